@@ -1,0 +1,51 @@
+# Every target does its own set-up; the environment is installed again only when its description changes.
+# `make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"` saves the CUDA download.
+
+VENV ?= .venv
+PIP_FLAGS ?=
+TEST_FLAGS ?= -v -n 2 --dist loadfile
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+PY = $(VENV)/bin/python
+READY = $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench oracles pins clean
+
+help:
+	@echo "make demo     install, run the main job on the larva's wiring, print where the report lies"
+	@echo "make test     install, run the tests"
+	@echo "make lint     ruff and mypy"
+	@echo "make bench    side by side with Brian2 and NEST (BENCH_FLAGS=--quick for a short one)"
+	@echo "make oracles  regenerate the peers' reference rates and compare ours with them"
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found: install one, or give it: make PYTHON=/path/to/python"; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || { echo "python -m venv failed (on Debian: apt install python3-venv)"; rm -rf $(VENV); exit 1; }
+	$(PY) -m pip install --quiet $(PIP_FLAGS) -c constraints.txt torch
+	$(PY) -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(READY)
+	$(VENV)/bin/ganglion run
+	@echo "The report: $(CURDIR)/out/larva/report.html"
+
+test: $(READY)
+	$(PY) -m pytest $(TEST_FLAGS)
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+bench: $(READY)
+	$(PY) -m benchmarks $(BENCH_FLAGS)
+
+oracles: $(READY)
+	$(PY) -m tests.oracles
+
+pins:
+	$(PY) -m pip freeze --exclude-editable | grep -vi '^ganglion' | sed 's/+cpu$$//' > constraints.new
+	mv constraints.new constraints.txt
+
+clean:
+	rm -rf $(VENV) .venv-peers build dist

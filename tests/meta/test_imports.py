@@ -1,0 +1,136 @@
+"""Imports run one way, and nothing in the package reads a pickle or asks for the network."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "src" / "ganglion"
+
+# docs/contracts.md: a part may import from its own level's folder and from earlier levels only.
+LEVELS = [
+    {"equations"},
+    {"neurons", "synapses"},
+    {"networks"},
+    {"engines", "theory"},
+    {"nn", "energies"},
+    {"rules", "learners"},
+    {"atlas"},
+    {"cli"},
+]
+LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
+FORBIDDEN_MODULES = {
+    "pickle", "_pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal",
+    "urllib.request", "http.client", "requests", "httpx", "aiohttp", "ftplib", "socket", "pooch", "huggingface_hub",
+}  # fmt: skip
+FORBIDDEN_CALLS = {"torch.load", "joblib.load", "pandas.read_pickle", "pd.read_pickle", "torch.hub.load"}
+
+
+def sources() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
+    """Absolute names of everything a file imports, also inside its functions, but not under TYPE_CHECKING."""
+    package = ("ganglion", *path.relative_to(PACKAGE).parent.parts)
+    typing_only = {
+        id(node)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.unparse(branch.test)
+        for statement in branch.body
+        for node in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *(node.module or "").split("."))).strip(".")
+            for alias in node.names:
+                yield f"{module}.{alias.name}", node.lineno
+
+
+def part(path: Path) -> str:
+    """The folder or module directly below the package that a file belongs to."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def wrong_way(tree: ast.AST, path: Path) -> list[str]:
+    """Imports of a later part, or of the other part of the same level, as "line: name"."""
+    mine = part(path)
+    if mine not in LEVEL:
+        return []
+    found = []
+    for name, line in imports(tree, path):
+        pieces = name.split(".")
+        other = pieces[1] if pieces[0] == "ganglion" and len(pieces) > 1 else ""
+        if other in LEVEL and other != mine and LEVEL[other] > LEVEL[mine]:
+            found.append(f"{line}: {name}")
+    return found
+
+
+def unsafe(tree: ast.AST, path: Path) -> list[str]:
+    """Ways to read a pickle or to reach the network, as "line: what"."""
+    found = []
+    for name, line in imports(tree, path):
+        if any(name == module or name.startswith(module + ".") for module in FORBIDDEN_MODULES):
+            found.append(f"{line}: import {name}")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called in FORBIDDEN_CALLS or called.endswith(".urlopen"):
+                found.append(f"{node.lineno}: {called}")
+            for keyword in node.keywords:
+                value = keyword.value
+                if keyword.arg == "allow_pickle" and not (isinstance(value, ast.Constant) and value.value is False):
+                    found.append(f"{node.lineno}: allow_pickle")
+    return found
+
+
+@pytest.mark.parametrize("check", [wrong_way, unsafe])
+def test_package(check) -> None:
+    complaints = [
+        f"{path.relative_to(PACKAGE)}:{complaint}"
+        for path in sources()
+        for complaint in check(ast.parse(path.read_text("utf-8")), path)
+    ]
+    assert sources()
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ("from ganglion.engines import simulate", 1),
+        ("from ..engines.recording import Recording", 1),
+        ("from .. import cli", 1),
+        ("import ganglion.nn", 1),
+        ("def f():\n    from ganglion.theory import predict", 1),
+        ("from ganglion.equations import Equations", 0),
+        ("from ._wiring import draw", 0),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import ganglion.engines", 0),
+    ],
+)
+def test_a_planted_import_is_found(code: str, count: int) -> None:
+    assert len(wrong_way(ast.parse(code), PACKAGE / "networks" / "planted.py")) == count
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ("import pickle", 1),
+        ("from urllib.request import urlopen\nurlopen('x')", 1),
+        ("import urllib.request as r\nr.urlopen('x')", 2),
+        ("import torch\ntorch.load('x')", 1),
+        ("import numpy as np\nnp.load('x', allow_pickle=True)", 1),
+        ("import numpy as np\nnp.load('x', allow_pickle=False)\nnp.load('x')", 0),
+        ("from urllib.parse import quote", 0),
+    ],
+)
+def test_planted_pickles_and_downloads_are_found(code: str, count: int) -> None:
+    assert len(unsafe(ast.parse(code), PACKAGE / "networks" / "planted.py")) == count
