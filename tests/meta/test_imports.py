@@ -22,7 +22,8 @@ LEVELS = [
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 FORBIDDEN_MODULES = {
     "pickle", "_pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal",
-    "urllib.request", "http.client", "requests", "httpx", "aiohttp", "ftplib", "socket", "pooch", "huggingface_hub",
+    "urllib.request", "http.client", "requests", "httpx", "aiohttp", "ftplib", "socket", "pooch",
+    "huggingface_hub",
 }  # fmt: skip
 FORBIDDEN_CALLS = {"torch.load", "joblib.load", "pandas.read_pickle", "pd.read_pickle", "torch.hub.load"}
 
@@ -86,8 +87,7 @@ def unsafe(tree: ast.AST, path: Path) -> list[str]:
             if called in FORBIDDEN_CALLS or called.endswith(".urlopen"):
                 found.append(f"{node.lineno}: {called}")
             for keyword in node.keywords:
-                value = keyword.value
-                if keyword.arg == "allow_pickle" and not (isinstance(value, ast.Constant) and value.value is False):
+                if keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False":
                     found.append(f"{node.lineno}: allow_pickle")
     return found
 
