@@ -1,0 +1,118 @@
+"""What an entry of the atlas is: a published system, its claims, and how each claim is made to fail."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Verdict = Literal["reproduced", "refuted", "untested"]
+Size = Literal["small", "full"]
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """A claim's expected value that may be exceeded."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """A claim's expected value that may be undercut."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One checkable sentence of a paper.
+
+    `metric` names a number that the experiment's `measure` returns. It is held against `expected`: a value,
+    met within `tolerance` on both sides, or a bound (`AtLeast`, `AtMost`), met within `tolerance` on one.
+    `tolerance` is in the metric's units, or names another metric that holds it (a sampling error, say);
+    `origin` says where it comes from: the paper's error bar, the seeds' spread, the order of a scheme.
+    `mutant` is a change of `measure`'s keyword arguments under which the claim must fail; it is really run.
+    """
+
+    text: str
+    source: str
+    metric: str
+    expected: float | AtLeast | AtMost
+    tolerance: float | str
+    origin: str
+    mutant: Mapping[str, Any]
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("text", "source", "metric", "origin"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"a claim's {name} is empty; expected a sentence or a name: {self!r}")
+        if not self.mutant:
+            raise ValueError(
+                f"the claim {self.text!r} has no mutant; name a change of measure() that breaks it"
+            )
+        if not isinstance(self.tolerance, str) and not 0 <= self.tolerance < math.inf:
+            raise ValueError(f"the claim {self.text!r} has tolerance {self.tolerance}; expected it >= 0")
+
+    def tolerance_in(self, metrics: Mapping[str, Any]) -> float:
+        """The tolerance as a number, looked up in `metrics` where it is measured."""
+        if isinstance(self.tolerance, str):
+            return float(_metric(metrics, self.tolerance, self))
+        return float(self.tolerance)
+
+    def verdict(self, metrics: Mapping[str, Any]) -> Verdict:
+        """Judge what was measured; a metric of None (not measured at this size) leaves the claim untested."""
+        measured = _metric(metrics, self.metric, self)
+        if measured is None:
+            return "untested"
+        tolerance = self.tolerance_in(metrics)
+        match self.expected:
+            case AtLeast(bound):
+                holds = measured >= bound - tolerance
+            case AtMost(bound):
+                holds = measured <= bound + tolerance
+            case value:
+                holds = abs(measured - value) <= tolerance
+        return "reproduced" if holds else "refuted"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A published system, in one file: what it claims, how that is measured, and pictures of it.
+
+    `measure(seed, size, **changes)` returns a dict: its numbers are the metrics, kept with the results;
+    anything else (arrays, recordings) is only handed on to the pictures. `size` is "small" (seconds, for
+    tests) or "full". `pictures` maps a caption to a function of that dict which returns a matplotlib Figure.
+    """
+
+    name: str
+    title: str
+    paper: str
+    claims: tuple[Claim, ...]
+    measure: Callable[..., dict[str, Any]]
+    pictures: Mapping[str, Callable[[dict[str, Any]], Figure]] = field(default_factory=dict)
+    doi: str = ""
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.replace("_", "").replace("-", "").isalnum() or self.name != self.name.lower():
+            raise ValueError(
+                f"an experiment's name is {self.name!r}; expected lower-case letters, digits, '-' and '_'"
+            )
+        if not self.claims:
+            raise ValueError(f"the experiment {self.name!r} claims nothing; give it at least one Claim")
+        object.__setattr__(self, "claims", tuple(self.claims))
+
+
+def _metric(metrics: Mapping[str, Any], name: str, claim: Claim) -> Any:
+    if name not in metrics:
+        raise ValueError(
+            f"measure() returned {sorted(metrics)}, but the claim {claim.text!r} needs {name!r}; "
+            f"return it, or None where it is not measured at this size"
+        )
+    return metrics[name]

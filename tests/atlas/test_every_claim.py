@@ -1,0 +1,18 @@
+"""Every claim in the atlas fails under its mutant, and holds without it unless listed here as refuted."""
+
+from __future__ import annotations
+
+import pytest
+
+from ganglion.atlas import experiments, judge
+
+REFUTED: set[tuple[str, str]] = set()  # (experiment, metric): what the paper says and we do not find
+
+
+@pytest.mark.parametrize("experiment", [pytest.param(e, id=n) for n, e in experiments().items()])
+def test_claims_and_mutants(experiment):
+    for claim in judge(experiment, seed=0, size="small")["claims"]:
+        wanted = "refuted" if (experiment.name, claim["metric"]) in REFUTED else "reproduced"
+        assert claim["verdict"] in (wanted, "untested"), claim
+        if claim["verdict"] != "untested":
+            assert claim["mutant_verdict"] == "refuted", f"the mutant survives: {claim}"

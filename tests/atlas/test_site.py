@@ -1,0 +1,60 @@
+"""The site says what the results say, escapes what it is given and needs nothing from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from ganglion.atlas import run
+from ganglion.atlas.site import build
+from ganglion.atlas.site._build import figures
+
+
+@pytest.fixture
+def site(demo, tmp_path):
+    list(run([demo], tmp_path / "results"))
+    return build(
+        [demo, replace(demo, name="later", title="Not run")], tmp_path / "results", tmp_path / "site"
+    ).parent
+
+
+def test_index_counts_verdicts(site):
+    text = re.sub(r"\s+", " ", re.sub("<[^>]+>", "", (site / "index.html").read_text(encoding="utf-8")))
+    assert "2 systems" in text
+    assert "3 reproduced 1 refuted 6 untested" in text
+    assert "A Poisson process &amp; its counts" in text
+
+
+def test_system_page_shows_both_values(site):
+    page = (site / "demo.html").read_text(encoding="utf-8")
+    assert page.count("fails, as it must") == 4
+    assert "≥ 1" in page and "≤ 50" in page and "four standard errors" in page
+    assert "Spike counts in windows of 1 s &lt;b&gt;" in page
+    assert "https://doi.org/10.0000/demo" in page
+    assert "&#34;seed&#34;: 0" in page
+
+
+def test_everything_is_local(site):
+    for page in site.glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        targets = re.findall(r'(?:src|href)="([^"]+)"', text)
+        assert targets
+        for target in targets:
+            assert (site / target).is_file(), target
+    assert not re.search(r"url\(|@import|https?:", (site / "atlas.css").read_text())
+
+
+def test_a_system_not_run_is_untested(site):
+    page = (site / "later.html").read_text(encoding="utf-8")
+    assert page.count('<article class="claim untested">') == 5
+    assert "Not run yet" in page
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (0.0, "0"), (-1.23456, "−1.235"), (23, "23"), ("not finite", "not finite")],
+)
+def test_figures(value, text):
+    assert figures(value) == text

@@ -1,0 +1,92 @@
+"""`ganglion atlas` as a user types it: what it prints, its exit codes, its errors in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ganglion import cli
+
+
+@pytest.fixture
+def demo(monkeypatch, request):
+    monkeypatch.syspath_prepend(str(request.path.parent / "atlas"))
+    from demo_experiment import DEMO
+
+    from ganglion.atlas import _registry, experiments, register
+
+    experiments()
+    monkeypatch.setattr(_registry, "_records", {})
+    return register(DEMO)
+
+
+def call(monkeypatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["ganglion", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return int(stop.value.code or 0)
+
+
+def test_list_run_site(demo, monkeypatch, capsys, tmp_path):
+    results, site = tmp_path / "results", tmp_path / "site"
+    assert call(monkeypatch, "atlas", "list", "--out", results) == 0
+    assert "not run" in capsys.readouterr().out
+    assert call(monkeypatch, "atlas", "run", "demo", "--out", results) == 0
+    assert "3 reproduced, 1 refuted, 1 untested" in capsys.readouterr().out
+    assert call(monkeypatch, "atlas", "run", "--all", "--out", results) == 0
+    assert "already run" in capsys.readouterr().out
+    assert call(monkeypatch, "atlas", "list", "--out", results) == 0
+    assert "3 reproduced" in capsys.readouterr().out
+    assert call(monkeypatch, "atlas", "site", "--results", results, "--out", site) == 0
+    assert (site / "demo.html").exists()
+
+
+def test_a_surviving_mutant_fails_the_run(demo, monkeypatch, capsys, tmp_path):
+    from dataclasses import replace
+
+    from ganglion.atlas import _registry
+
+    tame = replace(demo, claims=(replace(demo.claims[0], mutant={"rate": 10.0}),))
+    monkeypatch.setitem(_registry._records, "demo", tame)
+    assert call(monkeypatch, "atlas", "run", "demo", "--out", tmp_path) == 1
+    assert "the mutant survives: demo: The mean count is the rate." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "dmeo"), "no experiment 'dmeo'; did you mean demo?"),
+        (("run",), "name the systems to run"),
+        (("run", "demo", "--all"), "or give --all alone"),
+        (("run", "demo", "--size", "huge"), "--size is 'huge'; expected small or full"),
+    ],
+)
+def test_mistakes_end_in_one_line(demo, monkeypatch, capsys, tmp_path, arguments, message):
+    assert call(monkeypatch, "atlas", *arguments, "--out", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_is_quick():
+    """The best of five, as other work may share the machine."""
+    code = "import sys; sys.argv = ['ganglion', '--help']; from ganglion.cli import main; main()"
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        seconds.append(time.perf_counter() - began)
+    assert "atlas" in done.stdout
+    assert min(seconds) < 0.5, seconds
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; import ganglion.cli; "
+        "print([m for m in ('torch', 'numpy', 'numba', 'sympy', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
