@@ -1,3 +1,43 @@
 """Networks of neurons, described once: simulated, predicted, trained, read."""
 
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+
+#: public name -> module that defines it; imported on first use, so that `ganglion --help` is quick
+_HOMES = {
+    "ganglion.equations": ["Equations"],
+    "ganglion.neurons": [
+        "EIF", "LIF", "QIF", "AdEx", "Graded", "HodgkinHuxley", "Izhikevich", "Neuron", "Poisson", "SpikeTimes",
+    ],
+    "ganglion.synapses": [
+        "Alpha", "AlphaConductance", "BiExponential", "Delta", "Electrical", "Exponential",
+        "ExponentialConductance", "Sigmoidal", "Synapse",
+    ],
+    "ganglion.networks": ["Network", "Normal", "TimeSeries", "Uniform"],
+    "ganglion.engines": ["Probe", "Recording", "as_cell", "simulate"],
+}
+_MODULES = ["analysis", "atlas", "data", "networks", "neurons", "nn", "report", "synapses", "theory"]
+_WHERE = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_WHERE), *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        value = getattr(importlib.import_module(_WHERE[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"ganglion.{name}")
+    elif name == "wiring":
+        value = importlib.import_module("ganglion.networks.wiring")
+    else:
+        raise AttributeError(f"module 'ganglion' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

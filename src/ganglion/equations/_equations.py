@@ -1,0 +1,182 @@
+"""A neuron's or a synapse's equations, written once, as data."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from ganglion.equations._parse import parse, symbol
+
+_DERIVATIVE = re.compile(r"^d([A-Za-z]\w*)/dt\s*=\s*(.+)$")
+_ALIAS = re.compile(r"^([A-Za-z]\w*)\s*=\s*(.+)$")
+_UNIT = re.compile(r"^(.*?)(?::\s*([^:]+))?$")
+
+#: names that mean the same in all equations: total synaptic input (mV), time and step (ms)
+RESERVED = ("I", "t", "dt")
+
+
+@dataclass(frozen=True)
+class State:
+    """One variable: dx/dt = drift + Σ diffusion[xi]·xi, xi independent white noises of unit density."""
+
+    name: str
+    drift: sp.Expr
+    diffusion: dict[str, sp.Expr] = field(default_factory=dict)
+    unit: str = ""
+
+
+class Equations:
+    """Differential equations with a threshold and a reset.
+
+    Parameters
+    ----------
+    text
+        One line a variable, `dV/dt = ...`, or a helper, `alpha = ...`; after a colon the unit, which
+        documents. White noise is `xi` (or `xi_a`, `xi_b`: independent ones), of density 1/√ms. `I` is
+        the synaptic input in mV, `drive` and `noise` are the population's inputs in mV.
+    threshold
+        The condition under which the neuron spikes, e.g. `"V >= V_th"`. None: it never does.
+    reset
+        Assignments at a spike, `"V = V_reset; w = w + b"`.
+    refractory
+        Name of the parameter (ms): for so long after a spike there is no other.
+    holds
+        Whether the first variable is held where the reset left it while refractory (integrate-and-fire).
+
+    Raises
+    ------
+    ValueError
+        if a line is no equation, noise enters non-linearly, or the reset names an unknown variable.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        threshold: str | None = None,
+        reset: str = "",
+        refractory: str | None = None,
+        holds: bool = True,
+    ) -> None:
+        self.text = "\n".join(line.strip() for line in text.strip().splitlines() if line.strip())
+        self.states = _states(self.text)
+        names = {state.name for state in self.states}
+        self.threshold = None if threshold is None else parse(threshold)
+        self.threshold_text, self.reset_text = threshold, reset
+        self.refractory, self.holds = refractory, holds
+        self.reset: dict[str, sp.Expr] = {}
+        for assignment in filter(None, (part.strip() for part in reset.split(";"))):
+            found = _ALIAS.match(assignment)
+            if found is None or found[1] not in names:
+                raise ValueError(
+                    f"found the reset {assignment!r}, expected 'variable = expression' "
+                    f"with a variable among {', '.join(sorted(names))}"
+                )
+            self.reset[found[1]] = parse(found[2])
+        if self.threshold is not None and not isinstance(self.threshold, sp.logic.boolalg.Boolean):
+            raise ValueError(f"found the threshold {threshold!r}, expected a condition such as 'V >= V_th'")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The variables, in the order of the text."""
+        return tuple(state.name for state in self.states)
+
+    @cached_property
+    def noises(self) -> tuple[str, ...]:
+        """The white noises, in order of their first use."""
+        return tuple(dict.fromkeys(xi for state in self.states for xi in state.diffusion))
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """Every name that is neither a variable nor reserved, sorted."""
+        expressions: list[Any] = [s.drift for s in self.states]
+        expressions += [g for s in self.states for g in s.diffusion.values()]
+        expressions += [*self.reset.values()] + ([] if self.threshold is None else [self.threshold])
+        used = {x.name for e in expressions for x in e.free_symbols}
+        if self.refractory:
+            used.add(self.refractory)
+        return tuple(sorted(used - set(self.names) - set(RESERVED)))
+
+    def drift(self, name: str) -> sp.Expr:
+        """The noise-free right-hand side of d`name`/dt, in units of the variable per ms."""
+        return self.states[self.names.index(name)].drift
+
+    def jacobian(self) -> sp.Matrix:
+        """∂(dx_i/dt)/∂x_j, (variables, variables), 1/ms."""
+        x = [symbol(name) for name in self.names]
+        return sp.Matrix([state.drift for state in self.states]).jacobian(x)
+
+    def latex(self) -> str:
+        """The equations as LaTeX, one line a variable, joined by a double backslash."""
+        lines = []
+        for state in self.states:
+            noise = [g * sp.Symbol(xi.replace("xi", r"\xi")) for xi, g in state.diffusion.items()]
+            lines.append(rf"\dot{{{sp.latex(symbol(state.name))}}} &= {sp.latex(sp.Add(state.drift, *noise))}")
+        if self.threshold is not None:
+            resets = ", ".join(rf"{sp.latex(symbol(n))} \to {sp.latex(e)}" for n, e in self.reset.items())
+            lines.append(rf"{sp.latex(self.threshold)} &: \quad {resets}")
+        return " \\\\\n".join(lines)
+
+    def torch(self) -> Any:
+        """The right-hand side as a function `f(**values) -> dict[str, Tensor]` of tensors (noise-free)."""
+        from ganglion.equations._printing import torch_function
+
+        return torch_function({state.name: state.drift for state in self.states})
+
+    def describe(self) -> dict[str, Any]:
+        """What `Equations(**...)` takes, as plain text."""
+        return {
+            "text": self.text,
+            "threshold": self.threshold_text,
+            "reset": self.reset_text,
+            "refractory": self.refractory,
+            "holds": self.holds,
+        }
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Equations) and self.describe() == other.describe()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.describe().values()))
+
+    def __repr__(self) -> str:
+        return f"Equations({self.text!r}, threshold={self.threshold_text!r}, reset={self.reset_text!r})"
+
+    def _repr_latex_(self) -> str:
+        return "$$\\begin{aligned}" + self.latex() + "\\end{aligned}$$"
+
+
+def _states(text: str) -> tuple[State, ...]:
+    derivatives: dict[str, tuple[sp.Expr, str]] = {}
+    aliases: dict[sp.Symbol, sp.Expr] = {}
+    for line in text.splitlines():
+        body, unit = _UNIT.match(line).groups()  # type: ignore[union-attr]
+        if found := _DERIVATIVE.match(body.strip()):
+            if found[1] in derivatives or found[1] in RESERVED:
+                raise ValueError(f"{found[1]!r} is defined twice or reserved; use another name")
+            derivatives[found[1]] = (parse(found[2]), (unit or "").strip())
+        elif found := _ALIAS.match(body.strip()):
+            aliases[symbol(found[1])] = parse(found[2])
+        else:
+            raise ValueError(f"found the line {line!r}, expected 'dV/dt = ...' or 'name = ...'")
+    if not derivatives:
+        raise ValueError("found no line 'dV/dt = ...', expected at least one")
+    for _ in range(len(aliases)):  # aliases may use aliases; each pass resolves one level
+        aliases = {name: value.xreplace(aliases) for name, value in aliases.items()}
+    if any(value.has(*aliases) for value in aliases.values()):
+        raise ValueError(f"the helpers {', '.join(map(str, aliases))} refer to each other in a circle")
+    return tuple(_state(n, value.xreplace(aliases), unit) for n, (value, unit) in derivatives.items())
+
+
+def _state(name: str, right: sp.Expr, unit: str) -> State:
+    noises = sorted((x for x in right.free_symbols if re.fullmatch(r"xi(_\w+)?", x.name)), key=str)
+    if not noises:
+        return State(name, right, {}, unit)
+    diffusion = {xi.name: sp.diff(right, xi) for xi in noises}
+    if any(g.has(*noises) for g in diffusion.values()):
+        raise ValueError(f"white noise enters d{name}/dt non-linearly; expected a term such as s*xi")
+    return State(name, right.xreplace({xi: sp.Integer(0) for xi in noises}), diffusion, unit)

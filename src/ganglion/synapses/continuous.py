@@ -1,0 +1,33 @@
+"""Synapses that follow the source's voltage, for graded neurons: no spikes, no delay beyond the step."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ganglion.equations import Equations
+from ganglion.synapses._base import Continuous
+
+
+class Electrical(Continuous):
+    """Gap junction: I = w (V_source − V)/g_L, w in nS."""
+
+    weight_unit = "nS"
+
+
+class Sigmoidal(Continuous):
+    """Graded chemical synapse: I = w s, s = σ((V_source − V_half)/slope), low-passed by tau if tau > 0.
+
+    With a reversal potential, I = w s (E_rev − V)/g_L and w is in nS (Wicks et al. 1996).
+    """
+
+    may_be_zero: ClassVar[tuple[str, ...]] = ("tau",)
+    low_pass: ClassVar[Equations] = Equations("ds/dt = (release - s)/tau")
+    V_half: float = -35.0  # mV
+    slope: float = 5.0  # mV
+    tau: float = 0.0  # ms
+    E_rev: float | None = None  # mV
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.slope > 0:
+            raise ValueError(f"Sigmoidal: found slope = {self.slope}, expected a positive number of mV")
