@@ -1,5 +1,7 @@
 """Random spike trains of known statistics, and one way to store the same spikes in pieces."""
 
+import itertools
+
 import numpy as np
 
 from ganglion.analysis import Spikes
@@ -33,7 +35,7 @@ def in_pieces(spikes, rng, pieces=17):
     borders = [0, *np.sort(rng.integers(0, len(steps), pieces - 1)).tolist(), len(steps)]
 
     def source():
-        for a, b in zip(borders[:-1], borders[1:], strict=True):
+        for a, b in itertools.pairwise(borders):
             yield steps[a:b], neurons[a:b]
 
     return Spikes(source, spikes.n_neurons, spikes.dt, spikes.n_steps)

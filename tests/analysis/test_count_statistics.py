@@ -1,5 +1,7 @@
 """Rates, regularity and count statistics against closed forms and NumPy."""
 
+import itertools
+
 import numpy as np
 import pytest
 from spike_trains import from_counts, in_pieces, poisson
@@ -103,9 +105,7 @@ def test_correlation_error_is_that_of_explicit_linear_propagation(doubly):
     counts = analysis.counts(doubly, 50.0)
     deviation = counts - counts.mean(axis=0)
     edges = np.linspace(0, len(counts), 9).astype(int)
-    x = np.array(
-        [deviation[a:b].T @ deviation[a:b] / (b - a) for a, b in zip(edges, edges[1:], strict=False)]
-    )
+    x = np.array([deviation[a:b].T @ deviation[a:b] / (b - a) for a, b in itertools.pairwise(edges)])
     w = np.diff(edges) / len(counts)
     total = np.tensordot(w, x, 1)
     v = np.diag(total)

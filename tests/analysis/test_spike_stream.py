@@ -1,5 +1,7 @@
 """The stream of spikes: cuts at any place, whatever chunks the source comes in."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -26,13 +28,13 @@ def test_cut_yields_exactly_what_lies_between_the_edges(given, start):
         return
 
     def source():
-        for a, b in zip(borders[:-1], borders[1:], strict=True):
+        for a, b in itertools.pairwise(borders):
             yield spikes[a:b, 0], spikes[a:b, 1].astype(np.int32)
 
     stream = Spikes(source, 5, 0.1, STOP).after(start)
     pieces = list(stream.cut(edges))
     assert len(pieces) == len(edges) - 1
-    for (a, b), (steps, neurons) in zip(zip(edges[:-1], edges[1:], strict=True), pieces, strict=True):
+    for (a, b), (steps, neurons) in zip(itertools.pairwise(edges), pieces, strict=True):
         expected = [(s - start - 1, n) for s, n in spikes.tolist() if start + a < s <= start + b]
         assert list(zip(steps.tolist(), neurons.tolist(), strict=True)) == expected
 

@@ -65,9 +65,10 @@ def cv(spikes: Spikes) -> NDArray[np.float64]:
         mean = first / number
         # long double: n Σx² − (Σx)² cancels nearly all for a regular neuron.
         spread = number.astype(np.longdouble) * second - first.astype(np.longdouble) ** 2
-        result: NDArray[np.float64] = np.sqrt(np.maximum(spread, 0)).astype(np.float64) / number / mean
-    result[number < 2] = np.nan
-    return result
+        deviation = np.asarray(np.sqrt(np.maximum(spread, 0)), dtype=np.float64)
+        deviation /= number * mean
+    deviation[number < 2] = np.nan
+    return deviation
 
 
 def population_rate(spikes: Spikes, window: float) -> NDArray[np.float64]:
