@@ -1,0 +1,162 @@
+"""Checks of a user's values: what was found, what was expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LIMIT = 2**31 - 1
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """A hint for an unknown name: the nearest known one, and all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    guess = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{guess}Known: {', '.join(known) if known else 'none'}."
+
+
+def number(value: Any, name: str, unit: str = "") -> float:
+    """`value` as a finite float; TypeError for text, ValueError for NaN or an infinity."""
+    what = f"a number{f' in {unit}' if unit else ''}"
+    if isinstance(value, bool | str | bytes) or value is None:
+        raise TypeError(f"{name} is {value!r}; expected {what}. Give a plain number, without a unit.")
+    try:
+        result = float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} is {type(value).__name__} {value!r:.60}; expected {what}.") from error
+    if not math.isfinite(result):
+        raise ValueError(f"{name} is {result}; expected {what} that is finite. Look where it was computed.")
+    return result
+
+
+def chance(value: Any, name: str) -> float:
+    """`value` as a probability."""
+    result = number(value, name)
+    if not 0.0 <= result <= 1.0:
+        raise ValueError(
+            f"{name} is {result}; expected a probability from 0 to 1. A number of partners is a degree "
+            "(in_degree, out_degree)."
+        )
+    return result
+
+
+def positive(value: Any, name: str, unit: str = "") -> float:
+    """`value` as a number above zero."""
+    result = number(value, name, unit)
+    if result <= 0.0:
+        raise ValueError(f"{name} is {result}; expected a number above 0{f' {unit}' if unit else ''}.")
+    return result
+
+
+def count(value: Any, name: str, low: int = 0) -> int:
+    """`value` as a whole number from `low` to 2**31 - 1."""
+    result = number(value, name)
+    if result != int(result):
+        raise ValueError(f"{name} is {result}; expected a whole number.")
+    if not low <= result <= LIMIT:
+        raise ValueError(f"{name} is {result:.0f}; expected a whole number from {low} to {LIMIT}.")
+    return int(result)
+
+
+def period(value: Any) -> float | tuple[float, ...] | None:
+    """`value` as one length or one a dimension, each 0 or above."""
+    if value is None:
+        return None
+    lengths = tuple(number(x, "periodic") for x in (value if np.iterable(value) else (value,)))
+    if any(x < 0.0 for x in lengths):
+        raise ValueError(f"periodic is {value!r}; expected lengths of 0 (not periodic) or above.")
+    return lengths if np.iterable(value) else lengths[0]
+
+
+def edge_indices(value: Any, name: str) -> np.ndarray:
+    """`value` as a flat int64 array of indices; TypeError where it is not whole numbers."""
+    array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    if array.ndim != 1:
+        raise ValueError(f"The edges' {name} have shape {array.shape}; expected one flat list (edges,).")
+    if array.size == 0:
+        return np.empty(0, np.int64)
+    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all():
+        if np.abs(array).max() > 2**53:
+            raise ValueError(f"The edges' {name} go beyond 2**53 as {array.dtype}; expected whole numbers.")
+        return array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"The edges' {name} are {array.dtype}; expected whole numbers, indices from 0.")
+    if array.dtype.kind == "u" and int(array.max()) > LIMIT:
+        raise ValueError(f"The edges' {name} reach {array.max()}; expected indices up to {LIMIT}.")
+    return array.astype(np.int64)  # always a copy: the caller's array may change
+
+
+def values(
+    value: Any, name: str, size: int | None, unit: str, *, low: float | None = None, each: str = "neuron"
+) -> float | Tensor:
+    """A float, or the tensor given (a number for each), checked for length, finiteness and `low`.
+
+    A tensor that requires a gradient stays in its graph; one without dimensions is expanded.
+    `size` None: the length is checked elsewhere.
+    """
+    import torch
+
+    scalar = isinstance(value, str | bytes | bool) or value is None or np.ndim(value) == 0
+    if scalar and not (isinstance(value, torch.Tensor) and value.requires_grad):
+        result = number(value, name, unit)
+        if low is not None and result < low:
+            raise ValueError(f"{name} is {result} {unit}; expected {low:g} {unit} or above.")
+        return result
+    try:
+        tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value, np.float64))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name} is {type(value).__name__}; expected a number in {unit}, or one a {each}."
+        ) from error
+    if tensor.is_complex() or tensor.dtype == torch.bool:
+        raise TypeError(f"{name} is a tensor of {tensor.dtype}; expected real numbers in {unit}.")
+    if not tensor.is_floating_point():
+        tensor = tensor.to(torch.float64)
+    if tensor.ndim > 1 or (tensor.ndim == 1 and size is not None and len(tensor) != size):
+        raise ValueError(
+            f"{name} has shape {tuple(tensor.shape)}; expected one number in {unit}, or one a {each}: "
+            f"({'…' if size is None else size},)."
+        )
+    plain = tensor.detach()
+    if not (good := torch.isfinite(plain)).all():
+        at = int(torch.argmin(good.to(torch.uint8).reshape(-1)))
+        raise ValueError(
+            f"{name} is {plain.reshape(-1)[at].item()} at {each} {at}; expected finite numbers in {unit}. "
+            "Look where it was computed, or leave that one out."
+        )
+    if low is not None and bool((plain < low).any()):
+        at = int(torch.argmin(plain.reshape(-1)))
+        raise ValueError(
+            f"{name} is {plain.reshape(-1)[at].item()} {unit} at {each} {at}; "
+            f"expected {low:g} {unit} or above."
+        )
+    return tensor.expand(size) if tensor.ndim == 0 and size is not None else tensor
+
+
+def labels(value: Any, name: str, size: int) -> tuple[str, ...] | None:
+    """One string a neuron, or None."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        raise TypeError(f"{name} is the text {value!r:.40}; expected one label a neuron: {size} of them.")
+    result = tuple(str(x) for x in value)
+    if len(result) != size:
+        raise ValueError(f"{name} has {len(result)} labels; expected one a neuron: {size}.")
+    return result
+
+
+def unique(names: Iterable[str], what: str) -> None:
+    """Raise ValueError at the first name that appears twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{what} {name!r} appears twice; expected different ones. Rename one of them.")
+        seen.add(name)

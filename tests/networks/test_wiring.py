@@ -1,0 +1,235 @@
+"""Drawn wiring against the laws it claims: degrees, uniformity, pairs, and blocks equal to the whole."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from ganglion.networks import wiring as w
+from ganglion.networks._draw import uniforms
+from ganglion.networks._keys import mix, stream_key
+from ganglion.networks._streams import below, seeded, stepped
+
+KEY = stream_key(3, 1)
+LINE = np.linspace(0.0, 1.0, 30)[:, None]
+RULES = [
+    w.Probability(0.2), w.Probability(0.9), w.Probability(0.0), w.Probability(1.0),
+    w.InDegree(7), w.InDegree(26), w.InDegree(7, multapses=True), w.OutDegree(7),
+    w.OutDegree(28), w.OutDegree(9, multapses=True), w.AllToAll(), w.AllToAll(autapses=True), w.OneToOne(),
+    w.Distance(scale=0.2), w.Distance("disc", 0.3, 0.5, periodic=1.0),
+    w.Edges([3, 3, 0, 29, 5], [0, 0, 7, 29, 1]),
+]  # fmt: skip
+
+
+def plain_xoshiro(state):
+    """xoshiro256++ in Python's whole numbers, from its authors' C."""
+    full = (1 << 64) - 1
+    s = list(state)
+
+    def rotl(x, k):
+        return ((x << k) | (x >> (64 - k))) & full
+
+    out = (rotl((s[0] + s[3]) & full, 23) + s[0]) & full
+    t = (s[1] << 17) & full
+    s[2] ^= s[0]
+    s[3] ^= s[1]
+    s[1] ^= s[2]
+    s[0] ^= s[3]
+    s[2] ^= t
+    s[3] = rotl(s[3], 45)
+    return tuple(s), out
+
+
+def test_streams_are_splitmix_and_xoshiro():
+    # the published first outputs of SplitMix64 from seed 1234567
+    golden = 0x9E3779B97F4A7C15
+    got = [mix((1234567 + i * golden) % 2**64) for i in range(3)]
+    assert got == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    state = tuple(int(x) for x in seeded(np.uint64(KEY), 5))
+    for _ in range(20):
+        after, bits = stepped(tuple(np.uint64(x) for x in state))
+        state, expected = plain_xoshiro(state)
+        assert int(bits) == expected and tuple(int(x) for x in after) == state
+
+
+def test_below_is_uniform_where_rejection_matters():
+    n = 3 * 2**30  # without rejection the first 2**30 would come out twice as often
+    state, low = seeded(np.uint64(KEY), 0), 0
+    for _ in range(4000):
+        state, x = below(tuple(np.uint64(word) for word in state), n)
+        assert 0 <= x < n
+        low += x < 2**30
+    assert abs(low / 4000 - 1 / 3) < 5 * np.sqrt(2 / 9 / 4000)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+@pytest.mark.parametrize("same", [False, True])
+def test_blocks_of_targets_equal_the_whole(rule, same):
+    options = {"same": same, "positions": (LINE, LINE)}
+    indptr, sources = rule.draw(30, 30, KEY, **options)
+    assert indptr.dtype == np.int64 and sources.dtype == np.int32 and len(indptr) == 31
+    assert rule.edges(30, 30, KEY, **options) == len(sources) == indptr[-1]
+    for lo, hi in [(0, 11), (11, 12), (12, 12), (12, 30)]:
+        part_indptr, part = rule.draw(30, 30, KEY, lo, hi, **options)
+        assert np.array_equal(part_indptr, indptr[lo : hi + 1] - indptr[lo])
+        assert np.array_equal(part, sources[indptr[lo] : indptr[hi]])
+    rows = [sources[indptr[t] : indptr[t + 1]] for t in range(30)]
+    for target, row in enumerate(rows):
+        assert np.all((row >= 0) & (row < 30))
+        assert np.all(np.diff(row) >= (0 if getattr(rule, "multapses", isinstance(rule, w.Edges)) else 1))
+        if same and not getattr(rule, "autapses", True):
+            assert target not in row
+
+
+@given(
+    n=st.integers(1, 700), k=st.integers(0, 700), targets=st.integers(1, 6), same=st.booleans(),
+    seed=st.integers(-(2**70), 2**70),
+)  # fmt: skip
+def test_in_degree_is_met_by_different_sources(n, k, targets, same, seed):
+    targets = n if same else targets
+    if k > n - same:
+        with pytest.raises(ValueError, match="expected at most"):
+            w.InDegree(k).draw(n, targets, stream_key(seed, 0), 0, 1, same=same)
+        return
+    _, sources = w.InDegree(k).draw(n, targets, stream_key(seed, 0), targets - 1, targets, same=same)
+    assert len(set(sources.tolist())) == k and np.all(np.diff(sources) > 0)
+    assert not same or targets - 1 not in sources
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [(w.InDegree(3), 3 / 12), (w.InDegree(9), 9 / 12), (w.Probability(0.3), 0.3), (w.OutDegree(3), 3 / 12)],
+    ids=repr,
+)
+def test_every_source_and_every_pair_of_sources_is_equally_likely(rule, expected):
+    n, rounds = 12, 40_000
+    matrix = np.zeros((rounds, n))
+    if isinstance(rule, w.OutDegree):  # its draws are independent from source to source
+        indptr, sources = rule.draw(rounds, n, KEY)
+        matrix[sources, np.repeat(np.arange(n), np.diff(indptr))] = 1
+    else:
+        indptr, sources = rule.draw(n, rounds, KEY)
+        matrix[np.repeat(np.arange(rounds), np.diff(indptr)), sources] = 1
+    sd = np.sqrt(expected * (1 - expected) / rounds)
+    assert np.all(np.abs(matrix.mean(0) - expected) < 5 * sd)
+    fixed = not isinstance(rule, w.Probability)
+    both = expected * (expected * n - 1) / (n - 1) if fixed else expected**2
+    pairs = (matrix.T @ matrix / rounds)[np.triu_indices(n, 1)]
+    assert np.all(np.abs(pairs - both) < 5 * np.sqrt(both * (1 - both) / rounds))
+
+
+def test_probability_has_binomial_in_degrees():
+    n, p, targets = 300, 0.07, 20_000
+    indptr, _ = w.Probability(p).draw(n, targets, KEY)
+    degrees = np.diff(indptr)
+    low, high = stats.binom.ppf([0.002, 0.998], n, p).astype(int)
+    edges = np.arange(low, high + 1)
+    seen = np.bincount(np.clip(degrees, low - 1, high + 1) - low + 1, minlength=high - low + 3)
+    law = np.r_[stats.binom.cdf(low - 1, n, p), stats.binom.pmf(edges, n, p), stats.binom.sf(high, n, p)]
+    assert stats.chisquare(seen, law * targets).pvalue > 1e-4
+
+
+def test_multapses_repeat_as_often_as_chance_has_it():
+    n, k, targets = 40, 10, 5000
+    _, sources = w.InDegree(k, multapses=True).draw(n, targets, KEY)
+    repeats = (np.diff(sources.reshape(targets, k)) == 0).sum()
+    expected = k - n * (1 - (1 - 1 / n) ** k)  # draws less distinct values
+    assert abs(repeats / targets - expected) < 5 * np.sqrt(expected / targets)
+    counts = np.bincount(sources, minlength=n)
+    assert stats.chisquare(counts).pvalue > 1e-4
+
+
+def test_autapses_take_their_share_when_allowed():
+    rule = w.InDegree(5, autapses=True)
+    loops = sum(
+        np.isin(t, sources[indptr[t] : indptr[t + 1]])
+        for key in range(40)
+        for indptr, sources in [rule.draw(50, 50, key, same=True)]
+        for t in range(50)
+    )
+    assert abs(loops / 2000 - 0.1) < 5 * np.sqrt(0.09 / 2000)
+
+
+def test_distance_falls_as_its_profile_says():
+    rng = np.random.default_rng(0)
+    xs, xt = rng.random((400, 2)), rng.random((300, 2))
+    gap = np.abs(xt[:, None] - xs[None])
+    gap = np.minimum(gap, 1 - gap)  # a torus
+    r = np.sqrt((gap**2).sum(-1))
+    laws = {
+        "gaussian": 0.8 * np.exp(-(r**2) / (2 * 0.2**2)),
+        "exponential": 0.8 * np.exp(-r / 0.2),
+        "disc": 0.8 * (r <= 0.2),
+    }
+    for profile, chance in laws.items():
+        indptr, sources = w.Distance(profile, 0.2, 0.8, periodic=1.0).draw(400, 300, KEY, positions=(xs, xt))
+        wired = np.zeros((300, 400), bool)
+        wired[np.repeat(np.arange(300), np.diff(indptr)), sources] = True
+        for near, far in [(0.0, 0.1), (0.1, 0.2), (0.2, 0.4), (0.4, 0.8)]:
+            ring = (r >= near) & (r < far)
+            spread = np.sqrt((chance * (1 - chance))[ring].sum()) + 1e-9
+            assert abs(wired[ring].sum() - chance[ring].sum()) <= 5 * spread, profile
+
+
+def test_streams_of_keys_and_rows_do_not_meet():
+    a, b = uniforms(np.uint64(KEY), 0, 4000), uniforms(np.uint64(stream_key(3, 2)), 0, 4000)
+    assert abs(np.corrcoef(a, b)[0, 1]) < 5 / np.sqrt(4000)
+    assert abs(np.corrcoef(a[1:], a[:-1])[0, 1]) < 5 / np.sqrt(4000)
+    assert stats.kstest(a, "uniform").pvalue > 1e-4
+
+
+def test_edges_keep_the_users_order_beside_the_drawn_one():
+    rule = w.Edges([2, 0, 1, 0], [1, 1, 0, 1])
+    indptr, sources = rule.draw(3, 2, KEY)
+    assert indptr.tolist() == [0, 1, 4] and sources.tolist() == [1, 0, 0, 2]
+    assert rule.order().tolist() == [2, 1, 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: w.Probability(1.2), "from 0 to 1"),
+        (lambda: w.Probability(float("nan")), "finite"),
+        (lambda: w.InDegree(2.5), "whole number"),
+        (lambda: w.InDegree(-1), "from 0"),
+        (lambda: w.OutDegree(10**12), "from 0 to"),
+        (lambda: w.Distance("box"), "expected one of"),
+        (lambda: w.Distance(scale=0.0), "above 0"),
+        (lambda: w.Distance().draw(3, 3, 0), "positions"),
+        (lambda: w.OneToOne().draw(3, 4, 0), "one size"),
+        (lambda: w.Edges([0, 9], [0, 0]).draw(3, 3, 0), "Edge 1 has source 9"),
+        (lambda: w.Edges([0, -1], [0, 0]).draw(3, 3, 0), "source -1"),
+        (lambda: w.Edges([0], [0, 0]), "1 sources and 2 targets"),
+        (lambda: w.Edges([2**63], [0]), "up to"),
+        (lambda: w.InDegree(2).draw(3, 3, 0, 2, 9), "lo <= hi"),
+    ],
+)
+def test_what_cannot_be_wired_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: w.Probability("0.1"), lambda: w.Edges([0.5], [0]), lambda: w.InDegree(None)]
+)
+def test_what_is_no_number_is_a_type_error(make):
+    with pytest.raises(TypeError, match="expected"):
+        make()
+
+
+def test_brunels_wiring_stays_below_eight_bytes_a_synapse():
+    script = """
+import resource
+import numpy as np
+from ganglion.networks import wiring as w
+w.InDegree(2).draw(9, 9, 1)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+indptr, sources = w.InDegree(1000).draw(10_000, 12_500, 1)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / len(sources))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 8.0
