@@ -61,14 +61,12 @@ def cv(spikes: Spikes) -> NDArray[np.float64]:
         number += np.bincount(owners, minlength=n)
         np.add.at(first, owners, intervals)  # integers: the sums are exact in any order
         np.add.at(second, owners, intervals**2)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = first / number
-        # long double: n Σx² − (Σx)² cancels nearly all for a regular neuron.
-        spread = number.astype(np.longdouble) * second - first.astype(np.longdouble) ** 2
-        deviation = np.asarray(np.sqrt(np.maximum(spread, 0)), dtype=np.float64)
-        deviation /= number * mean
-    deviation[number < 2] = np.nan
-    return deviation
+    # long double: n Σx² − (Σx)² cancels nearly all for a regular neuron.
+    spread = number.astype(np.longdouble) * second - first.astype(np.longdouble) ** 2
+    result: NDArray[np.float64] = np.full(n, np.nan)
+    enough = number >= 2
+    result[enough] = (np.sqrt(np.maximum(spread, 0)) / np.maximum(first, 1))[enough]
+    return result
 
 
 def population_rate(spikes: Spikes, window: float) -> NDArray[np.float64]:
@@ -80,4 +78,4 @@ def population_rate(spikes: Spikes, window: float) -> NDArray[np.float64]:
         np.bincount(steps // width - first, minlength=int(last - first))
         for (first, last), (steps, _) in zip(pairwise(edges), spikes.cut(edges * width), strict=True)
     ]
-    return np.concatenate(counts) * (1000.0 / (width * spikes.dt * spikes.n_neurons))
+    return np.concatenate(counts).astype(np.float64) * (1000.0 / (width * spikes.dt * spikes.n_neurons))
