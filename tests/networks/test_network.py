@@ -197,7 +197,8 @@ def test_building_in_a_loop_keeps_no_memory():
     gc.collect()
     gc.disable()  # plain reference counts must free a network: it holds no cycles
     try:
-        assert weakref.ref(build())() is None
+        gone = weakref.ref(build())
+        assert gone() is None
     finally:
         gc.enable()
     tracemalloc.start()
