@@ -20,7 +20,7 @@ _HOMES = {
     "ganglion.networks": ["Network", "Normal", "TimeSeries", "Uniform"],
     "ganglion.engines": ["Probe", "Recording", "as_cell", "simulate"],
 }
-_MODULES = ["analysis", "atlas", "data", "networks", "neurons", "nn", "report", "synapses", "theory"]
+_MODULES = ["analysis", "atlas", "data", "engines", "networks", "neurons", "nn", "report", "synapses", "theory"]
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted(_WHERE), *_MODULES]

@@ -152,6 +152,11 @@ class Recording:
         """Name, start and size of the populations, as far as network or manifest tell them."""
         return groups_of(self.network, self.manifest, self.n_neurons)
 
+    @property
+    def spikes(self) -> Spikes:
+        """The spikes as the functions of `ganglion.analysis` take them, e.g. to pool groups of neurons."""
+        return self._spikes
+
     def _events(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         return next(self._spikes.cut([0, self._spikes.n_steps]))
 

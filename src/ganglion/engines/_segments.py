@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,7 +50,7 @@ class RunFolder:
         self.trace_neurons: dict[str, NDArray[np.int64]] = (
             read_tensors(path / "traces.safetensors") if (path / "traces.safetensors").exists() else {}
         )
-        self._lock: IO[bytes] | None = None
+        self._lock: _Lock | None = None
         self._spans = self._read_spans()
 
     @classmethod
@@ -82,7 +83,7 @@ class RunFolder:
             require_same(path, known, manifest)
             _require_same_traces(path, cls.read(path).trace_neurons, columns)
         path.mkdir(parents=True, exist_ok=True)
-        lock = _lock(path)
+        lock = _Lock(path)
         for leftover in path.glob(".*.*.*"):  # temporary files of a writer that was killed
             if leftover.name.startswith((".segment-", ".state-", ".manifest.", ".traces.")):
                 leftover.unlink()
@@ -123,6 +124,12 @@ class RunFolder:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def completed_steps(self) -> int:
@@ -192,11 +199,16 @@ class RunFolder:
 
     def spikes(self) -> Spikes:
         """What lies on disk, read segment by segment on each pass."""
-        files = self.segments
+        files, borders = self.segments, [self.first_step, *self._spans]
 
         def source() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
-            for file in files:
-                yield _tensor(file, "spikes/steps"), _tensor(file, "spikes/neurons")
+            for file, (first, last) in zip(files, pairwise(borders), strict=True):
+                steps, neurons = _tensor(file, "spikes/steps"), _tensor(file, "spikes/neurons")
+                try:
+                    check(steps, neurons, self.n_neurons, first, last)
+                except ValueError as error:
+                    raise ValueError(f"{file} is damaged: {error}") from error
+                yield steps, neurons
 
         return Spikes(source, self.n_neurons, self.dt, self.completed_steps, self.first_step)
 
@@ -277,18 +289,27 @@ def _flush(folder: Path) -> None:
             os.close(handle)
 
 
-def _lock(path: Path) -> IO[bytes] | None:
-    """Hold the folder for this process; the system lets go of it when the process ends, however it does."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    file = (path / ".lock").open("wb")
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise RuntimeError(
-            f"another process is writing to {path}; wait for it, or take another folder"
-        ) from error
-    return file
+class _Lock:
+    """Hold a folder for this process; the system lets go of it when the process ends, however it does."""
+
+    def __init__(self, path: Path) -> None:
+        self._handle = -1
+        try:
+            import fcntl
+        except ImportError:
+            return
+        self._handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.lockf(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            raise RuntimeError(
+                f"another process is writing to {path}; wait for it, or take another folder"
+            ) from error
+
+    def close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    __del__ = close

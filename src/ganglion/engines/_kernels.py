@@ -1,0 +1,177 @@
+"""From a population's step to machine code: prints a kernel, keeps it in the user's cache, compiles it.
+
+A kernel advances one tile of neurons by one step in a single vectorised loop. numba caches only what lies
+in a file, so kernels are written to a folder keyed by their text, the vector mathematics and the versions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import sympy as sp
+from torch import Tensor
+
+from ganglion.engines._model import StepModel
+from ganglion.equations._printing import KernelPrinter
+
+#: neurons that one call advances: a constant, so that the loop has no remainder and a neuron's arithmetic
+#: is the same wherever it stands
+TILE = 256
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a population's numbers lie: rows of its block of memory, and scalars.
+
+    rows: states, then one-a-neuron coefficients, then inputs that vary; scalars: the other coefficients.
+    """
+
+    rows: tuple[str, ...]
+    scalars: tuple[str, ...]
+    ports: int
+    normals: int
+
+
+def layout(model: StepModel, coefficients: dict[str, Tensor]) -> Layout:
+    """Scalars stay scalars; what differs between neurons takes a row."""
+    rows = list(model.states)
+    if model.refractory is not None:
+        rows.append("refractory_left")
+    rows += [name for name, value in coefficients.items() if value.ndim == 1]
+    rows += [name for name in model.varying if name != "t" and not name.startswith("in_")]
+    scalars = tuple(name for name, value in coefficients.items() if value.ndim == 0)
+    return Layout(tuple(rows), scalars, len(model.ports), model.scheme.normals)
+
+
+def source(model: StepModel, where: Layout, double: bool) -> str:
+    """The kernel as Python text."""
+    show = KernelPrinter().doprint
+    real, pointer = ("float64", "pointer_f64") if double else ("float32", "pointer_f32")
+    load, body, store = [], [], []
+    # the first input is read before the refractory test, for delta jumps that meet a refractory neuron
+    for k, name in enumerate(where.rows):
+        load.append(f"{name}_ = X[{k}, lo:hi]")
+        body.append(f"{name} = {name}_[i]")
+    load += [f"{name} = C[{k}]" for k, name in enumerate(where.scalars)]
+    load += [f"in_{k}_ = IN[{k}, lo:hi]" for k in range(where.ports)]
+    load += [f"N_{k}_ = NZ[{k}, :TILE]" for k in range(where.normals)]
+    body += [f"in_{k} = in_{k}_[i]" for k in range(where.ports)]
+    body += [f"N_{k} = real(N_{k}_[i])" for k in range(where.normals)]
+    if model.refractory is not None:
+        body.append("free = refractory_left <= real(0.0)")
+    soma = model.states[0]
+    held = model.refractory is not None and model.holds
+    for name, value in model.deliver.items():
+        printed = show(value)
+        if name == soma and held:
+            body.append(f"held_{soma} = {soma}")
+            body.append(f"{soma} = {printed} if free else {soma}")
+        else:
+            body.append(f"{name} = {printed}")
+    if held and soma not in model.deliver:
+        body.append(f"held_{soma} = {soma}")
+    body += _compute(model, show)
+    for name in model.states:
+        if held and name == soma:
+            body.append(f"{name} = new_{name} if free else held_{name}")
+        else:
+            body.append(f"{name} = new_{name}")
+    body += _spike(model, show)
+    store += [f"{name}_[i] = {name}" for name in model.states]
+    store += [f"in_{k}_[i] = real(0.0)" for k in range(where.ports)]
+    if model.refractory is not None:
+        store.append("refractory_left_[i] = refractory_left")
+    lines = [
+        "from numba import carray, cfunc, float32, float64, int64, types, void",
+        "from ganglion.engines._simd import (",
+        "    FASTMATH, abs_, cos, cosh, exp, exprel, log, maximum, minimum, pointer_f32, pointer_f64, pointer_u8,",
+        "    power, sin, sinh, sqrt, tanh, where,",
+        ")",
+        "import numpy as np",
+        f"real = np.{real}",
+        f"TILE = {TILE}",
+        f"SIGNATURE = void(int64, int64, int64, int64, int64, int64, int64, int64, {real})",
+        '@cfunc(SIGNATURE, cache=True, nopython=True, error_model="numpy", fastmath=FASTMATH)',
+        "def kernel(x, n, lo, inputs, noise, stride, spiked, c, t):",
+        "    hi = lo + TILE",
+        f"    X = carray({pointer}(x), ({len(where.rows)}, n))",
+        f"    C = carray({pointer}(c), ({max(len(where.scalars), 1)},))",
+        f"    IN = carray({pointer}(inputs), ({max(where.ports, 1)}, n))",
+        f"    NZ = carray(pointer_f32(noise), ({max(where.normals, 1)}, stride))",
+        "    S = carray(pointer_u8(spiked), (n,))[lo:hi]",
+        *(f"    {line}" for line in load),
+        "    for i in range(TILE):",
+        *(f"        {line}" for line in [*body, *store]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _compute(model: StepModel, show) -> list[str]:
+    lines = [f"{name} = {show(value)}" for name, value in model.statements]
+    shared, reduced = sp.cse(list(model.result.values()), symbols=sp.numbered_symbols("e_"))
+    lines += [f"{name} = {show(value)}" for name, value in shared]
+    lines += [f"new_{name} = {show(value)}" for name, value in zip(model.result, reduced, strict=True)]
+    return lines
+
+
+def _spike(model: StepModel, show) -> list[str]:
+    if model.threshold is None:
+        return []
+    lines = []
+    if model.refractory is None:
+        lines.append(f"spike = {show(model.threshold)}")
+    else:
+        lines.append(f"spike = free & {show(model.threshold)}")
+        lines.append("left = refractory_left - real(1.0) if refractory_left > real(0.0) else real(0.0)")
+        lines.append("refractory_left = refractory_steps if spike else left")
+    lines += [f"after_{name} = {show(value)}" for name, value in model.reset.items()]
+    lines += [f"{name} = after_{name} if spike else {name}" for name in model.reset]
+    lines.append("S[i] = np.uint8(1) if spike else np.uint8(0)")
+    return lines
+
+
+def cache_folder() -> Path:
+    """Where kernels are kept: $GANGLION_CACHE_DIR, or `ganglion/kernels` in the user's cache folder."""
+    if given := os.environ.get("GANGLION_CACHE_DIR"):
+        return Path(given)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA", "~")
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "ganglion" / "kernels"
+
+
+_compiled: dict[str, object] = {}
+
+
+def compile_kernel(text: str) -> int:
+    """The address of the compiled kernel, from memory, the cache on disk, or the compiler."""
+    import numba
+
+    import ganglion
+    from ganglion._files import write_atomic
+    from ganglion.engines import _simd
+
+    simd = Path(_simd.__file__).read_bytes()
+    versions = f"{ganglion.__version__} {numba.__version__} {sys.version_info[:2]}".encode()
+    key = hashlib.sha256(text.encode() + simd + versions).hexdigest()[:24]
+    if key not in _compiled:
+        path = cache_folder() / f"kernel_{key}.py"
+        if not path.exists():
+            write_atomic(path, text)
+        name = f"ganglion_kernel_{key}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise OSError(f"the kernel {path} cannot be loaded; delete the folder {path.parent} and try again")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # numba's cache imports it by name
+        spec.loader.exec_module(module)
+        _compiled[key] = module.kernel
+    return _compiled[key].address  # type: ignore[attr-defined]
