@@ -1,0 +1,1 @@
+"""Speed, memory and rates, side by side with the peers: `make bench`."""

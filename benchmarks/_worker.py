@@ -1,0 +1,41 @@
+"""A process with one simulator and one case: a line of JSON in, a line out, until its input ends."""
+
+import json
+import os
+import sys
+from typing import Any
+
+
+def main() -> None:
+    request = json.loads(sys.argv[1])
+    threads = str(request["threads"])
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[name] = threads
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # simulators print to the standard output
+
+    def answer(what: dict[str, Any]) -> None:
+        answers.write(json.dumps(what) + "\n")
+        answers.flush()
+
+    from ._sides import SIDES
+    from .cases import CASES
+
+    try:
+        side = SIDES[request["side"]](
+            CASES[request["case"]], request["duration"], request["threads"], request.get("skip", 0.0)
+        )
+        side.build()
+        answer({"version": side.version(), "build_s": side.build_s})
+        for line in sys.stdin:
+            answer(side.measure(json.loads(line)["seed"]))
+    except Exception as error:
+        answer({"error": f"{type(error).__name__}: {error}"})
+        raise
+    finally:
+        if "side" in locals() and hasattr(side, "close"):
+            side.close()
+
+
+if __name__ == "__main__":
+    main()
