@@ -1,0 +1,9 @@
+"""A page about a network and a run of it that a biologist wants to look at.
+
+`page` and `write` make it; `figures` holds its pictures, each a function of plain arrays.
+"""
+
+from ._page import page, write
+from ._sections import Picture, Section, Table
+
+__all__ = ["Picture", "Section", "Table", "page", "write"]

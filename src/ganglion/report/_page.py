@@ -1,0 +1,143 @@
+"""One self-contained page about a network and a run of it: every picture inline, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from .._files import write_atomic
+from ._activity import Activity, activity_of
+from ._sections import (
+    Picture,
+    Section,
+    activity_section,
+    correlation_section,
+    count,
+    number,
+    numbers_table,
+    pairs_section,
+    spectrum_section,
+    typical_error,
+    wiring_section,
+)
+from ._wiring import Wiring, distances, wiring_of
+
+OWN_CITATION = "Ganglion: networks of neurons, described once. Software, Apache-2.0."
+
+
+def page(
+    network: Any,
+    recording: Any,
+    *,
+    title: str,
+    summary: str = "",
+    assumptions: Sequence[str] = (),
+    citations: Sequence[str] = (),
+    manifest: Mapping[str, Any] | None = None,
+    facts: Mapping[str, str] | None = None,
+    window: float = 100.0,
+    sections: Sequence[Section] = (),
+) -> str:
+    """The HTML of a report.
+
+    Parameters
+    ----------
+    network, recording
+        a `Network` and a `Recording` of it (spikes, or all neurons' V for graded neurons)
+    title, summary
+        what it is, and in a sentence what was run
+    assumptions, citations
+        one sentence each: what the model takes for granted, what to cite
+    manifest
+        what was run, shown whole
+    facts
+        further lines of the table of numbers, name -> text
+    window
+        ms, of the spike counts that are correlated
+    sections
+        further parts, put before the table of numbers: predictions beside the simulation, for one
+
+    Raises
+    ------
+    ValueError
+        where the recording is shorter than twenty windows.
+    """
+    wiring = wiring_of(network)
+    activity = activity_of(recording, window)
+    steps = distances(wiring)
+    parts = [
+        wiring_section(wiring),
+        activity_section(wiring, activity),
+        correlation_section(wiring, activity, steps),
+        pairs_section(wiring, activity, steps),
+        spectrum_section(wiring, activity),
+        *sections,
+        Section("In numbers", (), [numbers_table(wiring, activity, dict(facts or {}))]),
+    ]
+    environment = Environment(
+        loader=PackageLoader("ganglion.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["source"] = inline
+    environment.tests["picture"] = lambda part: isinstance(part, Picture)
+    css = (Path(__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    return environment.get_template("report.html").render(
+        title=title,
+        summary=summary,
+        css=Markup(css),
+        highlights=highlights(wiring, activity),
+        sections=parts,
+        assumptions=assumptions,
+        citations=[*citations, OWN_CITATION],
+        manifest=json.dumps(manifest, indent=2, ensure_ascii=False) if manifest else "",
+    )
+
+
+def write(path: str | Path, network: Any, recording: Any, **options: Any) -> Path:
+    """Write `page(...)` to a file, atomically."""
+    return write_atomic(path, page(network, recording, **options))
+
+
+def highlights(wiring: Wiring, activity: Activity) -> list[tuple[str, str]]:
+    """The few numbers at the top: value and name."""
+    upper = activity.correlation[np.triu_indices(wiring.size, k=1)]
+    spiking = activity.kind == "spikes"
+    return [
+        (count(wiring.size), "neurons"),
+        (count(wiring.weights.nnz + wiring.junctions.nnz // 2), "connected pairs"),
+        (f"{activity.recording.duration / 1000:g} s", "of activity read"),
+        (
+            number(activity.level.mean(), 1) + (" Hz" if spiking else " mV"),
+            f"mean {'rate' if spiking else 'voltage'}",
+        ),
+        (number(float(np.nanmean(upper)), 4), "mean correlation"),
+        (f"± {typical_error(activity):.3f}", "chance, one pair"),
+    ]
+
+
+def inline(picture: Picture) -> str:
+    """A figure as a data URI: SVG, or PNG for images and rasters."""
+    from matplotlib import rc_context
+
+    from ._style import RC
+
+    kind = "png" if picture.heavy else "svg"
+    buffer = BytesIO()
+    with rc_context(RC):
+        metadata = {"Date": None} if kind == "svg" else {"Software": None}
+        picture.figure.savefig(
+            buffer, format=kind, dpi=170, metadata=metadata, bbox_inches="tight", pad_inches=0.03
+        )
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f"data:image/{'png' if kind == 'png' else 'svg+xml'};base64,{data}"
