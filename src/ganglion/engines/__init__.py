@@ -1,7 +1,9 @@
-"""Engines: `simulate` a network, compiled or in torch, into a `Recording`."""
+"""Engines: `simulate` a network, compiled or in torch, into a `Recording`; `as_cell` to train it."""
 
+from ganglion.engines import surrogates
 from ganglion.engines._probes import Probe
 from ganglion.engines._recording import Recording, Trace
 from ganglion.engines._simulate import simulate
+from ganglion.engines.torch_engine import NetworkCell, as_cell
 
-__all__ = ["Probe", "Recording", "Trace", "simulate"]
+__all__ = ["NetworkCell", "Probe", "Recording", "Trace", "as_cell", "simulate", "surrogates"]

@@ -91,10 +91,13 @@ class StepModel:
         return {k: torch.as_tensor(v).to(torch.float64) for k, v in given.items()}
 
 
-def step_models(net: Network) -> dict[int, StepModel]:
-    """The step of every population that has equations, by the population's index."""
+def step_models(net: Network, external: bool = False) -> dict[int, StepModel]:
+    """The step of every population that has equations, by the population's index.
+
+    `external` adds an input of that name (mV), which changes from step to step.
+    """
     return {
-        population.index: _step_model(population, ports_of(net, population))
+        population.index: _step_model(population, ports_of(net, population), external)
         for population in net.populations
         if getattr(population.neuron, "equations", None) is not None
     }
@@ -116,11 +119,14 @@ def ports_of(net: Network, population: Population) -> tuple[Port, ...]:
     )
 
 
-def _step_model(population: Population, ports: tuple[Port, ...]) -> StepModel:
+def _step_model(population: Population, ports: tuple[Port, ...], external: bool) -> StepModel:
     equations: Equations = population.neuron.equations
     soma = equations.names[0]
     varying = ["t", *(k for k, v in population.parameters.items() if isinstance(v, TimeSeries))]
     current, states, deliver = _inputs(population, ports, soma)
+    if external:
+        current += symbol("external")
+        varying.append("external")
     own = {symbol("I"): current}
     if _is_zero(population.parameters.get("noise", 0.0)):
         own[symbol("noise")] = sp.Integer(0)
