@@ -32,6 +32,12 @@ def cross_correlation(
     reach = int(np.abs(shifts).max())
     if n <= reach:
         raise ValueError(f"a lag of {reach * steps * spikes.dt:g} ms in a record of {spikes.duration:g} ms")
+    if return_error and n // blocks <= reach:
+        block, lag = (bins * steps * spikes.dt for bins in (n // blocks, reach))
+        raise ValueError(
+            f"blocks of {block:g} ms for lags up to {lag:g} ms; "
+            "expected longer blocks: use fewer blocks or shorter lags"
+        )
     size = spikes.n_neurons
     if pairs is None:
         chosen = np.indices((size, size)).reshape(2, -1).T

@@ -1,0 +1,131 @@
+"""Recordings in other tools: the same spikes and states come out again, in their units."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ganglion.engines import _recording_exports
+from ganglion.engines._recording import Recording, Trace
+
+NETWORK = SimpleNamespace(
+    populations=[SimpleNamespace(name="exc", start=0, size=2), SimpleNamespace(name="inh", start=2, size=2)]
+)
+V = np.arange(12.0).reshape(4, 3)
+
+
+@pytest.fixture
+def recording():
+    """Neuron 3 is silent."""
+    states = {
+        "V": Trace([30.0, 40.0, 50.0, 60.0], [0, 2, 3], V),
+        "w": Trace([30.0, 40.0, 50.0, 60.0], [1], V[:, :1] + 0.5),
+    }
+    whole = Recording(
+        [10, 250, 300, 300, 700],
+        [1, 2, 0, 2, 1],
+        n_neurons=4,
+        dt=0.1,
+        duration=100.0,
+        states=states,
+        network=NETWORK,
+        manifest={"written": "2020-02-29T12:00:00+00:00"},
+    )
+    return whole.after(20.0)
+
+
+TRAINS = [[30.0], [70.0], [25.0, 30.0], []]
+
+
+def tool(name):
+    """The package, whose own warnings while it is imported are not ours."""
+    return pytest.importorskip(name)
+
+
+def test_numpy_and_pandas(recording):
+    times, neurons = recording.to_numpy()
+    assert np.allclose(times, [25.0, 30.0, 30.0, 70.0], atol=1e-12) and neurons.tolist() == [2, 0, 2, 1]
+    tool("pandas")
+    frame = recording.to_pandas()
+    assert list(frame.columns) == ["time", "neuron", "population"] and len(frame) == 4
+    assert frame.groupby("population", observed=False).size().to_dict() == {"exc": 2, "inh": 2}
+    assert np.array_equal(frame["time"], times)
+
+
+def test_xarray(recording):
+    tool("xarray")
+    data = recording.to_xarray()
+    assert data["V"].dims == ("time", "neuron") and data["w"].dims == ("time", "neuron_w")
+    assert data["V"].sel(time=50.0, neuron=2).item() == V[2, 1]
+    assert data["w"].sel(time=60.0, neuron_w=1).item() == V[3, 0] + 0.5
+    assert data["time"].attrs["units"] == "ms"
+
+
+@pytest.mark.filterwarnings("default")
+def test_neo(recording):
+    tool("neo")
+    (segment,) = recording.to_neo().segments
+    assert len(segment.spiketrains) == 4
+    for neuron, (train, expected) in enumerate(zip(segment.spiketrains, TRAINS, strict=True)):
+        assert np.allclose(train.rescale("s").magnitude, np.array(expected) / 1000.0)
+        assert train.annotations == {"neuron": neuron, "population": "exc" if neuron < 2 else "inh"}
+        assert (train.t_start.rescale("ms").item(), train.t_stop.rescale("ms").item()) == (20.0, 100.0)
+    signal = segment.irregularlysampledsignals[0]
+    assert signal.name == "V" and np.array_equal(signal.magnitude, V)
+    assert signal.times.rescale("ms").magnitude.tolist() == [30.0, 40.0, 50.0, 60.0]
+
+
+@pytest.mark.filterwarnings("default")
+def test_pynapple(recording):
+    tool("pynapple")
+    group = recording.to_pynapple()
+    for neuron, expected in enumerate(TRAINS):
+        assert np.allclose(group[neuron].t, np.array(expected) / 1000.0)
+    assert list(group["population"]) == ["exc", "exc", "inh", "inh"]
+    assert np.allclose(group.rates, recording.rates())
+    frame = recording.to_pynapple("V")
+    assert np.array_equal(frame.d, V) and np.allclose(frame.t, [0.03, 0.04, 0.05, 0.06])
+    assert list(frame.columns) == [0, 2, 3]
+
+
+@pytest.mark.filterwarnings("default")
+def test_nwb(recording, tmp_path):
+    pynwb = tool("pynwb")
+    path = recording.to_nwb(tmp_path / "run.nwb", description="four neurons")
+    assert [p.name for p in tmp_path.iterdir()] == ["run.nwb"]
+    with pynwb.NWBHDF5IO(path, "r") as io:
+        file = io.read()
+        assert file.session_description == "four neurons"
+        assert file.session_start_time.isoformat() == "2020-02-29T12:00:00+00:00"
+        for neuron, expected in enumerate(TRAINS):
+            assert np.allclose(file.units["spike_times"][neuron], np.array(expected) / 1000.0)
+            assert np.allclose(file.units["obs_intervals"][neuron], [[0.02, 0.1]])
+        assert list(file.units["population"][:]) == ["exc", "exc", "inh", "inh"]
+        series = file.acquisition["V"]
+        assert np.array_equal(series.data[:], V) and np.allclose(
+            series.timestamps[:] * 1000, [30, 40, 50, 60]
+        )
+        assert series.description == "columns are neurons 0, 2, 3"
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_failed_nwb_file_leaves_nothing(recording, tmp_path, monkeypatch):
+    pynwb = tool("pynwb")
+
+    def failing(self, *arguments, **named):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(pynwb.NWBHDF5IO, "write", failing)
+    with pytest.raises(OSError, match="no space"):
+        recording.to_nwb(tmp_path / "run.nwb")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("export", ["pandas", "xarray", "neo", "pynapple"])
+def test_a_missing_package_is_named_with_its_remedy(recording, monkeypatch, export):
+    def absent(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(_recording_exports, "import_module", absent)
+    with pytest.raises(ImportError, match=rf'^{export} is not.*pip install "ganglion\[brain\]"'):
+        getattr(recording, f"to_{export}")()
