@@ -20,6 +20,7 @@ from ganglion.networks import (
 from ganglion.neurons import LIF, Graded
 from ganglion.synapses import Electrical, Exponential
 
+UNITS = "pre,post,delay\na,b,1.5 ms\nb,a,0.002 s\n"
 ROWS = [("b", "a", 2.0), ("a", "c", 3.5), ("c", "c", 1.0)]
 
 
@@ -78,7 +79,7 @@ def test_columns_by_name_by_place_and_a_filter(tmp_path):
 
 def test_delays_are_ms_whatever_their_unit(tmp_path):
     assert read_edges(write(tmp_path, "a b 1 1.5\nb a 1 2\n")).delays.tolist() == [2.0, 1.5]
-    assert read_edges(write(tmp_path, "pre,post,delay\na,b,1.5 ms\nb,a,0.002 s\n")).delays.tolist() == [
+    assert read_edges(write(tmp_path, UNITS)).delays.tolist() == [
         2.0,
         1.5,
     ]
@@ -161,7 +162,7 @@ def test_random_files_give_edges_or_a_message(tmp_path, data, zipped, kind):
         assert len(str(error)) > 20
     else:
         assert len(edges) > 0 and np.isfinite(edges.weights).all()
-        assert 0 <= min(edges.sources.min(), edges.targets.min())
+        assert min(edges.sources.min(), edges.targets.min()) >= 0
         assert max(edges.sources.max(), edges.targets.max()) < edges.size == len(set(edges.names))
 
 
@@ -196,7 +197,9 @@ def test_sparse_matrices_are_target_by_source(tmp_path):
 
 
 def test_networkx_and_graphml_round_trip(tmp_path):
-    edges = EdgeList.build("abc", [0, 1, 1], [1, 2, 1], [2.0, -3.0, 0.5], [1.0, 2.0, 1.5], classes="xyx")
+    edges = EdgeList.build(
+        "abc", [0, 1, 1], [1, 2, 1], [2.0, -3.0, 0.5], [1.0, 2.0, 1.5], classes=list("xyx")
+    )
     nx.write_graphml(to_networkx(edges), tmp_path / "g.graphml")
     for back in (from_networkx(to_networkx(edges)), read_edges(tmp_path / "g.graphml")):
         assert triples(back) == triples(edges) and back.classes == edges.classes
@@ -241,7 +244,7 @@ def test_edge_lists_refuse_what_does_not_fit(arguments, message):
 
 
 def test_an_edge_list_becomes_a_network():
-    edges = EdgeList.build("abc", [1, 0], [0, 2], [2.0, 3.0], [1.5, 2.5], classes="xyx")
+    edges = EdgeList.build("abc", [1, 0], [0, 2], [2.0, 3.0], [1.5, 2.5], classes=list("xyx"))
     net = edges.to_network(LIF(), synapse=Exponential(tau=5.0), drive=[1.0, 2.0, 3.0])
     (population,), (projection,) = net.populations, net.projections
     assert net.names == ["a", "b", "c"] and net.classes == ["x", "y", "x"]
