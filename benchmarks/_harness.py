@@ -6,7 +6,6 @@ import statistics
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from . import _peers
@@ -20,10 +19,22 @@ class Failed(RuntimeError):
 class Worker:
     """One simulator with one case in its own process."""
 
-    def __init__(self, side: str, case: Case, duration: float, threads: int, skip: float = 0.0) -> None:
+    def __init__(
+        self,
+        side: str,
+        case: Case,
+        duration: float,
+        threads: int,
+        *,
+        skip: float = 0.0,
+        rewire: bool = False,
+    ) -> None:
         self.side, self.threads = side, threads
         self.python = sys.executable if side == "ganglion" else str(_peers.PYTHON)
-        request = {"side": side, "case": case.name, "duration": duration, "threads": threads, "skip": skip}
+        request = {
+            "side": side, "case": case.name, "duration": duration, "threads": threads,
+            "skip": skip, "rewire": rewire,
+        }  # fmt: skip
         self.process = subprocess.Popen(
             [self.python, "-m", "benchmarks._worker", json.dumps(request)],
             cwd=_peers.ROOT,
@@ -112,21 +123,7 @@ def alternate(case: Case, entries: list[tuple[str, int]], duration: float, round
                     continue
                 if turn:
                     rows[index].rounds.append(answer)
-                else:
-                    rows[index].rounds[:] = []
     finally:
         for worker in workers.values():
             worker.close()
     return rows
-
-
-def python_seconds(code: list[str], repeats: int = 5) -> float:
-    """Median wall seconds of a command."""
-    import time
-
-    seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        subprocess.run(code, check=True, capture_output=True, cwd=Path(__file__).parents[1])
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)

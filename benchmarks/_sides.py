@@ -27,6 +27,14 @@ def high_water(status: Path) -> float:
     return int(line.split()[1]) * 1024 / 1e6
 
 
+def bare_import() -> float:
+    """Peak memory in MB after everything that a simulation needs has been imported."""
+    import ganglion as gg
+
+    gg.Network, gg.LIF, gg.Delta, gg.simulate  # noqa: B018  # attributes load lazily
+    return high_water(Path("/proc/self/status"))
+
+
 @dataclass
 class Side:
     """One simulator with one case: `run` gives the seconds of its run phase and the spikes (ms, index)."""
@@ -35,6 +43,7 @@ class Side:
     duration: float
     threads: int
     skip: float = 0.0
+    rewire: bool = False
     build_s: float = float("nan")
     details: dict[str, float] = field(default_factory=dict)
 
@@ -68,22 +77,26 @@ class Ganglion(Side):
     """The build is the description; what `simulate` does besides running is told apart by its manifest."""
 
     def build(self) -> None:
-        import ganglion as gg
+        self.bare_mb = bare_import()
+        self.describe(0)
 
-        gg.Network  # noqa: B018  # the import is not part of the build
+    def describe(self, seed: int) -> None:
         started = time.perf_counter()
-        self.net = self.case.load().ganglion(self.case.size)
-        self.build_s = time.perf_counter() - started
+        self.net = self.case.load().ganglion(self.case.size, seed)
+        self.describe_s = time.perf_counter() - started
 
     def run(self, seed: int) -> tuple[float, Spikes]:
         import ganglion as gg
 
+        if self.rewire:
+            self.describe(seed)
         started = time.perf_counter()
         seen = gg.simulate(self.net, self.duration, dt=self.case.dt, seed=seed, threads=self.threads)
         total = time.perf_counter() - started
-        timings = seen.manifest.get("timings", {})
-        self.details = {"total_s": total, **{f"{name}_s": value for name, value in timings.items()}}
-        return timings.get("run", total), (np.asarray(seen.times), np.asarray(seen.neurons))
+        timings = seen.manifest["timings"]
+        self.build_s = self.describe_s + timings["build_s"]
+        self.details = {"total_s": total, "bare_mb": self.bare_mb}
+        return timings["run_s"], (np.asarray(seen.times), np.asarray(seen.neurons))
 
     def version(self) -> str:
         import ganglion

@@ -23,7 +23,11 @@ def main() -> None:
 
     try:
         side = SIDES[request["side"]](
-            CASES[request["case"]], request["duration"], request["threads"], request.get("skip", 0.0)
+            CASES[request["case"]],
+            request["duration"],
+            request["threads"],
+            request.get("skip", 0.0),
+            request.get("rewire", False),
         )
         side.build()
         answer({"version": side.version(), "build_s": side.build_s})

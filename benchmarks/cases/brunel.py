@@ -14,10 +14,10 @@ J, G, RATE = 0.1, 5.0, 20_000.0
 K_E, K_I = 1000, 250
 
 
-def ganglion(n: int) -> Any:
+def ganglion(n: int, seed: int = 0) -> Any:
     import ganglion as gg
 
-    net = gg.Network(seed=0)
+    net = gg.Network(seed=seed)
     cell = gg.LIF(tau_m=TAU_M, E_L=0.0, V_th=V_TH, V_reset=V_RESET, t_ref=T_REF)
     exc = net.add(cell, 4 * n // 5, name="exc", initial={"V": 0.0})
     inh = net.add(cell, n // 5, name="inh", initial={"V": 0.0})

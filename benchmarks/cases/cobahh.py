@@ -18,12 +18,12 @@ V_0 = (-70.0, 5.0)  # mean and standard deviation at the start, mV
 G_E0, G_I0 = (40.0, 15.0), (200.0, 120.0)  # the same of the conductances, nS, cut off at zero
 
 
-def ganglion(n: int) -> Any:
+def ganglion(n: int, seed: int = 0) -> Any:
     import torch
 
     import ganglion as gg
 
-    net = gg.Network(seed=0)
+    net = gg.Network(seed=seed)
     cell = gg.HodgkinHuxley(
         C_m=C_M, g_L=G_L, g_Na=G_NA, g_K=G_K, E_L=E_L, E_Na=E_NA, E_K=E_K, V_T=V_T, V_th=V_SPIKE,
         t_spike=T_REF,
@@ -36,7 +36,7 @@ def ganglion(n: int) -> Any:
     net.connect(exc, [exc, inh], weight=W_E, delay=DELAY, synapse=ampa, in_degree=K_E)
     net.connect(inh, [exc, inh], weight=W_I, delay=DELAY, synapse=gaba, in_degree=K_I)
     # The first conductances come as one spike each.
-    stream = torch.Generator().manual_seed(0)
+    stream = torch.Generator().manual_seed(seed)
     for label, synapse, (mean, deviation) in (("ampa", ampa, G_E0), ("gaba", gaba, G_I0)):
         for population in (exc, inh):
             size = population.size

@@ -14,10 +14,10 @@ W_E, W_I = 1.62, -9.0
 K_E, K_I = 64, 16
 
 
-def ganglion(n: int) -> Any:
+def ganglion(n: int, seed: int = 0) -> Any:
     import ganglion as gg
 
-    net = gg.Network(seed=0)
+    net = gg.Network(seed=seed)
     cell = gg.LIF(tau_m=TAU_M, E_L=E_L, V_th=V_TH, V_reset=V_RESET, t_ref=T_REF)
     start = {"V": gg.Uniform(V_RESET, V_TH)}
     exc = net.add(cell, 4 * n // 5, name="exc", initial=start)

@@ -13,10 +13,10 @@ DRIVE, NOISE = 12.0, 6.0
 DT = 0.05
 
 
-def ganglion(n: int) -> Any:
+def ganglion(n: int, seed: int = 0) -> Any:
     import ganglion as gg
 
-    net = gg.Network(seed=0)
+    net = gg.Network(seed=seed)
     add(net, n, "cells")
     return net
 

@@ -1,0 +1,58 @@
+"""What is measured of Ganglion alone: the start of the command line, and of a first simulation."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+FIRST_CALL = """
+import json, sys, time
+from benchmarks._sides import bare_import
+from benchmarks.cases import CASES
+import ganglion as gg
+bare_import()
+case = CASES[sys.argv[1]]
+net = case.load().ganglion(2000)
+seconds = []
+for _ in range(2):
+    started = time.perf_counter()
+    gg.simulate(net, 100 * case.dt, dt=case.dt, seed=1)
+    seconds.append(time.perf_counter() - started)
+print(json.dumps(seconds))
+"""
+
+
+def help_seconds(repeats: int = 7) -> float:
+    """Median wall seconds of `ganglion --help`."""
+    command = [str(Path(sys.prefix) / "bin" / "ganglion"), "--help"]
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def first_call(case: str) -> dict[str, float]:
+    """Seconds by which a first `simulate` outlasts the second: with empty caches, then with filled ones."""
+    answer = {}
+    with tempfile.TemporaryDirectory() as folder:
+        caches = {"GANGLION_CACHE_DIR": f"{folder}/kernels", "NUMBA_CACHE_DIR": f"{folder}/numba"}
+        for name in ("empty cache", "filled cache"):
+            done = subprocess.run(
+                [sys.executable, "-c", FIRST_CALL, case],
+                cwd=ROOT,
+                env={**os.environ, **caches},
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            first, second = json.loads(done.stdout.splitlines()[-1])
+            answer[name] = first - second
+    return answer

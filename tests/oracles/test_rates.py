@@ -1,0 +1,41 @@
+"""Our rates and irregularity against the stored figures of Brian2 and NEST (`make oracles` renews them).
+
+A peer's n seeds give the mean m and the deviation s of one draw: the mean of k draws of ours is then
+t distributed about m with n - 1 degrees of freedom and scale s sqrt(1/k + 1/n).
+"""
+
+import math
+
+import numpy as np
+import pytest
+from _compare import load
+from benchmarks._statistics import describe
+from benchmarks.cases import CASES
+from scipy import stats
+
+import ganglion as gg
+
+CHANCE = 1e-3  # of a false alarm, in each comparison
+DRAWS = {"cuba4000": 3, "brunel": 1, "eif": 1, "eif_net": 2, "cobahh": 1}
+
+
+@pytest.fixture(scope="module", params=DRAWS)
+def measured(request: pytest.FixtureRequest) -> tuple[str, dict[str, float]]:
+    """A case and our mean figures over a few seeds."""
+    case = CASES[request.param]
+    answers = []
+    for seed in range(101, 101 + DRAWS[case.name]):
+        net = case.load().ganglion(case.size, seed)
+        seen = gg.simulate(net, case.oracle, dt=case.dt, seed=seed)
+        times, neurons = seen.times.numpy(), seen.neurons.numpy()
+        answers.append(describe(times, neurons, case.size, case.skip, case.oracle))
+    return case.name, {key: float(np.mean([answer[key] for answer in answers])) for key in ("rate", "cv")}
+
+
+@pytest.mark.parametrize("quantity", ["rate", "cv"])
+@pytest.mark.parametrize("peer", ["brian2", "nest"])
+def test_agrees_with_peer(measured: tuple[str, dict[str, float]], peer: str, quantity: str) -> None:
+    name, ours = measured
+    theirs = np.array(load(name)["peers"][peer][quantity])
+    error = theirs.std(ddof=1) * math.sqrt(1 / DRAWS[name] + 1 / len(theirs))
+    assert abs(ours[quantity] - theirs.mean()) < stats.t.ppf(1 - CHANCE / 2, len(theirs) - 1) * error
