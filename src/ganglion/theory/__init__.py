@@ -3,8 +3,23 @@
 Times in ms, voltages in mV, rates in Hz (1/ms inside). tau dV = F(V) dt + sigma sqrt(2 tau) dW.
 """
 
+from ganglion.theory.fokker_planck import Evolution, evolve, interval_density
 from ganglion.theory.membrane import Grid, Membrane, membrane
 from ganglion.theory.response import Response, response
+from ganglion.theory.siegert import Siegert, siegert
 from ganglion.theory.stationary import Stationary, stationary
 
-__all__ = ["Grid", "Membrane", "Response", "Stationary", "membrane", "response", "stationary"]
+__all__ = [
+    "Evolution",
+    "Grid",
+    "Membrane",
+    "Response",
+    "Siegert",
+    "Stationary",
+    "evolve",
+    "interval_density",
+    "membrane",
+    "response",
+    "siegert",
+    "stationary",
+]

@@ -100,6 +100,8 @@ class ResponseFunction(torch.autograd.Function):
         x0 = scale * scalars[:, 3, None]
         den = top - shift * back + x0 * t * np.sinc(w * t / (2 * np.pi)) * np.exp(-0.5j * w * t)
         psi = x0 + 1j * w * top
+        never = psi == 0  # at omega = 0, when the rate has underflowed to 0
+        psi[never], x0[never] = 1.0, 1.0
         rho = shift * (x0 + 1j * w * back) / psi
         gains = -rate * (S / den)
         if any(ctx.needs_input_grad):

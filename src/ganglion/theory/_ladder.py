@@ -67,6 +67,8 @@ def curvature(y: float, decay: float) -> float:
         s = 1 / 168 + y * (1 / 960 + y * (1 / 6480 + y / 50400))
         s = 1 / 3 + y * (1 / 4 + y * (1 / 10 + y * (1 / 36 + y * s)))
         return s * decay if y > 0 else s
+    if decay == 0:  # u * u may overflow
+        return 2 / u / u / u if y < 0 else (1 - 2 / u) / u
     if y < 0:
         return (2 - decay * (u * u + 2 * u + 2)) / u / u / u
     return (1 - 2 / u + 2 * (1 - decay) / u / u) / u

@@ -123,25 +123,31 @@ def membrane(
     if values[0].ndim != 1:
         raise ValueError(f"parameters must be scalars or (neurons,), found shape {tuple(values[0].shape)}")
     p = dict(zip(given, values, strict=False))  # without `like`
-    _check(p)
+    check_parameters(p)
     if "V_lb" not in p:
         assert callable(force)
         p["V_lb"] = _lower_bound(force, p)
     if N is None:
         need = (p["V_th"] - p["V_lb"]) / (p["sigma"] / 20)
-        N = int(min(max(1000.0, math.ceil(float(need.max()))), 10000.0))
+        N = int(min(max(1000.0, math.ceil(float(need.detach().max()))), 10000.0))
     if N < 4:
         raise ValueError(f"N must be at least 4 steps, found {N}")
     grid = Grid(p["V_lb"], p["V_th"], p["V_reset"], N)
     F = force(grid.faces) if callable(force) else force
     F = F.expand(N, p["tau"].shape[0])
-    if bool(torch.isnan(F).any()):
-        k, i = torch.nonzero(torch.isnan(F))[0].tolist()
-        raise ValueError(f"the force is not a number for neuron {i} at V = {float(grid.faces[k, i]):.6g} mV")
-    return Membrane(grid, F.clamp(-1e100, 1e100), p["tau"], p["sigma"], p["t_ref"])
+    if not bool(torch.isfinite(F.detach().sum())):
+        if bool(torch.isnan(F).any()):
+            k, i = torch.nonzero(torch.isnan(F))[0].tolist()
+            raise ValueError(
+                f"the force is not a number for neuron {i} at V = {float(grid.faces[k, i]):.6g} mV"
+            )
+        F = F.clamp(-1e100, 1e100)  # an infinite upstroke: the membrane crosses in no time
+    return Membrane(grid, F, p["tau"], p["sigma"], p["t_ref"])
 
 
-def _check(p: dict[str, Tensor]) -> None:
+def check_parameters(p: dict[str, Tensor]) -> None:
+    """Refuse impossible values, by neuron and name; p: name -> (M,)."""
+
     def refuse(bad: Tensor, text: str) -> None:
         if bool(bad.any()):
             i = int(torch.nonzero(bad)[0])
