@@ -152,8 +152,11 @@ TEXT = st.text(alphabet=st.sampled_from(list("ab01.,;\t \n\r\"'#-+eE_\x00é\ufef
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.one_of(TEXT.map(str.encode), st.binary(max_size=60)), zipped=st.booleans(), kind=st.sampled_from(
-    ["csv", "txt", "npz", "graphml"]))  # fmt: skip
+@given(
+    data=st.one_of(TEXT.map(str.encode), st.binary(max_size=60)),
+    zipped=st.booleans(),
+    kind=st.sampled_from(["csv", "txt", "npz", "graphml"]),
+)
 def test_random_files_give_edges_or_a_message(tmp_path, data, zipped, kind):
     path = write(tmp_path, gzip.compress(data) if zipped else data, f"random.{kind}")
     try:
