@@ -156,7 +156,7 @@ def test_nothing_overflows(neuron):
     mass = float((s.density.sum() * m.grid.step + s.rate / 1000 * p["t_ref"]).detach())
     assert mass == pytest.approx(1, abs=1e-9)
     assert float(r.passage.detach().abs().max()) <= 1 + 1e-9
-    assert float(r.spectrum.detach().min()) >= -1e-7 * float(s.rate)
+    assert float(r.spectrum.detach().min()) >= -1e-7 * float(s.rate.detach())
     loss = sum(q.real.sum() + q.imag.sum() for q in (r.current, r.noise, r.passage)) + r.spectrum.sum()
     loss = loss + s.rate.sum() + s.cv.sum() + s.density.max()
     assert all(bool(torch.isfinite(g)) for g in torch.autograd.grad(loss, [mu, sigma]))

@@ -29,20 +29,17 @@ TINY = 1e-290  # below it values are set to zero: denormal numbers are some hund
 def coefficients(y: Array) -> tuple[Array, Array]:
     """exp(-|y|) and phi(-|y|) = (1 - exp(-|y|))/|y|, both (M, N)."""
     decay, phi = np.empty_like(y), np.empty_like(y)
-    rows = max(1, 65536 // y.shape[1])
+    rows = max(1, 16384 // y.shape[1])  # blocks that stay in the cache
     for lo in range(0, y.shape[0], rows):
-        u = np.abs(y[lo : lo + rows])
+        e, p, u = decay[lo : lo + rows], phi[lo : lo + rows], np.abs(y[lo : lo + rows])
         small = u < 1e-8
-        u[small] = 1e-8  # phi(-1e-8) differs from 1 by 5e-9: restored below
-        np.negative(u, out=u)
-        np.exp(u, out=decay[lo : lo + rows])
-        np.expm1(u, out=phi[lo : lo + rows])
-        phi[lo : lo + rows] /= u
+        capped = -np.minimum(u, 690.0)
+        np.exp(capped, out=e)
+        e[u > 660] = 0.0  # below TINY
+        np.expm1(capped, out=p)
+        np.divide(p, -u, out=p, where=~small)
         if small.any():
-            u = np.abs(y[lo : lo + rows][small])
-            decay[lo : lo + rows][small] = 1 - u
-            phi[lo : lo + rows][small] = 1 - u / 2
-    decay[decay < TINY] = 0.0
+            p[small] = 1 - u[small] / 2
     return decay, phi
 
 
