@@ -8,313 +8,182 @@ Every thread reads the spikes in the same order, by step, then neuron, so sums d
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
-from ganglion.engines._kernels import TILE
-from ganglion.engines._random import add_poisson, fill_normals, fill_uniforms
-from ganglion.engines._simd import OPTIONS, exp
+from ganglion.engines._loops import TILE
+from ganglion.engines._machine import barrier, call3, call5, call6, call7, call9, pointer
 
+# places in the table of addresses and sizes
+(A_COUNTER, A_POPULATIONS, N_POPULATIONS, A_PROJECTIONS, A_CONTINUOUS, N_CONTINUOUS, A_X, A_RING, N_COLUMNS,
+ N_SLOTS, A_STREAMS, A_SPARES, A_MASKS, N_MASK, A_BACKGROUNDS, A_SERIES, A_VALUES, A_EVENT_STEPS,
+ A_EVENT_NEURONS, A_PROBES, N_PROBES, A_PROBE_NEURONS, A_SAMPLES, A_SPIKE_STEPS, A_SPIKE_NEURONS, N_ROOM,
+ N_NEURONS, N_NOISE, A_FILL_NORMALS, N_SIZE, N_TABLE) = range(31)  # fmt: skip
 # columns of the table of populations
-(P_KERNEL, P_SIZE, P_PADDED, P_START, P_MASK, P_X, P_RING, P_STREAM, P_NORMALS, P_SPARE, P_SCALARS,
- P_BACKGROUND, P_BACKGROUNDS, P_SERIES, P_PROJECTION, P_PROJECTIONS, P_SPIKES, P_EVENTS) = range(18)  # fmt: skip
-# columns of the table of projections
-(J_RING, J_WIDE, J_EDGES, J_POINTERS, J_WEIGHT, J_CONSTANT, J_DELAY, J_STEPS, J_SPLIT, J_PADDED,
- J_SOURCE_X, J_TARGETS, J_KIND) = range(13)  # fmt: skip
+(P_KERNEL, P_SIZE, P_PADDED, P_START, P_MASK, P_X, P_RING, P_STREAM, P_NORMALS, P_SPARE,
+ P_BACKGROUND, P_BACKGROUNDS, P_SERIES, P_PROJECTION, P_PROJECTIONS, P_SPIKES, P_EVENTS, P_KIND, P_LIMITS,
+ P_WIDTH) = range(20)  # fmt: skip
+# columns of the table of projections; addresses but for the ring's column and the sizes
+(J_CODE, J_RING, J_POINTERS, J_ITEMS, J_WEIGHTS, J_DELAYS, J_STEPS, J_SPLITS, J_CONSTANT, J_SOURCE, J_TARGETS,
+ J_WIDTH) = range(12)  # fmt: skip
 # columns of the tables of backgrounds, time series and probes
-B_PORT, B_STREAM, B_CDF, B_ROWS, B_WIDE, B_BASE, B_WEIGHT = range(7)
-T_ROW, T_VALUES, T_COLUMNS, T_INTERVAL, T_COUNT = range(5)
-R_POPULATION, R_ROW, R_INTERVAL, R_NEURONS, R_COUNT, R_OUT, R_BASE = range(7)
+B_CODE, B_PORT, B_STREAM, B_TABLE, B_ROWS, B_STRIDE, B_BASE, B_WEIGHT, B_WIDTH = range(9)
+T_ROW, T_VALUES, T_COLUMNS, T_INTERVAL, T_COUNT, T_WIDTH = range(6)
+R_POPULATION, R_ROW, R_INTERVAL, R_NEURONS, R_COUNT, R_OUT, R_BASE, R_WIDTH = range(8)
 
-KERNEL_EQUATIONS, KERNEL_POISSON, KERNEL_GIVEN = 0, -1, -2
-SPIKES, ELECTRICAL, SIGMOIDAL = 0, 1, 2
-
-
-@intrinsic
-def _call(typingctx, address, x, n, lo, inputs, noise, stride, spiked, c, t):
-    signature = types.void(*[types.int64] * 9, t)
-
-    def codegen(context, builder, signature, args):
-        long = ir.IntType(64)
-        kind = ir.FunctionType(ir.VoidType(), [long] * 8 + [args[-1].type])
-        builder.call(builder.inttoptr(args[0], ir.PointerType(kind)), args[1:])
-        return context.get_dummy_value()
-
-    return signature, codegen
+EQUATIONS, POISSON, GIVEN = 0, 1, 2
 
 
-@intrinsic
-def _atomic_add(typingctx, array, value):
-    """array[0] += value, atomically; returns the old value."""
-
-    def codegen(context, builder, signature, args):
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return builder.atomic_rmw("add", data, args[1], "seq_cst")
-
-    return types.int64(array, types.int64), codegen
-
-
-@intrinsic
-def _yield(typingctx):
-    """Let another thread run (POSIX)."""
-
-    def codegen(context, builder, signature, args):
-        from numba.core import cgutils
-
-        kind = ir.FunctionType(ir.IntType(32), [])
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
-@njit(nogil=True, cache=True)
-def _barrier(counter, threads, passed):
-    """Wait until all threads came here `passed` times."""
-    if threads == 1:
-        return
-    if _atomic_add(counter, np.int64(1)) + 1 >= threads * passed:
-        return
-    spins = 0
-    while _atomic_add(counter, np.int64(0)) < threads * passed:
-        spins += 1
-        if spins > 2000:
-            _yield()
-
-
-@njit(**OPTIONS)
-def _deliver_plain(row, targets, a, b, w):
-    for j in range(a, b):
-        row[targets[j]] += w
-
-
-@njit(**OPTIONS)
-def _deliver_weights(row, targets, weights, shift, a, b):
-    for j in range(a, b):
-        row[targets[j]] += weights[j + shift]
-
-
-@njit(**OPTIONS)
-def _deliver_delays(ring, column, padded, targets, weights, shift, w, delays, delay_shift, arrival, mask, a, b):
-    for j in range(a, b):
-        slot = (arrival + np.int64(delays[j + delay_shift])) & mask
-        ring[slot, column + np.int64(targets[j])] += weights[j + shift] if shift > -(1 << 60) else w
-
-
-@njit(**OPTIONS)
-def _deliver(ring, row, arrival, neuron, j, projections, narrow, wide, pointers, weights, constants, delays,
-             splits, thread, threads, scratch):
-    """All synapses of one spike of a projection onto this thread's targets."""
-    p = projections[j]
-    at = p[J_POINTERS] + neuron
-    a, b = pointers[at], pointers[at + 1]
-    if threads > 1:
-        cut = p[J_SPLIT] + neuron * (threads + 1)
-        a, b = a + np.int64(splits[cut + thread]), a + np.int64(splits[cut + thread + 1])
-    if a == b:
-        return
-    mask = ring.shape[0] - 1
-    column = p[J_RING]
-    a += p[J_EDGES]
-    b += p[J_EDGES]
-    shift = p[J_WEIGHT] - p[J_EDGES] if p[J_WEIGHT] >= 0 else np.int64(-(1 << 60))
-    if p[J_DELAY] >= 0:
-        if p[J_WIDE]:
-            _deliver_delays(ring, column, p[J_PADDED], wide, weights, shift, constants[j], delays,
-                            p[J_DELAY] - p[J_EDGES], arrival, mask, a, b)
-        else:
-            _deliver_delays(ring, column, p[J_PADDED], narrow, weights, shift, constants[j], delays,
-                            p[J_DELAY] - p[J_EDGES], arrival, mask, a, b)
-        return
-    line = ring[(arrival + p[J_STEPS]) & mask, column : column + p[J_PADDED]]
-    if p[J_WEIGHT] >= 0:
-        if p[J_WIDE]:
-            _deliver_weights(line, wide, weights, shift, a, b)
-        else:
-            _deliver_weights(line, narrow, weights, shift, a, b)
-    elif p[J_WIDE]:
-        _deliver_plain(line, wide, a, b, constants[j])
-    else:
-        _deliver_plain(line, narrow, a, b, constants[j])
-
-
-@njit(**OPTIONS)
-def _transmit(x, row, j, projections, narrow, wide, pointers, weights, constants, shapes, scratch):
-    """A continuous projection: row[target] += Σ w f(V_source), kept by target."""
-    p = projections[j]
-    sources = p[J_STEPS]  # the number of source neurons
-    half, slope = shapes[j, 0], shapes[j, 1]
-    start = p[J_SOURCE_X]
-    if p[J_KIND] == SIGMOIDAL:
-        one = type(half)(1.0)
-        for k in range(sources):
-            scratch[k] = one / (one + exp((half - x[start + k]) / slope))
-    else:
-        for k in range(sources):
-            scratch[k] = x[start + k]
-    for i in range(p[J_TARGETS]):
-        a = p[J_EDGES] + pointers[p[J_POINTERS] + i]
-        b = p[J_EDGES] + pointers[p[J_POINTERS] + i + 1]
-        total = type(half)(0.0)
-        for k in range(a, b):
-            w = weights[k - p[J_EDGES] + p[J_WEIGHT]] if p[J_WEIGHT] >= 0 else constants[j]
-            total += w * (scratch[wide[k]] if p[J_WIDE] else scratch[narrow[k]])
-        row[p[J_RING] + i] += total
-
-
-@njit(**OPTIONS)
-def _tile(step, p, lo, k, x, ring, noise, stride, streams, base_noise, mask_row, scalars, backgrounds, cdf,
-          cdf_base, series, values, words, dt, background_weights):
-    """One step of one tile: what varies, background, then the kernel."""
-    real = x.itemsize
+@njit(nogil=True)
+def _update(A, step, k, block, p, lo, noise, mask, size, dt, one):
+    """One step of one tile of a population with equations."""
     padded = p[P_PADDED]
-    slot = step & (ring.shape[0] - 1)
-    line = ring[slot]
-    for b in range(p[P_BACKGROUND], p[P_BACKGROUND] + p[P_BACKGROUNDS]):
-        g = backgrounds[b]
-        s = g[B_STREAM]
-        fill_uniforms(streams[s + lo : s + lo + TILE], streams[s + padded + lo : s + padded + lo + TILE],
-                      streams[s + 2 * padded + lo : s + 2 * padded + lo + TILE],
-                      streams[s + 3 * padded + lo : s + 3 * padded + lo + TILE], words, TILE)
-        column = p[P_RING] + g[B_PORT] * padded + lo
-        width = padded if g[B_WIDE] else 1
-        table = cdf[g[B_CDF] : g[B_CDF] + g[B_ROWS] * width].reshape((g[B_ROWS], width))
-        if g[B_WIDE]:
-            table = table[:, lo : lo + TILE]
-            base = cdf_base[g[B_BASE] + lo : g[B_BASE] + lo + TILE]
-        else:
-            base = cdf_base[g[B_BASE] : g[B_BASE] + 1]
-        w = background_weights[g[B_WEIGHT] + lo : g[B_WEIGHT] + lo + TILE]
-        add_poisson(words, table, base, w, line[column : column + TILE], TILE)
+    line = A[A_RING] + size * ((step & (A[N_SLOTS] - 1)) * A[N_COLUMNS] + p[P_RING])
+    for b in range(p[P_BACKGROUNDS]):
+        g = pointer(A[A_BACKGROUNDS] + 8 * B_WIDTH * (p[P_BACKGROUND] + b), 0)
+        call7(g[B_CODE], A[A_STREAMS] + 4 * (g[B_STREAM] + lo), padded, g[B_TABLE] + 4 * lo * min(g[B_STRIDE], 1),
+              g[B_ROWS], g[B_STRIDE], g[B_BASE] + 4 * lo * min(g[B_STRIDE], 1), g[B_WEIGHT] + size * lo,
+              line + size * (g[B_PORT] * padded + lo))
     if p[P_SERIES] >= 0:
-        ts = series[p[P_SERIES]]
-        at = min(step // ts[T_INTERVAL], ts[T_COUNT] - 1)
-        row = p[P_X] + ts[T_ROW] * padded + lo
+        ts = pointer(A[A_SERIES] + 8 * T_WIDTH * p[P_SERIES], 0)
+        at = ts[T_VALUES] + min(step // ts[T_INTERVAL], ts[T_COUNT] - 1) * ts[T_COLUMNS]
+        values = pointer(A[A_VALUES] + size * at, one)
+        row = pointer(A[A_X] + size * (p[P_X] + ts[T_ROW] * padded + lo), one)
         for i in range(TILE):
-            column = min(lo + i, ts[T_COLUMNS] - 1)
-            x[row + i] = values[ts[T_VALUES] + at * ts[T_COLUMNS] + column]
-    _call(p[P_KERNEL], x.ctypes.data + real * p[P_X], padded, lo,
-          ring.ctypes.data + real * (slot * ring.shape[1] + p[P_RING]),
-          noise.ctypes.data + 4 * (k * TILE), stride, mask_row.ctypes.data + p[P_MASK],
-          scalars.ctypes.data + real * p[P_SCALARS], type(x[0])(step * dt))
+            row[i] = values[min(lo + i, ts[T_COLUMNS] - 1)]
+    call7(p[P_KERNEL], A[A_X] + size * p[P_X], padded, lo, line, noise + 4 * (k * TILE), block * TILE,
+          mask + p[P_MASK], type(one)(step * dt))
 
 
-@njit(**OPTIONS)
-def _sources(step, p, lo, streams, limits, mask_row, events, event_steps, event_neurons, words):
+@njit(nogil=True)
+def _emit(A, step, p, lo, mask):
     """One step of one tile of a population without equations."""
-    padded = p[P_PADDED]
-    if p[P_KERNEL] == KERNEL_POISSON:
-        s = p[P_STREAM]
-        fill_uniforms(streams[s + lo : s + lo + TILE], streams[s + padded + lo : s + padded + lo + TILE],
-                      streams[s + 2 * padded + lo : s + 2 * padded + lo + TILE],
-                      streams[s + 3 * padded + lo : s + 3 * padded + lo + TILE], words, TILE)
-        for i in range(TILE):
-            hit = np.uint64(words[i]) < limits[p[P_X] + lo + i]
-            mask_row[p[P_MASK] + lo + i] = np.uint8(1) if hit else np.uint8(0)
+    if p[P_KIND] == POISSON:
+        call3(p[P_KERNEL], A[A_STREAMS] + 4 * (p[P_STREAM] + lo), p[P_PADDED], p[P_LIMITS] + 8 * lo,
+              mask + p[P_MASK] + lo)
         return
+    out = pointer(mask + p[P_MASK] + lo, np.uint8(0))
     for i in range(TILE):
-        mask_row[p[P_MASK] + lo + i] = np.uint8(0)
-    first, last = p[P_EVENTS], p[P_EVENTS] + p[P_SPIKES]
-    while first < last:  # the first event of this step
+        out[i] = np.uint8(0)
+    steps = pointer(A[A_EVENT_STEPS], 0)
+    neurons = pointer(A[A_EVENT_NEURONS], 0)
+    end = p[P_EVENTS] + p[P_SPIKES]
+    first, last = p[P_EVENTS], end
+    while first < last:  # bisection for the first event of this step
         middle = (first + last) // 2
-        if event_steps[middle] < step:
+        if steps[middle] < step:
             first = middle + 1
         else:
             last = middle
-    while first < p[P_EVENTS] + p[P_SPIKES] and event_steps[first] == step:
-        neuron = event_neurons[first]
-        if lo <= neuron < lo + TILE:
-            mask_row[p[P_MASK] + neuron] = np.uint8(1)
+    while first < end and steps[first] == step:
+        if lo <= neurons[first] < lo + TILE:
+            out[neurons[first] - lo] = np.uint8(1)
         first += 1
 
 
-@njit(**OPTIONS)
-def _probe(step, index, p, lo, probes, probe_neurons, x, out):
+@njit(nogil=True)
+def _sample(A, step, q, p, lo, size, one):
     """Samples of one tile at the end of a step."""
-    for r in range(probes.shape[0]):
-        q = probes[r]
-        if q[R_POPULATION] != index or (step + 1) % q[R_INTERVAL] != 0:
+    for r in range(A[N_PROBES]):
+        probe = pointer(A[A_PROBES] + 8 * R_WIDTH * r, 0)
+        if probe[R_POPULATION] != q or (step + 1) % probe[R_INTERVAL] != 0:
             continue
-        sample = (step + 1) // q[R_INTERVAL] - q[R_BASE]
-        row = p[P_X] + q[R_ROW] * p[P_PADDED]
-        chosen = probe_neurons[q[R_NEURONS] : q[R_NEURONS] + q[R_COUNT]]
-        j = np.searchsorted(chosen, lo)
-        while j < q[R_COUNT] and chosen[j] < lo + TILE:
-            out[q[R_OUT] + sample * q[R_COUNT] + j] = x[row + chosen[j]]
-            j += 1
+        chosen = pointer(A[A_PROBE_NEURONS] + 8 * probe[R_NEURONS], 0)
+        row = pointer(A[A_X] + size * (p[P_X] + probe[R_ROW] * p[P_PADDED]), one)
+        at = probe[R_OUT] + ((step + 1) // probe[R_INTERVAL] - probe[R_BASE]) * probe[R_COUNT]
+        out = pointer(A[A_SAMPLES] + size * at, one)
+        first, last = 0, probe[R_COUNT]
+        while first < last:
+            middle = (first + last) // 2
+            if chosen[middle] < lo:
+                first = middle + 1
+            else:
+                last = middle
+        while first < probe[R_COUNT] and chosen[first] < lo + TILE:
+            out[first] = row[chosen[first]]
+            first += 1
 
 
-@njit(**OPTIONS)
-def advance(thread, threads, first, last, block, counter, populations, projections, continuous, x, ring, scalars,
-            streams, spares, masks, narrow, wide, pointers, weights, constants, delays, splits, shapes,
-            backgrounds, cdf, cdf_base, background_weights, series, values, limits, event_steps, event_neurons,
-            probes, probe_neurons, samples, spike_steps, spike_neurons, dt):
+@njit(nogil=True)
+def _deliver(A, p, neuron, arrival, thread, threads, size, one):
+    """All synapses of one spike onto this thread's targets."""
+    for j in range(p[P_PROJECTION], p[P_PROJECTION] + p[P_PROJECTIONS]):
+        s = pointer(A[A_PROJECTIONS] + 8 * J_WIDTH * j, 0)
+        rows = pointer(s[J_POINTERS], 0)
+        a, b = rows[neuron], rows[neuron + 1]
+        if threads > 1:
+            cut = pointer(s[J_SPLITS], np.int32(0))
+            at = neuron * (threads + 1) + thread
+            a, b = a + np.int64(cut[at]), a + np.int64(cut[at + 1])
+        if a == b:
+            continue
+        slots = A[N_SLOTS] - 1
+        if s[J_DELAYS] != 0:
+            call9(s[J_CODE], A[A_RING] + size * s[J_RING], A[N_COLUMNS], slots, arrival, s[J_ITEMS], s[J_WEIGHTS],
+                   s[J_DELAYS], a, b, pointer(s[J_CONSTANT], one)[0])
+            continue
+        line = A[A_RING] + size * (((arrival + s[J_STEPS]) & slots) * A[N_COLUMNS] + s[J_RING])
+        call5(s[J_CODE], line, s[J_ITEMS], s[J_WEIGHTS], a, b, pointer(s[J_CONSTANT], one)[0])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def advance(A, thread, threads, first, last, block, dt, one):
     """Steps first .. last − 1 on one thread; returns (the step reached, the number of spikes).
 
-    It stops early, all threads at the same step, when the room for spikes may not do for another block.
+    A: the table of addresses and sizes; one: a number of the precision in use. It stops early, all threads
+    at the same step, when the room for spikes may not do for another block.
     """
-    noise_rows = 1
-    for q in range(populations.shape[0]):
-        noise_rows = max(noise_rows, populations[q, P_NORMALS])
-    noise = np.empty((noise_rows, block, TILE), np.float32)
-    words = np.empty(TILE, np.uint32)
-    scratch = np.empty(ring.shape[1] + TILE, x.dtype)
+    size = A[N_SIZE]
+    noise_array = np.empty(A[N_NOISE] * block * TILE + 16, np.float32)
+    noise = noise_array.ctypes.data
+    spike_steps, spike_neurons = pointer(A[A_SPIKE_STEPS], 0), pointer(A[A_SPIKE_NEURONS], np.int32(0))
+    populations = A[N_POPULATIONS]
     spikes, step, parity, passed = 0, first, 0, 0
-    neurons = 0
-    for q in range(populations.shape[0]):
-        neurons += populations[q, P_SIZE]
     while step < last:
         steps = min(block, last - step)
-        if spikes + steps * neurons > spike_steps.shape[0]:
+        if spikes + steps * A[N_NEURONS] > A[N_ROOM]:
             break
-        for j in range(continuous.shape[0]):
-            _transmit(x, ring[step & (ring.shape[0] - 1)], continuous[j], projections, narrow, wide, pointers,
-                      weights, constants, shapes, scratch)
-        for q in range(populations.shape[0]):
-            p = populations[q]
+        for c in range(A[N_CONTINUOUS]):
+            j = pointer(A[A_CONTINUOUS], 0)[c]
+            s = pointer(A[A_PROJECTIONS] + 8 * J_WIDTH * j, 0)
+            line = A[A_RING] + size * ((step & (A[N_SLOTS] - 1)) * A[N_COLUMNS] + s[J_RING])
+            call7(s[J_CODE], A[A_X] + size * s[J_SOURCE], line, s[J_POINTERS], s[J_ITEMS], s[J_WEIGHTS], s[J_STEPS],
+                  s[J_TARGETS], pointer(s[J_CONSTANT], one))
+        masks = A[A_MASKS] + parity * block * A[N_MASK]
+        for q in range(populations):
+            p = pointer(A[A_POPULATIONS] + 8 * P_WIDTH * q, 0)
             padded, tiles = p[P_PADDED], p[P_PADDED] // TILE
             for tile in range(tiles * thread // threads, tiles * (thread + 1) // threads):
                 lo = tile * TILE
                 for row in range(p[P_NORMALS]):
-                    s = p[P_STREAM] + row * 4 * padded + lo
-                    fill_normals(streams[s : s + TILE], streams[s + padded : s + padded + TILE],
-                                 streams[s + 2 * padded : s + 2 * padded + TILE],
-                                 streams[s + 3 * padded : s + 3 * padded + TILE],
-                                 spares[p[P_SPARE] + row * padded + lo : p[P_SPARE] + row * padded + lo + TILE],
-                                 noise[row], step, steps, TILE)
+                    call6(A[A_FILL_NORMALS], A[A_STREAMS] + 4 * (p[P_STREAM] + row * 4 * padded + lo), padded,
+                          A[A_SPARES] + 4 * (p[P_SPARE] + row * padded + lo), noise + 4 * row * block * TILE,
+                          step, steps, 0)
                 for k in range(steps):
-                    if p[P_KERNEL] < 0:
-                        _sources(step + k, p, lo, streams, limits, masks[parity, k], 0, event_steps,
-                                 event_neurons, words)
+                    mask = masks + k * A[N_MASK]
+                    if p[P_KIND] == EQUATIONS:
+                        _update(A, step + k, k, block, p, lo, noise, mask, size, dt, one)
+                        _sample(A, step + k, q, p, lo, size, one)
                     else:
-                        _tile(step + k, p, lo, k, x, ring, noise, block * TILE, streams, 0, masks[parity, k],
-                              scalars, backgrounds, cdf, cdf_base, series, values, words, dt, background_weights)
-                        _probe(step + k, q, p, lo, probes, probe_neurons, x, samples)
+                        _emit(A, step + k, p, lo, mask)
         passed += 1
-        _barrier(counter, threads, passed)
+        barrier(A[A_COUNTER], threads, passed)
         for k in range(steps):
-            arrival = step + k + 1
-            for q in range(populations.shape[0]):
-                p = populations[q]
-                if p[P_KERNEL] == 0:
-                    continue
-                mask = masks[parity, k, p[P_MASK] : p[P_MASK] + p[P_PADDED]].view(np.uint64)
+            for q in range(populations):
+                p = pointer(A[A_POPULATIONS] + 8 * P_WIDTH * q, 0)
+                words = pointer(masks + k * A[N_MASK] + p[P_MASK], np.uint64(0))
                 for group in range((p[P_SIZE] + 7) // 8):
-                    word = mask[group]
-                    if word == 0:
-                        continue
-                    for lane in range(8):
+                    word = words[group]
+                    lane = 0
+                    while word != 0:
                         neuron = group * 8 + lane
-                        if (word >> np.uint64(8 * lane)) & np.uint64(1) == 0 or neuron >= p[P_SIZE]:
-                            continue
-                        if thread == 0:
-                            spike_steps[spikes] = arrival
-                            spike_neurons[spikes] = p[P_START] + neuron
-                        spikes += 1
-                        for j in range(p[P_PROJECTION], p[P_PROJECTION] + p[P_PROJECTIONS]):
-                            _deliver(ring, 0, arrival, neuron, j, projections, narrow, wide, pointers, weights,
-                                     constants, delays, splits, thread, threads, scratch)
+                        if word & np.uint64(1) and neuron < p[P_SIZE]:
+                            if thread == 0:
+                                spike_steps[spikes] = step + k + 1
+                                spike_neurons[spikes] = np.int32(p[P_START] + neuron)
+                            spikes += 1
+                            _deliver(A, p, neuron, step + k + 1, thread, threads, size, one)
+                        word >>= np.uint64(8)
+                        lane += 1
         parity = 1 - parity
         step += steps
     return step, spikes

@@ -16,12 +16,9 @@ from pathlib import Path
 import sympy as sp
 from torch import Tensor
 
+from ganglion.engines._loops import TILE
 from ganglion.engines._model import StepModel
 from ganglion.equations._printing import KernelPrinter
-
-#: neurons that one call advances: a constant, so that the loop has no remainder and a neuron's arithmetic
-#: is the same wherever it stands
-TILE = 256
 
 
 @dataclass(frozen=True)
@@ -51,15 +48,15 @@ def layout(model: StepModel, coefficients: dict[str, Tensor]) -> Layout:
 def source(model: StepModel, where: Layout, double: bool) -> str:
     """The kernel as Python text."""
     show = KernelPrinter().doprint
-    real, pointer = ("float64", "pointer_f64") if double else ("float32", "pointer_f32")
+    real, width = ("float64", 8) if double else ("float32", 4)
     load, body, store = [], [], []
     # the first input is read before the refractory test, for delta jumps that meet a refractory neuron
     for k, name in enumerate(where.rows):
-        load.append(f"{name}_ = X[{k}, lo:hi]")
+        load.append(f"{name}_ = pointer(x + {width} * ({k} * n + lo), real(0))")
         body.append(f"{name} = {name}_[i]")
     load += [f"{name} = C[{k}]" for k, name in enumerate(where.scalars)]
-    load += [f"in_{k}_ = IN[{k}, lo:hi]" for k in range(where.ports)]
-    load += [f"N_{k}_ = NZ[{k}, :TILE]" for k in range(where.normals)]
+    load += [f"in_{k}_ = pointer(inputs + {width} * ({k} * n + lo), real(0))" for k in range(where.ports)]
+    load += [f"N_{k}_ = pointer(noise + 4 * {k} * stride, np.float32(0))" for k in range(where.normals)]
     body += [f"in_{k} = in_{k}_[i]" for k in range(where.ports)]
     body += [f"N_{k} = real(N_{k}_[i])" for k in range(where.normals)]
     if model.refractory is not None:
@@ -87,25 +84,20 @@ def source(model: StepModel, where: Layout, double: bool) -> str:
     if model.refractory is not None:
         store.append("refractory_left_[i] = refractory_left")
     lines = [
-        "from numba import carray, cfunc, float32, float64, int64, types, void",
+        "from numba import cfunc, float32, float64, int64, void",
+        "from ganglion.engines._machine import pointer",
         "from ganglion.engines._simd import (",
-        "    FASTMATH, abs_, cos, cosh, exp, exprel, log, maximum, minimum, pointer_f32, pointer_f64, pointer_u8,",
-        "    power, sin, sinh, sqrt, tanh, where,",
+        "    FASTMATH, abs_, cos, cosh, exp, exprel, log, maximum, minimum, power, sin, sinh, sqrt, tanh, where,",
         ")",
         "import numpy as np",
         f"real = np.{real}",
-        f"TILE = {TILE}",
-        f"SIGNATURE = void(int64, int64, int64, int64, int64, int64, int64, int64, {real})",
+        f"SIGNATURE = void(int64, int64, int64, int64, int64, int64, int64, {real})",
         '@cfunc(SIGNATURE, cache=True, nopython=True, error_model="numpy", fastmath=FASTMATH)',
-        "def kernel(x, n, lo, inputs, noise, stride, spiked, c, t):",
-        "    hi = lo + TILE",
-        f"    X = carray({pointer}(x), ({len(where.rows)}, n))",
-        f"    C = carray({pointer}(c), ({max(len(where.scalars), 1)},))",
-        f"    IN = carray({pointer}(inputs), ({max(where.ports, 1)}, n))",
-        f"    NZ = carray(pointer_f32(noise), ({max(where.normals, 1)}, stride))",
-        "    S = carray(pointer_u8(spiked), (n,))[lo:hi]",
+        "def kernel(x, n, lo, inputs, noise, stride, spiked, t):",
+        f"    C = pointer(x + {width} * {len(where.rows)} * n, real(0))",
+        "    S = pointer(spiked + lo, np.uint8(0))",
         *(f"    {line}" for line in load),
-        "    for i in range(TILE):",
+        f"    for i in range({TILE}):",
         *(f"        {line}" for line in [*body, *store]),
     ]
     return "\n".join(lines) + "\n"

@@ -13,7 +13,6 @@ from numba import njit
 
 from ganglion.engines._simd import (
     INLINE,
-    OPTIONS,
     _horner,
     add_u32,
     f32_from_i32,
@@ -37,7 +36,7 @@ def _rotate(x, k):
 
 
 @njit(**INLINE)
-def _next(a, b, c, d):
+def next_word(a, b, c, d):
     """One step of xoshiro128++: the output and the new state."""
     out = add_u32(_rotate(add_u32(a, d), 7), a)
     t = shl_u32(b, _u32(9))
@@ -78,7 +77,7 @@ _cos_pi = _horner([(-1) ** k * math.pi ** (2 * k) / math.factorial(2 * k) for k 
 
 
 @njit(**INLINE)
-def _box_muller(u, v):
+def box_muller(u, v):
     """Two independent standard normals from two uniform words (Box & Muller 1958).
 
     The radius keeps the full relative resolution of small uniforms, so the tails reach 6.7 σ.
@@ -95,59 +94,3 @@ def _box_muller(u, v):
     a = -a if (quadrant & np.int32(2)) != 0 else a
     b = -b if ((quadrant + np.int32(1)) & np.int32(2)) != 0 else b
     return radius * a, radius * b
-
-
-@njit(**OPTIONS)
-def fill_normals(s0, s1, s2, s3, spare, out, first, steps, tile):
-    """Standard normals of steps first .. first + steps − 1: out[k, i]; `spare` keeps the odd one out."""
-    k = 0
-    if first % 2 == 1:
-        for i in range(tile):
-            out[0, i] = spare[i]
-        k = 1
-    while k < steps:
-        single = k + 1 == steps
-        for i in range(tile):
-            u, a, b, c, d = _next(s0[i], s1[i], s2[i], s3[i])
-            v, a, b, c, d = _next(a, b, c, d)
-            s0[i], s1[i], s2[i], s3[i] = a, b, c, d
-            x, y = _box_muller(u, v)
-            out[k, i] = x
-            spare[i] = y
-        if not single:
-            for i in range(tile):
-                out[k + 1, i] = spare[i]
-        k += 2
-
-
-@njit(**OPTIONS)
-def fill_uniforms(s0, s1, s2, s3, out, tile):
-    """One uniform 32-bit word a neuron."""
-    for i in range(tile):
-        out[i], s0[i], s1[i], s2[i], s3[i] = _next(s0[i], s1[i], s2[i], s3[i])
-
-
-@njit(**OPTIONS)
-def add_poisson(words, thresholds, base, weight, row, tile):
-    """row[i] += weight[i] · (base + #{k: words[i] >= thresholds[k, i]}): Poisson counts by inversion.
-
-    `thresholds` (K, tile or 1) hold the distribution function in units of 2⁻³², K a multiple of 4.
-    """
-    if thresholds.shape[1] == 1:
-        for k in range(0, thresholds.shape[0], 4):
-            a, b, c, d = thresholds[k, 0], thresholds[k + 1, 0], thresholds[k + 2, 0], thresholds[k + 3, 0]
-            start = base[0] if k == 0 else _f32(0.0)
-            for i in range(tile):
-                u = words[i]
-                n = start
-                n += _f32(1.0) if u >= a else _f32(0.0)
-                n += _f32(1.0) if u >= b else _f32(0.0)
-                n += _f32(1.0) if u >= c else _f32(0.0)
-                n += _f32(1.0) if u >= d else _f32(0.0)
-                row[i] += weight[i] * n
-    else:
-        for k in range(thresholds.shape[0]):
-            for i in range(tile):
-                row[i] += weight[i] if words[i] >= thresholds[k, i] else type(weight[i])(0.0)
-        for i in range(tile):
-            row[i] += weight[i] * base[i]

@@ -18,7 +18,6 @@ from numba.extending import intrinsic, overload
 binding.set_option("ganglion", "-runtime-memory-check-threshold=512")
 
 FASTMATH = {"contract", "nsz", "arcp"}
-OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH, "cache": True}
 INLINE = {"forceinline": True, "error_model": "numpy", "fastmath": FASTMATH}
 
 
@@ -62,36 +61,6 @@ f32_from_i32 = _convert(types.int32, types.float32, lambda b, v: b.sitofp(v, _F3
 i32_from_u32 = _convert(types.uint32, types.int32, lambda b, v: v)
 u32_from_i32 = _convert(types.int32, types.uint32, lambda b, v: v)
 u32_from_u64 = _convert(types.uint64, types.uint32, lambda b, v: b.trunc(v, _I32))
-
-
-@intrinsic
-def pointer_f32(typingctx, address):
-    """A float32 pointer from an address."""
-
-    def codegen(context, builder, signature, args):
-        return builder.inttoptr(args[0], ir.PointerType(_F32))
-
-    return types.CPointer(types.float32)(types.int64), codegen
-
-
-@intrinsic
-def pointer_f64(typingctx, address):
-    """A float64 pointer from an address."""
-
-    def codegen(context, builder, signature, args):
-        return builder.inttoptr(args[0], ir.PointerType(_F64))
-
-    return types.CPointer(types.float64)(types.int64), codegen
-
-
-@intrinsic
-def pointer_u8(typingctx, address):
-    """A byte pointer from an address."""
-
-    def codegen(context, builder, signature, args):
-        return builder.inttoptr(args[0], ir.PointerType(ir.IntType(8)))
-
-    return types.CPointer(types.uint8)(types.int64), codegen
 
 
 def _horner(coefficients, real):

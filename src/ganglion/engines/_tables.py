@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganglion.engines._kernels import TILE
+from ganglion.engines._loops import TILE
 from ganglion.networks import Projection
 
 _NARROW = 2**16
@@ -66,93 +66,83 @@ def _splits(pointers, targets, bounds, out):
             out[s, t] = np.searchsorted(row, bounds[t])
 
 
-@dataclass
+@dataclass(frozen=True)
 class Synapses:
-    """Arenas that hold the rows of all projections one after the other."""
+    """One projection. Row s of `pointers` bounds the edges of source s in `items` (their targets), `weights`
+    and `delays` (steps); None stands for one `constant` and one delay of `steps`. `splits` (sources,
+    threads + 1) says where in a row each thread's targets begin. For continuous synapses rows are targets
+    and items sources."""
 
-    real: type
-    dt: float
-    narrow: list[NDArray[np.uint16]] = field(default_factory=list)
-    wide: list[NDArray[np.int32]] = field(default_factory=list)
-    pointers: list[NDArray[np.int64]] = field(default_factory=list)
-    weights: list[NDArray] = field(default_factory=list)
-    delays: list[NDArray[np.uint16]] = field(default_factory=list)
-    splits: list[NDArray[np.int32]] = field(default_factory=list)
-    longest: int = 1
-    shortest: int = 2**31
+    pointers: NDArray[np.int64]
+    items: NDArray
+    weights: NDArray | None
+    constant: float
+    delays: NDArray[np.uint16] | None = None
+    steps: int = 0
+    shortest: int = 0
+    longest: int = 0
+    splits: NDArray[np.int32] | None = None
 
-    def add(self, projection: Projection, bounds: NDArray[np.int64] | None, by_target: bool) -> dict[str, int | float]:
-        """Append a projection; returns its places and constants.
+    @property
+    def wide(self) -> bool:
+        """Whether items take 32 bits."""
+        return self.items.dtype == np.int32
 
-        `bounds` are the first targets of the threads; `by_target` keeps rows by target (continuous synapses).
-        """
-        n_source, n_target = projection.source.size, projection.target.size
+    @classmethod
+    def by_target(cls, projection: Projection, real: type) -> Synapses:
+        """A continuous projection."""
         indptr, sources = projection.draw()
+        weights, constant = _weights(projection, real)
         order = projection.order()
-        weight = projection.weight
-        constant = not isinstance(weight, Tensor) or weight.ndim == 0
-        values = np.zeros(0, self.real) if constant else weight.detach().numpy().astype(self.real)  # type: ignore[union-attr]
-        steps = np.zeros((), np.int64) if by_target else delay_steps(projection, self.dt)
-        if steps.ndim and steps.size and steps.min() == steps.max():
-            steps = steps[0]
-        if steps.size and steps.max() >= _NARROW:
+        if weights is not None and order is not None:
+            weights = weights[order]
+        return cls(indptr, sources, weights, constant)
+
+    @classmethod
+    def by_source(
+        cls, projection: Projection, real: type, dt: float, bounds: NDArray[np.int64] | None
+    ) -> Synapses:
+        """A projection of spikes; `bounds` (threads + 1,) are the threads' first targets.
+
+        Raises ValueError for delays below dt or of 65536 steps and more.
+        """
+        steps = delay_steps(projection, dt)
+        if steps.ndim and (len(steps) == 0 or steps.min() == steps.max()):
+            steps = steps[0] if len(steps) else np.int64(1)
+        if steps.max() >= _NARROW:
             raise ValueError(
                 f"{projection!r} has a delay of {steps.max()} steps; expected fewer than {_NARROW}: use a longer dt"
             )
-        if steps.size and not by_target:
-            self.longest, self.shortest = max(self.longest, steps.max()), min(self.shortest, steps.min())
-        if by_target:
-            rows, items, out_weights = indptr, sources, values if order is None or constant else values[order]
-            out_delays = np.zeros(0, np.uint16)
-            limit = n_source
-        else:
-            rows = np.zeros(n_source + 1, np.int64)
-            _count(sources, rows)
-            np.cumsum(rows, out=rows)
-            limit = n_target
-            items = np.empty(len(sources), np.uint16 if limit <= _NARROW else np.int32)
-            out_weights = np.empty(len(values), self.real)
-            out_delays = np.empty(len(sources) if steps.ndim else 0, np.uint16)
-            given = np.zeros(0, np.int64) if order is None else order
-            given_steps = steps.astype(np.uint16) if steps.ndim else np.zeros(0, np.uint16)
-            _by_source(indptr, sources, rows[:-1].copy(), items, given, values, out_weights, given_steps, out_delays)
-        wide = limit > _NARROW
-        arena: list = self.wide if wide else self.narrow
-        place = {
-            "wide": int(wide),
-            "edges": sum(map(len, arena)),
-            "pointers": sum(map(len, self.pointers)),
-            "weight": -1 if constant else sum(map(len, self.weights)),
-            "constant": float(weight) if constant else 0.0,
-            "delay": sum(map(len, self.delays)) if steps.ndim else -1,
-            "steps": 0 if steps.ndim else int(steps),
-            "split": sum(map(len, self.splits)),
-        }
-        arena.append(items.astype(np.int32 if wide else np.uint16, copy=False))
-        self.pointers.append(rows)
-        self.weights.append(out_weights)
-        self.delays.append(out_delays)
-        if bounds is not None and not by_target:
-            split = np.empty((n_source, len(bounds)), np.int32)
-            _splits(rows, items, bounds, split)
-            self.splits.append(split.ravel())
-        return place
-
-    def arrays(self) -> dict[str, NDArray]:
-        """The arenas, each as one array."""
-        return {
-            "narrow": _join(self.narrow, np.uint16),
-            "wide": _join(self.wide, np.int32),
-            "pointers": _join(self.pointers, np.int64),
-            "weights": _join(self.weights, self.real),
-            "delays": _join(self.delays, np.uint16),
-            "splits": _join(self.splits, np.int32),
-        }
+        indptr, sources = projection.draw()
+        order = projection.order()
+        given, constant = _weights(projection, real)
+        n_source = projection.source.size
+        rows = np.zeros(n_source + 1, np.int64)
+        _count(sources, rows)
+        np.cumsum(rows, out=rows)
+        items = np.empty(len(sources), np.uint16 if projection.target.size <= _NARROW else np.int32)
+        empty = np.zeros(0, real)
+        weights = None if given is None else np.empty(len(sources), real)
+        delays = np.empty(len(sources), np.uint16) if steps.ndim else None
+        _by_source(
+            indptr, sources, rows[:-1].copy(), items,
+            np.zeros(0, np.int64) if order is None else order,
+            empty if given is None else given, empty if weights is None else weights,
+            steps.astype(np.uint16) if steps.ndim else np.zeros(0, np.uint16),
+            np.zeros(0, np.uint16) if delays is None else delays,
+        )  # fmt: skip
+        splits = None
+        if bounds is not None:
+            splits = np.empty((n_source, len(bounds)), np.int32)
+            _splits(rows, items, bounds, splits)
+        return cls(
+            rows, items, weights, constant, delays, 0 if steps.ndim else int(steps), int(steps.min()),
+            int(steps.max()), splits,
+        )  # fmt: skip
 
 
-def _join(parts: list, kind: type) -> NDArray:
-    # a single large part is passed on as it is: joining would double the peak of memory
-    parts = [p for p in parts if len(p)]
-    if not parts:
-        return np.zeros(1, kind)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+def _weights(projection: Projection, real: type) -> tuple[NDArray | None, float]:
+    weight = projection.weight
+    if isinstance(weight, Tensor) and weight.ndim:
+        return weight.detach().numpy().astype(real), 0.0
+    return None, float(weight)

@@ -9,15 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganglion.engines import _driver as d
-from ganglion.engines._kernels import TILE, Layout, compile_kernel, layout, source
-from ganglion.engines._model import StepModel, initial_values, step_models
+from ganglion.engines._kernels import Layout, compile_kernel, layout, source
+from ganglion.engines._loops import (
+    TILE,
+    add_poisson_address,
+    delivery_address,
+    normals_address,
+    poisson_spikes_address,
+    transmit_address,
+)
+from ganglion.engines._model import initial_values, step_models
 from ganglion.engines._probes import ResolvedProbe
 from ganglion.engines._random import seed_streams
 from ganglion.engines._sources import poisson_table, spike_events
 from ganglion.engines._tables import Synapses, padded
 from ganglion.networks import Network, Population, TimeSeries
 from ganglion.neurons import Poisson, SpikeTimes
-from ganglion.synapses import Electrical
 
 _LONGEST_BLOCK = 32  # steps; longer ones would push a tile's noise out of the cache
 
@@ -57,12 +64,12 @@ class CompiledEngine:
 
     def _populations(self) -> None:
         net = self.net
-        table = np.zeros((len(net.populations), 18), np.int64)
-        x, scalars, mask, ring, streams, spares = 0, 0, 0, 0, 0, 0
-        limits: list[NDArray] = []
+        table = np.zeros((len(net.populations), d.P_WIDTH), np.int64)
+        x, mask, ring, streams, spares = 0, 0, 0, 0, 0
         series: list[list[int]] = []
         values: list[NDArray] = []
         events: list[tuple[NDArray, NDArray]] = []
+        self.limits: list[NDArray] = []
         for p in net.populations:
             row, n = table[p.index], padded(p.size)
             row[[d.P_SIZE, d.P_PADDED, d.P_START, d.P_MASK, d.P_RING]] = p.size, n, p.start, mask, ring
@@ -72,35 +79,32 @@ class CompiledEngine:
                 where = self.layouts[p.index]
                 text = source(self.models[p.index], where, self.real is np.float64)
                 row[d.P_KERNEL] = compile_kernel(text)
-                row[[d.P_X, d.P_SCALARS, d.P_NORMALS]] = x, scalars, where.normals
-                x += len(where.rows) * n
-                scalars += max(len(where.scalars), 1)
+                row[[d.P_X, d.P_NORMALS]] = x, where.normals
+                x += len(where.rows) * n + padded(len(where.scalars))
                 ring += where.ports * n
                 streams += where.normals * 4 * n
                 spares += where.normals * n
-                varying = [(k, v) for k, v in p.parameters.items() if isinstance(v, TimeSeries)]
-                for name, given in varying:
+                for name, given in [(k, v) for k, v in p.parameters.items() if isinstance(v, TimeSeries)]:
                     row[d.P_SERIES] = len(series)
                     series.append(self._series(p, where, name, given, sum(map(len, values))))
                     values.append(given.values.detach().numpy().astype(self.real).ravel())
             elif isinstance(p.neuron, Poisson):
-                row[d.P_KERNEL], row[d.P_X] = d.KERNEL_POISSON, sum(map(len, limits))
-                limits.append(self._poisson_limits(p))
+                self.limits.append(self._poisson_limits(p))
+                row[d.P_KERNEL], row[d.P_KIND] = poisson_spikes_address(), d.POISSON
+                row[d.P_LIMITS] = self.limits[-1].ctypes.data
                 streams += 4 * n
             elif isinstance(p.neuron, SpikeTimes):
                 steps, neurons = spike_events(p, self.dt)
-                row[[d.P_KERNEL, d.P_EVENTS, d.P_SPIKES]] = d.KERNEL_GIVEN, sum(len(e[0]) for e in events), len(steps)
+                row[[d.P_KIND, d.P_EVENTS, d.P_SPIKES]] = d.GIVEN, sum(len(e[0]) for e in events), len(steps)
                 events.append((steps, neurons))
             else:
                 raise TypeError(f"population {p.name!r} has the model {p.neuron!r}; expected a Neuron or a source")
         self.populations = table
         self.mask_columns, self.ring_columns = mask, max(ring, 1)
         self.x = np.zeros(max(x, 1), self.real)
-        self.scalars = np.zeros(max(scalars, 1), self.real)
         self.streams = np.zeros(max(streams, 1), np.uint32)
         self.spares = np.zeros(max(spares, 1), np.float32)
-        self.limits = np.concatenate([*limits, np.zeros(1, np.uint64)])
-        self.series = np.array(series, np.int64).reshape(-1, 5)
+        self.series = np.array(series, np.int64).reshape(-1, d.T_WIDTH)
         self.values = np.concatenate([*values, np.zeros(1, self.real)]).astype(self.real)
         self.event_steps = np.concatenate([*(e[0] for e in events), np.zeros(1, np.int64)])
         self.event_neurons = np.concatenate([*(e[1] for e in events), np.zeros(1, np.int64)])
@@ -133,7 +137,7 @@ class CompiledEngine:
         row = self.populations[p.index]
         n = int(row[d.P_PADDED])
         if p.index not in self.models:
-            if row[d.P_KERNEL] == d.KERNEL_POISSON:
+            if row[d.P_KIND] == d.POISSON:
                 self._seed(int(row[d.P_STREAM]), p, n, purpose=0)
             return
         where, model = self.layouts[p.index], self.models[p.index]
@@ -147,9 +151,9 @@ class CompiledEngine:
             elif name in values:
                 block[k, : p.size] = values[name].detach().numpy()
         block[:, p.size :] = block[:, p.size - 1 : p.size]
-        at = int(row[d.P_SCALARS])
+        at = int(row[d.P_X]) + len(where.rows) * n
         for k, name in enumerate(where.scalars):
-            self.scalars[at + k] = float(values[name])
+            self.x[at + k] = float(values[name])
         for k in range(where.normals):
             self._seed(int(row[d.P_STREAM]) + k * 4 * n, p, n, purpose=k)
 
@@ -162,45 +166,48 @@ class CompiledEngine:
         seed_streams(self.streams[at : at + 4 * n].reshape(4, n), self.seed, p.start, purpose)
 
     def _projections(self) -> None:
-        synapses = Synapses(self.real, self.dt)
         rows: list[list[int]] = []
-        constants: list[float] = []
-        shapes: list[tuple[float, float]] = []
+        constants: list[tuple[float, float, float]] = []
         continuous: list[int] = []
-        for source_population in self.net.populations:
-            out = [p for p in self.net.projections if p.source is source_population]
+        self.synapses: list[Synapses] = []
+        for emitter in self.net.populations:
+            out = [p for p in self.net.projections if p.source is emitter]
             events = [p for p in out if not p.synapse.continuous]
-            row = self.populations[source_population.index]
-            row[d.P_PROJECTION], row[d.P_PROJECTIONS] = len(rows), len(events)
+            row = self.populations[emitter.index]
+            row[[d.P_PROJECTION, d.P_PROJECTIONS]] = len(rows), len(events)
             for p in events + [p for p in out if p.synapse.continuous]:
-                target = self.populations[p.target.index]
                 if p.target.index not in self.models:
                     raise ValueError(f"{p!r} ends on a source of spikes; expected a population with equations")
+                if p.synapse.continuous and emitter.index not in self.models:
+                    raise ValueError(f"{p!r} is continuous and starts from a source of spikes, without voltage")
+                target = self.populations[p.target.index]
                 n = int(target[d.P_PADDED])
                 port = next(q.index for q in self.models[p.target.index].ports if q.synapse == p.synapse)
-                place = synapses.add(p, self._bounds(n), p.synapse.continuous)
-                kind = d.SPIKES
                 if p.synapse.continuous:
-                    if source_population.index not in self.models:
-                        raise ValueError(f"{p!r} is continuous and starts from a source of spikes, without voltage")
-                    kind = d.ELECTRICAL if isinstance(p.synapse, Electrical) else d.SIGMOIDAL
-                    place["steps"] = p.source.size
+                    made, code = Synapses.by_target(p, self.real), transmit_address(self.real)
                     continuous.append(len(rows))
+                else:
+                    made = Synapses.by_source(p, self.real, self.dt, self._bounds(n))
+                    code = delivery_address(self.real, made.wide, made.weights is not None, made.delays is not None)
+                self.synapses.append(made)
+                ring = int(target[d.P_RING]) + port * n
+                steps = p.source.size if p.synapse.continuous else made.steps
+                pointers = [_address(a) for a in (made.pointers, made.items, made.weights, made.delays)]
                 rows.append([
-                    int(target[d.P_RING]) + port * n, place["wide"], place["edges"], place["pointers"],
-                    place["weight"], 0, place["delay"], place["steps"], place["split"], n, int(row[d.P_X]),
-                    p.target.size, kind,
+                    code, ring, *pointers, steps, _address(made.splits), 0, int(row[d.P_X]), p.target.size,
                 ])  # fmt: skip
-                constants.append(place["constant"])
-                shapes.append((getattr(p.synapse, "V_half", 0.0), getattr(p.synapse, "slope", 1.0)))
-        self.projections = np.array(rows, np.int64).reshape(-1, 13)
-        self.continuous = np.array(continuous, np.int64)
-        self.constants = np.array([*constants, 0.0], self.real)
-        self.shapes = np.array([*shapes, (0.0, 1.0)], self.real)
-        self.synapses = synapses.arrays()
-        steps = [s for s in (synapses.shortest,) if s < 2**31]
-        self.block_steps = 1 if continuous else min((steps[0] + 1) if steps else _LONGEST_BLOCK, _LONGEST_BLOCK)
-        slots = 1 << int(synapses.longest + self.block_steps + 1).bit_length()
+                constants.append((made.constant, getattr(p.synapse, "V_half", 0.0), getattr(p.synapse, "slope", 0.0)))
+        self.constants = np.array([*constants, (0.0, 0.0, 0.0)], self.real)
+        self.projections = np.array(rows, np.int64).reshape(-1, d.J_WIDTH)
+        for k in range(len(rows)):
+            self.projections[k, d.J_CONSTANT] = self.constants[k].ctypes.data
+        self.continuous = np.array([*continuous, 0], np.int64)
+        self.n_continuous = len(continuous)
+        spiking = [s for s in self.synapses if s.longest]
+        shortest = min((s.shortest for s in spiking), default=_LONGEST_BLOCK)
+        longest = max((s.longest for s in spiking), default=1)
+        self.block_steps = 1 if continuous else min(shortest + 1, _LONGEST_BLOCK)
+        slots = 1 << int(longest + self.block_steps).bit_length()
         self.ring = np.zeros((slots, self.ring_columns), self.real)
         self.masks = np.zeros((2, self.block_steps, self.mask_columns), np.uint8)
 
@@ -212,38 +219,30 @@ class CompiledEngine:
 
     def _backgrounds(self) -> None:
         rows: list[list[int]] = []
-        tables: list[NDArray[np.uint32]] = []
-        bases: list[NDArray[np.float32]] = []
-        weights: list[NDArray] = []
-        streams = len(self.streams)
-        extra = []
+        self.kept: list[NDArray] = []  # arrays that the table points into
+        streams, seeds = len(self.streams), []
         for p in self.net.populations:
-            row = self.populations[p.index]
             own = [b for b in self.net.backgrounds if b.target is p]
-            row[d.P_BACKGROUND], row[d.P_BACKGROUNDS] = len(rows), len(own)
-            n = int(row[d.P_PADDED])
+            row, n = self.populations[p.index], padded(p.size)
+            row[[d.P_BACKGROUND, d.P_BACKGROUNDS]] = len(rows), len(own)
             for b in own:
                 port = next(q.index for q in self.models[p.index].ports if q.synapse == b.synapse)
                 table, base = poisson_table(b.rate, self.dt, p.size, n)
-                rows.append([
-                    port, streams, sum(t.size for t in tables), table.shape[0], int(table.shape[1] > 1),
-                    sum(map(len, bases)), sum(map(len, weights)),
-                ])  # fmt: skip
-                tables.append(table)
-                bases.append(base)
                 weight = np.empty(n, self.real)
                 weight[: p.size] = np.asarray(b.weight.detach() if hasattr(b.weight, "detach") else b.weight)
                 weight[p.size :] = weight[p.size - 1]
-                weights.append(weight)
-                extra.append((streams, p, n, 1000 + b.index))
+                self.kept += [table, base, weight]
+                stride = n if table.shape[1] > 1 else 0
+                rows.append([
+                    add_poisson_address(self.real), port, streams, _address(table), table.shape[0], stride,
+                    _address(base), _address(weight),
+                ])  # fmt: skip
+                seeds.append((streams, p, n, 1000 + b.index))
                 streams += 4 * n
         self.streams = np.concatenate([self.streams, np.zeros(streams - len(self.streams), np.uint32)])
-        for at, p, n, purpose in extra:
+        for at, p, n, purpose in seeds:
             self._seed(at, p, n, purpose)
-        self.backgrounds = np.array(rows, np.int64).reshape(-1, 7)
-        self.cdf = np.concatenate([*(t.ravel() for t in tables), np.zeros(1, np.uint32)])
-        self.cdf_base = np.concatenate([*bases, np.zeros(1, np.float32)])
-        self.background_weights = np.concatenate([*weights, np.zeros(1, self.real)]).astype(self.real)
+        self.backgrounds = np.array(rows, np.int64).reshape(-1, d.B_WIDTH)
 
     def _probe_tables(self) -> None:
         self.pieces = [(r, piece) for r in self.probes for piece in r.pieces]
@@ -254,7 +253,7 @@ class CompiledEngine:
     def advance(self, last: int) -> tuple[NDArray[np.int64], NDArray[np.int32], dict[str, tuple[Any, Any]]]:
         """Go on to step `last`: spikes (steps, global neurons) and traces, name -> (steps, values)."""
         first = self.step
-        table = np.zeros((len(self.pieces), 7), np.int64)
+        table = np.zeros((len(self.pieces), d.R_WIDTH), np.int64)
         out, at = 0, 0
         for k, (probe, piece) in enumerate(self.pieces):
             base = first // probe.interval + 1
@@ -283,17 +282,25 @@ class CompiledEngine:
 
     def _run(self, last, table, samples, spike_steps, spike_neurons) -> tuple[int, int]:
         counter = np.zeros(1, np.int64)
-        s = self.synapses
+        A = np.zeros(d.N_TABLE, np.int64)
+        arrays = {
+            d.A_COUNTER: counter, d.A_POPULATIONS: self.populations, d.A_PROJECTIONS: self.projections,
+            d.A_CONTINUOUS: self.continuous, d.A_X: self.x, d.A_RING: self.ring, d.A_STREAMS: self.streams,
+            d.A_SPARES: self.spares, d.A_MASKS: self.masks, d.A_BACKGROUNDS: self.backgrounds,
+            d.A_SERIES: self.series, d.A_VALUES: self.values, d.A_EVENT_STEPS: self.event_steps,
+            d.A_EVENT_NEURONS: self.event_neurons, d.A_PROBES: table, d.A_PROBE_NEURONS: self.probe_neurons,
+            d.A_SAMPLES: samples, d.A_SPIKE_STEPS: spike_steps, d.A_SPIKE_NEURONS: spike_neurons,
+        }  # fmt: skip
+        for k, array in arrays.items():
+            A[k] = array.ctypes.data
+        A[[d.N_POPULATIONS, d.N_CONTINUOUS, d.N_PROBES]] = len(self.populations), self.n_continuous, len(table)
+        A[[d.N_COLUMNS, d.N_SLOTS, d.N_MASK]] = self.ring.shape[1], self.ring.shape[0], self.mask_columns
+        A[[d.N_ROOM, d.N_NEURONS]] = len(spike_steps), self.populations[:, d.P_SIZE].sum()
+        A[[d.N_NOISE, d.N_SIZE]] = self.populations[:, d.P_NORMALS].max(), np.dtype(self.real).itemsize
+        A[d.A_FILL_NORMALS] = normals_address()
 
         def work(thread: int) -> tuple[int, int]:
-            return d.advance(
-                thread, self.threads, self.step, last, self.block_steps, counter, self.populations, self.projections,
-                self.continuous, self.x, self.ring, self.scalars, self.streams, self.spares, self.masks, s["narrow"],
-                s["wide"], s["pointers"], s["weights"], self.constants, s["delays"], s["splits"], self.shapes,
-                self.backgrounds, self.cdf, self.cdf_base, self.background_weights, self.series, self.values,
-                self.limits, self.event_steps, self.event_neurons, table, self.probe_neurons, samples, spike_steps,
-                spike_neurons, self.dt,
-            )  # fmt: skip
+            return d.advance(A, thread, self.threads, self.step, last, self.block_steps, self.dt, self.real(1))
 
         if self.threads == 1:
             return work(0)
@@ -335,10 +342,12 @@ class CompiledEngine:
         return None
 
 
+def _address(array: NDArray | None) -> int:
+    return 0 if array is None else array.ctypes.data
+
+
 def _draw(law: Any, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
     if hasattr(law, "low"):
         return rng.uniform(law.low, law.high, size)
     return rng.normal(law.mean, law.sd, size)
 
-
-__all__ = ["CompiledEngine", "StepModel"]
