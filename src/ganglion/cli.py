@@ -23,6 +23,67 @@ def ganglion() -> None:
     """Networks of neurons, described once: simulated, predicted, trained, read."""
 
 
+@app.command()
+def run(
+    wiring: Annotated[
+        str, typer.Argument(help="larva, celegans, or a file: edge list (CSV, TSV), GraphML, sparse .npz.")
+    ] = "larva",
+    neuron: Annotated[
+        str | None, typer.Option(help="EIF (default), LIF, QIF, AdEx, Izhikevich, or Graded (the worm's).")
+    ] = None,
+    gain: Annotated[
+        float | None, typer.Option(help="Strength: input fractions times this (mV ms; graded: of the leak).")
+    ] = None,
+    seconds: Annotated[str, typer.Option(help="Biological time; '5 min' and the like too.")] = "300",
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    signs: Annotated[
+        str | None, typer.Option(help="'class=-1,...' or a file of lines 'class,sign'; a neuron's name too.")
+    ] = None,
+    drive: Annotated[str | None, typer.Option(help="Constant input, mV.")] = None,
+    noise: Annotated[str | None, typer.Option(help="SD of the free membrane, mV.")] = None,
+    delay: Annotated[str | None, typer.Option(help="Of all synapses, ms.")] = None,
+    dt: Annotated[str | None, typer.Option(help="Step, ms; 0.1, or 0.5 for graded neurons.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="All cores by default.")] = None,
+    engine: Annotated[str, typer.Option(help="compiled or torch.")] = "compiled",
+    out: Annotated[Path | None, typer.Option(help="Folder; out/NAME by default.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Start anew; discards the folder's run.")] = False,
+) -> None:
+    """Simulate a brain from its wiring and write a page about it: by default the fruit-fly larva's."""
+    from ._runs import Settings, execute
+
+    settings = Settings(
+        wiring=wiring,
+        neuron=neuron,
+        gain=gain,
+        seconds=seconds,
+        seed=seed,
+        signs=signs,
+        drive=drive,
+        noise=noise,
+        delay=delay,
+        dt=dt,
+        engine=engine,
+    )
+    console = _console()
+    with _resumable():
+        report = execute(settings, out, threads=threads, again=again, say=console.print)
+    console.print(f"report: [bold]{report}[/]", highlight=False, soft_wrap=True)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(context: typer.Context) -> None:
+    """Side by side with the peers that are installed; needs a checkout of the repository."""
+    import subprocess
+
+    root = Path(__file__).resolve().parents[2]
+    if not (root / "benchmarks" / "__main__.py").is_file():
+        raise ValueError(
+            "found no benchmarks beside the package; expected a checkout: git clone, then make bench"
+        )
+    done = subprocess.run([sys.executable, "-m", "benchmarks", *context.args], cwd=root, check=False)
+    raise typer.Exit(done.returncode)
+
+
 @atlas_app.command("list")
 def atlas_list(
     out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("out/atlas"),
@@ -149,7 +210,7 @@ def main() -> None:
     """
     try:
         app()
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError) as error:
         if os.environ.get("GANGLION_TRACEBACK"):
             raise
         print(f"ganglion: {error}", file=sys.stderr)

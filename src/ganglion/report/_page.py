@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from .._files import write_atomic
 from ._activity import Activity, activity_of
@@ -42,7 +43,9 @@ def page(
     assumptions: Sequence[str] = (),
     citations: Sequence[str] = (),
     manifest: Mapping[str, Any] | None = None,
-    facts: Mapping[str, str] | None = None,
+    facts: Callable[[NDArray[Any]], Mapping[str, str]] | None = None,
+    classes: Sequence[str] = (),
+    glossary: str = "",
     window: float = 100.0,
     sections: Sequence[Section] = (),
 ) -> str:
@@ -59,7 +62,10 @@ def page(
     manifest
         what was run, shown whole
     facts
-        further lines of the table of numbers, name -> text
+        a function of the mean rates (Hz) or voltages (mV), (N,), that gives further lines of the table of
+        numbers, name -> text
+    classes, glossary
+        the order in which classes are shown, and a sentence that explains their names
     window
         ms, of the spike counts that are correlated
     sections
@@ -70,17 +76,19 @@ def page(
     ValueError
         where the recording is shorter than twenty windows.
     """
-    wiring = wiring_of(network)
+    wiring = wiring_of(network, classes)
     activity = activity_of(recording, window)
     steps = distances(wiring)
     parts = [
-        wiring_section(wiring),
+        wiring_section(wiring, glossary),
         activity_section(wiring, activity),
         correlation_section(wiring, activity, steps),
         pairs_section(wiring, activity, steps),
         spectrum_section(wiring, activity),
         *sections,
-        Section("In numbers", (), [numbers_table(wiring, activity, dict(facts or {}))]),
+        Section(
+            "In numbers", (), [numbers_table(wiring, activity, dict(facts(activity.level)) if facts else {})]
+        ),
     ]
     environment = Environment(
         loader=PackageLoader("ganglion.report", "templates"),

@@ -44,7 +44,7 @@ class Section:
     parts: Sequence[Picture | Table] = ()
 
 
-def wiring_section(wiring: Wiring) -> Section:
+def wiring_section(wiring: Wiring, glossary: str = "") -> Section:
     """The matrix of weights, ordered by class."""
     electrical = wiring.junctions.nnz
     extra = (
@@ -77,7 +77,7 @@ def wiring_section(wiring: Wiring) -> Section:
         f"A neuron receives from {np.median(degrees):.0f} others in the median, from {degrees.max():.0f} "
         f"at most."
     )
-    return Section("Wiring", [text], [Picture(figure, caption, heavy=True)])
+    return Section("Wiring", [text, glossary] if glossary else [text], [Picture(figure, caption, heavy=True)])
 
 
 def activity_section(wiring: Wiring, activity: Activity, show: float = 3000.0) -> Section:

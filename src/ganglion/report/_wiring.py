@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,13 +50,13 @@ class Wiring:
         return int(np.sign(signs.mean()))
 
 
-def wiring_of(network: Any) -> Wiring:
-    """Read a `Network`: populations in order of `add`, classes by the mean place of their neurons."""
+def wiring_of(network: Any, order: Sequence[str] = ()) -> Wiring:
+    """Read a `Network`; classes in the order of their first neuron, those named in `order` before them."""
     from scipy.sparse import coo_array, csr_array
 
     size = network.size
     labels = list(network.classes)
-    classes = tuple(dict.fromkeys(labels))
+    classes = tuple(dict.fromkeys([*(name for name in order if name in set(labels)), *labels]))
     index = {name: i for i, name in enumerate(classes)}
     of = np.array([index[label] for label in labels], dtype=np.int64)
     chemical, electrical = csr_array((size, size)), csr_array((size, size))

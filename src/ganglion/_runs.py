@@ -1,0 +1,215 @@
+"""`ganglion run`: build the network, simulate it into a resumable folder, write the page beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ._files import write_json
+from ._jobs import Job, celegans, from_edges, larva
+from ._manifest import manifest
+from ._signs import read_signs
+
+BUILT_IN: dict[str, Callable[..., Job]] = {"larva": larva, "celegans": celegans}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What determines a run, as typed; quantities may carry units."""
+
+    wiring: str = "larva"
+    neuron: str | None = None
+    gain: float | None = None
+    seconds: str = "300"
+    seed: int = 0
+    signs: str | None = None
+    drive: str | None = None
+    noise: str | None = None
+    delay: str | None = None
+    dt: str | None = None
+    engine: str = "compiled"
+
+    @property
+    def name(self) -> str:
+        """Of the folder: the built-in wiring's, or the file's without its endings."""
+        return self.wiring if self.wiring in BUILT_IN else Path(self.wiring).name.split(".")[0] or "network"
+
+
+def execute(
+    settings: Settings,
+    out: Path | None = None,
+    *,
+    threads: int | None = None,
+    again: bool = False,
+    say: Callable[[str], Any] = print,
+) -> Path:
+    """Do what is not yet done of a run and return the path of its report.
+
+    The run lies in out/run, segment by segment; the same settings go on with it, others are refused unless
+    `again`, which discards it. Raises ValueError, TypeError or FileNotFoundError for what cannot be run,
+    before anything is written.
+    """
+    began = time.perf_counter()
+    job = build(settings)
+    graded = bool(job.record)
+    dt = milliseconds(settings.dt, 0.5 if graded else 0.1, "--dt")
+    duration = _duration(settings.seconds, dt)
+    out = Path("out") / settings.name if out is None else out
+    folder = out / "run"
+    wanted = {**asdict(settings), "network": digest(job.network)}
+    if again and (folder / "manifest.json").is_file():
+        shutil.rmtree(folder)
+    _require_same(out / "settings.json", folder, wanted)
+    size, edges = job.network.size, sum(projection.size for projection in job.network.projections)
+    say(f"{job.title}: {size} {job.what}, {edges} connections, {duration / 1000:g} s, dt {dt:g} ms")
+
+    from . import report
+    from .engines import simulate
+
+    built = time.perf_counter()
+    threads = threads or _cores()
+    recording = simulate(
+        job.network,
+        duration,
+        dt=dt,
+        seed=settings.seed,
+        engine=settings.engine,
+        threads=threads,
+        record=job.record,
+        path=_prepared(out, folder, wanted),
+        progress=True,
+    )
+    simulated = time.perf_counter()
+    say("writing the report")
+    made = manifest(
+        **wanted,
+        duration_ms=duration,
+        dt_ms=dt,
+        threads=threads,
+        wall_seconds={"build": round(built - began, 2), "simulate": round(simulated - built, 2)},
+    )
+    page = report.write(
+        out / "report.html",
+        job.network,
+        recording,
+        title=job.title,
+        summary=f"{job.what[0].upper()}{job.what[1:]} on its wiring, simulated for {duration / 1000:g} s of "
+        f"biological time in steps of {dt:g} ms.",
+        assumptions=job.assumptions,
+        citations=job.citations,
+        facts=job.facts,
+        classes=job.classes,
+        glossary=job.glossary,
+        manifest=made,
+    )
+    write_json(out / "manifest.json", made)
+    return page
+
+
+def build(settings: Settings) -> Job:
+    """The network that the settings describe; a file is read by `ganglion.networks.read_edges`."""
+    options: dict[str, Any] = {
+        "gain": settings.gain,
+        "signs": read_signs(settings.signs) if settings.signs else {},
+    }
+    for name, unit in (("drive", "mV"), ("noise", "mV"), ("delay", "ms")):
+        options[name] = _quantity(getattr(settings, name), unit, f"--{name}")
+    if settings.neuron:
+        options["neuron"] = settings.neuron
+    if settings.wiring in BUILT_IN:
+        return BUILT_IN[settings.wiring](**options)
+    path = Path(settings.wiring)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"found no file {settings.wiring!r}; expected larva, celegans or the path of an edge list"
+        )
+    from .networks import read_edges
+
+    return from_edges(read_edges(path), title=path.name, **options)
+
+
+def digest(network: Any) -> str:
+    """A hash of everything a run depends on: neurons, parameters, edges, weights, delays."""
+    import hashlib
+
+    import numpy as np
+
+    found = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        array = np.asarray(value.detach() if hasattr(value, "detach") else value)
+        found.update(repr((array.dtype.str, array.shape)).encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+
+    for population in network.populations:
+        found.update(repr((type(population.neuron).__name__, population.size)).encode())
+        for name, value in sorted(population.parameters.items()):
+            found.update(name.encode())
+            add(value)
+    for projection in network.projections:
+        found.update(repr((projection.synapse, projection.source.start, projection.target.start)).encode())
+        for part in (*projection.edges(), projection.weight, projection.delay):
+            add(part)
+    return found.hexdigest()[:16]
+
+
+def milliseconds(text: str | None, default: float, option: str) -> float:
+    """A time in ms from text such as "0.1" or "100 us"; positive."""
+    value = _quantity(text, "ms", option)
+    if value is not None and not value > 0:
+        raise ValueError(f"{option} is {text!r}; expected a time above 0 ms")
+    return default if value is None else value
+
+
+def _quantity(text: str | None, unit: str, option: str) -> float | None:
+    from .equations import quantity
+
+    if text is None:
+        return None
+    try:
+        return quantity(text, unit)
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from None
+
+
+def _duration(text: str, dt: float) -> float:
+    """The duration in ms, a whole number of steps; a bare number means seconds."""
+    try:
+        value = float(text) * 1000.0
+    except ValueError:
+        value = milliseconds(text, 0.0, "--seconds")
+    if not 0 < value < 1e12:
+        raise ValueError(f"--seconds is {text!r}; expected a time above 0, such as 300 or '5 min'")
+    if value < 2500.0:
+        raise ValueError(f"--seconds is {text!r}; the report needs at least 2.5 s of activity")
+    return round(value / dt) * dt
+
+
+def _require_same(path: Path, folder: Path, wanted: dict[str, Any]) -> None:
+    """Refuse to go on in a folder that holds a run of other settings."""
+    if not (folder / "manifest.json").is_file():
+        return
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    differing = [
+        f"{key} {known.get(key)} there, {wanted[key]} here" for key in wanted if known.get(key) != wanted[key]
+    ]
+    if differing:
+        raise ValueError(
+            f"{folder} holds another run ({'; '.join(differing[:4])}); --again discards it, --out takes "
+            f"another folder"
+        )
+
+
+def _prepared(out: Path, folder: Path, wanted: dict[str, Any]) -> Path:
+    write_json(out / "settings.json", wanted)
+    return folder
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

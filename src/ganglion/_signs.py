@@ -1,0 +1,79 @@
+"""Which neurons excite and which inhibit, as a user says it: by class or by name, as text or in a file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+WORDS = {"-1": -1, "−1": -1, "-": -1, "inhibitory": -1, "+1": 1, "1": 1, "+": 1, "excitatory": 1, "0": 0}
+
+
+def read_signs(text: str) -> dict[str, int]:
+    """Signs from "LNs=-1, APL=-1", or from a file of lines "class,sign" (comma, tab or space).
+
+    Raises FileNotFoundError or ValueError, saying what was found and what is expected.
+    """
+    if "=" in text:
+        pairs = [part.rpartition("=")[::2] for part in text.split(",") if part.strip()]
+        return {name.strip(): _sign(value, f"--signs {text!r}") for name, value in pairs}
+    path = Path(text)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"--signs is {text!r}: found no such file; expected one of lines 'class,sign', or 'class=-1,...'"
+        )
+    signs: dict[str, int] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not (line := line.strip()) or line.startswith("#"):
+            continue
+        separator = "," if "," in line else "\t" if "\t" in line else None
+        name, found, value = line.rpartition(separator) if separator else _last_word(line)
+        if number == 1 and value.strip().lower() in ("sign", "signs"):
+            continue
+        if not found:
+            raise ValueError(f"{path}, line {number}: found {line!r}; expected 'class,sign'")
+        signs[name.strip()] = _sign(value, f"{path}, line {number}")
+    if not signs:
+        raise ValueError(f"{path} holds no signs; expected lines 'class,sign'")
+    return signs
+
+
+def signs_of(
+    names: Sequence[str], classes: Sequence[str] | None, signs: Mapping[str, int]
+) -> NDArray[np.float64]:
+    """(neurons,) 1, −1 or 0 (without effect): the name's sign if given, else its class's, else 1.
+
+    Raises ValueError for a key that is neither a class nor a name.
+    """
+    labels = classes or ("",) * len(names)
+    known = set(names) | set(labels)
+    for key in signs:
+        if key not in known:
+            near = difflib.get_close_matches(key, [*dict.fromkeys(labels), *names], n=1, cutoff=0.5)
+            listed = ", ".join(list(dict.fromkeys(labels))[:20])
+            raise ValueError(
+                f"--signs names {key!r}, which is neither a class nor a neuron; "
+                + (f"did you mean {near[0]!r}? " if near else "")
+                + (f"classes: {listed}" if classes else "this wiring has no classes: name its neurons")
+            )
+    return np.array(
+        [signs.get(name, signs.get(label, 1)) for name, label in zip(names, labels)], dtype=np.float64
+    )
+
+
+def _sign(value: str, where: str) -> int:
+    word = value.strip().lower()
+    if word not in WORDS:
+        raise ValueError(f"{where}: found the sign {value.strip()!r}; expected -1, 1 or 0")
+    return WORDS[word]
+
+
+def _last_word(line: str) -> tuple[str, str, str]:
+    words = line.rsplit(None, 1)
+    return (words[0], " ", words[1]) if len(words) == 2 else (line, "", "")
