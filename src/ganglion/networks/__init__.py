@@ -1,15 +1,17 @@
 """The plain description of a network: populations, projections, wiring; its readers and writers."""
 
-from ganglion.networks import wiring
+from ganglion.networks import brains, wiring
 from ganglion.networks._edgelist import EdgeList
 from ganglion.networks._graphs import from_networkx, from_sparse, read_graphml, read_sparse, to_networkx
 from ganglion.networks._inputs import Normal, TimeSeries, Uniform
 from ganglion.networks._network import Network
 from ganglion.networks._population import Population
 from ganglion.networks._projection import Background, Projection
+from ganglion.networks._store import read_network, write_network
 from ganglion.networks._tables import read_edges
 
 __all__ = [
     "Background", "EdgeList", "Network", "Normal", "Population", "Projection", "TimeSeries", "Uniform",
-    "from_networkx", "from_sparse", "read_edges", "read_graphml", "read_sparse", "to_networkx", "wiring",
+    "brains", "from_networkx", "from_sparse", "read_edges", "read_graphml", "read_network", "read_sparse",
+    "to_networkx", "wiring", "write_network",
 ]  # fmt: skip

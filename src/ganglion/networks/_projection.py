@@ -67,6 +67,17 @@ class Projection:
         targets = np.repeat(np.arange(self.target.size), np.diff(indptr))
         return torch.from_numpy(sources.astype(np.int64)), torch.from_numpy(targets)
 
+    def matrix(self) -> Any:
+        """Weights as a SciPy CSR array (target.size, source.size), [target, source]; repeated edges add."""
+        from scipy.sparse import coo_array
+
+        sources, targets = (ends.numpy() for ends in self.edges())
+        weight = (
+            self.weight if isinstance(self.weight, float) else self.weight.detach().cpu().double().numpy()
+        )
+        data = np.broadcast_to(weight, sources.shape)
+        return coo_array((data, (targets, sources)), shape=(self.target.size, self.source.size)).tocsr()
+
     def _places(self) -> dict[str, Any]:
         places = (self.source.positions, self.target.positions)
         positions = tuple(None if place is None else place.detach().numpy() for place in places)
