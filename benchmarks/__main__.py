@@ -5,9 +5,11 @@ python -m benchmarks [--quick] [--cases brunel eif] [--peers brian2 nest] [--rou
 
 import argparse
 import json
+import math
 import shlex
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,100 +18,123 @@ from ._harness import Row, alternate
 from .cases import CASES, Case
 
 RESULTS = Path(__file__).parent / "results"
-THREADS = {"ganglion": (1, 2), "brian2": (1, 2), "nest": (1, 2)}
 
 
 def entries(case: Case, peers: list[str]) -> list[tuple[str, int]]:
     """Who takes part: everybody on one thread, then everybody on two."""
     sides = ["ganglion", *(peer for peer in case.peers if peer in peers)]
-    return [(side, threads) for threads in (1, 2) for side in sides if threads in THREADS[side]]
+    return [(side, threads) for threads in (1, 2) for side in sides]
 
 
-def alone(tables: dict[str, list[Row]], cases: list[str]) -> dict[str, Any]:
-    """Figures of Ganglion alone, with what they have to reach."""
-    found: dict[str, Any] = {"ganglion --help, s": (_extras.help_seconds(), "< 0.5")}
-    brunel = _report.ours(tables.get("brunel", []), 1)
-    if brunel:
-        synapses = CASES["brunel"].size * 1250
-        above = (brunel.rounds[0]["peak_mb"] - brunel.rounds[0]["details"]["bare_mb"]) * 1e6
-        found["Brunel: peak memory above the bare import, bytes a synapse"] = (above / synapses, "≤ 12")
-        found["Brunel: network build, s"] = (brunel.median("build_s"), "< 1")
-    for name in ("cuba4000", "brunel", "eif", "cobahh"):
-        if name in cases:
-            for cache, seconds in _extras.first_call(name).items():
-                wanted = "< 5" if cache == "empty cache" else ""
-                found[f"{name}: extra time of the first call, {cache}, s"] = (seconds, wanted)
-    return found
+@dataclass
+class Session:
+    """One call of the benchmark; `save` may be called at any time and writes what is there."""
+
+    quick: bool
+    rounds: int
+    missing: dict[str, str]
+    machine: dict[str, Any] = field(default_factory=_report.machine)
+    started: float = field(default_factory=time.time)
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    alone: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+    def duration(self, case: Case) -> float:
+        return case.quick if self.quick else case.duration
+
+    def measure(self, case: Case, peers: list[str]) -> None:
+        present = [peer for peer in peers if peer not in self.missing]
+        rows = alternate(case, entries(case, present), self.duration(case), self.rounds)
+        rows += [Row(peer, 1, failure=self.missing[peer]) for peer in case.peers if peer in self.missing]
+        self.rows[case.name] = rows
+
+    def own_figures(self) -> None:
+        """Figures of Ganglion alone, with what they have to reach."""
+        self.alone["ganglion --help, s"] = (_extras.help_seconds(), "< 0.5")
+        brunel = _report.ours(self.rows.get("brunel", []), 1)
+        if brunel:
+            synapses = CASES["brunel"].size * 1250
+            above = (brunel.warmup["peak_mb"] - brunel.warmup["details"]["bare_mb"]) * 1e6 / synapses
+            self.alone["Brunel: peak memory above the bare import, bytes a synapse"] = (above, "≤ 12")
+            self.alone["Brunel: network build, s"] = (brunel.median("build_s"), "< 1")
+        for name in ("cuba4000", "brunel", "eif", "cobahh"):
+            if name in self.rows:
+                for cache, (wall, processor) in _extras.first_call(name).items():
+                    label = f"{name}: first call beyond the second, {cache}"
+                    self.alone[f"{label}, s"] = (wall, "< 5" if cache == "empty cache" else "")
+                    self.alone[f"{label}, processor s"] = (processor, "")
+
+    def own_lines(self) -> list[str]:
+        lines = [f"| {label} | {value:.2f} | {wanted} |" for label, (value, wanted) in self.alone.items()]
+        return ["| Ganglion alone | measured | goal |", "|---|---|---|", *lines] if lines else []
+
+    def save(self) -> None:
+        kind = "quick" if self.quick else "full"
+        command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+        versions = sorted({row.version for rows in self.rows.values() for row in rows if row.version})
+        text = [
+            _report.heading(command, self.started, self.machine, versions, self.rounds, self.quick),
+            "",
+            *_report.HEADER,
+            *(
+                line
+                for n, rows in self.rows.items()
+                for line in _report.lines(CASES[n], rows, not self.quick)
+            ),
+            "",
+            *self.own_lines(),
+        ]
+        record = {
+            "command": command,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
+            "seconds": round(time.time() - self.started, 1),
+            "machine": self.machine,
+            "versions": versions,
+            "missing": self.missing,
+            "cases": {
+                name: [{**vars(row), "duration": self.duration(CASES[name])} for row in rows]
+                for name, rows in self.rows.items()
+            },
+            "alone": {
+                label: {"measured": value, "goal": wanted} for label, (value, wanted) in self.alone.items()
+            },
+        }
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{kind}.md").write_text("\n".join(text).rstrip() + "\n", "utf-8")
+        (RESULTS / f"{kind}.json").write_text(json.dumps(finite(record), indent=1) + "\n", "utf-8")
+
+
+def finite(value: Any) -> Any:
+    """The same with null for NaN, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def main() -> None:
+    names = list(_peers.REQUIREMENTS)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter runs, three rounds")
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
-    parser.add_argument(
-        "--peers", nargs="*", choices=list(_peers.REQUIREMENTS), default=list(_peers.REQUIREMENTS)
-    )
+    parser.add_argument("--peers", nargs="*", choices=names, default=names)
     parser.add_argument("--rounds", type=int, default=0, help="timed rounds after the warm-up (5; quick: 3)")
     given = parser.parse_args()
-    rounds = given.rounds or (3 if given.quick else 5)
 
-    about = _report.machine()
-    missing = _peers.prepare(tuple(given.peers))
-    for name, reason in missing.items():
+    session = Session(
+        given.quick, given.rounds or (3 if given.quick else 5), _peers.prepare(tuple(given.peers))
+    )
+    for name, reason in session.missing.items():
         print(f"{_report.NAMES[name]} is missing: {reason}")
-    tables: dict[str, list[Row]] = {}
-    started = time.time()
-    text = [_report.HEADER, "|---|---|---|---|---|---|---|---|---|---|"]
-    print("\n".join(text), flush=True)
+    print("\n".join(_report.HEADER), flush=True)
     for name in given.cases:
-        case = CASES[name]
-        duration = case.quick if given.quick else case.duration
-        present = [peer for peer in given.peers if peer not in missing]
-        rows = alternate(case, entries(case, present), duration, rounds)
-        rows += [Row(peer, 1, failure=missing[peer]) for peer in case.peers if peer in missing]
-        tables[name] = rows
-        new = _report.lines(case, rows, full=not given.quick)
-        print("\n".join(new), flush=True)
-        text += new
-
-    own = alone(tables, given.cases)
-    text += ["", "| Ganglion alone | measured | goal |", "|---|---|---|"]
-    text += [f"| {label} | {value:.2f} | {wanted} |" for label, (value, wanted) in own.items()]
-    print("\n".join(text[-len(own) - 3 :]))
-
-    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
-    versions = sorted({row.version for rows in tables.values() for row in rows if row.version})
-    kind = "quick" if given.quick else "full"
-    head = [
-        f"`{command}` on {time.strftime('%Y-%m-%d', time.gmtime(started))}: {about['processor']}, "
-        f"{about['cores']} cores, {about['simd']}, {about['system']}, Python {about['python']}; "
-        f"load at the start {about['load_at_start']}; {', '.join(versions)}.",
-        "",
-        f"Run: median wall seconds of the run phase over {rounds} rounds, in turn, after a warm-up; "
-        "against ours: how many times longer the peer takes on as many threads (least–greatest round). "
-        + ("Shortened runs: only the full ones are held to the goals." if given.quick else ""),
-        "",
-    ]
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{kind}.md").write_text("\n".join(head + text) + "\n", "utf-8")
-    record = {
-        "command": command,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": round(time.time() - started, 1),
-        "machine": about,
-        "versions": versions,
-        "missing": missing,
-        "cases": {
-            name: [
-                {**vars(row), "duration": CASES[name].quick if given.quick else CASES[name].duration}
-                for row in rows
-            ]
-            for name, rows in tables.items()
-        },
-        "alone": {label: {"measured": value, "goal": wanted} for label, (value, wanted) in own.items()},
-    }
-    (RESULTS / f"{kind}.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    print(f"written to {RESULTS.relative_to(_peers.ROOT)}/{kind}.md and {kind}.json")
+        session.measure(CASES[name], given.peers)
+        session.save()
+        print("\n".join(_report.lines(CASES[name], session.rows[name], not given.quick)), flush=True)
+    session.own_figures()
+    session.save()
+    print("\n" + "\n".join(session.own_lines()))
+    print(f"written to {RESULTS.relative_to(_peers.ROOT)}")
 
 
 if __name__ == "__main__":

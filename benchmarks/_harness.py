@@ -84,6 +84,7 @@ class Row:
     side: str
     threads: int
     version: str = ""
+    warmup: dict[str, Any] = field(default_factory=dict)
     rounds: list[dict[str, Any]] = field(default_factory=list)
     failure: str = ""
 
@@ -123,6 +124,8 @@ def alternate(case: Case, entries: list[tuple[str, int]], duration: float, round
                     continue
                 if turn:
                     rows[index].rounds.append(answer)
+                else:
+                    rows[index].warmup = answer
     finally:
         for worker in workers.values():
             worker.close()

@@ -3,13 +3,17 @@
 import math
 import os
 import platform
+import time
 from typing import Any
 
 from ._harness import Row
 from .cases import Case
 
 NAMES = {"ganglion": "Ganglion", "brian2": "Brian2 C++ standalone", "nest": "NEST"}
-HEADER = "| case | simulator | threads | run s | against ours | goal | build s | peak MB | rate Hz | CV |"
+HEADER = [
+    "| case | simulator | threads | run s | against ours | goal | build s | peak MB | rate Hz | CV |",
+    "|---|---|---|---|---|---|---|---|---|---|",
+]
 
 
 def ours(rows: list[Row], threads: int) -> Row | None:
@@ -63,6 +67,20 @@ def lines(case: Case, rows: list[Row], full: bool) -> list[str]:
             f"| {row.rate:.2f} | {cv} |"
         )
     return made
+
+
+def heading(
+    command: str, started: float, about: dict[str, Any], versions: list[str], rounds: int, quick: bool
+) -> str:
+    """What was run where, and how to read the table."""
+    return (
+        f"`{command}` on {time.strftime('%Y-%m-%d', time.gmtime(started))}: {about['processor']}, "
+        f"{about['cores']} cores, {about['simd']}, {about['system']}, Python {about['python']}; "
+        f"load at the start {about['load_at_start']}; {', '.join(versions)}.\n\n"
+        f"Run: median wall seconds of the run phase over {rounds} rounds, in turn, after a warm-up. "
+        "Against ours: how many times longer the peer takes on as many threads (least and greatest round)."
+        + (" Shortened runs, not held to the goals." if quick else "")
+    )
 
 
 def machine() -> dict[str, Any]:
