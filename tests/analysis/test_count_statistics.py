@@ -7,6 +7,7 @@ import pytest
 from spike_trains import from_counts, in_pieces, poisson
 
 from ganglion import analysis
+from ganglion.analysis import _counts, _rates
 
 
 @pytest.fixture
@@ -153,6 +154,34 @@ def test_storage_in_pieces_changes_no_bit(rng, doubly):
     ):
         for one, other in zip(question(doubly), question(pieces), strict=True):
             assert np.array_equal(one, other)
+
+
+def test_the_size_of_chunks_changes_no_bit(doubly, monkeypatch):
+    def answers():
+        return [
+            *analysis.rates(doubly, return_error=True),
+            analysis.cv(doubly),
+            *analysis.correlation(doubly, 50.0, return_error=True),
+            analysis.fano(doubly, 50.0),
+            analysis.counts(doubly, 50.0),
+            analysis.population_rate(doubly, 50.0),
+        ]
+
+    expected = answers()
+    monkeypatch.setattr(_rates, "CHUNK", 777)
+    monkeypatch.setattr(_counts, "ENTRIES", 100)
+    for one, other in zip(expected, answers(), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_an_answer_beyond_the_memory_is_refused():
+    silent = analysis.Spikes.from_steps([], [], n_neurons=3_000_000, dt=1.0, stop=10_000)
+    with pytest.raises(ValueError, match=r"GiB there are; choose fewer"):
+        analysis.covariance(silent, 100.0)
+    with pytest.raises(ValueError, match="choose fewer neurons or pairs="):
+        analysis.cross_correlation(silent, [0.0, 5.0])
+    with pytest.raises(ValueError, match="choose fewer neurons or pairs="):
+        analysis.spectrum(silent, [10.0])
 
 
 def test_a_record_too_short_is_refused(rng):

@@ -153,7 +153,7 @@ def test_a_crash_at_every_single_write_loses_nothing(tmp_path, monkeypatch, whol
             if calls == fatal:
                 gone = kill
                 raise Crash
-            return real[name](*args, **kwargs)
+            return None if name == "fsync" else real[name](*args, **kwargs)  # a sync takes most of the time
 
         return call
 
@@ -217,7 +217,7 @@ def writers():
 def test_kill_minus_nine_at_random_moments_loses_nothing(writers, tmp_path, whole, rng):
     path = tmp_path / "run"
     before, progress, patience = 0, set(), 0.02
-    for _ in range(40):
+    for _ in range(20):
         writers.start(path)
         time.sleep(float(rng.uniform(0, patience)))
         writers.kill()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganglion.analysis._rates import BLOCKS
-from ganglion.analysis._spikes import Spikes, block_edges
+from ganglion.analysis._spikes import Spikes, block_edges, require_memory
 
 Array = NDArray[np.float64]
 ENTRIES = 2**23  # counts held in memory at a time
@@ -103,6 +103,8 @@ class _Moments:
         n = spikes.n_steps // spikes.steps_of(window)
         _enough(n, window)
         size = spikes.n_neurons
+        copies = 3 if blocks == 1 else 6
+        require_memory(copies * size**2, f"the covariance of {size} neurons", "choose fewer with select")
         sums = np.array(
             [sum((p.sum(axis=0, dtype=np.float64) for p in block), np.zeros(size))
              for block in _blocks(spikes, window, blocks)]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ganglion.analysis._rates import BLOCKS, CHUNK
-from ganglion.analysis._spikes import Spikes, block_edges, pair_indices
+from ganglion.analysis._spikes import Spikes, block_edges, pair_indices, require_memory
 
 Array = NDArray[np.float64]
 
@@ -39,6 +39,11 @@ def cross_correlation(
             "expected longer blocks: use fewer blocks or shorter lags"
         )
     size = spikes.n_neurons
+    count = size**2 if pairs is None else len(np.asarray(pairs))
+    copies = 4 + blocks if return_error else 4
+    require_memory(
+        copies * count * (2 * reach + 1), f"lags of {count} pairs", "choose fewer neurons or pairs="
+    )
     if pairs is None:
         chosen = np.indices((size, size)).reshape(2, -1).T
     else:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ganglion.analysis._rates import rates
-from ganglion.analysis._spikes import Spikes, pair_indices
+from ganglion.analysis._spikes import Spikes, pair_indices, require_memory
 
 ENTRIES = 2**23  # complex numbers of the Fourier table in memory at a time
 STACK = 16  # segments multiplied at a time
@@ -32,6 +32,8 @@ def spectrum(
             f"f reaches {np.abs(f).max():g} Hz; expected at most 1/(2 dt) = {500 / spikes.dt:g} Hz"
         )
     half = _half(spikes, f, segment)
+    count = spikes.n_neurons**2 if pairs is None else len(np.asarray(pairs))
+    require_memory(6 * len(f) * count, f"spectra of {count} pairs", "choose fewer neurons or pairs=")
     chosen = None
     if pairs is not None:
         used, chosen = pair_indices(pairs)

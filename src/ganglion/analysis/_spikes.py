@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -181,3 +182,13 @@ def pair_indices(pairs: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]
         raise ValueError(f"pairs has shape {pairs.shape}; expected (P, 2)")
     used, places = np.unique(pairs, return_inverse=True)
     return used, places.reshape(pairs.shape)
+
+
+def require_memory(entries: int, what: str, remedy: str) -> None:
+    """Raise ValueError where `entries` float64 numbers would fill more than the machine's memory."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if 8 * entries > memory:
+        needed, there = 8 * entries / 2**30, memory / 2**30
+        raise ValueError(f"{what} would take {needed:.1f} GiB of the {there:.1f} GiB there are; {remedy}")

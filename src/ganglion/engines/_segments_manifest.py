@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 # A run may be resumed with another one of these: its result does not depend on it, or it is recorded.
-ENVIRONMENT = {"ganglion", "python", "packages", "platform", "cores", "threads", "written", "resumed"}
+ENVIRONMENT = {
+    "ganglion", "python", "packages", "platform", "cores", "threads", "timings", "written", "resumed"
+}  # fmt: skip
 
 
 def plain(value: Any) -> Any:
@@ -75,6 +77,6 @@ def note_environment(known: dict[str, Any], manifest: dict[str, Any]) -> dict[st
     """The stored manifest with the software that the run is resumed with added, where that is new."""
     software = {key: manifest[key] for key in sorted(ENVIRONMENT & manifest.keys())}
     latest = [known, *known.get("resumed", [])][-1]
-    if all(latest.get(key) == value for key, value in software.items() if key != "written"):
+    if all(latest.get(key) == value for key, value in software.items() if key not in ("written", "timings")):
         return known
     return {**known, "resumed": [*known.get("resumed", []), software]}
