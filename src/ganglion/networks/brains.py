@@ -217,16 +217,32 @@ def celegans_network(
 
 
 def spectral_radius(matrix: Any) -> float:
-    """The largest absolute eigenvalue of a square matrix, sparse or dense."""
+    """The largest absolute eigenvalue of a square matrix, sparse or dense.
+
+    The eigenvalues are those of the strongly connected parts, each taken alone.
+    """
     from scipy.sparse import csr_array
-    from scipy.sparse.linalg import ArpackError, eigs
+    from scipy.sparse.csgraph import connected_components
 
     matrix = csr_array(matrix).astype(np.float64)
+    _, part = connected_components(matrix, connection="strong")
+    order, sizes = np.argsort(part, kind="stable"), np.bincount(part)
+    radius = 0.0
+    for members in np.split(order, np.cumsum(sizes)[:-1]):
+        block = matrix[members][:, members]
+        if block.nnz:
+            radius = max(radius, _radius(block))
+    return radius
+
+
+def _radius(matrix: Any) -> float:
+    from scipy.sparse.linalg import ArpackError, eigs
+
     n = matrix.shape[0]
-    if n <= 500 or matrix.nnz == 0:
-        return float(np.abs(np.linalg.eigvals(matrix.toarray())).max()) if matrix.nnz else 0.0
-    try:
-        start = np.random.default_rng(0).random(n)
-        return float(np.abs(eigs(matrix, k=1, v0=start, return_eigenvectors=False)).max())
-    except ArpackError:  # no eigenvalue stands out, as without loops
-        return float(np.abs(np.linalg.eigvals(matrix.toarray())).max())
+    if n > 500:
+        try:
+            start = np.random.default_rng(0).random(n)
+            return float(np.abs(eigs(matrix, k=1, v0=start, return_eigenvectors=False, maxiter=300)).max())
+        except ArpackError:  # no eigenvalue stands out
+            pass
+    return float(np.abs(np.linalg.eigvals(matrix.toarray())).max())
