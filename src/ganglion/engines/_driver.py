@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from ganglion.engines._loops import TILE
-from ganglion.engines._machine import barrier, call3, call5, call6, call7, call9, pointer
+from ganglion.engines._machine import barrier, call3, call6, call7, call9, pointer
 
 # places in the table of addresses and sizes
 (A_COUNTER, A_POPULATIONS, N_POPULATIONS, A_PROJECTIONS, A_CONTINUOUS, N_CONTINUOUS, A_X, A_RING, N_COLUMNS,
@@ -24,7 +24,7 @@ from ganglion.engines._machine import barrier, call3, call5, call6, call7, call9
  P_WIDTH) = range(20)  # fmt: skip
 # columns of the table of projections; addresses but for the ring's column and the sizes
 (J_CODE, J_RING, J_POINTERS, J_ITEMS, J_WEIGHTS, J_DELAYS, J_STEPS, J_SPLITS, J_CONSTANT, J_SOURCE, J_TARGETS,
- J_WIDTH) = range(12)  # fmt: skip
+ J_BYTES, J_WIDTH) = range(13)  # fmt: skip
 # columns of the tables of backgrounds, time series and probes
 B_CODE, B_PORT, B_STREAM, B_TABLE, B_ROWS, B_STRIDE, B_BASE, B_WEIGHT, B_WIDTH = range(9)
 T_ROW, T_VALUES, T_COLUMNS, T_INTERVAL, T_COUNT, T_WIDTH = range(6)
@@ -104,25 +104,43 @@ def _sample(A, step, q, p, lo, size, one):
 
 
 @njit(nogil=True)
-def _deliver(A, p, neuron, arrival, thread, threads, size, one):
-    """All synapses of one spike onto this thread's targets."""
+def _deliver(A, p, neuron, following, arrival, thread, threads, size, one):
+    """All synapses of one spike onto this thread's targets; `following` is the neuron that comes next."""
     for j in range(p[P_PROJECTION], p[P_PROJECTION] + p[P_PROJECTIONS]):
         s = pointer(A[A_PROJECTIONS] + 8 * J_WIDTH * j, 0)
         rows = pointer(s[J_POINTERS], 0)
-        a, b = rows[neuron], rows[neuron + 1]
+        a, b, c = rows[neuron], rows[neuron + 1], rows[following]
         if threads > 1:
             cut = pointer(s[J_SPLITS], np.int32(0))
             at = neuron * (threads + 1) + thread
             a, b = a + np.int64(cut[at]), a + np.int64(cut[at + 1])
+            c += np.int64(cut[following * (threads + 1) + thread])
         if a == b:
             continue
         slots = A[N_SLOTS] - 1
+        constant = pointer(s[J_CONSTANT], one)[0]
         if s[J_DELAYS] != 0:
             call9(s[J_CODE], A[A_RING] + size * s[J_RING], A[N_COLUMNS], slots, arrival, s[J_ITEMS], s[J_WEIGHTS],
-                   s[J_DELAYS], a, b, pointer(s[J_CONSTANT], one)[0])
+                  s[J_DELAYS], a, b, constant)
             continue
         line = A[A_RING] + size * (((arrival + s[J_STEPS]) & slots) * A[N_COLUMNS] + s[J_RING])
-        call5(s[J_CODE], line, s[J_ITEMS], s[J_WEIGHTS], a, b, pointer(s[J_CONSTANT], one)[0])
+        call6(s[J_CODE], line, s[J_ITEMS], s[J_WEIGHTS], a, b, s[J_ITEMS] + s[J_BYTES] * c, constant)
+
+
+@njit(nogil=True)
+def _collect(words, size, fired):
+    """Neurons whose byte in a mask is set, in order; returns how many."""
+    count = 0
+    for group in range((size + 7) // 8):
+        word = words[group]
+        neuron = group * 8
+        while word != 0:
+            if word & np.uint64(1) and neuron < size:
+                fired[count] = neuron
+                count += 1
+            word >>= np.uint64(8)
+            neuron += 1
+    return count
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -135,6 +153,7 @@ def advance(A, thread, threads, first, last, block, dt, one):
     size = A[N_SIZE]
     noise_array = np.empty(A[N_NOISE] * block * TILE + 16, np.float32)
     noise = noise_array.ctypes.data
+    fired = np.empty(A[N_NEURONS] + 1, np.int64)
     spike_steps, spike_neurons = pointer(A[A_SPIKE_STEPS], 0), pointer(A[A_SPIKE_NEURONS], np.int32(0))
     populations = A[N_POPULATIONS]
     spikes, step, parity, passed = 0, first, 0, 0
@@ -171,19 +190,15 @@ def advance(A, thread, threads, first, last, block, dt, one):
             for q in range(populations):
                 p = pointer(A[A_POPULATIONS] + 8 * P_WIDTH * q, 0)
                 words = pointer(masks + k * A[N_MASK] + p[P_MASK], np.uint64(0))
-                for group in range((p[P_SIZE] + 7) // 8):
-                    word = words[group]
-                    lane = 0
-                    while word != 0:
-                        neuron = group * 8 + lane
-                        if word & np.uint64(1) and neuron < p[P_SIZE]:
-                            if thread == 0:
-                                spike_steps[spikes] = step + k + 1
-                                spike_neurons[spikes] = np.int32(p[P_START] + neuron)
-                            spikes += 1
-                            _deliver(A, p, neuron, step + k + 1, thread, threads, size, one)
-                        word >>= np.uint64(8)
-                        lane += 1
+                count = _collect(words, p[P_SIZE], fired)
+                for i in range(count):
+                    following = fired[min(i + 1, count - 1)]
+                    _deliver(A, p, fired[i], following, step + k + 1, thread, threads, size, one)
+                if thread == 0:
+                    for i in range(count):
+                        spike_steps[spikes + i] = step + k + 1
+                        spike_neurons[spikes + i] = np.int32(p[P_START] + fired[i])
+                spikes += count
         parity = 1 - parity
         step += steps
     return step, spikes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
-from ganglion.engines._machine import address, pointer
+from ganglion.engines._machine import address, pointer, prefetch
 from ganglion.engines._random import box_muller, next_word
 from ganglion.engines._simd import exp
 
@@ -103,17 +103,47 @@ def add_poisson_f64(streams, padded, table, rows, stride, bases, weights, line):
 
 
 @njit(forceinline=True)
-def _plain(line, items, a, b, w, kind):
-    row, target = pointer(line, w), pointer(items, kind)
-    for j in range(a, b):
-        row[_u64(target[j])] += w
+def weight_bytes(w):
+    """4 for float32, 8 for float64."""
+    return 8 if type(w)(1e300) < type(w)(np.inf) else 4
 
 
 @njit(forceinline=True)
-def _weighted(line, items, weights, a, b, w, kind):
+def _plain(line, items, a, b, ahead, w, kind, bytes_):
+    row, target = pointer(line, w), pointer(items, kind)
+    ahead -= bytes_ * a
+    j = a
+    # rows come from all over memory: without asking for the next one early, half the time is waiting
+    while j + 32 <= b:
+        prefetch(ahead + bytes_ * j)
+        if bytes_ == 4:
+            prefetch(ahead + bytes_ * j + 64)
+        for k in range(32):
+            row[_u64(target[j + k])] += w
+        j += 32
+    prefetch(ahead + bytes_ * j)
+    while j < b:
+        row[_u64(target[j])] += w
+        j += 1
+
+
+@njit(forceinline=True)
+def _weighted(line, items, weights, a, b, ahead, w, kind, bytes_):
     row, target, weight = pointer(line, w), pointer(items, kind), pointer(weights, w)
-    for j in range(a, b):
+    shift = (ahead - items) // bytes_ - a  # from an edge to its fellow in the next row
+    size = weight_bytes(w)
+    j = a
+    while j + 16 <= b:
+        prefetch(items + bytes_ * (j + shift))
+        prefetch(weights + size * (j + shift))
+        for k in range(16):
+            row[_u64(target[j + k])] += weight[j + k]
+        j += 16
+    prefetch(items + bytes_ * (j + shift))
+    prefetch(weights + size * (j + shift))
+    while j < b:
         row[_u64(target[j])] += weight[j]
+        j += 1
 
 
 @njit(forceinline=True)
@@ -125,24 +155,24 @@ def _delayed(ring, columns, slots, arrival, items, weights, delays, a, b, w, kin
         out[slot * columns + types.int64(target[j])] += weight[j] if weights != 0 else w
 
 
-def plain_narrow(line, items, weights, a, b, w):
-    """line[target] += w over one row of synapses; targets in 16 bits."""
-    _plain(line, items, a, b, w, _u16(0))
+def plain_narrow(line, items, weights, a, b, ahead, w):
+    """line[target] += w over edges a .. b − 1; targets in 16 bits; `ahead`: where the next row will be."""
+    _plain(line, items, a, b, ahead, w, _u16(0), 2)
 
 
-def plain_wide(line, items, weights, a, b, w):
+def plain_wide(line, items, weights, a, b, ahead, w):
     """As `plain_narrow`, targets in 32 bits."""
-    _plain(line, items, a, b, w, np.int32(0))
+    _plain(line, items, a, b, ahead, w, np.int32(0), 4)
 
 
-def weighted_narrow(line, items, weights, a, b, w):
+def weighted_narrow(line, items, weights, a, b, ahead, w):
     """line[target] += weight, one a synapse; targets in 16 bits."""
-    _weighted(line, items, weights, a, b, w, _u16(0))
+    _weighted(line, items, weights, a, b, ahead, w, _u16(0), 2)
 
 
-def weighted_wide(line, items, weights, a, b, w):
+def weighted_wide(line, items, weights, a, b, ahead, w):
     """As `weighted_narrow`, targets in 32 bits."""
-    _weighted(line, items, weights, a, b, w, np.int32(0))
+    _weighted(line, items, weights, a, b, ahead, w, np.int32(0), 4)
 
 
 def delayed_narrow(ring, columns, slots, arrival, items, weights, delays, a, b, w):
@@ -195,7 +225,7 @@ def delivery_address(real: type, wide: bool, weighted: bool, delayed: bool) -> i
     if delayed:
         return address(delayed_wide if wide else delayed_narrow, _void(*[_long] * 9, number))
     names = (weighted_wide, weighted_narrow) if weighted else (plain_wide, plain_narrow)
-    return address(names[0] if wide else names[1], _void(*[_long] * 5, number))
+    return address(names[0] if wide else names[1], _void(*[_long] * 6, number))
 
 
 def transmit_address(real: type) -> int:

@@ -49,7 +49,7 @@ def _caller(arguments: int):
     return intrinsic(namespace["call"])
 
 
-call3, call5, call6, call7, call9 = (_caller(k) for k in (3, 5, 6, 7, 9))
+call3, call6, call7, call9 = (_caller(k) for k in (3, 6, 7, 9))
 
 
 @lru_cache(maxsize=None)
@@ -58,6 +58,20 @@ def address(function: Callable, signature: Any) -> int:
     made = cfunc(signature, cache=True, nopython=True, error_model="numpy", fastmath=FASTMATH)(function)
     _compiled.append(made)
     return made.address
+
+
+@intrinsic
+def prefetch(typingctx, at):
+    """Ask for the cache line at an address; harmless wherever it points."""
+
+    def codegen(context, builder, signature, args):
+        byte, word = ir.PointerType(ir.IntType(8)), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        builder.call(function, [builder.inttoptr(args[0], byte), word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
 
 
 @intrinsic

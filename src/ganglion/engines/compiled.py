@@ -195,6 +195,7 @@ class CompiledEngine:
                 pointers = [_address(a) for a in (made.pointers, made.items, made.weights, made.delays)]
                 rows.append([
                     code, ring, *pointers, steps, _address(made.splits), 0, int(row[d.P_X]), p.target.size,
+                    made.items.itemsize,
                 ])  # fmt: skip
                 constants.append((made.constant, getattr(p.synapse, "V_half", 0.0), getattr(p.synapse, "slope", 0.0)))
         self.constants = np.array([*constants, (0.0, 0.0, 0.0)], self.real)
