@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy_writer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_writer import MANIFEST, STEPS, TRACES, write
 
@@ -289,6 +289,7 @@ def test_statistics_of_a_long_run_need_little_memory(tmp_path, rng):
     tracemalloc.stop()
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_damaged_segments_are_refused_or_read(whole, tmp_path_factory, data):
     """Whatever bytes a segment holds: a ValueError that names it, or spikes in range."""
