@@ -58,6 +58,20 @@ def _subset(state, n, k, skip, words, out):
 
 
 @njit(cache=True)
+def _sort(a):
+    """Shell's sort in place: rows are short, and NumPy's sort takes seconds to compile."""
+    gap = len(a) // 2
+    while gap > 0:
+        for i in range(gap, len(a)):
+            x, j = a[i], i
+            while j >= gap and a[j - gap] > x:
+                a[j] = a[j - gap]
+                j -= gap
+            a[j] = x
+        gap //= 2
+
+
+@njit(cache=True)
 def _sparse_subset(state, n, k, skip, words, out):
     """As `_subset`, for few of very many: clears and sorts its picks, and scans no bitmap."""
     pool = n - 1 if skip >= 0 else n
@@ -70,7 +84,7 @@ def _sparse_subset(state, n, k, skip, words, out):
         out[i] = t
     for i in range(k):
         words[out[i] >> 6] = 0
-    out[:k].sort()
+    _sort(out[:k])
     if skip >= 0:
         for i in range(k):
             if out[i] >= skip:
@@ -106,7 +120,7 @@ def multisets(n, indptr, key, lo, alone, sources):
             if alone and source >= lo + row:
                 source += 1
             sources[edge] = source
-        sources[start:stop].sort()
+        _sort(sources[start:stop])
 
 
 @njit(cache=True)
