@@ -61,7 +61,7 @@ def test_xarray(recording):
     assert data["time"].attrs["units"] == "ms"
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 def test_neo(recording):
     tool("neo")
     (segment,) = recording.to_neo().segments
@@ -75,7 +75,7 @@ def test_neo(recording):
     assert signal.times.rescale("ms").magnitude.tolist() == [30.0, 40.0, 50.0, 60.0]
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 def test_pynapple(recording):
     tool("pynapple")
     group = recording.to_pynapple()
@@ -88,7 +88,7 @@ def test_pynapple(recording):
     assert list(frame.columns) == [0, 2, 3]
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 def test_nwb(recording, tmp_path):
     pynwb = tool("pynwb")
     path = recording.to_nwb(tmp_path / "run.nwb", description="four neurons")
@@ -108,7 +108,7 @@ def test_nwb(recording, tmp_path):
         assert series.description == "columns are neurons 0, 2, 3"
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 def test_a_failed_nwb_file_leaves_nothing(recording, tmp_path, monkeypatch):
     pynwb = tool("pynwb")
 
