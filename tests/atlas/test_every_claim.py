@@ -6,7 +6,9 @@ import pytest
 
 from ganglion.atlas import experiments, judge
 
-REFUTED: set[tuple[str, str]] = set()  # (experiment, metric): what the paper says and we do not find
+REFUTED: set[tuple[str, str]] = {  # (experiment, metric): what the paper says and we do not find
+    ("brunel", "cv_ai"),  # the network colours its own noise, which makes neurons more regular
+}
 
 
 @pytest.mark.parametrize("experiment", [pytest.param(e, id=n) for n, e in experiments().items()])

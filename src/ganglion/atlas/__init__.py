@@ -3,8 +3,22 @@
 A system is one module of this package. It uses public names only and ends in ``register(Experiment(...))``.
 """
 
-from ._record import AtLeast, AtMost, Claim, Experiment
+from ._canvas import COLOURS, canvas
+from ._record import AtLeast, AtMost, Claim, Experiment, Size
 from ._registry import experiments, get, register
 from ._run import judge, run
 
-__all__ = ["AtLeast", "AtMost", "Claim", "Experiment", "experiments", "get", "judge", "register", "run"]
+__all__ = [
+    "COLOURS",
+    "AtLeast",
+    "AtMost",
+    "Claim",
+    "Experiment",
+    "Size",
+    "canvas",
+    "experiments",
+    "get",
+    "judge",
+    "register",
+    "run",
+]

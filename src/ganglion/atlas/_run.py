@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._files import write_atomic, write_json
 from .._manifest import manifest
+from ._canvas import SETTINGS
 from ._record import AtLeast, AtMost, Claim, Experiment, Size
 
 if TYPE_CHECKING:
@@ -175,9 +176,12 @@ def _finite(value: float | None) -> bool:
 
 
 def _draw(experiment: Experiment, material: dict[str, Any], folder: Path) -> list[dict[str, str]]:
+    from matplotlib import rc_context
+
     pictures = []
     for number, (caption, draw) in enumerate(experiment.pictures.items(), start=1):
-        data, suffix = _image(draw(material))
+        with rc_context(SETTINGS):
+            data, suffix = _image(draw(material))
         name = f"{number}.{suffix}"
         write_atomic(folder / name, data)
         pictures.append({"file": name, "caption": caption})
