@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from ganglion.engines._loops import TILE
-from ganglion.engines._machine import barrier, call3, call6, call7, call9, pointer
+from ganglion.engines._machine import INNER, barrier, call3, call6, call7, call9, pointer
 
 # places in the table of addresses and sizes
 (A_COUNTER, A_POPULATIONS, N_POPULATIONS, A_PROJECTIONS, A_CONTINUOUS, N_CONTINUOUS, A_X, A_RING, N_COLUMNS,
@@ -33,7 +33,7 @@ R_POPULATION, R_ROW, R_INTERVAL, R_NEURONS, R_COUNT, R_OUT, R_BASE, R_WIDTH = ra
 EQUATIONS, POISSON, GIVEN = 0, 1, 2
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _update(A, step, k, block, p, lo, noise, mask, size, dt, one):
     """One step of one tile of a population with equations."""
     padded = p[P_PADDED]
@@ -54,7 +54,7 @@ def _update(A, step, k, block, p, lo, noise, mask, size, dt, one):
           mask + p[P_MASK], type(one)(step * dt))
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _emit(A, step, p, lo, mask):
     """One step of one tile of a population without equations."""
     if p[P_KIND] == POISSON:
@@ -80,7 +80,7 @@ def _emit(A, step, p, lo, mask):
         first += 1
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _sample(A, step, q, p, lo, size, one):
     """Samples of one tile at the end of a step."""
     for r in range(A[N_PROBES]):
@@ -103,7 +103,7 @@ def _sample(A, step, q, p, lo, size, one):
             first += 1
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _deliver(A, p, neuron, following, arrival, thread, threads, size, one):
     """All synapses of one spike onto this thread's targets; `following` is the neuron that comes next."""
     for j in range(p[P_PROJECTION], p[P_PROJECTION] + p[P_PROJECTIONS]):
@@ -127,7 +127,7 @@ def _deliver(A, p, neuron, following, arrival, thread, threads, size, one):
         call6(s[J_CODE], line, s[J_ITEMS], s[J_WEIGHTS], a, b, s[J_ITEMS] + s[J_BYTES] * c, constant)
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _collect(words, size, fired):
     """Neurons whose byte in a mask is set, in order; returns how many."""
     count = 0

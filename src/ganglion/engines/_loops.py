@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
-from ganglion.engines._machine import address, pointer, prefetch
+from ganglion.engines._machine import INNER, address, pointer, prefetch
 from ganglion.engines._random import box_muller, next_word
 from ganglion.engines._simd import exp
 
@@ -57,7 +57,7 @@ def poisson_spikes(streams, padded, limits, mask):
         out[i] = _u8(1) if _u64(u) < limit[i] else _u8(0)
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, **INNER)
 def _poisson(streams, padded, table, rows, stride, bases, weights, line, one):
     a, b = pointer(streams, _u32(0)), pointer(streams + 4 * padded, _u32(0))
     c, d = pointer(streams + 8 * padded, _u32(0)), pointer(streams + 12 * padded, _u32(0))
@@ -102,13 +102,13 @@ def add_poisson_f64(streams, padded, table, rows, stride, bases, weights, line):
     _poisson(streams, padded, table, rows, stride, bases, weights, line, np.float64(0))
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, **INNER)
 def weight_bytes(w):
     """4 for float32, 8 for float64."""
     return 8 if type(w)(1e300) < type(w)(np.inf) else 4
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, **INNER)
 def _plain(line, items, a, b, ahead, w, kind, bytes_):
     row, target = pointer(line, w), pointer(items, kind)
     ahead -= bytes_ * a
@@ -127,7 +127,7 @@ def _plain(line, items, a, b, ahead, w, kind, bytes_):
         j += 1
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, **INNER)
 def _weighted(line, items, weights, a, b, ahead, w, kind, bytes_):
     row, target, weight = pointer(line, w), pointer(items, kind), pointer(weights, w)
     shift = (ahead - items) // bytes_ - a  # from an edge to its fellow in the next row
@@ -146,7 +146,7 @@ def _weighted(line, items, weights, a, b, ahead, w, kind, bytes_):
         j += 1
 
 
-@njit(forceinline=True)
+@njit(forceinline=True, **INNER)
 def _delayed(ring, columns, slots, arrival, items, weights, delays, a, b, w, kind):
     out, target, weight = pointer(ring, w), pointer(items, kind), pointer(weights, w)
     delay = pointer(delays, _u16(0))

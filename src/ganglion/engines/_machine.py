@@ -15,6 +15,8 @@ from numba.extending import intrinsic
 from ganglion.engines._simd import FASTMATH
 
 _LONG = ir.IntType(64)
+#: for functions that only compiled code calls
+INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _compiled: list[Any] = []  # machine code lives as long as its Python object
 
 
@@ -97,7 +99,7 @@ def _yield(typingctx):
     return types.void(), codegen
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def barrier(counter, threads, passed):
     """Wait until all threads have come here `passed` times; `counter` is the address of an int64."""
     if threads == 1:

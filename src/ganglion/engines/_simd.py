@@ -18,7 +18,10 @@ from numba.extending import intrinsic, overload
 binding.set_option("ganglion", "-runtime-memory-check-threshold=512")
 
 FASTMATH = {"contract", "nsz", "arcp"}
-INLINE = {"forceinline": True, "error_model": "numpy", "fastmath": FASTMATH}
+INLINE = {
+    "forceinline": True, "error_model": "numpy", "fastmath": FASTMATH,
+    "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
+}  # fmt: skip
 
 
 def _binary(name: str, kind: types.Integer):
