@@ -47,57 +47,60 @@ def layout(model: StepModel, coefficients: dict[str, Tensor]) -> Layout:
 
 def source(model: StepModel, where: Layout, double: bool) -> str:
     """The kernel as Python text."""
+    # all names but the model's begin with an underscore, which no name of the user's does
     show = KernelPrinter().doprint
     real, width = ("float64", 8) if double else ("float32", 4)
     load, body, store = [], [], []
     # the first input is read before the refractory test, for delta jumps that meet a refractory neuron
     for k, name in enumerate(where.rows):
-        load.append(f"{name}_ = pointer(x + {width} * ({k} * n + lo), real(0))")
-        body.append(f"{name} = {name}_[i]")
-    load += [f"{name} = C[{k}]" for k, name in enumerate(where.scalars)]
-    load += [f"in_{k}_ = pointer(inputs + {width} * ({k} * n + lo), real(0))" for k in range(where.ports)]
-    load += [f"N_{k}_ = pointer(noise + 4 * {k} * stride, np.float32(0))" for k in range(where.normals)]
-    body += [f"in_{k} = in_{k}_[i]" for k in range(where.ports)]
-    body += [f"N_{k} = real(N_{k}_[i])" for k in range(where.normals)]
+        load.append(f"_at_{name} = _pointer(_x + {width} * ({k} * _n + _lo), _real(0))")
+        body.append(f"{name} = _at_{name}[_i]")
+    load += [f"{name} = _C[{k}]" for k, name in enumerate(where.scalars)]
+    for k in range(where.ports):
+        load.append(f"_at_in_{k} = _pointer(_inputs + {width} * ({k} * _n + _lo), _real(0))")
+        body.append(f"in_{k} = _at_in_{k}[_i]")
+    for k in range(where.normals):
+        load.append(f"_at_N_{k} = _pointer(_noise + 4 * {k} * _stride, _np.float32(0))")
+        body.append(f"N_{k} = _real(_at_N_{k}[_i])")
     if model.refractory is not None:
-        body.append("free = refractory_left <= real(0.0)")
+        body.append("_free = refractory_left <= _real(0.0)")
     soma = model.states[0]
     held = model.refractory is not None and model.holds
     for name, value in model.deliver.items():
         printed = show(value)
         if name == soma and held:
-            body.append(f"held_{soma} = {soma}")
-            body.append(f"{soma} = {printed} if free else {soma}")
+            body.append(f"_held = {soma}")
+            body.append(f"{soma} = {printed} if _free else {soma}")
         else:
             body.append(f"{name} = {printed}")
     if held and soma not in model.deliver:
-        body.append(f"held_{soma} = {soma}")
+        body.append(f"_held = {soma}")
     body += _compute(model, show)
     for name in model.states:
         if held and name == soma:
-            body.append(f"{name} = new_{name} if free else held_{name}")
+            body.append(f"{name} = _new_{name} if _free else _held")
         else:
-            body.append(f"{name} = new_{name}")
+            body.append(f"{name} = _new_{name}")
     body += _spike(model, show)
-    store += [f"{name}_[i] = {name}" for name in model.states]
-    store += [f"in_{k}_[i] = real(0.0)" for k in range(where.ports)]
+    store += [f"_at_{name}[_i] = {name}" for name in model.states]
+    store += [f"_at_in_{k}[_i] = _real(0.0)" for k in range(where.ports)]
     if model.refractory is not None:
-        store.append("refractory_left_[i] = refractory_left")
+        store.append("_at_refractory_left[_i] = refractory_left")
+    functions = "abs cos cosh exp exprel log maximum minimum power sin sinh sqrt tanh where".split()
     lines = [
         "from numba import cfunc, float32, float64, int64, void",
-        "from ganglion.engines._machine import pointer",
-        "from ganglion.engines._simd import (",
-        "    FASTMATH, abs_, cos, cosh, exp, exprel, log, maximum, minimum, power, sin, sinh, sqrt, tanh, where,",
-        ")",
-        "import numpy as np",
-        f"real = np.{real}",
+        "import numpy as _np",
+        "from ganglion.engines import _simd",
+        "from ganglion.engines._machine import pointer as _pointer",
+        *(f"_{name} = _simd.{name}{'_' if name == 'abs' else ''}" for name in functions),
+        f"_real = _np.{real}",
         f"SIGNATURE = void(int64, int64, int64, int64, int64, int64, int64, {real})",
-        '@cfunc(SIGNATURE, cache=True, nopython=True, error_model="numpy", fastmath=FASTMATH)',
-        "def kernel(x, n, lo, inputs, noise, stride, spiked, t):",
-        f"    C = pointer(x + {width} * {len(where.rows)} * n, real(0))",
-        "    S = pointer(spiked + lo, np.uint8(0))",
+        '@cfunc(SIGNATURE, cache=True, nopython=True, error_model="numpy", fastmath=_simd.FASTMATH)',
+        "def kernel(_x, _n, _lo, _inputs, _noise, _stride, _spiked, t):",
+        f"    _C = _pointer(_x + {width} * {len(where.rows)} * _n, _real(0))",
+        "    _S = _pointer(_spiked + _lo, _np.uint8(0))",
         *(f"    {line}" for line in load),
-        f"    for i in range({TILE}):",
+        f"    for _i in range({TILE}):",
         *(f"        {line}" for line in [*body, *store]),
     ]
     return "\n".join(lines) + "\n"
@@ -105,9 +108,9 @@ def source(model: StepModel, where: Layout, double: bool) -> str:
 
 def _compute(model: StepModel, show) -> list[str]:
     lines = [f"{name} = {show(value)}" for name, value in model.statements]
-    shared, reduced = sp.cse(list(model.result.values()), symbols=sp.numbered_symbols("e_"))
+    shared, reduced = sp.cse(list(model.result.values()), symbols=sp.numbered_symbols("_e_"))
     lines += [f"{name} = {show(value)}" for name, value in shared]
-    lines += [f"new_{name} = {show(value)}" for name, value in zip(model.result, reduced, strict=True)]
+    lines += [f"_new_{name} = {show(value)}" for name, value in zip(model.result, reduced, strict=True)]
     return lines
 
 
@@ -116,14 +119,14 @@ def _spike(model: StepModel, show) -> list[str]:
         return []
     lines = []
     if model.refractory is None:
-        lines.append(f"spike = {show(model.threshold)}")
+        lines.append(f"_spike = {show(model.threshold)}")
     else:
-        lines.append(f"spike = free & {show(model.threshold)}")
-        lines.append("left = refractory_left - real(1.0) if refractory_left > real(0.0) else real(0.0)")
-        lines.append("refractory_left = refractory_steps if spike else left")
-    lines += [f"after_{name} = {show(value)}" for name, value in model.reset.items()]
-    lines += [f"{name} = after_{name} if spike else {name}" for name in model.reset]
-    lines.append("S[i] = np.uint8(1) if spike else np.uint8(0)")
+        lines.append(f"_spike = _free & {show(model.threshold)}")
+        lines.append("_left = refractory_left - _real(1.0) if refractory_left > _real(0.0) else _real(0.0)")
+        lines.append("refractory_left = refractory_steps if _spike else _left")
+    lines += [f"_after_{name} = {show(value)}" for name, value in model.reset.items()]
+    lines += [f"{name} = _after_{name} if _spike else {name}" for name in model.reset]
+    lines.append("_S[_i] = _np.uint8(1) if _spike else _np.uint8(0)")
     return lines
 
 

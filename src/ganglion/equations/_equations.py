@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import sympy as sp
 
-from ganglion.equations._parse import parse, symbol
+from ganglion.equations._parse import FUNCTIONS, parse, symbol
 
 _DERIVATIVE = re.compile(r"^d([A-Za-z]\w*)/dt\s*=\s*(.+)$")
 _ALIAS = re.compile(r"^([A-Za-z]\w*)\s*=\s*(.+)$")
@@ -17,6 +18,9 @@ _UNIT = re.compile(r"^(.*?)(?::\s*([^:]+))?$")
 
 #: names that mean the same in all equations: total synaptic input (mV), time and step (ms)
 RESERVED = ("I", "t", "dt")
+
+# names that the engines give: inputs, normals, constants, propagators, stages, synapses' variables
+_ENGINES = re.compile(r"(in|N|c|[PQL]_\d+)_\d+|[kx][1-4]_\w+|\w+_p\d+|refractory_(left|steps)")
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,9 @@ class Equations:
         holds: bool = True,
     ) -> None:
         self.text = "\n".join(line.strip() for line in text.strip().splitlines() if line.strip())
-        self.states = _states(self.text)
+        self.states, helpers = _states(self.text)
         names = {state.name for state in self.states}
-        self.threshold = None if threshold is None else parse(threshold)
+        self.threshold = None if threshold is None else parse(threshold).xreplace(helpers)
         self.threshold_text, self.reset_text = threshold, reset
         self.refractory, self.holds = refractory, holds
         self.reset: dict[str, sp.Expr] = {}
@@ -76,8 +80,13 @@ class Equations:
                     f"found the reset {assignment!r}, expected 'variable = expression' "
                     f"with a variable among {', '.join(sorted(names))}"
                 )
-            self.reset[found[1]] = parse(found[2])
-        if self.threshold is not None and not isinstance(self.threshold, sp.logic.boolalg.Boolean):
+            if found[1] in self.reset:
+                raise ValueError(f"the reset assigns {found[1]!r} twice; expected one assignment a variable")
+            self.reset[found[1]] = parse(found[2]).xreplace(helpers)
+        for name in (*self.names, *self.parameters):
+            if _ENGINES.fullmatch(name):
+                raise ValueError(f"the name {name!r} is one that the engines use; expected another: {name}_")
+        if isinstance(self.threshold, sp.Expr):
             raise ValueError(f"found the threshold {threshold!r}, expected a condition such as 'V >= V_th'")
 
     @cached_property
@@ -115,7 +124,8 @@ class Equations:
         lines = []
         for state in self.states:
             noise = [g * sp.Symbol(xi.replace("xi", r"\xi")) for xi, g in state.diffusion.items()]
-            lines.append(rf"\dot{{{sp.latex(symbol(state.name))}}} &= {sp.latex(sp.Add(state.drift, *noise))}")
+            right = sp.latex(sp.Add(state.drift, *noise))
+            lines.append(rf"\dot{{{sp.latex(symbol(state.name))}}} &= {right}")
         if self.threshold is not None:
             resets = ", ".join(rf"{sp.latex(symbol(n))} \to {sp.latex(e)}" for n, e in self.reset.items())
             lines.append(rf"{sp.latex(self.threshold)} &: \quad {resets}")
@@ -150,16 +160,17 @@ class Equations:
         return "$$\\begin{aligned}" + self.latex() + "\\end{aligned}$$"
 
 
-def _states(text: str) -> tuple[State, ...]:
+def _states(text: str) -> tuple[tuple[State, ...], dict[sp.Symbol, sp.Expr]]:
+    """The variables, and the helpers in terms of variables and parameters."""
     derivatives: dict[str, tuple[sp.Expr, str]] = {}
     aliases: dict[sp.Symbol, sp.Expr] = {}
     for line in text.splitlines():
         body, unit = _UNIT.match(line).groups()  # type: ignore[union-attr]
         if found := _DERIVATIVE.match(body.strip()):
-            if found[1] in derivatives or found[1] in RESERVED:
-                raise ValueError(f"{found[1]!r} is defined twice or reserved; use another name")
+            _require_new(found[1], derivatives, aliases)
             derivatives[found[1]] = (parse(found[2]), (unit or "").strip())
         elif found := _ALIAS.match(body.strip()):
+            _require_new(found[1], derivatives, aliases)
             aliases[symbol(found[1])] = parse(found[2])
         else:
             raise ValueError(f"found the line {line!r}, expected 'dV/dt = ...' or 'name = ...'")
@@ -169,7 +180,13 @@ def _states(text: str) -> tuple[State, ...]:
         aliases = {name: value.xreplace(aliases) for name, value in aliases.items()}
     if any(value.has(*aliases) for value in aliases.values()):
         raise ValueError(f"the helpers {', '.join(map(str, aliases))} refer to each other in a circle")
-    return tuple(_state(n, value.xreplace(aliases), unit) for n, (value, unit) in derivatives.items())
+    states = tuple(_state(n, value.xreplace(aliases), unit) for n, (value, unit) in derivatives.items())
+    return states, aliases
+
+
+def _require_new(name: str, derivatives: Mapping[str, Any], aliases: Mapping[sp.Symbol, Any]) -> None:
+    if name in {*derivatives, *map(str, aliases), *RESERVED, *FUNCTIONS, "pi"}:
+        raise ValueError(f"{name!r} is defined twice or reserved; use another name")
 
 
 def _state(name: str, right: sp.Expr, unit: str) -> State:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import math
 
 import sympy as sp
 
 
-class exprel(sp.Function):  # noqa: N801 - named as in the field
+class exprel(sp.Function):
     """exprel(x) = (exp(x) − 1)/x, equal to 1 at x = 0: the rate functions of Hodgkin and Huxley need it."""
 
     nargs = 1
@@ -17,8 +18,17 @@ class exprel(sp.Function):  # noqa: N801 - named as in the field
         return sp.Integer(1) if x.is_zero else None
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
-        x = self.args[0]
-        return (sp.exp(x) - exprel(x)) / x
+        return exprel_slope(self.args[0])
+
+
+class exprel_slope(sp.Function):
+    """The derivative of exprel, (exp(x) − exprel(x))/x, equal to ½ at x = 0."""
+
+    nargs = 1
+
+    @classmethod
+    def eval(cls, x: sp.Expr) -> sp.Expr | None:
+        return sp.Rational(1, 2) if x.is_zero else None
 
 
 FUNCTIONS = {
@@ -40,13 +50,21 @@ FUNCTIONS = {
     "where": lambda condition, yes, no: sp.Piecewise((yes, condition), (no, True)),
 }
 
+
+def _power(a: sp.Expr, b: sp.Expr) -> sp.Expr:
+    if a.is_Number and b.is_Number and a != 0 and abs(float(b) * math.log10(abs(float(a)))) > 308:
+        raise ValueError(f"the power ({a})**({b}) is too large or too small; expected numbers up to 1e308")
+    return a**b
+
+
 _BINARY = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
     ast.Mult: lambda a, b: a * b,
     ast.Div: lambda a, b: a / b,
-    ast.Pow: lambda a, b: a**b,
+    ast.Pow: _power,
 }
+_NO_REAL_NUMBER = (sp.zoo, sp.oo, -sp.oo, sp.nan, sp.I)
 _COMPARE = {ast.Gt: sp.Gt, ast.GtE: sp.Ge, ast.Lt: sp.Lt, ast.LtE: sp.Le}
 
 
@@ -62,47 +80,69 @@ def parse(text: str) -> sp.Basic:
     """
     try:
         tree = ast.parse(text.strip().replace("^", "**"), mode="eval")
-    except (SyntaxError, ValueError) as error:
+        result = _convert(tree.body, text)
+    except SyntaxError as error:
         raise ValueError(f"found {text!r}, expected an arithmetic expression: {error}") from None
-    try:
-        return _convert(tree.body, text)
-    except RecursionError:
+    except (RecursionError, MemoryError):
         raise ValueError(f"the expression {text[:60]!r}... is nested too deeply") from None
+    except (TypeError, OverflowError) as error:  # a condition where SymPy expects a number, or the reverse
+        raise ValueError(f"found {text!r}, expected an arithmetic expression: {error}") from None
+    if result.has(*_NO_REAL_NUMBER):
+        raise ValueError(f"found {text!r}, which is {result}; expected a finite real value")
+    return result
 
 
 def _convert(node: ast.AST, text: str) -> sp.Basic:
-    def walk(child: ast.AST) -> sp.Basic:
-        return _convert(child, text)
+    def number(child: ast.AST) -> sp.Expr:
+        value = _convert(child, text)
+        if not isinstance(value, sp.Expr):
+            raise ValueError(f"found the condition {ast.unparse(child)!r} in {text!r}, expected a number")
+        return value
+
+    def condition(child: ast.AST) -> sp.Basic:
+        value = _convert(child, text)
+        if isinstance(value, sp.Expr):
+            raise ValueError(f"found {ast.unparse(child)!r} in {text!r}, expected a condition: 'V > 0'")
+        return value
 
     match node:
         case ast.Constant(value=bool()):
             pass
-        case ast.Constant(value=int() as number):
-            return sp.Integer(number)
-        case ast.Constant(value=float() as number):
-            return sp.Float(number)
+        case ast.Constant(value=int() | float() as given):
+            if not math.isfinite(float(given)):
+                raise ValueError(f"found a number beyond 1e308 in {text!r}, expected a finite one")
+            return sp.Integer(given) if isinstance(given, int) else sp.Float(given)
         case ast.Name(id=name):
+            if name in FUNCTIONS or name.startswith("_"):
+                raise ValueError(
+                    f"found the name {name!r} in {text!r}, expected one that begins with a letter "
+                    "and is no function's"
+                )
             return sp.pi if name == "pi" else symbol(name)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return _BINARY[type(op)](walk(left), walk(right))
+            return _BINARY[type(op)](number(left), number(right))
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -walk(operand)
+            return -number(operand)
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return walk(operand)
+            return number(operand)
         case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
-            return _COMPARE[type(op)](walk(left), walk(right))
+            return _COMPARE[type(op)](number(left), number(right))
         case ast.BoolOp(op=ast.And(), values=values):
-            return sp.And(*map(walk, values))
+            return sp.And(*map(condition, values))
         case ast.BoolOp(op=ast.Or(), values=values):
-            return sp.Or(*map(walk, values))
+            return sp.Or(*map(condition, values))
         case ast.IfExp(test=test, body=body, orelse=orelse):
-            return sp.Piecewise((walk(body), walk(test)), (walk(orelse), True))
+            return sp.Piecewise((number(body), condition(test)), (number(orelse), True))
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             if name not in FUNCTIONS:
                 known = ", ".join(FUNCTIONS)
                 raise ValueError(f"unknown function {name!r} in {text!r}; expected one of {known}")
+            kinds = [condition if name == "where" and k == 0 else number for k in range(len(arguments))]
+            if not arguments or any(isinstance(a, ast.Starred) for a in arguments):
+                raise ValueError(f"wrong number of arguments of {name!r} in {text!r}")
+            given_values = [kind(argument) for kind, argument in zip(kinds, arguments, strict=True)]
             try:
-                return FUNCTIONS[name](*map(walk, arguments))
+                return FUNCTIONS[name](*given_values)
             except TypeError:
                 raise ValueError(f"wrong number of arguments of {name!r} in {text!r}") from None
     found = ast.unparse(node)

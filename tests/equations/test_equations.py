@@ -1,0 +1,126 @@
+"""Equations as data: variables, helpers, noise, reset, Jacobian, LaTeX."""
+
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+
+import ganglion as gg
+from ganglion.equations import Equations, parse, symbol
+from ganglion.equations._printing import torch_function
+
+NEURONS = [gg.LIF(), gg.QIF(), gg.EIF(), gg.AdEx(), gg.Izhikevich(), gg.HodgkinHuxley(), gg.Graded()]
+
+
+def test_variables_units_and_order():
+    e = Equations("dV/dt = -V/tau : mV\ndw/dt = V - w : pA")
+    assert e.names == ("V", "w") and [s.unit for s in e.states] == ["mV", "pA"]
+    assert e.drift("w") == symbol("V") - symbol("w")
+    assert e.parameters == ("tau",)
+
+
+def test_helpers_may_use_helpers_in_any_order_and_anywhere():
+    e = Equations("dV/dt = f + g\nf = g*2\ng = a - V", threshold="g > b", reset="V = f")
+    V, a, b = map(symbol, "Vab")
+    assert sp.expand(e.drift("V") - 3 * (a - V)) == 0
+    assert e.threshold == (a - V > b) and e.reset == {"V": 2 * (a - V)}
+    assert e.parameters == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "text, options, message",
+    [
+        ("dV/dt = f\nf = g\ng = f", {}, "circle"),
+        ("dV/dt = f\nf = f + 1", {}, "circle"),
+        ("V = 3", {}, "no line 'dV/dt"),
+        ("", {}, "no line 'dV/dt"),
+        ("hello", {}, "found the line 'hello'"),
+        ("dV/dt = -V\ndV/dt = 2", {}, "'V' is defined twice or reserved"),
+        ("dV/dt = -V\nV = 2", {}, "'V' is defined twice or reserved"),
+        ("dV/dt = -V + f\nf = 2\nf = 3", {}, "'f' is defined twice or reserved"),
+        ("dI/dt = -I", {}, "'I' is defined twice or reserved"),
+        ("dV/dt = I\nI = 3", {}, "'I' is defined twice or reserved"),
+        ("dV/dt = t\nt = 3", {}, "'t' is defined twice or reserved"),
+        ("dV/dt = exp(V)\nexp = 3", {}, "'exp' is defined twice or reserved"),
+        ("dV/dt = xi**2", {}, "non-linearly"),
+        ("dV/dt = exp(xi)", {}, "non-linearly"),
+        ("dV/dt = xi_a*xi_b", {}, "non-linearly"),
+        ("dN_0/dt = -N_0", {}, "'N_0' is one that the engines use"),
+        ("dV/dt = -V*c_1", {}, "'c_1' is one that the engines use"),
+        ("dV/dt = -V", {"threshold": "V > s_p0"}, "'s_p0' is one that the engines use"),
+        ("dV/dt = -V", {"threshold": "V"}, "expected a condition"),
+        ("dV/dt = -V", {"threshold": "V +"}, "expected an arithmetic expression"),
+        ("dV/dt = -V", {"reset": "w = 1"}, "expected 'variable = expression'"),
+        ("dV/dt = -V", {"reset": "V == 1"}, "expected"),
+        ("dV/dt = -V", {"reset": "V = 1; V = 2"}, "assigns 'V' twice"),
+    ],
+)
+def test_what_is_no_equation_is_refused(text, options, message):
+    with pytest.raises(ValueError, match=message):
+        Equations(text, **options)
+
+
+def test_noise_is_split_from_the_drift():
+    e = Equations("dV/dt = -V + s*xi - 2*xi_b/tau\ndw/dt = w*xi_b")
+    s, tau, w = symbol("s"), symbol("tau"), symbol("w")
+    assert e.states[0].diffusion == {"xi": s, "xi_b": -2 / tau} and e.states[1].diffusion == {"xi_b": w}
+    assert e.states[1].drift == 0 and e.noises == ("xi", "xi_b")
+    assert e.parameters == ("s", "tau")
+
+
+def test_equality_hash_and_describe():
+    one = Equations("dV/dt = -V/tau", threshold="V > 1", reset="V = 0", refractory="t_ref")
+    assert one == Equations(**one.describe()) and hash(one) == hash(Equations(**one.describe()))
+    assert one != Equations("dV/dt = -V/tau", threshold="V > 2", reset="V = 0", refractory="t_ref")
+
+
+@pytest.mark.parametrize("neuron", NEURONS, ids=lambda n: type(n).__name__)
+def test_jacobian_against_finite_differences(neuron, rng):
+    equations = neuron.equations
+    n = len(equations.names)
+    jacobian = torch_function({f"{i},{j}": equations.jacobian()[i, j] for i in range(n) for j in range(n)})
+    f = equations.torch()
+    parameters = {k: torch.tensor(float(v), dtype=torch.float64) for k, v in neuron.parameters.items()}
+    parameters |= {"drive": torch.tensor(3.0), "noise": torch.tensor(2.0), "I": torch.tensor(-1.5)}
+    for _ in range(5):
+        at = {name: torch.tensor(rng.uniform(0.1, 0.9), dtype=torch.float64) for name in equations.names}
+        at["V"] = torch.tensor(rng.uniform(-75.0, -40.0), dtype=torch.float64)
+        exact = jacobian(**parameters, **at)
+        for j, name in enumerate(equations.names):
+            step = 1e-5
+            up, down = (f(**parameters, **(at | {name: at[name] + s * step})) for s in (1, -1))
+            for i, of in enumerate(equations.names):
+                slope = float(up[of] - down[of]) / (2 * step)
+                assert float(exact[f"{i},{j}"]) == pytest.approx(slope, rel=1e-6, abs=1e-7)
+
+
+def test_the_right_hand_side_is_differentiable():
+    f = gg.EIF().equations.torch()
+    p = {k: torch.tensor(v, dtype=torch.float64, requires_grad=True) for k, v in gg.EIF().parameters.items()}
+    V = torch.linspace(-70, -45, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda V, E_L, Delta_T, V_T: f(**(p | {"V": V, "I": 0.5, "drive": 1.0, "noise": 0.0, "E_L": E_L,
+                                               "Delta_T": Delta_T, "V_T": V_T}))["V"],
+        (V, p["E_L"], p["Delta_T"], p["V_T"]),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("neuron", NEURONS, ids=lambda n: type(n).__name__)
+def test_latex_has_a_line_a_variable(neuron):
+    latex = neuron.equations.latex()
+    lines = latex.split("\\\\\n")
+    assert len(lines) == len(neuron.equations.names) + (neuron.equations.threshold is not None)
+    for name, line in zip(neuron.equations.names, lines, strict=False):
+        assert line.startswith(rf"\dot{{{sp.latex(symbol(name))}}} &= ")
+    assert latex.count("{") == latex.count("}") and latex.count(r"\left(") == latex.count(r"\right)")
+    assert neuron._repr_latex_() == f"$$\\begin{{aligned}}{latex}\\end{{aligned}}$$"
+
+
+def test_latex_by_hand():
+    e = Equations("dV/dt = -V/tau + s*xi : mV", threshold="V >= V_th", reset="V = 0")
+    assert e.latex() == ("\\dot{V} &= - \\frac{V}{\\tau} + \\xi s \\\\\nV \\geq V_{th} &: \\quad V \\to 0")
+
+
+def test_parse_and_equations_share_their_symbols():
+    assert parse("V") in Equations("dV/dt = -V").drift("V").free_symbols
+    assert np.isclose(float(Equations("dV/dt = 2^3 + 0*V").torch()()["V"]), 8.0)
