@@ -16,6 +16,7 @@ from ganglion.engines._probes import Probe, ResolvedProbe, resolve_probes
 from ganglion.engines._recording import Recording, Trace
 from ganglion.engines._segments import RunFolder
 from ganglion.networks import Network
+from ganglion.networks._store import fingerprint
 
 _SEGMENT = 1.0  # wall seconds between checks for interruption, roughly
 
@@ -178,7 +179,7 @@ def _in_memory(
 def _on_disk(
     runner: Any, net: Network, steps: int, probes: tuple[ResolvedProbe, ...], manifest: dict, path: Path, bar: _Progress
 ) -> Recording:
-    manifest["network"] = net.fingerprint() if hasattr(net, "fingerprint") else repr(net)
+    manifest["network"] = fingerprint(net)
     folder = RunFolder.create_or_resume(path, manifest, trace_neurons={p.name: p.neurons for p in probes})
     state = folder.state()
     if state is not None:
@@ -188,7 +189,7 @@ def _on_disk(
         s, n, t = _checked(runner, last)
         folder.append(last, s, n, t, runner.state())
         bar.to(last * runner.dt)
-    return Recording.open(path)
+    return Recording.open(path, network=net)
 
 
 class _Progress:

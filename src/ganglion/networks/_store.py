@@ -61,7 +61,30 @@ def write_network(net: Network, path: str | Path) -> Path:
 
     path = Path(path)
     keep = _Tensors()
-    structure = {
+    structure = _structure(net, keep)
+    data = save(keep.kept)
+    tensors = f"tensors-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+    write_atomic(path / tensors, data)
+    write_json(path / "network.json", structure | {"tensors": tensors})
+    for old in path.glob("tensors-*.safetensors"):
+        if old.name != tensors:
+            old.unlink(missing_ok=True)
+    return path
+
+
+def fingerprint(net: Network) -> str:
+    """A digest of everything that `write_network` would write: equal networks have equal ones."""
+    import json
+
+    from safetensors.torch import save
+
+    keep = _Tensors()
+    text = json.dumps(_structure(net, keep), sort_keys=True)
+    return hashlib.sha256(text.encode() + save(keep.kept)).hexdigest()
+
+
+def _structure(net: Network, keep: _Tensors) -> dict[str, Any]:
+    return {
         "format": FORMAT,
         "version": VERSION,
         "seed": net.seed,
@@ -99,14 +122,6 @@ def write_network(net: Network, path: str | Path) -> Path:
             for b in net.backgrounds
         ],
     }
-    data = save(keep.kept)
-    tensors = f"tensors-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
-    write_atomic(path / tensors, data)
-    write_json(path / "network.json", structure | {"tensors": tensors})
-    for old in path.glob("tensors-*.safetensors"):
-        if old.name != tensors:
-            old.unlink(missing_ok=True)
-    return path
 
 
 def _describe_rule(rule: Any, keep: _Tensors) -> dict[str, Any]:
