@@ -3,6 +3,7 @@
 Times in ms, voltages in mV, rates in Hz (1/ms inside). tau dV = F(V) dt + sigma sqrt(2 tau) dW.
 """
 
+from ganglion.theory.coloured import boundary_shift, coloured_membrane
 from ganglion.theory.fokker_planck import Evolution, evolve, interval_density
 from ganglion.theory.membrane import Grid, Membrane, membrane
 from ganglion.theory.response import Response, response
@@ -16,6 +17,8 @@ __all__ = [
     "Response",
     "Siegert",
     "Stationary",
+    "boundary_shift",
+    "coloured_membrane",
     "evolve",
     "interval_density",
     "membrane",

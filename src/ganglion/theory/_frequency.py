@@ -22,6 +22,8 @@ HUGE, SHRINK, CHECK = 1e100, 1e-100, 8
 FAST = {"contract", "reassoc"}
 # rows of an upward buffer
 LR, LI, NR, NI, OM, SC, TR, TI, DR, DI, S0R, S0I, S1R, S1I, ROWS = range(15)
+# and of a downward one
+PR, PI, JR, JI, O, G, BR, BI, AR, AI, BR1, BI1, DOWN_ROWS = range(13)
 
 
 @njit(inline="always")
@@ -62,24 +64,33 @@ def _make(lanes):
         before = 0.0
         for k in range(N):
             g, bk, jk, s0, s1 = e[k], b[k], j[k], src[0, k], src[1, k]
-            for l in range(L):
-                lr = s[SC * L + l] * g + before * s[LR * L + l] - s[OM * L + l] * s[NI * L + l]
-                li = before * s[LI * L + l] + s[OM * L + l] * s[NR * L + l]
-                s[LR * L + l] = lr
-                s[LI * L + l] = li
-                s[NR * L + l] = bk * lr + jk * s[NR * L + l]
-                s[NI * L + l] = bk * li + jk * s[NI * L + l]
-                s[S0R * L + l] += s0 * lr
-                s[S0I * L + l] += s0 * li
-                s[S1R * L + l] += s1 * lr
-                s[S1I * L + l] += s1 * li
-            for n in range(extra.shape[0]):
-                for l in range(L):
-                    extra[n, 0, l] += src[2 + n, k] * s[LR * L + l]
-                    extra[n, 1, l] += src[2 + n, k] * s[LI * L + l]
             if keep:
+                for l in range(L):
+                    lr = s[SC * L + l] * g + before * s[LR * L + l] - s[OM * L + l] * s[NI * L + l]
+                    li = before * s[LI * L + l] + s[OM * L + l] * s[NR * L + l]
+                    s[LR * L + l] = lr
+                    s[LI * L + l] = li
+                    s[NR * L + l] = bk * lr + jk * s[NR * L + l]
+                    s[NI * L + l] = bk * li + jk * s[NI * L + l]
+                at = k * 2 * L
                 for l in range(2 * L):
-                    store[k, l] = s[l]
+                    store[at + l] = s[l]
+            else:
+                for l in range(L):
+                    lr = s[SC * L + l] * g + before * s[LR * L + l] - s[OM * L + l] * s[NI * L + l]
+                    li = before * s[LI * L + l] + s[OM * L + l] * s[NR * L + l]
+                    s[LR * L + l] = lr
+                    s[LI * L + l] = li
+                    s[NR * L + l] = bk * lr + jk * s[NR * L + l]
+                    s[NI * L + l] = bk * li + jk * s[NI * L + l]
+                    s[S0R * L + l] += s0 * lr
+                    s[S0I * L + l] += s0 * li
+                    s[S1R * L + l] += s1 * lr
+                    s[S1I * L + l] += s1 * li
+                for n in range(extra.shape[0]):
+                    for l in range(L):
+                        extra[n, 0, l] += src[2 + n, k] * s[LR * L + l]
+                        extra[n, 1, l] += src[2 + n, k] * s[LI * L + l]
             before = a[k]
             if k == k_reset or k == k_reset - 1:
                 t = high if k == k_reset else low
@@ -129,7 +140,7 @@ def _make(lanes):
         a, j, b, e = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
         src = np.empty((2 + n_u, N))
         s, extra = np.empty(ROWS * L), np.empty((n_u, 2, L))
-        store, shrunk = np.empty((0, 2 * L)), np.zeros((0, L), dtype=np.bool_)
+        store, shrunk = np.empty(0), np.zeros((0, L), dtype=np.bool_)
         for i in range(lo, hi):
             _prepare(i, y, decay, phi, c, reset, share, mass, flux_scale, a, j, b, e, src, u)
             kr = reset[i]
@@ -171,7 +182,6 @@ def _make(lanes):
         """One chunk: pulls x (sources, F), xt, xb (F,) back to s_bar (sources, N), y_bar (N,); returns
         dl/dc."""
         N, sources = a.shape[0], src.shape[0]
-        PR, PI, JR, JI, O, G, BR, BI, AR, AI, BR1, BI1 = range(12)
         c_bar = 0.0
         w[:] = 0.0
         for l in range(n):
@@ -193,32 +203,34 @@ def _make(lanes):
                     w[JR * L + l] += t * w[BR * L + l]
                     w[JI * L + l] += t * w[BI * L + l]
             ak, jk, bk, dk, s0, s1 = a[k], j[k], b[k], c * dphi[k], src[0, k], src[1, k]
-            dy, dc, d0, d1 = 0.0, 0.0, 0.0, 0.0
+            dp, dc, d0, d1 = 0.0, 0.0, 0.0, 0.0
+            at = k * 2 * L
             for l in range(L):
-                lr, li = store[k, l], store[k, L + l]
-                jr, ji = w[JR * L + l], w[JI * L + l]
-                pr, pi = ak * w[PR * L + l], ak * w[PI * L + l]
-                dy += lr * (pr + dk * jr) - li * (pi + dk * ji)
+                lr, li, jr, ji = store[at + l], store[at + L + l], w[JR * L + l], w[JI * L + l]
+                dp += lr * w[PR * L + l] - li * w[PI * L + l]
                 dc += lr * jr - li * ji
                 d0 += lr * w[AR * L + l] - li * w[AI * L + l]
                 d1 += lr * w[BR1 * L + l] - li * w[BI1 * L + l]
-                pr += bk * jr + s0 * w[AR * L + l] + s1 * w[BR1 * L + l]
-                pi += bk * ji + s0 * w[AI * L + l] + s1 * w[BI1 * L + l]
+            for l in range(L):
+                jr, ji = w[JR * L + l], w[JI * L + l]
+                pr = ak * w[PR * L + l] + bk * jr + s0 * w[AR * L + l] + s1 * w[BR1 * L + l]
+                pi = ak * w[PI * L + l] + bk * ji + s0 * w[AI * L + l] + s1 * w[BI1 * L + l]
                 w[PR * L + l] = pr
                 w[PI * L + l] = pi
                 w[JR * L + l] = jk * jr - w[O * L + l] * pi
                 w[JI * L + l] = jk * ji + w[O * L + l] * pr
-            for q in range(2, sources):
-                dq = 0.0
-                for l in range(n):
-                    vr, vi = w[G * L + l] * x[q, f + l].real, w[G * L + l] * x[q, f + l].imag
-                    dq += store[k, l] * vr - store[k, L + l] * vi
-                    w[PR * L + l] += src[q, k] * vr
-                    w[PI * L + l] += src[q, k] * vi
-                    w[JR * L + l] -= w[O * L + l] * src[q, k] * vi
-                    w[JI * L + l] += w[O * L + l] * src[q, k] * vr
-                s_bar[q, k] += dq
-            y_bar[k] += dy
+            if sources > 2:
+                for q in range(2, sources):
+                    dq = 0.0
+                    for l in range(n):
+                        vr, vi = w[G * L + l] * x[q, f + l].real, w[G * L + l] * x[q, f + l].imag
+                        dq += store[at + l] * vr - store[at + L + l] * vi
+                        w[PR * L + l] += src[q, k] * vr
+                        w[PI * L + l] += src[q, k] * vi
+                        w[JR * L + l] -= w[O * L + l] * src[q, k] * vi
+                        w[JI * L + l] += w[O * L + l] * src[q, k] * vr
+                    s_bar[q, k] += dq
+            y_bar[k] += ak * dp + dk * dc
             c_bar += dc * phi[k]
             s_bar[0, k] += d0
             s_bar[1, k] += d1
@@ -254,8 +266,8 @@ def _make(lanes):
         a, j, b, e = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
         src, s_bar = np.empty((2 + n_u, N)), np.empty((2 + n_u, N))
         dphi, dy, G = np.empty(N), np.empty(N), np.empty(N)
-        s, extra, w = np.empty(ROWS * L), np.empty((n_u, 2, L)), np.empty(12 * L)
-        store, shrunk = np.empty((N, 2 * L)), np.zeros((N // CHECK + 1, L), dtype=np.bool_)
+        s, extra, w = np.empty(ROWS * L), np.empty((n_u, 2, L)), np.empty(DOWN_ROWS * L)
+        store, shrunk = np.empty(N * 2 * L), np.zeros((N // CHECK + 1, L), dtype=np.bool_)
         for i in range(lo, hi):
             _prepare(i, y, decay, phi, c, reset, share, mass, flux_scale, a, j, b, e, src, u)
             kr = reset[i]
