@@ -13,6 +13,7 @@ from ganglion.networks._population import (
     Population,
     initial_of,
     labels_of,
+    method_of,
     parameters_of,
     positions_of,
 )
@@ -80,6 +81,7 @@ class Network:
         positions: Any = None,
         classes: Sequence[str] | None = None,
         names: Sequence[str] | None = None,
+        method: str | None = None,
         **parameters: Any,
     ) -> Population:
         """Add `size` neurons of one model and return them as a `Population`.
@@ -98,6 +100,9 @@ class Network:
             (size, dimensions), for wiring by distance and for pictures.
         classes, names
             One label a neuron. Names differ within a population.
+        method
+            The integrator: "exact", "exponential_euler", "euler", "heun" or "rk4"; None lets the equations
+            decide (`ganglion.equations.integrators`).
         parameters
             `drive` (mV; a `TimeSeries` too), `noise` (mV, SD of the free membrane) and any of the model's
             own parameters: a number, or one value a neuron.
@@ -142,6 +147,7 @@ class Network:
             positions=positions_of(positions, size, name),
             classes=own_classes,
             names=own_names,
+            method=method_of(method, neuron, name),
         )
         self.populations.append(population)
         return population

@@ -37,6 +37,8 @@ class Population:
         (size, dimensions) tensor, or None
     classes, names
         one label a neuron, or None
+    method
+        the integrator, or None for the equations' default
     """
 
     name: str
@@ -49,6 +51,7 @@ class Population:
     positions: Tensor | None = None
     classes: tuple[str, ...] | None = None
     names: tuple[str, ...] | None = None
+    method: str | None = None
 
     @property
     def slice(self) -> slice:
@@ -112,6 +115,17 @@ def initial_of(
             what = f"The initial {key!r} of population {name!r}"
             checked[key] = values(value, what, size, "the variable's unit")
     return checked
+
+
+def method_of(method: str | None, neuron: Any, name: str) -> str | None:
+    """The integrator's name, checked."""
+    from ganglion.equations.integrators import METHODS
+
+    if method is not None and method not in METHODS:
+        raise ValueError(f"Population {name!r} has the method {method!r}. " + nearest(str(method), METHODS))
+    if method is not None and getattr(neuron, "equations", None) is None:
+        raise ValueError(f"Population {name!r} of {type(neuron).__name__} has no equations; expected no method.")
+    return method
 
 
 def positions_of(value: Any, size: int, name: str) -> Tensor | None:

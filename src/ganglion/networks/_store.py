@@ -98,6 +98,7 @@ def _structure(net: Network, keep: _Tensors) -> dict[str, Any]:
                 "positions": None if p.positions is None else keep.encode(p.positions),
                 "classes": p.classes,
                 "names": p.names,
+                "method": p.method,
             }
             for p in net.populations
         ],
@@ -203,7 +204,7 @@ def _build(value: dict[str, Any], tensors: dict[str, Any]) -> Network:
     for p in value["populations"]:
         net.add(
             build_neuron(p["neuron"], decode), p["size"], p["name"], names=p["names"], classes=p["classes"],
-            positions=decode(p["positions"]), initial={k: decode(v) for k, v in p["initial"].items()},
+            positions=decode(p["positions"]), method=p.get("method"), initial={k: decode(v) for k, v in p["initial"].items()},
             **{k: decode(v) for k, v in p["parameters"].items()},
         )  # fmt: skip
     for p in value["projections"]:
