@@ -5,6 +5,7 @@ from ganglion.networks._edgelist import EdgeList
 from ganglion.networks._graphs import from_networkx, from_sparse, read_graphml, read_sparse, to_networkx
 from ganglion.networks._inputs import Normal, TimeSeries, Uniform
 from ganglion.networks._network import Network
+from ganglion.networks._nir import from_nir, read_nir, to_nir, write_nir
 from ganglion.networks._population import Population
 from ganglion.networks._projection import Background, Projection
 from ganglion.networks._store import read_network, write_network
@@ -12,6 +13,6 @@ from ganglion.networks._tables import read_edges
 
 __all__ = [
     "Background", "EdgeList", "Network", "Normal", "Population", "Projection", "TimeSeries", "Uniform",
-    "brains", "from_networkx", "from_sparse", "read_edges", "read_graphml", "read_network", "read_sparse",
-    "to_networkx", "wiring", "write_network",
+    "brains", "from_networkx", "from_nir", "from_sparse", "read_edges", "read_graphml", "read_network",
+    "read_nir", "read_sparse", "to_networkx", "to_nir", "wiring", "write_network", "write_nir",
 ]  # fmt: skip

@@ -167,7 +167,7 @@ def larva_network(
 def celegans_network(
     *,
     gain: float = 1.0,
-    gap: float = 0.5,
+    gap: float = 1.0,
     signs: Mapping[str, float] | None = None,
     seed: int = 0,
     noise: float = 3.0,
@@ -227,11 +227,10 @@ def spectral_radius(matrix: Any) -> float:
     matrix = csr_array(matrix).astype(np.float64)
     _, part = connected_components(matrix, connection="strong")
     order, sizes = np.argsort(part, kind="stable"), np.bincount(part)
-    radius = 0.0
+    radius = float(np.abs(matrix.diagonal()[sizes[part] == 1]).max(initial=0.0))
     for members in np.split(order, np.cumsum(sizes)[:-1]):
-        block = matrix[members][:, members]
-        if block.nnz:
-            radius = max(radius, _radius(block))
+        if len(members) > 1:
+            radius = max(radius, _radius(matrix[members][:, members]))
     return radius
 
 
