@@ -88,7 +88,7 @@ class StepModel:
             given |= {port.name(k): v for k, v in port.synapse.parameters.items()}
             if isinstance(port.synapse, Electrical):
                 given[port.name("G")] = _total_weight(port, self.population.size)
-        return {k: torch.as_tensor(v).to(torch.float64) for k, v in given.items()}
+        return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in given.items()}
 
 
 def step_models(net: Network, external: bool = False) -> dict[int, StepModel]:

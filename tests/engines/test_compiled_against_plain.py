@@ -1,0 +1,69 @@
+"""Random noise-free networks in float64: the same spikes as plain NumPy, step by step."""
+
+import numpy as np
+import plain
+import pytest
+import torch
+
+import ganglion as gg
+
+DT = 0.25
+
+
+def delays(rng, edges):
+    """All alike, or one an edge, whole steps from one to twenty."""
+    if rng.random() < 0.5:
+        return DT * int(rng.integers(1, 20))
+    return torch.tensor(DT * rng.integers(1, 20, edges), dtype=torch.float64)
+
+
+def connect(net, rng, source, target, scale, synapse):
+    n = int(rng.integers(1, 6 * target.size))
+    edges = rng.integers(0, source.size, n), rng.integers(0, target.size, n)
+    weight = scale * rng.uniform(0.2, 1.0, n)
+    if rng.random() < 0.3:
+        net.connect(source, target, weight=scale, delay=delays(rng, n), edges=edges, synapse=synapse)
+    else:
+        net.connect(source, target, weight=torch.tensor(weight), delay=delays(rng, n), edges=edges, synapse=synapse)
+
+
+def network(seed, steps):
+    """Integrate-and-fire neurons with currents and with conductances, AdEx, and given spikes."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 40, 4)
+    if seed == 0:
+        sizes[0] = 300  # more than one tile
+    net = gg.Network(seed=seed)
+    currents = net.add(
+        gg.LIF(), sizes[0], "currents", drive=torch.tensor(rng.uniform(8.0, 20.0, sizes[0])),
+        initial={"V": torch.tensor(rng.uniform(-65.0, -50.0, sizes[0]))},
+    )  # fmt: skip
+    conductances = net.add(gg.LIF(t_ref=0.0), sizes[1], "conductances", drive=16.0)
+    adaptive = net.add(gg.AdEx(), sizes[2], "adaptive", drive=float(rng.uniform(18.0, 40.0)))
+    n = 20 * sizes[3]
+    times = DT * rng.integers(1, steps, n)
+    given = net.add(gg.SpikeTimes(times, rng.integers(0, sizes[3], n)), sizes[3], "given")
+    spiking = [currents, conductances, adaptive, given]
+    pick = lambda: spiking[rng.integers(4)]  # noqa: E731
+    for synapse, scale in ((gg.Delta(), 1.0), (gg.Exponential(tau=3.0), 20.0), (gg.Alpha(tau=2.0), -15.0)):
+        connect(net, rng, pick(), currents, scale, synapse)
+        connect(net, rng, given, currents, scale, synapse)
+    for reversal, scale in ((0.0, 1.5), (-80.0, 3.0)):
+        connect(net, rng, pick(), conductances, scale, gg.ExponentialConductance(tau=5.0, E_rev=reversal))
+    connect(net, rng, pick(), adaptive, 30.0, gg.Exponential(tau=5.0))
+    connect(net, rng, pick(), adaptive, -1.0, gg.Delta())
+    return net
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_same_spikes(seed):
+    steps = 800
+    net = network(seed, steps)
+    watch = ("currents", "conductances", "adaptive")
+    at, neurons, V = plain.simulate(net, DT, steps, watch)
+    found = gg.simulate(net, steps * DT, dt=DT, dtype=torch.float64, record="V")
+    assert len(at) > 100
+    assert np.array_equal(np.rint(found.times.numpy() / DT).astype(int), at)
+    assert np.array_equal(found.neurons.numpy(), neurons)
+    difference = found.states["V"].values.numpy() - np.hstack([V[name] for name in watch])
+    assert np.abs(difference).max() < 1e-8
