@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -72,13 +72,14 @@ def test_mistakes_end_in_one_line(demo, monkeypatch, capsys, tmp_path, arguments
 
 
 def test_help_is_quick():
-    """The best of five, as other work may share the machine."""
+    """The best of five, in seconds of the processor: other work may share the machine."""
     code = "import sys; sys.argv = ['ganglion', '--help']; from ganglion.cli import main; main()"
     seconds = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - began)
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime)
     assert "atlas" in done.stdout
     assert min(seconds) < 0.5, seconds
 

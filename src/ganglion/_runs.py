@@ -6,15 +6,15 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ._files import write_json
-from ._jobs import Job, celegans, from_edges, larva
+from ._jobs import Job, celegans, from_edges, larva, read_signs
 from ._manifest import manifest
-from ._signs import read_signs
 
 BUILT_IN: dict[str, Callable[..., Job]] = {"larva": larva, "celegans": celegans}
 
@@ -74,17 +74,18 @@ def execute(
 
     built = time.perf_counter()
     threads = threads or _cores()
-    recording = simulate(
-        job.network,
-        duration,
-        dt=dt,
-        seed=settings.seed,
-        engine=settings.engine,
-        threads=threads,
-        record=job.record,
-        path=_prepared(out, folder, wanted),
-        progress=True,
-    )
+    with _written_only_if_run(out, folder, wanted):
+        recording = simulate(
+            job.network,
+            duration,
+            dt=dt,
+            seed=settings.seed,
+            engine=settings.engine,
+            threads=threads,
+            record=job.record,
+            path=folder,
+            progress=True,
+        )
     simulated = time.perf_counter()
     say("writing the report")
     made = manifest(
@@ -206,9 +207,19 @@ def _require_same(path: Path, folder: Path, wanted: dict[str, Any]) -> None:
         )
 
 
-def _prepared(out: Path, folder: Path, wanted: dict[str, Any]) -> Path:
+@contextmanager
+def _written_only_if_run(out: Path, folder: Path, wanted: dict[str, Any]) -> Iterator[None]:
+    """Write the settings before the run begins, and take them back where it is refused."""
+    new = [parent for parent in (out, *out.parents) if not parent.exists()]
     write_json(out / "settings.json", wanted)
-    return folder
+    try:
+        yield
+    except (ValueError, TypeError, OSError):
+        if not (folder / "manifest.json").exists():
+            (out / "settings.json").unlink()
+            for parent in new:
+                parent.rmdir()
+        raise
 
 
 def _cores() -> int:

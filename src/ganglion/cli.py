@@ -11,8 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-atlas_app = typer.Typer(no_args_is_help=True)
+# Plain help: rich would take as long to import as all the rest.
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+atlas_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(atlas_app, name="atlas", help="Published systems as claims: list, run, build the site.")
 
 INTERRUPTED = 130

@@ -59,7 +59,7 @@ def test_distances_count_synapses_along_their_direction(chain):
 def test_path_in_words(chain):
     wiring = wiring_of(chain)
     steps = distances(wiring)
-    assert path(wiring, steps, 1, 2) == "−3.000 mV ms"
+    assert path(wiring, steps, 1, 2) == "−3\u00a0mV\u00a0ms"
     assert path(wiring, steps, 0, 3) == "3 synapses"
     assert path(wiring, steps, 3, 0) == "no path"
 

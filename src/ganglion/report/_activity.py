@@ -6,6 +6,7 @@ page treats both alike.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -78,10 +79,13 @@ def standing_out(activity: Activity) -> NDArray[np.bool_]:
         return np.abs(activity.correlation[i, j]) > threshold(activity) * activity.error[i, j]
 
 
-def strongest(activity: Activity, positive: int, negative: int) -> list[tuple[int, int]]:
+def strongest(
+    activity: Activity, positive: int, negative: int, of: NDArray[np.int64] | None = None
+) -> list[tuple[int, int]]:
     """Pairs (i, j), i < j, of the largest and of the lowest correlation among those standing out.
 
-    A neuron appears in two pairs at most, so that one cluster does not fill the list.
+    So that one cluster does not fill the list, a neuron is in two of either at most; and, where their classes
+    `of` (N,) are given, the same two classes in three.
     """
     i, j = np.triu_indices(len(activity.level), k=1)
     values = activity.correlation[i, j]
@@ -90,17 +94,20 @@ def strongest(activity: Activity, positive: int, negative: int) -> list[tuple[in
     for sign, wanted in ((1, positive), (-1, negative)):
         ours = sure[sign * values[sure] > 0]
         ours = ours[np.argsort(-sign * values[ours], kind="stable")]
-        seen: dict[int, int] = {}
-        for pair in ours[: 200 * wanted]:
+        seen: Counter[int] = Counter()
+        between: Counter[frozenset[int]] = Counter()
+        for pair in ours:
             a, b = int(i[pair]), int(j[pair])
-            if wanted and max(seen.get(a, 0), seen.get(b, 0)) < 2:
+            classes = frozenset((a, b)) if of is None else frozenset((int(of[a]), int(of[b])))
+            if wanted and max(seen[a], seen[b]) < 2 and between[classes] < 3:
                 chosen.append((a, b))
-                seen[a], seen[b] = seen.get(a, 0) + 1, seen.get(b, 0) + 1
+                seen.update((a, b))
+                between[classes] += 1
                 wanted -= 1
     return chosen
 
 
-def lagged(activity: Activity, pairs: list[tuple[int, int]], lags: Array) -> tuple[Array, Array]:
+def lagged(activity: Activity, pairs: list[tuple[int, int]], lags: NDArray[Any]) -> tuple[Array, Array]:
     """How i follows j at `lags` (ms; positive: j leads): values and standard errors (L, P).
 
     Spikes: the excess rate (Hz) of i around a spike of j, C_ij(τ)/r_j. Voltages: the correlation coefficient.
@@ -154,7 +161,9 @@ def _voltage_correlation(values: Array) -> tuple[Array, Array]:
     return z.T @ z / len(z), np.std(blocks, axis=0, ddof=1) / np.sqrt(BLOCKS)
 
 
-def _lagged_voltages(activity: Activity, pairs: list[tuple[int, int]], lags: Array) -> tuple[Array, Array]:
+def _lagged_voltages(
+    activity: Activity, pairs: list[tuple[int, int]], lags: NDArray[Any]
+) -> tuple[Array, Array]:
     times, values = trace(activity.recording)
     shifts = np.round(lags / (times[1] - times[0])).astype(int)
     z = (values - activity.level) / activity.spread

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from .._files import write_atomic
@@ -98,6 +99,7 @@ def page(
         lstrip_blocks=True,
     )
     environment.filters["source"] = inline
+    environment.filters["options"] = options_as_code
     environment.tests["picture"] = lambda part: isinstance(part, Picture)
     css = (Path(__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
     return environment.get_template("report.html").render(
@@ -132,6 +134,11 @@ def highlights(wiring: Wiring, activity: Activity) -> list[tuple[str, str]]:
         (number(float(np.nanmean(upper)), 4), "mean correlation"),
         (f"± {typical_error(activity):.3f}", "chance, one pair"),
     ]
+
+
+def options_as_code(text: str) -> Markup:
+    """Escaped text with command-line options such as --gain set as code, so that they do not break."""
+    return Markup(re.sub(r"(--[a-z]+)", r"<code>\1</code>", str(escape(text))))
 
 
 def inline(picture: Picture) -> str:

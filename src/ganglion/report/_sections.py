@@ -46,21 +46,15 @@ class Section:
 
 def wiring_section(wiring: Wiring, glossary: str = "") -> Section:
     """The matrix of weights, ordered by class."""
-    electrical = wiring.junctions.nnz
-    extra = (
-        f" {count(electrical)} entries of gap junctions are not drawn: they have no sign."
-        if electrical
-        else ""
-    )
     caption = (
         f"Left: who reaches whom. A column is a source, a row its target; both are ordered by class. Blue "
         f"excites, orange inhibits its target; a pixel is the mean weight ({wiring.unit}) of the pairs "
         f"in it, "
-        f"on a square-root scale. Right: the mean weight for each pair of classes.{extra}"
+        f"on a square-root scale. Right: the mean weight for each pair of classes."
         if len(wiring.classes) > 1
         else f"Who reaches whom. A column is a source, a row its target. Blue excites, orange inhibits; "
         f"a pixel "
-        f"is the mean weight ({wiring.unit}) of the pairs in it, on a square-root scale.{extra}"
+        f"is the mean weight ({wiring.unit}) of the pairs in it, on a square-root scale."
     )
     figure = figures.class_matrix(
         figures.image_of(wiring.weights, wiring.order),
@@ -77,19 +71,28 @@ def wiring_section(wiring: Wiring, glossary: str = "") -> Section:
         f"A neuron receives from {np.median(degrees):.0f} others in the median, from {degrees.max():.0f} "
         f"at most."
     )
-    return Section("Wiring", [text, glossary] if glossary else [text], [Picture(figure, caption, heavy=True)])
+    pictures = [Picture(figure, caption, heavy=True)]
+    if wiring.junctions.nnz:
+        text += f" {count(wiring.junctions.nnz // 2)} pairs are coupled by gap junctions."
+        pictures.append(_junctions(wiring))
+    return Section("Wiring", [text, glossary] if glossary else [text], pictures)
 
 
-def activity_section(wiring: Wiring, activity: Activity, show: float = 3000.0) -> Section:
-    """Raster and rates by class; for graded networks voltage traces."""
+def activity_section(wiring: Wiring, activity: Activity) -> Section:
+    """Raster and rates by class, of 3 s; for graded networks voltage traces, of 20 s."""
+    show = 3000.0 if activity.kind == "spikes" else min(20_000.0, activity.recording.duration)
     classes = [np.flatnonzero(wiring.of == k) for k in range(len(wiring.classes))]
     signs = [wiring.class_sign(k) for k in range(len(wiring.classes))]
     levels = [activity.level[members] for members in classes]
     colours = "Blue: excitatory, orange: inhibitory, grey: mixed or without targets."
     if activity.kind == "voltages":
-        return Section(
-            "Activity", (), [_traces(wiring, activity, show, colours), *_levels(levels, wiring, signs)]
+        text = (
+            f"The mean voltage is {number(activity.level.mean(), 1)} mV. About its own mean a neuron's "
+            f"voltage "
+            f"has a standard deviation of {np.median(activity.spread):.1f} mV in the median."
         )
+        pictures = [_traces(wiring, activity, show, colours), *_levels(levels, wiring, signs)]
+        return Section("Activity", [text], pictures)
     recording = activity.recording
     times, neurons = np.asarray(recording.times), np.asarray(recording.neurons)
     start = float(times[0]) if len(times) else 0.0
@@ -138,7 +141,7 @@ def correlation_section(wiring: Wiring, activity: Activity, steps: NDArray[np.in
     np.fill_diagonal(matrix, np.nan)
     noise = typical_error(activity)
     matrix_figure = figures.class_matrix(
-        figures.image_of(matrix, wiring.order),
+        figures.image_of(matrix, wiring.order, pixels=300),
         figures.block_means(matrix, wiring.of, len(wiring.classes)),
         wiring.classes,
         wiring.bounds,
@@ -178,11 +181,12 @@ def correlation_section(wiring: Wiring, activity: Activity, steps: NDArray[np.in
 
 def pairs_section(wiring: Wiring, activity: Activity, steps: NDArray[np.int16]) -> Section:
     """The strongest pairs by name, with their correlograms."""
-    chosen = strongest(activity, positive=6, negative=3)
+    classes = wiring.of if len(wiring.classes) > 1 else None
+    chosen = strongest(activity, positive=6, negative=3, of=classes)
     if not chosen:
         return Section("Strongest pairs", ["No pair stands out of the sampling error; simulate longer."])
     spiking = activity.kind == "spikes"
-    lags = np.arange(-100.0, 101.0, 5.0)
+    lags = np.arange(-20.0, 21.0) * (5.0 if spiking else 25.0)
     values, errors = lagged(activity, [(j, i) for i, j in chosen], lags)
     # The one whose activity comes first is named first, so that the peak lies to the right of 0.
     late = lags[np.argmax(np.abs(values), axis=0)] < 0
@@ -213,9 +217,9 @@ def pairs_section(wiring: Wiring, activity: Activity, steps: NDArray[np.int16]) 
     )
     caption += "To the right of 0 the first comes first. Grey: two standard errors about 0."
     text = (
-        "The most correlated pairs, and the most anticorrelated ones, of those that stand out. No neuron "
-        "is shown "
-        "in more than two of either."
+        "The most correlated pairs, and the most anticorrelated ones, of those that stand out. To show "
+        "more of "
+        "the network, a neuron appears in at most two of either, and the same two classes in three."
     )
     note = "→: weight of the direct connection, or else the number of synapses on the shortest path."
     return Section("Strongest pairs", [text], [Picture(figure, caption), Table(head, rows, note)])
@@ -246,10 +250,10 @@ def numbers_table(wiring: Wiring, activity: Activity, extra: dict[str, str]) -> 
     rows = [
         ("neurons", count(wiring.size)),
         ("connected pairs, chemical", count(wiring.weights.nnz)),
-        ("connected pairs, electrical", count(wiring.junctions.nnz)),
+        ("connected pairs, electrical", count(wiring.junctions.nnz // 2)),
         (f"{what}, mean ({unit})", number(level.mean(), 3)),
-        (f"{what}, 5 % – median – 95 % ({unit})", " – ".join(number(q, 2) for q in _quantiles(level))),
-        (f"{spread}, 5 % – median – 95 %", " – ".join(number(q, 3) for q in _quantiles(activity.spread))),
+        (f"{what}, 5 % / median / 95 % ({unit})", " / ".join(number(q, 2) for q in _quantiles(level))),
+        (f"{spread}, 5 % / median / 95 %", " / ".join(number(q, 3) for q in _quantiles(activity.spread))),
         ("correlation, mean of all pairs", number(np.nanmean(upper), 5)),
         ("correlation, SD over pairs", number(np.nanstd(upper), 5)),
         ("its standard error, one pair, median", number(typical_error(activity), 5)),
@@ -293,7 +297,7 @@ def distance_groups(
         groups[str(distance)] = values[fine & (shortest == distance)]
     groups["5 or more"] = values[fine & (shortest >= 5)]
     groups["no path"] = values[fine & (shortest < 0)]
-    return {name: mine for name, mine in groups.items() if len(mine)}
+    return {name: mine for name, mine in groups.items() if len(mine) >= (5 if len(values) > 1000 else 1)}
 
 
 def typical_error(activity: Activity) -> float:
@@ -304,8 +308,9 @@ def typical_error(activity: Activity) -> float:
 def path(wiring: Wiring, steps: NDArray[np.int16], source: int, target: int) -> str:
     """The direct connection from source to target in words, else the length of the shortest path."""
     weight, junction = wiring.weights[target, source], wiring.junctions[target, source]
-    found = [f"{number(weight, 3)} {wiring.unit}"] if weight else []
-    found += [f"gap junction, {number(junction, 2)} nS"] if junction else []
+    unit = wiring.unit.replace(" ", "\u00a0")
+    found = [f"{figures3(weight)}\u00a0{unit}"] if weight else []
+    found += [f"gap junction, {figures3(junction)}\u00a0nS"] if junction else []
     if found:
         return " + ".join(found)
     length = int(steps[target, source])
@@ -318,6 +323,11 @@ def number(value: float | np.floating[Any], digits: int) -> str:
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
 
 
+def figures3(value: float) -> str:
+    """Three significant figures."""
+    return f"{value:.3g}".replace("-", "−")
+
+
 def count(value: int) -> str:
     """A whole number with narrow spaces between thousands."""
     return f"{value:,}".replace(",", "\u202f")
@@ -326,6 +336,21 @@ def count(value: int) -> str:
 def short(name: str, length: int = 22) -> str:
     """A name cut to fit a panel's title."""
     return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def _junctions(wiring: Wiring) -> Picture:
+    figure = figures.class_matrix(
+        figures.image_of(wiring.junctions, wiring.order),
+        figures.block_means(wiring.junctions, wiring.of, len(wiring.classes)),
+        wiring.classes,
+        wiring.bounds,
+        ("mean conductance (nS)", "mean conductance (nS)"),
+    )
+    caption = (
+        "Gap junctions, in the same order; a pixel is the mean conductance (nS) of the pairs in it, on a "
+        "square-root scale. They couple both ways."
+    )
+    return Picture(figure, caption, heavy=True)
 
 
 def _traces(wiring: Wiring, activity: Activity, show: float, colours: str) -> Picture:

@@ -168,6 +168,8 @@ def correlograms(
 @styled
 def spectrum(f: Array, curves: Mapping[str, Array], label: str, reference: float | None = None) -> Figure:
     """Power against frequency (Hz), averaged in bins of equal ratio; `reference` as a dashed line."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     figure = new(7.6, 3.6)
     axes = figure.subplots()
     if reference is not None:
@@ -181,6 +183,11 @@ def spectrum(f: Array, curves: Mapping[str, Array], label: str, reference: float
             centre, [curve[place == k].mean() for k in kept], color=_group_colour(name), lw=1.4, label=name
         )
     axes.set(xlabel="frequency (Hz)", ylabel=label)
+    axes.xaxis.set_major_formatter("{x:g}")
+    if reference is not None:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(fontsize=8)
     return figure
 
