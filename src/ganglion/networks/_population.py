@@ -124,7 +124,8 @@ def method_of(method: str | None, neuron: Any, name: str) -> str | None:
     if method is not None and method not in METHODS:
         raise ValueError(f"Population {name!r} has the method {method!r}. " + nearest(str(method), METHODS))
     if method is not None and getattr(neuron, "equations", None) is None:
-        raise ValueError(f"Population {name!r} of {type(neuron).__name__} has no equations; expected no method.")
+        model = type(neuron).__name__
+        raise ValueError(f"Population {name!r} of {model} has no equations; expected no method.")
     return method
 
 

@@ -204,7 +204,8 @@ def _build(value: dict[str, Any], tensors: dict[str, Any]) -> Network:
     for p in value["populations"]:
         net.add(
             build_neuron(p["neuron"], decode), p["size"], p["name"], names=p["names"], classes=p["classes"],
-            positions=decode(p["positions"]), method=p.get("method"), initial={k: decode(v) for k, v in p["initial"].items()},
+            positions=decode(p["positions"]), method=p.get("method"),
+            initial={k: decode(v) for k, v in p["initial"].items()},
             **{k: decode(v) for k, v in p["parameters"].items()},
         )  # fmt: skip
     for p in value["projections"]:

@@ -6,15 +6,20 @@ xoshiro256++ (Blackman and Vigna 2021), so that any row can be drawn alone and i
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, uint64
 
 from ganglion.networks._keys import GOLDEN, MIX1, MIX2
 
+#: these are parts of compiled functions, which are cached; a C entry of their own would be compiled for nothing
+_part: Any = njit(no_cfunc_wrapper=True)  # type: ignore[call-overload]
+
 _GOLDEN, _MIX1, _MIX2 = np.uint64(GOLDEN), np.uint64(MIX1), np.uint64(MIX2)
 
 
-@njit(no_cfunc_wrapper=True)
+@_part
 def split(x):
     """SplitMix64's output function after one step of its counter."""
     x = uint64(x) + _GOLDEN
@@ -23,20 +28,20 @@ def split(x):
     return x ^ (x >> uint64(31))
 
 
-@njit(no_cfunc_wrapper=True)
+@_part
 def seeded(key, row):
     """State (four words) of the stream of `row` under `key`."""
     x = split(uint64(key) ^ split(uint64(row)))
     return split(x), split(x + _GOLDEN), split(x + uint64(2) * _GOLDEN), split(x + uint64(3) * _GOLDEN)
 
 
-@njit(no_cfunc_wrapper=True)
+@_part
 def rotated(x, k):
     """`x` rotated left by `k` bits."""
     return (x << uint64(k)) | (x >> uint64(64 - k))
 
 
-@njit(no_cfunc_wrapper=True)
+@_part
 def stepped(state):
     """One step of xoshiro256++: (next state, 64 random bits)."""
     s0, s1, s2, s3 = state
@@ -50,14 +55,14 @@ def stepped(state):
     return (s0, s1, s2, rotated(s3, 45)), bits
 
 
-@njit(no_cfunc_wrapper=True)
+@_part
 def uniform(state):
     """(next state, a number in [0, 1) with 53 random bits)."""
     state, bits = stepped(state)
     return state, np.float64(bits >> uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@njit(no_cfunc_wrapper=True)
+@_part
 def below(state, n):
     """(next state, a whole number in [0, n), n < 2**32), exactly uniform (Lemire 2019)."""
     n = uint64(n)
