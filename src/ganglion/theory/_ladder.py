@@ -9,8 +9,7 @@ equivalently the Scharfetter-Gummel scheme) reads
 so that a neuron is (y, c, position of the reset, t_ref) and nothing else. Arrays are neuron-major, (M, N).
 
 Every quantity at node k is stored times exp(-L_k), L_k = sum_{j >= k} max(y_j, 0): the scaled step
-m <- min(a, 1) m + c phi_hat J, J <- e^{-max(y, 0)} J neither overflows nor loses digits, whatever the
-barrier.
+m <- min(a, 1) m + c phi_hat J, J <- e^{-max(y, 0)} J neither overflows nor loses digits at any barrier.
 `flux_scale` is exp(-L_{k+1}), the scale of the flux at face k + 1/2.
 """
 

@@ -56,9 +56,9 @@ def coloured_membrane(
     drift = neurons.force.detach()[-1] * torch.sqrt(k.detach()) / neurons.sigma.detach()
     if bool((drift > 1).any()):
         i = int(torch.argmax(drift.expand(neurons.size)))
-        force_there = float(neurons.force[-1, i].detach())
+        there = float(neurons.force[-1, i].detach())
         raise ValueError(
-            f"neuron {i} has no hard threshold (force {force_there:.4g} mV at V_th): filtered noise changes it only "
-            "at order tau_s/tau; use membrane(), white noise"
+            f"neuron {i} has no hard threshold (force {there:.4g} mV at V_th): filtered noise changes it at "
+            "order tau_s/tau only; use membrane(), white noise"
         )
     return neurons

@@ -17,8 +17,7 @@ Value = float | Tensor
 class Grid:
     """N equal steps from V_lb to V_th for each of M neurons; differentiable in V_th, V_reset and V_lb.
 
-    Nodes are V_lb + k step, k = 0..N-1 (the density vanishes at node N, V_th); faces lie half a step above
-    them.
+    Nodes are V_lb + k step, k = 0..N-1 (at node N, V_th, the density vanishes); faces lie half a step above.
     """
 
     V_lb: Tensor
@@ -43,9 +42,8 @@ class Grid:
 
     def _positions(self, offset: float) -> Tensor:
         k = torch.arange(self.N, dtype=torch.float64) + offset
-        return (
-            self.V_lb[:, None] + k * self.step[:, None]
-        ).T  # neuron-major in memory, as the kernels want it
+        # neuron-major in memory, as the kernels want it
+        return (self.V_lb[:, None] + k * self.step[:, None]).T
 
 
 @dataclass(frozen=True)
@@ -85,15 +83,16 @@ def membrane(
     V_lb: Value | None = None,
     N: int | None = None,
 ) -> Membrane:
-    """Discretise M neurons. Every value is a float or a tensor (M,); all but V_lb and N are differentiable.
+    """Discretise M neurons. Every value is a float or a tensor (M,); all but N are differentiable.
 
     force: callable V (N, M) -> F (N, M) in mV, written in torch if gradients in its parameters are wanted; or
         the values at the faces (then V_lb is required, and N is their number).
     tau, t_ref: ms. sigma, V_th, V_reset, V_lb: mV.
     V_lb: where the grid begins; by default where the density below the reset has fallen by exp(-36).
     N: steps of the grid; by default 1000, more (to 10000) where a step would exceed sigma/20. The error is
-        second order in the step; where the step exceeds sigma^2/|F| the rate stays second order while the CV
-        and the spectrum gain the grid's own dispersion (about one step per passage).
+        second order in the step (times its logarithm where a spike has an upstroke). Where the step exceeds
+        sigma^2/|F| the rate stays second order while CV and spectrum gain the grid's own dispersion (CV^2
+        about one over the steps of a passage).
 
     Raises ValueError naming the value at fault.
     """
@@ -124,8 +123,7 @@ def membrane(
         raise ValueError(f"parameters must be scalars or (neurons,), found shape {tuple(values[0].shape)}")
     p = dict(zip(given, values, strict=False))  # without `like`
     check_parameters(p)
-    if "V_lb" not in p:
-        assert callable(force)
+    if callable(force) and "V_lb" not in p:
         p["V_lb"] = _lower_bound(force, p)
     if N is None:
         need = (p["V_th"] - p["V_lb"]) / (p["sigma"] / 20)

@@ -15,11 +15,11 @@ from ganglion.theory.membrane import Membrane
 
 @dataclass(frozen=True)
 class Response:
-    """At `frequencies` (F,) Hz, everything (F, M); a modulation x e^{i omega t} gives the rate a x e^{i omega
-    t}.
+    """At `frequencies` (F,) Hz; everything is (F, M). A modulation x e^{i omega t} changes the rate by
+    A x e^{i omega t}, so that a lag is a negative phase.
 
-    `current`: Hz per mV of mu. `noise`: Hz per relative change of sigma^2. `parameters`: name -> Hz per unit
-    of it.
+    `current`: Hz per mV of mu. `noise`: Hz per relative change of sigma^2. `parameters`: name ->
+    Hz per unit of it.
     `passage`: Fourier transform of the density of interspike intervals, the refractory time included.
     `spectrum`: of the spike train, Hz, without the delta peak 2 pi r^2 delta(omega); at 0 it is r CV^2.
     """

@@ -1,5 +1,4 @@
-"""Rate of the leaky integrate-and-fire neuron in white noise, by Siegert's formula in a form stable
-everywhere."""
+"""Rate of the leaky integrate-and-fire neuron in white noise, by Siegert's formula in a stable form."""
 
 from __future__ import annotations
 
@@ -35,10 +34,9 @@ def siegert(
     mu: mean of the free membrane, E_L + drive, mV. sigma: its standard deviation, mV; Siegert (1951), Brunel
     (2000) and NNMT write sqrt(2) sigma. tau, t_ref: ms. V_th, V_reset: mV. Floats or tensors that broadcast.
 
-    1/rate = t_ref + tau sqrt(pi) I, I the integral of erfcx(-u) from y_r to y_th, y = (V - mu)/(sqrt(2)
-    sigma).
-    Its logarithm is what is computed, so that neither I nor its slopes overflow. Raises ValueError naming the
-    value at fault.
+    1/rate = t_ref + tau sqrt(pi) I, where I is the integral of erfcx(-u) from y_r to y_th and
+    y = (V - mu)/(sqrt(2) sigma). What is computed is log I, so that neither I nor its slopes overflow. Raises
+    ValueError naming the value at fault.
     """
     names = ("mu", "sigma", "tau", "V_th", "V_reset", "t_ref")
     given = (torch.as_tensor(v, dtype=torch.float64) for v in (mu, sigma, tau, V_th, V_reset, t_ref))
