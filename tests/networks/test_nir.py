@@ -66,6 +66,15 @@ def test_nirs_own_equations_give_the_same_voltages():
     assert cell.r[0] * jump.nodes["weight_0"].weight[0, 0] / cell.tau[0] == pytest.approx(2.0)  # mV
 
 
+def test_constant_drive_becomes_leak_with_the_same_course():
+    net = network()
+    net.add(LIF(t_ref=0.0, E_L=-65.0), 2, "driven", drive=[3.0, 16.0])
+    graph = to_nir(net)
+    assert graph.nodes["driven"].v_leak.tolist() == [-62.0, -49.0]
+    back = from_nir(graph)["driven"].parameters
+    assert back["drive"] == 0.0 and back["E_L"].tolist() == [-62.0, -49.0]
+
+
 def test_a_spike_of_one_step_is_another_unit():
     # a framework that steps with 1 ms: v += dt/tau·(r·W) for a spike; tau 20 ms, W 10 give 0.5
     cell = nir.LIF(tau=np.full(2, 0.02), r=np.ones(2), v_leak=np.zeros(2), v_threshold=np.ones(2))

@@ -99,7 +99,7 @@ def values(
 ) -> float | Tensor:
     """A float, or the tensor given (a number for each), checked for length, finiteness and `low`.
 
-    A tensor that requires a gradient stays in its graph; one without dimensions is expanded.
+    A tensor that requires a gradient comes back as it is, so that what trains it is seen.
     `size` None: the length is checked elsewhere.
     """
     import torch
@@ -138,7 +138,7 @@ def values(
             f"{name} is {plain.reshape(-1)[at].item()} {unit} at {each} {at}; "
             f"expected {low:g} {unit} or above."
         )
-    return tensor.expand(size) if tensor.ndim == 0 and size is not None else tensor
+    return tensor
 
 
 def labels(value: Any, name: str, size: int) -> tuple[str, ...] | None:

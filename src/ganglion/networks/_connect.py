@@ -97,9 +97,7 @@ def per_edge(value: Any, what: str, bare: Projection, unit: str, low: float | No
     if isinstance(result, float):
         return result
     edges = bare.size
-    if result.ndim == 0:
-        return result.expand(edges)
-    if len(result) != edges:
+    if result.ndim and len(result) != edges:
         raise ValueError(
             f"{what} has {len(result)} values for {edges} edges; expected one number, or one an edge in the "
             "order of Projection.edges()."

@@ -29,7 +29,8 @@ class Population:
     start
         index of its first neuron over the whole network; `slice` is its whole range
     parameters
-        name -> float or float64 tensor (size,): the neuron's own and `drive`, `noise` (mV) where the
+        name -> float, float64 tensor (size,), or the very tensor given, () or (size,), if it requires a
+        gradient: the neuron's own and `drive`, `noise` (mV) where the
         equations mention them; `drive` may be a `TimeSeries`
     initial
         name of a variable -> float, tensor (size,), `Uniform` or `Normal`
@@ -92,7 +93,7 @@ def parameters_of(
             continue
         low = 0.0 if key in ("noise", "rate") else None
         result = values(value, what, size, UNITS.get(key, "the model's unit"), low=low)
-        checked[key] = result if isinstance(result, float) else result.double()
+        checked[key] = result if isinstance(result, float) or result.requires_grad else result.double()
     return checked
 
 
