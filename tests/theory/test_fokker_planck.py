@@ -112,6 +112,18 @@ def test_a_delay_is_a_delay():
     assert 3.0 < first < 3.0 + 1.5
 
 
+def test_delays_between_steps_are_interpolated():
+    """To first order in a weak coupling, half a step more of delay is the mean of the two whole ones."""
+    force, p = cases.O
+    m = theory.membrane(lambda V: force(V) + torch.zeros(2), N=200, **p)
+    W = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+    early, between, late = (
+        theory.evolve(m, 15.0, 0.1, coupling=W, delay=d, initial="reset").rate[:, 1] for d in (2.0, 2.05, 2.1)
+    )
+    assert float((late - early).abs().max()) > 1e-5
+    torch.testing.assert_close(between, (early + late) / 2, rtol=0, atol=1e-7)
+
+
 @pytest.mark.parametrize(
     "changed, message",
     [
