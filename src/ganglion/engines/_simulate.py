@@ -180,6 +180,8 @@ def _on_disk(
     runner: Any, net: Network, steps: int, probes: tuple[ResolvedProbe, ...], manifest: dict, path: Path, bar: _Progress
 ) -> Recording:
     manifest["network"] = fingerprint(net)
+    # the neurons are compared by the folder; here what is recorded of them, and how often
+    manifest["record"] = {p.name: [p.interval, *((q.population, q.state) for q in p.pieces)] for p in probes}
     folder = RunFolder.create_or_resume(path, manifest, trace_neurons={p.name: p.neurons for p in probes})
     state = folder.state()
     if state is not None:

@@ -93,7 +93,7 @@ class TorchNetwork:
     def _weights(self, p: Projection) -> list[tuple[int, Tensor, Tensor | None, Tensor | None]]:
         """(delay, matrix or edge weights, sources, targets) a group of equal delay."""
         sources, targets = self.edges[p.index]
-        weight = torch.as_tensor(p.weight).to(self.dtype).expand(len(sources))
+        weight = torch.as_tensor(p.weight, dtype=torch.float64).to(self.dtype).expand(len(sources))
         groups = self.delays.get(p.index, [(0, None)])
         out: list[tuple[int, Tensor, Tensor | None, Tensor | None]] = []
         for delay, chosen in groups:
@@ -183,9 +183,9 @@ class TorchNetwork:
                 else:
                     total = total.index_add(1, targets, sent[:, sources] * w)
         for b in port.backgrounds:
-            mean = torch.as_tensor(b.rate).to(torch.float64).expand(batch, p.size) * self.dt / 1000
+            mean = torch.as_tensor(b.rate, dtype=torch.float64).expand(batch, p.size) * self.dt / 1000
             counts = torch.poisson(mean.detach(), generator=generator).to(self.dtype)
-            total = total + counts * torch.as_tensor(b.weight).to(self.dtype)
+            total = total + counts * torch.as_tensor(b.weight, dtype=torch.float64).to(self.dtype)
         return total
 
     def _varying(self, p: Population, model: StepModel, step: int) -> dict[str, Tensor]:
@@ -199,7 +199,7 @@ class TorchNetwork:
     def _source(self, p: Population, state: NetworkState, batch: int, own: Tensor | None, generator) -> Tensor:
         spikes = torch.zeros(batch, p.size, dtype=self.dtype)
         if isinstance(p.neuron, Poisson):
-            chance = torch.as_tensor(p.neuron.rate).to(torch.float64).expand(batch, p.size) * self.dt / 1000
+            chance = torch.as_tensor(p.neuron.rate, dtype=torch.float64).expand(batch, p.size) * self.dt / 1000
             spikes = (torch.rand(batch, p.size, generator=generator, dtype=torch.float64) < chance).to(self.dtype)
         elif p.index in self.given:
             steps, neurons = self.given[p.index]
