@@ -116,10 +116,10 @@ def test_training_moves_a_rate_to_its_target():
     net = gg.Network(seed=1)
     drive = torch.nn.Parameter(torch.linspace(15.5, 18.0, 20))
     net.add(gg.LIF(t_ref=0.0), 20, drive=drive)
-    cell = gg.as_cell(net, 0.5, surrogate=gg.engines.surrogates.FastSigmoid(width=5.0))
-    x = torch.zeros(200, 1, 20)
-    optimizer = torch.optim.Adam([drive], lr=0.3)
-    for _ in range(40):
+    cell = gg.as_cell(net, 1.0, surrogate=gg.engines.surrogates.FastSigmoid(width=5.0))
+    x = torch.zeros(100, 1, 20)
+    optimizer = torch.optim.Adam([drive], lr=0.5)
+    for _ in range(35):
         y, _ = cell(x)
         loss = (y.sum(0).mean() - 6.0) ** 2  # six spikes in 100 ms: 60 Hz
         optimizer.zero_grad()

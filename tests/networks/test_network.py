@@ -37,10 +37,10 @@ def test_parameters_may_be_one_value_a_neuron_and_stay_in_their_graph():
     tau = torch.linspace(5, 20, 6, requires_grad=True)  # float32
     drive = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
     p = net.add(EIF(tau_m=tau), 6, drive=drive, noise=[1, 2, 3, 4, 5, 6], E_L=-60)
-    assert p.parameters["tau_m"].dtype == torch.float64 and p.parameters["E_L"] == -60.0
+    assert p.parameters["tau_m"] is tau and p.parameters["drive"] is drive  # or their training would go unseen
+    assert p.parameters["E_L"] == -60.0
+    assert p.parameters["noise"].dtype == torch.float64
     assert p.parameters["noise"].tolist() == [1, 2, 3, 4, 5, 6]
-    (p.parameters["tau_m"].sum() * 2 + p.parameters["drive"].sum()).backward()
-    assert tau.grad.tolist() == [2.0] * 6 and drive.grad.item() == 6.0
 
 
 def test_weights_and_delays_are_kept_as_given(net):
@@ -53,9 +53,7 @@ def test_weights_and_delays_are_kept_as_given(net):
     assert p.order().tolist() == [1, 2, 0]
     one = torch.tensor(2.0, requires_grad=True)
     q = net.connect("exc", "inh", weight=one, in_degree=2)
-    assert q.weight.shape == (8,) and q.delay == 1.0
-    q.weight.sum().backward()
-    assert one.grad.item() == 8.0
+    assert q.weight is one and q.delay == 1.0
 
 
 def test_several_targets_give_one_projection_each(net):
