@@ -56,13 +56,15 @@ def execute(
     before anything is written.
     """
     began = time.perf_counter()
+    from .networks._store import fingerprint
+
     job = build(settings)
     graded = bool(job.record)
     dt = milliseconds(settings.dt, 0.5 if graded else 0.1, "--dt")
     duration = _duration(settings.seconds, dt)
     out = Path("out") / settings.name if out is None else out
     folder = out / "run"
-    wanted = {**asdict(settings), "network": digest(job.network)}
+    wanted = {**asdict(settings), "network": fingerprint(job.network)}
     if again and (folder / "manifest.json").is_file():
         shutil.rmtree(folder)
     _require_same(out / "settings.json", folder, wanted)
@@ -133,31 +135,6 @@ def build(settings: Settings) -> Job:
     from .networks import read_edges
 
     return from_edges(read_edges(path), title=path.name, **options)
-
-
-def digest(network: Any) -> str:
-    """A hash of everything a run depends on: neurons, parameters, edges, weights, delays."""
-    import hashlib
-
-    import numpy as np
-
-    found = hashlib.sha256()
-
-    def add(value: Any) -> None:
-        array = np.asarray(value.detach() if hasattr(value, "detach") else value)
-        found.update(repr((array.dtype.str, array.shape)).encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-
-    for population in network.populations:
-        found.update(repr((type(population.neuron).__name__, population.size)).encode())
-        for name, value in sorted(population.parameters.items()):
-            found.update(name.encode())
-            add(value)
-    for projection in network.projections:
-        found.update(repr((projection.synapse, projection.source.start, projection.target.start)).encode())
-        for part in (*projection.edges(), projection.weight, projection.delay):
-            add(part)
-    return found.hexdigest()[:16]
 
 
 def milliseconds(text: str | None, default: float, option: str) -> float:

@@ -9,8 +9,9 @@ from ganglion._jobs import celegans, from_edges, larva, read_signs
 from ganglion._jobs._job import input_fractions, spectral_radius
 from ganglion._jobs._signs import signs_of
 from ganglion._jobs._spiking import REGIMES, susceptibility
-from ganglion._runs import Settings, digest
+from ganglion._runs import Settings
 from ganglion.networks import EdgeList
+from ganglion.networks._store import fingerprint
 
 
 def edge_list(weights=(1.0, 3.0, -4.0, 2.0)):
@@ -128,16 +129,16 @@ def test_the_worm_rests_at_its_working_point():
     assert float(next(iter(job.facts(np.zeros(302)).values()))) < 1.0
 
 
-def test_the_digest_sees_every_part_of_a_network():
+def test_every_option_changes_the_networks_fingerprint():
     def of(**options):
-        return digest(from_edges(edge_list(), title="t", **options).network)
+        return fingerprint(from_edges(edge_list(), title="t", **options).network)
 
     same = of()
     assert of() == same
     for change in ({"gain": 199.0}, {"drive": 1.0}, {"noise": 1.0}, {"delay": 1.1}, {"signs": {"a": -1}}):
         assert of(**change) != same
     assert of(neuron="LIF") != same
-    assert digest(from_edges(edge_list((1.0, 3.0, -4.0, -2.0)), title="t").network) != same
+    assert fingerprint(from_edges(edge_list((1.0, 3.0, -4.0, -2.0)), title="t").network) != same
 
 
 def test_names_of_folders():

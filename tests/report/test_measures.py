@@ -93,7 +93,7 @@ def test_threshold_is_bonferroni():
     from scipy.special import ndtr
 
     class Of:
-        level = np.zeros(2952)
+        correlation = np.zeros((2952, 1))
 
     pairs = 2952 * 2951 / 2
     assert 2 * pairs * ndtr(-threshold(Of)) == pytest.approx(0.05)
@@ -169,3 +169,21 @@ def test_numbers_in_words():
     assert number(-1.25, 1) == "−1.2"
     assert number(-0.0001, 2) == "0.00"
     assert count(4355676) == "4\u202f355\u202f676"
+
+
+def test_a_sample_of_neurons_keeps_names_distances_and_correlations(spiking):
+    net, recording = spiking
+    wiring = wiring_of(net)
+    few = wiring.sample(20)
+    assert len(set(few)) == 20 and np.bincount(wiring.of[few]).tolist() == [7, 6, 7]
+    few = np.unique(np.append(few, [0, 1]))
+    part, whole = wiring.part(few), activity_of(recording)
+    assert part.names[1] == wiring.names[few[1]]
+    assert np.array_equal(part.weights.toarray(), wiring.weights.toarray()[np.ix_(few, few)])
+    assert np.array_equal(distances(wiring, few), distances(wiring)[np.ix_(few, few)])
+    activity = activity_of(recording, neurons=few).among()
+    assert np.allclose(activity.correlation, whole.correlation[np.ix_(few, few)])
+    assert np.array_equal(activity.level, whole.level[few])
+    lags = np.arange(-40.0, 41.0, 5.0)
+    there = lagged(whole, [(int(few[3]), int(few[7]))], lags)[0]
+    assert np.allclose(lagged(activity, [(3, 7)], lags)[0], there)

@@ -91,3 +91,12 @@ def test_too_short_a_recording_is_refused(spiking):
     net = spiking[0]
     with pytest.raises(ValueError, match="simulate longer"):
         page(net, synthetic.recording(net, seconds=1.5), title="Short")
+
+
+def test_a_large_network_is_compared_in_part(spiking, monkeypatch):
+    from ganglion.report import _page
+
+    monkeypatch.setattr(_page, "MAX_COMPARED", 30)
+    html = page(*spiking, title="Many")
+    assert "for all 435 pairs of 30 neurons, taken evenly from the classes" in html
+    assert ">60<" in html and "60 neurons in 3 classes" in html

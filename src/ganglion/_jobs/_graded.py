@@ -78,8 +78,8 @@ def graded(
         sources, targets = np.append(sources, ends[0]), np.append(targets, ends[1])
         values = np.append(values, junctions)
         strength = (
-            f" Gap junctions conduct in proportion to their size; a neuron's together {gain:g} times its leak, "
-            f"in the mean."
+            f" Gap junctions conduct in proportion to their size; a neuron's together {gain:g} times its "
+            f"leak, in the mean."
         )
     radius = spectral_radius(sources, targets, values / load[targets], edges.size)
     point = (

@@ -7,7 +7,7 @@ page treats both alike.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +23,8 @@ class Activity:
     """Statistics of a recording after its first `skipped` ms.
 
     `level` (N,) is a neuron's mean rate (Hz) or voltage (mV), `spread` its CV or standard deviation (mV);
-    `correlation` and its standard `error` are (N, N), of counts in windows of `window` ms or of voltages.
+    `correlation` and its standard `error` are (n, n), of counts in windows of `window` ms or of voltages,
+    among `neurons` (n,), global indices: all of them, or a sample of many.
     """
 
     kind: Literal["spikes", "voltages"]
@@ -34,28 +35,43 @@ class Activity:
     spread: Array
     correlation: Array
     error: Array
+    neurons: NDArray[np.int64]
+
+    def among(self) -> Activity:
+        """The same, with `level` and `spread` of `neurons` alone."""
+        return replace(self, level=self.level[self.neurons], spread=self.spread[self.neurons])
 
 
-def activity_of(recording: Any, window: float = 100.0, skip: float = 500.0) -> Activity:
-    """Measure a recording; its first `skip` ms (at most a tenth of it) are left out as a transient."""
+def activity_of(
+    recording: Any,
+    window: float = 100.0,
+    skip: float = 500.0,
+    neurons: NDArray[np.int64] | None = None,
+) -> Activity:
+    """Measure a recording; its first `skip` ms (at most a tenth of it) are left out as a transient.
+
+    Pairs are compared among `neurons`, by default all.
+    """
+    among = np.arange(recording.n_neurons) if neurons is None else neurons
     skip = min(skip, recording.duration / 10)
     skip = round(skip / recording.dt) * recording.dt
     after = recording.after(skip) if skip > 0 else recording
     if len(np.asarray(recording.times)) == 0 and "V" in recording.states:
         values = trace(after)[1]
-        correlation, error = _voltage_correlation(values)
-        return Activity("voltages", after, skip, 0.0, values.mean(0), values.std(0), correlation, error)
+        correlation, error = _voltage_correlation(values[:, among])
+        levels = values.mean(axis=0), values.std(axis=0)
+        return Activity("voltages", after, skip, 0.0, *levels, correlation, error, among)
     if after.duration < BLOCKS_OF_COUNTS * window:
         raise ValueError(
             f"the recording holds {after.duration:g} ms after its first {skip:g} ms; expected at least "
             f"{BLOCKS_OF_COUNTS} windows of {window:g} ms: simulate longer"
         )
-    correlation, error = (_array(part) for part in after.correlation(window, return_error=True))
+    pairs = after.correlation(window, neurons=neurons, return_error=True)
+    correlation, error = (_array(part) for part in pairs)
     # An error from few blocks scatters itself; among millions of pairs its low ones would look like signals.
     error = np.maximum(error, 1.0 / np.sqrt(after.duration // window))
-    return Activity(
-        "spikes", after, skip, window, _array(after.rates()), _array(after.cv()), correlation, error
-    )
+    levels = _array(after.rates()), _array(after.cv())
+    return Activity("spikes", after, skip, window, *levels, correlation, error, among)
 
 
 def trace(recording: Any) -> tuple[Array, Array]:
@@ -68,13 +84,13 @@ def threshold(activity: Activity) -> float:
     """Standard errors beyond which chance puts any pair at all in one recording of twenty (Bonferroni)."""
     from scipy.stats import norm
 
-    pairs = len(activity.level) * (len(activity.level) - 1) / 2
-    return float(norm.isf(0.025 / max(1.0, pairs)))
+    size = len(activity.correlation)
+    return float(norm.isf(0.025 / max(1.0, size * (size - 1) / 2)))
 
 
 def standing_out(activity: Activity) -> NDArray[np.bool_]:
     """(pairs,) which of the pairs i < j lie beyond `threshold` standard errors."""
-    i, j = np.triu_indices(len(activity.level), k=1)
+    i, j = np.triu_indices(len(activity.correlation), k=1)
     with np.errstate(invalid="ignore"):
         return np.abs(activity.correlation[i, j]) > threshold(activity) * activity.error[i, j]
 
@@ -87,7 +103,7 @@ def strongest(
     So that one cluster does not fill the list, a neuron is in two of either at most; and, where their classes
     `of` (N,) are given, the same two classes in three.
     """
-    i, j = np.triu_indices(len(activity.level), k=1)
+    i, j = np.triu_indices(len(activity.correlation), k=1)
     values = activity.correlation[i, j]
     sure = np.flatnonzero(standing_out(activity))
     chosen: list[tuple[int, int]] = []
@@ -114,7 +130,8 @@ def lagged(activity: Activity, pairs: list[tuple[int, int]], lags: NDArray[Any])
     """
     if activity.kind == "voltages":
         return _lagged_voltages(activity, pairs, lags)
-    density, error = activity.recording.cross_correlation(lags, pairs=np.asarray(pairs), return_error=True)
+    chosen = activity.neurons[np.asarray(pairs)]
+    density, error = activity.recording.cross_correlation(lags, pairs=chosen, return_error=True)
     leader = activity.level[[j for _, j in pairs]]
     return _array(density) / leader, _array(error) / leader
 
@@ -166,7 +183,7 @@ def _lagged_voltages(
 ) -> tuple[Array, Array]:
     times, values = trace(activity.recording)
     shifts = np.round(lags / (times[1] - times[0])).astype(int)
-    z = (values - activity.level) / activity.spread
+    z = (values[:, activity.neurons] - activity.level) / activity.spread
     result = np.empty((2, len(lags), len(pairs)))
     for p, (i, j) in enumerate(pairs):
         for k, shift in enumerate(shifts):

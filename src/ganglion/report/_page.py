@@ -32,6 +32,7 @@ from ._sections import (
 )
 from ._wiring import Wiring, distances, wiring_of
 
+MAX_COMPARED = 4000  # neurons whose pairs are compared: their matrices then take some 2 GB
 OWN_CITATION = "Ganglion: networks of neurons, described once. Software, Apache-2.0."
 
 
@@ -78,13 +79,15 @@ def page(
         where the recording is shorter than twenty windows.
     """
     wiring = wiring_of(network, classes)
-    activity = activity_of(recording, window)
-    steps = distances(wiring)
+    few = wiring.sample(MAX_COMPARED)
+    activity = activity_of(recording, window, neurons=few)
+    steps = distances(wiring, few)
+    compared = wiring.part(few), activity.among(), steps
     parts = [
         wiring_section(wiring, glossary),
         activity_section(wiring, activity),
-        correlation_section(wiring, activity, steps),
-        pairs_section(wiring, activity, steps),
+        correlation_section(*compared, total=wiring.size),
+        pairs_section(*compared),
         spectrum_section(wiring, activity),
         *sections,
         Section(
@@ -121,7 +124,7 @@ def write(path: str | Path, network: Any, recording: Any, **options: Any) -> Pat
 
 def highlights(wiring: Wiring, activity: Activity) -> list[tuple[str, str]]:
     """The few numbers at the top: value and name."""
-    upper = activity.correlation[np.triu_indices(wiring.size, k=1)]
+    upper = activity.correlation[np.triu_indices(len(activity.correlation), k=1)]
     spiking = activity.kind == "spikes"
     return [
         (count(wiring.size), "neurons"),

@@ -135,8 +135,8 @@ def activity_section(wiring: Wiring, activity: Activity) -> Section:
     )
 
 
-def correlation_section(wiring: Wiring, activity: Activity, steps: NDArray[np.int16]) -> Section:
-    """Who fires together: the matrix, and its decay with synaptic distance."""
+def correlation_section(wiring: Wiring, activity: Activity, steps: NDArray[np.int16], total: int) -> Section:
+    """Who fires together: the matrix, and its decay with synaptic distance; among `total` neurons."""
     matrix = activity.correlation.copy()
     np.fill_diagonal(matrix, np.nan)
     noise = typical_error(activity)
@@ -154,9 +154,10 @@ def correlation_section(wiring: Wiring, activity: Activity, steps: NDArray[np.in
     )
     distance_figure = figures.by_distance(distance_groups(wiring, matrix, steps), noise, "correlation")
     sure = standing_out(activity)
+    few = f" of {count(wiring.size)} neurons, taken evenly from the classes" if wiring.size < total else ""
     text = (
-        f"Correlation coefficients of {what}, for all {count(len(sure))} pairs. Chance alone gives a pair "
-        f"±{noise:.2g} (one standard error). {count(int(sure.sum()))} pairs stand out: they lie beyond "
+        f"Correlation coefficients of {what}, for all {count(len(sure))} pairs{few}. Chance alone gives a "
+        f"pair ±{noise:.2g} (one standard error). {count(int(sure.sum()))} pairs stand out: they lie beyond "
         f"{threshold(activity):.1f} of their standard errors, where chance would put none."
     )
     caption = (
@@ -243,7 +244,7 @@ def spectrum_section(wiring: Wiring, activity: Activity) -> Section:
 
 def numbers_table(wiring: Wiring, activity: Activity, extra: dict[str, str]) -> Table:
     """What the page says, as numbers."""
-    upper = activity.correlation[np.triu_indices(wiring.size, k=1)]
+    upper = activity.correlation[np.triu_indices(len(activity.correlation), k=1)]
     level = activity.level
     spiking = activity.kind == "spikes"
     what, unit, spread = ("rate", "Hz", "CV") if spiking else ("voltage", "mV", "SD of the voltage (mV)")
@@ -302,7 +303,7 @@ def distance_groups(
 
 def typical_error(activity: Activity) -> float:
     """The median standard error of one pair's correlation."""
-    return float(np.nanmedian(activity.error[np.triu_indices(len(activity.level), k=1)]))
+    return float(np.nanmedian(activity.error[np.triu_indices(len(activity.error), k=1)]))
 
 
 def path(wiring: Wiring, steps: NDArray[np.int16], source: int, target: int) -> str:
@@ -363,9 +364,8 @@ def _traces(wiring: Wiring, activity: Activity, show: float, colours: str) -> Pi
         times[shown] / 1000.0, values[shown][:, picked], names, [int(wiring.signs[n]) for n in picked]
     )
     caption = (
-        f"Voltages of {len(picked)} neurons over {show / 1000:g} s, each about its mean, from the most "
-        f"to the least "
-        f"variable, ordered by class. {colours}"
+        f"Voltages of {len(picked)} neurons over {show / 1000:g} s, each about its mean, ordered "
+        f"by class. {colours}"
     )
     return Picture(figure, caption, heavy=True)
 

@@ -41,6 +41,26 @@ class Wiring:
         """(classes + 1,) where each class begins in `order`."""
         return np.concatenate([[0], np.cumsum(np.bincount(self.of, minlength=len(self.classes)))])
 
+    def part(self, neurons: NDArray[np.int64]) -> Wiring:
+        """The wiring among some of the neurons; classes stay, if need be without members."""
+        of = self.of[neurons]
+        return Wiring(
+            names=tuple(self.names[n] for n in neurons),
+            classes=self.classes,
+            of=of,
+            order=np.argsort(of, kind="stable"),
+            weights=self.weights[neurons][:, neurons],
+            junctions=self.junctions[neurons][:, neurons],
+            signs=self.signs[neurons],
+            unit=self.unit,
+        )
+
+    def sample(self, limit: int) -> NDArray[np.int64]:
+        """At most `limit` neurons in ascending order, evenly from the neurons class by class."""
+        if self.size <= limit:
+            return np.arange(self.size)
+        return np.sort(self.order[np.linspace(0, self.size - 1, limit).round().astype(np.int64)])
+
     def class_sign(self, index: int) -> int:
         """The sign of a class: 1 or −1 where nine of ten of its neurons with targets agree, else 0."""
         signs = self.signs[self.of == index]
@@ -88,12 +108,16 @@ def wiring_of(network: Any, order: Sequence[str] = ()) -> Wiring:
     )
 
 
-def distances(wiring: Wiring) -> NDArray[np.int16]:
-    """(N, N) [target, source] the fewest synapses or gap junctions from source to target; −1: no path."""
+def distances(wiring: Wiring, neurons: NDArray[np.int64] | None = None) -> NDArray[np.int16]:
+    """(n, n) [target, source] the fewest synapses or gap junctions from source to target; −1: no path.
+
+    Between `neurons`, by default all; paths lead through every neuron.
+    """
     from scipy.sparse.csgraph import dijkstra
 
     graph = (wiring.weights != 0) + (wiring.junctions != 0)
-    steps = dijkstra(graph.T.astype(np.float64).tocsr(), unweighted=True).T
+    steps = dijkstra(graph.T.astype(np.float64).tocsr(), unweighted=True, indices=neurons).T
+    steps = steps if neurons is None else steps[neurons]
     return np.where(np.isfinite(steps), steps, -1).astype(np.int16)
 
 

@@ -250,9 +250,11 @@ def _colours(image: Array) -> dict[str, Any]:
     def inverse(x: Array) -> Array:
         return np.sign(x) * np.square(x)
 
+    signed = np.nanmin(image, initial=0.0) < 0
+    colours = DIVERGING if signed else DIVERGING[len(DIVERGING) // 2 :]
     return {
-        "cmap": LinearSegmentedColormap.from_list("signs", DIVERGING),
-        "norm": FuncNorm((forward, inverse), vmin=-limit, vmax=limit),
+        "cmap": LinearSegmentedColormap.from_list("weights", colours),
+        "norm": FuncNorm((forward, inverse), vmin=-limit if signed else 0.0, vmax=limit),
     }
 
 
