@@ -29,13 +29,15 @@ def propagators(block: LinearBlock, values: Mapping[str, Tensor], dt: float) -> 
     out |= {f"Q_{i}_{j}": Q[..., i, j] for i in range(n) for j in range(n)}
     noisy = list(block.noisy)
     if noisy:
-        van_loan = torch.zeros(*shape, 2 * n, 2 * n, dtype=torch.float64)
-        van_loan[..., :n, :n] = -A * dt
-        van_loan[..., :n, n:] = B @ B.mT * dt
-        van_loan[..., n:, n:] = A.mT * dt
-        right = torch.linalg.matrix_exp(van_loan)[..., n:]
-        covariance = (right[..., n:, :].mT @ right[..., :n, :])[..., noisy, :][..., :, noisy]
-        L = _cholesky(covariance)
+        # noise never reaches the others, whose fast decay would overflow exp(-A dt)
+        m, A, B = len(noisy), A[..., noisy, :][..., :, noisy], B[..., noisy, :]
+        shape = torch.broadcast_shapes(A.shape[:-2], B.shape[:-2])
+        van_loan = torch.zeros(*shape, 2 * m, 2 * m, dtype=torch.float64)
+        van_loan[..., :m, :m] = -A * dt
+        van_loan[..., :m, m:] = B @ B.mT * dt
+        van_loan[..., m:, m:] = A.mT * dt
+        right = torch.linalg.matrix_exp(van_loan)[..., m:]
+        L = _cholesky(right[..., m:, :].mT @ right[..., :m, :])
         out |= {f"L_{i}_{j}": L[i][j] for i in range(len(noisy)) for j in range(i + 1)}
     return out
 
