@@ -5,6 +5,8 @@ Times in ms, voltages in mV, rates in Hz (1/ms inside). tau dV = F(V) dt + sigma
 
 from ganglion.theory.coloured import boundary_shift, coloured_membrane
 from ganglion.theory.fokker_planck import Evolution, evolve, interval_density
+from ganglion.theory.graded import GradedPrediction, graded_prediction
+from ganglion.theory.linear_noise import LinearNoise, fixed_point, linear_noise, lyapunov
 from ganglion.theory.membrane import Grid, Membrane, membrane
 from ganglion.theory.response import Response, response
 from ganglion.theory.siegert import Siegert, siegert
@@ -12,7 +14,9 @@ from ganglion.theory.stationary import Stationary, stationary
 
 __all__ = [
     "Evolution",
+    "GradedPrediction",
     "Grid",
+    "LinearNoise",
     "Membrane",
     "Response",
     "Siegert",
@@ -20,7 +24,11 @@ __all__ = [
     "boundary_shift",
     "coloured_membrane",
     "evolve",
+    "fixed_point",
+    "graded_prediction",
     "interval_density",
+    "linear_noise",
+    "lyapunov",
     "membrane",
     "response",
     "siegert",

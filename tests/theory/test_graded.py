@@ -1,0 +1,233 @@
+"""Graded networks: the linear noise approximation against closed forms, plain algebra and simulation."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import ganglion as gg
+from ganglion.theory.graded import graded_prediction
+from ganglion.theory.linear_noise import (
+    fixed_point,
+    lagged_covariance,
+    linear_noise,
+    lyapunov,
+    noise_spectrum,
+)
+
+
+def stable(n, seed=0):
+    rng = torch.Generator().manual_seed(seed)
+    A = torch.randn(n, n, generator=rng, dtype=torch.float64) / n**0.5 / 2 - torch.eye(n, dtype=torch.float64)
+    G = torch.randn(n, n, generator=rng, dtype=torch.float64)
+    return A, G @ G.T
+
+
+def test_lyapunov_against_the_kronecker_system():
+    A, Q = stable(6)
+    unit = np.eye(6)
+    big = np.kron(A.numpy(), unit) + np.kron(unit, A.numpy())
+    plain = np.linalg.solve(big, -Q.numpy().ravel()).reshape(6, 6)
+    np.testing.assert_allclose(lyapunov(A, Q), plain, rtol=1e-11)
+    A.requires_grad_(), Q.requires_grad_()
+    assert torch.autograd.gradcheck(lyapunov, (A, Q))
+    assert torch.autograd.gradgradcheck(lyapunov, (A, Q))
+    with pytest.raises(ValueError, match="square of one size"):
+        lyapunov(A, Q[:3, :3])
+
+
+def test_spectrum_and_lags_are_each_others_transform():
+    A, Q = stable(4)
+    C = lyapunov(A, Q)
+    lags = torch.arange(-400, 401, dtype=torch.float64) * 0.05
+    wave = torch.exp(-2j * math.pi * 0.03 * lags)[:, None, None]  # 30 Hz
+    plain = torch.trapezoid(lagged_covariance(A, C, lags) * wave, lags, dim=0) / 1000
+    S = noise_spectrum(A, Q, 30.0)[0]
+    torch.testing.assert_close(S, plain, rtol=1e-3, atol=1e-3 * float(S.abs().max()))
+    torch.testing.assert_close(S, S.mH)
+
+
+def pair(w, g=2.0, tau=10.0):
+    """Two leaky neurons and a gap junction: their sum relaxes at 1/tau, their difference (1 + 2w/g)/tau."""
+    net = gg.Network()
+    two = net.add(gg.Graded(tau_m=tau, E_L=-50.0, g_L=g), 2, noise=3.0, drive=4.0)
+    net.connect(two, two, weight=w, synapse=gg.Electrical(), edges=([0, 1], [1, 0]))
+    return net
+
+
+def test_gap_junction_closed_form():
+    w, g, tau = 1.5, 2.0, 10.0
+    told = graded_prediction(pair(w, g, tau))
+    torch.testing.assert_close(told.mean(), torch.full((2,), -46.0, dtype=torch.float64))
+    fast = 1 + 2 * w / g
+    both, apart = 9.0 / 2, 9.0 / (2 * fast)  # variance shares of the two modes
+    np.testing.assert_allclose(
+        told.covariance(), [[both + apart, both - apart], [both - apart, both + apart]]
+    )
+    lag = 7.0
+    slow, quick = both * math.exp(-lag / tau), apart * math.exp(-lag * fast / tau)
+    np.testing.assert_allclose(told.cross_covariance(lag)[0, 0], [slow + quick, slow - quick])
+    omega = 2 * math.pi * 0.02
+    powers = [2 * v * r / (r**2 + omega**2) for v, r in ((both, 1 / tau), (apart, fast / tau))]
+    np.testing.assert_allclose(
+        told.spectrum(20.0)[0, 0].numpy(), [sum(powers) / 1000, (powers[0] - powers[1]) / 1000], atol=1e-15
+    )
+    np.testing.assert_allclose(told.correlation()[0, 1], (both - apart) / (both + apart))
+
+
+def test_at_positive_lag_the_second_index_leads():
+    net = gg.Network()
+    two = net.add(gg.Graded(), 2, noise=2.0)
+    net.connect(two, two, weight=10.0, synapse=gg.Sigmoidal(tau=5.0), edges=([0], [1]))  # 0 drives 1
+    after, before = graded_prediction(net).cross_covariance([10.0, -10.0])
+    assert after[1, 0] > 3 * before[1, 0]
+    torch.testing.assert_close(after[1, 0], before[0, 1])
+
+
+def random_network(seed, noise=1.0, **tensors):
+    """Two kinds of neurons; every kind of graded synapse."""
+    net = gg.Network(seed=seed)
+    a = net.add(gg.Graded(tau_m=tensors.get("tau_m", 20.0), g_L=2.0), 9, "a", noise=noise,
+                drive=tensors.get("drive", torch.linspace(-3, 3, 9)))  # fmt: skip
+    b = net.add(gg.Graded(tau_m=8.0, E_L=-45.0, g_L=1.0), 6, "b", noise=1.5 * noise)
+    net.connect(a, [a, b], weight=4.0, synapse=gg.Sigmoidal(slope=6.0), probability=0.3)
+    net.connect(b, a, weight=-8.0, synapse=gg.Sigmoidal(V_half=-40.0, tau=6.0), probability=0.3)
+    edges = ([0, 1, 2, 3, 4, 5], [0, 2, 4, 6, 8, 1])
+    weight = tensors.get("weight", torch.linspace(0.1, 0.6, 6))
+    net.connect(b, a, weight=weight, synapse=gg.Sigmoidal(slope=4.0, tau=12.0, E_rev=0.0), edges=edges)
+    net.connect(a, b, weight=0.3, synapse=gg.Sigmoidal(E_rev=-70.0), probability=0.4)
+    net.connect(a, a, weight=0.4, synapse=gg.Electrical(), edges=([0, 3, 3, 5], [3, 0, 5, 3]))
+    net.connect(b, a, weight=0.2, synapse=gg.Electrical(), edges=([2], [7]))
+    return net
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fixed_point_is_where_the_noiseless_simulation_rests(seed):
+    net = random_network(seed, noise=0.0)
+    seen = gg.simulate(net, 1500.0, dt=0.1, dtype=torch.float64, record=[gg.Probe("V", interval=100.0)])
+    np.testing.assert_allclose(graded_prediction(net).mean(), seen.states["V"].values[-1], atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_covariances_of_random_networks_against_simulation(seed):
+    """Every pair, at lag 0 and 10 ms, within its sampling error (30 blocks); noise 1 mV, at which the
+    approximation's own error, of second order, is below it."""
+    net, lag = random_network(seed), 5
+    told = graded_prediction(net)
+    seen = gg.simulate(net, 60_200.0, dt=0.1, seed=seed, record=[gg.Probe("V", interval=2.0)]).after(200.0)
+    V = seen.states["V"].values.double()
+    V = V - V.mean(0)
+    for shift, expected in ((0, told.covariance()), (lag, told.cross_covariance(2.0 * lag)[0])):
+        late, early = V[shift:], V[: len(V) - shift]
+        blocks = torch.stack([x.T @ y / len(x) for x, y in zip(late.chunk(30), early.chunk(30), strict=True)])
+        z = (blocks.mean(0) - expected) / (blocks.std(0) / 30**0.5)
+        assert 0.8 < z.square().mean().sqrt() < 1.25, shift  # 1 but for few independent pairs
+        assert z.abs().max() < 5.5  # of 450 values, Student's t with 29 degrees of freedom
+
+
+def test_the_worm():
+    """302 neurons: simulated against predicted, all pairs; its fluctuations are 0.7 mV."""
+    from ganglion.networks.brains import celegans_network
+
+    net = celegans_network(noise=1.0)
+    told = graded_prediction(net)
+    V = gg.simulate(net, 30_200.0, dt=0.1, seed=3, record=[gg.Probe("V", interval=5.0)]).after(200.0)
+    V = V.states["V"].values.double()
+    assert float((V.mean(0) - told.mean()).abs().max()) < 0.1
+    blocks = torch.stack([torch.cov(x.T) for x in V.chunk(20)])
+    z = (blocks.mean(0) - told.covariance()) / (blocks.std(0) / 20**0.5)
+    pairs = z[torch.triu_indices(302, 302, 1).unbind()]
+    assert 0.95 < float(pairs.square().mean().sqrt()) < 1.15  # Student's t with 19 degrees of freedom: 1.06
+    np.testing.assert_allclose(
+        blocks.mean(0).diagonal().mean(), told.covariance().diagonal().mean(), rtol=0.01
+    )
+
+
+def test_gradients_in_weights_drive_noise_and_time_constants():
+    given = (
+        torch.linspace(0.1, 0.6, 6, dtype=torch.float64),
+        torch.tensor(2.0, dtype=torch.float64),
+        torch.tensor(1.0, dtype=torch.float64),
+        torch.tensor(20.0, dtype=torch.float64),
+    )
+
+    def answers(weight, drive, noise, tau_m):
+        net = random_network(0, weight=weight, drive=drive, tau_m=tau_m, noise=noise)
+        told = graded_prediction(net)
+        some = [0, 4, 11]
+        spectrum = told.spectrum(12.0, neurons=some)
+        lagged = told.cross_covariance([-3.0, 8.0], neurons=some)
+        return told.mean(), told.covariance(neurons=some), lagged, spectrum.real, spectrum.imag
+
+    weight, drive, noise, tau_m = (x.clone().requires_grad_() for x in given)
+    assert torch.autograd.gradcheck(answers, (weight, drive, noise, tau_m), eps=1e-5, atol=1e-6, rtol=1e-5)
+
+
+def test_of_two_fixed_points_the_one_reached_from_the_start():
+    net = gg.Network()
+    one = net.add(gg.Graded(E_L=-60.0), 1, noise=0.5)
+    net.connect(one, one, weight=50.0, synapse=gg.Sigmoidal(slope=4.0), edges=([0], [0]))
+    low = graded_prediction(net).mean()
+    high = graded_prediction(net, start=torch.tensor([-20.0])).mean()
+    for V, about in ((low, -59.9), (high, -10.0)):
+        assert abs(float(V) - about) < 0.5
+        assert abs(float(-60 - V + 50 / (1 + math.exp(-(float(V) + 35) / 4)))) < 1e-9
+
+
+def test_noise_that_two_variables_share():
+    class Pair(gg.Neuron):
+        """A voltage and an adaptation driven by one noise."""
+
+        equations = gg.Equations(
+            "dV/dt = (drive + I - V - a)/10 + noise*xi\n da/dt = (V - a)/50 + 2*noise*xi + noise*xi_b"
+        )
+        g_L: float = 1.0
+
+    net = gg.Network()
+    net.add(Pair(), 1, noise=0.3, drive=2.0)
+    around = graded_prediction(net).around
+    np.testing.assert_allclose(around.diffusion, 0.09 * np.array([[1, 2], [2, 5]]))
+    np.testing.assert_allclose(around.state, [1.0, 1.0])
+
+
+def test_what_has_no_stationary_state_is_refused():
+    def ring(x):  # three cells, each inhibiting the next, with a steep nonlinearity: it oscillates
+        return 10 * torch.sigmoid(-4 * (torch.roll(x, 1) - 3)) - x
+
+    with pytest.raises(ValueError, match="not settled"):
+        fixed_point(ring, torch.tensor([1.0, 2.0, 4.0]), horizon=300)
+    with pytest.raises(ValueError, match=r"unstable.*oscillating at"):
+        linear_noise(ring, torch.eye(3, dtype=torch.float64), torch.full((3,), _even(), dtype=torch.float64))
+    with pytest.raises(ValueError, match="runs away"):
+        fixed_point(lambda x: x**2 + 1, torch.tensor([0.0]))
+
+
+def _even() -> float:
+    """The ring's symmetric, unstable fixed point, by bisection."""
+    low, high = 0.0, 10.0
+    for _ in range(200):
+        x = (low + high) / 2
+        low, high = (x, high) if 10 / (1 + math.exp(4 * (x - 3))) > x else (low, x)
+    return x
+
+
+def test_what_is_no_graded_network_is_refused():
+    net = gg.Network()
+    spiking = net.add(gg.LIF(), 2, "cells")
+    with pytest.raises(ValueError, match="'cells' of LIF spikes"):
+        graded_prediction(net)
+    net = gg.Network()
+    cells = net.add(gg.Graded(), 2, "cells", drive=gg.TimeSeries([1.0, 2.0], 1.0))
+    with pytest.raises(ValueError, match="changes in time"):
+        graded_prediction(net)
+    net = gg.Network()
+    cells = net.add(gg.Graded(), 2, "cells")
+    net.background(cells, 100.0, 0.1)
+    with pytest.raises(ValueError, match="background"):
+        graded_prediction(net)
+    net = gg.Network()
+    net.add(gg.Graded(), 2)
+    with pytest.raises(ValueError, match="one value a variable"):
+        graded_prediction(net, start=torch.zeros(3))
+    assert spiking.size == 2
