@@ -100,11 +100,12 @@ def interval(current: float, dt: float, **changes: float) -> float:
 def activity(material: dict[str, Any]) -> Figure:
     """Spikes of every twentieth neuron, and the voltage of three."""
     seen = material["recording"]
-    figure, axes = canvas(7, 5, 2, height_ratios=[1, 1])
+    figure, axes = canvas(8, 5, 2, height_ratios=[1, 1])
     top, bottom = axes[:, 0]
     window = (WARM_UP, WARM_UP + 500.0)
     seen.raster(neurons=np.arange(0, EXC + INH, 20), between=window, ax=top, size=2.5)
     top.set(xlabel="", xticks=[], ylabel="neuron (every 20th)")
+    top.legend(*(each[:2] for each in top.get_legend_handles_labels()), bbox_to_anchor=(1, 1), markerscale=3)
     trace = seen.states["V"]
     shown = (trace.times > window[0]) & (trace.times <= window[1])
     for k, colour in zip(range(3), COLOURS):

@@ -70,11 +70,12 @@ def _cv(seen: gg.Recording) -> float:
 def activity(material: dict[str, Any]) -> Figure:
     """Spikes of every twentieth neuron, and the rate of all."""
     seen, shown = material["recording"], 500.0
-    figure, axes = canvas(7, 4, 2, height_ratios=[3, 1])
+    figure, axes = canvas(8, 4, 2, height_ratios=[3, 1])
     top, bottom = axes[:, 0]
     some = np.arange(0, EXC + INH, 20)
     seen.raster(neurons=some, between=(seen.start, seen.start + shown), ax=top, size=3.0)
     top.set(xlabel="", xticks=[], ylabel="neuron (every 20th)")
+    top.legend(*(each[:2] for each in top.get_legend_handles_labels()), bbox_to_anchor=(1, 1), markerscale=3)
     rate = seen.population_rate(2.0).numpy()[: round(shown / 2)]
     bottom.fill_between(2.0 * np.arange(len(rate)), rate, step="post", color=COLOURS[5], lw=0)
     bottom.set(xlabel="time (ms)", ylabel="rate (Hz)", xlim=(0, shown), ylim=(0, None))
@@ -85,11 +86,13 @@ def distributions(material: dict[str, Any]) -> Figure:
     """How rates and CVs differ from neuron to neuron."""
     seen = material["recording"]
     figure, axes = canvas(7, 2.5, 1, 2)
-    for axis, values, label in (
-        (axes[0, 0], seen.rates().numpy(), "rate (Hz)"),
-        (axes[0, 1], seen.cv().numpy(), "CV of the intervals"),
+    rates, cvs = seen.rates().numpy(), seen.cv().numpy()
+    one = 1000 / seen.duration  # Hz: rates come in whole spikes
+    for axis, values, edges, label in (
+        (axes[0, 0], rates, np.arange(rates.min() - one / 2, rates.max() + one, max(one, 0.1)), "rate (Hz)"),
+        (axes[0, 1], cvs[np.isfinite(cvs)], 60, "CV of the intervals"),
     ):
-        axis.hist(values[np.isfinite(values)], 60, color=COLOURS[0], alpha=0.7)
+        axis.hist(values, edges, color=COLOURS[0], alpha=0.7)
         axis.set(xlabel=label, ylabel="neurons")
     return figure
 
