@@ -17,7 +17,10 @@ _HOMES = {
         "Alpha", "AlphaConductance", "BiExponential", "Delta", "Electrical", "Exponential",
         "ExponentialConductance", "Sigmoidal", "Synapse",
     ],
-    "ganglion.networks": ["Network", "Normal", "TimeSeries", "Uniform"],
+    "ganglion.networks": [
+        "EdgeList", "Network", "Normal", "TimeSeries", "Uniform", "read_edges", "read_network", "read_nir",
+        "write_network", "write_nir",
+    ],
     "ganglion.engines": ["Probe", "Recording", "as_cell", "simulate"],
 }
 _MODULES = ["analysis", "atlas", "data", "engines", "networks", "neurons", "nn", "report", "synapses", "theory"]
