@@ -73,10 +73,10 @@ def _poisson(streams, padded, table, rows, stride, bases, weights, line, one):
             t0, t1, t2, t3 = t[k], t[k + 1], t[k + 2], t[k + 3]
             for i in range(TILE):
                 u, n = words[i], counts[i]
-                n += _f32(1) if u >= t0 else _f32(0)
-                n += _f32(1) if u >= t1 else _f32(0)
-                n += _f32(1) if u >= t2 else _f32(0)
-                n += _f32(1) if u >= t3 else _f32(0)
+                n += _f32(1) if u > t0 else _f32(0)
+                n += _f32(1) if u > t1 else _f32(0)
+                n += _f32(1) if u > t2 else _f32(0)
+                n += _f32(1) if u > t3 else _f32(0)
                 counts[i] = n
     else:
         for i in range(TILE):
@@ -84,15 +84,16 @@ def _poisson(streams, padded, table, rows, stride, bases, weights, line, one):
         for k in range(rows):
             t = pointer(table + 4 * k * stride, _u32(0))
             for i in range(TILE):
-                counts[i] += _f32(1) if words[i] >= t[i] else _f32(0)
+                counts[i] += _f32(1) if words[i] > t[i] else _f32(0)
     for i in range(TILE):
         row[i] += w[i] * counts[i]
 
 
 def add_poisson_f32(streams, padded, table, rows, stride, bases, weights, line):
-    """line[i] += weights[i]·(bases[i] + #{k: word[i] >= table[k, i]}): Poisson counts by inversion.
+    """line[i] += weights[i]·(bases[i] + #{k: word[i] > table[k, i]}): Poisson counts by inversion.
 
-    The table holds the distribution function in units of 2⁻³², in steps of 4 rows; stride 0: one for all.
+    The table holds the distribution function in units of 2⁻³², less one so that a certain one is never
+    exceeded, in steps of 4 rows; stride 0: one for all.
     """
     _poisson(streams, padded, table, rows, stride, bases, weights, line, np.float32(0))
 

@@ -77,6 +77,8 @@ def _resolve(probe: Probe, net: Network, models: Mapping[int, StepModel], dt: fl
             state = models[population.index].states.index(probe.variable)
             pieces.append(ProbePiece(population.index, state, inside - population.start))
             kept.append(inside)
+    if not len(chosen):
+        raise ValueError(f"the probe of {probe.variable!r} records no neuron; expected at least one")
     found = np.concatenate(kept) if kept else np.zeros(0, np.int64)
     if len(found) < len(chosen):
         missing = np.setdiff1d(chosen, found)[0]
@@ -97,4 +99,7 @@ def _chosen(neurons: Any, net: Network, having: list[Population]) -> NDArray[np.
         neurons = named[neurons]
     if isinstance(neurons, Population):
         return np.arange(neurons.start, neurons.start + neurons.size)
-    return np.unique(np.asarray(neurons, dtype=np.int64).reshape(-1))
+    indices = np.asarray(neurons).reshape(-1)
+    if len(indices) and indices.dtype.kind not in "iu":
+        raise TypeError(f"found neurons of type {indices.dtype}; expected indices over the whole network")
+    return np.unique(indices.astype(np.int64))

@@ -64,10 +64,10 @@ def simulate(
     steps = _whole_steps(duration, dt)
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"found dtype {dtype}, expected torch.float32 or torch.float64")
-    if isinstance(seed, bool) or not 0 <= int(seed) < 2**63:
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) < 2**63:
         raise ValueError(f"found seed {seed!r}, expected an integer from 0 to 2^63 - 1")
-    if int(threads) < 1:
-        raise ValueError(f"found threads = {threads}, expected at least 1")
+    if not hasattr(threads, "__index__") or int(threads) < 1:
+        raise ValueError(f"found threads = {threads!r}, expected a whole number, at least 1")
     if not net.populations:
         raise ValueError("the network has no populations; expected at least one: net.add(gg.LIF(), 100)")
     began = time.perf_counter()
@@ -111,7 +111,7 @@ def _whole_steps(duration: float, dt: float) -> int:
     if not (math.isfinite(duration) and duration > 0):
         raise ValueError(f"found duration = {duration}, expected a positive number of ms")
     steps = round(duration / dt)
-    if steps < 1 or abs(steps * dt - duration) > 1e-6 * dt * max(1, steps):
+    if steps < 1 or abs(steps * dt - duration) > 1e-6 * dt + 1e-14 * duration:
         raise ValueError(f"found duration = {duration} ms, expected a multiple of the step dt = {dt} ms")
     return steps
 

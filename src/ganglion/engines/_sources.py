@@ -15,7 +15,7 @@ _TAIL = 2.0**-33
 def poisson_table(
     rate: Any, dt: float, size: int, padded: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    """Thresholds (K, 1 or padded) and base (1 or padded): the count is base + #{u >= threshold}.
+    """Thresholds (K, 1 or padded) and base (1 or padded): the count is base + #{u > threshold}.
 
     u is a uniform 32-bit word; the distribution is exact to 2⁻³². `rate` in Hz, one or one a neuron.
     """
@@ -31,8 +31,7 @@ def poisson_table(
     rows = -(-rows // 4) * 4
     counts = lowest[None, :] + np.arange(rows)[:, None]
     below = np.where(mean > 0, poisson.cdf(counts, mean), 1.0)
-    thresholds = np.minimum(np.rint(below * 2.0**32), 2.0**32 - 1).astype(np.uint32)
-    # no word reaches beyond the last threshold but the largest one, whose chance is 2^-32
+    thresholds = np.clip(np.rint(below * 2.0**32) - 1, 0, 2.0**32 - 1).astype(np.uint32)
     if len(mean) == 1:
         return thresholds, lowest.astype(np.float32)
     wide = np.concatenate([thresholds, np.repeat(thresholds[:, -1:], padded - size, 1)], 1)

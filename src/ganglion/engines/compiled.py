@@ -122,7 +122,9 @@ class CompiledEngine:
         return [where.rows.index(name), at, columns, interval, len(given.values)]
 
     def _poisson_limits(self, p: Population) -> NDArray[np.uint64]:
-        chance = np.broadcast_to(np.asarray(p.neuron.rate, dtype=np.float64) * self.dt / 1000, (p.size,))
+        rate: Any = p.parameters["rate"]
+        rate = rate.detach() if hasattr(rate, "detach") else rate
+        chance = np.broadcast_to(np.asarray(rate, dtype=np.float64) * self.dt / 1000, (p.size,))
         if not (np.isfinite(chance).all() and chance.min() >= 0 and chance.max() <= 1):
             raise ValueError(
                 f"population {p.name!r} has Poisson rates up to {chance.max() * 1000 / self.dt:g} Hz; expected 0 to "

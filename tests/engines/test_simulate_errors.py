@@ -1,0 +1,138 @@
+"""What `simulate` refuses, and a neuron that explodes: found, expected, what to do."""
+
+import pytest
+import torch
+
+import ganglion as gg
+
+
+def small(**options):
+    net = gg.Network()
+    net.add(gg.LIF(), 3, "cells", **options)
+    return net
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"duration": 0.0}, r"found duration = 0\.0, expected a positive"),
+        ({"duration": -1.0}, r"found duration = -1\.0"),
+        ({"duration": float("nan")}, r"found duration = nan"),
+        ({"duration": float("inf")}, r"found duration = inf"),
+        ({"duration": 1.05}, r"found duration = 1\.05 ms, expected a multiple of the step dt = 0\.1 ms"),
+        ({"duration": 100_000.05}, r"found duration = 100000\.05 ms, expected a multiple"),
+        ({"duration": 10_000_000.05}, r"found duration = 10000000\.05 ms, expected a multiple"),
+        ({"duration": 0.01}, r"found duration = 0\.01 ms, expected a multiple"),
+        ({"dt": 0.0}, r"found dt = 0\.0, expected a positive number"),
+        ({"dt": -0.1}, r"found dt = -0\.1"),
+        ({"dt": float("nan")}, r"found dt = nan"),
+        ({"seed": -1}, r"found seed -1, expected an integer from 0"),
+        ({"seed": 2**63}, r"expected an integer from 0 to 2\^63 - 1"),
+        ({"seed": 1.5}, r"found seed 1\.5, expected an integer"),
+        ({"seed": True}, r"found seed True, expected an integer"),
+        ({"seed": "one"}, r"found seed 'one', expected an integer"),
+        ({"seed": None}, r"found seed None, expected an integer"),
+        ({"threads": 0}, r"found threads = 0, expected a whole number, at least 1"),
+        ({"threads": 1.5}, r"found threads = 1\.5, expected a whole number, at least 1"),
+        ({"engine": "nest"}, r"unknown engine 'nest'; expected 'compiled' or 'torch'"),
+        ({"dtype": torch.float16}, r"found dtype torch\.float16, expected torch\.float32 or torch\.float64"),
+        ({"record": "w"}, r"found no variable 'w'; this network has V"),
+        ({"record": gg.Probe("V", interval=0.15)}, r"interval of 0\.15 ms; expected a multiple of the step"),
+        ({"record": gg.Probe("V", interval=0.0)}, r"interval of 0\.0 ms"),
+        ({"record": gg.Probe("V", neurons="others")}, r"no population 'others'; this network has cells"),
+        ({"record": gg.Probe("V", neurons=[0, 3])}, r"neuron 3 has no variable 'V'; expected neurons of cells"),
+        ({"record": gg.Probe("V", neurons=[-1])}, r"neuron -1 has no variable 'V'"),
+        ({"record": gg.Probe("V", neurons=[])}, r"records no neuron; expected at least one"),
+        ({"record": gg.Probe("V", neurons=[0.5])}, r"expected indices"),
+        ({"record": gg.Probe("V", neurons=[True, False, True])}, r"expected indices"),
+        ({"record": ["V", "V"]}, r"expected different names: give Probe"),
+    ],
+)
+def test_what_is_refused(options, message):
+    options = {"duration": 1.0} | options
+    with pytest.raises((ValueError, TypeError), match=message):
+        gg.simulate(small(), options.pop("duration"), **options)
+
+
+def test_an_empty_network():
+    with pytest.raises(ValueError, match=r"no populations; expected at least one: net\.add"):
+        gg.simulate(gg.Network(), 1.0)
+
+
+def test_a_poisson_rate_above_one_spike_a_step():
+    net = gg.Network()
+    net.add(gg.Poisson(rate=10_001.0), 2, "fast")
+    with pytest.raises(ValueError, match=r"'fast' has Poisson rates up to 10001 Hz; expected 0 to 10000 Hz.*background"):
+        gg.simulate(net, 1.0)
+
+
+@pytest.mark.parametrize("duration, dt", [(1.0, 0.1), (0.3, 0.1), (1e6, 0.1), (123456.7, 0.1), (0.7, 0.05), (3, 1)])
+def test_durations_that_floating_point_blurs_are_fine(duration, dt):
+    from ganglion.engines._simulate import _whole_steps
+
+    assert _whole_steps(duration, dt) == round(duration / dt)
+
+
+def test_a_probe_of_a_part():
+    net = gg.Network()
+    net.add(gg.LIF(), 300, "a", initial={"V": torch.arange(300) * 1e-3 - 70.0})
+    net.add(gg.Poisson(), 5, "source")
+    b = net.add(gg.LIF(), 4, "b", initial={"V": -torch.arange(4) - 80.0})
+    record = [
+        gg.Probe("V", neurons=[299, 306, 0, 306, 256], interval=0.2),
+        gg.Probe("V", neurons=b, name="of b"),
+        gg.Probe("V", neurons="b", interval=1.0, name="rare"),
+    ]
+    out = gg.simulate(net, 1.0, record=record)
+    V = out.states["V"]
+    assert V.neurons.tolist() == [0, 256, 299, 306] and V.values.shape == (5, 4)
+    assert torch.allclose(V.times, 0.2 * torch.arange(1, 6).double())
+    start = torch.tensor([-70.0, -69.744, -69.701, -81.0])
+    decay = torch.exp(-V.times / 20.0)[:, None]
+    assert torch.allclose(V.values.double(), -65.0 + (start + 65.0) * decay, atol=2e-5)
+    assert out.states["of b"].values.shape == (10, 4) and out.states["of b"].neurons.tolist() == [305, 306, 307, 308]
+    assert torch.equal(out.states["rare"].values, out.states["of b"].values[9:])
+
+
+class Square(gg.Neuron):
+    """x' = x²: infinite at t = 1/x(0)."""
+
+    equations = gg.Equations("dx/dt = x**2/tau\ndy/dt = -y/tau")
+    initial = {"x": 0.0}
+    tau: float = 1.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_explosion_names_population_neuron_variable_and_time(dtype):
+    net = gg.Network()
+    net.add(gg.LIF(), 5, "quiet")
+    start = torch.zeros(300, dtype=torch.float64)
+    start[271], start[12] = 0.25, 0.2
+    net.add(Square(), 300, "loud", initial={"x": start})
+    at = explodes(0.25, 0.05, dtype)
+    assert 3.5 < at < 6.0
+    message = rf"^x of neuron 271 of population 'loud' is no longer finite at t = {at:g} ms; .*shorten dt \(now 0\.05 ms\)"
+    with pytest.raises(FloatingPointError, match=message):
+        gg.simulate(net, 50.0, dt=0.05, dtype=dtype)
+
+
+def explodes(x, dt, dtype):
+    """The time after the first step of plain RK4 whose x is not finite."""
+    x = torch.tensor(x, dtype=dtype)
+    for step in range(10_000):
+        if not torch.isfinite(x):
+            return step * dt
+        k1 = x**2
+        k2 = (x + dt / 2 * k1) ** 2
+        k3 = (x + dt / 2 * k2) ** 2
+        k4 = (x + dt * k3) ** 2
+        x = x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    raise AssertionError("never")
+
+
+def test_an_explosion_on_disk_leaves_the_whole_segments(tmp_path):
+    net = gg.Network()
+    net.add(Square(), 2, "loud", initial={"x": 0.25})
+    with pytest.raises(FloatingPointError, match="x of neuron 0"):
+        gg.simulate(net, 50.0, dt=0.05, path=tmp_path / "run")
+    assert not list((tmp_path / "run").glob(".segment*"))
