@@ -22,6 +22,7 @@ _HOMES = {
         "write_network", "write_nir",
     ],
     "ganglion.engines": ["Probe", "Recording", "as_cell", "simulate"],
+    "ganglion.theory": ["Prediction", "predict"],
 }
 _MODULES = ["analysis", "atlas", "data", "engines", "networks", "neurons", "nn", "report", "synapses", "theory"]
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}

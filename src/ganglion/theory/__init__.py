@@ -8,6 +8,8 @@ from ganglion.theory.fokker_planck import Evolution, evolve, interval_density
 from ganglion.theory.graded import GradedPrediction, graded_prediction
 from ganglion.theory.linear_noise import LinearNoise, fixed_point, linear_noise, lyapunov
 from ganglion.theory.membrane import Grid, Membrane, membrane
+from ganglion.theory.predict import predict
+from ganglion.theory.prediction import Prediction, TheoryReport
 from ganglion.theory.response import Response, response
 from ganglion.theory.siegert import Siegert, siegert
 from ganglion.theory.stationary import Stationary, stationary
@@ -18,9 +20,11 @@ __all__ = [
     "Grid",
     "LinearNoise",
     "Membrane",
+    "Prediction",
     "Response",
     "Siegert",
     "Stationary",
+    "TheoryReport",
     "boundary_shift",
     "coloured_membrane",
     "evolve",
@@ -30,6 +34,7 @@ __all__ = [
     "linear_noise",
     "lyapunov",
     "membrane",
+    "predict",
     "response",
     "siegert",
     "stationary",

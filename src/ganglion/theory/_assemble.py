@@ -1,0 +1,120 @@
+"""A Network as the arrays of the theory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganglion.networks import Network, Population, Projection
+from ganglion.neurons import Poisson, SpikeTimes
+from ganglion.synapses import Synapse
+from ganglion.theory._assemble_neurons import cells_of
+from ganglion.theory._assemble_synapses import Filter, synapse_filter
+from ganglion.theory.network import Cells, Coupling
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """`cells` of the spiking populations; `coupling` (weights in mV·ms); `from_source` (E,) whether an edge
+    comes from a source of spikes; `source_rates` (size,) 1/ms, 0 for neurons; `input`, `variance` (size,) mV
+    and mV^2 of the backgrounds; `tau` (size,) ms, 1 for sources."""
+
+    cells: tuple[Cells, ...]
+    coupling: Coupling
+    from_source: Tensor
+    source_rates: Tensor
+    input: Tensor
+    variance: Tensor
+    tau: Tensor
+
+
+def assemble(net: Network) -> Assembly:
+    """Raises ValueError, naming the population or projection, where the theory does not hold."""
+    if not net.populations:
+        raise ValueError("the network has no populations; expected at least one: net.add(gg.EIF(), 100, ...)")
+    zero = torch.zeros(net.size, dtype=torch.float64)
+    rates, tau = zero, zero + 1
+    cells: list[Cells] = []
+    for population in net.populations:
+        at = torch.arange(population.start, population.start + population.size)
+        if isinstance(population.neuron, SpikeTimes):
+            raise ValueError(
+                f"population {population.name!r} has given spike times; a stationary prediction needs rates. "
+                "Use gg.Poisson(rate) in its place"
+            )
+        if isinstance(population.neuron, Poisson):
+            rate = torch.as_tensor(population.parameters["rate"], dtype=torch.float64)
+            rates = rates.index_copy(0, at, (rate / 1000).expand(population.size))
+            continue
+        cells.append(cells_of(population))
+        tau = tau.index_copy(0, at, cells[-1].tau)
+    filters = _Filters()
+    coupling, from_source = _edges(net, tau, filters)
+    input, variance = _backgrounds(net, tau, filters)
+    return Assembly(tuple(cells), coupling, from_source, rates, input, variance, tau)
+
+
+class _Filters:
+    """Each synapse's filter once."""
+
+    def __init__(self) -> None:
+        self.number: dict[Synapse, int] = {}
+        self.list: list[Filter] = []
+
+    def __call__(self, synapse: Synapse, where: str) -> int:
+        if synapse not in self.number:
+            try:
+                self.list.append(synapse_filter(synapse))
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from error
+            self.number[synapse] = len(self.list) - 1
+        return self.number[synapse]
+
+
+def _where(projection: Projection) -> str:
+    return f"projection from {projection.source.name!r} to {projection.target.name!r}"
+
+
+def _edges(net: Network, tau: Tensor, filters: _Filters) -> tuple[Coupling, Tensor]:
+    parts: list[tuple[Tensor, ...]] = []
+    for projection in net.projections:
+        number = filters(projection.synapse, _where(projection))
+        sources, targets = projection.edges()
+        sources, targets = sources + projection.source.start, targets + projection.target.start
+        size = len(sources)
+        weight = _values(projection.weight, size) * _area(filters.list[number], tau[targets])
+        delay = _values(projection.delay, size)
+        kind = torch.full((size,), number)
+        outside = torch.full((size,), isinstance(projection.source.neuron, Poisson))
+        parts.append((sources, targets, weight, delay, kind, outside))
+    if not parts:
+        none, real = torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.float64)
+        return Coupling(net.size, none, none, real, real, none, tuple(filters.list)), none.bool()
+    sources, targets, weight, delay, kind, outside = (torch.cat(x) for x in zip(*parts, strict=True))
+    return Coupling(net.size, sources, targets, weight, delay, kind, tuple(filters.list)), outside
+
+
+def _area(filter: Filter, tau: Tensor) -> Tensor:
+    """mV·ms per unit weight: a jump of 1 mV has the area tau."""
+    return tau if filter.instant else torch.full_like(tau, filter.area)
+
+
+def _backgrounds(net: Network, tau: Tensor, filters: _Filters) -> tuple[Tensor, Tensor]:
+    """Mean and variance (size,) by independent Poisson trains: W nu and c W^2 nu/(2 tau)."""
+    input = variance = torch.zeros(net.size, dtype=torch.float64)
+    for background in net.backgrounds:
+        target: Population = background.target
+        at = torch.arange(target.start, target.start + target.size)
+        filter = filters.list[filters(background.synapse, f"background of {target.name!r}")]
+        W = _values(background.weight, target.size) * _area(filter, tau[at])
+        rate = _values(background.rate, target.size) / 1000
+        input = input.index_add(0, at, W * rate)
+        variance = variance.index_add(0, at, filter.noise_share(tau[at]) * W**2 * rate / (2 * tau[at]))
+    return input, variance
+
+
+def _values(value: Any, size: int) -> Tensor:
+    return torch.as_tensor(value, dtype=torch.float64).expand(size)

@@ -1,0 +1,252 @@
+"""Linear response of networks: C = (I - K)^-1 diag(S) (I - K)^-†, K_ij = A_i W_ij h_ij e^{-i omega d_ij}.
+
+Lindner, Doiron, Longtin (2005); Trousdale, Hu, Shea-Brown, Josić (2012, eq. 13). Frequencies are taken block
+by block, and again in the adjoint, so that memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ganglion.theory._assemble_solve import sparse
+from ganglion.theory.network import Coupling
+
+BLOCK = 2**21  # complex numbers of one frequency block's matrices
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What of C is wanted: between nodes `rows` (n,), all of their pairs (n, n), or those of `pairs` (P, 2)
+    (places in rows); None stands for all. `weights` (Q, F) complex: not C but Re sum_f weights_qf C_f."""
+
+    rows: Tensor | None = None
+    pairs: Tensor | None = None
+    weights: Tensor | None = None
+
+
+def interaction(coupling: Coupling, gain: Tensor, frequencies: Tensor) -> Tensor:
+    """K (F, size, size) at `frequencies` (F,) Hz from the nodes' susceptibilities `gain` (F, size)."""
+    lanes = _Lanes(coupling, frequencies)
+    w, t = coupling.weight, coupling.targets
+    edges = gain[:, t] * w * lanes.factors(slice(None))[:, lanes.lane]
+    return torch.stack([coupling.dense(values) for values in edges])
+
+
+def cross_spectra(
+    coupling: Coupling, gain: Tensor, spectrum: Tensor, frequencies: Tensor, asked: Asked | None = None
+) -> Tensor:
+    """C at `frequencies` (F,) Hz: complex (F, n, n) or (F, P), in the unit of `spectrum`; or, with weights,
+    real (Q, n, n) or (Q, P).
+
+    gain: (F, size) complex, each node's susceptibility, 1/ms per mV. spectrum: (F, size), of the uncoupled
+    nodes. Differentiable in both, and in the coupling's weights and delays.
+    """
+    return _CrossSpectra.apply(
+        gain, spectrum, coupling.weight, coupling.delay, coupling, frequencies, asked or Asked()
+    )
+
+
+def spectral_radius(coupling: Coupling, gain: Tensor) -> float:
+    """Largest absolute eigenvalue of K(0); `gain` (size,) real."""
+    values = (gain[coupling.targets] * coupling.weight).detach()
+    return _radius(sparse(coupling, values))
+
+
+def _radius(matrix: Any) -> float:
+    """By strongly connected parts: wiring without loops has none, and ARPACK would not converge on it."""
+    from scipy.sparse.csgraph import connected_components
+    from scipy.sparse.linalg import ArpackNoConvergence, eigs
+
+    _, part = connected_components(matrix, directed=True, connection="strong")
+    sizes = np.bincount(part)
+    largest = float(np.abs(matrix.diagonal()).max(initial=0.0))
+    for k in np.flatnonzero(sizes > 1):
+        of = np.flatnonzero(part == k)
+        block = matrix[of][:, of]
+        if len(of) <= 400:
+            found = np.linalg.eigvals(block.toarray())
+        else:
+            try:
+                found = eigs(block.astype(float), k=1, v0=np.ones(len(of)), return_eigenvectors=False)
+            except ArpackNoConvergence:
+                found = np.linalg.eigvals(block.toarray())
+        largest = max(largest, float(np.abs(found).max()))
+    return largest
+
+
+def encirclements(coupling: Coupling, gain: Tensor, frequencies: Tensor) -> int:
+    """How often det(I - K(omega)) runs round 0 as omega goes from -inf to inf: 0 where a network of stable
+    parts is stable (Nyquist 1932). `frequencies` (F,) Hz from 0 upwards, fine enough that the phase moves by
+    less than half a turn from one to the next, to where K has vanished."""
+    lanes, phase = _Lanes(coupling, frequencies), []
+    with torch.no_grad():
+        for block in _blocks(coupling.size, len(frequencies)):
+            matrix = _minus_k(coupling, gain[block], lanes.factors(block), lanes.lane)
+            phase.append(torch.linalg.slogdet(matrix).sign.angle())
+    angle = torch.cat([*phase, torch.zeros(1, dtype=torch.float64)])
+    turns = torch.remainder(torch.diff(angle) + math.pi, 2 * math.pi) - math.pi
+    return round(2 * float(turns.sum() + angle[0]) / (2 * math.pi)) if abs(float(angle[0])) < 1 else 1
+
+
+class _Lanes:
+    """Edges share few transfer functions: one for every (synapse, delay)."""
+
+    def __init__(self, coupling: Coupling, frequencies: Tensor) -> None:
+        self.omega = frequencies * (2 * math.pi / 1000)
+        kinds = torch.stack([coupling.synapse.double(), coupling.delay.detach().double()], 1)
+        self.kinds, self.lane = torch.unique(kinds, dim=0, return_inverse=True)
+        self.transfer = [f.transfer(frequencies) for f in coupling.filters]
+
+    def factors(self, block: slice) -> Tensor:
+        """(F, lanes) complex."""
+        if not len(self.kinds):
+            return torch.zeros(len(self.omega[block]), 0, dtype=torch.complex128)
+        shape = torch.stack([self.transfer[int(k)][block] for k in self.kinds[:, 0].tolist()], 1)
+        return shape * torch.exp(-1j * self.omega[block, None] * self.kinds[:, 1])
+
+
+def _blocks(size: int, frequencies: int) -> list[slice]:
+    step = max(1, BLOCK // max(1, size * size * 4))
+    return [slice(lo, min(lo + step, frequencies)) for lo in range(0, frequencies, step)]
+
+
+def _minus_k(coupling: Coupling, gain: Tensor, factors: Tensor, lane: Tensor) -> Tensor:
+    """I - K (F, size, size); real where gain and factors are."""
+    n, F = coupling.size, len(gain)
+    values = gain[:, coupling.targets] * coupling.weight.detach() * factors[:, lane]
+    flat = torch.zeros(F, n * n, dtype=values.dtype)
+    flat.index_add_(1, coupling.targets * n + coupling.sources, values, alpha=-1)
+    matrix = flat.reshape(F, n, n)
+    matrix.diagonal(dim1=1, dim2=2).add_(1)
+    return matrix
+
+
+def _rows_of_inverse(matrix: Tensor, rows: Tensor | None) -> Tensor:
+    """(F, n, size): rows of the inverse."""
+    if rows is None or 2 * len(rows) > matrix.shape[-1]:
+        inverse = torch.linalg.inv(matrix)
+        return inverse if rows is None else inverse[:, rows]
+    one = torch.zeros(matrix.shape[-1], len(rows), dtype=matrix.dtype)
+    one[rows, torch.arange(len(rows))] = 1
+    return torch.linalg.solve(matrix.mH, one).mH
+
+
+class _CrossSpectra(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        gain: Tensor,
+        spectrum: Tensor,
+        weight: Tensor,
+        delay: Tensor,
+        coupling: Coupling,
+        frequencies: Tensor,
+        asked: Asked,
+    ) -> Tensor:
+        ctx.save_for_backward(gain, spectrum)
+        ctx.given = coupling, frequencies, asked
+        lanes = _Lanes(coupling, frequencies)
+        n = coupling.size if asked.rows is None else len(asked.rows)
+        shape = (n, n) if asked.pairs is None else (len(asked.pairs),)
+        if asked.weights is None:
+            result = torch.empty(len(frequencies), *shape, dtype=torch.complex128)
+        else:
+            result = torch.zeros(len(asked.weights), *shape, dtype=torch.float64)
+        for block in _slices(coupling.size, frequencies):
+            R = _response_rows(coupling, gain[block], lanes, block, asked.rows)
+            S = spectrum[block, None, :]
+            if asked.weights is None:
+                result[block] = _picked((R * S) @ R.mH, asked.pairs)
+                continue
+            w = asked.weights[:, block]
+            if len(w) == 1 and not bool(w.imag.any()) and asked.pairs is None:
+                result[0] += _weighted(R, S, w[0].real)  # the real part of C alone is half the work
+                continue
+            C = _picked((R * S) @ R.mH, asked.pairs).reshape(len(S), -1)
+            part = w.real @ C.real - (w.imag @ C.imag if C.is_complex() else 0)
+            result += part.reshape(result.shape)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, bar: Tensor) -> Any:  # type: ignore[override]
+        """With R the asked rows of B = (I - K)^-1, H = G + G† of C's cotangent G, and D = R S B†:
+        K's cotangent is R† H D, and S's half the diagonal of R† H R."""
+        gain, spectrum = ctx.saved_tensors
+        coupling, frequencies, asked = ctx.given
+        lanes = _Lanes(coupling, frequencies)
+        t, s, w = coupling.targets, coupling.sources, coupling.weight.detach()
+        gain_bar, spectrum_bar = torch.zeros_like(gain), torch.zeros_like(spectrum)
+        w_bar, d_bar = torch.zeros_like(w), torch.zeros_like(w)
+        for block in _slices(coupling.size, frequencies):
+            B = _response_rows(coupling, gain[block], lanes, block, None)
+            R = B if asked.rows is None else B[:, asked.rows]
+            G = _cotangent(bar, block, asked, R)
+            H = G + G.mH
+            pulled = R.mH @ H
+            D = (R * spectrum[block, None, :]) @ B.mH
+            K_bar = (pulled @ D)[:, t, s]
+            spectrum_bar[block] = 0.5 * (pulled * R.mT).sum(-1).real
+            factors = lanes.factors(block)[:, lanes.lane]
+            own = gain[block][:, t]
+            back = K_bar * (w * factors).conj()
+            gain_bar[block] = torch.zeros_like(gain[block]).index_add(1, t, back.to(gain.dtype))
+            per_weight = (K_bar.conj() * own * factors).real
+            w_bar += per_weight.sum(0)
+            turned = (K_bar.conj() * own * factors * w * -1j * lanes.omega[block, None]).real
+            d_bar += turned.sum(0)
+        return gain_bar, spectrum_bar, w_bar, d_bar, None, None, None
+
+
+def _slices(size: int, frequencies: Tensor) -> list[slice]:
+    """Blocks of frequencies, each frequency 0 alone, for there all is real."""
+    result: list[slice] = []
+    for block in _blocks(size, len(frequencies)):
+        zeros = (torch.nonzero(frequencies[block] == 0)[:, 0] + block.start).tolist()
+        cuts = sorted({block.start, block.stop, *zeros, *(min(z + 1, block.stop) for z in zeros)})
+        result += [slice(a, b) for a, b in pairwise(cuts)]
+    return result
+
+
+def _response_rows(
+    coupling: Coupling, gain: Tensor, lanes: _Lanes, block: slice, rows: Tensor | None
+) -> Tensor:
+    factors = lanes.factors(block)
+    if block.stop - block.start == 1 and not bool(lanes.omega[block]):
+        gain, factors = gain.real, factors.real
+    return _rows_of_inverse(_minus_k(coupling, gain.detach(), factors, lanes.lane), rows)
+
+
+def _picked(C: Tensor, pairs: Tensor | None) -> Tensor:
+    return C if pairs is None else C[:, pairs[:, 0], pairs[:, 1]]
+
+
+def _weighted(R: Tensor, S: Tensor, w: Tensor) -> Tensor:
+    """sum_f w_f Re(R S R†)."""
+    scaled = S * w[:, None, None]
+    total = ((R.real * scaled) @ R.real.mT).sum(0)
+    return total + ((R.imag * scaled) @ R.imag.mT).sum(0) if R.is_complex() else total
+
+
+def _cotangent(bar: Tensor, block: slice, asked: Asked, R: Tensor) -> Tensor:
+    """(F, n, n) cotangent of C at a block of frequencies."""
+    if asked.weights is None:
+        part = bar[block]
+    else:
+        w = asked.weights[:, block].conj()
+        part = (w.T @ bar.reshape(len(bar), -1).to(w.dtype)).reshape(-1, *bar.shape[1:])
+    part = part if R.is_complex() else part.real
+    if asked.pairs is None:
+        return part
+    n = R.shape[1]
+    flat = torch.zeros(len(part), n * n, dtype=part.dtype)
+    flat.index_add_(1, asked.pairs[:, 0] * n + asked.pairs[:, 1], part)
+    return flat.reshape(-1, n, n)

@@ -1,0 +1,294 @@
+"""Self-consistent rates of networks of one-variable neurons, on plain arrays, with implicit gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganglion.theory._assemble_solve import solve_rates
+from ganglion.theory._assemble_synapses import Filter
+from ganglion.theory.membrane import Membrane, membrane
+from ganglion.theory.response import response
+from ganglion.theory.stationary import stationary
+
+PER_NEURON = ("index", "tau", "variance", "V_th", "V_reset", "t_ref")
+Drift = Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """M neurons of one equation, dV/dt = drift(V, I, parameters) + sqrt(2 variance/tau) xi.
+
+    `index` (M,): their places in the network. `drift` in mV/ms, I in mV. `parameters`: name -> (M,).
+    `tau` (M,) ms = 1/(d drift/d I). `variance` (M,) mV^2: sigma^2. `V_th`, `V_reset` (M,) mV, `t_ref`
+    (M,) ms. `V_lb` (M,) mV and `N`: the grid, chosen by `membrane` where None.
+    """
+
+    name: str
+    index: Tensor
+    drift: Drift
+    parameters: dict[str, Tensor]
+    tau: Tensor
+    variance: Tensor
+    V_th: Tensor
+    V_reset: Tensor
+    t_ref: Tensor
+    receives: bool = True
+    V_lb: Tensor | None = None
+    N: int | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.index)
+
+    def membrane(self, input: Tensor, variance: Tensor) -> Membrane:
+        """With constant input (M,) mV and additional variance (M,) mV^2."""
+        total = self.variance + variance
+        bad = ~(total.detach() > 0)
+        if bool(bad.any()):
+            i = int(torch.nonzero(bad)[0])
+            raise ValueError(
+                f"neuron {i} of {self.name} has no noise (sigma² = {float(total[i].detach()):.4g} mV²); the "
+                "theory needs some. Give the population noise > 0 (mV), a background of Poisson trains, or "
+                "count the recurrent noise (recurrent_noise='filtered')"
+            )
+        wrong = self.V_th.detach() <= self.V_reset.detach()
+        if bool(wrong.any()):
+            i = int(torch.nonzero(wrong)[0])
+            raise ValueError(
+                f"neuron {i} of {self.name} has its threshold at {float(self.V_th[i].detach()):g} mV, not "
+                f"above its reset at {float(self.V_reset[i].detach()):g} mV; expected V_th > V_reset"
+            )
+        try:
+            return membrane(
+                lambda V: self.tau * self.drift(V, input, self.parameters),
+                tau=self.tau,
+                sigma=torch.sqrt(total),
+                V_th=self.V_th,
+                V_reset=self.V_reset,
+                t_ref=self.t_ref,
+                V_lb=self.V_lb,
+                N=self.N,
+            )
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from error
+
+    def take(self, rows: Tensor) -> Cells:
+        """The neurons of these rows only."""
+        kept: dict[str, Any] = {k: getattr(self, k)[rows] for k in PER_NEURON}
+        kept["V_lb"] = None if self.V_lb is None else self.V_lb[rows]
+        return replace(self, parameters={k: v[rows] for k, v in self.parameters.items()}, **kept)
+
+    def distinct(self, input: Tensor, variance: Tensor) -> tuple[Tensor, Tensor] | None:
+        """(rows, place of each neuron among them) of neurons that differ; None where all do, or where a
+        gradient is wanted, for then each neuron's own is."""
+        own = [self.tau, self.variance, self.V_th, self.V_reset, self.t_ref, input, variance]
+        columns = [*own, *self.parameters.values(), *([] if self.V_lb is None else [self.V_lb])]
+        if torch.is_grad_enabled() and any(x.requires_grad for x in columns):
+            return None
+        # sums over inputs in another order differ in their last digits
+        table = torch.stack([_rounded(x.detach()) for x in columns], 1)
+        rows, place = torch.unique(table, dim=0, return_inverse=True)
+        if len(rows) == self.size:
+            return None
+        first = torch.full((len(rows),), self.size).scatter_reduce_(0, place, torch.arange(self.size), "amin")
+        return first, place
+
+
+def _rounded(x: Tensor) -> Tensor:
+    scale = torch.clamp(x.abs().max(), min=1e-300) * 1e-13
+    return torch.round(x / scale)
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """Edges of a network of `size` nodes: `sources`, `targets` (E,); `weight` (E,), the area in mV·ms that a
+    spike adds to the target's input; `delay` (E,) ms; `synapse` (E,), the number of its filter in
+    `filters`."""
+
+    size: int
+    sources: Tensor
+    targets: Tensor
+    weight: Tensor
+    delay: Tensor
+    synapse: Tensor
+    filters: tuple[Filter, ...]
+
+    def into(self, values: Tensor) -> Tensor:
+        """Sum of values (E,) over the edges into each node, (size,)."""
+        return torch.zeros(self.size, dtype=values.dtype).index_add(0, self.targets, values)
+
+    def dense(self, values: Tensor) -> Tensor:
+        """(size, size) matrix [target, source] of values (E,); repeated edges add."""
+        n = self.size
+        flat = torch.zeros(n * n, dtype=values.dtype)
+        return flat.index_add(0, self.targets * n + self.sources, values).reshape(n, n)
+
+    def noise_shares(self, tau: Tensor) -> Tensor:
+        """(E,) what each synapse's filter leaves of the variance, at the targets' tau (size,)."""
+        shares = torch.stack([f.noise_share(tau) for f in self.filters]) if self.filters else tau[None]
+        return shares[self.synapse, self.targets]
+
+
+@dataclass(frozen=True)
+class WorkingPoint:
+    """Where a network of `size` nodes sits: `rates` (size,) 1/ms; `input` (size,) mV and `variance` (size,)
+    mV^2 from the synapses; `shares` (E,) of the white noise of each edge that is counted in `variance`;
+    `cells` with their grids; `residual` (1/ms) after `iterations` of Newton's method."""
+
+    cells: tuple[Cells, ...]
+    coupling: Coupling
+    rates: Tensor
+    input: Tensor
+    variance: Tensor
+    shares: Tensor
+    iterations: int
+    residual: float
+
+    def responses(self, frequencies: Tensor, threads: int = 1) -> tuple[Tensor, Tensor]:
+        """Susceptibility to current (F, size) complex, 1/ms per mV, and spectrum (F, size), 1/ms, of the
+        nodes at `frequencies` (F,) Hz, each with its mean input and noise; a source of spikes has no
+        susceptibility and the spectrum of a Poisson process."""
+        gain = torch.zeros(len(frequencies), len(self.rates), dtype=torch.complex128)
+        spectrum = self.rates.expand(len(frequencies), -1)
+        for group in self.cells:
+            at, mean, variance = group.index, self.input[group.index], self.variance[group.index]
+            found = _shared(group, mean, variance, lambda m: _both(m, frequencies, threads))
+            gain = gain.index_copy(1, at, found[0] if group.receives else torch.zeros_like(found[0]))
+            spectrum = spectrum.index_copy(1, at, found[1])
+        return gain, spectrum
+
+    def cv(self, threads: int = 1) -> Tensor:
+        """Coefficients of variation (size,), of renewal processes with each neuron's mean input and noise."""
+        result = torch.ones_like(self.rates)
+        for group in self.cells:
+            at = group.index
+            found = _shared(group, self.input[at], self.variance[at], lambda m: (stationary(m, threads).cv,))
+            result = result.index_copy(0, at, found[0])
+        return result
+
+
+def _both(m: Membrane, frequencies: Tensor, threads: int) -> tuple[Tensor, Tensor]:
+    r = response(m, frequencies, threads=threads)
+    return r.current / 1000, r.spectrum / 1000
+
+
+def _shared(
+    group: Cells, input: Tensor, variance: Tensor, measure: Callable[[Membrane], Sequence[Tensor]]
+) -> list[Tensor]:
+    """measure(membrane) of all neurons of a group, (..., M), from one of each kind."""
+    distinct = group.distinct(input, variance)
+    if distinct is None:
+        return list(measure(group.membrane(input, variance)))
+    rows, place = distinct
+    return [x[..., place] for x in measure(group.take(rows).membrane(input[rows], variance[rows]))]
+
+
+def self_consistent(
+    cells: Sequence[Cells],
+    coupling: Coupling,
+    *,
+    noise_share: Tensor | float,
+    source_rates: Tensor | None = None,
+    input: Tensor | None = None,
+    variance: Tensor | None = None,
+    threads: int = 1,
+) -> WorkingPoint:
+    """Rates r of nodes with mu = input + W r and sigma^2 = own + variance + c (W∘W) r/(2 tau), by Newton's
+    method with G = diag(A_mu(0)) W + diag(A_D(0)/sigma^2) c W∘W/(2 tau).
+
+    noise_share: c, one for all or (E,): 0 takes recurrent input as its mean only, 1 as white noise.
+    source_rates: (size,) 1/ms, of the nodes that no cells describe (sources of spikes).
+    input, variance: (size,) mV, mV^2 from outside (backgrounds).
+
+    Differentiable in everything, by the implicit function theorem: one solve with (I - G)' and one
+    vector-Jacobian product. Raises ValueError where no rates are found.
+    """
+    size = coupling.size
+    zero = torch.zeros(size, dtype=torch.float64)
+    outside, spread = (zero if x is None else x for x in (input, variance))
+    sources = zero if source_rates is None else source_rates
+    tau = zero + 1
+    for group in cells:
+        tau = tau.index_copy(0, group.index, group.tau)
+    shares = torch.as_tensor(noise_share, dtype=torch.float64).expand(len(coupling.weight))
+    by_noise = shares * coupling.weight**2 / (2 * tau[coupling.targets])
+
+    def received(r: Tensor) -> tuple[Tensor, Tensor]:
+        sent = r[coupling.sources]
+        return outside + coupling.into(coupling.weight * sent), spread + coupling.into(by_noise * sent)
+
+    def rates(groups: Sequence[Cells], mean: Tensor, noise: Tensor) -> Tensor:
+        r = sources
+        for group in groups:
+            at = group.index
+            (found,) = _shared(group, mean[at], noise[at], lambda m: (stationary(m, threads).rate / 1000,))
+            r = r.index_copy(0, at, found)
+        return r
+
+    with torch.no_grad():
+
+        def linearised(groups: Sequence[Cells], r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            mean, noise = received(r)
+            phi, by_mean, by_variance = rates(groups, mean, noise), zero.clone(), zero.clone()
+            for group in groups:
+                at = group.index
+                found = _shared(group, mean[at], noise[at], lambda m: _slopes(m, threads))
+                by_mean[at], by_variance[at] = found[0] * group.receives, found[1]
+            t = coupling.targets
+            return phi, by_mean, by_mean[t] * coupling.weight + by_variance[t] * by_noise
+
+        def gridded(r: Tensor) -> list[Cells]:
+            mean, noise = received(r)
+            return [_gridded(group, mean[group.index], noise[group.index]) for group in cells]
+
+        noiseless = any(bool((g.variance + spread[g.index] <= 0).any()) for g in cells)
+        recurrent = bool((shares > 0).any()) and size > 0
+        guess = sources.clone()
+        for group in cells:
+            guess[group.index] = 0.005
+        if not (noiseless and recurrent):
+            guess = torch.minimum(rates(list(cells), outside, spread), torch.maximum(guess, sources))
+        found = solve_rates(linearised, gridded, guess, coupling)
+    groups = tuple(found.cells)
+    if torch.is_grad_enabled():
+        mean, noise = received(found.rates)
+        r = _Implicit.apply(rates(groups, mean, noise), coupling, found.slopes)
+        r = found.rates + (r - r.detach())  # the residual is no part of the answer
+    else:
+        r = found.rates
+    mean, noise = received(r)
+    return WorkingPoint(groups, coupling, r, mean, noise, shares, found.iterations, found.residual)
+
+
+def _slopes(m: Membrane, threads: int) -> tuple[Tensor, Tensor]:
+    """dr/dmu and dr/dsigma^2, 1/ms per mV and mV^2."""
+    r = response(m, 0.0, threads=threads)
+    return r.current[0].real / 1000, r.noise[0].real / (1000 * m.sigma**2)
+
+
+def _gridded(group: Cells, input: Tensor, variance: Tensor) -> Cells:
+    """With the grid that `membrane` chooses at this input."""
+    if group.V_lb is not None and group.N is not None:
+        return group
+    grid = group.membrane(input, variance).grid
+    return replace(group, V_lb=grid.V_lb.detach(), N=grid.N)
+
+
+class _Implicit(torch.autograd.Function):
+    """phi(r, parameters) at the fixed point r = phi as a function of the parameters alone."""
+
+    @staticmethod
+    def forward(ctx: Any, phi: Tensor, coupling: Coupling, slopes: Tensor) -> Tensor:
+        ctx.coupling, ctx.slopes = coupling, slopes
+        return phi.clone()
+
+    @staticmethod
+    def backward(ctx: Any, bar: Tensor) -> Any:  # type: ignore[override]
+        from ganglion.theory._assemble_solve import solve_linear
+
+        return solve_linear(ctx.coupling, ctx.slopes, bar, transpose=True), None, None

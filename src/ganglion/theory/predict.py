@@ -1,0 +1,101 @@
+"""`predict`: rates and correlations of a network from its wiring alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganglion.networks import Network, Population
+from ganglion.theory._assemble import Assembly, assemble
+from ganglion.theory.graded import graded_prediction
+from ganglion.theory.network import self_consistent
+from ganglion.theory.prediction import Prediction, TheoryReport
+
+SHARES = ("none", "filtered", "white")
+
+
+def predict(
+    net: Network,
+    *,
+    recurrent_noise: str | float = "filtered",
+    stability: str = "radius",
+    N: int | None = None,
+    threads: int = 1,
+) -> Any:
+    """Rates, covariances and spectra of a network of one-variable spiking neurons, without simulation.
+
+    Rates are self-consistent: each neuron has the mean input of its sources' rates, its own noise and that of
+    Poisson sources and backgrounds as white noise of the variance they give its membrane (the diffusion
+    approximation: many small inputs). Correlations are linear response (Trousdale et al. 2012,
+    10.1371/journal.pcbi.1002408). Everything is differentiable in the network's tensors: weights, delays,
+    drive, noise, rates of sources and the neurons' parameters.
+
+    Returns a `Prediction`; for a network without any spikes the `GradedPrediction` of its linear noise
+    approximation.
+
+    Parameters
+    ----------
+    recurrent_noise
+        Share c of the recurrent input's variance that is added to the neurons' noise: "none" (0),
+        "filtered" (what the synapse's filter lets through to the membrane, tau/(tau + tau_s) for an
+        exponential one), "white" (1), or a number. None of them is right where this noise is large: the
+            answer's `report` says how large.
+    stability
+        "radius" refuses networks with a spectral radius of K(0) of 1 or more. "nyquist" asks instead
+        whether det(I − K) runs round zero, which strong inhibition alone does not make it do.
+    N
+        Steps of the voltage grid; by default as `ganglion.theory.membrane` chooses.
+    threads
+        Threads of the threshold integration.
+
+    Raises
+    ------
+    ValueError
+        by name, with what to do instead: for neurons of more than one variable or without spikes, without
+        noise, with the threshold below the reset; for conductance-based or continuous synapses; for inputs
+        that change in time; where no rates are found; where linear response is unstable.
+    """
+    if stability not in ("radius", "nyquist"):
+        raise ValueError(f"stability is {stability!r}; expected 'radius' or 'nyquist'")
+    if net.populations and all(_graded(p) for p in net.populations):
+        return graded_prediction(net)
+    assembly = assemble(net)
+    c = _share(recurrent_noise, assembly)
+    point = self_consistent(
+        [replace(cells, N=N) for cells in assembly.cells],
+        assembly.coupling,
+        noise_share=c,
+        source_rates=assembly.source_rates,
+        input=assembly.input,
+        variance=assembly.variance,
+        threads=threads,
+    )
+    report = TheoryReport.of(assembly, point, str(recurrent_noise), threads)
+    prediction = Prediction(net, assembly, point, report, threads)
+    prediction.require_stable(stability)
+    return prediction
+
+
+def _share(recurrent_noise: str | float, assembly: Assembly) -> Tensor:
+    """(E,) share of each edge's noise; that of sources is always the filtered one."""
+    filtered = assembly.coupling.noise_shares(assembly.tau)
+    if isinstance(recurrent_noise, str):
+        if recurrent_noise not in SHARES:
+            raise ValueError(
+                f"recurrent_noise is {recurrent_noise!r}; expected {', '.join(map(repr, SHARES))}, or a number"
+            )
+        known = torch.zeros_like(filtered), filtered, torch.ones_like(filtered)
+        own = dict(zip(SHARES, known, strict=True))[recurrent_noise]
+    else:
+        if not 0 <= float(recurrent_noise) <= 1:
+            raise ValueError(f"recurrent_noise is {recurrent_noise}; expected a share from 0 to 1")
+        own = torch.full_like(filtered, float(recurrent_noise))
+    return torch.where(assembly.from_source, filtered, own)
+
+
+def _graded(population: Population) -> bool:
+    equations = getattr(population.neuron, "equations", None)
+    return equations is not None and equations.threshold is None
