@@ -81,6 +81,6 @@ class BiExponential(_Filtered):
 
         rise, decay = self.tau_rise, self.tau_decay
         if rise == decay:
-            return Alpha(decay).peak()
+            return Alpha(tau=decay).peak()
         at = log(decay / rise) * rise * decay / (decay - rise)
         return (exp(-at / decay) - exp(-at / rise)) / (decay - rise)
