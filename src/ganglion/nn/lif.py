@@ -1,0 +1,157 @@
+"""Leaky integrate-and-fire layers: leaky, current-based, adaptive, recurrent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from ganglion.engines.surrogates import ArcTan, Surrogate
+from ganglion.nn._cell import DynamicalLayer, State
+from ganglion.nn._step import Step
+
+_RESETS = ("subtract", "zero", "delayed")
+
+
+@lru_cache
+def lif_step(filtered: bool, adaptive: bool, reset: str) -> Step:
+    """The equations of `LIF`, in the order integrate, threshold, reset."""
+    equations, states = [], [("v", "v_new")]
+    if filtered:
+        equations.append(("i_new", "alpha*i + x"))
+        states.append(("i", "i_new"))
+    equations.append(("u", f"beta*v + {'i_new' if filtered else 'x'}"))
+    if adaptive:
+        equations.append(("bar", "threshold + kappa*a"))
+        states.append(("a", "a_new"))
+    equations += [("d", "u - bar" if adaptive else "u - threshold"), ("y", "spike(d)"), ("r", "detach(y)")]
+    equations.append(("v_new", "u - u*r" if reset == "zero" else "u - drop*r"))
+    if adaptive:
+        equations.append(("a_new", "rho*a + y"))
+    return Step(tuple(equations), tuple(states), "y")
+
+
+class LIF(DynamicalLayer):
+    """Leaky integrate-and-fire neurons, after a linear layer if two sizes are given (Eshraghian et al. 2023).
+
+    Each step, with W z + b (+ W_rec y of the step before) as x, or the input itself without a linear layer:
+
+        i ← alpha i + x                     with `alpha`; else i = x
+        u = beta v + i                      integrate
+        y = 1 where u ≥ threshold (+ kappa a)
+        v ← u − threshold y                 reset="subtract"; u (1 − y) for "zero"
+        a ← rho a + y                       with `adaptation` = (rho, kappa) (Bellec et al. 2018)
+
+    The reset happens in the step of its spike, as in `gg.simulate`: with beta = exp(−dt/tau_m), reset="zero"
+    and x = (1 − beta)(drive + I) this is `gg.LIF` with E_L = V_reset = 0 and t_ref = 0, and x is the jump that
+    a `Delta` synapse's weight causes. snnTorch subtracts the threshold one step later, after the decay:
+    U[t] = beta U[t−1] + x[t] − threshold y[t−1]. reset="delayed" does so, spike for spike and gradient for
+    gradient (its v is u − (threshold/beta) y; u is snnTorch's membrane). No gradient passes through the
+    reset's y.
+
+    Parameters
+    ----------
+    in_features, out_features : with one size, neurons alone; with two, an nn.Linear before them.
+    beta, threshold, alpha, adaptation : numbers, shared by all neurons, or tensors (N,), one a neuron.
+        Decays per step lie in [0, 1]; thresholds are positive.
+    reset : "subtract", "zero" or "delayed".
+    recurrent : also feed every neuron's last spike to all, by a learned weight (N, N), [target, source].
+    surrogate : slope of the spike (`gg.engines.surrogates`, or a subclass of your own); default ArcTan().
+    learn : names among beta, threshold, alpha, rho, kappa that are nn.Parameters; the others are buffers.
+        Learned decays are used clamped to [0, 1]; their gradient passes the clamp.
+    fused : run whole sequences through the compiled loop where it applies (CPU, float32 or float64, a
+        surrogate of the library's); False: the loop in plain torch. Values are the same.
+
+    `forward(x[T, B, N], state=None) -> (y, state)`; `step(state, x[B, N]) -> (state, y)`; the state is a dict
+    of tensors (B, N): v, and i, a, y where the variant has them.
+
+    Raises ValueError for wrong shapes and sizes, T = 0, and values that are not finite.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int | None = None,
+        *,
+        beta: float | Tensor = 0.9,
+        threshold: float | Tensor = 1.0,
+        alpha: float | Tensor | None = None,
+        adaptation: tuple[float | Tensor, float | Tensor] | None = None,
+        reset: str = "subtract",
+        recurrent: bool = False,
+        bias: bool = True,
+        surrogate: Surrogate | None = None,
+        learn: Collection[str] = (),
+        fused: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        if reset not in _RESETS:
+            raise ValueError(f"found reset = {reset!r}, expected one of {', '.join(_RESETS)}")
+        super().__init__(in_features, out_features, bias=bias, fused=fused, device=device, dtype=dtype)
+        self.surrogate = surrogate or ArcTan()
+        self.reset = reset
+        values: dict[str, float | Tensor] = {"beta": beta, "threshold": threshold}
+        if alpha is not None:
+            values["alpha"] = alpha
+        if adaptation is not None:
+            values["rho"], values["kappa"] = adaptation
+        self._set_values(values, decays=("beta", "alpha", "rho"), positive=("threshold",), learn=learn)
+        if reset == "delayed" and not bool((torch.as_tensor(beta) > 0).all()):
+            raise ValueError('found beta = 0 with reset = "delayed", expected beta > 0; use "subtract"')
+        self.equations = lif_step(alpha is not None, adaptation is not None, reset)
+        if recurrent:
+            n = self.out_features
+            weight = torch.empty(n, n, device=device, dtype=dtype).uniform_(-1, 1) / math.sqrt(n)
+            self.recurrent = nn.Parameter(weight)
+
+    def _constants(self) -> dict[str, Tensor]:
+        values = super()._constants()
+        if self.reset == "subtract":
+            values["drop"] = values["threshold"]
+        elif self.reset == "delayed":
+            values["drop"] = values["threshold"] / values["beta"]
+        return values
+
+    def extra_repr(self) -> str:
+        learned = ", ".join(name for name in self._values if isinstance(getattr(self, name), nn.Parameter))
+        return f"{super().extra_repr()}, reset={self.reset!r}, surrogate={self.surrogate}, learn=({learned})"
+
+
+@lru_cache
+def li_step(filtered: bool) -> Step:
+    """The equations of `LI`."""
+    if not filtered:
+        return Step((("u", "beta*v + x"),), (("v", "u"),), "u")
+    return Step((("i_new", "alpha*i + x"), ("u", "beta*v + i_new")), (("v", "u"), ("i", "i_new")), "u")
+
+
+class LI(DynamicalLayer):
+    """Leaky integrators without spikes, u ← beta u + i: a readout whose output is its membrane.
+
+    Parameters and surface as `LIF`; y is u, so a loss on the membrane is a loss on y.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int | None = None,
+        *,
+        beta: float | Tensor = 0.9,
+        alpha: float | Tensor | None = None,
+        bias: bool = True,
+        learn: Collection[str] = (),
+        fused: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features, bias=bias, fused=fused, device=device, dtype=dtype)
+        values = {"beta": beta} | ({} if alpha is None else {"alpha": alpha})
+        self._set_values(values, decays=("beta", "alpha"), positive=(), learn=learn)
+        self.equations = li_step(alpha is not None)
+
+
+__all__ = ["LI", "LIF", "State"]

@@ -1,0 +1,228 @@
+"""LIF layers: laws, a plain re-derivation, the library's own LIF, closed forms, refusals."""
+
+import math
+
+import pytest
+import torch
+from tests.laws.cells import check_cell
+
+import ganglion as gg
+from ganglion.engines.surrogates import ArcTan
+
+F64 = torch.float64
+
+VARIANTS = {
+    "leaky": {},
+    "zero": {"reset": "zero"},
+    "delayed": {"reset": "delayed"},
+    "filtered": {"alpha": 0.7},
+    "adaptive": {"adaptation": (0.95, 0.3)},
+    "recurrent": {"recurrent": True},
+    "all": {"alpha": 0.5, "adaptation": (0.9, 0.2), "recurrent": True, "reset": "zero"},
+}
+LEARN = {"alpha": ("alpha",), "adaptation": ("rho", "kappa")}
+
+
+def layer(name: str, inputs: int = 7, outputs: int | None = 5, **more) -> gg.nn.LIF:
+    """A layer in float64 whose every parameter is learned."""
+    options = VARIANTS[name]
+    learn = ["beta", "threshold", *(n for key, names in LEARN.items() if key in options for n in names)]
+    torch.manual_seed(0)
+    return gg.nn.LIF(inputs, outputs, **{"learn": learn, "dtype": F64, **options, **more})
+
+
+def drive(steps: int, batch: int, features: int, scale: float = 2.0) -> torch.Tensor:
+    return scale * torch.rand(steps, batch, features, dtype=F64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_is_a_lawful_cell(name, fused):
+    cell = layer(name, fused=fused)
+    check_cell(cell, drive(24, 3, 7), list(cell.parameters()))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_layers_in_a_row_are_a_lawful_cell(fused):
+    torch.manual_seed(0)
+    model = gg.nn.Sequential(
+        gg.nn.LIF(7, 9, recurrent=True, fused=fused), torch.nn.Linear(9, 6), gg.nn.LIF(6, fused=fused),
+        gg.nn.LI(6, 3, alpha=0.5, learn=("beta", "alpha"), fused=fused),
+    ).double()  # fmt: skip
+    check_cell(model, drive(24, 3, 7, 4.0), list(model.parameters()))
+
+
+def by_hand(options: dict, x, weight, recurrent, beta, threshold):
+    """One neuron at a time, in Python numbers, from the equations in the papers."""
+    steps, batch, size = x.shape[0], x.shape[1], weight.shape[0]
+    alpha, (rho, kappa) = options.get("alpha", 0.0), options.get("adaptation", (0.0, 0.0))
+    out = torch.zeros(steps, batch, size, dtype=F64)
+    for b in range(batch):
+        u, i, a, spikes = [0.0] * size, [0.0] * size, [0.0] * size, [0.0] * size
+        for t in range(steps):
+            last = list(spikes)
+            for n in range(size):
+                current = sum(float(weight[n, k]) * float(x[t, b, k]) for k in range(x.shape[2]))
+                if options.get("recurrent"):
+                    current += sum(float(recurrent[n, k]) * last[k] for k in range(size))
+                i[n] = alpha * i[n] + current
+                reset = options.get("reset", "subtract")
+                if reset == "delayed":
+                    u[n] = beta * u[n] + i[n] - threshold * last[n]
+                else:
+                    after = u[n] - threshold * last[n] if reset == "subtract" else u[n] * (1 - last[n])
+                    u[n] = beta * after + i[n]
+                spikes[n] = float(u[n] >= threshold + kappa * a[n])
+                a[n] = rho * a[n] + spikes[n]
+                out[t, b, n] = spikes[n]
+    return out
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_spikes_agree_with_a_plain_re_derivation(name, fused):
+    cell = layer(name, bias=False, beta=0.8, threshold=0.7, fused=fused)
+    x = drive(30, 2, 7)
+    y, _ = cell(x)
+    recurrent = None if cell.recurrent is None else cell.recurrent.detach()
+    expected = by_hand(VARIANTS[name], x, cell.linear.weight.detach(), recurrent, 0.8, 0.7)
+    assert 20 < expected.sum() < 0.9 * expected.numel()
+    assert torch.equal(y, expected)
+
+
+def test_it_is_the_librarys_lif():
+    """beta = exp(−dt/tau_m), x = (1 − beta) drive, reset to rest: the spikes of `gg.simulate`."""
+    drives = torch.linspace(10.0, 40.0, 16, dtype=F64)
+    net = gg.Network()
+    net.add(gg.LIF(tau_m=20.0, E_L=0.0, V_reset=0.0, V_th=15.0, t_ref=0.0), 16, drive=drives)
+    seen = gg.simulate(net, 200.0, dt=0.5, dtype=F64)
+    beta = math.exp(-0.5 / 20.0)
+    cell = gg.nn.LIF(16, beta=beta, threshold=15.0, reset="zero", dtype=F64)
+    y, _ = cell(((1 - beta) * drives).expand(400, 1, 16))
+    counts = torch.bincount(seen.neurons.long(), minlength=16)
+    assert counts.max() > 10 and torch.equal(y.sum((0, 1)).long(), counts)
+    steps = (seen.times / 0.5).round().long() - 1
+    assert torch.equal(y[steps, 0, seen.neurons.long()], torch.ones(len(steps), dtype=F64))
+
+
+def test_intervals_under_constant_input_follow_the_closed_form():
+    """u_n = x (1 − beta^n)/(1 − beta) from 0: the first n that reaches the threshold is the interval."""
+    beta, x = 0.9, torch.tensor([0.12, 0.2, 0.35, 0.8], dtype=F64)
+    interval = (torch.log(1 - (1 - beta) / x) / math.log(beta)).ceil()
+    y, _ = gg.nn.LIF(4, beta=beta, reset="zero", dtype=F64)(x.expand(200, 1, 4))
+    for n in range(4):
+        assert torch.equal(y[:, 0, n].nonzero()[:, 0].diff().unique(), interval[n : n + 1].long())
+
+
+def test_integrators_are_geometric_sums():
+    x = drive(20, 2, 3)
+    y, state = gg.nn.LI(3, beta=0.8, dtype=F64)(x)
+    powers = 0.8 ** torch.arange(19, -1, -1, dtype=F64)
+    torch.testing.assert_close(y[-1], (powers[:, None, None] * x).sum(0))
+    assert torch.equal(state["v"], y[-1])
+
+
+def test_parameters_may_be_one_a_neuron():
+    betas = torch.linspace(0.1, 0.95, 6, dtype=F64)
+    cell = gg.nn.LIF(6, beta=betas, learn="beta", dtype=F64)
+    x = drive(30, 2, 6)
+    whole, _ = cell(x)
+    for n in range(6):
+        alone, _ = gg.nn.LIF(1, beta=float(betas[n]), dtype=F64)(x[:, :, n : n + 1])
+        assert torch.equal(whole[:, :, n : n + 1], alone)
+    assert cell.beta.shape == (6,) and [name for name, _ in cell.named_parameters()] == ["beta"]
+
+
+def test_a_learned_decay_is_kept_in_bounds_and_can_return():
+    cell = gg.nn.LIF(3, learn="beta", dtype=F64)
+    x = drive(20, 2, 3)
+    with torch.no_grad():
+        cell.beta.fill_(1.2)
+    y, _ = cell(x)
+    assert torch.equal(y, gg.nn.LIF(3, beta=1.0, dtype=F64)(x)[0])
+    y.sum().backward()
+    assert cell.beta.grad.abs() > 0
+
+
+def test_the_state_dict_holds_parameters_and_no_state():
+    cell = layer("all")
+    before = {k: v.clone() for k, v in cell.state_dict().items()}
+    assert set(before) == {
+        "linear.weight", "linear.bias", "recurrent", "beta", "threshold", "alpha", "rho", "kappa",
+    }  # fmt: skip
+    cell(drive(10, 2, 7))
+    assert all(torch.equal(before[k], v) for k, v in cell.state_dict().items())
+
+
+def test_two_layers_share_no_state():
+    x = drive(20, 2, 5)
+    one, two = gg.nn.LIF(5, dtype=F64), gg.nn.LIF(5, dtype=F64)
+    expected, _ = one(x)
+    two(3 * x)
+    assert torch.equal(one(x)[0], expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64, torch.bfloat16])
+def test_dtype_is_kept(dtype):
+    cell = gg.nn.LIF(4, 3, dtype=dtype)
+    y, state = cell(torch.ones(5, 2, 4, dtype=dtype))
+    assert y.dtype == state["v"].dtype == cell.linear.weight.dtype == dtype
+
+
+def test_device_argument_reaches_every_tensor():
+    cell = gg.nn.LIF(4, 3, alpha=0.5, recurrent=True, device="meta")
+    assert {t.device.type for t in cell.state_dict().values()} == {"meta"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beta": 1.1}, "decay per step"),
+        ({"threshold": 0.0}, "positive"),
+        ({"beta": torch.ones(4)}, "expected a number or"),
+        ({"reset": "none"}, "expected one of"),
+        ({"learn": ("tau",)}, "names among"),
+        ({"learn": ("alpha",)}, "names among"),
+        ({"beta": 0.0, "reset": "delayed"}, "beta > 0"),
+    ],
+)
+def test_bad_parameters_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        gg.nn.LIF(7, 5, **options)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_bad_input_is_refused(fused):
+    cell = gg.nn.LIF(7, 5, fused=fused)
+    for shape in [(4, 2, 6), (0, 2, 7), (4, 7), (4, 2, 7, 1)]:
+        with pytest.raises(ValueError, match=r"expected \(T, B, 7\)"):
+            cell(torch.zeros(shape))
+    with pytest.raises(ValueError, match="float64"):
+        cell(torch.zeros(4, 2, 7, dtype=F64))
+    x = torch.zeros(4, 2, 7)
+    x[2, 1, 3] = math.nan
+    with pytest.raises(ValueError, match="found nan in x at step 2, batch 1, feature 3"):
+        cell(x)
+    x[2, 1, 3] = math.inf
+    with pytest.raises(ValueError, match="found inf in x at step 2, batch 1, feature 3"):
+        cell(x)
+    with pytest.raises(ValueError, match="expected \\(3, 5\\)"):
+        cell(torch.zeros(4, 3, 7), cell.init_state(2))
+    with pytest.raises(ValueError, match="of another layer"):
+        cell(torch.zeros(4, 3, 7), gg.nn.LIF(7, 5, alpha=0.5).init_state(3))
+    with torch.no_grad():
+        cell.linear.weight[0, 0] = math.nan
+    with pytest.raises(ValueError, match="though x is finite"):
+        cell(torch.zeros(4, 2, 7))
+
+
+def test_gradients_of_subthreshold_neurons_are_those_of_finite_differences():
+    # without spikes and with slopes nearly zero the step is smooth
+    cell = gg.nn.LIF(4, 3, alpha=0.6, threshold=1e6, surrogate=ArcTan(width=1e-9), dtype=F64)
+
+    def last(x, weight):
+        _, state = torch.func.functional_call(cell, {"linear.weight": weight}, (x,))
+        return state["v"]
+
+    x, weight = drive(6, 2, 4).requires_grad_(), cell.linear.weight.detach().clone().requires_grad_()
+    assert torch.autograd.gradcheck(last, (x, weight))
