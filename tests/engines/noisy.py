@@ -20,12 +20,17 @@ def network(size=1100):
     delays = 0.1 * (3 + torch.arange(size * 10) % 60)
     net.connect(p, a, weight=torch.linspace(0.1, 0.4, size * 10), delay=delays, in_degree=10)
     net.background(a, rate=8000.0, weight=0.1)
-    net.background(b, rate=torch.linspace(0.0, 9000.0, size // 2), weight=4.0, synapse=gg.Exponential(tau=4.0))
+    net.background(
+        b, rate=torch.linspace(0.0, 9000.0, size // 2), weight=4.0, synapse=gg.Exponential(tau=4.0)
+    )
     assert made[0].size == 20 * size
     return net
 
 
-RECORD = [gg.Probe("V", neurons=[3, 700, 1200], interval=0.3), gg.Probe("s_p0", neurons="b", interval=2.0, name="s")]
+RECORD = [
+    gg.Probe("V", neurons=[3, 700, 1200], interval=0.3),
+    gg.Probe("s_p0", neurons="b", interval=2.0, name="s"),
+]
 
 
 def run(path=None, threads=1, seed=7, duration=DURATION, net=None):

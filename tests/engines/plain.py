@@ -89,7 +89,7 @@ class _Neurons:
         else:
             self._runge_kutta()
         self.V = np.where(free, self.V, held)
-        fired = free & (self.V >= self.p["V_th"])
+        fired = free & (self.p["V_th"] <= self.V)
         self.left = np.maximum(self.left - 1, 0)
         self.left[fired] = round(self.p.get("t_ref", 0.0) / self.dt)
         if self.kind == "Izhikevich":

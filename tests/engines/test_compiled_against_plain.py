@@ -24,7 +24,9 @@ def connect(net, rng, source, target, scale, synapse):
     if rng.random() < 0.3:
         net.connect(source, target, weight=scale, delay=delays(rng, n), edges=edges, synapse=synapse)
     else:
-        net.connect(source, target, weight=torch.tensor(weight), delay=delays(rng, n), edges=edges, synapse=synapse)
+        net.connect(
+            source, target, weight=torch.tensor(weight), delay=delays(rng, n), edges=edges, synapse=synapse
+        )
 
 
 def network(seed, steps):

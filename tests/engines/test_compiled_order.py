@@ -149,7 +149,8 @@ def test_weights_of_drawn_wiring_follow_edges(rule):
 def test_projections_between_several_populations_keep_apart():
     net = gg.Network()
     parts = [
-        net.add(Counter(), n, f"p{k}", drive=torch.zeros(n), V_th=torch.full((n,), 1e6)) for k, n in enumerate((3, 300, 2))
+        net.add(Counter(), n, f"p{k}", drive=torch.zeros(n), V_th=torch.full((n,), 1e6))
+        for k, n in enumerate((3, 300, 2))
     ]
     g = given(net, DT, n=1)
     for k, part in enumerate(parts):
@@ -187,7 +188,9 @@ def test_a_delay_below_the_step_is_refused():
     for delay in (0.1, torch.tensor([0.5, 0.2])):
         net, a = counters(0.0, 0.0)
         net.connect(a, a, weight=1.0, delay=delay, edges=([0, 1], [1, 0]))
-        with pytest.raises(ValueError, match=r"delay of 0\.[12] ms, below the step dt = 0\.25 ms; expected at least"):
+        with pytest.raises(
+            ValueError, match=r"delay of 0\.[12] ms, below the step dt = 0\.25 ms; expected at least"
+        ):
             gg.simulate(net, 1.0, dt=DT)
 
 
@@ -211,5 +214,7 @@ def test_time_varying_drive_changes_at_its_interval():
     assert np.array_equal(V, np.tile([[0.25], [1.0], [1.75]], 300))
     net = gg.Network()
     net.add(Counter(), 1, drive=gg.TimeSeries([1.0, 3.0], interval=0.3), V_th=1e6)
-    with pytest.raises(ValueError, match=r"changes every 0\.3 ms; expected a multiple of the step dt = 0\.25 ms"):
+    with pytest.raises(
+        ValueError, match=r"changes every 0\.3 ms; expected a multiple of the step dt = 0\.25 ms"
+    ):
         gg.simulate(net, 1.0, dt=DT)

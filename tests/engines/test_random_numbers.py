@@ -20,7 +20,12 @@ def normals(seed, neurons=N, steps=STEPS, dt=0.1):
     """
     net = gg.Network()
     net.add(gg.LIF(tau_m=0.05, E_L=0.0, V_th=1e9), neurons, noise=1.0)
-    V = gg.simulate(net, steps * dt, dt=dt, seed=seed, record="V").states["V"].values.numpy().astype(np.float64)
+    V = (
+        gg.simulate(net, steps * dt, dt=dt, seed=seed, record="V")
+        .states["V"]
+        .values.numpy()
+        .astype(np.float64)
+    )
     before = np.vstack([np.zeros(neurons), V[:-1]])
     P = np.float64(np.float32(math.exp(-dt / 0.05)))
     return (V - P * before) / math.sqrt(-math.expm1(-2 * dt / 0.05))
@@ -136,7 +141,11 @@ def background(rate, size, steps, dt):
 
     net = gg.Network()
     net.background(net.add(Sum(), size), rate=rate, weight=1.0)
-    V = gg.simulate(net, steps * dt, dt=dt, seed=2, record="V", dtype=torch.float64).states["V"].values.numpy()
+    V = (
+        gg.simulate(net, steps * dt, dt=dt, seed=2, record="V", dtype=torch.float64)
+        .states["V"]
+        .values.numpy()
+    )
     counts = np.diff(V, axis=0, prepend=0.0)
     assert np.abs(counts - np.rint(counts)).max() < 1e-6
     return np.rint(counts)
@@ -201,7 +210,9 @@ def test_poisson_source():
     assert abs(rates[600:].mean() - 250.0) < 5 * math.sqrt(250.0 / 4 / 100)
     cv = out.cv(neurons=np.arange(400)).numpy().mean()
     assert cv == pytest.approx(math.sqrt(1 - 0.01), abs=0.01)  # of a geometric law, p = 0.01
-    counts = np.histogram2d(out.neurons.numpy(), out.times.numpy(), bins=[np.arange(401), np.arange(0, 4001, 40)])[0]
+    counts = np.histogram2d(
+        out.neurons.numpy(), out.times.numpy(), bins=[np.arange(401), np.arange(0, 4001, 40)]
+    )[0]
     c = np.corrcoef(counts)[np.triu_indices(400, 1)] * 10
     assert abs(c.mean()) * math.sqrt(c.size) < 5 and abs(c.var() - 1) < 0.05
     lag = np.mean((counts[:, 1:] - 4) * (counts[:, :-1] - 4)) / 4

@@ -40,7 +40,10 @@ def small(**options):
         ({"record": gg.Probe("V", interval=0.15)}, r"interval of 0\.15 ms; expected a multiple of the step"),
         ({"record": gg.Probe("V", interval=0.0)}, r"interval of 0\.0 ms"),
         ({"record": gg.Probe("V", neurons="others")}, r"no population 'others'; this network has cells"),
-        ({"record": gg.Probe("V", neurons=[0, 3])}, r"neuron 3 has no variable 'V'; expected neurons of cells"),
+        (
+            {"record": gg.Probe("V", neurons=[0, 3])},
+            r"neuron 3 has no variable 'V'; expected neurons of cells",
+        ),
         ({"record": gg.Probe("V", neurons=[-1])}, r"neuron -1 has no variable 'V'"),
         ({"record": gg.Probe("V", neurons=[])}, r"records no neuron; expected at least one"),
         ({"record": gg.Probe("V", neurons=[0.5])}, r"expected indices"),
@@ -62,11 +65,15 @@ def test_an_empty_network():
 def test_a_poisson_rate_above_one_spike_a_step():
     net = gg.Network()
     net.add(gg.Poisson(rate=10_001.0), 2, "fast")
-    with pytest.raises(ValueError, match=r"'fast' has Poisson rates up to 10001 Hz; expected 0 to 10000 Hz.*background"):
+    with pytest.raises(
+        ValueError, match=r"'fast' has Poisson rates up to 10001 Hz; expected 0 to 10000 Hz.*background"
+    ):
         gg.simulate(net, 1.0)
 
 
-@pytest.mark.parametrize("duration, dt", [(1.0, 0.1), (0.3, 0.1), (1e6, 0.1), (123456.7, 0.1), (0.7, 0.05), (3, 1)])
+@pytest.mark.parametrize(
+    "duration, dt", [(1.0, 0.1), (0.3, 0.1), (1e6, 0.1), (123456.7, 0.1), (0.7, 0.05), (3, 1)]
+)
 def test_durations_that_floating_point_blurs_are_fine(duration, dt):
     from ganglion.engines._simulate import _whole_steps
 
@@ -90,7 +97,12 @@ def test_a_probe_of_a_part():
     start = torch.tensor([-70.0, -69.744, -69.701, -81.0])
     decay = torch.exp(-V.times / 20.0)[:, None]
     assert torch.allclose(V.values.double(), -65.0 + (start + 65.0) * decay, atol=2e-5)
-    assert out.states["of b"].values.shape == (10, 4) and out.states["of b"].neurons.tolist() == [305, 306, 307, 308]
+    assert out.states["of b"].values.shape == (10, 4) and out.states["of b"].neurons.tolist() == [
+        305,
+        306,
+        307,
+        308,
+    ]
     assert torch.equal(out.states["rare"].values, out.states["of b"].values[9:])
 
 

@@ -72,7 +72,11 @@ def test_areas_and_peaks_are_as_the_table_says(synapse, current, potential):
 def test_peak_of_a_biexponential():
     s = gg.BiExponential(tau_rise=1.0, tau_decay=6.0, normalise="peak")
     t = np.linspace(0.0, 20.0, 2_000_001)
-    scale = float(s.jump_sizes()["r"].subs({"tau_rise": 1.0}).evalf(subs={x: 1.0 for x in s.jump_sizes()["r"].free_symbols}))
+    scale = float(
+        s.jump_sizes()["r"]
+        .subs({"tau_rise": 1.0})
+        .evalf(subs=dict.fromkeys(s.jump_sizes()["r"].free_symbols, 1.0))
+    )
     assert scale * ((np.exp(-t / 6) - np.exp(-t)) / 5).max() == pytest.approx(1.0, rel=1e-9)
     assert gg.BiExponential(tau_rise=6.0, tau_decay=1.0).peak() == pytest.approx(s.peak(), rel=1e-12)
 
@@ -85,7 +89,9 @@ def test_potentials_of_conductances():
         gg.AlphaConductance(tau=4.0, E_rev=0.0),
     ]  # fmt: skip
     shapes = [lambda t: np.exp(-t / 5), lambda t: np.exp(-t / 8), lambda t: t / 4 * np.exp(1 - t / 4)]
-    t, found = wired(gg.LIF(tau_m=TAU, E_L=-60.0, g_L=leak, V_th=1e9), synapses, weight, ["V", "g_p0", "g_p2"])
+    t, found = wired(
+        gg.LIF(tau_m=TAU, E_L=-60.0, g_L=leak, V_th=1e9), synapses, weight, ["V", "g_p0", "g_p2"]
+    )
     after = t > 0
     for k, (synapse, shape) in enumerate(zip(synapses, shapes, strict=True)):
         right = lambda t, V, s=synapse, g=shape: (-60.0 - V + weight * g(t) * (s.E_rev - V) / leak) / TAU  # noqa: E731
@@ -119,7 +125,9 @@ def test_continuous_synapses_against_scipy(with_reversal):
         cells = net.add(model, len(synapses), drive=2.0)
         for k, synapse in enumerate(synapses):
             net.connect(source, cells, edges=([0], [k]), weight=w, synapse=synapse)
-        net.connect(cells, source, edges=([0], [0]), weight=w, synapse=gg.Electrical())  # a gap junction has two sides
+        net.connect(
+            cells, source, edges=([0], [0]), weight=w, synapse=gg.Electrical()
+        )  # a gap junction has two sides
         V = gg.simulate(net, 40.0, dt=dt, dtype=torch.float64, record=gg.Probe("V", interval=1.0)).states["V"]
         errors.append(np.abs(V.values.numpy() - exact(synapses, leak, tau, w)).max(0))
     assert errors[0].max() < 0.3
@@ -139,14 +147,18 @@ def exact(synapses, leak, tau, w):
                 continue
             active = s[k] if synapse.tau else open_
             ds[k] = (open_ - s[k]) / synapse.tau if synapse.tau else 0.0
-            current[k + 1] = w * active * (1.0 if synapse.E_rev is None else (synapse.E_rev - V[k + 1]) / leak)
+            current[k + 1] = (
+                w * active * (1.0 if synapse.E_rev is None else (synapse.E_rev - V[k + 1]) / leak)
+            )
         drive = np.array([12.0] + [2.0] * len(synapses))
         return np.concatenate([(-35.0 - V + drive + current) / tau, ds])
 
     start = np.concatenate([[-45.0], [-35.0] * len(synapses), np.zeros(len(synapses))])
-    return solve_ivp(right, (0, 40), start, "DOP853", t_eval=np.arange(1, 41), rtol=1e-10, atol=1e-10).y[
-        : len(synapses) + 1
-    ].T
+    return (
+        solve_ivp(right, (0, 40), start, "DOP853", t_eval=np.arange(1, 41), rtol=1e-10, atol=1e-10)
+        .y[: len(synapses) + 1]
+        .T
+    )
 
 
 def test_many_sources_onto_few_targets():
@@ -155,7 +167,11 @@ def test_many_sources_onto_few_targets():
     source = net.add(gg.Graded(), 3000, initial={"V": torch.linspace(-50.0, -20.0, 3000)})
     target = net.add(gg.Graded(E_L=0.0, tau_m=1e9), 3)
     net.connect(source, target, probability=1.0, weight=1e6, synapse=gg.Sigmoidal(V_half=-30.0, slope=4.0))
-    V = gg.simulate(net, 0.1, dtype=torch.float64, record=gg.Probe("V", neurons=target)).states["V"].values.numpy()
+    V = (
+        gg.simulate(net, 0.1, dtype=torch.float64, record=gg.Probe("V", neurons=target))
+        .states["V"]
+        .values.numpy()
+    )
     total = (1 / (1 + np.exp((-30.0 - np.linspace(-50.0, -20.0, 3000)) / 4.0))).sum()
     assert np.allclose(V, 1e6 * total * 0.1 / 1e9, rtol=1e-6)
 

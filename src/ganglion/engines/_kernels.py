@@ -159,14 +159,27 @@ def compile_kernel(text: str) -> int:
     key = hashlib.sha256(text.encode() + simd + versions).hexdigest()[:24]
     if key not in _compiled:
         path = cache_folder() / f"kernel_{key}.py"
-        if not path.exists():
+        if not path.exists() or path.read_bytes() != text.encode():
             write_atomic(path, text)
-        name = f"ganglion_kernel_{key}"
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise OSError(f"the kernel {path} cannot be loaded; delete the folder {path.parent} and try again")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # numba's cache imports it by name
-        spec.loader.exec_module(module)
-        _compiled[key] = module.kernel
+        try:
+            _compiled[key] = _load(path)
+        except Exception:
+            # a damaged cache fails in many ways: compile anew, once
+            damaged = list((path.parent / "__pycache__").glob(f"{path.stem}.*"))
+            if not damaged:
+                raise
+            for file in damaged:
+                file.unlink(missing_ok=True)
+            _compiled[key] = _load(path)
     return _compiled[key].address  # type: ignore[attr-defined]
+
+
+def _load(path: Path) -> object:
+    name = f"ganglion_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise OSError(f"the kernel {path} cannot be loaded; delete the folder {path.parent} and try again")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # numba's cache imports it by name
+    spec.loader.exec_module(module)
+    return module.kernel

@@ -24,6 +24,7 @@ from ganglion.equations._parse import exprel, symbol
 
 METHODS = ("exact", "exponential_euler", "euler", "heun", "rk4")
 DT = symbol("dt")
+_KINKED = (sp.Piecewise, sp.Min, sp.Max, sp.Abs, sp.sign, sp.Heaviside)
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,9 @@ def linear_part(states: Sequence[State], varying: Iterable[str] = ()) -> frozens
 
 def _closed(state: State, linear: set[str], x: dict[str, sp.Symbol], changing: set[sp.Symbol]) -> bool:
     if any(g.free_symbols & changing for g in state.diffusion.values()):
+        return False
+    # a jump has no slope: where(x > 1, 2, 3) would pass for a constant
+    if any(part.free_symbols & set(x.values()) for part in state.drift.atoms(*_KINKED)):
         return False
     for name, variable in x.items():
         slope = _slope(state, variable)
