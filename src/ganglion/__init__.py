@@ -21,6 +21,7 @@ _HOMES = {
         "EdgeList", "Network", "Normal", "TimeSeries", "Uniform", "read_edges", "read_network", "read_nir",
         "write_network", "write_nir",
     ],
+    "ganglion.report": ["compare"],
     "ganglion.engines": ["Probe", "Recording", "as_cell", "simulate"],
     "ganglion.theory": ["Prediction", "predict"],
 }

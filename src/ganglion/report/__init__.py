@@ -3,7 +3,8 @@
 `page` and `write` make it; `figures` holds its pictures, each a function of plain arrays.
 """
 
+from ._comparison import Comparison, compare
 from ._page import page, write
 from ._sections import Picture, Section, Table
 
-__all__ = ["Picture", "Section", "Table", "page", "write"]
+__all__ = ["Comparison", "Picture", "Section", "Table", "compare", "page", "write"]

@@ -94,6 +94,18 @@ def page(
             "In numbers", (), [numbers_table(wiring, activity, dict(facts(activity.level)) if facts else {})]
         ),
     ]
+    return _render(
+        title=title,
+        summary=summary,
+        highlights=highlights(wiring, activity),
+        sections=parts,
+        assumptions=assumptions,
+        citations=[*citations, OWN_CITATION],
+        manifest=json.dumps(manifest, indent=2, ensure_ascii=False) if manifest else "",
+    )
+
+
+def _render(**content: Any) -> str:
     environment = Environment(
         loader=PackageLoader("ganglion.report", "templates"),
         autoescape=True,
@@ -105,16 +117,13 @@ def page(
     environment.filters["options"] = options_as_code
     environment.tests["picture"] = lambda part: isinstance(part, Picture)
     css = (Path(__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
-    return environment.get_template("report.html").render(
-        title=title,
-        summary=summary,
-        css=Markup(css),
-        highlights=highlights(wiring, activity),
-        sections=parts,
-        assumptions=assumptions,
-        citations=[*citations, OWN_CITATION],
-        manifest=json.dumps(manifest, indent=2, ensure_ascii=False) if manifest else "",
-    )
+    return environment.get_template("report.html").render(css=Markup(css), **content)
+
+
+def write_sections(path: str | Path, sections: Sequence[Section], *, title: str, summary: str = "") -> Path:
+    """Write a page of these sections alone, atomically."""
+    content = {"highlights": (), "assumptions": (), "citations": [OWN_CITATION], "manifest": ""}
+    return write_atomic(path, _render(title=title, summary=summary, sections=sections, **content))
 
 
 def write(path: str | Path, network: Any, recording: Any, **options: Any) -> Path:

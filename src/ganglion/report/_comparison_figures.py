@@ -1,0 +1,106 @@
+"""Pictures of a prediction beside a simulation; functions of plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._style import ACCENT, EXCITATORY, INHIBITORY, NEUTRAL, new, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = NDArray[np.float64]
+
+
+@styled
+def rates(told: Array, seen: Array, errors: Array) -> Figure:
+    """Simulated against predicted rates (N,) in Hz."""
+    figure = new(4.6, 4.2)
+    axes = figure.subplots()
+    _diagonal(axes, told, seen)
+    axes.errorbar(told, seen, errors, fmt="o", ms=2.5, lw=0.5, color=EXCITATORY, alpha=0.5 if len(told) > 300 else 0.8)
+    axes.set_xlabel("predicted rate (Hz)")
+    axes.set_ylabel("simulated rate (Hz)")
+    return figure
+
+
+@styled
+def pairs(told: Array, seen: Array, errors: Array, groups: int = 25) -> Figure:
+    """Simulated against predicted correlations (P,): all pairs, and averages of pairs of like prediction."""
+    from matplotlib.colors import LogNorm
+
+    figure = new(9.6, 4.3)
+    left, right = figure.subplots(1, 2)
+    span = 4.5 * float(np.median(errors)) + float(np.abs(seen).max()) * 0.15
+    low = min(np.quantile(seen, 1e-4), told.min(), -span / 3)
+    high = max(np.quantile(seen, 1 - 1e-4), told.max(), span / 3)
+    if len(told) > 3000:
+        extent = (float(told.min()), float(told.max()), float(low), float(high))
+        left.hexbin(told, seen, gridsize=70, norm=LogNorm(), cmap="Blues", extent=extent, linewidths=0.1)
+    else:
+        left.plot(told, seen, "o", ms=2, color=EXCITATORY, alpha=0.4)
+    left.plot([told.min(), told.max()], [told.min(), told.max()], color=ACCENT, lw=1, label="equal")
+    left.set_ylim(low, high)
+    left.set_title("all pairs")
+    centres, means, spread = grouped(told, seen, groups)
+    right.axline((0, 0), slope=1, color=ACCENT, lw=1, label="equal")
+    right.errorbar(centres, means, 2 * spread, fmt="o", ms=4, lw=1.2, color=INHIBITORY, label="average, ± 2 standard errors")
+    right.legend(loc="upper left")
+    right.set_title("pairs of like prediction, averaged")
+    for axes in (left, right):
+        axes.set_xlabel("predicted correlation")
+    left.set_ylabel("simulated correlation")
+    return figure
+
+
+def grouped(told: Array, seen: Array, groups: int) -> tuple[Array, Array, Array]:
+    """Means of `seen` over groups of like `told`, and their standard errors: (centres, means, errors).
+
+    Half of the groups hold equal numbers of pairs; the others split the range evenly, so that the few
+    strong pairs have theirs.
+    """
+    even = np.quantile(told, np.linspace(0, 1, groups // 2 + 1))
+    wide = np.linspace(told.min(), told.max(), groups // 2 + 1)
+    edges = np.unique(np.concatenate([even, wide]))
+    place = np.clip(np.searchsorted(edges, told, side="right") - 1, 0, len(edges) - 2)
+    number = np.bincount(place, minlength=len(edges) - 1)
+    keep = number >= 5
+    safe = np.maximum(number, 1)
+    centres = np.bincount(place, told, minlength=len(number)) / safe
+    means = np.bincount(place, seen, minlength=len(number)) / safe
+    squares = np.bincount(place, seen**2, minlength=len(number)) / safe
+    errors = np.sqrt(np.maximum(squares - means**2, 0) / np.maximum(number - 1, 1))
+    return centres[keep], means[keep], errors[keep]
+
+
+@styled
+def lags(at: Array, seen: Array, errors: Array, told: Array, titles: Sequence[str]) -> Figure:
+    """One panel a pair: simulated (L, P) with two standard errors, and the predicted line."""
+    columns = min(3, len(titles))
+    rows = -(-len(titles) // columns)
+    figure = new(3.5 * columns, 2.15 * rows + 0.3)
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+    for k, title in enumerate(titles):
+        axes = panels[k]
+        axes.axvline(0, color="#c3c9d0", lw=0.8)
+        axes.axhline(0, color="#c3c9d0", lw=0.8)
+        axes.errorbar(at, seen[:, k], 2 * errors[:, k], fmt="o", ms=2, lw=0.7, color=NEUTRAL, label="simulated")
+        axes.plot(at, told[:, k], color=INHIBITORY, lw=1.6, label="predicted")
+        axes.set_title(title, fontsize=8)
+        axes.margins(x=0.02)
+    panels[0].legend(fontsize=7)
+    for axes in panels[len(titles) :]:
+        axes.set_visible(False)
+    figure.supxlabel("lag (ms)", fontsize=9)
+    figure.supylabel("cross-correlation (Hz²)", fontsize=9)
+    return figure
+
+
+def _diagonal(axes: Any, told: Array, seen: Array) -> None:
+    low, high = min(told.min(), seen.min()), max(told.max(), seen.max())
+    pad = 0.05 * (high - low) + 1e-9
+    axes.plot([low - pad, high + pad], [low - pad, high + pad], color=ACCENT, lw=1)
