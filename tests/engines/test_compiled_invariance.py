@@ -1,4 +1,4 @@
-"""A run is a function of (network, duration, dt, seed): not of threads, cuts, interruptions, or other runs."""
+"""A run is a function of (network, duration, dt, seed): not of threads, cuts, interruptions."""
 
 import os
 import signal
@@ -151,7 +151,7 @@ def test_a_resumed_run_must_be_the_same(tmp_path):
     ):  # fmt: skip
         options = {"record": gg.Probe("V", interval=1.0)} | changed
         network, duration = options.pop("network", net(0.5)), options.pop("duration", 5.0)
-        with pytest.raises(ValueError, match="another run|traces"):
+        with pytest.raises(ValueError, match=r"another run|traces"):
             gg.simulate(network, duration, path=tmp_path / "run", **options)
 
 

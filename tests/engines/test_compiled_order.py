@@ -123,7 +123,8 @@ def test_weights_and_delays_stay_with_their_edges():
         d = np.full(60, 9) if one_delay else steps
         net.connect(
             g, a, edges=(sources, targets),
-            weight=0.5 if one_weight else torch.tensor(w), delay=9 * DT if one_delay else torch.tensor(d * DT),
+            weight=0.5 if one_weight else torch.tensor(w),
+            delay=9 * DT if one_delay else torch.tensor(d * DT),
         )  # fmt: skip
         _, V = run(net, 15.0)
         expected = np.zeros((60, 7))

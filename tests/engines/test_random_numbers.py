@@ -1,4 +1,4 @@
-"""The engines' random numbers: normal to five sigma in float32, independent, and tests that see a bad generator."""
+"""The engines' random numbers: normal to five sigma, independent; and tests that see a bad one."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Neuron models: rates against closed forms and SciPy, traces against plain loops, models of the user's own."""
+"""Neuron models: rates against closed forms and SciPy, traces against plain loops."""
 
 import math
 import sys
@@ -99,7 +99,10 @@ def test_initial_values():
     net.add(gg.LIF(tau_m=1e12, V_th=1e9), 4000, initial={"V": gg.Uniform(-65.0, -50.0)})
     net.add(gg.LIF(tau_m=1e12, V_th=1e9), 4000, initial={"V": gg.Normal(-60.0, 3.0)})
     net.add(gg.LIF(tau_m=1e12, E_L=given), 5)
-    run = lambda seed: gg.simulate(net, 0.1, seed=seed, dtype=torch.float64, record="V").states["V"].values[0]  # noqa: E731
+
+    def run(seed):
+        return gg.simulate(net, 0.1, seed=seed, dtype=torch.float64, record="V").states["V"].values[0]
+
     V = run(0)
     assert torch.allclose(V[:4], torch.tensor(-70.0).double()) and torch.allclose(V[4:9], given)
     u, n = V[9:4009], V[4009:8009]
@@ -195,7 +198,7 @@ def test_given_spikes_that_are_none(times, neurons, message):
 
 
 def test_monte_carlo_rates_of_the_reference_table():
-    """Neurons O and R (Scharfetter–Gummel rates, 7.54922 and 18.16470 Hz) at dt 0.02, within 4 standard errors."""
+    """Neurons O and R (Scharfetter–Gummel: 7.54922 and 18.16470 Hz) at dt 0.02, to 4 standard errors."""
     net = gg.Network()
     common = {"tau_m": 10.0, "noise": 9.0}
     net.add(

@@ -32,10 +32,18 @@ CURRENTS = [
     (gg.Exponential(tau=4.0), lambda t: np.exp(-t / 4) / 4, lambda t: rise(4.0, TAU)(t) / 4),
     (gg.Exponential(tau=TAU), lambda t: np.exp(-t / TAU) / TAU, lambda t: rise(TAU, TAU)(t) / TAU),
     (gg.Alpha(tau=3.0), lambda t: t / 9 * np.exp(-t / 3), alpha(3.0, TAU)),
-    (gg.BiExponential(tau_rise=1.0, tau_decay=6.0), lambda t: (np.exp(-t / 6) - np.exp(-t)) / 5, difference(6.0, 1.0, TAU)),
+    (
+        gg.BiExponential(tau_rise=1.0, tau_decay=6.0),
+        lambda t: (np.exp(-t / 6) - np.exp(-t)) / 5,
+        difference(6.0, 1.0, TAU),
+    ),
     (gg.BiExponential(tau_rise=3.0, tau_decay=3.0), lambda t: t / 9 * np.exp(-t / 3), alpha(3.0, TAU)),
     (gg.Exponential(tau=4.0, normalise="peak"), lambda t: np.exp(-t / 4), rise(4.0, TAU)),
-    (gg.Alpha(tau=3.0, normalise="peak"), lambda t: t / 3 * np.exp(1 - t / 3), lambda t: alpha(3.0, TAU)(t) * 3 * math.e),
+    (
+        gg.Alpha(tau=3.0, normalise="peak"),
+        lambda t: t / 3 * np.exp(1 - t / 3),
+        lambda t: alpha(3.0, TAU)(t) * 3 * math.e,
+    ),
     (gg.Delta(), None, lambda t: np.exp(-t / TAU)),
 ]  # fmt: skip
 
@@ -94,7 +102,10 @@ def test_potentials_of_conductances():
     )
     after = t > 0
     for k, (synapse, shape) in enumerate(zip(synapses, shapes, strict=True)):
-        right = lambda t, V, s=synapse, g=shape: (-60.0 - V + weight * g(t) * (s.E_rev - V) / leak) / TAU  # noqa: E731
+
+        def right(t, V, s=synapse, g=shape):
+            return (-60.0 - V + weight * g(t) * (s.E_rev - V) / leak) / TAU
+
         exact = solve_ivp(right, (0, t[-1]), [-60.0], "DOP853", t_eval=t[after], rtol=1e-10, atol=1e-10).y[0]
         size = np.abs(exact + 60.0).max()
         assert np.all(found["V"][~after, k] == -60.0)
