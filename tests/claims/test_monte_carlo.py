@@ -1,4 +1,4 @@
-"""What the Monte Carlo is held against, from the package's own theory; and its statistics on made-up trains."""
+"""What the Monte Carlo is held against, from the package's theory; and its statistics on made-up trains."""
 
 from __future__ import annotations
 

@@ -62,9 +62,9 @@ def measure(seed: int, size: Size, w_e: float = W_E, w_i: float = W_I) -> dict[s
 
 
 def _cv(seen: gg.Recording) -> float:
-    """Mean over neurons with at least five spikes."""
+    """Mean over neurons with at least five intervals."""
     spikes = seen.rates().numpy() * seen.duration / 1000
-    return float(np.nanmean(seen.cv().numpy()[spikes > 4.5]))
+    return float(np.nanmean(seen.cv().numpy()[spikes > 5.5]))
 
 
 def activity(material: dict[str, Any]) -> Figure:

@@ -44,6 +44,7 @@ CELLS = {
 }  # fmt: skip
 
 FINE, COARSE = 0.02, 0.1  # ms
+CURVED = 0.002  # of the rate: what the extrapolation leaves
 WARM_UP = 200.0  # ms, twenty time constants
 DURATION = 20_000.0  # ms
 
@@ -57,9 +58,9 @@ def measure(
 ) -> dict[str, Any]:
     """Rates and CVs of the neurons named in `only`.
 
-    The Euler–Maruyama scheme's error in the rate is of first order in dt here (the spike's upstroke is
-    fast, so that no path is lost between two steps at the threshold); "rate" is therefore extrapolated
-    from the steps COARSE and FINE, "bias" is what is left at the coarse one, relative to theory.
+    The error of the rate shrinks a little more slowly than dt (measured on neuron O: 1.8, 1.1, 0.5 and 0.2 %
+    at steps of 0.1, 0.05, 0.02 and 0.01 ms, each ± 0.1 %). "rate" is extrapolated along the line through the
+    steps COARSE and FINE, which leaves some 0.2 %; "bias" is what is lost at the coarse one, as a fraction.
     """
     count = {"small": 200, "full": 2000}[size]
     found: dict[str, Any] = {}
@@ -78,7 +79,7 @@ def measure(
         intervals = _intervals(trains[FINE], round(0.7 * cell.rate * DURATION / 1000))
         found |= {
             f"rate_{name}": rate[FINE] + slope * (rate[FINE] - rate[coarse]),
-            f"rate_{name}_error": 4 * np.hypot((1 + slope) * error[FINE], slope * error[coarse]),
+            f"rate_{name}_error": 4 * np.hypot((1 + slope) * error[FINE], slope * error[coarse]) + CURVED * cell.rate,
             f"bias_{name}": rate[coarse] / cell.rate - 1,
             f"bias_{name}_error": 4 * error[coarse] / cell.rate,
             f"cv_{name}": _cv(intervals),
@@ -119,7 +120,13 @@ def steps(material: dict[str, Any]) -> Figure:
         percent = 100 / CELLS[name].rate
         at = np.array([0.0, *sorted(rate)])
         shown = percent * np.array([material[f"rate_{name}"], *(rate[dt] for dt in at[1:])]) - 100
-        bars = 2 * percent * np.array([material[f"rate_{name}_error"] / 4, *(error[dt] for dt in at[1:])])
+        bars = (
+            2
+            * percent
+            * np.array(
+                [(material[f"rate_{name}_error"] / 4 - CURVED * CELLS[name].rate / 4), *(error[dt] for dt in at[1:])]
+            )
+        )
         axis.errorbar(at + shift, shown, bars, fmt="o-", ms=4, lw=0.9, color=colour, label=f"neuron {name}")
     axis.axhline(0, color=COLOURS[5], lw=0.8, zorder=0)
     axis.set(xlabel="step dt (ms)", ylabel="rate against theory (%)")
@@ -166,7 +173,8 @@ def _claims() -> list[Claim]:
             Claim(
                 f"Neuron {name} fires at the rate that the Fokker–Planck equation gives.",
                 THEORY, f"rate_{name}", cell.rate, f"rate_{name}_error",
-                SAMPLING.format("rate, extrapolated to dt = 0"), {"only": name, "more_drive": 4.0}, "Hz",
+                SAMPLING.format("rate, extrapolated to dt = 0") + "; 0.2 % for the extrapolation",
+                {"only": name, "more_drive": 4.0}, "Hz",
             ),
             Claim(
                 f"The intervals of neuron {name} vary as the Fokker–Planck equation says.",
