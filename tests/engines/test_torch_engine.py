@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from tests.laws.cells import check_cell
 
 import ganglion as gg
-from tests.laws.cells import check_cell
 
 F64 = torch.float64
 
@@ -16,11 +16,10 @@ def mixed_network(noise: float = 0.0) -> gg.Network:
     inh = net.add(gg.LIF(E_L=-60.0, tau_m=torch.linspace(10, 20, 10)), 10, name="inh", drive=14.0, noise=noise)
     hh = net.add(gg.HodgkinHuxley(), 5, name="hh", drive=torch.linspace(0.0, 20.0, 5))
     slow = net.add(gg.AdEx(), 5, name="slow", drive=30.0)
-    p = net.connect(exc, inh, weight=8.0, probability=0.3, delay=1.5, synapse=gg.Exponential(tau=5.0))
+    net.connect(exc, inh, weight=8.0, probability=0.3, delay=1.5, synapse=gg.Exponential(tau=5.0))
     net.connect(inh, exc, weight=-0.8, probability=0.3, delay=1.0, synapse=gg.Delta())
     net.connect(exc, hh, weight=3.0, probability=0.5, delay=0.7, synapse=gg.ExponentialConductance(tau=5.0))
     net.connect(hh, slow, weight=40.0, probability=0.8, delay=2.0, synapse=gg.Alpha(tau=3.0))
-    sources, targets = p.edges()
     net.connect(
         exc, slow, weight=torch.linspace(-3, 6, 30, dtype=F64), delay=torch.linspace(0.1, 3, 30, dtype=F64),
         synapse=gg.BiExponential(tau_rise=1.0, tau_decay=4.0),

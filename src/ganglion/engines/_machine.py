@@ -4,7 +4,7 @@ arrays, because an array argument costs the compiler some hundred instructions t
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from llvmlite import ir
@@ -54,7 +54,7 @@ def _caller(arguments: int):
 call3, call6, call7, call9 = (_caller(k) for k in (3, 6, 7, 9))
 
 
-@lru_cache(maxsize=None)
+@cache
 def address(function: Callable, signature: Any) -> int:
     """The address of `function` compiled for `signature`, cached on disk."""
     made = cfunc(signature, cache=True, nopython=True, error_model="numpy", fastmath=FASTMATH)(function)

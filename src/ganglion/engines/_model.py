@@ -277,7 +277,7 @@ def initial_values(
         value = population.initial.get(name, getattr(population.neuron, "initial", {}).get(name, 0.0))
         if isinstance(value, str):
             value = parameters[value]
-        if hasattr(value, "low") or hasattr(value, "mean") and not isinstance(value, Tensor):
+        if hasattr(value, "low") or (hasattr(value, "mean") and not isinstance(value, Tensor)):
             value = draw(value, population.size)
         array = value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
         out[name] = np.broadcast_to(array, (population.size,)).astype(np.float64)

@@ -97,7 +97,9 @@ class TorchNetwork:
         groups = self.delays.get(p.index, [(0, None)])
         out: list[tuple[int, Tensor, Tensor | None, Tensor | None]] = []
         for delay, chosen in groups:
-            s, t, w = (sources, targets, weight) if chosen is None else (sources[chosen], targets[chosen], weight[chosen])
+            s, t, w = sources, targets, weight
+            if chosen is not None:
+                s, t, w = s[chosen], t[chosen], w[chosen]
             if p.source.size * p.target.size <= _DENSE:
                 matrix = torch.zeros(p.source.size, p.target.size, dtype=self.dtype)
                 out.append((delay, matrix.index_put((s, t), w, accumulate=True), None, None))

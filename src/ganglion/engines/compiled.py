@@ -279,7 +279,7 @@ class CompiledEngine:
             index = [k for k, (r, _) in enumerate(self.pieces) if r is probe]
             base = first // probe.interval + 1
             count = last // probe.interval + 1 - base
-            columns = [samples[table[k, 5] : table[k, 5] + count * table[k, 4]].reshape(count, table[k, 4]) for k in index]
+            columns = [_columns(samples, table[k], count) for k in index]
             traces[probe.name] = (np.arange(base, base + count) * probe.interval, np.hstack(columns))
         return np.concatenate([*steps, np.zeros(0, np.int64)]), np.concatenate([*spikes, np.zeros(0, np.int32)]), traces
 
@@ -343,6 +343,11 @@ class CompiledEngine:
                     if len(bad):
                         return p.name, int(bad[0, 0]), self.models[p.index].states[bad[0, 1]]
         return None
+
+
+def _columns(samples: NDArray, row: NDArray[np.int64], count: int) -> NDArray:
+    size, at = row[d.R_COUNT], row[d.R_OUT]
+    return samples[at : at + count * size].reshape(count, size)
 
 
 def _address(array: NDArray | None) -> int:

@@ -126,7 +126,7 @@ class NetworkCell(nn.Module):
 
     def _checked(self, x: Tensor | None) -> Tensor | None:
         if x is not None and x.shape[-1] != self.network.size:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected {self.network.size} neurons in its last axis")
+            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (..., {self.network.size}), one a neuron")
         return x
 
 

@@ -2,7 +2,7 @@
 
 | method | for | source |
 |---|---|---|
-| `exact` | systems linear with constant coefficients, with additive noise: the matrix exponential and the exact covariance | Rotter & Diesmann 1999; Van Loan 1978 |
+| `exact` | linear systems with constant coefficients and additive noise | Rotter & Diesmann 1999; Van Loan 1978 |
 | `exponential_euler` | each variable linear in itself, the others frozen over the step | MacGregor 1987 |
 | `euler` | anything; with noise Euler–Maruyama (Itô) | Kloeden & Platen 1992 |
 | `heun` | additive noise, or none | Kloeden & Platen 1992 |

@@ -48,7 +48,8 @@ def pairs(told: Array, seen: Array, errors: Array, groups: int = 25) -> Figure:
     left.set_title("all pairs")
     centres, means, spread = grouped(told, seen, groups)
     right.axline((0, 0), slope=1, color=ACCENT, lw=1, label="equal")
-    right.errorbar(centres, means, 2 * spread, fmt="o", ms=4, lw=1.2, color=INHIBITORY, label="average, ± 2 standard errors")
+    label = "average, ± 2 standard errors"
+    right.errorbar(centres, means, 2 * spread, fmt="o", ms=4, lw=1.2, color=INHIBITORY, label=label)
     right.legend(loc="upper left")
     right.set_title("pairs of like prediction, averaged")
     for axes in (left, right):
