@@ -21,7 +21,7 @@ def html(spiking):
         recording,
         title="Sixty <neurons>",
         summary="Trains with one planted pair.",
-        assumptions=["Every neuron is alike."],
+        assumptions=["Every neuron is alike <so far>: --gain."],
         citations=["Nobody (2000). Nothing."],
         manifest={"seed": 3},
         facts=lambda level: {"spectral radius": "0.42", "neurons seen": str(len(level))},
@@ -56,7 +56,7 @@ def test_nothing_from_elsewhere_and_all_escaped(html):
 
 def test_it_says_what_was_given_and_measured(html):
     for words in (
-        "Every neuron is alike.", "Nobody (2000). Nothing.", "&#34;seed&#34;: 3", "0.42",
+        "alike &lt;so far&gt;: <code>--gain</code>.", "Nobody (2000). Nothing.", "&#34;seed&#34;: 3", "0.42",
         "As the theory says.",
         "N0000 left (sensory)", "N0001 left (sensory)", "1 pairs stand out",
     ):  # fmt: skip
