@@ -11,11 +11,20 @@ from ganglion.theory.membrane import Grid, Membrane, membrane
 from ganglion.theory.predict import predict
 from ganglion.theory.prediction import Prediction, TheoryReport
 from ganglion.theory.response import Response, response
+from ganglion.theory.second_order import (
+    FilteredNoise,
+    filtered_noise,
+    frequency_quadrature,
+    mean_shift,
+    second_order,
+)
 from ganglion.theory.siegert import Siegert, siegert
 from ganglion.theory.stationary import Stationary, stationary
+from ganglion.theory.strong_coupling import StrongCoupling, strong_coupling
 
 __all__ = [
     "Evolution",
+    "FilteredNoise",
     "GradedPrediction",
     "Grid",
     "LinearNoise",
@@ -24,18 +33,24 @@ __all__ = [
     "Response",
     "Siegert",
     "Stationary",
+    "StrongCoupling",
     "TheoryReport",
     "boundary_shift",
     "coloured_membrane",
     "evolve",
+    "filtered_noise",
     "fixed_point",
+    "frequency_quadrature",
     "graded_prediction",
     "interval_density",
     "linear_noise",
     "lyapunov",
+    "mean_shift",
     "membrane",
     "predict",
     "response",
+    "second_order",
     "siegert",
     "stationary",
+    "strong_coupling",
 ]

@@ -1,0 +1,96 @@
+"""Where linear response ends: the mean rate's second-order response to a fluctuating input."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganglion.theory import _second
+from ganglion.theory._functions import StationaryFunction, _arrays
+from ganglion.theory._ladder import over_neurons
+from ganglion.theory.membrane import Membrane
+
+
+@torch.no_grad()
+def second_order(neurons: Membrane, frequencies: Tensor | float, threads: int = 1) -> Tensor:
+    """chi2(omega, -omega), (F, M) in Hz/mV^2: an input e cos(omega t) mV raises the mean rate by e^2 chi2/4.
+
+    chi2 = 2 R0[L1 Re P1(omega)]: P1 is the first-order density under e^{i omega t}, L1 = -(1/tau) d/dV what
+    the input does to it, R0 the rate's response to a static source. At omega = 0 it is the curvature of the
+    f-I curve. No gradients. Raises ValueError for frequencies that are not finite.
+    """
+    arrays, omega = _prepared(neurons, frequencies, threads)
+    first, shape = 1j * omega, (neurons.size, len(omega))
+    inner, outer = np.empty(shape, dtype=complex), np.empty(shape, dtype=complex)
+    over_neurons(_second.nested, neurons.size, threads, *arrays, first, 0 * first, inner, outer)
+    return 2000 * torch.from_numpy(outer.real.T.copy())
+
+
+@torch.no_grad()
+def mean_shift(neurons: Membrane, frequencies: Tensor, spectrum: Tensor, weights: Tensor, threads: int = 1) -> Tensor:
+    """(M,) Hz: the change of the mean rates by an input of zero mean and two-sided `spectrum` (F, M) mV^2/Hz.
+
+    r2 = 1/2 int df chi2(f, -f) S(f) over both signs of f; `frequencies`, `weights` (F,) Hz: a quadrature over
+    f > 0, such as `frequency_quadrature()`.
+    """
+    chi2 = second_order(neurons, frequencies, threads)
+    return (weights[:, None] * chi2 * spectrum).sum(0)
+
+
+def frequency_quadrature(count: int = 48, middle: float = 40.0) -> tuple[Tensor, Tensor]:
+    """Nodes and weights (F,) in Hz for integrals over f > 0; half of the nodes lie below `middle`."""
+    x, w = np.polynomial.legendre.leggauss(count)
+    x, w = (x + 1) / 2, w / 2
+    return torch.from_numpy(middle * x / (1 - x)), torch.from_numpy(middle * w / (1 - x) ** 2)
+
+
+@dataclass(frozen=True)
+class FilteredNoise:
+    """What exponentially filtered input noise of variance v mV^2 does, to first order in v, per mV^2.
+
+    `shift` (M,) Hz/mV^2, of the mean rates: r2 = v shift. `event` (F, M) Hz/mV^2: of the rate, when v changes
+    as e^{i omega t} at the filter's entrance (see `filtered_noise`). `gain` (F, M) Hz/mV^3, of the
+    susceptibility: A + v gain.
+    """
+
+    shift: Tensor
+    event: Tensor
+    gain: Tensor
+
+
+@torch.no_grad()
+def filtered_noise(neurons: Membrane, tau_s: float, frequencies: Tensor | float, threads: int = 1) -> FilteredNoise:
+    """Second order in noise I(t) filtered by exp(-t/tau_s)/tau_s (ms), by three nested solves.
+
+    Its correlation function v e^{-|t|/tau_s} turns chi2 weighted by its spectrum into one resolvent at
+    gamma = 1/tau_s: r2 = v R0 L1 G(gamma) L1 P0. Impulses of area W (mV ms) at rate r have v = W^2 r/(2 tau_s);
+    each changes the mean rate, beyond the linear A W e^{-t/tau_s}/tau_s, by the transform
+    W^2 R L1 G(i omega + gamma) L1 P0 / (tau_s (2 + i omega tau_s)): `event` is that without W^2/(2 tau_s),
+    so that a change dr of their rate acts as dv = W^2 dr/(2 tau_s). No gradients.
+    """
+    if not tau_s > 0:
+        raise ValueError(f"tau_s must be positive (ms), found {tau_s}; white noise belongs into sigma")
+    arrays, omega = _prepared(neurons, frequencies, threads)
+    M, F = neurons.size, len(omega)
+    shift, event, gain = np.empty(M), np.empty((M, F), dtype=complex), np.empty((M, F), dtype=complex)
+    over_neurons(_second.dressed, M, threads, *arrays, 1 / tau_s, omega, shift, event, gain)
+    filtered = 1 / (1 + 0.5j * omega * tau_s)
+    return FilteredNoise(*(torch.from_numpy(1000 * x) for x in (shift, (event * filtered).T, gain.T)))
+
+
+def _prepared(neurons: Membrane, frequencies: Any, threads: int) -> tuple[tuple, np.ndarray]:
+    """(arrays of the kernels in `_second`, omega (F,) rad/ms)."""
+    f = torch.atleast_1d(torch.as_tensor(frequencies, dtype=torch.float64))
+    if f.ndim != 1 or not bool(torch.isfinite(f).all()):
+        raise ValueError(f"frequencies must be finite numbers in Hz, shape (F,), found {frequencies}")
+    ladder = tuple(x.detach() for x in neurons.ladder())
+    _, _, probability = StationaryFunction.apply(*ladder, threads)
+    y, _, _, c, reset, share, t_ref = _arrays(*ladder)
+    per_mV = (-neurons.grid.step / neurons.sigma**2).detach().numpy().copy()
+    omega = (f * (2 * math.pi / 1000)).detach().numpy().copy()
+    return (y, c, reset, share, t_ref, probability.numpy(), per_mV), omega
