@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
@@ -35,35 +37,53 @@ def cells_of(population: Population) -> Cells:
         key: torch.as_tensor(value, dtype=torch.float64).expand(population.size)
         for key, value in population.parameters.items()
     }
-    (state,) = equations.states
-    V, current = symbol(state.name), symbol("I")
-    if symbol("t") in state.drift.free_symbols:
-        raise ValueError(f"the equation of {name} depends on t; a stationary prediction needs one without")
-    per_mV = sp.diff(state.drift, current)
-    intensity = sp.Add(*(g**2 for g in state.diffusion.values()))
-    for what, expression in (("its input I", per_mV), ("its noise", intensity)):
-        if sp.simplify(expression).free_symbols & {V, current}:
-            raise ValueError(f"{what} of {name} enters with a factor that depends on V; expected a constant")
-    tau = _evaluate(1 / sp.simplify(per_mV), values) if per_mV != 0 else torch.ones(population.size).double()
-    variance = tau * _evaluate(intensity, values) / 2
-    slope = torch_function({"f": state.drift})
+    model = _compiled(equations, name)
+    own = {key: value for key, value in values.items() if key in equations.parameters}
 
     def drift(V: Tensor, I: Tensor, own: dict[str, Tensor]) -> Tensor:
-        return slope(**own, **{state.name: V, "I": I})["f"]
+        return model["drift"](**own, V=V, I=I)
+
+    def found(what: str) -> Tensor:
+        return model[what](**values).expand(population.size)
 
     zero = torch.zeros(population.size, dtype=torch.float64)
+    tau = found("tau")
     return Cells(
         name=name,
         index=torch.arange(population.start, population.start + population.size),
         drift=drift,
-        parameters=values,
+        parameters=own,
         tau=tau,
-        variance=variance,
-        V_th=_evaluate(_bound(equations, V, name), values),
-        V_reset=_evaluate(_reset(equations, state.name, name), values),
+        variance=tau * found("intensity") / 2,
+        V_th=found("V_th"),
+        V_reset=found("V_reset"),
         t_ref=zero + values[equations.refractory] if equations.refractory else zero,
-        receives=per_mV != 0,
+        receives=symbol("I") in equations.states[0].drift.free_symbols,
     )
+
+
+@lru_cache(maxsize=64)
+def _compiled(equations: Equations, name: str) -> dict[str, Callable[..., Tensor]]:
+    """drift (of V, I and the parameters), and of the parameters alone tau, intensity g^2, V_th, V_reset."""
+    (state,) = equations.states
+    V, current = symbol(state.name), symbol("I")
+    if symbol("t") in state.drift.free_symbols:
+        raise ValueError(f"the equation of {name} depends on t; a stationary prediction needs one without")
+    per_mV = sp.simplify(sp.diff(state.drift, current))
+    intensity = sp.simplify(sp.Add(*(g**2 for g in state.diffusion.values())))
+    for what, expression in (("its input I", per_mV), ("its noise", intensity)):
+        if expression.free_symbols & {V, current}:
+            raise ValueError(f"{what} of {name} enters with a factor that depends on V; expected a constant")
+    tau = 1 / per_mV if per_mV != 0 else sp.Integer(1)
+    bound, reset = _bound(equations, V, name), _reset(equations, state.name, name)
+    expressions = {"tau": tau, "intensity": intensity, "V_th": bound, "V_reset": reset}
+    functions = {key: _function(expression) for key, expression in expressions.items()}
+    return functions | {"drift": _function(state.drift.xreplace({V: symbol("V")}))}
+
+
+def _function(expression: sp.Expr) -> Callable[..., Tensor]:
+    f = torch_function({"x": sp.sympify(expression)})
+    return lambda **values: f(**values)["x"].to(torch.float64)
 
 
 def _require_one_variable(equations: Equations, name: str) -> None:
@@ -75,7 +95,8 @@ def _require_one_variable(equations: Equations, name: str) -> None:
     if len(equations.names) != 1:
         raise ValueError(
             f"{name} has {len(equations.names)} variables ({', '.join(equations.names)}); threshold "
-            "integration needs neurons of one. Use LIF, QIF or EIF, with the adaptation's mean in the drive, or simulate"
+            "integration needs neurons of one. Use LIF, QIF or EIF, with the adaptation's mean in the drive, "
+            "or simulate"
         )
     if equations.refractory and not equations.holds:
         raise ValueError(f"{name} is not held at its reset while refractory; the theory needs holds=True")
@@ -97,9 +118,3 @@ def _reset(equations: Equations, variable: str, name: str) -> sp.Expr:
     if after is None or after.has(symbol(variable)):
         raise ValueError(f"{name} has the reset {equations.reset_text!r}; expected one such as 'V = V_reset'")
     return after
-
-
-def _evaluate(expression: sp.Expr, values: dict[str, Tensor]) -> Tensor:
-    size = len(next(iter(values.values())))
-    result = torch_function({"x": sp.sympify(expression)})(**values)["x"]
-    return result.to(torch.float64).expand(size)

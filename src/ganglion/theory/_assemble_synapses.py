@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
@@ -61,6 +62,7 @@ class Filter:
         return 2 * (inner @ self.c) / self.area**2
 
 
+@lru_cache(maxsize=256)
 def synapse_filter(synapse: Synapse) -> Filter:
     """The filter of a current-based synapse. Raises ValueError, naming it, for any other kind."""
     name = type(synapse).__name__

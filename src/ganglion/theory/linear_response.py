@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from ganglion.theory._assemble_solve import sparse
 from ganglion.theory.network import Coupling
+from ganglion.theory.network_solve import inverse, spectral_matrix
 
 BLOCK = 2**21  # complex numbers of one frequency block's matrices
 
@@ -49,9 +50,7 @@ def cross_spectra(
     gain: (F, size) complex, each node's susceptibility, 1/ms per mV. spectrum: (F, size), of the uncoupled
     nodes. Differentiable in both, and in the coupling's weights and delays.
     """
-    return _CrossSpectra.apply(
-        gain, spectrum, coupling.weight, coupling.delay, coupling, frequencies, asked or Asked()
-    )
+    return _CrossSpectra.apply(gain, spectrum, coupling.weight, coupling.delay, coupling, frequencies, asked or Asked())
 
 
 def spectral_radius(coupling: Coupling, gain: Tensor) -> float:
@@ -129,16 +128,6 @@ def _minus_k(coupling: Coupling, gain: Tensor, factors: Tensor, lane: Tensor) ->
     return matrix
 
 
-def _rows_of_inverse(matrix: Tensor, rows: Tensor | None) -> Tensor:
-    """(F, n, size): rows of the inverse."""
-    if rows is None or 2 * len(rows) > matrix.shape[-1]:
-        inverse = torch.linalg.inv(matrix)
-        return inverse if rows is None else inverse[:, rows]
-    one = torch.zeros(matrix.shape[-1], len(rows), dtype=matrix.dtype)
-    one[rows, torch.arange(len(rows))] = 1
-    return torch.linalg.solve(matrix.mH, one).mH
-
-
 class _CrossSpectra(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -161,17 +150,14 @@ class _CrossSpectra(torch.autograd.Function):
         else:
             result = torch.zeros(len(asked.weights), *shape, dtype=torch.float64)
         for block in _slices(coupling.size, frequencies):
-            R = _response_rows(coupling, gain[block], lanes, block, asked.rows)
-            S = spectrum[block, None, :]
+            C = _spectra(coupling, gain[block], spectrum[block], lanes, block, asked.rows)
             if asked.weights is None:
-                result[block] = _picked((R * S) @ R.mH, asked.pairs)
+                result[block] = _picked(C, asked.pairs)
                 continue
-            w = asked.weights[:, block]
-            if len(w) == 1 and not bool(w.imag.any()) and asked.pairs is None:
-                result[0] += _weighted(R, S, w[0].real)  # the real part of C alone is half the work
-                continue
-            C = _picked((R * S) @ R.mH, asked.pairs).reshape(len(S), -1)
-            part = w.real @ C.real - (w.imag @ C.imag if C.is_complex() else 0)
+            w, C = asked.weights[:, block], _picked(C, asked.pairs).flatten(1)
+            part = w.real @ C.real
+            if C.is_complex() and bool(w.imag.any()):
+                part -= w.imag @ C.imag
             result += part.reshape(result.shape)
         return result
 
@@ -187,11 +173,11 @@ class _CrossSpectra(torch.autograd.Function):
         gain_bar, spectrum_bar = torch.zeros_like(gain), torch.zeros_like(spectrum)
         w_bar, d_bar = torch.zeros_like(w), torch.zeros_like(w)
         for block in _slices(coupling.size, frequencies):
-            B = _response_rows(coupling, gain[block], lanes, block, None)
+            B = inverse(_matrix(coupling, gain[block], lanes, block))
             R = B if asked.rows is None else B[:, asked.rows]
             G = _cotangent(bar, block, asked, R)
             H = G + G.mH
-            pulled = R.mH @ H
+            pulled = _times(R.mH, H)
             D = (R * spectrum[block, None, :]) @ B.mH
             K_bar = (pulled @ D)[:, t, s]
             spectrum_bar[block] = 0.5 * (pulled * R.mT).sum(-1).real
@@ -216,24 +202,37 @@ def _slices(size: int, frequencies: Tensor) -> list[slice]:
     return result
 
 
-def _response_rows(
-    coupling: Coupling, gain: Tensor, lanes: _Lanes, block: slice, rows: Tensor | None
-) -> Tensor:
+def _matrix(coupling: Coupling, gain: Tensor, lanes: _Lanes, block: slice) -> Tensor:
     factors = lanes.factors(block)
     if block.stop - block.start == 1 and not bool(lanes.omega[block]):
         gain, factors = gain.real, factors.real
-    return _rows_of_inverse(_minus_k(coupling, gain.detach(), factors, lanes.lane), rows)
+    return _minus_k(coupling, gain.detach(), factors, lanes.lane)
+
+
+def _spectra(
+    coupling: Coupling, gain: Tensor, spectrum: Tensor, lanes: _Lanes, block: slice, rows: Tensor | None
+) -> Tensor:
+    """C (F, n, n) between the rows."""
+    matrix = _matrix(coupling, gain, lanes, block)
+    if rows is None or 2 * len(rows) > coupling.size:
+        C = spectral_matrix(matrix, spectrum.detach())
+        return C if rows is None else C[:, rows][:, :, rows]
+    one = torch.zeros(coupling.size, len(rows), dtype=matrix.dtype)
+    one[rows, torch.arange(len(rows))] = 1
+    R = torch.linalg.solve(matrix.mH, one).mH
+    return (R * spectrum.detach()[:, None]) @ R.mH
+
+
+def _times(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b, at half the work where only a is complex."""
+    if a.is_complex() and not bool(b.imag.any() if b.is_complex() else False):
+        real = b.real if b.is_complex() else b
+        return torch.complex(a.real @ real, a.imag @ real)
+    return a @ b
 
 
 def _picked(C: Tensor, pairs: Tensor | None) -> Tensor:
     return C if pairs is None else C[:, pairs[:, 0], pairs[:, 1]]
-
-
-def _weighted(R: Tensor, S: Tensor, w: Tensor) -> Tensor:
-    """sum_f w_f Re(R S R†)."""
-    scaled = S * w[:, None, None]
-    total = ((R.real * scaled) @ R.real.mT).sum(0)
-    return total + ((R.imag * scaled) @ R.imag.mT).sum(0) if R.is_complex() else total
 
 
 def _cotangent(bar: Tensor, block: slice, asked: Asked, R: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ganglion.networks import Network, Population
 from ganglion.theory._assemble import Assembly, assemble
 from ganglion.theory.graded import graded_prediction
-from ganglion.theory.network import self_consistent
+from ganglion.theory.network import Cells, self_consistent
 from ganglion.theory.prediction import Prediction, TheoryReport
 
 SHARES = ("none", "filtered", "white")
@@ -23,6 +23,7 @@ def predict(
     recurrent_noise: str | float = "filtered",
     stability: str = "radius",
     N: int | None = None,
+    V_lb: float | None = None,
     threads: int = 1,
 ) -> Any:
     """Rates, covariances and spectra of a network of one-variable spiking neurons, without simulation.
@@ -46,8 +47,9 @@ def predict(
     stability
         "radius" refuses networks with a spectral radius of K(0) of 1 or more. "nyquist" asks instead
         whether det(I − K) runs round zero, which strong inhibition alone does not make it do.
-    N
-        Steps of the voltage grid; by default as `ganglion.theory.membrane` chooses.
+    N, V_lb
+        Steps of the voltage grid and its lower end in mV; by default as `ganglion.theory.membrane` chooses.
+        Gradients hold the grid's lower end where it is.
     threads
         Threads of the threshold integration.
 
@@ -65,7 +67,7 @@ def predict(
     assembly = assemble(net)
     c = _share(recurrent_noise, assembly)
     point = self_consistent(
-        [replace(cells, N=N) for cells in assembly.cells],
+        [_on_grid(cells, N, V_lb) for cells in assembly.cells],
         assembly.coupling,
         noise_share=c,
         source_rates=assembly.source_rates,
@@ -85,7 +87,8 @@ def _share(recurrent_noise: str | float, assembly: Assembly) -> Tensor:
     if isinstance(recurrent_noise, str):
         if recurrent_noise not in SHARES:
             raise ValueError(
-                f"recurrent_noise is {recurrent_noise!r}; expected {', '.join(map(repr, SHARES))}, or a number"
+                f"recurrent_noise is {recurrent_noise!r}; expected {', '.join(map(repr, SHARES))}, "
+                "or a number"
             )
         known = torch.zeros_like(filtered), filtered, torch.ones_like(filtered)
         own = dict(zip(SHARES, known, strict=True))[recurrent_noise]
@@ -94,6 +97,10 @@ def _share(recurrent_noise: str | float, assembly: Assembly) -> Tensor:
             raise ValueError(f"recurrent_noise is {recurrent_noise}; expected a share from 0 to 1")
         own = torch.full_like(filtered, float(recurrent_noise))
     return torch.where(assembly.from_source, filtered, own)
+
+
+def _on_grid(cells: Cells, N: int | None, V_lb: float | None) -> Cells:
+    return replace(cells, N=N, V_lb=None if V_lb is None else torch.full_like(cells.tau.detach(), V_lb))
 
 
 def _graded(population: Population) -> bool:

@@ -128,8 +128,8 @@ class Prediction:
         """C_ij(τ) = ⟨s_i(t + τ) s_j(t)⟩ − r_i r_j in Hz² at `lags` in ms; at positive lag j leads i.
 
         (L, N, N), or (L, P) for `pairs` (P, 2) of global indices (i, j). As a recording's, it is that of
-        spikes in bins of `bin` ms, by default the spacing of the lags: smoothed with a triangle of base 2·bin, the
-        peak δ(τ) r_i of i = j kept. With bin=0 the function itself up to 2 kHz, without that peak.
+        spikes in bins of `bin` ms, by default the spacing of the lags: smoothed with a triangle of base
+        2·bin, the peak δ(τ) r_i of i = j kept. With bin=0 the function itself up to 2 kHz, without that peak.
         """
         tau = torch.atleast_1d(torch.as_tensor(lags, dtype=torch.float64)).detach()
         if tau.ndim != 1 or not len(tau) or not bool(torch.isfinite(tau).all()):
@@ -183,7 +183,8 @@ class Prediction:
         if turns:
             raise ValueError(
                 f"det(I − K) runs round zero {abs(turns)} times: the asynchronous state is unstable "
-                f"(spectral radius {radius:.3g}). Weaken the weights, shorten the delays or add noise; or simulate"
+                f"(spectral radius {radius:.3g}). Weaken the weights, shorten the delays or add noise; or "
+                "simulate"
             )
 
     @cached_property
