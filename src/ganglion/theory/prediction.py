@@ -15,6 +15,7 @@ from ganglion.theory import correlations
 from ganglion.theory._assemble import Assembly
 from ganglion.theory.linear_response import Asked, cross_spectra, encirclements, interaction, spectral_radius
 from ganglion.theory.network import WorkingPoint
+from ganglion.theory.network_motifs import Path, motif_orders, strongest_paths
 
 HIGHEST = 2000.0  # Hz, of the frequencies at which spectra are taken
 LARGE_RADIUS, LARGE_NOISE = 0.25, 0.15
@@ -48,9 +49,7 @@ class TheoryReport:
             for cells in assembly.cells:
                 other[cells.index] += cells.variance
             share = torch.where(recurrent > 0, recurrent / other, 0.0)
-        return cls(
-            spectral_radius(coupling, gain[0].real), share, counted, point.iterations, 1000 * point.residual
-        )
+        return cls(spectral_radius(coupling, gain[0].real), share, counted, point.iterations, 1000 * point.residual)
 
     def __str__(self) -> str:
         share = self.recurrent_noise
@@ -152,7 +151,23 @@ class Prediction:
         f = _hertz(f)
         return interaction(self._assembly.coupling, self._responses(f)[0] / 1000, f)
 
+    def motifs(self, order: int, f: float = 0.0) -> Tensor:
+        """The spectrum at `f` in Hz by the length of the paths that make it: (order + 1, N, N), in Hz."""
+        K, S = self._parts(f)
+        return motif_orders(K, S, order)
+
+    def paths(self, i: int, j: int, *, order: int = 4, count: int = 10, f: float = 0.0) -> list[Path]:
+        """The paths that contribute most to the spectrum of the pair (i, j) at `f` in Hz."""
+        return strongest_paths(*self._parts(f), i, j, order=order, count=count)
+
     # How they are answered
+
+    def _parts(self, f: float) -> tuple[Tensor, Tensor]:
+        """K (N, N), real at 0, and the spectra (N,) in Hz without coupling."""
+        at = _hertz(f)
+        gain, spectrum = self.working_point.responses(at, self._threads)
+        K = interaction(self._assembly.coupling, gain, at)[0]
+        return K.real if f == 0 else K, 1000 * self._uncoupled(gain, spectrum)[0]
 
     @cached_property
     def frequencies(self) -> Tensor:
@@ -226,9 +241,7 @@ class Prediction:
         chosen = resolve(neurons, groups_of(self.network, {}, self.n_neurons), self.n_neurons)
         indices = torch.as_tensor(chosen, dtype=torch.int64)
         if bool(((indices < 0) | (indices >= self.n_neurons)).any()):
-            raise ValueError(
-                f"neurons= reaches beyond the {self.n_neurons} there are; expected global indices"
-            )
+            raise ValueError(f"neurons= reaches beyond the {self.n_neurons} there are; expected global indices")
         return indices
 
     def _chosen(self, values: Tensor, neurons: Any) -> Tensor:
