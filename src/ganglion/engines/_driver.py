@@ -144,15 +144,14 @@ def _collect(words, size, fired):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def advance(A, thread, threads, first, last, block, dt, one):
+def advance(A, noise, thread, threads, first, last, block, dt, one):
     """Steps first .. last − 1 on one thread; returns (the step reached, the number of spikes).
 
-    A: the table of addresses and sizes; one: a number of the precision in use. It stops early, all threads
-    at the same step, when the room for spikes may not do for another block.
+    A: the table of addresses and sizes; noise: the address of this thread's room for a block's normals
+    (made here, it would be freed after its address is taken); one: a number of the precision in use. It
+    stops early, all threads at the same step, when the room for spikes may not do for another block.
     """
     size = A[N_SIZE]
-    noise_array = np.empty(A[N_NOISE] * block * TILE + 16, np.float32)
-    noise = noise_array.ctypes.data
     fired = np.empty(A[N_NEURONS] + 1, np.int64)
     spike_steps, spike_neurons = pointer(A[A_SPIKE_STEPS], 0), pointer(A[A_SPIKE_NEURONS], np.int32(0))
     populations = A[N_POPULATIONS]

@@ -86,7 +86,8 @@ def source(model: StepModel, where: Layout, double: bool) -> str:
     store += [f"_at_in_{k}[_i] = _real(0.0)" for k in range(where.ports)]
     if model.refractory is not None:
         store.append("_at_refractory_left[_i] = refractory_left")
-    functions = "abs cos cosh exp exprel log maximum minimum power sin sinh sqrt tanh where".split()
+    functions = ["abs", "cos", "cosh", "exp", "exprel", "log", "maximum", "minimum", "power", "sin", "sinh"]
+    functions += ["sqrt", "tanh", "where"]
     lines = [
         "from numba import cfunc, float32, float64, int64, void",
         "import numpy as _np",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, types
 
@@ -215,12 +217,12 @@ def poisson_spikes_address() -> int:
     return address(poisson_spikes, _void(*[_long] * 4))
 
 
-def add_poisson_address(real: type) -> int:
+def add_poisson_address(real: Any) -> int:
     """Of `add_poisson_f32` or its twin."""
     return address(add_poisson_f64 if real is np.float64 else add_poisson_f32, _void(*[_long] * 8))
 
 
-def delivery_address(real: type, wide: bool, weighted: bool, delayed: bool) -> int:
+def delivery_address(real: Any, wide: bool, weighted: bool, delayed: bool) -> int:
     """The loop for a projection's spikes."""
     number = types.float64 if real is np.float64 else types.float32
     if delayed:
@@ -229,7 +231,7 @@ def delivery_address(real: type, wide: bool, weighted: bool, delayed: bool) -> i
     return address(names[0] if wide else names[1], _void(*[_long] * 6, number))
 
 
-def transmit_address(real: type) -> int:
+def transmit_address(real: Any) -> int:
     """Of `transmit`."""
     number = types.float64 if real is np.float64 else types.float32
     return address(transmit, _void(*[_long] * 7, types.CPointer(number)))

@@ -165,7 +165,7 @@ def _generic(name: str, f32, f64):
 
 
 exp = _generic("exp", exp_f32, exp_f64)
-log = _generic("log", log_f32, log_f64)
+_log = _generic("_log", log_f32, log_f64)
 exprel = _generic("exprel", exprel_f32, exprel_f64)
 
 
@@ -183,6 +183,13 @@ def cosh(x):
 @njit(**INLINE)
 def sinh(x):
     return (exp(x) - exp(-x)) / type(x)(2.0)
+
+
+@njit(**INLINE)
+def log(x):
+    """log; −∞ at 0 and NaN below."""
+    below = type(x)(-np.inf) if x == type(x)(0) else type(x)(np.nan)
+    return _log(x) if x > type(x)(0) else below
 
 
 @njit(**INLINE)
@@ -217,9 +224,9 @@ def where(condition, yes, no):
 
 @njit(**INLINE)
 def minimum(a, b):
-    return a if a < b else b
+    return a if a < b or a != a else b
 
 
 @njit(**INLINE)
 def maximum(a, b):
-    return a if a > b else b
+    return a if a > b or a != a else b

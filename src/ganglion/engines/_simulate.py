@@ -158,9 +158,9 @@ def _in_memory(
         bar.to(last * runner.dt)
     states = {
         p.name: Trace(
-            np.concatenate([t[0] for t in traces[p.name]]) * runner.dt,
-            p.neurons,
-            np.concatenate([t[1] for t in traces[p.name]]),
+            torch.from_numpy(np.concatenate([t[0] for t in traces[p.name]]) * runner.dt),
+            torch.from_numpy(p.neurons),
+            torch.from_numpy(np.concatenate([t[1] for t in traces[p.name]])),
         )
         for p in probes
     }

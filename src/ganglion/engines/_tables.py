@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -89,7 +90,7 @@ class Synapses:
         return self.items.dtype == np.int32
 
     @classmethod
-    def by_target(cls, projection: Projection, real: type) -> Synapses:
+    def by_target(cls, projection: Projection, real: Any) -> Synapses:
         """A continuous projection."""
         indptr, sources = projection.draw()
         weights, constant = _weights(projection, real)
@@ -100,13 +101,13 @@ class Synapses:
 
     @classmethod
     def by_source(
-        cls, projection: Projection, real: type, dt: float, bounds: NDArray[np.int64] | None
+        cls, projection: Projection, real: Any, dt: float, bounds: NDArray[np.int64] | None
     ) -> Synapses:
         """A projection of spikes; `bounds` (threads + 1,) are the threads' first targets.
 
         Raises ValueError for delays below dt or of 65536 steps and more.
         """
-        steps = delay_steps(projection, dt)
+        steps: Any = delay_steps(projection, dt)
         if steps.ndim and (len(steps) == 0 or steps.min() == steps.max()):
             steps = steps[0] if len(steps) else np.int64(1)
         if steps.max() >= _NARROW:
@@ -141,7 +142,7 @@ class Synapses:
         )  # fmt: skip
 
 
-def _weights(projection: Projection, real: type) -> tuple[NDArray | None, float]:
+def _weights(projection: Projection, real: Any) -> tuple[NDArray | None, float]:
     weight = projection.weight
     if isinstance(weight, Tensor) and weight.ndim:
         return weight.detach().numpy().astype(real), 0.0

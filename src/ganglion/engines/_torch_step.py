@@ -201,7 +201,7 @@ class TorchNetwork:
     def _source(self, p: Population, state: NetworkState, batch: int, own: Tensor | None, generator) -> Tensor:
         spikes = torch.zeros(batch, p.size, dtype=self.dtype)
         if isinstance(p.neuron, Poisson):
-            chance = torch.as_tensor(p.neuron.rate, dtype=torch.float64).expand(batch, p.size) * self.dt / 1000
+            chance = torch.as_tensor(p.parameters["rate"], dtype=torch.float64).expand(batch, p.size) * self.dt / 1000
             spikes = (torch.rand(batch, p.size, generator=generator, dtype=torch.float64) < chance).to(self.dtype)
         elif p.index in self.given:
             steps, neurons = self.given[p.index]

@@ -46,7 +46,7 @@ class CompiledEngine:
         probes: tuple[ResolvedProbe, ...] = (),
     ) -> None:
         self.net, self.dt, self.seed, self.probes = net, dt, seed, probes
-        self.real: type = np.float64 if double else np.float32
+        self.real: Any = np.float64 if double else np.float32
         self.step = 0
         self.models = step_models(net)
         self.coefficients = {k: m.evaluate(dt) for k, m in self.models.items()}
@@ -302,8 +302,11 @@ class CompiledEngine:
         A[[d.N_NOISE, d.N_SIZE]] = self.populations[:, d.P_NORMALS].max(), np.dtype(self.real).itemsize
         A[d.A_FILL_NORMALS] = normals_address()
 
+        noise = np.empty((self.threads, max(int(A[d.N_NOISE]), 1) * self.block_steps * TILE), np.float32)
+
         def work(thread: int) -> tuple[int, int]:
-            return d.advance(A, thread, self.threads, self.step, last, self.block_steps, self.dt, self.real(1))
+            room = noise[thread].ctypes.data
+            return d.advance(A, room, thread, self.threads, self.step, last, self.block_steps, self.dt, self.real(1))
 
         if self.threads == 1:
             return work(0)

@@ -61,9 +61,9 @@ def transmits(source: Population, synapse: Synapse) -> None:
     """Raise ValueError where the source has not what the synapse passes on: spikes, or a voltage."""
     equations = getattr(source.neuron, "equations", None)
     model = type(source.neuron).__name__
-    if synapse.continuous and (equations is None or "V" not in equations.names):
+    if synapse.continuous and (equations is None or equations.names[0] != "V"):
         raise ValueError(
-            f"Population {source.name!r} of {model} has no voltage V for {type(synapse).__name__}; expected "
+            f"Population {source.name!r} of {model} has not a voltage V as its first variable, for {type(synapse).__name__}; expected "
             "a neuron with one, or a synapse that takes spikes."
         )
     if not synapse.continuous and equations is not None and equations.threshold is None:

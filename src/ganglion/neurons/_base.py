@@ -38,7 +38,7 @@ class Neuron:
         equations = getattr(cls, "equations", None)
         if not isinstance(equations, Equations):
             raise TypeError(f"{cls.__name__} has no `equations = gg.Equations(...)`")
-        fields = {f.name for f in dataclasses.fields(cls)}
+        fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
         missing = set(equations.parameters) - fields - {"drive", "noise", "g_L"}
         if missing:
             raise TypeError(

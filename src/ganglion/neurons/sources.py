@@ -38,7 +38,8 @@ class SpikeTimes(Source):
     """Given spikes.
 
     times: (spikes,) ms, in any order; neurons: (spikes,) indices within the population. Times are rounded
-    to the nearest step; those outside the run are not emitted.
+    to the nearest step; those outside the run, whose first step ends at dt, are not emitted, and of several
+    in one step there is one.
     """
 
     times: Tensor
