@@ -5,34 +5,10 @@ import math
 import pytest
 import torch
 from tests.laws.cells import check_cell
+from tests.nn.layers import F64, VARIANTS, drive, layer
 
 import ganglion as gg
 from ganglion.engines.surrogates import ArcTan
-
-F64 = torch.float64
-
-VARIANTS = {
-    "leaky": {},
-    "zero": {"reset": "zero"},
-    "delayed": {"reset": "delayed"},
-    "filtered": {"alpha": 0.7},
-    "adaptive": {"adaptation": (0.95, 0.3)},
-    "recurrent": {"recurrent": True},
-    "all": {"alpha": 0.5, "adaptation": (0.9, 0.2), "recurrent": True, "reset": "zero"},
-}
-LEARN = {"alpha": ("alpha",), "adaptation": ("rho", "kappa")}
-
-
-def layer(name: str, inputs: int = 7, outputs: int | None = 5, **more) -> gg.nn.LIF:
-    """A layer in float64 whose every parameter is learned."""
-    options = VARIANTS[name]
-    learn = ["beta", "threshold", *(n for key, names in LEARN.items() if key in options for n in names)]
-    torch.manual_seed(0)
-    return gg.nn.LIF(inputs, outputs, **{"learn": learn, "dtype": F64, **options, **more})
-
-
-def drive(steps: int, batch: int, features: int, scale: float = 2.0) -> torch.Tensor:
-    return scale * torch.rand(steps, batch, features, dtype=F64, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("fused", [True, False])

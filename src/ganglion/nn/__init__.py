@@ -1,6 +1,7 @@
 """Layers of neurons as torch modules, each a `Cell`: `forward(x[T, B, N], state=None) -> (y, state)`."""
 
+from ganglion.nn._buffers import release_buffers
 from ganglion.nn.lif import LI, LIF
 from ganglion.nn.sequential import Sequential
 
-__all__ = ["LI", "LIF", "Sequential"]
+__all__ = ["LI", "LIF", "Sequential", "release_buffers"]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganglion.engines.surrogates import ArcTan, Surrogate
+from ganglion.nn import _fused
 from ganglion.nn._step import Step
 
 State = dict[str, Tensor]
@@ -120,8 +121,12 @@ class DynamicalLayer(nn.Module):
         return y, state
 
     def _sequence(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        drive = x if self.linear is None else self.linear(x)
-        constants, outputs = self._constants(), []
+        constants = self._constants()
+        if self.fused and _fused.applies(self.surrogate, x, constants):
+            drive = x if self.linear is None else self.linear(x)
+            own = self.linear is not None
+            return _fused.run(self.equations, self.surrogate, drive, state, constants, self.recurrent, own)
+        drive, outputs = x if self.linear is None else self.linear(x), []
         for row in drive.unbind(0):
             state, y = self._advance(state, row, constants)
             outputs.append(y)

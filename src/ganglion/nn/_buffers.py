@@ -1,0 +1,67 @@
+"""Large tensors whose memory is used again as soon as nothing refers to it.
+
+Fresh memory costs a page fault every 4 kB, more than a LIF's arithmetic on it. A tensor made here gives its
+memory back when the last reference to its storage goes, whoever holds it: a graph, a view, the user.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import deque
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_LEAST = 1 << 18  # bytes; smaller ones are left to torch
+_MOST_IDLE = 1 << 30  # bytes kept for later
+_KINDS = {torch.float32: np.float32, torch.float64: np.float64}
+
+_lock = threading.Lock()
+_idle: list[np.ndarray] = []  # the longest idle first
+_returned: deque[np.ndarray] = deque()  # filled by finalizers, which must not wait for a lock
+
+
+def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An uninitialised CPU tensor, in memory used before if a block of this size is idle."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    if size < _LEAST:
+        return torch.empty(shape, dtype=dtype)
+    block = _take(size)
+    array = block.view(_KINDS[dtype]).reshape(shape)
+    weakref.finalize(array, _returned.append, block).atexit = False
+    return torch.from_numpy(array)
+
+
+def release_buffers() -> None:
+    """Give idle memory back to the system; up to 1 GiB is kept for the next sequences otherwise."""
+    with _lock:
+        _returned.clear()
+        _idle.clear()
+
+
+def idle_bytes() -> int:
+    """Memory kept for later."""
+    with _lock:
+        _collect()
+        return sum(block.nbytes for block in _idle)
+
+
+def _take(size: int) -> np.ndarray:
+    with _lock:
+        _collect()
+        for k in range(len(_idle) - 1, -1, -1):
+            if _idle[k].nbytes == size:
+                return _idle.pop(k)
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size]
+
+
+def _collect() -> None:
+    while _returned:
+        _idle.append(_returned.popleft())
+    total = sum(block.nbytes for block in _idle)
+    while total > _MOST_IDLE:
+        total -= _idle.pop(0).nbytes

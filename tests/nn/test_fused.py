@@ -1,0 +1,209 @@
+"""The compiled loops against plain autograd: values to the bit, gradients to 1e-10; buffers; threads."""
+
+import gc
+
+import pytest
+import torch
+from tests.nn.layers import F64, VARIANTS, drive, layer
+
+import ganglion as gg
+from ganglion.engines import surrogates
+from ganglion.nn import _buffers
+from ganglion.nn._fused import applies
+
+SLOPES = ["ArcTan", "FastSigmoid", "Triangle", "Gaussian", "StraightThrough"]
+
+
+def outcome(cell, x, fused, *, state=None):
+    """Output, state, and gradients by input, initial state and parameters of a loss that sees everything."""
+    cell.fused = fused
+    x = x.clone().requires_grad_()
+    torch.manual_seed(5)
+    if state is None:
+        state = {k: torch.randn_like(v).abs() for k, v in cell.init_state(x.shape[1]).items()}
+    state = {k: v.clone().requires_grad_() for k, v in state.items()}
+    y, after = cell(x, state)
+    loss = (y * torch.randn_like(y)).sum()
+    for name in sorted(after):
+        loss = loss + (after[name] * torch.randn_like(after[name])).sum()
+    wanted = [x, *(state[k] for k in sorted(state)), *cell.parameters()]
+    grads = torch.autograd.grad(loss, wanted)
+    return [y, *(after[k] for k in sorted(after))], grads
+
+
+@pytest.mark.parametrize("outputs", [None, 5])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_both_paths_agree(name, outputs):
+    cell = layer(name, 7, outputs)
+    x = drive(40, 3, 7, 2.0 if outputs else 0.5)
+    assert applies(cell.surrogate, x, cell._constants())
+    (ours, our_grads), (plain, plain_grads) = outcome(cell, x, True), outcome(cell, x, False)
+    assert 20 < ours[0].sum() < 0.9 * ours[0].numel()
+    for a, b in zip(ours, plain, strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(our_grads, plain_grads, strict=True):
+        assert b.abs().max() > 0
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["leaky", "all"])
+@pytest.mark.parametrize("slope", SLOPES)
+def test_every_surrogate_has_its_slope_in_the_compiled_loop(slope, name):
+    cell = layer(name, surrogate=getattr(surrogates, slope)(width=0.7))
+    x = drive(30, 2, 7)
+    for a, b in zip(outcome(cell, x, True)[1], outcome(cell, x, False)[1], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_a_surrogate_of_the_users_runs_in_torch():
+    class Cauchy(surrogates.Surrogate):
+        def slope(self, distance):
+            return 1 / (1 + distance**2)
+
+    class ArcTan(surrogates.Surrogate):  # named like the library's
+        def slope(self, distance):
+            return 0 * distance + 3.0
+
+    x = drive(10, 2, 7)
+    for kind in (Cauchy, ArcTan):
+        cell = layer("leaky", surrogate=kind())
+        assert not applies(cell.surrogate, x, cell._constants())
+        for a, b in zip(outcome(cell, x, True)[1], outcome(cell, x, False)[1], strict=True):
+            assert torch.equal(a, b)
+
+
+def test_float32_has_the_same_values_and_close_gradients():
+    cell, x = layer("all", 40, 30).float(), drive(50, 6, 40).float()
+    (ours, our_grads), (plain, plain_grads) = outcome(cell, x, True), outcome(cell, x, False)
+    assert torch.equal(ours[0], plain[0])
+    for a, b in zip(our_grads, plain_grads, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * float(b.abs().max()))
+
+
+@pytest.mark.parametrize("size", [1, 3, 511, 2049])
+def test_blocks_cover_any_size(size):
+    cell = gg.nn.LIF(size, learn=("beta", "threshold"), dtype=F64)
+    x = drive(6, 11, size, 1.0)
+    (ours, our_grads), (plain, plain_grads) = outcome(cell, x, True), outcome(cell, x, False)
+    assert torch.equal(ours[0], plain[0])
+    for a, b in zip(our_grads, plain_grads, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_integrators_agree():
+    cell = gg.nn.LI(7, 4, alpha=0.6, learn=("alpha", "beta"), dtype=F64)
+    x = drive(20, 3, 7)
+    (ours, our_grads), (plain, plain_grads) = outcome(cell, x, True), outcome(cell, x, False)
+    for a, b in zip([*ours, *our_grads], [*plain, *plain_grads], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_any_number_of_threads_gives_the_same_bits():
+    x = drive(40, 32, 600, 0.5)
+    results = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        try:
+            cell = gg.nn.LIF(600, learn=("beta", "threshold"), dtype=F64)
+            results.append(outcome(cell, x, True))
+        finally:
+            torch.set_num_threads(1)
+    for values, grads in results[1:]:
+        assert torch.equal(values[0], results[0][0][0])
+        assert all(torch.equal(a, b) for a, b in zip(grads, results[0][1], strict=True))
+
+
+@pytest.mark.parametrize("only", ["y", "state"])
+def test_a_loss_may_see_the_spikes_or_the_state_alone(only):
+    grads = []
+    for fused in (True, False):
+        cell = layer("adaptive", fused=fused)
+        y, state = cell(drive(20, 2, 7))
+        loss = y.sum() if only == "y" else state["v"].square().sum()
+        grads.append(torch.autograd.grad(loss, list(cell.parameters()), materialize_grads=True))
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_input_and_its_gradient_may_be_strided():
+    x = drive(12, 8, 20).transpose(0, 1)[:, ::2, ::2]
+    a = outcome(gg.nn.LIF(10, dtype=F64), x, True)
+    b = outcome(gg.nn.LIF(10, dtype=F64), x.contiguous(), False)
+    assert torch.equal(a[0][0], b[0][0])
+    torch.testing.assert_close(a[1][0], b[1][0], rtol=1e-10, atol=1e-10)
+
+
+# -- buffers ---------------------------------------------------------------------------------------------------
+
+BIG = (50, 16, 512)  # above the size from which memory is used again
+
+
+def test_input_is_never_written_over():
+    x = torch.rand(BIG)
+    before = x.clone()
+    x.requires_grad_()
+    gg.nn.LIF(512)(x)[0].sum().backward()
+    assert torch.equal(x.detach(), before)
+
+
+def test_live_graphs_keep_their_buffers():
+    """Several layers and passes alive at once, backward in any order, twice: each as if alone."""
+    layers = [gg.nn.LIF(512, beta=b) for b in (0.5, 0.7, 0.9)]
+    inputs = [torch.rand(BIG, generator=torch.Generator().manual_seed(k)) for k in range(3)]
+
+    def alone(k):
+        layers[k].fused = False
+        x = inputs[k].clone().requires_grad_()
+        y, _ = layers[k](x)
+        y.square().sum().backward()
+        layers[k].fused = True
+        return y.detach(), x.grad
+
+    expected = [alone(k) for k in range(3)]
+    xs = [x.clone().requires_grad_() for x in inputs]
+    ys = [cell(x)[0] for cell, x in zip(layers, xs, strict=True)]
+    losses = [y.square().sum() for y in ys]
+    for k in (1, 2, 0):
+        for other in range(3):
+            layers[other](inputs[other])  # takes and gives back buffers in between
+        (first,) = torch.autograd.grad(losses[k], xs[k], retain_graph=True)
+        (second,) = torch.autograd.grad(losses[k], xs[k])
+        assert torch.equal(first, second)
+        torch.testing.assert_close(first, expected[k][1], rtol=1e-4, atol=1e-5)
+        assert torch.equal(ys[k].detach(), expected[k][0])
+
+
+def test_a_view_keeps_its_memory():
+    y = gg.nn.LIF(512)(torch.rand(BIG))[0]
+    row, array = y[3], y.numpy()
+    copies = row.clone(), array.copy()
+    del y
+    for _ in range(4):
+        gg.nn.LIF(512)(torch.zeros(BIG))
+    assert torch.equal(row, copies[0]) and (array == copies[1]).all()
+
+
+def test_memory_is_used_again_and_does_not_grow():
+    def train():
+        x = torch.rand(BIG).requires_grad_()
+        gg.nn.LIF(512)(x)[0].sum().backward()
+
+    gc.collect()
+    _buffers.release_buffers()
+    train()
+    train()
+    held = _buffers.idle_bytes()
+    assert held >= 3 * 4 * 50 * 16 * 512
+    for _ in range(20):
+        train()
+    assert _buffers.idle_bytes() == held
+    gg.nn.release_buffers()
+    assert _buffers.idle_bytes() == 0
+
+
+def test_idle_memory_is_bounded(monkeypatch):
+    monkeypatch.setattr(_buffers, "_MOST_IDLE", 3 << 20)
+    tensors = [_buffers.empty((1 << 17,), torch.float32) for _ in range(12)]
+    tensors[0].sum()
+    del tensors
+    assert 0 < _buffers.idle_bytes() <= 3 << 20
