@@ -26,9 +26,7 @@ def train(C, g_L, E_L, a, tau_w, b, V_reset, current):
     spike.terminal = True
     t, state, times = 0.0, [E_L, 0.0], []
     while True:
-        run = solve_ivp(
-            slopes, (t, DURATION), state, events=spike, rtol=1e-9, atol=1e-9, method="LSODA", max_step=5.0
-        )
+        run = solve_ivp(slopes, (t, DURATION), state, events=spike, rtol=1e-9, atol=1e-9, method="LSODA", max_step=5.0)
         if run.status != 1:
             return np.array(times)
         t = run.t_events[0][0]

@@ -42,9 +42,7 @@ def white_noise_cv(rate, mean, sd):
     return np.sqrt(2 * np.pi * (rate * TAU) ** 2 * inner)
 
 
-@pytest.mark.parametrize(
-    ("name", "rate", "cv"), [("fast", 55.8, 0.736), ("ai", 38.0, 0.675), ("slow", 6.5, 0.776)]
-)
+@pytest.mark.parametrize(("name", "rate", "cv"), [("fast", 55.8, 0.736), ("ai", 38.0, 0.675), ("slow", 6.5, 0.776)])
 def test_mean_field(name, rate, cv):
     """Rates as the paper quotes its theory's; CVs as the claims are held against."""
     found = mean_field(REGIMES[name])

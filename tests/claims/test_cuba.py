@@ -25,4 +25,4 @@ def test_peers(what, mean, spread):
     values = np.concatenate([peer[what] for peer in peers.values()])
     assert len(values) == cuba.PEERS_RUNS
     assert values.mean() == pytest.approx(mean, rel=1e-3)
-    assert values.std() == pytest.approx(spread, rel=0.1)
+    assert values.std() == pytest.approx(spread, rel=0.4)  # of forty runs: known to 11 %
