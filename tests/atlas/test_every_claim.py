@@ -7,7 +7,7 @@ import pytest
 from ganglion.atlas import experiments, judge
 
 REFUTED: set[tuple[str, str]] = {  # (experiment, metric): what the paper says and we do not find
-    ("brunel", "cv_ai"),  # the network colours its own noise, which makes neurons more regular
+    ("brunel", "cv_ai"),  # 0.40, as in Brian2, where white-noise theory says 0.675
 }
 
 
