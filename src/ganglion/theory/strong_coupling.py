@@ -96,7 +96,7 @@ def strong_coupling(
 
     linear_rates = _settled(linear, stationary(neurons(none, none)).rate, accuracy)
     rates, extra = linear_rates, none
-    for _ in range(3):
+    for _ in range(2):
         rates = _settled(repaired, rates, accuracy)
         cells = neurons(W @ rates / 1000, none)
         variance = per_rate @ rates
