@@ -63,7 +63,8 @@ def transmits(source: Population, synapse: Synapse) -> None:
     model = type(source.neuron).__name__
     if synapse.continuous and (equations is None or equations.names[0] != "V"):
         raise ValueError(
-            f"Population {source.name!r} of {model} has not a voltage V as its first variable, for {type(synapse).__name__}; expected "
+            f"Population {source.name!r} of {model} has no voltage V as its first variable, which "
+            f"{type(synapse).__name__} passes on; expected "
             "a neuron with one, or a synapse that takes spikes."
         )
     if not synapse.continuous and equations is not None and equations.threshold is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ganglion.equations import Equations
 from ganglion.synapses._base import Continuous
 
 
@@ -21,7 +20,7 @@ class Sigmoidal(Continuous):
     """
 
     may_be_zero: ClassVar[tuple[str, ...]] = ("tau",)
-    low_pass: ClassVar[Equations] = Equations("ds/dt = (release - s)/tau")
+    weight_unit = "mV"  # nS with a reversal potential
     V_half: float = -35.0  # mV
     slope: float = 5.0  # mV
     tau: float = 0.0  # ms
