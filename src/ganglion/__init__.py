@@ -25,7 +25,9 @@ _HOMES = {
     "ganglion.engines": ["Probe", "Recording", "as_cell", "simulate"],
     "ganglion.theory": ["Prediction", "predict"],
 }
-_MODULES = ["analysis", "atlas", "data", "engines", "networks", "neurons", "nn", "report", "synapses", "theory"]
+_MODULES = [
+    "analysis", "atlas", "brains", "data", "engines", "networks", "neurons", "nn", "report", "synapses", "theory",
+]
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *sorted(_WHERE), *_MODULES]

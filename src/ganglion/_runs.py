@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ._files import write_json
-from ._jobs import Job, celegans, from_edges, larva, read_signs
 from ._manifest import manifest
+from .brains import Job, celegans, from_edges, larva, read_signs
 
 BUILT_IN: dict[str, Callable[..., Job]] = {"larva": larva, "celegans": celegans}
 

@@ -1,6 +1,6 @@
 """The plain description of a network: populations, projections, wiring; its readers and writers."""
 
-from ganglion.networks import brains, wiring
+from ganglion.networks import wiring
 from ganglion.networks._edgelist import EdgeList
 from ganglion.networks._graphs import from_networkx, from_sparse, read_graphml, read_sparse, to_networkx
 from ganglion.networks._inputs import Normal, TimeSeries, Uniform
@@ -13,6 +13,6 @@ from ganglion.networks._tables import read_edges
 
 __all__ = [
     "Background", "EdgeList", "Network", "Normal", "Population", "Projection", "TimeSeries", "Uniform",
-    "brains", "from_networkx", "from_nir", "from_sparse", "read_edges", "read_graphml", "read_network",
+    "from_networkx", "from_nir", "from_sparse", "read_edges", "read_graphml", "read_network",
     "read_nir", "read_sparse", "to_networkx", "to_nir", "wiring", "write_network", "write_nir",
 ]  # fmt: skip

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ganglion._jobs import celegans, from_edges, larva, read_signs
-from ganglion._jobs._job import input_fractions, spectral_radius
-from ganglion._jobs._signs import signs_of
-from ganglion._jobs._spiking import REGIMES, susceptibility
 from ganglion._runs import Settings
+from ganglion.brains import celegans, from_edges, larva, read_signs
+from ganglion.brains._job import input_fractions, spectral_radius
+from ganglion.brains._signs import signs_of
+from ganglion.brains._spiking import REGIMES, susceptibility
 from ganglion.networks import EdgeList
 from ganglion.networks._store import fingerprint
 
