@@ -8,6 +8,8 @@ E_K -90, V_T -63 mV; exponential conductances tau 5 ms, 6 nS, reversal 0 mV, and
 from types import ModuleType
 from typing import Any
 
+from ._wiring import brian2_sources, nest_rule
+
 C_M, G_L, G_NA, G_K = 200.0, 10.0, 20_000.0, 6_000.0
 E_L, E_NA, E_K, V_T = -65.0, 50.0, -90.0, -63.0
 TAU_E, TAU_I, E_E, E_I = 5.0, 10.0, 0.0, -80.0
@@ -80,9 +82,9 @@ def brian2(b2: ModuleType, n: int) -> list[Any]:
     )
     n_e = 4 * n // 5
     from_e = b2.Synapses(cells[:n_e], cells, on_pre="ge += we", delay=DELAY * ms, namespace=names)
-    from_e.connect(i=f"k for k in sample(0, {n_e}, size={K_E})")
+    from_e.connect(i=brian2_sources(n_e, K_E))
     from_i = b2.Synapses(cells[n_e:], cells, on_pre="gi += wi", delay=DELAY * ms, namespace=names)
-    from_i.connect(i=f"k for k in sample(0, {n - n_e}, size={K_I})")
+    from_i.connect(i=brian2_sources(n - n_e, K_I))
     cells.v = f"{V_0[0]}*mV + randn()*{V_0[1]}*mV"
     cells.ge = f"clip(randn()*{G_E0[1]} + {G_E0[0]}, 0, inf)*nS"
     cells.gi = f"clip(randn()*{G_I0[1]} + {G_I0[0]}, 0, inf)*nS"
@@ -102,7 +104,7 @@ def nest(nest: ModuleType, n: int) -> Any:
     )  # fmt: skip
     n_e = 4 * n // 5
     for sources, degree, weight in ((cells[:n_e], K_E, W_E), (cells[n_e:], K_I, -W_I)):
-        rule = {"rule": "fixed_indegree", "indegree": degree}
+        rule = nest_rule(degree)
         nest.Connect(sources, cells, rule, {"weight": weight, "delay": DELAY})
     # The first conductances come as one spike each: the model does not let them be set.
     first = nest.Create("spike_generator", params={"spike_times": [DELAY]})

@@ -8,6 +8,8 @@ V(0) uniform between reset and threshold. The delay is one step of 0.1 ms everyw
 from types import ModuleType
 from typing import Any
 
+from ._wiring import brian2_sources, nest_rule
+
 TAU_M, TAU_E, TAU_I, T_REF, DELAY = 20.0, 5.0, 10.0, 5.0, 0.1
 E_L, V_TH, V_RESET = -49.0, -50.0, -60.0
 W_E, W_I = 1.62, -9.0
@@ -49,9 +51,9 @@ def brian2(b2: ModuleType, n: int) -> list[Any]:
     cells.v = "V_r + rand()*(V_th - V_r)"
     n_e = 4 * n // 5
     from_e = b2.Synapses(cells[:n_e], cells, on_pre="ge += w_e", delay=DELAY * ms, namespace=names)
-    from_e.connect(i=f"k for k in sample(0, {n_e}, size={K_E})")
+    from_e.connect(i=brian2_sources(n_e, K_E))
     from_i = b2.Synapses(cells[n_e:], cells, on_pre="gi += w_i", delay=DELAY * ms, namespace=names)
-    from_i.connect(i=f"k for k in sample(0, {n - n_e}, size={K_I})")
+    from_i.connect(i=brian2_sources(n - n_e, K_I))
     return [cells, from_e, from_i]
 
 
@@ -66,6 +68,6 @@ def nest(nest: ModuleType, n: int) -> Any:
     )  # fmt: skip  # a membrane of 1 GOhm: pA are mV
     n_e = 4 * n // 5
     for sources, degree, weight in ((cells[:n_e], K_E, W_E), (cells[n_e:], K_I, W_I)):
-        rule = {"rule": "fixed_indegree", "indegree": degree}
+        rule = nest_rule(degree)
         nest.Connect(sources, cells, rule, {"weight": weight, "delay": DELAY})
     return cells

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from . import eif
+from ._wiring import brian2_sources, nest_rule
 
 J, G, DELAY = 0.2, 5.0, 1.5
 K_E, K_I = 80, 20
@@ -28,9 +29,9 @@ def brian2(b2: ModuleType, n: int) -> list[Any]:
     n_e = 4 * n // 5
     common = {"delay": DELAY * b2.ms, "namespace": {"J": J * b2.mV, "g": G}}
     from_e = b2.Synapses(cells[:n_e], cells, on_pre="v_post += J", **common)
-    from_e.connect(i=f"k for k in sample(0, {n_e}, size={K_E})")
+    from_e.connect(i=brian2_sources(n_e, K_E))
     from_i = b2.Synapses(cells[n_e:], cells, on_pre="v_post -= g*J", **common)
-    from_i.connect(i=f"k for k in sample(0, {n - n_e}, size={K_I})")
+    from_i.connect(i=brian2_sources(n - n_e, K_I))
     return [cells, from_e, from_i]
 
 
@@ -38,6 +39,6 @@ def nest(nest: ModuleType, n: int) -> Any:
     cells = eif.nest(nest, n)
     n_e = 4 * n // 5
     for sources, degree, weight in ((cells[:n_e], K_E, J), (cells[n_e:], K_I, -G * J)):
-        rule = {"rule": "fixed_indegree", "indegree": degree}
+        rule = nest_rule(degree)
         nest.Connect(sources, cells, rule, {"weight": weight, "delay": DELAY})
     return cells

@@ -39,9 +39,8 @@ def collect(side: str, case: Case) -> dict[str, Any]:
 def regenerate(case: Case, peers: list[str]) -> None:
     """Run the peers and store what they gave, keeping what is stored of the others."""
     path = REFERENCE / f"{case.name}.json"
-    stored = load(case.name)["peers"] if path.exists() else {}
-    for peer in peers:
-        stored[peer] = collect(peer, case)
+    found = {peer: collect(peer, case) for peer in peers}
+    stored = (load(case.name)["peers"] if path.exists() else {}) | found
     about = {
         "title": case.title,
         "duration": case.oracle,

@@ -17,7 +17,7 @@ SEEDS = {
     "brunel": {"brian2": 10, "nest": 8, "ganglion": 10},
     "eif": {"brian2": 8, "nest": 3, "ganglion": 8},
     "eif_net": {"brian2": 12, "nest": 8, "ganglion": 12},
-    "cobahh": {"brian2": 12, "nest": 8, "ganglion": 12},
+    "cobahh": {"brian2": 12, "nest": 4, "ganglion": 12},
 }
 
 
