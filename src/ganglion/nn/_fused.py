@@ -20,7 +20,7 @@ from ganglion.nn._kernels import SLOPES, Kernel, adjoint, backward_kernel, forwa
 from ganglion.nn._step import Step
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8, ctypes.c_double)
-_BLOCK = 4096  # numbers of one sequence that a call takes through all steps: states stay in the first cache
+_BLOCK = 1 << 14  # numbers of one sequence that a call takes through all steps: states stay in the second cache
 _COLUMNS = 2048  # at most so many of them neighbours
 
 
