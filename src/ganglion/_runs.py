@@ -89,13 +89,20 @@ def execute(
             progress=True,
         )
     simulated = time.perf_counter()
+    foretold, sections, facts = _foretell(job, recording, threads, say)
+    predicted = time.perf_counter()
     say("writing the report")
     made = manifest(
         **wanted,
         duration_ms=duration,
         dt_ms=dt,
         threads=threads,
-        wall_seconds={"build": round(built - began, 2), "simulate": round(simulated - built, 2)},
+        wall_seconds={
+            "build": round(built - began, 2),
+            "simulate": round(simulated - built, 2),
+            "predict": round(predicted - simulated, 2),
+        },
+        prediction=foretold,
     )
     page = report.write(
         out / "report.html",
@@ -106,13 +113,36 @@ def execute(
         f"biological time in steps of {dt:g} ms.",
         assumptions=job.assumptions,
         citations=job.citations,
-        facts=job.facts,
+        facts=facts,
+        sections=sections,
         classes=job.classes,
         glossary=job.glossary,
         manifest=made,
     )
     write_json(out / "manifest.json", made)
     return page
+
+
+def _foretell(
+    job: Job, recording: Any, threads: int, say: Callable[[str], Any]
+) -> tuple[Any, list[Any], Callable[[Any], Any] | None]:
+    """What theory says of the network, beside the recording: (for the manifest, sections, facts).
+
+    Where the theory does not hold, the page says why, and the job's own estimate of the coupling stays.
+    """
+    from . import report
+    from .theory import Prediction, predict
+
+    say("predicting, from the wiring alone")
+    try:
+        told = predict(job.network, threads=threads)
+        if not isinstance(told, Prediction):
+            return "voltages: not compared on this page", [], job.facts
+        found = report.compare(recording, told)
+    except (ValueError, NotImplementedError, MemoryError) as error:
+        section = report.Section("Predicted beside simulated", [f"The theory does not reach here: {error}."])
+        return f"refused: {error}", [section], job.facts
+    return dict(found.table()), [found.section()], None
 
 
 def build(settings: Settings) -> Job:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _comparison_figures as figures
-from ._sections import Picture, Section, Table
+from ._sections import Picture, Section, Table, count, short
 
 Array = NDArray[np.float64]
 
@@ -76,7 +76,7 @@ class Comparison:
             ("mean rate, simulated (Hz)", f"{self.seen_rates.mean():.3f} ± {_of_mean(self.rate_errors):.3f}"),
             ("mean rate, predicted (Hz)", f"{self.told_rates.mean():.3f}"),
             ("rate of a neuron, predicted over simulated: median", f"{np.nanmedian(ratio):.4f}"),
-            ("pairs compared", f"{len(self.seen):,}"),
+            ("pairs compared", count(len(self.seen))),
             ("mean correlation, simulated", f"{self.seen.mean():.6f}"),
             ("mean correlation, predicted", f"{self.told.mean():.6f}"),
         ]
@@ -98,12 +98,13 @@ class Comparison:
         text = (
             "Theory foretells the rates and correlations from the wiring and the neurons alone, without "
             "simulating: stationary rates by the Fokker–Planck equation, self-consistently; correlations by "
-            f"linear response. Here they stand beside the simulation, {len(self.seen):,} pairs {what}."
+            f"linear response. Here they stand beside the simulation, {count(len(self.seen))} pairs {what}."
         )
         parts: list[Picture | Table] = [
             Picture(
                 figures.rates(self.told_rates, self.seen_rates, self.rate_errors),
-                "Rates (Hz), one point a neuron, with the standard error of the simulation. On the line they agree.",
+                "Rates (Hz), one point a neuron, with the standard error of the simulation (the mean one where there "
+                "are many). On the line they agree.",
                 heavy=len(self.told_rates) > 1000,
             ),
             Picture(
@@ -115,7 +116,7 @@ class Comparison:
             ),
         ]
         if len(self.pairs):
-            titles = [f"{names[i]}  ·  {names[j]}" for i, j in self.pairs]
+            titles = [f"{short(names[i])}  ·  {short(names[j])}" for i, j in self.pairs]
             parts.append(
                 Picture(
                     figures.lags(self.lags, self.seen_lags, self.lag_errors, self.told_lags, titles),

@@ -22,7 +22,14 @@ def rates(told: Array, seen: Array, errors: Array) -> Figure:
     figure = new(4.6, 4.2)
     axes = figure.subplots()
     _diagonal(axes, told, seen)
-    axes.errorbar(told, seen, errors, fmt="o", ms=2.5, lw=0.5, color=EXCITATORY, alpha=0.5 if len(told) > 300 else 0.8)
+    if len(told) > 300:
+        axes.plot(told, seen, "o", ms=2, mew=0, color=EXCITATORY, alpha=0.3)
+        corner = axes.transAxes
+        low, high = axes.get_ylim()
+        height = float(errors.mean()) / (high - low)
+        axes.errorbar([0.93], [0.08], [height], fmt="o", ms=2.5, lw=1, color=NEUTRAL, transform=corner)
+    else:
+        axes.errorbar(told, seen, errors, fmt="o", ms=2.5, lw=0.5, color=EXCITATORY, alpha=0.8)
     axes.set_xlabel("predicted rate (Hz)")
     axes.set_ylabel("simulated rate (Hz)")
     return figure
