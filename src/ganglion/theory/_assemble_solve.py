@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DENSE = 1500  # nodes up to which a dense factorisation is quicker than GMRES
 ROUGH, FINE = 1e-7, 1e-14  # residuals, relative to the largest rate
-STEPS = 100
+STEPS, RELAXATION = 60, 200
 
 
 class Solved(NamedTuple):
@@ -31,11 +31,39 @@ def solve_rates(
     r: Tensor,
     coupling: Coupling,
 ) -> Solved:
-    """r = phi(r) by Newton's method; where a full step does not help, by steps of pseudo-time that do.
+    """r = phi(r) by Newton's method; where a full step does not help, by shorter ones; at last by relaxation.
 
     linearised(cells, r) -> (phi, its slope in the input, G at the edges). Grids move with the first steps and
     are then held, so that the last ones see a smooth function. Raises ValueError where no rates are found.
     """
+    try:
+        return _newton(linearised, gridded, r, coupling)
+    except ValueError:
+        return _newton(linearised, gridded, _relaxed(linearised, gridded, r, coupling), coupling)
+
+
+def _relaxed(
+    linearised: Callable[[Sequence[Cells], Tensor], tuple[Tensor, Tensor, Tensor]],
+    gridded: Callable[[Tensor], Sequence[Cells]],
+    r: Tensor,
+    coupling: Coupling,
+) -> Tensor:
+    """r after it has followed dr/ds = phi(r) - r, more slowly where inhibition would make it overshoot."""
+    cells = gridded(r)
+    for step in range(RELAXATION):
+        phi, _, slopes = linearised(cells, r)
+        r = r + (phi - r) / (1 + coupling.into((-slopes).clamp(min=0.0)))
+        if step % 20 == 0:
+            cells = gridded(r)
+    return r
+
+
+def _newton(
+    linearised: Callable[[Sequence[Cells], Tensor], tuple[Tensor, Tensor, Tensor]],
+    gridded: Callable[[Tensor], Sequence[Cells]],
+    r: Tensor,
+    coupling: Coupling,
+) -> Solved:
     cells = gridded(r)
     phi, _, slopes = linearised(cells, r)
     worst, slow, tolerance, count = _size(phi - r), 0.0, ROUGH, 0

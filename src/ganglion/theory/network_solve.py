@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 SMALL = 48  # below it one batched call is quicker than a loop of them
+ROUGH = 1e3
 SINGULAR = "I - K is singular: the network is at the edge of instability; expected weaker weights"
 
 
@@ -33,13 +34,14 @@ def spectral_matrix(matrix: Tensor, spectrum: Tensor) -> Tensor:
     With M' = S^-1/2 M S^1/2, which is as well-conditioned as M however different the S are, it is
     S^1/2 (M'† M')^-1 S^1/2: one Hermitian product and one Cholesky inverse.
     """
-    if bool((spectrum < 0).any()):
-        R = inverse(matrix)
-        return (R * spectrum[:, None]) @ R.mH
     root = torch.sqrt(spectrum)
-    safe = torch.where(root > 0, root, 1.0)
+    least = 1e-12 * root.max(-1, keepdim=True).values  # a silent neuron sends nothing
+    safe = torch.maximum(root, torch.where(least > 0, least, 1.0))
     scaled = matrix * safe[:, None, :]
     scaled /= safe[:, :, None]
+    if not float(scaled.abs().max()) < ROUGH:  # its square would lose digits; or a spectrum is negative
+        R = inverse(matrix)
+        return (R * spectrum[:, None]) @ R.mH
     n = matrix.shape[-1]
     if n < SMALL:
         result = torch.cholesky_inverse(torch.linalg.cholesky(scaled.mH @ scaled))
