@@ -136,13 +136,11 @@ def _foretell(
     say("predicting, from the wiring alone")
     try:
         told = predict(job.network, threads=threads)
-        if not isinstance(told, Prediction):
-            return "voltages: not compared on this page", [], job.facts
         found = report.compare(recording, told)
     except (ValueError, NotImplementedError, MemoryError) as error:
         section = report.Section("Predicted beside simulated", [f"The theory does not reach here: {error}."])
         return f"refused: {error}", [section], job.facts
-    return dict(found.table()), [found.section()], None
+    return dict(found.table()), [found.section()], None if isinstance(told, Prediction) else job.facts
 
 
 def build(settings: Settings) -> Job:

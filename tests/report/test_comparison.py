@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import ganglion as gg
 from ganglion.engines import Recording
 from ganglion.report._comparison import compare
 from ganglion.report._comparison_figures import grouped
@@ -71,7 +72,7 @@ def test_the_truth_lies_within_its_errors(seen):
     assert found.within(3.0) > 0.9 and found.slope == pytest.approx(1.0, abs=0.05)
     explained, most = found.explained
     assert explained == pytest.approx(most, abs=0.03) and most > 0.9
-    assert found.told_rates.mean() == pytest.approx(found.seen_rates.mean(), rel=0.02)
+    assert found.told_levels.mean() == pytest.approx(found.seen_levels.mean(), rel=0.02)
     # the pairs of the strongest prediction are the planted ones, with their lags on the right side
     assert {tuple(p) for p in found.pairs[:6].tolist()} == {(i, j) for i in range(4) for j in range(i + 1, 4)}
     for k in range(6):
@@ -111,3 +112,19 @@ def test_groups_average_sampling_errors_away():
     centres, means, errors = grouped(told, seen, 24)
     assert len(centres) > 12 and np.abs((means - centres) / errors).mean() < 1.2
     assert np.median(errors) < 0.004
+
+
+def test_graded_networks_are_compared_by_their_voltages(tmp_path):
+    net = gg.Network(seed=3)
+    cells = net.add(gg.Graded(tau_m=20.0), 10, noise=2.0)
+    net.connect(cells, cells, weight=0.6, probability=0.3, synapse=gg.Electrical())
+    net.connect(cells, cells, weight=10.0, probability=0.2, synapse=gg.Sigmoidal(slope=6.0, tau=5.0))
+    seen = gg.simulate(net, 60_000.0, dt=0.5, seed=1, record=gg.Probe("V", interval=5.0))
+    found = compare(seen, gg.predict(net))
+    assert found.kind == "voltages" and found.within(3.0) > 0.9 and found.slope == pytest.approx(1.0, abs=0.1)
+    assert (np.abs(found.seen_levels - found.told_levels) < 5 * found.level_errors + 0.02).all()
+    assert (np.abs(found.seen_lags - found.told_lags) < 5 * found.lag_errors + 0.02).mean() > 0.95
+    assert np.abs(found.told_lags).max() > 0.2
+    assert "mV" in found.save(tmp_path / "page.html").read_text()
+    with pytest.raises(ValueError, match="record='V'"):
+        compare(gg.simulate(net, 10_000.0, dt=0.5), gg.predict(net))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _comparison_figures as figures
+from ._activity import activity_of, lagged, trace
 from ._sections import Picture, Section, Table, count, short
 
 Array = NDArray[np.float64]
@@ -24,20 +25,23 @@ _SHOWN = 9
 class Comparison:
     """A simulation and the prediction of it.
 
-    `seen_rates`, `rate_errors`, `told_rates` (N,) in Hz; `seen`, `errors`, `told` (P,) are correlation
-    coefficients of spike counts in windows of `window` ms of the pairs i < j of `neurons`, in the order of
+    `seen_levels`, `level_errors`, `told_levels` (N,) are rates in Hz, or, of graded neurons, mean voltages in
+    mV (`kind`); `seen`, `errors`, `told` (P,) are correlation coefficients, of spike counts in windows of
+    `window` ms or of voltages, of the pairs i < j of `neurons`, in the order of
     `numpy.triu_indices`; `sampling` is the mean square of their sampling errors. `predicted_window` is the
     window of the prediction, infinity for long ones.
-    `pairs` (Q, 2), `lags` (L,) in ms, `seen_lags`, `lag_errors`, `told_lags` (L, Q) in Hz²: chosen pairs.
+    `pairs` (Q, 2), `lags` (L,) in ms, `seen_lags`, `lag_errors`, `told_lags` (L, Q): chosen pairs' cross-
+    correlations in Hz², or correlation coefficients of voltages.
     """
 
+    kind: Literal["spikes", "voltages"]
     network: Any
     window: float
     predicted_window: float
     neurons: NDArray[np.int64]
-    seen_rates: Array
-    rate_errors: Array
-    told_rates: Array
+    seen_levels: Array
+    level_errors: Array
+    told_levels: Array
     seen: Array
     errors: Array
     told: Array
@@ -69,13 +73,17 @@ class Comparison:
 
     def table(self) -> list[tuple[str, str]]:
         """The figures as (what, value)."""
-        ratio = self.told_rates / np.where(self.seen_rates > 0, self.seen_rates, np.nan)
         explained, most = self.explained
         expected = {1.0: 0.683, 2.0: 0.954, 3.0: 0.997}
+        what, unit = ("rate", "Hz") if self.kind == "spikes" else ("voltage", "mV")
+        error = _of_mean(self.level_errors)
         rows = [
-            ("mean rate, simulated (Hz)", f"{self.seen_rates.mean():.3f} ± {_of_mean(self.rate_errors):.3f}"),
-            ("mean rate, predicted (Hz)", f"{self.told_rates.mean():.3f}"),
-            ("rate of a neuron, predicted over simulated: median", f"{np.nanmedian(ratio):.4f}"),
+            (f"mean {what}, simulated ({unit})", f"{self.seen_levels.mean():.3f} ± {error:.3f}"),
+            (f"mean {what}, predicted ({unit})", f"{self.told_levels.mean():.3f}"),
+            (
+                f"{what} of a neuron, predicted less simulated ({unit}): median",
+                f"{np.median(self.told_levels - self.seen_levels):.3f}",
+            ),
             ("pairs compared", count(len(self.seen))),
             ("mean correlation, simulated", f"{self.seen.mean():.6f}"),
             ("mean correlation, predicted", f"{self.told.mean():.6f}"),
@@ -92,24 +100,31 @@ class Comparison:
 
     def section(self) -> Section:
         """The part of a report."""
-        names = self.network.names if self.network is not None else [str(k) for k in range(len(self.told_rates))]
-        long = math.isinf(self.predicted_window)
-        what = "of long windows (frequency 0)" if long else f"in windows of {self.window:g} ms"
+        names = self.network.names if self.network is not None else [str(k) for k in range(len(self.told_levels))]
+        spiking = self.kind == "spikes"
         text = (
             "Theory foretells the rates and correlations from the wiring and the neurons alone, without "
             "simulating: stationary rates by the Fokker–Planck equation, self-consistently; correlations by "
-            f"linear response. Here they stand beside the simulation, {count(len(self.seen))} pairs {what}."
+            "linear response. "
+            if spiking
+            else "Theory foretells the voltages from the wiring and the neurons alone, without simulating: the "
+            "network's fixed point, and its fluctuations to first order in the noise (Lyapunov's equation). "
         )
+        text += f"Here they stand beside the simulation, {count(len(self.seen))} pairs"
+        text += f" in windows of {self.window:g} ms" if spiking else ""
+        text += "; the prediction is that of long windows." if math.isinf(self.predicted_window) else "."
+        what, unit = ("Rates", "Hz") if spiking else ("Mean voltages", "mV")
+        measure = "Cross-correlations (Hz²)" if spiking else "Correlation coefficients of the voltages"
         parts: list[Picture | Table] = [
             Picture(
-                figures.rates(self.told_rates, self.seen_rates, self.rate_errors),
-                "Rates (Hz), one point a neuron, with the standard error of the simulation (the mean one where there "
-                "are many). On the line they agree.",
-                heavy=len(self.told_rates) > 1000,
+                figures.levels(self.told_levels, self.seen_levels, self.level_errors, f"{what.lower()} ({unit})"),
+                f"{what} ({unit}), one point a neuron, with the standard error of the simulation (the mean one "
+                "where there are many). On the line they agree.",
+                heavy=len(self.told_levels) > 1000,
             ),
             Picture(
                 figures.pairs(self.told, self.seen, self.errors),
-                "Left: correlation coefficients of spike counts, all pairs; darker where there are more. The scatter "
+                "Left: correlation coefficients, all pairs; darker where there are more. The scatter "
                 "is mostly the sampling error of a single pair. Right: the same pairs in groups of similar "
                 "prediction; averages with two standard errors, in which that error cancels.",
                 heavy=True,
@@ -119,9 +134,9 @@ class Comparison:
             titles = [f"{short(names[i])}  ·  {short(names[j])}" for i, j in self.pairs]
             parts.append(
                 Picture(
-                    figures.lags(self.lags, self.seen_lags, self.lag_errors, self.told_lags, titles),
-                    "Cross-correlations (Hz²) of the pairs of the strongest prediction. Dots: simulated, with two "
-                    "standard errors; line: predicted. To the right of 0 the first neuron comes first.",
+                    figures.lags(self.lags, self.seen_lags, self.lag_errors, self.told_lags, titles, measure),
+                    f"{measure} of the pairs of the strongest prediction. Dots: simulated, with two standard "
+                    "errors; line: predicted. To the right of 0 the first neuron comes first.",
                 )
             )
         parts.append(Table(("", ""), self.table()))
@@ -147,7 +162,10 @@ def compare(
     neurons: NDArray[np.int64] | None = None,
     shown: int = _SHOWN,
 ) -> Comparison:
-    """Compare a `Recording` with a `Prediction` of the same network.
+    """Compare a `Recording` with what `gg.predict` says of the same network.
+
+    Spiking networks are compared by rates and spike counts; graded ones, whose V must have been recorded of
+    all neurons, by voltages.
 
     Parameters
     ----------
@@ -166,12 +184,15 @@ def compare(
     ValueError
         for recordings and predictions of different sizes, or too short a recording.
     """
-    told_rates = _array(told.rates())
-    if seen.n_neurons != len(told_rates):
+    spiking = hasattr(told, "rates")
+    told_levels = _array(told.rates() if spiking else told.mean())
+    if seen.n_neurons != len(told_levels):
         raise ValueError(
-            f"the recording has {seen.n_neurons} neurons, the prediction {len(told_rates)}; "
+            f"the recording has {seen.n_neurons} neurons, the prediction {len(told_levels)}; "
             "expected a simulation and a prediction of the same network"
         )
+    if not spiking:
+        return _compare_voltages(seen, told, told_levels, skip, neurons, shown)
     skip = min(skip, seen.duration / 10)
     after = seen.after(seen.start + round(skip / seen.dt) * seen.dt) if skip > 0 else seen
     if after.duration < 20 * window:
@@ -179,7 +200,7 @@ def compare(
             f"the recording holds {after.duration:g} ms after its first {skip:g} ms; expected at least "
             f"20 windows of {window:g} ms: simulate longer"
         )
-    rates, rate_errors = (_array(a) for a in after.rates(return_error=True))
+    rates, level_errors = (_array(a) for a in after.rates(return_error=True))
     among = np.flatnonzero(rates > 0) if neurons is None else np.asarray(neurons, np.int64)
     upper = np.triu_indices(len(among), k=1)
     correlation, errors = (_array(a)[upper] for a in after.correlation(window, neurons=among, return_error=True))
@@ -196,13 +217,14 @@ def compare(
     seen_lags, lag_errors = (_array(a) for a in after.cross_correlation(lags, pairs=turned, return_error=True))
     told_lags = _array(told.cross_correlation(lags, pairs=turned))
     return Comparison(
+        kind="spikes",
         network=seen.network,
         window=window,
         predicted_window=predicted_window,
         neurons=among,
-        seen_rates=rates,
-        rate_errors=rate_errors,
-        told_rates=told_rates,
+        seen_levels=rates,
+        level_errors=level_errors,
+        told_levels=told_levels,
         seen=correlation,
         errors=errors,
         told=predicted,
@@ -213,6 +235,51 @@ def compare(
         lag_errors=lag_errors,
         told_lags=told_lags,
         notes=_notes(told),
+    )
+
+
+def _compare_voltages(
+    seen: Any, told: Any, told_levels: Array, skip: float, neurons: NDArray[np.int64] | None, shown: int
+) -> Comparison:
+    if "V" not in seen.states or len(seen.states["V"].neurons) != seen.n_neurons:
+        raise ValueError("the recording has not V of all neurons; expected simulate(..., record='V')")
+    among = np.arange(seen.n_neurons) if neurons is None else np.asarray(neurons, np.int64)
+    activity = activity_of(seen, skip=skip, neurons=among)
+    upper = np.triu_indices(len(among), k=1)
+    seen_pairs, errors = activity.correlation[upper], activity.error[upper]
+    predicted = _array(told.correlation(neurons=among))[upper]
+    order = np.argsort(-np.abs(predicted))[:shown]
+    pairs = np.stack([upper[0][order], upper[1][order]], 1)  # places in `among`
+    lags = np.arange(-20.0, 21.0) * 25.0
+    turned = [(int(j), int(i)) for i, j in pairs]
+    seen_lags, lag_errors = lagged(activity.among(), turned, lags)
+    involved, places = np.unique(pairs, return_inverse=True)
+    places = places.reshape(pairs.shape)
+    lagged_covariance = _array(told.cross_covariance(lags, neurons=among[involved]))
+    sd = np.sqrt(_array(told.covariance(neurons=among[involved])).diagonal())
+    told_lags = lagged_covariance[:, places[:, 1], places[:, 0]] / (sd[places[:, 1]] * sd[places[:, 0]])
+    # a mean over time of fluctuations that last: its error from blocks
+    values = trace(activity.recording)[1]
+    means = np.stack([block.mean(axis=0) for block in np.array_split(values, 20)])
+    return Comparison(
+        kind="voltages",
+        network=seen.network,
+        window=0.0,
+        predicted_window=0.0,
+        neurons=among,
+        seen_levels=activity.level,
+        level_errors=means.std(axis=0, ddof=1) / math.sqrt(20),
+        told_levels=told_levels,
+        seen=seen_pairs,
+        errors=errors,
+        told=predicted,
+        sampling=float((errors**2).mean()),
+        pairs=among[pairs],
+        lags=lags,
+        seen_lags=seen_lags,
+        lag_errors=lag_errors,
+        told_lags=told_lags,
+        notes={},
     )
 
 

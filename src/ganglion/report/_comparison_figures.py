@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 
 
 @styled
-def rates(told: Array, seen: Array, errors: Array) -> Figure:
-    """Simulated against predicted rates (N,) in Hz."""
+def levels(told: Array, seen: Array, errors: Array, what: str) -> Figure:
+    """Simulated against predicted levels (N,); `what` names them and their unit."""
     figure = new(4.6, 4.2)
     axes = figure.subplots()
     _diagonal(axes, told, seen)
@@ -30,8 +30,8 @@ def rates(told: Array, seen: Array, errors: Array) -> Figure:
         axes.errorbar([0.93], [0.08], [height], fmt="o", ms=2.5, lw=1, color=NEUTRAL, transform=corner)
     else:
         axes.errorbar(told, seen, errors, fmt="o", ms=2.5, lw=0.5, color=EXCITATORY, alpha=0.8)
-    axes.set_xlabel("predicted rate (Hz)")
-    axes.set_ylabel("simulated rate (Hz)")
+    axes.set_xlabel(f"predicted {what}")
+    axes.set_ylabel(f"simulated {what}")
     return figure
 
 
@@ -86,7 +86,7 @@ def grouped(told: Array, seen: Array, groups: int) -> tuple[Array, Array, Array]
 
 
 @styled
-def lags(at: Array, seen: Array, errors: Array, told: Array, titles: Sequence[str]) -> Figure:
+def lags(at: Array, seen: Array, errors: Array, told: Array, titles: Sequence[str], what: str) -> Figure:
     """One panel a pair: simulated (L, P) with two standard errors, and the predicted line."""
     columns = min(3, len(titles))
     rows = -(-len(titles) // columns)
@@ -104,7 +104,7 @@ def lags(at: Array, seen: Array, errors: Array, told: Array, titles: Sequence[st
     for axes in panels[len(titles) :]:
         axes.set_visible(False)
     figure.supxlabel("lag (ms)", fontsize=9)
-    figure.supylabel("cross-correlation (Hz²)", fontsize=9)
+    figure.supylabel(what, fontsize=9)
     return figure
 
 
