@@ -24,9 +24,11 @@ _HOMES = {
     "ganglion.report": ["compare"],
     "ganglion.engines": ["Probe", "Recording", "as_cell", "simulate"],
     "ganglion.theory": ["Prediction", "predict"],
+    "ganglion.learners": ["fit"],
 }
 _MODULES = [
-    "analysis", "atlas", "brains", "data", "engines", "networks", "neurons", "nn", "report", "synapses", "theory",
+    "analysis", "atlas", "brains", "data", "engines", "learners", "networks", "neurons", "nn", "report", "synapses",
+    "theory",
 ]
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,0 +1,82 @@
+"""A folder that always holds one whole checkpoint: tensors in a file named by their digest, and checkpoint.json,
+which names it and is replaced last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from ganglion._files import write_atomic, write_json
+from ganglion._manifest import manifest
+from ganglion.learners._tree import pack, unpack
+
+_FORMAT = "ganglion checkpoint 1"
+
+
+class Checkpoint:
+    """Of one run of `fit`; `learner` describes what the state belongs to and must be the same on resuming."""
+
+    def __init__(self, folder: str | Path, learner: dict[str, Any]) -> None:
+        self.folder = Path(folder)
+        self.index = self.folder / "checkpoint.json"
+        self.learner = json.loads(json.dumps(learner))
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Replace what is there; a kill at any moment leaves the old one or the new one."""
+        from safetensors.torch import save
+
+        tensors: dict[str, Any] = {}
+        packed = pack(state, tensors)
+        data = save(tensors)
+        file = _name(data)  # never that of a file in use, even if a step is saved twice
+        write_atomic(self.folder / file, data)
+        about = {"format": _FORMAT, "step": step, "tensors": file, "learner": self.learner}
+        write_json(self.index, {**about, "state": packed, "manifest": manifest()})
+        for old in self.folder.glob("checkpoint-*.safetensors"):
+            if old.name != file:
+                old.unlink(missing_ok=True)
+
+    def load(self) -> dict[str, Any] | None:
+        """The state, or None where there is none. ValueError for a file that is damaged or of another learner."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"found a file at {self.folder}, expected a folder for checkpoints")
+        if not self.index.exists():
+            return None
+        try:
+            found = json.loads(self.index.read_text("utf-8"))
+            if not isinstance(found, dict) or found.get("format") != _FORMAT:
+                raise ValueError(f"its format is not {_FORMAT!r}")
+            self._require_same(found["learner"])
+            data = (self.folder / found["tensors"]).read_bytes()
+            if _name(data) != found["tensors"]:
+                raise ValueError(f"{found['tensors']} is not the file that was written")
+            return unpack(found["state"], load(data))
+        except _Foreign:
+            raise
+        except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
+            raise ValueError(
+                f"{self.index} cannot be read as a checkpoint ({type(error).__name__}: {error}); nothing was "
+                "changed: remove the folder to begin anew, or give another"
+            ) from None
+
+    def _require_same(self, found: dict[str, Any]) -> None:
+        keys = [k for k in {**self.learner, **found} if self.learner.get(k) != found.get(k)]
+        if keys:
+            key = keys[0]
+            raise _Foreign(
+                f"{self.index} is of another learner: found {key} {found.get(key)!r} there, expected "
+                f"{self.learner.get(key)!r}; nothing was changed: give another folder"
+            )
+
+
+def _name(data: bytes) -> str:
+    return f"checkpoint-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+
+
+class _Foreign(ValueError):
+    pass

@@ -1,0 +1,59 @@
+"""The idx format of MNIST (LeCun, Cortes & Burges): two zero bytes, type, number of axes, big-endian sizes, data."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_GZIP = b"\x1f\x8b"
+
+
+def read_idx(path: str | Path) -> Tensor:
+    """The array in an idx file, gzipped or not.
+
+    Raises FileNotFoundError, or ValueError for a file of another format, truncated, or with bytes to spare.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"found no file at {path}, expected an idx file such as train-images-idx3-ubyte.gz")
+    data = path.read_bytes()
+    if data.startswith(_GZIP):
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path} is gzipped and cannot be unpacked ({error}); expected a whole file") from None
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _TYPES or data[3] == 0:
+        raise ValueError(f"{path} begins with {data[:4].hex(' ')}, expected 00 00, a type code and a number of axes")
+    kind, axes = np.dtype(_TYPES[data[2]]), data[3]
+    start = 4 + 4 * axes
+    if len(data) < start:
+        raise ValueError(f"{path} ends within its header, expected {axes} sizes")
+    shape = struct.unpack(f">{axes}I", data[4:start])
+    expected = start + kind.itemsize * math.prod(shape)
+    if len(data) != expected:
+        raise ValueError(f"{path} has {len(data)} bytes, expected {expected} for an array of {shape}")
+    return torch.from_numpy(np.frombuffer(data, kind, offset=start).reshape(shape).astype(kind.newbyteorder("=")))
+
+
+def read_mnist(folder: str | Path, *, train: bool = True) -> tuple[Tensor, Tensor]:
+    """Images (n, 784) within [0, 1], float32, and labels (n,), int64, from a folder with the four idx files."""
+    folder, part = Path(folder), "train" if train else "t10k"
+    arrays = []
+    for name in (f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"):
+        plain = folder / name
+        arrays.append(read_idx(plain if plain.is_file() else folder / f"{name}.gz"))
+    images, labels = arrays
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or images.dtype != torch.uint8:
+        raise ValueError(
+            f"found images {tuple(images.shape)} and labels {tuple(labels.shape)} in {folder}, expected (n, rows, "
+            "columns) of bytes and (n,)"
+        )
+    return images.flatten(1).float() / 255, labels.long()

@@ -1,0 +1,129 @@
+"""Encoders, losses and the idx reader against closed forms and bytes written by hand."""
+
+import gzip
+import math
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ganglion.learners import (
+    accuracy,
+    latency,
+    membrane_cross_entropy,
+    rate,
+    rate_cross_entropy,
+    read_idx,
+    read_mnist,
+)
+
+MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
+
+
+def test_rates_are_the_inputs():
+    x = torch.tensor([[0.0, 0.1, 0.5, 1.0]])
+    spikes = rate(x, 20_000, generator=torch.Generator().manual_seed(0))
+    assert spikes.shape == (20_000, 1, 4) and set(spikes.unique().tolist()) == {0.0, 1.0}
+    error = 4 * (x * (1 - x) / 20_000).sqrt()
+    assert ((spikes.mean(0) - x).abs() <= error).all()
+    a, b = spikes[:-1, 0, 2], spikes[1:, 0, 2]
+    assert abs(torch.corrcoef(torch.stack([a, b]))[0, 1]) < 4 / math.sqrt(20_000)
+
+
+def test_images_are_flattened():
+    assert rate(torch.ones(3, 2, 4), 5).shape == (5, 3, 8)
+
+
+def test_latencies_are_the_rc_circuits():
+    x = torch.tensor([[0.02, 0.1, 0.4, 1.0, 0.01, 0.0]], dtype=torch.float64)
+    spikes = latency(x, 30, tau=20.0)
+    assert spikes.sum(0)[0].tolist() == [1, 1, 1, 1, 0, 0]
+    for n in range(4):
+        v = float(x[0, n])
+        expected = 20 * math.log(v / (v - 0.01)) - 20 * math.log(1 / 0.99)
+        assert int(spikes[:, 0, n].argmax()) == round(expected)
+    linear = latency(torch.tensor([[1.0, 0.5, 0.011]]), 11, threshold=0.0)
+    assert linear.argmax(0)[0].tolist() == [0, 5, 10]
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.1, math.nan])
+def test_inputs_out_of_range_are_refused(bad):
+    for encode in (rate, latency):
+        with pytest.raises(ValueError, match="within"):
+            encode(torch.tensor([[0.5, bad]]), 3)
+        with pytest.raises(ValueError, match="found steps"):
+            encode(torch.ones(1, 1), 0)
+
+
+def test_losses_are_the_closed_forms():
+    y = torch.zeros(8, 1, 3, dtype=torch.float64)
+    y[::2, 0, 1] = 1.0  # class 1 at half of the greatest rate
+    e = math.exp(5.0)
+    assert float(rate_cross_entropy(y, torch.tensor([1]))) == pytest.approx(-math.log(e / (e + 2)))
+    assert float(rate_cross_entropy(y.repeat(3, 1, 1), torch.tensor([1]))) == pytest.approx(-math.log(e / (e + 2)))
+    one = math.e
+    expected = (-math.log(one / (one + 2)) - math.log(1 / 3)) / 2
+    assert float(membrane_cross_entropy(y, torch.tensor([1]))) == pytest.approx(expected)
+    assert accuracy(torch.cat([y, y], 1), torch.tensor([1, 2])) == 0.5
+
+
+def idx(kind: int, shape: tuple[int, ...], data: bytes) -> bytes:
+    return struct.pack(f">BBBB{len(shape)}I", 0, 0, kind, len(shape), *shape) + data
+
+
+def test_idx_types_and_byte_order(tmp_path):
+    cases = [(0x08, "4B", (1, 2, 3, 250)), (0x09, "4b", (1, -2, 3, 4)), (0x0B, ">4h", (1, -300, 3, 4)),
+             (0x0C, ">4i", (1, -70000, 3, 4)), (0x0D, ">4f", (0.5, -1.5, 3.0, 4.0)),
+             (0x0E, ">4d", (0.1, -1.5, 3.0, 4.0))]  # fmt: skip
+    for kind, layout, values in cases:
+        data = idx(kind, (2, 2), struct.pack(layout, *values))
+        for name, text in (("plain", data), ("packed.gz", gzip.compress(data))):
+            (tmp_path / name).write_bytes(text)
+            assert read_idx(tmp_path / name).flatten().tolist() == list(values)
+
+
+@given(st.binary(max_size=60) | st.binary(max_size=40).map(lambda b: b"\0\0\x08\x01" + b))
+def test_foreign_bytes_give_an_array_or_a_value_error(data):
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x"
+        path.write_bytes(data)
+        try:
+            found = read_idx(path)
+        except ValueError:
+            return
+        assert data[:2] == b"\0\0" and found.numel() * found.element_size() == len(data) - 4 - 4 * data[3]
+
+
+def test_truncated_files_are_refused(tmp_path):
+    data = idx(8, (2, 2), b"abcd")
+    for text in (data[:-1], data + b"x", data[:7], gzip.compress(data)[:-6]):
+        (tmp_path / "x").write_bytes(text)
+        with pytest.raises(ValueError, match="expected"):
+            read_idx(tmp_path / "x")
+    with pytest.raises(FileNotFoundError, match="expected an idx file"):
+        read_idx(tmp_path / "none")
+
+
+def test_images_and_labels_must_fit(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(8, (2, 1, 2), b"\0\xff\0\0"))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(8, (2,), b"\1\2"))
+    images, labels = read_mnist(tmp_path)
+    assert images.tolist() == [[0.0, 1.0], [0.0, 0.0]] and labels.tolist() == [1, 2]
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(8, (3,), b"\1\2\3"))
+    with pytest.raises(ValueError, match="expected"):
+        read_mnist(tmp_path)
+
+
+@pytest.mark.skipif(not MNIST.is_dir(), reason="MNIST is not at ../shared/data/mnist")
+def test_mnist_is_read():
+    images, labels = read_mnist(MNIST)
+    assert images.shape == (60_000, 784) and torch.bincount(labels).tolist() == [
+        5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949,
+    ]  # fmt: skip
+    assert float(images.mean()) == pytest.approx(0.1307, abs=1e-4)
+    assert float(images.std()) == pytest.approx(0.3081, abs=1e-4)

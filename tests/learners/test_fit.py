@@ -1,0 +1,234 @@
+"""`fit` and BPTT: exact resume after SIGKILL, metrics, refusals that change nothing, learning."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tests.learners.killed import EVENTS, learner, loader
+
+import ganglion as gg
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_run_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.learners.killed", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"killed": len(EVENTS), "differing": []}
+
+
+class Recorded:
+    """A learner that keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.seen, self.validated = [], []
+
+    def step(self, batch):
+        self.seen.append(batch)
+        return {"loss": float(batch), "examples": 1 + int(batch)}
+
+    def evaluate(self, batch):
+        self.validated.append(batch)
+        return {"loss": float(batch)}
+
+    def describe(self):
+        return {"learner": "Recorded"}
+
+    def state_dict(self):
+        return {"seen": list(self.seen)}
+
+    def load_state_dict(self, state):
+        self.seen = list(state["seen"])
+
+
+def test_metrics_are_means_weighted_by_examples(tmp_path):
+    made = Recorded()
+    history = gg.fit(made, [0, 1, 2], 2, tmp_path, validation=[3, 5], progress=False)
+    assert made.seen == [0, 1, 2, 0, 1, 2] and made.validated == [3, 5, 3, 5]
+    assert history == 2 * [{"loss": pytest.approx((0 * 1 + 1 * 2 + 2 * 3) / 6), "validation_loss": 4.0}]
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["loss"] for line in lines if "step" in line] == made.seen
+    assert [line["epoch"] for line in lines if "end" in line] == [0, 1]
+
+
+def test_a_finished_run_may_be_prolonged_and_is_not_repeated(tmp_path):
+    gg.fit(Recorded(), [0, 1, 2], 1, tmp_path, progress=False)
+    made = Recorded()
+    assert len(gg.fit(made, [0, 1, 2], 1, tmp_path, progress=False)) == 1 and made.seen == [0, 1, 2]
+    assert len(gg.fit(made, [0, 1, 2], 2, tmp_path, progress=False)) == 2 and len(made.seen) == 6
+
+
+def test_progress_is_shown(capsys):
+    gg.fit(Recorded(), [0, 1], 1, progress=True)
+    shown = capsys.readouterr().out
+    assert "epoch 1 of 1" in shown and "2/2" in shown
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def other_model() -> gg.learners.BPTT:
+    model = gg.nn.Sequential(gg.nn.LIF(12, 17), gg.nn.LI(17, 4))
+    return gg.learners.BPTT(model, gg.learners.membrane_cross_entropy, torch.optim.Adam(model.parameters(), 1e-2))
+
+
+def other_rate() -> gg.learners.BPTT:
+    made = learner()
+    made.optimizer = torch.optim.Adam(made.model.parameters(), 2e-2)
+    return gg.learners.BPTT(made.model, made.loss, made.optimizer, encode=made.encode)
+
+
+def other_reset() -> gg.learners.BPTT:
+    made = learner()
+    made.model[0].reset = "zero"
+    return made
+
+
+@pytest.mark.parametrize("other", [other_model, other_rate, other_reset])
+def test_a_foreign_checkpoint_is_refused_and_left_alone(tmp_path, other):
+    gg.fit(learner(), loader(), 1, tmp_path, progress=False)
+    before, made = contents(tmp_path), other()
+    weights = {k: v.clone() for k, v in made.model.state_dict().items()}
+    with pytest.raises(ValueError, match="of another learner"):
+        gg.fit(made, loader(), 2, tmp_path, progress=False)
+    assert contents(tmp_path) == before
+    assert all(torch.equal(v, weights[k]) for k, v in made.model.state_dict().items())
+
+
+def truncated(folder: Path) -> None:
+    path = next(folder.glob("*.safetensors"))
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def missing(folder: Path) -> None:
+    next(folder.glob("*.safetensors")).unlink()
+
+
+def not_json(folder: Path) -> None:
+    (folder / "checkpoint.json").write_text("{")
+
+
+def other_format(folder: Path) -> None:
+    (folder / "checkpoint.json").write_text("[1]")
+
+
+@pytest.mark.parametrize("damage", [truncated, missing, not_json, other_format])
+def test_a_damaged_checkpoint_is_refused_and_left_alone(tmp_path, damage):
+    gg.fit(learner(), loader(), 1, tmp_path, progress=False)
+    damage(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
+        gg.fit(learner(), loader(), 2, tmp_path, progress=False)
+    assert contents(tmp_path) == before
+
+
+def test_a_loader_that_cannot_begin_anew_or_is_empty_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="iterated once"):
+        gg.fit(Recorded(), iter([1, 2]), 2, progress=False)
+    with pytest.raises(ValueError, match="found no batch"):
+        gg.fit(Recorded(), [], 1, progress=False)
+    with pytest.raises(ValueError, match="save_every"):
+        gg.fit(Recorded(), [1], 1, save_every=0, progress=False)
+    with pytest.raises(ValueError, match="expected a folder"):
+        (tmp_path / "file").write_text("")
+        gg.fit(Recorded(), [1], 1, tmp_path / "file", progress=False)
+
+
+def test_generators_of_the_loader_are_resumed(tmp_path):
+    """A loader with its own generator, and global numbers drawn by it, after a stop in the middle of an epoch."""
+
+    def run(folder, stop):
+        made, data = Recorded(), torch.utils.data.TensorDataset(torch.arange(20))
+        own = torch.utils.data.DataLoader(
+            data, batch_size=1, shuffle=True, generator=torch.Generator().manual_seed(4),
+            collate_fn=lambda items: 100 * int(items[0][0]) + int(torch.randint(100, ())),
+        )  # fmt: skip
+        step = made.step
+
+        def limited(batch):
+            if len(made.seen) == stop:
+                raise KeyboardInterrupt
+            return step(batch)
+
+        made.step = limited
+        gg.fit(made, own, 2, folder, save_every=3, progress=False)
+        return made.seen
+
+    torch.manual_seed(0)
+    expected = run(None, None)
+    torch.manual_seed(0)
+    for stop in (8, 25):
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, stop)
+    torch.manual_seed(99)
+    assert run(tmp_path, None) == expected
+
+
+def test_a_loss_that_is_not_finite_changes_nothing():
+    made = learner()
+    made.loss = lambda y, labels: y.sum() * float("nan")
+    before = {k: v.clone() for k, v in made.model.state_dict().items()}
+    with pytest.raises(ValueError, match="loss of nan"):
+        made.step(next(iter(loader())))
+    assert all(torch.equal(v, before[k]) for k, v in made.model.state_dict().items())
+
+
+def test_labels_out_of_range_are_named():
+    made = learner()
+    with pytest.raises(ValueError, match="found label 7 at position 1, expected 0 to 3"):
+        made.step((torch.rand(2, 12), torch.tensor([0, 7])))
+    with pytest.raises(ValueError, match="whole numbers"):
+        made.step((torch.rand(2, 12), torch.tensor([0.0, 1.0])))
+    with pytest.raises(ValueError, match=r"shape \(3,\), expected \(2,\)"):
+        made.step((torch.rand(2, 12), torch.tensor([0, 1, 2])))
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    with pytest.raises(ValueError, match="not the model's"):
+        gg.learners.BPTT(gg.nn.LIF(2, 2), torch.nn.MSELoss(), torch.optim.SGD(gg.nn.LIF(2, 2).parameters(), 0.1))
+
+
+def test_bptt_step_is_the_optimizers_step_on_autograds_gradient():
+    made, plain = learner(), learner()
+    plain.model[0].fused = plain.model[2].fused = False
+    batch = next(iter(loader()))
+    torch.manual_seed(7)
+    made.step(batch)
+    torch.manual_seed(7)
+    plain.model.train()
+    y, _ = plain.model(plain.encode(batch[0]))
+    loss = torch.stack([torch.nn.functional.cross_entropy(row, batch[1]) for row in y]).mean()
+    loss.backward()
+    plain.optimizer.step()
+    for a, b in zip(made.model.parameters(), plain.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_digits_are_learned():
+    """scikit-learn's digits: beyond what a linear readout of the pixels' sum could do."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    x, labels = torch.tensor(pixels, dtype=torch.float32) / 16, torch.tensor(labels)
+    torch.manual_seed(0)
+    model = gg.nn.Sequential(gg.nn.LIF(64, 128), gg.nn.LI(128, 10))
+    made = gg.learners.BPTT(
+        model, gg.learners.membrane_cross_entropy, torch.optim.Adam(model.parameters(), 5e-3),
+        encode=lambda x: x.expand(10, *x.shape),
+    )  # fmt: skip
+    train = torch.utils.data.TensorDataset(x[:1400], labels[:1400])
+    history = gg.fit(
+        made, torch.utils.data.DataLoader(train, batch_size=64, shuffle=True), 10,
+        validation=[(x[1400:], labels[1400:])], progress=False,
+    )  # fmt: skip
+    assert history[-1]["validation_accuracy"] > 0.9 and history[-1]["loss"] < history[0]["loss"] / 3
