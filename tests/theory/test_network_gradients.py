@@ -191,8 +191,8 @@ def test_a_planted_network_from_its_lagged_covariances():
 
 
 def test_wiring_that_decorrelates():
-    """Given excitation that correlates, the inhibitory weights that undo half of it (mean square): each of four inhibitory
-    neurons may reach every other neuron. Weights are held small, or they would silence their targets."""
+    """Given excitation that correlates, the inhibitory weights that undo half of it (mean square): each of
+    four inhibitory neurons may reach all others. Large weights cost, or they would silence their targets."""
     excitatory = torch.tensor([(s, t) for s in range(4) for t in range(8) if (t - s) % 8 in (1, 2, 5)]).T
     inhibitory = torch.tensor([(s, t) for s in range(4, 8) for t in range(8) if s != t]).T
     edges = torch.cat([excitatory, inhibitory], 1)

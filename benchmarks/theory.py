@@ -1,0 +1,159 @@
+"""How long the theory of networks takes: `OMP_NUM_THREADS=1 python -m benchmarks.theory [CASE ...]`.
+
+Each case runs in a process of its own, on one thread, after a small one has compiled what is compiled; its
+time is the median of three, and its memory the process's peak. Prints one JSON object a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+TARGETS = {
+    "pairs": "all pairs of 100 neurons at 1000 frequencies in 3 s",
+    "thousand": "1000 different neurons at 200 frequencies in 60 s and 2 GB",
+    "larva": "2952 neurons, all pairs at frequency 0 in 30 s",
+    "backward": "backward at most 4 times forward",
+    "simulation": "prediction against simulation to equal accuracy",
+}
+
+
+def network(size: int, edges: Any, weight: Any, seed: int) -> Any:
+    """EIF neurons that all differ."""
+    import torch
+
+    import ganglion as gg
+
+    g = torch.Generator().manual_seed(seed)
+
+    def between(low: float, high: float) -> Any:
+        return low + (high - low) * torch.rand(size, generator=g, dtype=torch.float64)
+
+    neuron = gg.EIF(
+        tau_m=between(8, 12), E_L=-72.0, Delta_T=1.4, V_T=between(-50, -46), V_th=30.0,
+        V_reset=between(-74, -70), t_ref=between(1, 3),
+    )  # fmt: skip
+    net = gg.Network()
+    cells = net.add(neuron, size, drive=between(8, 12), noise=between(8, 10))
+    net.connect(cells, cells, weight=weight, delay=1.0, synapse=gg.Exponential(tau=5.0), edges=edges)
+    return net
+
+
+def random_network(size: int, excitation: float, *, gradient: bool = False) -> Any:
+    """80 % excitatory, 20 % inhibitory of four times the weight, each pair with probability 0.2."""
+    import torch
+
+    g = torch.Generator().manual_seed(size)
+    targets, sources = torch.nonzero(torch.rand(size, size, generator=g) < 0.2).T
+    weight = torch.where(sources < 0.8 * size, excitation, -4 * excitation).double()
+    return network(size, (sources, targets), weight.requires_grad_(gradient), seed=1)
+
+
+def clock(run: Callable[[], Any], times: int = 3) -> dict[str, float]:
+    wall, cpu = [], []
+    for _ in range(times):
+        a, b = time.perf_counter(), time.process_time()
+        run()
+        wall.append(time.perf_counter() - a)
+        cpu.append(time.process_time() - b)
+    return {"wall_s": round(statistics.median(wall), 3), "cpu_s": round(statistics.median(cpu), 3)}
+
+
+def pairs() -> dict[str, Any]:
+    import torch
+
+    import ganglion as gg
+
+    net, f = random_network(100, 20.0), torch.linspace(0.0, 500.0, 1000)
+    gg.predict(net).spectrum(f)
+    return clock(lambda: gg.predict(net).spectrum(f))
+
+
+def thousand() -> dict[str, Any]:
+    import ganglion as gg
+
+    net = random_network(1000, 4.0)
+    gg.predict(random_network(100, 20.0)).covariance(100.0)
+    told = gg.predict(net)
+    return {"frequencies": len(told.frequencies), **clock(lambda: gg.predict(net).covariance(100.0), 1)}
+
+
+def larva() -> dict[str, Any]:
+    import ganglion as gg
+    from ganglion.brains import larva as job
+
+    net = job().network
+    gg.predict(random_network(100, 20.0)).spectrum([0.0])
+    return {"neurons": net.size, **clock(lambda: gg.predict(net).spectrum([0.0]), 1)}
+
+
+def backward() -> dict[str, Any]:
+    import ganglion as gg
+
+    result = {}
+    for size in (100, 300):
+        net, ratios = random_network(size, 1200.0 / size, gradient=True), []
+        gg.predict(net).covariance(100.0).square().sum().backward()
+        for _ in range(5):
+            a = time.process_time()
+            loss = gg.predict(net).covariance(100.0).square().sum()
+            b = time.process_time()
+            loss.backward()
+            ratios.append((time.process_time() - b) / (b - a))
+        result[f"ratio_{size}"] = round(statistics.median(ratios), 2)
+    return result
+
+
+def simulation(duration: float = 100_000.0) -> dict[str, Any]:
+    """The time that a simulation needs until a covariance's sampling error is the theory's own error."""
+    import torch
+
+    import ganglion as gg
+
+    net = random_network(100, 10.0)
+    gg.predict(net).covariance(100.0)
+    told = clock(lambda: gg.predict(net).covariance(100.0))
+    gg.simulate(net, 100.0, dt=0.05)
+    began = time.perf_counter(), time.process_time()
+    seen = gg.simulate(net, duration, dt=0.05, seed=1)
+    took = time.perf_counter() - began[0], time.process_time() - began[1]
+    P = gg.predict(net).covariance(100.0)
+    C, error = seen.after(500.0).covariance(100.0, return_error=True)
+    off = ~torch.eye(100, dtype=torch.bool)
+    sampling = float(error[off].square().mean().sqrt())
+    # what is left of the deviation when the sampling error is taken out, regressed on the prediction
+    scale = float((C * P)[off].sum() / P[off].square().sum())
+    theory = abs(scale - 1) * float(P[off].square().mean().sqrt())
+    longer = (sampling / theory) ** 2
+    return {
+        "predict_cpu_s": told["cpu_s"], "simulate_cpu_s": round(took[1], 2), "simulated_s": duration / 1000,
+        "scale": round(scale, 4), "sampling_error": sampling, "theory_error": theory,
+        "ratio_to_equal_accuracy": round(longer * took[1] / told["cpu_s"]),
+    }  # fmt: skip
+
+
+def main(names: list[str]) -> None:
+    if len(names) == 1 and os.environ.get("GANGLION_BENCHMARK") == names[0]:
+        import torch
+
+        torch.set_num_threads(1)
+        result = {"case": names[0], "target": TARGETS[names[0]], **globals()[names[0]]()}
+        result["peak_GB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)
+        print(json.dumps(result), flush=True)
+        return
+    for name in names or list(TARGETS):
+        if name not in TARGETS:
+            raise SystemExit(f"unknown case {name!r}; expected one of {', '.join(TARGETS)}")
+        own = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "GANGLION_BENCHMARK": name}
+        subprocess.run([sys.executable, "-m", "benchmarks.theory", name], env=own, check=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
