@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ganglion.theory.linear_noise import LinearNoise, lagged_covariance, linear_noise, noise_spectrum
+from ganglion.theory.linear_noise import LinearNoise, each_lagged_covariance, linear_noise, noise_spectrum
 
 if TYPE_CHECKING:
     from ganglion.networks import Network, Population, Projection
@@ -48,8 +48,8 @@ class GradedPrediction:
         """<V_i(t + tau) V_j(t)> - <V_i><V_j> at lags (L,) ms, (L, N, N) mV^2: at positive lag j leads i."""
         at = self._at(neurons)
         tau = torch.atleast_1d(torch.as_tensor(lags, dtype=torch.float64))
-        C = [lagged_covariance(self.around.jacobian, self.around.covariance, t)[0][at][:, at] for t in tau]
-        return torch.stack(C)
+        each = each_lagged_covariance(self.around.jacobian, self.around.covariance, tau)
+        return torch.stack([X[at][:, at] for X in each])
 
     def spectrum(self, f: Any, *, neurons: Any = None) -> Tensor:
         """Fourier transform of `cross_covariance` at f (F,) Hz, complex (F, N, N) mV^2/Hz."""

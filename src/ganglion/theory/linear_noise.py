@@ -7,7 +7,7 @@ C(tau) = e^{A tau} C (van Kampen 1976; Gardiner, Handbook of Stochastic Methods,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,9 +161,26 @@ def lyapunov(A: Tensor, Q: Tensor) -> Tensor:
 
 def lagged_covariance(A: Tensor, C: Tensor, lags: Any) -> Tensor:
     """e^{A tau} C at tau >= 0 and C e^{A^T |tau|} below, (L, n, n), for lags (L,) in ms."""
+    return torch.stack(list(each_lagged_covariance(A, C, lags)))
+
+
+def each_lagged_covariance(A: Tensor, C: Tensor, lags: Any) -> Iterator[Tensor]:
+    """The same, one lag after the other. Whole multiples of the shortest lag share its exponential."""
     tau = torch.atleast_1d(torch.as_tensor(lags, dtype=torch.float64))
-    powers = torch.linalg.matrix_exp(A * tau.abs()[:, None, None]) @ C
-    return torch.where((tau < 0)[:, None, None], powers.transpose(1, 2), powers)
+    distances = tau.abs()
+    shortest = float(distances[distances > 0].min()) if bool((distances > 0).any()) else 1.0
+    steps = (distances / shortest).round()
+    if bool((steps * shortest - distances).abs().max() > 1e-9 * shortest) or int(steps.max()) > 4 * len(tau):
+        for t in tau:
+            X = torch.linalg.matrix_exp(A * t.abs()) @ C
+            yield X.T if t < 0 else X
+        return
+    step = torch.linalg.matrix_exp(A * shortest)
+    powers = {0: C}
+    for k in range(1, int(steps.max()) + 1):
+        powers[k] = step @ powers[k - 1]
+    for t, k in zip(tau, steps):
+        yield powers[int(k)].T if t < 0 else powers[int(k)]
 
 
 def noise_spectrum(A: Tensor, Q: Tensor, f: Any) -> Tensor:
