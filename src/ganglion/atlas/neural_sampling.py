@@ -111,36 +111,42 @@ def chain_law(W: Array, b: Array, tau: int, update: str, offset: bool = True) ->
 
 
 @cache
-def _sampler() -> Callable[..., Array]:
+def _updates() -> Callable[..., None]:
     from numba import njit
 
-    @njit
-    def run(W: Array, b: Array, tau: int, sweeps: int, rng: Any, together: bool, shift: float) -> Array:
+    @njit(cache=True)
+    def run(W: Array, b: Array, tau: int, draws: Array, together: bool, zeta: Array, z: Array, counts: Array) -> None:
         n = len(b)
-        counts, zeta, z, old = np.zeros(2**n), np.zeros(n, np.int64), np.zeros(n), np.zeros(n)
-        for sweep in range(sweeps + 1000):
+        old = z.copy()
+        for sweep in range(len(draws)):
             old[:] = z
             code = 0
             for k in range(n):
                 if zeta[k] > 1:
                     zeta[k] -= 1
                 else:
-                    u = b[k] - shift
+                    u = b[k]
                     for j in range(n):
                         u += W[k, j] * (old[j] if together else z[j])
-                    zeta[k] = tau if rng.random() * (1 + np.exp(-u)) < 1 else 0
+                    zeta[k] = tau if draws[sweep, k] * (1 + np.exp(-u)) < 1 else 0
                 z[k] = 1.0 if zeta[k] > 0 else 0.0
                 code = 2 * code + (zeta[k] > 0)
-            if sweep >= 1000:
-                counts[code] += 1
-        return counts
+            counts[code] += 1
 
     return run
 
 
 def sample(W: Array, b: Array, tau: int, sweeps: int, seed: int, update: str, offset: bool = True) -> Array:
     """How often each state of z was met after each of `sweeps` updates of all neurons, (2^n,)."""
-    return _sampler()(W, b, tau, sweeps, np.random.default_rng(seed), update != "sequential", np.log(tau) * offset)
+    rng, n = np.random.default_rng(seed), len(b)
+    zeta, z, counts = np.zeros(n, np.int64), np.zeros(n), np.zeros(2**n)
+    bias = b - np.log(tau) * offset
+    for lo in (-1000, *range(0, sweeps, 100_000)):  # the first thousand are not counted
+        length = 1000 if lo < 0 else min(100_000, sweeps - lo)
+        _updates()(W, bias, tau, rng.random((length, n)), update != "sequential", zeta, z, counts)
+        if lo < 0:
+            counts[:] = 0
+    return counts
 
 
 def learned(seed: int, size: Size, update: str, offset: bool, sleep: bool) -> dict[str, Any]:
