@@ -189,7 +189,7 @@ def test_bad_input_is_refused(fused):
     with torch.no_grad():
         cell.linear.weight[0, 0] = math.nan
     with pytest.raises(ValueError, match="though x is finite"):
-        cell(torch.zeros(4, 2, 7))
+        cell(torch.ones(4, 2, 7))
 
 
 def test_gradients_of_subthreshold_neurons_are_those_of_finite_differences():

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ganglion.engines.surrogates import ArcTan, Surrogate
 from ganglion.nn import _fused
+from ganglion.nn._spikes import linear
 from ganglion.nn._step import Step
 
 State = dict[str, Tensor]
@@ -102,7 +103,7 @@ class DynamicalLayer(nn.Module):
         if x.ndim != 2 or x.shape[1] != self.in_features:
             raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self.in_features})")
         self._check_state(state, x.shape[0])
-        return self._advance(state, x if self.linear is None else self.linear(x), self._constants())
+        return self._advance(state, self._project(x), self._constants())
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """x (T, B, in_features) -> y (T, B, N) and the state after the last step."""
@@ -123,19 +124,22 @@ class DynamicalLayer(nn.Module):
     def _sequence(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         constants = self._constants()
         if self.fused and _fused.applies(self.surrogate, x, constants):
-            drive = x if self.linear is None else self.linear(x)
+            drive = self._project(x)
             own = self.linear is not None
             return _fused.run(self.equations, self.surrogate, drive, state, constants, self.recurrent, own)
-        drive, outputs = x if self.linear is None else self.linear(x), []
-        for row in drive.unbind(0):
+        outputs = []
+        for row in self._project(x).unbind(0):
             state, y = self._advance(state, row, constants)
             outputs.append(y)
         return torch.stack(outputs), state
 
+    def _project(self, x: Tensor) -> Tensor:
+        return x if self.linear is None else linear(x, self.linear.weight, self.linear.bias)
+
     def _advance(self, state: State, x: Tensor, constants: dict[str, Tensor]) -> tuple[State, Tensor]:
         state = dict(state)
         if self.recurrent is not None:
-            x = torch.addmm(x, state.pop("y"), self.recurrent.T)
+            x = linear(state.pop("y"), self.recurrent, x)
         y, state = self.equations.evaluate(self.surrogate, x, **state, **constants)
         if self.recurrent is not None:
             state["y"] = y

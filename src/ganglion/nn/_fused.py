@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,9 @@ from torch.autograd.function import once_differentiable
 from ganglion.engines.surrogates import Surrogate
 from ganglion.nn._buffers import empty
 from ganglion.nn._kernels import SLOPES, Kernel, adjoint, backward_kernel, forward_kernel
+from ganglion.nn._spikes import add_product, find_active, outer
 from ganglion.nn._step import Step
+from ganglion.nn._threads import in_threads
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8, ctypes.c_double)
 _BLOCK = 1 << 14  # numbers of one sequence that a call takes through all steps: states stay in the second cache
@@ -78,12 +78,20 @@ class _Loop(torch.autograd.Function):
         call = _Call(kernel, sequences, states, constants, surrogate.width)
         if recurrent:
             previous, weight = rest[-2], rest[-1]
-            # a matrix product's last bits depend on alignment: rows that begin anywhere go by way of others
+            # a dense product's last bits depend on alignment: rows that begin anywhere go by way of others
             aligned = call.stride % 64 == 0
-            pre, sent = torch.empty_like(x[0]), torch.empty_like(x[0])
+            pre, sent, by_source = torch.empty_like(x[0]), torch.empty_like(x[0]), weight.T.contiguous()
+            previous = previous.contiguous()
             for t in range(len(x)):
-                sent = previous if aligned else sent.copy_(previous)
-                torch.addmm(x[t], sent, weight.T, out=x[t] if own and aligned else pre)
+                drive = x[t] if own and aligned else pre
+                active = find_active(previous)
+                if active is not None:
+                    if drive is pre:
+                        pre.copy_(x[t])
+                    add_product(drive, previous, active, by_source)
+                else:
+                    sent = previous if aligned else sent.copy_(previous)
+                    torch.addmm(x[t], sent, weight.T, out=drive)
                 if own and not aligned:
                     x[t].copy_(pre)
                 call.one(t, {} if own else {"x": pre})
@@ -127,7 +135,10 @@ class _Loop(torch.autograd.Function):
                 torch.addmm(g[t], g_x[t + 1], weight, out=sent)
                 call.one(t, {"g_y_out": sent})
             g_previous = g_x[0] @ weight
-            g_weight = torch.addmm(g_x[0].T @ first, g_x[1:].flatten(0, 1).T, y[:-1].flatten(0, 1))
+            later, sent = g_x[1:].flatten(0, 1), y[:-1].flatten(0, 1)
+            active = find_active(sent)
+            g_weight = later.T @ sent if active is None else outer(sent, later, active)
+            g_weight = g_weight + g_x[0].T @ first
         else:
             call.all()
         sums = call.sums()
@@ -157,22 +168,12 @@ class _Call:
         """All steps of all blocks."""
         function, (T, B, N) = _function(self.kernel.address), self.shape
 
-        def some(chosen: range) -> None:
-            for k in chosen:
+        def some(lo: int, hi: int) -> None:
+            for k in range(lo, hi):
                 table = self._table(k)
                 function(table.ctypes.data, T, B, N, *self.blocks[k], self.width)
 
-        threads = min(torch.get_num_threads(), len(self.blocks))
-        if threads == 1 or T * B * N < 1 << 16:
-            return some(range(len(self.blocks)))
-        pool = _pool(threads - 1, os.getpid())
-        others = [pool.submit(some, range(k, len(self.blocks), threads)) for k in range(1, threads)]
-        try:
-            some(range(0, len(self.blocks), threads))
-        finally:
-            wait(others)
-        for other in others:
-            other.result()
+        in_threads(some, len(self.blocks), T * B * N)
 
     def one(self, t: int, instead: dict[str, Tensor]) -> None:
         """Step t of the whole batch, some sequences' rows at another place."""
@@ -208,7 +209,3 @@ def _blocks(B: int, N: int) -> Iterator[tuple[int, int, int, int]]:
 def _function(address: int) -> Any:
     return _PROTOTYPE(address)  # ctypes lets other threads run meanwhile
 
-
-@lru_cache(maxsize=1)
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="ganglion")

@@ -1,0 +1,62 @@
+"""Products with spikes against dense ones, forward and backward, at densities on both sides of the choice."""
+
+import pytest
+import torch
+
+from ganglion.nn._spikes import find_active, linear
+
+F64 = torch.float64
+
+
+def sparse(rows: int, inputs: int, density: float) -> torch.Tensor:
+    made = torch.Generator().manual_seed(2)
+    values = torch.rand(rows, inputs, generator=made, dtype=F64) + 0.5
+    return values * (torch.rand(rows, inputs, generator=made) < density)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.03, 0.15, 0.6])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (40, 30, 20), (64, 7, 300)])
+@pytest.mark.parametrize("start", [None, "bias", "rows"])
+def test_the_product_and_its_gradients_are_the_dense_ones(density, sizes, start):
+    rows, inputs, outputs = sizes
+    z = sparse(rows, inputs, density).requires_grad_()
+    weight = torch.randn(outputs, inputs, dtype=F64, requires_grad=True)
+    added = {None: None, "bias": torch.randn(outputs), "rows": torch.randn(rows, outputs)}[start]
+    given = [z, weight] if added is None else [z, weight, added.double().requires_grad_()]
+    ours = linear(z, weight, given[2] if added is not None else None)
+    plain = z @ weight.T + (given[2] if added is not None else 0)
+    torch.testing.assert_close(ours, plain, rtol=1e-12, atol=1e-12)
+    g = torch.randn(rows, outputs, dtype=F64)
+    for a, b in zip(torch.autograd.grad(ours, given, g), torch.autograd.grad(plain, given, g), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_the_choice_is_by_density():
+    assert find_active(sparse(200, 100, 0.1)) is not None
+    assert find_active(sparse(200, 100, 0.4)) is None
+    found = find_active(sparse(50, 20, 0.1))
+    assert found is not None
+    where = sparse(50, 20, 0.1).nonzero()
+    assert found.table[0] == 50 and found.table[-1] == len(where)
+    assert found.index[:-1].tolist() == where[:, 1].tolist()
+
+
+def test_threads_change_no_bit():
+    z, weight = sparse(400, 300, 0.1).requires_grad_(), torch.randn(200, 300, dtype=F64, requires_grad=True)
+    results = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        try:
+            y = linear(z, weight, None)
+            results.append([y, torch.autograd.grad(y.square().sum(), weight)[0]])
+        finally:
+            torch.set_num_threads(1)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(other, results[0], strict=True))
+
+
+def test_what_is_not_finite_passes():
+    z = torch.zeros(10, 20)
+    z[3, 4] = float("nan")
+    y = linear(z, torch.ones(5, 20), None)
+    assert y[3].isnan().all() and (y[:3] == 0).all()
