@@ -132,3 +132,20 @@ def test_what_has_no_working_point_is_refused():
         filtered_noise(made("O"), 0.0, 0.0)
     with pytest.raises(ValueError, match="finite"):
         second_order(made("O"), math.nan)
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.2, 1.0, 100.0])
+@pytest.mark.parametrize("mu", [5.0, 15.0, 25.0, 100.0])
+def test_any_noise_and_drive(sigma, mu):
+    """From silence to 290 Hz, at noise over four orders of magnitude: finite, and the curvature of the rate."""
+
+    def neuron(shift):
+        options = {"tau": 20.0, "sigma": sigma, "V_th": 20.0, "V_reset": 10.0, "t_ref": 2.0}
+        return membrane(lambda V: mu + shift - V, **options, V_lb=10 - 12 * max(sigma, 1.0), N=4000)
+
+    h = sigma / 20
+    low, here, high = (float(stationary(neuron(x)).rate) for x in (-h, 0.0, h))
+    chi2 = second_order(neuron(0.0), [0.0, 100.0, 2000.0])[:, 0]
+    assert bool(torch.isfinite(chi2).all())
+    error = 1e-8 + 1e-12 * here / h**2  # rounding, of the solve and of the difference
+    assert float(chi2[0]) == pytest.approx((low + high - 2 * here) / h**2, rel=0.01, abs=error)
