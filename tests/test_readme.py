@@ -1,0 +1,43 @@
+"""The README's examples run as they stand (for a shorter time)."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import ganglion as gg
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def blocks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    monkeypatch.chdir(tmp_path)
+    return re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+def test_the_first_example(blocks: list[str], tmp_path: Path):
+    names: dict = {}
+    assert "60_000.0" in blocks[0]
+    exec(blocks[0].replace("60_000.0", "12_000.0"), names)
+    seen, told = names["seen"].rates(), names["told"].rates()
+    assert seen.mean() > 5 and abs(seen.mean() / told.mean() - 1) < 0.1
+    assert "Predicted beside simulated" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_neuron_of_ones_own(blocks: list[str]):
+    names = {"gg": gg}
+    exec(blocks[1], names)
+    net = gg.Network()
+    net.add(names["Theta"](), 200, drive=6.0, noise=4.0)
+    seen = gg.simulate(net, 4000.0, dt=0.02).after(200.0).rates()
+    told = gg.predict(net).rates()
+    assert told.std() < 1e-9 and abs(seen.mean() - told[0]) < 4 * seen.std() / 200**0.5 + 0.02 * told[0]
+    assert torch.isfinite(told).all() and told[0] > 5
+
+
+def test_commands_of_the_readme_exist():
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"`?make (\w+)", README):
+        assert f"\n{target}:" in makefile
