@@ -75,11 +75,7 @@ class Session:
             _report.heading(command, self.started, self.machine, versions, self.rounds, self.quick),
             "",
             *_report.HEADER,
-            *(
-                line
-                for n, rows in self.rows.items()
-                for line in _report.lines(CASES[n], rows, not self.quick)
-            ),
+            *(line for n, rows in self.rows.items() for line in _report.lines(CASES[n], rows, not self.quick)),
             "",
             *self.own_lines(),
         ]
@@ -94,9 +90,7 @@ class Session:
                 name: [{**vars(row), "duration": self.duration(CASES[name])} for row in rows]
                 for name, rows in self.rows.items()
             },
-            "alone": {
-                label: {"measured": value, "goal": wanted} for label, (value, wanted) in self.alone.items()
-            },
+            "alone": {label: {"measured": value, "goal": wanted} for label, (value, wanted) in self.alone.items()},
         }
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{kind}.md").write_text("\n".join(text).rstrip() + "\n", "utf-8")
@@ -121,9 +115,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=0, help="timed rounds after the warm-up (5; quick: 3)")
     given = parser.parse_args()
 
-    session = Session(
-        given.quick, given.rounds or (3 if given.quick else 5), _peers.prepare(tuple(given.peers))
-    )
+    session = Session(given.quick, given.rounds or (3 if given.quick else 5), _peers.prepare(tuple(given.peers)))
     for name, reason in session.missing.items():
         print(f"{_report.NAMES[name]} is missing: {reason}")
     print("\n".join(_report.HEADER), flush=True)

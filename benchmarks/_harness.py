@@ -28,12 +28,13 @@ class Worker:
         *,
         skip: float = 0.0,
         rewire: bool = False,
+        dt: float = 0.0,
     ) -> None:
         self.side, self.threads = side, threads
         self.python = sys.executable if side == "ganglion" else str(_peers.PYTHON)
         request = {
             "side": side, "case": case.name, "duration": duration, "threads": threads,
-            "skip": skip, "rewire": rewire,
+            "skip": skip, "rewire": rewire, "dt": dt,
         }  # fmt: skip
         self.process = subprocess.Popen(
             [self.python, "-m", "benchmarks._worker", json.dumps(request)],

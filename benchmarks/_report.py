@@ -69,9 +69,7 @@ def lines(case: Case, rows: list[Row], full: bool) -> list[str]:
     return made
 
 
-def heading(
-    command: str, started: float, about: dict[str, Any], versions: list[str], rounds: int, quick: bool
-) -> str:
+def heading(command: str, started: float, about: dict[str, Any], versions: list[str], rounds: int, quick: bool) -> str:
     """What was run where, and how to read the table."""
     return (
         f"`{command}` on {time.strftime('%Y-%m-%d', time.gmtime(started))}: {about['processor']}, "

@@ -122,9 +122,7 @@ class Brian2(Side):
             "for (size_t i = 0; i < _random_generators.size(); i++)"
             ' _random_generators[i].seed(std::stoul(std::getenv("BENCH_SEED")) + 1000003UL*i);',
         )
-        b2.device.insert_code(
-            "after_end", 'std::ofstream("status.txt") << std::ifstream("/proc/self/status").rdbuf();'
-        )
+        b2.device.insert_code("after_end", 'std::ofstream("status.txt") << std::ifstream("/proc/self/status").rdbuf();')
         parts = self.case.load().brian2(b2, self.case.size)
         monitor = b2.SpikeMonitor(parts[0], name="spikes")
         network = b2.Network(*parts, monitor)

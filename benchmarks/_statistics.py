@@ -3,9 +3,7 @@
 import numpy as np
 
 
-def describe(
-    times: np.ndarray, neurons: np.ndarray, size: int, start: float, stop: float
-) -> dict[str, float]:
+def describe(times: np.ndarray, neurons: np.ndarray, size: int, start: float, stop: float) -> dict[str, float]:
     """Mean rate (Hz) and mean CV of the inter-spike intervals, of spikes within (start, stop] (ms).
 
     The CV is the mean over neurons with at least five intervals (NaN where there are none); short windows

@@ -1,5 +1,6 @@
 """A process with one simulator and one case: a line of JSON in, a line out, until its input ends."""
 
+import dataclasses
 import json
 import os
 import sys
@@ -22,8 +23,9 @@ def main() -> None:
     from .cases import CASES
 
     try:
+        case = CASES[request["case"]]
         side = SIDES[request["side"]](
-            CASES[request["case"]],
+            dataclasses.replace(case, dt=request.get("dt") or case.dt),
             request["duration"],
             request["threads"],
             request.get("skip", 0.0),

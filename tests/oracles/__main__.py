@@ -20,9 +20,9 @@ from benchmarks.cases import CASES, Case  # noqa: E402
 TOO_UNLIKELY = 1e-3  # Welch's p; some twenty comparisons are made
 
 
-def collect(side: str, case: Case) -> dict[str, Any]:
+def collect(side: str, case: Case, dt: float = 0.0) -> dict[str, Any]:
     """Rate and CV of every seed, each seed with its own wiring and its own noise."""
-    worker = Worker(side, case, case.oracle, 1, skip=case.skip, rewire=True)
+    worker = Worker(side, case, case.oracle, 1, skip=case.skip, rewire=True, dt=dt)
     try:
         seeds = list(range(1, SEEDS[case.name][side] + 1))
         answers = [worker.measure(seed) for seed in seeds]
@@ -54,15 +54,17 @@ def regenerate(case: Case, peers: list[str]) -> None:
 
 def compare(case: Case) -> list[str]:
     """Lines of the table; a line ends with DIFFERS where chance does not explain the distance."""
-    mine = collect("ganglion", case)
+    runs: dict[float, dict[str, Any]] = {}
     made = []
-    for theirs in load(case.name)["peers"].values():
+    for peer, theirs in load(case.name)["peers"].items():
+        dt = case.compared_at(peer)
+        mine = runs[dt] = runs.get(dt) or collect("ganglion", case, dt)
         for what in ("rate", "cv"):
             got = welch(mine[what], theirs[what])
             verdict = "agrees" if got["p"] > TOO_UNLIKELY else "DIFFERS"
             own, other = len(mine["seeds"]), len(theirs["seeds"])
             made.append(
-                f"| {case.name} | {what} | {got['ours']:.4f} ± {got['sd_ours']:.4f} ({own}) "
+                f"| {case.name} | {dt:g} | {what} | {got['ours']:.4f} ± {got['sd_ours']:.4f} ({own}) "
                 f"| {theirs['version']} | {got['theirs']:.4f} ± {got['sd_theirs']:.4f} ({other}) "
                 f"| {got['z']:+.2f} | {got['p']:.3f} | {verdict} |"
             )
@@ -72,13 +74,9 @@ def compare(case: Case) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.oracles", description=__doc__)
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
-    parser.add_argument(
-        "--peers", nargs="*", choices=list(_peers.REQUIREMENTS), default=list(_peers.REQUIREMENTS)
-    )
+    parser.add_argument("--peers", nargs="*", choices=list(_peers.REQUIREMENTS), default=list(_peers.REQUIREMENTS))
     parser.add_argument("--stored", action="store_true", help="compare with the stored figures, run no peer")
-    parser.add_argument(
-        "--peers-only", action="store_true", help="regenerate the peers' figures, compare nothing"
-    )
+    parser.add_argument("--peers-only", action="store_true", help="regenerate the peers' figures, compare nothing")
     given = parser.parse_args()
 
     peers = []
@@ -90,8 +88,8 @@ def main() -> int:
     table = [
         "Mean ± standard deviation over seeds (their number); z is the difference over its standard error.",
         "",
-        "| network | | Ganglion | peer | | z | p | |",
-        "|---|---|---|---|---|---|---|---|",
+        "| network | our step, ms | | Ganglion | peer | | z | p | |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(table), flush=True)
     for name in given.cases:

@@ -1,0 +1,283 @@
+"""Training layers side by side with snnTorch and SpikingJelly, forward and backward: prints a table.
+
+python -m benchmarks.nn [--cases lif100 ff rec] [--threads 1 2] [--rounds 7]
+
+Figures are median process-CPU milliseconds (wall with more threads) over rounds in turn, after a warm-up, and
+ratios to ours. The floor is the time of copying as many bytes as a pass must read and write (x, y and the
+tape forward; tape and two gradients backward). The peers live in an environment of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / ".venv-peers-nn"
+PYTHON = FOLDER / "bin" / "python"
+SIDES = ("ganglion", "plain", "snntorch", "spikingjelly")
+#: T, B, N of one layer of neurons
+LAYERS = {"lif100": (100, 64, 512), "lif500": (500, 32, 1024)}
+#: 700-256-256-20, T 100, B 64, one step of Adam: recurrent hidden layers, share of inputs that spike
+STEPS = {"ff": (False, 0.1), "rec": (True, 0.1), "ff_dense": (False, 1.0), "rec_dense": (True, 1.0)}
+SIZES = (700, 256, 256, 20)
+
+
+def install() -> str:
+    """Make the peers' environment; the reason why not, or nothing. torchvision has no build for a CPU torch."""
+    if (FOLDER / ".ready").exists():
+        return ""
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet"]
+    commands = [
+        [sys.executable, "-m", "venv", str(FOLDER)],
+        [*pip, "torch==2.13.0", "numpy", "scipy", "matplotlib", "tqdm", "h5py", "pandas", "einops", "loguru",
+         "scienceplots", "tensorboard"],
+        [*pip, "--no-deps", "snntorch==1.0.0", "spikingjelly==2.0.0"],
+    ]  # fmt: skip
+    try:
+        for command in commands:
+            subprocess.run(command, check=True)
+    except (subprocess.CalledProcessError, OSError) as error:
+        return str(error)
+    (FOLDER / ".ready").touch()
+    return ""
+
+
+def layer(side: str, size: int) -> Callable[[Any], Any]:
+    """x (T, B, N) -> spikes, subtractive reset, decay 0.9, threshold 1, arctan slope."""
+    import torch
+
+    if side in ("ganglion", "plain"):
+        import ganglion as gg
+
+        cell = gg.nn.LIF(size, fused=side == "ganglion")
+        return lambda x: cell(x)[0]
+    if side == "snntorch":
+        import snntorch
+
+        leaky = snntorch.Leaky(beta=0.9, spike_grad=snntorch.surrogate.atan())
+
+        def run(x):
+            membrane, spikes = leaky.reset_mem(), []
+            for row in x.unbind(0):
+                spike, membrane = leaky(row, membrane)
+                spikes.append(spike)
+            return torch.stack(spikes)
+
+        return run
+    from spikingjelly.activation_based import functional
+
+    node = jelly("m")
+
+    def multi(x):
+        functional.reset_net(node)
+        return node(x)
+
+    return multi
+
+
+def jelly(mode: str) -> Any:
+    """SpikingJelly's neuron of the same equations."""
+    from spikingjelly.activation_based import neuron, surrogate
+
+    return neuron.LIFNode(
+        tau=10.0, decay_input=False, v_reset=None, step_mode=mode, surrogate_function=surrogate.ATan()
+    )
+
+
+def network(side: str, recurrent: bool) -> tuple[Callable[[Any], Any], list]:
+    """700-256-256-20 and its parameters; the first two layers recurrent if asked for."""
+    import torch
+    from torch import nn
+
+    shapes = list(zip(SIZES, SIZES[1:], strict=False))
+    if side in ("ganglion", "plain"):
+        import ganglion as gg
+
+        fused = side == "ganglion"
+        model = gg.nn.Sequential(*(gg.nn.LIF(a, b, recurrent=recurrent and b == 256, fused=fused) for a, b in shapes))
+        return (lambda x: model(x)[0]), list(model.parameters())
+    linear = nn.ModuleList(nn.Linear(a, b) for a, b in shapes)
+    if side == "snntorch":
+        import snntorch
+
+        slope = snntorch.surrogate.atan()
+        neurons = nn.ModuleList(
+            snntorch.RLeaky(beta=0.9, linear_features=b, spike_grad=slope)
+            if recurrent and b == 256
+            else snntorch.Leaky(beta=0.9, spike_grad=slope)
+            for _, b in shapes
+        )
+
+        def run(x):
+            states = [list(n.init_rleaky()) if isinstance(n, snntorch.RLeaky) else [n.reset_mem()] for n in neurons]
+            spikes = []
+            for row in x.unbind(0):
+                for k, (weights, n) in enumerate(zip(linear, neurons, strict=True)):
+                    row, membrane = n(weights(row), *states[k])
+                    states[k] = [row, membrane] if len(states[k]) == 2 else [membrane]
+                spikes.append(row)
+            return torch.stack(spikes)
+
+        return run, [*linear.parameters(), *neurons.parameters()]
+    from spikingjelly.activation_based import functional
+    from spikingjelly.activation_based import layer as layers
+
+    nodes: list[nn.Module] = []
+    for weights, (_, b) in zip(linear, shapes, strict=True):
+        nodes.append(layers.SeqToANNContainer(weights))
+        if recurrent and b == 256:
+            nodes.append(
+                layers.LinearRecurrentContainer(jelly("s"), in_features=b, out_features=b, bias=False, step_mode="m")
+            )
+        else:
+            nodes.append(jelly("m"))
+    model = nn.Sequential(*nodes)
+
+    def multi(x):
+        functional.reset_net(model)
+        return model(x)
+
+    return multi, list(model.parameters())
+
+
+def prepare(side: str, case: str) -> tuple[Callable[[], Any], Callable[[], float]]:
+    """What is timed, and the mean of its output."""
+    import torch
+    from torch.nn import functional as F
+
+    torch.manual_seed(0)
+    if case in LAYERS:
+        shape = LAYERS[case]
+        if side == "floor":
+            memory = [torch.randn(shape) for _ in range(6)]
+            return (lambda: [memory[k].copy_(memory[k + 1]) for k in (0, 2, 4)]), lambda: 0.0
+        x, g, run = torch.randn(shape, requires_grad=True), torch.randn(shape), layer(side, shape[2])
+
+        def once():
+            x.grad = None
+            run(x).backward(g)
+
+        return once, lambda: float(run(x).detach().mean())
+    recurrent, density = STEPS[case]
+    x = torch.rand(100, 64, SIZES[0])
+    x = (x < density).float() if density < 1 else x
+    labels = torch.randint(SIZES[-1], (64,))
+    run, parameters = network(side, recurrent)
+    optimizer = torch.optim.Adam(parameters, 1e-3)
+
+    def step():
+        optimizer.zero_grad()
+        F.cross_entropy(10 * run(x).mean(0), labels).backward()
+        optimizer.step()
+
+    return step, lambda: float(run(x).detach().mean())
+
+
+def worker(side: str, case: str, threads: int) -> None:
+    """Answer every line of input with the seconds of one pass."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    import torch
+
+    torch.set_num_threads(threads)
+    once, mean = prepare(side, case)
+    clock = time.process_time if threads == 1 else time.perf_counter
+    for _ in range(3):
+        once()
+    answers.write(json.dumps({"mean": mean()}) + "\n")
+    answers.flush()
+    for _ in sys.stdin:
+        began = clock()
+        once()
+        answers.write(json.dumps({"seconds": clock() - began}) + "\n")
+        answers.flush()
+
+
+class Worker:
+    """One side with one case in its own process."""
+
+    def __init__(self, side: str, case: str, threads: int) -> None:
+        peer = side in ("snntorch", "spikingjelly")
+        self.process = subprocess.Popen(
+            [str(PYTHON) if peer else sys.executable, "-m", "benchmarks.nn", "--worker", side, case, str(threads)],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)},
+        )  # fmt: skip
+        self.mean = self._read()["mean"]
+
+    def measure(self) -> float:
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return 1000 * self._read()["seconds"]
+
+    def close(self) -> None:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+    def _read(self) -> dict:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the process ended with {self.process.wait()}")
+        return json.loads(line)
+
+
+def compare(case: str, threads: int, sides: list[str], rounds: int) -> list[str]:
+    """Rows of the table, measured in turn."""
+    workers, missing = {}, []
+    for side in [*(["floor"] if case in LAYERS else []), *sides]:
+        try:
+            workers[side] = Worker(side, case, threads)
+        except RuntimeError as error:
+            missing.append(f"| {case} | {threads} | {side} | missing: {error} | | |")
+    times: dict[str, list[float]] = {side: [] for side in workers}
+    order = list(workers)
+    for turn in range(rounds):
+        for k in range(len(order)):
+            side = order[(turn + k) % len(order)]
+            times[side].append(workers[side].measure())
+    rows = []
+    for side, values in times.items():
+        ratio = statistics.median(values) / statistics.median(times["ganglion"]) if "ganglion" in times else float("nan")
+        rows.append(
+            f"| {case} | {threads} | {side} | {statistics.median(values):.1f} ({min(values):.1f}) | {ratio:.2f} "
+            f"| {workers[side].mean:.3f} |"
+        )
+    for each in workers.values():
+        each.close()
+    return rows + missing
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.nn", description=__doc__)
+    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--cases", nargs="+", choices=[*LAYERS, *STEPS], default=[*LAYERS, *STEPS])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1])
+    parser.add_argument("--rounds", type=int, default=7)
+    given = parser.parse_args()
+    if given.worker:
+        return worker(given.worker[0], given.worker[1], int(given.worker[2]))
+    reason = install()
+    sides = list(SIDES[:2] if reason else SIDES)
+    if reason:
+        print(f"the peers are missing: {reason}")
+    print("| case | threads | side | ms, median (least) | over ours | mean output |\n|---|---|---|---|---|---|")
+    for case in given.cases:
+        for threads in given.threads:
+            print("\n".join(compare(case, threads, sides, given.rounds)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
