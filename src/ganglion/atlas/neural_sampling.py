@@ -68,7 +68,7 @@ def boltzmann(W: Array, b: Array) -> Array:
     z = patterns(len(b))
     energy = 0.5 * np.einsum("si,ij,sj->s", z, W, z) + z @ b
     weight = np.exp(energy - energy.max())
-    return weight / weight.sum()
+    return np.maximum(weight / weight.sum(), 1e-300)
 
 
 def divergence(p: Array, q: Array) -> float:
