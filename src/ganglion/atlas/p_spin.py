@@ -102,8 +102,7 @@ def descent(material: dict[str, Any]) -> Figure:
     figure, axis = canvas(5.2, 3.0)
     x = material["sizes"] ** (-2 / 3)
     axis.errorbar(x, material["energies"], 2 * material["errors"], fmt="o", ms=4, color=COLOURS[0])
-    axis.plot([0, x.max()], np.interp([0, x.max()], [0, x[-1]], [material["limit"], material["energies"][-1]]),
-              color=COLOURS[0], lw=0.8)  # fmt: skip
+    axis.axline((0.0, material["limit"]), (x[-1], material["energies"][-1]), color=COLOURS[0], lw=0.8)
     for energy, text in zip(ENERGIES[3], ("threshold", "ground state"), strict=True):
         axis.axhline(-energy, color=COLOURS[5], lw=0.8)
         axis.annotate(text, (x.max(), -energy), ha="right", va="bottom", fontsize=7, color=COLOURS[5])
