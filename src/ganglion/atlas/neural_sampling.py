@@ -176,7 +176,7 @@ def learning(material: dict[str, Any]) -> Figure:
     left.semilogy(material["falls"], color=COLOURS[0], lw=1.2)
     left.set(xlabel="epoch", ylabel="KL of data and network (nats)")
     right.loglog(material["data"], material["model"], "o", ms=3, color=COLOURS[1])
-    right.axline((0.01, 0.01), slope=1, color=COLOURS[5], lw=0.8)
+    right.axline((0.01, 0.01), (0.1, 0.1), color=COLOURS[5], lw=0.8)
     right.set(xlabel="probability in the data", ylabel="in the network")
     return figure
 
