@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,13 @@ def network(side: str, recurrent: bool) -> tuple[Callable[[Any], Any], list]:
     import torch
     from torch import nn
 
-    shapes = list(zip(SIZES, SIZES[1:], strict=False))
+    shapes = list(pairwise(SIZES))
     if side in ("ganglion", "plain"):
         import ganglion as gg
 
         fused = side == "ganglion"
-        model = gg.nn.Sequential(*(gg.nn.LIF(a, b, recurrent=recurrent and b == 256, fused=fused) for a, b in shapes))
-        return (lambda x: model(x)[0]), list(model.parameters())
+        ours = gg.nn.Sequential(*(gg.nn.LIF(a, b, recurrent=recurrent and b == 256, fused=fused) for a, b in shapes))
+        return (lambda x: ours(x)[0]), list(ours.parameters())
     linear = nn.ModuleList(nn.Linear(a, b) for a, b in shapes)
     if side == "snntorch":
         import snntorch
@@ -250,9 +251,9 @@ def compare(case: str, threads: int, sides: list[str], rounds: int) -> list[str]
             times[side].append(workers[side].measure())
     rows = []
     for side, values in times.items():
-        ratio = statistics.median(values) / statistics.median(times["ganglion"]) if "ganglion" in times else float("nan")
+        middle, ours = statistics.median(values), statistics.median(times.get("ganglion", [float("nan")]))
         rows.append(
-            f"| {case} | {threads} | {side} | {statistics.median(values):.1f} ({min(values):.1f}) | {ratio:.2f} "
+            f"| {case} | {threads} | {side} | {middle:.1f} ({min(values):.1f}) | {middle / ours:.2f} "
             f"| {workers[side].mean:.3f} |"
         )
     for each in workers.values():
