@@ -106,12 +106,12 @@ def network(side: str, recurrent: bool) -> tuple[Callable[[Any], Any], list]:
         fused = side == "ganglion"
         ours = gg.nn.Sequential(*(gg.nn.LIF(a, b, recurrent=recurrent and b == 256, fused=fused) for a, b in shapes))
         return (lambda x: ours(x)[0]), list(ours.parameters())
-    linear = nn.ModuleList(nn.Linear(a, b) for a, b in shapes)
+    linear: Any = nn.ModuleList(nn.Linear(a, b) for a, b in shapes)
     if side == "snntorch":
         import snntorch
 
         slope = snntorch.surrogate.atan()
-        neurons = nn.ModuleList(
+        neurons: Any = nn.ModuleList(
             snntorch.RLeaky(beta=0.9, linear_features=b, spike_grad=slope)
             if recurrent and b == 256
             else snntorch.Leaky(beta=0.9, spike_grad=slope)

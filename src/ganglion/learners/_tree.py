@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 
@@ -44,14 +43,3 @@ def unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
         return {k: unpack(v, tensors) for k, v in inner}
     items = [unpack(v, tensors) for v in inner]
     return items if kind == "list" else tuple(items)
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether two states are equal to the bit."""
-    if isinstance(a, Tensor) or isinstance(b, Tensor):
-        return isinstance(a, Tensor) and isinstance(b, Tensor) and a.dtype == b.dtype and torch.equal(a, b)
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    return a == b
