@@ -67,7 +67,7 @@ def test_potentials_of_currents():
         assert np.allclose(found["V"][:, k], expected, atol=1e-11), synapse
 
 
-@pytest.mark.parametrize("synapse, current, potential", CURRENTS[:-1], ids=lambda x: repr(x)[:40])
+@pytest.mark.parametrize("synapse, current, potential", CURRENTS[:-1], ids=[repr(c[0]) for c in CURRENTS[:-1]])
 def test_areas_and_peaks_are_as_the_table_says(synapse, current, potential):
     t = np.linspace(0.0, 60.0, 600_001)
     if synapse.normalise == "peak":

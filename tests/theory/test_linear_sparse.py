@@ -25,7 +25,7 @@ def test_iterated_rows_equal_factorised_ones(monkeypatch: pytest.MonkeyPatch, we
     iterated = told.spectrum(f, pairs=pairs)
     full = told.spectrum(f)[:, pairs[:, 0], pairs[:, 1]]
     torch.testing.assert_close(iterated, full, rtol=1e-9, atol=1e-12)
-    assert full[1, 2].abs() > 1e-4 * full[1, 3].abs()
+    assert full[1, 2].abs() > 1e-7 * full[1, 3].abs()  # and so not both zero
     called = []
     few = linear_response._few_rows
     monkeypatch.setattr(linear_response, "_few_rows", lambda *a: called.append(few(*a)) or called[-1])
