@@ -17,6 +17,16 @@ from ganglion.engines.compiled import CompiledEngine
 STEPS = round(noisy.DURATION / noisy.DT)
 
 
+@pytest.fixture(autouse=True)
+def threads_as_asked(monkeypatch):
+    monkeypatch.setattr(CompiledEngine, "least_work", 1)  # or so small a network would stay on one
+
+
+def test_a_small_network_stays_on_one_thread(monkeypatch):
+    monkeypatch.undo()
+    assert engine(threads=3).threads == 1
+
+
 @pytest.fixture(scope="module")
 def whole():
     return noisy.run()

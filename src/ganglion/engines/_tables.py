@@ -80,7 +80,6 @@ class Synapses:
     constant: float
     delays: NDArray[np.uint16] | None = None
     steps: int = 0
-    shortest: int = 0
     longest: int = 0
     splits: NDArray[np.int32] | None = None
 
@@ -137,8 +136,7 @@ class Synapses:
             splits = np.empty((n_source, len(bounds)), np.int32)
             _splits(rows, items, bounds, splits)
         return cls(
-            rows, items, weights, constant, delays, 0 if steps.ndim else int(steps), int(steps.min()),
-            int(steps.max()), splits,
+            rows, items, weights, constant, delays, 0 if steps.ndim else int(steps), int(steps.max()), splits,
         )  # fmt: skip
 
 

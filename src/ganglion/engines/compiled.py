@@ -22,7 +22,7 @@ from ganglion.engines._model import initial_values, step_models
 from ganglion.engines._probes import ResolvedProbe
 from ganglion.engines._random import seed_streams
 from ganglion.engines._sources import poisson_table, spike_events
-from ganglion.engines._tables import Synapses, padded
+from ganglion.engines._tables import Synapses, delay_steps, padded
 from ganglion.networks import Network, Population, TimeSeries
 from ganglion.neurons import Poisson, SpikeTimes
 
@@ -34,6 +34,9 @@ class CompiledEngine:
 
     Raises ValueError for delays below dt, and whatever the equations or the network lack.
     """
+
+    #: neurons times steps a thread and block; with fewer, waiting costs more than another thread gives
+    least_work = 15_000
 
     def __init__(
         self,
@@ -51,14 +54,27 @@ class CompiledEngine:
         self.models = step_models(net)
         self.coefficients = {k: m.evaluate(dt) for k, m in self.models.items()}
         self.layouts = {k: layout(m, self.coefficients[k]) for k, m in self.models.items()}
-        self.threads = max(1, min(threads, sum(padded(p.size) // TILE for p in net.populations) // 2))
-        if any(p.synapse.continuous for p in net.projections):
-            self.threads = 1
+        self.block_steps = self._block_steps()
+        self.threads = self._useful(threads)
         self._populations()
         self._projections()
         self._backgrounds()
         self._probe_tables()
         self.names = tuple(p.name for p in net.populations)
+
+    def _block_steps(self) -> int:
+        """Steps between two deliveries: one more than the shortest delay."""
+        if any(p.synapse.continuous for p in self.net.projections):
+            return 1
+        shortest = [int(steps.min()) for p in self.net.projections if (steps := delay_steps(p, self.dt)).size]
+        return min(min(shortest, default=_LONGEST_BLOCK) + 1, _LONGEST_BLOCK)
+
+    def _useful(self, threads: int) -> int:
+        """At most so many threads that each has work for some ten barriers between two of them."""
+        if any(p.synapse.continuous for p in self.net.projections):
+            return 1
+        tiles = sum(padded(p.size) // TILE for p in self.net.populations)
+        return max(1, min(threads, tiles // 2, tiles * TILE * self.block_steps // self.least_work))
 
     # Tables
 
@@ -206,10 +222,7 @@ class CompiledEngine:
             self.projections[k, d.J_CONSTANT] = self.constants[k].ctypes.data
         self.continuous = np.array([*continuous, 0], np.int64)
         self.n_continuous = len(continuous)
-        spiking = [s for s in self.synapses if s.longest]
-        shortest = min((s.shortest for s in spiking), default=_LONGEST_BLOCK)
-        longest = max((s.longest for s in spiking), default=1)
-        self.block_steps = 1 if continuous else min(shortest + 1, _LONGEST_BLOCK)
+        longest = max((s.longest for s in self.synapses), default=1)
         slots = 1 << int(longest + self.block_steps).bit_length()
         self.ring = np.zeros((slots, self.ring_columns), self.real)
         self.masks = np.zeros((2, self.block_steps, self.mask_columns), np.uint8)
