@@ -7,6 +7,9 @@ from numba import njit, uint64
 
 from ganglion.networks._streams import below, seeded, uniform
 
+#: for functions that only compiled code calls
+_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
 # a power of two times this number has each six-bit pattern once in its top bits
 _DE_BRUIJN_WORD = 0x03F79D71B4CB0A89
 _DE_BRUIJN = np.zeros(64, np.int64)
@@ -14,13 +17,13 @@ for _i in range(64):
     _DE_BRUIJN[(((1 << _i) * _DE_BRUIJN_WORD) & ((1 << 64) - 1)) >> 58] = _i
 
 
-@njit(cache=True)
+@njit(**_INNER)
 def _position(power):
     """Position of the only set bit of `power`."""
     return _DE_BRUIJN[(power * uint64(_DE_BRUIJN_WORD)) >> uint64(58)]
 
 
-@njit(cache=True)
+@njit(**_INNER)
 def _subset(state, n, k, skip, words, out):
     """Write a uniform k-subset of range(n) without `skip` (-1: none) into `out`, ascending.
 
@@ -57,7 +60,7 @@ def _subset(state, n, k, skip, words, out):
     return state
 
 
-@njit(cache=True)
+@njit(**_INNER)
 def _sort(a):
     """Shell's sort in place: rows are short, and NumPy's sort takes seconds to compile."""
     gap = len(a) // 2
@@ -71,7 +74,7 @@ def _sort(a):
         gap //= 2
 
 
-@njit(cache=True)
+@njit(**_INNER)
 def _sparse_subset(state, n, k, skip, words, out):
     """As `_subset`, for few of very many: clears and sorts its picks, and scans no bitmap."""
     pool = n - 1 if skip >= 0 else n
