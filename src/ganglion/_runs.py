@@ -60,7 +60,7 @@ def execute(
 
     job = build(settings)
     graded = bool(job.record)
-    dt = milliseconds(settings.dt, 0.5 if graded else 0.1, "--dt")
+    dt = milliseconds(settings.dt, 0.5 if graded else 0.05, "--dt")
     duration = _duration(settings.seconds, dt)
     out = Path("out") / settings.name if out is None else out
     folder = out / "run"
