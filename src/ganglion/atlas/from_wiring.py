@@ -119,7 +119,8 @@ def _other(net: gg.Network, wiring: str) -> gg.Network:
         inputs = {k: p.parameters[k] for k in ("drive", "noise")}
         out.add(p.neuron, p.size, p.name, names=p.names, classes=p.classes, **inputs)
     for c in net.projections:
-        edges = _rewired(*c.edges(), wiring)
+        sources, targets = c.edges()
+        edges = _rewired(sources, targets, wiring)
         options = {} if c.synapse.continuous else {"delay": c.delay}
         out.connect(
             c.source.name, c.target.name, weight=c.weight, synapse=c.synapse, edges=edges, **options

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, uint64
 
 from ganglion.networks._streams import below, seeded, uniform
 
 #: for functions that only compiled code calls
-_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_INNER: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 # a power of two times this number has each six-bit pattern once in its top bits
 _DE_BRUIJN_WORD = 0x03F79D71B4CB0A89
