@@ -313,7 +313,8 @@ class CompiledEngine:
         A[[d.N_COLUMNS, d.N_SLOTS, d.N_MASK]] = self.ring.shape[1], self.ring.shape[0], self.mask_columns
         A[[d.N_ROOM, d.N_NEURONS]] = len(spike_steps), self.populations[:, d.P_SIZE].sum()
         A[[d.N_NOISE, d.N_SIZE]] = self.populations[:, d.P_NORMALS].max(), np.dtype(self.real).itemsize
-        A[d.A_FILL_NORMALS] = normals_address()
+        if A[d.N_NOISE]:  # a network without noise need not wait for its compilation
+            A[d.A_FILL_NORMALS] = normals_address()
 
         noise = np.empty((self.threads, max(int(A[d.N_NOISE]), 1) * self.block_steps * TILE), np.float32)
 
