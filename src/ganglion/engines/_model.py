@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -264,9 +264,7 @@ class _Hoist:
         return self._names[expression]
 
 
-def initial_values(
-    model: StepModel, draw: Any, neurons: Sequence[int] | None = None
-) -> dict[str, Any]:
+def initial_values(model: StepModel, draw: Any) -> dict[str, Any]:
     """Each state at t = 0 as (neurons,) float64 arrays; `draw(law, size)` samples Uniform and Normal laws."""
     import numpy as np
 

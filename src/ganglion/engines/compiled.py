@@ -60,7 +60,6 @@ class CompiledEngine:
         self._projections()
         self._backgrounds()
         self._probe_tables()
-        self.names = tuple(p.name for p in net.populations)
 
     def _block_steps(self) -> int:
         """Steps between two deliveries: one more than the shortest delay."""
