@@ -1,6 +1,7 @@
-"""Encoders, losses and the idx reader against closed forms and bytes written by hand."""
+"""Encoders and the idx reader against closed forms and bytes written by hand."""
 
 import gzip
+import itertools
 import math
 import struct
 from pathlib import Path
@@ -10,15 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganglion.learners import (
-    accuracy,
-    latency,
-    membrane_cross_entropy,
-    rate,
-    rate_cross_entropy,
-    read_idx,
-    read_mnist,
-)
+from ganglion.learners import delta, latency, phase, population, rate, read_idx, read_mnist
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 
@@ -51,23 +44,86 @@ def test_latencies_are_the_rc_circuits():
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, math.nan])
 def test_inputs_out_of_range_are_refused(bad):
-    for encode in (rate, latency):
+    for encode in (rate, latency, phase):
         with pytest.raises(ValueError, match="within"):
             encode(torch.tensor([[0.5, bad]]), 3)
         with pytest.raises(ValueError, match="found steps"):
             encode(torch.ones(1, 1), 0)
 
 
-def test_losses_are_the_closed_forms():
-    y = torch.zeros(8, 1, 3, dtype=torch.float64)
-    y[::2, 0, 1] = 1.0  # class 1 at half of the greatest rate
-    e = math.exp(5.0)
-    assert float(rate_cross_entropy(y, torch.tensor([1]))) == pytest.approx(-math.log(e / (e + 2)))
-    assert float(rate_cross_entropy(y.repeat(3, 1, 1), torch.tensor([1]))) == pytest.approx(-math.log(e / (e + 2)))
-    one = math.e
-    expected = (-math.log(one / (one + 2)) - math.log(1 / 3)) / 2
-    assert float(membrane_cross_entropy(y, torch.tensor([1]))) == pytest.approx(expected)
-    assert accuracy(torch.cat([y, y], 1), torch.tensor([1, 2])) == 0.5
+def test_phases_are_the_binary_digits():
+    x = torch.tensor([[0.0, 0.5, 0.8125, 1.0, 0.3]])
+    spikes = phase(x, 8, period=4)
+    digits = [[int(c) for c in f"{min(int(v * 16), 15):04b}" * 2] for v in x[0].tolist()]
+    assert spikes[:, 0].T.tolist() == digits
+    told = phase(x, 8, weighted=True).sum(0)
+    assert ((x - told) >= 0).all() and ((x - told) <= 2**-8).all()
+    assert phase(x, 11, weighted=True)[8:].equal(phase(x, 3, weighted=True))  # and over again
+    with pytest.raises(ValueError, match="found period = 0"):
+        phase(x, 4, period=0)
+
+
+def delta_by_hand(train: list[float], threshold: float, track: bool) -> list[int]:
+    out, told = [0], train[0]
+    for before, now in itertools.pairwise(train):
+        change = now - (told if track else before)
+        out.append(1 if change >= threshold else -1 if change <= -threshold else 0)
+        told += threshold * out[-1]
+    return out
+
+
+@given(st.lists(st.integers(-8, 8), min_size=1, max_size=20), st.booleans())
+def test_changes_are_those_of_one_pixel_after_the_other(train, track):
+    x = torch.tensor(train, dtype=torch.float64) / 4  # exact sums
+    expected = delta_by_hand(x.tolist(), 0.5, track)
+    assert delta(x[:, None, None], 0.5, track=track)[:, 0, 0].tolist() == expected
+    on = delta(x[:, None, None], 0.5, track=track, off=False)[:, 0, 0]
+    assert on.tolist() == [max(s, 0) for s in expected]
+
+
+def test_a_slow_drift_is_told_by_tracking_alone():
+    x = torch.linspace(0, 3, 301, dtype=torch.float64)[:, None, None]
+    told = 0.1 * delta(x, 0.1).cumsum(0)
+    assert ((x - told).abs() < 0.1 + 1e-9).all() and float(told[-1]) > 2.85
+    assert not delta(x, 0.1, track=False).any()
+
+
+def test_bad_sequences_are_refused():
+    with pytest.raises(ValueError, match="at step 1, batch 0, feature 2"):
+        delta(torch.tensor([[[0.0, 0, 0]], [[0, 0, math.nan]]]), 0.1)
+    with pytest.raises(ValueError, match=r"expected floating point \(T, B"):
+        delta(torch.ones(3, 4), 0.1)
+    with pytest.raises(ValueError, match="found threshold"):
+        delta(torch.ones(3, 1, 1), 0.0)
+
+
+def test_receptive_fields_are_those_of_the_paper():
+    """Its formulas, one neuron at a time; and its spike times, 10 (1 − activity) rounded, none after 9."""
+    x = torch.tensor([[-2.0, 1.0], [0.3, 6.0]], dtype=torch.float64)
+    low, high, m, beta = -2.0, 6.0, 8, 1.5
+    expected = torch.zeros(2, 16, dtype=torch.float64)
+    for b in range(2):
+        for n in range(2):
+            for i in range(1, m + 1):
+                centre = low + (2 * i - 3) / 2 * (high - low) / (m - 2)
+                width = (high - low) / (m - 2) / beta
+                expected[b, n * m + i - 1] = math.exp(-((x[b, n] - centre) ** 2) / (2 * width**2))
+    found = population(x, m, low=low, high=high)
+    torch.testing.assert_close(found, expected)
+    times = (10 * (1 - expected)).round()
+    spikes = latency(found, 10, threshold=0.1)
+    assert spikes.sum(0).equal((expected > 0.1).double())
+    fires = expected > 0.1
+    assert spikes.argmax(0)[fires].tolist() == times[fires].tolist()
+
+
+def test_receptive_fields_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="at least 3 fields"):
+        population(torch.ones(1, 1), 2)
+    with pytest.raises(ValueError, match="low < high"):
+        population(torch.ones(1, 1), 4, low=1.0)
+    with pytest.raises(ValueError, match=r"found 1\.5 in x"):
+        population(torch.full((1, 1), 1.5), 4)
 
 
 def idx(kind: int, shape: tuple[int, ...], data: bytes) -> bytes:

@@ -2,11 +2,20 @@
 
 from ganglion.learners._fit import Learner, fit
 from ganglion.learners.bptt import BPTT
-from ganglion.learners.encoders import latency, rate
+from ganglion.learners.encoders import delta, latency, phase, population, rate
 from ganglion.learners.idx import read_idx, read_mnist
-from ganglion.learners.losses import accuracy, membrane_cross_entropy, rate_cross_entropy
+from ganglion.learners.losses import (
+    accuracy,
+    first_spike,
+    first_spike_accuracy,
+    first_spike_cross_entropy,
+    membrane_cross_entropy,
+    rate_cross_entropy,
+    rate_mse,
+)
 
 __all__ = [
-    "BPTT", "Learner", "accuracy", "fit", "latency", "membrane_cross_entropy", "rate", "rate_cross_entropy",
+    "BPTT", "Learner", "accuracy", "delta", "first_spike", "first_spike_accuracy", "first_spike_cross_entropy", "fit",
+    "latency", "membrane_cross_entropy", "phase", "population", "rate", "rate_cross_entropy", "rate_mse",
     "read_idx", "read_mnist",
 ]  # fmt: skip

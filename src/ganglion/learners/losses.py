@@ -31,6 +31,19 @@ def rate_cross_entropy(y: Tensor, labels: Tensor, *, scale: float = 10.0) -> Ten
     return F.cross_entropy(scale * y.mean(0), labels)
 
 
+def rate_mse(y: Tensor, labels: Tensor, *, correct: float = 0.8, incorrect: float = 0.2) -> Tensor:
+    """Squared distance of spikes a step from `correct` at the label and `incorrect` elsewhere, summed over classes,
+    averaged over the batch (Eshraghian et al. 2023, mean square spike rate); does not depend on the number of steps.
+
+    Targets within (0, 1) keep neurons from falling silent, and from firing at every step.
+    """
+    check_labels(y, labels)
+    if not (0 <= incorrect <= 1 and 0 <= correct <= 1):
+        raise ValueError(f"found correct = {correct}, incorrect = {incorrect}, expected rates within [0, 1]")
+    target = torch.full_like(y[0], incorrect).scatter_(1, labels[:, None], correct)
+    return (y.mean(0) - target).square().sum(1).mean()
+
+
 def membrane_cross_entropy(y: Tensor, labels: Tensor) -> Tensor:
     """Mean over steps of the cross-entropy of softmax(membrane), of a readout such as `gg.nn.LI`
     (Eshraghian et al. 2023, cross-entropy spike-rate loss on membranes)."""
@@ -38,7 +51,37 @@ def membrane_cross_entropy(y: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(y.flatten(0, 1), labels.repeat(len(y)))
 
 
-def accuracy(y: Tensor, labels: Tensor) -> float:
-    """Share of examples whose largest output, summed over steps, is their label."""
+def first_spike(y: Tensor) -> Tensor:
+    """Step of the first spike of y (T, ...), counted from 0, or T where there is none.
+
+    It is written as the sum over t of (1 − y[0]) ... (1 − y[t]), so its gradient is the exact change that one spike
+    more or less makes: −(t₁ − s) at a step s before the first spike t₁, −(t₂ − t₁) at t₁ itself, where t₂ is the
+    second (T if none), and 0 later. A silent neuron is thus drawn to spike, the sooner the better.
+    """
+    if not bool(((y == 0) | (y == 1)).all()):
+        raise ValueError("found values other than 0 and 1 in y, expected spikes; a membrane has no first spike")
+    return torch.cumprod(1 - y, 0).sum(0)
+
+
+def first_spike_cross_entropy(y: Tensor, labels: Tensor, *, scale: float = 10.0) -> Tensor:
+    """Cross-entropy of softmax(−scale · step of the first spike / T): the label's neuron shall spike first
+    (Eshraghian et al. 2023, cross-entropy spike time; gradient as `first_spike`)."""
     check_labels(y, labels)
-    return float((y.sum(0).argmax(1) == labels).double().mean())
+    return F.cross_entropy(-scale / len(y) * first_spike(y), labels)
+
+
+def accuracy(y: Tensor, labels: Tensor) -> float:
+    """Share of examples whose largest output, summed over steps, is their label; k that share the largest get 1/k."""
+    check_labels(y, labels)
+    return _share(y.sum(0), labels)
+
+
+def first_spike_accuracy(y: Tensor, labels: Tensor) -> float:
+    """Share of examples whose first neuron to spike is their label; k that are first together get 1/k."""
+    check_labels(y, labels)
+    return _share(-first_spike(y), labels)
+
+
+def _share(score: Tensor, labels: Tensor) -> float:
+    best = (score == score.max(1, keepdim=True).values).double()
+    return float((best / best.sum(1, keepdim=True)).gather(1, labels[:, None]).mean())
