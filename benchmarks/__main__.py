@@ -107,7 +107,7 @@ def finite(value: Any) -> Any:
 
 
 def main() -> None:
-    names = list(_peers.REQUIREMENTS)
+    names = list(_peers.SIMULATORS)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter runs, three rounds")
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))

@@ -1,10 +1,12 @@
 """The peers' own environment, filled on first use: no peer is a dependency of the package."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".venv-peers"
@@ -14,10 +16,12 @@ PYTHON = FOLDER / "bin" / "python"
 REQUIREMENTS = {
     "brian2": ("brian2==2.9.0", "numpy<2.4"),
     "nest": ("nest-simulator==3.10.0", "numpy<2.4"),
+    "nnmt": ("nnmt==1.3.0", "numpy<2.4"),
 }
+SIMULATORS = ("brian2", "nest")
 
 
-def prepare(names: tuple[str, ...] = tuple(REQUIREMENTS)) -> dict[str, str]:
+def prepare(names: tuple[str, ...] = SIMULATORS) -> dict[str, str]:
     """Install the peers that are not there yet; the answer says of each missing one why it is missing."""
     missing = {}
     for name in names:
@@ -46,6 +50,13 @@ def _install(name: str) -> str:
         return f"it could not be installed: {lines[-1] if lines else error}"
     stamp.write_text(wanted)
     return ""
+
+
+def nnmt(neurons: dict[str, list[float]], frequencies: list[float], few: int, repeat: int) -> dict[str, Any]:
+    """What NNMT answers for LIF neurons: see `_nnmt`."""
+    ask = json.dumps({"neurons": neurons, "frequencies": frequencies, "few": few, "repeat": repeat})
+    worker = [str(PYTHON), str(ROOT / "benchmarks" / "_nnmt.py")]
+    return json.loads(subprocess.run(worker, input=ask, text=True, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def environment() -> dict[str, str]:

@@ -1,7 +1,8 @@
 """How long the theory of networks takes: `OMP_NUM_THREADS=1 python -m benchmarks.theory [CASE ...]`.
 
 Each case runs in a process of its own, on one thread, after a small one has compiled what is compiled; its
-time is the median of three, and its memory the process's peak. Prints one JSON object a line.
+time is the median of three, and its memory the process's peak. NNMT runs in an environment of its own, in turn
+with us. Prints one JSON object a line; without a CASE writes them to benchmarks/results/theory.md too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 TARGETS = {
+    "nnmt": "a value of the susceptibility 300 times faster than NNMT's transfer function",
+    "rates": "1000 different EIF neurons' stationary rates in 0.1 s",
     "pairs": "all pairs of 100 neurons at 1000 frequencies in 3 s",
     "thousand": "1000 different neurons at 200 frequencies in 60 s and 2 GB",
     "larva": "2952 neurons, all pairs at frequency 0 in 30 s",
@@ -64,6 +67,88 @@ def clock(run: Callable[[], Any], times: int = 3) -> dict[str, float]:
         wall.append(time.perf_counter() - a)
         cpu.append(time.process_time() - b)
     return {"wall_s": round(statistics.median(wall), 3), "cpu_s": round(statistics.median(cpu), 3)}
+
+
+def lif_neurons(size: int) -> dict[str, list[float]]:
+    """LIF neurons from noise-driven to mean-driven; mu is the free membrane's mean; no refractory time."""
+    import numpy as np
+
+    draw = np.random.default_rng(1).uniform
+    bounds = {"mu": (5.0, 18.0), "sigma": (2.0, 6.0), "tau_m": (8.0, 20.0), "V_reset": (0.0, 5.0), "V_th": (15.0, 20.0)}
+    return {name: draw(*bound, size).tolist() for name, bound in bounds.items()} | {"t_ref": [0.0] * size}
+
+
+def nnmt(few: int = 8, rounds: int = 3) -> dict[str, Any]:
+    """Rates of 1000 LIF neurons by Siegert's formula; susceptibilities of `few` at 100 frequencies."""
+    import numpy as np
+
+    import ganglion as gg
+    from benchmarks import _peers
+
+    if missing := _peers.prepare(("nnmt",)):
+        return {"missing": missing["nnmt"]}
+    neurons, f = lif_neurons(1000), np.linspace(0.0, 300.0, 101)[1:]
+    p = {name: np.array(value) for name, value in neurons.items()}
+    named = {"tau": p["tau_m"], "V_th": p["V_th"], "V_reset": p["V_reset"]}
+    first = {name: value[:few] for name, value in named.items()}
+
+    def susceptibility() -> Any:
+        mu = gg.theory.membrane(lambda V: mean - V, sigma=p["sigma"][:few], **first)
+        return gg.theory.response(mu, f)
+
+    import torch
+
+    mean = torch.as_tensor(p["mu"][:few])
+    A = susceptibility().current.numpy()
+    ours, theirs = [], []
+    for _ in range(rounds):
+        theirs.append(_peers.nnmt(neurons, f.tolist(), few, rounds))
+        ours.append(
+            (
+                clock(susceptibility)["cpu_s"],
+                clock(lambda: gg.theory.siegert(p["mu"], p["sigma"], tau=p["tau_m"], V_th=p["V_th"],
+                                                V_reset=p["V_reset"]))["cpu_s"],
+            )
+        )  # fmt: skip
+    values = few * len(f)
+    own, siegert = (statistics.median(column) for column in zip(*ours, strict=True))
+    other = {name: statistics.median(t[f"{name}_s"] for t in theirs) for name in ("shift", "taylor", "rates")}
+    B = (np.array(theirs[0]["shift"][0]) + 1j * np.array(theirs[0]["shift"][1])) / 1000  # Hz/V -> Hz/mV
+    rates = gg.theory.siegert(p["mu"], p["sigma"], tau=p["tau_m"], V_th=p["V_th"], V_reset=p["V_reset"]).rate.numpy()
+    return {
+        "ours_us_a_value": round(1e6 * own / values, 2),
+        "shift_us_a_value": round(1e6 * other["shift"] / values),
+        "taylor_us_a_value": round(1e6 * other["taylor"] / values),
+        "ratio_to_shift": round(other["shift"] / own), "ratio_to_taylor": round(other["taylor"] / own),
+        "largest_relative_difference": float(f"{np.abs(A / B - 1).max():.2g}"),
+        "siegert_1000_ms": round(1000 * siegert, 2), "nnmt_siegert_1000_ms": round(1000 * other["rates"], 2),
+        "siegert_relative_difference": float(f"{np.abs(rates / np.array(theirs[0]['rates']) - 1).max():.2g}"),
+    }  # fmt: skip
+
+
+def rates() -> dict[str, Any]:
+    """From the parameters: force on the grid, rate, CV and density."""
+    import torch
+
+    import ganglion as gg
+
+    g = torch.Generator().manual_seed(1)
+
+    def between(low: float, high: float) -> Any:
+        return low + (high - low) * torch.rand(1000, generator=g, dtype=torch.float64)
+
+    V_T, mu = between(-52, -48), between(-60, -52)
+
+    def force(V: Any) -> Any:
+        return mu - V + 1.4 * torch.exp((V - V_T) / 1.4)
+
+    given = {"tau": between(8, 12), "sigma": between(3, 8), "V_th": 0.0, "V_reset": between(-70, -60), "t_ref": 2.0}
+
+    def run() -> Any:
+        return gg.theory.stationary(gg.theory.membrane(force, **given))
+
+    run()
+    return clock(run, 7)
 
 
 def pairs() -> dict[str, Any]:
@@ -148,11 +233,31 @@ def main(names: list[str]) -> None:
         result["peak_GB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)
         print(json.dumps(result), flush=True)
         return
+    if unknown := [name for name in names if name not in TARGETS]:
+        raise SystemExit(f"unknown case {unknown[0]!r}; expected one of {', '.join(TARGETS)}")
+    found = []
     for name in names or list(TARGETS):
-        if name not in TARGETS:
-            raise SystemExit(f"unknown case {name!r}; expected one of {', '.join(TARGETS)}")
         own = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "GANGLION_BENCHMARK": name}
-        subprocess.run([sys.executable, "-m", "benchmarks.theory", name], env=own, check=True)
+        command = [sys.executable, "-m", "benchmarks.theory", name]
+        found.append(subprocess.run(command, env=own, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        print(found[-1], end="", flush=True)
+    if not names:
+        write(found)
+
+
+def write(found: list[str]) -> None:
+    """One line a case, with the machine and the day."""
+    from pathlib import Path
+
+    from benchmarks import _report
+
+    lines = [_report.heading("python -m benchmarks.theory", time.time(), _report.machine(), [], 3, False), ""]
+    lines += ["| case | goal | measured |", "|---|---|---|"]
+    for line in found:
+        record = json.loads(line)
+        name, goal = record.pop("case"), record.pop("target")
+        lines.append(f"| {name} | {goal} | {', '.join(f'{key} {value}' for key, value in record.items())} |")
+    (Path(__file__).parent / "results" / "theory.md").write_text("\n".join(lines) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

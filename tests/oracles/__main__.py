@@ -16,6 +16,7 @@ from _compare import REFERENCE, SEEDS, load, welch  # noqa: E402
 from benchmarks import _peers, _report  # noqa: E402
 from benchmarks._harness import Worker  # noqa: E402
 from benchmarks.cases import CASES, Case  # noqa: E402
+from benchmarks.theory import lif_neurons  # noqa: E402
 
 TOO_UNLIKELY = 1e-3  # Welch's p; some twenty comparisons are made
 
@@ -52,6 +53,18 @@ def regenerate(case: Case, peers: list[str]) -> None:
     path.write_text(json.dumps({**about, "peers": stored}, indent=1) + "\n", "utf-8")
 
 
+def regenerate_nnmt() -> None:
+    """Siegert's rates of 200 neurons and transfer functions of 8; `test_nnmt` reads them."""
+    if missing := _peers.prepare(("nnmt",)):
+        print(f"NNMT is missing: {missing['nnmt']}; its stored figures stay")
+        return
+    neurons, frequencies = lif_neurons(200), [0.1, 1.0, 10.0, 50.0, 200.0, 1000.0]
+    found = _peers.nnmt(neurons, frequencies, 8, 1)
+    kept = {key: found[key] for key in ("version", "rates", "shift")}
+    record = {"neurons": neurons, "frequencies": frequencies, **kept}
+    (REFERENCE / "nnmt.json").write_text(json.dumps(record) + "\n", "utf-8")
+
+
 def compare(case: Case) -> list[str]:
     """Lines of the table; a line ends with DIFFERS where chance does not explain the distance."""
     runs: dict[float, dict[str, Any]] = {}
@@ -74,7 +87,7 @@ def compare(case: Case) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.oracles", description=__doc__)
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
-    parser.add_argument("--peers", nargs="*", choices=list(_peers.REQUIREMENTS), default=list(_peers.REQUIREMENTS))
+    parser.add_argument("--peers", nargs="*", choices=list(_peers.SIMULATORS), default=list(_peers.SIMULATORS))
     parser.add_argument("--stored", action="store_true", help="compare with the stored figures, run no peer")
     parser.add_argument("--peers-only", action="store_true", help="regenerate the peers' figures, compare nothing")
     given = parser.parse_args()
@@ -85,6 +98,8 @@ def main() -> int:
         for name, reason in missing.items():
             print(f"{_report.NAMES[name]} is missing: {reason}; its stored figures stay")
         peers = [peer for peer in given.peers if peer not in missing]
+        if given.cases == list(CASES):
+            regenerate_nnmt()
     table = [
         "Mean ± standard deviation over seeds (their number); z is the difference over its standard error.",
         "",
