@@ -1,0 +1,124 @@
+"""What the learners of labelled batches share: model, loss, optimizer, encoding, metrics, state."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganglion.learners._fit import Metrics
+from ganglion.learners.losses import accuracy
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+Encode = Callable[[Tensor], Tensor]
+
+
+class GradientLearner(ABC):
+    """A `Learner` that leaves something in its parameters' `.grad` and lets a torch optimizer use it.
+
+    A batch is (x, labels). x goes through `encode`, if given, to (T, B, ...). Subclasses say how the gradients
+    come about (`_learn`) and how a batch is measured without learning (`_measure`).
+
+    settings : what else `describe` should tell, as JSON.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        encode: Encode | None = None,
+        clip: float | None = None,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        known = {id(p) for p in model.parameters()}
+        if any(id(p) not in known for group in optimizer.param_groups for p in group["params"]):
+            raise ValueError("found a parameter in the optimizer that is not the model's, expected model.parameters()")
+        self.model, self.optimizer = model, optimizer
+        self.encode, self.clip = encode, clip
+        self._settings = {"optimizer": type(optimizer).__name__, "settings": plain(optimizer.defaults)}
+        self._settings |= settings or {}
+        self._own: dict[str, Any] = {}  # what a learner keeps beside model and optimizer
+
+    @abstractmethod
+    def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float]:
+        """Leave gradients in the parameters; the batch's loss and accuracy. Called with gradients at None."""
+
+    @abstractmethod
+    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float]:
+        """Loss and accuracy, without learning."""
+
+    def step(self, batch: tuple[Tensor, Tensor]) -> Metrics:
+        """Learn from one batch: gradients, then one step of the optimizer."""
+        self.model.train()
+        x, labels = batch
+        self.optimizer.zero_grad()
+        loss, right = self._learn(self._encoded(x), labels)
+        if not math.isfinite(loss):
+            self.optimizer.zero_grad()
+            raise ValueError(
+                f"found a loss of {loss}, expected a finite one; no parameter was changed: see the input, "
+                "or lower the learning rate"
+            )
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+        self.optimizer.step()
+        return {"loss": loss, "accuracy": right, "examples": len(labels)}
+
+    def evaluate(self, batch: tuple[Tensor, Tensor]) -> Metrics:
+        """Loss and accuracy, in the model's evaluation mode."""
+        self.model.eval()
+        x, labels = batch
+        with torch.no_grad():
+            loss, right = self._measure(self._encoded(x), labels)
+        return {"loss": loss, "accuracy": right, "examples": len(labels)}
+
+    def _encoded(self, x: Tensor) -> Tensor:
+        return x if self.encode is None else self.encode(x)
+
+    def describe(self) -> dict[str, Any]:
+        """Model with shapes and types, optimizer with its settings, and the learner's own."""
+        tensors = {k: [list(v.shape), str(v.dtype)] for k, v in self.model.state_dict().items()}
+        return {
+            "learner": type(self).__name__,
+            "model": repr(self.model),
+            "tensors": tensors,
+            "encode": name(self.encode),
+            "clip": self.clip,
+            **self._settings,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of model and optimizer, and what the learner keeps beside them."""
+        return {"model": dict(self.model.state_dict()), "optimizer": self.optimizer.state_dict(), "own": dict(self._own)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state of `state_dict`."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._own = dict(state["own"])
+
+
+def whole(model: nn.Module, loss: Loss, x: Tensor, labels: Tensor) -> tuple[Tensor, float]:
+    """Loss and accuracy of the model's run over a whole sequence."""
+    out = model(x)
+    y = out[0] if isinstance(out, tuple) else out
+    return loss(y, labels), accuracy(y.detach(), labels)
+
+
+def plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """What JSON can hold; the others by their text."""
+    simple = (bool, int, float, str, type(None))
+    return {k: v if isinstance(v, simple) else str(v) for k, v in settings.items()}
+
+
+def name(function: Any) -> str | None:
+    """How a function is called in a description."""
+    return None if function is None else getattr(function, "__qualname__", type(function).__name__)
+
+
+__all__ = ["Encode", "GradientLearner", "Loss", "name", "plain", "whole"]
