@@ -33,7 +33,8 @@ def latency(x: Tensor, steps: int, *, tau: float | None = None, threshold: float
 
 
 def phase(x: Tensor, steps: int, *, period: int = 8, weighted: bool = False) -> Tensor:
-    """The binary digits of x, the largest first, one a step, over and over (Kim et al. 2018, "Deep neural networks with weighted spikes").
+    """The binary digits of x, the largest first, one a step, over and over (Kim et al. 2018, "Deep neural networks
+    with weighted spikes").
 
     Step t tells whether 2^−k, k = 1 + t mod `period`, is in x rounded down to `period` digits; x = 1 has all of
     them. Spikes are 1, or, `weighted`, carry their 2^−k as in the paper: then those of a period add up to x,

@@ -1,0 +1,137 @@
+"""Recordings of event cameras: N-MNIST's files, tonic's arrays, and frames of counts.
+
+A recording is a NumPy structured array with the fields x, y (pixels), t (µs) and p (0 off, 1 on), an event each, in
+order of time: what the data sets of `tonic` give too, which reads AEDAT and some twenty others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Recording = NDArray[np.void]
+
+EVENT = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", np.int8)])
+_OVERFLOW_Y, _OVERFLOW = 240, 1 << 13  # an event at this y is no event: later times are so much later (µs)
+
+
+def read_bs2(path: str | Path, *, size: tuple[int, int] = (34, 34)) -> Recording:
+    """The events in a .bs2 or .bin file of N-MNIST (Orchard et al. 2015): five bytes each, namely x, y, a bit of
+    polarity (1 on) and 23 bits of time in µs, big-endian.
+
+    size: (height, width) of the sensor. Raises FileNotFoundError, or ValueError for a file that is empty, ends
+    within an event, or has events beyond the sensor or out of order, as any other format would. (A file cut
+    between two events cannot be told from a shorter recording.)
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"found no file at {path}, expected an N-MNIST recording (.bs2 or .bin)")
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    if len(data) == 0 or len(data) % 5:
+        raise ValueError(f"{path} has {len(data)} bytes, expected a whole number of events of 5 bytes, at least one")
+    x, y, high, middle, low = data.reshape(-1, 5).T.astype(np.int64)
+    marker = y == _OVERFLOW_Y
+    events = np.empty(int((~marker).sum()), EVENT)
+    time = ((high & 0x7F) << 16 | middle << 8 | low) + _OVERFLOW * np.cumsum(marker)
+    for name, values in (("x", x), ("y", y), ("t", time), ("p", high >> 7)):
+        events[name] = values[~marker]
+    try:
+        return as_events(events, size)
+    except ValueError as error:
+        sensor = f"{size[0]} × {size[1]}"
+        raise ValueError(f"{path} is no N-MNIST recording of a {sensor} sensor: {error}") from None
+
+
+def read_nmnist(folder: str | Path, *, train: bool = True) -> tuple[list[Recording], Tensor]:
+    """Recordings and labels (n,) from a folder with train1K.txt and test100.txt (lines: sample, class; # comments)
+    and a file SAMPLE.bs2 for each sample."""
+    folder = Path(folder)
+    index = folder / ("train1K.txt" if train else "test100.txt")
+    if not index.is_file():
+        raise FileNotFoundError(f"found no file at {index}, expected a list with lines of sample and class")
+    recordings, labels = [], []
+    for number, line in enumerate(index.read_text("utf-8", errors="replace").splitlines(), 1):
+        words = line.split("#")[0].split()
+        if not words:
+            continue
+        if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words) or int(words[1]) > 9:
+            raise ValueError(f"found {line!r} in line {number} of {index}, expected a sample's number and its digit")
+        recordings.append(read_bs2(folder / f"{words[0]}.bs2"))
+        labels.append(int(words[1]))
+    if not labels:
+        raise ValueError(f"found no sample in {index}, expected lines of sample and class")
+    return recordings, torch.tensor(labels)
+
+
+def as_events(array: NDArray[np.void], size: tuple[int, int]) -> Recording:
+    """A structured array with fields x, t and, where the sensor has them, y and p, checked and in one layout.
+
+    size: (height, width), (1, width) for a sensor without y. Any whole or floating-point t in µs is taken; a
+    missing p is on. Raises ValueError for other fields, events beyond the sensor, and times that are negative
+    or run backwards.
+    """
+    names = getattr(getattr(array, "dtype", None), "names", None) or ()
+    if array.ndim != 1 or not {"x", "t"} <= set(names):
+        raise ValueError(f"found an array with fields {names}, expected one axis with x, y, t and p")
+    events = np.empty(len(array), EVENT)
+    rows = array["y"] if "y" in names else np.zeros(len(array), np.int64)
+    polarity = np.asarray(array["p"] if "p" in names else np.ones(len(array), bool))
+    time = np.asarray(array["t"])
+    for name, values, end in (("x", array["x"], size[1]), ("y", rows, size[0]), ("p", polarity, 2)):
+        bad = ~((values >= 0) & (values < end))
+        if bad.any():
+            k = int(bad.argmax())
+            raise ValueError(f"found {name} = {values[k]} at event {k}, expected 0 to {end - 1}")
+    bad = ~np.isfinite(time) | (time < 0)
+    bad[1:] |= time[1:] < time[:-1]
+    if bad.any():
+        k = int(bad.argmax())
+        raise ValueError(f"found t = {time[k]} µs at event {k}, expected times from 0 on that do not fall")
+    events["x"], events["y"], events["t"], events["p"] = array["x"], rows, time, polarity
+    return events
+
+
+def bin_events(
+    recordings: Sequence[NDArray[np.void]],
+    steps: int,
+    interval: float,
+    *,
+    size: tuple[int, int] = (34, 34),
+    binary: bool = False,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Events counted in frames (T, B, 2, height, width): first those that switched off, then those that switched on.
+
+    Frame k takes the times from k · interval up to (k + 1) · interval (ms); later ones are left out. `binary`: 1
+    where there is any event. One pass over the events, whatever the size of the frames; with a DataLoader bin a
+    batch at a time, in its collate_fn, and the data set stays as sparse as it is.
+    """
+    if not isinstance(steps, int) or steps < 1 or not interval > 0:
+        raise ValueError(f"found steps = {steps!r}, interval = {interval}, expected a whole number >= 1, and ms > 0")
+    if not len(recordings):
+        raise ValueError("found no recording, expected at least one")
+    height, width = size
+    frames = torch.zeros(steps, len(recordings), 2, height, width, dtype=dtype)
+    flat = frames.view(-1)
+    for b, recording in enumerate(recordings):
+        try:
+            events = as_events(recording, size)
+        except ValueError as error:
+            raise ValueError(f"in recording {b}: {error}") from None
+        frame = np.floor_divide(events["t"], 1000.0 * interval)
+        events, frame = events[frame < steps], frame[frame < steps].astype(np.int64)
+        place = ((frame * len(recordings) + b) * 2 + events["p"]) * height + events["y"]
+        place = torch.from_numpy(place * width + events["x"])
+        if binary:
+            flat[place] = 1
+        else:
+            flat.index_add_(0, place, torch.ones(len(place), dtype=dtype))
+    return frames
+
+
+__all__ = ["EVENT", "Recording", "as_events", "bin_events", "read_bs2", "read_nmnist"]
