@@ -61,7 +61,7 @@ class GradientLearner(ABC):
         if not math.isfinite(loss):
             self.optimizer.zero_grad()
             raise ValueError(
-                f"found a loss of {loss}, expected a finite one; no parameter was changed: see the input, "
+                f"found a loss of {loss}, expected a finite one; the optimizer's step was not taken: see the input, "
                 "or lower the learning rate"
             )
         if self.clip is not None:
