@@ -251,7 +251,12 @@ def write(found: list[str]) -> None:
 
     from benchmarks import _report
 
-    lines = [_report.heading("python -m benchmarks.theory", time.time(), _report.machine(), [], 3, False), ""]
+    about, day = _report.machine(), time.strftime("%Y-%m-%d", time.gmtime())
+    lines = [
+        f"`python -m benchmarks.theory` on {day}: {about['processor']}, {about['simd']}, one thread; "
+        f"load at the start {about['load_at_start']}. Seconds are medians of three.",
+        "",
+    ]
     lines += ["| case | goal | measured |", "|---|---|---|"]
     for line in found:
         record = json.loads(line)
