@@ -1,0 +1,159 @@
+"""`Energy`: a scalar of a state, the force that lowers it, and units that are held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Clamp:
+    """Units that are held at given values and never move.
+
+    mask: bool, (N,) or (B, N), True where held. values: (N,) or (B, N), read only where held; gradients with
+    respect to them are those of the held units.
+    """
+
+    mask: Tensor
+    values: Tensor
+
+    def __post_init__(self) -> None:
+        if self.mask.dtype != torch.bool:
+            raise TypeError(f"found a clamp's mask of {self.mask.dtype}, expected torch.bool")
+        for name in ("mask", "values"):
+            shape = tuple(getattr(self, name).shape)
+            if len(shape) not in (1, 2) or shape[-1] != self.mask.shape[-1]:
+                raise ValueError(f"found a clamp's {name} of shape {shape}, expected (N,) or (B, N), N of the mask")
+        held = self.values.detach().expand(torch.broadcast_shapes(self.mask.shape, self.values.shape))
+        if bool((~torch.isfinite(held) & self.mask).any()):
+            raise ValueError("found a clamped value that is not finite, expected finite values where the mask is True")
+
+    @staticmethod
+    def at(units: Tensor | list[int] | slice, values: Tensor, size: int) -> Clamp:
+        """Hold the units given by index at values (n,) or (B, n), in a state of `size` units."""
+        index = torch.arange(size, device=values.device)[units]
+        if values.ndim not in (1, 2) or values.shape[-1] != len(index):
+            raise ValueError(f"found values of shape {tuple(values.shape)} for {len(index)} clamped units")
+        mask = torch.zeros(size, dtype=torch.bool, device=values.device).index_fill(0, index, True)
+        whole = values.new_zeros(*values.shape[:-1], size)
+        return Clamp(mask, whole.index_copy(-1, index, values))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x (B, N) with the held units at their values."""
+        return torch.where(self.mask, self.values, x)
+
+    def free(self, x: Tensor) -> Tensor:
+        """x (B, N), zero where units are held."""
+        return x.masked_fill(self.mask, 0.0)
+
+
+class Energy(nn.Module):
+    """A function of states x (B, N), one number an entry of the batch, and the force that lowers it.
+
+    A subclass sets `units` (N) and writes `_value(x) -> (B,)`. It may also write `_force(x) -> (B, N)`, by hand
+    what autograd would give, `_both(x)`, where the two share work, `project(x)`, where states are confined to
+    a set, and `activations(x)`.
+
+    The force is −∂E/∂y with y = activations(x): x itself, unless an energy says otherwise. Along dx/dt = force
+    the energy falls wherever the Jacobian of the activations is positive semi-definite, as it is for the
+    gradient of a convex Lagrangian.
+
+    Raises ValueError for states of another shape, TypeError for such as are not floating.
+    """
+
+    units: int
+
+    def energy(self, x: Tensor, clamp: Clamp | None = None) -> Tensor:
+        """E (B,) of states x (B, N), with clamped units at the clamp's values whatever x has there."""
+        return self._value(self.place(x, clamp))
+
+    def forward(self, x: Tensor, clamp: Clamp | None = None) -> Tensor:
+        """As `energy`."""
+        return self.energy(x, clamp)
+
+    def force(self, x: Tensor, clamp: Clamp | None = None) -> Tensor:
+        """−∂E/∂y (B, N) at x, y the activations; zero at clamped units."""
+        force = self._force(self.place(x, clamp))
+        return force if clamp is None else clamp.free(force)
+
+    def energy_and_force(self, x: Tensor, clamp: Clamp | None = None) -> tuple[Tensor, Tensor]:
+        """Both at once, for less than the two."""
+        value, force = self._both(self.place(x, clamp))
+        return value, force if clamp is None else clamp.free(force)
+
+    def activations(self, x: Tensor) -> Tensor:
+        """y (B, N): what the energy is differentiated by."""
+        return x
+
+    def project(self, x: Tensor) -> Tensor:
+        """The nearest allowed state."""
+        return x
+
+    def init_state(self, batch: int) -> Tensor:
+        """States (batch, N) of zeros, of the energy's own dtype and device."""
+        like = next(chain(self.parameters(), self.buffers()), None)
+        like = torch.empty(()) if like is None or not like.is_floating_point() else like
+        return like.new_zeros(batch, self.units)
+
+    def place(self, x: Tensor, clamp: Clamp | None = None) -> Tensor:
+        """x, checked, with clamped units at their values."""
+        if x.ndim != 2 or x.shape[1] != self.units:
+            raise ValueError(f"found states of shape {tuple(x.shape)}, expected (B, {self.units})")
+        if not x.is_floating_point():
+            raise TypeError(f"found states of {x.dtype}, expected floating ones; convert by .to(torch.float64)")
+        if clamp is None:
+            return x
+        if clamp.mask.shape[-1] != self.units:
+            raise ValueError(f"found a clamp of {clamp.mask.shape[-1]} units, expected {self.units}")
+        for name, value in (("mask", clamp.mask), ("values", clamp.values)):
+            if value.ndim == 2 and len(value) != len(x):
+                raise ValueError(f"found a clamp's {name} for a batch of {len(value)}, expected {len(x)}")
+        return clamp(x)
+
+    def _value(self, x: Tensor) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__} has no _value(x) -> (B,)")
+
+    def _force(self, x: Tensor) -> Tensor:
+        return self._both(x)[1]
+
+    def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if type(self)._force is not Energy._force:
+            return self._value(x), self._force(x)
+        graph = torch.is_grad_enabled()
+        with torch.enable_grad():
+            at = x if x.requires_grad else x.detach().requires_grad_()
+            value = self._value(at)
+            if value.shape != (len(x),):
+                raise ValueError(f"found an energy of shape {tuple(value.shape)}, expected ({len(x)},)")
+            (slope,) = torch.autograd.grad(value.sum(), at, create_graph=graph)
+        return value if graph else value.detach(), -slope
+
+
+def check_symmetric(weight: Tensor, *, zero_diagonal: bool = True) -> Tensor:
+    """The weight, if it is (N, N), finite and symmetric; else ValueError with what is wrong where."""
+    if weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
+        raise ValueError(f"found weights of shape {tuple(weight.shape)}, expected (N, N)")
+    if not weight.is_floating_point():
+        raise TypeError(f"found weights of {weight.dtype}, expected floating ones")
+    W = weight.detach()
+    if not bool(torch.isfinite(W).all()):
+        i, j = (~torch.isfinite(W)).nonzero()[0].tolist()
+        raise ValueError(f"found weight[{i}, {j}] = {W[i, j].item()}, expected finite weights")
+    scale = float(W.abs().max()) if W.numel() else 0.0
+    gap = (W - W.T).abs()
+    if bool((gap > 1e-6 * scale).any()):
+        i, j = divmod(int(gap.argmax()), len(W))
+        raise ValueError(
+            f"found weight[{i}, {j}] = {W[i, j].item():g} and weight[{j}, {i}] = {W[j, i].item():g}: an energy "
+            "needs symmetric weights; symmetrise them by (W + W.T)/2, or simulate the network without an energy"
+        )
+    if zero_diagonal and bool(W.diagonal().any()):
+        i = int(W.diagonal().abs().argmax())
+        raise ValueError(f"found weight[{i}, {i}] = {W[i, i].item():g}, expected a diagonal of zeros: no self-coupling")
+    return weight
+
+
+__all__ = ["Clamp", "Energy", "check_symmetric"]

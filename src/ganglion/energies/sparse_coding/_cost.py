@@ -1,0 +1,70 @@
+"""What a sparse code minimises: |x − aD|²/2 + Σ C(a_i), and how far a code is from the least of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+#: "soft": C = λ|a|, the lasso. "hard": C = λ²/2 where a is not 0, whose fixed points are local minima.
+Penalty = Literal["soft", "hard"]
+
+
+def check(x: Tensor, dictionary: Tensor, lam: float, penalty: str = "soft") -> None:
+    """Raise ValueError or TypeError for what no code can be found for."""
+    if dictionary.ndim != 2 or x.ndim != 2 or x.shape[1] != dictionary.shape[1]:
+        raise ValueError(
+            f"found x {tuple(x.shape)} and a dictionary {tuple(dictionary.shape)}, expected (B, N) and (M, N): "
+            "an atom is a row"
+        )
+    for name, value in (("x", x), ("the dictionary", dictionary)):
+        if not value.is_floating_point():
+            raise TypeError(f"found {name} of {value.dtype}, expected floating numbers")
+        if not bool(torch.isfinite(value).all()):
+            where = (~torch.isfinite(value)).nonzero()[0].tolist()
+            raise ValueError(f"found {value[tuple(where)].item()} in {name} at {where}, expected finite numbers")
+    if x.dtype != dictionary.dtype:
+        raise TypeError(f"found x of {x.dtype} and a dictionary of {dictionary.dtype}, expected one type")
+    if not lam > 0:
+        raise ValueError(f"found lam = {lam}, expected a positive threshold")
+    if penalty not in ("soft", "hard"):
+        raise ValueError(f"found penalty = {penalty!r}, expected 'soft' or 'hard'")
+
+
+def threshold(u: Tensor, lam: float, penalty: Penalty = "soft") -> Tensor:
+    """T_λ(u): 0 within [−λ, λ]; beyond, u − λ sign(u) (soft) or u itself (hard)."""
+    if penalty == "soft":
+        return u - u.clamp(-lam, lam)
+    return torch.where(u.abs() > lam, u, 0.0)
+
+
+def objective(x: Tensor, dictionary: Tensor, code: Tensor, lam: float, penalty: Penalty = "soft") -> Tensor:
+    """(B,): half the squared error of reconstruction, plus the code's cost."""
+    error = 0.5 * (x - code @ dictionary).square().sum(1)
+    cost = lam * code.abs() if penalty == "soft" else 0.5 * lam**2 * (code != 0)
+    return error + cost.sum(1)
+
+
+def duality_gap(x: Tensor, dictionary: Tensor, code: Tensor, lam: float) -> Tensor:
+    """(B,): the lasso's objective at `code` is at most this far above its minimum.
+
+    The residual, scaled so that no atom correlates with it by more than λ, is a feasible point of the dual
+    (Kim, Koh, Lustig, Boyd and Gorinevsky 2007, eq. 10).
+    """
+    residual = x - code @ dictionary
+    largest = (residual @ dictionary.T).abs().amax(1, keepdim=True)
+    dual = residual * (lam / largest.clamp_min(lam))
+    bound = 0.5 * x.square().sum(1) - 0.5 * (x - dual).square().sum(1)
+    return objective(x, dictionary, code, lam) - bound
+
+
+def normalised(dictionary: Tensor) -> Tensor:
+    """The dictionary with atoms of length 1; ValueError for an atom of zeros."""
+    length = dictionary.norm(dim=1, keepdim=True)
+    if not bool((length > 0).all()):
+        raise ValueError(f"found atom {int(length.argmin())} of length 0, expected none: it has no direction")
+    return dictionary / length
+
+
+__all__ = ["Penalty", "check", "duality_gap", "normalised", "objective", "threshold"]
