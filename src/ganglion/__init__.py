@@ -27,8 +27,8 @@ _HOMES = {
     "ganglion.learners": ["fit"],
 }
 _MODULES = [
-    "analysis", "atlas", "brains", "data", "energies", "engines", "learners", "networks", "neurons", "nn", "report", "synapses",
-    "theory",
+    "analysis", "atlas", "brains", "data", "energies", "engines", "learners", "networks", "neurons", "nn", "report",
+    "synapses", "theory",
 ]
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
