@@ -1,0 +1,265 @@
+"""Operations, energy and memory of a model, counted while it runs; synaptic operations of a simulated network.
+
+A weight that meets a spike is added: a synaptic operation. A weight that meets any other number is multiplied and
+added. Joules are those of the arithmetic alone: reading weights from memory, which costs more than either on most
+machines, depends on the machine and is left out, for spiking and other networks alike.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganglion.nn._cell import DynamicalLayer
+from ganglion.nn._kept import Kept
+from ganglion.nn.sequential import is_cell
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Joules of a multiplication and an addition."""
+
+    multiply: float
+    add: float
+
+
+#: 45 nm, 0.9 V (Horowitz 2014, "Computing's energy problem", fig. 1.1.9): a multiply–accumulate in float32 is 4.6 pJ,
+#: an addition 0.9 pJ, as in most of the literature on spiking networks
+FLOAT32 = Arithmetic(3.7e-12, 0.9e-12)
+FLOAT16 = Arithmetic(1.1e-12, 0.4e-12)
+INT32 = Arithmetic(3.1e-12, 0.1e-12)
+INT8 = Arithmetic(0.2e-12, 0.03e-12)
+
+
+@dataclass
+class Counts:
+    """Of one layer, or of one projection.
+
+    synops: additions of a weight because of a spike: spikes times the connections that they really have.
+    macs: multiply–accumulates, of inputs that are not spikes, zeros among them included.
+    dense: connections times inputs, as if nothing were sparse: the MACs of the layer without spikes.
+    updates: neurons times steps; multiplications, additions: that these took, a threshold's comparison being an
+    addition.
+    """
+
+    name: str
+    synops: int = 0
+    macs: int = 0
+    dense: int = 0
+    updates: int = 0
+    multiplications: int = 0
+    additions: int = 0
+
+
+@dataclass
+class Operations:
+    """What was counted: sums over `layers`, and memory in bytes.
+
+    state_bytes: of the states after the last sequence or step. activation_bytes: the most that was kept for a
+    backward pass at any time, parameters and buffers left out; 0 without gradients. uncounted: modules with
+    parameters or states of their own whose arithmetic is not known here; biases, activation functions, pooling and
+    dropout are never counted.
+    """
+
+    layers: list[Counts] = field(default_factory=list)
+    uncounted: tuple[str, ...] = ()
+    state_bytes: int = 0
+    activation_bytes: int = 0
+
+    @property
+    def synops(self) -> int:
+        """Synaptic operations: additions because of spikes."""
+        return sum(layer.synops for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiply–accumulates of inputs that are not spikes."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def dense(self) -> int:
+        """Multiply–accumulates if nothing were sparse."""
+        return sum(layer.dense for layer in self.layers)
+
+    @property
+    def updates(self) -> int:
+        """Neurons times steps."""
+        return sum(layer.updates for layer in self.layers)
+
+    def joules(self, arithmetic: Arithmetic = FLOAT32, *, updates: bool = True) -> float:
+        """Of synaptic operations and multiply–accumulates, and of the neurons' own arithmetic unless updates=False."""
+        multiplications, additions = self.macs, self.macs + self.synops
+        if updates:
+            multiplications += sum(layer.multiplications for layer in self.layers)
+            additions += sum(layer.additions for layer in self.layers)
+        return multiplications * arithmetic.multiply + additions * arithmetic.add
+
+    def __str__(self) -> str:
+        lines = [f"{'':24}{'SynOps':>14}{'MACs':>14}{'if dense':>14}{'updates':>12}"]
+        for row in [*self.layers, Counts("sum", self.synops, self.macs, self.dense, self.updates)]:
+            lines.append(f"{row.name:24}{row.synops:14,}{row.macs:14,}{row.dense:14,}{row.updates:12,}")
+        lines.append(f"{self.joules():.3g} J (float32), state {self.state_bytes:,} bytes")
+        if self.uncounted:
+            lines.append(f"not counted: {', '.join(self.uncounted)}")
+        return "\n".join(lines)
+
+
+@contextmanager
+def count_operations(model: nn.Module) -> Iterator[Operations]:
+    """Count all that `model` does within the block: `with gg.nn.count_operations(model) as seen: model(x)`.
+
+    Counted are nn.Linear, nn.Conv1d to Conv3d, and the library's layers of neurons, in sequences and single steps;
+    inputs are spikes where all that are not zero are of one size, so dropout's scaling stays out of it. Results
+    are exact sums over the batch. The model's outputs and gradients are not touched.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"found a {type(model).__name__}, expected a torch module")
+    seen, uncounted = Operations(), []
+    inner: set[int] = set()
+    hooks: list[Any] = []
+    stepped: list[DynamicalLayer] = []
+    states: dict[int, int] = {}
+    for path, module in model.named_modules():
+        if id(module) in inner:
+            continue
+        name = f"{path or 'model'}: {type(module).__name__}"
+        if isinstance(module, DynamicalLayer):
+            counts = Counts(name)
+            seen.layers.append(counts)
+            inner |= {id(child) for child in module.modules()}
+            hooks.append(module.register_forward_hook(_of_sequence(counts, states), with_kwargs=True))
+            module.step = _of_step(module, counts, states)  # type: ignore[method-assign]
+            stepped.append(module)
+        elif isinstance(module, (nn.Linear, *_CONVOLUTIONS)):
+            counts = Counts(name)
+            seen.layers.append(counts)
+            hooks.append(module.register_forward_hook(_of_weights(counts), with_kwargs=True))
+        elif next(module.parameters(recurse=False), None) is not None or (is_cell(module) and not _has_parts(module)):
+            uncounted.append(name)
+    seen.uncounted = tuple(uncounted)
+    kept = Kept([*model.parameters(), *model.buffers()])
+    try:
+        with kept.watch():
+            yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module in stepped:
+            del module.__dict__["step"]
+        seen.state_bytes, seen.activation_bytes = sum(states.values()), kept.most
+
+
+def spike_operations(recording: Any, network: Any = None) -> Operations:
+    """Synaptic operations of a simulation: every spike times the synapses that leave its neuron, a projection a row.
+
+    network: the one that was simulated, if the recording does not know it (`recording.network`). Continuous
+    synapses, which act at every step, count as multiply–accumulates; neurons' own updates are counted, their
+    arithmetic is not; input from outside the network (`Network.background`) has no synapse in it and is left out.
+    """
+    network = recording.network if network is None else network
+    if not hasattr(network, "projections"):
+        raise ValueError("found a recording that does not know its network, expected network= as it was simulated")
+    if network.size != recording.n_neurons:
+        raise ValueError(f"found {recording.n_neurons} neurons in the recording, {network.size} in the network")
+    spikes = np.bincount(recording.neurons.numpy(), minlength=network.size)
+    steps = round(recording.duration / recording.dt)
+    seen = Operations(uncounted=("arithmetic of the neurons' updates",))
+    for projection in network.projections:
+        source = projection.source
+        row = Counts(f"{source.name} -> {projection.target.name}", dense=projection.size * steps)
+        if projection.synapse.continuous:
+            row.macs = row.dense
+        else:
+            degree = np.bincount(projection.draw()[1], minlength=source.size)
+            row.synops = int(spikes[source.start : source.start + source.size] @ degree)
+        seen.layers.append(row)
+    seen.layers += [Counts(group.name, updates=group.size * steps) for group in network.populations]
+    return seen
+
+
+def _of_weights(counts: Counts) -> Any:
+    def count(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], y: Tensor) -> None:
+        x = (args[0] if args else kwargs["input"]).detach()
+        if isinstance(module, nn.Linear):
+            _add(counts, x, int(torch.count_nonzero(x)) * module.out_features, x.numel() * module.out_features)
+        else:
+            _add(counts, x, _connections(module, x != 0), _connections(module, torch.ones_like(x)))
+
+    return count
+
+
+def _connections(module: Any, z: Tensor) -> int:
+    """Of the inputs that z marks; how many one has depends on borders and strides: convolve with ones, and add up."""
+    taps = torch.ones_like(module.weight[: module.groups], dtype=torch.float64)
+    seen = module._conv_forward(z.double(), taps, None)
+    return round(float(seen.sum())) * (module.out_channels // module.groups)
+
+
+def _of_sequence(counts: Counts, states: dict[int, int]) -> Any:
+    def count(module: DynamicalLayer, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+        x = args[0] if args else kwargs["x"]
+        state = args[1] if len(args) > 1 else kwargs.get("state")
+        _of_layer(module, counts, states, x, state, *out)
+
+    return count
+
+
+def _of_step(module: DynamicalLayer, counts: Counts, states: dict[int, int]) -> Any:
+    plain = module.step
+
+    def step(state: Any, x: Tensor) -> Any:
+        after, y = plain(state, x)
+        _of_layer(module, counts, states, x[None], state, y[None], after)
+        return after, y
+
+    return step
+
+
+def _of_layer(
+    module: DynamicalLayer, counts: Counts, states: dict[int, int], x: Tensor, state: Any, y: Tensor, after: Any
+) -> None:
+    x, y = x.detach(), y.detach()
+    if module.linear is not None:
+        each = module.out_features
+        _add(counts, x, int(torch.count_nonzero(x)) * each, x.numel() * each)
+    if module.recurrent is not None:
+        fed = y[:-1] if state is None else torch.cat([state["y"].detach()[None], y[:-1]])
+        _add(counts, fed, int(torch.count_nonzero(fed)) * module.out_features, y.numel() * module.out_features)
+    multiplications, additions = _arithmetic(module.equations.equations)
+    counts.updates += y.numel()
+    counts.multiplications += multiplications * y.numel()
+    counts.additions += additions * y.numel()
+    states[id(module)] = sum(value.numel() * value.element_size() for value in after.values())
+
+
+def _add(counts: Counts, x: Tensor, active: int, dense: int) -> None:
+    sizes = x[x != 0].abs()
+    counts.dense += dense
+    if len(sizes) == 0 or bool((sizes == sizes[0]).all()):
+        counts.synops += active
+    else:
+        counts.macs += dense
+
+
+def _arithmetic(equations: tuple[tuple[str, str], ...]) -> tuple[int, int]:
+    """(multiplications, additions) of one step of one neuron."""
+    operators = [n.op for _, text in equations for n in ast.walk(ast.parse(text)) if isinstance(n, ast.BinOp)]
+    multiplications = sum(isinstance(operator, ast.Mult | ast.Div) for operator in operators)
+    return multiplications, sum(isinstance(operator, ast.Add | ast.Sub) for operator in operators)
+
+
+def _has_parts(module: nn.Module) -> bool:
+    return any(True for _ in module.children())
+
+
+__all__ = ["FLOAT16", "FLOAT32", "INT8", "INT32", "Arithmetic", "Counts", "Operations", "count_operations",
+           "spike_operations"]  # fmt: skip

@@ -1,0 +1,193 @@
+"""Operations, joules and bytes against counts by hand, one connection after the other."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+import ganglion as gg
+from ganglion.nn.accounting import FLOAT32, INT8, count_operations, spike_operations
+
+F64 = torch.float64
+
+
+def spikes(*shape: int, share: float = 0.3) -> torch.Tensor:
+    return (torch.rand(shape, dtype=F64, generator=torch.Generator().manual_seed(2)) < share).double()
+
+
+def test_a_rectified_net_of_numbers_is_its_macs():
+    model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+    with count_operations(model) as seen:
+        model(torch.rand(3, 64))
+    assert (seen.macs, seen.dense, seen.synops, seen.updates) == (3 * (64 * 128 + 1280), 3 * (64 * 128 + 1280), 0, 0)
+    assert seen.joules() == pytest.approx(3 * 9472 * 4.6e-12)
+    assert seen.joules(INT8) == pytest.approx(3 * 9472 * 0.23e-12)
+    assert seen.uncounted == ()
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("way", ["sequence", "given state", "steps"])
+def test_spiking_layers_by_hand(way, fused, recurrent):
+    torch.manual_seed(1)
+    T, B, inputs, hidden, outputs = 9, 4, 6, 7, 3
+    model = gg.nn.Sequential(
+        gg.nn.LIF(inputs, hidden, recurrent=recurrent, fused=fused, dtype=F64), nn.Dropout(0.0),
+        gg.nn.LI(hidden, outputs, fused=fused, dtype=F64),
+    )  # fmt: skip
+    x = 3 * spikes(T, B, inputs)  # of one size: spikes all the same
+    state, before = model.init_state(B), torch.zeros(B, hidden, dtype=F64)
+    if way == "given state" and recurrent:
+        before = spikes(B, hidden, share=0.5)
+        state[0]["y"] = before
+    y, _ = model[0](x, state[0])
+    assert y.any()
+    with count_operations(model) as seen:
+        if way == "sequence":
+            model(x)
+        elif way == "given state":
+            model(x, state)
+        else:
+            for row in x:
+                state, _ = model.step(state, row)
+    first = second = 0
+    for t, b in itertools.product(range(T), range(B)):
+        first += sum(hidden for n in range(inputs) if x[t, b, n])
+        sent = y[t - 1] if t else before
+        first += sum(hidden for n in range(hidden) if recurrent and sent[b, n])
+        second += sum(outputs for n in range(hidden) if y[t, b, n])
+    assert [layer.synops for layer in seen.layers] == [first, second] and seen.macs == 0
+    fed = hidden if recurrent else 0
+    assert [layer.dense for layer in seen.layers] == [T * B * (inputs + fed) * hidden, T * B * hidden * outputs]
+    assert [layer.updates for layer in seen.layers] == [T * B * hidden, T * B * outputs]
+    # LIF: decay and sum, threshold, reset; LI: decay and sum
+    assert [layer.multiplications for layer in seen.layers] == [2 * T * B * hidden, T * B * outputs]
+    assert [layer.additions for layer in seen.layers] == [3 * T * B * hidden, T * B * outputs]
+    assert seen.joules(updates=False) == pytest.approx((first + second) * 0.9e-12)
+    own = T * B * (hidden * (2 * 3.7 + 3 * 0.9) + outputs * 4.6) * 1e-12
+    assert seen.joules() == pytest.approx((first + second) * FLOAT32.add + own)
+    assert seen.state_bytes == B * 8 * (hidden * (2 if recurrent else 1) + outputs)
+
+
+def test_numbers_into_a_spiking_layer_are_multiplied():
+    layer = gg.nn.LIF(5, 4)
+    with count_operations(layer) as seen:
+        layer(torch.rand(3, 2, 5) + 0.1)
+    assert seen.macs == 3 * 2 * 5 * 4 and seen.synops == 0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Conv1d(4, 6, 3, dtype=F64),
+        lambda: nn.Conv2d(4, 6, 3, stride=2, padding=1, dtype=F64),
+        lambda: nn.Conv2d(4, 6, (1, 3), dilation=2, groups=2, dtype=F64),
+        lambda: nn.Conv2d(4, 6, 3, padding=1, padding_mode="circular", dtype=F64),
+    ],
+    ids=["1d", "strided", "grouped", "circular"],
+)
+@pytest.mark.parametrize("spiking", [True, False])
+def test_convolutions_by_the_connections_they_have(make, spiking):
+    """Each input alone, through weights of one: the sum of the outputs is the number of its connections."""
+    torch.manual_seed(0)
+    layer = make()
+    shape = (2, 4, 8) if isinstance(layer, nn.Conv1d) else (2, 4, 7, 6)
+    x = spikes(*shape) if spiking else torch.rand(shape, dtype=F64) * spikes(*shape)
+    with count_operations(layer) as seen:
+        layer(x)
+    probe = make()
+    with torch.no_grad():
+        probe.weight.fill_(1.0)
+        probe.bias.zero_()
+    active = dense = 0
+    for place in itertools.product(*(range(n) for n in shape)):
+        alone = torch.zeros(shape, dtype=F64)
+        alone[place] = 1.0
+        connections = round(float(probe(alone).sum().detach()))
+        dense += connections
+        active += connections if x[place] else 0
+    assert (seen.synops, seen.macs, seen.dense) == ((active, 0, dense) if spiking else (0, dense, dense))
+
+
+def test_what_is_not_known_is_named_and_nothing_stays_behind():
+    model = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3), nn.GRU(3, 2), nn.Identity())
+    lif = gg.nn.LIF(3, 3)
+    with count_operations(nn.ModuleList([model, lif])) as seen:
+        pass
+    assert seen.uncounted == ("0.1: LayerNorm", "0.2: GRU")
+    with pytest.raises(RuntimeError, match="on purpose"), count_operations(lif):
+        raise RuntimeError("on purpose")
+    assert "step" not in lif.__dict__ and not lif._forward_hooks
+    before = (seen.synops, seen.macs)
+    lif(torch.rand(2, 1, 3))
+    assert (seen.synops, seen.macs) == before
+    with pytest.raises(TypeError, match="expected a torch module"), count_operations(gg.LIF()):
+        pass
+
+
+def test_counting_changes_neither_outputs_nor_gradients():
+    torch.manual_seed(0)
+    model, x = gg.nn.Sequential(gg.nn.LIF(6, 5, recurrent=True), gg.nn.LI(5, 2)), torch.rand(12, 3, 6) * 2
+    plain, _ = model(x)
+    plain.square().sum().backward()
+    expected = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    with count_operations(model):
+        y, _ = model(x)
+        y.square().sum().backward()
+    assert y.equal(plain)
+    assert all(p.grad.equal(g) for p, g in zip(model.parameters(), expected, strict=True))
+
+
+def test_bytes_kept_for_the_backward_pass():
+    """x and tanh's output, once each, whatever they are held by; gone with the graph."""
+    layer = nn.Sequential(nn.Linear(10, 20), nn.Tanh(), nn.Linear(20, 5))
+    x = torch.rand(100, 10)
+    with count_operations(layer) as seen:
+        for _ in range(3):
+            layer(x).sum().backward()
+    assert seen.activation_bytes == 4 * 100 * (10 + 20)
+    with count_operations(layer) as seen, torch.no_grad():
+        layer(x)
+    assert seen.activation_bytes == 0
+
+
+def test_bytes_of_backpropagation_through_time_grow_with_the_steps():
+    model = gg.nn.Sequential(gg.nn.LIF(6, 50), gg.nn.LI(50, 2))
+    found = []
+    for steps in (100, 200, 400):
+        with count_operations(model) as seen:
+            model(torch.rand(steps, 3, 6))[0].sum().backward()
+        found.append(seen.activation_bytes)
+        assert seen.state_bytes == 4 * 3 * 52
+    assert found[1] == pytest.approx(2 * found[0], rel=0.02) and found[2] == pytest.approx(4 * found[0], rel=0.02)
+
+
+def test_a_simulated_network_by_hand():
+    net = gg.Network(seed=3)
+    exc = net.add(gg.LIF(), 30, name="exc", drive=25.0)
+    inh = net.add(gg.LIF(), 10, name="inh", drive=30.0)
+    some = net.connect(exc, [exc, inh], weight=0.1, probability=0.3)
+    more = net.connect(inh, exc, weight=-0.1, edges=([0, 0, 3], [1, 1, 2]))
+    seen = gg.simulate(net, 200.0, dt=0.1, seed=1)
+    counted = spike_operations(seen)
+    total = 0
+    projections = [p for made in (some, more) for p in (made if isinstance(made, list | tuple) else [made])]
+    for p in projections:
+        for source in p.edges()[0].tolist():
+            total += int((seen.neurons == p.source.start + source).sum())
+    assert counted.synops == total > 0 and counted.updates == 40 * 2000
+    assert [row.dense for row in counted.layers[:3]] == [p.size * 2000 for p in projections]
+    with pytest.raises(ValueError, match="found 40 neurons in the recording, 30 in the network"):
+        other = gg.Network()
+        other.add(gg.LIF(), 30)
+        spike_operations(seen, other)
+
+
+def test_continuous_synapses_act_at_every_step():
+    net = gg.Network()
+    cells = net.add(gg.LIF(), 4, drive=25.0)
+    net.connect(cells, cells, weight=0.1, synapse=gg.Electrical(), edges=([0, 1, 2], [1, 2, 3]))
+    counted = spike_operations(gg.simulate(net, 10.0, dt=0.1))
+    assert (counted.macs, counted.synops) == (3 * 100, 0)
