@@ -24,21 +24,24 @@ VALUES = {
     "Delta_T": [2.0, 1.8, 2.2],
     "rate": 50.0,
     "jump": [0.3, 0.3, 0.4],
+    "tau_s": [3.0, 5.0, 1.0, 6.0],
 }
 
 
-def build(weight, delay, drive, noise, tau_m, V_th, V_reset, t_ref, Delta_T, rate, jump):
-    """Two models, four kinds of synapse, a Poisson source and a background."""
+def build(weight, delay, drive, noise, tau_m, V_th, V_reset, t_ref, Delta_T, rate, jump, tau_s):
+    """Two models, four kinds of synapse, a Poisson source and two backgrounds."""
     net = gg.Network()
     own = {"V_th": V_th, "V_reset": V_reset, "t_ref": t_ref, "Delta_T": Delta_T}
     a = net.add(gg.EIF(tau_m=tau_m, E_L=-65.0, V_T=-50.0, **own), 3, drive=drive, noise=noise)
     b = net.add(gg.LIF(tau_m=15.0), 1, drive=11.0, noise=5.0)
     p = net.add(gg.Poisson(rate), 1)
-    net.connect(a, a, weight=weight, delay=delay, synapse=gg.Alpha(tau=3.0), edges=([0, 1, 2, 2], [1, 2, 0, 1]))
+    net.connect(a, a, weight=weight, delay=delay, synapse=gg.Alpha(tau=tau_s[0]), edges=([0, 1, 2, 2], [1, 2, 0, 1]))
     net.connect(a, b, weight=jump[0], synapse=gg.Delta(), edges=([0], [0]))
-    net.connect(b, a, weight=-30.0, synapse=gg.Exponential(tau=5.0), edges=([0, 0], [0, 1]))
-    net.connect(p, a, weight=20.0, synapse=gg.BiExponential(), edges=([0, 0], [0, 1]))
+    net.connect(b, a, weight=-30.0, synapse=gg.Exponential(tau=tau_s[1]), edges=([0, 0], [0, 1]))
+    biexponential = gg.BiExponential(tau_rise=tau_s[2], tau_decay=tau_s[3], normalise="peak")
+    net.connect(p, a, weight=3.0, synapse=biexponential, edges=([0, 0], [0, 1]))
     net.background(a, rate=1000.0, weight=jump, synapse=gg.Delta())
+    net.background(b, rate=500.0, weight=4.0, synapse=gg.Exponential(tau=tau_s[1]))
     # few nodes: gradcheck asks for an exact derivative of what is computed, not for an exact answer
     told = gg.predict(net, N=60, V_lb=-120.3)
     told.__dict__["frequencies"] = torch.linspace(0.0, 200.0, 9, dtype=torch.float64)
@@ -58,7 +61,8 @@ MEASURES = {
 
 @pytest.mark.parametrize("name", MEASURES)
 def test_gradcheck(name):
-    """In weights, delays, drive, noise, time constants, thresholds, resets, sharpness, sources' rates."""
+    """In weights, delays, drive, noise, times of membranes and synapses, thresholds, resets, sharpness, rates of
+    sources."""
 
     def measure(*values):
         return MEASURES[name](build(*values))
@@ -67,7 +71,7 @@ def test_gradcheck(name):
     assert torch.autograd.gradcheck(measure, inputs, fast_mode=True, eps=1e-5, atol=1e-5, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["weight", "V_th", "tau_m", "noise"])
+@pytest.mark.parametrize("name", ["weight", "V_th", "tau_m", "noise", "drive", "tau_s"])
 def test_each_entry_of_the_gradient(name):
     """Every entry by central differences through the whole of predict (gradcheck's fast mode projects)."""
     given = {k: torch.tensor(v, dtype=torch.float64) for k, v in VALUES.items()}

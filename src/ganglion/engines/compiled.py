@@ -170,7 +170,7 @@ class CompiledEngine:
         block[:, p.size :] = block[:, p.size - 1 : p.size]
         at = int(row[d.P_X]) + len(where.rows) * n
         for k, name in enumerate(where.scalars):
-            self.x[at + k] = float(values[name])
+            self.x[at + k] = float(values[name].detach())
         for k in range(where.normals):
             self._seed(int(row[d.P_STREAM]) + k * 4 * n, p, n, purpose=k)
 
@@ -214,7 +214,8 @@ class CompiledEngine:
                     code, ring, *pointers, steps, _address(made.splits), 0, int(row[d.P_X]), p.target.size,
                     made.items.itemsize,
                 ])  # fmt: skip
-                constants.append((made.constant, getattr(p.synapse, "V_half", 0.0), getattr(p.synapse, "slope", 0.0)))
+                own = p.synapse.numbers
+                constants.append((made.constant, own.get("V_half", 0.0), own.get("slope", 0.0)))
         self.constants = np.array([*constants, (0.0, 0.0, 0.0)], self.real)
         self.projections = np.array(rows, np.int64).reshape(-1, d.J_WIDTH)
         for k in range(len(rows)):

@@ -42,14 +42,17 @@ def build_neuron(value: Mapping[str, Any], decode: Encode) -> Any:
     return _builtin(neurons, name, "neuron")(**parameters)
 
 
-def describe_synapse(synapse: Any) -> dict[str, Any]:
-    """A synapse model. TypeError for one that is more than its equations, jumps and current."""
+def describe_synapse(synapse: Any, encode: Encode) -> dict[str, Any]:
+    """A synapse model; `encode` turns a tensor into JSON. TypeError for one that is more than its equations,
+    jumps and current."""
     from ganglion import synapses
 
     cls = type(synapse)
     found = {
         "model": cls.__name__,
-        "parameters": {f.name: getattr(synapse, f.name) for f in _fields(synapse)},
+        "parameters": {
+            f.name: encode(v) if hasattr(v := getattr(synapse, f.name), "detach") else v for f in _fields(synapse)
+        },
     }
     if getattr(synapses, cls.__name__, None) is cls:
         return found
@@ -69,12 +72,12 @@ def describe_synapse(synapse: Any) -> dict[str, Any]:
     }
 
 
-def build_synapse(value: Mapping[str, Any]) -> Any:
+def build_synapse(value: Mapping[str, Any], decode: Encode) -> Any:
     """The inverse of `describe_synapse`."""
     from ganglion import synapses
     from ganglion.equations import Equations
 
-    name, parameters = value["model"], value["parameters"]
+    name, parameters = value["model"], {k: decode(v) for k, v in value["parameters"].items()}
     if "current" not in value:
         return _builtin(synapses, name, "synapse")(**parameters)
     body: dict[str, Any] = {

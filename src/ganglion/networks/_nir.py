@@ -117,7 +117,7 @@ def _node(p: Population, incoming: list[Projection]) -> Any:
     for c in incoming:
         if type(c.synapse) not in (Delta, Exponential):
             _refuse("to", f"the synapse {type(c.synapse).__name__} onto population {p.name!r}")
-        taus.add(c.synapse.tau if isinstance(c.synapse, Exponential) else 0.0)
+        taus.add(c.synapse.numbers["tau"] if isinstance(c.synapse, Exponential) else 0.0)
     if len(taus) > 1:
         times = ", ".join(f"{tau:g} ms" for tau in sorted(taus))
         _refuse("to", f"several synaptic time constants ({times}) on population {p.name!r}")
@@ -149,7 +149,7 @@ def _weights(c: Projection, pulse: float) -> tuple[NDArray[np.float64], NDArray[
 
     matrix = c.matrix().toarray()
     if isinstance(c.synapse, Exponential):
-        area = matrix * (c.synapse.tau if c.synapse.normalise == "peak" else 1.0)
+        area = matrix * (c.synapse.numbers["tau"] if c.synapse.normalise == "peak" else 1.0)
         weights = area / pulse
     else:
         weights = matrix * _array(c.target, "tau_m")[:, None] / pulse

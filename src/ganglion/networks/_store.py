@@ -106,7 +106,7 @@ def _structure(net: Network, keep: _Tensors) -> dict[str, Any]:
             {
                 "source": p.source.name,
                 "target": p.target.name,
-                "synapse": describe_synapse(p.synapse),
+                "synapse": describe_synapse(p.synapse, keep.encode),
                 "wiring": _describe_rule(p.wiring, keep),
                 "weight": keep.encode(p.weight),
                 "delay": keep.encode(p.delay),
@@ -118,7 +118,7 @@ def _structure(net: Network, keep: _Tensors) -> dict[str, Any]:
                 "target": b.target.name,
                 "rate": keep.encode(b.rate),
                 "weight": keep.encode(b.weight),
-                "synapse": describe_synapse(b.synapse),
+                "synapse": describe_synapse(b.synapse, keep.encode),
             }
             for b in net.backgrounds
         ],
@@ -209,11 +209,11 @@ def _build(value: dict[str, Any], tensors: dict[str, Any]) -> Network:
             **{k: decode(v) for k, v in p["parameters"].items()},
         )  # fmt: skip
     for p in value["projections"]:
-        synapse = build_synapse(p["synapse"])
+        synapse = build_synapse(p["synapse"], decode)
         net.connect(
             p["source"], p["target"], weight=decode(p["weight"]), synapse=synapse, wiring=rule(p["wiring"]),
             delay=None if synapse.continuous else decode(p["delay"]),
         )  # fmt: skip
     for b in value["backgrounds"]:
-        net.background(b["target"], decode(b["rate"]), decode(b["weight"]), build_synapse(b["synapse"]))
+        net.background(b["target"], decode(b["rate"]), decode(b["weight"]), build_synapse(b["synapse"], decode))
     return net

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ganglion.equations import Equations
 from ganglion.synapses._base import Synapse
+
+if TYPE_CHECKING:
+    from ganglion.synapses._base import Value
 
 
 class ExponentialConductance(Synapse):
@@ -13,8 +18,8 @@ class ExponentialConductance(Synapse):
     jumps = {"g": "1"}
     current = "g*(E_rev - V)/g_L"
     weight_unit = "nS"
-    tau: float = 5.0  # ms
-    E_rev: float = 0.0  # mV, reversal potential
+    tau: Value = 5.0  # ms
+    E_rev: Value = 0.0  # mV, reversal potential
 
 
 class AlphaConductance(Synapse):
@@ -27,5 +32,5 @@ class AlphaConductance(Synapse):
     jumps = {"r": "exp(1)"}
     current = "g*(E_rev - V)/g_L"
     weight_unit = "nS"
-    tau: float = 5.0  # ms
-    E_rev: float = 0.0  # mV
+    tau: Value = 5.0  # ms
+    E_rev: Value = 0.0  # mV

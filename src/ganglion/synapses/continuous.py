@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ganglion.synapses._base import Continuous
+
+if TYPE_CHECKING:
+    from ganglion.synapses._base import Value
 
 
 class Electrical(Continuous):
@@ -21,10 +24,10 @@ class Sigmoidal(Continuous):
 
     may_be_zero: ClassVar[tuple[str, ...]] = ("tau",)
     weight_unit = "mV"  # nS with a reversal potential
-    V_half: float = -35.0  # mV
-    slope: float = 5.0  # mV
-    tau: float = 0.0  # ms
-    E_rev: float | None = None  # mV
+    V_half: Value = -35.0  # mV
+    slope: Value = 5.0  # mV
+    tau: Value = 0.0  # ms
+    E_rev: Value | None = None  # mV
 
     def __post_init__(self) -> None:
         super().__post_init__()

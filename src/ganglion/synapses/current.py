@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import sympy as sp
 
-from ganglion.equations import Equations
+from ganglion.equations import Equations, symbol
 from ganglion.synapses._base import Synapse
+
+if TYPE_CHECKING:
+    from ganglion.synapses._base import Value
 
 
 class Delta(Synapse):
@@ -28,11 +31,15 @@ class _Filtered(Synapse):
 
     def peak(self) -> float:
         """The largest value of the kernel of area 1, 1/ms."""
+        return float(self.peak_size().subs({symbol(k): v for k, v in self.numbers.items()}))
+
+    def peak_size(self) -> sp.Expr:
+        """`peak` as an expression of the parameters."""
         raise NotImplementedError
 
     def jump_sizes(self) -> dict[str, sp.Expr]:
-        scale = 1.0 if self.normalise == "area" else 1.0 / self.peak()
-        return {name: scale * size for name, size in super().jump_sizes().items()}
+        sizes = super().jump_sizes()
+        return sizes if self.normalise == "area" else {k: v / self.peak_size() for k, v in sizes.items()}
 
 
 class Exponential(_Filtered):
@@ -41,10 +48,10 @@ class Exponential(_Filtered):
     equations = Equations("ds/dt = -s/tau : mV")
     jumps = {"s": "1/tau"}
     current = "s"
-    tau: float = 5.0  # ms
+    tau: Value = 5.0  # ms
 
-    def peak(self) -> float:
-        return 1 / self.tau
+    def peak_size(self) -> sp.Expr:
+        return 1 / symbol("tau")
 
 
 class Alpha(_Filtered):
@@ -56,12 +63,10 @@ class Alpha(_Filtered):
     )
     jumps = {"r": "1/tau"}
     current = "s"
-    tau: float = 5.0  # ms
+    tau: Value = 5.0  # ms
 
-    def peak(self) -> float:
-        from math import e
-
-        return 1 / (e * self.tau)
+    def peak_size(self) -> sp.Expr:
+        return sp.exp(-1) / symbol("tau")
 
 
 class BiExponential(_Filtered):
@@ -73,14 +78,11 @@ class BiExponential(_Filtered):
     )
     jumps = {"r": "1/tau_rise"}
     current = "s"
-    tau_rise: float = 1.0  # ms
-    tau_decay: float = 5.0  # ms
+    tau_rise: Value = 1.0  # ms
+    tau_decay: Value = 5.0  # ms
 
-    def peak(self) -> float:
-        from math import exp, log
-
-        rise, decay = self.tau_rise, self.tau_decay
-        if rise == decay:
-            return Alpha(tau=decay).peak()
-        at = log(decay / rise) * rise * decay / (decay - rise)
-        return (exp(-at / decay) - exp(-at / rise)) / (decay - rise)
+    def peak_size(self) -> sp.Expr:
+        ratio, decay = symbol("tau_decay") / symbol("tau_rise"), symbol("tau_decay")
+        if self.numbers["tau_rise"] == self.numbers["tau_decay"]:  # an alpha function, and its slope
+            return sp.exp((ratio - 3) / 2) / decay
+        return sp.exp(-sp.log(ratio) / (ratio - 1)) / decay

@@ -99,7 +99,7 @@ def _edges(net: Network, tau: Tensor, filters: _Filters) -> tuple[Coupling, Tens
 
 def _area(filter: Filter, tau: Tensor) -> Tensor:
     """mV·ms per unit weight: a jump of 1 mV has the area tau."""
-    return tau if filter.instant else torch.full_like(tau, filter.area)
+    return tau if filter.instant else filter.area.expand_as(tau)
 
 
 def _backgrounds(net: Network, tau: Tensor, filters: _Filters) -> tuple[Tensor, Tensor]:

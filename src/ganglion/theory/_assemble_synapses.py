@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ganglion.equations import parse, symbol
+from ganglion.equations._printing import torch_function
 from ganglion.synapses import Delta, Synapse
 
 
@@ -31,9 +33,9 @@ class Filter:
         return self.A.shape[0] == 0
 
     @property
-    def area(self) -> float:
-        """Integral of h; 1 where it is an instant jump."""
-        return 1.0 if self.instant else -float(self.c @ torch.linalg.solve(self.A, self.b))
+    def area(self) -> Tensor:
+        """Integral of h, (); 1 where it is an instant jump."""
+        return torch.ones((), dtype=torch.float64) if self.instant else -self.c @ torch.linalg.solve(self.A, self.b)
 
     def transfer(self, frequencies: Tensor) -> Tensor:
         """Fourier transform of h over its area, complex (F,), at `frequencies` in Hz: 1 at 0."""
@@ -62,9 +64,9 @@ class Filter:
         return 2 * (inner @ self.c) / self.area**2
 
 
-@lru_cache(maxsize=256)
 def synapse_filter(synapse: Synapse) -> Filter:
-    """The filter of a current-based synapse. Raises ValueError, naming it, for any other kind."""
+    """The filter of a current-based synapse, differentiable in its parameters. Raises ValueError, naming it, for
+    any other kind."""
     name = type(synapse).__name__
     if synapse.continuous:
         raise ValueError(
@@ -77,7 +79,7 @@ def synapse_filter(synapse: Synapse) -> Filter:
     equations = synapse.equations
     assert equations is not None  # only Delta and continuous synapses have none
     states = [symbol(n) for n in equations.names]
-    numbers = {symbol(k): sp.Float(v) for k, v in synapse.parameters.items()}
+    numbers = {symbol(k) for k in synapse.parameters}
     current = parse(synapse.current)
     if not current.free_symbols <= {*states, *numbers}:
         others = ", ".join(sorted(str(s) for s in current.free_symbols - {*states, *numbers}))
@@ -87,14 +89,23 @@ def synapse_filter(synapse: Synapse) -> Filter:
             "weight · (E_rev − ⟨V⟩)/g_L times the kernel's area, or simulate"
         )
     jumps = synapse.jump_sizes()
-    A = _matrix(equations.jacobian(), states, numbers, name)
-    b = _matrix(sp.Matrix([jumps.get(n, sp.Integer(0)) for n in equations.names]), states, numbers, name)
-    c = _matrix(sp.Matrix([sp.diff(current, s) for s in states]), states, numbers, name)
+    A = _values(equations.jacobian(), states, synapse)
+    b = _values(sp.Matrix([jumps.get(n, sp.Integer(0)) for n in equations.names]), states, synapse)
+    c = _values(sp.Matrix([sp.diff(current, s) for s in states]), states, synapse)
     return Filter(A, b[:, 0], c[:, 0])
 
 
-def _matrix(matrix: Any, states: list[sp.Symbol], numbers: dict[sp.Symbol, sp.Float], name: str) -> Tensor:
+def _values(matrix: Any, states: list[sp.Symbol], synapse: Synapse) -> Tensor:
+    """float64, of the shape of a matrix of expressions in the synapse's parameters."""
     if matrix.free_symbols & set(states):
-        raise ValueError(f"the equations of {name} are not linear; linear response needs linear synapses")
-    values = matrix.subs(numbers).tolist()
-    return torch.tensor([[float(x) for x in row] for row in values], dtype=torch.float64)
+        raise ValueError(
+            f"the equations of {type(synapse).__name__} are not linear; linear response needs linear synapses"
+        )
+    function = _function(sp.ImmutableMatrix(matrix))
+    found = function(**{k: torch.as_tensor(v, dtype=torch.float64) for k, v in synapse.parameters.items()})
+    return torch.stack([found[str(k)] for k in range(len(found))]).reshape(matrix.shape)
+
+
+@lru_cache(maxsize=256)
+def _function(matrix: sp.ImmutableMatrix) -> Callable[..., dict[str, Tensor]]:
+    return torch_function({str(k): entry for k, entry in enumerate(matrix)})

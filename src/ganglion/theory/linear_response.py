@@ -48,9 +48,11 @@ def cross_spectra(
     real (Q, n, n) or (Q, P).
 
     gain: (F, size) complex, each node's susceptibility, 1/ms per mV. spectrum: (F, size), of the uncoupled
-    nodes. Differentiable in both, and in the coupling's weights and delays.
+    nodes. Differentiable in both, and in the coupling's weights, delays and filters.
     """
-    return _CrossSpectra.apply(gain, spectrum, coupling.weight, coupling.delay, coupling, frequencies, asked or Asked())
+    transfer = coupling.transfers(frequencies)
+    given = gain, spectrum, coupling.weight, coupling.delay, transfer
+    return _CrossSpectra.apply(*given, coupling, frequencies, asked or Asked())
 
 
 def spectral_radius(coupling: Coupling, gain: Tensor) -> float:
@@ -98,18 +100,20 @@ def encirclements(coupling: Coupling, gain: Tensor, frequencies: Tensor) -> int:
 class _Lanes:
     """Edges share few transfer functions: one for every (synapse, delay)."""
 
-    def __init__(self, coupling: Coupling, frequencies: Tensor) -> None:
+    def __init__(self, coupling: Coupling, frequencies: Tensor, transfer: Tensor | None = None) -> None:
         self.omega = frequencies * (2 * math.pi / 1000)
         kinds = torch.stack([coupling.synapse.double(), coupling.delay.detach().double()], 1)
         self.kinds, self.lane = torch.unique(kinds, dim=0, return_inverse=True)
-        self.transfer = [f.transfer(frequencies) for f in coupling.filters]
+        self.transfer = coupling.transfers(frequencies) if transfer is None else transfer
+        self.filter = self.kinds[:, 0].long()
 
     def factors(self, block: slice) -> Tensor:
         """(F, lanes) complex."""
-        if not len(self.kinds):
-            return torch.zeros(len(self.omega[block]), 0, dtype=torch.complex128)
-        shape = torch.stack([self.transfer[int(k)][block] for k in self.kinds[:, 0].tolist()], 1)
-        return shape * torch.exp(-1j * self.omega[block, None] * self.kinds[:, 1])
+        return self.transfer[self.filter][:, block].T * self.turns(block)
+
+    def turns(self, block: slice) -> Tensor:
+        """(F, lanes) complex: e^{-i omega d}."""
+        return torch.exp(-1j * self.omega[block, None] * self.kinds[:, 1])
 
 
 def _blocks(size: int, frequencies: int) -> list[slice]:
@@ -136,13 +140,14 @@ class _CrossSpectra(torch.autograd.Function):
         spectrum: Tensor,
         weight: Tensor,
         delay: Tensor,
+        transfer: Tensor,
         coupling: Coupling,
         frequencies: Tensor,
         asked: Asked,
     ) -> Tensor:
-        ctx.save_for_backward(gain, spectrum)
+        ctx.save_for_backward(gain, spectrum, transfer)
         ctx.given = coupling, frequencies, asked
-        lanes = _Lanes(coupling, frequencies)
+        lanes = _Lanes(coupling, frequencies, transfer.detach())
         n = coupling.size if asked.rows is None else len(asked.rows)
         shape = (n, n) if asked.pairs is None else (len(asked.pairs),)
         if asked.weights is None:
@@ -166,12 +171,12 @@ class _CrossSpectra(torch.autograd.Function):
     def backward(ctx: Any, bar: Tensor) -> Any:  # type: ignore[override]
         """With R the asked rows of B = (I - K)^-1, H = G + G† of C's cotangent G, and D = R S B†:
         K's cotangent is R† H D, and S's half the diagonal of R† H R."""
-        gain, spectrum = ctx.saved_tensors
+        gain, spectrum, transfer = ctx.saved_tensors
         coupling, frequencies, asked = ctx.given
-        lanes = _Lanes(coupling, frequencies)
+        lanes = _Lanes(coupling, frequencies, transfer)
         t, s, w = coupling.targets, coupling.sources, coupling.weight.detach()
         gain_bar, spectrum_bar = torch.zeros_like(gain), torch.zeros_like(spectrum)
-        w_bar, d_bar = torch.zeros_like(w), torch.zeros_like(w)
+        w_bar, d_bar, transfer_bar = torch.zeros_like(w), torch.zeros_like(w), torch.zeros_like(transfer)
         for block in _slices(coupling.size, frequencies):
             B = inverse(_matrix(coupling, gain[block], lanes, block))
             R = B if asked.rows is None else B[:, asked.rows]
@@ -189,7 +194,12 @@ class _CrossSpectra(torch.autograd.Function):
             w_bar += per_weight.sum(0)
             turned = (K_bar.conj() * own * factors * w * -1j * lanes.omega[block, None]).real
             d_bar += turned.sum(0)
-        return gain_bar, spectrum_bar, w_bar, d_bar, None, None, None
+            if ctx.needs_input_grad[4]:
+                each = K_bar * (own * w * lanes.turns(block)[:, lanes.lane]).conj()
+                transfer_bar[:, block] = torch.zeros_like(transfer[:, block]).index_add(
+                    0, coupling.synapse, each.T.to(transfer.dtype)
+                )
+        return gain_bar, spectrum_bar, w_bar, d_bar, transfer_bar, None, None, None
 
 
 def _slices(size: int, frequencies: Tensor) -> list[slice]:

@@ -128,6 +128,11 @@ class Coupling:
         flat = torch.zeros(n * n, dtype=values.dtype)
         return flat.index_add(0, self.targets * n + self.sources, values).reshape(n, n)
 
+    def transfers(self, frequencies: Tensor) -> Tensor:
+        """(filters, F) complex: of each filter, at `frequencies` (F,) Hz."""
+        none = torch.zeros(0, len(frequencies), dtype=torch.complex128)
+        return torch.stack([f.transfer(frequencies) for f in self.filters]) if self.filters else none
+
     def noise_shares(self, tau: Tensor) -> Tensor:
         """(E,) what each synapse's filter leaves of the variance, at the targets' tau (size,)."""
         shares = torch.stack([f.noise_share(tau) for f in self.filters]) if self.filters else tau[None]
