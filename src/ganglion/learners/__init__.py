@@ -1,6 +1,7 @@
 """Learning algorithms, and `fit`, which runs any of them."""
 
 from ganglion.learners._fit import Learner, fit
+from ganglion.learners._standardise import standardise
 from ganglion.learners.bptt import BPTT
 from ganglion.learners.encoders import delta, latency, phase, population, rate
 from ganglion.learners.events import bin_events, read_bs2, read_nmnist
@@ -14,10 +15,12 @@ from ganglion.learners.losses import (
     rate_cross_entropy,
     rate_mse,
 )
+from ganglion.learners.tess import TESS, square_waves
 from ganglion.learners.truncated import TruncatedBPTT
 
 __all__ = [
-    "BPTT", "Learner", "TruncatedBPTT", "accuracy", "bin_events", "delta", "first_spike", "first_spike_accuracy",
-    "first_spike_cross_entropy", "fit", "latency", "membrane_cross_entropy", "phase", "population", "rate",
-    "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx", "read_mnist", "read_nmnist",
+    "BPTT", "TESS", "Learner", "TruncatedBPTT", "accuracy", "bin_events", "delta", "first_spike",
+    "first_spike_accuracy", "first_spike_cross_entropy", "fit", "latency", "membrane_cross_entropy", "phase",
+    "population", "rate", "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx", "read_mnist", "read_nmnist",
+    "square_waves", "standardise",
 ]  # fmt: skip

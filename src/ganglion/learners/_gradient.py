@@ -94,7 +94,8 @@ class GradientLearner(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Of model and optimizer, and what the learner keeps beside them."""
-        return {"model": dict(self.model.state_dict()), "optimizer": self.optimizer.state_dict(), "own": dict(self._own)}
+        own = dict(self._own)
+        return {"model": dict(self.model.state_dict()), "optimizer": self.optimizer.state_dict(), "own": own}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state of `state_dict`."""

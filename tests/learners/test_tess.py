@@ -1,0 +1,170 @@
+"""TESS: its update against the equations written out; locality; convolutions; weight standardisation."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import ganglion as gg
+from ganglion.learners.tess import square_waves
+
+T, B = 7, 4
+
+
+def model(bias: bool = False, recurrent: bool = False) -> gg.nn.Sequential:
+    torch.manual_seed(3)
+    slope = gg.engines.surrogates.FastSigmoid(0.3)
+    first = gg.nn.LIF(6, 9, beta=0.5, threshold=0.6, surrogate=slope, bias=bias, recurrent=recurrent)
+    second = gg.nn.LIF(9, 8, beta=0.5, threshold=0.6, surrogate=slope, bias=bias)
+    with torch.no_grad():
+        second.linear.weight.mul_(3.0)  # so that it is active
+    return gg.nn.Sequential(first, second, gg.nn.LI(8, 4, beta=0.8, bias=bias))
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    made = torch.Generator().manual_seed(1)
+    return 3 * torch.rand(T, B, 6, generator=made), torch.tensor([0, 3, 1, 1])
+
+
+def learned(net, x=None, **rule) -> dict[str, torch.Tensor]:
+    given, labels = batch()
+    made = gg.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.0), **rule)
+    made.step((given if x is None else x, labels))
+    return {name: p.grad for name, p in net.named_parameters() if p.grad is not None}
+
+
+def written_out(net, pre=1.0, post=1.0, lambda_post=0.2, lambda_pre=0.5) -> list[torch.Tensor]:
+    """Loops over steps, examples and neurons: (2 hidden weights, their gradient)."""
+    x, labels = batch()
+    rows = [list(row) for row in x]
+    found = []
+    for layer in list(net)[:2]:
+        W = layer.linear.weight.detach()
+        n = len(W)
+        basis, gradient, sent = square_waves(4, n), torch.zeros_like(W), []
+        v, trace, after = torch.zeros(B, n), torch.zeros(B, W.shape[1]), torch.zeros(B, n)
+        for t in range(T):
+            out = torch.zeros(B, n)
+            for b in range(B):
+                u = 0.5 * v[b] + W @ rows[t][b]
+                out[b] = (u >= 0.6).to(u.dtype)
+                v[b] = u - 0.6 * out[b]
+                trace[b] = lambda_pre * trace[b] + rows[t][b]
+                psi = layer.surrogate.slope(u - 0.6)
+                m = basis.T @ (torch.softmax(basis @ out[b], 0) - F.one_hot(labels[b], 4))
+                for i in range(n):
+                    e = pre * psi[i] * trace[b] + post * after[b, i] * rows[t][b]
+                    gradient[i] += m[i] * e / (T * B)
+                after[b] = lambda_post * after[b] + psi
+            sent.append(list(out))
+        rows = sent
+        found.append(gradient)
+    return found
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_update_is_the_papers():
+    found = learned(model())
+    for name, expected in zip(("0.linear.weight", "1.linear.weight"), written_out(model()), strict=True):
+        assert expected.abs().sum() > 1e-3
+        torch.testing.assert_close(found[name], expected, rtol=1e-9, atol=1e-15)
+    causal = learned(model(), alpha_post=0.0)
+    for name, expected in zip(("0.linear.weight", "1.linear.weight"), written_out(model(), post=0.0), strict=True):
+        torch.testing.assert_close(causal[name], expected, rtol=1e-9, atol=1e-15)
+        assert not torch.allclose(causal[name], found[name])
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_readout_learns_by_its_exact_gradient():
+    net, twin = model(bias=True), model(bias=True)
+    found = learned(net)
+    x, labels = batch()
+    gg.learners.membrane_cross_entropy(twin(x)[0], labels).backward()
+    torch.testing.assert_close(found["2.linear.weight"], twin[2].linear.weight.grad, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(found["2.linear.bias"], twin[2].linear.bias.grad, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_bias_is_a_weight_from_an_input_that_is_always_one():
+    biased, plain = model(bias=True), model()
+    found = learned(biased)
+    with torch.no_grad():
+        wide = gg.nn.LIF(7, 9, beta=0.5, threshold=0.6, surrogate=biased[0].surrogate, bias=False)
+        wide.linear.weight.copy_(torch.cat([biased[0].linear.weight, biased[0].linear.bias[:, None]], 1))
+    net = gg.nn.Sequential(wide, plain[1], plain[2])
+    x = F.pad(batch()[0], (0, 1), value=1.0)
+    expected = learned(net, x)["0.linear.weight"]
+    torch.testing.assert_close(found["0.linear.bias"], expected[:, -1], rtol=1e-9, atol=1e-15)
+    torch.testing.assert_close(found["0.linear.weight"], expected[:, :-1], rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.usefixtures("float64")
+def test_recurrent_weights_are_weights_from_ones_own_last_spikes():
+    net = model(recurrent=True)
+    found = learned(net)
+    spikes = net[0](batch()[0])[0].detach()
+    before = torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
+    wide = gg.nn.LIF(15, 9, beta=0.5, threshold=0.6, surrogate=net[0].surrogate, bias=False)
+    with torch.no_grad():
+        wide.linear.weight.copy_(torch.cat([net[0].linear.weight, net[0].recurrent], 1))
+    expected = learned(gg.nn.Sequential(wide, net[1], net[2]), torch.cat([batch()[0], before], 2))["0.linear.weight"]
+    torch.testing.assert_close(found["0.linear.weight"], expected[:, :6], rtol=1e-9, atol=1e-15)
+    torch.testing.assert_close(found["0.recurrent"], expected[:, 6:], rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_layer_learns_nothing_from_those_above():
+    net, other = model(), model()
+    with torch.no_grad():
+        other[1].linear.weight.mul_(-1.0)
+        other[2].linear.weight.mul_(3.0)
+    a, b = learned(net), learned(other)
+    assert torch.equal(a["0.linear.weight"], b["0.linear.weight"])
+    assert not torch.allclose(a["1.linear.weight"], b["1.linear.weight"])
+
+
+@pytest.mark.usefixtures("float64")
+def test_standardised_weights_pass_the_gradient_to_what_makes_them():
+    net, twin = gg.learners.standardise(model()), model()
+    weight = net[0].linear.weight
+    torch.testing.assert_close(weight.mean(1), torch.zeros(9), rtol=0, atol=1e-12)
+    torch.testing.assert_close(weight.var(1) * 6, torch.ones(9), rtol=2e-3, atol=0)
+    with torch.no_grad():
+        for mine, theirs in zip(net, twin, strict=True):
+            theirs.linear.weight.copy_(mine.linear.weight)
+    gradient = learned(twin)["0.linear.weight"]
+    found = learned(net)["0.linear.parametrizations.weight.original"]
+    raw = net[0].linear.parametrizations.weight.original.detach().requires_grad_()
+    deviation = raw - raw.mean(1, keepdim=True)
+    made = deviation / (6 * deviation.square().sum(1, keepdim=True) / 5 + 1e-4).sqrt()
+    torch.testing.assert_close(found, torch.autograd.grad(made, raw, gradient)[0], rtol=1e-8, atol=1e-14)
+
+
+@pytest.mark.usefixtures("float64")
+def test_input_may_come_step_by_step():
+    x, _ = batch()
+    a, b = learned(model()), learned(model(), iter(x))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_refusals():
+    net = model()
+    x, labels = batch()
+    made = gg.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1))
+    with pytest.raises(ValueError, match="found no step"):
+        made.step((x[:0], labels))
+    with pytest.raises(ValueError, match="found label 6 at position 0"):
+        made.step((x, labels + 6))
+    with pytest.raises(ValueError, match="not finite"):
+        made.step((x * float("nan"), labels))
+    spiking = gg.nn.Sequential(gg.nn.LIF(6, 4))
+    with pytest.raises(ValueError, match="that ends in a readout"):
+        gg.learners.TESS(spiking, torch.optim.SGD(spiking.parameters(), 0.1))
+    stacked = gg.nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6), gg.nn.LIF(6), gg.nn.LI(6, 4))
+    with pytest.raises(ValueError, match="two weights without neurons"):
+        gg.learners.TESS(stacked, torch.optim.SGD(stacked.parameters(), 0.1)).step((x, labels))
+    normed = gg.nn.Sequential(gg.nn.LIF(6, 6), nn.LayerNorm(6), gg.nn.LI(6, 4))
+    with pytest.raises(ValueError, match="LayerNorm with parameters"):
+        gg.learners.TESS(normed, torch.optim.SGD(normed.parameters(), 0.1)).step((x, labels))
+    with pytest.raises(ValueError, match="lambda_pre = 2"):
+        gg.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1), lambda_pre=2)
