@@ -1,5 +1,8 @@
 """Energies of networks, and the descent along them."""
 
+import importlib
+from typing import Any
+
 from ganglion.energies._descent import Backtracking, Descent, Fixed, Settled
 from ganglion.energies._energy import Clamp, Energy, check_symmetric
 from ganglion.energies._implicit import ConvergenceWarning
@@ -8,3 +11,12 @@ from ganglion.energies._layout import Layout
 __all__ = [
     "Backtracking", "Clamp", "ConvergenceWarning", "Descent", "Energy", "Fixed", "Layout", "Settled", "check_symmetric",
 ]  # fmt: skip
+
+#: imported on first use: they take scikit-learn, or engines, along
+_MODULES = ("sparse_coding",)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'ganglion.energies' has no attribute {name!r}")
+    return importlib.import_module(f"ganglion.energies.{name}")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
@@ -19,7 +19,7 @@ from ganglion.energies.sparse_coding._proximal import fista
 ALGORITHMS = {"lca": lca, "fista": fista}
 
 
-class _Codes(TransformerMixin, BaseEstimator):
+class _Codes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """What both share: signals to codes and back, by `components_`."""
 
     lam: float
