@@ -7,7 +7,7 @@ import pytest
 
 from ganglion._runs import Settings
 from ganglion.brains import celegans, from_edges, larva, read_signs
-from ganglion.brains._job import input_fractions, spectral_radius
+from ganglion.brains._job import input_fractions
 from ganglion.brains._signs import signs_of
 from ganglion.brains._spiking import REGIMES, susceptibility
 from ganglion.networks import EdgeList
@@ -72,13 +72,6 @@ def test_susceptibility_of_the_reference_neuron():
 
     neuron = gg.EIF(**REGIMES["EIF"].parameters)
     assert susceptibility(neuron, np.array([10.0]), 9.0)[0] == pytest.approx(1.337434, rel=1e-3)
-
-
-def test_spectral_radius_of_known_matrices():
-    n = 500
-    ring = np.arange(n)
-    assert spectral_radius(ring, (ring + 1) % n, np.full(n, -0.7), n) == pytest.approx(0.7, rel=1e-4)
-    assert spectral_radius(np.array([0, 1]), np.array([1, 0]), np.array([4.0, -9.0]), 2) == pytest.approx(6.0)
 
 
 def test_coupling_at_measured_rates():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._job import RADIUS, Job, input_fractions, signs_in_words, spectral_radius
+from ._job import RADIUS, Job, input_fractions, signs_in_words
 from ._signs import signs_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def graded(
             f" Gap junctions conduct in proportion to their size; a neuron's together {gain:g} times its "
             f"leak, in the mean."
         )
-    radius = spectral_radius(sources, targets, values / load[targets], edges.size)
+    radius = gg.theory.spectral_radius(sources, targets, values / load[targets], edges.size)
     point = (
         "that holds every neuron at its rest while the others are at theirs"
         if drive is None

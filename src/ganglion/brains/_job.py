@@ -41,19 +41,6 @@ def input_fractions(edges: EdgeList) -> NDArray[np.float64]:
     return np.divide(edges.weights, total, out=np.zeros(len(edges)), where=total > 0)
 
 
-def spectral_radius(
-    sources: NDArray[np.int64], targets: NDArray[np.int64], values: NDArray[Any], size: int
-) -> float:
-    """The largest absolute eigenvalue of the matrix with these entries [target, source]."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.linalg import eigs
-
-    matrix = coo_array((values, (targets, sources)), shape=(size, size)).tocsr()
-    if size <= 400:
-        return float(np.abs(np.linalg.eigvals(matrix.toarray())).max())
-    return float(np.abs(eigs(matrix, k=1, v0=np.ones(size), return_eigenvectors=False)).max())
-
-
 def signs_in_words(signs: Mapping[str, int], edges: EdgeList, inhibitory: str) -> str:
     """Who inhibits, and that it is assumed; `inhibitory` names them where the list would be long."""
     minus = [key for key, sign in signs.items() if sign < 0]

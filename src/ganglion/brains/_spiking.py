@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._job import RADIUS, Job, input_fractions, signs_in_words, spectral_radius
+from ._job import RADIUS, Job, input_fractions, signs_in_words
 from ._signs import signs_of
 
 if TYPE_CHECKING:
@@ -133,6 +133,8 @@ def coupling(
     """
     if len(neuron.equations.names) != 1 or noise <= 0:
         return {}
+    from ..theory import spectral_radius
+
     share = rates[edges.sources] / 1000.0
     mean = drive + np.bincount(edges.targets, weights=weights * share, minlength=edges.size)
     slope = susceptibility(neuron, mean, noise)

@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from ganglion import analysis
 from ganglion.analysis import Spikes
 from ganglion.engines import _recording_exports as exports
-from ganglion.engines._recording_groups import Group, groups_of, resolve
 from ganglion.engines._segments import RunFolder
+from ganglion.networks._groups import Group, groups_of, resolve
 
 if TYPE_CHECKING:
     import neo

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ganglion.engines._recording_groups import resolve
+from ganglion.networks._groups import resolve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,6 +19,7 @@ from ganglion.theory.second_order import (
     second_order,
 )
 from ganglion.theory.siegert import Siegert, siegert
+from ganglion.theory.stability import spectral_radius
 from ganglion.theory.stationary import Stationary, stationary
 from ganglion.theory.strong_coupling import StrongCoupling, strong_coupling
 
@@ -51,6 +52,7 @@ __all__ = [
     "response",
     "second_order",
     "siegert",
+    "spectral_radius",
     "stationary",
     "strong_coupling",
 ]

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ganglion.theory._assemble_solve import sparse
 from ganglion.theory.network import Coupling
 from ganglion.theory.network_solve import inverse, spectral_matrix
 
@@ -53,34 +52,6 @@ def cross_spectra(
     transfer = coupling.transfers(frequencies)
     given = gain, spectrum, coupling.weight, coupling.delay, transfer
     return _CrossSpectra.apply(*given, coupling, frequencies, asked or Asked())
-
-
-def spectral_radius(coupling: Coupling, gain: Tensor) -> float:
-    """Largest absolute eigenvalue of K(0); `gain` (size,) real."""
-    values = (gain[coupling.targets] * coupling.weight).detach()
-    return _radius(sparse(coupling, values))
-
-
-def _radius(matrix: Any) -> float:
-    """By strongly connected parts: wiring without loops has none, and ARPACK would not converge on it."""
-    from scipy.sparse.csgraph import connected_components
-    from scipy.sparse.linalg import ArpackNoConvergence, eigs
-
-    _, part = connected_components(matrix, directed=True, connection="strong")
-    sizes = np.bincount(part)
-    largest = float(np.abs(matrix.diagonal()).max(initial=0.0))
-    for k in np.flatnonzero(sizes > 1):
-        of = np.flatnonzero(part == k)
-        block = matrix[of][:, of]
-        if len(of) <= 400:
-            found = np.linalg.eigvals(block.toarray())
-        else:
-            try:
-                found = eigs(block.astype(float), k=1, v0=np.ones(len(of)), return_eigenvectors=False)
-            except ArpackNoConvergence:
-                found = np.linalg.eigvals(block.toarray())
-        largest = max(largest, float(np.abs(found).max()))
-    return largest
 
 
 def encirclements(coupling: Coupling, gain: Tensor, frequencies: Tensor) -> int:

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from ganglion.networks import Network
+from ganglion.networks._groups import groups_of, resolve
 from ganglion.theory import correlations
 from ganglion.theory._assemble import Assembly
-from ganglion.theory.linear_response import Asked, cross_spectra, encirclements, interaction, spectral_radius
+from ganglion.theory.linear_response import Asked, cross_spectra, encirclements, interaction
 from ganglion.theory.network import WorkingPoint
 from ganglion.theory.network_motifs import Path, motif_orders, strongest_paths
+from ganglion.theory.stability import spectral_radius
 
 HIGHEST = 2000.0  # Hz, of the frequencies at which spectra are taken
 LARGE_RADIUS, LARGE_NOISE = 0.25, 0.15
@@ -49,7 +51,9 @@ class TheoryReport:
             for cells in assembly.cells:
                 other[cells.index] += cells.variance
             share = torch.where(recurrent > 0, recurrent / other, 0.0)
-        return cls(spectral_radius(coupling, gain[0].real), share, counted, point.iterations, 1000 * point.residual)
+        slopes = gain[0].real[coupling.targets] * coupling.weight.detach()
+        radius = spectral_radius(coupling.sources, coupling.targets, slopes, coupling.size)
+        return cls(radius, share, counted, point.iterations, 1000 * point.residual)
 
     def __str__(self) -> str:
         share = self.recurrent_noise
@@ -236,8 +240,6 @@ class Prediction:
     # Which neurons
 
     def _indices(self, neurons: Any) -> Tensor:
-        from ganglion.engines._recording_groups import groups_of, resolve
-
         chosen = resolve(neurons, groups_of(self.network, {}, self.n_neurons), self.n_neurons)
         indices = torch.as_tensor(chosen, dtype=torch.int64)
         if bool(((indices < 0) | (indices >= self.n_neurons)).any()):
