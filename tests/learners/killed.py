@@ -37,7 +37,8 @@ def loader() -> torch.utils.data.DataLoader:
 
 def train(folder: Path | None) -> dict[str, torch.Tensor]:
     made = learner()
-    gg.fit(made, loader(), EPOCHS, folder, validation=loader(), save_every=2, progress=False)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(made.optimizer, 2e-2, EPOCHS * BATCHES)
+    gg.fit(made, loader(), EPOCHS, folder, validation=loader(), schedule=schedule, save_every=2, progress=False)
     return made.model.state_dict()
 
 

@@ -105,6 +105,70 @@ def test_a_foreign_checkpoint_is_refused_and_left_alone(tmp_path, other):
     assert all(torch.equal(v, weights[k]) for k, v in made.model.state_dict().items())
 
 
+def one_cycle(made: gg.learners.BPTT, most: float) -> torch.optim.lr_scheduler.OneCycleLR:
+    return torch.optim.lr_scheduler.OneCycleLR(made.optimizer, most, 20)
+
+
+def test_a_schedule_steps_after_every_step_and_another_is_refused(tmp_path):
+    made = learner()
+    schedule = one_cycle(made, 0.1)
+    rates, step = [], made.step
+
+    def seen(batch):
+        rates.append(made.optimizer.param_groups[0]["lr"])
+        return step(batch)
+
+    made.step = seen
+    gg.fit(made, loader(), 1, tmp_path, schedule=schedule, progress=False)
+    again = learner()
+    other = one_cycle(again, 0.1)
+    expected = []
+    for _ in range(5):
+        expected.append(other.get_last_lr()[0])
+        again.optimizer.step()
+        other.step()
+    assert rates == expected and len(set(rates)) == 5
+    gg.fit(made, loader(), 2, tmp_path, schedule=schedule, progress=False)  # the same objects go on
+    before = contents(tmp_path)
+    for most in (0.2, None):
+        changed = learner()
+        with pytest.raises(ValueError, match="of another learner: found schedule"):
+            gg.fit(changed, loader(), 3, tmp_path, schedule=most and one_cycle(changed, most), progress=False)
+    assert contents(tmp_path) == before
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(made.optimizer)
+    with pytest.raises(ValueError, match="waits for a metric"):
+        gg.fit(made, loader(), 1, schedule=plateau, progress=False)
+
+
+def test_input_that_is_not_finite_is_named_and_leaves_the_checkpoint_alone(tmp_path):
+    made = learner()
+    made.encode = lambda x: x.expand(8, *x.shape)
+    gg.fit(made, loader(), 1, tmp_path, progress=False)
+    before = contents(tmp_path)
+    weights = {k: v.clone() for k, v in made.model.state_dict().items()}
+    bad = torch.rand(8, 12)
+    bad[3, 5] = float("nan")
+    labels = torch.zeros(8, dtype=torch.int64)
+    for batch, text in (((bad, labels), "found nan in x at step 0, batch 3, feature 5"),
+                        ((bad.nan_to_num(), labels + 4), "found label 4 at position 0")):  # fmt: skip
+        with pytest.raises(ValueError, match=text):
+            gg.fit(made, 5 * [batch], 2, tmp_path, progress=False)
+    assert contents(tmp_path) == before
+    assert all(torch.equal(v, weights[k]) for k, v in made.model.state_dict().items())
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory from /proc")
+def test_memory_does_not_grow_over_a_thousand_steps():
+    def pages() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    made, batches = learner(), list(loader())
+    gg.fit(made, 40 * batches, 1, progress=False)
+    before = pages()
+    gg.fit(made, 200 * batches, 1, progress=False)
+    assert (pages() - before) * os.sysconf("SC_PAGE_SIZE") < 4e6
+
+
 def truncated(folder: Path) -> None:
     path = next(folder.glob("*.safetensors"))
     path.write_bytes(path.read_bytes()[:-100])

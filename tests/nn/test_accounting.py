@@ -70,6 +70,14 @@ def test_spiking_layers_by_hand(way, fused, recurrent):
     assert seen.state_bytes == B * 8 * (hidden * (2 if recurrent else 1) + outputs)
 
 
+def test_falls_are_spikes_as_rises_are():
+    x = spikes(20, 1, 5) - spikes(20, 1, 5).flip(0)
+    assert set(x.unique().tolist()) == {-1.0, 0.0, 1.0}
+    with count_operations(layer := gg.nn.LIF(5, 4, dtype=F64)) as seen:
+        layer(x)
+    assert seen.synops == 4 * int(x.abs().sum()) and seen.macs == 0
+
+
 def test_numbers_into_a_spiking_layer_are_multiplied():
     layer = gg.nn.LIF(5, 4)
     with count_operations(layer) as seen:

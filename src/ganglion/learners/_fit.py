@@ -7,11 +7,14 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ganglion._files import write_atomic
 from ganglion.learners._checkpoint import Checkpoint
 from ganglion.learners._random_state import random_state, set_random_state
+
+if TYPE_CHECKING:
+    from torch.optim.lr_scheduler import LRScheduler
 
 Metrics = dict[str, float]
 
@@ -42,6 +45,7 @@ def fit(
     checkpoint: str | Path | None = None,
     *,
     validation: Iterable[Any] | None = None,
+    schedule: LRScheduler | None = None,
     save_every: int = 100,
     progress: bool = True,
 ) -> list[Metrics]:
@@ -53,20 +57,23 @@ def fit(
         gets a line a step and a line an epoch. If it holds a checkpoint of this learner, the run goes on from
         there, and ends with the very bits of a run that was never interrupted, wherever it was killed. More
         epochs may be asked for than before.
+    schedule: a scheduler of torch.optim.lr_scheduler over the learner's optimizer; it steps after every step of the
+        learner, and is part of the checkpoint.
     validation: its metrics are added to every epoch's with "validation_" before their names.
 
-    Raises ValueError for a checkpoint that is damaged, or of another learner or loader (nothing is
+    Raises ValueError for a checkpoint that is damaged, or of another learner, schedule or loader (nothing is
     overwritten), for an empty loader, and for what the learner refuses.
     """
     if epochs < 0 or save_every < 1:
         raise ValueError(f"found epochs = {epochs}, save_every = {save_every}, expected epochs >= 0, save_every >= 1")
     if isinstance(loader, Iterator):
         raise ValueError("found a loader that can be iterated once, expected one that begins anew every epoch")
+    schedule_settings = _settings(schedule)
     length = len(loader) if isinstance(loader, Sized) else None
     kept = None
     if checkpoint is not None:
-        kept = Checkpoint(checkpoint, {**learner.describe(), "batches": length})
-    run = _Run(learner, loader, validation, kept, save_every)
+        kept = Checkpoint(checkpoint, {**learner.describe(), "schedule": schedule_settings, "batches": length})
+    run = _Run(learner, loader, validation, schedule, kept, save_every)
     with _bar(progress, epochs, length) as bar:
         while run.epoch < epochs:
             run.go_through(bar)
@@ -77,10 +84,10 @@ class _Run:
     """Where a run of `fit` stands."""
 
     def __init__(
-        self, learner: Learner, loader: Iterable[Any], validation: Iterable[Any] | None, kept: Checkpoint | None,
-        save_every: int,
+        self, learner: Learner, loader: Iterable[Any], validation: Iterable[Any] | None, schedule: LRScheduler | None,
+        kept: Checkpoint | None, save_every: int,
     ) -> None:  # fmt: skip
-        self.learner, self.loader, self.validation = learner, loader, validation
+        self.learner, self.loader, self.validation, self.schedule = learner, loader, validation, schedule
         self.kept, self.save_every = kept, save_every
         self.epoch = self.position = self.step = 0
         self.totals: Metrics = {}
@@ -89,6 +96,8 @@ class _Run:
         state = kept.load() if kept else None
         if state is not None:
             self.learner.load_state_dict(state["learner"])
+            if schedule is not None:
+                schedule.load_state_dict(state["schedule"])
             for name in ("epoch", "position", "step", "totals", "history", "began"):
                 setattr(self, name, state[name])
             set_random_state(state["random"], loader)
@@ -100,6 +109,8 @@ class _Run:
         bar.begin(self.epoch, self.position)
         for batch in batches:
             metrics = self.learner.step(batch)
+            if self.schedule is not None:
+                self.schedule.step()
             self.position, self.step = self.position + 1, self.step + 1
             _add(self.totals, metrics)
             self._write({"step": self.step, "epoch": self.epoch, **metrics})
@@ -140,11 +151,32 @@ class _Run:
             names = ("epoch", "position", "step", "totals", "history", "began")
             state = {name: getattr(self, name) for name in names}
             state |= {"learner": self.learner.state_dict(), "random": random_state(self.loader)}
+            state["schedule"] = None if self.schedule is None else self.schedule.state_dict()
             self.kept.save(self.step, state)
 
     def _write(self, line: dict[str, Any]) -> None:
         if self.log:
             self.log.write(line)
+
+
+_MOVING = {"last_epoch", "_step_count", "_last_lr", "_get_lr_called_within_step", "_is_initial"}
+
+
+def _settings(schedule: LRScheduler | None) -> dict[str, Any] | None:
+    """What does not move in a schedule, as JSON."""
+    from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+    if schedule is None:
+        return None
+    if isinstance(schedule, ReduceLROnPlateau):
+        raise ValueError("found ReduceLROnPlateau, which waits for a metric; expected a schedule that counts steps")
+    return {"class": type(schedule).__name__, "state": _fixed(schedule.state_dict())}
+
+
+def _fixed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _fixed(inner) for key, inner in value.items() if key not in _MOVING}
+    return [_fixed(inner) for inner in value] if isinstance(value, list | tuple) else repr(value)
 
 
 class _Log:
