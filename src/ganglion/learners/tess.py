@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ganglion.learners._gradient import Encode, GradientLearner, name
 from ganglion.learners._local import Synapses, advance, own_synapses
+from ganglion.learners._readout import Readout, check_leak
 from ganglion.learners.losses import check_labels
 from ganglion.nn._cell import DynamicalLayer
 from ganglion.nn.lif import LI
@@ -135,8 +136,8 @@ def _readout(model: nn.Module) -> Any:
             f"found {type(model).__name__} ending in {type(last).__name__}, expected a gg.nn.Sequential that ends in "
             "a readout: gg.nn.LI(n, classes) or nn.Linear(n, classes)"
         )
-    if leaky and any(value.ndim for value in last._constants().values()):
-        raise ValueError("found a readout with one leak a neuron, expected one for all: its trace is one an input")
+    if leaky:
+        check_leak(last)
     return last
 
 
@@ -158,7 +159,7 @@ class _Run:
                 waiting = None
             elif final:
                 _alone(waiting, None)
-                self.parts.append(_Readout(module))
+                self.parts.append(Readout(module))
             elif any(True for _ in module.parameters()):
                 raise ValueError(
                     f"found {type(module).__name__} with parameters, expected nn.Linear, nn.Conv2d, layers of neurons "
@@ -170,7 +171,8 @@ class _Run:
         self.votes: Tensor | None = None
 
     def synapses(self) -> list[Synapses]:
-        return [s for part in self.parts if isinstance(part, _Layer | _Readout) for s in part.learning]
+        found = [s for part in self.parts if isinstance(part, _Layer) for s in part.learning]
+        return [*found, *(part.synapses for part in self.parts if isinstance(part, Readout))]
 
     def step(self, x: Tensor, labels: Tensor, learn: bool) -> None:
         if self.steps == 0 and not bool(torch.isfinite(x).all()):
@@ -181,9 +183,11 @@ class _Run:
                 given, x = x, part(x)
             elif isinstance(part, _Layer):
                 x = part.step(x, given, labels, self.rule, learn)
-            elif isinstance(part, _Readout):
-                x, loss = part.step(x, labels, learn)
-                self.loss += loss
+            elif isinstance(part, Readout):
+                x = part.step(x)
+                self.loss += float(F.cross_entropy(x, labels))
+                if learn:
+                    part.collect(_error(x, labels))
             else:
                 x = part(x)
         self.votes = x if self.votes is None else self.votes + x
@@ -246,33 +250,6 @@ class _Layer:
 
 def _begin(layer: DynamicalLayer, current: Tensor) -> dict[str, Tensor]:
     return {name: torch.zeros_like(current) for name in layer._state_names()}
-
-
-class _Readout:
-    """Leaky integrators or a plain product, whose gradient is the error times the trace of the leak."""
-
-    def __init__(self, module: Any) -> None:
-        self.layer = module if isinstance(module, DynamicalLayer) else None
-        self.synapses = Synapses(module if self.layer is None else module.linear)
-        self.learning = [self.synapses]
-        values = {} if self.layer is None else {k: float(v) for k, v in self.layer._constants().items()}
-        self.decays = [values[k] for k in ("alpha", "beta") if k in values]
-        self.state: Any = None
-        self.filtered: list[Tensor | float] = [0.0] * len(self.decays)
-        self.ones = [0.0] * len(self.decays)
-
-    def step(self, x: Tensor, labels: Tensor, learn: bool) -> tuple[Tensor, float]:
-        y = self.synapses(x)
-        if self.layer is not None:
-            self.state = _begin(self.layer, y) if self.state is None else self.state
-            self.state, y, _ = advance(self.layer, self.state, y)
-        if learn:
-            trace, ones = x, 1.0
-            for k, decay in enumerate(self.decays):
-                trace, ones = decay * self.filtered[k] + trace, decay * self.ones[k] + ones
-                self.filtered[k], self.ones[k] = trace, ones
-            self.synapses.collect(_error(y, labels), trace, ones)
-        return y, float(F.cross_entropy(y, labels))
 
 
 __all__ = ["TESS", "square_waves"]
