@@ -3,13 +3,17 @@
 import importlib
 from typing import Any
 
+from ganglion.energies import lagrangians, storage
 from ganglion.energies._descent import Backtracking, Descent, Fixed, Settled
 from ganglion.energies._energy import Clamp, Energy, check_symmetric
 from ganglion.energies._implicit import ConvergenceWarning
 from ganglion.energies._layout import Layout
+from ganglion.energies.hopfield import ContinuousHopfield, Hopfield, Recalled
+from ganglion.energies.ising import Ising, Sampled
 
 __all__ = [
-    "Backtracking", "Clamp", "ConvergenceWarning", "Descent", "Energy", "Fixed", "Layout", "Settled", "check_symmetric",
+    "Backtracking", "Clamp", "ContinuousHopfield", "ConvergenceWarning", "Descent", "Energy", "Fixed", "Hopfield",
+    "Ising", "Layout", "Recalled", "Sampled", "Settled", "check_symmetric", "lagrangians", "storage",
 ]  # fmt: skip
 
 #: imported on first use: they take scikit-learn, or engines, along

@@ -1,0 +1,150 @@
+"""Lagrangians of neuron layers: convex functions whose gradients are the layer's activations.
+
+Krotov & Hopfield (2021); Hoover et al. (2022). Each takes states x (B, ...) and returns L (B,); the Legendre transform
+x·y − L(x), y = ∇L(x), is the layer's part of an energy.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+class Lagrangian:
+    """`lagrangian(x[B, ...]) -> (B,)`, and its gradient `activations(x)`, of the shape of x.
+
+    A subclass writes both; the law tests hold one against the other, and check that L is convex.
+    """
+
+    def __call__(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def activations(self, x: Tensor) -> Tensor:
+        """y = ∇L(x)."""
+        raise NotImplementedError
+
+    def energy(self, x: Tensor, y: Tensor) -> Tensor:
+        """x·y − L(x), (B,), with y the activations."""
+        return (x * y).flatten(1).sum(1) - self(x)
+
+
+@dataclass(frozen=True)
+class Identity(Lagrangian):
+    """L = ½ Σ x²: linear neurons."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return 0.5 * x.square().flatten(1).sum(1)
+
+    def activations(self, x: Tensor) -> Tensor:
+        return x
+
+
+@dataclass(frozen=True)
+class ReLU(Lagrangian):
+    """L = Σ [x]₊ⁿ/n: rectified power units [x]₊ⁿ⁻¹; n = 2 is the rectified linear unit."""
+
+    n: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not self.n >= 2:
+            raise ValueError(f"found n = {self.n}, expected at least 2")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.relu().pow(self.n).flatten(1).sum(1) / self.n
+
+    def activations(self, x: Tensor) -> Tensor:
+        return x.relu() if self.n == 2 else x.relu().pow(self.n - 1)
+
+
+class _Steep(Lagrangian):
+    beta: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.beta < math.inf):
+            raise ValueError(f"found beta = {self.beta}, expected a positive number")
+
+
+@dataclass(frozen=True)
+class Tanh(_Steep):
+    """L = Σ log cosh(βx)/β: tanh(βx)."""
+
+    beta: float = 1.0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        z = (self.beta * x).abs()
+        return (z + torch.nn.functional.softplus(-2 * z) - math.log(2)).flatten(1).sum(1) / self.beta
+
+    def activations(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.beta * x)
+
+
+@dataclass(frozen=True)
+class Sigmoid(_Steep):
+    """L = Σ log(1 + exp(βx))/β: σ(βx)."""
+
+    beta: float = 1.0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        z = self.beta * x
+        return (z.relu() + torch.log1p(torch.exp(-z.abs()))).flatten(1).sum(1) / self.beta
+
+    def activations(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.beta * x)
+
+
+@dataclass(frozen=True)
+class Softmax(_Steep):
+    """L = Σ log Σ exp(βx)/β, the inner sum along the last axis: softmax(βx)."""
+
+    beta: float = 1.0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.logsumexp(self.beta * x, -1).reshape(len(x), -1).sum(1) / self.beta
+
+    def activations(self, x: Tensor) -> Tensor:
+        return torch.softmax(self.beta * x, -1)
+
+
+@dataclass(frozen=True)
+class LayerNorm(Lagrangian):
+    """L = Σ D γ √(var(x) + ε) + δ Σ x along the last axis, of D units: γ (x − mean)/√(var + ε) + δ."""
+
+    gamma: float = 1.0
+    delta: float = 0.0
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if not (self.gamma > 0 and self.eps > 0):
+            raise ValueError(f"found gamma = {self.gamma}, eps = {self.eps}, expected positive numbers")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        size = x.shape[-1] * self.gamma * torch.sqrt(x.var(-1, correction=0) + self.eps) + self.delta * x.sum(-1)
+        return size.reshape(len(x), -1).sum(1)
+
+    def activations(self, x: Tensor) -> Tensor:
+        away = x - x.mean(-1, keepdim=True)
+        return self.gamma * away / torch.sqrt(away.square().mean(-1, keepdim=True) + self.eps) + self.delta
+
+
+@dataclass(frozen=True)
+class Spherical(Lagrangian):
+    """L = Σ γ √(Σ x² + ε), the inner sum along the last axis: γ x/√(|x|² + ε)."""
+
+    gamma: float = 1.0
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if not (self.gamma > 0 and self.eps > 0):
+            raise ValueError(f"found gamma = {self.gamma}, eps = {self.eps}, expected positive numbers")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return (self.gamma * torch.sqrt(x.square().sum(-1) + self.eps)).reshape(len(x), -1).sum(1)
+
+    def activations(self, x: Tensor) -> Tensor:
+        return self.gamma * x / torch.sqrt(x.square().sum(-1, keepdim=True) + self.eps)
+
+
+__all__ = ["Identity", "Lagrangian", "LayerNorm", "ReLU", "Sigmoid", "Softmax", "Spherical", "Tanh"]

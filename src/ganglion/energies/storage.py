@@ -1,0 +1,61 @@
+"""Weights that store patterns as the rest states of a Hopfield network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def hebb(patterns: Tensor) -> Tensor:
+    """W = Σ_μ ξ^μ ξ^μᵀ/N without its diagonal, (N, N), from patterns (P, N) of ±1 (Hopfield 1982).
+
+    Random patterns are recalled with few errors up to P = 0.138 N (Amit, Gutfreund & Sompolinsky 1985), and
+    without any up to about N/(2 ln N) (McEliece et al. 1987).
+    """
+    xi = _checked(patterns)
+    return _hollow(xi.T @ xi / xi.shape[1])
+
+
+def storkey(patterns: Tensor) -> Tensor:
+    """Pattern after pattern, w_ij += (ξ_i ξ_j − ξ_i h_ji − h_ij ξ_j)/N, h_ij = Σ_{k≠i,j} w_ik ξ_k (Storkey 1997).
+
+    Local and incremental as Hebb's rule, with a capacity of about N/√(2 ln N) without errors.
+    """
+    xi = _checked(patterns)
+    n = xi.shape[1]
+    W = xi.new_zeros(n, n)
+    for pattern in xi:
+        h = (W @ pattern)[:, None] - W * pattern  # the diagonal of W is zero: k = i counts nothing
+        step = torch.outer(pattern, pattern) - pattern[:, None] * h.T - h * pattern
+        W = _hollow(W + step / n)
+    return W
+
+
+def pseudo_inverse(patterns: Tensor) -> Tensor:
+    """The projection onto the span of the patterns, without its diagonal (Personnaz, Guyon & Dreyfus 1985).
+
+    Linearly independent patterns, up to N of them, are exact rest states; with basins up to about N/2.
+    """
+    xi = _checked(patterns)
+    _, size, V = torch.linalg.svd(xi, full_matrices=False)
+    V = V[size > float(size[0]) * max(xi.shape) * torch.finfo(xi.dtype).eps]
+    return _hollow(V.T @ V)
+
+
+RULES = {"hebb": hebb, "storkey": storkey, "pseudo_inverse": pseudo_inverse}
+
+
+def _checked(patterns: Tensor) -> Tensor:
+    if patterns.ndim != 2 or 0 in patterns.shape:
+        raise ValueError(f"found patterns of shape {tuple(patterns.shape)}, expected (P, N)")
+    if not bool((patterns.abs() == 1).all()):
+        raise ValueError("found patterns with entries that are not ±1; binarise them, by torch.where(p > 0, 1.0, -1.0)")
+    return patterns if patterns.is_floating_point() else patterns.to(torch.get_default_dtype())
+
+
+def _hollow(weight: Tensor) -> Tensor:
+    weight = (weight + weight.T) / 2  # symmetric to the last bit
+    return weight.fill_diagonal_(0.0)
+
+
+__all__ = ["RULES", "hebb", "pseudo_inverse", "storkey"]
