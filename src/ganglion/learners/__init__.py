@@ -6,6 +6,7 @@ from ganglion.learners.bptt import BPTT
 from ganglion.learners.encoders import delta, latency, phase, population, rate
 from ganglion.learners.eprop import EProp
 from ganglion.learners.events import bin_events, read_bs2, read_nmnist
+from ganglion.learners.hlop import HLOP
 from ganglion.learners.idx import read_idx, read_mnist
 from ganglion.learners.losses import (
     accuracy,
@@ -20,7 +21,7 @@ from ganglion.learners.tess import TESS, square_waves
 from ganglion.learners.truncated import TruncatedBPTT
 
 __all__ = [
-    "BPTT", "TESS", "EProp", "Learner", "TruncatedBPTT", "accuracy", "bin_events", "delta", "first_spike",
+    "BPTT", "HLOP", "TESS", "EProp", "Learner", "TruncatedBPTT", "accuracy", "bin_events", "delta", "first_spike",
     "first_spike_accuracy", "first_spike_cross_entropy", "fit", "latency", "membrane_cross_entropy", "phase",
     "population", "rate", "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx", "read_mnist", "read_nmnist",
     "square_waves", "standardise",
