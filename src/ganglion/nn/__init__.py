@@ -3,12 +3,13 @@
 from ganglion.nn._buffers import release_buffers
 from ganglion.nn.accounting import Operations, count_operations, spike_operations
 from ganglion.nn.cfc import CfC
+from ganglion.nn.elm import ELM
 from ganglion.nn.lif import LI, LIF
 from ganglion.nn.ltc import LTC
 from ganglion.nn.sequential import Sequential
 from ganglion.nn.wirings import NCP, AutoNCP, FullyConnected, Wiring
 
 __all__ = [
-    "LI", "LIF", "LTC", "NCP", "AutoNCP", "CfC", "FullyConnected", "Operations", "Sequential", "Wiring",
+    "ELM", "LI", "LIF", "LTC", "NCP", "AutoNCP", "CfC", "FullyConnected", "Operations", "Sequential", "Wiring",
     "count_operations", "release_buffers", "spike_operations",
 ]  # fmt: skip

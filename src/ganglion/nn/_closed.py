@@ -3,32 +3,18 @@ autograd graph, weights' gradients from one product at the end."""
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import torch
-from numba import types
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ganglion.engines._machine import address
 from ganglion.nn._buffers import empty
+from ganglion.nn._calls import call
 from ganglion.nn._closed_loops import activate, activate_back, interpolate, interpolate_back
 
 #: activations height · tanh(slope · z) of the backbone; LeCun's as ncps rounds it
 HEIGHTS = {"lecun_tanh": (1.7159, 0.666), "tanh": (1.0, 1.0)}
-
-
-def applies(x: Tensor, parameters: list[Tensor]) -> bool:
-    """Whether there are compiled loops for this."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype in (torch.float32, torch.float64)
-        and all(p.dtype == x.dtype and p.device == x.device for p in parameters)
-        and x.numel() > 0
-    )
 
 
 def fused(x: Tensor, h: Tensor, spans: Tensor, gate: bool, activation: str, weights: list[Tensor]) -> Tensor:
@@ -50,7 +36,7 @@ class _Closed(torch.autograd.Function):
         y = empty((T, B, N), x.dtype)
         recurrent = matrices[0][:, inputs:].T.contiguous()
         others = [m.T for m in matrices[1:]]
-        squash, blend = _call(activate, "iidd", x.dtype), _call(interpolate, "iiiiii", x.dtype)
+        squash, blend = call(activate, "iidd", x.dtype), call(interpolate, "iiiiii", x.dtype)
         steps = [row.unbind(0) for row in rows]
         before = h.contiguous()
         for t, (after, span) in enumerate(zip(y.unbind(0), spans.unbind(0), strict=True)):
@@ -74,8 +60,8 @@ class _Closed(torch.autograd.Function):
         g_rows = [empty(tuple(row.shape), x.dtype) for row in rows]
         g_spans = torch.empty_like(spans)
         g, recurrent = g.contiguous(), matrices[0][:, inputs:].contiguous()
-        squash = _call(activate_back, "iiidd", x.dtype)
-        blend = _call(interpolate_back, "iiiiiiii", x.dtype)
+        squash = call(activate_back, "iiidd", x.dtype)
+        blend = call(interpolate_back, "iiiiiiii", x.dtype)
         steps, g_steps = [row.unbind(0) for row in rows], [row.unbind(0) for row in g_rows]
         at_spans, at_g_spans = spans.unbind(0), g_spans.unbind(0)
         carried = torch.empty_like(h)
@@ -99,18 +85,3 @@ class _Closed(torch.autograd.Function):
             by_weight += [flat[k].T @ rows[k - 1].view(T * B, -1), flat[k].sum(0)]
         g_x = (flat[0] @ matrices[0][:, :inputs]).view(T, B, inputs) if ctx.needs_input_grad[2] else None
         return None, None, g_x, g_h, g_spans, *by_weight
-
-
-def _call(loop: Callable, kinds: str, dtype: torch.dtype) -> Callable[..., None]:
-    """A loop as a Python function without its last argument, the number type."""
-    return _compiled(loop, kinds, dtype == torch.float64)
-
-
-@cache
-def _compiled(loop: Callable, kinds: str, double: bool) -> Callable[..., None]:
-    number, c_number = (types.float64, ctypes.c_double) if double else (types.float32, ctypes.c_float)
-    numba_types = {"i": types.int64, "d": types.float64}
-    c_types: dict[str, Any] = {"i": ctypes.c_int64, "d": ctypes.c_double}
-    at = address(loop, types.void(*[numba_types[k] for k in kinds], number))
-    function = ctypes.CFUNCTYPE(None, *[c_types[k] for k in kinds], c_number)(at)
-    return lambda *given: function(*given, 0)

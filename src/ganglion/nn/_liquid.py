@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
-from numba import types
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ganglion.engines._machine import address
 from ganglion.nn._buffers import empty
+from ganglion.nn._calls import call
 from ganglion.nn._lanes import LANES, WIDTH
 from ganglion.nn._liquid_loops import backward_loop, forward_loop
 from ganglion.nn._threads import in_threads
@@ -73,16 +70,6 @@ def conductances(pre: Tensor, synapses: Sequence[Tensor], wires: Wires, like: Te
     return zero.index_add(1, wires.targets, s * reversal), zero.index_add(1, wires.targets, s)
 
 
-def applies(x: Tensor, parameters: Sequence[Tensor]) -> bool:
-    """Whether there are compiled loops for this."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype in (torch.float32, torch.float64)
-        and all(p.dtype == x.dtype and p.device == x.device for p in parameters)
-        and x.numel() > 0
-    )
-
-
 def fused(
     x: Tensor, v: Tensor, rate: Tensor, cells: Sequence[Tensor], recurrent: Sequence[Tensor], sensory: Sequence[Tensor],
     wires: tuple[Wires, Wires], unfolds: int,
@@ -107,14 +94,14 @@ class _Liquid(torch.autograd.Function):
         y = empty(kept if graph else (blocks, T, N, LANES), x.dtype)
         inverse = empty(kept, x.dtype) if graph else None
         scratch = torch.empty(blocks, 4 * N + 2, LANES, dtype=x.dtype)
-        function = _compiled(forward_loop, x.dtype)
+        function = call(forward_loop, "iiiiii", x.dtype)
 
         def some(lo: int, hi: int) -> None:
             for k in range(lo, hi):
                 arrays = [xs[k], vs[k], rates[k], *_synapses(wires, tables), cells, scratch[k], y[k]]
                 arrays.append(y[k] if inverse is None else inverse[k])
                 table = _table(arrays)  # a name: it must live as long as the call
-                function(table.ctypes.data, T, N, inputs, unfolds, int(graph), 0)
+                function(table.ctypes.data, T, N, inputs, unfolds, int(graph))
 
         in_threads(some, blocks, y.numel() * 64)
         ctx.wires, ctx.unfolds = wires, unfolds
@@ -136,7 +123,7 @@ class _Liquid(torch.autograd.Function):
         cell_sums = torch.zeros(groups, N, 3, LANES, dtype=g.dtype)
         tables = [_backward_table(*synapses[k : k + 4]) for k in (0, 4)]
         scratch = torch.empty(groups, 3 * N + 2, LANES, dtype=g.dtype)
-        function = _compiled(backward_loop, g.dtype)
+        function = call(backward_loop, "iiiiii", g.dtype)
 
         def some(lo: int, hi: int) -> None:
             for group in range(lo, hi):
@@ -145,7 +132,7 @@ class _Liquid(torch.autograd.Function):
                     arrays += [inverse[k], g_y[k], g_v[k], g_x[k], g_rate[k]]
                     arrays += [sums[group], sensory_sums[group], cell_sums[group]]
                     table = _table(arrays)
-                    function(table.ctypes.data, T, N, inputs, unfolds, 1, 0)
+                    function(table.ctypes.data, T, N, inputs, unfolds, 1)
 
         in_threads(some, groups, y.numel() * 64)
         by_cell = cell_sums.sum((0, 3))
@@ -197,12 +184,3 @@ def from_lanes(y: Tensor, batch: int) -> Tensor:
 
 def _table(arrays: list[Tensor]) -> np.ndarray:
     return np.array([a.data_ptr() for a in arrays], np.int64)
-
-
-@cache
-def _compiled(loop: Any, dtype: torch.dtype) -> Any:
-    number, c_number = (
-        (types.float64, ctypes.c_double) if dtype == torch.float64 else (types.float32, ctypes.c_float)
-    )
-    at = address(loop, types.void(*[types.int64] * 6, number))
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6, c_number)(at)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganglion.nn import _closed
+from ganglion.nn._calls import applies
 from ganglion.nn._timed import TimedLayer, lstm_from_ncps
 from ganglion.nn.wirings import Wirer, Wiring, draw
 
@@ -153,7 +154,7 @@ class CfC(TimedLayer):
         compiled = compiled and not (self.training and self.dropout > 0)
         for layer, h in zip(self.layers, state.split([m.units for m in self.layers], 1), strict=True):  # type: ignore[misc]
             weights = layer.weights()  # type: ignore[operator]
-            if compiled and _closed.applies(x, [h, spans, *weights]):
+            if compiled and applies(x, [h, spans, *weights]):
                 x = _closed.fused(x, h, spans, self.mode == "default", self.activation, weights)
             else:
                 x = layer.plain(x, h, spans, self.dropout)  # type: ignore[operator]

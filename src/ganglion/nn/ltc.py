@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganglion.nn import _liquid
+from ganglion.nn._calls import applies
 from ganglion.nn._timed import TimedLayer, lstm_from_ncps
 from ganglion.nn.wirings import Synapses, Wirer, Wiring, draw
 
@@ -125,7 +126,7 @@ class LTC(TimedLayer):
         cells = values["cm"], values["gleak"] * self.vleak, values["gleak"] + self.epsilon
         recurrent, sensory = self._synapses(values, ""), self._synapses(values, "sensory_")
         x, rate = self._map(x, "input"), self.unfolds / spans
-        compiled = self.fused and _liquid.applies(x, [state, *cells, *recurrent, *sensory])
+        compiled = self.fused and applies(x, [state, *cells, *recurrent, *sensory])
         run = _liquid.fused if compiled else _liquid.plain
         return run(x, state, rate, cells, recurrent, sensory, self._wires, self.unfolds)
 
