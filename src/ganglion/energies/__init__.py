@@ -8,12 +8,15 @@ from ganglion.energies._descent import Backtracking, Descent, Fixed, Settled
 from ganglion.energies._energy import Clamp, Energy, check_symmetric
 from ganglion.energies._implicit import ConvergenceWarning
 from ganglion.energies._layout import Layout
+from ganglion.energies.dense import DenseMemory, Exponential, Polynomial, Rectified
+from ganglion.energies.dense_classifier import DenseClassifier, MaxNormMomentum
 from ganglion.energies.hopfield import ContinuousHopfield, Hopfield, Recalled
 from ganglion.energies.ising import Ising, Sampled
 
 __all__ = [
-    "Backtracking", "Clamp", "ContinuousHopfield", "ConvergenceWarning", "Descent", "Energy", "Fixed", "Hopfield",
-    "Ising", "Layout", "Recalled", "Sampled", "Settled", "check_symmetric", "lagrangians", "storage",
+    "Backtracking", "Clamp", "ContinuousHopfield", "ConvergenceWarning", "DenseClassifier", "DenseMemory", "Descent",
+    "Energy", "Exponential", "Fixed", "Hopfield", "Ising", "Layout", "MaxNormMomentum", "Polynomial", "Recalled",
+    "Rectified", "Sampled", "Settled", "check_symmetric", "lagrangians", "storage",
 ]  # fmt: skip
 
 #: imported on first use: they take scikit-learn, or engines, along

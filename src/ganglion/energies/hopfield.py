@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganglion.energies._energy import Clamp, Energy, check_symmetric
-from ganglion.energies.ising import Chain, Ising, Order
+from ganglion.energies.ising import Chain, Ising, Order, spins
 from ganglion.energies.lagrangians import Lagrangian, Tanh
 from ganglion.energies.storage import RULES
 
@@ -74,7 +74,7 @@ class Hopfield(Ising):
 
         runs = [
             Chain(self, s, free, order, seed, b, beta=float("inf"), rule=QUENCH)
-            for b, (s, free) in enumerate(self._spins(states, clamp))
+            for b, (s, free) in enumerate(spins(self, states, clamp))
         ]
         for run in runs:
             run.run(max_sweeps)
@@ -91,7 +91,7 @@ class Hopfield(Ising):
         return 1e3 * torch.finfo(self.weight.dtype).eps * float(self.weight.abs().sum(1).amax())
 
     def _together(self, states: Tensor, clamp: Clamp | None, max_sweeps: int) -> Recalled:
-        self._spins(states, clamp)  # checks
+        spins(self, states, clamp)  # checks
         s = before = self.place(states.detach().to(self.weight.dtype), clamp)
         energies: list[Tensor] = []
         moving = torch.ones(len(s), dtype=torch.bool, device=s.device)

@@ -100,7 +100,7 @@ class Ising(Energy):
             raise ValueError(f"found sweeps = {sweeps}, every = {every}, expected sweeps >= 1, every >= 0")
         runs = [
             Chain(self, s, free, order, seed, b, beta=1 / temperature, rule=rules[rule])
-            for b, (s, free) in enumerate(self._spins(states, clamp))
+            for b, (s, free) in enumerate(spins(self, states, clamp))
         ]
         kept = [run.run(sweeps, every) for run in runs]
         dtype, device = self.weight.dtype, self.weight.device
@@ -116,14 +116,25 @@ class Ising(Energy):
             torch.from_numpy(np.stack(kept, 1)).to(device, dtype) if every else None,
         )
 
-    def _spins(self, states: Tensor, clamp: Clamp | None) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Each entry's spins and its free units."""
-        x = self.place(states, clamp)
-        if not bool((x.abs() == 1).all()):
-            raise ValueError("found states that are not ±1; take torch.where(x > 0, 1.0, -1.0)")
-        held = torch.zeros(x.shape, dtype=torch.bool) if clamp is None else clamp.mask.expand(x.shape)
-        rows = x.detach().to("cpu", self.weight.dtype).numpy().copy()
-        return [(s, np.flatnonzero(~m)) for s, m in zip(rows, held.cpu().numpy(), strict=True)]
+
+def spins(model: Energy, states: Tensor, clamp: Clamp | None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each entry's spins, and the units that are free; ValueError unless the states are ±1."""
+    x = model.place(states, clamp)
+    if not bool((x.abs() == 1).all()):
+        raise ValueError("found states that are not ±1; take torch.where(x > 0, 1.0, -1.0)")
+    held = torch.zeros(x.shape, dtype=torch.bool) if clamp is None else clamp.mask.expand(x.shape)
+    rows = x.detach().to("cpu", next(model.buffers()).dtype).numpy().copy()
+    return [(s, np.flatnonzero(~m)) for s, m in zip(rows, held.cpu().numpy(), strict=True)]
+
+
+def orders(rng: np.random.Generator, free: np.ndarray, order: str, sweeps: int) -> np.ndarray:
+    """The units to visit, (sweeps, n)."""
+    if order not in _ORDERS:
+        raise ValueError(f"found order = {order!r}, expected one of {', '.join(_ORDERS)}")
+    whole = np.broadcast_to(free, (sweeps, len(free)))
+    if order == "sequential":
+        return whole
+    return free[rng.integers(0, len(free), whole.shape)] if order == "uniform" else rng.permuted(whole, axis=1)
 
 
 class Chain:
@@ -132,8 +143,6 @@ class Chain:
     def __init__(
         self, model: Ising, s: np.ndarray, free: np.ndarray, order: str, seed: int, entry: int, beta: float, rule: int
     ) -> None:
-        if order not in _ORDERS:
-            raise ValueError(f"found order = {order!r}, expected one of {', '.join(_ORDERS)}")
         self.W, self.field = model.weight.cpu().numpy(), model.field.cpu().numpy()
         self.s, self.free, self.order, self.beta, self.rule = s, free, order, beta, rule
         self.rng = np.random.default_rng([seed, entry])
@@ -154,8 +163,9 @@ class Chain:
             draws = self.rng.random((1, 1) if quench else (length, n))
             part = slice(done, done + length)
             taken = _sweeps.sweeps(
-                self.W, self.s, h, self._orders(length), np.broadcast_to(draws, (length, n)), self.beta, self.rule,
-                flips[part], self.magnetisation[part], self.energy[part], self.field,
+                self.W, self.s, h, orders(self.rng, self.free, self.order, length),
+                np.broadcast_to(draws, (length, n)), self.beta, self.rule, flips[part],
+                self.magnetisation[part], self.energy[part], self.field,
             )  # fmt: skip
             done, stale = done + taken, stale + taken
             if taken == every:
@@ -166,13 +176,5 @@ class Chain:
         self.accepted = flips[:done] / max(n, 1)
         return np.array(kept) if every else None
 
-    def _orders(self, length: int) -> np.ndarray:
-        n = len(self.free)
-        if self.order == "sequential":
-            return np.broadcast_to(self.free, (length, n))
-        if self.order == "uniform":
-            return self.free[self.rng.integers(0, n, (length, n))]
-        return self.rng.permuted(np.broadcast_to(self.free, (length, n)), axis=1)
 
-
-__all__ = ["Ising", "Sampled"]
+__all__ = ["Chain", "Ising", "Order", "Rule", "Sampled", "orders", "spins"]
