@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ganglion.engines.surrogates import ArcTan, Surrogate
 from ganglion.nn import _fused
+from ganglion.nn._recurrence import Recurrence
 from ganglion.nn._spikes import linear
 from ganglion.nn._step import Step
 
@@ -126,7 +127,8 @@ class DynamicalLayer(nn.Module):
         if self.fused and _fused.applies(self.surrogate, x, constants):
             drive = self._project(x)
             own = self.linear is not None
-            return _fused.run(self.equations, self.surrogate, drive, state, constants, self.recurrent, own)
+            recurrence = None if self.recurrent is None else Recurrence(self.recurrent)
+            return _fused.run(self.equations, self.surrogate, drive, state, constants, recurrence, own)
         outputs = []
         for row in self._project(x).unbind(0):
             state, y = self._advance(state, row, constants)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,14 +14,16 @@ from torch.autograd.function import once_differentiable
 
 from ganglion.engines.surrogates import Surrogate
 from ganglion.nn._buffers import empty
-from ganglion.nn._kernels import SLOPES, Kernel, adjoint, backward_kernel, forward_kernel
-from ganglion.nn._spikes import add_product, find_active, outer
+from ganglion.nn._kernels import Kernel, adjoint, backward_kernel, forward_kernel
+from ganglion.nn._recurrence import Recurrence
 from ganglion.nn._step import Step
 from ganglion.nn._threads import in_threads
 
-_PROTOTYPE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8, ctypes.c_double)
-_BLOCK = 1 << 14  # numbers of one sequence that a call takes through all steps: states stay in the second cache
-_COLUMNS = 2048  # at most so many of them neighbours
+_LONG, _DOUBLE = ctypes.c_int64, ctypes.c_double
+_SHORTEST, _LONGEST = 4, 16  # steps from one state that is kept to the next
+_TAPE = 1 << 20  # bytes of tape that a block may take of the cache
+_BLOCK = 1 << 15  # numbers of a block, at most: long stretches of memory, states in the second cache
+_NARROW = 128  # neurons below which batch and neurons make one row, so that loops are long
 
 
 def applies(surrogate: Surrogate, x: Tensor, constants: dict[str, Tensor]) -> bool:
@@ -30,8 +32,8 @@ def applies(surrogate: Surrogate, x: Tensor, constants: dict[str, Tensor]) -> bo
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
         and all(value.dtype == x.dtype and value.device == x.device for value in constants.values())
-        and type(surrogate).__module__ == Surrogate.__module__
-        and type(surrogate).__name__ in SLOPES
+        and bool(surrogate.formula)
+        and type(surrogate).slope is Surrogate.slope
         and x.numel() > 0
     )
 
@@ -42,21 +44,26 @@ def run(
     x: Tensor,
     state: dict[str, Tensor],
     constants: dict[str, Tensor],
-    recurrent: Tensor | None,
+    recurrence: Recurrence | None,
     own: bool,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """x (T, B, N) -> y (T, B, N), state after it. `own`: nobody else needs x, it may be written over."""
     names = [name for name, _ in step.states]
-    values = [constants[name].expand(x.shape[2]).contiguous() for name in step.parameters]
+    T, B, N = x.shape
+    values = [constants[name].expand(N) for name in step.parameters]
     states = [state[name] for name in names]
-    last = [] if recurrent is None else [state["y"], recurrent]
-    given = (x, *states, *values, *last)
+    narrow = N < _NARROW and B > 1 and recurrence is None
+    if narrow:
+        x, states, values = x.reshape(T, 1, B * N), [s.reshape(1, B * N) for s in states], [v.repeat(B) for v in values]
+    given = (x, *states, *(v.contiguous() for v in values), *(() if recurrence is None else recurrence.tensors(state)))
     graph = torch.is_grad_enabled() and any(t.requires_grad for t in given)
     learned = tuple(n for n, v in zip(step.parameters, values, strict=True) if graph and v.requires_grad)
-    y, *after = _Loop.apply(step, surrogate, learned, graph, own, recurrent is not None, *given)
+    y, *after = _Loop.apply(step, surrogate, learned, graph, own, recurrence, *given)
+    if narrow:
+        y, after = y.view(T, B, N), [s.view(B, N) for s in after]
     out = dict(zip(names, after, strict=True))
-    if recurrent is not None:
-        out["y"] = y[-1]
+    if recurrence is not None:
+        out["y"] = recurrence.last(state["y"], y)
     return y, out
 
 
@@ -64,148 +71,196 @@ class _Loop(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[override]
         ctx: Any, step: Step, surrogate: Surrogate, learned: tuple[str, ...], graph: bool, own: bool,
-        recurrent: bool, x: Tensor, *rest: Tensor,
+        recurrence: Recurrence | None, x: Tensor, *rest: Tensor,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         count = len(step.states)
         states = [state.clone(memory_format=torch.contiguous_format) for state in rest[:count]]
-        constants = dict(zip(step.parameters, rest[count:], strict=False))
+        constants = rest[count : count + len(step.parameters)]
         x = x.contiguous()
-        tape = adjoint(step, learned, type(surrogate).__name__).tape if graph else ()
-        kernel = forward_kernel(step, x.dtype == torch.float64, tape, own)
-        y = empty(x.shape, x.dtype)
-        kept = {name: empty(x.shape, x.dtype) for name in tape[1 if own else 0 :]}
-        sequences = {"x": x, "y_out": y, **{f"tape_{name}": value for name, value in kept.items()}}
-        call = _Call(kernel, sequences, states, constants, surrogate.width)
-        if recurrent:
-            previous, weight = rest[-2], rest[-1]
-            # a dense product's last bits depend on alignment: rows that begin anywhere go by way of others
-            aligned = call.stride % 64 == 0
-            pre, sent, by_source = torch.empty_like(x[0]), torch.empty_like(x[0]), weight.T.contiguous()
-            previous = previous.contiguous()
-            for t in range(len(x)):
-                drive = x[t] if own and aligned else pre
-                active = find_active(previous)
-                if active is not None:
-                    if drive is pre:
-                        pre.copy_(x[t])
-                    add_product(drive, previous, active, by_source)
-                else:
-                    sent = previous if aligned else sent.copy_(previous)
-                    torch.addmm(x[t], sent, weight.T, out=drive)
-                if own and not aligned:
-                    x[t].copy_(pre)
-                call.one(t, {} if own else {"x": pre})
-                previous = y[t]
+        loops = _Loops(step, surrogate, learned, x, graph, recurrence is not None)
+        y = empty(tuple(x.shape), x.dtype)
+        kept = empty((loops.segments, count, *x.shape[1:]), x.dtype) if graph else None
+        if recurrence is None:
+            loops.forward(x, y, states, constants, kept)
         else:
-            call.all()
-        if own and tape:
-            kept[tape[0]] = x
-        ctx.step, ctx.surrogate, ctx.learned, ctx.tape, ctx.recurrent = step, surrogate, learned, tape, recurrent
+            total = x if own else empty(tuple(x.shape), x.dtype)
+            sent = recurrence.forward(x, total, y, *rest[-2:])
+            for t in range(len(x)):
+                if kept is not None and t % loops.length == 0:
+                    for target, state in zip(kept[t // loops.length], states, strict=True):
+                        target.copy_(state)
+                next(sent)
+                loops.forward_step(total[t], y[t], states, constants)
+            x = total
         ctx.set_materialize_grads(False)
+        ctx.step, ctx.surrogate, ctx.learned, ctx.recurrence = step, surrogate, learned, recurrence
         if graph:
-            extra = (y, *rest[-2:]) if recurrent else ()
-            ctx.save_for_backward(*(kept[name] for name in tape), *constants.values(), *extra)
-            ctx.shape, ctx.dtype = x.shape, x.dtype
+            extra = (y, *rest[-2:]) if recurrence is not None else ()
+            ctx.save_for_backward(x, kept, *constants, *extra)
         return (y, *states)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor | None, *g_states: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
-        step, shape, dtype = ctx.step, ctx.shape, ctx.dtype
-        saved = ctx.saved_tensors
-        tape = dict(zip(ctx.tape, saved, strict=False))
-        constants = dict(zip(step.parameters, saved[len(tape) :], strict=False))
-        kernel = backward_kernel(step, dtype == torch.float64, ctx.learned, type(ctx.surrogate).__name__)
+    def backward(ctx: Any, g: Tensor | None, *g_states: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        step, recurrence = ctx.step, ctx.recurrence
+        x, kept, *rest = ctx.saved_tensors
+        constants = rest[: len(step.parameters)]
         carries = [
-            torch.zeros(shape[1:], dtype=dtype) if c is None else c.clone(memory_format=torch.contiguous_format)
+            torch.zeros(x.shape[1:], dtype=x.dtype) if c is None else c.clone(memory_format=torch.contiguous_format)
             for c in g_states
         ]
         if g is None or not g.is_contiguous():
-            dense = empty(shape, dtype)
+            dense = empty(tuple(x.shape), x.dtype)
             g = dense.zero_() if g is None else dense.copy_(g)
-        g_x = empty(shape, dtype)
-        sequences = {"g_y_out": g, "g_x": g_x, **{f"tape_{name}": value for name, value in tape.items()}}
-        call = _Call(kernel, sequences, carries, constants, ctx.surrogate.width)
-        g_previous = g_weight = None
-        if ctx.recurrent:
-            y, first, weight = saved[-3:]
-            sent = torch.empty_like(g[0])
-            call.one(len(g) - 1, {})
-            for t in range(len(g) - 2, -1, -1):
-                torch.addmm(g[t], g_x[t + 1], weight, out=sent)
-                call.one(t, {"g_y_out": sent})
-            g_previous = g_x[0] @ weight
-            later, sent = g_x[1:].flatten(0, 1), y[:-1].flatten(0, 1)
-            active = find_active(sent)
-            g_weight = later.T @ sent if active is None else outer(sent, later, active)
-            g_weight = g_weight + g_x[0].T @ first
+        g_x = empty(tuple(x.shape), x.dtype)
+        loops = _Loops(step, ctx.surrogate, ctx.learned, x, True, recurrence is not None)
+        last: tuple[Tensor | None, ...] = ()
+        if recurrence is None:
+            sums = loops.backward(x, g, g_x, carries, constants, kept)
         else:
-            call.all()
-        sums = call.sums()
+            y, first, weight = rest[-3:]
+            received = recurrence.backward(g, g_x, weight)
+            sums = loops.backward_steps(x, g_x, carries, constants, kept, received)
+            last = recurrence.gradients(g_x, y, first, weight)
         by_constant = [sums.get(f"sum_{name}") for name in step.parameters]
-        last = [g_previous, g_weight] if ctx.recurrent else []
         return (None,) * 6 + (g_x, *carries, *by_constant, *last)
 
 
-class _Call:
-    """A kernel with its arrays, cut into blocks; every block sums for itself, whatever thread runs it."""
+class _Loops:
+    """The kernels of a step for one shape, cut into blocks; every block sums for itself, whatever thread runs it."""
 
     def __init__(
-        self, kernel: Kernel, sequences: dict[str, Tensor], states: list[Tensor], constants: dict[str, Tensor],
-        width: float,
-    ) -> None:  # fmt: skip
-        self.kernel, self.width = kernel, width
-        self.shape = tuple(sequences[kernel.sequences[0]].shape)
-        tensors = [sequences[name] for name in kernel.sequences] + states
-        tensors += [constants[name] for name in kernel.constants]
-        self.alive = tensors
-        self.table = np.array([t.data_ptr() for t in tensors] + [0] * len(kernel.sums), np.int64)
-        self.stride = self.shape[1] * self.shape[2] * tensors[0].element_size()
-        self.blocks = list(_blocks(*self.shape[1:]))
-        self.partial = torch.zeros(len(self.blocks), len(kernel.sums), self.shape[2], dtype=tensors[0].dtype)
+        self, step: Step, surrogate: Surrogate, learned: tuple[str, ...], x: Tensor, graph: bool, whole: bool
+    ) -> None:
+        double = x.dtype == torch.float64
+        self.shape, self.dtype, self.size = tuple(x.shape), x.dtype, x.element_size()
+        self.width, self.count = surrogate.width, len(step.states)
+        self.ahead = forward_kernel(step, double, ())
+        self.back: Kernel | None = None
+        tape: tuple[str, ...] = ()
+        if graph:
+            tape = adjoint(step, learned, surrogate.formula).tape
+            self.taped = forward_kernel(step, double, tape)
+            self.back = backward_kernel(step, double, learned, surrogate.formula)
+        T, B, N = self.shape
+        self.blocks = [(0, B, 0, N)] if whole else list(_blocks(B, N, _BLOCK))
+        self.most = max((b1 - b0) * (n1 - n0) for b0, b1, n0, n1 in self.blocks)
+        steps = _TAPE // (self.most * self.size * max(len(tape), 1))
+        self.length = min(max(steps, _SHORTEST), _LONGEST, T)
+        self.segments = -(-T // self.length)
 
-    def all(self) -> None:
-        """All steps of all blocks."""
-        function, (T, B, N) = _function(self.kernel.address), self.shape
+    def forward(
+        self, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor], kept: Tensor | None
+    ) -> None:
+        """All steps; writes y, the states and, for the way back, the states kept."""
+        run_forward, plan = _compiled("run_forward", 6), self._plan(self.ahead, kept)
 
         def some(lo: int, hi: int) -> None:
+            table = _addresses([x, y, *states, *constants])
             for k in range(lo, hi):
-                table = self._table(k)
-                function(table.ctypes.data, T, B, N, *self.blocks[k], self.width)
+                run_forward(plan.ctypes.data, table.ctypes.data, *self.blocks[k], self.width)
 
-        in_threads(some, len(self.blocks), T * B * N)
+        in_threads(some, len(self.blocks), x.numel())
 
-    def one(self, t: int, instead: dict[str, Tensor]) -> None:
-        """Step t of the whole batch, some sequences' rows at another place."""
-        _, B, N = self.shape
-        table = self._table(0)
-        table[: len(self.kernel.sequences)] += t * self.stride
-        for name, row in instead.items():
-            table[self.kernel.sequences.index(name)] = row.data_ptr()
-        _function(self.kernel.address)(table.ctypes.data, 1, B, N, 0, B, 0, N, self.width)
+    def backward(
+        self, x: Tensor, g: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], kept: Tensor
+    ) -> dict[str, Tensor]:
+        """All steps from the last; returns what is summed over steps and batch, (N,) each."""
+        run_backward, plan, partial = _compiled("run_backward", 7), self._plan(self.taped, kept), self._partial()
+        states = [torch.empty_like(c) for c in carries]
 
-    def sums(self) -> dict[str, Tensor]:
-        """What the kernel summed over steps and batch, (N,) each."""
-        return dict(zip(self.kernel.sums, self.partial.sum(0), strict=True))
+        def some(lo: int, hi: int) -> None:
+            row, tape = self._row(), self._tape()
+            table = _addresses([x, row, *tape, *states, *constants])
+            for k in range(lo, hi):
+                back = _addresses([g, g_x, *tape, *carries, *self._used(constants), *partial[k]])
+                run_backward(plan.ctypes.data, table.ctypes.data, back.ctypes.data, *self.blocks[k], self.width)
 
-    def _table(self, block: int) -> np.ndarray:
-        table = self.table.copy()
-        row = self.partial.stride(1) * self.partial.element_size()
-        count = len(self.kernel.sums)
-        if count:
-            table[-count:] = self.partial[block].data_ptr() + row * np.arange(count)
-        return table
+        in_threads(some, len(self.blocks), x.numel())
+        return self._sums(partial)
+
+    def forward_step(self, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor]) -> None:
+        """One step of the whole batch; x and y (B, N)."""
+        self._call(self.ahead, 1, [x, y, *states, *constants])
+
+    def backward_steps(
+        self, x: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], kept: Tensor,
+        received: Iterator[Tensor],
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """All steps from the last, of the whole batch; y's gradient comes from `received`, step by step."""
+        assert self.back is not None
+        partial, row, tape = self._partial(), self._row(), self._tape()
+        for s in range(self.segments - 1, -1, -1):
+            first, last = s * self.length, min((s + 1) * self.length, len(x))
+            states = [before.clone() for before in kept[s]]
+            self._call(self.taped, last - first, [x[first], row, *tape, *states, *constants], keep=0)
+            for t in range(last - 1, first - 1, -1):
+                rows = [values[t - first] for values in tape]
+                used = self._used(constants)
+                self._call(self.back, 1, [next(received), g_x[t], *rows, *carries, *used, *partial[0]])
+        return self._sums(partial)
+
+    def _call(self, kernel: Kernel, steps: int, tensors: Sequence[Tensor], keep: int = 1) -> None:
+        table = _addresses(tensors)
+        _loop(kernel.address)(table.ctypes.data, steps, *self.shape[1:], *self.blocks[0], keep, self.width)
+
+    def _row(self) -> Tensor:
+        """Where the output goes that nobody wants."""
+        return torch.empty(self.shape[1:], dtype=self.dtype)
+
+    def _tape(self) -> Tensor:
+        """(names, steps, numbers of a block): every thread has its own."""
+        return empty((len(self.taped.tape), self.length, self.most), self.dtype)
+
+    def _used(self, constants: Sequence[Tensor]) -> list[Tensor]:
+        """Those of the forward loop's constants that the backward loop takes."""
+        assert self.back is not None
+        named = dict(zip(self.ahead.constants, constants, strict=True))
+        return [named[name] for name in self.back.constants]
+
+    def _plan(self, kernel: Kernel, kept: Tensor | None) -> np.ndarray:
+        back, at = 0 if self.back is None else self.back.address, 0 if kept is None else kept.data_ptr()
+        first = len(kernel.sequences) + len(kernel.tape)
+        return np.array([kernel.address, back, *self.shape, self.length, self.size, self.count, first, at], np.int64)
+
+    def _partial(self) -> Tensor:
+        assert self.back is not None
+        return torch.zeros(len(self.blocks), len(self.back.sums), self.shape[2], dtype=self.dtype)
+
+    def _sums(self, partial: Tensor) -> dict[str, Tensor]:
+        assert self.back is not None
+        return dict(zip(self.back.sums, partial.sum(0), strict=True))
 
 
-def _blocks(B: int, N: int) -> Iterator[tuple[int, int, int, int]]:
-    columns = min(N, _COLUMNS)
-    rows = max(1, _BLOCK // columns)
+def _addresses(tensors: Sequence[Tensor]) -> np.ndarray:
+    return np.array([t.data_ptr() for t in tensors], np.int64)
+
+
+def _blocks(B: int, N: int, most: int) -> Iterator[tuple[int, int, int, int]]:
+    """Whole rows, or parts of one: either way one stretch of memory a step."""
+    if most < N:
+        parts = -(-N // most)
+        for b in range(B):
+            for k in range(parts):
+                yield b, b + 1, N * k // parts, N * (k + 1) // parts
+        return
+    rows = most // N
     for b in range(0, B, rows):
-        for n in range(0, N, columns):
-            yield b, min(b + rows, B), n, min(n + columns, N)
+        yield b, min(b + rows, B), 0, N
 
 
 @cache
-def _function(address: int) -> Any:
-    return _PROTOTYPE(address)  # ctypes lets other threads run meanwhile
+def _loop(address: int) -> Any:
+    return ctypes.CFUNCTYPE(None, *[_LONG] * 9, _DOUBLE)(address)  # ctypes lets other threads run meanwhile
 
+
+@cache
+def _compiled(name: str, integers: int) -> Any:
+    from numba import types
+
+    from ganglion.engines._machine import address
+    from ganglion.nn import _block_loops
+
+    signature = types.void(*[types.int64] * integers, types.float64)
+    at = address(getattr(_block_loops, name), signature)
+    return ctypes.CFUNCTYPE(None, *[_LONG] * integers, _DOUBLE)(at)

@@ -1,8 +1,8 @@
 """A `Step` as two compiled loops over time: forward, and its adjoint derived from the same equations.
 
-A loop takes a block of (batch, neurons) through all steps while its states stay in the cache, so that memory
-is passed over once: forward reads x and writes y and the *tape* (the values that the adjoint cannot derive from
-others; for plain LIF the distance from threshold); backward reads the tape and y's gradient, and writes x's.
+A loop takes a block of (batch, neurons) through some steps while its states stay in the cache. What the adjoint
+needs of the forward step is not kept for the whole sequence: the loops of `_blocks` keep the states every few
+steps and run the forward loop again from there, into a *tape* that stays in the cache (Griewank & Walther 2000).
 """
 
 from __future__ import annotations
@@ -13,50 +13,53 @@ from functools import cache
 import sympy as sp
 
 from ganglion.engines._kernels import compile_kernel
+from ganglion.engines.surrogates import slope_formula
+from ganglion.equations import symbol
 from ganglion.equations._printing import KernelPrinter
-from ganglion.nn._step import _NAME, Step
+from ganglion.nn._step import Step, call_of, expression_of, kernel_text, names_in
 
-#: slopes of the library's surrogates, of the distance `_d` and the width `_w`; a class not here runs in torch
-SLOPES = {
-    "ArcTan": ("_z = _half_pi*_d/_w", "_one/(_w*(_one + _z*_z))"),
-    "FastSigmoid": ("_z = _one + _abs(_d/_w)", "_one/(_w*_z*_z)"),
-    "Triangle": ("_z = _one - _abs(_d/_w)", "(_z if _z > _zero else _zero)/_w"),
-    "Gaussian": ("_z = _d/_w", "_exp(-_z*_z*_half)/_w"),
-    "StraightThrough": ("_z = _abs(_d/_w)", "(_one if _z <= _one else _zero)/_w"),
-}
+_FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tanh", "cosh", "sinh", "power", "exprel", "minimum", "maximum",
+              "where")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Kernel:
     """A compiled loop and the arrays it takes, in the order of its table of addresses.
 
-    sequences are (T, B, N); states, changed in place, (B, N); constants (N,); sums (N,), added to.
+    sequences are (T, B, N); the tape (T, block); states, changed in place, (B, N); constants (N,); sums (N,),
+    added to.
     """
 
     address: int
     sequences: tuple[str, ...]
+    tape: tuple[str, ...]
     states: tuple[str, ...]
     constants: tuple[str, ...]
     sums: tuple[str, ...]
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """All arrays."""
+        return (*self.sequences, *self.tape, *self.states, *self.constants, *self.sums)
+
 
 @cache
-def forward_kernel(step: Step, double: bool, tape: tuple[str, ...], in_place: bool) -> Kernel:
-    """Reads x; writes y and the tape (`in_place`: its first over x); takes the states along."""
-    states = tuple(name for name, _ in step.states)
-    places = [f"tape_{name}" for name in tape]
-    body = [f"{name} = _at_{name}[_i]" for name in ("x", *states, *step.parameters)]
-    body += [f"{name} = {_forward(text)}" for name, text in step.equations]
-    if in_place and tape:
-        places.pop(0)
-        body.append(f"_at_x[_i] = {tape[0]}")  # one pointer: two to one place would stop vectorisation
-    body.append(f"_at_y_out[_i] = {step.output}")
-    body += [f"_at_{place}[_i] = {place.removeprefix('tape_')}" for place in places]
-    body += [f"_at_{name}[_i] = {new}" for name, new in step.states]
-    sequences = ("x", "y_out", *places)
+def forward_kernel(step: Step, double: bool, tape: tuple[str, ...]) -> Kernel:
+    """Reads the input; writes the output and the tape; takes the states along."""
+    names = tuple(name for name, _ in step.states)
+    states = tuple(f"state_{name}" for name in names)
+    constants = tuple(f"constant_{name}" for name in step.parameters)
+    places = tuple(f"tape_{name}" for name in tape)
+    body = [f"{step.input} = _at_in[_i]"]
+    body += [f"{name} = _at_state_{name}[_i]" for name in names]
+    body += [f"{name} = _at_constant_{name}[_i]" for name in step.parameters]
+    body += [f"{name} = {kernel_text(right, step.strict)}" for name, right in step.equations]
+    body.append(f"_at_out[_i] = {step.output}")
+    body += [f"_at_tape_{name}[_i] = {name}" for name in tape]
+    body += [f"_at_state_{name}[_i] = {new}" for name, new in step.states]
+    arrays = (("in", "out"), places, states, constants, ())
     # no fused multiply-add: the same roundings as torch
-    text = _text(body, sequences, states, step.parameters, (), double, reverse=False, fastmath="False")
-    return Kernel(compile_kernel(text), sequences, states, step.parameters, ())
+    return Kernel(compile_kernel(_text(body, *arrays, double, reverse=False, fastmath="False")), *arrays)
 
 
 @dataclass(frozen=True)
@@ -69,83 +72,76 @@ class Adjoint:
 
 
 @cache
-def adjoint(step: Step, learned: tuple[str, ...], surrogate: str) -> Adjoint:
+def adjoint(step: Step, learned: tuple[str, ...], slope: str) -> Adjoint:
     """The chain rule backwards through the equations; gradients by `learned` constants are summed."""
     show = KernelPrinter().doprint
-    detached = {name for name, text in step.equations if text.startswith("detach(")}
+    detached = {name for name, right in step.equations if (call_of(right) or "")[:1] == ("detach",)}
     lines: list[str] = []
     needed: dict[str, None] = {}  # names of the forward step, in order of use
-    terms: dict[str, list[sp.Expr]] = {step.output: [sp.Symbol("_g_y_out")]}
+    terms: dict[str, list[sp.Expr]] = {step.output: [symbol("_from_out")]}
     for name, new in step.states:
-        terms.setdefault(new, []).append(sp.Symbol(f"_carry_{name}"))
+        terms.setdefault(new, []).append(symbol(f"_carry_{name}"))
 
     def total(name: str) -> str:
         value = sp.Add(*terms.pop(name, []))
-        used = sorted(symbol.name for symbol in value.free_symbols)
+        used = sorted(s.name for s in value.free_symbols)
         needed.update(dict.fromkeys(n for n in used if not n.startswith("_")))
         return show(value)
 
-    for name, text in reversed(step.equations):
+    for name, right in reversed(step.equations):
         if name not in terms:
             continue
         lines.append(f"_g_{name} = {total(name)}")
-        g = sp.Symbol(f"_g_{name}")
-        if text.startswith("spike("):
-            distance, (first, slope) = _argument(text), SLOPES[surrogate]
+        g = symbol(f"_g_{name}")
+        if call := call_of(right):
+            distance = call[1]
             needed[distance] = None
-            lines += [f"_d = {distance}", first, f"_slope = {slope}"]
-            terms.setdefault(distance, []).append(g * sp.Symbol("_slope"))
+            formula = slope_formula(slope).xreplace({symbol("x"): symbol("_z")})
+            lines += [f"_z = {distance}*_per_width", f"_slope = ({show(formula)})*_per_width"]
+            terms.setdefault(distance, []).append(g * symbol("_slope"))
             continue
-        names = {n: sp.Symbol(n) for n in dict.fromkeys(_NAME.findall(text))}
-        expression = sp.sympify(text, locals=names)
-        for n, symbol in names.items():
+        expression = expression_of(right)
+        for n in names_in(right):
             if n not in detached and (n in learned or n not in step.parameters):
-                terms.setdefault(n, []).append(g * sp.diff(expression, symbol))
-    lines.append(f"_at_g_x[_i] = {total('x')}")
+                # what the step has evaluated is not evaluated again: (exp u)' = exp u
+                partial = sp.diff(expression, symbol(n))
+                if expression.is_Function and not isinstance(expression, sp.Piecewise):
+                    partial = partial.xreplace({expression: symbol(name)})
+                if partial != 0:
+                    terms.setdefault(n, []).append(g * partial)
+    lines.append(f"_at_g_in[_i] = {total(step.input)}")
     lines += [f"_at_carry_{name}[_i] = {total(name)}" for name, _ in step.states]
     lines += [f"_at_sum_{name}[_i] += {total(name)}" for name in learned]
-    for name, text in reversed(step.equations):  # spikes follow from their distance: no need to keep them
-        if name in needed and text.startswith(("spike(", "detach(")):
+    for name, right in reversed(step.equations):  # spikes follow from their distance: no need to keep them
+        if name in needed and (call := call_of(right)):
             del needed[name]
-            needed[_argument(text)] = None
-            lines.insert(0, f"{name} = {_forward(text)}")
+            needed[call[1]] = None
+            lines.insert(0, f"{name} = {kernel_text(right, step.strict)}")
     tape = tuple(n for n in needed if n not in step.parameters)
     return Adjoint(tuple(lines), tape, tuple(n for n in needed if n in step.parameters))
 
 
 @cache
-def backward_kernel(step: Step, double: bool, learned: tuple[str, ...], surrogate: str) -> Kernel:
-    """Reads y's gradient and the tape; writes x's gradient; takes the states' gradients along."""
-    found = adjoint(step, learned, surrogate)
-    sequences = ("g_y_out", "g_x", *(f"tape_{name}" for name in found.tape))
+def backward_kernel(step: Step, double: bool, learned: tuple[str, ...], slope: str) -> Kernel:
+    """Reads the output's gradient and the tape; writes the input's; takes the states' gradients along."""
+    found = adjoint(step, learned, slope)
     carries = tuple(f"carry_{name}" for name, _ in step.states)
-    sums = tuple(f"sum_{name}" for name in learned)
-    body = ["_g_y_out = _at_g_y_out[_i]"]
+    constants = tuple(f"constant_{name}" for name in found.constants)
+    body = ["_from_out = _at_g_out[_i]"]
     body += [f"{name} = _at_tape_{name}[_i]" for name in found.tape]
-    body += [f"{name} = _at_{name}[_i]" for name in found.constants]
+    body += [f"{name} = _at_constant_{name}[_i]" for name in found.constants]
     body += [f"_{name} = _at_{name}[_i]" for name in carries]
     body += found.lines
-    text = _text(
-        body, sequences, carries, found.constants, sums, double, reverse=True, fastmath="_simd.FASTMATH"
-    )
-    return Kernel(compile_kernel(text), sequences, carries, found.constants, sums)
-
-
-def _argument(text: str) -> str:
-    """d of "spike(d)"."""
-    return text[text.index("(") + 1 : -1]
-
-
-def _forward(text: str) -> str:
-    """An equation as kernel text."""
-    if text.startswith("spike("):
-        return f"_one if {_argument(text)} >= _zero else _zero"
-    return _argument(text) if text.startswith("detach(") else text
+    arrays = (("g_out", "g_in"), tuple(f"tape_{name}" for name in found.tape), carries, constants,
+              tuple(f"sum_{name}" for name in learned))  # fmt: skip
+    text = _text(body, *arrays, double, reverse=True, fastmath="_simd.FASTMATH")
+    return Kernel(compile_kernel(text), *arrays)
 
 
 def _text(
     body: list[str],
     sequences: tuple[str, ...],
+    tape: tuple[str, ...],
     states: tuple[str, ...],
     constants: tuple[str, ...],
     sums: tuple[str, ...],
@@ -154,31 +150,40 @@ def _text(
     reverse: bool,
     fastmath: str,
 ) -> str:
-    """The loop as Python text. A: addresses of all arrays in this order, each of (.., N) contiguous."""
+    """The loop as Python text; `_table` holds the addresses of all arrays in this order.
+
+    `_keep` 0: the second sequence is written to one row only, for whoever wants the tape alone.
+    """
     real, width = ("float64", 8) if double else ("float32", 4)
-    order = [*sequences, *states, *constants, *sums]
+    order = [*sequences, *tape, *states, *constants, *sums]
     place = {name: f"_pointer(_a_{name} + {width} * {{}}, _real(0))" for name in order}
+    second = sequences[1]
     time = "range(_T - 1, -1, -1)" if reverse else "range(_T)"
     lines = [
         "from numba import cfunc, float64, int64, void",
         "import numpy as _np",
         "from ganglion.engines import _simd",
         "from ganglion.engines._machine import pointer as _pointer",
-        "_abs, _exp = _simd.abs_, _simd.exp",
+        "from ganglion.nn._mathematics import exprel_slope as _exprel_slope",
+        "_abs = _simd.abs_",
+        *(f"_{name} = _simd.{name}" for name in _FUNCTIONS),
         f"_real = _np.{real}",
-        "_zero, _one, _half, _half_pi = _real(0), _real(1), _real(0.5), _real(_np.pi / 2)",
-        f"@cfunc(void({', '.join(['int64'] * 8)}, float64), cache=True, nopython=True, "
+        "_zero, _one = _real(0), _real(1)",
+        f"@cfunc(void({', '.join(['int64'] * 9)}, float64), cache=True, nopython=True, "
         f'error_model="numpy", fastmath={fastmath})',
-        "def kernel(_table, _T, _B, _N, _b0, _b1, _n0, _n1, _width):",
+        "def kernel(_table, _T, _B, _N, _b0, _b1, _n0, _n1, _keep, _width):",
         "    _A = _pointer(_table, 0)",
-        "    _w = _real(_width)",
+        "    _per_width = _one/_real(_width)",
         *(f"    _a_{name} = _A[{k}]" for k, name in enumerate(order)),
         *(f"    _at_{name} = {place[name].format('_n0')}" for name in (*constants, *sums)),
         f"    for _t in {time}:",
         "        for _b in range(_b0, _b1):",
-        "            _o = (_t * _B + _b) * _N + _n0",
-        *(f"            _at_{name} = {place[name].format('_o')}" for name in sequences),
-        *(f"            _at_{name} = {place[name].format('(_b * _N + _n0)')}" for name in states),
+        "            _o = (_t*_B + _b)*_N + _n0",
+        "            _c = (_t*(_b1 - _b0) + _b - _b0)*(_n1 - _n0)",
+        *(f"            _at_{name} = {place[name].format('_o')}" for name in sequences if name != second),
+        f"            _at_{second} = {place[second].format('_keep*_o')}",
+        *(f"            _at_{name} = {place[name].format('_c')}" for name in tape),
+        *(f"            _at_{name} = {place[name].format('(_b*_N + _n0)')}" for name in states),
         "            for _i in range(_n1 - _n0):",
         *(f"                {line}" for line in body),
     ]
