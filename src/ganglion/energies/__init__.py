@@ -12,11 +12,12 @@ from ganglion.energies.dense import DenseMemory, Exponential, Polynomial, Rectif
 from ganglion.energies.dense_classifier import DenseClassifier, MaxNormMomentum
 from ganglion.energies.hopfield import ContinuousHopfield, Hopfield, Recalled
 from ganglion.energies.ising import Ising, Sampled
+from ganglion.energies.modern import ModernHopfield
 
 __all__ = [
     "Backtracking", "Clamp", "ContinuousHopfield", "ConvergenceWarning", "DenseClassifier", "DenseMemory", "Descent",
-    "Energy", "Exponential", "Fixed", "Hopfield", "Ising", "Layout", "MaxNormMomentum", "Polynomial", "Recalled",
-    "Rectified", "Sampled", "Settled", "check_symmetric", "lagrangians", "storage",
+    "Energy", "Exponential", "Fixed", "Hopfield", "Ising", "Layout", "MaxNormMomentum", "ModernHopfield", "Polynomial",
+    "Recalled", "Rectified", "Sampled", "Settled", "check_symmetric", "lagrangians", "storage",
 ]  # fmt: skip
 
 #: imported on first use: they take scikit-learn, or engines, along

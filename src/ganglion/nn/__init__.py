@@ -4,12 +4,14 @@ from ganglion.nn._buffers import release_buffers
 from ganglion.nn.accounting import Operations, count_operations, spike_operations
 from ganglion.nn.cfc import CfC
 from ganglion.nn.elm import ELM
+from ganglion.nn.hopfield import Hopfield, HopfieldLookup, HopfieldPooling
 from ganglion.nn.lif import LI, LIF
 from ganglion.nn.ltc import LTC
+from ganglion.nn.quadratic import QuadraticConv2d, QuadraticLinear, quadratic_groups
 from ganglion.nn.sequential import Sequential
 from ganglion.nn.wirings import NCP, AutoNCP, FullyConnected, Wiring
 
 __all__ = [
-    "ELM", "LI", "LIF", "LTC", "NCP", "AutoNCP", "CfC", "FullyConnected", "Operations", "Sequential", "Wiring",
-    "count_operations", "release_buffers", "spike_operations",
+    "ELM", "LI", "LIF", "LTC", "NCP", "AutoNCP", "CfC", "FullyConnected", "Hopfield", "HopfieldLookup",
+    "HopfieldPooling", "Operations", "QuadraticConv2d", "QuadraticLinear", "Sequential", "Wiring", "count_operations", "quadratic_groups", "release_buffers", "spike_operations",
 ]  # fmt: skip
