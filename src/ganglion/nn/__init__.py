@@ -13,5 +13,6 @@ from ganglion.nn.wirings import NCP, AutoNCP, FullyConnected, Wiring
 
 __all__ = [
     "ELM", "LI", "LIF", "LTC", "NCP", "AutoNCP", "CfC", "FullyConnected", "Hopfield", "HopfieldLookup",
-    "HopfieldPooling", "Operations", "QuadraticConv2d", "QuadraticLinear", "Sequential", "Wiring", "count_operations", "quadratic_groups", "release_buffers", "spike_operations",
+    "HopfieldPooling", "Operations", "QuadraticConv2d", "QuadraticLinear", "Sequential", "Wiring",
+    "count_operations", "quadratic_groups", "release_buffers", "spike_operations",
 ]  # fmt: skip
