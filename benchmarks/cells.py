@@ -1,0 +1,162 @@
+"""Cells with rich dynamics beside ncps and plain loops, forward and backward: prints a table.
+
+python -m benchmarks.cells [--cases ltc ltc_ncp cfc cfc_ncp elm] [--rounds 7]
+
+64 units, T 100, B 64, 32 inputs (ELM: 200 inputs, 20 branches, 64 memories), one thread. Figures are median
+process-CPU milliseconds over rounds in turn, after a warm-up, and ratios to ours. ncps lives in an environment of
+its own. `plain` is our cell's own torch loop; for ELM, `loop` is the published one, synapse by synapse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / ".venv-peers-cells"
+PYTHON = FOLDER / "bin" / "python"
+T, B, INPUTS, UNITS = 100, 64, 32, 64
+CASES = {
+    "ltc": ("ganglion", "ncps"), "ltc_ncp": ("ganglion", "ncps"), "cfc": ("ganglion", "plain", "ncps"),
+    "cfc_ncp": ("ganglion", "plain", "ncps"), "elm": ("ganglion", "plain", "loop"),
+}  # fmt: skip
+
+
+def install() -> str:
+    """Make the peer's environment; the reason why not, or nothing."""
+    if (FOLDER / ".ready").exists():
+        return ""
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet"]
+    index = ["--extra-index-url", "https://download.pytorch.org/whl/cpu", "-c", str(ROOT / "constraints.txt")]
+    try:
+        for command in ([sys.executable, "-m", "venv", str(FOLDER)], [*pip, *index, "torch", "numpy", "ncps==1.0.1"]):
+            subprocess.run(command, check=True)
+    except (subprocess.CalledProcessError, OSError) as error:
+        return str(error)
+    (FOLDER / ".ready").touch()
+    return ""
+
+
+def model(side: str, case: str) -> Callable[[Any], Any]:
+    """x (T, B, inputs) -> y."""
+    if case == "elm" and side == "loop":
+        return elm_loop()
+    if side == "ncps":
+        import ncps.torch
+        from ncps.wirings import AutoNCP, FullyConnected
+
+        wiring = AutoNCP(UNITS, 8) if case.endswith("ncp") else FullyConnected(UNITS)
+        if case.startswith("cfc"):
+            cell = ncps.torch.CfC(INPUTS, wiring if case == "cfc_ncp" else UNITS, batch_first=False)
+        else:
+            cell = ncps.torch.LTC(INPUTS, wiring, batch_first=False)
+        return lambda x: cell(x)[0]
+    import ganglion as gg
+
+    fused = side == "ganglion"
+    if case == "elm":
+        ours: Any = gg.nn.ELM(200, 2, memory=UNITS, branches=20, fused=fused)
+    else:
+        wires = gg.nn.AutoNCP(UNITS, 8) if case.endswith("ncp") else UNITS
+        ours = (gg.nn.CfC if case.startswith("cfc") else gg.nn.LTC)(INPUTS, wires, fused=fused)
+    return lambda x: ours(x)[0]
+
+
+def elm_loop() -> Callable[[Any], Any]:
+    """The neuron as it was published, one trace a synapse, in plain torch."""
+    import torch
+    from torch import nn
+
+    mlp = nn.Sequential(nn.Linear(20 + UNITS, 2 * UNITS), nn.ReLU(), nn.Linear(2 * UNITS, UNITS))
+    weights, readout = nn.Parameter(torch.full((200,), 0.5)), nn.Linear(UNITS, 2)
+    kappa, kappa_s = torch.exp(-1 / torch.logspace(0, 2.176, UNITS)), torch.exp(torch.tensor(-0.2))
+
+    def run(x):
+        s, m, outputs, w = torch.zeros(B, 200), torch.zeros(B, UNITS), [], weights.relu()
+        for row in x.unbind(0):
+            s = kappa_s * s + w * row
+            branches = s.view(B, 20, -1).sum(-1)
+            update = 1.7159 * torch.tanh(2 / 3 * mlp(torch.cat([branches, kappa * m], -1)))
+            m = kappa * m + 5 * (1 - kappa) * update
+            outputs.append(readout(m))
+        return torch.stack(outputs)
+
+    return run
+
+
+def worker(side: str, case: str) -> None:
+    """Answer every line of input with the seconds of one pass."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    run = model(side, case)
+    x = (torch.rand(T, B, 200) < 0.05).float() if case == "elm" else torch.randn(T, B, INPUTS)
+    g = torch.randn(run(x).shape)
+    for turn in range(-1, sys.maxsize):
+        if turn >= 0 and not sys.stdin.readline():
+            return
+        began = time.process_time()
+        run(x).backward(g)
+        answers.write(json.dumps(time.process_time() - began) + "\n")
+        answers.flush()
+
+
+def compare(case: str, sides: list[str], rounds: int) -> list[str]:
+    """Rows of the table, measured in turn."""
+    processes = {}
+    for side in sides:
+        processes[side] = subprocess.Popen(
+            [str(PYTHON) if side == "ncps" else sys.executable, "-m", "benchmarks.cells", "--worker", side, case],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        )  # fmt: skip
+    times: dict[str, list[float]] = {side: [] for side in sides}
+    for turn in range(-1, rounds):
+        for side, process in processes.items():
+            assert process.stdin is not None and process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"{side} ended with {process.wait()} in {case}")
+            if turn >= 0:
+                times[side].append(1000 * json.loads(line))
+            process.stdin.write("\n")
+            process.stdin.flush()
+    for process in processes.values():
+        process.communicate()
+    ours = statistics.median(times["ganglion"])
+    return [
+        f"| {case} | {side} | {statistics.median(v):.1f} ({min(v):.1f}) | {statistics.median(v) / ours:.2f} |"
+        for side, v in times.items()
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cells", description=__doc__)
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--rounds", type=int, default=7)
+    given = parser.parse_args()
+    if given.worker:
+        return worker(*given.worker)
+    reason = install()
+    if reason:
+        print(f"ncps is missing: {reason}")
+    print("| case | side | ms, median (least) | over ours |\n|---|---|---|---|")
+    for case in given.cases:
+        sides = [side for side in CASES[case] if not (reason and side == "ncps")]
+        print("\n".join(compare(case, sides, given.rounds)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
