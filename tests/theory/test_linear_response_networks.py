@@ -253,7 +253,8 @@ def test_silent_neurons_do_not_spoil_the_others():
     S[0, 0] = 0.0
     gain = (0.3 * torch.sqrt(S)).to(torch.complex128)
     f = torch.tensor([10.0]).double()
-    K = theory.linear_response.interaction(coupling, gain, f)[0].numpy()
+    gains = theory.linear_response.current_gains(coupling, gain, f)
+    K = theory.linear_response.interaction(coupling, gains, f)[0].numpy()
     B = np.linalg.inv(np.eye(60) - K)
     expected = (B * S[0].numpy()) @ B.conj().T
     sd = np.sqrt(np.diag(expected).real) + 1e-30

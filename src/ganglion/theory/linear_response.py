@@ -32,36 +32,53 @@ class Asked:
     weights: Tensor | None = None
 
 
-def interaction(coupling: Coupling, gain: Tensor, frequencies: Tensor) -> Tensor:
-    """K (F, size, size) at `frequencies` (F,) Hz from the nodes' susceptibilities `gain` (F, size)."""
-    lanes = _Lanes(coupling, frequencies)
-    w, t = coupling.weight, coupling.targets
-    edges = gain[:, t] * w * lanes.factors(slice(None))[:, lanes.lane]
-    return torch.stack([coupling.dense(values) for values in edges])
+def current_gains(coupling: Coupling, gain: Tensor, frequencies: Tensor) -> Tensor:
+    """Gains (1, filters, F, size) of synapses that give currents: `gain` (F, size), each node's susceptibility,
+    times the filters' transfer functions."""
+    return (coupling.transfers(frequencies)[:, :, None] * gain)[None]
+
+
+def interaction(coupling: Coupling, gains: Tensor, frequencies: Tensor) -> Tensor:
+    """K (F, size, size) at `frequencies` (F,) Hz from `gains` (see `cross_spectra`)."""
+    return torch.stack([coupling.dense(values) for values in edge_interaction(coupling, gains, frequencies)])
+
+
+def edge_interaction(coupling: Coupling, gains: Tensor, frequencies: Tensor) -> Tensor:
+    """The edges' share of K, (F, E)."""
+    omega = frequencies * (2 * math.pi / 1000)
+    return _powers(coupling, gains, coupling.weight) * torch.exp(-1j * omega[:, None] * coupling.delay)
+
+
+def _powers(coupling: Coupling, gains: Tensor, weight: Tensor) -> Tensor:
+    """(F, E): the polynomials in the edges' weights, delays left out."""
+    flat = gains.transpose(1, 2).flatten(2)[..., coupling.synapse * coupling.size + coupling.targets]
+    powers = torch.stack([weight ** (p + 1) for p in range(len(gains))])
+    return (flat * powers[:, None]).sum(0) if len(gains) > 1 else flat[0] * weight
 
 
 def cross_spectra(
-    coupling: Coupling, gain: Tensor, spectrum: Tensor, frequencies: Tensor, asked: Asked | None = None
+    coupling: Coupling, gains: Tensor, spectrum: Tensor, frequencies: Tensor, asked: Asked | None = None
 ) -> Tensor:
     """C at `frequencies` (F,) Hz: complex (F, n, n) or (F, P), in the unit of `spectrum`; or, with weights,
     real (Q, n, n) or (Q, P).
 
-    gain: (F, size) complex, each node's susceptibility, 1/ms per mV. spectrum: (F, size), of the uncoupled
-    nodes. Differentiable in both, and in the coupling's weights, delays and filters.
+    gains: complex (powers, filters, F, size), 1/ms: an edge of weight w, filter k and delay d into node i has
+    K = e^{-i omega d} sum_p gains[p, k, :, i] w^{p + 1}; or (F, size), susceptibilities to current in 1/ms per mV.
+    spectrum: (F, size), of the uncoupled nodes. Differentiable in both, in weights and in delays.
     """
-    transfer = coupling.transfers(frequencies)
-    given = gain, spectrum, coupling.weight, coupling.delay, transfer
-    return _CrossSpectra.apply(*given, coupling, frequencies, asked or Asked())
+    if gains.ndim == 2:
+        gains = current_gains(coupling, gains, frequencies)
+    return _CrossSpectra.apply(gains, spectrum, coupling.weight, coupling.delay, coupling, frequencies, asked or Asked())
 
 
-def encirclements(coupling: Coupling, gain: Tensor, frequencies: Tensor) -> int:
+def encirclements(coupling: Coupling, gains: Tensor, frequencies: Tensor) -> int:
     """How often det(I - K(omega)) runs round 0 as omega goes from -inf to inf: 0 where a network of stable
     parts is stable (Nyquist 1932). `frequencies` (F,) Hz from 0 upwards, fine enough that the phase moves by
     less than half a turn from one to the next, to where K has vanished."""
     lanes, phase = _Lanes(coupling, frequencies), []
     with torch.no_grad():
         for block in _blocks(coupling.size, len(frequencies)):
-            matrix = _minus_k(coupling, gain[block], lanes.factors(block), lanes.lane)
+            matrix = _minus_k(coupling, gains[:, :, block], lanes.turns(block), lanes.lane)
             phase.append(torch.linalg.slogdet(matrix).sign.angle())
     angle = torch.cat([*phase, torch.zeros(1, dtype=torch.float64)])
     turns = torch.remainder(torch.diff(angle) + math.pi, 2 * math.pi) - math.pi
@@ -69,22 +86,15 @@ def encirclements(coupling: Coupling, gain: Tensor, frequencies: Tensor) -> int:
 
 
 class _Lanes:
-    """Edges share few transfer functions: one for every (synapse, delay)."""
+    """Edges share few factors e^{-i omega d}: one for every delay."""
 
-    def __init__(self, coupling: Coupling, frequencies: Tensor, transfer: Tensor | None = None) -> None:
+    def __init__(self, coupling: Coupling, frequencies: Tensor) -> None:
         self.omega = frequencies * (2 * math.pi / 1000)
-        kinds = torch.stack([coupling.synapse.double(), coupling.delay.detach().double()], 1)
-        self.kinds, self.lane = torch.unique(kinds, dim=0, return_inverse=True)
-        self.transfer = coupling.transfers(frequencies) if transfer is None else transfer
-        self.filter = self.kinds[:, 0].long()
-
-    def factors(self, block: slice) -> Tensor:
-        """(F, lanes) complex."""
-        return self.transfer[self.filter][:, block].T * self.turns(block)
+        self.delays, self.lane = torch.unique(coupling.delay.detach().double(), return_inverse=True)
 
     def turns(self, block: slice) -> Tensor:
-        """(F, lanes) complex: e^{-i omega d}."""
-        return torch.exp(-1j * self.omega[block, None] * self.kinds[:, 1])
+        """(F, delays) complex."""
+        return torch.exp(-1j * self.omega[block, None] * self.delays)
 
 
 def _blocks(size: int, frequencies: int) -> list[slice]:
@@ -92,10 +102,10 @@ def _blocks(size: int, frequencies: int) -> list[slice]:
     return [slice(lo, min(lo + step, frequencies)) for lo in range(0, frequencies, step)]
 
 
-def _minus_k(coupling: Coupling, gain: Tensor, factors: Tensor, lane: Tensor) -> Tensor:
-    """I - K (F, size, size); real where gain and factors are."""
-    n, F = coupling.size, len(gain)
-    values = gain[:, coupling.targets] * coupling.weight.detach() * factors[:, lane]
+def _minus_k(coupling: Coupling, gains: Tensor, turns: Tensor, lane: Tensor) -> Tensor:
+    """I - K (F, size, size); real where gains and turns are."""
+    n, F = coupling.size, gains.shape[2]
+    values = _powers(coupling, gains, coupling.weight.detach()) * turns[:, lane]
     flat = torch.zeros(F, n * n, dtype=values.dtype)
     flat.index_add_(1, coupling.targets * n + coupling.sources, values, alpha=-1)
     matrix = flat.reshape(F, n, n)
@@ -107,18 +117,17 @@ class _CrossSpectra(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        gain: Tensor,
+        gains: Tensor,
         spectrum: Tensor,
         weight: Tensor,
         delay: Tensor,
-        transfer: Tensor,
         coupling: Coupling,
         frequencies: Tensor,
         asked: Asked,
     ) -> Tensor:
-        ctx.save_for_backward(gain, spectrum, transfer)
+        ctx.save_for_backward(gains, spectrum)
         ctx.given = coupling, frequencies, asked
-        lanes = _Lanes(coupling, frequencies, transfer.detach())
+        lanes = _Lanes(coupling, frequencies)
         n = coupling.size if asked.rows is None else len(asked.rows)
         shape = (n, n) if asked.pairs is None else (len(asked.pairs),)
         if asked.weights is None:
@@ -126,7 +135,7 @@ class _CrossSpectra(torch.autograd.Function):
         else:
             result = torch.zeros(len(asked.weights), *shape, dtype=torch.float64)
         for block in _slices(coupling.size, frequencies):
-            C = _spectra(coupling, gain[block], spectrum[block], lanes, block, asked.rows)
+            C = _spectra(coupling, gains[:, :, block], spectrum[block], lanes, block, asked.rows)
             if asked.weights is None:
                 result[block] = _picked(C, asked.pairs)
                 continue
@@ -142,35 +151,32 @@ class _CrossSpectra(torch.autograd.Function):
     def backward(ctx: Any, bar: Tensor) -> Any:  # type: ignore[override]
         """With R the asked rows of B = (I - K)^-1, H = G + G† of C's cotangent G, and D = R S B†:
         K's cotangent is R† H D, and S's half the diagonal of R† H R."""
-        gain, spectrum, transfer = ctx.saved_tensors
+        gains, spectrum = ctx.saved_tensors
         coupling, frequencies, asked = ctx.given
-        lanes = _Lanes(coupling, frequencies, transfer)
+        lanes = _Lanes(coupling, frequencies)
         t, s, w = coupling.targets, coupling.sources, coupling.weight.detach()
-        gain_bar, spectrum_bar = torch.zeros_like(gain), torch.zeros_like(spectrum)
-        w_bar, d_bar, transfer_bar = torch.zeros_like(w), torch.zeros_like(w), torch.zeros_like(transfer)
+        place, n = coupling.synapse * coupling.size + t, coupling.size
+        gains_bar, spectrum_bar = torch.zeros_like(gains), torch.zeros_like(spectrum)
+        w_bar, d_bar = torch.zeros_like(w), torch.zeros_like(w)
         for block in _slices(coupling.size, frequencies):
-            B = inverse(_matrix(coupling, gain[block], lanes, block))
+            B = inverse(_matrix(coupling, gains[:, :, block], lanes, block))
             R = B if asked.rows is None else B[:, asked.rows]
             G = _cotangent(bar, block, asked, R)
             H = G + G.mH
             pulled = _times(R.mH, H)
             D = (R * spectrum[block, None, :]) @ B.mH
-            K_bar = (pulled @ D)[:, t, s]
+            turns = lanes.turns(block)[:, lanes.lane]
+            K_bar = (pulled @ D)[:, t, s] * turns.conj()
             spectrum_bar[block] = 0.5 * (pulled * R.mT).sum(-1).real
-            factors = lanes.factors(block)[:, lanes.lane]
-            own = gain[block][:, t]
-            back = K_bar * (w * factors).conj()
-            gain_bar[block] = torch.zeros_like(gain[block]).index_add(1, t, back.to(gain.dtype))
-            per_weight = (K_bar.conj() * own * factors).real
-            w_bar += per_weight.sum(0)
-            turned = (K_bar.conj() * own * factors * w * -1j * lanes.omega[block, None]).real
-            d_bar += turned.sum(0)
-            if ctx.needs_input_grad[4]:
-                each = K_bar * (own * w * lanes.turns(block)[:, lanes.lane]).conj()
-                transfer_bar[:, block] = torch.zeros_like(transfer[:, block]).index_add(
-                    0, coupling.synapse, each.T.to(transfer.dtype)
-                )
-        return gain_bar, spectrum_bar, w_bar, d_bar, transfer_bar, None, None, None
+            for p in range(len(gains)):
+                each = (K_bar * w ** (p + 1)).to(gains.dtype)
+                flat = torch.zeros(len(each), gains.shape[1] * n, dtype=gains.dtype).index_add(1, place, each)
+                gains_bar[p, :, block] = flat.reshape(len(each), -1, n).transpose(0, 1)
+                own = gains[p, :, block].transpose(0, 1).flatten(1)[:, place]
+                w_bar += (K_bar.conj() * own).real.sum(0) * (p + 1) * w**p
+                turned = K_bar.conj() * own * w ** (p + 1) * -1j * lanes.omega[block, None]
+                d_bar += turned.real.sum(0)
+        return gains_bar, spectrum_bar, w_bar, d_bar, None, None, None
 
 
 def _slices(size: int, frequencies: Tensor) -> list[slice]:
@@ -183,20 +189,20 @@ def _slices(size: int, frequencies: Tensor) -> list[slice]:
     return result
 
 
-def _matrix(coupling: Coupling, gain: Tensor, lanes: _Lanes, block: slice) -> Tensor:
-    factors = lanes.factors(block)
+def _matrix(coupling: Coupling, gains: Tensor, lanes: _Lanes, block: slice) -> Tensor:
+    gains, turns = gains.detach(), lanes.turns(block)
     if block.stop - block.start == 1 and not bool(lanes.omega[block]):
-        gain, factors = gain.real, factors.real
-    return _minus_k(coupling, gain.detach(), factors, lanes.lane)
+        gains, turns = gains.real, turns.real
+    return _minus_k(coupling, gains, turns, lanes.lane)
 
 
 def _spectra(
-    coupling: Coupling, gain: Tensor, spectrum: Tensor, lanes: _Lanes, block: slice, rows: Tensor | None
+    coupling: Coupling, gains: Tensor, spectrum: Tensor, lanes: _Lanes, block: slice, rows: Tensor | None
 ) -> Tensor:
     """C (F, n, n) between the rows."""
-    if rows is not None and (few := _few_rows(coupling, gain, spectrum, lanes, block, rows)) is not None:
+    if rows is not None and (few := _few_rows(coupling, gains, spectrum, lanes, block, rows)) is not None:
         return few
-    matrix = _matrix(coupling, gain, lanes, block)
+    matrix = _matrix(coupling, gains, lanes, block)
     if rows is None or 2 * len(rows) > coupling.size:
         C = spectral_matrix(matrix, spectrum.detach())
         return C if rows is None else C[:, rows][:, :, rows]
@@ -207,7 +213,7 @@ def _spectra(
 
 
 def _few_rows(
-    coupling: Coupling, gain: Tensor, spectrum: Tensor, lanes: _Lanes, block: slice, rows: Tensor
+    coupling: Coupling, gains: Tensor, spectrum: Tensor, lanes: _Lanes, block: slice, rows: Tensor
 ) -> Tensor | None:
     """C (F, n, n) between few rows of a large sparse network, by iterating x = e + K† x instead of factorising:
     each turn costs the edges times n. None where that is no gain, or has not converged to 1e-12."""
@@ -217,19 +223,20 @@ def _few_rows(
         return None
     size, weight = coupling.size, coupling.weight.detach().numpy()
     sources, targets, lane = coupling.sources.numpy(), coupling.targets.numpy(), lanes.lane.numpy()
-    kinds = [
-        csr_array((weight[lane == k], (sources[lane == k], targets[lane == k])), shape=(size, size))
-        for k in range(len(lanes.kinds))
-    ]
+    synapse, parts = coupling.synapse.numpy(), []
+    for k, d in np.unique(np.stack([synapse, lane], 1), axis=0):
+        at = np.flatnonzero((synapse == k) & (lane == d))
+        for p in range(len(gains)):
+            ends = sources[at], targets[at]
+            parts.append((p, k, d, csr_array((weight[at] ** (p + 1), ends), shape=(size, size))))
     unit = np.zeros((size, len(rows)))
     unit[rows.numpy(), np.arange(len(rows))] = 1
     result = torch.empty(block.stop - block.start, len(rows), len(rows), dtype=torch.complex128)
-    factors = lanes.factors(block).numpy().conj()
-    for f, (slope, power) in enumerate(zip(gain.detach().numpy().conj(), spectrum.detach().numpy())):
+    turns, slopes = lanes.turns(block).numpy().conj(), gains.detach().numpy().conj()
+    for f, power in enumerate(spectrum.detach().numpy()):
         x = unit.astype(complex)
         for _ in range(200):
-            moved = slope[:, None] * x
-            following = unit + sum(factor * (W @ moved) for factor, W in zip(factors[f], kinds))
+            following = unit + sum(turns[f, d] * (W @ (slopes[p, k, f, :, None] * x)) for p, k, d, W in parts)
             change = np.abs(following - x).max()
             x = following
             if change < 1e-12:

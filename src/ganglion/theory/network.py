@@ -141,9 +141,9 @@ class Coupling:
 
 @dataclass(frozen=True)
 class WorkingPoint:
-    """Where a network of `size` nodes sits: `rates` (size,) 1/ms; `input` (size,) mV and `variance` (size,)
+    """Where a network of `size` nodes sits to first order: `rates` (size,) 1/ms; `input` (size,) mV and `variance` (size,)
     mV^2 from the synapses; `shares` (E,) of the white noise of each edge that is counted in `variance`;
-    `cells` with their grids; `residual` (1/ms) after `iterations` of Newton's method."""
+    `outside` (E,) whether an edge comes from a source of spikes; `cells` with their grids; `residual` (1/ms) after `iterations` of Newton's method."""
 
     cells: tuple[Cells, ...]
     coupling: Coupling
@@ -151,8 +151,26 @@ class WorkingPoint:
     input: Tensor
     variance: Tensor
     shares: Tensor
+    outside: Tensor
     iterations: int
     residual: float
+
+    def linear(self, frequencies: Tensor, threads: int = 1) -> tuple[Tensor, Tensor]:
+        """Gains of the edges (1, filters, F, size) at `frequencies` (F,) Hz, see `linear_response.cross_spectra`,
+        and spectra (F, size), 1/ms, of the nodes without the noise that the coupling will add: what sources give
+        is already in their noise."""
+        gain, spectrum = self.responses(frequencies, threads)
+        coupling = self.coupling
+        if bool(self.outside.any()):
+            e = torch.nonzero(self.outside)[:, 0]
+            counted = self.shares[e] * coupling.weight[e] ** 2 * self.rates[coupling.sources[e]]
+            given = torch.zeros_like(self.rates).index_add(0, coupling.targets[e], counted)
+            spectrum = spectrum - gain.abs() ** 2 * given
+        return (coupling.transfers(frequencies)[:, :, None] * gain)[None], spectrum
+
+    def susceptibility(self, frequencies: Tensor, threads: int = 1) -> Tensor:
+        """To current, complex (F, size), 1/ms per mV; 0 for a source of spikes."""
+        return self.responses(frequencies, threads)[0]
 
     def responses(self, frequencies: Tensor, threads: int = 1) -> tuple[Tensor, Tensor]:
         """Susceptibility to current (F, size) complex, 1/ms per mV, and spectrum (F, size), 1/ms, of the
@@ -267,7 +285,11 @@ def self_consistent(
     else:
         r = found.rates
     mean, noise = received(r)
-    return WorkingPoint(groups, coupling, r, mean, noise, shares, found.iterations, found.residual)
+    spiking = torch.zeros(size, dtype=torch.bool)
+    for group in cells:
+        spiking[group.index] = True
+    outer = ~spiking[coupling.sources]
+    return WorkingPoint(groups, coupling, r, mean, noise, shares, outer, found.iterations, found.residual)
 
 
 def _slopes(m: Membrane, threads: int) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from ganglion.networks import Network
 from ganglion.networks._groups import groups_of, resolve
 from ganglion.theory import correlations
 from ganglion.theory._assemble import Assembly
-from ganglion.theory.linear_response import Asked, cross_spectra, encirclements, interaction
+from ganglion.theory.linear_response import Asked, cross_spectra, edge_interaction, encirclements, interaction
 from ganglion.theory.network import WorkingPoint
 from ganglion.theory.network_motifs import Path, motif_orders, strongest_paths
 from ganglion.theory.stability import spectral_radius
@@ -42,7 +42,7 @@ class TheoryReport:
     @classmethod
     def of(cls, assembly: Assembly, point: WorkingPoint, counted: str, threads: int) -> TheoryReport:
         with torch.no_grad():
-            gain, _ = point.responses(torch.zeros(1, dtype=torch.float64), threads)
+            at = torch.zeros(1, dtype=torch.float64)
             coupling = assembly.coupling
             filtered = coupling.noise_shares(assembly.tau)
             sent = point.rates[coupling.sources] * coupling.weight**2 / (2 * assembly.tau[coupling.targets])
@@ -51,8 +51,8 @@ class TheoryReport:
             for cells in assembly.cells:
                 other[cells.index] += cells.variance
             share = torch.where(recurrent > 0, recurrent / other, 0.0)
-        slopes = gain[0].real[coupling.targets] * coupling.weight.detach()
-        radius = spectral_radius(coupling.sources, coupling.targets, slopes, coupling.size)
+            K = edge_interaction(coupling, point.linear(at, threads)[0], at)[0].real
+        radius = spectral_radius(coupling.sources, coupling.targets, K, coupling.size)
         return cls(radius, share, counted, point.iterations, 1000 * point.residual)
 
     def __str__(self) -> str:
@@ -102,7 +102,7 @@ class Prediction:
 
     def susceptibility(self, f: Any, *, neurons: Any = None) -> Tensor:
         """Change of each rate with a current e^{2πift} of 1 mV into that neuron, complex (F, N), Hz/mV."""
-        gain, _ = self._responses(_hertz(f))
+        gain = 1000 * self.working_point.susceptibility(_hertz(f), self._threads)
         return gain if neurons is None else gain[:, self._indices(neurons)]
 
     def covariance(self, window: float, *, neurons: Any = None, pairs: Any = None) -> Tensor:
@@ -153,7 +153,7 @@ class Prediction:
     def coupling(self, f: Any) -> Tensor:
         """The linear interaction K (F, N, N) at `f` in Hz: how the rate of i follows that of j."""
         f = _hertz(f)
-        return interaction(self._assembly.coupling, self._responses(f)[0] / 1000, f)
+        return interaction(self._assembly.coupling, self.working_point.linear(f, self._threads)[0], f)
 
     def motifs(self, order: int, f: float = 0.0) -> Tensor:
         """The spectrum at `f` in Hz by the length of the paths that make it: (order + 1, N, N), in Hz."""
@@ -169,9 +169,9 @@ class Prediction:
     def _parts(self, f: float) -> tuple[Tensor, Tensor]:
         """K (N, N), real at 0, and the spectra (N,) in Hz without coupling."""
         at = _hertz(f)
-        gain, spectrum = self.working_point.responses(at, self._threads)
-        K = interaction(self._assembly.coupling, gain, at)[0]
-        return K.real if f == 0 else K, 1000 * self._uncoupled(gain, spectrum)[0]
+        gains, spectrum = self.working_point.linear(at, self._threads)
+        K = interaction(self._assembly.coupling, gains, at)[0]
+        return K.real if f == 0 else K, 1000 * spectrum[0]
 
     @cached_property
     def frequencies(self) -> Tensor:
@@ -197,8 +197,7 @@ class Prediction:
                 "whether the network is unstable"
             )
         with torch.no_grad():
-            gain, _ = self._nodes
-            turns = encirclements(self._assembly.coupling, gain, self.frequencies)
+            turns = encirclements(self._assembly.coupling, self._nodes[0], self.frequencies)
         if turns:
             raise ValueError(
                 f"det(I − K) runs round zero {abs(turns)} times: the asynchronous state is unstable "
@@ -208,31 +207,14 @@ class Prediction:
 
     @cached_property
     def _nodes(self) -> tuple[Tensor, Tensor]:
-        return self.working_point.responses(self.frequencies, self._threads)
-
-    def _responses(self, f: Tensor) -> tuple[Tensor, Tensor]:
-        """Hz/mV and Hz."""
-        gain, spectrum = self.working_point.responses(f, self._threads)
-        return 1000 * gain, 1000 * spectrum
-
-    def _uncoupled(self, gain: Tensor, spectrum: Tensor) -> Tensor:
-        """Spectra without the noise that the coupling will add: what sources give is already in them."""
-        coupling = self._assembly.coupling
-        outside = self._assembly.from_source
-        if not bool(outside.any()):
-            return spectrum
-        e = torch.nonzero(outside)[:, 0]
-        t, s = coupling.targets[e], coupling.sources[e]
-        counted = self.working_point.shares[e] * coupling.weight[e] ** 2 * self.working_point.rates[s]
-        given = torch.zeros_like(spectrum[0]).index_add(0, t, counted)
-        return spectrum - (gain.abs() ** 2) * given
+        return self.working_point.linear(self.frequencies, self._threads)
 
     def _spectra(self, f: Tensor, asked: Asked) -> Tensor:
         if len(f) == len(self.frequencies) and torch.equal(f, self.frequencies):
-            gain, spectrum = self._nodes
+            gains, spectrum = self._nodes
         else:
-            gain, spectrum = self.working_point.responses(f, self._threads)
-        return 1000 * cross_spectra(self._assembly.coupling, gain, self._uncoupled(gain, spectrum), f, asked)
+            gains, spectrum = self.working_point.linear(f, self._threads)
+        return 1000 * cross_spectra(self._assembly.coupling, gains, spectrum, f, asked)
 
     def _integral(self, weights: Tensor, rows: Tensor | None, places: Tensor | None) -> Tensor:
         return self._spectra(self.frequencies, Asked(rows, places, weights))
