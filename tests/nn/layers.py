@@ -13,6 +13,8 @@ VARIANTS = {
     "filtered": {"alpha": 0.7},
     "adaptive": {"adaptation": (0.95, 0.3)},
     "recurrent": {"recurrent": True},
+    "delayed_recurrent": {"recurrent": True, "recurrent_delay": 3},
+    "each_delayed": {"recurrent": True, "recurrent_delay": torch.tensor([1, 4, 2, 2, 7]), "adaptation": (0.9, 0.2)},
     "all": {"alpha": 0.5, "adaptation": (0.9, 0.2), "recurrent": True, "reset": "zero"},
 }
 LEARN = {"alpha": ("alpha",), "adaptation": ("rho", "kappa")}

@@ -35,12 +35,14 @@ def by_hand(options: dict, x, weight, recurrent, beta, threshold):
     out = torch.zeros(steps, batch, size, dtype=F64)
     for b in range(batch):
         u, i, a, spikes = [0.0] * size, [0.0] * size, [0.0] * size, [0.0] * size
+        delays = torch.as_tensor(options.get("recurrent_delay", 1)).expand(size).tolist()
         for t in range(steps):
             last = list(spikes)
+            arriving = [float(out[t - d, b, k]) if t >= d else 0.0 for k, d in enumerate(delays)]
             for n in range(size):
                 current = sum(float(weight[n, k]) * float(x[t, b, k]) for k in range(x.shape[2]))
                 if options.get("recurrent"):
-                    current += sum(float(recurrent[n, k]) * last[k] for k in range(size))
+                    current += sum(float(recurrent[n, k]) * arriving[k] for k in range(size))
                 i[n] = alpha * i[n] + current
                 reset = options.get("reset", "subtract")
                 if reset == "delayed":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 import torch
@@ -9,25 +10,28 @@ from torch import Tensor, nn
 
 from ganglion.engines.surrogates import ArcTan, Surrogate
 from ganglion.nn import _fused
-from ganglion.nn._recurrence import Recurrence
+from ganglion.nn._recurrence import Delays, Recurrence, fed_back
 from ganglion.nn._spikes import linear
 from ganglion.nn._step import Step
 
 State = dict[str, Tensor]
+Features = int | tuple[int, ...]
 
 
 class DynamicalLayer(nn.Module):
-    """A `Cell` whose step is a `Step`; see `LIF`."""
+    """A `Cell` whose step is a `Step`; see `LIF`.
+
+    `shape` is the neurons' shape, (N,) or as many axes as wanted; None: that of each input.
+    """
 
     equations: Step
     surrogate: Surrogate = ArcTan()
-    beta: Tensor
     linear: nn.Linear | None
     recurrent: nn.Parameter | None
 
     def __init__(
         self,
-        in_features: int,
+        in_features: Features | None,
         out_features: int | None,
         *,
         bias: bool,
@@ -36,19 +40,36 @@ class DynamicalLayer(nn.Module):
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        for name, size in (("in_features", in_features), ("out_features", out_features)):
+        sizes = (in_features,) if isinstance(in_features, int) else tuple(in_features or ())
+        for name, size in (*(("in_features", s) for s in sizes), ("out_features", out_features)):
             if size is not None and (not isinstance(size, int) or size < 1):
                 raise ValueError(f"found {name} = {size!r}, expected a positive whole number")
+        if out_features is not None and not isinstance(in_features, int):
+            raise ValueError(f"found in_features = {in_features!r} with out_features, expected one whole number")
+        self.shape: tuple[int, ...] | None = sizes or None
         self.in_features = in_features
-        self.out_features = in_features if out_features is None else out_features
-        self.fused = fused
         self.linear = None
         if out_features is not None:
-            self.linear = nn.Linear(in_features, out_features, bias=bias, device=device, dtype=dtype)
+            self.shape = (out_features,)
+            self.linear = nn.Linear(sizes[0], out_features, bias=bias, device=device, dtype=dtype)
+        self.out_features = in_features if out_features is None else out_features
+        self.fused, self.delays = fused, Delays()
         self.register_parameter("recurrent", None)
         self._values: tuple[str, ...] = ()
         self._decays: tuple[str, ...] = ()
         self._like = {"device": device, "dtype": dtype}
+
+    def _set_recurrence(self, delay: int | Tensor) -> None:
+        """A learned weight (N, N) from every neuron's spikes to all, `delay` steps later."""
+        if self.shape is None or len(self.shape) > 1:
+            raise ValueError(f"found neurons of shape {self.shape}, expected one size (N,) for recurrent=True")
+        steps = torch.as_tensor(delay)
+        n = self.shape[0]
+        if steps.is_floating_point() or steps.shape not in ((), (n,)) or bool((steps < 1).any()):
+            raise ValueError(f"found recurrent_delay = {delay}, expected whole numbers >= 1, one or ({n},)")
+        self.delays = Delays(tuple(steps.reshape(-1).tolist()))
+        weight = torch.empty(n, n, **self._like).uniform_(-1, 1) / math.sqrt(n)  # type: ignore[arg-type]
+        self.recurrent = nn.Parameter(weight)
 
     def _set_values(
         self,
@@ -64,15 +85,16 @@ class DynamicalLayer(nn.Module):
             raise ValueError(f"found {unknown[0]!r} in learn, expected names among {', '.join(values)}")
         for name, given in values.items():
             value = torch.as_tensor(given).detach().clone()  # checked here: a meta device holds no values
-            if value.shape not in ((), (self.out_features,)):
+            if not self._broadcasts(value.shape, self.shape):
                 raise ValueError(
-                    f"found {name} of shape {tuple(value.shape)}, expected a number or ({self.out_features},)"
+                    f"found {name} of shape {tuple(value.shape)}, expected a number or a tensor that broadcasts "
+                    f"to {self.shape}"
                 )
             if name in decays and not bool(((value >= 0) & (value <= 1)).all()):
                 raise ValueError(f"found {name} = {given}, expected a decay per step within [0, 1]")
             if name in positive and not bool((value > 0).all()):
                 raise ValueError(f"found {name} = {given}, expected positive numbers")
-            value = value.to(**self._like_values())
+            value = value.to(device=self._like["device"], dtype=self._like["dtype"] or torch.get_default_dtype())
             if name in learn:
                 self.register_parameter(name, nn.Parameter(value))
             else:
@@ -80,8 +102,19 @@ class DynamicalLayer(nn.Module):
         self._values = tuple(values)
         self._decays = tuple(name for name in decays if name in values)
 
-    def _like_values(self) -> dict:
-        return {"device": self._like["device"], "dtype": self._like["dtype"] or torch.get_default_dtype()}
+    @staticmethod
+    def _broadcasts(found: tuple[int, ...], shape: tuple[int, ...] | None) -> bool:
+        if shape is None or not found:
+            return True
+        try:
+            return torch.broadcast_shapes(found, shape) == shape
+        except RuntimeError:
+            return False
+
+    @property
+    def _reference(self) -> Tensor:
+        """Whose device and precision the layer has."""
+        return getattr(self, self._values[0])
 
     def _constants(self) -> dict[str, Tensor]:
         """The equations' parameters as they are used."""
@@ -93,42 +126,54 @@ class DynamicalLayer(nn.Module):
         return values
 
     def init_state(self, batch: int) -> State:
-        """The state at rest: zeros (batch, N)."""
-        return {name: self.beta.new_zeros(batch, self.out_features) for name in self._state_names()}
+        """The state at rest: zeros (batch, *shape); zeros (batch,), for all neurons, if the shape is open."""
+        state = {name: self._reference.new_zeros(batch, *(self.shape or ())) for name, _ in self.equations.states}
+        if self.recurrent is not None:
+            assert self.shape is not None
+            state[self.delays.name] = self._reference.new_zeros(self.delays.shape(batch, self.shape[0]))
+        return state
 
     def _state_names(self) -> list[str]:
-        return [name for name, _ in self.equations.states] + (["y"] if self.recurrent is not None else [])
+        own = [name for name, _ in self.equations.states]
+        return own if self.recurrent is None else [*own, self.delays.name]
 
     def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
-        """One step: x (B, in_features) -> (state, y (B, N))."""
-        if x.ndim != 2 or x.shape[1] != self.in_features:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self.in_features})")
-        self._check_state(state, x.shape[0])
+        """One step: x (B, in_features), or (B, *shape) -> (state, y (B, *shape))."""
+        wanted = self._input_shape()
+        if x.ndim < 2 or (wanted is not None and x.shape[1:] != wanted):
+            raise ValueError(f"found x of shape {tuple(x.shape)}, expected {_text('B', wanted)}")
+        state = self._checked_state(state, x[None])
         return self._advance(state, self._project(x), self._constants())
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """x (T, B, in_features) -> y (T, B, N) and the state after the last step."""
-        if x.ndim != 3 or x.shape[0] == 0 or x.shape[2] != self.in_features:
+        """x (T, B, in_features), or (T, B, *shape) -> y (T, B, *shape) and the state after the last step."""
+        wanted = self._input_shape()
+        if x.ndim < 3 or x.shape[0] == 0 or (wanted is not None and x.shape[2:] != wanted):
+            raise ValueError(f"found x of shape {tuple(x.shape)}, expected {_text('T, B', wanted)} with T > 0")
+        if x.dtype != self._reference.dtype:
             raise ValueError(
-                f"found x of shape {tuple(x.shape)}, expected (T, B, {self.in_features}) with T > 0"
+                f"found x of {x.dtype}, expected {self._reference.dtype}; convert x, or the layer by .to()"
             )
-        if x.dtype != self.beta.dtype:
-            raise ValueError(
-                f"found x of {x.dtype}, expected {self.beta.dtype}; convert x, or the layer by .to()"
-            )
-        state = self.init_state(x.shape[1]) if state is None else state
-        self._check_state(state, x.shape[1])
-        y, state = self._sequence(x, state)
-        self._check_finite(x, state)
-        return y, state
+        y, after = self._sequence(x, self._checked_state(self.init_state(x.shape[1]) if state is None else state, x))
+        self._check_finite(x, after)
+        return y, after
+
+    def _input_shape(self) -> tuple[int, ...] | None:
+        return self.shape if self.linear is None else (self.linear.in_features,)
 
     def _sequence(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         constants = self._constants()
         if self.fused and _fused.applies(self.surrogate, x, constants):
-            drive = self._project(x)
+            drive, shape = self._project(x), x.shape[2:] if self.shape is None else self.shape
             own = self.linear is not None
-            recurrence = None if self.recurrent is None else Recurrence(self.recurrent)
-            return _fused.run(self.equations, self.surrogate, drive, state, constants, recurrence, own)
+            recurrence = None if self.recurrent is None else Recurrence(self.recurrent, self.delays)
+            if len(shape) > 1:
+                drive, state = drive.flatten(2), {name: value.flatten(1) for name, value in state.items()}
+            flat = {k: v if v.ndim == 0 else v.expand(shape).reshape(-1) for k, v in constants.items()}
+            y, after = _fused.run(self.equations, self.surrogate, drive, state, flat, recurrence, own)
+            if len(shape) > 1:
+                y, after = y.unflatten(2, shape), {name: value.unflatten(1, shape) for name, value in after.items()}
+            return y, after
         outputs = []
         for row in self._project(x).unbind(0):
             state, y = self._advance(state, row, constants)
@@ -139,42 +184,60 @@ class DynamicalLayer(nn.Module):
         return x if self.linear is None else linear(x, self.linear.weight, self.linear.bias)
 
     def _advance(self, state: State, x: Tensor, constants: dict[str, Tensor]) -> tuple[State, Tensor]:
-        state = dict(state)
-        if self.recurrent is not None:
-            x = linear(state.pop("y"), self.recurrent, x)
+        state, name = dict(state), self.delays.name
+        if self.recurrent is None:
+            y, state = self.equations.evaluate(self.surrogate, x, **state, **constants)
+            return state, y
+        sent = state.pop(name)
+        x = fed_back(sent, self.delays, self.recurrent, x)
         y, state = self.equations.evaluate(self.surrogate, x, **state, **constants)
-        if self.recurrent is not None:
-            state["y"] = y
-        return state, y
+        return {**state, name: self.delays.after(sent, y)}, y
 
-    def _check_state(self, state: State, batch: int) -> None:
-        expected, shape = sorted(self._state_names()), (batch, self.out_features)
-        if sorted(state) != expected:
-            raise ValueError(f"found a state with {sorted(state)}, expected {expected}: of another layer?")
+    def _checked_state(self, state: State, x: Tensor) -> State:
+        """The state for x (T, B, ...); one of zeros (B,), at rest, takes the open shape of x."""
+        batch, shape = x.shape[1], tuple(x.shape[2:]) if self.shape is None else self.shape
+        expected = {name: (batch, *shape) for name, _ in self.equations.states}
+        if self.recurrent is not None:
+            expected[self.delays.name] = self.delays.shape(batch, shape[0])
+        if sorted(state) != sorted(self._state_names()):
+            raise ValueError(f"found a state with {sorted(state)}, expected {sorted(expected)}: of another layer?")
+        out = {}
         for name, value in state.items():
-            if value.shape != shape:
-                raise ValueError(f"found the state {name} of shape {tuple(value.shape)}, expected {shape}")
+            if self.shape is None and value.shape == (batch,):
+                value = value.reshape(batch, *[1] * len(shape)).expand(batch, *shape)
+            if value.shape != expected[name]:
+                raise ValueError(f"found the state {name} of shape {tuple(value.shape)}, expected {expected[name]}")
+            out[name] = value
+        return out
 
     def _check_finite(self, x: Tensor, state: State) -> None:
         """What is not finite stays so in a leaky membrane: its last value tells of all before."""
-        v = state["v"].detach()
-        if bool(torch.isfinite(v).all()):
+        name = self.equations.states[0][0]
+        v = state[name].detach()
+        if v.device.type == "meta" or math.isfinite(v.sum().item()):
             return
         bad = (~torch.isfinite(x)).nonzero()
         if len(bad):
-            t, b, n = bad[0].tolist()
+            t, b, *n = bad[0].tolist()
+            value, where = x[tuple(bad[0])].item(), n[0] if len(n) == 1 else tuple(n)
             raise ValueError(
-                f"found {x[t, b, n].item()} in x at step {t}, batch {b}, feature {n}; expected finite input"
+                f"found {value} in x at step {t}, batch {b}, feature {where}; expected finite input"
             )
-        b, n = (~torch.isfinite(v)).nonzero()[0].tolist()
-        raise ValueError(
-            f"found {v[b, n].item()} in v of batch {b}, neuron {n} though x is finite: weights or the state "
-            "given are not finite, or too large"
-        )
+        bad = (~torch.isfinite(v)).nonzero()
+        if len(bad):
+            b, *n = bad[0].tolist()
+            raise ValueError(
+                f"found {v[tuple(bad[0])].item()} in {name} of batch {b}, neuron {n[0] if len(n) == 1 else tuple(n)} "
+                "though x is finite: weights or the state given are not finite, or too large"
+            )
 
     def extra_repr(self) -> str:
-        recurrent = self.recurrent is not None
-        return f"{self.in_features}, {self.out_features}, recurrent={recurrent}, fused={self.fused}"
+        sizes = ", ".join(str(s) for s in (self.in_features, self.out_features) if s is not None)
+        return f"{sizes or 'any shape'}, recurrent={self.recurrent is not None}, fused={self.fused}"
 
 
-__all__ = ["DynamicalLayer", "State"]
+def _text(axes: str, shape: tuple[int, ...] | None) -> str:
+    return f"({axes}, ...)" if shape is None else f"({', '.join([axes, *map(str, shape)])})"
+
+
+__all__ = ["DynamicalLayer", "Features", "State"]

@@ -55,7 +55,8 @@ def run(
     narrow = N < _NARROW and B > 1 and recurrence is None
     if narrow:
         x, states, values = x.reshape(T, 1, B * N), [s.reshape(1, B * N) for s in states], [v.repeat(B) for v in values]
-    given = (x, *states, *(v.contiguous() for v in values), *(() if recurrence is None else recurrence.tensors(state)))
+    last = () if recurrence is None else (state[recurrence.delays.name], recurrence.weight)
+    given = (x, *states, *(v.contiguous() for v in values), *last)
     graph = torch.is_grad_enabled() and any(t.requires_grad for t in given)
     learned = tuple(n for n, v in zip(step.parameters, values, strict=True) if graph and v.requires_grad)
     y, *after = _Loop.apply(step, surrogate, learned, graph, own, recurrence, *given)
@@ -63,7 +64,7 @@ def run(
         y, after = y.view(T, B, N), [s.view(B, N) for s in after]
     out = dict(zip(names, after, strict=True))
     if recurrence is not None:
-        out["y"] = recurrence.last(state["y"], y)
+        out[recurrence.delays.name] = recurrence.delays.after_all(state[recurrence.delays.name], y)
     return y, out
 
 

@@ -4,26 +4,72 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from ganglion.nn._spikes import add_product, find_active, outer
+from ganglion.nn._spikes import add_product, find_active, linear, outer
+
+
+@dataclass(frozen=True)
+class Delays:
+    """How many steps each neuron's spikes travel: its numbers (N,), or one for all.
+
+    The state keeps the last spikes: "y" (B, N) where all travel one step, else "history" (longest, B, N), the
+    newest last.
+    """
+
+    steps: tuple[int, ...] = (1,)
+
+    @property
+    def longest(self) -> int:
+        return max(self.steps)
+
+    @property
+    def name(self) -> str:
+        """The state's."""
+        return "y" if self.longest == 1 else "history"
+
+    def shape(self, batch: int, size: int) -> tuple[int, ...]:
+        """The state's."""
+        return (batch, size) if self.longest == 1 else (self.longest, batch, size)
+
+    @cached_property
+    def groups(self) -> list[tuple[int, Tensor | None]]:
+        """(steps, the neurons concerned), or None for all."""
+        if len(set(self.steps)) == 1:
+            return [(self.steps[0], None)]
+        steps = torch.tensor(self.steps)
+        return [(d, (steps == d).nonzero()[:, 0]) for d in sorted(set(self.steps))]
+
+    def arriving(self, state: Tensor) -> Tensor:
+        """What arrives at the next step (B, N)."""
+        past = state[None] if self.longest == 1 else state
+        if len(self.groups) == 1:
+            return past[-self.groups[0][0]]
+        out = torch.empty_like(past[0])
+        for d, neurons in self.groups:
+            out = out.index_copy(1, neurons.to(out.device), past[-d].index_select(1, neurons.to(out.device)))  # type: ignore[union-attr]
+        return out
+
+    def after(self, state: Tensor, y: Tensor) -> Tensor:
+        """The state once y (B, N) was sent."""
+        return y if self.longest == 1 else torch.cat([state[1:], y[None]])
+
+    def after_all(self, state: Tensor, y: Tensor) -> Tensor:
+        """The state once y (T, B, N) was sent."""
+        if self.longest == 1:
+            return y[-1]
+        return y[-self.longest :] if len(y) >= self.longest else torch.cat([state[len(y) :], y])
 
 
 @dataclass(frozen=True)
 class Recurrence:
-    """total[t] = x[t] + W y[t−1], and its adjoint; W (N, N) is [target, source]."""
+    """total[t, :] = x[t] + Σ_k W[:, k] y[t − d_k, k], and its adjoint; W (N, N) is [target, source]."""
 
     weight: Tensor
-
-    def tensors(self, state: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """What autograd must know: the spikes before the first step, and the weight."""
-        return state["y"], self.weight
-
-    def last(self, first: Tensor, y: Tensor) -> Tensor:
-        """The spikes that the next sequence needs."""
-        return y[-1]
+    delays: Delays
 
     def forward(self, x: Tensor, total: Tensor, y: Tensor, first: Tensor, weight: Tensor) -> Iterator[None]:
         """Fills total[t], at each next(), for the next t; total may be x itself. y is filled meanwhile."""
@@ -31,32 +77,76 @@ class Recurrence:
         # a dense product's last bits depend on alignment: rows that begin anywhere go by way of others
         aligned = x.stride(0) * x.element_size() % 64 == 0 and x.data_ptr() % 64 == 0
         pre, sent, by_source = torch.empty_like(x[0]), torch.empty_like(x[0]), weight.T.contiguous()
-        previous = first.contiguous()
         for t in range(len(x)):
-            drive = total[t] if aligned else pre
+            previous, drive = self._arriving(t, y, first, sent), total[t] if aligned else pre
             active = find_active(previous)
             if active is not None:
                 if not (own and aligned):
                     drive.copy_(x[t])
                 add_product(drive, previous, active, by_source)
             else:
-                sent = previous if aligned else sent.copy_(previous)
-                torch.addmm(x[t], sent, weight.T, out=drive)
+                if not aligned and previous is not sent:
+                    previous = sent.copy_(previous)
+                torch.addmm(x[t], previous, weight.T, out=drive)
             if not aligned:
                 total[t].copy_(pre)
-            previous = y[t]
             yield
 
     def backward(self, g: Tensor, g_x: Tensor, weight: Tensor) -> Iterator[Tensor]:
         """y's gradient at each step, from the last; g_x is filled meanwhile."""
-        sent = torch.empty_like(g[0])
-        yield g[-1]
-        for t in range(len(g) - 2, -1, -1):
-            yield torch.addmm(g[t], g_x[t + 1], weight, out=sent)
+        T, sums = len(g), torch.empty_like(g[0])
+        groups, longest = self.delays.groups, self.delays.longest
+        if len(groups) == 1:
+            for t in range(T - 1, -1, -1):
+                yield g[t] if t + longest >= T else torch.addmm(g[t], g_x[t + longest], weight, out=sums)
+            return
+        back: dict[int, Tensor] = {}  # what step t's input sends to all that reached it
+        for t in range(T - 1, -1, -1):
+            sums.copy_(g[t])
+            if t + 1 < T:
+                back[t + 1] = g_x[t + 1] @ weight
+                back.pop(t + 1 + longest, None)
+            for d, neurons in groups:
+                if t + d < T:
+                    sums.index_add_(1, neurons, back[t + d].index_select(1, neurons))  # type: ignore[arg-type]
+            yield sums
 
     def gradients(self, g_x: Tensor, y: Tensor, first: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """By the spikes before the first step, and by the weight."""
-        later, sent = g_x[1:].flatten(0, 1), y[:-1].flatten(0, 1)
-        active = find_active(sent)
-        g_weight = later.T @ sent if active is None else outer(sent, later, active)
-        return g_x[0] @ weight, g_weight + g_x[0].T @ first
+        past = first[None] if self.delays.longest == 1 else first
+        T, D, g_weight = len(g_x), len(past), torch.zeros_like(weight)
+        g_past = torch.zeros_like(past)
+        whole = len(self.delays.groups) == 1
+        for d, neurons in self.delays.groups:
+            later, sent = g_x[d:].flatten(0, 1), y[: max(T - d, 0)].flatten(0, 1)
+            early, old = g_x[:d].flatten(0, 1), past[D - d : D - d + min(d, T)].flatten(0, 1)
+            if not whole:
+                sent, old = sent.index_select(1, neurons), old.index_select(1, neurons)  # type: ignore[arg-type]
+            active = find_active(sent) if sent.numel() else None
+            part = later.T @ sent if active is None else outer(sent, later, active)
+            part = part + early.T @ old
+            back = early @ (weight if whole else weight[:, neurons])
+            if whole:
+                g_weight += part
+                g_past[D - d : D - d + min(d, T)] += back.unflatten(0, (-1, first.shape[-2]))
+            else:
+                g_weight[:, neurons] += part
+                g_past[D - d : D - d + min(d, T), :, neurons] += back.unflatten(0, (-1, first.shape[-2]))
+        return g_past.view_as(first), g_weight
+
+    def _arriving(self, t: int, y: Tensor, first: Tensor, sent: Tensor) -> Tensor:
+        past = first[None] if self.delays.longest == 1 else first
+        rows = [(y[t - d] if t >= d else past[len(past) + t - d], neurons) for d, neurons in self.delays.groups]
+        if len(rows) == 1:
+            return rows[0][0].contiguous()
+        for row, neurons in rows:
+            sent.index_copy_(1, neurons, row.index_select(1, neurons))  # type: ignore[arg-type]
+        return sent
+
+
+def fed_back(state: Tensor, delays: Delays, weight: Tensor, x: Tensor) -> Tensor:
+    """One step's total input (B, N), in torch."""
+    return linear(delays.arriving(state), weight, x)
+
+
+__all__ = ["Delays", "Recurrence", "fed_back"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from functools import lru_cache
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganglion.engines.surrogates import ArcTan, Surrogate
-from ganglion.nn._cell import DynamicalLayer, State
+from ganglion.nn._cell import DynamicalLayer, Features, State
 from ganglion.nn._step import Step
 
 _RESETS = ("subtract", "zero", "delayed")
@@ -54,11 +53,13 @@ class LIF(DynamicalLayer):
 
     Parameters
     ----------
-    in_features, out_features : with one size, neurons alone; with two, an nn.Linear before them.
-    beta, threshold, alpha, adaptation : numbers, shared by all neurons, or tensors (N,), one a neuron.
-        Decays per step lie in [0, 1]; thresholds are positive.
+    in_features, out_features : with two sizes, an nn.Linear before the neurons; with one, or a shape such as
+        (channels, height, width), neurons alone; with none, neurons of whatever shape comes.
+    beta, threshold, alpha, adaptation : numbers, shared by all neurons, or tensors that broadcast to the neurons'
+        shape. Decays per step lie in [0, 1]; thresholds are positive.
     reset : "subtract", "zero" or "delayed".
     recurrent : also feed every neuron's last spike to all, by a learned weight (N, N), [target, source].
+    recurrent_delay : steps that spikes travel back, one number or (N,), one a sending neuron; 1 is the next step.
     surrogate : slope of the spike (`gg.engines.surrogates`, or a subclass of your own); default ArcTan().
     learn : names among beta, threshold, alpha, rho, kappa that are nn.Parameters; the others are buffers.
         Learned decays are used clamped to [0, 1]; their gradient passes the clamp.
@@ -66,14 +67,15 @@ class LIF(DynamicalLayer):
         surrogate of the library's); False: the loop in plain torch. Values are the same.
 
     `forward(x[T, B, N], state=None) -> (y, state)`; `step(state, x[B, N]) -> (state, y)`; the state is a dict
-    of tensors (B, N): v, and i, a, y where the variant has them.
+    of tensors (B, N): v, and i, a, y where the variant has them; history (steps, B, N) in place of y with longer
+    delays.
 
     Raises ValueError for wrong shapes and sizes, T = 0, and values that are not finite.
     """
 
     def __init__(
         self,
-        in_features: int,
+        in_features: Features | None = None,
         out_features: int | None = None,
         *,
         beta: float | Tensor = 0.9,
@@ -82,6 +84,7 @@ class LIF(DynamicalLayer):
         adaptation: tuple[float | Tensor, float | Tensor] | None = None,
         reset: str = "subtract",
         recurrent: bool = False,
+        recurrent_delay: int | Tensor = 1,
         bias: bool = True,
         surrogate: Surrogate | None = None,
         learn: Collection[str] = (),
@@ -104,9 +107,7 @@ class LIF(DynamicalLayer):
             raise ValueError('found beta = 0 with reset = "delayed", expected beta > 0; use "subtract"')
         self.equations = lif_step(alpha is not None, adaptation is not None, reset)
         if recurrent:
-            n = self.out_features
-            weight = torch.empty(n, n, device=device, dtype=dtype).uniform_(-1, 1) / math.sqrt(n)
-            self.recurrent = nn.Parameter(weight)
+            self._set_recurrence(recurrent_delay)
 
     def _constants(self) -> dict[str, Tensor]:
         values = super()._constants()
@@ -137,7 +138,7 @@ class LI(DynamicalLayer):
 
     def __init__(
         self,
-        in_features: int,
+        in_features: Features | None = None,
         out_features: int | None = None,
         *,
         beta: float | Tensor = 0.9,
