@@ -1,0 +1,121 @@
+"""Is the room occupied? Sequence classification by liquid cells, on samples a minute or so apart.
+
+python examples/occupancy.py FOLDER [--cell ltc] [--wiring ncp] [--epochs 20] [--checkpoint out/occupancy]
+
+FOLDER holds datatraining.txt, datatest.txt and datatest2.txt of the occupancy detection data (Candanedo & Feldheim
+2016, UCI, CC BY 4.0). The last sixteen samples of temperature, humidity, light, CO2 and humidity ratio tell whether
+somebody is there at the last one; the cell is told the time between samples. Every tenth training sequence is held
+out; the tests are read once, at the end. A run that is stopped goes on from its checkpoint.
+"""
+
+import argparse
+import csv
+import time
+from datetime import datetime
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import ganglion as gg
+from ganglion.learners import BPTT, accuracy, membrane_cross_entropy
+
+LENGTH, MINUTE = 16, 60.0
+
+
+def read(path: Path) -> tuple[Tensor, Tensor, Tensor]:
+    """Measurements (n, 5), minutes since the sample before (n,), occupancy (n,)."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    times = torch.tensor([datetime.fromisoformat(row[1]).timestamp() for row in rows], dtype=torch.float64)
+    minutes = torch.cat([torch.ones(1), (times.diff() / MINUTE).float()])
+    values = torch.tensor([[float(v) for v in row[2:7]] for row in rows])
+    return values, minutes, torch.tensor([int(row[7]) for row in rows])
+
+
+def sequences(path: Path, mean: Tensor, std: Tensor) -> TensorDataset:
+    """Each (LENGTH, 6), measurements and the time, with the last sample's label."""
+    values, minutes, labels = read(path)
+    features = torch.cat([(values - mean) / std, minutes[:, None]], 1)
+    return TensorDataset(features.unfold(0, LENGTH, 1).transpose(1, 2).contiguous(), labels[LENGTH - 1 :])
+
+
+class Last(nn.Module):
+    """The last output of a cell."""
+
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (T, B, 6) -> (1, B, 2)."""
+        return self.cell(x)[0][-1:]
+
+
+def make(cell: str, wiring: str) -> nn.Module:
+    """A liquid or closed-form cell of 32 units, or a GRU that is not told the time."""
+    wires = gg.nn.AutoNCP(32, 8) if wiring == "ncp" else 32
+    if cell == "ltc":
+        return Last(gg.nn.LTC(5, wires, projection=2, timed=True))
+    if cell == "cfc":
+        return Last(gg.nn.CfC(5, wires, projection=2, timed=True))
+    return Last(Blind())
+
+
+class Blind(nn.Module):
+    """A GRU of 32 units and a readout; the time is left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru, self.readout = nn.GRU(5, 32), nn.Linear(32, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """x (T, B, 6) -> y (T, B, 2)."""
+        return self.readout(self.gru(x[..., :5])[0]), None
+
+
+def batch_second(x: Tensor) -> Tensor:
+    """(B, T, N) -> (T, B, N)."""
+    return x.transpose(0, 1).contiguous()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--cell", choices=["ltc", "cfc", "gru"], default="ltc")
+    parser.add_argument("--wiring", choices=["full", "ncp"], default="ncp")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--checkpoint", type=Path)
+    given = parser.parse_args()
+
+    values, _, _ = read(given.folder / "datatraining.txt")
+    mean, std = values.mean(0), values.std(0)
+    every = sequences(given.folder / "datatraining.txt", mean, std)
+    held = torch.arange(len(every)) % 10 == 0
+    torch.manual_seed(given.seed)
+    model = make(given.cell, given.wiring)
+    rate = 0.01 if given.cell == "ltc" else 0.002
+    learner = BPTT(
+        model, membrane_cross_entropy, torch.optim.Adam(model.parameters(), rate), encode=batch_second, clip=1.0
+    )
+    train = DataLoader(TensorDataset(*every[~held]), batch_size=64, shuffle=True)
+    began = time.perf_counter()
+    history = gg.fit(
+        learner, train, given.epochs, given.checkpoint, validation=DataLoader(TensorDataset(*every[held]), 512),
+        progress=False,
+    )  # fmt: skip
+    for epoch, metrics in enumerate(history, 1):
+        print(f"epoch {epoch}:", ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()), flush=True)
+    print(f"{time.perf_counter() - began:.0f} s")
+    model.eval()
+    with torch.no_grad():
+        for name in ("datatest", "datatest2"):
+            x, labels = sequences(given.folder / f"{name}.txt", mean, std)[:]
+            print(f"{name}: accuracy {accuracy(model(batch_second(x)), labels):.4f}, "
+                  f"always empty {float((labels == 0).double().mean()):.4f}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
