@@ -1,0 +1,75 @@
+"""How an output is nudged, and what combination of the nudged states' energies is the loss's gradient."""
+
+from __future__ import annotations
+
+import cmath
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Nudging(ABC):
+    """Strengths β_k and weights w_k: dL/dθ ≈ Σ_k Re[w_k ∂E/∂θ] at the states nudged by β_k."""
+
+    beta: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.beta) and self.beta != 0):
+            raise ValueError(f"found beta = {self.beta}, expected a finite number other than 0")
+
+    @abstractmethod
+    def points(self) -> list[tuple[complex, complex]]:
+        """(β_k, w_k); β = 0 is the free state."""
+
+
+@dataclass(frozen=True)
+class OneSided(Nudging):
+    """(∂E(β) − ∂E(0))/β, off by O(β) (Scellier and Bengio 2017, eq. 11)."""
+
+    def points(self) -> list[tuple[complex, complex]]:
+        return [(0.0, -1 / self.beta), (self.beta, 1 / self.beta)]
+
+
+@dataclass(frozen=True)
+class RandomSign(Nudging):
+    """One-sided with a sign drawn for every batch from torch's generator: O(β) averages out (Scellier and Bengio
+    2017, section 5.2)."""
+
+    def points(self) -> list[tuple[complex, complex]]:
+        return OneSided(self.beta if torch.rand(()) < 0.5 else -self.beta).points()
+
+
+@dataclass(frozen=True)
+class Symmetric(Nudging):
+    """(∂E(β) − ∂E(−β))/2β, off by O(β²) (Laborieux et al. 2021, eq. 9)."""
+
+    def points(self) -> list[tuple[complex, complex]]:
+        return [(self.beta, 0.5 / self.beta), (-self.beta, -0.5 / self.beta)]
+
+
+@dataclass(frozen=True)
+class Holomorphic(Nudging):
+    """Cauchy's formula on a circle of radius β, by `roots` equidistant points: off by O(β^roots) (Laborieux and
+    Zenke 2022, eq. 8 and 12). States are complex, and as those of conjugate β are conjugate, half suffice."""
+
+    roots: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.roots < 2 or self.roots % 2:
+            raise ValueError(f"found roots = {self.roots}, expected an even number >= 2")
+
+    def points(self) -> list[tuple[complex, complex]]:
+        found: list[tuple[complex, complex]] = []
+        for k in range(self.roots // 2 + 1):
+            real = k in (0, self.roots // 2)
+            turn = (-1.0 if k else 1.0) if real else cmath.exp(2j * math.pi * k / self.roots)
+            twice = 1 if real else 2
+            found.append((self.beta * turn, twice / (self.roots * self.beta * turn)))
+        return found
+
+
+__all__ = ["Holomorphic", "Nudging", "OneSided", "RandomSign", "Symmetric"]
