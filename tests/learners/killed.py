@@ -100,6 +100,8 @@ def main(folder: Path) -> None:
         steps = [line for line in map(json.loads, (run / "log.jsonl").read_text().splitlines()) if "step" in line]
         if [line["step"] for line in steps] != list(range(1, EPOCHS * BATCHES + 1)):
             differing.append(f"log of {event}")
+        if sorted(p.name.split("-")[0] for p in run.iterdir()) != ["checkpoint", "checkpoint.json", "log.jsonl"]:
+            differing.append(f"files of {event}")
     print(json.dumps({"killed": sum(killed), "differing": differing}))
 
 

@@ -34,9 +34,7 @@ class Checkpoint:
         write_atomic(self.folder / file, data)
         about = {"format": _FORMAT, "step": step, "tensors": file, "learner": self.learner}
         write_json(self.index, {**about, "state": packed, "manifest": manifest()})
-        for old in self.folder.glob("checkpoint-*.safetensors"):
-            if old.name != file:
-                old.unlink(missing_ok=True)
+        self._tidy(file)
 
     def load(self) -> dict[str, Any] | None:
         """The state, or None where there is none. ValueError for a file that is damaged or of another learner."""
@@ -55,7 +53,7 @@ class Checkpoint:
             data = (self.folder / found["tensors"]).read_bytes()
             if _name(data) != found["tensors"]:
                 raise ValueError(f"{found['tensors']} is not the file that was written")
-            return unpack(found["state"], load(data))
+            state = unpack(found["state"], load(data))
         except _Foreign:
             raise
         except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
@@ -63,6 +61,15 @@ class Checkpoint:
                 f"{self.index} cannot be read as a checkpoint ({type(error).__name__}: {error}); nothing was "
                 "changed: remove the folder to begin anew, or give another"
             ) from None
+        self._tidy(found["tensors"])
+        return state
+
+    def _tidy(self, file: str) -> None:
+        """Remove older tensors, and what a kill in the midst of a write left."""
+        for kind in ("checkpoint-*.safetensors", ".checkpoint*", ".log.jsonl.*"):
+            for old in self.folder.glob(kind):
+                if old.name != file:
+                    old.unlink(missing_ok=True)
 
     def _require_same(self, found: dict[str, Any]) -> None:
         keys = [k for k in {**self.learner, **found} if self.learner.get(k) != found.get(k)]
