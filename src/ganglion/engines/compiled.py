@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,7 +24,7 @@ from ganglion.engines._probes import ResolvedProbe
 from ganglion.engines._random import seed_streams
 from ganglion.engines._sources import poisson_table, spike_events
 from ganglion.engines._tables import Synapses, delay_steps, padded
-from ganglion.networks import Network, Population, TimeSeries
+from ganglion.networks import Network, Population, Projection, TimeSeries
 from ganglion.neurons import Poisson, SpikeTimes
 
 _LONGEST_BLOCK = 32  # steps; longer ones would push a tile's noise out of the cache
@@ -47,6 +48,7 @@ class CompiledEngine:
         threads: int = 1,
         double: bool = False,
         probes: tuple[ResolvedProbe, ...] = (),
+        third: Mapping[Projection, Any] | None = None,
     ) -> None:
         self.net, self.dt, self.seed, self.probes = net, dt, seed, probes
         self.real: Any = np.float64 if double else np.float32
@@ -58,8 +60,17 @@ class CompiledEngine:
         self.threads = self._useful(threads)
         self._populations()
         self._projections()
+        self.plastic = self._plastic(third)
         self._backgrounds()
         self._probe_tables()
+
+    def _plastic(self, third: Mapping[Projection, Any] | None) -> Any:
+        """The part of the plastic projections; networks without any do not import it."""
+        if not any(p.plasticity is not None for p in self.net.projections):
+            return None
+        from ganglion.engines._plastic_part import PlasticPart
+
+        return PlasticPart(self, third)
 
     def _block_steps(self) -> int:
         """Steps between two deliveries: one more than the shortest delay."""
@@ -188,7 +199,7 @@ class CompiledEngine:
         continuous: list[int] = []
         self.synapses: list[Synapses] = []
         for emitter in self.net.populations:
-            out = [p for p in self.net.projections if p.source is emitter]
+            out = [p for p in self.net.projections if p.source is emitter and p.plasticity is None]
             events = [p for p in out if not p.synapse.continuous]
             row = self.populations[emitter.index]
             row[[d.P_PROJECTION, d.P_PROJECTIONS]] = len(rows), len(events)
@@ -222,7 +233,7 @@ class CompiledEngine:
             self.projections[k, d.J_CONSTANT] = self.constants[k].ctypes.data
         self.continuous = np.array([*continuous, 0], np.int64)
         self.n_continuous = len(continuous)
-        longest = max((s.longest for s in self.synapses), default=1)
+        longest = max((s.longest for s in self.synapses), default=1)  # plastic ones deliver without delay
         slots = 1 << int(longest + self.block_steps).bit_length()
         self.ring = np.zeros((slots, self.ring_columns), self.real)
         self.masks = np.zeros((2, self.block_steps, self.mask_columns), np.uint8)
@@ -316,10 +327,13 @@ class CompiledEngine:
         if A[d.N_NOISE]:  # a network without noise need not wait for its compilation
             A[d.A_FILL_NORMALS] = normals_address()
 
-        noise = np.empty((self.threads, max(int(A[d.N_NOISE]), 1) * self.block_steps * TILE), np.float32)
+        tiles = 1 if self.plastic is None else self.mask_columns // TILE
+        noise = np.empty((self.threads, max(int(A[d.N_NOISE]), 1) * tiles * self.block_steps * TILE), np.float32)
 
         def work(thread: int) -> tuple[int, int]:
             room = noise[thread].ctypes.data
+            if self.plastic is not None:
+                return self.plastic.advance(A, room, thread, last)
             return d.advance(A, room, thread, self.threads, self.step, last, self.block_steps, self.dt, self.real(1))
 
         if self.threads == 1:
@@ -336,7 +350,8 @@ class CompiledEngine:
     def state(self) -> dict[str, NDArray]:
         """Everything that the future depends on, copied."""
         own = {"x": self.x, "ring": self.ring, "streams": self.streams, "spares": self.spares}
-        return {k: v.copy() for k, v in own.items()} | {"step": np.array([self.step], np.int64)}
+        out = {k: v.copy() for k, v in own.items()} | {"step": np.array([self.step], np.int64)}
+        return out if self.plastic is None else out | self.plastic.state()
 
     def load(self, state: dict[str, NDArray]) -> None:
         """Take up a state of `state()`. Raises ValueError if it is another network's."""
@@ -349,6 +364,12 @@ class CompiledEngine:
                 )
             mine[...] = state[name]
         self.step = int(state["step"][0])
+        if self.plastic is not None:
+            self.plastic.load(state)
+
+    def weights(self) -> dict[int, NDArray]:
+        """The plastic projections' weights (edges,) in the order of `edges()`, by the projection's index."""
+        return {} if self.plastic is None else self.plastic.weights()
 
     def first_bad(self) -> tuple[str, int, str] | None:
         """(population, neuron within it, variable) of the first state that is not finite."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ganglion.networks._check import values
@@ -86,6 +87,35 @@ def receives(target: Population, synapse: Synapse) -> None:
             f"Population {target.name!r} of {model} has no leak conductance g_L (nS), which "
             f"{type(synapse).__name__} needs; expected a neuron with one. Or use a current synapse."
         )
+
+
+def learning(bare: Projection, plasticity: Any, third: Any) -> Projection:
+    """The projection with its rule of plasticity and that rule's third factor, checked."""
+    from ganglion.networks._inputs import TimeSeries
+    from ganglion.networks._population import Population
+    from ganglion.rules import Rule
+
+    if plasticity is None:
+        if third is not None:
+            raise ValueError(f"{bare!r} has a third factor, but no plasticity to use it; expected both or neither.")
+        return bare
+    if not isinstance(plasticity, Rule):
+        hint = f": {plasticity.__name__}()" if isinstance(plasticity, type) else ", such as rules.STDP()"
+        raise TypeError(f"The plasticity is {plasticity!r:.60}; expected a rule from ganglion.rules{hint}.")
+    if bare.synapse.continuous:
+        raise ValueError(f"{bare!r} is continuous; expected a synapse that takes spikes where weights learn.")
+    if third is not None and not isinstance(third, TimeSeries | Population):
+        raise TypeError(f"The third factor of {bare!r} is {third!r:.60}; expected a TimeSeries or a Population.")
+    weight = bare.weight if isinstance(bare.weight, float) else bare.weight.detach()
+    low, high = plasticity.bounds
+    some = isinstance(weight, float) or weight.numel() > 0
+    least, most = (weight, weight) if isinstance(weight, float) or not some else (weight.min(), weight.max())
+    if some and (least < low or most > high):
+        raise ValueError(
+            f"{bare!r} has weights from {least:g} to {most:g}; expected them within its rule's bounds, {low:g} to "
+            f"{high:g}. Change them, or w_min and w_max."
+        )
+    return replace(bare, plasticity=plasticity, third=third)
 
 
 def unit_of(synapse: Any) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganglion.networks import _html
 from ganglion.networks._check import count, nearest, values
-from ganglion.networks._connect import per_edge, receives, rule_of, synapse_of, transmits, unit_of
+from ganglion.networks._connect import learning, per_edge, receives, rule_of, synapse_of, transmits, unit_of
 from ganglion.networks._keys import stream_key
 from ganglion.networks._population import (
     Population,
@@ -165,6 +165,8 @@ class Network:
         out_degree: int | None = None,
         edges: tuple[Any, Any] | None = None,
         wiring: Wiring | None = None,
+        plasticity: Any = None,
+        third: Any = None,
     ) -> Any:
         """Wire a population to another (returns a `Projection`), or to each of several (returns a list).
 
@@ -180,6 +182,12 @@ class Network:
         probability, in_degree, out_degree, edges, wiring
             Exactly one: chance of each pair; sources a target; targets a source; explicit (sources, targets),
             indices within the populations; or a rule from `ganglion.wiring`.
+        plasticity
+            A rule from `ganglion.rules` that changes the weights, each spike of the source acting when its
+            delay has passed; None: they stay.
+        third
+            The rule's third factor: a `TimeSeries` over the run's time, (T,) or (T, targets); or a `Population`,
+            whose spikes, divided by its size, arrive with the projection's shortest delay.
 
         Raises
         ------
@@ -190,9 +198,11 @@ class Network:
         several = not isinstance(targets, Population | str)
         synapse = synapse_of(synapse)
         source = self._own(source)
+        third = self._own(third) if isinstance(third, Population | str) else third
         made: list[Projection] = []
         for target in map(self._own, targets if several else (targets,)):  # type: ignore[arg-type]
-            made.append(self._projection(source, target, weight, delay, synapse, rule, len(made)))
+            bare = self._projection(source, target, weight, delay, synapse, rule, len(made))
+            made.append(learning(bare, plasticity, third))
         self.projections += made
         return made if several else made[0]
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ganglion.networks._population import Population
+    from ganglion.rules import Rule
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,6 +31,10 @@ class Projection:
         the synapse model, the rule of wiring, its place among the projections
     key
         the 64-bit key of its wiring's stream, from the network's seed and `index`
+    plasticity
+        the rule that changes the weights, or None
+    third
+        that rule's third factor, `TimeSeries` or `Population`, or None
     """
 
     source: Population
@@ -40,6 +45,8 @@ class Projection:
     wiring: Wiring
     index: int
     key: int
+    plasticity: Rule | None = None
+    third: Any = None
 
     @property
     def size(self) -> int:
@@ -85,7 +92,8 @@ class Projection:
 
     def __repr__(self) -> str:
         synapse, wiring = type(self.synapse).__name__, type(self.wiring).__name__
-        return f"Projection({self.source.name!r} -> {self.target.name!r}, {synapse}, {wiring})"
+        learns = "" if self.plasticity is None else f", {type(self.plasticity).__name__}"
+        return f"Projection({self.source.name!r} -> {self.target.name!r}, {synapse}, {wiring}{learns})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -65,6 +65,11 @@ class Law:
         return self.pre + self.post + self.third
 
     @property
+    def decays(self) -> list[tuple[str, str]]:
+        """Every variable, and the parameter that it decays with."""
+        return [(t.name, t.tau) for t in self.traces] + [(e.name, e.tau) for e in self.eligibilities]
+
+    @property
     def uses_third(self) -> bool:
         """Whether a third factor must be given."""
         return bool(self.third) or any(e.has(symbol(THIRD)) for e in self.expressions())
@@ -124,5 +129,7 @@ def law(
         names=(),
     )
     used = {s.name for e in made.expressions() for s in e.free_symbols} & set(parameters)
-    used |= {t.tau for t in traces} | {e.tau for e in eligibilities}
+    used |= {tau for _, tau in made.decays}
+    if eligibilities and made.drift == 0:
+        raise ValueError(f"{who} has the eligibility {eligibilities[0].name!r}, but no drift that uses it")
     return Law(**{**vars(made), "names": tuple(sorted(used))})
