@@ -141,6 +141,38 @@ def test_standardised_weights_pass_the_gradient_to_what_makes_them():
 
 
 @pytest.mark.usefixtures("float64")
+def test_a_convolution_is_a_shared_weight():
+    """Against the dense layer that does the same, its gradient summed over the places that share a weight."""
+    torch.manual_seed(8)
+    slope = gg.engines.surrogates.FastSigmoid(0.3)
+    convolution = nn.Conv2d(2, 3, 3, padding=1, bias=False)
+    net = gg.nn.Sequential(
+        convolution, gg.nn.LIF((3, 4, 4), beta=0.5, threshold=0.6, surrogate=slope), nn.MaxPool2d(2), nn.Flatten(),
+        gg.nn.LI(12, 4, beta=0.8),
+    )  # fmt: skip
+    x = 4 * torch.rand(T, B, 2, 4, 4)
+    made = gg.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.0), pool=2)
+    labels = torch.tensor([0, 3, 1, 1])
+    made.step((iter(x), labels))
+    taps = F.unfold(torch.eye(32).view(32, 2, 4, 4), 3, padding=1)  # (32 sources, 18 taps, 16 places)
+    place = torch.einsum("skp,ck->scp", taps, convolution.weight.detach().flatten(1)).flatten(1)  # (32, 48)
+    v, pre, post = torch.zeros(B, 48), torch.zeros(B, 32), torch.zeros(B, 48)
+    basis, total = square_waves(4, 12), torch.zeros(48, 32)
+    for row in x.flatten(2):
+        u = 0.5 * v + row @ place
+        s = (u >= 0.6).to(u.dtype)
+        v, pre, psi = u - 0.6 * s, 0.5 * pre + row, slope.slope(u - 0.6)
+        pooled = s.view(B, 3, 2, 2, 2, 2).mean((3, 5)).flatten(1)
+        m = (torch.softmax(pooled @ basis.T, 1) - F.one_hot(labels, 4)) @ basis
+        m = m.view(B, 3, 2, 1, 2, 1).expand(B, 3, 2, 2, 2, 2).reshape(B, 48) / 4
+        total += (m * psi).T @ pre + (m * post).T @ row
+        post = 0.2 * post + psi
+    expected = torch.einsum("cps,skp->ck", total.view(3, 16, 32), taps).view(3, 2, 3, 3) / (T * B)
+    assert expected.abs().sum() > 1e-4
+    torch.testing.assert_close(convolution.weight.grad, expected, rtol=1e-8, atol=1e-14)
+
+
+@pytest.mark.usefixtures("float64")
 def test_input_may_come_step_by_step():
     x, _ = batch()
     a, b = learned(model()), learned(model(), iter(x))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ganglion.learners._local import arriving, sent
 from ganglion.nn._cell import DynamicalLayer, State
 
 
@@ -42,7 +43,7 @@ class Eligibility:
         if self.layer.linear is not None and self.layer.linear.bias is not None:
             parts.append(torch.ones_like(x[:, :1]))
         if self.layer.recurrent is not None:
-            parts.append(state["y"])
+            parts.append(arriving(self.layer, state))
         return torch.cat(parts, 1) if len(parts) > 1 else x
 
     def split(self, total: Tensor) -> dict[str, Tensor]:
@@ -70,9 +71,7 @@ class Eligibility:
         e = torch.zeros(1) if e is None else e
         following = {name: after[name].detach() for name in self.names}
         y = y.detach()
-        if self.layer.recurrent is not None:
-            following["y"] = y
-        return following, y, e.expand(len(x), y.shape[1], pre.shape[1])
+        return sent(self.layer, state, following, y), y, e.expand(len(x), y.shape[1], pre.shape[1])
 
     def _row(self, slopes: list[Tensor | None], pre: Tensor) -> Tensor | None:
         """Σ over states of slope · trace, plus the input's slope · presynaptic activity."""

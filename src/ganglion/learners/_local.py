@@ -26,14 +26,32 @@ class Watched(Surrogate):
 
 
 def advance(layer: DynamicalLayer, state: State, current: Tensor) -> tuple[State, Tensor, Tensor | None]:
-    """One step of the neurons alone, given all their input (B, N): state, y, distance to threshold (None: no
+    """One step of the neurons alone, given all their input (B, N...): state, y, distance to threshold (None: no
     threshold)."""
     watched = Watched()
-    own = {name: value for name, value in state.items() if name != "y" or layer.recurrent is None}
+    own = {name: state[name] for name, _ in layer.equations.states}
     y, after = layer.equations.evaluate(watched, current, **own, **layer._constants())
+    return sent(layer, state, after, y), y, watched.distance
+
+
+def begin(layer: DynamicalLayer, current: Tensor) -> State:
+    """The state at rest, for input (B, N...) of a shape that the layer may have left open."""
+    state = {name: torch.zeros_like(current) for name, _ in layer.equations.states}
     if layer.recurrent is not None:
-        after["y"] = y
-    return after, y, watched.distance
+        state[layer.delays.name] = current.new_zeros(layer.delays.shape(len(current), current.shape[1]))
+    return state
+
+
+def arriving(layer: DynamicalLayer, state: State) -> Tensor:
+    """The layer's own spikes (B, N) that arrive at this step."""
+    return layer.delays.arriving(state[layer.delays.name])
+
+
+def sent(layer: DynamicalLayer, before: State, after: State, y: Tensor) -> State:
+    """The state after a step, with the spikes that are on their way."""
+    if layer.recurrent is None:
+        return after
+    return {**after, layer.delays.name: layer.delays.after(before[layer.delays.name], y)}
 
 
 class Synapses:

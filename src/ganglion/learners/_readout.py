@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from ganglion.learners._local import Synapses, advance
+from ganglion.learners._local import Synapses, advance, begin
 from ganglion.nn.lif import LI
 
 
@@ -28,7 +27,7 @@ class Readout:
         y = self.synapses(z)
         if self.layer is not None:
             if self._state is None:
-                self._state = {name: torch.zeros_like(y) for name in self.layer._state_names()}
+                self._state = begin(self.layer, y)
             self._state, y, _ = advance(self.layer, self._state, y)
         trace, ones = z, 1.0
         for k, decay in enumerate(self.decays):

@@ -69,10 +69,9 @@ class EProp(GradientLearner):
         self.loss, self.last, self.feedback, self.decay = loss, last, feedback, decay
         self.rate, self.rate_strength = rate, rate_strength
         if feedback != "symmetric":
-            C, like = self.readout.out_features, self._readout_weight()
+            like, sizes = self._readout_weight(), [layer.linear.out_features for layer in self.layers if layer.linear]
             self._own["feedback"] = [
-                torch.randn(C, layer.out_features, dtype=like.dtype, device=like.device) / C**0.5
-                for layer in self.layers
+                torch.randn(len(like), n, dtype=like.dtype, device=like.device) / len(like) ** 0.5 for n in sizes
             ]
 
     def step(self, batch: tuple[Tensor, Tensor]) -> dict[str, float]:

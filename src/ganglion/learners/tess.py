@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganglion.learners._gradient import Encode, GradientLearner, name
-from ganglion.learners._local import Synapses, advance, own_synapses
+from ganglion.learners._local import Synapses, advance, arriving, begin, own_synapses
 from ganglion.learners._readout import Readout, check_leak
 from ganglion.learners.losses import check_labels
 from ganglion.nn._cell import DynamicalLayer
@@ -225,10 +225,10 @@ class _Layer:
         pre = [x if self.inner else given] if self.input is not None else []
         current = self.input(x) if self.inner and self.input is not None else x
         if self.state is None:
-            self.state = _begin(layer, current)
+            self.state = begin(layer, current)
         if self.recurrent is not None:
-            pre.append(self.state["y"])
-            current = current + self.recurrent(self.state["y"])
+            pre.append(arriving(layer, self.state))
+            current = current + self.recurrent(pre[-1])
         self.state, s, distance = advance(layer, self.state, current)
         if not learn or not self.learning:
             return s
@@ -246,10 +246,6 @@ class _Layer:
                 synapses.collect(rule.alpha_post * m * post, p)
         self.post = rule.lambda_post * post + psi
         return s
-
-
-def _begin(layer: DynamicalLayer, current: Tensor) -> dict[str, Tensor]:
-    return {name: torch.zeros_like(current) for name in layer._state_names()}
 
 
 __all__ = ["TESS", "square_waves"]
