@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,12 +48,12 @@ class DynamicalLayer(nn.Module):
         if out_features is not None and not isinstance(in_features, int):
             raise ValueError(f"found in_features = {in_features!r} with out_features, expected one whole number")
         self.shape: tuple[int, ...] | None = sizes or None
-        self.in_features = in_features
+        self.in_features: Any = in_features
         self.linear = None
         if out_features is not None:
             self.shape = (out_features,)
             self.linear = nn.Linear(sizes[0], out_features, bias=bias, device=device, dtype=dtype)
-        self.out_features = in_features if out_features is None else out_features
+        self.out_features: Any = in_features if out_features is None else out_features
         self.fused, self.delays = fused, Delays()
         self.register_parameter("recurrent", None)
         self._values: tuple[str, ...] = ()
@@ -94,7 +95,7 @@ class DynamicalLayer(nn.Module):
                 raise ValueError(f"found {name} = {given}, expected a decay per step within [0, 1]")
             if name in positive and not bool((value > 0).all()):
                 raise ValueError(f"found {name} = {given}, expected positive numbers")
-            value = value.to(device=self._like["device"], dtype=self._like["dtype"] or torch.get_default_dtype())
+            value = value.to(**self._like_values())
             if name in learn:
                 self.register_parameter(name, nn.Parameter(value))
             else:
@@ -110,6 +111,9 @@ class DynamicalLayer(nn.Module):
             return torch.broadcast_shapes(found, shape) == shape
         except RuntimeError:
             return False
+
+    def _like_values(self) -> dict:
+        return {"device": self._like["device"], "dtype": self._like["dtype"] or torch.get_default_dtype()}
 
     @property
     def _reference(self) -> Tensor:
