@@ -17,6 +17,7 @@ REQUIREMENTS = {
     "brian2": ("brian2==2.9.0", "numpy<2.4"),
     "nest": ("nest-simulator==3.10.0", "numpy<2.4"),
     "nnmt": ("nnmt==1.3.0", "numpy<2.4"),
+    "reservoirpy": ("reservoirpy==0.4.2", "numpy<2.4"),
 }
 SIMULATORS = ("brian2", "nest")
 

@@ -28,7 +28,7 @@ _HOMES = {
 }
 _MODULES = [
     "analysis", "atlas", "brains", "data", "energies", "engines", "learners", "networks", "neurons", "nn", "report",
-    "rules", "synapses", "theory",
+    "reservoirs", "rules", "synapses", "theory",
 ]
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -15,7 +15,7 @@ LEVELS = [
     {"networks"},
     {"engines", "theory"},
     {"nn", "energies"},
-    {"learners"},
+    {"learners", "reservoirs"},
     {"atlas"},
     {"cli"},
 ]

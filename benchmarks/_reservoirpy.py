@@ -1,0 +1,26 @@
+"""ReservoirPy's side of `benchmarks.reservoirs`; runs in the peers' environment.
+
+Reads lines {"units": n, "rows": T, "inputs": d} and answers each with process-CPU seconds of fit and run.
+"""
+
+import json
+import sys
+import time
+
+import numpy as np
+import reservoirpy
+from reservoirpy.nodes import Reservoir, Ridge
+
+for line in sys.stdin:
+    given = json.loads(line)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(given["rows"] + 1, given["inputs"]))
+    reservoir = Reservoir(given["units"], lr=1.0, sr=0.9, rc_connectivity=0.1, input_connectivity=1.0, seed=1)
+    model = reservoir >> Ridge(ridge=1e-6)
+    model.fit(x[:51], x[1:52])
+    began = time.process_time()
+    model.fit(x[:-1], x[1:])
+    fitted = time.process_time()
+    model.run(x)
+    ran = time.process_time()
+    print(json.dumps({"version": reservoirpy.__version__, "fit": fitted - began, "run": ran - fitted}), flush=True)

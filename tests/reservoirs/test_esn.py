@@ -1,0 +1,79 @@
+"""The echo-state run against a plain loop, and the laws of its memory."""
+
+import numpy as np
+import pytest
+
+from ganglion.reservoirs import ESN, memory_capacity, nrmse, valid_time
+from ganglion.reservoirs._units import matrix
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_states(dtype):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 3)).astype(dtype)
+    model = ESN(40, leak=0.4, bias_scaling=0.2, input_scaling=0.7, connectivity=0.2, random_state=1).fit(x, x)
+    W = matrix(model.shifts_, model.weights_).toarray()
+    assert np.abs(np.linalg.eigvals(W)).max() == pytest.approx(0.9, rel=1e-9)
+    assert (np.count_nonzero(W, axis=0) == 8).all() and (np.count_nonzero(W, axis=1) == 8).all()
+    assert not np.diag(W).any()
+    r, states = np.zeros(40), []
+    for row in x:
+        r = 0.6 * r + 0.4 * np.tanh(W @ r + model.input_weights_ @ row + model.bias_)
+        states.append(np.concatenate([r, [1], row]))
+    found = model.features(x)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, states, atol=1e-13 if dtype == np.float64 else 1e-5)
+
+
+def test_large_radius_by_arpack():
+    model = ESN(400, spectral_radius=1.3, connectivity=0.05, random_state=2).fit(np.ones((5, 1)), np.ones(5))
+    W = matrix(model.shifts_, model.weights_).toarray()
+    assert np.abs(np.linalg.eigvals(W)).max() == pytest.approx(1.3, rel=1e-8)
+
+
+def test_eigenvalues_fill_a_disc():
+    """Weights on random shifts keep the circular law of independent weights: half of them lie within sqrt(1/2)."""
+    model = ESN(600, spectral_radius=1.0, connectivity=0.1, random_state=4).fit(np.ones((5, 1)), np.ones(5))
+    modulus = np.abs(np.linalg.eigvals(matrix(model.shifts_, model.weights_).toarray()))
+    inside = np.mean(modulus < 0.5**0.5 * np.sort(modulus)[-6])
+    assert inside == pytest.approx(0.5, abs=0.06)
+
+
+def test_memory_is_at_most_the_units():
+    """Jaeger (2002): the capacity of N linear units is N at most, and nearly that for small inputs."""
+    capacity = memory_capacity(
+        ESN(20, input_scaling=0.01, spectral_radius=0.95, connectivity=0.5, ridge=1e-14, random_state=0), length=6000
+    )
+    assert capacity[0] > 0.99
+    assert 12 < capacity.sum() < 21.5
+    strong = memory_capacity(ESN(20, input_scaling=3.0, connectivity=0.5, ridge=1e-9, random_state=0), length=6000)
+    assert strong.sum() < 0.6 * capacity.sum()
+
+
+def test_echo_state_property():
+    """Two pasts are forgotten below radius 1, not far above it."""
+    rng = np.random.default_rng(0)
+    x, pasts = rng.normal(size=(300, 1)) * 0.05, rng.normal(size=(2, 50, 1))
+
+    def apart(radius):
+        model = ESN(100, spectral_radius=radius, connectivity=0.3, random_state=0).fit(x, x)
+        a, b = (model.features(x, history=past)[-1] for past in pasts)
+        return np.abs(a - b).max()
+
+    assert apart(0.8) < 1e-9 < 1e-2 < apart(3.0)
+
+
+def test_same_seed_same_reservoir():
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    a, b, c = (ESN(30, random_state=s).fit(x, x).coef_ for s in (1, 1, 2))
+    assert np.array_equal(a, b) and not np.allclose(a, c)
+
+
+def test_measures():
+    true = np.array([[0.0, 0.0], [2.0, 4.0]])
+    assert nrmse(true, true + 1) == pytest.approx((1 / 5) ** 0.5)
+    assert valid_time(true, true, dt=0.5) == 1.0
+    assert valid_time(true, true + np.array([[0.0], [9.0]]), dt=0.5) == 0.5
+    assert valid_time(true, true + np.nan) == 0.0
+    with pytest.raises(ValueError, match=r"shapes \(2, 2\) and \(1, 2\)"):
+        nrmse(true, true[:1])

@@ -1,0 +1,99 @@
+"""What scikit-learn asks of an estimator, and what a series asks of it beyond that."""
+
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import check_estimator
+
+from ganglion.reservoirs import ESN, NGRC, lorenz63
+
+#: the only two that a memory of the rows before must fail
+EXPECTED = {
+    "check_methods_sample_order_invariance": "a row's prediction depends on the rows before it",
+    "check_methods_subset_invariance": "a row's prediction depends on the rows before it",
+}
+ESTIMATORS = {
+    "NGRC": NGRC(),
+    "NGRC, strides, cubes": NGRC(2, 2, (1, 3), constant=False),
+    "ESN": ESN(units=30),
+    "ESN, leaky": ESN(units=30, leak=0.3, direct=False, washout=2),
+}
+MODELS = {
+    "NGRC": NGRC(2, 2, difference=True),
+    "ESN": ESN(60, leak=0.5, input_scaling=0.02, bias_scaling=0.3, washout=20, difference=True, random_state=3),
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learn(name):
+    found = check_estimator(ESTIMATORS[name], expected_failed_checks=EXPECTED, on_fail=None, on_skip=None)
+    bad = {row["check_name"]: row["exception"] for row in found if row["status"] == "failed"}
+    assert not bad
+    assert {row["check_name"] for row in found if row["status"] == "xfail"} == set(EXPECTED)
+    assert sum(row["status"] == "passed" for row in found) > 40
+
+
+@pytest.fixture(scope="module")
+def series():
+    return lorenz63(700, seed=1, warm_up=10.0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_online_is_batch(name, series):
+    x, y = series[:-1], series[1:]
+    batch = MODELS[name].fit(x, y).coef_.copy()
+    model = MODELS[name].__class__(**MODELS[name].get_params())
+    for rows in (slice(0, 300), slice(300, 301), slice(301, 699)):
+        model.partial_fit(x[rows], y[rows])
+    np.testing.assert_allclose(model.coef_, batch, rtol=1e-5, atol=1e-7 * np.abs(batch).max())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_history_is_what_came_before(name, series):
+    model = MODELS[name].fit(series[:-1], series[1:])
+    whole = model.predict(series)
+    np.testing.assert_allclose(model.predict(series[300:], history=series[:300]), whole[300:], rtol=1e-9)
+    assert np.abs(model.predict(series[300:])[:1] - whole[300:301]).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_forecast_is_prediction_fed_back(name, series):
+    model = MODELS[name].fit(series[:-1], series[1:])
+    told = model.forecast(6, series)
+    rows = series
+    for step in range(6):
+        following = model.predict(rows)[-1:]
+        np.testing.assert_allclose(told[step : step + 1], following, rtol=1e-7)
+        rows = np.concatenate([rows, following])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_forgetting_follows_a_change(name):
+    """y = 2x, then y = -x: who forgets gives the second."""
+    x = np.random.default_rng(5).normal(size=(2000, 1))
+    y = np.where(np.arange(2000) < 1000, 2 * x[:, 0], -x[:, 0])
+    new = np.random.default_rng(6).normal(size=(300, 1))
+    error = {}
+    for forget in (1.0, 0.98):
+        model = MODELS[name].__class__(**MODELS[name].get_params()).set_params(forget=forget, difference=False)
+        for first in range(0, 2000, 100):
+            model.partial_fit(x[first : first + 100], y[first : first + 100])
+        error[forget] = np.abs(model.predict(new) + new[:, 0])[30:].mean()
+    assert error[0.98] < 0.05 < 1.0 < error[1.0]
+
+
+def test_refusals(series):
+    with pytest.raises(ValueError, match=r"found y with 1 columns for X with 3, expected as many: difference"):
+        NGRC(difference=True).fit(series, series[:, 0])
+    with pytest.raises(ValueError, match=r"found n_samples=4, expected more than the 5 rows"):
+        NGRC(6).fit(series[:4], series[:4])
+    with pytest.raises(ValueError, match="'ridge' parameter of NGRC must be"):
+        NGRC(ridge=-1.0).fit(series, series)
+    with pytest.raises(ValueError, match=r"found orders = \(0,\)"):
+        NGRC(orders=(0,)).fit(series, series)
+    with pytest.raises(ValueError, match="found 1 outputs for 3 inputs"):
+        NGRC().fit(series, series[:, 0]).forecast(3, series)
+    with pytest.raises(ValueError, match="found 2 rows of history, expected more than 2"):
+        NGRC(3).fit(series[:-1], series[1:]).forecast(3, series[:2])
+    with pytest.raises(ValueError, match="found y with 1 columns, expected 3 as before"):
+        NGRC().fit(series, series).partial_fit(series, series[:, 0])
