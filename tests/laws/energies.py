@@ -10,19 +10,28 @@ from ganglion.energies import Backtracking, Clamp, Descent, Energy
 ROUNDING = 1e-12  # of the energies' size
 
 
-def check_energy(energy: Energy, x: Tensor, *, tol: float = 1e-7, max_steps: int = 4000, fixed: float = 1e-3) -> None:
-    """All laws. x (B, N), B >= 2, float64, away from rest. `fixed`: a step width at which x is sure to come down."""
+def check_energy(
+    energy: Energy,
+    x: Tensor,
+    *,
+    tol: float = 1e-7,
+    max_steps: int = 4000,
+    width: float = 1e-6,
+    clamped: slice | None = None,
+) -> None:
+    """All laws. x (B, N), B >= 2, float64, away from rest. width: of a step so small that only slopes count. clamped:
+    units that may be held; every third, if none are named."""
     if x.dtype != torch.float64 or len(x) < 2:
         raise ValueError("give at least two states in float64, or the laws say little")
     with torch.no_grad():
         x = energy.project(x)
     shape_and_batch(energy, x)
     force_is_minus_the_gradient(energy, x)
-    clamped = torch.arange(0, energy.units, 3)
+    clamped = slice(0, None, 3) if clamped is None else clamped
     clamp = Clamp.at(clamped, x[:, clamped], energy.units)
     for held in (None, clamp):
         energy_never_rises(energy, x, held, tol, max_steps)
-    small_steps_go_down(energy, x, fixed)
+    small_steps_go_down(energy, x, width)
 
 
 def shape_and_batch(energy: Energy, x: Tensor) -> None:
@@ -73,7 +82,7 @@ def small_steps_go_down(energy: Energy, x: Tensor, width: float) -> None:
     """The first order: a small step loses width · Σ force · Δy/Δx · force, to a hundredth of it and rounding."""
     with torch.no_grad():
         value, force = energy.energy_and_force(x)
-        moved = energy.project(x + width * 1e-3 * force)
+        moved = energy.project(x + width * energy.flow(force))
         lost = value - energy.energy(moved)
         foretold = (force * (energy.activations(moved) - energy.activations(x))).sum(1)
         assert (foretold > 0).all()

@@ -20,7 +20,7 @@ Gradient = Literal["unrolled", "implicit"]
 
 @dataclass(frozen=True)
 class Fixed:
-    """x ← project(x + step · force): no energy is looked at, so nothing keeps it from rising at too large a step.
+    """x ← project(x + step · flow(force)): no energy is looked at, so nothing keeps it from rising at too large a step.
 
     For a force with Lipschitz constant L it falls at any step below 2/L.
     """
@@ -71,7 +71,7 @@ class Settled:
 
 
 class Descent(nn.Module):
-    """dx/dt = force(x), in steps: a `Cell` over inputs in time, and `settle` until the state rests.
+    """dx/dt = flow(force(x)), in steps: a `Cell` over inputs in time, and `settle` until the state rests.
 
     Parameters
     ----------
@@ -208,6 +208,8 @@ class _Run:
         if sorted(state) != expected:
             raise ValueError(f"found a state with {sorted(state)}, expected {expected}: of another rule?")
         x = self.energy.place(state["x"], clamp)
+        if clamp is not None:
+            self.energy.check_clamp(clamp)
         if field is not None and field.shape not in (x.shape, x.shape[1:]):
             raise ValueError(f"found a field of shape {tuple(field.shape)}, expected {tuple(x.shape)}")
         self.width = state.get("step", x.new_zeros(()))
@@ -271,7 +273,8 @@ class _Run:
             rounding = 8 * torch.finfo(value.dtype).eps * self.size
             ends = (new_force * change).sum(1) >= (2 * rule.sufficient - 1) * foretold
             taken = enough | ((new_value <= value + rounding) & ends)
-            width = (width * torch.where(taken, rule.grow, rule.shrink)[:, None]).clamp(1e-30, 1e30)
+            grown = torch.where(foretold > 0, rule.grow, 1.0)  # what rests says nothing of the width
+            width = width * torch.where(taken, grown, rule.shrink)[:, None]
             if moving is not None:
                 taken = taken & moving
                 width = torch.where(moving[:, None], width, self.width)
@@ -290,7 +293,7 @@ class _Run:
         return value, self._pulled(force)
 
     def _moved(self, x: Tensor, force: Tensor, width: Tensor | float) -> Tensor:
-        x = self.energy.project(x + width * force)
+        x = self.energy.project(x + width * self.energy.flow(force))
         return x if self.clamp is None else self.clamp(x)
 
     def _pulled(self, force: Tensor) -> Tensor:

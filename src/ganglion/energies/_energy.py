@@ -88,9 +88,16 @@ class Energy(nn.Module):
         """y (B, N): what the energy is differentiated by."""
         return x
 
+    def flow(self, force: Tensor) -> Tensor:
+        """dx/dt: the force, or positive multiples of it where units differ in their time constants."""
+        return force
+
     def project(self, x: Tensor) -> Tensor:
         """The nearest allowed state."""
         return x
+
+    def check_clamp(self, clamp: Clamp) -> None:
+        """Raise ValueError if descent with these units held could raise the energy."""
 
     def init_state(self, batch: int) -> Tensor:
         """States (batch, N) of zeros, of the energy's own dtype and device."""

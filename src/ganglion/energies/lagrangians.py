@@ -16,8 +16,11 @@ from torch import Tensor
 class Lagrangian:
     """`lagrangian(x[B, ...]) -> (B,)`, and its gradient `activations(x)`, of the shape of x.
 
-    A subclass writes both; the law tests hold one against the other, and check that L is convex.
+    A subclass writes both; the law tests hold one against the other, and check that L is convex. `rowwise` says that
+    activations depend on all units of a row, along the last axis; else each depends on its own unit alone.
     """
+
+    rowwise = False
 
     def __call__(self, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -99,6 +102,7 @@ class Sigmoid(_Steep):
 class Softmax(_Steep):
     """L = Σ log Σ exp(βx)/β, the inner sum along the last axis: softmax(βx)."""
 
+    rowwise = True
     beta: float = 1.0
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -112,6 +116,7 @@ class Softmax(_Steep):
 class LayerNorm(Lagrangian):
     """L = Σ D γ √(var(x) + ε) + δ Σ x along the last axis, of D units: γ (x − mean)/√(var + ε) + δ."""
 
+    rowwise = True
     gamma: float = 1.0
     delta: float = 0.0
     eps: float = 1e-5
@@ -133,6 +138,7 @@ class LayerNorm(Lagrangian):
 class Spherical(Lagrangian):
     """L = Σ γ √(Σ x² + ε), the inner sum along the last axis: γ x/√(|x|² + ε)."""
 
+    rowwise = True
     gamma: float = 1.0
     eps: float = 1e-5
 
