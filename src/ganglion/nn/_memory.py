@@ -76,21 +76,25 @@ class Memory(torch.autograd.Function):
         total = empty(tuple(g.shape), g.dtype).copy_(g)
         g_m = torch.zeros_like(m, memory_format=torch.contiguous_format)
         g_rows = [empty(tuple(row.shape), s.dtype) for row in rows]
-        recurrent, through = matrices[0][:, inputs:].contiguous(), torch.empty_like(g_m)
-        by_kappa, by_gain = torch.zeros_like(kappa), torch.zeros_like(gain)
+        learned = ctx.needs_input_grad[2] or ctx.needs_input_grad[3]
+        recurrent, through = matrices[0][:, inputs:].contiguous(), empty((T if learned else 1, B, N), s.dtype)
         squash, update = call(rectify_back, "iii", s.dtype), call(remember_back, "iiiiiidd", s.dtype)
-        carry = call(carry_back, "iiiiiiiiii", s.dtype)
+        carry = call(carry_back, "iiiiii", s.dtype)
         steps, g_steps = [row.unbind(0) for row in rows], [row.unbind(0) for row in g_rows]
-        before, carried = [m.contiguous(), *y[:-1].unbind(0)], [g_m, *total[:-1].unbind(0)]
+        carried, partial = [g_m, *total.unbind(0)], through.unbind(0)
+        at_kappa, at_gain = kappa.data_ptr(), gain.data_ptr()
         for t in range(T - 1, -1, -1):
-            at, delta = total[t], steps[-1][t]
-            update(at.data_ptr(), delta.data_ptr(), g_steps[-1][t].data_ptr(), gain.data_ptr(), B, N, HEIGHT, SLOPE)
+            at, last, q = carried[t + 1].data_ptr(), g_steps[-1][t], partial[t if learned else 0]
+            update(at, steps[-1][t].data_ptr(), last.data_ptr(), at_gain, B, N, HEIGHT, SLOPE)
             for k in range(ctx.layers - 1, 0, -1):
-                back = torch.mm(g_steps[k][t], matrices[k], out=g_steps[k - 1][t])
-                squash(back.data_ptr(), steps[k - 1][t].data_ptr(), back.numel())
-            torch.mm(g_steps[0][t], recurrent, out=through)
-            carry(at.data_ptr(), through.data_ptr(), before[t].data_ptr(), delta.data_ptr(), kappa.data_ptr(),
-                  carried[t].data_ptr(), by_kappa.data_ptr(), by_gain.data_ptr(), B, N)  # fmt: skip
+                last = torch.mm(last, matrices[k], out=g_steps[k - 1][t])
+                squash(last.data_ptr(), steps[k - 1][t].data_ptr(), last.numel())
+            torch.mm(last, recurrent, out=q)
+            carry(at, q.data_ptr(), at_kappa, carried[t].data_ptr(), B, N)
+        by_kappa = by_gain = None
+        if learned:
+            by_kappa = (through[0] * m).sum(0) + (through[1:] * y[:-1]).sum((0, 1))
+            by_gain = (total * rows[-1]).sum((0, 1))
         flat = [row.view(T * B, -1) for row in g_rows]
         past = flat[0][:B].T @ (kappa * m)
         if T > 1:

@@ -69,18 +69,13 @@ def remember_back(g, delta, g_u, gain, batch, units, height, slope, one):
             to[i] = at[i] * a[i] * h * s * (type(one)(1) - y * y)
 
 
-def carry_back(g, through, before, delta, kappa, g_next, by_kappa, by_gain, batch, units, one):
-    """The rest of a step back: q = g + through is the gradient by κ m of the step before, `before` that m.
-
-    by_kappa += Σ q m, by_gain += Σ g Δ over the batch, g_next += κ q.
-    """
+def carry_back(g, through, kappa, g_next, batch, units, one):
+    """The rest of a step back: through ← q = g + through, the gradient by κ m of the step before; g_next += κ q."""
     row = weight_bytes(one) * units
-    k, sk, sa = pointer(kappa, one), pointer(by_kappa, one), pointer(by_gain, one)
+    k = pointer(kappa, one)
     for b in range(batch):
-        at, t = pointer(g + row * b, one), pointer(through + row * b, one)
-        m, d, to = pointer(before + row * b, one), pointer(delta + row * b, one), pointer(g_next + row * b, one)
+        at, t, to = pointer(g + row * b, one), pointer(through + row * b, one), pointer(g_next + row * b, one)
         for i in range(units):
             q = at[i] + t[i]
-            sk[i] += q * m[i]
-            sa[i] += at[i] * d[i]
+            t[i] = q
             to[i] += k[i] * q
