@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: imported on first use: they take scikit-learn, or engines, along
-_MODULES = ("sparse_coding",)
+_MODULES = ("active_inference", "predictive_coding", "sparse_coding")
 
 
 def __getattr__(name: str) -> Any:
