@@ -21,13 +21,14 @@ from ganglion.learners.losses import (
     rate_mse,
 )
 from ganglion.learners.pspm import PSPM, spike_distance
+from ganglion.learners.supervised_stdp import SupervisedSTDP
 from ganglion.learners.tess import TESS, square_waves
 from ganglion.learners.truncated import TruncatedBPTT
 
 __all__ = [
     "BPTT", "HLOP", "PSPM", "TESS", "ContrastiveHebbian", "EProp", "EquilibriumPropagation", "Learner",
-    "TruncatedBPTT", "accuracy", "bin_events", "delta", "first_spike", "first_spike_accuracy",
-    "first_spike_cross_entropy", "fit", "latency", "membrane_cross_entropy", "nudging", "phase", "population",
-    "rate", "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx", "read_mnist", "read_nmnist", "spike_distance",
+    "SupervisedSTDP", "TruncatedBPTT", "accuracy", "bin_events", "delta", "first_spike", "first_spike_accuracy",
+    "first_spike_cross_entropy", "fit", "latency", "membrane_cross_entropy", "nudging", "phase", "population", "rate",
+    "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx", "read_mnist", "read_nmnist", "spike_distance",
     "square_waves", "standardise",
 ]  # fmt: skip
