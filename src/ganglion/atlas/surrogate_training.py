@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ganglion.atlas import Size
 
 HIDDEN, BETA, STEPS, HELD_OUT = 128, 0.9, 5, 450
-SEEDS = {"small": 1, "full": 10}
+SEEDS = {"small": 1, "full": 5}
 
 
 class Flat(Surrogate):
@@ -42,7 +42,7 @@ def measure(
     code: str = "latency",
     reset: str = "delayed",
     loss: str = "rates",
-    others: tuple[str, ...] = ("fast sigmoid", "triangle", "Gaussian"),
+    others: tuple[str, ...] = ("fast sigmoid", "Gaussian"),
     epochs: int = 15,
 ) -> dict[str, Any]:
     """Train 64-128-10 with and without spikes, over splits of the digits, and count what testing takes.
@@ -200,10 +200,12 @@ CLAIMS = (
         {"loss": "counts", "epochs": 1},
     ),
     Claim(
-        "The surrogate's shape matters little: arctan, fast sigmoid, triangle and Gaussian differ by less "
-        "than two points.",
-        "Zenke and Vogels (2021)", "spread", AtMost(0.02), 0.0, "none: a bound",
-        {"others": ("flat",)},
+        "The surrogate's shape matters little if it has a slope everywhere: arctan, fast sigmoid and Gaussian differ "
+        "by less than two points, at one width and one learning rate. (The triangle, which has none further from "
+        "the threshold than its width, loses ten: neurons far below stay silent.)",
+        "Zenke and Vogels (2021), who find shapes alike where their scale is chosen well", "spread", AtMost(0.02), 0.0,
+        "none: a bound, met in the means over splits",
+        {"others": ("triangle",)},
     ),
 )  # fmt: skip
 
