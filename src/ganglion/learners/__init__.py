@@ -20,6 +20,7 @@ from ganglion.learners.losses import (
     rate_cross_entropy,
     rate_mse,
 )
+from ganglion.learners.predictive_coding import PredictiveCoding
 from ganglion.learners.pspm import PSPM, spike_distance
 from ganglion.learners.supervised_stdp import SupervisedSTDP
 from ganglion.learners.tess import TESS, square_waves
@@ -27,8 +28,8 @@ from ganglion.learners.truncated import TruncatedBPTT
 
 __all__ = [
     "BPTT", "HLOP", "PSPM", "TESS", "ContrastiveHebbian", "EProp", "EquilibriumPropagation", "Learner",
-    "SupervisedSTDP", "TruncatedBPTT", "accuracy", "bin_events", "delta", "first_spike", "first_spike_accuracy",
-    "first_spike_cross_entropy", "fit", "latency", "membrane_cross_entropy", "nudging", "phase", "population", "rate",
-    "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx", "read_mnist", "read_nmnist", "spike_distance",
-    "square_waves", "standardise",
+    "PredictiveCoding", "SupervisedSTDP", "TruncatedBPTT", "accuracy", "bin_events", "delta", "first_spike",
+    "first_spike_accuracy", "first_spike_cross_entropy", "fit", "latency", "membrane_cross_entropy", "nudging",
+    "phase", "population", "rate", "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx", "read_mnist",
+    "read_nmnist", "spike_distance", "square_waves", "standardise",
 ]  # fmt: skip
