@@ -22,7 +22,7 @@ _HOMES = {
         "write_network", "write_nir",
     ],
     "ganglion.report": ["compare"],
-    "ganglion.engines": ["Probe", "Recording", "as_cell", "simulate"],
+    "ganglion.engines": ["Probe", "Recording", "Simulation", "WeightProbe", "as_cell", "simulate"],
     "ganglion.theory": ["Prediction", "predict"],
     "ganglion.learners": ["fit"],
 }

@@ -98,7 +98,8 @@ class Plastic:
         self.times = [np.zeros((threads, sources_), np.int64) for _ in shape]
         self.constants = np.array(self._constants(), real)
         self.splits = [self._splits(group, bounds) for group in self.groups]
-        self.source = third
+        self._places: list[NDArray[np.int64]] | None = None
+        self.source, self.origin = third, 0
         self.values = series_rows(third.series, real)
         wide = p.target.size > 2**16
         self.kernels = {k: compile_kernel(text) for k, text in sources(rule, real is np.float64, wide).items()}
@@ -141,8 +142,19 @@ class Plastic:
             row[g.G_KIND] = where.kind
             row[[g.G_SERIES_COLUMNS, g.G_COUNT]] = self.values.shape[1], self.values.shape[0]
             row[[g.G_INTERVAL, g.G_MODULATOR]] = where.interval_steps(self.dt), where.population
-            row[g.G_WAIT] = min(group.delay for group in self.groups)
+            row[[g.G_WAIT, g.G_ORIGIN]] = min(group.delay for group in self.groups), self.origin
         return out
+
+    def set_third(self, third: Third, step: int) -> None:
+        """Another third factor, from this step on; the table must be made anew."""
+        self.source, self.values, self.origin = third, series_rows(third.series, self.real), step
+        self.third[...] = 0
+
+    def places(self) -> list[NDArray[np.int64]]:
+        """For every delay, where its synapses stand in the order of `edges()`."""
+        if self._places is None:
+            self._places = [x.edges for x in layouts(self.projection, self.dt)]
+        return self._places
 
     def state(self) -> dict[str, NDArray]:
         """Everything that its future depends on, once all synapses are up to date."""
@@ -179,15 +191,11 @@ class Plastic:
 
 def edge_weights(p: Projection, dt: float, state: dict[str, NDArray]) -> NDArray:
     """A plastic projection's weights (edges,) in the order of `edges()`, from an engine's state."""
-    pieces = [state[f"plastic_{p.index}_weights_{k}"] for k in range(len(np.unique(delay_steps(p, dt))))]
-    return in_edge_order(p, dt, pieces)
-
-
-def in_edge_order(p: Projection, dt: float, pieces: list[NDArray]) -> NDArray:
-    """Weights by source, a piece a delay, in the order of `Projection.edges()`."""
-    out = np.zeros(sum(map(len, pieces)), pieces[0].dtype if pieces else np.float32)
-    for piece, group in zip(pieces, layouts(p, dt), strict=False):
-        out[group.edges] = piece
+    if f"weights_{p.index}" in state:
+        return state[f"weights_{p.index}"]
+    out = np.zeros(p.size, state["x"].dtype)
+    for k, group in enumerate(layouts(p, dt)):
+        out[group.edges] = state[f"plastic_{p.index}_weights_{k}"]
     return out
 
 
@@ -207,4 +215,4 @@ def steps_between(rule: Rule, dt: float) -> int:
     return steps_of(rule, dt)
 
 
-__all__ = ["Plastic", "edge_weights", "in_edge_order", "layouts"]
+__all__ = ["Plastic", "edge_weights", "layouts"]

@@ -36,7 +36,7 @@ def _modulate(A, s, now, lo, hi, slots, dt, fired, one):
     """The third factor of targets lo .. hi − 1 in the step that ends at `now`."""
     third = pointer(s[g.G_THIRD], one)
     if s[g.G_KIND] == g.SERIES:
-        row = min((now - 1) // s[g.G_INTERVAL], s[g.G_COUNT] - 1) * s[g.G_SERIES_COLUMNS]
+        row = min((now - 1 - s[g.G_ORIGIN]) // s[g.G_INTERVAL], s[g.G_COUNT] - 1) * s[g.G_SERIES_COLUMNS]
         values = pointer(s[g.G_SERIES], one)
         for i in range(lo, hi):
             third[i] = values[row + min(i, s[g.G_SERIES_COLUMNS] - 1)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ganglion.engines import _driver as d
 from ganglion.engines import _plastic_driver as driver
 from ganglion.engines import _plastic_table as g
-from ganglion.engines._plastic import Plastic, in_edge_order
+from ganglion.engines._plastic import Plastic
 from ganglion.engines._third import third_of
 from ganglion.networks import Projection
 
@@ -27,7 +27,7 @@ class PlasticPart:
     def __init__(self, engine: CompiledEngine, third: Mapping[Projection, Any] | None) -> None:
         self.engine = engine
         self.parts: list[Plastic] = []
-        tables = []
+        self.rings: list[int] = []
         for p in [p for p in engine.net.projections if p.plasticity is not None]:
             if p.target.index not in engine.models:
                 raise ValueError(f"{p!r} ends on a source of spikes; expected a population with equations")
@@ -38,12 +38,16 @@ class PlasticPart:
                 p, dt=engine.dt, real=engine.real, threads=engine.threads, bounds=engine._bounds(n),
                 third=third_of(engine.net, p, third),
             )  # fmt: skip
-            tables.append(part.table(int(row[d.P_RING]) + port * n))
+            self.rings.append(int(row[d.P_RING]) + port * n)
             self.parts.append(part)
-        self.table = np.concatenate(tables)
+        self._tabulate()
         reach = int(max(self.table[:, g.G_DELAY].max(initial=1), self.table[:, g.G_WAIT].max(initial=1)))
         self.slots = 1 << (reach + 2 * engine.block_steps + 1).bit_length()
         engine.masks = np.zeros((self.slots, engine.mask_columns), np.uint8)
+
+    def _tabulate(self) -> None:
+        tables = [part.table(ring) for part, ring in zip(self.parts, self.rings, strict=True)]
+        self.table = np.concatenate(tables)
 
     def advance(self, A: NDArray[np.int64], room: int, thread: int, last: int) -> tuple[int, int]:
         """One thread's part of a run to step `last`."""
@@ -76,10 +80,32 @@ class PlasticPart:
         for part in self.parts:
             part.load(state, self.engine.step)
 
-    def weights(self) -> dict[int, NDArray]:
-        """Weights (edges,) in the order of `edges()`, by the projection's index."""
+    def weights(self, indices: Collection[int] | None = None) -> dict[int, NDArray]:
+        """Weights (edges,) in the order of `edges()`, by the projection's index; of these, or of all."""
         self.flush()
-        return {q.projection.index: in_edge_order(q.projection, q.dt, q.weights) for q in self.parts}
+        out = {}
+        for part in self.parts:
+            index = part.projection.index
+            if indices is None or index in indices:
+                out[index] = np.zeros(sum(map(len, part.weights)), self.engine.real)
+                for weights, places in zip(part.weights, part.places(), strict=True):
+                    out[index][places] = weights
+        return out
+
+    def set_weights(self, index: int, values: NDArray) -> None:
+        """Replace a projection's weights, in the order of `edges()`."""
+        self.flush()
+        part = self._part(index)
+        for weights, places in zip(part.weights, part.places(), strict=True):
+            weights[...] = values[places]
+
+    def set_third(self, p: Projection, source: Any) -> None:
+        """Another third factor, which begins now."""
+        self._part(p.index).set_third(third_of(self.engine.net, p, {p: source}), self.engine.step)
+        self._tabulate()
+
+    def _part(self, index: int) -> Plastic:
+        return next(part for part in self.parts if part.projection.index == index)
 
 
 __all__ = ["PlasticPart"]

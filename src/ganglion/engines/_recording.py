@@ -17,6 +17,8 @@ from ganglion import analysis
 from ganglion.analysis import Spikes
 from ganglion.engines import _recording_exports as exports
 from ganglion.engines._segments import RunFolder
+from ganglion.engines._weights import NONE, PREFIX, Weights
+from ganglion.engines._weights_files import stored_weights, write_weights
 from ganglion.networks._groups import Group, groups_of, resolve
 
 if TYPE_CHECKING:
@@ -98,9 +100,16 @@ class Recording:
         self._set(spikes, states or {}, network, manifest or {})
 
     def _set(
-        self, spikes: Spikes, states: Mapping[str, Trace], network: Any, manifest: Mapping[str, Any]
+        self,
+        spikes: Spikes,
+        states: Mapping[str, Trace],
+        network: Any,
+        manifest: Mapping[str, Any],
+        weights: Weights = NONE,
     ) -> None:
         self._spikes = spikes
+        #: plastic projections' final weights, (edges,), and what a `WeightProbe` recorded of them
+        self.weights = weights
         self.states = states
         self.network = network
         self.manifest = dict(manifest)
@@ -176,7 +185,7 @@ class Recording:
             raise ValueError(f"cut at {t} ms; expected {self.start:g} ≤ t < {self.start + self.duration:g}")
         step = round(t / self.dt)
         states = _Cut(self.states, (step + 0.5) * self.dt)
-        return Recording._of(self._spikes.after(step), states, self.network, self.manifest)
+        return Recording._of(self._spikes.after(step), states, self.network, self.manifest, self.weights)
 
     # Statistics
 
@@ -303,6 +312,7 @@ class Recording:
             }
             run.append(last, steps + 1 + origin, neurons, pieces)
         run.close()
+        write_weights(folder, self.weights)
         (folder / ".lock").unlink(missing_ok=True)
 
     @classmethod
@@ -315,7 +325,7 @@ class Recording:
         run = RunFolder.read(path)
         if not run.segments:
             raise ValueError(f"{path} holds no whole segment yet; expected a run that has gone on for longer")
-        return cls._of(run.spikes(), _Stored(run), network, run.manifest)
+        return cls._of(run.spikes(), _Stored(run), network, run.manifest, stored_weights(run, network))
 
     # Other tools' formats
 
@@ -398,10 +408,10 @@ class _Stored(Mapping[str, Trace]):
         return Trace(_tensor(steps * self._run.dt), _tensor(neurons, None), _tensor(values, None))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._run.trace_neurons)
+        return (name for name in self._run.trace_neurons if not name.startswith(PREFIX))
 
     def __len__(self) -> int:
-        return len(self._run.trace_neurons)
+        return sum(1 for _ in self)
 
 
 class _Cut(Mapping[str, Trace]):

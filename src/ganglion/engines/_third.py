@@ -43,7 +43,8 @@ def third_of(net: Network, p: Projection, given: Mapping[Any, Any] | None = None
     if source is None:
         if p.plasticity is not None and p.plasticity.law.uses_third:
             raise ValueError(
-                f"{p!r} learns by {type(p.plasticity).__name__}, which needs a third factor; expected connect(..., third=) or "
+                f"{p!r} learns by {type(p.plasticity).__name__}, which needs a third factor; expected "
+                "connect(..., third=) or "
                 "simulate(..., third={projection: ...}) with a TimeSeries or a Population"
             )
         return Third(g.NOWHERE)
@@ -60,6 +61,19 @@ def third_of(net: Network, p: Projection, given: Mapping[Any, Any] | None = None
     return Third(g.SERIES, series=source)
 
 
+def describe_third(given: Mapping[Any, Any]) -> dict[str, Any]:
+    """Third factors as JSON, for a run's manifest: equal ones have equal text."""
+    import hashlib
+
+    def text(source: Any) -> str:
+        if isinstance(source, Population):
+            return source.name
+        values = source.values.detach().double().numpy()
+        return hashlib.sha256(values.tobytes() + repr((values.shape, source.interval)).encode()).hexdigest()
+
+    return {str(p.index): text(source) for p, source in given.items()}
+
+
 def series_rows(series: TimeSeries | None, real: Any) -> NDArray:
     """Its values (T, 1 or neurons)."""
     if series is None:
@@ -68,4 +82,4 @@ def series_rows(series: TimeSeries | None, real: Any) -> NDArray:
     return np.ascontiguousarray(values.reshape(len(values), -1))
 
 
-__all__ = ["Third", "series_rows", "third_of"]
+__all__ = ["Third", "describe_third", "series_rows", "third_of"]

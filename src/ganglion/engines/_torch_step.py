@@ -13,6 +13,7 @@ from torch import Tensor
 from ganglion.engines._model import Port, StepModel, initial_values, step_models
 from ganglion.engines._sources import spike_events
 from ganglion.engines._tables import delay_steps
+from ganglion.engines._torch_plastic import Learning, TorchPlastic
 from ganglion.engines.surrogates import Surrogate
 from ganglion.equations._printing import torch_function
 from ganglion.networks import Network, Population, Projection, TimeSeries
@@ -26,7 +27,9 @@ class NetworkState(NamedTuple):
     """Everything that a network's future depends on.
 
     variables: by population, (variables, B, n); refractory: by population, steps left (B, n);
-    history: past spikes (delays + 1, B, N), newest first; step: steps done; seed: of the noise.
+    history: past spikes (delays + 1, B, N), newest first; step: steps done; seed: of the noise;
+    plastic: by plastic projection and delay, the weights (B, edges) and the rule's own state. Spikes of the
+    last step have not changed them yet: they do so in the next one, after the old weights were delivered.
     """
 
     variables: tuple[Tensor, ...]
@@ -34,6 +37,7 @@ class NetworkState(NamedTuple):
     history: Tensor
     step: int
     seed: int
+    plastic: tuple[tuple[Learning, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ class TorchNetwork:
         self.delays = {p.index: _delay_groups(p, dt) for p in net.projections if not p.synapse.continuous}
         self.longest = max((d for groups in self.delays.values() for d, _ in groups), default=0)
         self.edges = {p.index: p.edges() for p in net.projections}
+        self.plastic = {
+            p.index: TorchPlastic(net, p, self.delays[p.index], self.edges[p.index], dt, dtype)
+            for p in net.projections
+            if p.plasticity is not None
+        }
         self.given = {
             p.index: tuple(torch.from_numpy(a) for a in spike_events(p, dt))
             for p in net.populations
@@ -80,14 +89,15 @@ class TorchNetwork:
             variables.append(torch.stack(rows, 1).to(self.dtype))
             refractory.append(torch.zeros(batch, p.size, dtype=self.dtype))
         history = torch.zeros(self.longest + 1, batch, self.size, dtype=self.dtype)
-        return NetworkState(tuple(variables), tuple(refractory), history, 0, seed)
+        plastic = tuple(p.init_state(batch) for p in self.plastic.values())
+        return NetworkState(tuple(variables), tuple(refractory), history, 0, seed, plastic)
 
     def constants(self) -> dict[str, Any]:
         """Coefficients and weight matrices: what depends on the network's tensors and not on the state."""
         coefficients = {
             k: {name: v.to(self.dtype) for name, v in m.evaluate(self.dt).items()} for k, m in self.models.items()
         }
-        weights = {p.index: self._weights(p) for p in self.net.projections}
+        weights = {p.index: self._weights(p) for p in self.net.projections if p.plasticity is None}
         return {"coefficients": coefficients, "weights": weights}
 
     def _weights(self, p: Projection) -> list[tuple[int, Tensor, Tensor | None, Tensor | None]]:
@@ -128,7 +138,15 @@ class TorchNetwork:
             [o if self._spikes(p) else torch.zeros_like(o) for p, o in zip(self.net.populations, outputs)], 1
         )
         history = torch.cat([emitted[None], state.history[:-1]])
-        return NetworkState(tuple(variables), tuple(refractory), history, state.step + 1, state.seed), spikes
+        learned = self.learned(state)
+        return NetworkState(tuple(variables), tuple(refractory), history, state.step + 1, state.seed, learned), spikes
+
+    def learned(self, state: NetworkState) -> tuple[tuple[Learning, ...], ...]:
+        """The plastic projections once the spikes of the last step have acted on them."""
+        if state.step == 0:
+            return state.plastic
+        parts = zip(self.plastic.values(), state.plastic, strict=True)
+        return tuple(part.step(own, state.history, state.step) for part, own in parts)
 
     def _spikes(self, p: Population) -> bool:
         return p.index not in self.models or self.models[p.index].threshold is not None
@@ -175,6 +193,10 @@ class TorchNetwork:
         batch = state.history.shape[1]
         total = torch.zeros(batch, p.size, dtype=self.dtype)
         for projection in port.projections:
+            if projection.index in self.plastic:
+                own = state.plastic[list(self.plastic).index(projection.index)]
+                total = self.plastic[projection.index].deliver(own, state.history, total)
+                continue
             for delay, w, sources, targets in constants["weights"][projection.index]:
                 if port.synapse.continuous:
                     sent = _transmitted(port, state.variables[projection.source.index][0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -367,9 +367,17 @@ class CompiledEngine:
         if self.plastic is not None:
             self.plastic.load(state)
 
-    def weights(self) -> dict[int, NDArray]:
-        """The plastic projections' weights (edges,) in the order of `edges()`, by the projection's index."""
-        return {} if self.plastic is None else self.plastic.weights()
+    def weights(self, indices: Collection[int] | None = None) -> dict[int, NDArray]:
+        """Plastic projections' weights (edges,) in the order of `edges()`, by the projection's index."""
+        return {} if self.plastic is None else self.plastic.weights(indices)
+
+    def set_weights(self, index: int, values: NDArray) -> None:
+        """Replace a plastic projection's weights."""
+        self.plastic.set_weights(index, values)
+
+    def set_third(self, p: Projection, source: Any) -> None:
+        """Replace a plastic projection's third factor; a series begins now."""
+        self.plastic.set_third(p, source)
 
     def first_bad(self) -> tuple[str, int, str] | None:
         """(population, neuron within it, variable) of the first state that is not finite."""

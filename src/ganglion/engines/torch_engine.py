@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ganglion.engines._probes import ResolvedProbe
+from ganglion.engines._third import third_of
+from ganglion.engines._torch_plastic import Learning
 from ganglion.engines._torch_step import NetworkState, TorchNetwork
 from ganglion.engines.surrogates import ArcTan, Surrogate
-from ganglion.networks import Network
+from ganglion.networks import Network, Projection
 
 
 class TorchEngine:
@@ -21,10 +24,15 @@ class TorchEngine:
     threads = 1
 
     def __init__(
-        self, net: Network, *, dt: float, seed: int, dtype: torch.dtype, probes: tuple[ResolvedProbe, ...] = ()
-    ) -> None:
+        self, net: Network, *, dt: float, seed: int, dtype: torch.dtype,
+        probes: tuple[ResolvedProbe, ...] = (), third: Mapping[Projection, Any] | None = None,
+    ) -> None:  # fmt: skip
         self.net, self.dt, self.probes = net, dt, probes
+        self.real: Any = np.float64 if dtype == torch.float64 else np.float32
         self.network = TorchNetwork(net, dt, dtype, ArcTan(), external=False)
+        for p in net.projections:
+            if p.plasticity is not None:
+                self.network.plastic[p.index].set_third(third_of(net, p, third), 0)
         with torch.no_grad():
             self.constants = self.network.constants()
             self.current = self.network.init_state(1, seed)
@@ -65,6 +73,11 @@ class TorchEngine:
         out = {f"variables_{k}": v.numpy() for k, v in enumerate(self.current.variables)}
         out |= {f"refractory_{k}": v.numpy() for k, v in enumerate(self.current.refractory)}
         out["history"] = self.current.history.numpy()
+        for index, own in zip(self.network.plastic, self.current.plastic, strict=True):
+            for k, each in enumerate(own):
+                out[f"plastic_{index}_{k}_w"] = each.weight.numpy()
+                out |= {f"plastic_{index}_{k}_{name}": value.numpy() for name, value in each.state.items()}
+        out |= {f"weights_{index}": w for index, w in self.weights().items()}
         return out | {"clock": np.array([self.current.step, self.current.seed], np.int64)}
 
     def load(self, state: dict[str, NDArray]) -> None:
@@ -77,7 +90,32 @@ class TorchEngine:
             torch.from_numpy(state["history"].copy()),
             step,
             seed,
+            tuple(
+                tuple(
+                    Learning(
+                        torch.from_numpy(state[f"plastic_{index}_{k}_w"].copy()),
+                        {x: torch.from_numpy(state[f"plastic_{index}_{k}_{x}"].copy()) for x in each.state},
+                    )
+                    for k, each in enumerate(own)
+                )
+                for index, own in zip(self.network.plastic, self.current.plastic, strict=True)
+            ),
         )
+
+    def weights(self, indices: Collection[int] | None = None) -> dict[int, NDArray]:
+        """Plastic projections' weights (edges,) in the order of `edges()`, by the projection's index."""
+        with torch.no_grad():
+            now = self.network.learned(self.current)
+        parts = zip(self.network.plastic.items(), now, strict=True)
+        return {k: part.in_order(own)[0].numpy() for (k, part), own in parts if indices is None or k in indices}
+
+    def set_weights(self, index: int, values: NDArray) -> None:
+        """Replace a plastic projection's weights."""
+        raise ValueError("found the torch engine, whose weights only follow their rule; expected engine='compiled'")
+
+    def set_third(self, p: Projection, source: Any) -> None:
+        """Replace a plastic projection's third factor; a series begins now."""
+        self.network.plastic[p.index].set_third(third_of(self.net, p, {p: source}), self.step)
 
     def first_bad(self) -> tuple[str, int, str] | None:
         """(population, neuron within it, variable) of the first state that is not finite."""
