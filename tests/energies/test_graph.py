@@ -102,6 +102,7 @@ def test_against_hamux():
     for name in graph.neurons:
         torch.testing.assert_close(y[name], told[f"y_{name}"], rtol=1e-10, atol=1e-12)
         torch.testing.assert_close(force[name], -told[f"slope_{name}"], rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(graph.energy(x), told["energies"][0])
     state, energies = {"x": x}, []
     descent = Descent(graph, Fixed(0.1))
     for _ in told["energies"]:
@@ -147,6 +148,33 @@ def test_laws_of_a_convolutional_graph_with_attention():
     parts = graph.energies(normal(3, graph.units))
     assert "maps-tokens" in parts and "labels" in parts
     torch.testing.assert_close(sum(parts.values()), graph.energy(normal(3, graph.units)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("held", [None, "units", "entries", "field"])
+def test_the_compiled_loop_against_torch(held, dtype):
+    """All Lagrangians, layers with two axes, one joined to itself, time constants, clamps and fields."""
+    torch.manual_seed(1)
+    layers = {f"l{k}": Neurons(each, (2, 3), 0.5 + 0.1 * k) for k, each in enumerate(LAGRANGIANS)}
+    joined = [((f"l{k}", f"l{k + 1}"), Dense(6, 6, scale=0.2)) for k in range(len(layers) - 1)]
+    graph = Graph(layers, [*joined, (("l3", "l3"), Dense(6, 6)), ("l2", Bias(normal(2, 3)))]).to(dtype)
+    x = normal(4, graph.units).to(dtype)
+    mask = graph.layout.clamp(l0=torch.zeros(1, 2, 3)).mask
+    clamp = {"units": Clamp(mask, x[0]), "entries": Clamp(mask.repeat(4, 1), x + 1)}.get(held)
+    field = normal(4, graph.units, seed=3).to(dtype) if held == "field" else None
+    descent = Descent(graph, Fixed(0.2))
+    plain = descent.relax({"x": x}, 12, clamp, field)["x"].detach()
+    before = x.clone()
+    with torch.no_grad():
+        assert graph.advance(x, 1, 0.1, clamp, field) is not None
+        quick = descent.relax({"x": x}, 12, clamp, field)["x"]
+    assert torch.equal(x, before)
+    torch.testing.assert_close(quick, plain, rtol=1e-4 if dtype == torch.float32 else 1e-10, atol=1e-5)
+
+
+def test_what_the_compiled_loop_does_not_know_is_torchs():
+    with torch.no_grad():
+        assert chain().advance(normal(2, chain().units), 1, 0.1, None, None) is None
 
 
 def symmetric(n, seed):

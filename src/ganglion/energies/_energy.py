@@ -96,6 +96,13 @@ class Energy(nn.Module):
         """The nearest allowed state."""
         return x
 
+    def advance(
+        self, x: Tensor, steps: int, width: float, clamp: Clamp | None, field: Tensor | None
+    ) -> Tensor | None:
+        """x after `steps` steps of `Fixed(width)`, without gradients, or None where there is no quicker way than step
+        by step."""
+        return None
+
     def check_clamp(self, clamp: Clamp) -> None:
         """Raise ValueError if descent with these units held could raise the energy."""
 

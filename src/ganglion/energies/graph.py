@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,9 @@ from ganglion.energies._energy import Clamp, Energy
 from ganglion.energies._layout import Layout
 from ganglion.energies.lagrangians import Lagrangian
 from ganglion.energies.synapses import Synapse
+
+if TYPE_CHECKING:
+    from ganglion.energies._graph_loop import Plan
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Graph(Energy):
                     raise ValueError(f"found a connection of {name!r}, expected layers among {', '.join(self.neurons)}")
             synapse.check(*(self.neurons[name].shape for name in names))
             self.connections.append((names, synapse))
+        self._plan: tuple[Plan | None] | None = None
         self.synapses = nn.ModuleList(synapse for _, synapse in self.connections)
         parts = {name: torch.full((1, *layer.shape), 1 / layer.tau) for name, layer in self.neurons.items()}
         speed = self.layout.join(parts)[0]
@@ -72,6 +77,20 @@ class Graph(Energy):
     def activations(self, x: Tensor) -> Tensor:
         """y (B, N), all layers."""
         return torch.cat([y.flatten(1) for y in self._activations(self.layout.split(x)).values()], 1)
+
+    def advance(
+        self, x: Tensor, steps: int, width: float, clamp: Clamp | None, field: Tensor | None
+    ) -> Tensor | None:
+        """In one compiled loop, if the graph is small and all its synapses are dense."""
+        from ganglion.energies import _graph_loop
+
+        if self._plan is None:
+            self._plan = (_graph_loop.plan(self),)
+        (known,) = self._plan
+        dtypes = {x.dtype, *(p.dtype for p in self.parameters())}
+        if known is None or x.device.type != "cpu" or len(dtypes) > 1 or x.dtype not in (torch.float32, torch.float64):
+            return None
+        return _graph_loop.run(known, x, steps, width, self.speed, clamp, field)
 
     def check_clamp(self, clamp: Clamp) -> None:
         """A row whose activations depend on each other (softmax, norms) must be held as a whole or not at all: the

@@ -1,0 +1,284 @@
+"""Energies side by side with what bounds them: memory bandwidth, attention, hamux. Prints a table.
+
+OMP_NUM_THREADS=1 python -m benchmarks.energies [--cases sweep attention hamux] [--rounds 7] [--units 10000]
+
+Figures are median process-CPU milliseconds over rounds in turn, after a warm-up, and ratios to ours. hamux (JAX,
+compiled) lives in an environment of its own, .venv-peers-hamux, which the first run makes.
+
+sweep: one sweep over a dense float32 network. A unit that does not flip is one comparison, as the fields are kept;
+    each flip reads one row. The floor is reading as many bytes, rows × N × 4, as fast as a sum over the same matrix.
+    At "hot" all proposals of Metropolis are taken (infinite temperature): every row is read. "quench" is recall from a
+    pattern with a tenth of its units turned over; "row dots" is a sweep that sums each unit's field anew.
+attention: the static modern Hopfield layer, and the one with projections, against scaled_dot_product_attention on the
+    same tensors (and the same projections).
+hamux: forty steps of hamux's own example (its README: 7–9–8 units, batch 3) and of an image-sized graph (784–256–10,
+    batch 64), by their steps under jax.jit, and by all forty inside one jax.jit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / ".venv-peers-hamux"
+PYTHON = FOLDER / "bin" / "python"
+GRAPHS = {"readme": ((7, 9, 8), 3), "image": ((784, 256, 10), 64)}
+STEPS, WIDTH = 40, 0.5
+
+PEER = '''
+import json, sys, time
+import numpy as np, jax, jax.numpy as jnp, hamux as hmx
+sizes, batch, steps, width, way = json.loads(sys.argv[1])
+rng = np.random.default_rng(0)
+kinds = (hmx.lagr_identity, hmx.lagr_softmax, hmx.lagr_softmax)
+names = ("input", "hidden", "labels")
+neurons = {k: hmx.NeuronLayer(f, (n,)) for k, f, n in zip(names, kinds, sizes)}
+W = [0.1 * rng.normal(size=(sizes[0], sizes[1])), 0.1 * rng.normal(size=(sizes[1], sizes[2]))]
+synapses = {f"w{k}": hmx.LinearSynapse(W=jnp.array(w, dtype=jnp.float32)) for k, w in enumerate(W)}
+ham = hmx.HAM(neurons, synapses, [(("input", "hidden"), "w0"), (("hidden", "labels"), "w1")]).vectorize()
+start = {k: jnp.array(rng.normal(size=(batch, n)), dtype=jnp.float32) for k, n in zip(names, sizes)}
+def step(xs):
+    slope = ham.dEdact(ham.activations(xs), xs)
+    return {k: xs[k] - width * slope[k] for k in xs}
+one = jax.jit(step)
+def whole(xs):
+    return jax.lax.fori_loop(0, steps, lambda _, x: step(x), xs)
+whole = jax.jit(whole)
+def go():
+    xs = start
+    if way == "whole":
+        xs = whole(xs)
+    else:
+        for _ in range(steps):
+            xs = one(xs)
+    return jax.block_until_ready(xs)
+go(); go()
+print(json.dumps({"end": float(sum(np.abs(np.asarray(v)).sum() for v in go().values()))}), flush=True)
+for line in sys.stdin:
+    count = int(line)
+    began = time.process_time()
+    for _ in range(count):
+        go()
+    print(json.dumps((time.process_time() - began) / count * 1e3), flush=True)
+'''
+
+
+def install() -> str:
+    """Make hamux's environment; the reason why not, or nothing."""
+    if (FOLDER / ".ready").exists():
+        return ""
+    try:
+        subprocess.run([sys.executable, "-m", "venv", str(FOLDER)], check=True)
+        subprocess.run([str(PYTHON), "-m", "pip", "install", "--quiet", "hamux==0.2.2", "fastcore"], check=True)
+    except (subprocess.CalledProcessError, OSError) as error:
+        return str(error)
+    (FOLDER / ".ready").touch()
+    return ""
+
+
+class Peer:
+    """hamux in a process of its own."""
+
+    def __init__(self, graph: str, way: str) -> None:
+        sizes, batch = GRAPHS[graph]
+        given = json.dumps([sizes, batch, STEPS, WIDTH, way])
+        alone = {**os.environ, "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+        self.process = subprocess.Popen(
+            [str(PYTHON), "-c", PEER, given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=alone
+        )
+        self.end = self._read()["end"]
+
+    def __call__(self, count: int) -> float:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{count}\n")
+        self.process.stdin.flush()
+        return self._read()
+
+    def close(self) -> None:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+    def _read(self) -> Any:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"hamux ended with {self.process.wait()}")
+        return json.loads(line)
+
+
+def timed(run: Callable[[], Any]) -> Callable[[int], float]:
+    """Mean process-CPU milliseconds of so many calls."""
+
+    def measure(count: int) -> float:
+        began = time.process_time()
+        for _ in range(count):
+            run()
+        return (time.process_time() - began) / count * 1e3
+
+    return measure
+
+
+def table(case: str, sides: dict[str, Callable[[int], float]], rounds: int, least: float = 20.0) -> None:
+    """Sides in turn; the first is ours. Each round lasts at least `least` ms."""
+    counts = {name: max(1, round(least / max(run(1), 1e-3))) for name, run in sides.items()}
+    seen: dict[str, list[float]] = {name: [] for name in sides}
+    names = list(sides)
+    for turn in range(rounds):
+        for k in range(len(names)):
+            name = names[(turn + k) % len(names)]
+            seen[name].append(sides[name](counts[name]))
+    ours = statistics.median(seen[names[0]])
+    for name, values in seen.items():
+        middle = statistics.median(values)
+        print(f"| {case} | {name} | {middle:.3f} ({min(values):.3f}) | {middle / ours:.2f} |", flush=True)
+
+
+def sweep(rounds: int, units: int) -> None:
+    """Sweeps against the bandwidth of reading the rows that they must read."""
+    import numpy as np
+
+    from ganglion.energies._sweeps import METROPOLIS, QUENCH
+    from ganglion.energies._sweeps import sweep as one
+
+    rng = np.random.default_rng(0)
+    xi = rng.choice(np.array([-1, 1], np.float32), (units // 20, units))
+    W = xi.T @ xi / np.float32(units)
+    np.fill_diagonal(W, 0)
+    order, u = np.arange(units), rng.random(units)
+
+    def floor(rows: int) -> Callable[[int], float]:
+        return timed(lambda: W[:rows].sum())
+
+    hot = xi[0].copy()
+    field = W @ hot
+
+    def at_infinity() -> None:
+        assert one(W, hot, field, order, u, 0.0, METROPOLIS) == units
+
+    table(f"sweep {units}, hot", {"ganglion": timed(at_infinity), "floor: read once": floor(units)}, rounds, 1.0)
+
+    noisy = xi[0] * np.where(np.arange(units) % 10 == 0, np.float32(-1), np.float32(1))
+    start = W @ noisy
+    flips = one(W, noisy.copy(), start.copy(), order, u, 1.0, QUENCH)
+
+    def recall() -> None:
+        one(W, noisy.copy(), start.copy(), order, u, 1.0, QUENCH)
+
+    def dots() -> None:
+        s = noisy.copy()
+        for i in range(units):
+            s[i] = 1 if W[i] @ s > 0 else -1
+
+    table(
+        f"sweep {units}, quench, {flips} flips",
+        {"ganglion": timed(recall), "floor: read the flipped rows": floor(flips), "floor: read once": floor(units),
+         "row dots": timed(dots)}, rounds, 1.0,
+    )  # fmt: skip
+
+
+def attention(rounds: int) -> None:
+    """The layer against the function under it, forward, and forward and backward."""
+    import torch
+    from torch.nn.functional import scaled_dot_product_attention
+
+    import ganglion as gg
+
+    torch.manual_seed(0)
+    for batch, length, size, heads in ((8, 256, 256, 4), (4, 1024, 64, 1)):
+        x = torch.randn(batch, length, size)
+        static, layer = gg.nn.Hopfield(size, static=True), gg.nn.Hopfield(size, num_heads=heads, normalize=False)
+
+        def plain(x: torch.Tensor = x) -> torch.Tensor:
+            return scaled_dot_product_attention(x[:, None], x[:, None], x[:, None])
+
+        def projected(x: torch.Tensor = x, layer: Any = layer, heads: int = heads) -> torch.Tensor:
+            q, k, v = (m(x).unflatten(2, (heads, -1)).transpose(1, 2) for m in (layer.query, layer.key, layer.value))
+            return layer.out(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+        name = f"{batch} × {length} × {size}"
+        with torch.no_grad():
+            table(f"static {name}", {"ganglion": timed(lambda s=static, x=x: s(x)), "attention": timed(plain)}, rounds)
+            table(f"{heads} heads {name}",
+                  {"ganglion": timed(lambda m=layer, x=x: m(x)), "attention": timed(projected)}, rounds)  # fmt: skip
+
+        def both(run: Callable[[], torch.Tensor]) -> Callable[[int], float]:
+            return timed(lambda: run().sum().backward())
+
+        table(f"{heads} heads, with gradients, {name}",
+              {"ganglion": both(lambda m=layer, x=x: m(x)), "attention": both(projected)}, rounds)  # fmt: skip
+
+
+def hamux(rounds: int) -> None:
+    """Forty steps of the same descent."""
+    import numpy as np
+    import torch
+
+    import ganglion as gg
+    from ganglion.energies import Descent, Fixed, Graph, Neurons, lagrangians, synapses
+
+    reason = install()
+    if reason:
+        print(f"hamux is missing: {reason}")
+        return
+    assert gg
+    for name, ((a, b, c), batch) in GRAPHS.items():
+        rng = np.random.default_rng(0)
+        W = [0.1 * rng.normal(size=(a, b)), 0.1 * rng.normal(size=(b, c))]
+        W1, W2 = (torch.tensor(w, dtype=torch.float32) for w in W)
+        graph = Graph(
+            {"input": Neurons(lagrangians.Identity(), (a,)), "hidden": Neurons(lagrangians.Softmax(), (b,)),
+             "labels": Neurons(lagrangians.Softmax(), (c,))},
+            [(("input", "hidden"), synapses.Dense(a, b, W1)), (("hidden", "labels"), synapses.Dense(b, c, W2))],
+        )  # fmt: skip
+        parts = {k: torch.tensor(rng.normal(size=(batch, n)), dtype=torch.float32)
+                 for k, n in zip(("input", "hidden", "labels"), (a, b, c))}  # fmt: skip
+        x, descent = graph.layout.join(parts), Descent(graph, Fixed(WIDTH))
+
+        def ours(x: torch.Tensor = x, descent: Descent = descent) -> torch.Tensor:
+            with torch.no_grad():
+                return descent.relax({"x": x}, STEPS)["x"]
+
+        peers = {way: Peer(name, way) for way in ("step", "whole")}
+        end = float(ours().abs().sum())
+        for peer in peers.values():
+            if abs(peer.end - end) > 1e-3 * end:
+                raise RuntimeError(f"the two sides end at {end} and {peer.end}, expected the same states")
+        table(f"hamux {name}", {"ganglion": timed(ours), "hamux, a step compiled": peers["step"],
+                                "hamux, all steps compiled": peers["whole"]}, rounds)  # fmt: skip
+        for peer in peers.values():
+            peer.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.energies", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("--cases", nargs="+", choices=["sweep", "attention", "hamux"],
+                        default=["sweep", "attention", "hamux"])  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--units", type=int, default=10_000)
+    given = parser.parse_args()
+    import torch
+
+    torch.set_num_threads(1)
+    print("| case | side | CPU ms, median (least) | over ours |\n|---|---|---|---|")
+    if "sweep" in given.cases:
+        sweep(given.rounds, given.units)
+    if "attention" in given.cases:
+        attention(given.rounds)
+    if "hamux" in given.cases:
+        hamux(given.rounds)
+
+
+if __name__ == "__main__":
+    main()
