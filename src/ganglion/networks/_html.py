@@ -20,7 +20,7 @@ def network(net: Network) -> str:
     parts.append(_table(("population", "model", "size", "indices", "parameters"), rows))
     if net.projections:
         rows = [
-            (f"{p.source.name} → {p.target.name}", p.synapse, p.wiring, _short(p.weight), _short(p.delay))
+            (f"{p.source.name} → {p.target.name}", p.synapse, p.wiring, _learned(p), _short(p.delay))
             for p in net.projections
         ]
         parts.append(_table(("projection", "synapse", "wiring", "weight", "delay / ms"), rows))
@@ -34,6 +34,11 @@ def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     top = "".join(f"<th>{escape(x)}</th>" for x in head)
     body = "".join(f"<tr>{''.join(f'<td>{escape(_brief(x))}</td>' for x in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _learned(p: Any) -> str:
+    weight = _short(p.weight)
+    return weight if p.plasticity is None else f"{weight}, learns by {type(p.plasticity).__name__}"
 
 
 def _brief(value: Any) -> str:

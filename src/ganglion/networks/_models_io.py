@@ -92,6 +92,43 @@ def build_synapse(value: Mapping[str, Any], decode: Encode) -> Any:
     return type(str(name), (synapses.Synapse,), body)(**parameters)
 
 
+def describe_rule(rule: Any) -> dict[str, Any]:
+    """A rule of plasticity: built-in ones by name, a user's by its traces and expressions."""
+    from ganglion import rules
+
+    cls = type(rule)
+    # infinite bounds are no JSON
+    plain = {f.name: v if isinstance(v := getattr(rule, f.name), str) else repr(v) for f in _fields(rule)}
+    text = [name for name, value in plain.items() if isinstance(getattr(rule, name), str)]
+    found = {"model": cls.__name__, "parameters": plain, "texts": text}
+    if getattr(rules, cls.__name__, None) is cls:
+        return found
+    return found | {
+        "traces": [dataclasses.asdict(t) for t in rule.traces],
+        "eligibilities": [dataclasses.asdict(e) for e in rule.eligibilities],
+        "on_pre": rule.on_pre,
+        "on_post": rule.on_post,
+        "drift": rule.drift,
+    }
+
+
+def build_rule(value: Mapping[str, Any]) -> Any:
+    """The inverse of `describe_rule`."""
+    from ganglion import rules
+
+    given = {k: v if k in value["texts"] else float(v) for k, v in value["parameters"].items()}
+    if "traces" not in value:
+        return _builtin(rules, value["model"], "rule")(**given)
+    body: dict[str, Any] = {
+        "traces": tuple(rules.Trace(**t) for t in value["traces"]),
+        "eligibilities": tuple(rules.Eligibility(**e) for e in value["eligibilities"]),
+        **{k: str(value[k]) for k in ("on_pre", "on_post", "drift")},
+        "__annotations__": dict.fromkeys(given, Any),
+        "__module__": __name__,
+    }
+    return type(str(value["model"]), (rules.Rule,), body)(**given)
+
+
 def _fields(model: Any) -> tuple[dataclasses.Field, ...]:
     return dataclasses.fields(model) if dataclasses.is_dataclass(model) else ()
 

@@ -54,6 +54,9 @@ def to_nir(net: Network, *, pulse: float = 1000.0) -> Any:
         _refuse("to", f"the background of {net.backgrounds[0].target.name!r}")
     if not net.populations:
         _refuse("to", "a network without neurons")
+    for c in net.projections:
+        if c.plasticity is not None:
+            _refuse("to", f"the plasticity of {c!r}")
     nodes: dict[str, Any] = {}
     edges: list[tuple[str, str]] = []
     for p in net.populations:

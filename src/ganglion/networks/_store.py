@@ -16,7 +16,14 @@ from ganglion._files import write_atomic, write_json
 from ganglion.networks import wiring as rules
 from ganglion.networks._check import nearest
 from ganglion.networks._inputs import Normal, TimeSeries, Uniform
-from ganglion.networks._models_io import build_neuron, build_synapse, describe_neuron, describe_synapse
+from ganglion.networks._models_io import (
+    build_neuron,
+    build_rule,
+    build_synapse,
+    describe_neuron,
+    describe_rule,
+    describe_synapse,
+)
 from ganglion.networks._network import Network
 
 __all__ = ["read_network", "write_network"]
@@ -110,6 +117,7 @@ def _structure(net: Network, keep: _Tensors) -> dict[str, Any]:
                 "wiring": _describe_rule(p.wiring, keep),
                 "weight": keep.encode(p.weight),
                 "delay": keep.encode(p.delay),
+                **_learning(p, keep),
             }
             for p in net.projections
         ],
@@ -123,6 +131,16 @@ def _structure(net: Network, keep: _Tensors) -> dict[str, Any]:
             for b in net.backgrounds
         ],
     }
+
+
+def _learning(p: Any, keep: _Tensors) -> dict[str, Any]:
+    """A projection's plasticity and third factor; nothing where it has none."""
+    if p.plasticity is None:
+        return {}
+    third = {"population": p.third.name} if hasattr(p.third, "start") else None
+    if third is None and p.third is not None:
+        third = keep.encode(p.third)
+    return {"plasticity": describe_rule(p.plasticity), "third": third}
 
 
 def _describe_rule(rule: Any, keep: _Tensors) -> dict[str, Any]:
@@ -200,6 +218,13 @@ def _build(value: dict[str, Any], tensors: dict[str, Any]) -> Network:
             raise ValueError(f"Unknown wiring {x['rule']!r}. {nearest(x['rule'], rules.__all__)}")
         return getattr(rules, x["rule"])(**options)
 
+    def learning(x: dict[str, Any]) -> dict[str, Any]:
+        if "plasticity" not in x:
+            return {}
+        third = x["third"]
+        named = isinstance(third, dict) and "population" in third
+        return {"plasticity": build_rule(x["plasticity"]), "third": third["population"] if named else decode(third)}
+
     net = Network(seed=value["seed"])
     for p in value["populations"]:
         net.add(
@@ -212,7 +237,7 @@ def _build(value: dict[str, Any], tensors: dict[str, Any]) -> Network:
         synapse = build_synapse(p["synapse"], decode)
         net.connect(
             p["source"], p["target"], weight=decode(p["weight"]), synapse=synapse, wiring=rule(p["wiring"]),
-            delay=None if synapse.continuous else decode(p["delay"]),
+            delay=None if synapse.continuous else decode(p["delay"]), **learning(p),
         )  # fmt: skip
     for b in value["backgrounds"]:
         net.background(b["target"], decode(b["rate"]), decode(b["weight"]), build_synapse(b["synapse"], decode))
