@@ -8,6 +8,7 @@ from ganglion.energies._descent import Backtracking, Descent, Fixed, Settled
 from ganglion.energies._energy import Clamp, Energy, check_symmetric
 from ganglion.energies._implicit import ConvergenceWarning
 from ganglion.energies._layout import Layout
+from ganglion.energies.boltzmann import RBM, Boltzmann
 from ganglion.energies.dense import DenseMemory, Exponential, Polynomial, Rectified
 from ganglion.energies.dense_classifier import DenseClassifier, MaxNormMomentum
 from ganglion.energies.graph import Graph, Neurons
@@ -17,10 +18,10 @@ from ganglion.energies.layered import Layered
 from ganglion.energies.modern import ModernHopfield
 
 __all__ = [
-    "Backtracking", "Clamp", "ContinuousHopfield", "ConvergenceWarning", "DenseClassifier", "DenseMemory", "Descent",
-    "Energy", "Exponential", "Fixed", "Graph", "Hopfield", "Ising", "Layered", "Layout", "MaxNormMomentum",
-    "ModernHopfield", "Neurons", "Polynomial", "Recalled", "Rectified", "Sampled", "Settled", "check_symmetric",
-    "lagrangians", "storage", "synapses",
+    "RBM", "Backtracking", "Boltzmann", "Clamp", "ContinuousHopfield", "ConvergenceWarning", "DenseClassifier",
+    "DenseMemory", "Descent", "Energy", "Exponential", "Fixed", "Graph", "Hopfield", "Ising", "Layered", "Layout",
+    "MaxNormMomentum", "ModernHopfield", "Neurons", "Polynomial", "Recalled", "Rectified", "Sampled", "Settled",
+    "check_symmetric", "lagrangians", "storage", "synapses",
 ]  # fmt: skip
 
 #: imported on first use: they take scikit-learn, or engines, along
