@@ -67,7 +67,7 @@ def detector(words: list[int], lag: float, excess: float) -> dict[str, Any]:
 
 def by_distance(found: dict[str, Any]) -> Figure:
     """Accuracy against the distance of the two words learned."""
-    figure, (axes,) = canvas()
+    figure, axes = canvas(5, 3.2)
     h = np.array(list(DISTANCES))
     axes.plot(h, 1 - (2.0**h - 2) / 1024, color=COLOURS[1], label="1 − (2^h − 2)/1024")
     axes.plot(h, [found["table"][k].mean() for k in DISTANCES], "o", color=COLOURS[0], label="simulated")

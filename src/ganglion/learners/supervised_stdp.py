@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -95,7 +94,7 @@ class SupervisedSTDP:
 
     def shown(self, words: Tensor) -> Tensor:
         """What STDP makes of the words, (2, bits): the changes of W0 and W1, by simulation."""
-        from ganglion.engines.compiled import CompiledEngine
+        from ganglion.engines import simulate
 
         words = self._checked(words)
         at = 1.0 + self.spacing * torch.arange(len(words), dtype=torch.float64)
@@ -112,13 +111,11 @@ class SupervisedSTDP:
             source, cell, weight=0.0, delay=_DT, edges=(every + self.bits, none), plasticity=self.excitatory
         )
         net.connect(teacher, cell, weight=1e6, delay=_DT, edges=(none[:1], none[:1]))
-        engine = CompiledEngine(net, dt=_DT, seed=0, double=True)
-        steps, neurons, _ = engine.advance(round((float(at[-1]) + self.spacing) / _DT))
-        fired = np.asarray(steps)[np.asarray(neurons) == cell.start]
-        if len(fired) != len(words):
-            raise ValueError(f"found {len(fired)} spikes of the detector for {len(words)} words, expected one each")
-        found = engine.weights()
-        made = torch.stack([-torch.as_tensor(found[zeros.index]), torch.as_tensor(found[ones.index])]).double()
+        seen = simulate(net, float(at[-1]) + self.spacing, dt=_DT, dtype=torch.float64)
+        fired = int((seen.neurons == cell.start).sum())
+        if fired != len(words):
+            raise ValueError(f"found {fired} spikes of the detector for {len(words)} words, expected one each")
+        made = torch.stack([-seen.weights[zeros], seen.weights[ones]]).double()
         return made if self.resolution == 0 else torch.floor(made / self.resolution) * self.resolution
 
     def fires(self, words: Tensor, factor: float | None = None) -> Tensor:
