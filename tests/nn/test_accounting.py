@@ -70,6 +70,27 @@ def test_spiking_layers_by_hand(way, fused, recurrent):
     assert seen.state_bytes == B * 8 * (hidden * (2 if recurrent else 1) + outputs)
 
 
+def test_recurrent_spikes_are_counted_as_they_arrive():
+    torch.manual_seed(1)
+    delay = torch.tensor([1, 3, 2])
+    layer = gg.nn.LIF(4, 3, recurrent=True, recurrent_delay=delay, dtype=F64)
+    x = 3 * spikes(12, 2, 4)
+    first, state = layer(x[:5])
+    y, _ = layer(x)
+    with count_operations(layer) as seen:
+        layer(x[5:], state)
+    fed = sum(3 for t in range(5, 12) for b in range(2) for n in range(3) if y[t - int(delay[n]), b, n])
+    assert first.any() and seen.synops == fed + 3 * int((x[5:] != 0).sum())
+
+
+def test_neurons_given_by_equations_are_counted_and_other_cells_named():
+    layer = gg.nn.from_neuron(gg.LIF(), 4, 3, dt=0.5)
+    with count_operations(gg.nn.Sequential(layer, gg.nn.LTC(3, 4))) as seen:
+        layer(torch.rand(5, 2, 4))
+    assert seen.uncounted == ("1: LTC",) and seen.updates == 5 * 2 * 3
+    assert seen.layers[0].multiplications >= 30 and seen.layers[0].additions >= 30  # the membrane's own, at least
+
+
 def test_falls_are_spikes_as_rises_are():
     x = spikes(20, 1, 5) - spikes(20, 1, 5).flip(0)
     assert set(x.unique().tolist()) == {-1.0, 0.0, 1.0}

@@ -8,7 +8,7 @@ machines, depends on the machine and is left out, for spiking and other networks
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ganglion.nn._cell import DynamicalLayer
 from ganglion.nn._kept import Kept
-from ganglion.nn.sequential import is_cell
+from ganglion.nn.sequential import Sequential, TimeDistributed, is_cell
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -143,7 +143,7 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
             counts = Counts(name)
             seen.layers.append(counts)
             hooks.append(module.register_forward_hook(_of_weights(counts), with_kwargs=True))
-        elif next(module.parameters(recurse=False), None) is not None or (is_cell(module) and not _has_parts(module)):
+        elif next(module.parameters(recurse=False), None) is not None or _is_other_cell(module):
             uncounted.append(name)
     seen.uncounted = tuple(uncounted)
     kept = Kept([*model.parameters(), *model.buffers()])
@@ -232,8 +232,14 @@ def _of_layer(
         each = module.out_features
         _add(counts, x, int(torch.count_nonzero(x)) * each, x.numel() * each)
     if module.recurrent is not None:
-        fed = y[:-1] if state is None else torch.cat([state["y"].detach()[None], y[:-1]])
-        _add(counts, fed, int(torch.count_nonzero(fed)) * module.out_features, y.numel() * module.out_features)
+        delays = module.delays
+        past = y.new_zeros(delays.longest, *y.shape[1:]) if state is None else state[delays.name].detach()
+        sent = torch.cat([past.reshape(delays.longest, *y.shape[1:]), y])
+        arrived = 0
+        for d, neurons in delays.groups:
+            due = sent[delays.longest - d :][: len(y)]
+            arrived += int(torch.count_nonzero(due if neurons is None else due[..., neurons]))
+        _add(counts, sent, arrived * module.out_features, y.numel() * module.out_features)
     multiplications, additions = _arithmetic(module.equations.equations)
     counts.updates += y.numel()
     counts.multiplications += multiplications * y.numel()
@@ -250,15 +256,25 @@ def _add(counts: Counts, x: Tensor, active: int, dense: int) -> None:
         counts.macs += dense
 
 
-def _arithmetic(equations: tuple[tuple[str, str], ...]) -> tuple[int, int]:
-    """(multiplications, additions) of one step of one neuron."""
-    operators = [n.op for _, text in equations for n in ast.walk(ast.parse(text)) if isinstance(n, ast.BinOp)]
-    multiplications = sum(isinstance(operator, ast.Mult | ast.Div) for operator in operators)
-    return multiplications, sum(isinstance(operator, ast.Add | ast.Sub) for operator in operators)
+def _is_other_cell(module: nn.Module) -> bool:
+    return is_cell(module) and not isinstance(module, (Sequential, TimeDistributed))
 
 
-def _has_parts(module: nn.Module) -> bool:
-    return any(True for _ in module.children())
+def _arithmetic(equations: Iterable[tuple[str, Any]]) -> tuple[int, int]:
+    """(multiplications, additions) of one step of one neuron; a division, power or function is a multiplication."""
+    multiplications = additions = 0
+    for _, expression in equations:
+        if isinstance(expression, str):
+            names = [type(n.op).__name__ for n in ast.walk(ast.parse(expression)) if isinstance(n, ast.BinOp)]
+            counted = {name: names.count(name) for name in set(names)}
+        else:
+            visual = expression.count_ops(visual=True)
+            counted = {str(name).title(): int(times) for name, times in visual.as_coefficients_dict().items() if times}
+            counted.pop("1", None)
+        sums = counted.pop("Add", 0) + counted.pop("Sub", 0)
+        counted.pop("Neg", None)
+        additions, multiplications = additions + sums, multiplications + sum(counted.values())
+    return multiplications, additions
 
 
 __all__ = ["FLOAT16", "FLOAT32", "INT8", "INT32", "Arithmetic", "Counts", "Operations", "count_operations",
