@@ -85,7 +85,8 @@ class DynamicalLayer(nn.Module):
         if unknown := [name for name in learn if name not in values]:
             raise ValueError(f"found {unknown[0]!r} in learn, expected names among {', '.join(values)}")
         for name, given in values.items():
-            value = torch.as_tensor(given).detach().clone()  # checked here: a meta device holds no values
+            # checked here: a meta device holds no values
+            value = given.detach().clone() if isinstance(given, Tensor) else torch.tensor(given, dtype=torch.float64)
             if not self._broadcasts(value.shape, self.shape):
                 raise ValueError(
                     f"found {name} of shape {tuple(value.shape)}, expected a number or a tensor that broadcasts "

@@ -7,6 +7,7 @@ steps and run the forward loop again from there, into a *tape* that stays in the
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -91,9 +92,13 @@ def adjoint(step: Step, learned: tuple[str, ...], slope: str) -> Adjoint:
     for name, right in reversed(step.equations):
         if name not in terms:
             continue
+        call = call_of(right)
+        if call is not None and call[0] == "detach":
+            del terms[name]
+            continue
         lines.append(f"_g_{name} = {total(name)}")
         g = symbol(f"_g_{name}")
-        if call := call_of(right):
+        if call is not None:
             distance = call[1]
             needed[distance] = None
             formula = slope_formula(slope).xreplace({symbol("x"): symbol("_z")})
@@ -164,11 +169,13 @@ def _text(
         "import numpy as _np",
         "from ganglion.engines import _simd",
         "from ganglion.engines._machine import pointer as _pointer",
+        "from ganglion.nn._arrays import array as _array",
         "from ganglion.nn._mathematics import exprel_slope as _exprel_slope",
         "_abs = _simd.abs_",
         *(f"_{name} = _simd.{name}" for name in _FUNCTIONS),
         f"_real = _np.{real}",
         "_zero, _one = _real(0), _real(1)",
+        *(f"_load_{name}, _store_{name} = _array({k}, {len(order)})" for k, name in enumerate(order)),
         f"@cfunc(void({', '.join(['int64'] * 9)}, float64), cache=True, nopython=True, "
         f'error_model="numpy", fastmath={fastmath})',
         "def kernel(_table, _T, _B, _N, _b0, _b1, _n0, _n1, _keep, _width):",
@@ -185,6 +192,13 @@ def _text(
         *(f"            _at_{name} = {place[name].format('_c')}" for name in tape),
         *(f"            _at_{name} = {place[name].format('(_b*_N + _n0)')}" for name in states),
         "            for _i in range(_n1 - _n0):",
-        *(f"                {line}" for line in body),
+        *(f"                {_in_memory(line)}" for line in body),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _in_memory(line: str) -> str:
+    """Reads and writes of arrays as those of `_arrays`."""
+    line = re.sub(r"^_at_(\w+)\[_i\] \+= (.*)$", r"_at_\1[_i] = _at_\1[_i] + (\2)", line)
+    line = re.sub(r"^_at_(\w+)\[_i\] = (.*)$", r"_store_\1(_at_\1, _i, \2)", line)
+    return re.sub(r"_at_(\w+)\[_i\]", r"_load_\1(_at_\1, _i)", line)

@@ -54,11 +54,15 @@ class Step:
             text = _CALL.sub(lambda m: f"_{m[1]}({m[2]})", text).replace("_spike(", "_spike(_surrogate, ")
             lines.append(f"    {name} = {text}")
         after = ", ".join(f"{name!r}: {new}" for name, new in self.states)
-        lines.append(f"    return {self.output}, {{{after}}}")
+        if all(isinstance(right, str) for _, right in self.equations):
+            lines.append(f"    return {self.output}, {{{after}}}")
+        else:  # a choice between two numbers is float64, whatever the precision asked for
+            lines.append(f"    return {self.output}.to({self.input}.dtype), _like({{{after}}}, {self.input})")
         source = f"def f(_surrogate, {self.input}, {arguments}):\n" + "\n".join(lines)
         namespace: dict[str, Any] = torch_namespace() | {
             "_detach": lambda y: y.detach(),
             "_spike": lambda surrogate, d: surrogate(d, self.strict),
+            "_like": lambda values, x: {name: value.to(x.dtype) for name, value in values.items()},
         }
         exec(source, namespace)  # the package's own text, or printed from a SymPy tree
         return namespace["f"]

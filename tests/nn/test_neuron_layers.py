@@ -1,0 +1,243 @@
+"""Layers from equations: laws; compiled against autograd; against the torch engine and `gg.simulate`."""
+
+import math
+
+import pytest
+import torch
+from tests.laws.cells import check_cell
+from tests.nn.layers import F64
+from tests.nn.test_fused import outcome
+
+import ganglion as gg
+
+
+class Odd(gg.Neuron):
+    """Every function that equations may use, and a threshold from below that must be passed."""
+
+    equations = gg.Equations(
+        """dV/dt = (I + drive - V - k*tanh(w) + 0.1*sin(V) + max(0, V - 3)/4 + where(V > 1, exp(-V*V), cos(w)))/tau
+        dw/dt = (abs(V) - w + log(1 + V*V) + sqrt(2 + w*w) - 1.5 + 0.2*exprel(V/3) + sinh(w/9)*cosh(w/9))/(3*tau)""",
+        threshold="-V < -V_th",
+        reset="V = V_reset + 0.1*w; w = w + b",
+        refractory="t_ref",
+    )
+    initial = {"V": "V_reset", "w": 0.5}
+    tau: float = 5.0
+    k: float = 1.5
+    b: float = 0.3
+    V_th: float = 4.0
+    V_reset: float = -1.0
+    t_ref: float = 1.0
+
+
+#: neuron, dt (ms), the input's scale (mV), method
+CASES = {
+    "LIF": (gg.LIF(t_ref=2.0), 0.5, 60.0, None),
+    "EIF": (gg.EIF(V_th=-40.0), 0.2, 60.0, None),
+    "EIF-euler": (gg.EIF(V_th=-40.0), 0.2, 60.0, "euler"),
+    "QIF": (gg.QIF(tau_m=10.0), 0.5, 120.0, "heun"),
+    "AdEx": (gg.AdEx(C_m=200.0, V_th=-40.0), 0.5, 80.0, None),
+    "AdEx-euler": (gg.AdEx(C_m=200.0, V_th=-40.0), 0.5, 80.0, "euler"),
+    "Izhikevich": (gg.Izhikevich(), 0.5, 30.0, None),
+    "HodgkinHuxley": (gg.HodgkinHuxley(), 0.05, 80.0, None),
+    "Graded": (gg.Graded(), 0.5, 10.0, None),
+    "Odd": (Odd(), 0.3, 12.0, None),
+}
+UNLEARNED = {"noise", "s", "t_ref", "t_spike"}
+
+
+def made(name: str, inputs=4, outputs=None, **more):
+    neuron, dt, scale, method = CASES[name]
+    learn = tuple(p for p in neuron.equations.parameters if p not in UNLEARNED)
+    options = {"dt": dt, "method": method, "learn": learn, "dtype": F64} | more
+    torch.manual_seed(0)
+    return gg.nn.from_neuron(neuron, inputs, outputs, **options), scale
+
+
+def current(scale: float, steps: int = 60, size: int = 4) -> torch.Tensor:
+    return scale * torch.rand(steps, 3, size, dtype=F64, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("synapse", [None, gg.Exponential(tau=5.0), gg.Delta()], ids=["current", "filtered", "jump"])
+@pytest.mark.parametrize("name", CASES)
+def test_both_paths_agree(name, synapse):
+    cell, scale = made(name, synapse=synapse)
+    x = current({None: 1.0, gg.Exponential(tau=5.0): 4.0, gg.Delta(): 0.15}[synapse] * scale)
+    (ours, our_grads), (plain, plain_grads) = outcome(cell, x, True, state=cell.init_state(3)), outcome(
+        cell, x, False, state=cell.init_state(3)
+    )
+    assert name == "Graded" or 3 <= plain[0].sum() < 0.9 * plain[0].numel()
+    for a, b in zip(ours, plain, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+    for a, b in zip(our_grads, plain_grads, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9 * float(b.abs().max()))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("name", CASES)
+def test_every_neuron_is_a_lawful_cell(name, fused):
+    cell, scale = made(name, fused=fused)
+    check_cell(cell, current(scale), list(cell.parameters()))
+
+
+def test_weights_and_recurrent_connections_with_delays():
+    cell, _ = made("AdEx", 6, 5, synapse=gg.Exponential(tau=5.0))
+    again = gg.nn.from_neuron(
+        CASES["AdEx"][0], 6, 5, dt=0.5, synapse=gg.Exponential(tau=5.0), recurrent=True, recurrent_delay=3, dtype=F64
+    )
+    with torch.no_grad():
+        for layer in (cell, again):
+            layer.linear.weight.copy_(200 * torch.rand(5, 6, generator=torch.Generator().manual_seed(1)))
+        again.recurrent.mul_(300.0)
+    x = (current(1.0, 60, 6) > 0.7).double()
+    check_cell(again, x, list(again.parameters()))
+    (ours, our_grads), (plain, plain_grads) = (
+        outcome(again, x, fused, state=again.init_state(3)) for fused in (True, False)
+    )
+    torch.testing.assert_close(ours[0], plain[0])
+    for a, b in zip(our_grads, plain_grads, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8 * float(b.abs().max()))
+    assert not torch.equal(plain[0], cell(x)[0])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_the_torch_engines_step(name):
+    """The same currents into a network of such neurons: the same output, and gradients by their parameters."""
+    neuron, dt, scale, method = CASES[name]
+    x = current(scale)
+    cell, _ = made(name, learn=())
+    learned = {p: torch.tensor(float(v), dtype=F64, requires_grad=True) for p, v in neuron.parameters.items()
+               if p in neuron.equations.parameters and p not in UNLEARNED}  # fmt: skip
+    net = gg.Network()
+    net.add(type(neuron)(**{**neuron.parameters, **learned}), 4, method=method)
+    expected, _ = gg.as_cell(net, dt, dtype=F64)(x)
+    y, _ = cell(x)
+    torch.testing.assert_close(y, expected.detach(), rtol=1e-9, atol=1e-9)
+    cell, _ = made(name, learn=tuple(learned))
+    y, _ = cell(x)
+    seen = torch.rand(y.shape, dtype=F64, generator=torch.Generator().manual_seed(5))
+    ours = torch.autograd.grad((y * seen).sum(), [getattr(cell, p) for p in learned], allow_unused=True)
+    theirs = torch.autograd.grad((expected * seen).sum(), list(learned.values()), allow_unused=True)
+    found = 0
+    for a, b in zip(ours, theirs, strict=True):
+        if b is not None and b.abs() > 0:
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-12)
+            found += 1
+    assert found > 2 or name == "Graded"
+
+
+def test_spikes_are_those_of_simulate():
+    drives = torch.linspace(12.0, 40.0, 8, dtype=F64)
+    neuron = gg.AdEx(V_th=-40.0)
+    net = gg.Network()
+    net.add(neuron, 8, drive=drives)
+    seen = gg.simulate(net, 200.0, dt=0.1, dtype=F64)
+    y, _ = gg.nn.from_neuron(neuron, 8, dt=0.1, drive=drives, dtype=F64)(torch.zeros(2000, 1, 8, dtype=F64))
+    steps, _, neurons = y.nonzero().T
+    assert len(steps) > 30
+    assert torch.equal(neurons, seen.neurons.long()) or sorted(
+        zip(steps.tolist(), neurons.tolist(), strict=True)
+    ) == sorted(zip(((seen.times / 0.1).round().long() - 1).tolist(), seen.neurons.tolist(), strict=True))
+
+
+def test_a_filtered_input_has_the_area_of_its_weight():
+    """Σ V dt of a membrane far from threshold after one weight w: w, as an area in mV·ms says."""
+    neuron = gg.LIF(V_th=1e6)
+    for synapse, area in ((gg.Exponential(tau=5.0), 3.0), (gg.Delta(), 3.0 * 20.0)):
+        cell = gg.nn.from_neuron(neuron, 1, dt=0.05, synapse=synapse, dtype=F64)
+        x = torch.zeros(8000, 1, 1, dtype=F64)
+        x[0] = 3.0
+        total, state = 0.0, cell.init_state(1)
+        for row in x.split(40):
+            _, state = cell(row, state)
+            total += 40 * 0.05 * float(state["V"] + 65.0)
+        assert math.isclose(total, area, rel_tol=0.05)
+
+
+def test_float32_and_inference():
+    neuron = gg.EIF(V_th=-40.0)
+    cell = gg.nn.from_neuron(neuron, 300, dt=0.2)
+    x = current(60.0, 50, 300).float()
+    ours, state = cell(x)
+    assert ours.dtype == state["V"].dtype == torch.float32
+    cell.fused = False
+    plain, _ = cell(x)
+    assert plain.dtype == torch.float32
+    assert (ours != plain).float().mean() < 1e-3 and ours.sum() > 100
+
+
+def test_parameters_may_be_one_a_neuron_or_a_channel():
+    taus = torch.tensor([5.0, 10.0, 30.0], dtype=F64)
+    x = current(60.0, 60, 6).unflatten(2, (3, 2))
+    cell = gg.nn.from_neuron(gg.LIF(tau_m=taus[:, None]), (3, 2), dt=0.5, learn="tau_m", dtype=F64)
+    y, _ = cell(x)
+    for c in range(3):
+        alone, _ = gg.nn.from_neuron(gg.LIF(tau_m=float(taus[c])), 2, dt=0.5, dtype=F64)(x[:, :, c])
+        assert torch.equal(y[:, :, c], alone)
+    y.sum().backward()
+    assert cell.tau_m.grad.shape == (3, 1) and (cell.tau_m.grad != 0).all()
+    open_shape, _ = gg.nn.from_neuron(gg.LIF(tau_m=taus[:, None]), dt=0.5, dtype=F64)(x)
+    assert torch.equal(open_shape, y)
+
+
+def test_coefficients_follow_the_parameters():
+    """What is kept from call to call is made anew when a parameter changes."""
+    cell = gg.nn.from_neuron(gg.LIF(), 4, dt=0.5, learn="tau_m", dtype=F64)
+    x = current(60.0)
+    with torch.no_grad():
+        before, _ = cell(x)
+        again, _ = cell(x)
+        cell.tau_m.fill_(60.0)
+        after, _ = cell(x)
+    assert torch.equal(before, again) and not torch.equal(before, after)
+    assert torch.equal(after, gg.nn.from_neuron(gg.LIF(tau_m=60.0), 4, dt=0.5, dtype=F64)(x)[0])
+    assert set(cell.state_dict()) == {"tau_m", "E_L", "V_th", "V_reset", "t_ref", "drive"}
+
+
+def test_it_trains():
+    """The parameter that made a target rate is approached."""
+    x = current(80.0, 100, 20)
+    target = gg.nn.from_neuron(gg.LIF(V_th=-55.0), 20, dt=0.5, dtype=F64)(x)[0].mean()
+    cell = gg.nn.from_neuron(gg.LIF(), 20, dt=0.5, learn="V_th", dtype=F64)
+    optimizer = torch.optim.Adam(cell.parameters(), 0.5)
+    first = None
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = (cell(x)[0].mean() - target).square()
+        loss.backward()
+        optimizer.step()
+        first = first or float(loss.detach())
+    assert abs(float(cell.V_th.detach()) + 55.0) < 2.0 and float(loss.detach()) < 0.05 * first
+
+
+class Silent(gg.Neuron):
+    """No input."""
+
+    equations = gg.Equations("dV/dt = (drive - V)/tau_m : mV", threshold="V >= V_th", reset="V = 0")
+    tau_m: float = 10.0
+    V_th: float = 1.0
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="dt"):
+        gg.nn.from_neuron(gg.LIF(), 4, dt=0.0)
+    with pytest.raises(TypeError, match="with equations"):
+        gg.nn.from_neuron(gg.Poisson(), 4, dt=0.1)
+    with pytest.raises(ValueError, match="without an input I"):
+        gg.nn.from_neuron(Silent(), 4, dt=0.1)
+    with pytest.raises(ValueError, match="spikes act on"):
+        gg.nn.from_neuron(gg.Graded(), 4, dt=0.1, synapse=gg.Electrical())
+    with pytest.raises(ValueError, match="method"):
+        gg.nn.from_neuron(gg.EIF(), 4, dt=0.1, method="leapfrog")
+    with pytest.raises(ValueError, match="names among"):
+        gg.nn.from_neuron(gg.LIF(), 4, dt=0.1, learn="tau")
+    cell = gg.nn.from_neuron(gg.LIF(), 4, dt=0.1)
+    x = torch.zeros(5, 2, 4)
+    for shape in [(5, 2, 3), (0, 2, 4), (5, 4)]:
+        with pytest.raises(ValueError, match=r"expected \(T, B, 4\)"):
+            cell(torch.zeros(shape))
+    for bad in (math.nan, math.inf):
+        x[1, 0, 2] = bad
+        with pytest.raises(ValueError, match="in x at step 1, batch 0, feature 2"):
+            cell(x)
+    assert gg.nn.from_neuron(Silent(), 4, dt=0.1, synapse=gg.Delta())(torch.ones(9, 1, 4))[0].any()
