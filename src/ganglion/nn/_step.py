@@ -47,11 +47,9 @@ class Step:
     def evaluate(self) -> Callable[..., tuple[Tensor, dict[str, Tensor]]]:
         """f(surrogate, input, **states and parameters) -> (y, states after the step), in torch."""
         arguments = ", ".join([name for name, _ in self.states] + list(self.parameters))
-        show = TorchPrinter().doprint
-        lines = []
+        lines, show = [], TorchPrinter().doprint
         for name, right in self.equations:
-            text = right if isinstance(right, str) else show(right)
-            text = _CALL.sub(lambda m: f"_{m[1]}({m[2]})", text).replace("_spike(", "_spike(_surrogate, ")
+            text = _CALL.sub(lambda m: f"_{m[1]}({m[2]})", right if isinstance(right, str) else show(right)).replace("_spike(", "_spike(_surrogate, ")
             lines.append(f"    {name} = {text}")
         after = ", ".join(f"{name!r}: {new}" for name, new in self.states)
         if all(isinstance(right, str) for _, right in self.equations):

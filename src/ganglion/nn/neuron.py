@@ -50,7 +50,8 @@ class NeuronLayer(DynamicalLayer):
             raise ValueError(f"found dt = {dt}, expected a positive number of ms")
         self.neuron, self.dt, self.synapse = neuron, float(dt), synapse
         self.surrogate = surrogate or ArcTan()
-        self.model, self.equations = _described(type(neuron), synapse, method)
+        kind: Any = type(neuron)
+        self.model, self.equations = _described(kind, synapse, method)
         self._hoisted = torch_function(self.model.hoisted)
         given = {**neuron.parameters, "drive": drive}
         used = {*neuron.equations.parameters, *(p for p in given if p == "g_L" and synapse is not None)}
