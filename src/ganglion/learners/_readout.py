@@ -36,6 +36,10 @@ class Readout:
         self._last = (trace, ones)
         return y
 
+    def held(self) -> list[Any]:
+        """All that goes from one step to the next."""
+        return [*(self._state or {}).values(), *(trace for trace, _ in self._traces)]
+
     def collect(self, error: Tensor) -> None:
         """Add error (B, C) times the traces of the step just made."""
         self.synapses.collect(error, *self._last)

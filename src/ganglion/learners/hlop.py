@@ -146,7 +146,7 @@ class HLOP(GradientLearner):
 
     def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float]:
         seen: dict[int, Tensor] = {}
-        with self._watched(seen):
+        with self._watched(seen, len(labels)):
             loss, right = whole(self.model, self.loss, x, labels)
         if bool(torch.isfinite(loss)):
             loss.backward()
@@ -175,12 +175,12 @@ class HLOP(GradientLearner):
                     p.grad = None
 
     @contextmanager
-    def _watched(self, seen: dict[int, Tensor]) -> Any:
+    def _watched(self, seen: dict[int, Tensor], batch: int) -> Any:
         """Note every weight's input; with spiking laterals, project it on its way into the weight's gradient."""
 
         def note(k: int, x: Tensor) -> None:
-            x = x.detach()
-            seen[k] = x.mean(0) if self.activity == "rate" else x.flatten(0, -2)
+            rows = x.detach().reshape(-1, batch, x.shape[-1])  # (T, B, N), whether steps and batch came apart or not
+            seen[k] = rows.mean(0) if self.activity == "rate" else rows.flatten(0, 1)
 
         with ExitStack() as stack:
             for k, (weight, lateral) in enumerate(zip(self.weights, self.laterals, strict=True)):

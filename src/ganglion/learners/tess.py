@@ -84,6 +84,8 @@ class TESS(GradientLearner):
         self.alpha_post, self.alpha_pre = alpha_post, alpha_pre
         self.basis, self.pool = basis, pool
         self.classes = _readout(model).out_features
+        #: bytes of the states and traces that the last batch needed, whatever its number of steps
+        self.held_bytes = 0
         self._bases: dict[tuple[int, torch.dtype, torch.device], Tensor] = {}
 
     @torch.no_grad()
@@ -104,6 +106,7 @@ class TESS(GradientLearner):
             if run.steps == 0:
                 check_labels(row.new_empty(1, len(row), self.classes), labels)
             run.step(row, labels, learn)
+        self.held_bytes = sum(t.numel() * t.element_size() for t in run.held())
         if run.steps == 0:
             raise ValueError("found no step in x, expected (T, B, ...) with T > 0")
         return run
@@ -173,6 +176,16 @@ class _Run:
     def synapses(self) -> list[Synapses]:
         found = [s for part in self.parts if isinstance(part, _Layer) for s in part.learning]
         return [*found, *(part.synapses for part in self.parts if isinstance(part, Readout))]
+
+    def held(self) -> list[Tensor]:
+        """All that goes from one step to the next."""
+        found: list[Any] = [self.votes]
+        for part in self.parts:
+            if isinstance(part, _Layer):
+                found += [*(part.state or {}).values(), *part.traces, part.post]
+            elif isinstance(part, Readout):
+                found += part.held()
+        return [t for t in found if isinstance(t, Tensor)]
 
     def step(self, x: Tensor, labels: Tensor, learn: bool) -> None:
         if self.steps == 0 and not bool(torch.isfinite(x).all()):
