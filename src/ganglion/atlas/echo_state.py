@@ -1,0 +1,140 @@
+"""Echo-state networks: how much they remember, and what they forecast beside next-generation reservoir computing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.linear_model import Ridge
+
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
+from ganglion.reservoirs import ESN, NGRC, lorenz63, memory_capacity, nrmse, valid_time
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ganglion.atlas import Size
+
+UNITS = 30  # of the reservoir whose memory is measured
+DT, LYAPUNOV, TEST = 0.025, 1.1, 300
+SIZES = {"small": (2000, 5, 200), "full": (20_000, 20, 1000)}  # rows for the memory, trials, units
+
+
+def measure(
+    seed: int,
+    size: Size,
+    radius: float = 0.95,
+    gain: float = 0.05,
+    hidden: int = 0,
+    recurrent: bool = True,
+    order: int = 2,
+) -> dict[str, Any]:
+    """radius: of the reservoir whose memory is measured; gain: of its input; hidden: units it has beside those that
+    are counted. recurrent: whether the forecasting reservoir's units hear each other. order: of NG-RC's products."""
+    rows, trials, units = SIZES[size]
+    shape = {"units": UNITS + hidden, "connectivity": 0.5, "ridge": 1e-12, "direct": False, "random_state": seed}
+    gentle = memory_capacity(ESN(spectral_radius=radius, input_scaling=gain, **shape), length=rows)
+    strong = memory_capacity(ESN(spectral_radius=radius, input_scaling=20 * gain, **shape), length=rows)
+    at = 0.9 if recurrent else 0.0  # spectral radius
+    runs = [_forecasts(seed + k, units, at, order) for k in range(trials)]
+    laser, linear = _laser(seed, at)
+    return {
+        "capacity": float(gentle.sum()),
+        "share_lost": float(1 - strong.sum() / gentle.sum()),
+        "against_ngrc": float(np.median([r[0] for r in runs]) / np.median([r[1] for r in runs])),
+        "laser": laser,
+        "laser_gain": None if laser is None or linear is None else linear / laser,
+        "curves": (gentle, strong),
+    }
+
+
+def _forecasts(seed: int, units: int, radius: float, order: int) -> tuple[float, float]:
+    """Valid times on Lorenz's system, in Lyapunov times: a reservoir's, and NG-RC's from the same 400 points."""
+    series = lorenz63(402 + TEST, DT, seed=seed, warm_up=10.0, rough=True)
+    series /= series[:402].std(0)
+    known, true = series[:402], series[402:]
+    model = ESN(
+        units, spectral_radius=radius, input_scaling=0.1, bias_scaling=0.5, connectivity=0.05, washout=100,
+        ridge=1e-7, difference=True, random_state=seed,
+    )  # fmt: skip
+    polynomial = NGRC(2, orders=(order,), ridge=2.5e-8, difference=True)
+
+    def valid(model: ESN | NGRC) -> float:
+        told = model.fit(known[:-1], known[1:]).forecast(len(true), known)
+        return valid_time(true, told, dt=DT / LYAPUNOV, variance=float(true.var(0).sum()))
+
+    return valid(model), valid(polynomial)
+
+
+def _laser(seed: int, radius: float) -> tuple[float | None, float | None]:
+    """Normalised mean square error of the next intensity of the Santa Fe laser: a reservoir's, and a linear filter's
+    of the last 50 intensities. None without the data: GANGLION_DATA names the folder that holds series/."""
+    folder = os.environ.get("GANGLION_DATA")
+    file = Path(folder or ".") / "series" / "santafe_laser.npy"
+    if not folder or not file.exists():
+        return None, None
+    x = np.load(file, allow_pickle=False).astype(float)[:4001] / 255
+    model = ESN(
+        200, spectral_radius=radius, input_scaling=1.0, bias_scaling=0.2, washout=100, ridge=1e-7, random_state=seed
+    )
+    known, goal = x[:2000], x[1:2001]
+    told = model.fit(known, goal[:, 0]).predict(x[2000:4000], history=known)
+    past = np.stack([x[50 - k : 4000 - k, 0] for k in range(50)], axis=1)
+    filtered = Ridge(1e-7).fit(past[:1950], x[51:2001, 0]).predict(past[1950:])
+    true = x[2001:4001, 0]
+    return nrmse(true, told) ** 2, nrmse(true, filtered) ** 2
+
+
+def memory(material: dict[str, Any]) -> Figure:
+    """What is left of each past input."""
+    figure, axis = canvas(4.6, 3.0)
+    for curve, colour, name in zip(
+        material["curves"], COLOURS, ("small inputs", "inputs 20 times larger"), strict=False
+    ):
+        axis.plot(np.arange(1, len(curve) + 1), curve, color=colour, label=f"{name}: {curve.sum():.1f} in all")
+    axis.axvline(UNITS, color=COLOURS[5], lw=0.8)
+    axis.set(xlabel="steps ago", ylabel="squared correlation", ylim=(0, 1.02))
+    axis.legend()
+    return figure
+
+
+register(
+    Experiment(
+        name="echo_state",
+        title="Echo-state networks",
+        paper="H. Jaeger (2001). The 'echo state' approach to analysing and training recurrent neural networks. GMD "
+        "report 148; H. Jaeger (2002). Short term memory in echo state networks. GMD report 152.",
+        summary="A fixed random recurrent network and a linear readout: it remembers at most as many inputs as it has "
+        "units, and forecasts chaos.",
+        claims=(
+            Claim(
+                "The memory capacity of N units is at most N.",
+                "Jaeger (2002), proposition 2", "capacity", AtMost(UNITS), 1.0,
+                "chance correlations of 60 lags with 1500 test rows or more", {"hidden": UNITS},
+            ),
+            Claim(
+                "Nearly linear units near the edge of stability come close to it.",
+                "Jaeger (2002)", "capacity", AtLeast(0.7 * UNITS), 0.0, "the spread of random reservoirs",
+                {"radius": 0.3},
+            ),
+            Claim(
+                "Nonlinearity costs memory.",
+                "Jaeger (2002)", "share_lost", AtLeast(0.3), 0.0, "the spread of random reservoirs", {"gain": 1e-4},
+            ),
+            Claim(
+                "From the same 400 points next-generation reservoir computing forecasts as far as a reservoir.",
+                "Gauthier et al. (2021), Nat. Commun. 12:5564", "against_ngrc", AtMost(1.25), 0.0,
+                "the spread of the trials", {"order": 1},
+            ),
+            Claim(
+                "The next intensity of the Santa Fe laser is told with a tenth of a linear filter's error.",
+                "the task of Weigend & Gershenfeld (1994); the comparison is ours", "laser_gain", AtLeast(10.0), 0.0,
+                "a bound below what five reservoirs find", {"recurrent": False},
+            ),
+        ),
+        measure=measure,
+        pictures={"Memory of 30 units: squared correlation of the input with its best linear readout.": memory},
+    )
+)  # fmt: skip
