@@ -2,15 +2,12 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 
 import cases
-import ganglion as gg
 from ganglion.theory import evolve, membrane, response, stationary
 from ganglion.theory.second_order import filtered_noise, frequency_quadrature, mean_shift, second_order
-from ganglion.theory.strong_coupling import strong_coupling
 
 NEURONS = ["O", "R", "T", "LIF"]
 
@@ -80,54 +77,7 @@ def test_a_postsynaptic_potential_beyond_linear():
     assert area == pytest.approx(event * W**2 / (2 * tau_s), rel=0.01)
 
 
-def network(seed):
-    cell = gg.EIF(tau_m=10.0, E_L=-72.0, Delta_T=1.4, V_T=-48.0, V_th=30.0, V_reset=-72.0, t_ref=2.0)
-    net = gg.Network(seed=seed)
-    exc = net.add(cell, 80, "exc", drive=10.0, noise=9.0)
-    inh = net.add(cell, 20, "inh", drive=10.0, noise=9.0)
-    for source, weight in ((exc, 20.0), (inh, -80.0)):
-        synapse = gg.Exponential(tau=5.0)
-        net.connect(source, [exc, inh], weight=weight, probability=0.2, delay=1.0, synapse=synapse)
-    W = torch.zeros((100, 100), dtype=torch.float64)
-    for p in net.projections:
-        W[p.target.slice, p.source.slice] += torch.from_numpy(p.matrix().toarray())
-    return net, W
-
-
-def cells(mu, extra):
-    force, options = cases.O
-    return membrane(lambda V: force(V) + mu, **{**options, "sigma": (options["sigma"] ** 2 + extra).sqrt()}, N=800)
-
-
-def test_rates_of_a_strongly_coupled_network():
-    """Neuron by neuron: linear response misses by 8 %, the repair by less than the sampling error."""
-    net, W = network(1)
-    told = strong_coupling(cells, W, tau_s=5.0, delay=1.0)
-    seen = gg.simulate(net, 40_200.0, dt=0.02, seed=5).after(200.0).rates()
-    mean, spread = float(seen.mean()), float((seen - told.rates).std())
-    assert float(told.linear_rates.mean()) < 0.94 * mean
-    assert float(told.rates.mean()) == pytest.approx(mean, rel=0.02)  # three standard errors of 40 s
-    assert spread < 1.2 * float((seen * 0.8 / 40).mean().sqrt())  # CV^2 = 0.8
-    assert 0.2 < told.radius < 0.35 and 20 < float(told.variance.mean()) < 30
-
-
-def test_covariances_of_two_weakly_coupled_neurons_are_those_of_linear_response():
-    W = torch.tensor([[0.0, 0.0], [1e-3, 0.0]], dtype=torch.float64)
-    told = strong_coupling(cells, W, tau_s=5.0, delay=1.0)
-    neuron = cells(torch.zeros(1), torch.zeros(1))
-    f = 20.0
-    R = response(neuron, f)
-    omega = 2 * math.pi * f / 1000
-    K = complex(R.current[0, 0]) * 1e-6 * np.exp(-1j * omega) / (1 + 5j * omega)
-    C = told.spectrum(f)[0].numpy()
-    np.testing.assert_allclose(C[1, 0], K * float(R.spectrum), rtol=1e-4)
-    np.testing.assert_allclose(C[0, 1], C[1, 0].conj())
-
-
-def test_what_has_no_working_point_is_refused():
-    W = torch.full((4, 4), 400.0, dtype=torch.float64)
-    with pytest.raises(ValueError, match=r"no working point|spectral radius"):
-        strong_coupling(cells, W, tau_s=5.0, delay=1.0)
+def test_what_is_not_a_number_is_refused():
     with pytest.raises(ValueError, match="tau_s must be positive"):
         filtered_noise(made("O"), 0.0, 0.0)
     with pytest.raises(ValueError, match="finite"):

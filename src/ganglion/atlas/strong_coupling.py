@@ -6,7 +6,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 import ganglion as gg
 from ganglion.atlas import COLOURS, AtMost, Claim, Experiment, canvas, register
@@ -64,17 +63,15 @@ def _one(seed: int, duration: float) -> dict[str, Any]:
     synapse = gg.Exponential(tau=TAU_S)
     for source, weight in ((exc, 20.0), (inh, -80.0)):
         net.connect(source, [exc, inh], weight=weight, probability=CHANCE, delay=DELAY, synapse=synapse)
-    W = torch.zeros((E + I, E + I), dtype=torch.float64)
-    for p in net.projections:
-        W[p.target.slice, p.source.slice] = torch.from_numpy(p.matrix().toarray())
-    told = gg.theory.strong_coupling(cells, W, tau_s=TAU_S, delay=DELAY)
+    told = gg.theory.predict(net, order=2)
     plain = gg.theory.predict(net, recurrent_noise="none")
     seen = gg.simulate(net, duration + 200.0, dt=DT, seed=seed).after(200.0)
-    row: dict[str, Any] = {"radius": told.radius, "noise": float(told.variance.mean()) / NOISE**2}
+    report = told.report
+    row: dict[str, Any] = {"radius": report.spectral_radius, "noise": float(report.recurrent_noise.mean())}
     answers = (
         ("simulated", seen.rates(), seen.covariance(WINDOW)),
         ("linear", plain.rates(), plain.covariance(WINDOW)),
-        ("repaired", told.rates, told.covariance(WINDOW)),
+        ("repaired", told.rates(), told.covariance(WINDOW)),
     )
     for who, rates, C in answers:
         row[f"rates_{who}"] = rates.detach().numpy()
@@ -82,16 +79,6 @@ def _one(seed: int, duration: float) -> dict[str, Any]:
     # a neuron's count varies as its spectrum at frequency 0, which the long window nearly is
     row["sampling"] = float(seen.covariance(WINDOW).diagonal().mean()) / (WINDOW / 1000) / (duration / 1000)
     return row
-
-
-def cells(mu: torch.Tensor, extra: torch.Tensor) -> Any:
-    """The neurons at mean recurrent input mu (mV), with `extra` (mV^2) added to the noise's variance."""
-    p = CELL
-    return gg.theory.membrane(
-        lambda V: p.E_L - V + p.Delta_T * torch.exp((V - p.V_T) / p.Delta_T) + DRIVE + mu,
-        tau=p.tau_m, sigma=(NOISE**2 + extra).sqrt(), t_ref=p.t_ref, V_th=p.V_th, V_reset=p.V_reset,
-        V_lb=-150.0, N=800,
-    )  # fmt: skip
 
 
 def by_class(C: np.ndarray) -> dict[str, float]:

@@ -21,7 +21,6 @@ from ganglion.theory.second_order import (
 from ganglion.theory.siegert import Siegert, siegert
 from ganglion.theory.stability import spectral_radius
 from ganglion.theory.stationary import Stationary, stationary
-from ganglion.theory.strong_coupling import StrongCoupling, strong_coupling
 
 __all__ = [
     "Evolution",
@@ -34,7 +33,6 @@ __all__ = [
     "Response",
     "Siegert",
     "Stationary",
-    "StrongCoupling",
     "TheoryReport",
     "boundary_shift",
     "coloured_membrane",
@@ -54,5 +52,4 @@ __all__ = [
     "siegert",
     "spectral_radius",
     "stationary",
-    "strong_coupling",
 ]

@@ -44,10 +44,12 @@ def push(slope_up, slope_down, m, flux):
 
 
 @njit(nogil=True, cache=True)
-def settle(s, up, down, reset, share, t_ref, flux, m, z, ratio):
-    """m = -G(s) div flux; returns the rate that leaves at the threshold, the pushed flux included.
+def settle(s, up, down, reset, share, t_ref, flux, fired, m, z, ratio):
+    """m = -G(s) div flux, after a spike of weight `fired`; returns the rate that leaves at the threshold, the
+    pushed flux included and that spike not.
 
-    It follows from the balance of mass, which is regular at s = 0: s sum m = -(1 - e^{-s t_ref}) rate.
+    It follows from the balance of mass, which is regular at s = 0 without that spike:
+    s sum m = e^{-s t_ref} fired - (1 - e^{-s t_ref}) rate.
     """
     N = up.shape[0]
     for k in range(N):
@@ -68,9 +70,12 @@ def settle(s, up, down, reset, share, t_ref, flux, m, z, ratio):
         sum_z += z[k]
     back = np.exp(-s * t_ref)
     held = (1 - back) / s if s * t_ref != 0 else t_ref + 0j
-    rate = -sum_m / (back * sum_z + held)
+    top = -sum_m
+    if fired != 0:
+        top += fired * back * (1 / s - sum_z)
+    rate = top / (back * sum_z + held)
     for k in range(N):
-        m[k] += rate * back * z[k]
+        m[k] += (rate + fired) * back * z[k]
     return rate
 
 
@@ -86,43 +91,72 @@ def nested(lo, hi, y, c, reset, share, t_ref, probability, per_mV, first, second
         hopping(y[i], c[i], per_mV[i], up, down, slope_up, slope_down)
         push(slope_up, slope_down, probability[i], at_rest)
         for p in range(first.shape[0]):
-            inner[i, p] = settle(first[p], up, down, reset[i], share[i], t_ref[i], at_rest, m, z, ratio)
+            inner[i, p] = settle(first[p], up, down, reset[i], share[i], t_ref[i], at_rest, 0j, m, z, ratio)
             push(slope_up, slope_down, m, flux)
-            outer[i, p] = settle(second[p], up, down, reset[i], share[i], t_ref[i], flux, m, z, ratio)
+            outer[i, p] = settle(second[p], up, down, reset[i], share[i], t_ref[i], flux, 0j, m, z, ratio)
 
 
 @njit(nogil=True, cache=True)
-def dressed(lo, hi, y, c, reset, share, t_ref, probability, per_mV, gamma, omega, shift, event, gain):
-    """Filtered noise of unit variance and rate gamma (1/ms) to second order, for neurons lo..hi:
+def dressed(
+    lo, hi, y, c, reset, share, t_ref, probability, per_mV, gamma, together, omega, shift, event, third, gain, spectrum
+):
+    """Noises of unit variance and rates gamma (n,), 1/ms, to second order, for neurons lo..hi, at omega (F,):
 
-    shift (M,): of the mean rate, R0 L1 G(gamma) L1 P0;
-    event (M, F): R L1 G(i w + gamma) L1 P0, what a change of the variance does;
-    gain (M, F): of the susceptibility to mu.
+    shift (M, n): of the mean rate, R0 L1 G(gamma) L1 P0;
+    event (M, n, F): R L1 G(i w + gamma) L1 P0, what a change of the variance does;
+    third (M, n, n, F): R L1 G(i w + gamma_a) L1 G(i w + gamma_a + gamma_b) L1 P0, where together[a, b];
+    gain (M, n, F): of the susceptibility to mu;
+    spectrum (M, n, F): of the spike train's; at omega > 0. Nothing of it, nor of `third`, without elements.
     """
     N = y.shape[1]
     up, down, slope_up, slope_down = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
-    at_rest, flux, total = np.empty(N), np.empty(N, np.complex128), np.empty(N, np.complex128)
+    at_rest, flux, none = np.empty(N), np.empty(N, np.complex128), np.zeros(N, np.complex128)
     m, z, ratio = np.empty(N, np.complex128), np.empty(N, np.complex128), np.empty(N, np.complex128)
     early, settled = np.empty(N, np.complex128), np.empty(N, np.complex128)
     for i in range(lo, hi):
         kr, w, t = reset[i], share[i], t_ref[i]
         hopping(y[i], c[i], per_mV[i], up, down, slope_up, slope_down)
         push(slope_up, slope_down, probability[i], at_rest)
-        settle(gamma + 0j, up, down, kr, w, t, at_rest, early, z, ratio)
-        push(slope_up, slope_down, early, flux)
-        shift[i] = settle(0j, up, down, kr, w, t, flux, settled, z, ratio).real
-        for f in range(omega.shape[0]):
-            s = 1j * omega[f]
-            settle(s + gamma, up, down, kr, w, t, at_rest, m, z, ratio)
-            push(slope_up, slope_down, m, flux)
-            event[i, f] = settle(s, up, down, kr, w, t, flux, m, z, ratio)
-            # the noise acts twice before the input, on both its sides, or twice after it
-            settle(s, up, down, kr, w, t, at_rest, m, z, ratio)
-            for k in range(N):
-                m[k] += early[k]
-            push(slope_up, slope_down, m, flux)
-            settle(s + gamma, up, down, kr, w, t, flux, m, z, ratio)
-            for k in range(N):
-                m[k] += settled[k]
-            push(slope_up, slope_down, m, total)
-            gain[i, f] = settle(s, up, down, kr, w, t, total, m, z, ratio)
+        spikes = probability[i, N - 1] * up[N - 1] + 0j
+        for n in range(gamma.shape[0]):
+            g = gamma[n]
+            # spikes with the noise still to act a second time, and those that it has acted on twice
+            once = settle(g + 0j, up, down, kr, w, t, at_rest, 0j, early, z, ratio)
+            push(slope_up, slope_down, early, flux)
+            twice = settle(0j, up, down, kr, w, t, flux, 0j, settled, z, ratio)
+            shift[i, n] = twice.real
+            for f in range(omega.shape[0]):
+                s = 1j * omega[f]
+                settle(s + g, up, down, kr, w, t, at_rest, 0j, m, z, ratio)
+                push(slope_up, slope_down, m, flux)
+                event[i, n, f] = settle(s, up, down, kr, w, t, flux, 0j, m, z, ratio)
+                # the noise acts twice before the input, on both its sides, or twice after it
+                settle(s, up, down, kr, w, t, at_rest, 0j, m, z, ratio)
+                for k in range(N):
+                    m[k] += early[k]
+                push(slope_up, slope_down, m, flux)
+                settle(s + g, up, down, kr, w, t, flux, 0j, m, z, ratio)
+                for k in range(N):
+                    m[k] += settled[k]
+                push(slope_up, slope_down, m, flux)
+                gain[i, n, f] = settle(s, up, down, kr, w, t, flux, 0j, m, z, ratio)
+                for b in range(third.shape[2]):
+                    if together[n, b]:
+                        settle(s + g + gamma[b], up, down, kr, w, t, at_rest, 0j, m, z, ratio)
+                        push(slope_up, slope_down, m, flux)
+                        settle(s + g, up, down, kr, w, t, flux, 0j, m, z, ratio)
+                        push(slope_up, slope_down, m, flux)
+                        third[i, n, b, f] = settle(s, up, down, kr, w, t, flux, 0j, m, z, ratio)
+                if spectrum.shape[1] == 0:
+                    continue
+                # of two spikes: the noise acts twice before the first, on both its sides, or twice between them
+                total = settle(s, up, down, kr, w, t, none, twice, m, z, ratio)
+                settle(s + g, up, down, kr, w, t, none, once, m, z, ratio)
+                push(slope_up, slope_down, m, flux)
+                total += settle(s, up, down, kr, w, t, flux, 0j, m, z, ratio)
+                settle(s, up, down, kr, w, t, none, spikes, m, z, ratio)
+                push(slope_up, slope_down, m, flux)
+                settle(s + g, up, down, kr, w, t, flux, 0j, m, z, ratio)
+                push(slope_up, slope_down, m, flux)
+                total += settle(s, up, down, kr, w, t, flux, 0j, m, z, ratio)
+                spectrum[i, n, f] = twice.real + 2 * total.real

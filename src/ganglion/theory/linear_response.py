@@ -68,7 +68,8 @@ def cross_spectra(
     """
     if gains.ndim == 2:
         gains = current_gains(coupling, gains, frequencies)
-    return _CrossSpectra.apply(gains, spectrum, coupling.weight, coupling.delay, coupling, frequencies, asked or Asked())
+    given = gains, spectrum, coupling.weight, coupling.delay
+    return _CrossSpectra.apply(*given, coupling, frequencies, asked or Asked())
 
 
 def encirclements(coupling: Coupling, gains: Tensor, frequencies: Tensor) -> int:

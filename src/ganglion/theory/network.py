@@ -141,9 +141,10 @@ class Coupling:
 
 @dataclass(frozen=True)
 class WorkingPoint:
-    """Where a network of `size` nodes sits to first order: `rates` (size,) 1/ms; `input` (size,) mV and `variance` (size,)
-    mV^2 from the synapses; `shares` (E,) of the white noise of each edge that is counted in `variance`;
-    `outside` (E,) whether an edge comes from a source of spikes; `cells` with their grids; `residual` (1/ms) after `iterations` of Newton's method."""
+    """Where a network of `size` nodes sits to first order: `rates` (size,) 1/ms; `input` (size,) mV and
+    `variance` (size,) mV^2 from the synapses; `shares` (E,) of the white noise of each edge that is counted in
+    `variance`; `outside` (E,) whether an edge comes from a source of spikes; `cells` with their grids; `residual`
+    (1/ms) after `iterations` of Newton's method."""
 
     cells: tuple[Cells, ...]
     coupling: Coupling

@@ -11,8 +11,9 @@ from torch import Tensor
 from ganglion.networks import Network, Population
 from ganglion.theory._assemble import Assembly, assemble
 from ganglion.theory.graded import graded_prediction
-from ganglion.theory.network import Cells, self_consistent
+from ganglion.theory.network import Cells, WorkingPoint, self_consistent
 from ganglion.theory.prediction import Prediction, TheoryReport
+from ganglion.theory.second_network import SecondPoint, second_point
 
 SHARES = ("none", "filtered", "white")
 
@@ -20,6 +21,7 @@ SHARES = ("none", "filtered", "white")
 def predict(
     net: Network,
     *,
+    order: int = 1,
     recurrent_noise: str | float = "filtered",
     stability: str = "radius",
     N: int | None = None,
@@ -39,8 +41,13 @@ def predict(
 
     Parameters
     ----------
+    order
+        1: linear response about neurons whose rates are those of their mean input and white noise. 2: to second
+        order in the recurrent input, see `ganglion.theory.second_network`: rates, spectra and what a spike does
+        to a rate, in the presence of the filtered recurrent noise; for strong coupling. It takes some 1 ms a
+        neuron, synapse and frequency of 48, and has no gradients.
     recurrent_noise
-        Share c of the recurrent input's variance that is added to the neurons' noise: "none" (0),
+        For order 1: share c of the recurrent input's variance that is added to the neurons' noise: "none" (0),
         "filtered" (what the synapse's filter lets through to the membrane, tau/(tau + tau_s) for an
         exponential one), "white" (1), or a number. None of them is right where this noise is large: the
             answer's `report` says how large.
@@ -60,13 +67,17 @@ def predict(
         noise, with the threshold below the reset; for conductance-based or continuous synapses; for inputs
         that change in time; where no rates are found; where linear response is unstable.
     """
+    if order not in (1, 2):
+        raise ValueError(f"order is {order}; expected 1 (linear response) or 2")
+    if order == 2 and recurrent_noise != "filtered":
+        raise ValueError("recurrent_noise= is of order=1; order=2 knows what each synapse's noise does")
     if stability not in ("radius", "nyquist"):
         raise ValueError(f"stability is {stability!r}; expected 'radius' or 'nyquist'")
     if net.populations and all(_graded(p) for p in net.populations):
         return graded_prediction(net)
     assembly = assemble(net)
     c = _share(recurrent_noise, assembly)
-    point = self_consistent(
+    first = self_consistent(
         [_on_grid(cells, N, V_lb) for cells in assembly.cells],
         assembly.coupling,
         noise_share=c,
@@ -75,7 +86,15 @@ def predict(
         variance=assembly.variance,
         threads=threads,
     )
-    report = TheoryReport.of(assembly, point, str(recurrent_noise), threads)
+    point: WorkingPoint | SecondPoint = first
+    counted = str(recurrent_noise)
+    if order == 2:
+        if first.rates.requires_grad:
+            raise ValueError("order=2 has no gradients; use order=1, or torch.no_grad() around predict")
+        given = {"input": assembly.input, "variance": assembly.variance, "tau": assembly.tau}
+        point = second_point(first, **given, threads=threads)
+        counted = "to second order"
+    report = TheoryReport.of(assembly, point, counted, threads)
     prediction = Prediction(net, assembly, point, report, threads)
     prediction.require_stable(stability)
     return prediction

@@ -17,6 +17,7 @@ from ganglion.theory._assemble import Assembly
 from ganglion.theory.linear_response import Asked, cross_spectra, edge_interaction, encirclements, interaction
 from ganglion.theory.network import WorkingPoint
 from ganglion.theory.network_motifs import Path, motif_orders, strongest_paths
+from ganglion.theory.second_network import SecondPoint
 from ganglion.theory.stability import spectral_radius
 
 HIGHEST = 2000.0  # Hz, of the frequencies at which spectra are taken
@@ -40,7 +41,7 @@ class TheoryReport:
     residual: float
 
     @classmethod
-    def of(cls, assembly: Assembly, point: WorkingPoint, counted: str, threads: int) -> TheoryReport:
+    def of(cls, assembly: Assembly, point: WorkingPoint | SecondPoint, counted: str, threads: int) -> TheoryReport:
         with torch.no_grad():
             at = torch.zeros(1, dtype=torch.float64)
             coupling = assembly.coupling
@@ -78,7 +79,7 @@ class Prediction:
         self,
         network: Network,
         assembly: Assembly,
-        point: WorkingPoint,
+        point: WorkingPoint | SecondPoint,
         report: TheoryReport,
         threads: int = 1,
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from ganglion.theory import _second
 from ganglion.theory._functions import StationaryFunction, _arrays
 from ganglion.theory._ladder import over_neurons
+from ganglion.theory._second_modes import Modes
 from ganglion.theory.membrane import Membrane
 
 
@@ -78,10 +79,40 @@ def filtered_noise(neurons: Membrane, tau_s: float, frequencies: Tensor | float,
         raise ValueError(f"tau_s must be positive (ms), found {tau_s}; white noise belongs into sigma")
     arrays, omega = _prepared(neurons, frequencies, threads)
     M, F = neurons.size, len(omega)
-    shift, event, gain = np.empty(M), np.empty((M, F), dtype=complex), np.empty((M, F), dtype=complex)
-    over_neurons(_second.dressed, M, threads, *arrays, 1 / tau_s, omega, shift, event, gain)
+    shift, event, gain = np.empty((M, 1)), np.empty((M, 1, F), dtype=complex), np.empty((M, 1, F), dtype=complex)
+    none, alone = np.empty((M, 0, 0), dtype=complex), np.zeros((1, 1), dtype=bool)
+    modes = np.array([1 / tau_s]), alone, omega
+    over_neurons(_second.dressed, M, threads, *arrays, *modes, shift, event, none[..., None], gain, none.real)
     filtered = 1 / (1 + 0.5j * omega * tau_s)
-    return FilteredNoise(*(torch.from_numpy(1000 * x) for x in (shift, (event * filtered).T, gain.T)))
+    found = shift[:, 0], (event[:, 0] * filtered).T, gain[:, 0].T
+    return FilteredNoise(*(torch.from_numpy(1000 * x) for x in found))
+
+
+class Dressed(NamedTuple):
+    """`_second.dressed` of n noises: shift (n, M), event, gain, spectrum (n, F, M), third (n, n, F, M)."""
+
+    shift: Tensor
+    event: Tensor
+    third: Tensor
+    gain: Tensor
+    spectrum: Tensor
+
+
+@torch.no_grad()
+def dressed(
+    neurons: Membrane, modes: Modes, frequencies: Tensor, threads: int = 1, *, spectra: bool = True
+) -> Dressed:
+    """In 1/ms; without `spectra`, `spectrum` is empty."""
+    arrays, omega = _prepared(neurons, frequencies, threads)
+    M, F, n = neurons.size, len(omega), len(modes.rates)
+    if spectra:
+        omega = np.maximum(omega, 1e-5)  # the spectrum's peak at 0 is imaginary elsewhere
+    shift, event, gain = np.empty((M, n)), np.empty((M, n, F), dtype=complex), np.empty((M, n, F), dtype=complex)
+    third, spectrum = np.zeros((M, n, n, F), dtype=complex), np.empty((M, n if spectra else 0, F))
+    given = modes.rates, modes.together, omega, shift, event, third, gain, spectrum
+    over_neurons(_second.dressed, M, threads, *arrays, *given)
+    moved = shift.T, event.transpose(1, 2, 0), third.transpose(1, 2, 3, 0), gain.transpose(1, 2, 0)
+    return Dressed(*(torch.from_numpy(x.copy()) for x in (*moved, spectrum.transpose(1, 2, 0))))
 
 
 def _prepared(neurons: Membrane, frequencies: Any, threads: int) -> tuple[tuple, np.ndarray]:
