@@ -6,18 +6,20 @@ from ganglion.nn.accounting import Operations, count_operations, spike_operation
 from ganglion.nn.astrocyte import AstrocyteLIF
 from ganglion.nn.cfc import CfC
 from ganglion.nn.delays import Delay, DelayedLinear
+from ganglion.nn.dendrites import ActiveDendrites
 from ganglion.nn.elm import ELM
 from ganglion.nn.hopfield import Hopfield, HopfieldLookup, HopfieldPooling
 from ganglion.nn.lif import LI, LIF
 from ganglion.nn.ltc import LTC
 from ganglion.nn.neuron import from_neuron
 from ganglion.nn.quadratic import QuadraticConv2d, QuadraticLinear, quadratic_groups
+from ganglion.nn.sequence_memory import SequenceMemory
 from ganglion.nn.sequential import Sequential, TimeDistributed
 from ganglion.nn.wirings import NCP, AutoNCP, FullyConnected, Wiring
 
 __all__ = [
-    "ELM", "LI", "LIF", "LTC", "NCP", "AstrocyteLIF", "AutoNCP", "CfC", "Delay", "DelayedLinear",
+    "ELM", "LI", "LIF", "LTC", "NCP", "ActiveDendrites", "AstrocyteLIF", "AutoNCP", "CfC", "Delay", "DelayedLinear",
     "FullyConnected", "Hopfield", "HopfieldLookup", "HopfieldPooling", "Operations", "QuadraticConv2d",
-    "QuadraticLinear", "Sequential", "TimeDistributed", "Wiring", "count_operations", "from_neuron",
+    "QuadraticLinear", "SequenceMemory", "Sequential", "TimeDistributed", "Wiring", "count_operations", "from_neuron",
     "quadratic_groups", "release_buffers", "spike_operations", "surrogates",
 ]  # fmt: skip
