@@ -6,6 +6,7 @@ memory back when the last reference to its storage goes, whoever holds it: a gra
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections import deque
@@ -25,7 +26,7 @@ _returned: deque[np.ndarray] = deque()  # filled by finalizers, which must not w
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """An uninitialised CPU tensor, in memory used before if a block of this size is idle."""
-    size = int(np.prod(shape)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
     if size < _LEAST:
         return torch.empty(shape, dtype=dtype)
     block = _take(size)
@@ -60,6 +61,8 @@ def _take(size: int) -> np.ndarray:
 
 
 def _collect() -> None:
+    if not _returned:
+        return
     while _returned:
         _idle.append(_returned.popleft())
     total = sum(block.nbytes for block in _idle)

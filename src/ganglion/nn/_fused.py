@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from ganglion.nn._threads import in_threads
 
 _LONG, _DOUBLE = ctypes.c_int64, ctypes.c_double
 _SHORTEST, _LONGEST = 4, 16  # steps from one state that is kept to the next
-_TAPE = 1 << 20  # bytes of tape that a block may take of the cache
+_TAPE = 1 << 21  # bytes of tape that a block may take of the cache
 _BLOCK = 1 << 15  # numbers of a block, at most: long stretches of memory, states in the second cache
 _NARROW = 128  # neurons below which batch and neurons make one row, so that loops are long
 
@@ -78,7 +78,7 @@ class _Loop(torch.autograd.Function):
         states = [state.clone(memory_format=torch.contiguous_format) for state in rest[:count]]
         constants = rest[count : count + len(step.parameters)]
         x = x.contiguous()
-        loops = _Loops(step, surrogate, learned, x, graph, recurrence is not None)
+        loops = _loops(step, surrogate, learned, tuple(x.shape), x.dtype, graph, recurrence is not None)
         y = empty(tuple(x.shape), x.dtype)
         kept = empty((loops.segments, count, *x.shape[1:]), x.dtype) if graph else None
         if recurrence is None:
@@ -114,7 +114,7 @@ class _Loop(torch.autograd.Function):
             dense = empty(tuple(x.shape), x.dtype)
             g = dense.zero_() if g is None else dense.copy_(g)
         g_x = empty(tuple(x.shape), x.dtype)
-        loops = _Loops(step, ctx.surrogate, ctx.learned, x, True, recurrence is not None)
+        loops = _loops(step, ctx.surrogate, ctx.learned, tuple(x.shape), x.dtype, True, recurrence is not None)
         last: tuple[Tensor | None, ...] = ()
         if recurrence is None:
             sums = loops.backward(x, g, g_x, carries, constants, kept)
@@ -131,10 +131,11 @@ class _Loops:
     """The kernels of a step for one shape, cut into blocks; every block sums for itself, whatever thread runs it."""
 
     def __init__(
-        self, step: Step, surrogate: Surrogate, learned: tuple[str, ...], x: Tensor, graph: bool, whole: bool
-    ) -> None:
-        double = x.dtype == torch.float64
-        self.shape, self.dtype, self.size = tuple(x.shape), x.dtype, x.element_size()
+        self, step: Step, surrogate: Surrogate, learned: tuple[str, ...], shape: tuple[int, ...],
+        dtype: torch.dtype, graph: bool, whole: bool,
+    ) -> None:  # fmt: skip
+        double = dtype == torch.float64
+        self.shape, self.dtype, self.size = shape, dtype, dtype.itemsize
         self.width, self.count = surrogate.width, len(step.states)
         self.ahead = forward_kernel(step, double, ())
         self.back: Kernel | None = None
@@ -157,7 +158,7 @@ class _Loops:
         run_forward, plan = _compiled("run_forward", 6), self._plan(self.ahead, kept)
 
         def some(lo: int, hi: int) -> None:
-            table = _addresses([x, y, *states, *constants])
+            table = self._addresses([x, y], None, [*states, *constants])
             for k in range(lo, hi):
                 run_forward(plan.ctypes.data, table.ctypes.data, *self.blocks[k], self.width)
 
@@ -168,13 +169,15 @@ class _Loops:
     ) -> dict[str, Tensor]:
         """All steps from the last; returns what is summed over steps and batch, (N,) each."""
         run_backward, plan, partial = _compiled("run_backward", 7), self._plan(self.taped, kept), self._partial()
+        sums = self.back is not None and self.back.sums
         states = [torch.empty_like(c) for c in carries]
 
         def some(lo: int, hi: int) -> None:
             row, tape = self._row(), self._tape()
-            table = _addresses([x, row, *tape, *states, *constants])
+            table = self._addresses([x, row], tape, [*states, *constants])
+            used = self._used(constants)
             for k in range(lo, hi):
-                back = _addresses([g, g_x, *tape, *carries, *self._used(constants), *partial[k]])
+                back = self._addresses([g, g_x], tape, [*carries, *used, *(partial[k] if sums else ())])
                 run_backward(plan.ctypes.data, table.ctypes.data, back.ctypes.data, *self.blocks[k], self.width)
 
         in_threads(some, len(self.blocks), x.numel())
@@ -182,7 +185,7 @@ class _Loops:
 
     def forward_step(self, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor]) -> None:
         """One step of the whole batch; x and y (B, N)."""
-        self._call(self.ahead, 1, [x, y, *states, *constants])
+        self._call(self.ahead, 1, self._addresses([x, y], None, [*states, *constants]))
 
     def backward_steps(
         self, x: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], kept: Tensor,
@@ -190,20 +193,25 @@ class _Loops:
     ) -> dict[str, Tensor]:  # fmt: skip
         """All steps from the last, of the whole batch; y's gradient comes from `received`, step by step."""
         assert self.back is not None
-        partial, row, tape = self._partial(), self._row(), self._tape()
+        partial, row, tape, used = self._partial(), self._row(), self._tape(), self._used(constants)
         for s in range(self.segments - 1, -1, -1):
             first, last = s * self.length, min((s + 1) * self.length, len(x))
             states = [before.clone() for before in kept[s]]
-            self._call(self.taped, last - first, [x[first], row, *tape, *states, *constants], keep=0)
+            self._call(self.taped, last - first, self._addresses([x[first], row], tape, [*states, *constants]), keep=0)
             for t in range(last - 1, first - 1, -1):
-                rows = [values[t - first] for values in tape]
-                used = self._used(constants)
-                self._call(self.back, 1, [next(received), g_x[t], *rows, *carries, *used, *partial[0]])
+                sequences, rest = [next(received), g_x[t]], [*carries, *used, *partial[0]]
+                self._call(self.back, 1, self._addresses(sequences, tape[:, t - first], rest))
         return self._sums(partial)
 
-    def _call(self, kernel: Kernel, steps: int, tensors: Sequence[Tensor], keep: int = 1) -> None:
-        table = _addresses(tensors)
+    def _call(self, kernel: Kernel, steps: int, table: np.ndarray, keep: int = 1) -> None:
         _loop(kernel.address)(table.ctypes.data, steps, *self.shape[1:], *self.blocks[0], keep, self.width)
+
+    def _addresses(self, sequences: list[Tensor], tape: Tensor | None, rest: Sequence[Tensor]) -> np.ndarray:
+        places = [t.data_ptr() for t in sequences]
+        if tape is not None:
+            first, stride = tape.data_ptr(), tape.stride(0) * self.size
+            places += [first + k * stride for k in range(len(tape))]
+        return np.array(places + [t.data_ptr() for t in rest], np.int64)
 
     def _row(self) -> Tensor:
         """Where the output goes that nobody wants."""
@@ -233,8 +241,9 @@ class _Loops:
         return dict(zip(self.back.sums, partial.sum(0), strict=True))
 
 
-def _addresses(tensors: Sequence[Tensor]) -> np.ndarray:
-    return np.array([t.data_ptr() for t in tensors], np.int64)
+@lru_cache(maxsize=256)
+def _loops(*given: Any) -> _Loops:
+    return _Loops(*given)
 
 
 def _blocks(B: int, N: int, most: int) -> Iterator[tuple[int, int, int, int]]:

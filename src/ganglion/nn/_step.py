@@ -49,7 +49,8 @@ class Step:
         arguments = ", ".join([name for name, _ in self.states] + list(self.parameters))
         lines, show = [], TorchPrinter().doprint
         for name, right in self.equations:
-            text = _CALL.sub(lambda m: f"_{m[1]}({m[2]})", right if isinstance(right, str) else show(right)).replace("_spike(", "_spike(_surrogate, ")
+            text = right if isinstance(right, str) else show(right)
+            text = _CALL.sub(lambda m: f"_{m[1]}({m[2]})", text).replace("_spike(", "_spike(_surrogate, ")
             lines.append(f"    {name} = {text}")
         after = ", ".join(f"{name!r}: {new}" for name, new in self.states)
         if all(isinstance(right, str) for _, right in self.equations):
