@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 CUES, EACH, SHOWN = 5, 4, 10  # cues; channels of each, and of the prompt; steps that a cue and the prompt last
 SLOW, FAST = (20.0, 200.0), (1.0, 3.0)  # time constants of calcium (steps)
 ALPHABET = " abcdefghijklmnopqrstuvwxyz.,;:()'-\"0"
-RECALL = {"small": (130, 1, 40), "full": (400, 5, 60)}  # training steps, runs, steps of delay
-READING = (300, 3)
+RECALL = {"small": (130, 1, 40), "full": (300, 3, 60)}  # training steps, runs, steps of delay
+READING = (400, 3)
 
 
 class Unit(nn.Module):
