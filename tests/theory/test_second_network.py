@@ -116,7 +116,7 @@ def test_jumps_beside_a_simulation():
 
 @pytest.mark.parametrize("kinds", [(None, None), (gg.Alpha(tau=3.0), gg.BiExponential(tau_rise=1.0, tau_decay=8.0))])
 def test_weak_coupling_is_linear_response(kinds):
-    first, second = (gg.predict(network(2, 0.05, *kinds, size=10), order=k, N=400, recurrent_noise="filtered") for k in (1, 2))
+    first, second = (gg.predict(network(2, 0.05, *kinds, size=10), order=k, N=400) for k in (1, 2))
     torch.testing.assert_close(second.rates(), first.rates(), rtol=1e-5, atol=0)
     off = ~torch.eye(10, dtype=torch.bool)
     C, P = (told.spectrum([0.0, 30.0])[:, off] for told in (first, second))

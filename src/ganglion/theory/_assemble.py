@@ -18,17 +18,40 @@ from ganglion.theory.network import Cells, Coupling
 
 @dataclass(frozen=True)
 class Assembly:
-    """`cells` of the spiking populations; `coupling` (weights in mV·ms); `from_source` (E,) whether an edge
-    comes from a source of spikes; `source_rates` (size,) 1/ms, 0 for neurons; `input`, `variance` (size,) mV
-    and mV^2 of the backgrounds; `tau` (size,) ms, 1 for sources."""
+    """`cells` of the spiking populations; `coupling` (weights in mV·ms; those of conductances in ms, their area
+    over g_L); `from_source` (E,) whether an edge comes from a source of spikes; `source_rates` (size,) 1/ms, 0
+    for neurons; `background`, `background_power` (filters, size): W nu and W^2 nu of the backgrounds; `tau`
+    (size,) ms, 1 for sources."""
 
     cells: tuple[Cells, ...]
     coupling: Coupling
     from_source: Tensor
     source_rates: Tensor
-    input: Tensor
-    variance: Tensor
+    background: Tensor
+    background_power: Tensor
     tau: Tensor
+
+    @property
+    def conducting(self) -> bool:
+        return any(f.E_rev is not None for f in self.coupling.filters)
+
+    @property
+    def input(self) -> Tensor:
+        """(size,) mV, of the backgrounds' currents."""
+        return sum((x for f, x in zip(self.coupling.filters, self.background) if f.E_rev is None), self._none)
+
+    @property
+    def variance(self) -> Tensor:
+        """(size,) mV^2, of the backgrounds' currents: c W^2 nu/(2 tau)."""
+        parts = (
+            f.noise_share(self.tau) * x / (2 * self.tau)
+            for f, x in zip(self.coupling.filters, self.background_power) if f.E_rev is None
+        )  # fmt: skip
+        return sum(parts, self._none)
+
+    @property
+    def _none(self) -> Tensor:
+        return torch.zeros_like(self.tau)
 
 
 def assemble(net: Network) -> Assembly:
@@ -52,9 +75,13 @@ def assemble(net: Network) -> Assembly:
         cells.append(cells_of(population))
         tau = tau.index_copy(0, at, cells[-1].tau)
     filters = _Filters()
+    background, power = _backgrounds(net, tau, filters)
     coupling, from_source = _edges(net, tau, filters)
-    input, variance = _backgrounds(net, tau, filters)
-    return Assembly(tuple(cells), coupling, from_source, rates, input, variance, tau)
+    more = len(coupling.filters) - len(background)
+    rows = torch.zeros(more, net.size, dtype=torch.float64)
+    return Assembly(
+        tuple(cells), coupling, from_source, rates, torch.cat([background, rows]), torch.cat([power, rows]), tau
+    )
 
 
 class _Filters:
@@ -85,7 +112,9 @@ def _edges(net: Network, tau: Tensor, filters: _Filters) -> tuple[Coupling, Tens
         sources, targets = projection.edges()
         sources, targets = sources + projection.source.start, targets + projection.target.start
         size = len(sources)
-        weight = _values(projection.weight, size) * _area(filters.list[number], tau[targets])
+        each = targets - projection.target.start
+        area = _area(filters.list[number], tau[targets], projection.target, projection.synapse, each)
+        weight = _values(projection.weight, size) * area
         delay = _values(projection.delay, size)
         kind = torch.full((size,), number)
         outside = torch.full((size,), isinstance(projection.source.neuron, Poisson))
@@ -97,23 +126,32 @@ def _edges(net: Network, tau: Tensor, filters: _Filters) -> tuple[Coupling, Tens
     return Coupling(net.size, sources, targets, weight, delay, kind, tuple(filters.list)), outside
 
 
-def _area(filter: Filter, tau: Tensor) -> Tensor:
-    """mV·ms per unit weight: a jump of 1 mV has the area tau."""
-    return tau if filter.instant else filter.area.expand_as(tau)
+def _area(filter: Filter, tau: Tensor, target: Population, synapse: Synapse, neurons: Tensor) -> Tensor:
+    """mV·ms per unit weight: a jump of 1 mV has the area tau; ms for a conductance: its area over g_L."""
+    if filter.E_rev is None:
+        return tau if filter.instant else filter.area.expand_as(tau)
+    if "g_L" not in target.parameters:
+        raise ValueError(
+            f"population {target.name!r} of {type(target.neuron).__name__} has no leak conductance g_L (nS), which "
+            f"{type(synapse).__name__} needs: give the model a parameter `g_L: float = ...`"
+        )
+    return filter.area / _values(target.parameters["g_L"], target.size)[neurons]
 
 
 def _backgrounds(net: Network, tau: Tensor, filters: _Filters) -> tuple[Tensor, Tensor]:
-    """Mean and variance (size,) by independent Poisson trains: W nu and c W^2 nu/(2 tau)."""
-    input = variance = torch.zeros(net.size, dtype=torch.float64)
-    for background in net.backgrounds:
+    """Of independent Poisson trains, by filter: W nu and W^2 nu, (filters, size)."""
+    known = [filters(b.synapse, f"background of {b.target.name!r}") for b in net.backgrounds]
+    mean = power = torch.zeros(len(filters.list), net.size, dtype=torch.float64)
+    for number, background in zip(known, net.backgrounds):
         target: Population = background.target
-        at = torch.arange(target.start, target.start + target.size)
-        filter = filters.list[filters(background.synapse, f"background of {target.name!r}")]
-        W = _values(background.weight, target.size) * _area(filter, tau[at])
+        own = torch.arange(target.size)
+        at = number * net.size + own + target.start
+        area = _area(filters.list[number], tau[own + target.start], target, background.synapse, own)
+        W = _values(background.weight, target.size) * area
         rate = _values(background.rate, target.size) / 1000
-        input = input.index_add(0, at, W * rate)
-        variance = variance.index_add(0, at, filter.noise_share(tau[at]) * W**2 * rate / (2 * tau[at]))
-    return input, variance
+        mean = mean.flatten().index_add(0, at, W * rate).reshape(mean.shape)
+        power = power.flatten().index_add(0, at, W**2 * rate).reshape(mean.shape)
+    return mean, power
 
 
 def _values(value: Any, size: int) -> Tensor:

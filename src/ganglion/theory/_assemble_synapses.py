@@ -19,14 +19,16 @@ from ganglion.synapses import Delta, Synapse
 
 @dataclass(frozen=True)
 class Filter:
-    """The current that one spike of weight 1 gives: h(t) = c exp(A t) b, with area -c A^-1 b.
+    """The current, or the conductance, that one spike of weight 1 gives: h(t) = c exp(A t) b, of area -c A^-1 b.
 
-    `A` (n, n) 1/ms, `b` (n,), `c` (n,); n = 0 for a jump of the membrane itself (h = delta).
+    `A` (n, n) 1/ms, `b` (n,), `c` (n,); n = 0 for a jump of the membrane itself (h = delta). `E_rev` () mV of a
+    conductance; None for a current.
     """
 
     A: Tensor
     b: Tensor
     c: Tensor
+    E_rev: Tensor | None = None
 
     @property
     def instant(self) -> bool:
@@ -65,7 +67,7 @@ class Filter:
 
 
 def synapse_filter(synapse: Synapse) -> Filter:
-    """The filter of a current-based synapse, differentiable in its parameters. Raises ValueError, naming it, for
+    """The filter of a synapse that spikes drive, differentiable in its parameters. Raises ValueError, naming it, for
     any other kind."""
     name = type(synapse).__name__
     if synapse.continuous:
@@ -80,19 +82,25 @@ def synapse_filter(synapse: Synapse) -> Filter:
     assert equations is not None  # only Delta and continuous synapses have none
     states = [symbol(n) for n in equations.names]
     numbers = {symbol(k) for k in synapse.parameters}
-    current = parse(synapse.current)
-    if not current.free_symbols <= {*states, *numbers}:
-        others = ", ".join(sorted(str(s) for s in current.free_symbols - {*states, *numbers}))
+    current, V, g_L = parse(synapse.current), symbol("V"), symbol("g_L")
+    slopes = [sp.diff(current, s) for s in states]
+    reversal = None
+    if current.has(V):
+        # sum_s c_s s (E_rev - V)/g_L
+        slopes = [sp.simplify(-g_L * sp.diff(x, V)) for x in slopes]
+        total = sp.Add(*(c * s for c, s in zip(slopes, states, strict=True)))
+        reversal = sp.simplify(V + g_L * current / total)
+    if not {x for e in (*slopes, reversal or sp.Integer(0)) for x in e.free_symbols} <= numbers:
         raise ValueError(
-            f"the current of {name} depends on {others}: a conductance changes the membrane's time constant, "
-            "which this theory does not follow. Use a current synapse (Exponential, Alpha) with "
-            "weight · (E_rev − ⟨V⟩)/g_L times the kernel's area, or simulate"
+            f"the current of {name} is {synapse.current!r}; expected a linear one in {', '.join(equations.names)}, "
+            "or such a conductance times (E_rev - V)/g_L. Simulate it"
         )
     jumps = synapse.jump_sizes()
     A = _values(equations.jacobian(), states, synapse)
     b = _values(sp.Matrix([jumps.get(n, sp.Integer(0)) for n in equations.names]), states, synapse)
-    c = _values(sp.Matrix([sp.diff(current, s) for s in states]), states, synapse)
-    return Filter(A, b[:, 0], c[:, 0])
+    c = _values(sp.Matrix(slopes), states, synapse)
+    E_rev = None if reversal is None else _values(sp.Matrix([reversal]), states, synapse)[0, 0]
+    return Filter(A, b[:, 0], c[:, 0], E_rev)
 
 
 def _values(matrix: Any, states: list[sp.Symbol], synapse: Synapse) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from ganglion.networks import Network, Population
 from ganglion.theory._assemble import Assembly, assemble
+from ganglion.theory.conductances import conductance_point
 from ganglion.theory.graded import graded_prediction
 from ganglion.theory.network import Cells, WorkingPoint, self_consistent
 from ganglion.theory.prediction import Prediction, TheoryReport
@@ -35,6 +37,9 @@ def predict(
     approximation: many small inputs). Correlations are linear response (Trousdale et al. 2012,
     10.1371/journal.pcbi.1002408). Everything is differentiable in the network's tensors: weights, delays,
     drive, noise, rates of sources and the neurons' parameters.
+
+    Conductance-based synapses: their mean in the drift, their noise at the driving force of the mean voltage
+    (`ganglion.theory.conductances`), for conductances that fluctuate little against the leak.
 
     Returns a `Prediction`; for a network without any spikes the `GradedPrediction` of its linear noise
     approximation.
@@ -64,8 +69,8 @@ def predict(
     ------
     ValueError
         by name, with what to do instead: for neurons of more than one variable or without spikes, without
-        noise, with the threshold below the reset; for conductance-based or continuous synapses; for inputs
-        that change in time; where no rates are found; where linear response is unstable.
+        noise, with the threshold below the reset; for continuous synapses; for inputs that change in time;
+        where no rates are found; where linear response is unstable.
     """
     if order not in (1, 2):
         raise ValueError(f"order is {order}; expected 1 (linear response) or 2")
@@ -76,16 +81,21 @@ def predict(
     if net.populations and all(_graded(p) for p in net.populations):
         return graded_prediction(net)
     assembly = assemble(net)
-    c = _share(recurrent_noise, assembly)
-    first = self_consistent(
-        [_on_grid(cells, N, V_lb) for cells in assembly.cells],
-        assembly.coupling,
-        noise_share=c,
-        source_rates=assembly.source_rates,
-        input=assembly.input,
-        variance=assembly.variance,
-        threads=threads,
-    )
+    cells = [_on_grid(group, N, V_lb) for group in assembly.cells]
+    if assembly.conducting:
+        if order == 2:
+            raise ValueError("order=2 knows no conductance-based synapses; use order=1, or current synapses")
+        first: WorkingPoint = conductance_point(assembly, cells, partial(_share, recurrent_noise, assembly), threads)
+    else:
+        first = self_consistent(
+            cells,
+            assembly.coupling,
+            noise_share=_share(recurrent_noise, assembly, assembly.tau),
+            source_rates=assembly.source_rates,
+            input=assembly.input,
+            variance=assembly.variance,
+            threads=threads,
+        )
     point: WorkingPoint | SecondPoint = first
     counted = str(recurrent_noise)
     if order == 2:
@@ -100,9 +110,10 @@ def predict(
     return prediction
 
 
-def _share(recurrent_noise: str | float, assembly: Assembly) -> Tensor:
-    """(E,) share of each edge's noise; that of sources is always the filtered one."""
-    filtered = assembly.coupling.noise_shares(assembly.tau)
+def _share(recurrent_noise: str | float, assembly: Assembly, tau: Tensor) -> Tensor:
+    """(E,) share of each edge's noise at membranes of `tau` (size,) ms; that of sources is always the filtered
+    one."""
+    filtered = assembly.coupling.noise_shares(tau)
     if isinstance(recurrent_noise, str):
         if recurrent_noise not in SHARES:
             raise ValueError(

@@ -46,7 +46,8 @@ class TheoryReport:
             at = torch.zeros(1, dtype=torch.float64)
             coupling = assembly.coupling
             filtered = coupling.noise_shares(assembly.tau)
-            sent = point.rates[coupling.sources] * coupling.weight**2 / (2 * assembly.tau[coupling.targets])
+            strength = getattr(point, "strength", coupling.weight)
+            sent = point.rates[coupling.sources] * strength**2 / (2 * assembly.tau[coupling.targets])
             recurrent = coupling.into(torch.where(assembly.from_source, 0.0, filtered * sent))
             other = assembly.variance + coupling.into(torch.where(assembly.from_source, filtered * sent, 0.0))
             for cells in assembly.cells:

@@ -1,0 +1,150 @@
+"""Conductance-based synapses in `gg.predict`: a neuron of another leak, finite differences, simulations."""
+
+import math
+
+import pytest
+import torch
+
+import ganglion as gg
+
+EIF = {"tau_m": 15.0, "E_L": -65.0, "V_th": -30.0, "V_reset": -62.0, "V_T": -50.0, "Delta_T": 2.0, "g_L": 10.0}
+
+
+def test_steady_conductances_are_a_leak():
+    """Very many, very small: the neuron of time constant tau/(1 + gamma), exactly, with its rate, CV and spectrum."""
+    net = gg.Network()
+    a = net.add(gg.LIF(tau_m=20.0, g_L=8.0), 2, drive=8.0, noise=4.0)
+    gamma = {0.0: 0.3, -80.0: 0.5}
+    for E_rev, leak in gamma.items():
+        w = 1e-6
+        synapse = gg.AlphaConductance(tau=3.0, E_rev=E_rev)
+        net.background(a, rate=1000 * leak * 8.0 / (w * math.e * 3.0), weight=w, synapse=synapse)
+    told = gg.predict(net)
+    k = 1 + sum(gamma.values())
+    rest = (-65.0 + 8.0 + sum(E * x for E, x in gamma.items())) / k
+    alone = gg.Network()
+    alone.add(gg.LIF(tau_m=20.0 / k, E_L=rest), 2, noise=4.0 / math.sqrt(k))
+    expected = gg.predict(alone)
+    torch.testing.assert_close(told.rates(), expected.rates(), rtol=2e-5, atol=0)
+    torch.testing.assert_close(told.cv(), expected.cv(), rtol=1e-5, atol=0)
+    torch.testing.assert_close(told.spectrum([0.0, 30.0]).real, expected.spectrum([0.0, 30.0]).real, rtol=1e-4, atol=0)
+    # a current of 1 mV is now shared with the synapses
+    torch.testing.assert_close(told.susceptibility(20.0) * k, expected.susceptibility(20.0), rtol=1e-4, atol=0)
+
+
+def small(rate, w):
+    net = gg.Network()
+    a = net.add(gg.EIF(**EIF), 1, drive=9.0, noise=5.0)
+    p = net.add(gg.Poisson(rate), 1)
+    net.connect(p, a, weight=w, delay=1.0, synapse=gg.ExponentialConductance(tau=5.0, E_rev=-75.0), edges=([0], [0]))
+    return net
+
+
+def test_the_interaction_is_the_slope_of_the_rate():
+    """K(0) against d r/d r_source by differences: the conductance acts at every V, not at its mean alone."""
+    h, w = 1000.0, 1e-4
+    low, high = (float(gg.predict(small(20_000.0 + s * h, w)).rates()[0]) for s in (-1, 1))
+    K = float(gg.predict(small(20_000.0, w)).coupling(0.0)[0, 0, 1].real)
+    assert pytest.approx((high - low) / (2 * h), rel=1e-3) == K
+    assert K < 0
+
+
+def network(dt):
+    net = gg.Network(seed=3)
+    exc, inh = (net.add(gg.EIF(**EIF), n, name, drive=9.0, noise=5.0) for n, name in ((80, "e"), (20, "i")))
+    excite = gg.ExponentialConductance(tau=5.0, E_rev=0.0)
+    inhibit = gg.AlphaConductance(tau=5.0, E_rev=-80.0)
+    net.connect(exc, [exc, inh], weight=0.4, probability=0.2, delay=1.0, synapse=excite)
+    net.connect(inh, [exc, inh], weight=1.2, probability=0.2, delay=1.0, synapse=inhibit)
+    return net
+
+
+def bombarded(dt):
+    """Two thirds of the leak again in conductances, whose fluctuations are much of the noise."""
+    net = gg.Network(seed=4)
+    a = net.add(gg.EIF(**EIF), 60, drive=torch.linspace(0.0, 5.0, 60).double(), noise=3.0)
+    net.background(a, rate=3000.0, weight=0.35, synapse=gg.ExponentialConductance(tau=3.0, E_rev=0.0))
+    net.background(a, rate=2000.0, weight=0.3, synapse=gg.ExponentialConductance(tau=6.0, E_rev=-75.0))
+    net.connect(a, a, weight=0.3, probability=0.1, synapse=gg.ExponentialConductance(tau=3.0, E_rev=0.0))
+    net.connect(a, a, weight=10.0, probability=0.05, synapse=gg.Exponential(tau=4.0))
+    return net
+
+
+@pytest.mark.parametrize(("build", "rates", "slope"), [(network, 0.03, 0.2), (bombarded, 0.04, 0.15)])
+def test_beside_a_simulation(build, rates, slope):
+    """Mean rate to 3 and 4 %, covariances on average to 20 and 15 %, beyond the sampling error.
+
+    In 60 and 150 s: mean rates to 1 and 1.8 %, covariances to 15 and 1 % (± 1.5 and 4.5).
+    """
+    seen = gg.simulate(build(0.05), 40_000.0, dt=0.05, seed=6).after(500.0)
+    told = gg.predict(build(0.0))
+    r, e = seen.rates(return_error=True)
+    pooled = float(e.pow(2).sum().sqrt() / r.sum())
+    assert float(told.rates().sum() / r.sum()) == pytest.approx(1, abs=rates + 3 * pooled)
+    C, error = seen.covariance(50.0, return_error=True)
+    P = told.covariance(50.0)
+    off = ~torch.eye(len(r), dtype=torch.bool) & (error > 0)
+    weight = torch.where(off, P / error**2, 0.0)
+    ratio, uncertainty = (weight * C).sum() / (weight * P).sum(), (weight * P).sum() ** -0.5
+    assert abs(float(ratio) - 1) < slope + 3 * float(uncertainty)
+    assert uncertainty < 0.1
+    assert float((told.cv() / seen.cv())[r > 2].mean()) == pytest.approx(1, abs=0.05)
+
+
+VALUES = {
+    "weight": [1.5, 2.0, 1.0],
+    "drive": [14.0, 15.0, 13.0],
+    "noise": [5.0, 6.0, 5.0],
+    "g_L": [10.0, 9.0, 11.0],
+    "tau_m": [15.0, 12.0, 14.0],
+    "V_th": [-40.0, -41.0, -42.0],
+    "tau_s": [3.0, 6.0],
+    "E_rev": [0.0, -75.0],
+    "rate": [40.0],
+}
+
+
+def built(weight, drive, noise, g_L, tau_m, V_th, tau_s, E_rev, rate):
+    net = gg.Network()
+    own = EIF | {"g_L": g_L, "tau_m": tau_m, "V_th": V_th}
+    a = net.add(gg.EIF(**own), 3, drive=drive, noise=noise)
+    p = net.add(gg.Poisson(rate[0]), 1)
+    excite = gg.ExponentialConductance(tau=tau_s[0], E_rev=E_rev[0])
+    inhibit = gg.AlphaConductance(tau=tau_s[1], E_rev=E_rev[1])
+    net.connect(a, a, weight=weight, delay=1.0, synapse=excite, edges=([0, 1, 2], [1, 2, 0]))
+    net.connect(a, a, weight=weight[:1], delay=1.0, synapse=inhibit, edges=([2], [1]))
+    net.connect(p, a, weight=2.0, synapse=excite, edges=([0, 0], [0, 1]))
+    net.background(a, rate=50.0, weight=weight[1], synapse=inhibit)
+    told = gg.predict(net, N=60, V_lb=-120.3)
+    told.__dict__["frequencies"] = torch.linspace(0.0, 200.0, 9, dtype=torch.float64)
+    return told
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_gradients_against_differences(name):
+    """Of rates and covariances, in weights, drive, noise, leak, membrane and synaptic times, thresholds, reversals."""
+    given = {k: torch.tensor(v, dtype=torch.float64) for k, v in VALUES.items()}
+
+    def loss(values):
+        told = built(**(given | {name: values}))
+        return told.rates().square().sum() + 1e3 * told.covariance(50.0).square().sum()
+
+    x = given[name].clone().requires_grad_()
+    (found,) = torch.autograd.grad(loss(x), x)
+    with torch.no_grad():
+        for k in range(len(x)):
+            step = torch.zeros_like(x)
+            step[k] = 1e-4 * max(abs(x[k].item()), 1.0)
+            expected = (loss(x.detach() + step) - loss(x.detach() - step)) / (2 * step[k])
+            assert float(found[k]) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_what_it_refuses():
+    with pytest.raises(ValueError, match="order=2 knows no conductance"):
+        gg.predict(network(0.0), order=2)
+    net = gg.Network()
+    a = net.add(gg.QIF(), 2, drive=2.0, noise=5.0)
+    net.connect(a, a, weight=1.0, synapse=gg.ExponentialConductance(), in_degree=1)
+    if "g_L" not in a.parameters:
+        with pytest.raises(ValueError, match="no leak conductance g_L"):
+            gg.predict(net)
