@@ -9,7 +9,7 @@ from scipy import stats
 
 from ganglion.analysis import matching
 
-#: (n, a, s, theta), as in Ahmad & Hawkins (2016) or worked out from its eq. 4, and the chance of a false match
+#: (n, a, s, theta), as in Ahmad & Hawkins (2016) or worked out from its overlap sets, and the chance of a false match
 FIGURES = [
     ((10_000, 300, 24, 12), 8.375845e-13),
     ((100_000, 2_000, 10, 10), 1.00163e-17),

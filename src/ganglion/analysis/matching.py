@@ -12,27 +12,33 @@ from fractions import Fraction
 
 
 def overlap_set(n: int, a: int, s: int, b: int) -> int:
-    """Number of patterns of a among n neurons that share exactly b neurons with a given s of them (eq. 3)."""
+    """Number of patterns of a among n neurons that share exactly b neurons with a given s of them."""
     _check(n=n, a=a, s=s)
     return math.comb(s, b) * math.comb(n - s, a - b) if 0 <= b <= min(a, s) else 0
 
 
 def false_match(n: int, a: int, s: int, theta: int, *, segments: int = 1) -> float:
-    """Probability that a random pattern of a among n neurons matches a segment of s synapses at theta (eq. 4).
+    """Probability that a random pattern of a among n neurons matches a segment of s synapses at theta.
 
     segments: with so many independent ones, that at least one matches.
     """
+    _check(n=n, a=a, s=s)
     _check_threshold(theta)
     if segments < 1:
         raise ValueError(f"found segments = {segments}, expected a positive whole number")
-    count = sum(overlap_set(n, a, s, b) for b in range(theta, min(a, s) + 1))
+    most = min(a, s)
+    rest = math.comb(n - s, a - most)
+    count = 0
+    for b in range(most, theta - 1, -1):
+        count += math.comb(s, b) * rest
+        rest = rest * (n - s - a + b) // (a - b + 1)  # the next of (n − s over a − b)
     p = float(Fraction(count, math.comb(n, a)))
     return p if segments == 1 else 1.0 if p == 1 else -math.expm1(segments * math.log1p(-p))
 
 
 def false_negative(a: int, s: int, theta: int, lost: int) -> float:
     """Probability that a segment with synapses from s of a pattern's a neurons misses it when `lost` of the a, drawn
-    at random, are silent; whatever becomes active instead has no synapse on it (section 2, noise)."""
+    at random, are silent; whatever becomes active instead has no synapse on it."""
     _check_threshold(theta)
     if not 0 <= lost <= a:
         raise ValueError(f"found lost = {lost}, expected 0 <= lost <= a = {a}")
@@ -67,7 +73,7 @@ def union_size(n: int, s: int, patterns: int) -> list[float]:
 
 def union_false_match(n: int, a: int, s: int, theta: int, patterns: int) -> float:
     """`false_match` of a segment on which s synapses of each of so many random patterns are mixed, over all the sizes
-    that their union may have (the paper puts its expected size into eq. 4)."""
+    that their union may have (the paper puts its expected size into `false_match`)."""
     chances = enumerate(union_size(n, s, patterns))
     return math.fsum(p * false_match(n, a, size, theta) for size, p in chances if p > 1e-300 and size)
 

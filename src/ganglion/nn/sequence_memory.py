@@ -24,7 +24,7 @@ class Predicting:
 
 class SequenceMemory:
     """Associative memory of sequences of sparse patterns (Hawkins & Ahmad 2016, "Why neurons have thousands of
-    synapses", eqs. 1–6).
+    synapses").
 
     A column's cells share their feedforward input; each has dendritic segments with synapses from cells that were
     active the step before. A segment with `threshold` active connected synapses predicts its cell. In a column that
