@@ -37,6 +37,21 @@ def test_a_neuron_of_ones_own(blocks: list[str]):
     assert torch.isfinite(told).all() and told[0] > 5
 
 
+def test_synapses_that_learn(blocks: list[str]):
+    names = {"gg": gg}
+    assert "100_000.0" in blocks[2]
+    exec(blocks[2].replace("100_000.0", "20_000.0"), names)
+    weights = names["seen"].weights[names["learnt"]]
+    assert weights.shape == (1000,) and 0.02 < weights.mean() < 0.12 and weights.min() >= 0
+
+
+def test_training(blocks: list[str]):
+    names = {"gg": gg}
+    torch.manual_seed(0)
+    exec(blocks[3].replace("epochs=15", "epochs=6"), names)
+    assert names["log"][-1]["validation_accuracy"] > 0.9
+
+
 def test_commands_of_the_readme_exist():
     makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"`?make (\w+)", README):
