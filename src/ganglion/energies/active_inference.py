@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganglion.energies._descent import Descent
+from ganglion.energies._descent import Descent, Fixed
 from ganglion.energies._energy import Energy
 from ganglion.energies._layout import Layout
 
@@ -130,10 +130,13 @@ class BeliefEnergy(Energy):
 
 
 def infer_states(model: GenerativeModel, observation: Sequence[int], prior: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Beliefs q_f (S_f,) after an outcome a modality, given beliefs before it: the least of `BeliefEnergy`."""
+    """Beliefs q_f (S_f,) after an outcome a modality, given beliefs before it: where `BeliefEnergy` comes to rest.
+
+    By whole steps where there is one factor, which is Bayes' rule; by half steps where there are more.
+    """
     energy = BeliefEnergy(model.log_likelihood(observation)[None], prior)
     with torch.no_grad():
-        settled = Descent(energy, tol=1e-9, max_steps=2000).settle(energy.init_state(1))
+        settled = Descent(energy, Fixed(1.0 if len(prior) == 1 else 0.5), tol=1e-9).settle(energy.init_state(1))
         return tuple(q[0] for q in energy.beliefs(settled.x))
 
 
