@@ -226,7 +226,8 @@ register(
             Claim(
                 "At N/(2 ln N) patterns less than one unit in a pattern is wrong: 1/√(4π ln N).",
                 "McEliece et al. (1987); the crosstalk's normal law", "wrong_ratio", 1.0, "wrong_error",
-                "four standard deviations of the number of errors, which varies twice as much as a Poisson count", {"rule": "pseudo_inverse"},
+                "four standard deviations of the number of errors, which varies twice as much as a Poisson count",
+                {"rule": "pseudo_inverse"},
             ),
             Claim(
                 "Recalled one unit after another, the energy never rises.",
