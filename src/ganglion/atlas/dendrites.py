@@ -171,7 +171,7 @@ register(
         claims=(
             Claim(
                 "24 synapses, 12 of them active, mistake one in 10^12 patterns of 300 of 10 000 neurons.",
-                PAPER + ", overlap sets", "digits_wide", 12.0770, 1e-4, "exact; rounding of the figure", {"dense": True},
+                PAPER + ", overlap sets", "digits_wide", 12.0770, 1e-4, "exact; rounding", {"dense": True},
                 "digits",
             ),
             Claim(
@@ -181,7 +181,7 @@ register(
             ),
             Claim(
                 "10 of 20 synapses: one in 10^12 of them.",
-                PAPER + ", overlap sets", "digits_large", 11.8119, 1e-4, "exact; rounding of the figure", {"dense": True},
+                PAPER + ", overlap sets", "digits_large", 11.8119, 1e-4, "exact; rounding", {"dense": True},
                 "digits",
             ),
             Claim(
