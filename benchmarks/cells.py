@@ -35,9 +35,9 @@ def install() -> str:
     if (FOLDER / ".ready").exists():
         return ""
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet"]
-    index = ["--extra-index-url", "https://download.pytorch.org/whl/cpu", "-c", str(ROOT / "constraints.txt")]
+    packages = ["-c", str(ROOT / "constraints.txt"), "torch", "numpy", "ncps==1.0.1"]
     try:
-        for command in ([sys.executable, "-m", "venv", str(FOLDER)], [*pip, *index, "torch", "numpy", "ncps==1.0.1"]):
+        for command in ([sys.executable, "-m", "venv", str(FOLDER)], [*pip, *packages]):
             subprocess.run(command, check=True)
     except (subprocess.CalledProcessError, OSError) as error:
         return str(error)

@@ -1,6 +1,6 @@
 """How will a running body move? Forecasting a simulated half-cheetah by liquid cells, one frame ahead.
 
-python examples/half_cheetah.py FOLDER [--cell ltc] [--wiring full] [--epochs 60] [--checkpoint out/cheetah]
+python examples/half_cheetah.py FOLDER [--cell ltc] [--wiring full] [--epochs 15] [--checkpoint out/cheetah]
 
 FOLDER holds the traces trace_0000.npy ... (1000 frames of 17 joint angles and velocities each; Hasani et al.,
 Apache-2.0). Sequences of 32 frames, a new one every ten; ten traces to learn from, five to choose by, ten to test
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cell", choices=["ltc", "cfc", "gru"], default="ltc")
     parser.add_argument("--wiring", choices=["full", "ncp"], default="full")
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--checkpoint", type=Path)
     given = parser.parse_args()

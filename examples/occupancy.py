@@ -1,6 +1,6 @@
 """Is the room occupied? Sequence classification by liquid cells, on samples a minute or so apart.
 
-python examples/occupancy.py FOLDER [--cell ltc] [--wiring ncp] [--epochs 20] [--checkpoint out/occupancy]
+python examples/occupancy.py FOLDER [--cell ltc] [--wiring ncp] [--epochs 3] [--checkpoint out/occupancy]
 
 FOLDER holds datatraining.txt, datatest.txt and datatest2.txt of the occupancy detection data (Candanedo & Feldheim
 2016, UCI, CC BY 4.0). The last sixteen samples of temperature, humidity, light, CO2 and humidity ratio tell whether
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cell", choices=["ltc", "cfc", "gru"], default="ltc")
     parser.add_argument("--wiring", choices=["full", "ncp"], default="ncp")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--checkpoint", type=Path)
     given = parser.parse_args()

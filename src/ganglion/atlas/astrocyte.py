@@ -147,11 +147,15 @@ def accuracies(material: dict[str, Any]) -> Figure:
         for a, b in zip(found.get(f"{name}ablated", ()), found.get(f"{name}on", ()), strict=True):
             left.plot([2 * k, 2 * k + 1], [a, b], "o-", color=COLOURS[5], mfc=COLOURS[k], mec="none", ms=5, lw=0.8)
     left.axhline(1 / CUES, color=COLOURS[5], lw=0.8, ls=":")
-    left.set(xticks=range(4), xticklabels=["ablated", "on", "recurrent,\nablated", "recurrent,\non"], ylim=(0, 1.02))
-    left.set(ylabel="recalled", xlim=(-0.4, 3.4))
+    names = ["ablated", "on", "recurrent,\nablated", "recurrent,\non"][: len(found)]
+    left.set(xticks=range(len(names)), xticklabels=names, xlim=(-0.4, len(names) - 0.6), ylim=(0, 1.02))
+    left.set_ylabel("recalled")
     for a, b in zip(read.get("ablated", ()), read.get("on", ()), strict=True):
         right.plot([0, 1], [a, b], "o-", color=COLOURS[5], mfc=COLOURS[2], mec="none", ms=5, lw=0.8)
     right.set(xticks=[0, 1], xticklabels=["ablated", "on"], xlim=(-0.4, 1.4), ylabel="bits a character")
+    if not read:
+        right.set(ylim=(0, 5))
+        right.text(0.5, 0.5, "at full size only", transform=right.transAxes, ha="center", color=COLOURS[5])
     return figure
 
 
