@@ -136,10 +136,9 @@ def network(material: dict[str, Any]) -> Figure:
     figure, (row,) = canvas(8, 2.8, 1, 2)
     left, right = row
     left.imshow(material["raster"].T, aspect="auto", cmap="Greys", interpolation="nearest")
-    for edge, name in ((64, "image"), (74, "label"), (202, "hidden")):
-        left.axhline(edge - 0.5, color=COLOURS[1], lw=0.7)
-        left.annotate(name, (396, edge - 2), ha="right", fontsize=7, color=COLOURS[1])
-    left.set(xlabel="sweep", ylabel="neuron")
+    for edge in (31.5, 63.5, 73.5):
+        left.axhline(edge, color=COLOURS[1], lw=0.7)
+    left.set(xlabel="sweep", yticks=[16, 48, 69, 138], yticklabels=["held", "free", "label", "hidden"])
     tiles = np.full((3 * 9 + 1, 8 * 9 + 1), np.nan)
     for k, weights in enumerate(material["receptive"]):
         r, c = divmod(k, 8)
