@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+SEARCH = 250  # steps below the reset in which the density's end is looked for
+
 Force = Callable[[Tensor], Tensor]
 Value = float | Tensor
 
@@ -169,10 +171,10 @@ def _lower_bound(force: Force, p: dict[str, Tensor]) -> Tensor:
     least = reset - 0.02 * depth
     found = torch.full_like(reset, math.nan)
     span = torch.minimum(10 * p["sigma"], depth)
-    k = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000
+    k = (torch.arange(SEARCH, dtype=torch.float64) + 0.5) / SEARCH
     for _ in range(60):
-        F = force(reset - k[:, None] * span).expand(2000, len(reset))
-        fall = torch.cumsum(F, 0) * (span / 2000) / p["sigma"] ** 2  # log(p(V_reset) / p(V)) without flux
+        F = force(reset - k[:, None] * span).expand(SEARCH, len(reset))
+        fall = torch.cumsum(F, 0) * (span / SEARCH) / p["sigma"] ** 2  # log(p(V_reset) / p(V)) without flux
         deep = fall - torch.cummin(fall, 0).values >= 36
         first = deep.to(torch.int8).argmax(0)
         found = torch.where(found.isnan() & deep.any(0), torch.minimum(reset - k[first] * span, least), found)
