@@ -164,6 +164,72 @@ def test_any_number_of_threads_gives_the_same_bits():
         assert all(torch.equal(a, b) for a, b in zip(grads, results[0][1], strict=True))
 
 
+def test_the_way_back_may_have_other_threads_than_the_way_there():
+    x = drive(40, 32, 600, 0.5)
+    grads = []
+    for there, back in ((1, 1), (3, 2), (1, 4)):
+        cell = gg.nn.LIF(600, learn=("beta", "threshold"), dtype=F64)
+        try:
+            torch.set_num_threads(there)
+            y, _ = cell(x)
+            torch.set_num_threads(back)
+            grads.append(torch.autograd.grad(y.square().sum(), list(cell.parameters())))
+        finally:
+            torch.set_num_threads(1)
+    assert all(torch.equal(a, b) for other in grads[1:] for a, b in zip(other, grads[0], strict=True))
+
+
+def test_a_thousand_steps_keep_no_memory():
+    """Training steps of a network with every kind of layer: as many live tensors, and no more memory."""
+    torch.manual_seed(0)
+    model = gg.nn.Sequential(
+        gg.nn.LIF(20, 16, recurrent=True), torch.nn.Linear(16, 12), gg.nn.LIF(alpha=0.5, adaptation=(0.9, 0.1)),
+        gg.nn.from_neuron(gg.LIF(), 12, dt=1.0, drive=20.0, learn="V_th"), gg.nn.Delay(12, 2), gg.nn.LI(12, 3),
+    )  # fmt: skip
+    optimizer, x, state = torch.optim.SGD(model.parameters(), 1e-3), torch.rand(5, 4, 20), None
+
+    def live() -> int:
+        gc.collect()
+        return sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects())
+
+    counts = []
+    for k in range(1000):
+        optimizer.zero_grad()
+        y, state = model(x, state)
+        y.square().mean().backward()
+        optimizer.step()
+        state = _detached(state)  # truncated backpropagation: the state goes on, its graph does not
+        if k in (20, 999):
+            counts.append((live(), _buffers.idle_bytes()))
+    assert counts[0] == counts[1]
+
+
+def _detached(state):
+    if isinstance(state, torch.Tensor):
+        return state.detach()
+    if isinstance(state, dict):
+        return {name: _detached(value) for name, value in state.items()}
+    return tuple(_detached(value) for value in state)
+
+
+def test_a_cut_state_gives_the_gradient_of_its_own_window():
+    """Truncated backpropagation through time: `state.detach()` between windows, and nothing else."""
+    for fused in (True, False):
+        cell = layer("all", fused=fused)
+        x = drive(24, 3, 7)
+        _, state = cell(x[:12])
+        start = {name: value.detach().clone() for name, value in state.items()}
+        y, _ = cell(x[12:], _detached(state))
+        cut = torch.autograd.grad(y.square().sum(), list(cell.parameters()))
+        y, _ = cell(x[12:], start)
+        alone = torch.autograd.grad(y.square().sum(), list(cell.parameters()))
+        _, state = cell(x[:12])
+        y, _ = cell(x[12:], state)
+        whole = torch.autograd.grad(y.square().sum(), list(cell.parameters()))
+        assert all(torch.equal(a, b) for a, b in zip(cut, alone, strict=True))
+        assert any(not torch.allclose(a, b) for a, b in zip(cut, whole, strict=True))
+
+
 @pytest.mark.parametrize("only", ["y", "state"])
 def test_a_loss_may_see_the_spikes_or_the_state_alone(only):
     grads = []

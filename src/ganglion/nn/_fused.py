@@ -23,6 +23,7 @@ _LONG, _DOUBLE = ctypes.c_int64, ctypes.c_double
 _SHORTEST, _LONGEST = 4, 16  # steps from one state that is kept to the next
 _TAPE = 1 << 21  # bytes of tape that a block may take of the cache
 _BLOCK = 1 << 15  # numbers of a block, at most: long stretches of memory, states in the second cache
+_LINE = 64  # a row is cut at multiples of so many neurons
 _NARROW = 128  # neurons below which batch and neurons make one row, so that loops are long
 
 
@@ -78,7 +79,7 @@ class _Loop(torch.autograd.Function):
         states = [state.clone(memory_format=torch.contiguous_format) for state in rest[:count]]
         constants = rest[count : count + len(step.parameters)]
         x = x.contiguous()
-        loops = _loops(step, surrogate, learned, tuple(x.shape), x.dtype, graph, recurrence is not None)
+        loops = _loops_of(step, surrogate, learned, x, graph, recurrence is not None)
         y = empty(tuple(x.shape), x.dtype)
         kept = empty((loops.segments, count, *x.shape[1:]), x.dtype) if graph else None
         if recurrence is None:
@@ -114,7 +115,7 @@ class _Loop(torch.autograd.Function):
             dense = empty(tuple(x.shape), x.dtype)
             g = dense.zero_() if g is None else dense.copy_(g)
         g_x = empty(tuple(x.shape), x.dtype)
-        loops = _loops(step, ctx.surrogate, ctx.learned, tuple(x.shape), x.dtype, True, recurrence is not None)
+        loops = _loops_of(step, ctx.surrogate, ctx.learned, x, True, recurrence is not None)
         last: tuple[Tensor | None, ...] = ()
         if recurrence is None:
             sums = loops.backward(x, g, g_x, carries, constants, kept)
@@ -128,11 +129,11 @@ class _Loop(torch.autograd.Function):
 
 
 class _Loops:
-    """The kernels of a step for one shape, cut into blocks; every block sums for itself, whatever thread runs it."""
+    """The kernels of a step for one shape, cut into blocks, at least one a thread; cuts change no result."""
 
     def __init__(
         self, step: Step, surrogate: Surrogate, learned: tuple[str, ...], shape: tuple[int, ...],
-        dtype: torch.dtype, graph: bool, whole: bool,
+        dtype: torch.dtype, graph: bool, whole: bool, threads: int,
     ) -> None:  # fmt: skip
         double = dtype == torch.float64
         self.shape, self.dtype, self.size = shape, dtype, dtype.itemsize
@@ -145,9 +146,10 @@ class _Loops:
             self.taped = forward_kernel(step, double, tape)
             self.back = backward_kernel(step, double, learned, surrogate.formula)
         T, B, N = self.shape
-        self.blocks = [(0, B, 0, N)] if whole else list(_blocks(B, N, _BLOCK))
+        self.blocks = [(0, B, 0, N)] if whole else list(_blocks(B, N, min(_BLOCK, -(-B * N // threads))))
         self.most = max((b1 - b0) * (n1 - n0) for b0, b1, n0, n1 in self.blocks)
-        steps = _TAPE // (self.most * self.size * max(len(tape), 1))
+        # the same for any number of threads, or the way back would not find the states kept
+        steps = _TAPE // ((B * N if whole else min(_BLOCK, B * N)) * self.size * max(len(tape), 1))
         self.length = min(max(steps, _SHORTEST), _LONGEST, T)
         self.segments = -(-T // self.length)
 
@@ -168,20 +170,18 @@ class _Loops:
         self, x: Tensor, g: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], kept: Tensor
     ) -> dict[str, Tensor]:
         """All steps from the last; returns what is summed over steps and batch, (N,) each."""
-        run_backward, plan, partial = _compiled("run_backward", 7), self._plan(self.taped, kept), self._partial()
-        sums = self.back is not None and self.back.sums
+        run_backward, plan, sums = _compiled("run_backward", 7), self._plan(self.taped, kept), self._zero_sums()
         states = [torch.empty_like(c) for c in carries]
 
         def some(lo: int, hi: int) -> None:
             row, tape = self._row(), self._tape()
             table = self._addresses([x, row], tape, [*states, *constants])
-            used = self._used(constants)
+            back = self._addresses([g, g_x], tape, [*carries, *self._used(constants), *sums])
             for k in range(lo, hi):
-                back = self._addresses([g, g_x], tape, [*carries, *used, *(partial[k] if sums else ())])
                 run_backward(plan.ctypes.data, table.ctypes.data, back.ctypes.data, *self.blocks[k], self.width)
 
         in_threads(some, len(self.blocks), x.numel())
-        return self._sums(partial)
+        return self._sums(sums)
 
     def forward_step(self, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor]) -> None:
         """One step of the whole batch; x and y (B, N)."""
@@ -193,15 +193,15 @@ class _Loops:
     ) -> dict[str, Tensor]:  # fmt: skip
         """All steps from the last, of the whole batch; y's gradient comes from `received`, step by step."""
         assert self.back is not None
-        partial, row, tape, used = self._partial(), self._row(), self._tape(), self._used(constants)
+        sums, row, tape, used = self._zero_sums(), self._row(), self._tape(), self._used(constants)
         for s in range(self.segments - 1, -1, -1):
             first, last = s * self.length, min((s + 1) * self.length, len(x))
             states = [before.clone() for before in kept[s]]
             self._call(self.taped, last - first, self._addresses([x[first], row], tape, [*states, *constants]), keep=0)
             for t in range(last - 1, first - 1, -1):
-                sequences, rest = [next(received), g_x[t]], [*carries, *used, *partial[0]]
+                sequences, rest = [next(received), g_x[t]], [*carries, *used, *sums]
                 self._call(self.back, 1, self._addresses(sequences, tape[:, t - first], rest))
-        return self._sums(partial)
+        return self._sums(sums)
 
     def _call(self, kernel: Kernel, steps: int, table: np.ndarray, keep: int = 1) -> None:
         _loop(kernel.address)(table.ctypes.data, steps, *self.shape[1:], *self.blocks[0], keep, self.width)
@@ -232,27 +232,35 @@ class _Loops:
         first = len(kernel.sequences) + len(kernel.tape)
         return np.array([kernel.address, back, *self.shape, self.length, self.size, self.count, first, at], np.int64)
 
-    def _partial(self) -> Tensor:
+    def _zero_sums(self) -> list[Tensor]:
+        """Where the gradients by learned constants are summed over time."""
         assert self.back is not None
-        return torch.zeros(len(self.blocks), len(self.back.sums), self.shape[2], dtype=self.dtype)
+        return [torch.zeros(self.shape[1:], dtype=self.dtype) for _ in self.back.sums]
 
-    def _sums(self, partial: Tensor) -> dict[str, Tensor]:
+    def _sums(self, found: list[Tensor]) -> dict[str, Tensor]:
         assert self.back is not None
-        return dict(zip(self.back.sums, partial.sum(0), strict=True))
+        return {name: value.sum(0) for name, value in zip(self.back.sums, found, strict=True)}
+
+
+def _loops_of(
+    step: Step, surrogate: Surrogate, learned: tuple[str, ...], x: Tensor, graph: bool, whole: bool
+) -> _Loops:
+    return _made(step, surrogate, learned, tuple(x.shape), x.dtype, graph, whole, torch.get_num_threads())
 
 
 @lru_cache(maxsize=256)
-def _loops(*given: Any) -> _Loops:
+def _made(*given: Any) -> _Loops:
     return _Loops(*given)
 
 
 def _blocks(B: int, N: int, most: int) -> Iterator[tuple[int, int, int, int]]:
     """Whole rows, or parts of one: either way one stretch of memory a step."""
     if most < N:
-        parts = -(-N // most)
+        size = -(-most // _LINE) * _LINE
+        parts = -(-N // size)
         for b in range(B):
             for k in range(parts):
-                yield b, b + 1, N * k // parts, N * (k + 1) // parts
+                yield b, b + 1, min(size * k, N), min(size * (k + 1), N)
         return
     rows = most // N
     for b in range(0, B, rows):

@@ -27,8 +27,8 @@ _FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tanh", "cosh", "sinh", "power
 class Kernel:
     """A compiled loop and the arrays it takes, in the order of its table of addresses.
 
-    sequences are (T, B, N); the tape (T, block); states, changed in place, (B, N); constants (N,); sums (N,),
-    added to.
+    sequences are (T, B, N); the tape (T, block); states, changed in place, (B, N); constants (N,); sums over time
+    (B, N), added to.
     """
 
     address: int
@@ -182,7 +182,7 @@ def _text(
         "    _A = _pointer(_table, 0)",
         "    _per_width = _one/_real(_width)",
         *(f"    _a_{name} = _A[{k}]" for k, name in enumerate(order)),
-        *(f"    _at_{name} = {place[name].format('_n0')}" for name in (*constants, *sums)),
+        *(f"    _at_{name} = {place[name].format('_n0')}" for name in constants),
         f"    for _t in {time}:",
         "        for _b in range(_b0, _b1):",
         "            _o = (_t*_B + _b)*_N + _n0",
@@ -190,7 +190,7 @@ def _text(
         *(f"            _at_{name} = {place[name].format('_o')}" for name in sequences if name != second),
         f"            _at_{second} = {place[second].format('_keep*_o')}",
         *(f"            _at_{name} = {place[name].format('_c')}" for name in tape),
-        *(f"            _at_{name} = {place[name].format('(_b*_N + _n0)')}" for name in states),
+        *(f"            _at_{name} = {place[name].format('(_b*_N + _n0)')}" for name in (*states, *sums)),
         "            for _i in range(_n1 - _n0):",
         *(f"                {_in_memory(line)}" for line in body),
     ]
