@@ -1,8 +1,8 @@
 """Equilibrium propagation on MNIST, 784-500-10: `OMP_NUM_THREADS=1 python -m benchmarks.equilibrium MNIST_FOLDER`.
 
 Prints, for every epoch, CPU seconds, training error and test error, with the paper's settings (batches of 20, 20 free
-and 4 nudged steps of 0.5, β = 0.5 of random sign, rates 0.1 and 0.05), but for the rates, which fall along a cosine. The
-aim is an epoch in three minutes on two cores. --seconds stops the first epoch and foretells its length.
+and 4 nudged steps of 0.5, β = 0.5 of random sign, rates 0.1 and 0.05), but for the rates, which fall along a cosine.
+The aim is an epoch in three minutes on two cores. --seconds stops the first epoch and foretells its length.
 """
 
 from __future__ import annotations

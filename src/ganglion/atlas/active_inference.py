@@ -126,10 +126,10 @@ def maze(material: dict[str, Any]) -> Figure:
                 if a != b:
                     share = steps.count((a, b)) / len(paths)
                     side = 0.04 if first else -0.04
-                    x, y = zip(spots[a], spots[b], strict=True)
+                    x, y = ((spots[a][k], spots[b][k]) for k in (0, 1))
                     axis.plot([v + side for v in x], y, color=colour, lw=1 + 8 * share, solid_capstyle="round")
-        for k, (x, y) in spots.items():
-            axis.text(x, y + (0.15 if y >= 0 else -0.2), PLACES[k], ha="center", va="center", fontsize=8)
+        for k, (right, up) in spots.items():
+            axis.text(right, up + (0.15 if up >= 0 else -0.2), PLACES[k], ha="center", va="center", fontsize=8)
         axis.plot(*zip(*spots.values(), strict=True), "o", color=COLOURS[4], ms=4)
         axis.set(xlim=(-1.5, 1.5), ylim=(-1.3, 1.2), title=name)
         axis.set_axis_off()

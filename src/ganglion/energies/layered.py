@@ -119,6 +119,7 @@ class Layered(Energy):
         layers = list(self.layout.split(y).values())
         pulls = [torch.zeros_like(layers[0])]
         for module, (before, after) in zip(self.maps[1:], pairwise(layers), strict=True):
+            assert isinstance(module, nn.Linear)
             pulls[-1] = pulls[-1] + after @ module.weight
             pulls.append(module(before))
         return torch.cat(pulls, 1)
