@@ -61,15 +61,15 @@ def measure(
 
 
 #: width, batch, learning rate, scale of the logits, of the first weights; rows of the first task and of later ones,
-#: the laterals' rates
+#: the laterals' rates, and whether they learn from each step's activity
 DIGITS: dict[str, Any] = {
-    "width": 320, "batch": 32, "lr": 0.03, "scale": 3.0, "gain": 3.0, "rows": (50, 60, 60),
-    "more": [(45, 50, 50)] * 4, "rates": (0.1, 0.2, 0.2),
+    "width": 320, "batch": 32, "lr": 0.05, "scale": 3.0, "gain": 3.0, "rows": (50, 60, 60),
+    "more": [(45, 50, 50)] * 4, "rates": (0.1, 0.2, 0.2), "activity": "steps",
 }  # fmt: skip
 #: the paper's; rates of the laterals, .001 and .01, as well
 MNIST: dict[str, Any] = {
     "width": 800, "batch": 64, "lr": 0.1, "scale": 1.0, "gain": 1.0, "rows": (80, 200, 100),
-    "more": [(70, 70, 70)] * 2 + [(50, 50, 50)] * 2, "rates": None,
+    "more": [(70, 70, 70)] * 2 + [(50, 50, 50)] * 2, "rates": None, "activity": "rate",
 }  # fmt: skip
 
 
@@ -91,8 +91,9 @@ def run(data: Data, method: str, seed: int, tasks: int, epochs: int, how: dict[s
     made: BPTT | HLOP = BPTT(model, loss, optimizer, encode=encode)
     if method != "sequential":
         made = HLOP(
-            model, loss, optimizer, how["rows"], rates=how["rates"], vectors=method == "biases", encode=encode
-        )
+            model, loss, optimizer, how["rows"], rates=how["rates"], activity=how["activity"],
+            vectors=method == "biases", encode=encode,
+        )  # fmt: skip
     table = np.zeros((tasks, tasks))
     for k in range(tasks):
         if k and isinstance(made, HLOP):
