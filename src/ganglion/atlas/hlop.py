@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from ganglion.atlas import Size
 
-STEPS = 6
 Data = tuple[Tensor, Tensor, Tensor, Tensor]  # training and test images and labels
 
 
@@ -36,7 +35,7 @@ def measure(
 
     Small: the rows alone. Full: five tasks of digits enlarged to 16 × 16, three epochs each; and, where the
     environment variable GANGLION_DATA names a folder with mnist/, permuted MNIST with the paper's sizes, one epoch
-    a task.
+    a task, reduced to a quarter of the images (laterals' rates four times the paper's) and 4 steps.
     """
     names = ("residual", "orthonormality", "accuracy", "bwt", "sequential", "mnist", "mnist_bwt", "mnist_sequential")
     found: dict[str, Any] = dict.fromkeys(names)
@@ -60,16 +59,16 @@ def measure(
     return found
 
 
-#: width, batch, learning rate, scale of the logits, of the first weights; rows of the first task and of later ones,
-#: the laterals' rates, and whether they learn from each step's activity
+#: steps, width, batch, training images a task, learning rate, scale of the logits, factors on the first two weights;
+#: rows of the first task and of later ones, the laterals' rates, and whether they learn from each step's activity
 DIGITS: dict[str, Any] = {
-    "width": 320, "batch": 32, "lr": 0.05, "scale": 3.0, "gain": 3.0, "rows": (50, 60, 60),
-    "more": [(45, 50, 50)] * 4, "rates": (0.1, 0.2, 0.2), "activity": "steps",
+    "steps": 6, "width": 320, "batch": 32, "images": 1347, "lr": 0.05, "scale": 3.0, "gains": (3.0, 3.0),
+    "rows": (50, 60, 60), "more": [(45, 50, 50)] * 4, "rates": (0.1, 0.2, 0.2), "activity": "steps",
 }  # fmt: skip
-#: the paper's; rates of the laterals, .001 and .01, as well
 MNIST: dict[str, Any] = {
-    "width": 800, "batch": 64, "lr": 0.1, "scale": 1.0, "gain": 1.0, "rows": (80, 200, 100),
-    "more": [(70, 70, 70)] * 2 + [(50, 50, 50)] * 2, "rates": None, "activity": "rate",
+    "steps": 4, "width": 800, "batch": 64, "images": 15_000, "lr": 0.1, "scale": 1.0, "gains": (1.0, 2.0),
+    "rows": (80, 200, 100), "more": [(70, 70, 70)] * 2 + [(50, 50, 50)] * 2, "rates": (0.004, 0.04, 0.04),
+    "activity": "rate",
 }  # fmt: skip
 
 
@@ -79,13 +78,13 @@ def run(data: Data, method: str, seed: int, tasks: int, epochs: int, how: dict[s
     generator = torch.Generator().manual_seed(seed)
     orders = [torch.randperm(x.shape[1], generator=generator) for _ in range(tasks)]
     torch.manual_seed(seed)
-    model = network(x.shape[1], how["width"], how["gain"], bias=method == "biases")
+    model = network(x.shape[1], how["width"], how["gains"], bias=method == "biases")
 
     def loss(out: Tensor, labels: Tensor) -> Tensor:
         return rate_cross_entropy(out, labels, scale=how["scale"])
 
     def encode(images: Tensor) -> Tensor:
-        return images.expand(STEPS, *images.shape)
+        return images.expand(how["steps"], *images.shape)
 
     optimizer = torch.optim.SGD(model.parameters(), how["lr"])
     made: BPTT | HLOP = BPTT(model, loss, optimizer, encode=encode)
@@ -98,7 +97,8 @@ def run(data: Data, method: str, seed: int, tasks: int, epochs: int, how: dict[s
     for k in range(tasks):
         if k and isinstance(made, HLOP):
             made.next_task(how["more"][k - 1])
-        train = torch.utils.data.TensorDataset(x[:, orders[k]], y)
+        some = torch.randperm(len(y))[: how["images"]]
+        train = torch.utils.data.TensorDataset(x[some][:, orders[k]], y[some])
         fit(made, torch.utils.data.DataLoader(train, batch_size=how["batch"], shuffle=True), epochs, progress=False)
         for j in range(k + 1):
             parts = zip(x_test[:, orders[j]].split(500), y_test.split(500), strict=True)
@@ -112,14 +112,14 @@ def transfer(table: np.ndarray) -> float:
     return float((table[-1] - np.diag(table))[:-1].mean())
 
 
-def network(inputs: int, width: int, gain: float, *, bias: bool) -> gg.nn.Sequential:
+def network(inputs: int, width: int, gains: tuple[float, float], *, bias: bool) -> gg.nn.Sequential:
     """Two hidden layers and a classifier that all tasks share; no biases."""
     layers: list[nn.Module] = []
     for n in (inputs, width):
         layers += [nn.Linear(n, width, bias=bias), gg.nn.LIF(width, beta=0.5)]
     model = gg.nn.Sequential(*layers, nn.Linear(width, 10, bias=bias))
     with torch.no_grad():
-        for layer in (model[0], model[2]):
+        for layer, gain in zip((model[0], model[2]), gains, strict=True):
             layer.get_parameter("weight").mul_(gain)
     return model
 
@@ -183,8 +183,8 @@ register(
         claims=(
             Claim(
                 "Tasks learned before lose no more than 2 points (digits).",
-                PAPER + ": backward transfer −1.3 on permuted MNIST", "bwt", AtLeast(-0.02), 0.0, "2 points, none more",
-                NONE,
+                PAPER + ": backward transfer −1.3 on permuted MNIST", "bwt", AtLeast(-0.02), 0.008,
+                "two standard errors of four times 450 test images", NONE,
             ),
             Claim(
                 "Without the projection they lose more than 15 points (digits).",
@@ -192,7 +192,8 @@ register(
             ),
             Claim(
                 "Tasks learned before lose no more than 2 points (permuted MNIST, 784-800-800-10).",
-                PAPER + ": backward transfer −1.3", "mnist_bwt", AtLeast(-0.02), 0.0, "2 points, none more", NONE,
+                PAPER + ": backward transfer −1.3", "mnist_bwt", AtLeast(-0.02), 0.003,
+                "two standard errors of four times 10 000 test images", NONE,
             ),
             Claim(
                 "Without the projection they lose more than 15 points (permuted MNIST).",

@@ -42,7 +42,7 @@ def measure(seed: int, size: Size, rule: str = "pool") -> dict[str, Any]:
     distance = np.array([row["distance"] for row in history])
     found: dict[str, Any] = {"before": float(distance[0])}
     found["after"] = float(distance[-15:].mean()) if size == "full" else None
-    found["ratio"] = float(distance[-3:].mean() / distance[0]) if distance[0] > 0 else 1.0
+    found["ratio"] = float(distance[-max(3, loops // 10) :].mean() / distance[0]) if distance[0] > 0 else 1.0
     found["correlation"] = recovered(model, reference)
     found["distance"], found["unmatched"] = distance, np.array([row["unmatched"] for row in history])
     return found
@@ -97,7 +97,7 @@ register(
             ),
             Claim(
                 "The distance of the spike trains falls.",
-                PAPER, "ratio", AtMost(0.9), 0.0, "the control stays above it at any time", {"rule": "shuffled"},
+                PAPER, "ratio", AtMost(0.88), 0.0, "below what the control comes to, .9 to 1", {"rule": "shuffled"},
             ),
             Claim(
                 "After 150 loops it is at a third.",
