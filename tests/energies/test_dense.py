@@ -125,7 +125,7 @@ def test_capacity_formula():
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        (lambda: DenseMemory(torch.ones(3)), r"shape \(3,\)"),
+        (lambda: DenseMemory(torch.ones(3)), r"patterns \(3,\)"),
         (lambda: DenseMemory(torch.tensor([[1.0, float("nan")]])), r"patterns\[0, 1\] = nan"),
         (lambda: Polynomial(1), "n = 1"),
         (lambda: DenseMemory(0.5 * torch.ones(1, 2)).recall(torch.ones(1, 2)), "not ±1"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,8 +12,6 @@ from ganglion.energies._energy import Clamp, Energy, check_symmetric
 from ganglion.energies.ising import Chain, Ising, Order, spins
 from ganglion.energies.lagrangians import Lagrangian, Tanh
 from ganglion.energies.storage import RULES
-
-Storage = Literal["hebb", "storkey", "pseudo_inverse"]
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,9 @@ class Hopfield(Ising):
         super().__init__(weight, -threshold)
 
     @classmethod
-    def store(cls, patterns: Tensor, rule: Storage = "hebb") -> Hopfield:
-        """The network with patterns (P, N) of ±1 as memories; see `ganglion.energies.storage`."""
+    def store(cls, patterns: Tensor, rule: str = "hebb") -> Hopfield:
+        """The network with patterns (P, N) of ±1 as memories; rule: "hebb", "storkey" or "pseudo_inverse", the
+        functions of `ganglion.energies.storage`."""
         if rule not in RULES:
             raise ValueError(f"found rule = {rule!r}, expected one of {', '.join(RULES)}")
         return cls(RULES[rule](patterns))
