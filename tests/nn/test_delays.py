@@ -33,6 +33,14 @@ def test_each_input_comes_later(name):
         check_cell(cell, x.requires_grad_(), [])
 
 
+def test_the_state_may_be_longer_than_the_delays():
+    x = drive(12, 2, 3)
+    for steps in (2, torch.tensor([0, 2, 1])):
+        cell = gg.nn.Delay(3, steps, longest=6)
+        assert torch.equal(cell(x)[0], delayed(x, torch.as_tensor(steps).expand(3))) and cell.longest == 6
+        check_cell(cell, x.clone().requires_grad_(), [])
+
+
 def test_features_may_have_a_shape():
     steps = torch.tensor([0, 2, 5])
     x = drive(12, 2, 12).unflatten(2, (3, 4))

@@ -140,6 +140,31 @@ def test_spikes_are_those_of_simulate():
     ) == sorted(zip(((seen.times / 0.1).round().long() - 1).tolist(), seen.neurons.tolist(), strict=True))
 
 
+@pytest.mark.parametrize(
+    ("synapse", "weight"),
+    [(gg.Delta(), 6.0), (gg.Exponential(tau=4.0), 150.0), (gg.ExponentialConductance(tau=3.0, E_rev=0.0), 6.0)],
+    ids=["jump", "current", "conductance"],
+)
+def test_weights_are_those_of_a_networks_synapses(synapse, weight):
+    """Spikes of sources through a projection of the compiled engine, jumps that meet a refractory neuron among them."""
+    made = torch.rand(300, 5, generator=torch.Generator().manual_seed(3)) < 0.3
+    made[0] = False  # a spike at t = 0 would come before the first step
+    steps, sources = made.nonzero().T
+    net = gg.Network()
+    neuron = gg.LIF(t_ref=2.0)
+    given = net.add(gg.SpikeTimes(times=0.5 * steps.double(), neurons=sources), 5)
+    cells = net.add(neuron, 5)
+    net.connect(given, cells, weight=weight, delay=0.5, synapse=synapse, edges=(torch.arange(5), torch.arange(5)))
+    seen = gg.simulate(net, 150.0, dt=0.5, dtype=F64)
+    ours = seen.neurons >= 5
+    x = torch.zeros(300, 1, 5, dtype=F64)
+    x[1:, 0] = weight * made[:-1].double()
+    y, _ = gg.nn.from_neuron(neuron, 5, dt=0.5, synapse=synapse, dtype=F64)(x)
+    expected = torch.zeros_like(y)
+    expected[(seen.times[ours] / 0.5).round().long() - 1, 0, seen.neurons[ours].long() - 5] = 1
+    assert expected.sum() > 20 and torch.equal(y.detach(), expected)
+
+
 def test_a_filtered_input_has_the_area_of_its_weight():
     """Σ V dt of a membrane far from threshold after one weight w: w, as an area in mV·ms says."""
     neuron = gg.LIF(V_th=1e6)
