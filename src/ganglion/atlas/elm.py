@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CHANNELS, LONG, SHORT = 40, 300.0, 3.0  # channels; time constants of the memory (steps)
 #: digits, steps of a pattern, training steps, batch, runs
-ADDING = {"small": (4, 50, 160, 48, 1), "full": (10, 100, 800, 64, 2)}
+ADDING = {"small": (4, 50, 160, 48, 1), "full": (10, 100, 2500, 64, 1)}
 EXC, INH = 40, 10  # inputs of the detailed neuron
 
 

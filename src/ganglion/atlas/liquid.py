@@ -107,7 +107,7 @@ def measure(
     seed: int, size: Size, blind: bool = False, epsilon: float = 1e-8, solver: str = "fused"
 ) -> dict[str, Any]:
     """Errors of liquid cells and of gated units that do not know the time; the solver's order and excursion."""
-    runs, units, steps = {"small": (1, 16, 160), "full": (5, 32, 1500)}[size]
+    runs, units, steps = {"small": (1, 16, 160), "full": (3, 32, 800)}[size]
     found: dict[str, list[float]] = {"gru": [], "ltc": [], "cfc": []}
     for run in range(runs):
         for kind, values in found.items():

@@ -55,7 +55,7 @@ def measure(
     width: int = 2,
 ) -> dict[str, Any]:
     """Share of seeds in which a neuron solves XOR; share that diverge; accuracy on the ring beside linear twins."""
-    runs = {"small": 4, "full": 40}[size]
+    runs = {"small": 4, "full": 20}[size]
     torch.manual_seed(seed)
     x, labels = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]), torch.tensor([0.0, 1.0, 1.0, 0.0])
     solved = [train(layer(kind, "relinear", 2, 1), x, labels, 200, 0.2, 0.2)[0] == 1.0 for _ in range(runs)]
