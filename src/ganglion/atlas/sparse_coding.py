@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ganglion.atlas import Size
 
 #: side of a patch, atoms, batches, atoms that are fitted
-IMAGES = {"small": (8, 64, 150, 12), "full": (12, 288, 2500, 96)}
+IMAGES = {"small": (8, 64, 150, 12), "full": (12, 200, 500, 48)}
 
 
 def measure(
