@@ -48,6 +48,8 @@ def measure(
             f"miss_{name}": area - linear - second,
             f"area_{name}_error": float(3 * np.sqrt((error[after, k] ** 2).sum()) * bin / 1000),
         }
+        ratio = abs(second / linear)
+        found[f"miss_{name}_error"] = found[f"area_{name}_error"] + second * ratio / (1 - ratio)
     found["asymmetry"] = found["area_excited"] + found["area_inhibited"] - 2 * second
     found["asymmetry_error"] = float(np.hypot(found["area_excited_error"], found["area_inhibited_error"]))
     before = LAGS < 0
@@ -134,6 +136,7 @@ def correlations(material: dict[str, Any]) -> Figure:
 THEORY = "Trousdale et al. (2012), linear response"
 SECOND = "second order in the weight: chi2 under the postsynaptic potential"
 SAMPLING = "three standard errors over independent triples"
+REST = ", and the orders beyond the second, as a geometric series of the first two"
 
 register(
     Experiment(
@@ -160,8 +163,8 @@ register(
                 SECOND,
                 "miss_excited",
                 0.0,
-                "area_excited_error",
-                SAMPLING,
+                "miss_excited_error",
+                SAMPLING + REST,
                 {"lead": -1.0},
                 "Hz",
             ),
@@ -170,8 +173,8 @@ register(
                 THEORY + "; " + SECOND,
                 "miss_inhibited",
                 0.0,
-                "area_inhibited_error",
-                SAMPLING,
+                "miss_inhibited_error",
+                SAMPLING + REST,
                 {"sign": -1.0},
                 "Hz",
             ),
