@@ -59,8 +59,8 @@ def measure(
 ) -> dict[str, Any]:
     """Gradients against BPTT's, then the delayed recall by e-prop and by BPTT.
 
-    learned: whether the recurrent network learns, or the readout alone. recurrent: whether the neurons of the first comparison, which
-    should have none but their own past, are wired among themselves. feedback: for the recall, instead of both
+    learned: whether the recurrent network learns, or the readout alone. recurrent: whether the neurons of the first
+    comparison, which should have none but their own past, are wired among themselves. feedback: for the recall, instead of both
     kinds. only: "gradient", or "all". The recall takes minutes and is left to the full size.
     """
     found: dict[str, Any] = {"gradient_error": gradient_error(seed, recurrent)}
