@@ -60,8 +60,8 @@ def measure(
     """Gradients against BPTT's, then the delayed recall by e-prop and by BPTT.
 
     learned: whether the recurrent network learns, or the readout alone. recurrent: whether the neurons of the first
-    comparison, which should have none but their own past, are wired among themselves. feedback: for the recall, instead of both
-    kinds. only: "gradient", or "all". The recall takes minutes and is left to the full size.
+    comparison, which should have none but their own past, are wired among themselves. feedback: for the
+    recall, instead of both kinds. only: "gradient", or "all". The recall takes minutes and is left to the full size.
     """
     found: dict[str, Any] = {"gradient_error": gradient_error(seed, recurrent)}
     names = ("recall_symmetric", "recall_random", "gap_symmetric", "gap_random", "bptt")
