@@ -10,13 +10,14 @@ PY = $(VENV)/bin/python
 READY = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench oracles pins clean
+.PHONY: help demo test lint bench bench-parts oracles pins clean
 
 help:
 	@echo "make demo     install, run the main job on the larva's wiring, print where the report lies"
 	@echo "make test     install, run the tests"
 	@echo "make lint     ruff and mypy"
 	@echo "make bench    side by side with Brian2 and NEST (BENCH_FLAGS=--quick for a short one)"
+	@echo "make bench-parts  theory, layers, plasticity, cells, energies, reservoirs, each beside its peer"
 	@echo "make oracles  regenerate the peers' reference rates and compare ours with them"
 
 $(READY): pyproject.toml constraints.txt
@@ -39,6 +40,12 @@ lint: $(READY)
 
 bench: $(READY)
 	$(PY) -m benchmarks $(BENCH_FLAGS)
+
+# each part installs its peer in an environment of its own, and its table is kept under benchmarks/results
+bench-parts: $(READY)
+	$(PY) -m benchmarks.theory
+	for part in nn plasticity cells energies sparse_coding reservoirs; do \
+		$(PY) -m benchmarks.$$part | tee benchmarks/results/$$part.txt || exit 1; done
 
 oracles: $(READY)
 	$(PY) -m tests.oracles
