@@ -34,7 +34,8 @@ def measure(
     """radius: of the reservoir whose memory is measured; gain: of its input; hidden: units it has beside those that
     are counted. recurrent: whether the forecasting reservoir's units hear each other. order: of NG-RC's products."""
     rows, trials, units = SIZES[size]
-    shape = {"units": UNITS + hidden, "connectivity": 0.5, "ridge": 1e-12, "direct": False, "random_state": seed}
+    shape: dict[str, Any] = {"units": UNITS + hidden, "connectivity": 0.5, "ridge": 1e-12, "direct": False}
+    shape["random_state"] = seed
     gentle = memory_capacity(ESN(spectral_radius=radius, input_scaling=gain, **shape), length=rows)
     strong = memory_capacity(ESN(spectral_radius=radius, input_scaling=20 * gain, **shape), length=rows)
     at = 0.9 if recurrent else 0.0  # spectral radius

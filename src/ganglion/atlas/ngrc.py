@@ -29,8 +29,8 @@ def measure(
     relative error 1e-3 a step).
     """
     seeds = range(1000 * seed, 1000 * seed + TRIALS[size])
-    quadratic = {"orders": (order or 2,), "ridge": 2.5e-6, "difference": difference}
-    cubic = {"orders": (order or 3,), "ridge": 1e-3, "difference": difference, "constant": False}
+    quadratic: dict[str, Any] = {"orders": (order or 2,), "ridge": 2.5e-6, "difference": difference}
+    cubic: dict[str, Any] = {"orders": (order or 3,), "ridge": 1e-3, "difference": difference, "constant": False}
     lorenz = [_forecast(NGRC(2, **quadratic), lorenz63, LORENZ, s) for s in seeds]
     exact = [_forecast(NGRC(2, **quadratic), lorenz63, LORENZ, s, rough=not smooth) for s in seeds]
     scroll = [_forecast(NGRC(2, **cubic), double_scroll, SCROLL, s) for s in seeds]

@@ -15,6 +15,7 @@ from ganglion.learners.losses import accuracy
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Encode = Callable[[Tensor], Tensor]
+Score = Callable[[Tensor, Tensor], float]
 
 
 class GradientLearner(ABC):
@@ -45,11 +46,11 @@ class GradientLearner(ABC):
         self._own: dict[str, Any] = {}  # what a learner keeps beside model and optimizer
 
     @abstractmethod
-    def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float]:
+    def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
         """Leave gradients in the parameters; the batch's loss and accuracy. Called with gradients at None."""
 
     @abstractmethod
-    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float]:
+    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
         """Loss and accuracy, without learning."""
 
     def step(self, batch: tuple[Tensor, Tensor]) -> Metrics:
@@ -67,7 +68,7 @@ class GradientLearner(ABC):
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         self.optimizer.step()
-        return {"loss": loss, "accuracy": right, "examples": len(labels)}
+        return _metrics(loss, right, labels)
 
     def evaluate(self, batch: tuple[Tensor, Tensor]) -> Metrics:
         """Loss and accuracy, in the model's evaluation mode."""
@@ -75,7 +76,7 @@ class GradientLearner(ABC):
         x, labels = batch
         with torch.no_grad():
             loss, right = self._measure(self._encoded(x), labels)
-        return {"loss": loss, "accuracy": right, "examples": len(labels)}
+        return _metrics(loss, right, labels)
 
     def _encoded(self, x: Tensor) -> Tensor:
         return x if self.encode is None else self.encode(x)
@@ -104,11 +105,18 @@ class GradientLearner(ABC):
         self._own = dict(state["own"])
 
 
-def whole(model: nn.Module, loss: Loss, x: Tensor, labels: Tensor) -> tuple[Tensor, float]:
+def whole(
+    model: nn.Module, loss: Loss, x: Tensor, labels: Tensor, score: Score | None = accuracy
+) -> tuple[Tensor, float | None]:
     """Loss and accuracy of the model's run over a whole sequence."""
     out = model(x)
     y = out[0] if isinstance(out, tuple) else out
-    return loss(y, labels), accuracy(y.detach(), labels)
+    return loss(y, labels), None if score is None else score(y.detach(), labels)
+
+
+def _metrics(loss: float, right: float | None, labels: Tensor) -> Metrics:
+    known = {"loss": loss, "examples": len(labels)}
+    return known if right is None else known | {"accuracy": right}
 
 
 def plain(settings: dict[str, Any]) -> dict[str, Any]:
@@ -122,4 +130,4 @@ def name(function: Any) -> str | None:
     return None if function is None else getattr(function, "__qualname__", type(function).__name__)
 
 
-__all__ = ["Encode", "GradientLearner", "Loss", "name", "plain", "whole"]
+__all__ = ["Encode", "GradientLearner", "Loss", "Score", "name", "plain", "whole"]

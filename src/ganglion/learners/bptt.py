@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganglion.learners._gradient import Encode, GradientLearner, Loss, name, whole
+from ganglion.learners._gradient import Encode, GradientLearner, Loss, Score, name, whole
+from ganglion.learners.losses import accuracy as _accuracy
 
 
 class BPTT(GradientLearner):
@@ -21,6 +22,8 @@ class BPTT(GradientLearner):
     optimizer : a torch optimizer over the model's parameters.
     encode : (B, ...) -> (T, B, N), such as `lambda x: gg.learners.rate(x, steps=25)`.
     clip : the gradient's largest norm.
+    accuracy : of the output and the labels, such as `gg.learners.first_spike_accuracy`; None where the labels are no
+        classes, as in a regression.
 
     Raises ValueError for a loss that is not finite, before any parameter is changed.
     """
@@ -33,16 +36,17 @@ class BPTT(GradientLearner):
         *,
         encode: Encode | None = None,
         clip: float | None = None,
+        accuracy: Score | None = _accuracy,
     ) -> None:
         super().__init__(model, optimizer, encode=encode, clip=clip, settings={"loss": name(loss)})
-        self.loss = loss
+        self.loss, self.accuracy = loss, accuracy
 
-    def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float]:
-        loss, right = whole(self.model, self.loss, x, labels)
+    def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
+        loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
         if bool(torch.isfinite(loss)):
             loss.backward()
         return loss.item(), right
 
-    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float]:
-        loss, right = whole(self.model, self.loss, x, labels)
+    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
+        loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
         return loss.item(), right

@@ -144,7 +144,7 @@ class HLOP(GradientLearner):
         for lateral, weight, more in zip(self.laterals, self.weights, rows, strict=True):
             lateral.grow(more, weight.linear.weight.detach())
 
-    def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float]:
+    def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
         seen: dict[int, Tensor] = {}
         with self._watched(seen, len(labels)):
             loss, right = whole(self.model, self.loss, x, labels)
@@ -156,7 +156,7 @@ class HLOP(GradientLearner):
                     lateral.learn(seen[k], self.iterations)
         return loss.item(), right
 
-    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float]:
+    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
         loss, right = whole(self.model, self.loss, x, labels)
         return loss.item(), right
 
