@@ -10,10 +10,19 @@ from torch import Tensor
 
 from ganglion.networks import Network, Population, Projection
 from ganglion.neurons import Poisson, SpikeTimes
-from ganglion.synapses import Synapse
+from ganglion.synapses import Electrical, Synapse
 from ganglion.theory._assemble_neurons import cells_of
 from ganglion.theory._assemble_synapses import Filter, synapse_filter
 from ganglion.theory.network import Cells, Coupling
+
+
+@dataclass(frozen=True)
+class Junctions:
+    """Gap junctions: `sources`, `targets` (J,); `share` (J,) = w/g_L of the target's leak."""
+
+    sources: Tensor
+    targets: Tensor
+    share: Tensor
 
 
 @dataclass(frozen=True)
@@ -21,7 +30,7 @@ class Assembly:
     """`cells` of the spiking populations; `coupling` (weights in mV·ms; those of conductances in ms, their area
     over g_L); `from_source` (E,) whether an edge comes from a source of spikes; `source_rates` (size,) 1/ms, 0
     for neurons; `background`, `background_power` (filters, size): W nu and W^2 nu of the backgrounds; `tau`
-    (size,) ms, 1 for sources."""
+    (size,) ms, 1 for sources; `junctions`, apart from `coupling`."""
 
     cells: tuple[Cells, ...]
     coupling: Coupling
@@ -30,6 +39,7 @@ class Assembly:
     background: Tensor
     background_power: Tensor
     tau: Tensor
+    junctions: Junctions
 
     @property
     def conducting(self) -> bool:
@@ -80,8 +90,9 @@ def assemble(net: Network) -> Assembly:
     more = len(coupling.filters) - len(background)
     rows = torch.zeros(more, net.size, dtype=torch.float64)
     return Assembly(
-        tuple(cells), coupling, from_source, rates, torch.cat([background, rows]), torch.cat([power, rows]), tau
-    )
+        tuple(cells), coupling, from_source, rates, torch.cat([background, rows]), torch.cat([power, rows]), tau,
+        _junctions(net),
+    )  # fmt: skip
 
 
 class _Filters:
@@ -108,6 +119,8 @@ def _where(projection: Projection) -> str:
 def _edges(net: Network, tau: Tensor, filters: _Filters) -> tuple[Coupling, Tensor]:
     parts: list[tuple[Tensor, ...]] = []
     for projection in net.projections:
+        if isinstance(projection.synapse, Electrical):
+            continue
         number = filters(projection.synapse, _where(projection))
         sources, targets = projection.edges()
         sources, targets = sources + projection.source.start, targets + projection.target.start
@@ -124,6 +137,19 @@ def _edges(net: Network, tau: Tensor, filters: _Filters) -> tuple[Coupling, Tens
         return Coupling(net.size, none, none, real, real, none, tuple(filters.list)), none.bool()
     sources, targets, weight, delay, kind, outside = (torch.cat(x) for x in zip(*parts, strict=True))
     return Coupling(net.size, sources, targets, weight, delay, kind, tuple(filters.list)), outside
+
+
+def _junctions(net: Network) -> Junctions:
+    none = torch.zeros(0, dtype=torch.int64)
+    sources, targets, share = [none], [none], [torch.zeros(0, dtype=torch.float64)]
+    for projection in net.projections:
+        if isinstance(projection.synapse, Electrical):
+            s, t = projection.edges()
+            sources.append(s + projection.source.start)
+            targets.append(t + projection.target.start)
+            g_L = _values(projection.target.parameters["g_L"], projection.target.size)[t]
+            share.append(_values(projection.weight, len(s)) / g_L)
+    return Junctions(torch.cat(sources), torch.cat(targets), torch.cat(share))
 
 
 def _area(filter: Filter, tau: Tensor, target: Population, synapse: Synapse, neurons: Tensor) -> Tensor:

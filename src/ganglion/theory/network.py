@@ -181,7 +181,7 @@ class WorkingPoint:
         spectrum = self.rates.expand(len(frequencies), -1)
         for group in self.cells:
             at, mean, variance = group.index, self.input[group.index], self.variance[group.index]
-            found = _shared(group, mean, variance, lambda m: _both(m, frequencies, threads))
+            found = shared(group, mean, variance, lambda m: _both(m, frequencies, threads))
             gain = gain.index_copy(1, at, found[0] if group.receives else torch.zeros_like(found[0]))
             spectrum = spectrum.index_copy(1, at, found[1])
         return gain, spectrum
@@ -191,7 +191,7 @@ class WorkingPoint:
         result = torch.ones_like(self.rates)
         for group in self.cells:
             at = group.index
-            found = _shared(group, self.input[at], self.variance[at], lambda m: (stationary(m, threads).cv,))
+            found = shared(group, self.input[at], self.variance[at], lambda m: (stationary(m, threads).cv,))
             result = result.index_copy(0, at, found[0])
         return result
 
@@ -201,7 +201,7 @@ def _both(m: Membrane, frequencies: Tensor, threads: int) -> tuple[Tensor, Tenso
     return r.current / 1000, r.spectrum / 1000
 
 
-def _shared(
+def shared(
     group: Cells, input: Tensor, variance: Tensor, measure: Callable[[Membrane], Sequence[Tensor]]
 ) -> list[Tensor]:
     """measure(membrane) of all neurons of a group, (..., M), from one of each kind."""
@@ -250,7 +250,7 @@ def self_consistent(
         r = sources
         for group in groups:
             at = group.index
-            (found,) = _shared(group, mean[at], noise[at], lambda m: (stationary(m, threads).rate / 1000,))
+            (found,) = shared(group, mean[at], noise[at], lambda m: (stationary(m, threads).rate / 1000,))
             r = r.index_copy(0, at, found)
         return r
 
@@ -261,7 +261,7 @@ def self_consistent(
             phi, by_mean, by_variance = rates(groups, mean, noise), zero.clone(), zero.clone()
             for group in groups:
                 at = group.index
-                found = _shared(group, mean[at], noise[at], lambda m: _slopes(m, threads))
+                found = shared(group, mean[at], noise[at], lambda m: _slopes(m, threads))
                 by_mean[at], by_variance[at] = found[0] * group.receives, found[1]
             t = coupling.targets
             return phi, by_mean, by_mean[t] * coupling.weight + by_variance[t] * by_noise

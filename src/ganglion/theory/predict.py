@@ -13,6 +13,7 @@ from ganglion.networks import Network, Population
 from ganglion.theory._assemble import Assembly, assemble
 from ganglion.theory.conductances import conductance_point
 from ganglion.theory.graded import graded_prediction
+from ganglion.theory.junctions import electrical_point
 from ganglion.theory.network import Cells, WorkingPoint, self_consistent
 from ganglion.theory.prediction import Prediction, TheoryReport
 from ganglion.theory.second_network import SecondPoint, second_point
@@ -40,6 +41,10 @@ def predict(
 
     Conductance-based synapses: their mean in the drift, their noise at the driving force of the mean voltage
     (`ganglion.theory.conductances`), for conductances that fluctuate little against the leak.
+
+    Gap junctions (`Electrical`): the partners' mean voltages and the leak in the drift, the fluctuations of voltages
+    and spikes together in linear response (`ganglion.theory.junctions`); order 1, beside current synapses, without
+    gradients. The report's recurrent noise does not count them.
 
     Returns a `Prediction`; for a network without any spikes the `GradedPrediction` of its linear noise
     approximation.
@@ -69,7 +74,7 @@ def predict(
     ------
     ValueError
         by name, with what to do instead: for neurons of more than one variable or without spikes, without
-        noise, with the threshold below the reset; for continuous synapses; for inputs that change in time;
+        noise, with the threshold below the reset; for `Sigmoidal` synapses; for inputs that change in time;
         where no rates are found; where linear response is unstable.
     """
     if order not in (1, 2):
@@ -82,10 +87,13 @@ def predict(
         return graded_prediction(net)
     assembly = assemble(net)
     cells = [_on_grid(group, N, V_lb) for group in assembly.cells]
-    if assembly.conducting:
+    if len(assembly.junctions.share):
+        _require_plain(assembly, order)
+        first: WorkingPoint = electrical_point(assembly, cells, partial(_share, recurrent_noise, assembly), threads)
+    elif assembly.conducting:
         if order == 2:
             raise ValueError("order=2 knows no conductance-based synapses; use order=1, or current synapses")
-        first: WorkingPoint = conductance_point(assembly, cells, partial(_share, recurrent_noise, assembly), threads)
+        first = conductance_point(assembly, cells, partial(_share, recurrent_noise, assembly), threads)
     else:
         first = self_consistent(
             cells,
@@ -127,6 +135,26 @@ def _share(recurrent_noise: str | float, assembly: Assembly, tau: Tensor) -> Ten
             raise ValueError(f"recurrent_noise is {recurrent_noise}; expected a share from 0 to 1")
         own = torch.full_like(filtered, float(recurrent_noise))
     return torch.where(assembly.from_source, filtered, own)
+
+
+def _require_plain(assembly: Assembly, order: int) -> None:
+    """Raise ValueError, by name, for what is not known of networks with gap junctions."""
+    if order == 2:
+        raise ValueError("order=2 knows no Electrical synapses between spiking neurons; use order=1")
+    if assembly.conducting:
+        raise ValueError(
+            "Electrical synapses beside conductance-based ones are not known to the theory of spiking neurons; use "
+            "current synapses, or simulate"
+        )
+    values = [assembly.junctions.share, assembly.source_rates, assembly.background, assembly.background_power]
+    values += [assembly.coupling.weight]
+    for g in assembly.cells:
+        values += [g.tau, g.variance, g.V_th, g.V_reset, g.t_ref, *g.parameters.values()]
+    if torch.is_grad_enabled() and any(x.requires_grad for x in values):
+        raise ValueError(
+            "predictions with Electrical synapses between spiking neurons have no gradients; use torch.no_grad() "
+            "around predict"
+        )
 
 
 def _on_grid(cells: Cells, N: int | None, V_lb: float | None) -> Cells:

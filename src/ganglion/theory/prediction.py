@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from ganglion.networks import Network
 from ganglion.networks._groups import groups_of, resolve
 from ganglion.theory import correlations
 from ganglion.theory._assemble import Assembly
+from ganglion.theory.junctions import ElectricalPoint
 from ganglion.theory.linear_response import Asked, cross_spectra, edge_interaction, encirclements, interaction
 from ganglion.theory.network import WorkingPoint
 from ganglion.theory.network_motifs import Path, motif_orders, strongest_paths
@@ -53,7 +54,10 @@ class TheoryReport:
             for cells in assembly.cells:
                 other[cells.index] += cells.variance
             share = torch.where(recurrent > 0, recurrent / other, 0.0)
-            K = edge_interaction(coupling, point.linear(at, threads)[0], at)[0].real
+            if isinstance(point, ElectricalPoint):
+                coupling, K = point.feedback(threads)
+            else:
+                K = edge_interaction(coupling, point.linear(at, threads)[0], at)[0].real
         radius = spectral_radius(coupling.sources, coupling.targets, K, coupling.size)
         return cls(radius, share, counted, point.iterations, 1000 * point.residual)
 
@@ -87,6 +91,7 @@ class Prediction:
         self.network, self.report = network, report
         self.working_point = point
         self._assembly, self._threads = assembly, threads
+        self._coupling = point.wiring if isinstance(point, ElectricalPoint) else assembly.coupling
 
     @property
     def n_neurons(self) -> int:
@@ -155,6 +160,7 @@ class Prediction:
     def coupling(self, f: Any) -> Tensor:
         """The linear interaction K (F, N, N) at `f` in Hz: how the rate of i follows that of j."""
         f = _hertz(f)
+        self._require_spikes_alone()
         return interaction(self._assembly.coupling, self.working_point.linear(f, self._threads)[0], f)
 
     def motifs(self, order: int, f: float = 0.0) -> Tensor:
@@ -171,6 +177,7 @@ class Prediction:
     def _parts(self, f: float) -> tuple[Tensor, Tensor]:
         """K (N, N), real at 0, and the spectra (N,) in Hz without coupling."""
         at = _hertz(f)
+        self._require_spikes_alone()
         gains, spectrum = self.working_point.linear(at, self._threads)
         K = interaction(self._assembly.coupling, gains, at)[0]
         return K.real if f == 0 else K, 1000 * spectrum[0]
@@ -199,7 +206,7 @@ class Prediction:
                 "whether the network is unstable"
             )
         with torch.no_grad():
-            turns = encirclements(self._assembly.coupling, self._nodes[0], self.frequencies)
+            turns = encirclements(self._coupling, self._nodes[0], self.frequencies)
         if turns:
             raise ValueError(
                 f"det(I − K) runs round zero {abs(turns)} times: the asynchronous state is unstable "
@@ -211,12 +218,21 @@ class Prediction:
     def _nodes(self) -> tuple[Tensor, Tensor]:
         return self.working_point.linear(self.frequencies, self._threads)
 
+    def _require_spikes_alone(self) -> None:
+        if self._coupling.size > self.n_neurons:
+            raise ValueError(
+                "Electrical synapses pass on voltages, so that no matrix of what spikes do to rates makes the "
+                "spectra; expected a network without them, for coupling, motifs and paths. Ask for spectrum"
+            )
+
     def _spectra(self, f: Tensor, asked: Asked) -> Tensor:
         if len(f) == len(self.frequencies) and torch.equal(f, self.frequencies):
             gains, spectrum = self._nodes
         else:
             gains, spectrum = self.working_point.linear(f, self._threads)
-        return 1000 * cross_spectra(self._assembly.coupling, gains, spectrum, f, asked)
+        if asked.rows is None and self._coupling.size > self.n_neurons:  # the first are spike trains
+            asked = replace(asked, rows=torch.arange(self.n_neurons))
+        return 1000 * cross_spectra(self._coupling, gains, spectrum, f, asked)
 
     def _integral(self, weights: Tensor, rows: Tensor | None, places: Tensor | None) -> Tensor:
         return self._spectra(self.frequencies, Asked(rows, places, weights))

@@ -26,7 +26,7 @@ def second_order(neurons: Membrane, frequencies: Tensor | float, threads: int = 
     f-I curve. Rounding leaves some 1e-9 Hz/mV^2, whatever the rate. No gradients.
     Raises ValueError for frequencies that are not finite.
     """
-    arrays, omega = _prepared(neurons, frequencies, threads)
+    arrays, omega = prepared(neurons, frequencies, threads)
     first, shape = 1j * omega, (neurons.size, len(omega))
     inner, outer = np.empty(shape, dtype=complex), np.empty(shape, dtype=complex)
     over_neurons(_second.nested, neurons.size, threads, *arrays, first, 0 * first, inner, outer)
@@ -77,7 +77,7 @@ def filtered_noise(neurons: Membrane, tau_s: float, frequencies: Tensor | float,
     """
     if not tau_s > 0:
         raise ValueError(f"tau_s must be positive (ms), found {tau_s}; white noise belongs into sigma")
-    arrays, omega = _prepared(neurons, frequencies, threads)
+    arrays, omega = prepared(neurons, frequencies, threads)
     M, F = neurons.size, len(omega)
     shift, event, gain = np.empty((M, 1)), np.empty((M, 1, F), dtype=complex), np.empty((M, 1, F), dtype=complex)
     none, alone = np.empty((M, 0, 0), dtype=complex), np.zeros((1, 1), dtype=bool)
@@ -103,7 +103,7 @@ def dressed(
     neurons: Membrane, modes: Modes, frequencies: Tensor, threads: int = 1, *, spectra: bool = True
 ) -> Dressed:
     """In 1/ms; without `spectra`, `spectrum` is empty."""
-    arrays, omega = _prepared(neurons, frequencies, threads)
+    arrays, omega = prepared(neurons, frequencies, threads)
     M, F, n = neurons.size, len(omega), len(modes.rates)
     if spectra:
         omega = np.maximum(omega, 1e-5)  # the spectrum's peak at 0 is imaginary elsewhere
@@ -115,7 +115,7 @@ def dressed(
     return Dressed(*(torch.from_numpy(x.copy()) for x in (*moved, spectrum.transpose(1, 2, 0))))
 
 
-def _prepared(neurons: Membrane, frequencies: Any, threads: int) -> tuple[tuple, np.ndarray]:
+def prepared(neurons: Membrane, frequencies: Any, threads: int) -> tuple[tuple, np.ndarray]:
     """(arrays of the kernels in `_second`, omega (F,) rad/ms)."""
     f = torch.atleast_1d(torch.as_tensor(frequencies, dtype=torch.float64))
     if f.ndim != 1 or not bool(torch.isfinite(f).all()):

@@ -1,0 +1,78 @@
+"""Voltages of one-variable neurons beside their spikes: responses and cross-spectra, by solves on the ladder."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+from ganglion.theory._ladder import over_neurons
+from ganglion.theory._second import hopping, push, settle
+from ganglion.theory.membrane import Membrane
+from ganglion.theory.second_order import prepared
+
+
+class Voltages(NamedTuple):
+    """Of M neurons at F frequencies, (F, M): `gain` of the mean voltage, complex, mV per mV of mu; `cross`, complex,
+    mV: spectrum of voltage with spike train; `power`, mV^2 ms: of the voltage. While refractory a neuron is at its
+    reset. Without the delta peaks at 0."""
+
+    gain: Tensor
+    cross: Tensor
+    power: Tensor
+
+
+@torch.no_grad()
+def voltages(neurons: Membrane, frequencies: Tensor, threads: int = 1) -> Voltages:
+    """With V measured from the reset, refractory neurons count nothing. By the regression theorem, with
+    G(s) = (s - L0)^{-1}: the transform of <V(t) s(0)>, t > 0, is that of the mean voltage after a spike, of
+    <s(t) V(0)> that of the rate from the density V P0, and so on.
+
+    Raises ValueError for frequencies that are not finite.
+    """
+    arrays, omega = prepared(neurons, frequencies, threads)
+    still = omega == 0
+    omega = np.where(np.abs(omega) < 1e-5, 1e-5, omega)  # the peaks at 0 are imaginary elsewhere
+    v = (neurons.grid.nodes - neurons.grid.V_reset).detach().T.contiguous().numpy()
+    shape = neurons.size, len(omega)
+    gain, cross, power = np.empty(shape, complex), np.empty(shape, complex), np.empty(shape)
+    over_neurons(_voltages, neurons.size, threads, *arrays, v, omega, gain, cross, power)
+    gain.imag[:, still] = cross.imag[:, still] = 0.0
+    return Voltages(*(torch.from_numpy(x.T.copy()) for x in (gain, cross, power)))
+
+
+@njit(nogil=True, cache=True)
+def _voltages(lo, hi, y, c, reset, share, t_ref, probability, per_mV, v, omega, gain, cross, power):
+    N = y.shape[1]
+    up, down, slope_up, slope_down = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
+    pushed, placed, none = np.empty(N, np.complex128), np.empty(N, np.complex128), np.zeros(N, np.complex128)
+    m, z, ratio = np.empty(N, np.complex128), np.empty(N, np.complex128), np.empty(N, np.complex128)
+    for i in range(lo, hi):
+        kr, w, t = reset[i], share[i], t_ref[i]
+        hopping(y[i], c[i], per_mV[i], up, down, slope_up, slope_down)
+        push(slope_up, slope_down, probability[i], pushed)
+        spikes = probability[i, N - 1] * up[N - 1] + 0j
+        total = 0j  # the density V P0, as a flux that leaves it behind and what then comes back
+        for k in range(N):
+            total += v[i, k] * probability[i, k]
+            placed[k] = -total
+        for f in range(omega.shape[0]):
+            s = 1j * omega[f]
+            settle(s, up, down, kr, w, t, pushed, 0j, m, z, ratio)
+            response = 0j
+            for k in range(N):
+                response += v[i, k] * m[k]
+            gain[i, f] = response
+            settle(s, up, down, kr, w, t, none, spikes, m, z, ratio)
+            after = 0j
+            for k in range(N):
+                after += v[i, k] * m[k]
+            rate = settle(s, up, down, kr, w, t, placed, total, m, z, ratio)
+            again = 0.0
+            for k in range(N):
+                again += v[i, k] * m[k].real
+            cross[i, f] = after + np.conj(rate + total)
+            power[i, f] = 2 * again
