@@ -11,7 +11,8 @@ from ganglion.engines import _recording
 from ganglion.engines._recording import Recording, Trace
 
 NETWORK = SimpleNamespace(
-    populations=[SimpleNamespace(name="exc", start=0, size=3), SimpleNamespace(name="inh", start=3, size=2)]
+    populations=[SimpleNamespace(name="exc", start=0, size=3), SimpleNamespace(name="inh", start=3, size=2)],
+    projections=[],
 )
 
 
