@@ -145,10 +145,12 @@ def _junctions(net: Network) -> Junctions:
     for projection in net.projections:
         if isinstance(projection.synapse, Electrical):
             s, t = projection.edges()
-            sources.append(s + projection.source.start)
-            targets.append(t + projection.target.start)
             g_L = _values(projection.target.parameters["g_L"], projection.target.size)[t]
-            share.append(_values(projection.weight, len(s)) / g_L)
+            w = _values(projection.weight, len(s)) / g_L
+            s, t = s + projection.source.start, t + projection.target.start
+            sources.append(s[s != t])  # no current flows from a neuron to itself
+            targets.append(t[s != t])
+            share.append(w[s != t])
     return Junctions(torch.cat(sources), torch.cat(targets), torch.cat(share))
 
 

@@ -6,6 +6,10 @@ and its voltage (upstroke and reset included), both with a linear response to in
 and the cross-spectrum of `_voltage.voltages`. (For populations of equal neurons: Ostojic, Brunel, Hakim 2009,
 J. Comput. Neurosci. 26:369.)
 
+To the neurons' noise the partners' fluctuations add as filtered noise does: variance v and correlation time
+tau_c = S_VV(0)/2v of a voltage are white noise gamma^2 v tau_c/tau, of which the membrane keeps
+tau_m/(tau_m + tau_c), tau_m = tau/(1 + sum gamma).
+
 Voltages of the uncoupled neuron are V = L s + noise, L = S_Vs/S_ss, with noise that its spikes s tell nothing of: so
 the network of 2 size nodes has independent noises again and edges V_j -> s_i of gain A_i gamma_ij, V_j -> V_i of
 (A^V_i - L_i A_i) gamma_ij, those of the chemical synapses likewise, and s_i -> V_i of L_i.
@@ -26,7 +30,7 @@ from ganglion.theory._voltage import voltages
 from ganglion.theory.membrane import Membrane
 from ganglion.theory.network import Cells, Coupling, WorkingPoint, self_consistent, shared
 
-Shares = Callable[[Tensor], Tensor]
+Counted = Callable[[Tensor], Tensor]
 ROUNDS, HOLD, ACCURACY = 100, 4, 1e-10
 LEAK, REACH = "junctions' share", "partners' voltage"
 
@@ -34,9 +38,11 @@ LEAK, REACH = "junctions' share", "partners' voltage"
 @dataclass(frozen=True)
 class ElectricalPoint(WorkingPoint):
     """`cells` hold the junctions' leak and the partners' mean voltages; `voltages` (size,) mV, the mean ones,
-    refractory neurons at their reset; `junctions`, the shares of the leak."""
+    refractory neurons at their reset; `fluctuations` (size,) mV^2, what those of the partners' voltages add to each
+    neuron's noise where they are counted as filtered; `junctions`, the shares of the leak."""
 
     voltages: Tensor
+    fluctuations: Tensor
     junctions: Junctions
 
     @property
@@ -96,18 +102,18 @@ class ElectricalPoint(WorkingPoint):
 
 
 def electrical_point(
-    assembly: Assembly, cells: Sequence[Cells], shares: Shares, threads: int = 1
+    assembly: Assembly, cells: Sequence[Cells], counted: Counted, threads: int = 1
 ) -> ElectricalPoint:
-    """Self-consistent rates and mean voltages; `shares`: the effective time constants (size,) -> the share of each
-    edge's noise that is counted. The partners' fluctuations are no part of the neurons' noise.
+    """Self-consistent rates and mean voltages; `counted`: shares of recurrent noise that membranes keep -> those that
+    are counted. No gradients.
 
     Raises ValueError where none are found.
     """
     with torch.no_grad():
-        return _solved(assembly, cells, shares, threads)
+        return _solved(assembly, cells, counted, threads)
 
 
-def _solved(assembly: Assembly, cells: Sequence[Cells], shares: Shares, threads: int) -> ElectricalPoint:
+def _solved(assembly: Assembly, cells: Sequence[Cells], counted: Counted, threads: int) -> ElectricalPoint:
     j, size = assembly.junctions, assembly.coupling.size
     leak = torch.zeros(size, dtype=torch.float64).index_add(0, j.targets, j.share)
     tau = assembly.tau / (1 + leak)
@@ -117,24 +123,32 @@ def _solved(assembly: Assembly, cells: Sequence[Cells], shares: Shares, threads:
     V, groups = torch.zeros_like(tau), list(cells)
     for group in cells:
         V[group.index] = group.V_reset
+    filtered = assembly.coupling.noise_shares(tau)
+    shares = torch.where(assembly.from_source, filtered, counted(filtered))
+    noise, fluctuations = torch.zeros_like(V), torch.zeros_like(V)
     matrix = torch.zeros(size, size, dtype=torch.float64).index_put((j.targets, j.sources), j.share, accumulate=True)
     moved = 0.0
     for step in range(ROUNDS):
         opened = [_opened(g, leak[g.index], (matrix @ V)[g.index]) for g in groups]
         point = self_consistent(
-            opened, assembly.coupling, noise_share=shares(tau), source_rates=assembly.source_rates,
-            input=assembly.input, variance=background, threads=threads,
+            opened, assembly.coupling, noise_share=shares, source_rates=assembly.source_rates,
+            input=assembly.input, variance=background + noise, threads=threads,
         )  # fmt: skip
-        told, slope = V.clone(), torch.zeros_like(V)
+        told, slope, lasting, power = V.clone(), torch.zeros_like(V), torch.zeros_like(V), torch.zeros_like(V)
         for group in point.cells:
             at = group.index
-            told[at], slope[at] = shared(group, point.input[at], point.variance[at], lambda m: _mean(m, threads))
+            found = shared(group, point.input[at], point.variance[at], lambda m: _still(m, threads))
+            told[at], slope[at], lasting[at], power[at] = found
         # Newton's step, the rates held
         change = torch.linalg.solve(torch.eye(size, dtype=torch.float64) - slope[:, None] * matrix, told - V)
-        moved = float((told - V).abs().max())
+        kept = tau[j.targets] / (tau[j.targets] + lasting[j.sources])
+        white = j.share**2 * power[j.sources] / (2 * assembly.tau[j.targets])
+        fluctuations = torch.zeros_like(V).index_add(0, j.targets, white * kept)
+        more = torch.zeros_like(V).index_add(0, j.targets, white * counted(kept))
+        moved = max(float((told - V).abs().max()), float((more - noise).abs().max()))
         if moved < ACCURACY * max(1.0, float(V.abs().max())):
             break
-        V = V + change
+        V, noise = V + change, more
         if step >= HOLD:
             groups = [replace(g, V_lb=p.V_lb, N=p.N) for g, p in zip(cells, point.cells, strict=True)]
     else:
@@ -144,15 +158,18 @@ def _solved(assembly: Assembly, cells: Sequence[Cells], shares: Shares, threads:
         )
     return ElectricalPoint(
         point.cells, point.coupling, point.rates, point.input, point.variance, point.shares, assembly.from_source,
-        point.iterations, point.residual, V, j,
+        point.iterations, point.residual, V, fluctuations, j,
     )  # fmt: skip
 
 
-def _mean(m: Membrane, threads: int) -> tuple[Tensor, Tensor]:
-    """(M,): mean voltage in mV, and its slope in mu."""
+def _still(m: Membrane, threads: int) -> tuple[Tensor, ...]:
+    """(M,): mean voltage in mV, its slope in mu, its correlation time in ms, its spectrum at 0 in mV^2 ms."""
     _, _, mass = StationaryFunction.apply(*m.ladder(), threads)
-    above = (mass.T * (m.grid.nodes - m.grid.V_reset)).sum(0)
-    return m.grid.V_reset + above, voltages(m, torch.zeros(1, dtype=torch.float64), threads).gain[0].real
+    height = m.grid.nodes - m.grid.V_reset
+    above = (mass.T * height).sum(0)
+    found = voltages(m, torch.zeros(1, dtype=torch.float64), threads)
+    lasting = found.power[0] / (2 * ((mass.T * height**2).sum(0) - above**2))
+    return m.grid.V_reset + above, found.gain[0].real, lasting, found.power[0]
 
 
 def _opened(group: Cells, leak: Tensor, toward: Tensor) -> Cells:

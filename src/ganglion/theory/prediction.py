@@ -56,6 +56,7 @@ class TheoryReport:
             share = torch.where(recurrent > 0, recurrent / other, 0.0)
             if isinstance(point, ElectricalPoint):
                 coupling, K = point.feedback(threads)
+                share = torch.where(other > 0, (recurrent + point.fluctuations) / other, 0.0)
             else:
                 K = edge_interaction(coupling, point.linear(at, threads)[0], at)[0].real
         radius = spectral_radius(coupling.sources, coupling.targets, K, coupling.size)
