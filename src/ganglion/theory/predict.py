@@ -65,7 +65,8 @@ def predict(
             answer's `report` says how large.
     stability
         "radius" refuses networks with a spectral radius of K(0) of 1 or more. "nyquist" asks instead
-        whether det(I − K) runs round zero, which strong inhibition alone does not make it do.
+        whether det(I − K) runs round zero, which strong inhibition alone does not make it do; with gap junctions
+        that is always asked too, for regular neurons may oscillate together at any radius.
     N, V_lb
         Steps of the voltage grid and its lower end in mV; by default as `ganglion.theory.membrane` chooses.
         Gradients hold the grid's lower end where it is.

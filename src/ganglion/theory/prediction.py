@@ -198,22 +198,38 @@ class Prediction:
     def require_stable(self, stability: str = "radius") -> None:
         """Raise ValueError where linear response does not hold; see `predict`."""
         radius = self.report.spectral_radius
-        if radius < 1:
+        if radius < 1 and self._coupling.size == self.n_neurons:
             return
-        if stability == "radius":
+        if radius >= 1 and stability == "radius":
             raise ValueError(
                 f"the spectral radius of K(0) is {radius:.3g}; linear response needs less than 1. Weaken the "
                 "weights, or, where strong inhibition makes it so, give stability='nyquist', which asks "
                 "whether the network is unstable"
             )
         with torch.no_grad():
-            turns = encirclements(self._coupling, self._nodes[0], self.frequencies)
+            f, gains = self.frequencies, self._nodes[0]
+            if len(peaks := self._narrow_peaks()):
+                f = torch.unique(torch.cat([f, peaks]))
+                gains = self.working_point.linear(f, self._threads)[0]
+            turns = encirclements(self._coupling, gains, f)
         if turns:
             raise ValueError(
                 f"det(I − K) runs round zero {abs(turns)} times: the asynchronous state is unstable "
                 f"(spectral radius {radius:.3g}). Weaken the weights, shorten the delays or add noise; or "
                 "simulate"
             )
+
+    def _narrow_peaks(self) -> Tensor:
+        """Frequencies as close as the resonances of regular neurons are narrow, where gap junctions may make them
+        oscillate; none where `frequencies` are."""
+        r, cv = self.working_point.rates * 1000, self.cv()
+        spiking = r > 0.01
+        if self._coupling.size == self.n_neurons or not bool(spiking.any()):
+            return r[:0]
+        width, highest = float((math.pi * r * cv**2)[spiking].min()), 2.5 * float(r.max())
+        if width > highest / 30:
+            return r[:0]
+        return torch.arange(0.0, highest, max(width / 4, highest / 2000), dtype=torch.float64)
 
     @cached_property
     def _nodes(self) -> tuple[Tensor, Tensor]:
