@@ -43,8 +43,7 @@ bench: $(READY)
 
 # each part installs its peer in an environment of its own, and its table is kept under benchmarks/results
 bench-parts: $(READY)
-	$(PY) -m benchmarks.theory
-	for part in nn plasticity cells energies sparse_coding reservoirs; do \
+	for part in theory nn plasticity cells energies sparse_coding reservoirs; do \
 		$(PY) -m benchmarks.$$part | tee benchmarks/results/$$part.txt || exit 1; done
 
 oracles: $(READY)

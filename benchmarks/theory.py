@@ -2,7 +2,7 @@
 
 Each case runs in a process of its own, on one thread, after a small one has compiled what is compiled; its
 time is the median of three, and its memory the process's peak. NNMT runs in an environment of its own, in turn
-with us. Prints one JSON object a line; without a CASE writes them to benchmarks/results/theory.md too.
+with us. Prints one JSON object a line.
 """
 
 from __future__ import annotations
@@ -235,34 +235,9 @@ def main(names: list[str]) -> None:
         return
     if unknown := [name for name in names if name not in TARGETS]:
         raise SystemExit(f"unknown case {unknown[0]!r}; expected one of {', '.join(TARGETS)}")
-    found = []
     for name in names or list(TARGETS):
         own = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "GANGLION_BENCHMARK": name}
-        command = [sys.executable, "-m", "benchmarks.theory", name]
-        found.append(subprocess.run(command, env=own, check=True, stdout=subprocess.PIPE, text=True).stdout)
-        print(found[-1], end="", flush=True)
-    if not names:
-        write(found)
-
-
-def write(found: list[str]) -> None:
-    """One line a case, with the machine and the day."""
-    from pathlib import Path
-
-    from benchmarks import _report
-
-    about, day = _report.machine(), time.strftime("%Y-%m-%d", time.gmtime())
-    lines = [
-        f"`python -m benchmarks.theory` on {day}: {about['processor']}, {about['simd']}, one thread; "
-        f"load at the start {about['load_at_start']}. Seconds are medians of three.",
-        "",
-    ]
-    lines += ["| case | goal | measured |", "|---|---|---|"]
-    for line in found:
-        record = json.loads(line)
-        name, goal = record.pop("case"), record.pop("target")
-        lines.append(f"| {name} | {goal} | {', '.join(f'{key} {value}' for key, value in record.items())} |")
-    (Path(__file__).parent / "results" / "theory.md").write_text("\n".join(lines) + "\n", "utf-8")
+        subprocess.run([sys.executable, "-m", "benchmarks.theory", name], env=own, check=True)
 
 
 if __name__ == "__main__":
