@@ -1,4 +1,4 @@
-"""Synapses that follow the source's voltage, for graded neurons: no spikes, no delay beyond the step."""
+"""Synapses that follow the source's voltage: no spikes, no delay beyond the step."""
 
 from __future__ import annotations
 
