@@ -128,7 +128,7 @@ def densities(material: dict[str, Any]) -> Figure:
     figure, axes = canvas(8, 2.6, 1, 3, sharey=True)
     for axis, look, colour in zip(axes[0], LOOKS, COLOURS, strict=False):
         told = material["told"]
-        axis.hist(material[f"V_{look:g}"], 80, (-110, -30), density=True, color=colour, alpha=0.35)
+        axis.hist(material[f"V_{look:g}"], 80, range=(-110, -30), density=True, color=colour, alpha=0.35)
         mass = at(told, look)
         axis.plot(told["V"], mass / mass.sum() / told["step"], color=colour, lw=1.2)
         axis.set(xlim=(-110, -30), xlabel="V (mV)", yticks=[], title=f"{look - STEP:+g} ms")

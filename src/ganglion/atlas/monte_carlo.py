@@ -140,7 +140,7 @@ def histograms(material: dict[str, Any]) -> Figure:
     for axis, name, colour in zip(axes[0], CELLS, COLOURS):
         intervals = material[f"intervals_{name}"]
         longest = float(np.quantile(intervals, 0.99))
-        axis.hist(intervals.ravel(), 80, (0, longest), density=True, color=colour, alpha=0.35)
+        axis.hist(intervals.ravel(), 80, range=(0, longest), density=True, color=colour, alpha=0.35)
         axis.set(title=f"{name}: CV {material[f'cv_{name}']:.3f}", xlabel="interval (ms)", yticks=[])
         times, density = _density(CELLS[name], longest)
         axis.plot(times, density / 0.99, color=colour, lw=1.2)

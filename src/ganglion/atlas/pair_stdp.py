@@ -104,8 +104,7 @@ def _without_triplets(rule: gg.rules.TripletSTDP) -> gg.rules.TripletSTDP:
 def window(material: dict[str, Any]) -> Figure:
     """The window of sixty pairs at 1 Hz."""
     measured, expected = material["window"]
-    figure, axes = canvas(6, 3, 1)
-    axis = axes[0, 0]
+    figure, axis = canvas(6, 3)
     axis.axhline(0, color="0.7", lw=0.8)
     axis.plot(LAGS, expected, color=COLOURS[1], label="60 pairs, each by itself")
     axis.plot(LAGS, measured, "o", color=COLOURS[0], label="simulated")

@@ -69,8 +69,7 @@ def measure(
 
 def course(material: dict[str, Any]) -> Figure:
     """The rewarded synapse among the others."""
-    figure, axes = canvas(6, 3, 1)
-    axis = axes[0, 0]
+    figure, axis = canvas(6, 3)
     axis.plot(material["times"], material["course"][:, 1:101], color="0.8", lw=0.6)
     axis.plot(material["times"], material["course"][:, 0], color=COLOURS[0], lw=1.5)
     axis.set(xlabel="time (s)", ylabel="change of the weight")
