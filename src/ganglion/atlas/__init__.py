@@ -3,7 +3,7 @@
 A system is one module of this package. It uses public names only and ends in ``register(Experiment(...))``.
 """
 
-from ._canvas import COLOURS, canvas
+from ._canvas import COLOURS, canvas, framed
 from ._record import AtLeast, AtMost, Claim, Experiment, Size
 from ._registry import experiments, get, register
 from ._run import judge, run
@@ -17,6 +17,7 @@ __all__ = [
     "Size",
     "canvas",
     "experiments",
+    "framed",
     "get",
     "judge",
     "register",

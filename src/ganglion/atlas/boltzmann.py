@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, framed, register
 from ganglion.energies import RBM, Clamp
 from ganglion.energies.boltzmann import all_states
 
@@ -125,9 +125,7 @@ def inpainted(material: dict[str, Any]) -> Figure:
             axes[r, k].imshow(rows[r, k].reshape(8, 8), cmap="Greys", vmin=0, vmax=1)
             if r:
                 axes[r, k].axhline(3.5, color=COLOURS[1], lw=0.7)
-            axes[r, k].set(xticks=[], yticks=[])
-            for side in axes[r, k].spines.values():
-                side.set(visible=True, color=COLOURS[5], lw=0.5)
+            framed(axes[r, k])
     return figure
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, framed, register
 from ganglion.energies import Backtracking, Clamp, Descent, Fixed, Graph, ModernHopfield, Neurons
 from ganglion.energies.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Tanh
 from ganglion.energies.synapses import Attention, Conv, Dense, Memories
@@ -132,9 +132,7 @@ def completion(material: dict[str, Any]) -> Figure:
         axes[r, 0].set_ylabel(title, rotation=0, ha="right", va="center")
         for k in range(rows.shape[1]):
             axes[r, k].imshow(rows[r, k].reshape(8, 8), cmap="Greys", vmin=-0.15, vmax=0.15)
-            axes[r, k].set(xticks=[], yticks=[])
-            for side in axes[r, k].spines.values():
-                side.set(visible=True, color=COLOURS[5], lw=0.5)
+            framed(axes[r, k])
     for k, name in enumerate(material["named"]):
         axes[2, k].set_xlabel(f"“{name}”")
     return figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, framed, register
 from ganglion.energies import ContinuousHopfield, Descent, Fixed, Hopfield, lagrangians
 
 if TYPE_CHECKING:
@@ -179,9 +179,7 @@ def recall_pictures(material: dict[str, Any]) -> Figure:
         axes[0, k].set_title(title, fontsize=8, loc="center")
         for p in range(rows.shape[1]):
             axes[p, k].imshow(rows[k, p].reshape(12, 12), cmap="Greys", vmin=-1, vmax=1)
-            axes[p, k].set(xticks=[], yticks=[])
-            for side in axes[p, k].spines.values():
-                side.set(visible=True, color=COLOURS[5], lw=0.5)
+            framed(axes[p, k])
     return figure
 
 

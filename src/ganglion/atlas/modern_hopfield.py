@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, framed, register
 from ganglion.energies import Descent, Fixed, ModernHopfield
 
 if TYPE_CHECKING:
@@ -104,9 +104,7 @@ def digit_pictures(material: dict[str, Any]) -> Figure:
         axes[r, 0].set_ylabel(title, rotation=0, ha="right", va="center")
         for k in range(rows.shape[1]):
             axes[r, k].imshow(rows[r, k].reshape(8, 8), cmap="Greys", vmin=-1, vmax=1)
-            axes[r, k].set(xticks=[], yticks=[])
-            for side in axes[r, k].spines.values():
-                side.set(visible=True, color=COLOURS[5], lw=0.5)
+            framed(axes[r, k])
     return figure
 
 
