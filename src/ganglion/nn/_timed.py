@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+
+from ganglion.nn._counts import Counts
 
 State = dict[str, Tensor]
 
@@ -38,6 +42,7 @@ class TimedLayer(nn.Module):
 
     state_name = "v"
     lstm: nn.LSTMCell | None
+    projection: nn.Linear | None
 
     def __init__(
         self, in_features: int, units: int, *, mixed_memory: bool, timed: bool, like: dict,
@@ -95,6 +100,22 @@ class TimedLayer(nn.Module):
             h, v = self._run(row, v, span)
             outputs.append(h)
         return self._read(torch.cat(outputs)), {self.state_name: v, "c": c}
+
+    def _count_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
+        x = given["x"][..., : self.in_features]
+        samples = x[..., 0].numel()
+        counts.updates += samples * self.units
+        self._count_run(counts, x)
+        if self.lstm is not None:
+            counts.fan(x, 4 * self.units)
+            counts.multiply(samples * 4 * self.units**2)
+            counts.own(samples * self.units, 8, 1)  # five of its multiplications are functions
+        if self.projection is not None:
+            counts.multiply(samples * self.projection.weight.numel())
+
+    def _count_run(self, counts: Counts, x: Tensor) -> None:
+        """Of `_run` and what else is the layer's own, on x (T, B, I)."""
+        raise NotImplementedError
 
     def _columns(self) -> int:
         return self.in_features + (1 if self.timed else 0)

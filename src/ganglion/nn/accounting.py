@@ -8,6 +8,7 @@ machines, depends on the machine and is left out, for spiking and other networks
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,10 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from ganglion.nn._cell import DynamicalLayer
+from ganglion.nn._counts import Counts
 from ganglion.nn._kept import Kept
+from ganglion.nn.hopfield import HopfieldLookup, HopfieldPooling
 from ganglion.nn.sequential import Sequential, TimeDistributed, is_cell
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_PATTERNS = (HopfieldLookup, HopfieldPooling)  # their parameters are what a `Hopfield` in them is given
 
 
 @dataclass(frozen=True)
@@ -38,26 +42,6 @@ FLOAT32 = Arithmetic(3.7e-12, 0.9e-12)
 FLOAT16 = Arithmetic(1.1e-12, 0.4e-12)
 INT32 = Arithmetic(3.1e-12, 0.1e-12)
 INT8 = Arithmetic(0.2e-12, 0.03e-12)
-
-
-@dataclass
-class Counts:
-    """Of one layer, or of one projection.
-
-    synops: additions of a weight because of a spike: spikes times the connections that they really have.
-    macs: multiply–accumulates, of inputs that are not spikes, zeros among them included.
-    dense: connections times inputs, as if nothing were sparse: the MACs of the layer without spikes.
-    updates: neurons times steps; multiplications, additions: that these took, a threshold's comparison being an
-    addition.
-    """
-
-    name: str
-    synops: int = 0
-    macs: int = 0
-    dense: int = 0
-    updates: int = 0
-    multiplications: int = 0
-    additions: int = 0
 
 
 @dataclass
@@ -117,9 +101,9 @@ class Operations:
 def count_operations(model: nn.Module) -> Iterator[Operations]:
     """Count all that `model` does within the block: `with gg.nn.count_operations(model) as seen: model(x)`.
 
-    Counted are nn.Linear, nn.Conv1d to Conv3d, and the library's layers of neurons, in sequences and single steps;
-    inputs are spikes where all that are not zero are of one size, so dropout's scaling stays out of it. Results
-    are exact sums over the batch. The model's outputs and gradients are not touched.
+    Counted are nn.Linear, nn.Conv1d to Conv3d, and the library's layers, in sequences and single steps. Inputs are
+    spikes where all that are not zero are of one size, so dropout's scaling stays out of it. Results are exact sums
+    over the batch. The model's outputs and gradients are not touched.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"found a {type(model).__name__}, expected a torch module")
@@ -139,11 +123,17 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
             hooks.append(module.register_forward_hook(_of_sequence(counts, states), with_kwargs=True))
             module.step = _of_step(module, counts, states)  # type: ignore[method-assign]
             stepped.append(module)
+        elif hasattr(module, "_count_operations") or hasattr(module, "_count_own_operations"):
+            counts = Counts(name)
+            seen.layers.append(counts)
+            if hasattr(module, "_count_operations"):
+                inner |= {id(child) for child in module.modules()}
+            hooks.append(module.register_forward_hook(_by_itself(counts, states), with_kwargs=True))
         elif isinstance(module, (nn.Linear, *_CONVOLUTIONS)):
             counts = Counts(name)
             seen.layers.append(counts)
             hooks.append(module.register_forward_hook(_of_weights(counts), with_kwargs=True))
-        elif next(module.parameters(recurse=False), None) is not None or _is_other_cell(module):
+        elif _is_other(module):
             uncounted.append(name)
     seen.uncounted = tuple(uncounted)
     kept = Kept([*model.parameters(), *model.buffers()])
@@ -190,9 +180,9 @@ def _of_weights(counts: Counts) -> Any:
     def count(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], y: Tensor) -> None:
         x = (args[0] if args else kwargs["input"]).detach()
         if isinstance(module, nn.Linear):
-            _add(counts, x, int(torch.count_nonzero(x)) * module.out_features, x.numel() * module.out_features)
+            counts.fan(x, module.out_features)
         else:
-            _add(counts, x, _connections(module, x != 0), _connections(module, torch.ones_like(x)))
+            counts.weigh(x, _connections(module, x != 0), _connections(module, torch.ones_like(x)))
 
     return count
 
@@ -202,6 +192,19 @@ def _connections(module: Any, z: Tensor) -> int:
     taps = torch.ones_like(module.weight[: module.groups], dtype=torch.float64)
     seen = module._conv_forward(z.double(), taps, None)
     return round(float(seen.sum())) * (module.out_channels // module.groups)
+
+
+def _by_itself(counts: Counts, states: dict[int, int]) -> Any:
+    def count(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+        given = inspect.signature(module.forward).bind(*args, **kwargs)
+        given.apply_defaults()
+        with torch.no_grad():
+            own = getattr(module, "_count_operations", None) or module._count_own_operations
+            own(counts, given.arguments, out)
+        if isinstance(out, tuple) and isinstance(out[1], dict):
+            states[id(module)] = _bytes(out[1])
+
+    return count
 
 
 def _of_sequence(counts: Counts, states: dict[int, int]) -> Any:
@@ -229,8 +232,7 @@ def _of_layer(
 ) -> None:
     x, y = x.detach(), y.detach()
     if module.linear is not None:
-        each = module.out_features
-        _add(counts, x, int(torch.count_nonzero(x)) * each, x.numel() * each)
+        counts.weigh(x, int(torch.count_nonzero(x)) * module.out_features, x.numel() * module.out_features)
     if module.recurrent is not None:
         delays = module.delays
         past = y.new_zeros(delays.longest, *y.shape[1:]) if state is None else state[delays.name].detach()
@@ -239,25 +241,21 @@ def _of_layer(
         for d, neurons in delays.groups:
             due = sent[delays.longest - d :][: len(y)]
             arrived += int(torch.count_nonzero(due if neurons is None else due[..., neurons]))
-        _add(counts, sent, arrived * module.out_features, y.numel() * module.out_features)
+        counts.weigh(sent, arrived * module.out_features, y.numel() * module.out_features)
     multiplications, additions = _arithmetic(module.equations.equations)
     counts.updates += y.numel()
-    counts.multiplications += multiplications * y.numel()
-    counts.additions += additions * y.numel()
-    states[id(module)] = sum(value.numel() * value.element_size() for value in after.values())
+    counts.own(y.numel(), multiplications, additions)
+    states[id(module)] = _bytes(after)
 
 
-def _add(counts: Counts, x: Tensor, active: int, dense: int) -> None:
-    sizes = x[x != 0].abs()
-    counts.dense += dense
-    if len(sizes) == 0 or bool((sizes == sizes[0]).all()):
-        counts.synops += active
-    else:
-        counts.macs += dense
+def _bytes(state: dict[str, Tensor]) -> int:
+    return sum(value.numel() * value.element_size() for value in state.values())
 
 
-def _is_other_cell(module: nn.Module) -> bool:
-    return is_cell(module) and not isinstance(module, (Sequential, TimeDistributed))
+def _is_other(module: nn.Module) -> bool:
+    if is_cell(module):
+        return not isinstance(module, (Sequential, TimeDistributed))
+    return next(module.parameters(recurse=False), None) is not None and not isinstance(module, _PATTERNS)
 
 
 def _arithmetic(equations: Iterable[tuple[str, Any]]) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganglion.engines.surrogates import ArcTan, Surrogate
+from ganglion.nn._counts import Counts
 
 State = dict[str, Tensor]
 
@@ -135,6 +136,17 @@ class AstrocyteLIF(nn.Module):
     def _matrix(self) -> Tensor:
         """U W and W (α − U) below each other, for one product."""
         return torch.cat([0.5 * self.weight, self.weight * (torch.sigmoid(self.alpha_logit) - 0.5)])
+
+    def _count_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
+        x, y, state = given["x"], out[0], given["state"]
+        each = self.out_features * (2 if self.modulated else 1)  # U W, and what Γ gates
+        counts.fan(x, each + self.astrocytes)
+        if self.recurrent:
+            before = torch.zeros_like(y[0]) if state is None else state["y"]
+            counts.fan(torch.cat([before[None], y[:-1]]), each)
+        counts.updates += y.numel()
+        counts.own(y.numel(), *((2, 4) if self.modulated else (1, 3)))
+        counts.own(x[..., 0].numel() * self.astrocytes, *((3, 2) if self.modulated else (1, 1)))
 
     def _check_state(self, state: State, batch: int) -> None:
         if sorted(state) != ["c", "v", "y"]:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ganglion.nn import _closed
 from ganglion.nn._calls import applies
+from ganglion.nn._counts import Counts
 from ganglion.nn._timed import TimedLayer, lstm_from_ncps
 from ganglion.nn.wirings import Wirer, Wiring, draw
 
@@ -66,6 +67,22 @@ class ClosedForm(nn.Module):
             h = self._interpolate(F.linear(z, weights[-2], weights[-1]), span[:, None])
             outputs.append(h)
         return torch.stack(outputs)
+
+    def count(self, counts: Counts, samples: int, x: Tensor | None) -> None:
+        """`samples` steps' work, on x (..., in_features), or on numbers if None."""
+        head = self.heads.weight if self.mask is None else self.mask
+        matrices: list[Tensor] = [*(layer.weight for layer in self.backbone), head]  # type: ignore[list-item]
+        for matrix in matrices[1:]:
+            counts.multiply(samples * matrix.numel())
+        exists = torch.ones_like(matrices[0]) if self.mask is None or len(matrices) > 1 else self.mask
+        of_x, of_h = (exists != 0).sum(0).split([self.in_features, self.units])
+        counts.multiply(samples * int(of_h.sum()))
+        if x is None:
+            counts.multiply(samples * int(of_x.sum()))
+        else:
+            counts.fan(x, of_x)
+        # tanh, sigmoid and exponential among the multiplications
+        counts.own(samples * self.units, *{"default": (6, 3), "no_gate": (5, 2), "pure": (4, 2)}[self.mode])
 
     def _interpolate(self, heads: Tensor, span: Tensor) -> Tensor:
         if self.mode == "pure":
@@ -160,6 +177,10 @@ class CfC(TimedLayer):
                 x = layer.plain(x, h, spans, self.dropout)  # type: ignore[operator]
             last.append(x[-1])
         return x, torch.cat(last, 1)
+
+    def _count_run(self, counts: Counts, x: Tensor) -> None:
+        for k, layer in enumerate(self.layers):
+            layer.count(counts, x[..., 0].numel(), x if k == 0 else None)  # type: ignore[operator]
 
     def _read(self, h: Tensor) -> Tensor:
         return h if self.projection is None else self.projection(h)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ganglion.nn._counts import Counts
 from ganglion.nn._spikes import linear
 
 State = dict[str, Tensor]
@@ -136,6 +138,10 @@ class Delay(_Delayed):
         later = (before + 1).clamp(max=self.longest)
         return (1 - share) * self._at(whole, before.long(), T) + share * self._at(whole, later.long(), T)
 
+    def _count_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
+        if self.steps.is_floating_point():
+            counts.own(out[0].numel(), 2, 2)  # 1 − share, two products, their sum
+
     def _at(self, whole: Tensor, steps: Tensor, T: int) -> Tensor:
         if steps.ndim == 0 and steps.device.type != "meta":
             first = len(whole) - T - int(steps)
@@ -196,6 +202,18 @@ class DelayedLinear(_Delayed):
             total = linear(sent, self.weight * share, total)
         assert total is not None
         return total.unflatten(0, (T, whole.shape[1]))
+
+    def _count_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
+        x = given["x"]
+        past = self._zeros(x.shape[1], x) if given["state"] is None else given["state"]["past"]
+        whole, steps = torch.cat([past, x]), self._used()
+        active = total = 0
+        for d in range(self.longest + 1):
+            synapses = ((steps - d).abs() < 1).sum(0)
+            due = whole[len(whole) - len(x) - d :][: len(x)] != 0
+            active += int((due.sum((0, 1)) * synapses).sum())
+            total += int(synapses.sum())
+        counts.weigh(whole, active, total * len(x) * x.shape[1])
 
     def extra_repr(self) -> str:
         learn = self.steps.is_floating_point()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganglion.engines.surrogates import ArcTan, Surrogate
+from ganglion.nn._counts import Counts
 
 State = dict[str, Tensor]
 
@@ -125,6 +128,13 @@ class ActiveDendrites(nn.Module):
             v = torch.maximum(row, self.decay * v)
             outputs.append(v)
         return torch.stack(outputs), {"v": v}
+
+    def _count_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
+        x = given["x"]
+        counts.fan(x, torch.bincount(self.synapses[self.synapses >= 0], minlength=self.in_features))
+        counts.updates += out[0].numel()
+        counts.own(x[..., 0].numel() * len(self.owner), 0, 2)  # θ, and the greatest of a neuron's
+        counts.own(out[0].numel(), 1, 1)
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.neurons}, segments={len(self.owner)}, threshold={self.threshold}"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganglion.nn._calls import applies
+from ganglion.nn._counts import Counts
 from ganglion.nn._memory import HEIGHT, SLOPE, LeakySum, Memory
 from ganglion.nn._spikes import linear
 
@@ -171,6 +172,14 @@ class ELM(nn.Module):
             traces.append(s)
             memories.append(m)
         return torch.stack(traces), torch.stack(memories)
+
+    def _count_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
+        samples = given["x"][..., 0].numel()
+        counts.fan(given["x"], torch.bincount(self.indices.flatten(), minlength=self.in_features))
+        counts.multiply(samples * sum(layer.weight.numel() for layer in (*self.mlp, self.readout)))  # type: ignore
+        counts.updates += samples * self.memory
+        counts.own(samples * self.branches, 1, 1)
+        counts.own(samples * self.memory, 5, 1)  # κm, ⅔, tanh, 1.7159 and lam (1 − κ)
 
     def _check_state(self, state: State, batch: int) -> None:
         if sorted(state) != ["m", "s"]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+
+from ganglion.nn._counts import Counts
 
 Input = Tensor | tuple[Tensor, Tensor, Tensor]
 
@@ -33,7 +36,7 @@ class Hopfield(nn.Module):
     `forward(input)`: input is one tensor (B, L, D) for all three patterns, or (stored (B, S, ·), state (B, L, ·),
     projection (B, S, ·)); returns (B, L, output_size). With batch_first=False, (L, B, ·) throughout.
     stored_pattern_padding_mask (B, S): True is ignored. association_mask, (L, S) or (B, L, S): True is ignored, or
-    floats that are added.
+    floats that are added. `updates`: how many the last pass took.
 
     Raises ValueError for sizes that do not fit, and for an entry of which nothing is stored but padding.
     """
@@ -72,7 +75,7 @@ class Hopfield(nn.Module):
         self.sizes = (stored, input_size, projected)
         self.num_heads, self.scaling, self.dropout = num_heads, scaling, dropout
         self.update_steps_max, self.update_steps_eps = update_steps_max, update_steps_eps
-        self.static, self.batch_first = static, batch_first
+        self.static, self.batch_first, self.updates = static, batch_first, 0
         if not static:
             self.norm_stored, self.norm_state, self.norm_projection = (
                 nn.LayerNorm(size) if normalize else nn.Identity() for size in self.sizes
@@ -102,9 +105,11 @@ class Hopfield(nn.Module):
         return y if self.batch_first else y.transpose(0, 1)
 
     def _associate(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        self.updates = 0
         for _ in range(self.update_steps_max):
             new = scaled_dot_product_attention(q, k, k, mask, scale=self.scaling)
             moved, q = (new - q).detach().norm(dim=-1).amax(), new
+            self.updates += 1
             if bool(moved <= self.update_steps_eps):
                 break
         dropout = self.dropout if self.training else 0.0
@@ -129,6 +134,18 @@ class Hopfield(nn.Module):
             else:
                 mask = mask & kept if mask.dtype == torch.bool else mask.masked_fill(~kept, -math.inf)
         return mask
+
+    def _count_own_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
+        """Of the associations; the projections are modules, and counted there."""
+        stored, state, value = (given["input"],) * 3 if isinstance(given["input"], Tensor) else given["input"]
+        length = 1 if self.batch_first else 0
+        batch, pairs = state.shape[1 - length], state.shape[length] * stored.shape[length]
+        hidden = stored.shape[2] if self.static else self.key.out_features
+        values = value.shape[2] if self.static else hidden
+        passes = batch * (self.updates + 1)
+        counts.multiply(pairs * batch * (2 * hidden * self.updates + hidden + values))
+        counts.own(passes * pairs * self.num_heads, 3, 1)  # β, exponential and quotient of the softmax, and its sum
+        counts.updates += passes * state.shape[length] * hidden
 
     def extra_repr(self) -> str:
         stored, state, projected = self.sizes

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ganglion.nn import _liquid
 from ganglion.nn._calls import applies
+from ganglion.nn._counts import Counts
 from ganglion.nn._timed import TimedLayer, lstm_from_ncps
 from ganglion.nn.wirings import Synapses, Wirer, Wiring, draw
 
@@ -133,6 +134,17 @@ class LTC(TimedLayer):
     def _read(self, h: Tensor) -> Tensor:
         y = self._map(h[..., : self.wiring.outputs], "output")
         return y if self.projection is None else self.projection(y)
+
+    def _count_run(self, counts: Counts, x: Tensor) -> None:
+        """Of each synapse σ(v − μ), its sigmoid, and two products that are summed; of each unit the quotient."""
+        samples = x[..., 0].numel()
+        evaluated = len(self.wiring.sensory) + self.unfolds * len(self.wiring.recurrent)
+        counts.multiply(2 * samples * evaluated)
+        counts.own(samples * evaluated, 2, 1)
+        counts.own(samples * self.units * self.unfolds, 2, 4)
+        counts.own(samples * self.units, 1, 0)  # C/h
+        for size, kind in ((self.in_features, self.input_map), (self.wiring.outputs, self.output_map)):
+            counts.own(samples * size, kind is not None, kind == "affine")
 
     def _map(self, x: Tensor, name: str) -> Tensor:
         w, b = getattr(self, f"{name}_w"), getattr(self, f"{name}_b")
