@@ -64,17 +64,26 @@ class Root:
         R, info = lapack.dpotrf(gram, clean=1)
         if info != 0 or lapack.dtrcon(R)[0] ** 2 < CONDITION:
             return None
-        c, before = np.zeros_like(self.z), np.inf
+        c = lapack.dpotrs(R, x.T @ y + self.R.T @ self.z)[0]
+        before = np.abs(c).max()
         for _ in range(20):
-            residual = x.T @ (y - x @ c) + self.R.T @ (self.z - self.R @ c)
-            step = solve_triangular(R, solve_triangular(R, residual, trans="T"))
+            step = lapack.dpotrs(R, self._residual(x, y, c))[0]
             size = np.abs(step).max()
             if size > before / 2:  # as far as the residuals' own rounding allows
                 return Root(R, R @ c) if before <= 1e-9 * np.abs(c).max() else None
-            c, before = c + step, size
-            if size <= 1e-13 * np.abs(c).max():
+            c = c + step
+            if size**2 <= 1e-13 * before * np.abs(c).max():  # size²/before: what the next step would take back
                 return Root(R, R @ c)
+            before = size
         return None
+
+    def _residual(self, x: np.ndarray, y: np.ndarray, c: np.ndarray) -> np.ndarray:
+        """Right minus left side of the normal equations (F, outputs), each row read from memory once."""
+        total = self.R.T @ (self.z - self.R @ c)
+        for first in range(0, len(x), 64):
+            rows = x[first : first + 64]
+            total += rows.T @ (y[first : first + 64] - rows @ c)
+        return total
 
 
 def _rotate(R: np.ndarray, z: np.ndarray, x: np.ndarray, y: np.ndarray) -> Root:
