@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ganglion._products import product
 from ganglion.nn._spikes import add_product, find_active, linear, outer
 
 
@@ -87,7 +88,7 @@ class Recurrence:
             else:
                 if not aligned and previous is not sent:
                     previous = sent.copy_(previous)
-                torch.addmm(x[t], previous, weight.T, out=drive)
+                drive.copy_(product(previous, weight.T, x[t]))
             if not aligned:
                 total[t].copy_(pre)
             yield
@@ -98,13 +99,13 @@ class Recurrence:
         groups, longest = self.delays.groups, self.delays.longest
         if len(groups) == 1:
             for t in range(T - 1, -1, -1):
-                yield g[t] if t + longest >= T else torch.addmm(g[t], g_x[t + longest], weight, out=sums)
+                yield g[t] if t + longest >= T else product(g_x[t + longest], weight, g[t])
             return
         back: dict[int, Tensor] = {}  # what step t's input sends to all that reached it
         for t in range(T - 1, -1, -1):
             sums.copy_(g[t])
             if t + 1 < T:
-                back[t + 1] = g_x[t + 1] @ weight
+                back[t + 1] = product(g_x[t + 1], weight)
                 back.pop(t + 1 + longest, None)
             for d, neurons in groups:
                 if t + d < T:
@@ -123,7 +124,7 @@ class Recurrence:
             if not whole:
                 sent, old = sent.index_select(1, neurons), old.index_select(1, neurons)  # type: ignore[arg-type]
             active = find_active(sent) if sent.numel() else None
-            part = later.T @ sent if active is None else outer(sent, later, active)
+            part = product(later.T, sent) if active is None else outer(sent, later, active)
             part = part + early.T @ old
             back = early @ (weight if whole else weight[:, neurons])
             if whole:

@@ -17,8 +17,8 @@ import torch
 from numba import types
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
+from ganglion import _products
 from ganglion.engines._machine import address
 from ganglion.nn._buffers import empty
 from ganglion.nn._spike_loops import add_outer, add_rows, count_active, list_active
@@ -113,7 +113,7 @@ class _Product(torch.autograd.Function):
         z, weight = ctx.saved_tensors
         g_z = None
         if ctx.needs_input_grad[0]:
-            g_z = torch.mm(g, weight, out=empty(tuple(z.shape), z.dtype))
+            g_z = _products.product(g, weight)
         g_weight = outer(z, g.contiguous(), ctx.active) if ctx.needs_input_grad[2] else None
         g_start = None
         if ctx.start is not None and ctx.needs_input_grad[3]:
@@ -127,6 +127,4 @@ def linear(x: Tensor, weight: Tensor, start: Tensor | None) -> Tensor:
     active = find_active(flat) if weight.dtype == x.dtype else None
     if active is not None:
         return _Product.apply(flat, active, weight, start).unflatten(0, x.shape[:-1])
-    if start is not None and start.ndim == 2:
-        return torch.addmm(start, x, weight.T)
-    return F.linear(x, weight, start)
+    return _products.linear(x, weight, start)
