@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,6 +109,7 @@ def recall(task: Task, batch: int, generator: torch.Generator) -> tuple[Tensor, 
     return spikes, bits[when, torch.arange(batch)]
 
 
+@cache  # mutants share BPTT's runs
 def learn(task: Task, seed: int, kind: str, learned: bool) -> list[float]:
     """Share of right answers: means over the batches of each tenth of training, and at last on 1024 new trials."""
     torch.manual_seed(seed)

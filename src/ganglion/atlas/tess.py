@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,7 @@ def learner(model: gg.nn.Sequential, rule: str, steps: int = STEPS) -> TESS | BP
     return TESS(model, optimizer, encode=encode, basis=silent if rule == "frozen" else square_waves)
 
 
+@cache  # the mutant shares the runs that it does not change
 def digits(seed: int, rule: str, width: int, epochs: int) -> list[float]:
     """Accuracy on a quarter of scikit-learn's digits after each epoch on the others."""
     from sklearn.datasets import load_digits
@@ -109,6 +111,7 @@ def digits(seed: int, rule: str, width: int, epochs: int) -> list[float]:
     return [line["validation_accuracy"] for line in history]
 
 
+@cache
 def on_mnist(folder: Path, seed: int, rule: str) -> float:
     """Test accuracy on MNIST after three epochs, 2 × 256 neurons."""
     x, y = read_mnist(folder)
