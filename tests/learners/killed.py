@@ -100,8 +100,9 @@ def main(folder: Path) -> None:
         steps = [line for line in map(json.loads, (run / "log.jsonl").read_text().splitlines()) if "step" in line]
         if [line["step"] for line in steps] != list(range(1, EPOCHS * BATCHES + 1)):
             differing.append(f"log of {event}")
-        if sorted(p.name.split("-")[0] for p in run.iterdir()) != ["checkpoint", "checkpoint.json", "log.jsonl"]:
-            differing.append(f"files of {event}")
+        names = sorted(p.name for p in run.iterdir())
+        if [n.split("-")[0] for n in names] != ["checkpoint", "checkpoint.json", "log.jsonl"]:
+            differing.append(f"files of {event}: {', '.join(names)}")
     print(json.dumps({"killed": sum(killed), "differing": differing}))
 
 
