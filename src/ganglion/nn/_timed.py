@@ -128,11 +128,14 @@ class TimedLayer(nn.Module):
             )
         if x.dtype != self._like().dtype:
             raise ValueError(f"found x of {x.dtype}, expected {self._like().dtype}; convert x, or the layer by .to()")
-        if not bool(torch.isfinite(x.detach()).all()):
-            t, b, n = (~torch.isfinite(x)).nonzero()[0].tolist()
-            raise ValueError(
-                f"found {x[t, b, n].item()} in x at step {t}, batch {b}, feature {n}; expected finite input"
-            )
+        most = torch.finfo(x.dtype).max ** 0.5
+        if not bool((x.detach().abs() <= most).all()):
+            if not bool(torch.isfinite(x.detach()).all()):
+                t, b, n = (~torch.isfinite(x)).nonzero()[0].tolist()
+                raise ValueError(
+                    f"found {x[t, b, n].item()} in x at step {t}, batch {b}, feature {n}; expected finite input"
+                )
+            x = x.clamp(-most, most)  # lest sums of products overflow to ∞ − ∞
         if self.timed:
             if timespans is not None:
                 raise ValueError("found timespans beside a time span in x, expected one of them; see `timed`")
