@@ -1,4 +1,4 @@
-"""The threshold-integration ladder of one-variable neurons: stationary sweeps and their adjoints.
+"""The threshold-integration ladder of one-variable neurons, and its stationary sweep with the adjoint.
 
 In units of probability mass per node, m_k = Delta p_k, Richardson's recurrence (PRE 76:021919, 2007,
 equivalently the Scharfetter-Gummel scheme) reads
@@ -17,12 +17,76 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 Array = np.ndarray
 TINY = 1e-290  # below it values are set to zero: denormal numbers are some hundred times slower
+
+
+class Ladder(NamedTuple):
+    """M neurons on N nodes, as every sweep takes them: `y`, `decay` = exp(-|y|), `phi` = phi(-|y|), (M, N); `c` (M,)
+    ms; after a spike and `t_ref` (M,) ms, the mass `share` (M,) comes back at node reset + 1, the rest at node
+    `reset` (M,)."""
+
+    y: Array
+    decay: Array
+    phi: Array
+    c: Array
+    reset: Array
+    share: Array
+    t_ref: Array
+
+    @classmethod
+    def of(cls, y: Array, c: Array, position: Array, t_ref: Array) -> Ladder:
+        """`position` (M,): of the reset, in steps above the first node."""
+        y = np.ascontiguousarray(y)
+        return cls(y, *coefficients(y), c.copy(), *reset_nodes(position, y.shape[1]), t_ref.copy())
+
+
+class Rest(NamedTuple):
+    """The stationary state: `mass` (M, N), unnormalised and scaled; `flux_scale`, `probability` (M, N); for each
+    neuron (M,) `rate` 1/ms, `cv`, `passage` (scaled mean passage time), `bottom` = exp(-L_0), `scaled_rate` =
+    rate/bottom, `eta` = E[T^2]/(2 E[T]^2)."""
+
+    mass: Array
+    flux_scale: Array
+    probability: Array
+    rate: Array
+    cv: Array
+    passage: Array
+    bottom: Array
+    scaled_rate: Array
+    eta: Array
+
+
+class RestBars(NamedTuple):
+    """Gradients of a loss in `rate`, `cv` (M,) and `probability` (M, N) of `Rest`."""
+
+    rate: Array
+    cv: Array
+    probability: Array
+
+
+class LadderBars(NamedTuple):
+    """Gradients of a loss in what a `Ladder` is made of."""
+
+    y: Array
+    c: Array
+    share: Array
+    t_ref: Array
+
+    @classmethod
+    def zeros(cls, y: Array) -> LadderBars:
+        return cls(np.zeros_like(y), *np.zeros((3, len(y))))
+
+
+def reset_nodes(position: Array, N: int) -> tuple[Array, Array]:
+    """(node below the reset, share of the mass that comes back at the one above), (M,) each."""
+    reset = np.clip(np.floor(position), 0, N - 2).astype(np.int64)
+    return reset, position - reset
 
 
 def coefficients(y: Array) -> tuple[Array, Array]:
@@ -70,138 +134,123 @@ def curvature(y: float, decay: float) -> float:
     return (1 - 2 / u + 2 * (1 - decay) / u / u) / u
 
 
+@njit(inline="always")
+def hops(y: float, decay: float) -> tuple[float, float]:
+    """A step down the ladder keeps a = e^min(y, 0) of the mass and e^-max(y, 0) of the flux."""
+    return (decay if y < 0 else 1.0), (decay if y > 0 else 1.0)
+
+
+@njit(inline="always")
+def flux_at(k: int, reset: int, share: float, scale: float) -> float:
+    """J_{k+1/2} per unit rate, as it enters node k: all above the reset, 1 - share at its node."""
+    if k > reset:
+        return scale
+    return scale * (1 - share) if k == reset else 0.0
+
+
 @njit(nogil=True, cache=True)
-def stationary_sweep(lo, hi, y, decay, phi, c, reset, share, t_ref, mass, flux_scale, probability, scalars):
-    """Neurons lo..hi. Fills mass (unnormalised, scaled), flux_scale, probability (M, N) and, for each neuron,
-    scalars = (rate, cv, scaled mean passage time, exp(-L_0), R = rate / exp(-L_0), eta = E[T^2] / (2
-    E[T]^2))."""
-    N = y.shape[1]
+def stationary_sweep(lo: int, hi: int, ladder: Ladder, rest: Rest) -> None:
+    """Fills `rest` for neurons lo..hi."""
+    N = ladder.y.shape[1]
     for i in range(lo, hi):
+        y, decay, phi, c = ladder.y[i], ladder.decay[i], ladder.phi[i], ladder.c[i]
+        kr, share, mass, flux_scale = ladder.reset[i], ladder.share[i], rest.mass[i], rest.flux_scale[i]
         p, x, total = 0.0, 1.0, 0.0
         for k in range(N - 1, -1, -1):
-            v = y[i, k]
-            a = decay[i, k] if v < 0 else 1.0
-            j = decay[i, k] if v > 0 else 1.0
-            p = a * p
-            if k > reset[i]:
-                p += c[i] * phi[i, k] * x
-            elif k == reset[i]:
-                p += c[i] * phi[i, k] * x * (1 - share[i])
+            a, j = hops(y[k], decay[k])
+            p = a * p + c * phi[k] * flux_at(k, kr, share, x)
             if p < TINY:
                 p = 0.0
-            mass[i, k] = p
-            flux_scale[i, k] = x
+            mass[k] = p
+            flux_scale[k] = x
             x *= j
             if x < TINY:
                 x = 0.0
             total = total * j + p
-        R = 1 / (total + t_ref[i] * x)
+        R = 1 / (total + ladder.t_ref[i] * x)
         e, lam, below, eta = 1.0, 0.0, 0.0, 0.0
         for k in range(N):
             lam = e + lam  # lam holds a_{k-1} lambda_{k-1}
-            below += e * mass[i, k]
-            probability[i, k] = R * e * mass[i, k]
-            eta += lam * phi[i, k] * below * flux_scale[i, k]
-            v = y[i, k]
-            if v < 0:
-                lam *= decay[i, k]
+            below += e * mass[k]
+            rest.probability[i, k] = R * e * mass[k]
+            eta += lam * phi[k] * below * flux_scale[k]
+            if y[k] < 0:
+                lam *= decay[k]
             else:
-                e *= decay[i, k]
+                e *= decay[k]
                 if e < TINY:
                     e = 0.0
-        eta *= c[i] / (total * total)
-        scalars[i, 0] = R * x
-        scalars[i, 1] = R * total * np.sqrt(max(2 * eta - 1, 0.0))
-        scalars[i, 2] = total
-        scalars[i, 3] = x
-        scalars[i, 4] = R
-        scalars[i, 5] = eta
+        eta *= c / (total * total)
+        rest.rate[i], rest.scaled_rate[i], rest.bottom[i] = R * x, R, x
+        rest.cv[i] = R * total * np.sqrt(max(2 * eta - 1, 0.0))
+        rest.passage[i], rest.eta[i] = total, eta
 
 
 @njit(inline="always")
-def mass_adjoint(i, y, decay, phi, c, reset, share, mass, flux_scale, G, y_bar):
-    """Pull G_k = exp(L_k) dl/dm_k back through m_k = a_k m_{k+1} + b_k J_k: adds to y_bar[i], returns
-    (dl/dc, dl/dshare)."""
-    N = y.shape[1]
-    c_bar, share_bar, lam = 0.0, 0.0, 0.0
+def mass_adjoint(i: int, ladder: Ladder, rest: Rest, G: Array, bars: LadderBars) -> None:
+    """Pull G_k = exp(L_k) dl/dm_k back through m_k = a_k m_{k+1} + b_k J_k: adds into bars of neuron i."""
+    y, decay, phi, c = ladder.y[i], ladder.decay[i], ladder.phi[i], ladder.c[i]
+    kr, share = ladder.reset[i], ladder.share[i]
+    N, c_bar, lam = y.shape[0], 0.0, 0.0
     for k in range(N):
         lam += G[k]
-        v, d = y[i, k], decay[i, k]
-        a = d if v < 0 else 1.0
-        above = mass[i, k + 1] if k + 1 < N else 0.0
-        flux = 0.0
-        if k > reset[i]:
-            flux = flux_scale[i, k]
-        elif k == reset[i]:
-            flux = flux_scale[i, k] * (1 - share[i])
-            share_bar -= lam * c[i] * phi[i, k] * flux_scale[i, k]
-        y_bar[i, k] += lam * (a * above + c[i] * slope(v, d) * flux)
-        c_bar += lam * phi[i, k] * flux
+        a, _ = hops(y[k], decay[k])
+        above = rest.mass[i, k + 1] if k + 1 < N else 0.0
+        flux = flux_at(k, kr, share, rest.flux_scale[i, k])
+        if k == kr:
+            bars.share[i] -= lam * c * phi[k] * rest.flux_scale[i, k]
+        bars.y[i, k] += lam * (a * above + c * slope(y[k], decay[k]) * flux)
+        c_bar += lam * phi[k] * flux
         lam *= a
-    return c_bar, share_bar
+    bars.c[i] += c_bar
 
 
 @njit(nogil=True, cache=True)
-def stationary_adjoint(
-    lo,
-    hi,
-    y,
-    decay,
-    phi,
-    c,
-    reset,
-    share,
-    mass,
-    flux_scale,
-    probability,
-    scalars,
-    rate_bar,
-    cv_bar,
-    probability_bar,
-    y_bar,
-    c_bar,
-    share_bar,
-    t_ref_bar,
-):
-    """Gradients of a loss that sees rate, cv and probability; adds into the four *_bar outputs."""
-    N = y.shape[1]
+def stationary_adjoint(lo: int, hi: int, ladder: Ladder, rest: Rest, given: RestBars, bars: LadderBars) -> None:
+    """Adjoint of `stationary_sweep`; adds into `bars`."""
+    N = ladder.y.shape[1]
     e, lam, below, G = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
     for i in range(lo, hi):
-        r, total, R, eta = scalars[i, 0], scalars[i, 2], scalars[i, 4], scalars[i, 5]
+        y, decay, phi, c = ladder.y[i], ladder.decay[i], ladder.phi[i], ladder.c[i]
+        r, total, R, eta = rest.rate[i], rest.passage[i], rest.scaled_rate[i], rest.eta[i]
         root = np.sqrt(max(2 * eta - 1, 0.0))
         rho = R * total
-        by_cv = cv_bar[i] if root > 0 else 0.0
+        by_cv = given.cv[i] if root > 0 else 0.0
         beta = by_cv * rho / root if root > 0 else 0.0
         z, x, l, b = 0.0, 1.0, 0.0, 0.0
         for k in range(N):
-            z += probability_bar[i, k] * probability[i, k]
+            z += given.probability[i, k] * rest.probability[i, k]
             l += x
-            b += x * mass[i, k]
+            b += x * rest.mass[i, k]
             e[k], lam[k], below[k] = x, l, b / total
-            if y[i, k] < 0:
-                l *= decay[i, k]
+            if y[k] < 0:
+                l *= decay[k]
             else:
-                x *= decay[i, k]
+                x *= decay[k]
                 if x < TINY:
                     x = 0.0
-        gamma = -r * R * rate_bar[i] - R * z + by_cv * root * R * (1 - rho)
+        gamma = -r * R * given.rate[i] - R * z + by_cv * root * R * (1 - rho)
         if beta != 0:
             gamma -= 2 * eta * beta / total
-        t_ref_bar[i] += -r * r * rate_bar[i] - r * z - by_cv * root * r * rho
+        bars.t_ref[i] += -r * r * given.rate[i] - r * z - by_cv * root * r * rho
         q, remaining = 0.0, 0.0
         for k in range(N - 1, -1, -1):
-            v, d = y[i, k], decay[i, k]
-            a = d if v < 0 else 1.0
-            flux = below[k] * flux_scale[i, k]
+            a, _ = hops(y[k], decay[k])
+            flux = below[k] * rest.flux_scale[i, k]
             w = beta * lam[k] / total
-            y_bar[i, k] += w * (a * q + c[i] * slope(v, d) * flux)
-            c_bar[i] += w * phi[i, k] * flux
-            q = a * q + c[i] * phi[i, k] * flux
-            remaining += lam[k] * c[i] * phi[i, k] * flux_scale[i, k]
-            G[k] = e[k] * (R * probability_bar[i, k] + gamma + beta * remaining / (total * total))
-        cb, sb = mass_adjoint(i, y, decay, phi, c, reset, share, mass, flux_scale, G, y_bar)
-        c_bar[i] += cb
-        share_bar[i] += sb
+            bars.y[i, k] += w * (a * q + c * slope(y[k], decay[k]) * flux)
+            bars.c[i] += w * phi[k] * flux
+            q = a * q + c * phi[k] * flux
+            remaining += lam[k] * c * phi[k] * rest.flux_scale[i, k]
+            G[k] = e[k] * (R * given.probability[i, k] + gamma + beta * remaining / (total * total))
+        mass_adjoint(i, ladder, rest, G, bars)
+
+
+def rest_of(ladder: Ladder, threads: int) -> Rest:
+    M = ladder.y.shape[0]
+    rest = Rest(*(np.empty_like(ladder.y) for _ in range(3)), *np.empty((6, M)))
+    over_neurons(stationary_sweep, M, threads, ladder, rest)
+    return rest
 
 
 def over_neurons(kernel: Callable, neurons: int, threads: int, *args) -> None:

@@ -9,8 +9,59 @@ ladder's downward sweep, because densities are wanted and the sweep's would canc
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+
+from ganglion.theory._ladder import Array, Ladder
+
+
+class State(NamedTuple):
+    """The neurons that are expanded about: their `ladder`, stationary `probability` (M, N), and `per_mV` (M,) =
+    dy/dmu."""
+
+    ladder: Ladder
+    probability: Array
+    per_mV: Array
+
+
+class Generator(NamedTuple):
+    """L0 of one neuron: rates (N,) 1/ms of its hops `up` and `down` and their derivatives in mu, 1/(ms mV); its reset
+    as in `Ladder`; room for a solve."""
+
+    up: Array
+    down: Array
+    slope_up: Array
+    slope_down: Array
+    reset: int
+    share: float
+    t_ref: float
+    z: Array
+    ratio: Array
+
+
+class Dressed(NamedTuple):
+    """Noises of unit variance and rates gamma (n,), 1/ms, to second order, for M neurons at omega (F,):
+
+    `shift` (M, n): of the mean rate, R0 L1 G(gamma) L1 P0;
+    `event` (M, n, F): R L1 G(i w + gamma) L1 P0, what a change of the variance does;
+    `third` (M, n, n, F): R L1 G(i w + gamma_a) L1 G(i w + gamma_a + gamma_b) L1 P0, where together[a, b];
+    `gain` (M, n, F): of the susceptibility to mu;
+    `spectrum` (M, n, F): of the spike train's; at omega > 0. Nothing of it without elements.
+    """
+
+    shift: Array
+    event: Array
+    third: Array
+    gain: Array
+    spectrum: Array
+
+    @classmethod
+    def empty(cls, M: int, n: int, F: int, spectra: bool) -> Dressed:
+        event, gain = (np.empty((M, n, F), dtype=complex) for _ in range(2))
+        third, spectrum = np.zeros((M, n, n, F), dtype=complex), np.empty((M, n if spectra else 0, F))
+        return cls(np.empty((M, n)), event, third, gain, spectrum)
 
 
 @njit(inline="always")
@@ -25,32 +76,48 @@ def bernoulli(y: float) -> tuple[float, float]:
     return (B, slope) if y > 0 else (B + u, -1 - slope)
 
 
-@njit(nogil=True, cache=True)
-def hopping(y, c, per_mV, up, down, slope_up, slope_down):
-    """Rates of one neuron's hops (N,), 1/ms, and their derivatives in mu."""
-    for k in range(y.shape[0]):
-        B, slope = bernoulli(y[k])
-        up[k], down[k] = B / c, (B + y[k]) / c
-        slope_up[k], slope_down[k] = slope * per_mV / c, (slope + 1) * per_mV / c
+@njit(inline="always")
+def generator(N):
+    """Of no neuron yet: room."""
+    up, down, slope_up, slope_down = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
+    z, ratio = np.empty(N, np.complex128), np.empty(N, np.complex128)
+    return Generator(up, down, slope_up, slope_down, 0, 0.0, 0.0, z, ratio)
 
 
 @njit(nogil=True, cache=True)
-def push(slope_up, slope_down, m, flux):
+def of_neuron(i, state, L):
+    """The generator of neuron i, in the room of L."""
+    ladder = state.ladder
+    c, per_mV = ladder.c[i], state.per_mV[i]
+    for k in range(L.up.shape[0]):
+        y = ladder.y[i, k]
+        B, slope = bernoulli(y)
+        L.up[k], L.down[k] = B / c, (B + y) / c
+        L.slope_up[k], L.slope_down[k] = slope * per_mV / c, (slope + 1) * per_mV / c
+    return Generator(
+        L.up, L.down, L.slope_up, L.slope_down, ladder.reset[i], ladder.share[i], ladder.t_ref[i], L.z, L.ratio
+    )
+
+
+@njit(nogil=True, cache=True)
+def push(L, m, flux):
     """flux = L1 m, at the faces (N,); the mass vanishes at the threshold."""
     N = m.shape[0]
     for k in range(N - 1):
-        flux[k] = slope_up[k] * m[k] - slope_down[k] * m[k + 1]
-    flux[N - 1] = slope_up[N - 1] * m[N - 1]
+        flux[k] = L.slope_up[k] * m[k] - L.slope_down[k] * m[k + 1]
+    flux[N - 1] = L.slope_up[N - 1] * m[N - 1]
 
 
 @njit(nogil=True, cache=True)
-def settle(s, up, down, reset, share, t_ref, flux, fired, m, z, ratio):
+def settle(s, L, flux, fired, m):
     """m = -G(s) div flux, after a spike of weight `fired`; returns the rate that leaves at the threshold, the
     pushed flux included and that spike not.
 
     It follows from the balance of mass, which is regular at s = 0 without that spike:
     s sum m = e^{-s t_ref} fired - (1 - e^{-s t_ref}) rate.
     """
+    up, down, z, ratio = L.up, L.down, L.z, L.ratio
+    reset, share, t_ref = L.reset, L.share, L.t_ref
     N = up.shape[0]
     for k in range(N):
         d = s + up[k] + (down[k - 1] if k else 0.0)
@@ -80,83 +147,70 @@ def settle(s, up, down, reset, share, t_ref, flux, fired, m, z, ratio):
 
 
 @njit(nogil=True, cache=True)
-def nested(lo, hi, y, c, reset, share, t_ref, probability, per_mV, first, second, inner, outer):
-    """For neurons lo..hi and pairs of rates (first[p], second[p]), complex 1/ms: inner (M, P) is the rate of
-    G(first) L1 P0, outer (M, P) that of G(second) L1 G(first) L1 P0."""
-    N = y.shape[1]
-    up, down, slope_up, slope_down = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
-    at_rest, flux = np.empty(N), np.empty(N, np.complex128)
-    m, z, ratio = np.empty(N, np.complex128), np.empty(N, np.complex128), np.empty(N, np.complex128)
+def nested(lo, hi, state, omega, outer):
+    """For neurons lo..hi: outer (M, F), the rate of G(0) L1 G(i omega) L1 P0, complex 1/ms."""
+    N = state.probability.shape[1]
+    room = generator(N)
+    at_rest, flux, m = np.empty(N), np.empty(N, np.complex128), np.empty(N, np.complex128)
     for i in range(lo, hi):
-        hopping(y[i], c[i], per_mV[i], up, down, slope_up, slope_down)
-        push(slope_up, slope_down, probability[i], at_rest)
-        for p in range(first.shape[0]):
-            inner[i, p] = settle(first[p], up, down, reset[i], share[i], t_ref[i], at_rest, 0j, m, z, ratio)
-            push(slope_up, slope_down, m, flux)
-            outer[i, p] = settle(second[p], up, down, reset[i], share[i], t_ref[i], flux, 0j, m, z, ratio)
+        L = of_neuron(i, state, room)
+        push(L, state.probability[i], at_rest)
+        for f in range(omega.shape[0]):
+            settle(1j * omega[f], L, at_rest, 0j, m)
+            push(L, m, flux)
+            outer[i, f] = settle(0j, L, flux, 0j, m)
 
 
 @njit(nogil=True, cache=True)
-def dressed(
-    lo, hi, y, c, reset, share, t_ref, probability, per_mV, gamma, together, omega, shift, event, third, gain, spectrum
-):
-    """Noises of unit variance and rates gamma (n,), 1/ms, to second order, for neurons lo..hi, at omega (F,):
-
-    shift (M, n): of the mean rate, R0 L1 G(gamma) L1 P0;
-    event (M, n, F): R L1 G(i w + gamma) L1 P0, what a change of the variance does;
-    third (M, n, n, F): R L1 G(i w + gamma_a) L1 G(i w + gamma_a + gamma_b) L1 P0, where together[a, b];
-    gain (M, n, F): of the susceptibility to mu;
-    spectrum (M, n, F): of the spike train's; at omega > 0. Nothing of it, nor of `third`, without elements.
-    """
-    N = y.shape[1]
-    up, down, slope_up, slope_down = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
+def dressed(lo, hi, state, gamma, together, omega, found):
+    """Fills `found`, see `Dressed`, for neurons lo..hi; together (n, n): which pairs have a `third`."""
+    N = state.probability.shape[1]
+    room = generator(N)
     at_rest, flux, none = np.empty(N), np.empty(N, np.complex128), np.zeros(N, np.complex128)
-    m, z, ratio = np.empty(N, np.complex128), np.empty(N, np.complex128), np.empty(N, np.complex128)
-    early, settled = np.empty(N, np.complex128), np.empty(N, np.complex128)
+    m, early, settled = np.empty(N, np.complex128), np.empty(N, np.complex128), np.empty(N, np.complex128)
     for i in range(lo, hi):
-        kr, w, t = reset[i], share[i], t_ref[i]
-        hopping(y[i], c[i], per_mV[i], up, down, slope_up, slope_down)
-        push(slope_up, slope_down, probability[i], at_rest)
-        spikes = probability[i, N - 1] * up[N - 1] + 0j
+        L = of_neuron(i, state, room)
+        push(L, state.probability[i], at_rest)
+        spikes = state.probability[i, N - 1] * L.up[N - 1] + 0j
         for n in range(gamma.shape[0]):
             g = gamma[n]
             # spikes with the noise still to act a second time, and those that it has acted on twice
-            once = settle(g + 0j, up, down, kr, w, t, at_rest, 0j, early, z, ratio)
-            push(slope_up, slope_down, early, flux)
-            twice = settle(0j, up, down, kr, w, t, flux, 0j, settled, z, ratio)
-            shift[i, n] = twice.real
+            once = settle(g + 0j, L, at_rest, 0j, early)
+            push(L, early, flux)
+            twice = settle(0j, L, flux, 0j, settled)
+            found.shift[i, n] = twice.real
             for f in range(omega.shape[0]):
                 s = 1j * omega[f]
-                settle(s + g, up, down, kr, w, t, at_rest, 0j, m, z, ratio)
-                push(slope_up, slope_down, m, flux)
-                event[i, n, f] = settle(s, up, down, kr, w, t, flux, 0j, m, z, ratio)
+                settle(s + g, L, at_rest, 0j, m)
+                push(L, m, flux)
+                found.event[i, n, f] = settle(s, L, flux, 0j, m)
                 # the noise acts twice before the input, on both its sides, or twice after it
-                settle(s, up, down, kr, w, t, at_rest, 0j, m, z, ratio)
+                settle(s, L, at_rest, 0j, m)
                 for k in range(N):
                     m[k] += early[k]
-                push(slope_up, slope_down, m, flux)
-                settle(s + g, up, down, kr, w, t, flux, 0j, m, z, ratio)
+                push(L, m, flux)
+                settle(s + g, L, flux, 0j, m)
                 for k in range(N):
                     m[k] += settled[k]
-                push(slope_up, slope_down, m, flux)
-                gain[i, n, f] = settle(s, up, down, kr, w, t, flux, 0j, m, z, ratio)
-                for b in range(third.shape[2]):
+                push(L, m, flux)
+                found.gain[i, n, f] = settle(s, L, flux, 0j, m)
+                for b in range(gamma.shape[0]):
                     if together[n, b]:
-                        settle(s + g + gamma[b], up, down, kr, w, t, at_rest, 0j, m, z, ratio)
-                        push(slope_up, slope_down, m, flux)
-                        settle(s + g, up, down, kr, w, t, flux, 0j, m, z, ratio)
-                        push(slope_up, slope_down, m, flux)
-                        third[i, n, b, f] = settle(s, up, down, kr, w, t, flux, 0j, m, z, ratio)
-                if spectrum.shape[1] == 0:
+                        settle(s + g + gamma[b], L, at_rest, 0j, m)
+                        push(L, m, flux)
+                        settle(s + g, L, flux, 0j, m)
+                        push(L, m, flux)
+                        found.third[i, n, b, f] = settle(s, L, flux, 0j, m)
+                if found.spectrum.shape[1] == 0:
                     continue
                 # of two spikes: the noise acts twice before the first, on both its sides, or twice between them
-                total = settle(s, up, down, kr, w, t, none, twice, m, z, ratio)
-                settle(s + g, up, down, kr, w, t, none, once, m, z, ratio)
-                push(slope_up, slope_down, m, flux)
-                total += settle(s, up, down, kr, w, t, flux, 0j, m, z, ratio)
-                settle(s, up, down, kr, w, t, none, spikes, m, z, ratio)
-                push(slope_up, slope_down, m, flux)
-                settle(s + g, up, down, kr, w, t, flux, 0j, m, z, ratio)
-                push(slope_up, slope_down, m, flux)
-                total += settle(s, up, down, kr, w, t, flux, 0j, m, z, ratio)
-                spectrum[i, n, f] = twice.real + 2 * total.real
+                total = settle(s, L, none, twice, m)
+                settle(s + g, L, none, once, m)
+                push(L, m, flux)
+                total += settle(s, L, flux, 0j, m)
+                settle(s, L, none, spikes, m)
+                push(L, m, flux)
+                settle(s + g, L, flux, 0j, m)
+                push(L, m, flux)
+                total += settle(s, L, flux, 0j, m)
+                found.spectrum[i, n, f] = twice.real + 2 * total.real

@@ -2,8 +2,59 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+
+from ganglion.theory._ladder import Array
+
+
+class Neurons(NamedTuple):
+    """M populations on N nodes: `force` (M, N) mV at the faces; `step` mV, `tau` ms, `variance` mV^2, (M,); `reset`
+    and `share` (M,) as in `Ladder`; `wait` (M,): refractory time in steps; whether what leaves comes back."""
+
+    force: Array
+    step: Array
+    tau: Array
+    variance: Array
+    reset: Array
+    share: Array
+    wait: Array
+    reinject: bool
+
+
+class State(NamedTuple):
+    """`mass` (M, N); `buffer` (M, L): mass to come back, slot n % L at step n; `history` (H, M): past rates, 1/ms."""
+
+    mass: Array
+    buffer: Array
+    history: Array
+
+
+class Input(NamedTuple):
+    """`drive`, `factor` (steps or 1, M): mV added to the force and factor on the variance. `weight`, `spread` (M, M):
+    mV ms and mV^2 ms per rate of the source, `delay` steps ago, seen through exponential filters that keep `memory`
+    of their value a step."""
+
+    drive: Array
+    factor: Array
+    weight: Array
+    spread: Array
+    delay: Array
+    memory: Array
+
+
+class Course(NamedTuple):
+    """What is kept: `rate` (steps, M) 1/ms, `refractory` (steps, M), `density` (S, M, N)."""
+
+    rate: Array
+    refractory: Array
+    density: Array
+
+    @classmethod
+    def empty(cls, steps: int, M: int, saved: int, N: int) -> Course:
+        return cls(np.empty((steps, M)), np.empty((steps, M)), np.empty((saved, M, N)))
 
 
 @njit(inline="always")
@@ -50,39 +101,12 @@ def _past(history, now, steps, j):
 
 
 @njit(nogil=True, cache=True)
-def evolve(
-    dt,
-    steps,
-    force,
-    step,
-    tau,
-    variance,
-    reset,
-    share,
-    wait,
-    reinject,
-    mass,
-    buffer,
-    history,
-    drive,
-    factor,
-    weight,
-    spread,
-    delay,
-    memory,
-    every,
-    rate,
-    saved,
-    refractory,
-):
-    """mass (M, N) goes on by `steps`; rate (steps, M) 1/ms, saved (S, M, N) each `every` steps, refractory
-    (steps, M).
-
-    wait (M,): refractory time in steps; buffer (M, L): mass to come back, slot n % L at step n. drive, factor
-    (steps or 1, M): mV added to the force and factor on the variance. weight, spread (M, M): mV ms and mV^2
-    ms per rate of the source, `delay` steps ago, seen through exponential filters that keep `memory` of their
-    value a step.
-    """
+def evolve(dt, steps, neurons, state, given, every, course):
+    """`state` goes on by `steps` of dt ms; `course` is filled, its densities each `every` steps."""
+    force, step, tau, variance, reset, share, wait, reinject = neurons
+    mass, buffer, history = state
+    drive, factor, weight, spread, delay, memory = given
+    rate, refractory, saved = course
     M, N = mass.shape
     L = buffer.shape[1]
     up, down, d, z = np.empty((M, N)), np.empty((M, N)), np.empty((M, N)), np.empty((M, N))

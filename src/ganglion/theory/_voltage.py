@@ -10,7 +10,7 @@ from numba import njit
 from torch import Tensor
 
 from ganglion.theory._ladder import over_neurons
-from ganglion.theory._second import hopping, push, settle
+from ganglion.theory._second import generator, of_neuron, push, settle
 from ganglion.theory.membrane import Membrane
 from ganglion.theory.second_order import prepared
 
@@ -33,44 +33,44 @@ def voltages(neurons: Membrane, frequencies: Tensor, threads: int = 1) -> Voltag
 
     Raises ValueError for frequencies that are not finite.
     """
-    arrays, omega = prepared(neurons, frequencies, threads)
+    state, omega = prepared(neurons, frequencies, threads)
     still = omega == 0
     omega = np.where(np.abs(omega) < 1e-5, 1e-5, omega)  # the peaks at 0 are imaginary elsewhere
     v = (neurons.grid.nodes - neurons.grid.V_reset).detach().T.contiguous().numpy()
     shape = neurons.size, len(omega)
-    gain, cross, power = np.empty(shape, complex), np.empty(shape, complex), np.empty(shape)
-    over_neurons(_voltages, neurons.size, threads, *arrays, v, omega, gain, cross, power)
+    found = np.empty(shape, complex), np.empty(shape, complex), np.empty(shape)
+    over_neurons(_voltages, neurons.size, threads, state, v, omega, *found)
+    gain, cross, _ = found
     gain.imag[:, still] = cross.imag[:, still] = 0.0
-    return Voltages(*(torch.from_numpy(x.T.copy()) for x in (gain, cross, power)))
+    return Voltages(*(torch.from_numpy(x.T.copy()) for x in found))
 
 
 @njit(nogil=True, cache=True)
-def _voltages(lo, hi, y, c, reset, share, t_ref, probability, per_mV, v, omega, gain, cross, power):
-    N = y.shape[1]
-    up, down, slope_up, slope_down = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
+def _voltages(lo, hi, state, v, omega, gain, cross, power):
+    N = v.shape[1]
+    room = generator(N)
     pushed, placed, none = np.empty(N, np.complex128), np.empty(N, np.complex128), np.zeros(N, np.complex128)
-    m, z, ratio = np.empty(N, np.complex128), np.empty(N, np.complex128), np.empty(N, np.complex128)
+    m = np.empty(N, np.complex128)
     for i in range(lo, hi):
-        kr, w, t = reset[i], share[i], t_ref[i]
-        hopping(y[i], c[i], per_mV[i], up, down, slope_up, slope_down)
-        push(slope_up, slope_down, probability[i], pushed)
-        spikes = probability[i, N - 1] * up[N - 1] + 0j
+        L = of_neuron(i, state, room)
+        push(L, state.probability[i], pushed)
+        spikes = state.probability[i, N - 1] * L.up[N - 1] + 0j
         total = 0j  # the density V P0, as a flux that leaves it behind and what then comes back
         for k in range(N):
-            total += v[i, k] * probability[i, k]
+            total += v[i, k] * state.probability[i, k]
             placed[k] = -total
         for f in range(omega.shape[0]):
             s = 1j * omega[f]
-            settle(s, up, down, kr, w, t, pushed, 0j, m, z, ratio)
+            settle(s, L, pushed, 0j, m)
             response = 0j
             for k in range(N):
                 response += v[i, k] * m[k]
             gain[i, f] = response
-            settle(s, up, down, kr, w, t, none, spikes, m, z, ratio)
+            settle(s, L, none, spikes, m)
             after = 0j
             for k in range(N):
                 after += v[i, k] * m[k]
-            rate = settle(s, up, down, kr, w, t, placed, total, m, z, ratio)
+            rate = settle(s, L, placed, total, m)
             again = 0.0
             for k in range(N):
                 again += v[i, k] * m[k].real

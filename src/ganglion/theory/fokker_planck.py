@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from ganglion.theory._functions import StationaryFunction
+from ganglion.theory._ladder import reset_nodes
+from ganglion.theory._time import Course, Input, Neurons, State
 from ganglion.theory._time import evolve as _evolve
 from ganglion.theory.membrane import Membrane
 
@@ -86,40 +88,16 @@ def evolve(
     factor = np.ones((1, M)) if sigma is None else arrays.series(sigma, "sigma") ** 2 / arrays.variance
     if (factor <= 0).any():
         raise ValueError("sigma must be positive (mV) at all times")
-    rate, refractory = np.empty((steps, M)), np.empty((steps, M))
     stride = every if every > 0 else steps
-    saved = np.empty((steps // stride, M, N))
-    _evolve(
-        dt,
-        steps,
-        arrays.force,
-        arrays.step,
-        arrays.tau,
-        arrays.variance,
-        arrays.reset,
-        arrays.share,
-        wait,
-        True,
-        mass,
-        buffer,
-        history,
-        arrays.series(drive, "drive"),
-        factor,
-        weight,
-        spread,
-        lag,
-        memory,
-        stride,
-        rate,
-        saved,
-        refractory,
-    )
+    course = Course.empty(steps, M, steps // stride, N)
+    given = Input(arrays.series(drive, "drive"), factor, weight, spread, lag, memory)
+    _evolve(dt, steps, arrays.kernel(dt), State(mass, buffer, history), given, stride, course)
     times = dt * torch.arange(1, steps + 1, dtype=torch.float64)
-    density = torch.from_numpy(saved).transpose(1, 2) / neurons.grid.step.detach()
+    density = torch.from_numpy(course.density).transpose(1, 2) / neurons.grid.step.detach()
     return Evolution(
         times,
-        torch.from_numpy(1000 * rate),
-        torch.from_numpy(refractory),
+        torch.from_numpy(1000 * course.rate),
+        torch.from_numpy(course.refractory),
         density,
         times[stride - 1 :: stride],
     )
@@ -137,32 +115,11 @@ def interval_density(neurons: Membrane, duration: float, dt: float) -> tuple[Ten
         )
     a = _Arrays(neurons, steps)
     mass, _, before = _initial(neurons, "reset", a)
-    none, rate = np.zeros((M, M)), np.empty((steps, M))
-    _evolve(
-        dt,
-        steps,
-        a.force,
-        a.step,
-        a.tau,
-        a.variance,
-        a.reset,
-        a.share,
-        a.t_ref / dt,
-        False,
-        mass,
-        np.zeros((M, 1)),
-        np.tile(before, (2, 1)),
-        np.zeros((1, M)),
-        np.ones((1, M)),
-        none,
-        none,
-        none + 1,
-        none,
-        0,
-        rate,
-        np.empty((0, M, a.N)),
-        np.empty((steps, M)),
-    )
+    none, course = np.zeros((M, M)), Course.empty(steps, M, 0, a.N)
+    alone = Input(np.zeros((1, M)), np.ones((1, M)), none, none, none + 1, none)
+    state = State(mass, np.zeros((M, 1)), np.tile(before, (2, 1)))
+    _evolve(dt, steps, a.kernel(dt, reinject=False), state, alone, 0, course)
+    rate = course.rate
     times = dt * np.arange(1, steps + 1)
     shifted = np.empty_like(rate)
     passed = np.vstack([np.zeros(M), np.cumsum(rate, 0) * dt])  # at 0, dt, ...
@@ -182,8 +139,11 @@ class _Arrays:
         self.step = neurons.grid.step.detach().numpy().copy()
         self.tau, self.t_ref = neurons.tau.detach().numpy().copy(), t_ref.copy()
         self.variance = neurons.sigma.detach().numpy() ** 2
-        self.reset = np.clip(np.floor(position), 0, self.N - 2).astype(np.int64)
-        self.share = position - self.reset
+        self.reset, self.share = reset_nodes(position, self.N)
+
+    def kernel(self, dt: float, reinject: bool = True) -> Neurons:
+        wait = self.t_ref / dt
+        return Neurons(self.force, self.step, self.tau, self.variance, self.reset, self.share, wait, reinject)
 
     def matrix(self, value: Any, name: str) -> np.ndarray:
         return self._fit(0.0 if value is None else value, (self.M, self.M), name)

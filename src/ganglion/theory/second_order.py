@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ganglion.theory import _second
-from ganglion.theory._functions import StationaryFunction, _arrays
-from ganglion.theory._ladder import over_neurons
+from ganglion.theory._functions import ladder_of
+from ganglion.theory._ladder import over_neurons, rest_of
 from ganglion.theory._second_modes import Modes
 from ganglion.theory.membrane import Membrane
 
@@ -26,10 +26,9 @@ def second_order(neurons: Membrane, frequencies: Tensor | float, threads: int = 
     f-I curve. Rounding leaves some 1e-9 Hz/mV^2, whatever the rate. No gradients.
     Raises ValueError for frequencies that are not finite.
     """
-    arrays, omega = prepared(neurons, frequencies, threads)
-    first, shape = 1j * omega, (neurons.size, len(omega))
-    inner, outer = np.empty(shape, dtype=complex), np.empty(shape, dtype=complex)
-    over_neurons(_second.nested, neurons.size, threads, *arrays, first, 0 * first, inner, outer)
+    state, omega = prepared(neurons, frequencies, threads)
+    outer = np.empty((neurons.size, len(omega)), dtype=complex)
+    over_neurons(_second.nested, neurons.size, threads, state, omega, outer)
     return 2000 * torch.from_numpy(outer.real.T.copy())
 
 
@@ -77,19 +76,17 @@ def filtered_noise(neurons: Membrane, tau_s: float, frequencies: Tensor | float,
     """
     if not tau_s > 0:
         raise ValueError(f"tau_s must be positive (ms), found {tau_s}; white noise belongs into sigma")
-    arrays, omega = prepared(neurons, frequencies, threads)
-    M, F = neurons.size, len(omega)
-    shift, event, gain = np.empty((M, 1)), np.empty((M, 1, F), dtype=complex), np.empty((M, 1, F), dtype=complex)
-    none, alone = np.empty((M, 0, 0), dtype=complex), np.zeros((1, 1), dtype=bool)
-    modes = np.array([1 / tau_s]), alone, omega
-    over_neurons(_second.dressed, M, threads, *arrays, *modes, shift, event, none[..., None], gain, none.real)
+    state, omega = prepared(neurons, frequencies, threads)
+    found = _second.Dressed.empty(neurons.size, 1, len(omega), spectra=False)
+    modes = np.array([1 / tau_s]), np.zeros((1, 1), dtype=bool), omega
+    over_neurons(_second.dressed, neurons.size, threads, state, *modes, found)
     filtered = 1 / (1 + 0.5j * omega * tau_s)
-    found = shift[:, 0], (event[:, 0] * filtered).T, gain[:, 0].T
-    return FilteredNoise(*(torch.from_numpy(1000 * x) for x in found))
+    parts = found.shift[:, 0], (found.event[:, 0] * filtered).T, found.gain[:, 0].T
+    return FilteredNoise(*(torch.from_numpy(1000 * x) for x in parts))
 
 
 class Dressed(NamedTuple):
-    """`_second.dressed` of n noises: shift (n, M), event, gain, spectrum (n, F, M), third (n, n, F, M)."""
+    """As `_second.Dressed`, neurons last: shift (n, M), event, gain, spectrum (n, F, M), third (n, n, F, M)."""
 
     shift: Tensor
     event: Tensor
@@ -103,26 +100,20 @@ def dressed(
     neurons: Membrane, modes: Modes, frequencies: Tensor, threads: int = 1, *, spectra: bool = True
 ) -> Dressed:
     """In 1/ms; without `spectra`, `spectrum` is empty."""
-    arrays, omega = prepared(neurons, frequencies, threads)
-    M, F, n = neurons.size, len(omega), len(modes.rates)
+    state, omega = prepared(neurons, frequencies, threads)
     if spectra:
         omega = np.maximum(omega, 1e-5)  # the spectrum's peak at 0 is imaginary elsewhere
-    shift, event, gain = np.empty((M, n)), np.empty((M, n, F), dtype=complex), np.empty((M, n, F), dtype=complex)
-    third, spectrum = np.zeros((M, n, n, F), dtype=complex), np.empty((M, n if spectra else 0, F))
-    given = modes.rates, modes.together, omega, shift, event, third, gain, spectrum
-    over_neurons(_second.dressed, M, threads, *arrays, *given)
-    moved = shift.T, event.transpose(1, 2, 0), third.transpose(1, 2, 3, 0), gain.transpose(1, 2, 0)
-    return Dressed(*(torch.from_numpy(x.copy()) for x in (*moved, spectrum.transpose(1, 2, 0))))
+    found = _second.Dressed.empty(neurons.size, len(modes.rates), len(omega), spectra)
+    over_neurons(_second.dressed, neurons.size, threads, state, modes.rates, modes.together, omega, found)
+    return Dressed(*(torch.from_numpy(np.moveaxis(x, 0, -1).copy()) for x in found))
 
 
-def prepared(neurons: Membrane, frequencies: Any, threads: int) -> tuple[tuple, np.ndarray]:
-    """(arrays of the kernels in `_second`, omega (F,) rad/ms)."""
+def prepared(neurons: Membrane, frequencies: Any, threads: int) -> tuple[_second.State, np.ndarray]:
+    """(what the kernels in `_second` expand about, omega (F,) rad/ms)."""
     f = torch.atleast_1d(torch.as_tensor(frequencies, dtype=torch.float64))
     if f.ndim != 1 or not bool(torch.isfinite(f).all()):
         raise ValueError(f"frequencies must be finite numbers in Hz, shape (F,), found {frequencies}")
-    ladder = tuple(x.detach() for x in neurons.ladder())
-    _, _, probability = StationaryFunction.apply(*ladder, threads)
-    y, _, _, c, reset, share, t_ref = _arrays(*ladder)
+    ladder = ladder_of(*neurons.ladder())
     per_mV = (-neurons.grid.step / neurons.sigma**2).detach().numpy().copy()
     omega = (f * (2 * math.pi / 1000)).detach().numpy().copy()
-    return (y, c, reset, share, t_ref, probability.numpy(), per_mV), omega
+    return _second.State(ladder, rest_of(ladder, threads).probability, per_mV), omega
