@@ -2,6 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
+from sklearn.base import clone
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.linear_model import Ridge
 from sklearn.utils.estimator_checks import check_estimator
 
 from ganglion.reservoirs import ESN, NGRC, lorenz63
@@ -31,6 +35,48 @@ def test_scikit_learn(name):
     assert not bad
     assert {row["check_name"] for row in found if row["status"] == "xfail"} == set(EXPECTED)
     assert sum(row["status"] == "passed" for row in found) > 40
+
+
+X = np.random.default_rng(0).normal(size=(40, 3))
+Y = X[:, 0]
+
+
+def spoiled(array, value):
+    return np.where(np.arange(array.size).reshape(array.shape) == 7, value, array)
+
+
+REFUSED = {
+    "nan": lambda m: m.fit(spoiled(X, np.nan), Y),
+    "inf": lambda m: m.fit(spoiled(X, np.inf), Y),
+    "one dimension": lambda m: m.fit(Y, Y),
+    "three dimensions": lambda m: m.fit(X[..., None], Y),
+    "a number": lambda m: m.fit(3.0, Y),
+    "no rows": lambda m: m.fit(X[:0], Y[:0]),
+    "no columns": lambda m: m.fit(X[:, :0], Y),
+    "complex": lambda m: m.fit(X * 1j, Y),
+    "words": lambda m: m.fit(np.full((40, 3), "a"), Y),
+    "other length of y": lambda m: m.fit(X, Y[:-1]),
+    "nan in y": lambda m: m.fit(X, spoiled(Y, np.nan)),
+    "no y": lambda m: m.fit(X, None),
+    "y of three dimensions": lambda m: m.fit(X, np.zeros((40, 2, 2))),
+    "not fitted": lambda m: m.predict(X),
+    "other columns": lambda m: m.fit(X, Y).predict(X[:, :2]),
+    "nan afterwards": lambda m: m.fit(X, Y).predict(spoiled(X, np.nan)),
+    "score of another length": lambda m: m.fit(X, Y).score(X, Y[:-1]),
+    "sparse": lambda m: m.fit(csr_matrix(X), Y),
+}
+
+
+@pytest.mark.parametrize("ours", [ESN(20), NGRC()], ids=["ESN", "NGRC"])
+@pytest.mark.parametrize("case", REFUSED)
+def test_refuses_in_the_words_of_scikit_learn(case, ours):
+    theirs = GaussianProcessRegressor() if case == "sparse" else Ridge()
+    words = []
+    for model in (theirs, clone(ours)):
+        with pytest.raises((ValueError, TypeError)) as refusal:
+            REFUSED[case](model)
+        words.append((type(refusal.value), str(refusal.value).replace(type(model).__name__, "<model>")))
+    assert words[0] == words[1]
 
 
 @pytest.fixture(scope="module")
