@@ -26,6 +26,11 @@ class Modes:
     variance: np.ndarray
 
     @property
+    def filters(self) -> int:
+        """How many, counted up to the last that has modes."""
+        return int(self.filter.max(initial=-1)) + 1
+
+    @property
     def together(self) -> np.ndarray:
         return self.filter[:, None] == self.filter
 
@@ -35,11 +40,10 @@ class Modes:
     def pulses(self, omega: Tensor, event: Tensor, third: Tensor) -> tuple[Tensor, Tensor]:
         """What one impulse of area 1 does to the rate at second and third order, (filters, F, M), from `event`
         (n, F, M) and `third` (n, n, F, M) of the nested solves; omega (F,) rad/ms."""
-        count = int(self.filter.max(initial=-1)) + 1
         s = 1j * omega[:, None]
-        two = torch.zeros(count, *event.shape[1:], dtype=torch.complex128)
+        two = torch.zeros(self.filters, *event.shape[1:], dtype=torch.complex128)
         three = torch.zeros_like(two)
-        for k in range(count):
+        for k in range(self.filters):
             own = self.of(k)
             for b in own:
                 last = sum(self.share[a] / (s + self.rates[a] + self.rates[b]) for a in own)

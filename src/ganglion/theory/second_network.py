@@ -14,7 +14,6 @@ operator (`second_order.dressed`):
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -22,12 +21,12 @@ import torch
 from torch import Tensor
 
 from ganglion.theory._assemble_solve import solve_linear
-from ganglion.theory._second_modes import Modes, modes_of
+from ganglion.theory._second_modes import Modes
+from ganglion.theory._second_rates import Problem, Trial, rates
 from ganglion.theory.linear_response import edge_interaction
 from ganglion.theory.network import Cells, Coupling, WorkingPoint
 from ganglion.theory.response import response
 from ganglion.theory.second_order import dressed, frequency_quadrature, second_order
-from ganglion.theory.stationary import stationary
 
 ROUNDS, STEPS = 3, 80
 MIDDLE = 40.0  # Hz: half of the nodes between which corrections are interpolated lie below
@@ -97,45 +96,20 @@ def second_point(
     Raises ValueError where no working point is found, or a synapse's kernel oscillates.
     """
     coupling, r = start.coupling, start.rates
-    modes = modes_of(coupling.filters)
-    w, t, s = coupling.weight, coupling.targets, coupling.sources
-    instant = torch.tensor([f.instant for f in coupling.filters])[coupling.synapse] if len(w) else w.bool()
-    white = torch.where(instant, w**2 / (2 * tau[t]), 0.0)
-    by_mode = [_of_filter(coupling, k, w**2) * float(v) for k, v in zip(modes.filter, modes.variance, strict=True)]
-    spiking = torch.cat([g.index for g in start.cells]) if start.cells else s[:0]
-    cells = start.cells
-    x, coloured = (start.variance - variance - coupling.into(white * r[s])).clamp(min=0.0), torch.zeros_like(r)
+    problem = Problem.of(start.cells, coupling, tau, input, variance, threads)
+    spiking = torch.cat([g.index for g in start.cells]) if start.cells else coupling.sources[:0]
+    jumps = coupling.into(problem.white * r[coupling.sources])
+    x, coloured = (start.variance - variance - jumps).clamp(min=0.0), torch.zeros_like(r)
     nodes, quadrature = frequency_quadrature(48, MIDDLE)
-    residual = math.inf
-
-    def noises(r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        none = torch.zeros(0, len(r), dtype=torch.float64)
-        v = torch.stack([coupling.into(x * r[s]) for x in by_mode]) if by_mode else none
-        return input + coupling.into(w * r[s]), variance + coupling.into(white * r[s]), v
-
     for _ in range(ROUNDS):
-        for step in range(STEPS):
-            mean, known, v = noises(r)
-            found = _rates(cells, coupling, modes, mean, known, v, x, coloured, r, threads)
-            change = solve_linear(coupling, found.slopes + found.noisy * white, found.phi - r)
-            change = torch.zeros_like(r).index_copy(0, spiking, change[spiking])
-            residual = float(change.abs().max()) if len(r) else 0.0
-            residual = max(residual, float((found.matched - x).abs().max()) * 1e-3 if len(r) else 0.0)
-            r, x = (r + change).clamp(min=0.0), found.matched
-            count = step + 1
-            if residual < 1e-10:
-                break
-        else:
-            raise ValueError(
-                f"no rates found to second order: after {STEPS} steps they still move by {1000 * residual:.3g} Hz. "
-                "The coupling is too strong for an expansion; weaken it, use order=1, or simulate"
-            )
-        mean, known, v = noises(r)
+        r, x, count, residual = _settled(problem, r, x, coloured, spiking)
+        trial = problem.at(r, x, coloured)
+        corrections = _corrections(problem, trial, nodes)
         point = SecondPoint(
-            cells, coupling, r, mean, known + x, x, v, coloured, modes, count, residual, nodes,
-            _corrections(cells, coupling, modes, mean, known, v, x, coloured, r, white, nodes, threads),
+            start.cells, coupling, r, trial.input, trial.variance, x, trial.noise, coloured, problem.modes, count,
+            residual, nodes, corrections,
         )  # fmt: skip
-        following = _coloured(point, cells, quadrature, threads)
+        following = _coloured(point, quadrature, threads)
         moved = float((following - coloured).abs().max()) if len(r) else 0.0
         if moved < 1e-7:
             break
@@ -143,89 +117,48 @@ def second_point(
     return point
 
 
-class _Rates(NamedTuple):
-    phi: Tensor
-    slopes: Tensor
-    noisy: Tensor
-    matched: Tensor
+def _settled(
+    problem: Problem, r: Tensor, x: Tensor, coloured: Tensor, spiking: Tensor
+) -> tuple[Tensor, Tensor, int, float]:
+    """(rates, matched noise, steps, residual) at which neither moves any more, from r and x."""
+    for step in range(STEPS):
+        found = rates(problem, problem.at(r, x, coloured))
+        change = solve_linear(problem.coupling, found.slopes, found.phi - r)
+        change = torch.zeros_like(r).index_copy(0, spiking, change[spiking])
+        residual = float(change.abs().max()) if len(r) else 0.0
+        residual = max(residual, float((found.matched - x).abs().max()) * 1e-3 if len(r) else 0.0)
+        r, x = (r + change).clamp(min=0.0), found.matched
+        if residual < 1e-10:
+            return r, x, step + 1, residual
+    raise ValueError(
+        f"no rates found to second order: after {STEPS} steps they still move by {1000 * residual:.3g} Hz. "
+        "The coupling is too strong for an expansion; weaken it, use order=1, or simulate"
+    )
 
 
-def _rates(
-    cells: Sequence[Cells],
-    coupling: Coupling,
-    modes: Modes,
-    mean: Tensor,
-    known: Tensor,
-    v: Tensor,
-    x: Tensor,
-    coloured: Tensor,
-    r: Tensor,
-    threads: int,
-) -> _Rates:
-    """Rates told by the rates r; their slopes at the edges, without and with (per white noise) the variance; x."""
-    w, t, s = coupling.weight, coupling.targets, coupling.sources
-    phi, by_mean, by_variance, matched = r.clone(), torch.zeros_like(r), torch.zeros_like(r), torch.zeros_like(r)
-    shift = torch.zeros(len(modes.rates), len(r), dtype=torch.float64)
-    filters = int(modes.filter.max(initial=-1)) + 1
-    three = torch.zeros(max(filters, len(coupling.filters)), len(r), dtype=torch.float64)
-    for group in cells:
-        at = group.index
-        m = group.membrane(mean[at], known[at] + x[at])
-        A = response(m, 0.0, threads=threads)
-        phi[at], by_mean[at] = stationary(m, threads).rate / 1000, A.current[0].real / 1000 * group.receives
-        by_variance[at] = A.noise[0].real / (1000 * m.sigma**2)
-        zero = torch.zeros(1, dtype=torch.float64)
-        found = dressed(m, modes, zero, threads, spectra=False)
-        shift[:, at] = found.shift
-        three[:filters, at] = modes.pulses(zero, found.event, found.third)[1][:, 0].real
-    cubic = three[coupling.synapse, t] * w**3
-    added = (shift * v).sum(0) + coloured + coupling.into(cubic * r[s])
-    # x stays between 0 and what white noise of the same strength would add
-    most = 10 * v.sum(0)
-    wanted = torch.where(by_variance > 0, added / by_variance.clamp(min=1e-300), x)
-    matched = torch.minimum(wanted.clamp(min=0.0), most)
-    phi = phi + added - x * by_variance
-    slopes = by_mean[t] * w + cubic
-    for n, k in enumerate(modes.filter):
-        slopes = slopes + _of_filter(coupling, k, w**2) * float(modes.variance[n]) * shift[n, t]
-    return _Rates(phi.clamp(min=0.0), slopes, by_variance[t], matched)
-
-
-def _corrections(
-    cells: Sequence[Cells],
-    coupling: Coupling,
-    modes: Modes,
-    mean: Tensor,
-    known: Tensor,
-    v: Tensor,
-    x: Tensor,
-    coloured: Tensor,
-    r: Tensor,
-    white: Tensor,
-    nodes: Tensor,
-    threads: int,
-) -> _Corrections:
-    F, size, filters = len(nodes), len(r), len(coupling.filters)
+def _corrections(problem: Problem, trial: Trial, nodes: Tensor) -> _Corrections:
+    coupling, modes, threads = problem.coupling, problem.modes, problem.threads
+    x, v = trial.matched, trial.noise
+    F, size, filters = len(nodes), len(x), len(coupling.filters)
     omega = nodes * (2 * math.pi / 1000)
     gain = torch.zeros(F, size, dtype=torch.complex128)
     spectrum = torch.zeros(F, size, dtype=torch.float64)
     two, three = (torch.zeros(filters, F, size, dtype=torch.complex128) for _ in range(2))
-    jumps = coupling.into(white * r[coupling.sources])
-    known_filters = int(modes.filter.max(initial=-1)) + 1
+    jumps = coupling.into(problem.white * trial.rates[coupling.sources])
     lorentz = torch.stack([2 * g / (g**2 + omega**2) for g in modes.rates.tolist()]) if len(modes.rates) else None
-    for group in cells:
+    for group in problem.cells:
         at = group.index
-        total = known[at] + x[at]
-        m = group.membrane(mean[at], total)
+        mean, total = trial.input[at], trial.variance[at]
+        m = group.membrane(mean, total)
         held = replace(group, V_lb=m.grid.V_lb.detach(), N=m.grid.N)
         A = response(m, nodes, threads=threads)
         current = A.current / 1000
         h = 1e-3 * (group.variance + total)
-        low, high = (response(held.membrane(mean[at], total + d), nodes, threads=threads) for d in (-h, h))
+        low, high = (response(held.membrane(mean, total + d), nodes, threads=threads) for d in (-h, h))
         found = dressed(m, modes, nodes, threads)
         # the noise that the network has, over that of Poisson trains
         told = (found.shift * v[:, at]).sum(0)
-        q = torch.where(told.abs() > 1e-12, 1 + coloured[at] / told, 1.0).clamp(0.3, 2.0)
+        q = torch.where(told.abs() > 1e-12, 1 + trial.coloured[at] / told, 1.0).clamp(0.3, 2.0)
         gain[:, at] = (q * v[:, None, at] * found.gain).sum(0)
         gain[:, at] -= x[at] * (high.current - low.current) / (2000 * h)
         spectrum[:, at] = -x[at] * (high.spectrum - low.spectrum) / (2000 * h)
@@ -235,7 +168,7 @@ def _corrections(
             spectrum[:, at] -= q * current.abs() ** 2 * (v[:, None, at] * lorentz[:, :, None]).sum(0)
         spectrum[:, at] -= current.abs() ** 2 * 2 * group.tau * jumps[at]
         pulses = modes.pulses(omega, found.event, found.third)
-        two[:known_filters, :, at], three[:known_filters, :, at] = pulses
+        two[: modes.filters, :, at], three[: modes.filters, :, at] = pulses
         for k, f in enumerate(coupling.filters):
             if f.instant:  # a jump is white noise at second order
                 two[k, :, at] = A.noise / (1000 * m.sigma**2) / (2 * group.tau)
@@ -244,7 +177,7 @@ def _corrections(
     return _Corrections(gain, spectrum, two, three)
 
 
-def _coloured(point: SecondPoint, cells: Sequence[Cells], quadrature: Tensor, threads: int) -> Tensor:
+def _coloured(point: SecondPoint, quadrature: Tensor, threads: int) -> Tensor:
     """(size,) 1/ms: what the input's spectrum adds to the rates beyond that of independent Poisson trains."""
     coupling, f = point.coupling, point.nodes
     gains, spectrum = point.linear(f, threads)
@@ -259,15 +192,11 @@ def _coloured(point: SecondPoint, cells: Sequence[Cells], quadrature: Tensor, th
         sent = coupling.dense(J[k])
         S[k] = ((sent @ C) * sent.conj()).sum(1).real  # mV^2 ms
     result = torch.zeros_like(point.rates)
-    for group in cells:
+    for group in point.cells:
         at = group.index
         chi2 = second_order(group.membrane(point.input[at], point.variance[at]), f, threads) / 1000
         result[at] = (quadrature[:, None] / 1000 * chi2 * S[:, at]).sum(0)
     return result
-
-
-def _of_filter(coupling: Coupling, k: Any, values: Tensor) -> Tensor:
-    return torch.where(coupling.synapse == int(k), values, 0.0)
 
 
 def _interpolation(nodes: Tensor, f: Tensor) -> Tensor:
