@@ -11,10 +11,10 @@ from ganglion.reservoirs._units import matrix
 def test_states(dtype):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(30, 3)).astype(dtype)
-    model = ESN(40, leak=0.4, bias_scaling=0.2, input_scaling=0.7, connectivity=0.2, random_state=1).fit(x, x)
+    model = ESN(40, leak=0.4, bias_scaling=0.2, input_scaling=0.7, connectivity=0.25, random_state=1).fit(x, x)
     W = matrix(model.shifts_, model.weights_).toarray()
     assert np.abs(np.linalg.eigvals(W)).max() == pytest.approx(0.9, rel=1e-9)
-    assert (np.count_nonzero(W, axis=0) == 8).all() and (np.count_nonzero(W, axis=1) == 8).all()
+    assert (np.count_nonzero(W, axis=0) == 10).all() and (np.count_nonzero(W, axis=1) == 10).all()
     assert not np.diag(W).any()
     r, states = np.zeros(40), []
     for row in x:

@@ -57,6 +57,7 @@ REFUSED = {
     "words": lambda m: m.fit(np.full((40, 3), "a"), Y),
     "other length of y": lambda m: m.fit(X, Y[:-1]),
     "nan in y": lambda m: m.fit(X, spoiled(Y, np.nan)),
+    "words in y": lambda m: m.fit(X, np.full(40, "a")),
     "no y": lambda m: m.fit(X, None),
     "y of three dimensions": lambda m: m.fit(X, np.zeros((40, 2, 2))),
     "not fitted": lambda m: m.predict(X),
