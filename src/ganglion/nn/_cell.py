@@ -35,10 +35,10 @@ class DynamicalLayer(nn.Module):
         in_features: Features | None,
         out_features: int | None,
         *,
-        bias: bool,
-        fused: bool,
-        device: torch.device | str | None,
-        dtype: torch.dtype | None,
+        bias: bool = True,
+        fused: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         sizes = (in_features,) if isinstance(in_features, int) else tuple(in_features or ())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import lru_cache
+from typing import Unpack
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ganglion.engines.surrogates import ArcTan, Surrogate
 from ganglion.nn._cell import DynamicalLayer, Features, State
+from ganglion.nn._spiking import LayerOptions, SpikingLayer, SpikingOptions
 from ganglion.nn._step import Step
 
 _RESETS = ("subtract", "zero", "delayed")
@@ -33,7 +34,7 @@ def lif_step(filtered: bool, adaptive: bool, reset: str) -> Step:
     return Step(tuple(equations), tuple(states), "y")
 
 
-class LIF(DynamicalLayer):
+class LIF(SpikingLayer):
     """Leaky integrate-and-fire neurons, after a linear layer if two sizes are given (Eshraghian et al. 2023).
 
     Each step, with W z + b (+ W_rec y of the step before) as x, or the input itself without a linear layer:
@@ -58,13 +59,15 @@ class LIF(DynamicalLayer):
     beta, threshold, alpha, adaptation : numbers, shared by all neurons, or tensors that broadcast to the neurons'
         shape. Decays per step lie in [0, 1]; thresholds are positive.
     reset : "subtract", "zero" or "delayed".
+    learn : names among beta, threshold, alpha, rho, kappa that are nn.Parameters; the others are buffers.
+        Learned decays are used clamped to [0, 1]; their gradient passes the clamp.
     recurrent : also feed every neuron's last spike to all, by a learned weight (N, N), [target, source].
     recurrent_delay : steps that spikes travel back, one number or (N,), one a sending neuron; 1 is the next step.
     surrogate : slope of the spike (`gg.engines.surrogates`, or a subclass of your own); default ArcTan().
-    learn : names among beta, threshold, alpha, rho, kappa that are nn.Parameters; the others are buffers.
-        Learned decays are used clamped to [0, 1]; their gradient passes the clamp.
-    fused : run whole sequences through the compiled loop where it applies (CPU, float32 or float64, a
-        surrogate of the library's); False: the loop in plain torch. Values are the same.
+    bias : whether that nn.Linear has a bias; default True.
+    fused : run whole sequences through the compiled loop where it applies (CPU, float32 or float64, a surrogate of
+        the library's), the default; False: the loop in plain torch. Values are the same.
+    device, dtype : of the parameters, as of nn.Linear.
 
     `forward(x[T, B, N], state=None) -> (y, state)`; `step(state, x[B, N]) -> (state, y)`; the state is a dict
     of tensors (B, N): v, and i, a, y where the variant has them; history (steps, B, N) in place of y with longer
@@ -83,19 +86,12 @@ class LIF(DynamicalLayer):
         alpha: float | Tensor | None = None,
         adaptation: tuple[float | Tensor, float | Tensor] | None = None,
         reset: str = "subtract",
-        recurrent: bool = False,
-        recurrent_delay: int | Tensor = 1,
-        bias: bool = True,
-        surrogate: Surrogate | None = None,
         learn: Collection[str] = (),
-        fused: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        **options: Unpack[SpikingOptions],
     ) -> None:
         if reset not in _RESETS:
             raise ValueError(f"found reset = {reset!r}, expected one of {', '.join(_RESETS)}")
-        super().__init__(in_features, out_features, bias=bias, fused=fused, device=device, dtype=dtype)
-        self.surrogate = surrogate or ArcTan()
+        super().__init__(in_features, out_features, **options)
         self.reset = reset
         values: dict[str, float | Tensor] = {"beta": beta, "threshold": threshold}
         if alpha is not None:
@@ -106,8 +102,6 @@ class LIF(DynamicalLayer):
         if reset == "delayed" and not bool((torch.as_tensor(beta) > 0).all()):
             raise ValueError('found beta = 0 with reset = "delayed", expected beta > 0; use "subtract"')
         self.equations = lif_step(alpha is not None, adaptation is not None, reset)
-        if recurrent:
-            self._set_recurrence(recurrent_delay)
 
     def _constants(self) -> dict[str, Tensor]:
         values = super()._constants()
@@ -118,8 +112,7 @@ class LIF(DynamicalLayer):
         return values
 
     def extra_repr(self) -> str:
-        learned = ", ".join(name for name in self._values if isinstance(getattr(self, name), nn.Parameter))
-        return f"{super().extra_repr()}, reset={self.reset!r}, surrogate={self.surrogate}, learn=({learned})"
+        return f"{super().extra_repr()}, reset={self.reset!r}"
 
 
 @lru_cache
@@ -133,7 +126,8 @@ def li_step(filtered: bool) -> Step:
 class LI(DynamicalLayer):
     """Leaky integrators without spikes, u ← beta u + i: a readout whose output is its membrane.
 
-    Parameters and surface as `LIF`; y is u, so a loss on the membrane is a loss on y.
+    Parameters beta, alpha, learn, bias, fused, device, dtype and the surface as of `LIF`; y is u, so a loss on the
+    membrane is a loss on y.
     """
 
     def __init__(
@@ -143,13 +137,10 @@ class LI(DynamicalLayer):
         *,
         beta: float | Tensor = 0.9,
         alpha: float | Tensor | None = None,
-        bias: bool = True,
         learn: Collection[str] = (),
-        fused: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        **options: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(in_features, out_features, bias=bias, fused=fused, device=device, dtype=dtype)
+        super().__init__(in_features, out_features, **options)
         values = {"beta": beta} | ({} if alpha is None else {"alpha": alpha})
         self._set_values(values, decays=("beta", "alpha"), positive=(), learn=learn)
         self.equations = li_step(alpha is not None)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import lru_cache
-from typing import Any
+from typing import Any, Unpack
 
 import sympy as sp
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganglion.engines._model import StepModel, step_models
-from ganglion.engines.surrogates import ArcTan, Surrogate
 from ganglion.equations import exprel, symbol
 from ganglion.equations._printing import torch_function
 from ganglion.equations.propagators import propagators
 from ganglion.networks import Network
 from ganglion.neurons import Neuron
-from ganglion.nn._cell import DynamicalLayer, Features, State
+from ganglion.nn._cell import Features, State
+from ganglion.nn._spiking import SpikingLayer, SpikingOptions
 from ganglion.nn._step import Step
 from ganglion.synapses import Synapse
 
@@ -25,7 +25,7 @@ _INPUT, _LEFT = "in_0", "refractory_left"
 _CALLS = (sp.exp, sp.log, sp.sin, sp.cos, sp.tanh, sp.cosh, sp.sinh, exprel)
 
 
-class NeuronLayer(DynamicalLayer):
+class NeuronLayer(SpikingLayer):
     """A layer made by `from_neuron`; `model` is its step of dt, as the engines have it."""
 
     def __init__(
@@ -38,18 +38,13 @@ class NeuronLayer(DynamicalLayer):
         synapse: Synapse | None,
         drive: float | Tensor,
         method: str | None,
-        bias: bool,
-        surrogate: Surrogate | None,
         learn: Collection[str],
-        fused: bool,
-        device: torch.device | str | None,
-        dtype: torch.dtype | None,
+        **options: Unpack[SpikingOptions],
     ) -> None:
-        super().__init__(in_features, out_features, bias=bias, fused=fused, device=device, dtype=dtype)
+        super().__init__(in_features, out_features, **options)
         if not dt > 0:
             raise ValueError(f"found dt = {dt}, expected a positive number of ms")
         self.neuron, self.dt, self.synapse = neuron, float(dt), synapse
-        self.surrogate = surrogate or ArcTan()
         kind: Any = type(neuron)
         self.model, self.equations = _described(kind, synapse, method)
         self._hoisted = torch_function(self.model.hoisted)
@@ -106,9 +101,8 @@ class NeuronLayer(DynamicalLayer):
         super()._check_finite(x, state)
 
     def extra_repr(self) -> str:
-        learned = ", ".join(name for name in self._values if isinstance(getattr(self, name), nn.Parameter))
         made = f"{type(self.neuron).__name__}, dt={self.dt}, method={self.model.scheme.method!r}"
-        return f"{made}, {super().extra_repr()}, surrogate={self.surrogate}, learn=({learned})"
+        return f"{made}, {super().extra_repr()}"
 
 
 def from_neuron(
@@ -120,14 +114,8 @@ def from_neuron(
     synapse: Synapse | None = None,
     drive: float | Tensor = 0.0,
     method: str | None = None,
-    recurrent: bool = False,
-    recurrent_delay: int | Tensor = 1,
-    bias: bool = True,
-    surrogate: Surrogate | None = None,
     learn: Collection[str] = (),
-    fused: bool = True,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    **options: Unpack[SpikingOptions],
 ) -> NeuronLayer:
     """A neuron model as a trainable layer, `Cell` and torch module, with the very step that `gg.simulate` takes.
 
@@ -148,8 +136,9 @@ def from_neuron(
         `layer.linear.weight`, or set `drive`.
     drive : mV, constant input.
     method : an integrator of `ganglion.equations.integrators`; default as in `gg.simulate`.
-    recurrent, recurrent_delay, surrogate, fused : as of `LIF`; the surrogate's width is in mV, by default 1.
     learn : names of the neuron's parameters, or "drive", that are nn.Parameters; the others are buffers.
+    recurrent, recurrent_delay, surrogate, bias, fused, device, dtype : as of `LIF`; the surrogate's width is in mV,
+        by default 1.
 
     The output are spikes, or the first variable of neurons that do not spike. The state is a dict of the
     equations' variables (B, *shape), those of the synapse with "_p0" after their names, and of refractory_left,
@@ -160,13 +149,9 @@ def from_neuron(
     """
     if getattr(neuron, "equations", None) is None:
         raise TypeError(f"found {neuron!r}, expected a neuron with equations, such as gg.LIF()")
-    layer = NeuronLayer(
-        neuron, in_features, out_features, dt=dt, synapse=synapse, drive=drive, method=method, bias=bias,
-        surrogate=surrogate, learn=learn, fused=fused, device=device, dtype=dtype,
-    )  # fmt: skip
-    if recurrent:
-        layer._set_recurrence(recurrent_delay)
-    return layer
+    return NeuronLayer(
+        neuron, in_features, out_features, dt=dt, synapse=synapse, drive=drive, method=method, learn=learn, **options
+    )
 
 
 @lru_cache
