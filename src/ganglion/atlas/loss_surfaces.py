@@ -12,7 +12,7 @@ from scipy.optimize import root
 from scipy.stats import spearmanr
 
 from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
-from ganglion.energies import Descent, Energy
+from ganglion.energies import Clamp, Descent, Energy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,6 +35,9 @@ class Spherical(Energy):
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
         return x * (math.sqrt(self.units) / x.norm(dim=1, keepdim=True))
+
+    def check_clamp(self, clamp: Clamp) -> None:
+        raise ValueError("found clamped spins, expected all to be free: the sphere moves each by all others")
 
     def field(self, x: torch.Tensor) -> torch.Tensor:
         """Σ_k J_ijk s_k, (B, N, N)."""

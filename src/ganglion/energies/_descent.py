@@ -159,7 +159,7 @@ class Descent(nn.Module):
                 run.advance()
         else:
             run.x, run.taken = quick, steps
-        if not bool(torch.isfinite(run.x.detach().sum())):
+        if not run.finite():
             run.residual(run.force)  # says where
         return run.state()
 
@@ -226,11 +226,16 @@ class _Run:
         x = self.energy.project(x)
         self.x = x if clamp is None else clamp(x)
         self.taken = 0
-        self.size = x.new_zeros(len(x))  # the largest energy met: what its rounding goes by
+        self.size = x.new_zeros(len(x))  # of the largest energy met, and of its parts: what rounding goes by
         self._known: tuple[Tensor, Tensor] | None = None
 
     def state(self) -> State:
         return {"x": self.x} if isinstance(self.rule, Fixed) else {"x": self.x, "step": self.width}
+
+    def finite(self) -> bool:
+        """Whether the state is, and with `Backtracking`, where nothing moves otherwise, its force."""
+        known = self.x if self._known is None else self._known[1] + self.x
+        return bool(torch.isfinite(known.detach().sum()))
 
     @property
     def both(self) -> tuple[Tensor, Tensor]:
@@ -249,11 +254,13 @@ class _Run:
         """(B,): the largest move that a step of width 1 would make; the largest force, where there is no wall."""
         with torch.no_grad():
             free = type(self.energy).project is Energy.project
-            largest = (force if free else self._moved(self.x, force, 1.0) - self.x).abs().amax(1)
+            move = force if free else self._moved(self.x, force, 1.0) - self.x
+            largest = move.abs().amax(1)
         if not bool(torch.isfinite(largest).all()):
-            b, n = (~torch.isfinite(force)).nonzero()[0].tolist()
+            what, found = ("force", force) if not bool(torch.isfinite(force).all()) else ("step", move)
+            b, n = (~torch.isfinite(found)).nonzero()[0].tolist()
             raise ValueError(
-                f"found a force of {force[b, n].item()} on unit {n} of entry {b} at step {self.taken}: the "
+                f"found a {what} of {found[b, n].item()} on unit {n} of entry {b} at step {self.taken}: the "
                 "state, the weights or the clamp are not finite, or a Fixed step is too large"
             )
         return largest
@@ -274,13 +281,16 @@ class _Run:
         trial = self._moved(self.x, force, width)
         new_value, new_force = self.evaluate(trial)
         with torch.no_grad():
-            change = self.energy.activations(trial) - self.energy.activations(self.x)
+            y = self.energy.activations(self.x)
+            change = self.energy.activations(trial) - y
             foretold = (force * change).sum(1)  # what the energy would lose were the force constant
-            enough = new_value <= value - rule.sufficient * foretold
-            self.size = torch.maximum(self.size, value.abs())
+            terms = (self.x * y).abs().sum(1)  # may cancel in the energy
+            self.size = torch.maximum(self.size, value.abs() + terms)
             rounding = 8 * torch.finfo(value.dtype).eps * self.size
+            asked = rule.sufficient * foretold
             ends = (new_force * change).sum(1) >= (2 * rule.sufficient - 1) * foretold
-            taken = enough | ((new_value <= value + rounding) & ends)
+            # of a loss that drowns in rounding the energy itself says nothing
+            taken = ((new_value <= value - asked) & (asked > rounding)) | ((new_value <= value + rounding) & ends)
             grown = torch.where(foretold > 0, rule.grow, 1.0)  # what rests says nothing of the width
             width = width * torch.where(taken, grown, rule.shrink)[:, None]
             if moving is not None:

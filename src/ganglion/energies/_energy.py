@@ -146,6 +146,13 @@ class Energy(nn.Module):
         return value if graph else value.detach(), -slope
 
 
+def check_whole_rows(mask: Tensor, layer: str) -> None:
+    """Raise ValueError if part of a row of a layer (..., row) is held, where activations depend on all of the row, as
+    a softmax's do: the energy may rise when a part of it moves by its own force."""
+    if bool((mask.any(-1) & ~mask.all(-1)).any()):
+        raise ValueError(f"found a clamp on part of a row of the {layer}, expected whole rows")
+
+
 def check_symmetric(weight: Tensor, *, zero_diagonal: bool = True) -> Tensor:
     """The weight, if it is (N, N), finite and symmetric; else ValueError with what is wrong where."""
     if weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
@@ -170,4 +177,4 @@ def check_symmetric(weight: Tensor, *, zero_diagonal: bool = True) -> Tensor:
     return weight
 
 
-__all__ = ["Clamp", "Energy", "check_symmetric"]
+__all__ = ["Clamp", "Energy", "check_symmetric", "check_whole_rows"]

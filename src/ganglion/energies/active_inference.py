@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganglion.energies._descent import Descent, Fixed
-from ganglion.energies._energy import Energy
+from ganglion.energies._energy import Clamp, Energy, check_whole_rows
 from ganglion.energies._layout import Layout
 
 _LEAST = 1e-16  # a probability of 0, as its logarithm sees it
@@ -56,6 +56,8 @@ class GenerativeModel:
                     f"found A[{k}] {tuple(a.shape)} and C[{k}] {tuple(c.shape)}, expected (O, "
                     f"{', '.join(map(str, states))}) and (O,)"
                 )
+            if not bool(torch.isfinite(c).all()):
+                raise ValueError(f"found C[{k}] = {c.tolist()}, expected finite preferences")
         for k, (b, d) in enumerate(zip(self.B, self.D, strict=True)):
             if b.ndim != 3 or d.ndim != 1 or not b.shape[0] == b.shape[1] == len(d):
                 raise ValueError(f"found B[{k}] {tuple(b.shape)}, D[{k}] {tuple(d.shape)}, expected (S, S, U) and (S,)")
@@ -112,6 +114,11 @@ class BeliefEnergy(Energy):
     def activations(self, x: Tensor) -> Tensor:
         """All q_f, joined (B, N)."""
         return torch.cat(self.beliefs(x), 1)
+
+    def check_clamp(self, clamp: Clamp) -> None:
+        """A factor's beliefs are held as a whole."""
+        for name, mask in self.layout.split(clamp.mask.reshape(-1, self.units)).items():
+            check_whole_rows(mask, f"beliefs of {name}")
 
     def init_state(self, batch: int) -> Tensor:
         """The priors' logarithms."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganglion.energies._energy import Clamp, Energy
+from ganglion.energies._energy import Clamp, Energy, check_whole_rows
 from ganglion.energies._layout import Layout
 from ganglion.energies.lagrangians import Lagrangian
 from ganglion.energies.synapses import Synapse
@@ -93,14 +93,11 @@ class Graph(Energy):
         return _graph_loop.run(known, x, steps, width, self.speed, clamp, field)
 
     def check_clamp(self, clamp: Clamp) -> None:
-        """A row whose activations depend on each other (softmax, norms) must be held as a whole or not at all: the
-        energy may rise when a part of it moves by its own force."""
+        """A row whose activations depend on each other (softmax, norms) must be held as a whole or not at all."""
         masks = self.layout.split(clamp.mask.reshape(-1, self.units))
         for name, layer in self.neurons.items():
-            if layer.lagrangian.rowwise and bool((masks[name].any(-1) & ~masks[name].all(-1)).any()):
-                raise ValueError(
-                    f"found a clamp on part of a row of the layer {name!r} ({layer.lagrangian}), expected whole rows"
-                )
+            if layer.lagrangian.rowwise:
+                check_whole_rows(masks[name], f"layer {name!r} ({layer.lagrangian})")
 
     def flow(self, force: Tensor) -> Tensor:
         """The force over each layer's time constant."""

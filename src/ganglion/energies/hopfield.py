@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganglion.energies._energy import Clamp, Energy, check_symmetric
+from ganglion.energies._energy import Clamp, Energy, check_symmetric, check_whole_rows
 from ganglion.energies.ising import Chain, Ising, Order, spins
 from ganglion.energies.lagrangians import Lagrangian, Tanh
 from ganglion.energies.storage import RULES
@@ -139,8 +139,8 @@ class ContinuousHopfield(Energy):
         self.units, self.tau = len(weight), tau
         self.lagrangian = lagrangian or Tanh()
         threshold = torch.as_tensor(threshold, dtype=weight.dtype, device=weight.device)
-        if threshold.shape not in ((), (self.units,)):
-            raise ValueError(f"found a threshold of shape {tuple(threshold.shape)}, expected ({self.units},)")
+        if threshold.shape not in ((), (self.units,)) or not bool(torch.isfinite(threshold).all()):
+            raise ValueError(f"found a threshold of shape {tuple(threshold.shape)}, expected ({self.units},), finite")
         for name, value in (("weight", weight), ("threshold", threshold.expand(self.units))):
             value = value.detach().clone()
             if learn:
@@ -151,6 +151,11 @@ class ContinuousHopfield(Energy):
     def activations(self, x: Tensor) -> Tensor:
         """V = g(u)."""
         return self.lagrangian.activations(x)
+
+    def check_clamp(self, clamp: Clamp) -> None:
+        """Under a softmax or a norm all units are held, or none."""
+        if self.lagrangian.rowwise:
+            check_whole_rows(clamp.mask, f"units ({self.lagrangian})")
 
     def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         V = self.activations(x)

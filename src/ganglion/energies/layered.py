@@ -34,7 +34,7 @@ class Layered(Energy):
 
     States are flat (B, N); `layout` says which units are "layer1" ... "layerL". The last layer is the output.
 
-    Raises ValueError for no module, or modules whose shapes do not follow each other.
+    Raises ValueError for no module, modules whose shapes do not follow each other, and a softmax or norm.
     """
 
     def __init__(
@@ -45,6 +45,8 @@ class Layered(Energy):
             raise ValueError("found no module, expected one at least")
         self.maps, self.shape, self.confined = nn.ModuleList(modules), tuple(shape), lagrangian is None
         self.lagrangian = lagrangian or Identity()
+        if self.lagrangian.rowwise:
+            raise ValueError(f"found {lagrangian}, expected a Lagrangian of single units, such as Sigmoid()")
         sizes: dict[str, tuple[int, ...]] = {}
         like = next(self.parameters(), torch.empty(()))
         with torch.no_grad():

@@ -141,8 +141,8 @@ class Attention(Synapse):
     def check(self, *shapes: tuple[int, ...]) -> None:
         if len(shapes) != 2 or any(len(s) != 2 for s in shapes):
             raise ValueError(f"found an Attention between layers of {shapes}, expected two of (tokens, features)")
-        if not self.own and shapes[0] != shapes[1]:
-            raise ValueError(f"found own=False between layers of {shapes}, expected the same layer twice")
+        if not self.own and (shapes[0] != shapes[1] or shapes[0][0] < 2):
+            raise ValueError(f"found own=False between layers of {shapes}, expected a layer twice, of several tokens")
         _expect(self, [s[1] for s in shapes], list(self.features))
 
     def _both(self, y_a: Tensor, y_b: Tensor) -> tuple[Tensor, Tensor]:
