@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from ganglion.engines.surrogates import ArcTan, Surrogate
 from ganglion.nn import _fused
+from ganglion.nn._checks import State, neuron, require_finite, require_state
 from ganglion.nn._recurrence import Delays, Recurrence, fed_back
 from ganglion.nn._spikes import linear
 from ganglion.nn._step import Step
 
-State = dict[str, Tensor]
 Features = int | tuple[int, ...]
 
 
@@ -138,10 +138,6 @@ class DynamicalLayer(nn.Module):
             state[self.delays.name] = self._reference.new_zeros(self.delays.shape(batch, self.shape[0]))
         return state
 
-    def _state_names(self) -> list[str]:
-        own = [name for name, _ in self.equations.states]
-        return own if self.recurrent is None else [*own, self.delays.name]
-
     def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
         """One step: x (B, in_features), or (B, *shape) -> (state, y (B, *shape))."""
         wanted = self._input_shape()
@@ -204,16 +200,11 @@ class DynamicalLayer(nn.Module):
         expected = {name: (batch, *shape) for name, _ in self.equations.states}
         if self.recurrent is not None:
             expected[self.delays.name] = self.delays.shape(batch, shape[0])
-        if sorted(state) != sorted(self._state_names()):
-            raise ValueError(f"found a state with {sorted(state)}, expected {sorted(expected)}: of another layer?")
-        out = {}
-        for name, value in state.items():
-            if self.shape is None and value.shape == (batch,):
-                value = value.reshape(batch, *[1] * len(shape)).expand(batch, *shape)
-            if value.shape != expected[name]:
-                raise ValueError(f"found the state {name} of shape {tuple(value.shape)}, expected {expected[name]}")
-            out[name] = value
-        return out
+        if self.shape is None:
+            rest = {n: v.reshape(batch, *[1] * len(shape)) for n, v in state.items() if v.shape == (batch,)}
+            state = {**state, **{n: v.expand(batch, *shape) for n, v in rest.items()}}
+        require_state(state, expected)
+        return dict(state)
 
     def _check_finite(self, x: Tensor, state: State) -> None:
         """What is not finite stays so in a leaky membrane: its last value tells of all before."""
@@ -221,18 +212,12 @@ class DynamicalLayer(nn.Module):
         v = state[name].detach()
         if v.device.type == "meta" or math.isfinite(v.sum().item()):
             return
-        bad = (~torch.isfinite(x)).nonzero()
-        if len(bad):
-            t, b, *n = bad[0].tolist()
-            value, where = x[tuple(bad[0])].item(), n[0] if len(n) == 1 else tuple(n)
-            raise ValueError(
-                f"found {value} in x at step {t}, batch {b}, feature {where}; expected finite input"
-            )
+        require_finite(x)
         bad = (~torch.isfinite(v)).nonzero()
         if len(bad):
             b, *n = bad[0].tolist()
             raise ValueError(
-                f"found {v[tuple(bad[0])].item()} in {name} of batch {b}, neuron {n[0] if len(n) == 1 else tuple(n)} "
+                f"found {v[tuple(bad[0])].item()} in {name} of batch {b}, neuron {neuron(n)} "
                 "though x is finite: weights or the state given are not finite, or too large"
             )
 

@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganglion.nn._checks import State, require_finite, require_state
 from ganglion.nn._counts import Counts
-
-State = dict[str, Tensor]
 
 
 def check_spans(timespans: Tensor | None, x: Tensor) -> Tensor:
@@ -89,7 +88,7 @@ class TimedLayer(nn.Module):
         x, timespans = self._checked(x, timespans)
         spans = check_spans(timespans, x)
         state = self.init_state(x.shape[1]) if state is None else state
-        self._check_state(state, x.shape[1])
+        require_state(state, dict.fromkeys(self.init_state(0), (x.shape[1], self.units)))
         v = state[self.state_name]
         if self.lstm is None:
             h, v = self._run(x, v, spans)
@@ -130,27 +129,13 @@ class TimedLayer(nn.Module):
             raise ValueError(f"found x of {x.dtype}, expected {self._like().dtype}; convert x, or the layer by .to()")
         most = torch.finfo(x.dtype).max ** 0.5
         if not bool((x.detach().abs() <= most).all()):
-            if not bool(torch.isfinite(x.detach()).all()):
-                t, b, n = (~torch.isfinite(x)).nonzero()[0].tolist()
-                raise ValueError(
-                    f"found {x[t, b, n].item()} in x at step {t}, batch {b}, feature {n}; expected finite input"
-                )
+            require_finite(x)
             x = x.clamp(-most, most)  # lest sums of products overflow to ∞ − ∞
         if self.timed:
             if timespans is not None:
                 raise ValueError("found timespans beside a time span in x, expected one of them; see `timed`")
             x, timespans = x[..., :-1], x[..., -1]
         return x, timespans
-
-    def _check_state(self, state: State, batch: int) -> None:
-        expected = sorted(self.init_state(0))
-        if sorted(state) != expected:
-            raise ValueError(f"found a state with {sorted(state)}, expected {expected}: of another layer?")
-        for name, value in state.items():
-            if value.shape != (batch, self.units):
-                raise ValueError(
-                    f"found the state {name} of shape {tuple(value.shape)}, expected {(batch, self.units)}"
-                )
 
 
 def lstm_from_ncps(lstm: nn.LSTMCell, state: dict[str, Tensor]) -> None:

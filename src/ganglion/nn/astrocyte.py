@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganglion.engines.surrogates import ArcTan, Surrogate
+from ganglion.nn._checks import SequenceCell, State, require_finite, require_state
 from ganglion.nn._counts import Counts
 
-State = dict[str, Tensor]
 
-
-class AstrocyteLIF(nn.Module):
+class AstrocyteLIF(SequenceCell):
     """Recurrent leaky integrate-and-fire neurons with tripartite synapses.
 
     After the abstract of Shen et al. (2023, arXiv 2312.07625), which modulates a spiking unit by neuron–astrocyte
@@ -94,24 +93,13 @@ class AstrocyteLIF(nn.Module):
         v = self.weight.new_zeros(batch, self.out_features)
         return {"v": v, "y": v.clone(), "c": self.weight.new_zeros(batch, self.astrocytes)}
 
-    def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
-        """One step: x (B, in_features) -> (state, y (B, out_features))."""
-        if x.ndim != 2:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self.in_features})")
-        y, state = self(x[None], state)
-        return state, y[0]
-
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """x (T, B, in_features) -> y (T, B, out_features) and the state after the last step."""
-        if x.ndim != 3 or x.shape[0] == 0 or x.shape[2] != self.in_features:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, {self.in_features}) with T > 0")
-        if not bool(torch.isfinite(x.detach()).all()):
-            t, b, n = (~torch.isfinite(x)).nonzero()[0].tolist()
-            raise ValueError(
-                f"found {x[t, b, n].item()} in x at step {t}, batch {b}, feature {n}; expected finite input"
-            )
+        self._require_sequence(x)
+        require_finite(x)
         state = self.init_state(x.shape[1]) if state is None else state
-        self._check_state(state, x.shape[1])
+        own = x.shape[1], self.out_features
+        require_state(state, {"v": own, "y": own, "c": (x.shape[1], self.astrocytes)})
         v, y, c = state["v"], state["y"], state["c"]
         matrix = self._matrix()
         inputs = F.linear(x, matrix[:, : self.in_features])
@@ -147,14 +135,6 @@ class AstrocyteLIF(nn.Module):
         counts.updates += y.numel()
         counts.own(y.numel(), *((2, 4) if self.modulated else (1, 3)))
         counts.own(x[..., 0].numel() * self.astrocytes, *((3, 2) if self.modulated else (1, 1)))
-
-    def _check_state(self, state: State, batch: int) -> None:
-        if sorted(state) != ["c", "v", "y"]:
-            raise ValueError(f"found a state with {sorted(state)}, expected ['c', 'v', 'y']: of another layer?")
-        for name, size in (("v", self.out_features), ("y", self.out_features), ("c", self.astrocytes)):
-            if state[name].shape != (batch, size):
-                found = tuple(state[name].shape)
-                raise ValueError(f"found the state {name} of shape {found}, expected {(batch, size)}")
 
     def extra_repr(self) -> str:
         flags = f"recurrent={self.recurrent}, modulated={self.modulated}"

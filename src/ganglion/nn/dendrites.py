@@ -9,12 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganglion.engines.surrogates import ArcTan, Surrogate
+from ganglion.nn._checks import SequenceCell, State, require_finite, require_state
 from ganglion.nn._counts import Counts
 
-State = dict[str, Tensor]
 
-
-class ActiveDendrites(nn.Module):
+class ActiveDendrites(SequenceCell):
     """Neurons with active dendrites (Ahmad & Hawkins 2016, arXiv 1601.00720; Hawkins & Ahmad 2016).
 
     Each segment listens to a few inputs only, and gives an NMDA spike when θ or more of its synapses are active;
@@ -103,26 +102,12 @@ class ActiveDendrites(nn.Module):
         rest = matches.new_zeros(len(x), self.neurons)
         return rest.scatter_reduce(1, where, matches, "amax", include_self=True)
 
-    def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
-        """One step: x (B, in_features) -> (state, y (B, neurons))."""
-        if x.ndim != 2:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self.in_features})")
-        y, state = self(x[None], state)
-        return state, y[0]
-
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """x (T, B, in_features) -> y (T, B, neurons) and the state after the last step."""
-        if x.ndim != 3 or x.shape[0] == 0 or x.shape[2] != self.in_features:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, {self.in_features}) with T > 0")
-        if x.is_floating_point() and not bool(torch.isfinite(x.detach()).all()):
-            t, b, n = (~torch.isfinite(x)).nonzero()[0].tolist()
-            raise ValueError(
-                f"found {x[t, b, n].item()} in x at step {t}, batch {b}, feature {n}; expected finite input"
-            )
+        self._require_sequence(x)
+        require_finite(x)
         state = self.init_state(x.shape[1]) if state is None else state
-        if sorted(state) != ["v"] or state["v"].shape != (x.shape[1], self.neurons):
-            found = {name: tuple(value.shape) for name, value in state.items()}
-            raise ValueError(f"found a state {found}, expected v of {(x.shape[1], self.neurons)}: of another layer?")
+        require_state(state, {"v": (x.shape[1], self.neurons)})
         v, outputs = state["v"], []
         for row in self.recognised(x.flatten(0, 1)).unflatten(0, x.shape[:2]).unbind(0):
             v = torch.maximum(row, self.decay * v)

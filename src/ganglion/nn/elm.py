@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from ganglion.nn._calls import applies
+from ganglion.nn._checks import SequenceCell, State, require_finite, require_state
 from ganglion.nn._counts import Counts
 from ganglion.nn._memory import HEIGHT, SLOPE, LeakySum, Memory
 from ganglion.nn._spikes import linear
 
-State = dict[str, Tensor]
 _ROUTINGS = ("neighbours", "random")
 
 
-class ELM(nn.Module):
+class ELM(SequenceCell):
     """Expressive leaky memory neuron (Spieler et al. 2024, arXiv 2306.16922): one neuron as rich as a detailed
     cortical one. Each step of `dt`,
 
@@ -119,21 +119,13 @@ class ELM(nn.Module):
             "s": self.synapses.new_zeros(batch, self.branches), "m": self.synapses.new_zeros(batch, self.memory)
         }  # fmt: skip
 
-    def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
-        """One step: x (B, in_features) -> (state, y (B, out_features))."""
-        if x.ndim != 2:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self.in_features})")
-        y, state = self(x[None], state)
-        return state, y[0]
-
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """x (T, B, in_features) -> y (T, B, out_features) and the state after the last step."""
-        if x.ndim != 3 or x.shape[0] == 0 or x.shape[2] != self.in_features:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, {self.in_features}) with T > 0")
+        self._require_sequence(x)
         if x.dtype != self.synapses.dtype:
             raise ValueError(f"found x of {x.dtype}, expected {self.synapses.dtype}; convert x, or the layer by .to()")
         state = self.init_state(x.shape[1]) if state is None else state
-        self._check_state(state, x.shape[1])
+        require_state(state, {"s": (x.shape[1], self.branches), "m": (x.shape[1], self.memory)})
         kappa = torch.exp(-self.dt / self.tau_m)
         gain = self.lam * (1 - kappa)
         weights = [p for layer in self.mlp for p in (layer.weight, layer.bias)]
@@ -142,10 +134,8 @@ class ELM(nn.Module):
         run = self._compiled if fused else self._plain
         s, m = run(b, state, kappa, gain, weights)  # type: ignore[arg-type]
         if not bool(torch.isfinite(s[-1].detach()).all()):
-            t, i, n = ([*(~torch.isfinite(x)).nonzero().tolist(), [0, 0, 0]])[0]
-            raise ValueError(
-                f"found {x[t, i, n].item()} in x at step {t}, batch {i}, feature {n}; expected finite input and state"
-            )
+            require_finite(x)
+            raise ValueError("found values in s that are not finite though x is: of the weights, or the state given")
         return self.readout(m), {"s": s[-1], "m": m[-1]}
 
     def _routes(self) -> Tensor:
@@ -180,15 +170,6 @@ class ELM(nn.Module):
         counts.updates += samples * self.memory
         counts.own(samples * self.branches, 1, 1)
         counts.own(samples * self.memory, 5, 1)  # κm, ⅔, tanh, 1.7159 and lam (1 − κ)
-
-    def _check_state(self, state: State, batch: int) -> None:
-        if sorted(state) != ["m", "s"]:
-            raise ValueError(f"found a state with {sorted(state)}, expected ['m', 's']: of another layer?")
-        for name, size in (("s", self.branches), ("m", self.memory)):
-            if state[name].shape != (batch, size):
-                raise ValueError(
-                    f"found the state {name} of shape {tuple(state[name].shape)}, expected {(batch, size)}"
-                )
 
     def extra_repr(self) -> str:
         sizes = f"{self.in_features}, {self.out_features}, memory={self.memory}, branches={self.branches}"

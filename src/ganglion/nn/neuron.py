@@ -17,6 +17,7 @@ from ganglion.equations.propagators import propagators
 from ganglion.networks import Network
 from ganglion.neurons import Neuron
 from ganglion.nn._cell import Features, State
+from ganglion.nn._checks import require_finite
 from ganglion.nn._spiking import SpikingLayer, SpikingOptions
 from ganglion.nn._step import Step
 from ganglion.synapses import Synapse
@@ -90,14 +91,7 @@ class NeuronLayer(SpikingLayer):
 
     def _check_finite(self, x: Tensor, state: State) -> None:
         """A reset may hide what was not finite: x is looked at, too."""
-        if x.device.type != "meta" and not bool(torch.isfinite(x.detach().sum())):
-            bad = (~torch.isfinite(x)).nonzero()
-            if len(bad):
-                t, b, *n = bad[0].tolist()
-                raise ValueError(
-                    f"found {x[tuple(bad[0])].item()} in x at step {t}, batch {b}, feature "
-                    f"{n[0] if len(n) == 1 else tuple(n)}; expected finite input"
-                )
+        require_finite(x)
         super()._check_finite(x, state)
 
     def extra_repr(self) -> str:
