@@ -40,8 +40,9 @@ def measure(
     for name, (weight, kind) in agents.items():
         g = torch.Generator().manual_seed(seed)
         paths[name], wins[name] = [], 0
+        known: dict[tuple, Any] = {}
         for _ in range(trials):
-            path, won = trial(model, weight, kind, moves, g)
+            path, won = trial(model, weight, kind, moves, g, known)
             paths[name].append(path)
             wins[name] += won
     efe = paths["expected free energy"]
@@ -89,25 +90,35 @@ def t_maze(win: float, cue: float) -> GenerativeModel:
 
 
 def trial(
-    model: GenerativeModel, weight: float, ambiguity: str, moves: int, g: torch.Generator
+    model: GenerativeModel, weight: float, ambiguity: str, moves: int, g: torch.Generator, known: dict[tuple, Any]
 ) -> tuple[list[int], bool]:
-    """Where the agent went, and whether it met the reward at the end."""
+    """Where the agent went, and whether it met the reward at the end. known: its beliefs and choice by what it has
+    seen, for the trials to come."""
     context = int(torch.randint(2, (), generator=g))
-    at, path, won = CENTRE, [CENTRE], False
-    beliefs = infer_states(model, outcome(model, at, context, g), model.D)
-    for left in range(moves, 0, -1):
-        policies = all_policies(model, left)
-        G = expected_free_energy(model, beliefs, policies)
-        entropy = G.epistemic + G.ambiguity  # H[Q(o)]
-        value = -G.risk - (G.ambiguity if ambiguity == "of outcomes given states" else entropy)
-        value = (value - (1 - weight) * (value - G.pragmatic)).sum(1)
-        chosen = policies[int((value > value.max() - 1e-9).nonzero()[0])][0].tolist()
-        at = int(torch.multinomial(model.B[0][:, at, chosen[0]], 1, generator=g))
-        seen = outcome(model, at, context, g)
-        beliefs = infer_states(model, seen, predict_states(model, beliefs, chosen))
-        path.append(at)
-        won = seen[1] == 1
-    return path, won
+    path, chosen = [CENTRE], None
+    seen = outcome(model, CENTRE, context, g)
+    history: tuple[Any, ...] = (tuple(seen),)
+    for left in range(moves, -1, -1):
+        if history not in known:
+            prior = model.D if chosen is None else predict_states(model, known[history[:-1]][0], chosen)
+            beliefs = infer_states(model, seen, prior)
+            known[history] = beliefs, choice(model, beliefs, weight, ambiguity, left) if left else None
+        chosen = known[history][1]
+        if chosen is not None:
+            path.append(int(torch.multinomial(model.B[0][:, path[-1], chosen[0]], 1, generator=g)))
+            seen = outcome(model, path[-1], context, g)
+            history = (*history, tuple(seen))
+    return path, seen[1] == 1
+
+
+def choice(model: GenerativeModel, beliefs: Any, weight: float, ambiguity: str, left: int) -> list[int]:
+    """The first action of the best policy."""
+    policies = all_policies(model, left)
+    G = expected_free_energy(model, beliefs, policies)
+    entropy = G.epistemic + G.ambiguity  # H[Q(o)]
+    value = -G.risk - (G.ambiguity if ambiguity == "of outcomes given states" else entropy)
+    value = (value - (1 - weight) * (value - G.pragmatic)).sum(1)
+    return policies[int((value > value.max() - 1e-9).nonzero()[0])][0].tolist()
 
 
 def outcome(model: GenerativeModel, at: int, context: int, g: torch.Generator) -> list[int]:
