@@ -39,6 +39,7 @@ def test_the_choice_is_by_density():
     where = sparse(50, 20, 0.1).nonzero()
     assert found.table[0] == 50 and found.table[-1] == len(where)
     assert found.index[:-1].tolist() == where[:, 1].tolist()
+    assert found.values[:-1].tolist() == sparse(50, 20, 0.1)[where[:, 0], where[:, 1]].tolist()
 
 
 def test_threads_change_no_bit():

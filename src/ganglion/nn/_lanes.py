@@ -53,7 +53,7 @@ def _real(name: str) -> Real:
     return Real(ir.DoubleType(), ir.IntType(64), 8, 52, 6755399441055744.0, 1022.0, powers)
 
 
-class _Vector:
+class Vector:
     """Emits arithmetic on one chunk."""
 
     def __init__(self, builder: ir.IRBuilder, real: Real) -> None:
@@ -104,8 +104,15 @@ class _Vector:
         return b.fdiv(one, b.fadd(one, power), flags=("arcp",) if real.bytes == 4 else ())
 
 
-def _name(kind: types.Type) -> str:
-    return types.unliteral(kind).name
+def vectors(builder: ir.IRBuilder, kind: types.Type) -> Vector:
+    """Arithmetic on numbers of a numba type."""
+    return Vector(builder, _real(types.unliteral(kind).name))
+
+
+def index_at(builder: ir.IRBuilder, indices: ir.Value, k: ir.Value) -> ir.Value:
+    """The k-th of the 32-bit numbers that begin at an address, as 64-bit one."""
+    at = builder.inttoptr(builder.add(indices, builder.mul(k, _LONG(4))), ir.IntType(32).as_pointer())
+    return builder.sext(builder.load(at), _LONG)
 
 
 @intrinsic
@@ -117,7 +124,7 @@ def add_synapses(typingctx, v, sources, table, k0, k1, n, d, one):
 
     def codegen(context, builder, signature, args):
         v, sources, table, k0, k1, n, d, _ = args
-        lanes = _Vector(builder, _real(_name(signature.args[-1])))
+        lanes = vectors(builder, signature.args[-1])
         size, step = lanes.real.bytes, lanes.real.bytes * WIDTH
         totals = []
         for c in range(VECTORS):
@@ -128,7 +135,7 @@ def add_synapses(typingctx, v, sources, table, k0, k1, n, d, one):
         with cgutils.for_range(builder, builder.sub(k1, k0)) as loop:
             k = builder.add(k0, loop.index)
             row = builder.add(table, builder.mul(k, _LONG(4 * size)))
-            pre = builder.add(v, builder.mul(_source(builder, sources, k), _LONG(step * VECTORS)))
+            pre = builder.add(v, builder.mul(index_at(builder, sources, k), _LONG(step * VECTORS)))
             a, b, w, reversal = (lanes.number(row, i) for i in range(4))
             for c in range(VECTORS):
                 s = lanes.sigmoid(lanes.fma(a, lanes.load(builder.add(pre, _LONG(step * c))), b))
@@ -152,14 +159,14 @@ def add_synapse_gradients(typingctx, v, g_v, sources, table, sums, k0, k1, g_n, 
 
     def codegen(context, builder, signature, args):
         v, g_v, sources, table, sums, k0, k1, g_n, g_d, _ = args
-        lanes = _Vector(builder, _real(_name(signature.args[-1])))
+        lanes = vectors(builder, signature.args[-1])
         size, step = lanes.real.bytes, lanes.real.bytes * WIDTH
         gradients = [[lanes.load(builder.add(at, _LONG(step * c))) for at in (g_n, g_d)] for c in range(VECTORS)]
         with cgutils.for_range(builder, builder.sub(k1, k0)) as loop:
             k = builder.add(k0, loop.index)
             row = builder.add(table, builder.mul(k, _LONG(4 * size)))
             mine = builder.add(sums, builder.mul(k, _LONG(4 * step)))
-            offset = builder.mul(_source(builder, sources, k), _LONG(step * VECTORS))
+            offset = builder.mul(index_at(builder, sources, k), _LONG(step * VECTORS))
             pre, back = builder.add(v, offset), builder.add(g_v, offset)
             a, b, reversal, slope = (lanes.number(row, i) for i in range(4))
             totals = [lanes.load(builder.add(mine, _LONG(step * i))) for i in range(4)]
@@ -180,8 +187,3 @@ def add_synapse_gradients(typingctx, v, g_v, sources, table, sums, k0, k1, g_n, 
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 9, types.unliteral(one)), codegen
-
-
-def _source(builder, sources, k):
-    at = builder.inttoptr(builder.add(sources, builder.mul(k, _LONG(4))), ir.IntType(32).as_pointer())
-    return builder.sext(builder.load(at), _LONG)

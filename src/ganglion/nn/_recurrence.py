@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganglion._products import product
-from ganglion.nn._spikes import add_product, find_active, linear, outer
+from ganglion.nn._spikes import add_product, find_active, linear, outer, tiled
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class Recurrence:
         own = total is x
         # a dense product's last bits depend on alignment: rows that begin anywhere go by way of others
         aligned = x.stride(0) * x.element_size() % 64 == 0 and x.data_ptr() % 64 == 0
-        pre, sent, by_source = torch.empty_like(x[0]), torch.empty_like(x[0]), weight.T.contiguous()
+        pre, sent, tiles = torch.empty_like(x[0]), torch.empty_like(x[0]), tiled(weight)
         for t in range(len(x)):
             previous, drive = self._arriving(t, y, first, sent), total[t] if aligned else pre
             active = find_active(previous)
             if active is not None:
                 if not (own and aligned):
                     drive.copy_(x[t])
-                add_product(drive, previous, active, by_source)
+                add_product(drive, previous, active, tiles)
             else:
                 if not aligned and previous is not sent:
                     previous = sent.copy_(previous)
