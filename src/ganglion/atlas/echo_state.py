@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,39 +35,73 @@ def measure(
     """radius: of the reservoir whose memory is measured; gain: of its input; hidden: units it has beside those that
     are counted. recurrent: whether the forecasting reservoir's units hear each other. order: of NG-RC's products."""
     rows, trials, units = SIZES[size]
-    shape: dict[str, Any] = {"units": UNITS + hidden, "connectivity": 0.5, "ridge": 1e-12, "direct": False}
-    shape["random_state"] = seed
-    gentle = memory_capacity(ESN(spectral_radius=radius, input_scaling=gain, **shape), length=rows)
-    strong = memory_capacity(ESN(spectral_radius=radius, input_scaling=20 * gain, **shape), length=rows)
+    gentle, strong = (_memory(seed, rows, radius, scale, hidden) for scale in (gain, 20 * gain))
     at = 0.9 if recurrent else 0.0  # spectral radius
-    runs = [_forecasts(seed + k, units, at, order) for k in range(trials)]
+    runs = [(_forecast(seed + k, units, at), _polynomial(seed + k, order)) for k in range(trials)]
+    alone = [_alone(seed + k, at) for k in range(trials)]
     laser, linear = _laser(seed, at)
     return {
         "capacity": float(gentle.sum()),
         "share_lost": float(1 - strong.sum() / gentle.sum()),
+        "valid": float(np.median([r[0] for r in runs])),
+        "valid_ngrc": float(np.median([r[1] for r in runs])),
         "against_ngrc": float(np.median([r[0] for r in runs]) / np.median([r[1] for r in runs])),
+        "alone": float(np.median(alone)),
         "laser": laser,
         "laser_gain": None if laser is None or linear is None else linear / laser,
         "curves": (gentle, strong),
     }
 
 
-def _forecasts(seed: int, units: int, radius: float, order: int) -> tuple[float, float]:
-    """Valid times on Lorenz's system, in Lyapunov times: a reservoir's, and NG-RC's from the same 400 points."""
-    series = lorenz63(402 + TEST, DT, seed=seed, warm_up=10.0, rough=True)
-    series /= series[:402].std(0)
-    known, true = series[:402], series[402:]
+@cache  # the mutants change a part each
+def _memory(seed: int, rows: int, radius: float, gain: float, hidden: int) -> np.ndarray:
+    """Squared correlations of 30 units, and some hidden ones, with past inputs."""
+    model = ESN(
+        UNITS + hidden, spectral_radius=radius, input_scaling=gain, connectivity=0.5, ridge=1e-12, direct=False,
+        random_state=seed,
+    )  # fmt: skip
+    return memory_capacity(model, length=rows)
+
+
+@cache
+def _lorenz(seed: int, rows: int) -> np.ndarray:
+    """Lorenz's system, of unit variance over its first rows; 300 more to forecast."""
+    series = lorenz63(rows + TEST, DT, seed=seed, warm_up=10.0, rough=True)
+    return series / series[:rows].std(0)
+
+
+def _valid(model: ESN | NGRC, series: np.ndarray, rows: int) -> float:
+    """How long the forecast from the first rows stays near, in Lyapunov times."""
+    known, true = series[:rows], series[rows:]
+    told = model.fit(known[:-1], known[1:]).forecast(len(true), known)
+    return valid_time(true, told, dt=DT / LYAPUNOV, variance=float(true.var(0).sum()))
+
+
+@cache
+def _forecast(seed: int, units: int, radius: float) -> float:
+    """Of all three variables, from 400 points, by a reservoir."""
     model = ESN(
         units, spectral_radius=radius, input_scaling=0.1, bias_scaling=0.5, connectivity=0.05, washout=100,
         ridge=1e-7, difference=True, random_state=seed,
     )  # fmt: skip
-    polynomial = NGRC(2, orders=(order,), ridge=2.5e-8, difference=True)
+    return _valid(model, _lorenz(seed, 402), 402)
 
-    def valid(model: ESN | NGRC) -> float:
-        told = model.fit(known[:-1], known[1:]).forecast(len(true), known)
-        return valid_time(true, told, dt=DT / LYAPUNOV, variance=float(true.var(0).sum()))
 
-    return valid(model), valid(polynomial)
+@cache
+def _polynomial(seed: int, order: int) -> float:
+    """The same by next-generation reservoir computing."""
+    return _valid(NGRC(2, orders=(order,), ridge=2.5e-8, difference=True), _lorenz(seed, 402), 402)
+
+
+@cache
+def _alone(seed: int, radius: float) -> float:
+    """Of x from its own past, 3000 points of it; strong inputs, a leak and a gentle bias were the best of 72 choices
+    on series of other seeds, 900 and up."""
+    model = ESN(
+        300, spectral_radius=radius, leak=0.5, input_scaling=1.0, bias_scaling=0.2, connectivity=0.05, washout=200,
+        ridge=1e-8, random_state=seed,
+    )  # fmt: skip
+    return _valid(model, _lorenz(seed, 3000)[:, :1], 3000)
 
 
 def _laser(seed: int, radius: float) -> tuple[float | None, float | None]:
@@ -128,6 +163,12 @@ register(
                 "From the same 400 points next-generation reservoir computing forecasts as far as a reservoir.",
                 "Gauthier et al. (2021), Nat. Commun. 12:5564", "against_ngrc", AtMost(1.25), 0.0,
                 "the spread of the trials", {"order": 1},
+            ),
+            Claim(
+                "From x alone 300 units forecast it for several Lyapunov times, for they remember what x was.",
+                "found here; settings chosen on other series", "alone", AtLeast(3.0), 0.0,
+                "the series that chose gave 5.6 ± 1.6 each: the median of five stays above", {"recurrent": False},
+                "Lyapunov times",
             ),
             Claim(
                 "The next intensity of the Santa Fe laser is told with a tenth of a linear filter's error.",

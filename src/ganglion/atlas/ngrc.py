@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,9 +47,14 @@ def measure(
     }
 
 
+@cache  # the mutants change what is made of them
+def _series(system: Any, n: int, dt: float, seed: int, warm_up: float, rough: bool) -> np.ndarray:
+    return system(n, dt, seed=seed, warm_up=warm_up, rough=rough)
+
+
 def _forecast(model: NGRC, system: Any, clock: tuple[float, float], seed: int, rough: bool = True) -> dict[str, Any]:
     dt, lyapunov = clock
-    series = system(TRAIN + TEST + 2, dt, seed=seed, warm_up=10 * lyapunov, rough=rough)
+    series = _series(system, TRAIN + TEST + 2, dt, seed, 10 * lyapunov, rough)
     known, true = series[: TRAIN + 2], series[TRAIN + 2 :]
     told = model.fit(known[:-1], known[1:]).forecast(len(true), known)
     variance, one = series.var(0).sum(), round(lyapunov / dt)
@@ -63,7 +69,7 @@ def _forecast(model: NGRC, system: Any, clock: tuple[float, float], seed: int, r
 
 def _unseen(model: NGRC, seed: int) -> float:
     """Lorenz's z from x and y, error over its standard deviation."""
-    series = lorenz63(TRAIN + 15 + 900, 0.05, seed=seed, warm_up=20.0, rough=True)
+    series = _series(lorenz63, TRAIN + 15 + 900, 0.05, seed, 20.0, True)
     known, new = series[: TRAIN + 15], series[TRAIN + 15 :]
     told = model.fit(known[:, :2], known[:, 2]).predict(new[:, :2], history=known[:, :2])
     return nrmse(new[:, 2], told)
