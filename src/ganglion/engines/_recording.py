@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ganglion import analysis
+from ganglion._files import atomic_folder
 from ganglion.analysis import Spikes
 from ganglion.engines import _recording_exports as exports
 from ganglion.engines._segments import RunFolder
@@ -270,19 +268,9 @@ class Recording:
 
         Raises FileExistsError where `path` is taken.
         """
-        path = Path(path)
-        if path.exists():
-            raise FileExistsError(f"{path} exists; expected a name not yet taken")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        try:
-            self._write(temporary)
-            temporary.chmod(0o755)
-            os.rename(temporary, path)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-        return path
+        with atomic_folder(path) as folder:
+            self._write(folder)
+        return Path(path)
 
     def _write(self, folder: Path) -> None:
         spikes, origin = self._spikes, self._spikes.start

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ganglion._files import atomic_path
 
 if TYPE_CHECKING:
     import neo
@@ -141,17 +141,8 @@ def to_nwb(recording: Recording, path: str | Path, *, description: str) -> Path:
                 description=f"columns are neurons {neurons}",
             )
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".nwb")
-    os.close(handle)
-    try:
-        with pynwb.NWBHDF5IO(temporary, "w") as io:
-            io.write(file)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic_path(path, suffix=".nwb") as temporary, pynwb.NWBHDF5IO(str(temporary), "w") as io:
+        io.write(file)
     return path
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from .._files import write_atomic
+from .._pages import page_environment
 from ._activity import Activity, activity_of
 from ._sections import (
     Picture,
@@ -106,13 +106,7 @@ def page(
 
 
 def _render(**content: Any) -> str:
-    environment = Environment(
-        loader=PackageLoader("ganglion.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("ganglion.report")
     environment.filters["source"] = inline
     environment.filters["options"] = options_as_code
     environment.tests["picture"] = lambda part: isinstance(part, Picture)

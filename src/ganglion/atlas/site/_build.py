@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from ..._files import write_atomic
+from ..._pages import page_environment
 from .._record import Experiment
 from .._run import describe, expectation, read_result
 
@@ -26,13 +25,7 @@ def build(chosen: Iterable[Experiment], results: str | Path, out: str | Path) ->
     An experiment without a result is shown with every claim untested.
     """
     results, out = Path(results), Path(out)
-    environment = Environment(
-        loader=PackageLoader("ganglion.atlas.site", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("ganglion.atlas.site")
     environment.filters["figures"] = figures
     entries = [_entry(experiment, results) for experiment in chosen]
     for entry in entries:
