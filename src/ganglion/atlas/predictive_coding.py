@@ -26,12 +26,12 @@ PRECISIONS = (1.0, 0.1, 0.01)
 
 def measure(
     seed: int, size: Size, steps: int = 1500, held: bool = True, learned: bool = True, output: float = 1.0,
-    completion_steps: int = 250, parts: str = "limits gaussian precision digits",
+    own: bool = True, parts: str = "limits gaussian precision digits",
 ) -> dict[str, Any]:  # fmt: skip
     """steps: of inference, where gradients and means are compared. held: predictions, in the limit that holds them.
-    learned: precisions. output: precision of the last layer, where errors are small. completion_steps: of inference,
-    where half a digit is filled in. parts: what is measured."""
-    names = ("held", "order", "small_errors", "conditional", "precision", "completion")
+    learned: precisions. output: precision of the last layer, where errors are small. own: each digit is filled in from
+    its own upper half, not another's. parts: what is measured."""
+    names = ("held", "order", "small_errors", "conditional", "precision", "completion", "completion_most")
     found: dict[str, Any] = dict.fromkeys(names)
     if "limits" in parts:
         found |= limits(seed, steps, held, output)
@@ -40,7 +40,7 @@ def measure(
     if "precision" in parts:
         found |= precision(seed, learned)
     if "digits" in parts:
-        found |= digits(seed, size, completion_steps)
+        found |= digits(seed, size, own)
     return found
 
 
@@ -134,7 +134,7 @@ def precision(seed: int, learned: bool) -> dict[str, Any]:
     return {"precision": float((model.precision("layer1").detach() * sigma**2 - 1).abs().max())}
 
 
-def digits(seed: int, size: Size, completion_steps: int) -> dict[str, Any]:
+def digits(seed: int, size: Size, own: bool) -> dict[str, Any]:
     """Squared error of the lower halves of held-out digits, filled in from the upper, over that of their mean."""
     from sklearn.datasets import load_digits
 
@@ -144,20 +144,25 @@ def digits(seed: int, size: Size, completion_steps: int) -> dict[str, Any]:
     torch.manual_seed(seed)
     maps = [nn.Linear(16, 48), nn.Sequential(nn.Tanh(), nn.Linear(48, 64))]
     model = Hierarchy(maps, (16,), prior=True, precision=[1.0, 20.0])
-    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    # a prior on weights: without, they grow for ever, as point beliefs leave out how sure causes are, and inference
+    # becomes stiff
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=1.0)
     learner = PredictiveCoding(model, optimizer, direction="unsupervised", steps=12, rule=Fixed(0.02))
     loader = DataLoader(TensorDataset(x[:1500], labels[:1500]), batch_size=50, shuffle=True)
-    gg.fit(learner, loader, 5 if size == "small" else 40, progress=False)
+    gg.fit(learner, loader, 5 if size == "small" else 20, progress=False)
     test = x[1500:]
     units = model.layout.slices["layer2"]
-    upper = Clamp.at(slice(units.start, units.start + 32), test[:, :32], model.units)
+    upper = Clamp.at(slice(units.start, units.start + 32), (test if own else test.roll(1, 0))[:, :32], model.units)
     with torch.no_grad():
         start = model.predict(batch=len(test))
-        state = Descent(model, Fixed(0.02)).relax({"x": start}, completion_steps, upper)["x"]
+        state = Descent(model, Fixed(0.02)).relax({"x": start}, 250, upper)["x"]
         filled = model.layout.split(state)["layer2"]
-    error = (filled[:, 32:] - test[:, 32:]).square().mean()
-    baseline = (x[:1500, 32:].mean(0) - test[:, 32:]).square().mean()
-    return {"completion": float(error / baseline), "filled": filled[:10].numpy(), "digits": test[:10].numpy()}
+    error = (filled[:, 32:] - test[:, 32:]).square().sum(1)
+    baseline = (x[:1500, 32:].mean(0) - test[:, 32:]).square().sum(1)
+    ratio = float(error.sum() / baseline.sum())
+    spread = float((error - ratio * baseline).square().sum().sqrt() / baseline.sum())
+    return {"completion": ratio, "completion_most": ratio + 4 * spread,
+            "filled": filled[:10].numpy(), "digits": test[:10].numpy()}  # fmt: skip
 
 
 def completed(material: dict[str, Any]) -> Figure:
@@ -223,8 +228,9 @@ register(
             ),
             Claim(
                 "From its upper half the network fills in the lower half of a digit better than its mean.",
-                "the data that come with scikit-learn", "completion", AtMost(0.85), 0.0,
-                "five epochs; states left where they began come to 1", {"completion_steps": 1, "parts": "digits"},
+                "the data that come with scikit-learn", "completion_most", AtMost(1.0), 0.0,
+                "squared error over that of the mean, and four standard errors of it from 297 digits",
+                {"own": False, "parts": "digits"},
             ),
         ),
         measure=measure,
