@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _common import GRU, print_history, time_first, windows
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -27,29 +28,11 @@ def error(y: Tensor, following: Tensor) -> Tensor:
     return (y - following.transpose(0, 1)).square().mean()
 
 
-def frames_first(x: Tensor) -> Tensor:
-    """(B, FRAMES, SIZE) -> (FRAMES, B, SIZE)."""
-    return x.transpose(0, 1)
-
-
-class GRU(nn.Module):
-    """A gated recurrent unit with a readout."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gru, self.readout = nn.GRU(SIZE, UNITS), nn.Linear(UNITS, SIZE)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (T, B, SIZE) -> y (T, B, SIZE), state."""
-        h, state = self.gru(x)
-        return self.readout(h), state
-
-
 def make(cell: str, wiring: str) -> nn.Module:
     """A cell of 64 units with a readout."""
     wires = gg.nn.AutoNCP(UNITS, 24) if wiring == "ncp" else UNITS
     if cell == "gru":
-        return GRU()
+        return GRU(SIZE, UNITS, SIZE)
     return (gg.nn.LTC if cell == "ltc" else gg.nn.CfC)(SIZE, wires, projection=SIZE)
 
 
@@ -58,7 +41,7 @@ def read(folder: Path, first: int, last: int) -> TensorDataset:
     found = []
     for k in range(first, last):
         trace = torch.from_numpy(np.load(folder / f"trace_{k:04d}.npy").astype(np.float32))
-        found.append(trace.unfold(0, FRAMES + 1, STRIDE).transpose(1, 2))
+        found.append(windows(trace, FRAMES + 1, STRIDE))
     frames = torch.cat(found)
     return TensorDataset(frames[:, :-1].contiguous(), frames[:, 1:].contiguous())
 
@@ -76,15 +59,14 @@ def main() -> None:
     torch.manual_seed(given.seed)
     model = make(given.cell, given.wiring)
     optimizer = torch.optim.Adam(model.parameters(), 0.01 if given.cell == "ltc" else 0.003)
-    learner = gg.learners.BPTT(model, error, optimizer, encode=frames_first, clip=1.0, accuracy=None)
+    learner = gg.learners.BPTT(model, error, optimizer, encode=time_first, clip=1.0, accuracy=None)
     train = DataLoader(read(given.folder, 15, 25), batch_size=16, shuffle=True)
     began = time.perf_counter()
     history = gg.fit(
         learner, train, given.epochs, given.checkpoint, validation=DataLoader(read(given.folder, 0, 5), 256),
         progress=False,
     )  # fmt: skip
-    for epoch, metrics in enumerate(history, 1):
-        print(f"epoch {epoch}:", ", ".join(f"{name} {value:.5f}" for name, value in metrics.items()), flush=True)
+    print_history(history)
     print(f"{time.perf_counter() - began:.0f} s")
     test = read(given.folder, 5, 15)
     seen, following = test.tensors

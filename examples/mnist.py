@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import torch
+from _common import print_history
 from torch.utils.data import DataLoader, TensorDataset
 
 import ganglion as gg
@@ -44,8 +45,7 @@ def main() -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, given.epochs * len(train), pct_start=0.2)
     began = time.process_time()
     history = gg.fit(learner, train, given.epochs, given.checkpoint, validation=held_out, schedule=schedule)
-    for epoch, metrics in enumerate(history, 1):
-        print(f"epoch {epoch}:", ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+    print_history(history)
     print(f"{time.process_time() - began:.0f} s of CPU time")
     model.eval()
     with torch.no_grad(), gg.nn.count_operations(model) as seen:

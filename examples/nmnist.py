@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _common import print_history
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -18,21 +19,10 @@ import ganglion as gg
 from ganglion.learners import BPTT, bin_events, membrane_cross_entropy, read_nmnist
 
 
-class EachFrame(nn.Module):
-    """A module for images on every frame of (T, B, ...), flat before and after."""
-
-    def __init__(self, module: nn.Module, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.module, self.shape = module, shape
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.module(x.reshape(-1, *self.shape)).flatten(1).unflatten(0, x.shape[:2])
-
-
 def binned(pairs: list) -> tuple[Tensor, Tensor]:
-    """Recordings and labels as frames of 20 ms, (15, B, 2312): made a batch at a time, so that the data stay small."""
+    """Recordings and labels as frames of 20 ms, (15, B, 2, 34, 34): a batch at a time, so that the data stay small."""
     recordings, labels = zip(*pairs, strict=True)
-    return bin_events(recordings, 15, 20.0, binary=True).flatten(2), torch.stack(labels)
+    return bin_events(recordings, 15, 20.0, binary=True), torch.stack(labels)
 
 
 def main() -> None:
@@ -45,9 +35,9 @@ def main() -> None:
     pairs: Any = list(zip(*read_nmnist(given.folder), strict=True))
     torch.manual_seed(0)
     model = gg.nn.Sequential(
-        EachFrame(nn.Conv2d(2, 16, 5, stride=2), (2, 34, 34)), gg.nn.LIF(16 * 15 * 15, beta=0.8), nn.Dropout(0.3),
-        EachFrame(nn.Conv2d(16, 32, 3, stride=2), (16, 15, 15)), gg.nn.LIF(32 * 7 * 7, beta=0.8), nn.Dropout(0.3),
-        gg.nn.LI(32 * 7 * 7, 10, beta=0.8),
+        nn.Conv2d(2, 16, 5, stride=2), gg.nn.LIF((16, 15, 15), beta=0.8), nn.Dropout(0.3),
+        nn.Conv2d(16, 32, 3, stride=2), gg.nn.LIF((32, 7, 7), beta=0.8), nn.Dropout(0.3),
+        nn.Flatten(), gg.nn.LI(32 * 7 * 7, 10, beta=0.8),
     )  # fmt: skip
     cut = len(pairs) * 4 // 5
     train = DataLoader(pairs[:cut], batch_size=32, shuffle=True, collate_fn=binned)
@@ -56,8 +46,7 @@ def main() -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, given.epochs * len(train), pct_start=0.2)
     learner = BPTT(model, membrane_cross_entropy, optimizer)
     history = gg.fit(learner, train, given.epochs, given.checkpoint, validation=held_out, schedule=schedule)
-    for epoch, metrics in enumerate(history, 1):
-        print(f"epoch {epoch}:", ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+    print_history(history)
     model.eval()
     with torch.no_grad(), gg.nn.count_operations(model) as seen:
         model(binned(pairs[cut:])[0])

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 import torch
+from _common import GRU, print_history, time_first, windows
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -38,7 +39,7 @@ def sequences(path: Path, mean: Tensor, std: Tensor) -> TensorDataset:
     """Each (LENGTH, 6), measurements and the time, with the last sample's label."""
     values, minutes, labels = read(path)
     features = torch.cat([(values - mean) / std, minutes[:, None]], 1)
-    return TensorDataset(features.unfold(0, LENGTH, 1).transpose(1, 2).contiguous(), labels[LENGTH - 1 :])
+    return TensorDataset(windows(features, LENGTH), labels[LENGTH - 1 :])
 
 
 class Last(nn.Module):
@@ -60,24 +61,7 @@ def make(cell: str, wiring: str) -> nn.Module:
         return Last(gg.nn.LTC(5, wires, projection=2, timed=True))
     if cell == "cfc":
         return Last(gg.nn.CfC(5, wires, projection=2, timed=True))
-    return Last(Blind())
-
-
-class Blind(nn.Module):
-    """A GRU of 32 units and a readout; the time is left out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gru, self.readout = nn.GRU(5, 32), nn.Linear(32, 2)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, None]:
-        """x (T, B, 6) -> y (T, B, 2)."""
-        return self.readout(self.gru(x[..., :5])[0]), None
-
-
-def batch_second(x: Tensor) -> Tensor:
-    """(B, T, N) -> (T, B, N)."""
-    return x.transpose(0, 1).contiguous()
+    return Last(GRU(5, 32, 2))
 
 
 def main() -> None:
@@ -98,7 +82,7 @@ def main() -> None:
     model = make(given.cell, given.wiring)
     rate = 0.01 if given.cell == "ltc" else 0.002
     learner = BPTT(
-        model, membrane_cross_entropy, torch.optim.Adam(model.parameters(), rate), encode=batch_second, clip=1.0
+        model, membrane_cross_entropy, torch.optim.Adam(model.parameters(), rate), encode=time_first, clip=1.0
     )
     train = DataLoader(TensorDataset(*every[~held]), batch_size=64, shuffle=True)
     began = time.perf_counter()
@@ -106,14 +90,13 @@ def main() -> None:
         learner, train, given.epochs, given.checkpoint, validation=DataLoader(TensorDataset(*every[held]), 512),
         progress=False,
     )  # fmt: skip
-    for epoch, metrics in enumerate(history, 1):
-        print(f"epoch {epoch}:", ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()), flush=True)
+    print_history(history)
     print(f"{time.perf_counter() - began:.0f} s")
     model.eval()
     with torch.no_grad():
         for name in ("datatest", "datatest2"):
             x, labels = sequences(given.folder / f"{name}.txt", mean, std)[:]
-            print(f"{name}: accuracy {accuracy(model(batch_second(x)), labels):.4f}, "
+            print(f"{name}: accuracy {accuracy(model(time_first(x)), labels):.4f}, "
                   f"always empty {float((labels == 0).double().mean()):.4f}")  # fmt: skip
 
 
