@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import betaln, digamma, logsumexp
 
-from ganglion.analysis.information import channel_information, entropy, mutual_information
+from ganglion.analysis.information import channel_information, entropy, mutual_information, nsb
 
 
 def h(p):
@@ -74,18 +75,111 @@ def test_miller_madow():
     assert plain < 3.85 and abs(corrected - 4) < 0.03
 
 
+def integrated(counts, states):
+    """The posterior mean of the entropy in bits by quadrature: over the probability of each value, which is of Beta
+    type at a concentration, and over concentrations with equal steps of the entropy that they make expect."""
+    counts = np.concatenate([np.asarray(counts, float), np.zeros(states - len(counts))])
+    t = np.linspace(-50, 50, 4001)  # q = 1/(1 + exp(-t))
+    log_q, log_rest = -np.logaddexp(0, -t), -np.logaddexp(0, t)
+
+    def expected(beta):  # Σ ∫ −q ln q Beta(q; a, b) dq
+        a = counts[:, None] + beta
+        rest = a.sum() - a
+        return (-log_q * np.exp((a + 1) * log_q + rest * log_rest - betaln(a, rest))).sum() * (t[1] - t[0])
+
+    def evidence(beta):  # of the samples one after the other: Pólya's urn
+        seen, p = np.zeros(states), 1.0
+        for value in np.repeat(np.arange(states), counts.astype(int)):
+            p *= (seen[value] + beta) / (seen.sum() + states * beta)
+            seen[value] += 1
+        return p
+
+    nodes, weight = np.polynomial.legendre.leggauss(60)
+    u = np.linspace(-25, 30, 40_000)
+    prior = digamma(states * np.exp(u) + 1) - digamma(np.exp(u) + 1)
+    beta = np.exp(np.interp((nodes + 1) / 2 * np.log(states), prior, u))
+    p = weight * np.array([evidence(b) for b in beta])
+    return p @ np.array([expected(b) for b in beta]) / p.sum() / np.log(2)
+
+
+@pytest.mark.parametrize(("counts", "states"), [((3, 1), 2), ((4, 0), 2), ((1, 0, 2), 3), ((2, 2, 1), 5)])
+def test_nsb_is_the_integral_that_it_stands_for(counts, states):
+    assert nsb(np.array(counts), states)[0] == pytest.approx(integrated(counts, states), abs=2e-5)
+
+
+@pytest.mark.parametrize(("counts", "states"), [((3, 1, 0), 3), ((1, 1, 1, 5), 6)])
+def test_nsb_moments_are_those_of_dirichlet_draws(counts, states):
+    """Laws drawn from the priors by their weights."""
+    rng, counts = np.random.default_rng(0), np.append(counts, np.zeros(states - len(counts)))
+    u = np.linspace(-14, 14, 4001)
+    xi = digamma(states * np.exp(u) + 1) - digamma(np.exp(u) + 1)
+    beta = np.exp(np.interp(rng.uniform(xi[0], xi[-1], 200_000), xi, u))
+    shape = beta[:, None] + np.zeros(states)
+    log_g = np.log(rng.gamma(shape + 1)) + np.log(rng.uniform(size=shape.shape)) / shape  # Γ(β) from Γ(β + 1)
+    log_q = log_g - logsumexp(log_g, axis=1, keepdims=True)
+    h, weight = -(np.exp(log_q) * log_q).sum(1) / np.log(2), np.exp(log_q @ counts)
+    mean = weight @ h / weight.sum()
+    deviation = np.sqrt(weight @ (h - mean) ** 2 / weight.sum())
+    assert nsb(counts, states) == pytest.approx((mean, deviation), abs=0.01)
+
+
+def test_nsb_with_fewer_samples_than_states():
+    """100 samples of 1024 values: frequencies and their correction are off by bits."""
+    rng = np.random.default_rng(4)
+    for p in (np.ones(1024), 0.9 ** np.arange(1024), rng.gamma(0.1, size=1024)):
+        p = p / p.sum()
+        truth = stats.entropy(p, base=2)
+        found = np.array([nsb(np.bincount(rng.choice(1024, 100, p=p)), 1024) for _ in range(20)])
+        assert abs(found[:, 0].mean() - truth) < 0.35
+        assert np.abs(found[:, 0] - truth).max() < 4 * found[:, 1].max()
+    rough = [entropy(rng.choice(1024, 100), correction="miller_madow") for _ in range(20)]
+    assert np.mean(rough) < 7.5  # of 10
+
+
+def test_nsb_at_its_ends():
+    assert nsb(np.array([7]), 1) == (0.0, 0.0)
+    mean, deviation = nsb(np.array([1_000_000, 1_000_000]), 2)
+    assert mean == pytest.approx(1, abs=1e-5) and deviation < 1e-5
+    mean, deviation = nsb(np.ones(10), 1e30)  # no coincidence: at least some thousand states
+    assert 40 < mean < 99.7 and deviation > 5
+    words = np.array([[0, 1], [0, 1], [1, 1], [1, 0]])
+    assert entropy(words, correction="nsb", states=4) == nsb(np.array([2, 1, 1]), 4)[0]
+
+
+def test_nsb_information_of_few_trials():
+    """A quarter as many trials of each stimulus as there are responses: a tenth of the bias is left."""
+    rng = np.random.default_rng(5)
+    likelihood = rng.dirichlet(np.full(64, 0.5), 4)
+    truth, s = channel_information(likelihood), np.repeat(np.arange(4), 16)
+    found = {"nsb": [], "quadratic": [], None: []}
+    for _ in range(8):
+        r = np.array([rng.choice(64, p=likelihood[k]) for k in s])
+        for correction, values in found.items():
+            values.append(mutual_information(s, r, correction=correction, states=64) - truth)
+    off = {name: np.mean(values) for name, values in found.items()}
+    assert off[None] > 0.7 and off["quadratic"] > 0.4
+    assert abs(off["nsb"]) < 0.2 * off[None]
+
+
 @pytest.mark.parametrize(
     "call",
     [
         lambda: mutual_information(np.zeros(3), np.zeros(4)),
         lambda: mutual_information(np.zeros(3), np.zeros(3), correction="jackknife"),
         lambda: mutual_information(np.zeros(3), np.zeros(3), correction="quadratic"),
+        lambda: mutual_information(np.zeros(3), np.zeros(3), correction="nsb"),
+        lambda: entropy(np.zeros(3), correction="nsb", states=0.5),
+        lambda: nsb(np.array([1.5, 2]), 4),
+        lambda: nsb(np.array([-1, 2]), 4),
+        lambda: nsb(np.zeros(3), 4),
+        lambda: nsb(np.ones(5), 4),
         lambda: entropy(np.zeros((0,))),
         lambda: entropy(np.array([np.nan])),
         lambda: channel_information(np.ones((2, 2))),
         lambda: channel_information(np.eye(2), np.ones(2)),
     ],
-    ids=["lengths", "correction", "few", "none", "nan", "rows", "prior"],
+    ids=["lengths", "correction", "few", "states", "few states", "parts", "negative", "nothing", "too few states",
+         "none", "nan", "rows", "prior"],  # fmt: skip
 )
 def test_refusals(call):
     with pytest.raises(ValueError, match=r"found .* expected"):

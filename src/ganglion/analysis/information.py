@@ -6,19 +6,26 @@ from typing import Literal
 
 import numpy as np
 
-Correction = Literal["panzeri_treves", "quadratic", "shuffle"] | None
-_CORRECTIONS = ("panzeri_treves", "quadratic", "shuffle", None)
+from ganglion.analysis._nsb import nsb
+
+Correction = Literal["panzeri_treves", "quadratic", "shuffle", "nsb"] | None
+_CORRECTIONS = ("panzeri_treves", "quadratic", "shuffle", "nsb", None)
 
 
-def entropy(samples: np.ndarray, *, correction: Literal["miller_madow"] | None = None) -> float:
+def entropy(
+    samples: np.ndarray, *, correction: Literal["miller_madow", "nsb"] | None = None, states: float | None = None
+) -> float:
     """Entropy in bits of discrete samples, (n,) or words (n, k).
 
     None: of the frequencies, too low by about (R − 1)/(2 n ln 2), R the number of values; "miller_madow" adds
-    that (Miller 1955), with R the number of values seen.
+    that (Miller 1955), with R the number of values seen; "nsb" is Bayesian, for fewer samples than there are
+    `states`, the number of possible values (2^k of binary words): `nsb`, which gives its error too.
     """
-    if correction not in ("miller_madow", None):
-        raise ValueError(f"found correction = {correction!r}, expected 'miller_madow' or None")
+    if correction not in ("miller_madow", "nsb", None):
+        raise ValueError(f"found correction = {correction!r}, expected 'miller_madow', 'nsb' or None")
     counts = np.bincount(_labels(samples, "samples"))
+    if correction == "nsb":
+        return nsb(counts, _needed(states))[0]
     bias = (len(counts) - 1) / (2 * counts.sum() * np.log(2)) if correction else 0.0
     return float(_entropy(counts / counts.sum()) + bias)
 
@@ -28,6 +35,7 @@ def mutual_information(
     responses: np.ndarray,
     *,
     correction: Correction = "panzeri_treves",
+    states: float | None = None,
     shuffles: int = 20,
     seed: int = 0,
 ) -> float:
@@ -39,13 +47,19 @@ def mutual_information(
     "quadratic" fits I + a/n + b/n² to all trials, halves and quarters of them (Strong et al. 1998);
     "shuffle" takes away the mean information of `shuffles` permutations of the responses: right where they tell
         nothing, too much where they tell a lot, for permuted ones spread over more values at each stimulus.
-    The last two draw with `seed`. They need a few trials a possible response; none helps with fewer.
+    "nsb" takes the mean entropy of the responses at each stimulus from that of all, both by `nsb` with `states`
+        possible responses, many of which need not have been seen; with very few trials it is still too high.
+    "quadratic" and "shuffle" draw with `seed`. Those two need a few trials a possible response.
     """
     s, r = _labels(stimuli, "stimuli"), _labels(responses, "responses")
     if len(s) != len(r):
         raise ValueError(f"found {len(s)} stimuli and {len(r)} responses, expected one of each a trial")
     if correction not in _CORRECTIONS:
         raise ValueError(f"found correction = {correction!r}, expected one of {_CORRECTIONS}")
+    if correction == "nsb":
+        joint, most = _joint(s, r), _needed(states)
+        within = np.array([nsb(counts, most)[0] for counts in joint])
+        return nsb(joint.sum(0), most)[0] - float(joint.sum(1) @ within) / len(s)
     plain, rng = _information(s, r), np.random.default_rng(seed)
     if correction == "panzeri_treves":
         return plain - _bias(_joint(s, r))
@@ -81,6 +95,12 @@ def _labels(values: np.ndarray, name: str) -> np.ndarray:
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError(f"found {name} that are not finite; expected discrete values")
     return np.unique(values, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _needed(states: float | None) -> float:
+    if states is None:
+        raise ValueError("found no states, expected the number of possible values: correction='nsb' needs it")
+    return states
 
 
 def _entropy(p: np.ndarray) -> float:
@@ -122,4 +142,4 @@ def _possible(counts: np.ndarray, most: int) -> int:
     return best
 
 
-__all__ = ["channel_information", "entropy", "mutual_information"]
+__all__ = ["channel_information", "entropy", "mutual_information", "nsb"]
