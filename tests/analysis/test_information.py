@@ -179,7 +179,7 @@ def test_nsb_information_of_few_trials():
         lambda: channel_information(np.eye(2), np.ones(2)),
     ],
     ids=["lengths", "correction", "few", "states", "few states", "parts", "negative", "nothing", "too few states",
-         "none", "nan", "rows", "prior"],  # fmt: skip
+          "none", "nan", "rows", "prior"],
 )
 def test_refusals(call):
     with pytest.raises(ValueError, match=r"found .* expected"):
