@@ -46,7 +46,7 @@ def judge(experiment: Experiment, seed: int = 0, size: Size = "small") -> dict[s
         "name": experiment.name,
         "seed": seed,
         "size": size,
-        "source": _fingerprint(experiment),
+        "source": fingerprint(experiment),
         "seconds": round(time.perf_counter() - began, 3),
         "claims": claims,
         "metrics": metrics,
@@ -92,7 +92,7 @@ def finished(experiment: Experiment, out: Path, seed: int, size: Size) -> dict[s
     result = read_result(out, experiment.name)
     if result is None:
         return None
-    same = {"seed": seed, "size": size, "source": _fingerprint(experiment)}
+    same = {"seed": seed, "size": size, "source": fingerprint(experiment)}
     return result if all(result.get(key) == value for key, value in same.items()) else None
 
 
@@ -198,6 +198,7 @@ def _image(figure: Figure) -> tuple[bytes, str]:
     return buffer.getvalue(), suffix
 
 
-def _fingerprint(experiment: Experiment) -> str:
+def fingerprint(experiment: Experiment) -> str:
+    """Of the file that measures."""
     source = inspect.getsourcefile(experiment.measure)
     return hashlib.sha256(Path(source).read_bytes() if source else b"").hexdigest()[:16]
