@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DT, RATE = 1.0, 1.0  # ms, Hz
-REWARD = 0.02  # what one adds to the dopamine
+REWARD = 0.002  # what one adds to the dopamine: little, lest weights make spikes of their own, or reach bounds
 
 
 def measure(
