@@ -215,7 +215,8 @@ def test_time_varying_drive_changes_at_its_interval():
     assert np.array_equal(V, np.tile([[0.25], [1.0], [1.75]], 300))
     net = gg.Network()
     net.add(Counter(), 1, drive=gg.TimeSeries([1.0, 3.0], interval=0.3), V_th=1e6)
-    with pytest.raises(
-        ValueError, match=r"changes every 0\.3 ms; expected a multiple of the step dt = 0\.25 ms"
-    ):
-        gg.simulate(net, 1.0, dt=DT)
+    for engine in ("compiled", "torch"):
+        with pytest.raises(
+            ValueError, match=r"changes every 0\.3 ms; expected a multiple of the step dt = 0\.25 ms"
+        ):
+            gg.simulate(net, 1.0, dt=DT, engine=engine)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ganglion._steps import whole_steps
 from ganglion.engines._model import StepModel
 from ganglion.networks import Network, Population
 
@@ -60,11 +61,9 @@ def resolve_probes(
 
 
 def _resolve(probe: Probe, net: Network, models: Mapping[int, StepModel], dt: float) -> ResolvedProbe:
-    interval = 1 if probe.interval is None else round(probe.interval / dt)
-    if probe.interval is not None and (interval < 1 or abs(interval * dt - probe.interval) > 1e-6 * dt):
-        raise ValueError(
-            f"found a recording interval of {probe.interval} ms; expected a multiple of the step dt = {dt} ms"
-        )
+    interval = 1
+    if probe.interval is not None:
+        interval = whole_steps(probe.interval, dt, f"found a recording interval of {probe.interval} ms")
     having = [p for p in net.populations if p.index in models and probe.variable in models[p.index].states]
     if not having:
         known = sorted({s for m in models.values() for s in m.states})

@@ -48,8 +48,8 @@ def _convert(source, target, emit):
     return operation
 
 
-add_u32, mul_u32 = _binary("add", types.uint32), _binary("mul", types.uint32)
-xor_u32, or_u32, and_u32 = (_binary(n, types.uint32) for n in ("xor", "or_", "and_"))
+add_u32 = _binary("add", types.uint32)
+xor_u32, or_u32 = _binary("xor", types.uint32), _binary("or_", types.uint32)
 shl_u32, shr_u32 = _binary("shl", types.uint32), _binary("lshr", types.uint32)
 add_i32, shl_i32 = _binary("add", types.int32), _binary("shl", types.int32)
 add_i64, shl_i64 = _binary("add", types.int64), _binary("shl", types.int64)
@@ -62,8 +62,6 @@ float_i64 = _convert(types.int64, types.float64, lambda b, v: b.bitcast(v, _F64)
 f32_from_u32 = _convert(types.uint32, types.float32, lambda b, v: b.uitofp(v, _F32))
 f32_from_i32 = _convert(types.int32, types.float32, lambda b, v: b.sitofp(v, _F32))
 i32_from_u32 = _convert(types.uint32, types.int32, lambda b, v: v)
-u32_from_i32 = _convert(types.int32, types.uint32, lambda b, v: v)
-u32_from_u64 = _convert(types.uint64, types.uint32, lambda b, v: b.trunc(v, _I32))
 
 
 def _horner(coefficients, real):

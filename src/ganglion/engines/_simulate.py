@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ganglion._steps import whole_steps
 from ganglion.analysis import Spikes
 from ganglion.engines._model import step_models
 from ganglion.engines._probes import Probe, ResolvedProbe, resolve_probes
@@ -151,10 +152,7 @@ def _whole_steps(duration: float, dt: float) -> int:
         raise ValueError(f"found dt = {dt}, expected a positive number of ms")
     if not (math.isfinite(duration) and duration > 0):
         raise ValueError(f"found duration = {duration}, expected a positive number of ms")
-    steps = round(duration / dt)
-    if steps < 1 or abs(steps * dt - duration) > 1e-6 * dt + 1e-14 * duration:
-        raise ValueError(f"found duration = {duration} ms, expected a multiple of the step dt = {dt} ms")
-    return steps
+    return whole_steps(duration, dt, f"found duration = {duration} ms")
 
 
 def _spans(runner: Any, steps: int):
@@ -245,7 +243,6 @@ class Progress:
 
     def __init__(self, total: float, show: bool) -> None:
         self._bar: Any = None
-        self._total = total
         if show:
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

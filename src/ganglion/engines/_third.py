@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ganglion._steps import whole_steps
 from ganglion.engines import _plastic_table as g
 from ganglion.networks import Network, Population, Projection, TimeSeries
 
@@ -25,13 +26,8 @@ class Third:
         """Steps between two values of the series."""
         if self.series is None:
             return 1
-        steps = round(self.series.interval / dt)
-        if steps < 1 or abs(steps * dt - self.series.interval) > 1e-6 * dt:
-            raise ValueError(
-                f"a third factor changes every {self.series.interval:g} ms; expected a multiple of the step "
-                f"dt = {dt:g} ms"
-            )
-        return steps
+        interval = self.series.interval
+        return whole_steps(interval, dt, f"a third factor changes every {interval:g} ms")
 
 
 def third_of(net: Network, p: Projection, given: Mapping[Any, Any] | None = None) -> Third:

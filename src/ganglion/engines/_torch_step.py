@@ -10,6 +10,7 @@ import sympy as sp
 import torch
 from torch import Tensor
 
+from ganglion._steps import whole_steps
 from ganglion.engines._model import Port, StepModel, initial_values, step_models
 from ganglion.engines._sources import spike_events
 from ganglion.engines._tables import delay_steps
@@ -162,7 +163,7 @@ class TorchNetwork:
             values[f"in_{port.index}"] = self._input(port, p, constants, state, generator)
         for k in range(model.scheme.normals):
             values[f"N_{k}"] = torch.randn(shape, generator=generator, dtype=self.dtype)
-        values |= self._varying(p, model, state.step)
+        values |= self._varying(p, state.step)
         if self.external:
             values["external"] = torch.zeros(shape, dtype=self.dtype) if own is None else own
         soma = model.states[0]
@@ -212,11 +213,12 @@ class TorchNetwork:
             total = total + counts * torch.as_tensor(b.weight, dtype=torch.float64).to(self.dtype)
         return total
 
-    def _varying(self, p: Population, model: StepModel, step: int) -> dict[str, Tensor]:
+    def _varying(self, p: Population, step: int) -> dict[str, Tensor]:
         out = {"t": torch.tensor(step * self.dt, dtype=self.dtype)}
         for name, series in p.parameters.items():
             if isinstance(series, TimeSeries):
-                at = min(step // max(round(series.interval / self.dt), 1), len(series.values) - 1)
+                what = f"the {name} of population {p.name!r} changes every {series.interval} ms"
+                at = min(step // whole_steps(series.interval, self.dt, what), len(series.values) - 1)
                 out[name] = series.values[at].to(self.dtype)
         return out
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ganglion._steps import whole_steps
 from ganglion.networks import Network, Projection
 
 if TYPE_CHECKING:
@@ -105,11 +106,7 @@ def resolve_weights(record: list[Any], net: Network, dt: float) -> tuple[Resolve
             raise ValueError(f"a WeightProbe is of {p!r:.80}; expected a projection of this network")
         if p.plasticity is None:
             raise ValueError(f"a WeightProbe is of {p!r}, whose weights stay; expected a plastic projection")
-        steps = round(probe.interval / dt)
-        if steps < 1 or abs(steps * dt - probe.interval) > 1e-6 * dt:
-            raise ValueError(
-                f"found a recording interval of {probe.interval} ms; expected a multiple of the step dt = {dt} ms"
-            )
+        steps = whole_steps(probe.interval, dt, f"found a recording interval of {probe.interval} ms")
         count = p.size
         edges = np.arange(count) if probe.edges is None else np.asarray(probe.edges, np.int64).reshape(-1)
         if len(edges) and not 0 <= edges.min() <= edges.max() < count:

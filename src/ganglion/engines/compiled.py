@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ganglion._steps import whole_steps
 from ganglion.engines import _driver as d
 from ganglion.engines._kernels import Layout, compile_kernel, layout, source
 from ganglion.engines._loops import (
@@ -138,12 +139,8 @@ class CompiledEngine:
             self._fill(p)
 
     def _series(self, p: Population, where: Layout, name: str, given: TimeSeries, at: int) -> list[int]:
-        interval = round(given.interval / self.dt)
-        if interval < 1 or abs(interval * self.dt - given.interval) > 1e-6 * self.dt:
-            raise ValueError(
-                f"the {name} of population {p.name!r} changes every {given.interval} ms; "
-                f"expected a multiple of the step dt = {self.dt} ms"
-            )
+        what = f"the {name} of population {p.name!r} changes every {given.interval} ms"
+        interval = whole_steps(given.interval, self.dt, what)
         columns = 1 if given.values.ndim == 1 else given.values.shape[1]
         return [where.rows.index(name), at, columns, interval, len(given.values)]
 
