@@ -20,7 +20,7 @@ BLOCKS_OF_COUNTS = 20  # as Recording.correlation has them
 
 @dataclass(frozen=True)
 class Activity:
-    """Statistics of a recording after its first `skipped` ms.
+    """Statistics of a recording after a transient.
 
     `level` (N,) is a neuron's mean rate (Hz) or voltage (mV), `spread` its CV or standard deviation (mV);
     `correlation` and its standard `error` are (n, n), of counts in windows of `window` ms or of voltages,
@@ -29,7 +29,6 @@ class Activity:
 
     kind: Literal["spikes", "voltages"]
     recording: Any
-    skipped: float
     window: float
     level: Array
     spread: Array
@@ -60,7 +59,7 @@ def activity_of(
         values = trace(after)[1]
         correlation, error = _voltage_correlation(values[:, among])
         levels = values.mean(axis=0), values.std(axis=0)
-        return Activity("voltages", after, skip, 0.0, *levels, correlation, error, among)
+        return Activity("voltages", after, 0.0, *levels, correlation, error, among)
     if after.duration < BLOCKS_OF_COUNTS * window:
         raise ValueError(
             f"the recording holds {after.duration:g} ms after its first {skip:g} ms; expected at least "
@@ -71,7 +70,7 @@ def activity_of(
     # An error from few blocks scatters itself; among millions of pairs its low ones would look like signals.
     error = np.maximum(error, 1.0 / np.sqrt(after.duration // window))
     levels = _array(after.rates()), _array(after.cv())
-    return Activity("spikes", after, skip, window, *levels, correlation, error, among)
+    return Activity("spikes", after, window, *levels, correlation, error, among)
 
 
 def trace(recording: Any) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._style import ACCENT, EXCITATORY, INHIBITORY, NEUTRAL, new, styled
+from ._style import ACCENT, EXCITATORY, INHIBITORY, NEUTRAL, new, panels, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,21 +88,14 @@ def grouped(told: Array, seen: Array, groups: int) -> tuple[Array, Array, Array]
 @styled
 def lags(at: Array, seen: Array, errors: Array, told: Array, titles: Sequence[str], what: str) -> Figure:
     """One panel a pair: simulated (L, P) with two standard errors, and the predicted line."""
-    columns = min(3, len(titles))
-    rows = -(-len(titles) // columns)
-    figure = new(3.5 * columns, 2.15 * rows + 0.3)
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
-    for k, title in enumerate(titles):
-        axes = panels[k]
+    figure, each = panels(titles)
+    for k, axes in enumerate(each):
         axes.axvline(0, color="#c3c9d0", lw=0.8)
         axes.axhline(0, color="#c3c9d0", lw=0.8)
         axes.errorbar(at, seen[:, k], 2 * errors[:, k], fmt="o", ms=2, lw=0.7, color=NEUTRAL, label="simulated")
         axes.plot(at, told[:, k], color=INHIBITORY, lw=1.6, label="predicted")
-        axes.set_title(title, fontsize=8)
         axes.margins(x=0.02)
-    panels[0].legend(fontsize=7)
-    for axes in panels[len(titles) :]:
-        axes.set_visible(False)
+    each[0].legend(fontsize=7)
     figure.supxlabel("lag (ms)", fontsize=9)
     figure.supylabel(what, fontsize=9)
     return figure

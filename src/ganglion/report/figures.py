@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._style import ACCENT, BAND, BY_SIGN, DIVERGING, EXCITATORY, INHIBITORY, NEUTRAL, new, styled
+from ._style import ACCENT, BAND, BY_SIGN, DIVERGING, EXCITATORY, INHIBITORY, NEUTRAL, new, panels, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,22 +144,15 @@ def correlograms(
     predicted: Array | None = None,
 ) -> Figure:
     """One panel a pair: `values` (L, P) at `lags` (ms) with a band of two standard errors about 0."""
-    columns = min(3, len(titles))
-    rows = -(-len(titles) // columns)
-    figure = new(3.5 * columns, 2.15 * rows + 0.3)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
-    for panel, title in enumerate(titles):
-        each = axes[panel]
+    figure, axes = panels(titles)
+    for panel, each in enumerate(axes):
         each.fill_between(lags, -2 * errors[:, panel], 2 * errors[:, panel], color=BAND, lw=0)
         each.axvline(0, color="#c3c9d0", lw=0.8)
         colour = EXCITATORY if values[np.argmax(np.abs(values[:, panel])), panel] > 0 else INHIBITORY
         each.plot(lags, values[:, panel], color=colour, lw=1.2, label="simulated")
         if predicted is not None:
             each.plot(lags, predicted[:, panel], color="#1b1f24", lw=1.0, ls="--", label="predicted")
-        each.set_title(title, fontsize=8)
         each.margins(x=0)
-    for each in axes[len(titles) :]:
-        each.set_visible(False)
     figure.supxlabel("lag (ms); to the right of 0 the first neuron comes first", fontsize=9)
     figure.supylabel(label, fontsize=9)
     return figure
