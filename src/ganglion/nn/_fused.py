@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ganglion.engines.surrogates import Surrogate
+from ganglion.nn import _triton
 from ganglion.nn._buffers import empty
 from ganglion.nn._kernels import Kernel, adjoint, backward_kernel, forward_kernel
 from ganglion.nn._recurrence import Recurrence
@@ -30,7 +31,7 @@ _NARROW = 128  # neurons below which batch and neurons make one row, so that loo
 def applies(surrogate: Surrogate, x: Tensor, constants: dict[str, Tensor]) -> bool:
     """Whether there are compiled loops for this."""
     return (
-        x.device.type == "cpu"
+        (x.device.type == "cpu" or _triton.applies(x.device))
         and x.dtype in (torch.float32, torch.float64)
         and all(value.dtype == x.dtype and value.device == x.device for value in constants.values())
         and bool(surrogate.formula)
@@ -53,7 +54,7 @@ def run(
     T, B, N = x.shape
     values = [constants[name].expand(N) for name in step.parameters]
     states = [state[name] for name in names]
-    narrow = N < _NARROW and B > 1 and recurrence is None
+    narrow = N < _NARROW and B > 1 and recurrence is None and x.device.type == "cpu"
     if narrow:
         x, states, values = x.reshape(T, 1, B * N), [s.reshape(1, B * N) for s in states], [v.repeat(B) for v in values]
     last = () if recurrence is None else (state[recurrence.delays.name], recurrence.weight)
@@ -80,19 +81,16 @@ class _Loop(torch.autograd.Function):
         constants = rest[count : count + len(step.parameters)]
         x = x.contiguous()
         loops = _loops_of(step, surrogate, learned, x, graph, recurrence is not None)
-        y = empty(tuple(x.shape), x.dtype)
-        kept = empty((loops.segments, count, *x.shape[1:]), x.dtype) if graph else None
+        y = _empty(x)
+        kept = _empty(x, loops.segments, count, *x.shape[1:]) if graph else None
         if recurrence is None:
             loops.forward(x, y, states, constants, kept)
         else:
-            total = x if own else empty(tuple(x.shape), x.dtype)
+            total = x if own else _empty(x)
             sent = recurrence.forward(x, total, y, *rest[-2:])
             for t in range(len(x)):
-                if kept is not None and t % loops.length == 0:
-                    for target, state in zip(kept[t // loops.length], states, strict=True):
-                        target.copy_(state)
                 next(sent)
-                loops.forward_step(total[t], y[t], states, constants)
+                loops.forward_step(t, total, y, states, constants, kept)
             x = total
         ctx.set_materialize_grads(False)
         ctx.step, ctx.surrogate, ctx.learned, ctx.recurrence = step, surrogate, learned, recurrence
@@ -108,13 +106,13 @@ class _Loop(torch.autograd.Function):
         x, kept, *rest = ctx.saved_tensors
         constants = rest[: len(step.parameters)]
         carries = [
-            torch.zeros(x.shape[1:], dtype=x.dtype) if c is None else c.clone(memory_format=torch.contiguous_format)
+            torch.zeros_like(x[0]) if c is None else c.clone(memory_format=torch.contiguous_format)
             for c in g_states
         ]
         if g is None or not g.is_contiguous():
-            dense = empty(tuple(x.shape), x.dtype)
+            dense = _empty(x)
             g = dense.zero_() if g is None else dense.copy_(g)
-        g_x = empty(tuple(x.shape), x.dtype)
+        g_x = _empty(x)
         loops = _loops_of(step, ctx.surrogate, ctx.learned, x, True, recurrence is not None)
         last: tuple[Tensor | None, ...] = ()
         if recurrence is None:
@@ -183,9 +181,14 @@ class _Loops:
         in_threads(some, len(self.blocks), x.numel())
         return self._sums(sums)
 
-    def forward_step(self, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor]) -> None:
-        """One step of the whole batch; x and y (B, N)."""
-        self._call(self.ahead, 1, self._addresses([x, y], None, [*states, *constants]))
+    def forward_step(
+        self, t: int, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor], kept: Tensor | None
+    ) -> None:
+        """Step t of the whole batch; x and y (T, B, N)."""
+        if kept is not None and t % self.length == 0:
+            for target, state in zip(kept[t // self.length], states, strict=True):
+                target.copy_(state)
+        self._call(self.ahead, 1, self._addresses([x[t], y[t]], None, [*states, *constants]))
 
     def backward_steps(
         self, x: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], kept: Tensor,
@@ -244,8 +247,20 @@ class _Loops:
 
 def _loops_of(
     step: Step, surrogate: Surrogate, learned: tuple[str, ...], x: Tensor, graph: bool, whole: bool
-) -> _Loops:
+) -> _Loops | _triton.Loops:
+    if _on_gpu(x):
+        return _triton.loops(step, surrogate, learned, len(x), x.dtype, graph, whole, x.device)
     return _made(step, surrogate, learned, tuple(x.shape), x.dtype, graph, whole, torch.get_num_threads())
+
+
+def _on_gpu(x: Tensor) -> bool:
+    return x.device.type != "cpu"
+
+
+def _empty(x: Tensor, *shape: int) -> Tensor:
+    """Uninitialised, like x, of its shape unless another is given."""
+    shape = shape or tuple(x.shape)
+    return empty(shape, x.dtype) if x.device.type == "cpu" else x.new_empty(shape)
 
 
 @lru_cache(maxsize=256)

@@ -65,9 +65,14 @@ def forward_kernel(step: Step, double: bool, tape: tuple[str, ...]) -> Kernel:
 
 @dataclass(frozen=True)
 class Adjoint:
-    """The reversed step as text, and what it needs."""
+    """The reversed step as text, and what it needs.
+
+    `results` are (name, text) of the gradients by the input, the states before the step and the learned constants:
+    "g_in", "carry_..." and what a step adds to "sum_...".
+    """
 
     lines: tuple[str, ...]
+    results: tuple[tuple[str, str], ...]
     tape: tuple[str, ...]
     constants: tuple[str, ...]
 
@@ -114,16 +119,16 @@ def adjoint(step: Step, learned: tuple[str, ...], slope: str) -> Adjoint:
                     partial = partial.xreplace({expression: symbol(name)})
                 if partial != 0:
                     terms.setdefault(n, []).append(g * partial)
-    lines.append(f"_at_g_in[_i] = {total(step.input)}")
-    lines += [f"_at_carry_{name}[_i] = {total(name)}" for name, _ in step.states]
-    lines += [f"_at_sum_{name}[_i] += {total(name)}" for name in learned]
+    results = [("g_in", total(step.input))]
+    results += [(f"carry_{name}", total(name)) for name, _ in step.states]
+    results += [(f"sum_{name}", total(name)) for name in learned]
     for name, right in reversed(step.equations):  # spikes follow from their distance: no need to keep them
         if name in needed and (call := call_of(right)):
             del needed[name]
             needed[call[1]] = None
             lines.insert(0, f"{name} = {kernel_text(right, step.strict)}")
     tape = tuple(n for n in needed if n not in step.parameters)
-    return Adjoint(tuple(lines), tape, tuple(n for n in needed if n in step.parameters))
+    return Adjoint(tuple(lines), tuple(results), tape, tuple(n for n in needed if n in step.parameters))
 
 
 @cache
@@ -137,6 +142,7 @@ def backward_kernel(step: Step, double: bool, learned: tuple[str, ...], slope: s
     body += [f"{name} = _at_constant_{name}[_i]" for name in found.constants]
     body += [f"_{name} = _at_{name}[_i]" for name in carries]
     body += found.lines
+    body += [f"_at_{name}[_i] {'+=' if name.startswith('sum_') else '='} {value}" for name, value in found.results]
     arrays = (("g_out", "g_in"), tuple(f"tape_{name}" for name in found.tape), carries, constants,
               tuple(f"sum_{name}" for name in learned))  # fmt: skip
     text = _text(body, *arrays, double, reverse=True, fastmath="_simd.FASTMATH")

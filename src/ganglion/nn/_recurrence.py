@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -44,14 +44,18 @@ class Delays:
         steps = torch.tensor(self.steps)
         return [(d, (steps == d).nonzero()[:, 0]) for d in sorted(set(self.steps))]
 
+    def groups_on(self, device: torch.device) -> list[tuple[int, Tensor | None]]:
+        """The groups, their indices on a device."""
+        return self.groups if device.type == "cpu" else _moved(self, device)
+
     def arriving(self, state: Tensor) -> Tensor:
         """What arrives at the next step (B, N)."""
         past = state[None] if self.longest == 1 else state
         if len(self.groups) == 1:
             return past[-self.groups[0][0]]
         out = torch.empty_like(past[0])
-        for d, neurons in self.groups:
-            out = out.index_copy(1, neurons.to(out.device), past[-d].index_select(1, neurons.to(out.device)))  # type: ignore[union-attr]
+        for d, neurons in self.groups_on(out.device):
+            out = out.index_copy(1, neurons, past[-d].index_select(1, neurons))  # type: ignore[arg-type]
         return out
 
     def after(self, state: Tensor, y: Tensor) -> Tensor:
@@ -63,6 +67,11 @@ class Delays:
         if self.longest == 1:
             return y[-1]
         return y[-self.longest :] if len(y) >= self.longest else torch.cat([state[len(y) :], y])
+
+
+@lru_cache(maxsize=64)
+def _moved(delays: Delays, device: torch.device) -> list[tuple[int, Tensor | None]]:
+    return [(d, None if neurons is None else neurons.to(device)) for d, neurons in delays.groups]
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ class Recurrence:
     def backward(self, g: Tensor, g_x: Tensor, weight: Tensor) -> Iterator[Tensor]:
         """y's gradient at each step, from the last; g_x is filled meanwhile."""
         T, sums = len(g), torch.empty_like(g[0])
-        groups, longest = self.delays.groups, self.delays.longest
+        groups, longest = self.delays.groups_on(g.device), self.delays.longest
         if len(groups) == 1:
             for t in range(T - 1, -1, -1):
                 yield g[t] if t + longest >= T else product(g_x[t + longest], weight, g[t])
@@ -118,7 +127,7 @@ class Recurrence:
         T, D, g_weight = len(g_x), len(past), torch.zeros_like(weight)
         g_past = torch.zeros_like(past)
         whole = len(self.delays.groups) == 1
-        for d, neurons in self.delays.groups:
+        for d, neurons in self.delays.groups_on(g_x.device):
             later, sent = g_x[d:].flatten(0, 1), y[: max(T - d, 0)].flatten(0, 1)
             early, old = g_x[:d].flatten(0, 1), past[D - d : D - d + min(d, T)].flatten(0, 1)
             if not whole:
@@ -137,7 +146,8 @@ class Recurrence:
 
     def _arriving(self, t: int, y: Tensor, first: Tensor, sent: Tensor) -> Tensor:
         past = first[None] if self.delays.longest == 1 else first
-        rows = [(y[t - d] if t >= d else past[len(past) + t - d], neurons) for d, neurons in self.delays.groups]
+        groups = self.delays.groups_on(y.device)
+        rows = [(y[t - d] if t >= d else past[len(past) + t - d], neurons) for d, neurons in groups]
         if len(rows) == 1:
             return rows[0][0].contiguous()
         for row, neurons in rows:
