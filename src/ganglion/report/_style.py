@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 P = ParamSpec("P")
@@ -51,3 +52,16 @@ def new(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def panels(titles: Sequence[str]) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel for each title, three a row."""
+    columns = min(3, len(titles))
+    rows = -(-len(titles) // columns)
+    figure = new(3.5 * columns, 2.15 * rows + 0.3)
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharex=True).ravel())
+    for each, title in zip(axes, titles, strict=False):
+        each.set_title(title, fontsize=8)
+    for each in axes[len(titles) :]:
+        each.set_visible(False)
+    return figure, axes[: len(titles)]
