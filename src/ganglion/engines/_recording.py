@@ -123,6 +123,7 @@ class Recording:
 
     @property
     def n_neurons(self) -> int:
+        """N, over all populations, sources of spikes included."""
         return self._spikes.n_neurons
 
     @property
@@ -142,6 +143,7 @@ class Recording:
 
     @property
     def n_spikes(self) -> int:
+        """Of all neurons, over the whole recording."""
         return round(float(self._all_rates().sum()) * self.duration / 1000.0)
 
     @property
@@ -318,7 +320,7 @@ class Recording:
     # Other tools' formats
 
     def to_numpy(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Spike times in ms and neurons' global indices."""
+        """Spike times in ms and neurons' global indices, (n_spikes,) each, in order of time."""
         return self.times.numpy(), self.neurons.numpy()
 
     def to_pandas(self) -> pandas.DataFrame:

@@ -241,8 +241,8 @@ class Network:
     ) -> Background:
         """Give every neuron of `target` its own Poisson train.
 
-        `rate` in Hz, 0 or above, and `weight` in the synapse's unit: numbers, or one a neuron. `synapse` is
-        `Delta()` by default.
+        `rate` in Hz, 0 or above, and `weight` in the synapse's unit: numbers, or (size,), one a neuron. `synapse` is
+        `Delta()` by default. Raises ValueError for a synapse that takes no spikes, and values that do not fit.
         """
         synapse = synapse_of(synapse)
         target = self._own(target)

@@ -16,6 +16,7 @@ class Source:
 
     @property
     def parameters(self) -> dict[str, Any]:
+        """By name; none, unless a source says otherwise."""
         return {}
 
 
@@ -30,6 +31,7 @@ class Poisson(Source):
 
     @property
     def parameters(self) -> dict[str, Any]:
+        """`rate`, in Hz."""
         return {"rate": self.rate}
 
 

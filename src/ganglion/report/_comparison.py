@@ -175,7 +175,7 @@ def compare(
     skip
         ms left out at the start of the recording (at most a tenth of it).
     neurons
-        Global indices, ascending: the pairs among them are compared (default: all that fired).
+        Global indices (n,), ascending: the pairs among them are compared (default: all that fired).
     shown
         So many pairs, those of the strongest prediction, are compared at every lag.
 

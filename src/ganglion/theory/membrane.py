@@ -65,6 +65,7 @@ class Membrane:
 
     @property
     def size(self) -> int:
+        """M, the number of neurons."""
         return self.tau.shape[0]
 
     def ladder(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -43,6 +43,7 @@ class TheoryReport:
 
     @classmethod
     def of(cls, assembly: Assembly, point: WorkingPoint | SecondPoint, counted: str, threads: int) -> TheoryReport:
+        """Of a network's working point; `counted` says which share of the recurrent noise that has."""
         with torch.no_grad():
             at = torch.zeros(1, dtype=torch.float64)
             coupling = assembly.coupling
@@ -96,6 +97,7 @@ class Prediction:
 
     @property
     def n_neurons(self) -> int:
+        """N, over all populations, sources of spikes included."""
         return self._assembly.coupling.size
 
     # The questions

@@ -66,13 +66,15 @@ class FilteredNoise:
 
 @torch.no_grad()
 def filtered_noise(neurons: Membrane, tau_s: float, frequencies: Tensor | float, threads: int = 1) -> FilteredNoise:
-    """Second order in noise I(t) filtered by exp(-t/tau_s)/tau_s (ms), by three nested solves.
+    """Second order in noise I(t) filtered by exp(-t/tau_s)/tau_s (ms), by three nested solves, at `frequencies` (F,)
+    or one, in Hz.
 
     Its correlation function v e^{-|t|/tau_s} turns chi2 weighted by its spectrum into one resolvent at
     gamma = 1/tau_s: r2 = v R0 L1 G(gamma) L1 P0. Impulses of area W (mV ms) at rate r have v = W^2 r/(2 tau_s);
     each changes the mean rate, beyond the linear A W e^{-t/tau_s}/tau_s, by the transform
     W^2 R L1 G(i omega + gamma) L1 P0 / (tau_s (2 + i omega tau_s)): `event` is that without W^2/(2 tau_s),
-    so that a change dr of their rate acts as dv = W^2 dr/(2 tau_s). No gradients.
+    so that a change dr of their rate acts as dv = W^2 dr/(2 tau_s). No gradients. Raises ValueError for tau_s that is
+    not positive and frequencies that are not finite.
     """
     if not tau_s > 0:
         raise ValueError(f"tau_s must be positive (ms), found {tau_s}; white noise belongs into sigma")
