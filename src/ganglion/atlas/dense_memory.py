@@ -204,8 +204,8 @@ register(
                 "sampling", {"power": 4},
             ),
             Claim(
-                "The exponential recalls a pattern of 50 units, a fifth of them turned over, unless another of 2000 (full "
-                "size: 100 000) is as near.",
+                "The exponential recalls a pattern of 50 units, a fifth of them turned over, unless one of the others "
+                "is as near (2000 of them; at full size 100 000).",
                 "Demircigil et al. (2017)", "exponential_lack", AtMost(0.0), "exponential_error",
                 "four standard errors of the part that has no such neighbour, 0.98 or 0.30", {"power": 3},
             ),
