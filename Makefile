@@ -10,11 +10,12 @@ PY = $(VENV)/bin/python
 READY = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-parts oracles pins clean
+.PHONY: help demo test triton lint bench bench-parts oracles pins clean
 
 help:
 	@echo "make demo     install, run the main job on the larva's wiring, print where the report lies"
 	@echo "make test     install, run the tests"
+	@echo "make triton   the GPU's kernels without a GPU: in Triton's interpreter, and through its compiler"
 	@echo "make lint     ruff and mypy"
 	@echo "make bench    side by side with Brian2 and NEST (BENCH_FLAGS=--quick for a short one)"
 	@echo "make bench-parts  theory, layers, plasticity, cells, energies, reservoirs, each beside its peer"
@@ -33,6 +34,12 @@ demo: $(READY)
 
 test: $(READY)
 	$(PY) -m pytest $(TEST_FLAGS)
+
+# Triton as torch 2.13 for CUDA comes with it
+triton: $(READY)
+	test -d .venv-triton/triton || $(PY) -m pip install --quiet --no-deps --target .venv-triton triton==3.7.1
+	PYTHONPATH=.venv-triton TRITON_INTERPRET=1 $(PY) -m pytest $(TEST_FLAGS) tests/nn/test_triton.py
+	PYTHONPATH=.venv-triton $(PY) -m pytest $(TEST_FLAGS) tests/nn/test_triton_compile.py
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
@@ -54,4 +61,4 @@ pins:
 	mv constraints.new constraints.txt
 
 clean:
-	rm -rf $(VENV) .venv-peers build dist
+	rm -rf $(VENV) .venv-peers .venv-triton build dist

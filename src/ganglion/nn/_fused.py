@@ -1,4 +1,5 @@
-"""Whole sequences through the compiled loops of `_kernels`, as one node of the autograd graph."""
+"""Whole sequences as one node of the autograd graph: on a CPU through the compiled loops of `_kernels`, on a GPU
+through Triton's (`_triton`)."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ _NARROW = 128  # neurons below which batch and neurons make one row, so that loo
 
 
 def applies(surrogate: Surrogate, x: Tensor, constants: dict[str, Tensor]) -> bool:
-    """Whether there are compiled loops for this."""
+    """Whether there are loops for this."""
     return (
         (x.device.type == "cpu" or _triton.applies(x.device))
         and x.dtype in (torch.float32, torch.float64)

@@ -65,8 +65,9 @@ class LIF(SpikingLayer):
     recurrent_delay : steps that spikes travel back, one number or (N,), one a sending neuron; 1 is the next step.
     surrogate : slope of the spike (`gg.engines.surrogates`, or a subclass of your own); default ArcTan().
     bias : whether that nn.Linear has a bias; default True.
-    fused : run whole sequences through the compiled loop where it applies (CPU, float32 or float64, a surrogate of
-        the library's), the default; False: the loop in plain torch. Values are the same.
+    fused : run whole sequences through loops made from these equations where they apply (float32 or float64, a
+        surrogate of the library's), the default: compiled ones on a CPU, Triton kernels on a GPU, of a recurrent
+        layer one a step; False: the loop in plain torch. Values are the same.
     device, dtype : of the parameters, as of nn.Linear.
 
     `forward(x[T, B, N], state=None) -> (y, state)`; `step(state, x[B, N]) -> (state, y)`; the state is a dict
