@@ -50,7 +50,7 @@ class Phases(GradientLearner):
         self.evaluation_steps = evaluation_steps or free_steps
         self._index: Tensor | None = None
         if particles is not None:
-            self._own["particles"] = model.init_state(particles)
+            self._own["particles"] = model.init_state(particles).half()  # where descents begin: no more is needed
 
     def step(self, batch: tuple[Tensor, ...]) -> Metrics:  # type: ignore[override]
         """Learn from (x, labels), or from (x, labels, index) where states persist."""
@@ -70,10 +70,10 @@ class Phases(GradientLearner):
         """The free state (B, N), from where the examples' last one was, if it persists."""
         start = self.model.init_state(len(field))
         if self._index is not None:
-            start = self._own["particles"][self._index]
+            start = self._own["particles"][self._index].to(field.dtype)
         x = settle(self.model, start, field, self.free_steps, self.rule)
         if self._index is not None:
-            self._own["particles"][self._index] = x
+            self._own["particles"][self._index] = x.half()
         return x
 
     def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float]:
@@ -107,7 +107,7 @@ class EquilibriumPropagation(Phases):
         layers far from the output.
     evaluation_steps : of the free phase in `evaluate`; None takes free_steps.
     particles : how many examples there are, if each shall begin where its last free phase ended. Batches are then
-        (x, labels, index), and a checkpoint holds the states of all.
+        (x, labels, index), and a checkpoint holds the states of all, two bytes a unit (half precision).
     encode, clip : as in `gg.learners.BPTT`.
 
     A batch is (x, labels). Metrics: loss (the cost in the free phase) and accuracy.
