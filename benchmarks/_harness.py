@@ -1,22 +1,18 @@
-"""Workers that stay alive and are asked in turn, so that the machine's moods meet everybody alike."""
+"""Simulators that stay alive and are asked in turn."""
 
 import json
 import os
 import statistics
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 from . import _peers
+from ._processes import Failed, Process
 from .cases import Case
 
 
-class Failed(RuntimeError):
-    """A worker could not do what it was asked."""
-
-
-class Worker:
+class Worker(Process):
     """One simulator with one case in its own process."""
 
     def __init__(
@@ -36,46 +32,12 @@ class Worker:
             "side": side, "case": case.name, "duration": duration, "threads": threads,
             "skip": skip, "rewire": rewire, "dt": dt,
         }  # fmt: skip
-        self.process = subprocess.Popen(
-            [self.python, "-m", "benchmarks._worker", json.dumps(request)],
-            cwd=_peers.ROOT,
-            env=_peers.environment() if side != "ganglion" else dict(os.environ),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        try:
-            self.version = self._read()["version"]
-        except Failed:
-            self.close()
-            raise
+        environment = os.environ if side == "ganglion" else _peers.environment()
+        super().__init__(side, [self.python, "-m", "benchmarks._worker", json.dumps(request)], environment)
+        self.version = self.first["version"]
 
     def measure(self, seed: int) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"seed": seed}) + "\n")
-        self.process.stdin.flush()
-        return self._read()
-
-    def close(self) -> None:
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.close()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
-
-    def _read(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise Failed(f"{self.side}'s process ended with {self.process.wait()}")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise Failed(f"{self.side}: {answer['error']}")
-        return answer
+        return self.ask({"seed": seed})
 
 
 @dataclass

@@ -4,11 +4,10 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from benchmarks._processes import ROOT, install
+
 FOLDER = ROOT / ".venv-peers"
 PYTHON = FOLDER / "bin" / "python"
 
@@ -35,22 +34,7 @@ def prepare(names: tuple[str, ...] = SIMULATORS) -> dict[str, str]:
 def _install(name: str) -> str:
     if name == "brian2" and not (shutil.which("g++") and shutil.which("make")):
         return "its C++ standalone mode needs g++ and make"
-    wanted = " ".join(REQUIREMENTS[name])
-    stamp = FOLDER / f".{name}"
-    if stamp.exists() and stamp.read_text() == wanted:
-        return ""
-    print(f"installing {wanted} in {FOLDER.name} ...", flush=True)
-    try:
-        if not PYTHON.exists():
-            subprocess.run([sys.executable, "-m", "venv", str(FOLDER)], check=True)
-        pip = [str(PYTHON), "-m", "pip", "install", "--quiet", *REQUIREMENTS[name]]
-        for command in (pip, [str(PYTHON), "-c", f"import {name}"]):
-            subprocess.run(command, check=True, capture_output=True, text=True)
-    except (subprocess.CalledProcessError, OSError) as error:
-        lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        return f"it could not be installed: {lines[-1] if lines else error}"
-    stamp.write_text(wanted)
-    return ""
+    return install(FOLDER, REQUIREMENTS[name], stamp=f".{name}", check=f"import {name}")
 
 
 def nnmt(neurons: dict[str, list[float]], frequencies: list[float], few: int, repeat: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """ReservoirPy's side of `benchmarks.reservoirs`; runs in the peers' environment.
 
-Reads lines {"units": n, "rows": T, "inputs": d} and answers each with process-CPU seconds of fit and run.
+Says "ready", reads lines {"units": n, "rows": T, "inputs": d} and answers each with process-CPU seconds of fit and run.
 """
 
 import json
@@ -11,6 +11,7 @@ import numpy as np
 import reservoirpy
 from reservoirpy.nodes import Reservoir, Ridge
 
+print('"ready"', flush=True)
 for line in sys.stdin:
     given = json.loads(line)
     rng = np.random.default_rng(0)

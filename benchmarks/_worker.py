@@ -4,7 +4,8 @@ import dataclasses
 import json
 import os
 import sys
-from typing import Any
+
+from ._processes import answering
 
 
 def main() -> None:
@@ -12,13 +13,7 @@ def main() -> None:
     threads = str(request["threads"])
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = threads
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # simulators print to the standard output
-
-    def answer(what: dict[str, Any]) -> None:
-        answers.write(json.dumps(what) + "\n")
-        answers.flush()
-
+    answer = answering()  # simulators print to the standard output
     from ._sides import SIDES
     from .cases import CASES
 

@@ -10,39 +10,23 @@ its own. `plain` is our cell's own torch loop; for ELM, `loop` is the published 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from benchmarks._processes import ROOT, Process, answering, in_turn, install
+
 FOLDER = ROOT / ".venv-peers-cells"
 PYTHON = FOLDER / "bin" / "python"
+PACKAGES = ("-c", str(ROOT / "constraints.txt"), "torch", "numpy", "ncps==1.0.1")
 T, B, INPUTS, UNITS = 100, 64, 32, 64
 CASES = {
     "ltc": ("ganglion", "ncps"), "ltc_ncp": ("ganglion", "ncps"), "cfc": ("ganglion", "plain", "ncps"),
     "cfc_ncp": ("ganglion", "plain", "ncps"), "elm": ("ganglion", "plain", "loop"),
 }  # fmt: skip
-
-
-def install() -> str:
-    """Make the peer's environment; the reason why not, or nothing."""
-    if (FOLDER / ".ready").exists():
-        return ""
-    pip = [str(PYTHON), "-m", "pip", "install", "--quiet"]
-    packages = ["-c", str(ROOT / "constraints.txt"), "torch", "numpy", "ncps==1.0.1"]
-    try:
-        for command in ([sys.executable, "-m", "venv", str(FOLDER)], [*pip, *packages]):
-            subprocess.run(command, check=True)
-    except (subprocess.CalledProcessError, OSError) as error:
-        return str(error)
-    (FOLDER / ".ready").touch()
-    return ""
 
 
 def model(side: str, case: str) -> Callable[[Any], Any]:
@@ -93,9 +77,8 @@ def elm_loop() -> Callable[[Any], Any]:
 
 
 def worker(side: str, case: str) -> None:
-    """Answer every line of input with the seconds of one pass."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+    """Answer every line of input with the ms of one pass."""
+    answer = answering()
     import torch
 
     torch.set_num_threads(1)
@@ -103,37 +86,25 @@ def worker(side: str, case: str) -> None:
     run = model(side, case)
     x = (torch.rand(T, B, 200) < 0.05).float() if case == "elm" else torch.randn(T, B, INPUTS)
     g = torch.randn(run(x).shape)
-    for turn in range(-1, sys.maxsize):
-        if turn >= 0 and not sys.stdin.readline():
-            return
+    run(x).backward(g)
+    answer("ready")
+    for _ in sys.stdin:
         began = time.process_time()
         run(x).backward(g)
-        answers.write(json.dumps(time.process_time() - began) + "\n")
-        answers.flush()
+        answer(1000 * (time.process_time() - began))
 
 
 def compare(case: str, sides: list[str], rounds: int) -> list[str]:
     """Rows of the table, measured in turn."""
-    processes = {}
-    for side in sides:
-        processes[side] = subprocess.Popen(
-            [str(PYTHON) if side == "ncps" else sys.executable, "-m", "benchmarks.cells", "--worker", side, case],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-        )  # fmt: skip
-    times: dict[str, list[float]] = {side: [] for side in sides}
-    for turn in range(-1, rounds):
-        for side, process in processes.items():
-            assert process.stdin is not None and process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
-                raise RuntimeError(f"{side} ended with {process.wait()} in {case}")
-            if turn >= 0:
-                times[side].append(1000 * json.loads(line))
-            process.stdin.write("\n")
-            process.stdin.flush()
+    alone = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    processes = {
+        side: Process(side, [str(PYTHON) if side == "ncps" else sys.executable, "-m", "benchmarks.cells", "--worker",
+                             side, case], alone)
+        for side in sides
+    }  # fmt: skip
+    times = in_turn({side: process.ask for side, process in processes.items()}, rounds)
     for process in processes.values():
-        process.communicate()
+        process.close()
     ours = statistics.median(times["ganglion"])
     return [
         f"| {case} | {side} | {statistics.median(v):.1f} ({min(v):.1f}) | {statistics.median(v) / ours:.2f} |"
@@ -149,7 +120,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.worker:
         return worker(*given.worker)
-    reason = install()
+    reason = install(FOLDER, PACKAGES)
     if reason:
         print(f"ncps is missing: {reason}")
     print("| case | side | ms, median (least) | over ours |\n|---|---|---|---|")

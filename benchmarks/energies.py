@@ -25,18 +25,18 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from benchmarks._processes import ROOT, Process, in_turn, install
+
 FOLDER = ROOT / ".venv-peers-hamux"
 PYTHON = FOLDER / "bin" / "python"
 GRAPHS = {"readme": ((7, 9, 8), 3), "image": ((784, 256, 10), 64)}
 STEPS, WIDTH = 40, 0.5
+PACKAGES = ("hamux==0.2.2", "fastcore")
 
 PEER = '''
 import json, sys, time
@@ -76,49 +76,12 @@ for line in sys.stdin:
 '''
 
 
-def install() -> str:
-    """Make hamux's environment; the reason why not, or nothing."""
-    if (FOLDER / ".ready").exists():
-        return ""
-    try:
-        subprocess.run([sys.executable, "-m", "venv", str(FOLDER)], check=True)
-        subprocess.run([str(PYTHON), "-m", "pip", "install", "--quiet", "hamux==0.2.2", "fastcore"], check=True)
-    except (subprocess.CalledProcessError, OSError) as error:
-        return str(error)
-    (FOLDER / ".ready").touch()
-    return ""
-
-
-class Peer:
-    """hamux in a process of its own."""
-
-    def __init__(self, graph: str, way: str) -> None:
-        sizes, batch = GRAPHS[graph]
-        given = json.dumps([sizes, batch, STEPS, WIDTH, way])
-        alone = {**os.environ, "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
-        self.process = subprocess.Popen(
-            [str(PYTHON), "-c", PEER, given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=alone
-        )
-        self.end = self._read()["end"]
-
-    def __call__(self, count: int) -> float:
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{count}\n")
-        self.process.stdin.flush()
-        return self._read()
-
-    def close(self) -> None:
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.wait(30)
-        self.process.stdout.close()
-
-    def _read(self) -> Any:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"hamux ended with {self.process.wait()}")
-        return json.loads(line)
+def hamux_process(graph: str, way: str) -> Process:
+    """hamux in a process of its own, which is asked for a number of runs and answers their mean ms."""
+    sizes, batch = GRAPHS[graph]
+    given = json.dumps([sizes, batch, STEPS, WIDTH, way])
+    alone = {**os.environ, "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+    return Process("hamux", [str(PYTHON), "-c", PEER, given], alone)
 
 
 def timed(run: Callable[[], Any]) -> Callable[[int], float]:
@@ -136,13 +99,8 @@ def timed(run: Callable[[], Any]) -> Callable[[int], float]:
 def table(case: str, sides: dict[str, Callable[[int], float]], rounds: int, least: float = 20.0) -> None:
     """Sides in turn; the first is ours. Each round lasts at least `least` ms."""
     counts = {name: max(1, round(least / max(run(1), 1e-3))) for name, run in sides.items()}
-    seen: dict[str, list[float]] = {name: [] for name in sides}
-    names = list(sides)
-    for turn in range(rounds):
-        for k in range(len(names)):
-            name = names[(turn + k) % len(names)]
-            seen[name].append(sides[name](counts[name]))
-    ours = statistics.median(seen[names[0]])
+    seen = in_turn({name: partial(run, counts[name]) for name, run in sides.items()}, rounds)
+    ours = statistics.median(next(iter(seen.values())))
     for name, values in seen.items():
         middle = statistics.median(values)
         print(f"| {case} | {name} | {middle:.3f} ({min(values):.3f}) | {middle / ours:.2f} |", flush=True)
@@ -230,7 +188,7 @@ def hamux(rounds: int) -> None:
 
     from ganglion.energies import Descent, Fixed, Graph, Neurons, lagrangians, synapses
 
-    reason = install()
+    reason = install(FOLDER, PACKAGES)
     if reason:
         print(f"hamux is missing: {reason}")
         return
@@ -251,13 +209,14 @@ def hamux(rounds: int) -> None:
             with torch.no_grad():
                 return descent.relax({"x": x}, STEPS)["x"]
 
-        peers = {way: Peer(name, way) for way in ("step", "whole")}
+        peers = {way: hamux_process(name, way) for way in ("step", "whole")}
         end = float(ours().abs().sum())
         for peer in peers.values():
-            if abs(peer.end - end) > 1e-3 * end:
-                raise RuntimeError(f"the two sides end at {end} and {peer.end}, expected the same states")
-        table(f"hamux {name}", {"ganglion": timed(ours), "hamux, a step compiled": peers["step"],
-                                "hamux, all steps compiled": peers["whole"]}, rounds)  # fmt: skip
+            theirs = peer.first["end"]
+            if abs(theirs - end) > 1e-3 * end:
+                raise RuntimeError(f"the two sides end at {end} and {theirs}, expected the same states")
+        table(f"hamux {name}", {"ganglion": timed(ours), "hamux, a step compiled": peers["step"].ask,
+                                "hamux, all steps compiled": peers["whole"].ask}, rounds)  # fmt: skip
         for peer in peers.values():
             peer.close()
 

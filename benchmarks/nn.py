@@ -10,18 +10,16 @@ tape forward; tape and two gradients backward). The peers live in an environment
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from benchmarks._processes import ROOT, Failed, Process, answering, in_turn, install
+
 FOLDER = ROOT / ".venv-peers-nn"
 PYTHON = FOLDER / "bin" / "python"
 SIDES = ("ganglion", "plain", "snntorch", "spikingjelly")
@@ -30,26 +28,12 @@ LAYERS = {"lif100": (100, 64, 512), "lif500": (500, 32, 1024)}
 #: 700-256-256-20, T 100, B 64, one step of Adam: recurrent hidden layers, share of inputs that spike
 STEPS = {"ff": (False, 0.1), "rec": (True, 0.1), "ff_dense": (False, 1.0), "rec_dense": (True, 1.0)}
 SIZES = (700, 256, 256, 20)
-
-
-def install() -> str:
-    """Make the peers' environment; the reason why not, or nothing. torchvision has no build for a CPU torch."""
-    if (FOLDER / ".ready").exists():
-        return ""
-    pip = [str(PYTHON), "-m", "pip", "install", "--quiet"]
-    commands = [
-        [sys.executable, "-m", "venv", str(FOLDER)],
-        [*pip, "torch==2.13.0", "numpy", "scipy", "matplotlib", "tqdm", "h5py", "pandas", "einops", "loguru",
-         "scienceplots", "tensorboard"],
-        [*pip, "--no-deps", "snntorch==1.0.0", "spikingjelly==2.0.0"],
-    ]  # fmt: skip
-    try:
-        for command in commands:
-            subprocess.run(command, check=True)
-    except (subprocess.CalledProcessError, OSError) as error:
-        return str(error)
-    (FOLDER / ".ready").touch()
-    return ""
+#: torchvision, which a peer asks for, has no build for a CPU torch
+PACKAGES = (
+    ("torch==2.13.0", "numpy", "scipy", "matplotlib", "tqdm", "h5py", "pandas", "einops", "loguru", "scienceplots",
+     "tensorboard"),
+    ("--no-deps", "snntorch==1.0.0", "spikingjelly==2.0.0"),
+)  # fmt: skip
 
 
 def layer(side: str, size: int) -> Callable[[Any], Any]:
@@ -184,9 +168,8 @@ def prepare(side: str, case: str) -> tuple[Callable[[], Any], Callable[[], float
 
 
 def worker(side: str, case: str, threads: int) -> None:
-    """Answer every line of input with the seconds of one pass."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+    """Say the mean output, then answer every line of input with the ms of one pass."""
+    answer = answering()
     import torch
 
     torch.set_num_threads(threads)
@@ -194,45 +177,21 @@ def worker(side: str, case: str, threads: int) -> None:
     clock = time.process_time if threads == 1 else time.perf_counter
     for _ in range(3):
         once()
-    answers.write(json.dumps({"mean": mean()}) + "\n")
-    answers.flush()
+    answer(mean())
     for _ in sys.stdin:
         began = clock()
         once()
-        answers.write(json.dumps({"seconds": clock() - began}) + "\n")
-        answers.flush()
+        answer(1000 * (clock() - began))
 
 
-class Worker:
+def started(side: str, case: str, threads: int) -> Process:
     """One side with one case in its own process."""
-
-    def __init__(self, side: str, case: str, threads: int) -> None:
-        peer = side in ("snntorch", "spikingjelly")
-        self.process = subprocess.Popen(
-            [str(PYTHON) if peer else sys.executable, "-m", "benchmarks.nn", "--worker", side, case, str(threads)],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)},
-        )  # fmt: skip
-        self.mean = self._read()["mean"]
-
-    def measure(self) -> float:
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return 1000 * self._read()["seconds"]
-
-    def close(self) -> None:
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.wait(30)
-        self.process.stdout.close()
-
-    def _read(self) -> dict:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the process ended with {self.process.wait()}")
-        return json.loads(line)
+    python = str(PYTHON) if side in ("snntorch", "spikingjelly") else sys.executable
+    count = str(threads)
+    return Process(
+        side, [python, "-m", "benchmarks.nn", "--worker", side, case, count],
+        {**os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count},
+    )  # fmt: skip
 
 
 def compare(case: str, threads: int, sides: list[str], rounds: int) -> list[str]:
@@ -240,21 +199,16 @@ def compare(case: str, threads: int, sides: list[str], rounds: int) -> list[str]
     workers, missing = {}, []
     for side in [*(["floor"] if case in LAYERS else []), *sides]:
         try:
-            workers[side] = Worker(side, case, threads)
-        except RuntimeError as error:
+            workers[side] = started(side, case, threads)
+        except Failed as error:
             missing.append(f"| {case} | {threads} | {side} | missing: {error} | | |")
-    times: dict[str, list[float]] = {side: [] for side in workers}
-    order = list(workers)
-    for turn in range(rounds):
-        for k in range(len(order)):
-            side = order[(turn + k) % len(order)]
-            times[side].append(workers[side].measure())
+    times = in_turn({side: process.ask for side, process in workers.items()}, rounds)
     rows = []
     for side, values in times.items():
         middle, ours = statistics.median(values), statistics.median(times.get("ganglion", [float("nan")]))
         rows.append(
             f"| {case} | {threads} | {side} | {middle:.1f} ({min(values):.1f}) | {middle / ours:.2f} "
-            f"| {workers[side].mean:.3f} |"
+            f"| {workers[side].first:.3f} |"
         )
     for each in workers.values():
         each.close()
@@ -270,7 +224,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.worker:
         return worker(given.worker[0], given.worker[1], int(given.worker[2]))
-    reason = install()
+    reason = install(FOLDER, *PACKAGES)
     sides = list(SIDES[:2] if reason else SIDES)
     if reason:
         print(f"the peers are missing: {reason}")

@@ -8,10 +8,8 @@ NG-RC as in its paper: training on 400 points, and the steps of a forecast a sec
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 
@@ -22,6 +20,7 @@ import numpy as np  # noqa: E402
 from scipy.linalg import blas  # noqa: E402
 
 from benchmarks import _peers  # noqa: E402
+from benchmarks._processes import Process  # noqa: E402
 from ganglion.reservoirs import ESN, NGRC, lorenz63  # noqa: E402
 
 CASE = {"units": 1000, "rows": 5000, "inputs": 3}
@@ -63,12 +62,11 @@ def main() -> None:
     if not missing:
         environment = {**_peers.environment(), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         command = [str(_peers.PYTHON), "-m", "benchmarks._reservoirpy"]
-        peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        peer = Process("ReservoirPy", command, environment)
     for _ in range(ROUNDS):
         mine.append(ours())
         if not missing:
-            print(json.dumps(CASE), file=peer.stdin, flush=True)
-            theirs.append(json.loads(peer.stdout.readline()))
+            theirs.append(peer.ask(CASE))
     for what in ("fit", "run"):
         own = statistics.median(row[what] for row in mine)
         text = f"ESN {CASE['units']} units, {CASE['rows']} rows, {what}: {own:.3f} s"
@@ -80,8 +78,7 @@ def main() -> None:
     if missing:
         print(f"ReservoirPy is missing: {missing['reservoirpy']}")
     else:
-        peer.stdin.close()
-        peer.wait()
+        peer.close()
     found = ngrc()
     speed = f"{found['steps_a_second']:.3g} steps/s (goal 1e5)"
     print(f"NG-RC: fit on 400 points {found['fit_ms']:.2f} ms (goal 5), forecast {speed}")

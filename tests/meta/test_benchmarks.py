@@ -1,8 +1,14 @@
 """The tools that measure are themselves measured: planted rates, irregularities and times."""
 
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 from benchmarks._harness import Row
+from benchmarks._processes import Failed, Process, in_turn, install
 from benchmarks._report import against, goal, lines
 from benchmarks._statistics import describe
 from benchmarks.cases import CASES
@@ -53,3 +59,60 @@ def test_the_table_states_ratios_and_verdicts() -> None:
     assert goal(case, rows[3], rows, full=True) == "≥ 25 met"
     assert goal(case, rows[2], rows, full=False) == "≥ 7"
     assert "missing: no wheel" in lines(case, rows, full=True)[4]
+
+
+ECHO = """
+import sys
+from benchmarks._processes import answering
+answer = answering()
+print("noise")
+answer("ready")
+for line in sys.stdin:
+    if "stop" in line:
+        answer({"error": "it cannot"})
+    answer(2 * int(line))
+"""
+
+
+def test_processes_answer_line_by_line() -> None:
+    process = Process("echo", [sys.executable, "-c", ECHO])
+    assert process.first == "ready" and process.ask(21) == 42
+    with pytest.raises(Failed, match="echo: it cannot"):
+        process.ask("stop")
+    process.close()
+    with pytest.raises(Failed, match="process ended with 3"):
+        Process("short", [sys.executable, "-c", "import sys; sys.exit(3)"])
+
+
+def test_sides_are_asked_in_turn() -> None:
+    order: list[str] = []
+
+    def side(name: str) -> Callable[[], float]:
+        return lambda: float(len(order)) if order.append(name) is None else 0.0
+
+    found = in_turn({name: side(name) for name in "abc"}, 3)
+    assert "".join(order) == "abcbcacab"
+    assert found == {"a": [1.0, 6.0, 8.0], "b": [2.0, 4.0, 9.0], "c": [3.0, 5.0, 7.0]}
+
+
+def test_an_environment_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr("benchmarks._processes.subprocess.run", lambda command, **_: ran.append(command))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").touch()
+    assert install(tmp_path, ("a==1",), ("--no-deps", "b"), check="import a") == ""
+    assert [command[1:] for command in ran] == [
+        ["-m", "pip", "install", "--quiet", "a==1"], ["-m", "pip", "install", "--quiet", "--no-deps", "b"],
+        ["-c", "import a"],
+    ]  # fmt: skip
+    assert install(tmp_path, ("a==1",), ("--no-deps", "b"), check="import a") == "" and len(ran) == 3
+    assert install(tmp_path, ("a==2",)) == "" and len(ran) == 4
+
+
+def test_an_environment_that_cannot_be_made_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(command: list[str], **_: object) -> None:
+        raise subprocess.CalledProcessError(1, command, stderr="working\nno such package\n")
+
+    monkeypatch.setattr("benchmarks._processes.subprocess.run", fail)
+    assert install(tmp_path, ("a==1",)) == "it could not be installed: no such package"
+    assert not (tmp_path / ".ready").exists()
