@@ -13,7 +13,6 @@ and written: 2 bytes for its target, 4 read and 4 written for its weight. It is 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -134,8 +133,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="ganglion-plasticity-"))
     missing = _peers.prepare(("brian2",))
     request = [str(folder), given.size, given.duration, given.float32]
-    code = f"from benchmarks.plasticity import brian2_build; brian2_build(*{json.dumps(request)!s})"
-    code = code.replace("true", "True").replace("false", "False")
+    code = f"from benchmarks.plasticity import brian2_build; brian2_build(*{request!r})"
     try:
         sides: dict[str, Any] = {"Ganglion": ganglion_side(given.size, given.duration, given.threads)}
         if missing:
