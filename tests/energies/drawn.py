@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from hypothesis import strategies as st
@@ -186,7 +187,7 @@ def _maps(draw: Callable, rng: Random, scale: float) -> tuple[list[nn.Module], t
     """Dense ones, or a convolution and what follows it."""
     if draw(st.booleans()):
         widths = draw(st.lists(sizes, min_size=2, max_size=4))
-        maps: list[nn.Module] = [nn.Linear(a, b) for a, b in zip(widths, widths[1:])]
+        maps: list[nn.Module] = [nn.Linear(a, b) for a, b in pairwise(widths)]
         shape: tuple[int, ...] = (widths[0],)
     else:
         channels, shape = draw(st.integers(1, 2)), (1, 5, 4)
@@ -236,7 +237,7 @@ def beliefs(draw: Callable) -> Case:
     prior = [torch.softmax(rng.normal(n, scale=2), 0) for n in states]
     energy = BeliefEnergy(rng.normal(batch, *states, scale=draw(scales)) - 3, prior)
     ends = torch.tensor([0, *states]).cumsum(0).tolist()
-    case = Case(energy, rng.normal(batch, energy.units), rows=tuple(zip(ends, ends[1:], strict=False)))
+    case = Case(energy, rng.normal(batch, energy.units), rows=tuple(pairwise(ends)))
     return replace(case, field=rng.normal(*case.x.shape) if draw(st.booleans()) else None)
 
 

@@ -164,6 +164,7 @@ def test_first_actions_are_drawn_by_their_probability():
         ({"A": (torch.full((2, 3), 0.5),)}, r"A\[0\] \(2, 3\)"),
         ({"B": (torch.eye(2),)}, r"\(S, S, U\)"),
         ({"C": ()}, "an A and a C a modality"),
+        ({"C": (torch.tensor([0.0, float("nan")]),)}, "finite preferences"),
         ({"D": (torch.tensor([1.5, -0.5]),)}, "no probability"),
     ],
 )

@@ -299,6 +299,8 @@ def test_part_of_a_row_cannot_be_held():
         (lambda n: Graph({"a": n}, [(("a", "a"), Dense(4, 5))]), ValueError, r"sizes \[4, 4\], expected \[4, 5\]"),
         (lambda n: Graph({"a": n}, [("a", Bias(torch.ones(3)))]), ValueError, "a Bias between layers"),
         (lambda n: Graph({"a": n}, [(("a", "a"), Attention(4))]), ValueError, r"two of \(tokens"),
+        (lambda n: Graph({"a": Neurons(Tanh(), (1, 4))}, [(("a", "a"), Attention(4, own=False))]), ValueError,
+         "of several tokens"),
         (lambda n: Graph({}, []), ValueError, "no layer"),
         (lambda n: Neurons(torch.tanh, (3,)), TypeError, "expected a Lagrangian"),
         (lambda n: Neurons(Tanh(), (3,), tau=0.0), ValueError, "tau = 0"),

@@ -197,6 +197,7 @@ def test_it_is_a_cell():
         (lambda: Hopfield(torch.zeros(2, 2)).recall(torch.ones(1, 2), max_sweeps=0), "max_sweeps = 0"),
         (lambda: ContinuousHopfield(torch.zeros(2, 2), tau=0.0), "tau = 0"),
         (lambda: ContinuousHopfield(torch.zeros(2, 2), torch.zeros(3)), r"threshold of shape \(3,\)"),
+        (lambda: ContinuousHopfield(torch.zeros(2, 2), float("nan")), "finite"),
     ],
 )
 def test_errors(wrong, text):

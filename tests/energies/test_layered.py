@@ -6,7 +6,7 @@ from tests.laws.cells import check_cell
 from torch import nn
 
 from ganglion.energies import Backtracking, Descent, Fixed
-from ganglion.energies.lagrangians import Sigmoid, Tanh
+from ganglion.energies.lagrangians import Sigmoid, Softmax, Tanh
 from ganglion.energies.layered import Layered
 
 F64 = torch.float64
@@ -73,5 +73,7 @@ def test_refusals():
         Layered([nn.Linear(3, 4), nn.Linear(5, 2)], (3,))
     with pytest.raises(ValueError, match="one at least"):
         Layered([], (3,))
+    with pytest.raises(ValueError, match="single units"):
+        Layered.dense(3, 2, lagrangian=Softmax())
     with pytest.raises(ValueError, match=r"expected \(B, 3\)"):
         Layered.dense(3, 2).drive(torch.zeros(2, 4))

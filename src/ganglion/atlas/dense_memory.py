@@ -191,7 +191,8 @@ register(
             ),
             Claim(
                 "The square loses 100 patterns in 100 units.",
-                PAPER, "overlap_2_100", AtMost(0.33), 0.1, "0.33 ± 0.025 over seeds 1 to 6; four times that", {"power": 3},
+                PAPER, "overlap_2_100", AtMost(0.33), 0.1, "0.33 ± 0.025 over seeds 1 to 6; four times that",
+                {"power": 3},
             ),
             Claim(
                 "The fourth power recalls 2000 patterns in 100 units.",
@@ -200,7 +201,7 @@ register(
             Claim(
                 "A unit is wrong as often as the crosstalk's normal law says, P (2n − 3)!!/N^(n−1) its variance.",
                 PAPER + ", eq. 6", "error_ratio", 1.0, 0.35,
-                "four times the spread of 0.09 over seeds 1 to 6: the units of a draw share its crosstalk", {"power": 4},
+                "four times the spread of 0.09 over seeds 1 to 6: units of a draw share its crosstalk", {"power": 4},
             ),
             Claim(
                 "The exponential recalls a pattern of 50 units, a fifth of them turned over, unless one of the others "
