@@ -27,7 +27,7 @@ def measure(
     seed: int,
     size: Size,
     radius: float = 0.95,
-    gain: float = 0.05,
+    gain: float = 0.005,
     hidden: int = 0,
     recurrent: bool = True,
     order: int = 2,
@@ -35,7 +35,7 @@ def measure(
     """radius: of the reservoir whose memory is measured; gain: of its input; hidden: units it has beside those that
     are counted. recurrent: whether the forecasting reservoir's units hear each other. order: of NG-RC's products."""
     rows, trials, units = SIZES[size]
-    gentle, strong = (_memory(seed, rows, radius, scale, hidden) for scale in (gain, 20 * gain))
+    gentle, strong = (_memory(seed, rows, radius, scale, hidden) for scale in (gain, 200 * gain))
     at = 0.9 if recurrent else 0.0  # spectral radius
     runs = [(_forecast(seed + k, units, at), _polynomial(seed + k, order)) for k in range(trials)]
     alone = [_alone(seed + k, at) for k in range(trials)]
@@ -127,7 +127,7 @@ def memory(material: dict[str, Any]) -> Figure:
     """What is left of each past input."""
     figure, axis = canvas(4.6, 3.0)
     for curve, colour, name in zip(
-        material["curves"], COLOURS, ("small inputs", "inputs 20 times larger"), strict=False
+        material["curves"], COLOURS, ("small inputs", "inputs 200 times larger"), strict=False
     ):
         axis.plot(np.arange(1, len(curve) + 1), curve, color=colour, label=f"{name}: {curve.sum():.1f} in all")
     axis.axvline(UNITS, color=COLOURS[5], lw=0.8)
@@ -152,12 +152,14 @@ register(
             ),
             Claim(
                 "Nearly linear units near the edge of stability come close to it.",
-                "Jaeger (2002)", "capacity", AtLeast(0.7 * UNITS), 0.0, "the spread of random reservoirs",
+                "Jaeger (2002)", "capacity", AtLeast(0.7 * UNITS), 0.0,
+                "ten reservoirs remember 25.9 ± 1.2 inputs; four deviations less",
                 {"radius": 0.3},
             ),
             Claim(
                 "Nonlinearity costs memory.",
-                "Jaeger (2002)", "share_lost", AtLeast(0.3), 0.0, "the spread of random reservoirs", {"gain": 1e-4},
+                "Jaeger (2002)", "share_lost", AtLeast(0.3), 0.0, "six reservoirs lose 0.52 ± 0.05; four deviations less",
+                {"gain": 1e-4},
             ),
             Claim(
                 "From the same 400 points next-generation reservoir computing forecasts as far as a reservoir.",
