@@ -136,7 +136,9 @@ register(
         name="coding",
         title="Neural codes: bits a window and a spike",
         paper="S. Panzeri, R. Senatore, M. A. Montemurro and R. S. Petersen (2007). Correcting for the sampling bias "
-        "problem in spike train information measures. J. Neurophysiol. 98:1064; encoders of Eshraghian et al. (2023).",
+        "problem in spike train information measures. J. Neurophysiol. 98:1064–1072. S. Thorpe, A. Delorme and "
+        "R. Van Rullen (2001). Spike-based strategies for rapid processing. Neural Networks 14:715–725.",
+        doi="10.1152/jn.00559.2007",
         summary="The same sixteen stimuli as rates, latencies, phases, populations and changes, a tenth of the spikes "
         "lost: information estimated from samples meets that of the channel, and times tell more a spike than counts.",
         claims=(

@@ -196,7 +196,8 @@ register(
         name="neuronal_dynamics",
         title="Exercises of Neuronal Dynamics",
         paper="W. Gerstner, W. M. Kistler, R. Naud and L. Paninski (2014). Neuronal Dynamics. Cambridge University "
-        "Press.",
+        "Press. E. M. Izhikevich (2003). Simple model of spiking neurons. IEEE Transactions on Neural Networks "
+        "14:1569–1572. A. L. Hodgkin and A. F. Huxley (1952). Journal of Physiology 117:500–544.",
         summary="The book's simulated exercises: rheobase and rates of leaky and exponential neurons, the "
         "Hodgkin–Huxley axon's threshold, rebound and rate, Izhikevich's patterns, and two populations that decide. "
         "Adaptive exponential neurons and Brunel's network have entries of their own.",
@@ -206,7 +207,7 @@ register(
                 0.002, "the grid of drives, 0.001 mV, and log(drive/excess) in 300 ms", {"V_th": -49.5}, "mV",
             ),
             Claim(
-                "Above it its rate is 1/(t_ref + tau_m ln(drive/(drive − 15 mV))).", BOOK + "eq. 1.13 f.", "lif_gap",
+                "Above it its rate is 1/(t_ref + tau_m ln(drive/(drive − 15 mV))).", BOOK + "section 1.3", "lif_gap",
                 0.0, 0.006, "an interval of 5 ms in steps of 0.02 ms", {"V_th": -49.5},
             ),
             Claim(
