@@ -160,6 +160,38 @@ def test_learned_segments_are_a_cell():
     assert memory.segments == len(cells.owner) == 80
 
 
+def test_a_batch_is_read_as_each_sequence_alone():
+    songs = [letters(5, seed=seed) for seed in range(6)]
+    memory = SequenceMemory(512, 8)
+    for _ in range(3):
+        for song in songs[:4]:  # two are unknown
+            play(memory, song)
+    x = torch.zeros(5, 6, 512)
+    for b, song in enumerate(songs):
+        for t, element in enumerate(song):
+            x[t, b, element[2:] if b == 1 else element] = 1  # one with columns missing
+    y, state = memory.recall()(x)
+    for b in range(6):
+        told, _, last = play(memory, [x[t, b].nonzero()[:, 0].numpy() for t in range(5)], learn=False)
+        for t in range(5):
+            assert set(y[t, b].nonzero()[:, 0].tolist()) == set(told[t].tolist())
+        assert (state["predicted"][b].detach().numpy() == last.predicted).all()
+    assert y[:4, :4].any(2).all() and not y[:, 4:].any()
+    cell = memory.recall().double()
+    check_cell(cell, x.double(), list(cell.parameters()))
+
+
+def test_sequences_that_take_turns_do_not_meet():
+    a, b, c, d, e, f = letters(6)
+    memory = SequenceMemory(512, 8)
+    for _ in range(3):
+        states = [memory.init_state(), memory.init_state()]
+        for pair in ((a, b), (c, d), (e, f)):
+            states = [memory.step(state, element) for state, element in zip(states, pair, strict=True)]
+    assert set(play(memory, [a, c], learn=False)[0][1]) == set(e)
+    assert set(play(memory, [b, d], learn=False)[0][1]) == set(f)
+
+
 def test_wrong_predictions_fade():
     a, b, c = letters(3)
     memory = SequenceMemory(512, 4, wrong=0.05)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from ganglion.nn._checks import SequenceCell, State, require_finite, require_state
 from ganglion.nn.dendrites import ActiveDendrites
 
 
@@ -36,6 +38,9 @@ class SequenceMemory:
     column the best near match (`near` active synapses, connected or not) learns so; without one, the cell
     with fewest segments grows a segment. A segment that foretold wrongly loses `wrong` at its active synapses.
     A synapse is connected from permanence `connected` on; with `initial` at or above it once is enough.
+
+    Learning is of one sequence at a time, for the next has to meet what the last one taught; several can take turns,
+    each with its own state. What has been learned is read in batches by `recall`.
 
     Parameters: columns; cells of a column; the above; synapses, the most a segment has; seed, of ties and samples.
     """
@@ -116,6 +121,10 @@ class SequenceMemory:
             size, size, torch.from_numpy(source), owner, threshold=float(self.threshold), **options  # type: ignore
         )
 
+    def recall(self) -> SequenceRecall:
+        """What has been learned so far, as a `Cell` from columns to the columns foretold, for batches."""
+        return SequenceRecall(self.columns, self.cells, self.dendrites())
+
     def _predict(self, active: np.ndarray, winners: np.ndarray) -> Predicting:
         source = self._source[: self._used]
         on = active[source] & (source >= 0)
@@ -169,4 +178,36 @@ class SequenceMemory:
         source[free], permanence[free] = new, self.initial
 
 
-__all__ = ["Predicting", "SequenceMemory"]
+class SequenceRecall(SequenceCell):
+    """What a `SequenceMemory` had learned, as a `Cell`: in an active column the predicted cells fire, or all if there
+    are none, and their dendrites predict what follows.
+
+    `forward(x[T, B, columns], state=None) -> (y[T, B, columns], state)`: x is 1 for active columns, 0 for others; y
+    for those foretold after it. The state is a dict of predicted (B, columns · cells). Its synapses are parameters.
+    Raises ValueError for wrong sizes, and for input that is not finite.
+    """
+
+    def __init__(self, columns: int, cells: int, dendrites: ActiveDendrites) -> None:
+        super().__init__()
+        self.in_features, self.cells, self.dendrites = columns, cells, dendrites
+
+    def init_state(self, batch: int) -> State:
+        """A sequence begins: nothing is predicted."""
+        return {"predicted": self.dendrites.weight.new_zeros(batch, self.in_features * self.cells)}
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """x (T, B, columns) -> y (T, B, columns) and the state after the last step."""
+        self._require_sequence(x)
+        require_finite(x)
+        state = self.init_state(x.shape[1]) if state is None else state
+        require_state(state, {"predicted": (x.shape[1], self.in_features * self.cells)})
+        predicted, outputs = state["predicted"].unflatten(1, (self.in_features, self.cells)), []
+        for row in x.unbind(0):
+            bursts = 1 - predicted.amax(2, keepdim=True)
+            active = row[..., None] * torch.maximum(predicted, bursts)
+            predicted = self.dendrites.recognised(active.flatten(1)).view_as(predicted)
+            outputs.append(predicted.amax(2))
+        return torch.stack(outputs), {"predicted": predicted.flatten(1)}
+
+
+__all__ = ["Predicting", "SequenceMemory", "SequenceRecall"]
