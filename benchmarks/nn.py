@@ -1,10 +1,10 @@
 """Training layers side by side with snnTorch and SpikingJelly, forward and backward: prints a table.
 
-python -m benchmarks.nn [--cases lif100 ff rec] [--threads 1 2] [--rounds 7]
+python -m benchmarks.nn [--cases lif100 ff rec] [--threads 1 2] [--rounds 7] [--device cuda]
 
-Figures are median process-CPU milliseconds (wall with more threads) over rounds in turn, after a warm-up, and
-ratios to ours. The floor is the time of copying as many bytes as a pass must read and write (x, y and the
-tape forward; tape and two gradients backward). The peers live in an environment of their own.
+Figures are median process-CPU milliseconds (wall with more threads, and on a GPU) over rounds in turn, after a
+warm-up, and ratios to ours. The floor is the time of copying as many bytes as a pass must read and write (x, y and
+the tape forward; tape and two gradients backward). The peers live in an environment of their own.
 """
 
 from __future__ import annotations
@@ -167,39 +167,44 @@ def prepare(side: str, case: str) -> tuple[Callable[[], Any], Callable[[], float
     return step, lambda: float(run(x).detach().mean())
 
 
-def worker(side: str, case: str, threads: int) -> None:
+def worker(side: str, case: str, threads: int, device: str) -> None:
     """Say the mean output, then answer every line of input with the ms of one pass."""
     answer = answering()
     import torch
 
     torch.set_num_threads(threads)
+    torch.set_default_device(device)
     once, mean = prepare(side, case)
-    clock = time.process_time if threads == 1 else time.perf_counter
+    gpu = device == "cuda"
+    finish = torch.cuda.synchronize if gpu else lambda: None
+    clock = time.process_time if threads == 1 and not gpu else time.perf_counter
     for _ in range(3):
         once()
     answer(mean())
     for _ in sys.stdin:
+        finish()
         began = clock()
         once()
+        finish()
         answer(1000 * (clock() - began))
 
 
-def started(side: str, case: str, threads: int) -> Process:
+def started(side: str, case: str, threads: int, device: str) -> Process:
     """One side with one case in its own process."""
     python = str(PYTHON) if side in ("snntorch", "spikingjelly") else sys.executable
     count = str(threads)
     return Process(
-        side, [python, "-m", "benchmarks.nn", "--worker", side, case, count],
+        side, [python, "-m", "benchmarks.nn", "--worker", side, case, count, "--device", device],
         {**os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count},
     )  # fmt: skip
 
 
-def compare(case: str, threads: int, sides: list[str], rounds: int) -> list[str]:
+def compare(case: str, threads: int, device: str, sides: list[str], rounds: int) -> list[str]:
     """Rows of the table, measured in turn."""
     workers, missing = {}, []
     for side in [*(["floor"] if case in LAYERS else []), *sides]:
         try:
-            workers[side] = started(side, case, threads)
+            workers[side] = started(side, case, threads, device)
         except Failed as error:
             missing.append(f"| {case} | {threads} | {side} | missing: {error} | | |")
     times = in_turn({side: process.ask for side, process in workers.items()}, rounds)
@@ -221,9 +226,10 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=[*LAYERS, *STEPS], default=[*LAYERS, *STEPS])
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="the peers' torch must have it, too")
     given = parser.parse_args()
     if given.worker:
-        return worker(given.worker[0], given.worker[1], int(given.worker[2]))
+        return worker(given.worker[0], given.worker[1], int(given.worker[2]), given.device)
     reason = install(FOLDER, *PACKAGES)
     sides = list(SIDES[:2] if reason else SIDES)
     if reason:
@@ -231,7 +237,7 @@ def main() -> None:
     print("| case | threads | side | ms, median (least) | over ours | mean output |\n|---|---|---|---|---|---|")
     for case in given.cases:
         for threads in given.threads:
-            print("\n".join(compare(case, threads, sides, given.rounds)), flush=True)
+            print("\n".join(compare(case, threads, given.device, sides, given.rounds)), flush=True)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Delays:
         """(steps, the neurons concerned), or None for all."""
         if len(set(self.steps)) == 1:
             return [(self.steps[0], None)]
-        steps = torch.tensor(self.steps)
+        steps = torch.tensor(self.steps, device="cpu")  # whatever torch's default is
         return [(d, (steps == d).nonzero()[:, 0]) for d in sorted(set(self.steps))]
 
     def groups_on(self, device: torch.device) -> list[tuple[int, Tensor | None]]:
