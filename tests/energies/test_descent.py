@@ -1,5 +1,6 @@
 """`Descent` on energies whose every answer is known: minima, gradients, walls, clamps, errors."""
 
+import math
 import weakref
 
 import pytest
@@ -8,7 +9,17 @@ from tests.laws.cells import check_cell
 from tests.laws.energies import check_energy
 from torch import Tensor, nn
 
-from ganglion.energies import Backtracking, Clamp, ConvergenceWarning, Descent, Energy, Fixed, Layout, check_symmetric
+from ganglion.energies import (
+    Backtracking,
+    Clamp,
+    Conjugate,
+    ConvergenceWarning,
+    Descent,
+    Energy,
+    Fixed,
+    Layout,
+    check_symmetric,
+)
 from ganglion.energies._implicit import gmres
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -72,7 +83,10 @@ def test_the_laws_catch_an_energy_that_rises(monkeypatch):
         check_energy(problem(), states(), max_steps=6)
 
 
-@pytest.mark.parametrize("rule", [Backtracking(), Backtracking(step=1e4), Backtracking(step=1e-4), Fixed(0.3)])
+@pytest.mark.parametrize(
+    "rule",
+    [Backtracking(), Backtracking(step=1e4), Backtracking(step=1e-4), Fixed(0.3), Conjugate(), Conjugate(step=1e4)],
+)
 def test_a_quadratic_ends_at_its_minimum(rule):
     energy = problem()
     end = Descent(energy, rule, tol=1e-10, max_steps=5000).settle(states())
@@ -80,6 +94,40 @@ def test_a_quadratic_ends_at_its_minimum(rule):
     torch.testing.assert_close(end.x, wanted.expand(4, -1), atol=1e-8, rtol=0)
     torch.testing.assert_close(end.energy, (-0.5 * wanted @ energy.b).expand(4))
     assert end.converged.all() and (end.residual <= 1e-10).all()
+
+
+def stiff(kappa, n=60):
+    g = torch.Generator().manual_seed(0)
+    U, _ = torch.linalg.qr(torch.randn(n, n, generator=g))
+    return ByHand(U @ torch.logspace(0, -math.log10(kappa), n).diag() @ U.T, torch.randn(n, generator=g))
+
+
+def test_conjugate_directions_need_the_root_of_the_steps():
+    """By the bound of conjugate gradients, |r_k| <= 2√κ ((√κ − 1)/(√κ + 1))^k |r_0|; steepest descent needs κ."""
+    taken = {}
+    for kappa in (100, 10_000):
+        energy, x = stiff(kappa), states(3, 60)
+        for rule in (Conjugate(), Backtracking()):
+            with torch.no_grad():
+                end = Descent(energy, rule, tol=1e-6, max_steps=2000).settle(x, trace=True, warn=False)
+            assert end.trace.diff(dim=0).max() <= 1e-12 * end.trace.abs().max()
+            taken[type(rule).__name__, kappa] = end.steps
+            if isinstance(rule, Conjugate):
+                root, far = math.sqrt(kappa), float(energy.force(x).detach().norm(dim=1).max())
+                assert end.converged.all() and end.steps < 0.5 * root * math.log(2 * root * far / 1e-6)
+                wanted = torch.linalg.solve(energy.A, energy.b).expand(3, -1).detach()
+                torch.testing.assert_close(end.x, wanted, atol=60**0.5 * kappa * 1e-6, rtol=0)
+    assert taken["Backtracking", 100] > 5 * taken["Conjugate", 100] and taken["Backtracking", 10_000] == 2000
+
+
+def test_a_loss_that_drowns_in_rounding_does_not_keep_states_from_rest():
+    """Near its minimum this energy's parts cancel: its own digits say nothing of a step's loss any more."""
+    for rule in (Backtracking(0.3), Conjugate(0.3)):
+        with torch.no_grad():
+            far = Descent(problem(), rule, tol=1e-10, max_steps=2000).settle(states())
+            descent = Descent(problem(), rule, tol=1e-11, max_steps=300)
+            again = descent.settle(far.x + 1e-5, field=torch.full((8,), 1e-6))
+        assert again.converged.all()
 
 
 def test_clamped_units_stay_and_the_rest_solves_what_is_left():
@@ -190,7 +238,7 @@ def test_a_long_descent_keeps_nothing_unless_gradients_are_asked_for(grad, kept)
     assert (state["x"].grad_fn is not None) is grad
 
 
-@pytest.mark.parametrize("rule", [Fixed(0.2), Backtracking(0.5)])
+@pytest.mark.parametrize("rule", [Fixed(0.2), Backtracking(0.5), Conjugate(0.5)])
 @pytest.mark.parametrize("clamped", [None, [0, 4, 5]])
 def test_it_is_a_cell(rule, clamped):
     energy = problem(Rippled)
@@ -206,6 +254,26 @@ def test_a_cell_with_clamped_input_relaxes_to_it():
     end = Descent(energy, tol=1e-9).settle(torch.zeros(2, 8), Clamp.at(slice(0, 3), x[0], 8))
     torch.testing.assert_close(state["x"], end.x, atol=1e-7, rtol=0)
     assert torch.equal(y[:, :, :3], x) and torch.equal(y[-1], state["x"])
+
+
+@pytest.mark.parametrize(("gradient", "grows"), [("implicit", False), ("unrolled", True)])
+def test_the_memory_of_an_implicit_gradient_does_not_grow_with_the_steps(gradient, grows):
+    """Of the states met on the way, those alive when the gradient is taken."""
+    alive = []
+    for steps in (20, 200):
+        met = []
+
+        class Watched(ByHand):
+            def _value(self, x, met=met):
+                met.append(weakref.ref(x))
+                return super()._value(x)
+
+        energy = problem(Watched)
+        end = Descent(energy, tol=1e-300, max_steps=steps, gradient=gradient).settle(states(2), warn=False)
+        alive.append(sum(ref() is not None for ref in met))
+        end.x.sum().backward()
+        assert energy.b.grad.abs().sum() > 0
+    assert (alive[1] > alive[0] + 100) == grows and (grows or alive[1] <= 6)
 
 
 def test_gmres_against_a_dense_solve():

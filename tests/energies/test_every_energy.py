@@ -14,7 +14,8 @@ from tests.laws.energies import force_is_minus_the_gradient
 import ganglion.atlas
 import ganglion.energies
 import ganglion.learners
-from ganglion.energies import Backtracking, Clamp, ConvergenceWarning, Descent, Energy, Fixed
+from ganglion.energies import Backtracking, Clamp, Conjugate, ConvergenceWarning, Descent, Energy, Fixed
+from ganglion.energies._steps import begin
 
 pytestmark = pytest.mark.usefixtures("float64")
 ROUNDING = 1e-12  # of the largest energy on the way
@@ -42,14 +43,17 @@ def energy_of(case: Case, x):
     return value if case.field is None else value - (case.field * case.energy.activations(x)).sum(1)
 
 
-def never_rises(case: Case):
+RULES = st.sampled_from([Backtracking(0.3), Conjugate(0.3)])
+
+
+def never_rises(case: Case, rule):
     """Step by step, from any state, whatever is held: the energy falls or stays, and held units are what they are."""
-    descent = Descent(case.energy, Backtracking(0.3))
-    state = {"x": case.x, "step": torch.full((len(case.x), 1), 0.3)}
+    descent = Descent(case.energy, rule)
+    state = begin(rule, case.x)
     with torch.no_grad():
         state = descent.relax(state, 0, case.clamp, case.field)
         before, size = energy_of(case, state["x"]), 1.0
-        begin = before
+        first = before
         for _ in range(15):
             state = descent.relax(state, 1, case.clamp, case.field)
             after = energy_of(case, state["x"])
@@ -62,12 +66,12 @@ def never_rises(case: Case):
             if float(state["x"].abs().max()) > 1e3:
                 return  # without a lower bound
         force = descent.energy.force(state["x"], case.clamp)
-        assert (before < begin).any() or float(force.abs().max()) < 1e3
+        assert (before < first).any() or float(force.abs().max()) < 1e3
 
 
-def ends_at_rest_or_says_that_it_did_not(case: Case):
+def ends_at_rest_or_says_that_it_did_not(case: Case, rule):
     """Converged entries rest: their force is small, no step moves them. The others are counted in a warning."""
-    descent = Descent(case.energy, Backtracking(0.3), tol=1e-5, max_steps=150)
+    descent = Descent(case.energy, rule, tol=1e-5, max_steps=150)
     with torch.no_grad(), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
@@ -96,14 +100,14 @@ def forces_are_gradients(case: Case):
 @given(data=st.data())
 @settings(max_examples=12, suppress_health_check=QUIET)
 def test_the_energy_never_rises(kind, data):
-    never_rises(data.draw(clamped(DRAWN[kind])))
+    never_rises(data.draw(clamped(DRAWN[kind])), data.draw(RULES))
 
 
 @pytest.mark.parametrize("kind", DRAWN)
 @given(data=st.data())
 @settings(max_examples=6, suppress_health_check=QUIET)
 def test_it_ends_at_rest_or_says_that_it_did_not(kind, data):
-    ends_at_rest_or_says_that_it_did_not(data.draw(clamped(DRAWN[kind])))
+    ends_at_rest_or_says_that_it_did_not(data.draw(clamped(DRAWN[kind])), data.draw(RULES))
 
 
 @pytest.mark.parametrize("kind", [k for k in DRAWN if k != "SparseCode, hard"])  # which jumps
@@ -113,10 +117,10 @@ def test_forces_are_gradients(kind, data):
     forces_are_gradients(data.draw(DRAWN[kind]))
 
 
-@given(clamped(graphs()))
+@given(clamped(graphs()), RULES)
 @settings(max_examples=40, suppress_health_check=QUIET)
-def test_the_energy_never_rises_in_any_graph(case):
-    never_rises(case)
+def test_the_energy_never_rises_in_any_graph(case, rule):
+    never_rises(case, rule)
 
 
 @given(graphs())
@@ -135,7 +139,7 @@ def poisoned(case: Case) -> bool:
 
 
 @pytest.mark.parametrize("kind", DRAWN)
-@pytest.mark.parametrize("rule", [Fixed(0.1), Backtracking()], ids=["fixed", "backtracking"])
+@pytest.mark.parametrize("rule", [Fixed(0.1), Backtracking(), Conjugate()], ids=lambda r: type(r).__name__)
 @given(data=st.data())
 @settings(max_examples=4, suppress_health_check=QUIET)
 def test_what_is_not_a_number_is_named(kind, rule, data):
@@ -143,7 +147,6 @@ def test_what_is_not_a_number_is_named(kind, rule, data):
     case = data.draw(DRAWN[kind])
     x, descent = case.x.clone(), Descent(case.energy, rule)
     x[-1, -1] = float("nan")
-    width = {} if isinstance(rule, Fixed) else {"step": torch.ones(len(x), 1)}
     for wrong in (False, True):
         if wrong and not poisoned(case):  # a bias of the input's way, say
             return
@@ -152,7 +155,7 @@ def test_what_is_not_a_number_is_named(kind, rule, data):
             with pytest.raises(ValueError, match=r"found a \w+ of nan on unit \d+ of entry \d"):
                 descent.settle(start, field=case.field)
             with pytest.raises(ValueError, match=r"found a \w+ of nan on unit \d+ of entry \d"):
-                descent.relax({"x": start} | width, 3, field=case.field)
+                descent.relax(begin(rule, start), 3, field=case.field)
 
 
 @pytest.mark.parametrize("kind", DRAWN)
@@ -194,13 +197,13 @@ def test_unrolled_gradients_are_differences(kind, data):
     case = data.draw(clamped(DRAWN[kind]))
     g = torch.Generator().manual_seed(0)
     weights, field, *ways = (torch.randn(case.x.shape, generator=g) for _ in range(4))
-    descent, width = Descent(case.energy, Backtracking()), torch.full((len(case.x), 1), 0.2)
+    descent = Descent(case.energy, Backtracking(0.2))
 
     def from_start(x):
-        return descent.relax({"x": x, "step": width}, 4, case.clamp, field)["x"] * weights
+        return descent.relax(begin(descent.rule, x), 4, case.clamp, field)["x"] * weights
 
     def by_field(f):
-        return descent.relax({"x": case.x, "step": width}, 4, case.clamp, f)["x"] * weights
+        return descent.relax(begin(descent.rule, case.x), 4, case.clamp, f)["x"] * weights
 
     for value, at, way in ((from_start, case.x, ways[0]), (by_field, field, ways[1])):
         at = at.clone().requires_grad_()
@@ -219,7 +222,7 @@ def test_implicit_gradients_are_differences(kind, data):
     g = torch.Generator().manual_seed(0)
     weights, way = (torch.randn(case.x.shape, generator=g) for _ in range(2))
     field = torch.zeros_like(case.x) if case.field is None else case.field.clone()
-    descent = Descent(case.energy, Backtracking(0.3), tol=1e-10, max_steps=300, gradient="implicit")
+    descent = Descent(case.energy, Conjugate(0.3), tol=1e-10, max_steps=100, gradient="implicit")
 
     def value(f):
         return descent.settle(rest, case.clamp, f).y * weights

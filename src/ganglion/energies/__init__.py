@@ -4,7 +4,7 @@ import importlib
 from typing import Any
 
 from ganglion.energies import lagrangians, storage, synapses
-from ganglion.energies._descent import Backtracking, Descent, Fixed, Settled
+from ganglion.energies._descent import Backtracking, Conjugate, Descent, Fixed, Settled
 from ganglion.energies._energy import Clamp, Energy, check_symmetric
 from ganglion.energies._implicit import ConvergenceWarning
 from ganglion.energies._layout import Layout
@@ -18,10 +18,10 @@ from ganglion.energies.layered import Layered
 from ganglion.energies.modern import ModernHopfield
 
 __all__ = [
-    "RBM", "Backtracking", "Boltzmann", "Clamp", "ContinuousHopfield", "ConvergenceWarning", "DenseClassifier",
-    "DenseMemory", "Descent", "Energy", "Exponential", "Fixed", "Graph", "Hopfield", "Ising", "Layered", "Layout",
-    "MaxNormMomentum", "ModernHopfield", "Neurons", "Polynomial", "Recalled", "Rectified", "Sampled", "Settled",
-    "check_symmetric", "lagrangians", "storage", "synapses",
+    "RBM", "Backtracking", "Boltzmann", "Clamp", "Conjugate", "ContinuousHopfield", "ConvergenceWarning",
+    "DenseClassifier", "DenseMemory", "Descent", "Energy", "Exponential", "Fixed", "Graph", "Hopfield", "Ising",
+    "Layered", "Layout", "MaxNormMomentum", "ModernHopfield", "Neurons", "Polynomial", "Recalled", "Rectified",
+    "Sampled", "Settled", "check_symmetric", "lagrangians", "storage", "synapses",
 ]  # fmt: skip
 
 #: imported on first use: they take scikit-learn, or engines, along

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganglion.energies import Backtracking, Descent, Fixed
+from ganglion.energies._steps import Rule, begin
 from ganglion.energies.predictive_coding import FixedPredictions, Hierarchy
 from ganglion.learners._fit import Metrics
 from ganglion.learners._gradient import Encode, GradientLearner
@@ -28,7 +29,7 @@ class PredictiveCoding(GradientLearner):
     direction : what a batch (x, labels) clamps. "discriminative": layer0 at x, the last layer at the labels' one-hot
         code. "generative": layer0 at the code, the last layer at x. "unsupervised": the last layer at x alone; layer0
         needs a prior.
-    steps, rule : of the inference; `Backtracking` never lets the free energy rise.
+    steps, rule : of the inference; `Backtracking` and `Conjugate` never let the free energy rise.
     fixed_predictions : hold predictions where the states began, which gives backpropagation's gradient (`Fixed` steps).
     encode, clip : as in `gg.learners.BPTT`.
 
@@ -45,7 +46,7 @@ class PredictiveCoding(GradientLearner):
         *,
         direction: Direction = "discriminative",
         steps: int = 20,
-        rule: Fixed | Backtracking | None = None,
+        rule: Rule | None = None,
         fixed_predictions: bool = False,
         encode: Encode | None = None,
         clip: float | None = None,
@@ -109,9 +110,7 @@ class PredictiveCoding(GradientLearner):
     def infer(self, start: Tensor, ends: dict[str, Tensor]) -> Tensor:
         """States (B, N) after the steps of inference, from `start`, with whole layers held."""
         energy = FixedPredictions(self.model, start) if self.fixed_predictions else self.model
-        state = {"x": start}
-        if isinstance(self.rule, Backtracking):
-            state["step"] = start.new_full((len(start), 1), self.rule.step)
+        state = begin(self.rule, start)
         return Descent(energy, self.rule).relax(state, self.steps, self.model.layout.clamp(**ends))["x"]
 
     def _ends(self, x: Tensor, labels: Tensor) -> dict[str, Tensor]:
