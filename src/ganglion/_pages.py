@@ -14,3 +14,8 @@ def page_environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def significant(value: float, digits: int) -> str:
+    """A number as people write it: so many significant figures, and a true minus sign."""
+    return f"{value:.{digits}g}".replace("-", "−")

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ganglion import analysis
-from ganglion.engines._recording import Recording, Trace
+from ganglion.engines._recording import Recording
+from ganglion.engines._traces import Trace
 
 EXC = SimpleNamespace(name="exc", start=0, size=3)
 INH = SimpleNamespace(name="inh", start=3, size=2)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ganglion.engines import _recording_exports
-from ganglion.engines._recording import Recording, Trace
+from ganglion.engines._recording import Recording
+from ganglion.engines._traces import Trace
 
 NETWORK = SimpleNamespace(
     populations=[SimpleNamespace(name="exc", start=0, size=2), SimpleNamespace(name="inh", start=2, size=2)]

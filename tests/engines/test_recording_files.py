@@ -8,7 +8,8 @@ import torch
 from toy_writer import MANIFEST, STEPS, write
 
 from ganglion.engines import _recording
-from ganglion.engines._recording import Recording, Trace
+from ganglion.engines._recording import Recording
+from ganglion.engines._traces import Trace
 
 NETWORK = SimpleNamespace(
     populations=[SimpleNamespace(name="exc", start=0, size=3), SimpleNamespace(name="inh", start=3, size=2)],

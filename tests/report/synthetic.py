@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ganglion.engines._recording import Recording, Trace
+from ganglion.engines._recording import Recording
+from ganglion.engines._traces import Trace
 from ganglion.networks import Network
 from ganglion.neurons import EIF, Graded
 from ganglion.synapses import Electrical, Exponential, Sigmoidal

@@ -15,7 +15,8 @@ from ganglion.report._activity import (
     strongest,
     threshold,
 )
-from ganglion.report._sections import count, distance_groups, groups_of, number, path
+from ganglion.report._parts import count, number
+from ganglion.report._sections import distance_groups, groups_of, path
 from ganglion.report._wiring import distances, wiring_of
 from ganglion.report.figures import _apart, block_means, image_of
 from ganglion.synapses import Electrical, Exponential, ExponentialConductance, Sigmoidal

@@ -96,10 +96,10 @@ def test_identical_neurons_share_one_integration(monkeypatch):
     a = net.add(gg.EIF(), 30, drive=1.0, noise=4.0)
     net.connect(a, a, weight=10.0, synapse=gg.Exponential(), in_degree=5)
     sizes = []
-    from ganglion.theory import network
+    from ganglion.theory import _cells
 
-    real = network.membrane
-    monkeypatch.setattr(network, "membrane", lambda *a, **k: sizes.append(real(*a, **k).size) or real(*a, **k))
+    real = _cells.membrane
+    monkeypatch.setattr(_cells, "membrane", lambda *a, **k: sizes.append(real(*a, **k).size) or real(*a, **k))
     rates = gg.predict(net).rates()
     # V_lb is chosen once for all; everything else is done for one neuron
     assert sizes.count(30) <= 2 and sizes.count(1) > 3

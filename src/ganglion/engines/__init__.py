@@ -2,9 +2,10 @@
 
 from ganglion.engines import surrogates
 from ganglion.engines._probes import Probe
-from ganglion.engines._recording import Recording, Trace
+from ganglion.engines._recording import Recording
 from ganglion.engines._session import Simulation
 from ganglion.engines._simulate import simulate
+from ganglion.engines._traces import Trace
 from ganglion.engines._weights import WeightProbe, Weights
 from ganglion.engines.torch_engine import NetworkCell, as_cell
 

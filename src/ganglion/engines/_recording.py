@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,8 @@ from ganglion._files import atomic_folder
 from ganglion.analysis import Spikes
 from ganglion.engines import _recording_exports as exports
 from ganglion.engines._segments import RunFolder
-from ganglion.engines._weights import NONE, PREFIX, Weights
+from ganglion.engines._traces import LaterTraces, StoredTraces, Trace, tensor
+from ganglion.engines._weights import NONE, Weights
 from ganglion.engines._weights_files import stored_weights, write_weights
 from ganglion.networks._groups import Group, groups_of, resolve
 
@@ -29,30 +29,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SAVED_STEPS = 100_000  # steps in one segment of a saved recording
-
-
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """A state variable over time: `times` (T,) in ms, `neurons` (n,) global indices, `values` (T, n)."""
-
-    times: Tensor
-    neurons: Tensor
-    values: Tensor
-
-    def __post_init__(self) -> None:
-        import torch
-
-        object.__setattr__(self, "times", torch.as_tensor(self.times, dtype=torch.float64))
-        object.__setattr__(self, "neurons", torch.as_tensor(self.neurons, dtype=torch.int64))
-        object.__setattr__(self, "values", torch.as_tensor(self.values))
-        if self.values.shape != (len(self.times), len(self.neurons)):
-            raise ValueError(
-                f"values of shape {tuple(self.values.shape)} for {len(self.times)} times and "
-                f"{len(self.neurons)} neurons; expected {(len(self.times), len(self.neurons))}"
-            )
-
-    def __repr__(self) -> str:
-        return f"Trace({len(self.times)} times, {len(self.neurons)} neurons)"
 
 
 class Recording:
@@ -149,12 +125,12 @@ class Recording:
     @property
     def times(self) -> Tensor:
         """Spike times in ms, (spikes,), sorted; read from disk on each access where the run lies there."""
-        return _tensor((self._events()[0] + 1 + self._spikes.start) * self.dt)
+        return tensor((self._events()[0] + 1 + self._spikes.start) * self.dt)
 
     @property
     def neurons(self) -> Tensor:
         """Global index of each spike's neuron, int64 (spikes,), in the order of `times`."""
-        return _tensor(self._events()[1].astype(np.int64), None)
+        return tensor(self._events()[1].astype(np.int64), None)
 
     @property
     def populations(self) -> tuple[Group, ...]:
@@ -184,7 +160,7 @@ class Recording:
         if not self.start <= t < self.start + self.duration:
             raise ValueError(f"cut at {t} ms; expected {self.start:g} ≤ t < {self.start + self.duration:g}")
         step = round(t / self.dt)
-        states = _Cut(self.states, (step + 0.5) * self.dt)
+        states = LaterTraces(self.states, (step + 0.5) * self.dt)
         return Recording._of(self._spikes.after(step), states, self.network, self.manifest, self.weights)
 
     # Statistics
@@ -192,12 +168,12 @@ class Recording:
     def rates(self, *, neurons: Any = None, return_error: bool = False, blocks: int = 20) -> Any:
         """Mean rates in Hz, (N,)."""
         if neurons is None and not return_error:
-            return _tensor(self._all_rates().copy())
+            return tensor(self._all_rates().copy())
         return _tensors(analysis.rates(self._selected(neurons), return_error=return_error, blocks=blocks))
 
     def cv(self, *, neurons: Any = None) -> Tensor:
         """Coefficients of variation of the inter-spike intervals, (N,); NaN for fewer than three spikes."""
-        return _tensor(analysis.cv(self._selected(neurons)))
+        return tensor(analysis.cv(self._selected(neurons)))
 
     def covariance(
         self, window: float, *, neurons: Any = None, return_error: bool = False, blocks: int = 20
@@ -248,15 +224,15 @@ class Recording:
         See `ganglion.analysis.spectrum` for the estimate; `segment` is in ms.
         """
         spikes, pairs = self._of_pairs(neurons, pairs)
-        return _tensor(analysis.spectrum(spikes, _array(f), pairs=pairs, segment=segment), None)
+        return tensor(analysis.spectrum(spikes, _array(f), pairs=pairs, segment=segment), None)
 
     def fano(self, window: float, *, neurons: Any = None) -> Tensor:
         """Variance over mean of spike counts in windows of `window` ms, (N,); NaN for silent neurons."""
-        return _tensor(analysis.fano(self._selected(neurons), window))
+        return tensor(analysis.fano(self._selected(neurons), window))
 
     def population_rate(self, window: float, *, neurons: Any = None) -> Tensor:
         """Rate of the mean neuron in Hz in consecutive windows of `window` ms, (W,)."""
-        return _tensor(analysis.population_rate(self._selected(neurons), window))
+        return tensor(analysis.population_rate(self._selected(neurons), window))
 
     def _of_pairs(self, neurons: Any, pairs: Any) -> tuple[Spikes, Any]:
         if neurons is not None and pairs is not None:
@@ -315,7 +291,7 @@ class Recording:
         run = RunFolder.read(path)
         if not run.segments:
             raise ValueError(f"{path} holds no whole segment yet; expected a run that has gone on for longer")
-        return cls._of(run.spikes(), _Stored(run), network, run.manifest, stored_weights(run, network))
+        return cls._of(run.spikes(), StoredTraces(run), network, run.manifest, stored_weights(run, network))
 
     # Other tools' formats
 
@@ -387,51 +363,10 @@ class Recording:
         return [(g, float(rates[g.start : g.start + g.size].mean())) for g in self.populations if g.size]
 
 
-class _Stored(Mapping[str, Trace]):
-    """The traces of a run on disk, each read when asked for."""
-
-    def __init__(self, run: RunFolder) -> None:
-        self._run = run
-
-    def __getitem__(self, name: str) -> Trace:
-        steps, neurons, values = self._run.trace(name)
-        return Trace(_tensor(steps * self._run.dt), _tensor(neurons, None), _tensor(values, None))
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name in self._run.trace_neurons if not name.startswith(PREFIX))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-class _Cut(Mapping[str, Trace]):
-    """Traces without what lies before a time."""
-
-    def __init__(self, states: Mapping[str, Trace], start: float) -> None:
-        self._states, self._start = states, start
-
-    def __getitem__(self, name: str) -> Trace:
-        trace = self._states[name]
-        kept = trace.times > self._start
-        return Trace(trace.times[kept], trace.neurons, trace.values[kept])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._states)
-
-    def __len__(self) -> int:
-        return len(self._states)
-
-
 def _array(value: Any) -> NDArray[Any]:
     return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
 
 
-def _tensor(array: NDArray[Any], dtype: Any = np.float64) -> Tensor:
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(array if dtype is None else array.astype(dtype, copy=False)))
-
-
 def _tensors(answer: Any) -> Any:
     """One tensor, or (value, error) of them."""
-    return tuple(_tensor(each) for each in answer) if isinstance(answer, tuple) else _tensor(answer)
+    return tuple(tensor(each) for each in answer) if isinstance(answer, tuple) else tensor(answer)

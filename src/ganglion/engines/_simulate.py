@@ -16,9 +16,10 @@ from ganglion._steps import whole_steps
 from ganglion.analysis import Spikes
 from ganglion.engines._model import step_models
 from ganglion.engines._probes import Probe, ResolvedProbe, resolve_probes
-from ganglion.engines._recording import Recording, Trace
+from ganglion.engines._recording import Recording
 from ganglion.engines._segments import RunFolder
 from ganglion.engines._third import describe_third
+from ganglion.engines._traces import Trace
 from ganglion.engines._weights import (
     NONE,
     ResolvedWeights,

@@ -2,14 +2,15 @@
 
 from ganglion.networks import wiring
 from ganglion.networks._edgelist import EdgeList
+from ganglion.networks._from_nir import from_nir, read_nir
 from ganglion.networks._graphs import from_networkx, from_sparse, read_graphml, read_sparse, to_networkx
 from ganglion.networks._inputs import Normal, TimeSeries, Uniform
 from ganglion.networks._network import Network
-from ganglion.networks._nir import from_nir, read_nir, to_nir, write_nir
 from ganglion.networks._population import Population
 from ganglion.networks._projection import Background, Projection
 from ganglion.networks._store import read_network, write_network
 from ganglion.networks._tables import read_edges
+from ganglion.networks._to_nir import to_nir, write_nir
 
 __all__ = [
     "Background", "EdgeList", "Network", "Normal", "Population", "Projection", "TimeSeries", "Uniform",

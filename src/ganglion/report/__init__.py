@@ -5,6 +5,6 @@
 
 from ._comparison import Comparison, compare
 from ._page import page, write
-from ._sections import Picture, Section, Table
+from ._parts import Picture, Section, Table
 
 __all__ = ["Comparison", "Picture", "Section", "Table", "compare", "page", "write"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from . import _comparison_figures as figures
 from ._activity import activity_of, lagged, trace
-from ._sections import Picture, Section, Table, count, short
+from ._parts import Picture, Section, Table, count, short
 
 Array = NDArray[np.float64]
 

@@ -17,13 +17,10 @@ from numpy.typing import NDArray
 from .._files import write_atomic
 from .._pages import page_environment
 from ._activity import Activity, activity_of
+from ._parts import Picture, Section, count, number
 from ._sections import (
-    Picture,
-    Section,
     activity_section,
     correlation_section,
-    count,
-    number,
     numbers_table,
     pairs_section,
     spectrum_section,

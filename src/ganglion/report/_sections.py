@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._pages import significant
 from . import figures
 from ._activity import Activity, lagged, population_spectrum, standing_out, strongest, threshold, trace
+from ._parts import Picture, Section, Table, count, number, short
 from ._wiring import Wiring
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure and what one sees in it, in which units. `heavy` ones are stored as PNG, others as SVG."""
-
-    figure: Figure
-    caption: str
-    heavy: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows under a head; cells are text already."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    caption: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page: a title, paragraphs, then pictures and tables in order."""
-
-    title: str
-    text: Sequence[str] = ()
-    parts: Sequence[Picture | Table] = ()
+    pass
 
 
 def wiring_section(wiring: Wiring, glossary: str = "") -> Section:
@@ -310,33 +283,12 @@ def path(wiring: Wiring, steps: NDArray[np.int16], source: int, target: int) -> 
     """The direct connection from source to target in words, else the length of the shortest path."""
     weight, junction = wiring.weights[target, source], wiring.junctions[target, source]
     unit = wiring.unit.replace(" ", "\u00a0")
-    found = [f"{figures3(weight)}\u00a0{unit}"] if weight else []
-    found += [f"gap junction, {figures3(junction)}\u00a0nS"] if junction else []
+    found = [f"{significant(weight, 3)}\u00a0{unit}"] if weight else []
+    found += [f"gap junction, {significant(junction, 3)}\u00a0nS"] if junction else []
     if found:
         return " + ".join(found)
     length = int(steps[target, source])
     return f"{length} synapses" if length > 0 else "no path"
-
-
-def number(value: float | np.floating[Any], digits: int) -> str:
-    """A number with a true minus sign, and none before a zero."""
-    text = f"{value:.{digits}f}"
-    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
-
-
-def figures3(value: float) -> str:
-    """Three significant figures."""
-    return f"{value:.3g}".replace("-", "−")
-
-
-def count(value: int) -> str:
-    """A whole number with narrow spaces between thousands."""
-    return f"{value:,}".replace(",", "\u202f")
-
-
-def short(name: str, length: int = 22) -> str:
-    """A name cut to fit a panel's title."""
-    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def _junctions(wiring: Wiring) -> Picture:

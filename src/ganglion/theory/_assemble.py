@@ -13,7 +13,8 @@ from ganglion.neurons import Poisson, SpikeTimes
 from ganglion.synapses import Electrical, Synapse
 from ganglion.theory._assemble_neurons import cells_of
 from ganglion.theory._assemble_synapses import Filter, synapse_filter
-from ganglion.theory.network import Cells, Coupling
+from ganglion.theory._cells import Cells
+from ganglion.theory.network import Coupling
 
 
 @dataclass(frozen=True)

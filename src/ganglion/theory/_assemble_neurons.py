@@ -13,7 +13,7 @@ from torch import Tensor
 from ganglion.equations import Equations, symbol
 from ganglion.equations._printing import torch_function
 from ganglion.networks import Population, TimeSeries
-from ganglion.theory.network import Cells
+from ganglion.theory._cells import Cells
 
 
 def cells_of(population: Population) -> Cells:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from ganglion.theory.network import Cells, Coupling
+    from ganglion.theory._cells import Cells
+    from ganglion.theory.network import Coupling
 
 DENSE = 1500  # nodes up to which a dense factorisation is quicker than GMRES
 ROUGH, FINE = 1e-7, 1e-14  # residuals, relative to the largest rate

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ganglion.theory._cells import Cells
 from ganglion.theory._second_modes import Modes, modes_of
-from ganglion.theory.network import Cells, Coupling
+from ganglion.theory.network import Coupling
 from ganglion.theory.response import response
 from ganglion.theory.second_order import dressed
 from ganglion.theory.stationary import stationary

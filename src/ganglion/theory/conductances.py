@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ganglion.theory._assemble import Assembly
+from ganglion.theory._cells import Cells
 from ganglion.theory._functions import StationaryFunction
-from ganglion.theory.network import Cells, WorkingPoint, self_consistent
+from ganglion.theory.network import WorkingPoint, self_consistent
 from ganglion.theory.response import response
 
 Shares = Callable[[Tensor], Tensor]

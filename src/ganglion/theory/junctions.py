@@ -26,10 +26,11 @@ from torch import Tensor
 
 from ganglion.theory._assemble import Assembly, Junctions
 from ganglion.theory._assemble_synapses import Filter
+from ganglion.theory._cells import Cells, shared
 from ganglion.theory._functions import StationaryFunction
 from ganglion.theory._voltage import voltages
 from ganglion.theory.membrane import Membrane
-from ganglion.theory.network import Cells, Coupling, WorkingPoint, self_consistent, shared
+from ganglion.theory.network import Coupling, WorkingPoint, self_consistent
 
 Counted = Callable[[Tensor], Tensor]
 ROUNDS, HOLD, ACCURACY = 100, 4, 1e-10

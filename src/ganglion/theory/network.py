@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,97 +11,10 @@ from torch import Tensor
 
 from ganglion.theory._assemble_solve import solve_rates
 from ganglion.theory._assemble_synapses import Filter
-from ganglion.theory.membrane import Membrane, membrane
+from ganglion.theory._cells import Cells, on_own_grid, shared
+from ganglion.theory.membrane import Membrane
 from ganglion.theory.response import response
 from ganglion.theory.stationary import stationary
-
-PER_NEURON = ("index", "tau", "variance", "V_th", "V_reset", "t_ref")
-Drift = Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor]
-
-
-@dataclass(frozen=True)
-class Cells:
-    """M neurons of one equation, dV/dt = drift(V, I, parameters) + sqrt(2 variance/tau) xi.
-
-    `index` (M,): their places in the network. `drift` in mV/ms, I in mV. `parameters`: name -> (M,).
-    `tau` (M,) ms = 1/(d drift/d I). `variance` (M,) mV^2: sigma^2. `V_th`, `V_reset` (M,) mV, `t_ref`
-    (M,) ms. `V_lb` (M,) mV and `N`: the grid, chosen by `membrane` where None.
-    """
-
-    name: str
-    index: Tensor
-    drift: Drift
-    parameters: dict[str, Tensor]
-    tau: Tensor
-    variance: Tensor
-    V_th: Tensor
-    V_reset: Tensor
-    t_ref: Tensor
-    receives: bool = True
-    V_lb: Tensor | None = None
-    N: int | None = None
-
-    @property
-    def size(self) -> int:
-        return len(self.index)
-
-    def membrane(self, input: Tensor, variance: Tensor) -> Membrane:
-        """With constant input (M,) mV and additional variance (M,) mV^2."""
-        total = self.variance + variance
-        bad = ~(total.detach() > 0)
-        if bool(bad.any()):
-            i = int(torch.nonzero(bad)[0])
-            raise ValueError(
-                f"neuron {i} of {self.name} has no noise (sigma² = {float(total[i].detach()):.4g} mV²); the "
-                "theory needs some. Give the population noise > 0 (mV), a background of Poisson trains, or "
-                "count the recurrent noise (recurrent_noise='filtered')"
-            )
-        wrong = self.V_th.detach() <= self.V_reset.detach()
-        if bool(wrong.any()):
-            i = int(torch.nonzero(wrong)[0])
-            raise ValueError(
-                f"neuron {i} of {self.name} has its threshold at {float(self.V_th[i].detach()):g} mV, not "
-                f"above its reset at {float(self.V_reset[i].detach()):g} mV; expected V_th > V_reset"
-            )
-        try:
-            return membrane(
-                lambda V: self.tau * self.drift(V, input, self.parameters),
-                tau=self.tau,
-                sigma=torch.sqrt(total),
-                V_th=self.V_th,
-                V_reset=self.V_reset,
-                t_ref=self.t_ref,
-                V_lb=self.V_lb,
-                N=self.N,
-            )
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from error
-
-    def take(self, rows: Tensor) -> Cells:
-        """The neurons of these rows only."""
-        kept: dict[str, Any] = {k: getattr(self, k)[rows] for k in PER_NEURON}
-        kept["V_lb"] = None if self.V_lb is None else self.V_lb[rows]
-        return replace(self, parameters={k: v[rows] for k, v in self.parameters.items()}, **kept)
-
-    def distinct(self, input: Tensor, variance: Tensor) -> tuple[Tensor, Tensor] | None:
-        """(rows, place of each neuron among them) of neurons that differ; None where all do, or where a
-        gradient is wanted, for then each neuron's own is."""
-        own = [self.tau, self.variance, self.V_th, self.V_reset, self.t_ref, input, variance]
-        columns = [*own, *self.parameters.values(), *([] if self.V_lb is None else [self.V_lb])]
-        if torch.is_grad_enabled() and any(x.requires_grad for x in columns):
-            return None
-        # sums over inputs in another order differ in their last digits
-        table = torch.stack([_rounded(x.detach()) for x in columns], 1)
-        rows, place = torch.unique(table, dim=0, return_inverse=True)
-        if len(rows) == self.size:
-            return None
-        first = torch.full((len(rows),), self.size).scatter_reduce_(0, place, torch.arange(self.size), "amin")
-        return first, place
-
-
-def _rounded(x: Tensor) -> Tensor:
-    scale = torch.clamp(x.abs().max(), min=1e-300) * 1e-13
-    return torch.round(x / scale)
 
 
 @dataclass(frozen=True)
@@ -201,17 +114,6 @@ def _both(m: Membrane, frequencies: Tensor, threads: int) -> tuple[Tensor, Tenso
     return r.current / 1000, r.spectrum / 1000
 
 
-def shared(
-    group: Cells, input: Tensor, variance: Tensor, measure: Callable[[Membrane], Sequence[Tensor]]
-) -> list[Tensor]:
-    """measure(membrane) of all neurons of a group, (..., M), from one of each kind."""
-    distinct = group.distinct(input, variance)
-    if distinct is None:
-        return list(measure(group.membrane(input, variance)))
-    rows, place = distinct
-    return [x[..., place] for x in measure(group.take(rows).membrane(input[rows], variance[rows]))]
-
-
 def self_consistent(
     cells: Sequence[Cells],
     coupling: Coupling,
@@ -268,7 +170,7 @@ def self_consistent(
 
         def gridded(r: Tensor) -> list[Cells]:
             mean, noise = received(r)
-            return [_gridded(group, mean[group.index], noise[group.index]) for group in cells]
+            return [on_own_grid(group, mean[group.index], noise[group.index]) for group in cells]
 
         noiseless = any(bool((g.variance + spread[g.index] <= 0).any()) for g in cells)
         recurrent = bool((shares > 0).any()) and size > 0
@@ -297,14 +199,6 @@ def _slopes(m: Membrane, threads: int) -> tuple[Tensor, Tensor]:
     """dr/dmu and dr/dsigma^2, 1/ms per mV and mV^2."""
     r = response(m, 0.0, threads=threads)
     return r.current[0].real / 1000, r.noise[0].real / (1000 * m.sigma**2)
-
-
-def _gridded(group: Cells, input: Tensor, variance: Tensor) -> Cells:
-    """With the grid that `membrane` chooses at this input."""
-    if group.V_lb is not None and group.N is not None:
-        return group
-    grid = group.membrane(input, variance).grid
-    return replace(group, V_lb=grid.V_lb.detach(), N=grid.N)
 
 
 class _Implicit(torch.autograd.Function):

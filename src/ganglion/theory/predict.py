@@ -11,10 +11,11 @@ from torch import Tensor
 
 from ganglion.networks import Network, Population
 from ganglion.theory._assemble import Assembly, assemble
+from ganglion.theory._cells import Cells
 from ganglion.theory.conductances import conductance_point
 from ganglion.theory.graded import graded_prediction
 from ganglion.theory.junctions import electrical_point
-from ganglion.theory.network import Cells, WorkingPoint, self_consistent
+from ganglion.theory.network import WorkingPoint, self_consistent
 from ganglion.theory.prediction import Prediction, TheoryReport
 from ganglion.theory.second_network import SecondPoint, second_point
 

@@ -21,10 +21,11 @@ import torch
 from torch import Tensor
 
 from ganglion.theory._assemble_solve import solve_linear
+from ganglion.theory._cells import Cells
 from ganglion.theory._second_modes import Modes
 from ganglion.theory._second_rates import Problem, Trial, rates
 from ganglion.theory.linear_response import edge_interaction
-from ganglion.theory.network import Cells, Coupling, WorkingPoint
+from ganglion.theory.network import Coupling, WorkingPoint
 from ganglion.theory.response import response
 from ganglion.theory.second_order import dressed, frequency_quadrature, second_order
 

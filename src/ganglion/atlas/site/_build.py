@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..._files import write_atomic
-from ..._pages import page_environment
+from ..._pages import page_environment, significant
 from .._record import Experiment
 from .._run import describe, expectation, read_result
 
@@ -46,7 +46,7 @@ def figures(value: float | str | None) -> str:
     """A number as people write it: four significant figures; a dash where there is none."""
     if value is None:
         return "–"
-    return (value if isinstance(value, str) else f"{value:.4g}").replace("-", "−")
+    return value.replace("-", "−") if isinstance(value, str) else significant(value, 4)
 
 
 def _entry(experiment: Experiment, results: Path) -> dict[str, Any]:
