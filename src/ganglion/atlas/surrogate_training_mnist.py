@@ -30,17 +30,6 @@ FOLDS = 5
 Encode = Callable[[Tensor], Tensor]
 
 
-class EachFrame(nn.Module):
-    """A module for images on every frame of (T, B, ...), flat before and after."""
-
-    def __init__(self, module: nn.Module, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.module, self.shape = module, shape
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.module(x.reshape(-1, *self.shape)).flatten(1).unflatten(0, x.shape[:2])
-
-
 def measure(
     seed: int, size: Size, only: str = "mnist nmnist", surrogate: bool = True, code: str = "latency", epochs: int = 7
 ) -> dict[str, Any]:
@@ -126,16 +115,14 @@ def _nmnist(folder: Path, seed: int, surrogate: bool, epochs: int) -> dict[str, 
 
 def _convolutional() -> gg.nn.Sequential:
     return gg.nn.Sequential(
-        EachFrame(nn.Conv2d(2, 16, 5, stride=2), (2, 34, 34)),
-        gg.nn.LIF(16 * 15 * 15, beta=0.8), nn.Dropout(0.3),
-        EachFrame(nn.Conv2d(16, 32, 3, stride=2), (16, 15, 15)),
-        gg.nn.LIF(32 * 7 * 7, beta=0.8), nn.Dropout(0.3),
-        gg.nn.LI(32 * 7 * 7, 10, beta=0.8),
+        nn.Conv2d(2, 16, 5, stride=2), gg.nn.LIF(beta=0.8), nn.Dropout(0.3),
+        nn.Conv2d(16, 32, 3, stride=2), gg.nn.LIF(beta=0.8), nn.Dropout(0.3),
+        nn.Flatten(), gg.nn.LI(32 * 7 * 7, 10, beta=0.8),
     )  # fmt: skip
 
 
 def _steps_first(frames: Tensor) -> Tensor:
-    return frames.transpose(0, 1).flatten(2).float()
+    return frames.transpose(0, 1).float()
 
 
 def _folds(examples: int, seed: int) -> np.ndarray:
