@@ -221,11 +221,12 @@ register(
             Claim(
                 "It learns handwritten digits (64-256-10, random signs of β = 0.5).",
                 "the data that come with scikit-learn", "digits", AtLeast(0.95), 0.0,
-                "seeds end between 0.95 and 0.98", NO_PHASES,
+                "a standard error of 0.011 from 297 digits; seeds 0 and 1 end at 0.963 and 0.967", NO_PHASES,
             ),
             Claim(
                 "Contrastive Hebbian learning does so too.",
-                "Movellan (1991)", "contrastive", AtLeast(0.93), 0.0, "seeds end between 0.94 and 0.96", NO_PHASES,
+                "Movellan (1991)", "contrastive", AtLeast(0.95), 0.05, "four standard errors from 297 digits",
+                NO_PHASES,
             ),
             Claim(
                 "On MNIST 2 to 3 % of the test set is misread (784-500-10).",
