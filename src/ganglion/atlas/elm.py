@@ -146,15 +146,19 @@ def surrogate(memory: int, seed: int) -> dict[str, Any]:
 
 
 def measure(
-    seed: int, size: Size, tau: float = LONG, short: float = SHORT, memory: int = 20
+    seed: int, size: Size, tau: float = LONG, short: float = SHORT, memory: int = 20, counted: int = 20
 ) -> dict[str, Any]:
-    """Accuracies of the adders; the surrogate's figures, at full size only."""
+    """Accuracies of the adders; the surrogate's figures, at full size only.
+
+    tau, short: greatest time constants of the adder and of its ablation. memory: units of the surrogate. counted: of
+    the one whose parameters are counted.
+    """
     runs = range(ADDING[size][-1] * seed, ADDING[size][-1] * (seed + 1))
     scores = {name: [adding(kind, t, run, size) for run in runs]
               for name, kind, t in (("elm", "elm", tau), ("lstm", "lstm", 0.0), ("short", "elm", short))}  # fmt: skip
     mean = {name: float(np.mean([right for right, _ in found])) for name, found in scores.items()}
     twin: dict[str, Any] = surrogate(memory, seed) if size == "full" else {}
-    cell = gg.nn.ELM(EXC + INH, 2, memory=memory, branches=25)
+    cell = gg.nn.ELM(EXC + INH, 2, memory=counted, branches=25)
     return {
         "accuracy": mean["elm"],
         "accuracy_lstm": mean["lstm"],
@@ -229,7 +233,7 @@ register(
             ),
             Claim(
                 "For that it has fewer than ten thousand parameters.",
-                PAPER, "parameters", AtMost(9999.0), 0.0, "a count", {"memory": 100},
+                PAPER, "parameters", AtMost(9999.0), 0.0, "a count", {"counted": 100},
             ),
         ),
         measure=measure,
