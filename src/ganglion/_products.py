@@ -35,6 +35,11 @@ def linear(x: Tensor, weight: Tensor, start: Tensor | None = None) -> Tensor:
     return torch.addmm(start, x, weight.T) if start is not None and start.ndim == 2 else F.linear(x, weight, start)
 
 
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """a (M, K) @ b (K, N), as `linear`."""
+    return linear(a, b.T)
+
+
 def _quicker(a: Tensor, b: Tensor) -> bool:
     return (
         a.device.type == "cpu"
@@ -67,4 +72,4 @@ class _Linear(torch.autograd.Function):
         )
 
 
-__all__ = ["linear", "product"]
+__all__ = ["linear", "matmul", "product"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from ganglion._products import matmul
 from ganglion.energies._energy import Clamp, Energy, check_symmetric
 
 if TYPE_CHECKING:
@@ -108,17 +109,17 @@ class RBM(nn.Module):
     def hidden_given(self, v: Tensor) -> Tensor:
         """P(h = 1 | v), (B, hidden)."""
         self._check(v, 0)
-        return torch.sigmoid(v @ self.weight + self.hidden_bias)
+        return torch.sigmoid(matmul(v, self.weight) + self.hidden_bias)
 
     def visible_given(self, h: Tensor) -> Tensor:
         """P(v = 1 | h), (B, visible)."""
         self._check(h, 1)
-        return torch.sigmoid(h @ self.weight.T + self.visible_bias)
+        return torch.sigmoid(matmul(h, self.weight.T) + self.visible_bias)
 
     def free_energy(self, v: Tensor) -> Tensor:
         """−log Σ_h exp(−E(v, h)), (B,); forward does the same."""
         self._check(v, 0)
-        return -v @ self.visible_bias - nn.functional.softplus(v @ self.weight + self.hidden_bias).sum(1)
+        return -v @ self.visible_bias - nn.functional.softplus(matmul(v, self.weight) + self.hidden_bias).sum(1)
 
     def forward(self, v: Tensor) -> Tensor:
         """As `free_energy`."""
@@ -142,7 +143,8 @@ class RBM(nn.Module):
         if len(self.chains):
             self.chains.copy_(model)
         up, down = self.hidden_given(data), self.hidden_given(model)
-        self.weight.add_(data.T @ up / len(data) - model.T @ down / len(model) - decay * self.weight, alpha=rate)
+        seen, dreamt = matmul(data.T, up) / len(data), matmul(model.T, down) / len(model)
+        self.weight.add_(seen - dreamt - decay * self.weight, alpha=rate)
         self.visible_bias.add_(data.mean(0) - model.mean(0), alpha=rate)
         self.hidden_bias.add_(up.mean(0) - down.mean(0), alpha=rate)
         return float((self.visible_given(torch.bernoulli(up)) - data).square().mean())

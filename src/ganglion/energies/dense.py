@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganglion._products import matmul
 from ganglion.energies._energy import Clamp, Energy
 from ganglion.energies.hopfield import Recalled
 from ganglion.energies.ising import Order, orders, spins
@@ -98,8 +99,8 @@ class DenseMemory(Energy):
         return x.clamp(-1, 1)
 
     def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        m = x @ self.patterns.T / self.units
-        return -self.interaction.value(m, self.units), self.interaction.slope(m, self.units) @ self.patterns
+        m = matmul(x, self.patterns.T) / self.units
+        return -self.interaction.value(m, self.units), matmul(self.interaction.slope(m, self.units), self.patterns)
 
     def _value(self, x: Tensor) -> Tensor:
         return self._both(x)[0]

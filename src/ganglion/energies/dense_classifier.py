@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ganglion._products import matmul
+
 
 class DenseClassifier(nn.Module):
     """Memories over pixels and classes; the class units are updated once, from −1, with the pixels held.
@@ -58,7 +60,7 @@ class DenseClassifier(nn.Module):
             raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self.in_features})")
         pixels, labels = self.memory[:, : self.in_features], self.memory[:, self.in_features :]
         scale = 1 / self.temperature
-        low = (x @ pixels.T - labels.sum(1)) * scale  # overlaps with every class unit at −1
+        low = (matmul(x, pixels.T) - labels.sum(1)) * scale  # overlaps with every class unit at −1
         raised = 2 * scale * labels
         if self.fused and low.device.type == "cpu" and low.dtype == torch.float32:
             return torch.tanh(_Differences.apply(low, raised, self.n))

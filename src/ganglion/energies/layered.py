@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganglion._products import linear, matmul
 from ganglion.energies._energy import Energy
 from ganglion.energies._layout import Layout
 from ganglion.energies.lagrangians import Identity, Lagrangian
@@ -122,8 +123,8 @@ class Layered(Energy):
         pulls = [torch.zeros_like(layers[0])]
         for module, (before, after) in zip(self.maps[1:], pairwise(layers), strict=True):
             assert isinstance(module, nn.Linear)
-            pulls[-1] = pulls[-1] + after @ module.weight
-            pulls.append(module(before))
+            pulls[-1] = pulls[-1] + matmul(after, module.weight)
+            pulls.append(linear(before, module.weight, module.bias))
         return torch.cat(pulls, 1)
 
     def _by_autograd(self, y: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from ganglion._products import matmul
 from ganglion.energies._energy import Energy
 
 
@@ -41,14 +42,14 @@ class ModernHopfield(Energy):
         """That many updates of states x (B, N)."""
         x = self.place(x)
         for _ in range(steps):
-            x = torch.softmax(self.beta * (x @ self.patterns.T), 1) @ self.patterns
+            x = matmul(torch.softmax(self.beta * matmul(x, self.patterns.T), 1), self.patterns)
         return x
 
     def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        aligned = self.beta * (x @ self.patterns.T)
+        aligned = self.beta * matmul(x, self.patterns.T)
         constant = math.log(len(self.patterns)) / self.beta + 0.5 * self.patterns.square().sum(1).amax()
         value = 0.5 * x.square().sum(1) - torch.logsumexp(aligned, 1) / self.beta + constant
-        return value, torch.softmax(aligned, 1) @ self.patterns - x
+        return value, matmul(torch.softmax(aligned, 1), self.patterns) - x
 
     def _value(self, x: Tensor) -> Tensor:
         return self._both(x)[0]

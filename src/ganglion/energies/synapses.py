@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganglion._products import matmul
 from ganglion.energies.lagrangians import Lagrangian
 
 
@@ -42,11 +43,11 @@ class Dense(Synapse):
 
     def forward(self, y_a: Tensor, y_b: Tensor) -> Tensor:
         """(B,)."""
-        return -((y_a.flatten(1) @ self.weight) * y_b.flatten(1)).sum(1)
+        return -(matmul(y_a.flatten(1), self.weight) * y_b.flatten(1)).sum(1)
 
     def pulls(self, *ys: Tensor) -> tuple[Tensor, ...]:
         y_a, y_b = ys
-        to_a, to_b = y_b.flatten(1) @ self.weight.T, y_a.flatten(1) @ self.weight
+        to_a, to_b = matmul(y_b.flatten(1), self.weight.T), matmul(y_a.flatten(1), self.weight)
         return to_a.view(y_a.shape), to_b.view(y_b.shape)
 
     def check(self, *shapes: tuple[int, ...]) -> None:
@@ -170,11 +171,12 @@ class Memories(Synapse):
 
     def forward(self, y: Tensor) -> Tensor:
         """(B,)."""
-        return -self.lagrangian(y.flatten(1) @ self.patterns.T)
+        return -self.lagrangian(matmul(y.flatten(1), self.patterns.T))
 
     def pulls(self, *ys: Tensor) -> tuple[Tensor, ...]:
         (y,) = ys
-        return ((self.lagrangian.activations(y.flatten(1) @ self.patterns.T) @ self.patterns).view(y.shape),)
+        found = self.lagrangian.activations(matmul(y.flatten(1), self.patterns.T))
+        return (matmul(found, self.patterns).view(y.shape),)
 
     def check(self, *shapes: tuple[int, ...]) -> None:
         _expect(self, [math.prod(s) for s in shapes], [self.patterns.shape[1]])

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
 
+from ganglion._products import linear, product
 from ganglion.engines.surrogates import Surrogate
 from ganglion.nn._cell import DynamicalLayer, State
 
@@ -73,7 +73,7 @@ class Synapses:
         bias = None if self.bias is None else self.bias.detach()
         if isinstance(self.module, nn.Conv2d):
             return self.module._conv_forward(x, self.weight, bias)
-        return F.linear(x, self.weight, bias)
+        return linear(x, self.weight, bias)
 
     def collect(self, post: Tensor, pre: Tensor, bias_trace: float = 1.0) -> None:
         """Add the batch's sum of post (B, N...) times pre (B, M...); a bias's presynaptic trace is a number."""
@@ -81,7 +81,7 @@ class Synapses:
             m = self.module
             self.sum += conv2d_weight(pre, self.weight.shape, post, m.stride, m.padding, m.dilation, m.groups)  # type: ignore[arg-type]
         else:
-            self.sum.addmm_(post.T, pre)
+            self.sum += product(post.T, pre)
         if self.bias_sum is not None:
             over = [k for k in range(post.ndim) if k != 1]
             self.bias_sum += bias_trace * post.sum(over)

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from ganglion._products import linear, product
 from ganglion.learners._gradient import Encode, GradientLearner, Loss, name, whole
 from ganglion.learners._local import is_parametrized
 
@@ -223,14 +223,14 @@ class _Orthogonal(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, seen: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # type: ignore[override]
         ctx.save_for_backward(seen, weight)
         ctx.bias = bias is not None
-        return F.linear(x, weight, bias)
+        return linear(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         seen, weight = ctx.saved_tensors
         rows = g.flatten(0, -2)
-        g_x = g @ weight if ctx.needs_input_grad[0] else None
-        return g_x, None, rows.T @ seen.flatten(0, -2), rows.sum(0) if ctx.bias else None
+        g_x = linear(g, weight.T) if ctx.needs_input_grad[0] else None
+        return g_x, None, product(rows.T, seen.flatten(0, -2)), rows.sum(0) if ctx.bias else None
 
 
 class _Weight:
