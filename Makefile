@@ -10,7 +10,7 @@ PY = $(VENV)/bin/python
 READY = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test triton lint bench bench-parts oracles pins clean
+.PHONY: help demo test triton lint bench bench-parts atlas oracles pins clean
 
 help:
 	@echo "make demo     install, run the main job on the larva's wiring, print where the report lies"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint     ruff and mypy"
 	@echo "make bench    side by side with Brian2 and NEST (BENCH_FLAGS=--quick for a short one)"
 	@echo "make bench-parts  theory, layers, plasticity, cells, energies, reservoirs, each beside its peer"
+	@echo "make atlas    every published system at full size with its mutants: some two hours; resumes"
 	@echo "make oracles  regenerate the peers' reference rates and compare ours with them"
 
 $(READY): pyproject.toml constraints.txt
@@ -53,6 +54,11 @@ bench-parts: $(READY)
 	for part in theory nn plasticity cells energies sparse_coding reservoirs; do \
 		$(PY) -m benchmarks.$$part | tee benchmarks/results/$$part.txt || exit 1; done
 
+# what is finished is not run again; GANGLION_DATA=folder gives MNIST, N-MNIST and Santa Fe
+atlas: $(READY)
+	$(VENV)/bin/ganglion atlas run --all --size full
+	$(PY) -m benchmarks.atlas | tee benchmarks/results/atlas.md
+
 oracles: $(READY)
 	$(PY) -m tests.oracles
 
@@ -61,4 +67,4 @@ pins:
 	mv constraints.new constraints.txt
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-triton build dist
+	rm -rf $(VENV) .venv-peers* .venv-triton build dist

@@ -28,6 +28,7 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from benchmarks._processes import ROOT, Process, in_turn, install
@@ -252,7 +253,7 @@ def main() -> None:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--cases", nargs="+", choices=["sweep", "attention", "hamux", "classifier"],
                         default=["sweep", "attention", "hamux"])  # fmt: skip
-    parser.add_argument("--mnist", default=str(ROOT.parent / "shared" / "data" / "mnist"))
+    parser.add_argument("--mnist", default=str(Path(os.environ.get("GANGLION_DATA", "data")) / "mnist"))
     parser.add_argument("--memories", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=7)
