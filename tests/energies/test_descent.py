@@ -18,6 +18,7 @@ from ganglion.energies import (
     Energy,
     Fixed,
     Layout,
+    ModernHopfield,
     check_symmetric,
 )
 from ganglion.energies._implicit import gmres
@@ -120,14 +121,20 @@ def test_conjugate_directions_need_the_root_of_the_steps():
     assert taken["Backtracking", 100] > 5 * taken["Conjugate", 100] and taken["Backtracking", 10_000] == 2000
 
 
-def test_a_loss_that_drowns_in_rounding_does_not_keep_states_from_rest():
-    """Near its minimum this energy's parts cancel: its own digits say nothing of a step's loss any more."""
-    for rule in (Backtracking(0.3), Conjugate(0.3)):
+def test_a_loss_that_drowns_in_rounding_does_not_decide():
+    """Where an energy's digits say nothing of a step's loss any more, its forces do: to 1e-14 in 463 steps together;
+    765 if any loss counts that is not seen to be a gain. One that cancels to zero ends at rest, too."""
+    steps = 0
+    for seed in range(12):
+        g = torch.Generator().manual_seed(seed)
+        model = ModernHopfield(torch.randn(4, 6, generator=g), 0.5)
         with torch.no_grad():
-            far = Descent(problem(), rule, tol=1e-10, max_steps=2000).settle(states())
-            descent = Descent(problem(), rule, tol=1e-11, max_steps=300)
-            again = descent.settle(far.x + 1e-5, field=torch.full((8,), 1e-6))
-        assert again.converged.all()
+            end = Descent(model, tol=1e-14, max_steps=500).settle(3 * torch.randn(2, 6, generator=g))
+        steps += end.steps
+    assert steps < 600
+    single = Descent(ModernHopfield(torch.tensor([[0.7]])), Backtracking(0.3), tol=1e-10, max_steps=100)
+    rest = single.settle(torch.tensor([[-0.3]])).x
+    assert single.settle(rest, field=torch.tensor([[1e-5]])).converged.all()
 
 
 def test_clamped_units_stay_and_the_rest_solves_what_is_left():
