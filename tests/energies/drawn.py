@@ -269,8 +269,7 @@ def clamped(draw: Callable, cases: st.SearchStrategy[Case]) -> Case:
     mask = rng.normal(entries, case.energy.units) > draw(st.sampled_from([0.0, 1.0]))
     for start, stop in case.rows:
         mask[:, start:stop] = mask[:, start : start + 1]
-    with torch.no_grad():
-        values = case.energy.project(rng.normal(len(case.x), case.energy.units))
+    values = rng.normal(len(case.x), case.energy.units)  # within the allowed set or not
     return replace(case, clamp=Clamp(mask[0] if entries == 1 else mask, values))
 
 
