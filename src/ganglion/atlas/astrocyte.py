@@ -24,7 +24,7 @@ PACE = (1.0, 10.0)  # for reading, a character a step: better than (5, 50) on te
 ALPHABET = " abcdefghijklmnopqrstuvwxyz.,;:()'-\"0"
 RECALL = {"small": (130, 1, 40), "full": (300, 3, 60)}  # training steps, runs, steps of delay
 #: training steps, seeds, and learning rate; recurrent units diverge at more
-READING = {False: (600, 5, 0.01), True: (600, 3, 0.003)}
+READING = {False: (600, 5, 0.01), True: (600, 3, 0.001)}
 INTERVAL = {3: 4.303, 5: 2.776}  # of Student's law: standard errors from the mean of so many to its 95 % interval's end
 
 
