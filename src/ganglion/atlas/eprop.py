@@ -35,7 +35,7 @@ class Task:
     seeds: int
 
 
-FULL = Task(blocks=8, length=8, batches=300, batch=64, neurons=40, seeds=2)
+FULL = Task(blocks=8, length=8, batches=600, batch=64, neurons=40, seeds=2)
 
 
 class Damped(gg.engines.surrogates.Surrogate):
@@ -71,7 +71,9 @@ def measure(
         return found
     kinds = [feedback] if feedback else ["symmetric", "random"]
     seeds = [seed + 100 * k for k in range(FULL.seeds)]
-    curves = {kind: np.array([learn(FULL, s, kind, learned) for s in seeds]) for kind in kinds}
+    # feedback makes no difference to a readout alone
+    curves = {kind: np.array([learn(FULL, s, kind if learned else "symmetric", learned) for s in seeds])
+              for kind in kinds}  # fmt: skip
     curves["bptt"] = np.array([learn(FULL, s, "bptt", True) for s in seeds])
     found["bptt"] = float(curves["bptt"][:, -1].mean())
     for kind in kinds:
@@ -143,6 +145,7 @@ def learning(found: dict[str, Any]) -> Figure:
 
 
 PAPER = "Bellec et al. 2020"
+ERROR = "three standard errors of 95 % of 2 × 1024 trials"
 register(
     Experiment(
         name="eprop",
@@ -161,12 +164,12 @@ register(
             Claim(
                 "Recurrent networks with adaptive neurons learn store and recall by e-prop: 95 % of answers are right.",
                 "Bellec et al. 2019 (arXiv 1901.09049): decision error below .05",
-                "recall_symmetric", AtLeast(0.95), 0.02, "three standard errors of 1024 trials",
+                "recall_symmetric", AtLeast(0.95), 0.015, ERROR,
                 {"learned": False, "feedback": "symmetric"},
             ),
             Claim(
                 "With random feedback they learn it too.",
-                PAPER, "recall_random", AtLeast(0.95), 0.03, "three standard errors of 1024 trials, and seeds",
+                PAPER, "recall_random", AtLeast(0.95), 0.015, ERROR,
                 {"learned": False, "feedback": "random"},
             ),
             Claim(
