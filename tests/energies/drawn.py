@@ -108,7 +108,7 @@ def graphs(draw: Callable) -> Case:
     for k in range(draw(st.integers(2, 4))):
         layers[f"l{k}"] = Neurons(draw(lagrangians), draw(shapes), draw(st.sampled_from([1.0, 0.5, 2.0])))
     for name, layer in list(layers.items()):
-        if len(layer.shape) == 3 and draw(st.booleans()):
+        if len(layer.shape) == 3:
             kernel, stride, padding = (draw(st.integers(a, b)) for a, b in ((1, 3), (1, 2), (0, 1)))
             synapse = Conv(layer.shape[0], draw(st.integers(1, 2)), kernel, stride, padding)
             sides = tuple((n + 2 * padding - kernel) // stride + 1 for n in layer.shape[1:])

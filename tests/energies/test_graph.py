@@ -172,6 +172,16 @@ def test_the_compiled_loop_against_torch(held, dtype):
     torch.testing.assert_close(quick, plain, rtol=1e-4 if dtype == torch.float32 else 1e-10, atol=1e-5)
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_time_constants(quick):
+    """Alone, a layer falls to exp(−t/τ): Euler's (1 − dt/τ) a step."""
+    graph = Graph({"fast": Neurons(Identity(), (2,), 0.5), "slow": Neurons(Identity(), (3,), 4.0)}, [])
+    with torch.set_grad_enabled(not quick):
+        x = Descent(graph, Fixed(0.1)).relax({"x": torch.ones(1, 5)}, 7)["x"]
+    wanted = torch.tensor([(1 - 0.1 / 0.5) ** 7] * 2 + [(1 - 0.1 / 4) ** 7] * 3)
+    torch.testing.assert_close(x[0], wanted)
+
+
 def test_what_the_compiled_loop_does_not_know_is_torchs():
     with torch.no_grad():
         assert chain().advance(normal(2, chain().units), 1, 0.1, None, None) is None
