@@ -250,6 +250,20 @@ def test_attention_pulls_as_attention_does():
     torch.testing.assert_close(to_q, torch.nn.functional.scaled_dot_product_attention(q, k, k))
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_the_energy_of_attention_by_its_sums(own):
+    """Hoover et al. (2023), eq. 3: −Σ_heads Σ_C log Σ_B exp(β k_B·q_C)/β, in the paper without B = C."""
+    torch.manual_seed(0)
+    synapse, y = Attention(4, dim=3, heads=2, beta=0.7, own=own), normal(1, 5, 4)
+    total = 0.0
+    for h in range(2):
+        q, k = (y[0] @ w[h] for w in (synapse.query.detach(), synapse.key.detach()))
+        for c in range(5):
+            terms = [math.exp(0.7 * float(k[b] @ q[c])) for b in range(5) if own or b != c]
+            total -= math.log(sum(terms)) / 0.7
+    assert float(synapse(y, y).detach()) == pytest.approx(total, rel=1e-12)
+
+
 def test_gradients_through_a_graph_at_rest():
     """Implicit ones in weights and a clamped layer, though the map is not symmetric."""
     g = normal(4, 3, seed=5)
