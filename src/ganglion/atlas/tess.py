@@ -40,7 +40,7 @@ def measure(
     rule: what stands for TESS: "tess", "frozen" (no learning signal: B = 0), or "bptt" (for the memory). feedback: how
     errors reach a layer in the count of operations, by "B" or by "weights". only: parts to be measured.
     """
-    names = ("accuracy", "gap", "gain", "gap_error", "mnist", "mnist_gap", "memory_growth")
+    names = ("accuracy", "gap", "gain", "gap_error", "mnist", "mnist_gap", "mnist_gain", "memory_growth")
     found: dict[str, Any] = dict.fromkeys(names)
     found["operations"] = operations(feedback)
     if "memory" in only:
@@ -59,8 +59,9 @@ def measure(
         found["curves"] = {kind: np.mean(rows, 0) for kind, rows in scores.items()}
         folder = os.environ.get("GANGLION_DATA")
         if size == "full" and folder and (Path(folder) / "mnist").is_dir():
-            mnist = {kind: on_mnist(Path(folder) / "mnist", seed, kind) for kind in (rule, "bptt")}
+            mnist = {kind: on_mnist(Path(folder) / "mnist", seed, kind) for kind in kinds(rule, size)}
             found |= {"mnist": mnist[rule], "mnist_gap": mnist["bptt"] - mnist[rule]}
+            found["mnist_gain"] = mnist[rule] - mnist["frozen"]
     return found
 
 
@@ -179,7 +180,12 @@ register(
             ),
             Claim(
                 "On MNIST, too, TESS comes within 2 points of its BPTT twin.",
-                PAPER + ": within 1.4 points", "mnist_gap", AtMost(0.02), 0.0, "2 points, none more", FROZEN,
+                PAPER + ": within 1.4 points", "mnist_gap", AtMost(0.02), 0.0,
+                "2 points, none more; after these three epochs, .910 against .941, it is 3.2 behind: refuted", FROZEN,
+            ),
+            Claim(
+                "There, too, layers trained by TESS are better than frozen random ones.",
+                "control: ours", "mnist_gain", AtLeast(0.05), 0.0, "half of what was found, .910 against .796", FROZEN,
             ),
             Claim(
                 "The memory that learning takes does not grow with the number of steps: from 10 to 1000 by nothing.",
