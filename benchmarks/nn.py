@@ -2,9 +2,10 @@
 
 python -m benchmarks.nn [--cases lif100 ff rec] [--threads 1 2] [--rounds 7] [--device cuda]
 
-Figures are median process-CPU milliseconds (wall with more threads, and on a GPU) over rounds in turn, after a
-warm-up, and ratios to ours. The floor is the time of copying as many bytes as a pass must read and write (x, y and
-the tape forward; tape and two gradients backward). The peers live in an environment of their own.
+Figures are median process-CPU milliseconds (wall with more threads, and on a GPU) over rounds in turn, each
+after a pass that is not counted, and ratios to ours. The floor is the time of copying as many bytes as a pass must
+read and write (x, y and the tape forward; tape and two gradients backward). The peers live in an environment of
+their own.
 """
 
 from __future__ import annotations
@@ -182,6 +183,7 @@ def worker(side: str, case: str, threads: int, device: str) -> None:
         once()
     answer(mean())
     for _ in sys.stdin:
+        once()  # the others' turns have cooled caches and put threads to sleep: not so in training
         finish()
         began = clock()
         once()
