@@ -1,7 +1,7 @@
 """Products with spikes: where most inputs are zero, add up the weights' rows of the others.
 
-A layer's matrix products cost more than all its neurons; at a spike in ten steps this is two to four times as quick
-as the dense product of `_products`. Sums run over inputs in their order, so both ways through time share their bits.
+A layer's matrix products cost more than all its neurons; at a spike in ten steps this is about twice as quick as
+the dense product of `_products`. Sums run over inputs in their order, so both ways through time share their bits.
 """
 
 from __future__ import annotations
