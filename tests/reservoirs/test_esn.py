@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from ganglion.reservoirs import ESN, memory_capacity, nrmse, valid_time
-from ganglion.reservoirs._units import matrix
+from ganglion.reservoirs._units import matrix, spectral_radius
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -77,3 +78,14 @@ def test_measures():
     assert valid_time(true, true + np.nan) == 0.0
     with pytest.raises(ValueError, match=r"shapes \(2, 2\) and \(1, 2\)"):
         nrmse(true, true[:1])
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_radius_is_that_of_the_largest_eigenvalue(seed):
+    """Random weights have many eigenvalues of nearly the largest modulus: too small a search settles on another."""
+    random = np.random.RandomState(seed)
+    n, W = 1000, np.zeros((1000, 1000))
+    for shift in random.choice(np.arange(1, n), 100, replace=False):
+        W[np.arange(n), (np.arange(n) + shift) % n] = random.normal(size=n)
+    exact = np.abs(np.linalg.eigvals(W)).max()
+    assert spectral_radius(csr_matrix(W), random) == pytest.approx(exact, rel=1e-7)
