@@ -102,3 +102,8 @@ def test_both_ways_through_time_keep_the_same_bits():
         torch.testing.assert_close(a, b, rtol=0, atol=0)
     for a, b in zip(found[0][2:], found[1][2:], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * b.abs().max().item())
+
+
+def test_what_does_not_fit_is_refused_in_torchs_words():
+    with pytest.raises(RuntimeError, match="256x128 and 100x96"):
+        _products.linear(torch.randn(256, 128), torch.randn(96, 100))
