@@ -8,7 +8,10 @@ alone, done once a sequence, is left out.
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,6 +54,10 @@ class Counts:
         each = (x != 0).reshape(-1, x.shape[-1]).sum(0)
         self.weigh(x, int((each * connections).sum()), x[..., 0].numel() * int(connections.sum()))
 
+    def convolve(self, module: Any, x: Tensor) -> None:
+        """Inputs x to an nn.Conv1d, 2d or 3d."""
+        self.weigh(x, _connections(module, x != 0), _connections(module, torch.ones_like(x)))
+
     def multiply(self, macs: int) -> None:
         """Multiply–accumulates of numbers that are never spikes."""
         self.macs += macs
@@ -60,6 +67,35 @@ class Counts:
         """So many multiplications and additions, so often."""
         self.multiplications += times * multiplications
         self.additions += times * additions
+
+    def update(self, equations: Iterable[tuple[str, Any]], times: int) -> None:
+        """So many neurons times steps, each by these equations."""
+        self.updates += times
+        self.own(times, *_arithmetic(equations))
+
+
+def _connections(module: Any, z: Tensor) -> int:
+    """Of the inputs that z marks; how many one has depends on borders and strides: convolve with ones, and add up."""
+    taps = torch.ones_like(module.weight[: module.groups], dtype=torch.float64)
+    seen = module._conv_forward(z.double(), taps, None)
+    return round(float(seen.sum())) * (module.out_channels // module.groups)
+
+
+def _arithmetic(equations: Iterable[tuple[str, Any]]) -> tuple[int, int]:
+    """(multiplications, additions) of one step of one neuron; a division, power or function is a multiplication."""
+    multiplications = additions = 0
+    for _, expression in equations:
+        if isinstance(expression, str):
+            names = [type(n.op).__name__ for n in ast.walk(ast.parse(expression)) if isinstance(n, ast.BinOp)]
+            counted = {name: names.count(name) for name in set(names)}
+        else:
+            visual = expression.count_ops(visual=True)
+            counted = {str(name).title(): int(times) for name, times in visual.as_coefficients_dict().items() if times}
+            counted.pop("1", None)
+        sums = counted.pop("Add", 0) + counted.pop("Sub", 0)
+        counted.pop("Neg", None)
+        additions, multiplications = additions + sums, multiplications + sum(counted.values())
+    return multiplications, additions
 
 
 __all__ = ["Counts"]

@@ -7,9 +7,8 @@ machines, depends on the machine and is left out, for spiking and other networks
 
 from __future__ import annotations
 
-import ast
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -182,16 +181,9 @@ def _of_weights(counts: Counts) -> Any:
         if isinstance(module, nn.Linear):
             counts.fan(x, module.out_features)
         else:
-            counts.weigh(x, _connections(module, x != 0), _connections(module, torch.ones_like(x)))
+            counts.convolve(module, x)
 
     return count
-
-
-def _connections(module: Any, z: Tensor) -> int:
-    """Of the inputs that z marks; how many one has depends on borders and strides: convolve with ones, and add up."""
-    taps = torch.ones_like(module.weight[: module.groups], dtype=torch.float64)
-    seen = module._conv_forward(z.double(), taps, None)
-    return round(float(seen.sum())) * (module.out_channels // module.groups)
 
 
 def _by_itself(counts: Counts, states: dict[int, int]) -> Any:
@@ -242,9 +234,7 @@ def _of_layer(
             due = sent[delays.longest - d :][: len(y)]
             arrived += int(torch.count_nonzero(due if neurons is None else due[..., neurons]))
         counts.weigh(sent, arrived * module.out_features, y.numel() * module.out_features)
-    multiplications, additions = _arithmetic(module.equations.equations)
-    counts.updates += y.numel()
-    counts.own(y.numel(), multiplications, additions)
+    counts.update(module.equations.equations, y.numel())
     states[id(module)] = _bytes(after)
 
 
@@ -256,23 +246,6 @@ def _is_other(module: nn.Module) -> bool:
     if is_cell(module):
         return not isinstance(module, (Sequential, TimeDistributed))
     return next(module.parameters(recurse=False), None) is not None and not isinstance(module, _PATTERNS)
-
-
-def _arithmetic(equations: Iterable[tuple[str, Any]]) -> tuple[int, int]:
-    """(multiplications, additions) of one step of one neuron; a division, power or function is a multiplication."""
-    multiplications = additions = 0
-    for _, expression in equations:
-        if isinstance(expression, str):
-            names = [type(n.op).__name__ for n in ast.walk(ast.parse(expression)) if isinstance(n, ast.BinOp)]
-            counted = {name: names.count(name) for name in set(names)}
-        else:
-            visual = expression.count_ops(visual=True)
-            counted = {str(name).title(): int(times) for name, times in visual.as_coefficients_dict().items() if times}
-            counted.pop("1", None)
-        sums = counted.pop("Add", 0) + counted.pop("Sub", 0)
-        counted.pop("Neg", None)
-        additions, multiplications = additions + sums, multiplications + sum(counted.values())
-    return multiplications, additions
 
 
 __all__ = ["FLOAT16", "FLOAT32", "INT8", "INT32", "Arithmetic", "Counts", "Operations", "count_operations",
