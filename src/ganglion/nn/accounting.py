@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ganglion.nn._cell import DynamicalLayer
 from ganglion.nn._counts import Counts
 from ganglion.nn._kept import Kept
+from ganglion.nn._ordinary import Observer
 from ganglion.nn.hopfield import HopfieldLookup, HopfieldPooling
 from ganglion.nn.sequential import Sequential, TimeDistributed, is_cell
 
@@ -131,7 +132,7 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
         elif isinstance(module, (nn.Linear, *_CONVOLUTIONS)):
             counts = Counts(name)
             seen.layers.append(counts)
-            hooks.append(module.register_forward_hook(_of_weights(counts), with_kwargs=True))
+            hooks.append(module.register_forward_hook(Observer(_of_weights(counts)), with_kwargs=True))
         elif _is_other(module):
             uncounted.append(name)
     seen.uncounted = tuple(uncounted)

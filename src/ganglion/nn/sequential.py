@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganglion.nn._ordinary import apply
+
 
 def is_cell(module: nn.Module) -> bool:
     """Whether a module has the surface of a `Cell`."""
@@ -15,7 +17,7 @@ def is_cell(module: nn.Module) -> bool:
 
 def at_every_step(module: nn.Module, x: Tensor) -> Tensor:
     """An ordinary module on each step of x (T, B, ...), in one call: it sees the batch (T·B, ...)."""
-    y = module(x.flatten(0, 1))
+    y = apply(module, x.flatten(0, 1))
     if not isinstance(y, Tensor) or y.ndim == 0 or len(y) != x.shape[0] * x.shape[1]:
         found = f"a tensor of shape {tuple(y.shape)}" if isinstance(y, Tensor) else f"a {type(y).__name__}"
         raise ValueError(
@@ -29,7 +31,8 @@ class TimeDistributed(nn.Module):
     """An ordinary module (Conv2d, BatchNorm2d, Flatten ...) as a `Cell` without state: the same at every step.
 
     `forward(x[T, B, ...], state=()) -> (y[T, B, ...], ())`, in one call of the module with T·B rows. What looks at
-    the batch as a whole, such as BatchNorm in training, sees all steps together.
+    the batch as a whole, such as BatchNorm in training, sees all steps together. An nn.Linear goes by the products
+    with spikes of the library's own layers, unless it has hooks, or tensors other than float32 or float64 on a CPU.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -43,7 +46,7 @@ class TimeDistributed(nn.Module):
 
     def step(self, state: tuple[()], x: Tensor) -> tuple[tuple[()], Tensor]:
         """One step: x (B, ...) -> ((), y (B, ...))."""
-        return (), self.module(x)
+        return (), apply(self.module, x)
 
     def forward(self, x: Tensor, state: tuple[()] | None = None) -> tuple[Tensor, tuple[()]]:
         """x (T, B, ...) -> y (T, B, ...) and no state."""
@@ -57,6 +60,7 @@ class Sequential(nn.Sequential):
         gg.nn.Sequential(nn.Conv2d(1, 12, 5), gg.nn.LIF(), nn.AvgPool2d(2), nn.Flatten(), gg.nn.LIF(1728, 10))
 
     Ordinary modules are applied at every step as by `TimeDistributed`; their entry of the state is ().
+    `nn.Linear(700, 256), gg.nn.LIF()` takes the products of `gg.nn.LIF(700, 256)`, see there.
     """
 
     def add_module(self, name: str, module: nn.Module | None) -> None:
@@ -78,7 +82,7 @@ class Sequential(nn.Sequential):
             if is_cell(module):
                 new, x = module.step(old, x)  # type: ignore[operator]
             else:
-                x = module(x)
+                x = apply(module, x)
             after.append(new)
         return tuple(after), x
 
