@@ -19,7 +19,11 @@ from ganglion.energies._steps import begin
 
 pytestmark = pytest.mark.usefixtures("float64")
 ROUNDING = 1e-12  # of the largest energy on the way
-NO_DESCENT = {"FixedPredictions": "the gradient of no energy", "Complexified": "its energy is complex"}
+NO_DESCENT = {
+    "FixedPredictions": "the gradient of no energy",
+    "Complexified": "its energy is complex",
+    "Pairwise": "what Ising and Boltzmann, which are drawn, have in common",
+}
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 

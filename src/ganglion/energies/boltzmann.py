@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ganglion._products import matmul
-from ganglion.energies._energy import Clamp, Energy, check_symmetric
+from ganglion.energies._energy import Clamp
+from ganglion.energies._pairwise import Pairwise
 
 if TYPE_CHECKING:
     from ganglion.energies.spiking_sampler import Spiked
@@ -17,29 +18,19 @@ if TYPE_CHECKING:
 _MOST = 20  # units whose states can be enumerated
 
 
-class Boltzmann(Energy):
+class Boltzmann(Pairwise):
     """E(z) = −½ Σ w_ij z_i z_j − Σ b_i z_i of units z = 0, 1 (Ackley, Hinton & Sejnowski 1985).
 
     weight: (N, N), symmetric, zero diagonal. bias: (N,) or a number. As an `Energy` it is defined within [0, 1].
     `sample` runs the spiking sampler of Buesing et al. (2011); `distribution` enumerates up to 20 units.
     """
 
-    weight: Tensor
+    _pull, _lowest = "bias", 0.0
     bias: Tensor
 
     def __init__(self, weight: Tensor, bias: Tensor | float = 0.0) -> None:
-        super().__init__()
-        check_symmetric(weight)
-        self.units = len(weight)
-        bias = torch.as_tensor(bias, dtype=weight.dtype, device=weight.device)
-        if bias.shape not in ((), (self.units,)) or not bool(torch.isfinite(bias).all()):
-            raise ValueError(f"found a bias of shape {tuple(bias.shape)}, expected ({self.units},), finite")
-        self.register_buffer("weight", weight.detach().clone())
-        self.register_buffer("bias", bias.detach().expand(self.units).clone())
-
-    def project(self, x: Tensor) -> Tensor:
-        """Within [0, 1]."""
-        return x.clamp(0, 1)
+        super().__init__(weight, bias)
+        self.weight, self.bias = self.weight.clone(), self.bias.clone()  # `learn` writes into them
 
     def distribution(self) -> tuple[Tensor, Tensor]:
         """All states (2^N, N), the first unit the most significant, and their probabilities (2^N,)."""
@@ -74,13 +65,6 @@ class Boltzmann(Energy):
         self.bias += step.diagonal()
         self.weight += step - step.diagonal().diag()
         return asleep
-
-    def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        pull = x @ self.weight
-        return -(x * (0.5 * pull + self.bias)).sum(1), pull + self.bias
-
-    def _value(self, x: Tensor) -> Tensor:
-        return self._both(x)[0]
 
 
 class RBM(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ganglion.energies._energy import Clamp, Energy, check_symmetric, check_whole_rows
+from ganglion.energies._pairwise import per_unit
 from ganglion.energies.ising import Chain, Ising, Order, spins
 from ganglion.energies.lagrangians import Lagrangian, Tanh
 from ganglion.energies.storage import RULES
@@ -138,10 +139,7 @@ class ContinuousHopfield(Energy):
             raise ValueError(f"found tau = {tau}, expected a positive number")
         self.units, self.tau = len(weight), tau
         self.lagrangian = lagrangian or Tanh()
-        threshold = torch.as_tensor(threshold, dtype=weight.dtype, device=weight.device)
-        if threshold.shape not in ((), (self.units,)) or not bool(torch.isfinite(threshold).all()):
-            raise ValueError(f"found a threshold of shape {tuple(threshold.shape)}, expected ({self.units},), finite")
-        for name, value in (("weight", weight), ("threshold", threshold.expand(self.units))):
+        for name, value in (("weight", weight), ("threshold", per_unit("threshold", threshold, weight))):
             value = value.detach().clone()
             if learn:
                 self.register_parameter(name, torch.nn.Parameter(value))

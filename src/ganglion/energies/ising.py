@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganglion.energies._energy import Clamp, Energy, check_symmetric
+from ganglion.energies._energy import Clamp, Energy
+from ganglion.energies._pairwise import Pairwise
 
 Rule = Literal["metropolis", "glauber", "heat_bath"]
 Order = Literal["sequential", "random", "uniform"]
@@ -33,7 +34,7 @@ class Sampled:
     samples: Tensor | None = None
 
 
-class Ising(Energy):
+class Ising(Pairwise):
     """E(s) = −½ Σ w_ij s_i s_j − Σ field_i s_i of spins s = ±1 (Ising 1925; Glauber 1963).
 
     As an `Energy` it is defined for all x within [−1, 1]: descent is then that of the mean, and ends in corners
@@ -43,29 +44,11 @@ class Ising(Energy):
     Raises ValueError for weights of another kind, and says where.
     """
 
-    weight: Tensor
+    _pull, _lowest = "field", -1.0
     field: Tensor
 
     def __init__(self, weight: Tensor, field: Tensor | float = 0.0) -> None:
-        super().__init__()
-        check_symmetric(weight)
-        self.units = len(weight)
-        field = torch.as_tensor(field, dtype=weight.dtype, device=weight.device)
-        if field.shape not in ((), (self.units,)) or not bool(torch.isfinite(field).all()):
-            raise ValueError(f"found a field of shape {tuple(field.shape)}, expected ({self.units},), finite")
-        self.register_buffer("weight", weight.detach().contiguous())
-        self.register_buffer("field", field.detach().expand(self.units).contiguous())
-
-    def project(self, x: Tensor) -> Tensor:
-        """Within [−1, 1]."""
-        return x.clamp(-1, 1)
-
-    def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        pull = x @ self.weight
-        return -(x * (0.5 * pull + self.field)).sum(1), pull + self.field
-
-    def _value(self, x: Tensor) -> Tensor:
-        return self._both(x)[0]
+        super().__init__(weight, field)
 
     def sample(
         self,
