@@ -1,6 +1,7 @@
 """Learning algorithms, and `fit`, which runs any of them."""
 
 from ganglion.learners import nudging
+from ganglion.learners._counting import Learning, count_learning
 from ganglion.learners._fit import Learner, fit
 from ganglion.learners._standardise import standardise
 from ganglion.learners.bptt import BPTT
@@ -27,9 +28,9 @@ from ganglion.learners.tess import TESS, square_waves
 from ganglion.learners.truncated import TruncatedBPTT
 
 __all__ = [
-    "BPTT", "HLOP", "PSPM", "TESS", "ContrastiveHebbian", "EProp", "EquilibriumPropagation", "Learner",
-    "PredictiveCoding", "SupervisedSTDP", "TruncatedBPTT", "accuracy", "bin_events", "delta", "first_spike",
-    "first_spike_accuracy", "first_spike_cross_entropy", "fit", "latency", "membrane_cross_entropy", "nudging",
-    "phase", "population", "rate", "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx", "read_mnist",
+    "BPTT", "HLOP", "PSPM", "TESS", "ContrastiveHebbian", "EProp", "EquilibriumPropagation", "Learner", "Learning",
+    "PredictiveCoding", "SupervisedSTDP", "TruncatedBPTT", "accuracy", "bin_events", "count_learning", "delta",
+    "first_spike", "first_spike_accuracy", "first_spike_cross_entropy", "fit", "latency", "membrane_cross_entropy",
+    "nudging", "phase", "population", "rate", "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx", "read_mnist",
     "read_nmnist", "spike_distance", "square_waves", "standardise",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,10 @@ class GradientLearner(ABC):
     come about (`_learn`) and how a batch is measured without learning (`_measure`).
 
     settings : what else `describe` should tell, as JSON.
+    counted : whether `count_learning` sees all that such a learner does.
     """
+
+    counted: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from torch.nn.grad import conv2d_weight
 
 from ganglion._products import linear, product
 from ganglion.engines.surrogates import Surrogate
+from ganglion.learners._counting import meet, rows_of
 from ganglion.nn._cell import DynamicalLayer, State
 
 
@@ -31,6 +32,8 @@ def advance(layer: DynamicalLayer, state: State, current: Tensor) -> tuple[State
     watched = Watched()
     own = {name: state[name] for name, _ in layer.equations.states}
     y, after = layer.equations.evaluate(watched, current, **own, **layer._constants())
+    if (counted := rows_of(layer)) is not None:
+        counted.forward.update(layer.equations.equations, y.numel())
     return sent(layer, state, after, y), y, watched.distance
 
 
@@ -70,6 +73,8 @@ class Synapses:
         self.bias_sum = None if self.bias is None else torch.zeros_like(self.bias)
 
     def __call__(self, x: Tensor) -> Tensor:
+        if (counted := rows_of(self.module)) is not None:
+            meet(counted.forward, self.module, x)
         bias = None if self.bias is None else self.bias.detach()
         if isinstance(self.module, nn.Conv2d):
             return self.module._conv_forward(x, self.weight, bias)
@@ -77,6 +82,8 @@ class Synapses:
 
     def collect(self, post: Tensor, pre: Tensor, bias_trace: float = 1.0) -> None:
         """Add the batch's sum of post (B, N...) times pre (B, M...); a bias's presynaptic trace is a number."""
+        if (counted := rows_of(self.module)) is not None:
+            meet(counted.gradients, self.module, pre)
         if isinstance(self.module, nn.Conv2d):
             m = self.module
             self.sum += conv2d_weight(pre, self.weight.shape, post, m.stride, m.padding, m.dilation, m.groups)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ganglion.learners._counting import rows_of
 from ganglion.learners._local import Synapses, advance, begin
 from ganglion.nn.lif import LI
 
@@ -34,6 +35,8 @@ class Readout:
             trace, ones = decay * self._traces[k][0] + trace, decay * self._traces[k][1] + ones
             self._traces[k] = (trace, ones)
         self._last = (trace, ones)
+        if (counted := rows_of(self.synapses.module)) is not None:
+            counted.signals.multiply(len(self.decays) * z.numel())
         return y
 
     def held(self) -> list[Any]:

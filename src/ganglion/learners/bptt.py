@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +29,8 @@ class BPTT(GradientLearner):
 
     Raises ValueError for a loss that is not finite, before any parameter is changed.
     """
+
+    counted: ClassVar[bool] = True
 
     def __init__(
         self,

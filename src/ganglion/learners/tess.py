@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganglion.learners._counting import rows_of
 from ganglion.learners._gradient import Encode, GradientLearner, name
 from ganglion.learners._local import Synapses, advance, arriving, begin, own_synapses
 from ganglion.learners._readout import Readout, check_leak
@@ -54,9 +55,11 @@ class TESS(GradientLearner):
     lambda_post, lambda_pre, alpha_post, alpha_pre : the rule; the paper's values for still images, and
         alpha_post = 0 for event cameras.
     basis : (classes, n) -> B.
-    pool : side to which feature maps are pooled.
+    pool : side to which feature maps are pooled; one for all layers of neurons, or one for each.
     encode, clip : as for `BPTT`.
     """
+
+    counted: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -68,7 +71,7 @@ class TESS(GradientLearner):
         alpha_post: float = 1.0,
         alpha_pre: float = 1.0,
         basis: Basis = square_waves,
-        pool: int = 4,
+        pool: int | Sequence[int] = 4,
         encode: Encode | None = None,
         clip: float | None = None,
     ) -> None:
@@ -77,7 +80,7 @@ class TESS(GradientLearner):
                 raise ValueError(f"found {label} = {decay}, expected a decay per step within [0, 1]")
         rule = {
             "lambda_post": lambda_post, "lambda_pre": lambda_pre, "alpha_post": alpha_post, "alpha_pre": alpha_pre,
-            "pool": pool,
+            "pool": pool if isinstance(pool, int) else list(pool),
         }  # fmt: skip
         super().__init__(model, optimizer, encode=encode, clip=clip, settings={**rule, "basis": name(basis)})
         self.lambda_post, self.lambda_pre = lambda_post, lambda_pre
@@ -111,10 +114,13 @@ class TESS(GradientLearner):
             raise ValueError("found no step in x, expected (T, B, ...) with T > 0")
         return run
 
-    def signal(self, s: Tensor, labels: Tensor) -> Tensor:
+    def signal(self, s: Tensor, labels: Tensor, layer: DynamicalLayer, pool: int) -> Tensor:
         """m (B, N...): the learning signal of a layer with spikes s (B, N...)."""
-        pooled = s if s.ndim == 2 else F.adaptive_avg_pool2d(s, self.pool)
+        pooled = s if s.ndim == 2 else F.adaptive_avg_pool2d(s, pool)
         flat = pooled.flatten(1)
+        if (counted := rows_of(layer)) is not None:
+            counted.signals.fan(flat, self.classes)
+            counted.signals.multiply(flat.numel() * self.classes)
         key = (flat.shape[1], s.dtype, s.device)
         if key not in self._bases:
             self._bases[key] = self.basis(self.classes, flat.shape[1]).to(s)
@@ -124,7 +130,7 @@ class TESS(GradientLearner):
             return m
         with torch.enable_grad():
             given = s.detach().requires_grad_()
-            return torch.autograd.grad(F.adaptive_avg_pool2d(given, self.pool), given, m.view_as(pooled))[0]
+            return torch.autograd.grad(F.adaptive_avg_pool2d(given, pool), given, m.view_as(pooled))[0]
 
 
 def _error(y: Tensor, labels: Tensor) -> Tensor:
@@ -151,6 +157,10 @@ class _Run:
         self.rule = rule
         self.parts: list[Any] = []
         modules = list(model)
+        layers = sum(isinstance(module, DynamicalLayer) for module in modules[:-1])
+        pools = [rule.pool] * layers if isinstance(rule.pool, int) else list(rule.pool)
+        if len(pools) != layers:
+            raise ValueError(f"found {len(pools)} sides in pool, expected one, or {layers}: one a layer of neurons")
         waiting: Synapses | None = None
         for k, module in enumerate(modules):
             final = k == len(modules) - 1
@@ -158,7 +168,7 @@ class _Run:
                 waiting = _alone(waiting, module)
                 self.parts.append(waiting)
             elif isinstance(module, DynamicalLayer) and not final:
-                self.parts.append(_Layer(module, waiting))
+                self.parts.append(_Layer(module, waiting, pools.pop(0)))
                 waiting = None
             elif final:
                 _alone(waiting, None)
@@ -221,8 +231,8 @@ def _alone(waiting: Synapses | None, module: Any) -> Synapses | None:
 class _Layer:
     """Neurons with their synapses and traces."""
 
-    def __init__(self, layer: DynamicalLayer, before: Synapses | None) -> None:
-        self.layer = layer
+    def __init__(self, layer: DynamicalLayer, before: Synapses | None, pool: int) -> None:
+        self.layer, self.pool = layer, pool
         own = own_synapses(layer)
         self.input = own[0] if layer.linear is not None else before
         self.inner = layer.linear is not None
@@ -249,16 +259,26 @@ class _Layer:
             raise ValueError(f"found {type(layer).__name__} before the readout, expected layers of neurons that spike")
         if not self.traces:
             self.traces = [torch.zeros_like(p) for p in pre]
-        psi, m, post = layer.surrogate.slope(distance), rule.signal(s, labels), self.post
+        psi, m = layer.surrogate.slope(distance), rule.signal(s, labels, layer, self.pool)
+        causal, late = _times(rule.alpha_pre, m, psi), _times(rule.alpha_post, m, self.post)
         self.ones = rule.lambda_pre * self.ones + 1.0
         for synapses, p, trace in zip(self.learning, pre, self.traces, strict=True):
             trace.mul_(rule.lambda_pre).add_(p)
-            if rule.alpha_pre:
-                synapses.collect(rule.alpha_pre * m * psi, trace, self.ones)
-            if rule.alpha_post:
-                synapses.collect(rule.alpha_post * m * post, p)
-        self.post = rule.lambda_post * post + psi
+            if causal is not None:
+                synapses.collect(causal, trace, self.ones)
+            if late is not None:
+                synapses.collect(late, p)
+        self.post = rule.lambda_post * self.post + psi
+        if (counted := rows_of(layer)) is not None:
+            products = 1 + (causal is not None) + (late is not None)  # the trace of psi among them
+            counted.signals.multiply(products * psi.numel() + sum(p.numel() for p in pre))
         return s
+
+
+def _times(alpha: float, m: Tensor, slope: Tensor | float) -> Tensor | None:
+    if not alpha:
+        return None
+    return m * slope if alpha == 1 else alpha * (m * slope)
 
 
 __all__ = ["TESS", "square_waves"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,8 @@ class TruncatedBPTT(GradientLearner):
         `back` must equal `every` (older graphs hold the older weights).
     encode, clip : as for `BPTT`.
     """
+
+    counted: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -1,0 +1,151 @@
+"""Operations of learners: against torch's own counter of what ran, by hand, and untouched results."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import ganglion as gg
+from ganglion.learners import BPTT, TESS, EProp, TruncatedBPTT, count_learning, membrane_cross_entropy
+
+T, B, C = 5, 3, 4
+
+
+def small(linear: bool = False) -> gg.nn.Sequential:
+    """Feature maps without borders, a recurrent layer, a readout."""
+    torch.manual_seed(3)
+    slope = gg.engines.surrogates.FastSigmoid(0.3)
+    lif = {"beta": 0.5, "threshold": 0.6, "surrogate": slope, "fused": False}
+    model = gg.nn.Sequential(
+        nn.Conv2d(2, 3, 3), gg.nn.LIF((3, 4, 4), **lif), nn.Flatten(),
+        gg.nn.LIF(48, 7, recurrent=True, **lif), nn.Linear(7, C) if linear else gg.nn.LI(7, C, beta=0.8, fused=False),
+    )  # fmt: skip
+    with torch.no_grad():
+        model[0].bias.fill_(1.0)  # so that there are spikes
+        model[3].linear.weight.mul_(3.0)
+    return model
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    x = 4 * torch.rand(T, B, 2, 6, 6, generator=torch.Generator().manual_seed(1))
+    return x, torch.tensor([0, 3, 1])
+
+
+def learner(rule: str, **kw):
+    model = small(**kw)
+    optimizer = torch.optim.SGD(model.parameters(), 0.0)
+    if rule == "bptt":
+        return BPTT(model, membrane_cross_entropy, optimizer)
+    if rule == "truncated":
+        return TruncatedBPTT(model, membrane_cross_entropy, optimizer, every=1, back=2)
+    return TESS(model, optimizer, pool=[2, 1], alpha_post=0.0 if rule == "causal" else 1.0)
+
+
+def counted(rule: str, **kw):
+    made = learner(rule, **kw)
+    with count_learning(made) as seen:
+        made.step(batch())
+    return seen
+
+
+# of one example, one step
+CONV, FIRST, FED, LAST = 2 * 3 * 9 * 16, 48 * 7, 7 * 7, 7 * C
+FORWARD = CONV + FIRST + FED + LAST
+
+
+def test_backpropagation_by_hand():
+    seen = counted("bptt")
+    assert seen.forward.dense == seen.gradients.dense == T * B * FORWARD
+    assert seen.signals.dense == seen.signals.macs == T * B * (FORWARD - CONV)  # x needs no gradient
+    assert seen.gradients.synops == seen.forward.synops > 0 and seen.gradients.macs == T * B * CONV
+    assert seen.total.dense == T * B * (3 * FORWARD - CONV)
+    assert seen.total.joules(updates=False) == pytest.approx(
+        sum(part.joules(updates=False) for part in (seen.forward, seen.signals, seen.gradients))
+    )
+
+
+@pytest.mark.parametrize(("rule", "linear"), [("tess", False), ("tess", True), ("causal", False)])
+def test_a_local_rule_by_hand(rule, linear):
+    seen, products = counted(rule, linear=linear), 2 if rule == "tess" else 1
+    assert seen.forward.dense == T * B * FORWARD
+    assert seen.gradients.dense == T * B * (products * (FORWARD - LAST) + LAST)
+    feedback = 2 * C * (3 * 2 * 2) + 2 * C * 7
+    traces = 2 * 36 + 48 + 7 + (0 if linear else 7)  # of x, of spikes that arrive, of those the readout gets
+    assert seen.signals.dense == T * B * (feedback + traces + (products + 1) * (48 + 7))
+    assert seen.total.updates == T * B * (48 + 7 + (0 if linear else C))
+
+
+class Plain(nn.Module):
+    """The same network in torch's own words, whose products its counter sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.first, self.fed = nn.Conv2d(2, 3, 3), nn.Linear(48, 7), nn.Linear(7, 7, bias=False)
+        self.last = nn.Linear(7, C)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = torch.sigmoid(self.conv(x.flatten(0, 1))).view(T, B, 48)
+        h, out = torch.zeros(B, 7, requires_grad=True), []  # the first step's products are taken, too
+        for row in z:
+            h = torch.sigmoid(self.first(row) + self.fed(h))
+            out.append(self.last(h))
+        return torch.stack(out)
+
+
+@pytest.mark.parametrize("rule", ["bptt", "tess", "causal"])
+def test_products_are_those_that_torch_itself_counts(rule):
+    """Of TESS as it runs, but for the traces, which are no products of matrices; of BPTT in plain torch."""
+    made, elementwise = learner(rule), 0
+    if rule == "bptt":
+        plain = Plain()
+        made = BPTT(plain, membrane_cross_entropy, torch.optim.SGD(plain.parameters(), 0.0))
+    else:
+        elementwise = T * B * (2 * 36 + 48 + 7 + 7 + (3 if rule == "tess" else 2) * (48 + 7))
+    with FlopCounterMode(display=False) as flops:
+        made.step(batch())
+    assert flops.get_total_flops() == 2 * (counted(rule).total.dense - elementwise)
+
+
+def test_spikes_make_additions_of_outer_products():
+    """With alpha_pre = 0 only what enters at once is left: as many additions as there are spikes times neurons."""
+    made = learner("tess")
+    made.alpha_pre = 0.0
+    spikes = (batch()[0] > 3).float()
+    with count_learning(made) as seen:
+        made.step((spikes, batch()[1]))
+    row = {row.name: row for row in seen.gradients.layers}
+    places = torch.nn.functional.conv2d(spikes.flatten(0, 1), torch.ones(3, 2, 3, 3))
+    assert row["0: Conv2d"].macs == 0 and row["0: Conv2d"].synops == int(places.sum())
+    assert row["3: LIF"].macs == 0 and 0 < row["3: LIF"].synops < row["3: LIF"].dense
+
+
+def test_windows_that_overlap_are_gone_through_as_often():
+    seen = counted("truncated")
+    assert seen.forward.dense == T * B * FORWARD
+    assert seen.gradients.dense == (2 * T - 1) * B * FORWARD  # all but the last step's are used twice
+
+
+@pytest.mark.parametrize("rule", ["bptt", "tess"])
+def test_counting_changes_nothing_and_ends(rule):
+    plain, other = learner(rule), learner(rule)
+    plain.step(batch())
+    with count_learning(other) as seen:
+        other.step(batch())
+    for p, q in zip(plain.model.parameters(), other.model.parameters(), strict=True):
+        assert p.grad.equal(q.grad) and p.grad.any()
+    before = str(seen)
+    other.step(batch())
+    assert str(seen) == before and before.startswith("forward\n") and "\ngradients\n" in before
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in other.model.modules())
+
+
+def test_what_is_not_counted_is_named_or_refused():
+    model = gg.nn.Sequential(gg.nn.LIF(6, 5), nn.LayerNorm(5), gg.nn.LI(5, 2))
+    made = BPTT(model, membrane_cross_entropy, torch.optim.SGD(model.parameters(), 0.1))
+    with count_learning(made) as seen:
+        pass
+    assert seen.signals.uncounted == seen.total.uncounted == ("1: LayerNorm",)
+    model = gg.nn.Sequential(gg.nn.LIF(6, 5), gg.nn.LI(5, 2))
+    eprop = EProp(model, torch.optim.SGD(model.parameters(), 0.1))
+    with pytest.raises(TypeError, match="found a EProp, expected BPTT"), count_learning(eprop):
+        pass
