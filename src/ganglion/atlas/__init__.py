@@ -3,7 +3,9 @@
 A system is one module of this package. It uses public names only and ends in ``register(Experiment(...))``.
 """
 
-from ._canvas import COLOURS, canvas, framed
+from ._canvas import COLOURS, canvas, gallery
+from ._data import dataset
+from ._measures import mean_cv
 from ._record import AtLeast, AtMost, Claim, Experiment, Size
 from ._registry import experiments, get, register
 from ._run import judge, run
@@ -16,10 +18,12 @@ __all__ = [
     "Experiment",
     "Size",
     "canvas",
+    "dataset",
     "experiments",
-    "framed",
+    "gallery",
     "get",
     "judge",
+    "mean_cv",
     "register",
     "run",
 ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
 
 #: blue, orange, green, purple, and two greys (Okabe and Ito 2008)
@@ -38,8 +41,20 @@ def canvas(
     return figure, axes[0, 0] if rows == columns == 1 else axes
 
 
-def framed(axis: Any) -> None:
-    """A thin frame in place of ticks, for one image among many."""
-    axis.set(xticks=[], yticks=[])
-    for side in axis.spines.values():
-        side.set(visible=True, color=COLOURS[5], lw=0.5)
+def gallery(
+    width: float, height: float, rows: np.ndarray, titles: Sequence[str], low: float, high: float
+) -> tuple[Figure, Any]:
+    """Square images rows (R, K, pixels), white at `low` and black at `high`, a title beside each row.
+
+    Returns the figure and its axes (R, K).
+    """
+    figure, axes = canvas(width, height, *rows.shape[:2])
+    side = math.isqrt(rows.shape[2])
+    for axis, image in zip(axes.flat, rows.reshape(-1, side, side), strict=True):
+        axis.imshow(image, cmap="Greys", vmin=low, vmax=high)
+        axis.set(xticks=[], yticks=[])
+        for edge in axis.spines.values():
+            edge.set(visible=True, color=COLOURS[5], lw=0.5)
+    for axis, title in zip(axes[:, 0], titles, strict=True):
+        axis.set_ylabel(title, rotation=0, ha="right", va="center")
+    return figure, axes

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import ganglion as gg
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, Size, canvas, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, Size, canvas, dataset, register
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,9 +70,9 @@ def recall(seed: int, steps: int, delay: int, **options: Any) -> float:
 
 def text() -> Tensor | None:
     """A thousand English sentences of news and encyclopaedia as indices into ALPHABET, digits one symbol, accents
-    left out (Universal Dependencies, PUD); None without the data: GANGLION_DATA names the folder that holds text/."""
-    file = Path(os.environ.get("GANGLION_DATA") or ".") / "text" / "en_pud-ud-test.conllu"
-    if not os.environ.get("GANGLION_DATA") or not file.exists():
+    left out (Universal Dependencies, PUD); None without the data, see `dataset`."""
+    file = dataset("text/en_pud-ud-test.conllu")
+    if file is None:
         return None
     lines = file.read_text(encoding="utf-8").splitlines()
     prose = " ".join(line.removeprefix("# text = ").strip() for line in lines if line.startswith("# text = "))

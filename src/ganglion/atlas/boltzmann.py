@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, framed, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, gallery, register
 from ganglion.energies import RBM, Clamp
 from ganglion.energies.boltzmann import all_states
 
@@ -131,14 +131,9 @@ def raster(joint: Any, start: Tensor, held: Tensor, tau: int, seed: int) -> np.n
 def inpainted(material: dict[str, Any]) -> Figure:
     """Digits, what is held, a moment of the network, and its mean."""
     rows = material["digits"]
-    figure, axes = canvas(7, 3.4, 4, rows.shape[1])
-    for r, title in enumerate(["digit", "held", "a moment", "mean"]):
-        axes[r, 0].set_ylabel(title, rotation=0, ha="right", va="center")
-        for k in range(rows.shape[1]):
-            axes[r, k].imshow(rows[r, k].reshape(8, 8), cmap="Greys", vmin=0, vmax=1)
-            if r:
-                axes[r, k].axhline(3.5, color=COLOURS[1], lw=0.7)
-            framed(axes[r, k])
+    figure, axes = gallery(7, 3.4, rows, ["digit", "held", "a moment", "mean"], 0, 1)
+    for axis in axes[1:].flat:
+        axis.axhline(3.5, color=COLOURS[1], lw=0.7)
     return figure
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import ganglion as gg
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, mean_cv, register
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,7 +90,7 @@ def measure(
         frequencies, power = _spectrum(activity)
         found |= {
             f"rate_{name}": float(seen.rates().mean()),
-            f"cv_{name}": _cv(seen),
+            f"cv_{name}": mean_cv(seen, intervals=4),
             f"correlation_{name}": (_fano(seen, DT) - 1) / (SIZE - 1),
             f"frequency_{name}": _peak(frequencies, power),
             f"cycles_{name}": _peak(frequencies, power) / float(seen.rates().mean()),
@@ -108,12 +108,6 @@ def _fano(seen: gg.Recording, window: float) -> float:
     """Variance over mean of all neurons' spike count in a window: 1 for independent Poisson neurons."""
     counts = seen.population_rate(window).numpy() * (window * seen.n_neurons / 1000)
     return float(counts.var() / counts.mean())
-
-
-def _cv(seen: gg.Recording) -> float:
-    """Mean over neurons with at least four intervals."""
-    counts = seen.rates().numpy() * seen.duration / 1000
-    return float(np.nanmean(seen.cv().numpy()[counts > 4.5]))
 
 
 def _spectrum(activity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

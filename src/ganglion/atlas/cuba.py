@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import ganglion as gg
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, Size, canvas, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, Size, canvas, mean_cv, register
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +45,7 @@ def measure(seed: int, size: Size, w_e: float = W_E, w_i: float = W_I) -> dict[s
     for run in range(runs):
         seen = gg.simulate(network(runs * seed + run, w_e, w_i), 1000.0, dt=0.1, seed=runs * seed + run)
         rates.append(float(seen.rates().mean()))
-        cvs.append(_cv(seen))
+        cvs.append(mean_cv(seen, intervals=5))
     seen = gg.simulate(network(seed, w_e, w_i), 200.0 + duration, dt=0.1, seed=seed).after(200.0)
     some = np.arange(0, EXC + INH, 10)
     correlation = seen.correlation(10.0, neurons=some).numpy()
@@ -56,16 +56,10 @@ def measure(seed: int, size: Size, w_e: float = W_E, w_i: float = W_I) -> dict[s
         "rate_error": spread * PEERS_RATE_SPREAD,
         "cv_second": float(np.mean(cvs)),
         "cv_second_error": spread * PEERS_CV_SPREAD,
-        "cv": _cv(seen),
+        "cv": mean_cv(seen, intervals=5),
         "correlation": float(np.nanmean(pairs)),
         "recording": seen,
     }
-
-
-def _cv(seen: gg.Recording) -> float:
-    """Mean over neurons with at least five intervals."""
-    spikes = seen.rates().numpy() * seen.duration / 1000
-    return float(np.nanmean(seen.cv().numpy()[spikes > 5.5]))
 
 
 def activity(material: dict[str, Any]) -> Figure:

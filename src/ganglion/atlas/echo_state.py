@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, dataset, register
 from ganglion.reservoirs import ESN, NGRC, lorenz63, memory_capacity, nrmse, valid_time
 
 if TYPE_CHECKING:
@@ -107,10 +105,9 @@ def _alone(seed: int, radius: float) -> float:
 
 def _laser(seed: int, radius: float) -> tuple[float | None, float | None]:
     """Normalised mean square error of the next intensity of the Santa Fe laser: a reservoir's, and a linear filter's
-    of the last 50 intensities. None without the data: GANGLION_DATA names the folder that holds series/."""
-    folder = os.environ.get("GANGLION_DATA")
-    file = Path(folder or ".") / "series" / "santafe_laser.npy"
-    if not folder or not file.exists():
+    of the last 50 intensities. None without the data, see `dataset`."""
+    file = dataset("series/santafe_laser.npy")
+    if file is None:
         return None, None
     x = np.load(file, allow_pickle=False).astype(float)[:4001] / 255
     model = ESN(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, framed, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, gallery, register
 from ganglion.energies import Backtracking, Clamp, Descent, Fixed, Graph, ModernHopfield, Neurons
 from ganglion.energies.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Tanh
 from ganglion.energies.synapses import Attention, Conv, Dense, Memories
@@ -126,13 +126,7 @@ def energies_picture(material: dict[str, Any]) -> Figure:
 
 def completion(material: dict[str, Any]) -> Figure:
     """Digits, what is given, where the image layer ends, and the label that wins."""
-    rows = material["rows"]
-    figure, axes = canvas(7, 2.8, 3, rows.shape[1])
-    for r, title in enumerate(["digit", "given", "completed"]):
-        axes[r, 0].set_ylabel(title, rotation=0, ha="right", va="center")
-        for k in range(rows.shape[1]):
-            axes[r, k].imshow(rows[r, k].reshape(8, 8), cmap="Greys", vmin=-0.15, vmax=0.15)
-            framed(axes[r, k])
+    figure, axes = gallery(7, 2.8, material["rows"], ["digit", "given", "completed"], -0.15, 0.15)
     for k, name in enumerate(material["named"]):
         axes[2, k].set_xlabel(f"“{name}”")
     return figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, framed, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, gallery, register
 from ganglion.energies import ContinuousHopfield, Descent, Fixed, Hopfield, lagrangians
 
 if TYPE_CHECKING:
@@ -185,15 +185,8 @@ def curve(material: dict[str, Any]) -> Figure:
 
 def recall_pictures(material: dict[str, Any]) -> Figure:
     """Letters on their way."""
-    rows = material["letters"]["rows"]
     titles = ["given", "a third of a sweep", "two thirds", "a sweep", "at rest"]
-    figure, axes = canvas(5.2, 5.4, rows.shape[1], len(titles))
-    for k, title in enumerate(titles):
-        axes[0, k].set_title(title, fontsize=8, loc="center")
-        for p in range(rows.shape[1]):
-            axes[p, k].imshow(rows[k, p].reshape(12, 12), cmap="Greys", vmin=-1, vmax=1)
-            framed(axes[p, k])
-    return figure
+    return gallery(6.4, 5.2, material["letters"]["rows"], titles, -1, 1)[0]
 
 
 def graded_picture(material: dict[str, Any]) -> Figure:

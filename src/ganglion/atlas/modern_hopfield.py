@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, framed, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, gallery, register
 from ganglion.energies import Descent, Fixed, ModernHopfield
 
 if TYPE_CHECKING:
@@ -97,15 +97,8 @@ def landscape(material: dict[str, Any]) -> Figure:
 
 def digit_pictures(material: dict[str, Any]) -> Figure:
     """Hidden halves and what is retrieved."""
-    rows = material["digits"]
     titles = ["digit", "given", "β = 2", "β = 0.25", "β = 0.05"]
-    figure, axes = canvas(7.5, 3.0, len(rows), rows.shape[1])
-    for r, title in enumerate(titles):
-        axes[r, 0].set_ylabel(title, rotation=0, ha="right", va="center")
-        for k in range(rows.shape[1]):
-            axes[r, k].imshow(rows[r, k].reshape(8, 8), cmap="Greys", vmin=-1, vmax=1)
-            framed(axes[r, k])
-    return figure
+    return gallery(7.5, 3.0, material["digits"], titles, -1, 1)[0]
 
 
 PAPER = "Ramsauer et al. (2021)"

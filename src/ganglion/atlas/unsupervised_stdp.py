@@ -6,17 +6,15 @@ mnist/ (LeCun's idx files): without it the claims on MNIST stay untested.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 import ganglion as gg
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, Size, canvas, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, Size, canvas, dataset, register
 from ganglion.learners import read_mnist
 
 if TYPE_CHECKING:
@@ -109,7 +107,8 @@ def small_digits(how: Setup, rng: np.random.Generator) -> Digits:
 
 def mnist_digits(how: Setup, rng: np.random.Generator) -> Digits:
     """MNIST's, 28 by 28, each shown once."""
-    folder = Path(os.environ["GANGLION_DATA"]) / "mnist"
+    folder = dataset("mnist")
+    assert folder is not None  # `measure` looked
     (images, labels), (unseen, truth) = ([x.numpy() for x in read_mnist(folder, train=t)] for t in (True, False))
     train, test = rng.permutation(len(images)), rng.permutation(len(unseen))[: how.asked]
     known = train[-how.known :]
@@ -195,8 +194,7 @@ def measure(
     )
     if "digits" in only.split():
         found |= organised("digits", SMALL if size == "small" else FULL, seed, plastic, adaptive, shuffled, paired)
-    data = os.environ.get("GANGLION_DATA")
-    if "mnist" in only.split() and size == "full" and data and (Path(data) / "mnist").is_dir():
+    if "mnist" in only.split() and size == "full" and dataset("mnist") is not None:
         seen = organised("mnist", MNIST, seed, plastic, adaptive, shuffled, paired)
         found |= {f"mnist_{name}": value for name, value in seen.items()}
     return found
