@@ -75,7 +75,7 @@ def test_impossible_spikes_are_refused(steps, neurons, message):
 
 def test_impossible_questions_are_refused():
     spikes = Spikes.from_steps([1], [0], n_neurons=2, dt=0.1, stop=10)
-    with pytest.raises(ValueError, match="multiple of dt"):
+    with pytest.raises(ValueError, match="multiple of the step dt"):
         spikes.steps_of(0.25)
     with pytest.raises(ValueError, match="at most the record"):
         spikes.steps_of(2.0)

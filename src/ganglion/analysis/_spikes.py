@@ -10,6 +10,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ganglion._steps import whole_steps
+
 Chunk = tuple[NDArray[np.int64], NDArray[np.int32]]
 
 
@@ -136,10 +138,8 @@ class Spikes:
         return steps - (self.start + 1), np.concatenate([neurons for _, neurons in held])
 
     def steps_of(self, window: float, name: str = "window") -> int:
-        """A length in ms as a whole number of steps; raises ValueError where it is none."""
-        steps = round(window / self.dt)
-        if steps < 1 or abs(steps * self.dt - window) > 1e-6 * self.dt * max(1, steps):
-            raise ValueError(f"{name} is {window} ms; expected a multiple of dt = {self.dt} ms, at least one")
+        """A length in ms as a whole number of steps; raises ValueError where it is none, or longer than the record."""
+        steps = whole_steps(window, self.dt, f"{name} is {window} ms")
         if steps > self.n_steps:
             raise ValueError(f"{name} is {window} ms; expected at most the record's {self.duration:g} ms")
         return steps

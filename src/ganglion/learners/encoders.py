@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ganglion.nn._checks import require_finite
+
 
 def rate(x: Tensor, steps: int, *, generator: torch.Generator | None = None) -> Tensor:
     """Independent Bernoulli spikes: x is the chance of a spike a step."""
@@ -63,10 +65,8 @@ def delta(x: Tensor, threshold: float, *, track: bool = True, off: bool = True) 
         raise ValueError(f"found x of shape {tuple(x.shape)} and {x.dtype}, expected floating point (T, B, ...)")
     if not threshold > 0:
         raise ValueError(f"found threshold = {threshold}, expected a positive number, in the units of x")
+    require_finite(x)
     x = x.flatten(2)
-    if not bool(torch.isfinite(x).all()):
-        t, b, n = (~torch.isfinite(x)).nonzero()[0].tolist()
-        raise ValueError(f"found {x[t, b, n].item()} in x at step {t}, batch {b}, feature {n}; expected finite input")
     out, told = torch.zeros_like(x), x[0].clone()
     for t in range(1, len(x)):
         change = x[t] - (told if track else x[t - 1])

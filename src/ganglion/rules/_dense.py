@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ganglion._steps import whole_steps
 from ganglion.equations._printing import torch_function
 from ganglion.rules._law import THIRD, WEIGHT, Law
 
@@ -117,13 +118,8 @@ def steps_of(rule: Rule, dt: float) -> int:
     """Steps between two applications of the drift. Raises ValueError where the interval is no multiple of dt."""
     if rule.law.drift == 0:
         return 1
-    steps = round(rule.interval / dt)
-    if steps < 1 or abs(steps * dt - rule.interval) > 1e-6 * dt:
-        raise ValueError(
-            f"{type(rule).__name__} changes weights every interval = {rule.interval:g} ms; "
-            f"expected a multiple of the step dt = {dt:g} ms"
-        )
-    return steps
+    what = f"{type(rule).__name__} changes weights every interval = {rule.interval:g} ms"
+    return whole_steps(rule.interval, dt, what)
 
 
 @cache
