@@ -20,7 +20,7 @@ LAGS = np.array([-50, -40, -30, -20, -10, -5, 5, 10, 20, 30, 40, 50])  # ms, pre
 FREQUENCIES = np.array([0.1, 10.0, 20.0, 40.0, 50.0])  # Hz
 SLICES = {10: np.array([-0.04, 0.14, 0.29, 0.53, 0.56]), -10: np.array([-0.29, -0.41, -0.34, 0.56, 0.75])}
 SEM = {10: np.array([0.05, 0.10, 0.14, 0.11, 0.26]), -10: np.array([0.08, 0.11, 0.10, 0.32, 0.19])}
-WIDE = {"w_min": -10.0, "w_max": 10.0}
+WIDE: dict[str, Any] = {"w_min": -10.0, "w_max": 10.0}
 WINDOW = gg.rules.STDP(tau_plus=16.8, tau_minus=33.7, A_plus=0.008, A_minus=0.005, **WIDE)
 
 
@@ -63,7 +63,7 @@ def misfit(changes: dict[int, np.ndarray]) -> float:
 
 def best_pairs() -> dict[int, np.ndarray]:
     """What the best amplitudes of a pair rule give: its changes are linear in A_plus and A_minus."""
-    single = ({"A_plus": 1e-3, "A_minus": 0.0}, {"A_plus": 0.0, "A_minus": 1e-3})
+    single: tuple[dict[str, Any], ...] = ({"A_plus": 1e-3, "A_minus": 0.0}, {"A_plus": 0.0, "A_minus": 1e-3})
     parts = [gg.rules.STDP(tau_plus=16.8, tau_minus=33.7, **each, **WIDE) for each in single]
     columns = [np.concatenate(list(frequencies_of(rule).values())) for rule in parts]
     sem, goal = (np.concatenate(list(x.values())) for x in (SEM, SLICES))
