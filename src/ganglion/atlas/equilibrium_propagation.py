@@ -5,7 +5,6 @@ With GANGLION_DATA, a folder that has mnist/ (LeCun's idx files), the full size 
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import ganglion as gg
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, dataset, register
 from ganglion.energies import Descent, Fixed, Layered
 from ganglion.energies.lagrangians import Sigmoid
 from ganglion.learners import ContrastiveHebbian, EquilibriumPropagation
@@ -45,9 +44,8 @@ def measure(
         found |= gradients(seed, nudged_steps)
     if "digits" in parts:
         found |= digits(seed, size, free_steps, second_steps)
-    data = os.environ.get("GANGLION_DATA")
-    if "mnist" in parts and size == "full" and data is not None:
-        found |= mnist(seed, Path(data) / "mnist", free_steps, second_steps)
+    if "mnist" in parts and size == "full" and (folder := dataset("mnist")) is not None:
+        found |= mnist(seed, folder, free_steps, second_steps)
     return found
 
 

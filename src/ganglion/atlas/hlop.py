@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import ganglion as gg
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, dataset, register
 from ganglion.learners import BPTT, HLOP, fit, rate_cross_entropy, read_mnist
 from ganglion.learners.hlop import Lateral
 
@@ -44,13 +43,12 @@ def measure(
         found |= rows_of_digits(seed, rate)
     if size == "small":
         return found
-    folder = os.environ.get("GANGLION_DATA")
-    if folder and (Path(folder) / "mnist").is_dir():
+    if (folder := dataset("mnist")) is not None:
         if "tasks" in only:
-            table = on_mnist(Path(folder) / "mnist", method, seed)
+            table = on_mnist(folder, method, seed)
             found |= {"mnist": float(table[-1].mean()), "mnist_bwt": transfer(table), "table": table}
         if "baseline" in only:
-            found["mnist_sequential"] = transfer(on_mnist(Path(folder) / "mnist", baseline, seed))
+            found["mnist_sequential"] = transfer(on_mnist(folder, baseline, seed))
     return found
 
 
