@@ -19,8 +19,8 @@ Chunk = tuple[NDArray[np.int64], NDArray[np.int32]]
 class Spikes:
     """Spikes of `n_neurons` neurons at steps start < s ≤ stop of length `dt` (ms).
 
-    `source()` yields (steps, neurons) in the order of time; it is called once for every pass, so that
-    a run on disk never needs to lie in memory as a whole. Statistics cut the stream at places of their
+    `source()` yields steps (n,) int64 and neurons (n,) int32 in the order of time; it is called once for every pass,
+    so that a run on disk never needs to lie in memory as a whole. Statistics cut the stream at places of their
     own, never at the borders of what `source` yields: the same spikes give the same bits however they
     are stored.
     """
@@ -35,7 +35,7 @@ class Spikes:
     def from_steps(
         cls, steps: ArrayLike, neurons: ArrayLike, *, n_neurons: int, dt: float, stop: int, start: int = 0
     ) -> Spikes:
-        """Spikes from sorted step numbers in start < s ≤ stop and neuron indices.
+        """Spikes from sorted step numbers (n,) in start < s ≤ stop and neuron indices (n,); dt in ms.
 
         Raises ValueError for arrays of unequal length, unsorted steps, and steps or neurons out of range.
         """
@@ -50,7 +50,11 @@ class Spikes:
     def from_times(
         cls, times: ArrayLike, neurons: ArrayLike, *, n_neurons: int, duration: float, dt: float = 0.1
     ) -> Spikes:
-        """Spikes from times in ms, 0 < t ≤ duration, in any order, each rounded up to a step of `dt` (ms)."""
+        """Spikes from times (n,) in ms, 0 < t ≤ duration, in any order, each rounded up to a step of `dt` (ms).
+
+        neurons: (n,), from 0 to n_neurons − 1. duration: in ms, rounded to a step.
+        Raises ValueError for arrays of unequal length, and for times and neurons that are not finite or out of range.
+        """
         times = np.asarray(times, dtype=np.float64)
         neurons = np.asarray(neurons)
         if not np.isfinite(times).all():
@@ -65,6 +69,7 @@ class Spikes:
 
     @property
     def n_steps(self) -> int:
+        """Length of the record in steps."""
         return self.stop - self.start
 
     @property
@@ -73,13 +78,16 @@ class Spikes:
         return self.n_steps * self.dt
 
     def after(self, step: int) -> Spikes:
-        """The same without everything up to and including `step`."""
+        """The same without everything up to and including `step`, which becomes `start`; ValueError for one outside."""
         if not self.start <= step < self.stop:
             raise ValueError(f"cut at step {step}; expected {self.start} ≤ step < {self.stop}")
         return replace(self, start=int(step))
 
     def select(self, neurons: ArrayLike) -> Spikes:
-        """Only these neurons, renumbered 0, 1, ... in the order given."""
+        """Only these neurons (n,), renumbered 0, 1, ... in the order given.
+
+        Raises ValueError for a neuron named twice, and for one that there is not.
+        """
         neurons = np.asarray(neurons, dtype=np.int64)
         if neurons.ndim != 1 or np.unique(neurons).size != neurons.size:
             raise ValueError("the selection names a neuron twice; expected a list of different indices")
@@ -93,7 +101,10 @@ class Spikes:
         return self._relabelled(table, neurons.size)
 
     def group(self, labels: ArrayLike) -> Spikes:
-        """The pooled spikes of groups: `labels` is one group index a neuron, −1 for none."""
+        """The pooled spikes of groups: labels (N,) are the neurons' groups, counted from 0, −1 for none.
+
+        Raises ValueError for another number of labels.
+        """
         table = np.asarray(labels, dtype=np.int32)
         if table.shape != (self.n_neurons,):
             raise ValueError(f"{table.size} labels; expected one for each of {self.n_neurons} neurons")

@@ -115,7 +115,10 @@ class Descent(nn.Module):
         return torch.stack(outputs), state
 
     def relax(self, state: State, steps: int, clamp: Clamp | None = None, field: Tensor | None = None) -> State:
-        """That many steps from a state, whether it then rests or not."""
+        """The state, a dict as above, after that many steps, whether it then rests or not.
+
+        field: (B, N), as the input without `clamped`.
+        """
         run = Run(self.energy, self.rule, state, clamp, field)
         quick = None
         if isinstance(self.rule, Fixed) and not torch.is_grad_enabled():

@@ -71,7 +71,7 @@ class Energy(nn.Module):
         return self._value(self.place(x, clamp))
 
     def forward(self, x: Tensor, clamp: Clamp | None = None) -> Tensor:
-        """As `energy`."""
+        """As `energy`: x (B, N) -> (B,)."""
         return self.energy(x, clamp)
 
     def force(self, x: Tensor, clamp: Clamp | None = None) -> Tensor:
@@ -80,7 +80,7 @@ class Energy(nn.Module):
         return force if clamp is None else clamp.free(force)
 
     def energy_and_force(self, x: Tensor, clamp: Clamp | None = None) -> tuple[Tensor, Tensor]:
-        """Both at once, for less than the two."""
+        """E (B,) and the force (B, N) at once, for less than the two."""
         value, force = self._both(self.place(x, clamp))
         return value, force if clamp is None else clamp.free(force)
 
@@ -89,18 +89,19 @@ class Energy(nn.Module):
         return x
 
     def flow(self, force: Tensor) -> Tensor:
-        """dx/dt: the force, or positive multiples of it where units differ in their time constants."""
+        """dx/dt (B, N) of a force (B, N): the force itself, or positive multiples where units differ in their time
+        constants."""
         return force
 
     def project(self, x: Tensor) -> Tensor:
-        """The nearest allowed state."""
+        """The nearest allowed state to each of x, (B, N)."""
         return x
 
     def advance(
         self, x: Tensor, steps: int, width: float, clamp: Clamp | None, field: Tensor | None
     ) -> Tensor | None:
-        """x after `steps` steps of `Fixed(width)`, without gradients, or None where there is no quicker way than step
-        by step."""
+        """x (B, N) after `steps` steps of `Fixed(width)`, without gradients, or None where there is no quicker way than
+        step by step."""
         return None
 
     def check_clamp(self, clamp: Clamp) -> None:
@@ -113,7 +114,7 @@ class Energy(nn.Module):
         return like.new_zeros(batch, self.units)
 
     def place(self, x: Tensor, clamp: Clamp | None = None) -> Tensor:
-        """x, checked, with clamped units at their values."""
+        """x (B, N), checked, with clamped units at their values."""
         if x.ndim != 2 or x.shape[1] != self.units:
             raise ValueError(f"found states of shape {tuple(x.shape)}, expected (B, {self.units})")
         if not x.is_floating_point():

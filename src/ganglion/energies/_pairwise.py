@@ -28,7 +28,7 @@ class Pairwise(Energy):
         self.register_buffer(self._pull, per_unit(self._pull, b, weight).contiguous())
 
     def project(self, x: Tensor) -> Tensor:
-        """Each unit within its interval."""
+        """x (B, N), each unit within its interval: [0, 1] of `Boltzmann`, [−1, 1] of `Ising`."""
         return x.clamp(self._lowest, 1)
 
     def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -121,7 +121,7 @@ class BeliefEnergy(Energy):
             check_whole_rows(mask, f"beliefs of {name}")
 
     def init_state(self, batch: int) -> Tensor:
-        """The priors' logarithms."""
+        """The priors' logarithms, joined, (batch, N)."""
         return torch.cat([p.expand(batch, -1) for p in self.log_prior], 1)
 
     def _value(self, x: Tensor) -> Tensor:
@@ -209,7 +209,7 @@ def all_policies(model: GenerativeModel, horizon: int) -> Tensor:
 
 
 def check_policies(model: GenerativeModel, policies: Tensor) -> Tensor:
-    """The policies; ValueError for another shape, or actions that there are not."""
+    """The policies, if they are whole numbers (P, T, F) and actions that there are; else ValueError."""
     actions = torch.tensor(model.actions)
     if policies.ndim != 3 or policies.shape[2] != len(actions) or policies.is_floating_point():
         raise ValueError(f"found policies {tuple(policies.shape)}, expected whole numbers (P, T, {len(actions)})")

@@ -47,7 +47,12 @@ class Boltzmann(Pairwise):
         every: int = 0,
         seed: int = 0,
     ) -> Spiked:
-        """The network as spiking neurons with an absolute refractory time of `tau` sweeps; see `spiking_sampler`."""
+        """The network as spiking neurons, refractory for `tau` sweeps, from states (B, N) of 0 and 1.
+
+        clamp: units held on or off. every: keep each so many-th state (0: none). seed: entry b has a stream of its own,
+        of (seed, b). Returns `Spiked`: states, mean and spikes, (B, N) each, and samples (sweeps // every, B, N).
+        Raises ValueError for states that are not 0 or 1, and tau or sweeps below 1.
+        """
         from ganglion.energies.spiking_sampler import sample
 
         return sample(self, states, sweeps, tau=tau, clamp=clamp, every=every, seed=seed)
@@ -75,7 +80,9 @@ class RBM(nn.Module):
     units, visible first: its spiking sampler samples the same law.
 
     visible, hidden: numbers of units. persistent: of chains (0: contrastive divergence). scale: deviation of the
-    first weights.
+    first weights. Parameters: weight W (visible, hidden), visible_bias a, hidden_bias b; buffer: chains
+    (persistent, visible).
+    Raises ValueError for sizes that are not positive, and for units of another shape than (B, visible) or (B, hidden).
     """
 
     chains: Tensor
@@ -91,27 +98,28 @@ class RBM(nn.Module):
         self.register_buffer("chains", torch.bernoulli(torch.full((persistent, visible), 0.5)))
 
     def hidden_given(self, v: Tensor) -> Tensor:
-        """P(h = 1 | v), (B, hidden)."""
+        """P(h = 1 | v), (B, hidden), of v (B, visible)."""
         self._check(v, 0)
         return torch.sigmoid(matmul(v, self.weight) + self.hidden_bias)
 
     def visible_given(self, h: Tensor) -> Tensor:
-        """P(v = 1 | h), (B, visible)."""
+        """P(v = 1 | h), (B, visible), of h (B, hidden)."""
         self._check(h, 1)
         return torch.sigmoid(matmul(h, self.weight.T) + self.visible_bias)
 
     def free_energy(self, v: Tensor) -> Tensor:
-        """−log Σ_h exp(−E(v, h)), (B,); forward does the same."""
+        """−log Σ_h exp(−E(v, h)), (B,), of v (B, visible); forward does the same."""
         self._check(v, 0)
         return -v @ self.visible_bias - nn.functional.softplus(matmul(v, self.weight) + self.hidden_bias).sum(1)
 
     def forward(self, v: Tensor) -> Tensor:
-        """As `free_energy`."""
+        """As `free_energy`: v (B, visible) -> (B,)."""
         return self.free_energy(v)
 
     @torch.no_grad()
     def gibbs(self, v: Tensor, steps: int = 1, clamp: Clamp | None = None) -> Tensor:
-        """`steps` of h ~ P(h | v), v ~ P(v | h), with torch's random numbers; clamped visible units stay."""
+        """v (B, visible) of 0 and 1 after `steps` of h ~ P(h | v), v ~ P(v | h), with torch's random numbers; clamped
+        visible units stay."""
         v = v if clamp is None else clamp(v)
         for _ in range(steps):
             v = torch.bernoulli(self.visible_given(torch.bernoulli(self.hidden_given(v))))
@@ -120,7 +128,11 @@ class RBM(nn.Module):
 
     @torch.no_grad()
     def step(self, data: Tensor, rate: float = 0.05, *, steps: int = 1, decay: float = 0.0) -> float:
-        """Learn from a batch (B, visible) of values within [0, 1]; mean squared error of one reconstruction."""
+        """Learn from a batch (B, visible) of values within [0, 1]; mean squared error of one reconstruction.
+
+        rate: of learning. steps: k, of Gibbs sampling. decay: rate · decay of each weight is taken off.
+        Raises ValueError for data outside [0, 1].
+        """
         if not bool(((data >= 0) & (data <= 1)).all()):
             raise ValueError("found data outside [0, 1], expected binary units or their probabilities")
         model = self.gibbs(self.chains if len(self.chains) else torch.bernoulli(data), steps)
@@ -141,11 +153,11 @@ class RBM(nn.Module):
         return Boltzmann(W, torch.cat([self.visible_bias, self.hidden_bias]).detach())
 
     def log_likelihood(self, v: Tensor) -> Tensor:
-        """log p(v), (B,), exactly; the smaller side must have at most 20 units."""
+        """log p(v), (B,), of v (B, visible), exactly; ValueError where the smaller side has more than 20 units."""
         return -self.free_energy(v) - self.log_partition()
 
     def log_partition(self) -> Tensor:
-        """log Σ exp(−E), (), by enumeration of the smaller side."""
+        """log Σ exp(−E), (), by enumeration of the smaller side; ValueError where it has more than 20 units."""
         n, m = self.weight.shape
         if n <= m:
             return torch.logsumexp(-self.free_energy(all_states(n).to(self.weight)), 0)
@@ -162,7 +174,7 @@ class RBM(nn.Module):
 
 
 def all_states(n: int) -> Tensor:
-    """(2^n, n) of 0 and 1; the first unit is the most significant."""
+    """(2^n, n) of 0 and 1; the first unit is the most significant. ValueError above 20 units."""
     if n > _MOST:
         raise ValueError(f"found {n} units to enumerate, expected at most {_MOST}; sample instead")
     return torch.tensor(list(itertools.product((0.0, 1.0), repeat=n)))

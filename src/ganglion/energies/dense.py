@@ -95,7 +95,7 @@ class DenseMemory(Energy):
         self.register_buffer("patterns", patterns.detach().clone())
 
     def project(self, x: Tensor) -> Tensor:
-        """Within [−1, 1]."""
+        """x (B, N), each unit within [−1, 1]."""
         return x.clamp(-1, 1)
 
     def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:

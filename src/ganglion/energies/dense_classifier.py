@@ -68,7 +68,11 @@ class DenseClassifier(nn.Module):
         return torch.tanh((high - low.relu().pow(self.n)[:, :, None]).sum(1))
 
     def loss(self, x: Tensor, labels: Tensor, power: int = 30) -> Tensor:
-        """Σ_α |c_α − t_α|^(2m) averaged over the batch, t = ±1; `power` is m: large ones look at the worst cases."""
+        """Σ_α |(c_α − t_α)/2|^(2m), (), averaged over the batch, of x (B, in_features) and labels (B,); t = ±1.
+
+        `power` is m: large ones look at the worst cases. Without the halves, which scale the loss alone, it is the
+        paper's.
+        """
         target = 2 * nn.functional.one_hot(labels, self.classes).to(x.dtype) - 1
         # halved, so that a whole power of a difference of at most 2 cannot overflow; it scales the loss alone
         return ((self(x) - target) / 2).abs().pow(2 * power).sum(1).mean()
@@ -78,7 +82,11 @@ class DenseClassifier(nn.Module):
 
 
 class MaxNormMomentum(torch.optim.Optimizer):
-    """V ← p V − gradient; ξ ← clamp(ξ + lr V/max|V|, ±1), the maximum over each memory's entries (appendix A)."""
+    """V ← p V − gradient; ξ ← clamp(ξ + lr V/max|V|, ±1), the maximum over each memory's entries (appendix A).
+
+    params: tensors whose last axis is a memory's entries. momentum: p. Raises ValueError for lr, p or floor out of
+    range.
+    """
 
     def __init__(self, params: Iterable[Tensor], lr: float = 0.02, momentum: float = 0.6, floor: float = 1e-30) -> None:
         if not (lr > 0 and 0 <= momentum < 1 and floor > 0):

@@ -100,7 +100,7 @@ class Graph(Energy):
                 check_whole_rows(masks[name], f"layer {name!r} ({layer.lagrangian})")
 
     def flow(self, force: Tensor) -> Tensor:
-        """The force over each layer's time constant."""
+        """The force (B, N) over each layer's time constant."""
         return force if self.speed is None else force * self.speed
 
     def energies(self, x: Tensor) -> dict[str, Tensor]:

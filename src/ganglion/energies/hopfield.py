@@ -147,7 +147,7 @@ class ContinuousHopfield(Energy):
                 self.register_buffer(name, value)
 
     def activations(self, x: Tensor) -> Tensor:
-        """V = g(u)."""
+        """V = g(u), (B, N)."""
         return self.lagrangian.activations(x)
 
     def check_clamp(self, clamp: Clamp) -> None:

@@ -26,7 +26,7 @@ class Lagrangian:
         raise NotImplementedError
 
     def activations(self, x: Tensor) -> Tensor:
-        """y = ∇L(x)."""
+        """y = ∇L(x), of the shape of x (B, ...)."""
         raise NotImplementedError
 
     def energy(self, x: Tensor, y: Tensor) -> Tensor:

@@ -90,11 +90,11 @@ class Layered(Energy):
         return self.layout.slices[f"layer{len(self.maps)}"]
 
     def activations(self, x: Tensor) -> Tensor:
-        """ρ(x)."""
+        """ρ(x), (B, N)."""
         return self.lagrangian.activations(x)
 
     def project(self, x: Tensor) -> Tensor:
-        """Into [0, 1] where there is no Lagrangian."""
+        """x (B, N), into [0, 1] where there is no Lagrangian."""
         return x.clamp(0, 1) if self.confined else x
 
     def coupling(self, y: Tensor) -> Tensor:

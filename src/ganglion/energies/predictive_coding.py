@@ -93,7 +93,7 @@ class Hierarchy(Energy):
         return found
 
     def precision(self, name: str) -> Tensor:
-        """Π of a layer."""
+        """Π of a predicted layer, of its shape without the batch."""
         return self.log_precision[name].exp()
 
     def _value(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Weights that store patterns as the rest states of a Hopfield network."""
+"""Weights that store patterns as the rest states of a Hopfield network; ValueError for patterns that are not ±1."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def hebb(patterns: Tensor) -> Tensor:
 def storkey(patterns: Tensor) -> Tensor:
     """Pattern after pattern, w_ij += (ξ_i ξ_j − ξ_i h_ji − h_ij ξ_j)/N, h_ij = Σ_{k≠i,j} w_ik ξ_k (Storkey 1997).
 
-    Local and incremental as Hebb's rule, with a capacity of about N/√(2 ln N) without errors.
+    From patterns (P, N) of ±1, (N, N) with a diagonal of zeros. Local and incremental as Hebb's rule, with a capacity
+    of about N/√(2 ln N) without errors.
     """
     xi = _checked(patterns)
     n = xi.shape[1]
@@ -32,7 +33,8 @@ def storkey(patterns: Tensor) -> Tensor:
 
 
 def pseudo_inverse(patterns: Tensor) -> Tensor:
-    """The projection onto the span of the patterns, without its diagonal (Personnaz, Guyon & Dreyfus 1985).
+    """The projection (N, N) onto the span of the patterns (P, N) of ±1, without its diagonal (Personnaz, Guyon &
+    Dreyfus 1985).
 
     Linearly independent patterns, up to N of them, are exact rest states; with basins up to about N/2.
     """

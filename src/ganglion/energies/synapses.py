@@ -20,7 +20,7 @@ class Synapse(nn.Module):
     """
 
     def pulls(self, *ys: Tensor) -> tuple[Tensor, ...]:
-        """−∂E/∂y of every layer, of its shape."""
+        """−∂E/∂y of every layer, of its shape (B, *shape)."""
         graph = torch.is_grad_enabled()
         with torch.enable_grad():
             # a layer joined to itself is given twice: each place has a derivative of its own

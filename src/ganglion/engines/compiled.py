@@ -369,7 +369,7 @@ class CompiledEngine:
         return {} if self.plastic is None else self.plastic.weights(indices)
 
     def set_weights(self, index: int, values: NDArray) -> None:
-        """Replace a plastic projection's weights."""
+        """Replace a plastic projection's weights by values (edges,), in the order of `edges()`."""
         self.plastic.set_weights(index, values)
 
     def set_third(self, p: Projection, source: Any) -> None:

@@ -57,7 +57,10 @@ class GradientLearner(ABC):
         """Loss and accuracy, without learning."""
 
     def step(self, batch: tuple[Tensor, Tensor]) -> Metrics:
-        """Learn from one batch: gradients, then one step of the optimizer."""
+        """Learn from one batch (x, labels (B,)): gradients, then one step of the optimizer; its metrics.
+
+        Raises ValueError where the loss is not finite; the optimizer's step is then not taken.
+        """
         self.model.train()
         x, labels = batch
         self.optimizer.zero_grad()
@@ -74,7 +77,7 @@ class GradientLearner(ABC):
         return _metrics(loss, right, labels)
 
     def evaluate(self, batch: tuple[Tensor, Tensor]) -> Metrics:
-        """Loss and accuracy, in the model's evaluation mode."""
+        """Metrics of a batch (x, labels (B,)), in the model's evaluation mode."""
         self.model.eval()
         x, labels = batch
         with torch.no_grad():

@@ -9,13 +9,17 @@ from ganglion.nn._checks import require_finite
 
 
 def rate(x: Tensor, steps: int, *, generator: torch.Generator | None = None) -> Tensor:
-    """Independent Bernoulli spikes: x is the chance of a spike a step."""
+    """Independent Bernoulli spikes (steps, B, N): x (B, ...), within [0, 1], is the chance of a spike a step.
+
+    generator: of the random numbers; torch's own if none is given. Raises ValueError for values outside [0, 1].
+    """
     x = _checked(x, steps)
     return torch.rand((steps, *x.shape), generator=generator, dtype=x.dtype, device=x.device).lt_(x)
 
 
 def latency(x: Tensor, steps: int, *, tau: float | None = None, threshold: float = 0.01) -> Tensor:
-    """One spike each, the earlier the larger x; none at or below `threshold`.
+    """One spike each, (steps, B, N) from x (B, ...) within [0, 1], the earlier the larger x; none at or below
+    `threshold`.
 
     With `tau` (steps), the time at which an RC circuit charged by x reaches the threshold,
     t = tau ln(x/(x − threshold)) (Eshraghian et al. 2023, eq. 3), scaled so that x just above the threshold
@@ -35,8 +39,8 @@ def latency(x: Tensor, steps: int, *, tau: float | None = None, threshold: float
 
 
 def phase(x: Tensor, steps: int, *, period: int = 8, weighted: bool = False) -> Tensor:
-    """The binary digits of x, the largest first, one a step, over and over (Kim et al. 2018, "Deep neural networks
-    with weighted spikes").
+    """The binary digits of x (B, ...), within [0, 1], the largest first, one a step, over and over: (steps, B, N)
+    (Kim et al. 2018, "Deep neural networks with weighted spikes").
 
     Step t tells whether 2^−k, k = 1 + t mod `period`, is in x rounded down to `period` digits; x = 1 has all of
     them. Spikes are 1, or, `weighted`, carry their 2^−k as in the paper: then those of a period add up to x,
@@ -53,13 +57,13 @@ def phase(x: Tensor, steps: int, *, period: int = 8, weighted: bool = False) -> 
 
 
 def delta(x: Tensor, threshold: float, *, track: bool = True, off: bool = True) -> Tensor:
-    """Changes of a sequence x (T, B, ...): 1 where it rose by `threshold`, −1 where it fell by as much.
+    """Changes (T, B, N) of a sequence x (T, B, ...): 1 where it rose by `threshold`, −1 where it fell by as much.
 
     Changes are measured from what the spikes so far have told, x[0] + threshold · their sum, as a pixel of an
     event camera does (Lichtsteiner, Posch & Delbruck 2008); a jump of several thresholds takes as many steps.
     That sum is then never further than `threshold` from an x that moves less than that a step. With
     `track=False` they are differences from the step before (Eshraghian et al. 2023), which lose
-    whatever moves slowly. off=False leaves out the falls. x may have any finite values; T is the same.
+    whatever moves slowly. off=False leaves out the falls. x may have any finite values; ValueError for others.
     """
     if x.ndim < 3 or x.shape[0] == 0 or not x.is_floating_point():
         raise ValueError(f"found x of shape {tuple(x.shape)} and {x.dtype}, expected floating point (T, B, ...)")

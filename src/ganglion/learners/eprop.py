@@ -75,7 +75,7 @@ class EProp(GradientLearner):
             ]
 
     def step(self, batch: tuple[Tensor, Tensor]) -> dict[str, float]:
-        """Learn from one batch."""
+        """Learn from one batch (x, labels (B,))."""
         weight = self._readout_weight()
         before = weight.detach().clone()
         metrics = super().step(batch)

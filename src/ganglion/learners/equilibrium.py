@@ -62,7 +62,7 @@ class Phases(GradientLearner):
         return super().step((x, labels))
 
     def evaluate(self, batch: tuple[Tensor, ...]) -> Metrics:  # type: ignore[override]
-        """Loss and accuracy of the free phase, from rest."""
+        """Loss and accuracy of the free phase, from rest, of (x (B, ...), labels (B,))."""
         return super().evaluate((batch[0], batch[1]))
 
     @torch.no_grad()
@@ -172,7 +172,7 @@ def nudged(
 
 
 def settle(energy: Any, start: Tensor, field: Tensor, steps: int, rule: Fixed) -> Tensor:
-    """The state after so many steps."""
+    """The state (B, N) after so many steps from `start` (B, N), under a field (B, N)."""
     return Descent(energy, rule).relax({"x": start}, steps, field=field)["x"]
 
 

@@ -17,7 +17,8 @@ _GZIP = b"\x1f\x8b"
 
 
 def read_idx(path: str | Path) -> Tensor:
-    """The array in an idx file, gzipped or not.
+    """The array in an idx file, gzipped or not, of its own shape and type: uint8, int8, int16, int32, float32 or
+    float64.
 
     Raises FileNotFoundError, or ValueError for a file of another format, truncated, or with bytes to spare.
     """
@@ -44,7 +45,10 @@ def read_idx(path: str | Path) -> Tensor:
 
 
 def read_mnist(folder: str | Path, *, train: bool = True) -> tuple[Tensor, Tensor]:
-    """Images (n, 784) within [0, 1], float32, and labels (n,), int64, from a folder with the four idx files."""
+    """Images (n, 784) within [0, 1], float32, and labels (n,), int64, from a folder with the four idx files.
+
+    Raises FileNotFoundError where one is missing, ValueError for what is no such file, or no set of images.
+    """
     folder, part = Path(folder), "train" if train else "t10k"
     arrays = []
     for name in (f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"):

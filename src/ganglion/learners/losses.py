@@ -1,4 +1,7 @@
-"""Losses on the output y (T, B, C) of a model and labels (B,)."""
+"""Losses (), and shares of right answers, of the output y (T, B, C) of a model and labels (B,), whole numbers.
+
+Each raises ValueError for labels of another shape or type, or outside 0 to C − 1.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ def check_labels(y: Tensor, labels: Tensor) -> None:
 
 
 def rate_cross_entropy(y: Tensor, labels: Tensor, *, scale: float = 10.0) -> Tensor:
-    """Cross-entropy of softmax(scale · spikes a step), which does not depend on the number of steps.
+    """Cross-entropy of softmax(scale · spikes a step), y (T, B, C), labels (B,); it does not depend on T (Eshraghian
+    et al. 2023, cross-entropy spike rate, but for `scale`).
 
     `scale` lies between the rates' range, 0 to 1, and the logits': without it a neuron that always fires has
     only e times the chance of one that never does.
@@ -33,7 +37,8 @@ def rate_cross_entropy(y: Tensor, labels: Tensor, *, scale: float = 10.0) -> Ten
 
 def rate_mse(y: Tensor, labels: Tensor, *, correct: float = 0.8, incorrect: float = 0.2) -> Tensor:
     """Squared distance of spikes a step from `correct` at the label and `incorrect` elsewhere, summed over classes,
-    averaged over the batch (Eshraghian et al. 2023, mean square spike rate); does not depend on the number of steps.
+    averaged over the batch (Eshraghian et al. 2023, mean square spike rate); y (T, B, C), labels (B,); it does not
+    depend on T.
 
     Targets within (0, 1) keep neurons from falling silent, and from firing at every step.
     """
@@ -45,18 +50,19 @@ def rate_mse(y: Tensor, labels: Tensor, *, correct: float = 0.8, incorrect: floa
 
 
 def membrane_cross_entropy(y: Tensor, labels: Tensor) -> Tensor:
-    """Mean over steps of the cross-entropy of softmax(membrane), of a readout such as `gg.nn.LI`
-    (Eshraghian et al. 2023, cross-entropy spike-rate loss on membranes)."""
+    """Mean over steps of the cross-entropy of softmax(membrane), of a readout such as `gg.nn.LI`; y (T, B, C), labels
+    (B,) (Eshraghian et al. 2023, cross-entropy spike-rate loss on membranes)."""
     check_labels(y, labels)
     return F.cross_entropy(y.flatten(0, 1), labels.repeat(len(y)))
 
 
 def first_spike(y: Tensor) -> Tensor:
-    """Step of the first spike of y (T, ...), counted from 0, or T where there is none.
+    """Step (...) of the first spike of y (T, ...) of 0 and 1, counted from 0, or T where there is none.
 
     It is written as the sum over t of (1 − y[0]) ... (1 − y[t]), so its gradient is the exact change that one spike
     more or less makes: −(t₁ − s) at a step s before the first spike t₁, −(t₂ − t₁) at t₁ itself, where t₂ is the
     second (T if none), and 0 later. A silent neuron is thus drawn to spike, the sooner the better.
+    Raises ValueError for other values than 0 and 1.
     """
     if not bool(((y == 0) | (y == 1)).all()):
         raise ValueError("found values other than 0 and 1 in y, expected spikes; a membrane has no first spike")
@@ -64,20 +70,26 @@ def first_spike(y: Tensor) -> Tensor:
 
 
 def first_spike_cross_entropy(y: Tensor, labels: Tensor, *, scale: float = 10.0) -> Tensor:
-    """Cross-entropy of softmax(−scale · step of the first spike / T): the label's neuron shall spike first
+    """Cross-entropy of softmax(−scale · step of the first spike / T), of spikes: the label's neuron shall spike first
     (Eshraghian et al. 2023, cross-entropy spike time; gradient as `first_spike`)."""
     check_labels(y, labels)
     return F.cross_entropy(-scale / len(y) * first_spike(y), labels)
 
 
 def accuracy(y: Tensor, labels: Tensor) -> float:
-    """Share of examples whose largest output, summed over steps, is their label; k that share the largest get 1/k."""
+    """Share of examples whose largest output, summed over steps, is their label; k that share the largest get 1/k.
+
+    y (T, B, C), labels (B,).
+    """
     check_labels(y, labels)
     return _share(y.sum(0), labels)
 
 
 def first_spike_accuracy(y: Tensor, labels: Tensor) -> float:
-    """Share of examples whose first neuron to spike is their label; k that are first together get 1/k."""
+    """Share of examples whose first neuron to spike is their label; k that are first together get 1/k.
+
+    Spikes y (T, B, C), labels (B,).
+    """
     check_labels(y, labels)
     return _share(-first_spike(y), labels)
 

@@ -70,11 +70,11 @@ class PredictiveCoding(GradientLearner):
         super().__init__(model, optimizer, encode=encode, clip=clip, settings=settings)
 
     def step(self, batch: tuple[Tensor, Tensor]) -> Metrics:
-        """Learn from one batch."""
+        """Learn from one batch (x (B, ...), labels (B,))."""
         return self._metrics(super().step(batch))
 
     def evaluate(self, batch: tuple[Tensor, Tensor]) -> Metrics:
-        """Metrics of one batch, without learning."""
+        """Metrics of one batch (x (B, ...), labels (B,)), without learning."""
         return self._metrics(super().evaluate(batch))
 
     def _metrics(self, metrics: Metrics) -> Metrics:

@@ -112,7 +112,7 @@ class PSPM:
         } | {"_": spikes}  # type: ignore[dict-item]
 
     def step(self, batch: tuple[Tensor, Tensor]) -> Metrics:
-        """Run, pair, change the weights."""
+        """Run a batch (x (T, B, N), reference (T, B, N)), pair, change the weights; ValueError for another shape."""
         missing, surplus, metrics = self._run(batch)
         spikes: Any = metrics.pop("_")
         weight = self._weight.double().cpu().numpy()
@@ -135,7 +135,7 @@ class PSPM:
         return metrics
 
     def evaluate(self, batch: tuple[Tensor, Tensor]) -> Metrics:
-        """The metrics, without learning."""
+        """The metrics of a batch (x (T, B, N), reference (T, B, N)), without learning."""
         _, _, metrics = self._run(batch)
         metrics.pop("_")
         return metrics

@@ -87,7 +87,7 @@ class SupervisedSTDP:
         return {"factor": self.factor, "examples": len(words)}
 
     def evaluate(self, batch: tuple[Tensor, Tensor]) -> Metrics:
-        """Whether the neuron fires for the words labelled 1, and for no other."""
+        """Of (words (n, bits), labels (n,)): does the neuron fire for the words labelled 1, and for no other?"""
         words, labels = batch
         right = self.fires(words) == torch.as_tensor(labels).bool()
         return {"accuracy": float(right.double().mean()), "examples": len(right)}

@@ -48,7 +48,7 @@ class Quadratic(nn.Module):
         return [*self.gate.parameters(), *self.power.parameters()]
 
     def forward(self, x: Tensor) -> Tensor:
-        """As the linear layer of the same sizes."""
+        """x -> y, of the shapes of the plain layer of the same sizes."""
         return torch.addcmul(self.power(x * x), self.reference(x), self.gate(x))
 
 

@@ -84,7 +84,10 @@ class SequenceMemory:
         return self._predict(*(np.zeros(self.columns * self.cells, bool) for _ in range(2)))
 
     def step(self, state: Predicting, columns: np.ndarray, *, learn: bool = True) -> Predicting:
-        """The state after an input that activates `columns` (indices); segments learn unless told not to."""
+        """The state after an input that activates `columns` (n,), indices; segments learn unless told not to.
+
+        Raises ValueError for a column that there is not.
+        """
         columns = np.unique(np.asarray(columns, np.int64))
         if columns.size and not (columns[0] >= 0 and columns[-1] < self.columns):
             raise ValueError(f"found columns {columns[0]} to {columns[-1]}, expected 0 to {self.columns - 1}")
@@ -108,7 +111,7 @@ class SequenceMemory:
         return self._predict(active.ravel(), winners.ravel())
 
     def foretold(self, state: Predicting) -> np.ndarray:
-        """Columns with a predicted cell, as indices."""
+        """Columns with a predicted cell, as indices (n,), ascending."""
         return np.flatnonzero(state.predicted.reshape(self.columns, self.cells).any(1))
 
     def dendrites(self, **options: object) -> ActiveDendrites:

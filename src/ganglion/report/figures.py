@@ -89,7 +89,7 @@ def raster(
 
 @styled
 def by_class(values: Sequence[Array], classes: Sequence[str], signs: Sequence[int], label: str) -> Figure:
-    """Histograms of one value a neuron, a row a class, with the class's median."""
+    """Histograms of one value a neuron, a row a class (values (n,), name, sign), with the class's median."""
     rows = len(classes)
     figure = new(7.0, max(1.8, 0.34 * rows + 0.9))
     axes = figure.subplots()
@@ -114,7 +114,7 @@ def by_class(values: Sequence[Array], classes: Sequence[str], signs: Sequence[in
 def by_distance(groups: Mapping[str, Array], noise: float, label: str) -> Figure:
     """The spread of pairs' correlations in each group (distance): box 25–75 %, whiskers 2.5–97.5 %, mean.
 
-    `noise` is the typical standard error of one pair; twice it is drawn as a band.
+    groups: (pairs,) by name. `noise` is the typical standard error of one pair; twice it is drawn as a band.
     """
     figure = new(7.6, 3.8)
     axes = figure.subplots()

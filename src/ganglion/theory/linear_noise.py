@@ -116,7 +116,7 @@ def _attached(drift: Drift, x: Tensor) -> Tensor:
 
 
 def abscissa(A: Tensor) -> float:
-    """The largest real part of A's eigenvalues; ValueError where it is not below 0."""
+    """The largest real part of the eigenvalues of A (n, n), in 1/ms; ValueError where it is not below 0."""
     values = torch.linalg.eigvals(A.detach())
     largest = float(values.real.max())
     if not largest < 0:
@@ -165,7 +165,7 @@ def lagged_covariance(A: Tensor, C: Tensor, lags: Any) -> Tensor:
 
 
 def each_lagged_covariance(A: Tensor, C: Tensor, lags: Any) -> Iterator[Tensor]:
-    """The same, one lag after the other. Whole multiples of the shortest lag share its exponential."""
+    """The same, (n, n) at one lag (ms) after the other. Whole multiples of the shortest lag share its exponential."""
     tau = torch.atleast_1d(torch.as_tensor(lags, dtype=torch.float64))
     distances = tau.abs()
     shortest = float(distances[distances > 0].min()) if bool((distances > 0).any()) else 1.0

@@ -40,6 +40,7 @@ class Path:
 
     @property
     def order(self) -> int:
+        """m + n, the edges of both ways."""
         return len(self.to_i) + len(self.to_j) - 2
 
     def __str__(self) -> str:
@@ -50,8 +51,8 @@ class Path:
 def strongest_paths(K: Tensor, spectrum: Tensor, i: int, j: int, *, order: int = 4, count: int = 10) -> list[Path]:
     """The `count` pairs of paths of at most `order` edges together that contribute most to C_ij, by magnitude.
 
-    Exact: the strongest paths of length m + 1 from a node begin with an edge and go on with one of the
-    strongest of length m.
+    K (N, N), spectrum (N,). Exact: the strongest paths of length m + 1 from a node begin with an edge and go on with
+    one of the strongest of length m. Raises ValueError for nodes that there are not.
     """
     size = len(K)
     if not (0 <= i < size and 0 <= j < size):

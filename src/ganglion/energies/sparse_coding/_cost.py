@@ -12,7 +12,7 @@ Penalty = Literal["soft", "hard"]
 
 
 def check(x: Tensor, dictionary: Tensor, lam: float, penalty: str = "soft") -> None:
-    """Raise ValueError or TypeError for what no code can be found for."""
+    """Raise ValueError or TypeError for what no code can be found for: x is (B, N), the dictionary (M, N)."""
     if dictionary.ndim != 2 or x.ndim != 2 or x.shape[1] != dictionary.shape[1]:
         raise ValueError(
             f"found x {tuple(x.shape)} and a dictionary {tuple(dictionary.shape)}, expected (B, N) and (M, N): "
@@ -33,21 +33,21 @@ def check(x: Tensor, dictionary: Tensor, lam: float, penalty: str = "soft") -> N
 
 
 def threshold(u: Tensor, lam: float, penalty: Penalty = "soft") -> Tensor:
-    """T_λ(u): 0 within [−λ, λ]; beyond, u − λ sign(u) (soft) or u itself (hard)."""
+    """T_λ(u), of u's shape: 0 within [−λ, λ]; beyond, u − λ sign(u) (soft) or u itself (hard)."""
     if penalty == "soft":
         return u - u.clamp(-lam, lam)
     return torch.where(u.abs() > lam, u, 0.0)
 
 
 def objective(x: Tensor, dictionary: Tensor, code: Tensor, lam: float, penalty: Penalty = "soft") -> Tensor:
-    """(B,): half the squared error of reconstruction, plus the code's cost."""
+    """(B,): half the squared error of x (B, N) as the code (B, M) times the dictionary (M, N), plus the code's cost."""
     error = 0.5 * (x - code @ dictionary).square().sum(1)
     cost = lam * code.abs() if penalty == "soft" else 0.5 * lam**2 * (code != 0)
     return error + cost.sum(1)
 
 
 def duality_gap(x: Tensor, dictionary: Tensor, code: Tensor, lam: float) -> Tensor:
-    """(B,): the lasso's objective at `code` is at most this far above its minimum.
+    """(B,): the lasso's objective at `code` (B, M) is at most this far above its minimum; x (B, N), dictionary (M, N).
 
     The residual, scaled so that no atom correlates with it by more than λ, is a feasible point of the dual
     (Kim, Koh, Lustig, Boyd and Gorinevsky 2007, eq. 10).
@@ -60,7 +60,7 @@ def duality_gap(x: Tensor, dictionary: Tensor, code: Tensor, lam: float) -> Tens
 
 
 def normalised(dictionary: Tensor) -> Tensor:
-    """The dictionary with atoms of length 1; ValueError for an atom of zeros."""
+    """The dictionary (M, N) with atoms, its rows, of length 1; ValueError for an atom of zeros."""
     length = dictionary.norm(dim=1, keepdim=True)
     if not bool((length > 0).all()):
         raise ValueError(f"found atom {int(length.argmin())} of length 0, expected none: it has no direction")
