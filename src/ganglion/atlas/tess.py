@@ -1,4 +1,8 @@
-"""TESS: learning that is local in time and space, beside backpropagation through time on handwritten digits."""
+"""TESS: learning that is local in time and space, beside backpropagation through time on handwritten digits.
+
+By the paper's equations. The script that was released with it (github.com/mapolinario94/TESS) sets --delay-ls to all
+steps, so that layers are given no labels and errors go back through the weights: its figures may not be TESS's.
+"""
 
 from __future__ import annotations
 
@@ -123,12 +127,12 @@ def digits(seed: int, rule: str, width: int, epochs: int) -> list[float]:
 
 @cache
 def on_mnist(folder: Path, seed: int, rule: str) -> float:
-    """Test accuracy on MNIST after three epochs, 2 × 256 neurons."""
+    """Test accuracy on MNIST after ten epochs, 2 × 256 neurons, the paper's six steps, batch and learning rate."""
     x, y = read_mnist(folder)
-    made = learner(network(784, 256, seed), rule)
+    made = learner(network(784, 256, seed), rule, steps=6)
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=128, shuffle=True)
     test = read_mnist(folder, train=False)
-    return fit(made, loader, 3, validation=[test], progress=False)[-1]["validation_accuracy"]
+    return fit(made, loader, 10, validation=[test], progress=False)[-1]["validation_accuracy"]
 
 
 def memory(steps: int, rule: str) -> int:
@@ -230,11 +234,15 @@ register(
             Claim(
                 "On MNIST, too, TESS comes within 2 points of its BPTT twin.",
                 PAPER + ": within 1.4 points", "mnist_gap", AtMost(0.02), 0.0,
-                "2 points, none more; after these three epochs, .910 against .941, it is 3.2 behind: refuted", FROZEN,
+                "2 points, none more: refuted. 3.2 behind after three epochs, and more with time: on validation images "
+                "TESS stays at .923 from the tenth epoch to the fifteenth, with a falling learning rate or without, "
+                "and a little lower with the convolutions' wider slope or standardised pixels; BPTT goes on, to .961",
+                FROZEN,
             ),
             Claim(
                 "There, too, layers trained by TESS are better than frozen random ones.",
-                "control: ours", "mnist_gain", AtLeast(0.05), 0.0, "half of what was found, .910 against .796", FROZEN,
+                "control: ours", "mnist_gain", AtLeast(0.05), 0.0,
+                "half of what was found after three epochs, .910 against .796", FROZEN,
             ),
             Claim(
                 "The memory that learning takes does not grow with the number of steps: from 10 to 1000 by nothing.",
