@@ -6,7 +6,6 @@ SAMPLE.bs2, train1K.txt, test100.txt); without it, and at the small size, the cl
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from functools import cache
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import ganglion as gg
-from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
+from ganglion.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, dataset, register
 from ganglion.learners import BPTT, accuracy, bin_events, latency, membrane_cross_entropy, rate, read_mnist, read_nmnist
 
 if TYPE_CHECKING:
@@ -39,12 +38,11 @@ def measure(
     names = ["mnist", "mnist_gap", "mnist_operations", "mnist_minutes", "mnist_plain", "nmnist", "nmnist_linear",
              "nmnist_gain", "nmnist_gain_error", "nmnist_test", "nmnist_test_error"]  # fmt: skip
     found: dict[str, Any] = dict.fromkeys(names)
-    data = os.environ.get("GANGLION_DATA")
-    if size == "full" and data is not None:
-        if "mnist" in only.split():
-            found |= _mnist(Path(data) / "mnist", seed, surrogate, code, epochs)
-        if "nmnist" in only.split():
-            found |= _nmnist(Path(data) / "nmnist", seed, surrogate, 4 * epochs)
+    if size == "full":
+        if "mnist" in only.split() and (folder := dataset("mnist")) is not None:
+            found |= _mnist(folder, seed, surrogate, code, epochs)
+        if "nmnist" in only.split() and (folder := dataset("nmnist")) is not None:
+            found |= _nmnist(folder, seed, surrogate, 4 * epochs)
     return found
 
 
