@@ -200,3 +200,5 @@ def test_refusals():
         gg.learners.TESS(normed, torch.optim.SGD(normed.parameters(), 0.1)).step((x, labels))
     with pytest.raises(ValueError, match="lambda_pre = 2"):
         gg.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1), lambda_pre=2)
+    with pytest.raises(ValueError, match="found 3 sides in pool, expected one, or 2"):
+        gg.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1), pool=[4, 2, 1]).step((x, labels))
