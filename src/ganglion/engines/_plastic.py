@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ganglion.engines import _plastic_table as g
 from ganglion.engines._kernels import compile_kernel
 from ganglion.engines._plastic_kernels import LAYERS, constants, recorded, replays, sources
-from ganglion.engines._tables import delay_steps, padded
+from ganglion.engines._tables import delay_steps, padded, weights_of
 from ganglion.engines._third import Third, series_rows
 from ganglion.networks import Projection
 from ganglion.rules import Rule
@@ -86,10 +85,10 @@ class Plastic:
         self.records = np.zeros((LAYERS * max(len(recorded(rule)), 1), n), real)
         self.flushed = np.zeros(threads, np.int64)
         self.groups = list(layouts(p, dt))
-        given = p.weight.detach().numpy().astype(real) if isinstance(p.weight, Tensor) and p.weight.ndim else None
+        given, constant = weights_of(p, real)
         shape = [len(group.items) for group in self.groups]
         self.weights = [
-            np.full(count, float(p.weight), real) if given is None else given[group.edges]
+            np.full(count, constant, real) if given is None else given[group.edges]
             for count, group in zip(shape, self.groups, strict=True)
         ]
         self.groups = [Layout(x.delay, x.rows, x.items, np.zeros(0, np.int64)) for x in self.groups]

@@ -10,7 +10,7 @@ import torch
 
 from ganglion.engines._probes import Probe
 from ganglion.engines._recording import Recording
-from ganglion.engines._simulate import Progress, _whole_steps, in_memory, prepare
+from ganglion.engines._simulate import Progress, _whole_steps, described, in_memory, prepare
 from ganglion.engines._weights import WeightProbe, Weights
 from ganglion.networks import Network, Projection
 
@@ -37,13 +37,7 @@ class Simulation:
         self._made = prepare(
             net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, third=third
         )
-        self._manifest = {
-            "n_neurons": sum(p.size for p in net.populations),
-            "dt": dt,
-            "seed": int(seed),
-            "engine": engine,
-            "dtype": str(dtype).removeprefix("torch."),
-        }
+        self._manifest = described(net, dt, seed, engine, dtype)
 
     @property
     def time(self) -> float:

@@ -84,14 +84,7 @@ def simulate(
     began = time.perf_counter()
     made = prepare(net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, third=third)
     timings = {"build_s": time.perf_counter() - began}
-    manifest = {
-        "n_neurons": sum(p.size for p in net.populations),
-        "dt": dt,
-        "duration": duration,
-        "seed": int(seed),
-        "engine": engine,
-        "dtype": str(dtype).removeprefix("torch."),
-    }
+    manifest = described(net, dt, seed, engine, dtype) | {"duration": duration}
     began = time.perf_counter()
     with Progress(steps * dt, progress) as bar:
         if path is None:
@@ -146,6 +139,17 @@ def prepare(
     else:
         raise ValueError(f"unknown engine {engine!r}; expected 'compiled' or 'torch'")
     return Prepared(runner, probes, weights)
+
+
+def described(net: Network, dt: float, seed: int, engine: str, dtype: torch.dtype) -> dict[str, Any]:
+    """What a recording's manifest says of a run, but for its duration."""
+    return {
+        "n_neurons": sum(p.size for p in net.populations),
+        "dt": dt,
+        "seed": int(seed),
+        "engine": engine,
+        "dtype": str(dtype).removeprefix("torch."),
+    }
 
 
 def _whole_steps(duration: float, dt: float) -> int:

@@ -92,7 +92,7 @@ class Synapses:
     def by_target(cls, projection: Projection, real: Any) -> Synapses:
         """A continuous projection."""
         indptr, sources = projection.draw()
-        weights, constant = _weights(projection, real)
+        weights, constant = weights_of(projection, real)
         order = projection.order()
         if weights is not None and order is not None:
             weights = weights[order]
@@ -115,7 +115,7 @@ class Synapses:
             )
         indptr, sources = projection.draw()
         order = projection.order()
-        given, constant = _weights(projection, real)
+        given, constant = weights_of(projection, real)
         n_source = projection.source.size
         rows = np.zeros(n_source + 1, np.int64)
         _count(sources, rows)
@@ -140,7 +140,8 @@ class Synapses:
         )  # fmt: skip
 
 
-def _weights(projection: Projection, real: Any) -> tuple[NDArray | None, float]:
+def weights_of(projection: Projection, real: Any) -> tuple[NDArray | None, float]:
+    """(weights (edges,) in the order of `edges()`, 0), or (None, the one weight of all)."""
     weight = projection.weight
     if isinstance(weight, Tensor) and weight.ndim:
         return weight.detach().numpy().astype(real), 0.0

@@ -21,8 +21,6 @@ __all__ = [
     "AllToAll", "Distance", "Edges", "InDegree", "OneToOne", "OutDegree", "Probability", "Wiring",
 ]  # fmt: skip
 
-_LIMIT = 2**31 - 1
-
 
 class Wiring:
     """A rule of wiring. Subclasses are frozen dataclasses with `_indptr` and `_fill`."""

@@ -122,11 +122,11 @@ class DictionaryLearning(_Codes):
         self._power, self._silent = np.zeros(size), np.zeros(size, int)
         for t in range(self.max_iter):
             batch = X[rng.randint(len(X), size=min(self.batch_size, len(X)))]
-            self._learn(batch, self.rate / (1 + 10 * t / self.max_iter), rng)
+            self._learn(batch, self.rate / (1 + 10 * t / self.max_iter))
         self.n_iter_ = self.max_iter
         return self
 
-    def _learn(self, batch: np.ndarray, rate: float, rng: Any) -> None:
+    def _learn(self, batch: np.ndarray, rate: float) -> None:
         codes = self._codes(batch).numpy()
         residual = batch - codes @ self.components_
         self._power = 0.95 * self._power + 0.05 * np.square(codes).mean(0)
