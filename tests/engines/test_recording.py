@@ -5,32 +5,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tests.engines.recorded import INH, NETWORK, made_up, recorded
 
 from ganglion import analysis
 from ganglion.engines._recording import Recording
 from ganglion.engines._traces import Trace
 
-EXC = SimpleNamespace(name="exc", start=0, size=3)
-INH = SimpleNamespace(name="inh", start=3, size=2)
-NETWORK = SimpleNamespace(populations=[EXC, INH])
-
 
 @pytest.fixture
 def events(rng):
-    """2 s of 5 neurons at 20 Hz, in steps of 0.5 ms."""
-    step, neuron = np.nonzero(rng.random((4000, 5)) < 0.01)
-    return step + 1, neuron.astype(np.int32)
+    return made_up(rng)
 
 
 @pytest.fixture
 def recording(events, rng):
-    states = {
-        "V": Trace(np.arange(0, 2000.0, 1.0), [4, 1], rng.normal(size=(2000, 2)).astype(np.float32)),
-        "w": Trace(np.arange(10.0, 2000.0, 10.0), [0], rng.normal(size=(199, 1))),
-    }
-    return Recording(
-        *events, n_neurons=5, dt=0.5, duration=2000.0, states=states, network=NETWORK, manifest={"seed": 3}
-    )
+    return recorded(events, rng, seed=3)
 
 
 def test_spikes_come_back_as_times_and_neurons(recording, events):

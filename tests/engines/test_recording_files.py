@@ -1,40 +1,18 @@
 """Recordings saved and opened, and finished runs of a folder opened as recordings."""
 
-from types import SimpleNamespace
-
-import numpy as np
 import pytest
 import torch
+from tests.engines.recorded import NETWORK, made_up, recorded
 from toy_writer import MANIFEST, STEPS, write
 
 from ganglion.engines import _recording
 from ganglion.engines._recording import Recording
-from ganglion.engines._traces import Trace
-
-NETWORK = SimpleNamespace(
-    populations=[SimpleNamespace(name="exc", start=0, size=3), SimpleNamespace(name="inh", start=3, size=2)],
-    projections=[],
-)
 
 
 @pytest.fixture
 def recording(rng, monkeypatch):
     monkeypatch.setattr(_recording, "SAVED_STEPS", 700)  # several segments, cut off any round time
-    step, neuron = np.nonzero(rng.random((4000, 5)) < 0.01)
-    states = {
-        "V": Trace(np.arange(0, 2000.0, 1.0), [4, 1], rng.normal(size=(2000, 2)).astype(np.float32)),
-        "w": Trace(np.arange(10.0, 2000.0, 10.0), [0], rng.normal(size=(199, 1))),
-    }
-    return Recording(
-        step + 1,
-        neuron,
-        n_neurons=5,
-        dt=0.5,
-        duration=2000.0,
-        states=states,
-        network=NETWORK,
-        manifest={"seed": 3, "threads": 2},
-    )
+    return recorded(made_up(rng), rng, seed=3, threads=2)
 
 
 def same(one, other):
