@@ -51,7 +51,7 @@ def _caller(arguments: int):
     return intrinsic(namespace["call"])
 
 
-call3, call6, call7, call9 = (_caller(k) for k in (3, 6, 7, 9))
+call1, call3, call6, call7, call9 = (_caller(k) for k in (1, 3, 6, 7, 9))
 
 
 @cache
@@ -95,7 +95,7 @@ def prefetch(typingctx, at):
 
 
 @intrinsic
-def _atomic_add(typingctx, at, value):
+def atomic_add(typingctx, at, value):
     """Add to the int64 at an address, atomically; returns the old value."""
 
     def codegen(context, builder, signature, args):
@@ -122,10 +122,10 @@ def barrier(counter, threads, passed):
     """Wait until all threads have come here `passed` times; `counter` is the address of an int64."""
     if threads == 1:
         return
-    if _atomic_add(counter, 1) + 1 >= threads * passed:
+    if atomic_add(counter, 1) + 1 >= threads * passed:
         return
     spins = 0
-    while _atomic_add(counter, 0) < threads * passed:
+    while atomic_add(counter, 0) < threads * passed:
         spins += 1
         if spins > 1000:
             _yield()

@@ -167,7 +167,9 @@ class DynamicalLayer(nn.Module):
         if self.fused and _fused.applies(self.surrogate, x, constants):
             drive, shape = self._project(x), x.shape[2:] if self.shape is None else self.shape
             own = self.linear is not None
-            recurrence = None if self.recurrent is None else Recurrence(self.recurrent, self.delays)
+            recurrence = None
+            if self.recurrent is not None:
+                recurrence = Recurrence(self.delays, state[self.delays.name], self.recurrent)
             if len(shape) > 1:
                 drive, state = drive.flatten(2), {name: value.flatten(1) for name, value in state.items()}
             flat = {k: v if v.ndim == 0 else v.expand(shape).reshape(-1) for k, v in constants.items()}

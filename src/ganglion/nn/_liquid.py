@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ganglion.nn._buffers import empty
-from ganglion.nn._calls import call
 from ganglion.nn._lanes import LANES, WIDTH
 from ganglion.nn._liquid_loops import backward_loop, forward_loop
-from ganglion.nn._threads import in_threads
+from ganglion.nn._threads import run_shares, shares
 from ganglion.nn.wirings import Synapses
 
 _LOG2_E = math.log2(math.e)
@@ -89,21 +88,16 @@ class _Liquid(torch.autograd.Function):
         (T, B, inputs), N = x.shape, v.shape[1]
         blocks = _blocks(B)
         xs, vs, rates = to_lanes(x), to_lanes(v[None])[:, 0], to_lanes(rate[:, :, None], fill=1.0)
-        tables = [_forward_table(*given[k : k + 4]) for k in (6, 10)]
+        synapses = _synapses(wires, [_forward_table(*given[k : k + 4]) for k in (6, 10)])
         kept = (blocks, T, unfolds, N, LANES)
         y = empty(kept if graph else (blocks, T, N, LANES), x.dtype)
         inverse = empty(kept, x.dtype) if graph else None
         scratch = torch.empty(blocks, 4 * N + 2, LANES, dtype=x.dtype)
-        function = call(forward_loop, "iiiiii", x.dtype)
-
-        def some(lo: int, hi: int) -> None:
-            for k in range(lo, hi):
-                arrays = [xs[k], vs[k], rates[k], *_synapses(wires, tables), cells, scratch[k], y[k]]
-                arrays.append(y[k] if inverse is None else inverse[k])
-                table = _table(arrays)  # a name: it must live as long as the call
-                function(table.ctypes.data, T, N, inputs, unfolds, int(graph))
-
-        in_threads(some, blocks, y.numel() * 64)
+        states = y if inverse is None else inverse
+        tables = _tables([xs[k], vs[k], rates[k], *synapses, cells, scratch[k], y[k], states[k]] for k in range(blocks))
+        sizes = (T, N, inputs, unfolds, int(graph))
+        parts = shares(blocks, y.numel() * 64)
+        run_shares(forward_loop, x.dtype, [(tables.ctypes.data, *part, *sizes) for part in parts])
         ctx.wires, ctx.unfolds = wires, unfolds
         if graph:
             ctx.save_for_backward(xs, vs, rates, cells, y, inverse, *given[6:])
@@ -121,20 +115,17 @@ class _Liquid(torch.autograd.Function):
         g_v, g_x, g_rate = torch.zeros_like(vs), torch.empty_like(xs), torch.empty_like(rates)
         sums, sensory_sums = (torch.zeros(groups, len(s), 4, WIDTH, dtype=g.dtype) for s in (synapses[0], synapses[4]))
         cell_sums = torch.zeros(groups, N, 3, LANES, dtype=g.dtype)
-        tables = [_backward_table(*synapses[k : k + 4]) for k in (0, 4)]
+        table = _synapses(wires, [_backward_table(*synapses[k : k + 4]) for k in (0, 4)])
         scratch = torch.empty(groups, 3 * N + 2, LANES, dtype=g.dtype)
-        function = call(backward_loop, "iiiiii", g.dtype)
-
-        def some(lo: int, hi: int) -> None:
-            for group in range(lo, hi):
-                for k in range(blocks * group // groups, blocks * (group + 1) // groups):
-                    arrays = [xs[k], vs[k], rates[k], *_synapses(wires, tables), cells, scratch[group], y[k]]
-                    arrays += [inverse[k], g_y[k], g_v[k], g_x[k], g_rate[k]]
-                    arrays += [sums[group], sensory_sums[group], cell_sums[group]]
-                    table = _table(arrays)
-                    function(table.ctypes.data, T, N, inputs, unfolds, 1)
-
-        in_threads(some, groups, y.numel() * 64)
+        ends = [blocks * group // groups for group in range(groups + 1)]
+        tables = _tables(
+            [xs[k], vs[k], rates[k], *table, cells, scratch[group], y[k], inverse[k], g_y[k], g_v[k], g_x[k], g_rate[k],
+             sums[group], sensory_sums[group], cell_sums[group]]
+            for group in range(groups) for k in range(ends[group], ends[group + 1])
+        )  # fmt: skip
+        sizes = (T, N, inputs, unfolds, 1)
+        parts = [(ends[lo], ends[hi]) for lo, hi in shares(groups, y.numel() * 64)]
+        run_shares(backward_loop, g.dtype, [(tables.ctypes.data, *part, *sizes) for part in parts])
         by_cell = cell_sums.sum((0, 3))
         return (
             None, None, None, from_lanes(g_x, B), from_lanes(g_v[:, None], B)[0], from_lanes(g_rate, B)[..., 0],
@@ -182,5 +173,6 @@ def from_lanes(y: Tensor, batch: int) -> Tensor:
     return y.permute(1, 0, 3, 2).flatten(1, 2)[:, :batch]
 
 
-def _table(arrays: list[Tensor]) -> np.ndarray:
-    return np.array([a.data_ptr() for a in arrays], np.int64)
+def _tables(arrays: Iterable[list[Tensor]]) -> np.ndarray:
+    """The arrays' addresses, a row a block."""
+    return np.array([[a.data_ptr() for a in row] for row in arrays], np.int64)

@@ -4,14 +4,25 @@
 A row is L = LANES batch entries. What a synapse computes is never stored, but computed again on the way back; the
 membranes after every unfold are, and the inverse of the update's denominator. `table` holds the arrays' addresses,
 in the order of the first lines; `first` (N + 1) tells where each target's synapses begin, `sources` (int32) whence.
+`share`: the address of the blocks' tables, the first block and the end, T, N, inputs, unfolds, keep.
 """
 
+from numba import njit
+
 from ganglion.engines._loops import weight_bytes
-from ganglion.engines._machine import pointer
+from ganglion.engines._machine import INNER, pointer
 from ganglion.nn._lanes import LANES, add_synapse_gradients, add_synapses
 
 
-def forward_loop(table, T, N, inputs, unfolds, keep, one):
+def forward_loop(share, one):
+    """`_forward` for each of its blocks."""
+    R = pointer(share, 0)
+    for k in range(R[1], R[2]):
+        _forward(R[0] + 8 * 13 * k, R[3], R[4], R[5], R[6], R[7], one)
+
+
+@njit(**INNER)
+def _forward(table, T, N, inputs, unfolds, keep, one):
     """x (T, I, L), v0 (N, L), rate (T, L) = unfolds/Δt -> y, the membranes: (T, unfolds, N, L) if `keep`, with the
     denominators' inverses, else (T, N, L). cells (N, 3): C, g E, g + epsilon; scratch (4 N + 2, L)."""
     at = pointer(table, 0)
@@ -64,8 +75,16 @@ def forward_loop(table, T, N, inputs, unfolds, keep, one):
             v = new
 
 
-def backward_loop(table, T, N, inputs, unfolds, keep, one):
-    """The adjoint of `forward_loop` with `keep`. g_y (T, N, L); g_v (N, L), on entry the last state's gradient, on
+def backward_loop(share, one):
+    """`_backward` for each of its blocks."""
+    R = pointer(share, 0)
+    for k in range(R[1], R[2]):
+        _backward(R[0] + 8 * 20 * k, R[3], R[4], R[5], R[6], R[7], one)
+
+
+@njit(**INNER)
+def _backward(table, T, N, inputs, unfolds, keep, one):
+    """The adjoint of `_forward` with `keep`. g_y (T, N, L); g_v (N, L), on entry the last state's gradient, on
     return the first one's; g_x (T, I, L) and g_rate (T, L) are written, sums added to: of synapses (S, 4, 16), of
     cells (N, 3, L): by C, g E, g. Here a synapse's row is a, b, E, w σ; scratch (3 N + 2, L)."""
     at = pointer(table, 0)

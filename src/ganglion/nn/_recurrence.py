@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganglion._products import product
-from ganglion.nn._spikes import add_product, find_active, linear, outer, tiled
+from ganglion.nn._spikes import find_active, linear, outer
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,14 @@ class Delays:
     @property
     def longest(self) -> int:
         return max(self.steps)
+
+    @property
+    def shortest(self) -> int:
+        return min(self.steps)
+
+    def each(self, size: int) -> Tensor:
+        """(size,), one a neuron."""
+        return torch.tensor(self.steps, device="cpu").expand(size).contiguous()  # whatever torch's default is
 
     @property
     def name(self) -> str:
@@ -76,53 +84,42 @@ def _moved(delays: Delays, device: torch.device) -> list[tuple[int, Tensor | Non
 
 @dataclass(frozen=True)
 class Recurrence:
-    """total[t, :] = x[t] + Σ_k W[:, k] y[t − d_k, k], and its adjoint; W (N, N) is [target, source]."""
+    """total[t, :] = x[t] + Σ_k W[:, k] y[t − d_k, k], and its adjoint; W (N, N) is [target, source], y of the steps
+    before the first is the state `first`. On a CPU the loops of `_fed_back_loops` do it."""
 
-    weight: Tensor
     delays: Delays
+    first: Tensor
+    weight: Tensor
 
-    def forward(self, x: Tensor, total: Tensor, y: Tensor, first: Tensor, weight: Tensor) -> Iterator[None]:
-        """Fills total[t], at each next(), for the next t; total may be x itself. y is filled meanwhile."""
-        own = total is x
-        # a dense product's last bits depend on alignment: rows that begin anywhere go by way of others
-        aligned = x.stride(0) * x.element_size() % 64 == 0 and x.data_ptr() % 64 == 0
-        pre, sent, tiles = torch.empty_like(x[0]), torch.empty_like(x[0]), tiled(weight)
+    def forward(self, x: Tensor, y: Tensor) -> Iterator[None]:
+        """Makes x[t] the total, at each next(), for the next t; y is filled meanwhile."""
+        sent = torch.empty_like(x[0])
         for t in range(len(x)):
-            previous, drive = self._arriving(t, y, first, sent), total[t] if aligned else pre
-            active = find_active(previous)
-            if active is not None:
-                if not (own and aligned):
-                    drive.copy_(x[t])
-                add_product(drive, previous, active, tiles)
-            else:
-                if not aligned and previous is not sent:
-                    previous = sent.copy_(previous)
-                drive.copy_(product(previous, weight.T, x[t]))
-            if not aligned:
-                total[t].copy_(pre)
+            x[t].copy_(product(self._arriving(t, y, sent), self.weight.T, x[t]))
             yield
 
-    def backward(self, g: Tensor, g_x: Tensor, weight: Tensor) -> Iterator[Tensor]:
+    def backward(self, g: Tensor, g_x: Tensor) -> Iterator[Tensor]:
         """y's gradient at each step, from the last; g_x is filled meanwhile."""
         T, sums = len(g), torch.empty_like(g[0])
         groups, longest = self.delays.groups_on(g.device), self.delays.longest
         if len(groups) == 1:
             for t in range(T - 1, -1, -1):
-                yield g[t] if t + longest >= T else product(g_x[t + longest], weight, g[t])
+                yield g[t] if t + longest >= T else product(g_x[t + longest], self.weight, g[t])
             return
         back: dict[int, Tensor] = {}  # what step t's input sends to all that reached it
         for t in range(T - 1, -1, -1):
             sums.copy_(g[t])
             if t + 1 < T:
-                back[t + 1] = product(g_x[t + 1], weight)
+                back[t + 1] = product(g_x[t + 1], self.weight)
                 back.pop(t + 1 + longest, None)
             for d, neurons in groups:
                 if t + d < T:
                     sums.index_add_(1, neurons, back[t + d].index_select(1, neurons))  # type: ignore[arg-type]
             yield sums
 
-    def gradients(self, g_x: Tensor, y: Tensor, first: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    def gradients(self, g_x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """By the spikes before the first step, and by the weight."""
+        first, weight = self.first, self.weight
         past = first[None] if self.delays.longest == 1 else first
         T, D, g_weight = len(g_x), len(past), torch.zeros_like(weight)
         g_past = torch.zeros_like(past)
@@ -144,8 +141,8 @@ class Recurrence:
                 g_past[D - d : D - d + min(d, T), :, neurons] += back.unflatten(0, (-1, first.shape[-2]))
         return g_past.view_as(first), g_weight
 
-    def _arriving(self, t: int, y: Tensor, first: Tensor, sent: Tensor) -> Tensor:
-        past = first[None] if self.delays.longest == 1 else first
+    def _arriving(self, t: int, y: Tensor, sent: Tensor) -> Tensor:
+        past = self.first[None] if self.delays.longest == 1 else self.first
         groups = self.delays.groups_on(y.device)
         rows = [(y[t - d] if t >= d else past[len(past) + t - d], neurons) for d, neurons in groups]
         if len(rows) == 1:
@@ -156,8 +153,8 @@ class Recurrence:
 
 
 def fed_back(state: Tensor, delays: Delays, weight: Tensor, x: Tensor) -> Tensor:
-    """One step's total input (B, N), in torch."""
-    return linear(delays.arriving(state), weight, x)
+    """One step's total input (B, N), in torch; the sums are those of the compiled loops, however many spike."""
+    return linear(delays.arriving(state), weight, x, densest=1.0)
 
 
 __all__ = ["Delays", "Recurrence", "fed_back"]

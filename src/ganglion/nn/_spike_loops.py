@@ -6,6 +6,7 @@ from numba import njit
 
 from ganglion.engines._loops import weight_bytes
 from ganglion.engines._machine import INNER, pointer
+from ganglion.nn._block_loops import move
 from ganglion.nn._tiles import LANES, gather, scatter
 
 #: rows whose indices stay in the second cache while tile after tile is done
@@ -28,17 +29,30 @@ def count_active(z, rows, inputs, starts, one):
 
 def list_active(z, rows, inputs, active, values, one):
     """Their indices and values, row after row; one place more than there are is written to."""
-    out, found = pointer(active, np.int32(0)), pointer(values, one)
     at = 0
     for r in range(rows):
-        row = pointer(z + weight_bytes(one) * r * inputs, one)
-        for k in range(inputs):  # without a branch, which at some spikes in ten inputs would be guessed wrong
-            out[at], found[at] = np.int32(k), row[k]
-            at += 1 if row[k] != type(one)(0) else 0
+        at = list_row(z + weight_bytes(one) * r * inputs, inputs, active, values, at, one)
 
 
-def add_rows(tiles, active, values, starts, out, inputs, outputs, lo, hi, spare, one):
+@njit(**INNER)
+def list_row(z, inputs, active, values, at, one):
+    """One row's, from the place `at`; the place after them."""
+    row, out, found = pointer(z, one), pointer(active, np.int32(0)), pointer(values, one)
+    for k in range(inputs):  # without a branch, which at some spikes in ten inputs would be guessed wrong
+        out[at], found[at] = np.int32(k), row[k]
+        at += 1 if row[k] != type(one)(0) else 0
+    return at
+
+
+def add_rows(row, one):
     """out[r] += Σ_k z[r, k] weight[k] for rows lo .. hi − 1; tiles (·, inputs, LANES) of the weights, spare (LANES)."""
+    R = pointer(row, 0)
+    add_active(R[0], R[1], R[2], R[3], R[4], R[5], R[6], R[7], R[8], R[9], one)
+
+
+@njit(**INNER)
+def add_active(tiles, active, values, starts, out, inputs, outputs, lo, hi, spare, one):
+    """What `add_rows` does."""
     first, size = pointer(starts, 0), weight_bytes(one)
     for r0 in range(lo, hi, ROWS):
         for tile in range((outputs + LANES - 1) // LANES):
@@ -48,13 +62,16 @@ def add_rows(tiles, active, values, starts, out, inputs, outputs, lo, hi, spare,
                 if width == LANES:
                     gather(at, weights, active, values, first[r], first[r + 1], one)
                 else:
-                    _move(at, spare, width, one)
+                    move(at, spare, width, one)
                     gather(spare, weights, active, values, first[r], first[r + 1], one)
-                    _move(spare, at, width, one)
+                    move(spare, at, width, one)
 
 
-def add_outer(g, active, values, starts, tiles, inputs, outputs, lo, hi, spare, one):
+def add_outer(row, one):
     """tiles[·, k] += Σ_r z[r, k] g[r] over all rows; tiles lo .. hi − 1 of (·, inputs, LANES), spare (LANES) zeros."""
+    R = pointer(row, 0)
+    g, active, values, starts, tiles = R[0], R[1], R[2], R[3], R[4]
+    inputs, outputs, lo, hi, spare = R[5], R[6], R[7], R[8], R[9]
     first, size = pointer(starts, 0), weight_bytes(one)
     rows = pointer(starts - 8, 0)[0]
     for r0 in range(0, rows, ROWS):
@@ -63,13 +80,6 @@ def add_outer(g, active, values, starts, tiles, inputs, outputs, lo, hi, spare, 
             for r in range(r0, min(r0 + ROWS, rows)):
                 at = g + size * (r * outputs + tile * LANES)
                 if width < LANES:
-                    _move(at, spare, width, one)
+                    move(at, spare, width, one)
                     at = spare
                 scatter(sums, at, active, values, first[r], first[r + 1], one)
-
-
-@njit(**INNER)
-def _move(source, target, count, one):
-    from_, to = pointer(source, one), pointer(target, one)
-    for i in range(count):
-        to[i] = from_[i]

@@ -18,7 +18,7 @@ from ganglion import _products
 from ganglion.nn._buffers import empty
 from ganglion.nn._calls import call
 from ganglion.nn._spike_loops import add_outer, add_rows, count_active, list_active
-from ganglion.nn._threads import in_threads
+from ganglion.nn._threads import run_shares, shares
 from ganglion.nn._tiles import LANES
 
 #: the dense product is quicker above this share of inputs that are not zero
@@ -40,8 +40,8 @@ class Active:
         return self.index.ctypes.data, self.values.ctypes.data, self.table.ctypes.data + 8
 
 
-def find_active(z: Tensor) -> Active | None:
-    """Of a matrix with few inputs that are not zero; None for any other."""
+def find_active(z: Tensor, densest: float = _DENSEST) -> Active | None:
+    """Of a matrix with few inputs that are not zero, at most the share `densest`; None for any other."""
     if z.device.type != "cpu" or z.dtype not in (torch.float32, torch.float64) or not z.is_contiguous():
         return None
     rows, inputs = z.shape
@@ -49,7 +49,7 @@ def find_active(z: Tensor) -> Active | None:
     table[0] = rows
     start = table.ctypes.data + 8
     call(count_active, "iiii", z.dtype)(z.data_ptr(), rows, inputs, start)
-    if table[-1] > _DENSEST * rows * inputs:
+    if table[-1] > densest * rows * inputs:
         return None
     index = np.empty(table[-1] + 1, np.int32)
     values = np.empty(len(index), np.float32 if z.dtype == torch.float32 else np.float64)
@@ -69,13 +69,10 @@ def tiled(weight: Tensor) -> Tensor:
 def add_product(out: Tensor, z: Tensor, active: Active, tiles: Tensor) -> None:
     """out (R, N) += z (R, K) @ weight (N, K)ᵀ, given `tiled`; all contiguous."""
     (rows, inputs), outputs = z.shape, out.shape[1]
-    function = call(add_rows, 10 * "i", z.dtype)
-
-    def some(lo: int, hi: int) -> None:
-        spare = z.new_empty(LANES)
-        function(tiles.data_ptr(), *active.places, out.data_ptr(), inputs, outputs, lo, hi, spare.data_ptr())
-
-    in_threads(some, rows, int(active.table[-1]) * outputs)
+    parts = shares(rows, int(active.table[-1]) * outputs)
+    spare = z.new_empty(len(parts), LANES)
+    given = (tiles.data_ptr(), *active.places, out.data_ptr(), inputs, outputs)
+    run_shares(add_rows, z.dtype, [(*given, *part, own.data_ptr()) for part, own in zip(parts, spare, strict=True)])
 
 
 def outer(z: Tensor, g: Tensor, active: Active) -> Tensor:
@@ -83,13 +80,10 @@ def outer(z: Tensor, g: Tensor, active: Active) -> Tensor:
     inputs, outputs = z.shape[1], g.shape[1]
     count = -(-outputs // LANES)
     tiles = torch.zeros(count, inputs, LANES, dtype=z.dtype)
-    function = call(add_outer, 10 * "i", z.dtype)
-
-    def some(lo: int, hi: int) -> None:
-        spare = z.new_zeros(LANES)
-        function(g.data_ptr(), *active.places, tiles.data_ptr(), inputs, outputs, lo, hi, spare.data_ptr())
-
-    in_threads(some, count, int(active.table[-1]) * outputs)
+    parts = shares(count, int(active.table[-1]) * outputs)
+    spare = z.new_zeros(len(parts), LANES)
+    given = (g.data_ptr(), *active.places, tiles.data_ptr(), inputs, outputs)
+    run_shares(add_outer, z.dtype, [(*given, *part, own.data_ptr()) for part, own in zip(parts, spare, strict=True)])
     return tiles.transpose(1, 2).reshape(count * LANES, inputs)[:outputs]
 
 
@@ -122,10 +116,10 @@ class _Product(torch.autograd.Function):
         return g_z, None, g_weight, g_start
 
 
-def linear(x: Tensor, weight: Tensor, start: Tensor | None) -> Tensor:
+def linear(x: Tensor, weight: Tensor, start: Tensor | None, densest: float = _DENSEST) -> Tensor:
     """x (..., K) @ weight (N, K)ᵀ + start; start is a bias (N,), or (R, N) for x (R, K)."""
     flat = x.flatten(0, -2)
-    active = find_active(flat) if weight.dtype == x.dtype else None
+    active = find_active(flat, densest) if weight.dtype == x.dtype else None
     if active is not None:
         return _Product.apply(flat, active, weight, start).unflatten(0, x.shape[:-1])
     return _products.linear(x, weight, start)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, lru_cache
 from typing import Any
@@ -17,6 +17,7 @@ from ganglion._files import write_atomic
 from ganglion.engines._kernels import _load, cache_folder
 from ganglion.engines.surrogates import Surrogate
 from ganglion.nn._kernels import adjoint
+from ganglion.nn._recurrence import Recurrence
 from ganglion.nn._step import Step
 from ganglion.nn._triton_kernels import Source, backward_source, forward_source, segment
 
@@ -46,34 +47,34 @@ class Loops:
         self.per_width = _number(1.0 / surrogate.width, dtype, device)
 
     def forward(
-        self, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor], kept: Tensor | None
-    ) -> None:
-        """All steps; writes y, the states and, for the way back, the states kept."""
-        _launch(self.ahead, self.length, [x, y, *([] if kept is None else [kept]), *states, *constants])
+        self, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor], kept: Tensor | None,
+        recurrence: Recurrence | None,
+    ) -> None:  # fmt: skip
+        """All steps; writes y, the states and, for the way back, the states kept. With a recurrence, x becomes the
+        sum of what comes from outside and what is fed back."""
+        if recurrence is None:
+            self._ahead(x, y, states, constants, kept)
+            return
+        for t, _ in enumerate(recurrence.forward(x, y)):
+            self._ahead(x[t : t + 1], y[t : t + 1], states, constants, None if kept is None else kept[t])
 
     def backward(
-        self, x: Tensor, g: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], kept: Tensor
-    ) -> dict[str, Tensor]:
-        """All steps from the last; returns what is summed over steps and batch, (N,) each."""
-        sums = self._zero_sums(x)
-        self._back(x, g, g_x, carries, constants, kept, sums)
-        return {name: value.sum(0) for name, value in sums.items()}
-
-    def forward_step(
-        self, t: int, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor], kept: Tensor | None
-    ) -> None:
-        """Step t of the whole batch; x and y (T, B, N)."""
-        self.forward(x[t : t + 1], y[t : t + 1], states, constants, None if kept is None else kept[t])
-
-    def backward_steps(
-        self, x: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], kept: Tensor,
-        received: Iterator[Tensor],
+        self, x: Tensor, g: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], kept: Tensor,
+        recurrence: Recurrence | None,
     ) -> dict[str, Tensor]:  # fmt: skip
-        """All steps from the last, of the whole batch; y's gradient comes from `received`, step by step."""
-        sums = self._zero_sums(x)
-        for t in range(len(x) - 1, -1, -1):
-            self._back(x[t : t + 1], next(received), g_x[t : t + 1], carries, constants, kept[t], sums)
+        """All steps from the last; returns what is summed over steps and batch, (N,) each."""
+        sums = {f"sum_{name}": torch.zeros_like(x[0]) for name in self.learned}
+        if recurrence is None:
+            self._back(x, g, g_x, carries, constants, kept, sums)
+        else:
+            for t, received in zip(range(len(x) - 1, -1, -1), recurrence.backward(g, g_x), strict=True):
+                self._back(x[t : t + 1], received, g_x[t : t + 1], carries, constants, kept[t], sums)
         return {name: value.sum(0) for name, value in sums.items()}
+
+    def _ahead(
+        self, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor], kept: Tensor | None
+    ) -> None:
+        _launch(self.ahead, self.length, [x, y, *([] if kept is None else [kept]), *states, *constants])
 
     def _back(
         self, x: Tensor, g: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], kept: Tensor,
@@ -81,10 +82,6 @@ class Loops:
     ) -> None:  # fmt: skip
         assert self.back is not None
         _launch(self.back, self.length, [x, g, g_x, kept, self.per_width, *carries, *sums.values(), *constants])
-
-    def _zero_sums(self, x: Tensor) -> dict[str, Tensor]:
-        """Where the gradients by learned constants are summed over time."""
-        return {f"sum_{name}": torch.zeros_like(x[0]) for name in self.learned}
 
 
 @lru_cache(maxsize=256)
