@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from ganglion._manifest import manifest
 from ganglion.learners._tree import pack, unpack
 
 _FORMAT = "ganglion checkpoint 1"
+_TENSORS = r"checkpoint-[0-9a-f]{16}\.safetensors"
+_OURS = re.compile(rf"{_TENSORS}|\.({_TENSORS}|checkpoint\.json|log\.jsonl)\.\w{{8}}")  # as `atomic_path` names them
 
 
 class Checkpoint:
@@ -49,35 +52,32 @@ class Checkpoint:
             found = json.loads(self.index.read_text("utf-8"))
             if not isinstance(found, dict) or found.get("format") != _FORMAT:
                 raise ValueError(f"its format is not {_FORMAT!r}")
-            self._require_same(found["learner"])
+            learner = found["learner"]
             data = (self.folder / found["tensors"]).read_bytes()
             if _name(data) != found["tensors"]:
                 raise ValueError(f"{found['tensors']} is not the file that was written")
             state = unpack(found["state"], load(data))
-        except _Foreign:
-            raise
         except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
             raise ValueError(
                 f"{self.index} cannot be read as a checkpoint ({type(error).__name__}: {error}); nothing was "
                 "changed: remove the folder to begin anew, or give another"
             ) from None
+        self._require_same(learner)
         self._tidy(found["tensors"])
         return state
 
     def _tidy(self, file: str) -> None:
-        """Remove older tensors, and what a kill in the midst of a write left."""
-        for kind in ("checkpoint-*.safetensors", ".checkpoint*", ".log.jsonl.*"):
-            for old in self.folder.glob(kind):
-                if old.name != file:
-                    old.unlink(missing_ok=True)
+        """Remove older tensors, and what a kill in the midst of a write left; nothing that others put there."""
+        for old in self.folder.iterdir():
+            if _OURS.fullmatch(old.name) and old.name != file:
+                old.unlink(missing_ok=True)
 
     def _require_same(self, found: dict[str, Any]) -> None:
-        keys = [k for k in {**self.learner, **found} if self.learner.get(k) != found.get(k)]
-        if keys:
-            key = keys[0]
-            raise _Foreign(
-                f"{self.index} is of another learner: found {key} {found.get(key)!r} there, expected "
-                f"{self.learner.get(key)!r}; nothing was changed: give another folder"
+        if found != self.learner:
+            where, there, here = _difference(found, self.learner)
+            raise ValueError(
+                f"{self.index} is of another learner: found {where} {there!r} there, expected {here!r}; nothing was "
+                "changed: give another folder"
             )
 
 
@@ -85,5 +85,15 @@ def _name(data: bytes) -> str:
     return f"checkpoint-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
 
 
-class _Foreign(ValueError):
-    pass
+def _difference(found: Any, expected: Any, where: str = "") -> tuple[str, Any, Any]:
+    """The innermost place that differs, and what is there."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        key = next(k for k in {**expected, **found} if k not in found or k not in expected or found[k] != expected[k])
+        return _difference(found.get(key), expected.get(key), f"{where}.{key}" if where else key)
+    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        k = next(k for k, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b)
+        return _difference(found[k], expected[k], f"{where}[{k}]")
+    if isinstance(found, str) and isinstance(expected, str):
+        lines = zip(found.splitlines(), expected.splitlines(), strict=False)
+        return next(((where, a.strip(), b.strip()) for a, b in lines if a != b), (where, found, expected))
+    return where, found, expected

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from ganglion._files import write_atomic
 from ganglion.learners._checkpoint import Checkpoint
+from ganglion.learners._log import Log
 from ganglion.learners._random_state import random_state, set_random_state
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 Metrics = dict[str, float]
 
 
+@runtime_checkable
 class Learner(Protocol):
     """What `fit` asks of a learning algorithm. Metrics are means over the batch; "examples" is its size."""
 
@@ -52,7 +52,8 @@ def fit(
     """Let `learner` go `epochs` times through `loader`; the mean metrics of every epoch.
 
     loader: yields batches whenever iterated anew, such as a DataLoader; it may draw from torch's, NumPy's and
-        Python's global random numbers and from the generators of a DataLoader and its samplers.
+        Python's global random numbers and from the generators of a DataLoader and its samplers. (No checkpoint holds
+        other generators, such as one given to `rate`, nor those of workers that persist from epoch to epoch.)
     checkpoint: a folder. The state is saved there every `save_every` steps and after every epoch, and log.jsonl
         gets a line a step and a line an epoch. If it holds a checkpoint of this learner, the run goes on from
         there, and ends with the very bits of a run that was never interrupted, wherever it was killed. More
@@ -61,18 +62,30 @@ def fit(
         learner, and is part of the checkpoint.
     validation: its metrics are added to every epoch's with "validation_" before their names.
 
-    Raises ValueError for a checkpoint that is damaged, or of another learner, schedule or loader (nothing is
-    overwritten), for an empty loader, and for what the learner refuses.
+    Raises ValueError for a checkpoint that is damaged, or of another learner, schedule or loader, and for a log of
+    another run (nothing is overwritten), for a schedule of another optimizer, for an empty loader, and for what the
+    learner refuses; TypeError for what is no learner.
     """
-    if epochs < 0 or save_every < 1:
-        raise ValueError(f"found epochs = {epochs}, save_every = {save_every}, expected epochs >= 0, save_every >= 1")
-    if isinstance(loader, Iterator):
-        raise ValueError("found a loader that can be iterated once, expected one that begins anew every epoch")
+    if not (isinstance(epochs, int) and isinstance(save_every, int)) or epochs < 0 or save_every < 1:
+        raise ValueError(
+            f"found epochs = {epochs!r}, save_every = {save_every!r}, expected whole numbers, epochs >= 0 and "
+            "save_every >= 1"
+        )
+    for name, given in (("loader", loader), ("validation", validation)):
+        if isinstance(given, Iterator):
+            raise ValueError(f"found a {name} that can be iterated once, expected one that begins anew every epoch")
+    if not isinstance(learner, Learner):
+        raise TypeError(
+            f"found a {type(learner).__name__} as learner, expected a Learner, such as gg.learners.BPTT(model, loss, "
+            "optimizer)"
+        )
     schedule_settings = _settings(schedule)
+    if schedule is not None and getattr(learner, "optimizer", schedule.optimizer) is not schedule.optimizer:
+        raise ValueError("found a schedule of another optimizer, expected one over the learner's")
     length = len(loader) if isinstance(loader, Sized) else None
     kept = None
     if checkpoint is not None:
-        kept = Checkpoint(checkpoint, {**learner.describe(), "schedule": schedule_settings, "batches": length})
+        kept = Checkpoint(checkpoint, {"schedule": schedule_settings, "batches": length, **learner.describe()})
     run = _Run(learner, loader, validation, schedule, kept, save_every)
     with _bar(progress, epochs, length) as bar:
         while run.epoch < epochs:
@@ -94,6 +107,10 @@ class _Run:
         self.history: list[Metrics] = []
         self.began: dict[str, Any] | None = None  # random states at the beginning of a begun epoch
         state = kept.load() if kept else None
+        self.log: Log | None = None
+        if kept is not None:
+            step, history = (0, []) if state is None else (state["step"], state["history"])
+            self.log = Log(kept.folder / "log.jsonl", step, history)
         if state is not None:
             self.learner.load_state_dict(state["learner"])
             if schedule is not None:
@@ -101,7 +118,8 @@ class _Run:
             for name in ("epoch", "position", "step", "totals", "history", "began"):
                 setattr(self, name, state[name])
             set_random_state(state["random"], loader)
-        self.log = _Log(kept.folder / "log.jsonl", self.step, self.epoch) if kept else None
+        if self.log:
+            self.log.begin()
 
     def go_through(self, bar: Any) -> None:
         """The rest of an epoch."""
@@ -159,15 +177,17 @@ class _Run:
             self.log.write(line)
 
 
-_MOVING = {"last_epoch", "_step_count", "_last_lr", "_get_lr_called_within_step", "_is_initial"}
+_MOVING = {"last_epoch", "_step_count", "_last_lr", "_get_lr_called_within_step", "_is_initial", "T_cur", "T_i"}
 
 
 def _settings(schedule: LRScheduler | None) -> dict[str, Any] | None:
     """What does not move in a schedule, as JSON."""
-    from torch.optim.lr_scheduler import ReduceLROnPlateau
+    from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
     if schedule is None:
         return None
+    if not isinstance(schedule, LRScheduler):
+        raise TypeError(f"found a {type(schedule).__name__} as schedule, expected one of torch.optim.lr_scheduler")
     if isinstance(schedule, ReduceLROnPlateau):
         raise ValueError("found ReduceLROnPlateau, which waits for a metric; expected a schedule that counts steps")
     return {"class": type(schedule).__name__, "state": _fixed(schedule.state_dict())}
@@ -177,27 +197,6 @@ def _fixed(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _fixed(inner) for key, inner in value.items() if key not in _MOVING}
     return [_fixed(inner) for inner in value] if isinstance(value, list | tuple) else repr(value)
-
-
-class _Log:
-    """JSON lines; those of steps that a resumed run will do again are dropped."""
-
-    def __init__(self, path: Path, step: int, epoch: int) -> None:
-        kept = []
-        if path.exists():
-            for text in path.read_text("utf-8", errors="replace").splitlines():
-                try:
-                    line = json.loads(text)
-                except ValueError:  # the last one, cut short by a kill
-                    continue
-                if line["epoch"] < epoch if "end" in line else line["step"] <= step:
-                    kept.append(text + "\n")
-        write_atomic(path, "".join(kept))
-        self.path = path
-
-    def write(self, line: dict[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
 
 
 def _add(totals: Metrics, metrics: Metrics) -> None:

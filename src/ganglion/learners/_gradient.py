@@ -12,10 +12,13 @@ from torch import Tensor, nn
 
 from ganglion.learners._fit import Metrics
 from ganglion.learners.losses import accuracy
+from ganglion.nn._cell import DynamicalLayer
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Encode = Callable[[Tensor], Tensor]
 Score = Callable[[Tensor, Tensor], float]
+
+_SCHEDULED = {"lr", "momentum", "betas"}  # what schedules change
 
 
 class GradientLearner(ABC):
@@ -42,10 +45,11 @@ class GradientLearner(ABC):
         known = {id(p) for p in model.parameters()}
         if any(id(p) not in known for group in optimizer.param_groups for p in group["params"]):
             raise ValueError("found a parameter in the optimizer that is not the model's, expected model.parameters()")
+        if isinstance(optimizer, torch.optim.LBFGS):
+            raise ValueError("found LBFGS, which asks for the loss several times a step, expected one that asks once")
         self.model, self.optimizer = model, optimizer
         self.encode, self.clip = encode, clip
-        self._settings = {"optimizer": type(optimizer).__name__, "settings": plain(optimizer.defaults)}
-        self._settings |= settings or {}
+        self._settings = {"optimizer": type(optimizer).__name__, **(settings or {})}
         self._own: dict[str, Any] = {}  # what a learner keeps beside model and optimizer
 
     @abstractmethod
@@ -62,7 +66,7 @@ class GradientLearner(ABC):
         Raises ValueError where the loss is not finite; the optimizer's step is then not taken.
         """
         self.model.train()
-        x, labels = batch
+        x, labels = _pair(batch)
         self.optimizer.zero_grad()
         loss, right = self._learn(self._encoded(x), labels)
         if not math.isfinite(loss):
@@ -79,7 +83,7 @@ class GradientLearner(ABC):
     def evaluate(self, batch: tuple[Tensor, Tensor]) -> Metrics:
         """Metrics of a batch (x, labels (B,)), in the model's evaluation mode."""
         self.model.eval()
-        x, labels = batch
+        x, labels = _pair(batch)
         with torch.no_grad():
             loss, right = self._measure(self._encoded(x), labels)
         return _metrics(loss, right, labels)
@@ -94,10 +98,23 @@ class GradientLearner(ABC):
             "learner": type(self).__name__,
             "model": repr(self.model),
             "tensors": tensors,
+            "constants": constants(self.model),
             "encode": name(self.encode),
             "clip": self.clip,
             **self._settings,
+            "groups": self._groups(),
         }
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """The optimizer's groups: names of their parameters, and settings as they were before any schedule."""
+        names = {id(p): name for name, p in self.model.named_parameters()}
+        found = []
+        for group in self.optimizer.param_groups:
+            settings = {key: group[key] for key in self.optimizer.defaults if key in group and key not in _SCHEDULED}
+            rate = group.get("initial_lr", group.get("lr"))
+            settings |= {"lr": float(rate) if isinstance(rate, Tensor) else rate}
+            found.append({"parameters": [names[id(p)] for p in group["params"]], **plain(settings)})
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """Of model and optimizer, and what the learner keeps beside them."""
@@ -120,9 +137,27 @@ def whole(
     return loss(y, labels), None if score is None else score(y.detach(), labels)
 
 
+def _pair(batch: Any) -> tuple[Any, Any]:
+    if isinstance(batch, tuple | list) and len(batch) == 2:
+        return batch[0], batch[1]
+    found = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
+    raise ValueError(f"found {found} as a batch, expected a pair (x, labels); a loader or a list yields such pairs")
+
+
 def _metrics(loss: float, right: float | None, labels: Tensor) -> Metrics:
     known = {"loss": loss, "examples": len(labels)}
     return known if right is None else known | {"accuracy": right}
+
+
+def constants(model: nn.Module) -> dict[str, float]:
+    """Numbers that layers were given and do not learn, such as a decay, which a checkpoint would replace."""
+    found = {}
+    for path, module in model.named_modules():
+        for label in module._values if isinstance(module, DynamicalLayer) else ():
+            value = getattr(module, label)
+            if value.ndim == 0 and not isinstance(value, nn.Parameter):
+                found[f"{path}.{label}" if path else label] = float(f"{value.item():.7g}")
+    return found
 
 
 def plain(settings: dict[str, Any]) -> dict[str, Any]:
@@ -136,4 +171,4 @@ def name(function: Any) -> str | None:
     return None if function is None else getattr(function, "__qualname__", type(function).__name__)
 
 
-__all__ = ["Encode", "GradientLearner", "Loss", "Score", "name", "plain", "whole"]
+__all__ = ["Encode", "GradientLearner", "Loss", "Score", "constants", "name", "plain", "whole"]

@@ -10,6 +10,8 @@ from torch import Tensor
 def pack(value: Any, tensors: dict[str, Tensor], path: str = "state") -> Any:
     """JSON for `value`; its tensors go to `tensors`, copied, by their path. TypeError for what neither holds."""
     if isinstance(value, Tensor):
+        while path in tensors:  # as of "a.b" and of "b" within "a"
+            path += "'"
         tensors[path] = value.detach().to("cpu", copy=True).contiguous()
         return {"tensor": path}
     if isinstance(value, dict):

@@ -14,7 +14,7 @@ from ganglion.energies.layered import Layered
 from ganglion.learners._fit import Metrics
 from ganglion.learners._gradient import Encode, GradientLearner
 from ganglion.learners._nudged import Complexified, Nudged, to_complex, to_real
-from ganglion.learners.losses import accuracy
+from ganglion.learners.losses import accuracy, check_labels
 from ganglion.learners.nudging import Nudging, RandomSign
 
 
@@ -88,7 +88,8 @@ class Phases(GradientLearner):
     def _target(self, labels: Tensor) -> Tensor:
         where = self.model.outputs
         like = next(self.model.parameters())
-        return F.one_hot(labels, where.stop - where.start).to(like.dtype)
+        classes = where.stop - where.start
+        return F.one_hot(check_labels(like.new_empty(1, len(labels), classes), labels), classes).to(like.dtype)
 
 
 class EquilibriumPropagation(Phases):

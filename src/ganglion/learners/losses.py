@@ -10,18 +10,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def check_labels(y: Tensor, labels: Tensor) -> None:
-    """ValueError unless labels are whole numbers (B,) within 0 .. C − 1."""
-    if y.ndim != 3:
-        raise ValueError(f"found an output of shape {tuple(y.shape)}, expected (T, B, classes)")
+def check_labels(y: Tensor, labels: Tensor) -> Tensor:
+    """The labels as int64. ValueError unless they are whole numbers (B,) within 0 .. C − 1, and T and B above 0."""
+    if y.ndim != 3 or y.numel() == 0:
+        raise ValueError(f"found an output of shape {tuple(y.shape)}, expected (T, B, classes), none of them 0")
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"found labels of type {type(labels).__name__}, expected a tensor (B,) of whole numbers")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"found labels of {labels.dtype}, expected whole numbers")
+    labels = labels.long()
     if labels.shape != y.shape[1:2]:
         raise ValueError(f"found labels of shape {tuple(labels.shape)}, expected ({y.shape[1]},)")
     wrong = (labels < 0) | (labels >= y.shape[2])
     if bool(wrong.any()):
         k = int(wrong.nonzero()[0])
         raise ValueError(f"found label {int(labels[k])} at position {k}, expected 0 to {y.shape[2] - 1}")
+    return labels
 
 
 def rate_cross_entropy(y: Tensor, labels: Tensor, *, scale: float = 10.0) -> Tensor:
@@ -31,7 +35,7 @@ def rate_cross_entropy(y: Tensor, labels: Tensor, *, scale: float = 10.0) -> Ten
     `scale` lies between the rates' range, 0 to 1, and the logits': without it a neuron that always fires has
     only e times the chance of one that never does.
     """
-    check_labels(y, labels)
+    labels = check_labels(y, labels)
     return F.cross_entropy(scale * y.mean(0), labels)
 
 
@@ -42,7 +46,7 @@ def rate_mse(y: Tensor, labels: Tensor, *, correct: float = 0.8, incorrect: floa
 
     Targets within (0, 1) keep neurons from falling silent, and from firing at every step.
     """
-    check_labels(y, labels)
+    labels = check_labels(y, labels)
     if not (0 <= incorrect <= 1 and 0 <= correct <= 1):
         raise ValueError(f"found correct = {correct}, incorrect = {incorrect}, expected rates within [0, 1]")
     target = torch.full_like(y[0], incorrect).scatter_(1, labels[:, None], correct)
@@ -52,7 +56,7 @@ def rate_mse(y: Tensor, labels: Tensor, *, correct: float = 0.8, incorrect: floa
 def membrane_cross_entropy(y: Tensor, labels: Tensor) -> Tensor:
     """Mean over steps of the cross-entropy of softmax(membrane), of a readout such as `gg.nn.LI`; y (T, B, C), labels
     (B,) (Eshraghian et al. 2023, cross-entropy spike-rate loss on membranes)."""
-    check_labels(y, labels)
+    labels = check_labels(y, labels)
     return F.cross_entropy(y.flatten(0, 1), labels.repeat(len(y)))
 
 
@@ -72,7 +76,7 @@ def first_spike(y: Tensor) -> Tensor:
 def first_spike_cross_entropy(y: Tensor, labels: Tensor, *, scale: float = 10.0) -> Tensor:
     """Cross-entropy of softmax(−scale · step of the first spike / T), of spikes: the label's neuron shall spike first
     (Eshraghian et al. 2023, cross-entropy spike time; gradient as `first_spike`)."""
-    check_labels(y, labels)
+    labels = check_labels(y, labels)
     return F.cross_entropy(-scale / len(y) * first_spike(y), labels)
 
 
@@ -81,7 +85,7 @@ def accuracy(y: Tensor, labels: Tensor) -> float:
 
     y (T, B, C), labels (B,).
     """
-    check_labels(y, labels)
+    labels = check_labels(y, labels)
     return _share(y.sum(0), labels)
 
 
@@ -90,7 +94,7 @@ def first_spike_accuracy(y: Tensor, labels: Tensor) -> float:
 
     Spikes y (T, B, C), labels (B,).
     """
-    check_labels(y, labels)
+    labels = check_labels(y, labels)
     return _share(-first_spike(y), labels)
 
 

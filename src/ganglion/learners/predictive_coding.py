@@ -13,7 +13,7 @@ from ganglion.energies._steps import Rule, begin
 from ganglion.energies.predictive_coding import FixedPredictions, Hierarchy
 from ganglion.learners._fit import Metrics
 from ganglion.learners._gradient import Encode, GradientLearner
-from ganglion.learners.losses import accuracy
+from ganglion.learners.losses import accuracy, check_labels
 
 Direction = Literal["discriminative", "generative", "unsupervised"]
 
@@ -127,7 +127,8 @@ class PredictiveCoding(GradientLearner):
 
     def _code(self, labels: Tensor, name: str) -> Tensor:
         size = self.model.layout.shapes[name][0]
-        return F.one_hot(labels, size).to(next(self.model.parameters()).dtype)
+        like = next(self.model.parameters())
+        return F.one_hot(check_labels(like.new_empty(1, len(labels), size), labels), size).to(like.dtype)
 
     def _right(self, state: Tensor, labels: Tensor) -> float:
         return accuracy(self.model.layout.split(state)[self.model.top][None], labels)

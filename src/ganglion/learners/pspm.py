@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ganglion.learners._fit import Metrics
+from ganglion.learners._gradient import constants
 from ganglion.nn._cell import DynamicalLayer
 
 
@@ -144,7 +145,8 @@ class PSPM:
         """Layer and settings."""
         names = ("step_size", "levels", "window", "homeostasis", "furthest", "every", "shuffled")
         settings = {name: getattr(self, name) for name in names}
-        return {"learner": "PSPM", "model": repr(self.layer), "signs": self.signs.tolist(), **settings}
+        layer = {"model": repr(self.layer), "constants": constants(self.layer)}
+        return {"learner": "PSPM", **layer, "signs": self.signs.tolist(), **settings}
 
     def state_dict(self) -> dict[str, Any]:
         """Of the layer, and how many batches were learned from."""

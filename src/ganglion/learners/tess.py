@@ -107,7 +107,7 @@ class TESS(GradientLearner):
             run = _Run(self.model, self)
         for row in x:
             if run.steps == 0:
-                check_labels(row.new_empty(1, len(row), self.classes), labels)
+                labels = check_labels(row.new_empty(1, len(row), self.classes), labels)
             run.step(row, labels, learn)
         self.held_bytes = sum(t.numel() * t.element_size() for t in run.held())
         if run.steps == 0:

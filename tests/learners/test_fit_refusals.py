@@ -1,0 +1,196 @@
+"""What `fit` and the learners refuse, in whose folder they write, and what they leave alone there."""
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from tests.learners.killed import loader
+from torch.optim import lr_scheduler as schedules
+
+import ganglion as gg
+from ganglion.learners import BPTT, PSPM, membrane_cross_entropy
+from ganglion.learners._tree import pack, unpack
+
+X = torch.rand(8, 12, generator=torch.Generator().manual_seed(0))
+LABELS = X[:, :4].argmax(1)
+
+
+SGD = partial(torch.optim.SGD, lr=0.1)
+
+
+def learner(optimizer=SGD, beta=0.9, rates=None) -> BPTT:
+    torch.manual_seed(0)
+    model = gg.nn.Sequential(gg.nn.LIF(12, 6, beta=beta), gg.nn.LI(6, 4))
+    groups = model.parameters() if rates is None else [
+        {"params": layer.parameters(), "lr": rate} for layer, rate in zip(model, rates, strict=True)
+    ]  # fmt: skip
+    return BPTT(model, membrane_cross_entropy, optimizer(groups), encode=lambda x: x.expand(5, *x.shape))
+
+
+def fit(made, folder, epochs=1, **options):
+    return gg.fit(made, loader(), epochs, folder, progress=False, **options)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "text"),
+    [
+        (learner, partial(learner, beta=0.5), r"constants\.0\.beta 0\.9 there, expected 0\.5"),
+        (partial(learner, rates=(0.1, 0.2)), partial(learner, rates=(0.1, 0.3)), r"groups\[1\]\.lr 0\.2 there"),
+        (partial(learner, rates=(0.1, 0.1)), learner, r"found groups"),
+        (learner, partial(learner, partial(torch.optim.Adam, lr=0.1)), "found optimizer 'SGD'"),
+    ],
+    ids=["constant", "rate of a group", "groups", "optimizer"],
+)
+def test_a_checkpoint_that_would_replace_what_was_asked_for_is_refused(tmp_path, first, second, text):
+    fit(first(), tmp_path)
+    before, made = contents(tmp_path), second()
+    weights = {k: v.clone() for k, v in made.model.state_dict().items()}
+    with pytest.raises(ValueError, match=text):
+        fit(made, tmp_path, 2)
+    assert contents(tmp_path) == before
+    assert all(torch.equal(v, weights[k]) for k, v in made.model.state_dict().items())
+
+
+def test_the_refusal_tells_the_layer_that_differs(tmp_path):
+    fit(learner(), tmp_path)
+    made = learner()
+    made.model[0].surrogate = gg.nn.surrogates.Triangle()
+    with pytest.raises(ValueError, match=r"found model \"12, 6.*ArcTan.*expected \"12, 6.*Triangle") as caught:
+        fit(made, tmp_path, 2)
+    assert type(caught.value) is ValueError
+
+
+def test_pspm_tells_the_constants_of_its_layer():
+    described = [
+        PSPM(gg.nn.LIF(3, recurrent=True, beta=beta), step=0.1, signs=torch.ones(3)).describe() for beta in (0.9, 0.5)
+    ]
+    assert [d.pop("constants")["beta"] for d in described] == [0.9, 0.5] and described[0] == described[1]
+
+
+def test_files_of_others_in_the_folder_stay(tmp_path):
+    names = ["checkpoint-best.safetensors", "checkpoint-0123.safetensors", ".checkpoints/notes", ".checkpoint_notes",
+             ".log.jsonl.orig"]  # fmt: skip
+    (tmp_path / ".checkpoints").mkdir()
+    for name in names:
+        (tmp_path / name).write_text(name)
+    left = tmp_path / ".checkpoint.json.a1b2c3d4", tmp_path / ("checkpoint-" + 16 * "0" + ".safetensors")
+    for path in left:
+        path.write_text("by a kill")
+    fit(learner(), tmp_path)
+    assert all((tmp_path / name).read_text() == name for name in names)
+    assert not any(path.exists() for path in left)
+
+
+@pytest.mark.parametrize(
+    "text", ["hello\nworld\n", "hello", '{"a": 1}\n', "[1, 2]\n", "3\n", '{"step": "x", "epoch": 0}\n',
+             '{"step": 1, "epo\n{"step": 2, "epoch": 0}\n'],
+)  # fmt: skip
+def test_a_log_that_is_none_is_refused_and_left_alone(tmp_path, text):
+    (tmp_path / "log.jsonl").write_text(text)
+    made = learner()
+    with pytest.raises(ValueError, match="expected the log of a run of fit"):
+        fit(made, tmp_path)
+    assert contents(tmp_path) == {"log.jsonl": text.encode()}
+
+
+@pytest.mark.parametrize("checkpointed", [True, False])
+def test_the_log_of_another_run_is_refused_and_left_alone(tmp_path, checkpointed):
+    one, two = tmp_path / "one", tmp_path / "two"
+    fit(learner(), one, 2)
+    if checkpointed:
+        fit(learner(rates=(0.2, 0.2)), two, 2)
+    two.mkdir(exist_ok=True)
+    shutil.copy(one / "log.jsonl", two)
+    before = contents(two)
+    with pytest.raises(ValueError, match="of another run than the checkpoint"):
+        fit(learner(rates=(0.2, 0.2)) if checkpointed else learner(), two, 3)
+    assert contents(two) == before
+
+
+def test_a_log_may_be_cut_short_or_gone(tmp_path):
+    fit(learner(), tmp_path)
+    log = tmp_path / "log.jsonl"
+    whole = log.read_text()
+    log.write_text(whole + '{"step": 6, "epo')
+    fit(learner(), tmp_path)
+    assert log.read_text() == whole
+    log.unlink()
+    fit(learner(), tmp_path, 2)
+    assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == 6 * [1]
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [lambda o: schedules.CosineAnnealingWarmRestarts(o, 3), lambda o: schedules.MultiStepLR(o, [2, 7]),
+     lambda o: schedules.CyclicLR(o, 0.01, 0.1, 3, cycle_momentum=False),
+     lambda o: schedules.SequentialLR(o, [schedules.LinearLR(o), schedules.ExponentialLR(o, 0.9)], [4])],
+    ids=["restarts", "steps", "cycles", "sequence"],
+)  # fmt: skip
+def test_a_run_goes_on_with_the_same_schedule_or_a_new_one_alike(tmp_path, schedule):
+    made = learner()
+    moving = schedule(made.optimizer)
+    fit(made, tmp_path, 1, schedule=moving)
+    fit(made, tmp_path, 2, schedule=moving)
+    again = learner()
+    fresh = schedule(again.optimizer)
+    assert fit(again, tmp_path, 2, schedule=fresh)
+    assert fresh.get_last_lr() == moving.get_last_lr()
+    assert all(torch.equal(a, b) for a, b in zip(made.model.parameters(), again.model.parameters(), strict=True))
+
+
+def test_a_schedule_of_another_optimizer_and_what_is_none_are_refused():
+    made = learner()
+    with pytest.raises(ValueError, match="schedule of another optimizer"):
+        fit(made, None, schedule=schedules.ExponentialLR(learner().optimizer, 0.9))
+    with pytest.raises(TypeError, match="found a str as schedule"):
+        fit(made, None, schedule="cosine")
+
+
+def test_what_is_no_learner_loader_or_number_of_epochs_is_named():
+    made = learner()
+    with pytest.raises(TypeError, match=r"found a Sequential as learner, .* such as gg\.learners\.BPTT"):
+        fit(made.model, None)
+    for epochs in (1.5, "2", None, -1):
+        with pytest.raises(ValueError, match="expected whole numbers, epochs >= 0"):
+            fit(made, None, epochs)
+    with pytest.raises(ValueError, match="found a validation that can be iterated once"):
+        fit(made, None, validation=iter([(X, LABELS)]))
+    for batches, found in ((X, "a Tensor"), ([(X,)], "a tuple of 1"), ([{"x": X}], "a dict")):
+        with pytest.raises(ValueError, match=f"found {found} as a batch, expected a pair"):
+            gg.fit(made, batches, 1, progress=False)
+    with pytest.raises(ValueError, match="found LBFGS"):
+        learner(torch.optim.LBFGS)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_whole_numbers_of_any_size_are_labels(dtype):
+    steps = [learner().step((X, labels)) for labels in (LABELS, LABELS.to(dtype))]
+    assert steps[0] == steps[1]
+    y = torch.eye(4)[LABELS].expand(5, -1, -1)
+    for name in ("rate_cross_entropy", "rate_mse", "membrane_cross_entropy", "first_spike_cross_entropy", "accuracy",
+                 "first_spike_accuracy"):  # fmt: skip
+        measure = getattr(gg.learners, name)
+        assert float(measure(y, LABELS.to(dtype))) == float(measure(y, LABELS))
+
+
+def test_labels_that_are_no_tensor_and_outputs_without_steps_are_refused():
+    with pytest.raises(TypeError, match="found labels of type ndarray, expected a tensor"):
+        learner().step((X, LABELS.numpy()))
+    with pytest.raises(ValueError, match="none of them 0"):
+        membrane_cross_entropy(torch.zeros(0, 2, 3), torch.tensor([0, 1]))
+
+
+def test_states_whose_names_run_together_stay_apart():
+    state = {"a.b": torch.ones(2), "a": {"b": torch.zeros(2)}, 1: torch.tensor(5), "1": torch.tensor(6)}
+    tensors = {}
+    found = unpack(json.loads(json.dumps(pack(state, tensors))), tensors)
+    assert len(tensors) == 4 and list(found) == list(state)
+    assert torch.equal(found["a.b"], state["a.b"]) and torch.equal(found["a"]["b"], state["a"]["b"])
+    assert found[1] == 5 and found["1"] == 6
