@@ -145,7 +145,7 @@ class InDegree(Wiring):
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", count(self.k, "in_degree"))
 
-    def check(self, n_source, n_target, same, positions):
+    def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         _fit(self.k, n_source, same, self, "sources")
 
     def _indptr(self, n_source, n_target, key, lo, hi, same, positions):
@@ -176,10 +176,12 @@ class OutDegree(Wiring):
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", count(self.k, "out_degree"))
 
-    def check(self, n_source, n_target, same, positions):
+    def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         _fit(self.k, n_target, same, self, "targets")
 
-    def edges(self, n_source, n_target, key, *, same=False, positions=None):
+    def edges(
+        self, n_source: int, n_target: int, key: int, *, same: bool = False, positions: Any = None
+    ) -> int:
         self.check(n_source, n_target, same, positions)
         return n_source * self.k
 
@@ -220,7 +222,7 @@ class AllToAll(Wiring):
 class OneToOne(Wiring):
     """Neuron i of the source reaches neuron i of the target; both have the same size."""
 
-    def check(self, n_source, n_target, same, positions):
+    def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         if n_source != n_target:
             raise ValueError(
                 f"One-to-one wiring needs populations of one size, found {n_source} sources and "
@@ -263,7 +265,7 @@ class Edges(Wiring):
             object.__setattr__(self, "_order", np.lexsort((self.sources, self.targets)))
         return self._order
 
-    def check(self, n_source, n_target, same, positions):
+    def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         for ends, size, name in ((self.sources, n_source, "source"), (self.targets, n_target, "target")):
             if len(ends) and (wrong := (ends < 0) | (ends >= size)).any():
                 edge = int(np.argmax(wrong))
@@ -272,7 +274,9 @@ class Edges(Wiring):
                     f"neurons; expected 0 to {size - 1}. Indices count within the population, from 0."
                 )
 
-    def edges(self, n_source, n_target, key, *, same=False, positions=None):
+    def edges(
+        self, n_source: int, n_target: int, key: int, *, same: bool = False, positions: Any = None
+    ) -> int:
         self.check(n_source, n_target, same, positions)
         return len(self.sources)
 
@@ -314,7 +318,7 @@ class Distance(Wiring):
         object.__setattr__(self, "peak", chance(self.peak, "peak"))
         object.__setattr__(self, "periodic", period(self.periodic))
 
-    def check(self, n_source, n_target, same, positions):
+    def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         if positions is None or positions[0] is None or positions[1] is None:
             raise ValueError(
                 "Distance wiring needs the positions of both populations, found none for "
