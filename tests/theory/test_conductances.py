@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from tests.theory.beside import covariances, gradient_is_that_of_differences, mean_rate
 
 import ganglion as gg
 
@@ -78,15 +79,13 @@ def test_beside_a_simulation(build, rates, slope):
     """
     seen = gg.simulate(build(0.05), 40_000.0, dt=0.05, seed=6).after(500.0)
     told = gg.predict(build(0.0))
-    r, e = seen.rates(return_error=True)
-    pooled = float(e.pow(2).sum().sqrt() / r.sum())
-    assert float(told.rates().sum() / r.sum()) == pytest.approx(1, abs=rates + 3 * pooled)
+    ratio, uncertainty = mean_rate(seen, told)
+    assert ratio == pytest.approx(1, abs=rates + 3 * uncertainty)
+    r = seen.rates()
     C, error = seen.covariance(50.0, return_error=True)
     P = told.covariance(50.0)
-    off = ~torch.eye(len(r), dtype=torch.bool) & (error > 0)
-    weight = torch.where(off, P / error**2, 0.0)
-    ratio, uncertainty = (weight * C).sum() / (weight * P).sum(), (weight * P).sum() ** -0.5
-    assert abs(float(ratio) - 1) < slope + 3 * float(uncertainty)
+    ratio, uncertainty = covariances(C, error, P, ~torch.eye(len(r), dtype=torch.bool))
+    assert ratio == pytest.approx(1, abs=slope + 3 * uncertainty)
     assert uncertainty < 0.1
     assert float((told.cv() / seen.cv())[r > 2].mean()) == pytest.approx(1, abs=0.05)
 
@@ -129,14 +128,7 @@ def test_gradients_against_differences(name):
         told = built(**(given | {name: values}))
         return told.rates().square().sum() + 1e3 * told.covariance(50.0).square().sum()
 
-    x = given[name].clone().requires_grad_()
-    (found,) = torch.autograd.grad(loss(x), x)
-    with torch.no_grad():
-        for k in range(len(x)):
-            step = torch.zeros_like(x)
-            step[k] = 1e-4 * max(abs(x[k].item()), 1.0)
-            expected = (loss(x.detach() + step) - loss(x.detach() - step)) / (2 * step[k])
-            assert float(found[k]) == pytest.approx(float(expected), rel=1e-4)
+    gradient_is_that_of_differences(loss, given[name], rel=1e-4, least=1.0)
 
 
 def test_what_it_refuses():

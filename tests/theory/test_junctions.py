@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.theory.beside import covariances, mean_rate
 
 import ganglion as gg
 from ganglion.theory import membrane, response, stationary
@@ -189,9 +190,9 @@ def test_beside_a_simulation(build):
     dt = 0.05
     seen = gg.simulate(build(dt), 300_000.0, dt=dt, seed=7).after(500.0)
     told = gg.predict(build(0.0))
+    ratio, uncertainty = mean_rate(seen, told)
+    assert ratio == pytest.approx(1, abs=0.005 + 3 * uncertainty)
     r, e = seen.rates(return_error=True)
-    pooled = float(e.pow(2).sum().sqrt() / r.sum())
-    assert float(told.rates().sum() / r.sum()) == pytest.approx(1, abs=0.005 + 3 * pooled)
     assert bool(((told.rates() - r).abs() < 0.04 * r + 3 * e).all())
     assert float((told.cv() / seen.cv()).mean()) == pytest.approx(1, abs=0.02)
     C, error = seen.covariance(10.0, return_error=True)
@@ -200,10 +201,9 @@ def test_beside_a_simulation(build):
     i = torch.arange(len(r))
     for k in (1, 4, 9):
         junction[i, (i + k) % len(r)] = junction[(i + k) % len(r), i] = True
-    chosen = junction & (error > 0)
-    weight = torch.where(chosen, P / error**2, 0.0)
-    ratio, uncertainty = (weight * C).sum() / (weight * P).sum(), (2 / (weight * P).sum()) ** 0.5
-    assert abs(float(ratio) - 1) < 0.12 + 3 * float(uncertainty)
+    ratio, uncertainty = covariances(C, error, P, junction)
+    uncertainty *= math.sqrt(2)  # each pair is there twice
+    assert ratio == pytest.approx(1, abs=0.12 + 3 * uncertainty)
     assert uncertainty < 0.15
 
 

@@ -4,6 +4,7 @@ import time
 
 import pytest
 import torch
+from tests.theory.beside import gradient_is_that_of_differences
 
 import ganglion as gg
 
@@ -80,13 +81,7 @@ def test_each_entry_of_the_gradient(name):
         told = build(**(given | {name: values}))
         return told.rates().square().sum() + 1e3 * told.covariance(50.0).square().sum()
 
-    x = leaf(VALUES[name])
-    (found,) = torch.autograd.grad(loss(x), x)
-    for k in range(len(x)):
-        step = torch.zeros_like(x)
-        step[k] = 1e-4 * abs(x[k].item())
-        expected = (loss(x.detach() + step) - loss(x.detach() - step)) / (2 * step[k])
-        assert float(found[k]) == pytest.approx(float(expected), rel=2e-5)
+    gradient_is_that_of_differences(loss, given[name], rel=2e-5)
 
 
 def test_backward_costs_at_most_four_times_forward():

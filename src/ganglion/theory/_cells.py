@@ -41,6 +41,18 @@ class Cells:
     def size(self) -> int:
         return len(self.index)
 
+    def pulled(self, more: Callable[[Tensor, dict[str, Tensor]], Tensor], parameters: dict[str, Tensor]) -> Cells:
+        """With an input more(V, parameters), mV, that depends on V.
+
+        These parameters, name -> (M,), are then among the neurons' own, so that whatever copies a neuron copies them.
+        """
+        plain = self.drift
+
+        def drift(V: Tensor, I: Tensor, own: dict[str, Tensor]) -> Tensor:
+            return plain(V, I + more(V, own), {k: v for k, v in own.items() if k not in parameters})
+
+        return replace(self, drift=drift, parameters=self.parameters | parameters)
+
     def membrane(self, input: Tensor, variance: Tensor) -> Membrane:
         """With constant input (M,) mV and additional variance (M,) mV^2."""
         total = self.variance + variance

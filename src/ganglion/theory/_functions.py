@@ -17,6 +17,14 @@ from ganglion.theory import _frequency, _ladder
 from ganglion.theory._ladder import Ladder, LadderBars, RestBars, over_neurons, rest_of
 
 
+def in_hertz(f: Any) -> Tensor:
+    """Frequencies f, one or many, as (F,) float64 without a graph. Raises ValueError unless they are finite."""
+    found = torch.atleast_1d(torch.as_tensor(f, dtype=torch.float64)).detach()
+    if found.ndim != 1 or not bool(torch.isfinite(found).all()):
+        raise ValueError(f"found frequencies {f}, expected finite numbers in Hz, shape (F,)")
+    return found
+
+
 def ladder_of(*ladder: Tensor) -> Ladder:
     """From what `Membrane.ladder` gives."""
     return Ladder.of(*(x.detach().numpy() for x in ladder))

@@ -146,15 +146,13 @@ def _state(assembly: Assembly, cells: Sequence[Cells], r: Tensor, V: Tensor, sha
 
 
 def _opened(group: Cells, conductances: dict[int, tuple[Any, Tensor]]) -> Cells:
-    """With mean conductances in the drift; they are parameters, so that whatever copies a neuron copies them."""
+    """With mean conductances in the drift: number of the filter -> (its reversal, (M,))."""
     names = {f"conductance {k}": (E, x) for k, (E, x) in conductances.items()}
-    closed = group.drift
 
-    def drift(V: Tensor, I: Tensor, own: dict[str, Tensor]) -> Tensor:
-        more = sum(own[name] * (E - V) for name, (E, _) in names.items())
-        return closed(V, I + more, {k: v for k, v in own.items() if k not in names})
+    def more(V: Tensor, own: dict[str, Tensor]) -> Tensor:
+        return sum((own[name] * (E - V) for name, (E, _) in names.items()), V.new_zeros(()))
 
-    return replace(group, drift=drift, parameters=group.parameters | {k: x for k, (_, x) in names.items()})
+    return group.pulled(more, {k: x for k, (_, x) in names.items()})
 
 
 def _told(state: _State, assembly: Assembly, V: Tensor, threads: int) -> tuple[Tensor, Tensor]:

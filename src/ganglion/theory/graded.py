@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ganglion.theory._functions import in_hertz
 from ganglion.theory.linear_noise import LinearNoise, each_lagged_covariance, linear_noise, noise_spectrum
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ class GradedPrediction:
         """Fourier transform of `cross_covariance` at f (F,) Hz, complex (F, N, N) mV^2/Hz."""
         at = self._at(neurons)
         A, Q = self.around.jacobian, self.around.diffusion
-        frequencies = torch.atleast_1d(torch.as_tensor(f, dtype=torch.float64))
-        return torch.stack([noise_spectrum(A, Q, one)[0][at][:, at] for one in frequencies])
+        return torch.stack([noise_spectrum(A, Q, one)[0][at][:, at] for one in in_hertz(f)])
 
     def _at(self, neurons: Any) -> Tensor:
         if neurons is None:

@@ -175,12 +175,5 @@ def _still(m: Membrane, threads: int) -> tuple[Tensor, ...]:
 
 
 def _opened(group: Cells, leak: Tensor, toward: Tensor) -> Cells:
-    """With the junctions' currents at the partners' mean voltages; they are parameters, so that whatever copies a
-    neuron copies them."""
-    closed = group.drift
-
-    def drift(V: Tensor, I: Tensor, own: dict[str, Tensor]) -> Tensor:
-        more = own[REACH] - own[LEAK] * V
-        return closed(V, I + more, {k: v for k, v in own.items() if k not in (LEAK, REACH)})
-
-    return replace(group, drift=drift, parameters=group.parameters | {LEAK: leak, REACH: toward})
+    """With the junctions' currents at the partners' mean voltages."""
+    return group.pulled(lambda V, own: own[REACH] - own[LEAK] * V, {LEAK: leak, REACH: toward})

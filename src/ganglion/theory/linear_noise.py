@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganglion.theory._functions import in_hertz
+
 Drift = Callable[[Tensor], Tensor]
 MS_PER_S = 1000.0
 
@@ -185,7 +187,7 @@ def each_lagged_covariance(A: Tensor, C: Tensor, lags: Any) -> Iterator[Tensor]:
 
 def noise_spectrum(A: Tensor, Q: Tensor, f: Any) -> Tensor:
     """(i omega - A)^{-1} Q (i omega - A)^{-dagger} at f (F,) Hz, complex (F, n, n), units^2/Hz."""
-    omega = torch.atleast_1d(torch.as_tensor(f, dtype=torch.float64)) * (2 * math.pi / MS_PER_S)
+    omega = in_hertz(f) * (2 * math.pi / MS_PER_S)
     unit = torch.eye(A.shape[0], dtype=torch.complex128)
     M = 1j * omega[:, None, None] * unit - A
     half = torch.linalg.solve(M, Q.to(torch.complex128).expand(len(omega), -1, -1))

@@ -14,6 +14,7 @@ from ganglion.networks import Network
 from ganglion.networks._groups import groups_of, resolve
 from ganglion.theory import correlations
 from ganglion.theory._assemble import Assembly
+from ganglion.theory._functions import in_hertz
 from ganglion.theory.junctions import ElectricalPoint
 from ganglion.theory.linear_response import Asked, cross_spectra, edge_interaction, encirclements, interaction
 from ganglion.theory.network import WorkingPoint
@@ -112,7 +113,7 @@ class Prediction:
 
     def susceptibility(self, f: Any, *, neurons: Any = None) -> Tensor:
         """Change of each rate with a current e^{2πift} of 1 mV into that neuron, complex (F, N), Hz/mV."""
-        gain = 1000 * self.working_point.susceptibility(_hertz(f), self._threads)
+        gain = 1000 * self.working_point.susceptibility(in_hertz(f), self._threads)
         return gain if neurons is None else gain[:, self._indices(neurons)]
 
     def covariance(self, window: float, *, neurons: Any = None, pairs: Any = None) -> Tensor:
@@ -158,11 +159,11 @@ class Prediction:
     def spectrum(self, f: Any, *, neurons: Any = None, pairs: Any = None) -> Tensor:
         """Cross-spectra ∫ C_ij(τ) e^{−2πifτ} dτ in Hz at `f` in Hz, complex (F, N, N), or (F, P)."""
         rows, places = self._asked(neurons, pairs)
-        return self._spectra(_hertz(f), Asked(rows, places))
+        return self._spectra(in_hertz(f), Asked(rows, places))
 
     def coupling(self, f: Any) -> Tensor:
         """The linear interaction K (F, N, N) at `f` in Hz: how the rate of i follows that of j."""
-        f = _hertz(f)
+        f = in_hertz(f)
         self._require_spikes_alone()
         return interaction(self._assembly.coupling, self.working_point.linear(f, self._threads)[0], f)
 
@@ -179,7 +180,7 @@ class Prediction:
 
     def _parts(self, f: float) -> tuple[Tensor, Tensor]:
         """K (N, N), real at 0, and the spectra (N,) in Hz without coupling."""
-        at = _hertz(f)
+        at = in_hertz(f)
         self._require_spikes_alone()
         gains, spectrum = self.working_point.linear(at, self._threads)
         K = interaction(self._assembly.coupling, gains, at)[0]
@@ -292,13 +293,6 @@ class Prediction:
 
     def __repr__(self) -> str:
         return f"Prediction({self.n_neurons} neurons; {self.report})"
-
-
-def _hertz(f: Any) -> Tensor:
-    f = torch.atleast_1d(torch.as_tensor(f, dtype=torch.float64)).detach()
-    if f.ndim != 1 or not bool(torch.isfinite(f).all()):
-        raise ValueError("f is not finite; expected frequencies in Hz, (F,)")
-    return f
 
 
 def _positive(value: float, name: str, unit: str) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganglion.theory._functions import ResponseFunction, StationaryFunction
+from ganglion.theory._functions import ResponseFunction, StationaryFunction, in_hertz
 from ganglion.theory.membrane import Membrane
 
 
@@ -46,9 +46,7 @@ def response(
     backward pass costs about three forward ones. Raises ValueError for frequencies that are not finite
     numbers.
     """
-    f = torch.atleast_1d(torch.as_tensor(frequencies, dtype=torch.float64)).detach()
-    if f.ndim != 1 or not bool(torch.isfinite(f).all()):
-        raise ValueError(f"frequencies must be finite numbers in Hz, shape (F,), found {frequencies}")
+    f = in_hertz(frequencies)
     omega = f * (2 * math.pi / 1000)
     y, c, position, t_ref = neurons.ladder()
     per_mV = -neurons.grid.step / neurons.sigma**2  # dy/dF

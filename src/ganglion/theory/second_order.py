@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganglion.theory import _second
-from ganglion.theory._functions import ladder_of
+from ganglion.theory._functions import in_hertz, ladder_of
 from ganglion.theory._ladder import over_neurons, rest_of
 from ganglion.theory._second_modes import Modes
 from ganglion.theory.membrane import Membrane
@@ -112,10 +112,7 @@ def dressed(
 
 def prepared(neurons: Membrane, frequencies: Any, threads: int) -> tuple[_second.State, np.ndarray]:
     """(what the kernels in `_second` expand about, omega (F,) rad/ms)."""
-    f = torch.atleast_1d(torch.as_tensor(frequencies, dtype=torch.float64))
-    if f.ndim != 1 or not bool(torch.isfinite(f).all()):
-        raise ValueError(f"frequencies must be finite numbers in Hz, shape (F,), found {frequencies}")
     ladder = ladder_of(*neurons.ladder())
     per_mV = (-neurons.grid.step / neurons.sigma**2).detach().numpy().copy()
-    omega = (f * (2 * math.pi / 1000)).detach().numpy().copy()
+    omega = (in_hertz(frequencies) * (2 * math.pi / 1000)).numpy()
     return _second.State(ladder, rest_of(ladder, threads).probability, per_mV), omega
