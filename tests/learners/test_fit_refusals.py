@@ -16,8 +16,6 @@ from ganglion.learners._tree import pack, unpack
 
 X = torch.rand(8, 12, generator=torch.Generator().manual_seed(0))
 LABELS = X[:, :4].argmax(1)
-
-
 SGD = partial(torch.optim.SGD, lr=0.1)
 
 
