@@ -26,6 +26,8 @@ def cross_correlation(
     multiples: the result is C smoothed with a triangle of base 2·bin. The peak δ(τ) r_i of i = j is kept.
     Returns (L, N, N), or (L, P) for `pairs` (P, 2) of indices (i, j); the work grows with the pairs' own
     spikes, not with N². With `return_error` also the standard errors, from `blocks` blocks.
+    Raises ValueError for lags that are no multiples of the bin, or longer than the record or its blocks, and for
+    answers larger than the machine's memory.
     """
     steps, shifts = _lags(spikes, np.atleast_1d(np.asarray(lags, dtype=np.float64)), bin)
     n = spikes.n_steps // steps

@@ -23,6 +23,8 @@ def spectrum(
     segment is twice the inverse of the smallest spacing of `f` (and of its smallest positive entry),
     but at most an eighth of the record.
     Returns (F, N, N) complex, or (F, P) for `pairs` (P, 2) of indices (i, j).
+    Raises ValueError for frequencies that are not finite or above 1/(2 dt), and for answers larger than the
+    machine's memory.
     """
     f = np.atleast_1d(np.asarray(f, dtype=np.float64))
     if f.ndim != 1 or not f.size or not np.isfinite(f).all():

@@ -49,7 +49,8 @@ def phase(spikes: Tensor, *, period: int = 8, weighted: bool = False) -> Tensor:
 
 def delta(spikes: Tensor, threshold: float, *, start: Tensor | float = 0.0) -> Tensor:
     """The sequence that changes have told: (T, B, N) -> (T, B, N), `start` (B, N), x[0], plus threshold times their
-    sum; within `threshold` of an x that moves less than that a step (with `track=True`)."""
+    sum; within `threshold` of an x that moves less than that a step (with `track=True`). ValueError for a threshold
+    that is not positive."""
     if not threshold > 0:
         raise ValueError(f"found threshold = {threshold}, expected a positive number")
     return start + threshold * _checked(spikes).cumsum(0)
@@ -59,7 +60,8 @@ def population(activity: Tensor, size: int, *, low: float = 0.0, high: float = 1
     """x from the activities of its Gaussian fields: (B, N · size) -> (B, N), NaN where fewer than two are active.
 
     The least squares fit of the fields to the activities, by Gauss and Newton from the most active field's centre:
-    the most likely x under equal normal noise, exact without noise.
+    the most likely x under equal normal noise, exact without noise. Raises ValueError for another shape, negative
+    activities, and parameters that `learners.population` refuses.
     """
     if not isinstance(size, int) or size < 3 or activity.ndim != 2 or activity.shape[1] % size:
         raise ValueError(f"found activities of shape {tuple(activity.shape)}, size = {size!r}, expected (B, N · size), "

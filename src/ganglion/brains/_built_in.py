@@ -63,7 +63,8 @@ def celegans(neuron: str = "Graded", signs: Mapping[str, int] | None = None, **o
 
 
 def from_edges(edges: EdgeList, *, neuron: str = "EIF", **options: Any) -> Job:
-    """Neurons of one model on the nodes of an edge list; `options` as of `spiking` or `graded`."""
+    """Neurons of one model on the nodes of an edge list; `options` as of `spiking` or `graded`. ValueError for fewer
+    than two nodes."""
     if edges.size < 2:
         raise ValueError(f"the wiring has {edges.size} neurons; expected at least two")
     return graded(edges, **options) if neuron == "Graded" else spiking(edges, neuron=neuron, **options)

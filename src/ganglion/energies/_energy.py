@@ -15,6 +15,7 @@ class Clamp:
 
     mask: bool, (N,) or (B, N), True where held. values: (N,) or (B, N), read only where held; gradients with
     respect to them are those of the held units.
+    Raises TypeError for a mask that is not bool, ValueError for other shapes and for held values that are not finite.
     """
 
     mask: Tensor
@@ -33,7 +34,7 @@ class Clamp:
 
     @staticmethod
     def at(units: Tensor | list[int] | slice, values: Tensor, size: int) -> Clamp:
-        """Hold the units given by index at values (n,) or (B, n), in a state of `size` units."""
+        """Hold the units given by index at values (n,) or (B, n), in a state of `size` units; ValueError for others."""
         index = torch.arange(size, device=values.device)[units]
         if values.ndim not in (1, 2) or values.shape[-1] != len(index):
             raise ValueError(f"found values of shape {tuple(values.shape)} for {len(index)} clamped units")

@@ -14,7 +14,10 @@ from ganglion.energies._energy import Clamp
 
 @dataclass(frozen=True)
 class Layout:
-    """Named layers, in order: name -> shape, such as {"image": (1, 28, 28), "hidden": (500,)}."""
+    """Named layers, in order: name -> shape, such as {"image": (1, 28, 28), "hidden": (500,)}.
+
+    Raises ValueError for no layer, and for sizes that are not positive.
+    """
 
     shapes: Mapping[str, tuple[int, ...]]
     slices: dict[str, slice] = field(init=False, repr=False)
@@ -41,7 +44,7 @@ class Layout:
         return torch.cat([self._checked(name, layers).flatten(1) for name in self.shapes], 1)
 
     def clamp(self, **layers: Tensor) -> Clamp:
-        """Hold whole layers at values (B, *shape)."""
+        """Hold whole layers at values (B, *shape); ValueError for names and shapes that are not there."""
         if not layers:
             raise ValueError(f"found no layer to clamp, expected some among {', '.join(self.shapes)}")
         first = self._checked(next(iter(layers)), layers)

@@ -78,7 +78,8 @@ class Exponential(Interaction):
 class DenseMemory(Energy):
     """E(x) = −N Σ_μ F(ξ^μ·x/N), with the patterns ξ (P, N) as memories; x within [−1, 1].
 
-    interaction: `Polynomial(n)`, `Rectified(n)` or `Exponential()`.
+    interaction: `Polynomial(n)`, `Rectified(n)` or `Exponential()`; `Polynomial(3)` if none is given.
+    Raises ValueError for patterns of another shape or type, and such as are not finite.
     """
 
     patterns: Tensor
@@ -116,6 +117,8 @@ class DenseMemory(Energy):
     ) -> Recalled:
         """Let states (B, N) of ±1 fall into memories of ±1, one unit after another: each takes the sign whose energy is
         less, and stays where they are equal. The energy never rises. See `Hopfield.recall`.
+
+        Raises ValueError for memories or states that are not ±1.
         """
         from ganglion.energies._dense_sweeps import sweeps
 

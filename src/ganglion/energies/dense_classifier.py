@@ -29,6 +29,7 @@ class DenseClassifier(nn.Module):
     fused : use the compiled loops where they apply (CPU, float32); values are those of plain torch to 1e-4.
 
     `forward(x[B, in_features]) -> c (B, classes)` within (−1, 1). `memory` is the parameter (K, in_features + classes).
+    Raises ValueError for sizes, n and T out of range, and for x of another shape.
     """
 
     def __init__(

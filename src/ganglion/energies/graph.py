@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Neurons:
-    """A layer: its Lagrangian, its shape without the batch, and its time constant (in units of the descent's time)."""
+    """A layer: its Lagrangian, its shape without the batch, and its time constant (in units of the descent's time).
+
+    Raises TypeError for what is no Lagrangian, ValueError for a time constant that is not positive.
+    """
 
     lagrangian: Lagrangian
     shape: tuple[int, ...]

@@ -45,7 +45,7 @@ class Hopfield(Ising):
     @classmethod
     def store(cls, patterns: Tensor, rule: str = "hebb") -> Hopfield:
         """The network with patterns (P, N) of ±1 as memories; rule: "hebb", "storkey" or "pseudo_inverse", the
-        functions of `ganglion.energies.storage`."""
+        functions of `ganglion.energies.storage`. ValueError for another rule, or patterns that are not ±1."""
         if rule not in RULES:
             raise ValueError(f"found rule = {rule!r}, expected one of {', '.join(RULES)}")
         return cls(RULES[rule](patterns))
@@ -63,7 +63,7 @@ class Hopfield(Ising):
         """Let states (B, N) of ±1 fall into memories: v_i ← sign(Σ w_ij v_j − θ_i), unchanged where that is 0.
 
         One unit after another the energy never rises, and recall ends at rest. All at once (`synchronous`) it may
-        rise, and end in a cycle of two states, which is said.
+        rise, and end in a cycle of two states, which is said. Raises ValueError for states that are not ±1.
         """
         if max_sweeps < 1:
             raise ValueError(f"found max_sweeps = {max_sweeps}, expected at least 1")
@@ -119,6 +119,8 @@ class ContinuousHopfield(Energy):
     activation that is never 0, at u = 0.
 
     weight: (N, N), symmetric; self-coupling is allowed. threshold: θ, (N,) or a number. tau: in units of time.
+    lagrangian: `Tanh()` if none is given. learn: weight and threshold are parameters.
+    Raises ValueError for weights that are not symmetric, and for a threshold or tau that does not fit.
     """
 
     weight: Tensor

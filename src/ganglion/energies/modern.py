@@ -19,6 +19,7 @@ class ModernHopfield(Energy):
     at small β the states in between are averages of several (metastable).
 
     patterns: (P, N). beta: β > 0; 1/√N if none is given. learn: the patterns are a parameter.
+    Raises ValueError for patterns of another shape or type, or not finite, and for β that is not positive.
     """
 
     patterns: Tensor

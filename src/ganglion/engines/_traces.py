@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """A state variable over time: `times` (T,) in ms, `neurons` (n,) global indices, `values` (T, n)."""
+    """A state variable over time: `times` (T,) in ms, `neurons` (n,) global indices, `values` (T, n).
+
+    Raises ValueError for values of another shape.
+    """
 
     times: Tensor
     neurons: Tensor

@@ -127,7 +127,7 @@ class TorchEngine:
 
 
 class NetworkCell(nn.Module):
-    """A network as a `Cell`: made by `as_cell`."""
+    """A network as a `Cell`: made by `as_cell`. Raises ValueError for an input of another shape."""
 
     def __init__(self, net: Network, dt: float, surrogate: Surrogate, dtype: torch.dtype, seed: int) -> None:
         super().__init__()

@@ -24,6 +24,7 @@ def latency(x: Tensor, steps: int, *, tau: float | None = None, threshold: float
     With `tau` (steps), the time at which an RC circuit charged by x reaches the threshold,
     t = tau ln(x/(x − threshold)) (Eshraghian et al. 2023, eq. 3), scaled so that x just above the threshold
     comes last; without it the time falls linearly from T − 1 at the threshold to 0 at x = 1.
+    Raises ValueError for values outside [0, 1].
     """
     x = _checked(x, steps)
     if not 0 <= threshold < 1 or (tau is not None and not (tau > 0 and threshold > 0)):
@@ -44,7 +45,7 @@ def phase(x: Tensor, steps: int, *, period: int = 8, weighted: bool = False) -> 
 
     Step t tells whether 2^−k, k = 1 + t mod `period`, is in x rounded down to `period` digits; x = 1 has all of
     them. Spikes are 1, or, `weighted`, carry their 2^−k as in the paper: then those of a period add up to x,
-    to 2^−period.
+    to 2^−period. Raises ValueError for values outside [0, 1], and a period outside 1 to 23.
     """
     x = _checked(x, steps)
     if not isinstance(period, int) or not 1 <= period <= 23:
@@ -86,7 +87,7 @@ def population(x: Tensor, size: int, *, low: float = 0.0, high: float = 1.0, bet
     Field i = 1 .. size of a feature, side by side in the output, is centred on
     low + (2i − 3)/2 · (high − low)/(size − 2), the first and the last beyond the ends, with standard deviation
     (high − low)/(beta (size − 2)). The paper's spike times, 10 (1 − activity) rounded, none after 9, are
-    `latency(population(x, size), 10, threshold=0.1)`. x (B, ...) lies within [low, high].
+    `latency(population(x, size), 10, threshold=0.1)`. x (B, ...) lies within [low, high]; ValueError for others.
     """
     if not isinstance(size, int) or size < 3:
         raise ValueError(f"found size = {size!r}, expected a whole number of at least 3 fields")

@@ -49,7 +49,7 @@ def read_bs2(path: str | Path, *, size: tuple[int, int] = (34, 34)) -> Recording
 
 def read_nmnist(folder: str | Path, *, train: bool = True) -> tuple[list[Recording], Tensor]:
     """Recordings and labels (n,) from a folder with train1K.txt and test100.txt (lines: sample, class; # comments)
-    and a file SAMPLE.bs2 for each sample."""
+    and a file SAMPLE.bs2 for each sample. FileNotFoundError where one is missing, ValueError for another format."""
     folder = Path(folder)
     index = folder / ("train1K.txt" if train else "test100.txt")
     if not index.is_file():
@@ -110,6 +110,8 @@ def bin_events(
     Frame k takes the times from k · interval up to (k + 1) · interval (ms); later ones are left out. `binary`: 1
     where there is any event. One pass over the events, whatever the size of the frames; with a DataLoader bin a
     batch at a time, in its collate_fn, and the data set stays as sparse as it is.
+
+    Raises ValueError for no recording, no steps, and events that lie outside `size`.
     """
     if not isinstance(steps, int) or steps < 1 or not interval > 0:
         raise ValueError(f"found steps = {steps!r}, interval = {interval}, expected a whole number >= 1, and ms > 0")

@@ -158,7 +158,7 @@ class EdgeList:
 
         `weight` (edges,) in the synapse's unit, in the order of this list; by default `weights` as they
         are. `delay` (ms) counts where the list has none of its own. `population`: further arguments
-        of `Network.add`, such as `drive` and `noise`.
+        of `Network.add`, such as `drive` and `noise`. Raises ValueError for a list without nodes.
         """
         from ganglion.networks._network import Network
         from ganglion.synapses import Delta

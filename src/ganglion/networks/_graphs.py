@@ -17,7 +17,8 @@ def from_networkx(
     """The edge list of a NetworkX graph.
 
     An undirected edge becomes two. `weight`, `delay` (ms) and `classes` name the attributes of edges and
-    nodes; where no edge has the first every edge counts 1, and where only some have one it is an error.
+    nodes; where no edge has the first every edge counts 1. Raises ValueError where only some edges have one, TypeError
+    for what is no NetworkX graph.
     """
     import networkx as nx
 
@@ -82,7 +83,8 @@ def to_networkx(edges: EdgeList) -> Any:
 def read_graphml(path: str | Path, **attributes: str) -> EdgeList:
     """Read GraphML through NetworkX; `attributes` as in `from_networkx`.
 
-    Nodes are named by their label where all have one and they differ, else by their id.
+    Nodes are named by their label where all have one and they differ, else by their id. Raises FileNotFoundError,
+    ValueError for what is no GraphML.
     """
     import networkx as nx
 
@@ -110,6 +112,7 @@ def from_sparse(
 
     `matrix`: SciPy sparse, or a dense array. Transpose one that is [source, target], as the adjacency
     matrices of graph libraries are. Entries that are stored as 0 are edges of weight 0 in a sparse matrix.
+    Raises ValueError for a matrix that is not square or not of real numbers, and for another number of names.
     """
     from scipy.sparse import coo_array, issparse
 
@@ -136,7 +139,10 @@ def _dense(matrix: Any) -> np.ndarray:
 
 
 def read_sparse(path: str | Path) -> EdgeList:
-    """Read a sparse matrix [target, source] that `scipy.sparse.save_npz` wrote."""
+    """Read a sparse matrix [target, source] that `scipy.sparse.save_npz` wrote.
+
+    Raises FileNotFoundError, ValueError for another format; nothing is unpickled.
+    """
     from scipy.sparse import load_npz
 
     path = Path(path)

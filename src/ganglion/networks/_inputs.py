@@ -13,7 +13,8 @@ class TimeSeries:
     """An input given at regular times: `values[k]` holds from k·interval until (k+1)·interval.
 
     `values`: (T,) for all neurons alike or (T, neurons), in mV; may require a gradient.
-    `interval`: ms. After the last one, the last value holds on.
+    `interval`: ms. After the last one, the last value holds on. Raises ValueError for other shapes, values that are
+    not finite, and an interval that is not positive.
     """
 
     values: Any

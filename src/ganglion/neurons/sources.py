@@ -41,7 +41,8 @@ class SpikeTimes(Source):
 
     times: (spikes,) ms, in any order; neurons: (spikes,) indices within the population. Times are rounded
     to the nearest step; those outside the run, whose first step ends at dt, are not emitted, and of several
-    in one step there is one.
+    in one step there is one. Raises ValueError for arrays of different lengths, times that are negative or not
+    finite, and neurons that are no indices.
     """
 
     times: Tensor

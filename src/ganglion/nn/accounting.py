@@ -103,7 +103,7 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
 
     Counted are nn.Linear, nn.Conv1d to Conv3d, and the library's layers, in sequences and single steps. Inputs are
     spikes where all that are not zero are of one size, so dropout's scaling stays out of it. Results are exact sums
-    over the batch. The model's outputs and gradients are not touched.
+    over the batch. The model's outputs and gradients are not touched. Raises TypeError for what is no torch module.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"found a {type(model).__name__}, expected a torch module")
@@ -154,6 +154,7 @@ def spike_operations(recording: Any, network: Any = None) -> Operations:
     network: the one that was simulated, if the recording does not know it (`recording.network`). Continuous
     synapses, which act at every step, count as multiply–accumulates; neurons' own updates are counted, their
     arithmetic is not; input from outside the network (`Network.background`) has no synapse in it and is left out.
+    Raises ValueError where the network is not known, or is not the recording's.
     """
     network = recording.network if network is None else network
     if not hasattr(network, "projections"):

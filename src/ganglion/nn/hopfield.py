@@ -155,7 +155,7 @@ class Hopfield(nn.Module):
 class HopfieldPooling(nn.Module):
     """A set (B, L, input_size) -> (B, quantity · output_size): `quantity` learned state patterns retrieve from it.
 
-    quantity: how many. Other arguments are `Hopfield`'s.
+    quantity: how many, at least 1. Other arguments, and errors, are `Hopfield`'s.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class HopfieldLookup(nn.Module):
     """States (B, L, input_size) retrieve from `quantity` learned stored patterns, and their learned projections.
 
     The authors' HopfieldLayer. quantity: how many. separate: projections are parameters of their own; else they are
-    the stored patterns. Other arguments are `Hopfield`'s.
+    the stored patterns. Other arguments, and errors, are `Hopfield`'s.
     """
 
     def __init__(

@@ -43,6 +43,7 @@ class SequenceMemory:
     each with its own state. What has been learned is read in batches by `recall`.
 
     Parameters: columns; cells of a column; the above; synapses, the most a segment has; seed, of ties and samples.
+    Raises ValueError for numbers that are not positive, or not near <= threshold <= sample <= synapses.
     """
 
     def __init__(

@@ -52,7 +52,8 @@ class TripletSTDP(Rule):
         """The parameters that Pfister & Gerstner fitted (their tables 3 and 4).
 
         data: "visual" (cortex, Sjöström et al. 2001) or "hippocampus" (culture, Wang et al. 2005); `minimal`:
-        the model without A3_minus (and, in the visual cortex, A2_plus). `changes` are other parameters.
+        the model without A3_minus (and, in the visual cortex, A2_plus). `changes` are other parameters. Raises
+        ValueError for other data or pairings.
         """
         if (data, pairs, minimal) not in _FITS:
             raise ValueError(f"found data = {data!r}, pairs = {pairs!r}; expected 'visual' or 'hippocampus', "

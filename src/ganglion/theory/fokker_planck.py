@@ -106,7 +106,8 @@ def evolve(
 @torch.no_grad()
 def interval_density(neurons: Membrane, duration: float, dt: float) -> tuple[Tensor, Tensor]:
     """(times (T,) ms, density (T, M) 1/ms) of interspike intervals: all mass starts at V_reset after t_ref,
-    none comes back. Each value is the mean over a step that ends at its time; first order in dt."""
+    none comes back. Each value is the mean over a step that ends at its time; first order in dt. ValueError for less
+    than one step."""
     M = neurons.size
     steps = round(duration / dt) if dt > 0 else 0
     if steps < 1:

@@ -144,6 +144,7 @@ class Prediction:
         (L, N, N), or (L, P) for `pairs` (P, 2) of global indices (i, j). As a recording's, it is that of
         spikes in bins of `bin` ms, by default the spacing of the lags: smoothed with a triangle of base
         2·bin, the peak δ(τ) r_i of i = j kept. With bin=0 the function itself up to 2 kHz, without that peak.
+        Raises ValueError for lags that are not finite, and one lag without a bin.
         """
         tau = torch.atleast_1d(torch.as_tensor(lags, dtype=torch.float64)).detach()
         if tau.ndim != 1 or not len(tau) or not bool(torch.isfinite(tau).all()):

@@ -146,7 +146,10 @@ class DictionaryLearning(_Codes):
 
 
 def matched_cosines(found: Any, true: Any) -> np.ndarray:
-    """|cosine| of each true atom (M, N) with the one of `found` (M', N), M' >= M, that the best matching gives it."""
+    """|cosine| of each true atom (M, N) with the one of `found` (M', N), M' >= M, that the best matching gives: (M,).
+
+    Raises ValueError for fewer atoms than true ones.
+    """
     a, b = (np.asarray(m, float) / np.linalg.norm(m, axis=1, keepdims=True) for m in (true, found))
     cosines = np.abs(a @ b.T)
     if len(cosines) > cosines.shape[1]:

@@ -9,7 +9,8 @@ def whitened(image: np.ndarray, cutoff: float = 0.4) -> np.ndarray:
     """The image (rows, columns) with a flat spectrum up to a cutoff, mean 0 and variance 1.
 
     Olshausen and Field (1997): the amplitude falls as 1/f, so it is multiplied by f exp(−(f/f0)⁴), f0 = `cutoff`
-    in cycles a pixel (their 200 cycles in an image of 512).
+    in cycles a pixel (their 200 cycles in an image of 512). Raises ValueError for an image of another shape, that is
+    not finite, or without contrast.
     """
     image = np.asarray(image, float)
     if image.ndim != 2 or not np.isfinite(image).all():
@@ -22,7 +23,10 @@ def whitened(image: np.ndarray, cutoff: float = 0.4) -> np.ndarray:
 
 
 def patches(images: list[np.ndarray], size: int, count: int, seed: int = 0) -> np.ndarray:
-    """`count` square patches (count, size²) from random places of the images (rows, columns), each of mean 0."""
+    """`count` square patches (count, size²) from random places of the images (rows, columns), each of mean 0.
+
+    Raises ValueError for an image smaller than a patch.
+    """
     for image in images:
         if image.ndim != 2 or min(image.shape) < size:
             raise ValueError(f"found an image of shape {image.shape}, expected (rows, columns), {size} at least")
