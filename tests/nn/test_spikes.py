@@ -34,12 +34,21 @@ def test_the_product_and_its_gradients_are_the_dense_ones(density, sizes, start)
 def test_the_choice_is_by_density():
     assert find_active(sparse(200, 100, 0.1)) is not None
     assert find_active(sparse(200, 100, 0.4)) is None
-    found = find_active(sparse(50, 20, 0.1))
+    assert find_active(sparse(200, 100, 0.4), densest=1.0) is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+@pytest.mark.parametrize("inputs", [1, 15, 16, 53])
+@pytest.mark.parametrize("density", [0.0, 0.1, 1.0])
+def test_what_is_not_zero_is_listed_in_order(inputs, density, dtype):
+    z = sparse(50, inputs, density).to(dtype)
+    z[::7, -1] = float("nan")
+    found = find_active(z, densest=1.0)
     assert found is not None
-    where = sparse(50, 20, 0.1).nonzero()
-    assert found.table[0] == 50 and found.table[-1] == len(where)
-    assert found.index[:-1].tolist() == where[:, 1].tolist()
-    assert found.values[:-1].tolist() == sparse(50, 20, 0.1)[where[:, 0], where[:, 1]].tolist()
+    where = z.nonzero()
+    assert found.table.tolist() == [50, *torch.cat([torch.tensor([0]), (z != 0).sum(1).cumsum(0)]).tolist()]
+    assert found.index[: len(where)].tolist() == where[:, 1].tolist()
+    torch.testing.assert_close(found.values[: len(where)], z[where[:, 0], where[:, 1]], rtol=0, atol=0, equal_nan=True)
 
 
 def test_threads_change_no_bit():

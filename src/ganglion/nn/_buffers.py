@@ -17,7 +17,7 @@ from torch import Tensor
 
 _LEAST = 1 << 18  # bytes; smaller ones are left to torch
 _MOST_IDLE = 1 << 30  # bytes kept for later
-_KINDS = {torch.float32: np.float32, torch.float64: np.float64}
+_KINDS = {torch.float32: np.float32, torch.float64: np.float64, torch.int32: np.int32}
 
 _lock = threading.Lock()
 _idle: list[np.ndarray] = []  # the longest idle first

@@ -20,7 +20,7 @@ from ganglion.nn._tiles import LANES, ROWS, multiply_row, multiply_rows
 def run_forward(row, one):
     """As `_block_loops.run_forward`; the table's input, which holds what comes from outside, becomes the sum.
 
-    Memory: starts (rows + 1,) int64, index (rows N + 1,) int32, values (rows N + 1,), spare (LANES).
+    Memory: starts (rows + 1,) int64, index and values (rows N + PACK,), int32 and numbers, spare (LANES).
     """
     R = pointer(row, 0)
     plan, table, F = R[0], R[1], pointer(R[6], 0)

@@ -20,7 +20,7 @@ from ganglion.nn._recurrence import Delays, Recurrence
 from ganglion.nn._spikes import tiled
 from ganglion.nn._step import Step
 from ganglion.nn._threads import run_shares, shares
-from ganglion.nn._tiles import LANES, ROWS
+from ganglion.nn._tiles import LANES, PACK, ROWS
 
 _SHORTEST, _LONGEST = 4, 16  # steps from one state that is kept to the next
 _TAPE = 1 << 21  # bytes of tape that a block may take of the cache
@@ -158,7 +158,8 @@ class _Loops:
         if recurrence is not None:
             loop, rows, number = _fed_back_loops.run_forward, self.most // self.shape[2], self.dtype
             tiles = tiled(recurrence.weight)
-            kinds = ((rows + 1, torch.int64), (self.most + 1, torch.int32), (self.most + 1, number), (LANES, number))
+            places = self.most + PACK
+            kinds = ((rows + 1, torch.int64), (places, torch.int32), (places, number), (LANES, number))
             feedback = [_Feedback(recurrence, tiles, [torch.empty(n, dtype=k) for n, k in kinds]) for _ in parts]
         self._run(loop, self._plan(self.ahead, kept), parts, tables, tables, feedback)
 

@@ -19,7 +19,7 @@ from ganglion.nn._buffers import empty
 from ganglion.nn._calls import call
 from ganglion.nn._spike_loops import add_outer, add_rows, count_active, list_active
 from ganglion.nn._threads import run_shares, shares
-from ganglion.nn._tiles import LANES
+from ganglion.nn._tiles import LANES, PACK
 
 #: the dense product is quicker above this share of inputs that are not zero
 _DENSEST = 0.25
@@ -31,13 +31,13 @@ class Active:
     begin, and their end."""
 
     table: np.ndarray
-    index: np.ndarray
-    values: np.ndarray
+    index: Tensor
+    values: Tensor
 
     @property
     def places(self) -> tuple[int, int, int]:
         """As the loops take it."""
-        return self.index.ctypes.data, self.values.ctypes.data, self.table.ctypes.data + 8
+        return self.index.data_ptr(), self.values.data_ptr(), self.table.ctypes.data + 8
 
 
 def find_active(z: Tensor, densest: float = _DENSEST) -> Active | None:
@@ -51,9 +51,10 @@ def find_active(z: Tensor, densest: float = _DENSEST) -> Active | None:
     call(count_active, "iiii", z.dtype)(z.data_ptr(), rows, inputs, start)
     if table[-1] > densest * rows * inputs:
         return None
-    index = np.empty(table[-1] + 1, np.int32)
-    values = np.empty(len(index), np.float32 if z.dtype == torch.float32 else np.float64)
-    call(list_active, "iiiii", z.dtype)(z.data_ptr(), rows, inputs, index.ctypes.data, values.ctypes.data)
+    places = int(table[-1]) + PACK
+    places += -places % (1 << max(places.bit_length() - 4, 0))  # few sizes, so that memory used before fits
+    index, values = empty((places,), torch.int32), empty((places,), z.dtype)
+    call(list_active, "iiiii", z.dtype)(z.data_ptr(), rows, inputs, index.data_ptr(), values.data_ptr())
     return Active(table, index, values)
 
 

@@ -10,8 +10,47 @@ from numba.extending import intrinsic
 from ganglion.nn._lanes import LANES, VECTORS, WIDTH, index_at, vectors
 
 _LONG = ir.IntType(64)
+_FEATURES = binding.get_host_cpu_features()
+#: whether a register can be packed, by a mask, in one instruction
+PACKS = bool(_FEATURES.get("avx512f") and _FEATURES.get("avx512vl"))
+#: numbers that `pack` looks at, and writes at most
+PACK = 16
 #: rows of a dense product at once: as many sums as hide a multiplication's latency, and as registers hold
-ROWS = 4 if binding.get_host_cpu_features().get("avx512f") else 2
+ROWS = 4 if _FEATURES.get("avx512f") else 2
+
+
+@intrinsic
+def pack(typingctx, z, k, index, values, at, one):
+    """Of the PACK numbers at z, k .. in their row, those that are not zero, to the places from `at`: their indices and
+    values; the place after them. Whole vectors are written."""
+
+    def codegen(context, builder, signature, args):
+        z, k, index, values, at, _ = args
+        real = vectors(builder, signature.args[-1]).real
+        width = 64 // real.bytes  # a register's
+        for first in range(0, PACK, width):
+            numbers, places = ir.VectorType(real.scalar, width), ir.VectorType(ir.IntType(32), width)
+            source = builder.inttoptr(builder.add(z, _LONG(real.bytes * first)), numbers.as_pointer())
+            value = builder.load(source, align=real.bytes)
+            mask = builder.fcmp_unordered("!=", value, ir.Constant(numbers, [0.0] * width))
+            start = builder.trunc(builder.add(k, _LONG(first)), ir.IntType(32))
+            lane = builder.insert_element(ir.Constant(places, ir.Undefined), start, ir.Constant(ir.IntType(32), 0))
+            same = builder.shuffle_vector(lane, ir.Constant(places, ir.Undefined), ir.Constant(places, [0] * width))
+            indices = builder.add(same, ir.Constant(places, list(range(width))))
+            for array, kind, size, letter, given in (
+                (index, places, 4, "i", indices), (values, numbers, real.bytes, "f", value)
+            ):  # fmt: skip
+                name = f"llvm.experimental.vector.compress.v{width}{letter}{8 * size}"
+                form = ir.FunctionType(kind, [kind, mask.type, kind])
+                packed = cgutils.get_or_insert_function(builder.module, form, name)
+                found = builder.call(packed, [given, mask, ir.Constant(kind, ir.Undefined)])
+                target = builder.add(array, builder.mul(at, _LONG(size)))
+                builder.store(found, builder.inttoptr(target, kind.as_pointer()), align=size)
+            count = builder.ctpop(builder.bitcast(mask, ir.IntType(width)))
+            at = builder.add(at, builder.zext(count, _LONG))
+        return at
+
+    return types.int64(*[types.int64] * 5, types.unliteral(one)), codegen
 
 
 @intrinsic
@@ -99,4 +138,4 @@ def _place(builder, start, j, lanes):
     return builder.add(start, builder.mul(j, _LONG(lanes.real.bytes)))
 
 
-__all__ = ["LANES", "ROWS", "gather", "multiply_row", "multiply_rows", "scatter"]
+__all__ = ["LANES", "PACK", "PACKS", "ROWS", "gather", "multiply_row", "multiply_rows", "pack", "scatter"]
