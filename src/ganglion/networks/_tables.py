@@ -8,6 +8,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -98,63 +99,71 @@ def read_edges(
         notes.append("There is no column of weights: every line counts 1.")
     unit = _delay_unit(first[places["delay"]]) if named and "delay" in places else "ms"
 
-    index: dict[str, int] = {}
-    fixed = nodes is not None
-    if isinstance(nodes, int):
-        index = {str(i): i for i in range(nodes)}
-    elif nodes is not None:
-        index = {str(name): i for i, name in enumerate(nodes)}
+    known = _Nodes(nodes, path)
     sources: list[int] = []
     targets: list[int] = []
     weights: list[float] = []
     delays: list[float] = []
 
-    def node(text: str, line: int, what: str) -> int:
-        if (found := index.get(text)) is not None:
-            return found
-        name = _node(text, f"{path}, line {line}: the {what}")
-        if (found := index.get(name)) is not None:
-            return found
-        if fixed:
-            raise ValueError(
-                f"{path}, line {line}: the {what} {text!r} is not among the {len(index)} nodes; expected "
-                + (f"0 to {len(index) - 1}." if isinstance(nodes, int) else "one of `nodes`.")
-            )
-        return index.setdefault(name, len(index))
-
-    def take(line: int, row: list[str]) -> None:
+    for line, row in rows if named else chain([(first_line, first)], rows):
         if len(row) != len(first):
             raise ValueError(
                 f"{path}, line {line} has {len(row)} columns, line {first_line} has {len(first)}; expected "
                 "as many in every line. Look for a missing value or a delimiter inside a name."
             )
         if any(row[place] != text for place, text in filters.items()):
-            return
-        sources.append(node(row[places["source"]], line, "source"))
-        targets.append(node(row[places["target"]], line, "target"))
+            continue
+        sources.append(known.place(row[places["source"]], line, "source"))
+        targets.append(known.place(row[places["target"]], line, "target"))
         if "weight" in places:
             weights.append(_number(row[places["weight"]], f"{path}, line {line}: the weight"))
         if "delay" in places:
             delays.append(_delay(row[places["delay"]], unit, f"{path}, line {line}: the delay"))
-
-    if not named:
-        take(first_line, first)
-    for line, row in rows:
-        take(line, row)
     if not sources:
         raise ValueError(
             f"{path} has no edges{' that meet `where`' if filters else ''}; expected one a line."
         )
-    names = list(index)
-    if not fixed and all(_INTEGER.match(name) for name in names):
-        ranked = sorted(range(len(names)), key=lambda i: int(names[i]))
-        place = {old: new for new, old in enumerate(ranked)}
-        sources, targets = [place[i] for i in sources], [place[i] for i in targets]
-        names = [names[i] for i in ranked]
+    names, ranks = known.in_order()
+    if ranks is not None:
+        sources, targets = [ranks[i] for i in sources], [ranks[i] for i in targets]
     return EdgeList.build(
         names, sources, targets, weights if "weight" in places else None,
         delays if "delay" in places else None, notes=notes,
     )  # fmt: skip
+
+
+class _Nodes:
+    """Nodes by their names: those given, or whatever occurs."""
+
+    def __init__(self, given: int | Sequence[str] | None, path: Path) -> None:
+        self.given, self.path = given, path
+        names = [] if given is None else range(given) if isinstance(given, int) else given
+        self.index = {str(name): i for i, name in enumerate(names)}
+
+    def place(self, text: str, line: int, what: str) -> int:
+        """The index of a node, a new one where any may occur; ValueError with the line for one that may not."""
+        if (found := self.index.get(text)) is not None:
+            return found
+        name = _node(text, f"{self.path}, line {line}: the {what}")
+        if (found := self.index.get(name)) is not None:
+            return found
+        if self.given is not None:
+            raise ValueError(
+                f"{self.path}, line {line}: the {what} {text!r} is not among the {len(self.index)} nodes; expected "
+                + (f"0 to {len(self.index) - 1}." if isinstance(self.given, int) else "one of `nodes`.")
+            )
+        return self.index.setdefault(name, len(self.index))
+
+    def in_order(self) -> tuple[list[str], list[int] | None]:
+        """All names; where whole numbers were found, in ascending order, and each index's place among them."""
+        names = list(self.index)
+        if self.given is not None or not all(_INTEGER.match(name) for name in names):
+            return names, None
+        order = sorted(range(len(names)), key=lambda i: int(names[i]))
+        ranks = [0] * len(names)
+        for rank, i in enumerate(order):
+            ranks[i] = rank
+        return [names[i] for i in order], ranks
 
 
 def _lines(path: Path) -> io.StringIO:
