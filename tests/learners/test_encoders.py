@@ -183,3 +183,24 @@ def test_mnist_is_read():
     ]  # fmt: skip
     assert float(images.mean()) == pytest.approx(0.1307, abs=1e-4)
     assert float(images.std()) == pytest.approx(0.3081, abs=1e-4)
+
+
+def test_latencies_later_than_the_last_step_come_there():
+    x = torch.tensor([[1.0, 0.0100001]], dtype=torch.float64)
+    assert latency(x, 5, tau=20.0).argmax(0)[0].tolist() == [0, 4]
+
+
+def test_images_get_their_axes_back():
+    x = torch.rand(3, 2, 4, 5)
+    spikes = latency(x, 6)
+    assert torch.equal(spikes.unflatten(2, x.shape[1:])[:, 1, 1, 3, 2], latency(x[1, 1, 3, 2].view(1, 1), 6)[:, 0, 0])
+
+
+def test_labels_that_are_no_bytes_are_refused(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(8, (2, 1, 2), b"\0\xff\0\0"))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(0x0D, (2,), struct.pack(">2f", 1.5, 2.0)))
+    with pytest.raises(ValueError, match="all of bytes"):
+        read_mnist(tmp_path)
+    (tmp_path / "many").write_bytes(idx(8, 100 * (1,), b"a"))
+    with pytest.raises(ValueError, match="up to 32 axes"):
+        read_idx(tmp_path / "many")

@@ -1,5 +1,6 @@
 """Event recordings: bytes written by hand, tonic's layouts, frames counted one event at a time, damage."""
 
+import math
 import tempfile
 from pathlib import Path
 
@@ -132,6 +133,23 @@ def test_arrays_that_are_no_events_are_refused():
             bin_events([bad[:1]], *arguments)
     with pytest.raises(ValueError, match="found no recording"):
         bin_events([], 1, 1.0)
+
+
+@pytest.mark.parametrize(("name", "value"), [("x", 1.5), ("y", 0.25), ("p", 0.5), ("x", math.nan), ("t", 1e300)])
+def test_numbers_that_are_no_events_are_refused(name, value):
+    events = np.zeros(2, [(n, "f8") for n in "xytp"])
+    assert float(bin_events([events], 1, 1.0).sum()) == 2
+    events[name][1] = value
+    with pytest.raises(ValueError, match=f"found {name} = .* at event 1"):
+        bin_events([events], 1, 1.0)
+
+
+def test_what_is_no_array_and_markers_alone_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="expected one axis with x, y, t and p"):
+        bin_events([[1, 2]], 1, 1.0)
+    (tmp_path / "markers.bs2").write_bytes(bytes([0, 240, 0, 0, 0]) * 3)
+    with pytest.raises(ValueError, match="expected a whole number of events"):
+        read_bs2(tmp_path / "markers.bs2")
 
 
 @pytest.mark.skipif(not NMNIST.is_dir(), reason="N-MNIST is not at ../shared/data/nmnist")

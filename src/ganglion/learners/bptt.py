@@ -20,7 +20,7 @@ class BPTT(GradientLearner):
     Parameters
     ----------
     model : a `Cell` module, or one that returns y (T, B, C) alone.
-    loss : such as `gg.learners.rate_cross_entropy`.
+    loss : of y (T, B, C) and the labels, such as `gg.learners.rate_cross_entropy`; torch's own know no T.
     optimizer : a torch optimizer over the model's parameters.
     encode : (B, ...) -> (T, B, N), such as `lambda x: gg.learners.rate(x, steps=25)`.
     clip : the gradient's largest norm.

@@ -1,4 +1,7 @@
-"""Inputs as spike trains (T, B, N): static ones (B, ...) within [0, 1], sequences (T, B, ...) for `delta`."""
+"""Inputs as spike trains (T, B, N): static ones (B, ...) within [0, 1], sequences (T, B, ...) for `delta`.
+
+All axes but T and B become one; `.unflatten(2, x.shape[1:])` gives images theirs back, for convolutions.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ def latency(x: Tensor, steps: int, *, tau: float | None = None, threshold: float
     `threshold`.
 
     With `tau` (steps), the time at which an RC circuit charged by x reaches the threshold,
-    t = tau ln(x/(x − threshold)) (Eshraghian et al. 2023, eq. 3), scaled so that x just above the threshold
-    comes last; without it the time falls linearly from T − 1 at the threshold to 0 at x = 1.
+    t = tau ln(x/(x − threshold)) (Eshraghian et al. 2023, eq. 3), counted from that of x = 1; later ones than
+    T − 1 come there. Without it the time falls linearly from T − 1 at the threshold to 0 at x = 1.
     Raises ValueError for values outside [0, 1].
     """
     x = _checked(x, steps)
@@ -64,7 +67,8 @@ def delta(x: Tensor, threshold: float, *, track: bool = True, off: bool = True) 
     event camera does (Lichtsteiner, Posch & Delbruck 2008); a jump of several thresholds takes as many steps.
     That sum is then never further than `threshold` from an x that moves less than that a step. With
     `track=False` they are differences from the step before (Eshraghian et al. 2023), which lose
-    whatever moves slowly. off=False leaves out the falls. x may have any finite values; ValueError for others.
+    whatever moves slowly. off=False leaves out the falls (with both, snnTorch's `delta` with padding=True).
+    x may have any finite values; ValueError for others.
     """
     if x.ndim < 3 or x.shape[0] == 0 or not x.is_floating_point():
         raise ValueError(f"found x of shape {tuple(x.shape)} and {x.dtype}, expected floating point (T, B, ...)")

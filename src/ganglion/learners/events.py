@@ -17,6 +17,7 @@ from torch import Tensor
 Recording = NDArray[np.void]
 
 EVENT = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", np.int8)])
+_NEVER = 2.0**62  # µs
 _OVERFLOW_Y, _OVERFLOW = 240, 1 << 13  # an event at this y is no event: later times are so much later (µs)
 
 
@@ -32,7 +33,7 @@ def read_bs2(path: str | Path, *, size: tuple[int, int] = (34, 34)) -> Recording
     if not path.is_file():
         raise FileNotFoundError(f"found no file at {path}, expected an N-MNIST recording (.bs2 or .bin)")
     data = np.frombuffer(path.read_bytes(), np.uint8)
-    if len(data) == 0 or len(data) % 5:
+    if len(data) == 0 or len(data) % 5 or bool((data[1::5] == _OVERFLOW_Y).all()):
         raise ValueError(f"{path} has {len(data)} bytes, expected a whole number of events of 5 bytes, at least one")
     x, y, high, middle, low = data.reshape(-1, 5).T.astype(np.int64)
     marker = y == _OVERFLOW_Y
@@ -76,7 +77,7 @@ def as_events(array: NDArray[np.void], size: tuple[int, int]) -> Recording:
     or run backwards.
     """
     names = getattr(getattr(array, "dtype", None), "names", None) or ()
-    if array.ndim != 1 or not {"x", "t"} <= set(names):
+    if getattr(array, "ndim", 1) != 1 or not {"x", "t"} <= set(names):
         raise ValueError(f"found an array with fields {names}, expected one axis with x, y, t and p")
     events = np.empty(len(array), EVENT)
     rows = array["y"] if "y" in names else np.zeros(len(array), np.int64)
@@ -84,10 +85,12 @@ def as_events(array: NDArray[np.void], size: tuple[int, int]) -> Recording:
     time = np.asarray(array["t"])
     for name, values, end in (("x", array["x"], size[1]), ("y", rows, size[0]), ("p", polarity, 2)):
         bad = ~((values >= 0) & (values < end))
+        if values.dtype.kind == "f":
+            bad |= values != np.floor(values)
         if bad.any():
             k = int(bad.argmax())
-            raise ValueError(f"found {name} = {values[k]} at event {k}, expected 0 to {end - 1}")
-    bad = ~np.isfinite(time) | (time < 0)
+            raise ValueError(f"found {name} = {values[k]} at event {k}, expected a whole number, 0 to {end - 1}")
+    bad = ~((time >= 0) & (time < _NEVER))
     bad[1:] |= time[1:] < time[:-1]
     if bad.any():
         k = int(bad.argmax())

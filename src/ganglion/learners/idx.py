@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_MOST_AXES = 32  # of a NumPy array
 _GZIP = b"\x1f\x8b"
 
 
@@ -31,8 +32,9 @@ def read_idx(path: str | Path) -> Tensor:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"{path} is gzipped and cannot be unpacked ({error}); expected a whole file") from None
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _TYPES or data[3] == 0:
-        raise ValueError(f"{path} begins with {data[:4].hex(' ')}, expected 00 00, a type code and a number of axes")
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _TYPES or not 0 < data[3] <= _MOST_AXES:
+        begins = data[:4].hex(" ")
+        raise ValueError(f"{path} begins with {begins}, expected 00 00, a type code and up to {_MOST_AXES} axes")
     kind, axes = np.dtype(_TYPES[data[2]]), data[3]
     start = 4 + 4 * axes
     if len(data) < start:
@@ -55,9 +57,10 @@ def read_mnist(folder: str | Path, *, train: bool = True) -> tuple[Tensor, Tenso
         plain = folder / name
         arrays.append(read_idx(plain if plain.is_file() else folder / f"{name}.gz"))
     images, labels = arrays
-    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or images.dtype != torch.uint8:
+    bytes_ = images.dtype == labels.dtype == torch.uint8
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or not bytes_:
         raise ValueError(
             f"found images {tuple(images.shape)} and labels {tuple(labels.shape)} in {folder}, expected (n, rows, "
-            "columns) of bytes and (n,)"
+            "columns) and (n,), all of bytes"
         )
     return images.flatten(1).float() / 255, labels.long()

@@ -30,7 +30,7 @@ def check_labels(y: Tensor, labels: Tensor) -> Tensor:
 
 def rate_cross_entropy(y: Tensor, labels: Tensor, *, scale: float = 10.0) -> Tensor:
     """Cross-entropy of softmax(scale · spikes a step), y (T, B, C), labels (B,); it does not depend on T (Eshraghian
-    et al. 2023, cross-entropy spike rate, but for `scale`).
+    et al. 2023, cross-entropy spike rate, whose `scale` is T; so is that of snnTorch's ce_count_loss).
 
     `scale` lies between the rates' range, 0 to 1, and the logits': without it a neuron that always fires has
     only e times the chance of one that never does.
@@ -55,7 +55,7 @@ def rate_mse(y: Tensor, labels: Tensor, *, correct: float = 0.8, incorrect: floa
 
 def membrane_cross_entropy(y: Tensor, labels: Tensor) -> Tensor:
     """Mean over steps of the cross-entropy of softmax(membrane), of a readout such as `gg.nn.LI`; y (T, B, C), labels
-    (B,) (Eshraghian et al. 2023, cross-entropy spike-rate loss on membranes)."""
+    (B,) (Eshraghian et al. 2023, cross-entropy spike-rate loss on membranes; snnTorch's ce_rate_loss)."""
     labels = check_labels(y, labels)
     return F.cross_entropy(y.flatten(0, 1), labels.repeat(len(y)))
 
