@@ -192,3 +192,13 @@ def test_states_whose_names_run_together_stay_apart():
     assert len(tensors) == 4 and list(found) == list(state)
     assert torch.equal(found["a.b"], state["a.b"]) and torch.equal(found["a"]["b"], state["a"]["b"])
     assert found[1] == 5 and found["1"] == 6
+
+
+def test_a_finished_run_is_read_without_a_write(tmp_path, monkeypatch):
+    history = fit(learner(), tmp_path)
+
+    def refuse(*_):
+        raise OSError("read-only")
+
+    monkeypatch.setattr("os.replace", refuse)
+    assert fit(learner(), tmp_path) == history

@@ -39,8 +39,10 @@ class Log:
                 self._kept.append(text)
 
     def begin(self) -> None:
-        """Put the lines that hold in the place of the file."""
-        write_atomic(self.path, "".join(self._kept))
+        """Put the lines that hold in the place of the file, unless they are all there is."""
+        kept = "".join(self._kept)
+        if not self.path.exists() or self.path.read_text("utf-8", errors="replace") != kept:
+            write_atomic(self.path, kept)
 
     def write(self, line: dict[str, Any]) -> None:
         """Append one line."""

@@ -29,7 +29,7 @@ def random_state(loader: Any) -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "loader": [g.get_state() for g in generators(loader)],
-        "python": [version, list(keys), gauss],
+        "python": [version, torch.tensor(keys), gauss],
         "numpy": [name, torch.from_numpy(np.asarray(words, np.int64)), position, has_gauss, cached],
     }
 
@@ -47,6 +47,6 @@ def set_random_state(state: dict[str, Any], loader: Any) -> None:
     for generator, value in zip(own, state["loader"], strict=True):
         generator.set_state(value)
     version, keys, gauss = state["python"]
-    random.setstate((version, tuple(keys), gauss))
+    random.setstate((version, tuple(keys.tolist()), gauss))
     name, words, position, has_gauss, cached = state["numpy"]
     np.random.set_state((name, words.numpy().astype(np.uint32), position, has_gauss, cached))  # noqa: NPY002
