@@ -139,6 +139,8 @@ def whole(
 
 def _pair(batch: Any) -> tuple[Any, Any]:
     if isinstance(batch, tuple | list) and len(batch) == 2:
+        if len(batch[1]) == 0:
+            raise ValueError("found a batch without labels, expected one example at least")
         return batch[0], batch[1]
     found = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
     raise ValueError(f"found {found} as a batch, expected a pair (x, labels); a loader or a list yields such pairs")

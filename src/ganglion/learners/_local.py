@@ -3,6 +3,7 @@ and weight gradients collected step by step."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -73,6 +74,13 @@ class Synapses:
         self.bias_sum = None if self.bias is None else torch.zeros_like(self.bias)
 
     def __call__(self, x: Tensor) -> Tensor:
+        maps = isinstance(self.module, nn.Conv2d)
+        sources = self.weight.shape[1] * (self.module.groups if isinstance(self.module, nn.Conv2d) else 1)
+        if x.ndim != 2 + 2 * maps or x.shape[1] != sources or x.dtype != self.weight.dtype:
+            raise ValueError(
+                f"found x of shape {tuple(x.shape)} and {x.dtype} at a step, expected (B, {sources}"
+                f"{', height, width' * maps}) of {self.weight.dtype}"
+            )
         if (counted := rows_of(self.module)) is not None:
             meet(counted.forward, self.module, x)
         bias = None if self.bias is None else self.bias.detach()
@@ -100,6 +108,12 @@ class Synapses:
         if self.bias is not None and self.bias.requires_grad:
             assert self.bias_sum is not None
             self.bias.grad = scale * self.bias_sum
+
+
+def require_finite_states(states: Iterable[Tensor]) -> None:
+    """ValueError where what goes from one step to the next is not finite, though the input is."""
+    if not all(bool(torch.isfinite(state).all()) for state in states):
+        raise ValueError("found states that are not finite though x is: weights are not finite, or too large")
 
 
 def is_parametrized(module: nn.Module) -> bool:

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from ganglion.learners._eligibility import Eligibility
 from ganglion.learners._gradient import Encode, GradientLearner, Loss, name
-from ganglion.learners._local import is_parametrized
+from ganglion.learners._local import is_parametrized, require_finite_states
 from ganglion.learners._readout import Readout, check_leak
 from ganglion.learners.losses import accuracy, membrane_cross_entropy
 from ganglion.nn._cell import DynamicalLayer
+from ganglion.nn._checks import require_finite
 from ganglion.nn.lif import LI
 
 _FEEDBACKS = ("symmetric", "random", "adaptive")
@@ -93,6 +94,12 @@ class EProp(GradientLearner):
     @torch.no_grad()
     def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float]:
         steps, counted = len(x), self._counted(x)
+        like = self.layers[0].linear.weight  # type: ignore[union-attr]
+        if x.shape[2] != like.shape[1] or x.dtype != like.dtype:
+            raise ValueError(
+                f"found x of shape {tuple(x.shape)} and {x.dtype}, expected (T, B, {like.shape[1]}) of {like.dtype}"
+            )
+        require_finite(x)
         traces = [Eligibility(layer) for layer in self.layers]
         states: list[Any] = [layer.init_state(x.shape[1]) for layer in self.layers]
         readout = Readout(self.readout)
@@ -123,6 +130,7 @@ class EProp(GradientLearner):
             readout.collect(error)
             for k, e in enumerate(eligible):
                 sums[k] += torch.einsum("bn,bnm->nm", error @ feedbacks[k], e)
+        require_finite_states(value for state in states for value in state.values())
         for k, (layer, trace) in enumerate(zip(self.layers, traces, strict=True)):
             many = steps * x.shape[1]
             excess = self.rate_strength * (rates[k] / many - self.rate)

@@ -59,6 +59,9 @@ class Phases(GradientLearner):
         if len(batch) != 3:
             raise ValueError(f"found a batch of {len(batch)}, expected (x, labels, index): states persist")
         x, labels, self._index = batch
+        if not len(x) == len(labels) == len(self._index):
+            counts = f"{len(x)} inputs, {len(labels)} labels and {len(self._index)} places"
+            raise ValueError(f"found {counts}, expected as many of each")
         return super().step((x, labels))
 
     def evaluate(self, batch: tuple[Tensor, ...]) -> Metrics:  # type: ignore[override]

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ganglion.learners._counting import rows_of
 from ganglion.learners._gradient import Encode, GradientLearner, name
-from ganglion.learners._local import Synapses, advance, arriving, begin, own_synapses
+from ganglion.learners._local import Synapses, advance, arriving, begin, own_synapses, require_finite_states
 from ganglion.learners._readout import Readout, check_leak
 from ganglion.learners.losses import check_labels
 from ganglion.nn._cell import DynamicalLayer
@@ -109,9 +109,11 @@ class TESS(GradientLearner):
             if run.steps == 0:
                 labels = check_labels(row.new_empty(1, len(row), self.classes), labels)
             run.step(row, labels, learn)
-        self.held_bytes = sum(t.numel() * t.element_size() for t in run.held())
+        held = run.held()
+        self.held_bytes = sum(t.numel() * t.element_size() for t in held)
         if run.steps == 0:
             raise ValueError("found no step in x, expected (T, B, ...) with T > 0")
+        require_finite_states(held)
         return run
 
     def signal(self, s: Tensor, labels: Tensor, layer: DynamicalLayer, pool: int) -> Tensor:
@@ -198,8 +200,8 @@ class _Run:
         return [t for t in found if isinstance(t, Tensor)]
 
     def step(self, x: Tensor, labels: Tensor, learn: bool) -> None:
-        if self.steps == 0 and not bool(torch.isfinite(x).all()):
-            raise ValueError("found values in x at the first step that are not finite, expected finite input")
+        if not bool(torch.isfinite(x).all()):
+            raise ValueError(f"found values in x at step {self.steps} that are not finite, expected finite input")
         given = x  # what the synapses that wait for their neurons were given
         for part in self.parts:
             if isinstance(part, Synapses):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ganglion.learners._gradient import Encode, GradientLearner, Loss, name
 from ganglion.learners.losses import accuracy
+from ganglion.nn._checks import require_finite
 
 
 class TruncatedBPTT(GradientLearner):
@@ -68,6 +69,9 @@ class TruncatedBPTT(GradientLearner):
         return self._run(x, labels, learn=False)
 
     def _run(self, x: Tensor, labels: Tensor, *, learn: bool) -> tuple[float, float]:
+        if x.ndim < 3 or len(x) == 0:
+            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, ...) with T > 0")
+        require_finite(x)  # before any window changes a weight
         cuts = [*range(0, len(x), self.every), len(x)]
         state, total, votes = None, 0.0, None
         chain: deque[tuple[list[Tensor], list[Tensor]]] = deque(maxlen=self.back // self.every)

@@ -1,0 +1,79 @@
+"""Every learner of spiking layers names what is wrong with a batch, and no weight is changed by it."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import ganglion as gg
+from ganglion.learners import BPTT, HLOP, TESS, EProp, TruncatedBPTT, membrane_cross_entropy
+
+T, B, N, CLASSES = 6, 4, 5, 3
+GENERATOR = torch.Generator().manual_seed(0)
+X = torch.rand(T, B, N, generator=GENERATOR)
+LABELS = torch.arange(B) % CLASSES
+
+
+def learner(name: str):
+    torch.manual_seed(0)
+    model = gg.nn.Sequential(gg.nn.LIF(N, 8, recurrent=name in ("e-prop", "TESS")), gg.nn.LI(8, CLASSES))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    return {
+        "BPTT": lambda: BPTT(model, membrane_cross_entropy, optimizer),
+        "truncated": lambda: TruncatedBPTT(model, membrane_cross_entropy, optimizer, every=2, update="window"),
+        "TESS": lambda: TESS(model, optimizer),
+        "e-prop": lambda: EProp(model, optimizer),
+        "HLOP": lambda: HLOP(model, membrane_cross_entropy, optimizer, [2, 2]),
+    }[name]()
+
+
+def at(step: int, value: float) -> torch.Tensor:
+    """X with one entry at `step` replaced."""
+    x = X.clone()
+    x[step, 2, 1] = value
+    return x
+
+
+BATCHES = {
+    "nan": (at(0, float("nan")), LABELS, "nan|not finite"),
+    "nan later": (at(4, float("nan")), LABELS, "at step 4"),
+    "inf later": (at(4, float("inf")), LABELS, "at step 4"),
+    "no steps": (X[:0], LABELS, "T > 0"),
+    "no examples": (X[:, :0], LABELS[:0], "without labels"),
+    "features": (X[..., :3], LABELS, rf"expected \((T, )?B, {N}\)"),
+    "float64": (X.double(), LABELS, "torch.float64"),
+    "rank": (X[0], LABELS, "found"),
+    "label": (X, LABELS + 1, f"found label {CLASSES}"),
+    "labels": (X, LABELS[:2], "found labels of shape"),
+}
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("name", ["BPTT", "truncated", "TESS", "e-prop", "HLOP"])
+def test_a_bad_batch_is_named_and_changes_nothing(name, batch):
+    made = learner(name)
+    before, (x, labels, text) = copy.deepcopy(made.model.state_dict()), BATCHES[batch]
+    for attempt in (made.step, made.evaluate):
+        with pytest.raises(ValueError, match=text):
+            attempt((x, labels))
+    assert all(torch.equal(value, before[key]) for key, value in made.model.state_dict().items())
+    assert made.step((X, LABELS))["examples"] == B
+
+
+@pytest.mark.parametrize("name", ["BPTT", "truncated", "TESS", "e-prop", "HLOP"])
+def test_weights_that_are_not_finite_are_named(name):
+    """A neuron whose membrane is nan is silent: the loss does not tell."""
+    made = learner(name)
+    with torch.no_grad():
+        made.model[0].linear.weight[0, 0] = float("nan")
+    with pytest.raises(ValueError, match="not finite"):
+        made.step((X, LABELS))
+
+
+def test_feature_maps_of_another_shape_are_named():
+    model = gg.nn.Sequential(nn.Conv2d(2, 4, 3, bias=False), gg.nn.LIF(), nn.Flatten(), gg.nn.LI(4 * 6 * 6, CLASSES))
+    made = TESS(model, torch.optim.SGD(model.parameters(), 0.1))
+    with pytest.raises(ValueError, match=r"found x of shape \(4, 3, 8, 8\) .*expected \(B, 2, height, width\)"):
+        made.step((torch.rand(T, B, 3, 8, 8), LABELS))
+    made.step((torch.rand(T, B, 2, 8, 8), LABELS))
