@@ -228,3 +228,13 @@ def test_continuous_synapses_act_at_every_step():
     net.connect(cells, cells, weight=0.1, synapse=gg.Electrical(), edges=([0, 1, 2], [1, 2, 3]))
     counted = spike_operations(gg.simulate(net, 10.0, dt=0.1))
     assert (counted.macs, counted.synops) == (3 * 100, 0)
+
+
+def test_a_block_within_another_counts_for_both():
+    layer, x = gg.nn.LIF(3, 2), torch.ones(4, 1, 3)
+    with gg.nn.count_operations(layer) as outer:
+        layer(x)
+        with gg.nn.count_operations(layer) as inner:
+            layer.step(layer.init_state(1), x[0])
+        layer.step(layer.init_state(1), x[0])
+    assert (inner.synops, outer.synops) == (6, 36) and "step" not in vars(layer)

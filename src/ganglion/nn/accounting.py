@@ -110,7 +110,7 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
     seen, uncounted = Operations(), []
     inner: set[int] = set()
     hooks: list[Any] = []
-    stepped: list[DynamicalLayer] = []
+    stepped: list[tuple[DynamicalLayer, Any]] = []
     states: dict[int, int] = {}
     for path, module in model.named_modules():
         if id(module) in inner:
@@ -121,8 +121,8 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
             seen.layers.append(counts)
             inner |= {id(child) for child in module.modules()}
             hooks.append(module.register_forward_hook(_of_sequence(counts, states), with_kwargs=True))
+            stepped.append((module, module.__dict__.get("step")))  # one that counts for a block around this one
             module.step = _of_step(module, counts, states)  # type: ignore[method-assign]
-            stepped.append(module)
         elif hasattr(module, "_count_operations") or hasattr(module, "_count_own_operations"):
             counts = Counts(name)
             seen.layers.append(counts)
@@ -143,8 +143,10 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
     finally:
         for hook in hooks:
             hook.remove()
-        for module in stepped:
+        for module, before in stepped:
             del module.__dict__["step"]
+            if before is not None:
+                module.step = before  # type: ignore[method-assign]
         seen.state_bytes, seen.activation_bytes = sum(states.values()), kept.most
 
 
