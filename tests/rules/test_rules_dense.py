@@ -163,3 +163,28 @@ def test_what_does_not_fit_is_refused():
 
     with pytest.raises(ValueError, match="uses 'z'"):
         Wrong()
+
+
+def test_values_times_and_states_that_make_no_sense_are_refused():
+    rule, weight, pre, post = rules.STDP(), torch.rand(3, 4), torch.ones(2, 4), torch.ones(2, 3)
+    state, nan = rule.init_state(weight, 2), float("nan")
+    for changed, text in (
+        ({"pre": pre * nan}, "found values in pre"), ({"post": post * math.inf}, "found values in post"),
+        ({"dt": 0.0}, "found dt = 0"), ({"dt": -1.0}, "found dt = -1"), ({"dt": nan}, "found dt = nan"),
+        ({"weight": torch.ones(3, 4, dtype=torch.int64)}, "weights of torch.int64"),
+        ({"state": rules.TripletSTDP().init_state(weight, 2)}, "found a state of .*'x2'"),
+        ({"state": rule.init_state(weight, 3)}, "found a state of"), ({"state": {}}, "found a state of {}"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=text):
+            rule.step(**{"state": state, "weight": weight, "pre": pre, "post": post} | changed)
+    reward = rules.RewardSTDP()
+    with pytest.raises(ValueError, match="found values in third"):
+        reward.step(reward.init_state(weight, 2), weight, pre, post, torch.tensor([0.0, nan]))
+
+
+def test_a_power_law_without_bounds_is_refused_and_numpys_numbers_are_taken():
+    for exponent in ("mu_plus", "mu_minus"):
+        with pytest.raises(ValueError, match="expected finite w_min and w_max"):
+            rules.STDP(**{exponent: 0.5}, w_max=math.inf)
+    assert rules.STDP(w_max=math.inf).w_max == math.inf
+    assert rules.STDP(A_plus=np.float32(0.5)) == rules.STDP(A_plus=0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from ganglion.rules._law import Eligibility, Law, Trace, law
@@ -52,11 +53,12 @@ class Rule:
             value = getattr(self, field.name)
             if isinstance(value, bool | str):
                 continue
-            if not isinstance(value, int | float) or math.isnan(value):
+            if not isinstance(value, Real) or math.isnan(value):
                 raise TypeError(f"{name}: found {field.name} = {value!r}, expected a number")
-            if field.name.startswith("tau") and not 0 <= value < math.inf:
+            number = float(value)
+            if field.name.startswith("tau") and not 0 <= number < math.inf:
                 raise ValueError(f"{name}: found {field.name} = {value}, expected a time in ms, 0 or above")
-            object.__setattr__(self, field.name, float(value))
+            object.__setattr__(self, field.name, number)
         low, high = self.bounds
         if not low < high:
             raise ValueError(f"{name}: found weights from {low} to {high}, expected w_min < w_max")
@@ -114,8 +116,8 @@ class Rule:
         (B, N_post, N_pre); pre (B, N_pre) and post (B, N_post): spikes, or rates for rules of rates; third: the
         third factor, (B,) or (B, N_post), per ms where the rule low-passes it. Neither argument is changed.
 
-        Raises ValueError for shapes that do not fit, a third factor that is missing, and a dt that the rule's
-        interval is no multiple of.
+        Raises ValueError for shapes that do not fit, values that are not finite, the state of another rule, a third
+        factor that is missing, and a dt that the rule's interval is no multiple of.
         """
         from ganglion.rules._dense import step
 

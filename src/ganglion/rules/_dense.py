@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -28,10 +29,13 @@ def init_state(rule: Rule, weight: Tensor, batch: int) -> State:
 
 def fresh(law: Law, like: Tensor, pre: tuple, post: tuple, edge: tuple) -> State:
     """Zeros of the shapes given, of the dtype and device of `like`."""
-    state = {t.name: like.new_zeros(pre) for t in law.pre}
-    state |= {t.name: like.new_zeros(post) for t in (*law.post, *law.third)}
-    state |= {e.name: like.new_zeros(edge) for e in law.eligibilities}
+    state = {name: like.new_zeros(shape) for name, shape in _shapes(law, pre, post, edge).items()}
     return state | {"clock": torch.zeros((), dtype=torch.int64, device=like.device)}
+
+
+def _shapes(law: Law, pre: tuple, post: tuple, edge: tuple) -> dict[str, tuple]:
+    shapes = {t.name: pre for t in law.pre} | {t.name: post for t in (*law.post, *law.third)}
+    return shapes | {e.name: edge for e in law.eligibilities}
 
 
 def step(
@@ -54,6 +58,15 @@ def step(
                 f"found a third factor of shape {tuple(third.shape)}, expected ({batch},) or ({batch}, {posts})"
             )
         third = third.reshape(batch, -1).expand(batch, posts)
+    if not 0 < dt < math.inf:
+        raise ValueError(f"found dt = {dt}, expected a time in ms above 0")
+    for name, values in (("pre", pre), ("post", post), ("third", third)):
+        if values is not None and not bool(torch.isfinite(values).all()):
+            raise ValueError(f"found values in {name} that are not finite, expected spikes, rates or a third factor")
+    expected = _shapes(rule.law, (batch, pres), (batch, posts), (batch, posts, pres)) | {"clock": ()}
+    if {name: tuple(value.shape) for name, value in state.items()} != expected:
+        found = {name: tuple(value.shape) for name, value in state.items()}
+        raise ValueError(f"found a state of {found}, expected {expected}: that of init_state(weight, batch)")
     full = weight.expand(batch, posts, pres)
     state, new = advance(
         rule, state, full, pre.to(weight.dtype), post.to(weight.dtype), third, dt,
@@ -133,6 +146,8 @@ def _functions(law: Law) -> dict[str, Callable[..., dict[str, Tensor]]]:
 
 
 def _check_weight(weight: Tensor, batch: int) -> None:
+    if not weight.is_floating_point():
+        raise ValueError(f"found weights of {weight.dtype}, expected floating point")
     if weight.ndim not in (2, 3) or (weight.ndim == 3 and len(weight) != batch):
         raise ValueError(
             f"found weights of shape {tuple(weight.shape)}, expected (N_post, N_pre) or ({batch}, N_post, N_pre)"

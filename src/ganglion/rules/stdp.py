@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from ganglion.rules._base import Rule
@@ -31,6 +32,11 @@ class STDP(Rule):
     def __post_init__(self) -> None:
         which(self.pairs)
         super().__post_init__()
+        if (self.mu_plus or self.mu_minus) and math.isinf(self.w_max - self.w_min):
+            raise ValueError(
+                f"STDP: found weights from {self.w_min} to {self.w_max} with mu_plus = {self.mu_plus}, mu_minus = "
+                f"{self.mu_minus}; expected finite w_min and w_max, between which they scale changes"
+            )
 
     @property
     def traces(self) -> tuple[Trace, ...]:
