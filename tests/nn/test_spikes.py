@@ -70,3 +70,15 @@ def test_what_is_not_finite_passes():
     z[3, 4] = float("nan")
     y = linear(z, torch.ones(5, 20), None)
     assert y[3].isnan().all() and (y[:3] == 0).all()
+
+
+def test_gradients_have_gradients():
+    """A gradient penalty on a layer's weight and input, against the dense product's."""
+    z, weight = sparse(40, 30, 0.1).requires_grad_(), torch.randn(20, 30, dtype=F64, requires_grad=True)
+    found = []
+    for y in (linear(z, weight, None), z @ weight.T):
+        first = torch.autograd.grad(y.pow(3).sum(), [z, weight], create_graph=True)
+        penalty = sum(g.square().sum() for g in first)
+        found.append(torch.autograd.grad(penalty, [z, weight]))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)

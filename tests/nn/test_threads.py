@@ -104,3 +104,23 @@ def test_workers_of_a_data_loader_run_layers_after_their_parent_did():
             assert torch.equal(found, expected.detach())
     finally:
         torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("name", ["LIF", "fed back", "LI", "LTC", "CfC", "ELM"])
+def test_memory_of_loops_is_the_cpus_whatever_torchs_default_device(name):
+    """On another device its address would be nobody's."""
+    cell = {
+        "LIF": lambda: gg.nn.LIF(6, 300, learn=("beta",)), "fed back": lambda: gg.nn.LIF(6, 5, recurrent=True),
+        "LI": lambda: gg.nn.LI(6, 5), "LTC": lambda: gg.nn.LTC(6, 8), "CfC": lambda: gg.nn.CfC(6, 8),
+        "ELM": lambda: gg.nn.ELM(6, 4),
+    }[name]()  # fmt: skip
+    x = torch.rand(30, 9, 6).requires_grad_()
+    wanted, found = [x, *(p for p in cell.parameters() if p.requires_grad)], []
+    for device in ("cpu", "meta"):
+        torch.set_default_device(device)
+        try:
+            y, _ = cell(x)
+            found.append([y, *torch.autograd.grad(y.square().sum(), wanted)])
+        finally:
+            torch.set_default_device(None)
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))

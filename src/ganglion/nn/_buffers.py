@@ -28,7 +28,7 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """An uninitialised CPU tensor, in memory used before if a block of this size is idle."""
     size = math.prod(shape) * dtype.itemsize
     if size < _LEAST:
-        return torch.empty(shape, dtype=dtype)
+        return torch.empty(shape, dtype=dtype, device="cpu")
     block = _take(size)
     array = block.view(_KINDS[dtype]).reshape(shape)
     weakref.finalize(array, _returned.append, block).atexit = False

@@ -160,7 +160,7 @@ class _Loops:
             tiles = tiled(recurrence.weight)
             places = self.most + PACK
             kinds = ((rows + 1, torch.int64), (places, torch.int32), (places, number), (LANES, number))
-            feedback = [_Feedback(recurrence, tiles, [torch.empty(n, dtype=k) for n, k in kinds]) for _ in parts]
+            feedback = [_Feedback(recurrence, tiles, [_memory(n, k) for n, k in kinds]) for _ in parts]
         self._run(loop, self._plan(self.ahead, kept), parts, tables, tables, feedback)
 
     def backward(
@@ -170,13 +170,13 @@ class _Loops:
         """All steps from the last; returns what is summed over steps and batch, (N,) each."""
         assert self.back is not None
         parts = shares(len(self.blocks), x.numel())
-        sums = [torch.zeros(self.shape[1:], dtype=self.dtype) for _ in self.back.sums]
+        sums = [_memory(self.shape[1:], self.dtype).zero_() for _ in self.back.sums]
         states = [torch.empty_like(c) for c in carries]
         named = dict(zip(self.ahead.constants, constants, strict=True))
         used = [named[name] for name in self.back.constants]
         # every thread has its own tape, (names, steps, numbers of a block), and a row for the output nobody wants
         tapes = [empty((len(self.taped.tape), self.length, self.most), self.dtype) for _ in parts]
-        rows = torch.empty(len(parts), *self.shape[1:], dtype=self.dtype)
+        rows = _memory((len(parts), *self.shape[1:]), self.dtype)
         tables = [
             self._addresses([x, row], tape, [*states, *constants]) for row, tape in zip(rows, tapes, strict=True)
         ]
@@ -187,9 +187,7 @@ class _Loops:
             loop, longest = _fed_back_loops.run_backward, recurrence.delays.longest
             tiles = tiled(recurrence.weight.T)
             counts = ((longest + 1) * self.most, self.most, LANES * ROWS)
-            feedback = [
-                _Feedback(recurrence, tiles, [torch.empty(n, dtype=self.dtype) for n in counts]) for _ in parts
-            ]
+            feedback = [_Feedback(recurrence, tiles, [_memory(n, self.dtype) for n in counts]) for _ in parts]
         self._run(loop, self._plan(self.taped, kept), parts, tables, backs, feedback)
         return {name: value.sum(0) for name, value in zip(self.back.sums, sums, strict=True)}
 
@@ -247,6 +245,11 @@ def _empty(x: Tensor, *shape: int) -> Tensor:
     """Uninitialised, like x, of its shape unless another is given."""
     shape = shape or tuple(x.shape)
     return empty(shape, x.dtype) if x.device.type == "cpu" else x.new_empty(shape)
+
+
+def _memory(shape: int | tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Uninitialised, on the CPU whatever torch's default is."""
+    return torch.empty(shape, dtype=dtype, device="cpu")
 
 
 @lru_cache(maxsize=256)

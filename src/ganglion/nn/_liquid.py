@@ -92,7 +92,7 @@ class _Liquid(torch.autograd.Function):
         kept = (blocks, T, unfolds, N, LANES)
         y = empty(kept if graph else (blocks, T, N, LANES), x.dtype)
         inverse = empty(kept, x.dtype) if graph else None
-        scratch = torch.empty(blocks, 4 * N + 2, LANES, dtype=x.dtype)
+        scratch = x.new_empty(blocks, 4 * N + 2, LANES)
         states = y if inverse is None else inverse
         tables = _tables([xs[k], vs[k], rates[k], *synapses, cells, scratch[k], y[k], states[k]] for k in range(blocks))
         sizes = (T, N, inputs, unfolds, int(graph))
@@ -113,10 +113,10 @@ class _Liquid(torch.autograd.Function):
         groups = min(blocks, _GROUPS)
         g_y = to_lanes(g)
         g_v, g_x, g_rate = torch.zeros_like(vs), torch.empty_like(xs), torch.empty_like(rates)
-        sums, sensory_sums = (torch.zeros(groups, len(s), 4, WIDTH, dtype=g.dtype) for s in (synapses[0], synapses[4]))
-        cell_sums = torch.zeros(groups, N, 3, LANES, dtype=g.dtype)
+        sums, sensory_sums = (g.new_zeros(groups, len(s), 4, WIDTH) for s in (synapses[0], synapses[4]))
+        cell_sums = g.new_zeros(groups, N, 3, LANES)
         table = _synapses(wires, [_backward_table(*synapses[k : k + 4]) for k in (0, 4)])
-        scratch = torch.empty(groups, 3 * N + 2, LANES, dtype=g.dtype)
+        scratch = g.new_empty(groups, 3 * N + 2, LANES)
         ends = [blocks * group // groups for group in range(groups + 1)]
         tables = _tables(
             [xs[k], vs[k], rates[k], *table, cells, scratch[group], y[k], inverse[k], g_y[k], g_v[k], g_x[k], g_rate[k],

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ganglion import _products
 from ganglion.nn._buffers import empty
@@ -80,7 +79,7 @@ def outer(z: Tensor, g: Tensor, active: Active) -> Tensor:
     """g (R, N)ᵀ z (R, K): a weight's gradient (N, K)."""
     inputs, outputs = z.shape[1], g.shape[1]
     count = -(-outputs // LANES)
-    tiles = torch.zeros(count, inputs, LANES, dtype=z.dtype)
+    tiles = z.new_zeros(count, inputs, LANES)
     parts = shares(count, int(active.table[-1]) * outputs)
     spare = z.new_zeros(len(parts), LANES)
     given = (g.data_ptr(), *active.places, tiles.data_ptr(), inputs, outputs)
@@ -104,13 +103,14 @@ class _Product(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         z, weight = ctx.saved_tensors
-        g_z = None
+        graph = torch.is_grad_enabled()  # somebody asks for gradients of gradients
+        g_z = g_weight = None
         if ctx.needs_input_grad[0]:
-            g_z = _products.product(g, weight)
-        g_weight = outer(z, g.contiguous(), ctx.active) if ctx.needs_input_grad[2] else None
+            g_z = _products.matmul(g, weight) if graph else _products.product(g, weight)
+        if ctx.needs_input_grad[2]:
+            g_weight = _products.matmul(g.T, z) if graph else outer(z, g.contiguous(), ctx.active)
         g_start = None
         if ctx.start is not None and ctx.needs_input_grad[3]:
             g_start = g.sum(0) if ctx.start == 1 else g
