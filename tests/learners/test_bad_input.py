@@ -77,3 +77,13 @@ def test_feature_maps_of_another_shape_are_named():
     with pytest.raises(ValueError, match=r"found x of shape \(4, 3, 8, 8\) .*expected \(B, 2, height, width\)"):
         made.step((torch.rand(T, B, 3, 8, 8), LABELS))
     made.step((torch.rand(T, B, 2, 8, 8), LABELS))
+
+
+@pytest.mark.parametrize("made", [BPTT, lambda *given, **more: TruncatedBPTT(*given, every=2, update="window", **more)])
+def test_a_gradient_that_cannot_be_clipped_changes_nothing(made):
+    model = gg.nn.LI(N, CLASSES)
+    before = copy.deepcopy(model.state_dict())
+    learner = made(model, lambda y, labels: (0.0 * y.sum()).sqrt(), torch.optim.SGD(model.parameters(), 0.1), clip=1.0)
+    with pytest.raises(ValueError, match="found a gradient of norm nan"):
+        learner.step((X, LABELS))
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())

@@ -75,10 +75,20 @@ class GradientLearner(ABC):
                 f"found a loss of {loss}, expected a finite one; the optimizer's step was not taken: see the input, "
                 "or lower the learning rate"
             )
-        if self.clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        self.optimizer.step()
+        self._update()
         return _metrics(loss, right, labels)
+
+    def _update(self) -> None:
+        """Clip, and one step of the optimizer."""
+        if self.clip is not None:
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+            if not bool(torch.isfinite(norm)):
+                self.optimizer.zero_grad()
+                raise ValueError(
+                    f"found a gradient of norm {norm.item()}, expected a finite one to clip; the optimizer's step was "
+                    "not taken"
+                )
+        self.optimizer.step()
 
     def evaluate(self, batch: tuple[Tensor, Tensor]) -> Metrics:
         """Metrics of a batch (x, labels (B,)), in the model's evaluation mode."""

@@ -103,9 +103,7 @@ class TruncatedBPTT(GradientLearner):
             later = begin
 
     def _apply(self) -> None:
-        if self.clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        self.optimizer.step()
+        self._update()
         self.optimizer.zero_grad()
 
 
