@@ -63,6 +63,27 @@ def test_a_damaged_file_is_survived(tmp_path, monkeypatch, suffix, damage):
     assert torch.equal(spikes(), expected)
 
 
+@pytest.mark.parametrize("module", ["ganglion.engines._simd", "ganglion.nn._arrays", "ganglion.engines._machine"])
+def test_a_change_of_what_a_kernel_is_made_with_is_compiled_anew(module, tmp_path, monkeypatch):
+    """The folder outlives an upgrade of the package."""
+    text = (
+        "from numba import cfunc, void\n"
+        "from ganglion.engines import _simd\n"
+        "from ganglion.engines._machine import pointer as _pointer\n"
+        "from ganglion.nn._arrays import array as _array\n"
+        "@cfunc(void(), cache=True, nopython=True)\n"
+        "def kernel():\n"
+        "    pass\n"
+    )
+    monkeypatch.setenv("GANGLION_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(_kernels, "_compiled", {})
+    source = _kernels._source
+    for change, count in ((b"", 1), (b"", 1), (b"changed", 2)):
+        monkeypatch.setattr(_kernels, "_source", lambda name, c=change: source(name) + (c if name == module else b""))
+        _kernels.compile_kernel(text)
+        assert len(list(tmp_path.glob("kernel_*.py"))) == count
+
+
 def test_the_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("GANGLION_CACHE_DIR", str(tmp_path / "here"))
     assert _kernels.cache_folder() == tmp_path / "here"

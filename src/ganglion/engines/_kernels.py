@@ -1,7 +1,7 @@
 """From a population's step to machine code: prints a kernel, keeps it in the user's cache, compiles it.
 
 A kernel advances one tile of neurons by one step in a single vectorised loop. numba caches only what lies
-in a file, so kernels are written to a folder keyed by their text, the vector mathematics and the versions.
+in a file, so kernels are written to a folder keyed by their text, what it imports of this package, and the versions.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import sympy as sp
@@ -153,11 +155,9 @@ def compile_kernel(text: str) -> int:
 
     import ganglion
     from ganglion._files import write_atomic
-    from ganglion.engines import _simd
 
-    simd = Path(_simd.__file__).read_bytes()
     versions = f"{ganglion.__version__} {numba.__version__} {sys.version_info[:2]}".encode()
-    key = hashlib.sha256(text.encode() + simd + versions).hexdigest()[:24]
+    key = hashlib.sha256(text.encode() + _imported(text) + versions).hexdigest()[:24]
     if key not in _compiled:
         path = cache_folder() / f"kernel_{key}.py"
         if not path.exists() or path.read_bytes() != text.encode():
@@ -173,6 +173,21 @@ def compile_kernel(text: str) -> int:
                 file.unlink(missing_ok=True)
             _compiled[key] = _load(path)
     return _compiled[key].address  # type: ignore[attr-defined]
+
+
+def _imported(text: str) -> bytes:
+    """The package's own modules that a kernel's text imports, which become part of its machine code."""
+    found = sorted(re.findall(r"^from (ganglion[\w.]*) import (\w+)", text, re.MULTILINE))
+    return b"".join(_source(f"{package}.{name}") or _source(package) for package, name in found)
+
+
+@cache
+def _source(module: str) -> bytes:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # a name within a module
+        return b""
+    return b"" if spec is None or spec.origin is None else Path(spec.origin).read_bytes()
 
 
 def _load(path: Path) -> object:
