@@ -56,6 +56,14 @@ def test_a_checkpoint_that_would_replace_what_was_asked_for_is_refused(tmp_path,
     assert all(torch.equal(v, weights[k]) for k, v in made.model.state_dict().items())
 
 
+def test_what_a_loss_and_an_encoder_were_given_is_told():
+    made = learner()
+    loss = partial(gg.learners.rate_cross_entropy, scale=5.0)
+    encode = partial(gg.learners.rate, steps=25, generator=torch.Generator())
+    told = BPTT(made.model, loss, made.optimizer, encode=encode).describe()
+    assert (told["loss"], told["encode"]) == ("rate_cross_entropy(scale=5.0)", "rate(steps=25)")
+
+
 def test_the_refusal_tells_the_layer_that_differs(tmp_path):
     fit(learner(), tmp_path)
     made = learner()

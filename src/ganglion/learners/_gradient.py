@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -18,6 +19,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 Encode = Callable[[Tensor], Tensor]
 Score = Callable[[Tensor, Tensor], float]
 
+_SIMPLE = (bool, int, float, str, type(None))
 _SCHEDULED = {"lr", "momentum", "betas"}  # what schedules change
 
 
@@ -174,12 +176,15 @@ def constants(model: nn.Module) -> dict[str, float]:
 
 def plain(settings: dict[str, Any]) -> dict[str, Any]:
     """What JSON can hold; the others by their text."""
-    simple = (bool, int, float, str, type(None))
-    return {k: v if isinstance(v, simple) else str(v) for k, v in settings.items()}
+    return {k: v if isinstance(v, _SIMPLE) else str(v) for k, v in settings.items()}
 
 
 def name(function: Any) -> str | None:
-    """How a function is called in a description."""
+    """How a function is called in a description; of a partial one, with the numbers and texts it was given."""
+    if isinstance(function, partial):
+        given = [repr(v) for v in function.args if isinstance(v, _SIMPLE)]
+        given += [f"{key}={v!r}" for key, v in function.keywords.items() if isinstance(v, _SIMPLE)]
+        return f"{name(function.func)}({', '.join(given)})"
     return None if function is None else getattr(function, "__qualname__", type(function).__name__)
 
 
