@@ -1,5 +1,6 @@
 """`fit` and BPTT: exact resume after SIGKILL, metrics, refusals that change nothing, learning."""
 
+import copy
 import json
 import os
 import subprocess
@@ -275,6 +276,29 @@ def test_bptt_step_is_the_optimizers_step_on_autograds_gradient():
     loss.backward()
     plain.optimizer.step()
     for a, b in zip(made.model.parameters(), plain.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_parameters_that_the_optimizer_has_not_count_in_no_norm():
+    """Training the readout alone: clipped by the readout's gradient, whatever has gathered elsewhere."""
+    torch.manual_seed(0)
+    model = gg.nn.Sequential(gg.nn.LIF(12, 16), gg.nn.LI(16, 4))
+    readout = copy.deepcopy(model[1])
+    made = gg.learners.BPTT(
+        model, gg.learners.membrane_cross_entropy, torch.optim.SGD(model[1].parameters(), 0.5), clip=0.1
+    )
+    x, labels = torch.rand(8, 5, 12), torch.arange(5) % 4
+    spikes = model[0](x)[0].detach()
+    for _ in range(3):
+        made.step((x, labels))
+        loss = gg.learners.membrane_cross_entropy(readout(spikes)[0], labels)
+        gradients = torch.autograd.grad(loss, list(readout.parameters()))
+        shrink = min(1.0, 0.1 / float(torch.cat([g.flatten() for g in gradients]).norm()))
+        with torch.no_grad():
+            for p, g in zip(readout.parameters(), gradients, strict=True):
+                p -= 0.5 * shrink * g
+    assert shrink < 1
+    for a, b in zip(model[1].parameters(), readout.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 

@@ -69,10 +69,10 @@ class GradientLearner(ABC):
         """
         self.model.train()
         x, labels = _pair(batch)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         loss, right = self._learn(self._encoded(x), labels)
         if not math.isfinite(loss):
-            self.optimizer.zero_grad()
+            self.model.zero_grad()
             raise ValueError(
                 f"found a loss of {loss}, expected a finite one; the optimizer's step was not taken: see the input, "
                 "or lower the learning rate"
@@ -83,9 +83,10 @@ class GradientLearner(ABC):
     def _update(self) -> None:
         """Clip, and one step of the optimizer."""
         if self.clip is not None:
-            norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+            learning = [p for group in self.optimizer.param_groups for p in group["params"]]
+            norm = nn.utils.clip_grad_norm_(learning, self.clip)
             if not bool(torch.isfinite(norm)):
-                self.optimizer.zero_grad()
+                self.model.zero_grad()
                 raise ValueError(
                     f"found a gradient of norm {norm.item()}, expected a finite one to clip; the optimizer's step was "
                     "not taken"

@@ -104,7 +104,7 @@ class TruncatedBPTT(GradientLearner):
 
     def _apply(self) -> None:
         self._update()
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
 
 
 def _leaves(state: Any) -> list[Tensor]:
