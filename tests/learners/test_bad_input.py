@@ -1,4 +1,4 @@
-"""Every learner of spiking layers names what is wrong with a batch, and no weight is changed by it."""
+"""Every learner of spiking layers names what is wrong with a batch, and changes no weight that it should not."""
 
 import copy
 
@@ -87,3 +87,13 @@ def test_a_gradient_that_cannot_be_clipped_changes_nothing(made):
     with pytest.raises(ValueError, match="found a gradient of norm nan"):
         learner.step((X, LABELS))
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["BPTT", "truncated", "TESS", "e-prop", "HLOP"])
+def test_what_requires_no_gradient_is_not_learned(name):
+    made = learner(name)
+    made.model[0].requires_grad_(False)
+    before = copy.deepcopy(made.model.state_dict())
+    made.step((X, LABELS))
+    changed = [key for key, value in made.model.state_dict().items() if not torch.equal(value, before[key])]
+    assert changed == ["1.linear.weight", "1.linear.bias"]

@@ -172,7 +172,8 @@ def _leave(layer: DynamicalLayer, gradients: dict[str, Tensor]) -> None:
     linear: Any = layer.linear
     places = {"weight": linear.weight, "bias": linear.bias, "recurrent": layer.recurrent}
     for label, gradient in gradients.items():
-        places[label].grad = gradient.contiguous()
+        if places[label].requires_grad:
+            places[label].grad = gradient.contiguous()
 
 
 __all__ = ["EProp"]
