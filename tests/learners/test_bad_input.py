@@ -40,7 +40,7 @@ BATCHES = {
     "nan later": (at(4, float("nan")), LABELS, "at step 4"),
     "inf later": (at(4, float("inf")), LABELS, "at step 4"),
     "no steps": (X[:0], LABELS, "T > 0"),
-    "no examples": (X[:, :0], LABELS[:0], "without labels"),
+    "no examples": (X[:, :0], LABELS[:0], "found an empty batch"),
     "features": (X[..., :3], LABELS, rf"expected \((T, )?B, {N}\)"),
     "float64": (X.double(), LABELS, "torch.float64"),
     "rank": (X[0], LABELS, "found"),

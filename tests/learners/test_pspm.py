@@ -136,3 +136,18 @@ def test_refusals():
     x, reference = batch()
     with pytest.raises(ValueError, match="expected spikes"):
         gg.learners.PSPM(network(0), step=1.0).step((x, reference[:-1]))
+
+
+def test_a_reference_that_is_no_spikes_changes_nothing():
+    layer = gg.nn.LIF(4, recurrent=True, reset="zero")
+    made = gg.learners.PSPM(layer, step=0.1, homeostasis=0.1, signs=torch.ones(4))
+    before, x = layer.recurrent.detach().clone(), torch.rand(6, 2, 4)
+    for reference in (torch.full((6, 2, 4), float("nan")), torch.full((6, 2, 4), 0.5)):
+        with pytest.raises(ValueError, match="of 0 and 1"):
+            made.step((x, reference))
+    for batch, text in (((x,), "expected a pair"), ((x[:, :0], x[:0, :0]), "found an empty batch")):
+        with pytest.raises(ValueError, match=text):
+            made.step(batch)
+    with pytest.raises(ValueError, match="finite homeostasis"):
+        gg.learners.PSPM(layer, step=0.1, homeostasis=float("nan"))
+    assert torch.equal(layer.recurrent, before)

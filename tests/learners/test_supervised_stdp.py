@@ -81,3 +81,18 @@ def test_refusals():
         gg.learners.SupervisedSTDP().step((WORDS, torch.zeros(1024)))
     with pytest.raises(ValueError, match="lag = 0"):
         gg.learners.SupervisedSTDP(lag=0.0)
+
+
+def test_labels_that_do_not_fit_the_words_are_refused():
+    made, words = gg.learners.SupervisedSTDP(4), torch.eye(4).long()[:1]
+    before = made.state_dict()
+    for labels in (torch.ones(3), torch.tensor([math.nan]), torch.tensor([2])):
+        for attempt in (made.step, made.evaluate):
+            with pytest.raises(ValueError, match=r"expected \(1,\) of 0 and 1"):
+                attempt((words, labels))
+    with pytest.raises(ValueError, match="expected a pair"):
+        made.evaluate(words)
+    assert torch.equal(made.weights, before["weights"])
+    for bad in ({"bits": 2.5}, {"resolution": -1.0}):
+        with pytest.raises(ValueError, match="whole number of bits"):
+            gg.learners.SupervisedSTDP(**bad)

@@ -68,7 +68,7 @@ class GradientLearner(ABC):
         Raises ValueError where the loss is not finite; the optimizer's step is then not taken.
         """
         self.model.train()
-        x, labels = _pair(batch)
+        x, labels = pair_of(batch)
         self.model.zero_grad()
         loss, right = self._learn(self._encoded(x), labels)
         if not math.isfinite(loss):
@@ -96,7 +96,7 @@ class GradientLearner(ABC):
     def evaluate(self, batch: tuple[Tensor, Tensor]) -> Metrics:
         """Metrics of a batch (x, labels (B,)), in the model's evaluation mode."""
         self.model.eval()
-        x, labels = _pair(batch)
+        x, labels = pair_of(batch)
         with torch.no_grad():
             loss, right = self._measure(self._encoded(x), labels)
         return _metrics(loss, right, labels)
@@ -150,10 +150,11 @@ def whole(
     return loss(y, labels), None if score is None else score(y.detach(), labels)
 
 
-def _pair(batch: Any) -> tuple[Any, Any]:
+def pair_of(batch: Any) -> tuple[Any, Any]:
+    """A batch's two parts; ValueError unless it is a pair with at least one example."""
     if isinstance(batch, tuple | list) and len(batch) == 2:
         if len(batch[1]) == 0:
-            raise ValueError("found a batch without labels, expected one example at least")
+            raise ValueError("found an empty batch, expected one example at least")
         return batch[0], batch[1]
     found = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
     raise ValueError(f"found {found} as a batch, expected a pair (x, labels); a loader or a list yields such pairs")
@@ -189,4 +190,4 @@ def name(function: Any) -> str | None:
     return None if function is None else getattr(function, "__qualname__", type(function).__name__)
 
 
-__all__ = ["Encode", "GradientLearner", "Loss", "Score", "constants", "name", "plain", "whole"]
+__all__ = ["Encode", "GradientLearner", "Loss", "Score", "constants", "name", "pair_of", "plain", "whole"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganglion.learners._fit import Metrics
-from ganglion.learners._gradient import constants
+from ganglion.learners._gradient import constants, pair_of
 from ganglion.nn._cell import DynamicalLayer
 
 
@@ -74,10 +75,10 @@ class PSPM:
     ) -> None:
         if getattr(layer, "recurrent", None) is None:
             raise ValueError(f"found {layer!r}, expected a layer with recurrent=True: its weights are what is learned")
-        if not (step > 0 and levels >= 2 and window >= 1 and furthest >= 1 and every >= 1):
+        if not (step > 0 and levels >= 2 and window >= 1 and furthest >= 1 and every >= 1 and abs(homeostasis) < inf):
             raise ValueError(
-                f"found step = {step}, levels = {levels}, window = {window}, furthest = {furthest}, every = {every}; "
-                "expected step > 0, levels >= 2 and the others >= 1"
+                f"found step = {step}, levels = {levels}, window = {window}, furthest = {furthest}, every = {every}, "
+                f"homeostasis = {homeostasis}; expected step > 0, levels >= 2, a finite homeostasis and the others >= 1"
             )
         self.layer, self.step_size, self.levels, self.window = layer, step, levels, window
         self.homeostasis, self.furthest, self.every, self.shuffled = homeostasis, furthest, every, shuffled
@@ -97,11 +98,13 @@ class PSPM:
         return max(0, self.furthest - 1 - self.done // self.every)
 
     def _run(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Metrics]:
-        x, reference = batch
+        x, reference = pair_of(batch)
         with torch.no_grad():
             spikes, _ = self.layer(x)
-        if reference.shape != spikes.shape:
-            raise ValueError(f"found a reference {tuple(reference.shape)}, expected spikes {tuple(spikes.shape)}")
+        if reference.shape != spikes.shape or not bool(((reference == 0) | (reference == 1)).all()):
+            raise ValueError(
+                f"found a reference {tuple(reference.shape)}, expected spikes {tuple(spikes.shape)}, of 0 and 1"
+            )
         pairs = [pair(reference[:, b].cpu(), spikes[:, b].cpu(), self.reach) for b in range(x.shape[1])]
         missing, surplus = (torch.stack(side, 1) for side in zip(*pairs, strict=True))
         count = float(spikes.sum() + reference.sum())

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ganglion.learners._fit import Metrics
+from ganglion.learners._gradient import pair_of
 from ganglion.networks import Network
 from ganglion.neurons import LIF, SpikeTimes
 from ganglion.rules import STDP
@@ -56,10 +57,12 @@ class SupervisedSTDP:
         precision: float = 1e-4,
         resolution: float = 0.0,
     ) -> None:
-        if bits < 1 or not (lag >= _DT and spacing > lag and precision > 0 and resistance > 0):
+        whole = isinstance(bits, int) and bits >= 1
+        if not (whole and lag >= _DT and spacing > lag and precision > 0 and resistance > 0 and resolution >= 0):
             raise ValueError(
                 f"found bits = {bits}, lag = {lag}, spacing = {spacing}, precision = {precision}, resistance = "
-                f"{resistance}; expected bits >= 1, spacing > lag >= 1 ms and the others above 0"
+                f"{resistance}, resolution = {resolution}; expected a whole number of bits >= 1, spacing > lag >= 1 "
+                "ms, resolution >= 0 and the others above 0"
             )
         self.bits, self.resistance, self.lag, self.spacing = bits, resistance, lag, spacing
         self.precision, self.resolution = precision, resolution
@@ -78,7 +81,7 @@ class SupervisedSTDP:
         """Show each new word once, then search for the factor."""
         words, labels = batch if isinstance(batch, tuple | list) else (batch, None)
         words = self._checked(words)
-        words = words if labels is None else words[torch.as_tensor(labels) == 1]
+        words = words if labels is None else words[self._labels(words, labels)]
         if len(words) == 0:
             raise ValueError("found no word to learn, expected at least one labelled 1")
         self.weights = self.weights + self.shown(words)
@@ -88,8 +91,8 @@ class SupervisedSTDP:
 
     def evaluate(self, batch: tuple[Tensor, Tensor]) -> Metrics:
         """Of (words (n, bits), labels (n,)): does the neuron fire for the words labelled 1, and for no other?"""
-        words, labels = batch
-        right = self.fires(words) == torch.as_tensor(labels).bool()
+        words, labels = pair_of(batch)
+        right = self.fires(words) == self._labels(words, labels)
         return {"accuracy": float(right.double().mean()), "examples": len(right)}
 
     def shown(self, words: Tensor) -> Tensor:
@@ -161,6 +164,13 @@ class SupervisedSTDP:
         if words.ndim != 2 or words.shape[1] != self.bits or not bool(((words == 0) | (words == 1)).all()):
             raise ValueError(f"found words of shape {tuple(words.shape)}, expected (n, {self.bits}) of 0 and 1")
         return words.long()
+
+    @staticmethod
+    def _labels(words: Tensor, labels: Tensor) -> Tensor:
+        labels = torch.as_tensor(labels)
+        if labels.shape != (len(words),) or not bool(((labels == 0) | (labels == 1)).all()):
+            raise ValueError(f"found labels of shape {tuple(labels.shape)}, expected ({len(words)},) of 0 and 1")
+        return labels == 1
 
     def describe(self) -> dict[str, Any]:
         """Settings, neuron and rules."""
