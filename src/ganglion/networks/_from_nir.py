@@ -10,7 +10,7 @@ import numpy as np
 
 from ganglion.networks._check import positive
 from ganglion.networks._network import Network
-from ganglion.networks._nir import MS, refuse
+from ganglion.networks._nir import MS, read_graph, refuse, require_graph
 from ganglion.networks.wiring import Edges
 
 __all__ = ["from_nir", "read_nir"]
@@ -31,14 +31,9 @@ def from_nir(graph: Any, *, pulse: float = 1000.0, delay: float = 0.1, seed: int
     from ganglion.neurons import SpikeTimes
 
     pulse, delay = positive(pulse, "pulse", "ms"), positive(delay, "delay", "ms")
-    if not isinstance(graph, nir.NIRGraph):
-        raise TypeError(f"Found {type(graph).__name__}; expected a nir.NIRGraph.")
+    require_graph(graph)
     after: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for source, target in graph.edges:
-        if source not in after or target not in graph.nodes:
-            raise ValueError(
-                f"The edge from {source!r} to {target!r} has an end that is no node of the graph."
-            )
         after[source].append(target)
     known = (
         nir.LIF,
@@ -214,15 +209,4 @@ def _connect(net: Network, node: Any, path: _Path, pulse: float, delay: float) -
 
 def read_nir(path: str | Path, *, pulse: float = 1000.0, delay: float = 0.1, seed: int = 0) -> Network:
     """Read a NIR file; see `from_nir`. FileNotFoundError without one, ValueError for what is none."""
-    import nir
-
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}; expected NIR. Look at the path's spelling.")
-    try:
-        graph = nir.read(path)
-    except Exception as error:  # its reader asserts, and h5py fails in many ways
-        raise ValueError(
-            f"{path} is no NIR file that can be read ({type(error).__name__}: {error})."
-        ) from error
-    return from_nir(graph, pulse=pulse, delay=delay, seed=seed)
+    return from_nir(read_graph(path), pulse=pulse, delay=delay, seed=seed)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ganglion._files import write_atomic
 from ganglion.networks._check import positive
 from ganglion.networks._network import Network
-from ganglion.networks._nir import MS, refuse
+from ganglion.networks._nir import MS, refuse, write_graph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -162,10 +161,4 @@ def _weights(c: Projection, pulse: float) -> tuple[NDArray[np.float64], NDArray[
 
 def write_nir(net: Network, path: str | Path, *, pulse: float = 1000.0) -> Path:
     """Write `net` as a NIR file (HDF5), atomically; see `to_nir`."""
-    import io
-
-    import nir
-
-    graph, buffer = to_nir(net, pulse=pulse), io.BytesIO()
-    nir.write(buffer, graph)
-    return write_atomic(path, buffer.getvalue())
+    return write_graph(to_nir(net, pulse=pulse), path)

@@ -2,6 +2,8 @@
 
 from ganglion.engines import surrogates
 from ganglion.nn._buffers import release_buffers
+from ganglion.nn._from_nir import from_nir, read_nir
+from ganglion.nn._to_nir import to_nir, write_nir
 from ganglion.nn.accounting import Operations, count_operations, spike_operations
 from ganglion.nn.astrocyte import AstrocyteLIF
 from ganglion.nn.cfc import CfC
@@ -21,5 +23,6 @@ __all__ = [
     "ELM", "LI", "LIF", "LTC", "NCP", "ActiveDendrites", "AstrocyteLIF", "AutoNCP", "CfC", "Delay", "DelayedLinear",
     "FullyConnected", "Hopfield", "HopfieldLookup", "HopfieldPooling", "Operations", "QuadraticConv2d",
     "QuadraticLinear", "SequenceMemory", "Sequential", "TimeDistributed", "Wiring", "count_operations", "from_neuron",
-    "quadratic_groups", "release_buffers", "spike_operations", "surrogates",
+    "from_nir", "quadratic_groups", "read_nir", "release_buffers", "spike_operations", "surrogates", "to_nir",
+    "write_nir",
 ]  # fmt: skip

@@ -1,0 +1,280 @@
+"""Layers as NIR."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ganglion.networks import _nir
+from ganglion.nn._cell import DynamicalLayer
+from ganglion.nn._nir_time import Array, Clock, rescale_biases
+from ganglion.nn.delays import Delay, DelayedLinear
+from ganglion.nn.lif import LI, LIF
+from ganglion.nn.sequential import Sequential, TimeDistributed
+
+
+def to_nir(
+    model: nn.Module,
+    dt: float = 0.1,
+    *,
+    input_shape: int | tuple[int, ...] | None = None,
+    decay: str = "euler",
+    soft_reset: bool = False,
+) -> Any:
+    """A model of layers as a `nir.NIRGraph`, the neuromorphic intermediate representation (Pedersen et al. 2024).
+
+    | NIR | here |
+    |---|---|
+    | `LIF`: tau v' = v_leak − v + r I | `LIF`; v_leak = v_reset = 0 |
+    | `CubaLIF`: tau_syn I' = −I + w_in S | `LIF` with `alpha` |
+    | `LI`, `CubaLI` | `LI` |
+    | `IF`, `I` | `LIF` and `LI` of beta = 1 |
+    | `Linear`, `Affine` | nn.Linear, and that of a layer with two sizes, [target, source] |
+    | a `Linear` from a neuron back to itself | `recurrent=True`, with a `Delay` of recurrent_delay − 1 steps if any |
+    | `Delay` | `Delay`; learned ones if their steps are whole |
+    | `Conv1d`, `Conv2d`, `Flatten` | nn.Conv1d, nn.Conv2d, nn.Flatten |
+    | `AvgPool2d`, `SumPool2d` | nn.AvgPool2d; with divisor_override=1 |
+    | `Input`, `Output` | the model's ends; nn.Dropout and nn.Identity are left out |
+
+    NIR is written in continuous time, a layer in steps; `dt` (ms) and `decay` say how they correspond:
+
+    | decay | beta, alpha | r such that a spike adds its weight | read by |
+    |---|---|---|---|
+    | "euler" | 1 − dt/tau | tau/dt; w_in = tau_syn/dt | snnTorch and SpikingJelly (both dt = 0.1 unless told), Norse |
+    | "exponential" | exp(−dt/tau) | tau/(beta dt), as a spike's impulse decays in its step | `networks.from_nir` |
+
+    So `gg.networks.from_nir(graph, pulse=dt, delay=dt)`, simulated with steps of dt, gives a feed-forward model's
+    spikes, n layers 2 n steps later: there a spike is emitted at its step's end, and a connection takes a step. Of a
+    recurrent layer a delay of d steps is one of d − 1 there, so that only those of 2 and more are the same.
+    At exactly the threshold neurons here and there spike, those of NIR and snnTorch do not.
+
+    Parameters
+    ----------
+    model : a `Sequential`, nested as it may be, or one of its parts. Weights keep their precision, the rest is float64.
+    dt : ms, one step.
+    input_shape : of one sample at one step, without batch; needed where the first part does not tell.
+    decay : see above; with "exponential" a bias before neurons with `alpha` has no equal.
+    soft_reset : NIR's reset is that to v_reset, reset="zero" here. With True a "subtract" and a "delayed" are written
+        the same way, as snnTorch does, and noted in the node's metadata, where only `from_nir` looks: what other
+        readers make of it spikes differently.
+
+    Raises ValueError, by name, for what NIR cannot hold: adaptation, other resets, layers and modules, delays of single
+    synapses, delays that are not whole, time constants that differ in kind within a layer, and convolutions that its
+    type check does not know (grouped ones, kernels that are not square).
+    """
+    import nir
+
+    parts = list(_parts(model))
+    if not parts:
+        _refuse("a model without parts")
+    shape = _first_shape(parts) if input_shape is None else tuple(np.atleast_1d(input_shape).tolist())
+    graph = _Graph(Clock.of(dt, decay), soft_reset, shape)
+    graph.nodes["input"] = nir.Input(input_type={"input": np.array(shape)})
+    for k, part in enumerate(parts):
+        if isinstance(part, DynamicalLayer):
+            graph.add_layer(k, part)
+        elif type(part) is Delay:
+            graph.add(f"delay_{k}", nir.Delay(delay=graph.seconds(_whole(part), part.shape)), part.shape)
+        else:
+            graph.add_ordinary(k, part)
+    for name, bias in rescale_biases(graph.clock, graph.chain(), "to", _refuse).items():
+        graph.nodes[name].bias = bias
+    graph.add("output", nir.Output(output_type={"output": np.array(graph.shape)}), graph.shape)
+    return nir.NIRGraph(nodes=graph.nodes, edges=graph.edges)
+
+
+def write_nir(model: nn.Module, path: str | Path, dt: float = 0.1, **options: Any) -> Path:
+    """Write a model as a NIR file (HDF5), atomically; see `to_nir`."""
+    return _nir.write_graph(to_nir(model, dt, **options), path)
+
+
+def _refuse(what: str, remedy: str = "") -> NoReturn:
+    _nir.refuse("to", what, remedy, by="nn.to_nir")
+
+
+def _parts(model: nn.Module) -> Iterator[nn.Module]:
+    if type(model) in (Sequential, nn.Sequential):
+        for part in model.children():
+            yield from _parts(part)
+    elif type(model) is TimeDistributed:
+        yield from _parts(model.module)
+    elif type(model) not in (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d):
+        yield model
+
+
+def _first_shape(parts: list[nn.Module]) -> tuple[int, ...]:
+    match parts[0]:
+        case DynamicalLayer() as layer if layer.linear is not None or layer.shape is not None:
+            return layer._input_shape()  # type: ignore[return-value]
+        case Delay() as delay:
+            return delay.shape
+        case nn.Linear() as linear:
+            return (linear.in_features,)
+    kind = type(parts[0]).__name__
+    raise ValueError(f"found {kind} first, expected input_shape=, the shape of one input at one step, without batch")
+
+
+@dataclass
+class _Graph:
+    """What was written so far, and the shape it gives."""
+
+    clock: Clock
+    soft_reset: bool
+    shape: tuple[int, ...]
+    nodes: dict[str, Any] = field(default_factory=dict)
+    edges: list[tuple[str, str]] = field(default_factory=list)
+    last: str = "input"
+
+    def add(self, name: str, node: Any, shape: tuple[int, ...]) -> None:
+        """A node behind the last."""
+        self.nodes[name] = node
+        self.edges.append((self.last, name))
+        self.last, self.shape = name, tuple(shape)
+
+    def add_layer(self, k: int, layer: DynamicalLayer) -> None:
+        """Its own linear layer, its neurons, its way back to itself."""
+        if layer.linear is not None:
+            self.add(f"linear_{k}", _linear(layer.linear, self.shape), (layer.linear.out_features,))
+        shape = self.shape if layer.shape is None else layer.shape
+        name = f"{type(layer).__name__.lower()}_{k}"
+        self.add(name, _neurons(layer, shape, self.clock, self.soft_reset), shape)
+        if layer.recurrent is None:
+            return
+        import nir
+
+        path, steps = [name], layer.delays.each(shape[0]) - 1
+        if bool(steps.any()):
+            path.append(f"recurrent_delay_{k}")
+            self.nodes[path[-1]] = nir.Delay(delay=self.seconds(steps, shape))
+        path.append(f"recurrent_{k}")
+        self.nodes[path[-1]] = nir.Linear(weight=_array(layer.recurrent))
+        self.edges += pairwise([*path, name])
+
+    def add_ordinary(self, k: int, part: nn.Module) -> None:
+        """A module without state, whose shape it tells itself."""
+        node = _ordinary(part, self.shape)
+        like = next(part.parameters(), torch.zeros(()))
+        with torch.no_grad():
+            y = part(torch.zeros(1, *self.shape, dtype=like.dtype, device=like.device))
+        self.add(f"{type(part).__name__.lower()}_{k}", node, y.shape[1:])
+
+    def chain(self) -> list[tuple[str, Any]]:
+        """The nodes in a row, without ways back."""
+        return [(name, node) for name, node in self.nodes.items() if not name.startswith("recurrent")]
+
+    def seconds(self, steps: Tensor, shape: tuple[int, ...]) -> Array:
+        """Delays of whole steps."""
+        return np.broadcast_to(steps.cpu().numpy() * self.clock.dt, shape).copy()
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    return tensor.detach().cpu().numpy().copy()
+
+
+def _whole(delay: Delay) -> Tensor:
+    steps = delay._used().detach()
+    if bool((steps != steps.round()).any()):
+        _refuse(f"the learned delays of {delay!r}, not all of which are whole steps", "Round delay.steps first.")
+    return steps.double()
+
+
+def _linear(module: nn.Linear, shape: tuple[int, ...]) -> Any:
+    import nir
+
+    if len(shape) != 1:
+        _refuse(f"{module!r} on the last axis of the shape {shape}", "Flatten it first.")
+    weight = _array(module.weight)
+    return nir.Linear(weight=weight) if module.bias is None else nir.Affine(weight=weight, bias=_array(module.bias))
+
+
+def _ordinary(part: nn.Module, shape: tuple[int, ...]) -> Any:
+    import nir
+
+    match part:
+        case nn.Linear() if type(part) is nn.Linear:
+            return _linear(part, shape)
+        case nn.Flatten() if part.start_dim != 0:
+            start, end = (axis % (len(shape) + 1) - 1 for axis in (part.start_dim, part.end_dim))
+            return nir.Flatten(input_type={"input": np.array(shape)}, start_dim=start, end_dim=end)
+        case nn.Conv1d() | nn.Conv2d() if type(part) in (nn.Conv1d, nn.Conv2d):
+            return _convolution(part, shape)
+        case nn.AvgPool2d():
+            padding, divisor = _pair(part.padding), part.divisor_override
+            if part.ceil_mode or (any(padding) and not part.count_include_pad) or divisor not in (None, 1):
+                _refuse(f"{part!r} with ceil_mode, divisor_override or count_include_pad=False")
+            kind = nir.SumPool2d if divisor == 1 else nir.AvgPool2d
+            kernel, stride = _pair(part.kernel_size), _pair(part.stride)
+            return kind(kernel_size=np.array(kernel), stride=np.array(stride), padding=np.array(padding))
+        case DelayedLinear():
+            _refuse(f"{part!r}, whose synapses have delays of their own", "Use gg.nn.Delay before nn.Linear.")
+        case nn.BatchNorm1d() | nn.BatchNorm2d():
+            _refuse(repr(part), "Fold it into the weights: torch.nn.utils.fusion.")
+    _refuse(f"the module {part!r}")
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _convolution(part: nn.Conv1d | nn.Conv2d, shape: tuple[int, ...]) -> Any:
+    import nir
+
+    if part.groups != 1 or part.padding_mode != "zeros" or len(set(part.kernel_size)) > 1:
+        _refuse(f"{part!r}: groups, padding other than with zeros, or a kernel that is not square")
+    weight, flat = _array(part.weight), isinstance(part, nn.Conv1d)
+    bias = np.zeros(len(weight), weight.dtype) if part.bias is None else _array(part.bias)
+    sizes = {n: getattr(part, n) for n in ("stride", "padding", "dilation")}
+    sizes = {n: v if isinstance(v, str) else (v[0] if flat else tuple(v)) for n, v in sizes.items()}
+    kind, space = (nir.Conv1d, shape[1]) if flat else (nir.Conv2d, tuple(shape[1:]))
+    return kind(input_shape=space, weight=weight, groups=1, bias=bias, **sizes)
+
+
+def _neurons(layer: DynamicalLayer, shape: tuple[int, ...], clock: Clock, soft_reset: bool) -> Any:
+    import nir
+
+    if type(layer) not in (LIF, LI):
+        _refuse(f"the layer {layer!r}")
+    value = {
+        name: np.broadcast_to(tensor.detach().cpu().double().numpy(), shape).copy()
+        for name, tensor in layer._constants().items()
+    }
+    if "rho" in value:
+        _refuse(f"the adaptation of {layer!r}")
+    common, note = {}, {}
+    if isinstance(layer, LIF):
+        common = {"v_threshold": value["threshold"], "v_reset": np.zeros(shape)}
+        if layer.reset != "zero":
+            note = {"metadata": {"reset": layer.reset}}
+            if not soft_reset:
+                _refuse(
+                    f"reset={layer.reset!r} of {layer!r}",
+                    'Train with reset="zero"; soft_reset=True writes it as that to zero, with a note that few read.',
+                )
+    beta, alpha = value["beta"], value.get("alpha")
+    for name in ("beta", "alpha"):
+        decay = value.get(name, np.full(1, 0.5))
+        if not clock.euler and (decay == 0.0).any():
+            _refuse(f"{name} = 0 of {layer!r} with exact decay, which never forgets all in one step")
+        if (decay == 1.0).any() and not ((beta == 1.0).all() and alpha is None):
+            _refuse(f"{name} = 1 of some neurons of {layer!r}, which never leak, beside others or behind a current")
+    if alpha is None and (beta == 1.0).all() and beta.size:
+        return (nir.IF if common else nir.I)(r=np.full(shape, 1.0 / clock.dt), **common, **note)
+    common |= {"v_leak": np.zeros(shape)}
+    tau = clock.tau(beta)
+    if alpha is None:
+        return (nir.LIF if "v_reset" in common else nir.LI)(tau=tau, r=1.0 / clock.membrane(tau), **common, **note)
+    tau_syn, kind = clock.tau(alpha), nir.CubaLIF if "v_reset" in common else nir.CubaLI
+    w_in = tau_syn / clock.dt
+    r = 1.0 / (w_in * clock.current(tau, tau_syn))
+    return kind(tau_mem=tau, tau_syn=tau_syn, r=r, w_in=w_in, **common, **note)
+
+
+__all__ = ["to_nir", "write_nir"]
