@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import ganglion as gg
 from ganglion.nn import LI, LIF, Delay, Sequential, from_nir, read_nir, to_nir, write_nir
 
 DATA = Path(__file__).parent / "data"
@@ -127,3 +128,79 @@ def kind(node):
     """Its type and values, comparable."""
     values = {k: np.asarray(v).round(12).tolist() for k, v in vars(node).items() if not isinstance(v, dict)}
     return f"{type(node).__name__} {sorted(values.items())}"
+
+
+STEP = 0.1  # ms
+
+
+def engine_spikes(model, x, **options):
+    """(T, N) spikes of the last population, and its potential (T, N) at the ends of the steps, by `gg.simulate`."""
+    steps, neurons = x[:, 0].nonzero().unbind(1)
+    source = gg.SpikeTimes((steps + 1) * STEP, neurons)  # a step's spikes are emitted at its end
+    graph = to_nir(model, STEP, decay="exponential", **options)
+    net = gg.networks.from_nir(graph, pulse=STEP, delay=STEP, inputs={"input": source})
+    last = net.populations[-1]
+    seen = gg.simulate(net, len(x) * STEP, dt=STEP, dtype=torch.float64, record=[gg.Probe("V", neurons=last)])
+    y = torch.zeros(len(x), last.size)
+    mine = (seen.neurons >= last.start) & (seen.neurons < last.start + last.size)
+    y[torch.round(seen.times[mine] / STEP).long() - 1, seen.neurons[mine] - last.start] = 1.0
+    return y, seen.states["V"].values
+
+
+def late(*parts):
+    """Layers as the engine has them: what one sends, or the input, arrives two steps later."""
+    return Sequential(*(part for layer in parts for part in (Delay(layer.linear.in_features, 2), layer)))
+
+
+def test_a_trained_model_gives_its_spikes_in_the_engine():
+    """Trained on images of digits, read as a network, simulated: the layers' spikes, two steps a layer later."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    data = torch.utils.data.TensorDataset(torch.tensor(pixels / 16).float()[:640], torch.tensor(labels)[:640])
+    model = Sequential(lif(64, 40, bias=False), lif(40, 10, bias=False, beta=0.8))
+    first = [p.detach().clone() for p in model.parameters()]
+    learner = gg.learners.BPTT(
+        model, gg.learners.rate_cross_entropy, torch.optim.Adam(model.parameters(), 1e-2),
+        encode=lambda x: gg.learners.latency(x, steps=5, threshold=0.1),
+    )  # fmt: skip
+    gg.fit(learner, torch.utils.data.DataLoader(data, 64), epochs=2)
+    assert all((p - q).abs().max() > 0.02 for p, q in zip(model.parameters(), first, strict=True))
+    x = torch.cat([gg.learners.latency(data[k][0][None], steps=20, threshold=0.1) for k in range(10)])
+    y, _ = model(x)
+    found, _ = engine_spikes(model, x)
+    assert y.sum() > 20 and torch.equal(found[4:], y[:-4, 0]) and not found[:4].any()
+
+
+@pytest.mark.parametrize("alpha", [None, 0.3, 0.9])
+def test_layers_and_engine_agree_in_every_kind(alpha):
+    """With bias, several decays, currents (also of the membrane's own decay) and a readout, to rounding."""
+    parts = [
+        lif(12, 9, beta=torch.linspace(0.3, 0.95, 9)), lif(9, 7, beta=0.9, alpha=alpha, bias=False, threshold=0.3),
+        LI(7, 3, beta=0.8, bias=True),
+    ]  # fmt: skip
+    x = spikes(200, 1, 12)
+    model = Sequential(*parts).double()
+    expected, _ = late(*parts)(x.double())
+    _, v = engine_spikes(model, x)
+    torch.testing.assert_close(v, expected[:, 0], rtol=1e-9, atol=1e-9)
+    inner, _ = late(*parts[:2])(x.double())
+    found, _ = engine_spikes(Sequential(*parts[:2]), x)
+    assert 0.02 < inner.mean() < 0.9 and torch.equal(found, inner[:, 0].float())
+
+
+def test_recurrence_and_delays_in_the_engine_are_one_step_more():
+    """A way back of d steps is one of d − 1 there, which is why it takes two at least."""
+    layer = lif(12, 9, recurrent=True, recurrent_delay=torch.tensor([2, 3, 4] * 3))
+    with torch.no_grad():
+        layer.recurrent.mul_(2.0)
+    x = spikes(200, 1, 12)
+    expected, _ = late(layer.double())(x.double())
+    found, _ = engine_spikes(layer, x)
+    assert torch.equal(found, expected[:, 0].float())
+    with torch.no_grad():
+        layer.recurrent.zero_()
+    assert not torch.equal(engine_spikes(layer, x)[0], found)
+    delayed = Sequential(Delay(12, 3), lif(12, 9).double())
+    expected, _ = Sequential(Delay(12, 1), delayed)(x.double())
+    assert torch.equal(engine_spikes(delayed, x)[0], expected[:, 0].float())

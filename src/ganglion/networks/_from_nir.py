@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,14 +14,25 @@ from ganglion.networks._network import Network
 from ganglion.networks._nir import MS, read_graph, refuse, require_graph
 from ganglion.networks.wiring import Edges
 
+if TYPE_CHECKING:
+    from ganglion.neurons import Poisson, SpikeTimes
+
 __all__ = ["from_nir", "read_nir"]
 
 
-def from_nir(graph: Any, *, pulse: float = 1000.0, delay: float = 0.1, seed: int = 0) -> Network:
+def from_nir(
+    graph: Any,
+    *,
+    pulse: float = 1000.0,
+    delay: float = 0.1,
+    seed: int = 0,
+    inputs: Mapping[str, SpikeTimes | Poisson] | None = None,
+) -> Network:
     """The network that a `nir.NIRGraph` describes; `to_nir` says what becomes what, and what `pulse` (ms) is.
 
     `delay` (ms) is that of connections without a `Delay`: NIR's arrive at once, which no stepped
-    simulation can do. Refractory periods and noise are 0. Raises ValueError, by name, for what a network
+    simulation can do. `inputs` are the sources of spikes in the places of `Input`s, by their names; the
+    others are silent. Refractory periods and noise are 0. Raises ValueError, by name, for what a network
     here cannot hold: other nodes (I, IF, convolutions, pooling, thresholds, scales, subgraphs), shapes
     of more than one dimension, a synaptic time constant that differs within a node, a bias into a synaptic
     current.
@@ -28,7 +40,7 @@ def from_nir(graph: Any, *, pulse: float = 1000.0, delay: float = 0.1, seed: int
     import nir
     import torch
 
-    from ganglion.neurons import SpikeTimes
+    from ganglion.neurons import Poisson, SpikeTimes
 
     pulse, delay = positive(pulse, "pulse", "ms"), positive(delay, "delay", "ms")
     require_graph(graph)
@@ -61,13 +73,21 @@ def from_nir(graph: Any, *, pulse: float = 1000.0, delay: float = 0.1, seed: int
         if path.bias is not None:
             bias[path.target] = bias.get(path.target, 0.0) + path.bias
     net = Network(seed=seed)
-    fed = {path.source for path in paths if path.matrix is not None or path.source in cells}
+    sources = dict(inputs or {})
+    for name, source in sources.items():
+        if name not in graph.nodes or not isinstance(graph.nodes[name], nir.Input):
+            names = ", ".join(repr(n) for n, node in graph.nodes.items() if isinstance(node, nir.Input))
+            raise ValueError(f"Found {name!r} in inputs; expected names of Inputs: {names}.")
+        if not isinstance(source, SpikeTimes | Poisson):
+            raise TypeError(f"Found {type(source).__name__} for input {name!r}; expected SpikeTimes or Poisson.")
+    fed = {path.source for path in paths if path.matrix is not None or path.source in {*cells, *sources}}
     for name in _order(graph):
         node = graph.nodes[name]
         if name in cells:
             _add(net, name, node, bias.get(name))
         elif isinstance(node, nir.Input) and name in fed:
-            net.add(SpikeTimes(torch.zeros(0), torch.zeros(0, dtype=torch.int64)), _size(name, node), name)
+            silent = SpikeTimes(torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+            net.add(sources.get(name, silent), _size(name, node), name)
     for path in paths:
         if path.source in fed:
             _connect(net, graph.nodes[path.target], path, pulse, delay)
@@ -207,6 +227,6 @@ def _connect(net: Network, node: Any, path: _Path, pulse: float, delay: float) -
     net.connect(source, target, weight=weight, delay=times, synapse=synapse, wiring=Edges(sources, targets))
 
 
-def read_nir(path: str | Path, *, pulse: float = 1000.0, delay: float = 0.1, seed: int = 0) -> Network:
+def read_nir(path: str | Path, **options: Any) -> Network:
     """Read a NIR file; see `from_nir`. FileNotFoundError without one, ValueError for what is none."""
-    return from_nir(read_graph(path), pulse=pulse, delay=delay, seed=seed)
+    return from_nir(read_graph(path), **options)

@@ -32,7 +32,7 @@ def to_nir(net: Network, *, pulse: float = 1000.0) -> Any:
     | `LI`, `CubaLI` | `Graded`, which never spikes, with the same synapses |
     | `Linear`, `Affine` (bias: drive of r·b) | a projection, [target, source] |
     | `Delay` | its delays |
-    | `Input` before weights | `SpikeTimes` without spikes, to be filled; straight into a neuron: left out |
+    | `Input` before weights | `SpikeTimes` without spikes, or what `inputs` of `from_nir` says; else left out |
     | `Output` | left out |
 
     NIR's times are seconds, ours ms; its voltages have no unit and are taken as mV. A spike there is a Dirac
