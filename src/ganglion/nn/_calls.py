@@ -11,6 +11,7 @@ import torch
 from numba import types
 
 from ganglion.engines._machine import address
+from ganglion.nn._checks import transformed
 
 
 def call(loop: Callable, kinds: str, dtype: torch.dtype) -> Callable[..., None]:
@@ -33,6 +34,7 @@ def applies(x: torch.Tensor, parameters: list[torch.Tensor]) -> bool:
     """Whether there are compiled loops for this."""
     return (
         x.device.type == "cpu"
+        and not transformed()
         and x.dtype in (torch.float32, torch.float64)
         and all(p.dtype == x.dtype and p.device == x.device for p in parameters)
         and x.numel() > 0

@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from ganglion.engines.surrogates import ArcTan, Surrogate
 from ganglion.nn import _fused
-from ganglion.nn._checks import State, neuron, require_finite, require_state
+from ganglion.nn._checks import (
+    State,
+    in_own_precision,
+    neuron,
+    require_finite,
+    require_state,
+    require_tensor,
+    transformed,
+)
 from ganglion.nn._recurrence import Delays, Recurrence, fed_back
 from ganglion.nn._spikes import linear
 from ganglion.nn._step import Step
@@ -41,7 +49,7 @@ class DynamicalLayer(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        sizes = (in_features,) if isinstance(in_features, int) else tuple(in_features or ())
+        sizes = in_features if isinstance(in_features, tuple) else () if in_features is None else (in_features,)
         for name, size in (*(("in_features", s) for s in sizes), ("out_features", out_features)):
             if size is not None and (not isinstance(size, int) or size < 1):
                 raise ValueError(f"found {name} = {size!r}, expected a positive whole number")
@@ -146,8 +154,10 @@ class DynamicalLayer(nn.Module):
         state = self._checked_state(state, x[None])
         return self._advance(state, self._project(x), self._constants())
 
+    @in_own_precision
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """x (T, B, in_features), or (T, B, *shape) -> y (T, B, *shape) and the state after the last step."""
+        require_tensor(x)
         wanted = self._input_shape()
         if x.ndim < 3 or x.shape[0] == 0 or (wanted is not None and x.shape[2:] != wanted):
             raise ValueError(f"found x of shape {tuple(x.shape)}, expected {_text('T, B', wanted)} with T > 0")
@@ -205,14 +215,14 @@ class DynamicalLayer(nn.Module):
         if self.shape is None:
             rest = {n: v.reshape(batch, *[1] * len(shape)) for n, v in state.items() if v.shape == (batch,)}
             state = {**state, **{n: v.expand(batch, *shape) for n, v in rest.items()}}
-        require_state(state, expected)
+        require_state(state, expected, self._reference)
         return dict(state)
 
     def _check_finite(self, x: Tensor, state: State) -> None:
         """What is not finite stays so in a leaky membrane: its last value tells of all before."""
         name = self.equations.states[0][0]
         v = state[name].detach()
-        if v.device.type == "meta" or math.isfinite(v.sum().item()):
+        if v.device.type == "meta" or transformed() or math.isfinite(v.sum().item()):
             return
         require_finite(x)
         bad = (~torch.isfinite(v)).nonzero()

@@ -3,18 +3,76 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
+from itertools import chain
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 State = dict[str, Tensor]
+_Cell = TypeVar("_Cell", bound=nn.Module)
+_Rest = ParamSpec("_Rest")
+_Result = TypeVar("_Result")
+
+
+def in_own_precision(
+    forward: Callable[Concatenate[_Cell, Tensor, _Rest], _Result],
+) -> Callable[Concatenate[_Cell, Tensor, _Rest], _Result]:
+    """A cell's forward, under autocast in the precision of its own parameters: states are sums over many steps."""
+
+    @wraps(forward)
+    def inner(self: _Cell, x: Tensor, *rest: _Rest.args, **named: _Rest.kwargs) -> _Result:
+        kind = x.device.type if isinstance(x, Tensor) else "meta"
+        if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
+            return forward(self, x, *rest, **named)
+        with torch.autocast(kind, enabled=False):
+            own = next((t.dtype for t in chain(self.parameters(), self.buffers()) if t.is_floating_point()), x.dtype)
+            return forward(self, x.to(own), *rest, **named)
+
+    return inner
+
+
+def first_order(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """A backward in compiled loops, which no graph follows: refuses where gradients of gradients are asked for.
+
+    torch's once_differentiable would leave them out without a word where torch.autograd.grad asks for some.
+    """
+
+    @wraps(backward)
+    def inner(ctx: Any, *gradients: Tensor | None) -> Any:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "found create_graph=True, but compiled loops give no gradients of gradients; make the layers with "
+                "fused=False for them"
+            )
+        return backward(ctx, *gradients)
+
+    return inner
+
+
+def transformed() -> bool:
+    """Whether a transform of torch.func is at work: its tensors have no memory and no values to look at."""
+    return bool(torch._C._are_functorch_transforms_active())
+
+
+def require_tensor(x: Any) -> None:
+    """Raise TypeError for what a layer that is no `Cell`'s neighbour passes on."""
+    if isinstance(x, tuple):
+        raise TypeError(
+            "found a tuple, expected a tensor: layers return (y, state); put them into gg.nn.Sequential, or pass on y"
+        )
+    if not isinstance(x, Tensor):
+        raise TypeError(f"found {type(x).__name__}, expected a tensor")
 
 
 def require_finite(x: Tensor) -> None:
     """Raise ValueError, with step, batch and feature, where x (T, B, ...) is not finite."""
+    if x.device.type == "meta" or not x.is_floating_point() or transformed():
+        return
     # a sum is quicker, but may overflow where no entry did
-    if x.device.type == "meta" or not x.is_floating_point() or math.isfinite(x.detach().sum().item()):
+    if math.isfinite(x.detach().sum().item()):
         return
     bad = (~torch.isfinite(x)).nonzero()
     if len(bad):
@@ -29,13 +87,18 @@ def neuron(index: list[int]) -> int | tuple[int, ...]:
     return index[0] if len(index) == 1 else tuple(index)
 
 
-def require_state(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise ValueError for a state that has not these names and shapes."""
+def require_state(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], like: Tensor) -> None:
+    """Raise ValueError for a state that has not these names and shapes, or is not of the layer's type and device."""
     if sorted(state) != sorted(expected):
         raise ValueError(f"found a state with {sorted(state)}, expected {sorted(expected)}: of another layer?")
     for name, value in state.items():
         if value.shape != expected[name]:
             raise ValueError(f"found the state {name} of shape {tuple(value.shape)}, expected {expected[name]}")
+        if value.dtype != like.dtype or value.device != like.device:
+            raise ValueError(
+                f"found the state {name} of {value.dtype} on {value.device}, expected {like.dtype} on {like.device}; "
+                "convert it by .to()"
+            )
 
 
 class SequenceCell(nn.Module):
@@ -51,8 +114,10 @@ class SequenceCell(nn.Module):
         return state, y[0]
 
     def _require_sequence(self, x: Tensor) -> None:
+        require_tensor(x)
         if x.ndim != 3 or x.shape[0] == 0 or x.shape[2] != self.in_features:
             raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, {self.in_features}) with T > 0")
 
 
-__all__ = ["SequenceCell", "State", "neuron", "require_finite", "require_state"]
+__all__ = ["SequenceCell", "State", "first_order", "in_own_precision", "neuron", "require_finite", "require_state",
+           "require_tensor", "transformed"]  # fmt: skip

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ganglion.nn._buffers import empty
 from ganglion.nn._calls import call
+from ganglion.nn._checks import first_order
 from ganglion.nn._closed_loops import activate, activate_back, interpolate, interpolate_back
 
 #: activations height · tanh(slope · z) of the backbone; LeCun's as ncps rounds it
@@ -52,7 +52,7 @@ class _Closed(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         x, h, spans, y, *rest = ctx.saved_tensors
         rows, matrices = rest[: ctx.layers], rest[ctx.layers :]

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ganglion.engines.surrogates import Surrogate
 from ganglion.nn import _block_loops, _fed_back_loops, _triton
 from ganglion.nn._buffers import empty
+from ganglion.nn._checks import first_order, transformed
 from ganglion.nn._kernels import Kernel, adjoint, backward_kernel, forward_kernel
 from ganglion.nn._recurrence import Delays, Recurrence
 from ganglion.nn._spikes import tiled
@@ -32,7 +32,8 @@ _NARROW = 128  # neurons below which batch and neurons make one row, so that loo
 def applies(surrogate: Surrogate, x: Tensor, constants: dict[str, Tensor]) -> bool:
     """Whether there are loops for this."""
     return (
-        (x.device.type == "cpu" or _triton.applies(x.device))
+        not transformed()
+        and (x.device.type == "cpu" or _triton.applies(x.device))
         and x.dtype in (torch.float32, torch.float64)
         and all(value.dtype == x.dtype and value.device == x.device for value in constants.values())
         and bool(surrogate.formula)
@@ -98,7 +99,7 @@ class _Loop(torch.autograd.Function):
         return (y, *states)
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, g: Tensor | None, *g_states: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         step, delays = ctx.step, ctx.delays
         x, kept, *rest = ctx.saved_tensors

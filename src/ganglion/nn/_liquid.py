@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ganglion.nn._buffers import empty
+from ganglion.nn._checks import first_order
 from ganglion.nn._lanes import LANES, WIDTH
 from ganglion.nn._liquid_loops import backward_loop, forward_loop
 from ganglion.nn._threads import run_shares, shares
@@ -105,7 +105,7 @@ class _Liquid(torch.autograd.Function):
         return from_lanes(y[:, :, -1] if graph else y, B)
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         xs, vs, rates, cells, y, inverse, *synapses = ctx.saved_tensors
         wires, unfolds, B = ctx.wires, ctx.unfolds, ctx.batch

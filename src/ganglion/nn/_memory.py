@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ganglion.nn._buffers import empty
 from ganglion.nn._calls import call
+from ganglion.nn._checks import first_order
 from ganglion.nn._memory_loops import carry_back, leak, leak_back, rectify, rectify_back, remember, remember_back
 
 #: Δ = HEIGHT tanh(SLOPE u)
@@ -29,7 +29,7 @@ class LeakySum(torch.autograd.Function):
         return s
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         (kappa,) = ctx.saved_tensors
         back = empty(tuple(g.shape), g.dtype).copy_(g)
@@ -68,7 +68,7 @@ class Memory(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         s, m, kappa, gain, y, *rest = ctx.saved_tensors
         rows, matrices = rest[: ctx.layers], rest[ctx.layers :]

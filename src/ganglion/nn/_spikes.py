@@ -16,6 +16,7 @@ from torch import Tensor
 from ganglion import _products
 from ganglion.nn._buffers import empty
 from ganglion.nn._calls import call
+from ganglion.nn._checks import transformed
 from ganglion.nn._spike_loops import add_outer, add_rows, count_active, list_active
 from ganglion.nn._threads import run_shares, shares
 from ganglion.nn._tiles import LANES, PACK
@@ -120,7 +121,7 @@ class _Product(torch.autograd.Function):
 def linear(x: Tensor, weight: Tensor, start: Tensor | None, densest: float = _DENSEST) -> Tensor:
     """x (..., K) @ weight (N, K)ᵀ + start; start is a bias (N,), or (R, N) for x (R, K)."""
     flat = x.flatten(0, -2)
-    active = find_active(flat, densest) if weight.dtype == x.dtype else None
+    active = find_active(flat, densest) if weight.dtype == x.dtype and not transformed() else None
     if active is not None:
         return _Product.apply(flat, active, weight, start).unflatten(0, x.shape[:-1])
     return _products.linear(x, weight, start)

@@ -41,6 +41,8 @@ class SpikingLayer(DynamicalLayer):
         surrogate: Surrogate | None = None,
         **options: Unpack[LayerOptions],
     ) -> None:
+        if surrogate is not None and not isinstance(surrogate, Surrogate):
+            raise TypeError(f"found surrogate = {surrogate!r}, expected a Surrogate, such as gg.nn.surrogates.ArcTan()")
         super().__init__(in_features, out_features, **options)
         self.surrogate = surrogate or ArcTan()
         if recurrent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -35,6 +35,10 @@ class Step:
     output: str
     input: str = "x"
     strict: bool = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        # what is cached holds a function made by exec, which cannot be pickled
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:

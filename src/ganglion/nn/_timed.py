@@ -7,7 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganglion.nn._checks import State, require_finite, require_state
+from ganglion.nn._checks import (
+    State,
+    in_own_precision,
+    require_finite,
+    require_state,
+    require_tensor,
+    transformed,
+)
 from ganglion.nn._counts import Counts
 
 
@@ -28,7 +35,7 @@ def check_spans(timespans: Tensor | None, x: Tensor) -> Tensor:
             f"found timespans of shape {tuple(spans.shape)}, expected ({steps},), ({steps}, 1) or ({steps}, {batch})"
         )
     good = (spans > 0) & torch.isfinite(spans)
-    if not bool(good.all()):
+    if not transformed() and not bool(good.all()):
         t, b = (~good).nonzero()[0].tolist()
         raise ValueError(
             f"found a time span of {spans[t, b].item()} at step {t}, batch {b}; expected positive, finite spans"
@@ -81,6 +88,7 @@ class TimedLayer(nn.Module):
         y, state = self(x[None], state, spans)
         return state, y[0]
 
+    @in_own_precision
     def forward(
         self, x: Tensor, state: State | None = None, timespans: Tensor | None = None
     ) -> tuple[Tensor, State]:
@@ -88,7 +96,7 @@ class TimedLayer(nn.Module):
         x, timespans = self._checked(x, timespans)
         spans = check_spans(timespans, x)
         state = self.init_state(x.shape[1]) if state is None else state
-        require_state(state, dict.fromkeys(self.init_state(0), (x.shape[1], self.units)))
+        require_state(state, dict.fromkeys(self.init_state(0), (x.shape[1], self.units)), self._like())
         v = state[self.state_name]
         if self.lstm is None:
             h, v = self._run(x, v, spans)
@@ -120,6 +128,7 @@ class TimedLayer(nn.Module):
         return self.in_features + (1 if self.timed else 0)
 
     def _checked(self, x: Tensor, timespans: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        require_tensor(x)
         if x.ndim != 3 or x.shape[0] == 0 or x.shape[2] != self._columns():
             raise ValueError(
                 f"found x of shape {tuple(x.shape)}, expected (T, B, {self._columns()}) with T > 0"
@@ -128,7 +137,7 @@ class TimedLayer(nn.Module):
         if x.dtype != self._like().dtype:
             raise ValueError(f"found x of {x.dtype}, expected {self._like().dtype}; convert x, or the layer by .to()")
         most = torch.finfo(x.dtype).max ** 0.5
-        if not bool((x.detach().abs() <= most).all()):
+        if not transformed() and not bool((x.detach().abs() <= most).all()):
             require_finite(x)
             x = x.clamp(-most, most)  # lest sums of products overflow to ∞ − ∞
         if self.timed:

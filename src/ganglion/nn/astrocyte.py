@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganglion.engines.surrogates import ArcTan, Surrogate
-from ganglion.nn._checks import SequenceCell, State, require_finite, require_state
+from ganglion.nn._checks import SequenceCell, State, in_own_precision, require_finite, require_state
 from ganglion.nn._counts import Counts
 
 
@@ -93,13 +93,14 @@ class AstrocyteLIF(SequenceCell):
         v = self.weight.new_zeros(batch, self.out_features)
         return {"v": v, "y": v.clone(), "c": self.weight.new_zeros(batch, self.astrocytes)}
 
+    @in_own_precision
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """x (T, B, in_features) -> y (T, B, out_features) and the state after the last step."""
         self._require_sequence(x)
         require_finite(x)
         state = self.init_state(x.shape[1]) if state is None else state
         own = x.shape[1], self.out_features
-        require_state(state, {"v": own, "y": own, "c": (x.shape[1], self.astrocytes)})
+        require_state(state, {"v": own, "y": own, "c": (x.shape[1], self.astrocytes)}, self.weight)
         v, y, c = state["v"], state["y"], state["c"]
         matrix = self._matrix()
         inputs = F.linear(x, matrix[:, : self.in_features])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganglion.engines.surrogates import ArcTan, Surrogate
-from ganglion.nn._checks import SequenceCell, State, require_finite, require_state
+from ganglion.nn._checks import SequenceCell, State, in_own_precision, require_finite, require_state
 from ganglion.nn._counts import Counts
 
 
@@ -102,12 +102,13 @@ class ActiveDendrites(SequenceCell):
         rest = matches.new_zeros(len(x), self.neurons)
         return rest.scatter_reduce(1, where, matches, "amax", include_self=True)
 
+    @in_own_precision
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """x (T, B, in_features) -> y (T, B, neurons) and the state after the last step."""
         self._require_sequence(x)
         require_finite(x)
         state = self.init_state(x.shape[1]) if state is None else state
-        require_state(state, {"v": (x.shape[1], self.neurons)})
+        require_state(state, {"v": (x.shape[1], self.neurons)}, self.weight)
         v, outputs = state["v"], []
         for row in self.recognised(x.flatten(0, 1)).unflatten(0, x.shape[:2]).unbind(0):
             v = torch.maximum(row, self.decay * v)

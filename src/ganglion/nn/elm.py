@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganglion.nn._calls import applies
-from ganglion.nn._checks import SequenceCell, State, require_finite, require_state
+from ganglion.nn._checks import SequenceCell, State, in_own_precision, require_finite, require_state, transformed
 from ganglion.nn._counts import Counts
 from ganglion.nn._memory import HEIGHT, SLOPE, LeakySum, Memory
 from ganglion.nn._spikes import linear
@@ -119,13 +119,14 @@ class ELM(SequenceCell):
             "s": self.synapses.new_zeros(batch, self.branches), "m": self.synapses.new_zeros(batch, self.memory)
         }  # fmt: skip
 
+    @in_own_precision
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """x (T, B, in_features) -> y (T, B, out_features) and the state after the last step."""
         self._require_sequence(x)
         if x.dtype != self.synapses.dtype:
             raise ValueError(f"found x of {x.dtype}, expected {self.synapses.dtype}; convert x, or the layer by .to()")
         state = self.init_state(x.shape[1]) if state is None else state
-        require_state(state, {"s": (x.shape[1], self.branches), "m": (x.shape[1], self.memory)})
+        require_state(state, {"s": (x.shape[1], self.branches), "m": (x.shape[1], self.memory)}, self.synapses)
         kappa = torch.exp(-self.dt / self.tau_m)
         gain = self.lam * (1 - kappa)
         weights = [p for layer in self.mlp for p in (layer.weight, layer.bias)]
@@ -133,7 +134,7 @@ class ELM(SequenceCell):
         fused = self.fused and applies(x, [*state.values(), *weights])  # type: ignore[list-item]
         run = self._compiled if fused else self._plain
         s, m = run(b, state, kappa, gain, weights)  # type: ignore[arg-type]
-        if not bool(torch.isfinite(s[-1].detach()).all()):
+        if not transformed() and not bool(torch.isfinite(s[-1].detach()).all()):
             require_finite(x)
             raise ValueError("found values in s that are not finite though x is: of the weights, or the state given")
         return self.readout(m), {"s": s[-1], "m": m[-1]}

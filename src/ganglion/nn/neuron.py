@@ -17,7 +17,7 @@ from ganglion.equations.propagators import propagators
 from ganglion.networks import Network
 from ganglion.neurons import Neuron
 from ganglion.nn._cell import Features, State
-from ganglion.nn._checks import require_finite
+from ganglion.nn._checks import require_finite, transformed
 from ganglion.nn._spiking import SpikingLayer, SpikingOptions
 from ganglion.nn._step import Step
 from ganglion.synapses import Synapse
@@ -55,6 +55,14 @@ class NeuronLayer(SpikingLayer):
         self._set_values(values, decays=(), positive=(), learn=learn)
         self._cached: tuple[Any, dict[str, Tensor]] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # a function made by exec cannot be pickled, and what is cached belongs to parameters at their addresses
+        return {**{k: v for k, v in self.__dict__.items() if k != "_hoisted"}, "_cached": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._hoisted = torch_function(self.model.hoisted)
+
     def init_state(self, batch: int) -> State:
         """The neuron's `initial`, no synaptic input and no refractoriness: (batch, *shape) each."""
         state = super().init_state(batch)
@@ -69,8 +77,8 @@ class NeuronLayer(SpikingLayer):
     def _constants(self) -> dict[str, Tensor]:
         """The step's coefficients, in the layer's precision; computed in float64."""
         own = [getattr(self, name) for name in self._values]
-        fixed = not (torch.is_grad_enabled() and any(p.requires_grad for p in own))
-        key = [(p.data_ptr(), p._version, p.device, p.dtype) for p in own]
+        fixed = not transformed() and not (torch.is_grad_enabled() and any(p.requires_grad for p in own))
+        key = [(p.data_ptr(), p._version, p.device, p.dtype) for p in own] if fixed else []
         if fixed and self._cached is not None and self._cached[0] == key:
             return self._cached[1]
         values = {name: p.to("cpu", torch.float64) for name, p in zip(self._values, own, strict=True)}

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganglion.nn._checks import SequenceCell, State, require_finite, require_state
+from ganglion.nn._checks import SequenceCell, State, in_own_precision, require_finite, require_state
 from ganglion.nn.dendrites import ActiveDendrites
 
 
@@ -199,12 +199,13 @@ class SequenceRecall(SequenceCell):
         """A sequence begins: nothing is predicted."""
         return {"predicted": self.dendrites.weight.new_zeros(batch, self.in_features * self.cells)}
 
+    @in_own_precision
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """x (T, B, columns) -> y (T, B, columns) and the state after the last step."""
         self._require_sequence(x)
         require_finite(x)
         state = self.init_state(x.shape[1]) if state is None else state
-        require_state(state, {"predicted": (x.shape[1], self.in_features * self.cells)})
+        require_state(state, {"predicted": (x.shape[1], self.in_features * self.cells)}, self.dendrites.weight)
         predicted, outputs = state["predicted"].unflatten(1, (self.in_features, self.cells)), []
         for row in x.unbind(0):
             bursts = 1 - predicted.amax(2, keepdim=True)

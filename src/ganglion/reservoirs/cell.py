@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganglion.nn._checks import SequenceCell, State, require_finite, require_state
+from ganglion.nn._checks import SequenceCell, State, in_own_precision, require_finite, require_state
 from ganglion.reservoirs.esn import ESN
 
 
@@ -40,12 +40,13 @@ class Reservoir(SequenceCell):
         """r of zeros (batch, units)."""
         return {"r": self.bias.new_zeros(batch, len(self.bias))}
 
+    @in_own_precision
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """x (T, B, d) -> y (T, B, units) and the state after the last step."""
         self._require_sequence(x)
         require_finite(x)
         state = self.init_state(x.shape[1]) if state is None else state
-        require_state(state, {"r": (x.shape[1], len(self.bias))})
+        require_state(state, {"r": (x.shape[1], len(self.bias))}, self.bias)
         r, outputs = state["r"], []
         for row in F.linear(x, self.input_weight, self.bias).unbind(0):
             fed = F.embedding_bag(self.sources, r.T.contiguous(), mode="sum", per_sample_weights=self.weight).T
