@@ -41,8 +41,8 @@ def from_nir(
     dt : ms, one step; that of snnTorch is 0.1.
     decay : "euler" or "exponential", as of `to_nir`.
     reset : what became of NIR's reset to v_reset: None, what `to_nir` noted, or else "zero". Files that snnTorch wrote
-        say the same of layers that subtract: give "delayed" for Leaky and Synaptic as they come, "subtract" for those
-        with reset_delay=False.
+        say the same of layers that subtract: give "delayed" for Leaky, Synaptic and RLeaky as they come, "subtract" for
+        those with reset_delay=False, which are the same as long as no potential passes twice the threshold.
     dtype : of the model; default torch's.
 
     Raises TypeError for other objects, and ValueError, by name, for branches and other nodes, v_reset other than
@@ -138,11 +138,11 @@ def _modules(
     import nir
 
     ways = {name: _Way(name, loop, clock) for name, loop in loops.items()}
-    for k, (name, _) in enumerate(chain[1:], 1):
+    for k, (name, _) in enumerate(chain):
         if name in ways and ways[name].bias is not None:
-            before, previous = chain[k - 1]
+            before, previous = chain[k - 1] if k else ("", None)
             if not isinstance(previous, nir.Linear | nir.Affine):
-                _refuse(f"the bias from {name!r} back to itself without weights before it")
+                _refuse(f"the bias on the way of {name!r} back to itself, without weights before it")
             bias = ways[name].bias + np.asarray(getattr(previous, "bias", 0.0))
             chain[k - 1] = before, nir.Affine(weight=previous.weight, bias=bias)
     biases = rescale_biases(clock, chain, "from", _refuse)

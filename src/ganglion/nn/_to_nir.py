@@ -51,14 +51,20 @@ def to_nir(
     | "euler" | 1 − dt/tau | tau/dt; w_in = tau_syn/dt | snnTorch and SpikingJelly (both dt = 0.1 unless told), Norse |
     | "exponential" | exp(−dt/tau) | tau/(beta dt), as a spike's impulse decays in its step | `networks.from_nir` |
 
-    So `gg.networks.from_nir(graph, pulse=dt, delay=dt)`, simulated with steps of dt, gives a feed-forward model's
-    spikes, n layers 2 n steps later: there a spike is emitted at its step's end, and a connection takes a step. Of a
-    recurrent layer a delay of d steps is one of d − 1 there, so that only those of 2 and more are the same.
-    At exactly the threshold neurons here and there spike, those of NIR and snnTorch do not.
+    So a trained model runs in the engine: `gg.networks.from_nir(to_nir(model, dt, decay="exponential"), pulse=dt,
+    delay=dt, inputs={"input": gg.SpikeTimes(...)})`, simulated with steps of dt, spikes as the model does with a
+    `Delay` of 2 steps before each layer (there a spike is emitted at its step's end, and a connection takes a step);
+    without biases that is the model's output, 2 steps a layer later. A `Delay` of d steps becomes one of d + 1, and
+    recurrent_delay of d one of d, from 2 on: 1 becomes 2. Only vectors, no images, and no `IF` go there.
+
+    Exact are values and spikes, in float32 to the bit, of what `from_nir` reads with the same dt and decay; and spikes
+    of other readers as far as they take these equations, and rounding and ties allow: at exactly the threshold neurons
+    here and in SpikingJelly spike, those of NIR and snnTorch do not. Surrogates and what is learned stay behind.
 
     Parameters
     ----------
-    model : a `Sequential`, nested as it may be, or one of its parts. Weights keep their precision, the rest is float64.
+    model : a `Sequential`, nested as it may be, or one of its parts. Weights keep their precision, the rest is
+        float64.
     dt : ms, one step.
     input_shape : of one sample at one step, without batch; needed where the first part does not tell.
     decay : see above; with "exponential" a bias before neurons with `alpha` has no equal.
