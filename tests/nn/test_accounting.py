@@ -238,3 +238,12 @@ def test_a_block_within_another_counts_for_both():
             layer.step(layer.init_state(1), x[0])
         layer.step(layer.init_state(1), x[0])
     assert (inner.synops, outer.synops) == (6, 36) and "step" not in vars(layer)
+
+
+def test_work_on_parameters_alone_is_not_missed():
+    """A weight that is normalised as it is read: its inputs do not pass through the modules that do so."""
+    layer = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(6, 5))
+    model = gg.nn.Sequential(layer, gg.nn.LIF(5))
+    with gg.nn.count_operations(model) as seen:
+        model(torch.rand(4, 3, 6))
+    assert seen.uncounted == () and seen.dense == 4 * 3 * 30

@@ -133,7 +133,7 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
             counts = Counts(name)
             seen.layers.append(counts)
             hooks.append(module.register_forward_hook(Observer(_of_weights(counts)), with_kwargs=True))
-        elif _is_other(module):
+        elif _is_other(module) and ".parametrizations." not in f".{name}.":  # work on parameters alone
             uncounted.append(name)
     seen.uncounted = tuple(uncounted)
     kept = Kept([*model.parameters(), *model.buffers()])
