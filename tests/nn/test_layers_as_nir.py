@@ -219,6 +219,15 @@ def test_every_decay_of_float32_comes_back(decay):
     assert torch.equal(from_nir(to_nir(model, 0.3, decay=decay), 0.3, decay=decay)[0].beta, beta)
 
 
+def test_a_learned_decay_below_zero_is_written_as_it_is_used():
+    model = lif(12, 9, beta=torch.rand(9), learn="beta")
+    with torch.no_grad():
+        model.beta[:3] = -0.2
+    x = spikes(40, 2, 12)
+    back = from_nir(to_nir(model))
+    assert torch.equal(back[0].beta, model.beta.clamp(0.0)) and torch.equal(back(x)[0], model(x)[0])
+
+
 def random_nodes(g):
     """One node a kind, in the units of nobody: r, w_in, thresholds and rests as they come."""
     n = 6
