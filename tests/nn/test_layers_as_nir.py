@@ -1,12 +1,15 @@
 """Layers as NIR: the same bits after a file, the spikes of snnTorch and SpikingJelly, those of the engine."""
 
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import nir
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
@@ -312,6 +315,7 @@ BAD = {
     "function": (lambda: nn.ReLU(), "the module ReLU"),
     "norm": (lambda: nn.BatchNorm1d(4), "BatchNorm1d"),
     "whole batch": (lambda: nn.Flatten(0), "the module Flatten"),
+    "whole batch, from behind": (lambda: nn.Flatten(-2), "the module Flatten"),
     "some leak": (lambda: lif(4, beta=torch.tensor([1.0, 0.9, 0.9, 0.9])), "beta = 1 of some"),
     "current stays": (lambda: lif(4, alpha=1.0), "alpha = 1 of some"),
     "nothing": (lambda: Sequential(nn.Identity()), "a model without parts"),
@@ -385,6 +389,42 @@ def row(*nodes):
 
 
 EYE = np.eye(2)
+NUMBERS = st.sampled_from([-1.0, 0.0, 1e-5, 1e-4, 2e-3, 1.0, 1e4, np.inf, np.nan])
+SHAPES = st.sampled_from([(), (2,), (3,), (2, 2)])
+ARRAYS = st.tuples(NUMBERS, SHAPES).map(lambda given: np.full(given[1], given[0]))
+
+
+@st.composite
+def any_node(draw):
+    """A node as no type check would pass it."""
+    kind = draw(st.sampled_from([nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI, nir.IF, nir.I, nir.Linear, nir.Affine,
+                                 nir.Delay, nir.Flatten, nir.Scale, nir.SumPool2d]))  # fmt: skip
+    if kind in (nir.Linear, nir.Affine):
+        weight = draw(st.sampled_from([(2, 2), (3, 2), (2, 3), (2, 2, 2)]).map(np.ones))
+        return kind(weight) if kind is nir.Linear else kind(weight, draw(ARRAYS))
+    if kind is nir.SumPool2d:
+        return kind(*np.array(draw(st.lists(st.integers(0, 3), min_size=6, max_size=6))).reshape(3, 2))
+    if kind is nir.Flatten:
+        return kind(None, draw(st.integers(-2, 2)), draw(st.integers(-2, 2)))
+    shape = draw(SHAPES)
+    names = [name for name in kind.__dataclass_fields__ if name not in ("input_type", "output_type", "metadata")]
+    return kind(**{name: np.full(shape, draw(NUMBERS)) for name in names})
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(any_node(), max_size=3), st.booleans(), st.sampled_from(["euler", "exponential"]))
+def test_a_foreign_graph_is_a_model_or_an_error_that_says_why(nodes, loop, decay):
+    named = {f"n{k}": node for k, node in enumerate(nodes)}
+    ends = {"input": nir.Input(np.array([2])), "output": nir.Output(np.array([2]))}
+    way = ["input", *named, "output"]
+    edges = [*pairwise(way), *([("n1", "n0")] if loop and len(nodes) > 1 else [])]
+    graph = nir.NIRGraph(named | ends, edges, type_check=False)
+    try:
+        model = from_nir(graph, decay=decay)
+    except ValueError as error:
+        assert "ganglion.nn.to_nir" in str(error) or "expect" in str(error)
+    else:
+        assert all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
 
 
 def graph_of(nodes, edges):
@@ -399,6 +439,8 @@ def graph_of(nodes, edges):
         (lambda: row(cell(v_reset=-0.1)), "v_reset of 'lif' other than v_leak"),
         (lambda: row(cell(v_leak=2.0, v_reset=2.0)), "the threshold of 'lif', not above"),
         (lambda: row(cell(r=-1.0)), "r of 'lif' that is not positive"),
+        (lambda: row(cell(tau=0.0)), "tau of 'lif', not all"),
+        (lambda: row(cell(r=np.inf)), "r of 'lif', not all"),
         (lambda: row(cell(tau=5e-5)), "tau of 'lif' of 0.05 ms, shorter than the step of 0.1 ms"),
         (lambda: row(cell(nir.LI, v_leak=1.0)), "v_leak of 'li'"),
         (lambda: row(cell(nir.LI, r=1.0)), "r of 'li' without weights"),

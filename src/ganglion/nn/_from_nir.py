@@ -157,7 +157,7 @@ def _modules(
                 waiting = weight, biases.get(name)
                 continue
             linear = nn.Linear(weight.shape[1], weight.shape[0], bias=name in biases, dtype=dtype)
-            yield _filled(linear, weight, biases.get(name))
+            yield _filled(name, linear, weight, biases.get(name))
         elif isinstance(node, neurons()):
             yield _layer(name, node, waiting, ways.get(name), clock, reset, dtype)
             waiting = None
@@ -199,12 +199,19 @@ def _steps(name: str, node: Any, clock: Clock) -> torch.Tensor:
     return torch.as_tensor(whole.astype(np.int64))
 
 
-def _filled(linear: nn.Linear | nn.Conv1d | nn.Conv2d, weight: Array, bias: Array | None) -> Any:
+def _fill(name: str, parameter: torch.Tensor, values: Array) -> None:
+    if np.shape(values) != tuple(parameter.shape):
+        found = np.shape(values)
+        raise ValueError(f"The weights or biases of {name!r} have shape {found}; expected {tuple(parameter.shape)}.")
     with torch.no_grad():
-        linear.weight.copy_(torch.as_tensor(weight))
-        if linear.bias is not None:
-            linear.bias.copy_(torch.as_tensor(bias))
-    return linear
+        parameter.copy_(torch.as_tensor(values))
+
+
+def _filled(name: str, module: nn.Linear | nn.Conv1d | nn.Conv2d, weight: Array, bias: Array | None) -> Any:
+    _fill(name, module.weight, weight)
+    if module.bias is not None and bias is not None:
+        _fill(name, module.bias, bias)
+    return module
 
 
 def _ordinary(name: str, node: Any, bias: Array | None, clock: Clock, dtype: torch.dtype) -> nn.Module:
@@ -230,7 +237,7 @@ def _ordinary(name: str, node: Any, bias: Array | None, clock: Clock, dtype: tor
             has = bias is not None and bool(np.any(bias))
             made = kind(weight.shape[1] * groups, weight.shape[0], weight.shape[2:], groups=groups, bias=has,
                         dtype=dtype, **sizes)  # fmt: skip
-            return _filled(made, weight, bias)
+            return _filled(name, made, weight, bias)
     _refuse(f"the node {name!r} of kind {type(node).__name__}")
 
 
@@ -259,6 +266,9 @@ def _layer(
     spiking, filtered = isinstance(node, nir.LIF | nir.CubaLIF | nir.IF), isinstance(node, nir.CubaLIF | nir.CubaLI)
     read = {key: np.asarray(value, np.float64) for key, value in vars(node).items() if key[0] in "trvw"}
     shape = read["r"].shape
+    for key, value in read.items():
+        if not np.isfinite(value).all() or (key.startswith("tau") and (value <= 0.0).any()):
+            _refuse(f"{key} of {name!r}, not all of which is finite and, for time constants, positive")
     options: dict[str, Any] = {"dtype": dtype, "beta": 1.0}
     if isinstance(node, nir.IF | nir.I):
         gain = read["r"] * clock.dt
@@ -276,6 +286,8 @@ def _layer(
     leak = read.get("v_leak", np.zeros(shape))
     sizes: tuple[Any, ...] = (shape or None,)
     if linear is not None:
+        if shape not in ((), linear[0].shape[:1]):
+            raise ValueError(f"The neurons {name!r} have shape {shape}; their weights expect {linear[0].shape[:1]}.")
         sizes = linear[0].shape[1], linear[0].shape[0]
         options["bias"] = linear[1] is not None
     if spiking:
@@ -301,10 +313,9 @@ def _layer(
             linear = linear[0] * gain.reshape(-1, 1), None if linear[1] is None else linear[1] * gain
         made = LI(*sizes, **options)
     if linear is not None and made.linear is not None:
-        _filled(made.linear, *linear)
+        _filled(name, made.linear, *linear)
     if way is not None and made.recurrent is not None:
-        with torch.no_grad():
-            made.recurrent.copy_(torch.as_tensor(way.weight))
+        _fill(name, made.recurrent, way.weight)
     return made
 
 

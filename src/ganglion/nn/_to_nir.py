@@ -207,7 +207,7 @@ def _ordinary(part: nn.Module, shape: tuple[int, ...]) -> Any:
     match part:
         case nn.Linear() if type(part) is nn.Linear:
             return _linear(part, shape)
-        case nn.Flatten() if part.start_dim != 0:
+        case nn.Flatten() if part.start_dim % (len(shape) + 1) != 0:
             start, end = (axis % (len(shape) + 1) - 1 for axis in (part.start_dim, part.end_dim))
             return nir.Flatten(input_type={"input": np.array(shape)}, start_dim=start, end_dim=end)
         case nn.Conv1d() | nn.Conv2d() if type(part) in (nn.Conv1d, nn.Conv2d):
