@@ -145,6 +145,9 @@ def _modules(
                 _refuse(f"the bias on the way of {name!r} back to itself, without weights before it")
             bias = ways[name].bias + np.asarray(getattr(previous, "bias", 0.0))
             chain[k - 1] = before, nir.Affine(weight=previous.weight, bias=bias)
+    for name, node in chain:
+        if isinstance(node, neurons()):
+            _values(name, node)
     biases = rescale_biases(clock, chain, "from", _refuse)
     waiting: tuple[Array, Array | None] | None = None
     for k, (name, node) in enumerate(chain):
@@ -192,8 +195,10 @@ class _Way:
 
 def _steps(name: str, node: Any, clock: Clock) -> torch.Tensor:
     steps = np.asarray(node.delay, np.float64) / clock.dt
+    if not np.isfinite(steps).all() or (steps < 0.0).any():
+        _refuse(f"the delay {name!r}, not all of which is finite and positive")
     whole = np.round(steps)
-    if not np.allclose(steps, whole, rtol=1e-6, atol=1e-6):
+    if not np.allclose(steps, whole, rtol=1e-7, atol=1e-6):  # written in float32 as they may be
         worst = steps.flat[int(np.abs(steps - whole).argmax())]
         _refuse(f"the delay {name!r} of {worst:g} steps of {clock.dt / _nir.MS:g} ms", "Choose a dt that divides it.")
     return torch.as_tensor(whole.astype(np.int64))
@@ -203,6 +208,8 @@ def _fill(name: str, parameter: torch.Tensor, values: Array) -> None:
     if np.shape(values) != tuple(parameter.shape):
         found = np.shape(values)
         raise ValueError(f"The weights or biases of {name!r} have shape {found}; expected {tuple(parameter.shape)}.")
+    if not np.isfinite(values).all():
+        _refuse(f"the weights or biases of {name!r}, not all of which are finite")
     with torch.no_grad():
         parameter.copy_(torch.as_tensor(values))
 
@@ -252,6 +259,15 @@ def _plain(values: Array, dtype: torch.dtype) -> Any:
     return float(values.flat[0]) if np.ptp(values) == 0.0 else torch.as_tensor(values).to(dtype)
 
 
+def _values(name: str, node: Any) -> dict[str, Array]:
+    """The parameters of neurons, by name."""
+    read = {key: np.asarray(value, np.float64) for key, value in vars(node).items() if key[0] in "trvw"}
+    for key, value in read.items():
+        if not np.isfinite(value).all() or (key.startswith("tau") and (value <= 0.0).any()):
+            _refuse(f"{key} of {name!r}, not all of which is finite and, for time constants, positive")
+    return read
+
+
 def _layer(
     name: str,
     node: Any,
@@ -264,11 +280,8 @@ def _layer(
     import nir
 
     spiking, filtered = isinstance(node, nir.LIF | nir.CubaLIF | nir.IF), isinstance(node, nir.CubaLIF | nir.CubaLI)
-    read = {key: np.asarray(value, np.float64) for key, value in vars(node).items() if key[0] in "trvw"}
+    read = _values(name, node)
     shape = read["r"].shape
-    for key, value in read.items():
-        if not np.isfinite(value).all() or (key.startswith("tau") and (value <= 0.0).any()):
-            _refuse(f"{key} of {name!r}, not all of which is finite and, for time constants, positive")
     options: dict[str, Any] = {"dtype": dtype, "beta": 1.0}
     if isinstance(node, nir.IF | nir.I):
         gain = read["r"] * clock.dt

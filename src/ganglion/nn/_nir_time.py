@@ -53,7 +53,8 @@ class Clock:
         charge = self.dt / tau_mem
         if not self.euler:
             # ∫ exp(−(dt − s)/tau_mem) exp(−s/tau_syn) ds/tau_mem over the step, also where the two are the same
-            charge = charge * np.exp(-self.dt / tau_mem) * exprel(self.dt * (1.0 / tau_mem - 1.0 / tau_syn))
+            fast, slow = self.dt / np.minimum(tau_mem, tau_syn), self.dt / np.maximum(tau_mem, tau_syn)
+            charge = charge * np.exp(-slow) * exprel(slow - fast)
         return charge * self.dt / tau_syn
 
     def bias(self, node: Any) -> Array | None:
@@ -65,7 +66,7 @@ class Clock:
         if isinstance(node, nir.CubaLIF | nir.CubaLI):
             return None
         tau = np.asarray(node.tau, np.float64)
-        return self.membrane(tau) / (1.0 - self.decay(tau))
+        return self.membrane(tau) / -np.expm1(-self.dt / tau)
 
 
 def neurons() -> tuple[type, ...]:
