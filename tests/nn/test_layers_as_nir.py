@@ -1,15 +1,12 @@
 """Layers as NIR: the same bits after a file, the spikes of snnTorch and SpikingJelly, those of the engine."""
 
 import zipfile
-from itertools import pairwise
 from pathlib import Path
 
 import nir
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
@@ -300,59 +297,6 @@ def test_a_subgraph_and_the_bias_of_its_recurrence_are_unfolded():
     assert found.sum() > 20
 
 
-def learned(steps):
-    return Delay(4, torch.full((4,), steps), learn=True, longest=3)
-
-
-BAD = {
-    "adaptation": (lambda: lif(4, adaptation=(0.9, 0.1)), "the adaptation of LIF"),
-    "subtract": (lambda: LIF(4), "reset='subtract'"),
-    "delayed": (lambda: LIF(4, reset="delayed"), "reset='delayed'"),
-    "neuron": (lambda: gg.nn.from_neuron(gg.LIF(), 4, dt=0.1), "the layer NeuronLayer"),
-    "cell": (lambda: gg.nn.CfC(4, 5), "the module CfC"),
-    "synapses": (lambda: gg.nn.DelayedLinear(4, 3, 2), "synapses have delays of their own"),
-    "fraction": (lambda: learned(1.5), "not all of which are whole"),
-    "function": (lambda: nn.ReLU(), "the module ReLU"),
-    "norm": (lambda: nn.BatchNorm1d(4), "BatchNorm1d"),
-    "whole batch": (lambda: nn.Flatten(0), "the module Flatten"),
-    "whole batch, from behind": (lambda: nn.Flatten(-2), "the module Flatten"),
-    "some leak": (lambda: lif(4, beta=torch.tensor([1.0, 0.9, 0.9, 0.9])), "beta = 1 of some"),
-    "current stays": (lambda: lif(4, alpha=1.0), "alpha = 1 of some"),
-    "nothing": (lambda: Sequential(nn.Identity()), "a model without parts"),
-}
-BAD_IMAGES = {
-    "groups": (lambda: nn.Conv2d(2, 2, 3, groups=2), "groups"),
-    "oblong": (lambda: nn.Conv2d(2, 2, (3, 2)), "not square"),
-    "mirror": (lambda: nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect"), "padding other than"),
-    "ceiling": (lambda: nn.AvgPool2d(2, ceil_mode=True), "ceil_mode"),
-    "margins": (lambda: nn.AvgPool2d(2, padding=1, count_include_pad=False), "count_include_pad"),
-    "maximum": (lambda: nn.MaxPool2d(2), "the module MaxPool2d"),
-    "last axis": (lambda: nn.Linear(6, 3), "on the last axis"),
-}
-
-
-@pytest.mark.parametrize("name", [*BAD, *BAD_IMAGES])
-def test_what_nir_cannot_hold_is_refused_by_name(name, tmp_path):
-    make, message = (BAD | BAD_IMAGES)[name]
-    with pytest.raises(ValueError, match=f"(?s)NIR cannot hold .*{message}.*ganglion.nn.to_nir"):
-        write_nir(make(), tmp_path / "x.nir", input_shape=(4,) if name in BAD else (2, 6, 6))
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: lif(4, beta=0.0), "beta = 0 of"),
-        (lambda: lif(4, 3, alpha=0.5), "the bias of 'linear_0' into the synaptic current of 'lif_0'"),
-        (lambda: Sequential(nn.Linear(4, 3), Delay(3), lif(beta=torch.tensor([0.1, 0.2, 0.3]))), "different time"),
-    ],
-)
-def test_what_exact_decay_cannot_hold(make, message):
-    to_nir(make())
-    with pytest.raises(ValueError, match=message):
-        to_nir(make(), decay="exponential")
-
-
 def test_a_bias_far_from_its_neurons_comes_back_with_exact_decay():
     model = Sequential(nn.Linear(12, 9), Delay(9), nn.Linear(9, 5), lif(beta=0.7))
     x = spikes(40, 2, 12)
@@ -360,107 +304,3 @@ def test_a_bias_far_from_its_neurons_comes_back_with_exact_decay():
     back = from_nir(graph, decay="exponential")
     assert np.abs(graph.nodes["linear_0"].bias / model[0].bias.detach().numpy()).max() > 0.0
     torch.testing.assert_close(back(x)[0], model(x)[0], rtol=0.0, atol=0.0)
-
-
-def test_wrong_arguments():
-    with pytest.raises(ValueError, match="expected input_shape=, the shape"):
-        to_nir(nn.Conv2d(1, 2, 3))
-    with pytest.raises(ValueError, match="decay = 'exact', expected one of euler, exponential"):
-        to_nir(lif(4), decay="exact")
-    with pytest.raises(ValueError, match="dt"):
-        to_nir(lif(4), 0.0)
-    with pytest.raises(ValueError, match="reset = 'soft', expected None or one of zero"):
-        from_nir(to_nir(lif(4)), reset="soft")
-    with pytest.raises(TypeError, match="NIRGraph"):
-        from_nir(3)
-
-
-def cell(kind=nir.LIF, n=2, **change):
-    values = {"tau": 0.01, "r": 100.0, "v_leak": 0.0}
-    if kind in (nir.CubaLIF, nir.CubaLI):
-        values = {"tau_mem": 0.01, "tau_syn": 0.01, "r": 100.0, "v_leak": 0.0}
-    if kind in (nir.LIF, nir.CubaLIF):
-        values |= {"v_threshold": 1.0, "v_reset": 0.0}
-    return kind(**{k: np.full(n, v) for k, v in (values | change).items()})
-
-
-def row(*nodes):
-    return nir.NIRGraph.from_list(*nodes)
-
-
-EYE = np.eye(2)
-NUMBERS = st.sampled_from([-1.0, 0.0, 1e-5, 1e-4, 2e-3, 1.0, 1e4, np.inf, np.nan])
-SHAPES = st.sampled_from([(), (2,), (3,), (2, 2)])
-ARRAYS = st.tuples(NUMBERS, SHAPES).map(lambda given: np.full(given[1], given[0]))
-
-
-@st.composite
-def any_node(draw):
-    """A node as no type check would pass it."""
-    kind = draw(st.sampled_from([nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI, nir.IF, nir.I, nir.Linear, nir.Affine,
-                                 nir.Delay, nir.Flatten, nir.Scale, nir.SumPool2d]))  # fmt: skip
-    if kind in (nir.Linear, nir.Affine):
-        weight = draw(st.sampled_from([(2, 2), (3, 2), (2, 3), (2, 2, 2)]).map(np.ones))
-        return kind(weight) if kind is nir.Linear else kind(weight, draw(ARRAYS))
-    if kind is nir.SumPool2d:
-        return kind(*np.array(draw(st.lists(st.integers(0, 3), min_size=6, max_size=6))).reshape(3, 2))
-    if kind is nir.Flatten:
-        return kind(None, draw(st.integers(-2, 2)), draw(st.integers(-2, 2)))
-    shape = draw(SHAPES)
-    names = [name for name in kind.__dataclass_fields__ if name not in ("input_type", "output_type", "metadata")]
-    return kind(**{name: np.full(shape, draw(NUMBERS)) for name in names})
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(any_node(), max_size=3), st.booleans(), st.sampled_from(["euler", "exponential"]))
-def test_a_foreign_graph_is_a_model_or_an_error_that_says_why(nodes, loop, decay):
-    named = {f"n{k}": node for k, node in enumerate(nodes)}
-    ends = {"input": nir.Input(np.array([2])), "output": nir.Output(np.array([2]))}
-    way = ["input", *named, "output"]
-    edges = [*pairwise(way), *([("n1", "n0")] if loop and len(nodes) > 1 else [])]
-    graph = nir.NIRGraph(named | ends, edges, type_check=False)
-    try:
-        model = from_nir(graph, decay=decay)
-    except ValueError as error:
-        assert "ganglion.nn.to_nir" in str(error) or "expect" in str(error)
-    else:
-        assert all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
-
-
-def graph_of(nodes, edges):
-    ends = {"input": nir.Input(np.array([2])), "output": nir.Output(np.array([2]))}
-    return nir.NIRGraph(ends | nodes, edges)
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: row(nir.Scale(np.ones(2)), cell()), "the node 'scale' of kind Scale"),
-        (lambda: row(cell(v_reset=-0.1)), "v_reset of 'lif' other than v_leak"),
-        (lambda: row(cell(v_leak=2.0, v_reset=2.0)), "the threshold of 'lif', not above"),
-        (lambda: row(cell(r=-1.0)), "r of 'lif' that is not positive"),
-        (lambda: row(cell(tau=0.0)), "tau of 'lif', not all"),
-        (lambda: row(cell(r=np.inf)), "r of 'lif', not all"),
-        (lambda: row(cell(tau=5e-5)), "tau of 'lif' of 0.05 ms, shorter than the step of 0.1 ms"),
-        (lambda: row(cell(nir.LI, v_leak=1.0)), "v_leak of 'li'"),
-        (lambda: row(cell(nir.LI, r=1.0)), "r of 'li' without weights"),
-        (lambda: row(nir.Delay(np.array([1e-4, 1.5e-4])), cell()), "the delay 'delay' of 1.5 steps of 0.1 ms"),
-        (lambda: graph_of({"a": cell(), "b": cell()},
-                          [("input", "a"), ("input", "b"), ("a", "output"), ("b", "output")]),
-         "the branch behind 'input', to 'a' and 'b'"),
-        (lambda: graph_of({"a": cell(), "b": nir.Linear(EYE), "c": cell()},
-                          [("input", "a"), ("a", "b"), ("b", "c"), ("c", "a"), ("c", "output")]),
-         "the ways that meet at 'a'"),
-        (lambda: graph_of({"a": cell(nir.CubaLI, r=1.0), "b": nir.Linear(EYE)},
-                          [("input", "a"), ("a", "b"), ("b", "a"), ("a", "output")]),
-         "r of 'a' without weights|the way of 'a', which does not spike"),
-        (lambda: graph_of({"a": cell(), "b": nir.Affine(EYE, np.ones(2))},
-                          [("input", "a"), ("a", "b"), ("b", "a"), ("a", "output")]),
-         "the bias on the way of 'a' back to itself, without weights"),
-        (lambda: nir.NIRGraph({"i": nir.Input(np.array([2])), "j": nir.Input(np.array([2])), "a": cell(),
-                               "o": nir.Output(np.array([2]))}, [("i", "a"), ("j", "a"), ("a", "o")]), "2 inputs"),
-    ],
-)  # fmt: skip
-def test_what_layers_cannot_hold_is_refused_by_name(make, message):
-    with pytest.raises(ValueError, match=f"A Sequential here cannot hold ({message})"):
-        from_nir(make())

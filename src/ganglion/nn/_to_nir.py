@@ -6,18 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ganglion.networks import _nir
 from ganglion.nn._cell import DynamicalLayer
+from ganglion.nn._nir_graph import refuse_to
+from ganglion.nn._nir_modules import array, whole, write_linear, write_module
+from ganglion.nn._nir_neurons import write_neurons
 from ganglion.nn._nir_time import Array, Clock, rescale_biases
-from ganglion.nn.delays import Delay, DelayedLinear
-from ganglion.nn.lif import LI, LIF
+from ganglion.nn.delays import Delay
 from ganglion.nn.sequential import Sequential, TimeDistributed
 
 
@@ -80,7 +81,7 @@ def to_nir(
 
     parts = list(_parts(model))
     if not parts:
-        _refuse("a model without parts")
+        refuse_to("a model without parts")
     shape = _first_shape(parts) if input_shape is None else tuple(np.atleast_1d(input_shape).tolist())
     graph = _Graph(Clock.of(dt, decay), soft_reset, shape)
     graph.nodes["input"] = nir.Input(input_type={"input": np.array(shape)})
@@ -88,10 +89,10 @@ def to_nir(
         if isinstance(part, DynamicalLayer):
             graph.add_layer(k, part)
         elif type(part) is Delay:
-            graph.add(f"delay_{k}", nir.Delay(delay=graph.seconds(_whole(part), part.shape)), part.shape)
+            graph.add(f"delay_{k}", nir.Delay(delay=graph.seconds(whole(part), part.shape)), part.shape)
         else:
             graph.add_ordinary(k, part)
-    for name, bias in rescale_biases(graph.clock, graph.chain(), "to", _refuse).items():
+    for name, bias in rescale_biases(graph.clock, graph.chain(), "to", refuse_to).items():
         graph.nodes[name].bias = bias
     graph.add("output", nir.Output(output_type={"output": np.array(graph.shape)}), graph.shape)
     return nir.NIRGraph(nodes=graph.nodes, edges=graph.edges)
@@ -100,10 +101,6 @@ def to_nir(
 def write_nir(model: nn.Module, path: str | Path, dt: float = 0.1, **options: Any) -> Path:
     """Write a model as a NIR file (HDF5), atomically; see `to_nir`."""
     return _nir.write_graph(to_nir(model, dt, **options), path)
-
-
-def _refuse(what: str, remedy: str = "") -> NoReturn:
-    _nir.refuse("to", what, remedy, by="nn.to_nir")
 
 
 def _parts(model: nn.Module) -> Iterator[nn.Module]:
@@ -148,10 +145,10 @@ class _Graph:
     def add_layer(self, k: int, layer: DynamicalLayer) -> None:
         """Its own linear layer, its neurons, its way back to itself."""
         if layer.linear is not None:
-            self.add(f"linear_{k}", _linear(layer.linear, self.shape), (layer.linear.out_features,))
+            self.add(f"linear_{k}", write_linear(layer.linear, self.shape), (layer.linear.out_features,))
         shape = self.shape if layer.shape is None else layer.shape
         name = f"{type(layer).__name__.lower()}_{k}"
-        self.add(name, _neurons(layer, shape, self.clock, self.soft_reset), shape)
+        self.add(name, write_neurons(layer, shape, self.clock, self.soft_reset), shape)
         if layer.recurrent is None:
             return
         import nir
@@ -161,12 +158,12 @@ class _Graph:
             path.append(f"recurrent_delay_{k}")
             self.nodes[path[-1]] = nir.Delay(delay=self.seconds(steps, shape))
         path.append(f"recurrent_{k}")
-        self.nodes[path[-1]] = nir.Linear(weight=_array(layer.recurrent))
+        self.nodes[path[-1]] = nir.Linear(weight=array(layer.recurrent))
         self.edges += pairwise([*path, name])
 
     def add_ordinary(self, k: int, part: nn.Module) -> None:
         """A module without state, whose shape it tells itself."""
-        node = _ordinary(part, self.shape)
+        node = write_module(part, self.shape)
         like = next(part.parameters(), torch.zeros(()))
         with torch.no_grad():
             y = part(torch.zeros(1, *self.shape, dtype=like.dtype, device=like.device))
@@ -179,108 +176,6 @@ class _Graph:
     def seconds(self, steps: Tensor, shape: tuple[int, ...]) -> Array:
         """Delays of whole steps."""
         return np.broadcast_to(steps.cpu().numpy() * self.clock.dt, shape).copy()
-
-
-def _array(tensor: Tensor) -> NDArray[Any]:
-    return tensor.detach().cpu().numpy().copy()
-
-
-def _whole(delay: Delay) -> Tensor:
-    steps = delay._used().detach()
-    if bool((steps != steps.round()).any()):
-        _refuse(f"the learned delays of {delay!r}, not all of which are whole steps", "Round delay.steps first.")
-    return steps.double()
-
-
-def _linear(module: nn.Linear, shape: tuple[int, ...]) -> Any:
-    import nir
-
-    if len(shape) != 1:
-        _refuse(f"{module!r} on the last axis of the shape {shape}", "Flatten it first.")
-    weight = _array(module.weight)
-    return nir.Linear(weight=weight) if module.bias is None else nir.Affine(weight=weight, bias=_array(module.bias))
-
-
-def _ordinary(part: nn.Module, shape: tuple[int, ...]) -> Any:
-    import nir
-
-    match part:
-        case nn.Linear() if type(part) is nn.Linear:
-            return _linear(part, shape)
-        case nn.Flatten() if part.start_dim % (len(shape) + 1) != 0:
-            start, end = (axis % (len(shape) + 1) - 1 for axis in (part.start_dim, part.end_dim))
-            return nir.Flatten(input_type={"input": np.array(shape)}, start_dim=start, end_dim=end)
-        case nn.Conv1d() | nn.Conv2d() if type(part) in (nn.Conv1d, nn.Conv2d):
-            return _convolution(part, shape)
-        case nn.AvgPool2d():
-            padding, divisor = _pair(part.padding), part.divisor_override
-            if part.ceil_mode or (any(padding) and not part.count_include_pad) or divisor not in (None, 1):
-                _refuse(f"{part!r} with ceil_mode, divisor_override or count_include_pad=False")
-            kind = nir.SumPool2d if divisor == 1 else nir.AvgPool2d
-            kernel, stride = _pair(part.kernel_size), _pair(part.stride)
-            return kind(kernel_size=np.array(kernel), stride=np.array(stride), padding=np.array(padding))
-        case DelayedLinear():
-            _refuse(f"{part!r}, whose synapses have delays of their own", "Use gg.nn.Delay before nn.Linear.")
-        case nn.BatchNorm1d() | nn.BatchNorm2d():
-            _refuse(repr(part), "Fold it into the weights: torch.nn.utils.fusion.")
-    _refuse(f"the module {part!r}")
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)
-
-
-def _convolution(part: nn.Conv1d | nn.Conv2d, shape: tuple[int, ...]) -> Any:
-    import nir
-
-    if part.groups != 1 or part.padding_mode != "zeros" or len(set(part.kernel_size)) > 1:
-        _refuse(f"{part!r}: groups, padding other than with zeros, or a kernel that is not square")
-    weight, flat = _array(part.weight), isinstance(part, nn.Conv1d)
-    bias = np.zeros(len(weight), weight.dtype) if part.bias is None else _array(part.bias)
-    sizes = {n: getattr(part, n) for n in ("stride", "padding", "dilation")}
-    sizes = {n: v if isinstance(v, str) else (v[0] if flat else tuple(v)) for n, v in sizes.items()}
-    kind, space = (nir.Conv1d, shape[1]) if flat else (nir.Conv2d, tuple(shape[1:]))
-    return kind(input_shape=space, weight=weight, groups=1, bias=bias, **sizes)
-
-
-def _neurons(layer: DynamicalLayer, shape: tuple[int, ...], clock: Clock, soft_reset: bool) -> Any:
-    import nir
-
-    if type(layer) not in (LIF, LI):
-        _refuse(f"the layer {layer!r}")
-    value = {
-        name: np.broadcast_to(tensor.detach().cpu().double().numpy(), shape).copy()
-        for name, tensor in layer._constants().items()
-    }
-    if "rho" in value:
-        _refuse(f"the adaptation of {layer!r}")
-    common, note = {}, {}
-    if isinstance(layer, LIF):
-        common = {"v_threshold": value["threshold"], "v_reset": np.zeros(shape)}
-        if layer.reset != "zero":
-            note = {"metadata": {"reset": layer.reset}}
-            if not soft_reset:
-                _refuse(
-                    f"reset={layer.reset!r} of {layer!r}",
-                    'Train with reset="zero"; soft_reset=True writes it as that to zero, with a note that few read.',
-                )
-    beta, alpha = value["beta"], value.get("alpha")
-    for name in ("beta", "alpha"):
-        decay = value.get(name, np.full(1, 0.5))
-        if not clock.euler and (decay == 0.0).any():
-            _refuse(f"{name} = 0 of {layer!r} with exact decay, which never forgets all in one step")
-        if (decay == 1.0).any() and not ((beta == 1.0).all() and alpha is None):
-            _refuse(f"{name} = 1 of some neurons of {layer!r}, which never leak, beside others or behind a current")
-    if alpha is None and (beta == 1.0).all() and beta.size:
-        return (nir.IF if common else nir.I)(r=np.full(shape, 1.0 / clock.dt), **common, **note)
-    common |= {"v_leak": np.zeros(shape)}
-    tau = clock.tau(beta)
-    if alpha is None:
-        return (nir.LIF if "v_reset" in common else nir.LI)(tau=tau, r=1.0 / clock.membrane(tau), **common, **note)
-    tau_syn, kind = clock.tau(alpha), nir.CubaLIF if "v_reset" in common else nir.CubaLI
-    w_in = tau_syn / clock.dt
-    r = 1.0 / (w_in * clock.current(tau, tau_syn))
-    return kind(tau_mem=tau, tau_syn=tau_syn, r=r, w_in=w_in, **common, **note)
 
 
 __all__ = ["to_nir", "write_nir"]
