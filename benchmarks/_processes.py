@@ -9,9 +9,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 ROOT = Path(__file__).parents[1]
+_Key = TypeVar("_Key")
 
 
 class Failed(RuntimeError):
@@ -73,10 +74,10 @@ def answering() -> Callable[[Any], None]:
     return answer
 
 
-def in_turn(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+def in_turn(sides: Mapping[_Key, Callable[[], float]], rounds: int) -> dict[_Key, list[float]]:
     """What each side says, `rounds` times; each round begins with another one."""
     names = list(sides)
-    found: dict[str, list[float]] = {name: [] for name in names}
+    found: dict[_Key, list[float]] = {name: [] for name in names}
     for turn in range(rounds):
         for k in range(len(names)):
             name = names[(turn + k) % len(names)]

@@ -211,21 +211,23 @@ def started(side: str, case: str, threads: int, device: str) -> Process:
     )  # fmt: skip
 
 
-def compare(case: str, threads: int, device: str, sides: list[str], rounds: int) -> list[str]:
-    """Rows of the table, measured in turn."""
+def compare(case: str, threads: list[int], device: str, sides: list[str], rounds: int) -> list[str]:
+    """Rows of the table; all sides with all numbers of threads in turn."""
     workers, missing = {}, []
-    for side in [*(["floor"] if case in LAYERS else []), *sides]:
-        try:
-            workers[side] = started(side, case, threads, device)
-        except Failed as error:
-            missing.append(f"| {case} | {threads} | {side} | missing: {error} | | |")
-    times = in_turn({side: process.ask for side, process in workers.items()}, rounds)
+    for count in threads:
+        for side in [*(["floor"] if case in LAYERS else []), *sides]:
+            try:
+                workers[side, count] = started(side, case, count, device)
+            except Failed as error:
+                missing.append(f"| {case} | {count} | {side} | missing: {error} | | |")
+    times = in_turn({key: process.ask for key, process in workers.items()}, rounds)
     rows = []
-    for side, values in times.items():
-        middle, ours = statistics.median(values), statistics.median(times.get("ganglion", [float("nan")]))
+    for (side, count), values in times.items():
+        middle = statistics.median(values)
+        ours = statistics.median(times.get(("ganglion", count), [float("nan")]))
         rows.append(
-            f"| {case} | {threads} | {side} | {middle:.1f} ({min(values):.1f}) | {middle / ours:.2f} "
-            f"| {workers[side].first:.3f} |"
+            f"| {case} | {count} | {side} | {middle:.1f} ({min(values):.1f}) | {middle / ours:.2f} "
+            f"| {workers[side, count].first:.3f} |"
         )
     for each in workers.values():
         each.close()
@@ -236,7 +238,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.nn", description=__doc__)
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--cases", nargs="+", choices=[*LAYERS, *STEPS], default=[*LAYERS, *STEPS])
-    parser.add_argument("--threads", nargs="+", type=int, default=[1])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="the peers' torch must have it, too")
     given = parser.parse_args()
@@ -248,8 +250,7 @@ def main() -> None:
         print(f"the peers are missing: {reason}")
     print("| case | threads | side | ms, median (least) | over ours | mean output |\n|---|---|---|---|---|---|")
     for case in given.cases:
-        for threads in given.threads:
-            print("\n".join(compare(case, threads, given.device, sides, given.rounds)), flush=True)
+        print("\n".join(compare(case, given.threads, given.device, sides, given.rounds)), flush=True)
 
 
 if __name__ == "__main__":
