@@ -7,6 +7,7 @@ from tests.nn.test_fused import outcome
 
 import ganglion as gg
 from ganglion.nn import _threads
+from ganglion.nn._recurrence import Delays, Recurrence
 
 #: the share of neurons that spike in a step goes from few to most
 CELLS = {
@@ -124,3 +125,25 @@ def test_memory_of_loops_is_the_cpus_whatever_torchs_default_device(name):
         finally:
             torch.set_default_device(None)
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_what_is_fed_back_step_by_step_as_on_a_gpu(name):
+    """Every total, and the gradients, against sums over single synapses."""
+    T, B, N = 9, 3, 70
+    delays = Delays(tuple(torch.as_tensor(CELLS[name]["recurrent_delay"]).reshape(-1).tolist()))
+    steps, made = delays.each(N), torch.Generator().manual_seed(4)
+    x, g, g_x = (torch.randn(T, B, N, generator=made, dtype=F64) for _ in range(3))
+    y, weight = (torch.rand(T, B, N, generator=made) < 0.3).to(F64), torch.randn(N, N, generator=made, dtype=F64)
+    first = (torch.rand(delays.shape(B, N), generator=made) < 0.3).to(F64)
+    past = torch.cat([first[None] if delays.longest == 1 else first, y])
+    arriving = torch.stack([past[delays.longest + torch.arange(T) - int(d), :, k] for k, d in enumerate(steps)], 2)
+    fed = Recurrence(delays, first, weight)
+    total = x.clone()
+    assert sum(1 for _ in fed.forward(total, y)) == T
+    torch.testing.assert_close(total, x + arriving @ weight.T, rtol=1e-12, atol=1e-12)
+    found = torch.stack([row.clone() for row in fed.backward(g, g_x)][::-1])
+    expected = g.clone()
+    for k, d in enumerate(steps.tolist()):
+        expected[: T - d, :, k] += (g_x @ weight)[d:, :, k]
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)

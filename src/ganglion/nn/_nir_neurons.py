@@ -20,13 +20,13 @@ def write_neurons(layer: DynamicalLayer, shape: tuple[int, ...], clock: Clock, s
     import nir
 
     if type(layer) not in (LIF, LI):
-        refuse_to(f"the layer {layer!r}")
+        refuse_to(f"the layer {type(layer).__name__}")
     value = {
         name: np.broadcast_to(tensor.detach().cpu().double().numpy(), shape).copy()
         for name, tensor in layer._constants().items()
     }
     if "rho" in value:
-        refuse_to(f"the adaptation of {layer!r}")
+        refuse_to(f"the adaptation of a {type(layer).__name__}")
     common, note = {}, {}
     if isinstance(layer, LIF):
         common = {"v_threshold": value["threshold"], "v_reset": np.zeros(shape)}
@@ -34,16 +34,16 @@ def write_neurons(layer: DynamicalLayer, shape: tuple[int, ...], clock: Clock, s
             note = {"metadata": {"reset": layer.reset}}
             if not soft_reset:
                 refuse_to(
-                    f"reset={layer.reset!r} of {layer!r}",
+                    f"reset={layer.reset!r} of a {type(layer).__name__}",
                     'Train with reset="zero"; soft_reset=True writes it as that to zero, with a note that few read.',
                 )
     beta, alpha = value["beta"], value.get("alpha")
     for name in ("beta", "alpha"):
         decay = value.get(name, np.full(1, 0.5))
         if not clock.euler and (decay == 0.0).any():
-            refuse_to(f"{name} = 0 of {layer!r} with exact decay, which never forgets all in one step")
+            refuse_to(f"{name} = 0 of a {type(layer).__name__} with exact decay, which never forgets all in one step")
         if (decay == 1.0).any() and not ((beta == 1.0).all() and alpha is None):
-            refuse_to(f"{name} = 1 of some neurons of {layer!r}, which never leak, beside others or behind a current")
+            refuse_to(f"{name} = 1 of some neurons of a {type(layer).__name__}, which never leak, beside others or behind a current")
     if alpha is None and (beta == 1.0).all() and beta.size:
         return (nir.IF if common else nir.I)(r=np.full(shape, 1.0 / clock.dt), **common, **note)
     common |= {"v_leak": np.zeros(shape)}

@@ -10,7 +10,7 @@ from ganglion.nn._block_loops import move
 from ganglion.nn._tiles import LANES, PACK, PACKS, gather, pack, scatter
 
 #: rows whose indices stay in the second cache while tile after tile is done
-ROWS = 128
+CHUNK = 128
 
 
 def count_active(z, rows, inputs, starts, one):
@@ -57,10 +57,10 @@ def add_rows(row, one):
 def add_active(tiles, active, values, starts, out, inputs, outputs, lo, hi, spare, one):
     """What `add_rows` does."""
     first, size = pointer(starts, 0), weight_bytes(one)
-    for r0 in range(lo, hi, ROWS):
+    for r0 in range(lo, hi, CHUNK):
         for tile in range((outputs + LANES - 1) // LANES):
             weights, width = tiles + size * tile * inputs * LANES, min(LANES, outputs - tile * LANES)
-            for r in range(r0, min(r0 + ROWS, hi)):
+            for r in range(r0, min(r0 + CHUNK, hi)):
                 at = out + size * (r * outputs + tile * LANES)
                 if width == LANES:
                     gather(at, weights, active, values, first[r], first[r + 1], one)
@@ -77,10 +77,10 @@ def add_outer(row, one):
     inputs, outputs, lo, hi, spare = R[5], R[6], R[7], R[8], R[9]
     first, size = pointer(starts, 0), weight_bytes(one)
     rows = pointer(starts - 8, 0)[0]
-    for r0 in range(0, rows, ROWS):
+    for r0 in range(0, rows, CHUNK):
         for tile in range(lo, hi):
             sums, width = tiles + size * tile * inputs * LANES, min(LANES, outputs - tile * LANES)
-            for r in range(r0, min(r0 + ROWS, rows)):
+            for r in range(r0, min(r0 + CHUNK, rows)):
                 at = g + size * (r * outputs + tile * LANES)
                 if width < LANES:
                     move(at, spare, width, one)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -50,9 +50,10 @@ def run_shares(loop: Callable, dtype: torch.dtype, rows: Sequence[Sequence[int]]
         return
     function = _function(work)
     others = [_pool(len(table) - 1, os.getpid()).submit(function, head.ctypes.data) for _ in table[1:]]
-    function(head.ctypes.data)
-    for other in others:
-        other.result()
+    try:
+        function(head.ctypes.data)
+    finally:
+        wait(others)  # they write to memory that an interrupt would let go
 
 
 @cache

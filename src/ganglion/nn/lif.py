@@ -74,7 +74,9 @@ class LIF(SpikingLayer):
     of tensors (B, N): v, and i, a, y where the variant has them; history (steps, B, N) in place of y with longer
     delays.
 
-    Raises ValueError for wrong shapes and sizes, T = 0, and values that are not finite.
+    Under autocast a layer keeps the precision of its parameters. Raises ValueError for wrong shapes and sizes, T = 0,
+    values that are not finite and states of another type or device, TypeError for what is no tensor, and RuntimeError
+    where gradients of gradients are asked of compiled loops (fused=False gives them).
     """
 
     def __init__(
