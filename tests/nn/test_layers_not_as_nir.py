@@ -27,7 +27,7 @@ class Backwards(nn.AvgPool2d):
 
 
 BAD = {
-    "adaptation": (lambda: lif(4, adaptation=(0.9, 0.1)), "the adaptation of LIF"),
+    "adaptation": (lambda: lif(4, adaptation=(0.9, 0.1)), "the adaptation of a LIF"),
     "subtract": (lambda: LIF(4), "reset='subtract'"),
     "delayed": (lambda: LIF(4, reset="delayed"), "reset='delayed'"),
     "neuron": (lambda: gg.nn.from_neuron(gg.LIF(), 4, dt=0.1), "the layer NeuronLayer"),
