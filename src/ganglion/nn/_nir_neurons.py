@@ -43,7 +43,7 @@ def write_neurons(layer: DynamicalLayer, shape: tuple[int, ...], clock: Clock, s
         if not clock.euler and (decay == 0.0).any():
             refuse_to(f"{name} = 0 of a {type(layer).__name__} with exact decay, which never forgets all in one step")
         if (decay == 1.0).any() and not ((beta == 1.0).all() and alpha is None):
-            refuse_to(f"{name} = 1, no leak, of some neurons of a {type(layer).__name__}, or behind a current")
+            refuse_to(f"{name} = 1 of some neurons only, or behind a current, in a {type(layer).__name__}")
     if alpha is None and (beta == 1.0).all() and beta.size:
         return (nir.IF if common else nir.I)(r=np.full(shape, 1.0 / clock.dt), **common, **note)
     common |= {"v_leak": np.zeros(shape)}
