@@ -30,7 +30,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)
-	$(VENV)/bin/ganglion run
+	$(VENV)/bin/ranvier run
 	@echo "The report: $(CURDIR)/out/larva/report.html"
 
 test: $(READY)
@@ -54,16 +54,16 @@ bench-parts: $(READY)
 	for part in theory nn plasticity cells energies sparse_coding reservoirs; do \
 		$(PY) -m benchmarks.$$part | tee benchmarks/results/$$part.txt || exit 1; done
 
-# what is finished is not run again; GANGLION_DATA=folder gives MNIST, N-MNIST and Santa Fe
+# what is finished is not run again; RANVIER_DATA=folder gives MNIST, N-MNIST and Santa Fe
 atlas: $(READY)
-	$(VENV)/bin/ganglion atlas run --all --size full
+	$(VENV)/bin/ranvier atlas run --all --size full
 	$(PY) -m benchmarks.atlas | tee benchmarks/results/atlas.md
 
 oracles: $(READY)
 	$(PY) -m tests.oracles
 
 pins:
-	$(PY) -m pip freeze --exclude-editable | grep -vi '^ganglion' | sed 's/+cpu$$//' > constraints.new
+	$(PY) -m pip freeze --exclude-editable | grep -vi '^ranvier' | sed 's/+cpu$$//' > constraints.new
 	mv constraints.new constraints.txt
 
 clean:

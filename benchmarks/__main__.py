@@ -1,4 +1,4 @@
-"""Ganglion side by side with its peers: prints the ratios and writes them to benchmarks/results/.
+"""Ranvier side by side with its peers: prints the ratios and writes them to benchmarks/results/.
 
 python -m benchmarks [--quick] [--cases brunel eif] [--peers brian2 nest] [--rounds 5]
 """
@@ -22,7 +22,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def entries(case: Case, peers: list[str]) -> list[tuple[str, int]]:
     """Who takes part: everybody on one thread, then everybody on two."""
-    sides = ["ganglion", *(peer for peer in case.peers if peer in peers)]
+    sides = ["ranvier", *(peer for peer in case.peers if peer in peers)]
     return [(side, threads) for threads in (1, 2) for side in sides]
 
 
@@ -48,8 +48,8 @@ class Session:
         self.rows[case.name] = rows
 
     def own_figures(self) -> None:
-        """Figures of Ganglion alone, with what they have to reach."""
-        self.alone["ganglion --help, s"] = (_extras.help_seconds(), "< 0.5")
+        """Figures of Ranvier alone, with what they have to reach."""
+        self.alone["ranvier --help, s"] = (_extras.help_seconds(), "< 0.5")
         brunel = _report.ours(self.rows.get("brunel", []), 1)
         if brunel:
             synapses = CASES["brunel"].size * 1250
@@ -65,7 +65,7 @@ class Session:
 
     def own_lines(self) -> list[str]:
         lines = [f"| {label} | {value:.2f} | {wanted} |" for label, (value, wanted) in self.alone.items()]
-        return ["| Ganglion alone | measured | goal |", "|---|---|---|", *lines] if lines else []
+        return ["| Ranvier alone | measured | goal |", "|---|---|---|", *lines] if lines else []
 
     def save(self) -> None:
         kind = "quick" if self.quick else "full"

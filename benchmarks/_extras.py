@@ -1,4 +1,4 @@
-"""What is measured of Ganglion alone: the start of the command line, and of a first simulation."""
+"""What is measured of Ranvier alone: the start of the command line, and of a first simulation."""
 
 import json
 import os
@@ -15,22 +15,22 @@ FIRST_CALL = """
 import json, sys, time
 from benchmarks._sides import bare_import
 from benchmarks.cases import CASES
-import ganglion as gg
+import ranvier as rv
 bare_import()
 case = CASES[sys.argv[1]]
-net = case.load().ganglion(2000)
+net = case.load().ranvier(2000)
 seconds = []
 for _ in range(2):
     wall, processor = time.perf_counter(), time.process_time()
-    gg.simulate(net, 100 * case.dt, dt=case.dt, seed=1)
+    rv.simulate(net, 100 * case.dt, dt=case.dt, seed=1)
     seconds.append((time.perf_counter() - wall, time.process_time() - processor))
 print(json.dumps(seconds))
 """
 
 
 def help_seconds(repeats: int = 7) -> float:
-    """Median wall seconds of `ganglion --help`."""
-    command = [str(Path(sys.prefix) / "bin" / "ganglion"), "--help"]
+    """Median wall seconds of `ranvier --help`."""
+    command = [str(Path(sys.prefix) / "bin" / "ranvier"), "--help"]
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -43,7 +43,7 @@ def first_call(case: str) -> dict[str, tuple[float, float]]:
     """Wall and processor seconds by which a first `simulate` outlasts the second, by state of the caches."""
     answer = {}
     with tempfile.TemporaryDirectory() as folder:
-        caches = {"GANGLION_CACHE_DIR": f"{folder}/kernels", "NUMBA_CACHE_DIR": f"{folder}/numba"}
+        caches = {"RANVIER_CACHE_DIR": f"{folder}/kernels", "NUMBA_CACHE_DIR": f"{folder}/numba"}
         for name in ("empty cache", "filled cache"):
             done = subprocess.run(
                 [sys.executable, "-c", FIRST_CALL, case],

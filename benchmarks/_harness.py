@@ -27,12 +27,12 @@ class Worker(Process):
         dt: float = 0.0,
     ) -> None:
         self.side, self.threads = side, threads
-        self.python = sys.executable if side == "ganglion" else str(_peers.PYTHON)
+        self.python = sys.executable if side == "ranvier" else str(_peers.PYTHON)
         request = {
             "side": side, "case": case.name, "duration": duration, "threads": threads,
             "skip": skip, "rewire": rewire, "dt": dt,
         }  # fmt: skip
-        environment = os.environ if side == "ganglion" else _peers.environment()
+        environment = os.environ if side == "ranvier" else _peers.environment()
         super().__init__(side, [self.python, "-m", "benchmarks._worker", json.dumps(request)], environment)
         self.version = self.first["version"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from ._harness import Row
 from .cases import Case
 
-NAMES = {"ganglion": "Ganglion", "brian2": "Brian2 C++ standalone", "nest": "NEST"}
+NAMES = {"ranvier": "Ranvier", "brian2": "Brian2 C++ standalone", "nest": "NEST"}
 HEADER = [
     "| case | simulator | threads | run s | against ours | goal | build s | peak MB | rate Hz | CV |",
     "|---|---|---|---|---|---|---|---|---|---|",
@@ -17,7 +17,7 @@ HEADER = [
 
 
 def ours(rows: list[Row], threads: int) -> Row | None:
-    return next((r for r in rows if r.side == "ganglion" and r.threads == threads and r.rounds), None)
+    return next((r for r in rows if r.side == "ranvier" and r.threads == threads and r.rounds), None)
 
 
 def ratio(peer: Row, mine: Row) -> tuple[float, float, float]:
@@ -28,7 +28,7 @@ def ratio(peer: Row, mine: Row) -> tuple[float, float, float]:
 
 def goal(case: Case, row: Row, rows: list[Row], full: bool) -> str:
     """The factor asked for on one thread and, of a full run, whether it was met."""
-    if row.side == "ganglion" or row.threads != 1 or row.side not in case.goals:
+    if row.side == "ranvier" or row.threads != 1 or row.side not in case.goals:
         return ""
     mine = ours(rows, 1)
     if mine is None or not row.rounds:
@@ -40,7 +40,7 @@ def goal(case: Case, row: Row, rows: list[Row], full: bool) -> str:
 
 def against(row: Row, rows: list[Row]) -> str:
     """A peer's time over ours with as many threads; our own two threads against our one."""
-    if row.side == "ganglion":
+    if row.side == "ranvier":
         one = ours(rows, 1)
         if row.threads == 1 or one is None:
             return ""

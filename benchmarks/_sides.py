@@ -1,4 +1,4 @@
-"""Ganglion, Brian2 and NEST behind the same two questions: build(), then run(seed), each timed by itself."""
+"""Ranvier, Brian2 and NEST behind the same two questions: build(), then run(seed), each timed by itself."""
 
 import os
 import resource
@@ -29,9 +29,9 @@ def high_water(status: Path) -> float:
 
 def bare_import() -> float:
     """Peak memory in MB after everything that a simulation needs has been imported."""
-    import ganglion as gg
+    import ranvier as rv
 
-    gg.Network, gg.LIF, gg.Delta, gg.simulate  # noqa: B018  # attributes load lazily
+    rv.Network, rv.LIF, rv.Delta, rv.simulate  # noqa: B018  # attributes load lazily
     return high_water(Path("/proc/self/status"))
 
 
@@ -73,7 +73,7 @@ class Side:
         }
 
 
-class Ganglion(Side):
+class Ranvier(Side):
     """The build is the description; what `simulate` does besides running is told apart by its manifest."""
 
     def build(self) -> None:
@@ -82,16 +82,16 @@ class Ganglion(Side):
 
     def describe(self, seed: int) -> None:
         started = time.perf_counter()
-        self.net = self.case.load().ganglion(self.case.size, seed)
+        self.net = self.case.load().ranvier(self.case.size, seed)
         self.describe_s = time.perf_counter() - started
 
     def run(self, seed: int) -> tuple[float, Spikes]:
-        import ganglion as gg
+        import ranvier as rv
 
         if self.rewire:
             self.describe(seed)
         started = time.perf_counter()
-        seen = gg.simulate(self.net, self.duration, dt=self.case.dt, seed=seed, threads=self.threads)
+        seen = rv.simulate(self.net, self.duration, dt=self.case.dt, seed=seed, threads=self.threads)
         total = time.perf_counter() - started
         timings = seen.manifest["timings"]
         self.build_s = self.describe_s + timings["build_s"]
@@ -99,9 +99,9 @@ class Ganglion(Side):
         return timings["run_s"], (np.asarray(seen.times), np.asarray(seen.neurons))
 
     def version(self) -> str:
-        import ganglion
+        import ranvier
 
-        return f"Ganglion {ganglion.__version__}"
+        return f"Ranvier {ranvier.__version__}"
 
 
 class Brian2(Side):
@@ -111,7 +111,7 @@ class Brian2(Side):
         import brian2 as b2
 
         b2.BrianLogger.suppress_hierarchy("brian2")
-        self.folder = Path(tempfile.mkdtemp(prefix="ganglion-bench-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="ranvier-bench-"))
         b2.set_device("cpp_standalone", build_on_run=False, directory=str(self.folder))
         b2.prefs.devices.cpp_standalone.openmp_threads = self.threads if self.threads > 1 else 0
         b2.defaultclock.dt = self.case.dt * b2.ms
@@ -189,7 +189,7 @@ class Nest(Side):
         return f"NEST {nest.__version__}"
 
 
-SIDES: dict[str, type[Side]] = {"ganglion": Ganglion, "brian2": Brian2, "nest": Nest}
+SIDES: dict[str, type[Side]] = {"ranvier": Ranvier, "brian2": Brian2, "nest": Nest}
 
 
 def python_version() -> str:

@@ -1,6 +1,6 @@
 """The atlas's stored results as one table: prints Markdown, kept as benchmarks/results/atlas.md.
 
-ganglion atlas run --all --size full; python -m benchmarks.atlas [out/atlas]
+ranvier atlas run --all --size full; python -m benchmarks.atlas [out/atlas]
 
 A result whose source has changed since it was made is marked, one that was not made is named at the end.
 """
@@ -12,8 +12,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ganglion.atlas import experiments
-from ganglion.atlas._run import fingerprint, read_result
+from ranvier.atlas import experiments
+from ranvier.atlas.execution import fingerprint, read_result
 
 
 def number(value: Any) -> str:
@@ -47,8 +47,8 @@ def main() -> None:
         "",
         f"{len(known)} of {len(found)} systems; {sum(verdicts.values())} claims: "
         + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
-        + f"; {survivors} mutants survive. Made by `ganglion atlas run NAME --size full` and "
-        "`python -m benchmarks.atlas`; sources, origins of tolerances and pictures: `ganglion atlas site`.",
+        + f"; {survivors} mutants survive. Made by `ranvier atlas run NAME --size full` and "
+        "`python -m benchmarks.atlas`; sources, origins of tolerances and pictures: `ranvier atlas site`.",
     ]
     for name, (experiment, result) in known.items():
         stale = "" if result["source"] == fingerprint(experiment) else "; its source has changed since"

@@ -24,8 +24,8 @@ PYTHON = FOLDER / "bin" / "python"
 PACKAGES = ("-c", str(ROOT / "constraints.txt"), "torch", "numpy", "ncps==1.0.1")
 T, B, INPUTS, UNITS = 100, 64, 32, 64
 CASES = {
-    "ltc": ("ganglion", "ncps"), "ltc_ncp": ("ganglion", "ncps"), "cfc": ("ganglion", "plain", "ncps"),
-    "cfc_ncp": ("ganglion", "plain", "ncps"), "elm": ("ganglion", "plain", "loop"),
+    "ltc": ("ranvier", "ncps"), "ltc_ncp": ("ranvier", "ncps"), "cfc": ("ranvier", "plain", "ncps"),
+    "cfc_ncp": ("ranvier", "plain", "ncps"), "elm": ("ranvier", "plain", "loop"),
 }  # fmt: skip
 
 
@@ -43,14 +43,14 @@ def model(side: str, case: str) -> Callable[[Any], Any]:
         else:
             cell = ncps.torch.LTC(INPUTS, wiring, batch_first=False)
         return lambda x: cell(x)[0]
-    import ganglion as gg
+    import ranvier as rv
 
-    fused = side == "ganglion"
+    fused = side == "ranvier"
     if case == "elm":
-        ours: Any = gg.nn.ELM(200, 2, memory=UNITS, branches=20, fused=fused)
+        ours: Any = rv.nn.ELM(200, 2, memory=UNITS, branches=20, fused=fused)
     else:
-        wires = gg.nn.AutoNCP(UNITS, 8) if case.endswith("ncp") else UNITS
-        ours = (gg.nn.CfC if case.startswith("cfc") else gg.nn.LTC)(INPUTS, wires, fused=fused)
+        wires = rv.nn.AutoNCP(UNITS, 8) if case.endswith("ncp") else UNITS
+        ours = (rv.nn.CfC if case.startswith("cfc") else rv.nn.LTC)(INPUTS, wires, fused=fused)
     return lambda x: ours(x)[0]
 
 
@@ -105,7 +105,7 @@ def compare(case: str, sides: list[str], rounds: int) -> list[str]:
     times = in_turn({side: process.ask for side, process in processes.items()}, rounds)
     for process in processes.values():
         process.close()
-    ours = statistics.median(times["ganglion"])
+    ours = statistics.median(times["ranvier"])
     return [
         f"| {case} | {side} | {statistics.median(v):.1f} ({min(v):.1f}) | {statistics.median(v) / ours:.2f} |"
         for side, v in times.items()

@@ -111,8 +111,8 @@ def sweep(rounds: int, units: int) -> None:
     """Sweeps against the bandwidth of reading the rows that they must read."""
     import numpy as np
 
-    from ganglion.energies._sweeps import METROPOLIS, QUENCH
-    from ganglion.energies._sweeps import sweep as one
+    from ranvier.energies._sweeps import METROPOLIS, QUENCH
+    from ranvier.energies._sweeps import sweep as one
 
     rng = np.random.default_rng(0)
     xi = rng.choice(np.array([-1, 1], np.float32), (units // 20, units))
@@ -129,7 +129,7 @@ def sweep(rounds: int, units: int) -> None:
     def at_infinity() -> None:
         assert one(W, hot, field, order, u, 0.0, METROPOLIS) == units
 
-    table(f"sweep {units}, hot", {"ganglion": timed(at_infinity), "floor: read once": floor(units)}, rounds, 1.0)
+    table(f"sweep {units}, hot", {"ranvier": timed(at_infinity), "floor: read once": floor(units)}, rounds, 1.0)
 
     noisy = xi[0] * np.where(np.arange(units) % 10 == 0, np.float32(-1), np.float32(1))
     start = W @ noisy
@@ -145,7 +145,7 @@ def sweep(rounds: int, units: int) -> None:
 
     table(
         f"sweep {units}, quench, {flips} flips",
-        {"ganglion": timed(recall), "floor: read the flipped rows": floor(flips), "floor: read once": floor(units),
+        {"ranvier": timed(recall), "floor: read the flipped rows": floor(flips), "floor: read once": floor(units),
          "row dots": timed(dots)}, rounds, 1.0,
     )  # fmt: skip
 
@@ -155,12 +155,12 @@ def attention(rounds: int) -> None:
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
-    import ganglion as gg
+    import ranvier as rv
 
     torch.manual_seed(0)
     for batch, length, size, heads in ((8, 256, 256, 4), (4, 1024, 64, 1)):
         x = torch.randn(batch, length, size)
-        static, layer = gg.nn.Hopfield(size, static=True), gg.nn.Hopfield(size, num_heads=heads, normalize=False)
+        static, layer = rv.nn.Hopfield(size, static=True), rv.nn.Hopfield(size, num_heads=heads, normalize=False)
 
         def plain(x: torch.Tensor = x) -> torch.Tensor:
             return scaled_dot_product_attention(x[:, None], x[:, None], x[:, None])
@@ -171,15 +171,15 @@ def attention(rounds: int) -> None:
 
         name = f"{batch} × {length} × {size}"
         with torch.no_grad():
-            table(f"static {name}", {"ganglion": timed(lambda s=static, x=x: s(x)), "attention": timed(plain)}, rounds)
+            table(f"static {name}", {"ranvier": timed(lambda s=static, x=x: s(x)), "attention": timed(plain)}, rounds)
             table(f"{heads} heads {name}",
-                  {"ganglion": timed(lambda m=layer, x=x: m(x)), "attention": timed(projected)}, rounds)  # fmt: skip
+                  {"ranvier": timed(lambda m=layer, x=x: m(x)), "attention": timed(projected)}, rounds)  # fmt: skip
 
         def both(run: Callable[[], torch.Tensor]) -> Callable[[int], float]:
             return timed(lambda: run().sum().backward())
 
         table(f"{heads} heads, with gradients, {name}",
-              {"ganglion": both(lambda m=layer, x=x: m(x)), "attention": both(projected)}, rounds)  # fmt: skip
+              {"ranvier": both(lambda m=layer, x=x: m(x)), "attention": both(projected)}, rounds)  # fmt: skip
 
 
 def hamux(rounds: int) -> None:
@@ -187,7 +187,7 @@ def hamux(rounds: int) -> None:
     import numpy as np
     import torch
 
-    from ganglion.energies import Descent, Fixed, Graph, Neurons, lagrangians, synapses
+    from ranvier.energies import Descent, Fixed, Graph, Neurons, lagrangians, synapses
 
     reason = install(FOLDER, PACKAGES)
     if reason:
@@ -216,7 +216,7 @@ def hamux(rounds: int) -> None:
             theirs = peer.first["end"]
             if abs(theirs - end) > 1e-3 * end:
                 raise RuntimeError(f"the two sides end at {end} and {theirs}, expected the same states")
-        table(f"hamux {name}", {"ganglion": timed(ours), "hamux, a step compiled": peers["step"].ask,
+        table(f"hamux {name}", {"ranvier": timed(ours), "hamux, a step compiled": peers["step"].ask,
                                 "hamux, all steps compiled": peers["whole"].ask}, rounds)  # fmt: skip
         for peer in peers.values():
             peer.close()
@@ -226,8 +226,8 @@ def classifier(folder: str, memories: int, epochs: int) -> None:
     """MNIST, and the memories' nearness to digits."""
     import torch
 
-    from ganglion.energies import DenseClassifier, MaxNormMomentum
-    from ganglion.learners import read_mnist
+    from ranvier.energies import DenseClassifier, MaxNormMomentum
+    from ranvier.learners import read_mnist
 
     (x, y), (x_test, y_test) = (read_mnist(folder, train=train) for train in (True, False))
     x, x_test = 2 * x - 1, 2 * x_test - 1
@@ -253,7 +253,7 @@ def main() -> None:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--cases", nargs="+", choices=["sweep", "attention", "hamux", "classifier"],
                         default=["sweep", "attention", "hamux"])  # fmt: skip
-    parser.add_argument("--mnist", default=str(Path(os.environ.get("GANGLION_DATA", "data")) / "mnist"))
+    parser.add_argument("--mnist", default=str(Path(os.environ.get("RANVIER_DATA", "data")) / "mnist"))
     parser.add_argument("--memories", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=7)

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-import ganglion as gg
-from ganglion.learners import EquilibriumPropagation
+import ranvier as rv
+from ranvier.learners import EquilibriumPropagation
 
 
 def main() -> None:
@@ -28,10 +28,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="measure so long, and foretell an epoch")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    x, labels = gg.learners.read_mnist(given.folder)
-    test = gg.learners.read_mnist(given.folder, train=False)
+    x, labels = rv.learners.read_mnist(given.folder)
+    test = rv.learners.read_mnist(given.folder, train=False)
     torch.manual_seed(given.seed)
-    model = gg.energies.Layered.dense(784, 500, 10)
+    model = rv.energies.Layered.dense(784, 500, 10)
     layers = [{"params": list(m.parameters()), "lr": lr} for m, lr in zip(model.maps, (0.1, 0.05), strict=True)]
     optimizer = torch.optim.SGD(layers)
     particles = len(x) if given.particles else None
@@ -52,7 +52,7 @@ def main() -> None:
     print("| epoch | CPU s | training error % | test error % |\n|---|---|---|---|")
     for epoch in range(1, given.epochs + 1):
         began = time.process_time()
-        seen = gg.fit(learner, loader, 1, progress=False)[0]
+        seen = rv.fit(learner, loader, 1, progress=False)[0]
         spent = time.process_time() - began
         if not given.constant:
             schedule.step()

@@ -23,7 +23,7 @@ from benchmarks._processes import ROOT, Failed, Process, answering, in_turn, ins
 
 FOLDER = ROOT / ".venv-peers-nn"
 PYTHON = FOLDER / "bin" / "python"
-SIDES = ("ganglion", "plain", "snntorch", "spikingjelly")
+SIDES = ("ranvier", "plain", "snntorch", "spikingjelly")
 #: T, B, N of one layer of neurons
 LAYERS = {"lif100": (100, 64, 512), "lif500": (500, 32, 1024)}
 #: 700-256-256-20, T 100, B 64, one step of Adam: recurrent hidden layers, share of inputs that spike
@@ -42,10 +42,10 @@ def layer(side: str, size: int) -> Callable[[Any], Any]:
     """x (T, B, N) -> spikes, subtractive reset, decay 0.9, threshold 1, arctan slope."""
     import torch
 
-    if side in ("ganglion", "plain"):
-        import ganglion as gg
+    if side in ("ranvier", "plain"):
+        import ranvier as rv
 
-        cell = gg.nn.LIF(size, fused=side == "ganglion")
+        cell = rv.nn.LIF(size, fused=side == "ranvier")
         return lambda x: cell(x)[0]
     if side == "snntorch":
         import snntorch
@@ -86,11 +86,11 @@ def network(side: str, recurrent: bool) -> tuple[Callable[[Any], Any], list]:
     from torch import nn
 
     shapes = list(pairwise(SIZES))
-    if side in ("ganglion", "plain"):
-        import ganglion as gg
+    if side in ("ranvier", "plain"):
+        import ranvier as rv
 
-        fused = side == "ganglion"
-        ours = gg.nn.Sequential(*(gg.nn.LIF(a, b, recurrent=recurrent and b == 256, fused=fused) for a, b in shapes))
+        fused = side == "ranvier"
+        ours = rv.nn.Sequential(*(rv.nn.LIF(a, b, recurrent=recurrent and b == 256, fused=fused) for a, b in shapes))
         return (lambda x: ours(x)[0]), list(ours.parameters())
     linear: Any = nn.ModuleList(nn.Linear(a, b) for a, b in shapes)
     if side == "snntorch":
@@ -224,7 +224,7 @@ def compare(case: str, threads: list[int], device: str, sides: list[str], rounds
     rows = []
     for (side, count), values in times.items():
         middle = statistics.median(values)
-        ours = statistics.median(times.get(("ganglion", count), [float("nan")]))
+        ours = statistics.median(times.get(("ranvier", count), [float("nan")]))
         rows.append(
             f"| {case} | {count} | {side} | {middle:.1f} ({min(values):.1f}) | {middle / ours:.2f} "
             f"| {workers[side, count].first:.3f} |"

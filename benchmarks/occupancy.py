@@ -58,10 +58,10 @@ def worker(side: str, file: str, start: str, seed: str, epochs: str) -> None:
         cell = ncps.torch.LTC(inputs, AutoNCP(UNITS, MOTOR, seed=int(seed)), batch_first=False)
         np.savez(start, **{name: value.numpy() for name, value in cell.state_dict().items()})
     else:
-        import ganglion as gg
+        import ranvier as rv
 
         state = {name: torch.from_numpy(value) for name, value in np.load(start, allow_pickle=False).items()}
-        cell = gg.nn.LTC.from_ncps(state)
+        cell = rv.nn.LTC.from_ncps(state)
 
     def loss(x: Any, y: Any) -> Any:
         return nn.functional.cross_entropy(readout(cell(x.transpose(0, 1))[0][-1]), y)
@@ -102,7 +102,7 @@ def main() -> None:
         parser.error("found no FOLDER, expected the folder of the occupancy data")
     if reason := install(FOLDER, PACKAGES):
         sys.exit(f"ncps is missing: {reason}")
-    seconds: dict[str, list[float]] = {"ncps": [], "ganglion": []}
+    seconds: dict[str, list[float]] = {"ncps": [], "ranvier": []}
     print("| seed | side | datatest | datatest2 | CPU s | loss of the first step | of the 100th |\n" + "|---" * 7 + "|")
     with tempfile.TemporaryDirectory() as place:
         data, start = os.path.join(place, "data.npz"), os.path.join(place, "start.npz")
@@ -119,7 +119,7 @@ def main() -> None:
                 row = [f"{found['datatest']:.4f}", f"{found['datatest2']:.4f}", f"{found['seconds']:.1f}"]
                 row += [f"{found['losses'][k]:.6f}" for k in (0, -1)]
                 print("| " + " | ".join([str(seed), side, *row]) + " |", flush=True)
-    ratio = statistics.median(a / b for a, b in zip(seconds["ncps"], seconds["ganglion"], strict=True))
+    ratio = statistics.median(a / b for a, b in zip(seconds["ncps"], seconds["ranvier"], strict=True))
     print(f"ncps takes {ratio:.1f} times as long (median of {given.seeds} seeds).")
 
 

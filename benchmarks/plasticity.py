@@ -29,16 +29,16 @@ RATE, JUMP = 9_500.0, 0.1  # Hz, mV: each neuron's own Poisson input
 A_PLUS, A_MINUS = 0.01 * W_MAX, 0.0105 * W_MAX
 
 
-def ganglion_side(size: int, duration: float, threads: int) -> Any:
+def ranvier_side(size: int, duration: float, threads: int) -> Any:
     """A function of the seed: CPU seconds of the run phase, rate (Hz), mean and SD of the weights over w_max."""
-    import ganglion as gg
-    from ganglion.engines.compiled import CompiledEngine
+    import ranvier as rv
+    from ranvier.engines.compiled.engine import CompiledEngine
 
     def run(seed: int) -> dict[str, float]:
-        net = gg.Network(seed=seed)
-        cell = gg.LIF(tau_m=20.0, E_L=0.0, V_th=20.0, V_reset=10.0, t_ref=2.0)
-        cells = net.add(cell, size, initial={"V": gg.Uniform(0.0, 20.0)})
-        rule = gg.rules.STDP(tau_plus=TAU, tau_minus=TAU, A_plus=A_PLUS, A_minus=A_MINUS, w_max=W_MAX)
+        net = rv.Network(seed=seed)
+        cell = rv.LIF(tau_m=20.0, E_L=0.0, V_th=20.0, V_reset=10.0, t_ref=2.0)
+        cells = net.add(cell, size, initial={"V": rv.Uniform(0.0, 20.0)})
+        rule = rv.rules.STDP(tau_plus=TAU, tau_minus=TAU, A_plus=A_PLUS, A_minus=A_MINUS, w_max=W_MAX)
         net.connect(cells, cells, weight=W, delay=DELAY, in_degree=size // 10, plasticity=rule)
         net.background(cells, rate=RATE, weight=JUMP)
         engine = CompiledEngine(net, dt=DT, seed=seed, threads=threads)
@@ -130,12 +130,12 @@ def main() -> None:
     given = parser.parse_args()
     from benchmarks import _peers
 
-    folder = Path(tempfile.mkdtemp(prefix="ganglion-plasticity-"))
+    folder = Path(tempfile.mkdtemp(prefix="ranvier-plasticity-"))
     missing = _peers.prepare(("brian2",))
     request = [str(folder), given.size, given.duration, given.float32]
     code = f"from benchmarks.plasticity import brian2_build; brian2_build(*{request!r})"
     try:
-        sides: dict[str, Any] = {"Ganglion": ganglion_side(given.size, given.duration, given.threads)}
+        sides: dict[str, Any] = {"Ranvier": ranvier_side(given.size, given.duration, given.threads)}
         if missing:
             print("Brian2 is left out:", missing)
         else:
@@ -150,9 +150,9 @@ def main() -> None:
                     found[name].append(answer)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    events = given.size // 10 * found["Ganglion"][0]["rate"] * given.size * given.duration / 1000
+    events = given.size // 10 * found["Ranvier"][0]["rate"] * given.size * given.duration / 1000
     print(f"{events / 1e6:.0f} M events of a spike at a synapse; floor {floor(events):.3f} s")
-    ours = statistics.median(r["cpu"] for r in found["Ganglion"])
+    ours = statistics.median(r["cpu"] for r in found["Ranvier"])
     print("| | CPU s | × ours | ns an event | rate (Hz) | weight / w_max, mean | SD |")
     print("|---|---|---|---|---|---|---|")
     for name, rounds in found.items():

@@ -21,7 +21,7 @@ from scipy.linalg import blas  # noqa: E402
 
 from benchmarks import _peers  # noqa: E402
 from benchmarks._processes import Process  # noqa: E402
-from ganglion.reservoirs import ESN, NGRC, lorenz63  # noqa: E402
+from ranvier.reservoirs import ESN, NGRC, lorenz63  # noqa: E402
 
 CASE = {"units": 1000, "rows": 5000, "inputs": 3}
 ROUNDS = 5

@@ -21,7 +21,7 @@ import torch
 from sklearn.datasets import load_sample_images
 from sklearn.decomposition import sparse_encode
 
-from ganglion.energies.sparse_coding import DictionaryLearning, fista, lca, objective, patches, whitened
+from ranvier.energies.sparse_coding import DictionaryLearning, fista, lca, objective, patches, whitened
 
 
 def problem(count: int, batches: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -53,8 +53,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for lam in given.lam:
         sides: dict[str, Callable[[], torch.Tensor]] = {
-            "ganglion lca": lambda lam=lam: lca(x32, D32, lam, tol=0.03).double(),
-            "ganglion fista": lambda lam=lam: fista(x32, D32, lam, tol=1e-3).double(),
+            "ranvier lca": lambda lam=lam: lca(x32, D32, lam, tol=0.03).double(),
+            "ranvier fista": lambda lam=lam: fista(x32, D32, lam, tol=1e-3).double(),
         }
         for peer in ("lasso_cd", "lasso_lars"):
             sides[f"scikit-learn {peer}"] = lambda lam=lam, peer=peer: torch.from_numpy(
@@ -71,7 +71,7 @@ def main() -> None:
                 run()
                 times[side].append(1000 * (time.process_time() - began) / len(x))
         values = {side: float(objective(x, D, code, lam).mean()) for side, code in codes.items()}
-        least, ours = min(values.values()), statistics.median(times["ganglion lca"])
+        least, ours = min(values.values()), statistics.median(times["ranvier lca"])
         for side, seconds in times.items():
             middle = statistics.median(seconds)
             print(

@@ -32,20 +32,20 @@ def network(size: int, edges: Any, weight: Any, seed: int) -> Any:
     """EIF neurons that all differ."""
     import torch
 
-    import ganglion as gg
+    import ranvier as rv
 
     g = torch.Generator().manual_seed(seed)
 
     def between(low: float, high: float) -> Any:
         return low + (high - low) * torch.rand(size, generator=g, dtype=torch.float64)
 
-    neuron = gg.EIF(
+    neuron = rv.EIF(
         tau_m=between(8, 12), E_L=-72.0, Delta_T=1.4, V_T=between(-50, -46), V_th=30.0,
         V_reset=between(-74, -70), t_ref=between(1, 3),
     )  # fmt: skip
-    net = gg.Network()
+    net = rv.Network()
     cells = net.add(neuron, size, drive=between(8, 12), noise=between(8, 10))
-    net.connect(cells, cells, weight=weight, delay=1.0, synapse=gg.Exponential(tau=5.0), edges=edges)
+    net.connect(cells, cells, weight=weight, delay=1.0, synapse=rv.Exponential(tau=5.0), edges=edges)
     return net
 
 
@@ -82,7 +82,7 @@ def nnmt(few: int = 8, rounds: int = 3) -> dict[str, Any]:
     """Rates of 1000 LIF neurons by Siegert's formula; susceptibilities of `few` at 100 frequencies."""
     import numpy as np
 
-    import ganglion as gg
+    import ranvier as rv
     from benchmarks import _peers
 
     if missing := _peers.prepare(("nnmt",)):
@@ -93,8 +93,8 @@ def nnmt(few: int = 8, rounds: int = 3) -> dict[str, Any]:
     first = {name: value[:few] for name, value in named.items()}
 
     def susceptibility() -> Any:
-        mu = gg.theory.membrane(lambda V: mean - V, sigma=p["sigma"][:few], **first)
-        return gg.theory.response(mu, f)
+        mu = rv.theory.membrane(lambda V: mean - V, sigma=p["sigma"][:few], **first)
+        return rv.theory.response(mu, f)
 
     import torch
 
@@ -106,7 +106,7 @@ def nnmt(few: int = 8, rounds: int = 3) -> dict[str, Any]:
         ours.append(
             (
                 clock(susceptibility)["cpu_s"],
-                clock(lambda: gg.theory.siegert(p["mu"], p["sigma"], tau=p["tau_m"], V_th=p["V_th"],
+                clock(lambda: rv.theory.siegert(p["mu"], p["sigma"], tau=p["tau_m"], V_th=p["V_th"],
                                                 V_reset=p["V_reset"]))["cpu_s"],
             )
         )  # fmt: skip
@@ -114,7 +114,7 @@ def nnmt(few: int = 8, rounds: int = 3) -> dict[str, Any]:
     own, siegert = (statistics.median(column) for column in zip(*ours, strict=True))
     other = {name: statistics.median(t[f"{name}_s"] for t in theirs) for name in ("shift", "taylor", "rates")}
     B = (np.array(theirs[0]["shift"][0]) + 1j * np.array(theirs[0]["shift"][1])) / 1000  # Hz/V -> Hz/mV
-    rates = gg.theory.siegert(p["mu"], p["sigma"], tau=p["tau_m"], V_th=p["V_th"], V_reset=p["V_reset"]).rate.numpy()
+    rates = rv.theory.siegert(p["mu"], p["sigma"], tau=p["tau_m"], V_th=p["V_th"], V_reset=p["V_reset"]).rate.numpy()
     return {
         "ours_us_a_value": round(1e6 * own / values, 2),
         "shift_us_a_value": round(1e6 * other["shift"] / values),
@@ -130,7 +130,7 @@ def rates() -> dict[str, Any]:
     """From the parameters: force on the grid, rate, CV and density."""
     import torch
 
-    import ganglion as gg
+    import ranvier as rv
 
     g = torch.Generator().manual_seed(1)
 
@@ -145,7 +145,7 @@ def rates() -> dict[str, Any]:
     given = {"tau": between(8, 12), "sigma": between(3, 8), "V_th": 0.0, "V_reset": between(-70, -60), "t_ref": 2.0}
 
     def run() -> Any:
-        return gg.theory.stationary(gg.theory.membrane(force, **given))
+        return rv.theory.stationary(rv.theory.membrane(force, **given))
 
     run()
     return clock(run, 7)
@@ -154,41 +154,41 @@ def rates() -> dict[str, Any]:
 def pairs() -> dict[str, Any]:
     import torch
 
-    import ganglion as gg
+    import ranvier as rv
 
     net, f = random_network(100, 20.0), torch.linspace(0.0, 500.0, 1000)
-    gg.predict(net).spectrum(f)
-    return clock(lambda: gg.predict(net).spectrum(f))
+    rv.predict(net).spectrum(f)
+    return clock(lambda: rv.predict(net).spectrum(f))
 
 
 def thousand() -> dict[str, Any]:
-    import ganglion as gg
+    import ranvier as rv
 
     net = random_network(1000, 4.0)
-    gg.predict(random_network(100, 20.0)).covariance(100.0)
-    told = gg.predict(net)
-    return {"frequencies": len(told.frequencies), **clock(lambda: gg.predict(net).covariance(100.0), 1)}
+    rv.predict(random_network(100, 20.0)).covariance(100.0)
+    told = rv.predict(net)
+    return {"frequencies": len(told.frequencies), **clock(lambda: rv.predict(net).covariance(100.0), 1)}
 
 
 def larva() -> dict[str, Any]:
-    import ganglion as gg
-    from ganglion.brains import larva as job
+    import ranvier as rv
+    from ranvier.brains import larva as job
 
     net = job().network
-    gg.predict(random_network(100, 20.0)).spectrum([0.0])
-    return {"neurons": net.size, **clock(lambda: gg.predict(net).spectrum([0.0]), 1)}
+    rv.predict(random_network(100, 20.0)).spectrum([0.0])
+    return {"neurons": net.size, **clock(lambda: rv.predict(net).spectrum([0.0]), 1)}
 
 
 def backward() -> dict[str, Any]:
-    import ganglion as gg
+    import ranvier as rv
 
     result = {}
     for size in (100, 300):
         net, ratios = random_network(size, 1200.0 / size, gradient=True), []
-        gg.predict(net).covariance(100.0).square().sum().backward()
+        rv.predict(net).covariance(100.0).square().sum().backward()
         for _ in range(5):
             a = time.process_time()
-            loss = gg.predict(net).covariance(100.0).square().sum()
+            loss = rv.predict(net).covariance(100.0).square().sum()
             b = time.process_time()
             loss.backward()
             ratios.append((time.process_time() - b) / (b - a))
@@ -200,16 +200,16 @@ def simulation(duration: float = 100_000.0) -> dict[str, Any]:
     """The time that a simulation needs until a covariance's sampling error is the theory's own error."""
     import torch
 
-    import ganglion as gg
+    import ranvier as rv
 
     net = random_network(100, 10.0)
-    gg.predict(net).covariance(100.0)
-    told = clock(lambda: gg.predict(net).covariance(100.0))
-    gg.simulate(net, 100.0, dt=0.05)
+    rv.predict(net).covariance(100.0)
+    told = clock(lambda: rv.predict(net).covariance(100.0))
+    rv.simulate(net, 100.0, dt=0.05)
     began = time.perf_counter(), time.process_time()
-    seen = gg.simulate(net, duration, dt=0.05, seed=1)
+    seen = rv.simulate(net, duration, dt=0.05, seed=1)
     took = time.perf_counter() - began[0], time.process_time() - began[1]
-    P = gg.predict(net).covariance(100.0)
+    P = rv.predict(net).covariance(100.0)
     C, error = seen.after(500.0).covariance(100.0, return_error=True)
     off = ~torch.eye(100, dtype=torch.bool)
     sampling = float(error[off].square().mean().sqrt())
@@ -225,7 +225,7 @@ def simulation(duration: float = 100_000.0) -> dict[str, Any]:
 
 
 def main(names: list[str]) -> None:
-    if len(names) == 1 and os.environ.get("GANGLION_BENCHMARK") == names[0]:
+    if len(names) == 1 and os.environ.get("RANVIER_BENCHMARK") == names[0]:
         import torch
 
         torch.set_num_threads(1)
@@ -236,7 +236,7 @@ def main(names: list[str]) -> None:
     if unknown := [name for name in names if name not in TARGETS]:
         raise SystemExit(f"unknown case {unknown[0]!r}; expected one of {', '.join(TARGETS)}")
     for name in names or list(TARGETS):
-        own = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "GANGLION_BENCHMARK": name}
+        own = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "RANVIER_BENCHMARK": name}
         subprocess.run([sys.executable, "-m", "benchmarks.theory", name], env=own, check=True)
 
 

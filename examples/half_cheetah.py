@@ -18,7 +18,7 @@ from _common import GRU, print_history, time_first, windows
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-import ganglion as gg
+import ranvier as rv
 
 FRAMES, STRIDE, SIZE, UNITS = 32, 10, 17, 64
 
@@ -30,10 +30,10 @@ def error(y: Tensor, following: Tensor) -> Tensor:
 
 def make(cell: str, wiring: str) -> nn.Module:
     """A cell of 64 units with a readout."""
-    wires = gg.nn.AutoNCP(UNITS, 24) if wiring == "ncp" else UNITS
+    wires = rv.nn.AutoNCP(UNITS, 24) if wiring == "ncp" else UNITS
     if cell == "gru":
         return GRU(SIZE, UNITS, SIZE)
-    return (gg.nn.LTC if cell == "ltc" else gg.nn.CfC)(SIZE, wires, projection=SIZE)
+    return (rv.nn.LTC if cell == "ltc" else rv.nn.CfC)(SIZE, wires, projection=SIZE)
 
 
 def read(folder: Path, first: int, last: int) -> TensorDataset:
@@ -59,10 +59,10 @@ def main() -> None:
     torch.manual_seed(given.seed)
     model = make(given.cell, given.wiring)
     optimizer = torch.optim.Adam(model.parameters(), 0.01 if given.cell == "ltc" else 0.003)
-    learner = gg.learners.BPTT(model, error, optimizer, encode=time_first, clip=1.0, accuracy=None)
+    learner = rv.learners.BPTT(model, error, optimizer, encode=time_first, clip=1.0, accuracy=None)
     train = DataLoader(read(given.folder, 15, 25), batch_size=16, shuffle=True)
     began = time.perf_counter()
-    history = gg.fit(
+    history = rv.fit(
         learner, train, given.epochs, given.checkpoint, validation=DataLoader(read(given.folder, 0, 5), 256),
         progress=False,
     )  # fmt: skip

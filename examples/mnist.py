@@ -14,8 +14,8 @@ import torch
 from _common import print_history
 from torch.utils.data import DataLoader, TensorDataset
 
-import ganglion as gg
-from ganglion.learners import BPTT, accuracy, latency, membrane_cross_entropy, read_mnist
+import ranvier as rv
+from ranvier.learners import BPTT, accuracy, latency, membrane_cross_entropy, read_mnist
 
 
 def main() -> None:
@@ -29,10 +29,10 @@ def main() -> None:
 
     images, labels = read_mnist(given.folder)
     torch.manual_seed(0)
-    model = gg.nn.Sequential(
-        gg.nn.LIF(784, 500), torch.nn.Dropout(0.3),
-        gg.nn.LIF(500, 300), torch.nn.Dropout(0.2),
-        gg.nn.LI(300, 10),
+    model = rv.nn.Sequential(
+        rv.nn.LIF(784, 500), torch.nn.Dropout(0.3),
+        rv.nn.LIF(500, 300), torch.nn.Dropout(0.2),
+        rv.nn.LI(300, 10),
     )  # fmt: skip
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
 
@@ -44,11 +44,11 @@ def main() -> None:
     held_out = DataLoader(TensorDataset(images[-5000:], labels[-5000:]), batch_size=500)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, given.epochs * len(train), pct_start=0.2)
     began = time.process_time()
-    history = gg.fit(learner, train, given.epochs, given.checkpoint, validation=held_out, schedule=schedule)
+    history = rv.fit(learner, train, given.epochs, given.checkpoint, validation=held_out, schedule=schedule)
     print_history(history)
     print(f"{time.process_time() - began:.0f} s of CPU time")
     model.eval()
-    with torch.no_grad(), gg.nn.count_operations(model) as seen:
+    with torch.no_grad(), rv.nn.count_operations(model) as seen:
         model(encode(images[-5000:]))
     dense = 784 * 500 + 500 * 300 + 300 * 10
     print(f"{seen.synops / 5000:,.0f} synaptic operations an image; rectifiers of this shape multiply {dense:,} times")

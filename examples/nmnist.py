@@ -15,8 +15,8 @@ from _common import print_history
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-import ganglion as gg
-from ganglion.learners import BPTT, bin_events, membrane_cross_entropy, read_nmnist
+import ranvier as rv
+from ranvier.learners import BPTT, bin_events, membrane_cross_entropy, read_nmnist
 
 
 def binned(pairs: list) -> tuple[Tensor, Tensor]:
@@ -34,10 +34,10 @@ def main() -> None:
 
     pairs: Any = list(zip(*read_nmnist(given.folder), strict=True))
     torch.manual_seed(0)
-    model = gg.nn.Sequential(
-        nn.Conv2d(2, 16, 5, stride=2), gg.nn.LIF((16, 15, 15), beta=0.8), nn.Dropout(0.3),
-        nn.Conv2d(16, 32, 3, stride=2), gg.nn.LIF((32, 7, 7), beta=0.8), nn.Dropout(0.3),
-        nn.Flatten(), gg.nn.LI(32 * 7 * 7, 10, beta=0.8),
+    model = rv.nn.Sequential(
+        nn.Conv2d(2, 16, 5, stride=2), rv.nn.LIF((16, 15, 15), beta=0.8), nn.Dropout(0.3),
+        nn.Conv2d(16, 32, 3, stride=2), rv.nn.LIF((32, 7, 7), beta=0.8), nn.Dropout(0.3),
+        nn.Flatten(), rv.nn.LI(32 * 7 * 7, 10, beta=0.8),
     )  # fmt: skip
     cut = len(pairs) * 4 // 5
     train = DataLoader(pairs[:cut], batch_size=32, shuffle=True, collate_fn=binned)
@@ -45,10 +45,10 @@ def main() -> None:
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, given.epochs * len(train), pct_start=0.2)
     learner = BPTT(model, membrane_cross_entropy, optimizer)
-    history = gg.fit(learner, train, given.epochs, given.checkpoint, validation=held_out, schedule=schedule)
+    history = rv.fit(learner, train, given.epochs, given.checkpoint, validation=held_out, schedule=schedule)
     print_history(history)
     model.eval()
-    with torch.no_grad(), gg.nn.count_operations(model) as seen:
+    with torch.no_grad(), rv.nn.count_operations(model) as seen:
         model(binned(pairs[cut:])[0])
     print(seen)
 

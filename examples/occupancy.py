@@ -20,8 +20,8 @@ from _common import GRU, print_history, time_first, windows
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-import ganglion as gg
-from ganglion.learners import BPTT, accuracy, membrane_cross_entropy
+import ranvier as rv
+from ranvier.learners import BPTT, accuracy, membrane_cross_entropy
 
 LENGTH, MINUTE = 16, 60.0
 
@@ -57,11 +57,11 @@ class Last(nn.Module):
 
 def make(cell: str, wiring: str) -> nn.Module:
     """A liquid or closed-form cell of 32 units, or a GRU that is not told the time."""
-    wires = gg.nn.AutoNCP(32, 8) if wiring == "ncp" else 32
+    wires = rv.nn.AutoNCP(32, 8) if wiring == "ncp" else 32
     if cell == "ltc":
-        return Last(gg.nn.LTC(5, wires, projection=2, timed=True))
+        return Last(rv.nn.LTC(5, wires, projection=2, timed=True))
     if cell == "cfc":
-        return Last(gg.nn.CfC(5, wires, projection=2, timed=True))
+        return Last(rv.nn.CfC(5, wires, projection=2, timed=True))
     return Last(GRU(5, 32, 2))
 
 
@@ -75,7 +75,7 @@ def learn(
     learner = BPTT(model, membrane_cross_entropy, optimizer, encode=time_first, clip=1.0)
     place = given.checkpoint / name if given.checkpoint else None
     train = DataLoader(data, batch_size=64, shuffle=True)
-    return model, gg.fit(learner, train, epochs, place, validation=validation, progress=False)
+    return model, rv.fit(learner, train, epochs, place, validation=validation, progress=False)
 
 
 def main() -> None:

@@ -18,10 +18,10 @@ hypothesis.settings.register_profile("fixed", deadline=None, database=None, dera
 hypothesis.settings.register_profile("search", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
-if os.environ.get("GANGLION_CHECK_TYPES"):  # annotated shapes and types, at some cost in time
+if os.environ.get("RANVIER_CHECK_TYPES"):  # annotated shapes and types, at some cost in time
     from jaxtyping import install_import_hook
 
-    install_import_hook("ganglion", "beartype.beartype")
+    install_import_hook("ranvier", "beartype.beartype")
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""`ganglion atlas` as a user types it: what it prints, its exit codes, its errors in one line."""
+"""`ranvier atlas` as a user types it: what it prints, its exit codes, its errors in one line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ganglion import cli
+from ranvier import cli
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def demo(monkeypatch, request):
     monkeypatch.syspath_prepend(str(request.path.parent / "atlas"))
     from demo_experiment import DEMO
 
-    from ganglion.atlas import _registry, experiments, register
+    from ranvier.atlas import _registry, experiments, register
 
     experiments()
     monkeypatch.setattr(_registry, "_records", {})
@@ -24,7 +24,7 @@ def demo(monkeypatch, request):
 
 
 def call(monkeypatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["ganglion", *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", ["ranvier", *map(str, arguments)])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     return int(stop.value.code or 0)
@@ -47,7 +47,7 @@ def test_list_run_site(demo, monkeypatch, capsys, tmp_path):
 def test_a_surviving_mutant_fails_the_run(demo, monkeypatch, capsys, tmp_path):
     from dataclasses import replace
 
-    from ganglion.atlas import _registry
+    from ranvier.atlas import _registry
 
     tame = replace(demo, claims=(replace(demo.claims[0], mutant={"rate": 10.0}),))
     monkeypatch.setitem(_registry._records, "demo", tame)
@@ -73,7 +73,7 @@ def test_mistakes_end_in_one_line(demo, monkeypatch, capsys, tmp_path, arguments
 
 def test_help_is_quick():
     """The best of five, in seconds of the processor: other work may share the machine."""
-    code = "import sys; sys.argv = ['ganglion', '--help']; from ganglion.cli import main; main()"
+    code = "import sys; sys.argv = ['ranvier', '--help']; from ranvier.cli import main; main()"
     seconds = []
     for _ in range(5):
         began = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -86,7 +86,7 @@ def test_help_is_quick():
 
 def test_help_imports_nothing_heavy():
     code = (
-        "import sys; import ganglion.cli; "
+        "import sys; import ranvier.cli; "
         "print([m for m in ('torch', 'numpy', 'numba', 'sympy', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""`ganglion run` on small wirings, as a user types it: pages, resumption, and mistakes in one line."""
+"""`ranvier run` on small wirings, as a user types it: pages, resumption, and mistakes in one line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from ganglion import cli
+from ranvier import cli
 
 
 @pytest.fixture
@@ -16,13 +16,13 @@ def call(monkeypatch, tmp_path):
     """Run the command line in an empty folder; returns its exit code."""
     monkeypatch.chdir(tmp_path)
 
-    def ganglion(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["ganglion", *map(str, arguments)])
+    def ranvier(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["ranvier", *map(str, arguments)])
         with pytest.raises(SystemExit) as stop:
             cli.main()
         return int(stop.value.code or 0)
 
-    return ganglion
+    return ranvier
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def edges(tmp_path):
 
 
 def spikes(folder):
-    from ganglion.engines import Recording
+    from ranvier.engines import Recording
 
     recording = Recording.open(folder / "run")
     return np.asarray(recording.times), np.asarray(recording.neurons)
@@ -49,7 +49,7 @@ def test_an_edge_list_becomes_a_page(call, edges, tmp_path, capsys):
     assert "ring.csv" in html and "Signs: n3 inhibit" in html and "a delay of 1.5 ms" in html
     assert "spectral radius of the linearised coupling" in html
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["seed"] == 4 and manifest["duration_ms"] == 3000.0 and manifest["ganglion"]
+    assert manifest["seed"] == 4 and manifest["duration_ms"] == 3000.0 and manifest["ranvier"]
     assert sorted(p.name for p in out.iterdir()) == ["manifest.json", "report.html", "run", "settings.json"]
 
 
@@ -59,7 +59,7 @@ def test_a_graded_page_from_an_edge_list(call, edges, tmp_path):
 
 
 def test_a_stopped_run_goes_on_to_the_same_spikes(call, edges, tmp_path, monkeypatch, capsys):
-    from ganglion.engines import _simulate
+    from ranvier.engines import _simulate
 
     whole = tmp_path / "whole"
     assert call("run", edges, "--seconds", "3", "--out", whole) == 0

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 
-import ganglion as gg
+import ranvier as rv
 
 TEXT = (Path(__file__).parents[1] / "docs" / "contracts.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.S)
 
 
-def described() -> gg.Network:
+def described() -> rv.Network:
     """The network of the contract; its second population is left to the reader there."""
-    names = {"gg": gg}
-    exec(BLOCKS[0].replace("p = net", "inh = net.add(gg.LIF(), 20, 'inh')\np = net"), names)
+    names = {"rv": rv}
+    exec(BLOCKS[0].replace("p = net", "inh = net.add(rv.LIF(), 20, 'inh')\np = net"), names)
     return names["net"]
 
 
@@ -35,27 +35,27 @@ def test_the_network_is_described_as_it_stands():
     sources, targets = p.edges()
     assert sources.dtype == targets.dtype == torch.int64 and bool((targets.diff() >= 0).all())
     assert p.matrix().shape == (p.target.size, p.source.size)  # [target, source]
-    assert net.projections[1].delay == 1.0 and gg.Network(seed=0).add(gg.LIF(), 1).initial is not None
+    assert net.projections[1].delay == 1.0 and rv.Network(seed=0).add(rv.LIF(), 1).initial is not None
 
 
 def test_simulate_has_the_signature_of_the_contract():
     promised = ast.parse(BLOCKS[1].split("->")[0].replace("simulate", "def simulate") + ": ...").body[0]
     assert isinstance(promised, ast.FunctionDef)
-    real = inspect.signature(gg.simulate).parameters
+    real = inspect.signature(rv.simulate).parameters
     assert [a.arg for a in (*promised.args.args, *promised.args.kwonlyargs)] == list(real)
     for a, default in zip(promised.args.kwonlyargs, promised.args.kw_defaults, strict=True):
         assert default is not None and eval(ast.unparse(default), {"torch": torch}) == real[a.arg].default
 
 
 def test_a_recording_is_asked_for_as_the_contract_says():
-    net, names = described(), {"gg": gg}
+    net, names = described(), {"rv": rv}
     line = BLOCKS[1].split("-> Recording\n")[1].replace("exc or indices", "exc")
     exec(line, names | {"exc": net.populations[0]}, names)
-    seen = gg.simulate(net, 20.0, **{"record": names["record"][1]})
+    seen = rv.simulate(net, 20.0, **{"record": names["record"][1]})
     assert seen.states["V"].values.shape == (20, 80)
 
 
-@pytest.mark.parametrize("kind", [gg.Recording, gg.Prediction])
+@pytest.mark.parametrize("kind", [rv.Recording, rv.Prediction])
 def test_both_answer_the_same_questions(kind):
     listed = TEXT.split("Both answer, as float64 torch tensors: ")[1].split("Each takes")[0]
     asked = re.findall(r"`(\w+)\(", listed)
@@ -69,7 +69,7 @@ def test_the_table_of_synapses_names_their_parameters():
     calls = [ast.parse(call).body[0].value for row in rows for call in row if call]  # type: ignore[attr-defined]
     assert len(calls) == 8
     for call in calls:
-        real = inspect.signature(getattr(gg, call.func.id)).parameters
+        real = inspect.signature(getattr(rv, call.func.id)).parameters
         given = [*(a.id for a in call.args), *(k.arg for k in call.keywords)]
         assert set(given) <= set(real) and {p.kind.name for p in real.values()} <= {"KEYWORD_ONLY"}, call.func.id
         for k in call.keywords:
@@ -78,7 +78,7 @@ def test_the_table_of_synapses_names_their_parameters():
 
 @pytest.mark.parametrize("name", ["Experiment", "Claim"])
 def test_records_have_the_fields_of_the_table(name):
-    from ganglion import atlas
+    from ranvier import atlas
 
     row = re.search(rf"^\| `{name}` \| frozen: (.*) \|$", TEXT, re.M)
     assert row

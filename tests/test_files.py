@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ganglion._files import atomic_folder, atomic_path, write_atomic
+from ranvier._files import atomic_folder, atomic_path, write_atomic
 
 
 def left(folder: Path) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import ganglion as gg
+import ranvier as rv
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -27,18 +27,18 @@ def test_the_first_example(blocks: list[str], tmp_path: Path):
 
 
 def test_a_neuron_of_ones_own(blocks: list[str]):
-    names = {"gg": gg}
+    names = {"rv": rv}
     exec(blocks[1], names)
-    net = gg.Network()
+    net = rv.Network()
     net.add(names["Theta"](), 200, drive=6.0, noise=4.0)
-    seen = gg.simulate(net, 4000.0, dt=0.02).after(200.0).rates()
-    told = gg.predict(net).rates()
+    seen = rv.simulate(net, 4000.0, dt=0.02).after(200.0).rates()
+    told = rv.predict(net).rates()
     assert told.std() < 1e-9 and abs(seen.mean() - told[0]) < 4 * seen.std() / 200**0.5 + 0.02 * told[0]
     assert torch.isfinite(told).all() and told[0] > 5
 
 
 def test_synapses_that_learn(blocks: list[str]):
-    names = {"gg": gg}
+    names = {"rv": rv}
     assert "100_000.0" in blocks[2]
     exec(blocks[2].replace("100_000.0", "20_000.0"), names)
     weights = names["seen"].weights[names["learnt"]]
@@ -46,7 +46,7 @@ def test_synapses_that_learn(blocks: list[str]):
 
 
 def test_training(blocks: list[str]):
-    names = {"gg": gg}
+    names = {"rv": rv}
     torch.manual_seed(0)
     exec(blocks[3].replace("epochs=15", "epochs=6"), names)
     assert names["log"][-1]["validation_accuracy"] > 0.9

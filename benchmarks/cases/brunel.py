@@ -18,17 +18,17 @@ J, G, RATE = 0.1, 5.0, 20_000.0
 K_E, K_I = 1000, 250
 
 
-def ganglion(n: int, seed: int = 0) -> Any:
-    import ganglion as gg
+def ranvier(n: int, seed: int = 0) -> Any:
+    import ranvier as rv
 
-    net = gg.Network(seed=seed)
-    cell = gg.LIF(tau_m=TAU_M, E_L=0.0, V_th=V_TH, V_reset=V_RESET, t_ref=T_REF)
+    net = rv.Network(seed=seed)
+    cell = rv.LIF(tau_m=TAU_M, E_L=0.0, V_th=V_TH, V_reset=V_RESET, t_ref=T_REF)
     exc = net.add(cell, 4 * n // 5, name="exc", initial={"V": 0.0})
     inh = net.add(cell, n // 5, name="inh", initial={"V": 0.0})
-    net.connect(exc, [exc, inh], weight=J, delay=DELAY, synapse=gg.Delta(), in_degree=K_E)
-    net.connect(inh, [exc, inh], weight=-G * J, delay=DELAY, synapse=gg.Delta(), in_degree=K_I)
+    net.connect(exc, [exc, inh], weight=J, delay=DELAY, synapse=rv.Delta(), in_degree=K_E)
+    net.connect(inh, [exc, inh], weight=-G * J, delay=DELAY, synapse=rv.Delta(), in_degree=K_I)
     for population in (exc, inh):
-        net.background(population, rate=RATE, weight=J, synapse=gg.Delta())
+        net.background(population, rate=RATE, weight=J, synapse=rv.Delta())
     return net
 
 
@@ -45,7 +45,7 @@ def brian2(b2: ModuleType, n: int) -> list[Any]:
         namespace=names,
     )
     n_e = 4 * n // 5
-    # Jumps that meet a refractory neuron are lost, as in NEST and Ganglion: "unless refractory" covers them.
+    # Jumps that meet a refractory neuron are lost, as in NEST and Ranvier: "unless refractory" covers them.
     from_e = b2.Synapses(cells[:n_e], cells, on_pre="v_post += J", delay=DELAY * ms, namespace=names)
     from_e.connect(i=brian2_sources(n_e, K_E))
     from_i = b2.Synapses(cells[n_e:], cells, on_pre="v_post -= g*J", delay=DELAY * ms, namespace=names)
@@ -55,7 +55,7 @@ def brian2(b2: ModuleType, n: int) -> list[Any]:
 
 
 def nest(nest: ModuleType, n: int) -> Any:
-    """NEST asks for the threshold right after a jump, Ganglion and Brian2 after the step that follows it.
+    """NEST asks for the threshold right after a jump, Ranvier and Brian2 after the step that follows it.
 
     Threshold and reset before that step's decay, and recurrent delays longer by the step that a spike is
     earlier, make the two the same; with the plain values NEST's rates are higher (uncoupled neurons: 97.4

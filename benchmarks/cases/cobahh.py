@@ -20,21 +20,21 @@ V_0 = (-70.0, 5.0)  # mean and standard deviation at the start, mV
 G_E0, G_I0 = (40.0, 15.0), (200.0, 120.0)  # the same of the conductances, nS, cut off at zero
 
 
-def ganglion(n: int, seed: int = 0) -> Any:
+def ranvier(n: int, seed: int = 0) -> Any:
     import torch
 
-    import ganglion as gg
+    import ranvier as rv
 
-    net = gg.Network(seed=seed)
-    cell = gg.HodgkinHuxley(
+    net = rv.Network(seed=seed)
+    cell = rv.HodgkinHuxley(
         C_m=C_M, g_L=G_L, g_Na=G_NA, g_K=G_K, E_L=E_L, E_Na=E_NA, E_K=E_K, V_T=V_T, V_th=V_SPIKE,
         t_spike=T_REF,
     )  # fmt: skip
-    start = {"V": gg.Normal(*V_0)}
+    start = {"V": rv.Normal(*V_0)}
     exc = net.add(cell, 4 * n // 5, name="exc", initial=start)
     inh = net.add(cell, n // 5, name="inh", initial=start)
-    ampa = gg.ExponentialConductance(tau=TAU_E, E_rev=E_E)
-    gaba = gg.ExponentialConductance(tau=TAU_I, E_rev=E_I)
+    ampa = rv.ExponentialConductance(tau=TAU_E, E_rev=E_E)
+    gaba = rv.ExponentialConductance(tau=TAU_I, E_rev=E_I)
     net.connect(exc, [exc, inh], weight=W_E, delay=DELAY, synapse=ampa, in_degree=K_E)
     net.connect(inh, [exc, inh], weight=W_I, delay=DELAY, synapse=gaba, in_degree=K_I)
     # The first conductances come as one spike each.
@@ -43,7 +43,7 @@ def ganglion(n: int, seed: int = 0) -> Any:
         for population in (exc, inh):
             size = population.size
             first = net.add(
-                gg.SpikeTimes(torch.full((size,), DELAY), torch.arange(size)),
+                rv.SpikeTimes(torch.full((size,), DELAY), torch.arange(size)),
                 size,
                 name=f"{label}_{population.name}",
             )

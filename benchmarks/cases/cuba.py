@@ -16,16 +16,16 @@ W_E, W_I = 1.62, -9.0
 K_E, K_I = 64, 16
 
 
-def ganglion(n: int, seed: int = 0) -> Any:
-    import ganglion as gg
+def ranvier(n: int, seed: int = 0) -> Any:
+    import ranvier as rv
 
-    net = gg.Network(seed=seed)
-    cell = gg.LIF(tau_m=TAU_M, E_L=E_L, V_th=V_TH, V_reset=V_RESET, t_ref=T_REF)
-    start = {"V": gg.Uniform(V_RESET, V_TH)}
+    net = rv.Network(seed=seed)
+    cell = rv.LIF(tau_m=TAU_M, E_L=E_L, V_th=V_TH, V_reset=V_RESET, t_ref=T_REF)
+    start = {"V": rv.Uniform(V_RESET, V_TH)}
     exc = net.add(cell, 4 * n // 5, name="exc", initial=start)
     inh = net.add(cell, n // 5, name="inh", initial=start)
-    fast = gg.Exponential(tau=TAU_E, normalise="peak")
-    slow = gg.Exponential(tau=TAU_I, normalise="peak")
+    fast = rv.Exponential(tau=TAU_E, normalise="peak")
+    slow = rv.Exponential(tau=TAU_I, normalise="peak")
     net.connect(exc, [exc, inh], weight=W_E, delay=DELAY, synapse=fast, in_degree=K_E)
     net.connect(inh, [exc, inh], weight=W_I, delay=DELAY, synapse=slow, in_degree=K_I)
     return net

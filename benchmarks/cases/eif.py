@@ -13,19 +13,19 @@ DRIVE, NOISE = 12.0, 6.0
 DT = 0.05
 
 
-def ganglion(n: int, seed: int = 0) -> Any:
-    import ganglion as gg
+def ranvier(n: int, seed: int = 0) -> Any:
+    import ranvier as rv
 
-    net = gg.Network(seed=seed)
+    net = rv.Network(seed=seed)
     add(net, n, "cells")
     return net
 
 
 def add(net: Any, n: int, name: str) -> Any:
     """A population of these neurons."""
-    import ganglion as gg
+    import ranvier as rv
 
-    cell = gg.EIF(tau_m=TAU_M, E_L=E_L, V_T=V_T, Delta_T=DELTA_T, V_th=V_TH, V_reset=V_RESET, t_ref=T_REF)
+    cell = rv.EIF(tau_m=TAU_M, E_L=E_L, V_T=V_T, Delta_T=DELTA_T, V_th=V_TH, V_reset=V_RESET, t_ref=T_REF)
     return net.add(cell, n, name=name, drive=DRIVE, noise=NOISE, initial={"V": E_L})
 
 

@@ -14,13 +14,13 @@ J, G, DELAY = 0.2, 5.0, 1.5
 K_E, K_I = 80, 20
 
 
-def ganglion(n: int, seed: int = 0) -> Any:
-    import ganglion as gg
+def ranvier(n: int, seed: int = 0) -> Any:
+    import ranvier as rv
 
-    net = gg.Network(seed=seed)
+    net = rv.Network(seed=seed)
     exc, inh = eif.add(net, 4 * n // 5, "exc"), eif.add(net, n // 5, "inh")
-    net.connect(exc, [exc, inh], weight=J, delay=DELAY, synapse=gg.Delta(), in_degree=K_E)
-    net.connect(inh, [exc, inh], weight=-G * J, delay=DELAY, synapse=gg.Delta(), in_degree=K_I)
+    net.connect(exc, [exc, inh], weight=J, delay=DELAY, synapse=rv.Delta(), in_degree=K_E)
+    net.connect(inh, [exc, inh], weight=-G * J, delay=DELAY, synapse=rv.Delta(), in_degree=K_I)
     return net
 
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from ganglion.analysis import Spikes
+from ranvier.analysis import Spikes
 
 
 def poisson(rng, rates, duration, dt=1.0):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from spike_trains import from_counts, in_pieces, poisson
 
-from ganglion import analysis
-from ganglion.analysis import _counts, _rates
+from ranvier import analysis
+from ranvier.analysis import _counts, _rates
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from spike_trains import from_counts, in_pieces, poisson
 
-from ganglion import analysis
-from ganglion.analysis import _lags
+from ranvier import analysis
+from ranvier.analysis import _lags
 
 
 @pytest.fixture(scope="module")

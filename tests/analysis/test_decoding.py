@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ganglion.analysis import decoding
-from ganglion.learners import encoders
+from ranvier.analysis import decoding
+from ranvier.learners import encoders
 
 F64 = torch.float64
 

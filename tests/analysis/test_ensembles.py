@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ganglion.analysis.ensembles import count_states, fit_pairwise, words
-from ganglion.energies import Boltzmann
+from ranvier.analysis.ensembles import count_states, fit_pairwise, words
+from ranvier.energies import Boltzmann
 
 
 def law(n=5, seed=0, scale=1.0):

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from scipy.special import betaln, digamma, logsumexp
 
-from ganglion.analysis.information import channel_information, entropy, mutual_information, nsb
+from ranvier.analysis.information import channel_information, entropy, mutual_information, nsb
 
 
 def h(p):

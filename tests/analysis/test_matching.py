@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ganglion.analysis import matching
+from ranvier.analysis import matching
 
 #: (n, a, s, theta), as in Ahmad & Hawkins (2016) or worked out from its overlap sets, and the chance of a false match
 FIGURES = [

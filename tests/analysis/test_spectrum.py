@@ -5,7 +5,7 @@ import pytest
 import scipy.signal
 from spike_trains import from_counts, in_pieces, poisson
 
-from ganglion import analysis
+from ranvier import analysis
 
 
 def test_it_is_scipys_cross_spectral_density(rng):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganglion.analysis import Spikes
+from ranvier.analysis import Spikes
 
 STOP = 60
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 def demo(monkeypatch):
     from demo_experiment import DEMO
 
-    from ganglion.atlas import _registry, experiments, register
+    from ranvier.atlas import _registry, experiments, register
 
     experiments()
     monkeypatch.setattr(_registry, "_records", dict(_registry._records))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ganglion.atlas import AtLeast, AtMost, Claim, Experiment
+from ranvier.atlas import AtLeast, AtMost, Claim, Experiment
 
 
 def measure(seed: int, size: str, rate: float = 10.0, spread: float = 1.0) -> dict[str, Any]:

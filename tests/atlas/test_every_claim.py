@@ -8,8 +8,8 @@ import io
 import matplotlib
 import pytest
 
-from ganglion.atlas import experiments, judge
-from ganglion.atlas._canvas import SETTINGS
+from ranvier.atlas import experiments, judge
+from ranvier.atlas._canvas import SETTINGS
 
 REFUTED: set[tuple[str, str]] = {  # (experiment, metric): what the paper says and we do not find
     ("brunel", "cv_ai"),  # 0.40, as in Brian2, where white-noise theory says 0.675

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganglion.atlas import hlop, surrogate_training_mnist, unsupervised_stdp
+from ranvier.atlas import hlop, surrogate_training_mnist, unsupervised_stdp
 
 
 @pytest.mark.parametrize("surrogate", [True, False])

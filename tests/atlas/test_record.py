@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ganglion.atlas import AtLeast, AtMost, Claim, Experiment
+from ranvier.atlas import AtLeast, AtMost, Claim, Experiment
 
 CLAIM = Claim("It is one.", "p. 1", "x", 1.0, 0.25, "exact", {"x": 2.0})
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ganglion.atlas import Claim, get, judge, register, run
+from ranvier.atlas import Claim, get, judge, register, run
 
 
 def test_judge_runs_each_claim_and_its_mutant(demo):

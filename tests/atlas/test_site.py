@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from ganglion.atlas import run
-from ganglion.atlas.site import build
-from ganglion.atlas.site._build import figures
+from ranvier.atlas import run
+from ranvier.atlas.site import build
+from ranvier.atlas.site._build import figures
 
 
 @pytest.fixture

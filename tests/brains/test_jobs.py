@@ -1,17 +1,17 @@
-"""What `ganglion run` builds: signs, strengths and working points, by plain re-derivation."""
+"""What `ranvier run` builds: signs, strengths and working points, by plain re-derivation."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from ganglion._runs import Settings
-from ganglion.brains import celegans, from_edges, larva, read_signs
-from ganglion.brains._job import input_fractions
-from ganglion.brains._signs import signs_of
-from ganglion.brains._spiking import REGIMES, susceptibility
-from ganglion.networks import EdgeList
-from ganglion.networks._store import fingerprint
+from ranvier._runs import Settings
+from ranvier.brains import celegans, from_edges, larva, read_signs
+from ranvier.brains._job import input_fractions
+from ranvier.brains._signs import signs_of
+from ranvier.brains._spiking import REGIMES, susceptibility
+from ranvier.networks import EdgeList
+from ranvier.networks.store import fingerprint
 
 
 def edge_list(weights=(1.0, 3.0, -4.0, 2.0)):
@@ -68,9 +68,9 @@ def test_the_average_neuron_sits_at_its_working_point():
 
 def test_susceptibility_of_the_reference_neuron():
     """A(0) = 1.337434 Hz/mV, of the network of Trousdale et al. 2012 by threshold integration."""
-    import ganglion as gg
+    import ranvier as rv
 
-    neuron = gg.EIF(**REGIMES["EIF"].parameters)
+    neuron = rv.EIF(**REGIMES["EIF"].parameters)
     assert susceptibility(neuron, np.array([10.0]), 9.0)[0] == pytest.approx(1.337434, rel=1e-3)
 
 
@@ -91,12 +91,12 @@ def test_coupling_at_measured_rates():
 
 @pytest.mark.parametrize("neuron", REGIMES)
 def test_every_regime_fires_at_its_rate_alone(neuron):
-    import ganglion as gg
+    import ranvier as rv
 
     regime = REGIMES[neuron]
-    net = gg.Network()
-    net.add(getattr(gg, neuron)(**regime.parameters), 100, drive=regime.drive, noise=regime.noise)
-    recording = gg.simulate(net, 4000.0, seed=3).after(500.0)
+    net = rv.Network()
+    net.add(getattr(rv, neuron)(**regime.parameters), 100, drive=regime.drive, noise=regime.noise)
+    recording = rv.simulate(net, 4000.0, seed=3).after(500.0)
     assert float(recording.rates().mean()) == pytest.approx(regime.rate, rel=0.1)
 
 

@@ -16,8 +16,8 @@ def site(tmp_path_factory, request):
     sys.path.insert(0, str(request.path.parents[1] / "atlas"))
     from demo_experiment import DEMO
 
-    from ganglion.atlas import run
-    from ganglion.atlas.site import build
+    from ranvier.atlas import run
+    from ranvier.atlas.site import build
 
     folder = tmp_path_factory.mktemp("atlas")
     list(run([DEMO], folder / "results"))
@@ -43,7 +43,7 @@ def test_search_filter_and_click(page, site, tmp_path):
     assert page.locator("article.claim").count() == 5
     assert page.locator("figure img").evaluate("image => image.naturalWidth") > 100
     page.get_by_text("Manifest").click()
-    assert page.get_by_text('"ganglion":').is_visible()
+    assert page.get_by_text('"ranvier":').is_visible()
     assert page.screenshot(path=tmp_path / "system.png", full_page=True).startswith(b"\x89PNG")
 
 

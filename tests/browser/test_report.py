@@ -14,7 +14,7 @@ def report(request, tmp_path_factory):
     sys.path.insert(0, str(request.path.parents[1] / "report"))
     import synthetic
 
-    from ganglion.report import write
+    from ranvier.report import write
 
     if request.param == "spiking":
         net = synthetic.network()

@@ -8,9 +8,9 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import erf, erfcx
 
-import ganglion as gg
-from ganglion.atlas import brunel
-from ganglion.atlas.brunel import C_E, REGIMES, J
+import ranvier as rv
+from ranvier.atlas import brunel
+from ranvier.atlas.brunel import C_E, REGIMES, J
 
 TAU, T_REF, THETA, RESET = 0.02, 0.002, 20.0, 10.0  # s, mV
 
@@ -54,7 +54,7 @@ def recording(counts, n_neurons, dt=0.1):
     rng = np.random.default_rng(1)
     steps = np.repeat(np.arange(1, len(counts) + 1), counts)
     neurons = np.concatenate([np.sort(rng.choice(n_neurons, count, replace=False)) for count in counts])
-    return gg.Recording(steps, neurons, n_neurons=n_neurons, dt=dt, duration=len(counts) * dt)
+    return rv.Recording(steps, neurons, n_neurons=n_neurons, dt=dt, duration=len(counts) * dt)
 
 
 def test_fano_is_one_for_independent_neurons_and_their_number_for_one_rhythm():

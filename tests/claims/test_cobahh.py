@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from ganglion.atlas import cobahh
-from ganglion.atlas.cobahh import EXACT
+from ranvier.atlas import cobahh
+from ranvier.atlas.cobahh import EXACT
 
 
 def neuron(t, state, current):

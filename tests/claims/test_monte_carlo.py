@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-import ganglion as gg
-from ganglion.atlas import monte_carlo
-from ganglion.atlas.monte_carlo import CELLS
+import ranvier as rv
+from ranvier.atlas import monte_carlo
+from ranvier.atlas.monte_carlo import CELLS
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -20,8 +20,8 @@ def test_expected_values_are_the_density_equations(name):
 
     V_lb = {"O": -150.0, "R": -140.0, "T": -100.0}[name]
     limits = {"V_th": p.V_th, "V_reset": p.V_reset, "V_lb": V_lb}
-    fine = gg.theory.stationary(
-        gg.theory.membrane(force, tau=p.tau_m, sigma=cell.noise, t_ref=p.t_ref, N=4000, **limits)
+    fine = rv.theory.stationary(
+        rv.theory.membrane(force, tau=p.tau_m, sigma=cell.noise, t_ref=p.t_ref, N=4000, **limits)
     )
     assert float(fine.rate) == pytest.approx(cell.rate, rel=3e-5)
     assert float(fine.cv) == pytest.approx(cell.cv, rel=1e-3)
@@ -37,5 +37,5 @@ def test_cv_of_a_fixed_number_of_intervals_is_that_of_the_process():
 
 def test_intervals_are_each_neurons_own():
     steps, neurons = [10, 20, 30, 50, 60, 90], [0, 1, 0, 1, 0, 1]
-    seen = gg.Recording(steps, neurons, n_neurons=2, dt=1.0, duration=100.0)
+    seen = rv.Recording(steps, neurons, n_neurons=2, dt=1.0, duration=100.0)
     np.testing.assert_allclose(monte_carlo._intervals(seen, 9), [[20.0, 30.0], [30.0, 40.0]])

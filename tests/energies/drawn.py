@@ -14,8 +14,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ganglion.atlas.loss_surfaces import Spherical as SphericalGlass
-from ganglion.energies import (
+from ranvier.atlas.loss_surfaces import Spherical as SphericalGlass
+from ranvier.energies import (
     Boltzmann,
     Clamp,
     ContinuousHopfield,
@@ -31,12 +31,12 @@ from ganglion.energies import (
     Polynomial,
     Rectified,
 )
-from ganglion.energies.active_inference import BeliefEnergy
-from ganglion.energies.lagrangians import Identity, Lagrangian, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
-from ganglion.energies.predictive_coding import Hierarchy
-from ganglion.energies.sparse_coding import SparseCode, normalised
-from ganglion.energies.synapses import Attention, Bias, Conv, Dense, Memories, Synapse
-from ganglion.learners._nudged import Nudged
+from ranvier.energies.active_inference import BeliefEnergy
+from ranvier.energies.lagrangians import Identity, Lagrangian, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
+from ranvier.energies.predictive_coding import Hierarchy
+from ranvier.energies.sparse_coding import SparseCode, normalised
+from ranvier.energies.synapses import Attention, Bias, Conv, Dense, Memories, Synapse
+from ranvier.learners._nudged import Nudged
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from tests.laws.cells import check_cell
 
-from ganglion.energies import Descent
-from ganglion.energies.active_inference import (
+from ranvier.energies import Descent
+from ranvier.energies.active_inference import (
     BeliefEnergy,
     GenerativeModel,
     all_policies,

@@ -4,8 +4,8 @@ import pytest
 import torch
 from tests.laws.energies import check_energy
 
-from ganglion.energies import RBM, Boltzmann, Clamp
-from ganglion.energies.boltzmann import all_states
+from ranvier.energies import RBM, Boltzmann, Clamp
+from ranvier.energies.boltzmann import all_states
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.laws.energies import check_energy
 
-from ganglion.energies import Clamp, DenseMemory, Descent, Exponential, Hopfield, Polynomial, Rectified
+from ranvier.energies import Clamp, DenseMemory, Descent, Exponential, Hopfield, Polynomial, Rectified
 
 pytestmark = pytest.mark.usefixtures("float64")
 KINDS = [Polynomial(2), Polynomial(3), Polynomial(4), Rectified(2), Rectified(3), Rectified(20), Exponential()]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from ganglion.energies import DenseClassifier, MaxNormMomentum
+from ranvier.energies import DenseClassifier, MaxNormMomentum
 
 
 def data(batch=6, n=20, classes=4, seed=0):

@@ -9,7 +9,7 @@ from tests.laws.cells import check_cell
 from tests.laws.energies import check_energy
 from torch import Tensor, nn
 
-from ganglion.energies import (
+from ranvier.energies import (
     Backtracking,
     Clamp,
     Conjugate,
@@ -21,7 +21,7 @@ from ganglion.energies import (
     ModernHopfield,
     check_symmetric,
 )
-from ganglion.energies._implicit import gmres
+from ranvier.energies._implicit import gmres
 
 pytestmark = pytest.mark.usefixtures("float64")
 

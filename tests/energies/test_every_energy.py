@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tests.energies.drawn import DRAWN, Case, clamped, graphs
 from tests.laws.energies import force_is_minus_the_gradient
 
-import ganglion.atlas
-import ganglion.energies
-import ganglion.learners
-from ganglion.energies import Backtracking, Clamp, Conjugate, ConvergenceWarning, Descent, Energy, Fixed
-from ganglion.energies._steps import begin
+import ranvier.atlas
+import ranvier.energies
+import ranvier.learners
+from ranvier.energies import Backtracking, Clamp, Conjugate, ConvergenceWarning, Descent, Energy, Fixed
+from ranvier.energies.steps import begin
 
 pytestmark = pytest.mark.usefixtures("float64")
 ROUNDING = 1e-12  # of the largest energy on the way
@@ -34,10 +34,10 @@ def subclasses(kind):
 
 
 def test_no_energy_of_the_package_is_left_out():
-    for package in (ganglion.energies, ganglion.learners, ganglion.atlas):
+    for package in (ranvier.energies, ranvier.learners, ranvier.atlas):
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             importlib.import_module(module.name)
-    found = {each.__name__ for each in subclasses(Energy) if each.__module__.startswith("ganglion")}
+    found = {each.__name__ for each in subclasses(Energy) if each.__module__.startswith("ranvier")}
     assert found == {name.split(",")[0] for name in DRAWN} | set(NO_DESCENT)
 
 

@@ -8,8 +8,8 @@ import torch
 from tests.laws.cells import check_cell
 from tests.laws.energies import check_energy
 
-from ganglion._files import read_tensors
-from ganglion.energies import (
+from ranvier._files import read_tensors
+from ranvier.energies import (
     Backtracking,
     Clamp,
     ContinuousHopfield,
@@ -22,8 +22,8 @@ from ganglion.energies import (
     Neurons,
     Rectified,
 )
-from ganglion.energies.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
-from ganglion.energies.synapses import Attention, Bias, Conv, Dense, Memories, Synapse
+from ranvier.energies.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
+from ranvier.energies.synapses import Attention, Bias, Conv, Dense, Memories, Synapse
 
 pytestmark = pytest.mark.usefixtures("float64")
 LAGRANGIANS = [

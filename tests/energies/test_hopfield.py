@@ -7,7 +7,7 @@ from scipy.integrate import solve_ivp
 from tests.laws.cells import check_cell
 from tests.laws.energies import check_energy
 
-from ganglion.energies import Clamp, ContinuousHopfield, Descent, Fixed, Hopfield, lagrangians, storage
+from ranvier.energies import Clamp, ContinuousHopfield, Descent, Fixed, Hopfield, lagrangians, storage
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from ganglion.energies import Clamp, Ising
-from ganglion.energies._sweeps import GLAUBER, HEAT_BATH, METROPOLIS, sweep
+from ranvier.energies import Clamp, Ising
+from ranvier.energies._sweeps import GLAUBER, HEAT_BATH, METROPOLIS, sweep
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -5,9 +5,9 @@ import torch
 from tests.laws.cells import check_cell
 from torch import nn
 
-from ganglion.energies import Backtracking, Descent, Fixed
-from ganglion.energies.lagrangians import Sigmoid, Softmax, Tanh
-from ganglion.energies.layered import Layered
+from ranvier.energies import Backtracking, Descent, Fixed
+from ranvier.energies.lagrangians import Sigmoid, Softmax, Tanh
+from ranvier.energies.layered import Layered
 
 F64 = torch.float64
 

@@ -9,8 +9,8 @@ from tests.laws.energies import check_energy
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-import ganglion as gg
-from ganglion.energies import Descent, Fixed, ModernHopfield
+import ranvier as rv
+from ranvier.energies import Descent, Fixed, ModernHopfield
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -62,14 +62,14 @@ def test_it_is_a_cell():
 def test_the_static_layer_is_attention():
     stored, state, values = normal(3, 9, 8), normal(3, 4, 8, seed=1), normal(3, 9, 8, seed=2)
     wanted = scaled_dot_product_attention(state, stored, values)
-    torch.testing.assert_close(gg.nn.Hopfield(8, static=True)((stored, state, values)), wanted)
-    steep = gg.nn.Hopfield(8, static=True, scaling=2.5)((stored, state, values))
+    torch.testing.assert_close(rv.nn.Hopfield(8, static=True)((stored, state, values)), wanted)
+    steep = rv.nn.Hopfield(8, static=True, scaling=2.5)((stored, state, values))
     torch.testing.assert_close(steep, torch.softmax(2.5 * state @ stored.mT, -1) @ values)
 
 
 def test_the_layer_is_torchs_multi_head_attention():
     torch.manual_seed(0)
-    ours = gg.nn.Hopfield(12, num_heads=3, normalize=False)
+    ours = rv.nn.Hopfield(12, num_heads=3, normalize=False)
     theirs = nn.MultiheadAttention(12, 3, batch_first=True)
     with torch.no_grad():
         theirs.in_proj_weight.copy_(torch.cat([ours.query.weight, ours.key.weight, ours.value.weight]))
@@ -87,7 +87,7 @@ def test_the_layer_is_torchs_multi_head_attention():
     torch.testing.assert_close(
         ours((stored, state, values), padding, added), ours((stored, state, values), padding, causal)
     )
-    last = gg.nn.Hopfield(12, num_heads=3, normalize=False, batch_first=False)
+    last = rv.nn.Hopfield(12, num_heads=3, normalize=False, batch_first=False)
     last.load_state_dict(ours.state_dict())
     turned = last(tuple(x.transpose(0, 1) for x in (stored, state, values)))
     torch.testing.assert_close(turned.transpose(0, 1), ours((stored, state, values)))
@@ -97,9 +97,9 @@ def test_updates_descend_in_the_association_space():
     stored, state = normal(1, 6, 5), normal(1, 3, 5, seed=1)
     model = ModernHopfield(stored[0], 1.3)
     for steps in (1, 4):
-        layer = gg.nn.Hopfield(5, static=True, scaling=1.3, update_steps_max=steps, update_steps_eps=0.0)
+        layer = rv.nn.Hopfield(5, static=True, scaling=1.3, update_steps_max=steps, update_steps_eps=0.0)
         torch.testing.assert_close(layer((stored, state, stored))[0], model.retrieve(state[0], steps + 1))
-    settled = gg.nn.Hopfield(5, static=True, scaling=1.3, update_steps_max=500, update_steps_eps=1e-10)
+    settled = rv.nn.Hopfield(5, static=True, scaling=1.3, update_steps_max=500, update_steps_eps=1e-10)
     end = Descent(model, tol=1e-10).settle(state[0]).x
     torch.testing.assert_close(settled((stored, state, stored))[0], end, atol=1e-7, rtol=0)
 
@@ -107,7 +107,7 @@ def test_updates_descend_in_the_association_space():
 def test_pooling_and_lookup():
     torch.manual_seed(1)
     x = normal(4, 9, 6)
-    pool = gg.nn.HopfieldPooling(6, 8, 5, quantity=2, num_heads=2)
+    pool = rv.nn.HopfieldPooling(6, 8, 5, quantity=2, num_heads=2)
     y = pool(x)
     wanted = pool.hopfield((x, pool.pooling_weights.expand(4, -1, -1), x)).flatten(1)
     assert y.shape == (4, 10)
@@ -118,14 +118,14 @@ def test_pooling_and_lookup():
     mask = torch.arange(12).expand(4, -1) >= 9
     torch.testing.assert_close(pool(padded, mask), y)
 
-    look = gg.nn.HopfieldLookup(6, quantity=7, output_size=3)
+    look = rv.nn.HopfieldLookup(6, quantity=7, output_size=3)
     assert look(x).shape == (4, 9, 3)
     given = (look.lookup_weights.expand(4, -1, -1), x, look.target_weights.expand(4, -1, -1))
     torch.testing.assert_close(look(x), look.hopfield(given))
     for module in (pool, look):
         module(x).square().sum().backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters() if p.ndim > 1)
-    assert gg.nn.HopfieldLookup(6, quantity=7, separate=False).target_weights is None
+    assert rv.nn.HopfieldLookup(6, quantity=7, separate=False).target_weights is None
 
 
 def test_a_pooling_layer_learns_which_instance_matters():
@@ -138,7 +138,7 @@ def test_a_pooling_layer_learns_which_instance_matters():
         x[y == 1, 3] = 1.5 * key + 0.3 * normal(count // 2, 8, seed=seed + 1)
         return x, y
 
-    model = nn.Sequential(gg.nn.HopfieldPooling(8, 8, 8, scaling=1.0), nn.Linear(8, 2))
+    model = nn.Sequential(rv.nn.HopfieldPooling(8, 8, 8, scaling=1.0), nn.Linear(8, 2))
     optimiser = torch.optim.Adam(model.parameters(), 0.02)
     x, y = bags(200, 10)
     for _ in range(120):
@@ -155,13 +155,13 @@ def test_a_pooling_layer_learns_which_instance_matters():
         (lambda: ModernHopfield(normal(3)), r"\(3,\)"),
         (lambda: ModernHopfield(normal(3, 2), beta=0.0), "beta = 0"),
         (lambda: ModernHopfield(normal(3, 2) * float("nan")), "not finite"),
-        (lambda: gg.nn.Hopfield(7, num_heads=2), "num_heads = 2"),
-        (lambda: gg.nn.Hopfield(8, scaling=-1.0), "scaling = -1"),
-        (lambda: gg.nn.Hopfield(8, static=True, num_heads=2), "static"),
-        (lambda: gg.nn.Hopfield(8)(normal(2, 8)), "three axes"),
-        (lambda: gg.nn.Hopfield(8)(normal(2, 3, 8), torch.ones(2, 3, dtype=torch.bool)), "nothing but padding"),
-        (lambda: gg.nn.HopfieldPooling(8, quantity=0), "quantity = 0"),
-        (lambda: gg.nn.HopfieldLookup(8, quantity=2, pattern_projection_size=3, separate=False), "sizes 8 and 3"),
+        (lambda: rv.nn.Hopfield(7, num_heads=2), "num_heads = 2"),
+        (lambda: rv.nn.Hopfield(8, scaling=-1.0), "scaling = -1"),
+        (lambda: rv.nn.Hopfield(8, static=True, num_heads=2), "static"),
+        (lambda: rv.nn.Hopfield(8)(normal(2, 8)), "three axes"),
+        (lambda: rv.nn.Hopfield(8)(normal(2, 3, 8), torch.ones(2, 3, dtype=torch.bool)), "nothing but padding"),
+        (lambda: rv.nn.HopfieldPooling(8, quantity=0), "quantity = 0"),
+        (lambda: rv.nn.HopfieldLookup(8, quantity=2, pattern_projection_size=3, separate=False), "sizes 8 and 3"),
     ],
 )
 def test_errors(wrong, text):

@@ -5,8 +5,8 @@ import torch
 from tests.laws.cells import check_cell
 from torch import nn
 
-from ganglion.energies import Backtracking, Clamp, Descent, Fixed
-from ganglion.energies.predictive_coding import FixedPredictions, Hierarchy
+from ranvier.energies import Backtracking, Clamp, Descent, Fixed
+from ranvier.energies.predictive_coding import FixedPredictions, Hierarchy
 
 F64 = torch.float64
 

@@ -9,8 +9,8 @@ from sklearn.decomposition import sparse_encode
 from sklearn.utils.estimator_checks import check_estimator
 from tests.laws.cells import check_cell
 
-from ganglion.energies import Backtracking, ConvergenceWarning, Descent, Fixed
-from ganglion.energies.sparse_coding import (
+from ranvier.energies import Backtracking, ConvergenceWarning, Descent, Fixed
+from ranvier.energies.sparse_coding import (
     DictionaryLearning,
     SparseCode,
     SparseCoder,

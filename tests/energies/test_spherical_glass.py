@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganglion.atlas.loss_surfaces import Spherical, critical_points, semicircle
+from ranvier.atlas.loss_surfaces import Spherical, critical_points, semicircle
 
 
 def on_a_circle(seed):
@@ -39,7 +39,7 @@ def test_energy_and_force_against_the_sum():
     assert float(model.energy(x)) == pytest.approx(np.einsum("ijk,i,j,k", J, s, s, s) / 2)
     np.testing.assert_allclose(model.force(x)[0], -3 * np.einsum("ijk,j,k", J, s, s) / 2)
     with pytest.raises(ValueError, match="clamped spins"):
-        from ganglion.energies import Clamp, Descent
+        from ranvier.energies import Clamp, Descent
 
         Descent(model).settle(x, Clamp.at([0], x[:, :1], 2))
 

@@ -2,39 +2,39 @@
 
 import torch
 
-import ganglion as gg
+import ranvier as rv
 
 DURATION, DT = 60.0, 0.1
 
 
 def network(size=1100):
-    net = gg.Network(seed=4)
-    series = gg.TimeSeries(torch.linspace(0.0, 4.0, 40), interval=1.5)
-    rest = {"V": gg.Uniform(-65.0, -50.0)}
-    a = net.add(gg.LIF(), size, "a", drive=series, noise=5.0, initial=rest)
-    b = net.add(gg.LIF(), size // 2, "b", drive=10.0, noise=torch.linspace(2.0, 6.0, size // 2), initial=rest)
-    p = net.add(gg.Poisson(rate=50.0), 300, "p")
-    kwargs = {"synapse": gg.Exponential(tau=4.0), "in_degree": 20}
+    net = rv.Network(seed=4)
+    series = rv.TimeSeries(torch.linspace(0.0, 4.0, 40), interval=1.5)
+    rest = {"V": rv.Uniform(-65.0, -50.0)}
+    a = net.add(rv.LIF(), size, "a", drive=series, noise=5.0, initial=rest)
+    b = net.add(rv.LIF(), size // 2, "b", drive=10.0, noise=torch.linspace(2.0, 6.0, size // 2), initial=rest)
+    p = net.add(rv.Poisson(rate=50.0), 300, "p")
+    kwargs = {"synapse": rv.Exponential(tau=4.0), "in_degree": 20}
     made = net.connect(a, [a, b], weight=8.0, delay=1.5, **kwargs)
     net.connect(b, [a, b], weight=-12.0, delay=0.7, **kwargs)
     delays = 0.1 * (3 + torch.arange(size * 10) % 60)
     net.connect(p, a, weight=torch.linspace(0.1, 0.4, size * 10), delay=delays, in_degree=10)
     net.background(a, rate=8000.0, weight=0.1)
     net.background(
-        b, rate=torch.linspace(0.0, 9000.0, size // 2), weight=4.0, synapse=gg.Exponential(tau=4.0)
+        b, rate=torch.linspace(0.0, 9000.0, size // 2), weight=4.0, synapse=rv.Exponential(tau=4.0)
     )
     assert made[0].size == 20 * size
     return net
 
 
 RECORD = [
-    gg.Probe("V", neurons=[3, 700, 1200], interval=0.3),
-    gg.Probe("s_p0", neurons="b", interval=2.0, name="s"),
+    rv.Probe("V", neurons=[3, 700, 1200], interval=0.3),
+    rv.Probe("s_p0", neurons="b", interval=2.0, name="s"),
 ]
 
 
 def run(path=None, threads=1, seed=7, duration=DURATION, net=None):
-    return gg.simulate(
+    return rv.simulate(
         net or network(), duration, dt=DT, seed=seed, threads=threads, record=RECORD, path=path
     )
 

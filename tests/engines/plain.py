@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.linalg
 
-import ganglion as gg
+import ranvier as rv
 
 
 def simulate(net, dt, steps, watch=()):
@@ -37,7 +37,7 @@ def simulate(net, dt, steps, watch=()):
 
 
 def _part(net, p, dt):
-    if isinstance(p.neuron, gg.SpikeTimes):
+    if isinstance(p.neuron, rv.SpikeTimes):
         return _Given(p, dt)
     ports = list(dict.fromkeys(q.synapse for q in net.projections if q.target is p))
     return _Neurons(p, ports, dt)
@@ -75,15 +75,15 @@ class _Neurons:
         held = self.V.copy()
         for port, (synapse, x) in enumerate(zip(self.ports, inputs, strict=True)):
             match synapse:
-                case gg.Delta():
+                case rv.Delta():
                     self.V = np.where(free, self.V + x, self.V)
-                case gg.Exponential(tau=tau):
+                case rv.Exponential(tau=tau):
                     self.syn[port, 0] += x / tau
-                case gg.Alpha(tau=tau):
+                case rv.Alpha(tau=tau):
                     self.syn[port, 1] += x / tau
-                case gg.ExponentialConductance():
+                case rv.ExponentialConductance():
                     self.syn[port, 0] += x
-        conductances = any(isinstance(s, gg.ExponentialConductance) for s in self.ports)
+        conductances = any(isinstance(s, rv.ExponentialConductance) for s in self.ports)
         if self.kind == "LIF":
             self.V, self.syn = (self._frozen if conductances else self._exact)()
         else:

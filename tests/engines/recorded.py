@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ganglion.engines._recording import Recording
-from ganglion.engines._traces import Trace
+from ranvier.engines.recording.recording import Recording
+from ranvier.engines.recording.traces import Trace
 
 EXC = SimpleNamespace(name="exc", start=0, size=3)
 INH = SimpleNamespace(name="inh", start=3, size=2)

@@ -5,7 +5,7 @@ import plain
 import pytest
 import torch
 
-import ganglion as gg
+import ranvier as rv
 
 DT = 0.25
 
@@ -35,25 +35,25 @@ def network(seed, steps):
     sizes = rng.integers(1, 40, 4)
     if seed == 0:
         sizes[0] = 300  # more than one tile
-    net = gg.Network(seed=seed)
+    net = rv.Network(seed=seed)
     currents = net.add(
-        gg.LIF(), sizes[0], "currents", drive=torch.tensor(rng.uniform(8.0, 20.0, sizes[0])),
+        rv.LIF(), sizes[0], "currents", drive=torch.tensor(rng.uniform(8.0, 20.0, sizes[0])),
         initial={"V": torch.tensor(rng.uniform(-65.0, -50.0, sizes[0]))},
     )  # fmt: skip
-    conductances = net.add(gg.LIF(t_ref=0.0), sizes[1], "conductances", drive=16.0)
-    adaptive = net.add(gg.AdEx(), sizes[2], "adaptive", drive=float(rng.uniform(18.0, 40.0)))
+    conductances = net.add(rv.LIF(t_ref=0.0), sizes[1], "conductances", drive=16.0)
+    adaptive = net.add(rv.AdEx(), sizes[2], "adaptive", drive=float(rng.uniform(18.0, 40.0)))
     n = 20 * sizes[3]
     times = DT * rng.integers(1, steps, n)
-    given = net.add(gg.SpikeTimes(times, rng.integers(0, sizes[3], n)), sizes[3], "given")
+    given = net.add(rv.SpikeTimes(times, rng.integers(0, sizes[3], n)), sizes[3], "given")
     spiking = [currents, conductances, adaptive, given]
     pick = lambda: spiking[rng.integers(4)]  # noqa: E731
-    for synapse, scale in ((gg.Delta(), 1.0), (gg.Exponential(tau=3.0), 20.0), (gg.Alpha(tau=2.0), -15.0)):
+    for synapse, scale in ((rv.Delta(), 1.0), (rv.Exponential(tau=3.0), 20.0), (rv.Alpha(tau=2.0), -15.0)):
         connect(net, rng, pick(), currents, scale, synapse)
         connect(net, rng, given, currents, scale, synapse)
     for reversal, scale in ((0.0, 1.5), (-80.0, 3.0)):
-        connect(net, rng, pick(), conductances, scale, gg.ExponentialConductance(tau=5.0, E_rev=reversal))
-    connect(net, rng, pick(), adaptive, 30.0, gg.Exponential(tau=5.0))
-    connect(net, rng, pick(), adaptive, -1.0, gg.Delta())
+        connect(net, rng, pick(), conductances, scale, rv.ExponentialConductance(tau=5.0, E_rev=reversal))
+    connect(net, rng, pick(), adaptive, 30.0, rv.Exponential(tau=5.0))
+    connect(net, rng, pick(), adaptive, -1.0, rv.Delta())
     return net
 
 
@@ -63,7 +63,7 @@ def test_same_spikes(seed):
     net = network(seed, steps)
     watch = ("currents", "conductances", "adaptive")
     at, neurons, V = plain.simulate(net, DT, steps, watch)
-    found = gg.simulate(net, steps * DT, dt=DT, dtype=torch.float64, record="V")
+    found = rv.simulate(net, steps * DT, dt=DT, dtype=torch.float64, record="V")
     assert len(at) > 100
     assert np.array_equal(np.rint(found.times.numpy() / DT).astype(int), at)
     assert np.array_equal(found.neurons.numpy(), neurons)

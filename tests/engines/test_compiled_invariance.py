@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-import ganglion as gg
-from ganglion.engines._model import step_models
-from ganglion.engines._probes import resolve_probes
-from ganglion.engines.compiled import CompiledEngine
+import ranvier as rv
+from ranvier.engines.compiled.engine import CompiledEngine
+from ranvier.engines.recording.probes import resolve_probes
+from ranvier.engines.step_model import step_models
 
 STEPS = round(noisy.DURATION / noisy.DT)
 
@@ -120,9 +120,9 @@ def test_a_first_neuron_keeps_its_noise_when_others_join():
     """Streams belong to neurons: a larger population does not shift the smaller one's noise."""
     values = []
     for size in (3, 400):
-        net = gg.Network()
-        net.add(gg.LIF(V_th=1e9), size, noise=5.0)
-        values.append(gg.simulate(net, 20.0, record=gg.Probe("V", neurons=[0, 1, 2])).states["V"].values)
+        net = rv.Network()
+        net.add(rv.LIF(V_th=1e9), size, noise=5.0)
+        values.append(rv.simulate(net, 20.0, record=rv.Probe("V", neurons=[0, 1, 2])).states["V"].values)
     assert torch.equal(*values)
 
 
@@ -134,7 +134,7 @@ def test_a_killed_run_goes_on_to_the_same_end(whole, tmp_path, monkeypatch):
         while runner.step < steps:
             yield min(steps, runner.step + 1 + (7 * runner.step) % 23)
 
-    monkeypatch.setattr("ganglion.engines._simulate._spans", short)
+    monkeypatch.setattr("ranvier.engines._simulate._spans", short)
     folder, rng = tmp_path / "run", np.random.default_rng(0)
     for k in range(6):
         child = os.fork()
@@ -154,19 +154,19 @@ def test_a_killed_run_goes_on_to_the_same_end(whole, tmp_path, monkeypatch):
 
 def test_a_resumed_run_must_be_the_same(tmp_path):
     net = lambda weight: _small(weight)  # noqa: E731
-    gg.simulate(net(0.5), 5.0, path=tmp_path / "run", record=gg.Probe("V", interval=1.0))
+    rv.simulate(net(0.5), 5.0, path=tmp_path / "run", record=rv.Probe("V", interval=1.0))
     for changed in (
         {"seed": 1}, {"dt": 0.05}, {"duration": 6.0}, {"dtype": torch.float64}, {"record": "V"},
-        {"record": gg.Probe("s_p0", interval=1.0, name="V")}, {"network": net(0.75)},
+        {"record": rv.Probe("s_p0", interval=1.0, name="V")}, {"network": net(0.75)},
     ):  # fmt: skip
-        options = {"record": gg.Probe("V", interval=1.0)} | changed
+        options = {"record": rv.Probe("V", interval=1.0)} | changed
         network, duration = options.pop("network", net(0.5)), options.pop("duration", 5.0)
         with pytest.raises(ValueError, match=r"another run|traces"):
-            gg.simulate(network, duration, path=tmp_path / "run", **options)
+            rv.simulate(network, duration, path=tmp_path / "run", **options)
 
 
 def _small(weight):
-    net = gg.Network()
-    a = net.add(gg.LIF(), 4, drive=20.0)
-    net.connect(a, a, weight=weight, in_degree=2, synapse=gg.Exponential(tau=4.0))
+    net = rv.Network()
+    a = net.add(rv.LIF(), 4, drive=20.0)
+    net.connect(a, a, weight=weight, in_degree=2, synapse=rv.Exponential(tau=4.0))
     return net

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-import ganglion as gg
+import ranvier as rv
 
 DT = 0.25
 
 
-class Counter(gg.Neuron):
+class Counter(rv.Neuron):
     """Perfect integrator: V rises by drive·dt."""
 
-    equations = gg.Equations(
+    equations = rv.Equations(
         "dV/dt = (drive + I)/tau_m : mV", threshold="V >= V_th", reset="V = V_reset", refractory="t_ref"
     )
     tau_m: float = 1.0
@@ -25,17 +25,17 @@ class Counter(gg.Neuron):
 
 
 def counters(*drives, V_th=1.0, **options):
-    net = gg.Network()
+    net = rv.Network()
     drive = torch.tensor(drives, dtype=torch.float64)
     return net, net.add(Counter(), len(drives), drive=drive, V_th=V_th + 0 * drive, **options)
 
 
 def given(net, *times, n=1):
-    return net.add(gg.SpikeTimes(torch.tensor(times), torch.zeros(len(times), dtype=torch.int64)), n, "given")
+    return net.add(rv.SpikeTimes(torch.tensor(times), torch.zeros(len(times), dtype=torch.int64)), n, "given")
 
 
 def run(net, duration, **options):
-    out = gg.simulate(net, duration, dt=DT, record="V", **options)
+    out = rv.simulate(net, duration, dt=DT, record="V", **options)
     return out, out.states["V"].values.numpy()
 
 
@@ -118,7 +118,7 @@ def test_weights_and_delays_stay_with_their_edges():
     for one_weight, one_delay in ((False, False), (True, False), (False, True)):
         net, a = counters(*[0.0] * 7, V_th=1e6)
         fired = np.arange(1, 6)
-        g = net.add(gg.SpikeTimes(torch.tensor(fired * DT), torch.arange(5)), 5)
+        g = net.add(rv.SpikeTimes(torch.tensor(fired * DT), torch.arange(5)), 5)
         w = np.full(60, 0.5) if one_weight else weights
         d = np.full(60, 9) if one_delay else steps
         net.connect(
@@ -136,7 +136,7 @@ def test_weights_and_delays_stay_with_their_edges():
 @pytest.mark.parametrize("rule", [{"in_degree": 3}, {"out_degree": 3}, {"probability": 0.4}])
 def test_weights_of_drawn_wiring_follow_edges(rule):
     net, a = counters(*[0.0] * 8, V_th=1e6)
-    g = net.add(gg.SpikeTimes(torch.arange(1, 7) * DT, torch.arange(6)), 6)
+    g = net.add(rv.SpikeTimes(torch.arange(1, 7) * DT, torch.arange(6)), 6)
     size = net.connect(g, a, weight=1.0, **rule).size
     weights = 2.0 ** -np.random.default_rng(1).integers(2, 10, size)
     net.projections.clear()
@@ -148,7 +148,7 @@ def test_weights_of_drawn_wiring_follow_edges(rule):
 
 
 def test_projections_between_several_populations_keep_apart():
-    net = gg.Network()
+    net = rv.Network()
     parts = [
         net.add(Counter(), n, f"p{k}", drive=torch.zeros(n), V_th=torch.full((n,), 1e6))
         for k, n in enumerate((3, 300, 2))
@@ -164,8 +164,8 @@ def test_projections_between_several_populations_keep_apart():
 
 def test_a_filtered_input_adds_before_the_integration():
     net, a = counters(0.0, V_th=1e6)
-    net.connect(given(net, 1.0), a, weight=3.0, delay=0.5, edges=([0], [0]), synapse=gg.Exponential(tau=2.0))
-    out = gg.simulate(net, 20.0, dt=DT, record=["V", "s_p0"], dtype=torch.float64)
+    net.connect(given(net, 1.0), a, weight=3.0, delay=0.5, edges=([0], [0]), synapse=rv.Exponential(tau=2.0))
+    out = rv.simulate(net, 20.0, dt=DT, record=["V", "s_p0"], dtype=torch.float64)
     t = out.states["V"].times.numpy() - 1.5
     V, s = (out.states[k].values[:, 0].numpy() for k in ("V", "s_p0"))
     assert np.allclose(V, np.where(t > 0, 3.0 * -np.expm1(-t / 2.0), 0.0), atol=1e-14)
@@ -174,8 +174,8 @@ def test_a_filtered_input_adds_before_the_integration():
 
 def test_a_synapse_goes_on_while_its_neuron_is_refractory():
     net, a = counters(0.5)
-    net.connect(given(net, 1.75), a, weight=0.25, delay=DT, edges=([0], [0]), synapse=gg.Exponential(tau=2.0))
-    out = gg.simulate(net, 4.0, dt=DT, record=["V", "s_p0"], dtype=torch.float64)
+    net.connect(given(net, 1.75), a, weight=0.25, delay=DT, edges=([0], [0]), synapse=rv.Exponential(tau=2.0))
+    out = rv.simulate(net, 4.0, dt=DT, record=["V", "s_p0"], dtype=torch.float64)
     t = out.states["V"].times.numpy() - 2.0
     assert times(out) == [2.0]
     s, V = (out.states[k].values[:, 0].numpy() for k in ("s_p0", "V"))
@@ -192,31 +192,31 @@ def test_a_delay_below_the_step_is_refused():
         with pytest.raises(
             ValueError, match=r"delay of 0\.[12] ms, below the step dt = 0\.25 ms; expected at least"
         ):
-            gg.simulate(net, 1.0, dt=DT)
+            rv.simulate(net, 1.0, dt=DT)
 
 
 def test_a_delay_beyond_the_ring_is_refused():
     net, a = counters(0.0, 0.0)
     net.connect(a, a, weight=1.0, delay=65536 * DT, edges=([0], [1]))
     with pytest.raises(ValueError, match=r"delay of 65536 steps; expected fewer than 65536"):
-        gg.simulate(net, 1.0, dt=DT)
+        rv.simulate(net, 1.0, dt=DT)
 
 
 def test_time_varying_drive_changes_at_its_interval():
-    net = gg.Network()
-    series = gg.TimeSeries(torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.5, 0.25]]), interval=0.5)
+    net = rv.Network()
+    series = rv.TimeSeries(torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.5, 0.25]]), interval=0.5)
     net.add(Counter(), 2, drive=series, V_th=1e6)
     _, V = run(net, 2.0)
     steps = np.array([[1.0, 0.0]] * 2 + [[0.0, 2.0]] * 2 + [[0.5, 0.25]] * 4) * DT  # the last value holds on
     assert np.array_equal(V, steps.cumsum(0))
-    net = gg.Network()
-    net.add(Counter(), 300, drive=gg.TimeSeries([1.0, 3.0], interval=0.25), V_th=1e6)
+    net = rv.Network()
+    net.add(Counter(), 300, drive=rv.TimeSeries([1.0, 3.0], interval=0.25), V_th=1e6)
     _, V = run(net, 0.75)
     assert np.array_equal(V, np.tile([[0.25], [1.0], [1.75]], 300))
-    net = gg.Network()
-    net.add(Counter(), 1, drive=gg.TimeSeries([1.0, 3.0], interval=0.3), V_th=1e6)
+    net = rv.Network()
+    net.add(Counter(), 1, drive=rv.TimeSeries([1.0, 3.0], interval=0.3), V_th=1e6)
     for engine in ("compiled", "torch"):
         with pytest.raises(
             ValueError, match=r"changes every 0\.3 ms; expected a multiple of the step dt = 0\.25 ms"
         ):
-            gg.simulate(net, 1.0, dt=DT, engine=engine)
+            rv.simulate(net, 1.0, dt=DT, engine=engine)

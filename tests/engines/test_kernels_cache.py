@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 import torch
 
-import ganglion as gg
-from ganglion.engines import _kernels
+import ranvier as rv
+from ranvier.codegen import kernel_cache
 
 SCRIPT = """
-import ganglion as gg, torch
-net = gg.Network()
-net.add(gg.LIF(E_L=-60.0), 2, drive=20.0)
-out = gg.simulate(net, 50.0, dtype=torch.float64)
+import ranvier as rv, torch
+net = rv.Network()
+net.add(rv.LIF(E_L=-60.0), 2, drive=20.0)
+out = rv.simulate(net, 50.0, dtype=torch.float64)
 print(len(out.times))
 """
 
 
 def python(folder, script=SCRIPT):
-    env = {**os.environ, "GANGLION_CACHE_DIR": str(folder), "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "RANVIER_CACHE_DIR": str(folder), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=300
     )
@@ -45,53 +45,53 @@ def test_a_second_process_compiles_nothing(tmp_path):
 
 
 def spikes():
-    net = gg.Network()
-    net.add(gg.LIF(), 2, drive=20.0)
-    return gg.simulate(net, 50.0).times
+    net = rv.Network()
+    net.add(rv.LIF(), 2, drive=20.0)
+    return rv.simulate(net, 50.0).times
 
 
 @pytest.mark.parametrize(
     "suffix, damage", [(".py", b""), (".nbi", b"rubbish \x80\x04\x00"), (".nbc", b"rubbish \x80\x04\x00")]
 )
 def test_a_damaged_file_is_survived(tmp_path, monkeypatch, suffix, damage):
-    monkeypatch.setenv("GANGLION_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(_kernels, "_compiled", {})
+    monkeypatch.setenv("RANVIER_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(kernel_cache, "_compiled", {})
     expected = spikes()
     for path in tmp_path.rglob(f"*{suffix}"):
         path.write_bytes(damage)
-    monkeypatch.setattr(_kernels, "_compiled", {})
+    monkeypatch.setattr(kernel_cache, "_compiled", {})
     assert torch.equal(spikes(), expected)
 
 
-@pytest.mark.parametrize("module", ["ganglion.engines._simd", "ganglion.nn._arrays", "ganglion.engines._machine"])
+@pytest.mark.parametrize("module", ["ranvier.codegen.simd", "ranvier.codegen.arrays", "ranvier.codegen.pointers"])
 def test_a_change_of_what_a_kernel_is_made_with_is_compiled_anew(module, tmp_path, monkeypatch):
     """The folder outlives an upgrade of the package."""
     text = (
         "from numba import cfunc, void\n"
-        "from ganglion.engines import _simd\n"
-        "from ganglion.engines._machine import pointer as _pointer\n"
-        "from ganglion.nn._arrays import array as _array\n"
+        "from ranvier.engines import _simd\n"
+        "from ranvier.codegen.pointers import pointer as _pointer\n"
+        "from ranvier.codegen.arrays import array as _array\n"
         "@cfunc(void(), cache=True, nopython=True)\n"
         "def kernel():\n"
         "    pass\n"
     )
-    monkeypatch.setenv("GANGLION_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(_kernels, "_compiled", {})
-    source = _kernels._source
+    monkeypatch.setenv("RANVIER_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(kernel_cache, "_compiled", {})
+    source = kernel_cache._source
     for change, count in ((b"", 1), (b"", 1), (b"changed", 2)):
-        monkeypatch.setattr(_kernels, "_source", lambda name, c=change: source(name) + (c if name == module else b""))
-        _kernels.compile_kernel(text)
+        monkeypatch.setattr(kernel_cache, "_source", lambda m, c=change: source(m) + (c if m == module else b""))
+        kernel_cache.compile_kernel(text)
         assert len(list(tmp_path.glob("kernel_*.py"))) == count
 
 
 def test_the_folder(monkeypatch, tmp_path):
-    monkeypatch.setenv("GANGLION_CACHE_DIR", str(tmp_path / "here"))
-    assert _kernels.cache_folder() == tmp_path / "here"
-    monkeypatch.delenv("GANGLION_CACHE_DIR")
+    monkeypatch.setenv("RANVIER_CACHE_DIR", str(tmp_path / "here"))
+    assert kernel_cache.cache_folder() == tmp_path / "here"
+    monkeypatch.delenv("RANVIER_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "there"))
     if sys.platform == "linux":
-        assert _kernels.cache_folder() == tmp_path / "there" / "ganglion" / "kernels"
+        assert kernel_cache.cache_folder() == tmp_path / "there" / "ranvier" / "kernels"
         monkeypatch.delenv("XDG_CACHE_HOME")
         monkeypatch.setenv("HOME", str(tmp_path))
-        assert _kernels.cache_folder() == tmp_path / ".cache" / "ganglion" / "kernels"
-    assert isinstance(_kernels.cache_folder(), Path)
+        assert kernel_cache.cache_folder() == tmp_path / ".cache" / "ranvier" / "kernels"
+    assert isinstance(kernel_cache.cache_folder(), Path)

@@ -5,8 +5,8 @@ import plain_plastic
 import plastic
 import pytest
 
-import ganglion as gg
-from ganglion.engines.compiled import CompiledEngine
+import ranvier as rv
+from ranvier.engines.compiled.engine import CompiledEngine
 
 STEPS = round(plastic.DURATION / plastic.DT)
 
@@ -52,7 +52,7 @@ def test_each_target_has_its_own_third_factor():
 def test_a_population_modulates():
     """Its spikes over its size arrive with the projection's shortest delay."""
     net = plastic.network(plastic.RULES["reward"], third=plastic.series())
-    modulators = net.add(gg.LIF(), 7, name="modulators", drive=np.linspace(16.0, 25.0, 7))
+    modulators = net.add(rv.LIF(), 7, name="modulators", drive=np.linspace(16.0, 25.0, 7))
     p = net.connect("src", "cells", weight=0.5, delay=2.0, probability=0.4, plasticity=plastic.RULES["reward"],
                     third=modulators)  # fmt: skip
     engine = CompiledEngine(net, dt=plastic.DT, seed=0, double=True)
@@ -69,12 +69,12 @@ def test_a_population_modulates():
 def test_delays_are_axonal(delay):
     """A spike of the source acts on the weight when it arrives, one of the target at once."""
     for lag in (-3.0, 0.0, 3.0):
-        net = gg.Network()
+        net = rv.Network()
         times, zeros = [20.0, 20.0 + delay + lag], [0, 1]
-        src = net.add(gg.SpikeTimes(times, zeros), 2)
-        cell = net.add(gg.LIF(t_ref=0.5), 1, drive=0.0)
+        src = net.add(rv.SpikeTimes(times, zeros), 2)
+        cell = net.add(rv.LIF(t_ref=0.5), 1, drive=0.0)
         # the second source makes the target spike one step after its own spike has arrived
-        rule = gg.rules.STDP(A_plus=0.1, A_minus=0.1)
+        rule = rv.rules.STDP(A_plus=0.1, A_minus=0.1)
         net.connect(src, cell, weight=0.5, delay=delay, edges=([0], [0]), plasticity=rule)
         net.connect(src, cell, weight=100.0, delay=0.1, edges=([1], [0]))
         engine = CompiledEngine(net, dt=0.1, seed=0, double=True)

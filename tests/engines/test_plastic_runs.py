@@ -5,10 +5,10 @@ import plastic
 import pytest
 import torch
 
-import ganglion as gg
-from ganglion import rules
-from ganglion.engines.compiled import CompiledEngine
-from ganglion.engines.torch_engine import TorchEngine
+import ranvier as rv
+from ranvier import rules
+from ranvier.engines.compiled.engine import CompiledEngine
+from ranvier.engines.torch.engine import TorchEngine
 
 STEPS = round(plastic.DURATION / plastic.DT)
 #: one rule of every kind: events only, several traces, eligibilities, a drift
@@ -17,15 +17,15 @@ KINDS = ["power", "triplet", "reward", "bcm"]
 
 def large(rule, size=700):
     """Enough neurons for several threads, with noise, bursts and a population that modulates."""
-    net = gg.Network(seed=4)
-    src = net.add(gg.Poisson(30.0), 300, name="src")
-    cells = net.add(gg.LIF(), size, name="cells", drive=13.0, noise=4.0, initial={"V": gg.Uniform(-65.0, -50.0)})
-    fast = net.add(gg.LIF(t_ref=0.5), 300, name="fast", drive=60.0)
+    net = rv.Network(seed=4)
+    src = net.add(rv.Poisson(30.0), 300, name="src")
+    cells = net.add(rv.LIF(), size, name="cells", drive=13.0, noise=4.0, initial={"V": rv.Uniform(-65.0, -50.0)})
+    fast = net.add(rv.LIF(t_ref=0.5), 300, name="fast", drive=60.0)
     third = fast if rule.law.uses_third else None
     delays = torch.from_numpy(np.random.default_rng(1).choice([0.5, 1.0, 2.3], 300 * 40))
     given = {"weight": 0.4, "plasticity": rule, "third": third}
     net.connect(src, cells, edges=_edges(300, size), delay=delays, **given)
-    net.connect(cells, cells, in_degree=30, delay=0.7, synapse=gg.Exponential(tau=4.0), **given)
+    net.connect(cells, cells, in_degree=30, delay=0.7, synapse=rv.Exponential(tau=4.0), **given)
     net.connect(cells, fast, in_degree=10, delay=1.5, **given)
     net.connect(cells, cells, in_degree=10, weight=-0.3)
     return net
@@ -90,9 +90,9 @@ def test_cut_anywhere_with_a_look_at_the_weights(whole, cut):
 
 def test_more_spikes_than_a_target_has_room_for():
     """Sources fire once a second, the target at 300 Hz: its records fill up and are worked off early."""
-    net = gg.Network()
-    src = net.add(gg.SpikeTimes([5.0, 5.0, 700.0], [0, 1, 0]), 2)
-    cell = net.add(gg.LIF(t_ref=0.0), 1, drive=120.0)
+    net = rv.Network()
+    src = net.add(rv.SpikeTimes([5.0, 5.0, 700.0], [0, 1, 0]), 2)
+    cell = net.add(rv.LIF(t_ref=0.0), 1, drive=120.0)
     net.connect(src, cell, weight=0.0, edges=([0, 1], [0, 0]), plasticity=rules.STDP(A_plus=1e-3, w_max=9.0))
     machine = CompiledEngine(net, dt=0.1, seed=0, double=True)
     steps, neurons, _ = machine.advance(6900)
@@ -125,27 +125,27 @@ def test_the_torch_engine_agrees(name):
 def test_simulate_gives_the_weights_and_their_course(tmp_path):
     net = plastic.network(plastic.RULES["additive"])
     p = net.projections[0]
-    probe = gg.WeightProbe(p, interval=12.5, edges=[3, 1, 399])
-    seen = gg.simulate(net, 100.0, record=[probe, gg.Probe("V", interval=5.0)], dtype=torch.float64)
+    probe = rv.WeightProbe(p, interval=12.5, edges=[3, 1, 399])
+    seen = rv.simulate(net, 100.0, record=[probe, rv.Probe("V", interval=5.0)], dtype=torch.float64)
     assert len(seen.weights) == 2 and list(seen.states) == ["V"]
     trace = seen.weights.trace(p)
     assert trace.times.tolist() == [12.5 * k for k in range(1, 9)] and trace.edges.tolist() == [3, 1, 399]
     assert torch.equal(trace.values[-1], seen.weights[p][[3, 1, 399]])
-    shorter = gg.simulate(net, 37.5, dtype=torch.float64)
+    shorter = rv.simulate(net, 37.5, dtype=torch.float64)
     assert torch.equal(trace.values[2], shorter.weights[0][[3, 1, 399]])
     with pytest.raises(ValueError, match="is not plastic"):
         seen.weights[net.projections[2]]
     with pytest.raises(ValueError, match="not recorded"):
         seen.weights.trace(1)
     for stored in (
-        gg.simulate(net, 100.0, record=[probe, gg.Probe("V", interval=5.0)], dtype=torch.float64, path=tmp_path / "a"),
-        gg.Recording.open(seen.save(tmp_path / "b")),
+        rv.simulate(net, 100.0, record=[probe, rv.Probe("V", interval=5.0)], dtype=torch.float64, path=tmp_path / "a"),
+        rv.Recording.open(seen.save(tmp_path / "b")),
     ):
         assert all(torch.equal(stored.weights[k], seen.weights[k]) for k in (0, 1))
         assert torch.equal(stored.weights.trace(p).values, trace.values) and list(stored.states) == ["V"]
     # final weights are another network's initial ones
-    other = gg.Network()
-    a, b = other.add(gg.Poisson(1.0), 30), other.add(gg.LIF(), 40)
+    other = rv.Network()
+    a, b = other.add(rv.Poisson(1.0), 30), other.add(rv.LIF(), 40)
     again = other.connect(a, b, weight=seen.weights[p], edges=p.edges())
     assert torch.equal(torch.as_tensor(again.weight), seen.weights[p])
 
@@ -153,8 +153,8 @@ def test_simulate_gives_the_weights_and_their_course(tmp_path):
 def test_a_simulation_in_pieces_is_the_whole():
     rule = plastic.RULES["reward"]
     net = plastic.network(rule, third=plastic.series())
-    whole = gg.simulate(net, 60.0)
-    pieces = gg.Simulation(net)
+    whole = rv.simulate(net, 60.0)
+    pieces = rv.Simulation(net)
     first, second = pieces.run(22.3), pieces.run(37.7)
     assert second.start == pytest.approx(22.3) and second.duration == pytest.approx(37.7)
     assert torch.equal(torch.cat([first.times, second.times]), whole.times)
@@ -164,12 +164,12 @@ def test_a_simulation_in_pieces_is_the_whole():
 
 def test_a_third_factor_and_weights_may_be_replaced_between_pieces():
     rule = rules.RewardSTDP(interval=1.0, tau_d=0.0, A_plus=0.05, A_minus=0.02)
-    net = plastic.network(rule, third=gg.TimeSeries([0.0], 1.0))
+    net = plastic.network(rule, third=rv.TimeSeries([0.0], 1.0))
     p, q = net.projections[:2]
-    run = gg.Simulation(net, dtype=torch.float64)
+    run = rv.Simulation(net, dtype=torch.float64)
     still = run.run(40.0).weights
     assert torch.equal(still[p], torch.as_tensor(p.weight))
-    late = gg.TimeSeries([0.0, 0.3], 20.0)  # nothing for 20 ms, then reward
+    late = rv.TimeSeries([0.0, 0.3], 20.0)  # nothing for 20 ms, then reward
     moved = run.run(20.0, third={p: late, q: late}).weights
     assert torch.equal(moved[p], still[p])
     assert not torch.equal(run.run(20.0).weights[p], still[p])
@@ -181,14 +181,14 @@ def test_a_third_factor_and_weights_may_be_replaced_between_pieces():
 
 
 def test_what_does_not_fit_is_refused():
-    net = gg.Network()
-    a = net.add(gg.LIF(), 4, name="a")
+    net = rv.Network()
+    a = net.add(rv.LIF(), 4, name="a")
     options = {"weight": 0.5, "in_degree": 2}
     for changes, message in (
         ({"plasticity": rules.STDP}, "expected a rule"),
         ({"plasticity": 3}, "expected a rule"),
         ({"plasticity": rules.STDP(), "weight": 1.5}, "within its rule's bounds"),
-        ({"plasticity": rules.Hebb(), "synapse": gg.Electrical()}, "continuous"),
+        ({"plasticity": rules.Hebb(), "synapse": rv.Electrical()}, "continuous"),
         ({"third": a}, "no plasticity"),
         ({"plasticity": rules.RewardSTDP(), "third": 2.0}, "TimeSeries or a Population"),
     ):
@@ -196,16 +196,16 @@ def test_what_does_not_fit_is_refused():
             net.connect(a, a, **(options | changes))
     p = net.connect(a, a, **options, plasticity=rules.RewardSTDP())
     with pytest.raises(ValueError, match="needs a third factor"):
-        gg.simulate(net, 1.0)
+        rv.simulate(net, 1.0)
     for third, message in (
-        (gg.TimeSeries(np.zeros((3, 5)), 1.0), "5 columns"),
-        (gg.TimeSeries([1.0], 0.25), "multiple of the step"),
-        (gg.Network().add(gg.LIF(), 1), "another network"),
+        (rv.TimeSeries(np.zeros((3, 5)), 1.0), "5 columns"),
+        (rv.TimeSeries([1.0], 0.25), "multiple of the step"),
+        (rv.Network().add(rv.LIF(), 1), "another network"),
     ):
         with pytest.raises(ValueError, match=message):
-            gg.simulate(net, 1.0, third={p: third})
+            rv.simulate(net, 1.0, third={p: third})
     other = net.connect(a, a, weight=0.1, in_degree=1)
     with pytest.raises(ValueError, match="weights stay"):
-        gg.simulate(net, 1.0, third={p: a}, record=gg.WeightProbe(other, 1.0))
+        rv.simulate(net, 1.0, third={p: a}, record=rv.WeightProbe(other, 1.0))
     with pytest.raises(ValueError, match="expected plastic projections"):
-        gg.simulate(net, 1.0, third={other: a})
+        rv.simulate(net, 1.0, third={other: a})

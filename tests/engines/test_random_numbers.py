@@ -7,8 +7,8 @@ import pytest
 import scipy.stats
 import torch
 
-import ganglion as gg
-from ganglion.engines import _sources
+import ranvier as rv
+from ranvier.engines import _sources
 
 N, STEPS = 2048, 500
 
@@ -18,10 +18,10 @@ def normals(seed, neurons=N, steps=STEPS, dt=0.1):
 
     tau_m is short, so that a step's noise stands far above float32's rounding of V.
     """
-    net = gg.Network()
-    net.add(gg.LIF(tau_m=0.05, E_L=0.0, V_th=1e9), neurons, noise=1.0)
+    net = rv.Network()
+    net.add(rv.LIF(tau_m=0.05, E_L=0.0, V_th=1e9), neurons, noise=1.0)
     V = (
-        gg.simulate(net, steps * dt, dt=dt, seed=seed, record="V")
+        rv.simulate(net, steps * dt, dt=dt, seed=seed, record="V")
         .states["V"]
         .values.numpy()
         .astype(np.float64)
@@ -107,15 +107,15 @@ def test_independent_in_time_between_neurons_and_between_seeds(drawn):
 
 
 def test_independent_between_purposes_and_populations():
-    class Two(gg.Neuron):
-        equations = gg.Equations("dV/dt = -V/tau_m + s*xi_a\ndw/dt = -w/tau_m + s*xi_b")
+    class Two(rv.Neuron):
+        equations = rv.Equations("dV/dt = -V/tau_m + s*xi_a\ndw/dt = -w/tau_m + s*xi_b")
         tau_m: float = 0.05
         s: float = math.sqrt(2 / 0.05)
 
-    net = gg.Network()
+    net = rv.Network()
     net.add(Two(), 700)
     net.add(Two(), 700)
-    states = gg.simulate(net, 40.0, record=["V", "w"], seed=3).states
+    states = rv.simulate(net, 40.0, record=["V", "w"], seed=3).states
     V, w = (states[k].values.numpy().astype(np.float64) for k in ("V", "w"))
     for x, y in ((V, w), (V[:, :700], V[:, 700:]), (V[:, :700], w[:, 700:]), (V[1:], w[:-1])):
         assert correlation(x, y) < 5.5  # the membranes remember 2 % of a step
@@ -136,13 +136,13 @@ def test_background_counts_are_poisson(mean):
 def background(rate, size, steps, dt):
     """(steps, size) spikes that arrive at each neuron and step, read off integrators."""
 
-    class Sum(gg.Neuron):
-        equations = gg.Equations("dV/dt = 0*I")
+    class Sum(rv.Neuron):
+        equations = rv.Equations("dV/dt = 0*I")
 
-    net = gg.Network()
+    net = rv.Network()
     net.background(net.add(Sum(), size), rate=rate, weight=1.0)
     V = (
-        gg.simulate(net, steps * dt, dt=dt, seed=2, record="V", dtype=torch.float64)
+        rv.simulate(net, steps * dt, dt=dt, seed=2, record="V", dtype=torch.float64)
         .states["V"]
         .values.numpy()
     )
@@ -196,11 +196,11 @@ def test_poisson_tables_hold_the_distribution_function(rate):
 
 
 def test_poisson_source():
-    net = gg.Network()
-    net.add(gg.Poisson(rate=100.0), 400, "alike")
-    net.add(gg.Poisson(rate=torch.tensor([0.0, 20.0, 500.0, 10_000.0]).repeat(50)), 200, "each")
-    net.add(gg.Poisson(), 100, "overridden", rate=250.0)
-    out = gg.simulate(net, 4000.0, seed=5, dt=0.1)
+    net = rv.Network()
+    net.add(rv.Poisson(rate=100.0), 400, "alike")
+    net.add(rv.Poisson(rate=torch.tensor([0.0, 20.0, 500.0, 10_000.0]).repeat(50)), 200, "each")
+    net.add(rv.Poisson(), 100, "overridden", rate=250.0)
+    out = rv.simulate(net, 4000.0, seed=5, dt=0.1)
     rates = out.rates().numpy()
     # Bernoulli at each step: variance of a count is n p (1 - p)
     assert abs(rates[:400].mean() - 100.0) < 5 * math.sqrt(100.0 * 0.99 / 4 / 400)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from tests.engines.recorded import INH, NETWORK, made_up, recorded
 
-from ganglion import analysis
-from ganglion.engines._recording import Recording
-from ganglion.engines._traces import Trace
+from ranvier import analysis
+from ranvier.engines.recording.recording import Recording
+from ranvier.engines.recording.traces import Trace
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ganglion.engines import _recording_exports
-from ganglion.engines._recording import Recording
-from ganglion.engines._traces import Trace
+from ranvier.engines.recording import _exports
+from ranvier.engines.recording.recording import Recording
+from ranvier.engines.recording.traces import Trace
 
 NETWORK = SimpleNamespace(
     populations=[SimpleNamespace(name="exc", start=0, size=2), SimpleNamespace(name="inh", start=2, size=2)]
@@ -127,6 +127,6 @@ def test_a_missing_package_is_named_with_its_remedy(recording, monkeypatch, expo
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(_recording_exports, "import_module", absent)
-    with pytest.raises(ImportError, match=rf'^{export} is not.*pip install "ganglion\[brain\]"'):
+    monkeypatch.setattr(_exports, "import_module", absent)
+    with pytest.raises(ImportError, match=rf'^{export} is not.*pip install "ranvier\[brain\]"'):
         getattr(recording, f"to_{export}")()

@@ -5,13 +5,13 @@ import torch
 from tests.engines.recorded import NETWORK, made_up, recorded
 from toy_writer import MANIFEST, STEPS, write
 
-from ganglion.engines import _recording
-from ganglion.engines._recording import Recording
+from ranvier.engines.recording import recording as recording_file
+from ranvier.engines.recording.recording import Recording
 
 
 @pytest.fixture
 def recording(rng, monkeypatch):
-    monkeypatch.setattr(_recording, "SAVED_STEPS", 700)  # several segments, cut off any round time
+    monkeypatch.setattr(recording_file, "SAVED_STEPS", 700)  # several segments, cut off any round time
     return recorded(made_up(rng), rng, seed=3, threads=2)
 
 
@@ -56,7 +56,7 @@ def test_a_name_that_is_taken_is_refused(recording, tmp_path):
 
 
 def test_a_save_that_fails_leaves_nothing(recording, tmp_path, monkeypatch):
-    from ganglion.engines._segments import RunFolder
+    from ranvier.engines.recording.segments import RunFolder
 
     append, calls = RunFolder.append, []
 

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_writer import MANIFEST, STEPS, TRACES, write
 
-from ganglion import analysis
-from ganglion.engines._segments import RunFolder
+from ranvier import analysis
+from ranvier.engines.recording.segments import RunFolder
 
 
 def content(path):

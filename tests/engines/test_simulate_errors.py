@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-import ganglion as gg
+import ranvier as rv
 
 
 def small(**options):
-    net = gg.Network()
-    net.add(gg.LIF(), 3, "cells", **options)
+    net = rv.Network()
+    net.add(rv.LIF(), 3, "cells", **options)
     return net
 
 
@@ -37,60 +37,60 @@ def small(**options):
         ({"engine": "nest"}, r"unknown engine 'nest'; expected 'compiled' or 'torch'"),
         ({"dtype": torch.float16}, r"found dtype torch\.float16, expected torch\.float32 or torch\.float64"),
         ({"record": "w"}, r"found no variable 'w'; this network has V"),
-        ({"record": gg.Probe("V", interval=0.15)}, r"interval of 0\.15 ms; expected a multiple of the step"),
-        ({"record": gg.Probe("V", interval=0.0)}, r"interval of 0\.0 ms"),
-        ({"record": gg.Probe("V", neurons="others")}, r"no population 'others'; this network has cells"),
+        ({"record": rv.Probe("V", interval=0.15)}, r"interval of 0\.15 ms; expected a multiple of the step"),
+        ({"record": rv.Probe("V", interval=0.0)}, r"interval of 0\.0 ms"),
+        ({"record": rv.Probe("V", neurons="others")}, r"no population 'others'; this network has cells"),
         (
-            {"record": gg.Probe("V", neurons=[0, 3])},
+            {"record": rv.Probe("V", neurons=[0, 3])},
             r"neuron 3 has no variable 'V'; expected neurons of cells",
         ),
-        ({"record": gg.Probe("V", neurons=[-1])}, r"neuron -1 has no variable 'V'"),
-        ({"record": gg.Probe("V", neurons=[])}, r"records no neuron; expected at least one"),
-        ({"record": gg.Probe("V", neurons=[0.5])}, r"expected indices"),
-        ({"record": gg.Probe("V", neurons=[True, False, True])}, r"expected indices"),
+        ({"record": rv.Probe("V", neurons=[-1])}, r"neuron -1 has no variable 'V'"),
+        ({"record": rv.Probe("V", neurons=[])}, r"records no neuron; expected at least one"),
+        ({"record": rv.Probe("V", neurons=[0.5])}, r"expected indices"),
+        ({"record": rv.Probe("V", neurons=[True, False, True])}, r"expected indices"),
         ({"record": ["V", "V"]}, r"expected different names: give Probe"),
     ],
 )
 def test_what_is_refused(options, message):
     options = {"duration": 1.0} | options
     with pytest.raises((ValueError, TypeError), match=message):
-        gg.simulate(small(), options.pop("duration"), **options)
+        rv.simulate(small(), options.pop("duration"), **options)
 
 
 def test_an_empty_network():
     with pytest.raises(ValueError, match=r"no populations; expected at least one: net\.add"):
-        gg.simulate(gg.Network(), 1.0)
+        rv.simulate(rv.Network(), 1.0)
 
 
 def test_a_poisson_rate_above_one_spike_a_step():
-    net = gg.Network()
-    net.add(gg.Poisson(rate=10_001.0), 2, "fast")
+    net = rv.Network()
+    net.add(rv.Poisson(rate=10_001.0), 2, "fast")
     with pytest.raises(
         ValueError, match=r"'fast' has Poisson rates up to 10001 Hz; expected 0 to 10000 Hz.*background"
     ):
-        gg.simulate(net, 1.0)
+        rv.simulate(net, 1.0)
 
 
 @pytest.mark.parametrize(
     "duration, dt", [(1.0, 0.1), (0.3, 0.1), (1e6, 0.1), (123456.7, 0.1), (0.7, 0.05), (3, 1)]
 )
 def test_durations_that_floating_point_blurs_are_fine(duration, dt):
-    from ganglion.engines._simulate import _whole_steps
+    from ranvier.engines._simulate import _whole_steps
 
     assert _whole_steps(duration, dt) == round(duration / dt)
 
 
 def test_a_probe_of_a_part():
-    net = gg.Network()
-    net.add(gg.LIF(), 300, "a", initial={"V": torch.arange(300) * 1e-3 - 70.0})
-    net.add(gg.Poisson(), 5, "source")
-    b = net.add(gg.LIF(), 4, "b", initial={"V": -torch.arange(4) - 80.0})
+    net = rv.Network()
+    net.add(rv.LIF(), 300, "a", initial={"V": torch.arange(300) * 1e-3 - 70.0})
+    net.add(rv.Poisson(), 5, "source")
+    b = net.add(rv.LIF(), 4, "b", initial={"V": -torch.arange(4) - 80.0})
     record = [
-        gg.Probe("V", neurons=[299, 306, 0, 306, 256], interval=0.2),
-        gg.Probe("V", neurons=b, name="of b"),
-        gg.Probe("V", neurons="b", interval=1.0, name="rare"),
+        rv.Probe("V", neurons=[299, 306, 0, 306, 256], interval=0.2),
+        rv.Probe("V", neurons=b, name="of b"),
+        rv.Probe("V", neurons="b", interval=1.0, name="rare"),
     ]
-    out = gg.simulate(net, 1.0, record=record)
+    out = rv.simulate(net, 1.0, record=record)
     V = out.states["V"]
     assert V.neurons.tolist() == [0, 256, 299, 306] and V.values.shape == (5, 4)
     assert torch.allclose(V.times, 0.2 * torch.arange(1, 6).double())
@@ -106,18 +106,18 @@ def test_a_probe_of_a_part():
     assert torch.equal(out.states["rare"].values, out.states["of b"].values[9:])
 
 
-class Square(gg.Neuron):
+class Square(rv.Neuron):
     """x' = x²: infinite at t = 1/x(0)."""
 
-    equations = gg.Equations("dx/dt = x**2/tau\ndy/dt = -y/tau")
+    equations = rv.Equations("dx/dt = x**2/tau\ndy/dt = -y/tau")
     initial = {"x": 0.0}
     tau: float = 1.0
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_an_explosion_names_population_neuron_variable_and_time(dtype):
-    net = gg.Network()
-    net.add(gg.LIF(), 5, "quiet")
+    net = rv.Network()
+    net.add(rv.LIF(), 5, "quiet")
     start = torch.zeros(300, dtype=torch.float64)
     start[271], start[12] = 0.25, 0.2
     net.add(Square(), 300, "loud", initial={"x": start})
@@ -125,7 +125,7 @@ def test_an_explosion_names_population_neuron_variable_and_time(dtype):
     assert 3.5 < at < 6.0
     message = rf"^x of neuron 271 of population 'loud' is no longer finite at t = {at:g} ms; .*\(now 0\.05 ms\)"
     with pytest.raises(FloatingPointError, match=message):
-        gg.simulate(net, 50.0, dt=0.05, dtype=dtype)
+        rv.simulate(net, 50.0, dt=0.05, dtype=dtype)
 
 
 def explodes(x, dt, dtype):
@@ -143,8 +143,8 @@ def explodes(x, dt, dtype):
 
 
 def test_an_explosion_on_disk_leaves_the_whole_segments(tmp_path):
-    net = gg.Network()
+    net = rv.Network()
     net.add(Square(), 2, "loud", initial={"x": 0.25})
     with pytest.raises(FloatingPointError, match="x of neuron 0"):
-        gg.simulate(net, 50.0, dt=0.05, path=tmp_path / "run")
+        rv.simulate(net, 50.0, dt=0.05, path=tmp_path / "run")
     assert not list((tmp_path / "run").glob(".segment*"))

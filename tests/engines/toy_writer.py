@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from ganglion.engines._segments import RunFolder
+from ranvier.engines.recording.segments import RunFolder
 
 STEPS, SEGMENT, NEURONS = 2000, 40, 6
 MANIFEST = {"n_neurons": NEURONS, "dt": 0.5, "duration": STEPS * 0.5, "seed": 5, "network": {"name": "toy"}}

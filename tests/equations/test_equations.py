@@ -5,11 +5,11 @@ import pytest
 import sympy as sp
 import torch
 
-import ganglion as gg
-from ganglion.equations import Equations, parse, symbol
-from ganglion.equations._printing import torch_function
+import ranvier as rv
+from ranvier.equations import Equations, parse, symbol
+from ranvier.equations.printing import torch_function
 
-NEURONS = [gg.LIF(), gg.QIF(), gg.EIF(), gg.AdEx(), gg.Izhikevich(), gg.HodgkinHuxley(), gg.Graded()]
+NEURONS = [rv.LIF(), rv.QIF(), rv.EIF(), rv.AdEx(), rv.Izhikevich(), rv.HodgkinHuxley(), rv.Graded()]
 
 
 def test_variables_units_and_order():
@@ -95,8 +95,8 @@ def test_jacobian_against_finite_differences(neuron, rng):
 
 
 def test_the_right_hand_side_is_differentiable():
-    f = gg.EIF().equations.torch()
-    p = {k: torch.tensor(v, dtype=torch.float64, requires_grad=True) for k, v in gg.EIF().parameters.items()}
+    f = rv.EIF().equations.torch()
+    p = {k: torch.tensor(v, dtype=torch.float64, requires_grad=True) for k, v in rv.EIF().parameters.items()}
     V = torch.linspace(-70, -45, 6, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
         lambda V, E_L, Delta_T, V_T: f(**(p | {"V": V, "I": 0.5, "drive": 1.0, "noise": 0.0, "E_L": E_L,

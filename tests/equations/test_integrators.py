@@ -8,12 +8,12 @@ import pytest
 import scipy.linalg
 import torch
 
-import ganglion as gg
-from ganglion.engines._model import step_models
-from ganglion.equations import Equations, parse, symbol
-from ganglion.equations._printing import torch_function
-from ganglion.equations.integrators import default_method, linear_part, make_scheme
-from ganglion.equations.propagators import propagators
+import ranvier as rv
+from ranvier.engines.step_model import step_models
+from ranvier.equations import Equations, parse, symbol
+from ranvier.equations.integrators import default_method, linear_part, make_scheme
+from ranvier.equations.printing import torch_function
+from ranvier.equations.propagators import propagators
 
 
 def stepper(text, method=None, dt=0.1, parameters=None, **options):
@@ -126,9 +126,9 @@ def test_correlated_noise_keeps_lyapunovs_covariance(dt):
 @pytest.mark.parametrize("dt", [1e-4, 0.1, 5.0, 200.0])
 @pytest.mark.parametrize("tau_s", [0.002, 5.0])
 def test_a_free_membranes_variance_is_noise_squared_for_any_step(dt, tau_s):
-    net = gg.Network()
-    p = net.add(gg.LIF(V_th=1e9), 3, noise=torch.tensor([0.0, 3.0, 7.0]))
-    net.background(p, rate=0.0, weight=1.0, synapse=gg.Exponential(tau=tau_s))  # a fast filter beside it
+    net = rv.Network()
+    p = net.add(rv.LIF(V_th=1e9), 3, noise=torch.tensor([0.0, 3.0, 7.0]))
+    net.background(p, rate=0.0, weight=1.0, synapse=rv.Exponential(tau=tau_s))  # a fast filter beside it
     values = step_models(net)[0].evaluate(dt)
     P, L = values["P_0_0"], values["L_0_0"]
     assert torch.allclose(L**2, (1 - P**2) * torch.tensor([0.0, 9.0, 49.0]).double(), rtol=1e-9, atol=0)
@@ -182,22 +182,22 @@ def test_multiplicative_noise_is_read_as_ito():
 @pytest.mark.parametrize(
     "neuron, noise_free, noisy",
     [
-        (gg.LIF(), "exact", "exact"), (gg.Graded(), "exact", "exact"), (gg.EIF(), "rk4", "euler"),
-        (gg.QIF(), "rk4", "euler"), (gg.AdEx(), "rk4", "euler"), (gg.Izhikevich(), "rk4", "euler"),
-        (gg.HodgkinHuxley(), "exponential_euler", "exponential_euler"),
+        (rv.LIF(), "exact", "exact"), (rv.Graded(), "exact", "exact"), (rv.EIF(), "rk4", "euler"),
+        (rv.QIF(), "rk4", "euler"), (rv.AdEx(), "rk4", "euler"), (rv.Izhikevich(), "rk4", "euler"),
+        (rv.HodgkinHuxley(), "exponential_euler", "exponential_euler"),
     ],
 )  # fmt: skip
 def test_default_methods(neuron, noise_free, noisy):
     for noise, expected in ((0.0, noise_free), (2.0, noisy)):
-        net = gg.Network()
+        net = rv.Network()
         net.add(neuron, 2, noise=noise)
         assert step_models(net)[0].scheme.method == expected
 
 
 def test_conductances_are_exponential_euler_and_their_filters_exact():
-    net = gg.Network()
-    p = net.add(gg.LIF(), 2)
-    net.connect(p, p, weight=1.0, in_degree=1, synapse=gg.ExponentialConductance())
+    net = rv.Network()
+    p = net.add(rv.LIF(), 2)
+    net.connect(p, p, weight=1.0, in_degree=1, synapse=rv.ExponentialConductance())
     model = step_models(net)[0]
     assert model.scheme.method == "exponential_euler" and model.scheme.linear.names == ("g_p0",)
 

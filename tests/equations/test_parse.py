@@ -8,8 +8,8 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganglion.equations import exprel, parse, symbol
-from ganglion.equations._parse import FUNCTIONS
+from ranvier.equations import exprel, parse, symbol
+from ranvier.equations._parse import FUNCTIONS
 
 a, b = symbol("a"), symbol("b")
 

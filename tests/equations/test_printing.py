@@ -9,8 +9,8 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ganglion.equations import exprel, parse, symbol
-from ganglion.equations._printing import torch_function
+from ranvier.equations import exprel, parse, symbol
+from ranvier.equations.printing import torch_function
 
 a, b = symbol("a"), symbol("b")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganglion.equations import quantity
+from ranvier.equations import quantity
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganglion.energies import Backtracking, Clamp, Descent, Energy
+from ranvier.energies import Backtracking, Clamp, Descent, Energy
 
 ROUNDING = 1e-12  # of the energies' size
 

@@ -12,20 +12,20 @@ from pathlib import Path
 
 import torch
 
-import ganglion as gg
+import ranvier as rv
 
 EPOCHS, BATCHES = 2, 5
 EVENTS = [*range(1, 51, 4), 46, 47, 48, 50]  # all there are is 50
 
 
-def learner() -> gg.learners.BPTT:
+def learner() -> rv.learners.BPTT:
     torch.manual_seed(3)
-    model = gg.nn.Sequential(
-        gg.nn.LIF(12, 16, recurrent=True, learn=("beta",)), torch.nn.Dropout(0.2), gg.nn.LI(16, 4)
+    model = rv.nn.Sequential(
+        rv.nn.LIF(12, 16, recurrent=True, learn=("beta",)), torch.nn.Dropout(0.2), rv.nn.LI(16, 4)
     )
-    return gg.learners.BPTT(
-        model, gg.learners.membrane_cross_entropy, torch.optim.Adam(model.parameters(), 1e-2),
-        encode=lambda x: gg.learners.rate(x, 8),
+    return rv.learners.BPTT(
+        model, rv.learners.membrane_cross_entropy, torch.optim.Adam(model.parameters(), 1e-2),
+        encode=lambda x: rv.learners.rate(x, 8),
     )  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def loader() -> torch.utils.data.DataLoader:
 def train(folder: Path | None) -> dict[str, torch.Tensor]:
     made = learner()
     schedule = torch.optim.lr_scheduler.OneCycleLR(made.optimizer, 2e-2, EPOCHS * BATCHES)
-    gg.fit(made, loader(), EPOCHS, folder, validation=loader(), schedule=schedule, save_every=2, progress=False)
+    rv.fit(made, loader(), EPOCHS, folder, validation=loader(), schedule=schedule, save_every=2, progress=False)
     return made.model.state_dict()
 
 
@@ -62,7 +62,7 @@ def kill_at(event: int) -> None:
         return wrapped
 
     os.replace = around(os.replace)
-    gg.learners.BPTT.step = around(gg.learners.BPTT.step)
+    rv.learners.BPTT.step = around(rv.learners.BPTT.step)
 
 
 def child(work: Callable[[], None]) -> int:

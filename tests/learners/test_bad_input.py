@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-import ganglion as gg
-from ganglion.learners import BPTT, HLOP, TESS, EProp, TruncatedBPTT, membrane_cross_entropy
+import ranvier as rv
+from ranvier.learners import BPTT, HLOP, TESS, EProp, TruncatedBPTT, membrane_cross_entropy
 
 T, B, N, CLASSES = 6, 4, 5, 3
 GENERATOR = torch.Generator().manual_seed(0)
@@ -17,7 +17,7 @@ LABELS = torch.arange(B) % CLASSES
 
 def learner(name: str):
     torch.manual_seed(0)
-    model = gg.nn.Sequential(gg.nn.LIF(N, 8, recurrent=name in ("e-prop", "TESS")), gg.nn.LI(8, CLASSES))
+    model = rv.nn.Sequential(rv.nn.LIF(N, 8, recurrent=name in ("e-prop", "TESS")), rv.nn.LI(8, CLASSES))
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     return {
         "BPTT": lambda: BPTT(model, membrane_cross_entropy, optimizer),
@@ -72,7 +72,7 @@ def test_weights_that_are_not_finite_are_named(name):
 
 
 def test_feature_maps_of_another_shape_are_named():
-    model = gg.nn.Sequential(nn.Conv2d(2, 4, 3, bias=False), gg.nn.LIF(), nn.Flatten(), gg.nn.LI(4 * 6 * 6, CLASSES))
+    model = rv.nn.Sequential(nn.Conv2d(2, 4, 3, bias=False), rv.nn.LIF(), nn.Flatten(), rv.nn.LI(4 * 6 * 6, CLASSES))
     made = TESS(model, torch.optim.SGD(model.parameters(), 0.1))
     with pytest.raises(ValueError, match=r"found x of shape \(4, 3, 8, 8\) .*expected \(B, 2, height, width\)"):
         made.step((torch.rand(T, B, 3, 8, 8), LABELS))
@@ -81,7 +81,7 @@ def test_feature_maps_of_another_shape_are_named():
 
 @pytest.mark.parametrize("made", [BPTT, lambda *given, **more: TruncatedBPTT(*given, every=2, update="window", **more)])
 def test_a_gradient_that_cannot_be_clipped_changes_nothing(made):
-    model = gg.nn.LI(N, CLASSES)
+    model = rv.nn.LI(N, CLASSES)
     before = copy.deepcopy(model.state_dict())
     learner = made(model, lambda y, labels: (0.0 * y.sum()).sqrt(), torch.optim.SGD(model.parameters(), 0.1), clip=1.0)
     with pytest.raises(ValueError, match="found a gradient of norm nan"):

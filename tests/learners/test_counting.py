@@ -5,20 +5,20 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import ganglion as gg
-from ganglion.learners import BPTT, TESS, EProp, TruncatedBPTT, count_learning, membrane_cross_entropy
+import ranvier as rv
+from ranvier.learners import BPTT, TESS, EProp, TruncatedBPTT, count_learning, membrane_cross_entropy
 
 T, B, C = 5, 3, 4
 
 
-def small(linear: bool = False) -> gg.nn.Sequential:
+def small(linear: bool = False) -> rv.nn.Sequential:
     """Feature maps without borders, a recurrent layer, a readout."""
     torch.manual_seed(3)
-    slope = gg.engines.surrogates.FastSigmoid(0.3)
+    slope = rv.engines.surrogates.FastSigmoid(0.3)
     lif = {"beta": 0.5, "threshold": 0.6, "surrogate": slope, "fused": False}
-    model = gg.nn.Sequential(
-        nn.Conv2d(2, 3, 3), gg.nn.LIF((3, 4, 4), **lif), nn.Flatten(),
-        gg.nn.LIF(48, 7, recurrent=True, **lif), nn.Linear(7, C) if linear else gg.nn.LI(7, C, beta=0.8, fused=False),
+    model = rv.nn.Sequential(
+        nn.Conv2d(2, 3, 3), rv.nn.LIF((3, 4, 4), **lif), nn.Flatten(),
+        rv.nn.LIF(48, 7, recurrent=True, **lif), nn.Linear(7, C) if linear else rv.nn.LI(7, C, beta=0.8, fused=False),
     )  # fmt: skip
     with torch.no_grad():
         model[0].bias.fill_(1.0)  # so that there are spikes
@@ -140,12 +140,12 @@ def test_counting_changes_nothing_and_ends(rule):
 
 
 def test_what_is_not_counted_is_named_or_refused():
-    model = gg.nn.Sequential(gg.nn.LIF(6, 5), nn.LayerNorm(5), gg.nn.LI(5, 2))
+    model = rv.nn.Sequential(rv.nn.LIF(6, 5), nn.LayerNorm(5), rv.nn.LI(5, 2))
     made = BPTT(model, membrane_cross_entropy, torch.optim.SGD(model.parameters(), 0.1))
     with count_learning(made) as seen:
         pass
     assert seen.signals.uncounted == seen.total.uncounted == ("1: LayerNorm",)
-    model = gg.nn.Sequential(gg.nn.LIF(6, 5), gg.nn.LI(5, 2))
+    model = rv.nn.Sequential(rv.nn.LIF(6, 5), rv.nn.LI(5, 2))
     eprop = EProp(model, torch.optim.SGD(model.parameters(), 0.1))
     with pytest.raises(TypeError, match="found a EProp, expected BPTT"), count_learning(eprop):
         pass

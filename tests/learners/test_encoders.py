@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganglion.learners import delta, latency, phase, population, rate, read_idx, read_mnist
+from ranvier.learners import delta, latency, phase, population, rate, read_idx, read_mnist
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 

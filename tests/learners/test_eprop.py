@@ -5,16 +5,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import ganglion as gg
-from ganglion.learners._eligibility import Eligibility
+import ranvier as rv
+from ranvier.learners._eligibility import Eligibility
 
 T, B, C = 9, 3, 2
 pytestmark = pytest.mark.usefixtures("float64")
 
 
-def layer(**kind) -> gg.nn.LIF:
+def layer(**kind) -> rv.nn.LIF:
     torch.manual_seed(4)
-    made = gg.nn.LIF(5, 6, beta=0.8, surrogate=gg.engines.surrogates.Triangle(1.0), **kind)
+    made = rv.nn.LIF(5, 6, beta=0.8, surrogate=rv.engines.surrogates.Triangle(1.0), **kind)
     with torch.no_grad():
         made.linear.weight.mul_(2.0)
     return made
@@ -30,8 +30,8 @@ KINDS = {
 }
 
 
-def model(kind: str, **readout) -> gg.nn.Sequential:
-    return gg.nn.Sequential(layer(**KINDS[kind]), gg.nn.LI(6, C, **({"beta": 0.7} | readout)))
+def model(kind: str, **readout) -> rv.nn.Sequential:
+    return rv.nn.Sequential(layer(**KINDS[kind]), rv.nn.LI(6, C, **({"beta": 0.7} | readout)))
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,7 +40,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def found(net, **kw) -> dict[str, torch.Tensor]:
-    made = gg.learners.EProp(net, torch.optim.SGD(net.parameters(), 0.0), **kw)
+    made = rv.learners.EProp(net, torch.optim.SGD(net.parameters(), 0.0), **kw)
     made.step(batch())
     return {name: p.grad.clone() for name, p in net.named_parameters()}
 
@@ -67,7 +67,7 @@ def cut(net, last=T, rate=0.0, strength=0.0) -> dict[str, torch.Tensor]:
 def test_the_gradient_is_bptts_without_the_paths_between_neurons(kind):
     a, b = found(model(kind)), cut(model(kind))
     full = model(kind)
-    gg.learners.membrane_cross_entropy(full(batch()[0])[0], batch()[1]).backward()
+    rv.learners.membrane_cross_entropy(full(batch()[0])[0], batch()[1]).backward()
     for name, p in full.named_parameters():
         assert b[name].abs().sum() > 0
         torch.testing.assert_close(a[name], b[name], rtol=1e-9, atol=1e-13)
@@ -90,10 +90,10 @@ def test_rates_are_regularised_by_a_local_signal():
 
 def test_a_layer_without_recurrence_has_bptts_gradient():
     def net():
-        return gg.nn.Sequential(layer(adaptation=(0.9, 0.4), alpha=0.5), gg.nn.LI(6, C, beta=0.7))
+        return rv.nn.Sequential(layer(adaptation=(0.9, 0.4), alpha=0.5), rv.nn.LI(6, C, beta=0.7))
 
     a, twin = found(net()), net()
-    gg.learners.membrane_cross_entropy(twin(batch()[0])[0], batch()[1]).backward()
+    rv.learners.membrane_cross_entropy(twin(batch()[0])[0], batch()[1]).backward()
     for name, p in twin.named_parameters():
         torch.testing.assert_close(a[name], p.grad, rtol=1e-9, atol=1e-13)
 
@@ -116,7 +116,7 @@ def test_with_the_true_learning_signal_the_factorisation_is_exact(kind):
         state = (inner, outer)
         spikes.append(z)
         y_all.append(y)
-    gg.learners.membrane_cross_entropy(torch.stack(y_all), labels).backward()
+    rv.learners.membrane_cross_entropy(torch.stack(y_all), labels).backward()
     traces, inner, total = Eligibility(net[0]), net[0].init_state(B), 0.0
     for t in range(T):
         inner, z, e = traces.step(inner, x[t])
@@ -143,7 +143,7 @@ class Feedback(torch.autograd.Function):
 
 def test_random_feedback():
     net, twin = model("alif", bias=False), model("alif", bias=False)
-    made = gg.learners.EProp(net, torch.optim.SGD(net.parameters(), 0.0), feedback="random")
+    made = rv.learners.EProp(net, torch.optim.SGD(net.parameters(), 0.0), feedback="random")
     made.step(batch())
     (matrix,) = made.state_dict()["own"]["feedback"]
     x, labels = batch()
@@ -160,7 +160,7 @@ def test_random_feedback():
 
 def test_adaptive_feedback_comes_to_equal_the_readout():
     net = model("lif")
-    made = gg.learners.EProp(net, torch.optim.Adam(net.parameters(), 1e-2), feedback="adaptive", decay=0.05)
+    made = rv.learners.EProp(net, torch.optim.Adam(net.parameters(), 1e-2), feedback="adaptive", decay=0.05)
     (matrix,) = made.state_dict()["own"]["feedback"]
     first = (matrix - net[1].linear.weight.detach()).norm().item()
     for _ in range(40):
@@ -171,13 +171,13 @@ def test_adaptive_feedback_comes_to_equal_the_readout():
 
 
 def test_several_layers_learn_by_random_feedback_and_no_other():
-    net = gg.nn.Sequential(layer(), gg.nn.LIF(6, 7, recurrent=True), gg.nn.LI(7, C))
+    net = rv.nn.Sequential(layer(), rv.nn.LIF(6, 7, recurrent=True), rv.nn.LI(7, C))
     optimizer = torch.optim.SGD(net.parameters(), 0.1)
     with pytest.raises(ValueError, match='or feedback="random"'):
-        gg.learners.EProp(net, optimizer)
-    gg.learners.EProp(net, optimizer, feedback="random").step(batch())
+        rv.learners.EProp(net, optimizer)
+    rv.learners.EProp(net, optimizer, feedback="random").step(batch())
     assert all(p.grad is not None for p in net.parameters())
     with pytest.raises(ValueError, match="spiking layers with weights of their own"):
-        gg.learners.EProp(gg.nn.Sequential(gg.nn.LIF(3), gg.nn.LI(3, 2)), optimizer)
+        rv.learners.EProp(rv.nn.Sequential(rv.nn.LIF(3), rv.nn.LI(3, 2)), optimizer)
     with pytest.raises(ValueError, match="found feedback = 'none'"):
-        gg.learners.EProp(net, optimizer, feedback="none")
+        rv.learners.EProp(net, optimizer, feedback="none")

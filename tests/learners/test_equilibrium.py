@@ -9,13 +9,13 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-import ganglion as gg
-from ganglion.energies import Descent, Fixed
-from ganglion.energies.lagrangians import ReLU, Sigmoid, Tanh
-from ganglion.energies.layered import Layered
-from ganglion.learners import ContrastiveHebbian, EquilibriumPropagation
-from ganglion.learners.equilibrium import nudged, nudged_gradient
-from ganglion.learners.nudging import Holomorphic, OneSided, RandomSign, Symmetric
+import ranvier as rv
+from ranvier.energies import Descent, Fixed
+from ranvier.energies.lagrangians import ReLU, Sigmoid, Tanh
+from ranvier.energies.layered import Layered
+from ranvier.learners import ContrastiveHebbian, EquilibriumPropagation
+from ranvier.learners.equilibrium import nudged, nudged_gradient
+from ranvier.learners.nudging import Holomorphic, OneSided, RandomSign, Symmetric
 
 F64 = torch.float64
 
@@ -178,7 +178,7 @@ def test_contrastive_hebbian_learning_lowers_the_gap_of_energies():
         field = model.drive(x)
         with torch.no_grad():
             free = descent.settle(model.init_state(5), field=field)
-            clamp = gg.energies.Clamp.at(model.outputs, target, 6)
+            clamp = rv.energies.Clamp.at(model.outputs, target, 6)
             held = descent.settle(free.x, clamp, field)
         parts = [model.energy(s.x) - (field * s.x).sum(1) for s in (held, free)]
         return (parts[0] - parts[1]).mean()
@@ -240,14 +240,14 @@ class Pairs:
 
 def test_digits_are_learned():
     train, test = loaders(*digits())
-    history = gg.fit(learner(particles=1500), train, 8, validation=test, progress=False)
+    history = rv.fit(learner(particles=1500), train, 8, validation=test, progress=False)
     assert max(m["validation_accuracy"] for m in history[-3:]) >= 0.95
     assert history[-1]["accuracy"] > 0.96
 
 
 def test_without_a_second_phase_worth_the_name_nothing_is_learned():
     train, test = loaders(*digits())
-    history = gg.fit(learner(free_steps=2, nudged_steps=1), Pairs(train), 3, validation=test, progress=False)
+    history = rv.fit(learner(free_steps=2, nudged_steps=1), Pairs(train), 3, validation=test, progress=False)
     assert history[-1]["validation_accuracy"] < 0.5
 
 
@@ -256,7 +256,7 @@ def test_contrastive_hebbian_learning_learns_digits():
     torch.manual_seed(1)
     model = Layered.dense(64, 100, 10)
     made = ContrastiveHebbian(model, torch.optim.SGD(model.parameters(), 0.1))
-    history = gg.fit(made, Pairs(train), 3, validation=test, progress=False)
+    history = rv.fit(made, Pairs(train), 3, validation=test, progress=False)
     assert history[-1]["validation_accuracy"] > 0.85
 
 
@@ -272,7 +272,7 @@ def test_a_run_cut_anywhere_ends_with_the_same_bits(tmp_path, particles):
         return train if particles else Pairs(train)
 
     whole = made()
-    gg.fit(whole, loader(), 2, progress=False)
+    rv.fit(whole, loader(), 2, progress=False)
 
     class Cut(Exception):
         pass
@@ -289,9 +289,9 @@ def test_a_run_cut_anywhere_ends_with_the_same_bits(tmp_path, particles):
 
     broken.step = counted
     with pytest.raises(Cut):
-        gg.fit(broken, loader(), 2, tmp_path, save_every=3, progress=False)
+        rv.fit(broken, loader(), 2, tmp_path, save_every=3, progress=False)
     again = made()
-    gg.fit(again, loader(), 2, tmp_path, progress=False)
+    rv.fit(again, loader(), 2, tmp_path, progress=False)
     for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(a, b)
     json.dumps(again.describe())
@@ -300,7 +300,7 @@ def test_a_run_cut_anywhere_ends_with_the_same_bits(tmp_path, particles):
 def test_refusals():
     model, x, labels = small()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    with pytest.raises(TypeError, match=r"expected gg\.energies\.Layered"):
+    with pytest.raises(TypeError, match=r"expected rv\.energies\.Layered"):
         EquilibriumPropagation(nn.Linear(3, 2), optimizer)
     with pytest.raises(ValueError, match="1 at least"):
         EquilibriumPropagation(model, optimizer, nudged_steps=0)

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganglion.learners import bin_events, read_bs2, read_nmnist
-from ganglion.learners.events import EVENT, as_events
+from ranvier.learners import bin_events, read_bs2, read_nmnist
+from ranvier.learners.events import EVENT, as_events
 
 NMNIST = Path(__file__).parents[3] / "shared" / "data" / "nmnist"
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.learners.killed import EVENTS, learner, loader
 
-import ganglion as gg
+import ranvier as rv
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,7 +53,7 @@ class Recorded:
 
 def test_metrics_are_means_weighted_by_examples(tmp_path):
     made = Recorded()
-    history = gg.fit(made, [0, 1, 2], 2, tmp_path, validation=[3, 5], progress=False)
+    history = rv.fit(made, [0, 1, 2], 2, tmp_path, validation=[3, 5], progress=False)
     assert made.seen == [0, 1, 2, 0, 1, 2] and made.validated == [3, 5, 3, 5]
     assert history == 2 * [{"loss": pytest.approx((0 * 1 + 1 * 2 + 2 * 3) / 6), "validation_loss": 4.0}]
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -62,14 +62,14 @@ def test_metrics_are_means_weighted_by_examples(tmp_path):
 
 
 def test_a_finished_run_may_be_prolonged_and_is_not_repeated(tmp_path):
-    gg.fit(Recorded(), [0, 1, 2], 1, tmp_path, progress=False)
+    rv.fit(Recorded(), [0, 1, 2], 1, tmp_path, progress=False)
     made = Recorded()
-    assert len(gg.fit(made, [0, 1, 2], 1, tmp_path, progress=False)) == 1 and made.seen == [0, 1, 2]
-    assert len(gg.fit(made, [0, 1, 2], 2, tmp_path, progress=False)) == 2 and len(made.seen) == 6
+    assert len(rv.fit(made, [0, 1, 2], 1, tmp_path, progress=False)) == 1 and made.seen == [0, 1, 2]
+    assert len(rv.fit(made, [0, 1, 2], 2, tmp_path, progress=False)) == 2 and len(made.seen) == 6
 
 
 def test_progress_is_shown(capsys):
-    gg.fit(Recorded(), [0, 1], 1, progress=True)
+    rv.fit(Recorded(), [0, 1], 1, progress=True)
     shown = capsys.readouterr().out
     assert "epoch 1 of 1" in shown and "2/2" in shown
 
@@ -78,18 +78,18 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
-def other_model() -> gg.learners.BPTT:
-    model = gg.nn.Sequential(gg.nn.LIF(12, 17), gg.nn.LI(17, 4))
-    return gg.learners.BPTT(model, gg.learners.membrane_cross_entropy, torch.optim.Adam(model.parameters(), 1e-2))
+def other_model() -> rv.learners.BPTT:
+    model = rv.nn.Sequential(rv.nn.LIF(12, 17), rv.nn.LI(17, 4))
+    return rv.learners.BPTT(model, rv.learners.membrane_cross_entropy, torch.optim.Adam(model.parameters(), 1e-2))
 
 
-def other_rate() -> gg.learners.BPTT:
+def other_rate() -> rv.learners.BPTT:
     made = learner()
     made.optimizer = torch.optim.Adam(made.model.parameters(), 2e-2)
-    return gg.learners.BPTT(made.model, made.loss, made.optimizer, encode=made.encode)
+    return rv.learners.BPTT(made.model, made.loss, made.optimizer, encode=made.encode)
 
 
-def other_reset() -> gg.learners.BPTT:
+def other_reset() -> rv.learners.BPTT:
     made = learner()
     made.model[0].reset = "zero"
     return made
@@ -97,16 +97,16 @@ def other_reset() -> gg.learners.BPTT:
 
 @pytest.mark.parametrize("other", [other_model, other_rate, other_reset])
 def test_a_foreign_checkpoint_is_refused_and_left_alone(tmp_path, other):
-    gg.fit(learner(), loader(), 1, tmp_path, progress=False)
+    rv.fit(learner(), loader(), 1, tmp_path, progress=False)
     before, made = contents(tmp_path), other()
     weights = {k: v.clone() for k, v in made.model.state_dict().items()}
     with pytest.raises(ValueError, match="of another learner"):
-        gg.fit(made, loader(), 2, tmp_path, progress=False)
+        rv.fit(made, loader(), 2, tmp_path, progress=False)
     assert contents(tmp_path) == before
     assert all(torch.equal(v, weights[k]) for k, v in made.model.state_dict().items())
 
 
-def one_cycle(made: gg.learners.BPTT, most: float) -> torch.optim.lr_scheduler.OneCycleLR:
+def one_cycle(made: rv.learners.BPTT, most: float) -> torch.optim.lr_scheduler.OneCycleLR:
     return torch.optim.lr_scheduler.OneCycleLR(made.optimizer, most, 20)
 
 
@@ -120,7 +120,7 @@ def test_a_schedule_steps_after_every_step_and_another_is_refused(tmp_path):
         return step(batch)
 
     made.step = seen
-    gg.fit(made, loader(), 1, tmp_path, schedule=schedule, progress=False)
+    rv.fit(made, loader(), 1, tmp_path, schedule=schedule, progress=False)
     again = learner()
     other = one_cycle(again, 0.1)
     expected = []
@@ -129,22 +129,22 @@ def test_a_schedule_steps_after_every_step_and_another_is_refused(tmp_path):
         again.optimizer.step()
         other.step()
     assert rates == expected and len(set(rates)) == 5
-    gg.fit(made, loader(), 2, tmp_path, schedule=schedule, progress=False)  # the same objects go on
+    rv.fit(made, loader(), 2, tmp_path, schedule=schedule, progress=False)  # the same objects go on
     before = contents(tmp_path)
     for most in (0.2, None):
         changed = learner()
         with pytest.raises(ValueError, match="of another learner: found schedule"):
-            gg.fit(changed, loader(), 3, tmp_path, schedule=most and one_cycle(changed, most), progress=False)
+            rv.fit(changed, loader(), 3, tmp_path, schedule=most and one_cycle(changed, most), progress=False)
     assert contents(tmp_path) == before
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(made.optimizer)
     with pytest.raises(ValueError, match="waits for a metric"):
-        gg.fit(made, loader(), 1, schedule=plateau, progress=False)
+        rv.fit(made, loader(), 1, schedule=plateau, progress=False)
 
 
 def test_input_that_is_not_finite_is_named_and_leaves_the_checkpoint_alone(tmp_path):
     made = learner()
     made.encode = lambda x: x.expand(8, *x.shape)
-    gg.fit(made, loader(), 1, tmp_path, progress=False)
+    rv.fit(made, loader(), 1, tmp_path, progress=False)
     before = contents(tmp_path)
     weights = {k: v.clone() for k, v in made.model.state_dict().items()}
     bad = torch.rand(8, 12)
@@ -153,7 +153,7 @@ def test_input_that_is_not_finite_is_named_and_leaves_the_checkpoint_alone(tmp_p
     for batch, text in (((bad, labels), "found nan in x at step 0, batch 3, feature 5"),
                         ((bad.nan_to_num(), labels + 4), "found label 4 at position 0")):  # fmt: skip
         with pytest.raises(ValueError, match=text):
-            gg.fit(made, 5 * [batch], 2, tmp_path, progress=False)
+            rv.fit(made, 5 * [batch], 2, tmp_path, progress=False)
     assert contents(tmp_path) == before
     assert all(torch.equal(v, weights[k]) for k, v in made.model.state_dict().items())
 
@@ -164,9 +164,9 @@ def test_memory_does_not_grow_over_a_thousand_steps():
         return int(Path("/proc/self/statm").read_text().split()[1])
 
     made, batches = learner(), list(loader())
-    gg.fit(made, 40 * batches, 1, progress=False)
+    rv.fit(made, 40 * batches, 1, progress=False)
     before = pages()
-    gg.fit(made, 200 * batches, 1, progress=False)
+    rv.fit(made, 200 * batches, 1, progress=False)
     assert (pages() - before) * os.sysconf("SC_PAGE_SIZE") < 4e6
 
 
@@ -189,24 +189,24 @@ def other_format(folder: Path) -> None:
 
 @pytest.mark.parametrize("damage", [truncated, missing, not_json, other_format])
 def test_a_damaged_checkpoint_is_refused_and_left_alone(tmp_path, damage):
-    gg.fit(learner(), loader(), 1, tmp_path, progress=False)
+    rv.fit(learner(), loader(), 1, tmp_path, progress=False)
     damage(tmp_path)
     before = contents(tmp_path)
     with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
-        gg.fit(learner(), loader(), 2, tmp_path, progress=False)
+        rv.fit(learner(), loader(), 2, tmp_path, progress=False)
     assert contents(tmp_path) == before
 
 
 def test_a_loader_that_cannot_begin_anew_or_is_empty_is_refused(tmp_path):
     with pytest.raises(ValueError, match="iterated once"):
-        gg.fit(Recorded(), iter([1, 2]), 2, progress=False)
+        rv.fit(Recorded(), iter([1, 2]), 2, progress=False)
     with pytest.raises(ValueError, match="found no batch"):
-        gg.fit(Recorded(), [], 1, progress=False)
+        rv.fit(Recorded(), [], 1, progress=False)
     with pytest.raises(ValueError, match="save_every"):
-        gg.fit(Recorded(), [1], 1, save_every=0, progress=False)
+        rv.fit(Recorded(), [1], 1, save_every=0, progress=False)
     with pytest.raises(ValueError, match="expected a folder"):
         (tmp_path / "file").write_text("")
-        gg.fit(Recorded(), [1], 1, tmp_path / "file", progress=False)
+        rv.fit(Recorded(), [1], 1, tmp_path / "file", progress=False)
 
 
 def test_generators_of_the_loader_are_resumed(tmp_path):
@@ -226,7 +226,7 @@ def test_generators_of_the_loader_are_resumed(tmp_path):
             return step(batch)
 
         made.step = limited
-        gg.fit(made, own, 2, folder, save_every=3, progress=False)
+        rv.fit(made, own, 2, folder, save_every=3, progress=False)
         return made.seen
 
     torch.manual_seed(0)
@@ -260,7 +260,7 @@ def test_labels_out_of_range_are_named():
 
 def test_an_optimizer_of_another_model_is_refused():
     with pytest.raises(ValueError, match="not the model's"):
-        gg.learners.BPTT(gg.nn.LIF(2, 2), torch.nn.MSELoss(), torch.optim.SGD(gg.nn.LIF(2, 2).parameters(), 0.1))
+        rv.learners.BPTT(rv.nn.LIF(2, 2), torch.nn.MSELoss(), torch.optim.SGD(rv.nn.LIF(2, 2).parameters(), 0.1))
 
 
 def test_bptt_step_is_the_optimizers_step_on_autograds_gradient():
@@ -282,16 +282,16 @@ def test_bptt_step_is_the_optimizers_step_on_autograds_gradient():
 def test_parameters_that_the_optimizer_has_not_count_in_no_norm():
     """Training the readout alone: clipped by the readout's gradient, whatever has gathered elsewhere."""
     torch.manual_seed(0)
-    model = gg.nn.Sequential(gg.nn.LIF(12, 16), gg.nn.LI(16, 4))
+    model = rv.nn.Sequential(rv.nn.LIF(12, 16), rv.nn.LI(16, 4))
     readout = copy.deepcopy(model[1])
-    made = gg.learners.BPTT(
-        model, gg.learners.membrane_cross_entropy, torch.optim.SGD(model[1].parameters(), 0.5), clip=0.1
+    made = rv.learners.BPTT(
+        model, rv.learners.membrane_cross_entropy, torch.optim.SGD(model[1].parameters(), 0.5), clip=0.1
     )
     x, labels = torch.rand(8, 5, 12), torch.arange(5) % 4
     spikes = model[0](x)[0].detach()
     for _ in range(3):
         made.step((x, labels))
-        loss = gg.learners.membrane_cross_entropy(readout(spikes)[0], labels)
+        loss = rv.learners.membrane_cross_entropy(readout(spikes)[0], labels)
         gradients = torch.autograd.grad(loss, list(readout.parameters()))
         shrink = min(1.0, 0.1 / float(torch.cat([g.flatten() for g in gradients]).norm()))
         with torch.no_grad():
@@ -309,13 +309,13 @@ def test_digits_are_learned():
     pixels, labels = load_digits(return_X_y=True)
     x, labels = torch.tensor(pixels, dtype=torch.float32) / 16, torch.tensor(labels)
     torch.manual_seed(0)
-    model = gg.nn.Sequential(gg.nn.LIF(64, 128), gg.nn.LI(128, 10))
-    made = gg.learners.BPTT(
-        model, gg.learners.membrane_cross_entropy, torch.optim.Adam(model.parameters(), 5e-3),
+    model = rv.nn.Sequential(rv.nn.LIF(64, 128), rv.nn.LI(128, 10))
+    made = rv.learners.BPTT(
+        model, rv.learners.membrane_cross_entropy, torch.optim.Adam(model.parameters(), 5e-3),
         encode=lambda x: x.expand(10, *x.shape),
     )  # fmt: skip
     train = torch.utils.data.TensorDataset(x[:1400], labels[:1400])
-    history = gg.fit(
+    history = rv.fit(
         made, torch.utils.data.DataLoader(train, batch_size=64, shuffle=True), 10,
         validation=[(x[1400:], labels[1400:])], progress=False,
     )  # fmt: skip

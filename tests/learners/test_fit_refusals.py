@@ -10,9 +10,9 @@ import torch
 from tests.learners.killed import loader
 from torch.optim import lr_scheduler as schedules
 
-import ganglion as gg
-from ganglion.learners import BPTT, PSPM, membrane_cross_entropy
-from ganglion.learners._tree import pack, unpack
+import ranvier as rv
+from ranvier.learners import BPTT, PSPM, membrane_cross_entropy
+from ranvier.learners._tree import pack, unpack
 
 X = torch.rand(8, 12, generator=torch.Generator().manual_seed(0))
 LABELS = X[:, :4].argmax(1)
@@ -21,7 +21,7 @@ SGD = partial(torch.optim.SGD, lr=0.1)
 
 def learner(optimizer=SGD, beta=0.9, rates=None) -> BPTT:
     torch.manual_seed(0)
-    model = gg.nn.Sequential(gg.nn.LIF(12, 6, beta=beta), gg.nn.LI(6, 4))
+    model = rv.nn.Sequential(rv.nn.LIF(12, 6, beta=beta), rv.nn.LI(6, 4))
     groups = model.parameters() if rates is None else [
         {"params": layer.parameters(), "lr": rate} for layer, rate in zip(model, rates, strict=True)
     ]  # fmt: skip
@@ -29,7 +29,7 @@ def learner(optimizer=SGD, beta=0.9, rates=None) -> BPTT:
 
 
 def fit(made, folder, epochs=1, **options):
-    return gg.fit(made, loader(), epochs, folder, progress=False, **options)
+    return rv.fit(made, loader(), epochs, folder, progress=False, **options)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -58,8 +58,8 @@ def test_a_checkpoint_that_would_replace_what_was_asked_for_is_refused(tmp_path,
 
 def test_what_a_loss_and_an_encoder_were_given_is_told():
     made = learner()
-    loss = partial(gg.learners.rate_cross_entropy, scale=5.0)
-    encode = partial(gg.learners.rate, steps=25, generator=torch.Generator())
+    loss = partial(rv.learners.rate_cross_entropy, scale=5.0)
+    encode = partial(rv.learners.rate, steps=25, generator=torch.Generator())
     told = BPTT(made.model, loss, made.optimizer, encode=encode).describe()
     assert (told["loss"], told["encode"]) == ("rate_cross_entropy(scale=5.0)", "rate(steps=25)")
 
@@ -67,7 +67,7 @@ def test_what_a_loss_and_an_encoder_were_given_is_told():
 def test_the_refusal_tells_the_layer_that_differs(tmp_path):
     fit(learner(), tmp_path)
     made = learner()
-    made.model[0].surrogate = gg.nn.surrogates.Triangle()
+    made.model[0].surrogate = rv.nn.surrogates.Triangle()
     with pytest.raises(ValueError, match=r"found model \"12, 6.*ArcTan.*expected \"12, 6.*Triangle") as caught:
         fit(made, tmp_path, 2)
     assert type(caught.value) is ValueError
@@ -75,7 +75,7 @@ def test_the_refusal_tells_the_layer_that_differs(tmp_path):
 
 def test_pspm_tells_the_constants_of_its_layer():
     described = [
-        PSPM(gg.nn.LIF(3, recurrent=True, beta=beta), step=0.1, signs=torch.ones(3)).describe() for beta in (0.9, 0.5)
+        PSPM(rv.nn.LIF(3, recurrent=True, beta=beta), step=0.1, signs=torch.ones(3)).describe() for beta in (0.9, 0.5)
     ]
     assert [d.pop("constants")["beta"] for d in described] == [0.9, 0.5] and described[0] == described[1]
 
@@ -161,7 +161,7 @@ def test_a_schedule_of_another_optimizer_and_what_is_none_are_refused():
 
 def test_what_is_no_learner_loader_or_number_of_epochs_is_named():
     made = learner()
-    with pytest.raises(TypeError, match=r"found a Sequential as learner, .* such as gg\.learners\.BPTT"):
+    with pytest.raises(TypeError, match=r"found a Sequential as learner, .* such as rv\.learners\.BPTT"):
         fit(made.model, None)
     for epochs in (1.5, "2", None, -1):
         with pytest.raises(ValueError, match="expected whole numbers, epochs >= 0"):
@@ -170,7 +170,7 @@ def test_what_is_no_learner_loader_or_number_of_epochs_is_named():
         fit(made, None, validation=iter([(X, LABELS)]))
     for batches, found in ((X, "a Tensor"), ([(X,)], "a tuple of 1"), ([{"x": X}], "a dict")):
         with pytest.raises(ValueError, match=f"found {found} as a batch, expected a pair"):
-            gg.fit(made, batches, 1, progress=False)
+            rv.fit(made, batches, 1, progress=False)
     with pytest.raises(ValueError, match="found LBFGS"):
         learner(torch.optim.LBFGS)
 
@@ -182,7 +182,7 @@ def test_whole_numbers_of_any_size_are_labels(dtype):
     y = torch.eye(4)[LABELS].expand(5, -1, -1)
     for name in ("rate_cross_entropy", "rate_mse", "membrane_cross_entropy", "first_spike_cross_entropy", "accuracy",
                  "first_spike_accuracy"):  # fmt: skip
-        measure = getattr(gg.learners, name)
+        measure = getattr(rv.learners, name)
         assert float(measure(y, LABELS.to(dtype))) == float(measure(y, LABELS))
 
 

@@ -4,17 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-import ganglion as gg
-from ganglion.learners.hlop import Lateral
+import ranvier as rv
+from ranvier.learners.hlop import Lateral
 
 T, B = 5, 6
 
 
-def model(*, apart: bool = True, bias: bool = False) -> gg.nn.Sequential:
+def model(*, apart: bool = True, bias: bool = False) -> rv.nn.Sequential:
     torch.manual_seed(2)
     if not apart:
-        return gg.nn.Sequential(gg.nn.LIF(8, 10, bias=bias), gg.nn.LI(10, 3, bias=bias))
-    return gg.nn.Sequential(nn.Linear(8, 10, bias=bias), gg.nn.LIF(10), nn.Linear(10, 3, bias=bias))
+        return rv.nn.Sequential(rv.nn.LIF(8, 10, bias=bias), rv.nn.LI(10, 3, bias=bias))
+    return rv.nn.Sequential(nn.Linear(8, 10, bias=bias), rv.nn.LIF(10), nn.Linear(10, 3, bias=bias))
 
 
 def batch(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -22,9 +22,9 @@ def batch(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return 4 * torch.rand(T, B, 8, generator=made), torch.randint(3, (B,), generator=made)
 
 
-def learner(net: nn.Module, **kw) -> gg.learners.HLOP:
-    loss = gg.learners.membrane_cross_entropy
-    return gg.learners.HLOP(net, loss, torch.optim.SGD(net.parameters(), 0.1), (3, 4), **kw)
+def learner(net: nn.Module, **kw) -> rv.learners.HLOP:
+    loss = rv.learners.membrane_cross_entropy
+    return rv.learners.HLOP(net, loss, torch.optim.SGD(net.parameters(), 0.1), (3, 4), **kw)
 
 
 @pytest.mark.usefixtures("float64")
@@ -67,7 +67,7 @@ def test_weights_move_only_across_what_older_tasks_used(apart):
     old = [lateral.H[: lateral.old].clone() for lateral in made.laterals]
     twin = model(apart=apart)
     twin.load_state_dict(net.state_dict())
-    gg.learners.membrane_cross_entropy(twin(batch(1)[0])[0], batch(1)[1]).backward()
+    rv.learners.membrane_cross_entropy(twin(batch(1)[0])[0], batch(1)[1]).backward()
     made.step(batch(1))
     pairs = zip(*([m.weight for m in n.modules() if isinstance(m, nn.Linear)] for n in (net, twin)), strict=True)
     for rows, (weight, free), lateral in zip(old, pairs, made.laterals, strict=True):
@@ -97,7 +97,7 @@ def test_spiking_laterals_project_each_steps_activity():
     drive = net[0](x)
     drive.retain_grad()
     y = net[2](net[1](drive)[0])
-    gg.learners.membrane_cross_entropy(y, labels).backward()
+    rv.learners.membrane_cross_entropy(y, labels).backward()
     code = ((x @ H.T).clamp(-20, 20) * 2).round() / 2
     expected = torch.einsum("tbn,tbm->nm", drive.grad, x - code @ H)
     net.zero_grad()
@@ -143,12 +143,12 @@ def test_a_run_is_resumed_in_its_second_task(tmp_path):
 
     torch.manual_seed(1)
     whole = made()
-    gg.fit(whole, [batch(1), batch(2)], 3, progress=False)
+    rv.fit(whole, [batch(1), batch(2)], 3, progress=False)
     torch.manual_seed(1)
-    gg.fit(made(), [batch(1), batch(2)], 1, tmp_path, progress=False)
+    rv.fit(made(), [batch(1), batch(2)], 1, tmp_path, progress=False)
     torch.manual_seed(9)
     again = made()
-    gg.fit(again, [batch(1), batch(2)], 3, tmp_path, progress=False)
+    rv.fit(again, [batch(1), batch(2)], 3, tmp_path, progress=False)
     for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(a, b)
     assert all(torch.equal(a.H, b.H) for a, b in zip(whole.laterals, again.laterals, strict=True))
@@ -156,10 +156,10 @@ def test_a_run_is_resumed_in_its_second_task(tmp_path):
 
 def test_refusals():
     with pytest.raises(ValueError, match="one a weight"):
-        gg.learners.HLOP(model(), gg.learners.membrane_cross_entropy, torch.optim.SGD(model().parameters(), 0.1), (3,))
+        rv.learners.HLOP(model(), rv.learners.membrane_cross_entropy, torch.optim.SGD(model().parameters(), 0.1), (3,))
     with pytest.raises(ValueError, match="modules before neurons alone"):
         learner(model(apart=False), spiking=(20.0, 40))
-    net = gg.nn.Sequential(gg.nn.LIF(8, 10, recurrent=True), gg.nn.LI(10, 3))
+    net = rv.nn.Sequential(rv.nn.LIF(8, 10, recurrent=True), rv.nn.LI(10, 3))
     with pytest.raises(ValueError, match="the parameter 0"):
         learner(net)
     with pytest.raises(ValueError, match="expected at most 8"):

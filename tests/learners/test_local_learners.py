@@ -8,25 +8,25 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-import ganglion as gg
+import ranvier as rv
 
 
-def net(**kw) -> gg.nn.Sequential:
+def net(**kw) -> rv.nn.Sequential:
     torch.manual_seed(4)
-    return gg.nn.Sequential(gg.nn.LIF(12, 16, **kw), gg.nn.LI(16, 4))
+    return rv.nn.Sequential(rv.nn.LIF(12, 16, **kw), rv.nn.LI(16, 4))
 
 
 def spikes(x):
-    return gg.learners.rate(x, 8)
+    return rv.learners.rate(x, 8)
 
 
-LOSS = gg.learners.membrane_cross_entropy
+LOSS = rv.learners.membrane_cross_entropy
 LEARNERS = {
-    "truncated": lambda m, o: gg.learners.TruncatedBPTT(m, LOSS, o, every=3, back=6, encode=spikes),
-    "tess": lambda m, o: gg.learners.TESS(m, o, encode=spikes),
-    "eprop": lambda m, o: gg.learners.EProp(m, o, encode=spikes),
-    "eprop_random": lambda m, o: gg.learners.EProp(m, o, encode=spikes, feedback="random"),
-    "eprop_adaptive": lambda m, o: gg.learners.EProp(m, o, encode=spikes, feedback="adaptive"),
+    "truncated": lambda m, o: rv.learners.TruncatedBPTT(m, LOSS, o, every=3, back=6, encode=spikes),
+    "tess": lambda m, o: rv.learners.TESS(m, o, encode=spikes),
+    "eprop": lambda m, o: rv.learners.EProp(m, o, encode=spikes),
+    "eprop_random": lambda m, o: rv.learners.EProp(m, o, encode=spikes, feedback="random"),
+    "eprop_adaptive": lambda m, o: rv.learners.EProp(m, o, encode=spikes, feedback="adaptive"),
 }
 
 
@@ -45,7 +45,7 @@ def loader():
 def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, name):
     torch.manual_seed(0)
     whole = made(name)
-    history = gg.fit(whole, loader(), 3, validation=loader(), progress=False)
+    history = rv.fit(whole, loader(), 3, validation=loader(), progress=False)
     torch.manual_seed(0)
     doomed = made(name)
     step, count = doomed.step, itertools.count()
@@ -57,15 +57,15 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, name):
 
     doomed.step = limited
     with pytest.raises(KeyboardInterrupt):
-        gg.fit(doomed, loader(), 3, tmp_path, validation=loader(), save_every=2, progress=False)
+        rv.fit(doomed, loader(), 3, tmp_path, validation=loader(), save_every=2, progress=False)
     torch.manual_seed(50)
     again = made(name)
-    assert gg.fit(again, loader(), 3, tmp_path, validation=loader(), save_every=2, progress=False) == history
+    assert rv.fit(again, loader(), 3, tmp_path, validation=loader(), save_every=2, progress=False) == history
     for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(a, b)
-    other = gg.learners.BPTT(whole.model, LOSS, whole.optimizer)
+    other = rv.learners.BPTT(whole.model, LOSS, whole.optimizer)
     with pytest.raises(ValueError, match="of another learner"):
-        gg.fit(other, loader(), 3, tmp_path, progress=False)
+        rv.fit(other, loader(), 3, tmp_path, progress=False)
 
 
 class Peak(TorchDispatchMode):
@@ -102,7 +102,7 @@ def most(learn, steps: int) -> int:
 
 def test_tess_takes_no_more_memory_for_a_thousand_steps_than_for_ten():
     model = net()
-    tess = gg.learners.TESS(model, torch.optim.Adam(model.parameters(), 1e-3))
+    tess = rv.learners.TESS(model, torch.optim.Adam(model.parameters(), 1e-3))
     most(tess.step, 10)  # Adam's own state
     ten, hundred, thousand = (most(tess.step, steps) for steps in (10, 100, 1000))
     assert 0 < ten == hundred == thousand
@@ -122,8 +122,8 @@ def test_truncated_bptt_keeps_no_more_than_its_window():
     kept = []
     for steps in (24, 240):
         model = net(recurrent=True)
-        learner = gg.learners.TruncatedBPTT(model, LOSS, torch.optim.SGD(model.parameters(), 0.1), every=4, back=8)
-        with gg.nn.count_operations(model) as seen:
+        learner = rv.learners.TruncatedBPTT(model, LOSS, torch.optim.SGD(model.parameters(), 0.1), every=4, back=8)
+        with rv.nn.count_operations(model) as seen:
             learner.step((torch.rand(steps, 8, 12), torch.arange(8) % 4))
         kept.append(seen.activation_bytes)
     # views of the input are counted by its storage, which is all of x

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganglion.learners import (
+from ranvier.learners import (
     accuracy,
     first_spike,
     first_spike_accuracy,
@@ -77,10 +77,10 @@ def test_first_spike_loss_is_the_closed_form_and_wakes_the_silent():
 
 def test_a_net_learns_to_spike_first_from_silence():
     """All neurons silent at the start; the loss's own gradient, through the surrogate, wakes the right ones."""
-    import ganglion as gg
+    import ranvier as rv
 
     torch.manual_seed(0)
-    layer = gg.nn.LIF(4, 4, bias=False)
+    layer = rv.nn.LIF(4, 4, bias=False)
     with torch.no_grad():
         layer.linear.weight.fill_(0.01)
     x, labels = torch.eye(4).expand(10, 4, 4), torch.arange(4)

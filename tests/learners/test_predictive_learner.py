@@ -8,10 +8,10 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-import ganglion as gg
-from ganglion.energies import Backtracking, Fixed
-from ganglion.energies.predictive_coding import Hierarchy
-from ganglion.learners.predictive_coding import PredictiveCoding
+import ranvier as rv
+from ranvier.energies import Backtracking, Fixed
+from ranvier.energies.predictive_coding import Hierarchy
+from ranvier.learners.predictive_coding import PredictiveCoding
 
 F64 = torch.float64
 
@@ -73,7 +73,7 @@ def learner(direction, precision=1.0, **options):
 @pytest.mark.parametrize(("direction", "least"), [("discriminative", 0.92), ("generative", 0.8)])
 def test_digits_are_learned_in_both_directions(direction, least):
     train, test = digits()
-    history = gg.fit(learner(direction, steps=15), train, 4, validation=test, progress=False)
+    history = rv.fit(learner(direction, steps=15), train, 4, validation=test, progress=False)
     assert history[-1]["validation_accuracy"] > least
     losses = [m["validation_loss"] for m in history]
     assert losses[-1] < losses[0]
@@ -83,7 +83,7 @@ def test_causes_of_digits_are_found_without_labels():
     """Ten causes explain what the mean does not: the reconstruction's error falls below half the pixels' variance."""
     train, test = digits()
     made = learner("unsupervised", [1.0, 20.0], rule=Fixed(0.02))
-    history = gg.fit(made, train, 3, validation=test, progress=False)
+    history = rv.fit(made, train, 3, validation=test, progress=False)
     assert "accuracy" not in history[0] and history[-1]["validation_loss"] < history[0]["validation_loss"]
     x, _ = next(iter(test))
     with torch.no_grad():
@@ -96,11 +96,11 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
     train, _ = digits()
     whole, part = learner("discriminative", steps=5), learner("discriminative", steps=5)
     torch.manual_seed(1)
-    gg.fit(whole, train, 2, progress=False)
+    rv.fit(whole, train, 2, progress=False)
     torch.manual_seed(1)
-    gg.fit(part, train, 1, tmp_path, progress=False)
+    rv.fit(part, train, 1, tmp_path, progress=False)
     again = learner("discriminative", steps=5)
-    gg.fit(again, train, 2, tmp_path, progress=False)
+    rv.fit(again, train, 2, tmp_path, progress=False)
     for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(a, b)
     json.dumps(again.describe())

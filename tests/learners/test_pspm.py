@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import ganglion as gg
-from ganglion.learners.pspm import pair, spike_distance
+import ranvier as rv
+from ranvier.learners.pspm import pair, spike_distance
 
 T, N = 60, 8
 trains = st.lists(st.integers(0, 11), max_size=5, unique=True).map(sorted)
@@ -48,14 +48,14 @@ def test_distance_is_the_filtered_trains_mean_square():
     assert spike_distance(a, a) == 0.0
 
 
-def network(seed: int) -> gg.nn.LIF:
+def network(seed: int) -> rv.nn.LIF:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return _network()
 
 
-def _network() -> gg.nn.LIF:
-    layer = gg.nn.LIF(N, recurrent=True, beta=0.9, threshold=0.3, reset="zero", dtype=torch.float64)
+def _network() -> rv.nn.LIF:
+    layer = rv.nn.LIF(N, recurrent=True, beta=0.9, threshold=0.3, reset="zero", dtype=torch.float64)
     with torch.no_grad():
         layer.recurrent.copy_(0.05 * torch.rand(N, N) * torch.tensor([1.0] * 6 + [-1.0] * 2))
     return layer
@@ -70,7 +70,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 def test_a_step_changes_what_the_rule_says(levels):
     layer, (x, reference) = network(2), batch()
     before = layer.recurrent.detach().clone()
-    made = gg.learners.PSPM(layer, step=1e-3, levels=levels, window=4, homeostasis=1e-5, furthest=4)
+    made = rv.learners.PSPM(layer, step=1e-3, levels=levels, window=4, homeostasis=1e-5, furthest=4)
     torch.manual_seed(3)
     made.step((x, reference))
     torch.manual_seed(3)
@@ -98,7 +98,7 @@ def test_the_control_changes_other_synapses_as_much():
     totals = []
     for shuffled in (False, True):
         layer = network(2)
-        made = gg.learners.PSPM(layer, step=1e-6, levels=2, window=4, shuffled=shuffled)  # too small for Dale to bite
+        made = rv.learners.PSPM(layer, step=1e-6, levels=2, window=4, shuffled=shuffled)  # too small for Dale to bite
         torch.manual_seed(0)
         made.step((x, reference))
         totals.append((layer.recurrent.detach() - network(2).recurrent.detach()).sum().item())
@@ -109,7 +109,7 @@ def test_the_control_changes_other_synapses_as_much():
 
 def test_the_reach_falls_and_a_run_is_resumed_exactly(tmp_path):
     def made():
-        return gg.learners.PSPM(network(2), step=1e-4, window=4, furthest=5, every=2)
+        return rv.learners.PSPM(network(2), step=1e-4, window=4, furthest=5, every=2)
 
     torch.manual_seed(5)
     one = made()
@@ -119,28 +119,28 @@ def test_the_reach_falls_and_a_run_is_resumed_exactly(tmp_path):
         one.step(batch())
     assert seen == [4, 4, 3, 3, 2, 2]
     torch.manual_seed(5)
-    gg.fit(made(), [batch()], 3, tmp_path, progress=False)
+    rv.fit(made(), [batch()], 3, tmp_path, progress=False)
     torch.manual_seed(77)
     two = made()
-    gg.fit(two, [batch()], 6, tmp_path, progress=False)
+    rv.fit(two, [batch()], 6, tmp_path, progress=False)
     assert torch.equal(one.layer.recurrent, two.layer.recurrent)
 
 
 def test_refusals():
     with pytest.raises(ValueError, match="recurrent=True"):
-        gg.learners.PSPM(gg.nn.LIF(4), step=1.0)
+        rv.learners.PSPM(rv.nn.LIF(4), step=1.0)
     with pytest.raises(ValueError, match="levels = 1"):
-        gg.learners.PSPM(network(0), step=1.0, levels=1)
+        rv.learners.PSPM(network(0), step=1.0, levels=1)
     with pytest.raises(ValueError, match="found signs"):
-        gg.learners.PSPM(network(0), step=1.0, signs=torch.ones(3))
+        rv.learners.PSPM(network(0), step=1.0, signs=torch.ones(3))
     x, reference = batch()
     with pytest.raises(ValueError, match="expected spikes"):
-        gg.learners.PSPM(network(0), step=1.0).step((x, reference[:-1]))
+        rv.learners.PSPM(network(0), step=1.0).step((x, reference[:-1]))
 
 
 def test_a_reference_that_is_no_spikes_changes_nothing():
-    layer = gg.nn.LIF(4, recurrent=True, reset="zero")
-    made = gg.learners.PSPM(layer, step=0.1, homeostasis=0.1, signs=torch.ones(4))
+    layer = rv.nn.LIF(4, recurrent=True, reset="zero")
+    made = rv.learners.PSPM(layer, step=0.1, homeostasis=0.1, signs=torch.ones(4))
     before, x = layer.recurrent.detach().clone(), torch.rand(6, 2, 4)
     for reference in (torch.full((6, 2, 4), float("nan")), torch.full((6, 2, 4), 0.5)):
         with pytest.raises(ValueError, match="of 0 and 1"):
@@ -149,5 +149,5 @@ def test_a_reference_that_is_no_spikes_changes_nothing():
         with pytest.raises(ValueError, match=text):
             made.step(batch)
     with pytest.raises(ValueError, match="finite homeostasis"):
-        gg.learners.PSPM(layer, step=0.1, homeostasis=float("nan"))
+        rv.learners.PSPM(layer, step=0.1, homeostasis=float("nan"))
     assert torch.equal(layer.recurrent, before)

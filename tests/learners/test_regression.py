@@ -2,7 +2,7 @@
 
 import torch
 
-import ganglion as gg
+import ranvier as rv
 
 
 def test_regression_has_a_loss_and_no_accuracy():
@@ -15,7 +15,7 @@ def test_regression_has_a_loss_and_no_accuracy():
         return (y - target.transpose(0, 1)).square().mean()
 
     optimizer = torch.optim.SGD(model.parameters(), 0.5)
-    learner = gg.learners.BPTT(model, error, optimizer, encode=lambda x: x.transpose(0, 1), accuracy=None)
+    learner = rv.learners.BPTT(model, error, optimizer, encode=lambda x: x.transpose(0, 1), accuracy=None)
     for _ in range(100):
         told = learner.step((x, target))
     assert sorted(told) == ["examples", "loss"] == sorted(learner.evaluate((x, target)))

@@ -7,13 +7,7 @@ of snntorch.functional; snntorch.spikegen.delta(u, .75, padding=True, off_spike=
 import pytest
 import torch
 
-from ganglion.learners import (
-    delta,
-    first_spike_cross_entropy,
-    membrane_cross_entropy,
-    rate_cross_entropy,
-    rate_mse,
-)
+from ranvier.learners import delta, first_spike_cross_entropy, membrane_cross_entropy, rate_cross_entropy, rate_mse
 
 T, B, C = 10, 3, 4
 t, b, c = torch.meshgrid(torch.arange(T), torch.arange(B), torch.arange(C), indexing="ij")

@@ -5,20 +5,20 @@ import math
 import pytest
 import torch
 
-import ganglion as gg
+import ranvier as rv
 
 WORDS = torch.tensor([[k >> i & 1 for i in range(10)] for k in range(1024)])
 #: nA: what one step's current through 20 MΩ must be to raise a membrane of 20 ms by 15 mV
 NEEDED = 15 / (20 * (1 - math.exp(-1 / 20)))
 
 
-def learned(*words: int, **kw) -> gg.learners.SupervisedSTDP:
-    made = gg.learners.SupervisedSTDP(**kw)
+def learned(*words: int, **kw) -> rv.learners.SupervisedSTDP:
+    made = rv.learners.SupervisedSTDP(**kw)
     made.step((WORDS, torch.tensor([k in words for k in range(1024)]).long()))
     return made
 
 
-def total(made: gg.learners.SupervisedSTDP) -> torch.Tensor:
+def total(made: rv.learners.SupervisedSTDP) -> torch.Tensor:
     """Σ (2b − 1)(W1 − W0) of all words."""
     return (2 * WORDS - 1).double() @ (made.weights[1] - made.weights[0])
 
@@ -66,9 +66,9 @@ def test_learned_one_after_the_other_and_resumed(tmp_path):
     one.step(WORDS[[12]])
     torch.testing.assert_close(one.weights, both.weights, rtol=1e-12, atol=1e-12)
     assert one.factor == both.factor
-    gg.fit(gg.learners.SupervisedSTDP(), [WORDS[[9]]], 1, tmp_path, progress=False)
-    again = gg.learners.SupervisedSTDP()
-    gg.fit(again, [WORDS[[9]]], 1, tmp_path, progress=False)
+    rv.fit(rv.learners.SupervisedSTDP(), [WORDS[[9]]], 1, tmp_path, progress=False)
+    again = rv.learners.SupervisedSTDP()
+    rv.fit(again, [WORDS[[9]]], 1, tmp_path, progress=False)
     assert torch.equal(again.weights, learned(9).weights) and again.factor == learned(9).factor
 
 
@@ -76,15 +76,15 @@ def test_refusals():
     with pytest.raises(ValueError, match="complementary"):
         learned(0, 1023)
     with pytest.raises(ValueError, match="of 0 and 1"):
-        gg.learners.SupervisedSTDP().step(2 * WORDS)
+        rv.learners.SupervisedSTDP().step(2 * WORDS)
     with pytest.raises(ValueError, match="no word to learn"):
-        gg.learners.SupervisedSTDP().step((WORDS, torch.zeros(1024)))
+        rv.learners.SupervisedSTDP().step((WORDS, torch.zeros(1024)))
     with pytest.raises(ValueError, match="lag = 0"):
-        gg.learners.SupervisedSTDP(lag=0.0)
+        rv.learners.SupervisedSTDP(lag=0.0)
 
 
 def test_labels_that_do_not_fit_the_words_are_refused():
-    made, words = gg.learners.SupervisedSTDP(4), torch.eye(4).long()[:1]
+    made, words = rv.learners.SupervisedSTDP(4), torch.eye(4).long()[:1]
     before = made.state_dict()
     for labels in (torch.ones(3), torch.tensor([math.nan]), torch.tensor([2])):
         for attempt in (made.step, made.evaluate):
@@ -95,4 +95,4 @@ def test_labels_that_do_not_fit_the_words_are_refused():
     assert torch.equal(made.weights, before["weights"])
     for bad in ({"bits": 2.5}, {"resolution": -1.0}):
         with pytest.raises(ValueError, match="whole number of bits"):
-            gg.learners.SupervisedSTDP(**bad)
+            rv.learners.SupervisedSTDP(**bad)

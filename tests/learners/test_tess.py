@@ -5,20 +5,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-import ganglion as gg
-from ganglion.learners.tess import square_waves
+import ranvier as rv
+from ranvier.learners.tess import square_waves
 
 T, B = 7, 4
 
 
-def model(bias: bool = False, recurrent: bool = False) -> gg.nn.Sequential:
+def model(bias: bool = False, recurrent: bool = False) -> rv.nn.Sequential:
     torch.manual_seed(3)
-    slope = gg.engines.surrogates.FastSigmoid(0.3)
-    first = gg.nn.LIF(6, 9, beta=0.5, threshold=0.6, surrogate=slope, bias=bias, recurrent=recurrent)
-    second = gg.nn.LIF(9, 8, beta=0.5, threshold=0.6, surrogate=slope, bias=bias)
+    slope = rv.engines.surrogates.FastSigmoid(0.3)
+    first = rv.nn.LIF(6, 9, beta=0.5, threshold=0.6, surrogate=slope, bias=bias, recurrent=recurrent)
+    second = rv.nn.LIF(9, 8, beta=0.5, threshold=0.6, surrogate=slope, bias=bias)
     with torch.no_grad():
         second.linear.weight.mul_(3.0)  # so that it is active
-    return gg.nn.Sequential(first, second, gg.nn.LI(8, 4, beta=0.8, bias=bias))
+    return rv.nn.Sequential(first, second, rv.nn.LI(8, 4, beta=0.8, bias=bias))
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -28,7 +28,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 
 def learned(net, x=None, **rule) -> dict[str, torch.Tensor]:
     given, labels = batch()
-    made = gg.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.0), **rule)
+    made = rv.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.0), **rule)
     made.step((given if x is None else x, labels))
     return {name: p.grad for name, p in net.named_parameters() if p.grad is not None}
 
@@ -79,7 +79,7 @@ def test_the_readout_learns_by_its_exact_gradient():
     net, twin = model(bias=True), model(bias=True)
     found = learned(net)
     x, labels = batch()
-    gg.learners.membrane_cross_entropy(twin(x)[0], labels).backward()
+    rv.learners.membrane_cross_entropy(twin(x)[0], labels).backward()
     torch.testing.assert_close(found["2.linear.weight"], twin[2].linear.weight.grad, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(found["2.linear.bias"], twin[2].linear.bias.grad, rtol=1e-9, atol=1e-12)
 
@@ -89,9 +89,9 @@ def test_a_bias_is_a_weight_from_an_input_that_is_always_one():
     biased, plain = model(bias=True), model()
     found = learned(biased)
     with torch.no_grad():
-        wide = gg.nn.LIF(7, 9, beta=0.5, threshold=0.6, surrogate=biased[0].surrogate, bias=False)
+        wide = rv.nn.LIF(7, 9, beta=0.5, threshold=0.6, surrogate=biased[0].surrogate, bias=False)
         wide.linear.weight.copy_(torch.cat([biased[0].linear.weight, biased[0].linear.bias[:, None]], 1))
-    net = gg.nn.Sequential(wide, plain[1], plain[2])
+    net = rv.nn.Sequential(wide, plain[1], plain[2])
     x = F.pad(batch()[0], (0, 1), value=1.0)
     expected = learned(net, x)["0.linear.weight"]
     torch.testing.assert_close(found["0.linear.bias"], expected[:, -1], rtol=1e-9, atol=1e-15)
@@ -104,10 +104,10 @@ def test_recurrent_weights_are_weights_from_ones_own_last_spikes():
     found = learned(net)
     spikes = net[0](batch()[0])[0].detach()
     before = torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
-    wide = gg.nn.LIF(15, 9, beta=0.5, threshold=0.6, surrogate=net[0].surrogate, bias=False)
+    wide = rv.nn.LIF(15, 9, beta=0.5, threshold=0.6, surrogate=net[0].surrogate, bias=False)
     with torch.no_grad():
         wide.linear.weight.copy_(torch.cat([net[0].linear.weight, net[0].recurrent], 1))
-    expected = learned(gg.nn.Sequential(wide, net[1], net[2]), torch.cat([batch()[0], before], 2))["0.linear.weight"]
+    expected = learned(rv.nn.Sequential(wide, net[1], net[2]), torch.cat([batch()[0], before], 2))["0.linear.weight"]
     torch.testing.assert_close(found["0.linear.weight"], expected[:, :6], rtol=1e-9, atol=1e-15)
     torch.testing.assert_close(found["0.recurrent"], expected[:, 6:], rtol=1e-9, atol=1e-15)
 
@@ -125,7 +125,7 @@ def test_a_layer_learns_nothing_from_those_above():
 
 @pytest.mark.usefixtures("float64")
 def test_standardised_weights_pass_the_gradient_to_what_makes_them():
-    net, twin = gg.learners.standardise(model()), model()
+    net, twin = rv.learners.standardise(model()), model()
     weight = net[0].linear.weight
     torch.testing.assert_close(weight.mean(1), torch.zeros(9), rtol=0, atol=1e-12)
     torch.testing.assert_close(weight.var(1) * 6, torch.ones(9), rtol=2e-3, atol=0)
@@ -144,14 +144,14 @@ def test_standardised_weights_pass_the_gradient_to_what_makes_them():
 def test_a_convolution_is_a_shared_weight():
     """Against the dense layer that does the same, its gradient summed over the places that share a weight."""
     torch.manual_seed(8)
-    slope = gg.engines.surrogates.FastSigmoid(0.3)
+    slope = rv.engines.surrogates.FastSigmoid(0.3)
     convolution = nn.Conv2d(2, 3, 3, padding=1, bias=False)
-    net = gg.nn.Sequential(
-        convolution, gg.nn.LIF((3, 4, 4), beta=0.5, threshold=0.6, surrogate=slope), nn.MaxPool2d(2), nn.Flatten(),
-        gg.nn.LI(12, 4, beta=0.8),
+    net = rv.nn.Sequential(
+        convolution, rv.nn.LIF((3, 4, 4), beta=0.5, threshold=0.6, surrogate=slope), nn.MaxPool2d(2), nn.Flatten(),
+        rv.nn.LI(12, 4, beta=0.8),
     )  # fmt: skip
     x = 4 * torch.rand(T, B, 2, 4, 4)
-    made = gg.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.0), pool=2)
+    made = rv.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.0), pool=2)
     labels = torch.tensor([0, 3, 1, 1])
     made.step((iter(x), labels))
     taps = F.unfold(torch.eye(32).view(32, 2, 4, 4), 3, padding=1)  # (32 sources, 18 taps, 16 places)
@@ -182,23 +182,23 @@ def test_input_may_come_step_by_step():
 def test_refusals():
     net = model()
     x, labels = batch()
-    made = gg.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1))
+    made = rv.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1))
     with pytest.raises(ValueError, match="found no step"):
         made.step((x[:0], labels))
     with pytest.raises(ValueError, match="found label 6 at position 0"):
         made.step((x, labels + 6))
     with pytest.raises(ValueError, match="not finite"):
         made.step((x * float("nan"), labels))
-    spiking = gg.nn.Sequential(gg.nn.LIF(6, 4))
+    spiking = rv.nn.Sequential(rv.nn.LIF(6, 4))
     with pytest.raises(ValueError, match="that ends in a readout"):
-        gg.learners.TESS(spiking, torch.optim.SGD(spiking.parameters(), 0.1))
-    stacked = gg.nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6), gg.nn.LIF(6), gg.nn.LI(6, 4))
+        rv.learners.TESS(spiking, torch.optim.SGD(spiking.parameters(), 0.1))
+    stacked = rv.nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6), rv.nn.LIF(6), rv.nn.LI(6, 4))
     with pytest.raises(ValueError, match="two weights without neurons"):
-        gg.learners.TESS(stacked, torch.optim.SGD(stacked.parameters(), 0.1)).step((x, labels))
-    normed = gg.nn.Sequential(gg.nn.LIF(6, 6), nn.LayerNorm(6), gg.nn.LI(6, 4))
+        rv.learners.TESS(stacked, torch.optim.SGD(stacked.parameters(), 0.1)).step((x, labels))
+    normed = rv.nn.Sequential(rv.nn.LIF(6, 6), nn.LayerNorm(6), rv.nn.LI(6, 4))
     with pytest.raises(ValueError, match="LayerNorm with parameters"):
-        gg.learners.TESS(normed, torch.optim.SGD(normed.parameters(), 0.1)).step((x, labels))
+        rv.learners.TESS(normed, torch.optim.SGD(normed.parameters(), 0.1)).step((x, labels))
     with pytest.raises(ValueError, match="lambda_pre = 2"):
-        gg.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1), lambda_pre=2)
+        rv.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1), lambda_pre=2)
     with pytest.raises(ValueError, match="found 3 sides in pool, expected one, or 2"):
-        gg.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1), pool=[4, 2, 1]).step((x, labels))
+        rv.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1), pool=[4, 2, 1]).step((x, labels))

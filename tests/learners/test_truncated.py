@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import ganglion as gg
+import ranvier as rv
 
 T, B = 10, 3
 
 
-def model() -> gg.nn.Sequential:
+def model() -> rv.nn.Sequential:
     torch.manual_seed(5)
-    first = gg.nn.LIF(6, 8, recurrent=True, alpha=0.7, adaptation=(0.9, 0.3), learn=("beta",))
-    return gg.nn.Sequential(first, gg.nn.LI(8, 4))
+    first = rv.nn.LIF(6, 8, recurrent=True, alpha=0.7, adaptation=(0.9, 0.3), learn=("beta",))
+    return rv.nn.Sequential(first, rv.nn.LI(8, 4))
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -22,8 +22,8 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 
 def gradients(every: int, back: int | None = None) -> list[torch.Tensor]:
     net = model()
-    made = gg.learners.TruncatedBPTT(
-        net, gg.learners.membrane_cross_entropy, torch.optim.SGD(net.parameters(), 0.0), every=every, back=back
+    made = rv.learners.TruncatedBPTT(
+        net, rv.learners.membrane_cross_entropy, torch.optim.SGD(net.parameters(), 0.0), every=every, back=back
     )
     made.step(batch())
     return [p.grad.clone() for p in net.parameters()]
@@ -60,9 +60,9 @@ def test_gradient(every, back):
 @pytest.mark.usefixtures("float64")
 def test_one_window_is_bptt_for_a_loss_that_is_no_mean_over_steps():
     net, twin = model(), model()
-    loss = gg.learners.rate_cross_entropy
-    gg.learners.TruncatedBPTT(net, loss, torch.optim.SGD(net.parameters(), 0.1), every=T).step(batch())
-    gg.learners.BPTT(twin, loss, torch.optim.SGD(twin.parameters(), 0.1)).step(batch())
+    loss = rv.learners.rate_cross_entropy
+    rv.learners.TruncatedBPTT(net, loss, torch.optim.SGD(net.parameters(), 0.1), every=T).step(batch())
+    rv.learners.BPTT(twin, loss, torch.optim.SGD(twin.parameters(), 0.1)).step(batch())
     for a, b in zip(net.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
 
@@ -70,8 +70,8 @@ def test_one_window_is_bptt_for_a_loss_that_is_no_mean_over_steps():
 @pytest.mark.usefixtures("float64")
 def test_a_step_every_window_uses_the_new_weights():
     net, twin = model(), model()
-    loss = gg.learners.membrane_cross_entropy
-    made = gg.learners.TruncatedBPTT(net, loss, torch.optim.SGD(net.parameters(), 0.5), every=4, update="window")
+    loss = rv.learners.membrane_cross_entropy
+    made = rv.learners.TruncatedBPTT(net, loss, torch.optim.SGD(net.parameters(), 0.5), every=4, update="window")
     metrics = made.step(batch())
     optimizer, state, total = torch.optim.SGD(twin.parameters(), 0.5), None, 0.0
     x, labels = batch()
@@ -91,11 +91,11 @@ def test_a_step_every_window_uses_the_new_weights():
 def test_refusals():
     net = model()
     optimizer = torch.optim.SGD(net.parameters(), 0.1)
-    loss = gg.learners.membrane_cross_entropy
+    loss = rv.learners.membrane_cross_entropy
     for wrong in ({"every": 0}, {"every": 2, "back": 3}, {"every": 2, "back": 4, "update": "window"},
                   {"every": 2, "update": "never"}):  # fmt: skip
         with pytest.raises(ValueError, match="expected"):
-            gg.learners.TruncatedBPTT(net, loss, optimizer, **wrong)
+            rv.learners.TruncatedBPTT(net, loss, optimizer, **wrong)
     linear = torch.nn.Linear(2, 2)
     with pytest.raises(TypeError, match="expected a Cell"):
-        gg.learners.TruncatedBPTT(linear, loss, torch.optim.SGD(linear.parameters(), 0.1), every=1)
+        rv.learners.TruncatedBPTT(linear, loss, torch.optim.SGD(linear.parameters(), 0.1), every=1)

@@ -47,8 +47,8 @@ def row(side: str, threads: int, seconds: list[float]) -> Row:
 def test_the_table_states_ratios_and_verdicts() -> None:
     case = CASES["brunel"]
     rows = [
-        row("ganglion", 1, [1.0, 1.1, 0.9]),
-        row("ganglion", 2, [0.5, 0.5, 0.5]),
+        row("ranvier", 1, [1.0, 1.1, 0.9]),
+        row("ranvier", 2, [0.5, 0.5, 0.5]),
         row("brian2", 1, [6.0, 6.6, 9.0]),
         row("nest", 1, [26.0, 30.0, 28.0]),
         Row("nest", 2, failure="no wheel"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "src" / "ganglion"
+PACKAGE = Path(__file__).parents[2] / "src" / "ranvier"
 
 # docs/contracts.md: a part may import from its own level's folder and from earlier levels only.
 LEVELS = [
@@ -34,7 +34,7 @@ def sources() -> list[Path]:
 
 def imports(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
     """Absolute names of everything a file imports, also inside its functions, but not under TYPE_CHECKING."""
-    package = ("ganglion", *path.relative_to(PACKAGE).parent.parts)
+    package = ("ranvier", *path.relative_to(PACKAGE).parent.parts)
     typing_only = {
         id(node)
         for branch in ast.walk(tree)
@@ -69,7 +69,7 @@ def wrong_way(tree: ast.AST, path: Path) -> list[str]:
     found = []
     for name, line in imports(tree, path):
         pieces = name.split(".")
-        other = pieces[1] if pieces[0] == "ganglion" and len(pieces) > 1 else ""
+        other = pieces[1] if pieces[0] == "ranvier" and len(pieces) > 1 else ""
         if other in LEVEL and other != mine and LEVEL[other] > LEVEL[mine]:
             found.append(f"{line}: {name}")
     return found
@@ -106,14 +106,14 @@ def test_package(check) -> None:
 @pytest.mark.parametrize(
     ("code", "count"),
     [
-        ("from ganglion.engines import simulate", 1),
+        ("from ranvier.engines import simulate", 1),
         ("from ..engines.recording import Recording", 1),
         ("from .. import cli", 1),
-        ("import ganglion.nn", 1),
-        ("def f():\n    from ganglion.theory import predict", 1),
-        ("from ganglion.equations import Equations", 0),
+        ("import ranvier.nn", 1),
+        ("def f():\n    from ranvier.theory import predict", 1),
+        ("from ranvier.equations import Equations", 0),
         ("from ._wiring import draw", 0),
-        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import ganglion.engines", 0),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import ranvier.engines", 0),
     ],
 )
 def test_a_planted_import_is_found(code: str, count: int) -> None:

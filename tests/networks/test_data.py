@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import ganglion.data
-from ganglion.data._build import GABA
+import ranvier.data
+from ranvier.data._build import GABA
 
 RAW = Path(__file__).parents[3] / "shared" / "data"
 raw = pytest.mark.skipif(not (RAW / "larva").is_dir(), reason="the published tables are not beside this copy")
@@ -23,7 +23,7 @@ def as_dict(edges):
 
 
 def test_larva_is_the_studied_brain():
-    larva = ganglion.data.larva()
+    larva = ranvier.data.larva()
     assert larva.size == 2952 and len(larva) == 110_677 and larva.weights.sum() == 352_611
     assert Counter(larva.classes)["KCs"] == 144 and Counter(larva.classes)["APL"] == 2
     assert Counter(larva.attributes["hemisphere"]) == {"L": 1471, "R": 1479, "C": 2}
@@ -31,7 +31,7 @@ def test_larva_is_the_studied_brain():
 
 
 def test_nematode_has_302_neurons_and_symmetric_junctions():
-    chemical, electrical = ganglion.data.celegans()
+    chemical, electrical = ranvier.data.celegans()
     assert chemical.names == electrical.names and chemical.size == 302 and len(chemical) == 3638
     assert abs(electrical.matrix() - electrical.matrix().T).max() == 0.0
     assert not electrical.matrix().diagonal().any()
@@ -46,7 +46,7 @@ def test_nematode_has_302_neurons_and_symmetric_junctions():
 
 
 def test_the_package_stays_small_and_says_its_licences():
-    folder = Path(ganglion.data.__file__).parent
+    folder = Path(ranvier.data.__file__).parent
     assert sum(file.stat().st_size for file in folder.glob("*.*")) < 1_000_000
     for name in ("larva", "celegans"):
         structure = json.loads((folder / f"{name}.json").read_text())
@@ -58,7 +58,7 @@ def test_the_package_stays_small_and_says_its_licences():
 def test_larva_equals_the_published_tables():
     with open(RAW / "larva" / "neurons.csv", newline="") as file:
         cells = {row["id"]: row for row in csv.DictReader(file) if row["selected_lcc"] == "True"}
-    larva = ganglion.data.larva()
+    larva = ranvier.data.larva()
     ids = larva.attributes["id"]
     assert set(ids) == set(cells)
     for i, cell in enumerate(ids):
@@ -78,7 +78,7 @@ def test_larva_equals_the_published_tables():
 
 @raw
 def test_nematode_equals_the_published_edge_list():
-    chemical, electrical = ganglion.data.celegans()
+    chemical, electrical = ranvier.data.celegans()
     expected = {"chemical": {}, "electrical": {}}
     with open(RAW / "celegans" / "herm_full_edgelist.csv", newline="") as file:
         for source, target, weight, kind in list(csv.reader(file))[1:]:

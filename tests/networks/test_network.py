@@ -8,10 +8,10 @@ import weakref
 import pytest
 import torch
 
-from ganglion.networks import Network, Normal, TimeSeries, Uniform
-from ganglion.networks import wiring as w
-from ganglion.neurons import EIF, LIF, Graded, Poisson, SpikeTimes
-from ganglion.synapses import Delta, Electrical, Exponential, ExponentialConductance
+from ranvier.networks import Network, Normal, TimeSeries, Uniform
+from ranvier.networks import wiring as w
+from ranvier.neurons import EIF, LIF, Graded, Poisson, SpikeTimes
+from ranvier.synapses import Delta, Electrical, Exponential, ExponentialConductance
 
 
 @pytest.fixture
@@ -161,8 +161,8 @@ def test_what_is_of_another_kind_is_a_type_error(net, act):
 
 
 def test_a_conductance_needs_a_leak_conductance(net):
-    from ganglion.equations import Equations
-    from ganglion.neurons import Neuron
+    from ranvier.equations import Equations
+    from ranvier.neurons import Neuron
 
     class PIF(Neuron):
         equations = Equations("dV/dt = I/tau_m", threshold="V >= 1", reset="V = 0")

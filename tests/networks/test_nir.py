@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-import ganglion as gg
-from ganglion.networks import Network, TimeSeries, from_nir, read_nir, to_nir, write_nir
-from ganglion.neurons import EIF, LIF, Graded, Poisson, SpikeTimes
-from ganglion.synapses import Alpha, Delta, Exponential
+import ranvier as rv
+from ranvier.networks import Network, TimeSeries, from_nir, read_nir, to_nir, write_nir
+from ranvier.neurons import EIF, LIF, Graded, Poisson, SpikeTimes
+from ranvier.synapses import Alpha, Delta, Exponential
 
 NOTHING = SpikeTimes(torch.zeros(0), torch.zeros(0, dtype=torch.int64))
 
@@ -17,7 +17,7 @@ def network(neuron=None, synapse=None, **options):
     net = Network()
     a = net.add(NOTHING, 2, "zz")
     b = net.add(neuron or LIF(t_ref=0.0), 3, "b")
-    net.connect(a, b, **{"weight": 2.0, "wiring": gg.wiring.AllToAll(), "synapse": synapse, **options})
+    net.connect(a, b, **{"weight": 2.0, "wiring": rv.wiring.AllToAll(), "synapse": synapse, **options})
     return net
 
 
@@ -30,8 +30,8 @@ def test_values_and_units_come_back(tmp_path):
     net.add(Graded(), 2, "out")
     net.connect(inlet, fast, weight=[0.5, -1.5], edges=([0, 1], [2, 0]), delay=2.0)
     net.connect(fast, fast, weight=0.3, delay=torch.tensor([1.0, 3.0]), edges=([0, 2], [1, 1]))
-    net.connect(fast, slow, weight=4.0, delay=1.5, wiring=gg.wiring.AllToAll(), synapse=Exponential(tau=5.0))
-    net.connect(slow, "out", weight=7.0, wiring=gg.wiring.OneToOne(), synapse=Delta())
+    net.connect(fast, slow, weight=4.0, delay=1.5, wiring=rv.wiring.AllToAll(), synapse=Exponential(tau=5.0))
+    net.connect(slow, "out", weight=7.0, wiring=rv.wiring.OneToOne(), synapse=Delta())
     back = read_nir(write_nir(net, tmp_path / "net.nir"))
     assert [p.name for p in back.populations] == ["zz", "fast", "current", "out"]
     for p, q in zip(net.populations, back.populations, strict=True):
@@ -182,7 +182,7 @@ def test_inputs_are_given_their_spikes():
     assert len(from_nir(straight, pulse=1.0, delay=1.0).populations) == 1
     given = {"input": SpikeTimes([2.0, 5.0], [1, 0])}
     net = from_nir(straight, pulse=1.0, delay=1.0, inputs=given)
-    seen = gg.simulate(net, 10.0, dt=1.0)  # jumps of 1 decay to 0.95 in their step
+    seen = rv.simulate(net, 10.0, dt=1.0)  # jumps of 1 decay to 0.95 in their step
     assert seen.times.tolist() == [2.0, 4.0, 5.0, 7.0] and seen.neurons.tolist() == [1, 3, 0, 2]
     weighted = nir.NIRGraph.from_list(nir.Linear(np.ones((2, 3))), cell)
     source = Poisson(rate=5.0)

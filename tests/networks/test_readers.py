@@ -9,16 +9,9 @@ import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ganglion.networks import (
-    EdgeList,
-    from_networkx,
-    from_sparse,
-    read_edges,
-    read_graphml,
-    to_networkx,
-)
-from ganglion.neurons import LIF, Graded
-from ganglion.synapses import Electrical, Exponential
+from ranvier.networks import EdgeList, from_networkx, from_sparse, read_edges, read_graphml, to_networkx
+from ranvier.neurons import LIF, Graded
+from ranvier.synapses import Electrical, Exponential
 
 UNITS = "pre,post,delay\na,b,1.5 ms\nb,a,0.002 s\n"
 ROWS = [("b", "a", 2.0), ("a", "c", 3.5), ("c", "c", 1.0)]

@@ -8,20 +8,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import ganglion._files
-from ganglion.equations import Equations
-from ganglion.networks import Network, Normal, TimeSeries, Uniform, read_network, write_network
-from ganglion.networks import wiring as w
-from ganglion.neurons import EIF, LIF, Graded, Neuron, Poisson, SpikeTimes
-from ganglion.synapses import (
-    Alpha,
-    Delta,
-    Electrical,
-    Exponential,
-    ExponentialConductance,
-    Sigmoidal,
-    Synapse,
-)
+import ranvier._files
+from ranvier.equations import Equations
+from ranvier.networks import Network, Normal, TimeSeries, Uniform, read_network, write_network
+from ranvier.networks import wiring as w
+from ranvier.neurons import EIF, LIF, Graded, Neuron, Poisson, SpikeTimes
+from ranvier.synapses import Alpha, Delta, Electrical, Exponential, ExponentialConductance, Sigmoidal, Synapse
 
 
 class PIF(Neuron):
@@ -136,7 +128,7 @@ def test_writing_over_leaves_one_whole_network(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as m:
-        m.setattr("ganglion.networks._store.write_json", broken)
+        m.setattr("ranvier.networks.store.write_json", broken)
         with pytest.raises(KeyboardInterrupt):
             write_network(other, tmp_path)
     assert_equal(net, read_network(tmp_path))  # interrupted: the old one, whole
@@ -179,7 +171,7 @@ def broken_by(change):
     ("act", "message"),
     [
         (lambda d: (d / "network.json").write_text("{"), "no JSON"),
-        (lambda d: (d / "network.json").write_text("[]"), "not a ganglion network"),
+        (lambda d: (d / "network.json").write_text("[]"), "not a ranvier network"),
         (broken_by(lambda v: v.update(version=2)), "version 2"),
         (broken_by(lambda v: v.pop("seed")), "no entry 'seed'"),
         (broken_by(lambda v: v["populations"][0]["neuron"].update(model="EIFF")), "Did you mean 'EIF'"),
@@ -236,7 +228,7 @@ def test_random_damage_gives_a_network_or_a_message(tmp_path, data, junk):
             place[key] = junk
             break
         place = place[key]
-    ganglion._files.write_json(folder / "network.json", value)
+    ranvier._files.write_json(folder / "network.json", value)
     try:
         net = read_network(folder)
     except (ValueError, FileNotFoundError) as error:

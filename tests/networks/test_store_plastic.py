@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-import ganglion as gg
-from ganglion import rules
-from ganglion.networks._store import fingerprint
+import ranvier as rv
+from ranvier import rules
+from ranvier.networks.store import fingerprint
 
 
 class Own(rules.Rule):
@@ -19,12 +19,12 @@ class Own(rules.Rule):
 
 
 def network():
-    net = gg.Network(seed=2)
-    a = net.add(gg.LIF(), 5, name="a", drive=20.0)
-    b = net.add(gg.LIF(), 3, name="b", drive=18.0)
+    net = rv.Network(seed=2)
+    a = net.add(rv.LIF(), 5, name="a", drive=20.0)
+    b = net.add(rv.LIF(), 3, name="b", drive=18.0)
     net.connect(a, b, weight=0.5, in_degree=2, plasticity=rules.STDP(pairs="nearest", mu_plus=0.5))
     net.connect(a, a, weight=0.5, in_degree=2, plasticity=rules.RewardSTDP(tau_d=0.0), third=b)
-    series = gg.TimeSeries(np.linspace(0.0, 1.0, 4), 5.0)
+    series = rv.TimeSeries(np.linspace(0.0, 1.0, 4), 5.0)
     net.connect(b, a, weight=0.5, in_degree=2, plasticity=rules.RewardSTDP(), third=series)
     net.connect(b, a, weight=0.5, in_degree=2, plasticity=Own(A=0.3))
     net.connect(b, a, weight=0.5, in_degree=2)
@@ -33,7 +33,7 @@ def network():
 
 def test_nothing_is_lost(tmp_path):
     net = network()
-    back = gg.read_network(gg.write_network(net, tmp_path / "net"))
+    back = rv.read_network(rv.write_network(net, tmp_path / "net"))
     rule = [p.plasticity for p in back.projections]
     assert rule[:3] == [p.plasticity for p in net.projections[:3]] and rule[4] is None
     assert rule[1].w_max == np.inf and rule[3].parameters == Own(A=0.3).parameters
@@ -41,12 +41,12 @@ def test_nothing_is_lost(tmp_path):
     assert back.projections[1].third is back["b"]
     assert np.array_equal(back.projections[2].third.values, net.projections[2].third.values)
     assert fingerprint(back) == fingerprint(net)
-    ours, theirs = (gg.simulate(n, 60.0).weights for n in (net, back))
+    ours, theirs = (rv.simulate(n, 60.0).weights for n in (net, back))
     assert all((ours[k] == theirs[k]).all() for k in ours)
 
 
 def test_the_rule_is_part_of_the_network():
-    one, other = network(), gg.Network(seed=2)
+    one, other = network(), rv.Network(seed=2)
     assert fingerprint(one) != fingerprint(other)
     changed = network()
     object.__setattr__(changed.projections[0].plasticity, "A_plus", 0.02)
@@ -55,4 +55,4 @@ def test_the_rule_is_part_of_the_network():
 
 def test_other_formats_say_that_they_hold_no_plasticity():
     with pytest.raises(ValueError, match="plasticity"):
-        gg.networks.to_nir(network())
+        rv.networks.to_nir(network())

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ganglion.networks import wiring as w
-from ganglion.networks._draw import uniforms
-from ganglion.networks._keys import mix, stream_key
-from ganglion.networks._streams import below, seeded, stepped
+from ranvier.networks import wiring as w
+from ranvier.networks._draw import uniforms
+from ranvier.networks._keys import mix, stream_key
+from ranvier.networks._streams import below, seeded, stepped
 
 KEY = stream_key(3, 1)
 LINE = np.linspace(0.0, 1.0, 30)[:, None]
@@ -225,7 +225,7 @@ def test_brunels_wiring_stays_below_eight_bytes_a_synapse():
     script = """
 import resource
 import numpy as np
-from ganglion.networks import wiring as w
+from ranvier.networks import wiring as w
 w.InDegree(2).draw(9, 9, 1)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 indptr, sources = w.InDegree(1000).draw(10_000, 12_500, 1)

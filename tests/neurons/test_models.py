@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-import ganglion as gg
+import ranvier as rv
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
 import plain
@@ -18,9 +18,9 @@ import plain
 def test_fI_curve_of_the_lif_is_exact():
     """The period is the closed form's, rounded up to whole steps."""
     drive = np.array([14.0, 15.5, 16.0, 18.0, 25.0, 60.0])
-    net = gg.Network()
-    net.add(gg.LIF(), len(drive), drive=torch.tensor(drive))
-    out = gg.simulate(net, 2000.0, dt=0.1, dtype=torch.float64)
+    net = rv.Network()
+    net.add(rv.LIF(), len(drive), drive=torch.tensor(drive))
+    out = rv.simulate(net, 2000.0, dt=0.1, dtype=torch.float64)
     for k, d in enumerate(drive):
         times = out.times[out.neurons == k].numpy()
         if d <= 15.0:
@@ -35,22 +35,22 @@ def test_fI_curve_of_the_qif():
     """τ V' = (V − V_r)(V − V_c)/(V_c − V_r) + μ above rheobase: an arctangent from reset to threshold."""
     drive, gap = np.array([4.0, 6.0, 20.0]), 15.0
     dt = 0.01
-    net = gg.Network()
-    net.add(gg.QIF(), 3, drive=torch.tensor(drive))
-    out = gg.simulate(net, 1000.0, dt=dt, dtype=torch.float64)
+    net = rv.Network()
+    net.add(rv.QIF(), 3, drive=torch.tensor(drive))
+    out = rv.simulate(net, 1000.0, dt=dt, dtype=torch.float64)
     middle = -57.5
     for k, d in enumerate(drive):
         depth = math.sqrt(gap * d - gap**2 / 4)  # of (V − middle)² + depth², over the gap
         period = 20.0 * gap / depth * (math.atan((30 - middle) / depth) - math.atan((-80 - middle) / depth))
         intervals = np.diff(out.times[out.neurons == k].numpy())
         assert np.abs(intervals - period - dt / 2).max() <= dt / 2 + 1e-6
-    quiet = gg.Network()
-    quiet.add(gg.QIF(), 1, drive=gap / 4 - 0.01)
-    assert len(gg.simulate(quiet, 500.0, dt=0.1, dtype=torch.float64).times) == 0
+    quiet = rv.Network()
+    quiet.add(rv.QIF(), 1, drive=gap / 4 - 0.01)
+    assert len(rv.simulate(quiet, 500.0, dt=0.1, dtype=torch.float64).times) == 0
 
 
 def test_hodgkin_huxley_spikes_as_scipys_solution():
-    p = gg.HodgkinHuxley()
+    p = rv.HodgkinHuxley()
 
     def right(t, y):
         V, m, h, n = y
@@ -67,41 +67,41 @@ def test_hodgkin_huxley_spikes_as_scipys_solution():
     exact = solve_ivp(
         right, (0, 200), [-60.0, 0.0, 1.0, 0.0], "LSODA", rtol=1e-8, atol=1e-8, events=crossing
     ).t_events[0]
-    net = gg.Network()
+    net = rv.Network()
     net.add(p, 1, drive=30.0)
-    found = gg.simulate(net, 200.0, dt=0.01, dtype=torch.float64).times.numpy()
+    found = rv.simulate(net, 200.0, dt=0.01, dtype=torch.float64).times.numpy()
     assert len(found) == len(exact) > 5
     assert np.abs(np.diff(found).mean() / np.diff(exact).mean() - 1) < 0.01
-    coarse = gg.simulate(net, 200.0, dt=0.02, dtype=torch.float64).times.numpy()
+    coarse = rv.simulate(net, 200.0, dt=0.02, dtype=torch.float64).times.numpy()
     errors = [np.abs(x - exact[: len(x)]).max() for x in (found, coarse)]
     assert errors[0] < 0.7 * errors[1] + 0.02  # converges with dt
 
 
 @pytest.mark.parametrize(
     "neuron, drive, least",
-    [(gg.AdEx(), 25.0, 5), (gg.AdEx(b=5.0, tau_w=20.0, V_reset=-48.0), 30.0, 10), (gg.Izhikevich(), 10.0, 10),
-     (gg.Izhikevich(a=0.1, d=2.0), 12.0, 20), (gg.EIF(), 10.0, 20)],
+    [(rv.AdEx(), 25.0, 5), (rv.AdEx(b=5.0, tau_w=20.0, V_reset=-48.0), 30.0, 10), (rv.Izhikevich(), 10.0, 10),
+     (rv.Izhikevich(a=0.1, d=2.0), 12.0, 20), (rv.EIF(), 10.0, 20)],
 )  # fmt: skip
 def test_spikes_and_traces_are_those_of_a_plain_loop(neuron, drive, least):
-    net = gg.Network()
+    net = rv.Network()
     net.add(neuron, 1, "cell", drive=drive)
     at, _, V = plain.simulate(net, 0.125, 4000, ["cell"])
-    found = gg.simulate(net, 500.0, dt=0.125, dtype=torch.float64, record="V")
+    found = rv.simulate(net, 500.0, dt=0.125, dtype=torch.float64, record="V")
     assert len(at) >= least and np.array_equal(np.rint(found.times.numpy() / 0.125), at)
     assert np.abs(found.states["V"].values.numpy() - V["cell"]).max() < 1e-6
 
 
 def test_initial_values():
     given = torch.linspace(-80.0, -60.0, 5, dtype=torch.float64)
-    net = gg.Network()
-    net.add(gg.LIF(E_L=-70.0, tau_m=1e12), 4)
-    net.add(gg.LIF(tau_m=1e12), 5, initial={"V": given})
-    net.add(gg.LIF(tau_m=1e12, V_th=1e9), 4000, initial={"V": gg.Uniform(-65.0, -50.0)})
-    net.add(gg.LIF(tau_m=1e12, V_th=1e9), 4000, initial={"V": gg.Normal(-60.0, 3.0)})
-    net.add(gg.LIF(tau_m=1e12, E_L=given), 5)
+    net = rv.Network()
+    net.add(rv.LIF(E_L=-70.0, tau_m=1e12), 4)
+    net.add(rv.LIF(tau_m=1e12), 5, initial={"V": given})
+    net.add(rv.LIF(tau_m=1e12, V_th=1e9), 4000, initial={"V": rv.Uniform(-65.0, -50.0)})
+    net.add(rv.LIF(tau_m=1e12, V_th=1e9), 4000, initial={"V": rv.Normal(-60.0, 3.0)})
+    net.add(rv.LIF(tau_m=1e12, E_L=given), 5)
 
     def run(seed):
-        return gg.simulate(net, 0.1, seed=seed, dtype=torch.float64, record="V").states["V"].values[0]
+        return rv.simulate(net, 0.1, seed=seed, dtype=torch.float64, record="V").states["V"].values[0]
 
     V = run(0)
     assert torch.allclose(V[:4], torch.tensor(-70.0).double()) and torch.allclose(V[4:9], given)
@@ -115,19 +115,19 @@ def test_initial_values():
     assert torch.equal(run(0), V) and not torch.equal(run(1), V)
 
 
-class PIF(gg.Neuron):
+class PIF(rv.Neuron):
     """Perfect integrator."""
 
-    equations = gg.Equations("dV/dt = (drive + I)/tau_m : mV", threshold="V >= V_th", reset="V = V_reset")
+    equations = rv.Equations("dV/dt = (drive + I)/tau_m : mV", threshold="V >= V_th", reset="V = V_reset")
     tau_m: float = 10.0  # ms
     V_th: float = -50.0  # mV
     V_reset: float = -60.0  # mV
 
 
-class Names(gg.Neuron):
+class Names(rv.Neuron):
     """Names that a kernel or Python might use for itself."""
 
-    equations = gg.Equations(
+    equations = rv.Equations(
         """dx/dt = -x/C + lo*n : mV
         di/dt = -i*S + X : pA
         dn/dt = where(i > hi, -n, c - n)/tau
@@ -147,16 +147,16 @@ class Names(gg.Neuron):
 
 
 def test_a_model_in_ten_lines():
-    net = gg.Network()
+    net = rv.Network()
     net.add(PIF(), 2, drive=torch.tensor([5.0, 0.0]), initial={"V": -60.0})
-    out = gg.simulate(net, 100.0, dt=0.125)
+    out = rv.simulate(net, 100.0, dt=0.125)
     assert out.times.tolist() == [20.0, 40.0, 60.0, 80.0, 100.0]
 
 
 def test_any_name_may_be_a_models():
-    net = gg.Network()
+    net = rv.Network()
     net.add(Names(), 1)
-    out = gg.simulate(net, 40.0, dt=0.1, dtype=torch.float64, record=["x", "i", "n"])
+    out = rv.simulate(net, 40.0, dt=0.1, dtype=torch.float64, record=["x", "i", "n"])
     x = i = n = 0.0
     spikes = []
     for k in range(400):
@@ -177,11 +177,11 @@ def test_missing_defaults_and_equations_are_named():
     with pytest.raises(
         TypeError, match=r"Bad's equations use V_th, tau; give each a default, such as `V_th: float"
     ):
-        type("Bad", (gg.Neuron,), {"equations": gg.Equations("dV/dt = -V/tau", threshold="V > V_th")})
-    with pytest.raises(TypeError, match=r"Bad has no `equations = gg\.Equations"):
-        type("Bad", (gg.Neuron,), {})
+        type("Bad", (rv.Neuron,), {"equations": rv.Equations("dV/dt = -V/tau", threshold="V > V_th")})
+    with pytest.raises(TypeError, match=r"Bad has no `equations = rv\.Equations"):
+        type("Bad", (rv.Neuron,), {})
     with pytest.raises(TypeError, match="unexpected keyword argument 'tau'"):
-        gg.LIF(tau=3.0)
+        rv.LIF(tau=3.0)
 
 
 @pytest.mark.parametrize(
@@ -194,26 +194,26 @@ def test_missing_defaults_and_equations_are_named():
 )  # fmt: skip
 def test_given_spikes_that_are_none(times, neurons, message):
     with pytest.raises(ValueError, match=message):
-        gg.SpikeTimes(times, neurons)
+        rv.SpikeTimes(times, neurons)
 
 
 def test_monte_carlo_rates_of_the_reference_table():
     """Neurons O and R (Scharfetter–Gummel: 7.54922 and 18.16470 Hz) at dt 0.02, to 4 standard errors."""
-    net = gg.Network()
+    net = rv.Network()
     common = {"tau_m": 10.0, "noise": 9.0}
     net.add(
-        gg.EIF(E_L=-72.0, Delta_T=1.4, V_T=-48.0, V_th=30.0, V_reset=-72.0, t_ref=2.0),
+        rv.EIF(E_L=-72.0, Delta_T=1.4, V_T=-48.0, V_th=30.0, V_reset=-72.0, t_ref=2.0),
         5120,
         drive=10.0,
         **common,
     )
     net.add(
-        gg.EIF(E_L=-60.0, Delta_T=2.0, V_T=-50.0, V_th=-10.0, V_reset=-65.0, t_ref=1.5),
+        rv.EIF(E_L=-60.0, Delta_T=2.0, V_T=-50.0, V_th=-10.0, V_reset=-65.0, t_ref=1.5),
         2048,
         drive=2.0,
         **common,
     )
-    out = gg.simulate(net, 1300.0, dt=0.02, seed=11).after(200.0)
+    out = rv.simulate(net, 1300.0, dt=0.02, seed=11).after(200.0)
     rates = out.rates().numpy()
     for part, expected in ((rates[:5120], 7.54922), (rates[5120:], 18.16470)):
         error = part.std(ddof=1) / math.sqrt(len(part))

@@ -1,8 +1,8 @@
-"""The variants of `gg.nn.LIF` that the tests go through."""
+"""The variants of `rv.nn.LIF` that the tests go through."""
 
 import torch
 
-import ganglion as gg
+import ranvier as rv
 
 F64 = torch.float64
 
@@ -20,12 +20,12 @@ VARIANTS = {
 LEARN = {"alpha": ("alpha",), "adaptation": ("rho", "kappa")}
 
 
-def layer(name: str, inputs: int = 7, outputs: int | None = 5, **more) -> gg.nn.LIF:
+def layer(name: str, inputs: int = 7, outputs: int | None = 5, **more) -> rv.nn.LIF:
     """A layer in float64 whose every parameter is learned."""
     options = VARIANTS[name]
     learn = ["beta", "threshold", *(n for key, names in LEARN.items() if key in options for n in names)]
     torch.manual_seed(0)
-    return gg.nn.LIF(inputs, outputs, **{"learn": learn, "dtype": F64, **options, **more})
+    return rv.nn.LIF(inputs, outputs, **{"learn": learn, "dtype": F64, **options, **more})
 
 
 def drive(steps: int, batch: int, features: int, scale: float = 2.0) -> torch.Tensor:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-import ganglion as gg
-from ganglion.nn.accounting import FLOAT32, INT8, count_operations, spike_operations
+import ranvier as rv
+from ranvier.nn.counting.operations import FLOAT32, INT8, count_operations, spike_operations
 
 F64 = torch.float64
 
@@ -32,9 +32,9 @@ def test_a_rectified_net_of_numbers_is_its_macs():
 def test_spiking_layers_by_hand(way, fused, recurrent):
     torch.manual_seed(1)
     T, B, inputs, hidden, outputs = 9, 4, 6, 7, 3
-    model = gg.nn.Sequential(
-        gg.nn.LIF(inputs, hidden, recurrent=recurrent, fused=fused, dtype=F64), nn.Dropout(0.0),
-        gg.nn.LI(hidden, outputs, fused=fused, dtype=F64),
+    model = rv.nn.Sequential(
+        rv.nn.LIF(inputs, hidden, recurrent=recurrent, fused=fused, dtype=F64), nn.Dropout(0.0),
+        rv.nn.LI(hidden, outputs, fused=fused, dtype=F64),
     )  # fmt: skip
     x = 3 * spikes(T, B, inputs)  # of one size: spikes all the same
     state, before = model.init_state(B), torch.zeros(B, hidden, dtype=F64)
@@ -73,7 +73,7 @@ def test_spiking_layers_by_hand(way, fused, recurrent):
 def test_recurrent_spikes_are_counted_as_they_arrive():
     torch.manual_seed(1)
     delay = torch.tensor([1, 3, 2])
-    layer = gg.nn.LIF(4, 3, recurrent=True, recurrent_delay=delay, dtype=F64)
+    layer = rv.nn.LIF(4, 3, recurrent=True, recurrent_delay=delay, dtype=F64)
     x = 3 * spikes(12, 2, 4)
     first, state = layer(x[:5])
     y, _ = layer(x)
@@ -84,7 +84,7 @@ def test_recurrent_spikes_are_counted_as_they_arrive():
 
 
 def test_neurons_given_by_equations_are_counted_and_other_cells_named():
-    layer = gg.nn.from_neuron(gg.LIF(), 4, 3, dt=0.5)
+    layer = rv.nn.from_neuron(rv.LIF(), 4, 3, dt=0.5)
 
     class Other(nn.Module):
         def init_state(self, batch):
@@ -93,7 +93,7 @@ def test_neurons_given_by_equations_are_counted_and_other_cells_named():
         def step(self, state, x):
             return state, x
 
-    with count_operations(gg.nn.Sequential(layer, Other())) as seen:
+    with count_operations(rv.nn.Sequential(layer, Other())) as seen:
         layer(torch.rand(5, 2, 4))
     assert seen.uncounted == ("1: Other",) and seen.updates == 5 * 2 * 3
     assert seen.layers[0].multiplications >= 30 and seen.layers[0].additions >= 30  # the membrane's own, at least
@@ -102,13 +102,13 @@ def test_neurons_given_by_equations_are_counted_and_other_cells_named():
 def test_falls_are_spikes_as_rises_are():
     x = spikes(20, 1, 5) - spikes(20, 1, 5).flip(0)
     assert set(x.unique().tolist()) == {-1.0, 0.0, 1.0}
-    with count_operations(layer := gg.nn.LIF(5, 4, dtype=F64)) as seen:
+    with count_operations(layer := rv.nn.LIF(5, 4, dtype=F64)) as seen:
         layer(x)
     assert seen.synops == 4 * int(x.abs().sum()) and seen.macs == 0
 
 
 def test_numbers_into_a_spiking_layer_are_multiplied():
-    layer = gg.nn.LIF(5, 4)
+    layer = rv.nn.LIF(5, 4)
     with count_operations(layer) as seen:
         layer(torch.rand(3, 2, 5) + 0.1)
     assert seen.macs == 3 * 2 * 5 * 4 and seen.synops == 0
@@ -149,7 +149,7 @@ def test_convolutions_by_the_connections_they_have(make, spiking):
 
 def test_what_is_not_known_is_named_and_nothing_stays_behind():
     model = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3), nn.GRU(3, 2), nn.Identity())
-    lif = gg.nn.LIF(3, 3)
+    lif = rv.nn.LIF(3, 3)
     with count_operations(nn.ModuleList([model, lif])) as seen:
         pass
     assert seen.uncounted == ("0.1: LayerNorm", "0.2: GRU")
@@ -159,13 +159,13 @@ def test_what_is_not_known_is_named_and_nothing_stays_behind():
     before = (seen.synops, seen.macs)
     lif(torch.rand(2, 1, 3))
     assert (seen.synops, seen.macs) == before
-    with pytest.raises(TypeError, match="expected a torch module"), count_operations(gg.LIF()):
+    with pytest.raises(TypeError, match="expected a torch module"), count_operations(rv.LIF()):
         pass
 
 
 def test_counting_changes_neither_outputs_nor_gradients():
     torch.manual_seed(0)
-    model, x = gg.nn.Sequential(gg.nn.LIF(6, 5, recurrent=True), gg.nn.LI(5, 2)), torch.rand(12, 3, 6) * 2
+    model, x = rv.nn.Sequential(rv.nn.LIF(6, 5, recurrent=True), rv.nn.LI(5, 2)), torch.rand(12, 3, 6) * 2
     plain, _ = model(x)
     plain.square().sum().backward()
     expected = [p.grad.clone() for p in model.parameters()]
@@ -191,7 +191,7 @@ def test_bytes_kept_for_the_backward_pass():
 
 
 def test_bytes_of_backpropagation_through_time_grow_with_the_steps():
-    model = gg.nn.Sequential(gg.nn.LIF(6, 50), gg.nn.LI(50, 2))
+    model = rv.nn.Sequential(rv.nn.LIF(6, 50), rv.nn.LI(50, 2))
     found = []
     for steps in (100, 200, 400):
         with count_operations(model) as seen:
@@ -202,12 +202,12 @@ def test_bytes_of_backpropagation_through_time_grow_with_the_steps():
 
 
 def test_a_simulated_network_by_hand():
-    net = gg.Network(seed=3)
-    exc = net.add(gg.LIF(), 30, name="exc", drive=25.0)
-    inh = net.add(gg.LIF(), 10, name="inh", drive=30.0)
+    net = rv.Network(seed=3)
+    exc = net.add(rv.LIF(), 30, name="exc", drive=25.0)
+    inh = net.add(rv.LIF(), 10, name="inh", drive=30.0)
     some = net.connect(exc, [exc, inh], weight=0.1, probability=0.3)
     more = net.connect(inh, exc, weight=-0.1, edges=([0, 0, 3], [1, 1, 2]))
-    seen = gg.simulate(net, 200.0, dt=0.1, seed=1)
+    seen = rv.simulate(net, 200.0, dt=0.1, seed=1)
     counted = spike_operations(seen)
     total = 0
     projections = [p for made in (some, more) for p in (made if isinstance(made, list | tuple) else [made])]
@@ -217,24 +217,24 @@ def test_a_simulated_network_by_hand():
     assert counted.synops == total > 0 and counted.updates == 40 * 2000
     assert [row.dense for row in counted.layers[:3]] == [p.size * 2000 for p in projections]
     with pytest.raises(ValueError, match="found 40 neurons in the recording, 30 in the network"):
-        other = gg.Network()
-        other.add(gg.LIF(), 30)
+        other = rv.Network()
+        other.add(rv.LIF(), 30)
         spike_operations(seen, other)
 
 
 def test_continuous_synapses_act_at_every_step():
-    net = gg.Network()
-    cells = net.add(gg.LIF(), 4, drive=25.0)
-    net.connect(cells, cells, weight=0.1, synapse=gg.Electrical(), edges=([0, 1, 2], [1, 2, 3]))
-    counted = spike_operations(gg.simulate(net, 10.0, dt=0.1))
+    net = rv.Network()
+    cells = net.add(rv.LIF(), 4, drive=25.0)
+    net.connect(cells, cells, weight=0.1, synapse=rv.Electrical(), edges=([0, 1, 2], [1, 2, 3]))
+    counted = spike_operations(rv.simulate(net, 10.0, dt=0.1))
     assert (counted.macs, counted.synops) == (3 * 100, 0)
 
 
 def test_a_block_within_another_counts_for_both():
-    layer, x = gg.nn.LIF(3, 2), torch.ones(4, 1, 3)
-    with gg.nn.count_operations(layer) as outer:
+    layer, x = rv.nn.LIF(3, 2), torch.ones(4, 1, 3)
+    with rv.nn.count_operations(layer) as outer:
         layer(x)
-        with gg.nn.count_operations(layer) as inner:
+        with rv.nn.count_operations(layer) as inner:
             layer.step(layer.init_state(1), x[0])
         layer.step(layer.init_state(1), x[0])
     assert (inner.synops, outer.synops) == (6, 36) and "step" not in vars(layer)
@@ -243,7 +243,7 @@ def test_a_block_within_another_counts_for_both():
 def test_work_on_parameters_alone_is_not_missed():
     """A weight that is normalised as it is read: its inputs do not pass through the modules that do so."""
     layer = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(6, 5))
-    model = gg.nn.Sequential(layer, gg.nn.LIF(5))
-    with gg.nn.count_operations(model) as seen:
+    model = rv.nn.Sequential(layer, rv.nn.LIF(5))
+    with rv.nn.count_operations(model) as seen:
         model(torch.rand(4, 3, 6))
     assert seen.uncounted == () and seen.dense == 4 * 3 * 30

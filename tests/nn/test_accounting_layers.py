@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-import ganglion as gg
-from ganglion.nn.accounting import count_operations
+import ranvier as rv
+from ranvier.nn.counting.operations import count_operations
 
 F64 = torch.float64
 T, B = 5, 3
@@ -22,7 +22,7 @@ def numbers(size: int) -> torch.Tensor:
     return torch.rand(T, B, size, dtype=F64, generator=torch.Generator().manual_seed(2)) + 0.1
 
 
-def counted(layer: nn.Module, x: torch.Tensor, way: str = "sequence") -> gg.nn.Operations:
+def counted(layer: nn.Module, x: torch.Tensor, way: str = "sequence") -> rv.nn.Operations:
     with count_operations(layer) as seen:
         if way == "sequence":
             layer(x)
@@ -34,7 +34,7 @@ def counted(layer: nn.Module, x: torch.Tensor, way: str = "sequence") -> gg.nn.O
     return seen
 
 
-def own(seen: gg.nn.Operations) -> tuple[int, int, int]:
+def own(seen: rv.nn.Operations) -> tuple[int, int, int]:
     return seen.updates, seen.layers[0].multiplications, seen.layers[0].additions
 
 
@@ -44,9 +44,9 @@ ways = pytest.mark.parametrize("way", ["sequence", "steps"])
 @ways
 @pytest.mark.parametrize("mixed", [False, True])
 def test_liquid_networks_evaluate_every_synapse_at_every_unfold(way, mixed):
-    wiring = gg.nn.NCP(inter=4, command=3, motor=2, sensory_fanout=2, inter_fanout=2, recurrent_command=2,
+    wiring = rv.nn.NCP(inter=4, command=3, motor=2, sensory_fanout=2, inter_fanout=2, recurrent_command=2,
                        motor_fanin=2, seed=0)  # fmt: skip
-    layer = gg.nn.LTC(3, wiring, unfolds=4, projection=5, mixed_memory=mixed, dtype=F64)
+    layer = rv.nn.LTC(3, wiring, unfolds=4, projection=5, mixed_memory=mixed, dtype=F64)
     macs = multiplications = additions = 0
     for _ in SAMPLES:
         multiplications, additions = multiplications + 3, additions + 3  # input map
@@ -71,7 +71,7 @@ def test_liquid_networks_evaluate_every_synapse_at_every_unfold(way, mixed):
 @ways
 @pytest.mark.parametrize(("mode", "of_unit"), [("default", (6, 3)), ("no_gate", (5, 2)), ("pure", (4, 2))])
 def test_closed_form_networks_with_a_backbone(way, mode, of_unit):
-    layer = gg.nn.CfC(4, 6, backbone=(7, 5), mode=mode, dtype=F64)
+    layer = rv.nn.CfC(4, 6, backbone=(7, 5), mode=mode, dtype=F64)
     heads = 1 if mode == "pure" else 4
     x = spikes(4)
     seen = counted(layer, x, way)
@@ -83,9 +83,9 @@ def test_closed_form_networks_with_a_backbone(way, mode, of_unit):
 
 def test_wired_closed_form_networks_have_fewer_connections():
     """By its layers: f₁ and f₂ along the wires there are, the two of time along all; within a layer all to all."""
-    wiring = gg.nn.NCP(inter=4, command=3, motor=2, sensory_fanout=2, inter_fanout=2, recurrent_command=2,
+    wiring = rv.nn.NCP(inter=4, command=3, motor=2, sensory_fanout=2, inter_fanout=2, recurrent_command=2,
                        motor_fanin=2, seed=0)  # fmt: skip
-    layer = gg.nn.CfC(3, wiring, dtype=F64)
+    layer = rv.nn.CfC(3, wiring, dtype=F64)
     x, synops, macs = spikes(3), 0, 0
     for k, part in enumerate(layer.layers):
         for unit, source in itertools.product(range(part.units), range(part.in_features + part.units)):
@@ -102,7 +102,7 @@ def test_wired_closed_form_networks_have_fewer_connections():
 @ways
 @pytest.mark.parametrize("routing", ["neighbours", "random"])
 def test_expressive_leaky_memory(way, routing):
-    layer = gg.nn.ELM(6, 2, memory=4, branches=3, per_branch=3, routing=routing, hidden=(8, 5), dtype=F64)
+    layer = rv.nn.ELM(6, 2, memory=4, branches=3, per_branch=3, routing=routing, hidden=(8, 5), dtype=F64)
     x = spikes(6)
     synops = sum(int(x[..., source].sum()) for branch in layer.indices for source in branch.tolist())
     macs = len(SAMPLES) * ((3 + 4) * 8 + 8 * 5 + 5 * 4 + 4 * 2)
@@ -115,7 +115,7 @@ def test_expressive_leaky_memory(way, routing):
 @ways
 def test_active_dendrites(way):
     synapses = torch.tensor([[0, 1, 2], [2, 3, -1], [4, 0, -1]])
-    layer = gg.nn.ActiveDendrites(5, 4, synapses, torch.tensor([0, 0, 2]), threshold=2.0, decay=0.5, dtype=F64)
+    layer = rv.nn.ActiveDendrites(5, 4, synapses, torch.tensor([0, 0, 2]), threshold=2.0, decay=0.5, dtype=F64)
     x = spikes(5)
     seen = counted(layer, x, way)
     assert seen.synops == sum(int(x[..., k].sum()) for k in synapses.flatten().tolist() if k >= 0) > 0
@@ -128,7 +128,7 @@ def test_active_dendrites(way):
 @pytest.mark.parametrize("modulated", [False, True])
 def test_astrocytes_sense_and_gate(way, recurrent, modulated):
     torch.manual_seed(0)
-    layer = gg.nn.AstrocyteLIF(5, 6, astrocytes=2, recurrent=recurrent, modulated=modulated, dtype=F64)
+    layer = rv.nn.AstrocyteLIF(5, 6, astrocytes=2, recurrent=recurrent, modulated=modulated, dtype=F64)
     x = 3 * spikes(5)
     y, _ = layer(x)
     assert y[:-1].any()
@@ -144,7 +144,7 @@ def test_astrocytes_sense_and_gate(way, recurrent, modulated):
 
 
 def test_spikes_of_the_state_given_are_counted_too():
-    layer = gg.nn.AstrocyteLIF(5, 6, astrocytes=2, dtype=F64)
+    layer = rv.nn.AstrocyteLIF(5, 6, astrocytes=2, dtype=F64)
     state = layer.init_state(B)
     state["y"][0, :4] = 1.0
     with count_operations(layer) as seen:
@@ -156,7 +156,7 @@ def test_spikes_of_the_state_given_are_counted_too():
 @pytest.mark.parametrize("learn", [False, True])
 def test_delayed_synapses_count_spikes_when_they_arrive(way, learn):
     steps = torch.tensor([[0.0, 2.0, 3.0], [1.0, 1.0, 0.0]]) + (0.25 if learn else 0.0)
-    layer = gg.nn.DelayedLinear(3, 2, steps, learn=learn, longest=4, dtype=F64)
+    layer = rv.nn.DelayedLinear(3, 2, steps, learn=learn, longest=4, dtype=F64)
     x = spikes(3)
     taps = [(i, k, int(steps[i, k]) + n) for i in range(2) for k in range(3) for n in range(1 + learn)]
     synops = sum(int(x[t - d, b, k]) for t, b in SAMPLES for _, k, d in taps if t >= d)
@@ -167,7 +167,7 @@ def test_delayed_synapses_count_spikes_when_they_arrive(way, learn):
 
 @pytest.mark.parametrize("learn", [False, True])
 def test_delays_interpolate_where_they_are_learned(learn):
-    seen = counted(gg.nn.Delay(3, 1.5 if learn else 1, learn=learn, dtype=F64), spikes(3))
+    seen = counted(rv.nn.Delay(3, 1.5 if learn else 1, learn=learn, dtype=F64), spikes(3))
     assert own(seen) == (0, 2 * 3 * len(SAMPLES) * learn, 2 * 3 * len(SAMPLES) * learn)
 
 
@@ -175,7 +175,7 @@ def test_delays_interpolate_where_they_are_learned(learn):
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_hopfield_layers_by_pairs_of_patterns(updates, batch_first):
     batch, states, stored, heads, width = 2, 4, 5, 2, 3
-    layer = gg.nn.Hopfield(
+    layer = rv.nn.Hopfield(
         7, heads * width, 8, stored_pattern_size=6, num_heads=heads, update_steps_max=updates, update_steps_eps=0.0,
         normalize=False, batch_first=batch_first,
     )  # fmt: skip
@@ -196,14 +196,14 @@ def test_hopfield_layers_by_pairs_of_patterns(updates, batch_first):
 
 def test_hopfield_layers_count_the_updates_they_needed():
     """One stored pattern is found by the first update; the second does not move and ends it."""
-    layer = gg.nn.Hopfield(4, static=True, update_steps_max=9)
+    layer = rv.nn.Hopfield(4, static=True, update_steps_max=9)
     with count_operations(layer) as seen:
         layer((torch.rand(1, 1, 4), torch.rand(1, 2, 4), torch.rand(1, 1, 4)))
     assert layer.updates == 2 and seen.macs == 2 * 1 * 4 * 2 * (2 + 1)
 
 
 def test_patterns_that_are_learned_are_no_arithmetic_of_their_own():
-    made = nn.ModuleList([gg.nn.HopfieldPooling(4), gg.nn.HopfieldLookup(4, normalize=False)])
+    made = nn.ModuleList([rv.nn.HopfieldPooling(4), rv.nn.HopfieldLookup(4, normalize=False)])
     with count_operations(made) as seen:
         made[1](torch.rand(1, 2, 4))
     assert seen.uncounted == tuple(f"0.hopfield.norm_{k}: LayerNorm" for k in ("stored", "state", "projection"))
@@ -212,8 +212,8 @@ def test_patterns_that_are_learned_are_no_arithmetic_of_their_own():
 
 
 def test_counting_changes_neither_outputs_nor_gradients_of_these_layers():
-    for make in (lambda: gg.nn.LTC(3, 4), lambda: gg.nn.CfC(3, 4), lambda: gg.nn.ELM(3, 2),
-                 lambda: gg.nn.AstrocyteLIF(3, 4, astrocytes=2)):  # fmt: skip
+    for make in (lambda: rv.nn.LTC(3, 4), lambda: rv.nn.CfC(3, 4), lambda: rv.nn.ELM(3, 2),
+                 lambda: rv.nn.AstrocyteLIF(3, 4, astrocytes=2)):  # fmt: skip
         torch.manual_seed(0)
         layer, x = make(), torch.rand(T, B, 3)
         plain, _ = layer(x)

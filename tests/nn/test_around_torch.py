@@ -6,18 +6,18 @@ import pytest
 import torch
 from torch.func import functional_call, grad, vmap
 
-import ganglion as gg
+import ranvier as rv
 
 F64 = torch.float64
 CELLS = {
-    "LIF": lambda **like: gg.nn.LIF(6, 5, alpha=0.5, learn=("beta",), **like),
-    "recurrent": lambda **like: gg.nn.LIF(6, 5, recurrent=True, **like),
-    "LI": lambda **like: gg.nn.LI(6, 5, **like),
-    "from_neuron": lambda **like: gg.nn.from_neuron(gg.EIF(), 6, dt=0.5, drive=20.0, learn="V_th", **like),
-    "LTC": lambda **like: gg.nn.LTC(6, 8, **like),
-    "CfC": lambda **like: gg.nn.CfC(6, 8, **like),
-    "ELM": lambda **like: gg.nn.ELM(6, 4, learn_tau=True, **like),
-    "astrocyte": lambda **like: gg.nn.AstrocyteLIF(6, 4, astrocytes=2, **like),
+    "LIF": lambda **like: rv.nn.LIF(6, 5, alpha=0.5, learn=("beta",), **like),
+    "recurrent": lambda **like: rv.nn.LIF(6, 5, recurrent=True, **like),
+    "LI": lambda **like: rv.nn.LI(6, 5, **like),
+    "from_neuron": lambda **like: rv.nn.from_neuron(rv.EIF(), 6, dt=0.5, drive=20.0, learn="V_th", **like),
+    "LTC": lambda **like: rv.nn.LTC(6, 8, **like),
+    "CfC": lambda **like: rv.nn.CfC(6, 8, **like),
+    "ELM": lambda **like: rv.nn.ELM(6, 4, learn_tau=True, **like),
+    "astrocyte": lambda **like: rv.nn.AstrocyteLIF(6, 4, astrocytes=2, **like),
 }
 
 
@@ -89,7 +89,7 @@ def test_loops_do_not_leave_out_gradients_of_gradients(name):
 
 
 def test_plain_layers_give_gradients_of_gradients():
-    cell, x = gg.nn.LI(6, 5, fused=False, dtype=F64), data(F64).requires_grad_()
+    cell, x = rv.nn.LI(6, 5, fused=False, dtype=F64), data(F64).requires_grad_()
     y, _ = cell(x)
     (g,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
     assert float(torch.autograd.grad(g.square().sum(), x)[0].abs().sum()) > 0
@@ -97,15 +97,15 @@ def test_plain_layers_give_gradients_of_gradients():
 
 @pytest.mark.parametrize("name", CELLS)
 def test_layers_in_torchs_own_sequential_say_what_to_do(name):
-    model = torch.nn.Sequential(gg.nn.LIF(6, 6), made(name))
-    with pytest.raises(TypeError, match=r"layers return \(y, state\); put them into gg.nn.Sequential"):
+    model = torch.nn.Sequential(rv.nn.LIF(6, 6), made(name))
+    with pytest.raises(TypeError, match=r"layers return \(y, state\); put them into rv.nn.Sequential"):
         model(data())
 
 
 def test_what_newcomers_pass():
-    with pytest.raises(TypeError, match=r"surrogate = 'atan', expected a Surrogate, such as gg.nn.surrogates.ArcTan"):
-        gg.nn.LIF(4, surrogate="atan")
+    with pytest.raises(TypeError, match=r"surrogate = 'atan', expected a Surrogate, such as rv.nn.surrogates.ArcTan"):
+        rv.nn.LIF(4, surrogate="atan")
     with pytest.raises(TypeError, match="expected a Surrogate"):
-        gg.nn.LIF(4, surrogate=gg.nn.surrogates.ArcTan)
+        rv.nn.LIF(4, surrogate=rv.nn.surrogates.ArcTan)
     with pytest.raises(ValueError, match=r"in_features = 2.0, expected a positive whole number"):
-        gg.nn.LIF(2.0, 3)
+        rv.nn.LIF(2.0, 3)

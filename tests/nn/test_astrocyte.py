@@ -5,7 +5,7 @@ import pytest
 import torch
 from tests.laws.cells import check_cell
 
-from ganglion.nn import AstrocyteLIF
+from ranvier.nn import AstrocyteLIF
 
 F64 = torch.float64
 

@@ -5,7 +5,7 @@ import torch
 from tests.laws.cells import check_cell
 from tests.nn.layers import F64, drive
 
-import ganglion as gg
+import ranvier as rv
 
 
 def delayed(x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
@@ -25,7 +25,7 @@ STEPS = {
 
 @pytest.mark.parametrize("name", STEPS)
 def test_each_input_comes_later(name):
-    x, cell = drive(20, 3, 5), gg.nn.Delay(5, STEPS[name], dtype=F64)
+    x, cell = drive(20, 3, 5), rv.nn.Delay(5, STEPS[name], dtype=F64)
     y, state = cell(x)
     assert torch.equal(y, delayed(x, torch.as_tensor(STEPS[name]).expand(5)))
     assert state["past"].shape == (cell.longest, 3, 5)
@@ -36,7 +36,7 @@ def test_each_input_comes_later(name):
 def test_the_state_may_be_longer_than_the_delays():
     x = drive(12, 2, 3)
     for steps in (2, torch.tensor([0, 2, 1])):
-        cell = gg.nn.Delay(3, steps, longest=6)
+        cell = rv.nn.Delay(3, steps, longest=6)
         assert torch.equal(cell(x)[0], delayed(x, torch.as_tensor(steps).expand(3))) and cell.longest == 6
         check_cell(cell, x.clone().requires_grad_(), [])
 
@@ -44,7 +44,7 @@ def test_the_state_may_be_longer_than_the_delays():
 def test_features_may_have_a_shape():
     steps = torch.tensor([0, 2, 5])
     x = drive(12, 2, 12).unflatten(2, (3, 4))
-    y, _ = gg.nn.Delay((3, 4), steps[:, None])(x)
+    y, _ = rv.nn.Delay((3, 4), steps[:, None])(x)
     assert torch.equal(y.flatten(2), delayed(x.flatten(2), steps.repeat_interleave(4)))
 
 
@@ -52,7 +52,7 @@ def test_features_may_have_a_shape():
 @pytest.mark.parametrize("density", [1.0, 0.1])
 def test_each_synapse_has_its_delay(steps, density):
     torch.manual_seed(0)
-    cell = gg.nn.DelayedLinear(7, 4, steps, dtype=F64)
+    cell = rv.nn.DelayedLinear(7, 4, steps, dtype=F64)
     x = drive(15, 3, 7)
     x = x * (torch.rand(x.shape, generator=torch.Generator().manual_seed(4)) < density)
     y, _ = cell(x)
@@ -68,10 +68,10 @@ def test_each_synapse_has_its_delay(steps, density):
 def test_learned_delays_interpolate_and_have_their_gradients(kind):
     made = torch.Generator().manual_seed(7)
     if kind == "inputs":
-        cell = gg.nn.Delay(5, 0.1 + 3 * torch.rand(5, dtype=F64, generator=made), learn=True, longest=6, dtype=F64)
+        cell = rv.nn.Delay(5, 0.1 + 3 * torch.rand(5, dtype=F64, generator=made), learn=True, longest=6, dtype=F64)
     else:
         steps = 0.1 + 3 * torch.rand(4, 5, dtype=F64, generator=made)
-        cell = gg.nn.DelayedLinear(5, 4, steps, learn=True, longest=6, dtype=F64)
+        cell = rv.nn.DelayedLinear(5, 4, steps, learn=True, longest=6, dtype=F64)
     x = drive(12, 2, 5)
     check_cell(cell, x, list(cell.parameters()))
 
@@ -82,9 +82,9 @@ def test_learned_delays_interpolate_and_have_their_gradients(kind):
     # at whole steps it is the delay that is not learned
     whole = output(torch.full_like(cell.steps, 2.0), x)
     if kind == "inputs":
-        assert torch.equal(whole, gg.nn.Delay(5, 2)(x)[0])
+        assert torch.equal(whole, rv.nn.Delay(5, 2)(x)[0])
     else:
-        plain = gg.nn.DelayedLinear(5, 4, 2, dtype=F64)
+        plain = rv.nn.DelayedLinear(5, 4, 2, dtype=F64)
         plain.load_state_dict({"weight": cell.weight, "bias": cell.bias, "steps": plain.steps})
         torch.testing.assert_close(whole, plain(x)[0])
 
@@ -92,7 +92,7 @@ def test_learned_delays_interpolate_and_have_their_gradients(kind):
 def test_a_learned_delay_finds_the_delay_that_made_its_target():
     x = torch.sin(torch.arange(200, dtype=F64)[:, None, None] * torch.tensor([0.2, 0.15, 0.25], dtype=F64))
     target = delayed(x, torch.tensor([2, 5, 1]))
-    cell = gg.nn.Delay(3, 3.0, learn=True, longest=8, dtype=F64)
+    cell = rv.nn.Delay(3, 3.0, learn=True, longest=8, dtype=F64)
     optimizer = torch.optim.Adam(cell.parameters(), 0.05)
     for _ in range(150):
         optimizer.zero_grad()
@@ -102,7 +102,7 @@ def test_a_learned_delay_finds_the_delay_that_made_its_target():
 
 
 def test_a_learned_delay_is_kept_in_bounds_and_can_return():
-    cell = gg.nn.Delay(3, 2.0, learn=True, longest=4, dtype=F64)
+    cell = rv.nn.Delay(3, 2.0, learn=True, longest=4, dtype=F64)
     with torch.no_grad():
         cell.steps.copy_(torch.tensor([-1.0, 2.0, 9.0]))
     x = drive(20, 2, 3)
@@ -113,9 +113,9 @@ def test_a_learned_delay_is_kept_in_bounds_and_can_return():
 
 
 def test_delays_stand_in_the_state_dict_and_too_long_ones_are_refused():
-    cell = gg.nn.DelayedLinear(3, 2, torch.tensor([[0, 1, 2], [3, 0, 0]]))
-    assert set(cell.state_dict()) == {"weight", "bias", "steps"} and set(gg.nn.Delay(3).state_dict()) == {"steps"}
-    longer = gg.nn.DelayedLinear(3, 2, torch.tensor([[0, 9, 2], [3, 0, 0]]))
+    cell = rv.nn.DelayedLinear(3, 2, torch.tensor([[0, 1, 2], [3, 0, 0]]))
+    assert set(cell.state_dict()) == {"weight", "bias", "steps"} and set(rv.nn.Delay(3).state_dict()) == {"steps"}
+    longer = rv.nn.DelayedLinear(3, 2, torch.tensor([[0, 9, 2], [3, 0, 0]]))
     with pytest.raises(RuntimeError, match="up to 9 steps, expected at most longest = 3"):
         cell.load_state_dict(longer.state_dict())
 
@@ -133,13 +133,13 @@ def test_delays_stand_in_the_state_dict_and_too_long_ones_are_refused():
 )
 def test_bad_delays_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        gg.nn.Delay(**({"features": 3} | options))
+        rv.nn.Delay(**({"features": 3} | options))
 
 
 def test_bad_input_of_a_delay_is_refused():
-    cell = gg.nn.Delay(3, 2)
+    cell = rv.nn.Delay(3, 2)
     for shape in [(4, 2, 5), (0, 2, 3), (4, 3)]:
         with pytest.raises(ValueError, match=r"expected \(T, B, 3\)"):
             cell(torch.zeros(shape))
     with pytest.raises(ValueError, match="found the state past"):
-        cell(torch.zeros(4, 2, 3), gg.nn.Delay(3, 4).init_state(2))
+        cell(torch.zeros(4, 2, 3), rv.nn.Delay(3, 4).init_state(2))

@@ -5,8 +5,8 @@ import pytest
 import torch
 from tests.laws.cells import check_cell
 
-from ganglion.analysis import matching
-from ganglion.nn import ActiveDendrites, SequenceMemory
+from ranvier.analysis import matching
+from ranvier.nn import ActiveDendrites, SequenceMemory
 
 F64 = torch.float64
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.laws.cells import check_cell
 
-from ganglion.nn import ELM
+from ranvier.nn import ELM
 
 F64 = torch.float64
 VARIANTS = {

@@ -7,10 +7,10 @@ import pytest
 import torch
 from tests.nn.layers import F64, VARIANTS, drive, layer
 
-import ganglion as gg
-from ganglion.engines import surrogates
-from ganglion.nn import _buffers
-from ganglion.nn._fused import applies
+import ranvier as rv
+from ranvier.codegen import buffers
+from ranvier.engines import surrogates
+from ranvier.nn.spiking._fused import applies
 
 SLOPES = ["ArcTan", "FastSigmoid", "Triangle", "Gaussian", "StraightThrough"]
 
@@ -133,7 +133,7 @@ def test_float32_has_the_same_values_and_close_gradients():
 
 @pytest.mark.parametrize("size", [1, 3, 511, 2049])
 def test_blocks_cover_any_size(size):
-    cell = gg.nn.LIF(size, learn=("beta", "threshold"), dtype=F64)
+    cell = rv.nn.LIF(size, learn=("beta", "threshold"), dtype=F64)
     x = drive(6, 11, size, 1.0)
     (ours, our_grads), (plain, plain_grads) = outcome(cell, x, True), outcome(cell, x, False)
     assert torch.equal(ours[0], plain[0])
@@ -142,7 +142,7 @@ def test_blocks_cover_any_size(size):
 
 
 def test_integrators_agree():
-    cell = gg.nn.LI(7, 4, alpha=0.6, learn=("alpha", "beta"), dtype=F64)
+    cell = rv.nn.LI(7, 4, alpha=0.6, learn=("alpha", "beta"), dtype=F64)
     x = drive(20, 3, 7)
     (ours, our_grads), (plain, plain_grads) = outcome(cell, x, True), outcome(cell, x, False)
     for a, b in zip([*ours, *our_grads], [*plain, *plain_grads], strict=True):
@@ -155,7 +155,7 @@ def test_any_number_of_threads_gives_the_same_bits():
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
         try:
-            cell = gg.nn.LIF(600, learn=("beta", "threshold"), dtype=F64)
+            cell = rv.nn.LIF(600, learn=("beta", "threshold"), dtype=F64)
             results.append(outcome(cell, x, True))
         finally:
             torch.set_num_threads(1)
@@ -168,7 +168,7 @@ def test_the_way_back_may_have_other_threads_than_the_way_there():
     x = drive(40, 32, 600, 0.5)
     grads = []
     for there, back in ((1, 1), (3, 2), (1, 4)):
-        cell = gg.nn.LIF(600, learn=("beta", "threshold"), dtype=F64)
+        cell = rv.nn.LIF(600, learn=("beta", "threshold"), dtype=F64)
         try:
             torch.set_num_threads(there)
             y, _ = cell(x)
@@ -182,9 +182,9 @@ def test_the_way_back_may_have_other_threads_than_the_way_there():
 def test_a_thousand_steps_keep_no_memory():
     """Training steps of a network with every kind of layer: as many live tensors, and no more memory."""
     torch.manual_seed(0)
-    model = gg.nn.Sequential(
-        gg.nn.LIF(20, 16, recurrent=True), torch.nn.Linear(16, 12), gg.nn.LIF(alpha=0.5, adaptation=(0.9, 0.1)),
-        gg.nn.from_neuron(gg.LIF(), 12, dt=1.0, drive=20.0, learn="V_th"), gg.nn.Delay(12, 2), gg.nn.LI(12, 3),
+    model = rv.nn.Sequential(
+        rv.nn.LIF(20, 16, recurrent=True), torch.nn.Linear(16, 12), rv.nn.LIF(alpha=0.5, adaptation=(0.9, 0.1)),
+        rv.nn.from_neuron(rv.LIF(), 12, dt=1.0, drive=20.0, learn="V_th"), rv.nn.Delay(12, 2), rv.nn.LI(12, 3),
     )  # fmt: skip
     optimizer, x, state = torch.optim.SGD(model.parameters(), 1e-3), torch.rand(5, 4, 20), None
 
@@ -200,7 +200,7 @@ def test_a_thousand_steps_keep_no_memory():
         optimizer.step()
         state = _detached(state)  # truncated backpropagation: the state goes on, its graph does not
         if k in (20, 999):
-            counts.append((live(), _buffers.idle_bytes()))
+            counts.append((live(), buffers.idle_bytes()))
     assert counts[0] == counts[1]
 
 
@@ -244,8 +244,8 @@ def test_a_loss_may_see_the_spikes_or_the_state_alone(only):
 
 def test_input_and_its_gradient_may_be_strided():
     x = drive(12, 8, 20).transpose(0, 1)[:, ::2, ::2]
-    a = outcome(gg.nn.LIF(10, dtype=F64), x, True)
-    b = outcome(gg.nn.LIF(10, dtype=F64), x.contiguous(), False)
+    a = outcome(rv.nn.LIF(10, dtype=F64), x, True)
+    b = outcome(rv.nn.LIF(10, dtype=F64), x.contiguous(), False)
     assert torch.equal(a[0][0], b[0][0])
     torch.testing.assert_close(a[1][0], b[1][0], rtol=1e-10, atol=1e-10)
 
@@ -259,13 +259,13 @@ def test_input_is_never_written_over():
     x = torch.rand(BIG)
     before = x.clone()
     x.requires_grad_()
-    gg.nn.LIF(512)(x)[0].sum().backward()
+    rv.nn.LIF(512)(x)[0].sum().backward()
     assert torch.equal(x.detach(), before)
 
 
 def test_live_graphs_keep_their_buffers():
     """Several layers and passes alive at once, backward in any order, twice: each as if alone."""
-    layers = [gg.nn.LIF(512, beta=b) for b in (0.5, 0.7, 0.9)]
+    layers = [rv.nn.LIF(512, beta=b) for b in (0.5, 0.7, 0.9)]
     inputs = [torch.rand(BIG, generator=torch.Generator().manual_seed(k)) for k in range(3)]
 
     def alone(k):
@@ -291,36 +291,36 @@ def test_live_graphs_keep_their_buffers():
 
 
 def test_a_view_keeps_its_memory():
-    y = gg.nn.LIF(512)(torch.rand(BIG))[0]
+    y = rv.nn.LIF(512)(torch.rand(BIG))[0]
     row, array = y[3], y.numpy()
     copies = row.clone(), array.copy()
     del y
     for _ in range(4):
-        gg.nn.LIF(512)(torch.zeros(BIG))
+        rv.nn.LIF(512)(torch.zeros(BIG))
     assert torch.equal(row, copies[0]) and (array == copies[1]).all()
 
 
 def test_memory_is_used_again_and_does_not_grow():
     def train():
         x = torch.rand(BIG).requires_grad_()
-        gg.nn.LIF(512)(x)[0].sum().backward()
+        rv.nn.LIF(512)(x)[0].sum().backward()
 
     gc.collect()
-    _buffers.release_buffers()
+    buffers.release_buffers()
     train()
     train()
-    held = _buffers.idle_bytes()
+    held = buffers.idle_bytes()
     assert held >= 2 * 4 * 50 * 16 * 512
     for _ in range(20):
         train()
-    assert _buffers.idle_bytes() == held
-    gg.nn.release_buffers()
-    assert _buffers.idle_bytes() == 0
+    assert buffers.idle_bytes() == held
+    rv.nn.release_buffers()
+    assert buffers.idle_bytes() == 0
 
 
 def test_idle_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr(_buffers, "_MOST_IDLE", 3 << 20)
-    tensors = [_buffers.empty((1 << 17,), torch.float32) for _ in range(12)]
+    monkeypatch.setattr(buffers, "_MOST_IDLE", 3 << 20)
+    tensors = [buffers.empty((1 << 17,), torch.float32) for _ in range(12)]
     tensors[0].sum()
     del tensors
-    assert 0 < _buffers.idle_bytes() <= 3 << 20
+    assert 0 < buffers.idle_bytes() <= 3 << 20

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-import ganglion as gg
-from ganglion.nn import LI, LIF, Delay, Sequential, from_nir, read_nir, to_nir, write_nir
+import ranvier as rv
+from ranvier.nn import LI, LIF, Delay, Sequential, from_nir, read_nir, to_nir, write_nir
 
 DATA = Path(__file__).parent / "data"
 REFERENCE = load_file(DATA / "nir.safetensors")
@@ -137,13 +137,13 @@ STEP = 0.1  # ms
 
 
 def engine_spikes(model, x, **options):
-    """(T, N) spikes of the last population, and its potential (T, N) at the ends of the steps, by `gg.simulate`."""
+    """(T, N) spikes of the last population, and its potential (T, N) at the ends of the steps, by `rv.simulate`."""
     steps, neurons = x[:, 0].nonzero().unbind(1)
-    source = gg.SpikeTimes((steps + 1) * STEP, neurons)  # a step's spikes are emitted at its end
+    source = rv.SpikeTimes((steps + 1) * STEP, neurons)  # a step's spikes are emitted at its end
     graph = to_nir(model, STEP, decay="exponential", **options)
-    net = gg.networks.from_nir(graph, pulse=STEP, delay=STEP, inputs={"input": source})
+    net = rv.networks.from_nir(graph, pulse=STEP, delay=STEP, inputs={"input": source})
     last = net.populations[-1]
-    seen = gg.simulate(net, len(x) * STEP, dt=STEP, dtype=torch.float64, record=[gg.Probe("V", neurons=last)])
+    seen = rv.simulate(net, len(x) * STEP, dt=STEP, dtype=torch.float64, record=[rv.Probe("V", neurons=last)])
     y = torch.zeros(len(x), last.size)
     mine = (seen.neurons >= last.start) & (seen.neurons < last.start + last.size)
     y[torch.round(seen.times[mine] / STEP).long() - 1, seen.neurons[mine] - last.start] = 1.0
@@ -163,13 +163,13 @@ def test_a_trained_model_gives_its_spikes_in_the_engine():
     data = torch.utils.data.TensorDataset(torch.tensor(pixels / 16).float()[:640], torch.tensor(labels)[:640])
     model = Sequential(lif(64, 40, bias=False), lif(40, 10, bias=False, beta=0.8))
     first = [p.detach().clone() for p in model.parameters()]
-    learner = gg.learners.BPTT(
-        model, gg.learners.rate_cross_entropy, torch.optim.Adam(model.parameters(), 1e-2),
-        encode=lambda x: gg.learners.latency(x, steps=5, threshold=0.1),
+    learner = rv.learners.BPTT(
+        model, rv.learners.rate_cross_entropy, torch.optim.Adam(model.parameters(), 1e-2),
+        encode=lambda x: rv.learners.latency(x, steps=5, threshold=0.1),
     )  # fmt: skip
-    gg.fit(learner, torch.utils.data.DataLoader(data, 64), epochs=2)
+    rv.fit(learner, torch.utils.data.DataLoader(data, 64), epochs=2)
     assert all((p - q).abs().max() > 0.02 for p, q in zip(model.parameters(), first, strict=True))
-    x = torch.cat([gg.learners.latency(data[k][0][None], steps=20, threshold=0.1) for k in range(10)])
+    x = torch.cat([rv.learners.latency(data[k][0][None], steps=20, threshold=0.1) for k in range(10)])
     y, _ = model(x)
     found, _ = engine_spikes(model, x)
     assert y.sum() > 20 and torch.equal(found[4:], y[:-4, 0]) and not found[:4].any()

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-import ganglion as gg
-from ganglion.nn import LIF, Delay, Sequential, from_nir, to_nir, write_nir
+import ranvier as rv
+from ranvier.nn import LIF, Delay, Sequential, from_nir, to_nir, write_nir
 
 
 def lif(*sizes, **options):
@@ -30,9 +30,9 @@ BAD = {
     "adaptation": (lambda: lif(4, adaptation=(0.9, 0.1)), "the adaptation of a LIF"),
     "subtract": (lambda: LIF(4), "reset='subtract'"),
     "delayed": (lambda: LIF(4, reset="delayed"), "reset='delayed'"),
-    "neuron": (lambda: gg.nn.from_neuron(gg.LIF(), 4, dt=0.1), "the layer NeuronLayer"),
-    "cell": (lambda: gg.nn.CfC(4, 5), "the module CfC"),
-    "synapses": (lambda: gg.nn.DelayedLinear(4, 3, 2), "synapses have delays of their own"),
+    "neuron": (lambda: rv.nn.from_neuron(rv.LIF(), 4, dt=0.1), "the layer NeuronLayer"),
+    "cell": (lambda: rv.nn.CfC(4, 5), "the module CfC"),
+    "synapses": (lambda: rv.nn.DelayedLinear(4, 3, 2), "synapses have delays of their own"),
     "fraction": (lambda: learned(1.5), "not all of which are whole"),
     "function": (lambda: nn.ReLU(), "the module ReLU"),
     "norm": (lambda: nn.BatchNorm1d(4), "BatchNorm1d"),
@@ -57,7 +57,7 @@ BAD_IMAGES = {
 @pytest.mark.parametrize("name", [*BAD, *BAD_IMAGES])
 def test_what_nir_cannot_hold_is_refused_by_name(name, tmp_path):
     make, message = (BAD | BAD_IMAGES)[name]
-    with pytest.raises(ValueError, match=f"(?s)NIR cannot hold .*{message}.*ganglion.nn.to_nir"):
+    with pytest.raises(ValueError, match=f"(?s)NIR cannot hold .*{message}.*ranvier.nn.to_nir"):
         write_nir(make(), tmp_path / "x.nir", input_shape=(4,) if name in BAD else (2, 6, 6))
     assert not list(tmp_path.iterdir())
 
@@ -136,7 +136,7 @@ def test_a_foreign_graph_is_a_model_or_an_error_that_says_why(nodes, loop, decay
     try:
         model = from_nir(graph, decay=decay)
     except ValueError as error:
-        assert "ganglion.nn.to_nir" in str(error) or "expect" in str(error)
+        assert "ranvier.nn.to_nir" in str(error) or "expect" in str(error)
     else:
         assert all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
 

@@ -7,8 +7,8 @@ import torch
 from tests.laws.cells import check_cell
 from tests.nn.layers import F64, VARIANTS, drive, layer
 
-import ganglion as gg
-from ganglion.engines.surrogates import ArcTan
+import ranvier as rv
+from ranvier.engines.surrogates import ArcTan
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -21,9 +21,9 @@ def test_every_variant_is_a_lawful_cell(name, fused):
 @pytest.mark.parametrize("fused", [True, False])
 def test_layers_in_a_row_are_a_lawful_cell(fused):
     torch.manual_seed(0)
-    model = gg.nn.Sequential(
-        gg.nn.LIF(7, 9, recurrent=True, fused=fused), torch.nn.Linear(9, 6), gg.nn.LIF(6, fused=fused),
-        gg.nn.LI(6, 3, alpha=0.5, learn=("beta", "alpha"), fused=fused),
+    model = rv.nn.Sequential(
+        rv.nn.LIF(7, 9, recurrent=True, fused=fused), torch.nn.Linear(9, 6), rv.nn.LIF(6, fused=fused),
+        rv.nn.LI(6, 3, alpha=0.5, learn=("beta", "alpha"), fused=fused),
     ).double()  # fmt: skip
     check_cell(model, drive(24, 3, 7, 4.0), list(model.parameters()))
 
@@ -69,13 +69,13 @@ def test_spikes_agree_with_a_plain_re_derivation(name, fused):
 
 
 def test_it_is_the_librarys_lif():
-    """beta = exp(−dt/tau_m), x = (1 − beta) drive, reset to rest: the spikes of `gg.simulate`."""
+    """beta = exp(−dt/tau_m), x = (1 − beta) drive, reset to rest: the spikes of `rv.simulate`."""
     drives = torch.linspace(10.0, 40.0, 16, dtype=F64)
-    net = gg.Network()
-    net.add(gg.LIF(tau_m=20.0, E_L=0.0, V_reset=0.0, V_th=15.0, t_ref=0.0), 16, drive=drives)
-    seen = gg.simulate(net, 200.0, dt=0.5, dtype=F64)
+    net = rv.Network()
+    net.add(rv.LIF(tau_m=20.0, E_L=0.0, V_reset=0.0, V_th=15.0, t_ref=0.0), 16, drive=drives)
+    seen = rv.simulate(net, 200.0, dt=0.5, dtype=F64)
     beta = math.exp(-0.5 / 20.0)
-    cell = gg.nn.LIF(16, beta=beta, threshold=15.0, reset="zero", dtype=F64)
+    cell = rv.nn.LIF(16, beta=beta, threshold=15.0, reset="zero", dtype=F64)
     y, _ = cell(((1 - beta) * drives).expand(400, 1, 16))
     counts = torch.bincount(seen.neurons.long(), minlength=16)
     assert counts.max() > 10 and torch.equal(y.sum((0, 1)).long(), counts)
@@ -87,14 +87,14 @@ def test_intervals_under_constant_input_follow_the_closed_form():
     """u_n = x (1 − beta^n)/(1 − beta) from 0: the first n that reaches the threshold is the interval."""
     beta, x = 0.9, torch.tensor([0.12, 0.2, 0.35, 0.8], dtype=F64)
     interval = (torch.log(1 - (1 - beta) / x) / math.log(beta)).ceil()
-    y, _ = gg.nn.LIF(4, beta=beta, reset="zero", dtype=F64)(x.expand(200, 1, 4))
+    y, _ = rv.nn.LIF(4, beta=beta, reset="zero", dtype=F64)(x.expand(200, 1, 4))
     for n in range(4):
         assert torch.equal(y[:, 0, n].nonzero()[:, 0].diff().unique(), interval[n : n + 1].long())
 
 
 def test_integrators_are_geometric_sums():
     x = drive(20, 2, 3)
-    y, state = gg.nn.LI(3, beta=0.8, dtype=F64)(x)
+    y, state = rv.nn.LI(3, beta=0.8, dtype=F64)(x)
     powers = 0.8 ** torch.arange(19, -1, -1, dtype=F64)
     torch.testing.assert_close(y[-1], (powers[:, None, None] * x).sum(0))
     assert torch.equal(state["v"], y[-1])
@@ -102,22 +102,22 @@ def test_integrators_are_geometric_sums():
 
 def test_parameters_may_be_one_a_neuron():
     betas = torch.linspace(0.1, 0.95, 6, dtype=F64)
-    cell = gg.nn.LIF(6, beta=betas, learn="beta", dtype=F64)
+    cell = rv.nn.LIF(6, beta=betas, learn="beta", dtype=F64)
     x = drive(30, 2, 6)
     whole, _ = cell(x)
     for n in range(6):
-        alone, _ = gg.nn.LIF(1, beta=float(betas[n]), dtype=F64)(x[:, :, n : n + 1])
+        alone, _ = rv.nn.LIF(1, beta=float(betas[n]), dtype=F64)(x[:, :, n : n + 1])
         assert torch.equal(whole[:, :, n : n + 1], alone)
     assert cell.beta.shape == (6,) and [name for name, _ in cell.named_parameters()] == ["beta"]
 
 
 def test_a_learned_decay_is_kept_in_bounds_and_can_return():
-    cell = gg.nn.LIF(3, learn="beta", dtype=F64)
+    cell = rv.nn.LIF(3, learn="beta", dtype=F64)
     x = drive(20, 2, 3)
     with torch.no_grad():
         cell.beta.fill_(1.2)
     y, _ = cell(x)
-    assert torch.equal(y, gg.nn.LIF(3, beta=1.0, dtype=F64)(x)[0])
+    assert torch.equal(y, rv.nn.LIF(3, beta=1.0, dtype=F64)(x)[0])
     y.sum().backward()
     assert cell.beta.grad.abs() > 0
 
@@ -134,7 +134,7 @@ def test_the_state_dict_holds_parameters_and_no_state():
 
 def test_two_layers_share_no_state():
     x = drive(20, 2, 5)
-    one, two = gg.nn.LIF(5, dtype=F64), gg.nn.LIF(5, dtype=F64)
+    one, two = rv.nn.LIF(5, dtype=F64), rv.nn.LIF(5, dtype=F64)
     expected, _ = one(x)
     two(3 * x)
     assert torch.equal(one(x)[0], expected)
@@ -142,13 +142,13 @@ def test_two_layers_share_no_state():
 
 @pytest.mark.parametrize("dtype", [torch.float32, F64, torch.bfloat16])
 def test_dtype_is_kept(dtype):
-    cell = gg.nn.LIF(4, 3, dtype=dtype)
+    cell = rv.nn.LIF(4, 3, dtype=dtype)
     y, state = cell(torch.ones(5, 2, 4, dtype=dtype))
     assert y.dtype == state["v"].dtype == cell.linear.weight.dtype == dtype
 
 
 def test_device_argument_reaches_every_tensor():
-    cell = gg.nn.LIF(4, 3, alpha=0.5, recurrent=True, device="meta")
+    cell = rv.nn.LIF(4, 3, alpha=0.5, recurrent=True, device="meta")
     assert {t.device.type for t in cell.state_dict().values()} == {"meta"}
 
 
@@ -166,12 +166,12 @@ def test_device_argument_reaches_every_tensor():
 )
 def test_bad_parameters_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        gg.nn.LIF(7, 5, **options)
+        rv.nn.LIF(7, 5, **options)
 
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_bad_input_is_refused(fused):
-    cell = gg.nn.LIF(7, 5, fused=fused)
+    cell = rv.nn.LIF(7, 5, fused=fused)
     for shape in [(4, 2, 6), (0, 2, 7), (4, 7), (4, 2, 7, 1)]:
         with pytest.raises(ValueError, match=r"expected \(T, B, 7\)"):
             cell(torch.zeros(shape))
@@ -187,7 +187,7 @@ def test_bad_input_is_refused(fused):
     with pytest.raises(ValueError, match="expected \\(3, 5\\)"):
         cell(torch.zeros(4, 3, 7), cell.init_state(2))
     with pytest.raises(ValueError, match="of another layer"):
-        cell(torch.zeros(4, 3, 7), gg.nn.LIF(7, 5, alpha=0.5).init_state(3))
+        cell(torch.zeros(4, 3, 7), rv.nn.LIF(7, 5, alpha=0.5).init_state(3))
     with torch.no_grad():
         cell.linear.weight[0, 0] = math.nan
     with pytest.raises(ValueError, match="though x is finite"):
@@ -196,7 +196,7 @@ def test_bad_input_is_refused(fused):
 
 def test_gradients_of_subthreshold_neurons_are_those_of_finite_differences():
     # without spikes and with slopes nearly zero the step is smooth
-    cell = gg.nn.LIF(4, 3, alpha=0.6, threshold=1e6, surrogate=ArcTan(width=1e-9), dtype=F64)
+    cell = rv.nn.LIF(4, 3, alpha=0.6, threshold=1e6, surrogate=ArcTan(width=1e-9), dtype=F64)
 
     def last(x, weight):
         _, state = torch.func.functional_call(cell, {"linear.weight": weight}, (x,))

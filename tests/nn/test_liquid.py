@@ -6,9 +6,9 @@ import torch
 from scipy.integrate import solve_ivp
 from tests.laws.cells import check_cell
 
-import ganglion as gg
-from ganglion.nn import LTC as Liquid
-from ganglion.nn import AutoNCP, CfC, FullyConnected
+import ranvier as rv
+from ranvier.nn import LTC as Liquid
+from ranvier.nn import AutoNCP, CfC, FullyConnected
 
 F64 = torch.float64
 VARIANTS = {
@@ -213,7 +213,7 @@ def test_bad_settings_are_refused(make):
 
 def test_they_train_in_a_sequence():
     torch.manual_seed(0)
-    model = gg.nn.Sequential(gg.nn.LTC(1, AutoNCP(12, 3), timed=True), gg.nn.CfC(3, 6, projection=1))
+    model = rv.nn.Sequential(rv.nn.LTC(1, AutoNCP(12, 3), timed=True), rv.nn.CfC(3, 6, projection=1))
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     x = torch.cat([torch.rand(1, 16, 1).expand(20, 16, 1), torch.full((20, 16, 1), 0.5)], 2)
     losses = []

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganglion.nn import LTC, AutoNCP, CfC, FullyConnected
+from ranvier.nn import LTC, AutoNCP, CfC, FullyConnected
 
 CELLS = {
     "ltc": lambda **o: LTC(3, 4, **o),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import ganglion as gg
+import ranvier as rv
 
 REFERENCE = load_file(Path(__file__).parent / "data" / "ncps.safetensors")
 OPTIONS = {
@@ -18,7 +18,7 @@ OPTIONS = {
 
 
 def load(name: str, **changes):
-    kind = gg.nn.LTC if name.startswith("ltc") else gg.nn.CfC
+    kind = rv.nn.LTC if name.startswith("ltc") else rv.nn.CfC
     start = f"{name}.state."
     state = {k.removeprefix(start): v for k, v in REFERENCE.items() if k.startswith(start)}
     return kind.from_ncps(state, **{**OPTIONS[name], **changes})
@@ -51,6 +51,6 @@ def test_only_the_synapses_of_the_mask_are_kept():
 
 
 def test_other_states_are_refused():
-    for kind in (gg.nn.LTC, gg.nn.CfC):
+    for kind in (rv.nn.LTC, rv.nn.CfC):
         with pytest.raises(ValueError, match=r"expected the state_dict\(\) of ncps"):
             kind.from_ncps({"weight": torch.ones(3)})

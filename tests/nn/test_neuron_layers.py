@@ -1,4 +1,4 @@
-"""Layers from equations: laws; compiled against autograd; against the torch engine and `gg.simulate`."""
+"""Layers from equations: laws; compiled against autograd; against the torch engine and `rv.simulate`."""
 
 import math
 
@@ -8,13 +8,13 @@ from tests.laws.cells import check_cell
 from tests.nn.layers import F64
 from tests.nn.test_fused import outcome
 
-import ganglion as gg
+import ranvier as rv
 
 
-class Odd(gg.Neuron):
+class Odd(rv.Neuron):
     """Every function that equations may use, and a threshold from below that must be passed."""
 
-    equations = gg.Equations(
+    equations = rv.Equations(
         """dV/dt = (I + drive - V - k*tanh(w) + 0.1*sin(V) + max(0, V - 3)/4 + where(V > 1, exp(-V*V), cos(w)))/tau
         dw/dt = (abs(V) - w + log(1 + V*V) + sqrt(2 + w*w) - 1.5 + 0.2*exprel(V/3) + sinh(w/9)*cosh(w/9))/(3*tau)""",
         threshold="-V < -V_th",
@@ -32,15 +32,15 @@ class Odd(gg.Neuron):
 
 #: neuron, dt (ms), the input's scale (mV), method
 CASES = {
-    "LIF": (gg.LIF(t_ref=2.0), 0.5, 60.0, None),
-    "EIF": (gg.EIF(V_th=-40.0), 0.2, 60.0, None),
-    "EIF-euler": (gg.EIF(V_th=-40.0), 0.2, 60.0, "euler"),
-    "QIF": (gg.QIF(tau_m=10.0), 0.5, 120.0, "heun"),
-    "AdEx": (gg.AdEx(C_m=200.0, V_th=-40.0), 0.5, 80.0, None),
-    "AdEx-euler": (gg.AdEx(C_m=200.0, V_th=-40.0), 0.5, 80.0, "euler"),
-    "Izhikevich": (gg.Izhikevich(), 0.5, 30.0, None),
-    "HodgkinHuxley": (gg.HodgkinHuxley(), 0.05, 80.0, None),
-    "Graded": (gg.Graded(), 0.5, 10.0, None),
+    "LIF": (rv.LIF(t_ref=2.0), 0.5, 60.0, None),
+    "EIF": (rv.EIF(V_th=-40.0), 0.2, 60.0, None),
+    "EIF-euler": (rv.EIF(V_th=-40.0), 0.2, 60.0, "euler"),
+    "QIF": (rv.QIF(tau_m=10.0), 0.5, 120.0, "heun"),
+    "AdEx": (rv.AdEx(C_m=200.0, V_th=-40.0), 0.5, 80.0, None),
+    "AdEx-euler": (rv.AdEx(C_m=200.0, V_th=-40.0), 0.5, 80.0, "euler"),
+    "Izhikevich": (rv.Izhikevich(), 0.5, 30.0, None),
+    "HodgkinHuxley": (rv.HodgkinHuxley(), 0.05, 80.0, None),
+    "Graded": (rv.Graded(), 0.5, 10.0, None),
     "Odd": (Odd(), 0.3, 12.0, None),
 }
 UNLEARNED = {"noise", "s", "t_ref", "t_spike"}
@@ -51,18 +51,18 @@ def made(name: str, inputs=4, outputs=None, **more):
     learn = tuple(p for p in neuron.equations.parameters if p not in UNLEARNED)
     options = {"dt": dt, "method": method, "learn": learn, "dtype": F64} | more
     torch.manual_seed(0)
-    return gg.nn.from_neuron(neuron, inputs, outputs, **options), scale
+    return rv.nn.from_neuron(neuron, inputs, outputs, **options), scale
 
 
 def current(scale: float, steps: int = 60, size: int = 4) -> torch.Tensor:
     return scale * torch.rand(steps, 3, size, dtype=F64, generator=torch.Generator().manual_seed(2))
 
 
-@pytest.mark.parametrize("synapse", [None, gg.Exponential(tau=5.0), gg.Delta()], ids=["current", "filtered", "jump"])
+@pytest.mark.parametrize("synapse", [None, rv.Exponential(tau=5.0), rv.Delta()], ids=["current", "filtered", "jump"])
 @pytest.mark.parametrize("name", CASES)
 def test_both_paths_agree(name, synapse):
     cell, scale = made(name, synapse=synapse)
-    x = current({None: 1.0, gg.Exponential(tau=5.0): 4.0, gg.Delta(): 0.15}[synapse] * scale)
+    x = current({None: 1.0, rv.Exponential(tau=5.0): 4.0, rv.Delta(): 0.15}[synapse] * scale)
     (ours, our_grads), (plain, plain_grads) = outcome(cell, x, True, state=cell.init_state(3)), outcome(
         cell, x, False, state=cell.init_state(3)
     )
@@ -81,9 +81,9 @@ def test_every_neuron_is_a_lawful_cell(name, fused):
 
 
 def test_weights_and_recurrent_connections_with_delays():
-    cell, _ = made("AdEx", 6, 5, synapse=gg.Exponential(tau=5.0))
-    again = gg.nn.from_neuron(
-        CASES["AdEx"][0], 6, 5, dt=0.5, synapse=gg.Exponential(tau=5.0), recurrent=True, recurrent_delay=3, dtype=F64
+    cell, _ = made("AdEx", 6, 5, synapse=rv.Exponential(tau=5.0))
+    again = rv.nn.from_neuron(
+        CASES["AdEx"][0], 6, 5, dt=0.5, synapse=rv.Exponential(tau=5.0), recurrent=True, recurrent_delay=3, dtype=F64
     )
     with torch.no_grad():
         for layer in (cell, again):
@@ -108,9 +108,9 @@ def test_it_is_the_torch_engines_step(name):
     cell, _ = made(name, learn=())
     learned = {p: torch.tensor(float(v), dtype=F64, requires_grad=True) for p, v in neuron.parameters.items()
                if p in neuron.equations.parameters and p not in UNLEARNED}  # fmt: skip
-    net = gg.Network()
+    net = rv.Network()
     net.add(type(neuron)(**{**neuron.parameters, **learned}), 4, method=method)
-    expected, _ = gg.as_cell(net, dt, dtype=F64)(x)
+    expected, _ = rv.as_cell(net, dt, dtype=F64)(x)
     y, _ = cell(x)
     torch.testing.assert_close(y, expected.detach(), rtol=1e-9, atol=1e-9)
     cell, _ = made(name, learn=tuple(learned))
@@ -128,11 +128,11 @@ def test_it_is_the_torch_engines_step(name):
 
 def test_spikes_are_those_of_simulate():
     drives = torch.linspace(12.0, 40.0, 8, dtype=F64)
-    neuron = gg.AdEx(V_th=-40.0)
-    net = gg.Network()
+    neuron = rv.AdEx(V_th=-40.0)
+    net = rv.Network()
     net.add(neuron, 8, drive=drives)
-    seen = gg.simulate(net, 200.0, dt=0.1, dtype=F64)
-    y, _ = gg.nn.from_neuron(neuron, 8, dt=0.1, drive=drives, dtype=F64)(torch.zeros(2000, 1, 8, dtype=F64))
+    seen = rv.simulate(net, 200.0, dt=0.1, dtype=F64)
+    y, _ = rv.nn.from_neuron(neuron, 8, dt=0.1, drive=drives, dtype=F64)(torch.zeros(2000, 1, 8, dtype=F64))
     steps, _, neurons = y.nonzero().T
     assert len(steps) > 30
     assert torch.equal(neurons, seen.neurons.long()) or sorted(
@@ -142,7 +142,7 @@ def test_spikes_are_those_of_simulate():
 
 @pytest.mark.parametrize(
     ("synapse", "weight"),
-    [(gg.Delta(), 6.0), (gg.Exponential(tau=4.0), 150.0), (gg.ExponentialConductance(tau=3.0, E_rev=0.0), 6.0)],
+    [(rv.Delta(), 6.0), (rv.Exponential(tau=4.0), 150.0), (rv.ExponentialConductance(tau=3.0, E_rev=0.0), 6.0)],
     ids=["jump", "current", "conductance"],
 )
 def test_weights_are_those_of_a_networks_synapses(synapse, weight):
@@ -150,16 +150,16 @@ def test_weights_are_those_of_a_networks_synapses(synapse, weight):
     made = torch.rand(300, 5, generator=torch.Generator().manual_seed(3)) < 0.3
     made[0] = False  # a spike at t = 0 would come before the first step
     steps, sources = made.nonzero().T
-    net = gg.Network()
-    neuron = gg.LIF(t_ref=2.0)
-    given = net.add(gg.SpikeTimes(times=0.5 * steps.double(), neurons=sources), 5)
+    net = rv.Network()
+    neuron = rv.LIF(t_ref=2.0)
+    given = net.add(rv.SpikeTimes(times=0.5 * steps.double(), neurons=sources), 5)
     cells = net.add(neuron, 5)
     net.connect(given, cells, weight=weight, delay=0.5, synapse=synapse, edges=(torch.arange(5), torch.arange(5)))
-    seen = gg.simulate(net, 150.0, dt=0.5, dtype=F64)
+    seen = rv.simulate(net, 150.0, dt=0.5, dtype=F64)
     ours = seen.neurons >= 5
     x = torch.zeros(300, 1, 5, dtype=F64)
     x[1:, 0] = weight * made[:-1].double()
-    y, _ = gg.nn.from_neuron(neuron, 5, dt=0.5, synapse=synapse, dtype=F64)(x)
+    y, _ = rv.nn.from_neuron(neuron, 5, dt=0.5, synapse=synapse, dtype=F64)(x)
     expected = torch.zeros_like(y)
     expected[(seen.times[ours] / 0.5).round().long() - 1, 0, seen.neurons[ours].long() - 5] = 1
     assert expected.sum() > 20 and torch.equal(y.detach(), expected)
@@ -167,9 +167,9 @@ def test_weights_are_those_of_a_networks_synapses(synapse, weight):
 
 def test_a_filtered_input_has_the_area_of_its_weight():
     """Σ V dt of a membrane far from threshold after one weight w: w, as an area in mV·ms says."""
-    neuron = gg.LIF(V_th=1e6)
-    for synapse, area in ((gg.Exponential(tau=5.0), 3.0), (gg.Delta(), 3.0 * 20.0)):
-        cell = gg.nn.from_neuron(neuron, 1, dt=0.05, synapse=synapse, dtype=F64)
+    neuron = rv.LIF(V_th=1e6)
+    for synapse, area in ((rv.Exponential(tau=5.0), 3.0), (rv.Delta(), 3.0 * 20.0)):
+        cell = rv.nn.from_neuron(neuron, 1, dt=0.05, synapse=synapse, dtype=F64)
         x = torch.zeros(8000, 1, 1, dtype=F64)
         x[0] = 3.0
         total, state = 0.0, cell.init_state(1)
@@ -180,8 +180,8 @@ def test_a_filtered_input_has_the_area_of_its_weight():
 
 
 def test_float32_and_inference():
-    neuron = gg.EIF(V_th=-40.0)
-    cell = gg.nn.from_neuron(neuron, 300, dt=0.2)
+    neuron = rv.EIF(V_th=-40.0)
+    cell = rv.nn.from_neuron(neuron, 300, dt=0.2)
     x = current(60.0, 50, 300).float()
     ours, state = cell(x)
     assert ours.dtype == state["V"].dtype == torch.float32
@@ -194,20 +194,20 @@ def test_float32_and_inference():
 def test_parameters_may_be_one_a_neuron_or_a_channel():
     taus = torch.tensor([5.0, 10.0, 30.0], dtype=F64)
     x = current(60.0, 60, 6).unflatten(2, (3, 2))
-    cell = gg.nn.from_neuron(gg.LIF(tau_m=taus[:, None]), (3, 2), dt=0.5, learn="tau_m", dtype=F64)
+    cell = rv.nn.from_neuron(rv.LIF(tau_m=taus[:, None]), (3, 2), dt=0.5, learn="tau_m", dtype=F64)
     y, _ = cell(x)
     for c in range(3):
-        alone, _ = gg.nn.from_neuron(gg.LIF(tau_m=float(taus[c])), 2, dt=0.5, dtype=F64)(x[:, :, c])
+        alone, _ = rv.nn.from_neuron(rv.LIF(tau_m=float(taus[c])), 2, dt=0.5, dtype=F64)(x[:, :, c])
         assert torch.equal(y[:, :, c], alone)
     y.sum().backward()
     assert cell.tau_m.grad.shape == (3, 1) and (cell.tau_m.grad != 0).all()
-    open_shape, _ = gg.nn.from_neuron(gg.LIF(tau_m=taus[:, None]), dt=0.5, dtype=F64)(x)
+    open_shape, _ = rv.nn.from_neuron(rv.LIF(tau_m=taus[:, None]), dt=0.5, dtype=F64)(x)
     assert torch.equal(open_shape, y)
 
 
 def test_coefficients_follow_the_parameters():
     """What is kept from call to call is made anew when a parameter changes."""
-    cell = gg.nn.from_neuron(gg.LIF(), 4, dt=0.5, learn="tau_m", dtype=F64)
+    cell = rv.nn.from_neuron(rv.LIF(), 4, dt=0.5, learn="tau_m", dtype=F64)
     x = current(60.0)
     with torch.no_grad():
         before, _ = cell(x)
@@ -215,15 +215,15 @@ def test_coefficients_follow_the_parameters():
         cell.tau_m.fill_(60.0)
         after, _ = cell(x)
     assert torch.equal(before, again) and not torch.equal(before, after)
-    assert torch.equal(after, gg.nn.from_neuron(gg.LIF(tau_m=60.0), 4, dt=0.5, dtype=F64)(x)[0])
+    assert torch.equal(after, rv.nn.from_neuron(rv.LIF(tau_m=60.0), 4, dt=0.5, dtype=F64)(x)[0])
     assert set(cell.state_dict()) == {"tau_m", "E_L", "V_th", "V_reset", "t_ref", "drive"}
 
 
 def test_it_trains():
     """The parameter that made a target rate is approached."""
     x = current(80.0, 100, 20)
-    target = gg.nn.from_neuron(gg.LIF(V_th=-55.0), 20, dt=0.5, dtype=F64)(x)[0].mean()
-    cell = gg.nn.from_neuron(gg.LIF(), 20, dt=0.5, learn="V_th", dtype=F64)
+    target = rv.nn.from_neuron(rv.LIF(V_th=-55.0), 20, dt=0.5, dtype=F64)(x)[0].mean()
+    cell = rv.nn.from_neuron(rv.LIF(), 20, dt=0.5, learn="V_th", dtype=F64)
     optimizer = torch.optim.Adam(cell.parameters(), 0.5)
     first = None
     for _ in range(60):
@@ -235,28 +235,28 @@ def test_it_trains():
     assert abs(float(cell.V_th.detach()) + 55.0) < 2.0 and float(loss.detach()) < 0.05 * first
 
 
-class Silent(gg.Neuron):
+class Silent(rv.Neuron):
     """No input."""
 
-    equations = gg.Equations("dV/dt = (drive - V)/tau_m : mV", threshold="V >= V_th", reset="V = 0")
+    equations = rv.Equations("dV/dt = (drive - V)/tau_m : mV", threshold="V >= V_th", reset="V = 0")
     tau_m: float = 10.0
     V_th: float = 1.0
 
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="dt"):
-        gg.nn.from_neuron(gg.LIF(), 4, dt=0.0)
+        rv.nn.from_neuron(rv.LIF(), 4, dt=0.0)
     with pytest.raises(TypeError, match="with equations"):
-        gg.nn.from_neuron(gg.Poisson(), 4, dt=0.1)
+        rv.nn.from_neuron(rv.Poisson(), 4, dt=0.1)
     with pytest.raises(ValueError, match="without an input I"):
-        gg.nn.from_neuron(Silent(), 4, dt=0.1)
+        rv.nn.from_neuron(Silent(), 4, dt=0.1)
     with pytest.raises(ValueError, match="spikes act on"):
-        gg.nn.from_neuron(gg.Graded(), 4, dt=0.1, synapse=gg.Electrical())
+        rv.nn.from_neuron(rv.Graded(), 4, dt=0.1, synapse=rv.Electrical())
     with pytest.raises(ValueError, match="method"):
-        gg.nn.from_neuron(gg.EIF(), 4, dt=0.1, method="leapfrog")
+        rv.nn.from_neuron(rv.EIF(), 4, dt=0.1, method="leapfrog")
     with pytest.raises(ValueError, match="names among"):
-        gg.nn.from_neuron(gg.LIF(), 4, dt=0.1, learn="tau")
-    cell = gg.nn.from_neuron(gg.LIF(), 4, dt=0.1)
+        rv.nn.from_neuron(rv.LIF(), 4, dt=0.1, learn="tau")
+    cell = rv.nn.from_neuron(rv.LIF(), 4, dt=0.1)
     x = torch.zeros(5, 2, 4)
     for shape in [(5, 2, 3), (0, 2, 4), (5, 4)]:
         with pytest.raises(ValueError, match=r"expected \(T, B, 4\)"):
@@ -265,4 +265,4 @@ def test_what_does_not_fit_is_refused():
         x[1, 0, 2] = bad
         with pytest.raises(ValueError, match="in x at step 1, batch 0, feature 2"):
             cell(x)
-    assert gg.nn.from_neuron(Silent(), 4, dt=0.1, synapse=gg.Delta())(torch.ones(9, 1, 4))[0].any()
+    assert rv.nn.from_neuron(Silent(), 4, dt=0.1, synapse=rv.Delta())(torch.ones(9, 1, 4))[0].any()

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import ganglion as gg
-from ganglion import _products
+import ranvier as rv
+from ranvier.codegen import products
 
 LARGE, SMALL = (256, 128, 96), (8, 16, 4)
 
@@ -29,7 +29,7 @@ def test_values_and_gradients_are_those_of_double_precision(shape, start):
     x, weight = matrices(shape)
     begin = {"none": None, "bias": torch.randn(shape[2]), "rows": torch.randn(shape[0], shape[2])}[start]
     given = [x, weight] + ([] if begin is None else [begin.requires_grad_()])
-    y = _products.linear(*given)
+    y = products.linear(*given)
     g = torch.randn_like(y)
     found = torch.autograd.grad(y, given, g)
     exact = [t.detach().double().requires_grad_() for t in given]
@@ -37,7 +37,7 @@ def test_values_and_gradients_are_those_of_double_precision(shape, start):
     torch.testing.assert_close(y.double(), wanted, rtol=1e-5, atol=1e-4)
     for a, b in zip(found, torch.autograd.grad(wanted, exact, g.double()), strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=1e-4)
-    inner = _products.product(x.detach(), weight.detach().T, None if begin is None else begin.detach())
+    inner = products.product(x.detach(), weight.detach().T, None if begin is None else begin.detach())
     torch.testing.assert_close(inner, y.detach(), rtol=0, atol=0)
 
 
@@ -48,15 +48,15 @@ def test_gradients_have_gradients():
         (g,) = torch.autograd.grad(product(x, weight).square().sum(), x, create_graph=True)
         return torch.autograd.grad(g.square().sum(), [x, weight])
 
-    for a, b in zip(penalty(_products.linear), penalty(F.linear), strict=True):
+    for a, b in zip(penalty(products.linear), penalty(F.linear), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4 * b.abs().max().item())
 
 
 def test_more_axes_and_turned_operands():
     x, weight = torch.randn(20, 16, 128), torch.randn(128, 96)
-    torch.testing.assert_close(_products.linear(x, weight.T), x @ weight, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(products.linear(x, weight.T), x @ weight, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(
-        _products.product(weight.T, x[0].T.contiguous().repeat(1, 20)), (x[0] @ weight).T.repeat(1, 20),
+        products.product(weight.T, x[0].T.contiguous().repeat(1, 20)), (x[0] @ weight).T.repeat(1, 20),
         rtol=1e-4, atol=1e-4,
     )  # fmt: skip
 
@@ -67,26 +67,26 @@ def test_torch_has_the_rest_to_the_last_bit(case):
     if case == "switched off":
         torch.backends.mkldnn.enabled = False
         try:
-            y = _products.linear(x, weight)
+            y = products.linear(x, weight)
         finally:
             torch.backends.mkldnn.enabled = True
     elif case == "vmap":
-        y = torch.func.vmap(_products.linear, in_dims=(None, 0))(x, weight.unflatten(0, (1, -1)))[0]
+        y = torch.func.vmap(products.linear, in_dims=(None, 0))(x, weight.unflatten(0, (1, -1)))[0]
     else:
-        y = _products.linear(x, weight)
+        y = products.linear(x, weight)
     torch.testing.assert_close(y, F.linear(x, weight), rtol=0, atol=0 if case != "vmap" else 1e-4)
     assert "_Linear" not in type(y.grad_fn).__name__
 
 
 def test_large_products_do_not_go_by_torch():
     x, weight = matrices(LARGE)
-    assert "_Linear" in type(_products.linear(x, weight).grad_fn).__name__
+    assert "_Linear" in type(products.linear(x, weight).grad_fn).__name__
 
 
 def test_both_ways_through_time_keep_the_same_bits():
     """Spikes are all or none: products that differ in a last bit would part the two."""
     x = 0.3 * torch.randn(12, 64, 192)
-    layers = [gg.nn.LIF(192, 256, recurrent=True, fused=fused) for fused in (True, False)]
+    layers = [rv.nn.LIF(192, 256, recurrent=True, fused=fused) for fused in (True, False)]
     layers[1].load_state_dict(layers[0].state_dict())
     with torch.no_grad():
         for layer in layers:
@@ -106,4 +106,4 @@ def test_both_ways_through_time_keep_the_same_bits():
 
 def test_what_does_not_fit_is_refused_in_torchs_words():
     with pytest.raises(RuntimeError, match="256x128 and 100x96"):
-        _products.linear(torch.randn(256, 128), torch.randn(96, 100))
+        products.linear(torch.randn(256, 128), torch.randn(96, 100))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganglion.nn import QuadraticConv2d, QuadraticLinear, quadratic_groups
+from ranvier.nn import QuadraticConv2d, QuadraticLinear, quadratic_groups
 
 F64 = torch.float64
 

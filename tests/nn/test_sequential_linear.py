@@ -6,7 +6,7 @@ from tests.nn.layers import F64
 from torch import nn
 from torch.nn.utils import parametrizations
 
-import ganglion as gg
+import ranvier as rv
 
 
 def spikes(*shape: int, share: float = 0.1, dtype: torch.dtype = F64) -> torch.Tensor:
@@ -41,10 +41,10 @@ def test_values_and_gradients_are_those_of_the_module(place, bias, shape, share)
     x = (spikes(*shape, share=share) * torch.rand(shape, dtype=F64)).requires_grad_()
     wanted = module(x)
     if place == "step":
-        model = gg.nn.Sequential(module)
+        model = rv.nn.Sequential(module)
         y = torch.stack([model.step(((),), row)[1] for row in x])
     else:
-        y, _ = getattr(gg.nn, place)(module)(x)
+        y, _ = getattr(rv.nn, place)(module)(x)
     assert ours(y) == (share < 1) and not ours(wanted)
     torch.testing.assert_close(y, wanted, rtol=1e-13, atol=1e-14)
     g = torch.rand(wanted.shape, dtype=F64)
@@ -55,10 +55,10 @@ def test_values_and_gradients_are_those_of_the_module(place, bias, shape, share)
 
 def test_large_dense_products_are_the_layers_own_to_the_bit():
     module = linear(dtype=torch.float32, inputs=300, outputs=256)
-    layer = gg.nn.LIF(300, 256)
+    layer = rv.nn.LIF(300, 256)
     layer.linear.load_state_dict(module.state_dict())
     for x in (torch.rand(20, 16, 300), spikes(20, 16, 300, dtype=torch.float32)):
-        y, _ = gg.nn.Sequential(module, gg.nn.LIF())(x)
+        y, _ = rv.nn.Sequential(module, rv.nn.LIF())(x)
         assert y.any() and torch.equal(y, layer(x)[0])
 
 
@@ -78,7 +78,7 @@ def test_hooks_fire(kind):
     }[kind]
     handle = register(hook)
     try:
-        y, _ = gg.nn.TimeDistributed(module)(spikes(5, 2, 30).requires_grad_())
+        y, _ = rv.nn.TimeDistributed(module)(spikes(5, 2, 30).requires_grad_())
         y.sum().backward()
     finally:
         handle.remove()
@@ -108,13 +108,13 @@ def subclassed() -> nn.Linear:
 @pytest.mark.parametrize("make", [parametrised, replaced, subclassed])
 def test_what_is_more_than_a_linear_is_called_itself(make):
     module, x = make(), spikes(5, 2, 30)
-    y, _ = gg.nn.Sequential(module)(x)
+    y, _ = rv.nn.Sequential(module)(x)
     assert torch.equal(y, module(x.flatten(0, 1)).unflatten(0, (5, 2))) and not ours(y)
 
 
 def test_transforms_and_autocast_see_torchs_own():
     module, x = linear(), spikes(2, 5, 1, 30)
-    model = gg.nn.Sequential(module)
+    model = rv.nn.Sequential(module)
     parameters = dict(model.named_parameters())
 
     def total(given, row):
@@ -127,20 +127,20 @@ def test_transforms_and_autocast_see_torchs_own():
             torch.testing.assert_close(found[name][b], wanted)
     single = linear(dtype=torch.float32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        y, _ = gg.nn.Sequential(single)(x.float())
+        y, _ = rv.nn.Sequential(single)(x.float())
     assert y.dtype == torch.bfloat16
 
 
 def test_what_does_not_fit_is_refused_in_torchs_words():
     with pytest.raises(RuntimeError, match="10x29 and 30x21"):
-        gg.nn.Sequential(linear())(spikes(5, 2, 29))
+        rv.nn.Sequential(linear())(spikes(5, 2, 29))
     with pytest.raises(RuntimeError, match="dtype"):
-        gg.nn.Sequential(linear())(spikes(5, 2, 30).float())
+        rv.nn.Sequential(linear())(spikes(5, 2, 30).float())
 
 
 def test_the_result_may_be_written_over():
     module, x = linear(), spikes(5, 2, 30)
-    y, _ = gg.nn.Sequential(module, nn.ReLU(inplace=True))(x)
+    y, _ = rv.nn.Sequential(module, nn.ReLU(inplace=True))(x)
     wanted = module(x).relu()
     assert ours(y) and torch.allclose(y, wanted)
     for a, b in zip(*(torch.autograd.grad(z.sum(), list(module.parameters())) for z in (y, wanted)), strict=True):
@@ -149,9 +149,9 @@ def test_the_result_may_be_written_over():
 
 def test_counting_leaves_the_product_as_it_is():
     module, x = linear(dtype=torch.float32, inputs=200, outputs=256), spikes(40, 8, 200, dtype=torch.float32)
-    model = gg.nn.Sequential(module, gg.nn.LIF(256))
+    model = rv.nn.Sequential(module, rv.nn.LIF(256))
     plain, _ = model(x)
-    with gg.nn.count_operations(model) as seen:
+    with rv.nn.count_operations(model) as seen:
         y, _ = model(x)
         model.step(model.init_state(8), x[0])
     active = int(x.count_nonzero() + x[0].count_nonzero())

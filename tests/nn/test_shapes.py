@@ -8,7 +8,7 @@ from tests.laws.cells import check_cell
 from tests.nn.layers import F64
 from torch import nn
 
-import ganglion as gg
+import ranvier as rv
 
 SHAPE = (3, 4, 2)
 
@@ -22,7 +22,7 @@ def random(*shape: int, scale: float = 1.0) -> torch.Tensor:
 def test_a_shape_is_as_many_neurons_in_a_row(shape, fused):
     options = {"alpha": 0.6, "adaptation": (0.9, 0.2), "dtype": F64, "learn": ("beta", "threshold"), "fused": fused}
     x = random(20, 2, *SHAPE)
-    ours, flat = gg.nn.LIF(shape, **options), gg.nn.LIF(24, **options)
+    ours, flat = rv.nn.LIF(shape, **options), rv.nn.LIF(24, **options)
     y, state = ours(x)
     expected, end = flat(x.flatten(2))
     assert 20 < y.sum() < 0.9 * y.numel() and torch.equal(y.flatten(2), expected)
@@ -37,12 +37,12 @@ def test_a_shape_is_as_many_neurons_in_a_row(shape, fused):
 def test_parameters_may_be_one_a_channel(fused):
     betas = torch.tensor([0.5, 0.8, 0.95], dtype=F64).reshape(3, 1, 1)
     x = random(20, 2, *SHAPE)
-    cells = [gg.nn.LIF(s, beta=betas, learn="beta", dtype=F64, fused=fused) for s in (SHAPE, None)]
+    cells = [rv.nn.LIF(s, beta=betas, learn="beta", dtype=F64, fused=fused) for s in (SHAPE, None)]
     grads = []
     for cell in cells:
         y, _ = cell(x)
         for c in range(3):
-            alone, _ = gg.nn.LIF(beta=float(betas[c]), dtype=F64)(x[:, :, c])
+            alone, _ = rv.nn.LIF(beta=float(betas[c]), dtype=F64)(x[:, :, c])
             assert torch.equal(y[:, :, c], alone)
         (y * random(*y.shape)).sum().backward()
         grads.append(cell.beta.grad)
@@ -52,15 +52,15 @@ def test_parameters_may_be_one_a_channel(fused):
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("shape", [SHAPE, None])
 def test_layers_of_any_shape_are_lawful_cells(shape, fused):
-    cell = gg.nn.LIF(shape, alpha=0.5, learn=("alpha", "beta", "threshold"), dtype=F64, fused=fused)
+    cell = rv.nn.LIF(shape, alpha=0.5, learn=("alpha", "beta", "threshold"), dtype=F64, fused=fused)
     check_cell(cell, random(12, 3, *SHAPE), list(cell.parameters()))
 
 
-def convolutional(fused: bool = True) -> gg.nn.Sequential:
+def convolutional(fused: bool = True) -> rv.nn.Sequential:
     torch.manual_seed(1)
-    return gg.nn.Sequential(
-        nn.Conv2d(1, 4, 3), gg.nn.LIF(fused=fused), nn.AvgPool2d(2), gg.nn.TimeDistributed(nn.Flatten()),
-        gg.nn.LIF(36, 5, threshold=0.2, fused=fused), gg.nn.LI(5, 3, fused=fused),
+    return rv.nn.Sequential(
+        nn.Conv2d(1, 4, 3), rv.nn.LIF(fused=fused), nn.AvgPool2d(2), rv.nn.TimeDistributed(nn.Flatten()),
+        rv.nn.LIF(36, 5, threshold=0.2, fused=fused), rv.nn.LI(5, 3, fused=fused),
     ).double()  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def test_both_paths_agree_through_convolutions():
 def test_ordinary_modules_see_one_step_at_a_time():
     x = random(5, 2, 3, 6)
     layers = [nn.Flatten(), nn.Linear(18, 4, dtype=F64), nn.Softmax(dim=1), nn.LayerNorm(4, dtype=F64)]
-    y, state = gg.nn.Sequential(*layers)(x)
+    y, state = rv.nn.Sequential(*layers)(x)
     assert state == ((), (), (), ())
     for t in range(5):
         row = x[t]
@@ -95,21 +95,21 @@ def test_ordinary_modules_see_one_step_at_a_time():
 
 def test_batch_norm_sees_all_steps_together():
     x = random(5, 4, 3)
-    y, _ = gg.nn.Sequential(nn.BatchNorm1d(3, dtype=F64))(x)
+    y, _ = rv.nn.Sequential(nn.BatchNorm1d(3, dtype=F64))(x)
     torch.testing.assert_close(y.mean((0, 1)), torch.zeros(3, dtype=F64), atol=1e-12, rtol=0)
     torch.testing.assert_close(y.var((0, 1), correction=0), torch.ones(3, dtype=F64), atol=1e-3, rtol=0)
 
 
 def test_what_needs_the_whole_sequence_or_hides_neurons_is_refused():
     with pytest.raises(TypeError, match="layers of neurons inside"):
-        gg.nn.Sequential(nn.Sequential(nn.Linear(3, 3), gg.nn.LIF(3)))
+        rv.nn.Sequential(nn.Sequential(nn.Linear(3, 3), rv.nn.LIF(3)))
     with pytest.raises(TypeError, match="layers of neurons inside"):
-        gg.nn.TimeDistributed(nn.ModuleList([gg.nn.LIF(3)]))
+        rv.nn.TimeDistributed(nn.ModuleList([rv.nn.LIF(3)]))
     with pytest.raises(ValueError, match="found a tuple from LSTM"):
-        gg.nn.Sequential(nn.LSTM(3, 3))(torch.zeros(4, 2, 3))
+        rv.nn.Sequential(nn.LSTM(3, 3))(torch.zeros(4, 2, 3))
     with pytest.raises(ValueError, match="expected a tensor of one row each"):
-        gg.nn.Sequential(nn.Flatten(0))(torch.zeros(4, 2, 3))
-    for module in (gg.nn.Sequential(nn.Flatten()), gg.nn.TimeDistributed(nn.Flatten()), gg.nn.LIF()):
+        rv.nn.Sequential(nn.Flatten(0))(torch.zeros(4, 2, 3))
+    for module in (rv.nn.Sequential(nn.Flatten()), rv.nn.TimeDistributed(nn.Flatten()), rv.nn.LIF()):
         for shape in [(4, 2), (0, 2, 3)]:
             with pytest.raises(ValueError, match="with T > 0"):
                 module(torch.zeros(shape))
@@ -117,32 +117,32 @@ def test_what_needs_the_whole_sequence_or_hides_neurons_is_refused():
 
 def test_bad_shapes_are_refused():
     with pytest.raises(ValueError, match=r"expected \(T, B, 3, 4, 2\)"):
-        gg.nn.LIF(SHAPE)(torch.zeros(5, 2, 4, 3, 2))
+        rv.nn.LIF(SHAPE)(torch.zeros(5, 2, 4, 3, 2))
     with pytest.raises(ValueError, match="broadcasts to"):
-        gg.nn.LIF(SHAPE, beta=torch.full((3,), 0.5))
+        rv.nn.LIF(SHAPE, beta=torch.full((3,), 0.5))
     with pytest.raises(ValueError, match="expected one whole number"):
-        gg.nn.LIF(SHAPE, 5)
+        rv.nn.LIF(SHAPE, 5)
     with pytest.raises(ValueError, match="expected one size"):
-        gg.nn.LIF(SHAPE, recurrent=True)
+        rv.nn.LIF(SHAPE, recurrent=True)
     with pytest.raises(ValueError, match="recurrent_delay"):
-        gg.nn.LIF(4, recurrent=True, recurrent_delay=0)
+        rv.nn.LIF(4, recurrent=True, recurrent_delay=0)
     with pytest.raises(ValueError, match="positive whole number"):
-        gg.nn.LIF((3, 0))
+        rv.nn.LIF((3, 0))
     x = torch.zeros(5, 2, *SHAPE)
     x[3, 1, 2, 0, 1] = math.nan
     with pytest.raises(ValueError, match=r"found nan in x at step 3, batch 1, feature \(2, 0, 1\)"):
-        gg.nn.LIF()(x)
-    _, state = gg.nn.LIF()(torch.zeros(5, 2, 7))
+        rv.nn.LIF()(x)
+    _, state = rv.nn.LIF()(torch.zeros(5, 2, 7))
     with pytest.raises(ValueError, match="found the state v of shape"):
-        gg.nn.LIF()(torch.zeros(5, 2, 8), state)
+        rv.nn.LIF()(torch.zeros(5, 2, 8), state)
 
 
 def test_the_plain_path_runs_on_any_device():
     """On a device without memory, every operation but a read of a value."""
-    model = gg.nn.Sequential(
-        nn.Conv2d(1, 4, 3), gg.nn.LIF(), nn.Flatten(), gg.nn.Delay(144, 2),
-        gg.nn.LIF(144, 5, alpha=0.5, recurrent=True, recurrent_delay=torch.tensor([1, 2, 1, 3, 1])),
-        gg.nn.DelayedLinear(5, 4, 2), gg.nn.LI(4, 3),
+    model = rv.nn.Sequential(
+        nn.Conv2d(1, 4, 3), rv.nn.LIF(), nn.Flatten(), rv.nn.Delay(144, 2),
+        rv.nn.LIF(144, 5, alpha=0.5, recurrent=True, recurrent_delay=torch.tensor([1, 2, 1, 3, 1])),
+        rv.nn.DelayedLinear(5, 4, 2), rv.nn.LI(4, 3),
     ).to("meta")  # fmt: skip
     x = torch.zeros(6, 2, 1, 8, 8, device="meta")
     y, state = model(x)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganglion.nn._spikes import find_active, linear
+from ranvier.nn.spiking.products import find_active, linear
 
 F64 = torch.float64
 

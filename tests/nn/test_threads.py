@@ -5,9 +5,9 @@ import torch
 from tests.nn.layers import F64, drive
 from tests.nn.test_fused import outcome
 
-import ganglion as gg
-from ganglion.nn import _threads
-from ganglion.nn._recurrence import Delays, Recurrence
+import ranvier as rv
+from ranvier.codegen import threads
+from ranvier.nn.spiking._recurrence import Delays, Recurrence
 
 #: the share of neurons that spike in a step goes from few to most
 CELLS = {
@@ -17,9 +17,9 @@ CELLS = {
 }
 
 
-def fed_back(delays: dict, weight: float, dtype: torch.dtype = F64) -> gg.nn.LIF:
+def fed_back(delays: dict, weight: float, dtype: torch.dtype = F64) -> rv.nn.LIF:
     torch.manual_seed(3)
-    cell = gg.nn.LIF(70, recurrent=True, learn=("beta", "threshold"), dtype=dtype, **delays)
+    cell = rv.nn.LIF(70, recurrent=True, learn=("beta", "threshold"), dtype=dtype, **delays)
     with torch.no_grad():
         cell.recurrent.mul_(weight)
     return cell
@@ -39,10 +39,10 @@ def test_what_is_fed_back_is_plain_torchs(name, weight, steps):
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("dtype", [torch.float32, F64])
 def test_threads_share_out_rows_and_change_no_bit(name, dtype, monkeypatch):
-    monkeypatch.setattr(_threads, "_LEAST_WORK", 0)
+    monkeypatch.setattr(threads, "_LEAST_WORK", 0)
     x, results = drive(24, 13, 70, 2.0).to(dtype), []
-    for threads in (1, 2, 3):
-        torch.set_num_threads(threads)
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
         try:
             results.append(outcome(fed_back(CELLS[name], 2.0, dtype), x, True))
         finally:
@@ -58,9 +58,9 @@ def test_threads_share_out_rows_and_change_no_bit(name, dtype, monkeypatch):
 @pytest.mark.parametrize("pool", [False, True])
 def test_every_share_is_done_once(pool, monkeypatch):
     if pool:
-        monkeypatch.setattr(_threads, "_team", lambda: None)
+        monkeypatch.setattr(threads, "_team", lambda: None)
     x = drive(40, 32, 600, 0.5)
-    cell = gg.nn.LIF(600, learn=("beta", "threshold"), dtype=F64)
+    cell = rv.nn.LIF(600, learn=("beta", "threshold"), dtype=F64)
     expected = outcome(cell, x, True)
     torch.set_num_threads(4)
     try:
@@ -75,9 +75,9 @@ def test_every_share_is_done_once(pool, monkeypatch):
 def test_shares_cover_all():
     torch.set_num_threads(3)
     try:
-        assert _threads.shares(7, 1 << 20) == [(0, 2), (2, 4), (4, 7)]
-        assert _threads.shares(2, 1 << 20) == [(0, 1), (1, 2)]
-        assert _threads.shares(7, 10) == [(0, 7)]
+        assert threads.shares(7, 1 << 20) == [(0, 2), (2, 4), (4, 7)]
+        assert threads.shares(2, 1 << 20) == [(0, 1), (1, 2)]
+        assert threads.shares(7, 10) == [(0, 7)]
     finally:
         torch.set_num_threads(1)
 
@@ -85,7 +85,7 @@ def test_shares_cover_all():
 class Spikes(torch.utils.data.Dataset):
     """Items that a layer makes."""
 
-    def __init__(self, cell: gg.nn.LIF, x: torch.Tensor) -> None:
+    def __init__(self, cell: rv.nn.LIF, x: torch.Tensor) -> None:
         self.cell, self.x = cell, x
 
     def __len__(self) -> int:
@@ -97,7 +97,7 @@ class Spikes(torch.utils.data.Dataset):
 
 def test_workers_of_a_data_loader_run_layers_after_their_parent_did():
     """They are forked from a process whose team has run, and have none of its threads."""
-    cell, x = gg.nn.LIF(700, recurrent=True), torch.ones(60, 32, 700)
+    cell, x = rv.nn.LIF(700, recurrent=True), torch.ones(60, 32, 700)
     torch.set_num_threads(2)
     try:
         expected, _ = cell(x)
@@ -111,9 +111,9 @@ def test_workers_of_a_data_loader_run_layers_after_their_parent_did():
 def test_memory_of_loops_is_the_cpus_whatever_torchs_default_device(name):
     """On another device its address would be nobody's."""
     cell = {
-        "LIF": lambda: gg.nn.LIF(6, 300, learn=("beta",)), "fed back": lambda: gg.nn.LIF(6, 5, recurrent=True),
-        "LI": lambda: gg.nn.LI(6, 5), "LTC": lambda: gg.nn.LTC(6, 8), "CfC": lambda: gg.nn.CfC(6, 8),
-        "ELM": lambda: gg.nn.ELM(6, 4),
+        "LIF": lambda: rv.nn.LIF(6, 300, learn=("beta",)), "fed back": lambda: rv.nn.LIF(6, 5, recurrent=True),
+        "LI": lambda: rv.nn.LI(6, 5), "LTC": lambda: rv.nn.LTC(6, 8), "CfC": lambda: rv.nn.CfC(6, 8),
+        "ELM": lambda: rv.nn.ELM(6, 4),
     }[name]()  # fmt: skip
     x = torch.rand(30, 9, 6).requires_grad_()
     wanted, found = [x, *(p for p in cell.parameters() if p.requires_grad)], []

@@ -16,10 +16,11 @@ from tests.nn.layers import F64, VARIANTS, drive, layer
 from tests.nn.test_fused import SLOPES, outcome
 from tests.nn.test_neuron_layers import CASES, current, made
 
-import ganglion as gg
-from ganglion.engines import surrogates
-from ganglion.nn import _fused, _triton
-from ganglion.nn._triton_kernels import backward_source, forward_source
+import ranvier as rv
+from ranvier.engines import surrogates
+from ranvier.nn.spiking import _fused
+from ranvier.nn.spiking.triton import launch
+from ranvier.nn.spiking.triton._kernels import backward_source, forward_source
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 PRESENT = importlib.util.find_spec("triton") is not None
@@ -47,7 +48,7 @@ def both(cell, x, device, **more):
     cell, x = cell.to(device), x.to(device)
     constants = cell._constants()
     assert _fused.applies(cell.surrogate, x, constants)
-    assert isinstance(_fused._loops_of(cell.equations, cell.surrogate, (), x, False, False), _triton.Loops)
+    assert isinstance(_fused._loops_of(cell.equations, cell.surrogate, (), x, False, False), launch.Loops)
     return outcome(cell, x, True, **more), outcome(cell, x, False, **more)
 
 
@@ -114,7 +115,7 @@ def test_float32_has_the_same_values_and_close_gradients(name, device):
 @pytest.mark.parametrize(("batch", "size"), [(1, 1), (3, 21), (2, 32), (5, 13), (3, 70)])
 def test_programs_and_segments_cover_any_size(batch, size, steps, device):
     beta = torch.linspace(0.5, 0.95, size, dtype=F64)
-    cell = gg.nn.LIF(size, beta=beta, learn=("beta", "threshold"), dtype=F64)
+    cell = rv.nn.LIF(size, beta=beta, learn=("beta", "threshold"), dtype=F64)
     (ours, our_grads), (plain, plain_grads) = both(cell, drive(steps, batch, size, 1.5), device)
     for a, b in zip(ours, plain, strict=True):
         assert torch.equal(a, b)
@@ -122,12 +123,12 @@ def test_programs_and_segments_cover_any_size(batch, size, steps, device):
 
 
 def test_integrators_agree(device):
-    cell = gg.nn.LI(7, 4, alpha=0.6, learn=("alpha", "beta"), dtype=F64)
+    cell = rv.nn.LI(7, 4, alpha=0.6, learn=("alpha", "beta"), dtype=F64)
     (ours, our_grads), (plain, plain_grads) = both(cell, drive(20, 3, 7), device)
     assert_agree([*ours, *our_grads], [*plain, *plain_grads])
 
 
-SYNAPSES = {"current": (None, 1.0), "filtered": (gg.Exponential(tau=5.0), 4.0), "jump": (gg.Delta(), 0.15)}
+SYNAPSES = {"current": (None, 1.0), "filtered": (rv.Exponential(tau=5.0), 4.0), "jump": (rv.Delta(), 0.15)}
 
 
 @pytest.mark.parametrize("synapse", SYNAPSES)
@@ -149,7 +150,7 @@ def test_any_neuron_of_the_library(name, synapse, device):
 @pytest.mark.parametrize("name", CASES)
 def test_neurons_in_float32(name, device):
     neuron, dt, scale, method = CASES[name]
-    cell = gg.nn.from_neuron(neuron, 20, dt=dt, method=method, dtype=torch.float32)
+    cell = rv.nn.from_neuron(neuron, 20, dt=dt, method=method, dtype=torch.float32)
     (ours, _), (plain, _) = both(cell, current(scale, 20, 20).float(), device)
     assert ours[0].dtype == torch.float32 and (ours[0].round() != plain[0].round()).float().mean() < 1e-2
 
@@ -182,10 +183,10 @@ def test_a_loss_may_see_the_spikes_or_the_state_alone(only, device):
 
 def test_input_may_be_strided_and_neurons_of_many_axes(device):
     x = drive(12, 8, 20).transpose(0, 1)[:, ::2, ::2]
-    (ours, _), (plain, _) = both(gg.nn.LIF(10, dtype=F64), x, device)
+    (ours, _), (plain, _) = both(rv.nn.LIF(10, dtype=F64), x, device)
     assert torch.equal(ours[0], plain[0])
     threshold = torch.tensor([0.5, 1.0, 2.0], dtype=F64)[:, None, None]
-    cell = gg.nn.LIF((3, 2, 4), threshold=threshold, learn=("threshold",), dtype=F64)
+    cell = rv.nn.LIF((3, 2, 4), threshold=threshold, learn=("threshold",), dtype=F64)
     x = drive(12, 2, 24).unflatten(2, (3, 2, 4))
     (ours, our_grads), (plain, plain_grads) = both(cell, x, device)
     assert torch.equal(ours[0], plain[0])
@@ -214,8 +215,8 @@ def test_input_and_states_are_never_written_over(device):
 def test_gradients_are_the_same_bits_in_any_run_and_for_any_size_of_programs(device, monkeypatch):
     found = []
     for block in (64, 64, 32, 128):
-        monkeypatch.setattr(_triton, "BLOCK", block)
-        cell = gg.nn.LIF(70, learn=("beta", "threshold"), dtype=torch.float32).to(device)
+        monkeypatch.setattr(launch, "BLOCK", block)
+        cell = rv.nn.LIF(70, learn=("beta", "threshold"), dtype=torch.float32).to(device)
         found.append(outcome(cell, drive(30, 3, 70).float().to(device), True))
     for values, grads in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(values, found[0][0], strict=True))
@@ -240,11 +241,11 @@ def test_a_gpu_without_working_kernels_is_told_of_and_runs_in_plain_torch(monkey
     def fails(*_, **__):
         raise RuntimeError("no C compiler")
 
-    monkeypatch.setattr(_triton.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(_triton.torch, "ones", fails)
+    monkeypatch.setattr(launch.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(launch.torch, "ones", fails)
     with pytest.warns(RuntimeWarning, match=r"no C compiler.*plain torch"):
-        assert not _triton.applies.__wrapped__(torch.device("cuda:0"))
-    monkeypatch.setattr(_triton.importlib.util, "find_spec", lambda name: None)
+        assert not launch.applies.__wrapped__(torch.device("cuda:0"))
+    monkeypatch.setattr(launch.importlib.util, "find_spec", lambda name: None)
     with warnings.catch_warnings():
-        assert not _triton.applies.__wrapped__(torch.device("cuda:0"))
-        assert not _triton.applies.__wrapped__(torch.device("mps"))
+        assert not launch.applies.__wrapped__(torch.device("cuda:0"))
+        assert not launch.applies.__wrapped__(torch.device("mps"))

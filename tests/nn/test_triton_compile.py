@@ -16,8 +16,8 @@ import torch
 from tests.nn.layers import drive, layer
 from tests.nn.test_neuron_layers import current, made
 
-import ganglion as gg
-from ganglion.nn import _fused
+import ranvier as rv
+from ranvier.nn.spiking import _fused
 
 if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is not installed; make triton installs it", allow_module_level=True)
@@ -72,9 +72,9 @@ def usage(kernel) -> tuple[int, int]:
 @pytest.mark.parametrize("name", ["leaky", "zero", "delayed", "filtered", "adaptive", "fixed", "integrator"])
 def test_layers_compile_without_spills_and_fused_multiply_adds(name, dtype, compiled):
     if name == "integrator":
-        cell = gg.nn.LI(9, alpha=0.5, learn=("alpha", "beta"), dtype=dtype)
+        cell = rv.nn.LI(9, alpha=0.5, learn=("alpha", "beta"), dtype=dtype)
     elif name == "fixed":
-        cell = gg.nn.LIF(9, dtype=dtype)
+        cell = rv.nn.LIF(9, dtype=dtype)
     else:
         cell = layer(name, 9, None, dtype=dtype)
     train(cell, drive(20, 2, 9).requires_grad_())
@@ -109,8 +109,8 @@ def test_recurrent_layers_launch_two_kernels_each_step(compiled):
 @pytest.mark.parametrize("size", [1, 16, 4096])
 def test_one_kernel_serves_all_sizes(size, compiled):
     """None is compiled for a size, or an alignment, of its own."""
-    cell = gg.nn.LIF(9)
+    cell = rv.nn.LIF(9)
     for shape in ((8, 1, 9), (16, 3, 9), (9, 16, 9)):
         train(cell, torch.rand(shape).requires_grad_())
-    train(gg.nn.LIF(size), torch.rand(8, 1, size + 1)[..., 1:].requires_grad_())
+    train(rv.nn.LIF(size), torch.rand(8, 1, size + 1)[..., 1:].requires_grad_())
     assert len({kernel.asm["ptx"] for kernel in compiled}) == 2

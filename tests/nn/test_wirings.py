@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganglion.nn import NCP, AutoNCP, FullyConnected
+from ranvier.nn import NCP, AutoNCP, FullyConnected
 
 
 def matrix(synapses, units, sources):

@@ -71,7 +71,7 @@ def compare(case: Case) -> list[str]:
     made = []
     for peer, theirs in load(case.name)["peers"].items():
         dt = case.compared_at(peer)
-        mine = runs[dt] = runs.get(dt) or collect("ganglion", case, dt)
+        mine = runs[dt] = runs.get(dt) or collect("ranvier", case, dt)
         for what in ("rate", "cv"):
             got = welch(mine[what], theirs[what])
             verdict = "agrees" if got["p"] > TOO_UNLIKELY else "DIFFERS"
@@ -103,7 +103,7 @@ def main() -> int:
     table = [
         "Mean ± standard deviation over seeds (their number); z is the difference over its standard error.",
         "",
-        "| network | our step, ms | | Ganglion | peer | | z | p | |",
+        "| network | our step, ms | | Ranvier | peer | | z | p | |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(table), flush=True)

@@ -12,12 +12,12 @@ REFERENCE = Path(__file__).parent / "reference"
 
 # Seeds a simulator is asked for; NEST's adaptive neurons take minutes a run.
 SEEDS = {
-    "cuba4000": {"brian2": 20, "nest": 20, "ganglion": 20},
-    "cuba16000": {"brian2": 8, "nest": 8, "ganglion": 8},
-    "brunel": {"brian2": 10, "nest": 8, "ganglion": 10},
-    "eif": {"brian2": 8, "nest": 3, "ganglion": 8},
-    "eif_net": {"brian2": 12, "nest": 8, "ganglion": 12},
-    "cobahh": {"brian2": 12, "nest": 4, "ganglion": 12},
+    "cuba4000": {"brian2": 20, "nest": 20, "ranvier": 20},
+    "cuba16000": {"brian2": 8, "nest": 8, "ranvier": 8},
+    "brunel": {"brian2": 10, "nest": 8, "ranvier": 10},
+    "eif": {"brian2": 8, "nest": 3, "ranvier": 8},
+    "eif_net": {"brian2": 12, "nest": 8, "ranvier": 12},
+    "cobahh": {"brian2": 12, "nest": 4, "ranvier": 12},
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from _compare import load
 
-import ganglion as gg
+import ranvier as rv
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def theirs():
 
 def test_rates(theirs):
     found, p = theirs
-    told = gg.theory.siegert(p["mu"], p["sigma"], tau=p["tau_m"], V_th=p["V_th"], V_reset=p["V_reset"])
+    told = rv.theory.siegert(p["mu"], p["sigma"], tau=p["tau_m"], V_th=p["V_th"], V_reset=p["V_reset"])
     np.testing.assert_allclose(told.rate, found["rates"], rtol=1e-11)
 
 
@@ -27,7 +27,7 @@ def test_transfer_function(theirs, N):
     few = len(found["shift"][0][0])
     mu = torch.as_tensor(p["mu"][:few])
     first = {"tau": p["tau_m"], "V_th": p["V_th"], "V_reset": p["V_reset"], "sigma": p["sigma"]}
-    neurons = gg.theory.membrane(lambda V: mu - V, N=N, **{name: value[:few] for name, value in first.items()})
-    A = gg.theory.response(neurons, found["frequencies"]).current.numpy()
+    neurons = rv.theory.membrane(lambda V: mu - V, N=N, **{name: value[:few] for name, value in first.items()})
+    A = rv.theory.response(neurons, found["frequencies"]).current.numpy()
     B = (np.array(found["shift"][0]) + 1j * np.array(found["shift"][1])) / 1000  # Hz/V -> Hz/mV
     assert np.abs(A / B - 1).max() < 5e-4 * (2000 / N) ** 2

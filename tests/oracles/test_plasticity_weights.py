@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-import ganglion as gg
-from ganglion import rules
+import ranvier as rv
+from ranvier import rules
 
 KNOWN = json.loads((Path(__file__).parent / "reference" / "plasticity.json").read_text("utf-8"))
 DT = KNOWN["dt"]
@@ -24,19 +24,19 @@ RULES = {
 @pytest.mark.parametrize("name", RULES)
 def test_brian2_learns_the_same(name):
     x = {k: np.array(v) for k, v in KNOWN.items() if isinstance(v, list)}
-    net = gg.Network()
-    pre = net.add(gg.SpikeTimes(torch.from_numpy(x["pre_steps"] * DT), torch.from_numpy(x["pre"])), 12)
+    net = rv.Network()
+    pre = net.add(rv.SpikeTimes(torch.from_numpy(x["pre_steps"] * DT), torch.from_numpy(x["pre"])), 12)
     # a teacher makes each target spike when it should: its spike takes a step to arrive and a step to act
     times = torch.from_numpy((x["post_steps"] - 2) * DT)
-    teacher = net.add(gg.SpikeTimes(times, torch.from_numpy(x["post"])), 8)
-    post = net.add(gg.LIF(E_L=0.0, V_th=0.9, V_reset=0.0, tau_m=1e6, t_ref=0.0), 8, initial={"V": 0.0})
+    teacher = net.add(rv.SpikeTimes(times, torch.from_numpy(x["post"])), 8)
+    post = net.add(rv.LIF(E_L=0.0, V_th=0.9, V_reset=0.0, tau_m=1e6, t_ref=0.0), 8, initial={"V": 0.0})
     net.connect(teacher, post, weight=1.0, delay=DT, edges=(np.arange(8), np.arange(8)))
     # weights of nS on a neuron of next to no resistance: what is learnt does not make it spike
     p = net.connect(
         pre, post, weight=torch.from_numpy(x["start"]), delay=torch.from_numpy(x["delays"] * DT),
-        edges=(x["sources"], x["targets"]), synapse=gg.Exponential(tau=1.0), plasticity=RULES[name],
+        edges=(x["sources"], x["targets"]), synapse=rv.Exponential(tau=1.0), plasticity=RULES[name],
     )  # fmt: skip
-    seen = gg.simulate(net, KNOWN["steps"] * DT, dt=DT, dtype=torch.float64)
+    seen = rv.simulate(net, KNOWN["steps"] * DT, dt=DT, dtype=torch.float64)
     mine = seen.neurons >= post.start
     spikes = np.stack([np.rint(seen.times[mine].numpy() / DT), seen.neurons[mine].numpy() - post.start])
     assert {tuple(s) for s in spikes.T.astype(int)} == set(zip(x["post_steps"], x["post"], strict=True))

@@ -14,7 +14,7 @@ from benchmarks._statistics import describe
 from benchmarks.cases import CASES
 from scipy import stats
 
-import ganglion as gg
+import ranvier as rv
 
 CHANCE = 1e-3  # of a false alarm, in each comparison
 DRAWS = {"cuba4000": 3, "brunel": 1, "eif": 1, "eif_net": 2, "cobahh": 1}
@@ -26,7 +26,7 @@ def ours(name: str, dt: float) -> dict[str, float]:
     case = CASES[name]
     answers = []
     for seed in range(101, 101 + DRAWS[name]):
-        seen = gg.simulate(case.load().ganglion(case.size, seed), case.oracle, dt=dt, seed=seed)
+        seen = rv.simulate(case.load().ranvier(case.size, seed), case.oracle, dt=dt, seed=seed)
         times, neurons = seen.times.numpy(), seen.neurons.numpy()
         answers.append(describe(times, neurons, case.size, case.skip, case.oracle))
     return {key: float(np.mean([answer[key] for answer in answers])) for key in ("rate", "cv")}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ganglion.engines._recording import Recording
-from ganglion.engines._traces import Trace
-from ganglion.networks import Network
-from ganglion.neurons import EIF, Graded
-from ganglion.synapses import Electrical, Exponential, Sigmoidal
+from ranvier.engines.recording.recording import Recording
+from ranvier.engines.recording.traces import Trace
+from ranvier.networks import Network
+from ranvier.neurons import EIF, Graded
+from ranvier.synapses import Electrical, Exponential, Sigmoidal
 
 
 def network(size: int = 60, seed: int = 1) -> Network:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-import ganglion as gg
-from ganglion.engines import Recording
-from ganglion.report._comparison import compare
-from ganglion.report._comparison_figures import grouped
+import ranvier as rv
+from ranvier.engines import Recording
+from ranvier.report._comparison import compare
+from ranvier.report.comparison_figures import grouped
 
 N, SECONDS, SHARED, RATE = 8, 400, 2.0, 8.0  # a common Poisson train of 2 Hz in the first four
 
@@ -115,16 +115,16 @@ def test_groups_average_sampling_errors_away():
 
 
 def test_graded_networks_are_compared_by_their_voltages(tmp_path):
-    net = gg.Network(seed=3)
-    cells = net.add(gg.Graded(tau_m=20.0), 10, noise=2.0)
-    net.connect(cells, cells, weight=0.6, probability=0.3, synapse=gg.Electrical())
-    net.connect(cells, cells, weight=10.0, probability=0.2, synapse=gg.Sigmoidal(slope=6.0, tau=5.0))
-    seen = gg.simulate(net, 60_000.0, dt=0.5, seed=1, record=gg.Probe("V", interval=5.0))
-    found = compare(seen, gg.predict(net))
+    net = rv.Network(seed=3)
+    cells = net.add(rv.Graded(tau_m=20.0), 10, noise=2.0)
+    net.connect(cells, cells, weight=0.6, probability=0.3, synapse=rv.Electrical())
+    net.connect(cells, cells, weight=10.0, probability=0.2, synapse=rv.Sigmoidal(slope=6.0, tau=5.0))
+    seen = rv.simulate(net, 60_000.0, dt=0.5, seed=1, record=rv.Probe("V", interval=5.0))
+    found = compare(seen, rv.predict(net))
     assert found.kind == "voltages" and found.within(3.0) > 0.9 and found.slope == pytest.approx(1.0, abs=0.1)
     assert (np.abs(found.seen_levels - found.told_levels) < 5 * found.level_errors + 0.02).all()
     assert (np.abs(found.seen_lags - found.told_lags) < 5 * found.lag_errors + 0.02).mean() > 0.95
     assert np.abs(found.told_lags).max() > 0.2
     assert "mV" in found.save(tmp_path / "page.html").read_text()
     with pytest.raises(ValueError, match="record='V'"):
-        compare(gg.simulate(net, 10_000.0, dt=0.5), gg.predict(net))
+        compare(rv.simulate(net, 10_000.0, dt=0.5), rv.predict(net))

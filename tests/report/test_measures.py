@@ -5,21 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ganglion.networks import Network
-from ganglion.neurons import EIF
-from ganglion.report._activity import (
-    activity_of,
-    lagged,
-    population_spectrum,
-    standing_out,
-    strongest,
-    threshold,
-)
-from ganglion.report._parts import count, number
-from ganglion.report._sections import distance_groups, groups_of, path
-from ganglion.report._wiring import distances, wiring_of
-from ganglion.report.figures import _apart, block_means, image_of
-from ganglion.synapses import Electrical, Exponential, ExponentialConductance, Sigmoidal
+from ranvier.networks import Network
+from ranvier.neurons import EIF
+from ranvier.report._activity import activity_of, lagged, population_spectrum, standing_out, strongest, threshold
+from ranvier.report._parts import count, number
+from ranvier.report._sections import distance_groups, groups_of, path
+from ranvier.report._wiring import distances, wiring_of
+from ranvier.report.figures import _apart, block_means, image_of
+from ranvier.synapses import Electrical, Exponential, ExponentialConductance, Sigmoidal
 
 
 @pytest.fixture

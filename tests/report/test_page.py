@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from ganglion.report import Section, Table, page, write
+from ranvier.report import Section, Table, page, write
 
 IMAGE = re.compile(r'src="data:image/(png|svg\+xml);base64,([^"]+)"')
 
@@ -75,8 +75,8 @@ def test_graded_page_shows_voltages(graded):
 def test_one_class_and_no_standing_pair(tmp_path):
     import synthetic
 
-    from ganglion.networks import Network
-    from ganglion.neurons import EIF
+    from ranvier.networks import Network
+    from ranvier.neurons import EIF
 
     net = Network()
     net.add(EIF(), 5, name="alone")
@@ -94,7 +94,7 @@ def test_too_short_a_recording_is_refused(spiking):
 
 
 def test_a_large_network_is_compared_in_part(spiking, monkeypatch):
-    from ganglion.report import _page
+    from ranvier.report import _page
 
     monkeypatch.setattr(_page, "MAX_COMPARED", 30)
     html = page(*spiking, title="Many")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from ganglion.reservoirs import ESN, memory_capacity, nrmse, valid_time
-from ganglion.reservoirs._units import matrix, spectral_radius
+from ranvier.reservoirs import ESN, memory_capacity, nrmse, valid_time
+from ranvier.reservoirs._units import matrix, spectral_radius
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

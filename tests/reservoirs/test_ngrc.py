@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from ganglion.reservoirs import NGRC, lorenz63
+from ranvier.reservoirs import NGRC, lorenz63
 
 
 @pytest.mark.parametrize(("orders", "constant"), [((2,), True), ((3,), False), ((2, 3, 4), True)])

@@ -6,8 +6,8 @@ import torch
 from sklearn.exceptions import NotFittedError
 from tests.laws.cells import check_cell
 
-from ganglion.reservoirs import ESN
-from ganglion.reservoirs.cell import Reservoir
+from ranvier.reservoirs import ESN
+from ranvier.reservoirs.cell import Reservoir
 
 
 def fitted():

@@ -8,7 +8,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import Ridge
 from sklearn.utils.estimator_checks import check_estimator
 
-from ganglion.reservoirs import ESN, NGRC, lorenz63
+from ranvier.reservoirs import ESN, NGRC, lorenz63
 
 #: the only two that a memory of the rows before must fail
 EXPECTED = {

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sympy import Matrix, Rational
 
-from ganglion.reservoirs import _root
-from ganglion.reservoirs._root import Root
+from ranvier.reservoirs import _root
+from ranvier.reservoirs._root import Root
 
 
 def exact(x: list[list[int]], y: list[int], ridge: Rational) -> np.ndarray:

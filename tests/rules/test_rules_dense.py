@@ -7,7 +7,7 @@ import plain_rules
 import pytest
 import torch
 
-from ganglion import rules
+from ranvier import rules
 
 R = {
     "additive": rules.STDP(A_plus=0.05, A_minus=0.06),

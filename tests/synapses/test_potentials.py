@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.integrate import quad, solve_ivp
 
-import ganglion as gg
+import ranvier as rv
 
 TAU, DT, FIRST, DELAY, W = 10.0, 0.25, 1.0, 0.75, 3.0
 
@@ -29,39 +29,39 @@ def difference(slow, fast, b):
 
 #: synapse, its current I(t) after a spike of weight 1, the potential
 CURRENTS = [
-    (gg.Exponential(tau=4.0), lambda t: np.exp(-t / 4) / 4, lambda t: rise(4.0, TAU)(t) / 4),
-    (gg.Exponential(tau=TAU), lambda t: np.exp(-t / TAU) / TAU, lambda t: rise(TAU, TAU)(t) / TAU),
-    (gg.Alpha(tau=3.0), lambda t: t / 9 * np.exp(-t / 3), alpha(3.0, TAU)),
+    (rv.Exponential(tau=4.0), lambda t: np.exp(-t / 4) / 4, lambda t: rise(4.0, TAU)(t) / 4),
+    (rv.Exponential(tau=TAU), lambda t: np.exp(-t / TAU) / TAU, lambda t: rise(TAU, TAU)(t) / TAU),
+    (rv.Alpha(tau=3.0), lambda t: t / 9 * np.exp(-t / 3), alpha(3.0, TAU)),
     (
-        gg.BiExponential(tau_rise=1.0, tau_decay=6.0),
+        rv.BiExponential(tau_rise=1.0, tau_decay=6.0),
         lambda t: (np.exp(-t / 6) - np.exp(-t)) / 5,
         difference(6.0, 1.0, TAU),
     ),
-    (gg.BiExponential(tau_rise=3.0, tau_decay=3.0), lambda t: t / 9 * np.exp(-t / 3), alpha(3.0, TAU)),
-    (gg.Exponential(tau=4.0, normalise="peak"), lambda t: np.exp(-t / 4), rise(4.0, TAU)),
+    (rv.BiExponential(tau_rise=3.0, tau_decay=3.0), lambda t: t / 9 * np.exp(-t / 3), alpha(3.0, TAU)),
+    (rv.Exponential(tau=4.0, normalise="peak"), lambda t: np.exp(-t / 4), rise(4.0, TAU)),
     (
-        gg.Alpha(tau=3.0, normalise="peak"),
+        rv.Alpha(tau=3.0, normalise="peak"),
         lambda t: t / 3 * np.exp(1 - t / 3),
         lambda t: alpha(3.0, TAU)(t) * 3 * math.e,
     ),
-    (gg.Delta(), None, lambda t: np.exp(-t / TAU)),
+    (rv.Delta(), None, lambda t: np.exp(-t / TAU)),
 ]  # fmt: skip
 
 
 def wired(neuron, synapses, weight, record):
     """Neuron k receives one spike, through synapse k alone."""
-    net = gg.Network()
-    given = net.add(gg.SpikeTimes([FIRST], torch.tensor([0])), 1)
+    net = rv.Network()
+    given = net.add(rv.SpikeTimes([FIRST], torch.tensor([0])), 1)
     cells = net.add(neuron, len(synapses), "cells")
     for k, synapse in enumerate(synapses):
         net.connect(given, cells, edges=([0], [k]), weight=weight, delay=DELAY, synapse=synapse)
-    out = gg.simulate(net, 60.0, dt=DT, dtype=torch.float64, record=record)
+    out = rv.simulate(net, 60.0, dt=DT, dtype=torch.float64, record=record)
     times = out.states["V"].times.numpy() - FIRST - DELAY
     return times, {k: v.values.numpy() for k, v in out.states.items()}
 
 
 def test_potentials_of_currents():
-    t, found = wired(gg.LIF(tau_m=TAU, E_L=-60.0, V_th=1e9), [s for s, _, _ in CURRENTS], W, ["V"])
+    t, found = wired(rv.LIF(tau_m=TAU, E_L=-60.0, V_th=1e9), [s for s, _, _ in CURRENTS], W, ["V"])
     for k, (synapse, _, potential) in enumerate(CURRENTS):
         expected = -60.0 + W * np.where(t > 0, potential(np.maximum(t, 0.0)), 0.0)
         assert np.allclose(found["V"][:, k], expected, atol=1e-11), synapse
@@ -78,24 +78,24 @@ def test_areas_and_peaks_are_as_the_table_says(synapse, current, potential):
 
 
 def test_peak_of_a_biexponential():
-    s = gg.BiExponential(tau_rise=1.0, tau_decay=6.0, normalise="peak")
+    s = rv.BiExponential(tau_rise=1.0, tau_decay=6.0, normalise="peak")
     t = np.linspace(0.0, 20.0, 2_000_001)
     jump = s.jump_sizes()["r"]
     scale = float(jump.subs({x: s.numbers[x.name] for x in jump.free_symbols}))
     assert scale * ((np.exp(-t / 6) - np.exp(-t)) / 5).max() == pytest.approx(1.0, rel=1e-9)
-    assert gg.BiExponential(tau_rise=6.0, tau_decay=1.0).peak() == pytest.approx(s.peak(), rel=1e-12)
+    assert rv.BiExponential(tau_rise=6.0, tau_decay=1.0).peak() == pytest.approx(s.peak(), rel=1e-12)
 
 
 def test_potentials_of_conductances():
     """Peak w in nS; I = g (E_rev − V)/g_L: against the equation solved by SciPy, to first order in dt."""
     leak, weight = 8.0, 6.0
     synapses = [
-        gg.ExponentialConductance(tau=5.0, E_rev=0.0), gg.ExponentialConductance(tau=8.0, E_rev=-80.0),
-        gg.AlphaConductance(tau=4.0, E_rev=0.0),
+        rv.ExponentialConductance(tau=5.0, E_rev=0.0), rv.ExponentialConductance(tau=8.0, E_rev=-80.0),
+        rv.AlphaConductance(tau=4.0, E_rev=0.0),
     ]  # fmt: skip
     shapes = [lambda t: np.exp(-t / 5), lambda t: np.exp(-t / 8), lambda t: t / 4 * np.exp(1 - t / 4)]
     t, found = wired(
-        gg.LIF(tau_m=TAU, E_L=-60.0, g_L=leak, V_th=1e9), synapses, weight, ["V", "g_p0", "g_p2"]
+        rv.LIF(tau_m=TAU, E_L=-60.0, g_L=leak, V_th=1e9), synapses, weight, ["V", "g_p0", "g_p2"]
     )
     after = t > 0
     for k, (synapse, shape) in enumerate(zip(synapses, shapes, strict=True)):
@@ -112,11 +112,11 @@ def test_potentials_of_conductances():
 
 
 CONTINUOUS = [
-    gg.Electrical(),
-    gg.Sigmoidal(V_half=-30.0, slope=4.0),
-    gg.Sigmoidal(V_half=-30.0, slope=4.0, tau=3.0),
-    gg.Sigmoidal(V_half=-30.0, slope=4.0, tau=3.0, E_rev=-70.0),
-    gg.Sigmoidal(V_half=-30.0, slope=4.0, E_rev=10.0),
+    rv.Electrical(),
+    rv.Sigmoidal(V_half=-30.0, slope=4.0),
+    rv.Sigmoidal(V_half=-30.0, slope=4.0, tau=3.0),
+    rv.Sigmoidal(V_half=-30.0, slope=4.0, tau=3.0, E_rev=-70.0),
+    rv.Sigmoidal(V_half=-30.0, slope=4.0, E_rev=10.0),
 ]
 
 
@@ -127,16 +127,16 @@ def test_continuous_synapses_against_scipy(with_reversal):
     leak, tau, w = 2.0, 8.0, 5.0
     errors = []
     for dt in (0.1, 0.05):
-        net = gg.Network()
-        model = gg.Graded(tau_m=tau, g_L=leak)
+        net = rv.Network()
+        model = rv.Graded(tau_m=tau, g_L=leak)
         source = net.add(model, 1, drive=12.0, initial={"V": -45.0})
         cells = net.add(model, len(synapses), drive=2.0)
         for k, synapse in enumerate(synapses):
             net.connect(source, cells, edges=([0], [k]), weight=w, synapse=synapse)
         net.connect(
-            cells, source, edges=([0], [0]), weight=w, synapse=gg.Electrical()
+            cells, source, edges=([0], [0]), weight=w, synapse=rv.Electrical()
         )  # a gap junction has two sides
-        V = gg.simulate(net, 40.0, dt=dt, dtype=torch.float64, record=gg.Probe("V", interval=1.0)).states["V"]
+        V = rv.simulate(net, 40.0, dt=dt, dtype=torch.float64, record=rv.Probe("V", interval=1.0)).states["V"]
         errors.append(np.abs(V.values.numpy() - exact(synapses, leak, tau, w)).max(0))
     assert errors[0].max() < 0.3
     ratio = errors[0] / errors[1]
@@ -150,7 +150,7 @@ def exact(synapses, leak, tau, w):
         current, ds = np.zeros(len(V)), np.zeros(len(synapses))
         current[0] = w * (V[1] - V[0]) / leak
         for k, synapse in enumerate(synapses):
-            if isinstance(synapse, gg.Electrical):
+            if isinstance(synapse, rv.Electrical):
                 current[k + 1] = w * (V[0] - V[k + 1]) / leak
                 continue
             active = s[k] if synapse.tau else open_
@@ -171,12 +171,12 @@ def exact(synapses, leak, tau, w):
 
 def test_many_sources_onto_few_targets():
     """A continuous projection from more sources than there are inputs: sums of all of them."""
-    net = gg.Network()
-    source = net.add(gg.Graded(), 3000, initial={"V": torch.linspace(-50.0, -20.0, 3000)})
-    target = net.add(gg.Graded(E_L=0.0, tau_m=1e9), 3)
-    net.connect(source, target, probability=1.0, weight=1e6, synapse=gg.Sigmoidal(V_half=-30.0, slope=4.0))
+    net = rv.Network()
+    source = net.add(rv.Graded(), 3000, initial={"V": torch.linspace(-50.0, -20.0, 3000)})
+    target = net.add(rv.Graded(E_L=0.0, tau_m=1e9), 3)
+    net.connect(source, target, probability=1.0, weight=1e6, synapse=rv.Sigmoidal(V_half=-30.0, slope=4.0))
     V = (
-        gg.simulate(net, 0.1, dtype=torch.float64, record=gg.Probe("V", neurons=target))
+        rv.simulate(net, 0.1, dtype=torch.float64, record=rv.Probe("V", neurons=target))
         .states["V"]
         .values.numpy()
     )
@@ -187,13 +187,13 @@ def test_many_sources_onto_few_targets():
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: gg.Exponential(tau=0.0), r"Exponential: found tau = 0\.0, expected a positive time"),
-        (lambda: gg.Exponential(tau=-1.0), r"found tau = -1\.0"),
-        (lambda: gg.Alpha(tau=float("nan")), r"found tau = nan"),
-        (lambda: gg.BiExponential(tau_rise=-1.0), r"found tau_rise = -1\.0"),
-        (lambda: gg.Sigmoidal(tau=-1.0), r"found tau = -1\.0"),
-        (lambda: gg.Sigmoidal(slope=0.0), r"found slope = 0\.0, expected a positive number"),
-        (lambda: gg.Exponential(normalise="sum"), r"found normalise = 'sum', expected 'area' or 'peak'"),
+        (lambda: rv.Exponential(tau=0.0), r"Exponential: found tau = 0\.0, expected a positive time"),
+        (lambda: rv.Exponential(tau=-1.0), r"found tau = -1\.0"),
+        (lambda: rv.Alpha(tau=float("nan")), r"found tau = nan"),
+        (lambda: rv.BiExponential(tau_rise=-1.0), r"found tau_rise = -1\.0"),
+        (lambda: rv.Sigmoidal(tau=-1.0), r"found tau = -1\.0"),
+        (lambda: rv.Sigmoidal(slope=0.0), r"found slope = 0\.0, expected a positive number"),
+        (lambda: rv.Exponential(normalise="sum"), r"found normalise = 'sum', expected 'area' or 'peak'"),
     ],
 )
 def test_bad_parameters(make, message):

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-import ganglion as gg
-from ganglion.theory._assemble_synapses import synapse_filter
+import ranvier as rv
+from ranvier.theory.network.filters import synapse_filter
 
 F64 = torch.float64
 
@@ -17,22 +17,22 @@ def leaf(value):
 
 def test_equal_means_the_same_tensor():
     tau = leaf(5.0)
-    one, same, other = gg.Exponential(tau=tau), gg.Exponential(tau=tau), gg.Exponential(tau=leaf(5.0))
+    one, same, other = rv.Exponential(tau=tau), rv.Exponential(tau=tau), rv.Exponential(tau=leaf(5.0))
     assert one == same and hash(one) == hash(same)
-    assert one != other and one != gg.Exponential(tau=5.0)
-    assert gg.Exponential(tau=5.0) == gg.Exponential(tau=5) and hash(gg.Exponential()) == hash(gg.Exponential(tau=5.0))
-    assert gg.Exponential(tau=5.0) != gg.Alpha(tau=5.0)
-    assert gg.Exponential(tau=5.0) != gg.Exponential(tau=5.0, normalise="peak")
+    assert one != other and one != rv.Exponential(tau=5.0)
+    assert rv.Exponential(tau=5.0) == rv.Exponential(tau=5) and hash(rv.Exponential()) == hash(rv.Exponential(tau=5.0))
+    assert rv.Exponential(tau=5.0) != rv.Alpha(tau=5.0)
+    assert rv.Exponential(tau=5.0) != rv.Exponential(tau=5.0, normalise="peak")
 
 
 def test_numbers_stay_numbers():
-    assert gg.Exponential(tau=torch.tensor(4.0)).tau == 4.0 and type(gg.Exponential(tau=torch.tensor(4.0)).tau) is float
-    s = gg.AlphaConductance(tau=leaf(4.0), E_rev=-80.0)
+    assert rv.Exponential(tau=torch.tensor(4.0)).tau == 4.0 and type(rv.Exponential(tau=torch.tensor(4.0)).tau) is float
+    s = rv.AlphaConductance(tau=leaf(4.0), E_rev=-80.0)
     assert s.parameters == {"tau": s.tau, "E_rev": -80.0} and s.numbers == {"tau": 4.0, "E_rev": -80.0}
     with pytest.raises(ValueError, match=r"Exponential: found tau = .*expected one number.*different projections"):
-        gg.Exponential(tau=torch.ones(3, requires_grad=True))
+        rv.Exponential(tau=torch.ones(3, requires_grad=True))
     with pytest.raises(ValueError, match=r"tau = -1\.0, expected a positive time"):
-        gg.Exponential(tau=leaf(-1.0))
+        rv.Exponential(tau=leaf(-1.0))
 
 
 @pytest.mark.parametrize(("rise", "decay"), [(1.0, 6.0), (6.0, 1.0), (3.0, 3.0), (3.0, 3.0001)])
@@ -41,7 +41,7 @@ def test_slope_of_a_biexponential_s_peak(rise, decay):
     times = [leaf(rise), leaf(decay)]
 
     def area(a, b):
-        return synapse_filter(gg.BiExponential(tau_rise=a, tau_decay=b, normalise="peak")).area
+        return synapse_filter(rv.BiExponential(tau_rise=a, tau_decay=b, normalise="peak")).area
 
     found = torch.autograd.grad(area(*times), times)
 
@@ -60,10 +60,10 @@ def test_slope_of_a_biexponential_s_peak(rise, decay):
 
 def network(tau, E_rev=0.0, normalise="area"):
     """Given spikes onto neurons that stay below threshold, by a current and by a conductance."""
-    net = gg.Network()
-    given = net.add(gg.SpikeTimes([2.0, 5.0, 6.0], torch.tensor([0, 1, 0])), 2)
-    a = net.add(gg.LIF(V_th=1e3), 2, "cells")
-    synapses = gg.BiExponential(tau_rise=1.0, tau_decay=tau, normalise=normalise), gg.ExponentialConductance(
+    net = rv.Network()
+    given = net.add(rv.SpikeTimes([2.0, 5.0, 6.0], torch.tensor([0, 1, 0])), 2)
+    a = net.add(rv.LIF(V_th=1e3), 2, "cells")
+    synapses = rv.BiExponential(tau_rise=1.0, tau_decay=tau, normalise=normalise), rv.ExponentialConductance(
         tau=tau, E_rev=E_rev
     )
     for weight, synapse in zip((20.0, 3.0), synapses, strict=True):
@@ -73,7 +73,7 @@ def network(tau, E_rev=0.0, normalise="area"):
 
 def test_the_compiled_engine_takes_the_values():
     learnt = network(leaf(6.0), leaf(-10.0))
-    V = [gg.simulate(n, 30.0, dtype=F64, record=["V"]).states["V"].values for n in (learnt, network(6.0, -10.0))]
+    V = [rv.simulate(n, 30.0, dtype=F64, record=["V"]).states["V"].values for n in (learnt, network(6.0, -10.0))]
     assert torch.equal(*V)
 
 
@@ -82,7 +82,7 @@ def test_the_torch_engine_differentiates(normalise):
     """End of a run by as_cell, against central differences."""
 
     def end(tau, E_rev):
-        cell = gg.as_cell(network(tau, E_rev, normalise), 0.1, dtype=F64)
+        cell = rv.as_cell(network(tau, E_rev, normalise), 0.1, dtype=F64)
         state = cell.init_state(1)
         return cell(torch.zeros(120, 1, 4, dtype=F64), state)[1].variables[1][0].sum()
 
@@ -98,7 +98,7 @@ def test_the_torch_engine_differentiates(normalise):
 
 
 def test_files_hold_what_is_learnt(tmp_path):
-    back = gg.networks.read_network(gg.networks.write_network(network(leaf(6.0)), tmp_path / "net"))
+    back = rv.networks.read_network(rv.networks.write_network(network(leaf(6.0)), tmp_path / "net"))
     first, second = (p.synapse for p in back.projections)
     assert first.numbers == {"tau_rise": 1.0, "tau_decay": 6.0} and first.normalise == "area"
     assert first.tau_decay.requires_grad and first.tau_decay is second.tau

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import cases
-from ganglion import theory
+from ranvier import theory
 
 P = {"tau": 10.0, "sigma": 4.0, "V_th": 20.0, "V_reset": 10.0}
 

@@ -1,4 +1,4 @@
-"""Conductance-based synapses in `gg.predict`: a neuron of another leak, finite differences, simulations."""
+"""Conductance-based synapses in `rv.predict`: a neuron of another leak, finite differences, simulations."""
 
 import math
 
@@ -6,26 +6,26 @@ import pytest
 import torch
 from tests.theory.beside import covariances, gradient_is_that_of_differences, mean_rate
 
-import ganglion as gg
+import ranvier as rv
 
 EIF = {"tau_m": 15.0, "E_L": -65.0, "V_th": -30.0, "V_reset": -62.0, "V_T": -50.0, "Delta_T": 2.0, "g_L": 10.0}
 
 
 def test_steady_conductances_are_a_leak():
     """Very many, very small: the neuron of time constant tau/(1 + gamma), exactly, with its rate, CV and spectrum."""
-    net = gg.Network()
-    a = net.add(gg.LIF(tau_m=20.0, g_L=8.0), 2, drive=8.0, noise=4.0)
+    net = rv.Network()
+    a = net.add(rv.LIF(tau_m=20.0, g_L=8.0), 2, drive=8.0, noise=4.0)
     gamma = {0.0: 0.3, -80.0: 0.5}
     for E_rev, leak in gamma.items():
         w = 1e-6
-        synapse = gg.AlphaConductance(tau=3.0, E_rev=E_rev)
+        synapse = rv.AlphaConductance(tau=3.0, E_rev=E_rev)
         net.background(a, rate=1000 * leak * 8.0 / (w * math.e * 3.0), weight=w, synapse=synapse)
-    told = gg.predict(net)
+    told = rv.predict(net)
     k = 1 + sum(gamma.values())
     rest = (-65.0 + 8.0 + sum(E * x for E, x in gamma.items())) / k
-    alone = gg.Network()
-    alone.add(gg.LIF(tau_m=20.0 / k, E_L=rest), 2, noise=4.0 / math.sqrt(k))
-    expected = gg.predict(alone)
+    alone = rv.Network()
+    alone.add(rv.LIF(tau_m=20.0 / k, E_L=rest), 2, noise=4.0 / math.sqrt(k))
+    expected = rv.predict(alone)
     torch.testing.assert_close(told.rates(), expected.rates(), rtol=2e-5, atol=0)
     torch.testing.assert_close(told.cv(), expected.cv(), rtol=1e-5, atol=0)
     torch.testing.assert_close(told.spectrum([0.0, 30.0]).real, expected.spectrum([0.0, 30.0]).real, rtol=1e-4, atol=0)
@@ -34,27 +34,27 @@ def test_steady_conductances_are_a_leak():
 
 
 def small(rate, w):
-    net = gg.Network()
-    a = net.add(gg.EIF(**EIF), 1, drive=9.0, noise=5.0)
-    p = net.add(gg.Poisson(rate), 1)
-    net.connect(p, a, weight=w, delay=1.0, synapse=gg.ExponentialConductance(tau=5.0, E_rev=-75.0), edges=([0], [0]))
+    net = rv.Network()
+    a = net.add(rv.EIF(**EIF), 1, drive=9.0, noise=5.0)
+    p = net.add(rv.Poisson(rate), 1)
+    net.connect(p, a, weight=w, delay=1.0, synapse=rv.ExponentialConductance(tau=5.0, E_rev=-75.0), edges=([0], [0]))
     return net
 
 
 def test_the_interaction_is_the_slope_of_the_rate():
     """K(0) against d r/d r_source by differences: the conductance acts at every V, not at its mean alone."""
     h, w = 1000.0, 1e-4
-    low, high = (float(gg.predict(small(20_000.0 + s * h, w)).rates()[0]) for s in (-1, 1))
-    K = float(gg.predict(small(20_000.0, w)).coupling(0.0)[0, 0, 1].real)
+    low, high = (float(rv.predict(small(20_000.0 + s * h, w)).rates()[0]) for s in (-1, 1))
+    K = float(rv.predict(small(20_000.0, w)).coupling(0.0)[0, 0, 1].real)
     assert pytest.approx((high - low) / (2 * h), rel=1e-3) == K
     assert K < 0
 
 
 def network(dt):
-    net = gg.Network(seed=3)
-    exc, inh = (net.add(gg.EIF(**EIF), n, name, drive=9.0, noise=5.0) for n, name in ((80, "e"), (20, "i")))
-    excite = gg.ExponentialConductance(tau=5.0, E_rev=0.0)
-    inhibit = gg.AlphaConductance(tau=5.0, E_rev=-80.0)
+    net = rv.Network(seed=3)
+    exc, inh = (net.add(rv.EIF(**EIF), n, name, drive=9.0, noise=5.0) for n, name in ((80, "e"), (20, "i")))
+    excite = rv.ExponentialConductance(tau=5.0, E_rev=0.0)
+    inhibit = rv.AlphaConductance(tau=5.0, E_rev=-80.0)
     net.connect(exc, [exc, inh], weight=0.4, probability=0.2, delay=1.0, synapse=excite)
     net.connect(inh, [exc, inh], weight=1.2, probability=0.2, delay=1.0, synapse=inhibit)
     return net
@@ -62,12 +62,12 @@ def network(dt):
 
 def bombarded(dt):
     """Two thirds of the leak again in conductances, whose fluctuations are much of the noise."""
-    net = gg.Network(seed=4)
-    a = net.add(gg.EIF(**EIF), 60, drive=torch.linspace(0.0, 5.0, 60).double(), noise=3.0)
-    net.background(a, rate=3000.0, weight=0.35, synapse=gg.ExponentialConductance(tau=3.0, E_rev=0.0))
-    net.background(a, rate=2000.0, weight=0.3, synapse=gg.ExponentialConductance(tau=6.0, E_rev=-75.0))
-    net.connect(a, a, weight=0.3, probability=0.1, synapse=gg.ExponentialConductance(tau=3.0, E_rev=0.0))
-    net.connect(a, a, weight=10.0, probability=0.05, synapse=gg.Exponential(tau=4.0))
+    net = rv.Network(seed=4)
+    a = net.add(rv.EIF(**EIF), 60, drive=torch.linspace(0.0, 5.0, 60).double(), noise=3.0)
+    net.background(a, rate=3000.0, weight=0.35, synapse=rv.ExponentialConductance(tau=3.0, E_rev=0.0))
+    net.background(a, rate=2000.0, weight=0.3, synapse=rv.ExponentialConductance(tau=6.0, E_rev=-75.0))
+    net.connect(a, a, weight=0.3, probability=0.1, synapse=rv.ExponentialConductance(tau=3.0, E_rev=0.0))
+    net.connect(a, a, weight=10.0, probability=0.05, synapse=rv.Exponential(tau=4.0))
     return net
 
 
@@ -77,8 +77,8 @@ def test_beside_a_simulation(build, rates, slope):
 
     In 60 and 150 s: mean rates to 1 and 1.8 %, covariances to 15 and 1 % (± 1.5 and 4.5).
     """
-    seen = gg.simulate(build(0.05), 40_000.0, dt=0.05, seed=6).after(500.0)
-    told = gg.predict(build(0.0))
+    seen = rv.simulate(build(0.05), 40_000.0, dt=0.05, seed=6).after(500.0)
+    told = rv.predict(build(0.0))
     ratio, uncertainty = mean_rate(seen, told)
     assert ratio == pytest.approx(1, abs=rates + 3 * uncertainty)
     r = seen.rates()
@@ -104,17 +104,17 @@ VALUES = {
 
 
 def built(weight, drive, noise, g_L, tau_m, V_th, tau_s, E_rev, rate):
-    net = gg.Network()
+    net = rv.Network()
     own = EIF | {"g_L": g_L, "tau_m": tau_m, "V_th": V_th}
-    a = net.add(gg.EIF(**own), 3, drive=drive, noise=noise)
-    p = net.add(gg.Poisson(rate[0]), 1)
-    excite = gg.ExponentialConductance(tau=tau_s[0], E_rev=E_rev[0])
-    inhibit = gg.AlphaConductance(tau=tau_s[1], E_rev=E_rev[1])
+    a = net.add(rv.EIF(**own), 3, drive=drive, noise=noise)
+    p = net.add(rv.Poisson(rate[0]), 1)
+    excite = rv.ExponentialConductance(tau=tau_s[0], E_rev=E_rev[0])
+    inhibit = rv.AlphaConductance(tau=tau_s[1], E_rev=E_rev[1])
     net.connect(a, a, weight=weight, delay=1.0, synapse=excite, edges=([0, 1, 2], [1, 2, 0]))
     net.connect(a, a, weight=weight[:1], delay=1.0, synapse=inhibit, edges=([2], [1]))
     net.connect(p, a, weight=2.0, synapse=excite, edges=([0, 0], [0, 1]))
     net.background(a, rate=50.0, weight=weight[1], synapse=inhibit)
-    told = gg.predict(net, N=60, V_lb=-120.3)
+    told = rv.predict(net, N=60, V_lb=-120.3)
     told.__dict__["frequencies"] = torch.linspace(0.0, 200.0, 9, dtype=torch.float64)
     return told
 
@@ -133,10 +133,10 @@ def test_gradients_against_differences(name):
 
 def test_what_it_refuses():
     with pytest.raises(ValueError, match="order=2 knows no conductance"):
-        gg.predict(network(0.0), order=2)
-    net = gg.Network()
-    a = net.add(gg.QIF(), 2, drive=2.0, noise=5.0)
-    net.connect(a, a, weight=1.0, synapse=gg.ExponentialConductance(), in_degree=1)
+        rv.predict(network(0.0), order=2)
+    net = rv.Network()
+    a = net.add(rv.QIF(), 2, drive=2.0, noise=5.0)
+    net.connect(a, a, weight=1.0, synapse=rv.ExponentialConductance(), in_degree=1)
     if "g_L" not in a.parameters:
         with pytest.raises(ValueError, match="no leak conductance g_L"):
-            gg.predict(net)
+            rv.predict(net)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import cases
-from ganglion import theory
+from ranvier import theory
 
 
 def neuron(N=500, **changed):

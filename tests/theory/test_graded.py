@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-import ganglion as gg
-from ganglion.theory.graded import graded_prediction
-from ganglion.theory.linear_noise import (
-    fixed_point,
-    lagged_covariance,
-    linear_noise,
-    lyapunov,
-    noise_spectrum,
-)
+import ranvier as rv
+from ranvier.theory.network.graded import graded_prediction
+from ranvier.theory.network.linear_noise import fixed_point, lagged_covariance, linear_noise, lyapunov, noise_spectrum
 
 
 def stable(n, seed=0):
@@ -50,9 +44,9 @@ def test_spectrum_and_lags_are_each_others_transform():
 
 def pair(w, g=2.0, tau=10.0):
     """Two leaky neurons and a gap junction: their sum relaxes at 1/tau, their difference (1 + 2w/g)/tau."""
-    net = gg.Network()
-    two = net.add(gg.Graded(tau_m=tau, E_L=-50.0, g_L=g), 2, noise=3.0, drive=4.0)
-    net.connect(two, two, weight=w, synapse=gg.Electrical(), edges=([0, 1], [1, 0]))
+    net = rv.Network()
+    two = net.add(rv.Graded(tau_m=tau, E_L=-50.0, g_L=g), 2, noise=3.0, drive=4.0)
+    net.connect(two, two, weight=w, synapse=rv.Electrical(), edges=([0, 1], [1, 0]))
     return net
 
 
@@ -77,9 +71,9 @@ def test_gap_junction_closed_form():
 
 
 def test_at_positive_lag_the_second_index_leads():
-    net = gg.Network()
-    two = net.add(gg.Graded(), 2, noise=2.0)
-    net.connect(two, two, weight=10.0, synapse=gg.Sigmoidal(tau=5.0), edges=([0], [1]))  # 0 drives 1
+    net = rv.Network()
+    two = net.add(rv.Graded(), 2, noise=2.0)
+    net.connect(two, two, weight=10.0, synapse=rv.Sigmoidal(tau=5.0), edges=([0], [1]))  # 0 drives 1
     after, before = graded_prediction(net).cross_covariance([10.0, -10.0])
     assert after[1, 0] > 3 * before[1, 0]
     torch.testing.assert_close(after[1, 0], before[0, 1])
@@ -87,25 +81,25 @@ def test_at_positive_lag_the_second_index_leads():
 
 def random_network(seed, noise=1.0, **tensors):
     """Two kinds of neurons; every kind of graded synapse."""
-    net = gg.Network(seed=seed)
-    a = net.add(gg.Graded(tau_m=tensors.get("tau_m", 20.0), g_L=2.0), 9, "a", noise=noise,
+    net = rv.Network(seed=seed)
+    a = net.add(rv.Graded(tau_m=tensors.get("tau_m", 20.0), g_L=2.0), 9, "a", noise=noise,
                 drive=tensors.get("drive", torch.linspace(-3, 3, 9)))  # fmt: skip
-    b = net.add(gg.Graded(tau_m=8.0, E_L=-45.0, g_L=1.0), 6, "b", noise=1.5 * noise)
-    net.connect(a, [a, b], weight=4.0, synapse=gg.Sigmoidal(slope=6.0), probability=0.3)
-    net.connect(b, a, weight=-8.0, synapse=gg.Sigmoidal(V_half=-40.0, tau=6.0), probability=0.3)
+    b = net.add(rv.Graded(tau_m=8.0, E_L=-45.0, g_L=1.0), 6, "b", noise=1.5 * noise)
+    net.connect(a, [a, b], weight=4.0, synapse=rv.Sigmoidal(slope=6.0), probability=0.3)
+    net.connect(b, a, weight=-8.0, synapse=rv.Sigmoidal(V_half=-40.0, tau=6.0), probability=0.3)
     edges = ([0, 1, 2, 3, 4, 5], [0, 2, 4, 6, 8, 1])
     weight = tensors.get("weight", torch.linspace(0.1, 0.6, 6))
-    net.connect(b, a, weight=weight, synapse=gg.Sigmoidal(slope=4.0, tau=12.0, E_rev=0.0), edges=edges)
-    net.connect(a, b, weight=0.3, synapse=gg.Sigmoidal(E_rev=-70.0), probability=0.4)
-    net.connect(a, a, weight=0.4, synapse=gg.Electrical(), edges=([0, 3, 3, 5], [3, 0, 5, 3]))
-    net.connect(b, a, weight=0.2, synapse=gg.Electrical(), edges=([2], [7]))
+    net.connect(b, a, weight=weight, synapse=rv.Sigmoidal(slope=4.0, tau=12.0, E_rev=0.0), edges=edges)
+    net.connect(a, b, weight=0.3, synapse=rv.Sigmoidal(E_rev=-70.0), probability=0.4)
+    net.connect(a, a, weight=0.4, synapse=rv.Electrical(), edges=([0, 3, 3, 5], [3, 0, 5, 3]))
+    net.connect(b, a, weight=0.2, synapse=rv.Electrical(), edges=([2], [7]))
     return net
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_fixed_point_is_where_the_noiseless_simulation_rests(seed):
     net = random_network(seed, noise=0.0)
-    seen = gg.simulate(net, 1500.0, dt=0.1, dtype=torch.float64, record=[gg.Probe("V", interval=100.0)])
+    seen = rv.simulate(net, 1500.0, dt=0.1, dtype=torch.float64, record=[rv.Probe("V", interval=100.0)])
     np.testing.assert_allclose(graded_prediction(net).mean(), seen.states["V"].values[-1], atol=1e-9)
 
 
@@ -115,7 +109,7 @@ def test_covariances_of_random_networks_against_simulation(seed):
     approximation's own error, of second order, is below it."""
     net, lag = random_network(seed), 5
     told = graded_prediction(net)
-    seen = gg.simulate(net, 60_200.0, dt=0.1, seed=seed, record=[gg.Probe("V", interval=2.0)]).after(200.0)
+    seen = rv.simulate(net, 60_200.0, dt=0.1, seed=seed, record=[rv.Probe("V", interval=2.0)]).after(200.0)
     V = seen.states["V"].values.double()
     V = V - V.mean(0)
     for shift, expected in ((0, told.covariance()), (lag, told.cross_covariance(2.0 * lag)[0])):
@@ -128,9 +122,9 @@ def test_covariances_of_random_networks_against_simulation(seed):
 
 def test_the_worm():
     """302 neurons: simulated against predicted, all pairs, with little noise."""
-    net = gg.brains.celegans(noise=1.0).network
+    net = rv.brains.celegans(noise=1.0).network
     told = graded_prediction(net)
-    V = gg.simulate(net, 101_000.0, dt=0.5, seed=3, record=[gg.Probe("V", interval=10.0)]).after(1000.0)
+    V = rv.simulate(net, 101_000.0, dt=0.5, seed=3, record=[rv.Probe("V", interval=10.0)]).after(1000.0)
     V = V.states["V"].values.double()
     assert float((V.mean(0) - told.mean()).abs().max()) < 0.1
     V = V - V.mean(0)
@@ -164,9 +158,9 @@ def test_gradients_in_weights_drive_noise_and_time_constants():
 
 
 def test_of_two_fixed_points_the_one_reached_from_the_start():
-    net = gg.Network()
-    one = net.add(gg.Graded(E_L=-60.0), 1, noise=0.5)
-    net.connect(one, one, weight=50.0, synapse=gg.Sigmoidal(slope=4.0), edges=([0], [0]))
+    net = rv.Network()
+    one = net.add(rv.Graded(E_L=-60.0), 1, noise=0.5)
+    net.connect(one, one, weight=50.0, synapse=rv.Sigmoidal(slope=4.0), edges=([0], [0]))
     low = graded_prediction(net).mean()
     high = graded_prediction(net, start=torch.tensor([-20.0])).mean()
     for V, about in ((low, -59.9), (high, -10.0)):
@@ -175,15 +169,15 @@ def test_of_two_fixed_points_the_one_reached_from_the_start():
 
 
 def test_noise_that_two_variables_share():
-    class Pair(gg.Neuron):
+    class Pair(rv.Neuron):
         """A voltage and an adaptation driven by one noise."""
 
-        equations = gg.Equations(
+        equations = rv.Equations(
             "dV/dt = (drive + I - V - a)/10 + noise*xi\n da/dt = (V - a)/50 + 2*noise*xi + noise*xi_b"
         )
         g_L: float = 1.0
 
-    net = gg.Network()
+    net = rv.Network()
     net.add(Pair(), 1, noise=0.3, drive=2.0)
     around = graded_prediction(net).around
     np.testing.assert_allclose(around.diffusion, 0.09 * np.array([[1, 2], [2, 5]]))
@@ -212,21 +206,21 @@ def _even() -> float:
 
 
 def test_what_is_no_graded_network_is_refused():
-    net = gg.Network()
-    spiking = net.add(gg.LIF(), 2, "cells")
+    net = rv.Network()
+    spiking = net.add(rv.LIF(), 2, "cells")
     with pytest.raises(ValueError, match="'cells' of LIF spikes"):
         graded_prediction(net)
-    net = gg.Network()
-    cells = net.add(gg.Graded(), 2, "cells", drive=gg.TimeSeries([1.0, 2.0], 1.0))
+    net = rv.Network()
+    cells = net.add(rv.Graded(), 2, "cells", drive=rv.TimeSeries([1.0, 2.0], 1.0))
     with pytest.raises(ValueError, match="changes in time"):
         graded_prediction(net)
-    net = gg.Network()
-    cells = net.add(gg.Graded(), 2, "cells")
+    net = rv.Network()
+    cells = net.add(rv.Graded(), 2, "cells")
     net.background(cells, 100.0, 0.1)
     with pytest.raises(ValueError, match="background"):
         graded_prediction(net)
-    net = gg.Network()
-    net.add(gg.Graded(), 2)
+    net = rv.Network()
+    net.add(rv.Graded(), 2)
     with pytest.raises(ValueError, match="one value a variable"):
         graded_prediction(net, start=torch.zeros(3))
     assert spiking.size == 2

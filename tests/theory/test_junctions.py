@@ -1,4 +1,4 @@
-"""Gap junctions between spiking neurons in `gg.predict`: the voltage's balance, a dense oracle, simulations."""
+"""Gap junctions between spiking neurons in `rv.predict`: the voltage's balance, a dense oracle, simulations."""
 
 import math
 
@@ -7,10 +7,10 @@ import pytest
 import torch
 from tests.theory.beside import covariances, mean_rate
 
-import ganglion as gg
-from ganglion.theory import membrane, response, stationary
-from ganglion.theory._voltage import voltages
+import ranvier as rv
 from networks import CONTINUITY
+from ranvier.theory import membrane, response, stationary
+from ranvier.theory.single_neuron.voltage import voltages
 
 EIF = {"tau_m": 15.0, "E_L": -65.0, "V_th": -30.0, "V_reset": -62.0, "V_T": -50.0, "Delta_T": 2.0, "g_L": 10.0}
 
@@ -55,17 +55,17 @@ def test_refractory_neurons_are_at_their_reset():
 
 def test_steady_junctions_are_a_leak():
     """A pair of unlike neurons: each is the neuron alone with the leak toward the other's mean voltage."""
-    net = gg.Network()
-    a = net.add(gg.LIF(tau_m=20.0, g_L=8.0, t_ref=2.0), 2, drive=torch.tensor([8.0, 20.0]).double(), noise=4.0)
-    net.connect(a, a, weight=torch.tensor([1.6, 4.0]).double(), synapse=gg.Electrical(), edges=([1, 0], [0, 1]))
-    told = gg.predict(net, recurrent_noise="none")
+    net = rv.Network()
+    a = net.add(rv.LIF(tau_m=20.0, g_L=8.0, t_ref=2.0), 2, drive=torch.tensor([8.0, 20.0]).double(), noise=4.0)
+    net.connect(a, a, weight=torch.tensor([1.6, 4.0]).double(), synapse=rv.Electrical(), edges=([1, 0], [0, 1]))
+    told = rv.predict(net, recurrent_noise="none")
     V = told.working_point.voltages
     for i, share in enumerate((0.2, 0.5)):
         k = 1 + share
         rest = (-65.0 + (8.0, 20.0)[i] + share * float(V[1 - i])) / k
-        alone = gg.Network()
-        alone.add(gg.LIF(tau_m=20.0 / k, E_L=rest, t_ref=2.0), 1, noise=4.0 / math.sqrt(k))
-        expected = gg.predict(alone)
+        alone = rv.Network()
+        alone.add(rv.LIF(tau_m=20.0 / k, E_L=rest, t_ref=2.0), 1, noise=4.0 / math.sqrt(k))
+        expected = rv.predict(alone)
         assert float(told.rates()[i]) == pytest.approx(float(expected.rates()[0]), rel=1e-5)
         assert float(told.cv()[i]) == pytest.approx(float(expected.cv()[0]), rel=1e-5)
         (group,), point = expected.working_point.cells, expected.working_point
@@ -78,41 +78,41 @@ def test_partners_fluctuations_are_filtered_noise():
     """Of a partner that never spikes: sigma^2 for tau_p, of which a membrane of tau_m keeps tau_m/(tau_m + tau_p)."""
 
     def built(noise, share=0.4):
-        net = gg.Network()
+        net = rv.Network()
         threshold = torch.tensor([-20.0, -50.0]).double()
-        own = gg.LIF(tau_m=torch.tensor([8.0, 20.0]).double(), g_L=10.0, V_th=threshold, V_reset=-65.0, t_ref=2.0)
+        own = rv.LIF(tau_m=torch.tensor([8.0, 20.0]).double(), g_L=10.0, V_th=threshold, V_reset=-65.0, t_ref=2.0)
         drive = torch.tensor([0.0, 22.0]).double()
         a = net.add(own, 2, drive=drive, noise=torch.tensor([4.0, noise]).double())
-        net.connect(a, a, weight=10.0 * share, synapse=gg.Electrical(), edges=([0, 1], [1, 1]))  # and an idle one
+        net.connect(a, a, weight=10.0 * share, synapse=rv.Electrical(), edges=([0, 1], [1, 1]))  # and an idle one
         return net
 
     tau_m = 20.0 / 1.4
     extra = 0.4**2 * 4.0**2 * 8.0 / 20.0 * tau_m / (tau_m + 8.0)
-    told = gg.predict(built(3.0))
+    told = rv.predict(built(3.0))
     assert float(told.report.recurrent_noise[1]) == pytest.approx(extra / 9.0, rel=1e-3)
-    bare = gg.predict(built(math.sqrt(9.0 + extra)), recurrent_noise="none")
+    bare = rv.predict(built(math.sqrt(9.0 + extra)), recurrent_noise="none")
     assert float(told.rates()[1]) == pytest.approx(float(bare.rates()[1]), rel=1e-5)
-    assert float(bare.rates()[1]) > 1.01 * float(gg.predict(built(3.0), recurrent_noise="none").rates()[1])
+    assert float(bare.rates()[1]) > 1.01 * float(rv.predict(built(3.0), recurrent_noise="none").rates()[1])
     assert float(told.working_point.voltages[0]) == pytest.approx(-65.0, abs=1e-3)
 
 
 def mixed(junction):
     """Chemical synapses and a source of spikes as well."""
-    net = gg.Network()
-    a = net.add(gg.EIF(**EIF), 4, drive=torch.tensor([9.0, 10.0, 11.0, 12.0]).double(), noise=5.0)
-    p = net.add(gg.Poisson(50.0), 1)
-    synapse = gg.Exponential(tau=4.0)
+    net = rv.Network()
+    a = net.add(rv.EIF(**EIF), 4, drive=torch.tensor([9.0, 10.0, 11.0, 12.0]).double(), noise=5.0)
+    p = net.add(rv.Poisson(50.0), 1)
+    synapse = rv.Exponential(tau=4.0)
     net.connect(a, a, weight=15.0, delay=1.5, synapse=synapse, edges=([0, 1, 2], [1, 2, 0]))
     net.connect(p, a, weight=20.0, delay=1.0, synapse=synapse, edges=([0, 0], [1, 3]))
     if junction:
         edges = ([0, 1, 1, 3], [1, 0, 3, 1])
-        net.connect(a, a, weight=junction, synapse=gg.Electrical(), edges=edges)
+        net.connect(a, a, weight=junction, synapse=rv.Electrical(), edges=edges)
     return net
 
 
 def test_spectra_against_a_dense_solution():
     """x = M x0: the inputs of a network whose neurons answer with spikes and voltages, solved as they are written."""
-    told = gg.predict(mixed(2.0))
+    told = rv.predict(mixed(2.0))
     point, n = told.working_point, 5
     gamma = torch.zeros(n, n, dtype=torch.complex128)
     gamma[[1, 0, 3, 1], [0, 1, 1, 3]] = 0.2
@@ -151,7 +151,7 @@ def test_spectra_against_a_dense_solution():
 
 
 def test_weak_junctions_are_none():
-    told, bare = gg.predict(mixed(1e-9)), gg.predict(mixed(0.0))
+    told, bare = rv.predict(mixed(1e-9)), rv.predict(mixed(0.0))
     torch.testing.assert_close(told.rates(), bare.rates(), rtol=1e-7, atol=0)
     torch.testing.assert_close(told.covariance(50.0), bare.covariance(50.0), rtol=0, atol=1e-8)
     assert told.report.spectral_radius == pytest.approx(bare.report.spectral_radius, rel=1e-5)
@@ -162,22 +162,22 @@ def joined(net, a, n, share):
     one = torch.arange(n).repeat(3)
     other = torch.cat([(torch.arange(n) + k) % n for k in (1, 4, 9)])
     edges = torch.cat([one, other]), torch.cat([other, one])
-    net.connect(a, a, weight=share * 10.0 / 6, synapse=gg.Electrical(), edges=edges)
+    net.connect(a, a, weight=share * 10.0 / 6, synapse=rv.Electrical(), edges=edges)
     return net
 
 
 def lif(dt):
-    net = gg.Network(seed=11)
+    net = rv.Network(seed=11)
     shift = CONTINUITY * 5.0 * math.sqrt(2 * dt / 20.0)
-    neuron = gg.LIF(tau_m=20.0, g_L=10.0, V_th=-50.0 - shift, V_reset=-60.0, t_ref=2.0)
+    neuron = rv.LIF(tau_m=20.0, g_L=10.0, V_th=-50.0 - shift, V_reset=-60.0, t_ref=2.0)
     a = net.add(neuron, 30, drive=torch.linspace(6.0, 10.0, 30).double(), noise=5.0)
     return joined(net, a, 30, 0.3)
 
 
 def eif(dt):
-    net = gg.Network(seed=12)
-    a = net.add(gg.EIF(**EIF), 40, drive=torch.linspace(9.0, 13.0, 40).double(), noise=6.0)
-    net.connect(a, a, weight=6.0, delay=1.0, synapse=gg.Exponential(tau=4.0), probability=0.1)
+    net = rv.Network(seed=12)
+    a = net.add(rv.EIF(**EIF), 40, drive=torch.linspace(9.0, 13.0, 40).double(), noise=6.0)
+    net.connect(a, a, weight=6.0, delay=1.0, synapse=rv.Exponential(tau=4.0), probability=0.1)
     return joined(net, a, 40, 0.2)
 
 
@@ -188,8 +188,8 @@ def test_beside_a_simulation(build):
     In 4000 s: mean rates to 0.3 %, covariances of joined pairs to 9 % (± 5) and 3 % (± 2.4).
     """
     dt = 0.05
-    seen = gg.simulate(build(dt), 300_000.0, dt=dt, seed=7).after(500.0)
-    told = gg.predict(build(0.0))
+    seen = rv.simulate(build(dt), 300_000.0, dt=dt, seed=7).after(500.0)
+    told = rv.predict(build(0.0))
     ratio, uncertainty = mean_rate(seen, told)
     assert ratio == pytest.approx(1, abs=0.005 + 3 * uncertainty)
     r, e = seen.rates(return_error=True)
@@ -210,52 +210,52 @@ def test_beside_a_simulation(build):
 def test_what_it_refuses():
     net = mixed(2.0)
     with pytest.raises(ValueError, match="order=2 knows no Electrical"):
-        gg.predict(net, order=2)
-    told = gg.predict(net)
+        rv.predict(net, order=2)
+    told = rv.predict(net)
     for asked in (lambda: told.coupling(0.0), lambda: told.motifs(2), lambda: told.paths(0, 1)):
         with pytest.raises(ValueError, match="pass on voltages"):
             asked()
     weight = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
-    for synapse in (gg.Exponential(tau=4.0), gg.Electrical()):
+    for synapse in (rv.Exponential(tau=4.0), rv.Electrical()):
         steep = mixed(2.0)
         a, _ = steep.populations
         steep.connect(a, a, weight=weight, synapse=synapse, edges=([0], [2]))
         with pytest.raises(ValueError, match="have no gradients"):
-            gg.predict(steep)
+            rv.predict(steep)
         with torch.no_grad():
-            gg.predict(steep)
+            rv.predict(steep)
     with pytest.raises(ValueError, match="negative weight"):
-        gg.predict(mixed(-2.0))
+        rv.predict(mixed(-2.0))
     both = mixed(2.0)
-    both.connect(both.populations[1], both.populations[0], weight=1.0, synapse=gg.ExponentialConductance(), in_degree=1)
+    both.connect(both.populations[1], both.populations[0], weight=1.0, synapse=rv.ExponentialConductance(), in_degree=1)
     with pytest.raises(ValueError, match="beside conductance-based"):
-        gg.predict(both)
-    sigmoidal = gg.Network()
-    a = sigmoidal.add(gg.LIF(), 2, drive=12.0, noise=4.0)
-    sigmoidal.connect(a, a, weight=1.0, synapse=gg.Sigmoidal(), in_degree=1)
+        rv.predict(both)
+    sigmoidal = rv.Network()
+    a = sigmoidal.add(rv.LIF(), 2, drive=12.0, noise=4.0)
+    sigmoidal.connect(a, a, weight=1.0, synapse=rv.Sigmoidal(), in_degree=1)
     with pytest.raises(ValueError, match="continuous synapse"):
-        gg.predict(sigmoidal)
+        rv.predict(sigmoidal)
 
 
 def all_to_all(noise):
-    net = gg.Network()
-    a = net.add(gg.EIF(**(EIF | {"V_th": 0.0})), 20, drive=18.0, noise=noise)
+    net = rv.Network()
+    a = net.add(rv.EIF(**(EIF | {"V_th": 0.0})), 20, drive=18.0, noise=noise)
     s, t = torch.nonzero(~torch.eye(20, dtype=torch.bool)).T
-    net.connect(a, a, weight=5.0 / 19, synapse=gg.Electrical(), edges=(s, t))
+    net.connect(a, a, weight=5.0 / 19, synapse=rv.Electrical(), edges=(s, t))
     return net
 
 
 @pytest.mark.parametrize(("noise", "together"), [(0.3, True), (0.7, False)])
 def test_regular_neurons_oscillate_together_at_little_noise(noise, together):
     """K(0) is 0.1 on both sides of the bifurcation; counts in 5 ms are correlated 0.67 and 0.09 in 8 s."""
-    seen = gg.simulate(all_to_all(noise), 10_000.0, dt=0.05, seed=1).after(2000.0).correlation(5.0)
+    seen = rv.simulate(all_to_all(noise), 10_000.0, dt=0.05, seed=1).after(2000.0).correlation(5.0)
     mean = float(seen[~torch.eye(20, dtype=torch.bool)].mean())
     if together:
         assert mean > 0.5
         for stability in ("radius", "nyquist"):
             with pytest.raises(ValueError, match="asynchronous state is unstable"):
-                gg.predict(all_to_all(noise), stability=stability)
+                rv.predict(all_to_all(noise), stability=stability)
     else:
-        told = gg.predict(all_to_all(noise))
+        told = rv.predict(all_to_all(noise))
         assert float(told.correlation(5.0)[0, 1]) == pytest.approx(mean, abs=0.04)
         assert told.report.spectral_radius < 0.2

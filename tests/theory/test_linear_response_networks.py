@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-import ganglion as gg
-from ganglion import theory
-from ganglion.theory.linear_response import Asked, cross_spectra
-from ganglion.theory.network import Coupling
-from ganglion.theory.network_motifs import strongest_paths
+import ranvier as rv
+from ranvier import theory
+from ranvier.theory.network.linear_response import Asked, cross_spectra
+from ranvier.theory.network.motifs import strongest_paths
+from ranvier.theory.network.rates import Coupling
 
 O = {"tau_m": 10.0, "E_L": -72.0, "Delta_T": 1.4, "V_T": -48.0, "V_th": 30.0, "V_reset": -72.0, "t_ref": 2.0}
 
 
 def hundred(excitation, inhibition, seed=1):
     """The network of 100 of the reference values."""
-    net = gg.Network(seed=seed)
-    e = net.add(gg.EIF(**O), 80, name="e", drive=10.0, noise=9.0)
-    i = net.add(gg.EIF(**O), 20, name="i", drive=10.0, noise=9.0)
-    synapse = gg.Exponential(tau=5.0)
+    net = rv.Network(seed=seed)
+    e = net.add(rv.EIF(**O), 80, name="e", drive=10.0, noise=9.0)
+    i = net.add(rv.EIF(**O), 20, name="i", drive=10.0, noise=9.0)
+    synapse = rv.Exponential(tau=5.0)
     net.connect(e, [e, i], weight=excitation, probability=0.2, synapse=synapse)
     net.connect(i, [e, i], weight=inhibition, probability=0.2, synapse=synapse)
     return net
@@ -56,7 +56,7 @@ def by_hand(net, rates, f, delay=1.0, tau_s=5.0, share=0.0):
 @pytest.mark.parametrize(("noise", "share"), [("none", 0.0), ("filtered", 2 / 3)])
 def test_spectra_by_hand(noise, share):
     net = hundred(20.0, -80.0)
-    told = gg.predict(net, recurrent_noise=noise)
+    told = rv.predict(net, recurrent_noise=noise)
     for f in (0.0, 30.0):
         expected = by_hand(net, told.rates(), f, share=share)
         C = told.spectrum([f])[0].numpy()
@@ -72,7 +72,7 @@ def test_spectra_by_hand(noise, share):
 
 @pytest.fixture(scope="module")
 def told():
-    return gg.predict(hundred(20.0, -80.0), recurrent_noise="none")
+    return rv.predict(hundred(20.0, -80.0), recurrent_noise="none")
 
 
 def test_covariance_is_the_integral_of_the_spectrum(told):
@@ -110,29 +110,29 @@ def test_cross_correlations_sum_to_the_covariance(told):
 
 def test_a_refractory_neuron_does_not_fire_twice_at_once():
     """C_ii(tau) = -r² for |tau| < t_ref."""
-    net = gg.Network()
-    net.add(gg.EIF(**O), 3, drive=torch.tensor([10.0, 14.0, 20.0]).double(), noise=9.0)
-    told = gg.predict(net)
+    net = rv.Network()
+    net.add(rv.EIF(**O), 3, drive=torch.tensor([10.0, 14.0, 20.0]).double(), noise=9.0)
+    told = rv.predict(net)
     for lag in (0.0, 0.5, 1.5):
         c = told.cross_correlation([lag], bin=0.0)[0]
         torch.testing.assert_close(c, -torch.diag(told.rates() ** 2), rtol=3e-3, atol=1e-9)
 
 
 def test_the_source_leads_at_positive_lags():
-    net = gg.Network()
-    a = net.add(gg.EIF(**O), 2, drive=10.0, noise=9.0)
-    net.connect(a, a, weight=20.0, delay=3.0, synapse=gg.Exponential(tau=5.0), edges=([0], [1]))
-    c = gg.predict(net).cross_correlation([-8.0, 8.0], pairs=[[1, 0], [0, 1]], bin=1.0)
+    net = rv.Network()
+    a = net.add(rv.EIF(**O), 2, drive=10.0, noise=9.0)
+    net.connect(a, a, weight=20.0, delay=3.0, synapse=rv.Exponential(tau=5.0), edges=([0], [1]))
+    c = rv.predict(net).cross_correlation([-8.0, 8.0], pairs=[[1, 0], [0, 1]], bin=1.0)
     assert c[1, 0] > 10.0 and abs(c[0, 0]) < 0.5  # neuron 0 leads: C_10 at positive lag
     torch.testing.assert_close(c[0, 1], c[1, 0])
 
 
 def test_delays_shift_the_cross_correlation():
     def lag(delay):
-        net = gg.Network()
-        a = net.add(gg.EIF(**O), 2, drive=10.0, noise=9.0)
-        net.connect(a, a, weight=20.0, delay=delay, synapse=gg.Exponential(tau=5.0), edges=([0], [1]))
-        return gg.predict(net).cross_correlation([10.0 + delay], pairs=[[1, 0]], bin=1.0)
+        net = rv.Network()
+        a = net.add(rv.EIF(**O), 2, drive=10.0, noise=9.0)
+        net.connect(a, a, weight=20.0, delay=delay, synapse=rv.Exponential(tau=5.0), edges=([0], [1]))
+        return rv.predict(net).cross_correlation([10.0 + delay], pairs=[[1, 0]], bin=1.0)
 
     torch.testing.assert_close(lag(1.0), lag(17.0), rtol=1e-3, atol=1e-3)
 
@@ -147,7 +147,7 @@ def test_class_means_of_the_reference_table(excitation):
     found = {name: [] for name in expected}
     off, E = ~torch.eye(100, dtype=torch.bool), torch.arange(100) < 80
     for seed in range(5):
-        told = gg.predict(hundred(excitation, -4 * excitation, seed), recurrent_noise="none")
+        told = rv.predict(hundred(excitation, -4 * excitation, seed), recurrent_noise="none")
         rho = told.correlation(100.0)
         found["rate"].append(told.rates().mean())
         for name, a, b in (("EE", E, E), ("EI", E, ~E), ("II", ~E, ~E), ("all", E | ~E, E | ~E)):
@@ -192,9 +192,9 @@ def random_coupling(size, edges, seed=0):
     ends = torch.randint(0, size, (2, edges), generator=g)
     weight = torch.randn(edges, generator=g).double()
     delay = torch.rand(edges, generator=g).double() * 5
-    from ganglion.theory._assemble_synapses import synapse_filter
+    from ranvier.theory.network.filters import synapse_filter
 
-    filters = (synapse_filter(gg.Exponential(tau=3.0)), synapse_filter(gg.Alpha(tau=2.0)))
+    filters = (synapse_filter(rv.Exponential(tau=3.0)), synapse_filter(rv.Alpha(tau=2.0)))
     return Coupling(size, ends[0], ends[1], weight, delay, torch.randint(0, 2, (edges,), generator=g), filters)
 
 
@@ -233,7 +233,7 @@ def test_gradients_of_cross_spectra(size, asked):
 
 
 def test_blocks_of_frequencies_give_what_one_block_gives(monkeypatch):
-    from ganglion.theory import linear_response
+    from ranvier.theory.network import linear_response
 
     coupling = random_coupling(7, 20)
     f = torch.linspace(0, 50, 9).double()

@@ -3,23 +3,23 @@
 import pytest
 import torch
 
-import ganglion as gg
-from ganglion.theory import linear_response
+import ranvier as rv
+from ranvier.theory.network import linear_response
 
 
-def network(weight: float) -> gg.Network:
-    net = gg.Network(seed=1)
-    neuron = gg.LIF(tau_m=20.0, E_L=-65.0, V_th=-45.0, V_reset=-55.0)
+def network(weight: float) -> rv.Network:
+    net = rv.Network(seed=1)
+    neuron = rv.LIF(tau_m=20.0, E_L=-65.0, V_th=-45.0, V_reset=-55.0)
     exc = net.add(neuron, 450, drive=15.0, noise=3.5)
     inh = net.add(neuron, 100, drive=15.0, noise=3.5)
-    net.connect(exc, [exc, inh], weight=weight, probability=0.02, delay=1.0, synapse=gg.Exponential(tau=5.0))
-    net.connect(inh, [exc, inh], weight=-3 * weight, probability=0.02, delay=2.0, synapse=gg.Exponential(tau=3.0))
+    net.connect(exc, [exc, inh], weight=weight, probability=0.02, delay=1.0, synapse=rv.Exponential(tau=5.0))
+    net.connect(inh, [exc, inh], weight=-3 * weight, probability=0.02, delay=2.0, synapse=rv.Exponential(tau=3.0))
     return net
 
 
 @pytest.mark.parametrize("weight", [5.0, 30.0])
 def test_iterated_rows_equal_factorised_ones(monkeypatch: pytest.MonkeyPatch, weight: float):
-    told = gg.predict(network(weight))
+    told = rv.predict(network(weight))
     pairs = torch.tensor([[0, 5], [5, 0], [7, 500], [3, 3]])
     f = [0.0, 7.0, 60.0]
     iterated = told.spectrum(f, pairs=pairs)

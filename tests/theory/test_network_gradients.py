@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.theory.beside import gradient_is_that_of_differences
 
-import ganglion as gg
+import ranvier as rv
 
 
 def leaf(values):
@@ -31,20 +31,20 @@ VALUES = {
 
 def build(weight, delay, drive, noise, tau_m, V_th, V_reset, t_ref, Delta_T, rate, jump, tau_s):
     """Two models, four kinds of synapse, a Poisson source and two backgrounds."""
-    net = gg.Network()
+    net = rv.Network()
     own = {"V_th": V_th, "V_reset": V_reset, "t_ref": t_ref, "Delta_T": Delta_T}
-    a = net.add(gg.EIF(tau_m=tau_m, E_L=-65.0, V_T=-50.0, **own), 3, drive=drive, noise=noise)
-    b = net.add(gg.LIF(tau_m=15.0), 1, drive=11.0, noise=5.0)
-    p = net.add(gg.Poisson(rate), 1)
-    net.connect(a, a, weight=weight, delay=delay, synapse=gg.Alpha(tau=tau_s[0]), edges=([0, 1, 2, 2], [1, 2, 0, 1]))
-    net.connect(a, b, weight=jump[0], synapse=gg.Delta(), edges=([0], [0]))
-    net.connect(b, a, weight=-30.0, synapse=gg.Exponential(tau=tau_s[1]), edges=([0, 0], [0, 1]))
-    biexponential = gg.BiExponential(tau_rise=tau_s[2], tau_decay=tau_s[3], normalise="peak")
+    a = net.add(rv.EIF(tau_m=tau_m, E_L=-65.0, V_T=-50.0, **own), 3, drive=drive, noise=noise)
+    b = net.add(rv.LIF(tau_m=15.0), 1, drive=11.0, noise=5.0)
+    p = net.add(rv.Poisson(rate), 1)
+    net.connect(a, a, weight=weight, delay=delay, synapse=rv.Alpha(tau=tau_s[0]), edges=([0, 1, 2, 2], [1, 2, 0, 1]))
+    net.connect(a, b, weight=jump[0], synapse=rv.Delta(), edges=([0], [0]))
+    net.connect(b, a, weight=-30.0, synapse=rv.Exponential(tau=tau_s[1]), edges=([0, 0], [0, 1]))
+    biexponential = rv.BiExponential(tau_rise=tau_s[2], tau_decay=tau_s[3], normalise="peak")
     net.connect(p, a, weight=3.0, synapse=biexponential, edges=([0, 0], [0, 1]))
-    net.background(a, rate=1000.0, weight=jump, synapse=gg.Delta())
-    net.background(b, rate=500.0, weight=4.0, synapse=gg.Exponential(tau=tau_s[1]))
+    net.background(a, rate=1000.0, weight=jump, synapse=rv.Delta())
+    net.background(b, rate=500.0, weight=4.0, synapse=rv.Exponential(tau=tau_s[1]))
     # few nodes: gradcheck asks for an exact derivative of what is computed, not for an exact answer
-    told = gg.predict(net, N=60, V_lb=-120.3)
+    told = rv.predict(net, N=60, V_lb=-120.3)
     told.__dict__["frequencies"] = torch.linspace(0.0, 200.0, 9, dtype=torch.float64)
     return told
 
@@ -88,14 +88,14 @@ def test_backward_costs_at_most_four_times_forward():
     g = torch.Generator().manual_seed(0)
     drive = (8 + 4 * torch.rand(150, generator=g).double()).requires_grad_()
     weight = torch.full((3000,), 5.0, dtype=torch.float64, requires_grad=True)
-    net = gg.Network()
-    a = net.add(gg.EIF(tau_m=10.0), 150, drive=drive, noise=7.0)
+    net = rv.Network()
+    a = net.add(rv.EIF(tau_m=10.0), 150, drive=drive, noise=7.0)
     ends = torch.randint(0, 150, (2, 3000), generator=g)
-    net.connect(a, a, weight=weight, synapse=gg.Exponential(), edges=(ends[0], ends[1]))
+    net.connect(a, a, weight=weight, synapse=rv.Exponential(), edges=(ends[0], ends[1]))
     ratios = []
     for _ in range(3):
         began = time.process_time()
-        loss = gg.predict(net).covariance(50.0).square().sum()
+        loss = rv.predict(net).covariance(50.0).square().sum()
         forward = time.process_time() - began
         loss.backward()
         ratios.append((time.process_time() - began - forward) / forward)
@@ -111,9 +111,9 @@ def wiring(seed, size=8, edges=24):
 
 
 def network(edges, weight, size=8):
-    net = gg.Network()
-    cells = net.add(gg.LIF(tau_m=10.0), size, drive=torch.linspace(11.0, 13.0, size).double(), noise=5.0)
-    net.connect(cells, cells, weight=weight, delay=1.5, synapse=gg.Exponential(tau=4.0), edges=edges)
+    net = rv.Network()
+    cells = net.add(rv.LIF(tau_m=10.0), size, drive=torch.linspace(11.0, 13.0, size).double(), noise=5.0)
+    net.connect(cells, cells, weight=weight, delay=1.5, synapse=rv.Exponential(tau=4.0), edges=edges)
     return net
 
 
@@ -139,11 +139,11 @@ def test_weights_are_fitted_to_rates_and_covariances():
     edges = wiring(1)
     planted = 25 * torch.randn(24, generator=torch.Generator().manual_seed(2)).double()
     with torch.no_grad():
-        aim = gg.predict(network(edges, planted), N=300)
+        aim = rv.predict(network(edges, planted), N=300)
         rates, C = aim.rates(), aim.covariance(20.0)
 
     def loss(w):
-        told = gg.predict(network(edges, w), N=300)
+        told = rv.predict(network(edges, w), N=300)
         return (told.rates() - rates).square().sum() + 1e4 * (told.covariance(20.0) - C).square().sum()
 
     found = descend(loss, torch.zeros(24).double(), steps=60)
@@ -162,7 +162,7 @@ def test_a_planted_network_from_its_lagged_covariances():
     lags = torch.tensor([4.0])
 
     def seen(net):
-        told = gg.predict(net, N=300)
+        told = rv.predict(net, N=300)
         return told.rates(), told.cross_correlation(lags, bin=4.0), told.correlation(float("inf"))
 
     with torch.no_grad():
@@ -199,7 +199,7 @@ def test_wiring_that_decorrelates():
 
     def correlation(w):
         weight = torch.cat([torch.full((excitatory.shape[1],), 25.0).double(), w])
-        told = gg.predict(network((edges[0], edges[1]), weight), N=300)
+        told = rv.predict(network((edges[0], edges[1]), weight), N=300)
         return told.correlation(float("inf"))[off].square().mean()
 
     start = torch.full((inhibitory.shape[1],), -5.0).double()

@@ -6,9 +6,10 @@ import torch
 from scipy.integrate import quad
 from scipy.optimize import fsolve
 
-import ganglion as gg
-from ganglion import theory
-from ganglion.theory._assemble_synapses import synapse_filter
+import ranvier as rv
+from ranvier import theory
+from ranvier.theory.network import groups, newton
+from ranvier.theory.network.filters import synapse_filter
 
 
 def bi(t, rise, decay):
@@ -16,11 +17,11 @@ def bi(t, rise, decay):
 
 
 KERNELS = [
-    (gg.Exponential(tau=4.0), lambda t: np.exp(-t / 4.0) / 4.0),
-    (gg.Alpha(tau=3.0), lambda t: t / 9.0 * np.exp(-t / 3.0)),
-    (gg.BiExponential(tau_rise=1.0, tau_decay=6.0), lambda t: bi(t, 1.0, 6.0)),
-    (gg.Exponential(tau=4.0, normalise="peak"), lambda t: np.exp(-t / 4.0)),
-    (gg.Alpha(tau=3.0, normalise="peak"), lambda t: t / 3.0 * np.exp(1 - t / 3.0)),
+    (rv.Exponential(tau=4.0), lambda t: np.exp(-t / 4.0) / 4.0),
+    (rv.Alpha(tau=3.0), lambda t: t / 9.0 * np.exp(-t / 3.0)),
+    (rv.BiExponential(tau_rise=1.0, tau_decay=6.0), lambda t: bi(t, 1.0, 6.0)),
+    (rv.Exponential(tau=4.0, normalise="peak"), lambda t: np.exp(-t / 4.0)),
+    (rv.Alpha(tau=3.0, normalise="peak"), lambda t: t / 3.0 * np.exp(1 - t / 3.0)),
 ]
 
 
@@ -49,16 +50,16 @@ def test_noise_share_is_the_variance_behind_a_membrane(synapse, kernel):
 
 def test_noise_share_of_an_exponential():
     tau = torch.tensor([2.0, 10.0, 30.0], dtype=torch.float64)
-    torch.testing.assert_close(synapse_filter(gg.Exponential(tau=5.0)).noise_share(tau), tau / (tau + 5.0))
+    torch.testing.assert_close(synapse_filter(rv.Exponential(tau=5.0)).noise_share(tau), tau / (tau + 5.0))
 
 
 def small(weight=40.0):
-    net = gg.Network()
-    a = net.add(gg.LIF(tau_m=torch.tensor([10.0, 20.0, 15.0]).double()), 3, drive=13.0, noise=5.0)
-    p = net.add(gg.Poisson(30.0), 1)
-    net.connect(a, a, weight=weight, synapse=gg.Exponential(tau=5.0), edges=([0, 1, 2, 0], [1, 2, 0, 2]))
-    net.connect(p, a, weight=-60.0, synapse=gg.Alpha(tau=2.0), edges=([0], [1]))
-    net.background(a, rate=2000.0, weight=0.1, synapse=gg.Delta())
+    net = rv.Network()
+    a = net.add(rv.LIF(tau_m=torch.tensor([10.0, 20.0, 15.0]).double()), 3, drive=13.0, noise=5.0)
+    p = net.add(rv.Poisson(30.0), 1)
+    net.connect(a, a, weight=weight, synapse=rv.Exponential(tau=5.0), edges=([0, 1, 2, 0], [1, 2, 0, 2]))
+    net.connect(p, a, weight=-60.0, synapse=rv.Alpha(tau=2.0), edges=([0], [1]))
+    net.background(a, rate=2000.0, weight=0.1, synapse=rv.Delta())
     return net
 
 
@@ -71,7 +72,7 @@ def test_rates_solve_siegert_by_hand(noise, c):
     tau = np.array([10.0, 20.0, 15.0])
     W = np.zeros((3, 3))
     W[1, 0] = W[2, 1] = W[0, 2] = W[2, 0] = 40.0
-    share = synapse_filter(gg.Alpha(tau=2.0)).noise_share(torch.tensor([20.0]).double()).item()
+    share = synapse_filter(rv.Alpha(tau=2.0)).noise_share(torch.tensor([20.0]).double()).item()
 
     def gap(r):
         mu = -65.0 + 13.0 + W @ r + 0.1 * tau * 2.0
@@ -84,7 +85,7 @@ def test_rates_solve_siegert_by_hand(noise, c):
         return found.rate.numpy() / 1000 - r
 
     expected = 1000 * fsolve(gap, np.full(3, 0.01), xtol=1e-13)
-    told = gg.predict(small(), recurrent_noise=noise, N=8000)
+    told = rv.predict(small(), recurrent_noise=noise, N=8000)
     np.testing.assert_allclose(told.rates()[:3], expected, rtol=2e-6)
     assert told.rates()[3] == 30.0
     assert told.report.residual < 1e-10
@@ -92,49 +93,47 @@ def test_rates_solve_siegert_by_hand(noise, c):
 
 
 def test_identical_neurons_share_one_integration(monkeypatch):
-    net = gg.Network()
-    a = net.add(gg.EIF(), 30, drive=1.0, noise=4.0)
-    net.connect(a, a, weight=10.0, synapse=gg.Exponential(), in_degree=5)
+    net = rv.Network()
+    a = net.add(rv.EIF(), 30, drive=1.0, noise=4.0)
+    net.connect(a, a, weight=10.0, synapse=rv.Exponential(), in_degree=5)
     sizes = []
-    from ganglion.theory import _cells
 
-    real = _cells.membrane
-    monkeypatch.setattr(_cells, "membrane", lambda *a, **k: sizes.append(real(*a, **k).size) or real(*a, **k))
-    rates = gg.predict(net).rates()
+    real = groups.membrane
+    monkeypatch.setattr(groups, "membrane", lambda *a, **k: sizes.append(real(*a, **k).size) or real(*a, **k))
+    rates = rv.predict(net).rates()
     # V_lb is chosen once for all; everything else is done for one neuron
     assert sizes.count(30) <= 2 and sizes.count(1) > 3
-    alone = gg.Network()
-    b = alone.add(gg.EIF(), 1, drive=1.0, noise=4.0)
-    alone.connect(b, b, weight=50.0, synapse=gg.Exponential(), edges=([0], [0]))
-    told = gg.predict(alone, recurrent_noise=0.0)
+    alone = rv.Network()
+    b = alone.add(rv.EIF(), 1, drive=1.0, noise=4.0)
+    alone.connect(b, b, weight=50.0, synapse=rv.Exponential(), edges=([0], [0]))
+    told = rv.predict(alone, recurrent_noise=0.0)
     torch.testing.assert_close(rates, rates[:1].expand(30), rtol=1e-12, atol=0)
-    torch.testing.assert_close(gg.predict(net, recurrent_noise=0.0).rates()[:1], told.rates(), rtol=1e-9, atol=0)
+    torch.testing.assert_close(rv.predict(net, recurrent_noise=0.0).rates()[:1], told.rates(), rtol=1e-9, atol=0)
 
 
 def test_a_network_whose_only_noise_is_its_own():
     """Brunel's network, sources excepted: noise from Poisson trains and from the network's own spikes."""
-    net = gg.Network()
-    a = net.add(gg.LIF(tau_m=20.0, E_L=0.0, V_th=20.0, V_reset=10.0), 2)
+    net = rv.Network()
+    a = net.add(rv.LIF(tau_m=20.0, E_L=0.0, V_th=20.0, V_reset=10.0), 2)
     net.background(a, rate=20_000.0, weight=0.1)
     net.connect(a, a, weight=-0.5, edges=([0, 1], [1, 0]))
-    told = gg.predict(net)
+    told = rv.predict(net)
     mu, variance = 40.0 - 10.0 * 1e-3 * float(told.rates()[0]), 2.0 + 2.5e-3 * float(told.rates()[0])
     expected = theory.siegert(mu, variance**0.5, tau=20.0, V_th=20.0, V_reset=10.0, t_ref=2.0).rate
     torch.testing.assert_close(told.rates(), expected.expand(2), rtol=1e-5, atol=0)
 
 
 def test_runaway_excitation_settles_at_the_refractory_limit_or_is_refused():
-    net = gg.Network()
-    a = net.add(gg.LIF(), 4, drive=10.0, noise=5.0)
-    net.connect(a, a, weight=20_000.0, synapse=gg.Exponential(), in_degree=3)
-    told = gg.predict(net)  # saturated: nothing responds any more
+    net = rv.Network()
+    a = net.add(rv.LIF(), 4, drive=10.0, noise=5.0)
+    net.connect(a, a, weight=20_000.0, synapse=rv.Exponential(), in_degree=3)
+    told = rv.predict(net)  # saturated: nothing responds any more
     assert ((told.rates() > 300) & (told.rates() < 500)).all()
 
 
 def test_large_networks_are_solved_without_dense_matrices(monkeypatch):
-    from ganglion.theory import _assemble_solve
 
     net = small()
-    dense = gg.predict(net).rates()
-    monkeypatch.setattr(_assemble_solve, "DENSE", 0)
-    torch.testing.assert_close(gg.predict(net).rates(), dense, rtol=1e-11, atol=0)
+    dense = rv.predict(net).rates()
+    monkeypatch.setattr(newton, "DENSE", 0)
+    torch.testing.assert_close(rv.predict(net).rates(), dense, rtol=1e-11, atol=0)

@@ -1,4 +1,4 @@
-"""`gg.predict`: beside simulations, and what it refuses."""
+"""`rv.predict`: beside simulations, and what it refuses."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.theory.beside import covariances, mean_rate
 
-import ganglion as gg
+import ranvier as rv
 from networks import NETWORKS, AbsoluteIF
 
 DT, DURATION, WINDOW = 0.05, 20_000.0, 50.0
@@ -19,8 +19,8 @@ def test_simulated_within_stated_errors(build):
     In 150 s (400 s for the EIF): mean rates to 1.3 %, covariances to 11 %, most off where recurrent noise is
     largest (LIF).
     """
-    seen = gg.simulate(build(DT), DURATION, dt=DT, seed=5).after(500.0)
-    told = gg.predict(build(0.0))
+    seen = rv.simulate(build(DT), DURATION, dt=DT, seed=5).after(500.0)
+    told = rv.predict(build(0.0))
     ratio, uncertainty = mean_rate(seen, told)
     assert ratio == pytest.approx(1, abs=0.02 + 3 * uncertainty)
     r, e = seen.rates(return_error=True)
@@ -40,8 +40,8 @@ def test_simulated_within_stated_errors(build):
 def test_cross_correlation_beside_a_simulation():
     """Shape and sign, pooled over the pairs that a synapse joins: j leads i at positive lag."""
     net = NETWORKS[0](DT)
-    seen = gg.simulate(net, 30_000.0, dt=DT, seed=7)
-    told = gg.predict(NETWORKS[0](0.0))
+    seen = rv.simulate(net, 30_000.0, dt=DT, seed=7)
+    told = rv.predict(NETWORKS[0](0.0))
     lags = torch.arange(-15.0, 16.0, 5.0)
     s, t = net.projections[0].edges()
     pairs = torch.stack([t, s], 1)[t != s]
@@ -56,26 +56,26 @@ def test_cross_correlation_beside_a_simulation():
 
 def test_a_shared_source_correlates_its_targets():
     """Two neurons that hear one Poisson source: C_01 = K_0 r K_1*, and the variance counts its noise once."""
-    net = gg.Network()
-    a = net.add(gg.LIF(V_reset=-60.0), 2, drive=11.0, noise=4.0)
-    p = net.add(gg.Poisson(100.0), 1)
-    net.connect(p, a, weight=1.0, synapse=gg.Delta(), edges=([0, 0], [0, 1]))
-    told = gg.predict(net)
+    net = rv.Network()
+    a = net.add(rv.LIF(V_reset=-60.0), 2, drive=11.0, noise=4.0)
+    p = net.add(rv.Poisson(100.0), 1)
+    net.connect(p, a, weight=1.0, synapse=rv.Delta(), edges=([0, 0], [0, 1]))
+    told = rv.predict(net)
     K = told.coupling([0.0, 40.0])
     C = told.spectrum([0.0, 40.0])
     torch.testing.assert_close(C[:, 0, 1], 100.0 * K[:, 0, 2] * K[:, 1, 2].conj())
     torch.testing.assert_close(C[:, 2, 2].real, torch.tensor([100.0, 100.0]).double())
     # a Poisson source of jumps is white noise: alone, the spectrum is that of a neuron with so much noise
-    alone = gg.Network()
-    alone.add(gg.LIF(V_reset=-60.0), 1, drive=11.0 + 20 * 0.1, noise=math.sqrt(16 + 20**2 * 0.1 / 40))
-    expected = gg.predict(alone)
+    alone = rv.Network()
+    alone.add(rv.LIF(V_reset=-60.0), 1, drive=11.0 + 20 * 0.1, noise=math.sqrt(16 + 20**2 * 0.1 / 40))
+    expected = rv.predict(alone)
     torch.testing.assert_close(told.rates()[:1], expected.rates(), rtol=1e-6, atol=0)
     torch.testing.assert_close(C[:, 0, 0].real, expected.spectrum([0.0, 40.0])[:, 0, 0].real, rtol=1e-5, atol=0)
 
 
 def test_who_is_asked_for():
     net = NETWORKS[4](0.0)
-    told = gg.predict(net)
+    told = rv.predict(net)
     everything = told.covariance(20.0)
     assert everything.shape == (70, 70) and everything.dtype == torch.float64
     torch.testing.assert_close(told.covariance(20.0, neurons="b"), everything[25:50, 25:50])
@@ -98,31 +98,31 @@ def test_who_is_asked_for():
 
 
 def one(neuron=None, size=2, **parameters):
-    net = gg.Network()
+    net = rv.Network()
     parameters = {"drive": 10.0, "noise": 5.0} | parameters
-    return net, net.add(neuron or gg.EIF(), size, name="cells", **parameters)
+    return net, net.add(neuron or rv.EIF(), size, name="cells", **parameters)
 
 
 def refused(net, match, **options):
     with pytest.raises(ValueError, match=match):
-        gg.predict(net, **options)
+        rv.predict(net, **options)
 
 
 def test_refusals_name_the_part_and_the_remedy():
-    refused(gg.Network(), "no populations")
+    refused(rv.Network(), "no populations")
     refused(one(noise=0.0)[0], "cells.* has no noise .*noise > 0")
     refused(one(V_th=-60.0)[0], "cells.*threshold .* not above its reset")
-    refused(one(gg.AdEx())[0], r"cells.*2 variables \(V, w\).*adaptation's mean")
-    refused(one(gg.HodgkinHuxley())[0], "4 variables")
-    refused(one(drive=gg.TimeSeries([1.0, 2.0], 5.0))[0], "drive .* changes in time.*mean")
+    refused(one(rv.AdEx())[0], r"cells.*2 variables \(V, w\).*adaptation's mean")
+    refused(one(rv.HodgkinHuxley())[0], "4 variables")
+    refused(one(drive=rv.TimeSeries([1.0, 2.0], 5.0))[0], "drive .* changes in time.*mean")
     net, a = one()
-    net.connect(a, a, weight=1.0, synapse=gg.Sigmoidal(), in_degree=1)
+    net.connect(a, a, weight=1.0, synapse=rv.Sigmoidal(), in_degree=1)
     refused(net, "from 'cells' to 'cells'.*Sigmoidal.*continuous")
     net, a = one()
-    net.add(gg.SpikeTimes([1.0], [0]), 1, name="given")
+    net.add(rv.SpikeTimes([1.0], [0]), 1, name="given")
     refused(net, "'given' has given spike times.*Poisson")
     net, a = one()
-    net.add(gg.Graded(), 2, name="graded", noise=1.0)
+    net.add(rv.Graded(), 2, name="graded", noise=1.0)
     refused(net, "'graded' of Graded never spikes")
     refused(one()[0], "recurrent_noise", recurrent_noise="brown")
     refused(one()[0], "share from 0 to 1", recurrent_noise=2.0)
@@ -131,7 +131,7 @@ def test_refusals_name_the_part_and_the_remedy():
 
 def test_a_users_equation_must_suit():
     class Multiplicative(AbsoluteIF):
-        equations = gg.Equations(
+        equations = rv.Equations(
             "dV/dt = (E - V + drive + I*V)/tau_m + noise*sqrt(2/tau_m)*xi", threshold="V >= V_th", reset="V = V_reset"
         )
         E: float = 0.0
@@ -139,14 +139,14 @@ def test_a_users_equation_must_suit():
     refused(one(Multiplicative())[0], "input I .* factor that depends on V")
 
     class Soft(AbsoluteIF):
-        equations = gg.Equations(
+        equations = rv.Equations(
             "dV/dt = (V_m - V + drive + I)/tau_m + noise*sqrt(2/tau_m)*xi", threshold="V >= V_th", reset="V = V - V_th"
         )
 
     refused(one(Soft())[0], "reset 'V = V - V_th'; expected")
 
     class Late(AbsoluteIF):
-        equations = gg.Equations(
+        equations = rv.Equations(
             "dV/dt = (V_m - V + t + drive + I)/tau_m + noise*sqrt(2/tau_m)*xi",
             threshold="V_th <= V",
             reset="V = V_reset",
@@ -158,8 +158,8 @@ def test_a_users_equation_must_suit():
 def test_a_users_units_of_time_and_noise():
     """The same neuron written with a leak conductance, a rate and two noises."""
 
-    class Written(gg.Neuron):
-        equations = gg.Equations(
+    class Written(rv.Neuron):
+        equations = rv.Equations(
             "dV/dt = g*(E - V + drive + I)/C + 3*sqrt(2*g/C)*xi_a + 4*sqrt(2*g/C)*xi_b",
             threshold="V_th <= V", reset="V = V_reset", refractory="pause",
         )  # fmt: skip
@@ -171,27 +171,27 @@ def test_a_users_units_of_time_and_noise():
         pause: float = 2.0
 
     def told(neuron, **parameters):
-        net = gg.Network()
+        net = rv.Network()
         a = net.add(neuron, 2, drive=10.0, **parameters)
         net.connect(a, a, weight=0.5, edges=([0], [1]))
-        return gg.predict(net)
+        return rv.predict(net)
 
-    mine, theirs = told(Written()), told(gg.LIF(), noise=5.0)
+    mine, theirs = told(Written()), told(rv.LIF(), noise=5.0)
     torch.testing.assert_close(mine.rates(), theirs.rates(), rtol=1e-10, atol=0)
     torch.testing.assert_close(mine.covariance(30.0), theirs.covariance(30.0), rtol=1e-10, atol=1e-12)
 
 
 def loop(weight, delay=1.0, size=40):
-    net = gg.Network()
-    a = net.add(gg.LIF(tau_m=10.0), size, drive=14.0, noise=5.0)
-    net.connect(a, a, weight=weight, delay=delay, synapse=gg.Exponential(tau=5.0), in_degree=20)
+    net = rv.Network()
+    a = net.add(rv.LIF(tau_m=10.0), size, drive=14.0, noise=5.0)
+    net.connect(a, a, weight=weight, delay=delay, synapse=rv.Exponential(tau=5.0), in_degree=20)
     return net
 
 
 def test_unstable_networks_are_refused():
     strong = loop(-30.0)
     refused(strong, "spectral radius .* less than 1.*nyquist")
-    told = gg.predict(strong, stability="nyquist")  # inhibition with short delays: large, and yet stable
+    told = rv.predict(strong, stability="nyquist")  # inhibition with short delays: large, and yet stable
     assert told.report.spectral_radius > 1
     # what a theory without loops would say is far off: the population's variance is suppressed
     C = told.spectrum([0.0])[0].real
@@ -200,7 +200,7 @@ def test_unstable_networks_are_refused():
 
 
 def test_graded_networks_go_to_the_linear_noise_approximation():
-    net = gg.Network()
-    net.add(gg.Graded(), 3, noise=2.0)
-    told = gg.predict(net)
+    net = rv.Network()
+    net.add(rv.Graded(), 3, noise=2.0)
+    told = rv.predict(net)
     torch.testing.assert_close(told.covariance(), 4 * torch.eye(3).double())

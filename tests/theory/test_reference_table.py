@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import cases
-from ganglion import theory
+from ranvier import theory
 
 OO, RR, TT, LIF = cases.O, cases.R, cases.T, cases.LIF
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 import cases
-import ganglion as gg
-from ganglion.theory import evolve, membrane, response
-from ganglion.theory._assemble_synapses import synapse_filter
-from ganglion.theory._second_modes import modes_of
-from ganglion.theory.second_order import dressed
+import ranvier as rv
 from networks import lif
+from ranvier.theory import evolve, membrane, response
+from ranvier.theory.network.filters import synapse_filter
+from ranvier.theory.second_order._modes import modes_of
+from ranvier.theory.second_order.response import dressed
 
 O = {"tau_m": 10.0, "E_L": -72.0, "Delta_T": 1.4, "V_T": -48.0, "V_th": 30.0, "V_reset": -72.0, "t_ref": 2.0}
 
@@ -24,7 +24,7 @@ def made(name="O", mu=0.0, variance=0.0):
 
 
 def modes(*taus):
-    return modes_of([synapse_filter(gg.Exponential(tau=tau)) for tau in taus])
+    return modes_of([synapse_filter(rv.Exponential(tau=tau)) for tau in taus])
 
 
 @pytest.mark.parametrize("name", ["O", "R", "LIF"])
@@ -46,8 +46,8 @@ def test_slow_noise_averages_spectra(name):
     torch.testing.assert_close(found, (low + high - 2 * here) / (2 * h**2), rtol=0.02, atol=1e-3)
 
 
-@pytest.mark.parametrize("synapse", [gg.Exponential(tau=5.0), gg.BiExponential(tau_rise=1.0, tau_decay=6.0),
-                                     gg.Alpha(tau=3.0)])  # fmt: skip
+@pytest.mark.parametrize("synapse", [rv.Exponential(tau=5.0), rv.BiExponential(tau_rise=1.0, tau_decay=6.0),
+                                     rv.Alpha(tau=3.0)])  # fmt: skip
 @pytest.mark.parametrize("W", [-80.0, 20.0])
 def test_what_one_impulse_does(synapse, W):
     """A W + second + third order, against the density equation in time under that impulse. What remains is of
@@ -67,7 +67,7 @@ def test_what_one_impulse_does(synapse, W):
     assert abs(1000 * float(two) * W**2) > 0.05 * abs(area) or W > 0  # and it matters
 
 
-@pytest.mark.parametrize("synapse", [gg.Alpha(tau=3.0), gg.BiExponential(tau_rise=2.0, tau_decay=2.0)])
+@pytest.mark.parametrize("synapse", [rv.Alpha(tau=3.0), rv.BiExponential(tau_rise=2.0, tau_decay=2.0)])
 def test_modes_of_equal_rates(synapse):
     """Moved apart, their kernel's autocorrelation has the integral 1, and its value at 0 that of t e^{-t/tau}."""
     tau = synapse.numbers.get("tau", 2.0)
@@ -77,10 +77,10 @@ def test_modes_of_equal_rates(synapse):
 
 
 def network(seed, weight, synapse=None, inhibition=None, size=100):
-    net = gg.Network(seed=seed)
-    exc = net.add(gg.EIF(**O), size * 4 // 5, "exc", drive=10.0, noise=9.0)
-    inh = net.add(gg.EIF(**O), size // 5, "inh", drive=10.0, noise=9.0)
-    one = synapse or gg.Exponential(tau=5.0)
+    net = rv.Network(seed=seed)
+    exc = net.add(rv.EIF(**O), size * 4 // 5, "exc", drive=10.0, noise=9.0)
+    inh = net.add(rv.EIF(**O), size // 5, "inh", drive=10.0, noise=9.0)
+    one = synapse or rv.Exponential(tau=5.0)
     for source, w, kind in ((exc, weight, one), (inh, -4 * weight, inhibition or one)):
         net.connect(source, [exc, inh], weight=w, probability=0.2, delay=1.0, synapse=kind)
     return net
@@ -89,10 +89,10 @@ def network(seed, weight, synapse=None, inhibition=None, size=100):
 def test_rates_of_a_strongly_coupled_network():
     """Neuron by neuron: linear response misses by 8 %, this by less than the sampling error."""
     net = network(1, 20.0)
-    told = gg.predict(net, order=2)
-    seen = gg.simulate(net, 40_200.0, dt=0.02, seed=5).after(200.0).rates()
+    told = rv.predict(net, order=2)
+    seen = rv.simulate(net, 40_200.0, dt=0.02, seed=5).after(200.0).rates()
     mean, spread = float(seen.mean()), float((seen - told.rates()).std())
-    assert float(gg.predict(net, recurrent_noise="none").rates().mean()) < 0.94 * mean
+    assert float(rv.predict(net, recurrent_noise="none").rates().mean()) < 0.94 * mean
     assert float(told.rates().mean()) == pytest.approx(mean, rel=0.02)  # three standard errors of 40 s
     assert spread < 1.2 * float((seen * 0.8 / 40).mean().sqrt())  # CV^2 = 0.8
     assert told.report.counted == "to second order" and told.report.spectral_radius < 0.3
@@ -100,12 +100,12 @@ def test_rates_of_a_strongly_coupled_network():
 
 def test_jumps_beside_a_simulation():
     """The LIF network, whose covariances linear response overestimates by 12 %: to 6 % here."""
-    seen = gg.simulate(lif(0.05), 60_000.0, dt=0.05, seed=5).after(500.0)
+    seen = rv.simulate(lif(0.05), 60_000.0, dt=0.05, seed=5).after(500.0)
     C, error = seen.covariance(50.0, return_error=True)
     off = ~torch.eye(50, dtype=torch.bool) & (error > 0)
 
     def slope(order):
-        P = gg.predict(lif(0.0), order=order).covariance(50.0)
+        P = rv.predict(lif(0.0), order=order).covariance(50.0)
         weight = torch.where(off, P / error**2, 0.0)
         return float((weight * C).sum() / (weight * P).sum()), float((weight * P).sum() ** -0.5)
 
@@ -114,9 +114,9 @@ def test_jumps_beside_a_simulation():
     assert abs(second - 1) < 0.03 + 2 * error_2
 
 
-@pytest.mark.parametrize("kinds", [(None, None), (gg.Alpha(tau=3.0), gg.BiExponential(tau_rise=1.0, tau_decay=8.0))])
+@pytest.mark.parametrize("kinds", [(None, None), (rv.Alpha(tau=3.0), rv.BiExponential(tau_rise=1.0, tau_decay=8.0))])
 def test_weak_coupling_is_linear_response(kinds):
-    first, second = (gg.predict(network(2, 0.05, *kinds, size=10), order=k, N=400) for k in (1, 2))
+    first, second = (rv.predict(network(2, 0.05, *kinds, size=10), order=k, N=400) for k in (1, 2))
     torch.testing.assert_close(second.rates(), first.rates(), rtol=1e-5, atol=0)
     off = ~torch.eye(10, dtype=torch.bool)
     C, P = (told.spectrum([0.0, 30.0])[:, off] for told in (first, second))
@@ -125,23 +125,23 @@ def test_weak_coupling_is_linear_response(kinds):
 
 def test_what_it_refuses():
     with pytest.raises(ValueError, match="order is 3"):
-        gg.predict(network(1, 1.0), order=3)
+        rv.predict(network(1, 1.0), order=3)
     with pytest.raises(ValueError, match="recurrent_noise= is of order=1"):
-        gg.predict(network(1, 1.0), order=2, recurrent_noise="none")
-    net = gg.Network()
-    a = net.add(gg.LIF(), 2, drive=torch.tensor([10.0, 11.0], requires_grad=True), noise=5.0)
-    net.connect(a, a, weight=1.0, synapse=gg.Exponential(), in_degree=1)
+        rv.predict(network(1, 1.0), order=2, recurrent_noise="none")
+    net = rv.Network()
+    a = net.add(rv.LIF(), 2, drive=torch.tensor([10.0, 11.0], requires_grad=True), noise=5.0)
+    net.connect(a, a, weight=1.0, synapse=rv.Exponential(), in_degree=1)
     with pytest.raises(ValueError, match="no gradients; use order=1"):
-        gg.predict(net, order=2)
+        rv.predict(net, order=2)
     with torch.no_grad():
-        assert gg.predict(net, order=2).rates().shape == (2,)
-    oscillating = replace(synapse_filter(gg.Alpha(tau=3.0)), A=torch.tensor([[-0.1, 1.0], [-1.0, -0.1]]).double())
+        assert rv.predict(net, order=2).rates().shape == (2,)
+    oscillating = replace(synapse_filter(rv.Alpha(tau=3.0)), A=torch.tensor([[-0.1, 1.0], [-1.0, -0.1]]).double())
     with pytest.raises(ValueError, match="oscillates"):
         modes_of([oscillating])
-    assert math.isfinite(gg.predict(gg_alone(), order=2).rates().sum())
+    assert math.isfinite(rv.predict(gg_alone(), order=2).rates().sum())
 
 
 def gg_alone():
-    net = gg.Network()
-    net.add(gg.LIF(), 3, drive=10.0, noise=5.0)
+    net = rv.Network()
+    net.add(rv.LIF(), 3, drive=10.0, noise=5.0)
     return net

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import cases
-from ganglion.theory import evolve, membrane, response, stationary
-from ganglion.theory.second_order import filtered_noise, frequency_quadrature, mean_shift, second_order
+from ranvier.theory import evolve, membrane, response, stationary
+from ranvier.theory.second_order.response import filtered_noise, frequency_quadrature, mean_shift, second_order
 
 NEURONS = ["O", "R", "T", "LIF"]
 

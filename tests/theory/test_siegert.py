@@ -9,7 +9,7 @@ import scipy.integrate
 import scipy.special
 import torch
 
-from ganglion import theory
+from ranvier import theory
 
 P = {"tau": 20.0, "V_th": 20.0, "V_reset": 10.0, "t_ref": 2.0}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ganglion.theory import spectral_radius
+from ranvier.theory import spectral_radius
 
 
 def test_rings_loops_and_chains():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganglion import theory
+from ranvier import theory
 
 
 def tensor(values):

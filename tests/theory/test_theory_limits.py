@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cases
-from ganglion import theory
+from ranvier import theory
 
 
 def qif_interval(mu, sigma, tau):

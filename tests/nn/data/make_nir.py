@@ -1,6 +1,6 @@
 """Writes what tests/nn/test_nir.py compares with: files of snnTorch and SpikingJelly, and the spikes of both.
 
-    python tests/nn/data/make_nir.py ours FOLDER      # with ganglion: models as files for the two to read
+    python tests/nn/data/make_nir.py ours FOLDER      # with ranvier: models as files for the two to read
     pip install snntorch==1.0.0 spikingjelly==2.0.0 nir==1.0.8 nirtorch==2.6 safetensors
     python tests/nn/data/make_nir.py theirs FOLDER    # runs those, writes theirs, and all into nir.zip, nir.safetensors
 
@@ -25,10 +25,10 @@ def spikes(*shape):
 
 
 def ours(folder):
-    import ganglion as gg
+    import ranvier as rv
 
     torch.manual_seed(1)
-    lif = gg.nn.LIF
+    lif = rv.nn.LIF
     models = {
         "ours_plain": (lif(12, 10, reset="zero", beta=0.8, threshold=0.5),
                        lif(10, 6, reset="zero", beta=0.7, alpha=0.4, threshold=0.6)),
@@ -39,7 +39,7 @@ def ours(folder):
     }  # fmt: skip
     for name, parts in models.items():
         shape = (1, 6, 6) if "images" in name else None
-        gg.nn.write_nir(gg.nn.Sequential(*parts), folder / f"{name}.nir", input_shape=shape)
+        rv.nn.write_nir(rv.nn.Sequential(*parts), folder / f"{name}.nir", input_shape=shape)
 
 
 def theirs(folder):

@@ -1,5 +1,0 @@
-"""The atlas as static pages that work from the file system: an index, and one page a system."""
-
-from ._build import build
-
-__all__ = ["build"]

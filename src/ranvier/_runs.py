@@ -1,0 +1,231 @@
+"""`ranvier run`: build the network, simulate it into a resumable folder, write the page beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ranvier._files import write_json
+from ranvier._manifest import manifest
+from ranvier.brains import Job, celegans, from_edges, larva, read_signs
+
+BUILT_IN: dict[str, Callable[..., Job]] = {"larva": larva, "celegans": celegans}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What determines a run, as typed; quantities may carry units."""
+
+    wiring: str = "larva"
+    neuron: str | None = None
+    gain: float | None = None
+    seconds: str = "300"
+    seed: int = 0
+    signs: str | None = None
+    drive: str | None = None
+    noise: str | None = None
+    delay: str | None = None
+    dt: str | None = None
+    engine: str = "compiled"
+
+    @property
+    def name(self) -> str:
+        """Of the folder: the built-in wiring's, or the file's without its endings."""
+        return self.wiring if self.wiring in BUILT_IN else Path(self.wiring).name.split(".")[0] or "network"
+
+
+def execute(
+    settings: Settings,
+    out: Path | None = None,
+    *,
+    threads: int | None = None,
+    again: bool = False,
+    say: Callable[[str], Any] = print,
+) -> Path:
+    """Do what is not yet done of a run and return the path of its report.
+
+    The run lies in out/run, segment by segment; the same settings go on with it, others are refused unless
+    `again`, which discards it. Raises ValueError, TypeError or FileNotFoundError for what cannot be run,
+    before anything is written.
+    """
+    began = time.perf_counter()
+    from ranvier.networks.store import fingerprint
+
+    job = build(settings)
+    graded = bool(job.record)
+    dt = milliseconds(settings.dt, 0.5 if graded else 0.05, "--dt")
+    duration = _duration(settings.seconds, dt)
+    out = Path("out") / settings.name if out is None else out
+    folder = out / "run"
+    wanted = {**asdict(settings), "network": fingerprint(job.network)}
+    if again and (folder / "manifest.json").is_file():
+        shutil.rmtree(folder)
+    _require_same(out / "settings.json", folder, wanted)
+    size, edges = job.network.size, sum(projection.size for projection in job.network.projections)
+    say(f"{job.title}: {size} {job.what}, {edges} connections, {duration / 1000:g} s, dt {dt:g} ms")
+
+    from ranvier import report
+    from ranvier.engines import simulate
+
+    built = time.perf_counter()
+    threads = threads or _cores()
+    with _written_only_if_run(out, folder, wanted):
+        recording = simulate(
+            job.network,
+            duration,
+            dt=dt,
+            seed=settings.seed,
+            engine=settings.engine,
+            threads=threads,
+            record=job.record,
+            path=folder,
+            progress=True,
+        )
+    simulated = time.perf_counter()
+    foretold, sections, facts = _foretell(job, recording, threads, say)
+    predicted = time.perf_counter()
+    say("writing the report")
+    made = manifest(
+        **wanted,
+        duration_ms=duration,
+        dt_ms=dt,
+        threads=threads,
+        wall_seconds={
+            "build": round(built - began, 2),
+            "simulate": round(simulated - built, 2),
+            "predict": round(predicted - simulated, 2),
+        },
+        prediction=foretold,
+    )
+    page = report.write(
+        out / "report.html",
+        job.network,
+        recording,
+        title=job.title,
+        summary=f"{job.what[0].upper()}{job.what[1:]} on its wiring, simulated for {duration / 1000:g} s of "
+        f"biological time in steps of {dt:g} ms.",
+        assumptions=job.assumptions,
+        citations=job.citations,
+        facts=facts,
+        sections=sections,
+        classes=job.classes,
+        glossary=job.glossary,
+        manifest=made,
+    )
+    write_json(out / "manifest.json", made)
+    return page
+
+
+def _foretell(
+    job: Job, recording: Any, threads: int, say: Callable[[str], Any]
+) -> tuple[Any, list[Any], Callable[[Any], Any] | None]:
+    """What theory says of the network, beside the recording: (for the manifest, sections, facts).
+
+    Where the theory does not hold, the page says why, and the job's own estimate of the coupling stays.
+    """
+    from ranvier import report
+    from ranvier.theory import Prediction, predict
+
+    say("predicting, from the wiring alone")
+    try:
+        told = predict(job.network, threads=threads)
+        found = report.compare(recording, told)
+    except (ValueError, NotImplementedError, MemoryError) as error:
+        section = report.Section("Predicted beside simulated", [f"The theory does not reach here: {error}."])
+        return f"refused: {error}", [section], job.facts
+    return dict(found.table()), [found.section()], None if isinstance(told, Prediction) else job.facts
+
+
+def build(settings: Settings) -> Job:
+    """The network that the settings describe; a file is read by `ranvier.networks.read_edges`."""
+    options: dict[str, Any] = {
+        "gain": settings.gain,
+        "signs": read_signs(settings.signs) if settings.signs else {},
+    }
+    for name, unit in (("drive", "mV"), ("noise", "mV"), ("delay", "ms")):
+        options[name] = _quantity(getattr(settings, name), unit, f"--{name}")
+    if settings.neuron:
+        options["neuron"] = settings.neuron
+    if settings.wiring in BUILT_IN:
+        return BUILT_IN[settings.wiring](**options)
+    path = Path(settings.wiring)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"found no file {settings.wiring!r}; expected larva, celegans or the path of an edge list"
+        )
+    from ranvier.networks import read_edges
+
+    return from_edges(read_edges(path), title=path.name, **options)
+
+
+def milliseconds(text: str | None, default: float, option: str) -> float:
+    """A time in ms from text such as "0.1" or "100 us"; positive."""
+    value = _quantity(text, "ms", option)
+    if value is not None and not value > 0:
+        raise ValueError(f"{option} is {text!r}; expected a time above 0 ms")
+    return default if value is None else value
+
+
+def _quantity(text: str | None, unit: str, option: str) -> float | None:
+    from ranvier.equations import quantity
+
+    if text is None:
+        return None
+    try:
+        return quantity(text, unit)
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from None
+
+
+def _duration(text: str, dt: float) -> float:
+    """The duration in ms, a whole number of steps; a bare number means seconds."""
+    try:
+        value = float(text) * 1000.0
+    except ValueError:
+        value = milliseconds(text, 0.0, "--seconds")
+    if not 0 < value < 1e12:
+        raise ValueError(f"--seconds is {text!r}; expected a time above 0, such as 300 or '5 min'")
+    if value < 2500.0:
+        raise ValueError(f"--seconds is {text!r}; the report needs at least 2.5 s of activity")
+    return round(value / dt) * dt
+
+
+def _require_same(path: Path, folder: Path, wanted: dict[str, Any]) -> None:
+    """Refuse to go on in a folder that holds a run of other settings."""
+    if not (folder / "manifest.json").is_file():
+        return
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    differing = [
+        f"{key} {known.get(key)} there, {wanted[key]} here" for key in wanted if known.get(key) != wanted[key]
+    ]
+    if differing:
+        raise ValueError(
+            f"{folder} holds another run ({'; '.join(differing[:4])}); --again discards it, --out takes "
+            f"another folder"
+        )
+
+
+@contextmanager
+def _written_only_if_run(out: Path, folder: Path, wanted: dict[str, Any]) -> Iterator[None]:
+    """Write the settings before the run begins, and take them back where it is refused."""
+    new = [parent for parent in (out, *out.parents) if not parent.exists()]
+    write_json(out / "settings.json", wanted)
+    try:
+        yield
+    except (ValueError, TypeError, OSError):
+        if not (folder / "manifest.json").exists():
+            (out / "settings.json").unlink()
+            for parent in new:
+                parent.rmdir()
+        raise
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

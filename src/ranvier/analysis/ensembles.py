@@ -1,0 +1,161 @@
+"""States of an ensemble of neurons: the ones it could represent, and those that it uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, logsumexp
+
+_MOST = 16  # neurons whose states are enumerated
+
+
+@dataclass(frozen=True)
+class Pairwise:
+    """Maximum-entropy law with given rates and pair correlations, p(z) ∝ exp(½ Σ w_ij z_i z_j + Σ b_i z_i) of z = 0, 1
+    (Schneidman, Berry, Segev & Bialek 2006); as `ranvier.energies.Boltzmann(weight, bias)` has it.
+
+    weight: (N, N), symmetric with zero diagonal. bias: (N,). entropy: bits; NaN where states were not enumerated.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    entropy: float
+
+    def log_probability(self, words: np.ndarray) -> np.ndarray:
+        """Natural logarithm of p, (n,), of words (n, N); by enumeration."""
+        words = _checked(words)
+        return self._value(words) - logsumexp(self._value(_states(len(self.bias))))
+
+    def _value(self, z: np.ndarray) -> np.ndarray:
+        return 0.5 * np.einsum("ni,ij,nj->n", z, self.weight, z, optimize=True) + z @ self.bias
+
+
+@dataclass(frozen=True)
+class States:
+    """What an ensemble uses of its states; entropies in bits.
+
+    possible: N, the logarithm of the count of all states. used: S of the pairwise law (or of the words, if there is
+    none), so that 2^used states count. independent: entropy of neurons that keep their rates only, words: of the
+    words as they came. seen: number of different words.
+    """
+
+    possible: int
+    independent: float
+    used: float
+    words: float
+    seen: int
+
+    @property
+    def explained(self) -> float:
+        """Part of the multi-information, independent − words, that pairs account for (Schneidman et al. 2006)."""
+        return (self.independent - self.used) / (self.independent - self.words)
+
+
+def words(times: np.ndarray, neurons: np.ndarray, size: int, duration: float, bin_width: float) -> np.ndarray:
+    """Binary words (bins, size): 1 where a neuron spikes within a bin; times, duration and bin_width in ms."""
+    if not 0 < bin_width <= duration:
+        raise ValueError(f"found bin_width = {bin_width}, expected it positive and within the duration {duration}")
+    times, neurons = np.asarray(times, float), np.asarray(neurons, np.int64)
+    if neurons.size and not (neurons.min() >= 0 and neurons.max() < size):
+        raise ValueError(f"found neurons {neurons.min()} to {neurons.max()}, expected 0 to {size - 1}")
+    out = np.zeros((int(duration // bin_width), size), np.uint8)
+    rows = np.floor(times / bin_width).astype(np.int64)
+    inside = (rows >= 0) & (rows < len(out))
+    out[rows[inside], neurons[inside]] = 1
+    return out
+
+
+def fit_pairwise(data: np.ndarray, *, method: str = "auto", penalty: float = 0.0) -> Pairwise:
+    """The pairwise maximum-entropy law of words (n, N).
+
+    method: "exact" maximises the likelihood over all 2^N states, to N = 16; "pseudo" the pseudo-likelihood, each
+    neuron given the others (Besag 1975), for any N: consistent, its pairs averaged, its entropy unknown; "auto" is
+    exact where it can be. penalty: of ½ Σ w²/n, for pairs never seen together, whose w is −∞ otherwise.
+    Raises ValueError for a neuron that always or never spikes, as no finite bias has that.
+    """
+    z = _checked(data)
+    n = z.shape[1]
+    if method not in ("auto", "exact", "pseudo"):
+        raise ValueError(f"found method = {method!r}, expected 'auto', 'exact' or 'pseudo'")
+    if method == "exact" and n > _MOST:
+        raise ValueError(f"found {n} neurons to enumerate, expected at most {_MOST}; take method='pseudo'")
+    rate = z.mean(0)
+    if bool(((rate == 0) | (rate == 1)).any()):
+        bad = int(np.flatnonzero((rate == 0) | (rate == 1))[0])
+        raise ValueError(f"found neuron {bad} with the same state in all words; leave it out")
+    if method == "pseudo" or n > _MOST:
+        return _pseudo(z, penalty)
+    i, j = np.triu_indices(n, 1)
+    states = _states(n)
+    features = np.concatenate([states, states[:, i] * states[:, j]], 1)
+    wanted = np.concatenate([rate, (z.T @ z / len(z))[i, j]])
+    ridge = np.concatenate([np.zeros(n), np.full(len(i), penalty / len(z))])
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        value = features @ theta
+        log_z = logsumexp(value)
+        p = np.exp(value - log_z)
+        return log_z - theta @ wanted + 0.5 * ridge @ theta**2, p @ features - wanted + ridge * theta
+
+    start = np.concatenate([np.log(rate / (1 - rate)), np.zeros(len(i))])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-8})
+    value = features @ found.x
+    log_p = value - logsumexp(value)
+    weight = np.zeros((n, n))
+    weight[i, j] = weight[j, i] = found.x[n:]
+    return Pairwise(weight, found.x[:n], float(-(np.exp(log_p) @ log_p) / np.log(2)))
+
+
+def count_states(data: np.ndarray, *, penalty: float = 0.0) -> States:
+    """States that words (n, N) use, by a pairwise fit where N <= 16, else by the words' own frequencies.
+
+    The frequencies' entropy carries the Miller–Madow correction of `information.entropy`.
+    """
+    from ranvier.analysis.information import entropy
+
+    z = _checked(data)
+    rate = z.mean(0)
+    live = (rate > 0) & (rate < 1)
+    p = rate[live]
+    independent = float(-(p * np.log2(p) + (1 - p) * np.log2(1 - p)).sum())
+    empirical = entropy(z, correction="miller_madow")
+    used = empirical if live.sum() > _MOST or not live.any() else fit_pairwise(z[:, live], penalty=penalty).entropy
+    return States(z.shape[1], independent, used, empirical, len(np.unique(z, axis=0)))
+
+
+def _pseudo(z: np.ndarray, penalty: float) -> Pairwise:
+    count, n = z.shape
+    weight, bias = np.zeros((n, n)), np.zeros(n)
+    for k in range(n):
+        given = np.delete(z, k, 1)
+        given = np.column_stack([given, np.ones(count)])
+        ridge = np.append(np.full(n - 1, penalty / count), 0.0)
+
+        def loss(
+            theta: np.ndarray, given: np.ndarray = given, y: np.ndarray = z[:, k], ridge: np.ndarray = ridge
+        ) -> tuple[float, np.ndarray]:
+            value = given @ theta
+            gradient = given.T @ (expit(value) - y) / count
+            return (np.logaddexp(0, value) - y * value).mean() + 0.5 * ridge @ theta**2, gradient + ridge * theta
+
+        found = minimize(loss, np.zeros(n), jac=True, method="L-BFGS-B", options={"gtol": 1e-9, "ftol": 1e-15}).x
+        weight[k, np.arange(n) != k], bias[k] = found[:-1], found[-1]
+    return Pairwise((weight + weight.T) / 2, bias, float("nan"))
+
+
+def _states(n: int) -> np.ndarray:
+    if n > _MOST:
+        raise ValueError(f"found {n} neurons to enumerate, expected at most {_MOST}")
+    return ((np.arange(2**n)[:, None] >> np.arange(n)[::-1]) & 1).astype(float)
+
+
+def _checked(data: np.ndarray) -> np.ndarray:
+    z = np.asarray(data)
+    if z.ndim != 2 or 0 in z.shape or not np.isin(z, (0, 1)).all():
+        raise ValueError(f"found words of shape {z.shape}, expected (n, N) of 0 and 1")
+    return z.astype(float)
+
+
+__all__ = ["Pairwise", "States", "count_states", "fit_pairwise", "words"]

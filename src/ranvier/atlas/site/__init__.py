@@ -1,0 +1,5 @@
+"""The atlas as static pages that work from the file system: an index, and one page a system."""
+
+from ranvier.atlas.site._build import build
+
+__all__ = ["build"]

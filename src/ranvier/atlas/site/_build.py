@@ -1,0 +1,88 @@
+"""Render stored results with jinja2; nothing is measured here and nothing is fetched from elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ranvier._files import write_atomic
+from ranvier._pages import page_environment, significant
+from ranvier.atlas._record import Experiment
+from ranvier.atlas.execution import describe, expectation, read_result
+
+VERDICTS = ("reproduced", "refuted", "untested")
+ASSETS = ("atlas.css", "atlas.js")
+
+
+def build(chosen: Iterable[Experiment], results: str | Path, out: str | Path) -> Path:
+    """Write the site of these experiments into `out` from the results stored in `results`.
+
+    Returns the path of index.html.
+
+    An experiment without a result is shown with every claim untested.
+    """
+    results, out = Path(results), Path(out)
+    environment = page_environment("ranvier.atlas.site")
+    environment.filters["figures"] = figures
+    entries = [_entry(experiment, results) for experiment in chosen]
+    for entry in entries:
+        for picture in entry["pictures"]:
+            name = f"{entry['name']}-{picture['file']}"
+            write_atomic(out / "pictures" / name, (results / entry["name"] / picture["file"]).read_bytes())
+            picture["path"] = f"pictures/{name}"
+        page = environment.get_template("system.html").render(entry=entry, verdicts=VERDICTS)
+        write_atomic(out / f"{entry['name']}.html", page)
+    total: Counter[str] = sum((entry["counts"] for entry in entries), Counter())
+    index = environment.get_template("index.html").render(entries=entries, total=total, verdicts=VERDICTS)
+    for asset in ASSETS:
+        write_atomic(out / asset, (Path(__file__).parent / "templates" / asset).read_bytes())
+    return write_atomic(out / "index.html", index)
+
+
+def figures(value: float | str | None) -> str:
+    """A number as people write it: four significant figures; a dash where there is none."""
+    if value is None:
+        return "–"
+    return value.replace("-", "−") if isinstance(value, str) else significant(value, 4)
+
+
+def _entry(experiment: Experiment, results: Path) -> dict[str, Any]:
+    result = read_result(results, experiment.name)
+    claims = result["claims"] if result else [_untested(claim) for claim in experiment.claims]
+    counts = Counter(claim["verdict"] for claim in claims)
+    path = results / experiment.name / "manifest.json"
+    return {
+        "name": experiment.name,
+        "title": experiment.title,
+        "paper": experiment.paper,
+        "doi": experiment.doi,
+        "summary": experiment.summary,
+        "module": experiment.measure.__module__,
+        "claims": claims,
+        "counts": counts,
+        "verdict": next((v for v in ("refuted", "untested", "reproduced") if counts[v]), "untested"),
+        "pictures": result["pictures"] if result else [],
+        "ran": {key: result[key] for key in ("seed", "size", "seconds")} if result else None,
+        "manifest": path.read_text(encoding="utf-8") if result and path.exists() else json.dumps({}),
+    }
+
+
+def _untested(claim: Any) -> dict[str, Any]:
+    tolerance = claim.tolerance if not isinstance(claim.tolerance, str) else None
+    return {
+        "text": claim.text,
+        "source": claim.source,
+        "metric": claim.metric,
+        "unit": claim.unit,
+        **expectation(claim),
+        "tolerance": tolerance,
+        "origin": claim.origin,
+        "measured": None,
+        "verdict": "untested",
+        "mutant": describe(claim.mutant),
+        "mutant_measured": None,
+        "mutant_verdict": "untested",
+    }

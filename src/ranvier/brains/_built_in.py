@@ -1,0 +1,70 @@
+"""The two brains that ship with the package, and anybody's edge list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ranvier.brains._graded import graded
+from ranvier.brains._job import Job
+from ranvier.brains._spiking import spiking
+
+if TYPE_CHECKING:
+    from ranvier.networks import EdgeList
+
+#: from the senses to the muscles
+LARVA_ORDER = (
+    "sensories", "ascendings", "PNs", "PNs-somato", "LNs", "APL", "KCs", "MBINs", "MBONs", "MB-FBNs", "LHNs",
+    "CNs", "FFNs", "unk", "pre-dSEZs", "pre-dVNCs", "dSEZs", "dVNCs", "RGNs",
+)  # fmt: skip
+LARVA_GLOSSARY = (
+    "Classes, from the senses to the muscles: sensory neurons; ascending neurons; projection neurons (PNs), "
+    "olfactory and somatosensory; local neurons (LNs); APL; Kenyon cells (KCs), input (MBINs), output "
+    "(MBONs) "
+    "and feedback neurons (MB-FBNs) of the mushroom body; lateral-horn (LHNs), convergence (CNs) and "
+    "feed-forward neurons (FFNs); unknown (unk); descending neurons to the suboesophageal zone (dSEZs) "
+    "and the "
+    "nerve cord (dVNCs) and those before them (pre-); ring-gland neurons (RGNs)."
+)
+WORM_ORDER = ("sensory", "interneuron", "motor", "pharynx")
+
+
+def larva(signs: Mapping[str, int] | None = None, **options: Any) -> Job:
+    """The brain of the fruit-fly larva; local neurons and APL inhibit unless `signs` says otherwise."""
+    from ranvier import data
+
+    signs = {"LNs": -1, "APL": -1, **(signs or {})}
+    job = from_edges(data.larva(), title="The brain of a fruit-fly larva", signs=signs, **options)
+    return replace(job, classes=LARVA_ORDER, glossary=LARVA_GLOSSARY)
+
+
+def celegans(neuron: str = "Graded", signs: Mapping[str, int] | None = None, **options: Any) -> Job:
+    """The nematode's nervous system; its GABAergic cells inhibit unless `signs` says otherwise.
+
+    Graded neurons have its gap junctions too; spiking ones only its chemical synapses.
+    """
+    from ranvier import data
+
+    worm = data.celegans()
+    transmitters = zip(worm.chemical.names, worm.chemical.attributes["transmitter"])
+    gaba = {name: -1 for name, transmitter in transmitters if transmitter == "GABA"}
+    if neuron == "Graded":
+        options["electrical"] = worm.electrical
+    job = from_edges(
+        worm.chemical,
+        title="The nervous system of Caenorhabditis elegans",
+        neuron=neuron,
+        signs={**gaba, **(signs or {})},
+        inhibitory="" if signs else f"the {len(gaba)} GABAergic cells",
+        **options,
+    )
+    return replace(job, classes=WORM_ORDER)
+
+
+def from_edges(edges: EdgeList, *, neuron: str = "EIF", **options: Any) -> Job:
+    """Neurons of one model on the nodes of an edge list; `options` as of `spiking` or `graded`. ValueError for fewer
+    than two nodes."""
+    if edges.size < 2:
+        raise ValueError(f"the wiring has {edges.size} neurons; expected at least two")
+    return graded(edges, **options) if neuron == "Graded" else spiking(edges, neuron=neuron, **options)

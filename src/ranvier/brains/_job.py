@@ -1,0 +1,55 @@
+"""A job: a network, what to record of it, and the words of its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ranvier.networks import EdgeList, Network
+
+RADIUS = "spectral radius of the linearised coupling (unstable from 1 on)"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A network and what to say about it.
+
+    `classes` is the order in which the page shows them, `glossary` explains their names. `facts` takes the
+    rates (Hz) or mean voltages (mV), (N,), and tells how strong the coupling is, name -> text.
+    """
+
+    network: Network
+    title: str
+    what: str
+    assumptions: tuple[str, ...]
+    citations: tuple[str, ...]
+    facts: Callable[[NDArray[np.float64]], dict[str, str]]
+    record: tuple[Any, ...] = ()
+    classes: tuple[str, ...] = ()
+    glossary: str = ""
+
+
+def input_fractions(edges: EdgeList) -> NDArray[np.float64]:
+    """(edges,) each weight over the sum of its target's absolute weights; 0 where that is 0."""
+    total = np.bincount(edges.targets, weights=np.abs(edges.weights), minlength=edges.size)[edges.targets]
+    return np.divide(edges.weights, total, out=np.zeros(len(edges)), where=total > 0)
+
+
+def signs_in_words(signs: Mapping[str, int], edges: EdgeList, inhibitory: str) -> str:
+    """Who inhibits, and that it is assumed; `inhibitory` names them where the list would be long."""
+    minus = [key for key, sign in signs.items() if sign < 0]
+    none = [key for key, sign in signs.items() if sign == 0]
+    listed = inhibitory or " and ".join(minus) if len(minus) < 3 else inhibitory or ", ".join(minus[:30])
+    more = f" and {len(minus) - 30} more" if len(minus) > 30 and not inhibitory else ""
+    text = f"Signs: {listed}{more} inhibit, all others excite." if minus else "Signs: all neurons excite."
+    if none:
+        text += f" Without effect: {', '.join(none)}."
+    if (edges.weights < 0).any():
+        text += " A negative weight turns its connection's sign."
+    return text + " This is assumed, not measured; --signs sets it by class or neuron."

@@ -1,0 +1,220 @@
+"""The command line. Nothing heavy is imported before a command needs it: `ranvier --help` stays quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+# Plain help: rich would take as long to import as all the rest.
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+atlas_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(atlas_app, name="atlas", help="Published systems as claims: list, run, build the site.")
+
+INTERRUPTED = 130
+
+
+@app.callback()
+def ranvier() -> None:
+    """Networks of neurons, described once: simulated, predicted, trained, read."""
+
+
+@app.command()
+def run(
+    wiring: Annotated[
+        str, typer.Argument(help="larva, celegans, or a file: edge list (CSV, TSV), GraphML, sparse .npz.")
+    ] = "larva",
+    neuron: Annotated[
+        str | None, typer.Option(help="EIF (default), LIF, QIF, AdEx, Izhikevich, or Graded (the worm's).")
+    ] = None,
+    gain: Annotated[
+        float | None, typer.Option(help="Strength: input fractions times this (mV ms; graded: of the leak).")
+    ] = None,
+    seconds: Annotated[str, typer.Option(help="Biological time; '5 min' and the like too.")] = "300",
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    signs: Annotated[
+        str | None, typer.Option(help="'class=-1,...' or a file of lines 'class,sign'; a neuron's name too.")
+    ] = None,
+    drive: Annotated[str | None, typer.Option(help="Constant input, mV.")] = None,
+    noise: Annotated[str | None, typer.Option(help="SD of the free membrane, mV.")] = None,
+    delay: Annotated[str | None, typer.Option(help="Of all synapses, ms.")] = None,
+    dt: Annotated[str | None, typer.Option(help="Step, ms; 0.1, or 0.5 for graded neurons.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="All cores by default.")] = None,
+    engine: Annotated[str, typer.Option(help="compiled or torch.")] = "compiled",
+    out: Annotated[Path | None, typer.Option(help="Folder; out/NAME by default.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Start anew; discards the folder's run.")] = False,
+) -> None:
+    """Simulate a brain from its wiring and write a page about it: by default the fruit-fly larva's."""
+    from ranvier._runs import Settings, execute
+
+    settings = Settings(
+        wiring=wiring,
+        neuron=neuron,
+        gain=gain,
+        seconds=seconds,
+        seed=seed,
+        signs=signs,
+        drive=drive,
+        noise=noise,
+        delay=delay,
+        dt=dt,
+        engine=engine,
+    )
+    console = _console()
+    with _resumable():
+        report = execute(settings, out, threads=threads, again=again, say=console.print)
+    console.print(f"report: [bold]{report}[/]", highlight=False, soft_wrap=True)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(context: typer.Context) -> None:
+    """Side by side with the peers that are installed; needs a checkout of the repository."""
+    import subprocess
+
+    root = Path(__file__).resolve().parents[2]
+    if not (root / "benchmarks" / "__main__.py").is_file():
+        raise ValueError(
+            "found no benchmarks beside the package; expected a checkout: git clone, then make bench"
+        )
+    done = subprocess.run([sys.executable, "-m", "benchmarks", *context.args], cwd=root, check=False)
+    raise typer.Exit(done.returncode)
+
+
+@atlas_app.command("list")
+def atlas_list(
+    out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("out/atlas"),
+) -> None:
+    """Name every system, its claims and, where it was run, their verdicts."""
+    from collections import Counter
+
+    from rich.table import Table
+
+    from ranvier.atlas import experiments
+    from ranvier.atlas.execution import read_result
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "title", "claims", "verdicts"):
+        table.add_column(column, no_wrap=column == "name")
+    for name, experiment in experiments().items():
+        result = read_result(out, name)
+        verdicts = Counter(claim["verdict"] for claim in result["claims"]) if result else {}
+        table.add_row(
+            name,
+            experiment.title,
+            str(len(experiment.claims)),
+            ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "not run",
+        )
+    _console().print(table)
+
+
+@atlas_app.command("run")
+def atlas_run(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", show_default=False)] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Run every system.")] = False,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    size: Annotated[str, typer.Option(help="small (seconds) or full.")] = "small",
+    jobs: Annotated[int, typer.Option(min=1, help="Systems run at the same time.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("out/atlas"),
+    again: Annotated[bool, typer.Option("--again", help="Run finished ones anew.")] = False,
+) -> None:
+    """Run systems, each with its mutants; finished ones are skipped, so a stopped run goes on."""
+    from ranvier.atlas import experiments, get, run
+
+    if bool(names) == everything:
+        raise ValueError("name the systems to run, or give --all alone: found neither, or both")
+    if size not in ("small", "full"):
+        raise ValueError(f"--size is {size!r}; expected small or full")
+    chosen = (
+        list(experiments().values()) if everything else [get(name) for name in dict.fromkeys(names or [])]
+    )
+    results = []
+    console = _console()
+    with _progress() as progress, _resumable():
+        task = progress.add_task("atlas", total=len(chosen))
+        for result in run(chosen, out, seed=seed, size=size, jobs=jobs, again=again):  # type: ignore[arg-type]
+            results.append(result)
+            progress.update(task, advance=1)
+            progress.console.print(_line(result), highlight=False)
+    console.print(f"results: {out}", highlight=False)
+    broken = [result["name"] for result in results if "error" in result]
+    survivors = [
+        f"{result['name']}: {claim['text']}"
+        for result in results
+        for claim in result.get("claims", ())
+        if claim["mutant_verdict"] != "refuted" and claim["verdict"] != "untested"
+    ]
+    for survivor in survivors:
+        console.print(f"the mutant survives: {survivor}", highlight=False)
+    if broken or survivors:
+        raise typer.Exit(1)
+
+
+@atlas_app.command("site")
+def atlas_site(
+    results: Annotated[Path, typer.Option("--results", help="Folder of results.")] = Path("out/atlas"),
+    out: Annotated[Path, typer.Option(help="Folder of the pages.")] = Path("out/site"),
+) -> None:
+    """Build static pages of all systems from the results there are."""
+    from ranvier.atlas import experiments
+    from ranvier.atlas.site import build
+
+    index = build(experiments().values(), results, out)
+    _console().print(f"{index}", highlight=False)
+
+
+def _line(result: dict[str, Any]) -> str:
+    if "error" in result:
+        return f"[red]failed[/]      {result['name']}: {result['error']}"
+    verdicts = [claim["verdict"] for claim in result["claims"]]
+    counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
+    when = "already run" if result.get("skipped") else f"{result['seconds']:.1f} s"
+    return f"{result['name']}: {counted} ({when})"
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+def _progress() -> Any:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        transient=True,
+    )
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Turn Ctrl-C into one line and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line on stderr and exit code 2.
+
+    With the environment variable RANVIER_TRACEBACK set, the whole traceback is shown instead.
+    """
+    try:
+        app()
+    except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError) as error:
+        if os.environ.get("RANVIER_TRACEBACK"):
+            raise
+        print(f"ranvier: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

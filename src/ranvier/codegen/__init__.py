@@ -1,0 +1,1 @@
+"""Equations to machine code: printing, mathematics, pointers, kernel cache, threads, buffers, products."""

@@ -1,0 +1,230 @@
+"""Mathematics that the compiler can vectorise, in float32 and float64.
+
+Calls into libm stop vectorisation, and numba widens mixed integers to 64 bits; so exp and its kin are
+branch-free polynomials here, and integer work goes through intrinsics of one width.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from llvmlite import binding, ir
+from numba import njit, types
+from numba.extending import intrinsic, overload
+
+# A kernel has a pointer a variable; by default LLVM gives up vectorising when they may overlap in more
+# than eight pairs. Set once for the process: it only allows more such checks.
+binding.set_option("ranvier", "-runtime-memory-check-threshold=512")
+
+FASTMATH = {"contract", "nsz", "arcp"}
+INLINE = {
+    "forceinline": True, "error_model": "numpy", "fastmath": FASTMATH,
+    "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
+}  # fmt: skip
+
+
+def _binary(name: str, kind: types.Integer):
+    """An integer operation that stays in its own width."""
+
+    @intrinsic
+    def operation(typingctx, a, b):
+        def codegen(context, builder, signature, args):
+            return getattr(builder, name)(*args)
+
+        return kind(kind, kind), codegen
+
+    return operation
+
+
+def _convert(source, target, emit):
+    @intrinsic
+    def operation(typingctx, a):
+        def codegen(context, builder, signature, args):
+            return emit(builder, args[0])
+
+        return target(source), codegen
+
+    return operation
+
+
+add_u32 = _binary("add", types.uint32)
+xor_u32, or_u32 = _binary("xor", types.uint32), _binary("or_", types.uint32)
+shl_u32, shr_u32 = _binary("shl", types.uint32), _binary("lshr", types.uint32)
+add_i32, shl_i32 = _binary("add", types.int32), _binary("shl", types.int32)
+add_i64, shl_i64 = _binary("add", types.int64), _binary("shl", types.int64)
+
+_F32, _F64, _I32, _I64 = ir.FloatType(), ir.DoubleType(), ir.IntType(32), ir.IntType(64)
+bits_f32 = _convert(types.float32, types.int32, lambda b, v: b.bitcast(v, _I32))
+float_i32 = _convert(types.int32, types.float32, lambda b, v: b.bitcast(v, _F32))
+bits_f64 = _convert(types.float64, types.int64, lambda b, v: b.bitcast(v, _I64))
+float_i64 = _convert(types.int64, types.float64, lambda b, v: b.bitcast(v, _F64))
+f32_from_u32 = _convert(types.uint32, types.float32, lambda b, v: b.uitofp(v, _F32))
+f32_from_i32 = _convert(types.int32, types.float32, lambda b, v: b.sitofp(v, _F32))
+i32_from_u32 = _convert(types.uint32, types.int32, lambda b, v: v)
+
+
+def _horner(coefficients, real):
+    """Source of a Horner scheme in r, highest power first; printed, since a loop would not be unrolled."""
+    text = f"real({coefficients[0]!r})"
+    for c in coefficients[1:]:
+        text = f"({text})*r + real({c!r})"
+    namespace: dict = {"real": real, "__name__": __name__}  # the cache must find its module again
+    exec(f"def polynomial(r):\n    return {text}", namespace)
+    return njit(**INLINE)(namespace["polynomial"])
+
+
+_f32, _f64 = np.float32, np.float64
+_exp_f32 = _horner([1 / math.factorial(k) for k in range(7, -1, -1)], _f32)
+_exp_f64 = _horner([1 / math.factorial(k) for k in range(13, -1, -1)], _f64)
+_exprel_f32 = _horner([1 / math.factorial(k) for k in range(8, 0, -1)], _f32)
+_exprel_f64 = _horner([1 / math.factorial(k) for k in range(16, 0, -1)], _f64)
+# ln((1 + s)/(1 − s)) = 2 atanh(s); |s| <= 0.1716 for a mantissa in [√½, √2)
+_atanh_f32 = _horner([2 / k for k in (9, 7, 5, 3, 1)], _f32)
+_atanh_f64 = _horner([2 / k for k in range(21, 0, -2)], _f64)
+
+
+@njit(**INLINE)
+def exp_f32(x):
+    """exp in float32 to about 2 ulp; arguments are clipped to [−87, 88]."""
+    x = x if x > _f32(-87.0) else _f32(-87.0)
+    x = x if x < _f32(88.0) else _f32(88.0)
+    shifted = x * _f32(1.4426950408889634) + _f32(12582912.0)  # the sum's low bits are round(x/ln 2)
+    n = shifted - _f32(12582912.0)
+    r = (x - n * _f32(0.693145751953125)) - n * _f32(1.428606765330187e-06)
+    return float_i32(add_i32(bits_f32(_exp_f32(r)), shl_i32(bits_f32(shifted), np.int32(23))))
+
+
+@njit(**INLINE)
+def exp_f64(x):
+    """exp in float64 to about 2 ulp; arguments are clipped to [−708, 709]."""
+    x = x if x > -708.0 else -708.0
+    x = x if x < 709.0 else 709.0
+    shifted = x * 1.4426950408889634 + 6755399441055744.0
+    n = shifted - 6755399441055744.0
+    r = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10
+    return float_i64(add_i64(bits_f64(_exp_f64(r)), shl_i64(bits_f64(shifted), np.int64(52))))
+
+
+@njit(**INLINE)
+def log_f32(x):
+    """log of a positive normal float32."""
+    bits = bits_f32(x)
+    e = (bits - np.int32(0x3F3504F3)) >> np.int32(23)
+    e32 = np.int32(e)
+    m = float_i32(add_i32(bits, shl_i32(np.int32(-e32), np.int32(23))))
+    s = (m - _f32(1.0)) / (m + _f32(1.0))
+    r = s * s
+    return _f32(e32) * _f32(0.6931471805599453) + s * _atanh_f32(r)
+
+
+@njit(**INLINE)
+def log_f64(x):
+    """log of a positive normal float64."""
+    bits = bits_f64(x)
+    e = (bits - np.int64(0x3FE6A09E667F3BCD)) >> np.int64(52)
+    m = float_i64(add_i64(bits, shl_i64(-e, np.int64(52))))
+    s = (m - 1.0) / (m + 1.0)
+    r = s * s
+    return np.float64(e) * 0.6931471805599453 + s * _atanh_f64(r)
+
+
+@njit(**INLINE)
+def exprel_f32(x):
+    """(exp(x) − 1)/x."""
+    r = x
+    small = _exprel_f32(r)
+    return small if abs(x) < _f32(0.4) else (exp_f32(x) - _f32(1.0)) / x
+
+
+@njit(**INLINE)
+def exprel_f64(x):
+    """(exp(x) − 1)/x."""
+    r = x
+    small = _exprel_f64(r)
+    return small if abs(x) < 0.4 else (exp_f64(x) - 1.0) / x
+
+
+def _generic(name: str, f32, f64):
+    """A function of one argument, in the argument's precision."""
+
+    def stub(x):
+        raise NotImplementedError
+
+    stub.__name__ = name
+
+    @overload(stub, inline="always")
+    def choose(x):
+        if x == types.float32:
+            return lambda x: f32(x)
+        return lambda x: f64(x)
+
+    return stub
+
+
+exp = _generic("exp", exp_f32, exp_f64)
+_log = _generic("_log", log_f32, log_f64)
+exprel = _generic("exprel", exprel_f32, exprel_f64)
+
+
+@njit(**INLINE)
+def tanh(x):
+    one = type(x)(1.0)
+    return one - (one + one) / (exp(x + x) + one)
+
+
+@njit(**INLINE)
+def cosh(x):
+    return (exp(x) + exp(-x)) / type(x)(2.0)
+
+
+@njit(**INLINE)
+def sinh(x):
+    return (exp(x) - exp(-x)) / type(x)(2.0)
+
+
+@njit(**INLINE)
+def log(x):
+    """log; −∞ at 0 and NaN below."""
+    below = type(x)(-np.inf) if x == type(x)(0) else type(x)(np.nan)
+    return _log(x) if x > type(x)(0) else below
+
+
+@njit(**INLINE)
+def power(x, y):
+    return exp(y * log(x))
+
+
+@njit(**INLINE)
+def sin(x):
+    return type(x)(math.sin(x))
+
+
+@njit(**INLINE)
+def cos(x):
+    return type(x)(math.cos(x))
+
+
+@njit(**INLINE)
+def sqrt(x):
+    return math.sqrt(x)
+
+
+@njit(**INLINE)
+def abs_(x):
+    return abs(x)
+
+
+@njit(**INLINE)
+def where(condition, yes, no):
+    return yes if condition else no
+
+
+@njit(**INLINE)
+def minimum(a, b):
+    return a if a < b or a != a else b
+
+
+@njit(**INLINE)
+def maximum(a, b):
+    return a if a > b or a != a else b

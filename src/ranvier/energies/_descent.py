@@ -1,0 +1,174 @@
+"""`Descent`: a state that moves along an energy's force, as a `Cell`, or until it rests."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ranvier.energies._energy import Clamp, Energy
+from ranvier.energies._implicit import ConvergenceWarning, through_fixed_point
+from ranvier.energies.steps import Backtracking, Conjugate, Fixed, Rule, Run, State, begin, positive
+
+Gradient = Literal["unrolled", "implicit"]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Where a descent ended.
+
+    x: states (B, N). y: their activations (B, N). energy (B,). residual (B,): the largest component of the
+    force that still could move a unit. converged (B,): residual <= tol. steps: how many were taken.
+    trace: energies before every step and at the end, (steps + 1, B), where asked for.
+    """
+
+    x: Tensor
+    y: Tensor
+    energy: Tensor
+    residual: Tensor
+    converged: Tensor
+    steps: int
+    trace: Tensor | None = None
+
+
+class Descent(nn.Module):
+    """dx/dt = flow(force(x)), in steps: a `Cell` over inputs in time, and `settle` until the state rests.
+
+    Parameters
+    ----------
+    energy : what falls.
+    rule : `Backtracking` (the default) or, for stiff energies, `Conjugate`: the energy never rises; or `Fixed`.
+    clamped : indices of units whose values are the input, x (T, B, n). Without, the input x (T, B, N) is an
+        external field: it adds −Σ x·activations to the energy, and x to the force.
+    steps : of descent, for one step of the cell.
+    tol, max_steps : `settle` ends when no component of the force that could move a unit is larger than `tol`.
+    gradient : what `settle` does where gradients are asked for: "unrolled", the exact derivative of the
+        steps taken, or "implicit", that of the fixed point, in memory that does not grow with the steps. Both
+        take the step widths as constants. Under torch.no_grad() memory is constant either way.
+
+    `forward(x[T, B, n], state=None) -> (y[T, B, N], state)`; `step(state, x[B, n]) -> (state, y[B, N])`; the state is
+    a dict: x (B, N), and what its rule goes on from (step (B, 1), the widths, unless they are `Fixed`); y are the
+    activations.
+
+    Raises ValueError for wrong shapes, and where a force is not finite (with unit, entry and step).
+    Warns `ConvergenceWarning` where `settle` takes max_steps and does not rest.
+    """
+
+    def __init__(
+        self,
+        energy: Energy,
+        rule: Rule | None = None,
+        *,
+        clamped: Tensor | Sequence[int] | slice | None = None,
+        steps: int = 1,
+        tol: float = 1e-6,
+        max_steps: int = 1000,
+        gradient: Gradient = "unrolled",
+    ) -> None:
+        super().__init__()
+        if not isinstance(energy, Energy):
+            raise TypeError(f"found a {type(energy).__name__} as energy, expected an Energy")
+        if steps < 1 or max_steps < 1:
+            raise ValueError(f"found steps = {steps}, max_steps = {max_steps}, expected whole numbers >= 1")
+        if gradient not in ("unrolled", "implicit"):
+            raise ValueError(f"found gradient = {gradient!r}, expected 'unrolled' or 'implicit'")
+        positive("tol", tol)
+        self.energy = energy
+        self.rule = rule or Backtracking()
+        self.steps, self.tol, self.max_steps, self.gradient = steps, tol, max_steps, gradient
+        units = energy.units
+        self.in_features, self.out_features = units, units
+        self.clamped: slice | Tensor | None = None
+        if clamped is not None:
+            self.clamped = clamped if isinstance(clamped, slice) else torch.as_tensor(clamped)
+            self.in_features = len(torch.arange(units)[self.clamped])
+
+    def init_state(self, batch: int) -> State:
+        """The energy's initial state, (batch, N), and the rule's first step width."""
+        return begin(self.rule, self.energy.init_state(batch))
+
+    def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
+        """One step of the cell: x (B, n) -> (state, y (B, N))."""
+        if x.ndim != 2 or x.shape[1] != self.in_features:
+            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self.in_features})")
+        clamp = field = None
+        if self.clamped is None:
+            field = x
+        else:
+            clamp = Clamp.at(self.clamped, x, self.energy.units)
+        state = self.relax(state, self.steps, clamp, field)
+        return state, self.energy.activations(state["x"])
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """x (T, B, n) -> y (T, B, N) and the state after the last step."""
+        if x.ndim != 3 or x.shape[0] == 0 or x.shape[2] != self.in_features:
+            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, {self.in_features}) with T > 0")
+        state = self.init_state(x.shape[1]) if state is None else state
+        outputs = []
+        for row in x.unbind(0):
+            state, y = self.step(state, row)
+            outputs.append(y)
+        return torch.stack(outputs), state
+
+    def relax(self, state: State, steps: int, clamp: Clamp | None = None, field: Tensor | None = None) -> State:
+        """The state, a dict as above, after that many steps, whether it then rests or not.
+
+        field: (B, N), as the input without `clamped`.
+        """
+        run = Run(self.energy, self.rule, state, clamp, field)
+        quick = None
+        if isinstance(self.rule, Fixed) and not torch.is_grad_enabled():
+            quick = self.energy.advance(run.x, steps, self.rule.step, clamp, field)
+        if quick is None:
+            for _ in range(steps):
+                run.advance()
+        else:
+            run.x, run.taken = quick, steps
+        if not run.finite():
+            run.residual(run.force)  # says where
+        return run.state()
+
+    def settle(
+        self,
+        x: Tensor,
+        clamp: Clamp | None = None,
+        field: Tensor | None = None,
+        *,
+        trace: bool = False,
+        warn: bool = True,
+    ) -> Settled:
+        """Descend from x (B, N) until every entry rests, or max_steps are taken."""
+        implicit = self.gradient == "implicit" and torch.is_grad_enabled()
+        energies = []
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not implicit):
+            run = Run(self.energy, self.rule, begin(self.rule, x), clamp, field)
+            while True:
+                force = run.force
+                residual = run.residual(force)
+                at_rest = residual <= self.tol
+                if trace:
+                    energies.append(run.both[0].detach())
+                if bool(at_rest.all()) or run.taken == self.max_steps:
+                    break
+                run.advance(~at_rest, force)
+        if warn and not bool(at_rest.all()):
+            warnings.warn(
+                f"{int((~at_rest).sum())} of {len(at_rest)} states still move after {run.taken} steps (largest force "
+                f"{float(residual.max()):.1e}, asked for {self.tol:.1e}): raise max_steps or tol",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        final = through_fixed_point(run.mapped, run.x) if implicit else run.x
+        value = run.evaluate(final)[0] if implicit else run.both[0]
+        kept = torch.stack(energies) if trace else None
+        return Settled(final, self.energy.activations(final), value, residual, at_rest, run.taken, kept)
+
+    def extra_repr(self) -> str:
+        return f"rule={self.rule}, steps={self.steps}, tol={self.tol}, gradient={self.gradient!r}"
+
+
+__all__ = ["Backtracking", "Conjugate", "Descent", "Fixed", "Settled", "State"]

@@ -1,0 +1,138 @@
+"""Associative memories as graphs: neuron layers given by Lagrangians, joined by synapses, with one energy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ranvier.energies._energy import Clamp, Energy, check_whole_rows
+from ranvier.energies._layout import Layout
+from ranvier.energies.lagrangians import Lagrangian
+from ranvier.energies.synapses import Synapse
+
+if TYPE_CHECKING:
+    from ranvier.energies._graph_loop import Plan
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """A layer: its Lagrangian, its shape without the batch, and its time constant (in units of the descent's time).
+
+    Raises TypeError for what is no Lagrangian, ValueError for a time constant that is not positive.
+    """
+
+    lagrangian: Lagrangian
+    shape: tuple[int, ...]
+    tau: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.lagrangian, Lagrangian):
+            raise TypeError(f"found a {type(self.lagrangian).__name__} as lagrangian, expected a Lagrangian")
+        if not self.tau > 0:
+            raise ValueError(f"found tau = {self.tau}, expected a positive number")
+        object.__setattr__(self, "shape", (self.shape,) if isinstance(self.shape, int) else tuple(self.shape))
+
+
+class Graph(Energy):
+    """E = Σ_layers [x·y − L(x)] + Σ_synapses E_s(y, ...), y = ∇L(x) (Krotov 2021; Hoover et al. 2022, HAMUX).
+
+    Descent is τ dx/dt = −∂E/∂y, by activations: −x plus what the synapses pull. As each L is convex the energy never
+    rises, whatever the graph.
+
+    neurons: name -> `Neurons`. connections: (names, synapse) pairs: the synapse gets the activations of these layers,
+    in this order; a layer may be named twice, and a synapse used twice.
+
+        graph = Graph({"image": Neurons(Identity(), (784,)), "memory": Neurons(Softmax(), (100,))},
+                      [(("image", "memory"), Dense(784, 100))])
+        end = Descent(graph).settle(graph.layout.join({...}), graph.layout.clamp(image=...))
+        graph.layout.split(end.y)["memory"]
+
+    Raises ValueError for names that are not there and synapses whose sizes do not fit.
+    """
+
+    speed: Tensor | None
+
+    def __init__(
+        self, neurons: Mapping[str, Neurons], connections: Iterable[tuple[tuple[str, ...] | str, Synapse]]
+    ) -> None:
+        super().__init__()
+        self.neurons = dict(neurons)
+        self.layout = Layout({name: layer.shape for name, layer in self.neurons.items()})
+        self.units = self.layout.units
+        self.connections: list[tuple[tuple[str, ...], Synapse]] = []
+        for names, synapse in connections:
+            names = (names,) if isinstance(names, str) else tuple(names)
+            for name in names:
+                if name not in self.neurons:
+                    raise ValueError(f"found a connection of {name!r}, expected layers among {', '.join(self.neurons)}")
+            synapse.check(*(self.neurons[name].shape for name in names))
+            self.connections.append((names, synapse))
+        self._plan: tuple[Plan | None] | None = None
+        self.synapses = nn.ModuleList(synapse for _, synapse in self.connections)
+        parts = {name: torch.full((1, *layer.shape), 1 / layer.tau) for name, layer in self.neurons.items()}
+        speed = self.layout.join(parts)[0]
+        self.register_buffer("speed", None if bool((speed == 1).all()) else speed)
+
+    def activations(self, x: Tensor) -> Tensor:
+        """y (B, N), all layers."""
+        return torch.cat([y.flatten(1) for y in self._activations(self.layout.split(x)).values()], 1)
+
+    def advance(
+        self, x: Tensor, steps: int, width: float, clamp: Clamp | None, field: Tensor | None
+    ) -> Tensor | None:
+        """In one compiled loop, if the graph is small and all its synapses are dense."""
+        from ranvier.energies import _graph_loop
+
+        if self._plan is None:
+            self._plan = (_graph_loop.plan(self),)
+        (known,) = self._plan
+        dtypes = {x.dtype, *(p.dtype for p in self.parameters())}
+        if known is None or x.device.type != "cpu" or len(dtypes) > 1 or x.dtype not in (torch.float32, torch.float64):
+            return None
+        return _graph_loop.run(known, x, steps, width, self.speed, clamp, field)
+
+    def check_clamp(self, clamp: Clamp) -> None:
+        """A row whose activations depend on each other (softmax, norms) must be held as a whole or not at all."""
+        masks = self.layout.split(clamp.mask.reshape(-1, self.units))
+        for name, layer in self.neurons.items():
+            if layer.lagrangian.rowwise:
+                check_whole_rows(masks[name], f"layer {name!r} ({layer.lagrangian})")
+
+    def flow(self, force: Tensor) -> Tensor:
+        """The force (B, N) over each layer's time constant."""
+        return force if self.speed is None else force * self.speed
+
+    def energies(self, x: Tensor) -> dict[str, Tensor]:
+        """The parts that add up to the energy, each (B,): layers by name, synapses as "a-b"."""
+        layers = self.layout.split(self.place(x))
+        y = self._activations(layers)
+        parts = {name: n.lagrangian.energy(layers[name], y[name]) for name, n in self.neurons.items()}
+        for k, (names, synapse) in enumerate(self.connections):
+            label = "-".join(names)
+            parts[label if label not in parts else f"{label} ({k})"] = synapse(*(y[name] for name in names))
+        return parts
+
+    def _activations(self, layers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: n.lagrangian.activations(layers[name]) for name, n in self.neurons.items()}
+
+    def _value(self, x: Tensor) -> Tensor:
+        return torch.stack(list(self.energies(x).values())).sum(0)
+
+    def _force(self, x: Tensor) -> Tensor:
+        y = self._activations(self.layout.split(x))
+        pulled: dict[str, Tensor] = {}
+        for names, synapse in self.connections:
+            for name, pull in zip(names, synapse.pulls(*(y[name] for name in names)), strict=True):
+                pulled[name] = pulled[name] + pull if name in pulled else pull
+        parts = [
+            pulled[name].flatten(1) if name in pulled else x.new_zeros(len(x), where.stop - where.start)
+            for name, where in self.layout.slices.items()
+        ]
+        return torch.cat(parts, 1) - x
+
+
+__all__ = ["Graph", "Neurons"]

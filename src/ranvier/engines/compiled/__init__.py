@@ -1,0 +1,1 @@
+"""The compiled engine: numba kernels printed from the equations, spikes delivered as events."""

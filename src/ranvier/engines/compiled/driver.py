@@ -1,0 +1,203 @@
+"""The compiled engine's loop: blocks of one minimum delay, each thread with its own targets.
+
+A thread advances its tiles of neurons through all steps of a block, waits for the others, then delivers
+the block's spikes to its own neurons: no atomics, one barrier a block (the spike masks are doubled).
+Every thread reads the spikes in the same order, by step, then neuron, so sums do not depend on threads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ranvier.codegen.pointers import INNER, barrier, call3, call6, call7, call9, pointer
+from ranvier.engines.compiled.loops import TILE
+
+# places in the table of addresses and sizes
+(A_COUNTER, A_POPULATIONS, N_POPULATIONS, A_PROJECTIONS, A_CONTINUOUS, N_CONTINUOUS, A_X, A_RING, N_COLUMNS,
+ N_SLOTS, A_STREAMS, A_SPARES, A_MASKS, N_MASK, A_BACKGROUNDS, A_SERIES, A_VALUES, A_EVENT_STEPS,
+ A_EVENT_NEURONS, A_PROBES, N_PROBES, A_PROBE_NEURONS, A_SAMPLES, A_SPIKE_STEPS, A_SPIKE_NEURONS, N_ROOM,
+ N_NEURONS, N_NOISE, A_FILL_NORMALS, N_SIZE, N_TABLE) = range(31)  # fmt: skip
+# columns of the table of populations
+(P_KERNEL, P_SIZE, P_PADDED, P_START, P_MASK, P_X, P_RING, P_STREAM, P_NORMALS, P_SPARE,
+ P_BACKGROUND, P_BACKGROUNDS, P_SERIES, P_PROJECTION, P_PROJECTIONS, P_SPIKES, P_EVENTS, P_KIND, P_LIMITS,
+ P_WIDTH) = range(20)  # fmt: skip
+# columns of the table of projections; addresses but for the ring's column and the sizes
+(J_CODE, J_RING, J_POINTERS, J_ITEMS, J_WEIGHTS, J_DELAYS, J_STEPS, J_SPLITS, J_CONSTANT, J_SOURCE, J_TARGETS,
+ J_BYTES, J_WIDTH) = range(13)  # fmt: skip
+# columns of the tables of backgrounds, time series and probes
+B_CODE, B_PORT, B_STREAM, B_TABLE, B_ROWS, B_STRIDE, B_BASE, B_WEIGHT, B_WIDTH = range(9)
+T_ROW, T_VALUES, T_COLUMNS, T_INTERVAL, T_COUNT, T_WIDTH = range(6)
+R_POPULATION, R_ROW, R_INTERVAL, R_NEURONS, R_COUNT, R_OUT, R_BASE, R_WIDTH = range(8)
+
+EQUATIONS, POISSON, GIVEN = 0, 1, 2
+
+
+@njit(**INNER)
+def _update(A, step, k, block, p, lo, noise, mask, size, dt, one):
+    """One step of one tile of a population with equations."""
+    padded = p[P_PADDED]
+    line = A[A_RING] + size * ((step & (A[N_SLOTS] - 1)) * A[N_COLUMNS] + p[P_RING])
+    for b in range(p[P_BACKGROUNDS]):
+        g = pointer(A[A_BACKGROUNDS] + 8 * B_WIDTH * (p[P_BACKGROUND] + b), 0)
+        call7(g[B_CODE], A[A_STREAMS] + 4 * (g[B_STREAM] + lo), padded, g[B_TABLE] + 4 * lo * min(g[B_STRIDE], 1),
+              g[B_ROWS], g[B_STRIDE], g[B_BASE] + 4 * lo * min(g[B_STRIDE], 1), g[B_WEIGHT] + size * lo,
+              line + size * (g[B_PORT] * padded + lo))
+    if p[P_SERIES] >= 0:
+        ts = pointer(A[A_SERIES] + 8 * T_WIDTH * p[P_SERIES], 0)
+        at = ts[T_VALUES] + min(step // ts[T_INTERVAL], ts[T_COUNT] - 1) * ts[T_COLUMNS]
+        values = pointer(A[A_VALUES] + size * at, one)
+        row = pointer(A[A_X] + size * (p[P_X] + ts[T_ROW] * padded + lo), one)
+        for i in range(TILE):
+            row[i] = values[min(lo + i, ts[T_COLUMNS] - 1)]
+    call7(p[P_KERNEL], A[A_X] + size * p[P_X], padded, lo, line, noise + 4 * (k * TILE), block * TILE,
+          mask + p[P_MASK], type(one)(step * dt))
+
+
+@njit(**INNER)
+def _emit(A, step, p, lo, mask):
+    """One step of one tile of a population without equations."""
+    if p[P_KIND] == POISSON:
+        call3(p[P_KERNEL], A[A_STREAMS] + 4 * (p[P_STREAM] + lo), p[P_PADDED], p[P_LIMITS] + 8 * lo,
+              mask + p[P_MASK] + lo)
+        return
+    out = pointer(mask + p[P_MASK] + lo, np.uint8(0))
+    for i in range(TILE):
+        out[i] = np.uint8(0)
+    steps = pointer(A[A_EVENT_STEPS], 0)
+    neurons = pointer(A[A_EVENT_NEURONS], 0)
+    end = p[P_EVENTS] + p[P_SPIKES]
+    first, last = p[P_EVENTS], end
+    while first < last:  # bisection for the first event of this step
+        middle = (first + last) // 2
+        if steps[middle] < step:
+            first = middle + 1
+        else:
+            last = middle
+    while first < end and steps[first] == step:
+        if lo <= neurons[first] < lo + TILE:
+            out[neurons[first] - lo] = np.uint8(1)
+        first += 1
+
+
+@njit(**INNER)
+def _sample(A, step, q, p, lo, size, one):
+    """Samples of one tile at the end of a step."""
+    for r in range(A[N_PROBES]):
+        probe = pointer(A[A_PROBES] + 8 * R_WIDTH * r, 0)
+        if probe[R_POPULATION] != q or (step + 1) % probe[R_INTERVAL] != 0:
+            continue
+        chosen = pointer(A[A_PROBE_NEURONS] + 8 * probe[R_NEURONS], 0)
+        row = pointer(A[A_X] + size * (p[P_X] + probe[R_ROW] * p[P_PADDED]), one)
+        at = probe[R_OUT] + ((step + 1) // probe[R_INTERVAL] - probe[R_BASE]) * probe[R_COUNT]
+        out = pointer(A[A_SAMPLES] + size * at, one)
+        first, last = 0, probe[R_COUNT]
+        while first < last:
+            middle = (first + last) // 2
+            if chosen[middle] < lo:
+                first = middle + 1
+            else:
+                last = middle
+        while first < probe[R_COUNT] and chosen[first] < lo + TILE:
+            out[first] = row[chosen[first]]
+            first += 1
+
+
+@njit(**INNER)
+def _deliver(A, p, neuron, following, arrival, thread, threads, size, one):
+    """All synapses of one spike onto this thread's targets; `following` is the neuron that comes next."""
+    for j in range(p[P_PROJECTION], p[P_PROJECTION] + p[P_PROJECTIONS]):
+        s = pointer(A[A_PROJECTIONS] + 8 * J_WIDTH * j, 0)
+        rows = pointer(s[J_POINTERS], 0)
+        a, b, c = rows[neuron], rows[neuron + 1], rows[following]
+        if threads > 1:
+            cut = pointer(s[J_SPLITS], np.int32(0))
+            at = neuron * (threads + 1) + thread
+            a, b = a + np.int64(cut[at]), a + np.int64(cut[at + 1])
+            c += np.int64(cut[following * (threads + 1) + thread])
+        if a == b:
+            continue
+        slots = A[N_SLOTS] - 1
+        constant = pointer(s[J_CONSTANT], one)[0]
+        if s[J_DELAYS] != 0:
+            call9(s[J_CODE], A[A_RING] + size * s[J_RING], A[N_COLUMNS], slots, arrival, s[J_ITEMS], s[J_WEIGHTS],
+                  s[J_DELAYS], a, b, constant)
+            continue
+        line = A[A_RING] + size * (((arrival + s[J_STEPS]) & slots) * A[N_COLUMNS] + s[J_RING])
+        call6(s[J_CODE], line, s[J_ITEMS], s[J_WEIGHTS], a, b, s[J_ITEMS] + s[J_BYTES] * c, constant)
+
+
+@njit(**INNER)
+def _collect(words, size, fired):
+    """Neurons whose byte in a mask is set, in order; returns how many."""
+    count = 0
+    for group in range((size + 7) // 8):
+        word = words[group]
+        neuron = group * 8
+        while word != 0:
+            if word & np.uint64(1) and neuron < size:
+                fired[count] = neuron
+                count += 1
+            word >>= np.uint64(8)
+            neuron += 1
+    return count
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def advance(A, noise, thread, threads, first, last, block, dt, one):
+    """Steps first .. last − 1 on one thread; returns (the step reached, the number of spikes).
+
+    A: the table of addresses and sizes; noise: the address of this thread's room for a block's normals
+    (made here, it would be freed after its address is taken); one: a number of the precision in use. It
+    stops early, all threads at the same step, when the room for spikes may not do for another block.
+    """
+    size = A[N_SIZE]
+    fired = np.empty(A[N_NEURONS] + 1, np.int64)
+    spike_steps, spike_neurons = pointer(A[A_SPIKE_STEPS], 0), pointer(A[A_SPIKE_NEURONS], np.int32(0))
+    populations = A[N_POPULATIONS]
+    spikes, step, parity, passed = 0, first, 0, 0
+    while step < last:
+        steps = min(block, last - step)
+        if spikes + steps * A[N_NEURONS] > A[N_ROOM]:
+            break
+        for c in range(A[N_CONTINUOUS]):
+            j = pointer(A[A_CONTINUOUS], 0)[c]
+            s = pointer(A[A_PROJECTIONS] + 8 * J_WIDTH * j, 0)
+            line = A[A_RING] + size * ((step & (A[N_SLOTS] - 1)) * A[N_COLUMNS] + s[J_RING])
+            call7(s[J_CODE], A[A_X] + size * s[J_SOURCE], line, s[J_POINTERS], s[J_ITEMS], s[J_WEIGHTS], s[J_STEPS],
+                  s[J_TARGETS], pointer(s[J_CONSTANT], one))
+        masks = A[A_MASKS] + parity * block * A[N_MASK]
+        for q in range(populations):
+            p = pointer(A[A_POPULATIONS] + 8 * P_WIDTH * q, 0)
+            padded, tiles = p[P_PADDED], p[P_PADDED] // TILE
+            for tile in range(tiles * thread // threads, tiles * (thread + 1) // threads):
+                lo = tile * TILE
+                for row in range(p[P_NORMALS]):
+                    call6(A[A_FILL_NORMALS], A[A_STREAMS] + 4 * (p[P_STREAM] + row * 4 * padded + lo), padded,
+                          A[A_SPARES] + 4 * (p[P_SPARE] + row * padded + lo), noise + 4 * row * block * TILE,
+                          step, steps, 0)
+                for k in range(steps):
+                    mask = masks + k * A[N_MASK]
+                    if p[P_KIND] == EQUATIONS:
+                        _update(A, step + k, k, block, p, lo, noise, mask, size, dt, one)
+                        _sample(A, step + k, q, p, lo, size, one)
+                    else:
+                        _emit(A, step + k, p, lo, mask)
+        passed += 1
+        barrier(A[A_COUNTER], threads, passed)
+        for k in range(steps):
+            for q in range(populations):
+                p = pointer(A[A_POPULATIONS] + 8 * P_WIDTH * q, 0)
+                words = pointer(masks + k * A[N_MASK] + p[P_MASK], np.uint64(0))
+                count = _collect(words, p[P_SIZE], fired)
+                for i in range(count):
+                    following = fired[min(i + 1, count - 1)]
+                    _deliver(A, p, fired[i], following, step + k + 1, thread, threads, size, one)
+                if thread == 0:
+                    for i in range(count):
+                        spike_steps[spikes + i] = step + k + 1
+                        spike_neurons[spikes + i] = np.int32(p[P_START] + fired[i])
+                spikes += count
+        parity = 1 - parity
+        step += steps
+    return step, spikes

@@ -1,0 +1,1 @@
+"""Plastic projections of the compiled engine, and where modulators come from."""

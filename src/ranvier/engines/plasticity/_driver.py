@@ -1,0 +1,173 @@
+"""The loop of networks with plastic synapses: as `_driver`'s, but step by step within a block.
+
+At every time t_k a thread, for its own targets: lets their traces decay, delivers the spikes that arrive on
+plastic synapses, puts the spikes that its targets have just emitted on record, and where a drift is due sweeps.
+What arrives within a block was emitted before it, and what arrives at its end is known after the barrier. So
+threads meet once a block, as in `_driver`.
+"""
+
+# mypy: ignore-errors
+# (numba's pointers and intrinsics have no Python types)
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ranvier.codegen.pointers import INNER, barrier, call6, call7, pointer
+from ranvier.engines.compiled import driver as d
+from ranvier.engines.compiled.loops import TILE
+from ranvier.engines.plasticity import columns as g
+from ranvier.engines.plasticity._kernels import LAYERS
+
+
+@njit(**INNER)
+def _flush(G, first, thread, threads, now, drift, one):
+    """Bring this thread's synapses of one projection up to date: all that is on record is replayed."""
+    lead = pointer(G + 8 * g.G_WIDTH * first, 0)
+    for k in range(lead[g.G_GROUPS]):
+        s = pointer(G + 8 * g.G_WIDTH * (first + k), 0)
+        call6(s[g.G_SWEEP], G + 8 * g.G_WIDTH * (first + k), thread, threads, now, drift, 0, one)
+    pointer(lead[g.G_FLUSHED], 0)[thread] = now
+
+
+@njit(**INNER)
+def _modulate(A, s, now, lo, hi, slots, dt, fired, one):
+    """The third factor of targets lo .. hi − 1 in the step that ends at `now`."""
+    third = pointer(s[g.G_THIRD], one)
+    if s[g.G_KIND] == g.SERIES:
+        row = min((now - 1 - s[g.G_ORIGIN]) // s[g.G_INTERVAL], s[g.G_COUNT] - 1) * s[g.G_SERIES_COLUMNS]
+        values = pointer(s[g.G_SERIES], one)
+        for i in range(lo, hi):
+            third[i] = values[row + min(i, s[g.G_SERIES_COLUMNS] - 1)]
+    elif s[g.G_KIND] == g.POPULATION:
+        p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * s[g.G_MODULATOR], 0)
+        mask = A[d.A_MASKS] + ((now - s[g.G_WAIT]) & slots) * A[d.N_MASK] + p[d.P_MASK]
+        count = d._collect(pointer(mask, np.uint64(0)), p[d.P_SIZE], fired)
+        value = type(one)(count / (p[d.P_SIZE] * dt))
+        for i in range(lo, hi):
+            third[i] = value
+
+
+@njit(**INNER)
+def _learn(A, G, groups, now, thread, threads, slots, dt, fired, one):
+    """All that happens at plastic synapses at time `now`, onto this thread's targets."""
+    size = A[d.N_SIZE]
+    for k in range(groups):
+        at = G + 8 * g.G_WIDTH * k
+        s = pointer(at, 0)
+        tiles = s[g.G_COLUMNS] // TILE
+        lo, hi = tiles * thread // threads * TILE, tiles * (thread + 1) // threads * TILE
+        if s[g.G_GROUPS] > 0:
+            _modulate(A, s, now, lo, hi, slots, dt, fired, one)
+            call6(s[g.G_STEP], at, lo, hi, now, 0, 0, one)
+        p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * s[g.G_SOURCE], 0)
+        words = pointer(A[d.A_MASKS] + ((now - s[g.G_DELAY]) & slots) * A[d.N_MASK] + p[d.P_MASK], np.uint64(0))
+        count = d._collect(words, p[d.P_SIZE], fired)
+        line = A[d.A_RING] + size * ((now & (A[d.N_SLOTS] - 1)) * A[d.N_COLUMNS] + s[g.G_RING])
+        rows = pointer(s[g.G_POINTERS], 0)
+        cut = pointer(s[g.G_SPLITS], np.int32(0))
+        for i in range(count):
+            neuron = fired[i]
+            a, b = rows[neuron], rows[neuron + 1]
+            if threads > 1:
+                b = a + np.int64(cut[neuron * (threads + 1) + thread + 1])
+                a += np.int64(cut[neuron * (threads + 1) + thread])
+            call7(s[g.G_ROW], at, thread, neuron, a, b, now, line, one)
+    for k in range(groups):
+        at = G + 8 * g.G_WIDTH * k
+        s = pointer(at, 0)
+        if s[g.G_GROUPS] == 0:
+            continue
+        tiles = s[g.G_COLUMNS] // TILE
+        lo, hi = tiles * thread // threads * TILE, tiles * (thread + 1) // threads * TILE
+        p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * s[g.G_TARGET], 0)
+        words = pointer(A[d.A_MASKS] + (now & slots) * A[d.N_MASK] + p[d.P_MASK] + lo, np.uint64(0))
+        count = d._collect(words, min(hi, p[d.P_SIZE]) - lo, fired)
+        if s[g.G_REPLAYS]:
+            oldest = pointer(s[g.G_LAYERS] + 4 * s[g.G_COLUMNS] * (LAYERS - 1), np.int32(0))
+            flushed = pointer(s[g.G_FLUSHED], 0)[thread]
+            full = False
+            for i in range(count):
+                full |= np.int64(oldest[lo + fired[i]]) > flushed
+            if full:
+                _flush(G, k, thread, threads, now - 1, 0, one)
+        for i in range(count):
+            call6(s[g.G_STEP], at, lo + fired[i], 0, now, 1, 0, one)
+        call6(s[g.G_STEP], at, lo, hi, now, 2, 0, one)
+        if s[g.G_EVERY] > 0 and now % s[g.G_EVERY] == 0:
+            _flush(G, k, thread, threads, now, 1, one)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def flush(G, groups, threads, now, one):
+    """Bring every synapse up to date."""
+    for k in range(groups):
+        if pointer(G + 8 * g.G_WIDTH * k, 0)[g.G_GROUPS] > 0:
+            for thread in range(threads):
+                _flush(G, k, thread, threads, now, 0, one)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def advance(A, G, groups, slots, noise, thread, threads, first, last, block, dt, one):
+    """As `_driver.advance`. G: the table of plastic synapses, of `groups` rows; slots: of the ring of masks, a
+    power of two; noise: room for a block's normals of all of a thread's tiles."""
+    size = A[d.N_SIZE]
+    fired = np.empty(A[d.N_NEURONS] + 1, np.int64)
+    spike_steps, spike_neurons = pointer(A[d.A_SPIKE_STEPS], 0), pointer(A[d.A_SPIKE_NEURONS], np.int32(0))
+    populations = A[d.N_POPULATIONS]
+    slots -= 1
+    spikes, step, passed = 0, first, 0
+    while step < last:
+        steps = min(block, last - step)
+        if spikes + steps * A[d.N_NEURONS] > A[d.N_ROOM]:
+            break
+        for c in range(A[d.N_CONTINUOUS]):
+            j = pointer(A[d.A_CONTINUOUS], 0)[c]
+            s = pointer(A[d.A_PROJECTIONS] + 8 * d.J_WIDTH * j, 0)
+            line = A[d.A_RING] + size * ((step & (A[d.N_SLOTS] - 1)) * A[d.N_COLUMNS] + s[d.J_RING])
+            call7(s[d.J_CODE], A[d.A_X] + size * s[d.J_SOURCE], line, s[d.J_POINTERS], s[d.J_ITEMS],
+                  s[d.J_WEIGHTS], s[d.J_STEPS], s[d.J_TARGETS], pointer(s[d.J_CONSTANT], one))
+        room = noise
+        for q in range(populations):
+            p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * q, 0)
+            padded, tiles = p[d.P_PADDED], p[d.P_PADDED] // TILE
+            for tile in range(tiles * thread // threads, tiles * (thread + 1) // threads):
+                for row in range(p[d.P_NORMALS]):
+                    call6(A[d.A_FILL_NORMALS], A[d.A_STREAMS] + 4 * (p[d.P_STREAM] + row * 4 * padded + tile * TILE),
+                          padded, A[d.A_SPARES] + 4 * (p[d.P_SPARE] + row * padded + tile * TILE), room, step, steps, 0)
+                    room += 4 * block * TILE
+        for k in range(steps):
+            room = noise
+            mask = A[d.A_MASKS] + ((step + k + 1) & slots) * A[d.N_MASK]
+            for q in range(populations):
+                p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * q, 0)
+                tiles = p[d.P_PADDED] // TILE
+                for tile in range(tiles * thread // threads, tiles * (thread + 1) // threads):
+                    lo = tile * TILE
+                    if p[d.P_KIND] == d.EQUATIONS:
+                        d._update(A, step + k, k, block, p, lo, room, mask, size, dt, one)
+                        d._sample(A, step + k, q, p, lo, size, one)
+                    else:
+                        d._emit(A, step + k, p, lo, mask)
+                    room += 4 * p[d.P_NORMALS] * block * TILE
+            if k + 1 < steps:
+                _learn(A, G, groups, step + k + 1, thread, threads, slots, dt, fired, one)
+        passed += 1
+        barrier(A[d.A_COUNTER], threads, passed)
+        for k in range(steps):
+            for q in range(populations):
+                p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * q, 0)
+                words = pointer(A[d.A_MASKS] + ((step + k + 1) & slots) * A[d.N_MASK] + p[d.P_MASK], np.uint64(0))
+                count = d._collect(words, p[d.P_SIZE], fired)
+                for i in range(count):
+                    following = fired[min(i + 1, count - 1)]
+                    d._deliver(A, p, fired[i], following, step + k + 1, thread, threads, size, one)
+                if thread == 0:
+                    for i in range(count):
+                        spike_steps[spikes + i] = step + k + 1
+                        spike_neurons[spikes + i] = np.int32(p[d.P_START] + fired[i])
+                spikes += count
+        step += steps
+        _learn(A, G, groups, step, thread, threads, slots, dt, fired, one)
+    return step, spikes

@@ -1,0 +1,310 @@
+"""A rule of plasticity as machine code: three kernels printed from its expressions.
+
+Synapses lie by source, and only spikes of the source and sweeps touch them. A spike of the target is put on
+record with its time and with the values that the rule reads then; whoever touches a synapse next replays what
+its target has on record since, in order. So no index by target is needed, and no line of memory is fetched for
+a single weight. Replay is exact, since nobody reads a weight in between.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy as sp
+
+from ranvier.codegen.printing import KernelPrinter
+from ranvier.engines.plasticity import columns as g
+from ranvier.equations import symbol
+from ranvier.rules import Rule
+
+#: synapses that are worked on at a time: a constant, so that a synapse's arithmetic is the same in every place
+CHUNK = 32
+#: spikes of one target that can be on record before all synapses are brought up to date
+LAYERS = 16
+
+_HEADER = """from numba import cfunc, float32, float64, int64, void
+import numpy as _np
+from ranvier.codegen import simd as _simd
+from ranvier.codegen.pointers import pointer as _pointer, scratch as _scratch
+"""
+_FUNCTIONS = ["abs", "cos", "cosh", "exprel", "log", "maximum", "minimum", "power", "sin", "sinh", "sqrt", "tanh"]
+_FUNCTIONS += ["where"]
+
+
+def constants(rule: Rule) -> tuple[str, ...]:
+    """Names of the kernels' numbers: parameters, then every trace's −dt/tau, then bounds and interval."""
+    law = rule.law
+    rates = [f"_k_{name}" for name, _ in law.decays]
+    return (*law.names, *rates, "_low", "_high", "_interval")
+
+
+def recorded(rule: Rule) -> tuple[str, ...]:
+    """What a spike of the target puts on record: names that its changes read."""
+    law = rule.law
+    used = {s.name for e in (law.on_post, *(m[1] for m in law.marks.values())) for s in e.free_symbols}
+    return tuple(t.name for t in (*law.post, *law.third) if t.name in used) + (("third",) if "third" in used else ())
+
+
+def replays(rule: Rule) -> bool:
+    """Whether spikes of the target change anything but traces."""
+    law = rule.law
+    return bool(law.on_post != 0 or any(m[1] != 0 for m in law.marks.values()))
+
+
+def sources(rule: Rule, double: bool, wide: bool) -> dict[str, str]:
+    """The kernels "row" (a spike of the source), "sweep" (all rows), "step" (the targets' traces) as text."""
+    text = _Text(rule, double, wide)
+    return {"row": text.row(), "sweep": text.sweep(), "step": text.step()}
+
+
+class _Text:
+    def __init__(self, rule: Rule, double: bool, wide: bool) -> None:
+        self.law, self.rule = rule.law, rule
+        self.real, self.width = ("float64", 8) if double else ("float32", 4)
+        self.kind, self.bytes = ("int32", 4) if wide else ("uint16", 2)
+        self.show = KernelPrinter().doprint
+        self.records = recorded(rule)
+        self.edges = [e.name for e in self.law.eligibilities]
+        self.behind = [t.name for t in (*self.law.post, *self.law.third)]
+
+    def _kernel(self, arguments: str, body: list[str]) -> str:
+        count = arguments.count(",") + 1
+        lines = [
+            _HEADER + "\n".join(f"_{n} = _simd.{n}{'_' if n == 'abs' else ''}" for n in _FUNCTIONS),
+            # exp itself is inlined by numba, which loses branches of a caller that has some
+            f"_exp = _simd.exp_{'f64' if self.width == 8 else 'f32'}",
+            f"_real = _np.{self.real}",
+            f"_local, _places = _scratch({CHUNK}), _scratch({CHUNK})",
+            f"SIGNATURE = void({', '.join(['int64'] * count)}, {self.real})",
+            '@cfunc(SIGNATURE, cache=True, nopython=True, error_model="numpy", fastmath=_simd.FASTMATH)',
+            f"def kernel({arguments}, _one):",
+            "    _G = _pointer(_g, 0)",
+            f"    _C = _pointer(_G[{g.G_CONSTANTS}], _one)",
+            *(f"    {name} = _C[{k}]" for k, name in enumerate(constants(self.rule))),
+            f"    _n = _G[{g.G_COLUMNS}]",
+            *(f"    {line}" for line in body),
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _uses(self, *expressions: Any) -> set[str]:
+        return {s.name for e in expressions for s in sp.sympify(e).free_symbols}
+
+    # A row
+
+    def _row_scalars(self) -> list[str]:
+        lines = [
+            f"_times = _pointer(_G[{g.G_TIMES}] + 8*(_thread*_G[{g.G_SOURCES}] + _row), 0)",
+            f"_flushed = _pointer(_G[{g.G_FLUSHED}] + 8*_thread, 0)[0]",
+            "_last = _times[0]",
+            "_since = _np.int32(max(_last, _flushed + 1))",
+            "_last32 = _np.int32(_last)",
+            "_elapsed = _real(_now - _last)",
+        ]
+        for k, t in enumerate(self.law.pre):
+            at = f"(_thread*{len(self.law.pre)} + {k})*_G[{g.G_SOURCES}] + _row"
+            lines += [
+                f"_at_{t.name} = _pointer(_G[{g.G_PRE}] + {self.width}*({at}), _one)",
+                f"_was_{t.name} = _at_{t.name}[0]",
+                f"_now_{t.name} = _was_{t.name}*_exp(_k_{t.name}*_elapsed)",
+            ]
+        for k, name in enumerate(self.behind):
+            lines.append(f"_Y_{name} = _pointer(_G[{g.G_POST}] + {self.width}*_n*{k}, _one)")
+        lines += [
+            f"_third = _pointer(_G[{g.G_THIRD}], _one)",
+            "_w, _index = _local(_one), _places(_np.int32(0))",
+            *(f"_e_{name} = _local(_one)" for name in self.edges),
+        ]
+        if self.edges:  # eligibilities are kept as they were at the last sweep that applied the drift
+            lines += [
+                f"_every = _G[{g.G_EVERY}]",
+                "_swept = (_now - 1)//_every*_every",
+                "_swept32 = _np.int32(_swept)",
+                "_gone = _real(_now - _swept)",
+                *(f"_scale_{name} = _exp(-_k_{name}*_gone)" for name in self.edges),
+            ]
+        return lines
+
+    def _chunks(self, work: list[str]) -> list[str]:
+        """A loop over the row's synapses: load, replay, `work`, store. Lanes beyond the row's end repeat its
+        first synapse and are not stored."""
+        load = [
+            f"_item = _pointer(_G[{g.G_ITEMS}] + {self.bytes}*_at, _np.{self.kind}(0))",
+            f"_W = _pointer(_G[{g.G_WEIGHTS}] + {self.width}*_at, _one)",
+            *(
+                f"_E_{name} = _pointer(_G[{g.G_EDGE}] + {self.width}*({k}*_G[{g.G_EDGES}] + _at), _one)"
+                for k, name in enumerate(self.edges)
+            ),
+            f"_m = min({CHUNK}, _b - _at)",
+            f"if _m == {CHUNK}:",
+            f"    for _i in range({CHUNK}):",
+            "        _index[_i] = _np.int32(_item[_i])",
+            *[line for name in ["w", *self.edges] for line in self._copy(name, f"{CHUNK}", "    ", False)],
+            "else:",
+            f"    for _i in range({CHUNK}):",
+            "        _index[_i] = _np.int32(_item[_i if _i < _m else 0])",
+            *[line for name in ["w", *self.edges] for line in self._copy(name, f"{CHUNK}", "    ", True)],
+        ]
+        store = [
+            f"if _m == {CHUNK}:",
+            *[line for name in ["w", *self.edges] for line in self._store(name, f"{CHUNK}", "    ")],
+            "else:",
+            *[line for name in ["w", *self.edges] for line in self._store(name, "_m", "    ")],
+        ]
+        inner = [*load, *(self._replay() if replays(self.rule) else []), *work, *store, f"_at += {CHUNK}"]
+        return ["_at = _a", "while _at < _b:", *(f"    {line}" for line in inner)]
+
+    def _copy(self, name: str, count: str, indent: str, partial: bool) -> list[str]:
+        local, there = ("_w", "_W") if name == "w" else (f"_e_{name}", f"_E_{name}")
+        at = "_i if _i < _m else 0" if partial else "_i"
+        return [f"{indent}for _i in range({count}):", f"{indent}    {local}[_i] = {there}[{at}]"]
+
+    def _store(self, name: str, count: str, indent: str) -> list[str]:
+        local, there = ("_w", "_W") if name == "w" else (f"_e_{name}", f"_E_{name}")
+        return [f"{indent}for _i in range({count}):", f"{indent}    {there}[_i] = {local}[_i]"]
+
+    def _replay(self) -> list[str]:
+        law, count = self.law, len(self.records)
+        used = self._uses(law.on_post, *(m[1] for m in law.marks.values()))
+        body = ["_s = _T[_index[_i]]", "_on = _s >= _since", "w = _w[_i]", "_ago = _real(_np.int32(_s - _last32))"]
+        body += [f"{t.name} = _was_{t.name}*_exp(_k_{t.name}*_ago)" for t in law.pre if t.name in used]
+        body += [f"{name} = _R_{name}[_index[_i]]" for name in self.records]
+        if law.on_post != 0:
+            changed = self.show(symbol("w") + law.on_post)
+            body.append(f"_new = min(max({changed}, _low), _high)")
+            body.append("_w[_i] = _new if _on else w")
+        for name, (_, size) in law.marks.items():
+            if size != 0:
+                body += [
+                    f"_marked = _e_{name}[_i] + ({self.show(size)})*_exp(-_k_{name}*_real(_np.int32(_s - _swept32)))",
+                    f"_e_{name}[_i] = _marked if _on else _e_{name}[_i]",
+                ]
+        return [
+            "_depth = 0",
+            f"while _depth < {LAYERS}:",
+            f"    _T = _pointer(_G[{g.G_LAYERS}] + 4*_n*_depth, _np.int32(0))",
+            "    _any = _np.int32(0)",
+            f"    for _i in range({CHUNK}):",
+            "        _any |= _np.int32(_T[_index[_i]] >= _since)",
+            "    if _any == 0:",
+            "        break",
+            "    _depth += 1",
+            "while _depth > 0:",
+            "    _depth -= 1",
+            f"    _T = _pointer(_G[{g.G_LAYERS}] + 4*_n*_depth, _np.int32(0))",
+            *(
+                f"    _R_{name} = _pointer(_G[{g.G_RECORDS}] + {self.width}*_n*(_depth*{count} + {k}), _one)"
+                for k, name in enumerate(self.records)
+            ),
+            f"    for _i in range({CHUNK}):",
+            *(f"        {line}" for line in body),
+        ]
+
+    def _read(self, used: set[str]) -> list[str]:
+        """Values at this moment of whatever an expression reads, for lane _i."""
+        lines = [f"{t.name} = _now_{t.name}" for t in self.law.pre if t.name in used]
+        lines += [f"{name} = _Y_{name}[_index[_i]]" for name in self.behind if name in used]
+        return lines + (["third = _third[_index[_i]]"] if "third" in used else [])
+
+    def row(self) -> str:
+        """A spike of source `_row` arrives: replay, deliver onto `_line`, change, raise the source's traces."""
+        law = self.law
+        work = ["for _i in range(_m):", "    _out[_index[_i]] += _w[_i]"]
+        body = self._read(self._uses(law.on_pre, *(m[0] for m in law.marks.values())))
+        body.append("w = _w[_i]")
+        if law.on_pre != 0:
+            body.append(f"_w[_i] = min(max({self.show(symbol('w') + law.on_pre)}, _low), _high)")
+        for name, (size, _) in law.marks.items():
+            if size != 0:
+                body.append(f"_e_{name}[_i] += ({self.show(size)})*_scale_{name}")
+        if len(body) > 1:
+            work += [f"for _i in range({CHUNK}):", *(f"    {line}" for line in body)]
+        after = [f"_at_{t.name}[0] = {'_real(1.0)' if t.nearest else f'_now_{t.name} + _real(1.0)'}" for t in law.pre]
+        lines = [*self._row_scalars(), "_out = _pointer(_line, _one)", *self._chunks(work), *after, "_times[0] = _now"]
+        return self._kernel("_g, _thread, _row, _a, _b, _now, _line", lines)
+
+    # All rows
+
+    def sweep(self) -> str:
+        """Bring all of a thread's synapses up to date; `_drift`: and apply the drift, for one interval."""
+        law = self.law
+        body = self._read(self._uses(law.drift))
+        body += ["w = _w[_i]", *(f"{name} = _e_{name}[_i]*_left_{name}" for name in self.edges)]
+        body.append(f"_w[_i] = min(max(w + _interval*({self.show(law.drift)}), _low), _high)")
+        body += [f"_e_{name}[_i] = {name}" for name in self.edges]
+        work = [f"for _i in range({CHUNK}):", *(f"    {line}" for line in body)]
+        work = ["if _drift != 0:", *(f"    {line}" for line in work)] if law.drift != 0 else []
+        left = [f"_left_{name} = _exp(_k_{name}*_real(_every))" for name in self.edges]
+        inner = [
+            "_a, _b = _rows[_row], _rows[_row + 1]",
+            "if _threads > 1:",
+            "    _b = _a + _np.int64(_cut[_row*(_threads + 1) + _thread + 1])",
+            "    _a = _a + _np.int64(_cut[_row*(_threads + 1) + _thread])",
+            *self._row_scalars(), *left, *self._chunks(work),
+        ]  # fmt: skip
+        lines = [
+            f"_rows = _pointer(_G[{g.G_POINTERS}], 0)",
+            f"_cut = _pointer(_G[{g.G_SPLITS}], _np.int32(0))",
+            f"for _row in range(_G[{g.G_SOURCES}]):",
+            *(f"    {line}" for line in inner),
+        ]
+        return self._kernel("_g, _thread, _threads, _now, _drift, _unused", lines)
+
+    # Targets
+
+    def step(self) -> str:
+        """`_what` 0: the targets' traces decay over a step; 1: target `_lo` spikes; 2: traces that follow others
+        come after the spikes."""
+        law = self.law
+        shift = [
+            f"for _k in range({LAYERS - 1}, 0, -1):",
+            f"    _T = _pointer(_G[{g.G_LAYERS}] + 4*(_n*_k + _lo), _np.int32(0))",
+            f"    _before = _pointer(_G[{g.G_LAYERS}] + 4*(_n*(_k - 1) + _lo), _np.int32(0))",
+            "    _T[0] = _before[0]",
+        ]
+        count = len(self.records)
+        if count:
+            at = f"_G[{g.G_RECORDS}] + {self.width}*(_n*(_k*{count} + _r) + _lo)"
+            shift += [
+                f"    for _r in range({count}):",
+                f"        _new = _pointer({at}, _one)",
+                f"        _old = _pointer({at.replace('_k*', '(_k - 1)*')}, _one)",
+                "        _new[0] = _old[0]",
+            ]
+        shift += [f"_T = _pointer(_G[{g.G_LAYERS}] + 4*_lo, _np.int32(0))", "_T[0] = _np.int32(_now)"]
+        for k, name in enumerate(self.records):
+            value = "_third[_lo]" if name == "third" else f"_Y_{name}[_lo]"
+            shift += [f"_R = _pointer(_G[{g.G_RECORDS}] + {self.width}*(_n*{k} + _lo), _one)", f"_R[0] = {value}"]
+        jumps = [
+            f"_Y_{t.name}[_lo] = {'_real(1.0)' if t.nearest else f'_Y_{t.name}[_lo] + _real(1.0)'}"
+            for t in law.post
+            if not t.follows
+        ]
+        decay: list[str] = []
+        follow: list[str] = []
+        for t in (*law.post, *law.third):
+            if t.follows:
+                used = sorted(self._uses(law.follows[t.name]) & set(self.behind))
+                follow += ["for _i in range(_lo, _hi):", *(f"    {name} = _Y_{name}[_i]" for name in used)]
+                follow.append(f"    _goal = {self.show(law.follows[t.name])}")
+                follow.append(f"    _Y_{t.name}[_i] = _goal + (_Y_{t.name}[_i] - _goal)*_left_{t.name}")
+                continue
+            extra = f" + _third[_i]*_real(_C[{len(constants(self.rule))}])" if t.side == "third" else ""
+            decay += [
+                "for _i in range(_lo, _hi):",
+                f"    _value = _Y_{t.name}[_i]*_left_{t.name}{extra}",
+                # numbers below float32's normal range cost a hundred times as much
+                f"    _Y_{t.name}[_i] = _value if _abs(_value) > _real(1e-30) else _real(0.0)",
+            ]
+        lines = [
+            f"_Y_{name} = _pointer(_G[{g.G_POST}] + {self.width}*_n*{k}, _one)" for k, name in enumerate(self.behind)
+        ]
+        lines.append(f"_third = _pointer(_G[{g.G_THIRD}], _one)")
+        lines += [f"_left_{name} = _exp(_k_{name})" for name in self.behind]
+        jump = [*(shift if replays(self.rule) else []), *jumps] or ["pass"]
+        lines += ["if _what == 0:", *(f"    {line}" for line in decay or ["pass"])]
+        lines += ["elif _what == 1:", *(f"    {line}" for line in jump)]
+        lines += ["else:", *(f"    {line}" for line in follow or ["pass"])]
+        return self._kernel("_g, _lo, _hi, _now, _what, _unused", lines)
+
+
+__all__ = ["CHUNK", "LAYERS", "constants", "recorded", "replays", "sources"]

@@ -1,0 +1,1 @@
+"""What to record, what was recorded, and runs on disk."""

@@ -1,0 +1,309 @@
+"""`RunFolder`: a run on disk, segment by segment, consistent after a crash at any moment.
+
+A folder holds
+
+- `manifest.json`: what is run (compared on resuming) and with what software (recorded only);
+- `traces.safetensors`: which neurons each trace of a state variable is of, where there are any;
+- `segment-000000.safetensors`, ...: spikes and traces of consecutive spans of steps;
+- `state-000000.safetensors`: the engine's state at the end of the last segment.
+
+Each file appears whole or not at all. A segment counts from the moment its file has its name, and its
+state is written before it, so that the last segment always has one; older states are then removed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ranvier._files import read_tensors, write_json, write_tensors
+from ranvier.analysis.spikes import Spikes, check
+from ranvier.engines.recording._manifest import note_environment, plain, require_same, require_unused, stored_manifest
+
+REQUIRED = ("n_neurons", "dt", "duration")
+
+Traces = Mapping[str, tuple[ArrayLike, ArrayLike]]
+
+
+class RunFolder:
+    """A run's folder; open it with `create_or_resume` to write, with `read` to read."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.n_neurons = int(manifest["n_neurons"])
+        self.dt = float(manifest["dt"])
+        self.first_step = int(manifest.get("first_step", 0))
+        self.last_step = self.first_step + round(manifest["duration"] / self.dt)
+        self.trace_neurons: dict[str, NDArray[np.int64]] = (
+            read_tensors(path / "traces.safetensors") if (path / "traces.safetensors").exists() else {}
+        )
+        self._lock: _Lock | None = None
+        self._spans = self._read_spans()
+
+    @classmethod
+    def create_or_resume(
+        cls,
+        path: str | Path,
+        manifest: dict[str, Any],
+        *,
+        trace_neurons: Mapping[str, ArrayLike] | None = None,
+    ) -> RunFolder:
+        """Open `path` for writing: a new folder, or one with whole segments of this very run.
+
+        `manifest` is JSON-able and has at least `n_neurons`, `dt` (ms) and `duration` (ms); `trace_neurons`
+        gives the global indices behind the columns of each trace. Raises ValueError where the folder holds
+        another run (the entries that differ are named) or something else, RuntimeError where another
+        process is writing to it; in each case nothing is changed.
+        """
+        path = Path(path)
+        manifest = plain(manifest)
+        for key in REQUIRED:
+            if key not in manifest:
+                raise ValueError(f"the manifest has no entry {key!r}; expected {', '.join(REQUIRED)}")
+        columns = {name: np.asarray(n, dtype=np.int64) for name, n in (trace_neurons or {}).items()}
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{path} is a file; expected a folder for the run, or a name not yet taken")
+        known = stored_manifest(path)
+        if known is None:
+            require_unused(path)
+        else:
+            require_same(path, known, manifest)
+            _require_same_traces(path, cls.read(path).trace_neurons, columns)
+        path.mkdir(parents=True, exist_ok=True)
+        lock = _Lock(path)
+        for leftover in path.glob(".*.*.*"):  # temporary files of a writer that was killed
+            if leftover.name.startswith((".segment-", ".state-", ".manifest.", ".traces.")):
+                leftover.unlink()
+        if known is None:
+            (path / "traces.safetensors").unlink(missing_ok=True)
+            if columns:
+                write_tensors(path / "traces.safetensors", columns)
+        else:
+            manifest = note_environment(known, manifest)
+        if manifest != known:
+            write_json(path / "manifest.json", manifest)
+            _flush(path)
+        folder = cls(path, manifest)
+        folder._lock = lock
+        folder._remove_old_states()
+        return folder
+
+    @classmethod
+    def read(cls, path: str | Path) -> RunFolder:
+        """Open `path` for reading. Raises FileNotFoundError where there is no run."""
+        path = Path(path)
+        manifest = stored_manifest(path)
+        if manifest is None:
+            found = "a folder without one" if path.is_dir() else "a file" if path.exists() else "nothing"
+            raise FileNotFoundError(
+                f"no run at {path}: found {found}, expected a folder with a manifest.json, as written by "
+                "simulate(..., path=...) or Recording.save"
+            )
+        missing = [key for key in REQUIRED if key not in manifest]
+        if missing:
+            raise ValueError(
+                f"{path / 'manifest.json'} has no entry {missing[0]!r}; it is not a run's manifest"
+            )
+        return cls(path, manifest)
+
+    def close(self) -> None:
+        """Let other processes write here; done too when the object is dropped."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def completed_steps(self) -> int:
+        """The last step that lies on disk."""
+        return self._spans[-1] if self._spans else self.first_step
+
+    @property
+    def complete(self) -> bool:
+        return self.completed_steps >= self.last_step
+
+    @property
+    def segments(self) -> list[Path]:
+        """Files of the whole segments, in the order of time."""
+        return [self._segment(k) for k in range(len(self._spans))]
+
+    def state(self) -> dict[str, NDArray[Any]] | None:
+        """The engine's state after `completed_steps`; None before the first segment or if none was kept."""
+        if not self._spans or not _tensor(self.segments[-1], "has_state")[0]:
+            return None
+        path = self._state(len(self._spans) - 1)
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path} is missing: the run cannot go on; delete the folder and start anew"
+            )
+        return _read(path)
+
+    def append(
+        self,
+        last_step: int,
+        spike_steps: ArrayLike,
+        spike_neurons: ArrayLike,
+        traces: Traces | None = None,
+        state: Mapping[str, ArrayLike] | None = None,
+    ) -> None:
+        """Write the steps from `completed_steps` + 1 to `last_step`, and the state after them.
+
+        Raises ValueError for steps, neurons or traces that do not fit, before anything is written.
+        """
+        first = self.completed_steps
+        if not first < last_step <= self.last_step:
+            raise ValueError(f"last_step is {last_step}; expected {first} < last_step ≤ {self.last_step}")
+        steps, neurons = np.asarray(spike_steps, np.int64), np.asarray(spike_neurons, np.int32)
+        check(steps, neurons, self.n_neurons, first, last_step)
+        tensors: dict[str, NDArray[Any]] = {
+            "span": np.array([first, last_step]),
+            "has_state": np.array([state is not None]),
+            "spikes/steps": steps,
+            "spikes/neurons": neurons,
+        }
+        traces = traces or {}
+        if set(traces) != set(self.trace_neurons):
+            raise ValueError(f"traces {sorted(traces)} given; expected {sorted(self.trace_neurons)}")
+        for name, (at, values) in traces.items():
+            at, values = np.asarray(at, np.int64), np.asarray(values)
+            shape = at.size, self.trace_neurons[name].size
+            if values.shape != shape:
+                raise ValueError(f"trace {name!r} has shape {values.shape}; expected {shape}")
+            tensors[f"trace/{name}/steps"], tensors[f"trace/{name}/values"] = at, values
+        index = len(self._spans)
+        if state is not None:
+            write_tensors(self._state(index), {name: np.asarray(value) for name, value in state.items()})
+            _flush(self.path)
+        write_tensors(self._segment(index), tensors)
+        _flush(self.path)
+        self._spans.append(int(last_step))
+        self._remove_old_states()
+
+    def spikes(self) -> Spikes:
+        """What lies on disk, read segment by segment on each pass."""
+        files, borders = self.segments, [self.first_step, *self._spans]
+
+        def source() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+            for file, (first, last) in zip(files, pairwise(borders), strict=True):
+                steps, neurons = _tensor(file, "spikes/steps"), _tensor(file, "spikes/neurons")
+                try:
+                    check(steps, neurons, self.n_neurons, first, last)
+                except ValueError as error:
+                    raise ValueError(f"{file} is damaged: {error}") from error
+                yield steps, neurons
+
+        return Spikes(source, self.n_neurons, self.dt, self.completed_steps, self.first_step)
+
+    def trace(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+        """(steps (T,), neurons (n,), values (T, n)) of one trace."""
+        neurons = self.trace_neurons[name]
+        steps = [np.empty(0, np.int64), *(_tensor(file, f"trace/{name}/steps") for file in self.segments)]
+        values = [_tensor(file, f"trace/{name}/values") for file in self.segments]
+        joined = np.concatenate(values) if values else np.empty((0, neurons.size), np.float32)
+        return np.concatenate(steps), neurons, joined
+
+    def _segment(self, index: int) -> Path:
+        return self.path / f"segment-{index:06d}.safetensors"
+
+    def _state(self, index: int) -> Path:
+        return self.path / f"state-{index:06d}.safetensors"
+
+    def _read_spans(self) -> list[int]:
+        spans: list[int] = []
+        before = self.first_step
+        while self._segment(len(spans)).exists():
+            first, last = _tensor(self._segment(len(spans)), "span").tolist()
+            if first != before or last > self.last_step:
+                raise ValueError(
+                    f"{self._segment(len(spans))} holds steps {first + 1} to {last}; expected it to begin at "
+                    f"{before + 1} and to end by {self.last_step}: files of different runs are mixed here"
+                )
+            spans.append(last)
+            before = last
+        return spans
+
+    def _remove_old_states(self) -> None:
+        """Leave only the state of the last segment; one without its segment is a write that was cut short."""
+        current = self._state(len(self._spans) - 1)
+        for path in self.path.glob("state-*.safetensors"):
+            if path != current:
+                path.unlink(missing_ok=True)
+
+
+def _require_same_traces(
+    path: Path, there: Mapping[str, NDArray[np.int64]], here: Mapping[str, NDArray[np.int64]]
+) -> None:
+    if {name: n.tolist() for name, n in there.items()} != {name: n.tolist() for name, n in here.items()}:
+        raise ValueError(
+            f"{path} records traces of {_described(there)}; this run records {_described(here)}: "
+            "record the same ones, or take another folder"
+        )
+
+
+def _described(traces: Mapping[str, NDArray[np.int64]]) -> str:
+    return ", ".join(f"{name} of {n.size} neurons" for name, n in sorted(traces.items())) or "none"
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        return read_tensors(path)
+    except Exception as error:  # safetensors raises its own SafetensorError, not exported by older versions
+        raise ValueError(f"{path} is damaged ({error}); expected a whole safetensors file") from error
+
+
+def _tensor(path: Path, name: str) -> NDArray[Any]:
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return file.get_tensor(name)
+    except Exception as error:
+        raise ValueError(f"{path} is damaged ({error}); expected a whole segment of a run") from error
+
+
+def _flush(folder: Path) -> None:
+    """Make new names in `folder` outlast a power failure, where the system has a call for it."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+class _Lock:
+    """Hold a folder for this process; the system lets go of it when the process ends, however it does."""
+
+    def __init__(self, path: Path) -> None:
+        self._handle = -1
+        try:
+            import fcntl
+        except ImportError:
+            return
+        self._handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.lockf(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            raise RuntimeError(
+                f"another process is writing to {path}; wait for it, or take another folder"
+            ) from error
+
+    def close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    __del__ = close

@@ -1,0 +1,85 @@
+"""State variables over time: in memory, on disk, and cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.engines.recording.segments import RunFolder
+from ranvier.engines.recording.weights import PREFIX
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A state variable over time: `times` (T,) in ms, `neurons` (n,) global indices, `values` (T, n).
+
+    Raises ValueError for values of another shape.
+    """
+
+    times: Tensor
+    neurons: Tensor
+    values: Tensor
+
+    def __post_init__(self) -> None:
+        import torch
+
+        object.__setattr__(self, "times", torch.as_tensor(self.times, dtype=torch.float64))
+        object.__setattr__(self, "neurons", torch.as_tensor(self.neurons, dtype=torch.int64))
+        object.__setattr__(self, "values", torch.as_tensor(self.values))
+        if self.values.shape != (len(self.times), len(self.neurons)):
+            raise ValueError(
+                f"values of shape {tuple(self.values.shape)} for {len(self.times)} times and "
+                f"{len(self.neurons)} neurons; expected {(len(self.times), len(self.neurons))}"
+            )
+
+    def __repr__(self) -> str:
+        return f"Trace({len(self.times)} times, {len(self.neurons)} neurons)"
+
+
+class StoredTraces(Mapping[str, Trace]):
+    """The traces of a run on disk, each read when asked for."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+
+    def __getitem__(self, name: str) -> Trace:
+        steps, neurons, values = self._run.trace(name)
+        return Trace(tensor(steps * self._run.dt), tensor(neurons, None), tensor(values, None))
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._run.trace_neurons if not name.startswith(PREFIX))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class LaterTraces(Mapping[str, Trace]):
+    """Traces without what lies before a time."""
+
+    def __init__(self, states: Mapping[str, Trace], start: float) -> None:
+        self._states, self._start = states, start
+
+    def __getitem__(self, name: str) -> Trace:
+        trace = self._states[name]
+        kept = trace.times > self._start
+        return Trace(trace.times[kept], trace.neurons, trace.values[kept])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._states)
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+
+def tensor(array: NDArray[Any], dtype: Any = np.float64) -> Tensor:
+    """Of the same shape; its own type where `dtype` is None."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(array if dtype is None else array.astype(dtype, copy=False)))

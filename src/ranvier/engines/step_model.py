@@ -1,0 +1,282 @@
+"""What both engines run: a population's equations joined with those of its synapses, as one step of dt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy as sp
+import torch
+from torch import Tensor
+
+from ranvier.equations import Equations, State, parse, symbol
+from ranvier.equations.integrators import Scheme, make_scheme
+from ranvier.equations.printing import torch_function
+from ranvier.equations.propagators import propagators
+from ranvier.networks import Background, Network, Population, Projection, TimeSeries
+from ranvier.synapses import Delta, Electrical, Sigmoidal, Synapse
+
+
+@dataclass(frozen=True)
+class Port:
+    """Where the synapses of one kind enter a population: one summed input a neuron and step."""
+
+    index: int
+    synapse: Synapse
+    projections: tuple[Projection, ...]
+    backgrounds: tuple[Background, ...]
+
+    def name(self, text: str) -> str:
+        """The name in the joint system of the synapse's variable or parameter `text`."""
+        return f"{text}_p{self.index}"
+
+    @property
+    def input(self) -> sp.Symbol:
+        return symbol(f"in_{self.index}")
+
+
+@dataclass(frozen=True)
+class StepModel:
+    """One step of a population, in SymPy. Names not in `states`, `inputs`, `normals` are coefficients.
+
+    deliver: state -> its value after this step's input; statements and result: the integrator's;
+    threshold, reset: as in the equations, of the new values; `ceiling` and the rest as in `Scheme`.
+    """
+
+    population: Population
+    states: tuple[str, ...]
+    ports: tuple[Port, ...]
+    scheme: Scheme
+    deliver: dict[str, sp.Expr]
+    statements: tuple[tuple[sp.Symbol, sp.Expr], ...]
+    result: dict[str, sp.Expr]
+    threshold: sp.Basic | None
+    reset: dict[str, sp.Expr]
+    refractory: str | None
+    holds: bool
+    varying: tuple[str, ...]
+    hoisted: dict[str, sp.Expr] = field(default_factory=dict)
+
+    @property
+    def coefficients(self) -> tuple[str, ...]:
+        """The constants that a step uses, sorted."""
+        expressions: list[Any] = [*self.deliver.values(), *self.result.values(), *self.reset.values()]
+        expressions += [e for _, e in self.statements]
+        if self.threshold is not None:
+            expressions.append(self.threshold)
+        used = {s.name for e in expressions for s in e.free_symbols}
+        defined = {s.name for s, _ in self.statements} | set(self.states) | set(self.varying)
+        defined |= {f"in_{p.index}" for p in self.ports} | {f"N_{k}" for k in range(self.scheme.normals)}
+        return tuple(sorted(used - defined))
+
+    def evaluate(self, dt: float) -> dict[str, Tensor]:
+        """The coefficients' values, () or (neurons,), float64; gradients flow to the network's tensors."""
+        values = self.parameters() | {"dt": torch.tensor(dt, dtype=torch.float64)}
+        if self.scheme.linear is not None:
+            values |= propagators(self.scheme.linear, values, dt)
+        values |= torch_function(self.hoisted)(**values) if self.hoisted else {}
+        out = {name: values[name] for name in self.coefficients}
+        if self.refractory is not None:
+            out["refractory_steps"] = torch.round(values[self.refractory].detach() / dt)
+        return out
+
+    def parameters(self) -> dict[str, Tensor]:
+        """All parameters of the population and its synapses, () or (neurons,), float64."""
+        given = {k: v for k, v in self.population.parameters.items() if not isinstance(v, TimeSeries)}
+        for port in self.ports:
+            given |= {port.name(k): v for k, v in port.synapse.parameters.items()}
+            if isinstance(port.synapse, Electrical):
+                given[port.name("G")] = _total_weight(port, self.population.size)
+        return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in given.items()}
+
+
+def step_models(net: Network, external: bool = False) -> dict[int, StepModel]:
+    """The step of every population that has equations, by the population's index.
+
+    `external` adds an input of that name (mV), which changes from step to step.
+    """
+    return {
+        population.index: _step_model(population, ports_of(net, population), external)
+        for population in net.populations
+        if getattr(population.neuron, "equations", None) is not None
+    }
+
+
+def ports_of(net: Network, population: Population) -> tuple[Port, ...]:
+    """The synapse kinds that reach a population, in order of their first use."""
+    projections = [p for p in net.projections if p.target is population]
+    backgrounds = [b for b in net.backgrounds if b.target is population]
+    kinds = dict.fromkeys([p.synapse for p in projections] + [b.synapse for b in backgrounds])
+    return tuple(
+        Port(
+            k,
+            kind,
+            tuple(p for p in projections if p.synapse == kind),
+            tuple(b for b in backgrounds if b.synapse == kind),
+        )
+        for k, kind in enumerate(kinds)
+    )
+
+
+def _step_model(population: Population, ports: tuple[Port, ...], external: bool) -> StepModel:
+    equations: Equations = population.neuron.equations
+    soma = equations.names[0]
+    varying = ["t", *(k for k, v in population.parameters.items() if isinstance(v, TimeSeries))]
+    current, states, deliver = _inputs(population, ports, soma)
+    if external:
+        current += symbol("external")
+        varying.append("external")
+    own = {symbol("I"): current}
+    if _is_zero(population.parameters.get("noise", 0.0)):
+        own[symbol("noise")] = sp.Integer(0)
+    joint = [
+        State(s.name, s.drift.xreplace(own), _diffusion(s, own), s.unit) for s in equations.states
+    ] + states
+    varying += [f"in_{p.index}" for p in ports if p.synapse.continuous]
+    scheme = make_scheme(
+        joint,
+        method=getattr(population, "method", None),
+        varying=varying,
+        ceiling=_ceiling(equations, soma),
+    )
+    changing = {symbol(s.name) for s in joint} | {s for s, _ in scheme.statements}
+    changing |= {symbol(v) for v in varying} | {p.input for p in ports}
+    changing |= {symbol(f"N_{k}") for k in range(scheme.normals)}
+    hoist = _Hoist(changing)
+    return StepModel(
+        population=population,
+        states=tuple(s.name for s in joint),
+        ports=ports,
+        scheme=scheme,
+        deliver={k: hoist(v) for k, v in deliver.items()},
+        statements=tuple((s, hoist(e)) for s, e in scheme.statements),
+        result={k: hoist(v) for k, v in scheme.result.items()},
+        threshold=None if equations.threshold is None else hoist(equations.threshold),
+        reset={k: hoist(v) for k, v in equations.reset.items()},
+        refractory=equations.refractory,
+        holds=equations.holds,
+        varying=tuple(varying),
+        hoisted=hoist.found,
+    )
+
+
+def _inputs(
+    population: Population, ports: tuple[Port, ...], soma: str
+) -> tuple[sp.Expr, list[State], dict[str, sp.Expr]]:
+    """The total input I, the synapses' states, and what delivery does to each state."""
+    current: sp.Expr = sp.Integer(0)
+    states: list[State] = []
+    deliver: dict[str, sp.Expr] = {}
+    for port in ports:
+        synapse = port.synapse
+        rename = {symbol(k): symbol(port.name(k)) for k in synapse.parameters}
+        if synapse.equations is not None:
+            rename |= {symbol(k): symbol(port.name(k)) for k in synapse.equations.names}
+            states += [State(port.name(s.name), s.drift.xreplace(rename)) for s in synapse.equations.states]
+        for name, size in synapse.jump_sizes().items():
+            deliver[port.name(name)] = symbol(port.name(name)) + size.xreplace(rename) * port.input
+        if isinstance(synapse, Delta):
+            deliver[soma] = deliver.get(soma, symbol(soma)) + port.input
+        term = _current(port, synapse, states).xreplace(rename | {symbol("V"): symbol(soma)})
+        if term.has(symbol("g_L")) and "g_L" not in population.parameters:
+            raise ValueError(
+                f"population {population.name!r} of {type(population.neuron).__name__} has no leak conductance "
+                f"g_L (nS), which {type(synapse).__name__} needs: give the model a parameter `g_L: float = ...`"
+            )
+        current += term
+    if current != 0 and not any(s.drift.has(symbol("I")) for s in population.neuron.equations.states):
+        raise ValueError(
+            f"population {population.name!r} of {type(population.neuron).__name__} receives synapses, but its "
+            "equations have no input I (mV): add I to them, or use Delta synapses"
+        )
+    return current, states, deliver
+
+
+def _current(port: Port, synapse: Synapse, states: list[State]) -> sp.Expr:
+    if isinstance(synapse, Electrical):
+        return (port.input - symbol(port.name("G")) * symbol("V")) / symbol("g_L")
+    if isinstance(synapse, Sigmoidal):
+        activity: sp.Expr = port.input
+        if synapse.tau > 0:
+            s, tau = symbol(port.name("s")), symbol(port.name("tau"))
+            states.append(State(s.name, (port.input - s) / tau))
+            activity = s
+        return activity if synapse.E_rev is None else activity * parse("(E_rev - V)/g_L")
+    return parse(synapse.current)
+
+
+def _diffusion(state: State, own: Mapping[sp.Symbol, sp.Expr]) -> dict[str, sp.Expr]:
+    replaced = {xi: g.xreplace(own) for xi, g in state.diffusion.items()}
+    return {xi: g for xi, g in replaced.items() if g != 0}
+
+
+def _is_zero(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return not value.requires_grad and not bool(value.any())
+    return value == 0.0
+
+
+def _ceiling(equations: Equations, soma: str) -> tuple[str, sp.Expr] | None:
+    match equations.threshold:
+        case sp.Ge(lhs=sp.Symbol(name=name), rhs=rhs) | sp.Gt(lhs=sp.Symbol(name=name), rhs=rhs):
+            if name == soma and not rhs.free_symbols & {symbol(x) for x in equations.names}:
+                return soma, rhs
+    return None
+
+
+def _total_weight(port: Port, size: int) -> Tensor:
+    total = torch.zeros(size, dtype=torch.float64)
+    for projection in port.projections:
+        _, targets = projection.edges()
+        weight = torch.as_tensor(projection.weight, dtype=torch.float64).expand(len(targets))
+        total = total.index_add(0, targets, weight)
+    return total
+
+
+class _Hoist:
+    """Replaces what is constant over a run by coefficients, computed once and in float64."""
+
+    def __init__(self, changing: set[sp.Symbol]) -> None:
+        self.changing = changing
+        self.found: dict[str, sp.Expr] = {}
+        self._names: dict[sp.Expr, sp.Symbol] = {}
+
+    def __call__(self, expression: Any) -> Any:
+        if not expression.free_symbols & self.changing:
+            return self._constant(expression)
+        if expression.is_Atom:
+            return expression
+        if isinstance(expression, sp.Add | sp.Mul):
+            fixed = [a for a in expression.args if not a.free_symbols & self.changing]
+            moving = [self(a) for a in expression.args if a.free_symbols & self.changing]
+            if fixed:
+                moving.append(self._constant(expression.func(*fixed)))
+            return expression.func(*moving)
+        return expression.func(*(self(a) for a in expression.args))
+
+    def _constant(self, expression: Any) -> Any:
+        if expression.is_Atom or not expression.free_symbols or not isinstance(expression, sp.Expr):
+            return expression
+        if expression not in self._names:
+            self._names[expression] = symbol(f"c_{len(self._names)}")
+            self.found[self._names[expression].name] = expression
+        return self._names[expression]
+
+
+def initial_values(model: StepModel, draw: Any) -> dict[str, Any]:
+    """Each state at t = 0 as (neurons,) float64 arrays; `draw(law, size)` samples Uniform and Normal laws."""
+    import numpy as np
+
+    population = model.population
+    parameters = model.parameters()
+    out = {}
+    for name in model.states:
+        value = population.initial.get(name, getattr(population.neuron, "initial", {}).get(name, 0.0))
+        if isinstance(value, str):
+            value = parameters[value]
+        if hasattr(value, "low") or (hasattr(value, "mean") and not isinstance(value, Tensor)):
+            value = draw(value, population.size)
+        array = value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
+        out[name] = np.broadcast_to(array, (population.size,)).astype(np.float64)
+    return out

@@ -1,0 +1,1 @@
+"""The torch engine: clock-driven and differentiable."""

@@ -1,0 +1,105 @@
+"""Plastic projections of the torch engine, edge by edge; differentiable, also in the initial weights."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ranvier.engines.plasticity import columns as g
+from ranvier.engines.plasticity.modulators import Third, third_of
+from ranvier.networks import Network, Projection
+from ranvier.rules.dense import advance, fresh
+
+
+class Learning(NamedTuple):
+    """The synapses of one delay: weight (B, edges), and the rule's state."""
+
+    weight: Tensor
+    state: dict[str, Tensor]
+
+
+class TorchPlastic:
+    """One plastic projection; `groups`: (delay in steps, its edges or None for all)."""
+
+    def __init__(
+        self,
+        net: Network,
+        p: Projection,
+        groups: list[tuple[int, Tensor | None]],
+        edges: tuple[Tensor, Tensor],
+        dt: float,
+        dtype: torch.dtype,
+    ) -> None:
+        if p.plasticity is None:
+            raise ValueError(f"{p!r} has no plasticity")
+        self.net, self.projection, self.rule, self.dt, self.dtype = net, p, p.plasticity, dt, dtype
+        self.count = len(edges[0])
+        sources, targets = edges
+        self.groups: list[tuple[int, Tensor, Tensor, Tensor | None]] = [
+            (delay, sources, targets, None) if chosen is None else (delay, sources[chosen], targets[chosen], chosen)
+            for delay, chosen in groups
+        ]
+        self.shortest = min((delay for delay, _ in groups), default=1)
+        self.third: Third | None = None
+        self.origin = 0
+
+    def set_third(self, third: Third, step: int) -> None:
+        """Where the third factor comes from; a series begins at `step`."""
+        third.interval_steps(self.dt)
+        self.third, self.origin = third, step
+
+    def init_state(self, batch: int) -> tuple[Learning, ...]:
+        weight = torch.as_tensor(self.projection.weight, dtype=torch.float64).to(self.dtype).expand(self.count)
+        made = []
+        for _, sources, _, chosen in self.groups:
+            own = (weight if chosen is None else weight[chosen]).expand(batch, -1)
+            shapes = (batch, self.projection.source.size), (batch, self.projection.target.size), (batch, len(sources))
+            made.append(Learning(own, fresh(self.rule.law, own, *shapes)))
+        return tuple(made)
+
+    def deliver(self, own: tuple[Learning, ...], history: Tensor, total: Tensor) -> Tensor:
+        """`total` (B, targets) with the spikes that arrive now."""
+        for (delay, sources, targets, _), each in zip(self.groups, own, strict=True):
+            sent = history[delay][:, self.projection.source.slice]
+            total = total.index_add(1, targets, sent[:, sources] * each.weight)
+        return total
+
+    def step(self, own: tuple[Learning, ...], history: Tensor, now: int) -> tuple[Learning, ...]:
+        """What the spikes that arrive, and those that the targets emitted, at step `now` leave behind."""
+        post = history[0][:, self.projection.target.slice]
+        third = self._third(history, now)
+        out = []
+        for (delay, sources, targets, _), each in zip(self.groups, own, strict=True):
+            pre = history[delay][:, self.projection.source.slice]
+            state, weight = advance(
+                self.rule, each.state, each.weight, pre, post, third, self.dt,
+                lambda x, at=sources: x[:, at], lambda y, at=targets: y[:, at],  # type: ignore[misc]
+            )  # fmt: skip
+            out.append(Learning(weight, state))
+        return tuple(out)
+
+    def in_order(self, own: tuple[Learning, ...]) -> Tensor:
+        """Weights (B, edges) in the order of `edges()`."""
+        out = torch.zeros(len(own[0].weight) if own else 1, self.count, dtype=self.dtype)
+        for (_, _, _, chosen), each in zip(self.groups, own, strict=True):
+            out[:, slice(None) if chosen is None else chosen] = each.weight.detach()
+        return out
+
+    def _third(self, history: Tensor, now: int) -> Tensor | None:
+        if self.third is None:
+            self.third = third_of(self.net, self.projection)
+        batch, size = history.shape[1], self.projection.target.size
+        if self.third.kind == g.NOWHERE:
+            return None
+        if self.third.series is None:
+            modulators = self.net.populations[self.third.population]
+            spikes = history[self.shortest][:, modulators.slice].sum(1, keepdim=True)
+            return (spikes / (modulators.size * self.dt)).expand(batch, size)
+        values = self.third.series.values
+        row = (now - 1 - self.origin) // self.third.interval_steps(self.dt)
+        return values[min(row, len(values) - 1)].to(self.dtype).expand(batch, size)
+
+
+__all__ = ["Learning", "TorchPlastic"]

@@ -1,0 +1,284 @@
+"""One step of a whole network in torch: a pure function of (constants, state, input)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import sympy as sp
+import torch
+from torch import Tensor
+
+from ranvier._steps import whole_steps
+from ranvier.engines._sources import spike_events
+from ranvier.engines.compiled.synapse_tables import delay_steps
+from ranvier.engines.step_model import Port, StepModel, initial_values, step_models
+from ranvier.engines.surrogates import Surrogate
+from ranvier.engines.torch._plasticity import Learning, TorchPlastic
+from ranvier.equations.printing import torch_function
+from ranvier.networks import Network, Population, Projection, TimeSeries
+from ranvier.neurons import Poisson, SpikeTimes
+from ranvier.synapses import Electrical, Sigmoidal
+
+_DENSE = 4_000_000  # entries up to which a projection is kept as a matrix
+
+
+class NetworkState(NamedTuple):
+    """Everything that a network's future depends on.
+
+    variables: by population, (variables, B, n); refractory: by population, steps left (B, n);
+    history: past spikes (delays + 1, B, N), newest first; step: steps done; seed: of the noise;
+    plastic: by plastic projection and delay, the weights (B, edges) and the rule's own state. Spikes of the
+    last step have not changed them yet: they do so in the next one, after the old weights were delivered.
+    """
+
+    variables: tuple[Tensor, ...]
+    refractory: tuple[Tensor, ...]
+    history: Tensor
+    step: int
+    seed: int
+    plastic: tuple[tuple[Learning, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Stepper:
+    """A population's functions, printed from its step."""
+
+    model: StepModel
+    deliver: Callable[..., dict[str, Tensor]]
+    integrate: Callable[..., dict[str, Tensor]]
+    distance: Callable[..., dict[str, Tensor]] | None
+    strict: bool
+    reset: Callable[..., dict[str, Tensor]]
+
+
+class TorchNetwork:
+    """A network as a differentiable step. Gradients flow to its tensors and through `surrogate`."""
+
+    def __init__(self, net: Network, dt: float, dtype: torch.dtype, surrogate: Surrogate, external: bool) -> None:
+        self.net, self.dt, self.dtype, self.surrogate, self.external = net, dt, dtype, surrogate, external
+        self.size = sum(p.size for p in net.populations)
+        self.models = step_models(net, external=external)
+        self.steppers = {k: _stepper(m) for k, m in self.models.items()}
+        self.delays = {p.index: _delay_groups(p, dt) for p in net.projections if not p.synapse.continuous}
+        self.longest = max((d for groups in self.delays.values() for d, _ in groups), default=0)
+        self.edges = {p.index: p.edges() for p in net.projections}
+        self.plastic = {
+            p.index: TorchPlastic(net, p, self.delays[p.index], self.edges[p.index], dt, dtype)
+            for p in net.projections
+            if p.plasticity is not None
+        }
+        self.given = {
+            p.index: tuple(torch.from_numpy(a) for a in spike_events(p, dt))
+            for p in net.populations
+            if isinstance(p.neuron, SpikeTimes)
+        }
+
+    def init_state(self, batch: int, seed: int = 0) -> NetworkState:
+        generator = torch.Generator().manual_seed(seed)
+        variables, refractory = [], []
+        for p in self.net.populations:
+            if p.index not in self.models:
+                variables.append(torch.zeros(0, batch, p.size, dtype=self.dtype))
+                refractory.append(torch.zeros(batch, p.size, dtype=self.dtype))
+                continue
+            rows = []
+            for _ in range(batch):
+                initial = initial_values(self.models[p.index], lambda law, n: _draw(law, n, generator))
+                rows.append(torch.stack([torch.as_tensor(v) for v in initial.values()]))
+            variables.append(torch.stack(rows, 1).to(self.dtype))
+            refractory.append(torch.zeros(batch, p.size, dtype=self.dtype))
+        history = torch.zeros(self.longest + 1, batch, self.size, dtype=self.dtype)
+        plastic = tuple(p.init_state(batch) for p in self.plastic.values())
+        return NetworkState(tuple(variables), tuple(refractory), history, 0, seed, plastic)
+
+    def constants(self) -> dict[str, Any]:
+        """Coefficients and weight matrices: what depends on the network's tensors and not on the state."""
+        coefficients = {
+            k: {name: v.to(self.dtype) for name, v in m.evaluate(self.dt).items()} for k, m in self.models.items()
+        }
+        weights = {p.index: self._weights(p) for p in self.net.projections if p.plasticity is None}
+        return {"coefficients": coefficients, "weights": weights}
+
+    def _weights(self, p: Projection) -> list[tuple[int, Tensor, Tensor | None, Tensor | None]]:
+        """(delay, matrix or edge weights, sources, targets) a group of equal delay."""
+        sources, targets = self.edges[p.index]
+        weight = torch.as_tensor(p.weight, dtype=torch.float64).to(self.dtype).expand(len(sources))
+        groups = self.delays.get(p.index, [(0, None)])
+        out: list[tuple[int, Tensor, Tensor | None, Tensor | None]] = []
+        for delay, chosen in groups:
+            s, t, w = sources, targets, weight
+            if chosen is not None:
+                s, t, w = s[chosen], t[chosen], w[chosen]
+            if p.source.size * p.target.size <= _DENSE:
+                matrix = torch.zeros(p.source.size, p.target.size, dtype=self.dtype)
+                out.append((delay, matrix.index_put((s, t), w, accumulate=True), None, None))
+            else:
+                out.append((delay, w, s, t))
+        return out
+
+    def step(self, constants: dict[str, Any], state: NetworkState, x: Tensor | None) -> tuple[NetworkState, Tensor]:
+        """One step of dt. x: (B, N) mV added to every input, spikes added to sources. Returns spikes (B, N)."""
+        generator = torch.Generator().manual_seed((state.seed * 1_000_003 + state.step) % 2**63)
+        variables, refractory, outputs = [], [], []
+        batch = state.history.shape[1]
+        for p in self.net.populations:
+            own = None if x is None else x[:, p.slice]
+            if p.index not in self.models:
+                outputs.append(self._source(p, state, batch, own, generator))
+                variables.append(state.variables[p.index])
+                refractory.append(state.refractory[p.index])
+                continue
+            v, r, y = self._population(p, constants, state, own, generator)
+            variables.append(v)
+            refractory.append(r)
+            outputs.append(y)
+        spikes = torch.cat(outputs, 1)
+        emitted = torch.cat(
+            [o if self._spikes(p) else torch.zeros_like(o) for p, o in zip(self.net.populations, outputs)], 1
+        )
+        history = torch.cat([emitted[None], state.history[:-1]])
+        learned = self.learned(state)
+        return NetworkState(tuple(variables), tuple(refractory), history, state.step + 1, state.seed, learned), spikes
+
+    def learned(self, state: NetworkState) -> tuple[tuple[Learning, ...], ...]:
+        """The plastic projections once the spikes of the last step have acted on them."""
+        if state.step == 0:
+            return state.plastic
+        parts = zip(self.plastic.values(), state.plastic, strict=True)
+        return tuple(part.step(own, state.history, state.step) for part, own in parts)
+
+    def _spikes(self, p: Population) -> bool:
+        return p.index not in self.models or self.models[p.index].threshold is not None
+
+    def _population(self, p, constants, state, own, generator) -> tuple[Tensor, Tensor, Tensor]:
+        stepper = self.steppers[p.index]
+        model = stepper.model
+        values = dict(constants["coefficients"][p.index])
+        before = dict(zip(model.states, state.variables[p.index].unbind(0)))
+        shape = before[model.states[0]].shape
+        values |= before
+        for port in model.ports:
+            values[f"in_{port.index}"] = self._input(port, p, constants, state, generator)
+        for k in range(model.scheme.normals):
+            values[f"N_{k}"] = torch.randn(shape, generator=generator, dtype=self.dtype)
+        values |= self._varying(p, state.step)
+        if self.external:
+            values["external"] = torch.zeros(shape, dtype=self.dtype) if own is None else own
+        soma = model.states[0]
+        left = state.refractory[p.index]
+        held = (left > 0) if model.refractory is not None and model.holds else None
+        delivered = stepper.deliver(**values)
+        if held is not None and soma in delivered:
+            delivered[soma] = torch.where(held, before[soma], delivered[soma])
+        values |= delivered
+        after = {k: v.to(self.dtype).expand(shape) for k, v in stepper.integrate(**values).items()}
+        if held is not None:
+            after[soma] = torch.where(held, before[soma], after[soma])
+        if stepper.distance is None:
+            return torch.stack([after[s] for s in model.states]), left, after[soma]
+        values |= after
+        spike = self.surrogate(stepper.distance(**values)["distance"].to(self.dtype), stepper.strict)
+        spike = spike.expand(shape)
+        if model.refractory is not None:
+            spike = torch.where(left > 0, torch.zeros_like(spike), spike)
+            steps = constants["coefficients"][p.index]["refractory_steps"].expand(shape)
+            left = torch.where(spike.detach() > 0, steps, (left - 1).clamp(min=0))
+        for name, value in stepper.reset(**values).items():
+            # the reset is detached: its gradient would pull against the spike's own
+            after[name] = torch.where(spike.detach() > 0, value.to(self.dtype), after[name])
+        return torch.stack([after[s] for s in model.states]), left, spike
+
+    def _input(self, port: Port, p: Population, constants, state: NetworkState, generator) -> Tensor:
+        batch = state.history.shape[1]
+        total = torch.zeros(batch, p.size, dtype=self.dtype)
+        for projection in port.projections:
+            if projection.index in self.plastic:
+                own = state.plastic[list(self.plastic).index(projection.index)]
+                total = self.plastic[projection.index].deliver(own, state.history, total)
+                continue
+            for delay, w, sources, targets in constants["weights"][projection.index]:
+                if port.synapse.continuous:
+                    sent = _transmitted(port, state.variables[projection.source.index][0])
+                else:
+                    sent = state.history[delay][:, projection.source.slice]
+                if sources is None:
+                    total = total + sent @ w
+                else:
+                    total = total.index_add(1, targets, sent[:, sources] * w)
+        for b in port.backgrounds:
+            mean = torch.as_tensor(b.rate, dtype=torch.float64).expand(batch, p.size) * self.dt / 1000
+            counts = torch.poisson(mean.detach(), generator=generator).to(self.dtype)
+            total = total + counts * torch.as_tensor(b.weight, dtype=torch.float64).to(self.dtype)
+        return total
+
+    def _varying(self, p: Population, step: int) -> dict[str, Tensor]:
+        out = {"t": torch.tensor(step * self.dt, dtype=self.dtype)}
+        for name, series in p.parameters.items():
+            if isinstance(series, TimeSeries):
+                what = f"the {name} of population {p.name!r} changes every {series.interval} ms"
+                at = min(step // whole_steps(series.interval, self.dt, what), len(series.values) - 1)
+                out[name] = series.values[at].to(self.dtype)
+        return out
+
+    def _source(self, p: Population, state: NetworkState, batch: int, own: Tensor | None, generator) -> Tensor:
+        spikes = torch.zeros(batch, p.size, dtype=self.dtype)
+        if isinstance(p.neuron, Poisson):
+            chance = torch.as_tensor(p.parameters["rate"], dtype=torch.float64).expand(batch, p.size) * self.dt / 1000
+            spikes = (torch.rand(batch, p.size, generator=generator, dtype=torch.float64) < chance).to(self.dtype)
+        elif p.index in self.given:
+            steps, neurons = self.given[p.index]
+            a, b = torch.searchsorted(steps, torch.tensor([state.step, state.step + 1])).tolist()
+            spikes[:, neurons[a:b]] = 1
+        return spikes if own is None else spikes + own
+
+
+def _transmitted(port: Port, V: Tensor) -> Tensor:
+    synapse = port.synapse
+    if isinstance(synapse, Electrical):
+        return V
+    if isinstance(synapse, Sigmoidal):
+        return torch.sigmoid((V - synapse.V_half) / synapse.slope)
+    raise TypeError(f"found the continuous synapse {synapse!r}, expected Electrical or Sigmoidal")
+
+
+def _delay_groups(p: Projection, dt: float) -> list[tuple[int, Tensor | None]]:
+    steps = delay_steps(p, dt)
+    if steps.ndim == 0:
+        return [(int(steps), None)]
+    all_steps = torch.from_numpy(steps)
+    return [(int(d), (all_steps == d).nonzero()[:, 0]) for d in all_steps.unique()]
+
+
+def _stepper(model: StepModel) -> _Stepper:
+    match model.threshold:
+        case None:
+            distance, strict = None, False
+        case sp.Ge() | sp.Gt():
+            distance = torch_function({"distance": model.threshold.lhs - model.threshold.rhs})
+            strict = isinstance(model.threshold, sp.Gt)
+        case sp.Le() | sp.Lt():
+            distance = torch_function({"distance": model.threshold.rhs - model.threshold.lhs})
+            strict = isinstance(model.threshold, sp.Lt)
+        case _:
+            raise ValueError(
+                f"found the threshold {model.threshold}; the torch engine takes one comparison such as V >= V_th"
+            )
+    return _Stepper(
+        model,
+        torch_function(model.deliver),
+        torch_function(model.result, model.statements),
+        distance,
+        strict,
+        torch_function(model.reset),
+    )
+
+
+def _draw(law: Any, size: int, generator: torch.Generator):
+    if hasattr(law, "low"):
+        return (torch.rand(size, generator=generator, dtype=torch.float64) * (law.high - law.low) + law.low).numpy()
+    return (torch.randn(size, generator=generator, dtype=torch.float64) * law.sd + law.mean).numpy()
+
+
+__all__ = ["NetworkState", "TorchNetwork"]

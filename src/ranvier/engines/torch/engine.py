@@ -1,0 +1,186 @@
+"""The torch engine: clock-driven and differentiable. For small networks, training and checking."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ranvier.engines.plasticity.modulators import third_of
+from ranvier.engines.recording.probes import ResolvedProbe
+from ranvier.engines.surrogates import ArcTan, Surrogate
+from ranvier.engines.torch._plasticity import Learning
+from ranvier.engines.torch._step import NetworkState, TorchNetwork
+from ranvier.networks import Network, Projection
+
+
+class TorchEngine:
+    """A network made ready to run, step by step; the surface of `CompiledEngine`."""
+
+    threads = 1
+
+    def __init__(
+        self, net: Network, *, dt: float, seed: int, dtype: torch.dtype,
+        probes: tuple[ResolvedProbe, ...] = (), third: Mapping[Projection, Any] | None = None,
+    ) -> None:  # fmt: skip
+        self.net, self.dt, self.probes = net, dt, probes
+        self.real: Any = np.float64 if dtype == torch.float64 else np.float32
+        self.network = TorchNetwork(net, dt, dtype, ArcTan(), external=False)
+        for p in net.projections:
+            if p.plasticity is not None:
+                self.network.plastic[p.index].set_third(third_of(net, p, third), 0)
+        with torch.no_grad():
+            self.constants = self.network.constants()
+            self.current = self.network.init_state(1, seed)
+
+    @property
+    def step(self) -> int:
+        return self.current.step
+
+    def advance(self, last: int) -> tuple[NDArray[np.int64], NDArray[np.int32], dict[str, tuple[Any, Any]]]:
+        """Go on to step `last`: spikes (steps, global neurons) and traces, name -> (steps, values)."""
+        steps, neurons = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+        samples: dict[str, list[Tensor]] = {p.name: [] for p in self.probes}
+        times: dict[str, list[int]] = {p.name: [] for p in self.probes}
+        with torch.no_grad():
+            while self.step < last:
+                self.current, _ = self.network.step(self.constants, self.current, None)
+                hit = self.current.history[0, 0].nonzero()[:, 0].numpy().astype(np.int32)
+                steps.append(np.full(len(hit), self.step, np.int64))
+                neurons.append(hit)
+                for probe in self.probes:
+                    if self.step % probe.interval == 0:
+                        times[probe.name].append(self.step)
+                        samples[probe.name].append(self._sample(probe))
+        traces = {
+            p.name: (
+                np.array(times[p.name], np.int64),
+                torch.stack(samples[p.name]).numpy() if samples[p.name] else np.zeros((0, len(p.neurons))),
+            )
+            for p in self.probes
+        }
+        return np.concatenate(steps), np.concatenate(neurons), traces
+
+    def _sample(self, probe: ResolvedProbe) -> Tensor:
+        return torch.cat([self.current.variables[q.population][q.state, 0, q.neurons] for q in probe.pieces])
+
+    def state(self) -> dict[str, NDArray]:
+        """Everything that the future depends on."""
+        out = {f"variables_{k}": v.numpy() for k, v in enumerate(self.current.variables)}
+        out |= {f"refractory_{k}": v.numpy() for k, v in enumerate(self.current.refractory)}
+        out["history"] = self.current.history.numpy()
+        for index, own in zip(self.network.plastic, self.current.plastic, strict=True):
+            for k, each in enumerate(own):
+                out[f"plastic_{index}_{k}_w"] = each.weight.numpy()
+                out |= {f"plastic_{index}_{k}_{name}": value.numpy() for name, value in each.state.items()}
+        out |= {f"weights_{index}": w for index, w in self.weights().items()}
+        return out | {"clock": np.array([self.current.step, self.current.seed], np.int64)}
+
+    def load(self, state: dict[str, NDArray]) -> None:
+        """Take up a state of `state()`."""
+        populations = range(len(self.net.populations))
+        step, seed = (int(v) for v in state["clock"])
+        self.current = NetworkState(
+            tuple(torch.from_numpy(state[f"variables_{k}"].copy()) for k in populations),
+            tuple(torch.from_numpy(state[f"refractory_{k}"].copy()) for k in populations),
+            torch.from_numpy(state["history"].copy()),
+            step,
+            seed,
+            tuple(
+                tuple(
+                    Learning(
+                        torch.from_numpy(state[f"plastic_{index}_{k}_w"].copy()),
+                        {x: torch.from_numpy(state[f"plastic_{index}_{k}_{x}"].copy()) for x in each.state},
+                    )
+                    for k, each in enumerate(own)
+                )
+                for index, own in zip(self.network.plastic, self.current.plastic, strict=True)
+            ),
+        )
+
+    def weights(self, indices: Collection[int] | None = None) -> dict[int, NDArray]:
+        """Plastic projections' weights (edges,) in the order of `edges()`, by the projection's index."""
+        with torch.no_grad():
+            now = self.network.learned(self.current)
+        parts = zip(self.network.plastic.items(), now, strict=True)
+        return {k: part.in_order(own)[0].numpy() for (k, part), own in parts if indices is None or k in indices}
+
+    def set_weights(self, index: int, values: NDArray) -> None:
+        """Replace a plastic projection's weights."""
+        raise ValueError("found the torch engine, whose weights only follow their rule; expected engine='compiled'")
+
+    def set_third(self, p: Projection, source: Any) -> None:
+        """Replace a plastic projection's third factor; a series begins now."""
+        self.network.plastic[p.index].set_third(third_of(self.net, p, {p: source}), self.step)
+
+    def first_bad(self) -> tuple[str, int, str] | None:
+        """(population, neuron within it, variable) of the first state that is not finite."""
+        for p, values in zip(self.net.populations, self.current.variables):
+            if not torch.isfinite(values).all():
+                neuron, variable = (~torch.isfinite(values[:, 0].T)).nonzero()[0].tolist()
+                return p.name, neuron, self.network.models[p.index].states[variable]
+        return None
+
+
+class NetworkCell(nn.Module):
+    """A network as a `Cell`: made by `as_cell`. Raises ValueError for an input of another shape."""
+
+    def __init__(self, net: Network, dt: float, surrogate: Surrogate, dtype: torch.dtype, seed: int) -> None:
+        super().__init__()
+        self.network = TorchNetwork(net, dt, dtype, surrogate, external=True)
+        self.seed = seed
+        for p in net.projections:
+            if isinstance(p.weight, nn.Parameter):
+                self.register_parameter(f"weight_{p.index}", p.weight)
+        for population in net.populations:
+            for name, value in population.parameters.items():
+                if isinstance(value, nn.Parameter):
+                    self.register_parameter(f"{population.name}_{name}", value)
+
+    def init_state(self, batch: int) -> NetworkState:
+        """The state at t = 0 for `batch` copies of the network."""
+        return self.network.init_state(batch, self.seed)
+
+    def step(self, state: NetworkState, x: Tensor | None) -> tuple[NetworkState, Tensor]:
+        """One step: x (B, N) mV -> (state, y (B, N)); y are spikes, or V of neurons that do not spike."""
+        return self.network.step(self.network.constants(), state, self._checked(x))
+
+    def forward(self, x: Tensor, state: NetworkState | None = None) -> tuple[Tensor, NetworkState]:
+        """x (T, B, N) mV, added to each neuron's input (sources emit it) -> y (T, B, N), state."""
+        if x.ndim != 3 or x.shape[0] == 0:
+            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, {self.network.size}) with T > 0")
+        self._checked(x)
+        constants = self.network.constants()
+        state = self.init_state(x.shape[1]) if state is None else state
+        outputs = []
+        for row in x.unbind(0):
+            state, y = self.network.step(constants, state, row)
+            outputs.append(y)
+        return torch.stack(outputs), state
+
+    def _checked(self, x: Tensor | None) -> Tensor | None:
+        if x is not None and x.shape[-1] != self.network.size:
+            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (..., {self.network.size}), one a neuron")
+        return x
+
+
+def as_cell(
+    net: Network,
+    dt: float,
+    *,
+    surrogate: Surrogate | None = None,
+    dtype: torch.dtype = torch.float32,
+    seed: int = 0,
+) -> NetworkCell:
+    """The network as a torch module that is differentiable in its tensors and inputs.
+
+    `forward(x[T, B, N], state=None) -> (y, state)`; x is a drive in mV on top of the network's own.
+    Weights and parameters that require gradients receive them; those that are `nn.Parameter`s are listed
+    by `parameters()`. Spikes pass gradients by `surrogate` (default ArcTan of width 1 mV); noise is a
+    function of (seed, step).
+    """
+    return NetworkCell(net, dt, surrogate or ArcTan(), dtype, seed)

@@ -1,0 +1,7 @@
+"""Equations written once: as SymPy, from which the torch step, the compiled kernel and the theory derive."""
+
+from ranvier.equations._equations import Equations, State
+from ranvier.equations._parse import exprel, parse, symbol
+from ranvier.equations.units import quantity
+
+__all__ = ["Equations", "State", "exprel", "parse", "quantity", "symbol"]

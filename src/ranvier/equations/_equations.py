@@ -1,0 +1,199 @@
+"""A neuron's or a synapse's equations, written once, as data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from ranvier.equations._parse import FUNCTIONS, parse, symbol
+
+_DERIVATIVE = re.compile(r"^d([A-Za-z]\w*)/dt\s*=\s*(.+)$")
+_ALIAS = re.compile(r"^([A-Za-z]\w*)\s*=\s*(.+)$")
+_UNIT = re.compile(r"^(.*?)(?::\s*([^:]+))?$")
+
+#: names that mean the same in all equations: total synaptic input (mV), time and step (ms)
+RESERVED = ("I", "t", "dt")
+
+# names that the engines give: inputs, normals, constants, propagators, stages, synapses' variables
+_ENGINES = re.compile(r"(in|N|c|[PQL]_\d+)_\d+|[kx][1-4]_\w+|\w+_p\d+|refractory_(left|steps)")
+
+
+@dataclass(frozen=True)
+class State:
+    """One variable: dx/dt = drift + Σ diffusion[xi]·xi, xi independent white noises of unit density."""
+
+    name: str
+    drift: sp.Expr
+    diffusion: dict[str, sp.Expr] = field(default_factory=dict)
+    unit: str = ""
+
+
+class Equations:
+    """Differential equations with a threshold and a reset.
+
+    Parameters
+    ----------
+    text
+        One line a variable, `dV/dt = ...`, or a helper, `alpha = ...`; after a colon the unit, which
+        documents. White noise is `xi` (or `xi_a`, `xi_b`: independent ones), of density 1/√ms. `I` is
+        the synaptic input in mV, `drive` and `noise` are the population's inputs in mV.
+    threshold
+        The condition under which the neuron spikes, e.g. `"V >= V_th"`. None: it never does.
+    reset
+        Assignments at a spike, `"V = V_reset; w = w + b"`.
+    refractory
+        Name of the parameter (ms): for so long after a spike there is no other.
+    holds
+        Whether the first variable is held where the reset left it while refractory (integrate-and-fire).
+
+    Raises
+    ------
+    ValueError
+        if a line is no equation, noise enters non-linearly, or the reset names an unknown variable.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        threshold: str | None = None,
+        reset: str = "",
+        refractory: str | None = None,
+        holds: bool = True,
+    ) -> None:
+        self.text = "\n".join(line.strip() for line in text.strip().splitlines() if line.strip())
+        self.states, helpers = _states(self.text)
+        names = {state.name for state in self.states}
+        self.threshold = None if threshold is None else parse(threshold).xreplace(helpers)
+        self.threshold_text, self.reset_text = threshold, reset
+        self.refractory, self.holds = refractory, holds
+        self.reset: dict[str, sp.Expr] = {}
+        for assignment in filter(None, (part.strip() for part in reset.split(";"))):
+            found = _ALIAS.match(assignment)
+            if found is None or found[1] not in names:
+                raise ValueError(
+                    f"found the reset {assignment!r}, expected 'variable = expression' "
+                    f"with a variable among {', '.join(sorted(names))}"
+                )
+            if found[1] in self.reset:
+                raise ValueError(f"the reset assigns {found[1]!r} twice; expected one assignment a variable")
+            self.reset[found[1]] = parse(found[2]).xreplace(helpers)
+        for name in (*self.names, *self.parameters):
+            if _ENGINES.fullmatch(name):
+                raise ValueError(f"the name {name!r} is one that the engines use; expected another: {name}_")
+        if isinstance(self.threshold, sp.Expr):
+            raise ValueError(f"found the threshold {threshold!r}, expected a condition such as 'V >= V_th'")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The variables, in the order of the text."""
+        return tuple(state.name for state in self.states)
+
+    @cached_property
+    def noises(self) -> tuple[str, ...]:
+        """The white noises, in order of their first use."""
+        return tuple(dict.fromkeys(xi for state in self.states for xi in state.diffusion))
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """Every name that is neither a variable nor reserved, sorted."""
+        expressions: list[Any] = [s.drift for s in self.states]
+        expressions += [g for s in self.states for g in s.diffusion.values()]
+        expressions += [*self.reset.values()] + ([] if self.threshold is None else [self.threshold])
+        used = {x.name for e in expressions for x in e.free_symbols}
+        if self.refractory:
+            used.add(self.refractory)
+        return tuple(sorted(used - set(self.names) - set(RESERVED)))
+
+    def drift(self, name: str) -> sp.Expr:
+        """The noise-free right-hand side of d`name`/dt, in units of the variable per ms."""
+        return self.states[self.names.index(name)].drift
+
+    def jacobian(self) -> sp.Matrix:
+        """∂(dx_i/dt)/∂x_j, (variables, variables), 1/ms."""
+        x = [symbol(name) for name in self.names]
+        return sp.Matrix([state.drift for state in self.states]).jacobian(x)
+
+    def latex(self) -> str:
+        """The equations as LaTeX, one line a variable, joined by a double backslash."""
+        lines = []
+        for state in self.states:
+            noise = [g * sp.Symbol(xi.replace("xi", r"\xi")) for xi, g in state.diffusion.items()]
+            right = sp.latex(sp.Add(state.drift, *noise))
+            lines.append(rf"\dot{{{sp.latex(symbol(state.name))}}} &= {right}")
+        if self.threshold is not None:
+            resets = ", ".join(rf"{sp.latex(symbol(n))} \to {sp.latex(e)}" for n, e in self.reset.items())
+            lines.append(rf"{sp.latex(self.threshold)} &: \quad {resets}")
+        return " \\\\\n".join(lines)
+
+    def torch(self) -> Any:
+        """The right-hand side as a function `f(**values) -> dict[str, Tensor]` of tensors (noise-free)."""
+        from ranvier.equations.printing import torch_function
+
+        return torch_function({state.name: state.drift for state in self.states})
+
+    def describe(self) -> dict[str, Any]:
+        """What `Equations(**...)` takes, as plain text."""
+        return {
+            "text": self.text,
+            "threshold": self.threshold_text,
+            "reset": self.reset_text,
+            "refractory": self.refractory,
+            "holds": self.holds,
+        }
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Equations) and self.describe() == other.describe()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.describe().values()))
+
+    def __repr__(self) -> str:
+        return f"Equations({self.text!r}, threshold={self.threshold_text!r}, reset={self.reset_text!r})"
+
+    def _repr_latex_(self) -> str:
+        return "$$\\begin{aligned}" + self.latex() + "\\end{aligned}$$"
+
+
+def _states(text: str) -> tuple[tuple[State, ...], dict[sp.Symbol, sp.Expr]]:
+    """The variables, and the helpers in terms of variables and parameters."""
+    derivatives: dict[str, tuple[sp.Expr, str]] = {}
+    aliases: dict[sp.Symbol, sp.Expr] = {}
+    for line in text.splitlines():
+        body, unit = _UNIT.match(line).groups()  # type: ignore[union-attr]
+        if found := _DERIVATIVE.match(body.strip()):
+            _require_new(found[1], derivatives, aliases)
+            derivatives[found[1]] = (parse(found[2]), (unit or "").strip())
+        elif found := _ALIAS.match(body.strip()):
+            _require_new(found[1], derivatives, aliases)
+            aliases[symbol(found[1])] = parse(found[2])
+        else:
+            raise ValueError(f"found the line {line!r}, expected 'dV/dt = ...' or 'name = ...'")
+    if not derivatives:
+        raise ValueError("found no line 'dV/dt = ...', expected at least one")
+    for _ in range(len(aliases)):  # aliases may use aliases; each pass resolves one level
+        aliases = {name: value.xreplace(aliases) for name, value in aliases.items()}
+    if any(value.has(*aliases) for value in aliases.values()):
+        raise ValueError(f"the helpers {', '.join(map(str, aliases))} refer to each other in a circle")
+    states = tuple(_state(n, value.xreplace(aliases), unit) for n, (value, unit) in derivatives.items())
+    return states, aliases
+
+
+def _require_new(name: str, derivatives: Mapping[str, Any], aliases: Mapping[sp.Symbol, Any]) -> None:
+    if name in {*derivatives, *map(str, aliases), *RESERVED, *FUNCTIONS, "pi"}:
+        raise ValueError(f"{name!r} is defined twice or reserved; use another name")
+
+
+def _state(name: str, right: sp.Expr, unit: str) -> State:
+    noises = sorted((x for x in right.free_symbols if re.fullmatch(r"xi(_\w+)?", x.name)), key=str)
+    if not noises:
+        return State(name, right, {}, unit)
+    diffusion = {xi.name: sp.diff(right, xi) for xi in noises}
+    if any(g.has(*noises) for g in diffusion.values()):
+        raise ValueError(f"white noise enters d{name}/dt non-linearly; expected a term such as s*xi")
+    return State(name, right.xreplace({xi: sp.Integer(0) for xi in noises}), diffusion, unit)

@@ -1,0 +1,276 @@
+"""From equations to one step of dt: a list of assignments that every engine prints in its own language.
+
+| method | for | source |
+|---|---|---|
+| `exact` | linear systems with constant coefficients and additive noise | Rotter & Diesmann 1999; Van Loan 1978 |
+| `exponential_euler` | each variable linear in itself, the others frozen over the step | MacGregor 1987 |
+| `euler` | anything; with noise Euler–Maruyama (Itô) | Kloeden & Platen 1992 |
+| `heun` | additive noise, or none | Kloeden & Platen 1992 |
+| `rk4` | without noise | Kutta 1901 |
+
+Under every method but `heun` and `rk4`, variables that form a linear system of their own (filtered
+synapses) are advanced exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import sympy as sp
+
+from ranvier.equations._equations import State
+from ranvier.equations._parse import exprel, symbol
+
+METHODS = ("exact", "exponential_euler", "euler", "heun", "rk4")
+DT = symbol("dt")
+_KINKED = (sp.Piecewise, sp.Min, sp.Max, sp.Abs, sp.sign, sp.Heaviside)
+
+
+@dataclass(frozen=True)
+class LinearBlock:
+    """dx = (A x + b) dt + B dW with constant A, B: its propagators are computed numerically, once a run.
+
+    Symbols of the propagators in the statements: P_i_j = exp(A dt), Q_i_j = ∫exp(A s)ds, L_i_j the
+    Cholesky factor of the noise covariance, with i, j places in `names`.
+    """
+
+    names: tuple[str, ...]
+    A: sp.Matrix
+    B: sp.Matrix
+
+    @property
+    def noisy(self) -> tuple[int, ...]:
+        """Places of the variables that noise reaches within a step."""
+        reached = {i for i in range(len(self.names)) if any(self.B[i, k] != 0 for k in range(self.B.cols))}
+        for _ in self.names:
+            reached |= {i for i in range(len(self.names)) for j in reached if self.A[i, j] != 0}
+        return tuple(sorted(reached))
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One step: `statements` in order, then variable x takes the value of `result[x]`.
+
+    `normals` counts the standard normal numbers N_0, N_1, ... that a step needs.
+    """
+
+    method: str
+    statements: tuple[tuple[sp.Symbol, sp.Expr], ...]
+    result: dict[str, sp.Expr]
+    normals: int
+    linear: LinearBlock | None = None
+    propagators: frozenset[sp.Symbol] = field(default_factory=frozenset)
+
+
+def default_method(states: Sequence[State], varying: Iterable[str] = ()) -> str:
+    """`exact` where the equations are linear, `exponential_euler` where each is linear in its own variable,
+    else `rk4` without noise and `euler` with it."""
+    outside = [s for s in states if s.name not in linear_part(states, varying)]
+    if not outside:
+        return "exact"
+    if all(_linear_in_itself(s) for s in outside):
+        return "exponential_euler"
+    return "euler" if any(s.diffusion for s in states) else "rk4"
+
+
+def linear_part(states: Sequence[State], varying: Iterable[str] = ()) -> frozenset[str]:
+    """The largest set of variables that depend linearly, with constant coefficients, on each other only."""
+    x = {s.name: symbol(s.name) for s in states}
+    changing = {*x.values(), *map(symbol, varying)}
+    linear = set(x)
+    while True:
+        kept = {s.name for s in states if s.name in linear and _closed(s, linear, x, changing)}
+        if kept == linear:
+            return frozenset(linear)
+        linear = kept
+
+
+def _closed(state: State, linear: set[str], x: dict[str, sp.Symbol], changing: set[sp.Symbol]) -> bool:
+    if any(g.free_symbols & changing for g in state.diffusion.values()):
+        return False
+    # a jump has no slope: where(x > 1, 2, 3) would pass for a constant
+    if any(part.free_symbols & set(x.values()) for part in state.drift.atoms(*_KINKED)):
+        return False
+    for name, variable in x.items():
+        slope = _slope(state, variable)
+        if slope == 0:
+            continue
+        if name not in linear or slope.free_symbols & changing:
+            return False
+    return True
+
+
+def _slope(state: State, x: sp.Symbol) -> sp.Expr:
+    """∂drift/∂x, expanded only where a product hides that x drops out (simplifying is slow)."""
+    slope = sp.diff(state.drift, x)
+    return sp.expand(slope) if slope.has(x) else slope
+
+
+def _linear_in_itself(state: State) -> bool:
+    x = symbol(state.name)
+    return not _slope(state, x).has(x) and not any(g.has(x) for g in state.diffusion.values())
+
+
+def make_scheme(
+    states: Sequence[State],
+    *,
+    method: str | None = None,
+    varying: Iterable[str] = (),
+    ceiling: tuple[str, sp.Expr] | None = None,
+) -> Scheme:
+    """The statements of one step.
+
+    Parameters
+    ----------
+    states
+        The joint system: a neuron's variables and those of its synapses.
+    method
+        One of `METHODS`; None takes `default_method`.
+    varying
+        Names that are no variables and yet change from step to step (inputs); constant over a step.
+    ceiling
+        (variable, bound): intermediate stages of `heun` and `rk4` see the variable at most at the bound,
+        so that a spike's upstroke does not overflow.
+
+    Raises
+    ------
+    ValueError
+        if the method is unknown or does not suit the equations.
+    """
+    varying = tuple(varying)
+    method = method or default_method(states, varying)
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; expected one of {', '.join(METHODS)}")
+    if method in ("heun", "rk4"):
+        return _staged(states, method, ceiling)
+    linear = linear_part(states, varying)
+    builder = _Builder(method)
+    builder.exact([s for s in states if s.name in linear])
+    for state in (s for s in states if s.name not in linear):
+        if method == "exact":
+            raise ValueError(
+                f"d{state.name}/dt is not linear with constant coefficients: expected another method "
+                f"({', '.join(METHODS[1:])})"
+            )
+        builder.one(state)
+    return builder.scheme()
+
+
+class _Builder:
+    def __init__(self, method: str) -> None:
+        self.method = method
+        self.result: dict[str, sp.Expr] = {}
+        self.noises: dict[str, int] = {}  # white noise of the equations -> number of its normal
+        self.normals = 0
+        self.linear: LinearBlock | None = None
+        self.propagators: set[sp.Symbol] = set()
+
+    def _propagator(self, kind: str, i: int, j: int) -> sp.Symbol:
+        s = symbol(f"{kind}_{i}_{j}")
+        self.propagators.add(s)
+        return s
+
+    def exact(self, states: list[State]) -> None:
+        if not states:
+            return
+        x = [symbol(s.name) for s in states]
+        A = sp.Matrix(len(x), len(x), lambda i, j: _slope(states[i], x[j]))
+        b = [s.drift.xreplace(dict.fromkeys(x, sp.Integer(0))) for s in states]
+        noises = list(dict.fromkeys(xi for s in states for xi in s.diffusion))
+        B = sp.Matrix(len(x), len(noises), lambda i, k: states[i].diffusion.get(noises[k], 0))
+        block = LinearBlock(tuple(s.name for s in states), A, B)
+        reach = _reachability(A)
+        noisy = block.noisy
+        first = self.normals
+        self.normals += len(noisy)
+        for i, state in enumerate(states):
+            sources = [j for j in range(len(x)) if reach[i][j]]
+            value = sp.Add(*(self._propagator("P", i, j) * x[j] for j in sources))
+            value += sp.Add(*(self._propagator("Q", i, j) * b[j] for j in sources if b[j] != 0))
+            if i in noisy:
+                row = noisy.index(i)
+                value += sp.Add(*(self._propagator("L", row, k) * normal(first + k) for k in range(row + 1)))
+            self.result[state.name] = value
+        self.linear = block
+
+    def one(self, state: State) -> None:
+        """A variable outside the linear part, by (exponential) Euler."""
+        x = symbol(state.name)
+        slope = _slope(state, x)
+        if self.method == "exponential_euler" and not _linear_in_itself(state):
+            raise ValueError(
+                f"d{state.name}/dt is not linear in {state.name}, which exponential_euler needs; "
+                "use method='euler', 'heun' or 'rk4'"
+            )
+        if self.method == "exponential_euler" and slope != 0:
+            growth, spread = DT * exprel(slope * DT), sp.sqrt(DT * exprel(2 * slope * DT))
+        else:
+            growth, spread = DT, sp.sqrt(DT)
+        value = x + growth * state.drift
+        for xi, g in state.diffusion.items():
+            if xi not in self.noises:
+                self.noises[xi] = self.normals
+                self.normals += 1
+            value += spread * g * normal(self.noises[xi])
+        self.result[state.name] = value
+
+    def scheme(self) -> Scheme:
+        return Scheme(
+            self.method, (), self.result, self.normals, self.linear, frozenset(self.propagators)
+        )
+
+
+def normal(k: int) -> sp.Symbol:
+    """The k-th standard normal number of a step."""
+    return symbol(f"N_{k}")
+
+
+def _reachability(A: sp.Matrix) -> list[list[bool]]:
+    n = A.rows
+    reach = [[i == j or A[i, j] != 0 for j in range(n)] for i in range(n)]
+    for k in range(n):
+        for i in range(n):
+            for j in range(n):
+                reach[i][j] = reach[i][j] or (reach[i][k] and reach[k][j])
+    return reach
+
+
+def _staged(states: Sequence[State], method: str, ceiling: tuple[str, sp.Expr] | None) -> Scheme:
+    x = {s.name: symbol(s.name) for s in states}
+    noises = {xi: k for k, xi in enumerate(dict.fromkeys(xi for s in states for xi in s.diffusion))}
+    if noises and method == "rk4":
+        raise ValueError("rk4 is for equations without noise; use method='heun' or 'euler'")
+    if any(g.free_symbols & set(x.values()) for s in states for g in s.diffusion.values()):
+        raise ValueError("heun needs additive noise; use method='euler' where noise depends on a variable")
+    statements: list[tuple[sp.Symbol, sp.Expr]] = []
+    kicks = {
+        s.name: sp.Add(*(g * sp.sqrt(DT) * normal(noises[xi]) for xi, g in s.diffusion.items()))
+        for s in states
+    }
+
+    def slopes(stage: int, at: dict[str, sp.Symbol]) -> dict[str, sp.Symbol]:
+        names = {s.name: symbol(f"k{stage}_{s.name}") for s in states}
+        seen = {x[name]: value for name, value in at.items()}
+        statements.extend((names[s.name], s.drift.xreplace(seen)) for s in states)
+        return names
+
+    def advance(stage: int, share: sp.Rational, k: dict[str, sp.Symbol], noise: bool) -> dict[str, sp.Symbol]:
+        at = {s.name: symbol(f"x{stage}_{s.name}") for s in states}
+        for s in states:
+            value = x[s.name] + share * DT * k[s.name] + (kicks[s.name] if noise else 0)
+            if ceiling is not None and s.name == ceiling[0]:
+                value = sp.Min(value, ceiling[1])
+            statements.append((at[s.name], value))
+        return at
+
+    k1 = slopes(1, x)
+    if method == "heun":
+        k2 = slopes(2, advance(2, sp.Integer(1), k1, noise=True))
+        result = {n: x[n] + DT / 2 * (k1[n] + k2[n]) + kicks[n] for n in x}
+    else:
+        k2 = slopes(2, advance(2, sp.Rational(1, 2), k1, noise=False))
+        k3 = slopes(3, advance(3, sp.Rational(1, 2), k2, noise=False))
+        k4 = slopes(4, advance(4, sp.Integer(1), k3, noise=False))
+        result = {n: x[n] + DT / 6 * (k1[n] + 2 * k2[n] + 2 * k3[n] + k4[n]) for n in x}
+    return Scheme(method, tuple(statements), result, len(noises))

@@ -1,0 +1,99 @@
+"""A folder that always holds one whole checkpoint: tensors in a file named by their digest, and checkpoint.json,
+which names it and is replaced last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ranvier._files import write_atomic, write_json
+from ranvier._manifest import manifest
+from ranvier.learners._tree import pack, unpack
+
+_FORMAT = "ranvier checkpoint 1"
+_TENSORS = r"checkpoint-[0-9a-f]{16}\.safetensors"
+_OURS = re.compile(rf"{_TENSORS}|\.({_TENSORS}|checkpoint\.json|log\.jsonl)\.\w{{8}}")  # as `atomic_path` names them
+
+
+class Checkpoint:
+    """Of one run of `fit`; `learner` describes what the state belongs to and must be the same on resuming."""
+
+    def __init__(self, folder: str | Path, learner: dict[str, Any]) -> None:
+        self.folder = Path(folder)
+        self.index = self.folder / "checkpoint.json"
+        self.learner = json.loads(json.dumps(learner))
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Replace what is there; a kill at any moment leaves the old one or the new one."""
+        from safetensors.torch import save
+
+        tensors: dict[str, Any] = {}
+        packed = pack(state, tensors)
+        data = save(tensors)
+        file = _name(data)  # never that of a file in use, even if a step is saved twice
+        write_atomic(self.folder / file, data)
+        about = {"format": _FORMAT, "step": step, "tensors": file, "learner": self.learner}
+        write_json(self.index, {**about, "state": packed, "manifest": manifest()})
+        self._tidy(file)
+
+    def load(self) -> dict[str, Any] | None:
+        """The state, or None where there is none. ValueError for a file that is damaged or of another learner."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"found a file at {self.folder}, expected a folder for checkpoints")
+        if not self.index.exists():
+            return None
+        try:
+            found = json.loads(self.index.read_text("utf-8"))
+            if not isinstance(found, dict) or found.get("format") != _FORMAT:
+                raise ValueError(f"its format is not {_FORMAT!r}")
+            learner = found["learner"]
+            data = (self.folder / found["tensors"]).read_bytes()
+            if _name(data) != found["tensors"]:
+                raise ValueError(f"{found['tensors']} is not the file that was written")
+            state = unpack(found["state"], load(data))
+        except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
+            raise ValueError(
+                f"{self.index} cannot be read as a checkpoint ({type(error).__name__}: {error}); nothing was "
+                "changed: remove the folder to begin anew, or give another"
+            ) from None
+        self._require_same(learner)
+        self._tidy(found["tensors"])
+        return state
+
+    def _tidy(self, file: str) -> None:
+        """Remove older tensors, and what a kill in the midst of a write left; nothing that others put there."""
+        for old in self.folder.iterdir():
+            if _OURS.fullmatch(old.name) and old.name != file:
+                old.unlink(missing_ok=True)
+
+    def _require_same(self, found: dict[str, Any]) -> None:
+        if found != self.learner:
+            where, there, here = _difference(found, self.learner)
+            raise ValueError(
+                f"{self.index} is of another learner: found {where} {there!r} there, expected {here!r}; nothing was "
+                "changed: give another folder"
+            )
+
+
+def _name(data: bytes) -> str:
+    return f"checkpoint-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+
+
+def _difference(found: Any, expected: Any, where: str = "") -> tuple[str, Any, Any]:
+    """The innermost place that differs, and what is there."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        key = next(k for k in {**expected, **found} if k not in found or k not in expected or found[k] != expected[k])
+        return _difference(found.get(key), expected.get(key), f"{where}.{key}" if where else key)
+    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        k = next(k for k, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b)
+        return _difference(found[k], expected[k], f"{where}[{k}]")
+    if isinstance(found, str) and isinstance(expected, str):
+        lines = zip(found.splitlines(), expected.splitlines(), strict=False)
+        return next(((where, a.strip(), b.strip()) for a, b in lines if a != b), (where, found, expected))
+    return where, found, expected

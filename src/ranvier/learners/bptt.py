@@ -1,0 +1,56 @@
+"""Backpropagation through time."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ranvier.learners._gradient import Encode, GradientLearner, Loss, Score, name, whole
+from ranvier.learners.losses import accuracy as _accuracy
+
+
+class BPTT(GradientLearner):
+    """Backpropagation through time with surrogate gradients (Neftci et al. 2019; Eshraghian et al. 2023).
+
+    A batch is (x, labels). x goes through `encode`, if given, to (T, B, N), then through the model, then to
+    loss(y, labels); the loss's gradient goes to the optimizer. Metrics: loss, accuracy.
+
+    Parameters
+    ----------
+    model : a `Cell` module, or one that returns y (T, B, C) alone.
+    loss : of y (T, B, C) and the labels, such as `rv.learners.rate_cross_entropy`; torch's own know no T.
+    optimizer : a torch optimizer over the model's parameters.
+    encode : (B, ...) -> (T, B, N), such as `lambda x: rv.learners.rate(x, steps=25)`.
+    clip : the gradient's largest norm.
+    accuracy : of the output and the labels, such as `rv.learners.first_spike_accuracy`; None where the labels are no
+        classes, as in a regression.
+
+    Raises ValueError for a loss that is not finite, before any parameter is changed.
+    """
+
+    counted: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        optimizer: torch.optim.Optimizer,
+        *,
+        encode: Encode | None = None,
+        clip: float | None = None,
+        accuracy: Score | None = _accuracy,
+    ) -> None:
+        super().__init__(model, optimizer, encode=encode, clip=clip, settings={"loss": name(loss)})
+        self.loss, self.accuracy = loss, accuracy
+
+    def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
+        loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
+        if bool(torch.isfinite(loss)):
+            loss.backward()
+        return loss.item(), right
+
+    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
+        loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
+        return loss.item(), right

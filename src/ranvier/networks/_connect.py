@@ -1,0 +1,136 @@
+"""What `Network.connect` checks: the rule, the synapse, both ends, and a value an edge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ranvier._checks import values
+from ranvier.networks.wiring import Edges, InDegree, OutDegree, Probability, Wiring
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ranvier.networks._population import Population
+    from ranvier.networks._projection import Projection
+    from ranvier.synapses import Synapse
+
+
+def rule_of(probability: Any, in_degree: Any, out_degree: Any, edges: Any, wiring: Any) -> Wiring:
+    """The one rule of wiring that was asked for."""
+    given = {
+        key: value
+        for key, value in (
+            ("probability", probability), ("in_degree", in_degree), ("out_degree", out_degree),
+            ("edges", edges), ("wiring", wiring),
+        )
+        if value is not None
+    }  # fmt: skip
+    if len(given) != 1:
+        raise ValueError(
+            f"Found {', '.join(given) or 'no rule'} for the wiring; expected exactly one of probability, "
+            "in_degree, out_degree, edges, wiring."
+        )
+    if probability is not None:
+        return Probability(probability)
+    if in_degree is not None:
+        return InDegree(in_degree)
+    if out_degree is not None:
+        return OutDegree(out_degree)
+    if edges is not None:
+        if len(edges) != 2:
+            raise ValueError(f"edges has {len(edges)} parts; expected two lists: (sources, targets).")
+        return Edges(*edges)
+    if not isinstance(wiring, Wiring):
+        hint = f": {wiring.__name__}(...)" if isinstance(wiring, type) else ""
+        raise TypeError(f"wiring is {wiring!r:.60}; expected a rule from ranvier.wiring{hint}.")
+    return wiring
+
+
+def synapse_of(synapse: Any) -> Synapse:
+    from ranvier.synapses import Delta, Synapse
+
+    if synapse is None:
+        return Delta()
+    if not isinstance(synapse, Synapse):
+        hint = f": {synapse.__name__}()" if isinstance(synapse, type) else ", such as Exponential(tau=5.0)"
+        raise TypeError(f"The synapse is {synapse!r:.60}; expected a synapse model{hint}.")
+    return synapse
+
+
+def transmits(source: Population, synapse: Synapse) -> None:
+    """Raise ValueError where the source has not what the synapse passes on: spikes, or a voltage."""
+    equations = getattr(source.neuron, "equations", None)
+    model = type(source.neuron).__name__
+    if synapse.continuous and (equations is None or equations.names[0] != "V"):
+        raise ValueError(
+            f"Population {source.name!r} of {model} has no voltage V as its first variable, which "
+            f"{type(synapse).__name__} passes on; expected "
+            "a neuron with one, or a synapse that takes spikes."
+        )
+    if not synapse.continuous and equations is not None and equations.threshold is None:
+        raise ValueError(
+            f"Population {source.name!r} of {model} never spikes, which {type(synapse).__name__} waits for; "
+            "expected a spiking neuron, or a continuous synapse (Sigmoidal, Electrical)."
+        )
+
+
+def receives(target: Population, synapse: Synapse) -> None:
+    """Raise ValueError where the target has no input, or no leak conductance that the synapse needs."""
+    model = type(target.neuron).__name__
+    if getattr(target.neuron, "equations", None) is None:
+        raise ValueError(
+            f"Population {target.name!r} of {model} takes no input; expected a neuron as target."
+        )
+    if synapse.weight_unit == "nS" and "g_L" not in target.parameters:
+        raise ValueError(
+            f"Population {target.name!r} of {model} has no leak conductance g_L (nS), which "
+            f"{type(synapse).__name__} needs; expected a neuron with one. Or use a current synapse."
+        )
+
+
+def learning(bare: Projection, plasticity: Any, third: Any) -> Projection:
+    """The projection with its rule of plasticity and that rule's third factor, checked."""
+    from ranvier.networks._inputs import TimeSeries
+    from ranvier.networks._population import Population
+    from ranvier.rules import Rule
+
+    if plasticity is None:
+        if third is not None:
+            raise ValueError(f"{bare!r} has a third factor, but no plasticity to use it; expected both or neither.")
+        return bare
+    if not isinstance(plasticity, Rule):
+        hint = f": {plasticity.__name__}()" if isinstance(plasticity, type) else ", such as rules.STDP()"
+        raise TypeError(f"The plasticity is {plasticity!r:.60}; expected a rule from ranvier.rules{hint}.")
+    if bare.synapse.continuous:
+        raise ValueError(f"{bare!r} is continuous; expected a synapse that takes spikes where weights learn.")
+    if third is not None and not isinstance(third, TimeSeries | Population):
+        raise TypeError(f"The third factor of {bare!r} is {third!r:.60}; expected a TimeSeries or a Population.")
+    weight = bare.weight if isinstance(bare.weight, float) else bare.weight.detach()
+    low, high = plasticity.bounds
+    some = isinstance(weight, float) or weight.numel() > 0
+    least, most = (weight, weight) if isinstance(weight, float) or not some else (weight.min(), weight.max())
+    if some and (least < low or most > high):
+        raise ValueError(
+            f"{bare!r} has weights from {least:g} to {most:g}; expected them within its rule's bounds, {low:g} to "
+            f"{high:g}. Change them, or w_min and w_max."
+        )
+    return replace(bare, plasticity=plasticity, third=third)
+
+
+def unit_of(synapse: Any) -> str:
+    return getattr(synapse, "weight_unit", None) or "the synapse's unit"
+
+
+def per_edge(value: Any, what: str, bare: Projection, unit: str, low: float | None) -> float | Tensor:
+    """A number, or a tensor whose length is the projection's number of edges (counted only then)."""
+    result = values(value, what, None, unit, low=low, each="edge")
+    if isinstance(result, float):
+        return result
+    edges = bare.size
+    if result.ndim and len(result) != edges:
+        raise ValueError(
+            f"{what} has {len(result)} values for {edges} edges; expected one number, or one an edge in the "
+            "order of Projection.edges()."
+        )
+    return result

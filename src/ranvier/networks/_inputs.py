@@ -1,0 +1,66 @@
+"""Inputs that change with time, and the laws that initial values are drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ranvier._checks import number, positive
+
+
+@dataclass(frozen=True, eq=False)
+class TimeSeries:
+    """An input given at regular times: `values[k]` holds from k·interval until (k+1)·interval.
+
+    `values`: (T,) for all neurons alike or (T, neurons), in mV; may require a gradient.
+    `interval`: ms. After the last one, the last value holds on. Raises ValueError for other shapes, values that are
+    not finite, and an interval that is not positive.
+    """
+
+    values: Any
+    interval: float
+
+    def __post_init__(self) -> None:
+        import torch
+
+        values = self.values
+        if not isinstance(values, torch.Tensor):
+            values = torch.as_tensor(values, dtype=torch.float64)
+        if values.ndim not in (1, 2) or len(values) == 0:
+            raise ValueError(
+                f"A time series has values of shape {tuple(values.shape)}; expected (T,) or (T, neurons) "
+                "with at least one time."
+            )
+        if not torch.isfinite(values.detach()).all():
+            k = int((~torch.isfinite(values.detach())).reshape(len(values), -1).any(1).nonzero()[0, 0])
+            raise ValueError(f"A time series is not finite at its row {k}; expected finite numbers.")
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "interval", positive(self.interval, "interval", "ms"))
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Initial values drawn uniformly from [low, high)."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            object.__setattr__(self, name, number(getattr(self, name), name))
+        if self.low > self.high:
+            raise ValueError(f"Uniform from {self.low} to {self.high}; expected low <= high. Swap them.")
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Initial values drawn from a normal distribution with this mean and standard deviation."""
+
+    mean: float
+    sd: float
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "sd"):
+            object.__setattr__(self, name, number(getattr(self, name), name))
+        if self.sd < 0.0:
+            raise ValueError(f"Normal with sd {self.sd}; expected a standard deviation of 0 or above.")

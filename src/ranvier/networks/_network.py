@@ -1,0 +1,277 @@
+"""A network: a plain description of populations, projections and background, without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ranvier._checks import count, nearest, values
+from ranvier.networks import _html
+from ranvier.networks._connect import learning, per_edge, receives, rule_of, synapse_of, transmits, unit_of
+from ranvier.networks._keys import stream_key
+from ranvier.networks._population import Population, initial_of, labels_of, method_of, parameters_of, positions_of
+from ranvier.networks._projection import Background, Projection
+from ranvier.networks.wiring import Wiring
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Network:
+    """Populations of neurons, and who reaches whom. It describes; `simulate` and `predict` act on it.
+
+    Parameters
+    ----------
+    seed
+        Seed of the drawn wiring, and of nothing else.
+
+    Attributes
+    ----------
+    populations, projections, backgrounds
+        lists, in order of `add`, `connect` and `background`
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+            raise TypeError(f"seed is {seed!r}; expected a whole number.")
+        self.seed = seed.__index__()
+        self.populations: list[Population] = []
+        self.projections: list[Projection] = []
+        self.backgrounds: list[Background] = []
+
+    @property
+    def size(self) -> int:
+        """The number of neurons."""
+        return sum(p.size for p in self.populations)
+
+    @property
+    def names(self) -> list[str]:
+        """(neurons,) every neuron's name: its own, else its population's and its index there."""
+        return [
+            p.names[i] if p.names is not None else f"{p.name}[{i}]"
+            for p in self.populations
+            for i in range(p.size)
+        ]
+
+    @property
+    def classes(self) -> list[str]:
+        """(neurons,) every neuron's class: its label, else its population's name."""
+        return [p.classes[i] if p.classes else p.name for p in self.populations for i in range(p.size)]
+
+    def __getitem__(self, name: str) -> Population:
+        for population in self.populations:
+            if population.name == name:
+                return population
+        raise ValueError(f"Unknown population {name!r}. " + nearest(name, (p.name for p in self.populations)))
+
+    def add(
+        self,
+        neuron: Any,
+        size: int,
+        name: str | None = None,
+        *,
+        initial: Mapping[str, Any] | None = None,
+        positions: Any = None,
+        classes: Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
+        method: str | None = None,
+        **parameters: Any,
+    ) -> Population:
+        """Add `size` neurons of one model and return them as a `Population`.
+
+        Parameters
+        ----------
+        neuron
+            A neuron model, e.g. `EIF()`.
+        size
+            The number of neurons, 1 or above.
+        name
+            Unique in the network; by default the model's name in lower case and a number.
+        initial
+            Variable -> number, tensor (size,), `Uniform` or `Normal`. Others start at the model's own.
+        positions
+            (size, dimensions), for wiring by distance and for pictures.
+        classes, names
+            One label a neuron. Names differ within a population.
+        method
+            The integrator: "exact", "exponential_euler", "euler", "heun" or "rk4"; None lets the equations
+            decide (`ranvier.equations.integrators`).
+        parameters
+            `drive` (mV; a `TimeSeries` too), `noise` (mV, SD of the free membrane) and any of the model's
+            own parameters: a number, or one value a neuron.
+
+        Raises
+        ------
+        ValueError, TypeError
+            for sizes, names, parameters or values that do not fit, saying what was expected.
+        """
+        if isinstance(neuron, type):
+            found = neuron.__name__
+            raise TypeError(f"The neuron is the class {found}; expected a model: {found}().")
+        if not hasattr(neuron, "parameters"):
+            raise TypeError(f"The neuron is {neuron!r:.60}; expected a neuron model, such as EIF().")
+        size = count(size, "size", low=1)
+        taken = {p.name for p in self.populations}
+        if name is None:
+            stem = type(neuron).__name__.lower()
+            name = next(f"{stem}{n}" for n in range(len(taken) + 1) if f"{stem}{n}" not in taken)
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"The population's name is {name!r}; expected a text that is not empty.")
+        if name in taken:
+            raise ValueError(f"There is a population {name!r} already; expected a new name.")
+        if (
+            (spikers := getattr(neuron, "neurons", None)) is not None
+            and len(spikers)
+            and spikers.max() >= size
+        ):
+            raise ValueError(
+                f"{type(neuron).__name__} has spikes of neuron {int(spikers.max())}, the population {size} "
+                f"neurons; expected indices from 0 to {size - 1}."
+            )
+        own_classes, own_names = labels_of(classes, names, size, name)
+        population = Population(
+            name=name,
+            neuron=neuron,
+            size=size,
+            start=self.size,
+            index=len(self.populations),
+            parameters=parameters_of(neuron, size, name, parameters),
+            initial=initial_of(neuron, size, name, initial),
+            positions=positions_of(positions, size, name),
+            classes=own_classes,
+            names=own_names,
+            method=method_of(method, neuron, name),
+        )
+        self.populations.append(population)
+        return population
+
+    def connect(
+        self,
+        source: Population | str,
+        targets: Population | str | Sequence[Population | str],
+        *,
+        weight: Any,
+        delay: Any = None,
+        synapse: Any = None,
+        probability: float | None = None,
+        in_degree: int | None = None,
+        out_degree: int | None = None,
+        edges: tuple[Any, Any] | None = None,
+        wiring: Wiring | None = None,
+        plasticity: Any = None,
+        third: Any = None,
+    ) -> Any:
+        """Wire a population to another (returns a `Projection`), or to each of several (returns a list).
+
+        Parameters
+        ----------
+        weight
+            A number, or a tensor (edges,) in the order of `Projection.edges()`, in the synapse's unit. It is
+            kept as given and may require a gradient.
+        delay
+            ms, above 0: a number or a tensor (edges,); 1.0 by default. Continuous synapses have none.
+        synapse
+            A synapse model, `Delta()` by default.
+        probability, in_degree, out_degree, edges, wiring
+            Exactly one: chance of each pair; sources a target; targets a source; explicit (sources, targets),
+            indices within the populations; or a rule from `ranvier.wiring`.
+        plasticity
+            A rule from `ranvier.rules` that changes the weights, each spike of the source acting when its
+            delay has passed; None: they stay.
+        third
+            The rule's third factor: a `TimeSeries` over the run's time, (T,) or (T, targets); or a `Population`,
+            whose spikes, divided by its size, arrive with the projection's shortest delay.
+
+        Raises
+        ------
+        ValueError, TypeError
+            for anything that does not fit, saying what was expected; nothing is added then.
+        """
+        rule = rule_of(probability, in_degree, out_degree, edges, wiring)
+        several = not isinstance(targets, Population | str)
+        synapse = synapse_of(synapse)
+        source = self._own(source)
+        third = self._own(third) if isinstance(third, Population | str) else third
+        made: list[Projection] = []
+        for target in map(self._own, targets if several else (targets,)):  # type: ignore[arg-type]
+            bare = self._projection(source, target, weight, delay, synapse, rule, len(made))
+            made.append(learning(bare, plasticity, third))
+        self.projections += made
+        return made if several else made[0]
+
+    def _projection(
+        self,
+        source: Population,
+        target: Population,
+        weight: Any,
+        delay: Any,
+        synapse: Any,
+        rule: Wiring,
+        offset: int,
+    ) -> Projection:
+        index = len(self.projections) + offset
+        where = f"from {source.name!r} to {target.name!r}"
+        bare = Projection(source, target, 0.0, 0.0, synapse, rule, index, stream_key(self.seed, index))
+        transmits(source, synapse)
+        receives(target, synapse)
+        rule.check(source.size, target.size, source is target, bare._places()["positions"])
+        weight = per_edge(weight, f"The weight {where}", bare, unit_of(synapse), None)
+        if synapse.continuous:
+            if delay is not None and not (isinstance(delay, int | float) and delay == 0):
+                raise ValueError(
+                    f"{type(synapse).__name__} {where} has a delay; expected none. A continuous synapse "
+                    "sees its source as it is: leave delay out."
+                )
+            delay = 0.0
+        else:
+            delay = per_edge(1.0 if delay is None else delay, f"The delay {where}", bare, "ms", 0.0)
+            if (delay if isinstance(delay, float) else delay.detach().min() if delay.numel() else 1.0) <= 0.0:
+                raise ValueError(f"The delay {where} is 0 ms; expected one step of the simulation or more.")
+        return Projection(source, target, weight, delay, synapse, rule, index, bare.key)
+
+    def background(
+        self, target: Population | str, rate: float | Tensor, weight: float | Tensor, synapse: Any = None
+    ) -> Background:
+        """Give every neuron of `target` its own Poisson train.
+
+        `rate` in Hz, 0 or above, and `weight` in the synapse's unit: numbers, or (size,), one a neuron. `synapse` is
+        `Delta()` by default. Raises ValueError for a synapse that takes no spikes, and values that do not fit.
+        """
+        synapse = synapse_of(synapse)
+        target = self._own(target)
+        if synapse.continuous:
+            raise ValueError(f"{type(synapse).__name__} is continuous; expected a synapse that takes spikes.")
+        receives(target, synapse)
+        what = f"of the background of {target.name!r}"
+        made = Background(
+            target=target,
+            rate=values(rate, f"The rate {what}", target.size, "Hz", low=0.0),
+            weight=values(weight, f"The weight {what}", target.size, unit_of(synapse)),
+            synapse=synapse,
+            index=len(self.backgrounds),
+        )
+        self.backgrounds.append(made)
+        return made
+
+    def _own(self, population: Any) -> Population:
+        if isinstance(population, str):
+            return self[population]
+        if not isinstance(population, Population):
+            raise TypeError(
+                f"Found {type(population).__name__}; expected a Population, as Network.add returned it."
+            )
+        if not any(p is population for p in self.populations):
+            raise ValueError(
+                f"Population {population.name!r} belongs to another network; expected one of this network's. "
+                + nearest(population.name, (p.name for p in self.populations))
+            )
+        return population
+
+    def __repr__(self) -> str:
+        return (
+            f"Network({self.size} neurons in {len(self.populations)} populations, "
+            f"{len(self.projections)} projections, seed={self.seed})"
+        )
+
+    def _repr_html_(self) -> str:
+        return _html.network(self)

@@ -1,0 +1,1 @@
+"""Networks and edge lists from files and from other libraries."""

@@ -1,0 +1,1 @@
+"""Networks to the formats of other tools."""

@@ -1,0 +1,16 @@
+"""Neuron models: one file each, its equations beside its parameters."""
+
+from ranvier.neurons._base import Neuron
+from ranvier.neurons.adex import AdEx
+from ranvier.neurons.eif import EIF
+from ranvier.neurons.graded import Graded
+from ranvier.neurons.hodgkin_huxley import HodgkinHuxley
+from ranvier.neurons.izhikevich import Izhikevich
+from ranvier.neurons.lif import LIF
+from ranvier.neurons.qif import QIF
+from ranvier.neurons.sources import Poisson, Source, SpikeTimes
+
+__all__ = [
+    "EIF", "LIF", "QIF", "AdEx", "Graded", "HodgkinHuxley", "Izhikevich", "Neuron", "Poisson", "Source",
+    "SpikeTimes",
+]

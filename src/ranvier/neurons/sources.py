@@ -1,0 +1,64 @@
+"""Sources of spikes: populations without equations of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ranvier.neurons._base import Value
+
+
+class Source:
+    """A population that emits spikes and receives none."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """By name; none, unless a source says otherwise."""
+        return {}
+
+
+@dataclass(frozen=True, eq=False)
+class Poisson(Source):
+    """Independent Poisson trains; at most one spike a step, with probability rate·dt.
+
+    rate: Hz, one for all or one a neuron.
+    """
+
+    rate: Value = 10.0
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """`rate`, in Hz."""
+        return {"rate": self.rate}
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeTimes(Source):
+    """Given spikes.
+
+    times: (spikes,) ms, in any order; neurons: (spikes,) indices within the population. Times are rounded
+    to the nearest step; those outside the run, whose first step ends at dt, are not emitted, and of several
+    in one step there is one. Raises ValueError for arrays of different lengths, times that are negative or not
+    finite, and neurons that are no indices.
+    """
+
+    times: Tensor
+    neurons: Tensor
+
+    def __post_init__(self) -> None:
+        times = torch.as_tensor(self.times, dtype=torch.float64)
+        neurons = torch.as_tensor(self.neurons)
+        if times.ndim != 1 or times.shape != neurons.shape:
+            raise ValueError(
+                f"found times of shape {tuple(times.shape)} and neurons of shape {tuple(neurons.shape)}; "
+                "expected two arrays of the same length, one entry a spike"
+            )
+        if not torch.isfinite(times).all() or (times < 0).any():
+            raise ValueError("found spike times that are negative or not finite; expected ms from 0 on")
+        if neurons.is_floating_point() or (neurons < 0).any():
+            raise ValueError("found neurons that are negative or no integers; expected indices from 0 on")
+        object.__setattr__(self, "times", times)
+        object.__setattr__(self, "neurons", neurons.to(torch.int64))

@@ -1,0 +1,1 @@
+"""Operations, energy and memory of a model, counted while it runs."""

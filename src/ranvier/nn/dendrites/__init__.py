@@ -1,0 +1,1 @@
+"""Neurons with dendritic segments, and sequences learned by them."""

@@ -1,0 +1,1 @@
+"""Liquid networks: LTC, CfC and their wirings."""

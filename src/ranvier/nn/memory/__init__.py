@@ -1,0 +1,1 @@
+"""Expressive leaky memory neurons."""

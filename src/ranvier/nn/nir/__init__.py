@@ -1,0 +1,1 @@
+"""Models of layers to NIR and from it."""

@@ -1,0 +1,122 @@
+"""Layers one after the other, and ordinary modules applied at every step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ranvier.nn.ordinary import apply
+
+
+def is_cell(module: nn.Module) -> bool:
+    """Whether a module has the surface of a `Cell`."""
+    return hasattr(module, "init_state") and hasattr(module, "step")
+
+
+def at_every_step(module: nn.Module, x: Tensor) -> Tensor:
+    """An ordinary module on each step of x (T, B, ...), in one call: it sees the batch (T·B, ...)."""
+    y = apply(module, x.flatten(0, 1))
+    if not isinstance(y, Tensor) or y.ndim == 0 or len(y) != x.shape[0] * x.shape[1]:
+        found = f"a tensor of shape {tuple(y.shape)}" if isinstance(y, Tensor) else f"a {type(y).__name__}"
+        raise ValueError(
+            f"found {found} from {type(module).__name__} for a batch of {x.shape[0] * x.shape[1]}, expected a tensor "
+            "of one row each; what needs the sequence as a whole is no layer of a step"
+        )
+    return y.unflatten(0, x.shape[:2])
+
+
+class TimeDistributed(nn.Module):
+    """An ordinary module (Conv2d, BatchNorm2d, Flatten ...) as a `Cell` without state: the same at every step.
+
+    `forward(x[T, B, ...], state=()) -> (y[T, B, ...], ())`, in one call of the module with T·B rows. What looks at
+    the batch as a whole, such as BatchNorm in training, sees all steps together. An nn.Linear goes by the products
+    with spikes of the library's own layers, unless it has hooks, or tensors other than float32 or float64 on a CPU.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        _refuse_cells(module)
+        self.module = module
+
+    def init_state(self, batch: int) -> tuple[()]:
+        """Nothing."""
+        return ()
+
+    def step(self, state: tuple[()], x: Tensor) -> tuple[tuple[()], Tensor]:
+        """One step: x (B, ...) -> ((), y (B, ...))."""
+        return (), apply(self.module, x)
+
+    def forward(self, x: Tensor, state: tuple[()] | None = None) -> tuple[Tensor, tuple[()]]:
+        """x (T, B, ...) -> y (T, B, ...) and no state."""
+        _check_sequence(x)
+        return at_every_step(self.module, x), ()
+
+
+class Sequential(nn.Sequential):
+    """Cells and ordinary modules in a row: itself a `Cell`, whose state is a tuple with one entry a module.
+
+        rv.nn.Sequential(nn.Conv2d(1, 12, 5), rv.nn.LIF(), nn.AvgPool2d(2), nn.Flatten(), rv.nn.LIF(1728, 10))
+
+    Ordinary modules are applied at every step as by `TimeDistributed`; their entry of the state is ().
+    `nn.Linear(700, 256), rv.nn.LIF()` takes the products of `rv.nn.LIF(700, 256)`, see there.
+    """
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """As torch's; refuses a module that is no `Cell` and yet holds some."""
+        if module is not None and not is_cell(module):
+            _refuse_cells(module)
+        super().add_module(name, module)
+
+    def init_state(self, batch: int) -> tuple[Any, ...]:
+        """One entry a module."""
+        return tuple(m.init_state(batch) if is_cell(m) else () for m in self)  # type: ignore[operator]
+
+    def step(self, state: tuple[Any, ...], x: Tensor) -> tuple[tuple[Any, ...], Tensor]:
+        """One step: x (B, ...) -> (state, y (B, ...))."""
+        self._check(state)
+        after = []
+        for module, old in zip(self, state, strict=True):
+            new = ()
+            if is_cell(module):
+                new, x = module.step(old, x)  # type: ignore[operator]
+            else:
+                x = apply(module, x)
+            after.append(new)
+        return tuple(after), x
+
+    def forward(self, x: Tensor, state: tuple[Any, ...] | None = None) -> tuple[Tensor, tuple[Any, ...]]:  # type: ignore[override]
+        """x (T, B, ...) -> y (T, B, ...) and the state after the last step."""
+        _check_sequence(x)
+        if state is not None:
+            self._check(state)
+        after = []
+        for k, module in enumerate(self):
+            new: Any = ()
+            if is_cell(module):
+                x, new = module(x, None if state is None else state[k])
+            else:
+                x = at_every_step(module, x)
+            after.append(new)
+        return x, tuple(after)
+
+    def _check(self, state: tuple[Any, ...]) -> None:
+        if isinstance(state, torch.Tensor) or len(state) != len(self):
+            raise ValueError(f"found a {type(state).__name__} as state, expected a tuple of {len(self)} entries")
+
+
+def _check_sequence(x: Tensor) -> None:
+    if x.ndim < 3 or x.shape[0] == 0:
+        raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, ...) with T > 0")
+
+
+def _refuse_cells(module: nn.Module) -> None:
+    if any(is_cell(part) for part in module.modules()):
+        raise TypeError(
+            f"found {type(module).__name__} with layers of neurons inside, which keep a state from step to step; "
+            "expected rv.nn.Sequential around them, or a module with init_state and step"
+        )
+
+
+__all__ = ["Sequential", "TimeDistributed", "at_every_step", "is_cell"]

@@ -1,0 +1,53 @@
+"""What layers of spiking neurons are asked for beside their equations."""
+
+from __future__ import annotations
+
+from typing import TypedDict, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from ranvier.engines.surrogates import ArcTan, Surrogate
+from ranvier.nn.spiking.layer import DynamicalLayer, Features
+
+
+class LayerOptions(TypedDict, total=False):
+    """Keywords of every layer given by a `Step`; `LIF` says what each means."""
+
+    bias: bool
+    fused: bool
+    device: torch.device | str | None
+    dtype: torch.dtype | None
+
+
+class SpikingOptions(LayerOptions, total=False):
+    """And of those whose neurons spike."""
+
+    recurrent: bool
+    recurrent_delay: int | Tensor
+    surrogate: Surrogate | None
+
+
+class SpikingLayer(DynamicalLayer):
+    """A `DynamicalLayer` with a surrogate and, if asked for, recurrent weights."""
+
+    def __init__(
+        self,
+        in_features: Features | None,
+        out_features: int | None,
+        *,
+        recurrent: bool = False,
+        recurrent_delay: int | Tensor = 1,
+        surrogate: Surrogate | None = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        if surrogate is not None and not isinstance(surrogate, Surrogate):
+            raise TypeError(f"found surrogate = {surrogate!r}, expected a Surrogate, such as rv.nn.surrogates.ArcTan()")
+        super().__init__(in_features, out_features, **options)
+        self.surrogate = surrogate or ArcTan()
+        if recurrent:
+            self._set_recurrence(recurrent_delay)
+
+    def extra_repr(self) -> str:
+        learned = ", ".join(name for name in self._values if isinstance(getattr(self, name), nn.Parameter))
+        return f"{super().extra_repr()}, surrogate={self.surrogate}, learn=({learned})"

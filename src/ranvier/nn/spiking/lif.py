@@ -1,0 +1,152 @@
+"""Leaky integrate-and-fire layers: leaky, current-based, adaptive, recurrent."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import lru_cache
+from typing import Unpack
+
+import torch
+from torch import Tensor
+
+from ranvier.nn.spiking._options import LayerOptions, SpikingLayer, SpikingOptions
+from ranvier.nn.spiking.layer import DynamicalLayer, Features, State
+from ranvier.nn.spiking.step import Step
+
+_RESETS = ("subtract", "zero", "delayed")
+
+
+@lru_cache
+def lif_step(filtered: bool, adaptive: bool, reset: str) -> Step:
+    """The equations of `LIF`, in the order integrate, threshold, reset."""
+    equations, states = [], [("v", "v_new")]
+    if filtered:
+        equations.append(("i_new", "alpha*i + x"))
+        states.append(("i", "i_new"))
+    equations.append(("u", f"beta*v + {'i_new' if filtered else 'x'}"))
+    if adaptive:
+        equations.append(("bar", "threshold + kappa*a"))
+        states.append(("a", "a_new"))
+    equations += [("d", "u - bar" if adaptive else "u - threshold"), ("y", "spike(d)"), ("r", "detach(y)")]
+    equations.append(("v_new", "u - u*r" if reset == "zero" else "u - drop*r"))
+    if adaptive:
+        equations.append(("a_new", "rho*a + y"))
+    return Step(tuple(equations), tuple(states), "y")
+
+
+class LIF(SpikingLayer):
+    """Leaky integrate-and-fire neurons, after a linear layer if two sizes are given (Eshraghian et al. 2023).
+
+    Each step, with W z + b (+ W_rec y of the step before) as x, or the input itself without a linear layer:
+
+        i ← alpha i + x                     with `alpha`; else i = x
+        u = beta v + i                      integrate
+        y = 1 where u ≥ threshold (+ kappa a)
+        v ← u − threshold y                 reset="subtract"; u (1 − y) for "zero"
+        a ← rho a + y                       with `adaptation` = (rho, kappa) (Bellec et al. 2018)
+
+    The reset happens in the step of its spike, as in `rv.simulate`: with beta = exp(−dt/tau_m), reset="zero"
+    and x = (1 − beta)(drive + I) this is `rv.LIF` with E_L = V_reset = 0 and t_ref = 0, and x is the jump that
+    a `Delta` synapse's weight causes. snnTorch subtracts the threshold one step later, after the decay:
+    U[t] = beta U[t−1] + x[t] − threshold y[t−1]. reset="delayed" does so, spike for spike and gradient for
+    gradient (its v is u − (threshold/beta) y; u is snnTorch's membrane). No gradient passes through the
+    reset's y.
+
+    Parameters
+    ----------
+    in_features, out_features : with two sizes, an nn.Linear before the neurons; with one, or a shape such as
+        (channels, height, width), neurons alone; with none, neurons of whatever shape comes.
+    beta, threshold, alpha, adaptation : numbers, shared by all neurons, or tensors that broadcast to the neurons'
+        shape. Decays per step lie in [0, 1]; thresholds are positive.
+    reset : "subtract", "zero" or "delayed".
+    learn : names among beta, threshold, alpha, rho, kappa that are nn.Parameters; the others are buffers.
+        Learned decays are used clamped to [0, 1]; their gradient passes the clamp.
+    recurrent : also feed every neuron's last spike to all, by a learned weight (N, N), [target, source].
+    recurrent_delay : steps that spikes travel back, one number or (N,), one a sending neuron; 1 is the next step.
+    surrogate : slope of the spike (`rv.engines.surrogates`, or a subclass of your own); default ArcTan().
+    bias : whether that nn.Linear has a bias; default True.
+    fused : run whole sequences through loops made from these equations where they apply (float32 or float64, a
+        surrogate of the library's), the default: compiled ones on a CPU, Triton kernels on a GPU, of a recurrent
+        layer one a step; False: the loop in plain torch. Values are the same.
+    device, dtype : of the parameters, as of nn.Linear.
+
+    `forward(x[T, B, N], state=None) -> (y, state)`; `step(state, x[B, N]) -> (state, y)`; the state is a dict
+    of tensors (B, N): v, and i, a, y where the variant has them; history (steps, B, N) in place of y with longer
+    delays.
+
+    Under autocast a layer keeps the precision of its parameters. Raises ValueError for wrong shapes and sizes, T = 0,
+    values that are not finite and states of another type or device, TypeError for what is no tensor, and RuntimeError
+    where gradients of gradients are asked of compiled loops (fused=False gives them).
+    """
+
+    def __init__(
+        self,
+        in_features: Features | None = None,
+        out_features: int | None = None,
+        *,
+        beta: float | Tensor = 0.9,
+        threshold: float | Tensor = 1.0,
+        alpha: float | Tensor | None = None,
+        adaptation: tuple[float | Tensor, float | Tensor] | None = None,
+        reset: str = "subtract",
+        learn: Collection[str] = (),
+        **options: Unpack[SpikingOptions],
+    ) -> None:
+        if reset not in _RESETS:
+            raise ValueError(f"found reset = {reset!r}, expected one of {', '.join(_RESETS)}")
+        super().__init__(in_features, out_features, **options)
+        self.reset = reset
+        values: dict[str, float | Tensor] = {"beta": beta, "threshold": threshold}
+        if alpha is not None:
+            values["alpha"] = alpha
+        if adaptation is not None:
+            values["rho"], values["kappa"] = adaptation
+        self._set_values(values, decays=("beta", "alpha", "rho"), positive=("threshold",), learn=learn)
+        if reset == "delayed" and not bool((torch.as_tensor(beta) > 0).all()):
+            raise ValueError('found beta = 0 with reset = "delayed", expected beta > 0; use "subtract"')
+        self.equations = lif_step(alpha is not None, adaptation is not None, reset)
+
+    def _constants(self) -> dict[str, Tensor]:
+        values = super()._constants()
+        if self.reset == "subtract":
+            values["drop"] = values["threshold"]
+        elif self.reset == "delayed":
+            values["drop"] = values["threshold"] / values["beta"]
+        return values
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, reset={self.reset!r}"
+
+
+@lru_cache
+def li_step(filtered: bool) -> Step:
+    """The equations of `LI`."""
+    if not filtered:
+        return Step((("u", "beta*v + x"),), (("v", "u"),), "u")
+    return Step((("i_new", "alpha*i + x"), ("u", "beta*v + i_new")), (("v", "u"), ("i", "i_new")), "u")
+
+
+class LI(DynamicalLayer):
+    """Leaky integrators without spikes, u ← beta u + i: a readout whose output is its membrane.
+
+    Parameters beta, alpha, learn, bias, fused, device, dtype and the surface as of `LIF`; y is u, so a loss on the
+    membrane is a loss on y.
+    """
+
+    def __init__(
+        self,
+        in_features: Features | None = None,
+        out_features: int | None = None,
+        *,
+        beta: float | Tensor = 0.9,
+        alpha: float | Tensor | None = None,
+        learn: Collection[str] = (),
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(in_features, out_features, **options)
+        values = {"beta": beta} | ({} if alpha is None else {"alpha": alpha})
+        self._set_values(values, decays=("beta", "alpha"), positive=(), learn=learn)
+        self.equations = li_step(alpha is not None)
+
+
+__all__ = ["LI", "LIF", "State"]

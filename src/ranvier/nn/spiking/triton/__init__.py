@@ -1,0 +1,1 @@
+"""Spiking layers on a GPU."""

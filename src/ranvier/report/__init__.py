@@ -1,0 +1,10 @@
+"""A page about a network and a run of it that a biologist wants to look at.
+
+`page` and `write` make it; `figures` holds its pictures, each a function of plain arrays.
+"""
+
+from ranvier.report._comparison import Comparison, compare
+from ranvier.report._page import page, write
+from ranvier.report._parts import Picture, Section, Table
+
+__all__ = ["Comparison", "Picture", "Section", "Table", "compare", "page", "write"]

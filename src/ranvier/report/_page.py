@@ -1,0 +1,161 @@
+"""One self-contained page about a network and a run of it: every picture inline, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup, escape
+from numpy.typing import NDArray
+
+from ranvier._files import write_atomic
+from ranvier._pages import page_environment
+from ranvier.report._activity import Activity, activity_of
+from ranvier.report._parts import Picture, Section, count, number
+from ranvier.report._sections import (
+    activity_section,
+    correlation_section,
+    numbers_table,
+    pairs_section,
+    spectrum_section,
+    typical_error,
+    wiring_section,
+)
+from ranvier.report._wiring import Wiring, distances, wiring_of
+
+MAX_COMPARED = 4000  # neurons whose pairs are compared: their matrices then take some 2 GB
+OWN_CITATION = "Ranvier: networks of neurons, described once. Software, Apache-2.0."
+
+
+def page(
+    network: Any,
+    recording: Any,
+    *,
+    title: str,
+    summary: str = "",
+    assumptions: Sequence[str] = (),
+    citations: Sequence[str] = (),
+    manifest: Mapping[str, Any] | None = None,
+    facts: Callable[[NDArray[Any]], Mapping[str, str]] | None = None,
+    classes: Sequence[str] = (),
+    glossary: str = "",
+    window: float = 100.0,
+    sections: Sequence[Section] = (),
+) -> str:
+    """The HTML of a report.
+
+    Parameters
+    ----------
+    network, recording
+        a `Network` and a `Recording` of it (spikes, or all neurons' V for graded neurons)
+    title, summary
+        what it is, and in a sentence what was run
+    assumptions, citations
+        one sentence each: what the model takes for granted, what to cite
+    manifest
+        what was run, shown whole
+    facts
+        a function of the mean rates (Hz) or voltages (mV), (N,), that gives further lines of the table of
+        numbers, name -> text
+    classes, glossary
+        the order in which classes are shown, and a sentence that explains their names
+    window
+        ms, of the spike counts that are correlated
+    sections
+        further parts, put before the table of numbers: predictions beside the simulation, for one
+
+    Raises
+    ------
+    ValueError
+        where the recording is shorter than twenty windows.
+    """
+    wiring = wiring_of(network, classes)
+    few = wiring.sample(MAX_COMPARED)
+    activity = activity_of(recording, window, neurons=few)
+    steps = distances(wiring, few)
+    compared = wiring.part(few), activity.among(), steps
+    parts = [
+        wiring_section(wiring, glossary),
+        activity_section(wiring, activity),
+        correlation_section(*compared, total=wiring.size),
+        pairs_section(*compared),
+        spectrum_section(wiring, activity),
+        *sections,
+        Section(
+            "In numbers", (), [numbers_table(wiring, activity, dict(facts(activity.level)) if facts else {})]
+        ),
+    ]
+    return _render(
+        title=title,
+        summary=summary,
+        highlights=highlights(wiring, activity),
+        sections=parts,
+        assumptions=assumptions,
+        citations=[*citations, OWN_CITATION],
+        manifest=json.dumps(manifest, indent=2, ensure_ascii=False) if manifest else "",
+    )
+
+
+def _render(**content: Any) -> str:
+    environment = page_environment("ranvier.report")
+    environment.filters["source"] = inline
+    environment.filters["options"] = options_as_code
+    environment.tests["picture"] = lambda part: isinstance(part, Picture)
+    css = (Path(__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    return environment.get_template("report.html").render(css=Markup(css), **content)
+
+
+def write_sections(path: str | Path, sections: Sequence[Section], *, title: str, summary: str = "") -> Path:
+    """Write a page of these sections alone, atomically."""
+    content = {"highlights": (), "assumptions": (), "citations": [OWN_CITATION], "manifest": ""}
+    return write_atomic(path, _render(title=title, summary=summary, sections=sections, **content))
+
+
+def write(path: str | Path, network: Any, recording: Any, **options: Any) -> Path:
+    """Write `page(...)` to a file, atomically."""
+    return write_atomic(path, page(network, recording, **options))
+
+
+def highlights(wiring: Wiring, activity: Activity) -> list[tuple[str, str]]:
+    """The few numbers at the top: value and name."""
+    upper = activity.correlation[np.triu_indices(len(activity.correlation), k=1)]
+    spiking = activity.kind == "spikes"
+    return [
+        (count(wiring.size), "neurons"),
+        (count(wiring.weights.nnz + wiring.junctions.nnz // 2), "connected pairs"),
+        (f"{activity.recording.duration / 1000:g} s", "of activity read"),
+        (
+            number(activity.level.mean(), 1) + (" Hz" if spiking else " mV"),
+            f"mean {'rate' if spiking else 'voltage'}",
+        ),
+        (number(float(np.nanmean(upper)), 4), "mean correlation"),
+        (f"± {typical_error(activity):.3f}", "chance, one pair"),
+    ]
+
+
+def options_as_code(text: str) -> Markup:
+    """Escaped text with command-line options such as --gain set as code, so that they do not break."""
+    return Markup(re.sub(r"(--[a-z]+)", r"<code>\1</code>", str(escape(text))))
+
+
+def inline(picture: Picture) -> str:
+    """A figure as a data URI: SVG, or PNG for images and rasters."""
+    from matplotlib import rc_context
+
+    from ranvier.report._style import RC
+
+    kind = "png" if picture.heavy else "svg"
+    buffer = BytesIO()
+    with rc_context(RC):
+        metadata = {"Date": None} if kind == "svg" else {"Software": None}
+        picture.figure.savefig(
+            buffer, format=kind, dpi=170, metadata=metadata, bbox_inches="tight", pad_inches=0.03
+        )
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f"data:image/{'png' if kind == 'png' else 'svg+xml'};base64,{data}"

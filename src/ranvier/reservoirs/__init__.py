@@ -1,0 +1,9 @@
+"""Reservoirs as scikit-learn estimators: a fixed memory of a series, and a linear readout that is learned."""
+
+from ranvier.reservoirs.cell import Reservoir
+from ranvier.reservoirs.esn import ESN
+from ranvier.reservoirs.measures import memory_capacity, nrmse, valid_time
+from ranvier.reservoirs.ngrc import NGRC
+from ranvier.reservoirs.systems import double_scroll, lorenz63
+
+__all__ = ["ESN", "NGRC", "Reservoir", "double_scroll", "lorenz63", "memory_capacity", "nrmse", "valid_time"]

@@ -1,0 +1,61 @@
+"""The echo-state reservoir as a layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ranvier.nn.checks import SequenceCell, State, in_own_precision, require_finite, require_state
+from ranvier.reservoirs.esn import ESN
+
+
+class Reservoir(SequenceCell):
+    """The reservoir of a fitted `ESN` as a `Cell`: r ← (1 − leak) r + leak tanh(W r + W_in x + b), y = r.
+
+    All three weights are parameters, with the estimator's values, so that a reservoir can be trained further, or
+    kept as it is by `requires_grad_(False)`; W stays as sparse as it was drawn. The readout is left to the estimator.
+
+    `forward(x[T, B, d], state=None) -> (y[T, B, units], state)`; the state is a dict of r (B, units). Plain torch.
+    Raises ValueError for wrong sizes and input that is not finite, NotFittedError for an estimator without weights.
+    """
+
+    sources: Tensor
+
+    def __init__(self, fitted: ESN, *, dtype: torch.dtype | None = None) -> None:
+        super().__init__()
+        check_is_fitted(fitted, "weights_")
+        kind = dtype or torch.get_default_dtype()
+        units = fitted.weights_.shape[1]
+        sources = (np.arange(units)[:, None] + np.asarray(fitted.shifts_)) % units  # (units, inputs of each)
+        self.register_buffer("sources", torch.from_numpy(sources))
+        self.weight = nn.Parameter(torch.from_numpy(fitted.weights_.T.copy()).to(kind))
+        self.input_weight = nn.Parameter(torch.from_numpy(fitted.input_weights_.copy()).to(kind))
+        self.bias = nn.Parameter(torch.from_numpy(fitted.bias_.copy()).to(kind))
+        self.leak, self.in_features = float(fitted.leak), self.input_weight.shape[1]
+
+    def init_state(self, batch: int) -> State:
+        """r of zeros (batch, units)."""
+        return {"r": self.bias.new_zeros(batch, len(self.bias))}
+
+    @in_own_precision
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """x (T, B, d) -> y (T, B, units) and the state after the last step."""
+        self._require_sequence(x)
+        require_finite(x)
+        state = self.init_state(x.shape[1]) if state is None else state
+        require_state(state, {"r": (x.shape[1], len(self.bias))}, self.bias)
+        r, outputs = state["r"], []
+        for row in F.linear(x, self.input_weight, self.bias).unbind(0):
+            fed = F.embedding_bag(self.sources, r.T.contiguous(), mode="sum", per_sample_weights=self.weight).T
+            r = (1 - self.leak) * r + self.leak * torch.tanh(row + fed)
+            outputs.append(r)
+        return torch.stack(outputs), {"r": r}
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {len(self.bias)}, leak={self.leak}"
+
+
+__all__ = ["Reservoir"]

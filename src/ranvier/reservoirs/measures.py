@@ -1,0 +1,61 @@
+"""How good a forecast is, and how much a reservoir remembers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from ranvier.reservoirs._estimator import SeriesRegressor
+
+
+def nrmse(true: Any, told: Any, *, variance: float | None = None) -> float:
+    """Root of the mean square error (n, d) over the total variance, that of `true` unless it is given.
+
+    As Gauthier et al. (2021) define it: the mean goes over rows and columns, the variance is summed over columns.
+    """
+    true, told = _pair(true, told)
+    variance = float(true.var(0).sum()) if variance is None else variance
+    with np.errstate(over="ignore", invalid="ignore"):  # a forecast may run away
+        return float(np.sqrt(np.mean((true - told) ** 2) / variance))
+
+
+def valid_time(
+    true: Any, told: Any, *, dt: float = 1.0, threshold: float = 0.4, variance: float | None = None
+) -> float:
+    """Time (in units of dt) until the error's norm first exceeds `threshold` times the root of the total variance."""
+    true, told = _pair(true, told)
+    variance = float(true.var(0).sum()) if variance is None else variance
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.sqrt(((true - told) ** 2).sum(1) / variance)
+    wrong = np.flatnonzero(~(error <= threshold))
+    return dt * (wrong[0] if len(wrong) else len(true))
+
+
+def memory_capacity(
+    reservoir: SeriesRegressor, *, longest: int | None = None, length: int = 4000, random_state: int = 0
+) -> np.ndarray:
+    """Squared correlation of each past input with its best linear readout, (longest,) for lags 1, 2, ...
+
+    Its sum is Jaeger's memory capacity (2002, GMD report 152), at most the number of features for inputs that are
+    independent. Inputs are uniform within ±0.5; half of `length` trains, half tests. `longest`: twice the units,
+    or 200.
+    """
+    longest = longest or 2 * getattr(reservoir, "units", 100)
+    rng = np.random.default_rng(random_state)
+    u = rng.uniform(-0.5, 0.5, longest + 2 * length)
+    past = np.stack([u[longest - lag : len(u) - lag] for lag in range(1, longest + 1)], axis=1)
+    x = u[longest:, None]
+    model = clone(reservoir).fit(x[:length], past[:length])
+    told, seen = model.predict(x[length:], history=x[:length]), past[length:]
+    told, seen = told - told.mean(0), seen - seen.mean(0)
+    power = (told**2).sum(0) * (seen**2).sum(0)
+    return np.divide((told * seen).sum(0) ** 2, power, out=np.zeros(longest), where=power > 0)
+
+
+def _pair(true: Any, told: Any) -> tuple[np.ndarray, np.ndarray]:
+    true, told = np.asarray(true, float), np.asarray(told, float)
+    if true.shape != told.shape:
+        raise ValueError(f"found series of shapes {true.shape} and {told.shape}, expected the same")
+    return (true[:, None], told[:, None]) if true.ndim == 1 else (true, told)

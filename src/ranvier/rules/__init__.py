@@ -1,0 +1,22 @@
+"""Rules: local plasticity, each defined once, for dense layers and for the engines' sparse networks."""
+
+from ranvier.rules._base import Rule
+from ranvier.rules._law import Eligibility, Trace
+from ranvier.rules.inhibitory import InhibitorySTDP
+from ranvier.rules.rates import BCM, Hebb, Oja
+from ranvier.rules.reward import RewardSTDP
+from ranvier.rules.stdp import STDP
+from ranvier.rules.triplet import TripletSTDP
+
+__all__ = [
+    "BCM",
+    "STDP",
+    "Eligibility",
+    "Hebb",
+    "InhibitorySTDP",
+    "Oja",
+    "RewardSTDP",
+    "Rule",
+    "Trace",
+    "TripletSTDP",
+]  # fmt: skip

@@ -1,0 +1,127 @@
+"""What a rule is: traces of spikes, and what they do to a weight; written once, run dense and compiled."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from numbers import Real
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+
+from ranvier.rules._law import Eligibility, Law, Trace, law
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = dict[str, "Tensor"]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Rule:
+    """Base of all local rules of plasticity. A subclass is data:
+
+        class Asymmetric(rv.rules.Rule):
+            '''Pairs of spikes, potentiation only.'''
+            traces = (rv.rules.Trace("x", "pre", tau="tau"),)
+            on_post = "A*x"
+            tau: float = 20.0  # ms
+            A: float = 0.01    # unit of the weight
+
+    `traces`, `eligibilities`: its variables; `on_pre`, `on_post`: what a spike that arrives from the source, and
+    one of the target, add to the weight w; `drift`: dw/dt (1/ms), applied every `interval` ms. They may be
+    properties where they depend on the parameters. Expressions know w, the traces, the third factor as
+    `third`, and the parameters; after each change w is clipped to [w_min, w_max].
+
+    Order within a step: all traces decay; spikes that arrive from the source change w, then raise their
+    traces; spikes of the target change w, then raise theirs. So a spike reads its own side's traces as they
+    were just before it, and a pair in the same step counts as pre before post. In a `Network` a spike arrives
+    when its delay has passed: delays are axonal, as Brian2's are by default.
+    """
+
+    traces: ClassVar[Any] = ()
+    eligibilities: ClassVar[Any] = ()
+    on_pre: ClassVar[Any] = "0"
+    on_post: ClassVar[Any] = "0"
+    drift: ClassVar[Any] = "0"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, bool | str):
+                continue
+            if not isinstance(value, Real) or math.isnan(value):
+                raise TypeError(f"{name}: found {field.name} = {value!r}, expected a number")
+            number = float(value)
+            if field.name.startswith("tau") and not 0 <= number < math.inf:
+                raise ValueError(f"{name}: found {field.name} = {value}, expected a time in ms, 0 or above")
+            object.__setattr__(self, field.name, number)
+        low, high = self.bounds
+        if not low < high:
+            raise ValueError(f"{name}: found weights from {low} to {high}, expected w_min < w_max")
+        if self.law.drift != 0 and not self.interval > 0:
+            raise ValueError(f"{name}: found interval = {self.interval}, expected a time in ms above 0")
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Its numbers by name."""
+        found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {k: v for k, v in found.items() if isinstance(v, float)}
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which weights are kept."""
+        return getattr(self, "w_min", -math.inf), getattr(self, "w_max", math.inf)
+
+    @property
+    def interval(self) -> float:
+        """Time between two applications of the drift, ms; a rule may have it as a parameter."""
+        return 1.0
+
+    @property
+    def law(self) -> Law:
+        """The rule as expressions."""
+        return law(
+            tuple(self.traces), tuple(self.eligibilities), self.on_pre, self.on_post, self.drift,
+            tuple(self.parameters), type(self).__name__,
+        )  # fmt: skip
+
+    def remaining(self, tau: str, dt: float) -> float:
+        """What is left of a trace after dt (ms); tau is its parameter's name."""
+        value = self.parameters[tau]
+        return math.exp(-dt / value) if value > 0 else 0.0
+
+    def init_state(self, weight: Tensor, batch: int) -> State:
+        """All variables at zero, for weights (N_post, N_pre) or (batch, N_post, N_pre)."""
+        from ranvier.rules.dense import init_state
+
+        return init_state(self, weight, batch)
+
+    def step(
+        self,
+        state: State,
+        weight: Tensor,
+        pre: Tensor,
+        post: Tensor,
+        third: Tensor | None = None,
+        *,
+        dt: float = 1.0,
+    ) -> tuple[State, Tensor]:
+        """One step of dt (ms) of a dense layer: returns the new state and the weights' change.
+
+        weight: (N_post, N_pre) for the whole batch, whose entries' changes are averaged, or one matrix each,
+        (B, N_post, N_pre); pre (B, N_pre) and post (B, N_post): spikes, or rates for rules of rates; third: the
+        third factor, (B,) or (B, N_post), per ms where the rule low-passes it. Neither argument is changed.
+
+        Raises ValueError for shapes that do not fit, values that are not finite, the state of another rule, a third
+        factor that is missing, and a dt that the rule's interval is no multiple of.
+        """
+        from ranvier.rules.dense import step
+
+        return step(self, state, weight, pre, post, third, dt)
+
+
+__all__ = ["Eligibility", "Rule", "State", "Trace"]

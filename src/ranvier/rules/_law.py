@@ -1,0 +1,135 @@
+"""A rule's text, parsed: traces, eligibilities, and what spikes and time do to a weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import sympy as sp
+
+from ranvier.equations import parse, symbol
+
+#: names that mean the same in all rules: the weight, and the third factor as it is given
+WEIGHT, THIRD = "w", "third"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A variable x of one side of the synapse, dx/dt = −x/tau.
+
+    side: "pre", "post" (a neuron's spikes make it jump), or "third", the third factor low-passed:
+    dx/dt = −x/tau + third. tau: the name of a parameter (ms); 0 makes the trace the signal itself.
+    nearest: a spike sets it to 1 (only the nearest spike counts); otherwise a spike adds 1 (all count).
+    follows: for "post", an expression of other traces; then dx/dt = (follows − x)/tau, without jumps.
+    """
+
+    name: str
+    side: Literal["pre", "post", "third"]
+    tau: str
+    nearest: bool = False
+    follows: str = ""
+
+
+@dataclass(frozen=True)
+class Eligibility:
+    """A variable c of each synapse, dc/dt = −c/tau, that events add `on_pre` and `on_post` to."""
+
+    name: str
+    tau: str
+    on_pre: str = "0"
+    on_post: str = "0"
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """What `Rule.law` gives: the rule as expressions.
+
+    on_pre, on_post: Δw at a spike; marks: eligibility -> (on_pre, on_post), what it jumps by; follows: trace
+    -> its moving target; drift: dw/dt (1/ms); names: every parameter in use, sorted.
+    """
+
+    pre: tuple[Trace, ...]
+    post: tuple[Trace, ...]
+    third: tuple[Trace, ...]
+    eligibilities: tuple[Eligibility, ...]
+    on_pre: sp.Expr
+    on_post: sp.Expr
+    marks: dict[str, tuple[sp.Expr, sp.Expr]]
+    follows: dict[str, sp.Expr]
+    drift: sp.Expr
+    names: tuple[str, ...]
+
+    @property
+    def traces(self) -> tuple[Trace, ...]:
+        return self.pre + self.post + self.third
+
+    @property
+    def decays(self) -> list[tuple[str, str]]:
+        """Every variable, and the parameter that it decays with."""
+        return [(t.name, t.tau) for t in self.traces] + [(e.name, e.tau) for e in self.eligibilities]
+
+    @property
+    def uses_third(self) -> bool:
+        """Whether a third factor must be given."""
+        return bool(self.third) or any(e.has(symbol(THIRD)) for e in self.expressions())
+
+    def expressions(self) -> list[sp.Expr]:
+        marks = [e for pair in self.marks.values() for e in pair]
+        return [self.on_pre, self.on_post, self.drift, *marks, *self.follows.values()]
+
+
+@cache
+def law(
+    traces: tuple[Trace, ...],
+    eligibilities: tuple[Eligibility, ...],
+    on_pre: str,
+    on_post: str,
+    drift: str,
+    parameters: tuple[str, ...],
+    who: str,
+) -> Law:
+    """Parse and check. Raises ValueError for names that are unknown or stand where they have no value."""
+    taken = [t.name for t in traces] + [e.name for e in eligibilities] + [WEIGHT, THIRD, *parameters]
+    if twice := {name for name in taken if taken.count(name) > 1}:
+        raise ValueError(f"{who}: the name {min(twice)!r} is used twice; expected different names")
+    for name, tau in [(t.name, t.tau) for t in traces] + [(e.name, e.tau) for e in eligibilities]:
+        if tau not in parameters:
+            raise ValueError(f"{who}: {name!r} decays with {tau!r}, which is no parameter of it")
+    of = {side: tuple(t for t in traces if t.side == side) for side in ("pre", "post", "third")}
+    if any(t.follows and t.side != "post" for t in traces):
+        raise ValueError(f"{who}: only a trace of the side 'post' follows another; expected none elsewhere")
+    neurons = {t.name for t in traces} | {THIRD} | set(parameters)
+    at_events = neurons | {WEIGHT}
+    everything = at_events | {e.name for e in eligibilities}
+    behind = {t.name for t in of["post"]} | set(parameters)
+
+    def read(text: str, allowed: set[str], where: str) -> sp.Expr:
+        found = parse(text)
+        if unknown := {s.name for s in found.free_symbols} - allowed:
+            raise ValueError(
+                f"{who}: {where} uses {min(unknown)!r}; expected names among {', '.join(sorted(allowed))}"
+            )
+        if not isinstance(found, sp.Expr):
+            raise ValueError(f"{who}: {where} is a condition; expected a number")
+        return found
+
+    made = Law(
+        pre=of["pre"],
+        post=of["post"],
+        third=of["third"],
+        eligibilities=eligibilities,
+        on_pre=read(on_pre, at_events, "on_pre"),
+        on_post=read(on_post, at_events, "on_post"),
+        marks={
+            e.name: (read(e.on_pre, at_events, e.name), read(e.on_post, at_events, e.name)) for e in eligibilities
+        },
+        follows={t.name: read(t.follows, behind, t.name) for t in traces if t.follows},
+        drift=read(drift, everything, "drift"),
+        names=(),
+    )
+    used = {s.name for e in made.expressions() for s in e.free_symbols} & set(parameters)
+    used |= {tau for _, tau in made.decays}
+    if eligibilities and made.drift == 0:
+        raise ValueError(f"{who} has the eligibility {eligibilities[0].name!r}, but no drift that uses it")
+    return Law(**{**vars(made), "names": tuple(sorted(used))})

@@ -1,0 +1,157 @@
+"""A rule in torch: on dense layers, and, for the torch engine, on any list of synapses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ranvier._steps import whole_steps
+from ranvier.equations.printing import torch_function
+from ranvier.rules._law import THIRD, WEIGHT, Law
+
+if TYPE_CHECKING:
+    from ranvier.rules._base import Rule, State
+
+Lift = Callable[[Tensor], Tensor]
+
+
+def init_state(rule: Rule, weight: Tensor, batch: int) -> State:
+    """See `Rule.init_state`."""
+    _check_weight(weight, batch)
+    posts, pres = weight.shape[-2:]
+    return fresh(rule.law, weight, (batch, pres), (batch, posts), (batch, posts, pres))
+
+
+def fresh(law: Law, like: Tensor, pre: tuple, post: tuple, edge: tuple) -> State:
+    """Zeros of the shapes given, of the dtype and device of `like`."""
+    state = {name: like.new_zeros(shape) for name, shape in _shapes(law, pre, post, edge).items()}
+    return state | {"clock": torch.zeros((), dtype=torch.int64, device=like.device)}
+
+
+def _shapes(law: Law, pre: tuple, post: tuple, edge: tuple) -> dict[str, tuple]:
+    shapes = {t.name: pre for t in law.pre} | {t.name: post for t in (*law.post, *law.third)}
+    return shapes | {e.name: edge for e in law.eligibilities}
+
+
+def step(
+    rule: Rule, state: State, weight: Tensor, pre: Tensor, post: Tensor, third: Tensor | None, dt: float
+) -> tuple[State, Tensor]:
+    """See `Rule.step`."""
+    if pre.ndim != 2:
+        raise ValueError(f"found pre of shape {tuple(pre.shape)}, expected (B, N_pre)")
+    batch = len(pre)
+    _check_weight(weight, batch)
+    posts, pres = weight.shape[-2:]
+    if pre.shape != (batch, pres) or post.shape != (batch, posts):
+        raise ValueError(
+            f"found pre {tuple(pre.shape)} and post {tuple(post.shape)} for weights {tuple(weight.shape)}; "
+            f"expected ({batch}, {pres}) and ({batch}, {posts})"
+        )
+    if third is not None:
+        if third.shape not in ((batch,), (batch, posts)):
+            raise ValueError(
+                f"found a third factor of shape {tuple(third.shape)}, expected ({batch},) or ({batch}, {posts})"
+            )
+        third = third.reshape(batch, -1).expand(batch, posts)
+    if not 0 < dt < math.inf:
+        raise ValueError(f"found dt = {dt}, expected a time in ms above 0")
+    for name, values in (("pre", pre), ("post", post), ("third", third)):
+        if values is not None and not bool(torch.isfinite(values).all()):
+            raise ValueError(f"found values in {name} that are not finite, expected spikes, rates or a third factor")
+    expected = _shapes(rule.law, (batch, pres), (batch, posts), (batch, posts, pres)) | {"clock": ()}
+    if {name: tuple(value.shape) for name, value in state.items()} != expected:
+        found = {name: tuple(value.shape) for name, value in state.items()}
+        raise ValueError(f"found a state of {found}, expected {expected}: that of init_state(weight, batch)")
+    full = weight.expand(batch, posts, pres)
+    state, new = advance(
+        rule, state, full, pre.to(weight.dtype), post.to(weight.dtype), third, dt,
+        lambda x: x[:, None, :], lambda y: y[:, :, None],
+    )  # fmt: skip
+    change = new - full
+    return state, change if weight.ndim == 3 else change.mean(0)
+
+
+def advance(
+    rule: Rule,
+    state: State,
+    w: Tensor,
+    pre: Tensor,
+    post: Tensor,
+    third: Tensor | None,
+    dt: float,
+    at_source: Lift,
+    at_target: Lift,
+) -> tuple[State, Tensor]:
+    """The new state and weights; `at_source` and `at_target` spread neurons' values over the synapses."""
+    law = rule.law
+    if law.uses_third and third is None:
+        raise ValueError(f"{type(rule).__name__} needs a third factor and found none: give third=")
+    every = steps_of(rule, dt)
+    functions = _functions(law)
+    low, high = rule.bounds
+    new: dict[str, Tensor] = {t.name: state[t.name] * rule.remaining(t.tau, dt) for t in (*law.pre, *law.post)}
+    new = {k: state[k] if k in law.follows else v for k, v in new.items()}
+    for t in law.third:
+        new[t.name] = state[t.name] * rule.remaining(t.tau, dt) + dt * third  # type: ignore[operator]
+    for e in law.eligibilities:
+        new[e.name] = state[e.name] * rule.remaining(e.tau, dt)
+    given: dict[str, Any] = dict(rule.parameters)
+
+    def seen() -> dict[str, Any]:
+        values = given | {WEIGHT: w} | {t.name: at_source(new[t.name]) for t in law.pre}
+        values |= {t.name: at_target(new[t.name]) for t in (*law.post, *law.third)}
+        values |= {e.name: new[e.name] for e in law.eligibilities}
+        return values if third is None else values | {THIRD: at_target(third)}
+
+    for side, spikes, spread in (("pre", pre, at_source), ("post", post, at_target)):
+        arrived = spread(spikes)
+        changes = functions[side](**seen())
+        w = torch.clamp(w + arrived * changes.pop(WEIGHT), low, high)
+        for name, size in changes.items():
+            new[name] = new[name] + arrived * size
+        for t in getattr(law, side):
+            if t.name not in law.follows:
+                new[t.name] = new[t.name] * (1 - spikes) + spikes if t.nearest else new[t.name] + spikes
+    plain = given | {t.name: new[t.name] for t in law.post}
+    for name, target in functions["follows"](**plain).items() if law.follows else ():
+        left = rule.remaining(next(t.tau for t in law.post if t.name == name), dt)
+        new[name] = target + (state[name] - target) * left
+    clock = state["clock"] + 1
+    if law.drift != 0 and int(clock) % every == 0:
+        w = torch.clamp(w + rule.interval * functions["drift"](**seen())[WEIGHT], low, high)
+    return new | {"clock": clock}, w
+
+
+def steps_of(rule: Rule, dt: float) -> int:
+    """Steps between two applications of the drift. Raises ValueError where the interval is no multiple of dt."""
+    if rule.law.drift == 0:
+        return 1
+    what = f"{type(rule).__name__} changes weights every interval = {rule.interval:g} ms"
+    return whole_steps(rule.interval, dt, what)
+
+
+@cache
+def _functions(law: Law) -> dict[str, Callable[..., dict[str, Tensor]]]:
+    at = [
+        {WEIGHT: change} | {name: marks[k] for name, marks in law.marks.items()}
+        for k, change in enumerate((law.on_pre, law.on_post))
+    ]
+    made = {"pre": torch_function(at[0]), "post": torch_function(at[1]), "drift": torch_function({WEIGHT: law.drift})}
+    return made | ({"follows": torch_function(law.follows)} if law.follows else {})
+
+
+def _check_weight(weight: Tensor, batch: int) -> None:
+    if not weight.is_floating_point():
+        raise ValueError(f"found weights of {weight.dtype}, expected floating point")
+    if weight.ndim not in (2, 3) or (weight.ndim == 3 and len(weight) != batch):
+        raise ValueError(
+            f"found weights of shape {tuple(weight.shape)}, expected (N_post, N_pre) or ({batch}, N_post, N_pre)"
+        )
+
+
+__all__ = ["advance", "fresh", "init_state", "step", "steps_of"]

@@ -1,0 +1,11 @@
+"""Synapses: current, conductance, continuous."""
+
+from ranvier.synapses._base import Continuous, Synapse
+from ranvier.synapses.conductance import AlphaConductance, ExponentialConductance
+from ranvier.synapses.continuous import Electrical, Sigmoidal
+from ranvier.synapses.current import Alpha, BiExponential, Delta, Exponential
+
+__all__ = [
+    "Alpha", "AlphaConductance", "BiExponential", "Continuous", "Delta", "Electrical", "Exponential",
+    "ExponentialConductance", "Sigmoidal", "Synapse",
+]

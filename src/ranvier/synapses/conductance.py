@@ -1,0 +1,36 @@
+"""Conductance-based synapses. Weights are peak conductances in nS; the input is g (E_rev − V)/g_L in mV."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ranvier.equations import Equations
+from ranvier.synapses._base import Synapse
+
+if TYPE_CHECKING:
+    from ranvier.synapses._base import Value
+
+
+class ExponentialConductance(Synapse):
+    """g(t) = w exp(−t/tau)."""
+
+    equations = Equations("dg/dt = -g/tau : nS")
+    jumps = {"g": "1"}
+    current = "g*(E_rev - V)/g_L"
+    weight_unit = "nS"
+    tau: Value = 5.0  # ms
+    E_rev: Value = 0.0  # mV, reversal potential
+
+
+class AlphaConductance(Synapse):
+    """g(t) = w (t/tau) exp(1 − t/tau): peak w at t = tau."""
+
+    equations = Equations(
+        """dg/dt = (r - g)/tau : nS
+        dr/dt = -r/tau : nS"""
+    )
+    jumps = {"r": "exp(1)"}
+    current = "g*(E_rev - V)/g_L"
+    weight_unit = "nS"
+    tau: Value = 5.0  # ms
+    E_rev: Value = 0.0  # mV

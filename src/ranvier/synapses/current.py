@@ -1,0 +1,88 @@
+"""Current-based synapses. Weights are areas in mV·ms, or peaks in mV with `normalise="peak"`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import sympy as sp
+
+from ranvier.equations import Equations, symbol
+from ranvier.synapses._base import Synapse
+
+if TYPE_CHECKING:
+    from ranvier.synapses._base import Value
+
+
+class Delta(Synapse):
+    """Each spike moves V by the weight, in mV; lost on a refractory neuron."""
+
+    weight_unit = "mV"
+
+
+class _Filtered(Synapse):
+    """A current kernel of area 1; `normalise="peak"` divides it by its peak."""
+
+    normalise: Literal["area", "peak"] = "area"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.normalise not in ("area", "peak"):
+            raise ValueError(f"found normalise = {self.normalise!r}, expected 'area' or 'peak'")
+
+    def peak(self) -> float:
+        """The largest value of the kernel of area 1, 1/ms."""
+        return float(self.peak_size().subs({symbol(k): v for k, v in self.numbers.items()}))
+
+    def peak_size(self) -> sp.Expr:
+        """`peak` as an expression of the parameters."""
+        raise NotImplementedError
+
+    def jump_sizes(self) -> dict[str, sp.Expr]:
+        sizes = super().jump_sizes()
+        return sizes if self.normalise == "area" else {k: v / self.peak_size() for k, v in sizes.items()}
+
+
+class Exponential(_Filtered):
+    """I(t) = (w/tau) exp(−t/tau): area w."""
+
+    equations = Equations("ds/dt = -s/tau : mV")
+    jumps = {"s": "1/tau"}
+    current = "s"
+    tau: Value = 5.0  # ms
+
+    def peak_size(self) -> sp.Expr:
+        return 1 / symbol("tau")
+
+
+class Alpha(_Filtered):
+    """I(t) = (w t/tau²) exp(−t/tau): area w, peak at t = tau."""
+
+    equations = Equations(
+        """ds/dt = (r - s)/tau : mV
+        dr/dt = -r/tau : mV"""
+    )
+    jumps = {"r": "1/tau"}
+    current = "s"
+    tau: Value = 5.0  # ms
+
+    def peak_size(self) -> sp.Expr:
+        return sp.exp(-1) / symbol("tau")
+
+
+class BiExponential(_Filtered):
+    """I(t) = w (exp(−t/tau_decay) − exp(−t/tau_rise))/(tau_decay − tau_rise): area w."""
+
+    equations = Equations(
+        """ds/dt = (r - s)/tau_decay : mV
+        dr/dt = -r/tau_rise : mV"""
+    )
+    jumps = {"r": "1/tau_rise"}
+    current = "s"
+    tau_rise: Value = 1.0  # ms
+    tau_decay: Value = 5.0  # ms
+
+    def peak_size(self) -> sp.Expr:
+        ratio, decay = symbol("tau_decay") / symbol("tau_rise"), symbol("tau_decay")
+        if self.numbers["tau_rise"] == self.numbers["tau_decay"]:  # an alpha function, and its slope
+            return sp.exp((ratio - 3) / 2) / decay
+        return sp.exp(-sp.log(ratio) / (ratio - 1)) / decay

@@ -1,0 +1,55 @@
+"""What the wiring foretells: theory of noisy integrate-and-fire neurons on plain arrays, with gradients.
+
+Times in ms, voltages in mV, rates in Hz (1/ms inside). tau dV = F(V) dt + sigma sqrt(2 tau) dW.
+"""
+
+from ranvier.theory.network.graded import GradedPrediction, graded_prediction
+from ranvier.theory.network.linear_noise import LinearNoise, fixed_point, linear_noise, lyapunov
+from ranvier.theory.network.stability import spectral_radius
+from ranvier.theory.predict import predict
+from ranvier.theory.prediction import Prediction, TheoryReport
+from ranvier.theory.second_order.response import (
+    FilteredNoise,
+    filtered_noise,
+    frequency_quadrature,
+    mean_shift,
+    second_order,
+)
+from ranvier.theory.single_neuron.coloured import boundary_shift, coloured_membrane
+from ranvier.theory.single_neuron.membrane import Grid, Membrane, membrane
+from ranvier.theory.single_neuron.response import Response, response
+from ranvier.theory.single_neuron.siegert import Siegert, siegert
+from ranvier.theory.single_neuron.stationary import Stationary, stationary
+from ranvier.theory.time.fokker_planck import Evolution, evolve, interval_density
+
+__all__ = [
+    "Evolution",
+    "FilteredNoise",
+    "GradedPrediction",
+    "Grid",
+    "LinearNoise",
+    "Membrane",
+    "Prediction",
+    "Response",
+    "Siegert",
+    "Stationary",
+    "TheoryReport",
+    "boundary_shift",
+    "coloured_membrane",
+    "evolve",
+    "filtered_noise",
+    "fixed_point",
+    "frequency_quadrature",
+    "graded_prediction",
+    "interval_density",
+    "linear_noise",
+    "lyapunov",
+    "mean_shift",
+    "membrane",
+    "predict",
+    "response",
+    "second_order",
+    "siegert",
+    "spectral_radius",
+    "stationary",
+]

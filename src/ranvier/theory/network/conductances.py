@@ -1,0 +1,219 @@
+"""Networks with conductance-based synapses, at the mean of their conductances.
+
+tau dV/dt = F(V) + sum_k gamma_k(t) (E_k - V), gamma_k = g_k/g_L. The means of gamma_k enter the drift as they
+are: a leak, and an effective time constant tau/(1 + sum gamma_k) (Richardson 2004, PRE 69:051918; Richardson &
+Gerstner 2005, Neural Comput. 17:923). Their fluctuations are additive noise of the driving force at the
+membrane's mean voltage, E_k - <V>; what is left out is of the order of sd(gamma)/(1 + gamma) and of sd(V) over
+the driving force, which make noise depend on V. The response of a rate to a spike is that to a change of gamma_k
+at every V.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ranvier.theory.network.groups import Cells
+from ranvier.theory.network.lowering import Assembly
+from ranvier.theory.network.rates import WorkingPoint, self_consistent
+from ranvier.theory.single_neuron.functions import StationaryFunction
+from ranvier.theory.single_neuron.response import response
+
+Shares = Callable[[Tensor], Tensor]
+ROUNDS, HOLD, ACCURACY = 100, 4, 1e-12
+
+
+@dataclass(frozen=True)
+class ConductancePoint(WorkingPoint):
+    """`cells` hold the mean conductances; `strength` (E,) mV·ms: each edge's weight as a current at the targets'
+    mean `voltages` (size,) mV."""
+
+    strength: Tensor
+    voltages: Tensor
+
+    def linear(self, frequencies: Tensor, threads: int = 1) -> tuple[Tensor, Tensor]:
+        """Gains of the edges (1, filters, F, size) and spectra (F, size), 1/ms, of the uncoupled nodes."""
+        filters, F, size = self.coupling.filters, len(frequencies), len(self.rates)
+        gains = [torch.zeros(F, size, dtype=torch.complex128) for _ in filters]
+        spectrum = self.rates.expand(F, -1)
+        for group in self.cells:
+            at = group.index
+            m = group.membrane(self.input[at], self.variance[at])
+            forces = {str(k): f.E_rev - m.grid.faces for k, f in enumerate(filters) if f.E_rev is not None}
+            found = response(m, frequencies, parameters=forces, threads=threads)
+            spectrum = spectrum.index_copy(1, at, found.spectrum / 1000)
+            for n, f in enumerate(filters):
+                gain = found.current if f.E_rev is None else found.parameters[str(n)]
+                gains[n] = gains[n].index_copy(1, at, gain / 1000)
+        every = torch.stack(gains) if gains else torch.zeros(0, F, size, dtype=torch.complex128)
+        if bool(self.outside.any()):
+            e = torch.nonzero(self.outside)[:, 0]
+            s, t, k = (x[e] for x in (self.coupling.sources, self.coupling.targets, self.coupling.synapse))
+            counted = self.shares[e] * self.coupling.weight[e] ** 2 * self.rates[s]
+            given = (every[k, :, t].abs() ** 2 * counted[:, None]).T  # (F, edges)
+            spectrum = spectrum - torch.zeros_like(spectrum).index_add(1, t, given)
+        return (self.coupling.transfers(frequencies)[:, :, None] * every)[None], spectrum
+
+
+class _State(NamedTuple):
+    """What rates and mean voltages (size,) make of a network."""
+
+    cells: list[Cells]
+    input: Tensor
+    variance: Tensor
+    strength: Tensor
+    shares: Tensor
+    background: Tensor
+
+
+def conductance_point(assembly: Assembly, cells: Sequence[Cells], shares: Shares, threads: int = 1) -> ConductancePoint:
+    """Self-consistent rates and mean voltages; `shares`: the effective time constants (size,) -> the share of
+    each edge's noise that is counted. Differentiable in everything, by the implicit function theorem.
+
+    Raises ValueError where no rates are found.
+    """
+    coupling, size = assembly.coupling, assembly.coupling.size
+    with torch.no_grad():
+        r = assembly.source_rates.clone()
+        V = torch.zeros(size, dtype=torch.float64)
+        for group in cells:
+            V[group.index], r[group.index] = group.V_reset, 0.005
+        groups, point = list(cells), None
+        for step in range(ROUNDS):
+            state = _state(assembly, groups, r, V, shares)
+            # about these rates: conductances are currents, whose means are in the drift already
+            known = coupling.into(torch.where(_conducts(assembly), state.strength * r[coupling.sources], 0.0))
+            point = self_consistent(
+                state.cells, replace(coupling, weight=state.strength), noise_share=state.shares,
+                source_rates=assembly.source_rates, input=assembly.input - known, variance=state.background,
+                threads=threads,
+            )  # fmt: skip
+            now = _state(assembly, groups, point.rates, V, shares)
+            _, voltages = _told(now, assembly, V, threads)
+            moved = max(float((point.rates - r).abs().max()), 1e-3 * float((voltages - V).abs().max()))
+            damped = 0.5 if step > 30 else 1.0
+            r, V = r + damped * (point.rates - r), V + damped * (voltages - V)
+            if moved < ACCURACY * max(1e-3, float(r.max())) * 1e3:
+                break
+            if step >= HOLD:
+                groups = [replace(g, V_lb=p.V_lb, N=p.N) for g, p in zip(cells, point.cells, strict=True)]
+        else:
+            raise ValueError(
+                f"no self-consistent conductances found: after {ROUNDS} rounds rates still move by {1000 * moved:.3g} "
+                "Hz. The network may have no stationary state; expected weaker weights, more noise or another drive"
+            )
+    groups = [replace(g, V_lb=p.V_lb, N=p.N) for g, p in zip(cells, point.cells, strict=True)]
+    if torch.is_grad_enabled():
+        r, V = _attached(assembly, groups, r, V, shares, threads)
+    state = _state(assembly, groups, r, V, shares)
+    outside = assembly.from_source
+    return ConductancePoint(
+        tuple(state.cells), coupling, r, state.input, state.variance, state.shares, outside, point.iterations,
+        point.residual, state.strength, V,
+    )  # fmt: skip
+
+
+def _conducts(assembly: Assembly) -> Tensor:
+    kinds = torch.tensor([f.E_rev is not None for f in assembly.coupling.filters])
+    return kinds[assembly.coupling.synapse]
+
+
+def _state(assembly: Assembly, cells: Sequence[Cells], r: Tensor, V: Tensor, shares: Shares) -> _State:
+    coupling, filters = assembly.coupling, assembly.coupling.filters
+    conducts, sent = _conducts(assembly), coupling.weight * r[coupling.sources]
+    gamma, leak = {}, torch.zeros_like(r)
+    E, spread = torch.zeros_like(coupling.weight), torch.zeros_like(r)
+    for k, f in enumerate(filters):
+        if f.E_rev is not None:
+            own = coupling.synapse == k
+            gamma[k] = assembly.background[k] + coupling.into(torch.where(own, sent, 0.0))
+            leak, E = leak + gamma[k], torch.where(own, f.E_rev, E)
+    tau = assembly.tau / (1 + leak)
+    for f, power in zip(filters, assembly.background_power):
+        force = 1.0 if f.E_rev is None else (f.E_rev - V) ** 2
+        spread = spread + f.noise_share(tau) * force * power / (2 * assembly.tau)
+    strength = torch.where(conducts, coupling.weight * (E - V[coupling.targets]), coupling.weight)
+    counted = shares(tau)
+    noise = counted * strength**2 * r[coupling.sources] / (2 * assembly.tau[coupling.targets])
+    mean = assembly.input + coupling.into(torch.where(conducts, 0.0, sent))
+    opened = [_opened(g, {k: (filters[k].E_rev, x[g.index]) for k, x in gamma.items()}) for g in cells]
+    return _State(opened, mean, spread + coupling.into(noise), strength, counted, spread)
+
+
+def _opened(group: Cells, conductances: dict[int, tuple[Any, Tensor]]) -> Cells:
+    """With mean conductances in the drift: number of the filter -> (its reversal, (M,))."""
+    names = {f"conductance {k}": (E, x) for k, (E, x) in conductances.items()}
+
+    def more(V: Tensor, own: dict[str, Tensor]) -> Tensor:
+        return sum((own[name] * (E - V) for name, (E, _) in names.items()), V.new_zeros(()))
+
+    return group.pulled(more, {k: x for k, (_, x) in names.items()})
+
+
+def _told(state: _State, assembly: Assembly, V: Tensor, threads: int) -> tuple[Tensor, Tensor]:
+    """Rates, and mean voltages where the neuron is not refractory."""
+    r, voltages = assembly.source_rates, V
+    for group in state.cells:
+        at = group.index
+        m = group.membrane(state.input[at], state.variance[at])
+        rate, _, mass = StationaryFunction.apply(*m.ladder(), threads)
+        r = r.index_copy(0, at, rate)
+        voltages = voltages.index_copy(0, at, (mass.T * m.grid.nodes).sum(0) / mass.sum(1))
+    return r, voltages
+
+
+def _attached(
+    assembly: Assembly, cells: Sequence[Cells], r: Tensor, V: Tensor, shares: Shares, threads: int
+) -> tuple[Tensor, Tensor]:
+    """The solution u = (r, V) of u = told(u, parameters) as a function of the parameters."""
+    size = len(r)
+
+    def told(u: Tensor) -> Tensor:
+        return torch.cat(_told(_state(assembly, cells, u[:size], u[size:], shares), assembly, u[size:], threads))
+
+    u = torch.cat([r, V])
+    there = told(u)
+    if not there.requires_grad:
+        return r, V
+    free = u.clone().requires_grad_()
+    image = told(free)
+
+    def pulled(x: Tensor) -> Tensor:
+        (back,) = torch.autograd.grad(image, free, x, retain_graph=True, allow_unused=True)
+        return torch.zeros_like(free) if back is None else back
+
+    found = _Implicit.apply(there, pulled)
+    found = u + (found - found.detach())  # the residual is no part of the answer
+    return found[:size], found[size:]
+
+
+class _Implicit(torch.autograd.Function):
+    """told(u, parameters) at its fixed point as a function of the parameters alone: (I - J^T)^-1 in the adjoint,
+    by GMRES on products with J^T."""
+
+    @staticmethod
+    def forward(ctx: Any, there: Tensor, pulled: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.pulled = pulled
+        return there.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, bar: Tensor) -> Any:  # type: ignore[override]
+        import numpy as np
+        from scipy.sparse.linalg import LinearOperator, gmres
+
+        def product(x: Any) -> Any:
+            with torch.enable_grad():
+                return x - ctx.pulled(torch.from_numpy(np.ascontiguousarray(x))).numpy()
+
+        n = len(bar)
+        x, _ = gmres(
+            LinearOperator((n, n), matvec=product, dtype=float), bar.numpy(), rtol=1e-12, atol=0.0,
+            restart=min(n, 100), maxiter=5,
+        )  # fmt: skip
+        return torch.from_numpy(np.ascontiguousarray(x)), None

@@ -1,0 +1,131 @@
+"""Neurons of one equation, and what is measured of those that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ranvier.theory.single_neuron.membrane import Membrane, membrane
+
+PER_NEURON = ("index", "tau", "variance", "V_th", "V_reset", "t_ref")
+Drift = Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """M neurons of one equation, dV/dt = drift(V, I, parameters) + sqrt(2 variance/tau) xi.
+
+    `index` (M,): their places in the network. `drift` in mV/ms, I in mV. `parameters`: name -> (M,).
+    `tau` (M,) ms = 1/(d drift/d I). `variance` (M,) mV^2: sigma^2. `V_th`, `V_reset` (M,) mV, `t_ref`
+    (M,) ms. `V_lb` (M,) mV and `N`: the grid, chosen by `membrane` where None.
+    """
+
+    name: str
+    index: Tensor
+    drift: Drift
+    parameters: dict[str, Tensor]
+    tau: Tensor
+    variance: Tensor
+    V_th: Tensor
+    V_reset: Tensor
+    t_ref: Tensor
+    receives: bool = True
+    V_lb: Tensor | None = None
+    N: int | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.index)
+
+    def pulled(self, more: Callable[[Tensor, dict[str, Tensor]], Tensor], parameters: dict[str, Tensor]) -> Cells:
+        """With an input more(V, parameters), mV, that depends on V.
+
+        These parameters, name -> (M,), are then among the neurons' own, so that whatever copies a neuron copies them.
+        """
+        plain = self.drift
+
+        def drift(V: Tensor, I: Tensor, own: dict[str, Tensor]) -> Tensor:
+            return plain(V, I + more(V, own), {k: v for k, v in own.items() if k not in parameters})
+
+        return replace(self, drift=drift, parameters=self.parameters | parameters)
+
+    def membrane(self, input: Tensor, variance: Tensor) -> Membrane:
+        """With constant input (M,) mV and additional variance (M,) mV^2."""
+        total = self.variance + variance
+        bad = ~(total.detach() > 0)
+        if bool(bad.any()):
+            i = int(torch.nonzero(bad)[0])
+            raise ValueError(
+                f"neuron {i} of {self.name} has no noise (sigma² = {float(total[i].detach()):.4g} mV²); the "
+                "theory needs some. Give the population noise > 0 (mV), a background of Poisson trains, or "
+                "count the recurrent noise (recurrent_noise='filtered')"
+            )
+        wrong = self.V_th.detach() <= self.V_reset.detach()
+        if bool(wrong.any()):
+            i = int(torch.nonzero(wrong)[0])
+            raise ValueError(
+                f"neuron {i} of {self.name} has its threshold at {float(self.V_th[i].detach()):g} mV, not "
+                f"above its reset at {float(self.V_reset[i].detach()):g} mV; expected V_th > V_reset"
+            )
+        try:
+            return membrane(
+                lambda V: self.tau * self.drift(V, input, self.parameters),
+                tau=self.tau,
+                sigma=torch.sqrt(total),
+                V_th=self.V_th,
+                V_reset=self.V_reset,
+                t_ref=self.t_ref,
+                V_lb=self.V_lb,
+                N=self.N,
+            )
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from error
+
+    def take(self, rows: Tensor) -> Cells:
+        """The neurons of these rows only."""
+        kept: dict[str, Any] = {k: getattr(self, k)[rows] for k in PER_NEURON}
+        kept["V_lb"] = None if self.V_lb is None else self.V_lb[rows]
+        return replace(self, parameters={k: v[rows] for k, v in self.parameters.items()}, **kept)
+
+    def distinct(self, input: Tensor, variance: Tensor) -> tuple[Tensor, Tensor] | None:
+        """(rows, place of each neuron among them) of neurons that differ; None where all do, or where a
+        gradient is wanted, for then each neuron's own is."""
+        own = [self.tau, self.variance, self.V_th, self.V_reset, self.t_ref, input, variance]
+        columns = [*own, *self.parameters.values(), *([] if self.V_lb is None else [self.V_lb])]
+        if torch.is_grad_enabled() and any(x.requires_grad for x in columns):
+            return None
+        # sums over inputs in another order differ in their last digits
+        table = torch.stack([_rounded(x.detach()) for x in columns], 1)
+        rows, place = torch.unique(table, dim=0, return_inverse=True)
+        if len(rows) == self.size:
+            return None
+        first = torch.full((len(rows),), self.size).scatter_reduce_(0, place, torch.arange(self.size), "amin")
+        return first, place
+
+
+def _rounded(x: Tensor) -> Tensor:
+    scale = torch.clamp(x.abs().max(), min=1e-300) * 1e-13
+    return torch.round(x / scale)
+
+
+def shared(
+    group: Cells, input: Tensor, variance: Tensor, measure: Callable[[Membrane], Sequence[Tensor]]
+) -> list[Tensor]:
+    """measure(membrane) of all neurons of a group, (..., M), from one of each kind."""
+    distinct = group.distinct(input, variance)
+    if distinct is None:
+        return list(measure(group.membrane(input, variance)))
+    rows, place = distinct
+    return [x[..., place] for x in measure(group.take(rows).membrane(input[rows], variance[rows]))]
+
+
+def on_own_grid(group: Cells, input: Tensor, variance: Tensor) -> Cells:
+    """With the grid that `membrane` chooses at this input."""
+    if group.V_lb is not None and group.N is not None:
+        return group
+    grid = group.membrane(input, variance).grid
+    return replace(group, V_lb=grid.V_lb.detach(), N=grid.N)

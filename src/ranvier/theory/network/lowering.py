@@ -1,0 +1,187 @@
+"""A Network as the arrays of the theory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ranvier.networks import Network, Population, Projection
+from ranvier.neurons import Poisson, SpikeTimes
+from ranvier.synapses import Electrical, Synapse
+from ranvier.theory.network._lowering_neurons import cells_of
+from ranvier.theory.network.filters import Filter, synapse_filter
+from ranvier.theory.network.groups import Cells
+from ranvier.theory.network.rates import Coupling
+
+
+@dataclass(frozen=True)
+class Junctions:
+    """Gap junctions: `sources`, `targets` (J,); `share` (J,) = w/g_L of the target's leak."""
+
+    sources: Tensor
+    targets: Tensor
+    share: Tensor
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """`cells` of the spiking populations; `coupling` (weights in mV·ms; those of conductances in ms, their area
+    over g_L); `from_source` (E,) whether an edge comes from a source of spikes; `source_rates` (size,) 1/ms, 0
+    for neurons; `background`, `background_power` (filters, size): W nu and W^2 nu of the backgrounds; `tau`
+    (size,) ms, 1 for sources; `junctions`, apart from `coupling`."""
+
+    cells: tuple[Cells, ...]
+    coupling: Coupling
+    from_source: Tensor
+    source_rates: Tensor
+    background: Tensor
+    background_power: Tensor
+    tau: Tensor
+    junctions: Junctions
+
+    @property
+    def conducting(self) -> bool:
+        return any(f.E_rev is not None for f in self.coupling.filters)
+
+    @property
+    def input(self) -> Tensor:
+        """(size,) mV, of the backgrounds' currents."""
+        return sum((x for f, x in zip(self.coupling.filters, self.background) if f.E_rev is None), self._none)
+
+    @property
+    def variance(self) -> Tensor:
+        """(size,) mV^2, of the backgrounds' currents: c W^2 nu/(2 tau)."""
+        parts = (
+            f.noise_share(self.tau) * x / (2 * self.tau)
+            for f, x in zip(self.coupling.filters, self.background_power) if f.E_rev is None
+        )  # fmt: skip
+        return sum(parts, self._none)
+
+    @property
+    def _none(self) -> Tensor:
+        return torch.zeros_like(self.tau)
+
+
+def assemble(net: Network) -> Assembly:
+    """Raises ValueError, naming the population or projection, where the theory does not hold."""
+    if not net.populations:
+        raise ValueError("the network has no populations; expected at least one: net.add(rv.EIF(), 100, ...)")
+    zero = torch.zeros(net.size, dtype=torch.float64)
+    rates, tau = zero, zero + 1
+    cells: list[Cells] = []
+    for population in net.populations:
+        at = torch.arange(population.start, population.start + population.size)
+        if isinstance(population.neuron, SpikeTimes):
+            raise ValueError(
+                f"population {population.name!r} has given spike times; a stationary prediction needs rates. "
+                "Use rv.Poisson(rate) in its place"
+            )
+        if isinstance(population.neuron, Poisson):
+            rate = torch.as_tensor(population.parameters["rate"], dtype=torch.float64)
+            rates = rates.index_copy(0, at, (rate / 1000).expand(population.size))
+            continue
+        cells.append(cells_of(population))
+        tau = tau.index_copy(0, at, cells[-1].tau)
+    filters = _Filters()
+    background, power = _backgrounds(net, tau, filters)
+    coupling, from_source = _edges(net, tau, filters)
+    more = len(coupling.filters) - len(background)
+    rows = torch.zeros(more, net.size, dtype=torch.float64)
+    return Assembly(
+        tuple(cells), coupling, from_source, rates, torch.cat([background, rows]), torch.cat([power, rows]), tau,
+        _junctions(net),
+    )  # fmt: skip
+
+
+class _Filters:
+    """Each synapse's filter once."""
+
+    def __init__(self) -> None:
+        self.number: dict[Synapse, int] = {}
+        self.list: list[Filter] = []
+
+    def __call__(self, synapse: Synapse, where: str) -> int:
+        if synapse not in self.number:
+            try:
+                self.list.append(synapse_filter(synapse))
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from error
+            self.number[synapse] = len(self.list) - 1
+        return self.number[synapse]
+
+
+def _where(projection: Projection) -> str:
+    return f"projection from {projection.source.name!r} to {projection.target.name!r}"
+
+
+def _edges(net: Network, tau: Tensor, filters: _Filters) -> tuple[Coupling, Tensor]:
+    parts: list[tuple[Tensor, ...]] = []
+    for projection in net.projections:
+        if isinstance(projection.synapse, Electrical):
+            continue
+        number = filters(projection.synapse, _where(projection))
+        sources, targets = projection.edges()
+        sources, targets = sources + projection.source.start, targets + projection.target.start
+        size = len(sources)
+        each = targets - projection.target.start
+        area = _area(filters.list[number], tau[targets], projection.target, projection.synapse, each)
+        weight = _values(projection.weight, size) * area
+        delay = _values(projection.delay, size)
+        kind = torch.full((size,), number)
+        outside = torch.full((size,), isinstance(projection.source.neuron, Poisson))
+        parts.append((sources, targets, weight, delay, kind, outside))
+    if not parts:
+        none, real = torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.float64)
+        return Coupling(net.size, none, none, real, real, none, tuple(filters.list)), none.bool()
+    sources, targets, weight, delay, kind, outside = (torch.cat(x) for x in zip(*parts, strict=True))
+    return Coupling(net.size, sources, targets, weight, delay, kind, tuple(filters.list)), outside
+
+
+def _junctions(net: Network) -> Junctions:
+    none = torch.zeros(0, dtype=torch.int64)
+    sources, targets, share = [none], [none], [torch.zeros(0, dtype=torch.float64)]
+    for projection in net.projections:
+        if isinstance(projection.synapse, Electrical):
+            s, t = projection.edges()
+            g_L = _values(projection.target.parameters["g_L"], projection.target.size)[t]
+            w = _values(projection.weight, len(s)) / g_L
+            s, t = s + projection.source.start, t + projection.target.start
+            sources.append(s[s != t])  # no current flows from a neuron to itself
+            targets.append(t[s != t])
+            share.append(w[s != t])
+    return Junctions(torch.cat(sources), torch.cat(targets), torch.cat(share))
+
+
+def _area(filter: Filter, tau: Tensor, target: Population, synapse: Synapse, neurons: Tensor) -> Tensor:
+    """mV·ms per unit weight: a jump of 1 mV has the area tau; ms for a conductance: its area over g_L."""
+    if filter.E_rev is None:
+        return tau if filter.instant else filter.area.expand_as(tau)
+    if "g_L" not in target.parameters:
+        raise ValueError(
+            f"population {target.name!r} of {type(target.neuron).__name__} has no leak conductance g_L (nS), which "
+            f"{type(synapse).__name__} needs: give the model a parameter `g_L: float = ...`"
+        )
+    return filter.area / _values(target.parameters["g_L"], target.size)[neurons]
+
+
+def _backgrounds(net: Network, tau: Tensor, filters: _Filters) -> tuple[Tensor, Tensor]:
+    """Of independent Poisson trains, by filter: W nu and W^2 nu, (filters, size)."""
+    known = [filters(b.synapse, f"background of {b.target.name!r}") for b in net.backgrounds]
+    mean = power = torch.zeros(len(filters.list), net.size, dtype=torch.float64)
+    for number, background in zip(known, net.backgrounds):
+        target: Population = background.target
+        own = torch.arange(target.size)
+        at = number * net.size + own + target.start
+        area = _area(filters.list[number], tau[own + target.start], target, background.synapse, own)
+        W = _values(background.weight, target.size) * area
+        rate = _values(background.rate, target.size) / 1000
+        mean = mean.flatten().index_add(0, at, W * rate).reshape(mean.shape)
+        power = power.flatten().index_add(0, at, W**2 * rate).reshape(mean.shape)
+    return mean, power
+
+
+def _values(value: Any, size: int) -> Tensor:
+    return torch.as_tensor(value, dtype=torch.float64).expand(size)

@@ -1,0 +1,175 @@
+"""`predict`: rates and correlations of a network from its wiring alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ranvier.networks import Network, Population
+from ranvier.theory.network.conductances import conductance_point
+from ranvier.theory.network.graded import graded_prediction
+from ranvier.theory.network.groups import Cells
+from ranvier.theory.network.junctions import electrical_point
+from ranvier.theory.network.lowering import Assembly, assemble
+from ranvier.theory.network.rates import WorkingPoint, self_consistent
+from ranvier.theory.prediction import Prediction, TheoryReport
+from ranvier.theory.second_order.network import SecondPoint, second_point
+
+SHARES = ("none", "filtered", "white")
+
+
+def predict(
+    net: Network,
+    *,
+    order: int = 1,
+    recurrent_noise: str | float = "filtered",
+    stability: str = "radius",
+    N: int | None = None,
+    V_lb: float | None = None,
+    threads: int = 1,
+) -> Any:
+    """Rates, covariances and spectra of a network of one-variable spiking neurons, without simulation.
+
+    Rates are self-consistent: each neuron has the mean input of its sources' rates, its own noise and that of
+    Poisson sources and backgrounds as white noise of the variance they give its membrane (the diffusion
+    approximation: many small inputs). Correlations are linear response (Trousdale et al. 2012,
+    10.1371/journal.pcbi.1002408). Everything is differentiable in the network's tensors: weights, delays,
+    drive, noise, rates of sources and the neurons' parameters.
+
+    Conductance-based synapses: their mean in the drift, their noise at the driving force of the mean voltage
+    (`ranvier.theory.network.conductances`), for conductances that fluctuate little against the leak.
+
+    Gap junctions (`Electrical`): the partners' mean voltages and the leak in the drift, the fluctuations of voltages
+    and spikes together in linear response (`ranvier.theory.network.junctions`); order 1, beside current synapses,
+    without gradients. Beside simulations with 0.2 to 1 of the leak in junctions: mean rates to 0.5 %,
+    covariances to 10 %; with three times the leak covariances are off by 10 to 20 %, of joined pairs in short windows
+    by 35 %.
+
+    Returns a `Prediction`; for a network without any spikes the `GradedPrediction` of its linear noise
+    approximation.
+
+    Parameters
+    ----------
+    order
+        1: linear response about neurons whose rates are those of their mean input and white noise. 2: to second
+        order in the recurrent input, see `ranvier.theory.second_order.network`: rates, spectra and what a spike does
+        to a rate, in the presence of the filtered recurrent noise; for strong coupling. It takes some 1 ms a
+        neuron, synapse and frequency of 48, and has no gradients.
+    recurrent_noise
+        For order 1: share c of the recurrent input's variance that is added to the neurons' noise: "none" (0),
+        "filtered" (what the synapse's filter lets through to the membrane, tau/(tau + tau_s) for an
+        exponential one), "white" (1), or a number. None of them is right where this noise is large: the
+            answer's `report` says how large.
+    stability
+        "radius" refuses networks with a spectral radius of K(0) of 1 or more. "nyquist" asks instead
+        whether det(I − K) runs round zero, which strong inhibition alone does not make it do; with gap junctions
+        that is always asked too, for regular neurons may oscillate together at any radius.
+    N, V_lb
+        Steps of the voltage grid and its lower end in mV; by default as `rv.theory.membrane` chooses.
+        Gradients hold the grid's lower end where it is.
+    threads
+        Threads of the threshold integration.
+
+    Raises
+    ------
+    ValueError
+        by name, with what to do instead: for neurons of more than one variable or without spikes, without
+        noise, with the threshold below the reset; for `Sigmoidal` synapses; for inputs that change in time;
+        where no rates are found; where linear response is unstable.
+    """
+    if order not in (1, 2):
+        raise ValueError(f"order is {order}; expected 1 (linear response) or 2")
+    if order == 2 and recurrent_noise != "filtered":
+        raise ValueError("recurrent_noise= is of order=1; order=2 knows what each synapse's noise does")
+    if stability not in ("radius", "nyquist"):
+        raise ValueError(f"stability is {stability!r}; expected 'radius' or 'nyquist'")
+    if net.populations and all(_graded(p) for p in net.populations):
+        return graded_prediction(net)
+    assembly = assemble(net)
+    cells = [_on_grid(group, N, V_lb) for group in assembly.cells]
+    if len(assembly.junctions.share):
+        _require_plain(assembly, order)
+        first: WorkingPoint = electrical_point(assembly, cells, partial(_counted, recurrent_noise), threads)
+    elif assembly.conducting:
+        if order == 2:
+            raise ValueError("order=2 knows no conductance-based synapses; use order=1, or current synapses")
+        first = conductance_point(assembly, cells, partial(_share, recurrent_noise, assembly), threads)
+    else:
+        first = self_consistent(
+            cells,
+            assembly.coupling,
+            noise_share=_share(recurrent_noise, assembly, assembly.tau),
+            source_rates=assembly.source_rates,
+            input=assembly.input,
+            variance=assembly.variance,
+            threads=threads,
+        )
+    point: WorkingPoint | SecondPoint = first
+    counted = str(recurrent_noise)
+    if order == 2:
+        if first.rates.requires_grad:
+            raise ValueError("order=2 has no gradients; use order=1, or torch.no_grad() around predict")
+        given = {"input": assembly.input, "variance": assembly.variance, "tau": assembly.tau}
+        point = second_point(first, **given, threads=threads)
+        counted = "to second order"
+    report = TheoryReport.of(assembly, point, counted, threads)
+    prediction = Prediction(net, assembly, point, report, threads)
+    prediction.require_stable(stability)
+    return prediction
+
+
+def _share(recurrent_noise: str | float, assembly: Assembly, tau: Tensor) -> Tensor:
+    """(E,) share of each edge's noise at membranes of `tau` (size,) ms; that of sources is always the filtered
+    one."""
+    filtered = assembly.coupling.noise_shares(tau)
+    return torch.where(assembly.from_source, filtered, _counted(recurrent_noise, filtered))
+
+
+def _counted(recurrent_noise: str | float, filtered: Tensor) -> Tensor:
+    """The share of recurrent noise that is counted, where membranes keep the share `filtered` of it."""
+    if isinstance(recurrent_noise, str):
+        if recurrent_noise not in SHARES:
+            raise ValueError(
+                f"recurrent_noise is {recurrent_noise!r}; expected {', '.join(map(repr, SHARES))}, "
+                "or a number"
+            )
+        known = torch.zeros_like(filtered), filtered, torch.ones_like(filtered)
+        return dict(zip(SHARES, known, strict=True))[recurrent_noise]
+    if not 0 <= float(recurrent_noise) <= 1:
+        raise ValueError(f"recurrent_noise is {recurrent_noise}; expected a share from 0 to 1")
+    return torch.full_like(filtered, float(recurrent_noise))
+
+
+def _require_plain(assembly: Assembly, order: int) -> None:
+    """Raise ValueError, by name, for what is not known of networks with gap junctions."""
+    if order == 2:
+        raise ValueError("order=2 knows no Electrical synapses between spiking neurons; use order=1")
+    if assembly.conducting:
+        raise ValueError(
+            "Electrical synapses beside conductance-based ones are not known to the theory of spiking neurons; use "
+            "current synapses, or simulate"
+        )
+    if bool((assembly.junctions.share < 0).any()):
+        raise ValueError("an Electrical synapse has a negative weight; expected a conductance in nS of 0 or more")
+    values = [assembly.junctions.share, assembly.source_rates, assembly.background, assembly.background_power]
+    values += [assembly.coupling.weight]
+    for g in assembly.cells:
+        values += [g.tau, g.variance, g.V_th, g.V_reset, g.t_ref, *g.parameters.values()]
+    if torch.is_grad_enabled() and any(x.requires_grad for x in values):
+        raise ValueError(
+            "predictions with Electrical synapses between spiking neurons have no gradients; use torch.no_grad() "
+            "around predict"
+        )
+
+
+def _on_grid(cells: Cells, N: int | None, V_lb: float | None) -> Cells:
+    return replace(cells, N=N, V_lb=None if V_lb is None else torch.full_like(cells.tau.detach(), V_lb))
+
+
+def _graded(population: Population) -> bool:
+    equations = getattr(population.neuron, "equations", None)
+    return equations is not None and equations.threshold is None

@@ -1,0 +1,312 @@
+"""`Prediction`: what the theory foretells, asked as a `Recording` is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ranvier.networks import Network
+from ranvier.networks.groups import groups_of, resolve
+from ranvier.theory.network import correlations
+from ranvier.theory.network.junctions import ElectricalPoint
+from ranvier.theory.network.linear_response import Asked, cross_spectra, edge_interaction, encirclements, interaction
+from ranvier.theory.network.lowering import Assembly
+from ranvier.theory.network.motifs import Path, motif_orders, strongest_paths
+from ranvier.theory.network.rates import WorkingPoint
+from ranvier.theory.network.stability import spectral_radius
+from ranvier.theory.second_order.network import SecondPoint
+from ranvier.theory.single_neuron.functions import in_hertz
+
+HIGHEST = 2000.0  # Hz, of the frequencies at which spectra are taken
+LARGE_RADIUS, LARGE_NOISE = 0.25, 0.15
+
+
+@dataclass(frozen=True)
+class TheoryReport:
+    """How far the theory can be trusted here.
+
+    `spectral_radius` of K(0): linear response is a series in it. `recurrent_noise` (neurons,): variance that
+    recurrent input gives each membrane, over that of all its other noise; at 0.16, and a radius of 0.25,
+    covariances are off by 10 to 20 %. `counted`: the share of it that the neurons' noise has (`predict`).
+    `iterations`, `residual` (Hz): of the rates.
+    """
+
+    spectral_radius: float
+    recurrent_noise: Tensor
+    counted: str
+    iterations: int
+    residual: float
+
+    @classmethod
+    def of(cls, assembly: Assembly, point: WorkingPoint | SecondPoint, counted: str, threads: int) -> TheoryReport:
+        """Of a network's working point; `counted` says which share of the recurrent noise that has."""
+        with torch.no_grad():
+            at = torch.zeros(1, dtype=torch.float64)
+            coupling = assembly.coupling
+            filtered = coupling.noise_shares(assembly.tau)
+            strength = getattr(point, "strength", coupling.weight)
+            sent = point.rates[coupling.sources] * strength**2 / (2 * assembly.tau[coupling.targets])
+            recurrent = coupling.into(torch.where(assembly.from_source, 0.0, filtered * sent))
+            other = assembly.variance + coupling.into(torch.where(assembly.from_source, filtered * sent, 0.0))
+            for cells in assembly.cells:
+                other[cells.index] += cells.variance
+            share = torch.where(recurrent > 0, recurrent / other, 0.0)
+            if isinstance(point, ElectricalPoint):
+                coupling, K = point.feedback(threads)
+                share = torch.where(other > 0, (recurrent + point.fluctuations) / other, 0.0)
+            else:
+                K = edge_interaction(coupling, point.linear(at, threads)[0], at)[0].real
+        radius = spectral_radius(coupling.sources, coupling.targets, K, coupling.size)
+        return cls(radius, share, counted, point.iterations, 1000 * point.residual)
+
+    def __str__(self) -> str:
+        share = self.recurrent_noise
+        largest, mean = (float(x) for x in (share.max(), share.mean())) if len(share) else (0.0, 0.0)
+        text = (
+            f"spectral radius {self.spectral_radius:.3f}; recurrent noise {mean:.3f} of the rest of the "
+            f"variance on average, {largest:.3f} at most, counted: {self.counted}"
+        )
+        if self.spectral_radius > LARGE_RADIUS or mean > LARGE_NOISE:
+            text += "; strong coupling: expect covariances to be off by 10 to 20 per cent or more"
+        return text
+
+
+class Prediction:
+    """Answers of the theory to the questions of a `Recording`, as float64 tensors with gradients.
+
+    `report` says how far they can be trusted. Every question takes `neurons=`: a population, its name, global
+    indices, or a list of populations; by default all. Made by `predict`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        assembly: Assembly,
+        point: WorkingPoint | SecondPoint,
+        report: TheoryReport,
+        threads: int = 1,
+    ) -> None:
+        self.network, self.report = network, report
+        self.working_point = point
+        self._assembly, self._threads = assembly, threads
+        self._coupling = point.wiring if isinstance(point, ElectricalPoint) else assembly.coupling
+
+    @property
+    def n_neurons(self) -> int:
+        """N, over all populations, sources of spikes included."""
+        return self._assembly.coupling.size
+
+    # The questions
+
+    def rates(self, *, neurons: Any = None) -> Tensor:
+        """Stationary rates in Hz, (N,)."""
+        return self._chosen(1000 * self.working_point.rates, neurons)
+
+    def cv(self, *, neurons: Any = None) -> Tensor:
+        """Coefficients of variation of the inter-spike intervals, (N,)."""
+        return self._chosen(self.working_point.cv(self._threads), neurons)
+
+    def susceptibility(self, f: Any, *, neurons: Any = None) -> Tensor:
+        """Change of each rate with a current e^{2πift} of 1 mV into that neuron, complex (F, N), Hz/mV."""
+        gain = 1000 * self.working_point.susceptibility(in_hertz(f), self._threads)
+        return gain if neurons is None else gain[:, self._indices(neurons)]
+
+    def covariance(self, window: float, *, neurons: Any = None, pairs: Any = None) -> Tensor:
+        """Covariance of spike counts in windows of `window` ms, (N, N), or (P,) for `pairs`."""
+        T = _positive(window, "window", "ms")
+        rows, places = self._asked(neurons, pairs)
+        weights = correlations.window_weights(self.frequencies, T)
+        smooth = self._integral(weights, rows, places)[0]
+        # of the white part r δ(τ), which no quadrature of finite reach sees, T r remains
+        rates = 1000 * self.working_point.rates
+        return smooth + self._diagonal(rates * (T / 1000 - weights[0].real.sum()), rows, places)
+
+    def correlation(self, window: float, *, neurons: Any = None) -> Tensor:
+        """Pearson correlation of spike counts in windows of `window` ms, (N, N); math.inf for the long-window
+        limit C_ij(0)/√(C_ii(0) C_jj(0))."""
+        if window == math.inf:
+            C = self.spectrum([0.0], neurons=neurons)[0].real
+        else:
+            C = self.covariance(window, neurons=neurons)
+        sd = torch.sqrt(C.diagonal())
+        return C / torch.outer(sd, sd)
+
+    def cross_correlation(
+        self, lags: Any, *, neurons: Any = None, pairs: Any = None, bin: float | None = None
+    ) -> Tensor:
+        """C_ij(τ) = ⟨s_i(t + τ) s_j(t)⟩ − r_i r_j in Hz² at `lags` in ms; at positive lag j leads i.
+
+        (L, N, N), or (L, P) for `pairs` (P, 2) of global indices (i, j). As a recording's, it is that of
+        spikes in bins of `bin` ms, by default the spacing of the lags: smoothed with a triangle of base
+        2·bin, the peak δ(τ) r_i of i = j kept. With bin=0 the function itself up to 2 kHz, without that peak.
+        Raises ValueError for lags that are not finite, and one lag without a bin.
+        """
+        tau = torch.atleast_1d(torch.as_tensor(lags, dtype=torch.float64)).detach()
+        if tau.ndim != 1 or not len(tau) or not bool(torch.isfinite(tau).all()):
+            raise ValueError("lags is empty or not finite; expected times in ms, (L,)")
+        bin = _bin(tau, bin)
+        rows, places = self._asked(neurons, pairs)
+        weights = correlations.lag_weights(self.frequencies, tau, bin)
+        smooth = self._integral(weights, rows, places)
+        peak = correlations.triangle(tau, bin) if bin > 0 else torch.zeros_like(tau)
+        rates = 1000 * self.working_point.rates
+        return smooth + self._diagonal(rates * (peak - weights.real.sum(1))[:, None], rows, places)
+
+    def spectrum(self, f: Any, *, neurons: Any = None, pairs: Any = None) -> Tensor:
+        """Cross-spectra ∫ C_ij(τ) e^{−2πifτ} dτ in Hz at `f` in Hz, complex (F, N, N), or (F, P)."""
+        rows, places = self._asked(neurons, pairs)
+        return self._spectra(in_hertz(f), Asked(rows, places))
+
+    def coupling(self, f: Any) -> Tensor:
+        """The linear interaction K (F, N, N) at `f` in Hz: how the rate of i follows that of j."""
+        f = in_hertz(f)
+        self._require_spikes_alone()
+        return interaction(self._assembly.coupling, self.working_point.linear(f, self._threads)[0], f)
+
+    def motifs(self, order: int, f: float = 0.0) -> Tensor:
+        """The spectrum at `f` in Hz by the length of the paths that make it: (order + 1, N, N), in Hz."""
+        K, S = self._parts(f)
+        return motif_orders(K, S, order)
+
+    def paths(self, i: int, j: int, *, order: int = 4, count: int = 10, f: float = 0.0) -> list[Path]:
+        """The paths that contribute most to the spectrum of the pair (i, j) at `f` in Hz."""
+        return strongest_paths(*self._parts(f), i, j, order=order, count=count)
+
+    # How they are answered
+
+    def _parts(self, f: float) -> tuple[Tensor, Tensor]:
+        """K (N, N), real at 0, and the spectra (N,) in Hz without coupling."""
+        at = in_hertz(f)
+        self._require_spikes_alone()
+        gains, spectrum = self.working_point.linear(at, self._threads)
+        K = interaction(self._assembly.coupling, gains, at)[0]
+        return K.real if f == 0 else K, 1000 * spectrum[0]
+
+    @cached_property
+    def frequencies(self) -> Tensor:
+        """(F,) Hz: where spectra are taken for covariances and cross-correlations."""
+        with torch.no_grad():
+            r, cv = self.working_point.rates * 1000, self.cv()
+            regular = (cv < 0.7) & (r > 0.01)
+            # the peak of a regular train's spectrum has the width pi r CV^2
+            width = float((math.pi * r * cv**2)[regular].min()) if bool(regular.any()) else math.inf
+            slow = [self._assembly.coupling.delay, *(c.t_ref for c in self._assembly.cells)]
+            longest = max((float(x.max()) for x in slow if len(x)), default=0.0)
+        return correlations.frequency_nodes(HIGHEST, min(1.0, max(0.1, width / 4)), 100.0 / max(longest, 0.5))
+
+    def require_stable(self, stability: str = "radius") -> None:
+        """Raise ValueError where linear response does not hold; see `predict`."""
+        radius = self.report.spectral_radius
+        if radius < 1 and self._coupling.size == self.n_neurons:
+            return
+        if radius >= 1 and stability == "radius":
+            raise ValueError(
+                f"the spectral radius of K(0) is {radius:.3g}; linear response needs less than 1. Weaken the "
+                "weights, or, where strong inhibition makes it so, give stability='nyquist', which asks "
+                "whether the network is unstable"
+            )
+        with torch.no_grad():
+            f, gains = self.frequencies, self._nodes[0]
+            if len(peaks := self._narrow_peaks()):
+                f = torch.unique(torch.cat([f, peaks]))
+                gains = self.working_point.linear(f, self._threads)[0]
+            turns = encirclements(self._coupling, gains, f)
+        if turns:
+            raise ValueError(
+                f"det(I − K) runs round zero {abs(turns)} times: the asynchronous state is unstable "
+                f"(spectral radius {radius:.3g}). Weaken the weights, shorten the delays or add noise; or "
+                "simulate"
+            )
+
+    def _narrow_peaks(self) -> Tensor:
+        """Frequencies as close as the resonances of regular neurons are narrow, where gap junctions may make them
+        oscillate; none where `frequencies` are."""
+        r, cv = self.working_point.rates * 1000, self.cv()
+        spiking = r > 0.01
+        if self._coupling.size == self.n_neurons or not bool(spiking.any()):
+            return r[:0]
+        width, highest = float((math.pi * r * cv**2)[spiking].min()), 2.5 * float(r.max())
+        if width > highest / 30:
+            return r[:0]
+        return torch.arange(0.0, highest, max(width / 4, highest / 2000), dtype=torch.float64)
+
+    @cached_property
+    def _nodes(self) -> tuple[Tensor, Tensor]:
+        return self.working_point.linear(self.frequencies, self._threads)
+
+    def _require_spikes_alone(self) -> None:
+        if self._coupling.size > self.n_neurons:
+            raise ValueError(
+                "Electrical synapses pass on voltages, so that no matrix of what spikes do to rates makes the "
+                "spectra; expected a network without them, for coupling, motifs and paths. Ask for spectrum"
+            )
+
+    def _spectra(self, f: Tensor, asked: Asked) -> Tensor:
+        if len(f) == len(self.frequencies) and torch.equal(f, self.frequencies):
+            gains, spectrum = self._nodes
+        else:
+            gains, spectrum = self.working_point.linear(f, self._threads)
+        if asked.rows is None and self._coupling.size > self.n_neurons:  # the first are spike trains
+            asked = replace(asked, rows=torch.arange(self.n_neurons))
+        return 1000 * cross_spectra(self._coupling, gains, spectrum, f, asked)
+
+    def _integral(self, weights: Tensor, rows: Tensor | None, places: Tensor | None) -> Tensor:
+        return self._spectra(self.frequencies, Asked(rows, places, weights))
+
+    # Which neurons
+
+    def _indices(self, neurons: Any) -> Tensor:
+        chosen = resolve(neurons, groups_of(self.network, {}, self.n_neurons), self.n_neurons)
+        indices = torch.as_tensor(chosen, dtype=torch.int64)
+        if bool(((indices < 0) | (indices >= self.n_neurons)).any()):
+            raise ValueError(f"neurons= reaches beyond the {self.n_neurons} there are; expected global indices")
+        return indices
+
+    def _chosen(self, values: Tensor, neurons: Any) -> Tensor:
+        return values if neurons is None else values[self._indices(neurons)]
+
+    def _asked(self, neurons: Any, pairs: Any) -> tuple[Tensor | None, Tensor | None]:
+        """Nodes whose rows of the inverse are needed, and places of the pairs among them."""
+        if neurons is not None and pairs is not None:
+            raise ValueError("both neurons= and pairs= given; expected one: pairs are of global indices")
+        if pairs is None:
+            return (None if neurons is None else self._indices(neurons)), None
+        pairs = torch.as_tensor(pairs)
+        if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.is_floating_point():
+            raise ValueError(f"pairs has shape {tuple(pairs.shape)}; expected whole numbers (P, 2)")
+        rows, places = torch.unique(self._indices(pairs.reshape(-1)), return_inverse=True)
+        return rows, places.reshape(-1, 2)
+
+    def _diagonal(self, values: Tensor, rows: Tensor | None, places: Tensor | None) -> Tensor:
+        """values (..., N) where i = j, else 0: (..., n, n) or (..., P)."""
+        chosen = values if rows is None else values[..., rows]
+        if places is None:
+            same = torch.eye(len(chosen[0]) if values.ndim > 1 else len(chosen), dtype=torch.bool)
+            if rows is not None:
+                same = rows[:, None] == rows
+            return torch.where(same, chosen[..., None], 0.0)
+        return torch.where(places[:, 0] == places[:, 1], chosen[..., places[:, 0]], 0.0)
+
+    def __repr__(self) -> str:
+        return f"Prediction({self.n_neurons} neurons; {self.report})"
+
+
+def _positive(value: float, name: str, unit: str) -> float:
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} is {value}; expected a positive number of {unit}")
+    return float(value)
+
+
+def _bin(lags: Tensor, bin: float | None) -> float:
+    if bin is None:
+        if len(lags) < 2 or float(torch.unique(lags).diff().min() if len(torch.unique(lags)) > 1 else 0) <= 0:
+            raise ValueError("one lag has no spacing; give the bin's width in ms as bin= (0: no bins)")
+        return float(torch.unique(lags).diff().min())
+    if not (math.isfinite(bin) and bin >= 0):
+        raise ValueError(f"bin is {bin}; expected a width in ms, or 0")
+    return float(bin)

@@ -1,0 +1,1 @@
+"""Beyond linear response: second-order responses of neurons and networks."""

@@ -1,0 +1,118 @@
+"""Where linear response ends: the mean rate's second-order response to a fluctuating input."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ranvier.theory.second_order import nested_solves
+from ranvier.theory.second_order._modes import Modes
+from ranvier.theory.single_neuron.functions import in_hertz, ladder_of
+from ranvier.theory.single_neuron.membrane import Membrane
+from ranvier.theory.single_neuron.threshold_integration import over_neurons, rest_of
+
+
+@torch.no_grad()
+def second_order(neurons: Membrane, frequencies: Tensor | float, threads: int = 1) -> Tensor:
+    """chi2(omega, -omega), (F, M) in Hz/mV^2: an input e cos(omega t) mV raises the mean rate by e^2 chi2/4.
+
+    chi2 = 2 R0[L1 Re P1(omega)]: P1 is the first-order density under e^{i omega t}, L1 = -(1/tau) d/dV what
+    the input does to it, R0 the rate's response to a static source. At omega = 0 it is the curvature of the
+    f-I curve. Rounding leaves some 1e-9 Hz/mV^2, whatever the rate. No gradients.
+    Raises ValueError for frequencies that are not finite.
+    """
+    state, omega = prepared(neurons, frequencies, threads)
+    outer = np.empty((neurons.size, len(omega)), dtype=complex)
+    over_neurons(nested_solves.nested, neurons.size, threads, state, omega, outer)
+    return 2000 * torch.from_numpy(outer.real.T.copy())
+
+
+@torch.no_grad()
+def mean_shift(neurons: Membrane, frequencies: Tensor, spectrum: Tensor, weights: Tensor, threads: int = 1) -> Tensor:
+    """(M,) Hz: the change of the mean rates by an input of zero mean and two-sided `spectrum` (F, M) mV^2/Hz.
+
+    r2 = 1/2 int df chi2(f, -f) S(f) over both signs of f; `frequencies`, `weights` (F,) Hz: a quadrature over
+    f > 0, such as `frequency_quadrature()`.
+    """
+    chi2 = second_order(neurons, frequencies, threads)
+    return (weights[:, None] * chi2 * spectrum).sum(0)
+
+
+def frequency_quadrature(count: int = 48, middle: float = 40.0) -> tuple[Tensor, Tensor]:
+    """Nodes and weights (F,) in Hz for integrals over f > 0; half of the nodes lie below `middle`."""
+    x, w = np.polynomial.legendre.leggauss(count)
+    x, w = (x + 1) / 2, w / 2
+    return torch.from_numpy(middle * x / (1 - x)), torch.from_numpy(middle * w / (1 - x) ** 2)
+
+
+@dataclass(frozen=True)
+class FilteredNoise:
+    """What exponentially filtered input noise of variance v mV^2 does, to first order in v, per mV^2.
+
+    `shift` (M,) Hz/mV^2, of the mean rates: r2 = v shift. `event` (F, M) Hz/mV^2: of the rate, when v changes
+    as e^{i omega t} at the filter's entrance (see `filtered_noise`). `gain` (F, M) Hz/mV^3, of the
+    susceptibility: A + v gain.
+    """
+
+    shift: Tensor
+    event: Tensor
+    gain: Tensor
+
+
+@torch.no_grad()
+def filtered_noise(neurons: Membrane, tau_s: float, frequencies: Tensor | float, threads: int = 1) -> FilteredNoise:
+    """Second order in noise I(t) filtered by exp(-t/tau_s)/tau_s (ms), by three nested solves, at `frequencies` (F,)
+    or one, in Hz.
+
+    Its correlation function v e^{-|t|/tau_s} turns chi2 weighted by its spectrum into one resolvent at
+    gamma = 1/tau_s: r2 = v R0 L1 G(gamma) L1 P0. Impulses of area W (mV ms) at rate r have v = W^2 r/(2 tau_s);
+    each changes the mean rate, beyond the linear A W e^{-t/tau_s}/tau_s, by the transform
+    W^2 R L1 G(i omega + gamma) L1 P0 / (tau_s (2 + i omega tau_s)): `event` is that without W^2/(2 tau_s),
+    so that a change dr of their rate acts as dv = W^2 dr/(2 tau_s). No gradients. Raises ValueError for tau_s that is
+    not positive and frequencies that are not finite.
+    """
+    if not tau_s > 0:
+        raise ValueError(f"tau_s must be positive (ms), found {tau_s}; white noise belongs into sigma")
+    state, omega = prepared(neurons, frequencies, threads)
+    found = nested_solves.Dressed.empty(neurons.size, 1, len(omega), spectra=False)
+    modes = np.array([1 / tau_s]), np.zeros((1, 1), dtype=bool), omega
+    over_neurons(nested_solves.dressed, neurons.size, threads, state, *modes, found)
+    filtered = 1 / (1 + 0.5j * omega * tau_s)
+    parts = found.shift[:, 0], (found.event[:, 0] * filtered).T, found.gain[:, 0].T
+    return FilteredNoise(*(torch.from_numpy(1000 * x) for x in parts))
+
+
+class Dressed(NamedTuple):
+    """As `nested_solves.Dressed`, neurons last: shift (n, M), event, gain, spectrum (n, F, M), third (n, n, F, M)."""
+
+    shift: Tensor
+    event: Tensor
+    third: Tensor
+    gain: Tensor
+    spectrum: Tensor
+
+
+@torch.no_grad()
+def dressed(
+    neurons: Membrane, modes: Modes, frequencies: Tensor, threads: int = 1, *, spectra: bool = True
+) -> Dressed:
+    """In 1/ms; without `spectra`, `spectrum` is empty."""
+    state, omega = prepared(neurons, frequencies, threads)
+    if spectra:
+        omega = np.maximum(omega, 1e-5)  # the spectrum's peak at 0 is imaginary elsewhere
+    found = nested_solves.Dressed.empty(neurons.size, len(modes.rates), len(omega), spectra)
+    over_neurons(nested_solves.dressed, neurons.size, threads, state, modes.rates, modes.together, omega, found)
+    return Dressed(*(torch.from_numpy(np.moveaxis(x, 0, -1).copy()) for x in found))
+
+
+def prepared(neurons: Membrane, frequencies: Any, threads: int) -> tuple[nested_solves.State, np.ndarray]:
+    """(what the kernels in `_second` expand about, omega (F,) rad/ms)."""
+    ladder = ladder_of(*neurons.ladder())
+    per_mV = (-neurons.grid.step / neurons.sigma**2).detach().numpy().copy()
+    omega = (in_hertz(frequencies) * (2 * math.pi / 1000)).numpy()
+    return nested_solves.State(ladder, rest_of(ladder, threads).probability, per_mV), omega

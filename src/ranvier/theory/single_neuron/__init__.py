@@ -1,0 +1,1 @@
+"""One-variable neurons: stationary state, linear response, voltage, filtered noise."""

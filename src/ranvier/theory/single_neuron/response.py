@@ -1,0 +1,74 @@
+"""Linear response and spike-train spectrum of one-variable neurons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ranvier.theory.single_neuron.functions import ResponseFunction, StationaryFunction, in_hertz
+from ranvier.theory.single_neuron.membrane import Membrane
+
+
+@dataclass(frozen=True)
+class Response:
+    """At `frequencies` (F,) Hz; everything is (F, M). A modulation x e^{i omega t} changes the rate by
+    A x e^{i omega t}, so that a lag is a negative phase.
+
+    `current`: Hz per mV of mu. `noise`: Hz per relative change of sigma^2. `parameters`: name ->
+    Hz per unit of it.
+    `passage`: Fourier transform of the density of interspike intervals, the refractory time included.
+    `spectrum`: of the spike train, Hz, without the delta peak 2 pi r^2 delta(omega); at 0 it is r CV^2.
+    """
+
+    frequencies: Tensor
+    current: Tensor
+    noise: Tensor
+    parameters: dict[str, Tensor]
+    passage: Tensor
+    spectrum: Tensor
+
+
+def response(
+    neurons: Membrane,
+    frequencies: Tensor | float,
+    *,
+    parameters: Mapping[str, Tensor] | None = None,
+    threads: int = 1,
+) -> Response:
+    """Susceptibilities, first passage and spectrum by threshold integration (Richardson 2007; 2008).
+
+    parameters: name -> dF/dparameter at the faces, (N, M) or (N, 1), mV per unit of the parameter.
+    Regular at frequency 0. Differentiable in everything the membrane was made of, and in `parameters`; the
+    backward pass costs about three forward ones. Raises ValueError for frequencies that are not finite
+    numbers.
+    """
+    f = in_hertz(frequencies)
+    omega = f * (2 * math.pi / 1000)
+    y, c, position, t_ref = neurons.ladder()
+    per_mV = -neurons.grid.step / neurons.sigma**2  # dy/dF
+    names = dict(parameters or {})
+    N, M = neurons.grid.N, neurons.size
+    given = [torch.as_tensor(d, dtype=torch.float64).expand(N, M).T * per_mV[:, None] for d in names.values()]
+    directions = torch.stack(given) if given else y.new_zeros((0, M, N))
+    gains, rho = ResponseFunction.apply(y, c, position, t_ref, directions, omega, threads)
+    rate, cv, _ = StationaryFunction.apply(y, c, position, t_ref, threads)
+    return Response(
+        f,
+        1000 * gains[0] * per_mV,
+        1000 * gains[1],
+        {name: 1000 * gains[2 + n] for n, name in enumerate(names)},
+        rho,
+        1000 * _spectrum(omega, rate, cv, rho),
+    )
+
+
+def _spectrum(omega: Tensor, rate: Tensor, cv: Tensor, rho: Tensor) -> Tensor:
+    """S = r Re[(1 + rho)/(1 - rho)]; near 0, where that loses all digits, its limit r CV^2 (error of order
+    (omega/r)^2, at most 1e-8)."""
+    low = omega[:, None].abs() <= 1e-4 * rate
+    safe = torch.where(low, torch.zeros_like(rho), rho)
+    return torch.where(low, rate * cv**2, rate * ((1 + safe) / (1 - safe)).real)

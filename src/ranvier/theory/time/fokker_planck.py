@@ -1,0 +1,196 @@
+"""The Fokker-Planck equation in time: densities and rates of populations under changing drive and noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ranvier.theory.single_neuron.functions import StationaryFunction
+from ranvier.theory.single_neuron.membrane import Membrane
+from ranvier.theory.single_neuron.threshold_integration import reset_nodes
+from ranvier.theory.time._steps import Course, Input, Neurons, State
+from ranvier.theory.time._steps import evolve as _evolve
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """`times` (T,) ms, the ends of the steps; `rate` (T, M) Hz, its mean over each step; `refractory` (T, M),
+    the mass held there; `density` (S, N, M) 1/mV at the grid's nodes at `density_times` (S,) ms."""
+
+    times: Tensor
+    rate: Tensor
+    refractory: Tensor
+    density: Tensor
+    density_times: Tensor
+
+
+@torch.no_grad()
+def evolve(
+    neurons: Membrane,
+    duration: float,
+    dt: float,
+    *,
+    drive: Tensor | float = 0.0,
+    sigma: Tensor | None = None,
+    coupling: Tensor | None = None,
+    noise_coupling: Tensor | None = None,
+    delay: Tensor | float | None = None,
+    tau_s: Tensor | float = 0.0,
+    initial: str | Tensor = "stationary",
+    every: int = 0,
+) -> Evolution:
+    """P(V, t) of M populations: Scharfetter-Gummel fluxes, backward Euler, first order in dt (Augustin et al.
+    2017).
+
+    duration, dt: ms. drive: mV added to the force, a number, (M,) or (T, M) with T = round(duration/dt), at
+    the end of each step. sigma: (T, M) mV, in place of the neurons' own.
+    coupling: (M, M) [target, source] in mV ms, so that source j adds coupling_ij r_j(t - delay_ij) to i's
+        drive, filtered exponentially with tau_s (ms; 0: not at all). noise_coupling: (M, M) in mV^2 ms, the
+        same for sigma^2 (in-degree times weight^2/(2 tau) for independent spikes). delay: ms, at least dt,
+        (M, M) or a number.
+    initial: "stationary" (of the neurons as given, without coupling), "reset" (all at V_reset at time 0), or
+        a density (N, M) 1/mV, what is missing to 1 being refractory, evenly over the refractory time.
+    every: keep the density each `every` steps (0: only the last).
+
+    Mass, refractory mass included, is kept to rounding. No gradients. Raises ValueError on what does not fit.
+    """
+    M, N = neurons.size, neurons.grid.N
+    steps = round(duration / dt) if dt > 0 else 0
+    if steps < 1:
+        raise ValueError(
+            f"duration and dt must be positive with at least one step, found {duration} and {dt} ms"
+        )
+    arrays = _Arrays(neurons, steps)
+    mass, held, before = _initial(neurons, initial, arrays)
+    wait = arrays.t_ref / dt
+    buffer = np.zeros((M, int(wait.max()) + 2))
+    for i in range(M):
+        whole = int(wait[i])
+        if wait[i] > 0:  # what left at an even rate before comes back in order
+            buffer[i, :whole] = held[i] / wait[i]
+            buffer[i, whole] = held[i] * (wait[i] - whole) / wait[i]
+    weight, spread = arrays.matrix(coupling, "coupling"), arrays.matrix(noise_coupling, "noise_coupling")
+    if delay is None and (weight.any() or spread.any()):
+        raise ValueError("coupled populations need delay (ms), at least dt")
+    lag = arrays.matrix(dt if delay is None else delay, "delay") / dt
+    if (lag < 1 - 1e-9).any():
+        raise ValueError(f"every delay must be at least dt = {dt} ms, found {lag.min() * dt:.6g} ms")
+    lag = np.maximum(np.where(np.abs(lag - np.round(lag)) < 1e-9, np.round(lag), lag), 1)
+    filters = arrays.matrix(tau_s, "tau_s")
+    if (filters < 0).any():
+        raise ValueError(f"tau_s must not be negative, found {filters.min():.6g} ms")
+    memory = np.where(filters > 0, np.exp(-dt / np.where(filters > 0, filters, 1)), 0)
+    history = np.tile(before, (int(lag.max()) + 2, 1))
+    factor = np.ones((1, M)) if sigma is None else arrays.series(sigma, "sigma") ** 2 / arrays.variance
+    if (factor <= 0).any():
+        raise ValueError("sigma must be positive (mV) at all times")
+    stride = every if every > 0 else steps
+    course = Course.empty(steps, M, steps // stride, N)
+    given = Input(arrays.series(drive, "drive"), factor, weight, spread, lag, memory)
+    _evolve(dt, steps, arrays.kernel(dt), State(mass, buffer, history), given, stride, course)
+    times = dt * torch.arange(1, steps + 1, dtype=torch.float64)
+    density = torch.from_numpy(course.density).transpose(1, 2) / neurons.grid.step.detach()
+    return Evolution(
+        times,
+        torch.from_numpy(1000 * course.rate),
+        torch.from_numpy(course.refractory),
+        density,
+        times[stride - 1 :: stride],
+    )
+
+
+@torch.no_grad()
+def interval_density(neurons: Membrane, duration: float, dt: float) -> tuple[Tensor, Tensor]:
+    """(times (T,) ms, density (T, M) 1/ms) of interspike intervals: all mass starts at V_reset after t_ref,
+    none comes back. Each value is the mean over a step that ends at its time; first order in dt. ValueError for less
+    than one step."""
+    M = neurons.size
+    steps = round(duration / dt) if dt > 0 else 0
+    if steps < 1:
+        raise ValueError(
+            f"duration and dt must be positive with at least one step, found {duration} and {dt} ms"
+        )
+    a = _Arrays(neurons, steps)
+    mass, _, before = _initial(neurons, "reset", a)
+    none, course = np.zeros((M, M)), Course.empty(steps, M, 0, a.N)
+    alone = Input(np.zeros((1, M)), np.ones((1, M)), none, none, none + 1, none)
+    state = State(mass, np.zeros((M, 1)), np.tile(before, (2, 1)))
+    _evolve(dt, steps, a.kernel(dt, reinject=False), state, alone, 0, course)
+    rate = course.rate
+    times = dt * np.arange(1, steps + 1)
+    shifted = np.empty_like(rate)
+    passed = np.vstack([np.zeros(M), np.cumsum(rate, 0) * dt])  # at 0, dt, ...
+    for i in range(M):
+        total = np.interp(np.append(0, times) - a.t_ref[i], np.append(0, times), passed[:, i], left=0)
+        shifted[:, i] = np.diff(total) / dt
+    return torch.from_numpy(times), torch.from_numpy(shifted)
+
+
+class _Arrays:
+    """A membrane as the kernel's arrays, and what it is to be driven with, checked for shape."""
+
+    def __init__(self, neurons: Membrane, steps: int) -> None:
+        _, _, position, t_ref = (x.detach().numpy() for x in neurons.ladder())
+        self.M, self.N, self.steps = neurons.size, neurons.grid.N, steps
+        self.force = np.ascontiguousarray(neurons.force.detach().T.numpy())
+        self.step = neurons.grid.step.detach().numpy().copy()
+        self.tau, self.t_ref = neurons.tau.detach().numpy().copy(), t_ref.copy()
+        self.variance = neurons.sigma.detach().numpy() ** 2
+        self.reset, self.share = reset_nodes(position, self.N)
+
+    def kernel(self, dt: float, reinject: bool = True) -> Neurons:
+        wait = self.t_ref / dt
+        return Neurons(self.force, self.step, self.tau, self.variance, self.reset, self.share, wait, reinject)
+
+    def matrix(self, value: Any, name: str) -> np.ndarray:
+        return self._fit(0.0 if value is None else value, (self.M, self.M), name)
+
+    def series(self, value: Any, name: str) -> np.ndarray:
+        v = torch.as_tensor(value, dtype=torch.float64)
+        return self._fit(v, (self.steps if v.ndim == 2 and v.shape[0] != 1 else 1, self.M), name)
+
+    def _fit(self, value: Any, shape: tuple[int, int], name: str) -> np.ndarray:
+        v = torch.as_tensor(value, dtype=torch.float64)
+        try:
+            fitted = v.expand(shape)
+        except RuntimeError as error:
+            raise ValueError(
+                f"{name} must have (or broadcast to) shape {shape}, found {tuple(v.shape)}"
+            ) from error
+        if not bool(torch.isfinite(v).all()):
+            raise ValueError(f"{name} must be finite")
+        return np.array(fitted.numpy(), order="C")
+
+
+def _initial(
+    neurons: Membrane, initial: str | Tensor, a: _Arrays
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(mass (M, N), refractory mass (M,), rate before the beginning (M,))."""
+    if isinstance(initial, str) and initial == "stationary":
+        rate, _, probability = StationaryFunction.apply(*(x.detach() for x in neurons.ladder()), 1)
+        return probability.numpy().copy(), (rate * neurons.t_ref).numpy(), rate.numpy()
+    if isinstance(initial, str) and initial == "reset":
+        mass = np.zeros((a.M, a.N))
+        mass[np.arange(a.M), a.reset], mass[np.arange(a.M), a.reset + 1] = 1 - a.share, a.share
+        return mass, np.zeros(a.M), np.zeros(a.M)
+    if isinstance(initial, str):
+        raise ValueError(f'initial must be "stationary", "reset" or a density (N, M), found {initial!r}')
+    density = torch.as_tensor(initial, dtype=torch.float64)
+    if density.shape != (a.N, a.M) or not bool((density >= 0).all()):
+        raise ValueError(
+            f"an initial density must be non-negative, of shape {(a.N, a.M)}, found {tuple(density.shape)}"
+        )
+    mass = np.array((density * neurons.grid.step).T.numpy(), order="C")
+    held = 1 - mass.sum(1)
+    if (held < -1e-9).any() or ((held > 1e-9) & (a.t_ref == 0)).any():
+        raise ValueError(
+            f"an initial density must hold at most 1 (exactly 1 without refractory time), found {1 - held}"
+        )
+    held = np.where(a.t_ref > 0, held, 0.0)
+    y = np.clip(-a.force[:, -1] * a.step / a.variance, -1e100, 500)
+    out = np.where(np.abs(y) > 1e-9, y / np.expm1(np.where(y == 0, 1e-9, y)), 1)
+    return mass, held, mass[:, -1] * out * a.variance / (a.step**2 * a.tau)
