@@ -8,15 +8,20 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "ranvier"
 
-# docs/contracts.md: a part may import from its own level's folder and from earlier levels only.
+# docs/contracts.md: a part may import from itself and from earlier levels only, never from another part of its level.
+# Every part of the package stands here: folders, and files directly below it.
 LEVELS = [
-    {"equations"},
+    {"_files", "_manifest", "_pages", "_steps", "_checks"},
+    {"equations", "analysis"},
+    {"codegen"},
     {"neurons", "synapses", "rules"},
     {"networks"},
+    {"data"},
     {"engines", "theory"},
     {"nn", "energies"},
     {"learners", "reservoirs"},
-    {"atlas"},
+    {"report", "brains"},
+    {"atlas", "_runs"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
@@ -61,18 +66,43 @@ def part(path: Path) -> str:
     return first.removesuffix(".py")
 
 
+def modules() -> set[str]:
+    """Dotted names of all modules of the package, packages included."""
+    names = (("ranvier", *path.relative_to(PACKAGE).with_suffix("").parts) for path in sources())
+    return {".".join(n[:-1] if n[-1] == "__init__" else n) for n in names}
+
+
 def wrong_way(tree: ast.AST, path: Path) -> list[str]:
-    """Imports of a later part, or of the other part of the same level, as "line: name"."""
-    mine = part(path)
-    if mine not in LEVEL:
-        return []
-    found = []
+    """Imports of a later part, or of another part of the same level, as "line: name"."""
+    mine, package = part(path), ("ranvier", *path.relative_to(PACKAGE).parent.parts)
+    complaints = []
     for name, line in imports(tree, path):
         pieces = name.split(".")
         other = pieces[1] if pieces[0] == "ranvier" and len(pieces) > 1 else ""
-        if other in LEVEL and other != mine and LEVEL[other] > LEVEL[mine]:
-            found.append(f"{line}: {name}")
-    return found
+        if other not in LEVEL or other == mine or mine == "__init__":
+            continue
+        if mine not in LEVEL or LEVEL[other] >= LEVEL[mine]:
+            complaints.append(f"{line}: {name} (from {'.'.join(package)})")
+    return complaints
+
+
+def foreign_private(tree: ast.AST, path: Path) -> list[str]:
+    """Imports of a private file from outside the folder that holds it (and its rooms), as "line: name"."""
+    package = ("ranvier", *path.relative_to(PACKAGE).parent.parts)
+    complaints = []
+    for name, line in imports(tree, path):
+        pieces = tuple(name.split("."))
+        if pieces[0] != "ranvier":
+            continue
+        for k, piece in enumerate(pieces):
+            # a private name that is no module is the business of the module that defines it
+            private = piece.startswith("_") and not piece.startswith("__") and ".".join(pieces[: k + 1]) in MODULES
+            if private and package[:k] != pieces[:k]:
+                complaints.append(f"{line}: {name}")
+                break
+            if not private and piece.startswith("_") and not piece.startswith("__") and k == len(pieces) - 1:
+                complaints.append(f"{line}: {name}, a private name of another file")
+    return complaints
 
 
 def unsafe(tree: ast.AST, path: Path) -> list[str]:
@@ -92,7 +122,14 @@ def unsafe(tree: ast.AST, path: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("check", [wrong_way, unsafe])
+MODULES = modules()
+
+
+def test_every_part_has_a_level() -> None:
+    assert {part(path) for path in sources()} - {"__init__"} == set(LEVEL)
+
+
+@pytest.mark.parametrize("check", [wrong_way, foreign_private, unsafe])
 def test_package(check) -> None:
     complaints = [
         f"{path.relative_to(PACKAGE)}:{complaint}"
@@ -118,6 +155,36 @@ def test_package(check) -> None:
 )
 def test_a_planted_import_is_found(code: str, count: int) -> None:
     assert len(wrong_way(ast.parse(code), PACKAGE / "networks" / "planted.py")) == count
+
+
+@pytest.mark.parametrize(
+    ("folder", "code", "count"),
+    [
+        ("theory", "from ranvier.engines import simulate", 1),
+        ("nn", "from ranvier.energies import Descent", 1),
+        ("report", "from ranvier.atlas import run", 1),
+        ("analysis", "from ranvier.engines import Recording", 1),
+        ("unheard_of", "from ranvier.equations import Equations", 1),
+        ("engines/compiled", "from ranvier.analysis import Spikes", 0),
+    ],
+)
+def test_a_planted_import_between_folders_is_found(folder: str, code: str, count: int) -> None:
+    assert len(wrong_way(ast.parse(code), PACKAGE / folder / "planted.py")) == count
+
+
+@pytest.mark.parametrize(
+    ("folder", "code", "count"),
+    [
+        ("nn/spiking", "from ranvier.engines.compiled import _random", 1),
+        ("nn/spiking", "from ranvier.engines.compiled._random import next_word", 1),
+        ("engines/torch", "from ranvier.engines.compiled._random import next_word", 1),
+        ("engines/torch", "from ranvier.engines._sources import spike_events", 0),
+        ("engines/compiled", "from ranvier.engines.compiled._random import next_word", 0),
+        ("nn", "from ranvier.codegen.simd import _secret", 1),
+    ],
+)
+def test_a_planted_private_import_is_found(folder: str, code: str, count: int) -> None:
+    assert len(foreign_private(ast.parse(code), PACKAGE / folder / "planted.py")) == count
 
 
 @pytest.mark.parametrize(

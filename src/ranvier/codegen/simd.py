@@ -64,7 +64,7 @@ f32_from_i32 = _convert(types.int32, types.float32, lambda b, v: b.sitofp(v, _F3
 i32_from_u32 = _convert(types.uint32, types.int32, lambda b, v: v)
 
 
-def _horner(coefficients, real):
+def horner(coefficients, real):
     """Source of a Horner scheme in r, highest power first; printed, since a loop would not be unrolled."""
     text = f"real({coefficients[0]!r})"
     for c in coefficients[1:]:
@@ -75,13 +75,13 @@ def _horner(coefficients, real):
 
 
 _f32, _f64 = np.float32, np.float64
-_exp_f32 = _horner([1 / math.factorial(k) for k in range(7, -1, -1)], _f32)
-_exp_f64 = _horner([1 / math.factorial(k) for k in range(13, -1, -1)], _f64)
-_exprel_f32 = _horner([1 / math.factorial(k) for k in range(8, 0, -1)], _f32)
-_exprel_f64 = _horner([1 / math.factorial(k) for k in range(16, 0, -1)], _f64)
+_exp_f32 = horner([1 / math.factorial(k) for k in range(7, -1, -1)], _f32)
+_exp_f64 = horner([1 / math.factorial(k) for k in range(13, -1, -1)], _f64)
+_exprel_f32 = horner([1 / math.factorial(k) for k in range(8, 0, -1)], _f32)
+_exprel_f64 = horner([1 / math.factorial(k) for k in range(16, 0, -1)], _f64)
 # ln((1 + s)/(1 − s)) = 2 atanh(s); |s| <= 0.1716 for a mantissa in [√½, √2)
-_atanh_f32 = _horner([2 / k for k in (9, 7, 5, 3, 1)], _f32)
-_atanh_f64 = _horner([2 / k for k in range(21, 0, -2)], _f64)
+_atanh_f32 = horner([2 / k for k in (9, 7, 5, 3, 1)], _f32)
+_atanh_f64 = horner([2 / k for k in range(21, 0, -2)], _f64)
 
 
 @njit(**INLINE)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ranvier.engines._simulate import Progress, _whole_steps, described, in_memory, prepare
+from ranvier.engines._simulate import Progress, described, duration_steps, in_memory, prepare
 from ranvier.engines.recording.probes import Probe
 from ranvier.engines.recording.recording import Recording
 from ranvier.engines.recording.weights import WeightProbe, Weights
@@ -54,7 +54,7 @@ class Simulation:
         runner = self._made.runner
         for p, source in (third or {}).items():
             runner.set_third(p, source)
-        steps = _whole_steps(duration, runner.dt)
+        steps = duration_steps(duration, runner.dt)
         with Progress(duration, progress) as bar:
             return in_memory(self._made, self.net, runner.step + steps, self._manifest | {"duration": duration}, bar)
 

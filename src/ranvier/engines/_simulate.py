@@ -80,7 +80,7 @@ def simulate(
     FloatingPointError
         if a variable becomes infinite or NaN; it names the first neuron, the variable and the time.
     """
-    steps = _whole_steps(duration, dt)
+    steps = duration_steps(duration, dt)
     began = time.perf_counter()
     made = prepare(net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, third=third)
     timings = {"build_s": time.perf_counter() - began}
@@ -152,7 +152,7 @@ def described(net: Network, dt: float, seed: int, engine: str, dtype: torch.dtyp
     }
 
 
-def _whole_steps(duration: float, dt: float) -> int:
+def duration_steps(duration: float, dt: float) -> int:
     if not (math.isfinite(dt) and dt > 0):
         raise ValueError(f"found dt = {dt}, expected a positive number of ms")
     if not (math.isfinite(duration) and duration > 0):

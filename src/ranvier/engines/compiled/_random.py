@@ -13,11 +13,11 @@ from numba import njit
 
 from ranvier.codegen.simd import (
     INLINE,
-    _horner,
     add_u32,
     bits_f32,
     f32_from_i32,
     f32_from_u32,
+    horner,
     i32_from_u32,
     log_f32,
     or_u32,
@@ -71,8 +71,8 @@ def seed_streams(state, seed, first, purpose):
 
 
 # sin(πx)/x and cos(πx) for |x| <= ¼, as polynomials in x²
-_sin_pi = _horner([(-1) ** k * math.pi ** (2 * k + 1) / math.factorial(2 * k + 1) for k in (4, 3, 2, 1, 0)], _f32)
-_cos_pi = _horner([(-1) ** k * math.pi ** (2 * k) / math.factorial(2 * k) for k in (5, 4, 3, 2, 1, 0)], _f32)
+_sin_pi = horner([(-1) ** k * math.pi ** (2 * k + 1) / math.factorial(2 * k + 1) for k in (4, 3, 2, 1, 0)], _f32)
+_cos_pi = horner([(-1) ** k * math.pi ** (2 * k) / math.factorial(2 * k) for k in (5, 4, 3, 2, 1, 0)], _f32)
 
 
 @njit(**INLINE)
