@@ -96,21 +96,24 @@ def atlas_list(
 
     from rich.table import Table
 
-    from ranvier.atlas import experiments
+    from ranvier.atlas import by_group, experiments
     from ranvier.atlas.execution import read_result
 
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "title", "claims", "verdicts"):
+    for column in ("group", "name", "title", "claims", "verdicts"):
         table.add_column(column, no_wrap=column == "name")
-    for name, experiment in experiments().items():
-        result = read_result(out, name)
-        verdicts = Counter(claim["verdict"] for claim in result["claims"]) if result else {}
-        table.add_row(
-            name,
-            experiment.title,
-            str(len(experiment.claims)),
-            ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "not run",
-        )
+    for group, members in by_group(experiments().values()).items():
+        for experiment in members:
+            result = read_result(out, experiment.name)
+            verdicts = Counter(claim["verdict"] for claim in result["claims"]) if result else {}
+            table.add_row(
+                group,
+                experiment.name,
+                experiment.title,
+                str(len(experiment.claims)),
+                ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "not run",
+            )
+            group = ""
     _console().print(table)
 
 

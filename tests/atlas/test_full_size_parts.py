@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ranvier.atlas import hlop, surrogate_training_mnist, unsupervised_stdp
+from ranvier.atlas.learning import hlop, surrogate_training_mnist, unsupervised_stdp
 
 
 @pytest.mark.parametrize("surrogate", [True, False])

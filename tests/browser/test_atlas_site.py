@@ -27,7 +27,7 @@ def site(tmp_path_factory, request):
 
 def test_search_filter_and_click(page, site, tmp_path):
     page.goto(site.as_uri())
-    systems = page.locator("#systems > li:visible")
+    systems = page.locator("#systems li:visible")
     assert systems.count() == 2
     page.get_by_role("searchbox").fill("poisson 1837")
     assert systems.count() == 1

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from ranvier.atlas import adex
-from ranvier.atlas.adex import PATTERNS
+from ranvier.atlas.simulation import adex
+from ranvier.atlas.simulation.adex import PATTERNS
 
 DURATION = 400.0  # ms
 CUT = -20.0  # mV: from there to 0 mV the upstroke takes less than 1e-4 ms

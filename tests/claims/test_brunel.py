@@ -9,8 +9,8 @@ from scipy.optimize import brentq
 from scipy.special import erf, erfcx
 
 import ranvier as rv
-from ranvier.atlas import brunel
-from ranvier.atlas.brunel import C_E, REGIMES, J
+from ranvier.atlas.simulation import brunel
+from ranvier.atlas.simulation.brunel import C_E, REGIMES, J
 
 TAU, T_REF, THETA, RESET = 0.02, 0.002, 20.0, 10.0  # s, mV
 

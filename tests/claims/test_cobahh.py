@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from ranvier.atlas import cobahh
-from ranvier.atlas.cobahh import EXACT
+from ranvier.atlas.simulation import cobahh
+from ranvier.atlas.simulation.cobahh import EXACT
 
 
 def neuron(t, state, current):

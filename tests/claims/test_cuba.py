@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ranvier.atlas import cuba
+from ranvier.atlas.simulation import cuba
 
 REFERENCE = Path(__file__).parents[1] / "oracles" / "reference" / "cuba4000.json"
 

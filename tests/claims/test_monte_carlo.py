@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import ranvier as rv
-from ranvier.atlas import monte_carlo
-from ranvier.atlas.monte_carlo import CELLS
+from ranvier.atlas.simulation import monte_carlo
+from ranvier.atlas.simulation.monte_carlo import CELLS
 
 
 @pytest.mark.parametrize("name", CELLS)

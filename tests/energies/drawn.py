@@ -14,7 +14,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ranvier.atlas.loss_surfaces import Spherical as SphericalGlass
+from ranvier.atlas.energies.loss_surfaces import Spherical as SphericalGlass
 from ranvier.energies import (
     Boltzmann,
     Clamp,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ranvier.atlas.loss_surfaces import Spherical, critical_points, semicircle
+from ranvier.atlas.energies.loss_surfaces import Spherical, critical_points, semicircle
 
 
 def on_a_circle(seed):

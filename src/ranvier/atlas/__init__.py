@@ -1,22 +1,25 @@
 """The atlas: published systems as claims that are run, measured and allowed to fail.
 
-A system is one module of this package. It uses public names only and ends in ``register(Experiment(...))``.
+A system is one module in a folder of this package, its group. It uses public names only and ends in
+``register(Experiment(...))``.
 """
 
 from ranvier.atlas._canvas import COLOURS, canvas, gallery
 from ranvier.atlas._data import dataset
 from ranvier.atlas._measures import mean_cv
 from ranvier.atlas._record import AtLeast, AtMost, Claim, Experiment, Size
-from ranvier.atlas._registry import experiments, get, register
+from ranvier.atlas._registry import GROUPS, by_group, experiments, get, register
 from ranvier.atlas.execution import judge, run
 
 __all__ = [
     "COLOURS",
+    "GROUPS",
     "AtLeast",
     "AtMost",
     "Claim",
     "Experiment",
     "Size",
+    "by_group",
     "canvas",
     "dataset",
     "experiments",

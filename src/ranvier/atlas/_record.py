@@ -108,6 +108,12 @@ class Experiment:
             raise ValueError(f"the experiment {self.name!r} claims nothing; give it at least one Claim")
         object.__setattr__(self, "claims", tuple(self.claims))
 
+    @property
+    def group(self) -> str:
+        """The folder of the atlas that the entry lies in; "other" for an entry of another package."""
+        pieces = self.measure.__module__.split(".")
+        return pieces[2] if pieces[:2] == ["ranvier", "atlas"] and len(pieces) == 4 else "other"
+
 
 def _metric(metrics: Mapping[str, Any], name: str, claim: Claim) -> Any:
     if name not in metrics:

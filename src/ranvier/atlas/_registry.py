@@ -1,12 +1,16 @@
-"""The experiments there are: one module of this package each, imported only when somebody asks."""
+"""The experiments there are: one module in one of the groups' folders each, imported only when somebody asks."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import pkgutil
+from collections.abc import Iterable
 
 from ranvier.atlas._record import Experiment
+
+#: the folders of entries, in the order in which they are listed
+GROUPS = ("simulation", "theory", "learning", "cells", "energies", "brains")
 
 _records: dict[str, Experiment] = {}
 
@@ -27,11 +31,20 @@ def register(experiment: Experiment) -> Experiment:
 
 def experiments() -> dict[str, Experiment]:
     """All experiments by name, in alphabetical order."""
-    package = importlib.import_module(__package__)
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.name.startswith("_") and not module.ispkg:
-            importlib.import_module(f"{package.__name__}.{module.name}")
+    for group in GROUPS:
+        folder = importlib.import_module(f"{__package__}.{group}")
+        for module in pkgutil.iter_modules(folder.__path__):
+            if not module.name.startswith("_"):
+                importlib.import_module(f"{folder.__name__}.{module.name}")
     return dict(sorted(_records.items()))
+
+
+def by_group(chosen: Iterable[Experiment]) -> dict[str, list[Experiment]]:
+    """Experiments by group, in the groups' order; those of other packages come last, under "other"."""
+    groups: dict[str, list[Experiment]] = {group: [] for group in (*GROUPS, "other")}
+    for experiment in chosen:
+        groups[experiment.group].append(experiment)
+    return {group: members for group, members in groups.items() if members}
 
 
 def get(name: str) -> Experiment:

@@ -11,6 +11,7 @@ from typing import Any
 from ranvier._files import write_atomic
 from ranvier._pages import page_environment, significant
 from ranvier.atlas._record import Experiment
+from ranvier.atlas._registry import GROUPS
 from ranvier.atlas.execution import describe, expectation, read_result
 
 VERDICTS = ("reproduced", "refuted", "untested")
@@ -36,7 +37,14 @@ def build(chosen: Iterable[Experiment], results: str | Path, out: str | Path) ->
         page = environment.get_template("system.html").render(entry=entry, verdicts=VERDICTS)
         write_atomic(out / f"{entry['name']}.html", page)
     total: Counter[str] = sum((entry["counts"] for entry in entries), Counter())
-    index = environment.get_template("index.html").render(entries=entries, total=total, verdicts=VERDICTS)
+    groups = {
+        group: [entry for entry in entries if entry["group"] == group]
+        for group in (*GROUPS, "other")
+        if any(entry["group"] == group for entry in entries)
+    }
+    index = environment.get_template("index.html").render(
+        groups=groups, count=len(entries), total=total, verdicts=VERDICTS
+    )
     for asset in ASSETS:
         write_atomic(out / asset, (Path(__file__).parent / "templates" / asset).read_bytes())
     return write_atomic(out / "index.html", index)
@@ -56,6 +64,7 @@ def _entry(experiment: Experiment, results: Path) -> dict[str, Any]:
     path = results / experiment.name / "manifest.json"
     return {
         "name": experiment.name,
+        "group": experiment.group,
         "title": experiment.title,
         "paper": experiment.paper,
         "doi": experiment.doi,

@@ -1,7 +1,7 @@
 "use strict";
 const search = document.getElementById("search");
 const buttons = [...document.querySelectorAll("[data-verdict]")];
-const systems = [...document.querySelectorAll("#systems > li")];
+const systems = [...document.querySelectorAll("#systems li")];
 
 function show() {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -13,6 +13,9 @@ function show() {
     const judged = !verdict || system.dataset.verdicts.split(" ").includes(verdict);
     system.hidden = !(fits && judged);
     shown += !system.hidden;
+  }
+  for (const group of document.querySelectorAll("#systems section")) {
+    group.hidden = !group.querySelector("li:not([hidden])");
   }
   document.getElementById("none").hidden = shown > 0;
 }

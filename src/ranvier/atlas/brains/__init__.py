@@ -1,0 +1,1 @@
+"""What is read from recorded or simulated neurons."""

@@ -1,0 +1,1 @@
+"""Networks that descend an energy."""

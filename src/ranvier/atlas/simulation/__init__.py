@@ -1,0 +1,1 @@
+"""Networks simulated: published models and their rates."""

@@ -1,0 +1,1 @@
+"""What theory predicts of networks, beside simulations."""
