@@ -4,10 +4,10 @@ import numpy as np
 from plain import _part
 
 
-def simulate(net, dt, steps, third=None):
+def simulate(net, dt, steps, modulator=None):
     """(spike steps, global neurons, {projection index: weights (edges,)}) of a noise-free network.
 
-    third: projection index -> function of (step, spikes so far {step: {population: fired}}) -> value per ms.
+    modulator: projection index -> function of (step, spikes so far {step: {population: fired}}) -> value per ms.
     """
     parts = [_part(net, p, dt) for p in net.populations]
     synapses = [Synapses(q, dt, parts[q.target.index].ports.index(q.synapse)) for q in net.projections]
@@ -24,7 +24,7 @@ def simulate(net, dt, steps, third=None):
         for s in synapses:  # what arrives at the end of this step is read in the next one
             key = (k + 1, s.q.target.index, s.port)
             at = due.setdefault(key, np.zeros(s.q.target.size))
-            value = third[s.q.index](k + 1, past) if third and s.q.index in third else 0.0
+            value = modulator[s.q.index](k + 1, past) if modulator and s.q.index in modulator else 0.0
             np.add.at(at, s.targets, s.step(k + 1, past, value))
     steps_, neurons = np.array(sorted(spikes)).reshape(-1, 2).T
     return steps_, neurons, {s.q.index: s.w for s in synapses}
@@ -41,17 +41,17 @@ class Synapses:
         self.delay = np.broadcast_to(np.rint(np.asarray(q.delay) / dt).astype(int), count)
         self.x, self.y, self.x2, self.y2, self.c, self.d, self.theta = np.zeros((7, count))
 
-    def step(self, k, past, third):
+    def step(self, k, past, modulator):
         """Weights delivered at the end of step k, before they change."""
         earlier = k - self.delay
         arrived = np.array([e > 0 and past[e][self.q.source.index][s] for e, s in zip(earlier, self.sources)])
         post = past[k][self.q.target.index][self.targets]
         out = np.where(arrived, self.w, 0.0)
         if self.q.plasticity is not None:
-            self.learn(self.q.plasticity, k, arrived, post, third)
+            self.learn(self.q.plasticity, k, arrived, post, modulator)
         return out
 
-    def learn(self, rule, k, pre, post, third):
+    def learn(self, rule, k, pre, post, modulator):
         p, dt = rule.parameters, self.dt
         kind = type(rule).__name__
         fall = lambda tau: np.exp(-dt / p[tau]) if p[tau] > 0 else 0.0  # noqa: E731
@@ -63,7 +63,7 @@ class Synapses:
             self.y2 *= fall("tau_y")
         if kind == "RewardSTDP":
             self.c *= fall("tau_c")
-            self.d = self.d * fall("tau_d") + dt * third if p["tau_d"] > 0 else 0 * self.d + third
+            self.d = self.d * fall("tau_d") + dt * modulator if p["tau_d"] > 0 else 0 * self.d + modulator
         near = getattr(rule, "pairs", "all") == "nearest"
         low, high = p["w_min"], p["w_max"]
         down = up = mark_down = mark_up = 0.0

@@ -24,13 +24,13 @@ RULES = {
 
 
 def series(columns=None):
-    """A third factor that changes sign, per ms."""
+    """A modulator that changes sign, per ms."""
     rng = np.random.default_rng(5)
     shape = (60,) if columns is None else (60, columns)
     return rv.TimeSeries(rng.normal(0.05, 0.1, shape), 2.5)
 
 
-def network(rule, *, size=40, third=None, seed=3, delays=True):
+def network(rule, *, size=40, modulator=None, seed=3, delays=True):
     """Given trains onto neurons that are wired among themselves; every projection learns but one."""
     rng = np.random.default_rng(seed)
     count = 30 * 12
@@ -41,11 +41,11 @@ def network(rule, *, size=40, third=None, seed=3, delays=True):
     cells = net.add(rv.LIF(t_ref=1.0), size, name="cells", drive=np.linspace(13.0, 17.0, size),
                     initial={"V": np.linspace(-64.0, -51.0, size)})  # fmt: skip
     sources, targets = rng.integers(0, 30, 400), rng.integers(0, size, 400)  # some of them twice
-    given = third if rule.law.uses_third else None
+    given = modulator if rule.law.uses_modulator else None
     several = torch.from_numpy(rng.choice([0.3, 1.5, 1.6, 4.0], 400)) if delays else 1.5
-    net.connect(src, cells, weight=torch.from_numpy(rng.uniform(0.2, 0.9, 400)), delay=several, third=given,
+    net.connect(src, cells, weight=torch.from_numpy(rng.uniform(0.2, 0.9, 400)), delay=several, modulator=given,
                 edges=(sources, targets), synapse=rv.Delta(), plasticity=rule)  # fmt: skip
-    net.connect(cells, cells, weight=0.5, delay=0.8, probability=0.3, third=given,
+    net.connect(cells, cells, weight=0.5, delay=0.8, probability=0.3, modulator=given,
                 synapse=rv.Exponential(tau=3.0), plasticity=rule)  # fmt: skip
     net.connect(cells, cells, weight=-0.4, delay=1.1, probability=0.3)
     return net

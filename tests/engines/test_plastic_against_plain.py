@@ -20,11 +20,11 @@ def at(series):
 @pytest.mark.parametrize("name", plastic.RULES)
 def test_same_spikes_and_weights(name):
     rule, given = plastic.RULES[name], plastic.series()
-    net = plastic.network(rule, third=given)
+    net = plastic.network(rule, modulator=given)
     engine = CompiledEngine(net, dt=plastic.DT, seed=0, double=True)
     steps, neurons, _ = engine.advance(STEPS)
-    third = {q.index: at(given) for q in net.projections} if rule.law.uses_third else None
-    expected_steps, expected_neurons, expected = plain_plastic.simulate(net, plastic.DT, STEPS, third)
+    modulator = {q.index: at(given) for q in net.projections} if rule.law.uses_modulator else None
+    expected_steps, expected_neurons, expected = plain_plastic.simulate(net, plastic.DT, STEPS, modulator)
     assert np.array_equal(steps, expected_steps) and np.array_equal(neurons, expected_neurons)
     rate = (neurons >= 30).sum() / 40 / plastic.DURATION * 1000
     assert 10 < rate < 150
@@ -34,32 +34,32 @@ def test_same_spikes_and_weights(name):
         assert np.abs(w - expected[index]).max() < 1e-11
 
 
-def test_each_target_has_its_own_third_factor():
+def test_each_target_has_its_own_modulator():
     given = plastic.series(columns=40)
-    net = plastic.network(plastic.RULES["reward"], third=given)
+    net = plastic.network(plastic.RULES["reward"], modulator=given)
     engine = CompiledEngine(net, dt=plastic.DT, seed=0, double=True)
     steps, _, _ = engine.advance(STEPS)
     values = given.values.numpy()
-    third = {
+    modulator = {
         q.index: lambda k, _past, q=q: values[min((k - 1) // 25, 59)][np.asarray(q.edges()[1])]
         for q in net.projections
     }
-    expected_steps, _, expected = plain_plastic.simulate(net, plastic.DT, STEPS, third)
+    expected_steps, _, expected = plain_plastic.simulate(net, plastic.DT, STEPS, modulator)
     assert np.array_equal(steps, expected_steps)
     assert all(np.abs(w - expected[k]).max() < 1e-11 for k, w in engine.weights().items())
 
 
 def test_a_population_modulates():
     """Its spikes over its size arrive with the projection's shortest delay."""
-    net = plastic.network(plastic.RULES["reward"], third=plastic.series())
+    net = plastic.network(plastic.RULES["reward"], modulator=plastic.series())
     modulators = net.add(rv.LIF(), 7, name="modulators", drive=np.linspace(16.0, 25.0, 7))
     p = net.connect("src", "cells", weight=0.5, delay=2.0, probability=0.4, plasticity=plastic.RULES["reward"],
-                    third=modulators)  # fmt: skip
+                    modulator=modulators)  # fmt: skip
     engine = CompiledEngine(net, dt=plastic.DT, seed=0, double=True)
     steps, _, _ = engine.advance(STEPS)
-    third = {q.index: at(plastic.series()) for q in net.projections}
-    third[p.index] = lambda k, past: past[max(k - 20, 0)][modulators.index].sum() / (7 * plastic.DT)
-    expected_steps, _, expected = plain_plastic.simulate(net, plastic.DT, STEPS, third)
+    modulator = {q.index: at(plastic.series()) for q in net.projections}
+    modulator[p.index] = lambda k, past: past[max(k - 20, 0)][modulators.index].sum() / (7 * plastic.DT)
+    expected_steps, _, expected = plain_plastic.simulate(net, plastic.DT, STEPS, modulator)
     assert np.array_equal(steps, expected_steps)
     assert all(np.abs(w - expected[k]).max() < 1e-11 for k, w in engine.weights().items())
     assert np.abs(expected[p.index] - 0.5).max() > 0.05

@@ -21,9 +21,9 @@ def large(rule, size=700):
     src = net.add(rv.Poisson(30.0), 300, name="src")
     cells = net.add(rv.LIF(), size, name="cells", drive=13.0, noise=4.0, initial={"V": rv.Uniform(-65.0, -50.0)})
     fast = net.add(rv.LIF(t_ref=0.5), 300, name="fast", drive=60.0)
-    third = fast if rule.law.uses_third else None
+    modulator = fast if rule.law.uses_modulator else None
     delays = torch.from_numpy(np.random.default_rng(1).choice([0.5, 1.0, 2.3], 300 * 40))
-    given = {"weight": 0.4, "plasticity": rule, "third": third}
+    given = {"weight": 0.4, "plasticity": rule, "modulator": modulator}
     net.connect(src, cells, edges=_edges(300, size), delay=delays, **given)
     net.connect(cells, cells, in_degree=30, delay=0.7, synapse=rv.Exponential(tau=4.0), **given)
     net.connect(cells, fast, in_degree=10, delay=1.5, **given)
@@ -105,7 +105,7 @@ def test_more_spikes_than_a_target_has_room_for():
 @pytest.mark.parametrize("name", plastic.RULES)
 def test_the_torch_engine_agrees(name):
     rule = plastic.RULES[name]
-    net = plastic.network(rule, third=plastic.series(columns=40), size=40)
+    net = plastic.network(rule, modulator=plastic.series(columns=40), size=40)
     ours = CompiledEngine(net, dt=plastic.DT, seed=0, double=True)
     theirs = TorchEngine(net, dt=plastic.DT, seed=0, dtype=torch.float64)
     for last in (201, 500):
@@ -152,7 +152,7 @@ def test_simulate_gives_the_weights_and_their_course(tmp_path):
 
 def test_a_simulation_in_pieces_is_the_whole():
     rule = plastic.RULES["reward"]
-    net = plastic.network(rule, third=plastic.series())
+    net = plastic.network(rule, modulator=plastic.series())
     whole = rv.simulate(net, 60.0)
     pieces = rv.Simulation(net)
     first, second = pieces.run(22.3), pieces.run(37.7)
@@ -162,15 +162,15 @@ def test_a_simulation_in_pieces_is_the_whole():
     assert pieces.time == pytest.approx(60.0)
 
 
-def test_a_third_factor_and_weights_may_be_replaced_between_pieces():
+def test_a_modulator_and_weights_may_be_replaced_between_pieces():
     rule = rules.RewardSTDP(interval=1.0, tau_d=0.0, A_plus=0.05, A_minus=0.02)
-    net = plastic.network(rule, third=rv.TimeSeries([0.0], 1.0))
+    net = plastic.network(rule, modulator=rv.TimeSeries([0.0], 1.0))
     p, q = net.projections[:2]
     run = rv.Simulation(net, dtype=torch.float64)
     still = run.run(40.0).weights
     assert torch.equal(still[p], torch.as_tensor(p.weight))
     late = rv.TimeSeries([0.0, 0.3], 20.0)  # nothing for 20 ms, then reward
-    moved = run.run(20.0, third={p: late, q: late}).weights
+    moved = run.run(20.0, modulators={p: late, q: late}).weights
     assert torch.equal(moved[p], still[p])
     assert not torch.equal(run.run(20.0).weights[p], still[p])
     run.set_weights(p, torch.full((400,), 0.7))
@@ -189,23 +189,23 @@ def test_what_does_not_fit_is_refused():
         ({"plasticity": 3}, "expected a rule"),
         ({"plasticity": rules.STDP(), "weight": 1.5}, "within its rule's bounds"),
         ({"plasticity": rules.Hebb(), "synapse": rv.Electrical()}, "continuous"),
-        ({"third": a}, "no plasticity"),
-        ({"plasticity": rules.RewardSTDP(), "third": 2.0}, "TimeSeries or a Population"),
+        ({"modulator": a}, "no plasticity"),
+        ({"plasticity": rules.RewardSTDP(), "modulator": 2.0}, "TimeSeries or a Population"),
     ):
         with pytest.raises((ValueError, TypeError), match=message):
             net.connect(a, a, **(options | changes))
     p = net.connect(a, a, **options, plasticity=rules.RewardSTDP())
-    with pytest.raises(ValueError, match="needs a third factor"):
+    with pytest.raises(ValueError, match="needs a modulator"):
         rv.simulate(net, 1.0)
-    for third, message in (
+    for modulator, message in (
         (rv.TimeSeries(np.zeros((3, 5)), 1.0), "5 columns"),
         (rv.TimeSeries([1.0], 0.25), "multiple of the step"),
         (rv.Network().add(rv.LIF(), 1), "another network"),
     ):
         with pytest.raises(ValueError, match=message):
-            rv.simulate(net, 1.0, third={p: third})
+            rv.simulate(net, 1.0, modulators={p: modulator})
     other = net.connect(a, a, weight=0.1, in_degree=1)
     with pytest.raises(ValueError, match="weights stay"):
-        rv.simulate(net, 1.0, third={p: a}, record=rv.WeightProbe(other, 1.0))
+        rv.simulate(net, 1.0, modulators={p: a}, record=rv.WeightProbe(other, 1.0))
     with pytest.raises(ValueError, match="expected plastic projections"):
-        rv.simulate(net, 1.0, third={other: a})
+        rv.simulate(net, 1.0, modulators={other: a})

@@ -1,4 +1,4 @@
-"""Plastic projections on disk: rules, bounds and third factors come back as they were."""
+"""Plastic projections on disk: rules, bounds and modulators come back as they were."""
 
 import numpy as np
 import pytest
@@ -23,9 +23,9 @@ def network():
     a = net.add(rv.LIF(), 5, name="a", drive=20.0)
     b = net.add(rv.LIF(), 3, name="b", drive=18.0)
     net.connect(a, b, weight=0.5, in_degree=2, plasticity=rules.STDP(pairs="nearest", mu_plus=0.5))
-    net.connect(a, a, weight=0.5, in_degree=2, plasticity=rules.RewardSTDP(tau_d=0.0), third=b)
+    net.connect(a, a, weight=0.5, in_degree=2, plasticity=rules.RewardSTDP(tau_d=0.0), modulator=b)
     series = rv.TimeSeries(np.linspace(0.0, 1.0, 4), 5.0)
-    net.connect(b, a, weight=0.5, in_degree=2, plasticity=rules.RewardSTDP(), third=series)
+    net.connect(b, a, weight=0.5, in_degree=2, plasticity=rules.RewardSTDP(), modulator=series)
     net.connect(b, a, weight=0.5, in_degree=2, plasticity=Own(A=0.3))
     net.connect(b, a, weight=0.5, in_degree=2)
     return net
@@ -38,8 +38,8 @@ def test_nothing_is_lost(tmp_path):
     assert rule[:3] == [p.plasticity for p in net.projections[:3]] and rule[4] is None
     assert rule[1].w_max == np.inf and rule[3].parameters == Own(A=0.3).parameters
     assert rule[3].law.follows == Own().law.follows and rule[3].law.pre == Own().law.pre
-    assert back.projections[1].third is back["b"]
-    assert np.array_equal(back.projections[2].third.values, net.projections[2].third.values)
+    assert back.projections[1].modulator is back["b"]
+    assert np.array_equal(back.projections[2].modulator.values, net.projections[2].modulator.values)
     assert fingerprint(back) == fingerprint(net)
     ours, theirs = (rv.simulate(n, 60.0).weights for n in (net, back))
     assert all((ours[k] == theirs[k]).all() for k in ours)

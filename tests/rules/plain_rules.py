@@ -3,7 +3,7 @@
 import math
 
 
-def window(rule, n, dt, pre, post, w=0.5, third=lambda k: 0.0):
+def window(rule, n, dt, pre, post, w=0.5, modulator=lambda k: 0.0):
     """The weight after n steps. pre, post: sets of steps from 1 to n; of one step, pre comes first."""
     kind = type(rule).__name__
     p = rule.parameters
@@ -18,7 +18,7 @@ def window(rule, n, dt, pre, post, w=0.5, third=lambda k: 0.0):
             y2 *= math.exp(-dt / p["tau_y"])
         if kind == "RewardSTDP":
             c *= math.exp(-dt / p["tau_c"])
-            d = d * math.exp(-dt / p["tau_d"]) + dt * third(k)
+            d = d * math.exp(-dt / p["tau_d"]) + dt * modulator(k)
         near = getattr(rule, "pairs", "all") == "nearest"
         u = (w - p["w_min"]) / (p["w_max"] - p["w_min"]) if math.isfinite(p["w_max"]) else 0.0
         if k in pre:

@@ -28,10 +28,10 @@ def trains(seed=0, chance=0.06):
     return rng.random((STEPS, BATCH, PRES)) < chance, rng.random((STEPS, BATCH, POSTS)) < chance
 
 
-def run(rule, weight, pre, post, third=None, dt=DT):
+def run(rule, weight, pre, post, modulator=None, dt=DT):
     state, w = rule.init_state(weight, pre.shape[1]), weight.clone()
     for k in range(len(pre)):
-        given = None if third is None else third[k]
+        given = None if modulator is None else modulator[k]
         state, dw = rule.step(
             state, w, torch.from_numpy(pre[k]).double(), torch.from_numpy(post[k]).double(), given, dt=dt
         )
@@ -44,7 +44,7 @@ def test_against_one_synapse_at_a_time(rule):
     pre, post = trains()
     start = torch.rand(BATCH, POSTS, PRES, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     rng = np.random.default_rng(2)
-    reward = rng.random((STEPS, BATCH)) if rule.law.uses_third else None
+    reward = rng.random((STEPS, BATCH)) if rule.law.uses_modulator else None
     _, w = run(rule, start, pre, post, None if reward is None else torch.from_numpy(reward))
     moved = 0.0
     for b in range(BATCH):
@@ -144,9 +144,9 @@ def test_what_does_not_fit_is_refused():
     weight = torch.zeros(4, 3)
     rule = rules.RewardSTDP()
     state, pre, post = rule.init_state(weight, 2), torch.zeros(2, 3), torch.zeros(2, 4)
-    with pytest.raises(ValueError, match="third factor and found none"):
+    with pytest.raises(ValueError, match="modulator and found none"):
         rule.step(state, weight, pre, post)
-    with pytest.raises(ValueError, match="third factor of shape"):
+    with pytest.raises(ValueError, match="modulator of shape"):
         rule.step(state, weight, pre, post, torch.zeros(3))
     with pytest.raises(ValueError, match="multiple of the step"):
         rule.step(state, weight, pre, post, torch.zeros(2), dt=0.3)
@@ -178,7 +178,7 @@ def test_values_times_and_states_that_make_no_sense_are_refused():
         with pytest.raises(ValueError, match=text):
             rule.step(**{"state": state, "weight": weight, "pre": pre, "post": post} | changed)
     reward = rules.RewardSTDP()
-    with pytest.raises(ValueError, match="found values in third"):
+    with pytest.raises(ValueError, match="found values in modulator"):
         reward.step(reward.init_state(weight, 2), weight, pre, post, torch.tensor([0.0, nan]))
 
 

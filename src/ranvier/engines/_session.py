@@ -31,11 +31,11 @@ class Simulation:
         threads: int = 1,
         record: Sequence[str | Probe | WeightProbe] | str | Probe | WeightProbe = (),
         dtype: torch.dtype = torch.float32,
-        third: Mapping[Projection, Any] | None = None,
+        modulators: Mapping[Projection, Any] | None = None,
     ) -> None:
         self.net = net
         self._made = prepare(
-            net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, third=third
+            net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, modulators=modulators
         )
         self._manifest = described(net, dt, seed, engine, dtype)
 
@@ -45,15 +45,15 @@ class Simulation:
         return self._made.runner.step * self._made.runner.dt
 
     def run(
-        self, duration: float, *, third: Mapping[Projection, Any] | None = None, progress: bool = False
+        self, duration: float, *, modulators: Mapping[Projection, Any] | None = None, progress: bool = False
     ) -> Recording:
         """Go on for `duration` ms and return what was seen; its clock is the simulation's, `start` its beginning.
 
-        `third` replaces third factors from here on; a `TimeSeries` in it begins here.
+        `modulators` replaces modulators from here on; a `TimeSeries` in it begins here.
         """
         runner = self._made.runner
-        for p, source in (third or {}).items():
-            runner.set_third(p, source)
+        for p, source in (modulators or {}).items():
+            runner.set_modulator(p, source)
         steps = duration_steps(duration, runner.dt)
         with Progress(duration, progress) as bar:
             return in_memory(self._made, self.net, runner.step + steps, self._manifest | {"duration": duration}, bar)

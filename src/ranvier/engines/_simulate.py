@@ -14,7 +14,7 @@ import torch
 
 from ranvier._steps import whole_steps
 from ranvier.analysis import Spikes
-from ranvier.engines.plasticity.modulators import describe_third
+from ranvier.engines.plasticity.modulators import describe_modulators
 from ranvier.engines.recording.probes import Probe, ResolvedProbe, resolve_probes
 from ranvier.engines.recording.recording import Recording
 from ranvier.engines.recording.segments import RunFolder
@@ -46,7 +46,7 @@ def simulate(
     record: Sequence[str | Probe | WeightProbe] | str | Probe | WeightProbe = (),
     path: str | Path | None = None,
     dtype: torch.dtype = torch.float32,
-    third: Mapping[Projection, Any] | None = None,
+    modulators: Mapping[Projection, Any] | None = None,
     progress: bool = False,
 ) -> Recording:
     """Simulate a network.
@@ -69,8 +69,8 @@ def simulate(
         after an interruption goes on from the last segment.
     dtype
         torch.float32 or torch.float64.
-    third
-        Third factors of plastic projections, projection -> `TimeSeries` or `Population`, in place of those given
+    modulators
+        Modulators of plastic projections, projection -> `TimeSeries` or `Population`, in place of those given
         to `Network.connect`.
 
     Raises
@@ -82,7 +82,9 @@ def simulate(
     """
     steps = duration_steps(duration, dt)
     began = time.perf_counter()
-    made = prepare(net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, third=third)
+    made = prepare(
+        net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, modulators=modulators
+    )
     timings = {"build_s": time.perf_counter() - began}
     manifest = described(net, dt, seed, engine, dtype) | {"duration": duration}
     began = time.perf_counter()
@@ -92,7 +94,7 @@ def simulate(
             timings["run_s"] = time.perf_counter() - began
             recording.manifest["timings"] = timings
             return recording
-        return _on_disk(made, net, steps, manifest, third, Path(path), bar)
+        return _on_disk(made, net, steps, manifest, modulators, Path(path), bar)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +107,7 @@ class Prepared:
 
 
 def prepare(
-    net: Network, *, dt: float, seed: int, engine: str, threads: int, record: Any, dtype: torch.dtype, third: Any
+    net: Network, *, dt: float, seed: int, engine: str, threads: int, record: Any, dtype: torch.dtype, modulators: Any
 ) -> Prepared:
     """Check what `simulate` was given, and make the network ready to run."""
     if not (math.isfinite(dt) and dt > 0):
@@ -118,9 +120,9 @@ def prepare(
         raise ValueError(f"found threads = {threads!r}, expected a whole number, at least 1")
     if not net.populations:
         raise ValueError("the network has no populations; expected at least one: net.add(rv.LIF(), 100)")
-    for p in third or {}:
+    for p in modulators or {}:
         if not any(p is q for q in net.projections) or p.plasticity is None:
-            raise ValueError(f"third= names {p!r:.80}; expected plastic projections of this network")
+            raise ValueError(f"modulators= names {p!r:.80}; expected plastic projections of this network")
     given = [record] if isinstance(record, str | Probe | WeightProbe) else list(record)
     probes = resolve_probes([r for r in given if not isinstance(r, WeightProbe)], net, step_models(net), dt)
     weights = resolve_weights([r for r in given if isinstance(r, WeightProbe)], net, dt)
@@ -130,12 +132,12 @@ def prepare(
 
         double = dtype == torch.float64
         runner = CompiledEngine(
-            net, dt=dt, seed=int(seed), threads=int(threads), double=double, probes=probes, third=third
+            net, dt=dt, seed=int(seed), threads=int(threads), double=double, probes=probes, modulators=modulators
         )
     elif engine == "torch":
         from ranvier.engines.torch.engine import TorchEngine
 
-        runner = TorchEngine(net, dt=dt, seed=int(seed), dtype=dtype, probes=probes, third=third)
+        runner = TorchEngine(net, dt=dt, seed=int(seed), dtype=dtype, probes=probes, modulators=modulators)
     else:
         raise ValueError(f"unknown engine {engine!r}; expected 'compiled' or 'torch'")
     return Prepared(runner, probes, weights)
@@ -221,15 +223,15 @@ def in_memory(made: Prepared, net: Network, steps: int, manifest: dict, bar: Pro
 
 
 def _on_disk(
-    made: Prepared, net: Network, steps: int, manifest: dict, third: Any, path: Path, bar: Progress
+    made: Prepared, net: Network, steps: int, manifest: dict, modulators: Any, path: Path, bar: Progress
 ) -> Recording:
     runner = made.runner
     manifest["network"] = fingerprint(net)
     # the neurons are compared by the folder; here what is recorded of them, and how often
     manifest["record"] = {p.name: [p.interval, *((q.population, q.state) for q in p.pieces)] for p in made.probes}
     manifest["record"] |= {p.name: [p.interval] for p in made.weights}
-    if third:
-        manifest["third"] = describe_third(third)
+    if modulators:
+        manifest["modulators"] = describe_modulators(modulators)
     recorded = {p.name: p.neurons for p in made.probes} | {p.name: p.edges for p in made.weights}
     folder = RunFolder.create_or_resume(path, manifest, trace_neurons=recorded)
     state = folder.state()

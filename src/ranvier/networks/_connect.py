@@ -89,23 +89,25 @@ def receives(target: Population, synapse: Synapse) -> None:
         )
 
 
-def learning(bare: Projection, plasticity: Any, third: Any) -> Projection:
-    """The projection with its rule of plasticity and that rule's third factor, checked."""
+def learning(bare: Projection, plasticity: Any, modulator: Any) -> Projection:
+    """The projection with its rule of plasticity and that rule's modulator, checked."""
     from ranvier.networks._inputs import TimeSeries
     from ranvier.networks._population import Population
     from ranvier.rules import Rule
 
     if plasticity is None:
-        if third is not None:
-            raise ValueError(f"{bare!r} has a third factor, but no plasticity to use it; expected both or neither.")
+        if modulator is not None:
+            raise ValueError(
+                f"{bare!r} has a modulator, but no plasticity; expected both or neither: give plasticity= as well."
+            )
         return bare
     if not isinstance(plasticity, Rule):
         hint = f": {plasticity.__name__}()" if isinstance(plasticity, type) else ", such as rules.STDP()"
         raise TypeError(f"The plasticity is {plasticity!r:.60}; expected a rule from ranvier.rules{hint}.")
     if bare.synapse.continuous:
         raise ValueError(f"{bare!r} is continuous; expected a synapse that takes spikes where weights learn.")
-    if third is not None and not isinstance(third, TimeSeries | Population):
-        raise TypeError(f"The third factor of {bare!r} is {third!r:.60}; expected a TimeSeries or a Population.")
+    if modulator is not None and not isinstance(modulator, TimeSeries | Population):
+        raise TypeError(f"The modulator of {bare!r} is {modulator!r:.60}; expected a TimeSeries or a Population.")
     weight = bare.weight if isinstance(bare.weight, float) else bare.weight.detach()
     low, high = plasticity.bounds
     some = isinstance(weight, float) or weight.numel() > 0
@@ -115,7 +117,7 @@ def learning(bare: Projection, plasticity: Any, third: Any) -> Projection:
             f"{bare!r} has weights from {least:g} to {most:g}; expected them within its rule's bounds, {low:g} to "
             f"{high:g}. Change them, or w_min and w_max."
         )
-    return replace(bare, plasticity=plasticity, third=third)
+    return replace(bare, plasticity=plasticity, modulator=modulator)
 
 
 def unit_of(synapse: Any) -> str:

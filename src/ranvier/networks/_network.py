@@ -159,7 +159,7 @@ class Network:
         edges: tuple[Any, Any] | None = None,
         wiring: Wiring | None = None,
         plasticity: Any = None,
-        third: Any = None,
+        modulator: Any = None,
     ) -> Any:
         """Wire a population to another (returns a `Projection`), or to each of several (returns a list).
 
@@ -178,8 +178,8 @@ class Network:
         plasticity
             A rule from `ranvier.rules` that changes the weights, each spike of the source acting when its
             delay has passed; None: they stay.
-        third
-            The rule's third factor: a `TimeSeries` over the run's time, (T,) or (T, targets); or a `Population`,
+        modulator
+            The rule's modulator: a `TimeSeries` over the run's time, (T,) or (T, targets); or a `Population`,
             whose spikes, divided by its size, arrive with the projection's shortest delay.
 
         Raises
@@ -191,11 +191,11 @@ class Network:
         several = not isinstance(targets, Population | str)
         synapse = synapse_of(synapse)
         source = self._own(source)
-        third = self._own(third) if isinstance(third, Population | str) else third
+        modulator = self._own(modulator) if isinstance(modulator, Population | str) else modulator
         made: list[Projection] = []
         for target in map(self._own, targets if several else (targets,)):  # type: ignore[arg-type]
             bare = self._projection(source, target, weight, delay, synapse, rule, len(made))
-            made.append(learning(bare, plasticity, third))
+            made.append(learning(bare, plasticity, modulator))
         self.projections += made
         return made if several else made[0]
 

@@ -33,8 +33,8 @@ class Projection:
         the 64-bit key of its wiring's stream, from the network's seed and `index`
     plasticity
         the rule that changes the weights, or None
-    third
-        that rule's third factor, `TimeSeries` or `Population`, or None
+    modulator
+        that rule's modulator, `TimeSeries` or `Population`, or None
     """
 
     source: Population
@@ -46,7 +46,7 @@ class Projection:
     index: int
     key: int
     plasticity: Rule | None = None
-    third: Any = None
+    modulator: Any = None
 
     @property
     def size(self) -> int:

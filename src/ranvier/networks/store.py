@@ -134,13 +134,13 @@ def _structure(net: Network, keep: _Tensors) -> dict[str, Any]:
 
 
 def _learning(p: Any, keep: _Tensors) -> dict[str, Any]:
-    """A projection's plasticity and third factor; nothing where it has none."""
+    """A projection's plasticity and modulator; nothing where it has none."""
     if p.plasticity is None:
         return {}
-    third = {"population": p.third.name} if hasattr(p.third, "start") else None
-    if third is None and p.third is not None:
-        third = keep.encode(p.third)
-    return {"plasticity": describe_rule(p.plasticity), "third": third}
+    modulator = {"population": p.modulator.name} if hasattr(p.modulator, "start") else None
+    if modulator is None and p.modulator is not None:
+        modulator = keep.encode(p.modulator)
+    return {"plasticity": describe_rule(p.plasticity), "modulator": modulator}
 
 
 def _describe_rule(rule: Any, keep: _Tensors) -> dict[str, Any]:
@@ -221,9 +221,10 @@ def _build(value: dict[str, Any], tensors: dict[str, Any]) -> Network:
     def learning(x: dict[str, Any]) -> dict[str, Any]:
         if "plasticity" not in x:
             return {}
-        third = x["third"]
-        named = isinstance(third, dict) and "population" in third
-        return {"plasticity": build_rule(x["plasticity"]), "third": third["population"] if named else decode(third)}
+        modulator = x["modulator"]
+        named = isinstance(modulator, dict) and "population" in modulator
+        modulator = modulator["population"] if named else decode(modulator)
+        return {"plasticity": build_rule(x["plasticity"]), "modulator": modulator}
 
     net = Network(seed=value["seed"])
     for p in value["populations"]:

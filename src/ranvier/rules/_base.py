@@ -28,8 +28,8 @@ class Rule:
 
     `traces`, `eligibilities`: its variables; `on_pre`, `on_post`: what a spike that arrives from the source, and
     one of the target, add to the weight w; `drift`: dw/dt (1/ms), applied every `interval` ms. They may be
-    properties where they depend on the parameters. Expressions know w, the traces, the third factor as
-    `third`, and the parameters; after each change w is clipped to [w_min, w_max].
+    properties where they depend on the parameters. Expressions know w, the traces, `modulator` (the third factor)
+    and the parameters; after each change w is clipped to [w_min, w_max].
 
     Order within a step: all traces decay; spikes that arrive from the source change w, then raise their
     traces; spikes of the target change w, then raise theirs. So a spike reads its own side's traces as they
@@ -106,22 +106,22 @@ class Rule:
         weight: Tensor,
         pre: Tensor,
         post: Tensor,
-        third: Tensor | None = None,
+        modulator: Tensor | None = None,
         *,
         dt: float = 1.0,
     ) -> tuple[State, Tensor]:
         """One step of dt (ms) of a dense layer: returns the new state and the weights' change.
 
         weight: (N_post, N_pre) for the whole batch, whose entries' changes are averaged, or one matrix each,
-        (B, N_post, N_pre); pre (B, N_pre) and post (B, N_post): spikes, or rates for rules of rates; third: the
-        third factor, (B,) or (B, N_post), per ms where the rule low-passes it. Neither argument is changed.
+        (B, N_post, N_pre); pre (B, N_pre) and post (B, N_post): spikes, or rates for rules of rates; modulator:
+        the third factor, (B,) or (B, N_post), per ms where the rule low-passes it. Neither argument is changed.
 
-        Raises ValueError for shapes that do not fit, values that are not finite, the state of another rule, a third
+        Raises ValueError for shapes that do not fit, values that are not finite, the state of another rule, a modulator
         factor that is missing, and a dt that the rule's interval is no multiple of.
         """
         from ranvier.rules.dense import step
 
-        return step(self, state, weight, pre, post, third, dt)
+        return step(self, state, weight, pre, post, modulator, dt)
 
 
 __all__ = ["Eligibility", "Rule", "State", "Trace"]

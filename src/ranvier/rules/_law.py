@@ -10,22 +10,22 @@ import sympy as sp
 
 from ranvier.equations import parse, symbol
 
-#: names that mean the same in all rules: the weight, and the third factor as it is given
-WEIGHT, THIRD = "w", "third"
+#: names that mean the same in all rules: the weight, and the modulator (the third factor)
+WEIGHT, MODULATOR = "w", "modulator"
 
 
 @dataclass(frozen=True)
 class Trace:
     """A variable x of one side of the synapse, dx/dt = −x/tau.
 
-    side: "pre", "post" (a neuron's spikes make it jump), or "third", the third factor low-passed:
-    dx/dt = −x/tau + third. tau: the name of a parameter (ms); 0 makes the trace the signal itself.
+    side: "pre", "post" (a neuron's spikes make it jump), or "modulator", that signal low-passed:
+    dx/dt = −x/tau + modulator. tau: the name of a parameter (ms); 0 makes the trace the signal itself.
     nearest: a spike sets it to 1 (only the nearest spike counts); otherwise a spike adds 1 (all count).
     follows: for "post", an expression of other traces; then dx/dt = (follows − x)/tau, without jumps.
     """
 
     name: str
-    side: Literal["pre", "post", "third"]
+    side: Literal["pre", "post", "modulator"]
     tau: str
     nearest: bool = False
     follows: str = ""
@@ -51,7 +51,7 @@ class Law:
 
     pre: tuple[Trace, ...]
     post: tuple[Trace, ...]
-    third: tuple[Trace, ...]
+    modulator: tuple[Trace, ...]
     eligibilities: tuple[Eligibility, ...]
     on_pre: sp.Expr
     on_post: sp.Expr
@@ -62,7 +62,7 @@ class Law:
 
     @property
     def traces(self) -> tuple[Trace, ...]:
-        return self.pre + self.post + self.third
+        return self.pre + self.post + self.modulator
 
     @property
     def decays(self) -> list[tuple[str, str]]:
@@ -70,9 +70,9 @@ class Law:
         return [(t.name, t.tau) for t in self.traces] + [(e.name, e.tau) for e in self.eligibilities]
 
     @property
-    def uses_third(self) -> bool:
-        """Whether a third factor must be given."""
-        return bool(self.third) or any(e.has(symbol(THIRD)) for e in self.expressions())
+    def uses_modulator(self) -> bool:
+        """Whether a modulator must be given."""
+        return bool(self.modulator) or any(e.has(symbol(MODULATOR)) for e in self.expressions())
 
     def expressions(self) -> list[sp.Expr]:
         marks = [e for pair in self.marks.values() for e in pair]
@@ -90,16 +90,16 @@ def law(
     who: str,
 ) -> Law:
     """Parse and check. Raises ValueError for names that are unknown or stand where they have no value."""
-    taken = [t.name for t in traces] + [e.name for e in eligibilities] + [WEIGHT, THIRD, *parameters]
+    taken = [t.name for t in traces] + [e.name for e in eligibilities] + [WEIGHT, MODULATOR, *parameters]
     if twice := {name for name in taken if taken.count(name) > 1}:
         raise ValueError(f"{who}: the name {min(twice)!r} is used twice; expected different names")
     for name, tau in [(t.name, t.tau) for t in traces] + [(e.name, e.tau) for e in eligibilities]:
         if tau not in parameters:
             raise ValueError(f"{who}: {name!r} decays with {tau!r}, which is no parameter of it")
-    of = {side: tuple(t for t in traces if t.side == side) for side in ("pre", "post", "third")}
+    of = {side: tuple(t for t in traces if t.side == side) for side in ("pre", "post", "modulator")}
     if any(t.follows and t.side != "post" for t in traces):
         raise ValueError(f"{who}: only a trace of the side 'post' follows another; expected none elsewhere")
-    neurons = {t.name for t in traces} | {THIRD} | set(parameters)
+    neurons = {t.name for t in traces} | {MODULATOR} | set(parameters)
     at_events = neurons | {WEIGHT}
     everything = at_events | {e.name for e in eligibilities}
     behind = {t.name for t in of["post"]} | set(parameters)
@@ -117,7 +117,7 @@ def law(
     made = Law(
         pre=of["pre"],
         post=of["post"],
-        third=of["third"],
+        modulator=of["modulator"],
         eligibilities=eligibilities,
         on_pre=read(on_pre, at_events, "on_pre"),
         on_post=read(on_post, at_events, "on_post"),

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ranvier._steps import whole_steps
 from ranvier.equations.printing import torch_function
-from ranvier.rules._law import THIRD, WEIGHT, Law
+from ranvier.rules._law import MODULATOR, WEIGHT, Law
 
 if TYPE_CHECKING:
     from ranvier.rules._base import Rule, State
@@ -34,12 +34,12 @@ def fresh(law: Law, like: Tensor, pre: tuple, post: tuple, edge: tuple) -> State
 
 
 def _shapes(law: Law, pre: tuple, post: tuple, edge: tuple) -> dict[str, tuple]:
-    shapes = {t.name: pre for t in law.pre} | {t.name: post for t in (*law.post, *law.third)}
+    shapes = {t.name: pre for t in law.pre} | {t.name: post for t in (*law.post, *law.modulator)}
     return shapes | {e.name: edge for e in law.eligibilities}
 
 
 def step(
-    rule: Rule, state: State, weight: Tensor, pre: Tensor, post: Tensor, third: Tensor | None, dt: float
+    rule: Rule, state: State, weight: Tensor, pre: Tensor, post: Tensor, modulator: Tensor | None, dt: float
 ) -> tuple[State, Tensor]:
     """See `Rule.step`."""
     if pre.ndim != 2:
@@ -52,24 +52,24 @@ def step(
             f"found pre {tuple(pre.shape)} and post {tuple(post.shape)} for weights {tuple(weight.shape)}; "
             f"expected ({batch}, {pres}) and ({batch}, {posts})"
         )
-    if third is not None:
-        if third.shape not in ((batch,), (batch, posts)):
+    if modulator is not None:
+        if modulator.shape not in ((batch,), (batch, posts)):
             raise ValueError(
-                f"found a third factor of shape {tuple(third.shape)}, expected ({batch},) or ({batch}, {posts})"
+                f"found a modulator of shape {tuple(modulator.shape)}, expected ({batch},) or ({batch}, {posts})"
             )
-        third = third.reshape(batch, -1).expand(batch, posts)
+        modulator = modulator.reshape(batch, -1).expand(batch, posts)
     if not 0 < dt < math.inf:
         raise ValueError(f"found dt = {dt}, expected a time in ms above 0")
-    for name, values in (("pre", pre), ("post", post), ("third", third)):
+    for name, values in (("pre", pre), ("post", post), ("modulator", modulator)):
         if values is not None and not bool(torch.isfinite(values).all()):
-            raise ValueError(f"found values in {name} that are not finite, expected spikes, rates or a third factor")
+            raise ValueError(f"found values in {name} that are not finite, expected spikes, rates or a modulator")
     expected = _shapes(rule.law, (batch, pres), (batch, posts), (batch, posts, pres)) | {"clock": ()}
     if {name: tuple(value.shape) for name, value in state.items()} != expected:
         found = {name: tuple(value.shape) for name, value in state.items()}
         raise ValueError(f"found a state of {found}, expected {expected}: that of init_state(weight, batch)")
     full = weight.expand(batch, posts, pres)
     state, new = advance(
-        rule, state, full, pre.to(weight.dtype), post.to(weight.dtype), third, dt,
+        rule, state, full, pre.to(weight.dtype), post.to(weight.dtype), modulator, dt,
         lambda x: x[:, None, :], lambda y: y[:, :, None],
     )  # fmt: skip
     change = new - full
@@ -82,31 +82,31 @@ def advance(
     w: Tensor,
     pre: Tensor,
     post: Tensor,
-    third: Tensor | None,
+    modulator: Tensor | None,
     dt: float,
     at_source: Lift,
     at_target: Lift,
 ) -> tuple[State, Tensor]:
     """The new state and weights; `at_source` and `at_target` spread neurons' values over the synapses."""
     law = rule.law
-    if law.uses_third and third is None:
-        raise ValueError(f"{type(rule).__name__} needs a third factor and found none: give third=")
+    if law.uses_modulator and modulator is None:
+        raise ValueError(f"{type(rule).__name__} needs a modulator and found none: give modulator=")
     every = steps_of(rule, dt)
     functions = _functions(law)
     low, high = rule.bounds
     new: dict[str, Tensor] = {t.name: state[t.name] * rule.remaining(t.tau, dt) for t in (*law.pre, *law.post)}
     new = {k: state[k] if k in law.follows else v for k, v in new.items()}
-    for t in law.third:
-        new[t.name] = state[t.name] * rule.remaining(t.tau, dt) + dt * third  # type: ignore[operator]
+    for t in law.modulator:
+        new[t.name] = state[t.name] * rule.remaining(t.tau, dt) + dt * modulator  # type: ignore[operator]
     for e in law.eligibilities:
         new[e.name] = state[e.name] * rule.remaining(e.tau, dt)
     given: dict[str, Any] = dict(rule.parameters)
 
     def seen() -> dict[str, Any]:
         values = given | {WEIGHT: w} | {t.name: at_source(new[t.name]) for t in law.pre}
-        values |= {t.name: at_target(new[t.name]) for t in (*law.post, *law.third)}
+        values |= {t.name: at_target(new[t.name]) for t in (*law.post, *law.modulator)}
         values |= {e.name: new[e.name] for e in law.eligibilities}
-        return values if third is None else values | {THIRD: at_target(third)}
+        return values if modulator is None else values | {MODULATOR: at_target(modulator)}
 
     for side, spikes, spread in (("pre", pre, at_source), ("post", post, at_target)):
         arrived = spread(spikes)

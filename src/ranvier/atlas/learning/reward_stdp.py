@@ -46,7 +46,7 @@ def measure(
     np.add.at(dopamine, rewards[rewards < end].astype(int), REWARD)
     one_to_one = np.arange(pairs), np.arange(pairs)
     learning = net.connect(
-        pre, post, weight=0.0, delay=DT, edges=one_to_one, plasticity=rule, third=rv.TimeSeries(dopamine, 1.0)
+        pre, post, weight=0.0, delay=DT, edges=one_to_one, plasticity=rule, modulator=rv.TimeSeries(dopamine, 1.0)
     )
     net.connect(teacher, post, weight=1000.0, delay=DT, edges=one_to_one)
     seen = rv.simulate(net, end, dt=DT, record=rv.WeightProbe(learning, interval=10_000.0))

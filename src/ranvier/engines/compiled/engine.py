@@ -50,7 +50,7 @@ class CompiledEngine:
         threads: int = 1,
         double: bool = False,
         probes: tuple[ResolvedProbe, ...] = (),
-        third: Mapping[Projection, Any] | None = None,
+        modulators: Mapping[Projection, Any] | None = None,
     ) -> None:
         self.net, self.dt, self.seed, self.probes = net, dt, seed, probes
         self.real: Any = np.float64 if double else np.float32
@@ -62,17 +62,17 @@ class CompiledEngine:
         self.threads = self._useful(threads)
         self._populations()
         self._projections()
-        self.plastic = self._plastic(third)
+        self.plastic = self._plastic(modulators)
         self._backgrounds()
         self._probe_tables()
 
-    def _plastic(self, third: Mapping[Projection, Any] | None) -> Any:
+    def _plastic(self, modulators: Mapping[Projection, Any] | None) -> Any:
         """The part of the plastic projections; networks without any do not import it."""
         if not any(p.plasticity is not None for p in self.net.projections):
             return None
         from ranvier.engines.plasticity.part import PlasticPart
 
-        return PlasticPart(self, third)
+        return PlasticPart(self, modulators)
 
     def _block_steps(self) -> int:
         """Steps between two deliveries: one more than the shortest delay."""
@@ -373,9 +373,9 @@ class CompiledEngine:
         """Replace a plastic projection's weights by values (edges,), in the order of `edges()`."""
         self.plastic.set_weights(index, values)
 
-    def set_third(self, p: Projection, source: Any) -> None:
-        """Replace a plastic projection's third factor; a series begins now."""
-        self.plastic.set_third(p, source)
+    def set_modulator(self, p: Projection, source: Any) -> None:
+        """Replace a plastic projection's modulator; a series begins now."""
+        self.plastic.set_modulator(p, source)
 
     def first_bad(self) -> tuple[str, int, str] | None:
         """(population, neuron within it, variable) of the first state that is not finite."""

@@ -33,20 +33,20 @@ def _flush(G, first, thread, threads, now, drift, one):
 
 @njit(**INNER)
 def _modulate(A, s, now, lo, hi, slots, dt, fired, one):
-    """The third factor of targets lo .. hi − 1 in the step that ends at `now`."""
-    third = pointer(s[g.G_THIRD], one)
+    """The modulator of targets lo .. hi − 1 in the step that ends at `now`."""
+    modulator = pointer(s[g.G_MODULATOR], one)
     if s[g.G_KIND] == g.SERIES:
         row = min((now - 1 - s[g.G_ORIGIN]) // s[g.G_INTERVAL], s[g.G_COUNT] - 1) * s[g.G_SERIES_COLUMNS]
         values = pointer(s[g.G_SERIES], one)
         for i in range(lo, hi):
-            third[i] = values[row + min(i, s[g.G_SERIES_COLUMNS] - 1)]
+            modulator[i] = values[row + min(i, s[g.G_SERIES_COLUMNS] - 1)]
     elif s[g.G_KIND] == g.POPULATION:
-        p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * s[g.G_MODULATOR], 0)
+        p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * s[g.G_POPULATION], 0)
         mask = A[d.A_MASKS] + ((now - s[g.G_WAIT]) & slots) * A[d.N_MASK] + p[d.P_MASK]
         count = d._collect(pointer(mask, np.uint64(0)), p[d.P_SIZE], fired)
         value = type(one)(count / (p[d.P_SIZE] * dt))
         for i in range(lo, hi):
-            third[i] = value
+            modulator[i] = value
 
 
 @njit(**INNER)

@@ -42,7 +42,8 @@ def recorded(rule: Rule) -> tuple[str, ...]:
     """What a spike of the target puts on record: names that its changes read."""
     law = rule.law
     used = {s.name for e in (law.on_post, *(m[1] for m in law.marks.values())) for s in e.free_symbols}
-    return tuple(t.name for t in (*law.post, *law.third) if t.name in used) + (("third",) if "third" in used else ())
+    names = (*(t.name for t in (*law.post, *law.modulator)), "modulator")
+    return tuple(name for name in names if name in used)
 
 
 def replays(rule: Rule) -> bool:
@@ -65,7 +66,7 @@ class _Text:
         self.show = KernelPrinter().doprint
         self.records = recorded(rule)
         self.edges = [e.name for e in self.law.eligibilities]
-        self.behind = [t.name for t in (*self.law.post, *self.law.third)]
+        self.behind = [t.name for t in (*self.law.post, *self.law.modulator)]
 
     def _kernel(self, arguments: str, body: list[str]) -> str:
         count = arguments.count(",") + 1
@@ -110,7 +111,7 @@ class _Text:
         for k, name in enumerate(self.behind):
             lines.append(f"_Y_{name} = _pointer(_G[{g.G_POST}] + {self.width}*_n*{k}, _one)")
         lines += [
-            f"_third = _pointer(_G[{g.G_THIRD}], _one)",
+            f"_modulator = _pointer(_G[{g.G_MODULATOR}], _one)",
             "_w, _index = _local(_one), _places(_np.int32(0))",
             *(f"_e_{name} = _local(_one)" for name in self.edges),
         ]
@@ -203,7 +204,7 @@ class _Text:
         """Values at this moment of whatever an expression reads, for lane _i."""
         lines = [f"{t.name} = _now_{t.name}" for t in self.law.pre if t.name in used]
         lines += [f"{name} = _Y_{name}[_index[_i]]" for name in self.behind if name in used]
-        return lines + (["third = _third[_index[_i]]"] if "third" in used else [])
+        return lines + (["modulator = _modulator[_index[_i]]"] if "modulator" in used else [])
 
     def row(self) -> str:
         """A spike of source `_row` arrives: replay, deliver onto `_line`, change, raise the source's traces."""
@@ -272,7 +273,7 @@ class _Text:
             ]
         shift += [f"_T = _pointer(_G[{g.G_LAYERS}] + 4*_lo, _np.int32(0))", "_T[0] = _np.int32(_now)"]
         for k, name in enumerate(self.records):
-            value = "_third[_lo]" if name == "third" else f"_Y_{name}[_lo]"
+            value = "_modulator[_lo]" if name == "modulator" else f"_Y_{name}[_lo]"
             shift += [f"_R = _pointer(_G[{g.G_RECORDS}] + {self.width}*(_n*{k} + _lo), _one)", f"_R[0] = {value}"]
         jumps = [
             f"_Y_{t.name}[_lo] = {'_real(1.0)' if t.nearest else f'_Y_{t.name}[_lo] + _real(1.0)'}"
@@ -281,14 +282,14 @@ class _Text:
         ]
         decay: list[str] = []
         follow: list[str] = []
-        for t in (*law.post, *law.third):
+        for t in (*law.post, *law.modulator):
             if t.follows:
                 used = sorted(self._uses(law.follows[t.name]) & set(self.behind))
                 follow += ["for _i in range(_lo, _hi):", *(f"    {name} = _Y_{name}[_i]" for name in used)]
                 follow.append(f"    _goal = {self.show(law.follows[t.name])}")
                 follow.append(f"    _Y_{t.name}[_i] = _goal + (_Y_{t.name}[_i] - _goal)*_left_{t.name}")
                 continue
-            extra = f" + _third[_i]*_real(_C[{len(constants(self.rule))}])" if t.side == "third" else ""
+            extra = f" + _modulator[_i]*_real(_C[{len(constants(self.rule))}])" if t.side == "modulator" else ""
             decay += [
                 "for _i in range(_lo, _hi):",
                 f"    _value = _Y_{t.name}[_i]*_left_{t.name}{extra}",
@@ -298,7 +299,7 @@ class _Text:
         lines = [
             f"_Y_{name} = _pointer(_G[{g.G_POST}] + {self.width}*_n*{k}, _one)" for k, name in enumerate(self.behind)
         ]
-        lines.append(f"_third = _pointer(_G[{g.G_THIRD}], _one)")
+        lines.append(f"_modulator = _pointer(_G[{g.G_MODULATOR}], _one)")
         lines += [f"_left_{name} = _exp(_k_{name})" for name in self.behind]
         jump = [*(shift if replays(self.rule) else []), *jumps] or ["pass"]
         lines += ["if _what == 0:", *(f"    {line}" for line in decay or ["pass"])]

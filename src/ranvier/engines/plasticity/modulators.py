@@ -1,4 +1,4 @@
-"""Where a plastic projection's third factor comes from: a time series, or the spikes of a population."""
+"""Where a plastic projection's modulator comes from: a time series, or the spikes of a population."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ranvier.networks import Network, Population, Projection, TimeSeries
 
 
 @dataclass(frozen=True)
-class Third:
+class ModulatorSource:
     """kind: NOWHERE, SERIES or POPULATION; the series, or the population's index."""
 
     kind: int
@@ -27,38 +27,38 @@ class Third:
         if self.series is None:
             return 1
         interval = self.series.interval
-        return whole_steps(interval, dt, f"a third factor changes every {interval:g} ms")
+        return whole_steps(interval, dt, f"a modulator changes every {interval:g} ms")
 
 
-def third_of(net: Network, p: Projection, given: Mapping[Any, Any] | None = None) -> Third:
-    """The third factor of a plastic projection; `given` (projection -> source) goes before the network's own.
+def modulator_of(net: Network, p: Projection, given: Mapping[Any, Any] | None = None) -> ModulatorSource:
+    """The modulator of a plastic projection; `given` (projection -> source) goes before the network's own.
 
     Raises ValueError where the rule needs one and there is none, TypeError for something else.
     """
-    source = (given or {}).get(p, p.third)
+    source = (given or {}).get(p, p.modulator)
     if source is None:
-        if p.plasticity is not None and p.plasticity.law.uses_third:
+        if p.plasticity is not None and p.plasticity.law.uses_modulator:
             raise ValueError(
-                f"{p!r} learns by {type(p.plasticity).__name__}, which needs a third factor; expected "
-                "connect(..., third=) or "
-                "simulate(..., third={projection: ...}) with a TimeSeries or a Population"
+                f"{p!r} learns by {type(p.plasticity).__name__}, which needs a modulator; expected "
+                "connect(..., modulator=) or "
+                "simulate(..., modulators={projection: ...}) with a TimeSeries or a Population"
             )
-        return Third(g.NOWHERE)
+        return ModulatorSource(g.NOWHERE)
     if isinstance(source, Population):
         if not any(q is source for q in net.populations):
-            raise ValueError(f"the third factor of {p!r} is population {source.name!r} of another network")
-        return Third(g.POPULATION, population=source.index)
+            raise ValueError(f"the modulator of {p!r} is population {source.name!r} of another network")
+        return ModulatorSource(g.POPULATION, population=source.index)
     if not isinstance(source, TimeSeries):
-        raise TypeError(f"the third factor of {p!r} is {source!r:.60}; expected a TimeSeries or a Population")
+        raise TypeError(f"the modulator of {p!r} is {source!r:.60}; expected a TimeSeries or a Population")
     if source.values.ndim == 2 and source.values.shape[1] != p.target.size:
         raise ValueError(
-            f"the third factor of {p!r} has {source.values.shape[1]} columns; expected (T,) or (T, {p.target.size})"
+            f"the modulator of {p!r} has {source.values.shape[1]} columns; expected (T,) or (T, {p.target.size})"
         )
-    return Third(g.SERIES, series=source)
+    return ModulatorSource(g.SERIES, series=source)
 
 
-def describe_third(given: Mapping[Any, Any]) -> dict[str, Any]:
-    """Third factors as JSON, for a run's manifest: equal ones have equal text."""
+def describe_modulators(given: Mapping[Any, Any]) -> dict[str, Any]:
+    """Modulators as JSON, for a run's manifest: equal ones have equal text."""
     import hashlib
 
     def text(source: Any) -> str:
@@ -78,4 +78,4 @@ def series_rows(series: TimeSeries | None, real: Any) -> NDArray:
     return np.ascontiguousarray(values.reshape(len(values), -1))
 
 
-__all__ = ["Third", "describe_third", "series_rows", "third_of"]
+__all__ = ["ModulatorSource", "describe_modulators", "modulator_of", "series_rows"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ranvier.engines.compiled import driver as d
 from ranvier.engines.plasticity import _driver as driver
 from ranvier.engines.plasticity import columns as g
-from ranvier.engines.plasticity.modulators import third_of
+from ranvier.engines.plasticity.modulators import modulator_of
 from ranvier.engines.plasticity.tables import Plastic
 from ranvier.networks import Projection
 
@@ -24,7 +24,7 @@ _LATEST = 2**31 - 2  # steps, as spikes on record have 32 bits for their time
 class PlasticPart:
     """All plastic projections of an engine. It stands beside the engine and works on its arrays."""
 
-    def __init__(self, engine: CompiledEngine, third: Mapping[Projection, Any] | None) -> None:
+    def __init__(self, engine: CompiledEngine, modulators: Mapping[Projection, Any] | None) -> None:
         self.engine = engine
         self.parts: list[Plastic] = []
         self.rings: list[int] = []
@@ -36,7 +36,7 @@ class PlasticPart:
             port = next(q.index for q in engine.models[p.target.index].ports if q.synapse == p.synapse)
             part = Plastic(
                 p, dt=engine.dt, real=engine.real, threads=engine.threads, bounds=engine._bounds(n),
-                third=third_of(engine.net, p, third),
+                modulator=modulator_of(engine.net, p, modulators),
             )  # fmt: skip
             self.rings.append(int(row[d.P_RING]) + port * n)
             self.parts.append(part)
@@ -99,9 +99,9 @@ class PlasticPart:
         for weights, places in zip(part.weights, part.places(), strict=True):
             weights[...] = values[places]
 
-    def set_third(self, p: Projection, source: Any) -> None:
-        """Another third factor, which begins now."""
-        self._part(p.index).set_third(third_of(self.engine.net, p, {p: source}), self.engine.step)
+    def set_modulator(self, p: Projection, source: Any) -> None:
+        """Another modulator, which begins now."""
+        self._part(p.index).set_modulator(modulator_of(self.engine.net, p, {p: source}), self.engine.step)
         self._tabulate()
 
     def _part(self, index: int) -> Plastic:

@@ -14,7 +14,7 @@ from ranvier.codegen.kernel_cache import compile_kernel
 from ranvier.engines.compiled.synapse_tables import delay_steps, padded, weights_of
 from ranvier.engines.plasticity import columns as g
 from ranvier.engines.plasticity._kernels import LAYERS, constants, recorded, replays, sources
-from ranvier.engines.plasticity.modulators import Third, series_rows
+from ranvier.engines.plasticity.modulators import ModulatorSource, series_rows
 from ranvier.networks import Projection
 from ranvier.rules import Rule
 
@@ -70,7 +70,8 @@ class Plastic:
     """One plastic projection, ready to run."""
 
     def __init__(
-        self, p: Projection, *, dt: float, real: Any, threads: int, bounds: NDArray[np.int64] | None, third: Third
+        self, p: Projection, *, dt: float, real: Any, threads: int, bounds: NDArray[np.int64] | None,
+        modulator: ModulatorSource,
     ) -> None:
         if p.plasticity is None:
             raise ValueError(f"{p!r} has no plasticity")
@@ -78,9 +79,9 @@ class Plastic:
         law = rule.law
         self.projection, self.rule, self.threads, self.real, self.dt = p, rule, threads, real, dt
         self.every = steps_between(rule, dt)
-        n, sources_, behind = padded(p.target.size), p.source.size, len(law.post) + len(law.third)
+        n, sources_, behind = padded(p.target.size), p.source.size, len(law.post) + len(law.modulator)
         self.post = np.zeros((max(behind, 1), n), real)
-        self.third = np.zeros(n, real)
+        self.modulator = np.zeros(n, real)
         self.layers = np.full((LAYERS, n), _NEVER, np.int32)
         self.records = np.zeros((LAYERS * max(len(recorded(rule)), 1), n), real)
         self.flushed = np.zeros(threads, np.int64)
@@ -98,8 +99,8 @@ class Plastic:
         self.constants = np.array(self._constants(), real)
         self.splits = [self._splits(group, bounds) for group in self.groups]
         self._places: list[NDArray[np.int64]] | None = None
-        self.source, self.origin = third, 0
-        self.values = series_rows(third.series, real)
+        self.source, self.origin = modulator, 0
+        self.values = series_rows(modulator.series, real)
         wide = p.target.size > 2**16
         self.kernels = {k: compile_kernel(text) for k, text in sources(rule, real is np.float64, wide).items()}
 
@@ -135,19 +136,19 @@ class Plastic:
                 (g.G_WEIGHTS, self.weights[k]), (g.G_SPLITS, self.splits[k]), (g.G_PRE, self.pre[k]),
                 (g.G_TIMES, self.times[k]), (g.G_EDGE, self.edges[k]), (g.G_LAYERS, self.layers),
                 (g.G_RECORDS, self.records), (g.G_POST, self.post), (g.G_CONSTANTS, self.constants),
-                (g.G_FLUSHED, self.flushed), (g.G_THIRD, self.third), (g.G_SERIES, self.values),
+                (g.G_FLUSHED, self.flushed), (g.G_MODULATOR, self.modulator), (g.G_SERIES, self.values),
             ):  # fmt: skip
                 row[column] = array.ctypes.data
             row[g.G_KIND] = where.kind
             row[[g.G_SERIES_COLUMNS, g.G_COUNT]] = self.values.shape[1], self.values.shape[0]
-            row[[g.G_INTERVAL, g.G_MODULATOR]] = where.interval_steps(self.dt), where.population
+            row[[g.G_INTERVAL, g.G_POPULATION]] = where.interval_steps(self.dt), where.population
             row[[g.G_WAIT, g.G_ORIGIN]] = min(group.delay for group in self.groups), self.origin
         return out
 
-    def set_third(self, third: Third, step: int) -> None:
-        """Another third factor, from this step on; the table must be made anew."""
-        self.source, self.values, self.origin = third, series_rows(third.series, self.real), step
-        self.third[...] = 0
+    def set_modulator(self, modulator: ModulatorSource, step: int) -> None:
+        """Another modulator, from this step on; the table must be made anew."""
+        self.source, self.values, self.origin = modulator, series_rows(modulator.series, self.real), step
+        self.modulator[...] = 0
 
     def places(self) -> list[NDArray[np.int64]]:
         """For every delay, where its synapses stand in the order of `edges()`."""

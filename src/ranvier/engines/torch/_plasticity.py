@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ranvier.engines.plasticity import columns as g
-from ranvier.engines.plasticity.modulators import Third, third_of
+from ranvier.engines.plasticity.modulators import ModulatorSource, modulator_of
 from ranvier.networks import Network, Projection
 from ranvier.rules.dense import advance, fresh
 
@@ -42,13 +42,13 @@ class TorchPlastic:
             for delay, chosen in groups
         ]
         self.shortest = min((delay for delay, _ in groups), default=1)
-        self.third: Third | None = None
+        self.modulator: ModulatorSource | None = None
         self.origin = 0
 
-    def set_third(self, third: Third, step: int) -> None:
-        """Where the third factor comes from; a series begins at `step`."""
-        third.interval_steps(self.dt)
-        self.third, self.origin = third, step
+    def set_modulator(self, modulator: ModulatorSource, step: int) -> None:
+        """Where the modulator comes from; a series begins at `step`."""
+        modulator.interval_steps(self.dt)
+        self.modulator, self.origin = modulator, step
 
     def init_state(self, batch: int) -> tuple[Learning, ...]:
         weight = torch.as_tensor(self.projection.weight, dtype=torch.float64).to(self.dtype).expand(self.count)
@@ -69,12 +69,12 @@ class TorchPlastic:
     def step(self, own: tuple[Learning, ...], history: Tensor, now: int) -> tuple[Learning, ...]:
         """What the spikes that arrive, and those that the targets emitted, at step `now` leave behind."""
         post = history[0][:, self.projection.target.slice]
-        third = self._third(history, now)
+        modulator = self._modulator(history, now)
         out = []
         for (delay, sources, targets, _), each in zip(self.groups, own, strict=True):
             pre = history[delay][:, self.projection.source.slice]
             state, weight = advance(
-                self.rule, each.state, each.weight, pre, post, third, self.dt,
+                self.rule, each.state, each.weight, pre, post, modulator, self.dt,
                 lambda x, at=sources: x[:, at], lambda y, at=targets: y[:, at],  # type: ignore[misc]
             )  # fmt: skip
             out.append(Learning(weight, state))
@@ -87,18 +87,18 @@ class TorchPlastic:
             out[:, slice(None) if chosen is None else chosen] = each.weight.detach()
         return out
 
-    def _third(self, history: Tensor, now: int) -> Tensor | None:
-        if self.third is None:
-            self.third = third_of(self.net, self.projection)
+    def _modulator(self, history: Tensor, now: int) -> Tensor | None:
+        if self.modulator is None:
+            self.modulator = modulator_of(self.net, self.projection)
         batch, size = history.shape[1], self.projection.target.size
-        if self.third.kind == g.NOWHERE:
+        if self.modulator.kind == g.NOWHERE:
             return None
-        if self.third.series is None:
-            modulators = self.net.populations[self.third.population]
+        if self.modulator.series is None:
+            modulators = self.net.populations[self.modulator.population]
             spikes = history[self.shortest][:, modulators.slice].sum(1, keepdim=True)
             return (spikes / (modulators.size * self.dt)).expand(batch, size)
-        values = self.third.series.values
-        row = (now - 1 - self.origin) // self.third.interval_steps(self.dt)
+        values = self.modulator.series.values
+        row = (now - 1 - self.origin) // self.modulator.interval_steps(self.dt)
         return values[min(row, len(values) - 1)].to(self.dtype).expand(batch, size)
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ranvier.engines.plasticity.modulators import third_of
+from ranvier.engines.plasticity.modulators import modulator_of
 from ranvier.engines.recording.probes import ResolvedProbe
 from ranvier.engines.surrogates import ArcTan, Surrogate
 from ranvier.engines.torch._plasticity import Learning
@@ -25,14 +25,14 @@ class TorchEngine:
 
     def __init__(
         self, net: Network, *, dt: float, seed: int, dtype: torch.dtype,
-        probes: tuple[ResolvedProbe, ...] = (), third: Mapping[Projection, Any] | None = None,
+        probes: tuple[ResolvedProbe, ...] = (), modulators: Mapping[Projection, Any] | None = None,
     ) -> None:  # fmt: skip
         self.net, self.dt, self.probes = net, dt, probes
         self.real: Any = np.float64 if dtype == torch.float64 else np.float32
         self.network = TorchNetwork(net, dt, dtype, ArcTan(), external=False)
         for p in net.projections:
             if p.plasticity is not None:
-                self.network.plastic[p.index].set_third(third_of(net, p, third), 0)
+                self.network.plastic[p.index].set_modulator(modulator_of(net, p, modulators), 0)
         with torch.no_grad():
             self.constants = self.network.constants()
             self.current = self.network.init_state(1, seed)
@@ -113,9 +113,9 @@ class TorchEngine:
         """Replace a plastic projection's weights."""
         raise ValueError("found the torch engine, whose weights only follow their rule; expected engine='compiled'")
 
-    def set_third(self, p: Projection, source: Any) -> None:
-        """Replace a plastic projection's third factor; a series begins now."""
-        self.network.plastic[p.index].set_third(third_of(self.net, p, {p: source}), self.step)
+    def set_modulator(self, p: Projection, source: Any) -> None:
+        """Replace a plastic projection's modulator; a series begins now."""
+        self.network.plastic[p.index].set_modulator(modulator_of(self.net, p, {p: source}), self.step)
 
     def first_bad(self) -> tuple[str, int, str] | None:
         """(population, neuron within it, variable) of the first state that is not finite."""
