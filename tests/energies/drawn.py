@@ -36,7 +36,7 @@ from ranvier.energies.lagrangians import Identity, Lagrangian, LayerNorm, ReLU, 
 from ranvier.energies.predictive_coding import Hierarchy
 from ranvier.energies.sparse_coding import SparseCode, normalised
 from ranvier.energies.synapses import Attention, Bias, Conv, Dense, Memories, Synapse
-from ranvier.learners._nudged import Nudged
+from ranvier.learners.energy_based._nudged import Nudged
 
 
 @dataclass(frozen=True)

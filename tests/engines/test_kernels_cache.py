@@ -68,7 +68,7 @@ def test_a_change_of_what_a_kernel_is_made_with_is_compiled_anew(module, tmp_pat
     """The folder outlives an upgrade of the package."""
     text = (
         "from numba import cfunc, void\n"
-        "from ranvier.engines import _simd\n"
+        "from ranvier.codegen import simd as _simd\n"
         "from ranvier.codegen.pointers import pointer as _pointer\n"
         "from ranvier.codegen.arrays import array as _array\n"
         "@cfunc(void(), cache=True, nopython=True)\n"

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 import ranvier as rv
-from ranvier.learners._eligibility import Eligibility
+from ranvier.learners.local._eligibility import Eligibility
 
 T, B, C = 9, 3, 2
 pytestmark = pytest.mark.usefixtures("float64")

@@ -14,8 +14,8 @@ from ranvier.energies import Descent, Fixed
 from ranvier.energies.lagrangians import ReLU, Sigmoid, Tanh
 from ranvier.energies.layered import Layered
 from ranvier.learners import ContrastiveHebbian, EquilibriumPropagation
-from ranvier.learners.equilibrium import nudged, nudged_gradient
-from ranvier.learners.nudging import Holomorphic, OneSided, RandomSign, Symmetric
+from ranvier.learners.energy_based.equilibrium import nudged, nudged_gradient
+from ranvier.learners.energy_based.nudging import Holomorphic, OneSided, RandomSign, Symmetric
 
 F64 = torch.float64
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ranvier.learners import bin_events, read_bs2, read_nmnist
-from ranvier.learners.events import EVENT, as_events
+from ranvier.learners.datasets.events import EVENT, as_events
 
 NMNIST = Path(__file__).parents[3] / "shared" / "data" / "nmnist"
 

@@ -12,7 +12,7 @@ from torch.optim import lr_scheduler as schedules
 
 import ranvier as rv
 from ranvier.learners import BPTT, PSPM, membrane_cross_entropy
-from ranvier.learners._tree import pack, unpack
+from ranvier.learners.fitting._tree import pack, unpack
 
 X = torch.rand(8, 12, generator=torch.Generator().manual_seed(0))
 LABELS = X[:, :4].argmax(1)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import ranvier as rv
-from ranvier.learners.hlop import Lateral
+from ranvier.learners.local.hlop import Lateral
 
 T, B = 5, 6
 

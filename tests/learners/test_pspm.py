@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ranvier as rv
-from ranvier.learners.pspm import pair, spike_distance
+from ranvier.learners.local.pspm import pair, spike_distance
 
 T, N = 60, 8
 trains = st.lists(st.integers(0, 11), max_size=5, unique=True).map(sorted)

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import ranvier as rv
-from ranvier.learners.tess import square_waves
+from ranvier.learners.local.tess import square_waves
 
 T, B = 7, 4
 

@@ -8,6 +8,7 @@ import torch
 
 import ranvier as rv
 from ranvier import theory
+from ranvier.theory.network import linear_response
 from ranvier.theory.network.linear_response import Asked, cross_spectra
 from ranvier.theory.network.motifs import strongest_paths
 from ranvier.theory.network.rates import Coupling
@@ -253,8 +254,8 @@ def test_silent_neurons_do_not_spoil_the_others():
     S[0, 0] = 0.0
     gain = (0.3 * torch.sqrt(S)).to(torch.complex128)
     f = torch.tensor([10.0]).double()
-    gains = theory.linear_response.current_gains(coupling, gain, f)
-    K = theory.linear_response.interaction(coupling, gains, f)[0].numpy()
+    gains = linear_response.current_gains(coupling, gain, f)
+    K = linear_response.interaction(coupling, gains, f)[0].numpy()
     B = np.linalg.inv(np.eye(60) - K)
     expected = (B * S[0].numpy()) @ B.conj().T
     sd = np.sqrt(np.diag(expected).real) + 1e-30

@@ -1,17 +1,21 @@
 """Learning algorithms, and `fit`, which runs any of them."""
 
-from ranvier.learners import nudging
-from ranvier.learners._counting import Learning, count_learning
-from ranvier.learners._fit import Learner, fit
-from ranvier.learners._standardise import standardise
-from ranvier.learners.bptt import BPTT
-from ranvier.learners.contrastive import ContrastiveHebbian
+from ranvier.learners.backpropagation.bptt import BPTT
+from ranvier.learners.backpropagation.truncated import TruncatedBPTT
+from ranvier.learners.counting import Learning, count_learning
+from ranvier.learners.datasets.events import bin_events, read_bs2, read_nmnist
+from ranvier.learners.datasets.idx import read_idx, read_mnist
 from ranvier.learners.encoders import delta, latency, phase, population, rate
-from ranvier.learners.eprop import EProp
-from ranvier.learners.equilibrium import EquilibriumPropagation
-from ranvier.learners.events import bin_events, read_bs2, read_nmnist
-from ranvier.learners.hlop import HLOP
-from ranvier.learners.idx import read_idx, read_mnist
+from ranvier.learners.energy_based import nudging
+from ranvier.learners.energy_based.contrastive import ContrastiveHebbian
+from ranvier.learners.energy_based.equilibrium import EquilibriumPropagation
+from ranvier.learners.energy_based.predictive_coding import PredictiveCoding
+from ranvier.learners.fitting.loop import Learner, fit
+from ranvier.learners.local.eprop import EProp
+from ranvier.learners.local.hlop import HLOP
+from ranvier.learners.local.pspm import PSPM, spike_distance
+from ranvier.learners.local.supervised_stdp import SupervisedSTDP
+from ranvier.learners.local.tess import TESS, square_waves
 from ranvier.learners.losses import (
     accuracy,
     first_spike,
@@ -21,11 +25,7 @@ from ranvier.learners.losses import (
     rate_cross_entropy,
     rate_mse,
 )
-from ranvier.learners.predictive_coding import PredictiveCoding
-from ranvier.learners.pspm import PSPM, spike_distance
-from ranvier.learners.supervised_stdp import SupervisedSTDP
-from ranvier.learners.tess import TESS, square_waves
-from ranvier.learners.truncated import TruncatedBPTT
+from ranvier.learners.standardisation import standardise
 
 __all__ = [
     "BPTT", "HLOP", "PSPM", "TESS", "ContrastiveHebbian", "EProp", "EquilibriumPropagation", "Learner", "Learning",

@@ -19,8 +19,8 @@ from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, d
 from ranvier.energies import Descent, Fixed, Layered
 from ranvier.energies.lagrangians import Sigmoid
 from ranvier.learners import ContrastiveHebbian, EquilibriumPropagation
-from ranvier.learners.equilibrium import nudged_gradient
-from ranvier.learners.nudging import Holomorphic, Nudging, OneSided, RandomSign, Symmetric
+from ranvier.learners.energy_based.equilibrium import nudged_gradient
+from ranvier.learners.energy_based.nudging import Holomorphic, Nudging, OneSided, RandomSign, Symmetric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

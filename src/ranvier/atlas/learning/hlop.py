@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import ranvier as rv
 from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, dataset, register
 from ranvier.learners import BPTT, HLOP, fit, rate_cross_entropy, read_mnist
-from ranvier.learners.hlop import Lateral
+from ranvier.learners.local.hlop import Lateral
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

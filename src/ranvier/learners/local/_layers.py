@@ -12,7 +12,7 @@ from torch.nn.grad import conv2d_weight
 
 from ranvier.codegen.products import linear, product
 from ranvier.engines.surrogates import Surrogate
-from ranvier.learners._counting import meet, rows_of
+from ranvier.learners.counting import meet, rows_of
 from ranvier.nn.spiking.layer import DynamicalLayer, State
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ranvier.learners._counting import rows_of
-from ranvier.learners._local import Synapses, advance, begin
+from ranvier.learners.counting import rows_of
+from ranvier.learners.local._layers import Synapses, advance, begin
 from ranvier.nn.spiking.lif import LI
 
 

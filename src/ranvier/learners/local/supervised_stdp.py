@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier.learners._fit import Metrics
-from ranvier.learners._gradient import pair_of
+from ranvier.learners.fitting.loop import Metrics
+from ranvier.learners.labelled import pair_of
 from ranvier.networks import Network
 from ranvier.neurons import LIF, SpikeTimes
 from ranvier.rules import STDP

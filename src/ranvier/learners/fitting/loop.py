@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from ranvier.learners._checkpoint import Checkpoint
-from ranvier.learners._log import Log
-from ranvier.learners._random_state import random_state, set_random_state
+from ranvier.learners.fitting._checkpoint import Checkpoint
+from ranvier.learners.fitting._log import Log
+from ranvier.learners.fitting._random_state import random_state, set_random_state
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler

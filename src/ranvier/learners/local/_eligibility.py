@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ranvier.learners._local import arriving, sent
+from ranvier.learners.local._layers import arriving, sent
 from ranvier.nn.spiking.layer import DynamicalLayer, State
 
 

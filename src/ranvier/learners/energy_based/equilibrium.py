@@ -11,11 +11,11 @@ from torch.nn import functional as F
 from ranvier.energies import Descent, Fixed
 from ranvier.energies.lagrangians import Identity, Sigmoid, Tanh
 from ranvier.energies.layered import Layered
-from ranvier.learners._fit import Metrics
-from ranvier.learners._gradient import Encode, GradientLearner
-from ranvier.learners._nudged import Complexified, Nudged, to_complex, to_real
+from ranvier.learners.energy_based._nudged import Complexified, Nudged, to_complex, to_real
+from ranvier.learners.energy_based.nudging import Nudging, RandomSign
+from ranvier.learners.fitting.loop import Metrics
+from ranvier.learners.labelled import Encode, GradientLearner
 from ranvier.learners.losses import accuracy, check_labels
-from ranvier.learners.nudging import Nudging, RandomSign
 
 
 class Phases(GradientLearner):

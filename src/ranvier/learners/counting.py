@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import register_multi_grad_hook
 from torch.utils._pytree import tree_leaves
 
-from ranvier.learners._gradient import GradientLearner
+from ranvier.learners.labelled import GradientLearner
 from ranvier.nn.counting.counts import Counts
 from ranvier.nn.counting.operations import Operations, count_operations
 from ranvier.nn.spiking.layer import DynamicalLayer

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from ranvier.energies import Backtracking, Descent, Fixed
 from ranvier.energies.predictive_coding import FixedPredictions, Hierarchy
 from ranvier.energies.steps import Rule, begin
-from ranvier.learners._fit import Metrics
-from ranvier.learners._gradient import Encode, GradientLearner
+from ranvier.learners.fitting.loop import Metrics
+from ranvier.learners.labelled import Encode, GradientLearner
 from ranvier.learners.losses import accuracy, check_labels
 
 Direction = Literal["discriminative", "generative", "unsupervised"]

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ranvier.energies import Clamp, Descent
 from ranvier.energies.layered import Layered
-from ranvier.learners._gradient import Encode
-from ranvier.learners.equilibrium import Phases
+from ranvier.learners.energy_based.equilibrium import Phases
+from ranvier.learners.labelled import Encode
 
 
 class ContrastiveHebbian(Phases):

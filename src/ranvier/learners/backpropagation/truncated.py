@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ranvier.learners._gradient import Encode, GradientLearner, Loss, name
+from ranvier.learners.labelled import Encode, GradientLearner, Loss, name
 from ranvier.learners.losses import accuracy
 from ranvier.nn.checks import require_finite
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.codegen.products import linear, product
-from ranvier.learners._gradient import Encode, GradientLearner, Loss, name, whole
-from ranvier.learners._local import is_parametrized
+from ranvier.learners.labelled import Encode, GradientLearner, Loss, name, whole
+from ranvier.learners.local._layers import is_parametrized
 
 
 class Lateral:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ranvier.learners._fit import Metrics
-from ranvier.learners._gradient import constants, pair_of
+from ranvier.learners.fitting.loop import Metrics
+from ranvier.learners.labelled import constants, pair_of
 from ranvier.nn.spiking.layer import DynamicalLayer
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ranvier.learners._counting import rows_of
-from ranvier.learners._gradient import Encode, GradientLearner, name
-from ranvier.learners._local import Synapses, advance, arriving, begin, own_synapses, require_finite_states
-from ranvier.learners._readout import Readout, check_leak
+from ranvier.learners.counting import rows_of
+from ranvier.learners.labelled import Encode, GradientLearner, name
+from ranvier.learners.local._layers import Synapses, advance, arriving, begin, own_synapses, require_finite_states
+from ranvier.learners.local._readout import Readout, check_leak
 from ranvier.learners.losses import check_labels
 from ranvier.nn.spiking.layer import DynamicalLayer
 from ranvier.nn.spiking.lif import LI

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ranvier.learners._eligibility import Eligibility
-from ranvier.learners._gradient import Encode, GradientLearner, Loss, name
-from ranvier.learners._local import is_parametrized, require_finite_states
-from ranvier.learners._readout import Readout, check_leak
+from ranvier.learners.labelled import Encode, GradientLearner, Loss, name
+from ranvier.learners.local._eligibility import Eligibility
+from ranvier.learners.local._layers import is_parametrized, require_finite_states
+from ranvier.learners.local._readout import Readout, check_leak
 from ranvier.learners.losses import accuracy, membrane_cross_entropy
 from ranvier.nn.checks import require_finite
 from ranvier.nn.spiking.layer import DynamicalLayer

@@ -11,7 +11,7 @@ from typing import Any
 
 from ranvier._files import write_atomic, write_json
 from ranvier._manifest import manifest
-from ranvier.learners._tree import pack, unpack
+from ranvier.learners.fitting._tree import pack, unpack
 
 _FORMAT = "ranvier checkpoint 1"
 _TENSORS = r"checkpoint-[0-9a-f]{16}\.safetensors"

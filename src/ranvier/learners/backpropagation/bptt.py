@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ranvier.learners._gradient import Encode, GradientLearner, Loss, Score, name, whole
+from ranvier.learners.labelled import Encode, GradientLearner, Loss, Score, name, whole
 from ranvier.learners.losses import accuracy as _accuracy
 
 

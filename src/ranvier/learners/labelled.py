@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ranvier.learners._fit import Metrics
+from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.losses import accuracy
 from ranvier.nn.spiking.layer import DynamicalLayer
 

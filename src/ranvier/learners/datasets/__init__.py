@@ -1,0 +1,1 @@
+"""Readers of data sets: images in idx files, recordings of event cameras."""

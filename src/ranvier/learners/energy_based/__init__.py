@@ -1,0 +1,1 @@
+"""Learners of networks that descend an energy."""

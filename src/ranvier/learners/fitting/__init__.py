@@ -1,0 +1,1 @@
+"""`fit`: the loop over batches, its log, checkpoints and exact resume."""

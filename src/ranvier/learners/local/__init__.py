@@ -1,0 +1,1 @@
+"""Learning rules that are local in time or space."""
