@@ -3,10 +3,10 @@
 Times in ms, voltages in mV, rates in Hz (1/ms inside). tau dV = F(V) dt + sigma sqrt(2 tau) dW.
 """
 
+from ranvier.theory._predict import predict
 from ranvier.theory.network.graded import GradedPrediction, graded_prediction
 from ranvier.theory.network.linear_noise import LinearNoise, fixed_point, linear_noise, lyapunov
 from ranvier.theory.network.stability import spectral_radius
-from ranvier.theory.predict import predict
 from ranvier.theory.prediction import Prediction, TheoryReport
 from ranvier.theory.second_order.response import (
     FilteredNoise,

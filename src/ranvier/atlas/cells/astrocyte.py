@@ -93,8 +93,8 @@ def reading(seed: int, recurrent: bool, **options: Any) -> float:
     options["surrogate"] = rv.nn.surrogates.ArcTan(width=4.0)
     unit, draw = Unit(size, 128, size, recurrent=recurrent, **options), torch.Generator().manual_seed(seed)
     with torch.no_grad():  # one of 38 channels fires a step
-        unit.cell.weight[:, :size] *= 3
-        unit.cell.sensing *= 0.3
+        unit.cell.weight[:, :size].mul_(3)
+        unit.cell.sensing.mul_(0.3)
 
     def bits(x: Tensor) -> Tensor:
         y = unit.readout(unit.cell(nn.functional.one_hot(x[:-1], size).float())[0])

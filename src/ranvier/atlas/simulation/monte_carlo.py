@@ -66,7 +66,7 @@ def measure(
     found: dict[str, Any] = {}
     for name in only:
         cell = CELLS[name]
-        inputs = {"drive": cell.drive + more_drive, "noise": cell.noise}
+        inputs: dict[str, Any] = {"drive": cell.drive + more_drive, "noise": cell.noise}
         rate, error, trains = {}, {}, {}
         for dt, neurons in ((FINE, count), (coarse, 5 * count)):
             net = rv.Network()

@@ -101,7 +101,7 @@ def hodgkin_huxley(sodium: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def squid() -> type[rv.Neuron]:
+def squid() -> Any:
     """Hodgkin and Huxley's axon itself, with today's signs; `rv.HodgkinHuxley` is a cortical cell."""
 
     class Squid(rv.Neuron):
@@ -130,10 +130,11 @@ def squid() -> type[rv.Neuron]:
 @lru_cache(maxsize=8)
 def izhikevich(d: float) -> dict[str, Any]:
     """Intervals of three patterns: adapting, in bursts, and fast."""
-    a, b, c, jump, drive = (torch.tensor(column, dtype=F64) for column in zip(*PATTERNS.values(), strict=True))
+    columns: Any = (torch.tensor(column, dtype=F64) for column in zip(*PATTERNS.values(), strict=True))
+    a, b, c, jump, drive = columns
     net = rv.Network()
-    jump = torch.full_like(jump, d) if d >= 0 else jump
-    net.add(rv.Izhikevich(a=a, b=b, c=c, d=jump), 3, drive=drive)
+    values: Any = {"a": a, "b": b, "c": c, "d": torch.full_like(jump, d) if d >= 0 else jump}  # the mutant's d
+    net.add(rv.Izhikevich(**values), 3, drive=drive)
     run = rv.simulate(net, 1000.0, dt=0.02, dtype=F64)
     gaps = [np.diff(run.times[run.neurons == k].numpy()) for k in range(3)]
     return {

@@ -61,7 +61,7 @@ def measure(
 def potentials(tau_s: float) -> dict[str, float]:
     """Peak of the membrane's answer to one spike, simulated, over that of the closed form."""
     net = rv.Network()
-    source = net.add(rv.SpikeTimes([5.0], [0]), 1, "source")
+    source = net.add(rv.SpikeTimes(torch.tensor([5.0]), torch.tensor([0])), 1, "source")
     cell = rv.LIF(tau_m=10.0, E_L=-72.0, V_th=0.0, V_reset=-72.0, t_ref=2.0)
     two = net.add(cell, 2, "cells", initial={"V": -72.0})
     for target, weight in ((0, WEIGHT), (1, -WEIGHT)):
@@ -80,7 +80,7 @@ def potentials(tau_s: float) -> dict[str, float]:
 def _correlations(triples: int, duration: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Cross-correlations in Hz^2 (lags, pairs), the mean over triples, and their standard errors."""
     net = rv.Network()
-    inputs = {"drive": DRIVE, "noise": NOISE}
+    inputs: dict[str, Any] = {"drive": DRIVE, "noise": NOISE}
     first, up, down = (net.add(CELL, triples, name, **inputs) for name in ("first", "excited", "inhibited"))
     one = (np.arange(triples), np.arange(triples))
     for target, weight in ((up, WEIGHT), (down, -WEIGHT)):

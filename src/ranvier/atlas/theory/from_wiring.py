@@ -116,12 +116,12 @@ def _other(net: rv.Network, wiring: str) -> rv.Network:
     """The same populations, otherwise connected (each network here has one)."""
     out = rv.Network()
     for p in net.populations:
-        inputs = {k: p.parameters[k] for k in ("drive", "noise")}
+        inputs: dict[str, Any] = {k: p.parameters[k] for k in ("drive", "noise")}
         out.add(p.neuron, p.size, p.name, names=p.names, classes=p.classes, **inputs)
     for c in net.projections:
         sources, targets = c.edges()
         edges = _rewired(sources, targets, wiring)
-        options = {} if c.synapse.continuous else {"delay": c.delay}
+        options: dict[str, Any] = {} if c.synapse.continuous else {"delay": c.delay}
         out.connect(
             c.source.name, c.target.name, weight=c.weight, synapse=c.synapse, edges=edges, **options
         )
