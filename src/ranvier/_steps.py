@@ -1,6 +1,16 @@
-"""Times as whole numbers of steps."""
+"""Times as whole numbers of steps.
+
+A time that a simulator writes is k·dt in floating point, a little below or above the number meant: .3/.1 is
+2.9999999999999996. Whoever takes its floor loses a step. Every conversion from times to steps or windows goes
+through these functions.
+"""
 
 from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_SLACK = 1e-6  # of a step, at least: rounding of k·dt for float64 times up to 1e9 steps
 
 
 def whole_steps(ms: float, dt: float, what: str) -> int:
@@ -9,3 +19,36 @@ def whole_steps(ms: float, dt: float, what: str) -> int:
     if steps < 1 or abs(steps * dt - ms) > 1e-6 * dt + 1e-14 * ms:
         raise ValueError(f"{what}; expected a multiple of the step dt = {dt:g} ms")
     return steps
+
+
+def nearest_steps(ms: float, dt: float) -> int:
+    """The whole number of steps of dt nearest to `ms`, at least one: for a window that need not be exact."""
+    return max(1, round(ms / dt))
+
+
+def windows_in(duration: float, width: float) -> int:
+    """How many whole windows of `width` fit into `duration`, both in the same unit."""
+    return int(np.floor(duration / width + _slack(np.float64(duration), width)))
+
+
+def window_of(times: ArrayLike, width: float) -> NDArray[np.int64]:
+    """The window of each time, int64 of the shape of `times`: k where k·width < t ≤ (k + 1)·width, as a spike that is
+    written at the end of its step belongs to that step. Time 0 belongs to the first window; times before it have
+    negative numbers. `times` and `width` have the same unit."""
+    times = np.asarray(times)
+    window = np.ceil(times.astype(np.float64) / width - _slack(times, width)).astype(np.int64) - 1
+    return np.where((window == -1) & (times >= -_SLACK * width), 0, window)
+
+
+def frame_of(times: ArrayLike, width: float) -> NDArray[np.int64]:
+    """The frame of each time, int64 of the shape of `times`: k where k·width ≤ t < (k + 1)·width, as cameras and
+    sampled series have it. `times` and `width` have the same unit."""
+    times = np.asarray(times)
+    return np.floor(times.astype(np.float64) / width + _slack(times, width)).astype(np.int64)
+
+
+def _slack(times: NDArray, width: float) -> NDArray[np.float64]:
+    """How far, in windows, rounding may have moved each time: some units in the last place of its own type."""
+    size = np.abs(times.astype(np.float64)) / width
+    unit = np.finfo(times.dtype).eps if times.dtype.kind == "f" else np.finfo(np.float64).eps
+    return np.clip(4 * unit * size, _SLACK, 0.25)

@@ -5,7 +5,15 @@ import pytest
 from scipy import stats
 from scipy.special import betaln, digamma, logsumexp
 
-from ranvier.analysis.information import channel_information, entropy, mutual_information, nsb
+from ranvier.analysis.information import (
+    channel_information,
+    class_information,
+    entropy,
+    gaussian_information,
+    mutual_information,
+    nearest_neighbour_information,
+    nsb,
+)
 
 
 def h(p):
@@ -151,13 +159,15 @@ def test_nsb_information_of_few_trials():
     rng = np.random.default_rng(5)
     likelihood = rng.dirichlet(np.full(64, 0.5), 4)
     truth, s = channel_information(likelihood), np.repeat(np.arange(4), 16)
-    found = {"nsb": [], "quadratic": [], None: []}
+    found = {"nsb": [], "shuffle": [], None: []}
     for _ in range(8):
         r = np.array([rng.choice(64, p=likelihood[k]) for k in s])
         for correction, values in found.items():
             values.append(mutual_information(s, r, correction=correction, states=64) - truth)
     off = {name: np.mean(values) for name, values in found.items()}
-    assert off[None] > 0.7 and off["quadratic"] > 0.4
+    assert off[None] > 0.7 and off["shuffle"] < -0.2
+    with pytest.raises(ValueError, match=r"responses holds .* different values in 64 trials"):
+        mutual_information(s, r, correction="quadratic")
     assert abs(off["nsb"]) < 0.2 * off[None]
 
 
@@ -182,5 +192,177 @@ def test_nsb_information_of_few_trials():
           "none", "nan", "rows", "prior"],
 )
 def test_refusals(call):
-    with pytest.raises(ValueError, match=r"found .* expected"):
+    with pytest.raises(ValueError, match=r" (is|has|holds) .*; expected "):
         call()
+
+
+CORRECTIONS = ["panzeri_treves", "quadratic", "shuffle", "nsb", None]
+
+
+@pytest.mark.parametrize("correction", CORRECTIONS)
+@pytest.mark.parametrize("trials", [10, 20, 40])
+def test_independent_words_tell_nothing_or_are_refused(correction, trials):
+    """8 binary neurons at 4 stimuli: with 10 trials of each no estimate can know (1.1 to 1.9 bits where 0 is right)."""
+    rng, s = np.random.default_rng(6), np.repeat(np.arange(4), trials)
+    refused = 0
+    for _ in range(10):
+        words = rng.integers(0, 2, (4 * trials, 8))
+        try:
+            value = mutual_information(s, words, correction=correction, states=256)
+        except ValueError as error:
+            refused += "different values in" in str(error) or "repeat" in str(error)
+        else:
+            assert abs(value) < 0.2 or correction in ("nsb", None)
+    assert refused == 10 or (correction, trials) not in {(c, 10) for c in CORRECTIONS if c != "shuffle"}
+
+
+def test_a_warning_states_what_shuffled_responses_give():
+    rng, s = np.random.default_rng(7), np.repeat(np.arange(4), 40)
+    words = rng.integers(0, 2, (160, 6))
+    with pytest.warns(UserWarning, match=r"40 trials a stimulus for \d+ different responses") as caught:
+        value = mutual_information(s, words)
+    stated = str(caught[0].message).split("nothing, is ")[1].split(" bits")[0]
+    mean, spread = (float(part) for part in stated.split("±"))
+    assert 0.05 < mean < 0.3 and abs(value - mean) < 4 * spread  # it is right: all of the estimate is bias
+
+
+@pytest.mark.parametrize("correction", CORRECTIONS)
+def test_never_more_than_either_entropy(correction):
+    rng = np.random.default_rng(8)
+    for trials in (6, 12, 50):
+        for stimuli, responses, noise in ((2, 6, 0.1), (6, 2, 0.0), (3, 3, 0.3), (4, 4, 0.0)):
+            s = np.repeat(np.arange(stimuli), trials)
+            r = np.where(rng.random(len(s)) < noise, rng.integers(0, responses, len(s)), s % responses)
+            value = mutual_information(s, r, correction=correction, states=responses)
+            assert value <= min(entropy(s), entropy(r)) + 1e-12
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        entropy,
+        lambda x: mutual_information(x, np.arange(1000) % 2),
+        lambda x: mutual_information(np.arange(1000) % 2, x, correction=None),
+    ],
+)
+def test_continuous_values_are_refused(measure):
+    """A thousand different floats would carry log2(1000) bits."""
+    x = np.random.default_rng(9).normal(size=1000)
+    for values in (x, x.astype(np.float32), np.stack([x, x**2], 1)):
+        with pytest.raises(ValueError, match=r"different fractional numbers.*nearest_neighbour_information"):
+            measure(values)
+    measure(np.round(x))  # whole numbers are counts
+
+
+RHO = [0.0, 0.3, 0.6, 0.9]
+
+
+@pytest.mark.parametrize("rho", RHO)
+@pytest.mark.parametrize("estimate", [nearest_neighbour_information, gaussian_information])
+def test_gaussian_pairs(estimate, rho):
+    """-1/2 log2(1 - rho^2), also of few trials: within four standard errors of thirty estimates, and the bias of
+    neighbours at strong dependence (Kraskov et al. 2004, fig. 4)."""
+    rng = np.random.default_rng(10)
+    for n in (100, 500):
+        values = []
+        for _ in range(30):
+            x, z = rng.normal(size=(2, n))
+            values.append(estimate(x, rho * x + np.sqrt(1 - rho**2) * z))
+        truth = -0.5 * np.log2(1 - rho**2)
+        assert abs(np.mean(values) - truth) < 4 * np.std(values) / 30**0.5 + 0.05 * truth
+
+
+@pytest.mark.parametrize("estimate", [nearest_neighbour_information, gaussian_information])
+def test_gaussian_vectors(estimate):
+    """1/2 log2 |C_x| |C_y| / |C| of three and two columns."""
+    rng = np.random.default_rng(11)
+    mix = rng.normal(size=(5, 5))
+    C = mix @ mix.T + np.eye(5)
+    truth = 0.5 * np.log2(np.linalg.det(C[:3, :3]) * np.linalg.det(C[3:, 3:]) / np.linalg.det(C))
+    both = rng.multivariate_normal(np.zeros(5), C, 4000)
+    assert estimate(both[:, :3], both[:, 3:]) == pytest.approx(truth, abs=0.12)
+    assert estimate(both[:, 3:], both[:, :3]) == pytest.approx(estimate(both[:, :3], both[:, 3:]), abs=1e-9)
+
+
+def test_the_bias_of_a_copula_of_few_trials_is_taken_away():
+    rng = np.random.default_rng(12)
+    plain, corrected = [], []
+    for _ in range(200):
+        x, y = rng.normal(size=(2, 20, 3))
+        C = np.corrcoef(np.hstack([x, y]).T)
+        plain.append(0.5 * np.log2(np.linalg.det(C[:3, :3]) * np.linalg.det(C[3:, 3:]) / np.linalg.det(C)))
+        corrected.append(gaussian_information(x, y))
+    assert np.mean(plain) > 0.4 and abs(np.mean(corrected)) < 4 * np.std(corrected) / 200**0.5 + 0.02
+
+
+def test_monotonic_functions_change_nothing_of_a_copula_and_neighbours_see_a_parabola():
+    rng = np.random.default_rng(13)
+    x, z = rng.normal(size=(2, 2000))
+    y = 0.6 * x + 0.8 * z
+    assert gaussian_information(np.exp(x), y**3) == pytest.approx(gaussian_information(x, y), abs=1e-12)
+    parabola = x**2 + 0.1 * z
+    assert nearest_neighbour_information(x, parabola) > 1.5 and gaussian_information(x, parabola) < 0.05
+
+
+def test_errors_of_neighbours_are_those_of_repetitions():
+    rng = np.random.default_rng(14)
+    found = []
+    for _ in range(30):
+        x, z = rng.normal(size=(2, 600))
+        found.append(nearest_neighbour_information(x, 0.6 * x + 0.8 * z, return_error=True))
+    values, errors = np.array(found).T
+    assert 0.6 < errors.mean() / values.std(ddof=1) < 1.6
+
+
+def test_neighbours_as_scikit_learn_counts_them():
+    from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
+
+    rng = np.random.default_rng(15)
+    x, z = rng.normal(size=(2, 500))
+    y, labels = 0.6 * x + 0.8 * z, rng.integers(0, 3, 500)
+    theirs = mutual_info_regression(x[:, None], y, n_neighbors=4)[0] / np.log(2)  # it adds noise of 1e-10
+    assert nearest_neighbour_information(x, y, k=4) == pytest.approx(theirs, abs=1e-6)
+    theirs = mutual_info_classif((labels + z)[:, None], labels, n_neighbors=3)[0] / np.log(2)
+    assert class_information(labels, labels + z) == pytest.approx(theirs, abs=1e-6)
+
+
+def test_classes_of_gaussians():
+    """Two classes a distance apart: h(mixture) - h(one) by quadrature."""
+    rng, d = np.random.default_rng(16), 2.0
+    labels = rng.integers(0, 2, 4000)
+    v = np.linspace(-8, 10, 20_001)
+    p = 0.5 * (stats.norm.pdf(v) + stats.norm.pdf(v - d))
+    truth = -(p * np.log2(p)).sum() * (v[1] - v[0]) - 0.5 * np.log2(2 * np.pi * np.e)
+    assert class_information(labels, d * labels + rng.normal(size=4000)) == pytest.approx(truth, abs=0.06)
+
+
+def test_constants_tell_nothing():
+    x = np.random.default_rng(17).normal(size=200)
+    for estimate in (nearest_neighbour_information, gaussian_information):
+        assert estimate(x, np.ones(200)) == estimate(np.zeros(200), x) == 0.0
+    assert class_information(np.arange(200) % 2, np.ones(200)) == 0.0
+    assert nearest_neighbour_information(x, np.ones(200), return_error=True) == (0.0, 0.0)
+    thirds = np.arange(50) % 3
+    assert mutual_information(np.zeros(50), thirds) == 0.0 == mutual_information(thirds, np.zeros(50))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: nearest_neighbour_information(x, np.round(x)),
+        lambda x: gaussian_information(x, np.round(x)),
+        lambda x: gaussian_information(x, np.stack([x, 2 * x], 1)),
+        lambda x: gaussian_information(x, x),
+        lambda x: nearest_neighbour_information(x[:4], x[:4]),
+        lambda x: nearest_neighbour_information(x[:30], x[:30], return_error=True),
+        lambda x: gaussian_information(x[:3], x[:3]),
+        lambda x: nearest_neighbour_information(x, x[:-1]),
+        lambda x: gaussian_information(x, np.append(x[1:], np.nan)),
+        lambda x: nearest_neighbour_information(x, np.array(["a"] * len(x))),
+        lambda x: class_information(np.arange(len(x)), x),
+        lambda x: nearest_neighbour_information(x, x, k=0),
+    ],
+)
+def test_continuous_estimates_refuse(call):
+    with pytest.raises(ValueError, match="; expected "):
+        call(np.random.default_rng(18).normal(size=100))

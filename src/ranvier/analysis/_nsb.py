@@ -11,7 +11,7 @@ _DEPTH = 45.0  # nats below its maximum to which the posterior counts
 
 def nsb(counts: np.ndarray, states: float) -> tuple[float, float]:
     """Posterior mean and standard deviation in bits of the entropy of a law over `states` possible values, of which
-    `counts` (R,) were seen so often; the other values are unseen.
+    `counts` (R,) are the numbers of samples with each value; values left out have none.
 
     Nemenman, Shafee and Bialek (2002), "Entropy and inference, revisited", NIPS 14: Dirichlet priors of any
     concentration β are mixed so that the entropy expected beforehand, ξ(β) = ψ(Kβ + 1) − ψ(β + 1), is uniform
@@ -24,10 +24,10 @@ def nsb(counts: np.ndarray, states: float) -> tuple[float, float]:
     counts = np.asarray(counts, float)
     whole = np.isfinite(counts).all() and (counts >= 0).all() and (counts % 1 == 0).all()
     if counts.ndim != 1 or not whole or not counts.any():
-        raise ValueError(f"found counts of shape {counts.shape}, expected whole numbers (R,), some of them positive")
+        raise ValueError(f"counts has shape {counts.shape}; expected whole numbers (R,), none negative, some positive")
     sizes, times = np.unique(counts[counts > 0], return_counts=True)
     if not times.sum() <= states < np.inf:
-        raise ValueError(f"found states = {states}, expected a number not less than the {times.sum()} values seen")
+        raise ValueError(f"states is {states}; expected at least the {times.sum()} different values in counts")
     if states == 1:
         return 0.0, 0.0
     low, high = -40.0, 40.0  # beyond them the integrand falls as β and 1/β

@@ -8,6 +8,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
+from ranvier._steps import window_of, windows_in
+
 _MOST = 16  # neurons whose states are enumerated
 
 
@@ -37,31 +39,54 @@ class States:
     """What an ensemble uses of its states; entropies in bits.
 
     possible: N, the logarithm of the count of all states. used: S of the pairwise law (or of the words, if there is
-    none), so that 2^used states count. independent: entropy of neurons that keep their rates only, words: of the
-    words as they came. seen: number of different words.
+    none), so that 2^used states count. independent: entropy of neurons that keep their rates only. words: entropy of
+    the words as they came. distinct: number of different words.
     """
 
     possible: int
     independent: float
     used: float
     words: float
-    seen: int
+    distinct: int
 
     @property
-    def explained(self) -> float:
-        """Part of the multi-information, independent − words, that pairs account for (Schneidman et al. 2006)."""
-        return (self.independent - self.used) / (self.independent - self.words)
+    def explained(self) -> float | None:
+        """Part of the multi-information, independent − words, that pairs account for (Schneidman et al. 2006); None
+        where there is no multi-information, as of independent or constant neurons."""
+        total = self.independent - self.words
+        return (self.independent - self.used) / total if total > 1e-12 else None
 
 
 def words(times: np.ndarray, neurons: np.ndarray, size: int, duration: float, bin_width: float) -> np.ndarray:
-    """Binary words (bins, size): 1 where a neuron spikes within a bin; times, duration and bin_width in ms."""
-    if not 0 < bin_width <= duration:
-        raise ValueError(f"found bin_width = {bin_width}, expected it positive and within the duration {duration}")
+    """Binary words (bins, size), uint8: 1 where a neuron spikes within a bin.
+
+    times (n,), duration and bin_width: ms; neurons (n,): 0 to size − 1. Bin k takes k·bin_width < t ≤
+    (k + 1)·bin_width, as `counts` does: a spike at the end of a simulator's step belongs to that step; the first bin
+    takes t = 0 too. An incomplete last bin is left out, and so are spikes outside 0 ≤ t ≤ duration.
+
+    Raises ValueError for a bin that is not positive or longer than the duration, arrays of unequal length, times that
+    are not finite, and neurons out of range.
+
+    >>> words([0.1, 0.3, 0.6], [0, 1, 0], size=2, duration=0.6, bin_width=0.3).tolist()
+    [[1, 1], [1, 0]]
+    """
+    if not 0 < bin_width <= duration < np.inf:
+        raise ValueError(
+            f"bin_width is {bin_width} ms; expected more than 0 and at most the duration of {duration} ms"
+        )
     times, neurons = np.asarray(times, float), np.asarray(neurons, np.int64)
+    if times.ndim != 1 or times.shape != neurons.shape:
+        raise ValueError(
+            f"times has shape {times.shape}, neurons {neurons.shape}; expected two vectors of one length"
+        )
+    if not np.isfinite(times).all():
+        raise ValueError("times holds NaN or infinity; expected finite times in ms")
     if neurons.size and not (neurons.min() >= 0 and neurons.max() < size):
-        raise ValueError(f"found neurons {neurons.min()} to {neurons.max()}, expected 0 to {size - 1}")
-    out = np.zeros((int(duration // bin_width), size), np.uint8)
-    rows = np.floor(times / bin_width).astype(np.int64)
+        raise ValueError(
+            f"neurons holds {neurons.min()} to {neurons.max()}; expected indices from 0 to {size - 1}"
+        )
+    out = np.zeros((windows_in(duration, bin_width), size), np.uint8)
+    rows = window_of(times, bin_width)
     inside = (rows >= 0) & (rows < len(out))
     out[rows[inside], neurons[inside]] = 1
     return out
@@ -78,34 +103,34 @@ def fit_pairwise(data: np.ndarray, *, method: str = "auto", penalty: float = 0.0
     z = _checked(data)
     n = z.shape[1]
     if method not in ("auto", "exact", "pseudo"):
-        raise ValueError(f"found method = {method!r}, expected 'auto', 'exact' or 'pseudo'")
+        raise ValueError(f"method is {method!r}; expected 'auto', 'exact' or 'pseudo'")
     if method == "exact" and n > _MOST:
-        raise ValueError(f"found {n} neurons to enumerate, expected at most {_MOST}; take method='pseudo'")
+        raise ValueError(f"the words have {n} neurons; expected at most {_MOST} to enumerate: take method='pseudo'")
     rate = z.mean(0)
     if bool(((rate == 0) | (rate == 1)).any()):
         bad = int(np.flatnonzero((rate == 0) | (rate == 1))[0])
-        raise ValueError(f"found neuron {bad} with the same state in all words; leave it out")
+        raise ValueError(f"neuron {bad} has the same state in all words; expected both states: leave it out")
     if method == "pseudo" or n > _MOST:
         return _pseudo(z, penalty)
     i, j = np.triu_indices(n, 1)
     states = _states(n)
     features = np.concatenate([states, states[:, i] * states[:, j]], 1)
-    wanted = np.concatenate([rate, (z.T @ z / len(z))[i, j]])
+    target = np.concatenate([rate, (z.T @ z / len(z))[i, j]])
     ridge = np.concatenate([np.zeros(n), np.full(len(i), penalty / len(z))])
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         value = features @ theta
         log_z = logsumexp(value)
         p = np.exp(value - log_z)
-        return log_z - theta @ wanted + 0.5 * ridge @ theta**2, p @ features - wanted + ridge * theta
+        return log_z - theta @ target + 0.5 * ridge @ theta**2, p @ features - target + ridge * theta
 
     start = np.concatenate([np.log(rate / (1 - rate)), np.zeros(len(i))])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-8})
-    value = features @ found.x
+    optimum = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-8})
+    value = features @ optimum.x
     log_p = value - logsumexp(value)
     weight = np.zeros((n, n))
-    weight[i, j] = weight[j, i] = found.x[n:]
-    return Pairwise(weight, found.x[:n], float(-(np.exp(log_p) @ log_p) / np.log(2)))
+    weight[i, j] = weight[j, i] = optimum.x[n:]
+    return Pairwise(weight, optimum.x[:n], float(-(np.exp(log_p) @ log_p) / np.log(2)))
 
 
 def count_states(data: np.ndarray, *, penalty: float = 0.0) -> States:
@@ -129,32 +154,31 @@ def _pseudo(z: np.ndarray, penalty: float) -> Pairwise:
     count, n = z.shape
     weight, bias = np.zeros((n, n)), np.zeros(n)
     for k in range(n):
-        given = np.delete(z, k, 1)
-        given = np.column_stack([given, np.ones(count)])
+        others = np.column_stack([np.delete(z, k, 1), np.ones(count)])
         ridge = np.append(np.full(n - 1, penalty / count), 0.0)
 
         def loss(
-            theta: np.ndarray, given: np.ndarray = given, y: np.ndarray = z[:, k], ridge: np.ndarray = ridge
+            theta: np.ndarray, others: np.ndarray = others, y: np.ndarray = z[:, k], ridge: np.ndarray = ridge
         ) -> tuple[float, np.ndarray]:
-            value = given @ theta
-            gradient = given.T @ (expit(value) - y) / count
+            value = others @ theta
+            gradient = others.T @ (expit(value) - y) / count
             return (np.logaddexp(0, value) - y * value).mean() + 0.5 * ridge @ theta**2, gradient + ridge * theta
 
-        found = minimize(loss, np.zeros(n), jac=True, method="L-BFGS-B", options={"gtol": 1e-9, "ftol": 1e-15}).x
-        weight[k, np.arange(n) != k], bias[k] = found[:-1], found[-1]
+        theta = minimize(loss, np.zeros(n), jac=True, method="L-BFGS-B", options={"gtol": 1e-9, "ftol": 1e-15}).x
+        weight[k, np.arange(n) != k], bias[k] = theta[:-1], theta[-1]
     return Pairwise((weight + weight.T) / 2, bias, float("nan"))
 
 
 def _states(n: int) -> np.ndarray:
     if n > _MOST:
-        raise ValueError(f"found {n} neurons to enumerate, expected at most {_MOST}")
+        raise ValueError(f"the words have {n} neurons; expected at most {_MOST} to enumerate")
     return ((np.arange(2**n)[:, None] >> np.arange(n)[::-1]) & 1).astype(float)
 
 
 def _checked(data: np.ndarray) -> np.ndarray:
     z = np.asarray(data)
     if z.ndim != 2 or 0 in z.shape or not np.isin(z, (0, 1)).all():
-        raise ValueError(f"found words of shape {z.shape}, expected (n, N) of 0 and 1")
+        raise ValueError(f"words has shape {z.shape} and type {z.dtype}; expected (n, N) of 0 and 1")
     return z.astype(float)
 
 

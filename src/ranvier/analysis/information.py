@@ -1,15 +1,25 @@
-"""How much responses tell about stimuli: entropies and mutual information in bits, corrected for few samples."""
+"""How much responses tell about stimuli: entropies and mutual information in bits, corrected for few samples.
+
+Discrete values (counts, words, labels): `entropy`, `mutual_information`. Continuous ones:
+`nearest_neighbour_information` sees any dependence, `gaussian_information` needs fewer trials, `class_information`
+takes labels and continuous values.
+"""
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
 import numpy as np
 
+from ranvier.analysis._continuous import class_information, gaussian_information, nearest_neighbour_information
 from ranvier.analysis._nsb import nsb
 
 Correction = Literal["panzeri_treves", "quadratic", "shuffle", "nsb"] | None
-_CORRECTIONS = ("panzeri_treves", "quadratic", "shuffle", "nsb", None)
+#: how many different values a trial may hold, so that there are coincidences to estimate from
+_DISTINCT: dict[Correction, float] = {"panzeri_treves": 0.5, "quadratic": 0.5, "shuffle": 0.75, "nsb": 1.0, None: 0.75}
+_CONTINUOUS = 0.5  # of the trials with a value of their own, from which floats count as continuous
+_FEW = 8  # trials, fewer than which nobody can say so
 
 
 def entropy(
@@ -22,10 +32,10 @@ def entropy(
     `states`, the number of possible values (2^k of binary words): `nsb`, which gives its error too.
     """
     if correction not in ("miller_madow", "nsb", None):
-        raise ValueError(f"found correction = {correction!r}, expected 'miller_madow', 'nsb' or None")
+        raise ValueError(f"correction is {correction!r}; expected 'miller_madow', 'nsb' or None")
     counts = np.bincount(_labels(samples, "samples"))
     if correction == "nsb":
-        return nsb(counts, _needed(states))[0]
+        return nsb(counts, _required(states))[0]
     bias = (len(counts) - 1) / (2 * counts.sum() * np.log(2)) if correction else 0.0
     return float(_entropy(counts / counts.sum()) + bias)
 
@@ -50,24 +60,56 @@ def mutual_information(
     "nsb" takes the mean entropy of the responses at each stimulus from that of all, both by `nsb` with `states`
         possible responses, many of which need not have been seen; with very few trials it is still too high.
     "quadratic" and "shuffle" draw with `seed`. Those two need a few trials a possible response.
+
+    The estimate never exceeds the smaller of the two entropies of the frequencies; a corrected one may be below 0.
+    With fewer trials a stimulus than different responses a UserWarning says what the same correction finds in
+    shuffled responses, which tell nothing: as much of the estimate may be bias.
+
+    Raises ValueError for arrays of unequal length, for floats that are nearly all different (continuous ones: see the
+    module), and where the values hardly repeat: more than half as many different ones as trials ("panzeri_treves",
+    "quadratic"), more than three quarters (None, "shuffle"), or less than one repetition a stimulus ("nsb").
+
+    >>> mutual_information([0, 0, 1, 1] * 25, [3, 3, 7, 7] * 25, correction=None)
+    1.0
     """
     s, r = _labels(stimuli, "stimuli"), _labels(responses, "responses")
     if len(s) != len(r):
-        raise ValueError(f"found {len(s)} stimuli and {len(r)} responses, expected one of each a trial")
-    if correction not in _CORRECTIONS:
-        raise ValueError(f"found correction = {correction!r}, expected one of {_CORRECTIONS}")
+        raise ValueError(f"stimuli has {len(s)} trials, responses {len(r)}; expected one of each a trial")
+    if correction not in _DISTINCT:
+        raise ValueError(f"correction is {correction!r}; expected one of {', '.join(map(repr, _DISTINCT))}")
+    if correction == "quadratic" and len(s) < 4:
+        raise ValueError(f"stimuli has {len(s)} trials; expected at least 4 for the quadratic extrapolation")
+    most = _required(states) if correction == "nsb" else 0.0
+    _require_repetition(s, r, correction)
+    rng = np.random.default_rng(seed)
+    value = _corrected(s, r, correction, most, shuffles, rng)
+    trials, distinct = len(s) / (int(s.max()) + 1), int(r.max()) + 1
+    if correction in ("panzeri_treves", "quadratic") and trials < distinct and s.any():
+        rest = [_corrected(s, rng.permutation(r), correction, most, shuffles, rng) for _ in range(shuffles)]
+        warnings.warn(
+            f"{trials:.3g} trials a stimulus for {distinct} different responses; expected at least as many. The same "
+            f"estimate of shuffled responses, which tell nothing, is {np.mean(rest):.3f} ± {np.std(rest):.3f} bits of "
+            f"these {value:.3f}: take more trials, fewer responses, or correction='nsb'.",
+            stacklevel=2,
+        )
+    counts = _joint(s, r)
+    limit = min(_entropy(counts.sum(0) / len(s)), _entropy(counts.sum(1) / len(s)))
+    return float(min(value, limit))
+
+
+def _corrected(
+    s: np.ndarray, r: np.ndarray, correction: Correction, states: float, shuffles: int, rng: np.random.Generator
+) -> float:
     if correction == "nsb":
-        joint, most = _joint(s, r), _needed(states)
-        within = np.array([nsb(counts, most)[0] for counts in joint])
-        return nsb(joint.sum(0), most)[0] - float(joint.sum(1) @ within) / len(s)
-    plain, rng = _information(s, r), np.random.default_rng(seed)
+        joint = _joint(s, r)
+        within = np.array([nsb(counts, states)[0] for counts in joint])
+        return nsb(joint.sum(0), states)[0] - float(joint.sum(1) @ within) / len(s)
+    plain = _information(s, r)
     if correction == "panzeri_treves":
         return plain - _bias(_joint(s, r))
     if correction == "shuffle":
         return plain - float(np.mean([_information(s, rng.permutation(r)) for _ in range(shuffles)]))
     if correction == "quadratic":
-        if len(s) < 4:
-            raise ValueError(f"found {len(s)} trials, expected at least 4 for the quadratic extrapolation")
         order = rng.permutation(len(s))
         half, quarter = (
             np.mean([_information(s[part], r[part]) for part in np.array_split(order, k)]) for k in (2, 4)
@@ -76,30 +118,60 @@ def mutual_information(
     return plain
 
 
+def _require_repetition(s: np.ndarray, r: np.ndarray, correction: Correction) -> None:
+    """Refuse trials of which nearly every one is different: their information is that of counting trials."""
+    n = len(s)
+    if n < _FEW:
+        return
+    for name, values in (("stimuli", s), ("responses", r)):
+        distinct = int(values.max()) + 1
+        if distinct > _DISTINCT[correction] * n:
+            raise ValueError(
+                f"{name} holds {distinct} different values in {n} trials; expected at most "
+                f"{_DISTINCT[correction]:.0%} as many values as trials: pool values or bins, or take more trials"
+            )
+    if correction == "nsb":
+        joint = _joint(s, r)
+        repeated = n - int((joint > 0).sum())
+        if repeated < len(joint):
+            raise ValueError(
+                f"responses repeat {repeated} times at {len(joint)} stimuli; expected at least one repetition a "
+                "stimulus, from which the entropy is estimated: pool values or bins, or take more trials"
+            )
+
+
 def channel_information(likelihood: np.ndarray, prior: np.ndarray | None = None) -> float:
     """Mutual information in bits of a known channel: likelihood (stimuli, responses), rows that add up to 1;
     prior (stimuli,), uniform if None."""
     likelihood = np.asarray(likelihood, float)
     if likelihood.ndim != 2 or not np.allclose(likelihood.sum(1), 1) or (likelihood < 0).any():
-        raise ValueError(f"found a likelihood of shape {likelihood.shape}, expected (S, R) with rows that add up to 1")
+        raise ValueError(f"likelihood has shape {likelihood.shape}; expected probabilities (S, R), rows adding up to 1")
     p = np.full(len(likelihood), 1 / len(likelihood)) if prior is None else np.asarray(prior, float)
     if p.shape != likelihood.shape[:1] or not np.isclose(p.sum(), 1) or (p < 0).any():
-        raise ValueError(f"found a prior of shape {p.shape}, expected probabilities ({len(likelihood)},)")
+        raise ValueError(f"prior has shape {p.shape}; expected probabilities ({len(likelihood)},) that add up to 1")
     return float(_entropy(p @ likelihood) - p @ np.array([_entropy(row) for row in likelihood]))
 
 
 def _labels(values: np.ndarray, name: str) -> np.ndarray:
+    """The place of each value, or word, among the different ones."""
     values = np.asarray(values)
     if values.ndim not in (1, 2) or len(values) == 0:
-        raise ValueError(f"found {name} of shape {values.shape}, expected (n,) or (n, k) with n > 0")
+        raise ValueError(f"{name} has shape {values.shape}; expected (n,) or (n, k) with n > 0")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ValueError(f"found {name} that are not finite; expected discrete values")
-    return np.unique(values, axis=0, return_inverse=True)[1].reshape(-1)
+        raise ValueError(f"{name} holds NaN or infinity; expected finite discrete values: leave those trials out")
+    distinct, labels = np.unique(values, axis=0, return_inverse=True)
+    whole = values.dtype.kind != "f" or bool((values == np.round(values)).all())
+    if not whole and len(values) >= _FEW and len(distinct) > _CONTINUOUS * len(values):
+        raise ValueError(
+            f"{name} holds {len(distinct)} different fractional numbers in {len(values)} trials; expected discrete "
+            "values: bin them, or estimate with nearest_neighbour_information or gaussian_information"
+        )
+    return labels.reshape(-1)
 
 
-def _needed(states: float | None) -> float:
+def _required(states: float | None) -> float:
     if states is None:
-        raise ValueError("found no states, expected the number of possible values: correction='nsb' needs it")
+        raise ValueError("states is None; expected the number of possible values: correction='nsb' needs it")
     return states
 
 
@@ -142,4 +214,7 @@ def _possible(counts: np.ndarray, most: int) -> int:
     return best
 
 
-__all__ = ["channel_information", "entropy", "mutual_information", "nsb"]
+__all__ = [
+    "channel_information", "class_information", "entropy", "gaussian_information", "mutual_information",
+    "nearest_neighbour_information", "nsb",
+]  # fmt: skip

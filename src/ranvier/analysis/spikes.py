@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier._steps import whole_steps
+from ranvier._steps import whole_steps, window_of
 
 Chunk = tuple[NDArray[np.int64], NDArray[np.int32]]
 
@@ -59,8 +59,7 @@ class Spikes:
         neurons = np.asarray(neurons)
         if not np.isfinite(times).all():
             raise ValueError("spike times hold NaN or infinity; expected finite times in ms")
-        # The slack keeps 0.3 / 0.1 = 2.9999999999999996 and its mirror images on their own step.
-        steps = np.ceil(times / dt - 1e-6).astype(np.int64)
+        steps = window_of(times, dt) + 1
         if times.shape != neurons.shape:
             raise ValueError(f"{times.size} spike times but {neurons.size} neuron indices; expected as many")
         order = np.lexsort((neurons, steps))

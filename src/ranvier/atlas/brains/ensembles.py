@@ -50,7 +50,7 @@ def measure(
     return {
         "multi_information": counted.independent - counted.words, "saved": counted.independent - used,
         "explained": (counted.independent - used) / (counted.independent - counted.words),
-        "kl_ratio": near / far, "used_bits": used, "part": 2 ** (used - counted.independent), "seen": counted.seen,
+        "kl_ratio": near / far, "used_bits": used, "part": 2 ** (used - counted.independent), "seen": counted.distinct,
         "triples": float(np.abs(np.log(product @ fitted / (product @ seen))).mean()),
         "pseudo_gap": float(np.abs(pseudo.weight - law.weight).max()), "rate": float(rate.mean() / BIN * 1000),
         "observed": seen, "fitted": fitted, "alone": alone, "bins": len(z),

@@ -64,7 +64,8 @@ def network(N: int, seed: int, recurrent: bool) -> rv.Network:
 
 def _run(N: int, seed: int, duration: float, recurrent: bool) -> dict[str, float]:
     seen = rv.simulate(network(N, seed, recurrent), duration + WARM_UP, seed=seed).after(WARM_UP)
-    counts = _counts(seen, N, duration)
+    # the excitatory cells are the first N
+    counts = rv.analysis.counts(seen.spikes.select(np.arange(N)), WINDOW).astype(np.float32)
     own = counts.var(0, ddof=1, dtype=float).sum()
     pairs = counts.sum(1, dtype=float).var(ddof=1) - own  # the sum over all pairs, at the cost of one
     return {
@@ -73,15 +74,6 @@ def _run(N: int, seed: int, duration: float, recurrent: bool) -> dict[str, float
         "exc": float(seen.rates(neurons="exc").mean()),
         "inh": float(seen.rates(neurons="inh").mean()),
     }
-
-
-def _counts(seen: rv.Recording, N: int, duration: float) -> np.ndarray:
-    """Spikes of the excitatory cells, which are the first N, in each window."""
-    windows = int(duration / WINDOW)
-    exc = (seen.neurons < N).numpy()
-    window = np.minimum((seen.times.numpy()[exc] - WARM_UP) // WINDOW, windows - 1).astype(np.int64)
-    flat = np.bincount(window * N + seen.neurons.numpy()[exc], minlength=windows * N)
-    return flat.reshape(windows, N).astype(np.float32)
 
 
 def fall(material: dict[str, Any]) -> Figure:

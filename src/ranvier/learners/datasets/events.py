@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ranvier._steps import frame_of
+
 Recording = NDArray[np.void]
 
 EVENT = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", np.int8)])
@@ -128,8 +130,8 @@ def bin_events(
             events = as_events(recording, size)
         except ValueError as error:
             raise ValueError(f"in recording {b}: {error}") from None
-        frame = np.floor_divide(events["t"], 1000.0 * interval)
-        events, frame = events[frame < steps], frame[frame < steps].astype(np.int64)
+        frame = frame_of(events["t"], 1000.0 * interval)
+        events, frame = events[frame < steps], frame[frame < steps]
         place = ((frame * len(recordings) + b) * 2 + events["p"]) * height + events["y"]
         place = torch.from_numpy(place * width + events["x"])
         if binary:
