@@ -47,7 +47,7 @@ def measure(
             words, spikes = respond(code, s, loss, still and code == "still", g)
             if shuffled:
                 s = rng.permutation(s)
-            told.append(mutual_information(s, words, correction="panzeri_treves" if corrected else None))
+            told.append(_bits(s, words, corrected))
             seen.append(spikes)
         found[f"bits_{code}"] = found["bits"][code] = float(np.mean(told))
         found["per_spike"][code] = found["bits"][code] / max(float(np.mean(seen)), 1e-9)
@@ -58,11 +58,16 @@ def measure(
     for _ in range(80):
         s = np.repeat(np.arange(LEVELS), 10)
         words, _ = respond("rate", s, loss, False, g)
-        with warnings.catch_warnings():  # of few trials, whose bias is what is measured here
-            warnings.simplefilter("ignore", UserWarning)
-            few.append(mutual_information(s, words, correction="panzeri_treves" if corrected else None))
+        few.append(_bits(s, words, corrected))
     found["few_bias"] = float(np.mean(few)) - exact("rate")
     return found | read_back(loss, places, g)
+
+
+def _bits(s: np.ndarray, words: np.ndarray, corrected: bool) -> float:
+    """The information of few trials: the bias of which a warning speaks is what is measured here, against `exact`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return mutual_information(s, words, correction="panzeri_treves" if corrected else None)
 
 
 def levels() -> np.ndarray:
