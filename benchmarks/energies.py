@@ -111,8 +111,8 @@ def sweep(rounds: int, units: int) -> None:
     """Sweeps against the bandwidth of reading the rows that they must read."""
     import numpy as np
 
-    from ranvier.energies._sweeps import METROPOLIS, QUENCH
-    from ranvier.energies._sweeps import sweep as one
+    from ranvier.energies.machines.sweeps import METROPOLIS, QUENCH
+    from ranvier.energies.machines.sweeps import sweep as one
 
     rng = np.random.default_rng(0)
     xi = rng.choice(np.array([-1, 1], np.float32), (units // 20, units))

@@ -31,11 +31,11 @@ from ranvier.energies import (
     Polynomial,
     Rectified,
 )
-from ranvier.energies.active_inference import BeliefEnergy
-from ranvier.energies.lagrangians import Identity, Lagrangian, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
-from ranvier.energies.predictive_coding import Hierarchy
+from ranvier.energies.graphs.lagrangians import Identity, Lagrangian, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
+from ranvier.energies.graphs.synapses import Attention, Bias, Conv, Dense, Memories, Synapse
+from ranvier.energies.predictive.active_inference import BeliefEnergy
+from ranvier.energies.predictive.hierarchy import Hierarchy
 from ranvier.energies.sparse_coding import SparseCode, normalised
-from ranvier.energies.synapses import Attention, Bias, Conv, Dense, Memories, Synapse
 from ranvier.learners.energy_based._nudged import Nudged
 
 

@@ -9,7 +9,7 @@ import torch
 from tests.laws.cells import check_cell
 
 from ranvier.energies import Descent
-from ranvier.energies.active_inference import (
+from ranvier.energies.predictive.active_inference import (
     BeliefEnergy,
     GenerativeModel,
     all_policies,

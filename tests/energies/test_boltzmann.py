@@ -5,7 +5,7 @@ import torch
 from tests.laws.energies import check_energy
 
 from ranvier.energies import RBM, Boltzmann, Clamp
-from ranvier.energies.boltzmann import all_states
+from ranvier.energies.machines.boltzmann import all_states
 
 pytestmark = pytest.mark.usefixtures("float64")
 

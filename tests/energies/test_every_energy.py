@@ -14,7 +14,7 @@ from tests.laws.energies import force_is_minus_the_gradient
 import ranvier.atlas
 import ranvier.energies
 import ranvier.learners
-from ranvier.energies import Backtracking, Clamp, Conjugate, ConvergenceWarning, Descent, Energy, Fixed
+from ranvier.energies import Backtracking, Clamp, Conjugate, ConvergenceWarning, Descent, Ending, Energy, Fixed
 from ranvier.energies.steps import begin
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -83,12 +83,16 @@ def ends_at_rest_or_says_that_it_did_not(case: Case, rule):
         except ValueError as error:
             assert not case.bounded and "found a force of" in str(error)
             return
-        told = [str(w.message) for w in said if w.category is ConvergenceWarning]
-        moving = int((~end.converged).sum())
-        assert len(told) == (moving > 0) and (not moving or told[0].startswith(f"{moving} of {len(end.x)} states"))
-        assert torch.equal(end.converged, end.residual <= 1e-5) and (end.converged.all() or end.steps == 150)
+        words = [str(w.message) for w in said if w.category is ConvergenceWarning]
+        moving, fallen = end.count(Ending.MOVING), end.count(Ending.UNBOUNDED)
+        expected = [f"{moving} of {len(end.x)} states still move"] * (moving > 0)
+        expected += [f"the energy of {fallen} of {len(end.x)} states falls without bound"] * (fallen > 0)
+        assert [word[: len(start)] for word, start in zip(words, expected, strict=True)] == expected
+        assert not fallen or not case.bounded
+        assert torch.equal(end.ending == Ending.REST, end.residual <= 1e-5)
+        assert not moving or end.steps == 150
         torch.testing.assert_close(end.energy, energy_of(case, end.x))
-        if not moving:
+        if (end.ending == Ending.REST).all():
             again = descent.settle(end.x, case.clamp, case.field)
             assert again.steps == 0
             torch.testing.assert_close(again.x, end.x, rtol=1e-15, atol=0)  # the sphere's projection rounds

@@ -22,8 +22,8 @@ from ranvier.energies import (
     Neurons,
     Rectified,
 )
-from ranvier.energies.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
-from ranvier.energies.synapses import Attention, Bias, Conv, Dense, Memories, Synapse
+from ranvier.energies.graphs.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
+from ranvier.energies.graphs.synapses import Attention, Bias, Conv, Dense, Memories, Synapse
 
 pytestmark = pytest.mark.usefixtures("float64")
 LAGRANGIANS = [

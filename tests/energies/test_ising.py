@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ranvier.energies import Clamp, Ising
-from ranvier.energies._sweeps import GLAUBER, HEAT_BATH, METROPOLIS, sweep
+from ranvier.energies.machines.sweeps import GLAUBER, HEAT_BATH, METROPOLIS, sweep
 
 pytestmark = pytest.mark.usefixtures("float64")
 

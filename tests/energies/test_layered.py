@@ -6,8 +6,8 @@ from tests.laws.cells import check_cell
 from torch import nn
 
 from ranvier.energies import Backtracking, Descent, Fixed
-from ranvier.energies.lagrangians import Sigmoid, Softmax, Tanh
-from ranvier.energies.layered import Layered
+from ranvier.energies.graphs.lagrangians import Sigmoid, Softmax, Tanh
+from ranvier.energies.graphs.layered import Layered
 
 F64 = torch.float64
 

@@ -6,7 +6,7 @@ from tests.laws.cells import check_cell
 from torch import nn
 
 from ranvier.energies import Backtracking, Clamp, Descent, Fixed
-from ranvier.energies.predictive_coding import FixedPredictions, Hierarchy
+from ranvier.energies.predictive.hierarchy import FixedPredictions, Hierarchy
 
 F64 = torch.float64
 

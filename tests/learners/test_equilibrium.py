@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import ranvier as rv
 from ranvier.energies import Descent, Fixed
-from ranvier.energies.lagrangians import ReLU, Sigmoid, Tanh
-from ranvier.energies.layered import Layered
+from ranvier.energies.graphs.lagrangians import ReLU, Sigmoid, Tanh
+from ranvier.energies.graphs.layered import Layered
 from ranvier.learners import ContrastiveHebbian, EquilibriumPropagation
 from ranvier.learners.energy_based.equilibrium import nudged, nudged_gradient
 from ranvier.learners.energy_based.nudging import Holomorphic, OneSided, RandomSign, Symmetric

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import ranvier as rv
 from ranvier.energies import Backtracking, Fixed
-from ranvier.energies.predictive_coding import Hierarchy
+from ranvier.energies.predictive.hierarchy import Hierarchy
 from ranvier.learners.energy_based.predictive_coding import PredictiveCoding
 
 F64 = torch.float64

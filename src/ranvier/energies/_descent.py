@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from ranvier.energies._endings import Endings
 from ranvier.energies._energy import Clamp, Energy
 from ranvier.energies._implicit import ConvergenceWarning, through_fixed_point
-from ranvier.energies.steps import Backtracking, Conjugate, Fixed, Rule, Run, State, begin, positive
+from ranvier.energies._result import DescentResult, Ending
+from ranvier.energies._run import Run
+from ranvier.energies.steps import Backtracking, Fixed, State, StepRule, begin, positive
 
 Gradient = Literal["unrolled", "implicit"]
-
-
-@dataclass(frozen=True)
-class Settled:
-    """Where a descent ended.
-
-    x: states (B, N). y: their activations (B, N). energy (B,). residual (B,): the largest component of the
-    force that still could move a unit. converged (B,): residual <= tol. steps: how many were taken.
-    trace: energies before every step and at the end, (steps + 1, B), where asked for.
-    """
-
-    x: Tensor
-    y: Tensor
-    energy: Tensor
-    residual: Tensor
-    converged: Tensor
-    steps: int
-    trace: Tensor | None = None
 
 
 class Descent(nn.Module):
@@ -61,11 +45,11 @@ class Descent(nn.Module):
     def __init__(
         self,
         energy: Energy,
-        rule: Rule | None = None,
+        rule: StepRule = Backtracking(),  # noqa: B008 - frozen
         *,
         clamped: Tensor | Sequence[int] | slice | None = None,
         steps: int = 1,
-        tol: float = 1e-6,
+        tol: float | None = None,
         max_steps: int = 1000,
         gradient: Gradient = "unrolled",
     ) -> None:
@@ -76,9 +60,12 @@ class Descent(nn.Module):
             raise ValueError(f"found steps = {steps}, max_steps = {max_steps}, expected whole numbers >= 1")
         if gradient not in ("unrolled", "implicit"):
             raise ValueError(f"found gradient = {gradient!r}, expected 'unrolled' or 'implicit'")
-        positive("tol", tol)
+        if not isinstance(rule, StepRule):
+            raise TypeError(f"rule is {rule!r}; expected Backtracking(), Conjugate() or Fixed()")
+        if tol is not None:
+            positive("tol", tol)
         self.energy = energy
-        self.rule = rule or Backtracking()
+        self.rule = rule
         self.steps, self.tol, self.max_steps, self.gradient = steps, tol, max_steps, gradient
         units = energy.units
         self.in_features, self.out_features = units, units
@@ -140,35 +127,61 @@ class Descent(nn.Module):
         *,
         trace: bool = False,
         warn: bool = True,
-    ) -> Settled:
-        """Descend from x (B, N) until every entry rests, or max_steps are taken."""
+    ) -> DescentResult:
+        """Descend from x (B, N) until every entry ends, or max_steps are taken; `DescentResult.ending` says how.
+
+        clamp: units held. field: (N,) or (B, N), as the input without `clamped`. trace: keep the energies on the way.
+        warn: `ConvergenceWarning` for entries that still move, or fall without end.
+        """
         implicit = self.gradient == "implicit" and torch.is_grad_enabled()
         energies = []
         with torch.set_grad_enabled(torch.is_grad_enabled() and not implicit):
             run = Run(self.energy, self.rule, begin(self.rule, x), clamp, field)
+            watch = Endings(run, self.tol)
             while True:
-                force = run.force
-                residual = run.residual(force)
-                at_rest = residual <= self.tol
                 if trace:
                     energies.append(run.both[0].detach())
-                if bool(at_rest.all()) or run.taken == self.max_steps:
+                if not bool(watch.moving.any()) or run.taken == self.max_steps:
                     break
-                run.advance(~at_rest, force)
-        if warn and not bool(at_rest.all()):
-            warnings.warn(
-                f"{int((~at_rest).sum())} of {len(at_rest)} states still move after {run.taken} steps (largest force "
-                f"{float(residual.max()):.1e}, asked for {self.tol:.1e}): raise max_steps or tol",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+                run.advance(watch.moving)
+                watch.look(run.force)
+        falling = watch.is_falling()
+        watch.ending[falling] = Ending.UNBOUNDED
         final = through_fixed_point(run.mapped, run.x) if implicit else run.x
         value = run.evaluate(final)[0] if implicit else run.both[0]
-        kept = torch.stack(energies) if trace else None
-        return Settled(final, self.energy.activations(final), value, residual, at_rest, run.taken, kept)
+        result = DescentResult(
+            final, self.energy.activations(final), value, watch.residual, watch.ending, run.taken, watch.entry_steps,
+            torch.stack(energies) if trace else None,
+        )  # fmt: skip
+        if warn:
+            self._warn(result)
+        return result
+
+    def _warn(self, result: DescentResult) -> None:
+        count = len(result.ending)
+        if moving := result.count(Ending.MOVING):
+            still = result.ending == Ending.MOVING
+            goal = "" if self.tol is None else f", asked for {self.tol:.1e}"
+            warnings.warn(
+                f"{moving} of {count} states still move after {result.steps} steps (largest force "
+                f"{float(result.residual[still].max()):.1e}{goal}): raise max_steps or tol",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        if bottomless := result.count(Ending.UNBOUNDED):
+            b = int((result.ending == Ending.UNBOUNDED).nonzero()[0, 0])
+            n = int(result.x[b].detach().abs().argmax())
+            where, value = f"unit {n}{self.energy.place_of(n)}", float(result.x[b, n].detach())
+            warnings.warn(
+                f"the energy of {bottomless} of {count} states falls without bound: that of entry {b} is "
+                f"{float(result.energy[b].detach()):.1e} where {where} is {value:.1e}; expected an energy with a "
+                "minimum: bound the activations (tanh, sigmoid, softmax, norms), or make the weights smaller",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
 
     def extra_repr(self) -> str:
         return f"rule={self.rule}, steps={self.steps}, tol={self.tol}, gradient={self.gradient!r}"
 
 
-__all__ = ["Backtracking", "Conjugate", "Descent", "Fixed", "Settled", "State"]
+__all__ = ["Descent"]

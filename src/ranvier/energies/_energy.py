@@ -129,6 +129,12 @@ class Energy(nn.Module):
                 raise ValueError(f"found a clamp's {name} for a batch of {len(value)}, expected {len(x)}")
         return clamp(x)
 
+    def place_of(self, unit: int) -> str:
+        """Where a unit, given by index, lies, such as " (layer 'hidden', 3)": for errors; empty where there is no
+        `layout` of layers."""
+        layout = getattr(self, "layout", None)
+        return "" if layout is None else layout.place_of(unit)
+
     def _value(self, x: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} has no _value(x) -> (B,)")
 

@@ -43,6 +43,16 @@ class Layout:
         """The layers (B, *shape) -> (B, N)."""
         return torch.cat([self._checked(name, layers).flatten(1) for name in self.shapes], 1)
 
+    def place_of(self, unit: int) -> str:
+        """Where a unit of the flat state lies: " (layer 'image', 0, 3, 7)"."""
+        name = next(n for n, where in self.slices.items() if unit < where.stop)
+        index: list[int] = []
+        at = unit - self.slices[name].start
+        for size in reversed(self.shapes[name]):
+            index.insert(0, at % size)
+            at //= size
+        return f" (layer {name!r}, {', '.join(map(str, index))})"
+
     def clamp(self, **layers: Tensor) -> Clamp:
         """Hold whole layers at values (B, *shape); ValueError for names and shapes that are not there."""
         if not layers:

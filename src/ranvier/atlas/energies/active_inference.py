@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ranvier.atlas import COLOURS, AtMost, Claim, Experiment, canvas, register
-from ranvier.energies.active_inference import (
+from ranvier.energies.predictive.active_inference import (
     GenerativeModel,
     all_policies,
     expected_free_energy,

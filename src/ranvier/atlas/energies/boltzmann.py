@@ -9,7 +9,7 @@ import torch
 
 from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, gallery, register
 from ranvier.energies import RBM, Clamp
-from ranvier.energies.boltzmann import all_states
+from ranvier.energies.machines.boltzmann import all_states
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

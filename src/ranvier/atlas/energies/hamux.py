@@ -9,8 +9,8 @@ import torch
 
 from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, gallery, register
 from ranvier.energies import Backtracking, Clamp, Descent, Fixed, Graph, ModernHopfield, Neurons
-from ranvier.energies.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Tanh
-from ranvier.energies.synapses import Attention, Conv, Dense, Memories
+from ranvier.energies.graphs.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Tanh
+from ranvier.energies.graphs.synapses import Attention, Conv, Dense, Memories
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

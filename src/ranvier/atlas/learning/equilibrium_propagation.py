@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import ranvier as rv
 from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, dataset, register
 from ranvier.energies import Descent, Fixed, Layered
-from ranvier.energies.lagrangians import Sigmoid
+from ranvier.energies.graphs.lagrangians import Sigmoid
 from ranvier.learners import ContrastiveHebbian, EquilibriumPropagation
 from ranvier.learners.energy_based.equilibrium import nudged_gradient
 from ranvier.learners.energy_based.nudging import Holomorphic, Nudging, OneSided, RandomSign, Symmetric

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import ranvier as rv
 from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
 from ranvier.energies import Clamp, Descent, Fixed
-from ranvier.energies.predictive_coding import FixedPredictions, Hierarchy
+from ranvier.energies.predictive.hierarchy import FixedPredictions, Hierarchy
 from ranvier.learners import PredictiveCoding
 
 if TYPE_CHECKING:

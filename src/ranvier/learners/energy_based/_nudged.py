@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ranvier.energies import Energy
-from ranvier.energies.layered import Layered
+from ranvier.energies.graphs.layered import Layered
 
 
 class Nudged(Energy):

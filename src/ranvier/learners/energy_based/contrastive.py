@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ranvier.energies import Clamp, Descent
-from ranvier.energies.layered import Layered
+from ranvier.energies.graphs.layered import Layered
 from ranvier.learners.energy_based.equilibrium import Phases
 from ranvier.learners.labelled import Encode
 

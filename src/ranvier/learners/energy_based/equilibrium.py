@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ranvier.energies import Descent, Fixed
-from ranvier.energies.lagrangians import Identity, Sigmoid, Tanh
-from ranvier.energies.layered import Layered
+from ranvier.energies.graphs.lagrangians import Identity, Sigmoid, Tanh
+from ranvier.energies.graphs.layered import Layered
 from ranvier.learners.energy_based._nudged import Complexified, Nudged, to_complex, to_real
 from ranvier.learners.energy_based.nudging import Nudging, RandomSign
 from ranvier.learners.fitting.loop import Metrics

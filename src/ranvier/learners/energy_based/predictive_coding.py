@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ranvier.energies import Backtracking, Descent, Fixed
-from ranvier.energies.predictive_coding import FixedPredictions, Hierarchy
-from ranvier.energies.steps import Rule, begin
+from ranvier.energies.predictive.hierarchy import FixedPredictions, Hierarchy
+from ranvier.energies.steps import StepRule, begin
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.labelled import Encode, GradientLearner
 from ranvier.learners.losses import accuracy, check_labels
@@ -24,7 +24,7 @@ class PredictiveCoding(GradientLearner):
 
     Parameters
     ----------
-    model : a `rv.energies.predictive_coding.Hierarchy`.
+    model : a `rv.energies.predictive.hierarchy.Hierarchy`.
     optimizer : a torch optimizer over its parameters.
     direction : what a batch (x, labels) clamps. "discriminative": layer0 at x, the last layer at the labels' one-hot
         code. "generative": layer0 at the code, the last layer at x. "unsupervised": the last layer at x alone; layer0
@@ -46,7 +46,7 @@ class PredictiveCoding(GradientLearner):
         *,
         direction: Direction = "discriminative",
         steps: int = 20,
-        rule: Rule | None = None,
+        rule: StepRule | None = None,
         fixed_predictions: bool = False,
         encode: Encode | None = None,
         clip: float | None = None,

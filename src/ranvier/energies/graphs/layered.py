@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ranvier.codegen.products import linear, matmul
 from ranvier.energies._energy import Energy
 from ranvier.energies._layout import Layout
-from ranvier.energies.lagrangians import Identity, Lagrangian
+from ranvier.energies.graphs.lagrangians import Identity, Lagrangian
 
 #: m(z) = m(Re z) + i (m(Im z) − m(0)) holds for these, and for rows of them
 _AFFINE = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.AvgPool2d, nn.Flatten, nn.Unflatten, nn.Identity)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ranvier.energies._descent import Descent, Fixed
+from ranvier.energies._descent import Descent
 from ranvier.energies._energy import Clamp, Energy, check_whole_rows
 from ranvier.energies._layout import Layout
+from ranvier.energies.steps import Fixed
 
 _LEAST = 1e-16  # a probability of 0, as its logarithm sees it
 

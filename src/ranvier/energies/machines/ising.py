@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ranvier.energies._energy import Clamp, Energy
-from ranvier.energies._pairwise import Pairwise
+from ranvier.energies.machines.pairwise import Pairwise
 
 Rule = Literal["metropolis", "glauber", "heat_bath"]
 Order = Literal["sequential", "random", "uniform"]
@@ -72,9 +72,9 @@ class Ising(Pairwise):
 
         Raises ValueError for a temperature that is not positive, and for states that are not ±1.
         """
-        from ranvier.energies import _sweeps
+        from ranvier.energies.machines import sweeps as kernels
 
-        rules = {"metropolis": _sweeps.METROPOLIS, "glauber": _sweeps.GLAUBER, "heat_bath": _sweeps.HEAT_BATH}
+        rules = {"metropolis": kernels.METROPOLIS, "glauber": kernels.GLAUBER, "heat_bath": kernels.HEAT_BATH}
         if rule not in rules:
             raise ValueError(f"found rule = {rule!r}, expected one of {', '.join(rules)}")
         if not temperature > 0:
@@ -133,10 +133,10 @@ class Chain:
 
     def run(self, count: int, every: int = 0) -> Any:
         """`count` sweeps, fewer if a quench ends; the states kept."""
-        from ranvier.energies import _sweeps
+        from ranvier.energies.machines import sweeps as kernels
 
         n, done, kept = len(self.free), 0, []
-        quench = self.rule == _sweeps.QUENCH
+        quench = self.rule == kernels.QUENCH
         self.energy, self.magnetisation = np.empty(count), np.empty(count)
         flips, h, stale = np.empty(count, np.int64), self.field, _FRESH
         while done < count:
@@ -145,7 +145,7 @@ class Chain:
             length = min(every or _BLOCK, count - done)
             draws = self.rng.random((1, 1) if quench else (length, n))
             part = slice(done, done + length)
-            taken = _sweeps.sweeps(
+            taken = kernels.sweeps(
                 self.W, self.s, h, orders(self.rng, self.free, self.order, length),
                 np.broadcast_to(draws, (length, n)), self.beta, self.rule, flips[part],
                 self.magnetisation[part], self.energy[part], self.field,

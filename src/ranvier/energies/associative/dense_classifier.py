@@ -118,7 +118,7 @@ class _Differences(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, low: Tensor, raised: Tensor, n: int) -> Tensor:  # type: ignore[override]
-        from ranvier.energies._powers import forward
+        from ranvier.energies.associative._powers import forward
 
         out = low.new_empty(len(low), raised.shape[1])
         low, across = low.contiguous(), raised.detach().T.contiguous()
@@ -130,7 +130,7 @@ class _Differences(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
-        from ranvier.energies._powers import backward
+        from ranvier.energies.associative._powers import backward
 
         low, across = ctx.saved_tensors
         to_low, to_raised = torch.empty_like(low), torch.zeros_like(across)

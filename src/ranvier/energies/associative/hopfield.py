@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ranvier.energies._energy import Clamp, Energy, check_symmetric, check_whole_rows
-from ranvier.energies._pairwise import per_unit
-from ranvier.energies.ising import Chain, Ising, Order, spins
-from ranvier.energies.lagrangians import Lagrangian, Tanh
-from ranvier.energies.storage import RULES
+from ranvier.energies.associative.storage import RULES
+from ranvier.energies.graphs.lagrangians import Lagrangian, Tanh
+from ranvier.energies.machines.ising import Chain, Ising, Order, spins
+from ranvier.energies.machines.pairwise import per_unit
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Hopfield(Ising):
     @classmethod
     def store(cls, patterns: Tensor, rule: str = "hebb") -> Hopfield:
         """The network with patterns (P, N) of ±1 as memories; rule: "hebb", "storkey" or "pseudo_inverse", the
-        functions of `ranvier.energies.storage`. ValueError for another rule, or patterns that are not ±1."""
+        functions of `rv.energies.storage`. ValueError for another rule, or patterns that are not ±1."""
         if rule not in RULES:
             raise ValueError(f"found rule = {rule!r}, expected one of {', '.join(RULES)}")
         return cls(RULES[rule](patterns))
@@ -69,7 +69,7 @@ class Hopfield(Ising):
             raise ValueError(f"found max_sweeps = {max_sweeps}, expected at least 1")
         if synchronous:
             return self._together(states, clamp, max_sweeps)
-        from ranvier.energies._sweeps import QUENCH
+        from ranvier.energies.machines.sweeps import QUENCH
 
         runs = [
             Chain(self, s, free, order, seed, b, beta=float("inf"), rule=QUENCH)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ranvier.codegen.products import matmul
 from ranvier.energies._energy import Clamp, Energy
-from ranvier.energies.hopfield import Recalled
-from ranvier.energies.ising import Order, orders, spins
+from ranvier.energies.associative.hopfield import Recalled
+from ranvier.energies.machines.ising import Order, orders, spins
 
 
 class Interaction:
@@ -120,7 +120,7 @@ class DenseMemory(Energy):
 
         Raises ValueError for memories or states that are not ±1.
         """
-        from ranvier.energies._dense_sweeps import sweeps
+        from ranvier.energies.associative._dense_sweeps import sweeps
 
         if max_sweeps < 1:
             raise ValueError(f"found max_sweeps = {max_sweeps}, expected at least 1")

@@ -15,7 +15,7 @@ from numba import njit
 from torch import Tensor
 
 from ranvier.energies._energy import Clamp, Energy
-from ranvier.energies.boltzmann import Boltzmann
+from ranvier.energies.machines.boltzmann import Boltzmann
 
 _BLOCK = 128
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from ranvier.energies._energy import Clamp, Energy, check_whole_rows
 from ranvier.energies._layout import Layout
-from ranvier.energies.lagrangians import Lagrangian
-from ranvier.energies.synapses import Synapse
+from ranvier.energies.graphs.lagrangians import Lagrangian
+from ranvier.energies.graphs.synapses import Synapse
 
 if TYPE_CHECKING:
-    from ranvier.energies._graph_loop import Plan
+    from ranvier.energies.graphs._loop import Plan
 
 
 @dataclass(frozen=True)
@@ -85,15 +85,15 @@ class Graph(Energy):
         self, x: Tensor, steps: int, width: float, clamp: Clamp | None, field: Tensor | None
     ) -> Tensor | None:
         """In one compiled loop, if the graph is small and all its synapses are dense."""
-        from ranvier.energies import _graph_loop
+        from ranvier.energies.graphs import _loop
 
         if self._plan is None:
-            self._plan = (_graph_loop.plan(self),)
+            self._plan = (_loop.plan(self),)
         (known,) = self._plan
         dtypes = {x.dtype, *(p.dtype for p in self.parameters())}
         if known is None or x.device.type != "cpu" or len(dtypes) > 1 or x.dtype not in (torch.float32, torch.float64):
             return None
-        return _graph_loop.run(known, x, steps, width, self.speed, clamp, field)
+        return _loop.run(known, x, steps, width, self.speed, clamp, field)
 
     def check_clamp(self, clamp: Clamp) -> None:
         """A row whose activations depend on each other (softmax, norms) must be held as a whole or not at all."""

@@ -12,11 +12,11 @@ from numba import njit
 from torch import Tensor
 
 from ranvier.energies._energy import Clamp
-from ranvier.energies.lagrangians import Identity, Lagrangian, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
-from ranvier.energies.synapses import Bias, Dense
+from ranvier.energies.graphs.lagrangians import Identity, Lagrangian, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
+from ranvier.energies.graphs.synapses import Bias, Dense
 
 if TYPE_CHECKING:
-    from ranvier.energies.graph import Graph
+    from ranvier.energies.graphs.graph import Graph
 
 LARGEST = 1 << 14  # weights; more of them are torch's
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from ranvier.codegen.products import matmul
 from ranvier.energies._energy import Clamp
-from ranvier.energies._pairwise import Pairwise
+from ranvier.energies.machines.pairwise import Pairwise
 
 if TYPE_CHECKING:
-    from ranvier.energies.spiking_sampler import Spiked
+    from ranvier.energies.machines.spiking_sampler import Spiked
 
 _MOST = 20  # units whose states can be enumerated
 
@@ -53,7 +53,7 @@ class Boltzmann(Pairwise):
         of (seed, b). Returns `Spiked`: states, mean and spikes, (B, N) each, and samples (sweeps // every, B, N).
         Raises ValueError for states that are not 0 or 1, and tau or sweeps below 1.
         """
-        from ranvier.energies.spiking_sampler import sample
+        from ranvier.energies.machines.spiking_sampler import sample
 
         return sample(self, states, sweeps, tau=tau, clamp=clamp, every=every, seed=seed)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ranvier.codegen.products import matmul
-from ranvier.energies.lagrangians import Lagrangian
+from ranvier.energies.graphs.lagrangians import Lagrangian
 
 
 class Synapse(nn.Module):

@@ -1,0 +1,1 @@
+"""Associative memories: networks whose energy has stored patterns as minima."""

@@ -1,0 +1,1 @@
+"""Energies put together from layers (Lagrangians) and synapses between them."""
