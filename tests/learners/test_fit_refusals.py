@@ -11,6 +11,7 @@ from tests.learners.killed import loader
 from torch.optim import lr_scheduler as schedules
 
 import ranvier as rv
+from ranvier._locks import FolderInUseError, folder_lock
 from ranvier.learners import BPTT, PSPM, membrane_cross_entropy
 from ranvier.learners.fitting._tree import pack, unpack
 
@@ -210,3 +211,29 @@ def test_a_finished_run_is_read_without_a_write(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.replace", refuse)
     assert fit(learner(), tmp_path) == history
+
+
+def test_two_runs_do_not_write_to_one_folder(tmp_path):
+    """Threads of one process and other processes alike: the lock is the folder's."""
+    with folder_lock(tmp_path, "training"), pytest.raises(FolderInUseError, match="is in use by another training"):
+        fit(learner(), tmp_path)
+    assert not any(tmp_path.iterdir())
+    fit(learner(), tmp_path)
+
+
+def test_a_folder_that_vanishes_is_named_at_the_next_write(tmp_path):
+    folder, steps = tmp_path / "run", 0
+    one = learner()
+    step = one.step
+
+    def delete_then_step(batch):
+        nonlocal steps
+        steps += 1
+        if steps == 2:
+            shutil.rmtree(folder)
+        return step(batch)
+
+    one.step = delete_then_step
+    with pytest.raises(FileNotFoundError, match="run was deleted or moved while this training wrote to it"):
+        fit(one, folder)
+    assert not folder.exists()

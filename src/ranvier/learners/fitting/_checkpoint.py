@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ranvier._files import write_atomic, write_json
+from ranvier._locks import FolderLock
 from ranvier._manifest import manifest
 from ranvier.learners.fitting._tree import pack, unpack
 
-_FORMAT = "ranvier checkpoint 1"
+_FORMAT = "ranvier checkpoint 2"
 _TENSORS = r"checkpoint-[0-9a-f]{16}\.safetensors"
 _OURS = re.compile(rf"{_TENSORS}|\.({_TENSORS}|checkpoint\.json|log\.jsonl)\.\w{{8}}")  # as `atomic_path` names them
 
@@ -25,6 +26,7 @@ class Checkpoint:
         self.folder = Path(folder)
         self.index = self.folder / "checkpoint.json"
         self.learner = json.loads(json.dumps(learner))
+        self.lock: FolderLock | None = None
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Replace what is there; a kill at any moment leaves the old one or the new one."""

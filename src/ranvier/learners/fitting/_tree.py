@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from torch import Tensor
@@ -45,3 +46,20 @@ def unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
         return {k: unpack(v, tensors) for k, v in inner}
     items = [unpack(v, tensors) for v in inner]
     return items if kind == "list" else tuple(items)
+
+
+def to_bytes(value: Any) -> bytes:
+    """A nested state as bytes: the length of its JSON, the JSON, the tensors as a safetensors file."""
+    from safetensors.torch import save
+
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(pack(value, tensors)).encode()
+    return len(text).to_bytes(8, "little") + text + save(tensors)
+
+
+def from_bytes(data: bytes) -> Any:
+    """The inverse of `to_bytes`."""
+    from safetensors.torch import load
+
+    end = 8 + int.from_bytes(data[:8], "little")
+    return unpack(json.loads(data[8:end]), load(data[end:]))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import time
 from collections.abc import Iterable, Iterator, Sized
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from ranvier._locks import folder_lock
 from ranvier.learners.fitting._checkpoint import Checkpoint
 from ranvier.learners.fitting._log import Log
 from ranvier.learners.fitting._random_state import random_state, set_random_state
+from ranvier.learners.fitting._ranks import Ranks
+from ranvier.learners.fitting._tree import from_bytes, to_bytes
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
@@ -62,9 +67,15 @@ def fit(
         learner, and is part of the checkpoint.
     validation: its metrics are added to every epoch's with "validation_" before their names.
 
+    Under torchrun (`torch.distributed` initialised) every process calls `fit` with its own share of the data, as by a
+    DistributedSampler, whose `set_epoch` is called, and a model in DistributedDataParallel: the first process alone
+    writes, checkpoints hold the random states of all, epochs' metrics are means over all; a run goes on with as many
+    processes as it had.
+
     Raises ValueError for a checkpoint that is damaged, or of another learner, schedule or loader, and for a log of
     another run (nothing is overwritten), for a schedule of another optimizer, for an empty loader, and for what the
-    learner refuses; TypeError for what is no learner.
+    learner refuses; TypeError for what is no learner; `FolderInUseError` for a folder that another `fit` writes to;
+    FileNotFoundError where the folder vanishes.
     """
     if not (isinstance(epochs, int) and isinstance(save_every, int)) or epochs < 0 or save_every < 1:
         raise ValueError(
@@ -83,14 +94,32 @@ def fit(
     if schedule is not None and getattr(learner, "optimizer", schedule.optimizer) is not schedule.optimizer:
         raise ValueError("found a schedule of another optimizer, expected one over the learner's")
     length = len(loader) if isinstance(loader, Sized) else None
-    kept = None
-    if checkpoint is not None:
-        kept = Checkpoint(checkpoint, {"schedule": schedule_settings, "batches": length, **learner.describe()})
-    run = _Run(learner, loader, validation, schedule, kept, save_every)
-    with _bar(progress, epochs, length) as bar:
-        while run.epoch < epochs:
-            run.go_through(bar)
-    return run.history
+    ranks = Ranks()
+    if len({*ranks.gather(repr(length).encode())}) > 1:
+        raise ValueError(f"found {length} batches on this rank, expected as many on every one")
+    with ExitStack() as stack:
+        saved = None
+        if checkpoint is not None:
+            about = {"schedule": schedule_settings, "batches": length, "ranks": ranks.count, **learner.describe()}
+            saved = Checkpoint(checkpoint, about)
+            ranks.from_first(lambda: _hold(stack, saved))
+        run = _Run(learner, loader, validation, schedule, saved, save_every, ranks)
+        if saved is not None and saved.lock is None and run.epoch < epochs and ranks.first:
+            raise PermissionError(f"{saved.folder} cannot be written to; expected a folder for checkpoints that can")
+        with _bar(progress and ranks.first, epochs, length) as bar:
+            while run.epoch < epochs:
+                run.go_through(bar)
+        return run.history
+
+
+def _hold(stack: ExitStack, saved: Checkpoint) -> bytes:
+    """Take the folder to the end of `stack`; one that cannot be written to may still be read."""
+    try:
+        saved.lock = stack.enter_context(folder_lock(saved.folder, "training"))
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not saved.index.exists():
+            raise
+    return b""
 
 
 class _Run:
@@ -98,28 +127,35 @@ class _Run:
 
     def __init__(
         self, learner: Learner, loader: Iterable[Any], validation: Iterable[Any] | None, schedule: LRScheduler | None,
-        kept: Checkpoint | None, save_every: int,
+        saved: Checkpoint | None, save_every: int, ranks: Ranks,
     ) -> None:  # fmt: skip
         self.learner, self.loader, self.validation, self.schedule = learner, loader, validation, schedule
-        self.kept, self.save_every = kept, save_every
+        self.saved, self.save_every, self.ranks = saved, save_every, ranks
         self.epoch = self.position = self.step = 0
         self.totals: Metrics = {}
         self.history: list[Metrics] = []
-        self.began: dict[str, Any] | None = None  # random states at the beginning of a begun epoch
-        state = kept.load() if kept else None
+        self.epoch_start: dict[str, Any] | None = None  # random states at the beginning of a begun epoch
         self.log: Log | None = None
-        if kept is not None:
-            step, history = (0, []) if state is None else (state["step"], state["history"])
-            self.log = Log(kept.folder / "log.jsonl", step, history)
+        state = from_bytes(data) if saved and (data := ranks.from_first(self._read)) else None
         if state is not None:
             self.learner.load_state_dict(state["learner"])
             if schedule is not None:
                 schedule.load_state_dict(state["schedule"])
-            for name in ("epoch", "position", "step", "totals", "history", "began"):
+            for name in ("epoch", "position", "step", "history"):
                 setattr(self, name, state[name])
-            set_random_state(state["random"], loader)
-        if self.log:
+            own = state["ranks"][ranks.index]
+            self.totals, self.epoch_start = own["totals"], own["epoch_start"]
+            set_random_state(own["random"], loader)
+        if self.log and saved and saved.lock:
             self.log.begin()
+
+    def _read(self) -> bytes:
+        """The checkpoint, and the log beside it; on the first rank."""
+        assert self.saved is not None
+        state = self.saved.load()
+        step, history = (0, []) if state is None else (state["step"], state["history"])
+        self.log = Log(self.saved.folder / "log.jsonl", step, history)
+        return b"" if state is None else to_bytes(state)
 
     def go_through(self, bar: Any) -> None:
         """The rest of an epoch."""
@@ -137,26 +173,29 @@ class _Run:
                 self._save()
         if self.position == 0:
             raise ValueError("found no batch in the loader, expected at least one")
-        metrics = _means(self.totals)
+        metrics = _means(self._over_ranks(self.totals))
         if self.validation is not None:
-            seen: Metrics = {}
+            totals: Metrics = {}
             for batch in self.validation:
-                _add(seen, self.learner.evaluate(batch))
-            if not seen:
+                _add(totals, self.learner.evaluate(batch))
+            if not totals:
                 raise ValueError("found no batch in the validation loader, expected at least one")
-            metrics |= {f"validation_{name}": value for name, value in _means(seen).items()}
+            metrics |= {f"validation_{name}": value for name, value in _means(self._over_ranks(totals)).items()}
         self.history.append(metrics)
         self._write({"epoch": self.epoch, "end": True, "time": round(time.time(), 3), **metrics})
-        self.epoch, self.position, self.totals, self.began = self.epoch + 1, 0, {}, None
+        self.epoch, self.position, self.totals, self.epoch_start = self.epoch + 1, 0, {}, None
         self._save()
 
     def _batches(self) -> Iterator[Any]:
-        if self.began is None:
-            self.began = random_state(self.loader)
+        set_epoch = getattr(getattr(self.loader, "sampler", None), "set_epoch", None)
+        if set_epoch is not None:  # a DistributedSampler shuffles by it
+            set_epoch(self.epoch)
+        if self.epoch_start is None:
+            self.epoch_start = random_state(self.loader)
             return iter(self.loader)
         # the same order again, up to where we were; then the random numbers of that moment
         now = random_state(self.loader)
-        set_random_state(self.began, self.loader)
+        set_random_state(self.epoch_start, self.loader)
         batches = iter(self.loader)
         for _ in range(self.position):
             if next(batches, None) is None:
@@ -164,17 +203,39 @@ class _Run:
         set_random_state(now, self.loader)
         return batches
 
+    def _over_ranks(self, totals: Metrics) -> Metrics:
+        """The sums of all ranks."""
+        total: Metrics = {}
+        for part in self.ranks.gather(json.dumps(totals).encode()):
+            for name, value in json.loads(part).items():
+                total[name] = total.get(name, 0) + value
+        return total
+
     def _save(self) -> None:
-        if self.kept:
-            names = ("epoch", "position", "step", "totals", "history", "began")
-            state = {name: getattr(self, name) for name in names}
-            state |= {"learner": self.learner.state_dict(), "random": random_state(self.loader)}
+        if not self.saved:
+            return
+        own = {"totals": self.totals, "epoch_start": self.epoch_start, "random": random_state(self.loader)}
+        parts = self.ranks.gather(to_bytes(own) if self.ranks.count > 1 else b"")
+
+        def write() -> bytes:
+            assert self.saved is not None and self.saved.lock is not None
+            self.saved.lock.check()
+            state = {name: getattr(self, name) for name in ("epoch", "position", "step", "history")}
+            state |= {"learner": self.learner.state_dict()}
             state["schedule"] = None if self.schedule is None else self.schedule.state_dict()
-            self.kept.save(self.step, state)
+            state["ranks"] = [from_bytes(part) for part in parts] if self.ranks.count > 1 else [own]
+            self.saved.save(self.step, state)
+            return b""
+
+        self.ranks.from_first(write)
 
     def _write(self, line: dict[str, Any]) -> None:
-        if self.log:
-            self.log.write(line)
+        if self.log and self.saved and self.saved.lock:
+            try:
+                self.log.write(line)
+            except FileNotFoundError:
+                self.saved.lock.check()  # says that the folder is gone
+                raise
 
 
 _MOVING = {"last_epoch", "_step_count", "_last_lr", "_get_lr_called_within_step", "_is_initial", "T_cur", "T_i"}
@@ -219,7 +280,7 @@ def _bar(shown: bool, epochs: int, length: int | None) -> Iterator[Any]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[seen]}")) as display:
+    with Progress(*columns, TextColumn("{task.fields[metrics]}")) as display:
         yield _Bar(display, epochs, length)
 
 
@@ -237,11 +298,11 @@ class _Bar:
 
     def begin(self, epoch: int, position: int) -> None:
         name = f"epoch {epoch + 1} of {self.epochs}"
-        self.task = self.display.add_task(name, total=self.length, completed=position, seen="")
+        self.task = self.display.add_task(name, total=self.length, completed=position, metrics="")
 
     def advance(self, metrics: Metrics) -> None:
-        seen = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name != "examples")
-        self.display.update(self.task, advance=1, seen=seen)
+        text = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name != "examples")
+        self.display.update(self.task, advance=1, metrics=text)
 
 
 __all__ = ["Learner", "Metrics", "fit"]
