@@ -37,10 +37,12 @@ def compile_kernel(text: str) -> int:
 
     import ranvier
     from ranvier._files import write_atomic
+    from ranvier.codegen.kernel_text import require_kernel
 
     versions = f"{ranvier.__version__} {numba.__version__} {sys.version_info[:2]}".encode()
     key = hashlib.sha256(text.encode() + _imported(text) + versions).hexdigest()[:24]
     if key not in _compiled:
+        require_kernel(text)
         path = cache_folder() / f"kernel_{key}.py"
         if not path.exists() or path.read_bytes() != text.encode():
             write_atomic(path, text)

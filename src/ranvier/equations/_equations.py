@@ -10,11 +10,15 @@ from typing import Any
 
 import sympy as sp
 
-from ranvier.equations._parse import FUNCTIONS, parse, symbol
+from ranvier._names import identifier
+from ranvier.equations._parse import FUNCTIONS, LONGEST, parse, symbol
 
 _DERIVATIVE = re.compile(r"^d([A-Za-z]\w*)/dt\s*=\s*(.+)$")
 _ALIAS = re.compile(r"^([A-Za-z]\w*)\s*=\s*(.+)$")
 _UNIT = re.compile(r"^(.*?)(?::\s*([^:]+))?$")
+
+#: operations and names in one equation, helpers put in; each costs time to differentiate and to compile
+LARGEST = 5000
 
 #: names that mean the same in all equations: total synaptic input (mV), time and step (ms)
 RESERVED = ("I", "t", "dt")
@@ -67,6 +71,8 @@ class Equations:
         holds: bool = True,
     ) -> None:
         self.text = "\n".join(line.strip() for line in text.strip().splitlines() if line.strip())
+        if len(self.text) > 20 * LONGEST:
+            raise ValueError(f"the equations have {len(self.text)} characters; expected at most {20 * LONGEST}")
         self.states, helpers = _states(self.text)
         names = {state.name for state in self.states}
         self.threshold = None if threshold is None else parse(threshold).xreplace(helpers)
@@ -83,7 +89,8 @@ class Equations:
             if found[1] in self.reset:
                 raise ValueError(f"the reset assigns {found[1]!r} twice; expected one assignment a variable")
             self.reset[found[1]] = parse(found[2]).xreplace(helpers)
-        for name in (*self.names, *self.parameters):
+        for name in (*self.names, *self.parameters, *self.noises):
+            identifier(name, "a name in the equations")
             if _ENGINES.fullmatch(name):
                 raise ValueError(f"the name {name!r} is one that the engines use; expected another: {name}_")
         if isinstance(self.threshold, sp.Expr):
@@ -176,12 +183,39 @@ def _states(text: str) -> tuple[tuple[State, ...], dict[sp.Symbol, sp.Expr]]:
             raise ValueError(f"found the line {line!r}, expected 'dV/dt = ...' or 'name = ...'")
     if not derivatives:
         raise ValueError("found no line 'dV/dt = ...', expected at least one")
+    _require_small(derivatives, aliases)
     for _ in range(len(aliases)):  # aliases may use aliases; each pass resolves one level
         aliases = {name: value.xreplace(aliases) for name, value in aliases.items()}
-    if any(value.has(*aliases) for value in aliases.values()):
-        raise ValueError(f"the helpers {', '.join(map(str, aliases))} refer to each other in a circle")
     states = tuple(_state(n, value.xreplace(aliases), unit) for n, (value, unit) in derivatives.items())
     return states, aliases
+
+
+def _require_small(derivatives: Mapping[str, Any], aliases: Mapping[sp.Symbol, sp.Expr]) -> None:
+    """Refuse helpers in a circle, and those that double the equations at every use, before any is put in."""
+    sizes: dict[sp.Symbol, int] = {}
+    open_: set[sp.Symbol] = set()
+
+    def size(e: sp.Basic) -> int:
+        count = 0
+        for part in sp.preorder_traversal(e):
+            count += size_of(part) if part in aliases else 1
+        if count > LARGEST:
+            raise ValueError(f"an equation has more than {LARGEST} terms with its helpers put in; expected fewer")
+        return count
+
+    def size_of(name: sp.Symbol) -> int:
+        if name in open_:
+            raise ValueError(f"the helpers {', '.join(map(str, aliases))} refer to each other in a circle")
+        if name not in sizes:
+            open_.add(name)
+            sizes[name] = size(aliases[name])
+            open_.discard(name)
+        return sizes[name]
+
+    for name in aliases:
+        size_of(name)
+    for right, _ in derivatives.values():
+        size(right)
 
 
 def _require_new(name: str, derivatives: Mapping[str, Any], aliases: Mapping[sp.Symbol, Any]) -> None:

@@ -7,6 +7,8 @@ import math
 
 import sympy as sp
 
+from ranvier._names import identifier
+
 
 class exprel(sp.Function):
     """exprel(x) = (exp(x) − 1)/x, equal to 1 at x = 0: the rate functions of Hodgkin and Huxley need it."""
@@ -64,6 +66,7 @@ _BINARY = {
     ast.Div: lambda a, b: a / b,
     ast.Pow: _power,
 }
+LONGEST = 10_000  # characters of one expression
 _NO_REAL_NUMBER = (sp.zoo, sp.oo, -sp.oo, sp.nan, sp.I)
 _COMPARE = {ast.Gt: sp.Gt, ast.GtE: sp.Ge, ast.Lt: sp.Lt, ast.LtE: sp.Le}
 
@@ -76,8 +79,12 @@ def symbol(name: str) -> sp.Symbol:
 def parse(text: str) -> sp.Basic:
     """An expression or a condition, with the functions of `FUNCTIONS`, `^` or `**` for powers.
 
-    Raises ValueError on anything that is not arithmetic.
+    Raises ValueError on anything that is not arithmetic, and on text of more than 10 000 characters.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"found {text!r:.60}, expected an arithmetic expression as text")
+    if len(text) > LONGEST:
+        raise ValueError(f"the expression {text[:60]!r}... has {len(text)} characters; expected at most {LONGEST}")
     try:
         tree = ast.parse(text.strip().replace("^", "**"), mode="eval")
         result = _convert(tree.body, text)
@@ -93,6 +100,19 @@ def parse(text: str) -> sp.Basic:
 
 
 def _convert(node: ast.AST, text: str) -> sp.Basic:
+    """One node and all below it; a constant beyond a float is refused where it arises, before it is used further."""
+    value = _term(node, text)
+    if isinstance(value, sp.Expr) and value.is_number and value.is_real:
+        try:
+            finite = math.isfinite(float(value))
+        except OverflowError:
+            finite = False
+        if not finite:
+            raise ValueError(f"found a number beyond 1e308 in {text!r:.80}, expected a finite one")
+    return value
+
+
+def _term(node: ast.AST, text: str) -> sp.Basic:
     def number(child: ast.AST) -> sp.Expr:
         value = _convert(child, text)
         if not isinstance(value, sp.Expr):
@@ -113,12 +133,9 @@ def _convert(node: ast.AST, text: str) -> sp.Basic:
                 raise ValueError(f"found a number beyond 1e308 in {text!r}, expected a finite one")
             return sp.Integer(given) if isinstance(given, int) else sp.Float(given)
         case ast.Name(id=name):
-            if name in FUNCTIONS or name.startswith("_"):
-                raise ValueError(
-                    f"found the name {name!r} in {text!r}, expected one that begins with a letter "
-                    "and is no function's"
-                )
-            return sp.pi if name == "pi" else symbol(name)
+            if name in FUNCTIONS:
+                raise ValueError(f"found the function's name {name!r} in {text!r}, expected a variable's or {name}(...)")
+            return sp.pi if name == "pi" else symbol(identifier(name, f"a name in {text!r}"))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             return _BINARY[type(op)](number(left), number(right))
         case ast.UnaryOp(op=ast.USub(), operand=operand):

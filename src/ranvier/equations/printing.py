@@ -8,6 +8,8 @@ from typing import Any
 import sympy as sp
 from sympy.printing.pycode import PythonCodePrinter
 
+from ranvier._names import identifiers
+
 
 class TorchPrinter(PythonCodePrinter):
     """What both languages share: functions by names with an underscore before them, which no variable and no
@@ -156,6 +158,8 @@ def torch_function(
     `statements` are evaluated before, in order. Common subexpressions are evaluated once.
     """
     printer = TorchPrinter()
+    free = {s.name for e in (*expressions.values(), *(e for _, e in statements)) for s in e.free_symbols}
+    identifiers(sorted(free | {s.name for s, _ in statements}), "a name in an expression")
     lines = [f"{name} = {printer.doprint(value)}" for name, value in statements]
     shared, reduced = sp.cse(list(expressions.values()), symbols=sp.numbered_symbols("_cse"))
     lines += [f"{name} = {printer.doprint(value)}" for name, value in shared]

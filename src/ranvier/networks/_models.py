@@ -1,10 +1,17 @@
-"""Neuron and synapse models as plain JSON values: built-in ones by name, a user's by their equations."""
+"""Neuron and synapse models as plain JSON values: built-in ones by name, a user's by their equations.
+
+What is read becomes a class by `type()` with a plain namespace: nothing is compiled from text (`ranvier._records`),
+and every name is an identifier before it gets there (`ranvier._names`).
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from ranvier._checks import nearest
+from ranvier._names import identifier, identifiers
 
 Encode = Callable[[Any], Any]
 
@@ -15,31 +22,25 @@ def describe_neuron(neuron: Any, encode: Encode) -> dict[str, Any]:
 
     cls = type(neuron)
     parameters = {f.name: encode(getattr(neuron, f.name)) for f in _fields(neuron)}
-    found = {"model": cls.__name__, "parameters": parameters}
+    value = {"model": cls.__name__, "parameters": parameters}
     if getattr(neurons, cls.__name__, None) is cls:
-        return found
+        return value
     if not isinstance(neuron, neurons.Neuron):
         raise TypeError(
             f"{cls.__name__} is a source of your own, which no file holds; expected a built-in one."
         )
-    return found | {"equations": cls.equations.describe(), "initial": dict(cls.initial)}
+    return value | {"equations": cls.equations.describe(), "initial": dict(cls.initial)}
 
 
 def build_neuron(value: Mapping[str, Any], decode: Encode) -> Any:
     """The inverse of `describe_neuron`."""
     from ranvier import neurons
-    from ranvier.equations import Equations
 
-    name, parameters = value["model"], {k: decode(v) for k, v in value["parameters"].items()}
-    if "equations" in value:
-        body: dict[str, Any] = {
-            "equations": Equations(**value["equations"]),
-            "initial": dict(value["initial"]),
-            "__annotations__": dict.fromkeys(parameters, Any),
-            "__module__": __name__,
-        }
-        return type(str(name), (neurons.Neuron,), body)(**parameters)
-    return _builtin(neurons, name, "neuron")(**parameters)
+    parameters = _parameters(value["parameters"], "a neuron", decode)
+    if "equations" not in value:
+        return _builtin(neurons, value["model"], "neuron")(**parameters)
+    body = {"equations": _equations(value["equations"]), "initial": _initial(value["initial"])}
+    return _model(neurons.Neuron, value["model"], body, parameters)(**parameters)
 
 
 def describe_synapse(synapse: Any, encode: Encode) -> dict[str, Any]:
@@ -48,14 +49,14 @@ def describe_synapse(synapse: Any, encode: Encode) -> dict[str, Any]:
     from ranvier import synapses
 
     cls = type(synapse)
-    found = {
+    value = {
         "model": cls.__name__,
         "parameters": {
             f.name: encode(v) if hasattr(v := getattr(synapse, f.name), "detach") else v for f in _fields(synapse)
         },
     }
     if getattr(synapses, cls.__name__, None) is cls:
-        return found
+        return value
     own = [k for k, v in vars(cls).items() if callable(v) and not k.startswith("__")]
     if cls.__mro__[1] is not synapses.Synapse or own:
         raise TypeError(
@@ -63,7 +64,7 @@ def describe_synapse(synapse: Any, encode: Encode) -> dict[str, Any]:
             f"({', '.join(own) or cls.__mro__[1].__name__}), which no file holds; expected a built-in "
             "synapse, or a plain subclass of Synapse."
         )
-    return found | {
+    return value | {
         "equations": None if cls.equations is None else cls.equations.describe(),
         "jumps": dict(cls.jumps),
         "current": cls.current,
@@ -75,21 +76,22 @@ def describe_synapse(synapse: Any, encode: Encode) -> dict[str, Any]:
 def build_synapse(value: Mapping[str, Any], decode: Encode) -> Any:
     """The inverse of `describe_synapse`."""
     from ranvier import synapses
-    from ranvier.equations import Equations
+    from ranvier.equations import parse
 
-    name, parameters = value["model"], {k: decode(v) for k, v in value["parameters"].items()}
+    parameters = _parameters(value["parameters"], "a synapse", decode)
     if "current" not in value:
-        return _builtin(synapses, name, "synapse")(**parameters)
-    body: dict[str, Any] = {
-        "equations": None if value["equations"] is None else Equations(**value["equations"]),
-        "jumps": dict(value["jumps"]),
-        "current": str(value["current"]),
-        "weight_unit": str(value["weight_unit"]),
-        "may_be_zero": tuple(value["may_be_zero"]),
-        "__annotations__": dict.fromkeys(parameters, Any),
-        "__module__": __name__,
+        return _builtin(synapses, value["model"], "synapse")(**parameters)
+    jumps = {identifier(k, "a jump of a synapse"): _text(v, f"the jump of {k}") for k, v in value["jumps"].items()}
+    body = {
+        "equations": None if value["equations"] is None else _equations(value["equations"]),
+        "jumps": jumps,
+        "current": _text(value["current"], "the current of a synapse"),
+        "weight_unit": _text(value["weight_unit"], "the unit of a synapse's weight"),
+        "may_be_zero": identifiers(value["may_be_zero"], "a parameter that may be 0"),
     }
-    return type(str(name), (synapses.Synapse,), body)(**parameters)
+    for text in (body["current"], *jumps.values()):
+        parse(text)
+    return _model(synapses.Synapse, value["model"], body, parameters)(**parameters)
 
 
 def describe_rule(rule: Any) -> dict[str, Any]:
@@ -100,10 +102,10 @@ def describe_rule(rule: Any) -> dict[str, Any]:
     # infinite bounds are no JSON
     plain = {f.name: v if isinstance(v := getattr(rule, f.name), str) else repr(v) for f in _fields(rule)}
     text = [name for name, value in plain.items() if isinstance(getattr(rule, name), str)]
-    found = {"model": cls.__name__, "parameters": plain, "texts": text}
+    value = {"model": cls.__name__, "parameters": plain, "texts": text}
     if getattr(rules, cls.__name__, None) is cls:
-        return found
-    return found | {
+        return value
+    return value | {
         "traces": [dataclasses.asdict(t) for t in rule.traces],
         "eligibilities": [dataclasses.asdict(e) for e in rule.eligibilities],
         "on_pre": rule.on_pre,
@@ -116,17 +118,70 @@ def build_rule(value: Mapping[str, Any]) -> Any:
     """The inverse of `describe_rule`."""
     from ranvier import rules
 
-    given = {k: v if k in value["texts"] else float(v) for k, v in value["parameters"].items()}
+    texts = value["texts"]
+    parameters = _parameters(value["parameters"], "a rule", lambda x: x)
+    parameters = {k: _text(v, k) if k in texts else float(v) for k, v in parameters.items()}
     if "traces" not in value:
-        return _builtin(rules, value["model"], "rule")(**given)
-    body: dict[str, Any] = {
-        "traces": tuple(rules.Trace(**t) for t in value["traces"]),
-        "eligibilities": tuple(rules.Eligibility(**e) for e in value["eligibilities"]),
-        **{k: str(value[k]) for k in ("on_pre", "on_post", "drift")},
-        "__annotations__": dict.fromkeys(given, Any),
-        "__module__": __name__,
+        return _builtin(rules, value["model"], "rule")(**parameters)
+    body = {
+        "traces": tuple(_trace(rules.Trace, t) for t in value["traces"]),
+        "eligibilities": tuple(_trace(rules.Eligibility, e) for e in value["eligibilities"]),
+        **{k: _text(value[k], k) for k in ("on_pre", "on_post", "drift")},
+        **parameters,  # as defaults, one of which may be `interval`, a property of the base
     }
-    return type(str(value["model"]), (rules.Rule,), body)(**given)
+    return _model(rules.Rule, value["model"], body, parameters)(**parameters)
+
+
+def _parameters(value: Any, whose: str, decode: Encode) -> dict[str, Any]:
+    return {identifier(k, f"a parameter of {whose}"): decode(v) for k, v in value.items()}
+
+
+def _text(value: Any, what: str) -> str:
+    if type(value) is not str:
+        raise ValueError(f"{what} is {value!r:.60}; expected text")
+    return value
+
+
+def _initial(value: Any) -> dict[str, float | str]:
+    """Variables' values at t = 0: numbers, or names of parameters."""
+    return {
+        identifier(k, "a variable's initial value"): identifier(v, "a parameter") if isinstance(v, str) else float(v)
+        for k, v in value.items()
+    }
+
+
+def _equations(value: Any) -> Any:
+    from ranvier.equations import Equations
+
+    known = ("text", "threshold", "reset", "refractory", "holds")
+    if unknown := set(value) - set(known):
+        raise ValueError(f"equations have the entry {min(unknown)!r:.60}. {nearest(min(unknown), known)}")
+    for key in ("text", "threshold", "reset", "refractory"):
+        if value.get(key) is not None:
+            _text(value[key], f"{key} of the equations")
+    return Equations(**value)
+
+
+def _trace(kind: Any, value: Any) -> Any:
+    """A `Trace` or an `Eligibility`, whose entries are texts but for `nearest`."""
+    for key, entry in value.items():
+        if key in ("name", "tau"):
+            identifier(entry, f"{key} of a trace")
+        elif key == "nearest":
+            if not isinstance(entry, bool):
+                raise ValueError(f"nearest is {entry!r:.60}; expected true or false")
+        else:
+            _text(entry, f"{key!r:.60} of a trace")
+    return kind(**value)
+
+
+def _model(base: type, name: Any, body: dict[str, Any], parameters: Mapping[str, Any]) -> type:
+    """A class of the file's own kind, built without code from text."""
+    taken = {x for x in dir(base) if not x.startswith("_")} - {"interval"}
+    if clash := taken & set(parameters):
+        raise ValueError(f"a parameter of {name!r:.60} is called {min(clash)!r}, as a part of every model is; rename it")
+    space = {**body, "__annotations__": dict.fromkeys(parameters, Any), "__module__": __name__}
+    return type(identifier(name, "the name of a model"), (base,), space)
 
 
 def _fields(model: Any) -> tuple[dataclasses.Field, ...]:
@@ -134,8 +189,10 @@ def _fields(model: Any) -> tuple[dataclasses.Field, ...]:
 
 
 def _builtin(module: Any, name: str, what: str) -> Any:
-    from ranvier._checks import nearest
-
-    if name not in module.__all__:
-        raise ValueError(f"Unknown {what} {name!r}. {nearest(name, module.__all__)}")
+    if name not in module.__all__ or name in _BASES:
+        raise ValueError(f"Unknown {what} {name!r}. {nearest(name, sorted({*module.__all__} - _BASES))}")
     return getattr(module, name)
+
+
+#: exported beside the models, but none themselves
+_BASES = {"Neuron", "Source", "Synapse", "Continuous", "Rule", "Trace", "Eligibility"}

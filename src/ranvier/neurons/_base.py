@@ -8,6 +8,7 @@ from typing import Any, ClassVar, dataclass_transform
 
 from torch import Tensor
 
+from ranvier._records import Record
 from ranvier.equations import Equations
 
 #: A parameter: one number for all neurons of a population, or one a neuron, (neurons,).
@@ -15,7 +16,7 @@ Value = float | Tensor
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False)
-class Neuron:
+class Neuron(Record):
     """Base of all neuron models. A subclass is its equations and its parameters with their defaults:
 
         class PIF(rv.Neuron):
@@ -34,11 +35,16 @@ class Neuron:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(cls)
         equations = getattr(cls, "equations", None)
         if not isinstance(equations, Equations):
             raise TypeError(f"{cls.__name__} has no `equations = rv.Equations(...)`")
         fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        for name, value in cls.initial.items():
+            if name not in equations.names or (isinstance(value, str) and value not in fields):
+                raise TypeError(
+                    f"{cls.__name__} has the initial value {name!r}: {value!r}; expected one of the variables "
+                    f"{', '.join(equations.names)}, and a number or a parameter's name"
+                )
         missing = set(equations.parameters) - fields - {"drive", "noise", "g_L"}
         if missing:
             raise TypeError(

@@ -7,6 +7,7 @@ import math
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
+from ranvier._records import Record
 from ranvier.rules._law import Eligibility, Law, Trace, law
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ State = dict[str, "Tensor"]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-class Rule:
+class Rule(Record):
     """Base of all local rules of plasticity. A subclass is data:
 
         class Asymmetric(rv.rules.Rule):
@@ -43,10 +44,6 @@ class Rule:
     on_post: ClassVar[Any] = "0"
     drift: ClassVar[Any] = "0"
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
-
     def __post_init__(self) -> None:
         name = type(self).__name__
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
@@ -64,6 +61,16 @@ class Rule:
             raise ValueError(f"{name}: found weights from {low} to {high}, expected w_min < w_max")
         if self.law.drift != 0 and not self.interval > 0:
             raise ValueError(f"{name}: found interval = {self.interval}, expected a time in ms above 0")
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._key == other._key  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        return type(self), *(getattr(self, f.name) for f in dataclasses.fields(self))  # type: ignore[arg-type]
 
     @property
     def parameters(self) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import sympy as sp
 
+from ranvier._names import identifiers
 from ranvier.equations import parse, symbol
 
 #: names that mean the same in all rules: the weight, and the modulator (the third factor)
@@ -91,6 +92,7 @@ def law(
 ) -> Law:
     """Parse and check. Raises ValueError for names that are unknown or stand where they have no value."""
     taken = [t.name for t in traces] + [e.name for e in eligibilities] + [WEIGHT, MODULATOR, *parameters]
+    identifiers(taken, f"{who}: a name")
     if twice := {name for name in taken if taken.count(name) > 1}:
         raise ValueError(f"{who}: the name {min(twice)!r} is used twice; expected different names")
     for name, tau in [(t.name, t.tau) for t in traces] + [(e.name, e.tau) for e in eligibilities]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import sympy as sp
 
+from ranvier._names import identifiers
+from ranvier._records import Record
 from ranvier.equations import Equations, parse
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False)
-class Synapse:
+class Synapse(Record):
     """Base of all synapses. A subclass is data:
 
     `equations`: its variables, or None; `jumps`: what a spike of weight 1 adds to each variable;
@@ -34,7 +36,7 @@ class Synapse:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(cls)
+        identifiers(cls.jumps, f"a jump of {cls.__name__}")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ import sympy as sp
 from torch import Tensor
 
 from ranvier.codegen.printing import KernelPrinter
-from ranvier.equations import symbol
+from ranvier.equations import parse
 from ranvier.equations.printing import TorchPrinter, torch_namespace
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
@@ -89,7 +89,7 @@ def names_in(right: str | sp.Expr) -> tuple[str, ...]:
 def expression_of(right: str | sp.Expr) -> sp.Expr:
     """A right-hand side as SymPy."""
     if isinstance(right, str):
-        return sp.sympify(right, locals={name: symbol(name) for name in names_in(right)})
+        return parse(right)
     return right
 
 
