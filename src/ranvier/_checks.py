@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LIMIT = 2**31 - 1
+#: control characters, line and paragraph separators, marks that turn the direction of writing, lone surrogates
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
+_LONGEST = 1000
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
@@ -141,13 +145,25 @@ def values(
     return tensor
 
 
+def printable(text: str, what: str) -> str:
+    """`text` itself, where it can be shown in one line; ValueError for control characters and endless names."""
+    if found := _UNPRINTABLE.search(text):
+        raise ValueError(
+            f"{what} is {text[:60]!a}, with the character U+{ord(found[0]):04X} at {found.start()}; expected text "
+            "that can be shown, in one line. Rename it."
+        )
+    if len(text) > _LONGEST:
+        raise ValueError(f"{what} is {text[:40]!r}..., of {len(text)} characters; expected at most {_LONGEST}.")
+    return text
+
+
 def labels(value: Any, name: str, size: int) -> tuple[str, ...] | None:
     """One string a neuron, or None."""
     if value is None:
         return None
     if isinstance(value, str):
         raise TypeError(f"{name} is the text {value!r:.40}; expected one label a neuron: {size} of them.")
-    result = tuple(str(x) for x in value)
+    result = tuple(printable(str(x), f"a label among {name}") for x in value)
     if len(result) != size:
         raise ValueError(f"{name} has {len(result)} labels; expected one a neuron: {size}.")
     return result

@@ -73,7 +73,17 @@ def write_tensors(path: str | Path, tensors: dict[str, Any]) -> Path:
 
 
 def read_tensors(path: str | Path) -> dict[str, Any]:
-    """Read a safetensors file into a dict of NumPy arrays."""
+    """Read a safetensors file into a dict of NumPy arrays.
+
+    Raises FileNotFoundError without one, ValueError for what is no whole safetensors file.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    return load_file(str(path))
+    from ranvier._reading import require_file
+
+    require_file(path, "a safetensors file")
+    try:
+        return load_file(str(path))
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no whole safetensors file ({error}); fetch or write it anew.") from error

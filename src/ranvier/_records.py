@@ -22,7 +22,7 @@ class Record:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        own = cls.__dict__.get("__annotations__", {})
+        own = inspect.get_annotations(cls)
         identifiers(own, f"a field of {identifier(cls.__name__.lstrip('_'), 'the name of a model')}")
         # with all of these off nothing is generated: only the fields are noted
         dataclasses.dataclass(init=False, repr=False, eq=False, match_args=False, kw_only=True)(cls)

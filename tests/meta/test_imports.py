@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parents[2] / "src" / "ranvier"
 # docs/contracts.md: a part may import from itself and from earlier levels only, never from another part of its level.
 # Every part of the package stands here: folders, and files directly below it.
 LEVELS = [
-    {"_files", "_locks", "_manifest", "_names", "_pages", "_records", "_steps", "_checks"},
+    {"_names", "_reading"},
+    {"_files", "_locks", "_manifest", "_pages", "_records", "_steps", "_checks"},
     {"equations", "analysis"},
     {"codegen"},
     {"neurons", "synapses", "rules"},

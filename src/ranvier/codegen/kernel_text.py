@@ -6,8 +6,11 @@ import ast
 
 _MODULES = ("numba", "numpy", "math", "triton", "ranvier")
 _FORBIDDEN = frozenset(
-    {"eval", "exec", "compile", "open", "input", "getattr", "setattr", "delattr", "globals", "locals", "vars", "breakpoint"}
-)
+    {
+        "breakpoint", "compile", "delattr", "eval", "exec", "getattr", "globals", "input", "locals", "open", "setattr",
+        "vars",
+    }
+)  # fmt: skip
 _TOP = (ast.Import, ast.ImportFrom, ast.Assign, ast.FunctionDef, ast.Expr)
 
 

@@ -219,6 +219,7 @@ def _require_small(derivatives: Mapping[str, Any], aliases: Mapping[sp.Symbol, s
 
 
 def _require_new(name: str, derivatives: Mapping[str, Any], aliases: Mapping[sp.Symbol, Any]) -> None:
+    identifier(name, "a variable")
     if name in {*derivatives, *map(str, aliases), *RESERVED, *FUNCTIONS, "pi"}:
         raise ValueError(f"{name!r} is defined twice or reserved; use another name")
 

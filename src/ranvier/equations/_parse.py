@@ -83,6 +83,8 @@ def parse(text: str) -> sp.Basic:
     """
     if not isinstance(text, str):
         raise ValueError(f"found {text!r:.60}, expected an arithmetic expression as text")
+    if not text.isascii():  # Python reads some letters as others
+        raise ValueError(f"found {text!r:.60}, expected an arithmetic expression in ASCII")
     if len(text) > LONGEST:
         raise ValueError(f"the expression {text[:60]!r}... has {len(text)} characters; expected at most {LONGEST}")
     try:
@@ -134,7 +136,7 @@ def _term(node: ast.AST, text: str) -> sp.Basic:
             return sp.Integer(given) if isinstance(given, int) else sp.Float(given)
         case ast.Name(id=name):
             if name in FUNCTIONS:
-                raise ValueError(f"found the function's name {name!r} in {text!r}, expected a variable's or {name}(...)")
+                raise ValueError(f"found the function {name!r} in {text!r} as a name, expected {name}(...)")
             return sp.pi if name == "pi" else symbol(identifier(name, f"a name in {text!r}"))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             return _BINARY[type(op)](number(left), number(right))

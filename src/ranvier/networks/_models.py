@@ -14,6 +14,7 @@ from ranvier._checks import nearest
 from ranvier._names import identifier, identifiers
 
 Encode = Callable[[Any], Any]
+SIDES = ("pre", "post", "modulator")
 
 
 def describe_neuron(neuron: Any, encode: Encode) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def build_neuron(value: Mapping[str, Any], decode: Encode) -> Any:
     from ranvier import neurons
 
     parameters = _parameters(value["parameters"], "a neuron", decode)
+    _require_numbers(parameters, "a neuron")
     if "equations" not in value:
         return _builtin(neurons, value["model"], "neuron")(**parameters)
     body = {"equations": _equations(value["equations"]), "initial": _initial(value["initial"])}
@@ -80,7 +82,11 @@ def build_synapse(value: Mapping[str, Any], decode: Encode) -> Any:
 
     parameters = _parameters(value["parameters"], "a synapse", decode)
     if "current" not in value:
-        return _builtin(synapses, value["model"], "synapse")(**parameters)
+        kind = _builtin(synapses, value["model"], "synapse")
+        texts = {k for k in parameters if isinstance(getattr(kind, k, None), str)}
+        _require_numbers({k: v for k, v in parameters.items() if k not in texts and v is not None}, "a synapse")
+        return kind(**parameters)
+    _require_numbers(parameters, "a synapse")
     jumps = {identifier(k, "a jump of a synapse"): _text(v, f"the jump of {k}") for k, v in value["jumps"].items()}
     body = {
         "equations": None if value["equations"] is None else _equations(value["equations"]),
@@ -89,8 +95,11 @@ def build_synapse(value: Mapping[str, Any], decode: Encode) -> Any:
         "weight_unit": _text(value["weight_unit"], "the unit of a synapse's weight"),
         "may_be_zero": identifiers(value["may_be_zero"], "a parameter that may be 0"),
     }
+    known = {"V", "g_L", *parameters, *(body["equations"].names if body["equations"] is not None else ())}
     for text in (body["current"], *jumps.values()):
-        parse(text)
+        if unknown := {s.name for s in parse(text).free_symbols} - known:
+            names = ", ".join(sorted(known))
+            raise ValueError(f"a synapse's {text!r:.60} uses {min(unknown)!r}; expected names among {names}")
     return _model(synapses.Synapse, value["model"], body, parameters)(**parameters)
 
 
@@ -136,6 +145,12 @@ def _parameters(value: Any, whose: str, decode: Encode) -> dict[str, Any]:
     return {identifier(k, f"a parameter of {whose}"): decode(v) for k, v in value.items()}
 
 
+def _require_numbers(parameters: Mapping[str, Any], whose: str) -> None:
+    for key, value in parameters.items():
+        if isinstance(value, bool | str) or not (isinstance(value, int | float) or hasattr(value, "detach")):
+            raise ValueError(f"the parameter {key!r} of {whose} is {value!r:.60}; expected a number")
+
+
 def _text(value: Any, what: str) -> str:
     if type(value) is not str:
         raise ValueError(f"{what} is {value!r:.60}; expected text")
@@ -156,9 +171,11 @@ def _equations(value: Any) -> Any:
     known = ("text", "threshold", "reset", "refractory", "holds")
     if unknown := set(value) - set(known):
         raise ValueError(f"equations have the entry {min(unknown)!r:.60}. {nearest(min(unknown), known)}")
-    for key in ("text", "threshold", "reset", "refractory"):
+    for key in known[:-1]:
         if value.get(key) is not None:
             _text(value[key], f"{key} of the equations")
+    if not isinstance(value.get("holds", True), bool):
+        raise ValueError(f"holds of the equations is {value['holds']!r:.60}; expected true or false")
     return Equations(**value)
 
 
@@ -167,6 +184,8 @@ def _trace(kind: Any, value: Any) -> Any:
     for key, entry in value.items():
         if key in ("name", "tau"):
             identifier(entry, f"{key} of a trace")
+        elif key == "side" and entry not in SIDES:
+            raise ValueError(f"the side of a trace is {entry!r:.60}. {nearest(str(entry)[:60], SIDES)}")
         elif key == "nearest":
             if not isinstance(entry, bool):
                 raise ValueError(f"nearest is {entry!r:.60}; expected true or false")
@@ -179,7 +198,7 @@ def _model(base: type, name: Any, body: dict[str, Any], parameters: Mapping[str,
     """A class of the file's own kind, built without code from text."""
     taken = {x for x in dir(base) if not x.startswith("_")} - {"interval"}
     if clash := taken & set(parameters):
-        raise ValueError(f"a parameter of {name!r:.60} is called {min(clash)!r}, as a part of every model is; rename it")
+        raise ValueError(f"{name!r:.60} has a parameter {min(clash)!r}, as every model has such a part; rename it")
     space = {**body, "__annotations__": dict.fromkeys(parameters, Any), "__module__": __name__}
     return type(identifier(name, "the name of a model"), (base,), space)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ranvier._checks import count, nearest, values
+from ranvier._checks import count, nearest, printable, values
 from ranvier.networks import _html
 from ranvier.networks._connect import learning, per_edge, receives, rule_of, synapse_of, transmits, unit_of
 from ranvier.networks._keys import stream_key
@@ -117,6 +117,7 @@ class Network:
             name = next(f"{stem}{n}" for n in range(len(taken) + 1) if f"{stem}{n}" not in taken)
         if not isinstance(name, str) or not name:
             raise TypeError(f"The population's name is {name!r}; expected a text that is not empty.")
+        printable(name, "The population's name")
         if name in taken:
             raise ValueError(f"There is a population {name!r} already; expected a new name.")
         if (

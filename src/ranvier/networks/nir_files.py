@@ -4,12 +4,16 @@ Pedersen et al. 2024)."""
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ranvier._checks import printable
 from ranvier._files import write_atomic
 
 MS = 1e-3  # s
+DEEPEST = 20  # graphs within graphs, and the groups between them
+WIDEST = 2**24  # values at one node
 
 
 def refuse(way: str, what: str, remedy: str = "", *, held: str = "A network", by: str = "networks.to_nir") -> NoReturn:
@@ -38,14 +42,40 @@ def write_graph(graph: Any, path: str | Path) -> Path:
     return write_atomic(path, buffer.getvalue())
 
 
-def read_graph(path: str | Path) -> Any:
-    """The `nir.NIRGraph` of a file. FileNotFoundError without one, ValueError for what is none."""
+def read_graph(path: str | Path, *, type_check: bool = True) -> Any:
+    """The `nir.NIRGraph` of a file; `type_check` False leaves out NIR's own check of shapes.
+
+    Raises FileNotFoundError without one, ValueError for what is none.
+    """
     import nir
 
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}; expected NIR. Look at the path's spelling.")
+    from ranvier.networks.hdf5.reading import read_hdf5
+
+    tree = read_hdf5(path, "NIR")
     try:
-        return nir.read(path)
-    except Exception as error:  # its reader asserts, and h5py fails in many ways
+        node = tree["node"]
+        if not isinstance(node, dict) or node.get("type") != "NIRGraph":
+            raise ValueError("it has no group 'node' that is a NIRGraph")
+        _require_plain(node, "node", 0)
+        return nir.dict2NIRNode({**node, "type_check": type_check})
+    except RecursionError:
+        raise ValueError(f"{path} is no NIR file that can be read: it is nested too deeply.") from None
+    except Exception as error:  # its reader asserts, and fails in many ways
         raise ValueError(f"{path} is no NIR file that can be read ({type(error).__name__}: {error}).") from error
+
+
+def _require_plain(tree: dict[str, Any], path: str, depth: int) -> None:
+    """Names without control characters; shapes of inputs and outputs that memory can hold."""
+    import numpy as np
+
+    if depth > DEEPEST:
+        raise ValueError(f"{path} is nested more than {DEEPEST} deep")
+    for name, value in tree.items():
+        printable(name, f"a name in {path}")
+        if isinstance(value, dict):
+            _require_plain(value, f"{path}/{name}", depth + 1)
+        elif name in ("shape", "input_type", "input_shape") and isinstance(value, np.ndarray):
+            sizes = value.reshape(-1).tolist()
+            whole = all(isinstance(x, int) and x > 0 for x in sizes) and len(sizes) <= 8
+            if not whole or math.prod(sizes) > WIDEST:
+                raise ValueError(f"{path} has the {name} {sizes[:8]}; expected whole numbers, together up to {WIDEST}")

@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from ranvier._checks import nearest
 from ranvier._files import write_atomic, write_json
+from ranvier._reading import read_bytes, read_json
 from ranvier.networks import wiring as rules
 from ranvier.networks._inputs import Normal, TimeSeries, Uniform
 from ranvier.networks._models import (
@@ -29,14 +31,15 @@ from ranvier.networks._network import Network
 __all__ = ["read_network", "write_network"]
 
 FORMAT, VERSION = "ranvier network", 1
+_TENSORS = re.compile(r"tensors-[0-9a-f]{16}\.safetensors")
 
 
 class _Tensors:
-    """Values on their way to JSON; tensors are set aside, each once."""
+    """Encodes values as JSON; tensors are collected in `values`, each once."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, Any] = {}
-        self.seen: dict[int, tuple[str, Any]] = {}  # keeps each tensor alive, so that its id stays its own
+        self.values: dict[str, Any] = {}
+        self.names: dict[int, tuple[str, Any]] = {}  # by id; holds each tensor, so that its id is not used again
 
     def encode(self, value: Any) -> Any:
         import torch
@@ -50,11 +53,11 @@ class _Tensors:
         if isinstance(value, int | float):
             return float(value)
         tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value)
-        if id(value) not in self.seen:
-            name = f"t{len(self.kept)}"
-            self.kept[name] = tensor.detach().cpu().contiguous().clone()
-            self.seen[id(value)] = name, value
-        name = self.seen[id(value)][0]
+        if id(value) not in self.names:
+            name = f"t{len(self.values)}"
+            self.values[name] = tensor.detach().cpu().contiguous().clone()
+            self.names[id(value)] = name, value
+        name = self.names[id(value)][0]
         return {"tensor": name, "gradient": True} if tensor.requires_grad else {"tensor": name}
 
 
@@ -67,30 +70,28 @@ def write_network(net: Network, path: str | Path) -> Path:
     from safetensors.torch import save
 
     path = Path(path)
-    keep = _Tensors()
-    structure = _structure(net, keep)
-    data = save(keep.kept)
-    tensors = f"tensors-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
-    write_atomic(path / tensors, data)
-    write_json(path / "network.json", structure | {"tensors": tensors})
+    tensors = _Tensors()
+    structure = _structure(net, tensors)
+    data = save(tensors.values)
+    file = f"tensors-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
+    write_atomic(path / file, data)
+    write_json(path / "network.json", structure | {"tensors": file})
     for old in path.glob("tensors-*.safetensors"):
-        if old.name != tensors:
+        if old.name != file:
             old.unlink(missing_ok=True)
     return path
 
 
 def fingerprint(net: Network) -> str:
     """A digest of everything that `write_network` would write: equal networks have equal ones."""
-    import json
-
     from safetensors.torch import save
 
-    keep = _Tensors()
-    text = json.dumps(_structure(net, keep), sort_keys=True)
-    return hashlib.sha256(text.encode() + save(keep.kept)).hexdigest()
+    tensors = _Tensors()
+    text = json.dumps(_structure(net, tensors), sort_keys=True)
+    return hashlib.sha256(text.encode() + save(tensors.values)).hexdigest()
 
 
-def _structure(net: Network, keep: _Tensors) -> dict[str, Any]:
+def _structure(net: Network, tensors: _Tensors) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -99,10 +100,10 @@ def _structure(net: Network, keep: _Tensors) -> dict[str, Any]:
             {
                 "name": p.name,
                 "size": p.size,
-                "neuron": describe_neuron(p.neuron, keep.encode),
-                "parameters": {k: keep.encode(v) for k, v in p.parameters.items()},
-                "initial": {k: keep.encode(v) for k, v in p.initial.items()},
-                "positions": None if p.positions is None else keep.encode(p.positions),
+                "neuron": describe_neuron(p.neuron, tensors.encode),
+                "parameters": {k: tensors.encode(v) for k, v in p.parameters.items()},
+                "initial": {k: tensors.encode(v) for k, v in p.initial.items()},
+                "positions": None if p.positions is None else tensors.encode(p.positions),
                 "classes": p.classes,
                 "names": p.names,
                 "method": p.method,
@@ -113,84 +114,91 @@ def _structure(net: Network, keep: _Tensors) -> dict[str, Any]:
             {
                 "source": p.source.name,
                 "target": p.target.name,
-                "synapse": describe_synapse(p.synapse, keep.encode),
-                "wiring": _describe_rule(p.wiring, keep),
-                "weight": keep.encode(p.weight),
-                "delay": keep.encode(p.delay),
-                **_learning(p, keep),
+                "synapse": describe_synapse(p.synapse, tensors.encode),
+                "wiring": _describe_wiring(p.wiring, tensors),
+                "weight": tensors.encode(p.weight),
+                "delay": tensors.encode(p.delay),
+                **_learning(p, tensors),
             }
             for p in net.projections
         ],
         "backgrounds": [
             {
                 "target": b.target.name,
-                "rate": keep.encode(b.rate),
-                "weight": keep.encode(b.weight),
-                "synapse": describe_synapse(b.synapse, keep.encode),
+                "rate": tensors.encode(b.rate),
+                "weight": tensors.encode(b.weight),
+                "synapse": describe_synapse(b.synapse, tensors.encode),
             }
             for b in net.backgrounds
         ],
     }
 
 
-def _learning(p: Any, keep: _Tensors) -> dict[str, Any]:
+def _learning(p: Any, tensors: _Tensors) -> dict[str, Any]:
     """A projection's plasticity and modulator; nothing where it has none."""
     if p.plasticity is None:
         return {}
     modulator = {"population": p.modulator.name} if hasattr(p.modulator, "start") else None
     if modulator is None and p.modulator is not None:
-        modulator = keep.encode(p.modulator)
+        modulator = tensors.encode(p.modulator)
     return {"plasticity": describe_rule(p.plasticity), "modulator": modulator}
 
 
-def _describe_rule(rule: Any, keep: _Tensors) -> dict[str, Any]:
+def _describe_wiring(rule: Any, tensors: _Tensors) -> dict[str, Any]:
     name = type(rule).__name__
     if getattr(rules, name, None) is not type(rule):
         raise TypeError(
             f"The wiring {name} is code of your own, which no file holds; expected a rule or Edges."
         )
     if isinstance(rule, rules.Edges):
-        return {"rule": name, "sources": keep.encode(rule.sources), "targets": keep.encode(rule.targets)}
+        return {"rule": name, "sources": tensors.encode(rule.sources), "targets": tensors.encode(rule.targets)}
     return {"rule": name, **{f.name: getattr(rule, f.name) for f in dataclasses.fields(rule) if f.init}}
 
 
 def read_network(path: str | Path) -> Network:
-    """Read the network that `write_network` wrote into the folder `path`.
+    """Read the network that `write_network` wrote into the folder `path`. Nothing in it is run.
 
     Raises FileNotFoundError where there is none, ValueError where the files are of another kind or
-    version, incomplete, or describe no valid network.
+    version, too large, incomplete, or describe no valid network.
     """
     path = Path(path)
     file = path / "network.json"
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no {file}; expected a folder that write_network wrote.")
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is no JSON ({error}); expected a network's description.") from error
+    value = read_json(file, "a network's description, as write_network writes it")
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise ValueError(f"{file} is not a {FORMAT}; expected a file that write_network wrote.")
+        raise ValueError(f"{file} is not a {FORMAT}; expected a file that write_network wrote.{_old(value)}")
     if value.get("version") != VERSION:
-        raise ValueError(f"{file} has version {value.get('version')!r}; expected {VERSION}. Update ranvier.")
+        raise ValueError(f"{file} has version {value.get('version')!r:.60}; expected {VERSION}. Update ranvier.")
     try:
         return _build(value, _load(path, value["tensors"]))
     except FileNotFoundError:
         raise
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
-        what = f"no entry {error}" if isinstance(error, KeyError) else str(error)
+    except (
+        KeyError, TypeError, AttributeError, IndexError, ValueError, ArithmeticError, RuntimeError, MemoryError,
+    ) as error:  # fmt: skip
+        what = f"no entry {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
         raise ValueError(f"{file} describes no valid network: {what}") from error
 
 
-def _load(path: Path, name: str) -> dict[str, Any]:
+def _old(value: Any) -> str:
+    """A word on files of the package's former name."""
+    if isinstance(value, dict) and str(value.get("format", "")).startswith("ganglion"):
+        return (
+            ' It was written before the package took the name Ranvier: put "format": "ranvier network" in it, and '
+            '"modulator" for "third", if nothing else was changed; or write the network anew.'
+        )
+    return ""
+
+
+def _load(path: Path, name: Any) -> dict[str, Any]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    if Path(name).name != name or not (path / name).is_file():
+    if not isinstance(name, str) or not _TENSORS.fullmatch(name):
         raise FileNotFoundError(
-            f"There is no file {name!r} in {path}; expected the network's tensors beside it."
+            f"There is no file {name!r:.60} in {path}; expected the network's tensors beside it: tensors-….safetensors."
         )
     try:
-        return load((path / name).read_bytes())
+        return load(read_bytes(path / name, "the network's tensors"))
     except SafetensorError as error:
         raise ValueError(f"{name} is no safetensors file ({error})") from error
 
@@ -216,14 +224,20 @@ def _build(value: dict[str, Any], tensors: dict[str, Any]) -> Network:
         options = {k: tuple(v) if isinstance(v, list) else decode(v) for k, v in x.items() if k != "rule"}
         if x["rule"] not in rules.__all__ or x["rule"] == "Wiring":
             raise ValueError(f"Unknown wiring {x['rule']!r}. {nearest(x['rule'], rules.__all__)}")
-        return getattr(rules, x["rule"])(**options)
+        kind = getattr(rules, x["rule"])
+        for field in dataclasses.fields(kind):
+            if field.type == "bool" and not isinstance(options.get(field.name, False), bool):
+                raise ValueError(f"{field.name} of {x['rule']} is {options[field.name]!r:.60}; expected true or false")
+        return kind(**options)
 
     def learning(x: dict[str, Any]) -> dict[str, Any]:
         if "plasticity" not in x:
             return {}
         modulator = x["modulator"]
-        named = isinstance(modulator, dict) and "population" in modulator
-        modulator = modulator["population"] if named else decode(modulator)
+        if isinstance(modulator, dict) and "population" in modulator:
+            modulator = modulator["population"]
+        else:
+            modulator = decode(modulator)
         return {"plasticity": build_rule(x["plasticity"]), "modulator": modulator}
 
     net = Network(seed=value["seed"])

@@ -1,0 +1,124 @@
+"""An HDF5 file from stdin as JSON and plain bytes on stdout: a program of its own, which imports nothing of ranvier's.
+
+The C library may run for ever, or crash, on a file that is damaged on purpose; here it does so within limits of time
+and memory, in a process that holds nothing else.
+"""
+
+import io
+import json
+import sys
+
+DEPTH, OBJECTS = 40, 100_000
+FILTERS = {1, 2, 3, 32000}  # deflate, shuffle, Fletcher's checksum, LZF: all others load code, or know no bound
+KINDS = "biuf"
+
+
+class Refusal(ValueError):
+    """What the parent says of the file."""
+
+
+def main():
+    data = sys.stdin.buffer.read()
+    largest, always, ratio = (int(x) for x in sys.argv[1:4])
+    try:
+        import h5py
+
+        limit_resources(len(data), largest)
+        tree, pieces = read(h5py, data, min(largest, max(always, ratio * len(data))))
+    except Refusal as refusal:
+        return answer({"refused": str(refusal)}, [])
+    except RecursionError:
+        return answer({"refused": "it is nested too deeply"}, [])
+    except MemoryError:
+        return answer({"refused": "it needs more memory than its size justifies"}, [])
+    except Exception as error:  # h5py fails in as many ways as its library
+        return answer({"refused": f"{type(error).__name__}: {error}"}, [])
+    return answer({"tree": tree}, pieces)
+
+
+def limit_resources(size, largest):
+    """About one second of computing, and one more for every 64 MiB of file, and memory for what may be unpacked."""
+    try:
+        import resource
+    except ImportError:
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(used.ru_utime + used.ru_stime + 0.5) + 1 + size // 2**26
+    for what, limit in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, 4 * largest), (resource.RLIMIT_CORE, 0)):
+        hard = resource.getrlimit(what)[1]
+        if hard == resource.RLIM_INFINITY or limit < hard:
+            resource.setrlimit(what, (limit, hard))
+
+
+def read(h5py, data, room):
+    """(tree of groups, with leaves as {"dtype", "shape"} or {"text"}, and the arrays' bytes in their order)."""
+    pieces, known, left = [], set(), [room]
+
+    def walk(group, path, depth):
+        if depth > DEPTH:
+            raise Refusal(f"the group {path} is nested more than {DEPTH} deep")
+        out = {}
+        for name in group:
+            here = f"{path}/{name}"
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                raise Refusal(f"{here!r:.200} is a {type(link).__name__}, which leads elsewhere; expected plain data")
+            thing = group[name]
+            info = h5py.h5o.get_info(thing.id)
+            if (info.fileno, info.addr) in known:
+                raise Refusal(f"{here!r:.200} is reached in two ways; expected a tree")
+            known.add((info.fileno, info.addr))
+            if len(known) > OBJECTS:
+                raise Refusal(f"it holds more than {OBJECTS} objects")
+            if isinstance(thing, h5py.Group):
+                out[name] = walk(thing, here, depth + 1)
+            elif isinstance(thing, h5py.Dataset):
+                out[name] = leaf(thing, here)
+            else:
+                raise Refusal(f"{here!r:.200} is no group and no data")
+        return out
+
+    def leaf(dataset, path):
+        kind = dataset.dtype
+        if dataset.is_virtual or dataset.external:
+            raise Refusal(f"{path!r:.200} keeps its values in other files")
+        if kind.kind == "c":
+            raise Refusal(f"{path!r:.200} holds complex numbers, {kind}; expected real ones")
+        text = h5py.check_string_dtype(kind)
+        if text is None and kind.kind not in KINDS:
+            raise Refusal(f"{path!r:.200} holds {kind}; expected numbers or text")
+        creation = dataset.id.get_create_plist()
+        used = {creation.get_filter(k)[0] for k in range(creation.get_nfilters())}
+        if not used <= FILTERS:
+            raise Refusal(f"{path!r:.200} is packed by the filter {min(used - FILTERS)}; expected deflate or LZF")
+        if dataset.shape is None:
+            raise Refusal(f"{path!r:.200} is empty")
+        left[0] -= max(1, dataset.size) * max(1, kind.itemsize)
+        chunk = kind.itemsize
+        for n in dataset.chunks or ():
+            chunk *= n
+        if left[0] < 0 or chunk > room:
+            raise Refusal(f"{path!r:.200} of shape {dataset.shape} unpacks to far more than the file holds")
+        if text is not None:
+            values = dataset.asstr("utf-8", "strict")[()]
+            return {"text": values if isinstance(values, str) else values.tolist()}
+        values = dataset[()]
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
+        pieces.append(values.tobytes())
+        return {"dtype": values.dtype.str, "shape": list(values.shape)}
+
+    with h5py.File(io.BytesIO(data), "r") as file:
+        return walk(file, "", 0), pieces
+
+
+def answer(head, pieces):
+    out = sys.stdout.buffer
+    text = json.dumps(head).encode()
+    out.write(len(text).to_bytes(8, "little") + text)
+    for piece in pieces:
+        out.write(piece)
+    out.flush()
+
+
+if __name__ == "__main__":
+    main()
