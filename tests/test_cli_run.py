@@ -59,11 +59,11 @@ def test_a_graded_page_from_an_edge_list(call, edges, tmp_path):
 
 
 def test_a_stopped_run_goes_on_to_the_same_spikes(call, edges, tmp_path, monkeypatch, capsys):
-    from ranvier.engines import _simulate
+    from ranvier.engines import _run
 
     whole = tmp_path / "whole"
     assert call("run", edges, "--seconds", "3", "--out", whole) == 0
-    spans = _simulate._spans
+    spans = _run._spans
 
     def stopped(runner, steps):
         for count, last in enumerate(spans(runner, steps)):
@@ -71,12 +71,12 @@ def test_a_stopped_run_goes_on_to_the_same_spikes(call, edges, tmp_path, monkeyp
                 raise KeyboardInterrupt
             yield last
 
-    monkeypatch.setattr(_simulate, "_spans", stopped)
+    monkeypatch.setattr(_run, "_spans", stopped)
     parts = tmp_path / "parts"
     assert call("run", edges, "--seconds", "3", "--out", parts) == 130
     assert "the same command goes on from here" in capsys.readouterr().err
     assert not (parts / "report.html").exists()
-    monkeypatch.setattr(_simulate, "_spans", spans)
+    monkeypatch.setattr(_run, "_spans", spans)
     assert call("run", edges, "--seconds", "3", "--out", parts) == 0
     for there, here in zip(spikes(whole), spikes(parts)):
         assert np.array_equal(there, here)
@@ -114,7 +114,7 @@ def test_another_run_in_the_folder_is_refused_unless_asked(call, edges, capsys):
         (("EDGES", "--seconds", "0.1"), "the report needs at least 2.5 s"),
         (("EDGES", "--seconds", "nan"), "expected a time above 0"),
         (("EDGES", "--seconds", "ten"), "--seconds: found 'ten'"),
-        (("EDGES", "--engine", "gpu"), "unknown engine 'gpu'"),
+        (("EDGES", "--engine", "gpu"), "engine is 'gpu'"),
         (("EDGES", "--delay", "0.01"), "0.01"),
         (("EDGES", "--neuron", "Graded", "--delay", "1"), "graded synapses are continuous and have none"),
     ],

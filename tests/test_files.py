@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ranvier._files import atomic_folder, atomic_path, write_atomic
+from ranvier._files import atomic_folder, atomic_path, read_tensors, write_atomic, write_tensors
 
 
 def left(folder: Path) -> list[str]:
@@ -40,3 +41,15 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert left(path) == ["whole"]
     with pytest.raises(FileExistsError, match="not yet taken"), atomic_folder(path):
         pass
+
+
+def test_tensors_of_any_strides_are_written_as_they_are(tmp_path: Path) -> None:
+    a = np.arange(12.0).reshape(3, 4)
+    tensors = {
+        "transposed": a.T, "sliced": a[::2, 1::2], "expanded": np.broadcast_to(np.float32(3.5), (2, 5)),
+        "reversed": a[::-1], "scalar": np.array(7), "empty": a[:0], "fortran": np.asfortranarray(a),
+    }  # fmt: skip
+    written = read_tensors(write_tensors(tmp_path / "x.safetensors", tensors))
+    for name, value in tensors.items():
+        assert written[name].dtype == value.dtype and written[name].shape == value.shape
+        assert np.array_equal(written[name], value), name

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ def atomic_path(path: str | Path, suffix: str = "") -> Iterator[Path]:
         temporary.chmod(0o644)
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is the one to report
+            temporary.unlink(missing_ok=True)
         raise
 
 
@@ -67,9 +68,11 @@ def write_json(path: str | Path, value: Any) -> Path:
 
 def write_tensors(path: str | Path, tensors: dict[str, Any]) -> Path:
     """Write a dict of NumPy arrays as one safetensors file, atomically."""
+    import numpy as np
     from safetensors.numpy import save
 
-    return write_atomic(path, save(tensors))
+    # safetensors writes the memory behind an array, whatever its strides
+    return write_atomic(path, save({name: np.asarray(value, order="C") for name, value in tensors.items()}))
 
 
 def read_tensors(path: str | Path) -> dict[str, Any]:

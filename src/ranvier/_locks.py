@@ -115,11 +115,12 @@ class FolderLock:
                 del _held[self._key]
             handle, self._handle = self._handle, -1
             try:
-                if handle >= 0 and self._key == _identity(self.path):
+                if handle >= 0:
+                    if not _same_file(handle, self.path / _NAME):
+                        return  # the folder is gone, or another one
                     if self._owner:
                         os.unlink(self.path / _OWNER)
-                    if _same_file(handle, self.path / _NAME):
-                        os.unlink(self.path / _NAME)
+                    os.unlink(self.path / _NAME)
                 for folder in self._new:
                     os.rmdir(folder)
             except OSError:

@@ -134,7 +134,7 @@ def test_a_killed_run_goes_on_to_the_same_end(whole, tmp_path, monkeypatch):
         while runner.step < steps:
             yield min(steps, runner.step + 1 + (7 * runner.step) % 23)
 
-    monkeypatch.setattr("ranvier.engines._simulate._spans", short)
+    monkeypatch.setattr("ranvier.engines._run._spans", short)
     folder, rng = tmp_path / "run", np.random.default_rng(0)
     for k in range(6):
         child = os.fork()
@@ -156,7 +156,7 @@ def test_a_resumed_run_must_be_the_same(tmp_path):
     net = lambda weight: _small(weight)  # noqa: E731
     rv.simulate(net(0.5), 5.0, path=tmp_path / "run", record=rv.Probe("V", interval=1.0))
     for changed in (
-        {"seed": 1}, {"dt": 0.05}, {"duration": 6.0}, {"dtype": torch.float64}, {"record": "V"},
+        {"seed": 1}, {"dt": 0.05}, {"duration": 4.0}, {"dtype": torch.float64}, {"record": "V"},
         {"record": rv.Probe("s_p0", interval=1.0, name="V")}, {"network": net(0.75)},
     ):  # fmt: skip
         options = {"record": rv.Probe("V", interval=1.0)} | changed

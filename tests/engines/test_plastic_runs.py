@@ -8,6 +8,7 @@ import torch
 import ranvier as rv
 from ranvier import rules
 from ranvier.engines.compiled.engine import CompiledEngine
+from ranvier.engines.protocol import EngineOptions
 from ranvier.engines.torch.engine import TorchEngine
 
 STEPS = round(plastic.DURATION / plastic.DT)
@@ -107,7 +108,7 @@ def test_the_torch_engine_agrees(name):
     rule = plastic.RULES[name]
     net = plastic.network(rule, modulator=plastic.series(columns=40), size=40)
     ours = CompiledEngine(net, dt=plastic.DT, seed=0, double=True)
-    theirs = TorchEngine(net, dt=plastic.DT, seed=0, dtype=torch.float64)
+    theirs = TorchEngine.prepare(net, EngineOptions(plastic.DT, dtype=torch.float64))
     for last in (201, 500):
         steps, neurons, _ = ours.advance(last)
         other_steps, other_neurons, _ = theirs.advance(last)
@@ -115,7 +116,7 @@ def test_the_torch_engine_agrees(name):
         mine, other = ours.weights(), theirs.weights()
         assert all(np.abs(mine[k] - other[k]).max() < 1e-11 for k in mine) and len(mine) == 2
     state = theirs.state()
-    again = TorchEngine(net, dt=plastic.DT, seed=0, dtype=torch.float64)
+    again = TorchEngine.prepare(net, EngineOptions(plastic.DT, dtype=torch.float64))
     again.load(state)
     theirs.advance(600)
     again.advance(600)
@@ -175,7 +176,7 @@ def test_a_modulator_and_weights_may_be_replaced_between_pieces():
     assert not torch.equal(run.run(20.0).weights[p], still[p])
     run.set_weights(p, torch.full((400,), 0.7))
     assert torch.equal(run.weights[p], torch.full((400,), 0.7).double())
-    for bad, message in ((torch.ones(3), "for 400 edges"), (torch.full((400,), -1.0), "expected finite ones")):
+    for bad, message in ((torch.ones(3), "3 weights; expected 400"), (torch.full((400,), -1.0), "finite ones")):
         with pytest.raises(ValueError, match=message):
             run.set_weights(p, bad)
 

@@ -73,7 +73,7 @@ def test_another_run_is_refused_by_the_entries_that_differ(whole):
         ValueError, match=r"network.size: nothing there, 3 here\n  seed: 5 there, 6 here"
     ) as found:
         RunFolder.create_or_resume(whole, other, trace_neurons=TRACES)
-    assert "duration" not in str(found.value)
+    assert "duration:" not in str(found.value)
     with pytest.raises(ValueError, match="traces of V of 2 neurons; this run records none"):
         RunFolder.create_or_resume(whole, MANIFEST)
     assert files(whole) == before
@@ -147,6 +147,8 @@ def test_a_crash_at_every_single_write_loses_nothing(tmp_path, monkeypatch, whol
     def wrapped(name):
         def call(*args, **kwargs):
             nonlocal calls, gone
+            if str(args[0]).endswith(".lock"):  # the system lets go of a dead process's lock
+                return real[name](*args, **kwargs)
             if gone:  # a dead process does nothing more
                 raise Crash
             calls += 1
@@ -241,7 +243,7 @@ def test_two_processes_do_not_write_to_one_folder(writers, tmp_path):
         time.sleep(0.005)
         if (path / "segment-000001.safetensors").exists():
             break
-    with pytest.raises(RuntimeError, match="another process is writing"):
+    with pytest.raises(RuntimeError, match="in use by another run"):
         write(path)
     writers.kill()
     write(path).close()

@@ -1,24 +1,39 @@
-"""A simulation that is run piece by piece, with a look or a hand on its weights in between."""
+"""A simulation that is run piece by piece, in memory or in a folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ranvier.engines._simulate import Progress, described, duration_steps, in_memory, prepare
-from ranvier.engines.recording.probes import Probe
+from ranvier._locks import folder_lock
+from ranvier.engines._prepare import Record, duration_steps, prepare
+from ranvier.engines._progress import Progress
+from ranvier.engines._run import in_memory, into_folder, open_folder
+from ranvier.engines.protocol import Modulators
 from ranvier.engines.recording.recording import Recording
-from ranvier.engines.recording.weights import WeightProbe, Weights
+from ranvier.engines.recording.segments import RunFolder
+from ranvier.engines.recording.weights import Weights
 from ranvier.networks import Network, Projection
 
 
 class Simulation:
     """A network made ready to run: `run` goes on from where the last one ended, as if it had not been cut.
 
-    The arguments are those of `simulate`.
+    The arguments are those of `simulate`. With `path` the run lies in that folder, as `simulate` writes it; one that is
+    there already is continued. The folder is this object's until `close`, or the end of a `with` block.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 3, drive=20.0)
+    >>> simulation = rv.Simulation(net)
+    >>> first, second = simulation.run(50.0), simulation.run(50.0)
+    >>> second.start, simulation.time
+    (50.0, 100.0)
     """
 
     def __init__(
@@ -29,56 +44,91 @@ class Simulation:
         seed: int = 0,
         engine: str = "compiled",
         threads: int = 1,
-        record: Sequence[str | Probe | WeightProbe] | str | Probe | WeightProbe = (),
+        record: Record = (),
+        path: str | Path | None = None,
         dtype: torch.dtype = torch.float32,
-        modulators: Mapping[Projection, Any] | None = None,
+        modulators: Modulators | None = None,
     ) -> None:
         self.net = net
-        self._made = prepare(
-            net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, modulators=modulators
-        )
-        self._manifest = described(net, dt, seed, engine, dtype)
+        self._folder: RunFolder | None = None
+        lock = None if path is None else folder_lock(path, "simulation")
+        try:
+            self._prepared = prepare(
+                net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, modulators=modulators
+            )
+            if lock is not None:
+                self._folder = open_folder(self._prepared, lock, RunFolder.stored_duration(lock.path))
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            raise
 
     @property
     def time(self) -> float:
         """How far it has come, ms."""
-        return self._made.runner.step * self._made.runner.dt
+        return self._prepared.engine.step * self._prepared.engine.options.dt
 
-    def run(
-        self, duration: float, *, modulators: Mapping[Projection, Any] | None = None, progress: bool = False
-    ) -> Recording:
-        """Go on for `duration` ms and return what was seen; its clock is the simulation's, `start` its beginning.
+    def run(self, duration: float, *, modulators: Modulators | None = None, progress: bool = False) -> Recording:
+        """Go on for `duration` ms and return what was recorded: `start` is its beginning, on the simulation's clock.
 
-        `modulators` replaces modulators from here on; a `TimeSeries` in it begins here.
+        `modulators` replaces modulators from here on; a `TimeSeries` in it begins here. Raises ValueError for a
+        duration that is no whole number of steps, and for modulators where the run lies in a folder.
         """
-        runner = self._made.runner
+        engine = self._prepared.engine
+        self._require_memory(modulators, "modulators=")
         for p, source in (modulators or {}).items():
-            runner.set_modulator(p, source)
-        steps = duration_steps(duration, runner.dt)
+            engine.set_modulator(p, source)
+        dt, start = engine.options.dt, self.time
+        last = engine.step + duration_steps(duration, dt)
         with Progress(duration, progress) as bar:
-            return in_memory(self._made, self.net, runner.step + steps, self._manifest | {"duration": duration}, bar)
+            if self._folder is None:
+                return in_memory(self._prepared, last, self._prepared.manifest | {"duration": duration}, bar)
+            self._folder.extend(last)
+            into_folder(self._prepared, self._folder, last, bar)
+        recording = Recording.open(self._folder.path, network=self.net)
+        return recording.after(start) if start else recording
 
     @property
     def weights(self) -> Weights:
         """The plastic projections' weights now."""
-        return Weights(self._made.runner.weights(), {})
+        return Weights(self._prepared.engine.weights(), {})
 
     def set_weights(self, projection: Projection, weights: Any) -> None:
         """Replace a plastic projection's weights, (edges,) in the order of `edges()`; its traces stay.
 
-        Raises ValueError for another number of weights, or some that are not finite or out of the rule's bounds.
+        Raises ValueError for another number of weights, for some that are not finite or out of the rule's bounds, and
+        where the run lies in a folder.
         """
+        self._require_memory(True, "set_weights")
         values = np.asarray(weights.detach() if hasattr(weights, "detach") else weights, np.float64).reshape(-1)
         if projection.plasticity is None or not any(projection is p for p in self.net.projections):
-            raise ValueError(f"found {projection!r:.80}, expected a plastic projection of this network")
+            raise ValueError(f"the projection is {projection!r:.80}; expected a plastic one of this network")
         if len(values) != projection.size:
-            raise ValueError(f"found {len(values)} weights for {projection.size} edges of {projection!r}")
+            raise ValueError(f"there are {len(values)} weights; expected {projection.size}: one an edge")
         low, high = projection.plasticity.bounds
         slack = 1e-6 * max((abs(x) for x in (low, high) if np.isfinite(x)), default=0.0)
         least, most = (values.min(), values.max()) if len(values) else (low, high)
         if not (np.isfinite(values).all() and low - slack <= least and most <= high + slack):
-            raise ValueError(f"found weights from {least:g} to {most:g}, expected finite ones from {low:g} to {high:g}")
-        self._made.runner.set_weights(projection.index, np.clip(values, low, high))
+            raise ValueError(f"weights are from {least:g} to {most:g}; expected finite ones from {low:g} to {high:g}")
+        self._prepared.engine.set_weights(projection.index, np.clip(values, low, high))
+
+    def close(self) -> None:
+        """Let others write to the folder, if there is one."""
+        if self._folder is not None:
+            self._folder.close()
+
+    def __enter__(self) -> Simulation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _require_memory(self, intervention: Any, what: str) -> None:
+        if self._folder is not None and intervention:
+            raise ValueError(
+                f"{what} is used in {self._folder.path}, where a run is a function of network and seed; expected no "
+                "intervention: use a Simulation without path"
+            )
 
 
 __all__ = ["Simulation"]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ranvier._steps import whole_steps
@@ -24,6 +25,7 @@ from ranvier.engines.compiled.loops import (
     transmit_address,
 )
 from ranvier.engines.compiled.synapse_tables import Synapses, delay_steps, padded
+from ranvier.engines.protocol import Activity, EngineOptions, NotFinite
 from ranvier.engines.recording.probes import ResolvedProbe
 from ranvier.engines.step_model import initial_values, step_models
 from ranvier.networks import Network, Population, Projection, TimeSeries
@@ -52,6 +54,8 @@ class CompiledEngine:
         probes: tuple[ResolvedProbe, ...] = (),
         modulators: Mapping[Projection, Any] | None = None,
     ) -> None:
+        dtype = torch.float64 if double else torch.float32
+        self.options = EngineOptions(dt, seed, threads, dtype, probes, modulators)
         self.net, self.dt, self.seed, self.probes = net, dt, seed, probes
         self.real: Any = np.float64 if double else np.float32
         self.step = 0
@@ -65,6 +69,13 @@ class CompiledEngine:
         self.plastic = self._plastic(modulators)
         self._backgrounds()
         self._probe_tables()
+
+    @classmethod
+    def prepare(cls, net: Network, options: EngineOptions) -> CompiledEngine:
+        """The network at t = 0."""
+        double = options.dtype == torch.float64
+        return cls(net, dt=options.dt, seed=options.seed, threads=options.threads, double=double,
+                   probes=options.probes, modulators=options.modulators)  # fmt: skip
 
     def _plastic(self, modulators: Mapping[Projection, Any] | None) -> Any:
         """The part of the plastic projections; networks without any do not import it."""
@@ -275,8 +286,8 @@ class CompiledEngine:
 
     # Running
 
-    def advance(self, last: int) -> tuple[NDArray[np.int64], NDArray[np.int32], dict[str, tuple[Any, Any]]]:
-        """Go on to step `last`: spikes (steps, global neurons) and traces, name -> (steps, values)."""
+    def advance(self, last: int) -> Activity:
+        """Go on to step `last`."""
         first = self.step
         table = np.zeros((len(self.pieces), d.R_WIDTH), np.int64)
         out, at = 0, 0
@@ -303,7 +314,9 @@ class CompiledEngine:
             count = last // probe.interval + 1 - base
             columns = [_columns(samples, table[k], count) for k in index]
             traces[probe.name] = (np.arange(base, base + count) * probe.interval, np.hstack(columns))
-        return np.concatenate([*steps, np.zeros(0, np.int64)]), np.concatenate([*spikes, np.zeros(0, np.int32)]), traces
+        return Activity(
+            np.concatenate([*steps, np.zeros(0, np.int64)]), np.concatenate([*spikes, np.zeros(0, np.int32)]), traces
+        )
 
     def _run(self, last, table, samples, spike_steps, spike_neurons) -> tuple[int, int]:
         counter = np.zeros(1, np.int64)
@@ -351,7 +364,7 @@ class CompiledEngine:
         out = {k: v.copy() for k, v in own.items()} | {"step": np.array([self.step], np.int64)}
         return out if self.plastic is None else out | self.plastic.state()
 
-    def load(self, state: dict[str, NDArray]) -> None:
+    def load(self, state: Mapping[str, NDArray]) -> None:
         """Take up a state of `state()`. Raises ValueError if it is another network's."""
         for name in ("x", "ring", "streams", "spares"):
             mine = getattr(self, name)
@@ -377,7 +390,7 @@ class CompiledEngine:
         """Replace a plastic projection's modulator; a series begins now."""
         self.plastic.set_modulator(p, source)
 
-    def first_bad(self) -> tuple[str, int, str] | None:
+    def first_bad(self) -> NotFinite | None:
         """(population, neuron within it, variable) of the first state that is not finite."""
         for p in self.net.populations:
             if p.index in self.models:
@@ -385,7 +398,7 @@ class CompiledEngine:
                 if not np.isfinite(states.sum(dtype=np.float64)):
                     bad = np.argwhere(~np.isfinite(states.T))
                     if len(bad):
-                        return p.name, int(bad[0, 0]), self.models[p.index].states[bad[0, 1]]
+                        return NotFinite(p.name, int(bad[0, 0]), self.models[p.index].states[bad[0, 1]])
         return None
 
 
@@ -402,4 +415,3 @@ def _draw(law: Any, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
     if hasattr(law, "low"):
         return rng.uniform(law.low, law.high, size)
     return rng.normal(law.mean, law.sd, size)
-

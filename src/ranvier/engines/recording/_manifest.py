@@ -44,11 +44,13 @@ def require_unused(path: Path) -> None:
 
 
 def require_same(path: Path, known: dict[str, Any], manifest: dict[str, Any]) -> None:
-    """Raise ValueError naming the entries by which two manifests are of different runs."""
+    """Raise ValueError naming the entries by which two manifests are of different runs. One that only goes on
+    for longer is the same."""
     there, here = (
-        dict(_flat({key: value for key, value in m.items() if key not in ENVIRONMENT}))
-        for m in (known, manifest)
+        dict(_flat({key: value for key, value in m.items() if key not in ENVIRONMENT})) for m in (known, manifest)
     )
+    if _steps(manifest) >= _steps(known):
+        there["duration"] = here["duration"]
     differing = [
         f"{key}: {there.get(key, 'nothing')} there, {here.get(key, 'nothing')} here"
         for key in sorted(there.keys() | here.keys())
@@ -60,8 +62,16 @@ def require_same(path: Path, known: dict[str, Any], manifest: dict[str, Any]) ->
             f"{path} holds another run; these entries of its manifest differ:\n  "
             + "\n  ".join(differing[:10])
             + more
-            + "\nResume with the same ones, or take another folder."
+            + "\nResume with the same ones and at least its duration, or take another folder."
         )
+
+
+def _steps(manifest: dict[str, Any]) -> int:
+    """The run's length in steps, -1 where the manifest does not say."""
+    dt, duration = manifest.get("dt"), manifest.get("duration")
+    if isinstance(dt, int | float) and isinstance(duration, int | float) and dt > 0:
+        return round(duration / dt)
+    return -1
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

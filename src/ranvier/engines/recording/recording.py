@@ -68,9 +68,7 @@ class Recording:
         network: Any = None,
         manifest: Mapping[str, Any] | None = None,
     ) -> None:
-        spikes = Spikes.from_steps(
-            spike_steps, spike_neurons, n_neurons=n_neurons, dt=dt, stop=round(duration / dt)
-        )
+        spikes = Spikes.from_steps(spike_steps, spike_neurons, n_neurons=n_neurons, dt=dt, stop=round(duration / dt))
         self._set(spikes, states or {}, network, manifest or {})
 
     def _set(
@@ -175,16 +173,12 @@ class Recording:
         """Coefficients of variation of the inter-spike intervals, (N,); NaN for fewer than three spikes."""
         return tensor(analysis.cv(self._selected(neurons)))
 
-    def covariance(
-        self, window: float, *, neurons: Any = None, return_error: bool = False, blocks: int = 20
-    ) -> Any:
+    def covariance(self, window: float, *, neurons: Any = None, return_error: bool = False, blocks: int = 20) -> Any:
         """Covariance of spike counts in windows of `window` ms, (N, N)."""
         spikes = self._selected(neurons)
         return _tensors(analysis.covariance(spikes, window, return_error=return_error, blocks=blocks))
 
-    def correlation(
-        self, window: float, *, neurons: Any = None, return_error: bool = False, blocks: int = 20
-    ) -> Any:
+    def correlation(self, window: float, *, neurons: Any = None, return_error: bool = False, blocks: int = 20) -> Any:
         """Pearson correlation of spike counts in windows of `window` ms, (N, N); NaN for silent neurons."""
         spikes = self._selected(neurons)
         return _tensors(analysis.correlation(spikes, window, return_error=return_error, blocks=blocks))
@@ -279,7 +273,6 @@ class Recording:
             run.append(last, steps + 1 + origin, neurons, pieces)
         run.close()
         write_weights(folder, self.weights)
-        (folder / ".lock").unlink(missing_ok=True)
 
     @classmethod
     def open(cls, path: str | Path, *, network: Any = None) -> Recording:
@@ -348,8 +341,7 @@ class Recording:
         from html import escape
 
         rows = "".join(
-            f"<tr><td>{escape(g.name)}</td><td>{g.size}</td><td>{rate:.3g}</td></tr>"
-            for g, rate in self._group_rates()
+            f"<tr><td>{escape(g.name)}</td><td>{g.size}</td><td>{rate:.3g}</td></tr>" for g, rate in self._group_rates()
         )
         states = f", states {escape(', '.join(self.states))}" if self.states else ""
         return (

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._files import read_tensors, write_json, write_tensors
+from ranvier._locks import FolderLock, folder_lock
 from ranvier.analysis.spikes import Spikes, check
 from ranvier.engines.recording._manifest import note_environment, plain, require_same, require_unused, stored_manifest
 
@@ -44,7 +45,7 @@ class RunFolder:
         self.trace_neurons: dict[str, NDArray[np.int64]] = (
             read_tensors(path / "traces.safetensors") if (path / "traces.safetensors").exists() else {}
         )
-        self._lock: _Lock | None = None
+        self._lock: FolderLock | None = None
         self._spans = self._read_spans()
 
     @classmethod
@@ -54,30 +55,43 @@ class RunFolder:
         manifest: dict[str, Any],
         *,
         trace_neurons: Mapping[str, ArrayLike] | None = None,
+        lock: FolderLock | None = None,
     ) -> RunFolder:
         """Open `path` for writing: a new folder, or one with whole segments of this very run.
 
-        `manifest` is JSON-able and has at least `n_neurons`, `dt` (ms) and `duration` (ms); `trace_neurons`
-        gives the global indices behind the columns of each trace. Raises ValueError where the folder holds
-        another run (the entries that differ are named) or something else, RuntimeError where another
-        process is writing to it; in each case nothing is changed.
+        `manifest` is JSON-able and has at least `n_neurons`, `dt` (ms) and `duration` (ms); where the folder holds
+        the same run for a shorter duration, it is extended. `trace_neurons` gives the global indices behind the
+        columns of each trace. `lock` is the folder's, if the caller has taken it already; it is released by
+        `close`. Raises ValueError where the folder holds another run (the entries that differ are named) or
+        something else, FolderInUseError where somebody is writing to it; in each case nothing is changed.
         """
         path = Path(path)
-        manifest = plain(manifest)
+        lock = folder_lock(path) if lock is None else lock
+        try:
+            return cls._locked(path, plain(manifest), dict(trace_neurons or {}), lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def _locked(
+        cls, path: Path, manifest: dict[str, Any], trace_neurons: dict[str, ArrayLike], lock: FolderLock
+    ) -> RunFolder:
         for key in REQUIRED:
             if key not in manifest:
                 raise ValueError(f"the manifest has no entry {key!r}; expected {', '.join(REQUIRED)}")
-        columns = {name: np.asarray(n, dtype=np.int64) for name, n in (trace_neurons or {}).items()}
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"{path} is a file; expected a folder for the run, or a name not yet taken")
+        columns = {name: np.asarray(n, dtype=np.int64) for name, n in trace_neurons.items()}
         known = stored_manifest(path)
         if known is None:
             require_unused(path)
         else:
+            if "first_step" in known and "first_step" not in manifest:
+                raise ValueError(
+                    f"{path} is a saved recording, without the state that a run goes on from; expected a run of "
+                    "simulate(..., path=...), or a name not yet taken"
+                )
             require_same(path, known, manifest)
             _require_same_traces(path, cls.read(path).trace_neurons, columns)
-        path.mkdir(parents=True, exist_ok=True)
-        lock = _Lock(path)
         for leftover in path.glob(".*.*.*"):  # temporary files of a writer that was killed
             if leftover.name.startswith((".segment-", ".state-", ".manifest.", ".traces.")):
                 leftover.unlink()
@@ -86,7 +100,8 @@ class RunFolder:
             if columns:
                 write_tensors(path / "traces.safetensors", columns)
         else:
-            manifest = note_environment(known, manifest)
+            longer = round(manifest["duration"] / manifest["dt"]) > round(known["duration"] / known["dt"])
+            manifest = note_environment(known, manifest) | {"duration": (manifest if longer else known)["duration"]}
         if manifest != known:
             write_json(path / "manifest.json", manifest)
             _flush(path)
@@ -108,15 +123,28 @@ class RunFolder:
             )
         missing = [key for key in REQUIRED if key not in manifest]
         if missing:
-            raise ValueError(
-                f"{path / 'manifest.json'} has no entry {missing[0]!r}; it is not a run's manifest"
-            )
+            raise ValueError(f"{path / 'manifest.json'} has no entry {missing[0]!r}; it is not a run's manifest")
         return cls(path, manifest)
 
+    @classmethod
+    def stored_duration(cls, path: Path) -> float:
+        """The duration (ms) of the run in a folder, 0 where there is none."""
+        manifest = stored_manifest(path)
+        return 0.0 if manifest is None else cls(path, manifest).manifest["duration"]
+
+    def extend(self, last_step: int) -> None:
+        """Let the run go on to a later step, if it is to end before."""
+        if last_step > self.last_step:
+            self._check_folder()
+            self.manifest["duration"] = (last_step - self.first_step) * self.dt
+            write_json(self.path / "manifest.json", self.manifest)
+            _flush(self.path)
+            self.last_step = last_step
+
     def close(self) -> None:
-        """Let other processes write here; done too when the object is dropped."""
+        """Let others write here; done too when the object is dropped."""
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
             self._lock = None
 
     def __enter__(self) -> RunFolder:
@@ -140,14 +168,12 @@ class RunFolder:
         return [self._segment(k) for k in range(len(self._spans))]
 
     def state(self) -> dict[str, NDArray[Any]] | None:
-        """The engine's state after `completed_steps`; None before the first segment or if none was kept."""
+        """The engine's state after `completed_steps`; None before the first segment, or in a saved recording."""
         if not self._spans or not _tensor(self.segments[-1], "has_state")[0]:
             return None
         path = self._state(len(self._spans) - 1)
         if not path.exists():
-            raise FileNotFoundError(
-                f"{path} is missing: the run cannot go on; delete the folder and start anew"
-            )
+            raise FileNotFoundError(f"{path} is missing: the run cannot go on; delete the folder and start anew")
         return _read(path)
 
     def append(
@@ -160,7 +186,8 @@ class RunFolder:
     ) -> None:
         """Write the steps from `completed_steps` + 1 to `last_step`, and the state after them.
 
-        Raises ValueError for steps, neurons or traces that do not fit, before anything is written.
+        Raises ValueError for steps, neurons or traces that do not fit, before anything is written, and
+        FileNotFoundError if the folder was deleted or moved.
         """
         first = self.completed_steps
         if not first < last_step <= self.last_step:
@@ -182,14 +209,28 @@ class RunFolder:
             if values.shape != shape:
                 raise ValueError(f"trace {name!r} has shape {values.shape}; expected {shape}")
             tensors[f"trace/{name}/steps"], tensors[f"trace/{name}/values"] = at, values
-        index = len(self._spans)
-        if state is not None:
-            write_tensors(self._state(index), {name: np.asarray(value) for name, value in state.items()})
-            _flush(self.path)
-        write_tensors(self._segment(index), tensors)
-        _flush(self.path)
+        self._check_folder()
+        try:
+            self._write(tensors, None if state is None else {k: np.asarray(value) for k, value in state.items()})
+        except OSError:
+            self._check_folder()
+            raise
+        self._check_folder()
         self._spans.append(int(last_step))
         self._remove_old_states()
+
+    def _write(self, segment: dict[str, NDArray[Any]], state: dict[str, NDArray[Any]] | None) -> None:
+        index = len(self._spans)
+        if state is not None:
+            write_tensors(self._state(index), state)
+            _flush(self.path)
+        write_tensors(self._segment(index), segment)
+        _flush(self.path)
+
+    def _check_folder(self) -> None:
+        if self._lock is None:
+            raise ValueError(f"{self.path} is open for reading; expected a run opened with create_or_resume")
+        self._lock.check()
 
     def spikes(self) -> Spikes:
         """What lies on disk, read segment by segment on each pass."""
@@ -281,29 +322,3 @@ def _flush(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-class _Lock:
-    """Hold a folder for this process; the system lets go of it when the process ends, however it does."""
-
-    def __init__(self, path: Path) -> None:
-        self._handle = -1
-        try:
-            import fcntl
-        except ImportError:
-            return
-        self._handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.lockf(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self.close()
-            raise RuntimeError(
-                f"another process is writing to {path}; wait for it, or take another folder"
-            ) from error
-
-    def close(self) -> None:
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
-
-    __del__ = close

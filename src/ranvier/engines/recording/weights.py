@@ -15,6 +15,8 @@ from ranvier.networks import Network, Projection
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ranvier.engines.protocol import Activity, Engine
+
 #: what a trace of weights is called among a run's traces, before the projection's index
 PREFIX = "weights/"
 
@@ -117,27 +119,33 @@ def resolve_weights(record: list[Any], net: Network, dt: float) -> tuple[Resolve
     return tuple(found)
 
 
-def advance(runner: Any, last: int, probes: tuple[ResolvedWeights, ...]) -> Any:
-    """`runner.advance(last)`, stopping to look at weights where probes ask for it."""
+def advance(engine: Engine, last: int, probes: tuple[ResolvedWeights, ...]) -> Activity:
+    """`engine.advance(last)`, stopping where probes ask for weights."""
     if not probes:
-        return runner.advance(last)
+        return engine.advance(last)
     pieces = []
     steps: dict[str, list[int]] = {p.name: [] for p in probes}
     values: dict[str, list[NDArray]] = {p.name: [] for p in probes}
-    while runner.step < last:
-        pieces.append(runner.advance(min(last, *((runner.step // p.interval + 1) * p.interval for p in probes))))
-        due = [p for p in probes if runner.step % p.interval == 0]
-        now = runner.weights([p.index for p in due]) if due else {}
+    while engine.step < last:
+        pieces.append(engine.advance(min(last, *((engine.step // p.interval + 1) * p.interval for p in probes))))
+        due = [p for p in probes if engine.step % p.interval == 0]
+        now = engine.weights([p.index for p in due]) if due else {}
         for p in due:
-            steps[p.name].append(runner.step)
+            steps[p.name].append(engine.step)
             values[p.name].append(now[p.index][p.edges])
-    traces = {
-        name: tuple(np.concatenate([piece[2][name][k] for piece in pieces]) for k in (0, 1)) for name in pieces[0][2]
+    samples: dict[str, tuple[NDArray[np.int64], NDArray]] = {
+        name: (
+            np.concatenate([piece.samples[name][0] for piece in pieces]),
+            np.concatenate([piece.samples[name][1] for piece in pieces]),
+        )
+        for name in pieces[0].samples
     }
     for p in probes:
-        sampled = np.stack(values[p.name]) if values[p.name] else np.zeros((0, len(p.edges)), runner.real)
-        traces[p.name] = np.array(steps[p.name], np.int64), sampled
-    return np.concatenate([x[0] for x in pieces]), np.concatenate([x[1] for x in pieces]), traces
+        of_p = np.stack(values[p.name]) if values[p.name] else np.zeros((0, len(p.edges)), engine.options.real)
+        samples[p.name] = np.array(steps[p.name], np.int64), of_p
+    return type(pieces[0])(
+        np.concatenate([x.steps for x in pieces]), np.concatenate([x.neurons for x in pieces]), samples
+    )
 
 
 __all__ = ["NONE", "PREFIX", "ResolvedWeights", "WeightProbe", "WeightTrace", "Weights", "advance", "resolve_weights"]

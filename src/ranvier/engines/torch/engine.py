@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ranvier.engines.plasticity.modulators import modulator_of
+from ranvier.engines.protocol import Activity, EngineOptions, NotFinite
 from ranvier.engines.recording.probes import ResolvedProbe
 from ranvier.engines.surrogates import ArcTan, Surrogate
 from ranvier.engines.torch._plasticity import Learning
@@ -23,36 +24,38 @@ class TorchEngine:
 
     threads = 1
 
-    def __init__(
-        self, net: Network, *, dt: float, seed: int, dtype: torch.dtype,
-        probes: tuple[ResolvedProbe, ...] = (), modulators: Mapping[Projection, Any] | None = None,
-    ) -> None:  # fmt: skip
-        self.net, self.dt, self.probes = net, dt, probes
-        self.real: Any = np.float64 if dtype == torch.float64 else np.float32
-        self.network = TorchNetwork(net, dt, dtype, ArcTan(), external=False)
+    def __init__(self, net: Network, options: EngineOptions) -> None:
+        self.net, self.options = net, options
+        self.network = TorchNetwork(net, options.dt, options.dtype, ArcTan(), external=False)
         for p in net.projections:
             if p.plasticity is not None:
-                self.network.plastic[p.index].set_modulator(modulator_of(net, p, modulators), 0)
+                self.network.plastic[p.index].set_modulator(modulator_of(net, p, options.modulators), 0)
         with torch.no_grad():
             self.constants = self.network.constants()
-            self.current = self.network.init_state(1, seed)
+            self.current = self.network.init_state(1, options.seed)
+
+    @classmethod
+    def prepare(cls, net: Network, options: EngineOptions) -> TorchEngine:
+        """The network at t = 0."""
+        return cls(net, options)
 
     @property
     def step(self) -> int:
         return self.current.step
 
-    def advance(self, last: int) -> tuple[NDArray[np.int64], NDArray[np.int32], dict[str, tuple[Any, Any]]]:
-        """Go on to step `last`: spikes (steps, global neurons) and traces, name -> (steps, values)."""
+    def advance(self, last: int) -> Activity:
+        """Go on to step `last`."""
+        probes = self.options.probes
         steps, neurons = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
-        samples: dict[str, list[Tensor]] = {p.name: [] for p in self.probes}
-        times: dict[str, list[int]] = {p.name: [] for p in self.probes}
+        samples: dict[str, list[Tensor]] = {p.name: [] for p in probes}
+        times: dict[str, list[int]] = {p.name: [] for p in probes}
         with torch.no_grad():
             while self.step < last:
                 self.current, _ = self.network.step(self.constants, self.current, None)
                 hit = self.current.history[0, 0].nonzero()[:, 0].numpy().astype(np.int32)
                 steps.append(np.full(len(hit), self.step, np.int64))
                 neurons.append(hit)
-                for probe in self.probes:
+                for probe in probes:
                     if self.step % probe.interval == 0:
                         times[probe.name].append(self.step)
                         samples[probe.name].append(self._sample(probe))
@@ -61,9 +64,9 @@ class TorchEngine:
                 np.array(times[p.name], np.int64),
                 torch.stack(samples[p.name]).numpy() if samples[p.name] else np.zeros((0, len(p.neurons))),
             )
-            for p in self.probes
+            for p in probes
         }
-        return np.concatenate(steps), np.concatenate(neurons), traces
+        return Activity(np.concatenate(steps), np.concatenate(neurons), traces)
 
     def _sample(self, probe: ResolvedProbe) -> Tensor:
         return torch.cat([self.current.variables[q.population][q.state, 0, q.neurons] for q in probe.pieces])
@@ -80,7 +83,7 @@ class TorchEngine:
         out |= {f"weights_{index}": w for index, w in self.weights().items()}
         return out | {"clock": np.array([self.current.step, self.current.seed], np.int64)}
 
-    def load(self, state: dict[str, NDArray]) -> None:
+    def load(self, state: Mapping[str, NDArray]) -> None:
         """Take up a state of `state()`."""
         populations = range(len(self.net.populations))
         step, seed = (int(v) for v in state["clock"])
@@ -117,12 +120,12 @@ class TorchEngine:
         """Replace a plastic projection's modulator; a series begins now."""
         self.network.plastic[p.index].set_modulator(modulator_of(self.net, p, {p: source}), self.step)
 
-    def first_bad(self) -> tuple[str, int, str] | None:
+    def first_bad(self) -> NotFinite | None:
         """(population, neuron within it, variable) of the first state that is not finite."""
         for p, values in zip(self.net.populations, self.current.variables):
             if not torch.isfinite(values).all():
                 neuron, variable = (~torch.isfinite(values[:, 0].T)).nonzero()[0].tolist()
-                return p.name, neuron, self.network.models[p.index].states[variable]
+                return NotFinite(p.name, neuron, self.network.models[p.index].states[variable])
         return None
 
 

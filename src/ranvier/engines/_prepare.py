@@ -1,0 +1,112 @@
+"""From what a user asks of `simulate` to an engine that is ready to run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from ranvier._steps import whole_steps
+from ranvier.engines.plasticity.modulators import describe_modulators
+from ranvier.engines.protocol import Engine, EngineOptions, Modulators
+from ranvier.engines.recording.probes import Probe, ResolvedProbe, resolve_probes
+from ranvier.engines.recording.weights import ResolvedWeights, WeightProbe, resolve_weights
+from ranvier.engines.step_model import step_models
+from ranvier.networks import Network
+from ranvier.networks.store import fingerprint
+
+#: name -> module and class; imported when asked for
+ENGINES = {
+    "compiled": ("ranvier.engines.compiled.engine", "CompiledEngine"),
+    "torch": ("ranvier.engines.torch.engine", "TorchEngine"),
+}
+
+#: What `record=` takes.
+Record = Sequence[str | Probe | WeightProbe] | str | Probe | WeightProbe
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An engine with what is recorded of neurons and of weights, and the entries of the run's manifest."""
+
+    net: Network
+    engine: Engine
+    probes: tuple[ResolvedProbe, ...]
+    weights: tuple[ResolvedWeights, ...]
+    manifest: dict[str, Any]
+
+    def folder_manifest(self, duration: float) -> dict[str, Any]:
+        """The manifest of a run on disk, by which two runs are told apart."""
+        # which neurons are recorded is compared by the folder itself
+        record: dict[str, Any] = {p.name: [p.interval] for p in self.weights}
+        for p in self.probes:
+            record[p.name] = [p.interval, *((q.population, q.state) for q in p.pieces)]
+        out = self.manifest | {"duration": duration, "network": fingerprint(self.net), "record": record}
+        modulators = self.engine.options.modulators
+        return out | {"modulators": describe_modulators(modulators)} if modulators else out
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What each column of a trace is of: global indices of neurons, or edges."""
+        return {p.name: p.neurons for p in self.probes} | {p.name: p.edges for p in self.weights}
+
+
+def prepare(
+    net: Network,
+    *,
+    dt: float,
+    seed: int,
+    engine: str,
+    threads: int,
+    record: Record,
+    dtype: torch.dtype,
+    modulators: Modulators | None,
+) -> Prepared:
+    """Check the arguments of `simulate` and make the network ready to run. Raises ValueError."""
+    check_step(dt)
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"dtype is {dtype}; expected torch.float32 or torch.float64")
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) < 2**63:
+        raise ValueError(f"seed is {seed!r}; expected an integer from 0 to 2^63 - 1")
+    if not hasattr(threads, "__index__") or int(threads) < 1:
+        raise ValueError(f"threads is {threads!r}; expected a whole number, at least 1")
+    if engine not in ENGINES:
+        raise ValueError(f"engine is {engine!r}; expected {' or '.join(map(repr, ENGINES))}")
+    if not net.populations:
+        raise ValueError("the network has no populations; expected at least one: net.add(rv.LIF(), 100)")
+    for p in modulators or {}:
+        if not any(p is q for q in net.projections) or p.plasticity is None:
+            raise ValueError(f"modulators= names {p!r:.80}; expected plastic projections of this network")
+    requested = [record] if isinstance(record, str | Probe | WeightProbe) else list(record)
+    probes = resolve_probes([r for r in requested if not isinstance(r, WeightProbe)], net, step_models(net), dt)
+    weights = resolve_weights([r for r in requested if isinstance(r, WeightProbe)], net, dt)
+    options = EngineOptions(dt, int(seed), int(threads), dtype, probes, modulators)
+    manifest = {
+        "n_neurons": net.size,
+        "dt": dt,
+        "seed": int(seed),
+        "engine": engine,
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+    return Prepared(net, engine_class(engine).prepare(net, options), probes, weights, manifest)
+
+
+def engine_class(name: str) -> type[Engine]:
+    module, cls = ENGINES[name]
+    return getattr(import_module(module), cls)
+
+
+def check_step(dt: float) -> None:
+    if not (math.isfinite(dt) and dt > 0):
+        raise ValueError(f"dt is {dt}; expected a positive number of ms")
+
+
+def duration_steps(duration: float, dt: float) -> int:
+    check_step(dt)
+    if not (math.isfinite(duration) and duration > 0):
+        raise ValueError(f"duration is {duration}; expected a positive number of ms")
+    return whole_steps(duration, dt, f"duration is {duration} ms")

@@ -1,0 +1,95 @@
+"""Running an engine, in memory or into a folder, in spans of about a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from ranvier._locks import FolderLock
+from ranvier.analysis import Spikes
+from ranvier.engines._prepare import Prepared
+from ranvier.engines._progress import Progress
+from ranvier.engines.protocol import Activity, Engine
+from ranvier.engines.recording.recording import Recording
+from ranvier.engines.recording.segments import RunFolder
+from ranvier.engines.recording.traces import Trace
+from ranvier.engines.recording.weights import NONE, Weights, WeightTrace, advance
+
+_SPAN = 1.0  # seconds between two checks for interruption, roughly
+
+
+def in_memory(prepared: Prepared, steps: int, manifest: dict[str, Any], bar: Progress) -> Recording:
+    """Run to step `steps` from wherever the engine is; the recording is of this part."""
+    engine, net = prepared.engine, prepared.net
+    dt, first = engine.options.dt, engine.step
+    pieces = []
+    for last in _spans(engine, steps):
+        pieces.append(_advance(prepared, last))
+        bar.to((last - first) * dt)
+
+    def trace(kind: Any, name: str, columns: Any) -> Any:
+        at, values = (np.concatenate([piece.samples[name][k] for piece in pieces]) for k in (0, 1))
+        return kind(torch.from_numpy(at * dt), torch.from_numpy(columns), torch.from_numpy(values))
+
+    states = {p.name: trace(Trace, p.name, p.neurons) for p in prepared.probes}
+    spikes = Spikes.from_steps(
+        np.concatenate([piece.steps for piece in pieces]),
+        np.concatenate([piece.neurons for piece in pieces]),
+        n_neurons=net.size, dt=dt, stop=steps, start=first,
+    )  # fmt: skip
+    weights = NONE
+    if any(p.plasticity is not None for p in net.projections):
+        traces = {p.index: trace(WeightTrace, p.name, p.edges) for p in prepared.weights}
+        weights = Weights(engine.weights(), traces)
+    return Recording._of(spikes, states, net, manifest | {"threads": engine.threads}, weights)
+
+
+def open_folder(prepared: Prepared, lock: FolderLock, duration: float) -> RunFolder:
+    """The run's folder, to be written, and the engine at its last step. Raises ValueError for another run's."""
+    manifest = prepared.folder_manifest(duration)
+    folder = RunFolder.create_or_resume(lock.path, manifest, trace_neurons=prepared.columns, lock=lock)
+    state = folder.state()
+    if state is not None:
+        prepared.engine.load(state)
+    return folder
+
+
+def into_folder(prepared: Prepared, folder: RunFolder, steps: int, bar: Progress) -> None:
+    """Run to step `steps` from where the folder ends, segment by segment."""
+    engine = prepared.engine
+    for last in _spans(engine, steps):
+        piece = _advance(prepared, last)
+        folder.append(last, piece.steps, piece.neurons, piece.samples, engine.state())
+        bar.to(last * engine.options.dt)
+
+
+def _spans(engine: Engine, steps: int) -> Iterator[int]:
+    """Ever new last steps, about _SPAN seconds apart."""
+    span = 64
+    while engine.step < steps:
+        began = time.perf_counter()
+        last = min(engine.step + span, steps)
+        yield last
+        seconds = time.perf_counter() - began
+        span = max(1, min(int(span * min(_SPAN / max(seconds, 1e-4), 8.0)), 1_000_000))
+
+
+def _advance(prepared: Prepared, last: int) -> Activity:
+    """Advance to `last`; where a state is not finite, go back and find the first."""
+    engine, dt = prepared.engine, prepared.engine.options.dt
+    before = engine.state()
+    activity = advance(engine, last, prepared.weights)
+    if engine.first_bad() is None:
+        return activity
+    engine.load(before)
+    while (bad := engine.first_bad()) is None:
+        engine.advance(engine.step + 1)
+    raise FloatingPointError(
+        f"{bad.variable} of neuron {bad.neuron} of population {bad.population!r} is not finite at "
+        f"t = {engine.step * dt:g} ms; expected finite values: shorten dt (now {dt:g} ms), or check the parameters "
+        "and weights"
+    )

@@ -1,0 +1,108 @@
+"""What an engine offers: `simulate` and `Simulation` ask for nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ranvier.engines.recording.probes import ResolvedProbe
+from ranvier.networks import Network, Population, Projection, TimeSeries
+
+#: Where a modulator comes from, by plastic projection.
+Modulators = Mapping[Projection, TimeSeries | Population]
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How a network is run. `dt` in ms; at most `threads` threads; `dtype` torch.float32 or torch.float64."""
+
+    dt: float
+    seed: int = 0
+    threads: int = 1
+    dtype: torch.dtype = torch.float32
+    probes: tuple[ResolvedProbe, ...] = ()
+    modulators: Modulators | None = None
+
+    @property
+    def real(self) -> type[np.floating[Any]]:
+        """NumPy's type of the numbers in use."""
+        return np.float64 if self.dtype == torch.float64 else np.float32
+
+
+class Activity(NamedTuple):
+    """What happened between two steps: spikes by step, then neuron (a neuron that spikes twice in a step stands there
+    twice), and samples of the probes, name -> (steps (T,), values (T, n))."""
+
+    steps: NDArray[np.int64]
+    neurons: NDArray[np.int32]
+    samples: dict[str, tuple[NDArray[np.int64], NDArray[Any]]]
+
+
+class NotFinite(NamedTuple):
+    """The first state variable that is infinite or NaN: `neuron` within the population."""
+
+    population: str
+    neuron: int
+    variable: str
+
+
+class Engine(Protocol):
+    """A network made ready to run, and its state.
+
+    Whatever `advance` does is a function of the network, the options and the step: a run may be cut anywhere, its
+    state saved, loaded into another engine of the same network and options, and continued.
+    """
+
+    options: EngineOptions
+
+    @classmethod
+    def prepare(cls, net: Network, options: EngineOptions) -> Self:
+        """The network at t = 0. Raises ValueError for what the engine cannot run."""
+        ...
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """Threads in use."""
+        ...
+
+    def advance(self, last: int) -> Activity:
+        """Go on to step `last`."""
+        ...
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything that the future depends on, copied: arrays by name."""
+        ...
+
+    def load(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up a state of `state()`. Raises ValueError if it is another network's."""
+        ...
+
+    def weights(self, indices: Collection[int] | None = None) -> dict[int, NDArray[Any]]:
+        """Weights of all plastic projections, or of those with these indices: index -> (edges,) in the order of
+        `Projection.edges()`."""
+        ...
+
+    def set_weights(self, index: int, values: NDArray[Any]) -> None:
+        """Replace a plastic projection's weights, (edges,). Raises ValueError where the engine cannot."""
+        ...
+
+    def set_modulator(self, projection: Projection, source: TimeSeries | Population) -> None:
+        """Replace a plastic projection's modulator; a series begins now."""
+        ...
+
+    def first_bad(self) -> NotFinite | None:
+        """The first state variable that is not finite, if there is one."""
+        ...
+
+
+__all__ = ["Activity", "Engine", "EngineOptions", "Modulators", "NotFinite"]
