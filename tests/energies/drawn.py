@@ -21,15 +21,15 @@ from ranvier.energies import (
     ContinuousHopfield,
     DenseMemory,
     Energy,
-    Exponential,
+    ExponentialInteraction,
     Graph,
     Hopfield,
     Ising,
     Layered,
     ModernHopfield,
     Neurons,
-    Polynomial,
-    Rectified,
+    PolynomialInteraction,
+    RectifiedInteraction,
 )
 from ranvier.energies.graphs.lagrangians import Identity, Lagrangian, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
 from ranvier.energies.graphs.synapses import Attention, Bias, Conv, Dense, Memories, Synapse
@@ -171,7 +171,8 @@ def graded(draw: Callable) -> Case:
 def dense_memories(draw: Callable) -> Case:
     rng, n = Random(draw(st.integers(0, 2**31))), draw(st.integers(1, 8))
     powers = st.integers(2, 9)
-    kind = draw(st.one_of(powers.map(Polynomial), powers.map(Rectified), st.just(Exponential())))
+    rectified, exponential = powers.map(RectifiedInteraction), st.just(ExponentialInteraction())
+    kind = draw(st.one_of(powers.map(PolynomialInteraction), rectified, exponential))
     patterns = rng.signs(draw(sizes), n) if draw(st.booleans()) else rng.normal(draw(sizes), n)
     return _case(rng, DenseMemory(patterns, kind), draw)
 

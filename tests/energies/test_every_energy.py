@@ -22,7 +22,7 @@ ROUNDING = 1e-12  # of the largest energy on the way
 NO_DESCENT = {
     "FixedPredictions": "the gradient of no energy",
     "Complexified": "its energy is complex",
-    "Pairwise": "what Ising and Boltzmann, which are drawn, have in common",
+    "PairwiseEnergy": "what Ising and Boltzmann, which are drawn, have in common",
 }
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 

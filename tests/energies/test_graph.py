@@ -20,7 +20,7 @@ from ranvier.energies import (
     Hopfield,
     ModernHopfield,
     Neurons,
-    Rectified,
+    RectifiedInteraction,
 )
 from ranvier.energies.graphs.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
 from ranvier.energies.graphs.synapses import Attention, Bias, Conv, Dense, Memories, Synapse
@@ -208,7 +208,7 @@ def test_binary_hopfield_is_its_steep_limit():
     noisy = xi.clone()
     noisy[:, :8] *= -1
     end = Descent(graph, max_steps=5000, tol=1e-5).settle(noisy)
-    torch.testing.assert_close(end.y, square.recall(noisy).states, atol=1e-6, rtol=0)
+    torch.testing.assert_close(end.y, square.settle(noisy).x, atol=1e-6, rtol=0)
     torch.testing.assert_close(end.energy - 80 * math.log(2) / 20, square.energy(end.y), atol=1e-5, rtol=0)
 
 
@@ -234,7 +234,7 @@ def test_dense_memory_is_a_graph():
     xi, x, n = torch.where(normal(7, 12) > 0, 1.0, -1.0), 0.6 * normal(4, 12, seed=1), 5
     scale = (n * 12.0 ** (1 - n)) ** (1 / n)
     graph = Graph({"v": Neurons(Identity(), (12,))}, [("v", Memories(scale * xi, ReLU(float(n))))])
-    dense = DenseMemory(xi, Rectified(n))
+    dense = DenseMemory(xi, RectifiedInteraction(n))
     torch.testing.assert_close(graph.energies(x)["v (0)"], dense.energy(x))
     torch.testing.assert_close(graph.force(x) + x, dense.force(x))
 

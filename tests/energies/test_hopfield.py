@@ -7,7 +7,7 @@ from scipy.integrate import solve_ivp
 from tests.laws.cells import check_cell
 from tests.laws.energies import check_energy
 
-from ranvier.energies import Clamp, ContinuousHopfield, Descent, Fixed, Hopfield, lagrangians, storage
+from ranvier.energies import Clamp, ContinuousHopfield, Descent, Ending, Fixed, Hopfield, lagrangians, storage
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -48,8 +48,8 @@ def test_pseudo_inverse_is_the_projection_and_holds_what_hebb_cannot():
     W = storage.pseudo_inverse(xi)
     full = torch.linalg.pinv(xi) @ xi
     torch.testing.assert_close(W, full - full.diagonal().diag(), atol=1e-12, rtol=0)
-    assert torch.equal(Hopfield(W).recall(xi).states, xi)
-    assert not torch.equal(Hopfield.store(xi, "hebb").recall(xi).states, xi)
+    assert torch.equal(Hopfield(W).settle(xi).x, xi)
+    assert not torch.equal(Hopfield.store(xi, "hebb").settle(xi).x, xi)
     torch.testing.assert_close(storage.pseudo_inverse(torch.cat([xi, xi])), W, atol=1e-12, rtol=0)
 
 
@@ -71,26 +71,26 @@ def plain_recall(W, theta, s, sweeps=100):
 def test_sequential_recall_against_a_plain_loop(dtype):
     W, x = symmetric(40, 1).to(dtype), patterns(6, 40, 2).to(dtype)
     theta = 0.3 * torch.randn(40, generator=torch.Generator().manual_seed(3)).to(dtype)
-    end = Hopfield(W, theta).recall(x, order="sequential")
+    end = Hopfield(W, theta).settle(x, order="sequential")
     for b in range(6):
         wanted, taken = plain_recall(W.double().numpy(), theta.double().numpy(), x[b].double().numpy())
-        assert np.array_equal(end.states[b].double().numpy(), wanted) and int(end.sweeps[b]) == taken > 2
-    assert end.converged.all() and not end.cycle.any()
+        assert np.array_equal(end.x[b].double().numpy(), wanted) and int(end.entry_steps[b]) == taken > 2
+    assert end.converged.all() and not (end.ending == Ending.CYCLE).any()
 
 
 @pytest.mark.parametrize("order", ["sequential", "random", "uniform"])
 def test_recall_lowers_the_energy_and_ends_at_rest(order):
     model = Hopfield(symmetric(50, 4), 0.2)
     x = patterns(8, 50, 5)
-    end = model.recall(x, order=order, seed=1)
+    end = model.settle(x, order=order, seed=1)
     assert end.converged.all()
-    for b, trace in enumerate(end.trace):
-        whole = torch.cat([model.energy(x[b : b + 1]), trace])
-        assert (whole.diff() <= 1e-12).all() and whole[-1] < whole[0]
-        torch.testing.assert_close(trace[-1], end.energy[b])
-    again = model.recall(end.states, order=order)
-    assert torch.equal(again.states, end.states)
-    torch.testing.assert_close(model.energy(end.states), end.energy)
+    torch.testing.assert_close(end.trace[0], model.energy(x))
+    assert (end.trace.diff(dim=0) <= 1e-12).all() and (end.trace[-1] < end.trace[0]).all()
+    torch.testing.assert_close(end.trace[-1], end.energy)
+    assert end.trace.shape == (end.steps + 1, 8) and int(end.entry_steps.max()) == end.steps
+    again = model.settle(end.x, order=order)
+    assert torch.equal(again.x, end.x)
+    torch.testing.assert_close(model.energy(end.x), end.energy)
 
 
 def test_recall_from_a_tenth_of_errors_below_capacity():
@@ -99,7 +99,7 @@ def test_recall_from_a_tenth_of_errors_below_capacity():
     for count in (40, 80):
         xi = patterns(count, 400, 7)
         noisy = xi * torch.where(torch.rand(count, 400, generator=torch.Generator().manual_seed(8)) < 0.1, -1.0, 1.0)
-        overlap[count] = float((Hopfield.store(xi).recall(noisy).states * xi).mean())
+        overlap[count] = float((Hopfield.store(xi).settle(noisy).x * xi).mean())
     assert overlap[40] > 0.98 and overlap[80] < 0.75
 
 
@@ -107,24 +107,24 @@ def test_synchronous_updates_may_cycle_and_say_so():
     W = -(torch.ones(2, 2) - torch.eye(2))
     model = Hopfield(W)
     x = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
-    end = model.recall(x, synchronous=True)
-    assert end.cycle.tolist() == [True, False] and end.converged.tolist() == [False, True]
-    assert model.recall(x).converged.all()
+    end = model.settle(x, synchronous=True)
+    assert (end.ending == Ending.CYCLE).tolist() == [True, False] and end.converged.tolist() == [False, True]
+    assert model.settle(x).converged.all()
     xi = patterns(3, 100)
     noisy = xi.clone()
     noisy[:, :10] *= -1
-    end = Hopfield.store(xi).recall(noisy, synchronous=True)
-    assert torch.equal(end.states, xi) and end.converged.all()
+    end = Hopfield.store(xi).settle(noisy, synchronous=True)
+    assert torch.equal(end.x, xi) and end.converged.all()
 
 
 def test_clamped_units_complete_a_pattern():
     xi = patterns(3, 120, 9)
     clamp = Clamp.at(slice(0, 60), xi[:, :60], 120)
-    end = Hopfield.store(xi).recall(patterns(3, 120, 10), clamp=clamp)
-    assert torch.equal(end.states, xi)
+    end = Hopfield.store(xi).settle(patterns(3, 120, 10), clamp=clamp)
+    assert torch.equal(end.x, xi)
     wrong = Clamp.at(slice(0, 60), patterns(3, 60, 11), 120)
-    end = Hopfield.store(xi).recall(xi, clamp=wrong)
-    assert torch.equal(end.states[:, :60], patterns(3, 60, 11))
+    end = Hopfield.store(xi).settle(xi, clamp=wrong)
+    assert torch.equal(end.x[:, :60], patterns(3, 60, 11))
 
 
 def test_laws_of_the_binary_network():
@@ -193,8 +193,8 @@ def test_it_is_a_cell():
         (lambda: Hopfield(torch.tensor([[0.0, 1.0], [0.5, 0.0]])), "needs symmetric weights"),
         (lambda: Hopfield(torch.eye(3)), "diagonal of zeros"),
         (lambda: Hopfield.store(patterns(2, 5), "oja"), "'oja'"),
-        (lambda: Hopfield(torch.zeros(2, 2)).recall(torch.zeros(1, 2)), "not ±1"),
-        (lambda: Hopfield(torch.zeros(2, 2)).recall(torch.ones(1, 2), max_sweeps=0), "max_sweeps = 0"),
+        (lambda: Hopfield(torch.zeros(2, 2)).settle(torch.zeros(1, 2)), "not ±1"),
+        (lambda: Hopfield(torch.zeros(2, 2)).settle(torch.ones(1, 2), max_sweeps=0), "max_sweeps = 0"),
         (lambda: ContinuousHopfield(torch.zeros(2, 2), tau=0.0), "tau = 0"),
         (lambda: ContinuousHopfield(torch.zeros(2, 2), torch.zeros(3)), r"threshold of shape \(3,\)"),
         (lambda: ContinuousHopfield(torch.zeros(2, 2), float("nan")), "finite"),

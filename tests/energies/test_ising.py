@@ -123,5 +123,5 @@ def test_errors(wrong, text):
         Ising(*couplings(4)).sample(given.pop("states"), given.pop("temperature"), given.pop("sweeps"), **given)
     with pytest.raises(ValueError, match="symmetric"):
         Ising(torch.randn(4, 4).fill_diagonal_(0))
-    with pytest.raises(ValueError, match=r"field of shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"bias of shape \(3,\)"):
         Ising(couplings(4)[0], torch.ones(3))

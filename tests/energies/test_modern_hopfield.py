@@ -29,7 +29,7 @@ def test_a_step_of_descent_is_attention():
     model = ModernHopfield(X)
     step = Descent(model, Fixed(1.0)).relax({"x": x}, 1)["x"]
     torch.testing.assert_close(step, scaled_dot_product_attention(x[None], X[None], X[None])[0])
-    torch.testing.assert_close(step, model.retrieve(x))
+    torch.testing.assert_close(step, model.update(x))
 
 
 def test_the_update_never_raises_the_energy_and_the_energy_is_bounded():
@@ -40,7 +40,7 @@ def test_the_update_never_raises_the_energy_and_the_energy_is_bounded():
         x, energies = X[:6] + 0.3 * normal(6, 10, seed=2), []
         for _ in range(30):
             energies.append(model.energy(x))
-            x = model.retrieve(x)
+            x = model.update(x)
         whole = torch.stack(energies)
         assert (whole.diff(dim=0) <= 1e-12).all() and (whole >= 0).all()
         assert (model.energy(x) <= 2 * X.square().sum(1).max()).all()
@@ -49,8 +49,8 @@ def test_the_update_never_raises_the_energy_and_the_energy_is_bounded():
 def test_one_step_retrieves_separated_patterns_and_low_beta_averages_them():
     X = normal(50, 200)
     noisy = X[:10] + 0.5 * normal(10, 200, seed=3)
-    torch.testing.assert_close(ModernHopfield(X, 1.0).retrieve(noisy), X[:10], atol=1e-12, rtol=0)
-    mean = ModernHopfield(X, 1e-4).retrieve(noisy, steps=5)
+    torch.testing.assert_close(ModernHopfield(X, 1.0).update(noisy), X[:10], atol=1e-12, rtol=0)
+    mean = ModernHopfield(X, 1e-4).update(noisy, steps=5)
     torch.testing.assert_close(mean, X.mean(0).expand(10, -1), atol=5e-3, rtol=0)
 
 
@@ -98,7 +98,7 @@ def test_updates_descend_in_the_association_space():
     model = ModernHopfield(stored[0], 1.3)
     for steps in (1, 4):
         layer = rv.nn.Hopfield(5, static=True, scaling=1.3, update_steps_max=steps, update_steps_eps=0.0)
-        torch.testing.assert_close(layer((stored, state, stored))[0], model.retrieve(state[0], steps + 1))
+        torch.testing.assert_close(layer((stored, state, stored))[0], model.update(state[0], steps + 1))
     settled = rv.nn.Hopfield(5, static=True, scaling=1.3, update_steps_max=500, update_steps_eps=1e-10)
     end = Descent(model, tol=1e-10).settle(state[0]).x
     torch.testing.assert_close(settled((stored, state, stored))[0], end, atol=1e-7, rtol=0)

@@ -9,15 +9,20 @@ from ranvier.energies._implicit import ConvergenceWarning
 from ranvier.energies._layout import Layout
 from ranvier.energies._result import DescentResult, Ending
 from ranvier.energies.associative import storage
-from ranvier.energies.associative.dense import DenseMemory, Exponential, Polynomial, Rectified
+from ranvier.energies.associative.dense import (
+    DenseMemory,
+    ExponentialInteraction,
+    PolynomialInteraction,
+    RectifiedInteraction,
+)
 from ranvier.energies.associative.dense_classifier import DenseClassifier, MaxNormMomentum
-from ranvier.energies.associative.hopfield import ContinuousHopfield, Hopfield, Recalled
+from ranvier.energies.associative.hopfield import ContinuousHopfield, Hopfield
 from ranvier.energies.associative.modern import ModernHopfield
 from ranvier.energies.graphs import lagrangians, synapses
 from ranvier.energies.graphs.graph import Graph, Neurons
 from ranvier.energies.graphs.layered import Layered
 from ranvier.energies.machines.boltzmann import RBM, Boltzmann
-from ranvier.energies.machines.ising import Ising, Sampled
+from ranvier.energies.machines.ising import Ising, SpinSamples
 from ranvier.energies.steps import Backtracking, Conjugate, Fixed, StepRule
 
 __all__ = [
@@ -34,7 +39,7 @@ __all__ = [
     "DescentResult",
     "Ending",
     "Energy",
-    "Exponential",
+    "ExponentialInteraction",
     "Fixed",
     "Graph",
     "Hopfield",
@@ -44,10 +49,10 @@ __all__ = [
     "MaxNormMomentum",
     "ModernHopfield",
     "Neurons",
-    "Polynomial",
-    "Recalled",
-    "Rectified",
-    "Sampled",
+    "PolynomialInteraction",
+
+    "RectifiedInteraction",
+    "SpinSamples",
     "StepRule",
     "check_symmetric",
     "lagrangians",

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ranvier.energies._arrays import as_floats
 from ranvier.energies._endings import Endings
 from ranvier.energies._energy import Clamp, Energy
 from ranvier.energies._implicit import ConvergenceWarning, through_fixed_point
@@ -80,6 +81,7 @@ class Descent(nn.Module):
 
     def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
         """One step of the cell: x (B, n) -> (state, y (B, N))."""
+        x = as_floats("x", x, state["x"])
         if x.ndim != 2 or x.shape[1] != self.in_features:
             raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self.in_features})")
         clamp = field = None
@@ -92,6 +94,7 @@ class Descent(nn.Module):
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """x (T, B, n) -> y (T, B, N) and the state after the last step."""
+        x = as_floats("x", x, self.energy.init_state(1))
         if x.ndim != 3 or x.shape[0] == 0 or x.shape[2] != self.in_features:
             raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, {self.in_features}) with T > 0")
         state = self.init_state(x.shape[1]) if state is None else state
@@ -136,7 +139,7 @@ class Descent(nn.Module):
         implicit = self.gradient == "implicit" and torch.is_grad_enabled()
         energies = []
         with torch.set_grad_enabled(torch.is_grad_enabled() and not implicit):
-            run = Run(self.energy, self.rule, begin(self.rule, x), clamp, field)
+            run = Run(self.energy, self.rule, begin(self.rule, self.energy.place(x)), clamp, field)
             watch = Endings(run, self.tol)
             while True:
                 if trace:

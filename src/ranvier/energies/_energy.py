@@ -8,6 +8,8 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from ranvier.energies._arrays import as_floats, as_tensor
+
 
 @dataclass(frozen=True)
 class Clamp:
@@ -22,6 +24,8 @@ class Clamp:
     values: Tensor
 
     def __post_init__(self) -> None:
+        for name in ("mask", "values"):
+            object.__setattr__(self, name, as_tensor(f"a clamp's {name}", getattr(self, name)))
         if self.mask.dtype != torch.bool:
             raise TypeError(f"found a clamp's mask of {self.mask.dtype}, expected torch.bool")
         for name in ("mask", "values"):
@@ -35,6 +39,7 @@ class Clamp:
     @staticmethod
     def at(units: Tensor | list[int] | slice, values: Tensor, size: int) -> Clamp:
         """Hold the units given by index at values (n,) or (B, n), in a state of `size` units; ValueError for others."""
+        values = as_floats("a clamp's values", values)
         index = torch.arange(size, device=values.device)[units]
         if values.ndim not in (1, 2) or values.shape[-1] != len(index):
             raise ValueError(f"found values of shape {tuple(values.shape)} for {len(index)} clamped units")
@@ -69,6 +74,7 @@ class Energy(nn.Module):
 
     def energy(self, x: Tensor, clamp: Clamp | None = None) -> Tensor:
         """E (B,) of states x (B, N), with clamped units at the clamp's values whatever x has there."""
+        self.check_type(x)
         return self._value(self.place(x, clamp))
 
     def forward(self, x: Tensor, clamp: Clamp | None = None) -> Tensor:
@@ -77,6 +83,7 @@ class Energy(nn.Module):
 
     def force(self, x: Tensor, clamp: Clamp | None = None) -> Tensor:
         """−∂E/∂y (B, N) at x, y the activations; zero at clamped units."""
+        self.check_type(x)
         force = self._force(self.place(x, clamp))
         return force if clamp is None else clamp.free(force)
 
@@ -116,12 +123,16 @@ class Energy(nn.Module):
 
     def place(self, x: Tensor, clamp: Clamp | None = None) -> Tensor:
         """x (B, N), checked, with clamped units at their values."""
+        if not isinstance(x, Tensor):
+            x = as_tensor("the states", x, self._own())
         if x.ndim != 2 or x.shape[1] != self.units:
             raise ValueError(f"found states of shape {tuple(x.shape)}, expected (B, {self.units})")
         if not x.is_floating_point():
             raise TypeError(f"found states of {x.dtype}, expected floating ones; convert by .to(torch.float64)")
         if clamp is None:
             return x
+        if clamp.values.dtype != x.dtype:
+            clamp = Clamp(clamp.mask, clamp.values.to(x.dtype))
         if clamp.mask.shape[-1] != self.units:
             raise ValueError(f"found a clamp of {clamp.mask.shape[-1]} units, expected {self.units}")
         for name, value in (("mask", clamp.mask), ("values", clamp.values)):
@@ -134,6 +145,17 @@ class Energy(nn.Module):
         `layout` of layers."""
         layout = getattr(self, "layout", None)
         return "" if layout is None else layout.place_of(unit)
+
+    def check_type(self, x: Tensor) -> None:
+        """Raise TypeError for floating states of another type than all that the energy holds."""
+        own = self._own()
+        if own is None or not isinstance(x, Tensor) or not x.is_floating_point() or x.dtype == own.dtype:
+            return
+        if all(t.dtype == own.dtype for t in chain(self.parameters(), self.buffers()) if t.is_floating_point()):
+            raise TypeError(f"the states are {x.dtype}; the energy expects {own.dtype}: convert by .to()")
+
+    def _own(self) -> Tensor | None:
+        return next((t for t in chain(self.parameters(), self.buffers()) if t.is_floating_point()), None)
 
     def _value(self, x: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} has no _value(x) -> (B,)")
@@ -163,6 +185,7 @@ def check_whole_rows(mask: Tensor, layer: str) -> None:
 
 def check_symmetric(weight: Tensor, *, zero_diagonal: bool = True) -> Tensor:
     """The weight, if it is (N, N), finite and symmetric; else ValueError with what is wrong where."""
+    weight = as_tensor("the weights", weight)
     if weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
         raise ValueError(f"found weights of shape {tuple(weight.shape)}, expected (N, N)")
     if not weight.is_floating_point():

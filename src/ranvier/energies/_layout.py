@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ranvier.energies._arrays import as_tensor
 from ranvier.energies._energy import Clamp
 
 
@@ -75,7 +76,7 @@ class Layout:
         self._known(name)
         if name not in layers:
             raise ValueError(f"found no layer {name!r}, expected all of {', '.join(self.shapes)}")
-        value = layers[name]
+        value = as_tensor(f"the layer {name!r}", layers[name])
         if tuple(value.shape[1:]) != self.shapes[name]:
             raise ValueError(
                 f"found the layer {name!r} of shape {tuple(value.shape)}, expected (B, {self.shapes[name]})"

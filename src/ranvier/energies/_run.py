@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ranvier.energies._arrays import as_tensor
 from ranvier.energies._energy import Clamp, Energy
 from ranvier.energies.steps import Backtracking, Conjugate, Fixed, State, StepRule, begin
 
@@ -35,7 +36,10 @@ class Run:
         expected = sorted(begin(rule, torch.zeros(0, 1)))
         if sorted(state) != expected:
             raise ValueError(f"found a state with {sorted(state)}, expected {expected}: of another rule?")
+        self.energy.check_type(state["x"])
         x = self.energy.place(state["x"], clamp)
+        if field is not None:
+            self.field = field = as_tensor("the field", field, x)
         if clamp is not None:
             self.energy.check_clamp(clamp)
         if field is not None and field.shape not in (x.shape, x.shape[1:]):

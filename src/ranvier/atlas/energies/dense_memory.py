@@ -9,7 +9,14 @@ import numpy as np
 import torch
 
 from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
-from ranvier.energies import DenseClassifier, DenseMemory, Exponential, Hopfield, MaxNormMomentum, Polynomial
+from ranvier.energies import (
+    DenseClassifier,
+    DenseMemory,
+    ExponentialInteraction,
+    Hopfield,
+    MaxNormMomentum,
+    PolynomialInteraction,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,8 +58,8 @@ def recalled(n: int, count: int, power: int, noise: float, g: torch.Generator) -
     xi = patterns(count, n, g)
     probed = xi[:50]
     noisy = probed * torch.where(torch.rand(probed.shape, generator=g) < noise, -1.0, 1.0)
-    model = Hopfield.store(xi) if power == 2 else DenseMemory(xi, Polynomial(power))
-    return float((model.recall(noisy).states * probed).mean())
+    model = Hopfield.store(xi) if power == 2 else DenseMemory(xi, PolynomialInteraction(power))
+    return float((model.settle(noisy).x * probed).mean())
 
 
 def error_law(said: int, used: int, g: torch.Generator) -> dict[str, float]:
@@ -63,7 +70,7 @@ def error_law(said: int, used: int, g: torch.Generator) -> dict[str, float]:
     count = round(n ** (said - 1) / (odd * 2.33**2))
     for _ in range(4):
         xi = patterns(count, n, g)
-        model, probed = DenseMemory(xi, Polynomial(used)), xi[:150]
+        model, probed = DenseMemory(xi, PolynomialInteraction(used)), xi[:150]
         overlap = probed @ xi.T  # each unit's two energies, with the rest of the pattern as it is
         for i in range(n):
             rest = (overlap - probed[:, i : i + 1] * xi[:, i]) / n
@@ -83,7 +90,7 @@ def exponential(power: int, count: int, g: torch.Generator) -> dict[str, float]:
     probed = xi[:200]
     turned = torch.rand(probed.shape, generator=g).argsort(1) < 10
     noisy = torch.where(turned, -probed, probed)
-    end = DenseMemory(xi, Polynomial(power) if power else Exponential()).recall(noisy).states
+    end = DenseMemory(xi, PolynomialInteraction(power) if power else ExponentialInteraction()).settle(noisy).x
     part = float((end == probed).all(1).double().mean())
     alone = (1 - sum(math.comb(50, k) for k in range(40, 51)) / 2**50) ** (count - 1)
     error = 4 * math.sqrt(alone * (1 - alone) / len(probed))

@@ -49,9 +49,9 @@ def measure(
     model = Hopfield.store(xi, rule)
     noisy = xi[:8] * flips(xi[:8].shape, 0.2, g)
     mixed = patterns(8, n, g)
-    end = model.recall(torch.cat([noisy, mixed]), synchronous=synchronous, max_sweeps=60)
-    starts = model.energy(torch.cat([noisy, mixed]))
-    traces = [torch.cat([starts[b : b + 1], t]).numpy() / n for b, t in enumerate(end.trace)]
+    end = model.settle(torch.cat([noisy, mixed]), synchronous=synchronous, max_sweeps=60)
+    assert end.trace is not None
+    traces = [energies.numpy() / n for energies in end.trace.T]
     found |= {
         "rise": max(float(np.diff(t).max(initial=0.0)) for t in traces),
         "at_rest": float(end.converged.double().mean()),
@@ -75,7 +75,7 @@ def recalled(n: int, load: float, rule: str, g: torch.Generator) -> float:
     """Mean overlap with the pattern after recall from the pattern itself."""
     xi = patterns(round(load * n), n, g)
     probed = xi[: max(40, 16_000 // n)]
-    return float((Hopfield.store(xi, rule).recall(probed).states * probed).mean())
+    return float((Hopfield.store(xi, rule).settle(probed).x * probed).mean())
 
 
 def capacity(rule: str, g: torch.Generator) -> dict[str, float]:
@@ -145,7 +145,7 @@ def letters(seed: int) -> dict[str, Any]:
             field = model.force(state)[:, i]
             state[:, i] = torch.where(field == 0, state[:, i], field.sign())
         rows.append(state)
-    return {"rows": torch.stack([*rows, model.recall(state).states]).numpy(), "shapes": shapes.numpy()}
+    return {"rows": torch.stack([*rows, model.settle(state).x]).numpy(), "shapes": shapes.numpy()}
 
 
 def glyphs(text: str) -> torch.Tensor:

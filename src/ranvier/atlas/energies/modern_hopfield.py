@@ -27,14 +27,14 @@ def measure(seed: int, size: Size, cool: float = 1.0, width: float = 1.0, steps:
     count = {"small": 10_000, "full": 200_000}[size]
     X = torch.randn(count, 40, generator=g, dtype=F64)
     noisy = X[:200] + 0.3 * torch.randn(200, 40, generator=g, dtype=F64)
-    once = ModernHopfield(X, 2.0 * cool).retrieve(noisy)
+    once = ModernHopfield(X, 2.0 * cool).update(noisy)
     near = (once - X[:200]).norm(dim=1) < 0.02 * X[:200].norm(dim=1)
     found: dict[str, Any] = {"one_step": float(near.double().mean())}
 
     few = torch.randn(30, 16, generator=g, dtype=F64)
     states = torch.randn(20, 16, generator=g, dtype=F64)
     attention = torch.nn.functional.scaled_dot_product_attention(states[None], few[None], few[None])[0]
-    found["attention"] = float((ModernHopfield(few, cool / 4).retrieve(states) - attention).abs().max())
+    found["attention"] = float((ModernHopfield(few, cool / 4).update(states) - attention).abs().max())
 
     model = ModernHopfield(few, cool)
     descent, state, energies = Descent(model, Fixed(width)), {"x": 3 * states}, []
@@ -46,7 +46,7 @@ def measure(seed: int, size: Size, cool: float = 1.0, width: float = 1.0, steps:
 
     centres = 2 * torch.randn(6, 16, generator=g, dtype=F64)
     clustered = (centres[:, None] + 0.05 * torch.randn(6, 10, 16, generator=g, dtype=F64)).flatten(0, 1)
-    end = ModernHopfield(clustered, 0.8 * cool).retrieve(clustered, steps)
+    end = ModernHopfield(clustered, 0.8 * cool).update(clustered, steps)
     means = clustered.unflatten(0, (6, 10)).mean(1).repeat_interleave(10, 0)
     found["average"] = float((end - means).norm(dim=1).mean() / (clustered - means).norm(dim=1).mean())
     return found | completed(cool)
@@ -64,7 +64,7 @@ def completed(cool: float) -> dict[str, Any]:
     # the energy's ½ x² favours patterns of small norm: stored with equal ones, as the paper's on a sphere
     stored = images / images.norm(dim=1, keepdim=True) * 8
     for beta in (2.0, 0.25, 0.05):
-        y = ModernHopfield(stored, beta * cool).retrieve(given)
+        y = ModernHopfield(stored, beta * cool).update(given)
         shown.append((y / y.abs().amax(1, keepdim=True)).numpy())
     nearest = (torch.from_numpy(shown[2]) @ stored.T).argmax(1)
     right = float((images[nearest] == truth).all(1).double().mean())

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from ranvier.codegen.products import matmul
+from ranvier.energies._arrays import as_tensor
 from ranvier.energies._energy import Clamp, Energy
-from ranvier.energies.associative.hopfield import Recalled
-from ranvier.energies.machines.ising import Order, orders, spins
+from ranvier.energies._result import DescentResult, Ending
+from ranvier.energies.machines.ising import Order, orders, spins, swept
 
 
 class Interaction:
@@ -28,7 +29,7 @@ class Interaction:
 
 
 @dataclass(frozen=True)
-class Polynomial(Interaction):
+class PolynomialInteraction(Interaction):
     """F = mⁿ: E = −N Σ mⁿ, N^(n−1) times smaller than the paper's. n = 2 is Hopfield's network with self-coupling.
 
     Recalls about N^(n−1)/(2 (2n − 3)!! ln N) random patterns without errors.
@@ -53,7 +54,7 @@ class Polynomial(Interaction):
 
 
 @dataclass(frozen=True)
-class Rectified(Polynomial):
+class RectifiedInteraction(PolynomialInteraction):
     """F = [m]₊ⁿ: a pattern's negative is no memory."""
 
     def value(self, m: Tensor, units: int) -> Tensor:
@@ -64,7 +65,7 @@ class Rectified(Polynomial):
 
 
 @dataclass(frozen=True)
-class Exponential(Interaction):
+class ExponentialInteraction(Interaction):
     """F = exp(N m): about 2^(N/2) patterns. The energy is −log of the paper's sum, which overflows, and has the
     same order of states, so the same recall."""
 
@@ -78,7 +79,8 @@ class Exponential(Interaction):
 class DenseMemory(Energy):
     """E(x) = −N Σ_μ F(ξ^μ·x/N), with the patterns ξ (P, N) as memories; x within [−1, 1].
 
-    interaction: `Polynomial(n)`, `Rectified(n)` or `Exponential()`; `Polynomial(3)` if none is given.
+    interaction: `PolynomialInteraction(n)` (n = 3 if none is given), `RectifiedInteraction(n)` or
+        `ExponentialInteraction()`.
     Raises ValueError for patterns of another shape or type, and such as are not finite.
     """
 
@@ -86,13 +88,14 @@ class DenseMemory(Energy):
 
     def __init__(self, patterns: Tensor, interaction: Interaction | None = None) -> None:
         super().__init__()
+        patterns = as_tensor("the patterns", patterns)
         if patterns.ndim != 2 or 0 in patterns.shape or not patterns.is_floating_point():
             raise ValueError(f"found {patterns.dtype} patterns {tuple(patterns.shape)}, expected floats (P, N)")
         if not bool(torch.isfinite(patterns).all()):
             mu, i = (~torch.isfinite(patterns)).nonzero()[0].tolist()
             raise ValueError(f"found patterns[{mu}, {i}] = {patterns[mu, i].item()}, expected finite numbers")
         self.units = patterns.shape[1]
-        self.interaction = interaction or Polynomial(3)
+        self.interaction = interaction or PolynomialInteraction(3)
         self.register_buffer("patterns", patterns.detach().clone())
 
     def project(self, x: Tensor) -> Tensor:
@@ -106,7 +109,7 @@ class DenseMemory(Energy):
     def _value(self, x: Tensor) -> Tensor:
         return self._both(x)[0]
 
-    def recall(
+    def settle(
         self,
         states: Tensor,
         *,
@@ -114,44 +117,46 @@ class DenseMemory(Energy):
         clamp: Clamp | None = None,
         max_sweeps: int = 100,
         seed: int = 0,
-    ) -> Recalled:
+    ) -> DescentResult:
         """Let states (B, N) of ±1 fall into memories of ±1, one unit after another: each takes the sign whose energy is
-        less, and stays where they are equal. The energy never rises. See `Hopfield.recall`.
+        less, and stays where they are equal. The energy never rises. See `Hopfield.settle`.
 
         Raises ValueError for memories or states that are not ±1.
         """
         from ranvier.energies.associative._dense_sweeps import sweeps
 
         if max_sweeps < 1:
-            raise ValueError(f"found max_sweeps = {max_sweeps}, expected at least 1")
+            raise ValueError(f"max_sweeps = {max_sweeps}; expected at least 1")
         if not bool((self.patterns.abs() == 1).all()):
-            raise ValueError("found memories that are not ±1, which sweeps need; use Descent(memory).settle")
+            raise ValueError("the memories are not ±1; sweeps expect such: use Descent(memory).settle for graded ones")
         xi = np.ascontiguousarray(self.patterns.T.cpu().numpy().astype(np.int32))  # a unit's row over all memories
         table, steep = self._table()
-        final, taken, rest, trace = [], [], [], []
-        for b, (s, free) in enumerate(spins(self, states, clamp)):
+        starts = spins(self, states, clamp)
+        final, at_rest, trace = [], [], []
+        for b, (s, free) in enumerate(starts):
             spin, rng = s.astype(np.int32), np.random.default_rng([seed, b])
-            overlap, done, energies, still = spin @ xi, 0, [], False
-            while done < max_sweeps and not still:
+            overlap, still = spin @ xi, False
+            path: list[Tensor] = []
+            while len(path) < max_sweeps and not still:
                 flips = sweeps(xi, spin, overlap, orders(rng, free, order, 1)[0], table, steep)
                 still = flips == 0 and sweeps(xi, spin, overlap, free, table, steep) == 0
-                done += 1
-                energies.append(torch.from_numpy(spin).to(self.patterns))
-            final.append(torch.from_numpy(spin).to(self.patterns))
-            taken.append(done)
-            rest.append(still)
-            trace.append(self.energy(torch.stack(energies)))
-        whole, at_rest = torch.stack(final), torch.tensor(rest, device=self.patterns.device)
-        sweeps_taken = torch.tensor(taken, device=self.patterns.device)
-        return Recalled(whole, self.energy(whole), at_rest, sweeps_taken, torch.zeros_like(at_rest), trace)
+                path.append(torch.from_numpy(spin).to(self.patterns))
+            final.append(path[-1])
+            at_rest.append(still)
+            trace.append(self.energy(torch.stack(path)))
+        first = torch.from_numpy(np.stack([s for s, _ in starts])).to(self.patterns)
+        states = torch.stack(final)
+        ending = torch.where(torch.tensor(at_rest, device=states.device), Ending.REST, Ending.MOVING)
+        residual = (-states * self.force(states, clamp)).amax(1).clamp_min(0.0)
+        return swept(self, first, states, trace, residual, ending)
 
     def _table(self) -> tuple[np.ndarray, bool]:
         """F at all whole overlaps −N .. N; or, for the exponential, exp(−k) for k = 0 .. 2N below the largest one."""
         n = self.units
-        if isinstance(self.interaction, Exponential):
+        if isinstance(self.interaction, ExponentialInteraction):
             return np.exp(-np.arange(2 * n + 3, dtype=float)), True
         m = torch.arange(-n, n + 1, dtype=torch.float64)[:, None] / n
         return self.interaction.value(m, 1).numpy(), False
 
 
-__all__ = ["DenseMemory", "Exponential", "Interaction", "Polynomial", "Rectified"]
+__all__ = ["DenseMemory", "ExponentialInteraction", "Interaction", "PolynomialInteraction", "RectifiedInteraction"]

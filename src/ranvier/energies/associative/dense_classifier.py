@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ranvier.codegen.products import matmul
+from ranvier.energies._arrays import as_floats, as_tensor
 
 
 class DenseClassifier(nn.Module):
@@ -57,6 +58,7 @@ class DenseClassifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, in_features), within [−1, 1] -> c (B, classes)."""
+        x = as_floats("x", x, self.memory)
         if x.ndim != 2 or x.shape[1] != self.in_features:
             raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self.in_features})")
         pixels, labels = self.memory[:, : self.in_features], self.memory[:, self.in_features :]
@@ -74,6 +76,7 @@ class DenseClassifier(nn.Module):
         `power` is m: large ones look at the worst cases. Without the halves, which scale the loss alone, it is the
         paper's.
         """
+        x, labels = as_floats("x", x, self.memory), as_tensor("labels", labels)
         target = 2 * nn.functional.one_hot(labels, self.classes).to(x.dtype) - 1
         # halved, so that a whole power of a difference of at most 2 cannot overflow; it scales the loss alone
         return ((self(x) - target) / 2).abs().pow(2 * power).sum(1).mean()

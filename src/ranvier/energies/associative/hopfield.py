@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier.energies._arrays import as_tensor
 from ranvier.energies._energy import Clamp, Energy, check_symmetric, check_whole_rows
+from ranvier.energies._result import DescentResult, Ending
 from ranvier.energies.associative.storage import RULES
 from ranvier.energies.graphs.lagrangians import Lagrangian, Tanh
-from ranvier.energies.machines.ising import Chain, Ising, Order, spins
+from ranvier.energies.machines.ising import Chain, Ising, Order, spins, swept
 from ranvier.energies.machines.pairwise import per_unit
-
-
-@dataclass(frozen=True)
-class Recalled:
-    """Where recall ended.
-
-    states (B, N). energy (B,). converged (B,): at rest. sweeps (B,): how many it took, the last without a flip.
-    cycle (B,): a synchronous network that goes back and forth between two states. trace: energies after each
-    sweep, a list with one tensor an entry.
-    """
-
-    states: Tensor
-    energy: Tensor
-    converged: Tensor
-    sweeps: Tensor
-    cycle: Tensor
-    trace: list[Tensor]
 
 
 class Hopfield(Ising):
@@ -40,7 +23,8 @@ class Hopfield(Ising):
     """
 
     def __init__(self, weight: Tensor, threshold: Tensor | float = 0.0) -> None:
-        super().__init__(weight, -threshold)
+        weight = as_tensor("the weights", weight)
+        super().__init__(weight, -as_tensor("threshold", threshold, weight))
 
     @classmethod
     def store(cls, patterns: Tensor, rule: str = "hebb") -> Hopfield:
@@ -50,7 +34,7 @@ class Hopfield(Ising):
             raise ValueError(f"found rule = {rule!r}, expected one of {', '.join(RULES)}")
         return cls(RULES[rule](patterns))
 
-    def recall(
+    def settle(
         self,
         states: Tensor,
         *,
@@ -59,39 +43,39 @@ class Hopfield(Ising):
         clamp: Clamp | None = None,
         max_sweeps: int = 100,
         seed: int = 0,
-    ) -> Recalled:
+    ) -> DescentResult:
         """Let states (B, N) of ±1 fall into memories: v_i ← sign(Σ w_ij v_j − θ_i), unchanged where that is 0.
 
-        One unit after another the energy never rises, and recall ends at rest. All at once (`synchronous`) it may
-        rise, and end in a cycle of two states, which is said. Raises ValueError for states that are not ±1.
+        One unit after another the energy never rises, and it ends at rest. All at once (`synchronous`) it may rise,
+        and end in a cycle of two states: `Ending.CYCLE`. A step of the result is a sweep, the last one of an entry
+        without a flip; its trace is always there. Raises ValueError for states that are not ±1.
         """
         if max_sweeps < 1:
-            raise ValueError(f"found max_sweeps = {max_sweeps}, expected at least 1")
+            raise ValueError(f"max_sweeps = {max_sweeps}; expected at least 1")
         if synchronous:
-            return self._together(states, clamp, max_sweeps)
+            return self._synchronous(states, clamp, max_sweeps)
         from ranvier.energies.machines.sweeps import QUENCH
 
+        starts = spins(self, states, clamp)
+        first = torch.from_numpy(np.stack([s for s, _ in starts])).to(self.weight)
         runs = [
-            Chain(self, s, free, order, seed, b, beta=float("inf"), rule=QUENCH)
-            for b, (s, free) in enumerate(spins(self, states, clamp))
+            Chain(self, s, free, order, seed, b, beta=float("inf"), rule=QUENCH) for b, (s, free) in enumerate(starts)
         ]
         for run in runs:
             run.run(max_sweeps)
-        device, dtype = self.weight.device, self.weight.dtype
-        final = torch.from_numpy(np.stack([run.s for run in runs])).to(device, dtype)
-        value, force = self.energy_and_force(final, clamp)
-        sweeps = torch.tensor([len(run.energy) for run in runs], device=device)
-        trace = [torch.from_numpy(run.energy).to(device) for run in runs]
-        at_rest = (final * force >= -self._slack()).all(1)
-        return Recalled(final, value, at_rest, sweeps, torch.zeros_like(at_rest), trace)
+        final = torch.from_numpy(np.stack([run.s for run in runs])).to(self.weight)
+        trace = [torch.from_numpy(run.energy).to(self.weight) for run in runs]
+        wrong = self._misaligned(final, clamp)
+        at_rest = wrong <= 1e3 * torch.finfo(wrong.dtype).eps * float(self.weight.abs().sum(1).amax())
+        return swept(self, first, final, trace, wrong, torch.where(at_rest, Ending.REST, Ending.MOVING))
 
-    def _slack(self) -> float:
-        """What rounding may leave of a field that is zero."""
-        return 1e3 * torch.finfo(self.weight.dtype).eps * float(self.weight.abs().sum(1).amax())
+    def _misaligned(self, states: Tensor, clamp: Clamp | None) -> Tensor:
+        """(B,): the largest field that a unit withstands."""
+        return (-states * self.force(states, clamp)).amax(1).clamp_min(0.0)
 
-    def _together(self, states: Tensor, clamp: Clamp | None, max_sweeps: int) -> Recalled:
-        spins(self, states, clamp)  # checks
-        s = before = self.place(states.detach().to(self.weight.dtype), clamp)
+    def _synchronous(self, states: Tensor, clamp: Clamp | None, max_sweeps: int) -> DescentResult:
+        first = torch.from_numpy(np.stack([s for s, _ in spins(self, states, clamp)])).to(self.weight)
+        s = before = first
         energies: list[Tensor] = []
         moving = torch.ones(len(s), dtype=torch.bool, device=s.device)
         cycle, taken = ~moving, torch.zeros_like(moving, dtype=torch.int64)
@@ -105,7 +89,8 @@ class Hopfield(Ising):
             before, s = s, new
             energies.append(self.energy(s))
         trace = [torch.stack([e[b] for e in energies[: int(n)]]) for b, n in enumerate(taken)]
-        return Recalled(s, self.energy(s), ~moving & ~cycle, taken, cycle, trace)
+        ending = torch.where(cycle, Ending.CYCLE, torch.where(moving, Ending.MOVING, Ending.REST))
+        return swept(self, first, s, trace, self._misaligned(s, clamp), ending)
 
 
 class ContinuousHopfield(Energy):
@@ -136,7 +121,7 @@ class ContinuousHopfield(Energy):
         learn: bool = False,
     ) -> None:
         super().__init__()
-        check_symmetric(weight, zero_diagonal=False)
+        weight = check_symmetric(weight, zero_diagonal=False)
         if not tau > 0:
             raise ValueError(f"found tau = {tau}, expected a positive number")
         self.units, self.tau = len(weight), tau
@@ -170,4 +155,4 @@ class ContinuousHopfield(Energy):
         return self._both(x)[0]
 
 
-__all__ = ["ContinuousHopfield", "Hopfield", "Recalled"]
+__all__ = ["ContinuousHopfield", "Hopfield"]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ranvier.codegen.products import matmul
+from ranvier.energies._arrays import as_tensor
 from ranvier.energies._energy import Energy
 
 
@@ -15,7 +16,7 @@ class ModernHopfield(Energy):
     """E(ξ) = −log(Σ_μ exp(β x_μ·ξ))/β + ½ |ξ|² + log(P)/β + ½ max|x|² (eq. 1, 2), stored patterns x (P, N).
 
     A step of width 1 along its force is the paper's update, ξ ← Xᵀ softmax(β X ξ), which never raises the energy and
-    is attention with β = 1/√d: `Descent(memory, Fixed(1.0))`, or `retrieve`. At large β one step finds a pattern;
+    is attention with β = 1/√d: `Descent(memory, Fixed(1.0))`, or `update`. At large β one step finds a pattern;
     at small β the states in between are averages of several (metastable).
 
     patterns: (P, N). beta: β > 0; 1/√N if none is given. learn: the patterns are a parameter.
@@ -26,6 +27,7 @@ class ModernHopfield(Energy):
 
     def __init__(self, patterns: Tensor, beta: float | None = None, *, learn: bool = False) -> None:
         super().__init__()
+        patterns = as_tensor("the patterns", patterns)
         if patterns.ndim != 2 or 0 in patterns.shape or not patterns.is_floating_point():
             raise ValueError(f"found {patterns.dtype} patterns {tuple(patterns.shape)}, expected floats (P, N)")
         if not bool(torch.isfinite(patterns).all()):
@@ -39,8 +41,8 @@ class ModernHopfield(Energy):
         else:
             self.register_buffer("patterns", patterns.detach().clone())
 
-    def retrieve(self, x: Tensor, steps: int = 1) -> Tensor:
-        """That many updates of states x (B, N)."""
+    def update(self, x: Tensor, steps: int = 1) -> Tensor:
+        """The paper's update, so many `steps` of it, of states x (B, N)."""
         x = self.place(x)
         for _ in range(steps):
             x = matmul(torch.softmax(self.beta * matmul(x, self.patterns.T), 1), self.patterns)

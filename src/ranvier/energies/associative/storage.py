@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ranvier.energies._arrays import as_tensor
+
 
 def hebb(patterns: Tensor) -> Tensor:
     """W = Σ_μ ξ^μ ξ^μᵀ/N without its diagonal, (N, N), from patterns (P, N) of ±1 (Hopfield 1982).
@@ -48,6 +50,7 @@ RULES = {"hebb": hebb, "storkey": storkey, "pseudo_inverse": pseudo_inverse}
 
 
 def _checked(patterns: Tensor) -> Tensor:
+    patterns = as_tensor("the patterns", patterns)
     if patterns.ndim != 2 or 0 in patterns.shape:
         raise ValueError(f"found patterns of shape {tuple(patterns.shape)}, expected (P, N)")
     if not bool((patterns.abs() == 1).all()):

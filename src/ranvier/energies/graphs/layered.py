@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ranvier.codegen.products import linear, matmul
+from ranvier.energies._arrays import as_floats
 from ranvier.energies._energy import Energy
 from ranvier.energies._layout import Layout
 from ranvier.energies.graphs.lagrangians import Identity, Lagrangian
@@ -75,6 +76,7 @@ class Layered(Energy):
 
     def drive(self, x: Tensor) -> Tensor:
         """The field (B, N) of inputs (B, *shape): m_1(x) on the first layer, 0 elsewhere."""
+        x = as_floats("x", x, next(self.parameters(), None))
         if tuple(x.shape[1:]) != self.shape:
             raise ValueError(f"found inputs of shape {tuple(x.shape)}, expected (B, {', '.join(map(str, self.shape))})")
         first = self.maps[0](x).flatten(1)

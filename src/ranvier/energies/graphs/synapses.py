@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ranvier.codegen.products import matmul
+from ranvier.energies._arrays import as_floats
 from ranvier.energies.graphs.lagrangians import Lagrangian
 
 
@@ -37,6 +38,7 @@ class Dense(Synapse):
     def __init__(self, a: int, b: int, weight: Tensor | None = None, scale: float | None = None) -> None:
         super().__init__()
         start = torch.randn(a, b) * (1 / math.sqrt(max(a, b)) if scale is None else scale) if weight is None else weight
+        start = as_floats("the weight", start)
         if start.shape != (a, b):
             raise ValueError(f"found a weight of shape {tuple(start.shape)}, expected ({a}, {b})")
         self.weight = nn.Parameter(start.detach().clone())
@@ -59,7 +61,7 @@ class Bias(Synapse):
 
     def __init__(self, value: Tensor) -> None:
         super().__init__()
-        self.value = nn.Parameter(value.detach().clone())
+        self.value = nn.Parameter(as_floats("the bias", value).detach().clone())
 
     def forward(self, y: Tensor) -> Tensor:
         """(B,)."""
@@ -85,6 +87,7 @@ class Conv(Synapse):
         super().__init__()
         shape = (out_channels, in_channels, kernel_size, kernel_size)
         start = torch.randn(shape) / math.sqrt(in_channels * kernel_size**2) if weight is None else weight
+        start = as_floats("the weight", start)
         if tuple(start.shape) != shape:
             raise ValueError(f"found a weight of shape {tuple(start.shape)}, expected {shape}")
         self.weight = nn.Parameter(start.detach().clone())
@@ -165,6 +168,7 @@ class Memories(Synapse):
 
     def __init__(self, patterns: Tensor, lagrangian: Lagrangian) -> None:
         super().__init__()
+        patterns = as_floats("the patterns", patterns)
         if patterns.ndim != 2:
             raise ValueError(f"found patterns of shape {tuple(patterns.shape)}, expected (P, N)")
         self.patterns, self.lagrangian = nn.Parameter(patterns.detach().clone()), lagrangian
@@ -175,16 +179,16 @@ class Memories(Synapse):
 
     def pulls(self, *ys: Tensor) -> tuple[Tensor, ...]:
         (y,) = ys
-        found = self.lagrangian.activations(matmul(y.flatten(1), self.patterns.T))
-        return (matmul(found, self.patterns).view(y.shape),)
+        hidden = self.lagrangian.activations(matmul(y.flatten(1), self.patterns.T))
+        return (matmul(hidden, self.patterns).view(y.shape),)
 
     def check(self, *shapes: tuple[int, ...]) -> None:
         _expect(self, [math.prod(s) for s in shapes], [self.patterns.shape[1]])
 
 
-def _expect(synapse: Synapse, found: list, wanted: list) -> None:
-    if found != wanted:
-        raise ValueError(f"found a {type(synapse).__name__} between layers of sizes {found}, expected {wanted}")
+def _expect(synapse: Synapse, sizes: list, expected: list) -> None:
+    if sizes != expected:
+        raise ValueError(f"found a {type(synapse).__name__} between layers of sizes {sizes}, expected {expected}")
 
 
 __all__ = ["Attention", "Bias", "Conv", "Dense", "Memories", "Synapse"]

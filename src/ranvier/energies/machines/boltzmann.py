@@ -9,28 +9,24 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.codegen.products import matmul
+from ranvier.energies._arrays import as_floats
 from ranvier.energies._energy import Clamp
-from ranvier.energies.machines.pairwise import Pairwise
+from ranvier.energies.machines.pairwise import PairwiseEnergy
 
 if TYPE_CHECKING:
-    from ranvier.energies.machines.spiking_sampler import Spiked
+    from ranvier.energies.machines.spiking_sampler import SpikeSamples
 
 _MOST = 20  # units whose states can be enumerated
 
 
-class Boltzmann(Pairwise):
+class Boltzmann(PairwiseEnergy):
     """E(z) = −½ Σ w_ij z_i z_j − Σ b_i z_i of units z = 0, 1 (Ackley, Hinton & Sejnowski 1985).
 
     weight: (N, N), symmetric, zero diagonal. bias: (N,) or a number. As an `Energy` it is defined within [0, 1].
     `sample` runs the spiking sampler of Buesing et al. (2011); `distribution` enumerates up to 20 units.
     """
 
-    _pull, _lowest = "bias", 0.0
-    bias: Tensor
-
-    def __init__(self, weight: Tensor, bias: Tensor | float = 0.0) -> None:
-        super().__init__(weight, bias)
-        self.weight, self.bias = self.weight.clone(), self.bias.clone()  # `learn` writes into them
+    lowest = 0.0
 
     def distribution(self) -> tuple[Tensor, Tensor]:
         """All states (2^N, N), the first unit the most significant, and their probabilities (2^N,)."""
@@ -46,11 +42,11 @@ class Boltzmann(Pairwise):
         clamp: Clamp | None = None,
         every: int = 0,
         seed: int = 0,
-    ) -> Spiked:
+    ) -> SpikeSamples:
         """The network as spiking neurons, refractory for `tau` sweeps, from states (B, N) of 0 and 1.
 
         clamp: units held on or off. every: keep each so many-th state (0: none). seed: entry b has a stream of its own,
-        of (seed, b). Returns `Spiked`: states, mean and spikes, (B, N) each, and samples (sweeps // every, B, N).
+        of (seed, b). Returns `SpikeSamples`: states, mean and spikes, (B, N) each, and samples (sweeps // every, B, N).
         Raises ValueError for states that are not 0 or 1, and tau or sweeps below 1.
         """
         from ranvier.energies.machines.spiking_sampler import sample
@@ -64,11 +60,13 @@ class Boltzmann(Pairwise):
         those of the network's own spikes. data (B, N) of 0 and 1; chains (C, N): where sleep went on from, handed on.
         Returns the chains after it.
         """
+        data = as_floats("the data", data, self.weight)
         asleep = self.sample(chains, sweeps, tau=tau, seed=seed).states
         wake, sleep = data.T @ data / len(data), asleep.T @ asleep / len(asleep)
         step = rate * (wake - sleep)
-        self.bias += step.diagonal()
-        self.weight += step - step.diagonal().diag()
+        # new tensors: the first ones may be the caller's
+        self.bias = self.bias + step.diagonal()
+        self.weight = self.weight + step - step.diagonal().diag()
         return asleep
 
 
@@ -99,17 +97,17 @@ class RBM(nn.Module):
 
     def hidden_given(self, v: Tensor) -> Tensor:
         """P(h = 1 | v), (B, hidden), of v (B, visible)."""
-        self._check(v, 0)
+        v = self._checked(v, 0)
         return torch.sigmoid(matmul(v, self.weight) + self.hidden_bias)
 
     def visible_given(self, h: Tensor) -> Tensor:
         """P(v = 1 | h), (B, visible), of h (B, hidden)."""
-        self._check(h, 1)
+        h = self._checked(h, 1)
         return torch.sigmoid(matmul(h, self.weight.T) + self.visible_bias)
 
     def free_energy(self, v: Tensor) -> Tensor:
         """−log Σ_h exp(−E(v, h)), (B,), of v (B, visible); forward does the same."""
-        self._check(v, 0)
+        v = self._checked(v, 0)
         return -v @ self.visible_bias - nn.functional.softplus(matmul(v, self.weight) + self.hidden_bias).sum(1)
 
     def forward(self, v: Tensor) -> Tensor:
@@ -133,14 +131,15 @@ class RBM(nn.Module):
         rate: of learning. steps: k, of Gibbs sampling. decay: rate · decay of each weight is taken off.
         Raises ValueError for data outside [0, 1].
         """
+        data = self._checked(data, 0)
         if not bool(((data >= 0) & (data <= 1)).all()):
             raise ValueError("found data outside [0, 1], expected binary units or their probabilities")
         model = self.gibbs(self.chains if len(self.chains) else torch.bernoulli(data), steps)
         if len(self.chains):
             self.chains.copy_(model)
         up, down = self.hidden_given(data), self.hidden_given(model)
-        seen, dreamt = matmul(data.T, up) / len(data), matmul(model.T, down) / len(model)
-        self.weight.add_(seen - dreamt - decay * self.weight, alpha=rate)
+        positive, negative = matmul(data.T, up) / len(data), matmul(model.T, down) / len(model)
+        self.weight.add_(positive - negative - decay * self.weight, alpha=rate)
         self.visible_bias.add_(data.mean(0) - model.mean(0), alpha=rate)
         self.hidden_bias.add_(up.mean(0) - down.mean(0), alpha=rate)
         return float((self.visible_given(torch.bernoulli(up)) - data).square().mean())
@@ -165,12 +164,14 @@ class RBM(nn.Module):
         return torch.logsumexp(h @ self.hidden_bias + nn.functional.softplus(
             h @ self.weight.T + self.visible_bias).sum(1), 0)  # fmt: skip
 
-    def _check(self, x: Tensor, side: int) -> None:
+    def _checked(self, x: Tensor, side: int) -> Tensor:
+        x = as_floats(("visible units", "hidden units")[side], x, self.weight)
         if x.ndim != 2 or x.shape[1] != self.weight.shape[side]:
             name = ("visible", "hidden")[side]
             raise ValueError(
                 f"found {name} units of shape {tuple(x.shape)}, expected (B, {self.weight.shape[side]})"
             )
+        return x
 
 
 def all_states(n: int) -> Tensor:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from ranvier.energies._energy import Clamp, Energy
-from ranvier.energies.machines.pairwise import Pairwise
+from ranvier.energies._result import DescentResult
+from ranvier.energies.machines.pairwise import PairwiseEnergy
 
-Rule = Literal["metropolis", "glauber", "heat_bath"]
+FlipRule = Literal["metropolis", "glauber", "heat_bath"]
 Order = Literal["sequential", "random", "uniform"]
 _ORDERS = ("sequential", "random", "uniform")
 _BLOCK = 64  # sweeps of one call
@@ -20,7 +21,7 @@ _FRESH = 256  # sweeps between fresh fields, so that rounding does not pile up
 
 
 @dataclass(frozen=True)
-class Sampled:
+class SpinSamples:
     """Spins after sweeps at a temperature.
 
     states (B, N): after the last sweep. energy, magnetisation (sweeps, B): after each sweep. accepted (sweeps, B):
@@ -34,21 +35,17 @@ class Sampled:
     samples: Tensor | None = None
 
 
-class Ising(Pairwise):
-    """E(s) = −½ Σ w_ij s_i s_j − Σ field_i s_i of spins s = ±1 (Ising 1925; Glauber 1963).
+class Ising(PairwiseEnergy):
+    """E(s) = −½ Σ w_ij s_i s_j − Σ bias_i s_i of spins s = ±1 (Ising 1925; Glauber 1963).
 
     As an `Energy` it is defined for all x within [−1, 1]: descent is then that of the mean, and ends in corners
     (or, from a saddle, on it). `sample` flips spins, in compiled sweeps.
 
-    weight: (N, N), symmetric, with a diagonal of zeros. field: (N,), or a number.
+    weight: (N, N), symmetric, with a diagonal of zeros. bias: the external field, (N,), or a number.
     Raises ValueError for weights of another kind, and says where.
     """
 
-    _pull, _lowest = "field", -1.0
-    field: Tensor
-
-    def __init__(self, weight: Tensor, field: Tensor | float = 0.0) -> None:
-        super().__init__(weight, field)
+    lowest = -1.0
 
     def sample(
         self,
@@ -56,12 +53,12 @@ class Ising(Pairwise):
         temperature: float,
         sweeps: int,
         *,
-        rule: Rule = "heat_bath",
+        rule: FlipRule = "heat_bath",
         order: Order = "sequential",
         clamp: Clamp | None = None,
         every: int = 0,
         seed: int = 0,
-    ) -> Sampled:
+    ) -> SpinSamples:
         """Sweeps over all free units at a temperature (in the energy's unit), from states (B, N) of ±1.
 
         rule: how a unit decides, its partners given: "heat_bath" draws it afresh; "glauber" flips with probability
@@ -78,7 +75,7 @@ class Ising(Pairwise):
         if rule not in rules:
             raise ValueError(f"found rule = {rule!r}, expected one of {', '.join(rules)}")
         if not temperature > 0:
-            raise ValueError(f"found temperature = {temperature}, expected a positive number; 0 is Hopfield.recall")
+            raise ValueError(f"found temperature = {temperature}, expected a positive number; 0 is Hopfield.settle")
         if sweeps < 1 or every < 0:
             raise ValueError(f"found sweeps = {sweeps}, every = {every}, expected sweeps >= 1, every >= 0")
         runs = [
@@ -91,7 +88,7 @@ class Ising(Pairwise):
         def together(name: str) -> Tensor:
             return torch.from_numpy(np.stack([getattr(run, name) for run in runs], 1)).to(device)
 
-        return Sampled(
+        return SpinSamples(
             torch.from_numpy(np.stack([run.s for run in runs])).to(device, dtype),
             together("energy"),
             together("magnetisation"),
@@ -120,13 +117,24 @@ def orders(rng: np.random.Generator, free: np.ndarray, order: str, sweeps: int) 
     return free[rng.integers(0, len(free), whole.shape)] if order == "uniform" else rng.permuted(whole, axis=1)
 
 
+def swept(
+    model: Energy, first: Tensor, final: Tensor, energies: list[Tensor], residual: Tensor, ending: Tensor
+) -> DescentResult:
+    """The result of sweeps from `first` to `final` (B, N), with the energies after each entry's sweeps."""
+    count = torch.tensor([len(e) for e in energies], device=final.device)
+    longest = int(count.max())
+    padded = [torch.cat([e, e[-1:].expand(longest - len(e))]) for e in energies]
+    trace = torch.cat([model.energy(first)[None], torch.stack(padded, 1).to(final)])
+    return DescentResult(final, final, model.energy(final), residual, ending.to(torch.int8), longest, count, trace)
+
+
 class Chain:
     """One entry's spins, fields and random numbers, in NumPy."""
 
     def __init__(
         self, model: Ising, s: np.ndarray, free: np.ndarray, order: str, seed: int, entry: int, beta: float, rule: int
     ) -> None:
-        self.W, self.field = model.weight.cpu().numpy(), model.field.cpu().numpy()
+        self.W, self.field = model.weight.cpu().numpy(), model.bias.cpu().numpy()
         self.s, self.free, self.order, self.beta, self.rule = s, free, order, beta, rule
         self.rng = np.random.default_rng([seed, entry])
         self.energy, self.magnetisation, self.accepted = np.empty(0), np.empty(0), np.empty(0)
@@ -160,4 +168,4 @@ class Chain:
         return np.array(kept) if every else None
 
 
-__all__ = ["Chain", "Ising", "Order", "Rule", "Sampled", "orders", "spins"]
+__all__ = ["Chain", "FlipRule", "Ising", "Order", "SpinSamples", "orders", "spins", "swept"]

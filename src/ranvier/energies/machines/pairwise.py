@@ -7,33 +7,35 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ranvier.energies._arrays import as_tensor
 from ranvier.energies._energy import Energy, check_symmetric
 
 
-class Pairwise(Energy):
-    """E(x) = −½ Σ w_ij x_i x_j − Σ b_i x_i of x within [`_lowest`, 1]; b is a buffer of the name `_pull`.
+class PairwiseEnergy(Energy):
+    """E(x) = −½ Σ w_ij x_i x_j − Σ bias_i x_i of x within [`lowest`, 1].
 
-    weight: (N, N), symmetric, with a diagonal of zeros; no copy is made. b: (N,), or a number.
+    weight: (N, N), symmetric, with a diagonal of zeros; no copy is made. bias: (N,), or a number.
+    Raises ValueError for weights of another kind, and says where.
     """
 
-    _pull: ClassVar[str]
-    _lowest: ClassVar[float]
+    lowest: ClassVar[float]
     weight: Tensor
+    bias: Tensor
 
-    def __init__(self, weight: Tensor, b: Tensor | float) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | float = 0.0) -> None:
         super().__init__()
-        check_symmetric(weight)
+        weight = check_symmetric(weight)
         self.units = len(weight)
         self.register_buffer("weight", weight.detach().contiguous())
-        self.register_buffer(self._pull, per_unit(self._pull, b, weight).contiguous())
+        self.register_buffer("bias", per_unit("bias", bias, weight).contiguous())
 
     def project(self, x: Tensor) -> Tensor:
         """x (B, N), each unit within its interval: [0, 1] of `Boltzmann`, [−1, 1] of `Ising`."""
-        return x.clamp(self._lowest, 1)
+        return x.clamp(self.lowest, 1)
 
     def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        others, b = x @ self.weight, getattr(self, self._pull)
-        return -(x * (0.5 * others + b)).sum(1), others + b
+        others = x @ self.weight
+        return -(x * (0.5 * others + self.bias)).sum(1), others + self.bias
 
     def _value(self, x: Tensor) -> Tensor:
         return self._both(x)[0]
@@ -42,10 +44,10 @@ class Pairwise(Energy):
 def per_unit(name: str, value: Tensor | float, weight: Tensor) -> Tensor:
     """One number a unit (N,), like the weight (N, N), without a graph. Raises ValueError for another shape, and for
     what is not finite."""
-    value = torch.as_tensor(value, dtype=weight.dtype, device=weight.device).detach()
+    value = as_tensor(name, value, weight).to(weight).detach()
     if value.shape not in ((), (len(weight),)) or not bool(torch.isfinite(value).all()):
         raise ValueError(f"found a {name} of shape {tuple(value.shape)}, expected ({len(weight)},), finite")
     return value.expand(len(weight))
 
 
-__all__ = ["Pairwise", "per_unit"]
+__all__ = ["PairwiseEnergy", "per_unit"]

@@ -21,7 +21,7 @@ _BLOCK = 128
 
 
 @dataclass(frozen=True)
-class Spiked:
+class SpikeSamples:
     """states (B, N): on or off after the last sweep. mean (B, N): how often each was on. spikes (B, N): how many.
     samples (sweeps // every, B, N): states on the way, where asked for."""
 
@@ -34,7 +34,7 @@ class Spiked:
 def sample(
     model: Boltzmann, states: Tensor, sweeps: int, *, tau: int = 20, clamp: Clamp | None = None, every: int = 0,
     seed: int = 0,
-) -> Spiked:  # fmt: skip
+) -> SpikeSamples:  # fmt: skip
     """Sweeps from states (B, N) of 0 and 1; a neuron that is on at first has a random part of its time left.
 
     clamp: units held on or off, as by a strong current. Entry b has random numbers of its own, of (seed, b).
@@ -56,7 +56,7 @@ def sample(
     def tensor(values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(model.weight)
 
-    return Spiked(tensor(state), tensor(mean), tensor(spikes), tensor(kept) if every else None)
+    return SpikeSamples(tensor(state), tensor(mean), tensor(spikes), tensor(kept) if every else None)
 
 
 def _run(
@@ -101,4 +101,4 @@ def _sweeps(W, u, z, zeta, free, draws, tau, on, spikes):
             on[i] += z[i]
 
 
-__all__ = ["Spiked", "sample"]
+__all__ = ["SpikeSamples", "sample"]

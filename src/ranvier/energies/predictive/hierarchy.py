@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ranvier.energies._arrays import as_floats
 from ranvier.energies._energy import Energy
 from ranvier.energies._layout import Layout
 
@@ -79,7 +80,7 @@ class Hierarchy(Energy):
             if self.mean is None:
                 raise ValueError("found no x and no prior, expected x (B, ...): nothing else says what layer0 is")
             x = self.mean.expand(batch, *self.mean.shape)
-        layers = {"layer0": x}
+        layers = {"layer0": as_floats("x", x, next(self.parameters(), None))}
         for l, module in enumerate(self.maps, 1):
             layers[f"layer{l}"] = module(layers[f"layer{l - 1}"])
         return self.layout.join(layers)

@@ -7,12 +7,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ranvier.energies._arrays import as_floats, as_tensor
+
 #: "soft": C = λ|a|, the lasso. "hard": C = λ²/2 where a is not 0, whose fixed points are local minima.
 Penalty = Literal["soft", "hard"]
 
 
-def check(x: Tensor, dictionary: Tensor, lam: float, penalty: str = "soft") -> None:
-    """Raise ValueError or TypeError for what no code can be found for: x is (B, N), the dictionary (M, N)."""
+def checked(x: Tensor, dictionary: Tensor, lam: float, penalty: str = "soft") -> tuple[Tensor, Tensor]:
+    """x (B, N) and the dictionary (M, N) as tensors; ValueError or TypeError for what no code can be found for."""
+    x, dictionary = as_tensor("x", x), as_tensor("the dictionary", dictionary)
     if dictionary.ndim != 2 or x.ndim != 2 or x.shape[1] != dictionary.shape[1]:
         raise ValueError(
             f"found x {tuple(x.shape)} and a dictionary {tuple(dictionary.shape)}, expected (B, N) and (M, N): "
@@ -30,10 +33,12 @@ def check(x: Tensor, dictionary: Tensor, lam: float, penalty: str = "soft") -> N
         raise ValueError(f"found lam = {lam}, expected a positive threshold")
     if penalty not in ("soft", "hard"):
         raise ValueError(f"found penalty = {penalty!r}, expected 'soft' or 'hard'")
+    return x, dictionary
 
 
 def threshold(u: Tensor, lam: float, penalty: Penalty = "soft") -> Tensor:
     """T_λ(u), of u's shape: 0 within [−λ, λ]; beyond, u − λ sign(u) (soft) or u itself (hard)."""
+    u = as_floats("u", u)
     if penalty == "soft":
         return u - u.clamp(-lam, lam)
     return torch.where(u.abs() > lam, u, 0.0)
@@ -41,6 +46,7 @@ def threshold(u: Tensor, lam: float, penalty: Penalty = "soft") -> Tensor:
 
 def objective(x: Tensor, dictionary: Tensor, code: Tensor, lam: float, penalty: Penalty = "soft") -> Tensor:
     """(B,): half the squared error of x (B, N) as the code (B, M) times the dictionary (M, N), plus the code's cost."""
+    x, dictionary, code = (as_floats(n, v) for n, v in (("x", x), ("the dictionary", dictionary), ("the code", code)))
     error = 0.5 * (x - code @ dictionary).square().sum(1)
     cost = lam * code.abs() if penalty == "soft" else 0.5 * lam**2 * (code != 0)
     return error + cost.sum(1)
@@ -52,6 +58,7 @@ def duality_gap(x: Tensor, dictionary: Tensor, code: Tensor, lam: float) -> Tens
     The residual, scaled so that no atom correlates with it by more than λ, is a feasible point of the dual
     (Kim, Koh, Lustig, Boyd and Gorinevsky 2007, eq. 10).
     """
+    x, dictionary, code = (as_floats(n, v) for n, v in (("x", x), ("the dictionary", dictionary), ("the code", code)))
     residual = x - code @ dictionary
     largest = (residual @ dictionary.T).abs().amax(1, keepdim=True)
     dual = residual * (lam / largest.clamp_min(lam))
@@ -61,10 +68,11 @@ def duality_gap(x: Tensor, dictionary: Tensor, code: Tensor, lam: float) -> Tens
 
 def normalised(dictionary: Tensor) -> Tensor:
     """The dictionary (M, N) with atoms, its rows, of length 1; ValueError for an atom of zeros."""
+    dictionary = as_floats("the dictionary", dictionary)
     length = dictionary.norm(dim=1, keepdim=True)
     if not bool((length > 0).all()):
         raise ValueError(f"found atom {int(length.argmin())} of length 0, expected none: it has no direction")
     return dictionary / length
 
 
-__all__ = ["Penalty", "check", "duality_gap", "normalised", "objective", "threshold"]
+__all__ = ["Penalty", "checked", "duality_gap", "normalised", "objective", "threshold"]

@@ -145,12 +145,12 @@ class DictionaryLearning(_Codes):
         self.components_ = np.where(length > 0, atoms / np.maximum(length, 1e-30), self.components_)
 
 
-def matched_cosines(found: Any, true: Any) -> np.ndarray:
-    """|cosine| of each true atom (M, N) with the one of `found` (M', N), M' >= M, that the best matching gives: (M,).
+def matched_cosines(atoms: Any, true: Any) -> np.ndarray:
+    """|cosine| of each true atom (M, N) with the one of `atoms` (M', N), M' >= M, that the best matching gives: (M,).
 
     Raises ValueError for fewer atoms than true ones.
     """
-    a, b = (np.asarray(m, float) / np.linalg.norm(m, axis=1, keepdims=True) for m in (true, found))
+    a, b = (np.asarray(m, float) / np.linalg.norm(m, axis=1, keepdims=True) for m in (true, atoms))
     cosines = np.abs(a @ b.T)
     if len(cosines) > cosines.shape[1]:
         raise ValueError(f"found {cosines.shape[1]} atoms for {len(cosines)} true ones, expected as many at least")

@@ -31,12 +31,12 @@ def patches(images: list[np.ndarray], size: int, count: int, seed: int = 0) -> n
         if image.ndim != 2 or min(image.shape) < size:
             raise ValueError(f"found an image of shape {image.shape}, expected (rows, columns), {size} at least")
     rng = np.random.default_rng(seed)
-    found = np.empty((count, size, size))
-    for patch in found:
+    drawn = np.empty((count, size, size))
+    for patch in drawn:
         image = images[rng.integers(len(images))]
         top, left = (rng.integers(n - size + 1) for n in image.shape)
         patch[:] = image[top : top + size, left : left + size]
-    return (found - found.mean((1, 2), keepdims=True)).reshape(count, -1)
+    return (drawn - drawn.mean((1, 2), keepdims=True)).reshape(count, -1)
 
 
 __all__ = ["patches", "whitened"]

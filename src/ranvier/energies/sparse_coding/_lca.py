@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ranvier.energies._arrays import as_floats
 from ranvier.energies._energy import Energy
 from ranvier.energies._implicit import ConvergenceWarning
-from ranvier.energies.sparse_coding._cost import Penalty, check, threshold
+from ranvier.energies.sparse_coding._cost import Penalty, checked, threshold
 
 
 class SparseCode(Energy):
@@ -28,13 +29,14 @@ class SparseCode(Energy):
 
     def __init__(self, dictionary: Tensor, lam: float, penalty: Penalty = "soft") -> None:
         super().__init__()
-        check(dictionary[:1], dictionary, lam, penalty)
+        dictionary = as_floats("the dictionary", dictionary)
+        checked(dictionary[:1], dictionary, lam, penalty)
         self.dictionary = nn.Parameter(dictionary.clone())
         self.lam, self.penalty, self.units = lam, penalty, len(dictionary)
 
     def drive(self, x: Tensor) -> Tensor:
         """x (..., N) -> the field (..., M)."""
-        return x @ self.dictionary.T
+        return as_floats("x", x, self.dictionary) @ self.dictionary.T
 
     def activations(self, x: Tensor) -> Tensor:
         """The code a (B, M) of membrane potentials u (B, M)."""
@@ -80,7 +82,7 @@ def lca(
     Raises ValueError and TypeError for shapes, types and numbers that do not fit, and atoms not of length 1.
     Warns `ConvergenceWarning` after max_steps.
     """
-    check(x, dictionary, lam, penalty)
+    x, dictionary = checked(x, dictionary, lam, penalty)
     if not 0 < step <= 1:
         raise ValueError(f"found step = {step}, expected dt/τ within (0, 1]")
     length = dictionary.norm(dim=1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ranvier.energies._implicit import ConvergenceWarning
-from ranvier.energies.sparse_coding._cost import check, duality_gap, threshold
+from ranvier.energies.sparse_coding._cost import checked, duality_gap, threshold
 
 
 def ista(x: Tensor, dictionary: Tensor, lam: float, *, tol: float = 1e-6, max_steps: int = 10_000) -> Tensor:
@@ -35,7 +35,7 @@ def fista(x: Tensor, dictionary: Tensor, lam: float, *, tol: float = 1e-6, max_s
 
 @torch.no_grad()
 def _proximal(x: Tensor, dictionary: Tensor, lam: float, tol: float, max_steps: int, *, fast: bool) -> Tensor:
-    check(x, dictionary, lam)
+    x, dictionary = checked(x, dictionary, lam)
     gram, drive = dictionary @ dictionary.T, x @ dictionary.T
     step = 1.0 / max(float(torch.linalg.matrix_norm(dictionary, 2)) ** 2, 1e-300)
     code, ahead, t = torch.zeros_like(drive), torch.zeros_like(drive), 1.0

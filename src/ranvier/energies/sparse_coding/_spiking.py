@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ranvier.energies.sparse_coding._cost import check
+from ranvier.energies.sparse_coding._cost import checked
 from ranvier.engines import Recording, simulate
 from ranvier.equations import Equations
 from ranvier.networks import Network
@@ -68,7 +68,7 @@ def spiking_lca(
 
     Raises ValueError and TypeError for shapes, types and numbers that do not fit.
     """
-    check(x, dictionary, lam)
+    x, dictionary = checked(x, dictionary, lam)
     if not 0 <= warm_up < duration:
         raise ValueError(f"found warm_up = {warm_up}, duration = {duration}, expected 0 <= warm_up < duration")
     B, M = len(x), len(dictionary)
@@ -85,9 +85,9 @@ def spiking_lca(
         cells, cells, edges=(source.repeat(B) + shift, target.repeat(B) + shift),
         weight=inhibition[target, source].repeat(B), delay=dt, synapse=Exponential(tau=tau),
     )  # fmt: skip
-    seen = simulate(net, duration, dt=dt, seed=seed, dtype=torch.float64)
-    rates = seen.after(warm_up).rates().reshape(B, 2, M) / 1000.0  # Hz -> 1/ms
-    return SpikeCode(((rates[:, 0] - rates[:, 1]) * V_th * tau_m).to(x.dtype), seen)
+    recording = simulate(net, duration, dt=dt, seed=seed, dtype=torch.float64)
+    rates = recording.after(warm_up).rates().reshape(B, 2, M) / 1000.0  # Hz -> 1/ms
+    return SpikeCode(((rates[:, 0] - rates[:, 1]) * V_th * tau_m).to(x.dtype), recording)
 
 
 __all__ = ["SpikeCode", "SpikingLCA", "spiking_lca"]
