@@ -89,7 +89,7 @@ def test_wired_closed_form_networks_have_fewer_connections():
     x, synops, macs = spikes(3), 0, 0
     for k, part in enumerate(layer.layers):
         for unit, source in itertools.product(range(part.units), range(part.in_features + part.units)):
-            connections = 2 + 2 * bool(part.mask[unit, source])
+            connections = 2 + 2 * bool(part.heads.mask[unit, source])
             if k == 0 and source < 3:
                 synops += connections * int(x[..., source].sum())
             else:

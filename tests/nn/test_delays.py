@@ -36,7 +36,7 @@ def test_each_input_comes_later(name):
 def test_the_state_may_be_longer_than_the_delays():
     x = drive(12, 2, 3)
     for steps in (2, torch.tensor([0, 2, 1])):
-        cell = rv.nn.Delay(3, steps, longest=6)
+        cell = rv.nn.Delay(3, steps, longest=6, dtype=F64)
         assert torch.equal(cell(x)[0], delayed(x, torch.as_tensor(steps).expand(3))) and cell.longest == 6
         check_cell(cell, x.clone().requires_grad_(), [])
 
@@ -44,7 +44,7 @@ def test_the_state_may_be_longer_than_the_delays():
 def test_features_may_have_a_shape():
     steps = torch.tensor([0, 2, 5])
     x = drive(12, 2, 12).unflatten(2, (3, 4))
-    y, _ = rv.nn.Delay((3, 4), steps[:, None])(x)
+    y, _ = rv.nn.Delay((3, 4), steps[:, None], dtype=F64)(x)
     assert torch.equal(y.flatten(2), delayed(x.flatten(2), steps.repeat_interleave(4)))
 
 
@@ -82,7 +82,7 @@ def test_learned_delays_interpolate_and_have_their_gradients(kind):
     # at whole steps it is the delay that is not learned
     whole = output(torch.full_like(cell.steps, 2.0), x)
     if kind == "inputs":
-        assert torch.equal(whole, rv.nn.Delay(5, 2)(x)[0])
+        assert torch.equal(whole, rv.nn.Delay(5, 2, dtype=F64)(x)[0])
     else:
         plain = rv.nn.DelayedLinear(5, 4, 2, dtype=F64)
         plain.load_state_dict({"weight": cell.weight, "bias": cell.bias, "steps": plain.steps})
@@ -123,12 +123,12 @@ def test_delays_stand_in_the_state_dict_and_too_long_ones_are_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": -1}, ">= 0"),
-        ({"steps": float("nan")}, "finite"),
+        ({"steps": -1}, "steps = -1, expected a number of at least 0"),
+        ({"steps": float("nan")}, "steps = nan, expected"),
         ({"steps": 1.5}, "expected whole numbers"),
         ({"steps": torch.ones(4)}, "expected a number or"),
         ({"steps": 5, "longest": 3}, "at least the 5 steps"),
-        ({"features": 0}, "positive whole numbers"),
+        ({"features": 0}, "features = 0, expected a positive whole number"),
     ],
 )
 def test_bad_delays_are_refused(options, message):

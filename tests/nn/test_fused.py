@@ -10,7 +10,7 @@ from tests.nn.layers import F64, VARIANTS, drive, layer
 import ranvier as rv
 from ranvier.codegen import buffers
 from ranvier.engines import surrogates
-from ranvier.nn.spiking._fused import applies
+from ranvier.nn.spiking._sequence import applies
 
 SLOPES = ["ArcTan", "FastSigmoid", "Triangle", "Gaussian", "StraightThrough"]
 

@@ -18,7 +18,7 @@ from tests.nn.test_neuron_layers import CASES, current, made
 
 import ranvier as rv
 from ranvier.engines import surrogates
-from ranvier.nn.spiking import _fused
+from ranvier.nn.spiking import _sequence
 from ranvier.nn.spiking.triton import launch
 from ranvier.nn.spiking.triton._kernels import backward_source, forward_source
 
@@ -34,7 +34,7 @@ def device(request, monkeypatch) -> str:
     if request.param == "interpreter":
         if not INTERPRETED:
             pytest.skip("Triton's interpreter is asked for by TRITON_INTERPRET=1 before it is imported; make triton")
-        monkeypatch.setattr(_fused, "_on_gpu", lambda x: True)
+        monkeypatch.setattr(_sequence, "_on_gpu", lambda x: True)
         with np.errstate(all="ignore"):  # its numbers are NumPy's
             yield "cpu"
         return
@@ -47,8 +47,8 @@ def both(cell, x, device, **more):
     """Values and gradients through the kernels and in plain torch."""
     cell, x = cell.to(device), x.to(device)
     constants = cell._constants()
-    assert _fused.applies(cell.surrogate, x, constants)
-    assert isinstance(_fused._loops_of(cell.equations, cell.surrogate, (), x, False, False), launch.Loops)
+    assert _sequence.applies(cell.surrogate, x, constants)
+    assert isinstance(_sequence._loops_of(cell.equations, cell.surrogate, (), x, False, False), launch.Loops)
     return outcome(cell, x, True, **more), outcome(cell, x, False, **more)
 
 
@@ -95,7 +95,7 @@ def test_a_slope_of_the_users_runs_in_plain_torch(device):
             return 1 / (1 + distance**2)
 
     cell, x = layer("leaky", surrogate=Cauchy()).to(device), drive(10, 2, 7).to(device)
-    assert not _fused.applies(cell.surrogate, x, cell._constants())
+    assert not _sequence.applies(cell.surrogate, x, cell._constants())
     (ours, our_grads), (plain, plain_grads) = outcome(cell, x, True), outcome(cell, x, False)
     for a, b in zip([*ours, *our_grads], [*plain, *plain_grads], strict=True):
         assert torch.equal(a, b)

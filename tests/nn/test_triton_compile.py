@@ -17,7 +17,7 @@ from tests.nn.layers import drive, layer
 from tests.nn.test_neuron_layers import current, made
 
 import ranvier as rv
-from ranvier.nn.spiking import _fused
+from ranvier.nn.spiking import _sequence
 
 if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is not installed; make triton installs it", allow_module_level=True)
@@ -40,7 +40,7 @@ def compiled(request, monkeypatch):
         found.append(run(self, *args, grid=grid, warmup=True, **kwargs))
 
     monkeypatch.setattr(JITFunction, "run", compile_only)
-    monkeypatch.setattr(_fused, "_on_gpu", lambda x: True)
+    monkeypatch.setattr(_sequence, "_on_gpu", lambda x: True)
     target = GPUTarget("cuda", request.param, 32)
     monkeypatch.setattr(driver, "_active", SimpleNamespace(
         get_current_target=lambda: target, get_current_device=lambda: request.param, get_current_stream=lambda _: 0,

@@ -14,8 +14,30 @@ from ranvier.codegen.pointers import address
 
 
 def transformed() -> bool:
-    """Whether a transform of torch.func is at work: its tensors have no memory and no values to look at."""
-    return bool(torch._C._are_functorch_transforms_active())
+    """Whether somebody follows or transforms operations of torch: tensors have then no memory to take addresses of and
+    no values to look at, and what loops do by addresses would not be seen.
+
+    These are torch.compile, torch.export and torch.onnx, torch.jit.trace, transforms of torch.func and forward-mode
+    gradients, and dispatch modes (make_fx, fake tensors, counters of operations).
+    """
+    return (
+        torch.compiler.is_compiling()  # first, for the compiler knows it and does not follow what comes after
+        or bool(torch._C._are_functorch_transforms_active())
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._get_tracing_state() is not None
+        or torch.autograd.forward_ad._current_level >= 0
+    )
+
+
+def addressable(*tensors: torch.Tensor) -> bool:
+    """Whether loops may take these tensors' addresses: nobody follows, and they are plain tensors with memory."""
+    return not transformed() and all(
+        type(t) in _PLAIN and t.layout is torch.strided and not torch._C._functorch.is_legacy_batchedtensor(t)
+        for t in tensors
+    )
+
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 def call(loop: Callable, kinds: str, dtype: torch.dtype) -> Callable[..., None]:
@@ -38,7 +60,7 @@ def applies(x: torch.Tensor, parameters: list[torch.Tensor]) -> bool:
     """Whether there are compiled loops for this."""
     return (
         x.device.type == "cpu"
-        and not transformed()
+        and addressable(x, *parameters)
         and x.dtype in (torch.float32, torch.float64)
         and all(p.dtype == x.dtype and p.device == x.device for p in parameters)
         and x.numel() > 0

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     import sympy as sp
 
 
+def _step(distance: Tensor, strict: bool) -> Tensor:
+    return (distance > 0 if strict else distance >= 0).to(distance.dtype)
+
+
 class _Step(torch.autograd.Function):
     @staticmethod
     def forward(ctx, distance: Tensor, slope: Callable[[Tensor], Tensor], strict: bool) -> Tensor:
         ctx.save_for_backward(distance)
         ctx.slope = slope
-        return (distance > 0 if strict else distance >= 0).to(distance.dtype)
+        return _step(distance, strict)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
@@ -33,18 +37,25 @@ class _Step(torch.autograd.Function):
 
 
 class _TransformedStep(torch.autograd.Function):
-    """`_Step` for torch.func's transforms, which ask for a context set up apart: 15 µs a call more."""
+    """`_Step` for torch.func's transforms and forward-mode gradients, which ask for a context set up apart: 15 µs a
+    call more."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(distance: Tensor, slope: Callable[[Tensor], Tensor], strict: bool) -> Tensor:  # type: ignore[override]
-        return (distance > 0 if strict else distance >= 0).to(distance.dtype)
+        return _step(distance, strict)
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
         distance, ctx.slope, _ = inputs
         ctx.save_for_backward(distance)
+        ctx.save_for_forward(distance)
+
+    @staticmethod
+    def jvp(ctx, tangent: Tensor, *others: None) -> Tensor:  # type: ignore[override]
+        (distance,) = ctx.saved_tensors
+        return tangent * ctx.slope(distance)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
@@ -75,12 +86,23 @@ class Surrogate:
         """The slope at `distance`, of its shape; 1/width of the formula at distance/width."""
         if not self.formula:
             raise NotImplementedError(f"{type(self).__name__} has neither a formula nor a slope of its own")
-        return _in_torch(self.formula)(x=distance / self.width)["slope"] / self.width
+        _prepare(self.formula)
+        return _SLOPES[self.formula](x=distance / self.width)["slope"] / self.width
 
     def __call__(self, distance: Tensor, strict: bool = False) -> Tensor:
         """1 where distance >= 0 (`strict`: > 0), else 0."""
-        step = _TransformedStep if torch._C._are_functorch_transforms_active() else _Step
-        return step.apply(distance, self.slope, strict)
+        if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+            return self._followed(distance, strict)
+        transformed = torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
+        return (_TransformedStep if transformed else _Step).apply(distance, self.slope, strict)
+
+    def _followed(self, distance: Tensor, strict: bool) -> Tensor:
+        """The step in operations of torch alone, for compilers: zero is added, with the slope as its gradient."""
+        y = _step(distance, strict)
+        if not (torch.is_grad_enabled() and distance.requires_grad):
+            return y
+        zero = distance - distance.detach()
+        return y + zero * self.slope(distance.detach())
 
 
 class ArcTan(Surrogate):
@@ -142,8 +164,14 @@ def slope_formula(text: str) -> sp.Expr:
     return found
 
 
-@lru_cache
-def _in_torch(text: str) -> Callable[..., dict[str, Any]]:
-    from ranvier.equations.printing import torch_function
+_SLOPES: dict[str, Callable[..., dict[str, Any]]] = {}
 
-    return torch_function({"slope": slope_formula(text)})
+
+@torch.compiler.assume_constant_result
+def _prepare(text: str) -> bool:
+    """Make the slope of a formula in torch, once a process; torch.compile calls this and does not look inside."""
+    if text not in _SLOPES:
+        from ranvier.equations.printing import torch_function
+
+        _SLOPES[text] = torch_function({"slope": slope_formula(text)})
+    return True

@@ -1,72 +1,44 @@
-"""What cells refuse, in the same words, and the cells that are written for whole sequences."""
+"""What layers refuse, in the same words."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from functools import wraps
-from itertools import chain
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ranvier.codegen.calls import transformed
 
-State = dict[str, Tensor]
-_Cell = TypeVar("_Cell", bound=nn.Module)
-_Rest = ParamSpec("_Rest")
-_Result = TypeVar("_Result")
 
-
-def in_own_precision(
-    forward: Callable[Concatenate[_Cell, Tensor, _Rest], _Result],
-) -> Callable[Concatenate[_Cell, Tensor, _Rest], _Result]:
-    """A cell's forward, under autocast in the precision of its own parameters: states are sums over many steps."""
-
-    @wraps(forward)
-    def inner(self: _Cell, x: Tensor, *rest: _Rest.args, **named: _Rest.kwargs) -> _Result:
-        kind = x.device.type if isinstance(x, Tensor) else "meta"
-        if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
-            return forward(self, x, *rest, **named)
-        with torch.autocast(kind, enabled=False):
-            own = next((t.dtype for t in chain(self.parameters(), self.buffers()) if t.is_floating_point()), x.dtype)
-            return forward(self, x.to(own), *rest, **named)
-
-    return inner
-
-
-def first_order(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """A backward in compiled loops, which no graph follows: refuses where gradients of gradients are asked for.
-
-    torch's once_differentiable would leave them out without a word where torch.autograd.grad asks for some.
-    """
-
-    @wraps(backward)
-    def inner(ctx: Any, *gradients: Tensor | None) -> Any:
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                "found create_graph=True, but compiled loops give no gradients of gradients; make the layers with "
-                "fused=False for them"
-            )
-        return backward(ctx, *gradients)
-
-    return inner
-
-
-def require_tensor(x: Any) -> None:
-    """Raise TypeError for what a layer that is no `Cell`'s neighbour passes on."""
+def require_tensor(x: Any, like: Tensor | None = None) -> None:
+    """Raise TypeError for what is no tensor, ValueError for one of another type than `like`, the layer's."""
     if isinstance(x, tuple):
         raise TypeError(
             "found a tuple, expected a tensor: layers return (y, state); put them into rv.nn.Sequential, or pass on y"
         )
+    if isinstance(x, torch.fx.Proxy):
+        raise TypeError(
+            "found a torch.fx.Proxy, expected a tensor: layers loop over time, which symbolic_trace cannot follow; use "
+            "torch.export.export of layers made with fused=False"
+        )
     if not isinstance(x, Tensor):
-        raise TypeError(f"found {type(x).__name__}, expected a tensor")
+        raise TypeError(f"found {type(x).__name__}, expected a tensor: convert it by torch.as_tensor")
+    if like is not None and x.dtype != like.dtype:
+        raise ValueError(f"found x of {x.dtype}, expected {like.dtype}; convert x, or the layer by .to()")
+    if like is not None and x.device != like.device:
+        raise ValueError(f"found x on {x.device}, expected {like.device}; move x, or the layer, by .to()")
+
+
+def holds_values(x: Tensor) -> bool:
+    """Whether x has values to look at: none are there on a meta device, under transforms of torch.func and tracers."""
+    return x.device.type != "meta" and not transformed()
 
 
 def require_finite(x: Tensor) -> None:
     """Raise ValueError, with step, batch and feature, where x (T, B, ...) is not finite."""
-    if x.device.type == "meta" or not x.is_floating_point() or transformed():
+    if not x.is_floating_point() or not holds_values(x):
         return
     # a sum is quicker, but may overflow where no entry did
     if math.isfinite(x.detach().sum().item()):
@@ -75,7 +47,8 @@ def require_finite(x: Tensor) -> None:
     if len(bad):
         t, b, *n = bad[0].tolist()
         raise ValueError(
-            f"found {x[tuple(bad[0])].item()} in x at step {t}, batch {b}, feature {neuron(n)}; expected finite input"
+            f"found {x[tuple(bad[0])].item()} in x at step {t}, batch {b}, feature {neuron(n)}; expected finite input: "
+            "look where it was computed"
         )
 
 
@@ -84,9 +57,15 @@ def neuron(index: list[int]) -> int | tuple[int, ...]:
     return index[0] if len(index) == 1 else tuple(index)
 
 
-def require_state(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], like: Tensor) -> None:
-    """Raise ValueError for a state that has not these names and shapes, or is not of the layer's type and device."""
-    if sorted(state) != sorted(expected):
+def require_state(state: Any, expected: Mapping[str, tuple[int, ...]], like: Tensor) -> None:
+    """Raise TypeError for a state that is no dict, ValueError for one that has not these names and shapes, or is not of
+    the layer's type and device."""
+    if not isinstance(state, Mapping):
+        raise TypeError(
+            f"found a {type(state).__name__} as state, expected a dict of {sorted(expected)}: begin with "
+            "init_state(batch), and call step(state, x)"
+        )
+    if state.keys() != expected.keys():
         raise ValueError(f"found a state with {sorted(state)}, expected {sorted(expected)}: of another layer?")
     for name, value in state.items():
         if value.shape != expected[name]:
@@ -98,23 +77,4 @@ def require_state(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int,
             )
 
 
-class SequenceCell(nn.Module):
-    """A `Cell` whose step is its `forward` of a sequence of one; `in_features` are its inputs'."""
-
-    in_features: int
-
-    def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
-        """One step: x (B, in_features) -> (state, y (B, ...)). Raises ValueError for another shape."""
-        if x.ndim != 2:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self.in_features})")
-        y, state = self(x[None], state)
-        return state, y[0]
-
-    def _require_sequence(self, x: Tensor) -> None:
-        require_tensor(x)
-        if x.ndim != 3 or x.shape[0] == 0 or x.shape[2] != self.in_features:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, {self.in_features}) with T > 0")
-
-
-__all__ = ["SequenceCell", "State", "first_order", "in_own_precision", "neuron", "require_finite", "require_state",
-           "require_tensor"]  # fmt: skip
+__all__ = ["holds_values", "neuron", "require_finite", "require_state", "require_tensor"]

@@ -8,16 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ranvier.nn.cell import CellState, FixedAttributes, in_own_precision
+from ranvier.nn.checks import holds_values, require_finite, require_state, require_tensor
 from ranvier.nn.counting.counts import Counts
+from ranvier.nn.domains import NOT_NEGATIVE, require_sizes
 from ranvier.nn.spiking.products import linear
 
-State = dict[str, Tensor]
 
-
-class _Delayed(nn.Module):
+class _Delayed(FixedAttributes):
     """What delays share: the last inputs as state, and how many steps each path takes."""
 
+    FIXED = frozenset({"shape", "longest"})
     steps: Tensor
+    _reference: Tensor  # whose device and precision the layer has
 
     def __init__(
         self,
@@ -30,22 +33,24 @@ class _Delayed(nn.Module):
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        if not shape or any(not isinstance(n, int) or n < 1 for n in shape):
-            raise ValueError(f"found features {shape}, expected positive whole numbers")
-        given = torch.as_tensor(steps).detach()
+        if not shape:
+            raise ValueError("found features (), expected positive whole numbers")
+        for size in shape:
+            require_sizes(features=size)
+        given = (steps if isinstance(steps, Tensor) else torch.as_tensor(steps, device="cpu")).detach()
         try:
             fits = torch.broadcast_shapes(given.shape, expected) == expected
         except RuntimeError:
             fits = False
         if not fits:
             raise ValueError(f"found steps of shape {tuple(given.shape)}, expected a number or {expected}")
-        if not bool((torch.isfinite(given) & (given >= 0)).all()):
-            raise ValueError(f"found steps = {steps}, expected finite numbers >= 0")
+        NOT_NEGATIVE.require("steps", given)
         if not learn and bool((given != given.round()).any()):
             raise ValueError(f"found steps = {steps}, expected whole numbers; learn=True interpolates between steps")
         most = math.ceil(float(given.max()))
         if longest is not None and longest < most:
             raise ValueError(f"found longest = {longest}, expected at least the {most} steps of the longest delay")
+        self.register_buffer("_reference", torch.empty((), device=device, dtype=dtype), persistent=False)
         self.shape = shape
         self.longest = most if longest is None else longest
         if learn:
@@ -54,24 +59,29 @@ class _Delayed(nn.Module):
         else:
             self.register_buffer("steps", given.round().long().to(device=device))
 
-    def init_state(self, batch: int) -> State:
+    def init_state(self, batch: int) -> CellState:
         """No input yet: {"past": zeros (longest, B, *shape)}, the newest last."""
-        raise NotImplementedError
+        return {"past": self._reference.new_zeros(self.longest, batch, *self.shape)}
 
-    def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
-        """One step: x (B, *shape) -> (state, y)."""
+    def step(self, state: CellState, x: Tensor) -> tuple[CellState, Tensor]:
+        """One step: x (B, *shape) -> (state, y). Raises what `forward` raises."""
+        require_tensor(x)
+        if x.ndim != 1 + len(self.shape):
+            raise ValueError(f"found x of shape {tuple(x.shape)}, expected {self._text('B')}")
         y, after = self(x[None], state)
         return after, y[0]
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    @in_own_precision
+    def forward(self, x: Tensor, state: CellState | None = None) -> tuple[Tensor, CellState]:
         """x (T, B, *shape) -> y (T, B, ...) and the state after the last step."""
+        require_tensor(x)
         if x.ndim != 2 + len(self.shape) or x.shape[0] == 0 or x.shape[2:] != self.shape:
-            expected = ", ".join(map(str, self.shape))
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, {expected}) with T > 0")
-        past = self._zeros(x.shape[1], x) if state is None else state["past"]
-        if past.shape != (self.longest, *x.shape[1:]):
-            expected_past = (self.longest, *x.shape[1:])
-            raise ValueError(f"found the state past of shape {tuple(past.shape)}, expected {expected_past}")
+            raise ValueError(f"found x of shape {tuple(x.shape)}, expected {self._text('T, B')} with T > 0")
+        require_tensor(x, self._reference)
+        require_finite(x)
+        state = self.init_state(x.shape[1]) if state is None else state
+        require_state(state, {"past": (self.longest, *x.shape[1:])}, self._reference)
+        past = state["past"]
         whole = torch.cat([past, x]) if self.longest else x
         return self._read(whole, len(x)), {"past": whole[len(x) :]}
 
@@ -82,8 +92,8 @@ class _Delayed(nn.Module):
             return
         super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, unexpected, errors)
 
-    def _zeros(self, batch: int, like: Tensor) -> Tensor:
-        return like.new_zeros(self.longest, batch, *self.shape)
+    def _text(self, axes: str) -> str:
+        return f"({', '.join([axes, *map(str, self.shape)])})"
 
     def _used(self) -> Tensor:
         """The delays within their bounds; the gradient passes, so that one that left can come back."""
@@ -110,8 +120,6 @@ class Delay(_Delayed):
     The state is {"past": (longest, B, *shape)}, the last inputs, the newest last.
     """
 
-    _like: Tensor  # whose device and precision a new state has
-
     def __init__(
         self,
         features: int | tuple[int, ...],
@@ -124,10 +132,6 @@ class Delay(_Delayed):
     ) -> None:
         shape = (features,) if isinstance(features, int) else tuple(features)
         super().__init__(shape, steps, shape, learn, longest, device, dtype)
-        self.register_buffer("_like", torch.empty((), device=device, dtype=dtype), persistent=False)
-
-    def init_state(self, batch: int) -> State:
-        return {"past": self._zeros(batch, self._like)}
 
     def _read(self, whole: Tensor, T: int) -> Tensor:
         steps = self._used()
@@ -143,7 +147,7 @@ class Delay(_Delayed):
             counts.own(out[0].numel(), 2, 2)  # 1 − share, two products, their sum
 
     def _at(self, whole: Tensor, steps: Tensor, T: int) -> Tensor:
-        if steps.ndim == 0 and steps.device.type != "meta":
+        if steps.ndim == 0 and holds_values(steps):
             first = len(whole) - T - int(steps)
             return whole[first : first + T]
         at = torch.arange(len(whole) - T, len(whole), device=whole.device).reshape(-1, 1, *[1] * len(self.shape))
@@ -187,13 +191,10 @@ class DelayedLinear(_Delayed):
         self.weight, self.bias = made.weight, made.bias
         self.in_features, self.out_features = in_features, out_features
 
-    def init_state(self, batch: int) -> State:
-        return {"past": self._zeros(batch, self.weight)}
-
     def _read(self, whole: Tensor, T: int) -> Tensor:
         steps = self._used()
         total: Tensor | None = self.bias
-        every = steps.is_floating_point() or steps.device.type == "meta"
+        every = steps.is_floating_point() or not holds_values(steps)
         occurring = range(self.longest + 1) if every else steps.unique().tolist()
         for d in occurring:
             share = (1 - (steps - d).abs()).clamp(min=0)
@@ -205,7 +206,7 @@ class DelayedLinear(_Delayed):
 
     def _count_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
         x = given["x"]
-        past = self._zeros(x.shape[1], x) if given["state"] is None else given["state"]["past"]
+        past = self.init_state(x.shape[1])["past"] if given["state"] is None else given["state"]["past"]
         whole, steps = torch.cat([past, x]), self._used()
         active = total = 0
         for d in range(self.longest + 1):

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from ranvier.nn.checks import holds_values, require_tensor
 from ranvier.nn.counting.counts import Counts
+from ranvier.nn.domains import NOT_NEGATIVE, POSITIVE, SHARE, require_sizes
 
 Input = Tensor | tuple[Tensor, Tensor, Tensor]
 
@@ -60,18 +62,19 @@ class Hopfield(nn.Module):
     ) -> None:
         super().__init__()
         hidden = input_size if hidden_size is None else hidden_size
-        if hidden < 1 or hidden % num_heads or num_heads < 1:
+        require_sizes(input_size=input_size, hidden_size=hidden, num_heads=num_heads)
+        if hidden % num_heads:
             raise ValueError(f"found hidden_size = {hidden}, num_heads = {num_heads}, expected a multiple")
-        if scaling is not None and not (0 < scaling < math.inf):
-            raise ValueError(f"found scaling = {scaling}, expected a positive number")
-        if update_steps_max < 0 or not 0 <= dropout < 1:
-            raise ValueError(
-                f"found update_steps_max = {update_steps_max}, dropout = {dropout}, expected >= 0, and < 1"
-            )
+        if scaling is not None:
+            POSITIVE.require("scaling", scaling)
+        NOT_NEGATIVE.require("update_steps_max", update_steps_max)
+        NOT_NEGATIVE.require("update_steps_eps", update_steps_eps)
+        SHARE.require("dropout", dropout)
         stored = input_size if stored_pattern_size is None else stored_pattern_size
         projected = stored if pattern_projection_size is None else pattern_projection_size
         if static and (num_heads != 1 or hidden_size not in (None, input_size) or stored != input_size):
             raise ValueError("found a static layer with heads or other sizes, expected one head and equal sizes")
+        self.hidden = hidden
         self.sizes = (stored, input_size, projected)
         self.num_heads, self.scaling, self.dropout = num_heads, scaling, dropout
         self.update_steps_max, self.update_steps_eps = update_steps_max, update_steps_eps
@@ -90,6 +93,7 @@ class Hopfield(nn.Module):
         """(B, L, output_size)."""
         stored, state, projection = (input, input, input) if isinstance(input, Tensor) else input
         for name, x, size in zip(("stored", "state", "projection"), (stored, state, projection), self.sizes):
+            require_tensor(x)
             if x.ndim != 3 or x.shape[2] != size:
                 raise ValueError(f"found {name} patterns {tuple(x.shape)}, expected three axes, the last {size}")
         if not self.batch_first:
@@ -105,13 +109,19 @@ class Hopfield(nn.Module):
         return y if self.batch_first else y.transpose(0, 1)
 
     def _associate(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        self.updates = 0
+        updates, at_rest = 0, torch.zeros((), dtype=torch.bool, device=q.device)
         for _ in range(self.update_steps_max):
             new = scaled_dot_product_attention(q, k, k, mask, scale=self.scaling)
-            moved, q = (new - q).detach().norm(dim=-1).amax(), new
-            self.updates += 1
-            if bool(moved <= self.update_steps_eps):
-                break
+            moved = (new - q).detach().norm(dim=-1).amax()
+            updates += 1
+            if holds_values(moved):
+                q = new
+                if bool(moved <= self.update_steps_eps):
+                    break
+            else:  # a tracer follows no decision: states at rest are kept through the updates that remain
+                q = torch.where(at_rest, q, new)
+                at_rest = at_rest | (moved <= self.update_steps_eps)
+        self.updates = updates
         dropout = self.dropout if self.training else 0.0
         return scaled_dot_product_attention(q, k, v, mask, dropout, scale=self.scaling)
 
@@ -126,7 +136,7 @@ class Hopfield(nn.Module):
             mask = ~association if association.dtype == torch.bool else association
             mask = mask[None, None] if mask.ndim == 2 else mask[:, None]
         if padding is not None:
-            if bool(padding.all(1).any()):
+            if holds_values(padding) and bool(padding.all(1).any()):
                 raise ValueError(f"found nothing but padding in entry {int(padding.all(1).nonzero()[0])}")
             kept = ~padding[:, None, None, :]
             if mask is None:
@@ -140,7 +150,7 @@ class Hopfield(nn.Module):
         stored, state, value = (given["input"],) * 3 if isinstance(given["input"], Tensor) else given["input"]
         length = 1 if self.batch_first else 0
         batch, pairs = state.shape[1 - length], state.shape[length] * stored.shape[length]
-        hidden = stored.shape[2] if self.static else self.key.out_features
+        hidden = stored.shape[2] if self.static else self.hidden
         values = value.shape[2] if self.static else hidden
         passes = batch * (self.updates + 1)
         counts.multiply(pairs * batch * (2 * hidden * self.updates + hidden + values))

@@ -7,24 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ranvier.nn.ordinary import apply
+from ranvier.nn.checks import require_tensor
+from ranvier.nn.plain_modules import at_every_step, call
 
 
 def is_cell(module: nn.Module) -> bool:
     """Whether a module has the surface of a `Cell`."""
     return hasattr(module, "init_state") and hasattr(module, "step")
-
-
-def at_every_step(module: nn.Module, x: Tensor) -> Tensor:
-    """An ordinary module on each step of x (T, B, ...), in one call: it sees the batch (T·B, ...)."""
-    y = apply(module, x.flatten(0, 1))
-    if not isinstance(y, Tensor) or y.ndim == 0 or len(y) != x.shape[0] * x.shape[1]:
-        found = f"a tensor of shape {tuple(y.shape)}" if isinstance(y, Tensor) else f"a {type(y).__name__}"
-        raise ValueError(
-            f"found {found} from {type(module).__name__} for a batch of {x.shape[0] * x.shape[1]}, expected a tensor "
-            "of one row each; what needs the sequence as a whole is no layer of a step"
-        )
-    return y.unflatten(0, x.shape[:2])
 
 
 class TimeDistributed(nn.Module):
@@ -46,7 +35,7 @@ class TimeDistributed(nn.Module):
 
     def step(self, state: tuple[()], x: Tensor) -> tuple[tuple[()], Tensor]:
         """One step: x (B, ...) -> ((), y (B, ...))."""
-        return (), apply(self.module, x)
+        return (), call(self.module, x)
 
     def forward(self, x: Tensor, state: tuple[()] | None = None) -> tuple[Tensor, tuple[()]]:
         """x (T, B, ...) -> y (T, B, ...) and no state."""
@@ -82,7 +71,7 @@ class Sequential(nn.Sequential):
             if is_cell(module):
                 new, x = module.step(old, x)  # type: ignore[operator]
             else:
-                x = apply(module, x)
+                x = call(module, x)
             after.append(new)
         return tuple(after), x
 
@@ -107,6 +96,7 @@ class Sequential(nn.Sequential):
 
 
 def _check_sequence(x: Tensor) -> None:
+    require_tensor(x)
     if x.ndim < 3 or x.shape[0] == 0:
         raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, ...) with T > 0")
 
@@ -119,4 +109,4 @@ def _refuse_cells(module: nn.Module) -> None:
         )
 
 
-__all__ = ["Sequential", "TimeDistributed", "at_every_step", "is_cell"]
+__all__ = ["Sequential", "TimeDistributed", "is_cell"]

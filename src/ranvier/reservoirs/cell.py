@@ -8,7 +8,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ranvier.nn.checks import SequenceCell, State, in_own_precision, require_finite, require_state
+from ranvier.nn.cell import CellState, SequenceCell, in_own_precision
+from ranvier.nn.checks import require_finite, require_state
 from ranvier.reservoirs.esn import ESN
 
 
@@ -36,14 +37,14 @@ class Reservoir(SequenceCell):
         self.bias = nn.Parameter(torch.from_numpy(fitted.bias_.copy()).to(kind))
         self.leak, self.in_features = float(fitted.leak), self.input_weight.shape[1]
 
-    def init_state(self, batch: int) -> State:
+    def init_state(self, batch: int) -> CellState:
         """r of zeros (batch, units)."""
         return {"r": self.bias.new_zeros(batch, len(self.bias))}
 
     @in_own_precision
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: CellState | None = None) -> tuple[Tensor, CellState]:
         """x (T, B, d) -> y (T, B, units) and the state after the last step."""
-        self._require_sequence(x)
+        self._require_sequence(x, self.bias)
         require_finite(x)
         state = self.init_state(x.shape[1]) if state is None else state
         require_state(state, {"r": (x.shape[1], len(self.bias))}, self.bias)

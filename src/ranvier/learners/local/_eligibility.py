@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ranvier.learners.local._layers import arriving, sent
-from ranvier.nn.spiking.layer import DynamicalLayer, State
+from ranvier.nn.cell import CellState
+from ranvier.nn.spiking.layer import DynamicalLayer
 
 
 class Eligibility:
@@ -37,7 +38,7 @@ class Eligibility:
             self.weight.append(layer.recurrent.detach())
         self.weights = torch.cat(self.weight, 1)
 
-    def presynaptic(self, state: State, x: Tensor) -> Tensor:
+    def presynaptic(self, state: CellState, x: Tensor) -> Tensor:
         """(B, M): input, one for a bias, own last spikes, in the order of `split`."""
         parts = [x]
         if self.layer.linear is not None and self.layer.linear.bias is not None:
@@ -56,7 +57,7 @@ class Eligibility:
         return pieces
 
     @torch.no_grad()
-    def step(self, state: State, x: Tensor) -> tuple[State, Tensor, Tensor]:
+    def step(self, state: CellState, x: Tensor) -> tuple[CellState, Tensor, Tensor]:
         """One step: x (B, in) -> state, y (B, N), e (B, N, M)."""
         pre = self.presynaptic(state, x)
         held = [state[name].detach() for name in self.names]

@@ -13,7 +13,8 @@ from torch.nn.grad import conv2d_weight
 from ranvier.codegen.products import linear, product
 from ranvier.engines.surrogates import Surrogate
 from ranvier.learners.counting import meet, rows_of
-from ranvier.nn.spiking.layer import DynamicalLayer, State
+from ranvier.nn.cell import CellState
+from ranvier.nn.spiking.layer import DynamicalLayer
 
 
 class Watched(Surrogate):
@@ -27,7 +28,7 @@ class Watched(Surrogate):
         return (distance > 0 if strict else distance >= 0).to(distance.dtype)
 
 
-def advance(layer: DynamicalLayer, state: State, current: Tensor) -> tuple[State, Tensor, Tensor | None]:
+def advance(layer: DynamicalLayer, state: CellState, current: Tensor) -> tuple[CellState, Tensor, Tensor | None]:
     """One step of the neurons alone, given all their input (B, N...): state, y, distance to threshold (None: no
     threshold)."""
     watched = Watched()
@@ -38,7 +39,7 @@ def advance(layer: DynamicalLayer, state: State, current: Tensor) -> tuple[State
     return sent(layer, state, after, y), y, watched.distance
 
 
-def begin(layer: DynamicalLayer, current: Tensor) -> State:
+def begin(layer: DynamicalLayer, current: Tensor) -> CellState:
     """The state at rest, for input (B, N...) of a shape that the layer may have left open."""
     state = {name: torch.zeros_like(current) for name, _ in layer.equations.states}
     if layer.recurrent is not None:
@@ -46,12 +47,12 @@ def begin(layer: DynamicalLayer, current: Tensor) -> State:
     return state
 
 
-def arriving(layer: DynamicalLayer, state: State) -> Tensor:
+def arriving(layer: DynamicalLayer, state: CellState) -> Tensor:
     """The layer's own spikes (B, N) that arrive at this step."""
     return layer.delays.arriving(state[layer.delays.name])
 
 
-def sent(layer: DynamicalLayer, before: State, after: State, y: Tensor) -> State:
+def sent(layer: DynamicalLayer, before: CellState, after: CellState, y: Tensor) -> CellState:
     """The state after a step, with the spikes that are on their way."""
     if layer.recurrent is None:
         return after

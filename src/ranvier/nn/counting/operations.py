@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ranvier.nn.counting._saved import Kept
+from ranvier.nn.counting._saved_tensors import SavedMemory
 from ranvier.nn.counting.counts import Counts
 from ranvier.nn.hopfield import HopfieldLookup, HopfieldPooling
-from ranvier.nn.ordinary import Observer
+from ranvier.nn.plain_modules import Observer
 from ranvier.nn.sequential import Sequential, TimeDistributed, is_cell
 from ranvier.nn.spiking.layer import DynamicalLayer
 
@@ -110,7 +110,6 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
     seen, uncounted = Operations(), []
     inner: set[int] = set()
     hooks: list[Any] = []
-    stepped: list[tuple[DynamicalLayer, Any]] = []
     states: dict[int, int] = {}
     for path, module in model.named_modules():
         if id(module) in inner:
@@ -120,9 +119,8 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
             counts = Counts(name)
             seen.layers.append(counts)
             inner |= {id(child) for child in module.modules()}
+            # a hooked layer's step is a sequence of one
             hooks.append(module.register_forward_hook(_of_sequence(counts, states), with_kwargs=True))
-            stepped.append((module, module.__dict__.get("step")))  # one that counts for a block around this one
-            module.step = _of_step(module, counts, states)  # type: ignore[method-assign]
         elif hasattr(module, "_count_operations") or hasattr(module, "_count_own_operations"):
             counts = Counts(name)
             seen.layers.append(counts)
@@ -136,18 +134,14 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
         elif _is_other(module) and ".parametrizations." not in f".{name}.":  # work on parameters alone
             uncounted.append(name)
     seen.uncounted = tuple(uncounted)
-    kept = Kept([*model.parameters(), *model.buffers()])
+    saved = SavedMemory([*model.parameters(), *model.buffers()])
     try:
-        with kept.watch():
+        with saved.watch():
             yield seen
     finally:
         for hook in hooks:
             hook.remove()
-        for module, before in stepped:
-            del module.__dict__["step"]
-            if before is not None:
-                module.step = before  # type: ignore[method-assign]
-        seen.state_bytes, seen.activation_bytes = sum(states.values()), kept.most
+        seen.state_bytes, seen.activation_bytes = sum(states.values()), saved.most
 
 
 def spike_operations(recording: Any, network: Any = None) -> Operations:
@@ -210,17 +204,6 @@ def _of_sequence(counts: Counts, states: dict[int, int]) -> Any:
         _of_layer(module, counts, states, x, state, *out)
 
     return count
-
-
-def _of_step(module: DynamicalLayer, counts: Counts, states: dict[int, int]) -> Any:
-    plain = module.step
-
-    def step(state: Any, x: Tensor) -> Any:
-        after, y = plain(state, x)
-        _of_layer(module, counts, states, x[None], state, y[None], after)
-        return after, y
-
-    return step
 
 
 def _of_layer(

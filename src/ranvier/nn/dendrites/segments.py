@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ranvier.engines.surrogates import ArcTan, Surrogate
-from ranvier.nn.checks import SequenceCell, State, in_own_precision, require_finite, require_state
+from ranvier.nn.cell import CellState, SequenceCell, in_own_precision
+from ranvier.nn.checks import require_finite, require_state
 from ranvier.nn.counting.counts import Counts
+from ranvier.nn.domains import LEAKY, POSITIVE, require_sizes
 
 
 class ActiveDendrites(SequenceCell):
@@ -56,8 +58,8 @@ class ActiveDendrites(SequenceCell):
     ) -> None:
         super().__init__()
         _check(in_features, neurons, synapses, owner)
-        if not threshold > 0 or not 0 <= decay < 1:
-            raise ValueError(f"found threshold = {threshold}, decay = {decay}, expected threshold > 0, decay in [0, 1)")
+        POSITIVE.require("threshold", threshold)
+        LEAKY.require("decay", decay)
         self.in_features, self.neurons, self.threshold, self.decay = in_features, neurons, threshold, decay
         self.surrogate = surrogate or ArcTan()
         self.register_buffer("synapses", synapses.detach().clone())
@@ -84,7 +86,7 @@ class ActiveDendrites(SequenceCell):
         owner = torch.arange(neurons).repeat_interleave(segments)
         return cls(in_features, neurons, drawn, owner, **options)  # type: ignore[arg-type]
 
-    def init_state(self, batch: int) -> State:
+    def init_state(self, batch: int) -> CellState:
         """Nothing is depolarised."""
         return {"v": self.weight.new_zeros(batch, self.neurons)}
 
@@ -103,9 +105,9 @@ class ActiveDendrites(SequenceCell):
         return rest.scatter_reduce(1, where, matches, "amax", include_self=True)
 
     @in_own_precision
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: CellState | None = None) -> tuple[Tensor, CellState]:
         """x (T, B, in_features) -> y (T, B, neurons) and the state after the last step."""
-        self._require_sequence(x)
+        self._require_sequence(x, self.weight)
         require_finite(x)
         state = self.init_state(x.shape[1]) if state is None else state
         require_state(state, {"v": (x.shape[1], self.neurons)}, self.weight)
@@ -127,9 +129,7 @@ class ActiveDendrites(SequenceCell):
 
 
 def _check(in_features: int, neurons: int, synapses: Tensor, owner: Tensor) -> None:
-    for name, size in (("in_features", in_features), ("neurons", neurons)):
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"found {name} = {size!r}, expected a positive whole number")
+    require_sizes(in_features=in_features, neurons=neurons)
     if synapses.ndim != 2 or synapses.dtype != torch.int64 or owner.dtype != torch.int64:
         raise ValueError(f"found synapses {tuple(synapses.shape)} of {synapses.dtype}, owner of {owner.dtype}, "
                          "expected (segments, S) and (segments,) of int64")  # fmt: skip

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ranvier.nn.checks import SequenceCell, State, in_own_precision, require_finite, require_state
+from ranvier.nn.cell import CellState, SequenceCell, in_own_precision
+from ranvier.nn.checks import require_finite, require_state
 from ranvier.nn.dendrites.segments import ActiveDendrites
 
 
@@ -195,14 +196,14 @@ class SequenceRecall(SequenceCell):
         super().__init__()
         self.in_features, self.cells, self.dendrites = columns, cells, dendrites
 
-    def init_state(self, batch: int) -> State:
+    def init_state(self, batch: int) -> CellState:
         """A sequence begins: nothing is predicted."""
         return {"predicted": self.dendrites.weight.new_zeros(batch, self.in_features * self.cells)}
 
     @in_own_precision
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: CellState | None = None) -> tuple[Tensor, CellState]:
         """x (T, B, columns) -> y (T, B, columns) and the state after the last step."""
-        self._require_sequence(x)
+        self._require_sequence(x, self.dendrites.weight)
         require_finite(x)
         state = self.init_state(x.shape[1]) if state is None else state
         require_state(state, {"predicted": (x.shape[1], self.in_features * self.cells)}, self.dendrites.weight)

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ranvier.codegen.calls import applies
 from ranvier.nn.counting.counts import Counts
-from ranvier.nn.liquid import _closed
-from ranvier.nn.liquid._timed import TimedLayer, lstm_from_ncps
+from ranvier.nn.domains import SHARE, require_sizes
+from ranvier.nn.liquid import _cfc_sequence
+from ranvier.nn.liquid._continuous_time import TimedLayer, lstm_from_ncps
 from ranvier.nn.liquid.wirings import Wirer, Wiring, draw
+from ranvier.nn.operators import loops_apply
+from ranvier.nn.plain_modules import MaskedLinear, are_plain
 
 _MODES = ("default", "no_gate", "pure")
 _ACTIVATIONS = {
@@ -26,7 +28,6 @@ _ACTIVATIONS = {
 class ClosedForm(nn.Module):
     """One layer of a `CfC`: backbone and heads. `mask` (N, K) says which weights of f₁ and f₂ exist."""
 
-    mask: Tensor | None
     w_tau: nn.Parameter
     A: nn.Parameter
 
@@ -38,43 +39,48 @@ class ClosedForm(nn.Module):
         self.in_features, self.units, self.activation, self.mode = in_features, units, activation, mode
         sizes = [in_features + units, *backbone]
         self.backbone = nn.ModuleList(nn.Linear(a, b, **like) for a, b in pairwise(sizes))
-        self.heads = nn.Linear(sizes[-1], units * (1 if mode == "pure" else 4), **like)
+        pure = mode == "pure"
+        if mask is None:
+            self.heads = nn.Linear(sizes[-1], units * (1 if pure else 4), **like)
+        else:
+            full = torch.ones_like(mask)
+            self.heads = MaskedLinear(mask if pure else torch.cat([mask, mask, full, full]), **like)
         for layer in self.backbone:
             nn.init.xavier_uniform_(layer.weight)  # type: ignore[arg-type]
         with torch.no_grad():
             for part in self.heads.weight.split(units):
                 nn.init.xavier_uniform_(part)
-        pure = mode == "pure"
         self.register_parameter("w_tau", nn.Parameter(torch.zeros(units, **like)) if pure else None)
         self.register_parameter("A", nn.Parameter(torch.ones(units, **like)) if pure else None)
-        rows = None if mask is None else mask.to(self.heads.weight.dtype)
-        if rows is not None and not pure:
-            rows = torch.cat([rows, rows, torch.ones_like(rows), torch.ones_like(rows)])
-        self.register_buffer("mask", rows)
 
-    def weights(self) -> list[Tensor]:
-        """Matrix and bias of each product, in order."""
-        head = self.heads.weight if self.mask is None else self.heads.weight * self.mask
-        return [p for layer in self.backbone for p in (layer.weight, layer.bias)] + [head, self.heads.bias]  # type: ignore
+    def weights(self) -> list[Tensor] | None:
+        """Matrix and bias of each product, in order; None where modules do more than their product."""
+        if not are_plain([*self.backbone, self.heads]):
+            return None
+        heads = self.heads
+        head = heads.weight * heads.mask if isinstance(heads, MaskedLinear) else heads.weight
+        return [p for layer in self.backbone for p in (layer.weight, layer.bias)] + [head, heads.bias]  # type: ignore
 
     def plain(self, x: Tensor, h: Tensor, spans: Tensor, dropout: float) -> Tensor:
         """x (T, B, I), h (B, N), spans (T, B) -> h (T, B, N)."""
-        weights, squash, outputs = self.weights(), _ACTIVATIONS[self.activation], []
+        squash, outputs = _ACTIVATIONS[self.activation], []
         for row, span in zip(x.unbind(0), spans.unbind(0), strict=True):
             z = torch.cat([row, h], 1)
-            for k in range(0, len(weights) - 2, 2):
-                z = F.dropout(squash(F.linear(z, weights[k], weights[k + 1])), dropout, self.training)
-            h = self._interpolate(F.linear(z, weights[-2], weights[-1]), span[:, None])
+            for layer in self.backbone:
+                z = F.dropout(squash(layer(z)), dropout, self.training)
+            h = self._interpolate(self.heads(z), span[:, None])
             outputs.append(h)
         return torch.stack(outputs)
 
     def count(self, counts: Counts, samples: int, x: Tensor | None) -> None:
         """`samples` steps' work, on x (..., in_features), or on numbers if None."""
-        head = self.heads.weight if self.mask is None else self.mask
-        matrices: list[Tensor] = [*(layer.weight for layer in self.backbone), head]  # type: ignore[list-item]
-        for matrix in matrices[1:]:
-            counts.multiply(samples * matrix.numel())
-        exists = torch.ones_like(matrices[0]) if self.mask is None or len(matrices) > 1 else self.mask
+        parts = [*self.backbone, self.heads]
+        for part in parts[1:]:
+            counts.multiply(samples * part.in_features * part.out_features)  # type: ignore[operator]
+        first: Any = parts[0]
+        exists = getattr(first, "mask", None)
+        if exists is None:
+            exists = torch.ones(first.out_features, first.in_features, dtype=torch.uint8)
         of_x, of_h = (exists != 0).sum(0).split([self.in_features, self.units])
         counts.multiply(samples * int(of_h.sum()))
         if x is None:
@@ -120,6 +126,7 @@ class CfC(TimedLayer):
     """
 
     state_name = "h"
+    FIXED = TimedLayer.FIXED | {"mode", "activation"}
 
     def __init__(
         self,
@@ -143,12 +150,12 @@ class CfC(TimedLayer):
                 f"found mode = {mode!r}, activation = {activation!r}, expected one of {', '.join(_MODES)} and one of "
                 f"{', '.join(_ACTIVATIONS)}"
             )
-        if not 0 <= dropout < 1 or any(not isinstance(n, int) or n < 1 for n in backbone):
-            raise ValueError(f"found dropout = {dropout}, backbone = {backbone}, expected it in [0, 1), sizes >= 1")
+        SHARE.require("dropout", dropout)
+        for size in backbone:
+            require_sizes(backbone=size)
         plan: list[tuple[int, int, Tensor | None]]
         if isinstance(wiring, int):
-            if wiring < 1:
-                raise ValueError(f"found {wiring} units, expected a positive whole number")
+            require_sizes(units=wiring)
             plan = [(in_features, wiring, None)]
         else:
             drawn = draw(wiring, in_features)
@@ -162,17 +169,14 @@ class CfC(TimedLayer):
         self.dropout, self.mode, self.activation, self.fused = dropout, mode, activation, fused
         self.projection = None if projection is None else nn.Linear(plan[-1][1], projection, **like)
 
-    def _like(self) -> Tensor:
-        return self.layers[0].heads.weight  # type: ignore[union-attr, return-value]
-
     def _run(self, x: Tensor, state: Tensor, spans: Tensor) -> tuple[Tensor, Tensor]:
         last = []
-        compiled = self.fused and self.mode != "pure" and self.activation in _closed.HEIGHTS
+        compiled = self.fused and self.mode != "pure" and self.activation in _cfc_sequence.HEIGHTS
         compiled = compiled and not (self.training and self.dropout > 0)
         for layer, h in zip(self.layers, state.split([m.units for m in self.layers], 1), strict=True):  # type: ignore[misc]
-            weights = layer.weights()  # type: ignore[operator]
-            if compiled and applies(x, [h, spans, *weights]):
-                x = _closed.fused(x, h, spans, self.mode == "default", self.activation, weights)
+            weights = layer.weights() if compiled else None  # type: ignore[operator]
+            if weights is not None and loops_apply(x, [h, spans, *weights]):
+                x = _cfc_sequence.fused(x, h, spans, self.mode == "default", self.activation, weights)
             else:
                 x = layer.plain(x, h, spans, self.dropout)  # type: ignore[operator]
             last.append(x[-1])

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ranvier.codegen.calls import applies
 from ranvier.nn.counting.counts import Counts
-from ranvier.nn.liquid import _liquid
-from ranvier.nn.liquid._timed import TimedLayer, lstm_from_ncps
+from ranvier.nn.domains import NOT_NEGATIVE, require_sizes
+from ranvier.nn.liquid import _ltc_sequence
+from ranvier.nn.liquid._continuous_time import TimedLayer, lstm_from_ncps
 from ranvier.nn.liquid.wirings import Synapses, Wirer, Wiring, draw
+from ranvier.nn.operators import loops_apply
 
 #: ranges from which ncps draws its first values
 _RANGES = {
@@ -64,6 +65,7 @@ class LTC(TimedLayer):
     finite.
     """
 
+    FIXED = TimedLayer.FIXED | {"wiring", "input_map", "output_map", "constraint"}
     vleak: nn.Parameter
 
     def __init__(
@@ -91,8 +93,8 @@ class LTC(TimedLayer):
                 raise ValueError(f'found {name} = {found!r}, expected "affine", "linear" or None')
         if constraint not in _CONSTRAINTS:
             raise ValueError(f"found constraint = {constraint!r}, expected one of {', '.join(_CONSTRAINTS)}")
-        if not isinstance(unfolds, int) or unfolds < 1 or not epsilon >= 0:
-            raise ValueError(f"found unfolds = {unfolds!r}, epsilon = {epsilon}, expected unfolds >= 1, epsilon >= 0")
+        require_sizes(unfolds=unfolds)
+        NOT_NEGATIVE.require("epsilon", epsilon)
         self.wiring, self.unfolds, self.epsilon = drawn, unfolds, epsilon
         self.input_map, self.output_map, self.constraint, self.fused = input_map, output_map, constraint, fused
         sizes = {"": len(drawn.recurrent), "sensory_": len(drawn.sensory)}
@@ -108,7 +110,7 @@ class LTC(TimedLayer):
             self.register_parameter(f"{name}_b", nn.Parameter(b) if kind == "affine" else None)
         self.projection = None if projection is None else nn.Linear(drawn.outputs, projection, **like)
         self._wires = (
-            _liquid.Wires.of(drawn.recurrent, drawn.units), _liquid.Wires.of(drawn.sensory, drawn.units),
+            _ltc_sequence.Wires.of(drawn.recurrent, drawn.units), _ltc_sequence.Wires.of(drawn.sensory, drawn.units),
         )  # fmt: skip
 
     def derivative(self, v: Tensor, x: Tensor) -> Tensor:
@@ -116,8 +118,8 @@ class LTC(TimedLayer):
         values = self._values()
         capacity = values["cm"]
         wires = [each.to(v.device) for each in self._wires]
-        n, d = _liquid.conductances(v, self._synapses(values, ""), wires[0], v)
-        n_in, d_in = _liquid.conductances(self._map(x, "input"), self._synapses(values, "sensory_"), wires[1], v)
+        n, d = _ltc_sequence.conductances(v, self._synapses(values, ""), wires[0], v)
+        n_in, d_in = _ltc_sequence.conductances(self._map(x, "input"), self._synapses(values, "sensory_"), wires[1], v)
         leak, f = values["gleak"] / capacity, (d + d_in) / capacity
         # f A, with A the mean of the reversal potentials, weighted by conductance, the leak's among them
         return -(leak + f) * v + (leak * self.vleak + (n + n_in) / capacity)
@@ -127,8 +129,8 @@ class LTC(TimedLayer):
         cells = values["cm"], values["gleak"] * self.vleak, values["gleak"] + self.epsilon
         recurrent, sensory = self._synapses(values, ""), self._synapses(values, "sensory_")
         x, rate = self._map(x, "input"), self.unfolds / spans
-        compiled = self.fused and applies(x, [state, *cells, *recurrent, *sensory])
-        run = _liquid.fused if compiled else _liquid.plain
+        compiled = self.fused and loops_apply(x, [state, *cells, *recurrent, *sensory])
+        run = _ltc_sequence.fused if compiled else _ltc_sequence.plain
         return run(x, state, rate, cells, recurrent, sensory, self._wires, self.unfolds)
 
     def _read(self, h: Tensor) -> Tensor:

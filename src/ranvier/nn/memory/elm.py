@@ -10,10 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ranvier.codegen.calls import applies, transformed
-from ranvier.nn.checks import SequenceCell, State, in_own_precision, require_finite, require_state
+from ranvier.nn.cell import CellState, SequenceCell, in_own_precision
+from ranvier.nn.checks import holds_values, require_finite, require_state
 from ranvier.nn.counting.counts import Counts
-from ranvier.nn.memory._sequence import HEIGHT, SLOPE, LeakySum, Memory
+from ranvier.nn.domains import POSITIVE, require_sizes
+from ranvier.nn.memory import _elm_sequence
+from ranvier.nn.memory._elm_sequence import HEIGHT, SLOPE
+from ranvier.nn.operators import loops_apply
+from ranvier.nn.plain_modules import are_plain
 from ranvier.nn.spiking.products import linear
 
 _ROUTINGS = ("neighbours", "random")
@@ -48,6 +52,7 @@ class ELM(SequenceCell):
     Raises ValueError for sizes and times that do not fit and for input that is not finite.
     """
 
+    FIXED = frozenset({"in_features", "out_features", "branches", "memory"})
     indices: Tensor
     kappa_s: Tensor
     tau_logit: Tensor
@@ -73,20 +78,18 @@ class ELM(SequenceCell):
     ) -> None:
         super().__init__()
         branches = in_features if branches is None else branches
-        for name, size in (("in_features", in_features), ("out_features", out_features), ("memory", memory),
-                           ("branches", branches)):  # fmt: skip
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"found {name} = {size!r}, expected a positive whole number")
+        require_sizes(in_features=in_features, out_features=out_features, memory=memory, branches=branches)
         per_branch = -(-in_features // branches) if per_branch is None else per_branch
         if per_branch < 1 or (routing == "neighbours" and per_branch > in_features):
             raise ValueError(f"found {per_branch} synapses a branch, expected 1 to {in_features}, the inputs")
         if routing not in _ROUTINGS:
             raise ValueError(f"found routing = {routing!r}, expected one of {', '.join(_ROUTINGS)}")
-        if not (0 < tau_m[0] <= tau_m[1] and tau_s > 0 and dt > 0 and lam > 0):
-            raise ValueError(
-                f"found tau_m = {tau_m}, tau_s = {tau_s}, dt = {dt}, lam = {lam}, expected 0 < least <= greatest, "
-                "and positive numbers"
-            )
+        ends = {"tau_m, the least,": tau_m[0], "tau_m, the greatest,": tau_m[1]}
+        numbers = ends | {"tau_s": tau_s, "dt": dt, "lam": lam}
+        for name, number in numbers.items():
+            POSITIVE.require(name, number)
+        if tau_m[0] > tau_m[1]:
+            raise ValueError(f"found tau_m = {tau_m}, expected the least, then the greatest")
         like: dict[str, Any] = {"device": device, "dtype": dtype}
         self.in_features, self.out_features, self.branches, self.memory = in_features, out_features, branches, memory
         self.tau_m_range, self.dt, self.lam, self.fused = tau_m, dt, lam, fused
@@ -113,28 +116,29 @@ class ELM(SequenceCell):
         low, high = (math.log(t) for t in self.tau_m_range)
         return torch.exp(low + (high - low) * torch.sigmoid(self.tau_logit))
 
-    def init_state(self, batch: int) -> State:
+    def init_state(self, batch: int) -> CellState:
         """Zeros."""
         return {
             "s": self.synapses.new_zeros(batch, self.branches), "m": self.synapses.new_zeros(batch, self.memory)
         }  # fmt: skip
 
     @in_own_precision
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: CellState | None = None) -> tuple[Tensor, CellState]:
         """x (T, B, in_features) -> y (T, B, out_features) and the state after the last step."""
-        self._require_sequence(x)
-        if x.dtype != self.synapses.dtype:
-            raise ValueError(f"found x of {x.dtype}, expected {self.synapses.dtype}; convert x, or the layer by .to()")
+        self._require_sequence(x, self.synapses)
         state = self.init_state(x.shape[1]) if state is None else state
         require_state(state, {"s": (x.shape[1], self.branches), "m": (x.shape[1], self.memory)}, self.synapses)
         kappa = torch.exp(-self.dt / self.tau_m)
         gain = self.lam * (1 - kappa)
-        weights = [p for layer in self.mlp for p in (layer.weight, layer.bias)]
         b = linear(x, self._routes(), None)
-        fused = self.fused and applies(x, [*state.values(), *weights])  # type: ignore[list-item]
-        run = self._compiled if fused else self._plain
-        s, m = run(b, state, kappa, gain, weights)  # type: ignore[arg-type]
-        if not transformed() and not bool(torch.isfinite(s[-1].detach()).all()):
+        weights: list[Any] = []
+        if self.fused and are_plain(self.mlp):
+            weights = [p for layer in self.mlp for p in (layer.weight, layer.bias)]
+        if weights and loops_apply(x, [*state.values(), *weights]):
+            s, m = _elm_sequence.fused(b, state["s"], state["m"], self.kappa_s, kappa, gain, weights)
+        else:
+            s, m = self._plain(b, state, kappa, gain)
+        if holds_values(s) and not bool(torch.isfinite(s[-1].detach()).all()):
             require_finite(x)
             raise ValueError("found values in s that are not finite though x is: of the weights, or the state given")
         return self.readout(m), {"s": s[-1], "m": m[-1]}
@@ -144,21 +148,13 @@ class ELM(SequenceCell):
         zero = self.synapses.new_zeros(self.branches, self.in_features)
         return zero.scatter_add(1, self.indices, self.synapses.clamp(min=0))
 
-    def _compiled(
-        self, b: Tensor, state: State, kappa: Tensor, gain: Tensor, weights: list[Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        s = LeakySum.apply(b, state["s"], self.kappa_s)
-        return s, Memory.apply(s, state["m"], kappa, gain, *weights)
-
-    def _plain(
-        self, b: Tensor, state: State, kappa: Tensor, gain: Tensor, weights: list[Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    def _plain(self, b: Tensor, state: CellState, kappa: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
         s, m, traces, memories = state["s"], state["m"], [], []
         for row in b.unbind(0):
             s = self.kappa_s * s + row
             z = torch.cat([s, kappa * m], 1)
-            for k in range(0, len(weights), 2):
-                z = nn.functional.linear(z if k == 0 else torch.relu(z), weights[k], weights[k + 1])
+            for k, layer in enumerate(self.mlp):
+                z = layer(z if k == 0 else torch.relu(z))
             m = kappa * m + gain * (HEIGHT * torch.tanh(SLOPE * z))
             traces.append(s)
             memories.append(m)
@@ -167,7 +163,7 @@ class ELM(SequenceCell):
     def _count_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
         samples = given["x"][..., 0].numel()
         counts.fan(given["x"], torch.bincount(self.indices.flatten(), minlength=self.in_features))
-        counts.multiply(samples * sum(layer.weight.numel() for layer in (*self.mlp, self.readout)))  # type: ignore
+        counts.multiply(samples * sum(p.in_features * p.out_features for p in (*self.mlp, self.readout)))  # type: ignore
         counts.updates += samples * self.memory
         counts.own(samples * self.branches, 1, 1)
         counts.own(samples * self.memory, 5, 1)  # κm, ⅔, tanh, 1.7159 and lam (1 − κ)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-
-import sympy as sp
+from typing import TYPE_CHECKING
 
 from ranvier.codegen.kernel_cache import compile_kernel
-from ranvier.codegen.printing import KernelPrinter
 from ranvier.engines.surrogates import slope_formula
-from ranvier.equations import symbol
 from ranvier.nn.spiking.step import Step, call_of, expression_of, kernel_text, names_in
+
+if TYPE_CHECKING:
+    import sympy as sp
 
 _FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tanh", "cosh", "sinh", "power", "exprel", "minimum", "maximum",
               "where")  # fmt: skip
@@ -80,6 +80,11 @@ class Adjoint:
 @cache
 def adjoint(step: Step, learned: tuple[str, ...], slope: str) -> Adjoint:
     """The chain rule backwards through the equations; gradients by `learned` constants are summed."""
+    import sympy as sp
+
+    from ranvier.codegen.printing import KernelPrinter
+    from ranvier.equations import symbol
+
     show = KernelPrinter().doprint
     detached = {name for name, right in step.equations if (call_of(right) or "")[:1] == ("detach",)}
     lines: list[str] = []

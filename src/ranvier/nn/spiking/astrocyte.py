@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ranvier.engines.surrogates import ArcTan, Surrogate
-from ranvier.nn.checks import SequenceCell, State, in_own_precision, require_finite, require_state
+from ranvier.nn.cell import CellState, SequenceCell, in_own_precision
+from ranvier.nn.checks import require_finite, require_state
 from ranvier.nn.counting.counts import Counts
+from ranvier.nn.domains import DECAY, POSITIVE, require_sizes
 
 
 class AstrocyteLIF(SequenceCell):
@@ -49,6 +51,7 @@ class AstrocyteLIF(SequenceCell):
     finite.
     """
 
+    FIXED = frozenset({"in_features", "out_features", "astrocytes", "recurrent"})
     kappa: Tensor
 
     def __init__(
@@ -66,13 +69,14 @@ class AstrocyteLIF(SequenceCell):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        for name, size in (("in_features", in_features), ("out_features", out_features), ("astrocytes", astrocytes)):
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"found {name} = {size!r}, expected a positive whole number")
+        require_sizes(in_features=in_features, out_features=out_features, astrocytes=astrocytes)
         if out_features % astrocytes:
             raise ValueError(f"found {astrocytes} astrocytes, expected a divisor of {out_features}, the neurons")
-        if not (0 < tau[0] <= tau[1] and 0 <= beta <= 1):
-            raise ValueError(f"found tau = {tau}, beta = {beta}, expected 0 < least <= greatest, and beta in [0, 1]")
+        for name, number in (("tau, the least,", tau[0]), ("tau, the greatest,", tau[1])):
+            POSITIVE.require(name, number)
+        if tau[0] > tau[1]:
+            raise ValueError(f"found tau = {tau}, expected the least, then the greatest")
+        DECAY.require("beta", beta)
         like: dict[str, Any] = {"device": device, "dtype": dtype}
         self.in_features, self.out_features, self.astrocytes = in_features, out_features, astrocytes
         self.beta, self.modulated, self.surrogate = beta, modulated, surrogate or ArcTan()
@@ -88,15 +92,15 @@ class AstrocyteLIF(SequenceCell):
         low, high = (math.log(t) for t in tau)
         self.register_buffer("kappa", torch.exp(-1 / torch.exp(torch.linspace(low, high, astrocytes, **like))))
 
-    def init_state(self, batch: int) -> State:
+    def init_state(self, batch: int) -> CellState:
         """Zeros."""
         v = self.weight.new_zeros(batch, self.out_features)
         return {"v": v, "y": v.clone(), "c": self.weight.new_zeros(batch, self.astrocytes)}
 
     @in_own_precision
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: CellState | None = None) -> tuple[Tensor, CellState]:
         """x (T, B, in_features) -> y (T, B, out_features) and the state after the last step."""
-        self._require_sequence(x)
+        self._require_sequence(x, self.weight)
         require_finite(x)
         state = self.init_state(x.shape[1]) if state is None else state
         own = x.shape[1], self.out_features

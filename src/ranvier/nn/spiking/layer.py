@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ranvier.codegen.calls import transformed
 from ranvier.engines.surrogates import ArcTan, Surrogate
-from ranvier.nn.checks import State, in_own_precision, neuron, require_finite, require_state, require_tensor
-from ranvier.nn.spiking import _fused
+from ranvier.nn.cell import CellState, FixedAttributes, autocast_on, in_own_precision, is_hooked
+from ranvier.nn.checks import holds_values, neuron, require_finite, require_state, require_tensor
+from ranvier.nn.domains import DECAY, REAL, Domain, require_sizes
+from ranvier.nn.plain_modules import at_every_step, call
+from ranvier.nn.spiking import _sequence
 from ranvier.nn.spiking._recurrence import Delays, Recurrence, fed_back
-from ranvier.nn.spiking.products import linear
 from ranvier.nn.spiking.step import Step
 
 Features = int | tuple[int, ...]
+_BOUND = "bound what learns it, by a smaller learning rate or by clamping it after each step of the optimizer"
 
 
-class DynamicalLayer(nn.Module):
+class DynamicalLayer(FixedAttributes):
     """A `Cell` whose step is a `Step`; see `LIF`.
 
     `shape` is the neurons' shape, (N,) or as many axes as wanted; None: that of each input.
     """
 
+    FIXED = frozenset({"in_features", "out_features", "shape", "delays"})
+    #: of the equations' parameters; learned ones of a `DECAY` are used clamped
+    DOMAINS: ClassVar[dict[str, Domain]] = {}
     equations: Step
     surrogate: Surrogate = ArcTan()
     linear: nn.Linear | None
@@ -38,72 +44,75 @@ class DynamicalLayer(nn.Module):
         *,
         bias: bool = True,
         fused: bool = True,
+        recurrent_delay: int | Tensor | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         sizes = in_features if isinstance(in_features, tuple) else () if in_features is None else (in_features,)
-        for name, size in (*(("in_features", s) for s in sizes), ("out_features", out_features)):
-            if size is not None and (not isinstance(size, int) or size < 1):
-                raise ValueError(f"found {name} = {size!r}, expected a positive whole number")
+        for size in sizes:
+            require_sizes(in_features=size)
+        if out_features is not None:
+            require_sizes(out_features=out_features)
         if out_features is not None and not isinstance(in_features, int):
             raise ValueError(f"found in_features = {in_features!r} with out_features, expected one whole number")
-        self.shape: tuple[int, ...] | None = sizes or None
+        self.shape: tuple[int, ...] | None = (sizes or None) if out_features is None else (out_features,)
         self.in_features: Any = in_features
         self.linear = None
         if out_features is not None:
-            self.shape = (out_features,)
             self.linear = nn.Linear(sizes[0], out_features, bias=bias, device=device, dtype=dtype)
         self.out_features: Any = in_features if out_features is None else out_features
-        self.fused, self.delays = fused, Delays()
+        self.fused = fused
         self.register_parameter("recurrent", None)
         self._values: tuple[str, ...] = ()
         self._decays: tuple[str, ...] = ()
         self._like = {"device": device, "dtype": dtype}
+        self._set_recurrence(recurrent_delay)
 
-    def _set_recurrence(self, delay: int | Tensor) -> None:
-        """A learned weight (N, N) from every neuron's spikes to all, `delay` steps later."""
+    def _set_equations(self, step: Step) -> None:
+        self.equations = step
+        _ = step.key, step.evaluate  # made now, before any tracer follows
+
+    def _set_recurrence(self, delay: int | Tensor | None) -> None:
+        """A learned weight (N, N) from every neuron's spikes to all, `delay` steps later; None: none."""
+        if delay is None:
+            self.delays = Delays()
+            return
         if self.shape is None or len(self.shape) > 1:
             raise ValueError(f"found neurons of shape {self.shape}, expected one size (N,) for recurrent=True")
-        steps = torch.as_tensor(delay)
+        steps = torch.as_tensor(delay, device=None if isinstance(delay, Tensor) else "cpu")
         n = self.shape[0]
         if steps.is_floating_point() or steps.shape not in ((), (n,)) or bool((steps < 1).any()):
             raise ValueError(f"found recurrent_delay = {delay}, expected whole numbers >= 1, one or ({n},)")
         self.delays = Delays(tuple(steps.reshape(-1).tolist()))
+        _ = self.delays.groups  # made once, before any tracer follows
         weight = torch.empty(n, n, **self._like).uniform_(-1, 1) / math.sqrt(n)  # type: ignore[arg-type]
         self.recurrent = nn.Parameter(weight)
 
-    def _set_values(
-        self,
-        values: dict[str, float | Tensor],
-        *,
-        decays: tuple[str, ...],
-        positive: tuple[str, ...],
-        learn: Collection[str],
-    ) -> None:
-        """Check the equations' parameters and register them, learned or not."""
+    def _set_values(self, values: dict[str, float | Tensor], *, learn: Collection[str]) -> None:
+        """Check the equations' parameters against their domains and register them, learned or not."""
         learn = (learn,) if isinstance(learn, str) else tuple(learn)
         if unknown := [name for name in learn if name not in values]:
             raise ValueError(f"found {unknown[0]!r} in learn, expected names among {', '.join(values)}")
-        for name, given in values.items():
-            # checked here: a meta device holds no values
-            value = given.detach().clone() if isinstance(given, Tensor) else torch.tensor(given, dtype=torch.float64)
+        for name, number in values.items():
+            # made and checked on the CPU: a meta device holds no values
+            if isinstance(number, Tensor):
+                value = number.detach().clone()
+            else:
+                value = torch.tensor(number, dtype=torch.float64, device="cpu")
             if not self._broadcasts(value.shape, self.shape):
                 raise ValueError(
                     f"found {name} of shape {tuple(value.shape)}, expected a number or a tensor that broadcasts "
                     f"to {self.shape}"
                 )
-            if name in decays and not bool(((value >= 0) & (value <= 1)).all()):
-                raise ValueError(f"found {name} = {given}, expected a decay per step within [0, 1]")
-            if name in positive and not bool((value > 0).all()):
-                raise ValueError(f"found {name} = {given}, expected positive numbers")
+            self.DOMAINS.get(name, REAL).require(name, value)
             value = value.to(**self._like_values())
             if name in learn:
                 self.register_parameter(name, nn.Parameter(value))
             else:
                 self.register_buffer(name, value)
         self._values = tuple(values)
-        self._decays = tuple(name for name in decays if name in values)
+        self._decays = tuple(name for name in values if self.DOMAINS.get(name) is DECAY)
 
     @staticmethod
     def _broadcasts(found: tuple[int, ...], shape: tuple[int, ...] | None) -> bool:
@@ -115,7 +124,8 @@ class DynamicalLayer(nn.Module):
             return False
 
     def _like_values(self) -> dict:
-        return {"device": self._like["device"], "dtype": self._like["dtype"] or torch.get_default_dtype()}
+        device = self._like["device"] or torch.get_default_device()
+        return {"device": device, "dtype": self._like["dtype"] or torch.get_default_dtype()}
 
     @property
     def _reference(self) -> Tensor:
@@ -125,13 +135,33 @@ class DynamicalLayer(nn.Module):
     def _constants(self) -> dict[str, Tensor]:
         """The equations' parameters as they are used."""
         values = {name: getattr(self, name) for name in self._values}
+        self._check_values(values)
         for name in self._decays:
-            if isinstance(value := values[name], nn.Parameter):
+            if name not in self._buffers:
+                value = values[name]
                 # straight through, so that a decay that left [0, 1] can come back
                 values[name] = value + (value.clamp(0, 1) - value).detach()
         return values
 
-    def init_state(self, batch: int) -> State:
+    def _check_values(self, values: dict[str, Tensor]) -> None:
+        """Refuse parameters that training, a file or the user moved out of their domains: once for every change."""
+        if transformed():
+            return
+        versions = [0 if v.is_inference() else (v.data_ptr(), v._version) for v in values.values()]
+        if versions == self.__dict__.get("_checked_versions"):
+            return
+        for name, value in values.items():
+            domain = self._domain(name)
+            learned = name not in self._buffers
+            clamped = learned and name in self._decays and domain is DECAY  # used clamped
+            remedy = _BOUND if learned else f"set {name} anew"
+            (REAL if clamped else domain).require(f"{name} of {type(self).__name__}", value, remedy)
+        self._checked_versions = versions
+
+    def _domain(self, name: str) -> Domain:
+        return self.DOMAINS.get(name, REAL)
+
+    def init_state(self, batch: int) -> CellState:
         """The state at rest: zeros (batch, *shape); zeros (batch,), for all neurons, if the shape is open."""
         state = {name: self._reference.new_zeros(batch, *(self.shape or ())) for name, _ in self.equations.states}
         if self.recurrent is not None:
@@ -139,83 +169,92 @@ class DynamicalLayer(nn.Module):
             state[self.delays.name] = self._reference.new_zeros(self.delays.shape(batch, self.shape[0]))
         return state
 
-    def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
-        """One step: x (B, in_features), or (B, *shape) -> (state, y (B, *shape))."""
-        wanted = self._input_shape()
-        if x.ndim < 2 or (wanted is not None and x.shape[1:] != wanted):
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected {_text('B', wanted)}")
-        state = self._checked_state(state, x[None])
-        return self._advance(state, self._project(x), self._constants())
+    def step(self, state: CellState, x: Tensor) -> tuple[CellState, Tensor]:
+        """One step: x (B, in_features), or (B, *shape) -> (state, y (B, *shape)). Raises what `forward` raises; where
+        hooks are set on the layer they see `forward` of a sequence of one."""
+        require_tensor(x)
+        expected = self._input_shape()
+        if x.ndim < 2 or (expected is not None and x.shape[1:] != expected):
+            raise ValueError(f"found x of shape {tuple(x.shape)}, expected {_text('B', expected)}")
+        if is_hooked(self) or autocast_on(x):
+            y, state = self(x[None], state)
+            return state, y[0]
+        require_tensor(x, self._reference)
+        state = self._checked_state(state, x.shape)
+        current = x if self.linear is None else call(self.linear, x)
+        after, y = self._advance(state, current, self._constants(), self.recurrent)
+        self._check_finite(x[None], after)
+        return after, y
 
     @in_own_precision
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: CellState | None = None) -> tuple[Tensor, CellState]:
         """x (T, B, in_features), or (T, B, *shape) -> y (T, B, *shape) and the state after the last step."""
         require_tensor(x)
-        wanted = self._input_shape()
-        if x.ndim < 3 or x.shape[0] == 0 or (wanted is not None and x.shape[2:] != wanted):
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected {_text('T, B', wanted)} with T > 0")
-        if x.dtype != self._reference.dtype:
-            raise ValueError(
-                f"found x of {x.dtype}, expected {self._reference.dtype}; convert x, or the layer by .to()"
-            )
-        y, after = self._sequence(x, self._checked_state(self.init_state(x.shape[1]) if state is None else state, x))
+        expected = self._input_shape()
+        if x.ndim < 3 or x.shape[0] == 0 or (expected is not None and x.shape[2:] != expected):
+            raise ValueError(f"found x of shape {tuple(x.shape)}, expected {_text('T, B', expected)} with T > 0")
+        require_tensor(x, self._reference)
+        state = self._checked_state(self.init_state(x.shape[1]) if state is None else state, x.shape[1:])
+        y, after = self._sequence(x, state)
         self._check_finite(x, after)
         return y, after
 
     def _input_shape(self) -> tuple[int, ...] | None:
-        return self.shape if self.linear is None else (self.linear.in_features,)
+        return self.shape if self.linear is None else (self.in_features,)
 
-    def _sequence(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def _sequence(self, x: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         constants = self._constants()
-        if self.fused and _fused.applies(self.surrogate, x, constants):
+        if self.fused and _sequence.applies(self.surrogate, x, constants):
             drive, shape = self._project(x), x.shape[2:] if self.shape is None else self.shape
             own = self.linear is not None
-            recurrence = None
-            if self.recurrent is not None:
-                recurrence = Recurrence(self.delays, state[self.delays.name], self.recurrent)
+            recurrence, weight = None, self.recurrent
+            if weight is not None:
+                recurrence = Recurrence(self.delays, state[self.delays.name], weight)
             if len(shape) > 1:
                 drive, state = drive.flatten(2), {name: value.flatten(1) for name, value in state.items()}
             flat = {k: v if v.ndim == 0 else v.expand(shape).reshape(-1) for k, v in constants.items()}
-            y, after = _fused.run(self.equations, self.surrogate, drive, state, flat, recurrence, own)
+            y, after = _sequence.run(self.equations, self.surrogate, drive, state, flat, recurrence, own)
             if len(shape) > 1:
                 y, after = y.unflatten(2, shape), {name: value.unflatten(1, shape) for name, value in after.items()}
             return y, after
-        outputs = []
+        outputs, weight = [], self.recurrent
         for row in self._project(x).unbind(0):
-            state, y = self._advance(state, row, constants)
+            state, y = self._advance(state, row, constants, weight)
             outputs.append(y)
         return torch.stack(outputs), state
 
     def _project(self, x: Tensor) -> Tensor:
-        return x if self.linear is None else linear(x, self.linear.weight, self.linear.bias)
+        return x if self.linear is None else at_every_step(self.linear, x)
 
-    def _advance(self, state: State, x: Tensor, constants: dict[str, Tensor]) -> tuple[State, Tensor]:
-        state, name = dict(state), self.delays.name
-        if self.recurrent is None:
+    def _advance(
+        self, state: CellState, x: Tensor, constants: dict[str, Tensor], weight: Tensor | None
+    ) -> tuple[CellState, Tensor]:
+        if weight is None:
             y, state = self.equations.evaluate(self.surrogate, x, **state, **constants)
             return state, y
+        state, name = dict(state), self.delays.name
         sent = state.pop(name)
-        x = fed_back(sent, self.delays, self.recurrent, x)
+        x = fed_back(sent, self.delays, weight, x)
         y, state = self.equations.evaluate(self.surrogate, x, **state, **constants)
         return {**state, name: self.delays.after(sent, y)}, y
 
-    def _checked_state(self, state: State, x: Tensor) -> State:
-        """The state for x (T, B, ...); one of zeros (B,), at rest, takes the open shape of x."""
-        batch, shape = x.shape[1], tuple(x.shape[2:]) if self.shape is None else self.shape
+    def _checked_state(self, state: CellState, x: tuple[int, ...]) -> CellState:
+        """The state for inputs of shape x (B, ...); one of zeros (B,), at rest, takes the open shape of x."""
+        batch, shape = x[0], tuple(x[1:]) if self.shape is None else self.shape
         expected = {name: (batch, *shape) for name, _ in self.equations.states}
         if self.recurrent is not None:
             expected[self.delays.name] = self.delays.shape(batch, shape[0])
-        if self.shape is None:
+        if self.shape is None and isinstance(state, Mapping):
             rest = {n: v.reshape(batch, *[1] * len(shape)) for n, v in state.items() if v.shape == (batch,)}
             state = {**state, **{n: v.expand(batch, *shape) for n, v in rest.items()}}
         require_state(state, expected, self._reference)
         return dict(state)
 
-    def _check_finite(self, x: Tensor, state: State) -> None:
+    def _check_finite(self, x: Tensor, state: CellState) -> None:
         """What is not finite stays so in a leaky membrane: its last value tells of all before."""
         name = self.equations.states[0][0]
         v = state[name].detach()
-        if v.device.type == "meta" or transformed() or math.isfinite(v.sum().item()):
+        if not holds_values(v) or math.isfinite(v.sum().item()):
             return
         require_finite(x)
         bad = (~torch.isfinite(v)).nonzero()
@@ -235,4 +274,4 @@ def _text(axes: str, shape: tuple[int, ...] | None) -> str:
     return f"({axes}, ...)" if shape is None else f"({', '.join([axes, *map(str, shape)])})"
 
 
-__all__ = ["DynamicalLayer", "Features", "State"]
+__all__ = ["CellState", "DynamicalLayer", "Features"]

@@ -6,14 +6,20 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Unpack
 
-import torch
 from torch import Tensor
 
-from ranvier.nn.spiking._options import LayerOptions, SpikingLayer, SpikingOptions
-from ranvier.nn.spiking.layer import DynamicalLayer, Features, State
+from ranvier.nn.domains import DECAY, POSITIVE, REAL, Domain
+from ranvier.nn.spiking._spiking_layer import LayerOptions, SpikingLayer, SpikingOptions
+from ranvier.nn.spiking.layer import DynamicalLayer, Features
 from ranvier.nn.spiking.step import Step
 
 _RESETS = ("subtract", "zero", "delayed")
+_DIVISOR = Domain(0.0, 1.0, open_low=True)
+
+
+def _require_reset(reset: str) -> None:
+    if reset not in _RESETS:
+        raise ValueError(f"found reset = {reset!r}, expected one of {', '.join(_RESETS)}")
 
 
 @lru_cache
@@ -79,6 +85,8 @@ class LIF(SpikingLayer):
     where gradients of gradients are asked of compiled loops (fused=False gives them).
     """
 
+    DOMAINS = {"beta": DECAY, "alpha": DECAY, "rho": DECAY, "threshold": POSITIVE, "kappa": REAL}
+
     def __init__(
         self,
         in_features: Features | None = None,
@@ -92,19 +100,32 @@ class LIF(SpikingLayer):
         learn: Collection[str] = (),
         **options: Unpack[SpikingOptions],
     ) -> None:
-        if reset not in _RESETS:
-            raise ValueError(f"found reset = {reset!r}, expected one of {', '.join(_RESETS)}")
+        _require_reset(reset)
         super().__init__(in_features, out_features, **options)
-        self.reset = reset
         values: dict[str, float | Tensor] = {"beta": beta, "threshold": threshold}
         if alpha is not None:
             values["alpha"] = alpha
         if adaptation is not None:
             values["rho"], values["kappa"] = adaptation
-        self._set_values(values, decays=("beta", "alpha", "rho"), positive=("threshold",), learn=learn)
-        if reset == "delayed" and not bool((torch.as_tensor(beta) > 0).all()):
-            raise ValueError('found beta = 0 with reset = "delayed", expected beta > 0; use "subtract"')
-        self.equations = lif_step(alpha is not None, adaptation is not None, reset)
+        self._set_values(values, learn=learn)
+        self.reset = reset
+
+    @property
+    def reset(self) -> str:
+        """What a spike does to its membrane: "subtract", "zero" or "delayed"."""
+        return self._reset
+
+    @reset.setter
+    def reset(self, value: str) -> None:
+        _require_reset(value)
+        self._reset, self._checked_versions = value, None
+        if value == "delayed":
+            self._domain("beta").require("beta", self.beta, 'use reset="subtract"')
+        self._set_equations(lif_step("alpha" in self._values, "rho" in self._values, value))
+
+    def _domain(self, name: str) -> Domain:
+        # threshold/beta is what a delayed reset takes off
+        return _DIVISOR if name == "beta" and self.reset == "delayed" else super()._domain(name)
 
     def _constants(self) -> dict[str, Tensor]:
         values = super()._constants()
@@ -133,6 +154,8 @@ class LI(DynamicalLayer):
     membrane is a loss on y.
     """
 
+    DOMAINS = {"beta": DECAY, "alpha": DECAY}
+
     def __init__(
         self,
         in_features: Features | None = None,
@@ -145,8 +168,8 @@ class LI(DynamicalLayer):
     ) -> None:
         super().__init__(in_features, out_features, **options)
         values = {"beta": beta} | ({} if alpha is None else {"alpha": alpha})
-        self._set_values(values, decays=("beta", "alpha"), positive=(), learn=learn)
-        self.equations = li_step(alpha is not None)
+        self._set_values(values, learn=learn)
+        self._set_equations(li_step(alpha is not None))
 
 
-__all__ = ["LI", "LIF", "State"]
+__all__ = ["LI", "LIF"]

@@ -17,9 +17,10 @@ from ranvier.equations.printing import torch_function
 from ranvier.equations.propagators import propagators
 from ranvier.networks import Network
 from ranvier.neurons import Neuron
+from ranvier.nn.cell import CellState
 from ranvier.nn.checks import require_finite
-from ranvier.nn.spiking._options import SpikingLayer, SpikingOptions
-from ranvier.nn.spiking.layer import Features, State
+from ranvier.nn.spiking._spiking_layer import SpikingLayer, SpikingOptions
+from ranvier.nn.spiking.layer import Features
 from ranvier.nn.spiking.step import Step
 from ranvier.synapses import Synapse
 
@@ -48,12 +49,13 @@ class NeuronLayer(SpikingLayer):
             raise ValueError(f"found dt = {dt}, expected a positive number of ms")
         self.neuron, self.dt, self.synapse = neuron, float(dt), synapse
         kind: Any = type(neuron)
-        self.model, self.equations = _described(kind, synapse, method)
+        self.model, step = _described(kind, synapse, method)
+        self._set_equations(step)
         self._hoisted = torch_function(self.model.hoisted)
         given = {**neuron.parameters, "drive": drive}
         used = {*neuron.equations.parameters, *(p for p in given if p == "g_L" and synapse is not None)}
         values = {name: value for name, value in given.items() if name in used}
-        self._set_values(values, decays=(), positive=(), learn=learn)
+        self._set_values(values, learn=learn)
         self._cached: tuple[Any, dict[str, Tensor]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -64,7 +66,7 @@ class NeuronLayer(SpikingLayer):
         super().__setstate__(state)
         self._hoisted = torch_function(self.model.hoisted)
 
-    def init_state(self, batch: int) -> State:
+    def init_state(self, batch: int) -> CellState:
         """The neuron's `initial`, no synaptic input and no refractoriness: (batch, *shape) each."""
         state = super().init_state(batch)
         for name, value in self.neuron.initial.items():
@@ -78,6 +80,10 @@ class NeuronLayer(SpikingLayer):
     def _constants(self) -> dict[str, Tensor]:
         """The step's coefficients, in the layer's precision; computed in float64."""
         own = [getattr(self, name) for name in self._values]
+        self._check_values(dict(zip(self._values, own, strict=True)))
+        if own[0].device.type == "meta":  # shapes are all that there is
+            like = own[0].new_empty(torch.broadcast_shapes(*(p.shape for p in own)))
+            return dict.fromkeys(self.equations.parameters, like)
         fixed = not transformed() and not (torch.is_grad_enabled() and any(p.requires_grad for p in own))
         key = [(p.data_ptr(), p._version, p.device, p.dtype) for p in own] if fixed else []
         if fixed and self._cached is not None and self._cached[0] == key:
@@ -98,7 +104,7 @@ class NeuronLayer(SpikingLayer):
             self._cached = key, constants
         return constants
 
-    def _check_finite(self, x: Tensor, state: State) -> None:
+    def _check_finite(self, x: Tensor, state: CellState) -> None:
         """A reset may hide what was not finite: x is looked at, too."""
         require_finite(x)
         super()._check_finite(x, state)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ranvier.codegen import products
 from ranvier.codegen.buffers import empty
-from ranvier.codegen.calls import call, transformed
+from ranvier.codegen.calls import addressable, call, transformed
 from ranvier.codegen.threads import run_shares, shares
 from ranvier.codegen.tiles import LANES, PACK
 from ranvier.nn.spiking._spike_loops import add_outer, add_rows, count_active, list_active
@@ -105,7 +105,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         z, weight = ctx.saved_tensors
-        graph = torch.is_grad_enabled()  # somebody asks for gradients of gradients
+        graph = torch.is_grad_enabled() or not addressable(g)  # gradients of gradients, or several at once
         g_z = g_weight = None
         if ctx.needs_input_grad[0]:
             g_z = products.matmul(g, weight) if graph else products.product(g, weight)
@@ -119,8 +119,12 @@ class _Product(torch.autograd.Function):
 
 def linear(x: Tensor, weight: Tensor, start: Tensor | None, densest: float = _DENSEST) -> Tensor:
     """x (..., K) @ weight (N, K)ᵀ + start; start is a bias (N,), or (R, N) for x (R, K)."""
+    if transformed():
+        if start is not None and start.ndim == 2:
+            return torch.addmm(start, x, weight.T)
+        return torch.nn.functional.linear(x, weight, start)
     flat = x.flatten(0, -2)
-    active = find_active(flat, densest) if weight.dtype == x.dtype and not transformed() else None
+    active = find_active(flat, densest) if weight.dtype == x.dtype and addressable(flat, weight) else None
     if active is not None:
         return _Product.apply(flat, active, weight, start).unflatten(0, x.shape[:-1])
     return products.linear(x, weight, start)

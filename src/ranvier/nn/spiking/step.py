@@ -3,18 +3,17 @@ adjoint, as compiled loops (`_kernels`)."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import sympy as sp
 from torch import Tensor
 
-from ranvier.codegen.printing import KernelPrinter
-from ranvier.equations import parse
-from ranvier.equations.printing import TorchPrinter, torch_namespace
+if TYPE_CHECKING:  # its import takes longer than that of all layers; most need it for gradients only
+    import sympy as sp
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _CALL = re.compile(r"(spike|detach)\((\w+)\)")
@@ -35,6 +34,22 @@ class Step:
     output: str
     input: str = "x"
     strict: bool = False
+    _by_key: ClassVar[dict[str, Step]] = {}
+
+    @staticmethod
+    def of(key: str) -> Step:
+        """The step whose `key` this is, of those made in this process."""
+        return Step._by_key[key]
+
+    @cached_property
+    def key(self) -> str:
+        """A name by which operators know the step: equal ones have the same, in every process."""
+        rights = [right if isinstance(right, str) else _tree(right) for _, right in self.equations]
+        names = [name for name, _ in self.equations]
+        content = repr((names, rights, self.states, self.output, self.input, self.strict))
+        key = hashlib.sha256(content.encode()).hexdigest()[:24]
+        Step._by_key[key] = self
+        return key
 
     def __getstate__(self) -> dict[str, Any]:
         # what is cached holds a function made by exec, which cannot be pickled
@@ -47,22 +62,27 @@ class Step:
         used = (name for _, right in self.equations for name in names_in(right))
         return tuple(dict.fromkeys(name for name in used if name not in known))
 
+    @property
+    def is_text(self) -> bool:
+        """Whether no equation needs SymPy."""
+        return all(isinstance(right, str) for _, right in self.equations)
+
     @cached_property
     def evaluate(self) -> Callable[..., tuple[Tensor, dict[str, Tensor]]]:
         """f(surrogate, input, **states and parameters) -> (y, states after the step), in torch."""
         arguments = ", ".join([name for name, _ in self.states] + list(self.parameters))
-        lines, show = [], TorchPrinter().doprint
+        lines = []
         for name, right in self.equations:
-            text = right if isinstance(right, str) else show(right)
+            text = right if isinstance(right, str) else _in_torch(right)
             text = _CALL.sub(lambda m: f"_{m[1]}({m[2]})", text).replace("_spike(", "_spike(_surrogate, ")
             lines.append(f"    {name} = {text}")
         after = ", ".join(f"{name!r}: {new}" for name, new in self.states)
-        if all(isinstance(right, str) for _, right in self.equations):
+        if self.is_text:
             lines.append(f"    return {self.output}, {{{after}}}")
         else:  # a choice between two numbers is float64, whatever the precision asked for
             lines.append(f"    return {self.output}.to({self.input}.dtype), _like({{{after}}}, {self.input})")
         source = f"def f(_surrogate, {self.input}, {arguments}):\n" + "\n".join(lines)
-        namespace: dict[str, Any] = torch_namespace() | {
+        namespace: dict[str, Any] = ({} if self.is_text else _torch_names()) | {
             "_detach": lambda y: y.detach(),
             "_spike": lambda surrogate, d: surrogate(d, self.strict),
             "_like": lambda values, x: {name: value.to(x.dtype) for name, value in values.items()},
@@ -89,6 +109,8 @@ def names_in(right: str | sp.Expr) -> tuple[str, ...]:
 def expression_of(right: str | sp.Expr) -> sp.Expr:
     """A right-hand side as SymPy."""
     if isinstance(right, str):
+        from ranvier.equations import parse
+
         return parse(right)
     return right
 
@@ -98,4 +120,27 @@ def kernel_text(right: str | sp.Expr, strict: bool) -> str:
     if call := call_of(right):
         kind, name = call
         return f"_one if {name} {'>' if strict else '>='} _zero else _zero" if kind == "spike" else name
-    return right if isinstance(right, str) else KernelPrinter().doprint(right)
+    if isinstance(right, str):
+        return right
+    from ranvier.codegen.printing import KernelPrinter
+
+    return KernelPrinter().doprint(right)
+
+
+def _in_torch(right: sp.Expr) -> str:
+    from ranvier.equations.printing import TorchPrinter
+
+    return TorchPrinter().doprint(right)
+
+
+def _torch_names() -> dict[str, Any]:
+    from ranvier.equations.printing import torch_namespace
+
+    return torch_namespace()
+
+
+def _tree(right: sp.Expr) -> str:
+    """A right-hand side with all digits of its numbers."""
+    from sympy import srepr
+
+    return srepr(right)

@@ -1,11 +1,11 @@
-"""What layers of spiking neurons are asked for beside their equations."""
+"""Layers whose neurons spike, and the keywords that all of them take."""
 
 from __future__ import annotations
 
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ranvier.engines.surrogates import ArcTan, Surrogate
 from ranvier.nn.spiking.layer import DynamicalLayer, Features
@@ -41,13 +41,15 @@ class SpikingLayer(DynamicalLayer):
         surrogate: Surrogate | None = None,
         **options: Unpack[LayerOptions],
     ) -> None:
-        if surrogate is not None and not isinstance(surrogate, Surrogate):
-            raise TypeError(f"found surrogate = {surrogate!r}, expected a Surrogate, such as rv.nn.surrogates.ArcTan()")
-        super().__init__(in_features, out_features, **options)
+        delay = recurrent_delay if recurrent else None
+        super().__init__(in_features, out_features, recurrent_delay=delay, **options)
         self.surrogate = surrogate or ArcTan()
-        if recurrent:
-            self._set_recurrence(recurrent_delay)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "surrogate" and not isinstance(value, Surrogate):
+            raise TypeError(f"found surrogate = {value!r}, expected a Surrogate, such as rv.nn.surrogates.ArcTan()")
+        super().__setattr__(name, value)
 
     def extra_repr(self) -> str:
-        learned = ", ".join(name for name in self._values if isinstance(getattr(self, name), nn.Parameter))
+        learned = ", ".join(name for name in self._values if name not in self._buffers)
         return f"{super().extra_repr()}, surrogate={self.surrogate}, learn=({learned})"

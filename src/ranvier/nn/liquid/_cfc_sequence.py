@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ranvier.codegen.buffers import empty
 from ranvier.codegen.calls import call
-from ranvier.nn.checks import first_order
-from ranvier.nn.liquid._closed_loops import activate, activate_back, interpolate, interpolate_back
+from ranvier.nn.liquid._cfc_loops import activate, activate_back, interpolate, interpolate_back
+from ranvier.nn.operators import compiling, first_order, operator
 
 #: activations height · tanh(slope · z) of the backbone; LeCun's as ncps rounds it
 HEIGHTS = {"lecun_tanh": (1.7159, 0.666), "tanh": (1.0, 1.0)}
@@ -20,10 +20,12 @@ HEIGHTS = {"lecun_tanh": (1.7159, 0.666), "tanh": (1.0, 1.0)}
 def fused(x: Tensor, h: Tensor, spans: Tensor, gate: bool, activation: str, weights: list[Tensor]) -> Tensor:
     """x (T, B, I), h (B, N), spans (T, B) -> h (T, B, N). `weights`: matrix and bias of each layer of the backbone,
     then of the four heads together (4 N, ·)."""
-    return _Closed.apply(gate, HEIGHTS[activation], x, h, spans, *weights)
+    if compiling():
+        return _operator([x, h, spans, *weights], [], list(HEIGHTS[activation]), [int(gate)])[0]
+    return _ClosedForm.apply(gate, HEIGHTS[activation], x, h, spans, *weights)
 
 
-class _Closed(torch.autograd.Function):
+class _ClosedForm(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[override]
         ctx: Any, gate: bool, heights: tuple[float, float], x: Tensor, h: Tensor, spans: Tensor, *weights: Tensor
@@ -85,3 +87,9 @@ class _Closed(torch.autograd.Function):
             by_weight += [flat[k].T @ rows[k - 1].view(T * B, -1), flat[k].sum(0)]
         g_x = (flat[0] @ matrices[0][:, :inputs]).view(T, B, inputs) if ctx.needs_input_grad[2] else None
         return None, None, g_x, g_h, g_spans, *by_weight
+
+
+_operator = operator(
+    "cfc", _ClosedForm, lambda options, graph: (bool(options[2][0]), tuple(options[1])),
+    lambda tensors, options: [(*tensors[0].shape[:2], tensors[1].shape[1])],
+)  # fmt: skip

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ranvier.codegen.calls import transformed
-from ranvier.nn.checks import State, in_own_precision, require_finite, require_state, require_tensor
+from ranvier.nn.cell import CellState, FixedAttributes, in_own_precision
+from ranvier.nn.checks import holds_values, require_finite, require_state, require_tensor
 from ranvier.nn.counting.counts import Counts
+from ranvier.nn.domains import require_sizes
 
 
 def check_spans(timespans: Tensor | None, x: Tensor) -> Tensor:
@@ -29,7 +30,7 @@ def check_spans(timespans: Tensor | None, x: Tensor) -> Tensor:
             f"found timespans of shape {tuple(spans.shape)}, expected ({steps},), ({steps}, 1) or ({steps}, {batch})"
         )
     good = (spans > 0) & torch.isfinite(spans)
-    if not transformed() and not bool(good.all()):
+    if holds_values(spans) and not bool(good.all()):
         t, b = (~good).nonzero()[0].tolist()
         raise ValueError(
             f"found a time span of {spans[t, b].item()} at step {t}, batch {b}; expected positive, finite spans"
@@ -37,10 +38,12 @@ def check_spans(timespans: Tensor | None, x: Tensor) -> Tensor:
     return spans.expand(steps, batch)
 
 
-class TimedLayer(nn.Module):
+class TimedLayer(FixedAttributes):
     """A `Cell` whose samples come at any time; see `LTC` and `CfC`, which say what `_run` and `_read` do."""
 
     state_name = "v"
+    FIXED = frozenset({"in_features"})
+    _reference: Tensor  # whose device and precision the layer has
     lstm: nn.LSTMCell | None
     projection: nn.Linear | None
 
@@ -48,9 +51,9 @@ class TimedLayer(nn.Module):
         self, in_features: int, units: int, *, mixed_memory: bool, timed: bool, like: dict,
     ) -> None:  # fmt: skip
         super().__init__()
-        if not isinstance(in_features, int) or in_features < 1:
-            raise ValueError(f"found in_features = {in_features!r}, expected a positive whole number")
+        require_sizes(in_features=in_features)
         self.in_features, self.units, self.timed = in_features, units, timed
+        self.register_buffer("_reference", torch.empty(0, **like), persistent=False)
         self.lstm = None
         if mixed_memory:
             self.lstm = nn.LSTMCell(in_features, units, **like)
@@ -65,17 +68,15 @@ class TimedLayer(nn.Module):
         """The output."""
         raise NotImplementedError
 
-    def _like(self) -> Tensor:
-        """A parameter whose device and type the states have."""
-        return next(self.parameters())
-
-    def init_state(self, batch: int) -> State:
+    def init_state(self, batch: int) -> CellState:
         """Zeros (batch, units); "c" too, the memory's, where it is mixed."""
         names = [self.state_name] + (["c"] if self.lstm is not None else [])
-        return {name: self._like().new_zeros(batch, self.units) for name in names}
+        return {name: self._reference.new_zeros(batch, self.units) for name in names}
 
-    def step(self, state: State, x: Tensor, timespan: Tensor | float | None = None) -> tuple[State, Tensor]:
-        """One step: x (B, in_features), timespan a number or (B,) -> (state, y (B, outputs))."""
+    def step(self, state: CellState, x: Tensor, timespan: Tensor | float | None = None) -> tuple[CellState, Tensor]:
+        """One step: x (B, in_features), timespan a number or (B,) -> (state, y (B, outputs)). Raises what `forward`
+        raises."""
+        require_tensor(x)
         if x.ndim != 2:
             raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self._columns()})")
         spans = None if timespan is None else torch.as_tensor(timespan, dtype=x.dtype, device=x.device).reshape(1, -1)
@@ -84,13 +85,13 @@ class TimedLayer(nn.Module):
 
     @in_own_precision
     def forward(
-        self, x: Tensor, state: State | None = None, timespans: Tensor | None = None
-    ) -> tuple[Tensor, State]:
+        self, x: Tensor, state: CellState | None = None, timespans: Tensor | None = None
+    ) -> tuple[Tensor, CellState]:
         """x (T, B, in_features), timespans (T,) or (T, B) -> y (T, B, outputs) and the state after the last step."""
         x, timespans = self._checked(x, timespans)
         spans = check_spans(timespans, x)
         state = self.init_state(x.shape[1]) if state is None else state
-        require_state(state, dict.fromkeys(self.init_state(0), (x.shape[1], self.units)), self._like())
+        require_state(state, dict.fromkeys(self.init_state(0), (x.shape[1], self.units)), self._reference)
         v = state[self.state_name]
         if self.lstm is None:
             h, v = self._run(x, v, spans)
@@ -112,7 +113,7 @@ class TimedLayer(nn.Module):
             counts.multiply(samples * 4 * self.units**2)
             counts.own(samples * self.units, 8, 1)  # five of its multiplications are functions
         if self.projection is not None:
-            counts.multiply(samples * self.projection.weight.numel())
+            counts.multiply(samples * self.projection.in_features * self.projection.out_features)
 
     def _count_run(self, counts: Counts, x: Tensor) -> None:
         """Of `_run` and what else is the layer's own, on x (T, B, I)."""
@@ -128,10 +129,9 @@ class TimedLayer(nn.Module):
                 f"found x of shape {tuple(x.shape)}, expected (T, B, {self._columns()}) with T > 0"
                 + (", the last feature being the time span" if self.timed else "")
             )
-        if x.dtype != self._like().dtype:
-            raise ValueError(f"found x of {x.dtype}, expected {self._like().dtype}; convert x, or the layer by .to()")
+        require_tensor(x, self._reference)
         most = torch.finfo(x.dtype).max ** 0.5
-        if not transformed() and not bool((x.detach().abs() <= most).all()):
+        if holds_values(x) and not bool((x.detach().abs() <= most).all()):
             require_finite(x)
             x = x.clamp(-most, most)  # lest sums of products overflow to ∞ − ∞
         if self.timed:
@@ -153,4 +153,4 @@ def lstm_from_ncps(lstm: nn.LSTMCell, state: dict[str, Tensor]) -> None:
         lstm.bias_hh.zero_()
 
 
-__all__ = ["State", "TimedLayer", "check_spans", "lstm_from_ncps"]
+__all__ = ["TimedLayer", "check_spans", "lstm_from_ncps"]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 
-class Kept:
-    """`now` and `most`: bytes of the storages kept, each counted once, `known` tensors' left out."""
+class SavedMemory:
+    """`now` and `most`: bytes of the storages saved, each counted once, `known` tensors' left out."""
 
     def __init__(self, known: list[Tensor]) -> None:
         self.now = self.most = 0
@@ -20,10 +20,11 @@ class Kept:
     @contextmanager
     def watch(self) -> Iterator[None]:
         """Count all that is saved within the block, until it is let go, then or later."""
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: _Held(t.detach(), self), lambda held: held.tensor):
+        pack, unpack = lambda t: _SavedTensor(t.detach(), self), lambda saved: saved.tensor
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
             yield
 
-    def take(self, tensor: Tensor) -> None:
+    def add(self, tensor: Tensor) -> None:
         """One more holder of a tensor's storage."""
         storage = tensor.untyped_storage()
         place = storage.data_ptr()
@@ -35,7 +36,7 @@ class Kept:
             self.now += storage.nbytes()
             self.most = max(self.most, self.now)
 
-    def give(self, tensor: Tensor) -> None:
+    def remove(self, tensor: Tensor) -> None:
         """One holder less."""
         storage = tensor.untyped_storage()
         place = storage.data_ptr()
@@ -47,15 +48,15 @@ class Kept:
             self.now -= storage.nbytes()
 
 
-class _Held:
+class _SavedTensor:
     """A saved tensor; its storage cannot be another's while this lives."""
 
-    def __init__(self, tensor: Tensor, kept: Kept) -> None:
-        self.tensor, self._kept = tensor, kept
-        kept.take(tensor)
+    def __init__(self, tensor: Tensor, memory: SavedMemory) -> None:
+        self.tensor, self._memory = tensor, memory
+        memory.add(tensor)
 
     def __del__(self) -> None:
-        self._kept.give(self.tensor)
+        self._memory.remove(self.tensor)
 
 
-__all__ = ["Kept"]
+__all__ = ["SavedMemory"]

@@ -14,9 +14,9 @@ from torch import Tensor
 from ranvier.codegen.buffers import empty
 from ranvier.codegen.lanes import LANES, WIDTH
 from ranvier.codegen.threads import run_shares, shares
-from ranvier.nn.checks import first_order
-from ranvier.nn.liquid._liquid_loops import backward_loop, forward_loop
+from ranvier.nn.liquid._ltc_loops import backward_loop, forward_loop
 from ranvier.nn.liquid.wirings import Synapses
+from ranvier.nn.operators import compiling, first_order, operator
 
 _LOG2_E = math.log2(math.e)
 _GROUPS = 8  # of blocks that sum gradients for themselves, whatever the number of threads
@@ -24,7 +24,7 @@ _GROUPS = 8  # of blocks that sum gradients for themselves, whatever the number 
 
 @dataclass(frozen=True, eq=False)
 class Wires:
-    """Synapses as tensors: first (N + 1,), sources (S,) int32 and int64, targets (S,)."""
+    """Synapses as tensors: where each target's begin, (N + 1,); sources (S,) int32 and int64; targets (S,)."""
 
     first: Tensor
     narrow: Tensor
@@ -75,14 +75,19 @@ def fused(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """As `plain`."""
     given = (x, v, rate, *cells, *recurrent, *sensory)
+    addresses = [t for each in wires for t in (each.first, each.narrow)]
     graph = torch.is_grad_enabled() and any(t.requires_grad for t in given)
-    y = _Liquid.apply(wires, unfolds, graph, *given)
+    if compiling():
+        y = _operator([*given, *addresses], [], [], [unfolds])[0]
+    else:
+        y = _Liquid.apply(unfolds, graph, *given, *addresses)
     return y, y[-1]
 
 
 class _Liquid(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, wires: tuple[Wires, Wires], unfolds: int, graph: bool, *given: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, unfolds: int, graph: bool, *given: Tensor) -> Tensor:  # type: ignore[override]
+        wires, given = given[-4:], given[:-4]
         x, v, rate = given[:3]
         cells = torch.stack(given[3:6], 1)
         (T, B, inputs), N = x.shape, v.shape[1]
@@ -98,9 +103,9 @@ class _Liquid(torch.autograd.Function):
         sizes = (T, N, inputs, unfolds, int(graph))
         parts = shares(blocks, y.numel() * 64)
         run_shares(forward_loop, x.dtype, [(tables.ctypes.data, *part, *sizes) for part in parts])
-        ctx.wires, ctx.unfolds = wires, unfolds
+        ctx.unfolds = unfolds
         if graph:
-            ctx.save_for_backward(xs, vs, rates, cells, y, inverse, *given[6:])
+            ctx.save_for_backward(xs, vs, rates, cells, y, inverse, *given[6:], *wires)
             ctx.batch = B
         return from_lanes(y[:, :, -1] if graph else y, B)
 
@@ -108,7 +113,8 @@ class _Liquid(torch.autograd.Function):
     @first_order
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         xs, vs, rates, cells, y, inverse, *synapses = ctx.saved_tensors
-        wires, unfolds, B = ctx.wires, ctx.unfolds, ctx.batch
+        synapses, wires = synapses[:-4], synapses[-4:]
+        unfolds, B = ctx.unfolds, ctx.batch
         (blocks, T, inputs, _), N = xs.shape, vs.shape[1]
         groups = min(blocks, _GROUPS)
         g_y = to_lanes(g)
@@ -128,9 +134,16 @@ class _Liquid(torch.autograd.Function):
         run_shares(backward_loop, g.dtype, [(tables.ctypes.data, *part, *sizes) for part in parts])
         by_cell = cell_sums.sum((0, 3))
         return (
-            None, None, None, from_lanes(g_x, B), from_lanes(g_v[:, None], B)[0], from_lanes(g_rate, B)[..., 0],
+            None, None, from_lanes(g_x, B), from_lanes(g_v[:, None], B)[0], from_lanes(g_rate, B)[..., 0],
             *by_cell.unbind(1), *_by_synapse(sums, *synapses[:4]), *_by_synapse(sensory_sums, *synapses[4:]),
+            *[None] * 4,
         )  # fmt: skip
+
+
+_operator = operator(
+    "ltc", _Liquid, lambda options, graph: (options[2][0], graph),
+    lambda tensors, options: [(*tensors[0].shape[:2], tensors[1].shape[1])],
+)  # fmt: skip
 
 
 def _by_synapse(sums: Tensor, sigma: Tensor, mu: Tensor, w: Tensor, reversal: Tensor) -> tuple[Tensor, ...]:
@@ -147,8 +160,8 @@ def _backward_table(sigma: Tensor, mu: Tensor, w: Tensor, reversal: Tensor) -> T
     return torch.stack([-_LOG2_E * sigma, _LOG2_E * sigma * mu, reversal, w * sigma], 1)
 
 
-def _synapses(wires: tuple[Wires, Wires], tables: list[Tensor]) -> list[Tensor]:
-    return [t for each, table in zip(wires, tables, strict=True) for t in (each.first, each.narrow, table)]
+def _synapses(wires: Sequence[Tensor], tables: list[Tensor]) -> list[Tensor]:
+    return [*wires[:2], tables[0], *wires[2:], tables[1]]
 
 
 def _blocks(batch: int) -> int:

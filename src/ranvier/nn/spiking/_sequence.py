@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from ranvier.codegen.buffers import empty
-from ranvier.codegen.calls import transformed
 from ranvier.codegen.threads import run_shares, shares
 from ranvier.codegen.tiles import LANES, PACK, ROWS
-from ranvier.engines.surrogates import Surrogate
-from ranvier.nn.checks import first_order
+from ranvier.engines.surrogates import Formula, Surrogate
+from ranvier.nn.operators import Options, compiling, first_order, loops_apply, operator
 from ranvier.nn.spiking import _block_loops, _fed_back_loops
 from ranvier.nn.spiking._kernels import Kernel, adjoint, backward_kernel, forward_kernel
 from ranvier.nn.spiking._recurrence import Delays, Recurrence
@@ -34,13 +33,10 @@ _NARROW = 128  # neurons below which batch and neurons make one row, so that loo
 def applies(surrogate: Surrogate, x: Tensor, constants: dict[str, Tensor]) -> bool:
     """Whether there are loops for this."""
     return (
-        not transformed()
-        and (x.device.type == "cpu" or launch.applies(x.device))
-        and x.dtype in (torch.float32, torch.float64)
-        and all(value.dtype == x.dtype and value.device == x.device for value in constants.values())
-        and bool(surrogate.formula)
+        bool(surrogate.formula)
         and type(surrogate).slope is Surrogate.slope
-        and x.numel() > 0
+        and loops_apply(x, tuple(constants.values()), ("cpu", "cuda"))
+        and (x.device.type == "cpu" or launch.applies(x.device))
     )
 
 
@@ -66,7 +62,11 @@ def run(
     graph = torch.is_grad_enabled() and any(t.requires_grad for t in given)
     learned = tuple(n for n, v in zip(step.parameters, values, strict=True) if graph and v.requires_grad)
     delays = None if recurrence is None else recurrence.delays
-    y, *after = _Loop.apply(step, surrogate, learned, graph, own, delays, *given)
+    if compiling():
+        steps = [] if delays is None else list(delays.steps)
+        y, *after = _operator(list(given), [step.key, surrogate.formula, *learned], [float(surrogate.width)], steps)
+    else:
+        y, *after = _Loop.apply(step, surrogate, learned, graph, own, delays, *given)
     if narrow:
         y, after = y.view(T, B, N), [s.view(B, N) for s in after]
     out = dict(zip(names, after, strict=True))
@@ -120,6 +120,20 @@ class _Loop(torch.autograd.Function):
         last = () if recurrence is None else recurrence.gradients(g_x, rest[-3])
         by_constant = [sums.get(f"sum_{name}") for name in step.parameters]
         return (None,) * 6 + (g_x, *carries, *by_constant, *last)
+
+
+def _arguments(options: Options, graph: bool) -> tuple[Any, ...]:
+    (key, formula, *learned), (width,), steps = options
+    delays = Delays(tuple(steps)) if steps else None
+    return Step.of(key), Formula(formula, width), tuple(learned) if graph else (), graph, False, delays
+
+
+def _shapes(tensors: Sequence[Tensor], options: Options) -> list[tuple[int, ...]]:
+    states = len(Step.of(options[0][0]).states)
+    return [tuple(t.shape) for t in tensors[: 1 + states]]
+
+
+_operator = operator("spiking", _Loop, _arguments, _shapes)
 
 
 class _Loops:

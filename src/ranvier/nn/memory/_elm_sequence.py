@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ranvier.codegen.buffers import empty
 from ranvier.codegen.calls import call
-from ranvier.nn.checks import first_order
-from ranvier.nn.memory._loops import carry_back, leak, leak_back, rectify, rectify_back, remember, remember_back
+from ranvier.nn.memory._elm_loops import carry_back, leak, leak_back, rectify, rectify_back, remember, remember_back
+from ranvier.nn.operators import compiling, first_order, operator
 
 #: Δ = HEIGHT tanh(SLOPE u)
 HEIGHT, SLOPE = 1.7159, 2 / 3
@@ -104,3 +104,23 @@ class Memory(torch.autograd.Function):
             by_weight += [flat[k].T @ rows[k - 1].view(T * B, -1), flat[k].sum(0)]
         g_s = (flat[0] @ matrices[0][:, :inputs]).view(T, B, inputs) if ctx.needs_input_grad[0] else None
         return g_s, g_m, by_kappa, by_gain, *by_weight
+
+
+_leaky_sum = operator(
+    "elm_traces", LeakySum, lambda options, graph: (), lambda tensors, options: [tuple(tensors[0].shape)]
+)
+_memory = operator(
+    "elm_memory", Memory, lambda options, graph: (),
+    lambda tensors, options: [(*tensors[0].shape[:2], tensors[1].shape[1])],
+)  # fmt: skip
+
+
+def fused(
+    x: Tensor, s: Tensor, m: Tensor, kappa_s: Tensor, kappa: Tensor, gain: Tensor, weights: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Branches' input x (T, B, K), s (B, K), m (B, N) -> traces (T, B, K), memories (T, B, N)."""
+    if compiling():
+        traces = _leaky_sum([x, s, kappa_s], [], [], [])[0]
+        return traces, _memory([traces, m, kappa, gain, *weights], [], [], [])[0]
+    traces = LeakySum.apply(x, s, kappa_s)
+    return traces, Memory.apply(traces, m, kappa, gain, *weights)
