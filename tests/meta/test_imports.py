@@ -13,8 +13,9 @@ PACKAGE = Path(__file__).parents[2] / "src" / "ranvier"
 LEVELS = [
     {"_names", "_reading"},
     {"_files", "_locks", "_manifest", "_pages", "_records", "_steps", "_checks"},
-    {"equations", "analysis"},
+    {"equations"},
     {"codegen"},
+    {"analysis"},
     {"neurons", "synapses", "rules"},
     {"networks"},
     {"data"},

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from numba import njit
+from ranvier.codegen.compilation import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def count_pairs(bins, starts, fresh, pairs, lo, hi, out):  # type: ignore[no-untyped-def]
     """Add to out[p, d − lo] the spikes a of i and b of j with bins d = a − b, the later one ≥ fresh.
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from numba import types
 
-from ranvier.codegen.pointers import address
+from ranvier.codegen.compilation import address
 
 
 def transformed() -> bool:

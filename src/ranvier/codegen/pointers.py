@@ -3,22 +3,17 @@ arrays, because an array argument costs the compiler some hundred instructions t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, njit, types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
-
-from ranvier.codegen.simd import FASTMATH
 
 _LONG = ir.IntType(64)
 #: for functions that only compiled code calls
 INNER = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-_compiled: list[Any] = []  # machine code lives as long as its Python object
 
 
 @intrinsic
@@ -53,14 +48,6 @@ def _caller(arguments: int):
 
 
 call1, call3, call6, call7, call9 = (_caller(k) for k in (1, 3, 6, 7, 9))
-
-
-@cache
-def address(function: Callable, signature: Any) -> int:
-    """The address of `function` compiled for `signature`, cached on disk."""
-    made = cfunc(signature, cache=True, nopython=True, error_model="numpy", fastmath=FASTMATH)(function)
-    _compiled.append(made)
-    return made.address
 
 
 def scratch(count: int):

@@ -13,11 +13,12 @@ from llvmlite import binding, ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
+from ranvier.codegen.compilation import FASTMATH
+
 # A kernel has a pointer a variable; by default LLVM gives up vectorising when they may overlap in more
 # than eight pairs. Set once for the process: it only allows more such checks.
 binding.set_option("ranvier", "-runtime-memory-check-threshold=512")
 
-FASTMATH = {"contract", "nsz", "arcp"}
 INLINE = {
     "forceinline": True, "error_model": "numpy", "fastmath": FASTMATH,
     "no_cpython_wrapper": True, "no_cfunc_wrapper": True,

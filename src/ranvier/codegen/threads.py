@@ -21,7 +21,7 @@ import torch
 from numba import types
 
 from ranvier.codegen import shares as share_loops
-from ranvier.codegen.pointers import address
+from ranvier.codegen.compilation import address
 
 _LEAST_WORK = 1 << 16  # operations below which a second thread costs more than it brings
 _SHARES: dict[torch.dtype, tuple[Any, Callable]] = {

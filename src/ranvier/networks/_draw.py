@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit, uint64
 
+from ranvier.codegen.compilation import compiled
 from ranvier.networks._streams import below, seeded, uniform
 
 #: for functions that only compiled code calls
@@ -97,7 +98,7 @@ def _sparse_subset(state, n, k, skip, words, out):
     return state
 
 
-@njit(cache=True)
+@compiled
 def subsets(n, indptr, key, lo, alone, words, sources):
     """Fill row r's slice of `sources` with a uniform subset of range(n) of the slice's length.
 
@@ -114,7 +115,7 @@ def subsets(n, indptr, key, lo, alone, words, sources):
             _subset(state, n, stop - start, skip, words, sources[start:stop])
 
 
-@njit(cache=True)
+@compiled
 def multisets(n, indptr, key, lo, alone, sources):
     """As `subsets`, with replacement: ascending, repeats allowed."""
     for row in range(len(indptr) - 1):
@@ -128,7 +129,7 @@ def multisets(n, indptr, key, lo, alone, sources):
         _sort(sources[start:stop])
 
 
-@njit(cache=True)
+@compiled
 def uniforms(key, lo, hi):
     """The first number in [0, 1) of each row's stream."""
     out = np.empty(hi - lo)
@@ -137,7 +138,7 @@ def uniforms(key, lo, hi):
     return out
 
 
-@njit(cache=True)
+@compiled
 def scattered(n_source, n_target, k, key, alone, multapses, lo, hi, indptr, sources, fill):
     """Each source draws k targets; keep those in [lo, hi). First counts (`fill` False), then fills.
 
@@ -172,7 +173,7 @@ def scattered(n_source, n_target, k, key, alone, multapses, lo, hi, indptr, sour
             indptr[row + 1] += indptr[row]
 
 
-@njit(cache=True)
+@compiled
 def _chance(profile, square, scale):
     if profile == 0:
         return np.exp(-0.5 * square / (scale * scale))
@@ -181,7 +182,7 @@ def _chance(profile, square, scale):
     return 1.0 if square <= scale * scale else 0.0
 
 
-@njit(cache=True)
+@compiled
 def near(xs, xt, period, profile, scale, peak, key, alone, lo, hi, indptr, sources, fill):
     """Bernoulli draws with a chance that falls with distance; counts or fills as `scattered`.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ranvier.codegen.compilation import compiled
 
 
 def plan(linear: int, orders: tuple[int, ...], constant: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -38,7 +39,7 @@ def products(linear: np.ndarray, parent: np.ndarray, factor: np.ndarray) -> np.n
     return made.T
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def roll(taps, stride, parent, factor, weights, difference, steps):
     """Autonomous run from the ring of rows `taps` (oldest first, (k - 1) stride + 1 of them) -> (steps, d)."""
     depth, d = taps.shape

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import ArpackNoConvergence, eigs
 
+from ranvier.codegen.compilation import compiled
 from ranvier.codegen.simd import tanh
 
 FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
@@ -47,7 +47,7 @@ def spectral_radius(W: csr_matrix, random: np.random.RandomState) -> float:
     return float(np.abs(found).max())
 
 
-@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(error_model="numpy", fastmath=FASTMATH)
 def advance(u, inputs, bias, shifts, weights, leak, twice, total):
     """One step: `twice` (2 units,) holds the state two times over and is changed; `total` (units,) becomes it."""
     units, fours = len(bias), len(shifts) // 4 * 4
@@ -72,7 +72,7 @@ def advance(u, inputs, bias, shifts, weights, leak, twice, total):
         twice[units + i] = new
 
 
-@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(error_model="numpy", fastmath=FASTMATH)
 def run(X, inputs, bias, shifts, weights, leak, state, out):
     """r <- (1 - leak) r + leak tanh(W_in x + b + W r) for each row of X (T, d), into the rows of `out` (T, units)."""
     twice, total = np.concatenate((state, state)), np.empty_like(state)
@@ -82,7 +82,7 @@ def run(X, inputs, bias, shifts, weights, leak, state, out):
     return total if len(X) else state
 
 
-@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(error_model="numpy", fastmath=FASTMATH)
 def roll(last, inputs, bias, shifts, weights, leak, state, readout, direct, difference, steps):
     """The same, fed by its own outputs; readout (d, units + direct (1 + d))."""
     d, units = inputs.shape

@@ -112,9 +112,9 @@ def chain_law(W: Array, b: Array, tau: int, update: str, offset: bool = True) ->
 
 @cache
 def _updates() -> Callable[..., None]:
-    from numba import njit
+    from ranvier.codegen.compilation import compiled
 
-    @njit(cache=True)
+    @compiled
     def run(W: Array, b: Array, tau: int, draws: Array, together: bool, zeta: Array, z: Array, counts: Array) -> None:
         n = len(b)
         old = z.copy()

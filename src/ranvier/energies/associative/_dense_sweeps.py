@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from numba import njit
+from ranvier.codegen.compilation import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def sweeps(xi, s, overlap, order, table, steep):
     """Units in `order` take the sign with more Σ_μ F(overlap); ties stay. s and overlap (P,) in place. Flips.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ranvier.codegen.compilation import compiled
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled(nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _raise(base, n, out):
     """out = baseⁿ; base is spoilt. The loop over bits lies outside, so that rows are vectorised."""
     out[:] = np.float32(1.0)
@@ -20,7 +21,7 @@ def _raise(base, n, out):
                 base[k] *= base[k]
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled(nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def forward(low, raised, n, out):
     """out[b, c] = Σ_k [low[b, k] + raised[c, k]]₊ⁿ − [low[b, k]]₊ⁿ."""
     base, power = np.empty_like(low[0]), np.empty_like(low[0])
@@ -44,7 +45,7 @@ def forward(low, raised, n, out):
             out[b, c] = total - below
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled(nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def backward(low, raised, n, grad, to_low, to_raised):
     """Gradients of `forward`; to_raised must be zero at first."""
     base, power = np.empty_like(low[0]), np.empty_like(low[0])

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from ranvier.codegen.compilation import compiled
 from ranvier.energies._energy import Clamp
 from ranvier.energies.graphs.lagrangians import Identity, Lagrangian, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
 from ranvier.energies.graphs.synapses import Bias, Dense
@@ -104,7 +104,7 @@ def _constants(lagrangian: Lagrangian) -> list[float]:
             return [0.0, 0.0, 0.0]
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled(nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _activate(x, y, kind, c):
     """y of one row of a layer."""
     n, one = len(x), x.dtype.type(1)
@@ -146,7 +146,7 @@ def _activate(x, y, kind, c):
             y[i] = (x[i] - mean) * scale + c[1]
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled(nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _run(X, steps, width, bias, weights, ends, rows, kinds, constants, joined, sizes):
     y, pull = np.empty_like(X[0]), np.empty_like(X[0])
     for b in range(len(X)):

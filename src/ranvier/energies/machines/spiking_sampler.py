@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from ranvier.codegen.compilation import compiled
 from ranvier.energies._energy import Clamp, Energy
 from ranvier.energies.machines.boltzmann import Boltzmann
 
@@ -76,7 +76,7 @@ def _run(
     return z, on / sweeps, spikes, np.array(kept)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _sweeps(W, u, z, zeta, free, draws, tau, on, spikes):
     """Each free neuron in turn; the membranes are kept, so that only a change of state costs a row."""
     for t in range(len(draws)):

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from ranvier.codegen.compilation import compiled
 
 QUENCH, METROPOLIS, GLAUBER, HEAT_BATH = range(4)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def sweep(W, s, h, order, u, beta, rule):
     """One pass over the units in `order`, with uniforms u; s and h = W s + field change in place. Flips."""
     flips = 0
@@ -38,7 +38,7 @@ def sweep(W, s, h, order, u, beta, rule):
     return flips
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def sweeps(W, s, h, orders, u, beta, rule, flips, magnetisation, energy, field):
     """Rows of `orders` and `u` (T, n), one sweep each; a record of each sweep; a quench ends when none flips."""
     for t in range(len(orders)):

@@ -1,10 +1,11 @@
 """LCA's compiled loop, one signal after another."""
 
-import numba
 import numpy as np
 
+from ranvier.codegen.compilation import compiled
 
-@numba.njit(cache=True, fastmath={"nsz", "arcp", "contract", "reassoc", "afn"})
+
+@compiled(fastmath={"nsz", "arcp", "contract", "reassoc", "afn"})
 def run(b, gram, lam, step, tol, max_steps, hard):  # pragma: no cover
     """b (B, M), gram (M, M) -> (codes (B, M), steps taken (B,), -1 where it still moves)."""
     B, M = b.shape
@@ -48,7 +49,7 @@ def run(b, gram, lam, step, tol, max_steps, hard):  # pragma: no cover
     return codes, taken
 
 
-@numba.njit(cache=True, fastmath={"nsz", "arcp", "contract", "reassoc", "afn"})
+@compiled(fastmath={"nsz", "arcp", "contract", "reassoc", "afn"})
 def inhibit(g, drive, gram, a, active, k):  # pragma: no cover
     """g = drive − gram a, four active neurons at a time: each of g's values is then read and written once a four."""
     M = len(g)

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
+from ranvier.codegen.compilation import compiled
 from ranvier.codegen.simd import (
     INLINE,
     add_u32,
@@ -47,7 +48,7 @@ def next_word(a, b, c, d):
     return out, a, b, c, _rotate(d, 11)
 
 
-@njit(cache=True)
+@compiled
 def _mix(x):
     """splitmix64's finaliser."""
     x = np.uint64(x)
@@ -56,7 +57,7 @@ def _mix(x):
     return x ^ (x >> np.uint64(31))
 
 
-@njit(cache=True)
+@compiled
 def seed_streams(state, seed, first, purpose):
     """Fill `state` (4, n) uint32 with the streams of neurons first .. first + n − 1 for a purpose."""
     for i in range(state.shape[1]):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ranvier.codegen.compilation import compiled
 from ranvier.codegen.pointers import INNER, barrier, call3, call6, call7, call9, pointer
 from ranvier.engines.compiled.loops import TILE
 
@@ -143,7 +144,7 @@ def _collect(words, size, fired):
     return count
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def advance(A, noise, thread, threads, first, last, block, dt, one):
     """Steps first .. last − 1 on one thread; returns (the step reached, the number of spikes).
 

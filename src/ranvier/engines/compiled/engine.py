@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ranvier._steps import whole_steps
-from ranvier.codegen.kernel_cache import compile_kernel
+from ranvier.codegen.compilation import kernel_address
 from ranvier.engines._sources import poisson_table, spike_events
 from ranvier.engines.compiled import driver as d
 from ranvier.engines.compiled._random import seed_streams
@@ -117,7 +117,7 @@ class CompiledEngine:
             if p.index in self.models:
                 where = self.layouts[p.index]
                 text = source(self.models[p.index], where, self.real is np.float64)
-                row[d.P_KERNEL] = compile_kernel(text)
+                row[d.P_KERNEL] = kernel_address(text)
                 row[[d.P_X, d.P_NORMALS]] = x, where.normals
                 x += len(where.rows) * n + padded(len(where.scalars))
                 ring += where.ports * n

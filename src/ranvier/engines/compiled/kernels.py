@@ -81,14 +81,13 @@ def source(model: StepModel, where: Layout, double: bool) -> str:
     functions = ["abs", "cos", "cosh", "exp", "exprel", "log", "maximum", "minimum", "power", "sin", "sinh"]
     functions += ["sqrt", "tanh", "where"]
     lines = [
-        "from numba import cfunc, float32, float64, int64, void",
+        "from numba import float32, float64, int64, void",
         "import numpy as _np",
         "from ranvier.codegen import simd as _simd",
         "from ranvier.codegen.pointers import pointer as _pointer",
         *(f"_{name} = _simd.{name}{'_' if name == 'abs' else ''}" for name in functions),
         f"_real = _np.{real}",
         f"SIGNATURE = void(int64, int64, int64, int64, int64, int64, int64, {real})",
-        '@cfunc(SIGNATURE, cache=True, nopython=True, error_model="numpy", fastmath=_simd.FASTMATH)',
         "def kernel(_x, _n, _lo, _inputs, _noise, _stride, _spiked, t):",
         f"    _C = _pointer(_x + {width} * {len(where.rows)} * _n, _real(0))",
         "    _S = _pointer(_spiked + _lo, _np.uint8(0))",

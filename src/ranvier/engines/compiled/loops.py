@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from ranvier.codegen.pointers import INNER, address, pointer, prefetch, weight_bytes
+from ranvier.codegen.compilation import address
+from ranvier.codegen.pointers import INNER, pointer, prefetch, weight_bytes
 from ranvier.codegen.simd import exp
 from ranvier.engines.compiled._random import box_muller, next_word
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ranvier.codegen.compilation import compiled
 from ranvier.engines.compiled.loops import TILE
 from ranvier.networks import Projection
 
@@ -36,13 +36,13 @@ def delay_steps(projection: Projection, dt: float) -> NDArray[np.int64]:
     return np.rint(values / dt).astype(np.int64)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _count(sources, counts):
     for s in sources:
         counts[s + 1] += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _by_source(indptr, sources, cursor, out, order, weights, out_weights, delays, out_delays):
     """Turn rows by target into rows by source; targets come out ascending."""
     for target in range(len(indptr) - 1):
@@ -58,7 +58,7 @@ def _by_source(indptr, sources, cursor, out, order, weights, out_weights, delays
                 out_delays[at] = delays[given]
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _splits(pointers, targets, bounds, out):
     """Where each source's row passes from one thread's targets to the next's."""
     for s in range(len(pointers) - 1):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ranvier.codegen.compilation import compiled
 from ranvier.codegen.pointers import INNER, barrier, call6, call7, pointer
 from ranvier.engines.compiled import driver as d
 from ranvier.engines.compiled.loops import TILE
@@ -99,7 +100,7 @@ def _learn(A, G, groups, now, thread, threads, slots, dt, fired, one):
             _flush(G, k, thread, threads, now, 1, one)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def flush(G, groups, threads, now, one):
     """Bring every synapse up to date."""
     for k in range(groups):
@@ -108,7 +109,7 @@ def flush(G, groups, threads, now, one):
                 _flush(G, k, thread, threads, now, 0, one)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def advance(A, G, groups, slots, noise, thread, threads, first, last, block, dt, one):
     """As `_driver.advance`. G: the table of plastic synapses, of `groups` rows; slots: of the ring of masks, a
     power of two; noise: room for a block's normals of all of a thread's tiles."""

@@ -22,7 +22,7 @@ CHUNK = 32
 #: spikes of one target that can be on record before all synapses are brought up to date
 LAYERS = 16
 
-_HEADER = """from numba import cfunc, float32, float64, int64, void
+_HEADER = """from numba import float32, float64, int64, void
 import numpy as _np
 from ranvier.codegen import simd as _simd
 from ranvier.codegen.pointers import pointer as _pointer, scratch as _scratch
@@ -77,7 +77,6 @@ class _Text:
             f"_real = _np.{self.real}",
             f"_local, _places = _scratch({CHUNK}), _scratch({CHUNK})",
             f"SIGNATURE = void({', '.join(['int64'] * count)}, {self.real})",
-            '@cfunc(SIGNATURE, cache=True, nopython=True, error_model="numpy", fastmath=_simd.FASTMATH)',
             f"def kernel({arguments}, _one):",
             "    _G = _pointer(_g, 0)",
             f"    _C = _pointer(_G[{g.G_CONSTANTS}], _one)",

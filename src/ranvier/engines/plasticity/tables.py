@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from ranvier.codegen.kernel_cache import compile_kernel
+from ranvier.codegen.compilation import compiled, kernel_address
 from ranvier.engines.compiled.synapse_tables import delay_steps, padded, weights_of
 from ranvier.engines.plasticity import columns as g
 from ranvier.engines.plasticity._kernels import LAYERS, constants, recorded, replays, sources
@@ -21,7 +20,7 @@ from ranvier.rules import Rule
 _NEVER = -(2**30)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _by_source(indptr, given, delays, steps, order, cursor, items, edges):
     """Lay out the edges whose delay is `steps` (or all) by source; targets come out ascending."""
     for target in range(len(indptr) - 1):
@@ -102,7 +101,7 @@ class Plastic:
         self.source, self.origin = modulator, 0
         self.values = series_rows(modulator.series, real)
         wide = p.target.size > 2**16
-        self.kernels = {k: compile_kernel(text) for k, text in sources(rule, real is np.float64, wide).items()}
+        self.kernels = {k: kernel_address(text) for k, text in sources(rule, real is np.float64, wide).items()}
 
     def _constants(self) -> list[float]:
         rule, law = self.rule, self.rule.law

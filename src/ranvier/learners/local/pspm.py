@@ -163,9 +163,9 @@ class PSPM:
 
 @cache
 def _kernels() -> tuple[Any, Any]:
-    from numba import njit
+    from ranvier.codegen.compilation import compiled
 
-    @njit(cache=True)
+    @compiled
     def align(a: Any, b: Any, furthest: int, missing: Any, surplus: Any) -> None:
         for i in range(a.shape[1]):
             s, r = np.flatnonzero(a[:, i]), np.flatnonzero(b[:, i])
@@ -195,7 +195,7 @@ def _kernels() -> tuple[Any, Any]:
                     q -= 1
                     surplus[r[q], i] = True
 
-    @njit(cache=True)
+    @compiled
     def change(
         weight: Any, fired: Any, missing: Any, surplus: Any, window: int, step: float, levels: int, shuffled: bool,
         generator: Any,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ranvier.codegen.kernel_cache import compile_kernel
+from ranvier.codegen.compilation import kernel_address
 from ranvier.engines.surrogates import slope_formula
 from ranvier.nn.spiking.step import Step, call_of, expression_of, kernel_text, names_in
 
@@ -60,7 +60,7 @@ def forward_kernel(step: Step, double: bool, tape: tuple[str, ...]) -> Kernel:
     body += [f"_at_state_{name}[_i] = {new}" for name, new in step.states]
     arrays = (("in", "out"), places, states, constants, ())
     # no fused multiply-add: the same roundings as torch
-    return Kernel(compile_kernel(_text(body, *arrays, double, reverse=False, fastmath="False")), *arrays)
+    return Kernel(kernel_address(_text(body, *arrays, double, reverse=False, fastmath="set()")), *arrays)
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,8 @@ def backward_kernel(step: Step, double: bool, learned: tuple[str, ...], slope: s
     body += [f"_at_{name}[_i] {'+=' if name.startswith('sum_') else '='} {value}" for name, value in found.results]
     arrays = (("g_out", "g_in"), tuple(f"tape_{name}" for name in found.tape), carries, constants,
               tuple(f"sum_{name}" for name in learned))  # fmt: skip
-    text = _text(body, *arrays, double, reverse=True, fastmath="_simd.FASTMATH")
-    return Kernel(compile_kernel(text), *arrays)
+    text = _text(body, *arrays, double, reverse=True, fastmath="_FASTMATH")
+    return Kernel(kernel_address(text), *arrays)
 
 
 def _text(
@@ -176,9 +176,10 @@ def _text(
     second = sequences[1]
     time = "range(_T - 1, -1, -1)" if reverse else "range(_T)"
     lines = [
-        "from numba import cfunc, float64, int64, void",
+        "from numba import float64, int64, void",
         "import numpy as _np",
         "from ranvier.codegen import simd as _simd",
+        "from ranvier.codegen.compilation import FASTMATH as _FASTMATH",
         "from ranvier.codegen.pointers import pointer as _pointer",
         "from ranvier.codegen.arrays import array as _array",
         "from ranvier.codegen.mathematics import exprel_slope as _exprel_slope",
@@ -187,8 +188,8 @@ def _text(
         f"_real = _np.{real}",
         "_zero, _one = _real(0), _real(1)",
         *(f"_load_{name}, _store_{name} = _array({k}, {len(order)})" for k, name in enumerate(order)),
-        f"@cfunc(void({', '.join(['int64'] * 9)}, float64), cache=True, nopython=True, "
-        f'error_model="numpy", fastmath={fastmath})',
+        f"SIGNATURE = void({', '.join(['int64'] * 9)}, float64)",
+        f"FASTMATH = {fastmath}",
         "def kernel(_table, _T, _B, _N, _b0, _b1, _n0, _n1, _keep, _width):",
         "    _A = _pointer(_table, 0)",
         "    _per_width = _one/_real(_width)",

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ranvier.codegen.compilation import compiled
 from ranvier.theory.single_neuron.threshold_integration import Array, Ladder
 
 
@@ -84,7 +85,7 @@ def generator(N):
     return Generator(up, down, slope_up, slope_down, 0, 0.0, 0.0, z, ratio)
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def of_neuron(i, state, L):
     """The generator of neuron i, in the room of L."""
     ladder = state.ladder
@@ -99,7 +100,7 @@ def of_neuron(i, state, L):
     )
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def push(L, m, flux):
     """flux = L1 m, at the faces (N,); the mass vanishes at the threshold."""
     N = m.shape[0]
@@ -108,7 +109,7 @@ def push(L, m, flux):
     flux[N - 1] = L.slope_up[N - 1] * m[N - 1]
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def settle(s, L, flux, fired, m):
     """m = -G(s) div flux, after a spike of weight `fired`; returns the rate that leaves at the threshold, the
     pushed flux included and that spike not.
@@ -146,7 +147,7 @@ def settle(s, L, flux, fired, m):
     return rate
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def nested(lo, hi, state, omega, outer):
     """For neurons lo..hi: outer (M, F), the rate of G(0) L1 G(i omega) L1 P0, complex 1/ms."""
     N = state.probability.shape[1]
@@ -161,7 +162,7 @@ def nested(lo, hi, state, omega, outer):
             outer[i, f] = settle(0j, L, flux, 0j, m)
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def dressed(lo, hi, state, gamma, together, omega, found):
     """Fills `found`, see `Dressed`, for neurons lo..hi; together (n, n): which pairs have a `third`."""
     N = state.probability.shape[1]

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ranvier.codegen.compilation import compiled
 from ranvier.theory.single_neuron.threshold_integration import (
     TINY,
     Array,
@@ -140,7 +141,7 @@ def _make(lanes):
             np.empty(kept * 2 * L), np.zeros((kept // CHECK + 1, L), dtype=np.bool_),
         )  # fmt: skip
 
-    @njit(nogil=True, cache=True, fastmath=FAST)
+    @compiled(nogil=True, fastmath=FAST)
     def upward(row, back, buffers, keep):
         """Sweep the upward buffers; with keep, lambda is kept and no sources are summed."""
         s, extra, kept, src = buffers.up, buffers.extra, buffers.kept, row.sources
@@ -202,7 +203,7 @@ def _make(lanes):
                                 extra[n, 0, l] *= SHRINK
                                 extra[n, 1, l] *= SHRINK
 
-    @njit(nogil=True, cache=True, fastmath=FAST)
+    @compiled(nogil=True, fastmath=FAST)
     def begin(omega, lo, buffers):
         """Lanes for omega[lo:]; returns how many of them count."""
         s = buffers.up
@@ -214,7 +215,7 @@ def _make(lanes):
             s[SC * L + l] = 1.0
         return n
 
-    @njit(nogil=True, cache=True)
+    @compiled(nogil=True)
     def forward(lo, hi, ladder, rest, omega, directions, sums):
         """For neurons lo..hi and all omega (F,) rad/ms; directions (n, M, N), changes of y."""
         N, F, extra = ladder.y.shape[1], omega.shape[0], directions.shape[0]
@@ -235,7 +236,7 @@ def _make(lanes):
                     sums.back_by_share[i, f + l] = complex(s[DR * L + l], s[DI * L + l])
                     sums.scale[i, f + l] = s[SC * L + l]
 
-    @njit(nogil=True, cache=True, fastmath=FAST)
+    @compiled(nogil=True, fastmath=FAST)
     def downward(i, f, n, row, back, buffers, given, bars):
         """Pulls the n lanes from frequency f on back, against the kept lambda, to the row's sources, y and c."""
         N, src, s_bar = row.a.shape[0], row.sources, row.sources_bar
@@ -293,7 +294,7 @@ def _make(lanes):
             s_bar[1, k] += d1
         bars.c[i] += c_bar
 
-    @njit(nogil=True, cache=True)
+    @compiled(nogil=True)
     def backward(lo, hi, ladder, rest, omega, directions, given, bars, directions_bar):
         """Adjoint of `forward`; adds into `bars` and directions_bar (n, M, N)."""
         N, F, extra = ladder.y.shape[1], omega.shape[0], directions.shape[0]

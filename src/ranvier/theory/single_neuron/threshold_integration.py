@@ -22,6 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ranvier.codegen.compilation import compiled
+
 Array = np.ndarray
 TINY = 1e-290  # below it values are set to zero: denormal numbers are some hundred times slower
 
@@ -148,7 +150,7 @@ def flux_at(k: int, reset: int, share: float, scale: float) -> float:
     return scale * (1 - share) if k == reset else 0.0
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def stationary_sweep(lo: int, hi: int, ladder: Ladder, rest: Rest) -> None:
     """Fills `rest` for neurons lo..hi."""
     N = ladder.y.shape[1]
@@ -205,7 +207,7 @@ def mass_adjoint(i: int, ladder: Ladder, rest: Rest, G: Array, bars: LadderBars)
     bars.c[i] += c_bar
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def stationary_adjoint(lo: int, hi: int, ladder: Ladder, rest: Rest, given: RestBars, bars: LadderBars) -> None:
     """Adjoint of `stationary_sweep`; adds into `bars`."""
     N = ladder.y.shape[1]

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from ranvier.codegen.compilation import compiled
 from ranvier.theory.second_order.nested_solves import generator, of_neuron, push, settle
 from ranvier.theory.second_order.response import prepared
 from ranvier.theory.single_neuron.membrane import Membrane
@@ -45,7 +45,7 @@ def voltages(neurons: Membrane, frequencies: Tensor, threads: int = 1) -> Voltag
     return Voltages(*(torch.from_numpy(x.T.copy()) for x in found))
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _voltages(lo, hi, state, v, omega, gain, cross, power):
     N = v.shape[1]
     room = generator(N)

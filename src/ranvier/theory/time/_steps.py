@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ranvier.codegen.compilation import compiled
 from ranvier.theory.single_neuron.threshold_integration import Array
 
 
@@ -100,7 +101,7 @@ def _past(history, now, steps, j):
     return (1 - part) * history[(now - whole) % L, j] + part * history[(now - whole - 1) % L, j]
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def evolve(dt, steps, neurons, state, given, every, course):
     """`state` goes on by `steps` of dt ms; `course` is filled, its densities each `every` steps."""
     force, step, tau, variance, reset, share, wait, reinject = neurons

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import warnings
 from collections.abc import Sequence
@@ -13,8 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier._files import write_atomic
-from ranvier.codegen.kernel_cache import cache_folder, load
+from ranvier.codegen.compilation import module_of
 from ranvier.engines.surrogates import Surrogate
 from ranvier.nn.spiking._kernels import adjoint
 from ranvier.nn.spiking._recurrence import Recurrence
@@ -106,11 +104,8 @@ def _launch(source: Source, length: int, tensors: list[Tensor]) -> None:
 
 @cache
 def kernel(source: Source) -> Any:
-    """The kernel, which Triton compiles when it is first launched; its text must lie in a file."""
-    path = cache_folder() / f"triton_{hashlib.sha256(source.text.encode()).hexdigest()[:24]}.py"
-    if not path.exists() or path.read_bytes() != source.text.encode():
-        write_atomic(path, source.text)
-    return load(path)
+    """The kernel, which Triton compiles when it is first launched."""
+    return module_of(source.text, "triton").kernel
 
 
 @lru_cache(maxsize=64)

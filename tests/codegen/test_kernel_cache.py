@@ -1,0 +1,239 @@
+"""Machine code on disk: found again, where the user wants it, believed only where nobody else can have written it."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from numba import types
+
+from ranvier.codegen import cache_folder, compilation
+from ranvier.codegen.pointers import pointer
+
+SIMULATION = """
+import ranvier as rv, torch
+net = rv.Network()
+net.add(rv.LIF(E_L=-60.0), 2, drive=20.0)
+print(len(rv.simulate(net, 50.0, dtype=torch.float64).times))
+"""
+LAYER = """
+import ranvier as rv, torch
+print(rv.nn.LIF(3, 4)(torch.ones(5, 2, 3))[0].shape)
+"""
+ADDRESS = types.void(types.int64)
+
+
+def python(script, **env):
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **{k: str(v) for k, v in env.items()}}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], env=env, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    return done
+
+
+def listing(folder):
+    return {p.name: (p.stat().st_ino, p.stat().st_size) for p in folder.iterdir()}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANVIER_CACHE_DIR", str(tmp_path / "kernels"))
+    monkeypatch.setattr(cache_folder, "_reported", set())
+    compilation.address.cache_clear()
+    yield tmp_path / "kernels"
+    compilation.address.cache_clear()
+
+
+def write_seven(at):
+    pointer(at, 0)[0] = 7
+
+
+def run():
+    """Compile or load `write_seven`, and run it."""
+    import ctypes
+
+    out = ctypes.c_int64(0)
+    compilation.address.cache_clear()
+    write_seven.__qualname__ = "write_seven"
+    ctypes.CFUNCTYPE(None, ctypes.c_int64)(compilation.address(write_seven, ADDRESS))(ctypes.addressof(out))
+    return out.value
+
+
+def test_a_second_process_compiles_nothing(tmp_path):
+    script = SIMULATION + LAYER
+    first = python(script, RANVIER_CACHE_DIR=tmp_path)
+    before = listing(tmp_path)
+    assert {name.partition(".")[2] for name in before} == {"bin"}
+    assert python(script, RANVIER_CACHE_DIR=tmp_path).stdout == first.stdout
+    assert listing(tmp_path) == before  # nothing was written: a compilation would have been
+
+
+def test_flipped_bytes_are_noticed(folder):
+    assert run() == 7
+    (path,) = folder.iterdir()
+    data, key = path.read_bytes(), path.stem
+    assert cache_folder.read(key) is not None
+    for at in (*range(80), *range(80, len(data), 29)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        assert cache_folder.read(key) is None, at
+    for part in (b"", data[:40], data[:-1], data + b"\0"):
+        path.write_bytes(part)
+        assert cache_folder.read(key) is None
+    path.write_bytes(data)
+    assert cache_folder.read(key) is not None
+    path.rename(path.with_stem("0" * 40))  # another function's code
+    assert cache_folder.read("0" * 40) is None
+
+
+@pytest.mark.parametrize("part", [0.001, 0.3, 0.6, 0.999])
+def test_damaged_files_are_compiled_anew(part, folder):
+    assert run() == 7
+    (path,) = folder.iterdir()
+    data = path.read_bytes()
+    at = int(part * len(data))
+    path.write_bytes(data[:at] + bytes([data[at] ^ 64]) + data[at + 1 :])
+    assert run() == 7
+    assert cache_folder.read(path.stem) is not None  # mended
+
+
+class Payload:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (os.mkdir, (str(self.target),))
+
+
+def test_planted_files_do_not_run(tmp_path):
+    """Pickles as numba keeps them, Python files of kernels' names, and bytes that the digest does not cover."""
+    folder, target = tmp_path / "kernels", tmp_path / "executed"
+    first = python(SIMULATION, RANVIER_CACHE_DIR=folder)
+    payload = pickle.dumps(Payload(target), protocol=2)
+    assert not target.exists()
+    names = [p.stem for p in folder.iterdir()]
+    for name in names:
+        (folder / f"{name}.bin").write_bytes(payload)
+        (folder / f"kernel_{name}.py").write_text(f"import os\nos.mkdir({str(target)!r})\n")
+        for pattern in ("kernel_{}-1.py311.nbi", "kernel_{}.kernel-1.py311.1.nbc"):
+            (folder / "__pycache__").mkdir(exist_ok=True)
+            (folder / "__pycache__" / pattern.format(name)).write_bytes(payload)
+    assert python(SIMULATION, RANVIER_CACHE_DIR=folder).stdout == first.stdout
+    assert not target.exists()
+
+
+def test_a_header_names_nothing_outside_the_package(folder):
+    """Even with a right digest, which only the user can have written, names are no way to other code."""
+    from ranvier.codegen import machine_code
+
+    assert run() == 7
+    (path,) = folder.iterdir()
+    parts = machine_code.Parts.of(cache_folder.read(path.stem))
+    header = json.loads(json.dumps(parts.header))
+    header["result"] = {"record": ["os", "system"], "items": [None]}
+    with pytest.raises(ValueError, match="no module of this package"):
+        machine_code.unpack(machine_code.Parts(header, parts.objects, parts.bitcode).bytes(), (types.int64,), None)
+
+
+def refused(folder, caplog, words):
+    """The folder is neither read nor written; one line says so; the code runs."""
+    before = listing(folder)
+    for _ in range(2):
+        assert run() == 7
+    assert listing(folder) == before
+    assert len(caplog.messages) == 1
+    assert words in caplog.text and str(folder) in caplog.text and "RANVIER_CACHE_DIR" in caplog.text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX's owners and modes")
+class TestFolders:
+    def test_a_new_folder_is_the_users_alone(self, folder):
+        run()
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+    @pytest.mark.parametrize("mode", [0o777, 0o770, 0o722])
+    def test_others_may_write(self, mode, folder, caplog):
+        run()
+        folder.chmod(mode)
+        refused(folder, caplog, f"others may write the folder, mode {mode:o}")
+
+    def test_another_users(self, folder, caplog, monkeypatch):
+        run()
+        owner = folder.stat().st_uid
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+        refused(folder, caplog, f"belongs to user {owner}")
+
+    def test_files_of_others(self, folder, monkeypatch):
+        run()
+        (path,) = folder.iterdir()
+        assert cache_folder.read(path.stem) is not None
+        path.chmod(0o666)
+        assert cache_folder.read(path.stem) is None
+        path.chmod(0o600)
+        outside = folder.parent / "outside.bin"
+        path.rename(outside)
+        path.symlink_to(outside)
+        assert cache_folder.read(path.stem) is None
+
+    def test_the_users_own_link(self, folder):
+        """To a folder of their own: as a cache on another disk is set up."""
+        run()
+        folder.rename(folder.parent / "elsewhere")
+        folder.symlink_to(folder.parent / "elsewhere")
+        (path,) = folder.iterdir()
+        assert cache_folder.read(path.stem) is not None
+
+    def test_another_users_link(self, folder, caplog, monkeypatch):
+        run()
+        folder.rename(folder.parent / "elsewhere")
+        folder.symlink_to(folder.parent / "elsewhere")
+        lstat = os.lstat
+
+        def of_another(path, *rest, **named):
+            status = lstat(path, *rest, **named)
+            if Path(path) == folder:
+                status = os.stat_result((*status[:4], status.st_uid + 1, *status[5:10]))
+            return status
+
+        monkeypatch.setattr(os, "lstat", of_another)
+        refused(folder, caplog, "a link that belongs to user")
+
+
+@pytest.mark.parametrize(
+    "script, result, variable", [(SIMULATION, "4\n", "HOME"), (LAYER, "torch.Size([5, 2, 4])\n", "RANVIER_CACHE_DIR")]
+)
+def test_without_a_writable_folder(script, result, variable, tmp_path):
+    """As in a container: no home, nothing to write to. Not even root can make a folder below a file."""
+    (tmp_path / "file").write_text("")
+    nowhere = tmp_path / "file" / "below"
+    unset = dict.fromkeys(("RANVIER_CACHE_DIR", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), "")
+    done = python(script, **unset | {variable: nowhere})
+    assert done.stdout == result
+    (line,) = done.stderr.splitlines()
+    assert "compiles it anew" in line and "RANVIER_CACHE_DIR" in line and str(nowhere) in line
+
+
+def test_the_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("RANVIER_CACHE_DIR", str(tmp_path / "here"))
+    assert cache_folder.cache_folder() == tmp_path / "here"
+    monkeypatch.delenv("RANVIER_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "there"))
+    if sys.platform == "linux":
+        assert cache_folder.cache_folder() == tmp_path / "there" / "ranvier" / "kernels"
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setenv("HOME", str(tmp_path))
+        assert cache_folder.cache_folder() == tmp_path / ".cache" / "ranvier" / "kernels"
+    assert isinstance(cache_folder.cache_folder(), Path)
+
+
+def test_a_full_folder_loses_what_was_unused_for_longest(folder, monkeypatch):
+    monkeypatch.setattr(cache_folder, "_MOST", 3000)
+    for k in range(4):
+        cache_folder.write(f"key{k}", bytes(800))
+        os.utime(folder / f"key{k}.bin", (k, k))
+        if k == 2:
+            assert cache_folder.read("key0") == bytes(800)  # used: the youngest now
+    assert {p.stem for p in folder.iterdir()} == {"key0", "key2", "key3"}
