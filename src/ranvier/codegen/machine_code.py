@@ -53,10 +53,11 @@ def pack(result: CompileResult, *, callers: bool) -> bytes:
 
     Raises NotKeepable for code that holds addresses of this process, or constants that the header has no form for.
     """
-    if result.library.has_dynamic_globals or result.lifted or result.reload_init or result.objectmode:
+    code = result._asdict()["library"]
+    if code.has_dynamic_globals or result.lifted or result.reload_init or result.objectmode:
         raise NotKeepable("addresses of this process")
     f = result.fndesc
-    name, _, (objects, bitcode) = result.library.serialize_using_object_code()
+    name, _, (objects, bitcode) = code.serialize_using_object_code()
     entries = [f.llvm_func_name, f.llvm_cfunc_wrapper_name, f.llvm_cpython_wrapper_name]
     environments = [[e.env_name, e.globals["__name__"], [_constant(c) for c in e.consts]]
                     for e in result._find_referenced_environments()]  # fmt: skip
