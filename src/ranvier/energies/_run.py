@@ -89,7 +89,7 @@ class Run:
             raise ValueError(
                 f"found a {what} of {values[b, n].item()} on unit {n} of entry {b}{self.energy.place_of(n)} at step "
                 f"{self.taken}, expected finite ones: check the state, the weights and the clamp for numbers that are "
-                "not finite, or take a smaller Fixed step"
+                "not finite, or take a smaller Fixed step; an energy without a minimum ends so, too"
             )
         return largest
 

@@ -1,4 +1,7 @@
-"""Small graphs of flat layers in one compiled loop: at their size, a call of torch costs more than its arithmetic."""
+"""Graphs of dense synapses as arrays, for loops over all steps at once: no Python and no call of torch in a step.
+
+Batches go to `_lanes`, a few entries of a small graph to the loop here, one entry after another.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,24 @@ from torch import Tensor
 
 from ranvier.codegen.compilation import compiled
 from ranvier.energies._energy import Clamp
+from ranvier.energies.graphs import _lanes
+from ranvier.energies.graphs._lanes import IDENTITY, LAYERNORM, RELU, SIGMOID, SOFTMAX, TANH
 from ranvier.energies.graphs.lagrangians import Identity, Lagrangian, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
 from ranvier.energies.graphs.synapses import Bias, Dense
 
 if TYPE_CHECKING:
     from ranvier.energies.graphs.graph import Graph
 
-LARGEST = 1 << 14  # weights; more of them are torch's
+#: weights up to which one entry at a time is quicker than torch
+LARGEST = 1 << 14
+#: entries from which vectors of entries pay, although the last block may not be full
+LEAST_BATCH = 8
 
-_KINDS: list[type[Lagrangian]] = [Identity, ReLU, Tanh, Sigmoid, Softmax, LayerNorm, Spherical]
-_IDENTITY, _RELU, _TANH, _SIGMOID, _SOFTMAX, _LAYERNORM, _SPHERICAL = range(7)
+_KINDS: list[type[Lagrangian]] = [Identity, ReLU, Tanh, Sigmoid, Softmax, LayerNorm, Spherical]  # as `_lanes` counts
 
 
 @dataclass(frozen=True)
-class Plan:
+class GraphArrays:
     """A graph as arrays: layers' ends, rows, kinds and constants; synapses' layers, sizes and weights."""
 
     ends: np.ndarray  # (layers + 1,)
@@ -38,8 +45,8 @@ class Plan:
     biases: list[tuple[slice, Bias]]
 
 
-def plan(graph: Graph) -> Plan | None:
-    """How the loop sees a graph, or None if it holds anything else, or too much."""
+def arrays(graph: Graph) -> GraphArrays | None:
+    """How the loop sees a graph, or None if it holds anything else."""
     layers = list(graph.neurons.values())
     if any(type(layer.lagrangian) not in _KINDS for layer in layers):
         return None
@@ -54,10 +61,8 @@ def plan(graph: Graph) -> Plan | None:
             biases.append((where[0], synapse))
         else:
             return None
-    if sum(a * b for a, b in sizes) > LARGEST:
-        return None
     stops = [where.stop for where in graph.layout.slices.values()]
-    return Plan(
+    return GraphArrays(
         np.array([0, *stops]), np.array([layer.shape[-1] for layer in layers]),
         np.array([_KINDS.index(type(layer.lagrangian)) for layer in layers]),
         np.array([_constants(layer.lagrangian) for layer in layers]),
@@ -66,28 +71,41 @@ def plan(graph: Graph) -> Plan | None:
 
 
 def run(
-    plan: Plan, x: Tensor, steps: int, width: float, speed: Tensor | None, clamp: Clamp | None, field: Tensor | None
-) -> Tensor:
-    """x (B, N) after that many steps of `Fixed(width)`."""
+    graph: GraphArrays, x: Tensor, steps: int, width: float, speed: Tensor | None, clamp: Clamp | None,
+    field: Tensor | None,
+) -> Tensor | None:  # fmt: skip
+    """x (B, N) after that many steps of `Fixed(width)`, or None where torch is quicker."""
+    if len(x) < LEAST_BATCH and int(graph.sizes.prod(1).sum()) > LARGEST:
+        return None
     x = (x if clamp is None else clamp(x)).detach().clone(memory_format=torch.contiguous_format)
     real = x.numpy().dtype
     bias = np.zeros((len(x) if field is not None and field.ndim == 2 else 1, x.shape[1]), real)
-    for where, synapse in plan.biases:
+    for where, synapse in graph.biases:
         bias[:, where] += synapse.value.detach().reshape(-1).numpy()
     if field is not None:
         bias += field.detach().numpy()
-    flat = [w.weight.detach().reshape(-1).numpy() for w in plan.weights]
+    flat = [w.weight.detach().reshape(-1).numpy() for w in graph.weights]
     weights = flat[0] if len(flat) == 1 else np.concatenate([np.zeros(0, real), *flat])
     step = np.full((1, x.shape[1]), width, real)
     if speed is not None:
         step *= speed.numpy()
     if clamp is not None:
         step = np.where(clamp.mask.numpy(), real.type(0), step)
-    _run(
-        x.numpy(), steps, step.reshape(-1, x.shape[1]), bias, weights, plan.ends, plan.rows, plan.kinds,
-        plan.constants.astype(real), plan.joined, plan.sizes,
-    )  # fmt: skip
-    return x
+    step = step.reshape(-1, x.shape[1])
+    shape = (graph.ends, graph.rows, graph.kinds, graph.constants.astype(real), graph.joined, graph.sizes)
+    if len(x) < LEAST_BATCH:
+        _run(x.numpy(), steps, step, bias, weights, *shape)
+        return x
+    turned = [np.ascontiguousarray(w.weight.detach().numpy().T).reshape(-1) for w in graph.weights]
+    back = np.concatenate([np.zeros(0, real), *turned])
+    state = _lanes.blocks(x.numpy())
+    _lanes.run(state, steps, _by_block(step), _by_block(bias), weights, back, *shape)
+    return torch.from_numpy(_lanes.entries(state, len(x)))
+
+
+def _by_block(values: np.ndarray) -> np.ndarray:
+    """(1, N) or (B, N) -> (1 or blocks, N, LANES)."""
+    return _lanes.blocks(np.broadcast_to(values, (_lanes.LANES, values.shape[1])) if len(values) == 1 else values)
 
 
 def _constants(lagrangian: Lagrangian) -> list[float]:
@@ -108,23 +126,23 @@ def _constants(lagrangian: Lagrangian) -> list[float]:
 def _activate(x, y, kind, c):
     """y of one row of a layer."""
     n, one = len(x), x.dtype.type(1)
-    if kind == _IDENTITY:
+    if kind == IDENTITY:
         for i in range(n):
             y[i] = x[i]
-    elif kind == _RELU:
+    elif kind == RELU:
         for i in range(n):
             y[i] = max(x[i], one - one)
         if c[0] != 2:
             for i in range(n):
                 y[i] = y[i] ** (c[0] - one)
-    elif kind == _TANH:
+    elif kind == TANH:
         for i in range(n):
             y[i] = math.tanh(c[0] * x[i])
-    elif kind == _SIGMOID:
+    elif kind == SIGMOID:
         for i in range(n):
             z = math.exp(-abs(c[0] * x[i]))
             y[i] = (one if x[i] >= 0 else z) / (one + z)
-    elif kind == _SOFTMAX:
+    elif kind == SOFTMAX:
         top, total = x[0], one - one
         for i in range(n):
             top = max(top, x[i])
@@ -135,13 +153,13 @@ def _activate(x, y, kind, c):
             y[i] /= total
     else:
         mean, square = one - one, one - one
-        if kind == _LAYERNORM:
+        if kind == LAYERNORM:
             for i in range(n):
                 mean += x[i]
             mean /= n
         for i in range(n):
             square += (x[i] - mean) * (x[i] - mean)
-        scale = c[0] / math.sqrt((square / n if kind == _LAYERNORM else square) + c[2])
+        scale = c[0] / math.sqrt((square / n if kind == LAYERNORM else square) + c[2])
         for i in range(n):
             y[i] = (x[i] - mean) * scale + c[1]
 
@@ -174,4 +192,4 @@ def _run(X, steps, width, bias, weights, ends, rows, kinds, constants, joined, s
                 x[i] += step[i] * (pull[i] - x[i])
 
 
-__all__ = ["LARGEST", "Plan", "plan", "run"]
+__all__ = ["LARGEST", "GraphArrays", "arrays", "run"]

@@ -15,7 +15,7 @@ from ranvier.energies.graphs.lagrangians import Lagrangian
 from ranvier.energies.graphs.synapses import Synapse
 
 if TYPE_CHECKING:
-    from ranvier.energies.graphs._loop import Plan
+    from ranvier.energies.graphs._loop import GraphArrays
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Graph(Energy):
                     raise ValueError(f"found a connection of {name!r}, expected layers among {', '.join(self.neurons)}")
             synapse.check(*(self.neurons[name].shape for name in names))
             self.connections.append((names, synapse))
-        self._plan: tuple[Plan | None] | None = None
+        self._arrays: tuple[GraphArrays | None] | None = None
         self.synapses = nn.ModuleList(synapse for _, synapse in self.connections)
         parts = {name: torch.full((1, *layer.shape), 1 / layer.tau) for name, layer in self.neurons.items()}
         speed = self.layout.join(parts)[0]
@@ -84,12 +84,12 @@ class Graph(Energy):
     def advance(
         self, x: Tensor, steps: int, width: float, clamp: Clamp | None, field: Tensor | None
     ) -> Tensor | None:
-        """In one compiled loop, if the graph is small and all its synapses are dense."""
+        """In one compiled loop over all steps, if all synapses are dense."""
         from ranvier.energies.graphs import _loop
 
-        if self._plan is None:
-            self._plan = (_loop.plan(self),)
-        (known,) = self._plan
+        if self._arrays is None:
+            self._arrays = (_loop.arrays(self),)
+        (known,) = self._arrays
         dtypes = {x.dtype, *(p.dtype for p in self.parameters())}
         if known is None or x.device.type != "cpu" or len(dtypes) > 1 or x.dtype not in (torch.float32, torch.float64):
             return None

@@ -220,7 +220,7 @@ def check_policies(model: GenerativeModel, policies: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PolicyPosterior:
     """policies (P, T, F), their probabilities (P,), and what these come from."""
 
     policies: Tensor
@@ -230,10 +230,10 @@ class Plan:
     @property
     def first(self) -> dict[tuple[int, ...], float]:
         """The probability of every first action, summed over the policies that begin with it."""
-        found: dict[tuple[int, ...], float] = {}
+        total: dict[tuple[int, ...], float] = {}
         for policy, p in zip(self.policies[:, 0].tolist(), self.probabilities.tolist(), strict=True):
-            found[tuple(policy)] = found.get(tuple(policy), 0.0) + p
-        return found
+            total[tuple(policy)] = total.get(tuple(policy), 0.0) + p
+        return total
 
     def likeliest(self) -> tuple[int, ...]:
         """The likeliest first action, the earliest of equals."""
@@ -248,7 +248,7 @@ class Plan:
 
 def plan(
     model: GenerativeModel, beliefs: Sequence[Tensor], policies: Tensor, *, gamma: float = 16.0, epistemic: float = 1.0
-) -> Plan:
+) -> PolicyPosterior:
     """Probabilities of policies (P, T, F): softmax of −gamma G.
 
     gamma : precision of the choice.
@@ -256,7 +256,7 @@ def plan(
     """
     expected = expected_free_energy(model, beliefs, policies)
     value = (expected.pragmatic + epistemic * expected.epistemic).sum(1)
-    return Plan(policies, torch.softmax(gamma * value, 0), expected)
+    return PolicyPosterior(policies, torch.softmax(gamma * value, 0), expected)
 
 
 def predict_states(model: GenerativeModel, beliefs: Sequence[Tensor], action: Sequence[int]) -> tuple[Tensor, ...]:
@@ -268,11 +268,11 @@ def _log(p: Tensor) -> Tensor:
     return torch.log(p.clamp_min(_LEAST))
 
 
-def _joined(log_likelihood: Tensor, q: list[Tensor], kept: int | None = None) -> Tensor:
-    """<ln P(o | s)> over all beliefs (B,), or over all but one (B, S_kept)."""
+def _joined(log_likelihood: Tensor, q: list[Tensor], left_out: int | None = None) -> Tensor:
+    """<ln P(o | s)> over all beliefs (B,), or over all but one (B, S_f)."""
     total = log_likelihood
     for f in reversed(range(len(q))):
-        if f != kept:
+        if f != left_out:
             axis = f + 1
             shape = [len(total) if k == 0 else -1 if k == axis else 1 for k in range(total.ndim)]
             total = (total * q[f].reshape(shape)).sum(axis)
@@ -280,6 +280,6 @@ def _joined(log_likelihood: Tensor, q: list[Tensor], kept: int | None = None) ->
 
 
 __all__ = [
-    "BeliefEnergy", "ExpectedFreeEnergy", "GenerativeModel", "Plan", "all_policies", "check_policies",
+    "BeliefEnergy", "ExpectedFreeEnergy", "GenerativeModel", "PolicyPosterior", "all_policies", "check_policies",
     "expected_free_energy", "infer_states", "plan", "predict_states",
 ]  # fmt: skip
