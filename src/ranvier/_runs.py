@@ -34,6 +34,12 @@ class Settings:
     delay: str | None = None
     dt: str | None = None
     engine: str = "compiled"
+    columns: str | None = None
+    header: bool | None = None
+    delimiter: str | None = None
+    nodes: str | None = None
+    rows: str | None = None
+    sheet: str | None = None
 
     @property
     def name(self) -> str:
@@ -70,6 +76,8 @@ def execute(
     _require_same(out / "settings.json", folder, wanted)
     size, edges = job.network.size, sum(projection.size for projection in job.network.projections)
     say(f"{job.title}: {size} {job.what}, {edges} connections, {duration / 1000:g} s, dt {dt:g} ms")
+    for note in job.notes:
+        say(note)
 
     from ranvier import report
     from ranvier.engines import simulate
@@ -154,6 +162,9 @@ def build(settings: Settings) -> Job:
     if settings.neuron:
         options["neuron"] = settings.neuron
     if settings.wiring in BUILT_IN:
+        for option in ("columns", "header", "delimiter", "nodes", "rows", "sheet"):
+            if getattr(settings, option) is not None:
+                raise ValueError(f"--{option} is for a file; {settings.wiring} comes with the package: leave it out")
         return BUILT_IN[settings.wiring](**options)
     path = Path(settings.wiring)
     if not path.exists():
@@ -162,7 +173,36 @@ def build(settings: Settings) -> Job:
         )
     from ranvier.networks import read_edges
 
-    return from_edges(read_edges(path), title=path.name, **options)
+    edges = read_edges(
+        path,
+        columns=_columns(settings.columns),
+        header=settings.header,
+        delimiter=_delimiter(settings.delimiter),
+        nodes=settings.nodes,
+        rows=settings.rows or "targets",
+        sheet=settings.sheet,
+    )
+    return from_edges(edges, title=path.name, **options)
+
+
+def _columns(text: str | None) -> dict[str, str | int] | tuple[str, ...] | None:
+    """"source=pre,target=3" as names and places, or "source,target,weight" as roles in order."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not any("=" in part for part in parts):
+        return tuple(parts)
+    pairs = [part.partition("=")[::2] for part in parts]
+    return {role.strip(): int(name) if name.strip().isdecimal() else name.strip() for role, name in pairs}
+
+
+def _delimiter(text: str | None) -> str | None:
+    """One character, or a word for one."""
+    named = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " ", "pipe": "|"}
+    delimiter = named.get(text or "", text)
+    if delimiter is not None and len(delimiter) != 1:
+        raise ValueError(f"--delimiter is {text!r}; expected one character, or one of {', '.join(named)}")
+    return delimiter
 
 
 def milliseconds(text: str | None, default: float, option: str) -> float:

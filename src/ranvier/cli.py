@@ -29,7 +29,7 @@ def ranvier() -> None:
 @app.command()
 def run(
     wiring: Annotated[
-        str, typer.Argument(help="larva, celegans, or a file: edge list (CSV, TSV), GraphML, sparse .npz.")
+        str, typer.Argument(help="larva, celegans, or a file: edge list, matrix or graph.")
     ] = "larva",
     neuron: Annotated[
         str | None, typer.Option(help="EIF (default), LIF, QIF, AdEx, Izhikevich, or Graded (the worm's).")
@@ -42,6 +42,18 @@ def run(
     signs: Annotated[
         str | None, typer.Option(help="'class=-1,...' or a file of lines 'class,sign'; a neuron's name too.")
     ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Of a table: 'source=pre,target=3,...', or roles in order: 'source,target'.")
+    ] = None,
+    header: Annotated[
+        bool | None, typer.Option("--header/--no-header", help="Whether a table's first line names its columns.")
+    ] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Of a table: a character, tab, comma, space ...")] = None,
+    nodes: Annotated[
+        str | None, typer.Option(help="File with one node a line: id, and perhaps class, transmitter, sign.")
+    ] = None,
+    rows: Annotated[str | None, typer.Option(help="Of a matrix: targets (default) or sources.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Of an Excel workbook with several.")] = None,
     drive: Annotated[str | None, typer.Option(help="Constant input, mV.")] = None,
     noise: Annotated[str | None, typer.Option(help="SD of the free membrane, mV.")] = None,
     delay: Annotated[str | None, typer.Option(help="Of all synapses, ms.")] = None,
@@ -66,6 +78,12 @@ def run(
         delay=delay,
         dt=dt,
         engine=engine,
+        columns=columns,
+        header=header,
+        delimiter=delimiter,
+        nodes=nodes,
+        rows=rows,
+        sheet=sheet,
     )
     console = _console()
     with _resumable():

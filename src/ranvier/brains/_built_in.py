@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ranvier.brains._graded import graded
 from ranvier.brains._job import Job
 from ranvier.brains._spiking import spiking
@@ -67,4 +69,20 @@ def from_edges(edges: EdgeList, *, neuron: str = "EIF", **options: Any) -> Job:
     than two nodes."""
     if edges.size < 2:
         raise ValueError(f"the wiring has {edges.size} neurons; expected at least two")
-    return graded(edges, **options) if neuron == "Graded" else spiking(edges, neuron=neuron, **options)
+    edges = _as_signs_say(edges, options.get("signs") or {})
+    if neuron == "Graded":
+        return replace(graded(edges, **{"electrical": edges.electrical, **options}), notes=edges.notes)
+    if edges.electrical is not None:
+        count = len(edges.electrical) // 2
+        left_out = f"{count} gap junctions of the file are left out: {neuron} neurons have none here; Graded ones do."
+        edges = replace(edges, notes=(*edges.notes, left_out))
+    return replace(spiking(edges, neuron=neuron, **options), notes=edges.notes)
+
+
+def _as_signs_say(edges: EdgeList, signs: Mapping[str, int]) -> EdgeList:
+    """Edges whose sources `signs` names without the signs that a column gave them, or they would be turned twice."""
+    classes = edges.classes or ("",) * edges.size
+    chosen = np.array([name in signs or label in signs for name, label in zip(edges.names, classes)], bool)
+    if not chosen.any() or not any(note.startswith("Signs by") for note in edges.notes):
+        return edges
+    return replace(edges, weights=np.where(chosen[edges.sources], np.abs(edges.weights), edges.weights))

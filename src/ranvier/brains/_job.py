@@ -20,7 +20,8 @@ RADIUS = "spectral radius of the linearised coupling (unstable from 1 on)"
 class Job:
     """A network and what to say about it.
 
-    `classes` is the order in which the page shows them, `glossary` explains their names. `facts` takes the
+    `classes` is the order in which the page shows them, `glossary` explains their names, `notes` say what was
+    done to the file's edges. `facts` takes the
     rates (Hz) or mean voltages (mV), (N,), and tells how strong the coupling is, name -> text.
     """
 
@@ -33,6 +34,7 @@ class Job:
     record: tuple[Any, ...] = ()
     classes: tuple[str, ...] = ()
     glossary: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def input_fractions(edges: EdgeList) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier._checks import LIMIT, edge_indices, labels, unique
+from ranvier._checks import LIMIT, edge_indices, labels, printable, unique
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,6 +38,8 @@ class EdgeList:
         what was done to the edges on the way in, as sentences
     citation, licence
         of the data, where known
+    electrical
+        gap junctions over the same nodes, each in both directions, or None where the data have none
     """
 
     names: tuple[str, ...]
@@ -50,6 +52,7 @@ class EdgeList:
     notes: tuple[str, ...] = ()
     citation: str = ""
     licence: str = ""
+    electrical: EdgeList | None = None
 
     @classmethod
     def build(
@@ -72,7 +75,7 @@ class EdgeList:
         ValueError or TypeError for names that repeat, indices out of range, NaN, infinities and delays
         that are not above 0 ms.
         """
-        names = tuple(str(name) for name in names)
+        names = tuple(printable(str(name), "A node's name") for name in names)
         unique(names, "The node name")
         n = len(names)
         if n > LIMIT:
@@ -92,7 +95,7 @@ class EdgeList:
         if delays is not None and (wrong := delays <= 0.0).any():
             edge = int(np.argmax(wrong))
             raise ValueError(f"Edge {edge} has a delay of {delays[edge]} ms; expected a time above 0 ms.")
-        said = list(notes)
+        remarks = list(notes)
         keys = (sources, targets) if delays is None else (delays, sources, targets)
         order = np.lexsort(keys)
         sources, targets, weights = sources[order], targets[order], weights[order]
@@ -108,11 +111,11 @@ class EdgeList:
                 weights = np.add.reduceat(weights, first)
             sources, targets = sources[first], targets[first]
             delays = None if delays is None else delays[first]
-            said.append(f"{repeated} repeated edges were added to the first of their kind: weights summed.")
+            remarks.append(f"{repeated} repeated edges were added to the first of their kind: weights summed.")
             if not np.isfinite(weights).all():
                 raise ValueError("The sum of repeated edges' weights is infinite; expected smaller weights.")
         if loops := int((sources == targets).sum()):
-            said.append(f"{loops} edges from a node to itself were kept.")
+            remarks.append(f"{loops} edges from a node to itself were kept.")
         return cls(
             names=names,
             sources=sources,
@@ -123,7 +126,7 @@ class EdgeList:
             attributes={
                 key: labels(value, f"attribute {key!r}", n) or () for key, value in (attributes or {}).items()
             },
-            notes=tuple(said),
+            notes=tuple(remarks),
             citation=citation,
             licence=licence,
         )

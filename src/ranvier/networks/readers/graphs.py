@@ -1,14 +1,16 @@
-"""Edge lists from graphs and matrices: NetworkX, GraphML, SciPy sparse."""
+"""Edge lists from graphs: NetworkX, and the files that it reads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from ranvier._reading import read_unpacked
 from ranvier.networks._edge_list import EdgeList
+from ranvier.networks.readers._columns import role_of
+from ranvier.networks.readers._content import recognise
 
 
 def from_networkx(
@@ -86,78 +88,93 @@ def read_graphml(path: str | Path, **attributes: str) -> EdgeList:
     Nodes are named by their label where all have one and they differ, else by their id. Raises FileNotFoundError,
     ValueError for what is no GraphML.
     """
+    path = Path(path)
+    data = read_unpacked(path, "GraphML")
+    try:
+        kind = recognise(data)
+    except ValueError as error:
+        raise ValueError(f"{path} is no GraphML: it is {error}.") from error
+    if kind != "graphml":
+        raise ValueError(f"{path} is no GraphML: it is {kind}; read_edges reads it, if it is an edge list or a graph.")
+    return graph_edges(data, path, "graphml", **attributes)
+
+
+def graph_edges(data: bytes, path: Path, kind: str, **attributes: str) -> EdgeList:
+    """The edge list of a graph file of a kind that NetworkX reads: graphml, gexf, gml, pajek or json (node-link)."""
     import networkx as nx
 
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}; expected GraphML. Look at the path's spelling.")
+    from ranvier._reading import decode
+
+    title = {"graphml": "GraphML", "gexf": "GEXF", "gml": "GML", "pajek": "Pajek", "json": "node-link JSON"}[kind]
     try:
-        graph = nx.read_graphml(path)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # its parser raises whatever a malformed document leads it to
-        raise ValueError(
-            f"{path} is no GraphML that can be read ({type(error).__name__}: {error})."
-        ) from error
+        match kind:
+            case "graphml":
+                graph = nx.read_graphml(io.BytesIO(data))
+            case "gexf":
+                graph = nx.read_gexf(io.BytesIO(data))
+            case "gml":
+                graph = _gml(decode(data, path, title))
+            case "pajek":
+                graph = nx.parse_pajek(decode(data, path, title))
+            case _:
+                graph = _json(json.loads(decode(data, path, title)))
+    except RecursionError:
+        raise ValueError(f"{path} is no {title} that can be read: it is nested too deeply.") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is no {title} that can be read: {error}") from error
+    except Exception as error:  # its parsers raise whatever a malformed document leads them to
+        raise ValueError(f"{path} is no {title} that can be read ({type(error).__name__}: {error}).") from error
     named = [str(data.get("label", "")) for _, data in graph.nodes(data=True)]
     if all(named) and len(set(named)) == len(named):
         graph = nx.relabel_nodes(graph, dict(zip(graph.nodes, named, strict=True)))
-    return from_networkx(graph, **attributes)
-
-
-def from_sparse(
-    matrix: Any, names: Sequence[str] | None = None, classes: Sequence[str] | None = None
-) -> EdgeList:
-    """The edge list of a square matrix [target, source]: row i holds what reaches neuron i.
-
-    `matrix`: SciPy sparse, or a dense array. Transpose one that is [source, target], as the adjacency
-    matrices of graph libraries are. Entries that are stored as 0 are edges of weight 0 in a sparse matrix.
-    Raises ValueError for a matrix that is not square or not of real numbers, and for another number of names.
-    """
-    from scipy.sparse import coo_array, issparse
-
-    sparse = matrix.tocoo() if issparse(matrix) else coo_array(_dense(matrix))
-    if len(sparse.shape) != 2 or sparse.shape[0] != sparse.shape[1]:
-        raise ValueError(f"The matrix has shape {sparse.shape}; expected a square one [target, source].")
-    if sparse.dtype.kind not in "biuf":
-        raise ValueError(f"The matrix holds {sparse.dtype}; expected real numbers.")
-    n = sparse.shape[0]
-    names = [str(i) for i in range(n)] if names is None else list(names)
-    if len(names) != n:
-        raise ValueError(f"Found {len(names)} names for {n} nodes; expected one a node.")
-    row, column = (np.asarray(x) for x in (sparse.row, sparse.col))
-    return EdgeList.build(names, column, row, sparse.data, classes=classes)
-
-
-def _dense(matrix: Any) -> np.ndarray:
-    array = np.asarray(matrix)
-    if array.ndim != 2 or array.dtype.kind not in "biuf":
-        raise ValueError(
-            f"Found {type(matrix).__name__} of shape {array.shape}; expected a square matrix of numbers."
-        )
-    return array
-
-
-def read_sparse(path: str | Path) -> EdgeList:
-    """Read a sparse matrix [target, source] that `scipy.sparse.save_npz` wrote.
-
-    Raises FileNotFoundError, ValueError for another format; nothing is unpickled.
-    """
-    from scipy.sparse import load_npz
-
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"There is no file {path}; expected a sparse matrix. Look at the path's spelling."
-        )
     try:
-        matrix = load_npz(path)  # never unpickles
-        matrix.tocoo()
-    except Exception as error:  # a foreign archive fails in as many ways as zip and NumPy have
-        raise ValueError(
-            f"{path} is no sparse matrix of SciPy's ({type(error).__name__}: {error})."
-        ) from error
-    return from_sparse(matrix)
+        return from_networkx(graph, **_attributes(graph, attributes))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
-__all__ = ["from_networkx", "from_sparse", "read_graphml", "read_sparse", "to_networkx"]
+def _attributes(graph: Any, given: dict[str, str]) -> dict[str, str]:
+    """The attribute of weights by a usual name, where the file has no `weight` and none is asked for."""
+    if "weight" in given:
+        return given
+    names = {name for _, _, data in graph.edges(data=True) for name in data}
+    if "weight" in names:
+        return given
+    known = sorted(name for name in names if role_of(str(name)) == "weight")
+    return {**given, "weight": known[0]} if known else given
+
+
+def _gml(text: str) -> Any:
+    import networkx as nx
+
+    try:
+        return nx.parse_gml(text)
+    except nx.NetworkXError:  # nodes without labels, or with the same ones
+        return nx.parse_gml(text, label="id")
+
+
+def _json(value: Any) -> Any:
+    import networkx as nx
+
+    if not isinstance(value, dict):
+        raise ValueError("it holds no object; expected {'nodes': [...], 'links': [...]}")
+    edges = next((key for key in ("links", "edges") if isinstance(value.get(key), list)), None)
+    nodes = value.get("nodes")
+    if edges is None or not isinstance(nodes, list) or not all(isinstance(n, dict) and "id" in n for n in nodes):
+        raise ValueError("it has no nodes with an id and links between them; expected node-link JSON of NetworkX")
+    for item in value[edges]:
+        if not isinstance(item, dict) or not {"source", "target"} <= set(item):
+            raise ValueError(f"a link is {item!r:.60}; expected source and target")
+    known = {_id(n["id"]) for n in nodes}
+    for item in value[edges]:
+        for end in ("source", "target"):
+            if _id(item[end]) not in known:
+                raise ValueError(f"a link's {end} is {item[end]!r:.60}, which no node has as its id")
+    return nx.node_link_graph(value, edges=edges)
+
+
+def _id(value: Any) -> Any:
+    return tuple(map(_id, value)) if isinstance(value, list) else value
+
+
+__all__ = ["from_networkx", "graph_edges", "read_graphml", "to_networkx"]

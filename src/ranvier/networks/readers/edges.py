@@ -1,0 +1,183 @@
+"""`read_edges`: whatever file holds a wiring, by its content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ranvier._checks import nearest
+from ranvier._reading import read_unpacked
+from ranvier.networks._edge_list import EdgeList
+from ranvier.networks.readers import matrices
+from ranvier.networks.readers._content import SUPPORTED, recognise
+from ranvier.networks.readers._nodes import NodeTable, table_of
+from ranvier.networks.readers._rows import Row, arrow_rows, sheet_rows, text_rows
+from ranvier.networks.readers.graphs import graph_edges
+from ranvier.networks.readers.tables import edges_of
+
+LAYOUTS = ("edges", "matrix")
+
+
+def read_edges(
+    path: str | Path,
+    *,
+    columns: Mapping[str, str | int] | Sequence[str] | None = None,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    nodes: int | Sequence[str] | str | Path | None = None,
+    where: Mapping[str, str] | None = None,
+    layout: str | None = None,
+    rows: str = "targets",
+    sheet: str | None = None,
+) -> EdgeList:
+    """Read a wiring from a file, whose format is known by its content, never by its name.
+
+    Tables with one edge a row (CSV, TSV, semicolons, white space; .xlsx, Parquet and Feather with the extra `tables`),
+    adjacency matrices (as a table, .npy, .npz, SciPy's .npz, Matrix Market), and graphs (GraphML, GEXF, GML, Pajek,
+    node-link JSON); each gzipped or not.
+
+    Parameters
+    ----------
+    path
+        The file. In text, `#` and `%` begin comments.
+    columns
+        Which column of a table is what where names are unusual: `{"source": "neuron", "target": 3}`, by the
+        header's name or the place from 0; or the roles in order, `("source", "target", "weight")`. Roles: source,
+        target, weight, delay, type, transmitter, sign.
+    header
+        Whether the first line names the columns; by default, whether it holds names that are known, or text above
+        numbers. Where that cannot be told, ValueError.
+    delimiter
+        By default tab, else comma, else semicolon, else white space, whichever the first line has.
+    nodes
+        All nodes in order; their number n, for indices 0 to n − 1; or a file with one node a row and a header: id or
+        name, and perhaps class, transmitter, sign, and others. By default those that occur: whole numbers in
+        ascending order, names in order of their appearance.
+    where
+        Keep only lines with these texts in these columns: `{"Type": "chemical"}`.
+    layout
+        Of a table: "edges" or "matrix", where it may be either.
+    rows
+        Of a matrix: "targets", as everywhere here ([target, source]), or "sources".
+    sheet
+        Of an Excel workbook with several.
+
+    Returns
+    -------
+    EdgeList
+        Without a column of weights each line counts 1. Repeated edges are summed, edges to oneself kept. Delays may
+        carry a unit ("1.5 ms"); bare numbers are ms. Rows that a column of types calls electrical are kept apart, as
+        `electrical`. A column of transmitters (each source counts with that of most of its synapses) or signs
+        gives the weights' signs: GABA and glycine inhibit, acetylcholine and glutamate excite. `notes` says what was
+        done, and what was left out.
+
+    Raises
+    ------
+    FileNotFoundError
+        where there is no such file
+    ValueError
+        for content of another kind, with the formats that can be read; for an empty file, ragged lines, text for a
+        number, NaN, infinities, a column that is not there, a delay that is not positive, a node out of range, with the
+        line's number
+    ImportError
+        for a format whose library is not installed
+
+    Example
+    -------
+    >>> import pathlib, tempfile
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "edges.csv"
+    >>> _ = file.write_text("pre,post,synapses\\na,b,3\\nb,a,1\\n")
+    >>> read_edges(file).names
+    ('a', 'b')
+    """
+    path = Path(path)
+    data = read_unpacked(path, "an edge list")
+    try:
+        kind = recognise(data)
+    except ValueError as error:
+        raise ValueError(f"{path} is {error}; expected one of: {SUPPORTED}.") from error
+    if layout not in (None, *LAYOUTS):
+        raise ValueError(f"layout is {layout!r:.60}. {nearest(layout, LAYOUTS)}")
+    listed = read_nodes(nodes) if isinstance(nodes, str | Path) else nodes
+    if kind in ("text", "xlsx", "parquet", "feather"):
+        table = rows_of(data, path, kind, delimiter, sheet)
+        options = {"columns": columns, "header": header, "nodes": listed, "where": where}
+        return _from_table(table, path, layout, rows, options)
+    for name, value in (("columns", columns), ("header", header), ("where", where), ("delimiter", delimiter)):
+        if value is not None:
+            raise ValueError(f"{path} is {kind}, which has no table; expected no {name}=. Leave it out.")
+    if kind in ("graphml", "gexf", "gml", "pajek", "json"):
+        edges = graph_edges(data, path, kind)
+    else:
+        read = {"npy": matrices.npy_edges, "npz": matrices.npz_edges, "matrix market": matrices.market_edges}[kind]
+        edges = read(data, path, rows)
+    return edges if listed is None else described(edges, listed, path)
+
+
+def read_nodes(path: str | Path) -> NodeTable:
+    """A table of nodes, in any form that a table of edges may have."""
+    path = Path(path)
+    data = read_unpacked(path, "a table of nodes")
+    try:
+        kind = recognise(data)
+        if kind not in ("text", "xlsx", "parquet", "feather"):
+            raise ValueError(kind)
+    except ValueError as error:
+        expected = "a table of nodes: CSV, TSV, .xlsx, Parquet or Feather"
+        raise ValueError(f"{path} is {error}; expected {expected}.") from error
+    return table_of(rows_of(data, path, kind, None, None), path)
+
+
+def rows_of(data: bytes, path: Path, kind: str, delimiter: str | None, sheet: str | None) -> list[Row]:
+    """The rows of a table of that kind."""
+    if kind == "text":
+        return text_rows(data, path, delimiter)
+    return sheet_rows(data, path, sheet) if kind == "xlsx" else arrow_rows(data, path, kind)
+
+
+def _from_table(table: list[Row], path: Path, layout: str | None, rows: str, options: dict) -> EdgeList:
+    told = options["columns"] is not None or options["header"] is not None or options["where"] is not None
+    if table and layout != "edges" and not told:
+        matrix = matrices.table_matrix(table, path, rows)
+        if matrix is not None:
+            return matrix if options["nodes"] is None else described(matrix, options["nodes"], path)
+    if layout == "matrix":
+        raise ValueError(
+            f"{path} is no matrix: expected as many columns as rows, all numbers, or the nodes' names above and beside."
+        )
+    try:
+        return edges_of(table, path, **options)
+    except ValueError as error:
+        if told or not _foreign(table):
+            raise
+        raise ValueError(f"{error} Formats that can be read: {SUPPORTED}.") from error
+
+
+def _foreign(table: list[Row]) -> bool:
+    """Whether text looks like no table at all: lines of one word, or of differing numbers of them."""
+    widths = {len(cells) for _, cells in table[:50]}
+    return widths == {1} or len(widths) > 1
+
+
+def described(edges: EdgeList, nodes: NodeTable | int | Sequence[str], path: Path) -> EdgeList:
+    """An edge list with the order, classes, signs and other columns of listed nodes."""
+    import numpy as np
+
+    table = nodes if isinstance(nodes, NodeTable) else None
+    names = table.names if table else tuple(map(str, range(nodes) if isinstance(nodes, int) else nodes))
+    place = {name: i for i, name in enumerate(names)}
+    if missing := [name for name in edges.names if name not in place]:
+        raise ValueError(f"{path}: {missing[0]!r} is not among the {len(names)} nodes; expected one of `nodes`.")
+    order = np.array([place[name] for name in edges.names], np.int64)
+    weights, notes = edges.weights, list(edges.notes)
+    if table is not None and table.signs and not (weights < 0).any():
+        signs = np.array([table.signs.get(edges.names[k], 0) for k in edges.sources])
+        weights = np.where(signs < 0, -weights, weights)
+        notes += table.notes
+    return EdgeList.build(
+        names, order[edges.sources], order[edges.targets], weights, edges.delays, notes=notes,
+        classes=None if table is None else table.classes, attributes={} if table is None else table.attributes,
+    )  # fmt: skip
+
+
+__all__ = ["read_edges"]

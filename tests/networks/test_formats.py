@@ -1,0 +1,310 @@
+"""Every format that a wiring comes in, by its content alone, written by the libraries that others write it with."""
+
+import gzip
+import io
+import json
+
+import networkx as nx
+import numpy as np
+import pytest
+import scipy.io
+import scipy.sparse as sp
+
+from ranvier._runs import Settings, build
+from ranvier.networks import read_edges, read_graphml, read_sparse
+
+# four nodes, one edge to itself, one weight below 1, no symmetry
+MATRIX = np.array([[0.0, 2.0, 0.0, 1.5], [0.0, 0.0, 0.5, 0.0], [3.0, 0.0, 4.0, 0.0], [0.0, 1.0, 0.0, 0.0]])
+NAMES = ["AVAL", "AVAR", "PVCL", "n 4"]
+EDGES = {(NAMES[s], NAMES[t]): MATRIX[t, s] for t, s in np.argwhere(MATRIX)}
+
+
+def triples(edges):
+    ends = zip(edges.sources, edges.targets, edges.weights, strict=True)
+    return {(edges.names[s], edges.names[t]): float(w) for s, t, w in ends}
+
+
+def numbered(edges):
+    return {(str(NAMES.index(s)), str(NAMES.index(t))): w for (s, t), w in edges.items()}
+
+
+def graph():
+    out = nx.DiGraph()
+    out.add_nodes_from(NAMES)
+    out.add_weighted_edges_from((s, t, float(w)) for (s, t), w in EDGES.items())
+    return out
+
+
+def written(function, *arguments, **options):
+    stream = io.BytesIO()
+    function(*arguments[:1], stream, *arguments[1:], **options)
+    return stream.getvalue()
+
+
+def market(matrix, **options):
+    stream = io.BytesIO()
+    scipy.io.mmwrite(stream, sp.coo_array(matrix), **options)
+    return stream.getvalue()
+
+
+def saved(**arrays):
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def npy(array):
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def sparse(matrix):
+    stream = io.BytesIO()
+    sp.save_npz(stream, matrix)
+    return stream.getvalue()
+
+
+def labelled(gap, corner=""):
+    rows = [gap.join([corner, *NAMES]), *(gap.join([n, *map(str, r)]) for n, r in zip(NAMES, MATRIX, strict=True))]
+    return "\n".join(rows).encode()
+
+
+NAMED = {
+    "graphml": written(nx.write_graphml, graph()),
+    "gexf": written(nx.write_gexf, graph()),
+    "gml": written(nx.write_gml, graph()),
+    "pajek": written(nx.write_pajek, graph()),
+    "node-link": json.dumps(nx.node_link_data(graph(), edges="links")).encode(),
+    "node-link, edges": json.dumps(nx.node_link_data(graph(), edges="edges")).encode(),
+    "edge list": "\n".join(f"{s},{t},{w}" for (s, t), w in EDGES.items()).encode(),
+    "labelled csv": labelled(","),
+    "labelled tsv": labelled("\t"),
+    "corner named": labelled(";", "neuron"),
+    "arrays with names": saved(W=MATRIX, names=np.array(NAMES)),
+}
+NUMBERED = {
+    "market": market(MATRIX),
+    "npy": npy(MATRIX),
+    "npy, fortran": npy(np.asfortranarray(MATRIX)),
+    "one array": saved(weights=MATRIX),
+    "edges as npy": npy(np.array([[s, t, MATRIX[t, s]] for t, s in np.argwhere(MATRIX)])),
+    "edges as npz": saved(pre=np.argwhere(MATRIX)[:, 1], post=np.argwhere(MATRIX)[:, 0], weight=MATRIX[MATRIX != 0]),
+    **{kind: sparse(getattr(sp, f"{kind}_array")(MATRIX)) for kind in ("csr", "csc", "coo", "bsr")},
+    "dia": sparse(sp.dia_array(MATRIX)),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", [*NAMED, *NUMBERED])
+def test_a_format_is_known_by_its_content(tmp_path, kind, packed):
+    data = {**NAMED, **NUMBERED}[kind]
+    path = tmp_path / "wiring.dat"
+    path.write_bytes(gzip.compress(data) if packed else data)
+    edges = triples(read_edges(path))
+    if kind == "dia":  # diagonals hold zeros
+        edges = {ends: w for ends, w in edges.items() if w}
+    assert edges == (EDGES if kind in NAMED else numbered(EDGES))
+
+
+def test_rows_may_be_sources(tmp_path):
+    turned = {(t, s): w for (s, t), w in EDGES.items()}
+    for name, expected in (("labelled csv", turned), ("npy", numbered(turned)), ("market", numbered(turned))):
+        path = tmp_path / "m"
+        path.write_bytes({**NAMED, **NUMBERED}[name])
+        assert triples(read_edges(path, rows="sources")) == expected
+        assert any("rows were taken as sources" in note for note in read_edges(path, rows="sources").notes)
+
+
+def test_matrix_market_is_read_whole(tmp_path):
+    path = tmp_path / "m.mtx"
+    half = "%%MatrixMarket matrix coordinate {} {}\n% a comment\n3 3 2\n2 1{}\n3 2{}\n"
+    both = {("0", "1"), ("1", "0"), ("1", "2"), ("2", "1")}
+    path.write_text(half.format("real", "symmetric", " 5", " 7"))
+    assert triples(read_edges(path)) == {e: 5.0 if "0" in e else 7.0 for e in both}
+    path.write_text(half.format("real", "skew-symmetric", " 5", " 7"))
+    skew = triples(read_edges(path))
+    assert skew[("0", "1")] == 5.0 == -skew[("1", "0")] and set(skew) == both
+    path.write_text(half.format("pattern", "general", "", ""))
+    assert triples(read_edges(path)) == {("0", "1"): 1.0, ("1", "2"): 1.0}
+    path.write_text(half.format("integer", "symmetric", " 5", " 7").replace("%%Matrix", "%%matrix"))
+    assert len(read_edges(path)) == 4
+    for wrong in ("complex general", "real hermitian", "real"):
+        path.write_text("%%MatrixMarket matrix coordinate " + wrong + "\n3 3 1\n1 1 1 1\n")
+        with pytest.raises(ValueError, match=r"m\.mtx"):
+            read_edges(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["3 3 2\n1 2 0.5\n2 3 0.5\n", "% a comment\n297 297 3\n1 2 1\n2 3 1\n297 1 4\n"],
+)
+def test_a_matrixs_size_is_no_synapse(tmp_path, text):
+    path = tmp_path / "m.txt"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"line [12] is the size of a matrix"):
+        read_edges(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Neuron 1,Neuron 2\nAVAL,AVAR\nAVAR,PVCL\n", {("AVAL", "AVAR"): 1.0, ("AVAR", "PVCL"): 1.0}),
+        ("cell_a\tcell_b\tn\nx\ty\t3\n", {("x", "y"): 3.0}),
+        ("foo bar\n1 2\n2 3\n", {("1", "2"): 1.0, ("2", "3"): 1.0}),
+        ("foo,bar,baz\nx,y,3\ny,x,4\n", {("x", "y"): 3.0, ("y", "x"): 4.0}),
+    ],
+)
+def test_unknown_headers_are_no_edges(tmp_path, text, expected):
+    path = tmp_path / "e.csv"
+    path.write_text(text)
+    assert triples(read_edges(path)) == expected
+
+
+def test_a_line_that_may_be_either_is_asked_about(tmp_path):
+    path = tmp_path / "e.csv"
+    path.write_text("foo,bar\nx,y\ny,z\n")
+    with pytest.raises(ValueError, match="header=True or False"):
+        read_edges(path)
+    assert len(read_edges(path, header=True)) == 2 and len(read_edges(path, header=False)) == 3
+    assert "foo" in read_edges(path, header=True).notes[0]
+
+
+def test_electrical_rows_are_kept_apart(tmp_path):
+    path = tmp_path / "e.csv"
+    path.write_text("pre,post,type,synapses\na,b,chemical,5\na,c,electrical,2\nc,a,electrical,4\nb,b,electrical,1\n"
+                    "b,c,electrical,3\n")  # fmt: skip
+    edges = read_edges(path)
+    assert triples(edges) == {("a", "b"): 5.0} and edges.names == edges.electrical.names
+    both = {("a", "c"): 3.0, ("c", "a"): 3.0, ("b", "c"): 3.0, ("c", "b"): 3.0}
+    assert triples(edges.electrical) == both
+    assert any("4 rows are gap junctions" in note for note in edges.notes)
+    assert any("itself" in note for note in edges.electrical.notes)
+    graded = build(Settings(wiring=str(path), neuron="Graded"))
+    assert [type(p.synapse).__name__ for p in graded.network.projections] == ["Sigmoidal", "Electrical"]
+    spiking = build(Settings(wiring=str(path)))
+    assert any("gap junctions of the file are left out" in note for note in spiking.notes)
+    assert set(spiking.notes) <= set(spiking.assumptions)
+
+
+def test_synapses_counted_from_the_receiving_cell_count_once(tmp_path):
+    path = tmp_path / "e.csv"
+    path.write_text("Neuron 1,Neuron 2,Type,Nbr\na,b,S,5\nb,a,R,5\na,c,Sp,2\nc,a,Rp,2\nb,c,EJ,1\nc,b,EJ,1\n")
+    edges = read_edges(path)
+    assert triples(edges) == {("a", "b"): 5.0, ("a", "c"): 2.0}
+    assert triples(edges.electrical) == {("b", "c"): 1.0, ("c", "b"): 1.0}
+    assert any("2 rows count synapses from the receiving cell" in note for note in edges.notes)
+
+
+def test_transmitters_give_signs(tmp_path):
+    path = tmp_path / "e.csv"
+    path.write_text("pre,post,neuropil,syn_count,nt_type\na,b,X,5,GABA\na,c,Y,1,ACH\nb,c,X,2,ACH\nc,a,X,3,DA\n")
+    edges = read_edges(path)
+    assert triples(edges) == {("a", "b"): -5.0, ("a", "c"): -1.0, ("b", "c"): 2.0, ("c", "a"): 3.0}
+    assert edges.attributes["transmitter"] == ("GABA", "ACH", "DA")
+    (note,) = [n for n in edges.notes if n.startswith("Signs by")]
+    assert "GABA (1 neurons) inhibit" in note and "DA (1 neurons) are not known" in note
+    job = build(Settings(wiring=str(path)))
+    assert note in job.assumptions and (job.network.projections[0].weight < 0).sum() == 2
+    turned = build(Settings(wiring=str(path), signs="a=-1"))  # says the same again: not turned twice
+    assert (turned.network.projections[0].weight < 0).sum() == 2
+    freed = build(Settings(wiring=str(path), signs="a=1"))
+    assert (freed.network.projections[0].weight > 0).all()
+    path.write_text("pre,post,w,sign\na,b,5,-1\nb,a,2,+1\n")
+    assert triples(read_edges(path)) == {("a", "b"): -5.0, ("b", "a"): 2.0}
+
+
+def test_a_column_of_other_types_is_left_out_by_name(tmp_path):
+    path = tmp_path / "e.csv"
+    path.write_text("pre,post,type,nt_type\na,b,KC,?\nb,a,PN,?\n")
+    edges = read_edges(path)
+    assert len(edges) == 2 and edges.electrical is None
+    assert "Columns that were not read: type, nt_type." in edges.notes
+
+
+def test_a_table_of_nodes(tmp_path):
+    path, nodes = tmp_path / "e.csv", tmp_path / "n.tsv"
+    path.write_text("7 9 5\n9 7 2\n")
+    nodes.write_text("id\tname\tclass\tnt_type\tside\n9\tx\tLN\tgaba\tL\n7\ty\tPN\tacetylcholine\tR\n8\tz\tPN\t\tR\n")
+    edges = read_edges(path, nodes=nodes)
+    assert edges.names == ("9", "7", "8") and edges.classes == ("LN", "PN", "PN")
+    assert edges.attributes["side"] == ("L", "R", "R") and edges.attributes["name"] == ("x", "y", "z")
+    assert triples(edges) == {("7", "9"): 5.0, ("9", "7"): -2.0}
+    assert any("1 of 3 nodes inhibit; of 1 it says nothing known" in note for note in edges.notes)
+    job = build(Settings(wiring=str(path), nodes=str(nodes)))
+    assert job.network.classes == ["LN", "PN", "PN"]
+    nodes.write_text("id\n7\n")
+    with pytest.raises(ValueError, match="'9' is not among the 1 nodes"):
+        read_edges(path, nodes=nodes)
+    nodes.write_text("a,b\n7,8\n")
+    with pytest.raises(ValueError, match="none of which names the nodes"):
+        read_edges(path, nodes=nodes)
+
+
+def test_the_command_lines_options(tmp_path):
+    path = tmp_path / "e.txt"
+    path.write_text("w|one|two\n5|a|b\n2|b|a\n")
+    job = build(Settings(wiring=str(path), columns="source=one,target=two,weight=0", delimiter="pipe"))
+    assert job.network.names == ["a", "b"]
+    job = build(Settings(wiring=str(path), columns="weight,source,target", header=True, delimiter="|"))
+    assert job.network.projections[0].size == 2
+    for settings, message in (
+        (Settings(wiring=str(path), delimiter="ab"), "one character"),
+        (Settings(wiring=str(path), columns="sauce=one,target=two", delimiter="|"), "Did you mean 'source'"),
+        (Settings(nodes="n.csv"), "comes with the package"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            build(settings)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x89HDF\r\n\x1a\n....", b"MATLAB 5.0 MAT-file, ...", b"%PDF-1.7", b"SQLite format 3\0...", b"BZh91AY",
+     b"\x80\x04K\x01.", b"<html><body></body></html>", b"<!DOCTYPE html><html/>",
+     b"PK\x03\x04broken", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+     b"Dear reader,\n\nthis is a letter. It has lines\nof many lengths.\n", b"hello\nworld\n"],
+)  # fmt: skip
+def test_other_content_is_refused_with_what_can_be_read(tmp_path, data):
+    path = tmp_path / "edges.csv"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"edges\.csv.*Matrix Market.*GraphML.*Pajek.*gzipped"):
+        read_edges(path)
+
+
+def test_a_name_says_nothing(tmp_path):
+    path = tmp_path / "edges.graphml"
+    path.write_text("a b 1\nb a 2\n")
+    assert len(read_edges(path)) == 2
+    with pytest.raises(ValueError, match="no GraphML"):
+        read_graphml(path)
+    with pytest.raises(ValueError, match="no archive"):
+        read_sparse(path)
+
+
+def test_excel(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (["pre", "post", "type", "synapses"], ["a", "b", "chemical", 5], ["a", 12, "electrical", 2.0]):
+        book.active.append(row)
+    book.save(tmp_path / "e.xlsx")
+    edges = read_edges(tmp_path / "e.xlsx")
+    assert triples(edges) == {("a", "b"): 5.0} and edges.names == ("a", "b", "12") and len(edges.electrical) == 2
+    sheet = book.create_sheet("matrix")
+    for line in labelled(",").decode().split("\n"):
+        sheet.append([float(x) if x.replace(".", "").isdecimal() else x or None for x in line.split(",")])
+    book.save(tmp_path / "e.xlsx")
+    assert triples(read_edges(tmp_path / "e.xlsx", sheet="matrix")) == EDGES
+    with pytest.raises(ValueError, match="say which: sheet="):
+        read_edges(tmp_path / "e.xlsx")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather"])
+def test_arrow(tmp_path, kind):
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.table({"pre": ["a", "b"], "post": ["b", "a"], "syn_count": [5, 2], "nt_type": ["GABA", None]})
+    if kind == "parquet":
+        from pyarrow.parquet import write_table as write
+    else:
+        from pyarrow.feather import write_feather as write
+    write(table, tmp_path / "e")
+    assert triples(read_edges(tmp_path / "e")) == {("a", "b"): -5.0, ("b", "a"): 2.0}
