@@ -16,22 +16,27 @@ from typing import Any
 def atomic_path(path: str | Path, suffix: str = "") -> Iterator[Path]:
     """A temporary file beside `path`, ending in `suffix`, that becomes `path` where the block ends without an error.
 
-    For what a library writes to a path by itself; `write_atomic` takes what is at hand.
+    For what a library writes to a path by itself; `write_atomic` takes what is at hand. An OSError names `path`, of
+    which a full disk says nothing.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):  # the first error is the one to report
-            temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink()
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None
         raise
 
 
@@ -62,8 +67,9 @@ def write_atomic(path: str | Path, data: str | bytes) -> Path:
 
 
 def write_json(path: str | Path, value: Any) -> Path:
-    """Write `value` as indented JSON, atomically."""
-    return write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Write `value` as indented JSON, atomically; a lone surrogate, as of a file's name that is no text, is escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return write_atomic(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_tensors(path: str | Path, tensors: dict[str, Any]) -> Path:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ranvier._files import write_json
 from ranvier._manifest import manifest
+from ranvier._run_folder import run_folder
+from ranvier._steps import nearest_steps
 from ranvier.brains import Job, celegans, from_edges, larva, read_signs
 
 BUILT_IN: dict[str, Callable[..., Job]] = {"larva": larva, "celegans": celegans}
+DT, DT_GRADED = 0.05, 0.5  # ms
+SHORTEST = 2500.0  # ms, that the report needs
 
 
 @dataclass(frozen=True)
@@ -57,34 +58,32 @@ def execute(
 ) -> Path:
     """Do what is not yet done of a run and return the path of its report.
 
-    The run lies in out/run, segment by segment; the same settings go on with it, others are refused unless
-    `again`, which discards it. Raises ValueError, TypeError or FileNotFoundError for what cannot be run,
-    before anything is written.
+    The folder is held from before the first change until the report is written. The run lies in out/run, segment by
+    segment; the same settings go on with it, others are refused unless `again`, which discards it. Raises
+    ValueError, TypeError or FileNotFoundError for what cannot be run, FolderInUseError for a folder in which another
+    process runs, each before anything is written.
     """
     began = time.perf_counter()
     from ranvier.networks.store import fingerprint
 
     job = build(settings)
-    graded = bool(job.record)
-    dt = milliseconds(settings.dt, 0.5 if graded else 0.05, "--dt")
+    dt = milliseconds(settings.dt, DT_GRADED if job.record else DT, "--dt")
+    # what is recorded, at the nearest whole number of steps
+    record = [replace(probe, interval=nearest_steps(probe.interval, dt) * dt) for probe in job.record]
     duration = _duration(settings.seconds, dt)
     out = Path("out") / settings.name if out is None else out
-    folder = out / "run"
-    wanted = {**asdict(settings), "network": fingerprint(job.network)}
-    if again and (folder / "manifest.json").is_file():
-        shutil.rmtree(folder)
-    _require_same(out / "settings.json", folder, wanted)
-    size, edges = job.network.size, sum(projection.size for projection in job.network.projections)
-    say(f"{job.title}: {size} {job.what}, {edges} connections, {duration / 1000:g} s, dt {dt:g} ms")
-    for note in job.notes:
-        say(note)
-
-    from ranvier import report
-    from ranvier.engines import simulate
-
-    built = time.perf_counter()
+    requested = {**asdict(settings), "network": fingerprint(job.network)}
     threads = threads or _cores()
-    with _written_only_if_run(out, folder, wanted):
+    with run_folder(out, requested, again) as folder:
+        size, edges = job.network.size, sum(projection.size for projection in job.network.projections)
+        say(f"{job.title}: {size} {job.what}, {edges} connections, {duration / 1000:g} s, dt {dt:g} ms")
+        for note in job.notes:
+            say(note)
+
+        from ranvier import report
+        from ranvier.engines import simulate
+
+        built = time.perf_counter()
         recording = simulate(
             job.network,
             duration,
@@ -92,46 +91,47 @@ def execute(
             seed=settings.seed,
             engine=settings.engine,
             threads=threads,
-            record=job.record,
+            record=record,
             path=folder,
             progress=True,
         )
-    simulated = time.perf_counter()
-    foretold, sections, facts = _foretell(job, recording, threads, say)
-    predicted = time.perf_counter()
-    say("writing the report")
-    made = manifest(
-        **wanted,
-        duration_ms=duration,
-        dt_ms=dt,
-        threads=threads,
-        wall_seconds={
-            "build": round(built - began, 2),
-            "simulate": round(simulated - built, 2),
-            "predict": round(predicted - simulated, 2),
-        },
-        prediction=foretold,
-    )
-    page = report.write(
-        out / "report.html",
-        job.network,
-        recording,
-        title=job.title,
-        summary=f"{job.what[0].upper()}{job.what[1:]} on its wiring, simulated for {duration / 1000:g} s of "
-        f"biological time in steps of {dt:g} ms.",
-        assumptions=job.assumptions,
-        citations=job.citations,
-        facts=facts,
-        sections=sections,
-        classes=job.classes,
-        glossary=job.glossary,
-        manifest=made,
-    )
-    write_json(out / "manifest.json", made)
+        simulated = time.perf_counter()
+        figures, sections, facts = _predicted(job, recording, threads, say)
+        predicted = time.perf_counter()
+        say("writing the report")
+        results = manifest(
+            **requested,
+            duration_ms=duration,
+            dt_ms=dt,
+            threads=threads,
+            wall_seconds={
+                "build": round(built - began, 2),
+                "simulate": round(simulated - built, 2),
+                "predict": round(predicted - simulated, 2),
+            },
+            prediction=figures,
+        )
+        page = report.write(
+            out / "report.html",
+            job.network,
+            recording,
+            title=job.title,
+            summary=f"{job.what[0].upper()}{job.what[1:]} on its wiring, simulated for {duration / 1000:g} s of "
+            f"biological time in steps of {dt:g} ms.",
+            notes=job.notes,
+            assumptions=job.assumptions,
+            citations=job.citations,
+            facts=facts,
+            sections=sections,
+            classes=job.classes,
+            glossary=job.glossary,
+            manifest=results,
+        )
+        write_json(out / "manifest.json", results)
     return page
 
 
-def _foretell(
+def _predicted(
     job: Job, recording: Any, threads: int, say: Callable[[str], Any]
 ) -> tuple[Any, list[Any], Callable[[Any], Any] | None]:
     """What theory says of the network, beside the recording: (for the manifest, sections, facts).
@@ -143,12 +143,14 @@ def _foretell(
 
     say("predicting, from the wiring alone")
     try:
-        told = predict(job.network, threads=threads)
-        found = report.compare(recording, told)
-    except (ValueError, NotImplementedError, MemoryError) as error:
-        section = report.Section("Predicted beside simulated", [f"The theory does not reach here: {error}."])
-        return f"refused: {error}", [section], job.facts
-    return dict(found.table()), [found.section()], None if isinstance(told, Prediction) else job.facts
+        prediction = predict(job.network, threads=threads)
+        comparison = report.compare(recording, prediction)
+    except (ValueError, NotImplementedError, ArithmeticError, MemoryError) as error:
+        reason = str(error) or type(error).__name__
+        section = report.Section("Predicted beside simulated", [f"The theory does not reach here: {reason}."])
+        return f"refused: {reason}", [section], job.facts
+    figures = dict(comparison.table())
+    return figures, [comparison.section()], None if isinstance(prediction, Prediction) else job.facts
 
 
 def build(settings: Settings) -> Job:
@@ -232,39 +234,11 @@ def _duration(text: str, dt: float) -> float:
         value = milliseconds(text, 0.0, "--seconds")
     if not 0 < value < 1e12:
         raise ValueError(f"--seconds is {text!r}; expected a time above 0, such as 300 or '5 min'")
-    if value < 2500.0:
-        raise ValueError(f"--seconds is {text!r}; the report needs at least 2.5 s of activity")
-    return round(value / dt) * dt
-
-
-def _require_same(path: Path, folder: Path, wanted: dict[str, Any]) -> None:
-    """Refuse to go on in a folder that holds a run of other settings."""
-    if not (folder / "manifest.json").is_file():
-        return
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    differing = [
-        f"{key} {known.get(key)} there, {wanted[key]} here" for key in wanted if known.get(key) != wanted[key]
-    ]
-    if differing:
+    if value < SHORTEST:
         raise ValueError(
-            f"{folder} holds another run ({'; '.join(differing[:4])}); --again discards it, --out takes "
-            f"another folder"
+            f"--seconds is {text!r}; the report needs at least {SHORTEST / 1000:g} s of activity: take 300 or '5 min'"
         )
-
-
-@contextmanager
-def _written_only_if_run(out: Path, folder: Path, wanted: dict[str, Any]) -> Iterator[None]:
-    """Write the settings before the run begins, and take them back where it is refused."""
-    new = [parent for parent in (out, *out.parents) if not parent.exists()]
-    write_json(out / "settings.json", wanted)
-    try:
-        yield
-    except (ValueError, TypeError, OSError):
-        if not (folder / "manifest.json").exists():
-            (out / "settings.json").unlink()
-            for parent in new:
-                parent.rmdir()
-        raise
+    return round(value / dt) * dt
 
 
 def _cores() -> int:

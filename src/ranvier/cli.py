@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ranvier._text import one_line, printable, spell_out_on_terminals
+
 # Plain help: rich would take as long to import as all the rest.
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -18,7 +21,10 @@ app = typer.Typer(
 atlas_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(atlas_app, name="atlas", help="Published systems as claims: list, run, build the site.")
 
-INTERRUPTED = 130
+MISTAKE, FAULT, INTERRUPTED = 2, 1, 130
+_MISTAKES = (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ImportError, MemoryError)
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_GOES_ON = "the same command goes on from here"
 
 
 @app.callback()
@@ -37,7 +43,7 @@ def run(
     gain: Annotated[
         float | None, typer.Option(help="Strength: input fractions times this (mV ms; graded: of the leak).")
     ] = None,
-    seconds: Annotated[str, typer.Option(help="Biological time; '5 min' and the like too.")] = "300",
+    seconds: Annotated[str, typer.Option(help="Biological time, at least 2.5; '5 min' and the like too.")] = "300",
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
     signs: Annotated[
         str | None, typer.Option(help="'class=-1,...' or a file of lines 'class,sign'; a neuron's name too.")
@@ -56,39 +62,39 @@ def run(
     sheet: Annotated[str | None, typer.Option(help="Of an Excel workbook with several.")] = None,
     drive: Annotated[str | None, typer.Option(help="Constant input, mV.")] = None,
     noise: Annotated[str | None, typer.Option(help="SD of the free membrane, mV.")] = None,
-    delay: Annotated[str | None, typer.Option(help="Of all synapses, ms.")] = None,
-    dt: Annotated[str | None, typer.Option(help="Step, ms; 0.1, or 0.5 for graded neurons.")] = None,
+    delay: Annotated[str | None, typer.Option(help="Of all synapses, ms; 1 (graded neurons have none).")] = None,
+    dt: Annotated[str | None, typer.Option(help="Step, ms; 0.05, or 0.5 for graded neurons.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="All cores by default.")] = None,
     engine: Annotated[str, typer.Option(help="compiled or torch.")] = "compiled",
     out: Annotated[Path | None, typer.Option(help="Folder; out/NAME by default.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Start anew; discards the folder's run.")] = False,
 ) -> None:
     """Simulate a brain from its wiring and write a page about it: by default the fruit-fly larva's."""
-    from ranvier._runs import Settings, execute
-
-    settings = Settings(
-        wiring=wiring,
-        neuron=neuron,
-        gain=gain,
-        seconds=seconds,
-        seed=seed,
-        signs=signs,
-        drive=drive,
-        noise=noise,
-        delay=delay,
-        dt=dt,
-        engine=engine,
-        columns=columns,
-        header=header,
-        delimiter=delimiter,
-        nodes=nodes,
-        rows=rows,
-        sheet=sheet,
-    )
-    console = _console()
     with _resumable():
-        report = execute(settings, out, threads=threads, again=again, say=console.print)
-    console.print(f"report: [bold]{report}[/]", highlight=False, soft_wrap=True)
+        from ranvier._runs import Settings, execute
+
+        settings = Settings(
+            wiring=wiring,
+            neuron=neuron,
+            gain=gain,
+            seconds=seconds,
+            seed=seed,
+            signs=signs,
+            drive=drive,
+            noise=noise,
+            delay=delay,
+            dt=dt,
+            engine=engine,
+            columns=columns,
+            header=header,
+            delimiter=delimiter,
+            nodes=nodes,
+            rows=rows,
+            sheet=sheet,
+        )
+        say = _say()
+        report = execute(settings, out, threads=threads, again=again, say=say)
+        say(f"report: {report}")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -98,11 +104,9 @@ def bench(context: typer.Context) -> None:
 
     root = Path(__file__).resolve().parents[2]
     if not (root / "benchmarks" / "__main__.py").is_file():
-        raise ValueError(
-            "found no benchmarks beside the package; expected a checkout: git clone, then make bench"
-        )
-    done = subprocess.run([sys.executable, "-m", "benchmarks", *context.args], cwd=root, check=False)
-    raise typer.Exit(done.returncode)
+        raise ValueError("benchmarks do not lie beside the package; expected a checkout: git clone, then make bench")
+    process = subprocess.run([sys.executable, "-m", "benchmarks", *context.args], cwd=root, check=False)
+    raise typer.Exit(process.returncode)
 
 
 @atlas_app.command("list")
@@ -114,24 +118,17 @@ def atlas_list(
 
     from rich.table import Table
 
-    from ranvier.atlas import by_group, experiments
+    from ranvier.atlas import experiments
     from ranvier.atlas.execution import read_result
 
     table = Table(box=None, pad_edge=False)
-    for column in ("group", "name", "title", "claims", "verdicts"):
+    for column in ("name", "title", "claims", "verdicts"):
         table.add_column(column, no_wrap=column == "name")
-    for group, members in by_group(experiments().values()).items():
-        for experiment in members:
-            result = read_result(out, experiment.name)
-            verdicts = Counter(claim["verdict"] for claim in result["claims"]) if result else {}
-            table.add_row(
-                group,
-                experiment.name,
-                experiment.title,
-                str(len(experiment.claims)),
-                ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "not run",
-            )
-            group = ""
+    for name, experiment in experiments().items():
+        result = read_result(out, name)
+        verdicts = Counter(claim["verdict"] for claim in result["claims"]) if result else {}
+        counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "not run"
+        table.add_row(*map(printable, (name, experiment.title, str(len(experiment.claims)), counted)))
     _console().print(table)
 
 
@@ -139,31 +136,34 @@ def atlas_list(
 def atlas_run(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", show_default=False)] = None,
     everything: Annotated[bool, typer.Option("--all", help="Run every system.")] = False,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
     size: Annotated[str, typer.Option(help="small (seconds) or full.")] = "small",
     jobs: Annotated[int, typer.Option(min=1, help="Systems run at the same time.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("out/atlas"),
     again: Annotated[bool, typer.Option("--again", help="Run finished ones anew.")] = False,
 ) -> None:
     """Run systems, each with its mutants; finished ones are skipped, so a stopped run goes on."""
-    from ranvier.atlas import experiments, get, run
+    with _resumable():
+        from ranvier.atlas import experiments, get, run
 
-    if bool(names) == everything:
-        raise ValueError("name the systems to run, or give --all alone: found neither, or both")
-    if size not in ("small", "full"):
-        raise ValueError(f"--size is {size!r}; expected small or full")
-    chosen = (
-        list(experiments().values()) if everything else [get(name) for name in dict.fromkeys(names or [])]
-    )
-    results = []
-    console = _console()
-    with _progress() as progress, _resumable():
-        task = progress.add_task("atlas", total=len(chosen))
-        for result in run(chosen, out, seed=seed, size=size, jobs=jobs, again=again):  # type: ignore[arg-type]
-            results.append(result)
-            progress.update(task, advance=1)
-            progress.console.print(_line(result), highlight=False)
-    console.print(f"results: {out}", highlight=False)
+        if bool(names) == everything:
+            found = "both" if names else "neither"
+            raise ValueError(f"found {found} of NAME and --all: name the systems to run, or give --all alone")
+        if size not in ("small", "full"):
+            raise ValueError(f"--size is {size!r}; expected small or full")
+        chosen = (
+            list(experiments().values()) if everything else [get(name) for name in dict.fromkeys(names or [])]
+        )
+        results = []
+        with _progress() as progress:
+            task = progress.add_task("atlas", total=len(chosen))
+            say = _say(progress.console)
+            for result in run(chosen, out, seed=seed, size=size, jobs=jobs, again=again):  # type: ignore[arg-type]
+                results.append(result)
+                progress.update(task, advance=1)
+                say(_line(result))
+    say = _say()
+    say(f"results: {out}")
     broken = [result["name"] for result in results if "error" in result]
     survivors = [
         f"{result['name']}: {claim['text']}"
@@ -172,7 +172,7 @@ def atlas_run(
         if claim["mutant_verdict"] != "refuted" and claim["verdict"] != "untested"
     ]
     for survivor in survivors:
-        console.print(f"the mutant survives: {survivor}", highlight=False)
+        say(f"the mutant survives: {survivor}")
     if broken or survivors:
         raise typer.Exit(1)
 
@@ -186,13 +186,12 @@ def atlas_site(
     from ranvier.atlas import experiments
     from ranvier.atlas.site import build
 
-    index = build(experiments().values(), results, out)
-    _console().print(f"{index}", highlight=False)
+    _say()(str(build(experiments().values(), results, out)))
 
 
 def _line(result: dict[str, Any]) -> str:
     if "error" in result:
-        return f"[red]failed[/]      {result['name']}: {result['error']}"
+        return f"failed      {result['name']}: {result['error']}"
     verdicts = [claim["verdict"] for claim in result["claims"]]
     counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
     when = "already run" if result.get("skipped") else f"{result['seconds']:.1f} s"
@@ -200,9 +199,16 @@ def _line(result: dict[str, Any]) -> str:
 
 
 def _console() -> Any:
+    """A terminal on which text is text: brackets are no markup, colons no pictures."""
     from rich.console import Console
 
-    return Console()
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def _say(console: Any = None) -> Any:
+    """A function that prints one line, whatever it holds."""
+    console = console or _console()
+    return lambda text: console.print(one_line(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def _progress() -> Any:
@@ -214,28 +220,73 @@ def _progress() -> Any:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         transient=True,
+        console=_console(),
     )
 
 
 @contextmanager
 def _resumable() -> Iterator[None]:
-    """Turn Ctrl-C into one line and exit code 130."""
+    """Turn Ctrl-C into one line and exit code 130; say of a full disk that the work so far is kept."""
     try:
         yield
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print(f"stopped; {_GOES_ON}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
+    except OSError as error:
+        if error.errno in _FULL:
+            raise OSError(error.errno, f"{_described(error)}; make room, and {_GOES_ON}") from error
+        raise
+
+
+def _described(error: BaseException) -> str:
+    """An error in one line: what it says, with the file that it is about."""
+    if isinstance(error, OSError) and error.errno is not None:
+        strerror = str(error.strerror)
+        return f"{error.filename}: {strerror}" if error.filename and str(error.filename) not in strerror else strerror
+    if isinstance(error, MemoryError):
+        return f"out of memory{f' ({error})' if str(error) else ''}; expected a machine with more, or a smaller network"
+    return str(error) or type(error).__name__
+
+
+def _complain(message: str) -> None:
+    print(f"ranvier: {one_line(message)}", file=sys.stderr)
+
+
+def _guarded() -> int:
+    """Run the command; an error becomes a line on stderr and an exit code."""
+    try:
+        code = app(standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except (KeyboardInterrupt, typer.Abort):
+        print("stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has closed it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAULT
+    except Exception as error:
+        if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # of the parser of arguments
+            usage = error.ctx.command_path if getattr(error, "ctx", None) else "ranvier"
+            if "Usage:" in error.format_message():
+                print(error.format_message(), file=sys.stderr)
+            else:
+                _complain(f"{error.format_message().rstrip('.?')}; see {usage} --help")
+            return MISTAKE
+        if os.environ.get("RANVIER_TRACEBACK"):
+            raise
+        if isinstance(error, _MISTAKES):
+            _complain(_described(error))
+            return MISTAKE
+        _complain(
+            f"{type(error).__name__}: {error}; this is a fault of Ranvier: please report it with what "
+            "RANVIER_TRACEBACK=1 shows"
+        )
+        return FAULT
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one line on stderr and exit code 2.
+    """Run the command line; a user's mistake ends in one line on stderr and exit code 2, Ctrl-C in 130.
 
     With the environment variable RANVIER_TRACEBACK set, the whole traceback is shown instead.
     """
-    try:
-        app()
-    except (ValueError, TypeError, OSError, RuntimeError, FloatingPointError) as error:
-        if os.environ.get("RANVIER_TRACEBACK"):
-            raise
-        print(f"ranvier: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    spell_out_on_terminals()
+    raise SystemExit(_guarded())

@@ -8,7 +8,7 @@ import torch
 
 import ranvier as rv
 from ranvier.engines import Recording
-from ranvier.report._comparison import compare
+from ranvier.report import compare
 from ranvier.report.comparison_figures import grouped
 
 N, SECONDS, SHARED, RATE = 8, 400, 2.0, 8.0  # a common Poisson train of 2 Hz in the first four
@@ -63,53 +63,53 @@ class Truth:
 
 
 @pytest.fixture(scope="module")
-def seen():
+def recorded():
     return recording()
 
 
-def test_the_truth_lies_within_its_errors(seen):
-    found = compare(seen, Truth())
-    assert found.within(3.0) > 0.9 and found.slope == pytest.approx(1.0, abs=0.05)
-    explained, most = found.explained
+def test_the_truth_lies_within_its_errors(recorded):
+    result = compare(recorded, Truth())
+    assert result.within(3.0) > 0.9 and result.slope == pytest.approx(1.0, abs=0.05)
+    explained, most = result.explained
     assert explained == pytest.approx(most, abs=0.03) and most > 0.9
-    assert found.told_levels.mean() == pytest.approx(found.seen_levels.mean(), rel=0.02)
+    assert result.predicted_levels.mean() == pytest.approx(result.simulated_levels.mean(), rel=0.02)
     # the pairs of the strongest prediction are the planted ones, with their lags on the right side
-    assert {tuple(p) for p in found.pairs[:6].tolist()} == {(i, j) for i in range(4) for j in range(i + 1, 4)}
+    assert {tuple(p) for p in result.pairs[:6].tolist()} == {(i, j) for i in range(4) for j in range(i + 1, 4)}
     for k in range(6):
-        i, j = found.pairs[k]
-        at = found.lags[np.argmax(found.seen_lags[:, k])]
-        assert at == found.lags[np.argmax(found.told_lags[:, k])] == 5.0 * (j - i)
-    assert (np.abs(found.seen_lags - found.told_lags) < 5 * found.lag_errors + 1)[:, :6].mean() > 0.95
+        i, j = result.pairs[k]
+        at = result.lags[np.argmax(result.simulated_lags[:, k])]
+        assert at == result.lags[np.argmax(result.predicted_lags[:, k])] == 5.0 * (j - i)
+    assert (np.abs(result.simulated_lags - result.predicted_lags) < 5 * result.lag_errors + 1)[:, :6].mean() > 0.95
 
 
 @pytest.mark.parametrize("wrong", [Truth(factor=0.7), Truth(factor=-1.0)])
-def test_a_wrong_prediction_is_seen(seen, wrong):
-    found = compare(seen, wrong)
-    assert found.within(3.0) < 0.9 and abs(found.slope - 1) > 0.2
-    assert found.explained[0] < found.explained[1] - 0.05
+def test_a_wrong_prediction_is_seen(recorded, wrong):
+    result = compare(recorded, wrong)
+    assert result.within(3.0) < 0.9 and abs(result.slope - 1) > 0.2
+    assert result.explained[0] < result.explained[1] - 0.05
 
 
-def test_it_is_written_as_a_page(seen, tmp_path):
-    page = compare(seen, Truth()).save(tmp_path / "page.html").read_text()
+def test_it_is_written_as_a_page(recorded, tmp_path):
+    page = compare(recorded, Truth()).save(tmp_path / "page.html").read_text()
     assert page.count("<img") == 3 and "Predicted beside simulated" in page and "http" not in page.split("<body>")[1]
     assert "28" in page  # pairs
 
 
-def test_other_networks_and_short_runs_are_refused(seen):
-    short = seen.after(SECONDS * 1000.0 - 1500.0)
+def test_other_networks_and_short_runs_are_refused(recorded):
+    short = recorded.after(SECONDS * 1000.0 - 1500.0)
     with pytest.raises(ValueError, match="simulate longer"):
         compare(short, Truth())
     other = Truth()
     other.rates = lambda: torch.ones(N + 1, dtype=torch.float64)
     with pytest.raises(ValueError, match="same network"):
-        compare(seen, other)
+        compare(recorded, other)
 
 
 def test_groups_average_sampling_errors_away():
     rng = np.random.default_rng(0)
-    told = rng.normal(0, 0.02, 20_000)
-    seen = told + rng.normal(0, 0.05, len(told))
-    centres, means, errors = grouped(told, seen, 24)
+    predicted = rng.normal(0, 0.02, 20_000)
+    simulated = predicted + rng.normal(0, 0.05, len(predicted))
+    centres, means, errors = grouped(predicted, simulated, 24)
     assert len(centres) > 12 and np.abs((means - centres) / errors).mean() < 1.2
     assert np.median(errors) < 0.004
 
@@ -119,12 +119,12 @@ def test_graded_networks_are_compared_by_their_voltages(tmp_path):
     cells = net.add(rv.Graded(tau_m=20.0), 10, noise=2.0)
     net.connect(cells, cells, weight=0.6, probability=0.3, synapse=rv.Electrical())
     net.connect(cells, cells, weight=10.0, probability=0.2, synapse=rv.Sigmoidal(slope=6.0, tau=5.0))
-    seen = rv.simulate(net, 60_000.0, dt=0.5, seed=1, record=rv.Probe("V", interval=5.0))
-    found = compare(seen, rv.predict(net))
-    assert found.kind == "voltages" and found.within(3.0) > 0.9 and found.slope == pytest.approx(1.0, abs=0.1)
-    assert (np.abs(found.seen_levels - found.told_levels) < 5 * found.level_errors + 0.02).all()
-    assert (np.abs(found.seen_lags - found.told_lags) < 5 * found.lag_errors + 0.02).mean() > 0.95
-    assert np.abs(found.told_lags).max() > 0.2
-    assert "mV" in found.save(tmp_path / "page.html").read_text()
+    recording = rv.simulate(net, 60_000.0, dt=0.5, seed=1, record=rv.Probe("V", interval=5.0))
+    result = compare(recording, rv.predict(net))
+    assert result.kind == "voltages" and result.within(3.0) > 0.9 and result.slope == pytest.approx(1.0, abs=0.1)
+    assert (np.abs(result.simulated_levels - result.predicted_levels) < 5 * result.level_errors + 0.02).all()
+    assert (np.abs(result.simulated_lags - result.predicted_lags) < 5 * result.lag_errors + 0.02).mean() > 0.95
+    assert np.abs(result.predicted_lags).max() > 0.2
+    assert "mV" in result.save(tmp_path / "page.html").read_text()
     with pytest.raises(ValueError, match="record='V'"):
         compare(rv.simulate(net, 10_000.0, dt=0.5), rv.predict(net))

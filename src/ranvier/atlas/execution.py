@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ranvier._files import write_atomic, write_json
+from ranvier._locks import folder_lock
 from ranvier._manifest import manifest
 from ranvier.atlas._canvas import SETTINGS
 from ranvier.atlas._record import AtLeast, AtMost, Claim, Experiment, Size
@@ -122,12 +123,14 @@ def expectation(claim: Claim) -> dict[str, Any]:
 
 def _run_one(experiment: Experiment, out: Path, seed: int, size: Size) -> dict[str, Any]:
     try:
-        result = judge(experiment, seed, size)
         folder = out / experiment.name
-        material = result.pop("material")
-        result["pictures"] = _draw(experiment, material, folder)
-        write_json(folder / "manifest.json", manifest(experiment=experiment.name, seed=seed, size=size))
-        write_json(folder / "result.json", result)
+        with folder_lock(folder, "run") as lock:
+            result = judge(experiment, seed, size)
+            lock.check()
+            material = result.pop("material")
+            result["pictures"] = _draw(experiment, material, folder)
+            write_json(folder / "manifest.json", manifest(experiment=experiment.name, seed=seed, size=size))
+            write_json(folder / "result.json", result)
         return result
     except Exception as error:  # one broken experiment must not take the others' results along
         return {"name": experiment.name, "error": f"{type(error).__name__}: {error}"}

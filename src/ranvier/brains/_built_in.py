@@ -71,12 +71,12 @@ def from_edges(edges: EdgeList, *, neuron: str = "EIF", **options: Any) -> Job:
         raise ValueError(f"the wiring has {edges.size} neurons; expected at least two")
     edges = _as_signs_say(edges, options.get("signs") or {})
     if neuron == "Graded":
-        return replace(graded(edges, **{"electrical": edges.electrical, **options}), notes=edges.notes)
+        return graded(edges, **{"electrical": edges.electrical, **options})
     if edges.electrical is not None:
         count = len(edges.electrical) // 2
         left_out = f"{count} gap junctions of the file are left out: {neuron} neurons have none here; Graded ones do."
         edges = replace(edges, notes=(*edges.notes, left_out))
-    return replace(spiking(edges, neuron=neuron, **options), notes=edges.notes)
+    return spiking(edges, neuron=neuron, **options)
 
 
 def _as_signs_say(edges: EdgeList, signs: Mapping[str, int]) -> EdgeList:

@@ -105,8 +105,8 @@ def graded(
             f"Input: a constant drive {point}; independent white noise with a standard deviation of "
             f"{noise:g} mV of "
             f"the free membrane.",
-            *edges.notes,
         ),
+        notes=edges.notes,
         citations=tuple(filter(None, [edges.citation])),
         facts=lambda _: {RADIUS: f"{radius:.2f}"},
         record=(rv.Probe("V", interval=INTERVAL),),

@@ -20,9 +20,9 @@ RADIUS = "spectral radius of the linearised coupling (unstable from 1 on)"
 class Job:
     """A network and what to say about it.
 
-    `classes` is the order in which the page shows them, `glossary` explains their names, `notes` say what was
-    done to the file's edges. `facts` takes the
-    rates (Hz) or mean voltages (mV), (N,), and tells how strong the coupling is, name -> text.
+    `classes` is the order in which the page shows them, `glossary` explains their names. `facts` takes the
+    rates (Hz) or mean voltages (mV), (N,), and tells how strong the coupling is, name -> text. `notes` say what was
+    done or left out when the wiring was read.
     """
 
     network: Network
@@ -32,9 +32,9 @@ class Job:
     citations: tuple[str, ...]
     facts: Callable[[NDArray[np.float64]], dict[str, str]]
     record: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     glossary: str = ""
-    notes: tuple[str, ...] = ()
 
 
 def input_fractions(edges: EdgeList) -> NDArray[np.float64]:

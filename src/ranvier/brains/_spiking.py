@@ -111,8 +111,8 @@ def spiking(
             f"deviation "
             f"of {noise:g} mV of the free membrane.",
             f"Synapses: currents that decay within {TAU_S:g} ms, after {delays}.",
-            *edges.notes,
         ),
+        notes=edges.notes,
         citations=tuple(filter(None, [edges.citation])),
         facts=lambda rates: coupling(model, drive, noise, edges, weights, rates),
     )

@@ -3,7 +3,8 @@
 `page` and `write` make it; `figures` holds its pictures, each a function of plain arrays.
 """
 
-from ranvier.report._comparison import Comparison, compare
+from ranvier.report._compare import compare
+from ranvier.report._comparison import Comparison
 from ranvier.report._page import page, write
 from ranvier.report._parts import Picture, Section, Table
 

@@ -1,7 +1,8 @@
 """What the report measures in a recording: rates, correlations with their errors, lags, spectra.
 
 Spiking networks answer through spike counts, graded ones through their recorded voltages; from there on the
-page treats both alike.
+page treats both alike. Windows, bins and lags are whole numbers of steps, those nearest to what is asked for. What
+silent or constant neurons have no value of is NaN.
 """
 
 from __future__ import annotations
@@ -13,9 +14,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier._steps import nearest_steps
+
 Array = NDArray[np.float64]
 BLOCKS = 50  # of a voltage trace, for its errors
 BLOCKS_OF_COUNTS = 20  # as Recording.correlation has them
+BIN, BIN_OF_VOLTAGES = 5.0, 25.0  # ms, of lags
+SPECTRUM_BIN = 1.0  # ms
+SKIP = 500.0  # ms
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Activity:
 def activity_of(
     recording: Any,
     window: float = 100.0,
-    skip: float = 500.0,
+    skip: float = SKIP,
     neurons: NDArray[np.int64] | None = None,
 ) -> Activity:
     """Measure a recording; its first `skip` ms (at most a tenth of it) are left out as a transient.
@@ -52,31 +58,71 @@ def activity_of(
     Pairs are compared among `neurons`, by default all.
     """
     among = np.arange(recording.n_neurons) if neurons is None else neurons
-    skip = min(skip, recording.duration / 10)
-    skip = round(skip / recording.dt) * recording.dt
-    after = recording.after(skip) if skip > 0 else recording
-    if len(np.asarray(recording.times)) == 0 and "V" in recording.states:
+    after, window = steady(recording, skip, window)
+    if "V" in recording.states and not recording.n_spikes:
         values = trace(after)[1]
+        if len(values) < BLOCKS:
+            raise ValueError(
+                f"the recording holds V at {len(values)} times after its first {after.start:g} ms; expected at least "
+                f"{BLOCKS}: simulate longer, or record more often"
+            )
         correlation, error = _voltage_correlation(values[:, among])
         levels = values.mean(axis=0), values.std(axis=0)
         return Activity("voltages", after, 0.0, *levels, correlation, error, among)
-    if after.duration < BLOCKS_OF_COUNTS * window:
-        raise ValueError(
-            f"the recording holds {after.duration:g} ms after its first {skip:g} ms; expected at least "
-            f"{BLOCKS_OF_COUNTS} windows of {window:g} ms: simulate longer"
-        )
+    require_windows(after, window)
     pairs = after.correlation(window, neurons=neurons, return_error=True)
-    correlation, error = (_array(part) for part in pairs)
+    correlation, error = (array(part) for part in pairs)
     # An error from few blocks scatters itself; among millions of pairs its low ones would look like signals.
-    error = np.maximum(error, 1.0 / np.sqrt(after.duration // window))
-    levels = _array(after.rates()), _array(after.cv())
+    error = np.maximum(error, 1.0 / np.sqrt(windows_of(after, window)))
+    levels = array(after.rates()), array(after.cv())
     return Activity("spikes", after, window, *levels, correlation, error, among)
+
+
+def steady(recording: Any, skip: float, window: float) -> tuple[Any, float]:
+    """The recording without its first `skip` ms, at most a tenth of it, and the window as whole steps, in ms."""
+    dt = recording.dt
+    steps = round(min(skip, recording.duration / 10) / dt)
+    after = recording.after(recording.start + steps * dt) if steps > 0 else recording
+    return after, nearest_steps(window, dt) * dt
+
+
+def windows_of(recording: Any, window: float) -> int:
+    """How many whole windows of `window` ms the recording holds."""
+    return nearest_steps(recording.duration, recording.dt) // nearest_steps(window, recording.dt)
+
+
+def require_windows(recording: Any, window: float) -> None:
+    """Raise ValueError for a recording of too few windows."""
+    if windows_of(recording, window) < BLOCKS_OF_COUNTS:
+        raise ValueError(
+            f"the recording holds {recording.duration:g} ms after its first {recording.start:g} ms; expected at "
+            f"least {BLOCKS_OF_COUNTS} windows of {window:g} ms: simulate longer"
+        )
+
+
+def lags_of(recording: Any, kind: Literal["spikes", "voltages"]) -> Array:
+    """Lags in ms, −20 to 20 bins, fewer where the recording is short."""
+    if kind == "voltages":
+        times, values = trace(recording)
+        interval = sampling_interval(times, recording)
+        bin, reach = nearest_steps(BIN_OF_VOLTAGES, interval) * interval, len(values)
+        longest = reach // (4 * nearest_steps(BIN_OF_VOLTAGES, interval))
+    else:
+        bin = nearest_steps(BIN, recording.dt) * recording.dt
+        longest = windows_of(recording, bin) // BLOCKS_OF_COUNTS - 1
+    most = max(1, min(20, longest))
+    return np.arange(-most, most + 1) * bin
+
+
+def sampling_interval(times: Array, recording: Any) -> float:
+    """Of a trace of voltages, ms, a whole number of steps."""
+    return nearest_steps(float(times[1] - times[0]), recording.dt) * recording.dt if len(times) > 1 else recording.dt
 
 
 def trace(recording: Any) -> tuple[Array, Array]:
     """The recorded voltages: times (T,) in ms and values (T, N) in mV."""
-    kept = recording.states["V"]
-    return _array(kept.times), _array(kept.values)
+    voltages = recording.states["V"]
+    return array(voltages.times), array(voltages.values)
 
 
 def threshold(activity: Activity) -> float:
@@ -106,19 +152,19 @@ def strongest(
     values = activity.correlation[i, j]
     sure = np.flatnonzero(standing_out(activity))
     chosen: list[tuple[int, int]] = []
-    for sign, wanted in ((1, positive), (-1, negative)):
+    for sign, places in ((1, positive), (-1, negative)):
         ours = sure[sign * values[sure] > 0]
         ours = ours[np.argsort(-sign * values[ours], kind="stable")]
-        seen: Counter[int] = Counter()
+        times: Counter[int] = Counter()
         between: Counter[frozenset[int]] = Counter()
         for pair in ours:
             a, b = int(i[pair]), int(j[pair])
             classes = frozenset((a, b)) if of is None else frozenset((int(of[a]), int(of[b])))
-            if wanted and max(seen[a], seen[b]) < 2 and between[classes] < 3:
+            if places and max(times[a], times[b]) < 2 and between[classes] < 3:
                 chosen.append((a, b))
-                seen.update((a, b))
+                times.update((a, b))
                 between[classes] += 1
-                wanted -= 1
+                places -= 1
     return chosen
 
 
@@ -132,57 +178,69 @@ def lagged(activity: Activity, pairs: list[tuple[int, int]], lags: NDArray[Any])
     chosen = activity.neurons[np.asarray(pairs)]
     density, error = activity.recording.cross_correlation(lags, pairs=chosen, return_error=True)
     leader = activity.level[[j for _, j in pairs]]
-    return _array(density) / leader, _array(error) / leader
+    return array(density) / leader, array(error) / leader
 
 
-def population_spectrum(activity: Activity, groups: dict[str, NDArray[np.int64]]) -> tuple[Array, dict]:
-    """Power of each group's summed activity: frequencies (F,) in Hz and a curve for each group.
+def population_spectrum(
+    activity: Activity, groups: dict[str, NDArray[np.int64]]
+) -> tuple[Array, dict[str, Array]]:
+    """Power of each group's summed activity: frequencies (F,) in Hz and a curve for each group that has any.
 
     Spikes: S(f) of the summed train over the summed rate; independent Poisson trains have 1 at every
     frequency. Voltages: that of the mean voltage, mV²/Hz.
     """
     from scipy.signal import welch
 
+    recording = activity.recording
     if activity.kind == "voltages":
-        times, values = trace(activity.recording)
-        rate = 1000.0 / float(times[1] - times[0])
+        times, values = trace(recording)
+        rate = 1000.0 / sampling_interval(times, recording)
         series = {name: values[:, members].mean(axis=1) for name, members in groups.items()}
         scale = dict.fromkeys(groups, 0.5)
     else:
-        rate = 1000.0
-        times, neurons = (np.asarray(part) for part in (activity.recording.times, activity.recording.neurons))
-        bins = int(activity.recording.duration)
-        start = activity.recording.start
-        series, scale = {}, {}
-        for name, members in groups.items():
-            mine = np.isin(neurons, members)
-            counts = np.bincount(((times[mine] - start) // 1.0).astype(np.int64), minlength=bins)[:bins]
-            series[name] = counts * rate
-            total = counts.sum() / (bins / 1000.0)
-            scale[name] = 0.5 / total if total > 0 else np.nan
+        bin = nearest_steps(SPECTRUM_BIN, recording.dt) * recording.dt
+        rate = 1000.0 / bin
+        series = {name: group_counts(recording, members, bin) * rate for name, members in groups.items()}
+        scale = {name: 0.5 / one.mean() if one.any() else 0.0 for name, one in series.items()}
     length = len(next(iter(series.values())))
     segment = int(min(2.0 * rate, length // 4))
-    curves = {}
+    f, curves = np.empty(0), {}
     for name, one in series.items():
+        if segment < 4 or one.std() <= 1e-9 * np.abs(one).max():
+            continue  # silent, constant, or too short to have a spectrum
         f, power = welch(one, fs=rate, nperseg=segment, detrend="constant")
         curves[name] = power[1:-1] * scale[name]  # one-sided power holds both signs of f
     return f[1:-1], curves
 
 
+def group_counts(recording: Any, members: NDArray[np.int64], bin: float) -> Array:
+    """Spikes of these neurons together in consecutive bins of `bin` ms, (bins,)."""
+    from ranvier import analysis
+
+    label = np.full(recording.n_neurons, -1)
+    label[members] = 0
+    return analysis.counts(recording.spikes.group(label), bin)[:, 0].astype(np.float64)
+
+
 def _voltage_correlation(values: Array) -> tuple[Array, Array]:
     """Pearson correlation of columns, and its error from the spread over blocks of time."""
-    deviation = values.std(axis=0)
-    z = (values - values.mean(axis=0)) / np.where(deviation > 0, deviation, np.nan)
+    z = _standard(values)
     blocks = [block.T @ block / len(block) for block in np.array_split(z, BLOCKS)]
     return z.T @ z / len(z), np.std(blocks, axis=0, ddof=1) / np.sqrt(BLOCKS)
+
+
+def _standard(values: Array) -> Array:
+    """Columns of mean 0 and variance 1; NaN where there is no variance beyond rounding."""
+    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    return (values - mean) / np.where(deviation > 1e-9 * np.abs(mean) + 1e-12, deviation, np.nan)
 
 
 def _lagged_voltages(
     activity: Activity, pairs: list[tuple[int, int]], lags: NDArray[Any]
 ) -> tuple[Array, Array]:
     times, values = trace(activity.recording)
-    shifts = np.round(lags / (times[1] - times[0])).astype(int)
-    z = (values[:, activity.neurons] - activity.level) / activity.spread
+    shifts = np.rint(lags / sampling_interval(times, activity.recording)).astype(np.int64)
+    z = _standard(values[:, activity.neurons])
     result = np.empty((2, len(lags), len(pairs)))
     for p, (i, j) in enumerate(pairs):
         for k, shift in enumerate(shifts):
@@ -194,5 +252,6 @@ def _lagged_voltages(
     return result[0], result[1]
 
 
-def _array(value: Any) -> Array:
+def array(value: Any) -> Array:
+    """Any tensor or array as float64 on the CPU."""
     return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value, dtype=np.float64)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ranvier._files import write_atomic
 from ranvier._pages import page_environment
 from ranvier.report._activity import Activity, activity_of
-from ranvier.report._parts import Picture, Section, count, number
+from ranvier.report._parts import Picture, Section, count, number, of_finite
 from ranvier.report._sections import (
     activity_section,
     correlation_section,
@@ -39,6 +39,7 @@ def page(
     *,
     title: str,
     summary: str = "",
+    notes: Sequence[str] = (),
     assumptions: Sequence[str] = (),
     citations: Sequence[str] = (),
     manifest: Mapping[str, Any] | None = None,
@@ -56,8 +57,9 @@ def page(
         a `Network` and a `Recording` of it (spikes, or all neurons' V for graded neurons)
     title, summary
         what it is, and in a sentence what was run
-    assumptions, citations
-        one sentence each: what the model takes for granted, what to cite
+    notes, assumptions, citations
+        one sentence each: what was left out when the wiring was read, shown on top; what the model takes for
+        granted; what to cite
     manifest
         what was run, shown whole
     facts
@@ -96,6 +98,7 @@ def page(
         summary=summary,
         highlights=highlights(wiring, activity),
         sections=parts,
+        notes=notes,
         assumptions=assumptions,
         citations=[*citations, OWN_CITATION],
         manifest=json.dumps(manifest, indent=2, ensure_ascii=False) if manifest else "",
@@ -113,7 +116,7 @@ def _render(**content: Any) -> str:
 
 def write_sections(path: str | Path, sections: Sequence[Section], *, title: str, summary: str = "") -> Path:
     """Write a page of these sections alone, atomically."""
-    content = {"highlights": (), "assumptions": (), "citations": [OWN_CITATION], "manifest": ""}
+    content = {"highlights": (), "notes": (), "assumptions": (), "citations": [OWN_CITATION], "manifest": ""}
     return write_atomic(path, _render(title=title, summary=summary, sections=sections, **content))
 
 
@@ -125,7 +128,7 @@ def write(path: str | Path, network: Any, recording: Any, **options: Any) -> Pat
 def highlights(wiring: Wiring, activity: Activity) -> list[tuple[str, str]]:
     """The few numbers at the top: value and name."""
     upper = activity.correlation[np.triu_indices(len(activity.correlation), k=1)]
-    spiking = activity.kind == "spikes"
+    spiking, error = activity.kind == "spikes", typical_error(activity)
     return [
         (count(wiring.size), "neurons"),
         (count(wiring.weights.nnz + wiring.junctions.nnz // 2), "connected pairs"),
@@ -134,9 +137,13 @@ def highlights(wiring: Wiring, activity: Activity) -> list[tuple[str, str]]:
             number(activity.level.mean(), 1) + (" Hz" if spiking else " mV"),
             f"mean {'rate' if spiking else 'voltage'}",
         ),
-        (number(float(np.nanmean(upper)), 4), "mean correlation"),
-        (f"± {typical_error(activity):.3f}", "chance, one pair"),
+        (_or_dash(of_finite(np.mean, upper), 4), "mean correlation"),
+        ("± " * (error is not None) + _or_dash(error, 3), "chance, one pair"),
     ]
+
+
+def _or_dash(value: float | None, digits: int) -> str:
+    return "–" if value is None else number(value, digits)
 
 
 def options_as_code(text: str) -> Markup:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+#: what stands in the place of a statistic of silent, constant or missing activity
+NOTHING = "no variance to compare"
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,16 @@ class Section:
     parts: Sequence[Picture | Table] = ()
 
 
-def number(value: float | np.floating[Any], digits: int) -> str:
-    """A number with a true minus sign, and none before a zero."""
+def of_finite(statistic: Callable[[NDArray[np.float64]], Any], values: NDArray[Any]) -> float | None:
+    """A statistic of the finite values; None where there are none."""
+    finite = values[np.isfinite(values)]
+    return float(statistic(finite)) if finite.size else None
+
+
+def number(value: float | np.floating[Any] | None, digits: int) -> str:
+    """A number with a true minus sign, and none before a zero; `NOTHING` for None and what is not finite."""
+    if value is None or not np.isfinite(value):
+        return NOTHING
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._pages import significant
+from ranvier._steps import nearest_steps, windows_in
 from ranvier.report import figures
-from ranvier.report._activity import Activity, lagged, population_spectrum, standing_out, strongest, threshold, trace
-from ranvier.report._parts import Picture, Section, Table, count, number, short
+from ranvier.report._activity import (
+    Activity,
+    group_counts,
+    lagged,
+    lags_of,
+    population_spectrum,
+    standing_out,
+    strongest,
+    threshold,
+    trace,
+)
+from ranvier.report._parts import NOTHING, Picture, Section, Table, count, number, of_finite, short
 from ranvier.report._wiring import Wiring
 
-if TYPE_CHECKING:
-    pass
+RATE_BIN = 10.0  # ms
 
 
 def wiring_section(wiring: Wiring, glossary: str = "") -> Section:
@@ -68,18 +78,19 @@ def activity_section(wiring: Wiring, activity: Activity) -> Section:
         return Section("Activity", [text], pictures)
     recording = activity.recording
     times, neurons = np.asarray(recording.times), np.asarray(recording.neurons)
-    start = float(times[0]) if len(times) else 0.0
+    start = recording.start
     shown = times < start + show
     row = np.empty(wiring.size, np.int64)
     row[wiring.order] = np.arange(wiring.size)
-    bins = np.arange(start, start + show + 1e-9, 10.0)
+    bin = nearest_steps(RATE_BIN, recording.dt) * recording.dt
     rate = {}
     groups = groups_of(wiring)
     for name, members in groups.items():
         if name == "all" and len(groups) > 2:
             continue
-        spikes = np.histogram(times[shown & np.isin(neurons, members)], bins)[0]
-        rate[name] = ((bins[:-1] + 5.0) / 1000.0, spikes / len(members) * 100.0)
+        spikes = group_counts(recording, members, bin)[: windows_in(show, bin)]
+        centres = start + (np.arange(len(spikes)) + 0.5) * bin
+        rate[name] = (centres / 1000.0, spikes / len(members) * 1000.0 / bin)
     raster = figures.raster(
         times[shown] / 1000.0,
         row[neurons[shown]],
@@ -90,16 +101,16 @@ def activity_section(wiring: Wiring, activity: Activity) -> Section:
         (start / 1000.0, (start + show) / 1000.0),
     )
     silent = int((activity.level == 0).sum())
-    text = (
-        f"The mean rate is {activity.level.mean():.2f} Hz; {silent or 'no'} neurons are silent. "
-        f"Intervals between "
-        f"spikes vary with a coefficient of {np.nanmedian(activity.spread):.2f} in the median (a clock "
-        f"has 0, "
-        f"chance 1)."
+    irregularity = of_finite(np.median, activity.spread)
+    text = f"The mean rate is {activity.level.mean():.2f} Hz; {silent or 'no'} neurons are silent. " + (
+        f"Intervals between spikes: {NOTHING}, as no neuron has three spikes."
+        if irregularity is None
+        else f"Intervals between spikes vary with a coefficient of {irregularity:.2f} in the median (a clock has 0, "
+        "chance 1)."
     )
     caption = (
         f"Above: each dot is a spike, each row a neuron, ordered by class, over {show / 1000:g} s. {colours} "
-        f"Below: mean rate of a neuron in bins of 10 ms."
+        f"Below: mean rate of a neuron in bins of {bin:g} ms."
     )
     return Section(
         "Activity",
@@ -125,19 +136,23 @@ def correlation_section(wiring: Wiring, activity: Activity, steps: NDArray[np.in
         if activity.kind == "spikes"
         else "the two voltages"
     )
-    distance_figure = figures.by_distance(distance_groups(wiring, matrix, steps), noise, "correlation")
+    distance_figure = figures.by_distance(distance_groups(wiring, matrix, steps), noise or 0.0, "correlation")
     sure = standing_out(activity)
     few = f" of {count(wiring.size)} neurons, taken evenly from the classes" if wiring.size < total else ""
-    text = (
-        f"Correlation coefficients of {what}, for all {count(len(sure))} pairs{few}. Chance alone gives a "
-        f"pair ±{noise:.2g} (one standard error). {count(int(sure.sum()))} pairs stand out: they lie beyond "
-        f"{threshold(activity):.1f} of their standard errors, where chance would put none."
+    text = f"Correlation coefficients of {what}, for all {count(len(sure))} pairs{few}. " + (
+        f"There is {NOTHING}: no two neurons are both active, and more than a clock."
+        if noise is None
+        else f"Chance alone gives a pair ±{noise:.2g} (one standard error). {count(int(sure.sum()))} pairs stand "
+        f"out: they lie beyond {threshold(activity):.1f} of their standard errors, where chance would put none."
+    )
+    matrix_caption = (
+        "orrelation of every pair, ordered by class; a pixel is the mean of the pairs in it, on a square-root scale. "
+        "Blue pairs are active together, orange ones in turn"
     )
     caption = (
-        "Left: correlation of every pair, ordered by class; a pixel is the mean of the pairs in it, on a "
-        "square-root scale. Blue pairs are active together, orange ones in turn. Right: mean for each "
-        "pair of "
-        "classes, a neuron's correlation with itself left out."
+        f"Left: c{matrix_caption}. Right: mean for each pair of classes, a neuron's correlation with itself left out."
+        if len(wiring.classes) > 1
+        else f"C{matrix_caption}; a neuron's correlation with itself is left out."
     )
     distance_caption = (
         "Correlation against the fewest synapses that lead from one neuron of the pair to the other, in "
@@ -158,9 +173,12 @@ def pairs_section(wiring: Wiring, activity: Activity, steps: NDArray[np.int16]) 
     classes = wiring.of if len(wiring.classes) > 1 else None
     chosen = strongest(activity, positive=6, negative=3, of=classes)
     if not chosen:
-        return Section("Strongest pairs", ["No pair stands out of the sampling error; simulate longer."])
+        text = "No pair stands out of the sampling error; simulate longer."
+        if typical_error(activity) is None:
+            text = f"There is {NOTHING}."
+        return Section("Strongest pairs", [text])
     spiking = activity.kind == "spikes"
-    lags = np.arange(-20.0, 21.0) * (5.0 if spiking else 25.0)
+    lags = lags_of(activity.recording, activity.kind)
     values, errors = lagged(activity, [(j, i) for i, j in chosen], lags)
     # The one whose activity comes first is named first, so that the peak lies to the right of 0.
     late = lags[np.argmax(np.abs(values), axis=0)] < 0
@@ -185,7 +203,8 @@ def pairs_section(wiring: Wiring, activity: Activity, steps: NDArray[np.int16]) 
     unit = "Hz" if spiking else "mV"
     head = ("first", "second", "correlation", f"mean ({unit})", "first → second", "second → first")
     caption = (
-        "How often the second neuron fires around a spike of the first, above chance, in bins of 5 ms. "
+        f"How often the second neuron fires around a spike of the first, above chance, in bins of "
+        f"{lags[1] - lags[0]:g} ms. "
         if spiking
         else "Correlation of the second neuron's voltage with the first's, shifted by the lag. "
     )
@@ -226,10 +245,10 @@ def numbers_table(wiring: Wiring, activity: Activity, extra: dict[str, str]) -> 
         ("connected pairs, chemical", count(wiring.weights.nnz)),
         ("connected pairs, electrical", count(wiring.junctions.nnz // 2)),
         (f"{what}, mean ({unit})", number(level.mean(), 3)),
-        (f"{what}, 5 % / median / 95 % ({unit})", " / ".join(number(q, 2) for q in _quantiles(level))),
-        (f"{spread}, 5 % / median / 95 %", " / ".join(number(q, 3) for q in _quantiles(activity.spread))),
-        ("correlation, mean of all pairs", number(np.nanmean(upper), 5)),
-        ("correlation, SD over pairs", number(np.nanstd(upper), 5)),
+        (f"{what}, 5 % / median / 95 % ({unit})", _quantiles(level, 2)),
+        (f"{spread}, 5 % / median / 95 %", _quantiles(activity.spread, 3)),
+        ("correlation, mean of all pairs", number(of_finite(np.mean, upper), 5)),
+        ("correlation, SD over pairs", number(of_finite(np.std, upper), 5)),
         ("its standard error, one pair, median", number(typical_error(activity), 5)),
         (f"pairs beyond {threshold(activity):.1f} standard errors", count(int(standing_out(activity).sum()))),
     ]
@@ -274,19 +293,19 @@ def distance_groups(
     return {name: mine for name, mine in groups.items() if len(mine) >= (5 if len(values) > 1000 else 1)}
 
 
-def typical_error(activity: Activity) -> float:
-    """The median standard error of one pair's correlation."""
-    return float(np.nanmedian(activity.error[np.triu_indices(len(activity.error), k=1)]))
+def typical_error(activity: Activity) -> float | None:
+    """The median standard error of one pair's correlation; None where no pair has any."""
+    return of_finite(np.median, activity.error[np.triu_indices(len(activity.error), k=1)])
 
 
 def path(wiring: Wiring, steps: NDArray[np.int16], source: int, target: int) -> str:
     """The direct connection from source to target in words, else the length of the shortest path."""
     weight, junction = wiring.weights[target, source], wiring.junctions[target, source]
     unit = wiring.unit.replace(" ", "\u00a0")
-    found = [f"{significant(weight, 3)}\u00a0{unit}"] if weight else []
-    found += [f"gap junction, {significant(junction, 3)}\u00a0nS"] if junction else []
-    if found:
-        return " + ".join(found)
+    direct = [f"{significant(weight, 3)}\u00a0{unit}"] if weight else []
+    direct += [f"gap junction, {significant(junction, 3)}\u00a0nS"] if junction else []
+    if direct:
+        return " + ".join(direct)
     length = int(steps[target, source])
     return f"{length} synapses" if length > 0 else "no path"
 
@@ -335,10 +354,12 @@ def _levels(
 
 
 def _entries(matrix: Any, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
-    found = matrix[rows, columns]
-    return (found.toarray() if hasattr(found, "toarray") else np.asarray(found)).ravel()
+    entries = matrix[rows, columns]
+    return (entries.toarray() if hasattr(entries, "toarray") else np.asarray(entries)).ravel()
 
 
-def _quantiles(values: NDArray[Any]) -> NDArray[Any]:
-    fine = values[np.isfinite(values)]
-    return np.quantile(fine, (0.05, 0.5, 0.95)) if len(fine) else np.full(3, np.nan)
+def _quantiles(values: NDArray[Any], digits: int) -> str:
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return NOTHING
+    return " / ".join(number(q, digits) for q in np.quantile(finite, (0.05, 0.5, 0.95)))

@@ -30,6 +30,7 @@ RC: Any = {
     "ytick.color": "#444c55",
     "legend.frameon": False,
     "svg.hashsalt": "ranvier",
+    "text.parse_math": False,  # a name such as $x$ is a name
     "figure.constrained_layout.use": True,
 }
 
@@ -52,6 +53,15 @@ def new(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def without(message: str, width: float = 6.0, height: float = 1.6) -> Figure:
+    """A figure that says why there is nothing to see in it."""
+    figure = new(width, height)
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, message, ha="center", va="center", color=NEUTRAL, fontsize=11, transform=axes.transAxes)
+    return figure
 
 
 def panels(titles: Sequence[str]) -> tuple[Figure, list[Axes]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.report._parts import NOTHING
 from ranvier.report._style import (
     ACCENT,
     BAND,
@@ -19,6 +20,7 @@ from ranvier.report._style import (
     new,
     panels,
     styled,
+    without,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ def class_matrix(
     symmetric about 0 on a square-root scale, so that weak entries show.
     """
     several = len(classes) > 1
+    if not np.isfinite(image).any():
+        return without(NOTHING)
     figure = new(10.5 if several else 6.0, 5.0)
     axes = figure.subplots(1, 2 if several else 1, squeeze=False)[0]
     picture = axes[0].imshow(
@@ -105,7 +109,12 @@ def by_class(values: Sequence[Array], classes: Sequence[str], signs: Sequence[in
     figure = new(7.0, max(1.8, 0.34 * rows + 0.9))
     axes = figure.subplots()
     every = np.concatenate([v[np.isfinite(v)] for v in values])
-    edges = np.linspace(every.min(), np.quantile(every, 0.998) + 1e-9, 61) if len(every) else np.arange(3.0)
+    if not len(every):
+        return without(NOTHING)
+    low, high = every.min(), np.quantile(every, 0.998)
+    if high - low < 1e-6 * max(1.0, abs(high)):  # all alike
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high + 1e-9, 61)
     for row, (mine, sign) in enumerate(zip(values, signs)):
         mine = mine[np.isfinite(mine)]
         if not len(mine):
@@ -127,6 +136,8 @@ def by_distance(groups: Mapping[str, Array], noise: float, label: str) -> Figure
 
     groups: (pairs,) by name. `noise` is the typical standard error of one pair; twice it is drawn as a band.
     """
+    if not groups:
+        return without(NOTHING)
     figure = new(7.6, 3.8)
     axes = figure.subplots()
     axes.axhspan(-2 * noise, 2 * noise, color=BAND, lw=0, label="±2 standard errors of one pair")
@@ -172,16 +183,18 @@ def correlograms(
 @styled
 def spectrum(f: Array, curves: Mapping[str, Array], label: str, reference: float | None = None) -> Figure:
     """Power against frequency (Hz), averaged in bins of equal ratio; on a linear scale with a `reference`."""
+    if not curves:
+        return without(NOTHING)
     figure = new(7.6, 3.6)
     axes = figure.subplots()
     if reference is not None:
         axes.axhline(reference, color="#8a939c", ls="--", lw=1, label="independent Poisson trains")
     edges = np.geomspace(f[0], f[-1] * 1.001, 80)
     place = np.digitize(f, edges)
-    kept = np.unique(place)
-    centre = [f[place == k].mean() for k in kept]
+    bins = np.unique(place)
+    centre = [f[place == k].mean() for k in bins]
     for name, curve in curves.items():
-        smooth = [curve[place == k].mean() for k in kept]
+        smooth = [curve[place == k].mean() for k in bins]
         axes.plot(centre, smooth, color=_group_colour(name), lw=1.4, label=name)
     axes.set(xlabel="frequency (Hz)", ylabel=label, xscale="log")
     axes.xaxis.set_major_formatter("{x:g}")
@@ -199,15 +212,18 @@ def traces(times: Array, values: Array, names: Sequence[str], colours: Sequence[
     figure = new(10.5, 0.42 * len(names) + 1.0)
     axes = figure.subplots()
     centred = values - values.mean(axis=0)
-    step = 6 * np.median(values.std(axis=0)) + 1e-12
+    largest = float(np.abs(centred).max(initial=0.0))
+    flat = largest <= 1e-9 * float(np.abs(values).max(initial=1.0))
+    step = 1.0 if flat else 6 * float(np.median(values.std(axis=0))) or 3 * largest
     for row, sign in enumerate(colours):
         axes.plot(times, centred[:, row] - row * step, color=BY_SIGN[sign], lw=0.8, rasterized=True)
     axes.set_yticks(-step * np.arange(len(names)), names, fontsize=8)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    scale = float(f"{step / 2:.0e}")
-    axes.plot([times[-1]] * 2, [0, scale], color="#1b1f24", lw=2, clip_on=False)
-    axes.text(times[-1], scale / 2, f"  {scale:g} mV", va="center", fontsize=8)
+    if not flat:
+        scale = float(f"{step / 2:.0e}")
+        axes.plot([times[-1]] * 2, [0, scale], color="#1b1f24", lw=2, clip_on=False)
+        axes.text(times[-1], scale / 2, f"  {scale:g} mV", va="center", fontsize=8)
     axes.set(xlabel="time (s)", xlim=(times[0], times[-1]))
     return figure
 
@@ -251,7 +267,7 @@ def _colours(image: Array) -> dict[str, Any]:
     def inverse(x: Array) -> Array:
         return np.sign(x) * np.square(x)
 
-    signed = np.nanmin(image, initial=0.0) < 0
+    signed = float(np.min(image, where=np.isfinite(image), initial=0.0)) < 0
     colours = DIVERGING if signed else DIVERGING[len(DIVERGING) // 2 :]
     return {
         "cmap": LinearSegmentedColormap.from_list("weights", colours),

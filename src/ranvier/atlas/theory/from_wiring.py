@@ -37,7 +37,7 @@ def measure(seed: int, size: Size, wiring: str = "own") -> dict[str, Any]:
     material: dict[str, Any] = {
         "slope": found.slope,
         "slope_error": 3 * _slope_error(found) + 0.06,
-        "rate": found.told_levels.mean() / found.seen_levels.mean(),
+        "rate": found.predicted_levels.mean() / found.simulated_levels.mean(),
         "found": found,
     }
     material |= _along_edges(seen, told)
@@ -130,7 +130,7 @@ def _other(net: rv.Network, wiring: str) -> rv.Network:
 
 def _slope_error(found: Any) -> float:
     """The standard error of the slope, from that of single pairs."""
-    return float(np.sqrt(found.sampling / len(found.told)) / found.told.std())
+    return float(np.sqrt(found.sampling / len(found.predicted)) / found.predicted.std())
 
 
 def pairs(material: dict[str, Any]) -> Figure:
@@ -139,7 +139,7 @@ def pairs(material: dict[str, Any]) -> Figure:
 
     figure, axes = canvas(8, 3, 1, 2)
     found = material["found"]
-    centres, means, errors = grouped(found.told, found.seen, 20)
+    centres, means, errors = grouped(found.predicted, found.simulated, 20)
     axes[0, 0].axline((0, 0), slope=1, color=COLOURS[4], lw=1)
     axes[0, 0].errorbar(centres, means, 2 * errors, fmt=".", color=COLOURS[0])
     axes[0, 0].set(xlabel="predicted correlation", ylabel="simulated correlation")

@@ -1,0 +1,125 @@
+"""The folder of one `ranvier run`: held by one process at a time, going on with one run or starting it anew.
+
+    run/            the recording, segment by segment (`simulate(path=...)`)
+    settings.json   what was asked for, written before the run begins
+    report.html, manifest.json
+    .discarded/     what --again replaces, until the new run has begun
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ranvier._files import write_json
+from ranvier._locks import FolderLock, folder_lock
+
+RESULTS = ("run", "settings.json", "manifest.json", "report.html")
+_DISCARDED = ".discarded"
+#: what a run's folder may hold: files of `simulate(path=...)`, temporary ones of a writer that was killed, locks
+_OURS = re.compile(r"\.?(manifest\.json|(traces|weights|(segment|state)-\d+)\.safetensors).*|\.lock.*")
+
+
+@contextmanager
+def run_folder(out: Path, settings: Mapping[str, Any], again: bool) -> Iterator[Path]:
+    """Hold `out` to the end of the block and give the path of its recording.
+
+    Nothing is changed before the folder is held. What is there must be a run of the same settings, or is discarded
+    `again`; it comes back where the new run is refused before it begins, and what was new is taken away.
+
+    Raises FolderInUseError where another process holds it, FileNotFoundError where it was deleted in the meantime,
+    ValueError where it holds another run, or something that no run has written.
+    """
+    with folder_lock(out, "run") as lock:
+        run, discarded = out / "run", out / _DISCARDED
+        if discarded.exists():  # of a run that was killed
+            shutil.rmtree(discarded)
+        if again:
+            _set_aside(out, discarded)
+        else:
+            _require_same(out, settings)
+        if not _begun(run):
+            write_json(out / "settings.json", dict(settings))
+        try:
+            yield run
+            lock.check()
+        except BaseException as error:
+            if not _begun(run):
+                _restore(out, discarded)
+            if isinstance(error, OSError):
+                _name_the_cause(lock, error)
+            raise
+        finally:
+            shutil.rmtree(discarded, ignore_errors=True)
+
+
+def _begun(run: Path) -> bool:
+    return (run / "manifest.json").is_file()
+
+
+def _require_same(out: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse to go on in a folder that holds a run of other settings, or the rest of one."""
+    run, path = out / "run", out / "settings.json"
+    remedy = "--again discards it, --out takes another folder"
+    if not _begun(run):
+        if run.is_dir() and any(entry.name.startswith(("segment-", "state-")) for entry in run.iterdir()):
+            raise ValueError(f"{run} holds parts of a run but no manifest.json; expected a whole run: {remedy}")
+        return
+    if not path.is_file():
+        raise ValueError(f"{out} holds a run but no settings.json; expected what `ranvier run` writes: {remedy}")
+    try:
+        known = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error}); expected a run's settings: {remedy}") from None
+    if not isinstance(known, dict):
+        raise ValueError(f"{path} holds {json.dumps(known)[:40]}; expected a run's settings: {remedy}")
+    here = json.loads(json.dumps(dict(settings)))
+    differing = [f"{key} {known.get(key)} there, {here[key]} here" for key in here if known.get(key) != here[key]]
+    if differing:
+        raise ValueError(f"{run} holds another run ({'; '.join(differing[:4])}); {remedy}")
+
+
+def _set_aside(out: Path, discarded: Path) -> None:
+    run = out / "run"
+    if run.is_symlink() or run.is_file():
+        raise ValueError(f"{run} is a file or a link; expected a run's folder: move it away, or take another --out")
+    for entry in sorted(run.iterdir()) if run.is_dir() else ():
+        if entry.is_dir() or not _OURS.fullmatch(entry.name):
+            raise ValueError(
+                f"{run} holds {entry.name!r}, which no run writes; expected a run's files alone: move it away, or "
+                "take another --out"
+            )
+    if run.is_dir():
+        with folder_lock(run, "run"):  # of whoever simulates into it without this command
+            pass
+    discarded.mkdir()
+    for name in RESULTS:
+        if (out / name).exists():
+            (out / name).rename(discarded / name)
+
+
+def _restore(out: Path, discarded: Path) -> None:
+    """Take back what a refused run left, and put back what it would have replaced; never hides the refusal."""
+    with suppress(OSError):
+        (out / "settings.json").unlink(missing_ok=True)
+        with suppress(OSError):
+            (out / "run").rmdir()
+        for name in RESULTS:
+            if (discarded / name).exists():
+                (discarded / name).rename(out / name)
+
+
+def _name_the_cause(lock: FolderLock, error: OSError) -> None:
+    """Raise for a folder that was deleted while it was written to, whatever failed in consequence."""
+    try:
+        lock.check()
+    except FileNotFoundError as cause:
+        raise cause from error
+
+
+__all__ = ["run_folder"]

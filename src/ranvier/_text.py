@@ -1,0 +1,57 @@
+"""Text of users and files, as it may stand on a terminal or a page."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+import unicodedata
+
+#: what reorders or ends a line unseen: marks and isolates of writing direction, separators of lines and paragraphs
+_UNSEEN = {*range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF}
+_SPELLING = {
+    "−": "-", "–": "-", "—": "-", "…": "...", "→": "->", "←": "<-", "±": "+-", "×": "x", "·": ".", "≤": "<=",
+    "≥": ">=", "≠": "!=", "≈": "~", "∞": "inf", "√": "sqrt", "²": "^2", "³": "^3", "µ": "u", "μ": "u", "“": '"',
+    "”": '"', "‘": "'", "’": "'", "\u202f": " ", "\u00a0": " ", "\u2009": " ", "ß": "ss", "ø": "o", "Ø": "O",
+    "æ": "ae", "œ": "oe", "ł": "l", "Ł": "L", "━": "-", "╸": "-", "╺": "-", "•": "*",
+}  # fmt: skip
+_HANDLER = "ranvier.spell"
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """`text` with control characters, lone surrogates and marks that reorder it as escapes such as \\x1b; with
+    `lines`, ends of lines and tabs stay."""
+    return "".join(_escaped(c) if _hidden(c) and not (lines and c in "\n\t") else c for c in text)
+
+
+def one_line(text: str) -> str:
+    """`text` in one line: its lines joined by spaces, then as `printable` has it."""
+    return printable(" ".join(part.strip() for part in text.splitlines() if part.strip()) if "\n" in text else text)
+
+
+def spell_out_on_terminals() -> None:
+    """Let standard output and error spell what their encoding lacks, "−" as "-" and "é" as "e", not fail on it."""
+    codecs.register_error(_HANDLER, _spell)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=_HANDLER)
+
+
+def _hidden(c: str) -> bool:
+    return unicodedata.category(c) in ("Cc", "Cs") or ord(c) in _UNSEEN or (ord(c) & 0xFFFE) == 0xFFFE
+
+
+def _escaped(c: str) -> str:
+    code = ord(c)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _spell(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_ascii, error.object[error.start : error.end])), error.end
+
+
+def _ascii(c: str) -> str:
+    if c in _SPELLING:
+        return _SPELLING[c]
+    return unicodedata.normalize("NFKD", c).encode("ascii", "ignore").decode() or "?"
