@@ -167,7 +167,6 @@ def slope_formula(text: str) -> sp.Expr:
 _SLOPES: dict[str, Callable[..., dict[str, Any]]] = {}
 
 
-@torch.compiler.assume_constant_result
 def _prepare(text: str) -> bool:
     """Make the slope of a formula in torch, once a process; torch.compile calls this and does not look inside."""
     if text not in _SLOPES:
@@ -175,3 +174,7 @@ def _prepare(text: str) -> bool:
 
         _SLOPES[text] = torch_function({"slope": slope_formula(text)})
     return True
+
+
+# what torch.compiler.assume_constant_result sets, which imports the whole compiler for it
+_prepare._dynamo_marked_constant = True  # type: ignore[attr-defined]

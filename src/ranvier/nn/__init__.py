@@ -1,28 +1,61 @@
 """Layers of neurons as torch modules, each a `Cell`: `forward(x[T, B, N], state=None) -> (y, state)`."""
 
-from ranvier.codegen.buffers import release_buffers
-from ranvier.engines import surrogates
-from ranvier.nn.counting.operations import Operations, count_operations, spike_operations
-from ranvier.nn.delays import Delay, DelayedLinear
-from ranvier.nn.dendrites.segments import ActiveDendrites
-from ranvier.nn.dendrites.sequence_memory import SequenceMemory
-from ranvier.nn.hopfield import Hopfield, HopfieldLookup, HopfieldPooling
-from ranvier.nn.liquid.cfc import CfC
-from ranvier.nn.liquid.ltc import LTC
-from ranvier.nn.liquid.wirings import NCP, AutoNCP, FullyConnected, Wiring
-from ranvier.nn.memory.elm import ELM
-from ranvier.nn.nir.reading import from_nir, read_nir
-from ranvier.nn.nir.writing import to_nir, write_nir
-from ranvier.nn.quadratic import QuadraticConv2d, QuadraticLinear, quadratic_groups
-from ranvier.nn.sequential import Sequential, TimeDistributed
-from ranvier.nn.spiking.astrocyte import AstrocyteLIF
-from ranvier.nn.spiking.lif import LI, LIF
-from ranvier.nn.spiking.neuron import from_neuron
+from __future__ import annotations
 
-__all__ = [
+from typing import TYPE_CHECKING
+
+from ranvier._lazy import attributes
+
+# What a type checker reads; at run time a name is imported on first use, so that a first layer loads no other.
+if TYPE_CHECKING:
+    from ranvier.codegen.buffers import release_buffers
+    from ranvier.engines import surrogates
+    from ranvier.nn.counting.operations import Operations, count_operations, spike_operations
+    from ranvier.nn.delays import Delay, DelayedLinear
+    from ranvier.nn.dendrites.segments import ActiveDendrites
+    from ranvier.nn.dendrites.sequence_memory import SequenceMemory
+    from ranvier.nn.hopfield import Hopfield, HopfieldLookup, HopfieldPooling
+    from ranvier.nn.liquid.cfc import CfC
+    from ranvier.nn.liquid.ltc import LTC
+    from ranvier.nn.liquid.wirings import NCP, AutoNCP, FullyConnected, Wiring
+    from ranvier.nn.memory.elm import ELM
+    from ranvier.nn.nir.reading import from_nir, read_nir
+    from ranvier.nn.nir.writing import to_nir, write_nir
+    from ranvier.nn.quadratic import QuadraticConv2d, QuadraticLinear, quadratic_groups
+    from ranvier.nn.sequential import Sequential, TimeDistributed
+    from ranvier.nn.spiking.astrocyte import AstrocyteLIF
+    from ranvier.nn.spiking.lif import LI, LIF
+    from ranvier.nn.spiking.neuron import from_neuron
+
+#: module -> public names that it defines
+_HOMES = {
+    "ranvier.codegen.buffers": ["release_buffers"],
+    "ranvier.engines": ["surrogates"],
+    "ranvier.nn.counting.operations": ["Operations", "count_operations", "spike_operations"],
+    "ranvier.nn.delays": ["Delay", "DelayedLinear"],
+    "ranvier.nn.dendrites.segments": ["ActiveDendrites"],
+    "ranvier.nn.dendrites.sequence_memory": ["SequenceMemory"],
+    "ranvier.nn.hopfield": ["Hopfield", "HopfieldLookup", "HopfieldPooling"],
+    "ranvier.nn.liquid.cfc": ["CfC"],
+    "ranvier.nn.liquid.ltc": ["LTC"],
+    "ranvier.nn.liquid.wirings": ["NCP", "AutoNCP", "FullyConnected", "Wiring"],
+    "ranvier.nn.memory.elm": ["ELM"],
+    "ranvier.nn.nir.reading": ["from_nir", "read_nir"],
+    "ranvier.nn.nir.writing": ["to_nir", "write_nir"],
+    "ranvier.nn.quadratic": ["QuadraticConv2d", "QuadraticLinear", "quadratic_groups"],
+    "ranvier.nn.sequential": ["Sequential", "TimeDistributed"],
+    "ranvier.nn.spiking.astrocyte": ["AstrocyteLIF"],
+    "ranvier.nn.spiking.lif": ["LI", "LIF"],
+    "ranvier.nn.spiking.neuron": ["from_neuron"],
+}
+
+__all__ = [  # spelled out for type checkers; a test keeps it equal to the table above
     "ELM", "LI", "LIF", "LTC", "NCP", "ActiveDendrites", "AstrocyteLIF", "AutoNCP", "CfC", "Delay", "DelayedLinear",
     "FullyConnected", "Hopfield", "HopfieldLookup", "HopfieldPooling", "Operations", "QuadraticConv2d",
     "QuadraticLinear", "SequenceMemory", "Sequential", "TimeDistributed", "Wiring", "count_operations", "from_neuron",
     "from_nir", "quadratic_groups", "read_nir", "release_buffers", "spike_operations", "surrogates", "to_nir",
     "write_nir",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:  # with it a type checker would take any misspelt name
+    __getattr__, __dir__ = attributes(__name__, _HOMES)

@@ -7,11 +7,16 @@ steps and run the forward loop again from there, into a *tape* that stays in the
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ranvier
+from ranvier.codegen import cache_folder
 from ranvier.codegen.compilation import kernel_address
 from ranvier.engines.surrogates import slope_formula
 from ranvier.nn.spiking.step import Step, call_of, expression_of, kernel_text, names_in
@@ -79,7 +84,22 @@ class Adjoint:
 
 @cache
 def adjoint(step: Step, learned: tuple[str, ...], slope: str) -> Adjoint:
-    """The chain rule backwards through the equations; gradients by `learned` constants are summed."""
+    """The chain rule backwards through the equations; gradients by `learned` constants are summed.
+
+    Kept beside the kernels made of it: to import SymPy takes longer than all else before a first sequence.
+    """
+    content = repr((step.key, learned, slope, ranvier.__version__)).encode() + Path(__file__).read_bytes()
+    key = f"adjoint_{hashlib.sha256(content).hexdigest()[:24]}"
+    if (body := cache_folder.read(key)) is not None:
+        parts = json.loads(body)
+        results = tuple((name, text) for name, text in parts["results"])
+        return Adjoint(tuple(parts["lines"]), results, tuple(parts["tape"]), tuple(parts["constants"]))
+    derived = _derive(step, learned, slope)
+    cache_folder.write(key, json.dumps(asdict(derived)).encode())
+    return derived
+
+
+def _derive(step: Step, learned: tuple[str, ...], slope: str) -> Adjoint:
     import sympy as sp
 
     from ranvier.codegen.printing import KernelPrinter
