@@ -23,6 +23,10 @@ def _step(distance: Tensor, strict: bool) -> Tensor:
     return (distance > 0 if strict else distance >= 0).to(distance.dtype)
 
 
+def _forward_mode_is_off() -> bool:
+    return torch.autograd.forward_ad._current_level < 0
+
+
 class _Step(torch.autograd.Function):
     @staticmethod
     def forward(ctx, distance: Tensor, slope: Callable[[Tensor], Tensor], strict: bool) -> Tensor:
@@ -93,7 +97,9 @@ class Surrogate:
         """1 where distance >= 0 (`strict`: > 0), else 0."""
         if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
             return self._followed(distance, strict)
-        transformed = torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
+        if not (distance.requires_grad or torch._C._are_functorch_transforms_active()) and _forward_mode_is_off():
+            return _step(distance, strict)
+        transformed = torch._C._are_functorch_transforms_active() or not _forward_mode_is_off()
         return (_TransformedStep if transformed else _Step).apply(distance, self.slope, strict)
 
     def _followed(self, distance: Tensor, strict: bool) -> Tensor:

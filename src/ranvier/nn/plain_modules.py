@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_modules
 
 from ranvier.codegen.calls import addressable, transformed
-from ranvier.nn.spiking.products import linear
+from ranvier.nn.spiking.products import SMALL, linear
 
 _FORWARD, _CALL = nn.Linear.forward, nn.Linear.__call__
 #: what, set on an instance, changes what calling it does
@@ -73,7 +73,12 @@ def are_plain(modules: Iterable[nn.Module]) -> bool:
 
 def call(module: nn.Module, x: Tensor) -> Tensor:
     """module(x), for x (B, ...)."""
-    if transformed() or not (is_plain(module) and type(module) is nn.Linear and _fits(module, x)):
+    if (
+        type(module) is not nn.Linear
+        or x.numel() * module.out_features < SMALL
+        or transformed()
+        or not (is_plain(module) and _fits(module, x))
+    ):
         return module(x)
     y = linear(x, module.weight, module.bias)
     for hook in module._forward_hooks.values():

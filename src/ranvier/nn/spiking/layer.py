@@ -145,10 +145,10 @@ class DynamicalLayer(FixedAttributes):
 
     def _check_values(self, values: dict[str, Tensor]) -> None:
         """Refuse parameters that training, a file or the user moved out of their domains: once for every change."""
-        if transformed():
+        if torch.compiler.is_compiling() or any(v.is_inference() for v in values.values()):
             return
-        versions = [0 if v.is_inference() else (v.data_ptr(), v._version) for v in values.values()]
-        if versions == self.__dict__.get("_checked_versions"):
+        versions = [(id(v), v._version) for v in values.values()]
+        if versions == self.__dict__.get("_checked_versions") or transformed():
             return
         for name, value in values.items():
             domain = self._domain(name)
@@ -172,7 +172,8 @@ class DynamicalLayer(FixedAttributes):
     def step(self, state: CellState, x: Tensor) -> tuple[CellState, Tensor]:
         """One step: x (B, in_features), or (B, *shape) -> (state, y (B, *shape)). Raises what `forward` raises; where
         hooks are set on the layer they see `forward` of a sequence of one."""
-        require_tensor(x)
+        if not isinstance(x, Tensor):
+            require_tensor(x)
         expected = self._input_shape()
         if x.ndim < 2 or (expected is not None and x.shape[1:] != expected):
             raise ValueError(f"found x of shape {tuple(x.shape)}, expected {_text('B', expected)}")

@@ -22,6 +22,8 @@ from ranvier.nn.spiking._spike_loops import add_outer, add_rows, count_active, l
 
 #: the dense product is quicker above this share of inputs that are not zero
 _DENSEST = 0.25
+#: multiplications of a dense product that takes no longer than to look where its inputs are zero
+SMALL = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ def linear(x: Tensor, weight: Tensor, start: Tensor | None, densest: float = _DE
         if start is not None and start.ndim == 2:
             return torch.addmm(start, x, weight.T)
         return torch.nn.functional.linear(x, weight, start)
+    if densest == _DENSEST and x.numel() * len(weight) < SMALL:
+        return products.linear(x, weight, start)
     flat = x.flatten(0, -2)
     active = find_active(flat, densest) if weight.dtype == x.dtype and addressable(flat, weight) else None
     if active is not None:
