@@ -74,3 +74,54 @@ def gradients_reach_every_parameter(cell: Any, x: Tensor, parameters: list[Tenso
     y.square().sum().backward()
     for p in parameters:
         assert p.grad is not None and torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0
+
+
+def step_and_forward_agree_on_input(cell: Any, x: Tensor, refusals: tuple[type, ...]) -> None:
+    """What `forward` refuses, `step` refuses in the same words, but for the axis of time in shapes; and both keep the
+    cell's precision under autocast. x (T, B, ...) is in the cell's precision, float32; refusals are the errors that
+    count as such."""
+    spoilt = x.clone()
+    spoilt[0].view(-1)[0] = float("nan")
+    for bad in (spoilt, x.double(), x.to("meta"), (x,), x.numpy(), None):
+        sequence, single = (bad, bad[0]) if isinstance(bad, Tensor) else (bad, bad)
+        state = cell.init_state(x.shape[1])
+        words = _refusal(cell, (sequence,), refusals), _refusal(cell.step, (state, single), refusals)
+        assert words[0] == words[1], words
+        if bad is not spoilt or not _passes_through(cell):
+            assert words[0] is not None, f"{bad!r:.80} was taken"
+    state = cell.init_state(x.shape[1])
+    if list(tensors(state)):
+        assert _refusal(cell.step, (state, x), refusals) is not None  # a sequence is no step
+    for bad_state in (cell.init_state(x.shape[1] + 1), _map(state, Tensor.double)):
+        if list(tensors(state)):
+            words = _refusal(cell, (x, bad_state), refusals), _refusal(cell.step, (bad_state, x[0]), refusals)
+            assert words[0] == words[1] and words[0] is not None, words
+    after, y = cell.step(state, x[0])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        same, z = cell.step(state, x[0])
+        low, _ = cell.step(state, x[0].bfloat16())
+    if list(tensors(state)):
+        assert torch.equal(y, z)
+    for a, b, c in zip(tensors(after), tensors(same), tensors(low), strict=True):
+        assert torch.equal(a, b) and c.dtype == a.dtype
+
+
+def _refusal(act: Any, arguments: tuple[Any, ...], refusals: tuple[type, ...]) -> tuple[type, str] | None:
+    try:
+        act(*arguments)
+    except refusals as error:
+        return type(error), str(error)
+    return None
+
+
+def _map(state: Any, function: Any) -> Any:
+    if isinstance(state, Tensor):
+        return function(state)
+    if isinstance(state, dict):
+        return {name: _map(value, function) for name, value in state.items()}
+    return type(state)(_map(value, function) for value in state)
+
+
+def _passes_through(cell: Any) -> bool:
+    """Ordinary modules alone: they have torch's own manners."""
+    return not list(tensors(cell.init_state(1)))

@@ -36,6 +36,15 @@ def holds_values(x: Tensor) -> bool:
     return x.device.type != "meta" and not transformed()
 
 
+def require_values(name: str, value: Any) -> None:
+    """Raise ValueError for a tensor on a meta device where the layer's structure depends on its values."""
+    if isinstance(value, Tensor) and value.device.type == "meta":
+        raise ValueError(
+            f"found {name} on the meta device, where tensors have no values; expected it on the CPU: make it with "
+            'device="cpu"'
+        )
+
+
 def require_finite(x: Tensor) -> None:
     """Raise ValueError, with step, batch and feature, where x (T, B, ...) is not finite."""
     if not x.is_floating_point() or not holds_values(x):
@@ -77,4 +86,4 @@ def require_state(state: Any, expected: Mapping[str, tuple[int, ...]], like: Ten
             )
 
 
-__all__ = ["holds_values", "neuron", "require_finite", "require_state", "require_tensor"]
+__all__ = ["holds_values", "neuron", "require_finite", "require_state", "require_tensor", "require_values"]

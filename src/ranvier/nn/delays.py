@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.nn.cell import CellState, FixedAttributes, in_own_precision
-from ranvier.nn.checks import holds_values, require_finite, require_state, require_tensor
+from ranvier.nn.checks import holds_values, require_finite, require_state, require_tensor, require_values
 from ranvier.nn.counting.counts import Counts
 from ranvier.nn.domains import NOT_NEGATIVE, require_sizes
 from ranvier.nn.spiking.products import linear
@@ -37,6 +37,7 @@ class _Delayed(FixedAttributes):
             raise ValueError("found features (), expected positive whole numbers")
         for size in shape:
             require_sizes(features=size)
+        require_values("steps", steps)
         given = (steps if isinstance(steps, Tensor) else torch.as_tensor(steps, device="cpu")).detach()
         try:
             fits = torch.broadcast_shapes(given.shape, expected) == expected

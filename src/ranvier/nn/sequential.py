@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from ranvier.nn.cell import is_hooked
 from ranvier.nn.checks import require_tensor
 from ranvier.nn.plain_modules import at_every_step, call
 
@@ -35,6 +35,9 @@ class TimeDistributed(nn.Module):
 
     def step(self, state: tuple[()], x: Tensor) -> tuple[tuple[()], Tensor]:
         """One step: x (B, ...) -> ((), y (B, ...))."""
+        _check_step(x)
+        if is_hooked(self):
+            return (), self(x[None])[0][0]
         return (), call(self.module, x)
 
     def forward(self, x: Tensor, state: tuple[()] | None = None) -> tuple[Tensor, tuple[()]]:
@@ -63,8 +66,13 @@ class Sequential(nn.Sequential):
         return tuple(m.init_state(batch) if is_cell(m) else () for m in self)  # type: ignore[operator]
 
     def step(self, state: tuple[Any, ...], x: Tensor) -> tuple[tuple[Any, ...], Tensor]:
-        """One step: x (B, ...) -> (state, y (B, ...))."""
+        """One step: x (B, ...) -> (state, y (B, ...)). Raises what `forward` raises; where hooks are set on the row they
+        see `forward` of a sequence of one."""
+        _check_step(x)
         self._check(state)
+        if is_hooked(self):
+            y, state = self(x[None], state)
+            return state, y[0]
         after = []
         for module, old in zip(self, state, strict=True):
             new = ()
@@ -91,8 +99,18 @@ class Sequential(nn.Sequential):
         return x, tuple(after)
 
     def _check(self, state: tuple[Any, ...]) -> None:
-        if isinstance(state, torch.Tensor) or len(state) != len(self):
-            raise ValueError(f"found a {type(state).__name__} as state, expected a tuple of {len(self)} entries")
+        if not isinstance(state, tuple | list) or len(state) != len(self):
+            size = f" of {len(state)}" if isinstance(state, tuple | list) else ""
+            raise ValueError(
+                f"found a {type(state).__name__}{size} as state, expected a tuple of {len(self)} entries: begin with "
+                "init_state(batch), and call step(state, x)"
+            )
+
+
+def _check_step(x: Tensor) -> None:
+    require_tensor(x)
+    if x.ndim < 2:
+        raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, ...)")
 
 
 def _check_sequence(x: Tensor) -> None:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ranvier.engines.surrogates import ArcTan, Surrogate
 from ranvier.nn.cell import CellState, SequenceCell, in_own_precision
-from ranvier.nn.checks import require_finite, require_state
+from ranvier.nn.checks import require_finite, require_state, require_values
 from ranvier.nn.counting.counts import Counts
 from ranvier.nn.domains import LEAKY, POSITIVE, require_sizes
 
@@ -130,6 +130,8 @@ class ActiveDendrites(SequenceCell):
 
 def _check(in_features: int, neurons: int, synapses: Tensor, owner: Tensor) -> None:
     require_sizes(in_features=in_features, neurons=neurons)
+    require_values("synapses", synapses)
+    require_values("owner", owner)
     if synapses.ndim != 2 or synapses.dtype != torch.int64 or owner.dtype != torch.int64:
         raise ValueError(f"found synapses {tuple(synapses.shape)} of {synapses.dtype}, owner of {owner.dtype}, "
                          "expected (segments, S) and (segments,) of int64")  # fmt: skip

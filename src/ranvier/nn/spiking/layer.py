@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ranvier.codegen.calls import transformed
 from ranvier.engines.surrogates import ArcTan, Surrogate
 from ranvier.nn.cell import CellState, FixedAttributes, autocast_on, in_own_precision, is_hooked
-from ranvier.nn.checks import holds_values, neuron, require_finite, require_state, require_tensor
+from ranvier.nn.checks import holds_values, neuron, require_finite, require_state, require_tensor, require_values
 from ranvier.nn.domains import DECAY, REAL, Domain, require_sizes
 from ranvier.nn.plain_modules import at_every_step, call
 from ranvier.nn.spiking import _sequence
@@ -80,6 +80,7 @@ class DynamicalLayer(FixedAttributes):
             return
         if self.shape is None or len(self.shape) > 1:
             raise ValueError(f"found neurons of shape {self.shape}, expected one size (N,) for recurrent=True")
+        require_values("recurrent_delay", delay)
         steps = torch.as_tensor(delay, device=None if isinstance(delay, Tensor) else "cpu")
         n = self.shape[0]
         if steps.is_floating_point() or steps.shape not in ((), (n,)) or bool((steps < 1).any()):

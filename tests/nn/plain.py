@@ -1,0 +1,195 @@
+"""Every cell's equations once more, by the plainest means: NumPy, float64, one number after another where it helps."""
+
+import math
+
+import numpy as np
+
+
+def numbers(cell):
+    """Parameters and buffers by name."""
+    return {k: v.detach().double().numpy() if v.is_floating_point() else v.numpy() for k, v in
+            [*cell.named_parameters(), *cell.named_buffers()]}  # fmt: skip
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def lif(cell, x):
+    """All variants of LIF; recurrent spikes travel one step."""
+    p, T, B = numbers(cell), *x.shape[:2]
+    v = np.zeros((B, cell.out_features))
+    i, a, y, out = v, v, v, []
+    for t in range(T):
+        current = x[t] if "linear.weight" not in p else x[t] @ p["linear.weight"].T + p["linear.bias"]
+        if "recurrent" in p:
+            current = current + y @ p["recurrent"].T
+        if "alpha" in p:
+            i = p["alpha"] * i + current
+            current = i
+        u = p["beta"] * v + current
+        y = (u >= p["threshold"] + p.get("kappa", 0.0) * a).astype(float)
+        taken = {"subtract": p["threshold"], "zero": u, "delayed": p["threshold"] / p["beta"]}[cell.reset]
+        v = u - taken * y
+        a = p.get("rho", 0.0) * a + y
+        out.append(y)
+    return np.array(out)
+
+
+def li(cell, x):
+    p, u, out = numbers(cell), np.zeros((x.shape[1], cell.out_features)), []
+    for row in x:
+        u = p["beta"] * u + row @ p["linear.weight"].T + p["linear.bias"]
+        out.append(u)
+    return np.array(out)
+
+
+def neuron(cell, x):
+    """rv.LIF under a current held over each step, solved: V relaxes to E_L + drive + I."""
+    p, B = numbers(cell), x.shape[1]
+    V, left, out = np.full((B, x.shape[2]), p["V_reset"]), np.zeros((B, x.shape[2])), []
+    steps = round(float(p["t_ref"]) / cell.dt)
+    for row in x:
+        end = p["E_L"] + p["drive"] + row
+        free = end + (V - end) * np.exp(-cell.dt / p["tau_m"])
+        V = np.where(left > 0, V, free)
+        y = (p["V_th"] <= V) & (left <= 0)
+        V = np.where(y, p["V_reset"], V)
+        left = np.where(y, steps, np.maximum(left - 1, 0))
+        out.append(y.astype(float))
+    return np.array(out)
+
+
+def ltc(cell, x):
+    """Matrix form, units by units; the parameters of absent synapses are those of w = 0."""
+    p, n = numbers(cell), cell.units
+    positive = {k: np.log1p(np.exp(p[k])) for k in ("gleak", "cm", "w", "sensory_w")}
+
+    def dense(synapses, values, rows):
+        matrix = np.zeros((rows, n))
+        matrix[synapses.sources, synapses.targets] = values
+        return matrix
+
+    tables = {}
+    for prefix, synapses, rows in (("", cell.wiring.recurrent, n), ("sensory_", cell.wiring.sensory, cell.in_features)):
+        values = {k: p[prefix + k] for k in ("sigma", "mu", "erev")} | {"w": positive[prefix + "w"]}
+        tables[prefix] = {k: dense(synapses, v, rows) for k, v in values.items()}
+
+    def conductance(pre, t):
+        open_ = t["w"] * sigmoid(t["sigma"] * (pre[:, :, None] - t["mu"]))
+        return (open_ * t["erev"]).sum(1), open_.sum(1)
+
+    v, out = np.zeros((x.shape[1], n)), []
+    for row in x:
+        by_input = conductance(row * p["input_w"] + p["input_b"], tables["sensory_"])
+        for _ in range(cell.unfolds):
+            reverse, total = conductance(v, tables[""])
+            c = positive["cm"] * cell.unfolds
+            above = c * v + positive["gleak"] * p["vleak"] + reverse + by_input[0]
+            v = above / (c + positive["gleak"] + total + by_input[1] + cell.epsilon)
+        out.append(v[:, : cell.wiring.outputs] * p["output_w"] + p["output_b"])
+    return np.array(out)
+
+
+def cfc(cell, x):
+    p, h, out = numbers(cell), np.zeros((x.shape[1], cell.units)), []
+    for row in x:
+        z = np.concatenate([row, h], 1)
+        z = 1.7159 * np.tanh(0.666 * (z @ p["layers.0.backbone.0.weight"].T + p["layers.0.backbone.0.bias"]))
+        heads = z @ p["layers.0.heads.weight"].T + p["layers.0.heads.bias"]
+        f, g, a, b = np.split(heads, 4, 1)
+        gate = sigmoid(a + b)
+        h = np.tanh(f) * (1 - gate) + np.tanh(g) * gate
+        out.append(h)
+    return np.array(out)
+
+
+def elm(cell, x):
+    p, B = numbers(cell), x.shape[1]
+    kappa, kappa_s = np.exp(-cell.dt / cell.tau_m.detach().numpy()), math.exp(-cell.dt / 5.0)
+    traces, m, out = np.zeros((B, *p["synapses"].shape)), np.zeros((B, cell.memory)), []
+    for row in x:
+        traces = kappa_s * traces + np.maximum(p["synapses"], 0) * row[:, p["indices"]]
+        z = np.concatenate([traces.sum(2), kappa * m], 1)
+        z = np.maximum(z @ p["mlp.0.weight"].T + p["mlp.0.bias"], 0) @ p["mlp.1.weight"].T + p["mlp.1.bias"]
+        m = kappa * m + cell.lam * (1 - kappa) * 1.7159 * np.tanh(2 / 3 * z)
+        out.append(m @ p["readout.weight"].T + p["readout.bias"])
+    return np.array(out)
+
+
+def astrocyte(cell, x):
+    p, (B, n) = numbers(cell), (x.shape[1], cell.out_features)
+    v, y, c, out = np.zeros((B, n)), np.zeros((B, n)), np.zeros((B, cell.astrocytes)), []
+    release = sigmoid(p["alpha_logit"])
+    for row in x:
+        z, squared = np.concatenate([row, y], 1), np.repeat(c**2 / (1 + c**2), n // cell.astrocytes, 1)[:, :, None]
+        current = (p["weight"] * ((1 - squared) * 0.5 + squared * release) * z[:, None]).sum(2)
+        c = p["kappa"] * c + row @ np.maximum(p["sensing"], 0).T
+        u = cell.beta * v + current + p["bias"]
+        y = (u >= 1).astype(float)
+        v = u - y
+        out.append(y)
+    return np.array(out)
+
+
+def segments(cell, row):
+    """Which neurons have a segment that matches: row (inputs,)."""
+    p, found = numbers(cell), np.zeros(cell.neurons)
+    for synapses, weights, owner in zip(p["synapses"], p["weight"], p["owner"], strict=True):
+        total = sum(w * row[k] for k, w in zip(synapses, weights, strict=True) if k >= 0)
+        found[owner] = max(found[owner], float(total >= cell.threshold))
+    return found
+
+
+def dendrites(cell, x):
+    out = np.zeros((*x.shape[:2], cell.neurons))
+    for b in range(x.shape[1]):
+        v = np.zeros(cell.neurons)
+        for t in range(len(x)):
+            v = np.maximum(segments(cell, x[t, b]), cell.decay * v)
+            out[t, b] = v
+    return out
+
+
+def sequence_recall(cell, x):
+    out = np.zeros_like(x)
+    for b in range(x.shape[1]):
+        predicted = np.zeros((cell.in_features, cell.cells))
+        for t in range(len(x)):
+            active = np.zeros_like(predicted)
+            for column in np.flatnonzero(x[t, b]):
+                active[column] = predicted[column] if predicted[column].any() else 1.0
+            predicted = segments(cell.dendrites, active.ravel()).reshape(predicted.shape)
+            out[t, b] = predicted.max(1)
+    return out
+
+
+def delay(cell, x):
+    steps = np.broadcast_to(numbers(cell)["steps"], x.shape[2:])
+    out = np.zeros_like(x)
+    for t in range(len(x)):
+        for n, d in enumerate(steps):
+            out[t, :, n] = x[t - d, :, n] if t >= d else 0.0
+    return out
+
+
+def delayed_linear(cell, x):
+    p = numbers(cell)
+    steps = np.broadcast_to(p["steps"], p["weight"].shape)
+    out = np.zeros((*x.shape[:2], cell.out_features)) + p["bias"]
+    for t in range(len(x)):
+        for i in range(cell.out_features):
+            for k in range(cell.in_features):
+                if t >= steps[i, k]:
+                    out[t, :, i] += p["weight"][i, k] * x[t - steps[i, k], :, k]
+    return out
+
+
+def linear(module, x):
+    p = numbers(module)
+    return x @ p["weight"].T + p["bias"]
+
+
+def in_a_row(cell, x):
+    """nn.Linear, neurons alone, LI."""
+    return li(cell[2], lif(cell[1], linear(cell[0], x)))
