@@ -100,10 +100,10 @@ def step_and_forward_agree_on_input(cell: Any, x: Tensor, refusals: tuple[type, 
     with torch.autocast("cpu", dtype=torch.bfloat16):
         same, z = cell.step(state, x[0])
         low, _ = cell.step(state, x[0].bfloat16())
-    if list(tensors(state)):
-        assert torch.equal(y, z)
+    own = RuntimeError not in refusals  # torch's modules compute in autocast's precision
+    assert not own or torch.equal(y, z)
     for a, b, c in zip(tensors(after), tensors(same), tensors(low), strict=True):
-        assert torch.equal(a, b) and c.dtype == a.dtype
+        assert b.dtype == c.dtype == a.dtype and (not own or torch.equal(a, b))
 
 
 def _refusal(act: Any, arguments: tuple[Any, ...], refusals: tuple[type, ...]) -> tuple[type, str] | None:

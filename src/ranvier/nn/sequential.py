@@ -66,8 +66,8 @@ class Sequential(nn.Sequential):
         return tuple(m.init_state(batch) if is_cell(m) else () for m in self)  # type: ignore[operator]
 
     def step(self, state: tuple[Any, ...], x: Tensor) -> tuple[tuple[Any, ...], Tensor]:
-        """One step: x (B, ...) -> (state, y (B, ...)). Raises what `forward` raises; where hooks are set on the row they
-        see `forward` of a sequence of one."""
+        """One step: x (B, ...) -> (state, y (B, ...)). Raises what `forward` raises; where hooks are set on the row
+        they see `forward` of a sequence of one."""
         _check_step(x)
         self._check(state)
         if is_hooked(self):
