@@ -109,7 +109,7 @@ def read_json(path: str | Path, what: str = "JSON") -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON ({error}); expected {what}.") from error
+        raise ValueError(f"{path} is not JSON ({error}); expected {what}.") from error
 
 
 def _size(status: os.stat_result, path: Path, what: str) -> int:

@@ -170,7 +170,7 @@ def broken_by(change):
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda d: (d / "network.json").write_text("{"), "no JSON"),
+        (lambda d: (d / "network.json").write_text("{"), "not JSON"),
         (lambda d: (d / "network.json").write_text("[]"), "not a ranvier network"),
         (broken_by(lambda v: v.update(version=2)), "version 2"),
         (broken_by(lambda v: v.pop("seed")), "no entry 'seed'"),

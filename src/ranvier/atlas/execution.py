@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import math
 import numbers
 import time
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ranvier._files import write_atomic, write_json
 from ranvier._locks import folder_lock
 from ranvier._manifest import manifest
+from ranvier._reading import read_json
 from ranvier.atlas._canvas import SETTINGS
 from ranvier.atlas._record import AtLeast, AtMost, Claim, Experiment, Size
 
@@ -99,10 +99,16 @@ def finished(experiment: Experiment, out: Path, seed: int, size: Size) -> dict[s
 
 def read_result(out: Path, name: str) -> dict[str, Any] | None:
     """The stored result of an experiment, or None where there is none."""
+    file = out / name / "result.json"
     try:
-        return json.loads((out / name / "result.json").read_text(encoding="utf-8"))
+        value = read_json(file, "the result of an experiment")
     except FileNotFoundError:
         return None
+    claims = value.get("claims", []) if isinstance(value, dict) else None
+    whole = isinstance(claims, list) and all(isinstance(c, dict) and isinstance(c.get("verdict"), str) for c in claims)
+    if not whole or not ("error" in value or "claims" in value):
+        raise ValueError(f"{file} is no result of an experiment; expected claims with verdicts. Run it anew: --again.")
+    return value
 
 
 def describe(mutant: Mapping[str, Any]) -> str:

@@ -55,6 +55,11 @@ def open_folder(prepared: Prepared, lock: FolderLock, duration: float) -> RunFol
     state = folder.state()
     if state is not None:
         prepared.engine.load(state)
+        if prepared.engine.step != folder.completed_steps:
+            raise ValueError(
+                f"{folder.path} holds the state of step {prepared.engine.step} after segments to step "
+                f"{folder.completed_steps}: it is damaged; start in a new folder"
+            )
     return folder
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from ranvier._reading import read_json
+
+LARGEST_INDEX = 2**31 - 1
 
 # A run may be resumed with another one of these: its result does not depend on it, or it is recorded.
 ENVIRONMENT = {
@@ -23,13 +28,41 @@ def stored_manifest(path: Path) -> dict[str, Any] | None:
     file = path / "manifest.json"
     if not file.is_file():
         return None
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not JSON ({error}); expected a run's manifest") from error
+    value = read_json(file, "a run's manifest")
     if not isinstance(value, dict):
         raise ValueError(f"{file} holds {type(value).__name__}; expected a JSON object")
     return value
+
+
+def clock_of(path: Path, manifest: dict[str, Any]) -> tuple[int, float, float, int]:
+    """The number of neurons, dt and duration (ms), and the first step. ValueError for what they cannot be."""
+    try:
+        size, first = manifest["n_neurons"], manifest.get("first_step", 0)
+        dt, duration = float(manifest["dt"]), float(manifest["duration"])
+        whole = all(isinstance(n, int) and not isinstance(n, bool) for n in (size, first))
+        fits = whole and 0 <= size <= LARGEST_INDEX and 0 <= first <= 2**53
+        fits = fits and 0.0 < dt < math.inf and 0.0 <= duration < math.inf and first + duration / dt <= 2**53
+        for group in manifest.get("populations") or ():
+            if isinstance(group, dict) and {"start", "size"} <= set(group):
+                start, members = group["start"], group["size"]
+                fits = fits and isinstance(start, int) and isinstance(members, int)
+                fits = fits and 0 <= start <= start + members <= size
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{path / 'manifest.json'} is no run's manifest: {error}") from error
+    if not fits:
+        raise ValueError(
+            f"{path / 'manifest.json'} has {size!r:.40} neurons, dt {dt:g} ms, duration {duration:g} ms, first step "
+            f"{first!r:.40}; expected whole numbers from 0, times above 0 ms, and populations within the neurons"
+        )
+    return size, dt, duration, first
+
+
+def require_integers(array: Any, low: int, high: int, what: str) -> None:
+    """Raise ValueError unless `array` is a vector of signed whole numbers from `low` to below `high`."""
+    if array.ndim != 1 or array.dtype.kind != "i":
+        raise ValueError(f"{what} is {array.dtype} of shape {array.shape}; expected whole numbers in a row")
+    if array.size and not low <= array.min() <= array.max() < high:
+        raise ValueError(f"{what} reaches from {array.min()} to {array.max()}; expected {low} to {high - 1}")
 
 
 def require_unused(path: Path) -> None:

@@ -24,8 +24,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from ranvier._files import read_tensors, write_json, write_tensors
 from ranvier._locks import FolderLock, folder_lock
+from ranvier._reading import require_file
 from ranvier.analysis.spikes import Spikes, check
-from ranvier.engines.recording._manifest import note_environment, plain, require_same, require_unused, stored_manifest
+from ranvier.engines.recording._manifest import (
+    LARGEST_INDEX,
+    clock_of,
+    note_environment,
+    plain,
+    require_integers,
+    require_same,
+    require_unused,
+    stored_manifest,
+)
 
 REQUIRED = ("n_neurons", "dt", "duration")
 
@@ -38,13 +48,14 @@ class RunFolder:
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
         self.path = path
         self.manifest = manifest
-        self.n_neurons = int(manifest["n_neurons"])
-        self.dt = float(manifest["dt"])
-        self.first_step = int(manifest.get("first_step", 0))
-        self.last_step = self.first_step + round(manifest["duration"] / self.dt)
+        self.n_neurons, self.dt, duration, self.first_step = clock_of(path, manifest)
+        self.last_step = self.first_step + round(duration / self.dt)
         self.trace_neurons: dict[str, NDArray[np.int64]] = (
             read_tensors(path / "traces.safetensors") if (path / "traces.safetensors").exists() else {}
         )
+        for name, neurons in self.trace_neurons.items():
+            top = LARGEST_INDEX if name.startswith("weights/") else self.n_neurons
+            require_integers(neurons, 0, top, f"{path / 'traces.safetensors'}: the neurons of {name!r:.60}")
         self._lock: FolderLock | None = None
         self._spans = self._read_spans()
 
@@ -239,6 +250,8 @@ class RunFolder:
         def source() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
             for file, (first, last) in zip(files, pairwise(borders), strict=True):
                 steps, neurons = _tensor(file, "spikes/steps"), _tensor(file, "spikes/neurons")
+                for name, array in (("steps", steps), ("neurons", neurons)):
+                    require_integers(array, 0, LARGEST_INDEX, f"{file}: spikes/{name}")
                 try:
                     check(steps, neurons, self.n_neurons, first, last)
                 except ValueError as error:
@@ -252,6 +265,13 @@ class RunFolder:
         neurons = self.trace_neurons[name]
         steps = [np.empty(0, np.int64), *(_tensor(file, f"trace/{name}/steps") for file in self.segments)]
         values = [_tensor(file, f"trace/{name}/values") for file in self.segments]
+        for file, at, value in zip(self.segments, steps[1:], values, strict=True):
+            require_integers(at, -1, self.last_step + 1, f"{file}: trace/{name}/steps")
+            if value.shape != (at.size, neurons.size) or value.dtype.kind != "f":
+                raise ValueError(
+                    f"{file} is damaged: trace/{name}/values is {value.dtype} of shape {value.shape}; expected floats "
+                    f"of shape {(at.size, neurons.size)}"
+                )
         joined = np.concatenate(values) if values else np.empty((0, neurons.size), np.float32)
         return np.concatenate(steps), neurons, joined
 
@@ -265,8 +285,10 @@ class RunFolder:
         spans: list[int] = []
         before = self.first_step
         while self._segment(len(spans)).exists():
-            first, last = _tensor(self._segment(len(spans)), "span").tolist()
-            if first != before or last > self.last_step:
+            span = _tensor(self._segment(len(spans)), "span")
+            require_integers(span, 0, self.last_step + 1, f"{self._segment(len(spans))}: span")
+            first, last = span.tolist() if span.shape == (2,) else (-1, -1)
+            if first != before or not first < last <= self.last_step:
                 raise ValueError(
                     f"{self._segment(len(spans))} holds steps {first + 1} to {last}; expected it to begin at "
                     f"{before + 1} and to end by {self.last_step}: files of different runs are mixed here"
@@ -307,6 +329,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
 def _tensor(path: Path, name: str) -> NDArray[Any]:
     from safetensors import safe_open
 
+    require_file(path, "a segment of a run")
     try:
         with safe_open(path, framework="numpy") as file:
             return file.get_tensor(name)

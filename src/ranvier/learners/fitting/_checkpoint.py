@@ -12,6 +12,7 @@ from typing import Any
 from ranvier._files import write_atomic, write_json
 from ranvier._locks import FolderLock
 from ranvier._manifest import manifest
+from ranvier._reading import read_bytes, read_json
 from ranvier.learners.fitting._tree import pack, unpack
 
 _FORMAT = "ranvier checkpoint 2"
@@ -51,15 +52,17 @@ class Checkpoint:
         if not self.index.exists():
             return None
         try:
-            found = json.loads(self.index.read_text("utf-8"))
+            found = read_json(self.index, "a checkpoint")
             if not isinstance(found, dict) or found.get("format") != _FORMAT:
                 raise ValueError(f"its format is not {_FORMAT!r}")
             learner = found["learner"]
-            data = (self.folder / found["tensors"]).read_bytes()
+            if not isinstance(found["tensors"], str) or not re.fullmatch(_TENSORS, found["tensors"]):
+                raise ValueError(f"its tensors lie in {found['tensors']!r:.60}, expected checkpoint-….safetensors")
+            data = read_bytes(self.folder / found["tensors"], "a checkpoint's tensors")
             if _name(data) != found["tensors"]:
                 raise ValueError(f"{found['tensors']} is not the file that was written")
             state = unpack(found["state"], load(data))
-        except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
+        except (ValueError, KeyError, TypeError, OSError, RecursionError, SafetensorError) as error:
             raise ValueError(
                 f"{self.index} cannot be read as a checkpoint ({type(error).__name__}: {error}); nothing was "
                 "changed: remove the folder to begin anew, or give another"

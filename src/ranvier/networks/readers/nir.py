@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["from_nir", "read_nir"]
 
+MOST_WAYS = 10_000
+
 
 def from_nir(
     graph: Any,
@@ -62,12 +64,14 @@ def from_nir(
         if type(node) not in known:
             refuse("from", f"the node {name!r} of kind {type(node).__name__}")
     cells = {n: node for n, node in graph.nodes.items() if isinstance(node, known[:4])}
-    paths = []
+    paths, budget = [], _Budget()
     for name in _order(graph):
         node = graph.nodes[name]
         if isinstance(node, (*known[:4], nir.Input)):
             size = _size(name, node)
-            paths += _follow(graph, after, cells, name, name, _Path(None, np.zeros(size), np.zeros(size)), ())
+            paths += _follow(
+                graph, after, cells, name, name, _Path(None, np.zeros(size), np.zeros(size)), (), budget
+            )
     bias: dict[str, Any] = {}
     for path in paths:
         if path.bias is not None:
@@ -112,11 +116,11 @@ class _Path:
 
 
 def _follow(
-    graph: Any, after: Any, cells: Any, source: str, here: str, path: _Path, seen: tuple[str, ...]
+    graph: Any, after: Any, cells: Any, source: str, here: str, path: _Path, passed: tuple[str, ...], budget: _Budget
 ) -> list[_Path]:
     import nir
 
-    found: list[_Path] = []
+    paths: list[_Path] = []
     for name in after[here]:
         node = graph.nodes[name]
         if isinstance(node, nir.Output):
@@ -124,13 +128,14 @@ def _follow(
         if name in cells:
             end = _Path(path.matrix, path.before, path.behind, path.bias)
             end.source, end.target = source, name
+            budget.take(source)
             if len(path.behind) != _size(name, node):
                 raise ValueError(
                     f"{here!r} gives {len(path.behind)} values, {name!r} takes {_size(name, node)}."
                 )
-            found.append(end)
+            paths.append(end)
             continue
-        if name in seen or isinstance(node, nir.Input):
+        if name in passed or isinstance(node, nir.Input):
             refuse("from", f"the loop through {name!r} without a neuron in it")
         if isinstance(node, nir.Delay):
             ms = np.asarray(node.delay, np.float64) / MS
@@ -142,8 +147,21 @@ def _follow(
                 step = _Path(path.matrix, path.before, path.behind + ms, path.bias)
         else:
             step = _weighted(name, node, path)
-        found += _follow(graph, after, cells, source, name, step, (*seen, name))
-    return found
+        budget.take(source)
+        paths += _follow(graph, after, cells, source, name, step, (*passed, name), budget)
+    return paths
+
+
+class _Budget:
+    """Ways from neuron to neuron through weights, which a graph in layers has without number."""
+
+    def __init__(self) -> None:
+        self.left = MOST_WAYS
+
+    def take(self, source: str) -> None:
+        self.left -= 1
+        if self.left < 0:
+            refuse("from", f"the more than {MOST_WAYS} ways through weights behind {source!r}", "Join them first.")
 
 
 def _weighted(name: str, node: Any, path: _Path) -> _Path:

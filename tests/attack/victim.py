@@ -1,0 +1,81 @@
+"""A program that opens hostile files: what it does with each, a line of JSON each. It may crash; then the parent knows.
+
+Run as `python -m tests.attack.victim` with a JSON list of [reader, path] on stdin.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+SECONDS = 20  # on the clock: what takes longer hangs
+
+
+def _recording(path):
+    from ranvier.engines import Recording
+
+    recording = Recording.open(path)
+    states = [recording.states[name].values for name in recording.states]
+    weights = [recording.weights[index] for index in recording.weights]
+    return recording, recording.rates(), recording.times, recording.covariance(10.0), states, weights
+
+
+def _checkpoint(path):
+    from ranvier.learners.fitting._checkpoint import Checkpoint
+
+    return Checkpoint(path, {"name": "a"}).load()
+
+
+def _resume(path):
+    from tests.attack.runs import network
+
+    import ranvier as rv
+
+    return rv.simulate(network(), 20.0, dt=0.5, seed=3, path=path, record=["V"])
+
+
+def readers():
+    import ranvier as rv
+    from ranvier.atlas.execution import read_result
+
+    public = {name: getattr(rv.networks, name) for name in rv.networks.__all__ if name.startswith("read_")}
+    return public | {
+        "nn.read_nir": rv.nn.read_nir,
+        "Recording.open": _recording,
+        "checkpoint": _checkpoint,
+        "atlas": lambda path: read_result(Path(path).parent, Path(path).name),
+        "resume": _resume,
+    }
+
+
+def main():
+    known = readers()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for name, path in json.load(sys.stdin):
+        clock, cpu = time.perf_counter(), _cpu()
+        signal.alarm(SECONDS)
+        try:
+            value = known[name](path)
+            out = {"kind": "read", "type": type(value).__name__, "message": ""}
+        except (ValueError, OSError) as error:
+            out = {"kind": "refused", "type": type(error).__name__, "message": str(error)}
+        except BaseException as error:
+            out = {"kind": "error", "type": type(error).__name__, "message": str(error)[:500]}
+        signal.alarm(0)
+        print(json.dumps({**out, "cpu": _cpu() - cpu, "wall": time.perf_counter() - clock}), flush=True)
+
+
+def _cpu():
+    """Seconds of computing, children's too."""
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    )
+
+
+if __name__ == "__main__":
+    main()
