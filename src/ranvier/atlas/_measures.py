@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ranvier.engines import Recording
 
 
-def mean_cv(seen: Recording, intervals: int) -> float:
+def mean_cv(recording: Recording, intervals: int) -> float:
     """Mean over neurons of the coefficient of variation of their intervals, where they have at least so many."""
-    spikes = seen.rates().numpy() * seen.duration / 1000
-    return float(np.nanmean(seen.cv().numpy()[spikes > intervals + 0.5]))
+    spikes = recording.rates().numpy() * recording.duration / 1000
+    return float(np.nanmean(recording.cv().numpy()[spikes > intervals + 0.5]))

@@ -39,28 +39,28 @@ def measure(
     """
     rng, g = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     repeats, trials = {"small": 1, "full": 10}[size], 200
-    found: dict[str, Any] = {"bits": {}, "per_spike": {}}
+    metrics: dict[str, Any] = {"bits": {}, "per_spike": {}}
     for code in (*CODES, "still"):
-        told, seen = [], []
+        bits_per_word, counts_per_word = [], []
         for _ in range(repeats):
             s = np.repeat(np.arange(LEVELS), trials)
             words, spikes = respond(code, s, loss, still and code == "still", g)
             if shuffled:
                 s = rng.permutation(s)
-            told.append(_bits(s, words, corrected))
-            seen.append(spikes)
-        found[f"bits_{code}"] = found["bits"][code] = float(np.mean(told))
-        found["per_spike"][code] = found["bits"][code] / max(float(np.mean(seen)), 1e-9)
+            bits_per_word.append(_bits(s, words, corrected))
+            counts_per_word.append(spikes)
+        metrics[f"bits_{code}"] = metrics["bits"][code] = float(np.mean(bits_per_word))
+        metrics["per_spike"][code] = metrics["bits"][code] / max(float(np.mean(counts_per_word)), 1e-9)
     for code in ("rate", "phase", "latency", "population"):
-        found[f"gap_{code}"] = found[f"bits_{code}"] - exact(code)
-    found["temporal_gain"] = found["per_spike"]["latency"] - found["per_spike"]["rate"]
+        metrics[f"gap_{code}"] = metrics[f"bits_{code}"] - exact(code)
+    metrics["temporal_gain"] = metrics["per_spike"]["latency"] - metrics["per_spike"]["rate"]
     few = []
     for _ in range(80):
         s = np.repeat(np.arange(LEVELS), 10)
         words, _ = respond("rate", s, loss, False, g)
         few.append(_bits(s, words, corrected))
-    found["few_bias"] = float(np.mean(few)) - exact("rate")
-    return found | read_back(loss, places, g)
+    metrics["few_bias"] = float(np.mean(few)) - exact("rate")
+    return metrics | read_back(loss, places, g)
 
 
 def _bits(s: np.ndarray, words: np.ndarray, corrected: bool) -> float:
@@ -101,18 +101,19 @@ def respond(code: str, s: np.ndarray, loss: float, still: bool, g: torch.Generat
 
 def exact(code: str) -> float:
     """The information of the whole channel, in bits, a tenth of the spikes lost."""
-    kept = 0.9
+    survival = 0.9
     if code == "rate":
-        return channel_information(stats.binom.pmf(np.arange(STEPS + 1), STEPS, kept * levels()[:, None]))
+        return channel_information(stats.binom.pmf(np.arange(STEPS + 1), STEPS, survival * levels()[:, None]))
     if code == "latency":  # all come at steps of their own, or not at all
-        return kept * float(np.log2(LEVELS))
+        return survival * float(np.log2(LEVELS))
     repeats = STEPS // 4
     if code == "population":
         activity = encoders.population(torch.from_numpy(levels())[:, None], 4).numpy()
-        counts = stats.binom.pmf(np.arange(repeats + 1), repeats, kept * activity[..., None])  # (stimuli, 4, 5)
+        counts = stats.binom.pmf(np.arange(repeats + 1), repeats, survival * activity[..., None])  # (stimuli, 4, 5)
         return channel_information(np.einsum("sa,sb,sc,sd->sabcd", *counts.swapaxes(0, 1)).reshape(LEVELS, -1))
     # four independent digits, as often each
-    return 4 * channel_information(stats.binom.pmf(np.arange(repeats + 1), repeats, kept * np.array([[0.0], [1.0]])))
+    alone = survival * np.array([[0.0], [1.0]])
+    return 4 * channel_information(stats.binom.pmf(np.arange(repeats + 1), repeats, alone))
 
 
 def read_back(loss: float, places: int, g: torch.Generator) -> dict[str, float]:

@@ -38,11 +38,11 @@ def measure(
     rate = z.mean(0)
     alone = np.exp(states @ np.log(rate) + (1 - states) @ np.log(1 - rate))
     fitted = np.exp(law.log_probability(states)) if pairs else alone
-    seen = np.bincount(z @ (1 << np.arange(NEURONS)), minlength=2**NEURONS) / len(z)
-    some = seen > 0
+    frequencies = np.bincount(z @ (1 << np.arange(NEURONS)), minlength=2**NEURONS) / len(z)
+    some = frequencies > 0
     # both divergences carry the plug-in entropy's bias, taken away
     bias = entropy(z, correction="miller_madow") - entropy(z)
-    far, near = (float(seen[some] @ np.log2(seen[some] / p[some])) - bias for p in (alone, fitted))
+    far, near = (float(frequencies[some] @ np.log2(frequencies[some] / p[some])) - bias for p in (alone, fitted))
     used = counted.used if pairs else counted.independent
     triples = [(i, j, k) for i in range(NEURONS) for j in range(i) for k in range(j)]
     product = np.array([states[:, list(t)].prod(1) for t in triples])
@@ -50,10 +50,11 @@ def measure(
     return {
         "multi_information": counted.independent - counted.words, "saved": counted.independent - used,
         "explained": (counted.independent - used) / (counted.independent - counted.words),
-        "kl_ratio": near / far, "used_bits": used, "part": 2 ** (used - counted.independent), "seen": counted.distinct,
-        "triples": float(np.abs(np.log(product @ fitted / (product @ seen))).mean()),
+        "kl_ratio": near / far, "used_bits": used, "part": 2 ** (used - counted.independent),
+        "distinct": counted.distinct,
+        "triples": float(np.abs(np.log(product @ fitted / (product @ frequencies))).mean()),
         "pseudo_gap": float(np.abs(pseudo.weight - law.weight).max()), "rate": float(rate.mean() / BIN * 1000),
-        "observed": seen, "fitted": fitted, "alone": alone, "bins": len(z),
+        "observed": frequencies, "fitted": fitted, "alone": alone, "bins": len(z),
     }  # fmt: skip
 
 
@@ -67,18 +68,18 @@ def spikes(seed: int, duration: float) -> np.ndarray:
     net.connect(common, [exc, inh], weight=3.0, delay=1.0, synapse=rv.Delta(), probability=0.3)
     net.connect(exc, [exc, inh], weight=0.5, delay=1.0, synapse=rv.Delta(), probability=0.2)
     net.connect(inh, [exc, inh], weight=-1.5, delay=1.0, synapse=rv.Delta(), probability=0.2)
-    seen = rv.simulate(net, duration, dt=0.5, seed=seed)
-    chosen = seen.neurons < NEURONS
-    return words(seen.times[chosen].numpy(), seen.neurons[chosen].numpy(), NEURONS, duration, BIN)
+    frequencies = rv.simulate(net, duration, dt=0.5, seed=seed)
+    chosen = frequencies.neurons < NEURONS
+    return words(frequencies.times[chosen].numpy(), frequencies.neurons[chosen].numpy(), NEURONS, duration, BIN)
 
 
 def rates_of_words(material: dict[str, Any]) -> Figure:
     """How often words come against what the laws say."""
     figure, (row,) = canvas(8, 3, 1, 2)
-    seen, scale = material["observed"], 1000 / BIN
-    some = seen > 0
+    frequencies, scale = material["observed"], 1000 / BIN
+    some = frequencies > 0
     for axis, name, title in zip(row, ("alone", "fitted"), ("independent", "pairwise")):
-        axis.loglog(seen[some] * scale, material[name][some] * scale, ".", ms=3, color=COLOURS[0])
+        axis.loglog(frequencies[some] * scale, material[name][some] * scale, ".", ms=3, color=COLOURS[0])
         axis.axline((1e-2, 1e-2), (1.0, 1.0), color="0.6", lw=0.8)
         axis.set(xlabel="words observed (1/s)", ylabel="foretold (1/s)", title=title, ylim=(1e-5, 100))
     return figure

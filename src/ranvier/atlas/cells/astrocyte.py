@@ -125,20 +125,20 @@ def measure(
     steps, runs, usual = RECALL[size]
     delay = usual if delay is None else delay
     seeds = range(runs * seed, runs * (seed + 1))
-    found = {
+    results = {
         "on": [recall(s, steps, delay, tau=tau, recurrent=False) for s in seeds],
         "ablated": [recall(s, steps, delay, modulated=False, recurrent=False) for s in seeds],
     }
     read: dict[str, list[float]] = {}
     if size == "full":
-        found["recurrent, on"] = [recall(s, steps, delay, tau=tau) for s in seeds]
-        found["recurrent, ablated"] = [recall(s, steps, delay, modulated=False) for s in seeds]
+        results["recurrent, on"] = [recall(s, steps, delay, tau=tau) for s in seeds]
+        results["recurrent, ablated"] = [recall(s, steps, delay, modulated=False) for s in seeds]
     if size == "full" and text() is not None:
         for recurrent, kind in ((False, ""), (True, "recurrent, ")):
             pairs = range(READING[recurrent][1] * seed, READING[recurrent][1] * (seed + 1))
             read[f"{kind}on"] = [reading(s, recurrent, tau=PACE, modulated=reader) for s in pairs]
             read[f"{kind}ablated"] = [reading(s, recurrent, tau=PACE, modulated=False) for s in pairs]
-    mean = {name: float(np.mean(values)) for name, values in found.items()}
+    mean = {name: float(np.mean(values)) for name, values in results.items()}
     gains, recurrent_gains = (
         np.subtract(read[f"{kind}ablated"], read[f"{kind}on"]) if read else None for kind in ("", "recurrent, ")
     )
@@ -154,7 +154,7 @@ def measure(
         "bits_recurrent": float(np.mean(read["recurrent, on"])) if read else None,
         "bits_gain_recurrent": None if recurrent_gains is None else float(recurrent_gains.mean()),
         "bits_gain_recurrent_least": None if recurrent_gains is None else least(recurrent_gains),
-        "found": found,
+        "found": results,
         "read": read,
     }
 
@@ -163,12 +163,12 @@ def accuracies(material: dict[str, Any]) -> Figure:
     """Recall and reading, a line a seed."""
     figure, axes = canvas(7, 2.6, 1, 2)
     left, right = axes[0]
-    found, read = material["found"], material["read"]
+    results, read = material["found"], material["read"]
     for k, name in enumerate(("", "recurrent, ")):
-        for a, b in zip(found.get(f"{name}ablated", ()), found.get(f"{name}on", ()), strict=True):
+        for a, b in zip(results.get(f"{name}ablated", ()), results.get(f"{name}on", ()), strict=True):
             left.plot([2 * k, 2 * k + 1], [a, b], "o-", color=COLOURS[5], mfc=COLOURS[k], mec="none", ms=5, lw=0.8)
     left.axhline(1 / CUES, color=COLOURS[5], lw=0.8, ls=":")
-    names = ["ablated", "on", "recurrent,\nablated", "recurrent,\non"][: len(found)]
+    names = ["ablated", "on", "recurrent,\nablated", "recurrent,\non"][: len(results)]
     left.set(xticks=range(len(names)), xticklabels=names, xlim=(-0.4, len(names) - 0.6), ylim=(0, 1.02))
     left.set_ylabel("recalled")
     for k, name in enumerate(("", "recurrent, ")):

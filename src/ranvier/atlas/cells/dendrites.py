@@ -36,15 +36,15 @@ def measure(
     held against keep theirs. cells: of a column of the memory; one knows no context. disjoint: the law
     of unions takes the patterns on a segment for disjoint. lessons: how often each sequence is shown.
     """
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for name, (n, a, s, theta) in {
         "wide": (10_000, 300, 24, 12), "whole": (100_000, 2_000, 10, 10), "large": (100_000, 2_000, 20, 10),
         "column": (2_048, 40, 20, 10),
     }.items():  # fmt: skip
         p = matching.false_match(n, n // 2 if dense else a, s, max(1, round(threshold * theta)))
-        found[f"digits_{name}"] = -math.log10(p) if p else math.inf
-    found |= drawn(seed, size, dense, threshold) | unions(seed, size, disjoint)
-    return found | sequences(seed, cells, threshold, lessons)
+        metrics[f"digits_{name}"] = -math.log10(p) if p else math.inf
+    metrics |= drawn(seed, size, dense, threshold) | unions(seed, size, disjoint)
+    return metrics | sequences(seed, cells, threshold, lessons)
 
 
 def drawn(seed: int, size: Size, dense: bool, factor: float) -> dict[str, Any]:
@@ -53,28 +53,28 @@ def drawn(seed: int, size: Size, dense: bool, factor: float) -> dict[str, Any]:
     neurons, trials = {"small": (500, 1000), "full": (2000, 5000)}[size]
     n, a, s, theta = 400, 200 if dense else 80, 24, 12
     law = matching.false_match(n, 80, s, theta)
-    made = ActiveDendrites.random(n, neurons, segments=1, synapses=s, threshold=factor * theta, generator=g)
+    detectors = ActiveDendrites.random(n, neurons, segments=1, synapses=s, threshold=factor * theta, generator=g)
     with torch.no_grad():
-        rate = float(made.recognised(patterns(trials, n, a, g)).mean())
-    found: dict[str, Any] = {"false_ratio": rate / law}
-    found["false_error"] = 4 * math.sqrt((1 - law) / law / (neurons * trials))
+        rate = float(detectors.recognised(patterns(trials, n, a, g)).mean())
+    metrics: dict[str, Any] = {"false_ratio": rate / law}
+    metrics["false_error"] = 4 * math.sqrt((1 - law) / law / (neurons * trials))
     n, a = 10_000, 5000 if dense else 300  # a larger world: what noise adds seldom falls on a segment
     own = patterns({"small": 100, "full": 1000}[size], n, a, g)
     chosen = own.multinomial(s, generator=g)
-    made = ActiveDendrites(n, len(own), chosen, torch.arange(len(own)), threshold=factor * theta)
+    detectors = ActiveDendrites(n, len(own), chosen, torch.arange(len(own)), threshold=factor * theta)
     curve = []
     for part in LOST:
-        kept = torch.rand(own.shape, generator=g).masked_fill(own == 0, -1.0).topk(round((1 - part) * a)).indices
-        noisy = torch.zeros_like(own).scatter_(1, kept, 1.0)
+        remaining = torch.rand(own.shape, generator=g).masked_fill(own == 0, -1.0).topk(round((1 - part) * a)).indices
+        noisy = torch.zeros_like(own).scatter_(1, remaining, 1.0)
         extra = torch.rand(own.shape, generator=g).masked_fill(own == 1, -1.0).topk(round(part * a)).indices
         with torch.no_grad():
-            curve.append(float(made.recognised(noisy.scatter_(1, extra, 1.0)).diagonal().mean()))
-    found["curve"] = curve
-    found["law"] = [1 - matching.false_negative(300, s, theta, round(part * 300)) for part in LOST]
-    found["noise_gap"] = max(abs(x - y) for x, y in zip(curve, found["law"], strict=True))
-    found["noise_error"] = 4 * 0.5 / math.sqrt(len(own))
-    found["kept_at_30"], found["kept_error"] = curve[3], 4 * math.sqrt(0.0087 * 0.9913 / len(own))
-    return found
+            curve.append(float(detectors.recognised(noisy.scatter_(1, extra, 1.0)).diagonal().mean()))
+    metrics["curve"] = curve
+    metrics["law"] = [1 - matching.false_negative(300, s, theta, round(part * 300)) for part in LOST]
+    metrics["noise_gap"] = max(abs(x - y) for x, y in zip(curve, metrics["law"], strict=True))
+    metrics["noise_error"] = 4 * 0.5 / math.sqrt(len(own))
+    metrics["kept_at_30"], metrics["kept_error"] = curve[3], 4 * math.sqrt(0.0087 * 0.9913 / len(own))
+    return metrics
 
 
 def patterns(count: int, n: int, a: int, g: torch.Generator) -> torch.Tensor:
@@ -92,16 +92,18 @@ def unions(seed: int, size: Size, disjoint: bool) -> dict[str, Any]:
     mixed = torch.stack([patterns(neurons, n, s, g) for _ in range(m)]).amax(0)
     most = int(mixed.sum(1).max())
     values, synapses = mixed.topk(most)
-    made = ActiveDendrites(n, neurons, torch.where(values > 0, synapses, -1), torch.arange(neurons), threshold=theta)
+    synapses = torch.where(values > 0, synapses, -1)
+    detectors = ActiveDendrites(n, neurons, synapses, torch.arange(neurons), threshold=theta)
     with torch.no_grad():
-        rate = float(made.recognised(patterns(trials, n, a, g)).mean())
+        rate = float(detectors.recognised(patterns(trials, n, a, g)).mean())
     if disjoint:
-        told = matching.false_match(n, a, s * m, theta)
+        prediction = matching.false_match(n, a, s * m, theta)
     else:
-        told = matching.union_false_match(n, a, s, theta, m)
+        prediction = matching.union_false_match(n, a, s, theta, m)
     # segments that are larger than others match more of the patterns, so count them, not pairs
     return {
-        "union": law, "union_ratio": rate / told, "union_error": 4 * math.sqrt(1 / told / (neurons * trials)) + 0.02,
+        "union": law, "union_ratio": rate / prediction,
+        "union_error": 4 * math.sqrt(1 / prediction / (neurons * trials)) + 0.02,
         "union_digits": -math.log10(matching.union_false_match(n, a, s, theta, 4)),
     }  # fmt: skip
 
@@ -123,23 +125,23 @@ def sequences(seed: int, cells: int, factor: float, lessons: int) -> dict[str, A
             for element in songs[k]:
                 state = memory.step(state, element)
 
-    def foretold(song: list[np.ndarray], noise: float) -> np.ndarray:
+    def predictions(song: list[np.ndarray], noise: float) -> np.ndarray:
         state = memory.init_state()
         for element in song[:-1]:
             lost = round(noise * active)
-            kept = rng.permutation(element)[lost:]
+            remaining = rng.permutation(element)[lost:]
             other = rng.choice(np.setdiff1d(np.arange(columns), element), lost, replace=False)
-            state = memory.step(state, np.concatenate([kept, other]), learn=False)
+            state = memory.step(state, np.concatenate([remaining, other]), learn=False)
         return memory.foretold(state)
 
     def score(noise: float) -> tuple[float, float]:
         """Part of the own end that is foretold, and mean part of the other songs' ends."""
         own, others = [], []
         for k, song in enumerate(songs):
-            seen = foretold(song, noise)
-            own.append(np.isin(song[-1], seen).mean())
+            predicted = predictions(song, noise)
+            own.append(np.isin(song[-1], predicted).mean())
             ends = np.concatenate([other[-1] for j, other in enumerate(songs) if j != k])
-            others.append(np.isin(np.setdiff1d(ends, song[-1]), seen).mean())
+            others.append(np.isin(np.setdiff1d(ends, song[-1]), predicted).mean())
         return float(np.mean(own)), float(np.mean(others))
 
     (own, others), (noisy, _) = score(0.0), score(0.2)

@@ -72,8 +72,8 @@ def _lorenz(seed: int, rows: int) -> np.ndarray:
 def _valid(model: ESN | NGRC, series: np.ndarray, rows: int) -> float:
     """How long the forecast from the first rows stays near, in Lyapunov times."""
     known, true = series[:rows], series[rows:]
-    told = model.fit(known[:-1], known[1:]).forecast(len(true), known)
-    return valid_time(true, told, dt=DT / LYAPUNOV, variance=float(true.var(0).sum()))
+    prediction = model.fit(known[:-1], known[1:]).forecast(len(true), known)
+    return valid_time(true, prediction, dt=DT / LYAPUNOV, variance=float(true.var(0).sum()))
 
 
 @cache
@@ -114,11 +114,11 @@ def _laser(seed: int, radius: float) -> tuple[float | None, float | None]:
         200, spectral_radius=radius, input_scaling=1.0, bias_scaling=0.2, washout=100, ridge=1e-7, random_state=seed
     )
     known, goal = x[:2000], x[1:2001]
-    told = model.fit(known, goal[:, 0]).predict(x[2000:4000], history=known)
+    prediction = model.fit(known, goal[:, 0]).predict(x[2000:4000], history=known)
     past = np.stack([x[50 - k : 4000 - k, 0] for k in range(50)], axis=1)
     filtered = Ridge(1e-7).fit(past[:1950], x[51:2001, 0]).predict(past[1950:])
     true = x[2001:4001, 0]
-    return nrmse(true, told) ** 2, nrmse(true, filtered) ** 2
+    return nrmse(true, prediction) ** 2, nrmse(true, filtered) ** 2
 
 
 def memory(material: dict[str, Any]) -> Figure:

@@ -40,8 +40,8 @@ class Patterns:
             pace = 0.9 + 0.2 * torch.rand(batch, 1, 1, generator=draw)
             jitter = 0.02 * torch.randn(batch, CHANNELS, 2, generator=draw)
             t = (self.steps * (self.times[digit] * pace + jitter)).long().clamp(0, self.steps - 1) + k * self.steps
-            kept = self.there[digit] & (torch.rand(batch, CHANNELS, 2, generator=draw) < 0.9)
-            x[t[kept], b.expand_as(t)[kept], channel.expand_as(t)[kept]] = 1.0
+            transmitted = self.there[digit] & (torch.rand(batch, CHANNELS, 2, generator=draw) < 0.9)
+            x[t[transmitted], b.expand_as(t)[transmitted], channel.expand_as(t)[transmitted]] = 1.0
         return x, shown.sum(0)
 
 
@@ -97,10 +97,10 @@ def recorded(copies: int, duration: float, seed: int) -> tuple[Tensor, Tensor, T
         net.connect(source, cells, edges=(every, every // count), weight=weights, delay=0.1, synapse=synapse)
         sources.append(source)
     probe = rv.Probe("V", neurons=cells, interval=1.0)
-    seen = rv.simulate(net, duration, dt=0.05, seed=seed, record=[probe])
+    recording = rv.simulate(net, duration, dt=0.05, seed=seed, record=[probe])
     steps = int(duration)
-    when = np.minimum((np.asarray(seen.times) - 1e-6).astype(int), steps - 1)
-    who = np.asarray(seen.neurons)
+    when = np.minimum((np.asarray(recording.times) - 1e-6).astype(int), steps - 1)
+    who = np.asarray(recording.neurons)
     x, y = torch.zeros(steps, copies, EXC + INH), torch.zeros(steps, copies)
     y[when[who < copies], who[who < copies]] = 1.0
     for source, count, offset in ((sources[0], EXC, 0), (sources[1], INH, EXC)):
@@ -108,7 +108,7 @@ def recorded(copies: int, duration: float, seed: int) -> tuple[Tensor, Tensor, T
         k = who[own] - source.start
         x.index_put_((torch.from_numpy(when[own]), torch.from_numpy(k // count), torch.from_numpy(offset + k % count)),
                      torch.ones(len(k)), accumulate=True)  # fmt: skip
-    return x, y, torch.from_numpy(np.asarray(seen.states["V"].values)).float()
+    return x, y, torch.from_numpy(np.asarray(recording.states["V"].values)).float()
 
 
 @cache
@@ -133,10 +133,10 @@ def surrogate(memory: int, seed: int) -> dict[str, Any]:
         schedule.step()
     with torch.no_grad():
         out = cell(x[:, 250:])[0]
-    told = out[100:, :, 0].flatten().numpy()
+    prediction = out[100:, :, 0].flatten().numpy()
     residual = (out[100:, :, 1] - level[100:, 250:]).square().mean() / level[100:, 250:].var()
     return {
-        "auc": float(roc_auc_score(y[100:, 250:].flatten().numpy(), told)),
+        "auc": float(roc_auc_score(y[100:, 250:].flatten().numpy(), prediction)),
         "explained": float(1 - residual),
         "rate": 1000 * float(y.mean()),
         "chance": torch.sigmoid(out[..., 0]),
@@ -156,7 +156,7 @@ def measure(
     runs = range(ADDING[size][-1] * seed, ADDING[size][-1] * (seed + 1))
     scores = {name: [adding(kind, t, run, size) for run in runs]
               for name, kind, t in (("elm", "elm", tau), ("lstm", "lstm", 0.0), ("short", "elm", short))}  # fmt: skip
-    mean = {name: float(np.mean([right for right, _ in found])) for name, found in scores.items()}
+    mean = {name: float(np.mean([right for right, _ in results])) for name, results in scores.items()}
     twin: dict[str, Any] = surrogate(memory, seed) if size == "full" else {}
     cell = rv.nn.ELM(EXC + INH, 2, memory=counted, branches=25)
     return {
@@ -178,8 +178,9 @@ def measure(
 def adders(material: dict[str, Any]) -> Figure:
     """Accuracy, a point a run."""
     figure, axis = canvas(4, 2.6)
-    for k, (name, found) in enumerate(material["scores"].items()):
-        axis.plot([k] * len(found), [right for right, _ in found], "o", color=COLOURS[k], ms=5, mec="none", label=name)
+    for k, (name, results) in enumerate(material["scores"].items()):
+        shares = [right for right, _ in results]
+        axis.plot([k] * len(shares), shares, "o", color=COLOURS[k], ms=5, mec="none", label=name)
     labels = ["ELM", "LSTM", "ELM, short τ"]
     axis.set(xticks=range(3), xticklabels=labels, xlim=(-0.5, 2.5), ylim=(0, 1.02), ylabel="accuracy")
     return figure

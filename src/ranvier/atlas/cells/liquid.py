@@ -108,12 +108,12 @@ def measure(
 ) -> dict[str, Any]:
     """Errors of liquid cells and of gated units that do not know the time; the solver's order and excursion."""
     runs, units, steps = {"small": (1, 16, 160), "full": (3, 32, 800)}[size]
-    found: dict[str, list[float]] = {"gru": [], "ltc": [], "cfc": []}
+    metrics: dict[str, list[float]] = {"gru": [], "ltc": [], "cfc": []}
     for run in range(runs):
-        for kind, values in found.items():
+        for kind, values in metrics.items():
             torch.manual_seed(runs * seed + run)
             values.append(train(Forecaster(kind, units, not blind), runs * seed + run, steps))
-    mean = {kind: float(np.mean(values)) for kind, values in found.items()}
+    mean = {kind: float(np.mean(values)) for kind, values in metrics.items()}
     torch.manual_seed(seed)
     return {
         "mse_gru": mean["gru"],
@@ -121,10 +121,10 @@ def measure(
         "mse_cfc": mean["cfc"],
         "ratio_ltc": mean["ltc"] / mean["gru"],
         "ratio_cfc": mean["cfc"] / mean["gru"],
-        "worst_ratio": max(a / b for k in ("ltc", "cfc") for a, b in zip(found[k], found["gru"], strict=True)),
+        "worst_ratio": max(a / b for k in ("ltc", "cfc") for a, b in zip(metrics[k], metrics["gru"], strict=True)),
         "order": order(epsilon),
         "excursion": excursion(solver),
-        "errors": found,
+        "errors": metrics,
     }
 
 

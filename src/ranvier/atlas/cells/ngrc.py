@@ -56,14 +56,14 @@ def _forecast(model: NGRC, system: Any, clock: tuple[float, float], seed: int, r
     dt, lyapunov = clock
     series = _series(system, TRAIN + TEST + 2, dt, seed, 10 * lyapunov, rough)
     known, true = series[: TRAIN + 2], series[TRAIN + 2 :]
-    told = model.fit(known[:-1], known[1:]).forecast(len(true), known)
+    prediction = model.fit(known[:-1], known[1:]).forecast(len(true), known)
     variance, one = series.var(0).sum(), round(lyapunov / dt)
-    error = nrmse(true[:one], told[:one], variance=variance)
+    error = nrmse(true[:one], prediction[:one], variance=variance)
     return {
         "nrmse": error if np.isfinite(error) else np.inf,  # one in some hundred runs away at once
-        "valid": valid_time(true, told, dt=dt / lyapunov, variance=variance),
+        "valid": valid_time(true, prediction, dt=dt / lyapunov, variance=variance),
         "true": true,
-        "told": told,
+        "prediction": prediction,
         "time": dt / lyapunov * np.arange(1, len(true) + 1),
     }
 
@@ -72,17 +72,17 @@ def _unseen(model: NGRC, seed: int) -> float:
     """Lorenz's z from x and y, error over its standard deviation."""
     series = _series(lorenz63, TRAIN + 15 + 900, 0.05, seed, 20.0, True)
     known, new = series[: TRAIN + 15], series[TRAIN + 15 :]
-    told = model.fit(known[:, :2], known[:, 2]).predict(new[:, :2], history=known[:, :2])
-    return nrmse(new[:, 2], told)
+    prediction = model.fit(known[:, :2], known[:, 2]).predict(new[:, :2], history=known[:, :2])
+    return nrmse(new[:, 2], prediction)
 
 
 def forecast(material: dict[str, Any]) -> Figure:
     """Lorenz's three variables, true and told."""
     figure, axes = canvas(7.0, 3.6, rows=3)
     one = material["example"]
-    for axis, name, true, told in zip(axes[:, 0], "xyz", one["true"].T, one["told"].T, strict=True):
+    for axis, name, true, prediction in zip(axes[:, 0], "xyz", one["true"].T, one["prediction"].T, strict=True):
         axis.plot(one["time"], true, color=COLOURS[5], lw=2)
-        axis.plot(one["time"], np.clip(told, true.min() - 9, true.max() + 9), color=COLOURS[0], lw=0.9)
+        axis.plot(one["time"], np.clip(prediction, true.min() - 9, true.max() + 9), color=COLOURS[0], lw=0.9)
         axis.set(ylabel=name, xlim=(0, one["time"][-1]))
     axes[-1, 0].set(xlabel="Lyapunov times after the 400 points")
     return figure

@@ -70,11 +70,11 @@ def measure(
             diverged[first].append(train(model, *data, 40, 0.1, 1e-5)[1])
     scores: dict[str, list[float]] = {"linear": [], "quadratic": []}
     for run in range(runs):
-        for each, found in scores.items():
+        for each, results in scores.items():
             torch.manual_seed(1000 * seed + run)
             points, side = ring(200)
             model = nn.Sequential(layer(each, "relinear", 2, width), nn.ReLU(), layer(each, "relinear", width, 1))
-            found.append(train(model, points, side, 300, 0.2, ring_lr)[0])
+            results.append(train(model, points, side, 300, 0.2, ring_lr)[0])
     gain = torch.tensor(scores["quadratic"]) - torch.tensor(scores["linear"])
     return {
         "xor": sum(solved) / runs,

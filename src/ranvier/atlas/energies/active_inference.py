@@ -96,19 +96,19 @@ def trial(
     seen, for the trials to come."""
     context = int(torch.randint(2, (), generator=g))
     path, chosen = [CENTRE], None
-    seen = outcome(model, CENTRE, context, g)
-    history: tuple[Any, ...] = (tuple(seen),)
+    observation = outcome(model, CENTRE, context, g)
+    history: tuple[Any, ...] = (tuple(observation),)
     for left in range(moves, -1, -1):
         if history not in known:
             prior = model.D if chosen is None else predict_states(model, known[history[:-1]][0], chosen)
-            beliefs = infer_states(model, seen, prior)
+            beliefs = infer_states(model, observation, prior)
             known[history] = beliefs, choice(model, beliefs, weight, ambiguity, left) if left else None
         chosen = known[history][1]
         if chosen is not None:
             path.append(int(torch.multinomial(model.B[0][:, path[-1], chosen[0]], 1, generator=g)))
-            seen = outcome(model, path[-1], context, g)
-            history = (*history, tuple(seen))
-    return path, seen[1] == 1
+            observation = outcome(model, path[-1], context, g)
+            history = (*history, tuple(observation))
+    return path, observation[1] == 1
 
 
 def choice(model: GenerativeModel, beliefs: Any, weight: float, ambiguity: str, left: int) -> list[int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, gallery, register
+from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, digits, gallery, register
 from ranvier.energies import RBM, Clamp
 from ranvier.energies.machines.boltzmann import all_states
 
@@ -28,7 +28,7 @@ def measure(
     sweeps. coupled: whether the spiking neurons feel each other.
     """
     torch.manual_seed(seed)
-    found: dict[str, Any] = bars(learning, negative)
+    metrics: dict[str, Any] = bars(learning, negative)
     images, labels = binary_digits(seed)
     train, test = images[:1400], images[1400:]
     named = torch.cat([images, 1.0 * torch.nn.functional.one_hot(labels, 10)], 1)
@@ -58,7 +58,7 @@ def measure(
     truth = shown[:, lower]
     own, others = (mean[:, lower] - truth).square().sum(1), (prior - truth).square().sum(1)
     ratio = float(own.sum() / others.sum())
-    found |= {
+    metrics |= {
         "error": ratio,
         "error_most": ratio + 3 * float((own - ratio * others).square().sum().sqrt() / others.sum()),
         "named": named_right(joint, shown, labels[1400 : 1400 + count], tau, seed, sweeps),
@@ -67,16 +67,13 @@ def measure(
         "receptive": model.weight.detach()[:64, :24].T.numpy(),
         "raster": raster(joint, start[:1], held, tau, seed),
     }
-    return found
+    return metrics
 
 
 def binary_digits(seed: int) -> tuple[Tensor, Tensor]:
-    """8 × 8 digits as 0 and 1, and their labels, in random order."""
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    order = np.random.default_rng(seed).permutation(len(images))
-    return torch.from_numpy(images[order] > 7).float(), torch.from_numpy(labels[order])
+    """8 × 8 digits as 0 and 1, and their labels; the last are held out."""
+    data = digits(seed)
+    return (torch.cat([data.x, data.x_test]) > 7 / 16).float(), torch.cat([data.y, data.y_test])
 
 
 def bars(learning: bool, negative: bool) -> dict[str, float]:
@@ -100,8 +97,8 @@ def named_right(joint: Any, shown: Tensor, labels: Tensor, tau: int, seed: int, 
     held[:64] = True
     start = torch.zeros(len(shown), joint.units)
     start[:, :64] = shown
-    seen = joint.sample(start, sweeps, tau=tau, clamp=Clamp(held, start), seed=seed + 1)
-    return float((seen.mean[:, 64:74].argmax(1) == labels).float().mean())
+    drawn_states = joint.sample(start, sweeps, tau=tau, clamp=Clamp(held, start), seed=seed + 1)
+    return float((drawn_states.mean[:, 64:74].argmax(1) == labels).float().mean())
 
 
 def against_gibbs(model: RBM, start: Tensor, means: tuple[Tensor, Tensor], held: Tensor) -> float:
@@ -124,8 +121,8 @@ def against_gibbs(model: RBM, start: Tensor, means: tuple[Tensor, Tensor], held:
 
 def raster(joint: Any, start: Tensor, held: Tensor, tau: int, seed: int) -> np.ndarray:
     """Which units are on, sweep by sweep, (sweeps, units)."""
-    seen = joint.sample(start, 400, tau=tau, clamp=Clamp(held, start), every=1, seed=seed)
-    return seen.samples[:, 0].numpy()
+    drawn_states = joint.sample(start, 400, tau=tau, clamp=Clamp(held, start), every=1, seed=seed)
+    return drawn_states.samples[:, 0].numpy()
 
 
 def inpainted(material: dict[str, Any]) -> Figure:

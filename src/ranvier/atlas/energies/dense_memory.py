@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
+from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, digits, register
 from ranvier.energies import (
     DenseClassifier,
     DenseMemory,
@@ -37,15 +37,15 @@ def measure(
     power. frozen: their memories keep their first values.
     """
     g = torch.Generator().manual_seed(seed)
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     n = 100
     for said, count in ((2, 100), (3, 200), (3, 600), (4, 2000)):
         used = power or said
-        found[f"overlap_{said}_{count}"] = recalled(n, count, used, 0.1, g)
-    found |= error_law(said := 3, power or said, g)
-    found |= exponential(power, {"small": 2000, "full": 100_000}[size], g)
-    found |= digits(seed, size, most, frozen)
-    return found
+        metrics[f"overlap_{said}_{count}"] = recalled(n, count, used, 0.1, g)
+    metrics |= error_law(said := 3, power or said, g)
+    metrics |= exponential(power, {"small": 2000, "full": 100_000}[size], g)
+    metrics |= classifiers(seed, size, most, frozen)
+    return metrics
 
 
 def patterns(count: int, n: int, g: torch.Generator) -> torch.Tensor:
@@ -65,7 +65,7 @@ def recalled(n: int, count: int, power: int, noise: float, g: torch.Generator) -
 def error_law(said: int, used: int, g: torch.Generator) -> dict[str, float]:
     """Wrong units after one step from stored patterns, over the crosstalk's normal law (eq. 6 of the paper):
     erfc(√(N^(n−1)/(2 (2n − 3)!! P)))/2 a unit, at a load where one in a hundred is wrong."""
-    n, wrong, seen = 100, 0, 0
+    n, wrong, tested = 100, 0, 0
     odd = math.prod(range(1, 2 * said - 2, 2))
     count = round(n ** (said - 1) / (odd * 2.33**2))
     for _ in range(4):
@@ -77,10 +77,10 @@ def error_law(said: int, used: int, g: torch.Generator) -> dict[str, float]:
             own = xi[:, i] / n
             gain = ((rest + own) ** used - (rest - own) ** used).sum(1) * probed[:, i]
             wrong += int((gain < 0).sum())
-        seen += probed.numel()
+        tested += probed.numel()
         assert model.units == n
-    foretold = 0.5 * math.erfc(math.sqrt(n ** (said - 1) / (2 * odd * count)))
-    return {"error_ratio": wrong / seen / foretold, "errors": wrong / seen}
+    predicted = 0.5 * math.erfc(math.sqrt(n ** (said - 1) / (2 * odd * count)))
+    return {"error_ratio": wrong / tested / predicted, "errors": wrong / tested}
 
 
 def exponential(power: int, count: int, g: torch.Generator) -> dict[str, float]:
@@ -97,16 +97,12 @@ def exponential(power: int, count: int, g: torch.Generator) -> dict[str, float]:
     return {"exponential": part, "exponential_lack": alone - part, "exponential_error": error}
 
 
-def digits(seed: int, size: Size, most: int, frozen: bool) -> dict[str, Any]:
+def classifiers(seed: int, size: Size, most: int, frozen: bool) -> dict[str, Any]:
     """Classifiers of 8 × 8 digits: test error, how near to a digit memories come, how many decide."""
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    order = np.random.default_rng(seed).permutation(len(images))
-    x, y = torch.from_numpy(images[order] / 8 - 1).float(), torch.from_numpy(labels[order])
-    x, y, x_test, y_test = x[:1400], y[:1400], x[1400:], y[1400:]
+    data = digits(seed)
+    x, y, x_test, y_test = (data.x * 2 - 1).float(), data.y, (data.x_test * 2 - 1).float(), data.y_test
     epochs, count = {"small": (40, 60), "full": (200, 100)}[size]
-    found: dict[str, Any] = {"memories": {}}
+    metrics: dict[str, Any] = {"memories": {}}
     for n in POWERS if size == "full" else (POWERS[0], POWERS[-1]):
         torch.manual_seed(seed)
         used = min(n, most)
@@ -120,14 +116,14 @@ def digits(seed: int, size: Size, most: int, frozen: bool) -> dict[str, Any]:
                 optimiser.step()
             optimiser.param_groups[0]["lr"] *= 0.02 ** (1 / epochs)
         with torch.no_grad():
-            found[f"error_{n}"] = 100 * float((model(x_test).argmax(1) != y_test).float().mean())
+            metrics[f"error_{n}"] = 100 * float((model(x_test).argmax(1) != y_test).float().mean())
             pixels = model.memory[:, :64]
-            found[f"nearness_{n}"] = float(cosine(pixels, x).amax(1).median())
-            found[f"deciders_{n}"] = deciders(model, x_test)
-            found["memories"][n] = pixels[:40].numpy()
-    found["turn"] = found[f"nearness_{POWERS[-1]}"] - found[f"nearness_{POWERS[0]}"]
-    found["turn_deciders"] = found[f"deciders_{POWERS[0]}"] / found[f"deciders_{POWERS[-1]}"]
-    return found
+            metrics[f"nearness_{n}"] = float(cosine(pixels, x).amax(1).median())
+            metrics[f"deciders_{n}"] = deciders(model, x_test)
+            metrics["memories"][n] = pixels[:40].numpy()
+    metrics["turn"] = metrics[f"nearness_{POWERS[-1]}"] - metrics[f"nearness_{POWERS[0]}"]
+    metrics["turn_deciders"] = metrics[f"deciders_{POWERS[0]}"] / metrics[f"deciders_{POWERS[-1]}"]
+    return metrics
 
 
 def cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

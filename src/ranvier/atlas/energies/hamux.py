@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, gallery, register
+from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, digits, gallery, register
 from ranvier.energies import Backtracking, Clamp, Descent, Fixed, Graph, ModernHopfield, Neurons
 from ranvier.energies.graphs.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Tanh
 from ranvier.energies.graphs.synapses import Attention, Conv, Dense, Memories
@@ -39,7 +38,7 @@ def measure(
         energies.append(graph.energy(state["x"]))
         state = descent.relax(state, 1)
     trace = torch.stack(energies)
-    found: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "rise": float(trace.diff(dim=0).max() / trace.abs().max()),
         "trace": trace.numpy(),
         "parts": {name: [row[name] for row in parts] for name in parts[0]},
@@ -47,8 +46,8 @@ def measure(
     X = torch.randn(20, 12, dtype=F64)
     short = Graph({"v": Neurons(Identity(), (12,))}, [("v", Memories(X, Softmax(1.3 * beta)))]).requires_grad_(False)
     probe = torch.randn(5, 12, dtype=F64)
-    found["instance"] = float((short.force(probe) - ModernHopfield(X, 1.3).force(probe)).abs().max())
-    return found | speed(by_states) | labelled(seed, size, beta)
+    metrics["instance"] = float((short.force(probe) - ModernHopfield(X, 1.3).force(probe)).abs().max())
+    return metrics | speed(by_states) | labelled(seed, size, beta)
 
 
 def mixed() -> Graph:
@@ -77,12 +76,9 @@ def speed(by_states: bool) -> dict[str, float]:
 
 def labelled(seed: int, size: Size, beta: float) -> dict[str, Any]:
     """Digits and labels joined by a layer of memories, one a stored digit; images half hidden, labels free."""
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    order = np.random.default_rng(seed).permutation(len(images))
-    x = torch.from_numpy(images[order] / 8 - 1)
-    y = torch.nn.functional.one_hot(torch.from_numpy(labels[order]), 10).double()
+    data = digits(seed)
+    x = torch.cat([data.x, data.x_test]) * 2 - 1
+    y = torch.nn.functional.one_hot(torch.cat([data.y, data.y_test]), 10).double()
     stored, tests = {"small": (600, 200), "full": (1400, 397)}[size]
     unit = x / x.norm(dim=1, keepdim=True)
     graph = Graph(
@@ -91,10 +87,10 @@ def labelled(seed: int, size: Size, beta: float) -> dict[str, Any]:
         [(("image", "memory"), Dense(64, stored, unit[:stored].T)),
          (("label", "memory"), Dense(10, stored, y[:stored].T))],
     ).double().requires_grad_(False)  # fmt: skip
-    given = unit[-tests:].clone()
-    given[:, 48:] = 0
+    probes = unit[-tests:].clone()
+    probes[:, 48:] = 0
     start = graph.layout.join({
-        "image": given, "label": torch.zeros(tests, 10, dtype=F64), "memory": torch.zeros(tests, stored, dtype=F64)
+        "image": probes, "label": torch.zeros(tests, 10, dtype=F64), "memory": torch.zeros(tests, stored, dtype=F64)
     })  # fmt: skip
     upper = torch.zeros(graph.units, dtype=torch.bool)
     upper[:48] = True
@@ -104,7 +100,7 @@ def labelled(seed: int, size: Size, beta: float) -> dict[str, Any]:
     return {
         "labelled": float(right.double().mean()),
         "settled": float(end.converged.double().mean()),
-        "rows": torch.stack([unit[-tests:][:9], given[:9], parts["image"][:9]]).numpy(),
+        "rows": torch.stack([unit[-tests:][:9], probes[:9], parts["image"][:9]]).numpy(),
         "named": parts["label"].argmax(1)[:9].tolist(),
     }
 

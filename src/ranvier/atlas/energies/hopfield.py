@@ -32,9 +32,9 @@ def measure(
     size.
     """
     n, g = SIZES[size], torch.Generator().manual_seed(seed)
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     overlaps = np.array([recalled(n, more * load, rule, g) for load in LOADS])
-    found |= {
+    metrics |= {
         "overlaps": overlaps,
         "below": overlaps[LOADS.index(0.11)],
         "beyond": overlaps[LOADS.index(0.22)],
@@ -42,8 +42,8 @@ def measure(
         "capacity_error": 0.0,
     }
     if size == "full" and "capacity" in parts:
-        found |= capacity(rule, g)
-    found |= errors(n, rule, g)
+        metrics |= capacity(rule, g)
+    metrics |= errors(n, rule, g)
 
     xi = patterns(round(0.1 * n), n, g)
     model = Hopfield.store(xi, rule)
@@ -52,13 +52,13 @@ def measure(
     end = model.settle(torch.cat([noisy, mixed]), synchronous=synchronous, max_sweeps=60)
     assert end.trace is not None
     traces = [energies.numpy() / n for energies in end.trace.T]
-    found |= {
+    metrics |= {
         "rise": max(float(np.diff(t).max(initial=0.0)) for t in traces),
         "at_rest": float(end.converged.double().mean()),
         "traces": traces,
     }
-    found |= graded(g, steep) | {"letters": letters(seed)}
-    return found
+    metrics |= graded(g, steep) | {"letters": letters(seed)}
+    return metrics
 
 
 def patterns(count: int, n: int, g: torch.Generator) -> torch.Tensor:
@@ -100,14 +100,14 @@ def crossing(overlaps: list[float], level: float) -> float:
 def errors(n: int, rule: str, g: torch.Generator) -> dict[str, float]:
     """Wrong units in a pattern after one step from it, at N/(2 ln N) patterns; over N Φ(−√(N/P)), from the normal law
     of the other patterns' crosstalk, which is 1/√(4π ln N)."""
-    count, wrong, seen = round(n / (2 * math.log(n))), 0, 0
+    count, wrong, tested = round(n / (2 * math.log(n))), 0, 0
     for _ in range(30):
         xi = patterns(count, n, g)
         wrong += int((Hopfield.store(xi, rule).force(xi) * xi < 0).sum())
-        seen += count
-    foretold = n * 0.5 * math.erfc(math.sqrt(n / (count - 1) / 2))
-    error = 4 * math.sqrt(2 / (foretold * seen))
-    return {"wrong": wrong / seen, "wrong_ratio": wrong / seen / foretold, "wrong_error": error}
+        tested += count
+    predicted = n * 0.5 * math.erfc(math.sqrt(n / (count - 1) / 2))
+    error = 4 * math.sqrt(2 / (predicted * tested))
+    return {"wrong": wrong / tested, "wrong_ratio": wrong / tested / predicted, "wrong_error": error}
 
 
 def graded(g: torch.Generator, steep: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import root
 from scipy.stats import spearmanr
 
-from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
+from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, digits, register
 from ranvier.energies import Clamp, Descent, Energy
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ def measure(
     measured.
     """
     names = ("index_error", "order", "low_index", "lowest", "spread_ratio", "mean_drop")
-    found: dict[str, Any] = dict.fromkeys(names) | {"lowest_error": 0.0}
+    metrics: dict[str, Any] = dict.fromkeys(names) | {"lowest_error": 0.0}
     if "glass" in parts:
-        found |= glass(seed, size, curved, descend)
+        metrics |= glass(seed, size, curved, descend)
     if "networks" in parts:
         count, epochs = {"small": (24, 60), "full": (100, 300)}[size]
-        found |= losses(seed, widths or WIDTHS[size], count, epochs)
-    return found
+        metrics |= losses(seed, widths or WIDTHS[size], count, epochs)
+    return metrics
 
 
 def glass(seed: int, size: Size, curved: bool, descend: bool) -> dict[str, Any]:
@@ -78,12 +78,12 @@ def glass(seed: int, size: Size, curved: bool, descend: bool) -> dict[str, Any]:
         [critical_points(N, starts, curved, descend, 100 * seed + k) for k in range(systems)]
     )
     energy, index = points.T
-    told = np.array([semicircle(u) for u in energy])
+    prediction = np.array([semicircle(u) for u in energy])
     low = energy < np.quantile(energy, 0.2)
     return {
         "points": points,
         "N": N,
-        "index_error": float(np.abs(index - told).mean()),
+        "index_error": float(np.abs(index - prediction).mean()),
         "order": float(spearmanr(energy, index).statistic),
         "low_index": float(index[low].mean()),
         "lowest": float(energy.min()),
@@ -104,7 +104,7 @@ def critical_points(N: int, starts: int, curved: bool, descend: bool, seed: int)
     J = sum((J.transpose(order) for order in itertools.permutations(range(3))), np.zeros((N, N, N))) / (6 * N)
     model = Spherical(torch.from_numpy(J))
     flat = J.reshape(N * N, N)
-    found: list[tuple[float, float]] = []
+    metrics: list[tuple[float, float]] = []
     begin = model.project(torch.from_numpy(rng.normal(size=(starts, N))))
     ends = []
     for b in range(starts):
@@ -131,8 +131,8 @@ def critical_points(N: int, starts: int, curved: bool, descend: bool, seed: int)
         hessian = away @ (6 * field - curved * level * np.eye(N)) @ away
         values = np.linalg.eigvalsh(hessian)
         values = np.delete(values, np.abs(values).argmin())  # along s itself there is none
-        found.append((s @ field @ s / N, float((values < 0).mean())))
-    return np.array(found).reshape(-1, 2)
+        metrics.append((s @ field @ s / N, float((values < 0).mean())))
+    return np.array(metrics).reshape(-1, 2)
 
 
 def semicircle(u: float) -> float:
@@ -143,22 +143,18 @@ def semicircle(u: float) -> float:
 
 def losses(seed: int, widths: tuple[int, ...], count: int, epochs: int) -> dict[str, Any]:
     """Test losses of networks with one hidden layer of rectifiers, trained from `count` starts on digits, by width."""
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    order = np.random.default_rng(seed).permutation(len(images))
-    x, y = torch.from_numpy(images[order] / 16).float(), torch.from_numpy(labels[order])
-    x, y, x_test, y_test = x[:900], y[:900], x[900:], y[900:]
+    data = digits(seed)
+    x, y, x_test, y_test = data.x[:900].float(), data.y[:900], data.x_test.float(), data.y_test
     torch.manual_seed(seed)
     spread, mean, ends = [], [], []
     for width in widths:
         W = torch.randn(count, 64, width) * (2 / 64) ** 0.5
         V = torch.randn(count, width, 10) * width**-0.5
-        given = [t.requires_grad_() for t in (W, torch.zeros(count, 1, width), V, torch.zeros(count, 1, 10))]
-        optimiser = torch.optim.Adam(given, 0.01)
+        parameters = [t.requires_grad_() for t in (W, torch.zeros(count, 1, width), V, torch.zeros(count, 1, 10))]
+        optimiser = torch.optim.Adam(parameters, 0.01)
 
-        def loss(x: torch.Tensor, y: torch.Tensor, given: list[torch.Tensor] = given) -> torch.Tensor:
-            out = (x @ given[0] + given[1]).relu() @ given[2] + given[3]  # (networks, B, 10)
+        def loss(x: torch.Tensor, y: torch.Tensor, parameters: list[torch.Tensor] = parameters) -> torch.Tensor:
+            out = (x @ parameters[0] + parameters[1]).relu() @ parameters[2] + parameters[3]  # (networks, B, 10)
             each = torch.nn.functional.cross_entropy(out.flatten(0, 1), y.repeat(len(out)), reduction="none")
             return each.unflatten(0, (len(out), -1)).mean(1)
 

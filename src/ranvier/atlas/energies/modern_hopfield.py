@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, gallery, register
+from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, digits, gallery, register
 from ranvier.energies import Descent, Fixed, ModernHopfield
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ def measure(seed: int, size: Size, cool: float = 1.0, width: float = 1.0, steps:
     noisy = X[:200] + 0.3 * torch.randn(200, 40, generator=g, dtype=F64)
     once = ModernHopfield(X, 2.0 * cool).update(noisy)
     near = (once - X[:200]).norm(dim=1) < 0.02 * X[:200].norm(dim=1)
-    found: dict[str, Any] = {"one_step": float(near.double().mean())}
+    metrics: dict[str, Any] = {"one_step": float(near.double().mean())}
 
     few = torch.randn(30, 16, generator=g, dtype=F64)
     states = torch.randn(20, 16, generator=g, dtype=F64)
     attention = torch.nn.functional.scaled_dot_product_attention(states[None], few[None], few[None])[0]
-    found["attention"] = float((ModernHopfield(few, cool / 4).update(states) - attention).abs().max())
+    metrics["attention"] = float((ModernHopfield(few, cool / 4).update(states) - attention).abs().max())
 
     model = ModernHopfield(few, cool)
     descent, state, energies = Descent(model, Fixed(width)), {"x": 3 * states}, []
@@ -42,29 +42,28 @@ def measure(seed: int, size: Size, cool: float = 1.0, width: float = 1.0, steps:
         energies.append(model.energy(state["x"]))
         state = descent.relax(state, 1)
     trace = torch.stack(energies)
-    found |= {"rise": float(trace.diff(dim=0).max()), "trace": trace.numpy()}
+    metrics |= {"rise": float(trace.diff(dim=0).max()), "trace": trace.numpy()}
 
     centres = 2 * torch.randn(6, 16, generator=g, dtype=F64)
     clustered = (centres[:, None] + 0.05 * torch.randn(6, 10, 16, generator=g, dtype=F64)).flatten(0, 1)
     end = ModernHopfield(clustered, 0.8 * cool).update(clustered, steps)
     means = clustered.unflatten(0, (6, 10)).mean(1).repeat_interleave(10, 0)
-    found["average"] = float((end - means).norm(dim=1).mean() / (clustered - means).norm(dim=1).mean())
-    return found | completed(cool)
+    metrics["average"] = float((end - means).norm(dim=1).mean() / (clustered - means).norm(dim=1).mean())
+    return metrics | completed(cool)
 
 
 def completed(cool: float) -> dict[str, Any]:
     """Digits with their lower half hidden, one update away, at three β: all 1797 digits are stored."""
-    from sklearn.datasets import load_digits
-
-    images = torch.from_numpy(load_digits().data) / 8 - 1
+    data = digits(0)
+    images = torch.cat([data.x, data.x_test]) * 2 - 1
     truth = images[::9]
-    given = truth.clone()
-    given[:, 32:] = 0.0
-    shown = [truth.numpy(), given.numpy()]
+    probes = truth.clone()
+    probes[:, 32:] = 0.0
+    shown = [truth.numpy(), probes.numpy()]
     # the energy's ½ x² favours patterns of small norm: stored with equal ones, as the paper's on a sphere
     stored = images / images.norm(dim=1, keepdim=True) * 8
     for beta in (2.0, 0.25, 0.05):
-        y = ModernHopfield(stored, beta * cool).update(given)
+        y = ModernHopfield(stored, beta * cool).update(probes)
         shown.append((y / y.abs().amax(1, keepdim=True)).numpy())
     nearest = (torch.from_numpy(shown[2]) @ stored.T).argmax(1)
     right = float((images[nearest] == truth).all(1).double().mean())

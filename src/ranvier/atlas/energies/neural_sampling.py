@@ -36,11 +36,11 @@ def measure(
     """
     rng = np.random.default_rng(seed)
     W, b = couplings(3, 1.0, rng)
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for tau in TAUS:
         law, target = chain_law(W, b, tau, update, offset), boltzmann(W, b)
-        found[f"law_error_{tau}"] = float(np.abs(law - target).max())
-        found[f"law_kl_{tau}"] = divergence(law, target)
+        metrics[f"law_error_{tau}"] = float(np.abs(law - target).max())
+        metrics[f"law_kl_{tau}"] = divergence(law, target)
     W, b = couplings(10, 0.3, rng)
     target, sweeps = boltzmann(W, b), {"small": 400_000, "full": 10_000_000}[size]
     floor = (len(target) - 1) / (2 * sweeps)
@@ -48,8 +48,8 @@ def measure(
         short, long = (
             divergence(sample(W, b, tau, n, seed, update, offset) / n, target) for n in (sweeps // 10, sweeps)
         )
-        found |= {f"kl_{tau}": long, f"over_floor_{tau}": long / floor, f"fall_{tau}": short / long}
-    return found | learned(seed, size, update, offset, sleep)
+        metrics |= {f"kl_{tau}": long, f"over_floor_{tau}": long / floor, f"fall_{tau}": short / long}
+    return metrics | learned(seed, size, update, offset, sleep)
 
 
 def couplings(n: int, spread: float, rng: np.random.Generator) -> tuple[Array, Array]:

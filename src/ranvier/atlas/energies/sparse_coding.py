@@ -40,14 +40,14 @@ def measure(
     left out. sources: coefficients of the planted dictionary, "sparse" or "dense" (all of them, normal). pixels:
     "permuted" moves those of every patch about, each patch by itself. parts: what is measured."""
     names = ("lca", "spikes", "planted", "gabors", "bandwidth", "orientations")
-    found: dict[str, Any] = dict.fromkeys(names)
+    metrics: dict[str, Any] = dict.fromkeys(names)
     if "codes" in parts:
-        found |= codes(seed, competition, duration)
+        metrics |= codes(seed, competition, duration)
     if "dictionary" in parts:
-        found["planted"] = planted(seed, sources)
+        metrics["planted"] = planted(seed, sources)
     if "images" in parts:
-        found |= images(seed, size, pixels)
-    return found
+        metrics |= images(seed, size, pixels)
+    return metrics
 
 
 def codes(seed: int, competition: bool, duration: float) -> dict[str, Any]:

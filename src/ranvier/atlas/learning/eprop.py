@@ -64,23 +64,23 @@ def measure(
     comparison, which should have none but their own past, are wired among themselves. feedback: for the
     recall, instead of both kinds. only: "gradient", or "all". The recall takes minutes and is left to the full size.
     """
-    found: dict[str, Any] = {"gradient_error": gradient_error(seed, recurrent)}
+    metrics: dict[str, Any] = {"gradient_error": gradient_error(seed, recurrent)}
     names = ("recall_symmetric", "recall_random", "gap_symmetric", "gap_random", "bptt")
-    found |= dict.fromkeys(names)
+    metrics |= dict.fromkeys(names)
     if only == "gradient" or size == "small":
-        return found
+        return metrics
     kinds = [feedback] if feedback else ["symmetric", "random"]
     seeds = [seed + 100 * k for k in range(FULL.seeds)]
     # feedback makes no difference to a readout alone
     curves = {kind: np.array([learn(FULL, s, kind if learned else "symmetric", learned) for s in seeds])
               for kind in kinds}  # fmt: skip
     curves["bptt"] = np.array([learn(FULL, s, "bptt", True) for s in seeds])
-    found["bptt"] = float(curves["bptt"][:, -1].mean())
+    metrics["bptt"] = float(curves["bptt"][:, -1].mean())
     for kind in kinds:
-        found[f"recall_{kind}"] = float(curves[kind][:, -1].mean())
-        found[f"gap_{kind}"] = found["bptt"] - found[f"recall_{kind}"]
-    found["curves"] = {kind: rows.mean(0) for kind, rows in curves.items()}
-    return found
+        metrics[f"recall_{kind}"] = float(curves[kind][:, -1].mean())
+        metrics[f"gap_{kind}"] = metrics["bptt"] - metrics[f"recall_{kind}"]
+    metrics["curves"] = {kind: rows.mean(0) for kind, rows in curves.items()}
+    return metrics
 
 
 def gradient_error(seed: int, recurrent: bool) -> float:
@@ -91,8 +91,8 @@ def gradient_error(seed: int, recurrent: bool) -> float:
     x, labels = 2 * torch.rand(30, 5, 8, dtype=torch.float64), torch.randint(3, (5,))
     optimizer = torch.optim.SGD(model.parameters(), 0.0)
     gradients = []
-    for made in (EProp(model, optimizer), BPTT(model, membrane_cross_entropy, optimizer)):
-        made.step((x, labels))
+    for learner in (EProp(model, optimizer), BPTT(model, membrane_cross_entropy, optimizer)):
+        learner.step((x, labels))
         gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(*gradients, strict=True))
 
@@ -123,23 +123,24 @@ def learn(task: Task, seed: int, kind: str, learned: bool) -> list[float]:
     with torch.no_grad():
         cell.get_parameter("linear.weight").mul_(2.0)  # so that five input neurons make it fire
     optimizer = torch.optim.Adam((model if learned else model[1]).parameters(), 5e-3)
-    made: Any
+    learner: Any
     if kind == "bptt":
-        made = BPTT(AtRecall(model, task.length), membrane_cross_entropy, optimizer, clip=1.0)
+        learner = BPTT(AtRecall(model, task.length), membrane_cross_entropy, optimizer, clip=1.0)
     else:
-        made = EProp(model, optimizer, last=task.length, feedback=kind, clip=1.0)
+        learner = EProp(model, optimizer, last=task.length, feedback=kind, clip=1.0)
     generator = torch.Generator().manual_seed(seed)
-    right = [made.step(recall(task, task.batch, generator))["accuracy"] for _ in range(task.batches)]
-    return [*np.array(right).reshape(10, -1).mean(1).tolist(), made.evaluate(recall(task, 1024, generator))["accuracy"]]
+    right = [learner.step(recall(task, task.batch, generator))["accuracy"] for _ in range(task.batches)]
+    end = learner.evaluate(recall(task, 1024, generator))["accuracy"]
+    return [*np.array(right).reshape(10, -1).mean(1).tolist(), end]
 
 
-def learning(found: dict[str, Any]) -> Figure:
+def learning(metrics: dict[str, Any]) -> Figure:
     """Right answers while learning."""
     figure, axes = canvas(5, 3.2)
-    for colour, (kind, curve) in zip(COLOURS, found.get("curves", {}).items(), strict=False):
+    for colour, (kind, curve) in zip(COLOURS, metrics.get("curves", {}).items(), strict=False):
         axes.plot(np.arange(1, 11) * 10, curve[:10], color=colour, label=kind)
     axes.set(xlabel="training done (%)", ylabel="right answers", ylim=(0.4, 1.02))
-    if "curves" in found:
+    if "curves" in metrics:
         axes.legend()
     return figure
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import ranvier as rv
-from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, dataset, register
+from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, dataset, digits, register
 from ranvier.learners import BPTT, HLOP, fit, rate_cross_entropy, read_mnist
 from ranvier.learners.local.hlop import Lateral
 
@@ -38,18 +38,18 @@ def measure(
     pixels where principal components leave .06, and older tasks are lost by that (see _RATES).
     """
     names = ("residual", "orthonormality", "mnist", "mnist_bwt", "mnist_sequential")
-    found: dict[str, Any] = dict.fromkeys(names)
+    metrics: dict[str, Any] = dict.fromkeys(names)
     if "rows" in only:
-        found |= rows_of_digits(seed, rate)
+        metrics |= rows_of_digits(seed, rate)
     if size == "small":
-        return found
+        return metrics
     if (folder := dataset("mnist")) is not None:
         if "tasks" in only:
             table = on_mnist(folder, method, seed)
-            found |= {"mnist": float(table[-1].mean()), "mnist_bwt": transfer(table), "table": table}
+            metrics |= {"mnist": float(table[-1].mean()), "mnist_bwt": transfer(table), "table": table}
         if "baseline" in only:
-            found["mnist_sequential"] = transfer(on_mnist(folder, baseline, seed))
-    return found
+            metrics["mnist_sequential"] = transfer(on_mnist(folder, baseline, seed))
+    return metrics
 
 
 #: rows of the first task and of later ones; the laterals' rates
@@ -78,19 +78,19 @@ def run(data: Data, method: str, seed: int, *, tasks: int = 5, steps: int = 4) -
         return rate_cross_entropy(out, labels, scale=1.0)
 
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    made: BPTT | HLOP = BPTT(model, loss, optimizer, encode=encode)
+    learner: BPTT | HLOP = BPTT(model, loss, optimizer, encode=encode)
     if method != "sequential":
-        made = HLOP(model, loss, optimizer, ROWS, rates=_RATES, vectors=method == "biases", encode=encode)
+        learner = HLOP(model, loss, optimizer, ROWS, rates=_RATES, vectors=method == "biases", encode=encode)
     table = np.zeros((tasks, tasks))
     for k in range(tasks):
-        if k and isinstance(made, HLOP):
-            made.next_task(MORE[k - 1])
+        if k and isinstance(learner, HLOP):
+            learner.next_task(MORE[k - 1])
         train = torch.utils.data.TensorDataset(x[:, orders[k]], y)
-        fit(made, torch.utils.data.DataLoader(train, batch_size=64, shuffle=True), 1, progress=False)
+        fit(learner, torch.utils.data.DataLoader(train, batch_size=64, shuffle=True), 1, progress=False)
         for j in range(k + 1):
             parts = zip(x_test[:, orders[j]].split(500), y_test.split(500), strict=True)
-            seen = [made.evaluate(part) for part in parts]
-            table[k, j] = sum(r["accuracy"] * r["examples"] for r in seen) / len(y_test)
+            evaluations = [learner.evaluate(part) for part in parts]
+            table[k, j] = sum(r["accuracy"] * r["examples"] for r in evaluations) / len(y_test)
     return table
 
 
@@ -110,17 +110,10 @@ def network(inputs: int, *, bias: bool, width: int = 800) -> rv.nn.Sequential:
     return model
 
 
-def pixels() -> tuple[Tensor, Tensor]:
-    """Images (1797, 64) within [0, 1], and labels."""
-    from sklearn.datasets import load_digits
-
-    x, y = load_digits(return_X_y=True)
-    return torch.tensor(x, dtype=torch.float32) / 16, torch.tensor(y)
-
-
 def rows_of_digits(seed: int, rate: float, k: int = 20) -> dict[str, float]:
     """What k lateral rows leave of the digits after three epochs, beyond what k principal components leave."""
-    x, _ = pixels()
+    data = digits(0)
+    x = torch.cat([data.x, data.x_test]).float()
     torch.manual_seed(seed)
     lateral = Lateral(64, rate)
     lateral.grow(k, x)
@@ -133,10 +126,10 @@ def rows_of_digits(seed: int, rate: float, k: int = 20) -> dict[str, float]:
     return {"residual": float(left - best), "orthonormality": float((H @ H.T - torch.eye(k)).norm())}
 
 
-def accuracies(found: dict[str, Any]) -> Figure:
+def accuracies(metrics: dict[str, Any]) -> Figure:
     """Accuracy on each task as later ones are learned."""
     figure, axes = canvas(5, 3.2)
-    table = found.get("table", np.zeros((0, 0)))
+    table = metrics.get("table", np.zeros((0, 0)))
     for j in range(len(table)):
         after = np.arange(j, len(table)) + 1
         axes.plot(after, table[j:, j], "o-", color=COLOURS[j % len(COLOURS)], label=f"task {j + 1}")

@@ -56,9 +56,9 @@ def measure(seed: int, size: Size, eta: float = 0.1, target: float = TARGET) -> 
     }
 
 
-def _pairs(seen: rv.Recording) -> float:
+def _pairs(recording: rv.Recording) -> float:
     some = np.arange(0, 800, 8)
-    correlation = seen.correlation(10.0, neurons=some).numpy()
+    correlation = recording.correlation(10.0, neurons=some).numpy()
     return float(np.nanmean(correlation[~np.eye(len(some), dtype=bool)]))
 
 
@@ -66,8 +66,9 @@ def activity(material: dict[str, Any]) -> Figure:
     """Spikes before and after, rates and weights after."""
     figure, axes = canvas(9, 5, 2, 2)
     for axis, name, title in ((axes[0, 0], "first", "before"), (axes[0, 1], "last", "after")):
-        seen = material[name]
-        seen.raster(neurons=np.arange(0, 800, 8), between=(seen.start, seen.start + 200.0), ax=axis, size=2.0)
+        recording = material[name]
+        between = (recording.start, recording.start + 200.0)
+        recording.raster(neurons=np.arange(0, 800, 8), between=between, ax=axis, size=2.0)
         axis.set(title=title)
     axes[1, 0].hist(material["rates"], 40, color=COLOURS[0])
     axes[1, 0].set(xlabel="rate (Hz)", ylabel="neurons")

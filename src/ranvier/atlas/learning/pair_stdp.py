@@ -31,22 +31,23 @@ def protocol(rule: rv.rules.Rule, lags: Any, frequencies: Any, pairs: int = PAIR
     onset = start + np.arange(pairs)[:, None] * np.round(1000.0 / frequencies / DT) * DT  # (pairs, n)
     who = np.broadcast_to(np.arange(n), onset.shape).ravel()
 
-    def given(times: np.ndarray) -> rv.SpikeTimes:
+    def train_of(times: np.ndarray) -> rv.SpikeTimes:
         return rv.SpikeTimes(torch.from_numpy(times.ravel()), torch.from_numpy(who))
 
     net = rv.Network()
-    pre = net.add(given(onset + DT), n, name="pre")  # arrives after one step, as the teacher's, which acts in the next
-    teacher = net.add(given(onset + lags), n, name="teacher")
+    # arrives after one step, as the teacher's, which acts in the next
+    pre = net.add(train_of(onset + DT), n, name="pre")
+    teacher = net.add(train_of(onset + lags), n, name="teacher")
     post = net.add(rv.LIF(t_ref=0.0), n, name="post")
     one_to_one = np.arange(n), np.arange(n)
     synapse = net.connect(pre, post, weight=0.0, delay=DT, edges=one_to_one, plasticity=rule)
     net.connect(teacher, post, weight=1000.0, delay=DT, edges=one_to_one)
     end = float(np.ceil(onset.max() + abs(lags).max() + 20.0))
-    seen = rv.simulate(net, end, dt=DT, dtype=torch.float64)
-    counts = (seen.rates()[post.slice] * end / 1000).round()
+    recording = rv.simulate(net, end, dt=DT, dtype=torch.float64)
+    counts = (recording.rates()[post.slice] * end / 1000).round()
     if not bool((counts == pairs).all()):
         raise RuntimeError(f"the teacher made {counts.tolist()} spikes, expected {pairs} each")
-    return seen.weights[synapse].numpy()
+    return recording.weights[synapse].numpy()
 
 
 def frequencies_of(rule: rv.rules.Rule) -> dict[int, np.ndarray]:
@@ -68,8 +69,8 @@ def best_pairs() -> dict[int, np.ndarray]:
     columns = [np.concatenate(list(frequencies_of(rule).values())) for rule in parts]
     sem, goal = (np.concatenate(list(x.values())) for x in (SEM, SLICES))
     amplitudes = np.linalg.lstsq(np.stack(columns, 1) / sem[:, None], goal / sem, rcond=None)[0]
-    found = np.stack(columns, 1) @ amplitudes
-    return {10: found[: len(FREQUENCIES)], -10: found[len(FREQUENCIES) :]}
+    results = np.stack(columns, 1) @ amplitudes
+    return {10: results[: len(FREQUENCIES)], -10: results[len(FREQUENCIES) :]}
 
 
 def measure(

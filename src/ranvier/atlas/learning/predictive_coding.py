@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import ranvier as rv
-from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
+from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, digits, register
 from ranvier.energies import Clamp, Descent, Fixed
 from ranvier.energies.predictive.hierarchy import FixedPredictions, Hierarchy
 from ranvier.learners import PredictiveCoding
@@ -32,16 +32,16 @@ def measure(
     learned: precisions. output: precision of the last layer, where errors are small. own: each digit is filled in from
     its own upper half, not another's. parts: what is measured."""
     names = ("held", "order", "small_errors", "conditional", "precision", "completion", "completion_most")
-    found: dict[str, Any] = dict.fromkeys(names)
+    metrics: dict[str, Any] = dict.fromkeys(names)
     if "limits" in parts:
-        found |= limits(seed, steps, held, output)
+        metrics |= limits(seed, steps, held, output)
     if "gaussian" in parts:
-        found["conditional"] = conditional(seed, steps)
+        metrics["conditional"] = conditional(seed, steps)
     if "precision" in parts:
-        found |= precision(seed, learned)
+        metrics |= precision(seed, learned)
     if "digits" in parts:
-        found |= digits(seed, size, own)
-    return found
+        metrics |= completion(seed, size, own)
+    return metrics
 
 
 def limits(seed: int, steps: int, held: bool, output: float) -> dict[str, Any]:
@@ -88,10 +88,10 @@ def held_distance(maps: list[Any], x: Tensor, target: Tensor) -> float:
 
 def taken(maps: list[nn.Module]) -> Tensor:
     """All gradients as one vector, which are then forgotten."""
-    found = torch.cat([p.grad.flatten() for m in maps for p in m.parameters() if p.grad is not None])
+    metrics = torch.cat([p.grad.flatten() for m in maps for p in m.parameters() if p.grad is not None])
     for m in maps:
         m.zero_grad()
-    return found
+    return metrics
 
 
 def conditional(seed: int, steps: int) -> float:
@@ -134,13 +134,10 @@ def precision(seed: int, learned: bool) -> dict[str, Any]:
     return {"precision": float((model.precision("layer1").detach() * sigma**2 - 1).abs().max())}
 
 
-def digits(seed: int, size: Size, own: bool) -> dict[str, Any]:
+def completion(seed: int, size: Size, own: bool) -> dict[str, Any]:
     """Squared error of the lower halves of held-out digits, filled in from the upper, over that of their mean."""
-    from sklearn.datasets import load_digits
-
-    X, y = load_digits(return_X_y=True)
-    order = torch.randperm(len(X), generator=torch.Generator().manual_seed(seed))
-    x, labels = torch.tensor(X / 16, dtype=torch.float32)[order], torch.tensor(y)[order]
+    data = digits(seed)
+    x, test = data.x.float(), data.x_test.float()
     torch.manual_seed(seed)
     maps = [nn.Linear(16, 48), nn.Sequential(nn.Tanh(), nn.Linear(48, 64))]
     model = Hierarchy(maps, (16,), prior=True, precision=[1.0, 20.0])
@@ -148,9 +145,8 @@ def digits(seed: int, size: Size, own: bool) -> dict[str, Any]:
     # becomes stiff
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=1.0)
     learner = PredictiveCoding(model, optimizer, direction="unsupervised", steps=12, rule=Fixed(0.02))
-    loader = DataLoader(TensorDataset(x[:1500], labels[:1500]), batch_size=50, shuffle=True)
+    loader = DataLoader(TensorDataset(x, data.y), batch_size=50, shuffle=True)
     rv.fit(learner, loader, 5 if size == "small" else 20, progress=False)
-    test = x[1500:]
     units = model.layout.slices["layer2"]
     upper = Clamp.at(slice(units.start, units.start + 32), (test if own else test.roll(1, 0))[:, :32], model.units)
     with torch.no_grad():
@@ -158,7 +154,7 @@ def digits(seed: int, size: Size, own: bool) -> dict[str, Any]:
         state = Descent(model, Fixed(0.02)).relax({"x": start}, 250, upper)["x"]
         filled = model.layout.split(state)["layer2"]
     error = (filled[:, 32:] - test[:, 32:]).square().sum(1)
-    baseline = (x[:1500, 32:].mean(0) - test[:, 32:]).square().sum(1)
+    baseline = (x[:, 32:].mean(0) - test[:, 32:]).square().sum(1)
     ratio = float(error.sum() / baseline.sum())
     spread = float((error - ratio * baseline).square().sum().sqrt() / baseline.sum())
     return {"completion": ratio, "completion_most": ratio + 4 * spread,

@@ -36,16 +36,16 @@ def measure(seed: int, size: Size, rule: str = "pool") -> dict[str, Any]:
     x = LEAK * (0.025 + 0.01 * torch.randn(STEPS, 1, N))
     with torch.no_grad():
         target, _ = reference(x)
-    made = PSPM(model, step=LEAK * 8e-7, homeostasis=LEAK * 5e-11, shuffled=rule == "shuffled")
+    learner = PSPM(model, step=LEAK * 8e-7, homeostasis=LEAK * 5e-11, shuffled=rule == "shuffled")
     loops = {"small": 9, "full": 150}[size]
-    history = [made.step((x, target)) for _ in range(loops)]
+    history = [learner.step((x, target)) for _ in range(loops)]
     distance = np.array([row["distance"] for row in history])
-    found: dict[str, Any] = {"before": float(distance[0])}
-    found["after"] = float(distance[-15:].mean()) if size == "full" else None
-    found["ratio"] = float(distance[-max(3, loops // 10) :].mean() / distance[0]) if distance[0] > 0 else 1.0
-    found["correlation"] = recovered(model, reference)
-    found["distance"], found["unmatched"] = distance, np.array([row["unmatched"] for row in history])
-    return found
+    metrics: dict[str, Any] = {"before": float(distance[0])}
+    metrics["after"] = float(distance[-15:].mean()) if size == "full" else None
+    metrics["ratio"] = float(distance[-max(3, loops // 10) :].mean() / distance[0]) if distance[0] > 0 else 1.0
+    metrics["correlation"] = recovered(model, reference)
+    metrics["distance"], metrics["unmatched"] = distance, np.array([row["unmatched"] for row in history])
+    return metrics
 
 
 def network() -> rv.nn.LIF:
@@ -69,12 +69,12 @@ def recovered(model: rv.nn.LIF, reference: rv.nn.LIF) -> float:
     return max(within(slice(0, EXCITATORY)), within(slice(EXCITATORY, N)))
 
 
-def falling(found: dict[str, Any]) -> Figure:
+def falling(metrics: dict[str, Any]) -> Figure:
     """Distance and unmatched spikes by loop."""
     figure, axes = canvas(5, 3.2)
-    loops = np.arange(1, len(found["distance"]) + 1)
-    axes.plot(loops, found["distance"], color=COLOURS[0], label="distance of spike trains")
-    axes.plot(loops, found["unmatched"], color=COLOURS[1], label="spikes without partner")
+    loops = np.arange(1, len(metrics["distance"]) + 1)
+    axes.plot(loops, metrics["distance"], color=COLOURS[0], label="distance of spike trains")
+    axes.plot(loops, metrics["unmatched"], color=COLOURS[1], label="spikes without partner")
     axes.set(xlabel="loop", ylim=(0, None))
     axes.legend()
     return figure

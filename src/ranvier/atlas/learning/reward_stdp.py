@@ -49,13 +49,13 @@ def measure(
         pre, post, weight=0.0, delay=DT, edges=one_to_one, plasticity=rule, modulator=rv.TimeSeries(dopamine, 1.0)
     )
     net.connect(teacher, post, weight=1000.0, delay=DT, edges=one_to_one)
-    seen = rv.simulate(net, end, dt=DT, record=rv.WeightProbe(learning, interval=10_000.0))
-    w = seen.weights[learning].numpy()
+    recording = rv.simulate(net, end, dt=DT, record=rv.WeightProbe(learning, interval=10_000.0))
+    w = recording.weights[learning].numpy()
     others = w[1:]
     # a mark of 0.1 exp(−5/20), what is left of it 1 to 3 s later, and dopamine that fades in 200 ms
     left = (np.exp(-1.0) - np.exp(-3.0)) / 2
     expected = len(events) * 0.1 * np.exp(-5 / 20) * left * REWARD / (1 / 200 + 1 / 1000)
-    trace = seen.weights.trace(learning)
+    trace = recording.weights.trace(learning)
     return {
         "score": float((w[0] - others.mean()) / others.std()),
         "rank": float((others < w[0]).mean()),

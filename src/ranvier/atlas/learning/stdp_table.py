@@ -27,10 +27,10 @@ def measure(seed: int, size: Size, lag: float = 5.0, excess: float = 1.0, only: 
     """
     rng = np.random.default_rng(seed)
     one = detector([int(rng.integers(1024))], lag, excess)
-    found: dict[str, Any] = {"factor": one["factor"], "accuracy_one": one["accuracy"]}
-    found |= dict.fromkeys(("positives_error", "accuracy_1", "accuracy_9", "accuracy_error", "closed_form"))
+    metrics: dict[str, Any] = {"factor": one["factor"], "accuracy_one": one["accuracy"]}
+    metrics |= dict.fromkeys(("positives_error", "accuracy_1", "accuracy_9", "accuracy_error", "closed_form"))
     if only == "one":
-        return found
+        return metrics
     repeats = {"small": 1, "full": 30}[size]
     table: dict[int, list[dict[str, Any]]] = {h: [] for h in DISTANCES}
     for h in DISTANCES:
@@ -40,37 +40,37 @@ def measure(seed: int, size: Size, lag: float = 5.0, excess: float = 1.0, only: 
             table[h].append(detector([first, first ^ flips], lag, excess))
     positives = {h: np.array([row["positives"] for row in rows]) for h, rows in table.items()}
     accuracy = {h: np.array([row["accuracy"] for row in rows]) for h, rows in table.items()}
-    found["positives_error"] = float(max(np.abs(positives[h] - 2**h).max() for h in DISTANCES))
-    found["accuracy_error"] = float(max(np.abs(accuracy[h] - (1 - (2**h - 2) / 1024)).max() for h in DISTANCES))
-    found |= {f"accuracy_{h}": float(accuracy[h].mean()) for h in (1, 9)}
-    found["closed_form"] = float(sum(row["differ"] for rows in table.values() for row in rows))
-    found["table"] = accuracy
-    return found
+    metrics["positives_error"] = float(max(np.abs(positives[h] - 2**h).max() for h in DISTANCES))
+    metrics["accuracy_error"] = float(max(np.abs(accuracy[h] - (1 - (2**h - 2) / 1024)).max() for h in DISTANCES))
+    metrics |= {f"accuracy_{h}": float(accuracy[h].mean()) for h in (1, 9)}
+    metrics["closed_form"] = float(sum(row["differ"] for rows in table.values() for row in rows))
+    metrics["table"] = accuracy
+    return metrics
 
 
 def detector(words: list[int], lag: float, excess: float) -> dict[str, Any]:
     """One detector: factor, accuracy over all words, and how many words it differs on from the closed form."""
-    made = SupervisedSTDP(lag=lag, resolution=1 / 256)
-    made.step(WORDS[words])
-    made.factor *= excess
-    fired, wanted = made.fires(WORDS), torch.zeros(1024, dtype=torch.bool)
-    wanted[words] = True
+    learner = SupervisedSTDP(lag=lag, resolution=1 / 256)
+    learner.step(WORDS[words])
+    learner.factor *= excess
+    fired, expected = learner.fires(WORDS), torch.zeros(1024, dtype=torch.bool)
+    expected[words] = True
     needed = 15 / (20 * (1 - np.exp(-1 / 20)))  # nA: the step's current that takes the membrane to threshold
-    closed = made.factor * ((2 * WORDS - 1).double() @ (made.weights[1] - made.weights[0])) >= needed
+    closed = learner.factor * ((2 * WORDS - 1).double() @ (learner.weights[1] - learner.weights[0])) >= needed
     return {
-        "factor": made.factor,
-        "accuracy": float((fired == wanted).double().mean()),
+        "factor": learner.factor,
+        "accuracy": float((fired == expected).double().mean()),
         "positives": int(fired.sum()),
         "differ": int((fired != closed).sum()),
     }
 
 
-def by_distance(found: dict[str, Any]) -> Figure:
+def by_distance(metrics: dict[str, Any]) -> Figure:
     """Accuracy against the distance of the two words learned."""
     figure, axes = canvas(5, 3.2)
     h = np.array(list(DISTANCES))
     axes.plot(h, 1 - (2.0**h - 2) / 1024, color=COLOURS[1], label="1 − (2^h − 2)/1024")
-    axes.plot(h, [found["table"][k].mean() for k in DISTANCES], "o", color=COLOURS[0], label="simulated")
+    axes.plot(h, [metrics["table"][k].mean() for k in DISTANCES], "o", color=COLOURS[0], label="simulated")
     axes.set(xlabel="Hamming distance of the two words", ylabel="accuracy over 1024 words")
     axes.legend()
     return figure

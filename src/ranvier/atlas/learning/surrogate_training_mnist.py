@@ -46,13 +46,13 @@ def measure(
     epochs: of training on MNIST; N-MNIST takes four times as many."""
     names = ["mnist", "mnist_gap", "mnist_operations", "mnist_minutes", "mnist_plain", "nmnist", "nmnist_linear",
              "nmnist_gain", "nmnist_gain_error", "nmnist_test", "nmnist_test_error"]  # fmt: skip
-    found: dict[str, Any] = dict.fromkeys(names)
+    metrics: dict[str, Any] = dict.fromkeys(names)
     if size == "full":
         if "mnist" in only.split() and (folder := dataset("mnist")) is not None:
-            found |= _mnist(folder, seed, surrogate, code, epochs)
+            metrics |= _mnist(folder, seed, surrogate, code, epochs)
         if "nmnist" in only.split() and (folder := dataset("nmnist")) is not None:
-            found |= _nmnist(folder, seed, surrogate, 4 * epochs)
-    return found
+            metrics |= _nmnist(folder, seed, surrogate, 4 * epochs)
+    return metrics
 
 
 def _mnist(folder: Path, seed: int, surrogate: bool, code: str, epochs: int) -> dict[str, Any]:
@@ -142,8 +142,8 @@ def _linear(folder: Path, seed: int) -> np.ndarray:
     of three strengths of its penalty, with counts as they are and their roots, chosen on the very folds."""
     from sklearn.linear_model import LogisticRegression
 
-    recordings, given = read_nmnist(folder)
-    labels, fold = given.numpy(), _folds(len(given), seed)
+    recordings, numbers = read_nmnist(folder)
+    labels, fold = numbers.numpy(), _folds(len(numbers), seed)
     counts = bin_events(recordings, 1, 1000.0)[0].flatten(1).numpy()
     best = np.zeros(len(labels))
     for x in (counts / counts.std(), np.sqrt(counts) / np.sqrt(counts).std()):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import ranvier as rv
-from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, dataset, register
+from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, dataset, digits, register
 from ranvier.learners import (
     BPTT,
     TESS,
@@ -54,28 +54,28 @@ def measure(
     """
     names = ("accuracy", "gap", "gain", "gap_error", "mnist", "mnist_gap", "mnist_gain", "memory_growth", "signals",
              "formula_error", "whole_step")  # fmt: skip
-    found: dict[str, Any] = dict.fromkeys(names)
+    metrics: dict[str, Any] = dict.fromkeys(names)
     if "operations" in only:
-        found |= operations(rule, alpha_post)
+        metrics |= operations(rule, alpha_post)
     if "memory" in only:
-        found["memory"] = [memory(steps, rule) for steps in (10, 100, 1000)]
-        found["memory_growth"] = found["memory"][-1] / found["memory"][0]
+        metrics["memory"] = [memory(steps, rule) for steps in (10, 100, 1000)]
+        metrics["memory_growth"] = metrics["memory"][-1] / metrics["memory"][0]
     if "accuracy" in only:
         width, epochs, seeds = {"small": (64, 6, 1), "full": (256, 30, 5)}[size]
         each = range(seed, seed + seeds)
-        scores = {kind: [digits(s, kind, width, epochs) for s in each] for kind in kinds(rule, size)}
+        scores = {kind: [on_digits(s, kind, width, epochs) for s in each] for kind in kinds(rule, size)}
         final = {kind: np.array([curve[-1] for curve in rows]) for kind, rows in scores.items()}
-        found["accuracy"] = float(final[rule].mean())
-        found["gain"] = float((final[rule] - final["frozen"]).mean())
+        metrics["accuracy"] = float(final[rule].mean())
+        metrics["gain"] = float((final[rule] - final["frozen"]).mean())
         if size == "full":
             gaps = final["bptt"] - final[rule]
-            found |= {"gap": float(gaps.mean()), "gap_error": float(gaps.std(ddof=1) / np.sqrt(seeds))}
-        found["curves"] = {kind: np.mean(rows, 0) for kind, rows in scores.items()}
+            metrics |= {"gap": float(gaps.mean()), "gap_error": float(gaps.std(ddof=1) / np.sqrt(seeds))}
+        metrics["curves"] = {kind: np.mean(rows, 0) for kind, rows in scores.items()}
         if size == "full" and (folder := dataset("mnist")) is not None:
             mnist = {kind: on_mnist(folder, seed, kind) for kind in kinds(rule, size)}
-            found |= {"mnist": mnist[rule], "mnist_gap": mnist["bptt"] - mnist[rule]}
-            found["mnist_gain"] = mnist[rule] - mnist["frozen"]
-    return found
+            metrics |= {"mnist": mnist[rule], "mnist_gap": mnist["bptt"] - mnist[rule]}
+            metrics["mnist_gain"] = mnist[rule] - mnist["frozen"]
+    return metrics
 
 
 def kinds(rule: str, size: Size) -> tuple[str, ...]:
@@ -111,17 +111,13 @@ def learner(model: rv.nn.Sequential, rule: str, steps: int = STEPS) -> TESS | BP
 
 
 @cache  # the mutant shares the runs that it does not change
-def digits(seed: int, rule: str, width: int, epochs: int) -> list[float]:
-    """Accuracy on a quarter of scikit-learn's digits after each epoch on the others."""
-    from sklearn.datasets import load_digits
-
-    pixels, labels = load_digits(return_X_y=True)
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    x, y = torch.tensor(pixels, dtype=torch.float32)[order] / 16, torch.tensor(labels)[order]
-    made = learner(network(64, width, seed), rule)
-    train = torch.utils.data.TensorDataset(x[450:], y[450:])
+def on_digits(seed: int, rule: str, width: int, epochs: int) -> list[float]:
+    """Accuracy on held-out digits after each epoch."""
+    data = digits(seed)
+    trained = learner(network(64, width, seed), rule)
+    train = torch.utils.data.TensorDataset(data.x.float(), data.y)
     loader = torch.utils.data.DataLoader(train, batch_size=64, shuffle=True)
-    history = fit(made, loader, epochs, validation=[(x[:450], y[:450])], progress=False)
+    history = fit(trained, loader, epochs, validation=[(data.x_test.float(), data.y_test)], progress=False)
     return [line["validation_accuracy"] for line in history]
 
 
@@ -129,20 +125,20 @@ def digits(seed: int, rule: str, width: int, epochs: int) -> list[float]:
 def on_mnist(folder: Path, seed: int, rule: str) -> float:
     """Test accuracy on MNIST after ten epochs, 2 × 256 neurons, the paper's six steps, batch and learning rate."""
     x, y = read_mnist(folder)
-    made = learner(network(784, 256, seed), rule, steps=6)
+    trained = learner(network(784, 256, seed), rule, steps=6)
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=128, shuffle=True)
     test = read_mnist(folder, train=False)
-    return fit(made, loader, 10, validation=[test], progress=False)[-1]["validation_accuracy"]
+    return fit(trained, loader, 10, validation=[test], progress=False)[-1]["validation_accuracy"]
 
 
 def memory(steps: int, rule: str) -> int:
     """Bytes that learning from one batch of so many steps holds, the input and the parameters left out."""
     model = network(64, 64, 0)
-    made = learner(model, rule, steps)
+    trained = learner(model, rule, steps)
     batch = torch.rand(16, 64, generator=torch.Generator().manual_seed(0)), torch.arange(16) % 10
-    with rv.nn.count_operations(model) as seen:
-        made.step(batch)
-    return seen.activation_bytes + (made.held_bytes if isinstance(made, TESS) else 0)
+    with rv.nn.count_operations(model) as tally:
+        trained.step(batch)
+    return tally.activation_bytes + (trained.held_bytes if isinstance(trained, TESS) else 0)
 
 
 def operations(rule: str, alpha_post: float) -> dict[str, float]:
@@ -154,7 +150,7 @@ def operations(rule: str, alpha_post: float) -> dict[str, float]:
     formulas = zip((*mine, *bptt), (*by_formula("tess"), *by_formula("bptt")), strict=True)
     return {
         "signals": bptt[1] / mine[1],
-        "formula_error": max(abs(found / expected - 1) for found, expected in formulas),
+        "formula_error": max(abs(metrics / expected - 1) for metrics, expected in formulas),
         "whole_step": sum(counted(rule, alpha_post)) / sum(bptt),
     }
 
@@ -172,13 +168,13 @@ def counted(rule: str, alpha_post: float = 1.0) -> tuple[int, ...]:
     layers += [torch.nn.Flatten(), torch.nn.Linear(VGG9[-1][1], 10)]
     model = rv.nn.Sequential(*layers)
     optimizer = torch.optim.SGD(model.parameters(), 0.0)
-    made: TESS | BPTT = BPTT(model, membrane_cross_entropy, optimizer)
+    trained: TESS | BPTT = BPTT(model, membrane_cross_entropy, optimizer)
     if rule == "tess":
-        made = TESS(model, optimizer, alpha_post=alpha_post, pool=[pooled for *_, pooled in VGG9])
+        trained = TESS(model, optimizer, alpha_post=alpha_post, pool=[pooled for *_, pooled in VGG9])
     x = torch.rand(1, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    with count_learning(made) as seen:
-        made.step((x.expand(2, 1, 3, 32, 32), torch.tensor([3])))
-    return tuple(part.dense for part in (seen.forward, seen.signals, seen.gradients))
+    with count_learning(trained) as tally:
+        trained.step((x.expand(2, 1, 3, 32, 32), torch.tensor([3])))
+    return tuple(part.dense for part in (tally.forward, tally.signals, tally.gradients))
 
 
 def by_formula(rule: str) -> tuple[int, ...]:
@@ -199,10 +195,10 @@ def by_formula(rule: str) -> tuple[int, ...]:
     return tuple(2 * part for part in parts)
 
 
-def learning(found: dict[str, Any]) -> Figure:
+def learning(metrics: dict[str, Any]) -> Figure:
     """Accuracy by epoch."""
     figure, axes = canvas(5, 3.2)
-    for colour, (kind, curve) in zip(COLOURS, found["curves"].items(), strict=False):
+    for colour, (kind, curve) in zip(COLOURS, metrics["curves"].items(), strict=False):
         axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, label=kind)
     axes.set(xlabel="epoch", ylabel="accuracy on held-out digits")
     axes.legend()

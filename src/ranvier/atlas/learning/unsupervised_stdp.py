@@ -1,4 +1,4 @@
-"""Digits sort themselves out: spiking neurons that compete and learn without being told what they see.
+"""Examples sort themselves out: spiking neurons that compete and learn without being told what they see.
 
 scikit-learn's digits; at full size MNIST's too, where the environment variable RANVIER_DATA names a folder with
 mnist/ (LeCun's idx files): without it the claims on MNIST stay untested.
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import ranvier as rv
-from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, Size, canvas, dataset, register
+from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, Size, canvas, dataset, digits, register
 from ranvier.learners import read_mnist
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Setup:
     neurons: int
     shows: int
     known: int
-    asked: int
+    tested: int
     total: float = 600.0
     most: float = 40.0
     eta: float = 0.1
@@ -81,57 +81,50 @@ class AtTarget(rv.rules.Rule):
 
 
 @dataclass(frozen=True)
-class Digits:
+class Examples:
     """Images (digits, pixels) within [0, 1] and labels: to learn from, to name neurons by, and to ask for."""
 
     shown: np.ndarray
     known: np.ndarray
     labels: np.ndarray
-    asked: np.ndarray
+    tested: np.ndarray
     truth: np.ndarray
 
 
-def small_digits(how: Setup, rng: np.random.Generator) -> Digits:
+def small_digits(how: Setup, rng: np.random.Generator) -> Examples:
     """scikit-learn's, 8 by 8; a thousand to learn from, again and again."""
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    order = rng.permutation(len(images))
-    test, train = order[: how.asked], order[how.asked : how.asked + 1000]
-    shown = np.concatenate([rng.permutation(train) for _ in range(-(-how.shows // len(train)))])[: how.shows]
-    known = train[: how.known]
-    return Digits(*(x / 16 if x.ndim == 2 else x for x in (
-        images[shown], images[known], labels[known], images[test], labels[test],
-    )))  # fmt: skip
+    x, y, x_test, y_test = (part.numpy() for part in digits(int(rng.integers(2**31))))
+    shown = np.concatenate([rng.permutation(1000) for _ in range(-(-how.shows // 1000))])[: how.shows]
+    return Examples(x[shown], x[: how.known], y[: how.known], x_test[: how.tested], y_test[: how.tested])
 
 
-def mnist_digits(how: Setup, rng: np.random.Generator) -> Digits:
+def mnist_digits(how: Setup, rng: np.random.Generator) -> Examples:
     """MNIST's, 28 by 28, each shown once."""
     folder = dataset("mnist")
     assert folder is not None  # `measure` looked
     (images, labels), (unseen, truth) = ([x.numpy() for x in read_mnist(folder, train=t)] for t in (True, False))
-    train, test = rng.permutation(len(images)), rng.permutation(len(unseen))[: how.asked]
+    train, test = rng.permutation(len(images)), rng.permutation(len(unseen))[: how.tested]
     known = train[-how.known :]
-    return Digits(images[train[: how.shows]], images[known], labels[known], unseen[test], truth[test])
+    return Examples(images[train[: how.shows]], images[known], labels[known], unseen[test], truth[test])
 
 
 def trains(images: np.ndarray, rng: np.random.Generator) -> rv.SpikeTimes:
     """Poisson spikes of every pixel, digit after digit."""
-    steps, found = round(SHOWN / DT), []
+    steps, metrics = round(SHOWN / DT), []
     for k, image in enumerate(images):
         at, pixel = np.nonzero(rng.random((steps, len(image)), np.float32) < image * (BRIGHTEST * DT / 1000))
-        found.append((k * (SHOWN + PAUSE) + (at + 1) * DT, pixel))
-    times, pixels = (torch.from_numpy(np.concatenate(x)) for x in zip(*found, strict=True))
+        metrics.append((k * (SHOWN + PAUSE) + (at + 1) * DT, pixel))
+    times, pixels = (torch.from_numpy(np.concatenate(x)) for x in zip(*metrics, strict=True))
     return rv.SpikeTimes(times, pixels)
 
 
 def network(
-    given: rv.SpikeTimes, w: np.ndarray, theta: np.ndarray, rule: AtTarget | None = None, rise: float = 0.0
+    examples: rv.SpikeTimes, w: np.ndarray, theta: np.ndarray, rule: AtTarget | None = None, rise: float = 0.0
 ) -> tuple[rv.Network, Any]:
     """Pixels onto neurons that silence each other; `rise`: of a threshold with every spike, else they stay."""
     net = rv.Network()
     n, size = w.shape
-    pixels = net.add(given, size, name="pixels")
+    pixels = net.add(examples, size, name="pixels")
     tires = {"theta_plus": rise, "tau_theta": 1e5} if rise else {}
     cells = net.add(Adaptive(**tires), n, name="cells", initial={"theta": torch.from_numpy(theta)})
     targets, sources = (x.ravel() for x in np.meshgrid(np.arange(n), np.arange(size), indexing="ij"))
@@ -156,29 +149,29 @@ def learn(
     net, learning = network(trains(images, rng), w, np.zeros(len(w)), rule, how.rise if adaptive else 0.0)
     run = rv.Simulation(net, dt=DT, record=rv.Probe("theta", interval=SHOWN + PAUSE))
     for _ in images:
-        seen = run.run(SHOWN + PAUSE)
-        w = normalised(seen.weights[learning].numpy().reshape(w.shape).astype(float), how)
+        recording = run.run(SHOWN + PAUSE)
+        w = normalised(recording.weights[learning].numpy().reshape(w.shape).astype(float), how)
         run.set_weights(learning, w.ravel())
-    return w, seen.states["theta"].values[-1].numpy().astype(float)
+    return w, recording.states["theta"].values[-1].numpy().astype(float)
 
 
 def responses(images: np.ndarray, w: np.ndarray, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Spike counts (digits, neurons) with weights and thresholds at rest."""
     net, _ = network(trains(images, rng), w, theta)
     length = SHOWN + PAUSE
-    seen = rv.simulate(net, len(images) * length, dt=DT)
-    mine = seen.neurons >= w.shape[1]
-    digit = ((seen.times[mine].numpy() - 1e-6) // length).astype(int)
+    recording = rv.simulate(net, len(images) * length, dt=DT)
+    mine = recording.neurons >= w.shape[1]
+    digit = ((recording.times[mine].numpy() - 1e-6) // length).astype(int)
     counts = np.zeros((len(images), len(theta)))
-    np.add.at(counts, (digit, seen.neurons[mine].numpy() - w.shape[1]), 1)
+    np.add.at(counts, (digit, recording.neurons[mine].numpy() - w.shape[1]), 1)
     return counts
 
 
-def accuracy(known: np.ndarray, labels: np.ndarray, asked: np.ndarray, truth: np.ndarray) -> float:
+def accuracy(known: np.ndarray, labels: np.ndarray, tested: np.ndarray, truth: np.ndarray) -> float:
     """Every neuron votes for the digit that it answered most among the known ones."""
     means = np.stack([known[labels == k].mean(0) for k in range(10)])  # (digit, neuron)
     voice = means.argmax(0)
-    votes = np.stack([asked[:, voice == k].sum(1) / max((voice == k).sum(), 1) for k in range(10)], 1)
+    votes = np.stack([tested[:, voice == k].sum(1) / max((voice == k).sum(), 1) for k in range(10)], 1)
     return float((votes.argmax(1) == truth).mean())
 
 
@@ -189,15 +182,15 @@ def measure(
     """`plastic=False` shows nothing to learn from; `adaptive=False` leaves thresholds where they are;
     `shuffled=False` gives the control its true labels; `paired=False` shows, to learn from, every digit with its
     pixels in another order, so that none goes with any other; only: whose digits."""
-    found: dict[str, Any] = dict.fromkeys(
+    metrics: dict[str, Any] = dict.fromkeys(
         [f"{prefix}{name}" for prefix in ("", "mnist_") for name in ("accuracy", "gain", "shuffled", "used")]
     )
     if "digits" in only.split():
-        found |= organised("digits", SMALL if size == "small" else FULL, seed, plastic, adaptive, shuffled, paired)
+        metrics |= organised("digits", SMALL if size == "small" else FULL, seed, plastic, adaptive, shuffled, paired)
     if "mnist" in only.split() and size == "full" and dataset("mnist") is not None:
-        seen = organised("mnist", MNIST, seed, plastic, adaptive, shuffled, paired)
-        found |= {f"mnist_{name}": value for name, value in seen.items()}
-    return found
+        recording = organised("mnist", MNIST, seed, plastic, adaptive, shuffled, paired)
+        metrics |= {f"mnist_{name}": value for name, value in recording.items()}
+    return metrics
 
 
 @cache  # mutants share what they do not change
@@ -206,19 +199,19 @@ def organised(
 ) -> dict[str, Any]:
     """What neurons that saw digits say of others, beside neurons that did not learn."""
     rng = np.random.default_rng(seed)
-    given = (mnist_digits if kind == "mnist" else small_digits)(how, rng)
-    start = normalised(rng.uniform(0.3, 1.0, (how.neurons, given.shown.shape[1])), how)
-    shown = given.shown if paired else rng.permuted(given.shown, axis=1)
+    examples = (mnist_digits if kind == "mnist" else small_digits)(how, rng)
+    start = normalised(rng.uniform(0.3, 1.0, (how.neurons, examples.shown.shape[1])), how)
+    shown = examples.shown if paired else rng.permuted(examples.shown, axis=1)
     frozen = learn(shown, start, how, rng, plastic=False, adaptive=adaptive)  # thresholds rise, weights stay
     w, theta = learn(shown, start, how, rng, plastic=True, adaptive=adaptive) if plastic else frozen
-    known, answers = (responses(x, w, theta, rng) for x in (given.known, given.asked))
-    untaught = [responses(x, *frozen, rng) for x in (given.known, given.asked)]
-    learnt = accuracy(known, given.labels, answers, given.truth)
-    wrong = rng.permutation(given.labels) if shuffled else given.labels
+    known, answers = (responses(x, w, theta, rng) for x in (examples.known, examples.tested))
+    untaught = [responses(x, *frozen, rng) for x in (examples.known, examples.tested)]
+    learnt = accuracy(known, examples.labels, answers, examples.truth)
+    wrong = rng.permutation(examples.labels) if shuffled else examples.labels
     return {
         "accuracy": learnt,
-        "gain": learnt - accuracy(untaught[0], given.labels, untaught[1], given.truth),
-        "shuffled": accuracy(known, wrong, answers, given.truth),
+        "gain": learnt - accuracy(untaught[0], examples.labels, untaught[1], examples.truth),
+        "shuffled": accuracy(known, wrong, answers, examples.truth),
         "used": float(len(np.unique(answers.argmax(1))) / how.neurons),
         "weights": w,
     }
@@ -251,7 +244,7 @@ DIGITS_ONLY: dict[str, Any] = {"only": "digits"}
 register(
     Experiment(
         name="unsupervised_stdp",
-        title="Digits sort themselves out",
+        title="Examples sort themselves out",
         paper="P. U. Diehl and M. Cook (2015). Unsupervised learning of digit recognition using "
         "spike-timing-dependent plasticity. Frontiers in Computational Neuroscience 9:99.",
         doi="10.3389/fncom.2015.00099",

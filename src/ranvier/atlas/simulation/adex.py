@@ -50,32 +50,32 @@ def measure(seed: int, size: Size, **changes: float) -> dict[str, Any]:
     last twenty intervals, relative to the mean interval.
     """
     duration = {"small": 1000.0, "full": 5000.0}[size]
-    seen, nudged = simulate(duration, **changes), simulate(duration, NUDGE, **changes)
-    trains = {name: _train(seen, k) for k, name in enumerate(PATTERNS)}
+    recording, nudged = simulate(duration, **changes), simulate(duration, NUDGE, **changes)
+    trains = {name: _train(recording, k) for k, name in enumerate(PATTERNS)}
     intervals = {name: np.diff(train) for name, train in trains.items()}
-    found: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         f"ratio_{name}": _ratio(intervals[name])
         for name in ("tonic", "adapting", "initial_burst", "accelerating")
     }
     for name in ("bursting", "delayed_bursting"):
         bursts = _bursts(intervals[name])
-        found |= {f"spikes_{name}": float(np.mean(bursts)), f"unequal_{name}": float(np.ptp(bursts))}
+        metrics |= {f"spikes_{name}": float(np.mean(bursts)), f"unequal_{name}": float(np.ptp(bursts))}
     for name in ("bursting", "irregular"):
         again = np.diff(_train(nudged, list(PATTERNS).index(name)))
-        found[f"divergence_{name}"] = _divergence(intervals[name], again)
+        metrics[f"divergence_{name}"] = _divergence(intervals[name], again)
     delayed = trains["delayed_bursting"]
-    return found | {
+    return metrics | {
         "latency": float(delayed[0]) if len(delayed) else 0.0,
         "interval": float(intervals["adapting"][-1]) if len(intervals["adapting"]) else np.nan,
         "pause": float(intervals["bursting"][-4:].max(initial=0.0)),
         "spikes_transient": len(trains["transient"]),
         "trains": trains,
-        "voltage": seen.states["V"],
+        "voltage": recording.states["V"],
     }
 
 
-def _train(seen: rv.Recording, neuron: int) -> np.ndarray:
-    times, neurons = seen.to_numpy()
+def _train(recording: rv.Recording, neuron: int) -> np.ndarray:
+    times, neurons = recording.to_numpy()
     return times[neurons == neuron]
 
 

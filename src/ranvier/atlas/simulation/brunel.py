@@ -73,7 +73,7 @@ def measure(
     variance of the network's spike count (over its mean) to that of a network of a quarter of the neurons
     with as many inputs each: 1 where neurons are asynchronous, so that fluctuations shrink as 1/N.
     """
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for name in [regime] if regime else REGIMES:
         at = REGIMES[name]
         net = partial(
@@ -85,28 +85,28 @@ def measure(
             delay=delay,
         )
         duration = WARM_UP + {"small": at.small, "full": at.full}[size]
-        seen = rv.simulate(net(), duration, dt=DT, seed=seed).after(WARM_UP)
-        activity = seen.population_rate(DT).numpy()
+        recording = rv.simulate(net(), duration, dt=DT, seed=seed).after(WARM_UP)
+        activity = recording.population_rate(DT).numpy()
         frequencies, power = _spectrum(activity)
-        found |= {
-            f"rate_{name}": float(seen.rates().mean()),
-            f"cv_{name}": mean_cv(seen, intervals=4),
-            f"correlation_{name}": (_fano(seen, DT) - 1) / (SIZE - 1),
+        metrics |= {
+            f"rate_{name}": float(recording.rates().mean()),
+            f"cv_{name}": mean_cv(recording, intervals=4),
+            f"correlation_{name}": (_fano(recording, DT) - 1) / (SIZE - 1),
             f"frequency_{name}": _peak(frequencies, power),
-            f"cycles_{name}": _peak(frequencies, power) / float(seen.rates().mean()),
+            f"cycles_{name}": _peak(frequencies, power) / float(recording.rates().mean()),
             f"activity_{name}": activity,
             f"power_{name}": (frequencies, power),
-            f"recording_{name}": seen,
+            f"recording_{name}": recording,
         }
         if name == "ai":
             few = rv.simulate(net(size=SIZE // 4), duration, dt=DT, seed=seed).after(WARM_UP)
-            found[f"growth_{name}"] = _fano(seen, BIN) / _fano(few, BIN)
-    return found
+            metrics[f"growth_{name}"] = _fano(recording, BIN) / _fano(few, BIN)
+    return metrics
 
 
-def _fano(seen: rv.Recording, window: float) -> float:
+def _fano(recording: rv.Recording, window: float) -> float:
     """Variance over mean of all neurons' spike count in a window: 1 for independent Poisson neurons."""
-    counts = seen.population_rate(window).numpy() * (window * seen.n_neurons / 1000)
+    counts = recording.population_rate(window).numpy() * (window * recording.n_neurons / 1000)
     return float(counts.var() / counts.mean())
 
 
@@ -129,14 +129,14 @@ def rasters(material: dict[str, Any]) -> Figure:
     names = [name for name in REGIMES if f"recording_{name}" in material]
     figure, axes = canvas(10, 4.0, 2, len(names), height_ratios=[1.3, 1])
     for (top, bottom), name, colour in zip(axes.T, names, COLOURS):
-        seen, regime = material[f"recording_{name}"], REGIMES[name]
-        end = seen.start + seen.duration
-        begin = end - min(SHOWN[name], seen.duration)
-        times, neurons = seen.to_numpy()
+        recording, regime = material[f"recording_{name}"], REGIMES[name]
+        end = recording.start + recording.duration
+        begin = end - min(SHOWN[name], recording.duration)
+        times, neurons = recording.to_numpy()
         some = (times > begin) & (neurons < 50)
         top.plot(times[some] - begin, neurons[some], ".", ms=2.2, color=colour, mew=0)
         top.set(title=f"{regime.title}\ng = {regime.g:g}, ν/ν_thr = {regime.eta:g}", xticks=[], yticks=[])
-        activity = seen.after(begin).population_rate(0.5).numpy()
+        activity = recording.after(begin).population_rate(0.5).numpy()
         bottom.fill_between(0.5 * np.arange(len(activity)), activity, step="post", color=colour, lw=0)
         bottom.set(xlabel="time (ms)", ylim=(0, None))
         for axis in (top, bottom):

@@ -64,11 +64,11 @@ def measure(seed: int, size: Size, w_i: float = W_I, **changes: float) -> dict[s
     rates, cvs = [], []
     for run in range(runs):
         net = network(runs * seed + run, w_i, **changes)
-        seen = rv.simulate(net, WARM_UP + DURATION, dt=0.1, seed=runs * seed + run, record=RECORD).after(
+        recording = rv.simulate(net, WARM_UP + DURATION, dt=0.1, seed=runs * seed + run, record=RECORD).after(
             WARM_UP
         )
-        each = seen.rates(neurons=["exc", "inh"]).numpy()
-        cv = seen.cv(neurons=["exc", "inh"]).numpy()
+        each = recording.rates(neurons=["exc", "inh"]).numpy()
+        cv = recording.cv(neurons=["exc", "inh"]).numpy()
         rates.append(float(each.mean()))
         cvs.append(float(np.nanmean(cv[each * DURATION / 1000 > 4.5])))
     spread = 4 * (1 / runs + 1 / BRIAN_RUNS) ** 0.5
@@ -82,7 +82,7 @@ def measure(seed: int, size: Size, w_i: float = W_I, **changes: float) -> dict[s
         "interval": float(at_zero[1]),
         "interval_coarse": intervals[0.1][1],
         "intervals": intervals,
-        "recording": seen,
+        "recording": recording,
     }
 
 
@@ -99,14 +99,14 @@ def interval(current: float, dt: float, **changes: float) -> float:
 
 def activity(material: dict[str, Any]) -> Figure:
     """Spikes of every twentieth neuron, and the voltage of three."""
-    seen = material["recording"]
+    recording = material["recording"]
     figure, axes = canvas(8, 5, 2, height_ratios=[1, 1])
     top, bottom = axes[:, 0]
     window = (WARM_UP, WARM_UP + 500.0)
-    seen.raster(neurons=np.arange(0, EXC + INH, 20), between=window, ax=top, size=2.5)
+    recording.raster(neurons=np.arange(0, EXC + INH, 20), between=window, ax=top, size=2.5)
     top.set(xlabel="", xticks=[], ylabel="neuron (every 20th)")
     top.legend(*(each[:2] for each in top.get_legend_handles_labels()), bbox_to_anchor=(1, 1), markerscale=3)
-    trace = seen.states["V"]
+    trace = recording.states["V"]
     shown = (trace.times > window[0]) & (trace.times <= window[1])
     for k, colour in zip(range(3), COLOURS):
         bottom.plot(trace.times[shown], trace.values[shown, k] - 120 * k, color=colour, lw=0.7)

@@ -43,12 +43,12 @@ def measure(seed: int, size: Size, w_e: float = W_E, w_i: float = W_I) -> dict[s
     runs, duration = {"small": (4, 5_000.0), "full": (20, 60_000.0)}[size]
     rates, cvs = [], []
     for run in range(runs):
-        seen = rv.simulate(network(runs * seed + run, w_e, w_i), 1000.0, dt=0.1, seed=runs * seed + run)
-        rates.append(float(seen.rates().mean()))
-        cvs.append(mean_cv(seen, intervals=5))
-    seen = rv.simulate(network(seed, w_e, w_i), 200.0 + duration, dt=0.1, seed=seed).after(200.0)
+        recording = rv.simulate(network(runs * seed + run, w_e, w_i), 1000.0, dt=0.1, seed=runs * seed + run)
+        rates.append(float(recording.rates().mean()))
+        cvs.append(mean_cv(recording, intervals=5))
+    recording = rv.simulate(network(seed, w_e, w_i), 200.0 + duration, dt=0.1, seed=seed).after(200.0)
     some = np.arange(0, EXC + INH, 10)
-    correlation = seen.correlation(10.0, neurons=some).numpy()
+    correlation = recording.correlation(10.0, neurons=some).numpy()
     pairs = correlation[~np.eye(len(some), dtype=bool)]
     spread = 4 * (1 / runs + 1 / PEERS_RUNS) ** 0.5
     return {
@@ -56,22 +56,22 @@ def measure(seed: int, size: Size, w_e: float = W_E, w_i: float = W_I) -> dict[s
         "rate_error": spread * PEERS_RATE_SPREAD,
         "cv_second": float(np.mean(cvs)),
         "cv_second_error": spread * PEERS_CV_SPREAD,
-        "cv": mean_cv(seen, intervals=5),
+        "cv": mean_cv(recording, intervals=5),
         "correlation": float(np.nanmean(pairs)),
-        "recording": seen,
+        "recording": recording,
     }
 
 
 def activity(material: dict[str, Any]) -> Figure:
     """Spikes of every twentieth neuron, and the rate of all."""
-    seen, shown = material["recording"], 500.0
+    recording, shown = material["recording"], 500.0
     figure, axes = canvas(8, 4, 2, height_ratios=[3, 1])
     top, bottom = axes[:, 0]
     some = np.arange(0, EXC + INH, 20)
-    seen.raster(neurons=some, between=(seen.start, seen.start + shown), ax=top, size=3.0)
+    recording.raster(neurons=some, between=(recording.start, recording.start + shown), ax=top, size=3.0)
     top.set(xlabel="", xticks=[], ylabel="neuron (every 20th)")
     top.legend(*(each[:2] for each in top.get_legend_handles_labels()), bbox_to_anchor=(1, 1), markerscale=3)
-    rate = seen.population_rate(2.0).numpy()[: round(shown / 2)]
+    rate = recording.population_rate(2.0).numpy()[: round(shown / 2)]
     bottom.fill_between(2.0 * np.arange(len(rate)), rate, step="post", color=COLOURS[5], lw=0)
     bottom.set(xlabel="time (ms)", ylabel="rate (Hz)", xlim=(0, shown), ylim=(0, None))
     return figure
@@ -79,10 +79,10 @@ def activity(material: dict[str, Any]) -> Figure:
 
 def distributions(material: dict[str, Any]) -> Figure:
     """How rates and CVs differ from neuron to neuron."""
-    seen = material["recording"]
+    recording = material["recording"]
     figure, axes = canvas(7, 2.5, 1, 2)
-    rates, cvs = seen.rates().numpy(), seen.cv().numpy()
-    one = 1000 / seen.duration  # Hz: rates come in whole spikes
+    rates, cvs = recording.rates().numpy(), recording.cv().numpy()
+    one = 1000 / recording.duration  # Hz: rates come in whole spikes
     for axis, values, edges, label in (
         (axes[0, 0], rates, np.arange(rates.min() - one / 2, rates.max() + one, max(one, 0.1)), "rate (Hz)"),
         (axes[0, 1], cvs[np.isfinite(cvs)], 60, "CV of the intervals"),

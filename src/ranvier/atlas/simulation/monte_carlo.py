@@ -63,7 +63,7 @@ def measure(
     steps COARSE and FINE, which leaves some 0.2 %; "bias" is what is lost at the coarse one, as a fraction.
     """
     count = {"small": 200, "full": 2000}[size]
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for name in only:
         cell = CELLS[name]
         inputs: dict[str, Any] = {"drive": cell.drive + more_drive, "noise": cell.noise}
@@ -71,13 +71,13 @@ def measure(
         for dt, neurons in ((FINE, count), (coarse, 5 * count)):
             net = rv.Network()
             net.add(cell.neuron, neurons, **inputs)
-            seen = rv.simulate(net, DURATION + WARM_UP, dt=dt, seed=seed).after(WARM_UP)
-            rates = seen.rates().numpy()
+            recording = rv.simulate(net, DURATION + WARM_UP, dt=dt, seed=seed).after(WARM_UP)
+            rates = recording.rates().numpy()
             rate[dt], error[dt] = rates.mean(), rates.std() / neurons**0.5
-            trains[dt] = seen
+            trains[dt] = recording
         slope = FINE / (coarse - FINE)
         intervals = _intervals(trains[FINE], round(0.7 * cell.rate * DURATION / 1000))
-        found |= {
+        metrics |= {
             f"rate_{name}": rate[FINE] + slope * (rate[FINE] - rate[coarse]),
             f"rate_{name}_error": 4 * np.hypot((1 + slope) * error[FINE], slope * error[coarse]) + CURVED * cell.rate,
             f"bias_{name}": rate[coarse] / cell.rate - 1,
@@ -88,15 +88,15 @@ def measure(
             f"steps_{name}": rate,
             f"errors_{name}": error,
         }
-    return found
+    return metrics
 
 
-def _intervals(seen: rv.Recording, count: int) -> np.ndarray:
+def _intervals(recording: rv.Recording, count: int) -> np.ndarray:
     """The first `count` intervals of every neuron, (neurons, count), ms: a number fixed beforehand, since
     a window of fixed length loses the long ones."""
-    times, neurons = seen.to_numpy()
+    times, neurons = recording.to_numpy()
     order = np.argsort(neurons, kind="stable")
-    trains = np.split(times[order], np.cumsum(np.bincount(neurons, minlength=seen.n_neurons))[:-1])
+    trains = np.split(times[order], np.cumsum(np.bincount(neurons, minlength=recording.n_neurons))[:-1])
     count = min(count, min(map(len, trains)) - 1)
     return np.array([np.diff(train[: count + 1]) for train in trains])
 

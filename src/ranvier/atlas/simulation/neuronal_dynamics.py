@@ -38,8 +38,8 @@ def measure(
     populations. evidence: of what coherence does to their input. V_th: the leaky neuron's, mV, −50 in its laws.
     bias: added to all coherences.
     """
-    found = leaky(dt, V_th) | exponential(sharpness) | hodgkin_huxley(sodium) | izhikevich(d)
-    return found | decisions(seed, size, inhibition, evidence, bias)
+    metrics = leaky(dt, V_th) | exponential(sharpness) | hodgkin_huxley(sodium) | izhikevich(d)
+    return metrics | decisions(seed, size, inhibition, evidence, bias)
 
 
 @lru_cache(maxsize=8)
@@ -68,15 +68,15 @@ def least(drive: torch.Tensor, fires: torch.Tensor) -> float:
 @lru_cache(maxsize=8)
 def exponential(sharpness: float) -> dict[str, Any]:
     """Rheobase of the exponential neuron: the drive at which its two fixed points meet, V_T − E_L − Delta_T."""
-    found = {}
+    metrics = {}
     for name, width in (("eif_rheobase", sharpness), ("eif_sharp", sharpness / 20)):
         drive = torch.linspace(10.0, 16.0, 601, dtype=F64)
         net = rv.Network()
         neuron = rv.EIF(tau_m=10.0, E_L=-65.0, Delta_T=width, V_T=-50.0, V_th=-20.0, V_reset=-65.0)
         net.add(neuron, 601, drive=drive)
         fires = rv.simulate(net, 1500.0, dt=0.05, dtype=F64).rates() > 0
-        found[name] = least(drive, fires)
-    return found
+        metrics[name] = least(drive, fires)
+    return metrics
 
 
 @lru_cache(maxsize=8)

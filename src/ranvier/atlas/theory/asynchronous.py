@@ -63,16 +63,16 @@ def network(N: int, seed: int, recurrent: bool) -> rv.Network:
 
 
 def _run(N: int, seed: int, duration: float, recurrent: bool) -> dict[str, float]:
-    seen = rv.simulate(network(N, seed, recurrent), duration + WARM_UP, seed=seed).after(WARM_UP)
+    recording = rv.simulate(network(N, seed, recurrent), duration + WARM_UP, seed=seed).after(WARM_UP)
     # the excitatory cells are the first N
-    counts = rv.analysis.counts(seen.spikes.select(np.arange(N)), WINDOW).astype(np.float32)
+    counts = rv.analysis.counts(recording.spikes.select(np.arange(N)), WINDOW).astype(np.float32)
     own = counts.var(0, ddof=1, dtype=float).sum()
     pairs = counts.sum(1, dtype=float).var(ddof=1) - own  # the sum over all pairs, at the cost of one
     return {
         "rho": float(pairs / (N - 1) / own),
-        "cv": float(seen.cv(neurons="exc").nanmean()),
-        "exc": float(seen.rates(neurons="exc").mean()),
-        "inh": float(seen.rates(neurons="inh").mean()),
+        "cv": float(recording.cv(neurons="exc").nanmean()),
+        "exc": float(recording.rates(neurons="exc").mean()),
+        "inh": float(recording.rates(neurons="inh").mean()),
     }
 
 

@@ -33,29 +33,29 @@ def measure(
     of the synapse in the closed form of the potentials.
     """
     triples, duration = {"small": (150, 60_000.0), "full": (500, 400_000.0)}[size]
-    found: dict[str, Any] = potentials(tau_s)
-    seen, error = _correlations(triples, duration, seed)  # (lags, 3 pairs): excited, inhibited, of both
-    told = predicted(sign, lead)
+    metrics: dict[str, Any] = potentials(tau_s)
+    recording, error = _correlations(triples, duration, seed)  # (lags, 3 pairs): excited, inhibited, of both
+    prediction = predicted(sign, lead)
     bin = LAGS[1] - LAGS[0]
     after = LAGS > 0
     second = second_order_area(orders)
     for k, name in enumerate(("excited", "inhibited")):
-        area = float(seen[after, k].sum() * bin / 1000)
-        linear = float(told[after, k].sum() * bin / 1000)
-        found |= {
+        area = float(recording[after, k].sum() * bin / 1000)
+        linear = float(prediction[after, k].sum() * bin / 1000)
+        metrics |= {
             f"linear_{name}": linear,
             f"area_{name}": area,
             f"miss_{name}": area - linear - second,
             f"area_{name}_error": float(3 * np.sqrt((error[after, k] ** 2).sum()) * bin / 1000),
         }
         ratio = abs(second / linear)
-        found[f"miss_{name}_error"] = found[f"area_{name}_error"] + second * ratio / (1 - ratio)
-    found["asymmetry"] = found["area_excited"] + found["area_inhibited"] - 2 * second
-    found["asymmetry_error"] = float(np.hypot(found["area_excited_error"], found["area_inhibited_error"]))
+        metrics[f"miss_{name}_error"] = metrics[f"area_{name}_error"] + second * ratio / (1 - ratio)
+    metrics["asymmetry"] = metrics["area_excited"] + metrics["area_inhibited"] - 2 * second
+    metrics["asymmetry_error"] = float(np.hypot(metrics["area_excited_error"], metrics["area_inhibited_error"]))
     before = LAGS < 0
-    found["before"] = float((np.abs(seen[before, :2]) / error[before, :2]).mean())
-    found["siblings"] = float(seen[:, 2].sum() * bin / 1000)
-    return found | {"seen": seen, "error": error, "told": told}
+    metrics["before"] = float((np.abs(recording[before, :2]) / error[before, :2]).mean())
+    metrics["siblings"] = float(recording[:, 2].sum() * bin / 1000)
+    return metrics | {"recording": recording, "error": error, "prediction": prediction}
 
 
 def potentials(tau_s: float) -> dict[str, float]:
@@ -85,12 +85,12 @@ def _correlations(triples: int, duration: float, seed: int) -> tuple[np.ndarray,
     one = (np.arange(triples), np.arange(triples))
     for target, weight in ((up, WEIGHT), (down, -WEIGHT)):
         net.connect(first, target, weight=weight, delay=DELAY, synapse=SYNAPSE, edges=one)
-    seen = rv.simulate(net, duration + 200.0, dt=0.05, seed=seed).after(200.0)
+    recording = rv.simulate(net, duration + 200.0, dt=0.05, seed=seed).after(200.0)
     k = np.arange(triples)
     pairs = np.concatenate(
         [np.stack(ends, 1) for ends in ((k + triples, k), (k + 2 * triples, k), (k + triples, k + 2 * triples))]
     )
-    C = seen.cross_correlation(LAGS, pairs=pairs).numpy().reshape(len(LAGS), 3, triples)
+    C = recording.cross_correlation(LAGS, pairs=pairs).numpy().reshape(len(LAGS), 3, triples)
     return C.mean(2), C.std(2, ddof=1) / triples**0.5
 
 
@@ -100,9 +100,9 @@ def predicted(sign: float, lead: float) -> np.ndarray:
     three = net.add(CELL, 3, drive=DRIVE, noise=NOISE)
     weight = [WEIGHT, -sign * WEIGHT]
     net.connect(three, three, weight=weight, delay=DELAY, synapse=SYNAPSE, edges=([0, 0], [1, 2]))
-    told = rv.theory.predict(net, recurrent_noise="none")
+    prediction = rv.theory.predict(net, recurrent_noise="none")
     pairs = torch.tensor([[1, 0], [2, 0], [1, 2]])
-    return told.cross_correlation(lead * LAGS, pairs=pairs, bin=float(LAGS[1] - LAGS[0])).detach().numpy()
+    return prediction.cross_correlation(lead * LAGS, pairs=pairs, bin=float(LAGS[1] - LAGS[0])).detach().numpy()
 
 
 def second_order_area(orders: int) -> float:
@@ -125,9 +125,9 @@ def correlations(material: dict[str, Any]) -> Figure:
     titles = ("excited and its source", "inhibited and its source", "the two with each other")
     for k, (axis, title) in enumerate(zip(axes[0], titles, strict=True)):
         axis.errorbar(
-            LAGS, material["seen"][:, k], 2 * material["error"][:, k], fmt=".", ms=3, lw=0.6, color=COLOURS[k]
+            LAGS, material["recording"][:, k], 2 * material["error"][:, k], fmt=".", ms=3, lw=0.6, color=COLOURS[k]
         )
-        axis.plot(LAGS, material["told"][:, k], color=COLOURS[4], lw=1.0)
+        axis.plot(LAGS, material["prediction"][:, k], color=COLOURS[4], lw=1.0)
         axis.set(title=title, xlabel="lag (ms)")
     axes[0, 0].set_ylabel("covariance density (Hz²)")
     return figure

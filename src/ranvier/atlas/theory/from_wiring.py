@@ -31,16 +31,16 @@ def measure(seed: int, size: Size, wiring: str = "own") -> dict[str, Any]:
     target exchanged for another's.
     """
     seconds = {"small": 300, "full": 2000}[size]
-    seen = _random_run(seconds, seed)
-    told = rv.predict(random_network(wiring), recurrent_noise="none")
-    found = rv.report.compare(seen, told, window=WINDOW)
+    recording = _random_run(seconds, seed)
+    prediction = rv.predict(random_network(wiring), recurrent_noise="none")
+    results = rv.report.compare(recording, prediction, window=WINDOW)
     material: dict[str, Any] = {
-        "slope": found.slope,
-        "slope_error": 3 * _slope_error(found) + 0.06,
-        "rate": found.predicted_levels.mean() / found.simulated_levels.mean(),
-        "found": found,
+        "slope": results.slope,
+        "slope_error": 3 * _slope_error(results) + 0.06,
+        "rate": results.predicted_levels.mean() / results.simulated_levels.mean(),
+        "found": results,
     }
-    material |= _along_edges(seen, told)
+    material |= _along_edges(recording, prediction)
     for name in ("larva", "celegans"):
         brain = _brain(name, seed, wiring) if size == "full" else None
         material[f"slope_{name}"] = None if brain is None else brain.slope
@@ -76,13 +76,13 @@ def _random_run(seconds: int, seed: int) -> rv.Recording:
     return rv.simulate(random_network(), seconds * 1000.0, dt=0.05, seed=seed)
 
 
-def _along_edges(seen: rv.Recording, told: Any) -> dict[str, Any]:
+def _along_edges(recording: rv.Recording, prediction: Any) -> dict[str, Any]:
     """Cross-correlations averaged over the excitatory connections, target following source (lags,), Hz²."""
     sources, targets = random_network().projections[0].edges()
     excitatory = sources < EXC
     pairs = torch.stack([targets[excitatory], sources[excitatory]], 1)
-    a = seen.after(500.0).cross_correlation(LAGS, pairs=pairs)
-    b = told.cross_correlation(LAGS, pairs=pairs).detach()
+    a = recording.after(500.0).cross_correlation(LAGS, pairs=pairs)
+    b = prediction.cross_correlation(LAGS, pairs=pairs).detach()
     error = float(a.std(1).mean()) / len(pairs) ** 0.5
     mean_seen, mean_told = a.mean(1).numpy(), b.mean(1).numpy()
     return {
@@ -96,8 +96,8 @@ def _along_edges(seen: rv.Recording, told: Any) -> dict[str, Any]:
 
 def _brain(name: str, seed: int, wiring: str) -> Any:
     net = _job(name).network
-    told = rv.predict(net if wiring == "own" else _other(net, wiring))
-    return rv.report.compare(_brain_run(name, seed), told, window=WINDOW, shown=1)
+    prediction = rv.predict(net if wiring == "own" else _other(net, wiring))
+    return rv.report.compare(_brain_run(name, seed), prediction, window=WINDOW, shown=1)
 
 
 @cache
@@ -128,9 +128,9 @@ def _other(net: rv.Network, wiring: str) -> rv.Network:
     return out
 
 
-def _slope_error(found: Any) -> float:
+def _slope_error(results: Any) -> float:
     """The standard error of the slope, from that of single pairs."""
-    return float(np.sqrt(found.sampling / len(found.predicted)) / found.predicted.std())
+    return float(np.sqrt(results.sampling / len(results.predicted)) / results.predicted.std())
 
 
 def pairs(material: dict[str, Any]) -> Figure:
@@ -138,8 +138,8 @@ def pairs(material: dict[str, Any]) -> Figure:
     from ranvier.report.comparison_figures import grouped
 
     figure, axes = canvas(8, 3, 1, 2)
-    found = material["found"]
-    centres, means, errors = grouped(found.predicted, found.simulated, 20)
+    results = material["found"]
+    centres, means, errors = grouped(results.predicted, results.simulated, 20)
     axes[0, 0].axline((0, 0), slope=1, color=COLOURS[4], lw=1)
     axes[0, 0].errorbar(centres, means, 2 * errors, fmt=".", color=COLOURS[0])
     axes[0, 0].set(xlabel="predicted correlation", ylabel="simulated correlation")

@@ -31,23 +31,23 @@ def measure(seed: int, size: Size, sign: float = 1.0, settle: float = 400.0, hel
     count = {"small": 4000, "full": 100_000}[size]
     net = rv.Network()
     net.add(NEURON, count, drive=rv.TimeSeries([BEFORE, AFTER], STEP), noise=NOISE)
-    seen = rv.simulate(net, END, dt=DT, seed=seed, record=[rv.Probe("V", interval=5.0)])
-    told = density(sign, END - STEP)
-    found: dict[str, Any] = {"told": told, "mass": worst_mass(told, held)}
-    found |= relaxed(sign, settle)
-    voltages = seen.states["V"]
+    recording = rv.simulate(net, END, dt=DT, seed=seed, record=[rv.Probe("V", interval=5.0)])
+    prediction = density(sign, END - STEP)
+    metrics: dict[str, Any] = {"prediction": prediction, "mass": worst_mass(prediction, held)}
+    metrics |= relaxed(sign, settle)
+    voltages = recording.states["V"]
     times = voltages.times.numpy()
-    held_back = refractory(seen, LOOKS)
+    held_back = refractory(recording, LOOKS)
     for look in LOOKS:
         V = voltages.values[int(np.abs(times - look).argmin())].numpy()
-        found[f"V_{look:g}"] = V[~held_back[look]]
-        found[f"chi2_{look:g}"] = histogram_chi2(told, look, V, held_back[look])
+        metrics[f"V_{look:g}"] = V[~held_back[look]]
+        metrics[f"chi2_{look:g}"] = histogram_chi2(prediction, look, V, held_back[look])
     edges = np.arange(STEP, END + 1e-9, 4.0)
-    counts = np.histogram(seen.times.numpy(), edges + 1e-6)[0]
-    rate = told["rate"].reshape(len(edges) - 1, -1).mean(1)
+    counts = np.histogram(recording.times.numpy(), edges + 1e-6)[0]
+    rate = prediction["rate"].reshape(len(edges) - 1, -1).mean(1)
     expected = np.maximum(count * rate * 0.004, 1e-9)
-    found |= {"chi2_rate": float(((counts - expected) ** 2 / expected).mean()), "edges": edges}
-    return found | {"psth": counts / count / 0.004, "histogram_error": 4 * (2 / 29) ** 0.5,
+    metrics |= {"chi2_rate": float(((counts - expected) ** 2 / expected).mean()), "edges": edges}
+    return metrics | {"psth": counts / count / 0.004, "histogram_error": 4 * (2 / 29) ** 0.5,
                     "rate_error": 4 * (2 / len(rate)) ** 0.5}  # fmt: skip
 
 
@@ -84,16 +84,17 @@ def density(sign: float, duration: float) -> dict[str, Any]:
     }
 
 
-def at(told: dict[str, Any], look: float) -> np.ndarray:
+def at(prediction: dict[str, Any], look: float) -> np.ndarray:
     """Mass at each node at a time (ms)."""
-    here = told["before"] if look < STEP else told["density"][int(np.abs(told["times"] - look).argmin())]
-    return here * told["step"]
+    nearest = int(np.abs(prediction["times"] - look).argmin())
+    here = prediction["before"] if look < STEP else prediction["density"][nearest]
+    return here * prediction["step"]
 
 
-def worst_mass(told: dict[str, Any], held: bool) -> float:
+def worst_mass(prediction: dict[str, Any], held: bool) -> float:
     """Largest departure from 1 of the mass below threshold and the refractory mass together."""
-    below = told["density"].sum(1) * told["step"]
-    return float(np.abs(below + (told["refractory"] if held else 0.0) - 1).max())
+    below = prediction["density"].sum(1) * prediction["step"]
+    return float(np.abs(below + (prediction["refractory"] if held else 0.0) - 1).max())
 
 
 def relaxed(sign: float, settle: float) -> dict[str, float]:
@@ -103,21 +104,21 @@ def relaxed(sign: float, settle: float) -> dict[str, float]:
     return {"relaxed": abs(float(course.rate[-1]) - final) / max(final, 1e-300), "stationary_rate": final}
 
 
-def refractory(seen: rv.Recording, looks: tuple[float, ...]) -> dict[float, np.ndarray]:
+def refractory(recording: rv.Recording, looks: tuple[float, ...]) -> dict[float, np.ndarray]:
     """Which neurons have spiked within t_ref before each time."""
-    times, neurons = seen.to_numpy()
+    times, neurons = recording.to_numpy()
     held = {}
     for look in looks:
         late = (times > look - NEURON.t_ref + 1e-6) & (times < look + 1e-6)
-        held[look] = np.bincount(neurons[late], minlength=seen.n_neurons) > 0
+        held[look] = np.bincount(neurons[late], minlength=recording.n_neurons) > 0
     return held
 
 
-def histogram_chi2(told: dict[str, Any], look: float, V: np.ndarray, held: np.ndarray) -> float:
+def histogram_chi2(prediction: dict[str, Any], look: float, V: np.ndarray, held: np.ndarray) -> float:
     """Pearson's statistic over 29: thirty bins of equal expected mass below threshold, among free neurons."""
-    mass = at(told, look)
+    mass = at(prediction, look)
     cumulative = np.cumsum(mass) / mass.sum()
-    edges = np.interp(np.arange(1, 30) / 30, cumulative, told["V"] + told["step"] / 2)
+    edges = np.interp(np.arange(1, 30) / 30, cumulative, prediction["V"] + prediction["step"] / 2)
     counts = np.bincount(np.searchsorted(edges, V[~held]), minlength=30)
     expected = (~held).sum() / 30
     return float(((counts - expected) ** 2).sum() / expected / 29)
@@ -127,10 +128,10 @@ def densities(material: dict[str, Any]) -> Figure:
     """Histograms and densities before and after the jump."""
     figure, axes = canvas(8, 2.6, 1, 3, sharey=True)
     for axis, look, colour in zip(axes[0], LOOKS, COLOURS, strict=False):
-        told = material["told"]
+        prediction = material["prediction"]
         axis.hist(material[f"V_{look:g}"], 80, range=(-110, -30), density=True, color=colour, alpha=0.35)
-        mass = at(told, look)
-        axis.plot(told["V"], mass / mass.sum() / told["step"], color=colour, lw=1.2)
+        mass = at(prediction, look)
+        axis.plot(prediction["V"], mass / mass.sum() / prediction["step"], color=colour, lw=1.2)
         axis.set(xlim=(-110, -30), xlabel="V (mV)", yticks=[], title=f"{look - STEP:+g} ms")
     return figure
 
@@ -138,9 +139,9 @@ def densities(material: dict[str, Any]) -> Figure:
 def rates(material: dict[str, Any]) -> Figure:
     """The rate after the jump."""
     figure, axis = canvas(5.2, 2.8)
-    told = material["told"]
+    prediction = material["prediction"]
     axis.stairs(material["psth"], material["edges"] - STEP, color=COLOURS[0], alpha=0.5, fill=True)
-    axis.plot(FINE * np.arange(1, len(told["rate"]) + 1), told["rate"], color=COLOURS[1], lw=1.2)
+    axis.plot(FINE * np.arange(1, len(prediction["rate"]) + 1), prediction["rate"], color=COLOURS[1], lw=1.2)
     axis.axhline(material["stationary_rate"], color=COLOURS[5], lw=0.8)
     axis.set(xlabel="time after the jump (ms)", ylabel="rate (Hz)")
     return figure

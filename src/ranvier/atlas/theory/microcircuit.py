@@ -50,17 +50,17 @@ def measure(seed: int, size: Size, doubled: float = 2.0, shifted: bool = True) -
     mean, spread = K * J, K * J**2
     drive, fluctuation = EXTERNAL * J[0, 0], EXTERNAL * J[0, 0] ** 2
 
-    def told(r: torch.Tensor) -> torch.Tensor:
+    def prediction(r: torch.Tensor) -> torch.Tensor:
         mu = E_L + TAU_M / 1000 * (torch.from_numpy(mean) @ r + torch.from_numpy(drive) * NU_EXT)
         variance = torch.from_numpy(spread) @ r + torch.from_numpy(fluctuation) * NU_EXT
         sigma = (TAU_M / 2000 * variance).sqrt()  # of the free membrane in white noise
         up = rv.theory.boundary_shift(sigma, TAU_M, TAU_S) if shifted else 0.0
         return rv.theory.siegert(mu, sigma, tau=TAU_M, V_th=up + V_TH, V_reset=up + V_RESET, t_ref=T_REF).rate
 
-    rates, residual = solve(told)
+    rates, residual = solve(prediction)
     error = np.abs(rates - np.array(REFERENCE))
-    found = {f"rate_{name}": float(rate) for name, rate in zip(POPULATIONS, rates, strict=True)}
-    return found | {"worst": float(error.max()), "residual": residual, "rates": rates}
+    metrics = {f"rate_{name}": float(rate) for name, rate in zip(POPULATIONS, rates, strict=True)}
+    return metrics | {"worst": float(error.max()), "residual": residual, "rates": rates}
 
 
 def jumps(doubled: float) -> np.ndarray:
@@ -77,15 +77,15 @@ def in_degrees() -> np.ndarray:
     return np.log(1 - PROBABILITIES) / np.log(1 - 1 / pairs) / SIZES[:, None]
 
 
-def solve(told: Any) -> tuple[np.ndarray, float]:
+def solve(prediction: Any) -> tuple[np.ndarray, float]:
     """The rates with r = told(r): relaxed dr/ds = told(r) − r, then Newton's method."""
     r = torch.zeros(8, dtype=torch.float64)
     for _ in range(400):
-        r = r + 0.05 * (told(r) - r)
+        r = r + 0.05 * (prediction(r) - r)
     for _ in range(8):
-        slope = torch.autograd.functional.jacobian(told, r)
-        r = r + torch.linalg.solve(torch.eye(8) - slope, told(r) - r)
-    return r.numpy(), float((told(r) - r).abs().max())
+        slope = torch.autograd.functional.jacobian(prediction, r)
+        r = r + torch.linalg.solve(torch.eye(8) - slope, prediction(r) - r)
+    return r.numpy(), float((prediction(r) - r).abs().max())
 
 
 def bars(material: dict[str, Any]) -> Figure:

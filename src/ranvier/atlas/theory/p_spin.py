@@ -27,17 +27,17 @@ def measure(seed: int, size: Size, more: int = 0, steps: int = 3000) -> dict[str
 
     more: added to p in the closed forms. steps: of gradient descent.
     """
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for p in ENERGIES:
-        found |= {f"E_inf_{p}": threshold(p + more), f"E_0_{p}": ground(p + more)}
-    found["complexity"] = complexity(3 + more, -threshold(3 + more))
+        metrics |= {f"E_inf_{p}": threshold(p + more), f"E_0_{p}": ground(p + more)}
+    metrics["complexity"] = complexity(3 + more, -threshold(3 + more))
     rng = np.random.default_rng(seed)
     ends = {N: np.array([descend(N, steps, rng) for _ in range(n)]) for N, n in RUNS[size].items()}
     sizes = np.array(list(ends), dtype=float)
     energies = np.array([e[:, 0].mean() for e in ends.values()])
     errors = np.array([e[:, 0].std(ddof=1) / len(e) ** 0.5 for e in ends.values()])
     limit, error = extrapolated(sizes, energies, errors)
-    return found | {
+    return metrics | {
         "limit": limit,
         "limit_error": 3 * error + 0.015,
         "trend": float(np.diff(energies).max()),

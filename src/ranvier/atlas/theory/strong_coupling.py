@@ -29,31 +29,31 @@ def measure(seed: int, size: Size, orders: int = 2) -> dict[str, Any]:
     """Rates and mean count correlations by class of pairs. orders: of the theory that is held against them."""
     networks, duration = RUNS[size]
     rows = [_one(seed + k, duration) for k in range(networks)]
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for who in ("simulated", "linear", "repaired"):
         rates = np.concatenate([row[f"rates_{who}"] for row in rows])
-        found[f"rate_{who}"] = float(rates.mean())
-        found[f"rates_{who}"] = rates
+        metrics[f"rate_{who}"] = float(rates.mean())
+        metrics[f"rates_{who}"] = rates
         for name in CLASSES:
             values = [row[f"{name}_{who}"] for row in rows]
-            found[f"{name}_{who}"] = float(np.mean(values)) if size == "full" else None
-    told = found["rates_repaired" if orders == 2 else "rates_linear"]
-    seen = found["rates_simulated"] / (1 - BIAS)
+            metrics[f"{name}_{who}"] = float(np.mean(values)) if size == "full" else None
+    prediction = metrics["rates_repaired" if orders == 2 else "rates_linear"]
+    simulated = metrics["rates_simulated"] / (1 - BIAS)
     sampling = float(np.sqrt(np.mean([row["sampling"] for row in rows])))
-    found["rate_miss"] = float((told.mean() - seen.mean()) / seen.mean())
-    found["neuron_miss"] = float(np.sqrt(np.mean((told - seen) ** 2)) / sampling)
+    metrics["rate_miss"] = float((prediction.mean() - simulated.mean()) / simulated.mean())
+    metrics["neuron_miss"] = float(np.sqrt(np.mean((prediction - simulated) ** 2)) / sampling)
     for name in CLASSES:
         who = "repaired" if orders == 2 else "linear"
         missing = size != "full"
-        found[f"{name}_miss"] = None if missing else found[f"{name}_{who}"] - found[f"{name}_simulated"]
-    found["left"] = None
+        metrics[f"{name}_miss"] = None if missing else metrics[f"{name}_{who}"] - metrics[f"{name}_simulated"]
+    metrics["left"] = None
     if size == "full":
         errors = {
-            who: sum((found[f"{c}_{who}"] - found[f"{c}_simulated"]) ** 2 for c in CLASSES) ** 0.5
+            who: sum((metrics[f"{c}_{who}"] - metrics[f"{c}_simulated"]) ** 2 for c in CLASSES) ** 0.5
             for who in ("linear", "repaired")
         }
-        found["left"] = errors["repaired" if orders == 2 else "linear"] / errors["linear"]
-    return found | {"radius": rows[0]["radius"], "recurrent_noise": rows[0]["noise"]}
+        metrics["left"] = errors["repaired" if orders == 2 else "linear"] / errors["linear"]
+    return metrics | {"radius": rows[0]["radius"], "recurrent_noise": rows[0]["noise"]}
 
 
 @cache
@@ -63,21 +63,21 @@ def _one(seed: int, duration: float) -> dict[str, Any]:
     synapse = rv.Exponential(tau=TAU_S)
     for source, weight in ((exc, 20.0), (inh, -80.0)):
         net.connect(source, [exc, inh], weight=weight, probability=CHANCE, delay=DELAY, synapse=synapse)
-    told = rv.theory.predict(net, order=2)
+    prediction = rv.theory.predict(net, order=2)
     plain = rv.theory.predict(net, recurrent_noise="none")
-    seen = rv.simulate(net, duration + 200.0, dt=DT, seed=seed).after(200.0)
-    report = told.report
+    simulated = rv.simulate(net, duration + 200.0, dt=DT, seed=seed).after(200.0)
+    report = prediction.report
     row: dict[str, Any] = {"radius": report.spectral_radius, "noise": float(report.recurrent_noise.mean())}
     answers = (
-        ("simulated", seen.rates(), seen.covariance(WINDOW)),
+        ("simulated", simulated.rates(), simulated.covariance(WINDOW)),
         ("linear", plain.rates(), plain.covariance(WINDOW)),
-        ("repaired", told.rates(), told.covariance(WINDOW)),
+        ("repaired", prediction.rates(), prediction.covariance(WINDOW)),
     )
     for who, rates, C in answers:
         row[f"rates_{who}"] = rates.detach().numpy()
         row |= {f"{name}_{who}": value for name, value in by_class(C.detach().numpy()).items()}
     # a neuron's count varies as its spectrum at frequency 0, which the long window nearly is
-    row["sampling"] = float(seen.covariance(WINDOW).diagonal().mean()) / (WINDOW / 1000) / (duration / 1000)
+    row["sampling"] = float(simulated.covariance(WINDOW).diagonal().mean()) / (WINDOW / 1000) / (duration / 1000)
     return row
 
 
@@ -96,9 +96,9 @@ def by_class(C: np.ndarray) -> dict[str, float]:
 def rates(material: dict[str, Any]) -> Figure:
     """Every neuron's rate, simulated against predicted."""
     figure, axis = canvas(4.2, 3.6)
-    seen = material["rates_simulated"]
+    simulated = material["rates_simulated"]
     for who, colour in (("linear", COLOURS[1]), ("repaired", COLOURS[0])):
-        axis.plot(material[f"rates_{who}"], seen, ".", ms=3, color=colour, label=who)
+        axis.plot(material[f"rates_{who}"], simulated, ".", ms=3, color=colour, label=who)
     axis.axline((8, 8), slope=1, color=COLOURS[5], lw=0.8)
     axis.set(xlabel="predicted rate (Hz)", ylabel="simulated rate (Hz)")
     axis.legend(loc="upper left")
