@@ -54,7 +54,10 @@ def open_folder(prepared: Prepared, lock: FolderLock, duration: float) -> RunFol
     folder = RunFolder.create_or_resume(lock.path, manifest, trace_neurons=prepared.columns, lock=lock)
     state = folder.state()
     if state is not None:
-        prepared.engine.load(state)
+        try:
+            prepared.engine.load(state)
+        except (KeyError, TypeError, IndexError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{folder.path} holds no state that this run goes on from: {error}") from error
         if prepared.engine.step != folder.completed_steps:
             raise ValueError(
                 f"{folder.path} holds the state of step {prepared.engine.step} after segments to step "
