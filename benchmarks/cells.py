@@ -1,4 +1,4 @@
-"""Cells with rich dynamics beside ncps and plain loops, forward and backward: prints a table.
+"""NeuronGroup with rich dynamics beside ncps and plain loops, forward and backward: prints a table.
 
 python -m benchmarks.cells [--cases ltc ltc_ncp cfc cfc_ncp elm] [--rounds 7]
 

@@ -55,7 +55,7 @@ def test_what_one_impulse_does(synapse, W):
     f = torch.zeros(1, dtype=torch.float64)
     law = modes_of([synapse_filter(synapse)])
     found = dressed(made(), law, f, spectra=False)
-    two, three = (x[0, 0, 0].real for x in law.pulses(f, found.event, found.third))
+    two, three = (x[0, 0, 0].real for x in law.pulses(f, found.event, found.third_order))
     told = float(response(made(), f).current[0].real) * W + 1000 * float(two * W**2 + three * W**3)
     dt = 0.02
     t = (torch.arange(round(250 / dt)) + 0.5) * dt

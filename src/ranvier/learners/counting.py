@@ -79,14 +79,14 @@ def meet(counts: Counts, weights: nn.Module | nn.Parameter, x: Tensor) -> None:
 
 @contextmanager
 def count_learning(learner: GradientLearner) -> Iterator[Learning]:
-    """Count all that `learner` does within the block: `with count_learning(learner) as seen: learner.step(batch)`.
+    """Count all that `learner` does within the block: `with count_learning(learner) as learning: learner.step(batch)`.
 
     For BPTT, TruncatedBPTT and TESS; TypeError for learners that do not tell of all they do.
     """
     if not getattr(learner, "counted", False):
         raise TypeError(f"found a {type(learner).__name__}, expected BPTT, TruncatedBPTT or TESS, which can be counted")
     with count_operations(learner.model) as forward:
-        seen = Learning(forward, Operations(), Operations())
+        learning = Learning(forward, Operations(), Operations())
         named = {row.name: row for row in forward.layers}
         known: dict[int, Rows] = {}
         hooks: list[Any] = []
@@ -96,18 +96,18 @@ def count_learning(learner: GradientLearner) -> Iterator[Learning]:
             if row is None:
                 continue
             rows = Rows(row, Counts(name), Counts(name))
-            seen.signals.layers.append(rows.signals)
-            seen.gradients.layers.append(rows.gradients)
+            learning.signals.layers.append(rows.signals)
+            learning.gradients.layers.append(rows.gradients)
             for part in (*module.modules(), *module.parameters()):
                 known.setdefault(id(part), rows)
             if isinstance(module, (DynamicalLayer, *_WEIGHTS)):
                 hooks += _watch(module, rows)
             else:
                 others.append(name)
-        seen.signals.uncounted = seen.gradients.uncounted = tuple(others)
+        learning.signals.uncounted = learning.gradients.uncounted = tuple(others)
         token = _NOW.set(known)
         try:
-            yield seen
+            yield learning
         finally:
             _NOW.reset(token)
             for hook in hooks:
@@ -122,14 +122,14 @@ def _watch(module: Any, rows: Rows) -> list[Any]:
         before.append(_counted(rows.forward))
 
     def end(module: Any, args: Any, kwargs: Any, out: Any) -> None:
-        given = args[0] if args else next(iter(kwargs.values()))
+        layer_input = args[0] if args else next(iter(kwargs.values()))
         synops, macs, dense = (n - n0 for n, n0 in zip(_counted(rows.forward), before.pop(), strict=True))
-        if not (made := [tensor for tensor in tree_leaves(out) if tensor.requires_grad]):
+        if not (differentiable := [tensor for tensor in tree_leaves(out) if tensor.requires_grad]):
             return
         linear = module.linear if isinstance(module, DynamicalLayer) else module
         own = Counts("")
-        if linear is not None and not given.requires_grad:
-            meet(own, linear, given.detach())
+        if linear is not None and not layer_input.requires_grad:
+            meet(own, linear, layer_input.detach())
         learn = any(p.requires_grad and p.ndim > 1 for p in module.parameters())
 
         def arrive(gradient: Tensor) -> None:
@@ -139,7 +139,7 @@ def _watch(module: Any, rows: Rows) -> list[Any]:
                 rows.gradients.macs += macs
                 rows.gradients.dense += dense
 
-        register_multi_grad_hook(made, arrive, mode="any")  # the output's, or only the state's
+        register_multi_grad_hook(differentiable, arrive, mode="any")  # the output's, or only the state's
 
     return [
         module.register_forward_pre_hook(begin, with_kwargs=True),

@@ -63,7 +63,7 @@ def phase(x: Tensor, steps: int, *, period: int = 8, weighted: bool = False) -> 
 def delta(x: Tensor, threshold: float, *, track: bool = True, off: bool = True) -> Tensor:
     """Changes (T, B, N) of a sequence x (T, B, ...): 1 where it rose by `threshold`, −1 where it fell by as much.
 
-    Changes are measured from what the spikes so far have told, x[0] + threshold · their sum, as a pixel of an
+    Changes are measured from what the spikes so far have signalled, x[0] + threshold · their sum, as a pixel of an
     event camera does (Lichtsteiner, Posch & Delbruck 2008); a jump of several thresholds takes as many steps.
     That sum is then never further than `threshold` from an x that moves less than that a step. With
     `track=False` they are differences from the step before (Eshraghian et al. 2023), which lose
@@ -76,11 +76,11 @@ def delta(x: Tensor, threshold: float, *, track: bool = True, off: bool = True) 
         raise ValueError(f"found threshold = {threshold}, expected a positive number, in the units of x")
     require_finite(x)
     x = x.flatten(2)
-    out, told = torch.zeros_like(x), x[0].clone()
+    out, tracked = torch.zeros_like(x), x[0].clone()
     for t in range(1, len(x)):
-        change = x[t] - (told if track else x[t - 1])
+        change = x[t] - (tracked if track else x[t - 1])
         out[t] = (change >= threshold).to(x.dtype) - (change <= -threshold).to(x.dtype)
-        told += threshold * out[t]
+        tracked += threshold * out[t]
     return out if off else out.clamp_(min=0)
 
 

@@ -121,13 +121,13 @@ class GradientLearner(ABC):
     def _groups(self) -> list[dict[str, Any]]:
         """The optimizer's groups: names of their parameters, and settings as they were before any schedule."""
         names = {id(p): name for name, p in self.model.named_parameters()}
-        found = []
+        collected = []
         for group in self.optimizer.param_groups:
             settings = {key: group[key] for key in self.optimizer.defaults if key in group and key not in _SCHEDULED}
             rate = group.get("initial_lr", group.get("lr"))
             settings |= {"lr": float(rate) if isinstance(rate, Tensor) else rate}
-            found.append({"parameters": [names[id(p)] for p in group["params"]], **plain(settings)})
-        return found
+            collected.append({"parameters": [names[id(p)] for p in group["params"]], **plain(settings)})
+        return collected
 
     def state_dict(self) -> dict[str, Any]:
         """Of model and optimizer, and what the learner keeps beside them."""
@@ -156,8 +156,8 @@ def pair_of(batch: Any) -> tuple[Any, Any]:
         if len(batch[1]) == 0:
             raise ValueError("found an empty batch, expected one example at least")
         return batch[0], batch[1]
-    found = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
-    raise ValueError(f"found {found} as a batch, expected a pair (x, labels); a loader or a list yields such pairs")
+    collected = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
+    raise ValueError(f"found {collected} as a batch, expected a pair (x, labels); a loader or a list yields such pairs")
 
 
 def _metrics(loss: float, right: float | None, labels: Tensor) -> Metrics:
@@ -167,13 +167,13 @@ def _metrics(loss: float, right: float | None, labels: Tensor) -> Metrics:
 
 def constants(model: nn.Module) -> dict[str, float]:
     """Numbers that layers were given and do not learn, such as a decay, which a checkpoint would replace."""
-    found = {}
+    collected = {}
     for path, module in model.named_modules():
         for label in module._values if isinstance(module, DynamicalLayer) else ():
             value = getattr(module, label)
             if value.ndim == 0 and not isinstance(value, nn.Parameter):
-                found[f"{path}.{label}" if path else label] = float(f"{value.item():.7g}")
-    return found
+                collected[f"{path}.{label}" if path else label] = float(f"{value.item():.7g}")
+    return collected
 
 
 def plain(settings: dict[str, Any]) -> dict[str, Any]:
@@ -184,9 +184,9 @@ def plain(settings: dict[str, Any]) -> dict[str, Any]:
 def name(function: Any) -> str | None:
     """How a function is called in a description; of a partial one, with the numbers and texts it was given."""
     if isinstance(function, partial):
-        given = [repr(v) for v in function.args if isinstance(v, _SIMPLE)]
-        given += [f"{key}={v!r}" for key, v in function.keywords.items() if isinstance(v, _SIMPLE)]
-        return f"{name(function.func)}({', '.join(given)})"
+        arguments = [repr(v) for v in function.args if isinstance(v, _SIMPLE)]
+        arguments += [f"{key}={v!r}" for key, v in function.keywords.items() if isinstance(v, _SIMPLE)]
+        return f"{name(function.func)}({', '.join(arguments)})"
     return None if function is None else getattr(function, "__qualname__", type(function).__name__)
 
 

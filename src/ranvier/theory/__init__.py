@@ -1,4 +1,4 @@
-"""What the wiring foretells: theory of noisy integrate-and-fire neurons on plain arrays, with gradients.
+"""What follows from the wiring alone: theory of noisy integrate-and-fire neurons on plain arrays, with gradients.
 
 Times in ms, voltages in mV, rates in Hz (1/ms inside). tau dV = F(V) dt + sigma sqrt(2 tau) dW.
 """

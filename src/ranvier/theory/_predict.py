@@ -12,7 +12,7 @@ from torch import Tensor
 from ranvier.networks import Network, Population
 from ranvier.theory.network.conductances import conductance_point
 from ranvier.theory.network.graded import graded_prediction
-from ranvier.theory.network.groups import Cells
+from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.junctions import electrical_point
 from ranvier.theory.network.lowering import Assembly, assemble
 from ranvier.theory.network.rates import WorkingPoint, self_consistent
@@ -113,8 +113,8 @@ def predict(
     if order == 2:
         if first.rates.requires_grad:
             raise ValueError("order=2 has no gradients; use order=1, or torch.no_grad() around predict")
-        given = {"input": assembly.input, "variance": assembly.variance, "tau": assembly.tau}
-        point = second_point(first, **given, threads=threads)
+        arrays = {"input": assembly.input, "variance": assembly.variance, "tau": assembly.tau}
+        point = second_point(first, **arrays, threads=threads)
         counted = "to second order"
     report = TheoryReport.of(assembly, point, counted, threads)
     prediction = Prediction(net, assembly, point, report, threads)
@@ -166,7 +166,7 @@ def _require_plain(assembly: Assembly, order: int) -> None:
         )
 
 
-def _on_grid(cells: Cells, N: int | None, V_lb: float | None) -> Cells:
+def _on_grid(cells: NeuronGroup, N: int | None, V_lb: float | None) -> NeuronGroup:
     return replace(cells, N=N, V_lb=None if V_lb is None else torch.full_like(cells.tau.detach(), V_lb))
 
 

@@ -1,4 +1,4 @@
-"""`Prediction`: what the theory foretells, asked as a `Recording` is."""
+"""`Prediction`: rates, covariances and spectra from theory, by the same methods as a `Recording`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from ranvier.networks import Network
 from ranvier.networks.groups import groups_of, resolve
 from ranvier.theory.network import correlations
 from ranvier.theory.network.junctions import ElectricalPoint
-from ranvier.theory.network.linear_response import Asked, cross_spectra, edge_interaction, encirclements, interaction
+from ranvier.theory.network.linear_response import (
+    Selection,
+    cross_spectra,
+    edge_interaction,
+    encirclements,
+    interaction,
+)
 from ranvier.theory.network.lowering import Assembly
 from ranvier.theory.network.motifs import Path, motif_orders, strongest_paths
 from ranvier.theory.network.rates import WorkingPoint
@@ -160,7 +166,7 @@ class Prediction:
     def spectrum(self, f: Any, *, neurons: Any = None, pairs: Any = None) -> Tensor:
         """Cross-spectra ∫ C_ij(τ) e^{−2πifτ} dτ in Hz at `f` in Hz, complex (F, N, N), or (F, P)."""
         rows, places = self._asked(neurons, pairs)
-        return self._spectra(in_hertz(f), Asked(rows, places))
+        return self._spectra(in_hertz(f), Selection(rows, places))
 
     def coupling(self, f: Any) -> Tensor:
         """The linear interaction K (F, N, N) at `f` in Hz: how the rate of i follows that of j."""
@@ -246,17 +252,17 @@ class Prediction:
                 "spectra; expected a network without them, for coupling, motifs and paths. Ask for spectrum"
             )
 
-    def _spectra(self, f: Tensor, asked: Asked) -> Tensor:
+    def _spectra(self, f: Tensor, selection: Selection) -> Tensor:
         if len(f) == len(self.frequencies) and torch.equal(f, self.frequencies):
             gains, spectrum = self._nodes
         else:
             gains, spectrum = self.working_point.linear(f, self._threads)
-        if asked.rows is None and self._coupling.size > self.n_neurons:  # the first are spike trains
-            asked = replace(asked, rows=torch.arange(self.n_neurons))
-        return 1000 * cross_spectra(self._coupling, gains, spectrum, f, asked)
+        if selection.rows is None and self._coupling.size > self.n_neurons:  # the first are spike trains
+            selection = replace(selection, rows=torch.arange(self.n_neurons))
+        return 1000 * cross_spectra(self._coupling, gains, spectrum, f, selection)
 
     def _integral(self, weights: Tensor, rows: Tensor | None, places: Tensor | None) -> Tensor:
-        return self._spectra(self.frequencies, Asked(rows, places, weights))
+        return self._spectra(self.frequencies, Selection(rows, places, weights))
 
     # Which neurons
 

@@ -29,7 +29,7 @@ def read_bs2(path: str | Path, *, size: tuple[int, int] = (34, 34)) -> Recording
 
     size: (height, width) of the sensor. Raises FileNotFoundError, or ValueError for a file that is empty, ends
     within an event, or has events beyond the sensor or out of order, as any other format would. (A file cut
-    between two events cannot be told from a shorter recording.)
+    between two events cannot be distinguished from a shorter recording.)
     """
     path = Path(path)
     if not path.is_file():

@@ -169,8 +169,8 @@ def nudged(
     if not isinstance(beta, complex):
         return settle(Nudged(model, target, beta), free, field, steps, rule)
     if model.confined or not isinstance(model.lagrangian, Identity | Sigmoid | Tanh):
-        found = "confined to [0, 1]" if model.confined else f"of {model.lagrangian}"
-        raise ValueError(f"found activations {found}, expected holomorphic ones: those of Sigmoid() or Tanh()")
+        kind = "confined to [0, 1]" if model.confined else f"of {model.lagrangian}"
+        raise ValueError(f"found activations {kind}, expected holomorphic ones: those of Sigmoid() or Tanh()")
     energy = Complexified(Nudged(model, target, beta))
     return to_complex(settle(energy, to_real(free), to_real(field), steps, rule))
 

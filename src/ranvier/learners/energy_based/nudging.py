@@ -63,13 +63,13 @@ class Holomorphic(Nudging):
             raise ValueError(f"found roots = {self.roots}, expected an even number >= 2")
 
     def points(self) -> list[tuple[complex, complex]]:
-        found: list[tuple[complex, complex]] = []
+        nudges: list[tuple[complex, complex]] = []
         for k in range(self.roots // 2 + 1):
             real = k in (0, self.roots // 2)
             turn = (-1.0 if k else 1.0) if real else cmath.exp(2j * math.pi * k / self.roots)
             twice = 1 if real else 2
-            found.append((self.beta * turn, twice / (self.roots * self.beta * turn)))
-        return found
+            nudges.append((self.beta * turn, twice / (self.roots * self.beta * turn)))
+        return nudges
 
 
 __all__ = ["Holomorphic", "Nudging", "OneSided", "RandomSign", "Symmetric"]

@@ -52,23 +52,23 @@ class Checkpoint:
         if not self.index.exists():
             return None
         try:
-            found = read_json(self.index, "a checkpoint")
-            if not isinstance(found, dict) or found.get("format") != _FORMAT:
+            stored = read_json(self.index, "a checkpoint")
+            if not isinstance(stored, dict) or stored.get("format") != _FORMAT:
                 raise ValueError(f"its format is not {_FORMAT!r}")
-            learner = found["learner"]
-            if not isinstance(found["tensors"], str) or not re.fullmatch(_TENSORS, found["tensors"]):
-                raise ValueError(f"its tensors lie in {found['tensors']!r:.60}, expected checkpoint-….safetensors")
-            data = read_bytes(self.folder / found["tensors"], "a checkpoint's tensors")
-            if _name(data) != found["tensors"]:
-                raise ValueError(f"{found['tensors']} is not the file that was written")
-            state = unpack(found["state"], load(data))
+            learner = stored["learner"]
+            if not isinstance(stored["tensors"], str) or not re.fullmatch(_TENSORS, stored["tensors"]):
+                raise ValueError(f"its tensors lie in {stored['tensors']!r:.60}, expected checkpoint-….safetensors")
+            data = read_bytes(self.folder / stored["tensors"], "a checkpoint's tensors")
+            if _name(data) != stored["tensors"]:
+                raise ValueError(f"{stored['tensors']} is not the file that was written")
+            state = unpack(stored["state"], load(data))
         except (ValueError, KeyError, TypeError, OSError, RecursionError, SafetensorError) as error:
             raise ValueError(
                 f"{self.index} cannot be read as a checkpoint ({type(error).__name__}: {error}); nothing was "
                 "changed: remove the folder to begin anew, or give another"
             ) from None
         self._require_same(learner)
-        self._tidy(found["tensors"])
+        self._tidy(stored["tensors"])
         return state
 
     def _tidy(self, file: str) -> None:
@@ -77,9 +77,9 @@ class Checkpoint:
             if _OURS.fullmatch(old.name) and old.name != file:
                 old.unlink(missing_ok=True)
 
-    def _require_same(self, found: dict[str, Any]) -> None:
-        if found != self.learner:
-            where, there, here = _difference(found, self.learner)
+    def _require_same(self, stored: dict[str, Any]) -> None:
+        if stored != self.learner:
+            where, there, here = _difference(stored, self.learner)
             raise ValueError(
                 f"{self.index} is of another learner: found {where} {there!r} there, expected {here!r}; nothing was "
                 "changed: give another folder"
@@ -90,15 +90,16 @@ def _name(data: bytes) -> str:
     return f"checkpoint-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
 
 
-def _difference(found: Any, expected: Any, where: str = "") -> tuple[str, Any, Any]:
+def _difference(stored: Any, expected: Any, where: str = "") -> tuple[str, Any, Any]:
     """The innermost place that differs, and what is there."""
-    if isinstance(found, dict) and isinstance(expected, dict):
-        key = next(k for k in {**expected, **found} if k not in found or k not in expected or found[k] != expected[k])
-        return _difference(found.get(key), expected.get(key), f"{where}.{key}" if where else key)
-    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
-        k = next(k for k, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b)
-        return _difference(found[k], expected[k], f"{where}[{k}]")
-    if isinstance(found, str) and isinstance(expected, str):
-        lines = zip(found.splitlines(), expected.splitlines(), strict=False)
-        return next(((where, a.strip(), b.strip()) for a, b in lines if a != b), (where, found, expected))
-    return where, found, expected
+    if isinstance(stored, dict) and isinstance(expected, dict):
+        absent = object()
+        key = next(k for k in {**expected, **stored} if stored.get(k, absent) != expected.get(k, absent))
+        return _difference(stored.get(key), expected.get(key), f"{where}.{key}" if where else key)
+    if isinstance(stored, list) and isinstance(expected, list) and len(stored) == len(expected):
+        k = next(k for k, (a, b) in enumerate(zip(stored, expected, strict=True)) if a != b)
+        return _difference(stored[k], expected[k], f"{where}[{k}]")
+    if isinstance(stored, str) and isinstance(expected, str):
+        lines = zip(stored.splitlines(), expected.splitlines(), strict=False)
+        return next(((where, a.strip(), b.strip()) for a, b in lines if a != b), (where, stored, expected))
+    return where, stored, expected

@@ -40,9 +40,9 @@ class Log:
 
     def begin(self) -> None:
         """Put the lines that hold in the place of the file, unless they are all there is."""
-        kept = "".join(self._kept)
-        if not self.path.exists() or self.path.read_text("utf-8", errors="replace") != kept:
-            write_atomic(self.path, kept)
+        whole = "".join(self._kept)
+        if not self.path.exists() or self.path.read_text("utf-8", errors="replace") != whole:
+            write_atomic(self.path, whole)
 
     def write(self, line: dict[str, Any]) -> None:
         """Append one line."""
@@ -53,7 +53,7 @@ class Log:
 def _lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """Lines as they are and as they are read; the last, cut short by a kill, is left out."""
     texts = path.read_text("utf-8", errors="replace").splitlines(keepends=True) if path.exists() else []
-    found = []
+    pairs = []
     for number, text in enumerate(texts, 1):
         try:
             line = json.loads(text)
@@ -68,8 +68,8 @@ def _lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
                 f"found {text.strip()[:60]!r} in line {number} of {path}, expected the log of a run of fit; nothing "
                 "was changed: give another folder"
             )
-        found.append((text, line))
-    return found
+        pairs.append((text, line))
+    return pairs
 
 
 __all__ = ["Log"]

@@ -11,14 +11,14 @@ import torch
 
 def generators(loader: Any) -> list[torch.Generator]:
     """Those of a DataLoader and its samplers, each once."""
-    found: list[torch.Generator] = []
+    distinct: list[torch.Generator] = []
     places = [loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)]
     places.append(getattr(places[-1], "sampler", None))
     for place in places:
         generator = getattr(place, "generator", None)
-        if isinstance(generator, torch.Generator) and not any(generator is g for g in found):
-            found.append(generator)
-    return found
+        if isinstance(generator, torch.Generator) and not any(generator is g for g in distinct):
+            distinct.append(generator)
+    return distinct
 
 
 def random_state(loader: Any) -> dict[str, Any]:

@@ -82,8 +82,8 @@ def fit(
             f"found epochs = {epochs!r}, save_every = {save_every!r}, expected whole numbers, epochs >= 0 and "
             "save_every >= 1"
         )
-    for name, given in (("loader", loader), ("validation", validation)):
-        if isinstance(given, Iterator):
+    for name, iterable in (("loader", loader), ("validation", validation)):
+        if isinstance(iterable, Iterator):
             raise ValueError(f"found a {name} that can be iterated once, expected one that begins anew every epoch")
     if not isinstance(learner, Learner):
         raise TypeError(

@@ -62,10 +62,10 @@ class Eligibility:
         pre = self.presynaptic(state, x)
         held = [state[name].detach() for name in self.names]
         with torch.enable_grad():
-            given = [h.clone().requires_grad_() for h in (*held, F.linear(pre, self.weights))]
-            named = dict(zip(self.names, given, strict=False))
-            y, after = self.layer.equations.evaluate(self.layer.surrogate, given[-1], **named, **self.constants)
-            rows = [_slopes(value, given) for value in (*(after[name] for name in self.names), y)]
+            inputs = [h.clone().requires_grad_() for h in (*held, F.linear(pre, self.weights))]
+            named = dict(zip(self.names, inputs, strict=False))
+            y, after = self.layer.equations.evaluate(self.layer.surrogate, inputs[-1], **named, **self.constants)
+            rows = [_slopes(value, inputs) for value in (*(after[name] for name in self.names), y)]
         traces = [self._row(row, pre) for row in rows]
         self.traces = traces[:-1]
         e = traces[-1]
@@ -86,7 +86,7 @@ class Eligibility:
         return total
 
 
-def _slopes(value: Tensor, given: list[Tensor]) -> list[Tensor | None]:
+def _slopes(value: Tensor, inputs: list[Tensor]) -> list[Tensor | None]:
     if not value.requires_grad:
-        return [None] * len(given)
-    return list(torch.autograd.grad(value, given, torch.ones_like(value), retain_graph=True, allow_unused=True))
+        return [None] * len(inputs)
+    return list(torch.autograd.grad(value, inputs, torch.ones_like(value), retain_graph=True, allow_unused=True))

@@ -124,5 +124,5 @@ def is_parametrized(module: nn.Module) -> bool:
 
 def own_synapses(layer: Any) -> list[Synapses]:
     """Input synapses, then recurrent ones, of a layer."""
-    found = [] if layer.linear is None else [Synapses(layer.linear)]
-    return found + ([] if layer.recurrent is None else [Synapses(layer.recurrent)])
+    synapses = [] if layer.linear is None else [Synapses(layer.linear)]
+    return synapses + ([] if layer.recurrent is None else [Synapses(layer.recurrent)])

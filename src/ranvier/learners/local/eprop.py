@@ -150,9 +150,9 @@ class EProp(GradientLearner):
 
     def _error(self, y: Tensor, labels: Tensor) -> tuple[float, Tensor]:
         with torch.enable_grad():
-            given = y.detach()[None].requires_grad_()
-            loss = self.loss(given, labels)
-            return loss.item(), torch.autograd.grad(loss, given)[0][0]
+            leaf = y.detach()[None].requires_grad_()
+            loss = self.loss(leaf, labels)
+            return loss.item(), torch.autograd.grad(loss, leaf)[0][0]
 
 
 def _parts(model: nn.Module) -> tuple[list[DynamicalLayer], LI]:

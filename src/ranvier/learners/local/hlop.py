@@ -145,15 +145,15 @@ class HLOP(GradientLearner):
             lateral.grow(more, weight.linear.weight.detach())
 
     def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        seen: dict[int, Tensor] = {}
-        with self._watched(seen, len(labels)):
+        activity_of: dict[int, Tensor] = {}
+        with self._watched(activity_of, len(labels)):
             loss, right = whole(self.model, self.loss, x, labels)
         if bool(torch.isfinite(loss)):
             loss.backward()
             self._project()
             with torch.no_grad():
                 for k, lateral in enumerate(self.laterals):
-                    lateral.learn(seen[k], self.iterations)
+                    lateral.learn(activity_of[k], self.iterations)
         return loss.item(), right
 
     def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
@@ -175,25 +175,25 @@ class HLOP(GradientLearner):
                     p.grad = None
 
     @contextmanager
-    def _watched(self, seen: dict[int, Tensor], batch: int) -> Any:
+    def _watched(self, activity_of: dict[int, Tensor], batch: int) -> Any:
         """Note every weight's input; with spiking laterals, project it on its way into the weight's gradient."""
 
         def note(k: int, x: Tensor) -> None:
             rows = x.detach().reshape(-1, batch, x.shape[-1])  # (T, B, N), whether steps and batch came apart or not
-            seen[k] = rows.mean(0) if self.activity == "rate" else rows.flatten(0, 1)
+            activity_of[k] = rows.mean(0) if self.activity == "rate" else rows.flatten(0, 1)
 
         with ExitStack() as stack:
             for k, (weight, lateral) in enumerate(zip(self.weights, self.laterals, strict=True)):
 
-                def before(module: nn.Module, given: tuple[Any, ...], k: int = k) -> None:
-                    note(k, given[0])
+                def before(module: nn.Module, arguments: tuple[Any, ...], k: int = k) -> None:
+                    note(k, arguments[0])
 
                 def after(
-                    module: Any, given: tuple[Any, ...], out: Tensor, lateral: Lateral = lateral
+                    module: Any, arguments: tuple[Any, ...], out: Tensor, lateral: Lateral = lateral
                 ) -> Tensor | None:
                     if lateral.spiking is None or self.task == 0:
                         return None
-                    x = given[0]
+                    x = arguments[0]
                     return _Orthogonal.apply(x, lateral.without(x.detach()), module.weight, module.bias)
 
                 stack.callback(weight.module.register_forward_pre_hook(before).remove)
@@ -212,25 +212,25 @@ class HLOP(GradientLearner):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state of `state_dict`."""
         super().load_state_dict(state)
-        for lateral, kept in zip(self.laterals, state["laterals"], strict=True):
-            lateral.take(kept)
+        for lateral, stored in zip(self.laterals, state["laterals"], strict=True):
+            lateral.take(stored)
 
 
 class _Orthogonal(torch.autograd.Function):
     """x Wᵀ + b, whose weight gradient sees another x."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, seen: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # type: ignore[override]
-        ctx.save_for_backward(seen, weight)
+    def forward(ctx: Any, x: Tensor, activity_of: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(activity_of, weight)
         ctx.bias = bias is not None
         return linear(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        seen, weight = ctx.saved_tensors
+        activity_of, weight = ctx.saved_tensors
         rows = g.flatten(0, -2)
         g_x = linear(g, weight.T) if ctx.needs_input_grad[0] else None
-        return g_x, None, product(rows.T, seen.flatten(0, -2)), rows.sum(0) if ctx.bias else None
+        return g_x, None, product(rows.T, activity_of.flatten(0, -2)), rows.sum(0) if ctx.bias else None
 
 
 class _Weight:
@@ -246,20 +246,20 @@ def _weights(model: nn.Module, *, apart: bool) -> list[_Weight]:
         for m in model.modules()
         if not isinstance(m, nn.Linear) and isinstance(getattr(m, "linear", None), nn.Linear)
     }
-    found = [_Weight(owned.get(id(m), m), m) for m in model.modules() if isinstance(m, nn.Linear)]
-    known = {id(w.linear.weight) for w in found}
-    if any(is_parametrized(w.linear) for w in found):
+    linears = [_Weight(owned.get(id(m), m), m) for m in model.modules() if isinstance(m, nn.Linear)]
+    known = {id(w.linear.weight) for w in linears}
+    if any(is_parametrized(w.linear) for w in linears):
         raise ValueError("found parametrized weights, expected plain ones: their update is what is projected")
     other = [label for label, p in model.named_parameters() if p.ndim > 1 and id(p) not in known]
-    if not found or other:
+    if not linears or other:
         what = f"the parameter {other[0]}" if other else "no nn.Linear"
         raise ValueError(f"found {what}, expected the weights of nn.Linear modules: their inputs can be projected")
-    if apart and (joined := [w for w in found if w.module is not w.linear]):
+    if apart and (joined := [w for w in linears if w.module is not w.linear]):
         raise ValueError(
             f"found {type(joined[0].module).__name__} with weights of its own and spiking laterals, expected "
             "nn.Linear modules before neurons alone, such as nn.Linear(n, m, bias=False), rv.nn.LIF(m)"
         )
-    return found
+    return linears
 
 
 __all__ = ["HLOP", "Lateral"]

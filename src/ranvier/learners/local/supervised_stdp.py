@@ -114,12 +114,12 @@ class SupervisedSTDP:
             source, cell, weight=0.0, delay=_DT, edges=(every + self.bits, none), plasticity=self.excitatory
         )
         net.connect(teacher, cell, weight=1e6, delay=_DT, edges=(none[:1], none[:1]))
-        seen = simulate(net, float(at[-1]) + self.spacing, dt=_DT, dtype=torch.float64)
-        fired = int((seen.neurons == cell.start).sum())
+        recording = simulate(net, float(at[-1]) + self.spacing, dt=_DT, dtype=torch.float64)
+        fired = int((recording.neurons == cell.start).sum())
         if fired != len(words):
             raise ValueError(f"found {fired} spikes of the detector for {len(words)} words, expected one each")
-        made = torch.stack([-seen.weights[zeros], seen.weights[ones]]).double()
-        return made if self.resolution == 0 else torch.floor(made / self.resolution) * self.resolution
+        potentiation = torch.stack([-recording.weights[zeros], recording.weights[ones]]).double()
+        return potentiation if self.resolution == 0 else torch.floor(potentiation / self.resolution) * self.resolution
 
     def fires(self, words: Tensor, factor: float | None = None) -> Tensor:
         """(n,) bool: whether the neuron fires for each word, each simulated on a neuron of its own."""
@@ -136,9 +136,9 @@ class SupervisedSTDP:
         scale = factor * self.jump
         for sign, place in ((scale, value), (-scale, 1 - value)):  # excitation by one's own value's weight
             net.connect(source, cells, weight=sign * self.weights[place, bit], delay=_DT, edges=(injector, word))
-        seen = simulate(net, 5.0, dt=_DT, dtype=torch.float64)
+        recording = simulate(net, 5.0, dt=_DT, dtype=torch.float64)
         fired = torch.zeros(n, dtype=torch.bool)
-        fired[seen.neurons[seen.neurons >= cells.start] - cells.start] = True
+        fired[recording.neurons[recording.neurons >= cells.start] - cells.start] = True
         return fired
 
     def search(self) -> float:

@@ -131,8 +131,8 @@ class TESS(GradientLearner):
         if s.ndim == 2:
             return m
         with torch.enable_grad():
-            given = s.detach().requires_grad_()
-            return torch.autograd.grad(F.adaptive_avg_pool2d(given, pool), given, m.view_as(pooled))[0]
+            stage_input = s.detach().requires_grad_()
+            return torch.autograd.grad(F.adaptive_avg_pool2d(stage_input, pool), stage_input, m.view_as(pooled))[0]
 
 
 def _error(y: Tensor, labels: Tensor) -> Tensor:
@@ -186,28 +186,28 @@ class _Run:
         self.votes: Tensor | None = None
 
     def synapses(self) -> list[Synapses]:
-        found = [s for part in self.parts if isinstance(part, _Layer) for s in part.learning]
-        return [*found, *(part.synapses for part in self.parts if isinstance(part, Readout))]
+        parts_held = [s for part in self.parts if isinstance(part, _Layer) for s in part.learning]
+        return [*parts_held, *(part.synapses for part in self.parts if isinstance(part, Readout))]
 
     def held(self) -> list[Tensor]:
         """All that goes from one step to the next."""
-        found: list[Any] = [self.votes]
+        parts_held: list[Any] = [self.votes]
         for part in self.parts:
             if isinstance(part, _Layer):
-                found += [*(part.state or {}).values(), *part.traces, part.post]
+                parts_held += [*(part.state or {}).values(), *part.traces, part.post]
             elif isinstance(part, Readout):
-                found += part.held()
-        return [t for t in found if isinstance(t, Tensor)]
+                parts_held += part.held()
+        return [t for t in parts_held if isinstance(t, Tensor)]
 
     def step(self, x: Tensor, labels: Tensor, learn: bool) -> None:
         if not bool(torch.isfinite(x).all()):
             raise ValueError(f"found values in x at step {self.steps} that are not finite, expected finite input")
-        given = x  # what the synapses that wait for their neurons were given
+        stage_input = x  # what the synapses that wait for their neurons were given
         for part in self.parts:
             if isinstance(part, Synapses):
-                given, x = x, part(x)
+                stage_input, x = x, part(x)
             elif isinstance(part, _Layer):
-                x = part.step(x, given, labels, self.rule, learn)
+                x = part.step(x, stage_input, labels, self.rule, learn)
             elif isinstance(part, Readout):
                 x = part.step(x)
                 self.loss += float(F.cross_entropy(x, labels))
@@ -245,9 +245,9 @@ class _Layer:
         self.post: Tensor | float = 0.0
         self.ones = 0.0  # a bias's presynaptic trace
 
-    def step(self, x: Tensor, given: Tensor, labels: Tensor, rule: TESS, learn: bool) -> Tensor:
+    def step(self, x: Tensor, stage_input: Tensor, labels: Tensor, rule: TESS, learn: bool) -> Tensor:
         layer = self.layer
-        pre = [x if self.inner else given] if self.input is not None else []
+        pre = [x if self.inner else stage_input] if self.input is not None else []
         current = self.input(x) if self.inner and self.input is not None else x
         if self.state is None:
             self.state = begin(layer, current)

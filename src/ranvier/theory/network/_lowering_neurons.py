@@ -13,10 +13,10 @@ from torch import Tensor
 from ranvier.equations import Equations, symbol
 from ranvier.equations.printing import torch_function
 from ranvier.networks import Population, TimeSeries
-from ranvier.theory.network.groups import Cells
+from ranvier.theory.network.groups import NeuronGroup
 
 
-def cells_of(population: Population) -> Cells:
+def neuron_group(population: Population) -> NeuronGroup:
     """The population's neurons for the theory.
 
     With dV/dt = f(V, I) + g xi: tau = 1/(df/dI), so that I and the force F = tau f are in mV, and
@@ -43,20 +43,20 @@ def cells_of(population: Population) -> Cells:
     def drift(V: Tensor, I: Tensor, own: dict[str, Tensor]) -> Tensor:
         return model["drift"](**own, V=V, I=I)
 
-    def found(what: str) -> Tensor:
+    def value_of(what: str) -> Tensor:
         return model[what](**values).expand(population.size)
 
     zero = torch.zeros(population.size, dtype=torch.float64)
-    tau = found("tau")
-    return Cells(
+    tau = value_of("tau")
+    return NeuronGroup(
         name=name,
         index=torch.arange(population.start, population.start + population.size),
         drift=drift,
         parameters=own,
         tau=tau,
-        variance=tau * found("intensity") / 2,
-        V_th=found("V_th"),
-        V_reset=found("V_reset"),
+        variance=tau * value_of("intensity") / 2,
+        V_th=value_of("V_th"),
+        V_reset=value_of("V_reset"),
         t_ref=zero + values[equations.refractory] if equations.refractory else zero,
         receives=symbol("I") in equations.states[0].drift.free_symbols,
     )

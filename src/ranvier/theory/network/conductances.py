@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ranvier.theory.network.groups import Cells
+from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.lowering import Assembly
 from ranvier.theory.network.rates import WorkingPoint, self_consistent
 from ranvier.theory.single_neuron.functions import StationaryFunction
@@ -45,25 +45,25 @@ class ConductancePoint(WorkingPoint):
             at = group.index
             m = group.membrane(self.input[at], self.variance[at])
             forces = {str(k): f.E_rev - m.grid.faces for k, f in enumerate(filters) if f.E_rev is not None}
-            found = response(m, frequencies, parameters=forces, threads=threads)
-            spectrum = spectrum.index_copy(1, at, found.spectrum / 1000)
+            solution = response(m, frequencies, parameters=forces, threads=threads)
+            spectrum = spectrum.index_copy(1, at, solution.spectrum / 1000)
             for n, f in enumerate(filters):
-                gain = found.current if f.E_rev is None else found.parameters[str(n)]
+                gain = solution.current if f.E_rev is None else solution.parameters[str(n)]
                 gains[n] = gains[n].index_copy(1, at, gain / 1000)
         every = torch.stack(gains) if gains else torch.zeros(0, F, size, dtype=torch.complex128)
         if bool(self.outside.any()):
             e = torch.nonzero(self.outside)[:, 0]
             s, t, k = (x[e] for x in (self.coupling.sources, self.coupling.targets, self.coupling.synapse))
             counted = self.shares[e] * self.coupling.weight[e] ** 2 * self.rates[s]
-            given = (every[k, :, t].abs() ** 2 * counted[:, None]).T  # (F, edges)
-            spectrum = spectrum - torch.zeros_like(spectrum).index_add(1, t, given)
+            own_spikes = (every[k, :, t].abs() ** 2 * counted[:, None]).T  # (F, edges)
+            spectrum = spectrum - torch.zeros_like(spectrum).index_add(1, t, own_spikes)
         return (self.coupling.transfers(frequencies)[:, :, None] * every)[None], spectrum
 
 
 class _State(NamedTuple):
     """What rates and mean voltages (size,) make of a network."""
 
-    cells: list[Cells]
+    cells: list[NeuronGroup]
     input: Tensor
     variance: Tensor
     strength: Tensor
@@ -71,7 +71,9 @@ class _State(NamedTuple):
     background: Tensor
 
 
-def conductance_point(assembly: Assembly, cells: Sequence[Cells], shares: Shares, threads: int = 1) -> ConductancePoint:
+def conductance_point(
+    assembly: Assembly, cells: Sequence[NeuronGroup], shares: Shares, threads: int = 1
+) -> ConductancePoint:
     """Self-consistent rates and mean voltages; `shares`: the effective time constants (size,) -> the share of
     each edge's noise that is counted. Differentiable in everything, by the implicit function theorem.
 
@@ -123,7 +125,7 @@ def _conducts(assembly: Assembly) -> Tensor:
     return kinds[assembly.coupling.synapse]
 
 
-def _state(assembly: Assembly, cells: Sequence[Cells], r: Tensor, V: Tensor, shares: Shares) -> _State:
+def _state(assembly: Assembly, cells: Sequence[NeuronGroup], r: Tensor, V: Tensor, shares: Shares) -> _State:
     coupling, filters = assembly.coupling, assembly.coupling.filters
     conducts, sent = _conducts(assembly), coupling.weight * r[coupling.sources]
     gamma, leak = {}, torch.zeros_like(r)
@@ -145,7 +147,7 @@ def _state(assembly: Assembly, cells: Sequence[Cells], r: Tensor, V: Tensor, sha
     return _State(opened, mean, spread + coupling.into(noise), strength, counted, spread)
 
 
-def _opened(group: Cells, conductances: dict[int, tuple[Any, Tensor]]) -> Cells:
+def _opened(group: NeuronGroup, conductances: dict[int, tuple[Any, Tensor]]) -> NeuronGroup:
     """With mean conductances in the drift: number of the filter -> (its reversal, (M,))."""
     names = {f"conductance {k}": (E, x) for k, (E, x) in conductances.items()}
 
@@ -161,39 +163,39 @@ def _told(state: _State, assembly: Assembly, V: Tensor, threads: int) -> tuple[T
     for group in state.cells:
         at = group.index
         m = group.membrane(state.input[at], state.variance[at])
-        rate, _, mass = StationaryFunction.apply(*m.ladder(), threads)
+        rate, _, mass = StationaryFunction.apply(*m.integration(), threads)
         r = r.index_copy(0, at, rate)
         voltages = voltages.index_copy(0, at, (mass.T * m.grid.nodes).sum(0) / mass.sum(1))
     return r, voltages
 
 
 def _attached(
-    assembly: Assembly, cells: Sequence[Cells], r: Tensor, V: Tensor, shares: Shares, threads: int
+    assembly: Assembly, cells: Sequence[NeuronGroup], r: Tensor, V: Tensor, shares: Shares, threads: int
 ) -> tuple[Tensor, Tensor]:
-    """The solution u = (r, V) of u = told(u, parameters) as a function of the parameters."""
+    """The solution u = (r, V) of u = updated(u, parameters) as a function of the parameters."""
     size = len(r)
 
-    def told(u: Tensor) -> Tensor:
+    def updated(u: Tensor) -> Tensor:
         return torch.cat(_told(_state(assembly, cells, u[:size], u[size:], shares), assembly, u[size:], threads))
 
     u = torch.cat([r, V])
-    there = told(u)
+    there = updated(u)
     if not there.requires_grad:
         return r, V
     free = u.clone().requires_grad_()
-    image = told(free)
+    image = updated(free)
 
     def pulled(x: Tensor) -> Tensor:
         (back,) = torch.autograd.grad(image, free, x, retain_graph=True, allow_unused=True)
         return torch.zeros_like(free) if back is None else back
 
-    found = _Implicit.apply(there, pulled)
-    found = u + (found - found.detach())  # the residual is no part of the answer
-    return found[:size], found[size:]
+    solution = _Implicit.apply(there, pulled)
+    solution = u + (solution - solution.detach())  # the residual is no part of the answer
+    return solution[:size], solution[size:]
 
 
 class _Implicit(torch.autograd.Function):
-    """told(u, parameters) at its fixed point as a function of the parameters alone: (I - J^T)^-1 in the adjoint,
+    """updated(u, parameters) at its fixed point as a function of the parameters alone: (I - J^T)^-1 in the adjoint,
     by GMRES on products with J^T."""
 
     @staticmethod

@@ -110,8 +110,8 @@ def _values(matrix: Any, states: list[sp.Symbol], synapse: Synapse) -> Tensor:
             f"the equations of {type(synapse).__name__} are not linear; linear response needs linear synapses"
         )
     function = _function(sp.ImmutableMatrix(matrix))
-    found = function(**{k: torch.as_tensor(v, dtype=torch.float64) for k, v in synapse.parameters.items()})
-    return torch.stack([found[str(k)] for k in range(len(found))]).reshape(matrix.shape)
+    entries = function(**{k: torch.as_tensor(v, dtype=torch.float64) for k, v in synapse.parameters.items()})
+    return torch.stack([entries[str(k)] for k in range(len(entries))]).reshape(matrix.shape)
 
 
 @lru_cache(maxsize=256)

@@ -16,7 +16,7 @@ Drift = Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
-class Cells:
+class NeuronGroup:
     """M neurons of one equation, dV/dt = drift(V, I, parameters) + sqrt(2 variance/tau) xi.
 
     `index` (M,): their places in the network. `drift` in mV/ms, I in mV. `parameters`: name -> (M,).
@@ -41,7 +41,7 @@ class Cells:
     def size(self) -> int:
         return len(self.index)
 
-    def pulled(self, more: Callable[[Tensor, dict[str, Tensor]], Tensor], parameters: dict[str, Tensor]) -> Cells:
+    def pulled(self, more: Callable[[Tensor, dict[str, Tensor]], Tensor], parameters: dict[str, Tensor]) -> NeuronGroup:
         """With an input more(V, parameters), mV, that depends on V.
 
         These parameters, name -> (M,), are then among the neurons' own, so that whatever copies a neuron copies them.
@@ -85,11 +85,11 @@ class Cells:
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from error
 
-    def take(self, rows: Tensor) -> Cells:
+    def take(self, rows: Tensor) -> NeuronGroup:
         """The neurons of these rows only."""
-        kept: dict[str, Any] = {k: getattr(self, k)[rows] for k in PER_NEURON}
-        kept["V_lb"] = None if self.V_lb is None else self.V_lb[rows]
-        return replace(self, parameters={k: v[rows] for k, v in self.parameters.items()}, **kept)
+        selected: dict[str, Any] = {k: getattr(self, k)[rows] for k in PER_NEURON}
+        selected["V_lb"] = None if self.V_lb is None else self.V_lb[rows]
+        return replace(self, parameters={k: v[rows] for k, v in self.parameters.items()}, **selected)
 
     def distinct(self, input: Tensor, variance: Tensor) -> tuple[Tensor, Tensor] | None:
         """(rows, place of each neuron among them) of neurons that differ; None where all do, or where a
@@ -113,7 +113,7 @@ def _rounded(x: Tensor) -> Tensor:
 
 
 def shared(
-    group: Cells, input: Tensor, variance: Tensor, measure: Callable[[Membrane], Sequence[Tensor]]
+    group: NeuronGroup, input: Tensor, variance: Tensor, measure: Callable[[Membrane], Sequence[Tensor]]
 ) -> list[Tensor]:
     """measure(membrane) of all neurons of a group, (..., M), from one of each kind."""
     distinct = group.distinct(input, variance)
@@ -123,7 +123,7 @@ def shared(
     return [x[..., place] for x in measure(group.take(rows).membrane(input[rows], variance[rows]))]
 
 
-def on_own_grid(group: Cells, input: Tensor, variance: Tensor) -> Cells:
+def on_own_grid(group: NeuronGroup, input: Tensor, variance: Tensor) -> NeuronGroup:
     """With the grid that `membrane` chooses at this input."""
     if group.V_lb is not None and group.N is not None:
         return group

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from ranvier.theory.network.filters import Filter
-from ranvier.theory.network.groups import Cells, shared
+from ranvier.theory.network.groups import NeuronGroup, shared
 from ranvier.theory.network.lowering import Assembly, Junctions
 from ranvier.theory.network.rates import Coupling, WorkingPoint, self_consistent
 from ranvier.theory.single_neuron.functions import StationaryFunction
@@ -90,21 +90,21 @@ class ElectricalPoint(WorkingPoint):
         power = torch.zeros_like(spectrum)
         for group in self.cells:
             at = group.index
-            found = shared(group, self.input[at], self.variance[at], lambda m: voltages(m, frequencies, threads))
-            by_voltage[:, at], cross[:, at], power[:, at] = found
+            response_of = shared(group, self.input[at], self.variance[at], lambda m: voltages(m, frequencies, threads))
+            by_voltage[:, at], cross[:, at], power[:, at] = response_of
         c = self.coupling
         if bool(self.outside.any()):  # what sources give, the coupling will add
             e = torch.nonzero(self.outside)[:, 0]
             counted = self.shares[e] * c.weight[e] ** 2 * self.rates[c.sources[e]]
-            given = torch.zeros_like(self.rates).index_add(0, c.targets[e], counted)
-            spectrum = spectrum - gain.abs() ** 2 * given
-            cross = cross - by_voltage * gain.conj() * given
-            power = power - by_voltage.abs() ** 2 * given
+            own_spikes = torch.zeros_like(self.rates).index_add(0, c.targets[e], counted)
+            spectrum = spectrum - gain.abs() ** 2 * own_spikes
+            cross = cross - by_voltage * gain.conj() * own_spikes
+            power = power - by_voltage.abs() ** 2 * own_spikes
         return gain, spectrum, by_voltage, cross, power
 
 
 def electrical_point(
-    assembly: Assembly, cells: Sequence[Cells], counted: Counted, threads: int = 1
+    assembly: Assembly, cells: Sequence[NeuronGroup], counted: Counted, threads: int = 1
 ) -> ElectricalPoint:
     """Self-consistent rates and mean voltages; `counted`: shares of recurrent noise that membranes keep -> those that
     are counted. No gradients.
@@ -115,7 +115,7 @@ def electrical_point(
         return _solved(assembly, cells, counted, threads)
 
 
-def _solved(assembly: Assembly, cells: Sequence[Cells], counted: Counted, threads: int) -> ElectricalPoint:
+def _solved(assembly: Assembly, cells: Sequence[NeuronGroup], counted: Counted, threads: int) -> ElectricalPoint:
     j, size = assembly.junctions, assembly.coupling.size
     leak = torch.zeros(size, dtype=torch.float64).index_add(0, j.targets, j.share)
     tau = assembly.tau / (1 + leak)
@@ -136,18 +136,18 @@ def _solved(assembly: Assembly, cells: Sequence[Cells], counted: Counted, thread
             opened, assembly.coupling, noise_share=shares, source_rates=assembly.source_rates,
             input=assembly.input, variance=background + noise, threads=threads,
         )  # fmt: skip
-        told, slope, lasting, power = V.clone(), torch.zeros_like(V), torch.zeros_like(V), torch.zeros_like(V)
+        answer, slope, lasting, power = V.clone(), torch.zeros_like(V), torch.zeros_like(V), torch.zeros_like(V)
         for group in point.cells:
             at = group.index
-            found = shared(group, point.input[at], point.variance[at], lambda m: _still(m, threads))
-            told[at], slope[at], lasting[at], power[at] = found
+            response_of = shared(group, point.input[at], point.variance[at], lambda m: _still(m, threads))
+            answer[at], slope[at], lasting[at], power[at] = response_of
         # Newton's step, the rates held
-        change = torch.linalg.solve(torch.eye(size, dtype=torch.float64) - slope[:, None] * matrix, told - V)
-        kept = tau[j.targets] / (tau[j.targets] + lasting[j.sources])
+        change = torch.linalg.solve(torch.eye(size, dtype=torch.float64) - slope[:, None] * matrix, answer - V)
+        passed = tau[j.targets] / (tau[j.targets] + lasting[j.sources])
         white = j.share**2 * power[j.sources] / (2 * assembly.tau[j.targets])
-        fluctuations = torch.zeros_like(V).index_add(0, j.targets, white * kept)
-        more = torch.zeros_like(V).index_add(0, j.targets, white * counted(kept))
-        moved = max(float((told - V).abs().max()), float((more - noise).abs().max()))
+        fluctuations = torch.zeros_like(V).index_add(0, j.targets, white * passed)
+        more = torch.zeros_like(V).index_add(0, j.targets, white * counted(passed))
+        moved = max(float((answer - V).abs().max()), float((more - noise).abs().max()))
         if moved < ACCURACY * max(1.0, float(V.abs().max())):
             break
         V, noise = V + change, more
@@ -166,14 +166,14 @@ def _solved(assembly: Assembly, cells: Sequence[Cells], counted: Counted, thread
 
 def _still(m: Membrane, threads: int) -> tuple[Tensor, ...]:
     """(M,): mean voltage in mV, its slope in mu, its correlation time in ms, its spectrum at 0 in mV^2 ms."""
-    _, _, mass = StationaryFunction.apply(*m.ladder(), threads)
+    _, _, mass = StationaryFunction.apply(*m.integration(), threads)
     height = m.grid.nodes - m.grid.V_reset
     above = (mass.T * height).sum(0)
-    found = voltages(m, torch.zeros(1, dtype=torch.float64), threads)
-    lasting = found.power[0] / (2 * ((mass.T * height**2).sum(0) - above**2))
-    return m.grid.V_reset + above, found.gain[0].real, lasting, found.power[0]
+    response_of = voltages(m, torch.zeros(1, dtype=torch.float64), threads)
+    lasting = response_of.power[0] / (2 * ((mass.T * height**2).sum(0) - above**2))
+    return m.grid.V_reset + above, response_of.gain[0].real, lasting, response_of.power[0]
 
 
-def _opened(group: Cells, leak: Tensor, toward: Tensor) -> Cells:
+def _opened(group: NeuronGroup, leak: Tensor, toward: Tensor) -> NeuronGroup:
     """With the junctions' currents at the partners' mean voltages."""
     return group.pulled(lambda V, own: own[REACH] - own[LEAK] * V, {LEAK: leak, REACH: toward})

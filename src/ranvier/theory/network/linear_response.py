@@ -23,7 +23,7 @@ BLOCK = 2**21  # complex numbers of one frequency block's matrices
 
 
 @dataclass(frozen=True)
-class Asked:
+class Selection:
     """What of C is wanted: between nodes `rows` (n,), all of their pairs (n, n), or those of `pairs` (P, 2)
     (places in rows); None stands for all. `weights` (Q, F) complex: not C but Re sum_f weights_qf C_f."""
 
@@ -57,7 +57,7 @@ def _powers(coupling: Coupling, gains: Tensor, weight: Tensor) -> Tensor:
 
 
 def cross_spectra(
-    coupling: Coupling, gains: Tensor, spectrum: Tensor, frequencies: Tensor, asked: Asked | None = None
+    coupling: Coupling, gains: Tensor, spectrum: Tensor, frequencies: Tensor, selection: Selection | None = None
 ) -> Tensor:
     """C at `frequencies` (F,) Hz: complex (F, n, n) or (F, P), in the unit of `spectrum`; or, with weights,
     real (Q, n, n) or (Q, P).
@@ -69,7 +69,7 @@ def cross_spectra(
     if gains.ndim == 2:
         gains = current_gains(coupling, gains, frequencies)
     given = gains, spectrum, coupling.weight, coupling.delay
-    return _CrossSpectra.apply(*given, coupling, frequencies, asked or Asked())
+    return _CrossSpectra.apply(*given, coupling, frequencies, selection or Selection())
 
 
 def encirclements(coupling: Coupling, gains: Tensor, frequencies: Tensor) -> int:
@@ -124,23 +124,23 @@ class _CrossSpectra(torch.autograd.Function):
         delay: Tensor,
         coupling: Coupling,
         frequencies: Tensor,
-        asked: Asked,
+        selection: Selection,
     ) -> Tensor:
         ctx.save_for_backward(gains, spectrum)
-        ctx.given = coupling, frequencies, asked
+        ctx.arguments = coupling, frequencies, selection
         lanes = _Lanes(coupling, frequencies)
-        n = coupling.size if asked.rows is None else len(asked.rows)
-        shape = (n, n) if asked.pairs is None else (len(asked.pairs),)
-        if asked.weights is None:
+        n = coupling.size if selection.rows is None else len(selection.rows)
+        shape = (n, n) if selection.pairs is None else (len(selection.pairs),)
+        if selection.weights is None:
             result = torch.empty(len(frequencies), *shape, dtype=torch.complex128)
         else:
-            result = torch.zeros(len(asked.weights), *shape, dtype=torch.float64)
+            result = torch.zeros(len(selection.weights), *shape, dtype=torch.float64)
         for block in _slices(coupling.size, frequencies):
-            C = _spectra(coupling, gains[:, :, block], spectrum[block], lanes, block, asked.rows)
-            if asked.weights is None:
-                result[block] = _picked(C, asked.pairs)
+            C = _spectra(coupling, gains[:, :, block], spectrum[block], lanes, block, selection.rows)
+            if selection.weights is None:
+                result[block] = _picked(C, selection.pairs)
                 continue
-            w, C = asked.weights[:, block], _picked(C, asked.pairs).flatten(1)
+            w, C = selection.weights[:, block], _picked(C, selection.pairs).flatten(1)
             part = w.real @ C.real
             if C.is_complex() and bool(w.imag.any()):
                 part -= w.imag @ C.imag
@@ -153,7 +153,7 @@ class _CrossSpectra(torch.autograd.Function):
         """With R the asked rows of B = (I - K)^-1, H = G + G† of C's cotangent G, and D = R S B†:
         K's cotangent is R† H D, and S's half the diagonal of R† H R."""
         gains, spectrum = ctx.saved_tensors
-        coupling, frequencies, asked = ctx.given
+        coupling, frequencies, selection = ctx.arguments
         lanes = _Lanes(coupling, frequencies)
         t, s, w = coupling.targets, coupling.sources, coupling.weight.detach()
         place, n = coupling.synapse * coupling.size + t, coupling.size
@@ -161,8 +161,8 @@ class _CrossSpectra(torch.autograd.Function):
         w_bar, d_bar = torch.zeros_like(w), torch.zeros_like(w)
         for block in _slices(coupling.size, frequencies):
             B = inverse(_matrix(coupling, gains[:, :, block], lanes, block))
-            R = B if asked.rows is None else B[:, asked.rows]
-            G = _cotangent(bar, block, asked, R)
+            R = B if selection.rows is None else B[:, selection.rows]
+            G = _cotangent(bar, block, selection, R)
             H = G + G.mH
             pulled = _times(R.mH, H)
             D = (R * spectrum[block, None, :]) @ B.mH
@@ -260,17 +260,17 @@ def _picked(C: Tensor, pairs: Tensor | None) -> Tensor:
     return C if pairs is None else C[:, pairs[:, 0], pairs[:, 1]]
 
 
-def _cotangent(bar: Tensor, block: slice, asked: Asked, R: Tensor) -> Tensor:
+def _cotangent(bar: Tensor, block: slice, selection: Selection, R: Tensor) -> Tensor:
     """(F, n, n) cotangent of C at a block of frequencies."""
-    if asked.weights is None:
+    if selection.weights is None:
         part = bar[block]
     else:
-        w = asked.weights[:, block].conj()
+        w = selection.weights[:, block].conj()
         part = (w.T @ bar.reshape(len(bar), -1).to(w.dtype)).reshape(-1, *bar.shape[1:])
     part = part if R.is_complex() else part.real
-    if asked.pairs is None:
+    if selection.pairs is None:
         return part
     n = R.shape[1]
     flat = torch.zeros(len(part), n * n, dtype=part.dtype)
-    flat.index_add_(1, asked.pairs[:, 0] * n + asked.pairs[:, 1], part)
+    flat.index_add_(1, selection.pairs[:, 0] * n + selection.pairs[:, 1], part)
     return flat.reshape(-1, n, n)

@@ -11,9 +11,9 @@ from torch import Tensor
 from ranvier.networks import Network, Population, Projection
 from ranvier.neurons import Poisson, SpikeTimes
 from ranvier.synapses import Electrical, Synapse
-from ranvier.theory.network._lowering_neurons import cells_of
+from ranvier.theory.network._lowering_neurons import neuron_group
 from ranvier.theory.network.filters import Filter, synapse_filter
-from ranvier.theory.network.groups import Cells
+from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.rates import Coupling
 
 
@@ -33,7 +33,7 @@ class Assembly:
     for neurons; `background`, `background_power` (filters, size): W nu and W^2 nu of the backgrounds; `tau`
     (size,) ms, 1 for sources; `junctions`, apart from `coupling`."""
 
-    cells: tuple[Cells, ...]
+    cells: tuple[NeuronGroup, ...]
     coupling: Coupling
     from_source: Tensor
     source_rates: Tensor
@@ -71,7 +71,7 @@ def assemble(net: Network) -> Assembly:
         raise ValueError("the network has no populations; expected at least one: net.add(rv.EIF(), 100, ...)")
     zero = torch.zeros(net.size, dtype=torch.float64)
     rates, tau = zero, zero + 1
-    cells: list[Cells] = []
+    cells: list[NeuronGroup] = []
     for population in net.populations:
         at = torch.arange(population.start, population.start + population.size)
         if isinstance(population.neuron, SpikeTimes):
@@ -83,7 +83,7 @@ def assemble(net: Network) -> Assembly:
             rate = torch.as_tensor(population.parameters["rate"], dtype=torch.float64)
             rates = rates.index_copy(0, at, (rate / 1000).expand(population.size))
             continue
-        cells.append(cells_of(population))
+        cells.append(neuron_group(population))
         tau = tau.index_copy(0, at, cells[-1].tau)
     filters = _Filters()
     background, power = _backgrounds(net, tau, filters)

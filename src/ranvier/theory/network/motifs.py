@@ -59,15 +59,15 @@ def strongest_paths(K: Tensor, spectrum: Tensor, i: int, j: int, *, order: int =
         raise ValueError(f"i = {i}, j = {j}; expected nodes from 0 to {size - 1}")
     ways_i, ways_j = _ways(K.detach(), i, order, count), _ways(K.detach(), j, order, count)
     S = spectrum.detach().tolist()
-    found: list[Path] = []
+    strongest: list[Path] = []
     for m in range(order + 1):
         for n in range(order + 1 - m):
             for source in ways_i[m].keys() & ways_j[n].keys():
                 for a, first in ways_i[m][source]:
                     for b, second in ways_j[n][source]:
-                        found.append(Path(first, second, complex(a * S[source] * complex(b).conjugate())))
-        found = sorted(found, key=lambda p: -abs(p.contribution))[:count]
-    return found
+                        strongest.append(Path(first, second, complex(a * S[source] * complex(b).conjugate())))
+        strongest = sorted(strongest, key=lambda p: -abs(p.contribution))[:count]
+    return strongest
 
 
 Ways = dict[int, list[tuple[complex, tuple[int, ...]]]]

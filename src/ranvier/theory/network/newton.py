@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from ranvier.theory.network.groups import Cells
+    from ranvier.theory.network.groups import NeuronGroup
     from ranvier.theory.network.rates import Coupling
 
 DENSE = 1500  # nodes up to which a dense factorisation is quicker than GMRES
@@ -19,7 +19,7 @@ STEPS, RELAXATION = 60, 200
 
 
 class Solved(NamedTuple):
-    cells: Sequence[Cells]
+    cells: Sequence[NeuronGroup]
     rates: Tensor
     slopes: Tensor
     iterations: int
@@ -27,8 +27,8 @@ class Solved(NamedTuple):
 
 
 def solve_rates(
-    linearised: Callable[[Sequence[Cells], Tensor], tuple[Tensor, Tensor, Tensor]],
-    gridded: Callable[[Tensor], Sequence[Cells]],
+    linearised: Callable[[Sequence[NeuronGroup], Tensor], tuple[Tensor, Tensor, Tensor]],
+    gridded: Callable[[Tensor], Sequence[NeuronGroup]],
     r: Tensor,
     coupling: Coupling,
 ) -> Solved:
@@ -44,8 +44,8 @@ def solve_rates(
 
 
 def _relaxed(
-    linearised: Callable[[Sequence[Cells], Tensor], tuple[Tensor, Tensor, Tensor]],
-    gridded: Callable[[Tensor], Sequence[Cells]],
+    linearised: Callable[[Sequence[NeuronGroup], Tensor], tuple[Tensor, Tensor, Tensor]],
+    gridded: Callable[[Tensor], Sequence[NeuronGroup]],
     r: Tensor,
     coupling: Coupling,
 ) -> Tensor:
@@ -60,8 +60,8 @@ def _relaxed(
 
 
 def _newton(
-    linearised: Callable[[Sequence[Cells], Tensor], tuple[Tensor, Tensor, Tensor]],
-    gridded: Callable[[Tensor], Sequence[Cells]],
+    linearised: Callable[[Sequence[NeuronGroup], Tensor], tuple[Tensor, Tensor, Tensor]],
+    gridded: Callable[[Tensor], Sequence[NeuronGroup]],
     r: Tensor,
     coupling: Coupling,
 ) -> Solved:

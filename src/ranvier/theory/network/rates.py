@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ranvier.theory.network.filters import Filter
-from ranvier.theory.network.groups import Cells, on_own_grid, shared
+from ranvier.theory.network.groups import NeuronGroup, on_own_grid, shared
 from ranvier.theory.network.newton import solve_rates
 from ranvier.theory.single_neuron.membrane import Membrane
 from ranvier.theory.single_neuron.response import response
@@ -59,7 +59,7 @@ class WorkingPoint:
     `variance`; `outside` (E,) whether an edge comes from a source of spikes; `cells` with their grids; `residual`
     (1/ms) after `iterations` of Newton's method."""
 
-    cells: tuple[Cells, ...]
+    cells: tuple[NeuronGroup, ...]
     coupling: Coupling
     rates: Tensor
     input: Tensor
@@ -78,8 +78,8 @@ class WorkingPoint:
         if bool(self.outside.any()):
             e = torch.nonzero(self.outside)[:, 0]
             counted = self.shares[e] * coupling.weight[e] ** 2 * self.rates[coupling.sources[e]]
-            given = torch.zeros_like(self.rates).index_add(0, coupling.targets[e], counted)
-            spectrum = spectrum - gain.abs() ** 2 * given
+            own_spikes = torch.zeros_like(self.rates).index_add(0, coupling.targets[e], counted)
+            spectrum = spectrum - gain.abs() ** 2 * own_spikes
         return (coupling.transfers(frequencies)[:, :, None] * gain)[None], spectrum
 
     def susceptibility(self, frequencies: Tensor, threads: int = 1) -> Tensor:
@@ -94,9 +94,9 @@ class WorkingPoint:
         spectrum = self.rates.expand(len(frequencies), -1)
         for group in self.cells:
             at, mean, variance = group.index, self.input[group.index], self.variance[group.index]
-            found = shared(group, mean, variance, lambda m: _both(m, frequencies, threads))
-            gain = gain.index_copy(1, at, found[0] if group.receives else torch.zeros_like(found[0]))
-            spectrum = spectrum.index_copy(1, at, found[1])
+            solution = shared(group, mean, variance, lambda m: _both(m, frequencies, threads))
+            gain = gain.index_copy(1, at, solution[0] if group.receives else torch.zeros_like(solution[0]))
+            spectrum = spectrum.index_copy(1, at, solution[1])
         return gain, spectrum
 
     def cv(self, threads: int = 1) -> Tensor:
@@ -104,8 +104,8 @@ class WorkingPoint:
         result = torch.ones_like(self.rates)
         for group in self.cells:
             at = group.index
-            found = shared(group, self.input[at], self.variance[at], lambda m: (stationary(m, threads).cv,))
-            result = result.index_copy(0, at, found[0])
+            solution = shared(group, self.input[at], self.variance[at], lambda m: (stationary(m, threads).cv,))
+            result = result.index_copy(0, at, solution[0])
         return result
 
 
@@ -115,7 +115,7 @@ def _both(m: Membrane, frequencies: Tensor, threads: int) -> tuple[Tensor, Tenso
 
 
 def self_consistent(
-    cells: Sequence[Cells],
+    cells: Sequence[NeuronGroup],
     coupling: Coupling,
     *,
     noise_share: Tensor | float,
@@ -148,27 +148,27 @@ def self_consistent(
         sent = r[coupling.sources]
         return outside + coupling.into(coupling.weight * sent), spread + coupling.into(by_noise * sent)
 
-    def rates(groups: Sequence[Cells], mean: Tensor, noise: Tensor) -> Tensor:
+    def rates(groups: Sequence[NeuronGroup], mean: Tensor, noise: Tensor) -> Tensor:
         r = sources
         for group in groups:
             at = group.index
-            (found,) = shared(group, mean[at], noise[at], lambda m: (stationary(m, threads).rate / 1000,))
-            r = r.index_copy(0, at, found)
+            (solution,) = shared(group, mean[at], noise[at], lambda m: (stationary(m, threads).rate / 1000,))
+            r = r.index_copy(0, at, solution)
         return r
 
     with torch.no_grad():
 
-        def linearised(groups: Sequence[Cells], r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        def linearised(groups: Sequence[NeuronGroup], r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             mean, noise = received(r)
             phi, by_mean, by_variance = rates(groups, mean, noise), zero.clone(), zero.clone()
             for group in groups:
                 at = group.index
-                found = shared(group, mean[at], noise[at], lambda m: _slopes(m, threads))
-                by_mean[at], by_variance[at] = found[0] * group.receives, found[1]
+                solution = shared(group, mean[at], noise[at], lambda m: _slopes(m, threads))
+                by_mean[at], by_variance[at] = solution[0] * group.receives, solution[1]
             t = coupling.targets
             return phi, by_mean, by_mean[t] * coupling.weight + by_variance[t] * by_noise
 
-        def gridded(r: Tensor) -> list[Cells]:
+        def gridded(r: Tensor) -> list[NeuronGroup]:
             mean, noise = received(r)
             return [on_own_grid(group, mean[group.index], noise[group.index]) for group in cells]
 
@@ -179,20 +179,20 @@ def self_consistent(
             guess[group.index] = 0.005
         if not (noiseless and recurrent):
             guess = torch.minimum(rates(list(cells), outside, spread), torch.maximum(guess, sources))
-        found = solve_rates(linearised, gridded, guess, coupling)
-    groups = tuple(found.cells)
+        solution = solve_rates(linearised, gridded, guess, coupling)
+    groups = tuple(solution.cells)
     if torch.is_grad_enabled():
-        mean, noise = received(found.rates)
-        r = _Implicit.apply(rates(groups, mean, noise), coupling, found.slopes)
-        r = found.rates + (r - r.detach())  # the residual is no part of the answer
+        mean, noise = received(solution.rates)
+        r = _Implicit.apply(rates(groups, mean, noise), coupling, solution.slopes)
+        r = solution.rates + (r - r.detach())  # the residual is no part of the answer
     else:
-        r = found.rates
+        r = solution.rates
     mean, noise = received(r)
     spiking = torch.zeros(size, dtype=torch.bool)
     for group in cells:
         spiking[group.index] = True
     outer = ~spiking[coupling.sources]
-    return WorkingPoint(groups, coupling, r, mean, noise, shares, outer, found.iterations, found.residual)
+    return WorkingPoint(groups, coupling, r, mean, noise, shares, outer, solution.iterations, solution.residual)
 
 
 def _slopes(m: Membrane, threads: int) -> tuple[Tensor, Tensor]:

@@ -28,11 +28,11 @@ def spectral_radius(sources: Any, targets: Any, values: Any, size: int) -> float
         of = np.flatnonzero(part == k)
         block = matrix[of][:, of]
         if len(of) <= DENSE:
-            found = np.linalg.eigvals(block.toarray())
+            eigenvalues = np.linalg.eigvals(block.toarray())
         else:
             try:
-                found = eigs(block, k=1, v0=np.ones(len(of)), return_eigenvectors=False)
+                eigenvalues = eigs(block, k=1, v0=np.ones(len(of)), return_eigenvectors=False)
             except ArpackNoConvergence:
-                found = np.linalg.eigvals(block.toarray())
-        largest = max(largest, float(np.abs(found).max()))
+                eigenvalues = np.linalg.eigvals(block.toarray())
+        largest = max(largest, float(np.abs(eigenvalues).max()))
     return largest

@@ -37,9 +37,9 @@ class Modes:
     def of(self, k: int) -> np.ndarray:
         return np.flatnonzero(self.filter == k)
 
-    def pulses(self, omega: Tensor, event: Tensor, third: Tensor) -> tuple[Tensor, Tensor]:
+    def pulses(self, omega: Tensor, event: Tensor, third_order: Tensor) -> tuple[Tensor, Tensor]:
         """What one impulse of area 1 does to the rate at second and third order, (filters, F, M), from `event`
-        (n, F, M) and `third` (n, n, F, M) of the nested solves; omega (F,) rad/ms."""
+        (n, F, M) and `third_order` (n, n, F, M) of the nested solves; omega (F,) rad/ms."""
         s = 1j * omega[:, None]
         two = torch.zeros(self.filters, *event.shape[1:], dtype=torch.complex128)
         three = torch.zeros_like(two)
@@ -51,7 +51,7 @@ class Modes:
                 for c in own:
                     gamma = self.rates[b] + self.rates[c]
                     last = sum(self.share[a] / (s + self.rates[a] + gamma) for a in own)
-                    three[k] += self.share[b] * self.share[c] * last * third[b, c]
+                    three[k] += self.share[b] * self.share[c] * last * third_order[b, c]
         return two, three
 
 

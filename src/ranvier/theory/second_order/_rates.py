@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ranvier.theory.network.groups import Cells
+from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.rates import Coupling
 from ranvier.theory.second_order._modes import Modes, modes_of
 from ranvier.theory.second_order.response import dressed
@@ -37,7 +37,7 @@ class Problem:
     the variance that jumps add, and `filtered` (modes, E), that each mode adds.
     """
 
-    cells: tuple[Cells, ...]
+    cells: tuple[NeuronGroup, ...]
     coupling: Coupling
     modes: Modes
     input: Tensor
@@ -48,7 +48,8 @@ class Problem:
 
     @classmethod
     def of(
-        cls, cells: tuple[Cells, ...], coupling: Coupling, tau: Tensor, input: Tensor, variance: Tensor, threads: int
+        cls, cells: tuple[NeuronGroup, ...], coupling: Coupling, tau: Tensor, input: Tensor, variance: Tensor,
+        threads: int,
     ) -> Problem:
         """`tau` (size,) ms. Raises ValueError for a synapse whose kernel oscillates."""
         modes, w = modes_of(coupling.filters), coupling.weight
@@ -94,15 +95,15 @@ def rates(problem: Problem, trial: Trial) -> Rates:
         phi[at], by_mean[at] = stationary(m, threads).rate / 1000, A.current[0].real / 1000 * group.receives
         by_variance[at] = A.noise[0].real / (1000 * m.sigma**2)
         zero = torch.zeros(1, dtype=torch.float64)
-        found = dressed(m, modes, zero, threads, spectra=False)
-        shift[:, at] = found.shift
-        three[: modes.filters, at] = modes.pulses(zero, found.event, found.third)[1][:, 0].real
+        solution = dressed(m, modes, zero, threads, spectra=False)
+        shift[:, at] = solution.shift
+        three[: modes.filters, at] = modes.pulses(zero, solution.event, solution.third_order)[1][:, 0].real
     cubic = three[coupling.synapse, t] * w**3
     added = (shift * trial.noise).sum(0) + trial.coloured + coupling.into(cubic * r[s])
     # x stays between 0 and what white noise of the same strength would add
     most = 10 * trial.noise.sum(0)
-    wanted = torch.where(by_variance > 0, added / by_variance.clamp(min=1e-300), x)
-    matched = torch.minimum(wanted.clamp(min=0.0), most)
+    required = torch.where(by_variance > 0, added / by_variance.clamp(min=1e-300), x)
+    matched = torch.minimum(required.clamp(min=0.0), most)
     slopes = by_mean[t] * w + cubic + by_variance[t] * problem.white
     for filtered, one in zip(problem.filtered, shift, strict=True):
         slopes = slopes + filtered * one[t]

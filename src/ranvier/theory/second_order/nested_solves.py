@@ -1,10 +1,10 @@
-"""Higher-order responses of one-variable neurons, by nested solves on the ladder of `_ladder`.
+"""Higher-order responses of one-variable neurons, by nested solves on the scheme of `threshold_integration`.
 
 Mass m_k hops up from node k at rate B(y_k)/c and down from node k + 1 at rate B(-y_k)/c, B(y) = y/(e^y - 1):
-the generator L0 whose stationary state the ladder gives. An input acts on it as L1, the derivative of these
+the generator L0 whose stationary state the scheme gives. An input acts on it as L1, the derivative of these
 rates in mu (its second derivative belongs to the grid and is left out, so that responses vanish at high
 frequencies as they should). G(s) = (s - L0)^{-1}, with the reset after t_ref; a tridiagonal solve, not the
-ladder's downward sweep, because densities are wanted and the sweep's would cancel at high frequencies.
+scheme's downward sweep, because densities are wanted and the sweep's would cancel at high frequencies.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import numpy as np
 from numba import njit
 
 from ranvier.codegen.compilation import compiled
-from ranvier.theory.single_neuron.threshold_integration import Array, Ladder
+from ranvier.theory.single_neuron.threshold_integration import Array, ThresholdIntegration
 
 
 class State(NamedTuple):
-    """The neurons that are expanded about: their `ladder`, stationary `probability` (M, N), and `per_mV` (M,) =
+    """The neurons that are expanded about: their `scheme`, stationary `probability` (M, N), and `per_mV` (M,) =
     dy/dmu."""
 
-    ladder: Ladder
+    scheme: ThresholdIntegration
     probability: Array
     per_mV: Array
 
 
 class Generator(NamedTuple):
     """L0 of one neuron: rates (N,) 1/ms of its hops `up` and `down` and their derivatives in mu, 1/(ms mV); its reset
-    as in `Ladder`; room for a solve."""
+    as in `ThresholdIntegration`; room for a solve."""
 
     up: Array
     down: Array
@@ -47,22 +47,22 @@ class Dressed(NamedTuple):
 
     `shift` (M, n): of the mean rate, R0 L1 G(gamma) L1 P0;
     `event` (M, n, F): R L1 G(i w + gamma) L1 P0, what a change of the variance does;
-    `third` (M, n, n, F): R L1 G(i w + gamma_a) L1 G(i w + gamma_a + gamma_b) L1 P0, where together[a, b];
+    `third_order` (M, n, n, F): R L1 G(i w + gamma_a) L1 G(i w + gamma_a + gamma_b) L1 P0, where together[a, b];
     `gain` (M, n, F): of the susceptibility to mu;
     `spectrum` (M, n, F): of the spike train's; at omega > 0. Nothing of it without elements.
     """
 
     shift: Array
     event: Array
-    third: Array
+    third_order: Array
     gain: Array
     spectrum: Array
 
     @classmethod
     def empty(cls, M: int, n: int, F: int, spectra: bool) -> Dressed:
         event, gain = (np.empty((M, n, F), dtype=complex) for _ in range(2))
-        third, spectrum = np.zeros((M, n, n, F), dtype=complex), np.empty((M, n if spectra else 0, F))
-        return cls(np.empty((M, n)), event, third, gain, spectrum)
+        third_order, spectrum = np.zeros((M, n, n, F), dtype=complex), np.empty((M, n if spectra else 0, F))
+        return cls(np.empty((M, n)), event, third_order, gain, spectrum)
 
 
 @njit(inline="always")
@@ -88,15 +88,15 @@ def generator(N):
 @compiled(nogil=True)
 def of_neuron(i, state, L):
     """The generator of neuron i, in the room of L."""
-    ladder = state.ladder
-    c, per_mV = ladder.c[i], state.per_mV[i]
+    scheme = state.scheme
+    c, per_mV = scheme.c[i], state.per_mV[i]
     for k in range(L.up.shape[0]):
-        y = ladder.y[i, k]
+        y = scheme.y[i, k]
         B, slope = bernoulli(y)
         L.up[k], L.down[k] = B / c, (B + y) / c
         L.slope_up[k], L.slope_down[k] = slope * per_mV / c, (slope + 1) * per_mV / c
     return Generator(
-        L.up, L.down, L.slope_up, L.slope_down, ladder.reset[i], ladder.share[i], ladder.t_ref[i], L.z, L.ratio
+        L.up, L.down, L.slope_up, L.slope_down, scheme.reset[i], scheme.share[i], scheme.t_ref[i], L.z, L.ratio
     )
 
 
@@ -163,8 +163,8 @@ def nested(lo, hi, state, omega, outer):
 
 
 @compiled(nogil=True)
-def dressed(lo, hi, state, gamma, together, omega, found):
-    """Fills `found`, see `Dressed`, for neurons lo..hi; together (n, n): which pairs have a `third`."""
+def dressed(lo, hi, state, gamma, together, omega, result):
+    """Fills `result`, see `Dressed`, for neurons lo..hi; together (n, n): which pairs have a `third_order`."""
     N = state.probability.shape[1]
     room = generator(N)
     at_rest, flux, none = np.empty(N), np.empty(N, np.complex128), np.zeros(N, np.complex128)
@@ -179,12 +179,12 @@ def dressed(lo, hi, state, gamma, together, omega, found):
             once = settle(g + 0j, L, at_rest, 0j, early)
             push(L, early, flux)
             twice = settle(0j, L, flux, 0j, settled)
-            found.shift[i, n] = twice.real
+            result.shift[i, n] = twice.real
             for f in range(omega.shape[0]):
                 s = 1j * omega[f]
                 settle(s + g, L, at_rest, 0j, m)
                 push(L, m, flux)
-                found.event[i, n, f] = settle(s, L, flux, 0j, m)
+                result.event[i, n, f] = settle(s, L, flux, 0j, m)
                 # the noise acts twice before the input, on both its sides, or twice after it
                 settle(s, L, at_rest, 0j, m)
                 for k in range(N):
@@ -194,15 +194,15 @@ def dressed(lo, hi, state, gamma, together, omega, found):
                 for k in range(N):
                     m[k] += settled[k]
                 push(L, m, flux)
-                found.gain[i, n, f] = settle(s, L, flux, 0j, m)
+                result.gain[i, n, f] = settle(s, L, flux, 0j, m)
                 for b in range(gamma.shape[0]):
                     if together[n, b]:
                         settle(s + g + gamma[b], L, at_rest, 0j, m)
                         push(L, m, flux)
                         settle(s + g, L, flux, 0j, m)
                         push(L, m, flux)
-                        found.third[i, n, b, f] = settle(s, L, flux, 0j, m)
-                if found.spectrum.shape[1] == 0:
+                        result.third_order[i, n, b, f] = settle(s, L, flux, 0j, m)
+                if result.spectrum.shape[1] == 0:
                     continue
                 # of two spikes: the noise acts twice before the first, on both its sides, or twice between them
                 total = settle(s, L, none, twice, m)
@@ -214,4 +214,4 @@ def dressed(lo, hi, state, gamma, together, omega, found):
                 settle(s + g, L, flux, 0j, m)
                 push(L, m, flux)
                 total += settle(s, L, flux, 0j, m)
-                found.spectrum[i, n, f] = twice.real + 2 * total.real
+                result.spectrum[i, n, f] = twice.real + 2 * total.real

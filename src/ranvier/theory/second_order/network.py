@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ranvier.theory.network.groups import Cells
+from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.linear_response import edge_interaction
 from ranvier.theory.network.newton import solve_linear
 from ranvier.theory.network.rates import Coupling, WorkingPoint
@@ -48,7 +48,7 @@ class SecondPoint:
     """As `WorkingPoint`; `matched` (size,) mV^2 is x, in `variance`, and `noise` (modes, size) mV^2 what the
     filtered synapses give; `coloured` (size,) 1/ms the rates' share by which S is not that of Poisson trains."""
 
-    cells: tuple[Cells, ...]
+    cells: tuple[NeuronGroup, ...]
     coupling: Coupling
     rates: Tensor
     input: Tensor
@@ -65,11 +65,11 @@ class SecondPoint:
     def linear(self, frequencies: Tensor, threads: int = 1) -> tuple[Tensor, Tensor]:
         """Gains of the edges (3, filters, F, size) and spectra (F, size), 1/ms, of the uncoupled nodes."""
         gain, spectrum = self._base.responses(frequencies, threads)
-        found = self.corrections
+        solution = self.corrections
         to = _interpolation(self.nodes, frequencies)
-        one = self.coupling.transfers(frequencies)[:, :, None] * (gain + to @ found.gain)
-        spectrum = (spectrum + (to.real @ found.spectrum)).clamp(min=0.0)
-        return torch.stack([one, to @ found.two, to @ found.three]), spectrum
+        one = self.coupling.transfers(frequencies)[:, :, None] * (gain + to @ solution.gain)
+        spectrum = (spectrum + (to.real @ solution.spectrum)).clamp(min=0.0)
+        return torch.stack([one, to @ solution.two, to @ solution.three]), spectrum
 
     def susceptibility(self, frequencies: Tensor, threads: int = 1) -> Tensor:
         """To current, complex (F, size), 1/ms per mV."""
@@ -123,12 +123,12 @@ def _settled(
 ) -> tuple[Tensor, Tensor, int, float]:
     """(rates, matched noise, steps, residual) at which neither moves any more, from r and x."""
     for step in range(STEPS):
-        found = rates(problem, problem.at(r, x, coloured))
-        change = solve_linear(problem.coupling, found.slopes, found.phi - r)
+        solution = rates(problem, problem.at(r, x, coloured))
+        change = solve_linear(problem.coupling, solution.slopes, solution.phi - r)
         change = torch.zeros_like(r).index_copy(0, spiking, change[spiking])
         residual = float(change.abs().max()) if len(r) else 0.0
-        residual = max(residual, float((found.matched - x).abs().max()) * 1e-3 if len(r) else 0.0)
-        r, x = (r + change).clamp(min=0.0), found.matched
+        residual = max(residual, float((solution.matched - x).abs().max()) * 1e-3 if len(r) else 0.0)
+        r, x = (r + change).clamp(min=0.0), solution.matched
         if residual < 1e-10:
             return r, x, step + 1, residual
     raise ValueError(
@@ -156,19 +156,19 @@ def _corrections(problem: Problem, trial: Trial, nodes: Tensor) -> _Corrections:
         current = A.current / 1000
         h = 1e-3 * (group.variance + total)
         low, high = (response(held.membrane(mean, total + d), nodes, threads=threads) for d in (-h, h))
-        found = dressed(m, modes, nodes, threads)
+        solution = dressed(m, modes, nodes, threads)
         # the noise that the network has, over that of Poisson trains
-        told = (found.shift * v[:, at]).sum(0)
-        q = torch.where(told.abs() > 1e-12, 1 + trial.coloured[at] / told, 1.0).clamp(0.3, 2.0)
-        gain[:, at] = (q * v[:, None, at] * found.gain).sum(0)
+        predicted_shift = (solution.shift * v[:, at]).sum(0)
+        q = torch.where(predicted_shift.abs() > 1e-12, 1 + trial.coloured[at] / predicted_shift, 1.0).clamp(0.3, 2.0)
+        gain[:, at] = (q * v[:, None, at] * solution.gain).sum(0)
         gain[:, at] -= x[at] * (high.current - low.current) / (2000 * h)
         spectrum[:, at] = -x[at] * (high.spectrum - low.spectrum) / (2000 * h)
         # of what these noises do to the spectrum, all but what linear response will add
-        spectrum[:, at] += (q * v[:, None, at] * found.spectrum).sum(0)
+        spectrum[:, at] += (q * v[:, None, at] * solution.spectrum).sum(0)
         if lorentz is not None:
             spectrum[:, at] -= q * current.abs() ** 2 * (v[:, None, at] * lorentz[:, :, None]).sum(0)
         spectrum[:, at] -= current.abs() ** 2 * 2 * group.tau * jumps[at]
-        pulses = modes.pulses(omega, found.event, found.third)
+        pulses = modes.pulses(omega, solution.event, solution.third_order)
         two[: modes.filters, :, at], three[: modes.filters, :, at] = pulses
         for k, f in enumerate(coupling.filters):
             if f.instant:  # a jump is white noise at second order

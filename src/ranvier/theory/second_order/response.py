@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ranvier.theory.second_order import nested_solves
 from ranvier.theory.second_order._modes import Modes
-from ranvier.theory.single_neuron.functions import in_hertz, ladder_of
+from ranvier.theory.single_neuron.functions import in_hertz, integration_of
 from ranvier.theory.single_neuron.membrane import Membrane
-from ranvier.theory.single_neuron.threshold_integration import over_neurons, rest_of
+from ranvier.theory.single_neuron.threshold_integration import over_neurons, stationary_state
 
 
 @torch.no_grad()
@@ -79,20 +79,21 @@ def filtered_noise(neurons: Membrane, tau_s: float, frequencies: Tensor | float,
     if not tau_s > 0:
         raise ValueError(f"tau_s must be positive (ms), found {tau_s}; white noise belongs into sigma")
     state, omega = prepared(neurons, frequencies, threads)
-    found = nested_solves.Dressed.empty(neurons.size, 1, len(omega), spectra=False)
+    solution = nested_solves.Dressed.empty(neurons.size, 1, len(omega), spectra=False)
     modes = np.array([1 / tau_s]), np.zeros((1, 1), dtype=bool), omega
-    over_neurons(nested_solves.dressed, neurons.size, threads, state, *modes, found)
+    over_neurons(nested_solves.dressed, neurons.size, threads, state, *modes, solution)
     filtered = 1 / (1 + 0.5j * omega * tau_s)
-    parts = found.shift[:, 0], (found.event[:, 0] * filtered).T, found.gain[:, 0].T
+    parts = solution.shift[:, 0], (solution.event[:, 0] * filtered).T, solution.gain[:, 0].T
     return FilteredNoise(*(torch.from_numpy(1000 * x) for x in parts))
 
 
 class Dressed(NamedTuple):
-    """As `nested_solves.Dressed`, neurons last: shift (n, M), event, gain, spectrum (n, F, M), third (n, n, F, M)."""
+    """As `nested_solves.Dressed`, neurons last: shift (n, M); event, gain, spectrum (n, F, M); third_order
+    (n, n, F, M)."""
 
     shift: Tensor
     event: Tensor
-    third: Tensor
+    third_order: Tensor
     gain: Tensor
     spectrum: Tensor
 
@@ -105,14 +106,14 @@ def dressed(
     state, omega = prepared(neurons, frequencies, threads)
     if spectra:
         omega = np.maximum(omega, 1e-5)  # the spectrum's peak at 0 is imaginary elsewhere
-    found = nested_solves.Dressed.empty(neurons.size, len(modes.rates), len(omega), spectra)
-    over_neurons(nested_solves.dressed, neurons.size, threads, state, modes.rates, modes.together, omega, found)
-    return Dressed(*(torch.from_numpy(np.moveaxis(x, 0, -1).copy()) for x in found))
+    solution = nested_solves.Dressed.empty(neurons.size, len(modes.rates), len(omega), spectra)
+    over_neurons(nested_solves.dressed, neurons.size, threads, state, modes.rates, modes.together, omega, solution)
+    return Dressed(*(torch.from_numpy(np.moveaxis(x, 0, -1).copy()) for x in solution))
 
 
 def prepared(neurons: Membrane, frequencies: Any, threads: int) -> tuple[nested_solves.State, np.ndarray]:
     """(what the kernels in `_second` expand about, omega (F,) rad/ms)."""
-    ladder = ladder_of(*neurons.ladder())
+    scheme = integration_of(*neurons.integration())
     per_mV = (-neurons.grid.step / neurons.sigma**2).detach().numpy().copy()
     omega = (in_hertz(frequencies) * (2 * math.pi / 1000)).numpy()
-    return nested_solves.State(ladder, rest_of(ladder, threads).probability, per_mV), omega
+    return nested_solves.State(scheme, stationary_state(scheme, threads).probability, per_mV), omega

@@ -1,4 +1,4 @@
-"""The threshold-integration ladder at frequencies omega, and its adjoint.
+"""the threshold-integration scheme at frequencies omega, and its adjoint.
 
 The responses to a modulated force, a modulated noise, a unit flux at threshold and one at the reset all
 follow from one upward sweep of the backward equation: with lambda_k the effect of mass added
@@ -94,7 +94,7 @@ class Buffers(NamedTuple):
     up: Array
     extra: Array
     down: Array
-    kept: Array
+    stored: Array
     shrunk: Array
 
 
@@ -107,27 +107,27 @@ def _row(N, sources):
 
 
 @njit(inline="always")
-def _fill(row, i, ladder, rest, directions):
+def _fill(row, i, scheme, stationary, directions):
     """Row of neuron i; returns its reset."""
-    N, c, kr, share = row.a.shape[0], ladder.c[i], ladder.reset[i], ladder.share[i]
+    N, c, kr, share = row.a.shape[0], scheme.c[i], scheme.reset[i], scheme.share[i]
     x = 1.0
     for k in range(N):
-        v, d = ladder.y[i, k], ladder.decay[i, k]
+        v, d = scheme.y[i, k], scheme.decay[i, k]
         row.a[k], row.j[k] = hops(v, d)
-        row.phi[k] = ladder.phi[i, k]
+        row.phi[k] = scheme.phi[i, k]
         row.b[k], row.b_slope[k] = c * row.phi[k], c * slope(v, d)
         row.e[k] = x
         x *= row.j[k]
         if x < TINY:
             x = 0.0
-        above = rest.mass[i, k + 1] if k + 1 < N else 0.0
-        flux = flux_at(k, kr, share, rest.flux_scale[i, k])
+        above = stationary.mass[i, k + 1] if k + 1 < N else 0.0
+        flux = flux_at(k, kr, share, stationary.flux_scale[i, k])
         row.sources[0, k] = row.a[k] * above + row.b_slope[k] * flux
         row.sources[1, k] = -row.a[k] * (v * above + c * flux)
         for n in range(directions.shape[0]):
             row.sources[2 + n, k] = row.sources[0, k] * directions[n, i, k]
-    below = rest.flux_scale[i, kr - 1] if kr > 0 else 0.0
-    here = rest.flux_scale[i, kr]
+    below = stationary.flux_scale[i, kr - 1] if kr > 0 else 0.0
+    here = stationary.flux_scale[i, kr]
     return Return(kr, below * (1 - share), here * share, -below, here)
 
 
@@ -135,16 +135,16 @@ def _make(lanes):
     L = lanes
 
     @njit(inline="always")
-    def buffers(extra, kept):
+    def buffers(extra, stored):
         return Buffers(
             np.empty(ROWS * L), np.empty((extra, 2, L)), np.empty(DOWN_ROWS * L),
-            np.empty(kept * 2 * L), np.zeros((kept // CHECK + 1, L), dtype=np.bool_),
+            np.empty(stored * 2 * L), np.zeros((stored // CHECK + 1, L), dtype=np.bool_),
         )  # fmt: skip
 
     @compiled(nogil=True, fastmath=FAST)
     def upward(row, back, buffers, keep):
         """Sweep the upward buffers; with keep, lambda is kept and no sources are summed."""
-        s, extra, kept, src = buffers.up, buffers.extra, buffers.kept, row.sources
+        s, extra, stored, src = buffers.up, buffers.extra, buffers.stored, row.sources
         N = row.a.shape[0]
         before = 0.0
         for k in range(N):
@@ -159,7 +159,7 @@ def _make(lanes):
                     s[NI * L + l] = bk * li + jk * s[NI * L + l]
                 at = k * 2 * L
                 for l in range(2 * L):
-                    kept[at + l] = s[l]
+                    stored[at + l] = s[l]
             else:
                 for l in range(L):
                     lr = s[SC * L + l] * g + before * s[LR * L + l] - s[OM * L + l] * s[NI * L + l]
@@ -216,13 +216,13 @@ def _make(lanes):
         return n
 
     @compiled(nogil=True)
-    def forward(lo, hi, ladder, rest, omega, directions, sums):
+    def forward(lo, hi, scheme, stationary, omega, directions, sums):
         """For neurons lo..hi and all omega (F,) rad/ms; directions (n, M, N), changes of y."""
-        N, F, extra = ladder.y.shape[1], omega.shape[0], directions.shape[0]
+        N, F, extra = scheme.y.shape[1], omega.shape[0], directions.shape[0]
         row, b = _row(N, 2 + extra), buffers(extra, 0)
         s = b.up
         for i in range(lo, hi):
-            back = _fill(row, i, ladder, rest, directions)
+            back = _fill(row, i, scheme, stationary, directions)
             for f in range(0, F, L):
                 n = begin(omega, f, b)
                 upward(row, back, b, False)
@@ -237,15 +237,15 @@ def _make(lanes):
                     sums.scale[i, f + l] = s[SC * L + l]
 
     @compiled(nogil=True, fastmath=FAST)
-    def downward(i, f, n, row, back, buffers, given, bars):
+    def downward(i, f, n, row, back, buffers, cotangents, bars):
         """Pulls the n lanes from frequency f on back, against the kept lambda, to the row's sources, y and c."""
         N, src, s_bar = row.a.shape[0], row.sources, row.sources_bar
-        w, kept, x = buffers.down, buffers.kept, given.sources
+        w, stored, x = buffers.down, buffers.stored, cotangents.sources
         c_bar = 0.0
         w[:] = 0.0
         for l in range(n):
-            w[JR * L + l], w[JI * L + l] = given.top[i, f + l].real, given.top[i, f + l].imag
-            w[BR * L + l], w[BI * L + l] = given.back[i, f + l].real, given.back[i, f + l].imag
+            w[JR * L + l], w[JI * L + l] = cotangents.top[i, f + l].real, cotangents.top[i, f + l].imag
+            w[BR * L + l], w[BI * L + l] = cotangents.back[i, f + l].real, cotangents.back[i, f + l].imag
             w[AR * L + l], w[AI * L + l] = x[0, i, f + l].real, x[0, i, f + l].imag
             w[BR1 * L + l], w[BI1 * L + l] = x[1, i, f + l].real, x[1, i, f + l].imag
             w[O * L + l] = buffers.up[OM * L + l]
@@ -265,7 +265,7 @@ def _make(lanes):
             dp, dc, d0, d1 = 0.0, 0.0, 0.0, 0.0
             at = k * 2 * L
             for l in range(L):
-                lr, li, jr, ji = kept[at + l], kept[at + L + l], w[JR * L + l], w[JI * L + l]
+                lr, li, jr, ji = stored[at + l], stored[at + L + l], w[JR * L + l], w[JI * L + l]
                 dp += lr * w[PR * L + l] - li * w[PI * L + l]
                 dc += lr * jr - li * ji
                 d0 += lr * w[AR * L + l] - li * w[AI * L + l]
@@ -282,7 +282,7 @@ def _make(lanes):
                 dq = 0.0
                 for l in range(n):
                     vr, vi = w[G * L + l] * x[q, i, f + l].real, w[G * L + l] * x[q, i, f + l].imag
-                    dq += kept[at + l] * vr - kept[at + L + l] * vi
+                    dq += stored[at + l] * vr - stored[at + L + l] * vi
                     w[PR * L + l] += src[q, k] * vr
                     w[PI * L + l] += src[q, k] * vi
                     w[JR * L + l] -= w[O * L + l] * src[q, k] * vi
@@ -295,26 +295,26 @@ def _make(lanes):
         bars.c[i] += c_bar
 
     @compiled(nogil=True)
-    def backward(lo, hi, ladder, rest, omega, directions, given, bars, directions_bar):
+    def backward(lo, hi, scheme, stationary, omega, directions, cotangents, bars, directions_bar):
         """Adjoint of `forward`; adds into `bars` and directions_bar (n, M, N)."""
-        N, F, extra = ladder.y.shape[1], omega.shape[0], directions.shape[0]
+        N, F, extra = scheme.y.shape[1], omega.shape[0], directions.shape[0]
         row, b = _row(N, 2 + extra), buffers(extra, N)
         dy, pulled = np.empty(N), np.empty(N)
         s_bar = row.sources_bar
         for i in range(lo, hi):
-            back = _fill(row, i, ladder, rest, directions)
+            back = _fill(row, i, scheme, stationary, directions)
             s_bar[:] = 0.0
             for f in range(0, F, L):
                 b.shrunk[:] = False
                 n = begin(omega, f, b)
                 upward(row, back, b, True)
-                downward(i, f, n, row, back, b, given, bars)
+                downward(i, f, n, row, back, b, cotangents, bars)
             # the sources depend on y, c, the share and the stationary mass
-            c, share = ladder.c[i], ladder.share[i]
+            c, share = scheme.c[i], scheme.share[i]
             for k in range(N):
-                v, d, a = ladder.y[i, k], ladder.decay[i, k], row.a[k]
-                above = rest.mass[i, k + 1] if k + 1 < N else 0.0
-                flux = flux_at(k, back.node, share, rest.flux_scale[i, k])
+                v, d, a = scheme.y[i, k], scheme.decay[i, k], row.a[k]
+                above = stationary.mass[i, k + 1] if k + 1 < N else 0.0
+                flux = flux_at(k, back.node, share, stationary.flux_scale[i, k])
                 t0, t1 = s_bar[0, k], s_bar[1, k]
                 for q in range(extra):
                     t0 += directions[q, i, k] * s_bar[2 + q, k]
@@ -324,12 +324,12 @@ def _make(lanes):
                 by_c = t0 * slope(v, d) - t1 * a
                 bars.c[i] += by_c * flux
                 if k == back.node:
-                    bars.share[i] -= by_c * c * rest.flux_scale[i, k]
+                    bars.share[i] -= by_c * c * stationary.flux_scale[i, k]
                 dy[k] = a * (t0 - v * t1)  # on the mass above
-            pulled[0] = row.e[0] * given.passage[i]
+            pulled[0] = row.e[0] * cotangents.passage[i]
             for k in range(1, N):
-                pulled[k] = dy[k - 1] + row.e[k] * given.passage[i]
-            mass_adjoint(i, ladder, rest, pulled, bars)
+                pulled[k] = dy[k - 1] + row.e[k] * cotangents.passage[i]
+            mass_adjoint(i, scheme, stationary, pulled, bars)
 
     return forward, backward
 
@@ -338,5 +338,5 @@ _few, _many = _make(8), _make(32)
 
 
 def kernels(frequencies: int):
-    """(forward, backward) with as many lanes as pay: forward(lo, hi, ladder, rest, omega, directions, sums)."""
+    """(forward, backward) with as many lanes as pay: forward(lo, hi, scheme, rest, omega, directions, sums)."""
     return _few if frequencies <= 16 else _many

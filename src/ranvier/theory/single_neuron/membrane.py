@@ -68,8 +68,8 @@ class Membrane:
         """M, the number of neurons."""
         return self.tau.shape[0]
 
-    def ladder(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(y (M, N), c (M,) ms, reset position in steps (M,), t_ref (M,) ms): see `_ladder`."""
+    def integration(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(y (M, N), c (M,) ms, reset position in steps (M,), t_ref (M,) ms): see `threshold_integration`."""
         step, variance = self.grid.step, self.sigma**2
         y = -self.force.T * (step / variance)[:, None]
         return y, step**2 * self.tau / variance, (self.grid.V_reset - self.grid.V_lb) / step, self.t_ref
@@ -99,10 +99,10 @@ def membrane(
 
     Raises ValueError naming the value at fault.
     """
-    given = {"tau": tau, "sigma": sigma, "V_th": V_th, "V_reset": V_reset, "t_ref": t_ref}
+    arguments = {"tau": tau, "sigma": sigma, "V_th": V_th, "V_reset": V_reset, "t_ref": t_ref}
     if V_lb is not None:
-        given["V_lb"] = V_lb
-    values = [torch.as_tensor(v, dtype=torch.float64) for v in given.values()]
+        arguments["V_lb"] = V_lb
+    values = [torch.as_tensor(v, dtype=torch.float64) for v in arguments.values()]
     if not callable(force):
         force = torch.as_tensor(force, dtype=torch.float64)
         if V_lb is None or force.ndim not in (1, 2) or N not in (None, force.shape[0]):
@@ -120,11 +120,11 @@ def membrane(
     try:
         values = torch.broadcast_tensors(*(torch.atleast_1d(v) for v in values))
     except RuntimeError as error:
-        shapes = {k: tuple(torch.as_tensor(v).shape) for k, v in given.items()}
+        shapes = {k: tuple(torch.as_tensor(v).shape) for k, v in arguments.items()}
         raise ValueError(f"parameters must be scalars or of one length (neurons,), found {shapes}") from error
     if values[0].ndim != 1:
         raise ValueError(f"parameters must be scalars or (neurons,), found shape {tuple(values[0].shape)}")
-    p = dict(zip(given, values, strict=False))  # without `like`
+    p = dict(zip(arguments, values, strict=False))  # without `like`
     check_parameters(p)
     if callable(force) and "V_lb" not in p:
         p["V_lb"] = _lower_bound(force, p)
@@ -152,8 +152,8 @@ def check_parameters(p: dict[str, Tensor]) -> None:
     def refuse(bad: Tensor, text: str) -> None:
         if bool(bad.any()):
             i = int(torch.nonzero(bad)[0])
-            found = ", ".join(f"{k}={float(v[i]):.6g}" for k, v in p.items())
-            raise ValueError(f"neuron {i}: {text}; found {found}")
+            bound = ", ".join(f"{k}={float(v[i]):.6g}" for k, v in p.items())
+            raise ValueError(f"neuron {i}: {text}; found {bound}")
 
     for name, v in p.items():
         refuse(~torch.isfinite(v), f"{name} must be finite")
@@ -170,7 +170,7 @@ def _lower_bound(force: Force, p: dict[str, Tensor]) -> Tensor:
     """Where the density below the reset has fallen by exp(-36) from its largest value there."""
     reset, depth = p["V_reset"], p["V_th"] - p["V_reset"]
     least = reset - 0.02 * depth
-    found = torch.full_like(reset, math.nan)
+    bound = torch.full_like(reset, math.nan)
     span = torch.minimum(10 * p["sigma"], depth)
     k = (torch.arange(SEARCH, dtype=torch.float64) + 0.5) / SEARCH
     for _ in range(60):
@@ -178,11 +178,11 @@ def _lower_bound(force: Force, p: dict[str, Tensor]) -> Tensor:
         fall = torch.cumsum(F, 0) * (span / SEARCH) / p["sigma"] ** 2  # log(p(V_reset) / p(V)) without flux
         deep = fall - torch.cummin(fall, 0).values >= 36
         first = deep.to(torch.int8).argmax(0)
-        found = torch.where(found.isnan() & deep.any(0), torch.minimum(reset - k[first] * span, least), found)
-        if not bool(found.isnan().any()):
-            return found
+        bound = torch.where(bound.isnan() & deep.any(0), torch.minimum(reset - k[first] * span, least), bound)
+        if not bool(bound.isnan().any()):
+            return bound
         span = 2 * span
-    i = int(torch.nonzero(found.isnan())[0])
+    i = int(torch.nonzero(bound.isnan())[0])
     raise ValueError(
         f"neuron {i}: no force returns the membrane from below V_reset={float(reset[i]):.6g} mV; "
         "give V_lb, where it is reflected"

@@ -48,12 +48,12 @@ def response(
     """
     f = in_hertz(frequencies)
     omega = f * (2 * math.pi / 1000)
-    y, c, position, t_ref = neurons.ladder()
+    y, c, position, t_ref = neurons.integration()
     per_mV = -neurons.grid.step / neurons.sigma**2  # dy/dF
     names = dict(parameters or {})
     N, M = neurons.grid.N, neurons.size
-    given = [torch.as_tensor(d, dtype=torch.float64).expand(N, M).T * per_mV[:, None] for d in names.values()]
-    directions = torch.stack(given) if given else y.new_zeros((0, M, N))
+    modulations = [torch.as_tensor(d, dtype=torch.float64).expand(N, M).T * per_mV[:, None] for d in names.values()]
+    directions = torch.stack(modulations) if modulations else y.new_zeros((0, M, N))
     gains, rho = ResponseFunction.apply(y, c, position, t_ref, directions, omega, threads)
     rate, cv, _ = StationaryFunction.apply(y, c, position, t_ref, threads)
     return Response(

@@ -39,8 +39,8 @@ def siegert(
     ValueError naming the value at fault.
     """
     names = ("mu", "sigma", "tau", "V_th", "V_reset", "t_ref")
-    given = (torch.as_tensor(v, dtype=torch.float64) for v in (mu, sigma, tau, V_th, V_reset, t_ref))
-    p = dict(zip(names, torch.broadcast_tensors(*given), strict=True))
+    values_in = (torch.as_tensor(v, dtype=torch.float64) for v in (mu, sigma, tau, V_th, V_reset, t_ref))
+    p = dict(zip(names, torch.broadcast_tensors(*values_in), strict=True))
     check_parameters({k: v.reshape(-1) for k, v in p.items()})
     s = math.sqrt(2) * p["sigma"]
     y_th, y_r = (p["V_th"] - p["mu"]) / s, (p["V_reset"] - p["mu"]) / s

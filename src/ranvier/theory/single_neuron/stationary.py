@@ -25,5 +25,5 @@ def stationary(neurons: Membrane, threads: int = 1) -> Stationary:
 
     Differentiable in everything the membrane was made of. Second order in the grid's step.
     """
-    rate, cv, probability = StationaryFunction.apply(*neurons.ladder(), threads)
+    rate, cv, probability = StationaryFunction.apply(*neurons.integration(), threads)
     return Stationary(1000 * rate, cv, probability.T / neurons.grid.step)

@@ -1,4 +1,4 @@
-"""The threshold-integration ladder of one-variable neurons, and its stationary sweep with the adjoint.
+"""the threshold-integration scheme of one-variable neurons, and its stationary sweep with the adjoint.
 
 In units of probability mass per node, m_k = Delta p_k, Richardson's recurrence (PRE 76:021919, 2007,
 equivalently the Scharfetter-Gummel scheme) reads
@@ -28,7 +28,7 @@ Array = np.ndarray
 TINY = 1e-290  # below it values are set to zero: denormal numbers are some hundred times slower
 
 
-class Ladder(NamedTuple):
+class ThresholdIntegration(NamedTuple):
     """M neurons on N nodes, as every sweep takes them: `y`, `decay` = exp(-|y|), `phi` = phi(-|y|), (M, N); `c` (M,)
     ms; after a spike and `t_ref` (M,) ms, the mass `share` (M,) comes back at node reset + 1, the rest at node
     `reset` (M,)."""
@@ -42,13 +42,13 @@ class Ladder(NamedTuple):
     t_ref: Array
 
     @classmethod
-    def of(cls, y: Array, c: Array, position: Array, t_ref: Array) -> Ladder:
+    def of(cls, y: Array, c: Array, position: Array, t_ref: Array) -> ThresholdIntegration:
         """`position` (M,): of the reset, in steps above the first node."""
         y = np.ascontiguousarray(y)
         return cls(y, *coefficients(y), c.copy(), *reset_nodes(position, y.shape[1]), t_ref.copy())
 
 
-class Rest(NamedTuple):
+class StationaryState(NamedTuple):
     """The stationary state: `mass` (M, N), unnormalised and scaled; `flux_scale`, `probability` (M, N); for each
     neuron (M,) `rate` 1/ms, `cv`, `passage` (scaled mean passage time), `bottom` = exp(-L_0), `scaled_rate` =
     rate/bottom, `eta` = E[T^2]/(2 E[T]^2)."""
@@ -64,16 +64,16 @@ class Rest(NamedTuple):
     eta: Array
 
 
-class RestBars(NamedTuple):
-    """Gradients of a loss in `rate`, `cv` (M,) and `probability` (M, N) of `Rest`."""
+class StationaryStateAdjoint(NamedTuple):
+    """Gradients of a loss in `rate`, `cv` (M,) and `probability` (M, N) of `StationaryState`."""
 
     rate: Array
     cv: Array
     probability: Array
 
 
-class LadderBars(NamedTuple):
-    """Gradients of a loss in what a `Ladder` is made of."""
+class ThresholdIntegrationAdjoint(NamedTuple):
+    """Gradients of a loss in what a `ThresholdIntegration` is made of."""
 
     y: Array
     c: Array
@@ -81,7 +81,7 @@ class LadderBars(NamedTuple):
     t_ref: Array
 
     @classmethod
-    def zeros(cls, y: Array) -> LadderBars:
+    def zeros(cls, y: Array) -> ThresholdIntegrationAdjoint:
         return cls(np.zeros_like(y), *np.zeros((3, len(y))))
 
 
@@ -138,7 +138,7 @@ def curvature(y: float, decay: float) -> float:
 
 @njit(inline="always")
 def hops(y: float, decay: float) -> tuple[float, float]:
-    """A step down the ladder keeps a = e^min(y, 0) of the mass and e^-max(y, 0) of the flux."""
+    """A step down the scheme keeps a = e^min(y, 0) of the mass and e^-max(y, 0) of the flux."""
     return (decay if y < 0 else 1.0), (decay if y > 0 else 1.0)
 
 
@@ -151,12 +151,12 @@ def flux_at(k: int, reset: int, share: float, scale: float) -> float:
 
 
 @compiled(nogil=True)
-def stationary_sweep(lo: int, hi: int, ladder: Ladder, rest: Rest) -> None:
+def stationary_sweep(lo: int, hi: int, scheme: ThresholdIntegration, stationary: StationaryState) -> None:
     """Fills `rest` for neurons lo..hi."""
-    N = ladder.y.shape[1]
+    N = scheme.y.shape[1]
     for i in range(lo, hi):
-        y, decay, phi, c = ladder.y[i], ladder.decay[i], ladder.phi[i], ladder.c[i]
-        kr, share, mass, flux_scale = ladder.reset[i], ladder.share[i], rest.mass[i], rest.flux_scale[i]
+        y, decay, phi, c = scheme.y[i], scheme.decay[i], scheme.phi[i], scheme.c[i]
+        kr, share, mass, flux_scale = scheme.reset[i], scheme.share[i], stationary.mass[i], stationary.flux_scale[i]
         p, x, total = 0.0, 1.0, 0.0
         for k in range(N - 1, -1, -1):
             a, j = hops(y[k], decay[k])
@@ -169,12 +169,12 @@ def stationary_sweep(lo: int, hi: int, ladder: Ladder, rest: Rest) -> None:
             if x < TINY:
                 x = 0.0
             total = total * j + p
-        R = 1 / (total + ladder.t_ref[i] * x)
+        R = 1 / (total + scheme.t_ref[i] * x)
         e, lam, below, eta = 1.0, 0.0, 0.0, 0.0
         for k in range(N):
             lam = e + lam  # lam holds a_{k-1} lambda_{k-1}
             below += e * mass[k]
-            rest.probability[i, k] = R * e * mass[k]
+            stationary.probability[i, k] = R * e * mass[k]
             eta += lam * phi[k] * below * flux_scale[k]
             if y[k] < 0:
                 lam *= decay[k]
@@ -183,24 +183,26 @@ def stationary_sweep(lo: int, hi: int, ladder: Ladder, rest: Rest) -> None:
                 if e < TINY:
                     e = 0.0
         eta *= c / (total * total)
-        rest.rate[i], rest.scaled_rate[i], rest.bottom[i] = R * x, R, x
-        rest.cv[i] = R * total * np.sqrt(max(2 * eta - 1, 0.0))
-        rest.passage[i], rest.eta[i] = total, eta
+        stationary.rate[i], stationary.scaled_rate[i], stationary.bottom[i] = R * x, R, x
+        stationary.cv[i] = R * total * np.sqrt(max(2 * eta - 1, 0.0))
+        stationary.passage[i], stationary.eta[i] = total, eta
 
 
 @njit(inline="always")
-def mass_adjoint(i: int, ladder: Ladder, rest: Rest, G: Array, bars: LadderBars) -> None:
+def mass_adjoint(
+    i: int, scheme: ThresholdIntegration, stationary: StationaryState, G: Array, bars: ThresholdIntegrationAdjoint
+) -> None:
     """Pull G_k = exp(L_k) dl/dm_k back through m_k = a_k m_{k+1} + b_k J_k: adds into bars of neuron i."""
-    y, decay, phi, c = ladder.y[i], ladder.decay[i], ladder.phi[i], ladder.c[i]
-    kr, share = ladder.reset[i], ladder.share[i]
+    y, decay, phi, c = scheme.y[i], scheme.decay[i], scheme.phi[i], scheme.c[i]
+    kr, share = scheme.reset[i], scheme.share[i]
     N, c_bar, lam = y.shape[0], 0.0, 0.0
     for k in range(N):
         lam += G[k]
         a, _ = hops(y[k], decay[k])
-        above = rest.mass[i, k + 1] if k + 1 < N else 0.0
-        flux = flux_at(k, kr, share, rest.flux_scale[i, k])
+        above = stationary.mass[i, k + 1] if k + 1 < N else 0.0
+        flux = flux_at(k, kr, share, stationary.flux_scale[i, k])
         if k == kr:
-            bars.share[i] -= lam * c * phi[k] * rest.flux_scale[i, k]
+            bars.share[i] -= lam * c * phi[k] * stationary.flux_scale[i, k]
         bars.y[i, k] += lam * (a * above + c * slope(y[k], decay[k]) * flux)
         c_bar += lam * phi[k] * flux
         lam *= a
@@ -208,22 +210,25 @@ def mass_adjoint(i: int, ladder: Ladder, rest: Rest, G: Array, bars: LadderBars)
 
 
 @compiled(nogil=True)
-def stationary_adjoint(lo: int, hi: int, ladder: Ladder, rest: Rest, given: RestBars, bars: LadderBars) -> None:
+def stationary_adjoint(
+    lo: int, hi: int, scheme: ThresholdIntegration, stationary: StationaryState, cotangents: StationaryStateAdjoint,
+    bars: ThresholdIntegrationAdjoint,
+) -> None:
     """Adjoint of `stationary_sweep`; adds into `bars`."""
-    N = ladder.y.shape[1]
+    N = scheme.y.shape[1]
     e, lam, below, G = np.empty(N), np.empty(N), np.empty(N), np.empty(N)
     for i in range(lo, hi):
-        y, decay, phi, c = ladder.y[i], ladder.decay[i], ladder.phi[i], ladder.c[i]
-        r, total, R, eta = rest.rate[i], rest.passage[i], rest.scaled_rate[i], rest.eta[i]
+        y, decay, phi, c = scheme.y[i], scheme.decay[i], scheme.phi[i], scheme.c[i]
+        r, total, R, eta = stationary.rate[i], stationary.passage[i], stationary.scaled_rate[i], stationary.eta[i]
         root = np.sqrt(max(2 * eta - 1, 0.0))
         rho = R * total
-        by_cv = given.cv[i] if root > 0 else 0.0
+        by_cv = cotangents.cv[i] if root > 0 else 0.0
         beta = by_cv * rho / root if root > 0 else 0.0
         z, x, l, b = 0.0, 1.0, 0.0, 0.0
         for k in range(N):
-            z += given.probability[i, k] * rest.probability[i, k]
+            z += cotangents.probability[i, k] * stationary.probability[i, k]
             l += x
-            b += x * rest.mass[i, k]
+            b += x * stationary.mass[i, k]
             e[k], lam[k], below[k] = x, l, b / total
             if y[k] < 0:
                 l *= decay[k]
@@ -231,28 +236,28 @@ def stationary_adjoint(lo: int, hi: int, ladder: Ladder, rest: Rest, given: Rest
                 x *= decay[k]
                 if x < TINY:
                     x = 0.0
-        gamma = -r * R * given.rate[i] - R * z + by_cv * root * R * (1 - rho)
+        gamma = -r * R * cotangents.rate[i] - R * z + by_cv * root * R * (1 - rho)
         if beta != 0:
             gamma -= 2 * eta * beta / total
-        bars.t_ref[i] += -r * r * given.rate[i] - r * z - by_cv * root * r * rho
+        bars.t_ref[i] += -r * r * cotangents.rate[i] - r * z - by_cv * root * r * rho
         q, remaining = 0.0, 0.0
         for k in range(N - 1, -1, -1):
             a, _ = hops(y[k], decay[k])
-            flux = below[k] * rest.flux_scale[i, k]
+            flux = below[k] * stationary.flux_scale[i, k]
             w = beta * lam[k] / total
             bars.y[i, k] += w * (a * q + c * slope(y[k], decay[k]) * flux)
             bars.c[i] += w * phi[k] * flux
             q = a * q + c * phi[k] * flux
-            remaining += lam[k] * c * phi[k] * rest.flux_scale[i, k]
-            G[k] = e[k] * (R * given.probability[i, k] + gamma + beta * remaining / (total * total))
-        mass_adjoint(i, ladder, rest, G, bars)
+            remaining += lam[k] * c * phi[k] * stationary.flux_scale[i, k]
+            G[k] = e[k] * (R * cotangents.probability[i, k] + gamma + beta * remaining / (total * total))
+        mass_adjoint(i, scheme, stationary, G, bars)
 
 
-def rest_of(ladder: Ladder, threads: int) -> Rest:
-    M = ladder.y.shape[0]
-    rest = Rest(*(np.empty_like(ladder.y) for _ in range(3)), *np.empty((6, M)))
-    over_neurons(stationary_sweep, M, threads, ladder, rest)
-    return rest
+def stationary_state(scheme: ThresholdIntegration, threads: int) -> StationaryState:
+    M = scheme.y.shape[0]
+    stationary = StationaryState(*(np.empty_like(scheme.y) for _ in range(3)), *np.empty((6, M)))
+    over_neurons(stationary_sweep, M, threads, scheme, stationary)
+    return stationary
 
 
 def over_neurons(kernel: Callable, neurons: int, threads: int, *args) -> None:

@@ -1,4 +1,4 @@
-"""Voltages of one-variable neurons beside their spikes: responses and cross-spectra, by solves on the ladder."""
+"""Voltages of one-variable neurons beside their spikes: responses and cross-spectra, by solves on the scheme."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def voltages(neurons: Membrane, frequencies: Tensor, threads: int = 1) -> Voltag
     omega = np.where(np.abs(omega) < 1e-5, 1e-5, omega)  # the peaks at 0 are imaginary elsewhere
     v = (neurons.grid.nodes - neurons.grid.V_reset).detach().T.contiguous().numpy()
     shape = neurons.size, len(omega)
-    found = np.empty(shape, complex), np.empty(shape, complex), np.empty(shape)
-    over_neurons(_voltages, neurons.size, threads, state, v, omega, *found)
-    gain, cross, _ = found
+    arrays = np.empty(shape, complex), np.empty(shape, complex), np.empty(shape)
+    over_neurons(_voltages, neurons.size, threads, state, v, omega, *arrays)
+    gain, cross, _ = arrays
     gain.imag[:, still] = cross.imag[:, still] = 0.0
-    return Voltages(*(torch.from_numpy(x.T.copy()) for x in found))
+    return Voltages(*(torch.from_numpy(x.T.copy()) for x in arrays))
 
 
 @compiled(nogil=True)

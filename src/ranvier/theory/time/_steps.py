@@ -13,7 +13,8 @@ from ranvier.theory.single_neuron.threshold_integration import Array
 
 class Neurons(NamedTuple):
     """M populations on N nodes: `force` (M, N) mV at the faces; `step` mV, `tau` ms, `variance` mV^2, (M,); `reset`
-    and `share` (M,) as in `Ladder`; `wait` (M,): refractory time in steps; whether what leaves comes back."""
+    and `share` (M,) as in `ThresholdIntegration`; `wait` (M,): refractory time in steps; whether what leaves comes
+    back."""
 
     force: Array
     step: Array
@@ -102,11 +103,11 @@ def _past(history, now, steps, j):
 
 
 @compiled(nogil=True)
-def evolve(dt, steps, neurons, state, given, every, course):
+def evolve(dt, steps, neurons, state, inputs, every, course):
     """`state` goes on by `steps` of dt ms; `course` is filled, its densities each `every` steps."""
     force, step, tau, variance, reset, share, wait, reinject = neurons
     mass, buffer, history = state
-    drive, factor, weight, spread, delay, memory = given
+    drive, factor, weight, spread, delay, memory = inputs
     rate, refractory, saved = course
     M, N = mass.shape
     L = buffer.shape[1]

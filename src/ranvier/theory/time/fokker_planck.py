@@ -90,8 +90,8 @@ def evolve(
         raise ValueError("sigma must be positive (mV) at all times")
     stride = every if every > 0 else steps
     course = Course.empty(steps, M, steps // stride, N)
-    given = Input(arrays.series(drive, "drive"), factor, weight, spread, lag, memory)
-    _evolve(dt, steps, arrays.kernel(dt), State(mass, buffer, history), given, stride, course)
+    inputs = Input(arrays.series(drive, "drive"), factor, weight, spread, lag, memory)
+    _evolve(dt, steps, arrays.kernel(dt), State(mass, buffer, history), inputs, stride, course)
     times = dt * torch.arange(1, steps + 1, dtype=torch.float64)
     density = torch.from_numpy(course.density).transpose(1, 2) / neurons.grid.step.detach()
     return Evolution(
@@ -134,7 +134,7 @@ class _Arrays:
     """A membrane as the kernel's arrays, and what it is to be driven with, checked for shape."""
 
     def __init__(self, neurons: Membrane, steps: int) -> None:
-        _, _, position, t_ref = (x.detach().numpy() for x in neurons.ladder())
+        _, _, position, t_ref = (x.detach().numpy() for x in neurons.integration())
         self.M, self.N, self.steps = neurons.size, neurons.grid.N, steps
         self.force = np.ascontiguousarray(neurons.force.detach().T.numpy())
         self.step = neurons.grid.step.detach().numpy().copy()
@@ -171,7 +171,7 @@ def _initial(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(mass (M, N), refractory mass (M,), rate before the beginning (M,))."""
     if isinstance(initial, str) and initial == "stationary":
-        rate, _, probability = StationaryFunction.apply(*(x.detach() for x in neurons.ladder()), 1)
+        rate, _, probability = StationaryFunction.apply(*(x.detach() for x in neurons.integration()), 1)
         return probability.numpy().copy(), (rate * neurons.t_ref).numpy(), rate.numpy()
     if isinstance(initial, str) and initial == "reset":
         mass = np.zeros((a.M, a.N))
