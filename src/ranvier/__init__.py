@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         theory,
     )
     from ranvier.engines import Probe, Recording, Simulation, WeightProbe, as_cell, simulate
-    from ranvier.equations import Equations
+    from ranvier.equations import Equations, Parameter, parameter
     from ranvier.learners import fit
     from ranvier.networks import (
         EdgeList,
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 
 #: public name -> module that defines it
 _HOMES = {
-    "ranvier.equations": ["Equations"],
+    "ranvier.equations": ["Equations", "Parameter", "parameter"],
     "ranvier.neurons": [
         "EIF", "LIF", "QIF", "AdEx", "Graded", "HodgkinHuxley", "Izhikevich", "Neuron", "Poisson", "SpikeTimes",
     ],
@@ -96,11 +96,11 @@ _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [  # spelled out for type checkers; a test keeps it equal to the tables above
     "EIF", "LIF", "QIF", "AdEx", "Alpha", "AlphaConductance", "BiExponential", "Delta", "EdgeList", "Electrical",
     "Equations", "Exponential", "ExponentialConductance", "Graded", "HodgkinHuxley", "Izhikevich", "Network", "Neuron",
-    "Normal", "Poisson", "Prediction", "Probe", "Recording", "Sigmoidal", "Simulation", "SpikeTimes", "Synapse",
-    "TimeSeries", "Uniform", "WeightProbe", "__version__", "analysis", "as_cell", "atlas", "brains", "compare", "data",
-    "energies", "engines", "fit", "learners", "networks", "neurons", "nn", "predict", "read_edges", "read_network",
-    "read_nir", "report", "reservoirs", "rules", "simulate", "synapses", "theory", "wiring", "write_network",
-    "write_nir",
+    "Normal", "Parameter", "Poisson", "Prediction", "Probe", "Recording", "Sigmoidal", "Simulation", "SpikeTimes",
+    "Synapse", "TimeSeries", "Uniform", "WeightProbe", "__version__", "analysis", "as_cell", "atlas", "brains",
+    "compare", "data", "energies", "engines", "fit", "learners", "networks", "neurons", "nn", "parameter", "predict",
+    "read_edges", "read_network", "read_nir", "report", "reservoirs", "rules", "simulate", "synapses", "theory",
+    "wiring", "write_network", "write_nir",
 ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -17,6 +17,16 @@ LIMIT = 2**31 - 1
 #: control characters, line and paragraph separators, marks that turn the direction of writing, lone surrogates
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
 _LONGEST = 1000
+
+
+class Domain(Protocol):
+    """What a value may be, as `ranvier.equations.Parameter` says it."""
+
+    @property
+    def unit(self) -> str: ...
+
+    def require(self, x: Any, what: str, each: str = "neuron") -> None:
+        """Raise ValueError where a number, array or tensor lies outside."""
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
@@ -98,24 +108,22 @@ def edge_indices(value: Any, name: str) -> np.ndarray:
     return array.astype(np.int64)  # always a copy: the caller's array may change
 
 
-def values(
-    value: Any, name: str, size: int | None, unit: str, *, low: float | None = None, each: str = "neuron"
-) -> float | Tensor:
-    """A float, or the tensor given (a number for each), checked for length, finiteness and `low`.
+def values(value: Any, name: str, size: int | None, domain: Domain, *, each: str = "neuron") -> float | Tensor:
+    """A float, or a tensor (a number for each), checked for its length and against its domain.
 
-    A tensor that requires a gradient comes back as it is, so that what trains it is seen.
+    A tensor comes back as it is, so that whoever trains it may go on; an array is copied.
     `size` None: the length is checked elsewhere.
     """
     import torch
 
+    unit = domain.unit or "the model's unit"
     scalar = isinstance(value, str | bytes | bool) or value is None or np.ndim(value) == 0
     if scalar and not (isinstance(value, torch.Tensor) and value.requires_grad):
         result = number(value, name, unit)
-        if low is not None and result < low:
-            raise ValueError(f"{name} is {result} {unit}; expected {low:g} {unit} or above.")
+        domain.require(result, name, each)
         return result
     try:
-        tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value, np.float64))
+        tensor = value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value, np.float64))
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"{name} is {type(value).__name__}; expected a number in {unit}, or one a {each}."
@@ -129,19 +137,7 @@ def values(
             f"{name} has shape {tuple(tensor.shape)}; expected one number in {unit}, or one a {each}: "
             f"({'…' if size is None else size},)."
         )
-    plain = tensor.detach()
-    if not (good := torch.isfinite(plain)).all():
-        at = int(torch.argmin(good.to(torch.uint8).reshape(-1)))
-        raise ValueError(
-            f"{name} is {plain.reshape(-1)[at].item()} at {each} {at}; expected finite numbers in {unit}. "
-            "Look where it was computed, or leave that one out."
-        )
-    if low is not None and bool((plain < low).any()):
-        at = int(torch.argmin(plain.reshape(-1)))
-        raise ValueError(
-            f"{name} is {plain.reshape(-1)[at].item()} {unit} at {each} {at}; "
-            f"expected {low:g} {unit} or above."
-        )
+    domain.require(tensor, name, each)
     return tensor
 
 
@@ -155,6 +151,20 @@ def printable(text: str, what: str) -> str:
     if len(text) > _LONGEST:
         raise ValueError(f"{what} is {text[:40]!r}..., of {len(text)} characters; expected at most {_LONGEST}.")
     return text
+
+
+def array(value: Any, name: str, shape: str) -> Tensor:
+    """`value` as a float64 tensor, a copy unless it is a tensor; TypeError where it is not numbers."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        if value.is_complex() or value.dtype == torch.bool:
+            raise TypeError(f"{name} is a tensor of {value.dtype}; expected real numbers, {shape}.")
+        return value
+    try:
+        return torch.from_numpy(np.array(value, np.float64))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} is {type(value).__name__} {value!r:.60}; expected numbers, {shape}.") from error
 
 
 def labels(value: Any, name: str, size: int) -> tuple[str, ...] | None:

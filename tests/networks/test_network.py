@@ -120,7 +120,7 @@ REFUSED = [
     (lambda n: n.connect("exc", "inh", weight=1.0, edges=([8], [0])), "Edge 0 has source 8"),
     (lambda n: n.connect("exc", "inh", weight=[1.0, 2.0], in_degree=3), "2 values for 12 edges"),
     (lambda n: n.connect("exc", "inh", weight=[1.0, math.nan], edges=([0, 1], [0, 0])), "nan at edge 1"),
-    (lambda n: n.connect("exc", "inh", weight=1.0, delay=-1.0, in_degree=3), "0 ms or above"),
+    (lambda n: n.connect("exc", "inh", weight=1.0, delay=-1.0, in_degree=3), "above 0 ms"),
     (lambda n: n.connect("exc", "inh", weight=1.0, delay=0.0, in_degree=3), "one step"),
     (lambda n: n.connect("exc", "inh", weight=1.0, wiring=w.Distance()), "positions"),
     (lambda n: n.connect("exc", "inh", weight=1.0, wiring=w.OneToOne()), "one size"),

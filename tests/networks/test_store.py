@@ -177,7 +177,7 @@ def broken_by(change):
         (broken_by(lambda v: v["populations"][0]["neuron"].update(model="EIFF")), "Did you mean 'EIF'"),
         (broken_by(lambda v: v["populations"][0].update(size=-1)), "size is -1"),
         (broken_by(lambda v: v["populations"][0]["parameters"].update(taum=1.0)), "taum"),
-        (broken_by(lambda v: v["projections"][0].update(delay=-1.0)), "0 ms or above"),
+        (broken_by(lambda v: v["projections"][0].update(delay=-1.0)), "above 0 ms"),
         (broken_by(lambda v: v["projections"][0].update(source="zz")), "Unknown population"),
         (broken_by(lambda v: v["projections"][1]["wiring"].update(rule="eval")), "Unknown wiring"),
         (broken_by(lambda v: v["projections"][1]["wiring"].update(k=99)), "at most"),

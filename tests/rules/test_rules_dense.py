@@ -131,11 +131,11 @@ def test_a_rule_of_ones_own():
 
 def test_what_does_not_fit_is_refused():
     for make, message in (
-        (lambda: rules.STDP(tau_plus=-1.0), "expected a time in ms"),
+        (lambda: rules.STDP(tau_plus=-1.0), "a number above 0 ms"),
         (lambda: rules.STDP(w_min=1.0, w_max=0.0), "w_min < w_max"),
-        (lambda: rules.STDP(pairs="some"), "'all' or 'nearest'"),
-        (lambda: rules.TripletSTDP(pairs="some"), "'all' or 'nearest'"),
-        (lambda: rules.STDP(A_plus=float("nan")), "expected a number"),
+        (lambda: rules.STDP(pairs="some"), "one of 'all', 'nearest'"),
+        (lambda: rules.TripletSTDP(pairs="some"), "one of 'all', 'nearest'"),
+        (lambda: rules.STDP(A_plus=float("nan")), "A_plus of STDP is nan"),
         (lambda: rules.RewardSTDP(interval=0.0), "interval"),
         (lambda: rules.TripletSTDP.fitted("retina"), "hippocampus"),
     ):

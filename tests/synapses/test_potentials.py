@@ -187,13 +187,13 @@ def test_many_sources_onto_few_targets():
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: rv.Exponential(tau=0.0), r"Exponential: found tau = 0\.0, expected a positive time"),
-        (lambda: rv.Exponential(tau=-1.0), r"found tau = -1\.0"),
-        (lambda: rv.Alpha(tau=float("nan")), r"found tau = nan"),
-        (lambda: rv.BiExponential(tau_rise=-1.0), r"found tau_rise = -1\.0"),
-        (lambda: rv.Sigmoidal(tau=-1.0), r"found tau = -1\.0"),
-        (lambda: rv.Sigmoidal(slope=0.0), r"found slope = 0\.0, expected a positive number"),
-        (lambda: rv.Exponential(normalise="sum"), r"found normalise = 'sum', expected 'area' or 'peak'"),
+        (lambda: rv.Exponential(tau=0.0), r"tau of Exponential is 0 ms; expected a number above 0 ms"),
+        (lambda: rv.Exponential(tau=-1.0), r"tau of Exponential is -1 ms"),
+        (lambda: rv.Alpha(tau=float("nan")), r"tau of Alpha is nan"),
+        (lambda: rv.BiExponential(tau_rise=-1.0), r"tau_rise of BiExponential is -1 ms"),
+        (lambda: rv.Sigmoidal(tau=-1.0), r"tau of Sigmoidal is -1 ms; expected 0 ms or above"),
+        (lambda: rv.Sigmoidal(slope=0.0), r"slope of Sigmoidal is 0 mV; expected a number above 0 mV"),
+        (lambda: rv.Exponential(normalise="sum"), r"normalise of Exponential is 'sum'; expected one of 'area', 'peak'"),
     ],
 )
 def test_bad_parameters(make, message):

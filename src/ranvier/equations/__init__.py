@@ -2,6 +2,7 @@
 
 from ranvier.equations._equations import Equations, State
 from ranvier.equations._parse import exprel, parse, symbol
+from ranvier.equations.parameters import Parameter, option, parameter
 from ranvier.equations.units import quantity
 
-__all__ = ["Equations", "State", "exprel", "parse", "quantity", "symbol"]
+__all__ = ["Equations", "Parameter", "State", "exprel", "option", "parameter", "parse", "quantity", "symbol"]

@@ -12,10 +12,10 @@ import sympy as sp
 
 from ranvier._names import identifier
 from ranvier.equations._parse import FUNCTIONS, LONGEST, parse, symbol
+from ranvier.equations.units import require_unit
 
 _DERIVATIVE = re.compile(r"^d([A-Za-z]\w*)/dt\s*=\s*(.+)$")
 _ALIAS = re.compile(r"^([A-Za-z]\w*)\s*=\s*(.+)$")
-_UNIT = re.compile(r"^(.*?)(?::\s*([^:]+))?$")
 
 #: operations and names in one equation, helpers put in; each costs time to differentiate and to compile
 LARGEST = 5000
@@ -43,9 +43,9 @@ class Equations:
     Parameters
     ----------
     text
-        One line a variable, `dV/dt = ...`, or a helper, `alpha = ...`; after a colon the unit, which
-        documents. White noise is `xi` (or `xi_a`, `xi_b`: independent ones), of density 1/√ms. `I` is
-        the synaptic input in mV, `drive` and `noise` are the population's inputs in mV.
+        One line a variable, `dV/dt = ...`, or a helper, `alpha = ...`; after a colon the unit (`mV`, `pA`, `1/ms`,
+        `1`), which documents, after # a comment. White noise is `xi` (or `xi_a`, `xi_b`: independent ones), of
+        density 1/√ms. `I` is the synaptic input in mV, `drive` and `noise` are the population's inputs in mV.
     threshold
         The condition under which the neuron spikes, e.g. `"V >= V_th"`. None: it never does.
     reset
@@ -58,7 +58,9 @@ class Equations:
     Raises
     ------
     ValueError
-        if a line is no equation, noise enters non-linearly, or the reset names an unknown variable.
+        if a line is no equation, a unit is none, noise enters non-linearly, or the reset names an unknown variable.
+    TypeError
+        if a variable's name is no plain identifier.
     """
 
     def __init__(
@@ -70,7 +72,8 @@ class Equations:
         refractory: str | None = None,
         holds: bool = True,
     ) -> None:
-        self.text = "\n".join(line.strip() for line in text.strip().splitlines() if line.strip())
+        lines = (line.partition("#")[0].strip() for line in text.splitlines())
+        self.text = "\n".join(filter(None, lines))
         if len(self.text) > 20 * LONGEST:
             raise ValueError(f"the equations have {len(self.text)} characters; expected at most {20 * LONGEST}")
         self.states, helpers = _states(self.text)
@@ -172,11 +175,12 @@ def _states(text: str) -> tuple[tuple[State, ...], dict[sp.Symbol, sp.Expr]]:
     derivatives: dict[str, tuple[sp.Expr, str]] = {}
     aliases: dict[sp.Symbol, sp.Expr] = {}
     for line in text.splitlines():
-        body, unit = _UNIT.match(line).groups()  # type: ignore[union-attr]
-        if found := _DERIVATIVE.match(body.strip()):
+        body, _, unit = (part.strip() for part in line.partition(":"))
+        _require_unit(unit, line)
+        if found := _DERIVATIVE.match(body):
             _require_new(found[1], derivatives, aliases)
-            derivatives[found[1]] = (parse(found[2]), (unit or "").strip())
-        elif found := _ALIAS.match(body.strip()):
+            derivatives[found[1]] = (parse(found[2]), unit)
+        elif found := _ALIAS.match(body):
             _require_new(found[1], derivatives, aliases)
             aliases[symbol(found[1])] = parse(found[2])
         else:
@@ -188,6 +192,18 @@ def _states(text: str) -> tuple[tuple[State, ...], dict[sp.Symbol, sp.Expr]]:
         aliases = {name: value.xreplace(aliases) for name, value in aliases.items()}
     states = tuple(_state(n, value.xreplace(aliases), unit) for n, (value, unit) in derivatives.items())
     return states, aliases
+
+
+def _require_unit(unit: str, line: str) -> None:
+    if "(" in unit:
+        raise ValueError(
+            f"The line {line!r} ends in {unit!r}; expected a unit alone: flags are Brian2's. Leave them out: "
+            "`refractory=` and `holds=` say what is held, and parameters are fields of the model."
+        )
+    try:
+        require_unit(unit)
+    except ValueError as error:
+        raise ValueError(f"The line {line!r} has no unit that is known. {error}") from None
 
 
 def _require_small(derivatives: Mapping[str, Any], aliases: Mapping[sp.Symbol, sp.Expr]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from fractions import Fraction
 
 _SCALES: dict[str, dict[str, float]] = {
     "ms": {"s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3, "ns": 1e-6, "min": 6e4, "h": 3.6e6},
@@ -44,3 +45,42 @@ def quantity(value: str | float, unit: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"found {value!r}, expected a finite number")
     return number * scale
+
+
+_PREFIXES = ("", "f", "p", "n", "u", "µ", "m", "c", "d", "k", "M", "G")
+_BASES = ("V", "A", "S", "F", "s", "Hz", "Ohm", "M", "mol", "m", "g", "l", "K", "C", "J", "W", "bit", "rad")
+#: units by themselves: plain numbers, and the unit of a plastic weight
+_WHOLE = ("1", "weight", "min", "h", "degC", "%")
+_FACTOR = re.compile(r"\s*([A-Za-zµ%]+|1)(?:\s*(?:\^|\*\*)\s*(-?\d+(?:\.\d+)?))?\s*")
+
+
+def factors(unit: str) -> dict[str, Fraction]:
+    """A unit as powers of its parts: `"mV/ms"` is {"mV": 1, "ms": -1}, `"1"` is {}.
+
+    Parts are joined by `*`, `·`, `/` or a space; `mV^2`, `ms**-1`, `sqrt(ms)` are powers. Raises ValueError for
+    anything else, as for a word that is no unit with an SI prefix.
+    """
+    found: dict[str, Fraction] = {}
+    text = re.sub(r"(?:√|sqrt)\(?([A-Za-zµ]+)\)?", r"\1^0.5", unit.replace("·", "*"))
+    for k, group in enumerate(text.split("/")):
+        for part in re.split(r"(?<!\*)\*(?!\*)|\s+(?=[A-Za-zµ])", group.strip()):
+            match = _FACTOR.fullmatch(part)
+            if match is None or not _known(match[1]):
+                raise ValueError(
+                    f"The unit is {unit!r}; expected one such as 'mV', 'ms', 'mV/ms', 'nS', '1/ms' or '1': units are "
+                    "joined by * and /, and nothing else stands there."
+                )
+            if match[1] != "1":
+                power = Fraction(match[2] or 1) * (1 if k == 0 else -1)
+                found[match[1]] = found.get(match[1], Fraction(0)) + power
+    return {name: power for name, power in found.items() if power}
+
+
+def _known(name: str) -> bool:
+    return name in _WHOLE or any(name == p + b for p in _PREFIXES for b in _BASES)
+
+
+def require_unit(unit: str) -> None:
+    """Raise ValueError for text that is neither a unit nor empty."""
+    if unit:
+        factors(unit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from ranvier.networks.wiring import Edges, InDegree, OutDegree, Probability, Wir
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ranvier.equations import Parameter
     from ranvier.networks._population import Population
     from ranvier.networks._projection import Projection
     from ranvier.synapses import Synapse
@@ -110,6 +112,12 @@ def learning(bare: Projection, plasticity: Any, modulator: Any) -> Projection:
         raise TypeError(f"The modulator of {bare!r} is {modulator!r:.60}; expected a TimeSeries or a Population.")
     weight = bare.weight if isinstance(bare.weight, float) else bare.weight.detach()
     low, high = plasticity.bounds
+    domain = bare.synapse.weight_parameter
+    if not (domain.holds(low) or (math.isinf(low) and domain.at_least is None)):
+        raise ValueError(
+            f"w_min of {type(plasticity).__name__} at {bare!r} is {low:g} {domain.unit}; expected {domain.domain}, as "
+            f"the weights of {type(bare.synapse).__name__}. Set w_min."
+        )
     some = isinstance(weight, float) or weight.numel() > 0
     least, most = (weight, weight) if isinstance(weight, float) or not some else (weight.min(), weight.max())
     if some and (least < low or most > high):
@@ -120,13 +128,9 @@ def learning(bare: Projection, plasticity: Any, modulator: Any) -> Projection:
     return replace(bare, plasticity=plasticity, modulator=modulator)
 
 
-def unit_of(synapse: Any) -> str:
-    return getattr(synapse, "weight_unit", None) or "the synapse's unit"
-
-
-def per_edge(value: Any, what: str, bare: Projection, unit: str, low: float | None) -> float | Tensor:
+def per_edge(value: Any, what: str, bare: Projection, domain: Parameter) -> float | Tensor:
     """A number, or a tensor whose length is the projection's number of edges (counted only then)."""
-    result = values(value, what, None, unit, low=low, each="edge")
+    result = values(value, what, None, domain, each="edge")
     if isinstance(result, float):
         return result
     edges = bare.size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier._checks import number, positive
+from ranvier._checks import array, number, positive
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +23,7 @@ class TimeSeries:
     def __post_init__(self) -> None:
         import torch
 
-        values = self.values
-        if not isinstance(values, torch.Tensor):
-            values = torch.as_tensor(values, dtype=torch.float64)
+        values = array(self.values, "values of a TimeSeries", "(T,) or (T, neurons)")
         if values.ndim not in (1, 2) or len(values) == 0:
             raise ValueError(
                 f"A time series has values of shape {tuple(values.shape)}; expected (T,) or (T, neurons) "

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ranvier._checks import nearest
-from ranvier._names import identifier, identifiers
+from ranvier._names import identifier
+from ranvier.equations.declarations import body as declarations
+from ranvier.equations.declarations import describe
 
 Encode = Callable[[Any], Any]
 SIDES = ("pre", "post", "modulator")
@@ -30,7 +32,7 @@ def describe_neuron(neuron: Any, encode: Encode) -> dict[str, Any]:
         raise TypeError(
             f"{cls.__name__} is a source of your own, which no file holds; expected a built-in one."
         )
-    return value | {"equations": cls.equations.describe(), "initial": dict(cls.initial)}
+    return value | describe(cls) | {"equations": cls.equations.describe(), "initial": dict(cls.initial)}
 
 
 def build_neuron(value: Mapping[str, Any], decode: Encode) -> Any:
@@ -42,7 +44,7 @@ def build_neuron(value: Mapping[str, Any], decode: Encode) -> Any:
     if "equations" not in value:
         return _builtin(neurons, value["model"], "neuron")(**parameters)
     body = {"equations": _equations(value["equations"]), "initial": _initial(value["initial"])}
-    return _model(neurons.Neuron, value["model"], body, parameters)(**parameters)
+    return _model(neurons.Neuron, value, body, parameters)()
 
 
 def describe_synapse(synapse: Any, encode: Encode) -> dict[str, Any]:
@@ -66,12 +68,11 @@ def describe_synapse(synapse: Any, encode: Encode) -> dict[str, Any]:
             f"({', '.join(own) or cls.__mro__[1].__name__}), which no file holds; expected a built-in "
             "synapse, or a plain subclass of Synapse."
         )
-    return value | {
+    return value | describe(cls) | {
         "equations": None if cls.equations is None else cls.equations.describe(),
         "jumps": dict(cls.jumps),
         "current": cls.current,
         "weight_unit": cls.weight_unit,
-        "may_be_zero": list(cls.may_be_zero),
     }
 
 
@@ -93,14 +94,13 @@ def build_synapse(value: Mapping[str, Any], decode: Encode) -> Any:
         "jumps": jumps,
         "current": _text(value["current"], "the current of a synapse"),
         "weight_unit": _text(value["weight_unit"], "the unit of a synapse's weight"),
-        "may_be_zero": identifiers(value["may_be_zero"], "a parameter that may be 0"),
     }
     known = {"V", "g_L", *parameters, *(body["equations"].names if body["equations"] is not None else ())}
     for text in (body["current"], *jumps.values()):
         if unknown := {s.name for s in parse(text).free_symbols} - known:
             names = ", ".join(sorted(known))
             raise ValueError(f"a synapse's {text!r:.60} uses {min(unknown)!r}; expected names among {names}")
-    return _model(synapses.Synapse, value["model"], body, parameters)(**parameters)
+    return _model(synapses.Synapse, value, body, parameters)()
 
 
 def describe_rule(rule: Any) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def describe_rule(rule: Any) -> dict[str, Any]:
     value = {"model": cls.__name__, "parameters": plain, "texts": text}
     if getattr(rules, cls.__name__, None) is cls:
         return value
-    return value | {
+    return value | describe(cls) | {
         "traces": [dataclasses.asdict(t) for t in rule.traces],
         "eligibilities": [dataclasses.asdict(e) for e in rule.eligibilities],
         "on_pre": rule.on_pre,
@@ -136,9 +136,8 @@ def build_rule(value: Mapping[str, Any]) -> Any:
         "traces": tuple(_trace(rules.Trace, t) for t in value["traces"]),
         "eligibilities": tuple(_trace(rules.Eligibility, e) for e in value["eligibilities"]),
         **{k: _text(value[k], k) for k in ("on_pre", "on_post", "drift")},
-        **parameters,  # as defaults, one of which may be `interval`, a property of the base
     }
-    return _model(rules.Rule, value["model"], body, parameters)(**parameters)
+    return _model(rules.Rule, value, body, parameters)()
 
 
 def _parameters(value: Any, whose: str, decode: Encode) -> dict[str, Any]:
@@ -194,12 +193,13 @@ def _trace(kind: Any, value: Any) -> Any:
     return kind(**value)
 
 
-def _model(base: type, name: Any, body: dict[str, Any], parameters: Mapping[str, Any]) -> type:
+def _model(base: type, value: Mapping[str, Any], body: dict[str, Any], parameters: Mapping[str, Any]) -> type:
     """A class of the file's own kind, built without code from text."""
+    name = value["model"]
     taken = {x for x in dir(base) if not x.startswith("_")} - {"interval"}
     if clash := taken & set(parameters):
         raise ValueError(f"{name!r:.60} has a parameter {min(clash)!r}, as every model has such a part; rename it")
-    space = {**body, "__annotations__": dict.fromkeys(parameters, Any), "__module__": __name__}
+    space = {**body, **declarations(value, parameters), "__module__": __name__}  # `interval` of a rule: its own
     return type(identifier(name, "the name of a model"), (base,), space)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ranvier._checks import count, nearest, printable, values
+from ranvier.equations import Parameter
 from ranvier.networks import _html
-from ranvier.networks._connect import learning, per_edge, receives, rule_of, synapse_of, transmits, unit_of
+from ranvier.networks._connect import learning, per_edge, receives, rule_of, synapse_of, transmits
 from ranvier.networks._keys import stream_key
 from ranvier.networks._population import Population, initial_of, labels_of, method_of, parameters_of, positions_of
 from ranvier.networks._projection import Background, Projection
@@ -15,6 +16,9 @@ from ranvier.networks.wiring import Wiring
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+DELAY = Parameter("ms", "one step of the simulation or more", above=0.0)
+RATE = Parameter("Hz", "spikes per second", at_least=0.0)
 
 
 class Network:
@@ -216,7 +220,7 @@ class Network:
         transmits(source, synapse)
         receives(target, synapse)
         rule.check(source.size, target.size, source is target, bare._places()["positions"])
-        weight = per_edge(weight, f"The weight {where}", bare, unit_of(synapse), None)
+        weight = per_edge(weight, f"The weight {where}", bare, synapse.weight_parameter)
         if synapse.continuous:
             if delay is not None and not (isinstance(delay, int | float) and delay == 0):
                 raise ValueError(
@@ -225,9 +229,7 @@ class Network:
                 )
             delay = 0.0
         else:
-            delay = per_edge(1.0 if delay is None else delay, f"The delay {where}", bare, "ms", 0.0)
-            if (delay if isinstance(delay, float) else delay.detach().min() if delay.numel() else 1.0) <= 0.0:
-                raise ValueError(f"The delay {where} is 0 ms; expected one step of the simulation or more.")
+            delay = per_edge(1.0 if delay is None else delay, f"The delay {where}", bare, DELAY)
         return Projection(source, target, weight, delay, synapse, rule, index, bare.key)
 
     def background(
@@ -246,8 +248,8 @@ class Network:
         what = f"of the background of {target.name!r}"
         made = Background(
             target=target,
-            rate=values(rate, f"The rate {what}", target.size, "Hz", low=0.0),
-            weight=values(weight, f"The weight {what}", target.size, unit_of(synapse)),
+            rate=values(rate, f"The rate {what}", target.size, RATE),
+            weight=values(weight, f"The weight {what}", target.size, synapse.weight_parameter),
             synapse=synapse,
             index=len(self.backgrounds),
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from ranvier._checks import labels, nearest, unique, values
+from ranvier._checks import array, labels, nearest, unique, values
+from ranvier.equations import Parameter
+from ranvier.equations.declarations import declared, require_parameters
 from ranvier.networks._inputs import Normal, TimeSeries, Uniform
 
 if TYPE_CHECKING:
@@ -13,9 +15,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-#: the population's own inputs (mV), for equations that mention them
-INPUTS = ("drive", "noise")
-UNITS = {"noise": "mV", "drive": "mV", "rate": "Hz"}
+#: the population's own inputs, for equations that mention them
+INPUTS = {
+    "drive": Parameter("mV", "constant input"),
+    "noise": Parameter("mV", "standard deviation of the free membrane", at_least=0.0),
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,8 +86,9 @@ def parameters_of(
                 + nearest(key, [*own, *inputs])
             )
     checked: dict[str, float | Tensor | TimeSeries] = {}
+    domains = INPUTS | (declared(type(neuron)) if is_dataclass(neuron) else {})
     for key, value in {**own, **inputs, **given}.items():
-        what = f"Parameter {key!r} of population {name!r}"
+        what = what_of(key, name)
         if isinstance(value, TimeSeries):
             if key != "drive":
                 raise TypeError(f"{what} is a TimeSeries; expected a number. Only drive may change in time.")
@@ -91,10 +96,16 @@ def parameters_of(
                 raise ValueError(f"{what} has {value.values.shape[1]} columns; expected (T,) or (T, {size}).")
             checked[key] = value
             continue
-        low = 0.0 if key in ("noise", "rate") else None
-        result = values(value, what, size, UNITS.get(key, "the model's unit"), low=low)
+        result = values(value, what, size, domains.get(key, Parameter()))
         checked[key] = result if isinstance(result, float) or result.requires_grad else result.double()
+    if is_dataclass(neuron):
+        require_parameters(neuron, checked, lambda key: what_of(key, name))
     return checked
+
+
+def what_of(key: str, name: str) -> str:
+    """How errors speak of a parameter."""
+    return f"Parameter {key!r} of population {name!r}"
 
 
 def initial_of(
@@ -114,8 +125,12 @@ def initial_of(
             checked[key] = value
         else:
             what = f"The initial {key!r} of population {name!r}"
-            checked[key] = values(value, what, size, "the variable's unit")
+            checked[key] = values(value, what, size, Parameter(_unit(equations, key)))
     return checked
+
+
+def _unit(equations: Any, variable: str) -> str:
+    return next(state.unit for state in equations.states if state.name == variable)
 
 
 def method_of(method: str | None, neuron: Any, name: str) -> str | None:
@@ -136,7 +151,7 @@ def positions_of(value: Any, size: int, name: str) -> Tensor | None:
         return None
     import torch
 
-    positions = torch.as_tensor(value).to(torch.float64)
+    positions = array(value, f"positions of population {name!r}", f"({size}, dimensions)").to(torch.float64)
     if positions.ndim == 1:
         positions = positions[:, None]
     if positions.ndim != 2 or len(positions) != size:

@@ -1,8 +1,7 @@
-"""What a neuron model is: equations and default parameters."""
+"""What a neuron model is: equations, and parameters with their defaults, units and domains."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, dataclass_transform
 
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from ranvier._records import Record
 from ranvier.equations import Equations
+from ranvier.equations.declarations import declare, declared, settle
 
 #: A parameter: one number for all neurons of a population, or one a neuron, (neurons,).
 Value = float | Tensor
@@ -22,40 +22,49 @@ class Neuron(Record):
         class PIF(rv.Neuron):
             '''Perfect integrator.'''
             equations = rv.Equations("dV/dt = (drive + I)/tau_m : mV", threshold="V >= V_th", reset="V = V_reset")
-            tau_m: float = 10.0  # ms
+            relations = ("V_reset < V_th",)
+            tau_m: float = rv.parameter(10.0, "ms", "membrane time constant", above=0)
             V_th: float = -50.0  # mV
             V_reset: float = -60.0  # mV
 
-    and runs in every engine. `drive` and `noise` (mV) are the population's, given in `Network.add`.
-    `initial` gives the variables' values at t = 0 (a number or the name of a parameter; default 0).
+    and runs in every engine. A parameter that declares no domain may be any finite number (one called tau or tau_...,
+    any time above 0 ms, and the refractory period any from 0 ms). `relations` hold between two parameters. `drive` and
+    `noise` (mV) are the population's, given in `Network.add`. `initial` gives the variables' values at t = 0 (a number
+    or the name of a parameter; default 0).
+    Values are numbers, or tensors and arrays, one a neuron; those outside their domain raise ValueError.
     """
 
     equations: ClassVar[Equations]
     initial: ClassVar[Mapping[str, float | str]] = {}
+    relations: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         equations = getattr(cls, "equations", None)
         if not isinstance(equations, Equations):
             raise TypeError(f"{cls.__name__} has no `equations = rv.Equations(...)`")
-        fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        for name, value in cls.initial.items():
-            if name not in equations.names or (isinstance(value, str) and value not in fields):
-                raise TypeError(
-                    f"{cls.__name__} has the initial value {name!r}: {value!r}; expected one of the variables "
-                    f"{', '.join(equations.names)}, and a number or a parameter's name"
-                )
+        declare(cls, reserved=("drive", "noise", "I", "t", "dt", *equations.names))
+        fields = set(declared(cls))
         missing = set(equations.parameters) - fields - {"drive", "noise", "g_L"}
         if missing:
             raise TypeError(
                 f"{cls.__name__}'s equations use {', '.join(sorted(missing))}; "
                 f"give each a default, such as `{min(missing)}: float = 1.0`"
             )
+        for name, value in cls.initial.items():
+            if name not in equations.names or (isinstance(value, str) and value not in fields):
+                raise TypeError(
+                    f"{cls.__name__}'s initial has {name!r}: {value!r}; expected a variable "
+                    f"({', '.join(equations.names)}), and a number or the name of a parameter."
+                )
+
+    def __post_init__(self) -> None:
+        settle(self)
 
     @property
     def parameters(self) -> dict[str, Value]:
         """The parameters by name."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in declared(type(self))}
 
     def _repr_latex_(self) -> str:
         return self.equations._repr_latex_()

@@ -1,6 +1,6 @@
 """Adaptive exponential integrate-and-fire."""
 
-from ranvier.equations import Equations
+from ranvier.equations import Equations, parameter
 from ranvier.neurons._base import Neuron
 
 
@@ -19,14 +19,15 @@ class AdEx(Neuron):
         refractory="t_ref",
     )
     initial = {"V": "E_L"}
-    C_m: float = 281.0  # pF
-    g_L: float = 30.0  # nS
-    E_L: float = -70.6  # mV
-    Delta_T: float = 2.0  # mV
-    V_T: float = -50.4  # mV
-    V_th: float = 0.0  # mV, where a spike is counted
-    V_reset: float = -70.6  # mV
-    tau_w: float = 144.0  # ms
-    a: float = 4.0  # nS, subthreshold adaptation
-    b: float = 80.5  # pA, spike-triggered adaptation
-    t_ref: float = 0.0  # ms
+    relations = ("V_reset < V_th",)
+    C_m: float = parameter(281.0, "pF", "membrane capacitance", above=0)
+    g_L: float = parameter(30.0, "nS", "leak conductance", above=0)
+    E_L: float = parameter(-70.6, "mV", "reversal potential of the leak")
+    Delta_T: float = parameter(2.0, "mV", "sharpness of the spike's onset", above=0)
+    V_T: float = parameter(-50.4, "mV", "soft threshold")
+    V_th: float = parameter(0.0, "mV", "where a spike is counted")
+    V_reset: float = parameter(-70.6, "mV", "reset")
+    tau_w: float = parameter(144.0, "ms", "time constant of the adaptation", above=0)
+    a: float = parameter(4.0, "nS", "subthreshold adaptation")
+    b: float = parameter(80.5, "pA", "spike-triggered adaptation")
+    t_ref: float = parameter(0.0, "ms", "refractory period", at_least=0)

@@ -1,6 +1,6 @@
 """Exponential integrate-and-fire."""
 
-from ranvier.equations import Equations
+from ranvier.equations import Equations, parameter
 from ranvier.neurons._base import Neuron
 
 
@@ -18,11 +18,12 @@ class EIF(Neuron):
         refractory="t_ref",
     )
     initial = {"V": "E_L"}
-    tau_m: float = 20.0  # ms
-    E_L: float = -54.0  # mV
-    Delta_T: float = 1.4  # mV, sharpness of the spike's onset
-    V_T: float = -52.5  # mV, soft threshold
-    V_th: float = 20.0  # mV, where a spike is counted
-    V_reset: float = -54.0  # mV
-    t_ref: float = 2.0  # ms
-    g_L: float = 10.0  # nS
+    relations = ("V_reset < V_th",)
+    tau_m: float = parameter(20.0, "ms", "membrane time constant", above=0)
+    E_L: float = parameter(-54.0, "mV", "reversal potential of the leak")
+    Delta_T: float = parameter(1.4, "mV", "sharpness of the spike's onset", above=0)
+    V_T: float = parameter(-52.5, "mV", "soft threshold")
+    V_th: float = parameter(20.0, "mV", "where a spike is counted")
+    V_reset: float = parameter(-54.0, "mV", "reset")
+    t_ref: float = parameter(2.0, "ms", "refractory period", at_least=0)
+    g_L: float = parameter(10.0, "nS", "leak conductance, which only conductance-based synapses use", above=0)

@@ -1,6 +1,6 @@
 """Graded (non-spiking) neuron."""
 
-from ranvier.equations import Equations
+from ranvier.equations import Equations, parameter
 from ranvier.neurons._base import Neuron
 
 
@@ -12,6 +12,6 @@ class Graded(Neuron):
 
     equations = Equations("dV/dt = (E_L - V + drive + I)/tau_m + noise*sqrt(2/tau_m)*xi : mV")
     initial = {"V": "E_L"}
-    tau_m: float = 10.0  # ms
-    E_L: float = -35.0  # mV
-    g_L: float = 1.0  # nS
+    tau_m: float = parameter(10.0, "ms", "membrane time constant", above=0)
+    E_L: float = parameter(-35.0, "mV", "reversal potential of the leak")
+    g_L: float = parameter(1.0, "nS", "leak conductance", above=0)

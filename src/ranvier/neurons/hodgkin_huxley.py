@@ -1,6 +1,6 @@
 """Hodgkin and Huxley's neuron with the currents of Traub and Miles."""
 
-from ranvier.equations import Equations
+from ranvier.equations import Equations, parameter
 from ranvier.neurons._base import Neuron
 
 
@@ -28,13 +28,13 @@ class HodgkinHuxley(Neuron):
         holds=False,
     )
     initial = {"V": "E_L", "m": 0.0, "h": 1.0, "n": 0.0}
-    C_m: float = 200.0  # pF
-    g_L: float = 10.0  # nS
-    E_L: float = -60.0  # mV
-    g_Na: float = 20_000.0  # nS
-    E_Na: float = 50.0  # mV
-    g_K: float = 6_000.0  # nS
-    E_K: float = -90.0  # mV
-    V_T: float = -63.0  # mV, shifts the rate functions
-    V_th: float = -20.0  # mV, where a spike is counted
-    t_spike: float = 3.0  # ms, during which one spike is counted once
+    C_m: float = parameter(200.0, "pF", "membrane capacitance", above=0)
+    g_L: float = parameter(10.0, "nS", "leak conductance", above=0)
+    E_L: float = parameter(-60.0, "mV", "reversal potential of the leak")
+    g_Na: float = parameter(20_000.0, "nS", "largest sodium conductance", at_least=0)
+    E_Na: float = parameter(50.0, "mV", "reversal potential of sodium")
+    g_K: float = parameter(6_000.0, "nS", "largest potassium conductance", at_least=0)
+    E_K: float = parameter(-90.0, "mV", "reversal potential of potassium")
+    V_T: float = parameter(-63.0, "mV", "shifts the rate functions")
+    V_th: float = parameter(-20.0, "mV", "where a spike is counted")
+    t_spike: float = parameter(3.0, "ms", "during which one spike is counted once", at_least=0)

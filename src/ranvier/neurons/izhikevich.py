@@ -1,6 +1,6 @@
 """Izhikevich's simple model."""
 
-from ranvier.equations import Equations
+from ranvier.equations import Equations, parameter
 from ranvier.neurons._base import Neuron
 
 
@@ -17,9 +17,10 @@ class Izhikevich(Neuron):
         reset="V = c; u = u + d",
     )
     initial = {"V": -65.0, "u": -13.0}
-    a: float = 0.02  # 1/ms, rate of recovery
-    b: float = 0.2  # 1/ms, its coupling to V
-    c: float = -65.0  # mV, reset
-    d: float = 8.0  # mV/ms, jump of u at a spike
-    V_th: float = 30.0  # mV, where a spike is counted
-    g_L: float = 1.0  # nS; only conductance-based synapses see it
+    relations = ("c < V_th",)
+    a: float = parameter(0.02, "1/ms", "rate of recovery")
+    b: float = parameter(0.2, "1/ms", "coupling of the recovery to V")
+    c: float = parameter(-65.0, "mV", "reset")
+    d: float = parameter(8.0, "mV/ms", "jump of u at a spike")
+    V_th: float = parameter(30.0, "mV", "where a spike is counted")
+    g_L: float = parameter(1.0, "nS", "leak conductance, which only conductance-based synapses use", above=0)

@@ -1,6 +1,6 @@
 """Leaky integrate-and-fire."""
 
-from ranvier.equations import Equations
+from ranvier.equations import Equations, parameter
 from ranvier.neurons._base import Neuron
 
 
@@ -14,9 +14,10 @@ class LIF(Neuron):
         refractory="t_ref",
     )
     initial = {"V": "E_L"}
-    tau_m: float = 20.0  # ms, membrane time constant
-    E_L: float = -65.0  # mV, leak reversal
-    V_th: float = -50.0  # mV, threshold
-    V_reset: float = -65.0  # mV
-    t_ref: float = 2.0  # ms, refractory period
-    g_L: float = 10.0  # nS, leak conductance; only conductance-based synapses see it
+    relations = ("V_reset < V_th",)
+    tau_m: float = parameter(20.0, "ms", "membrane time constant", above=0)
+    E_L: float = parameter(-65.0, "mV", "reversal potential of the leak")
+    V_th: float = parameter(-50.0, "mV", "threshold")
+    V_reset: float = parameter(-65.0, "mV", "reset")
+    t_ref: float = parameter(2.0, "ms", "refractory period", at_least=0)
+    g_L: float = parameter(10.0, "nS", "leak conductance, which only conductance-based synapses use", above=0)

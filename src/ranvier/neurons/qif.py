@@ -1,6 +1,6 @@
 """Quadratic integrate-and-fire."""
 
-from ranvier.equations import Equations
+from ranvier.equations import Equations, parameter
 from ranvier.neurons._base import Neuron
 
 
@@ -17,10 +17,11 @@ class QIF(Neuron):
         refractory="t_ref",
     )
     initial = {"V": "V_rest"}
-    tau_m: float = 20.0  # ms
-    V_rest: float = -65.0  # mV, stable fixed point without input
-    V_c: float = -50.0  # mV, unstable fixed point without input
-    V_th: float = 30.0  # mV, where a spike is counted
-    V_reset: float = -80.0  # mV
-    t_ref: float = 0.0  # ms
-    g_L: float = 10.0  # nS
+    relations = ("V_rest < V_c", "V_reset < V_th")
+    tau_m: float = parameter(20.0, "ms", "membrane time constant", above=0)
+    V_rest: float = parameter(-65.0, "mV", "stable fixed point without input")
+    V_c: float = parameter(-50.0, "mV", "unstable fixed point without input")
+    V_th: float = parameter(30.0, "mV", "where a spike is counted")
+    V_reset: float = parameter(-80.0, "mV", "reset")
+    t_ref: float = parameter(0.0, "ms", "refractory period", at_least=0)
+    g_L: float = parameter(10.0, "nS", "leak conductance, which only conductance-based synapses use", above=0)

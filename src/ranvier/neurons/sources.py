@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ranvier._checks import array
+from ranvier.equations import parameter
+from ranvier.equations.declarations import settle
 from ranvier.neurons._base import Value
 
 
@@ -24,10 +27,13 @@ class Source:
 class Poisson(Source):
     """Independent Poisson trains; at most one spike a step, with probability rate·dt.
 
-    rate: Hz, one for all or one a neuron.
+    rate: Hz, 0 or above, one for all or one a neuron. Raises ValueError for other rates.
     """
 
-    rate: Value = 10.0
+    rate: Value = parameter(10.0, "Hz", "expected spikes per second", at_least=0)
+
+    def __post_init__(self) -> None:
+        settle(self)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -49,8 +55,8 @@ class SpikeTimes(Source):
     neurons: Tensor
 
     def __post_init__(self) -> None:
-        times = torch.as_tensor(self.times, dtype=torch.float64)
-        neurons = torch.as_tensor(self.neurons)
+        times = array(self.times, "times of SpikeTimes", "(spikes,) in ms").to(torch.float64)
+        neurons = array(self.neurons, "neurons of SpikeTimes", "(spikes,) indices")
         if times.ndim != 1 or times.shape != neurons.shape:
             raise ValueError(
                 f"found times of shape {tuple(times.shape)} and neurons of shape {tuple(neurons.shape)}; "
@@ -58,7 +64,7 @@ class SpikeTimes(Source):
             )
         if not torch.isfinite(times).all() or (times < 0).any():
             raise ValueError("found spike times that are negative or not finite; expected ms from 0 on")
-        if neurons.is_floating_point() or (neurons < 0).any():
+        if (neurons != neurons.round()).any() or (neurons < 0).any():
             raise ValueError("found neurons that are negative or no integers; expected indices from 0 on")
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "neurons", neurons.to(torch.int64))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from numbers import Real
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from ranvier._records import Record
-from ranvier.rules._law import Eligibility, Law, Trace, law
+from ranvier.equations import Parameter
+from ranvier.equations.declarations import declare, declared, settle
+from ranvier.equations.declarations import fields as fields_of
+from ranvier.rules._law import MODULATOR, WEIGHT, Eligibility, Law, Trace, law
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,13 +26,15 @@ class Rule(Record):
             '''Pairs of spikes, potentiation only.'''
             traces = (rv.rules.Trace("x", "pre", tau="tau"),)
             on_post = "A*x"
-            tau: float = 20.0  # ms
-            A: float = 0.01    # unit of the weight
+            tau: float = rv.parameter(20.0, "ms", "width of the window", above=0)
+            A: float = rv.parameter(0.01, "weight", "change a pair")
 
     `traces`, `eligibilities`: its variables; `on_pre`, `on_post`: what a spike that arrives from the source, and
     one of the target, add to the weight w; `drift`: dw/dt (1/ms), applied every `interval` ms. They may be
     properties where they depend on the parameters. Expressions know w, the traces, `modulator` (the third factor)
-    and the parameters; after each change w is clipped to [w_min, w_max].
+    and the parameters; after each change w is clipped to [w_min, w_max]. A parameter that declares no domain may be
+    any finite number (one called tau or tau_..., any time from 0 ms; bounds, infinite ones too); `relations` hold
+    between two parameters. The unit "weight" is that of the synapse's weight.
 
     Order within a step: all traces decay; spikes that arrive from the source change w, then raise their
     traces; spikes of the target change w, then raise theirs. So a spike reads its own side's traces as they
@@ -43,24 +47,29 @@ class Rule(Record):
     on_pre: ClassVar[Any] = "0"
     on_post: ClassVar[Any] = "0"
     drift: ClassVar[Any] = "0"
+    relations: ClassVar[tuple[str, ...]] = ()
+    undeclared: ClassVar[Mapping[str, Parameter]] = {
+        "tau": Parameter("ms", at_least=0.0), "w_min": Parameter(finite=False), "w_max": Parameter(finite=False),
+    }  # fmt: skip
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        declare(cls, reserved=(WEIGHT, MODULATOR))
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if isinstance(value, bool | str):
-                continue
-            if not isinstance(value, Real) or math.isnan(value):
-                raise TypeError(f"{name}: found {field.name} = {value!r}, expected a number")
-            number = float(value)
-            if field.name.startswith("tau") and not 0 <= number < math.inf:
-                raise ValueError(f"{name}: found {field.name} = {value}, expected a time in ms, 0 or above")
-            object.__setattr__(self, field.name, number)
+        settle(self)
+        name, values = type(self).__name__, self.parameters
+        for key, value in values.items():
+            if not isinstance(value, float):
+                raise TypeError(f"{key} of {name} is {type(value).__name__}; expected one number for all synapses.")
+        for variable, tau in self.law.decays:
+            if values[tau] < 0.0:
+                raise ValueError(f"{tau} of {name} is {values[tau]:g} ms; expected 0 ms or above: {variable} decays.")
         low, high = self.bounds
         if not low < high:
-            raise ValueError(f"{name}: found weights from {low} to {high}, expected w_min < w_max")
+            raise ValueError(f"w_min of {name} is {low:g} and w_max {high:g}; expected w_min < w_max. Swap them.")
         if self.law.drift != 0 and not self.interval > 0:
-            raise ValueError(f"{name}: found interval = {self.interval}, expected a time in ms above 0")
+            raise ValueError(f"interval of {name} is {self.interval:g} ms; expected a time above 0 ms. Raise it.")
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self._key == other._key  # type: ignore[attr-defined]
@@ -70,13 +79,12 @@ class Rule(Record):
 
     @property
     def _key(self) -> tuple[Any, ...]:
-        return type(self), *(getattr(self, f.name) for f in dataclasses.fields(self))  # type: ignore[arg-type]
+        return type(self), *(getattr(self, name) for name in fields_of(type(self)))
 
     @property
     def parameters(self) -> dict[str, float]:
         """Its numbers by name."""
-        found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
-        return {k: v for k, v in found.items() if isinstance(v, float)}
+        return {name: getattr(self, name) for name in declared(type(self))}
 
     @property
     def bounds(self) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ranvier.equations import parameter
 from ranvier.rules._base import Rule
 from ranvier.rules._law import Trace
 
@@ -17,11 +18,11 @@ class InhibitorySTDP(Rule):
     traces = (Trace("x", "pre", "tau"), Trace("y", "post", "tau"))
     on_pre = "eta*(y - 2*target*tau/1000)"
     on_post = "eta*x"
-    tau: float = 20.0  # ms
-    eta: float = 0.01  # unit of the weight
-    target: float = 5.0  # Hz
-    w_min: float = 0.0
-    w_max: float = 10.0
+    tau: float = parameter(20.0, "ms", "width of the window", above=0)
+    eta: float = parameter(0.01, "weight", "change a pair")
+    target: float = parameter(5.0, "Hz", "rate of the target at equilibrium", at_least=0)
+    w_min: float = parameter(0.0, "weight", "lower bound", finite=False)
+    w_max: float = parameter(10.0, "weight", "upper bound", finite=False)
 
 
 __all__ = ["InhibitorySTDP"]

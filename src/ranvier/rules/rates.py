@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from ranvier.equations import parameter
 from ranvier.rules._base import Rule
 from ranvier.rules._law import Trace
 
@@ -18,12 +19,12 @@ class Hebb(Rule):
 
     traces = _SIDES
     drift = "eta*x*y - decay*w"
-    eta: float = 0.01  # unit of the weight per ms
-    decay: float = 0.0  # 1/ms
-    tau: float = 0.0  # ms; 0: x and y are the rates themselves
-    interval: float = 1.0  # ms
-    w_min: float = -math.inf
-    w_max: float = math.inf
+    eta: float = parameter(0.01, "weight/ms", "rate of learning")
+    decay: float = parameter(0.0, "1/ms", "rate of forgetting", at_least=0)
+    tau: float = parameter(0.0, "ms", "0: x and y are the rates themselves", at_least=0)
+    interval: float = parameter(1.0, "ms", "between two changes", above=0)
+    w_min: float = parameter(-math.inf, "weight", "lower bound", finite=False)
+    w_max: float = parameter(math.inf, "weight", "upper bound", finite=False)
 
 
 class Oja(Rule):
@@ -31,11 +32,11 @@ class Oja(Rule):
 
     traces = _SIDES
     drift = "eta*y*(x - y*w)"
-    eta: float = 0.01  # per ms
-    tau: float = 0.0  # ms
-    interval: float = 1.0  # ms
-    w_min: float = -math.inf
-    w_max: float = math.inf
+    eta: float = parameter(0.01, "1/ms", "rate of learning")
+    tau: float = parameter(0.0, "ms", "0: x and y are the rates themselves", at_least=0)
+    interval: float = parameter(1.0, "ms", "between two changes", above=0)
+    w_min: float = parameter(-math.inf, "weight", "lower bound", finite=False)
+    w_max: float = parameter(math.inf, "weight", "upper bound", finite=False)
 
 
 class BCM(Rule):
@@ -46,13 +47,13 @@ class BCM(Rule):
 
     traces = (*_SIDES, Trace("theta", "post", "tau_theta", follows="y**2/y_0"))
     drift = "eta*x*y*(y - theta)"
-    eta: float = 0.01  # per ms
-    y_0: float = 1.0  # the activity at which the threshold equals it
-    tau: float = 0.0  # ms
-    tau_theta: float = 100.0  # ms
-    interval: float = 1.0  # ms
-    w_min: float = 0.0
-    w_max: float = math.inf
+    eta: float = parameter(0.01, "1/ms", "rate of learning")
+    y_0: float = parameter(1.0, "1", "activity at which the threshold equals it", above=0)
+    tau: float = parameter(0.0, "ms", "0: x and y are the rates themselves", at_least=0)
+    tau_theta: float = parameter(100.0, "ms", "of the threshold", at_least=0)
+    interval: float = parameter(1.0, "ms", "between two changes", above=0)
+    w_min: float = parameter(0.0, "weight", "lower bound", finite=False)
+    w_max: float = parameter(math.inf, "weight", "upper bound", finite=False)
 
 
 __all__ = ["BCM", "Hebb", "Oja"]

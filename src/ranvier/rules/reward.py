@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ranvier.equations import parameter
 from ranvier.rules._base import Rule
 from ranvier.rules._law import Eligibility, Trace
 
@@ -16,16 +17,16 @@ class RewardSTDP(Rule):
     as it is. The weight is brought up to date every `interval`.
     """
 
-    tau_plus: float = 20.0  # ms
-    tau_minus: float = 20.0  # ms
-    tau_c: float = 1000.0  # ms, eligibility
-    tau_d: float = 200.0  # ms, modulator
-    A_plus: float = 1.0  # eligibility a pair
-    A_minus: float = 1.5
-    baseline: float = 0.0  # of the modulator
-    interval: float = 10.0  # ms
-    w_min: float = 0.0
-    w_max: float = math.inf
+    tau_plus: float = parameter(20.0, "ms", "potentiation", above=0)
+    tau_minus: float = parameter(20.0, "ms", "depression", above=0)
+    tau_c: float = parameter(1000.0, "ms", "eligibility", above=0)
+    tau_d: float = parameter(200.0, "ms", "modulator; 0 takes it as it is", at_least=0)
+    A_plus: float = parameter(1.0, "1", "eligibility a pair, post after pre")
+    A_minus: float = parameter(1.5, "1", "eligibility a pair, pre after post")
+    baseline: float = parameter(0.0, "weight/ms", "of the modulator")
+    interval: float = parameter(10.0, "ms", "between two changes", above=0)
+    w_min: float = parameter(0.0, "weight", "lower bound", finite=False)
+    w_max: float = parameter(math.inf, "weight", "upper bound", finite=False)
 
     eligibilities = (Eligibility("c", "tau_c", on_pre="-A_minus*y", on_post="A_plus*x"),)
 

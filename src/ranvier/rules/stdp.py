@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from ranvier.equations import option, parameter
 from ranvier.rules._base import Rule
 from ranvier.rules._law import Trace
 
@@ -19,18 +20,17 @@ class STDP(Rule):
     mu_minus = 1 is van Rossum, Bi & Turrigiano (2000). mu above 0 needs finite bounds.
     """
 
-    tau_plus: float = 20.0  # ms
-    tau_minus: float = 20.0  # ms
-    A_plus: float = 0.01  # unit of the weight, as are all below
-    A_minus: float = 0.012
-    mu_plus: float = 0.0
-    mu_minus: float = 0.0
-    w_min: float = 0.0
-    w_max: float = 1.0
-    pairs: Literal["all", "nearest"] = "all"
+    tau_plus: float = parameter(20.0, "ms", "potentiation", above=0)
+    tau_minus: float = parameter(20.0, "ms", "depression", above=0)
+    A_plus: float = parameter(0.01, "weight", "potentiation a pair")
+    A_minus: float = parameter(0.012, "weight", "depression a pair")
+    mu_plus: float = parameter(0.0, "1", "exponent of potentiation", at_least=0)
+    mu_minus: float = parameter(0.0, "1", "exponent of depression", at_least=0)
+    w_min: float = parameter(0.0, "weight", "lower bound", finite=False)
+    w_max: float = parameter(1.0, "weight", "upper bound", finite=False)
+    pairs: Literal["all", "nearest"] = option("all", "nearest")
 
     def __post_init__(self) -> None:
-        which(self.pairs)
         super().__post_init__()
         if (self.mu_plus or self.mu_minus) and math.isinf(self.w_max - self.w_min):
             raise ValueError(
@@ -50,12 +50,6 @@ class STDP(Rule):
     @property
     def on_post(self) -> str:
         return "A_plus*x" + power("(w_max - w)/(w_max - w_min)", "mu_plus", self.mu_plus)
-
-
-def which(pairs: str) -> None:
-    """Raise ValueError for a scheme of pairing that there is not."""
-    if pairs not in ("all", "nearest"):
-        raise ValueError(f"found pairs = {pairs!r}, expected 'all' or 'nearest'")
 
 
 def power(base: str, exponent: str, value: float) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from ranvier.equations import option, parameter
 from ranvier.rules._base import Rule
 from ranvier.rules._law import Trace
-from ranvier.rules.stdp import which
 
 
 class TripletSTDP(Rule):
@@ -16,24 +16,20 @@ class TripletSTDP(Rule):
     are read just before that spike. The defaults are the minimal model of the visual cortex, all pairs.
     """
 
-    tau_plus: float = 16.8  # ms
-    tau_minus: float = 33.7  # ms
-    tau_x: float = 101.0  # ms
-    tau_y: float = 114.0  # ms
-    A2_plus: float = 0.0  # unit of the weight, as are all below
-    A2_minus: float = 7.1e-3
-    A3_plus: float = 6.5e-3
-    A3_minus: float = 0.0
-    w_min: float = 0.0
-    w_max: float = 1.0
-    pairs: Literal["all", "nearest"] = "all"
+    tau_plus: float = parameter(16.8, "ms", "potentiation", above=0)
+    tau_minus: float = parameter(33.7, "ms", "depression", above=0)
+    tau_x: float = parameter(101.0, "ms", "slow trace of the source", above=0)
+    tau_y: float = parameter(114.0, "ms", "slow trace of the target", above=0)
+    A2_plus: float = parameter(0.0, "weight", "potentiation a pair")
+    A2_minus: float = parameter(7.1e-3, "weight", "depression a pair")
+    A3_plus: float = parameter(6.5e-3, "weight", "potentiation a triplet")
+    A3_minus: float = parameter(0.0, "weight", "depression a triplet")
+    w_min: float = parameter(0.0, "weight", "lower bound", finite=False)
+    w_max: float = parameter(1.0, "weight", "upper bound", finite=False)
+    pairs: Literal["all", "nearest"] = option("all", "nearest")
 
     on_pre = "-y*(A2_minus + A3_minus*x2)"
     on_post = "x*(A2_plus + A3_plus*y2)"
-
-    def __post_init__(self) -> None:
-        which(self.pairs)
-        super().__post_init__()
 
     @property
     def traces(self) -> tuple[Trace, ...]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import sympy as sp
 
 from ranvier._names import identifiers
 from ranvier._records import Record
-from ranvier.equations import Equations, parse
+from ranvier.equations import Equations, Parameter, parse
+from ranvier.equations.declarations import declare, declared, fields, settle
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,10 +22,19 @@ class Synapse(Record):
     """Base of all synapses. A subclass is data:
 
     `equations`: its variables, or None; `jumps`: what a spike of weight 1 adds to each variable;
-    `current`: the input to the neuron in mV, from its variables, the neuron's V and g_L.
+    `current`: the input to the neuron in mV, from its variables, the neuron's V and g_L; `weight_unit`: of its
+    weights, and those in nS are conductances, 0 or above; `relations` hold between two parameters.
+
+        class Slow(rv.Synapse):
+            '''I(t) = (w/tau) exp(−t/tau).'''
+            equations = rv.Equations("ds/dt = -s/tau : mV")
+            jumps = {"s": "1/tau"}
+            current = "s"
+            tau: float = rv.parameter(100.0, "ms", "decay time", above=0)
 
     Parameters are numbers; one that is to be learnt is a tensor () that requires a gradient, and kept as
-    given. Two synapses with the same parameters (the same tensors, not ones of equal value) are equal, and
+    given. A parameter that declares no domain may be any finite number (one called tau or tau_..., any time above
+    0 ms). Two synapses with the same parameters (the same tensors, not ones of equal value) are equal, and
     share their variables on a neuron.
     """
 
@@ -33,19 +42,22 @@ class Synapse(Record):
     jumps: ClassVar[dict[str, str]] = {}
     current: ClassVar[str] = "0"
     weight_unit: ClassVar[str] = "mV ms"
+    relations: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         identifiers(cls.jumps, f"a jump of {cls.__name__}")
+        names = () if cls.equations is None else cls.equations.names
+        declare(cls, reserved=("V", "g_L", "I", "t", "dt", *names))
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if value is not None and not isinstance(value, int | float | str):
-                object.__setattr__(self, field.name, _number(value, f"{type(self).__name__}: found {field.name}"))
-        for name, value in self.numbers.items():
-            if name.startswith("tau") and not value >= (0.0 if name in self.may_be_zero else 1e-9):
-                raise ValueError(f"{type(self).__name__}: found {name} = {value}, expected a positive time in ms")
+        settle(self)
+        for name, value in self.parameters.items():
+            if getattr(value, "ndim", 0):
+                raise ValueError(
+                    f"{name} of {type(self).__name__} has shape {tuple(value.shape)}; expected one number or a tensor "  # type: ignore[union-attr]
+                    "(): neurons whose synapses differ belong to different projections."
+                )
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self._key == other._key  # type: ignore[attr-defined]
@@ -55,10 +67,13 @@ class Synapse(Record):
 
     @property
     def _key(self) -> tuple[Any, ...]:
-        values = (getattr(self, f.name) for f in dataclasses.fields(self))  # type: ignore[arg-type]
+        values = (getattr(self, name) for name in fields(type(self)))
         return type(self), *(id(v) if hasattr(v, "requires_grad") else v for v in values)
 
-    may_be_zero: ClassVar[tuple[str, ...]] = ()
+    @property
+    def weight_parameter(self) -> Parameter:
+        """Unit and domain of its weights."""
+        return Parameter(self.weight_unit, "weight", at_least=0.0 if self.weight_unit == "nS" else None)
 
     @property
     def continuous(self) -> bool:
@@ -68,28 +83,17 @@ class Synapse(Record):
     @property
     def parameters(self) -> dict[str, Value]:
         """What the equations use: numbers, and tensors () that require a gradient."""
-        fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        found = {f.name: getattr(self, f.name) for f in fields}
-        return {k: v for k, v in found.items() if v is not None and not isinstance(v, str)}
+        values = {name: getattr(self, name) for name in declared(type(self))}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def numbers(self) -> dict[str, float]:
         """The values of `parameters`, without gradients."""
-        return {k: float(v.detach()) if hasattr(v, "detach") else v for k, v in self.parameters.items()}
+        return {k: float(v.detach()) if hasattr(v, "detach") else v for k, v in self.parameters.items()}  # type: ignore[union-attr]
 
     def jump_sizes(self) -> dict[str, sp.Expr]:
         """What a spike of weight 1 adds to each variable, as expressions of the parameters."""
         return {name: parse(text) for name, text in self.jumps.items()}
-
-
-def _number(value: Any, what: str) -> Any:
-    shape = tuple(getattr(value, "shape", ()))
-    if shape or not hasattr(value, "__float__"):
-        raise ValueError(
-            f"{what} = {value!r}, expected one number or a tensor (). Neurons whose synapses differ belong to "
-            "different projections"
-        )
-    return value if getattr(value, "requires_grad", False) else float(value)
 
 
 class Continuous(Synapse):

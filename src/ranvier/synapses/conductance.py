@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ranvier.equations import Equations
+from ranvier.equations import Equations, parameter
 from ranvier.synapses._base import Synapse
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ class ExponentialConductance(Synapse):
     jumps = {"g": "1"}
     current = "g*(E_rev - V)/g_L"
     weight_unit = "nS"
-    tau: Value = 5.0  # ms
-    E_rev: Value = 0.0  # mV, reversal potential
+    tau: Value = parameter(5.0, "ms", "decay time", above=0)
+    E_rev: Value = parameter(0.0, "mV", "reversal potential")
 
 
 class AlphaConductance(Synapse):
@@ -32,5 +32,5 @@ class AlphaConductance(Synapse):
     jumps = {"r": "exp(1)"}
     current = "g*(E_rev - V)/g_L"
     weight_unit = "nS"
-    tau: Value = 5.0  # ms
-    E_rev: Value = 0.0  # mV
+    tau: Value = parameter(5.0, "ms", "time of the peak", above=0)
+    E_rev: Value = parameter(0.0, "mV", "reversal potential")

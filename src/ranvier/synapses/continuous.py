@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
+from ranvier.equations import parameter
 from ranvier.synapses._base import Continuous
 
 if TYPE_CHECKING:
@@ -22,14 +23,12 @@ class Sigmoidal(Continuous):
     With a reversal potential, I = w s (E_rev − V)/g_L and w is in nS (Wicks et al. 1996).
     """
 
-    may_be_zero: ClassVar[tuple[str, ...]] = ("tau",)
-    weight_unit = "mV"  # nS with a reversal potential
-    V_half: Value = -35.0  # mV
-    slope: Value = 5.0  # mV
-    tau: Value = 0.0  # ms
-    E_rev: Value | None = None  # mV
+    V_half: Value = parameter(-35.0, "mV", "potential of half activation")
+    slope: Value = parameter(5.0, "mV", "width of the activation", above=0)
+    tau: Value = parameter(0.0, "ms", "low-pass time, 0 for none", at_least=0)
+    E_rev: Value | None = parameter(None, "mV", "reversal potential, or None")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.slope > 0:
-            raise ValueError(f"Sigmoidal: found slope = {self.slope}, expected a positive number of mV")
+    @property
+    def weight_unit(self) -> str:  # type: ignore[override]
+        """mV, or nS with a reversal potential."""
+        return "mV" if self.E_rev is None else "nS"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import sympy as sp
 
-from ranvier.equations import Equations, symbol
+from ranvier.equations import Equations, option, parameter, symbol
 from ranvier.synapses._base import Synapse
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ class Delta(Synapse):
 class _Filtered(Synapse):
     """A current kernel of area 1; `normalise="peak"` divides it by its peak."""
 
-    normalise: Literal["area", "peak"] = "area"
+    normalise: Literal["area", "peak"] = option("area", "peak")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.normalise not in ("area", "peak"):
-            raise ValueError(f"found normalise = {self.normalise!r}, expected 'area' or 'peak'")
+    @property
+    def weight_unit(self) -> str:  # type: ignore[override]
+        """mV ms, or mV where the weight is the kernel's peak."""
+        return "mV ms" if self.normalise == "area" else "mV"
 
     def peak(self) -> float:
         """The largest value of the kernel of area 1, 1/ms."""
@@ -48,7 +48,7 @@ class Exponential(_Filtered):
     equations = Equations("ds/dt = -s/tau : mV")
     jumps = {"s": "1/tau"}
     current = "s"
-    tau: Value = 5.0  # ms
+    tau: Value = parameter(5.0, "ms", "decay time", above=0)
 
     def peak_size(self) -> sp.Expr:
         return 1 / symbol("tau")
@@ -63,7 +63,7 @@ class Alpha(_Filtered):
     )
     jumps = {"r": "1/tau"}
     current = "s"
-    tau: Value = 5.0  # ms
+    tau: Value = parameter(5.0, "ms", "time of the peak", above=0)
 
     def peak_size(self) -> sp.Expr:
         return sp.exp(-1) / symbol("tau")
@@ -78,8 +78,8 @@ class BiExponential(_Filtered):
     )
     jumps = {"r": "1/tau_rise"}
     current = "s"
-    tau_rise: Value = 1.0  # ms
-    tau_decay: Value = 5.0  # ms
+    tau_rise: Value = parameter(1.0, "ms", "rise time", above=0)
+    tau_decay: Value = parameter(5.0, "ms", "decay time", above=0)
 
     def peak_size(self) -> sp.Expr:
         ratio, decay = symbol("tau_decay") / symbol("tau_rise"), symbol("tau_decay")
