@@ -26,9 +26,16 @@ def nearest_steps(ms: float, dt: float) -> int:
     return max(1, round(ms / dt))
 
 
+def rounded_steps(times: ArrayLike, dt: float) -> NDArray[np.int64]:
+    """The whole number of steps of dt nearest to each time, halves up, int64 of the shape of `times`: spike times and
+    delays. What rounding has left below a half counts as one: .15/.1 is 1.4999999999999998."""
+    times = np.asarray(times)
+    return np.floor(times.astype(np.float64) / dt + 0.5 + _slack(times, dt)).astype(np.int64)
+
+
 def windows_in(duration: float, width: float) -> int:
     """How many whole windows of `width` fit into `duration`, both in the same unit."""
-    return int(np.floor(duration / width + _slack(np.float64(duration), width)))
+    return int(np.floor(duration / width + _slack(np.asarray(duration, np.float64), width)))
 
 
 def window_of(times: ArrayLike, width: float) -> NDArray[np.int64]:
@@ -52,3 +59,4 @@ def _slack(times: NDArray, width: float) -> NDArray[np.float64]:
     size = np.abs(times.astype(np.float64)) / width
     unit = np.finfo(times.dtype).eps if times.dtype.kind == "f" else np.finfo(np.float64).eps
     return np.clip(4 * unit * size, _SLACK, 0.25)
+

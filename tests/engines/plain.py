@@ -23,7 +23,8 @@ def simulate(net, dt, steps, watch=()):
     for k in range(steps):
         for p, part in zip(net.populations, parts, strict=True):
             inputs = [buffer.pop((k, p.index, port), np.zeros(p.size)) for port in range(len(part.ports))]
-            for i in np.flatnonzero(part.step(k, inputs)):
+            fired = np.asarray(part.step(k, inputs), int)
+            for i in np.repeat(np.arange(p.size), fired):
                 spikes.append((k + 1, p.start + i))
                 for q, fan, port in fans:
                     if q.source is p:
@@ -48,13 +49,11 @@ class _Given:
 
     def __init__(self, p, dt):
         self.size = p.size
-        self.steps = np.rint(p.neuron.times.numpy() / dt).astype(int) - 1
+        self.steps = np.floor(p.neuron.times.numpy() / dt + 0.5 + 1e-9).astype(int) - 1
         self.neurons = p.neuron.neurons.numpy()
 
     def step(self, k, inputs):
-        fired = np.zeros(self.size, bool)
-        fired[self.neurons[self.steps == k]] = True
-        return fired
+        return np.bincount(self.neurons[self.steps == k], minlength=self.size)
 
 
 class _Neurons:

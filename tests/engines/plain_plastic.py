@@ -11,15 +11,15 @@ def simulate(net, dt, steps, modulator=None):
     """
     parts = [_part(net, p, dt) for p in net.populations]
     synapses = [Synapses(q, dt, parts[q.target.index].ports.index(q.synapse)) for q in net.projections]
-    past = {0: [np.zeros(p.size, bool) for p in net.populations]}
+    past = {0: [np.zeros(p.size, int) for p in net.populations]}
     due = {}  # (step, population, port) -> input
     spikes = []
     for k in range(steps):
         fired = []
         for p, part in zip(net.populations, parts, strict=True):
             inputs = [due.pop((k, p.index, port), np.zeros(p.size)) for port in range(len(part.ports))]
-            fired.append(part.step(k, inputs).copy())
-            spikes += [(k + 1, p.start + i) for i in np.flatnonzero(fired[-1])]
+            fired.append(np.array(part.step(k, inputs), int))
+            spikes += [(k + 1, p.start + i) for i in np.repeat(np.arange(p.size), fired[-1])]
         past[k + 1] = fired
         for s in synapses:  # what arrives at the end of this step is read in the next one
             key = (k + 1, s.q.target.index, s.port)
@@ -42,11 +42,11 @@ class Synapses:
         self.x, self.y, self.x2, self.y2, self.c, self.d, self.theta = np.zeros((7, count))
 
     def step(self, k, past, modulator):
-        """Weights delivered at the end of step k, before they change."""
+        """What is delivered at the end of step k, by the weights before they change."""
         earlier = k - self.delay
-        arrived = np.array([e > 0 and past[e][self.q.source.index][s] for e, s in zip(earlier, self.sources)])
+        arrived = np.array([past[max(e, 0)][self.q.source.index][s] for e, s in zip(earlier, self.sources)])
         post = past[k][self.q.target.index][self.targets]
-        out = np.where(arrived, self.w, 0.0)
+        out = arrived * self.w
         if self.q.plasticity is not None:
             self.learn(self.q.plasticity, k, arrived, post, modulator)
         return out
@@ -66,20 +66,9 @@ class Synapses:
             self.d = self.d * fall("tau_d") + dt * modulator if p["tau_d"] > 0 else 0 * self.d + modulator
         near = getattr(rule, "pairs", "all") == "nearest"
         low, high = p["w_min"], p["w_max"]
-        down = up = mark_down = mark_up = 0.0
-        if kind == "STDP":
-            down = -p["A_minus"] * self.y * np.maximum((self.w - low) / (high - low), 0) ** p["mu_minus"]
-        elif kind == "TripletSTDP":
-            down = -self.y * (p["A2_minus"] + p["A3_minus"] * self.x2)
-        elif kind == "InhibitorySTDP":
-            down = p["eta"] * (self.y - 2 * p["target"] / 1000 * p["tau"])
-        elif kind == "RewardSTDP":
-            mark_down = -p["A_minus"] * self.y
-        self.w = np.clip(self.w + pre * down, low, high)
-        self.c = self.c + pre * mark_down
-        for name in ("x", "x2"):
-            value = getattr(self, name)
-            setattr(self, name, np.where(pre, 1.0 if near else value + 1, value))
+        for m in range(max(int(pre.max(initial=0)), 1)):
+            self.arrive(p, kind, pre > m, near)
+        up = mark_up = 0.0
         if kind == "STDP":
             up = p["A_plus"] * self.x * np.maximum((high - self.w) / (high - low), 0) ** p["mu_plus"]
         elif kind == "TripletSTDP":
@@ -105,3 +94,21 @@ class Synapses:
             "BCM": lambda: p["eta"] * self.x * self.y * (self.y - self.theta),
         }[kind]()
         self.w = np.clip(self.w + rule.interval * slope, low, high)
+
+    def arrive(self, p, kind, pre, near):
+        """One spike of each source in `pre`."""
+        low, high = p["w_min"], p["w_max"]
+        down = mark_down = 0.0
+        if kind == "STDP":
+            down = -p["A_minus"] * self.y * np.maximum((self.w - low) / (high - low), 0) ** p["mu_minus"]
+        elif kind == "TripletSTDP":
+            down = -self.y * (p["A2_minus"] + p["A3_minus"] * self.x2)
+        elif kind == "InhibitorySTDP":
+            down = p["eta"] * (self.y - 2 * p["target"] / 1000 * p["tau"])
+        elif kind == "RewardSTDP":
+            mark_down = -p["A_minus"] * self.y
+        self.w = np.clip(self.w + pre * down, low, high)
+        self.c = self.c + pre * mark_down
+        for name in ("x", "x2"):
+            value = getattr(self, name)
+            setattr(self, name, np.where(pre, 1.0 if near else value + 1, value))

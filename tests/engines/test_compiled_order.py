@@ -105,9 +105,9 @@ def test_a_self_loop_keeps_a_neuron_going():
 
 def test_given_spikes_come_back_as_given():
     net, _ = counters(0.0)
-    given(net, 1.0, 0.3, 3.0, 3.0, 0.0, 99.0)
+    given(net, 1.0, 0.3, 3.0, 3.0, 99.0)
     out, _ = run(net, 4.0)
-    assert times(out, 1) == [0.25, 1.0, 3.0]  # to the nearest step; t = 0 and 99 lie outside the run's steps
+    assert times(out, 1) == [0.25, 1.0, 3.0, 3.0]  # to the nearest step; 99 lies beyond the run
 
 
 def test_weights_and_delays_stay_with_their_edges():

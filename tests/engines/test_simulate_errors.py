@@ -62,15 +62,6 @@ def test_an_empty_network():
         rv.simulate(rv.Network(), 1.0)
 
 
-def test_a_poisson_rate_above_one_spike_a_step():
-    net = rv.Network()
-    net.add(rv.Poisson(rate=10_001.0), 2, "fast")
-    with pytest.raises(
-        ValueError, match=r"'fast' has Poisson rates up to 10001 Hz; expected 0 to 10000 Hz.*background"
-    ):
-        rv.simulate(net, 1.0)
-
-
 @pytest.mark.parametrize(
     "duration, dt", [(1.0, 0.1), (0.3, 0.1), (1e6, 0.1), (123456.7, 0.1), (0.7, 0.05), (3, 1)]
 )

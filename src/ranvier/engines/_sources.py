@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier._steps import rounded_steps
 from ranvier.networks import Population
 
+#: spikes of a neuron in one step
+MOST = 255
+_MOST_MEAN = 128  # of a Poisson source; its tail beyond MOST is below 1e-22
 _TAIL = 2.0**-33
 
 
@@ -42,8 +47,33 @@ def poisson_table(
     return np.ascontiguousarray(wide), base.astype(np.float32)
 
 
+def poisson_counts(population: Population, dt: float, padded: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """`poisson_table` of a population of Poisson sources. Raises ValueError for rates out of range."""
+    rates = poisson_rates(population, dt)
+    return poisson_table(rates, dt, population.size, padded)
+
+
+def poisson_rates(population: Population, dt: float) -> NDArray[np.float64]:
+    """The rates in Hz, one or one a neuron. Raises ValueError for rates out of range."""
+    rate: Any = population.parameters["rate"]
+    rates = np.atleast_1d(np.asarray(rate.detach() if hasattr(rate, "detach") else rate, np.float64))
+    if not (np.isfinite(rates).all() and rates.min() >= 0 and rates.max() * dt / 1000 <= _MOST_MEAN):
+        raise ValueError(
+            f"population {population.name!r} has Poisson rates from {rates.min():g} to {rates.max():g} Hz; expected 0 "
+            f"to {_MOST_MEAN * 1000 / dt:g} Hz, {_MOST_MEAN} spikes a step of a neuron: shorten dt (now {dt:g} ms), or "
+            "spread them over more neurons"
+        )
+    return rates
+
+
 def spike_events(population: Population, dt: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The steps (emitted at their end) and neurons of given spikes, sorted by step, then neuron."""
+    """The steps (emitted at their end) and neurons of given spikes, sorted by step, then neuron; several of one
+    neuron in a step stand there several times.
+
+    A time goes to the nearest step, halves up. Those nearer to 0 than to dt, where the first step ends, cannot be
+    emitted: they are left out with a warning that counts them. Raises ValueError for neurons that the population
+    does not have, and for more than 255 spikes of a neuron in a step.
+    """
     times = population.neuron.times.numpy()
     neurons = population.neuron.neurons.numpy()
     if len(neurons) and neurons.max() >= population.size:
@@ -51,6 +81,27 @@ def spike_events(population: Population, dt: float) -> tuple[NDArray[np.int64], 
             f"population {population.name!r} has {population.size} neurons, but a spike of neuron {neurons.max()}; "
             f"expected indices below {population.size}"
         )
-    steps = np.rint(times / dt).astype(np.int64) - 1
+    steps = rounded_steps(times, dt) - 1
+    if early := int((steps < 0).sum()):
+        warnings.warn(
+            f"population {population.name!r}: {early} of {len(steps)} spike times are nearest to 0 ms and not emitted; "
+            f"expected times from {dt / 2:g} ms on, as the first step ends at dt = {dt:g} ms",
+            stacklevel=2,
+        )
+        steps, neurons = steps[steps >= 0], neurons[steps >= 0]
     order = np.lexsort((neurons, steps))
-    return steps[order], neurons[order].astype(np.int64)
+    steps, neurons = steps[order], neurons[order].astype(np.int64)
+    if (most := most_at_once(steps, neurons)) > MOST:
+        raise ValueError(
+            f"population {population.name!r} has a neuron with {most} spikes in one step; expected at most {MOST}: "
+            f"shorten dt (now {dt:g} ms)"
+        )
+    return steps, neurons
+
+
+def most_at_once(steps: NDArray[np.int64], neurons: NDArray[np.int64]) -> int:
+    """The largest number of spikes of a neuron in a step, of sorted events."""
+    if not len(steps):
+        return 0
+    new = np.flatnonzero((np.diff(steps) != 0) | (np.diff(neurons) != 0)) + 1
+    return int(np.diff([0, *new, len(steps)]).max())

@@ -25,9 +25,10 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Poisson(Source):
-    """Independent Poisson trains; at most one spike a step, with probability rate·dt.
+    """Independent Poisson trains: the spikes of a neuron in a step are a Poisson number of mean rate·dt, mostly 0 or 1.
 
-    rate: Hz, 0 or above, one for all or one a neuron. Raises ValueError for other rates.
+    rate: Hz, 0 or above, one for all or one a neuron, up to 128 spikes a step. Several spikes in a step stand in the
+    recording several times, and are delivered together. Raises ValueError for other rates.
     """
 
     rate: Value = parameter(10.0, "Hz", "expected spikes per second", at_least=0)
@@ -46,9 +47,9 @@ class SpikeTimes(Source):
     """Given spikes.
 
     times: (spikes,) ms, in any order; neurons: (spikes,) indices within the population. Times are rounded
-    to the nearest step; those outside the run, whose first step ends at dt, are not emitted, and of several
-    in one step there is one. Raises ValueError for arrays of different lengths, times that are negative or not
-    finite, and neurons that are no indices.
+    to the nearest step, halves up; several of a neuron in one step are all emitted. Times nearest to 0 are not,
+    since the first step ends at dt: `simulate` warns of their number. Raises ValueError for arrays of different
+    lengths, times that are negative or not finite, and neurons that are no indices.
     """
 
     times: Tensor

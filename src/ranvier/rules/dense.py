@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -80,14 +80,17 @@ def advance(
     rule: Rule,
     state: State,
     w: Tensor,
-    pre: Tensor,
+    pre: Tensor | Sequence[Tensor],
     post: Tensor,
     modulator: Tensor | None,
     dt: float,
     at_source: Lift,
     at_target: Lift,
 ) -> tuple[State, Tensor]:
-    """The new state and weights; `at_source` and `at_target` spread neurons' values over the synapses."""
+    """The new state and weights; `at_source` and `at_target` spread neurons' values over the synapses.
+
+    Several `pre` are arrivals within the step that act one after the other.
+    """
     law = rule.law
     if law.uses_modulator and modulator is None:
         raise ValueError(f"{type(rule).__name__} needs a modulator and found none: give modulator=")
@@ -108,7 +111,9 @@ def advance(
         values |= {e.name: new[e.name] for e in law.eligibilities}
         return values if modulator is None else values | {MODULATOR: at_target(modulator)}
 
-    for side, spikes, spread in (("pre", pre, at_source), ("post", post, at_target)):
+    arrivals = (pre,) if isinstance(pre, Tensor) else pre
+    events = [("pre", spikes, at_source) for spikes in arrivals] + [("post", post, at_target)]
+    for side, spikes, spread in events:
         arrived = spread(spikes)
         changes = functions[side](**seen())
         w = torch.clamp(w + arrived * changes.pop(WEIGHT), low, high)

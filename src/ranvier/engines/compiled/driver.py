@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from ranvier.codegen.compilation import compiled
-from ranvier.codegen.pointers import INNER, barrier, call3, call6, call7, call9, pointer
+from ranvier.codegen.pointers import INNER, barrier, call6, call7, call9, pointer
 from ranvier.engines.compiled.loops import TILE
 
 # places in the table of addresses and sizes
@@ -21,8 +21,8 @@ from ranvier.engines.compiled.loops import TILE
  N_NEURONS, N_NOISE, A_FILL_NORMALS, N_SIZE, N_TABLE) = range(31)  # fmt: skip
 # columns of the table of populations
 (P_KERNEL, P_SIZE, P_PADDED, P_START, P_MASK, P_X, P_RING, P_STREAM, P_NORMALS, P_SPARE,
- P_BACKGROUND, P_BACKGROUNDS, P_SERIES, P_PROJECTION, P_PROJECTIONS, P_SPIKES, P_EVENTS, P_KIND, P_LIMITS,
- P_WIDTH) = range(20)  # fmt: skip
+ P_BACKGROUND, P_BACKGROUNDS, P_SERIES, P_PROJECTION, P_PROJECTIONS, P_SPIKES, P_EVENTS, P_KIND, P_TABLE,
+ P_ROWS, P_STRIDE, P_BASE, P_WIDTH) = range(23)  # fmt: skip
 # columns of the table of projections; addresses but for the ring's column and the sizes
 (J_CODE, J_RING, J_POINTERS, J_ITEMS, J_WEIGHTS, J_DELAYS, J_STEPS, J_SPLITS, J_CONSTANT, J_SOURCE, J_TARGETS,
  J_BYTES, J_WIDTH) = range(13)  # fmt: skip
@@ -59,8 +59,9 @@ def _update(A, step, k, block, p, lo, noise, mask, size, dt, one):
 def _emit(A, step, p, lo, mask):
     """One step of one tile of a population without equations."""
     if p[P_KIND] == POISSON:
-        call3(p[P_KERNEL], A[A_STREAMS] + 4 * (p[P_STREAM] + lo), p[P_PADDED], p[P_LIMITS] + 8 * lo,
-              mask + p[P_MASK] + lo)
+        at = 4 * lo * min(p[P_STRIDE], 1)
+        call6(p[P_KERNEL], A[A_STREAMS] + 4 * (p[P_STREAM] + lo), p[P_PADDED], p[P_TABLE] + at, p[P_ROWS],
+              p[P_STRIDE], p[P_BASE] + at, mask + p[P_MASK] + lo)
         return
     out = pointer(mask + p[P_MASK] + lo, np.uint8(0))
     for i in range(TILE):
@@ -77,7 +78,7 @@ def _emit(A, step, p, lo, mask):
             last = middle
     while first < end and steps[first] == step:
         if lo <= neurons[first] < lo + TILE:
-            out[neurons[first] - lo] = np.uint8(1)
+            out[neurons[first] - lo] += np.uint8(1)
         first += 1
 
 
@@ -130,15 +131,16 @@ def _deliver(A, p, neuron, following, arrival, thread, threads, size, one):
 
 @njit(**INNER)
 def _collect(words, size, fired):
-    """Neurons whose byte in a mask is set, in order; returns how many."""
+    """Neurons in order, each as often as its byte in a mask says; returns how many."""
     count = 0
     for group in range((size + 7) // 8):
         word = words[group]
         neuron = group * 8
         while word != 0:
-            if word & np.uint64(1) and neuron < size:
-                fired[count] = neuron
-                count += 1
+            if neuron < size:
+                for _ in range(word & np.uint64(255)):
+                    fired[count] = neuron
+                    count += 1
             word >>= np.uint64(8)
             neuron += 1
     return count

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ranvier._steps import whole_steps
 from ranvier.codegen.compilation import kernel_address
-from ranvier.engines._sources import poisson_table, spike_events
+from ranvier.engines._sources import most_at_once, poisson_counts, poisson_table, spike_events
 from ranvier.engines.compiled import driver as d
 from ranvier.engines.compiled._random import seed_streams
 from ranvier.engines.compiled.kernels import Layout, layout, source
@@ -103,14 +103,15 @@ class CompiledEngine:
 
     def _populations(self) -> None:
         net = self.net
-        table = np.zeros((len(net.populations), d.P_WIDTH), np.int64)
+        rows = np.zeros((len(net.populations), d.P_WIDTH), np.int64)
         x, mask, ring, streams, spares = 0, 0, 0, 0, 0
         series: list[list[int]] = []
         values: list[NDArray] = []
         events: list[tuple[NDArray, NDArray]] = []
-        self.limits: list[NDArray] = []
+        self.counts: list[NDArray] = []  # arrays that the table points into
+        self.most = np.ones(len(net.populations), np.int64)  # spikes of a neuron in a step
         for p in net.populations:
-            row, n = table[p.index], padded(p.size)
+            row, n = rows[p.index], padded(p.size)
             row[[d.P_SIZE, d.P_PADDED, d.P_START, d.P_MASK, d.P_RING]] = p.size, n, p.start, mask, ring
             row[[d.P_STREAM, d.P_SPARE, d.P_SERIES]] = streams, spares, -1
             mask += n
@@ -128,17 +129,21 @@ class CompiledEngine:
                     series.append(self._series(p, where, name, given, sum(map(len, values))))
                     values.append(given.values.detach().numpy().astype(self.real).ravel())
             elif isinstance(p.neuron, Poisson):
-                self.limits.append(self._poisson_limits(p))
+                table, base = poisson_counts(p, self.dt, n)
+                self.counts += [table, base]
                 row[d.P_KERNEL], row[d.P_KIND] = poisson_spikes_address(), d.POISSON
-                row[d.P_LIMITS] = self.limits[-1].ctypes.data
+                row[[d.P_TABLE, d.P_ROWS, d.P_BASE]] = _address(table), len(table), _address(base)
+                row[d.P_STRIDE] = n if table.shape[1] > 1 else 0
+                self.most[p.index] = int(base.max()) + len(table)
                 streams += 4 * n
             elif isinstance(p.neuron, SpikeTimes):
                 steps, neurons = spike_events(p, self.dt)
                 row[[d.P_KIND, d.P_EVENTS, d.P_SPIKES]] = d.GIVEN, sum(len(e[0]) for e in events), len(steps)
                 events.append((steps, neurons))
+                self.most[p.index] = most_at_once(steps, neurons)
             else:
                 raise TypeError(f"population {p.name!r} has the model {p.neuron!r}; expected a Neuron or a source")
-        self.populations = table
+        self.populations = rows
         self.mask_columns, self.ring_columns = mask, max(ring, 1)
         self.x = np.zeros(max(x, 1), self.real)
         self.streams = np.zeros(max(streams, 1), np.uint32)
@@ -156,18 +161,9 @@ class CompiledEngine:
         columns = 1 if given.values.ndim == 1 else given.values.shape[1]
         return [where.rows.index(name), at, columns, interval, len(given.values)]
 
-    def _poisson_limits(self, p: Population) -> NDArray[np.uint64]:
-        rate: Any = p.parameters["rate"]
-        rate = rate.detach() if hasattr(rate, "detach") else rate
-        chance = np.broadcast_to(np.asarray(rate, dtype=np.float64) * self.dt / 1000, (p.size,))
-        if not (np.isfinite(chance).all() and chance.min() >= 0 and chance.max() <= 1):
-            raise ValueError(
-                f"population {p.name!r} has Poisson rates up to {chance.max() * 1000 / self.dt:g} Hz; expected 0 to "
-                f"{1000 / self.dt:g} Hz, one spike a step: use Network.background for faster trains"
-            )
-        limits = np.zeros(padded(p.size), np.uint64)
-        limits[: p.size] = np.rint(chance * 2.0**32).astype(np.uint64)
-        return limits
+    def _most_spikes(self) -> int:
+        """In one step of all neurons."""
+        return int((self.populations[:, d.P_SIZE] * self.most).sum())
 
     def _fill(self, p: Population) -> None:
         """Initial values, coefficients and random streams of a population."""
@@ -298,8 +294,7 @@ class CompiledEngine:
             out += count * len(piece.neurons)
             at += len(piece.neurons)
         samples = np.zeros(max(out, 1), self.real)
-        neurons = sum(p.size for p in self.net.populations)
-        room = max(2 * self.block_steps * neurons, 200_000)
+        room = max(2 * self.block_steps * self._most_spikes(), 200_000)
         steps, spikes = [], []
         while self.step < last:
             spike_steps, spike_neurons = np.empty(room, np.int64), np.empty(room, np.int32)
@@ -333,7 +328,7 @@ class CompiledEngine:
             A[k] = array.ctypes.data
         A[[d.N_POPULATIONS, d.N_CONTINUOUS, d.N_PROBES]] = len(self.populations), self.n_continuous, len(table)
         A[[d.N_COLUMNS, d.N_SLOTS, d.N_MASK]] = self.ring.shape[1], self.ring.shape[0], self.mask_columns
-        A[[d.N_ROOM, d.N_NEURONS]] = len(spike_steps), self.populations[:, d.P_SIZE].sum()
+        A[[d.N_ROOM, d.N_NEURONS]] = len(spike_steps), self._most_spikes()
         A[[d.N_NOISE, d.N_SIZE]] = self.populations[:, d.P_NORMALS].max(), np.dtype(self.real).itemsize
         if A[d.N_NOISE]:  # a network without noise need not wait for its compilation
             A[d.A_FILL_NORMALS] = normals_address()

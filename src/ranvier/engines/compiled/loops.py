@@ -50,22 +50,16 @@ def fill_normals(streams, padded, spares, out, first, steps, _):
         k += 2
 
 
-def poisson_spikes(streams, padded, limits, mask):
-    """mask[i] = 1 with chance limits[i]·2⁻³²."""
-    a, b = pointer(streams, _u32(0)), pointer(streams + 4 * padded, _u32(0))
-    c, d = pointer(streams + 8 * padded, _u32(0)), pointer(streams + 12 * padded, _u32(0))
-    limit, out = pointer(limits, _u64(0)), pointer(mask, _u8(0))
-    for i in range(TILE):
-        u, a[i], b[i], c[i], d[i] = next_word(a[i], b[i], c[i], d[i])
-        out[i] = _u8(1) if _u64(u) < limit[i] else _u8(0)
-
-
 @njit(forceinline=True, **INNER)
-def _poisson(streams, padded, table, rows, stride, bases, weights, line, one):
+def _poisson_counts(streams, padded, table, rows, stride, bases, counts):
+    """counts[i] = bases[i] + #{k: word[i] > table[k, i]}, Poisson variables by inversion.
+
+    The table holds the distribution function in units of 2⁻³², less one so that a certain one is never
+    exceeded, in steps of 4 rows; stride 0: one for all.
+    """
     a, b = pointer(streams, _u32(0)), pointer(streams + 4 * padded, _u32(0))
     c, d = pointer(streams + 8 * padded, _u32(0)), pointer(streams + 12 * padded, _u32(0))
-    words, counts = np.empty(TILE, np.uint32), np.empty(TILE, np.float32)
-    base, w, row = pointer(bases, _f32(0)), pointer(weights, one), pointer(line, one)
+    words, base = np.empty(TILE, np.uint32), pointer(bases, _f32(0))
     for i in range(TILE):
         words[i], a[i], b[i], c[i], d[i] = next_word(a[i], b[i], c[i], d[i])
     if stride == 0:
@@ -88,22 +82,33 @@ def _poisson(streams, padded, table, rows, stride, bases, weights, line, one):
             t = pointer(table + 4 * k * stride, _u32(0))
             for i in range(TILE):
                 counts[i] += _f32(1) if words[i] > t[i] else _f32(0)
+
+
+@njit(forceinline=True, **INNER)
+def _add_poisson(streams, padded, table, rows, stride, bases, weights, line, one):
+    counts = np.empty(TILE, np.float32)
+    _poisson_counts(streams, padded, table, rows, stride, bases, counts)
+    w, row = pointer(weights, one), pointer(line, one)
     for i in range(TILE):
         row[i] += w[i] * counts[i]
 
 
-def add_poisson_f32(streams, padded, table, rows, stride, bases, weights, line):
-    """line[i] += weights[i]·(bases[i] + #{k: word[i] > table[k, i]}): Poisson counts by inversion.
+def poisson_spikes(streams, padded, table, rows, stride, bases, mask):
+    """mask[i] = a Poisson count, the spikes of a source in one step."""
+    counts, out = np.empty(TILE, np.float32), pointer(mask, _u8(0))
+    _poisson_counts(streams, padded, table, rows, stride, bases, counts)
+    for i in range(TILE):
+        out[i] = _u8(counts[i])
 
-    The table holds the distribution function in units of 2⁻³², less one so that a certain one is never
-    exceeded, in steps of 4 rows; stride 0: one for all.
-    """
-    _poisson(streams, padded, table, rows, stride, bases, weights, line, np.float32(0))
+
+def add_poisson_f32(streams, padded, table, rows, stride, bases, weights, line):
+    """line[i] += weights[i] times a Poisson count."""
+    _add_poisson(streams, padded, table, rows, stride, bases, weights, line, np.float32(0))
 
 
 def add_poisson_f64(streams, padded, table, rows, stride, bases, weights, line):
     """As `add_poisson_f32`, onto float64."""
-    _poisson(streams, padded, table, rows, stride, bases, weights, line, np.float64(0))
+    _add_poisson(streams, padded, table, rows, stride, bases, weights, line, np.float64(0))
 
 
 @njit(forceinline=True, **INNER)
@@ -209,7 +214,7 @@ def normals_address() -> int:
 
 def poisson_spikes_address() -> int:
     """Of `poisson_spikes`."""
-    return address(poisson_spikes, _void(*[_long] * 4))
+    return address(poisson_spikes, _void(*[_long] * 7))
 
 
 def add_poisson_address(real: Any) -> int:

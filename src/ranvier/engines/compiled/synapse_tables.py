@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ranvier._steps import rounded_steps
 from ranvier.codegen.compilation import compiled
 from ranvier.engines.compiled.loops import TILE
 from ranvier.networks import Projection
@@ -24,7 +25,7 @@ def padded(size: int) -> int:
 def delay_steps(projection: Projection, dt: float) -> NDArray[np.int64]:
     """Delays in steps, () or (edges,) in the order of `edges()`.
 
-    Raises ValueError for a delay below dt. Others are rounded to the nearest step.
+    Raises ValueError for a delay below dt. Others are rounded to the nearest step, halves up.
     """
     delay = projection.delay
     values = delay.detach().numpy() if isinstance(delay, Tensor) else np.asarray(delay)
@@ -33,7 +34,7 @@ def delay_steps(projection: Projection, dt: float) -> NDArray[np.int64]:
             f"{projection!r} has a delay of {values.min():g} ms, below the step dt = {dt:g} ms; "
             "expected at least one step: lengthen the delay or shorten dt"
         )
-    return np.rint(values / dt).astype(np.int64)
+    return rounded_steps(values, dt)
 
 
 @compiled(nogil=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from ranvier.codegen.compilation import compiled
-from ranvier.codegen.pointers import INNER, barrier, call6, call7, pointer
+from ranvier.codegen.pointers import INNER, barrier, call6, call7, call8, pointer
 from ranvier.engines.compiled import driver as d
 from ranvier.engines.compiled.loops import TILE
 from ranvier.engines.plasticity import columns as g
@@ -74,7 +74,13 @@ def _learn(A, G, groups, now, thread, threads, slots, dt, fired, one):
             if threads > 1:
                 b = a + np.int64(cut[neuron * (threads + 1) + thread + 1])
                 a += np.int64(cut[neuron * (threads + 1) + thread])
-            call7(s[g.G_ROW], at, thread, neuron, a, b, now, line, one)
+            # several spikes of a source act one by one, and are delivered with the weights before them
+            copies = 0
+            if i == 0 or fired[i - 1] != neuron:
+                copies = 1
+                while i + copies < count and fired[i + copies] == neuron:
+                    copies += 1
+            call8(s[g.G_ROW], at, thread, neuron, a, b, now, line, copies, one)
     for k in range(groups):
         at = G + 8 * g.G_WIDTH * k
         s = pointer(at, 0)

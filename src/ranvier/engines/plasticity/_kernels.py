@@ -206,9 +206,10 @@ class _Text:
         return lines + (["modulator = _modulator[_index[_i]]"] if "modulator" in used else [])
 
     def row(self) -> str:
-        """A spike of source `_row` arrives: replay, deliver onto `_line`, change, raise the source's traces."""
+        """A spike of source `_row` arrives: replay, deliver `_copies` of it onto `_line`, change, raise the source's
+        traces."""
         law = self.law
-        work = ["for _i in range(_m):", "    _out[_index[_i]] += _w[_i]"]
+        work = ["for _i in range(_m):", "    _out[_index[_i]] += _w[_i]*_real(_copies)"]
         body = self._read(self._uses(law.on_pre, *(m[0] for m in law.marks.values())))
         body.append("w = _w[_i]")
         if law.on_pre != 0:
@@ -220,7 +221,7 @@ class _Text:
             work += [f"for _i in range({CHUNK}):", *(f"    {line}" for line in body)]
         after = [f"_at_{t.name}[0] = {'_real(1.0)' if t.nearest else f'_now_{t.name} + _real(1.0)'}" for t in law.pre]
         lines = [*self._row_scalars(), "_out = _pointer(_line, _one)", *self._chunks(work), *after, "_times[0] = _now"]
-        return self._kernel("_g, _thread, _row, _a, _b, _now, _line", lines)
+        return self._kernel("_g, _thread, _row, _a, _b, _now, _line, _copies", lines)
 
     # All rows
 

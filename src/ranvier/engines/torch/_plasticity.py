@@ -36,6 +36,8 @@ class TorchPlastic:
             raise ValueError(f"{p!r} has no plasticity")
         self.net, self.projection, self.rule, self.dt, self.dtype = net, p, p.plasticity, dt, dtype
         self.count = len(edges[0])
+        #: whether a source may spike several times in a step
+        self.counts = getattr(p.source.neuron, "equations", None) is None
         sources, targets = edges
         self.groups: list[tuple[int, Tensor, Tensor, Tensor | None]] = [
             (delay, sources, targets, None) if chosen is None else (delay, sources[chosen], targets[chosen], chosen)
@@ -73,8 +75,9 @@ class TorchPlastic:
         out = []
         for (delay, sources, targets, _), each in zip(self.groups, own, strict=True):
             pre = history[delay][:, self.projection.source.slice]
+            arrivals = one_by_one(pre) if self.counts else (pre,)
             state, weight = advance(
-                self.rule, each.state, each.weight, pre, post, modulator, self.dt,
+                self.rule, each.state, each.weight, arrivals, post, modulator, self.dt,
                 lambda x, at=sources: x[:, at], lambda y, at=targets: y[:, at],  # type: ignore[misc]
             )  # fmt: skip
             out.append(Learning(weight, state))
@@ -100,6 +103,13 @@ class TorchPlastic:
         values = self.modulator.series.values
         row = (now - 1 - self.origin) // self.modulator.interval_steps(self.dt)
         return values[min(row, len(values) - 1)].to(self.dtype).expand(batch, size)
+
+
+def one_by_one(counts: Tensor) -> tuple[Tensor, ...]:
+    """Spike counts as several trains of 0 and 1, whose sum they are."""
+    if counts.requires_grad:
+        return (counts,)
+    return tuple((counts > k).to(counts.dtype) for k in range(max(1, int(counts.max().ceil()))))
 
 
 __all__ = ["Learning", "TorchPlastic"]

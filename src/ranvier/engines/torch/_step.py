@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ranvier._steps import whole_steps
-from ranvier.engines._sources import spike_events
+from ranvier.engines._sources import poisson_rates, spike_events
 from ranvier.engines.compiled.synapse_tables import delay_steps
 from ranvier.engines.step_model import Port, StepModel, initial_values, step_models
 from ranvier.engines.surrogates import Surrogate
@@ -225,12 +225,12 @@ class TorchNetwork:
     def _source(self, p: Population, state: NetworkState, batch: int, own: Tensor | None, generator) -> Tensor:
         spikes = torch.zeros(batch, p.size, dtype=self.dtype)
         if isinstance(p.neuron, Poisson):
-            chance = torch.as_tensor(p.parameters["rate"], dtype=torch.float64).expand(batch, p.size) * self.dt / 1000
-            spikes = (torch.rand(batch, p.size, generator=generator, dtype=torch.float64) < chance).to(self.dtype)
+            mean = torch.from_numpy(poisson_rates(p, self.dt)).expand(batch, p.size) * self.dt / 1000
+            spikes = torch.poisson(mean, generator=generator).to(self.dtype)
         elif p.index in self.given:
             steps, neurons = self.given[p.index]
             a, b = torch.searchsorted(steps, torch.tensor([state.step, state.step + 1])).tolist()
-            spikes[:, neurons[a:b]] = 1
+            spikes.index_add_(1, neurons[a:b], torch.ones(batch, b - a, dtype=self.dtype))
         return spikes if own is None else spikes + own
 
 

@@ -52,7 +52,8 @@ class TorchEngine:
         with torch.no_grad():
             while self.step < last:
                 self.current, _ = self.network.step(self.constants, self.current, None)
-                hit = self.current.history[0, 0].nonzero()[:, 0].numpy().astype(np.int32)
+                counts = self.current.history[0, 0].numpy().astype(np.int64)
+                hit = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
                 steps.append(np.full(len(hit), self.step, np.int64))
                 neurons.append(hit)
                 for probe in probes:
