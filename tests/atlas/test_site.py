@@ -43,7 +43,8 @@ def test_everything_is_local(site):
         assert targets
         for target in targets:
             assert (site / target).is_file(), target
-    assert not re.search(r"url\(|@import|https?:", (site / "atlas.css").read_text())
+        (style,) = re.findall(r"<style>(.*?)</style>", text, re.S)
+        assert not re.search(r"url\(|@import|https?:", style)
 
 
 def test_a_system_not_run_is_untested(site):

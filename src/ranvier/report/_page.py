@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from ranvier._files import write_atomic
 from ranvier._pages import page_environment
+from ranvier._text import printable
 from ranvier.report._activity import Activity, activity_of
 from ranvier.report._parts import Picture, Section, count, number, of_finite
 from ranvier.report._sections import (
@@ -110,8 +112,7 @@ def _render(**content: Any) -> str:
     environment.filters["source"] = inline
     environment.filters["options"] = options_as_code
     environment.tests["picture"] = lambda part: isinstance(part, Picture)
-    css = (Path(__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
-    return environment.get_template("report.html").render(css=Markup(css), **content)
+    return environment.get_template("report.html").render(**content)
 
 
 def write_sections(path: str | Path, sections: Sequence[Section], *, title: str, summary: str = "") -> Path:
@@ -148,7 +149,7 @@ def _or_dash(value: float | None, digits: int) -> str:
 
 def options_as_code(text: str) -> Markup:
     """Escaped text with command-line options such as --gain set as code, so that they do not break."""
-    return Markup(re.sub(r"(--[a-z]+)", r"<code>\1</code>", str(escape(text))))
+    return Markup(re.sub(r"(--[a-z]+)", r"<code>\1</code>", str(escape(printable(text)))))
 
 
 def inline(picture: Picture) -> str:
@@ -159,7 +160,9 @@ def inline(picture: Picture) -> str:
 
     kind = "png" if picture.heavy else "svg"
     buffer = BytesIO()
-    with rc_context(RC):
+    with rc_context(RC), warnings.catch_warnings():
+        # a name in a script that the font lacks, and panels too small for their labels: nothing a user can mend
+        warnings.filterwarnings("ignore", r"(?s).*(Glyph|constrained_layout|tight_layout|Tight layout)", UserWarning)
         metadata = {"Date": None} if kind == "svg" else {"Software": None}
         picture.figure.savefig(
             buffer, format=kind, dpi=170, metadata=metadata, bbox_inches="tight", pad_inches=0.03

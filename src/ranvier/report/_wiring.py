@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier._text import printable
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
@@ -75,7 +77,7 @@ def wiring_of(network: Any, order: Sequence[str] = ()) -> Wiring:
     from scipy.sparse import coo_array, csr_array
 
     size = network.size
-    labels = list(network.classes)
+    labels = list(map(printable, network.classes))
     classes = tuple(dict.fromkeys([*(name for name in order if name in set(labels)), *labels]))
     index = {name: i for i, name in enumerate(classes)}
     of = np.array([index[label] for label in labels], dtype=np.int64)
@@ -97,7 +99,7 @@ def wiring_of(network: Any, order: Sequence[str] = ()) -> Wiring:
     negative = np.asarray((chemical < 0).sum(axis=0)).ravel()
     signs = np.where(positive >= 9 * negative, 1, np.where(negative >= 9 * positive, -1, 0))
     return Wiring(
-        names=tuple(network.names),
+        names=tuple(map(printable, network.names)),
         classes=classes,
         of=of,
         order=np.argsort(of, kind="stable"),

@@ -15,7 +15,6 @@ from ranvier.atlas._registry import GROUPS
 from ranvier.atlas.execution import describe, expectation, read_result
 
 VERDICTS = ("reproduced", "refuted", "untested")
-ASSETS = ("atlas.css", "atlas.js")
 
 
 def build(chosen: Iterable[Experiment], results: str | Path, out: str | Path) -> Path:
@@ -45,8 +44,6 @@ def build(chosen: Iterable[Experiment], results: str | Path, out: str | Path) ->
     index = environment.get_template("index.html").render(
         groups=groups, count=len(entries), total=total, verdicts=VERDICTS
     )
-    for asset in ASSETS:
-        write_atomic(out / asset, (Path(__file__).parent / "templates" / asset).read_bytes())
     return write_atomic(out / "index.html", index)
 
 

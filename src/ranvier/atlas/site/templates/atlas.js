@@ -27,3 +27,4 @@ for (const button of buttons) {
   });
 }
 search.addEventListener("input", show);
+search.form.addEventListener("submit", (event) => event.preventDefault());
