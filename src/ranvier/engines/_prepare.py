@@ -17,6 +17,7 @@ from ranvier.engines.recording.probes import Probe, ResolvedProbe, resolve_probe
 from ranvier.engines.recording.weights import ResolvedWeights, WeightProbe, resolve_weights
 from ranvier.engines.step_model import step_models
 from ranvier.networks import Network
+from ranvier.networks.changes import require_valid
 from ranvier.networks.store import fingerprint
 
 #: name -> module and class; imported when asked for
@@ -78,6 +79,7 @@ def prepare(
         raise ValueError(f"engine is {engine!r}; expected {' or '.join(map(repr, ENGINES))}")
     if not net.populations:
         raise ValueError("the network has no populations; expected at least one: net.add(rv.LIF(), 100)")
+    require_valid(net)
     for p in modulators or {}:
         if not any(p is q for q in net.projections) or p.plasticity is None:
             raise ValueError(f"modulators= names {p!r:.80}; expected plastic projections of this network")

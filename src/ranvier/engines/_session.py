@@ -17,6 +17,7 @@ from ranvier.engines.recording.recording import Recording
 from ranvier.engines.recording.segments import RunFolder
 from ranvier.engines.recording.weights import Weights
 from ranvier.networks import Network, Projection
+from ranvier.networks.changes import require_unchanged, snapshot
 
 
 class Simulation:
@@ -49,7 +50,7 @@ class Simulation:
         dtype: torch.dtype = torch.float32,
         modulators: Modulators | None = None,
     ) -> None:
-        self.net = net
+        self.net, self._network = net, snapshot(net)
         self._folder: RunFolder | None = None
         lock = None if path is None else folder_lock(path, "simulation")
         try:
@@ -72,9 +73,11 @@ class Simulation:
         """Go on for `duration` ms and return what was recorded: `start` is its beginning, on the simulation's clock.
 
         `modulators` replaces modulators from here on; a `TimeSeries` in it begins here. Raises ValueError for a
-        duration that is no whole number of steps, and for modulators where the run lies in a folder.
+        duration that is no whole number of steps, for a network that was changed since the Simulation was made, and
+        for modulators where the run lies in a folder.
         """
         engine = self._prepared.engine
+        require_unchanged(self.net, self._network)
         self._require_memory(modulators, "modulators=")
         for p, source in (modulators or {}).items():
             engine.set_modulator(p, source)

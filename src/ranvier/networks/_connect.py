@@ -40,13 +40,25 @@ def rule_of(probability: Any, in_degree: Any, out_degree: Any, edges: Any, wirin
     if out_degree is not None:
         return OutDegree(out_degree)
     if edges is not None:
-        if len(edges) != 2:
-            raise ValueError(f"edges has {len(edges)} parts; expected two lists: (sources, targets).")
-        return Edges(*edges)
+        return Edges(*_two_ends(edges))
     if not isinstance(wiring, Wiring):
         hint = f": {wiring.__name__}(...)" if isinstance(wiring, type) else ""
         raise TypeError(f"wiring is {wiring!r:.60}; expected a rule from ranvier.wiring{hint}.")
     return wiring
+
+
+def _two_ends(edges: Any) -> tuple[Any, Any]:
+    """(sources, targets). Two pairs look like two lists of two, so pairs are refused, however many they are."""
+    remedy = "Give (sources, targets), flat lists or arrays: pairs = np.array(edges), edges=(pairs[:, 0], pairs[:, 1])."
+    if hasattr(edges, "ndim"):
+        raise ValueError(f"edges is an array of shape {tuple(edges.shape)}; expected two arrays. {remedy}")
+    if not isinstance(edges, tuple | list) or len(edges) != 2:
+        size = f"{len(edges)} parts" if hasattr(edges, "__len__") else type(edges).__name__
+        raise ValueError(f"edges has {size}; expected two. {remedy}")
+    pairs = tuple if isinstance(edges, tuple) else tuple | list
+    if any(isinstance(part, pairs) for part in edges):
+        raise ValueError(f"edges is {edges!r:.60}, which may be two pairs or two lists; expected two lists. {remedy}")
+    return edges[0], edges[1]
 
 
 def synapse_of(synapse: Any) -> Synapse:

@@ -150,6 +150,16 @@ class Network:
         self.populations.append(population)
         return population
 
+    def set(self, population: Population | str, **parameters: Any) -> None:
+        """Change parameters of a population, `drive` and `noise` among them; checked as in `add`.
+
+        Simulations and predictions that begin afterwards use them; a `Simulation` made before refuses to go on.
+        Raises ValueError or TypeError for what does not fit; nothing is changed then.
+        """
+        own = self._own(population)
+        new = parameters_of(own.neuron, own.size, own.name, {**own.parameters, **parameters})
+        dict.update(own.parameters, new)
+
     def connect(
         self,
         source: Population | str,

@@ -35,7 +35,7 @@ class Population:
     parameters
         name -> float, float64 tensor (size,), or the very tensor given, () or (size,), if it requires a
         gradient: the neuron's own and `drive`, `noise` (mV) where the
-        equations mention them; `drive` may be a `TimeSeries`
+        equations mention them; `drive` may be a `TimeSeries`. Read-only: `Network.set` changes them
     initial
         name of a variable -> float, tensor (size,), `Uniform` or `Normal`
     positions
@@ -100,7 +100,22 @@ def parameters_of(
         checked[key] = result if isinstance(result, float) or result.requires_grad else result.double()
     if is_dataclass(neuron):
         require_parameters(neuron, checked, lambda key: what_of(key, name))
-    return checked
+    return Values(checked)
+
+
+class Values(dict[str, Any]):
+    """A population's parameters by name, as they were given: to be read. `Network.set` changes them."""
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(
+            "A population's parameters are read-only, so that each change is checked and seen; expected "
+            "net.set(population, name=value), which the next simulate, predict or Simulation uses."
+        )
+
+    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = __ior__ = _refuse  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
 
 
 def what_of(key: str, name: str) -> str:

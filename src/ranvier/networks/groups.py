@@ -15,6 +15,7 @@ class Group(NamedTuple):
     name: str
     start: int
     size: int
+    population: Any = None
 
 
 def groups_of(network: Any, manifest: Mapping[str, Any], n_neurons: int) -> tuple[Group, ...]:
@@ -22,7 +23,7 @@ def groups_of(network: Any, manifest: Mapping[str, Any], n_neurons: int) -> tupl
     known = getattr(network, "populations", None)
     if known:
         members = known.values() if isinstance(known, Mapping) else known
-        return tuple(Group(str(p.name), int(p.start), int(p.size)) for p in members)
+        return tuple(Group(str(p.name), int(p.start), int(p.size), p) for p in members)
     listed = manifest.get("populations")
     if isinstance(listed, list) and all(
         isinstance(p, dict) and {"name", "start", "size"} <= p.keys() for p in listed
@@ -44,6 +45,7 @@ def resolve(neurons: Any, groups: Sequence[Group], n_neurons: int) -> NDArray[np
     if isinstance(neurons, slice):
         return np.arange(n_neurons)[neurons]
     if hasattr(neurons, "start") and hasattr(neurons, "size") and not isinstance(neurons, range):
+        _require_own(neurons, groups)
         return np.arange(neurons.start, neurons.start + neurons.size)
     if isinstance(neurons, list | tuple) and any(isinstance(p, str) or hasattr(p, "start") for p in neurons):
         return np.concatenate([resolve(p, groups, n_neurons) for p in neurons])
@@ -53,3 +55,17 @@ def resolve(neurons: Any, groups: Sequence[Group], n_neurons: int) -> NDArray[np
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise TypeError(f"neurons= is {neurons!r}; expected a population, its name, or a list of indices")
     return array.astype(np.int64)
+
+
+def _require_own(population: Any, groups: Sequence[Group]) -> None:
+    """Raise ValueError for a population of another network; one that was read from a file goes by name and place."""
+    place = (population.name, population.start, population.size)
+    for group in groups:
+        stored = group.population is None or isinstance(population, Group)
+        if group.population is population or (stored and group[:3] == place):
+            return
+    names = ", ".join(repr(g.name) for g in groups)
+    raise ValueError(
+        f"population {population.name!r} belongs to another network; expected one of this one's: {names}. Give its "
+        "name, or take it from `.network`."
+    )

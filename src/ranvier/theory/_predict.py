@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ranvier.networks import Network, Population
+from ranvier.networks.changes import require_valid
 from ranvier.theory.network.conductances import conductance_point
 from ranvier.theory.network.graded import graded_prediction
 from ranvier.theory.network.groups import NeuronGroup
@@ -87,6 +88,7 @@ def predict(
         raise ValueError("recurrent_noise= is of order=1; order=2 knows what each synapse's noise does")
     if stability not in ("radius", "nyquist"):
         raise ValueError(f"stability is {stability!r}; expected 'radius' or 'nyquist'")
+    require_valid(net)
     if net.populations and all(_graded(p) for p in net.populations):
         return graded_prediction(net)
     assembly = assemble(net)

@@ -97,6 +97,8 @@ def _chosen(neurons: Any, net: Network, having: list[Population]) -> NDArray[np.
             raise ValueError(f"found no population {neurons!r}; this network has {', '.join(named)}")
         neurons = named[neurons]
     if isinstance(neurons, Population):
+        if not any(neurons is p for p in net.populations):
+            raise ValueError(f"population {neurons.name!r} of a probe belongs to another network; expected one of this")
         return np.arange(neurons.start, neurons.start + neurons.size)
     indices = np.asarray(neurons).reshape(-1)
     if len(indices) and indices.dtype.kind not in "iu":

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ranvier.codegen.calls import transformed
 from ranvier.engines.plasticity.modulators import modulator_of
 from ranvier.engines.protocol import Activity, EngineOptions, NotFinite
 from ranvier.engines.recording.probes import ResolvedProbe
@@ -17,6 +18,7 @@ from ranvier.engines.surrogates import ArcTan, Surrogate
 from ranvier.engines.torch._plasticity import Learning
 from ranvier.engines.torch._step import NetworkState, TorchNetwork
 from ranvier.networks import Network, Projection
+from ranvier.networks.changes import require_valid
 
 
 class TorchEngine:
@@ -158,6 +160,8 @@ class NetworkCell(nn.Module):
         if x.ndim != 3 or x.shape[0] == 0:
             raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, {self.network.size}) with T > 0")
         self._checked(x)
+        if not transformed():
+            require_valid(self.network.net)  # what is trained may leave its domain
         constants = self.network.constants()
         state = self.init_state(x.shape[1]) if state is None else state
         outputs = []
