@@ -79,6 +79,11 @@ def require_unused(path: Path) -> None:
 def require_same(path: Path, known: dict[str, Any], manifest: dict[str, Any]) -> None:
     """Raise ValueError naming the entries by which two manifests are of different runs. One that only goes on
     for longer is the same."""
+    if "ganglion" in known and "ranvier" not in known:
+        raise ValueError(
+            f"{path} holds a run from before the package took the name Ranvier; it can be read (Recording.open), but "
+            "not gone on with. Take another folder."
+        )
     there, here = (
         dict(_flat({key: value for key, value in m.items() if key not in ENVIRONMENT})) for m in (known, manifest)
     )

@@ -54,7 +54,9 @@ class Checkpoint:
         try:
             stored = read_json(self.index, "a checkpoint")
             if not isinstance(stored, dict) or stored.get("format") != _FORMAT:
-                raise ValueError(f"its format is not {_FORMAT!r}")
+                kind = stored.get("format") if isinstance(stored, dict) else stored
+                old = ", of before the package took that name" if str(kind).startswith("ganglion") else ""
+                raise ValueError(f"its format is {kind!r:.60}{old}, expected {_FORMAT!r}")
             learner = stored["learner"]
             if not isinstance(stored["tensors"], str) or not re.fullmatch(_TENSORS, stored["tensors"]):
                 raise ValueError(f"its tensors lie in {stored['tensors']!r:.60}, expected checkpoint-….safetensors")
