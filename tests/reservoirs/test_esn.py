@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from ranvier.reservoirs import ESN, memory_capacity, nrmse, valid_time
-from ranvier.reservoirs._units import matrix, spectral_radius
+from ranvier.reservoirs._weights import spectral_radius
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -13,13 +13,13 @@ def test_states(dtype):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(30, 3)).astype(dtype)
     model = ESN(40, leak=0.4, bias_scaling=0.2, input_scaling=0.7, connectivity=0.25, random_state=1).fit(x, x)
-    W = matrix(model.shifts_, model.weights_).toarray()
+    W = model.W_.toarray()
     assert np.abs(np.linalg.eigvals(W)).max() == pytest.approx(0.9, rel=1e-9)
     assert (np.count_nonzero(W, axis=0) == 10).all() and (np.count_nonzero(W, axis=1) == 10).all()
     assert not np.diag(W).any()
     r, states = np.zeros(40), []
     for row in x:
-        r = 0.6 * r + 0.4 * np.tanh(W @ r + model.input_weights_ @ row + model.bias_)
+        r = 0.6 * r + 0.4 * np.tanh(W @ r + model.reservoir_.inputs @ row + model.reservoir_.bias)
         states.append(np.concatenate([r, [1], row]))
     found = model.features(x)
     assert found.dtype == dtype
@@ -28,14 +28,14 @@ def test_states(dtype):
 
 def test_large_radius_by_arpack():
     model = ESN(400, spectral_radius=1.3, connectivity=0.05, random_state=2).fit(np.ones((5, 1)), np.ones(5))
-    W = matrix(model.shifts_, model.weights_).toarray()
+    W = model.W_.toarray()
     assert np.abs(np.linalg.eigvals(W)).max() == pytest.approx(1.3, rel=1e-8)
 
 
 def test_eigenvalues_fill_a_disc():
     """Weights on random shifts keep the circular law of independent weights: half of them lie within sqrt(1/2)."""
     model = ESN(600, spectral_radius=1.0, connectivity=0.1, random_state=4).fit(np.ones((5, 1)), np.ones(5))
-    modulus = np.abs(np.linalg.eigvals(matrix(model.shifts_, model.weights_).toarray()))
+    modulus = np.abs(np.linalg.eigvals(model.W_.toarray()))
     inside = np.mean(modulus < 0.5**0.5 * np.sort(modulus)[-6])
     assert inside == pytest.approx(0.5, abs=0.06)
 

@@ -24,19 +24,19 @@ def plan(linear: int, orders: tuple[int, ...], constant: bool) -> tuple[np.ndarr
                 factor.append(j)
                 order.append(degree)
         level = following
-    wanted = {1, *orders} | ({0} if constant else set())
-    keep = np.array([o in wanted for o in order])
+    degrees = {1, *orders} | ({0} if constant else set())
+    keep = np.array([o in degrees for o in order])
     return np.array(parent), np.array(factor), np.flatnonzero(keep)
 
 
 def products(linear: np.ndarray, parent: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """linear (n, L) -> (n, K), a column at a time."""
-    made = np.empty((len(parent), len(linear)), linear.dtype)
+    table = np.empty((len(parent), len(linear)), linear.dtype)
     rows = np.ascontiguousarray(linear.T)
-    made[0] = 1
+    table[0] = 1
     for k in range(1, len(parent)):
-        np.multiply(made[parent[k]], rows[factor[k]], out=made[k])
-    return made.T
+        np.multiply(table[parent[k]], rows[factor[k]], out=table[k])
+    return table.T
 
 
 @compiled(error_model="numpy")
@@ -45,21 +45,21 @@ def roll(taps, stride, parent, factor, weights, difference, steps):
     depth, d = taps.shape
     ring = taps.copy()
     k = (depth - 1) // stride + 1
-    linear, made = np.empty(k * d), np.empty(len(parent))
+    linear, monomials = np.empty(k * d), np.empty(len(parent))
     out = np.empty((steps, d))
     now = depth - 1
-    made[0] = 1.0
+    monomials[0] = 1.0
     for t in range(steps):
         for tap in range(k):
             at = (now - tap * stride) % depth
             for j in range(d):
                 linear[tap * d + j] = ring[at, j]
         for p in range(1, len(parent)):
-            made[p] = made[parent[p]] * linear[factor[p]]
+            monomials[p] = monomials[parent[p]] * linear[factor[p]]
         for j in range(d):
             total = linear[j] if difference else 0.0
             for p in range(len(parent)):
-                total += weights[j, p] * made[p]
+                total += weights[j, p] * monomials[p]
             out[t, j] = total
         now = (now + 1) % depth
         for j in range(d):

@@ -1,55 +1,18 @@
-"""The echo-state reservoir's random matrices and its compiled run."""
+"""The compiled run of an echo-state reservoir: weights between units as shifts of a ring, or as any sparse matrix."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.sparse.linalg import ArpackNoConvergence, eigs
+from numba import njit
 
-from ranvier.codegen.compilation import compiled
 from ranvier.codegen.simd import tanh
 
 FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
 
 
-def draw(units: int, in_degree: int, radius: float, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
-    """Shifts (in_degree,) and weights (in_degree, units): unit i listens to i + shift with weight[., i].
-
-    The shifts are the same for all units, so that a compiled loop reads the states in order (ten times faster than
-    from random places); the weights are independent. Every unit has `in_degree` sources and targets, none its own.
-    """
-    shifts = np.sort(random.choice(np.arange(1, units), in_degree, replace=False))
-    weights = random.uniform(-1, 1, (in_degree, units))
-    found = spectral_radius(matrix(shifts, weights), random)
-    return shifts, weights * (radius / found) if found > 0 else weights
-
-
-def matrix(shifts: np.ndarray, weights: np.ndarray) -> csr_matrix:
-    """[target, source]."""
-    units = weights.shape[1]
-    targets = np.broadcast_to(np.arange(units), weights.shape)
-    sources = (targets + shifts[:, None]) % units
-    return csr_matrix((weights.ravel(), (targets.ravel(), sources.ravel())), (units, units))
-
-
-def spectral_radius(W: csr_matrix, random: np.random.RandomState) -> float:
-    """Largest modulus of an eigenvalue."""
-    if W.shape[0] < 200:
-        return float(np.abs(np.linalg.eigvals(W.toarray())).max(initial=0.0))
-    try:
-        # the largest eigenvalues of random weights lie close to each other: with 60 vectors at once it found, for one
-        # network in four, another than the largest; at this tolerance the radius is right to 1e-7
-        found = eigs(
-            W, k=2, ncv=100, tol=1e-6, which="LM", v0=random.uniform(size=W.shape[0]), return_eigenvectors=False
-        )
-    except ArpackNoConvergence:
-        return float(np.abs(np.linalg.eigvals(W.toarray())).max())
-    return float(np.abs(found).max())
-
-
-@compiled(error_model="numpy", fastmath=FASTMATH)
-def advance(u, inputs, bias, shifts, weights, leak, twice, total):
-    """One step: `twice` (2 units,) holds the state two times over and is changed; `total` (units,) becomes it."""
+@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+def net_input(u, inputs, bias, shifts, weights, starts, sources, values, twice, total):
+    """`total` (units,) becomes W_in u + b + W r; `twice` (2 units,) holds the state r two times over."""
     units, fours = len(bias), len(shifts) // 4 * 4
     total[:] = bias
     for j in range(len(u)):
@@ -65,6 +28,18 @@ def advance(u, inputs, bias, shifts, weights, leak, twice, total):
         row, moved = weights[k], twice[shifts[k] : shifts[k] + units]
         for i in range(units):
             total[i] += row[i] * moved[i]
+    for i in range(len(starts) - 1):
+        heard = total[i]
+        for k in range(starts[i], starts[i + 1]):
+            heard += values[k] * twice[sources[k]]
+        total[i] = heard
+
+
+@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+def advance(u, inputs, bias, shifts, weights, starts, sources, values, leak, twice, total):
+    """One step: `twice` (2 units,) holds the state two times over and is changed; `total` (units,) becomes it."""
+    units = len(bias)
+    net_input(u, inputs, bias, shifts, weights, starts, sources, values, twice, total)
     for i in range(units):
         new = twice[i] + leak * (tanh(total[i]) - twice[i])
         total[i] = new
@@ -72,33 +47,124 @@ def advance(u, inputs, bias, shifts, weights, leak, twice, total):
         twice[units + i] = new
 
 
-@compiled(error_model="numpy", fastmath=FASTMATH)
-def run(X, inputs, bias, shifts, weights, leak, state, out):
+@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+def run(X, inputs, bias, shifts, weights, starts, sources, values, leak, state, out):
     """r <- (1 - leak) r + leak tanh(W_in x + b + W r) for each row of X (T, d), into the rows of `out` (T, units)."""
     twice, total = np.concatenate((state, state)), np.empty_like(state)
     for t in range(len(X)):
-        advance(X[t], inputs, bias, shifts, weights, leak, twice, total)
+        advance(X[t], inputs, bias, shifts, weights, starts, sources, values, leak, twice, total)
         out[t] = total
     return total if len(X) else state
 
 
-@compiled(error_model="numpy", fastmath=FASTMATH)
-def roll(last, inputs, bias, shifts, weights, leak, state, readout, direct, difference, steps):
-    """The same, fed by its own outputs; readout (d, units + direct (1 + d))."""
-    d, units = inputs.shape
+@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+def read(readout, total, x, direct, difference, out):
+    """out (outputs,) = readout (outputs, units + direct (1 + d)) of the state and the input x (d,)."""
+    units = len(total)
+    for j in range(len(out)):
+        a = x[j] if difference else x.dtype.type(0)
+        row = readout[j]
+        for i in range(units):
+            a += row[i] * total[i]
+        if direct:
+            a += row[units]
+            for m in range(len(x)):
+                a += row[units + 1 + m] * x[m]
+        out[j] = a
+
+
+@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+def respond(X, y, inputs, bias, shifts, weights, starts, sources, values, leak, state, readout, direct, difference):
+    """Outputs (T, outputs) of rows X (T, d) where units hear the last output, y at first: inputs (d + outputs, ...)."""
+    d, heard = X.shape[1], len(inputs) - X.shape[1]
     twice, total = np.concatenate((state, state)), np.empty_like(state)
-    u, out = last.copy(), np.empty((steps, d))
+    u, out = np.empty(len(inputs)), np.empty((len(X), len(readout)))
+    last = y.copy()
+    for t in range(len(X)):
+        u[:d] = X[t]
+        u[d:] = last[:heard]
+        advance(u, inputs, bias, shifts, weights, starts, sources, values, leak, twice, total)
+        read(readout, total, X[t], direct, difference, out[t])
+        last[:] = out[t]
+    return out, twice[: len(state)].copy(), last
+
+
+@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+def roll(first, y, inputs, bias, shifts, weights, starts, sources, values, leak, state, readout, direct, difference,
+         steps):  # fmt: skip
+    """The same where the row itself is the last output, `first` at the beginning."""
+    d, heard = len(first), len(inputs) - len(first)
+    twice, total = np.concatenate((state, state)), np.empty_like(state)
+    u, out, x, last = np.empty(len(inputs)), np.empty((steps, d)), first.copy(), y.copy()
     for t in range(steps):
-        advance(u, inputs, bias, shifts, weights, leak, twice, total)
-        for j in range(d):
-            a = u[j] if difference else 0.0
-            row = readout[j]
-            for i in range(units):
-                a += row[i] * total[i]
-            if direct:
-                a += row[units]
-                for m in range(d):
-                    a += row[units + 1 + m] * u[m]
-            out[t, j] = a
-        u[:] = out[t]
+        u[:d] = x
+        u[d:] = last[:heard]
+        advance(u, inputs, bias, shifts, weights, starts, sources, values, leak, twice, total)
+        read(readout, total, x, direct, difference, out[t])
+        x[:] = out[t]
+        last[:] = out[t]
     return out
+
+
+@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+def force(X, Y, certainty, y, inputs, bias, shifts, weights, starts, sources, values, leak, state, readout, P, direct,
+          skip):  # fmt: skip
+    """FORCE (Sussillo & Abbott 2009, eq. 3-5): recursive least squares while the units hear what is read out.
+
+    certainty (T,): the weight of each row. readout (outputs, F) and P (F, F) are changed. Returns the outputs, each
+    before it was learned from, the state and the last output.
+    """
+    d, heard, units = X.shape[1], len(inputs) - X.shape[1], len(bias)
+    twice, total = np.concatenate((state, state)), np.empty_like(state)
+    F = len(P)
+    u, out, f, g = np.empty(len(inputs)), np.empty((len(X), len(readout))), np.empty(F), np.empty(F)
+    last = y.copy()
+    for t in range(len(X)):
+        u[:d] = X[t]
+        u[d:] = last[:heard]
+        advance(u, inputs, bias, shifts, weights, starts, sources, values, leak, twice, total)
+        read(readout, total, X[t], direct, False, out[t])
+        if t >= skip and certainty[t] > 0:
+            f[:units] = total
+            if direct:
+                f[units] = 1.0
+                f[units + 1 :] = X[t]
+            scale = 1.0 / certainty[t]
+            for i in range(F):
+                product = 0.0
+                for j in range(F):
+                    product += P[i, j] * f[j]
+                g[i] = product
+                scale += f[i] * product
+            for i in range(F):
+                step = g[i] / scale
+                for j in range(F):
+                    P[i, j] -= step * g[j]
+            for k in range(len(readout)):
+                error = out[t, k] - Y[t, k]
+                for i in range(F):
+                    readout[k, i] -= error * g[i] / scale
+        last[:] = out[t]
+    return out, twice[:units].copy(), last
+
+
+@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+def adapt(X, inputs, bias, shifts, weights, starts, sources, values, leak, state, gain, mean, deviation, rate):
+    """Intrinsic plasticity (Schrauwen et al. 2008, eq. 9-10): `gain` and `bias` of each unit change, so that the law of
+    its activity nears a Gaussian one. y = tanh(gain net + bias)."""
+    units = len(bias)
+    twice, total, zero = np.concatenate((state, state)), np.empty_like(state), np.zeros_like(bias)
+    for t in range(len(X)):
+        before = twice.copy()
+        net_input(X[t], inputs, zero, shifts, weights, starts, sources, values, twice, total)
+        for i in range(units):
+            net = total[i]
+            y = np.tanh(gain[i] * net + bias[i])
+            variance = deviation * deviation
+            change = -rate * (-mean / variance + y / variance * (2 * variance + 1 - y * y + mean * y))
+            bias[i] += change
+            gain[i] += rate / gain[i] + change * net
+            new = before[i] + leak * (y - before[i])
+            twice[i] = new
+            twice[units + i] = new
+    return twice[:units].copy()

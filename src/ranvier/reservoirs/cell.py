@@ -11,31 +11,40 @@ from torch.nn import functional as F
 from ranvier.nn.cell import CellState, SequenceCell, in_own_precision
 from ranvier.nn.checks import require_finite, require_state
 from ranvier.reservoirs.esn import ESN
+from ranvier.reservoirs.transformer import ReservoirTransformer
 
 
 class Reservoir(SequenceCell):
-    """The reservoir of a fitted `ESN` as a `Cell`: r ← (1 − leak) r + leak tanh(W r + W_in x + b), y = r.
+    """The reservoir of a fitted `ESN` or `ReservoirTransformer` as a `Cell`,
+
+        r ← (1 − leak) r + leak tanh(W r + W_in x + b), y = r.
 
     All three weights are parameters, with the estimator's values, so that a reservoir can be trained further, or
-    kept as it is by `requires_grad_(False)`; W stays as sparse as it was drawn. The readout is left to the estimator.
+    kept as it is by `requires_grad_(False)`; W stays as sparse as it is. The readout is left to the estimator.
 
     `forward(x[T, B, d], state=None) -> (y[T, B, units], state)`; the state is a dict of r (B, units). Plain torch.
     Raises ValueError for wrong sizes and input that is not finite, NotFittedError for an estimator without weights.
     """
 
     sources: Tensor
+    starts: Tensor
 
-    def __init__(self, fitted: ESN, *, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, fitted: ESN | ReservoirTransformer, *, dtype: torch.dtype | None = None) -> None:
         super().__init__()
-        check_is_fitted(fitted, "weights_")
-        kind = dtype or torch.get_default_dtype()
-        units = fitted.weights_.shape[1]
-        sources = (np.arange(units)[:, None] + np.asarray(fitted.shifts_)) % units  # (units, inputs of each)
-        self.register_buffer("sources", torch.from_numpy(sources))
-        self.weight = nn.Parameter(torch.from_numpy(fitted.weights_.T.copy()).to(kind))
-        self.input_weight = nn.Parameter(torch.from_numpy(fitted.input_weights_.copy()).to(kind))
-        self.bias = nn.Parameter(torch.from_numpy(fitted.bias_.copy()).to(kind))
-        self.leak, self.in_features = float(fitted.leak), self.input_weight.shape[1]
+        check_is_fitted(fitted, "reservoir_")
+        weights = fitted.reservoir_
+        if weights.inputs.shape[1] != fitted.n_features_in_:
+            raise ValueError(
+                f"the estimator's units hear {weights.inputs.shape[1] - fitted.n_features_in_} outputs; expected "
+                "feedback_scaling=0: a layer knows of no readout"
+            )
+        kind, matrix = dtype or torch.get_default_dtype(), fitted.W_
+        self.register_buffer("sources", torch.from_numpy(matrix.indices.astype(np.int64)))
+        self.register_buffer("starts", torch.from_numpy(matrix.indptr[:-1].astype(np.int64)))
+        self.weight = nn.Parameter(torch.from_numpy(matrix.data.copy()).to(kind))
+        self.input_weight = nn.Parameter(torch.from_numpy(weights.inputs.copy()).to(kind))
+        self.bias = nn.Parameter(torch.from_numpy(weights.bias.copy()).to(kind))
+        self.leak, self.in_features = float(weights.leak), self.input_weight.shape[1]
 
     def init_state(self, batch: int) -> CellState:
         """r of zeros (batch, units)."""
@@ -50,7 +59,9 @@ class Reservoir(SequenceCell):
         require_state(state, {"r": (x.shape[1], len(self.bias))}, self.bias)
         r, outputs = state["r"], []
         for row in F.linear(x, self.input_weight, self.bias).unbind(0):
-            fed = F.embedding_bag(self.sources, r.T.contiguous(), mode="sum", per_sample_weights=self.weight).T
+            fed = F.embedding_bag(
+                self.sources, r.T.contiguous(), self.starts, mode="sum", per_sample_weights=self.weight
+            ).T  # fmt: skip
             r = (1 - self.leak) * r + self.leak * torch.tanh(row + fed)
             outputs.append(r)
         return torch.stack(outputs), {"r": r}

@@ -10,25 +10,25 @@ from sklearn.base import clone
 from ranvier.reservoirs._estimator import SeriesRegressor
 
 
-def nrmse(true: Any, told: Any, *, variance: float | None = None) -> float:
+def nrmse(true: Any, predicted: Any, *, variance: float | None = None) -> float:
     """Root of the mean square error (n, d) over the total variance, that of `true` unless it is given.
 
     As Gauthier et al. (2021) define it: the mean goes over rows and columns, the variance is summed over columns.
     """
-    true, told = _pair(true, told)
+    true, predicted = _pair(true, predicted)
     variance = float(true.var(0).sum()) if variance is None else variance
     with np.errstate(over="ignore", invalid="ignore"):  # a forecast may run away
-        return float(np.sqrt(np.mean((true - told) ** 2) / variance))
+        return float(np.sqrt(np.mean((true - predicted) ** 2) / variance))
 
 
 def valid_time(
-    true: Any, told: Any, *, dt: float = 1.0, threshold: float = 0.4, variance: float | None = None
+    true: Any, predicted: Any, *, dt: float = 1.0, threshold: float = 0.4, variance: float | None = None
 ) -> float:
     """Time (in units of dt) until the error's norm first exceeds `threshold` times the root of the total variance."""
-    true, told = _pair(true, told)
+    true, predicted = _pair(true, predicted)
     variance = float(true.var(0).sum()) if variance is None else variance
     with np.errstate(invalid="ignore", over="ignore"):
-        error = np.sqrt(((true - told) ** 2).sum(1) / variance)
+        error = np.sqrt(((true - predicted) ** 2).sum(1) / variance)
     wrong = np.flatnonzero(~(error <= threshold))
     return dt * (wrong[0] if len(wrong) else len(true))
 
@@ -48,14 +48,14 @@ def memory_capacity(
     past = np.stack([u[longest - lag : len(u) - lag] for lag in range(1, longest + 1)], axis=1)
     x = u[longest:, None]
     model = clone(reservoir).fit(x[:length], past[:length])
-    told, seen = model.predict(x[length:], history=x[:length]), past[length:]
-    told, seen = told - told.mean(0), seen - seen.mean(0)
-    power = (told**2).sum(0) * (seen**2).sum(0)
-    return np.divide((told * seen).sum(0) ** 2, power, out=np.zeros(longest), where=power > 0)
+    predicted, true = model.predict(x[length:], history=x[:length]), past[length:]
+    predicted, true = predicted - predicted.mean(0), true - true.mean(0)
+    power = (predicted**2).sum(0) * (true**2).sum(0)
+    return np.divide((predicted * true).sum(0) ** 2, power, out=np.zeros(longest), where=power > 0)
 
 
-def _pair(true: Any, told: Any) -> tuple[np.ndarray, np.ndarray]:
-    true, told = np.asarray(true, float), np.asarray(told, float)
-    if true.shape != told.shape:
-        raise ValueError(f"found series of shapes {true.shape} and {told.shape}, expected the same")
-    return (true[:, None], told[:, None]) if true.ndim == 1 else (true, told)
+def _pair(true: Any, predicted: Any) -> tuple[np.ndarray, np.ndarray]:
+    true, predicted = np.asarray(true, float), np.asarray(predicted, float)
+    if true.shape != predicted.shape:
+        raise ValueError(f"found series of shapes {true.shape} and {predicted.shape}, expected the same")
+    return (true[:, None], predicted[:, None]) if true.ndim == 1 else (true, predicted)

@@ -1,0 +1,160 @@
+"""A reservoir's fixed weights: how they are drawn, taken from a given matrix, scaled and adapted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix, issparse
+from scipy.sparse.linalg import ArpackNoConvergence, eigs
+
+from ranvier.reservoirs import _units
+
+_NONE = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """inputs (units, heard): of the columns that units hear; bias (units,); leak.
+
+    Between units: shifts (in_degree,) and ring (in_degree, units), unit i listening to i + shift with ring[., i]; and
+    starts, sources, values, the rows of a sparse matrix [target, source].
+    """
+
+    inputs: np.ndarray
+    bias: np.ndarray
+    leak: float
+    shifts: np.ndarray
+    ring: np.ndarray
+    starts: np.ndarray
+    sources: np.ndarray
+    values: np.ndarray
+
+    def arrays(self, kind: np.dtype) -> tuple:
+        """What the compiled loops take, in one precision."""
+        inputs, bias, ring, values = (
+            np.ascontiguousarray(a, kind) for a in (self.inputs.T, self.bias, self.ring, self.values)
+        )
+        return inputs, bias, self.shifts, ring, self.starts, self.sources, values, kind.type(self.leak)
+
+    def run(self, X: np.ndarray, state: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """States of rows X (T, heard) into `out` (T, units); the last one."""
+        rows, start = np.ascontiguousarray(X), state.astype(X.dtype)
+        return _units.run(rows, *self.arrays(X.dtype), start, out)  # type: ignore
+
+    def matrix(self) -> csr_matrix:
+        """[target, source]."""
+        units = len(self.bias)
+        if len(self.starts):
+            return csr_matrix((self.values, self.sources, self.starts), (units, units))
+        return ring_matrix(self.shifts, self.ring)
+
+    def adapted(self, series: list[np.ndarray], target: IntrinsicPlasticity) -> Weights:
+        """With gains and biases that intrinsic plasticity finds on the series."""
+        kind = np.dtype(float)
+        inputs, bias, *between, leak = self.arrays(kind)
+        gain, bias = np.ones(len(bias)), bias.copy()
+        for _ in range(target.epochs):
+            for x in series:
+                _units.adapt(
+                    x.astype(float), inputs, bias, *between, leak, np.zeros(len(bias)), gain, target.mean,
+                    target.deviation, target.rate,
+                )  # fmt: skip
+        values = self.values * np.repeat(gain, np.diff(self.starts)) if len(self.starts) else self.values
+        return replace(self, inputs=self.inputs * gain[:, None], bias=bias, ring=self.ring * gain, values=values)
+
+
+@dataclass(frozen=True)
+class IntrinsicPlasticity:
+    """Units adapt gain and bias to the input, until their activity is as near to a Gaussian law as they can make it
+    (Triesch 2005; Schrauwen, Wardermann, Verstraeten, Steil & Stroobandt 2008, for tanh).
+
+    mean, deviation : of the law, within the units' range (−1, 1).
+    rate : of the change a row. epochs : passes through the series before the readout is learned.
+    """
+
+    mean: float = 0.0
+    deviation: float = 0.2
+    rate: float = 1e-3
+    epochs: int = 5
+
+    def __post_init__(self) -> None:
+        if not (-1 < self.mean < 1 and 0 < self.deviation < 1 and 0 < self.rate < 1):
+            raise ValueError(f"{self}; expected mean within (-1, 1), deviation and rate within (0, 1)")
+        if not isinstance(self.epochs, int) or self.epochs < 1:
+            raise ValueError(f"epochs = {self.epochs!r}; expected a whole number of at least 1")
+
+
+def draw(units: int, in_degree: int, radius: float, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+    """Shifts (in_degree,) and weights (in_degree, units): unit i listens to i + shift with weight[., i].
+
+    The shifts are the same for all units, so that a compiled loop reads the states in order (ten times faster than
+    from random places); the weights are independent. Every unit has `in_degree` sources and targets, none its own.
+    """
+    shifts = np.sort(random.choice(np.arange(1, units), in_degree, replace=False))
+    weights = random.uniform(-1, 1, (in_degree, units))
+    drawn = spectral_radius(ring_matrix(shifts, weights), random)
+    return shifts, weights * (radius / drawn) if drawn > 0 else weights
+
+
+def given(W: Any, radius: float | None, random: np.random.RandomState) -> csr_matrix:
+    """A matrix [target, source] of the user's, scaled to a spectral radius unless that is None.
+
+    Raises ValueError for a shape that is not square, weights that are not finite, and a radius asked of a matrix
+    without cycles, whose radius is 0.
+    """
+    matrix = W if issparse(W) else np.asarray(W)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"W is of shape {matrix.shape}; expected (units, units), [target, source]")
+    matrix = csr_matrix(matrix, dtype=float)
+    if not np.isfinite(matrix.data).all():
+        raise ValueError("W holds weights that are not finite; expected finite ones")
+    if radius is None:
+        return matrix
+    own = spectral_radius(matrix, random)
+    if own <= 1e-12 * abs(matrix).max():
+        raise ValueError("W has no cycles, and so a spectral radius of 0; expected spectral_radius=None with it")
+    return matrix * (radius / own)
+
+
+def ring_matrix(shifts: np.ndarray, weights: np.ndarray) -> csr_matrix:
+    """[target, source]."""
+    units = weights.shape[1]
+    targets = np.broadcast_to(np.arange(units), weights.shape)
+    sources = (targets + shifts[:, None]) % units
+    return csr_matrix((weights.ravel(), (targets.ravel(), sources.ravel())), (units, units))
+
+
+def spectral_radius(W: csr_matrix, random: np.random.RandomState) -> float:
+    """Largest modulus of an eigenvalue."""
+    if W.shape[0] < 200:
+        return float(np.abs(np.linalg.eigvals(W.toarray())).max(initial=0.0))
+    try:
+        # the largest eigenvalues of random weights lie close to each other: with 60 vectors at once it found, for one
+        # network in four, another than the largest; at this tolerance the radius is right to 1e-7
+        values = eigs(
+            W, k=2, ncv=100, tol=1e-6, which="LM", v0=random.uniform(size=W.shape[0]), return_eigenvectors=False
+        )
+    except ArpackNoConvergence:
+        return float(np.abs(np.linalg.eigvals(W.toarray())).max())
+    return float(np.abs(values).max())
+
+
+def build(
+    units: int, W: Any, heard: int, *, radius: float | None, leak: float, input_scaling: np.ndarray | float,
+    bias_scaling: float, connectivity: float, random: np.random.RandomState,
+) -> Weights:  # fmt: skip
+    """Fresh weights of a reservoir that hears `heard` columns, scaled one by one or all alike."""
+    if W is None:
+        degree = min(max(1, round(connectivity * units)), units - 1)
+        shifts, ring = draw(units, degree, 0.9 if radius is None else radius, random)
+        starts, sources, values = _NONE, _NONE, np.zeros(0)
+    else:
+        matrix = given(W, radius, random)
+        units = matrix.shape[0]
+        shifts, ring = _NONE, np.zeros((0, units))
+        starts, sources, values = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data
+    inputs = random.uniform(-1, 1, (units, heard)) * input_scaling
+    bias = random.uniform(-1, 1, units) * bias_scaling
+    return Weights(inputs, bias, float(leak), shifts, ring, starts, sources, values)
