@@ -38,8 +38,19 @@ class Truth:
         self.factor, self.rate = factor, rate
         self.report = SimpleNamespace(spectral_radius=0.1, recurrent_noise=torch.zeros(N), counted="none")
 
-    def rates(self):
+    n_neurons = N
+
+    def rates(self, *, neurons=None):
         return torch.full((N,), self.rate, dtype=torch.float64)
+
+    def cv(self, *, neurons=None):
+        raise NotImplementedError
+
+    def covariance(self, window, *, neurons=None):
+        raise NotImplementedError
+
+    def spectrum(self, f, *, neurons=None, pairs=None):
+        raise NotImplementedError
 
     def correlation(self, window, *, neurons):
         C = torch.eye(N, dtype=torch.float64)

@@ -4,9 +4,11 @@ from ranvier.analysis._counts import correlation, counts, covariance, fano
 from ranvier.analysis._lags import cross_correlation
 from ranvier.analysis._rates import cv, population_rate, rates
 from ranvier.analysis._spectra import spectrum
+from ranvier.analysis.activity import Activity
 from ranvier.analysis.spikes import Spikes
 
 __all__ = [
+    "Activity",
     "Spikes",
     "correlation",
     "counts",

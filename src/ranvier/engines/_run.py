@@ -13,7 +13,7 @@ from ranvier._locks import FolderLock
 from ranvier.analysis import Spikes
 from ranvier.engines._prepare import Prepared
 from ranvier.engines._progress import Progress
-from ranvier.engines.protocol import Activity, Engine
+from ranvier.engines.protocol import Engine, Segment
 from ranvier.engines.recording.recording import Recording
 from ranvier.engines.recording.segments import RunFolder
 from ranvier.engines.recording.traces import Trace
@@ -86,13 +86,13 @@ def _spans(engine: Engine, steps: int) -> Iterator[int]:
         span = max(1, min(int(span * min(_SPAN / max(seconds, 1e-4), 8.0)), 1_000_000))
 
 
-def _advance(prepared: Prepared, last: int) -> Activity:
+def _advance(prepared: Prepared, last: int) -> Segment:
     """Advance to `last`; where a state is not finite, go back and find the first."""
     engine, dt = prepared.engine, prepared.engine.options.dt
     before = engine.state()
-    activity = advance(engine, last, prepared.weights)
+    segment = advance(engine, last, prepared.weights)
     if engine.first_bad() is None:
-        return activity
+        return segment
     engine.load(before)
     while (bad := engine.first_bad()) is None:
         engine.advance(engine.step + 1)

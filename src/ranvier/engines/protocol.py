@@ -34,8 +34,8 @@ class EngineOptions:
         return np.float64 if self.dtype == torch.float64 else np.float32
 
 
-class Activity(NamedTuple):
-    """What happened between two steps: spikes by step, then neuron (a neuron that spikes twice in a step stands there
+class Segment(NamedTuple):
+    """A part of a run: spikes by step, then neuron (one that spikes twice in a step stands there
     twice), and samples of the probes, name -> (steps (T,), values (T, n))."""
 
     steps: NDArray[np.int64]
@@ -75,7 +75,7 @@ class Engine(Protocol):
         """Threads in use."""
         ...
 
-    def advance(self, last: int) -> Activity:
+    def advance(self, last: int) -> Segment:
         """Go on to step `last`."""
         ...
 
@@ -105,4 +105,4 @@ class Engine(Protocol):
         ...
 
 
-__all__ = ["Activity", "Engine", "EngineOptions", "Modulators", "NotFinite"]
+__all__ = ["Engine", "EngineOptions", "Modulators", "NotFinite", "Segment"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ranvier.analysis import Activity
 from ranvier.report._activity import (
     BLOCKS_OF_COUNTS,
     SKIP,
@@ -22,6 +23,10 @@ from ranvier.report._activity import (
 )
 from ranvier.report._comparison import Comparison
 
+if TYPE_CHECKING:
+    from ranvier.engines import Recording
+    from ranvier.theory.network.graded import GradedPrediction
+
 Array = NDArray[np.float64]
 
 #: predictions over a window solve at many frequencies; above this many neurons they are made at frequency 0
@@ -29,8 +34,8 @@ MAX_WINDOWED = 300
 
 
 def compare(
-    recording: Any,
-    prediction: Any,
+    recording: Recording,
+    prediction: Activity | GradedPrediction,
     *,
     window: float = 100.0,
     skip: float = SKIP,
@@ -62,8 +67,8 @@ def compare(
         for recordings and predictions of different sizes, too short a recording, and a prediction that is not
         finite.
     """
-    spiking = hasattr(prediction, "rates")
-    levels = array(prediction.rates() if spiking else prediction.mean())
+    spiking = isinstance(prediction, Activity)
+    levels = array(prediction.rates() if isinstance(prediction, Activity) else prediction.mean())
     if recording.n_neurons != len(levels):
         raise ValueError(
             f"the recording has {recording.n_neurons} neurons, the prediction {len(levels)}; "
@@ -71,14 +76,14 @@ def compare(
         )
     _require_finite(levels, "rate" if spiking else "mean voltage")
     among = np.arange(len(levels)) if neurons is None else np.asarray(neurons, np.int64)
-    if not spiking:
+    if not isinstance(prediction, Activity):
         return _compare_voltages(recording, prediction, levels, skip, among, shown)
     return _compare_spikes(recording, prediction, levels, window, skip, among, shown)
 
 
 def _compare_spikes(
-    recording: Any,
-    prediction: Any,
+    recording: Recording,
+    prediction: Activity,
     levels: Array,
     window: float,
     skip: float,

@@ -25,7 +25,7 @@ from ranvier.engines.compiled.loops import (
     transmit_address,
 )
 from ranvier.engines.compiled.synapse_tables import Synapses, delay_steps, padded
-from ranvier.engines.protocol import Activity, EngineOptions, NotFinite
+from ranvier.engines.protocol import EngineOptions, NotFinite, Segment
 from ranvier.engines.recording.probes import ResolvedProbe
 from ranvier.engines.step_model import initial_values, step_models
 from ranvier.networks import Network, Population, Projection, TimeSeries
@@ -282,7 +282,7 @@ class CompiledEngine:
 
     # Running
 
-    def advance(self, last: int) -> Activity:
+    def advance(self, last: int) -> Segment:
         """Go on to step `last`."""
         first = self.step
         table = np.zeros((len(self.pieces), d.R_WIDTH), np.int64)
@@ -309,7 +309,7 @@ class CompiledEngine:
             count = last // probe.interval + 1 - base
             columns = [_columns(samples, table[k], count) for k in index]
             traces[probe.name] = (np.arange(base, base + count) * probe.interval, np.hstack(columns))
-        return Activity(
+        return Segment(
             np.concatenate([*steps, np.zeros(0, np.int64)]), np.concatenate([*spikes, np.zeros(0, np.int32)]), traces
         )
 

@@ -15,7 +15,7 @@ from ranvier.networks import Network, Projection
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ranvier.engines.protocol import Activity, Engine
+    from ranvier.engines.protocol import Engine, Segment
 
 #: what a trace of weights is called among a run's traces, before the projection's index
 PREFIX = "weights/"
@@ -119,7 +119,7 @@ def resolve_weights(record: list[Any], net: Network, dt: float) -> tuple[Resolve
     return tuple(found)
 
 
-def advance(engine: Engine, last: int, probes: tuple[ResolvedWeights, ...]) -> Activity:
+def advance(engine: Engine, last: int, probes: tuple[ResolvedWeights, ...]) -> Segment:
     """`engine.advance(last)`, stopping where probes ask for weights."""
     if not probes:
         return engine.advance(last)

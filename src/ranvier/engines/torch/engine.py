@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ranvier.codegen.calls import transformed
 from ranvier.engines.plasticity.modulators import modulator_of
-from ranvier.engines.protocol import Activity, EngineOptions, NotFinite
+from ranvier.engines.protocol import EngineOptions, NotFinite, Segment
 from ranvier.engines.recording.probes import ResolvedProbe
 from ranvier.engines.surrogates import ArcTan, Surrogate
 from ranvier.engines.torch._plasticity import Learning
@@ -45,7 +45,7 @@ class TorchEngine:
     def step(self) -> int:
         return self.current.step
 
-    def advance(self, last: int) -> Activity:
+    def advance(self, last: int) -> Segment:
         """Go on to step `last`."""
         probes = self.options.probes
         steps, neurons = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
@@ -69,7 +69,7 @@ class TorchEngine:
             )
             for p in probes
         }
-        return Activity(np.concatenate(steps), np.concatenate(neurons), traces)
+        return Segment(np.concatenate(steps), np.concatenate(neurons), traces)
 
     def _sample(self, probe: ResolvedProbe) -> Tensor:
         return torch.cat([self.current.variables[q.population][q.state, 0, q.neurons] for q in probe.pieces])
