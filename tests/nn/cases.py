@@ -97,7 +97,7 @@ CELLS = {
         NeuronLayer, lambda **o: N.from_neuron(rv.LIF(t_ref=2.0), 6, dt=0.5, learn=("tau_m", "V_th"), **o),
         lambda: rates(60, scale=60.0), plain.neuron,
     ),
-    "LTC": Case(N.LTC, lambda **o: N.LTC(6, N.AutoNCP(9, 2), **o), rates, plain.ltc),
+    "LTC": Case(N.LTC, lambda **o: N.LTC(6, N.AutoNCP(9, 2), unfolds=2, **o), rates, plain.ltc),
     "CfC": Case(N.CfC, lambda **o: N.CfC(6, 7, backbone=(8,), **o), rates, plain.cfc),
     "ELM": Case(N.ELM, lambda **o: N.ELM(6, 4, memory=5, branches=3, learn_tau=True, **o), spikes, plain.elm),
     "AstrocyteLIF": Case(

@@ -14,8 +14,10 @@ synapses) are advanced exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
 
 import sympy as sp
 
@@ -39,7 +41,18 @@ class LinearBlock:
     A: sp.Matrix
     B: sp.Matrix
 
-    @property
+    def __getstate__(self) -> dict[str, Any]:
+        # what is cached holds functions made by exec, which cannot be pickled
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @cached_property
+    def entries(self) -> tuple[Callable[..., dict[str, Any]], ...]:
+        """The entries of A and of B in torch, row by row, from the parameters."""
+        from ranvier.equations.printing import torch_function
+
+        return tuple(torch_function({str(k): e for k, e in enumerate(matrix)}) for matrix in (self.A, self.B))
+
+    @cached_property
     def noisy(self) -> tuple[int, ...]:
         """Places of the variables that noise reaches within a step."""
         reached = {i for i in range(len(self.names)) if any(self.B[i, k] != 0 for k in range(self.B.cols))}

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ranvier.equations.integrators import LinearBlock
-from ranvier.equations.printing import torch_function
 
 
 def propagators(block: LinearBlock, values: Mapping[str, Tensor], dt: float) -> dict[str, Tensor]:
@@ -18,7 +17,8 @@ def propagators(block: LinearBlock, values: Mapping[str, Tensor], dt: float) -> 
     `values` holds the parameters, () or (neurons,).
     """
     n = len(block.names)
-    A, B = _evaluate(block.A, values), _evaluate(block.B, values)
+    pairs = zip(block.entries, (block.A, block.B), strict=True)
+    A, B = (_matrix(entries(**values), matrix.shape) for entries, matrix in pairs)
     shape = A.shape[:-2]
     augmented = torch.zeros(*shape, 2 * n, 2 * n, dtype=torch.float64)
     augmented[..., :n, :n] = A * dt
@@ -42,13 +42,12 @@ def propagators(block: LinearBlock, values: Mapping[str, Tensor], dt: float) -> 
     return out
 
 
-def _evaluate(matrix, values: Mapping[str, Tensor]) -> Tensor:
-    entries = torch_function({str(k): e for k, e in enumerate(matrix)})(**values)
+def _matrix(entries: Mapping[str, Tensor], shape: tuple[int, int]) -> Tensor:
     flat = torch.broadcast_tensors(*entries.values()) if entries else ()
     if not flat:
-        return torch.zeros(matrix.rows, matrix.cols, dtype=torch.float64)
+        return torch.zeros(shape, dtype=torch.float64)
     stacked = torch.stack([e.to(torch.float64) for e in flat], -1)
-    return stacked.reshape(*stacked.shape[:-1], matrix.rows, matrix.cols)
+    return stacked.reshape(*stacked.shape[:-1], *shape)
 
 
 def _cholesky(C: Tensor) -> list[list[Tensor]]:

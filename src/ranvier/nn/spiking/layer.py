@@ -151,13 +151,16 @@ class DynamicalLayer(FixedAttributes):
         versions = [(id(v), v._version) for v in values.values()]
         if versions == self.__dict__.get("_checked_versions") or transformed():
             return
+        self._require_domains(values)
+        self._checked_versions = versions
+
+    def _require_domains(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
             domain = self._domain(name)
             learned = name not in self._buffers
             clamped = learned and name in self._decays and domain is DECAY  # used clamped
             remedy = _BOUND if learned else f"set {name} anew"
             (REAL if clamped else domain).require(f"{name} of {type(self).__name__}", value, remedy)
-        self._checked_versions = versions
 
     def _domain(self, name: str) -> Domain:
         return self.DOMAINS.get(name, REAL)

@@ -58,7 +58,7 @@ class NeuronLayer(SpikingLayer):
         values = {name: value for name, value in given.items() if name in used}
         self._set_values(values, learn=learn)
         self._cached: tuple[Any, dict[str, Tensor]] | None = None
-        self._checked: list[int] | None = None
+        self._constants()  # functions are made now, before any tracer follows
 
     def __getstate__(self) -> dict[str, Any]:
         # a function made by exec cannot be pickled, and what is cached belongs to parameters at their addresses
@@ -86,7 +86,6 @@ class NeuronLayer(SpikingLayer):
         if own[0].device.type == "meta":  # shapes are all that there is
             like = own[0].new_empty(torch.broadcast_shapes(*(p.shape for p in own)))
             return dict.fromkeys(self.equations.parameters, like)
-        self._require_domains(own)
         fixed = not transformed() and not (torch.is_grad_enabled() and any(p.requires_grad for p in own))
         key = [(p.data_ptr(), p._version, p.device, p.dtype) for p in own] if fixed else []
         if fixed and self._cached is not None and self._cached[0] == key:
@@ -107,14 +106,8 @@ class NeuronLayer(SpikingLayer):
             self._cached = key, constants
         return constants
 
-    def _require_domains(self, own: list[Tensor]) -> None:
-        """Raise ValueError where a parameter has left its domain; looked at again only after a change."""
-        versions = [0 if p.is_inference() else p._version for p in own]
-        if versions == self._checked or transformed():
-            return
-        values = dict(zip(self._values, own, strict=True))
+    def _require_domains(self, values: dict[str, Tensor]) -> None:
         require_parameters(self.neuron, values, lambda name: f"{name} of the layer of {type(self.neuron).__name__}")
-        self._checked = versions
 
     def _check_finite(self, x: Tensor, state: CellState) -> None:
         """A reset may hide what was not finite: x is looked at, too."""
