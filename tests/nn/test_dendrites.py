@@ -108,9 +108,9 @@ def play(memory, sequence, learn=True):
     """The columns foretold after each element, and whether each burst."""
     state, told, burst = memory.init_state(), [], []
     for element in sequence:
-        unseen = np.setdiff1d(element, memory.foretold(state))
+        unseen = np.setdiff1d(element, memory.predicted_columns(state))
         state = memory.step(state, element, learn=learn)
-        told.append(memory.foretold(state))
+        told.append(memory.predicted_columns(state))
         burst.append(len(unseen) / len(element))
     return told, burst, state
 

@@ -164,10 +164,10 @@ def slope_formula(text: str) -> sp.Expr:
 
     from ranvier.equations import parse, symbol
 
-    found = parse(text)
-    if not isinstance(found, sp.Expr) or found.free_symbols - {symbol("x")}:
+    slope = parse(text)
+    if not isinstance(slope, sp.Expr) or slope.free_symbols - {symbol("x")}:
         raise ValueError(f"found the slope {text!r}, expected a formula in x alone, such as '1/(1 + x**2)'")
-    return found
+    return slope
 
 
 _SLOPES: dict[str, Callable[..., dict[str, Any]]] = {}

@@ -38,17 +38,17 @@ class _Delayed(FixedAttributes):
         for size in shape:
             require_sizes(features=size)
         require_values("steps", steps)
-        given = (steps if isinstance(steps, Tensor) else torch.as_tensor(steps, device="cpu")).detach()
+        arguments = (steps if isinstance(steps, Tensor) else torch.as_tensor(steps, device="cpu")).detach()
         try:
-            fits = torch.broadcast_shapes(given.shape, expected) == expected
+            fits = torch.broadcast_shapes(arguments.shape, expected) == expected
         except RuntimeError:
             fits = False
         if not fits:
-            raise ValueError(f"found steps of shape {tuple(given.shape)}, expected a number or {expected}")
-        NOT_NEGATIVE.require("steps", given)
-        if not learn and bool((given != given.round()).any()):
+            raise ValueError(f"found steps of shape {tuple(arguments.shape)}, expected a number or {expected}")
+        NOT_NEGATIVE.require("steps", arguments)
+        if not learn and bool((arguments != arguments.round()).any()):
             raise ValueError(f"found steps = {steps}, expected whole numbers; learn=True interpolates between steps")
-        most = math.ceil(float(given.max()))
+        most = math.ceil(float(arguments.max()))
         if longest is not None and longest < most:
             raise ValueError(f"found longest = {longest}, expected at least the {most} steps of the longest delay")
         self.register_buffer("_reference", torch.empty((), device=device, dtype=dtype), persistent=False)
@@ -56,9 +56,9 @@ class _Delayed(FixedAttributes):
         self.longest = most if longest is None else longest
         if learn:
             dtype = dtype or torch.get_default_dtype()
-            self.steps = nn.Parameter(given.expand(expected).clone().to(device=device, dtype=dtype))
+            self.steps = nn.Parameter(arguments.expand(expected).clone().to(device=device, dtype=dtype))
         else:
-            self.register_buffer("steps", given.round().long().to(device=device))
+            self.register_buffer("steps", arguments.round().long().to(device=device))
 
     def init_state(self, batch: int) -> CellState:
         """No input yet: {"past": zeros (longest, B, *shape)}, the newest last."""
@@ -87,9 +87,9 @@ class _Delayed(FixedAttributes):
         return self._read(whole, len(x)), {"past": whole[len(x) :]}
 
     def _load_from_state_dict(self, state_dict, prefix, metadata, strict, missing, unexpected, errors) -> None:
-        found = state_dict.get(f"{prefix}steps")
-        if found is not None and not self.steps.is_floating_point() and int(found.max()) > self.longest:
-            errors.append(f"found delays up to {int(found.max())} steps, expected at most longest = {self.longest}")
+        stored = state_dict.get(f"{prefix}steps")
+        if stored is not None and not self.steps.is_floating_point() and int(stored.max()) > self.longest:
+            errors.append(f"found delays up to {int(stored.max())} steps, expected at most longest = {self.longest}")
             return
         super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, unexpected, errors)
 
@@ -143,7 +143,7 @@ class Delay(_Delayed):
         later = (before + 1).clamp(max=self.longest)
         return (1 - share) * self._at(whole, before.long(), T) + share * self._at(whole, later.long(), T)
 
-    def _count_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
+    def _count_operations(self, counts: Counts, arguments: dict[str, Any], out: Any) -> None:
         if self.steps.is_floating_point():
             counts.own(out[0].numel(), 2, 2)  # 1 − share, two products, their sum
 
@@ -188,8 +188,8 @@ class DelayedLinear(_Delayed):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__((in_features,), steps, (out_features, in_features), learn, longest, device, dtype)
-        made = nn.Linear(in_features, out_features, bias=bias, device=device, dtype=dtype)
-        self.weight, self.bias = made.weight, made.bias
+        initial = nn.Linear(in_features, out_features, bias=bias, device=device, dtype=dtype)
+        self.weight, self.bias = initial.weight, initial.bias
         self.in_features, self.out_features = in_features, out_features
 
     def _read(self, whole: Tensor, T: int) -> Tensor:
@@ -205,9 +205,9 @@ class DelayedLinear(_Delayed):
         assert total is not None
         return total.unflatten(0, (T, whole.shape[1]))
 
-    def _count_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
-        x = given["x"]
-        past = self.init_state(x.shape[1])["past"] if given["state"] is None else given["state"]["past"]
+    def _count_operations(self, counts: Counts, arguments: dict[str, Any], out: Any) -> None:
+        x = arguments["x"]
+        past = self.init_state(x.shape[1])["past"] if arguments["state"] is None else arguments["state"]["past"]
         whole, steps = torch.cat([past, x]), self._used()
         active = total = 0
         for d in range(self.longest + 1):

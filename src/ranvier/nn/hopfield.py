@@ -138,16 +138,17 @@ class Hopfield(nn.Module):
         if padding is not None:
             if holds_values(padding) and bool(padding.all(1).any()):
                 raise ValueError(f"found nothing but padding in entry {int(padding.all(1).nonzero()[0])}")
-            kept = ~padding[:, None, None, :]
+            unmasked = ~padding[:, None, None, :]
             if mask is None:
-                mask = kept
+                mask = unmasked
             else:
-                mask = mask & kept if mask.dtype == torch.bool else mask.masked_fill(~kept, -math.inf)
+                mask = mask & unmasked if mask.dtype == torch.bool else mask.masked_fill(~unmasked, -math.inf)
         return mask
 
-    def _count_own_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
+    def _count_own_operations(self, counts: Counts, arguments: dict[str, Any], out: Any) -> None:
         """Of the associations; the projections are modules, and counted there."""
-        stored, state, value = (given["input"],) * 3 if isinstance(given["input"], Tensor) else given["input"]
+        patterns = arguments["input"]
+        stored, state, value = (patterns,) * 3 if isinstance(patterns, Tensor) else patterns
         length = 1 if self.batch_first else 0
         batch, pairs = state.shape[1 - length], state.shape[length] * stored.shape[length]
         hidden = stored.shape[2] if self.static else self.hidden
@@ -214,12 +215,13 @@ class HopfieldLookup(nn.Module):
         """(B, L, output_size)."""
         batch = 0 if self.hopfield.batch_first else 1
 
-        def given(weights: Tensor) -> Tensor:
+        def expanded(weights: Tensor) -> Tensor:
             weights = weights.expand(input.shape[batch], -1, -1)
             return weights if batch == 0 else weights.transpose(0, 1)
 
         values = self.lookup_weights if self.target_weights is None else self.target_weights
-        return self.hopfield((given(self.lookup_weights), input, given(values)), association_mask=association_mask)
+        patterns = expanded(self.lookup_weights), input, expanded(values)
+        return self.hopfield(patterns, association_mask=association_mask)
 
 
 __all__ = ["Hopfield", "HopfieldLookup", "HopfieldPooling"]

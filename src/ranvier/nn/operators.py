@@ -103,15 +103,15 @@ def operator(
         ctx = _Context([False] * len(first) + list(needed))
         with torch.no_grad():
             function.forward(ctx, *first, *tensors)
-            found = function.backward(ctx, *gradients)[len(first) :]
-        pairs = [(t, g) for t, g, asked in zip(tensors, found, needed, strict=True) if asked]
+            by_input = function.backward(ctx, *gradients)[len(first) :]
+        pairs = [(t, g) for t, g, needs in zip(tensors, by_input, needed, strict=True) if needs]
         return [torch.zeros_like(t).contiguous() if g is None else g.contiguous() for t, g in pairs]
 
     def forward_shapes(tensors: list[Tensor], *options: Any) -> list[Tensor]:
         return [tensors[0].new_empty(shape) for shape in shapes(tensors, _stripped(options))]
 
     def backward_shapes(tensors: list[Tensor], gradients: Any, needed: list[bool], *options: Any) -> list[Tensor]:
-        return [t.new_empty(t.shape) for t, asked in zip(tensors, needed, strict=True) if asked]
+        return [t.new_empty(t.shape) for t, needs in zip(tensors, needed, strict=True) if needs]
 
     back = f"{name}_backward"
     _LIBRARY.define(f"{name}(Tensor[] tensors, {_OPTIONS}) -> Tensor[]")
@@ -127,8 +127,8 @@ def operator(
     def gradients(ctx: Any, given: Sequence[Tensor | None]) -> tuple[Any, ...]:
         needed = list(ctx.needs_input_grad[0])
         run = getattr(torch.ops.ranvier, back)
-        found = iter(run(list(ctx.saved_tensors), list(given), needed, *ctx.options))
-        return [next(found) if asked else None for asked in needed], None, None, None
+        by_input = iter(run(list(ctx.saved_tensors), list(given), needed, *ctx.options))
+        return [next(by_input) if needs else None for needs in needed], None, None, None
 
     custom.register_autograd(f"ranvier::{name}", gradients, setup_context=keep, lib=_LIBRARY)
     run = getattr(torch.ops.ranvier, name)

@@ -132,7 +132,7 @@ def sequences(seed: int, cells: int, factor: float, lessons: int) -> dict[str, A
             remaining = rng.permutation(element)[lost:]
             other = rng.choice(np.setdiff1d(np.arange(columns), element), lost, replace=False)
             state = memory.step(state, np.concatenate([remaining, other]), learn=False)
-        return memory.foretold(state)
+        return memory.predicted_columns(state)
 
     def score(noise: float) -> tuple[float, float]:
         """Part of the own end that is foretold, and mean part of the other songs' ends."""

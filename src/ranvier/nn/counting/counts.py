@@ -77,8 +77,8 @@ class Counts:
 def _connections(module: Any, z: Tensor) -> int:
     """Of the inputs that z marks; how many one has depends on borders and strides: convolve with ones, and add up."""
     taps = torch.ones_like(module.weight[: module.groups], dtype=torch.float64)
-    seen = module._conv_forward(z.double(), taps, None)
-    return round(float(seen.sum())) * (module.out_channels // module.groups)
+    counted = module._conv_forward(z.double(), taps, None)
+    return round(float(counted.sum())) * (module.out_channels // module.groups)
 
 
 def _arithmetic(equations: Iterable[tuple[str, Any]]) -> tuple[int, int]:

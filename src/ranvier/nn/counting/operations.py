@@ -107,7 +107,7 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"found a {type(model).__name__}, expected a torch module")
-    seen, uncounted = Operations(), []
+    operations, uncounted = Operations(), []
     inner: set[int] = set()
     hooks: list[Any] = []
     states: dict[int, int] = {}
@@ -117,31 +117,31 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
         name = f"{path or 'model'}: {type(module).__name__}"
         if isinstance(module, DynamicalLayer):
             counts = Counts(name)
-            seen.layers.append(counts)
+            operations.layers.append(counts)
             inner |= {id(child) for child in module.modules()}
             # a hooked layer's step is a sequence of one
             hooks.append(module.register_forward_hook(_of_sequence(counts, states), with_kwargs=True))
         elif hasattr(module, "_count_operations") or hasattr(module, "_count_own_operations"):
             counts = Counts(name)
-            seen.layers.append(counts)
+            operations.layers.append(counts)
             if hasattr(module, "_count_operations"):
                 inner |= {id(child) for child in module.modules()}
             hooks.append(module.register_forward_hook(_by_itself(counts, states), with_kwargs=True))
         elif isinstance(module, (nn.Linear, *_CONVOLUTIONS)):
             counts = Counts(name)
-            seen.layers.append(counts)
+            operations.layers.append(counts)
             hooks.append(module.register_forward_hook(Observer(_of_weights(counts)), with_kwargs=True))
         elif _is_other(module) and ".parametrizations." not in f".{name}.":  # work on parameters alone
             uncounted.append(name)
-    seen.uncounted = tuple(uncounted)
+    operations.uncounted = tuple(uncounted)
     saved = SavedMemory([*model.parameters(), *model.buffers()])
     try:
         with saved.watch():
-            yield seen
+            yield operations
     finally:
         for hook in hooks:
             hook.remove()
-        seen.state_bytes, seen.activation_bytes = sum(states.values()), saved.most
+        operations.state_bytes, operations.activation_bytes = sum(states.values()), saved.most
 
 
 def spike_operations(recording: Any, network: Any = None) -> Operations:
@@ -159,7 +159,7 @@ def spike_operations(recording: Any, network: Any = None) -> Operations:
         raise ValueError(f"found {recording.n_neurons} neurons in the recording, {network.size} in the network")
     spikes = np.bincount(recording.neurons.numpy(), minlength=network.size)
     steps = round(recording.duration / recording.dt)
-    seen = Operations(uncounted=("arithmetic of the neurons' updates",))
+    operations = Operations(uncounted=("arithmetic of the neurons' updates",))
     for projection in network.projections:
         source = projection.source
         row = Counts(f"{source.name} -> {projection.target.name}", dense=projection.size * steps)
@@ -168,9 +168,9 @@ def spike_operations(recording: Any, network: Any = None) -> Operations:
         else:
             degree = np.bincount(projection.draw()[1], minlength=source.size)
             row.synops = int(spikes[source.start : source.start + source.size] @ degree)
-        seen.layers.append(row)
-    seen.layers += [Counts(group.name, updates=group.size * steps) for group in network.populations]
-    return seen
+        operations.layers.append(row)
+    operations.layers += [Counts(group.name, updates=group.size * steps) for group in network.populations]
+    return operations
 
 
 def _of_weights(counts: Counts) -> Any:
@@ -186,11 +186,11 @@ def _of_weights(counts: Counts) -> Any:
 
 def _by_itself(counts: Counts, states: dict[int, int]) -> Any:
     def count(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
-        given = inspect.signature(module.forward).bind(*args, **kwargs)
-        given.apply_defaults()
+        arguments = inspect.signature(module.forward).bind(*args, **kwargs)
+        arguments.apply_defaults()
         with torch.no_grad():
             own = getattr(module, "_count_operations", None) or module._count_own_operations
-            own(counts, given.arguments, out)
+            own(counts, arguments.arguments, out)
         if isinstance(out, tuple) and isinstance(out[1], dict):
             states[id(module)] = _bytes(out[1])
 

@@ -117,8 +117,8 @@ class ActiveDendrites(SequenceCell):
             outputs.append(v)
         return torch.stack(outputs), {"v": v}
 
-    def _count_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
-        x = given["x"]
+    def _count_operations(self, counts: Counts, arguments: dict[str, Any], out: Any) -> None:
+        x = arguments["x"]
         counts.fan(x, torch.bincount(self.synapses[self.synapses >= 0], minlength=self.in_features))
         counts.updates += out[0].numel()
         counts.own(x[..., 0].numel() * len(self.owner), 0, 2)  # θ, and the greatest of a neuron's

@@ -14,7 +14,7 @@ from ranvier.nn.dendrites.segments import ActiveDendrites
 
 
 @dataclass(frozen=True)
-class Predicting:
+class SequenceState:
     """State of a `SequenceMemory`, cells by column · cells + cell: `active`, `winners` and `predicted` (cells,) bool;
     `matches`, `near` (segments,): active synapses of each segment, connected ones and all."""
 
@@ -34,10 +34,10 @@ class SequenceMemory:
     comes active the predicted cells alone fire; if there are none all do: the column bursts. So one input has another
     code in every context, and sequences that share elements stay apart.
 
-    Learning is local. A segment that foretold its cell rightly: synapses from active cells gain `gain` of permanence,
+    Learning is local. A segment that predicted its cell rightly: synapses from active cells gain `gain` of permanence,
     others lose `loss`, and it grows new ones, to `sample` active, from cells that won the step before. In a bursting
     column the best near match (`near` active synapses, connected or not) learns so; without one, the cell
-    with fewest segments grows a segment. A segment that foretold wrongly loses `wrong` at its active synapses.
+    with fewest segments grows a segment. A segment that predicted wrongly loses `wrong` at its active synapses.
     A synapse is connected from permanence `connected` on; with `initial` at or above it once is enough.
 
     Learning is of one sequence at a time, for the next has to meet what the last one taught; several can take turns,
@@ -81,12 +81,12 @@ class SequenceMemory:
         """Number of segments grown so far."""
         return self._used
 
-    def init_state(self) -> Predicting:
+    def init_state(self) -> SequenceState:
         """A sequence begins: nothing is active or predicted."""
         return self._predict(*(np.zeros(self.columns * self.cells, bool) for _ in range(2)))
 
-    def step(self, state: Predicting, columns: np.ndarray, *, learn: bool = True) -> Predicting:
-        """The state after an input that activates `columns` (n,), indices; segments learn unless told not to.
+    def step(self, state: SequenceState, columns: np.ndarray, *, learn: bool = True) -> SequenceState:
+        """The state after an input that activates `columns` (n,), indices; segments learn unless learn=False.
 
         Raises ValueError for a column that there is not.
         """
@@ -95,10 +95,10 @@ class SequenceMemory:
             raise ValueError(f"found columns {columns[0]} to {columns[-1]}, expected 0 to {self.columns - 1}")
         predicted = state.predicted.reshape(self.columns, self.cells)
         active = np.zeros_like(predicted)
-        foretold = predicted[columns].any(1)
-        active[columns] = np.where(foretold[:, None], predicted[columns], True)
+        was_predicted = predicted[columns].any(1)
+        active[columns] = np.where(was_predicted[:, None], predicted[columns], True)
         winners = np.zeros_like(predicted)
-        winners[columns[foretold]] = predicted[columns[foretold]]
+        winners[columns[was_predicted]] = predicted[columns[was_predicted]]
         if learn:
             spoke = np.flatnonzero(state.matches >= self.threshold)
             right = np.isin(self._owner[spoke] // self.cells, columns)
@@ -108,11 +108,11 @@ class SequenceMemory:
         fits = np.flatnonzero(state.near >= self.near)
         homes = self._owner[fits] // self.cells
         load = np.bincount(self._owner[: self._used], minlength=self.columns * self.cells)
-        for column in columns[~foretold]:
+        for column in columns[~was_predicted]:
             winners[column, self._winner(column, fits[homes == column], load, state, learn)] = True
         return self._predict(active.ravel(), winners.ravel())
 
-    def foretold(self, state: Predicting) -> np.ndarray:
+    def predicted_columns(self, state: SequenceState) -> np.ndarray:
         """Columns with a predicted cell, as indices (n,), ascending."""
         return np.flatnonzero(state.predicted.reshape(self.columns, self.cells).any(1))
 
@@ -127,18 +127,18 @@ class SequenceMemory:
         )
 
     def recall(self) -> SequenceRecall:
-        """What has been learned so far, as a `Cell` from columns to the columns foretold, for batches."""
+        """What has been learned so far, as a `Cell` from columns to the columns predicted, for batches."""
         return SequenceRecall(self.columns, self.cells, self.dendrites())
 
-    def _predict(self, active: np.ndarray, winners: np.ndarray) -> Predicting:
+    def _predict(self, active: np.ndarray, winners: np.ndarray) -> SequenceState:
         source = self._source[: self._used]
         on = active[source] & (source >= 0)
         matches = (on & (self._permanence[: self._used] >= self.connected)).sum(1)
         predicted = np.zeros_like(active)
         predicted[self._owner[: self._used][matches >= self.threshold]] = True
-        return Predicting(active, winners, predicted, matches, on.sum(1))
+        return SequenceState(active, winners, predicted, matches, on.sum(1))
 
-    def _adapt(self, segment: int, before: Predicting) -> None:
+    def _adapt(self, segment: int, before: SequenceState) -> None:
         source, permanence = self._source[segment], self._permanence[segment]
         here = source >= 0
         on = before.active[source] & here
@@ -146,14 +146,14 @@ class SequenceMemory:
         source[here & (permanence == 0)] = -1
         self._grow(segment, before, self.sample - int(on.sum()))
 
-    def _punish(self, segments: np.ndarray, before: Predicting) -> None:
+    def _punish(self, segments: np.ndarray, before: SequenceState) -> None:
         source = self._source[segments]
         on = before.active[source] & (source >= 0)
         lower = np.maximum(self._permanence[segments] - self.wrong * on, 0)
         self._permanence[segments] = lower
         self._source[segments] = np.where(lower > 0, source, -1)
 
-    def _winner(self, column: int, fits: np.ndarray, load: np.ndarray, before: Predicting, learn: bool) -> int:
+    def _winner(self, column: int, fits: np.ndarray, load: np.ndarray, before: SequenceState, learn: bool) -> int:
         """The cell of a bursting column that stands for the input in this context, and learns it."""
         if fits.size:
             segment = int(fits[before.near[fits].argmax()])
@@ -172,7 +172,7 @@ class SequenceMemory:
             self._grow(self._used - 1, before, self.sample)
         return cell
 
-    def _grow(self, segment: int, before: Predicting, count: int) -> None:
+    def _grow(self, segment: int, before: SequenceState, count: int) -> None:
         source, permanence = self._source[segment], self._permanence[segment]
         new = np.setdiff1d(np.flatnonzero(before.winners), source)
         count = min(count, len(new))
@@ -188,7 +188,7 @@ class SequenceRecall(SequenceCell):
     are none, and their dendrites predict what follows.
 
     `forward(x[T, B, columns], state=None) -> (y[T, B, columns], state)`: x is 1 for active columns, 0 for others; y
-    for those foretold after it. The state is a dict of predicted (B, columns · cells). Its synapses are parameters.
+    for those predicted after it. The state is a dict of predicted (B, columns · cells). Its synapses are parameters.
     Raises ValueError for wrong sizes, and for input that is not finite.
     """
 
@@ -216,4 +216,4 @@ class SequenceRecall(SequenceCell):
         return torch.stack(outputs), {"predicted": predicted.flatten(1)}
 
 
-__all__ = ["Predicting", "SequenceMemory", "SequenceRecall"]
+__all__ = ["SequenceMemory", "SequenceRecall", "SequenceState"]

@@ -103,8 +103,8 @@ class TimedLayer(FixedAttributes):
             outputs.append(h)
         return self._read(torch.cat(outputs)), {self.state_name: v, "c": c}
 
-    def _count_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
-        x = given["x"][..., : self.in_features]
+    def _count_operations(self, counts: Counts, arguments: dict[str, Any], out: Any) -> None:
+        x = arguments["x"][..., : self.in_features]
         samples = x[..., 0].numel()
         counts.updates += samples * self.units
         self._count_run(counts, x)

@@ -74,29 +74,29 @@ def fused(
     wires: tuple[Wires, Wires], unfolds: int,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """As `plain`."""
-    given = (x, v, rate, *cells, *recurrent, *sensory)
+    tensors = (x, v, rate, *cells, *recurrent, *sensory)
     addresses = [t for each in wires for t in (each.first, each.narrow)]
-    graph = torch.is_grad_enabled() and any(t.requires_grad for t in given)
+    graph = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     if compiling():
-        y = _operator([*given, *addresses], [], [], [unfolds])[0]
+        y = _operator([*tensors, *addresses], [], [], [unfolds])[0]
     else:
-        y = _Liquid.apply(unfolds, graph, *given, *addresses)
+        y = _Liquid.apply(unfolds, graph, *tensors, *addresses)
     return y, y[-1]
 
 
 class _Liquid(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, unfolds: int, graph: bool, *given: Tensor) -> Tensor:  # type: ignore[override]
-        wires, given = given[-4:], given[:-4]
-        x, v, rate = given[:3]
-        cells = torch.stack(given[3:6], 1)
+    def forward(ctx: Any, unfolds: int, graph: bool, *tensors: Tensor) -> Tensor:  # type: ignore[override]
+        wires, tensors = tensors[-4:], tensors[:-4]
+        x, v, rate = tensors[:3]
+        cells = torch.stack(tensors[3:6], 1)
         (T, B, inputs), N = x.shape, v.shape[1]
         blocks = _blocks(B)
         xs, vs, rates = to_lanes(x), to_lanes(v[None])[:, 0], to_lanes(rate[:, :, None], fill=1.0)
-        synapses = _synapses(wires, [_forward_table(*given[k : k + 4]) for k in (6, 10)])
-        kept = (blocks, T, unfolds, N, LANES)
-        y = empty(kept if graph else (blocks, T, N, LANES), x.dtype)
-        inverse = empty(kept, x.dtype) if graph else None
+        synapses = _synapses(wires, [_forward_table(*tensors[k : k + 4]) for k in (6, 10)])
+        shape = (blocks, T, unfolds, N, LANES)
+        y = empty(shape if graph else (blocks, T, N, LANES), x.dtype)
+        inverse = empty(shape, x.dtype) if graph else None
         scratch = x.new_empty(blocks, 4 * N + 2, LANES)
         states = y if inverse is None else inverse
         tables = _tables([xs[k], vs[k], rates[k], *synapses, cells, scratch[k], y[k], states[k]] for k in range(blocks))
@@ -105,7 +105,7 @@ class _Liquid(torch.autograd.Function):
         run_shares(forward_loop, x.dtype, [(tables.ctypes.data, *part, *sizes) for part in parts])
         ctx.unfolds = unfolds
         if graph:
-            ctx.save_for_backward(xs, vs, rates, cells, y, inverse, *given[6:], *wires)
+            ctx.save_for_backward(xs, vs, rates, cells, y, inverse, *tensors[6:], *wires)
             ctx.batch = B
         return from_lanes(y[:, :, -1] if graph else y, B)
 

@@ -158,8 +158,8 @@ class CfC(TimedLayer):
             require_sizes(units=wiring)
             plan = [(in_features, wiring, None)]
         else:
-            drawn = draw(wiring, in_features)
-            plan, backbone = _plan(drawn), ()
+            circuit = draw(wiring, in_features)
+            plan, backbone = _plan(circuit), ()
         super().__init__(
             in_features, sum(n for _, n, _ in plan), mixed_memory=mixed_memory, timed=timed, like=like
         )
@@ -224,19 +224,19 @@ class CfC(TimedLayer):
                         getattr(layer, name).copy_(cell[prefix + name][0])
             layers.append(layer)
         project = len(cell["fc.weight"]) if "fc.weight" in cell else None
-        made = cls(
+        network = cls(
             layers[0].in_features, layers[0].units, activation=activation, mode=mode, projection=project, timed=timed,
             mixed_memory="lstm.input_map.weight" in cell, **like,
         )  # fmt: skip
-        made.layers = nn.ModuleList(layers)
-        made.units = sum(layer.units for layer in layers)
-        if made.projection is not None:
-            made.projection = nn.Linear(layers[-1].units, project, **like)  # type: ignore[arg-type]
-            made.projection.load_state_dict({"weight": cell["fc.weight"], "bias": cell["fc.bias"]})
-        if made.lstm is not None:
-            made.lstm = nn.LSTMCell(made.in_features, made.units, **like)
-            lstm_from_ncps(made.lstm, cell)
-        return made
+        network.layers = nn.ModuleList(layers)
+        network.units = sum(layer.units for layer in layers)
+        if network.projection is not None:
+            network.projection = nn.Linear(layers[-1].units, project, **like)  # type: ignore[arg-type]
+            network.projection.load_state_dict({"weight": cell["fc.weight"], "bias": cell["fc.bias"]})
+        if network.lstm is not None:
+            network.lstm = nn.LSTMCell(network.in_features, network.units, **like)
+            lstm_from_ncps(network.lstm, cell)
+        return network
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.units}, mode={self.mode!r}, fused={self.fused}"

@@ -86,32 +86,31 @@ class LTC(TimedLayer):
         dtype: torch.dtype | None = None,
     ) -> None:
         like: dict[str, Any] = {"device": device, "dtype": dtype}
-        drawn = draw(wiring, in_features)
-        super().__init__(in_features, drawn.units, mixed_memory=mixed_memory, timed=timed, like=like)
-        for name, found in (("input_map", input_map), ("output_map", output_map)):
-            if found not in ("affine", "linear", None):
-                raise ValueError(f'found {name} = {found!r}, expected "affine", "linear" or None')
+        circuit = draw(wiring, in_features)
+        super().__init__(in_features, circuit.units, mixed_memory=mixed_memory, timed=timed, like=like)
+        for name, mapping in (("input_map", input_map), ("output_map", output_map)):
+            if mapping not in ("affine", "linear", None):
+                raise ValueError(f'found {name} = {mapping!r}, expected "affine", "linear" or None')
         if constraint not in _CONSTRAINTS:
             raise ValueError(f"found constraint = {constraint!r}, expected one of {', '.join(_CONSTRAINTS)}")
         require_sizes(unfolds=unfolds)
         NOT_NEGATIVE.require("epsilon", epsilon)
-        self.wiring, self.unfolds, self.epsilon = drawn, unfolds, epsilon
+        self.wiring, self.unfolds, self.epsilon = circuit, unfolds, epsilon
         self.input_map, self.output_map, self.constraint, self.fused = input_map, output_map, constraint, fused
-        sizes = {"": len(drawn.recurrent), "sensory_": len(drawn.sensory)}
+        sizes = {"": len(circuit.recurrent), "sensory_": len(circuit.sensory)}
         for name in ("gleak", "vleak", "cm"):
-            self.register_parameter(name, _uniform(drawn.units, _RANGES[name], like))
-        for prefix, synapses in (("", drawn.recurrent), ("sensory_", drawn.sensory)):
+            self.register_parameter(name, _uniform(circuit.units, _RANGES[name], like))
+        for prefix, synapses in (("", circuit.recurrent), ("sensory_", circuit.sensory)):
             for name in ("sigma", "mu", "w"):
                 self.register_parameter(prefix + name, _uniform(sizes[prefix], _RANGES[name], like))
             self.register_parameter(prefix + "erev", nn.Parameter(torch.as_tensor(synapses.signs).to(**_plain(like))))
-        for name, size, kind in (("input", in_features, input_map), ("output", drawn.outputs, output_map)):
+        for name, size, kind in (("input", in_features, input_map), ("output", circuit.outputs, output_map)):
             w, b = torch.ones(size, **like), torch.zeros(size, **like)
             self.register_parameter(f"{name}_w", nn.Parameter(w) if kind else None)
             self.register_parameter(f"{name}_b", nn.Parameter(b) if kind == "affine" else None)
-        self.projection = None if projection is None else nn.Linear(drawn.outputs, projection, **like)
-        self._wires = (
-            _ltc_sequence.Wires.of(drawn.recurrent, drawn.units), _ltc_sequence.Wires.of(drawn.sensory, drawn.units),
-        )  # fmt: skip
+        self.projection = None if projection is None else nn.Linear(circuit.outputs, projection, **like)
+        of = _ltc_sequence.Wires.of
+        self._wires = of(circuit.recurrent, circuit.units), of(circuit.sensory, circuit.units)
 
     def derivative(self, v: Tensor, x: Tensor) -> Tensor:
         """dv/dt = −[1/τ + f] v + f A, the equation itself: v (B, units), x (B, in_features), in plain torch."""
@@ -184,29 +183,29 @@ class LTC(TimedLayer):
         needed += [p + n for p in ("", "sensory_") for n in ("sigma", "mu", "w", "erev")]
         if missing := [name for name in needed if name not in cell]:
             raise ValueError(f"found a state without {missing[0]!r}, expected the state_dict() of ncps' LTC or LTCCell")
-        drawn = [Synapses.from_matrix(cell[p + "sparsity_mask"].T.cpu().numpy()) for p in ("", "sensory_")]
+        circuit = [Synapses.from_matrix(cell[p + "sparsity_mask"].T.cpu().numpy()) for p in ("", "sensory_")]
         units, inputs = len(cell["cm"]), len(cell["sensory_w"])
         count = len(cell["output_w"]) if "output_w" in cell else outputs or units
         maps: dict[str, Any] = {
             f"{name}_map": "affine" if f"{name}_b" in cell else "linear" if f"{name}_w" in cell else None
             for name in ("input", "output")
         }
-        wiring = Wiring(units, count, inputs, drawn[1], drawn[0], (tuple(range(units)),))
-        made = cls(
+        wiring = Wiring(units, count, inputs, circuit[1], circuit[0], (tuple(range(units)),))
+        layer = cls(
             inputs, wiring, mixed_memory="lstm.input_map.weight" in cell, unfolds=unfolds, epsilon=epsilon,
             constraint=constraint, timed=timed, dtype=cell["cm"].dtype, device=cell["cm"].device, **maps,
         )  # fmt: skip
         with torch.no_grad():
-            for prefix, synapses in (("", drawn[0]), ("sensory_", drawn[1])):
+            for prefix, synapses in (("", circuit[0]), ("sensory_", circuit[1])):
                 for name in ("sigma", "mu", "w", "erev"):
                     dense = cell[prefix + name]
-                    getattr(made, prefix + name).copy_(dense[synapses.sources, synapses.targets])
+                    getattr(layer, prefix + name).copy_(dense[synapses.sources, synapses.targets])
             for name in ("gleak", "vleak", "cm", "input_w", "input_b", "output_w", "output_b"):
                 if name in cell:
-                    getattr(made, name).copy_(cell[name])
-        if made.lstm is not None:
-            lstm_from_ncps(made.lstm, cell)
-        return made
+                    getattr(layer, name).copy_(cell[name])
+        if layer.lstm is not None:
+            lstm_from_ncps(layer.lstm, cell)
+        return layer
 
     def extra_repr(self) -> str:
         synapses = f"{len(self.wiring.sensory)} + {len(self.wiring.recurrent)} synapses"

@@ -43,12 +43,12 @@ def rectify_back(g, z, count, one):
         to[i] = to[i] if at[i] > zero else zero
 
 
-def remember(u, kept, m, kappa, gain, batch, units, height, slope, one):
+def remember(u, decayed, m, kappa, gain, batch, units, height, slope, one):
     """u (B, N) ← Δ = height tanh(slope u); m ← kept + gain Δ; kept ← κ m, for the next step."""
     row, h, s = weight_bytes(one) * units, type(one)(height), type(one)(slope)
     k, a = pointer(kappa, one), pointer(gain, one)
     for b in range(batch):
-        at, hold, out = pointer(u + row * b, one), pointer(kept + row * b, one), pointer(m + row * b, one)
+        at, hold, out = pointer(u + row * b, one), pointer(decayed + row * b, one), pointer(m + row * b, one)
         for i in range(units):
             at[i] = h * simd.tanh(s * at[i])
         for i in range(units):

@@ -51,17 +51,17 @@ class Memory(torch.autograd.Function):
         recurrent = matrices[0][:, inputs:].T.contiguous()
         others = [each.T for each in matrices[1:]]
         y = empty((T, B, N), s.dtype)
-        kept = (kappa * m).contiguous()
+        decayed = (kappa * m).contiguous()
         squash, update = call(rectify, "ii", s.dtype), call(remember, "iiiiiiidd", s.dtype)
         steps = [row.unbind(0) for row in rows]
         kappa, gain = kappa.contiguous(), gain.contiguous()
         for t, after in enumerate(y.unbind(0)):
             z = steps[0][t]
-            z.addmm_(kept, recurrent)
+            z.addmm_(decayed, recurrent)
             for k, matrix in enumerate(others, 1):
                 squash(z.data_ptr(), z.numel())
                 z = torch.addmm(biases[k], z, matrix, out=steps[k][t])
-            update(z.data_ptr(), kept.data_ptr(), after.data_ptr(), kappa.data_ptr(), gain.data_ptr(), B, N, HEIGHT,
+            update(z.data_ptr(), decayed.data_ptr(), after.data_ptr(), kappa.data_ptr(), gain.data_ptr(), B, N, HEIGHT,
                    SLOPE)  # fmt: skip
         ctx.layers = len(matrices)
         ctx.save_for_backward(s, m, kappa, gain, y, *rows, *matrices)

@@ -160,9 +160,9 @@ class ELM(SequenceCell):
             memories.append(m)
         return torch.stack(traces), torch.stack(memories)
 
-    def _count_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
-        samples = given["x"][..., 0].numel()
-        counts.fan(given["x"], torch.bincount(self.indices.flatten(), minlength=self.in_features))
+    def _count_operations(self, counts: Counts, arguments: dict[str, Any], out: Any) -> None:
+        samples = arguments["x"][..., 0].numel()
+        counts.fan(arguments["x"], torch.bincount(self.indices.flatten(), minlength=self.in_features))
         counts.multiply(samples * sum(p.in_features * p.out_features for p in (*self.mlp, self.readout)))  # type: ignore
         counts.updates += samples * self.memory
         counts.own(samples * self.branches, 1, 1)

@@ -159,16 +159,16 @@ def _derive(step: Step, learned: tuple[str, ...], slope: str) -> Adjoint:
 @cache
 def backward_kernel(step: Step, double: bool, learned: tuple[str, ...], slope: str) -> Kernel:
     """Reads the output's gradient and the tape; writes the input's; takes the states' gradients along."""
-    found = adjoint(step, learned, slope)
+    derived = adjoint(step, learned, slope)
     carries = tuple(f"carry_{name}" for name, _ in step.states)
-    constants = tuple(f"constant_{name}" for name in found.constants)
+    constants = tuple(f"constant_{name}" for name in derived.constants)
     body = ["_from_out = _at_g_out[_i]"]
-    body += [f"{name} = _at_tape_{name}[_i]" for name in found.tape]
-    body += [f"{name} = _at_constant_{name}[_i]" for name in found.constants]
+    body += [f"{name} = _at_tape_{name}[_i]" for name in derived.tape]
+    body += [f"{name} = _at_constant_{name}[_i]" for name in derived.constants]
     body += [f"_{name} = _at_{name}[_i]" for name in carries]
-    body += found.lines
-    body += [f"_at_{name}[_i] {'+=' if name.startswith('sum_') else '='} {value}" for name, value in found.results]
-    arrays = (("g_out", "g_in"), tuple(f"tape_{name}" for name in found.tape), carries, constants,
+    body += derived.lines
+    body += [f"_at_{name}[_i] {'+=' if name.startswith('sum_') else '='} {value}" for name, value in derived.results]
+    arrays = (("g_out", "g_in"), tuple(f"tape_{name}" for name in derived.tape), carries, constants,
               tuple(f"sum_{name}" for name in learned))  # fmt: skip
     text = _text(body, *arrays, double, reverse=True, fastmath="_FASTMATH")
     return Kernel(kernel_address(text), *arrays)

@@ -58,15 +58,15 @@ def run(
     if narrow:
         x, states, values = x.reshape(T, 1, B * N), [s.reshape(1, B * N) for s in states], [v.repeat(B) for v in values]
     last = () if recurrence is None else (recurrence.first, recurrence.weight)
-    given = (x, *states, *(v.contiguous() for v in values), *last)
-    graph = torch.is_grad_enabled() and any(t.requires_grad for t in given)
+    tensors = (x, *states, *(v.contiguous() for v in values), *last)
+    graph = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     learned = tuple(n for n, v in zip(step.parameters, values, strict=True) if graph and v.requires_grad)
     delays = None if recurrence is None else recurrence.delays
     if compiling():
         steps = [] if delays is None else list(delays.steps)
-        y, *after = _operator(list(given), [step.key, surrogate.formula, *learned], [float(surrogate.width)], steps)
+        y, *after = _operator(list(tensors), [step.key, surrogate.formula, *learned], [float(surrogate.width)], steps)
     else:
-        y, *after = _Loop.apply(step, surrogate, learned, graph, own, delays, *given)
+        y, *after = _Loop.apply(step, surrogate, learned, graph, own, delays, *tensors)
     if narrow:
         y, after = y.view(T, B, N), [s.view(B, N) for s in after]
     out = dict(zip(names, after, strict=True))
@@ -87,24 +87,24 @@ class _Loop(torch.autograd.Function):
         x = x.contiguous()
         loops = _loops_of(step, surrogate, learned, x, graph, delays is not None)
         y = _empty(x)
-        kept = _empty(x, loops.segments, count, *x.shape[1:]) if graph else None
+        saved = _empty(x, loops.segments, count, *x.shape[1:]) if graph else None
         recurrence = None
         if delays is not None:
             recurrence = Recurrence(delays, *rest[-2:])
             x = x if own else _empty(x).copy_(x)
-        loops.forward(x, y, states, constants, kept, recurrence)
+        loops.forward(x, y, states, constants, saved, recurrence)
         ctx.set_materialize_grads(False)
         ctx.step, ctx.surrogate, ctx.learned, ctx.delays = step, surrogate, learned, delays
         if graph:
             extra = (y, *rest[-2:]) if delays is not None else ()
-            ctx.save_for_backward(x, kept, *constants, *extra)
+            ctx.save_for_backward(x, saved, *constants, *extra)
         return (y, *states)
 
     @staticmethod
     @first_order
     def backward(ctx: Any, g: Tensor | None, *g_states: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         step, delays = ctx.step, ctx.delays
-        x, kept, *rest = ctx.saved_tensors
+        x, saved, *rest = ctx.saved_tensors
         constants = rest[: len(step.parameters)]
         carries = [
             torch.zeros_like(x[0]) if c is None else c.clone(memory_format=torch.contiguous_format)
@@ -116,7 +116,7 @@ class _Loop(torch.autograd.Function):
         g_x = _empty(x)
         loops = _loops_of(step, ctx.surrogate, ctx.learned, x, True, delays is not None)
         recurrence = None if delays is None else Recurrence(delays, *rest[-2:])
-        sums = loops.backward(x, g, g_x, carries, constants, kept, recurrence)
+        sums = loops.backward(x, g, g_x, carries, constants, saved, recurrence)
         last = () if recurrence is None else recurrence.gradients(g_x, rest[-3])
         by_constant = [sums.get(f"sum_{name}") for name in step.parameters]
         return (None,) * 6 + (g_x, *carries, *by_constant, *last)
@@ -163,7 +163,7 @@ class _Loops:
         self.segments = -(-T // self.length)
 
     def forward(
-        self, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor], kept: Tensor | None,
+        self, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor], saved: Tensor | None,
         recurrence: Recurrence | None,
     ) -> None:  # fmt: skip
         """All steps; writes y, the states and, for the way back, the states kept. With a recurrence, x becomes the
@@ -178,10 +178,10 @@ class _Loops:
             places = self.most + PACK
             kinds = ((rows + 1, torch.int64), (places, torch.int32), (places, number), (LANES, number))
             feedback = [_Feedback(recurrence, tiles, [_memory(n, k) for n, k in kinds]) for _ in parts]
-        self._run(loop, self._plan(self.ahead, kept), parts, tables, tables, feedback)
+        self._run(loop, self._plan(self.ahead, saved), parts, tables, tables, feedback)
 
     def backward(
-        self, x: Tensor, g: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], kept: Tensor,
+        self, x: Tensor, g: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], saved: Tensor,
         recurrence: Recurrence | None,
     ) -> dict[str, Tensor]:  # fmt: skip
         """All steps from the last; returns what is summed over steps and batch, (N,) each."""
@@ -205,7 +205,7 @@ class _Loops:
             tiles = tiled(recurrence.weight.T)
             counts = ((longest + 1) * self.most, self.most, LANES * ROWS)
             feedback = [_Feedback(recurrence, tiles, [_memory(n, self.dtype) for n in counts]) for _ in parts]
-        self._run(loop, self._plan(self.taped, kept), parts, tables, backs, feedback)
+        self._run(loop, self._plan(self.taped, saved), parts, tables, backs, feedback)
         return {name: value.sum(0) for name, value in zip(self.back.sums, sums, strict=True)}
 
     def _run(
@@ -227,8 +227,8 @@ class _Loops:
             places += [first + k * stride for k in range(len(tape))]
         return np.array(places + [t.data_ptr() for t in rest], np.int64)
 
-    def _plan(self, kernel: Kernel, kept: Tensor | None) -> np.ndarray:
-        back, at = 0 if self.back is None else self.back.address, 0 if kept is None else kept.data_ptr()
+    def _plan(self, kernel: Kernel, saved: Tensor | None) -> np.ndarray:
+        back, at = 0 if self.back is None else self.back.address, 0 if saved is None else saved.data_ptr()
         first = len(kernel.sequences) + len(kernel.tape)
         plan = np.array([kernel.address, back, *self.shape, self.length, self.size, self.count, first, at, 0], np.int64)
         plan.view(np.float64)[-1] = self.width
@@ -270,8 +270,8 @@ def _memory(shape: int | tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _made(*given: Any) -> _Loops:
-    return _Loops(*given)
+def _made(*tensors: Any) -> _Loops:
+    return _Loops(*tensors)
 
 
 def _blocks(B: int, N: int, most: int) -> Iterator[tuple[int, int, int, int]]:

@@ -130,8 +130,8 @@ class AstrocyteLIF(SequenceCell):
         """U W and W (α − U) below each other, for one product."""
         return torch.cat([0.5 * self.weight, self.weight * (torch.sigmoid(self.alpha_logit) - 0.5)])
 
-    def _count_operations(self, counts: Counts, given: dict[str, Any], out: Any) -> None:
-        x, y, state = given["x"], out[0], given["state"]
+    def _count_operations(self, counts: Counts, arguments: dict[str, Any], out: Any) -> None:
+        x, y, state = arguments["x"], out[0], arguments["state"]
         each = self.out_features * (2 if self.modulated else 1)  # U W, and what Γ gates
         counts.fan(x, each + self.astrocytes)
         if self.recurrent:

@@ -65,6 +65,7 @@ class DynamicalLayer(FixedAttributes):
         self.fused = fused
         self.register_parameter("recurrent", None)
         self._values: tuple[str, ...] = ()
+        self._checked_versions: list[tuple[int, int]] = []  # of the values that were found within their domains
         self._decays: tuple[str, ...] = ()
         self._like = {"device": device, "dtype": dtype}
         self._set_recurrence(recurrent_delay)
@@ -116,11 +117,11 @@ class DynamicalLayer(FixedAttributes):
         self._decays = tuple(name for name in values if self.DOMAINS.get(name) is DECAY)
 
     @staticmethod
-    def _broadcasts(found: tuple[int, ...], shape: tuple[int, ...] | None) -> bool:
-        if shape is None or not found:
+    def _broadcasts(value_shape: tuple[int, ...], shape: tuple[int, ...] | None) -> bool:
+        if shape is None or not value_shape:
             return True
         try:
-            return torch.broadcast_shapes(found, shape) == shape
+            return torch.broadcast_shapes(value_shape, shape) == shape
         except RuntimeError:
             return False
 
@@ -149,7 +150,7 @@ class DynamicalLayer(FixedAttributes):
         if torch.compiler.is_compiling() or any(v.is_inference() for v in values.values()):
             return
         versions = [(id(v), v._version) for v in values.values()]
-        if versions == self.__dict__.get("_checked_versions") or transformed():
+        if versions == self._checked_versions or transformed():
             return
         self._require_domains(values)
         self._checked_versions = versions

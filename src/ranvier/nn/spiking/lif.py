@@ -118,7 +118,7 @@ class LIF(SpikingLayer):
     @reset.setter
     def reset(self, value: str) -> None:
         _require_reset(value)
-        self._reset, self._checked_versions = value, None
+        self._reset, self._checked_versions = value, []
         if value == "delayed":
             self._domain("beta").require("beta", self.beta, 'use reset="subtract"')
         self._set_equations(lif_step("alpha" in self._values, "rho" in self._values, value))

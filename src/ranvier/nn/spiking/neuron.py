@@ -53,9 +53,9 @@ class NeuronLayer(SpikingLayer):
         self.model, step = _described(kind, synapse, method)
         self._set_equations(step)
         self._hoisted = torch_function(self.model.hoisted)
-        given = {**neuron.parameters, "drive": drive}
-        used = {*neuron.equations.parameters, *(p for p in given if p == "g_L" and synapse is not None)}
-        values = {name: value for name, value in given.items() if name in used}
+        parameters = {**neuron.parameters, "drive": drive}
+        used = {*neuron.equations.parameters, *(p for p in parameters if p == "g_L" and synapse is not None)}
+        values = {name: value for name, value in parameters.items() if name in used}
         self._set_values(values, learn=learn)
         self._cached: tuple[Any, dict[str, Tensor]] | None = None
         self._constants()  # functions are made now, before any tracer follows
@@ -92,8 +92,8 @@ class NeuronLayer(SpikingLayer):
             return self._cached[1]
         values = {name: p.to("cpu", torch.float64) for name, p in zip(self._values, own, strict=True)}
         for port in self.model.ports:
-            given = port.synapse.parameters.items()
-            values |= {port.name(name): torch.as_tensor(v, dtype=torch.float64) for name, v in given}
+            parameters = port.synapse.parameters.items()
+            values |= {port.name(name): torch.as_tensor(v, dtype=torch.float64) for name, v in parameters}
         values["dt"] = torch.tensor(self.dt, dtype=torch.float64)
         if self.model.scheme.linear is not None:
             values |= propagators(self.model.scheme.linear, values, self.dt)
@@ -115,8 +115,8 @@ class NeuronLayer(SpikingLayer):
         super()._check_finite(x, state)
 
     def extra_repr(self) -> str:
-        made = f"{type(self.neuron).__name__}, dt={self.dt}, method={self.model.scheme.method!r}"
-        return f"{made}, {super().extra_repr()}"
+        rebuilt = f"{type(self.neuron).__name__}, dt={self.dt}, method={self.model.scheme.method!r}"
+        return f"{rebuilt}, {super().extra_repr()}"
 
 
 def from_neuron(
@@ -253,13 +253,13 @@ class _Lines:
     def _walk(self, value: Any) -> Any:
         if not value.args:
             return value
-        made = value.func(*(self._walk(part) for part in value.args))
-        if not isinstance(made, _CALLS):
-            return made
-        if made not in self._calls:
-            self._calls[made] = symbol(f"call_p{9100 + len(self._calls)}")
-            self.equations.append((self._calls[made].name, made))
-        return self._calls[made]
+        rebuilt = value.func(*(self._walk(part) for part in value.args))
+        if not isinstance(rebuilt, _CALLS):
+            return rebuilt
+        if rebuilt not in self._calls:
+            self._calls[rebuilt] = symbol(f"call_p{9100 + len(self._calls)}")
+            self.equations.append((self._calls[rebuilt].name, rebuilt))
+        return self._calls[rebuilt]
 
 
 __all__ = ["NeuronLayer", "from_neuron"]

@@ -73,8 +73,10 @@ def add_product(out: Tensor, z: Tensor, active: Active, tiles: Tensor) -> None:
     (rows, inputs), outputs = z.shape, out.shape[1]
     parts = shares(rows, int(active.table[-1]) * outputs)
     spare = z.new_empty(len(parts), LANES)
-    given = (tiles.data_ptr(), *active.places, out.data_ptr(), inputs, outputs)
-    run_shares(add_rows, z.dtype, [(*given, *part, own.data_ptr()) for part, own in zip(parts, spare, strict=True)])
+    addresses = (tiles.data_ptr(), *active.places, out.data_ptr(), inputs, outputs)
+    run_shares(add_rows, z.dtype, [
+        (*addresses, *part, own.data_ptr()) for part, own in zip(parts, spare, strict=True)
+    ])
 
 
 def outer(z: Tensor, g: Tensor, active: Active) -> Tensor:
@@ -84,8 +86,10 @@ def outer(z: Tensor, g: Tensor, active: Active) -> Tensor:
     tiles = z.new_zeros(count, inputs, LANES)
     parts = shares(count, int(active.table[-1]) * outputs)
     spare = z.new_zeros(len(parts), LANES)
-    given = (g.data_ptr(), *active.places, tiles.data_ptr(), inputs, outputs)
-    run_shares(add_outer, z.dtype, [(*given, *part, own.data_ptr()) for part, own in zip(parts, spare, strict=True)])
+    addresses = (g.data_ptr(), *active.places, tiles.data_ptr(), inputs, outputs)
+    run_shares(add_outer, z.dtype, [
+        (*addresses, *part, own.data_ptr()) for part, own in zip(parts, spare, strict=True)
+    ])
     return tiles.transpose(1, 2).reshape(count * LANES, inputs)[:outputs]
 
 

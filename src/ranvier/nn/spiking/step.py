@@ -93,8 +93,8 @@ class Step:
 
 def call_of(right: str | sp.Expr) -> tuple[str, str] | None:
     """("spike", "d") of "spike(d)", and the like of detach; None of any other right-hand side."""
-    found = _CALL.fullmatch(right) if isinstance(right, str) else None
-    return (found[1], found[2]) if found else None
+    match = _CALL.fullmatch(right) if isinstance(right, str) else None
+    return (match[1], match[2]) if match else None
 
 
 def names_in(right: str | sp.Expr) -> tuple[str, ...]:

@@ -45,9 +45,9 @@ class Source:
     arrays: tuple[str, ...]
 
 
-def segment(step: Step, found: Adjoint | None, double: bool, steps: int) -> int:
+def segment(step: Step, derived: Adjoint | None, double: bool, steps: int) -> int:
     """How many steps lie between two states that are kept; `found` where there is a way back."""
-    tape, lines = (len(found.tape), len(found.lines) + len(found.results)) if found else (0, 0)
+    tape, lines = (len(derived.tape), len(derived.lines) + len(derived.results)) if derived else (0, 0)
     words = (tape + 2) * (2 if double else 1)
     return max(1, min(_REGISTERS // words, _LINES // (len(step.equations) + lines), _LONGEST, steps))
 
@@ -75,22 +75,22 @@ def forward_source(step: Step, double: bool, length: int, keep: bool) -> Source:
 def backward_source(step: Step, double: bool, length: int, learned: tuple[str, ...], slope: str) -> Source:
     """Reads the input, the output's gradient and the states kept; writes the input's gradient, and takes those of
     the states along."""
-    found, names = adjoint(step, learned, slope), [name for name, _ in step.states]
-    taken = [f"carry_{name}" for name in names] + [f"sum_{name}" for name in learned]
-    arrays = ("in", "from_out", "g_in", "kept", "per_width", *taken,
+    derived, names = adjoint(step, learned, slope), [name for name, _ in step.states]
+    carried = [f"carry_{name}" for name in names] + [f"sum_{name}" for name in learned]
+    arrays = ("in", "from_out", "g_in", "kept", "per_width", *carried,
               *(f"constant_{name}" for name in step.parameters))  # fmt: skip
     before = [f"{name} = _tl.load(_at_constant_{name} + _n)" for name in step.parameters]
-    before += [f"_{name} = _tl.load(_at_{name} + _i)" for name in taken]
+    before += [f"_{name} = _tl.load(_at_{name} + _i)" for name in carried]
     before.append("_per_width = _tl.load(_at_per_width)")
     body = ["_s = _S - 1 - _k", *_rows(length, "in", "from_out")]
     body += [f"_state_{name} = _tl.load({_kept(step, k)})" for k, name in enumerate(names)]
     for j in range(length):
         body += _step(step, j)
-        body += [f"_tape_{name}_{j} = {name}" for name in found.tape]
+        body += [f"_tape_{name}_{j} = {name}" for name in derived.tape]
         body += [f"_state_{name} = {new}" for name, new in step.states]
     for j in range(length - 1, -1, -1):
-        body += _back(found, length, j)
-    after = [f"_tl.store(_at_{name} + _i, _{name}, mask=_here)" for name in taken]
+        body += _back(derived, length, j)
+    after = [f"_tl.store(_at_{name} + _i, _{name}, mask=_here)" for name in carried]
     return Source(_text(arrays, before, ["for _k in _tl.range(_S):", *_indented(body)], after, double), arrays)
 
 
@@ -100,14 +100,14 @@ def _step(step: Step, j: int) -> list[str]:
     return lines + [f"{name} = {_chosen(kernel_text(right, step.strict))}" for name, right in step.equations]
 
 
-def _back(found: Adjoint, length: int, j: int) -> list[str]:
+def _back(derived: Adjoint, length: int, j: int) -> list[str]:
     """The j-th step of a segment, reversed; of the last segment's steps beyond T nothing remains."""
-    lines = [f"{name} = _tape_{name}_{j}" for name in found.tape]
-    lines += [f"_from_out = _from_out_{j}", *map(_chosen, found.lines), f"_live = _s * {length} + {j} < _T"]
+    lines = [f"{name} = _tape_{name}_{j}" for name in derived.tape]
+    lines += [f"_from_out = _from_out_{j}", *map(_chosen, derived.lines), f"_live = _s * {length} + {j} < _T"]
     # all of them first: they are of the gradients as they were
-    lines += [f"_new_{name} = {value}" for name, value in found.results]
+    lines += [f"_new_{name} = {value}" for name, value in derived.results]
     lines.append(f"_tl.store(_at_g_in + _row_{j}, _new_g_in, mask=_here & _live)")
-    for name, _ in found.results[1:]:
+    for name, _ in derived.results[1:]:
         new = f"_{name} + _new_{name}" if name.startswith("sum_") else f"_new_{name}"
         lines.append(f"_{name} = _where(_live, {new}, _{name})")
     return lines

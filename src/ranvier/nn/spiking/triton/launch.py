@@ -37,49 +37,49 @@ class Loops:
     ) -> None:  # fmt: skip
         double, slope = dtype == torch.float64, surrogate.formula
         self.learned = learned
-        found = adjoint(step, learned, slope) if graph else None
-        self.length = 1 if whole else segment(step, found, double, steps)
+        derived = adjoint(step, learned, slope) if graph else None
+        self.length = 1 if whole else segment(step, derived, double, steps)
         self.segments = -(-steps // self.length)
         self.ahead = forward_source(step, double, self.length, graph)
         self.back = backward_source(step, double, self.length, learned, slope) if graph else None
         self.per_width = _number(1.0 / surrogate.width, dtype, device)
 
     def forward(
-        self, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor], kept: Tensor | None,
+        self, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor], saved: Tensor | None,
         recurrence: Recurrence | None,
     ) -> None:  # fmt: skip
         """All steps; writes y, the states and, for the way back, the states kept. With a recurrence, x becomes the
         sum of what comes from outside and what is fed back."""
         if recurrence is None:
-            self._ahead(x, y, states, constants, kept)
+            self._ahead(x, y, states, constants, saved)
             return
         for t, _ in enumerate(recurrence.forward(x, y)):
-            self._ahead(x[t : t + 1], y[t : t + 1], states, constants, None if kept is None else kept[t])
+            self._ahead(x[t : t + 1], y[t : t + 1], states, constants, None if saved is None else saved[t])
 
     def backward(
-        self, x: Tensor, g: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], kept: Tensor,
+        self, x: Tensor, g: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], saved: Tensor,
         recurrence: Recurrence | None,
     ) -> dict[str, Tensor]:  # fmt: skip
         """All steps from the last; returns what is summed over steps and batch, (N,) each."""
         sums = {f"sum_{name}": torch.zeros_like(x[0]) for name in self.learned}
         if recurrence is None:
-            self._back(x, g, g_x, carries, constants, kept, sums)
+            self._back(x, g, g_x, carries, constants, saved, sums)
         else:
             for t, received in zip(range(len(x) - 1, -1, -1), recurrence.backward(g, g_x), strict=True):
-                self._back(x[t : t + 1], received, g_x[t : t + 1], carries, constants, kept[t], sums)
+                self._back(x[t : t + 1], received, g_x[t : t + 1], carries, constants, saved[t], sums)
         return {name: value.sum(0) for name, value in sums.items()}
 
     def _ahead(
-        self, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor], kept: Tensor | None
+        self, x: Tensor, y: Tensor, states: list[Tensor], constants: Sequence[Tensor], saved: Tensor | None
     ) -> None:
-        _launch(self.ahead, self.length, [x, y, *([] if kept is None else [kept]), *states, *constants])
+        _launch(self.ahead, self.length, [x, y, *([] if saved is None else [saved]), *states, *constants])
 
     def _back(
-        self, x: Tensor, g: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], kept: Tensor,
+        self, x: Tensor, g: Tensor, g_x: Tensor, carries: list[Tensor], constants: Sequence[Tensor], saved: Tensor,
         sums: dict[str, Tensor],
     ) -> None:  # fmt: skip
         assert self.back is not None
-        _launch(self.back, self.length, [x, g, g_x, kept, self.per_width, *carries, *sums.values(), *constants])
+        _launch(self.back, self.length, [x, g, g_x, saved, self.per_width, *carries, *sums.values(), *constants])
 
 
 @lru_cache(maxsize=256)
@@ -126,14 +126,14 @@ def applies(device: torch.device) -> bool:
     try:
         x = torch.ones(1, 1, 1, device=device)
         _launch(forward_source(twice, False, 1, False), 1, [x, y := torch.zeros_like(x), x[0].clone()])
-        found = y.item()
+        derived = y.item()
     except Exception as error:  # whatever Triton, its compilers and the driver raise
         warnings.warn(
             f"Triton's kernels do not run on {device} ({type(error).__name__}: {error}); layers run in plain torch",
             RuntimeWarning, stacklevel=2,
         )  # fmt: skip
         return False
-    return found == 2.0
+    return derived == 2.0
 
 
 __all__ = ["BLOCK", "OPTIONS", "Loops", "applies", "kernel", "loops"]
