@@ -143,9 +143,9 @@ def values(value: Any, name: str, size: int | None, domain: Domain, *, each: str
 
 def printable(text: str, what: str) -> str:
     """`text` itself, where it can be shown in one line; ValueError for control characters and endless names."""
-    if found := _UNPRINTABLE.search(text):
+    if odd := _UNPRINTABLE.search(text):
         raise ValueError(
-            f"{what} is {text[:60]!a}, with the character U+{ord(found[0]):04X} at {found.start()}; expected text "
+            f"{what} is {text[:60]!a}, with the character U+{ord(odd[0]):04X} at {odd.start()}; expected text "
             "that can be shown, in one line. Rename it."
         )
     if len(text) > _LONGEST:
@@ -181,8 +181,8 @@ def labels(value: Any, name: str, size: int) -> tuple[str, ...] | None:
 
 def unique(names: Iterable[str], what: str) -> None:
     """Raise ValueError at the first name that appears twice."""
-    seen: set[str] = set()
+    earlier: set[str] = set()
     for name in names:
-        if name in seen:
+        if name in earlier:
             raise ValueError(f"{what} {name!r} appears twice; expected different ones. Rename one of them.")
-        seen.add(name)
+        earlier.add(name)

@@ -72,8 +72,8 @@ def test_larva_equals_the_published_tables():
         source, target, synapses = line.split()
         if source in cells and target in cells:
             expected[source, target] = int(synapses)
-    seen = {(ids[s], ids[t]): w for s, t, w in zip(larva.sources, larva.targets, larva.weights, strict=True)}
-    assert seen == expected
+    edges = {(ids[s], ids[t]): w for s, t, w in zip(larva.sources, larva.targets, larva.weights, strict=True)}
+    assert edges == expected
 
 
 @raw

@@ -184,7 +184,6 @@ def test_electrical_rows_are_kept_apart(tmp_path):
     assert [type(p.synapse).__name__ for p in graded.network.projections] == ["Sigmoidal", "Electrical"]
     spiking = build(Settings(wiring=str(path)))
     assert any("gap junctions of the file are left out" in note for note in spiking.notes)
-    assert set(spiking.notes) <= set(spiking.assumptions)
 
 
 def test_synapses_counted_from_the_receiving_cell_count_once(tmp_path):
@@ -205,7 +204,7 @@ def test_transmitters_give_signs(tmp_path):
     (note,) = [n for n in edges.notes if n.startswith("Signs by")]
     assert "GABA (1 neurons) inhibit" in note and "DA (1 neurons) are not known" in note
     job = build(Settings(wiring=str(path)))
-    assert note in job.assumptions and (job.network.projections[0].weight < 0).sum() == 2
+    assert note in job.notes and (job.network.projections[0].weight < 0).sum() == 2
     turned = build(Settings(wiring=str(path), signs="a=-1"))  # says the same again: not turned twice
     assert (turned.network.projections[0].weight < 0).sum() == 2
     freed = build(Settings(wiring=str(path), signs="a=1"))

@@ -58,16 +58,16 @@ def test_weights_and_delays_are_kept_as_given(net):
 
 def test_several_targets_give_one_projection_each(net):
     exc, inh = net.populations
-    made = net.connect(exc, [exc, inh], weight=1.0, in_degree=3, synapse=Exponential(tau=5.0))
-    assert [p.target for p in made] == [exc, inh] and net.projections == made
-    assert made[0].size == 24 and made[1].size == 12
-    assert made[0].key != made[1].key
-    for p in made:
+    new = net.connect(exc, [exc, inh], weight=1.0, in_degree=3, synapse=Exponential(tau=5.0))
+    assert [p.target for p in new] == [exc, inh] and net.projections == new
+    assert new[0].size == 24 and new[1].size == 12
+    assert new[0].key != new[1].key
+    for p in new:
         sources, targets = p.edges()
         assert torch.bincount(targets).tolist() == [3] * p.target.size
         _, drawn = p.draw(1, 3)
         assert drawn.tolist() == sources[(targets >= 1) & (targets < 3)].tolist()
-    sources, targets = made[0].edges()
+    sources, targets = new[0].edges()
     assert not (sources == targets).any()  # no neuron reaches itself unless asked
 
 

@@ -180,10 +180,10 @@ def test_inputs_are_given_their_spikes():
     cell = nir.LIF(tau=np.full(2, 0.02), r=np.full(2, 20.0), v_leak=np.zeros(2), v_threshold=np.full(2, 0.9))
     straight = nir.NIRGraph.from_list(cell)
     assert len(from_nir(straight, pulse=1.0, delay=1.0).populations) == 1
-    given = {"input": SpikeTimes([2.0, 5.0], [1, 0])}
-    net = from_nir(straight, pulse=1.0, delay=1.0, inputs=given)
-    seen = rv.simulate(net, 10.0, dt=1.0)  # jumps of 1 decay to 0.95 in their step
-    assert seen.times.tolist() == [2.0, 4.0, 5.0, 7.0] and seen.neurons.tolist() == [1, 3, 0, 2]
+    spikes = {"input": SpikeTimes([2.0, 5.0], [1, 0])}
+    net = from_nir(straight, pulse=1.0, delay=1.0, inputs=spikes)
+    recording = rv.simulate(net, 10.0, dt=1.0)  # jumps of 1 decay to 0.95 in their step
+    assert recording.times.tolist() == [2.0, 4.0, 5.0, 7.0] and recording.neurons.tolist() == [1, 3, 0, 2]
     weighted = nir.NIRGraph.from_list(nir.Linear(np.ones((2, 3))), cell)
     source = Poisson(rate=5.0)
     net = from_nir(weighted, inputs={"input": source})

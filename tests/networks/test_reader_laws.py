@@ -121,7 +121,7 @@ def test_other_objects_are_refused(case, wrong):
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     """(case, what, path, digest before) of every attack, and what came of each, by one process for all."""
-    root, made = tmp_path_factory.mktemp("hostile"), []
+    root, jobs = tmp_path_factory.mktemp("hostile"), []
     for k, case in enumerate([*FILES, TENSORS]):
         good = root / f"good-{k}{case.suffix}"
         case.write(good)
@@ -139,9 +139,9 @@ def hostile(tmp_path_factory):
                 file.write_bytes(changed[what])
             else:
                 specials(file)[what]()
-            made.append((case, what, path, digest(path) if path.exists() and "GiB" not in what else ""))
-    outcomes = attempts([(case.name, path) for case, _, path, _ in made])
-    return list(zip(made, outcomes, strict=True))
+            jobs.append((case, what, path, digest(path) if path.exists() and "GiB" not in what else ""))
+    outcomes = attempts([(case.name, path) for case, _, path, _ in jobs])
+    return list(zip(jobs, outcomes, strict=True))
 
 
 @pytest.mark.parametrize("case", [*FILES, TENSORS], ids=lambda case: f"{case.name}-{case.part or 'file'}")

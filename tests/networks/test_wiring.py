@@ -128,9 +128,9 @@ def test_probability_has_binomial_in_degrees():
     degrees = np.diff(indptr)
     low, high = stats.binom.ppf([0.002, 0.998], n, p).astype(int)
     edges = np.arange(low, high + 1)
-    seen = np.bincount(np.clip(degrees, low - 1, high + 1) - low + 1, minlength=high - low + 3)
+    rows = np.bincount(np.clip(degrees, low - 1, high + 1) - low + 1, minlength=high - low + 3)
     law = np.r_[stats.binom.cdf(low - 1, n, p), stats.binom.pmf(edges, n, p), stats.binom.sf(high, n, p)]
-    assert stats.chisquare(seen, law * targets).pvalue > 1e-4
+    assert stats.chisquare(rows, law * targets).pvalue > 1e-4
 
 
 def test_multapses_repeat_as_often_as_chance_has_it():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def rule_of(probability: Any, in_degree: Any, out_degree: Any, edges: Any, wiring: Any) -> Wiring:
     """The one rule of wiring that was asked for."""
-    given = {
+    ways = {
         key: value
         for key, value in (
             ("probability", probability), ("in_degree", in_degree), ("out_degree", out_degree),
@@ -28,9 +28,9 @@ def rule_of(probability: Any, in_degree: Any, out_degree: Any, edges: Any, wirin
         )
         if value is not None
     }  # fmt: skip
-    if len(given) != 1:
+    if len(ways) != 1:
         raise ValueError(
-            f"Found {', '.join(given) or 'no rule'} for the wiring; expected exactly one of probability, "
+            f"Found {', '.join(ways) or 'no rule'} for the wiring; expected exactly one of probability, "
             "in_degree, out_degree, edges, wiring."
         )
     if probability is not None:

@@ -89,14 +89,16 @@ def build_synapse(value: Mapping[str, Any], decode: Encode) -> Any:
         return kind(**parameters)
     _require_numbers(parameters, "a synapse")
     jumps = {identifier(k, "a jump of a synapse"): _text(v, f"the jump of {k}") for k, v in value["jumps"].items()}
+    equations = None if value["equations"] is None else _equations(value["equations"])
+    current = _text(value["current"], "the current of a synapse")
     body = {
-        "equations": None if value["equations"] is None else _equations(value["equations"]),
+        "equations": equations,
         "jumps": jumps,
-        "current": _text(value["current"], "the current of a synapse"),
+        "current": current,
         "weight_unit": _text(value["weight_unit"], "the unit of a synapse's weight"),
     }
-    known = {"V", "g_L", *parameters, *(body["equations"].names if body["equations"] is not None else ())}
-    for text in (body["current"], *jumps.values()):
+    known = {"V", "g_L", *parameters, *(equations.names if equations is not None else ())}
+    for text in (current, *jumps.values()):
         if unknown := {s.name for s in parse(text).free_symbols} - known:
             names = ", ".join(sorted(known))
             raise ValueError(f"a synapse's {text!r:.60} uses {min(unknown)!r}; expected names among {names}")
@@ -196,8 +198,8 @@ def _trace(kind: Any, value: Any) -> Any:
 def _model(base: type, value: Mapping[str, Any], body: dict[str, Any], parameters: Mapping[str, Any]) -> type:
     """A class of the file's own kind, built without code from text."""
     name = value["model"]
-    taken = {x for x in dir(base) if not x.startswith("_")} - {"interval"}
-    if clash := taken & set(parameters):
+    reserved = {x for x in dir(base) if not x.startswith("_")} - {"interval"}
+    if clash := reserved & set(parameters):
         raise ValueError(f"{name!r:.60} has a parameter {min(clash)!r}, as every model has such a part; rename it")
     space = {**body, **declarations(value, parameters), "__module__": __name__}  # `interval` of a rule: its own
     return type(identifier(name, "the name of a model"), (base,), space)

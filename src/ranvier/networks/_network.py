@@ -110,19 +110,19 @@ class Network:
             for sizes, names, parameters or values that do not fit, saying what was expected.
         """
         if isinstance(neuron, type):
-            found = neuron.__name__
-            raise TypeError(f"The neuron is the class {found}; expected a model: {found}().")
+            kind = neuron.__name__
+            raise TypeError(f"The neuron is the class {kind}; expected a model: {kind}().")
         if not hasattr(neuron, "parameters"):
             raise TypeError(f"The neuron is {neuron!r:.60}; expected a neuron model, such as EIF().")
         size = count(size, "size", low=1)
-        taken = {p.name for p in self.populations}
+        names_in_use = {p.name for p in self.populations}
         if name is None:
             stem = type(neuron).__name__.lower()
-            name = next(f"{stem}{n}" for n in range(len(taken) + 1) if f"{stem}{n}" not in taken)
+            name = next(f"{stem}{n}" for n in range(len(names_in_use) + 1) if f"{stem}{n}" not in names_in_use)
         if not isinstance(name, str) or not name:
             raise TypeError(f"The population's name is {name!r}; expected a text that is not empty.")
         printable(name, "The population's name")
-        if name in taken:
+        if name in names_in_use:
             raise ValueError(f"There is a population {name!r} already; expected a new name.")
         if (
             (spikers := getattr(neuron, "neurons", None)) is not None
@@ -207,12 +207,12 @@ class Network:
         synapse = synapse_of(synapse)
         source = self._own(source)
         modulator = self._own(modulator) if isinstance(modulator, Population | str) else modulator
-        made: list[Projection] = []
+        new: list[Projection] = []
         for target in map(self._own, targets if several else (targets,)):  # type: ignore[arg-type]
-            bare = self._projection(source, target, weight, delay, synapse, rule, len(made))
-            made.append(learning(bare, plasticity, modulator))
-        self.projections += made
-        return made if several else made[0]
+            bare = self._projection(source, target, weight, delay, synapse, rule, len(new))
+            new.append(learning(bare, plasticity, modulator))
+        self.projections += new
+        return new if several else new[0]
 
     def _projection(
         self,
@@ -256,15 +256,15 @@ class Network:
             raise ValueError(f"{type(synapse).__name__} is continuous; expected a synapse that takes spikes.")
         receives(target, synapse)
         what = f"of the background of {target.name!r}"
-        made = Background(
+        new = Background(
             target=target,
             rate=values(rate, f"The rate {what}", target.size, RATE),
             weight=values(weight, f"The weight {what}", target.size, synapse.weight_parameter),
             synapse=synapse,
             index=len(self.backgrounds),
         )
-        self.backgrounds.append(made)
-        return made
+        self.backgrounds.append(new)
+        return new
 
     def _own(self, population: Any) -> Population:
         if isinstance(population, str):

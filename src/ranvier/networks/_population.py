@@ -72,14 +72,14 @@ class Population:
 
 
 def parameters_of(
-    neuron: Any, size: int, name: str, given: Mapping[str, Any]
+    neuron: Any, size: int, name: str, overrides: Mapping[str, Any]
 ) -> dict[str, float | Tensor | TimeSeries]:
     """The neuron's parameters and the population's inputs, checked. `given` overrides the neuron's own."""
     own = {key: value for key, value in neuron.parameters.items() if key not in INPUTS}
     equations = getattr(neuron, "equations", None)
     mentioned = equations.parameters if equations is not None else ()
     inputs = {key: 0.0 for key in INPUTS if key in mentioned}
-    for key in given:
+    for key in overrides:
         if key not in own and key not in inputs:
             raise ValueError(
                 f"Population {name!r} of {type(neuron).__name__} has no parameter {key!r}. "
@@ -87,7 +87,7 @@ def parameters_of(
             )
     checked: dict[str, float | Tensor | TimeSeries] = {}
     domains = INPUTS | (declared(type(neuron)) if is_dataclass(neuron) else {})
-    for key, value in {**own, **inputs, **given}.items():
+    for key, value in {**own, **inputs, **overrides}.items():
         what = what_of(key, name)
         if isinstance(value, TimeSeries):
             if key != "drive":
@@ -124,13 +124,13 @@ def what_of(key: str, name: str) -> str:
 
 
 def initial_of(
-    neuron: Any, size: int, name: str, given: Mapping[str, Any] | None
+    neuron: Any, size: int, name: str, overrides: Mapping[str, Any] | None
 ) -> dict[str, float | Tensor | Uniform | Normal]:
     """The initial values asked for, checked against the model's variables."""
     equations = getattr(neuron, "equations", None)
     known = equations.names if equations is not None else ()
     checked: dict[str, float | Tensor | Uniform | Normal] = {}
-    for key, value in (given or {}).items():
+    for key, value in (overrides or {}).items():
         if key not in known:
             raise ValueError(
                 f"Population {name!r} of {type(neuron).__name__} has no variable {key!r}. "

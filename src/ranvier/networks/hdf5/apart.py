@@ -52,7 +52,7 @@ def limit_resources(size, largest):
 
 def read(h5py, data, room):
     """(tree of groups, with leaves as {"dtype", "shape"} or {"text"}, and the arrays' bytes in their order)."""
-    pieces, known, left = [], set(), [room]
+    pieces, known, remaining = [], set(), [room]
 
     def walk(group, path, depth):
         if depth > DEPTH:
@@ -93,11 +93,11 @@ def read(h5py, data, room):
             raise Refusal(f"{path!r:.200} is packed by the filter {min(used - FILTERS)}; expected deflate or LZF")
         if dataset.shape is None:
             raise Refusal(f"{path!r:.200} is empty")
-        left[0] -= max(1, dataset.size) * max(1, kind.itemsize)
+        remaining[0] -= max(1, dataset.size) * max(1, kind.itemsize)
         chunk = kind.itemsize
         for n in dataset.chunks or ():
             chunk *= n
-        if left[0] < 0 or chunk > room:
+        if remaining[0] < 0 or chunk > room:
             raise Refusal(f"{path!r:.200} of shape {dataset.shape} unpacks to far more than the file holds")
         if text is not None:
             values = dataset.asstr("utf-8", "strict")[()]

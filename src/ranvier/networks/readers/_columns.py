@@ -36,8 +36,8 @@ INTEGER = re.compile(r"[-+]?\d+\Z")
 def role_of(name: str) -> str | None:
     """The role that a column's name is known for; "Neuron 1" and "cell_b" are ends of an edge, too."""
     word = plain(name)
-    if found := _ROLES.get(word):
-        return found
+    if role := _ROLES.get(word):
+        return role
     if delay_parts(name):
         return "delay"
     rest = _NODE.sub("", re.sub(r"[^a-z0-9]+", "", name.lower()))
@@ -109,7 +109,8 @@ def places_of(
 
 
 def _by_name(rows: Sequence[Row], path: Path, filtered: Mapping[str, str]) -> dict[str, int]:
-    first, places = rows[0][1], {}
+    first = rows[0][1]
+    places: dict[str, int] = {}
     for place, name in enumerate(first):
         role = role_of(name)
         if role in ("type", "transmitter", "sign"):

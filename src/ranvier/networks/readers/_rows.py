@@ -47,7 +47,7 @@ def sheet_rows(data: bytes, path: Path, sheet: str | None) -> list[Row]:
     try:
         import openpyxl  # type: ignore[import-untyped]
     except ImportError:
-        raise ImportError(
+        raise ValueError(
             f"{path} is an Excel file, which openpyxl reads; pip install 'ranvier[tables]', or save it as CSV."
         ) from None
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -75,7 +75,7 @@ def arrow_rows(data: bytes, path: Path, kind: str) -> list[Row]:
         import pyarrow
         from pyarrow import feather, parquet
     except ImportError:
-        raise ImportError(
+        raise ValueError(
             f"{path} is {kind.capitalize()}, which pyarrow reads; pip install 'ranvier[tables]', or save it as CSV."
         ) from None
     try:

@@ -78,9 +78,7 @@ def read_edges(
     ValueError
         for content of another kind, with the formats that can be read; for an empty file, ragged lines, text for a
         number, NaN, infinities, a column that is not there, a delay that is not positive, a node out of range, with the
-        line's number
-    ImportError
-        for a format whose library is not installed
+        line's number; and for a format whose library is not installed
 
     Example
     -------
@@ -136,8 +134,8 @@ def rows_of(data: bytes, path: Path, kind: str, delimiter: str | None, sheet: st
 
 
 def _from_table(table: list[Row], path: Path, layout: str | None, rows: str, options: dict) -> EdgeList:
-    told = options["columns"] is not None or options["header"] is not None or options["where"] is not None
-    if table and layout != "edges" and not told:
+    explicit = options["columns"] is not None or options["header"] is not None or options["where"] is not None
+    if table and layout != "edges" and not explicit:
         matrix = matrices.table_matrix(table, path, rows)
         if matrix is not None:
             return matrix if options["nodes"] is None else described(matrix, options["nodes"], path)
@@ -148,7 +146,7 @@ def _from_table(table: list[Row], path: Path, layout: str | None, rows: str, opt
     try:
         return edges_of(table, path, **options)
     except ValueError as error:
-        if told or not _foreign(table):
+        if explicit or not _foreign(table):
             raise
         raise ValueError(f"{error} Formats that can be read: {SUPPORTED}.") from error
 
@@ -164,7 +162,8 @@ def described(edges: EdgeList, nodes: NodeTable | int | Sequence[str], path: Pat
     import numpy as np
 
     table = nodes if isinstance(nodes, NodeTable) else None
-    names = table.names if table else tuple(map(str, range(nodes) if isinstance(nodes, int) else nodes))
+    listed = nodes.names if isinstance(nodes, NodeTable) else range(nodes) if isinstance(nodes, int) else nodes
+    names = tuple(map(str, listed))
     place = {name: i for i, name in enumerate(names)}
     if missing := [name for name in edges.names if name not in place]:
         raise ValueError(f"{path}: {missing[0]!r} is not among the {len(names)} nodes; expected one of `nodes`.")

@@ -133,15 +133,15 @@ def graph_edges(data: bytes, path: Path, kind: str, **attributes: str) -> EdgeLi
         raise ValueError(f"{path}: {error}") from error
 
 
-def _attributes(graph: Any, given: dict[str, str]) -> dict[str, str]:
+def _attributes(graph: Any, options: dict[str, str]) -> dict[str, str]:
     """The attribute of weights by a usual name, where the file has no `weight` and none is asked for."""
-    if "weight" in given:
-        return given
+    if "weight" in options:
+        return options
     names = {name for _, _, data in graph.edges(data=True) for name in data}
     if "weight" in names:
-        return given
+        return options
     known = sorted(name for name in names if role_of(str(name)) == "weight")
-    return {**given, "weight": known[0]} if known else given
+    return {**options, "weight": known[0]} if known else options
 
 
 def _gml(text: str) -> Any:

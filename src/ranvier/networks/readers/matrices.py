@@ -132,7 +132,8 @@ def _build_from(path: Path, columns: Mapping[str, Any]) -> EdgeList:
         top = max((int(e.max()) for e in ends if len(e)), default=-1)
         if top >= 2**26:
             raise ValueError(f"the nodes reach {top}; expected indices below {2**26}")
-        return EdgeList.build(map(str, range(top + 1)), *ends, columns.get("weight"), columns.get("delay"))
+        names = map(str, range(top + 1))
+        return EdgeList.build(names, ends[0], ends[1], columns.get("weight"), columns.get("delay"))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} holds no edge list: {error}") from error
 

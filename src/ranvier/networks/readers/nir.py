@@ -156,11 +156,11 @@ class _Budget:
     """Ways from neuron to neuron through weights, which a graph in layers has without number."""
 
     def __init__(self) -> None:
-        self.left = MOST_WAYS
+        self.remaining = MOST_WAYS
 
     def take(self, source: str) -> None:
-        self.left -= 1
-        if self.left < 0:
+        self.remaining -= 1
+        if self.remaining < 0:
             refuse("from", f"the more than {MOST_WAYS} ways through weights behind {source!r}", "Join them first.")
 
 

@@ -94,15 +94,15 @@ def edges_of(
     notes += _kinds_in_words(kinds, first[places["type"]] if named and "type" in places else "type")
     attributes, weights = _signed(chemical, places, names, order, table, notes)
     delays = chemical.delays if "delay" in places else None
-    made = EdgeList.build(
+    edges = EdgeList.build(
         names, _indices(order, chemical.sources), _indices(order, chemical.targets), weights, delays, notes=notes,
         classes=None if table is None else table.classes,
         attributes=({} if table is None else table.attributes) | attributes,
     )  # fmt: skip
     if not electrical.sources:
-        return made
+        return edges
     ends = _indices(order, electrical.sources), _indices(order, electrical.targets)
-    return replace(made, electrical=junctions(names, *ends, electrical.weights, classes=made.classes))
+    return replace(edges, electrical=junctions(names, *ends, electrical.weights, classes=edges.classes))
 
 
 def junctions(names: Sequence[str], sources: Any, targets: Any, weights: Any, **labels: Any) -> EdgeList:
