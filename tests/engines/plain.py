@@ -84,7 +84,7 @@ class _Neurons:
                     self.syn[port, 0] += x
         conductances = any(isinstance(s, rv.ExponentialConductance) for s in self.ports)
         if self.kind == "LIF":
-            self.V, self.syn = (self._frozen if conductances else self._exact)()
+            self.V, self.syn = (self._conducting if conductances else self._exact)()
         else:
             self._runge_kutta()
         self.V = np.where(free, self.V, held)
@@ -124,13 +124,15 @@ class _Neurons:
         new = scipy.linalg.expm(A * self.dt) @ y
         return new[0], new[1:n].reshape(self.syn.shape)
 
-    def _frozen(self):
-        """Exponential Euler of V with the conductances at the step's start."""
-        g = self.syn[:, 0]
+    def _conducting(self):
+        """V with every conductance at its mean over the step, exactly: g has decayed from g to g e^(-dt/tau)."""
+        new = self._filters()
+        tau = np.array([s.tau for s in self.ports])[:, None]
+        g = (self.syn[:, 0] - new[:, 0]) * tau / self.dt
         reversal = np.array([[s.E_rev] for s in self.ports])
         drift = self.p["E_L"] - self.V + self.p["drive"] + (g * (reversal - self.V)).sum(0) / self.p["g_L"]
         rate = (1 + g.sum(0) / self.p["g_L"]) / self.p["tau_m"]
-        return self.V + drift / self.p["tau_m"] * -np.expm1(-rate * self.dt) / rate, self._filters()
+        return self.V + drift / self.p["tau_m"] * -np.expm1(-rate * self.dt) / rate, new
 
     def _slope(self, V, w, syn):
         p = self.p

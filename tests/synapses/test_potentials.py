@@ -87,7 +87,7 @@ def test_peak_of_a_biexponential():
 
 
 def test_potentials_of_conductances():
-    """Peak w in nS; I = g (E_rev − V)/g_L: against the equation solved by SciPy, to first order in dt."""
+    """Peak w in nS; I = g (E_rev − V)/g_L: against the equation solved by SciPy."""
     leak, weight = 8.0, 6.0
     synapses = [
         rv.ExponentialConductance(tau=5.0, E_rev=0.0), rv.ExponentialConductance(tau=8.0, E_rev=-80.0),
@@ -106,7 +106,7 @@ def test_potentials_of_conductances():
         exact = solve_ivp(right, (0, t[-1]), [-60.0], "DOP853", t_eval=t[after], rtol=1e-10, atol=1e-10).y[0]
         size = np.abs(exact + 60.0).max()
         assert np.all(found["V"][~after, k] == -60.0)
-        assert np.abs(found["V"][after, k] - exact).max() < 0.035 * size, synapse
+        assert np.abs(found["V"][after, k] - exact).max() < 2e-4 * size, synapse
     assert np.allclose(found["g_p0"][after, 0], weight * shapes[0](t[after]), rtol=1e-12)
     assert np.allclose(found["g_p2"][after, 2], weight * shapes[2](t[after]), rtol=1e-12)
 
@@ -122,7 +122,7 @@ CONTINUOUS = [
 
 @pytest.mark.parametrize("with_reversal", [False, True])
 def test_continuous_synapses_against_scipy(with_reversal):
-    """A driven graded neuron, and one target a synapse; the error falls in proportion to dt."""
+    """A driven graded neuron, and one target a synapse; the error falls with the square of dt."""
     synapses = CONTINUOUS if with_reversal else CONTINUOUS[:3]
     leak, tau, w = 2.0, 8.0, 5.0
     errors = []
@@ -138,9 +138,9 @@ def test_continuous_synapses_against_scipy(with_reversal):
         )  # a gap junction has two sides
         V = rv.simulate(net, 40.0, dt=dt, dtype=torch.float64, record=rv.Probe("V", interval=1.0)).states["V"]
         errors.append(np.abs(V.values.numpy() - exact(synapses, leak, tau, w)).max(0))
-    assert errors[0].max() < 0.3
+    assert errors[0].max() < 2e-3
     ratio = errors[0] / errors[1]
-    assert ((ratio > 1.8) & (ratio < 2.2)).all(), (errors, ratio)
+    assert ((ratio > 3.6) & (ratio < 4.4)).all(), (errors, ratio)
 
 
 def exact(synapses, leak, tau, w):
@@ -172,7 +172,7 @@ def exact(synapses, leak, tau, w):
 def test_many_sources_onto_few_targets():
     """A continuous projection from more sources than there are inputs: sums of all of them."""
     net = rv.Network()
-    source = net.add(rv.Graded(), 3000, initial={"V": torch.linspace(-50.0, -20.0, 3000)})
+    source = net.add(rv.Graded(tau_m=1e9), 3000, initial={"V": torch.linspace(-50.0, -20.0, 3000)})
     target = net.add(rv.Graded(E_L=0.0, tau_m=1e9), 3)
     net.connect(source, target, probability=1.0, weight=1e6, synapse=rv.Sigmoidal(V_half=-30.0, slope=4.0))
     V = (

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ranvier.equations import Equations, State, parse, symbol
-from ranvier.equations.integrators import Scheme, make_scheme
+from ranvier.equations.integrators import DT, TIME, Scheme, make_scheme
 from ranvier.equations.printing import torch_function
 from ranvier.equations.propagators import propagators
 from ranvier.networks import Background, Network, Population, Projection, TimeSeries
@@ -33,7 +33,13 @@ class Port:
 
     @property
     def input(self) -> sp.Symbol:
+        """The summed input; of continuous synapses, at the step's start."""
         return symbol(f"in_{self.index}")
+
+    @property
+    def end(self) -> sp.Symbol:
+        """The summed input of continuous synapses at the step's end."""
+        return symbol(f"end_{self.index}")
 
 
 @dataclass(frozen=True)
@@ -41,10 +47,12 @@ class StepModel:
     """One step of a population, in SymPy. Names not in `states`, `inputs`, `normals` are coefficients.
 
     deliver: state -> its value after this step's input; statements and result: the integrator's;
-    threshold, reset: as in the equations, of the new values; `ceiling` and the rest as in `Scheme`.
+    threshold, reset: as in the equations, of the new values and the time at the step's end; equations: of the
+    neuron and its synapses together; ceiling: what the first variable does not pass before it is reset.
     """
 
     population: Population
+    equations: tuple[State, ...]
     states: tuple[str, ...]
     ports: tuple[Port, ...]
     scheme: Scheme
@@ -56,18 +64,23 @@ class StepModel:
     refractory: str | None
     holds: bool
     varying: tuple[str, ...]
+    ceiling: sp.Expr | None = None
     hoisted: dict[str, sp.Expr] = field(default_factory=dict)
+
+    @property
+    def coupled(self) -> tuple[Port, ...]:
+        """The ports of continuous synapses."""
+        return tuple(port for port in self.ports if port.synapse.continuous)
 
     @property
     def coefficients(self) -> tuple[str, ...]:
         """The constants that a step uses, sorted."""
         expressions: list[Any] = [*self.deliver.values(), *self.result.values(), *self.reset.values()]
         expressions += [e for _, e in self.statements]
-        if self.threshold is not None:
-            expressions.append(self.threshold)
+        expressions += [e for e in (self.threshold, self.ceiling) if e is not None]
         used = {s.name for e in expressions for s in e.free_symbols}
         defined = {s.name for s, _ in self.statements} | set(self.states) | set(self.varying)
-        defined |= {f"in_{p.index}" for p in self.ports} | {f"N_{k}" for k in range(self.scheme.normals)}
+        defined |= {p.input.name for p in self.ports} | {f"N_{k}" for k in range(self.scheme.normals)}
         return tuple(sorted(used - defined))
 
     def evaluate(self, dt: float) -> dict[str, Tensor]:
@@ -133,31 +146,39 @@ def _step_model(population: Population, ports: tuple[Port, ...], external: bool)
     joint = [
         State(s.name, s.drift.xreplace(own), _diffusion(s, own), s.unit) for s in equations.states
     ] + states
-    varying += [f"in_{p.index}" for p in ports if p.synapse.continuous]
+    coupled = [p for p in ports if p.synapse.continuous]
+    varying += [name for p in coupled for name in (p.input.name, p.end.name)]
+    ceiling = _ceiling(equations, soma)
     scheme = make_scheme(
         joint,
         method=getattr(population, "method", None),
         varying=varying,
-        ceiling=_ceiling(equations, soma),
+        ceiling=ceiling,
+        ramps={p.input.name: p.end.name for p in coupled},
+        couplings=[p.name("G") for p in coupled if isinstance(p.synapse, Electrical)],
+        damping={s.name: _damping(s, current, soma) for s in equations.states[:1] if current.has(symbol(soma))},
     )
     changing = {symbol(s.name) for s in joint} | {s for s, _ in scheme.statements}
-    changing |= {symbol(v) for v in varying} | {p.input for p in ports}
+    changing |= {symbol(v) for v in varying} | {p.input for p in ports} | {TIME}
     changing |= {symbol(f"N_{k}") for k in range(scheme.normals)}
     hoist = _Hoist(changing)
+    at_end = {TIME: TIME + DT}
     return StepModel(
         population=population,
+        equations=tuple(joint),
         states=tuple(s.name for s in joint),
         ports=ports,
         scheme=scheme,
         deliver={k: hoist(v) for k, v in deliver.items()},
         statements=tuple((s, hoist(e)) for s, e in scheme.statements),
         result={k: hoist(v) for k, v in scheme.result.items()},
-        threshold=None if equations.threshold is None else hoist(equations.threshold),
-        reset={k: hoist(v) for k, v in equations.reset.items()},
+        threshold=None if equations.threshold is None else hoist(equations.threshold.xreplace(at_end)),
+        reset={k: hoist(v.xreplace(at_end)) for k, v in equations.reset.items()},
         refractory=equations.refractory,
         holds=equations.holds,
         varying=tuple(varying),
-        hoisted=hoist.found,
+        ceiling=None if ceiling is None else hoist(ceiling[1].xreplace(at_end)),
+        hoisted=hoist.constants,
     )
 
 
@@ -206,6 +227,11 @@ def _current(port: Port, synapse: Synapse, states: list[State]) -> sp.Expr:
     return parse(synapse.current)
 
 
+def _damping(soma: State, current: sp.Expr, name: str) -> sp.Expr:
+    """∂drift/∂V by way of the synapses' current, 1/ms: minus their conductance over the capacitance."""
+    return sp.diff(soma.drift, symbol("I")) * sp.diff(current, symbol(name))
+
+
 def _diffusion(state: State, own: Mapping[sp.Symbol, sp.Expr]) -> dict[str, sp.Expr]:
     replaced = {xi: g.xreplace(own) for xi, g in state.diffusion.items()}
     return {xi: g for xi, g in replaced.items() if g != 0}
@@ -239,7 +265,7 @@ class _Hoist:
 
     def __init__(self, changing: set[sp.Symbol]) -> None:
         self.changing = changing
-        self.found: dict[str, sp.Expr] = {}
+        self.constants: dict[str, sp.Expr] = {}
         self._names: dict[sp.Expr, sp.Symbol] = {}
 
     def __call__(self, expression: Any) -> Any:
@@ -260,7 +286,7 @@ class _Hoist:
             return expression
         if expression not in self._names:
             self._names[expression] = symbol(f"c_{len(self._names)}")
-            self.found[self._names[expression].name] = expression
+            self.constants[self._names[expression].name] = expression
         return self._names[expression]
 
 

@@ -10,11 +10,16 @@
 
 Under every method but `heun` and `rk4`, variables that form a linear system of their own (filtered
 synapses) are advanced exactly.
+
+What a step reads from outside is second order in dt under every method that is so itself: the time `t` is taken at
+the step's middle (at their own times by the stages of `heun` and `rk4`); an input that runs from u at the step's
+start to v at its end (`ramps`) is followed in between; an exactly advanced variable enters the others' equations by
+its mean over the step (Magnus's method of second order; Hairer, Lubich & Wanner 2006, IV.7).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -24,6 +29,8 @@ import sympy as sp
 from ranvier.equations._equations import State
 from ranvier.equations._parse import exprel, symbol
 
+#: the time within a step
+TIME = symbol("t")
 METHODS = ("exact", "exponential_euler", "euler", "heun", "rk4")
 DT = symbol("dt")
 _KINKED = (sp.Piecewise, sp.Min, sp.Max, sp.Abs, sp.sign, sp.Heaviside)
@@ -33,13 +40,15 @@ _KINKED = (sp.Piecewise, sp.Min, sp.Max, sp.Abs, sp.sign, sp.Heaviside)
 class LinearBlock:
     """dx = (A x + b) dt + B dW with constant A, B: its propagators are computed numerically, once a run.
 
-    Symbols of the propagators in the statements: P_i_j = exp(A dt), Q_i_j = ∫exp(A s)ds, L_i_j the
-    Cholesky factor of the noise covariance, with i, j places in `names`.
+    Symbols of the propagators in the statements: P_i_j = exp(A dt), Q_i_j = ∫exp(A s)ds, R_i_j =
+    ∫exp(A (dt − s)) e(s) ds, L_i_j the Cholesky factor of the noise covariance, with i, j places in `names`.
+    e(s) leads from 0 to 1 over the step as a variable of decay rate `decay` (1/ms) does: e' + decay·e is constant.
     """
 
     names: tuple[str, ...]
     A: sp.Matrix
     B: sp.Matrix
+    decay: sp.Expr | None = None  # where no input is a ramp, and there is no R
 
     def __getstate__(self) -> dict[str, Any]:
         # what is cached holds functions made by exec, which cannot be pickled
@@ -51,6 +60,13 @@ class LinearBlock:
         from ranvier.equations.printing import torch_function
 
         return tuple(torch_function({str(k): e for k, e in enumerate(matrix)}) for matrix in (self.A, self.B))
+
+    @cached_property
+    def decay_rate(self) -> Callable[..., dict[str, Any]]:
+        """`decay` in torch."""
+        from ranvier.equations.printing import torch_function
+
+        return torch_function({"decay": self.decay})
 
     @cached_property
     def noisy(self) -> tuple[int, ...]:
@@ -131,6 +147,9 @@ def make_scheme(
     method: str | None = None,
     varying: Iterable[str] = (),
     ceiling: tuple[str, sp.Expr] | None = None,
+    ramps: Mapping[str, str] | None = None,
+    couplings: Iterable[str] = (),
+    damping: Mapping[str, sp.Expr] | None = None,
 ) -> Scheme:
     """The statements of one step.
 
@@ -145,6 +164,13 @@ def make_scheme(
     ceiling
         (variable, bound): intermediate stages of `heun` and `rk4` see the variable at most at the bound,
         so that a spike's upstroke does not overflow.
+    ramps
+        Inputs (of `varying`) that change within the step: name at the start -> name at the end.
+    couplings
+        Constants that are zero for a variable without partners. Between its two ends a ramp runs as an uncoupled
+        first variable would, so that identical partners keep an exact step exact.
+    damping
+        Variable -> ∂drift/∂variable of its synapses, which may be large: `euler` takes that part exponentially.
 
     Raises
     ------
@@ -155,11 +181,12 @@ def make_scheme(
     method = method or default_method(states, varying)
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; expected one of {', '.join(METHODS)}")
+    ends = {symbol(start): symbol(end) for start, end in (ramps or {}).items()}
     if method in ("heun", "rk4"):
-        return _staged(states, method, ceiling)
+        return _staged(states, method, ceiling, ends)
     linear = linear_part(states, varying)
-    builder = _Builder(method)
-    builder.exact([s for s in states if s.name in linear])
+    builder = _Builder(method, ends, damping or {})
+    builder.exact([s for s in states if s.name in linear], [symbol(name) for name in couplings])
     for state in (s for s in states if s.name not in linear):
         if method == "exact":
             raise ValueError(
@@ -171,41 +198,66 @@ def make_scheme(
 
 
 class _Builder:
-    def __init__(self, method: str) -> None:
-        self.method = method
+    def __init__(self, method: str, ends: Mapping[sp.Symbol, sp.Symbol], damping: Mapping[str, sp.Expr]) -> None:
+        self.method, self.ends, self.damping = method, ends, damping
         self.result: dict[str, sp.Expr] = {}
         self.noises: dict[str, int] = {}  # white noise of the equations -> number of its normal
         self.normals = 0
         self.linear: LinearBlock | None = None
         self.propagators: set[sp.Symbol] = set()
+        middle = {TIME: TIME + DT / 2}
+        self.middle = middle | {start: (start + end) / 2 for start, end in ends.items()}
+        self.means: dict[sp.Symbol, sp.Expr] = {}
 
     def _propagator(self, kind: str, i: int, j: int) -> sp.Symbol:
         s = symbol(f"{kind}_{i}_{j}")
         self.propagators.add(s)
         return s
 
-    def exact(self, states: list[State]) -> None:
+    def exact(self, states: list[State], couplings: list[sp.Symbol]) -> None:
         if not states:
             return
         x = [symbol(s.name) for s in states]
         A = sp.Matrix(len(x), len(x), lambda i, j: _slope(states[i], x[j]))
-        b = [s.drift.xreplace(dict.fromkeys(x, sp.Integer(0))) for s in states]
+        b = [s.drift.xreplace(dict.fromkeys(x, sp.Integer(0))).xreplace({TIME: TIME + DT / 2}) for s in states]
+        rises = [self._rise(value) for value in b]
         noises = list(dict.fromkeys(xi for s in states for xi in s.diffusion))
         B = sp.Matrix(len(x), len(noises), lambda i, k: states[i].diffusion.get(noises[k], 0))
-        block = LinearBlock(tuple(s.name for s in states), A, B)
+        ramped = any(rise != 0 for rise in rises)
+        decay = -A[0, 0].xreplace(dict.fromkeys(couplings, sp.Integer(0))) if ramped else None
+        block = LinearBlock(tuple(s.name for s in states), A, B, decay)
         reach = _reachability(A)
         noisy = block.noisy
         first = self.normals
-        self.normals += len(noisy)
+        self.normals += len(noises) if ramped else len(noisy)
         for i, state in enumerate(states):
             sources = [j for j in range(len(x)) if reach[i][j]]
             value = sp.Add(*(self._propagator("P", i, j) * x[j] for j in sources))
             value += sp.Add(*(self._propagator("Q", i, j) * b[j] for j in sources if b[j] != 0))
-            if i in noisy:
+            value += sp.Add(*(self._propagator("R", i, j) * rises[j] for j in sources if rises[j] != 0))
+            if i in noisy and ramped:
+                # as a force that is constant over the step, which partners hear of by V at its end: what joined
+                # neurons have in common then has the variance of one of them
+                for j, k in ((j, k) for j in sources for k in range(len(noises)) if B[j, k] != 0):
+                    value += self._propagator("Q", i, j) * B[j, k] / sp.sqrt(DT) * normal(first + k)
+            elif i in noisy:
                 row = noisy.index(i)
                 value += sp.Add(*(self._propagator("L", row, k) * normal(first + k) for k in range(row + 1)))
             self.result[state.name] = value
+            driven = i in noisy or any(b[j] != 0 for j in sources)
+            decayed = sp.Add(*(symbol(f"Q_{i}_{j}") / DT * x[j] for j in sources))
+            self.means[x[i]] = (x[i] + value) / 2 if driven else decayed
         self.linear = block
+
+    def _rise(self, value: sp.Expr) -> sp.Expr:
+        """How much larger `value` is at the step's end than at its start."""
+        rise: sp.Expr = sp.Integer(0)
+        for start, end in self.ends.items():
+            slope = sp.diff(value, start)
+            if slope.free_symbols & set(self.ends):
+                return value.xreplace(dict(self.ends)) - value
+            rise += slope * (end - start)
+        return rise
 
     def one(self, state: State) -> None:
         """A variable outside the linear part, by (exponential) Euler."""
@@ -216,16 +268,25 @@ class _Builder:
                 f"d{state.name}/dt is not linear in {state.name}, which exponential_euler needs; "
                 "use method='euler', 'heun' or 'rk4'"
             )
-        if self.method == "exponential_euler" and slope != 0:
-            growth, spread = DT * exprel(slope * DT), sp.sqrt(DT * exprel(2 * slope * DT))
+        drift = state.drift
+        if self.method == "exponential_euler":
+            during = self.middle | {name: mean for name, mean in self.means.items() if drift.has(name)}
+            self.propagators |= {q for m in during.values() for q in m.free_symbols if q.name.startswith("Q_")}
+            drift, slope = drift.xreplace(during), slope.xreplace(during)
+        else:
+            drift = drift.xreplace(self.middle)
+            slope = self.damping.get(state.name, sp.Integer(0)).xreplace(self.middle)
+        if slope != 0:
+            growth = DT * exprel(slope * DT)
+            spread = growth / sp.sqrt(DT) if self.ends else sp.sqrt(DT * exprel(2 * slope * DT))
         else:
             growth, spread = DT, sp.sqrt(DT)
-        value = x + growth * state.drift
+        value = x + growth * drift
         for xi, g in state.diffusion.items():
             if xi not in self.noises:
                 self.noises[xi] = self.normals
                 self.normals += 1
-            value += spread * g * normal(self.noises[xi])
+            value += spread * g.xreplace(self.middle) * normal(self.noises[xi])
         self.result[state.name] = value
 
     def scheme(self) -> Scheme:
@@ -249,7 +310,12 @@ def _reachability(A: sp.Matrix) -> list[list[bool]]:
     return reach
 
 
-def _staged(states: Sequence[State], method: str, ceiling: tuple[str, sp.Expr] | None) -> Scheme:
+def _staged(
+    states: Sequence[State],
+    method: str,
+    ceiling: tuple[str, sp.Expr] | None,
+    ends: Mapping[sp.Symbol, sp.Symbol],
+) -> Scheme:
     x = {s.name: symbol(s.name) for s in states}
     noises = {xi: k for k, xi in enumerate(dict.fromkeys(xi for s in states for xi in s.diffusion))}
     if noises and method == "rk4":
@@ -262,13 +328,14 @@ def _staged(states: Sequence[State], method: str, ceiling: tuple[str, sp.Expr] |
         for s in states
     }
 
-    def slopes(stage: int, at: dict[str, sp.Symbol]) -> dict[str, sp.Symbol]:
+    def slopes(stage: int, share: sp.Expr, at: dict[str, sp.Symbol]) -> dict[str, sp.Symbol]:
         names = {s.name: symbol(f"k{stage}_{s.name}") for s in states}
-        seen = {x[name]: value for name, value in at.items()}
-        statements.extend((names[s.name], s.drift.xreplace(seen)) for s in states)
+        here = {x[name]: value for name, value in at.items()} | {TIME: TIME + share * DT}
+        here |= {start: start + share * (end - start) for start, end in ends.items()}
+        statements.extend((names[s.name], s.drift.xreplace(here)) for s in states)
         return names
 
-    def advance(stage: int, share: sp.Rational, k: dict[str, sp.Symbol], noise: bool) -> dict[str, sp.Symbol]:
+    def advance(stage: int, share: sp.Expr, k: dict[str, sp.Symbol], noise: bool) -> dict[str, sp.Symbol]:
         at = {s.name: symbol(f"x{stage}_{s.name}") for s in states}
         for s in states:
             value = x[s.name] + share * DT * k[s.name] + (kicks[s.name] if noise else 0)
@@ -277,13 +344,14 @@ def _staged(states: Sequence[State], method: str, ceiling: tuple[str, sp.Expr] |
             statements.append((at[s.name], value))
         return at
 
-    k1 = slopes(1, x)
+    start, middle, end = sp.Integer(0), sp.Rational(1, 2), sp.Integer(1)
+    k1 = slopes(1, start, x)
     if method == "heun":
-        k2 = slopes(2, advance(2, sp.Integer(1), k1, noise=True))
+        k2 = slopes(2, end, advance(2, end, k1, noise=True))
         result = {n: x[n] + DT / 2 * (k1[n] + k2[n]) + kicks[n] for n in x}
     else:
-        k2 = slopes(2, advance(2, sp.Rational(1, 2), k1, noise=False))
-        k3 = slopes(3, advance(3, sp.Rational(1, 2), k2, noise=False))
-        k4 = slopes(4, advance(4, sp.Integer(1), k3, noise=False))
+        k2 = slopes(2, middle, advance(2, middle, k1, noise=False))
+        k3 = slopes(3, middle, advance(3, middle, k2, noise=False))
+        k4 = slopes(4, end, advance(4, end, k3, noise=False))
         result = {n: x[n] + DT / 6 * (k1[n] + 2 * k2[n] + 2 * k3[n] + k4[n]) for n in x}
     return Scheme(method, tuple(statements), result, len(noises))

@@ -11,21 +11,22 @@ import numpy as np
 from numba import njit
 
 from ranvier.codegen.compilation import compiled
-from ranvier.codegen.pointers import INNER, barrier, call6, call7, call9, pointer
+from ranvier.codegen.pointers import INNER, barrier, call6, call7, call9, call11, pointer
+from ranvier.engines.compiled import couplings as c
 from ranvier.engines.compiled.loops import TILE
 
 # places in the table of addresses and sizes
-(A_COUNTER, A_POPULATIONS, N_POPULATIONS, A_PROJECTIONS, A_CONTINUOUS, N_CONTINUOUS, A_X, A_RING, N_COLUMNS,
+(A_COUNTER, A_POPULATIONS, N_POPULATIONS, A_PROJECTIONS, A_COUPLINGS, A_X, A_RING, N_COLUMNS,
  N_SLOTS, A_STREAMS, A_SPARES, A_MASKS, N_MASK, A_BACKGROUNDS, A_SERIES, A_VALUES, A_EVENT_STEPS,
  A_EVENT_NEURONS, A_PROBES, N_PROBES, A_PROBE_NEURONS, A_SAMPLES, A_SPIKE_STEPS, A_SPIKE_NEURONS, N_ROOM,
- N_NEURONS, N_NOISE, A_FILL_NORMALS, N_SIZE, N_TABLE) = range(31)  # fmt: skip
+ N_NEURONS, N_NOISE, A_FILL_NORMALS, N_SIZE, N_TABLE) = range(30)  # fmt: skip
 # columns of the table of populations
 (P_KERNEL, P_SIZE, P_PADDED, P_START, P_MASK, P_X, P_RING, P_STREAM, P_NORMALS, P_SPARE,
  P_BACKGROUND, P_BACKGROUNDS, P_SERIES, P_PROJECTION, P_PROJECTIONS, P_SPIKES, P_EVENTS, P_KIND, P_TABLE,
  P_ROWS, P_STRIDE, P_BASE, P_WIDTH) = range(23)  # fmt: skip
 # columns of the table of projections; addresses but for the ring's column and the sizes
-(J_CODE, J_RING, J_POINTERS, J_ITEMS, J_WEIGHTS, J_DELAYS, J_STEPS, J_SPLITS, J_CONSTANT, J_SOURCE, J_TARGETS,
- J_BYTES, J_WIDTH) = range(13)  # fmt: skip
+(J_CODE, J_RING, J_POINTERS, J_ITEMS, J_WEIGHTS, J_DELAYS, J_STEPS, J_SPLITS, J_CONSTANT, J_BYTES,
+ J_WIDTH) = range(11)  # fmt: skip
 # columns of the tables of backgrounds, time series and probes
 B_CODE, B_PORT, B_STREAM, B_TABLE, B_ROWS, B_STRIDE, B_BASE, B_WEIGHT, B_WIDTH = range(9)
 T_ROW, T_VALUES, T_COLUMNS, T_INTERVAL, T_COUNT, T_WIDTH = range(6)
@@ -35,10 +36,15 @@ EQUATIONS, POISSON, GIVEN = 0, 1, 2
 
 
 @njit(**INNER)
-def _update(A, step, k, block, p, lo, noise, mask, size, dt, one):
-    """One step of one tile of a population with equations."""
-    padded = p[P_PADDED]
-    line = A[A_RING] + size * ((step & (A[N_SLOTS] - 1)) * A[N_COLUMNS] + p[P_RING])
+def _line(A, step, p, size):
+    """The address of what arrives at a population in a step."""
+    return A[A_RING] + size * ((step & (A[N_SLOTS] - 1)) * A[N_COLUMNS] + p[P_RING])
+
+
+@njit(**INNER)
+def _feed(A, step, p, lo, size, one):
+    """What comes from outside to one tile in a step: background spikes, values of time series."""
+    padded, line = p[P_PADDED], _line(A, step, p, size)
     for b in range(p[P_BACKGROUNDS]):
         g = pointer(A[A_BACKGROUNDS] + 8 * B_WIDTH * (p[P_BACKGROUND] + b), 0)
         call7(g[B_CODE], A[A_STREAMS] + 4 * (g[B_STREAM] + lo), padded, g[B_TABLE] + 4 * lo * min(g[B_STRIDE], 1),
@@ -51,8 +57,75 @@ def _update(A, step, k, block, p, lo, noise, mask, size, dt, one):
         row = pointer(A[A_X] + size * (p[P_X] + ts[T_ROW] * padded + lo), one)
         for i in range(TILE):
             row[i] = values[min(lo + i, ts[T_COLUMNS] - 1)]
-    call7(p[P_KERNEL], A[A_X] + size * p[P_X], padded, lo, line, noise + 4 * (k * TILE), block * TILE,
-          mask + p[P_MASK], type(one)(step * dt))
+
+
+@njit(**INNER)
+def _update(A, step, k, block, p, lo, noise, mask, size, dt, one):
+    """One step of one tile of a population with equations."""
+    if A[A_COUPLINGS] == 0:
+        _feed(A, step, p, lo, size, one)
+    call7(p[P_KERNEL], A[A_X] + size * p[P_X], p[P_PADDED], lo, _line(A, step, p, size), noise + 4 * (k * TILE),
+          block * TILE, mask + p[P_MASK], step * dt)
+
+
+@njit(**INNER)
+def _fill(A, step, steps, block, p, lo, noise):
+    """The normals of one tile for a block of steps."""
+    for row in range(p[P_NORMALS]):
+        call6(A[A_FILL_NORMALS], A[A_STREAMS] + 4 * (p[P_STREAM] + row * 4 * p[P_PADDED] + lo), p[P_PADDED],
+              A[A_SPARES] + 4 * (p[P_SPARE] + row * p[P_PADDED] + lo), noise + 4 * row * block * TILE, step, steps, 0)
+
+
+@njit(**INNER)
+def _transmit(links, count, guessed, code, one):
+    """Inputs at the step's start, from V, or at its end, from what V is guessed to be then."""
+    for k in range(count):
+        s = pointer(links + 8 * c.L_WIDTH * k, 0)
+        shift = 2 if guessed else 0
+        call11(code, s[c.L_V + shift], s[c.L_V_LOW + shift], s[c.L_IN + shift], s[c.L_IN_LOW + shift], s[c.L_FIRST],
+               s[c.L_ROWS], s[c.L_ITEMS], s[c.L_WEIGHTS], s[c.L_SOURCES], s[c.L_TARGETS], s[c.L_CONSTANTS], one)
+
+
+@njit(**INNER)
+def _agree(A, step, noise, mask, size, dt, one):
+    """The inputs by continuous synapses at both ends of a step, once all that comes from outside has come.
+
+    noise: normals of all tiles, one tile after the other.
+    """
+    head = pointer(A[A_COUPLINGS], 0)
+    links, count, code = head[c.C_LINKS], head[c.N_LINKS], head[c.C_TRANSMIT]
+    _transmit(links, count, False, code, one)
+    for q in range(A[N_POPULATIONS]):
+        m = pointer(head[c.C_MEMBERS] + 8 * c.M_WIDTH * q, 0)
+        if m[c.M_KERNEL] == 0:
+            continue
+        n = pointer(A[A_POPULATIONS] + 8 * P_WIDTH * q, 0)[P_PADDED]
+        for half in range(2 if m[c.M_V_LOW] != 0 else 1):
+            V, guess = pointer(m[c.M_V + half], one), pointer(m[c.M_GUESS + half], one)
+            for i in range(n):
+                guess[i] = V[i]
+    change, ahead = np.inf, np.inf
+    for _ in range(c.LIMIT):
+        _transmit(links, count, True, code, one)
+        if ahead <= c.TOLERANCE:
+            return
+        before, change, room = change, 0.0, noise
+        for q in range(A[N_POPULATIONS]):
+            p = pointer(A[A_POPULATIONS] + 8 * P_WIDTH * q, 0)
+            m = pointer(head[c.C_MEMBERS] + 8 * c.M_WIDTH * q, 0)
+            for tile in range(p[P_PADDED] // TILE):
+                lo = tile * TILE
+                if m[c.M_KERNEL] != 0:
+                    call7(m[c.M_KERNEL], A[A_X] + size * p[P_X], p[P_PADDED], lo, _line(A, step, p, size), room, TILE,
+                          mask + p[P_MASK], step * dt)
+                    changes = pointer(m[c.M_CHANGE], one)
+                    for i in range(lo, min(lo + TILE, p[P_SIZE])):
+                        change = max(change, np.float64(changes[i]))
+                room += 4 * p[P_NORMALS] * TILE
+        # what all further repetitions would add, if each went on by the same factor
+        ahead = change if change >= before else change * max(1.0, change / (before - change))
+    left = pointer(head[c.C_CHANGES], np.float64(0))
+    left[0] = max(left[0], ahead)
 
 
 @njit(**INNER)
@@ -163,29 +236,34 @@ def advance(A, noise, thread, threads, first, last, block, dt, one):
         steps = min(block, last - step)
         if spikes + steps * A[N_NEURONS] > A[N_ROOM]:
             break
-        for c in range(A[N_CONTINUOUS]):
-            j = pointer(A[A_CONTINUOUS], 0)[c]
-            s = pointer(A[A_PROJECTIONS] + 8 * J_WIDTH * j, 0)
-            line = A[A_RING] + size * ((step & (A[N_SLOTS] - 1)) * A[N_COLUMNS] + s[J_RING])
-            call7(s[J_CODE], A[A_X] + size * s[J_SOURCE], line, s[J_POINTERS], s[J_ITEMS], s[J_WEIGHTS], s[J_STEPS],
-                  s[J_TARGETS], pointer(s[J_CONSTANT], one))
         masks = A[A_MASKS] + parity * block * A[N_MASK]
+        room = noise
+        if A[A_COUPLINGS] != 0:  # on one thread, in blocks of one step
+            for q in range(populations):
+                p = pointer(A[A_POPULATIONS] + 8 * P_WIDTH * q, 0)
+                for tile in range(p[P_PADDED] // TILE):
+                    _fill(A, step, 1, 1, p, tile * TILE, room)
+                    if p[P_KIND] == EQUATIONS:
+                        _feed(A, step, p, tile * TILE, size, one)
+                    room += 4 * p[P_NORMALS] * TILE
+            room = noise
+            _agree(A, step, noise, masks, size, dt, one)
         for q in range(populations):
             p = pointer(A[A_POPULATIONS] + 8 * P_WIDTH * q, 0)
-            padded, tiles = p[P_PADDED], p[P_PADDED] // TILE
+            tiles = p[P_PADDED] // TILE
             for tile in range(tiles * thread // threads, tiles * (thread + 1) // threads):
                 lo = tile * TILE
-                for row in range(p[P_NORMALS]):
-                    call6(A[A_FILL_NORMALS], A[A_STREAMS] + 4 * (p[P_STREAM] + row * 4 * padded + lo), padded,
-                          A[A_SPARES] + 4 * (p[P_SPARE] + row * padded + lo), noise + 4 * row * block * TILE,
-                          step, steps, 0)
+                if A[A_COUPLINGS] == 0:
+                    _fill(A, step, steps, block, p, lo, noise)
                 for k in range(steps):
                     mask = masks + k * A[N_MASK]
                     if p[P_KIND] == EQUATIONS:
-                        _update(A, step + k, k, block, p, lo, noise, mask, size, dt, one)
+                        _update(A, step + k, k, block, p, lo, room, mask, size, dt, one)
                         _sample(A, step + k, q, p, lo, size, one)
                     else:
                         _emit(A, step + k, p, lo, mask)
+                if A[A_COUPLINGS] != 0:
+                    room += 4 * p[P_NORMALS] * TILE
         passed += 1
         barrier(A[A_COUNTER], threads, passed)
         for k in range(steps):

@@ -15,6 +15,7 @@ from ranvier.codegen.compilation import kernel_address
 from ranvier.engines._sources import most_at_once, poisson_counts, poisson_table, spike_events
 from ranvier.engines.compiled import driver as d
 from ranvier.engines.compiled._random import seed_streams
+from ranvier.engines.compiled.couplings import Couplings, senders
 from ranvier.engines.compiled.kernels import Layout, layout, source
 from ranvier.engines.compiled.loops import (
     TILE,
@@ -22,9 +23,9 @@ from ranvier.engines.compiled.loops import (
     delivery_address,
     normals_address,
     poisson_spikes_address,
-    transmit_address,
 )
 from ranvier.engines.compiled.synapse_tables import Synapses, delay_steps, padded
+from ranvier.engines.precision import needs_double
 from ranvier.engines.protocol import EngineOptions, NotFinite, Segment
 from ranvier.engines.recording.probes import ResolvedProbe
 from ranvier.engines.step_model import initial_values, step_models
@@ -61,11 +62,16 @@ class CompiledEngine:
         self.step = 0
         self.models = step_models(net)
         self.coefficients = {k: m.evaluate(dt) for k, m in self.models.items()}
-        self.layouts = {k: layout(m, self.coefficients[k]) for k, m in self.models.items()}
+        out = senders(net)
+        self.layouts = {
+            k: layout(m, self.coefficients[k], paired=not double and needs_double(m, dt) is not None, sends=k in out)
+            for k, m in self.models.items()
+        }
         self.block_steps = self._block_steps()
         self.threads = self._useful(threads)
         self._populations()
         self._projections()
+        self.couplings = self._couplings()
         self.plastic = self._plastic(modulators)
         self._backgrounds()
         self._probe_tables()
@@ -84,6 +90,12 @@ class CompiledEngine:
         from ranvier.engines.plasticity.part import PlasticPart
 
         return PlasticPart(self, modulators)
+
+    def _couplings(self) -> Couplings | None:
+        if not any(m.coupled for m in self.models.values()):
+            return None
+        blocks = {k: self.block(self.net.populations[k]) for k in self.models}
+        return Couplings(self.net, self.models, self.layouts, blocks, self.real, self.dt)
 
     def _block_steps(self) -> int:
         """Steps between two deliveries: one more than the shortest delay."""
@@ -174,19 +186,18 @@ class CompiledEngine:
                 self._seed(int(row[d.P_STREAM]), p, n, purpose=0)
             return
         where, model = self.layouts[p.index], self.models[p.index]
-        values = self.coefficients[p.index]
         block = self.block(p)
         rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, p.index, 0x1217])))
         initial = initial_values(model, lambda law, size: _draw(law, size, rng))
+        constants = {name: value.detach().numpy() for name, value in self.coefficients[p.index].items()}
+        numbers = where.numbers(constants | initial, self.real)
         for k, name in enumerate(where.rows):
-            if name in initial:
-                block[k, : p.size] = initial[name]
-            elif name in values:
-                block[k, : p.size] = values[name].detach().numpy()
+            if name in numbers:
+                block[k, : p.size] = numbers[name]
         block[:, p.size :] = block[:, p.size - 1 : p.size]
         at = int(row[d.P_X]) + len(where.rows) * n
         for k, name in enumerate(where.scalars):
-            self.x[at + k] = float(values[name].detach())
+            self.x[at + k] = numbers[name]
         for k in range(where.normals):
             self._seed(int(row[d.P_STREAM]) + k * 4 * n, p, n, purpose=k)
 
@@ -200,44 +211,30 @@ class CompiledEngine:
 
     def _projections(self) -> None:
         rows: list[list[int]] = []
-        constants: list[tuple[float, float, float]] = []
-        continuous: list[int] = []
+        constants: list[float] = []
         self.synapses: list[Synapses] = []
         for emitter in self.net.populations:
             out = [p for p in self.net.projections if p.source is emitter and p.plasticity is None]
-            events = [p for p in out if not p.synapse.continuous]
+            out = [p for p in out if not p.synapse.continuous]
             row = self.populations[emitter.index]
-            row[[d.P_PROJECTION, d.P_PROJECTIONS]] = len(rows), len(events)
-            for p in events + [p for p in out if p.synapse.continuous]:
+            row[[d.P_PROJECTION, d.P_PROJECTIONS]] = len(rows), len(out)
+            for p in out:
                 if p.target.index not in self.models:
                     raise ValueError(f"{p!r} ends on a source of spikes; expected a population with equations")
-                if p.synapse.continuous and emitter.index not in self.models:
-                    raise ValueError(f"{p!r} is continuous and starts from a source of spikes, without voltage")
                 target = self.populations[p.target.index]
                 n = int(target[d.P_PADDED])
                 port = next(q.index for q in self.models[p.target.index].ports if q.synapse == p.synapse)
-                if p.synapse.continuous:
-                    made, code = Synapses.by_target(p, self.real), transmit_address(self.real)
-                    continuous.append(len(rows))
-                else:
-                    made = Synapses.by_source(p, self.real, self.dt, self._bounds(n))
-                    code = delivery_address(self.real, made.wide, made.weights is not None, made.delays is not None)
+                made = Synapses.by_source(p, self.real, self.dt, self._bounds(n))
+                code = delivery_address(self.real, made.wide, made.weights is not None, made.delays is not None)
                 self.synapses.append(made)
                 ring = int(target[d.P_RING]) + port * n
-                steps = p.source.size if p.synapse.continuous else made.steps
                 pointers = [_address(a) for a in (made.pointers, made.items, made.weights, made.delays)]
-                rows.append([
-                    code, ring, *pointers, steps, _address(made.splits), 0, int(row[d.P_X]), p.target.size,
-                    made.items.itemsize,
-                ])  # fmt: skip
-                own = p.synapse.numbers
-                constants.append((made.constant, own.get("V_half", 0.0), own.get("slope", 0.0)))
-        self.constants = np.array([*constants, (0.0, 0.0, 0.0)], self.real)
+                rows.append([code, ring, *pointers, made.steps, _address(made.splits), 0, made.items.itemsize])
+                constants.append(made.constant)
+        self.constants = np.array([*constants, 0.0], self.real)
         self.projections = np.array(rows, np.int64).reshape(-1, d.J_WIDTH)
         for k in range(len(rows)):
-            self.projections[k, d.J_CONSTANT] = self.constants[k].ctypes.data
-        self.continuous = np.array([*continuous, 0], np.int64)
-        self.n_continuous = len(continuous)
+            self.projections[k, d.J_CONSTANT] = self.constants[k:].ctypes.data
         longest = max((s.longest for s in self.synapses), default=1)  # plastic ones deliver without delay
         slots = 1 << int(longest + self.block_steps).bit_length()
         self.ring = np.zeros((slots, self.ring_columns), self.real)
@@ -300,6 +297,8 @@ class CompiledEngine:
             spike_steps, spike_neurons = np.empty(room, np.int64), np.empty(room, np.int32)
             reached, count = self._run(last, table, samples, spike_steps, spike_neurons)
             self.step = reached
+            if self.couplings is not None:
+                self.couplings.check()
             steps.append(spike_steps[:count])
             spikes.append(spike_neurons[:count])
         traces = {}
@@ -318,7 +317,7 @@ class CompiledEngine:
         A = np.zeros(d.N_TABLE, np.int64)
         arrays = {
             d.A_COUNTER: counter, d.A_POPULATIONS: self.populations, d.A_PROJECTIONS: self.projections,
-            d.A_CONTINUOUS: self.continuous, d.A_X: self.x, d.A_RING: self.ring, d.A_STREAMS: self.streams,
+            d.A_X: self.x, d.A_RING: self.ring, d.A_STREAMS: self.streams,
             d.A_SPARES: self.spares, d.A_MASKS: self.masks, d.A_BACKGROUNDS: self.backgrounds,
             d.A_SERIES: self.series, d.A_VALUES: self.values, d.A_EVENT_STEPS: self.event_steps,
             d.A_EVENT_NEURONS: self.event_neurons, d.A_PROBES: table, d.A_PROBE_NEURONS: self.probe_neurons,
@@ -326,14 +325,15 @@ class CompiledEngine:
         }  # fmt: skip
         for k, array in arrays.items():
             A[k] = array.ctypes.data
-        A[[d.N_POPULATIONS, d.N_CONTINUOUS, d.N_PROBES]] = len(self.populations), self.n_continuous, len(table)
+        A[[d.N_POPULATIONS, d.N_PROBES]] = len(self.populations), len(table)
+        A[d.A_COUPLINGS] = 0 if self.couplings is None else self.couplings.header.ctypes.data
         A[[d.N_COLUMNS, d.N_SLOTS, d.N_MASK]] = self.ring.shape[1], self.ring.shape[0], self.mask_columns
         A[[d.N_ROOM, d.N_NEURONS]] = len(spike_steps), self._most_spikes()
         A[[d.N_NOISE, d.N_SIZE]] = self.populations[:, d.P_NORMALS].max(), np.dtype(self.real).itemsize
         if A[d.N_NOISE]:  # a network without noise need not wait for its compilation
             A[d.A_FILL_NORMALS] = normals_address()
 
-        tiles = 1 if self.plastic is None else self.mask_columns // TILE
+        tiles = 1 if self.plastic is None and self.couplings is None else self.mask_columns // TILE
         noise = np.empty((self.threads, max(int(A[d.N_NOISE]), 1) * tiles * self.block_steps * TILE), np.float32)
 
         def work(thread: int) -> tuple[int, int]:

@@ -3,110 +3,190 @@ vectorised loop."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ranvier.codegen.printing import KernelPrinter
 from ranvier.engines.compiled.loops import TILE
 from ranvier.engines.step_model import StepModel
 
+#: what a partner by continuous synapses reads of V at the step's end, and by how much that changed last
+GUESS, CHANGE = "_guess", "_change"
+_FUNCTIONS = ["abs", "cos", "cosh", "exp", "exprel", "log", "maximum", "minimum", "power", "sin", "sinh"]
+_FUNCTIONS += ["sqrt", "tanh", "where"]
+
 
 @dataclass(frozen=True)
 class Layout:
     """Where a population's numbers lie: rows of its block of memory, and scalars.
 
-    rows: states, then one-a-neuron coefficients, then inputs that vary; scalars: the other coefficients.
+    rows: states, then one-a-neuron coefficients, inputs that vary, and what continuous synapses bring; scalars: the
+    other coefficients. Where `paired`, the step is computed in float64 and a number x is kept as two of float32,
+    those of the names x and `low(x)`.
     """
 
     rows: tuple[str, ...]
     scalars: tuple[str, ...]
     ports: int
     normals: int
+    paired: bool = False
+
+    def numbers(self, values: Mapping[str, Any], real: Any) -> dict[str, NDArray]:
+        """The values of rows and scalars in the precision `real`, from float64 ones by name."""
+        out = {}
+        for name, value in values.items():
+            exact = np.asarray(value, np.float64)
+            out[name] = exact.astype(real)
+            out[low(name)] = (exact - out[name]).astype(real)
+        return {name: out[name] for name in (*self.rows, *self.scalars) if name in out}
 
 
-def layout(model: StepModel, coefficients: dict[str, Tensor]) -> Layout:
-    """Scalars stay scalars; what differs between neurons takes a row."""
-    rows = list(model.states)
+def low(name: str) -> str:
+    """The name of the second half of a pair."""
+    return f"_low_{name}"
+
+
+def layout(
+    model: StepModel, coefficients: dict[str, Tensor], *, paired: bool = False, sends: bool = False
+) -> Layout:
+    """Scalars stay scalars; what differs between neurons takes a row. `sends`: V goes out by continuous synapses."""
+    own = list(model.states)
     if model.refractory is not None:
-        rows.append("refractory_left")
-    rows += [name for name, value in coefficients.items() if value.ndim == 1]
-    rows += [name for name in model.varying if name != "t" and not name.startswith("in_")]
-    scalars = tuple(name for name, value in coefficients.items() if value.ndim == 0)
-    return Layout(tuple(rows), scalars, len(model.ports), model.scheme.normals)
+        own.append("refractory_left")
+    own += [name for name, value in coefficients.items() if value.ndim == 1]
+    series = [name for name in model.varying if name in model.population.parameters or name == "external"]
+    coupled = [x.name for port in model.coupled for x in (port.input, port.end)] + [GUESS] * sends
+    scalars = [name for name, value in coefficients.items() if value.ndim == 0]
+    pairs = [low(name) for name in (*own, *coupled)] if paired else []
+    rows = (*own, *series, *coupled, *pairs, *[CHANGE] * sends)
+    scalars += [low(name) for name in scalars] if paired else []
+    return Layout(rows, tuple(scalars), len(model.ports), model.scheme.normals, paired)
 
 
-def source(model: StepModel, where: Layout, double: bool) -> str:
-    """The kernel as Python text."""
+def source(model: StepModel, where: Layout, double: bool, *, guess: bool = False) -> str:
+    """The kernel as Python text; `guess`: the one that only computes where V gets to, for its partners."""
     # all names but the model's begin with an underscore, which no name of the user's does
     show = KernelPrinter().doprint
-    real, width = ("float64", 8) if double else ("float32", 4)
-    load, body, store = [], [], []
-    # the first input is read before the refractory test, for delta jumps that meet a refractory neuron
+    kept, width = ("float64", 8) if double else ("float32", 4)
+    real = "float64" if where.paired else kept
+    lines = _Lines(where, kept, width)
+    coupled = {port.index for port in model.coupled}
     for k, name in enumerate(where.rows):
-        load.append(f"_at_{name} = _pointer(_x + {width} * ({k} * _n + _lo), _real(0))")
-        body.append(f"{name} = _at_{name}[_i]")
-    load += [f"{name} = _C[{k}]" for k, name in enumerate(where.scalars)]
-    for k in range(where.ports):
-        load.append(f"_at_in_{k} = _pointer(_inputs + {width} * ({k} * _n + _lo), _real(0))")
-        body.append(f"in_{k} = _at_in_{k}[_i]")
+        lines.row(k, name)
+    for k, name in enumerate(where.scalars):
+        lines.scalar(k, name)
+    # inputs are read before the refractory test, for delta jumps that meet a refractory neuron
+    events = [k for k in range(where.ports) if k not in coupled]
+    for k in events:
+        lines.load.append(f"_at_in_{k} = _pointer(_inputs + {width} * ({k} * _n + _lo), _kept(0))")
+        lines.body.append(f"in_{k} = _real(_at_in_{k}[_i])")
     for k in range(where.normals):
-        load.append(f"_at_N_{k} = _pointer(_noise + 4 * {k} * _stride, _np.float32(0))")
-        body.append(f"N_{k} = _real(_at_N_{k}[_i])")
-    if model.refractory is not None:
-        body.append("_free = refractory_left <= _real(0.0)")
-    soma = model.states[0]
-    held = model.refractory is not None and model.holds
-    for name, value in model.deliver.items():
-        printed = show(value)
-        if name == soma and held:
-            body.append(f"_held = {soma}")
-            body.append(f"{soma} = {printed} if _free else {soma}")
-        else:
-            body.append(f"{name} = {printed}")
-    if held and soma not in model.deliver:
-        body.append(f"_held = {soma}")
-    body += _compute(model, show)
-    for name in model.states:
-        if held and name == soma:
-            body.append(f"{name} = _new_{name} if _free else _held")
-        else:
-            body.append(f"{name} = _new_{name}")
-    body += _spike(model, show)
-    store += [f"_at_{name}[_i] = {name}" for name in model.states]
-    store += [f"_at_in_{k}[_i] = _real(0.0)" for k in range(where.ports)]
-    if model.refractory is not None:
-        store.append("_at_refractory_left[_i] = refractory_left")
-    functions = ["abs", "cos", "cosh", "exp", "exprel", "log", "maximum", "minimum", "power", "sin", "sinh"]
-    functions += ["sqrt", "tanh", "where"]
-    lines = [
+        lines.load.append(f"_at_N_{k} = _pointer(_noise + 4 * {k} * _stride, _np.float32(0))")
+        lines.body.append(f"N_{k} = _real(_at_N_{k}[_i])")
+    lines.body += _advance(model, show)
+    if guess:
+        lines.body += _guess(model, show)
+        lines.store(GUESS)
+        lines.store(CHANGE)
+    else:
+        lines.body += _spike(model, show)
+        for name in (*model.states, *["refractory_left"] * (model.refractory is not None)):
+            lines.store(name)
+        lines.body += [f"_at_in_{k}[_i] = _kept(0.0)" for k in events]
+    text = [
         "from numba import float32, float64, int64, void",
         "import numpy as _np",
         "from ranvier.codegen import simd as _simd",
         "from ranvier.codegen.pointers import pointer as _pointer",
-        *(f"_{name} = _simd.{name}{'_' if name == 'abs' else ''}" for name in functions),
-        f"_real = _np.{real}",
-        f"SIGNATURE = void(int64, int64, int64, int64, int64, int64, int64, {real})",
-        "def kernel(_x, _n, _lo, _inputs, _noise, _stride, _spiked, t):",
-        f"    _C = _pointer(_x + {width} * {len(where.rows)} * _n, _real(0))",
+        *(f"_{name} = _simd.{name}{'_' if name == 'abs' else ''}" for name in _FUNCTIONS),
+        f"_real, _kept = _np.{real}, _np.{kept}",
+        "SIGNATURE = void(int64, int64, int64, int64, int64, int64, int64, float64)",
+        "def kernel(_x, _n, _lo, _inputs, _noise, _stride, _spiked, _t):",
+        "    t = _real(_t)",
+        f"    _C = _pointer(_x + {width} * {len(where.rows)} * _n, _kept(0))",
         "    _S = _pointer(_spiked + _lo, _np.uint8(0))",
-        *(f"    {line}" for line in load),
+        *(f"    {line}" for line in lines.load),
         f"    for _i in range({TILE}):",
-        *(f"        {line}" for line in [*body, *store]),
+        *(f"        {line}" for line in lines.body),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(text) + "\n"
 
 
-def _compute(model: StepModel, show) -> list[str]:
-    lines = [f"{name} = {show(value)}" for name, value in model.statements]
+class _Lines:
+    """A kernel's reads and writes, of plain numbers and of pairs."""
+
+    def __init__(self, where: Layout, kept: str, width: int) -> None:
+        self.where, self.kept, self.width = where, kept, width
+        self.load: list[str] = []
+        self.body: list[str] = []
+
+    def row(self, k: int, name: str) -> None:
+        self.load.append(f"_at_{name} = _pointer(_x + {self.width} * ({k} * _n + _lo), _kept(0))")
+        if name.startswith("_low_") or name == CHANGE:
+            return
+        value = f"_at_{name}[_i]"
+        if low(name) in self.where.rows:
+            value = f"_real({value}) + _real(_at_{low(name)}[_i])"
+        elif self.where.paired:
+            value = f"_real({value})"
+        self.body.append(f"{name} = {value}")
+
+    def scalar(self, k: int, name: str) -> None:
+        if name.startswith("_low_"):
+            return
+        value = f"_C[{k}]"
+        if low(name) in self.where.scalars:
+            value = f"_real({value}) + _real(_C[{self.where.scalars.index(low(name))}])"
+        self.load.append(f"{name} = {value}")
+
+    def store(self, name: str) -> None:
+        if low(name) in self.where.rows:
+            self.body.append(f"_high = _kept({name})")
+            self.body.append(f"_at_{name}[_i] = _high")
+            self.body.append(f"_at_{low(name)}[_i] = _kept({name} - _real(_high))")
+        else:
+            self.body.append(f"_at_{name}[_i] = {f'_kept({name})' if self.where.paired else name}")
+
+
+def _advance(model: StepModel, show: Callable[[Any], str]) -> list[str]:
+    """Deliver and integrate; V of a refractory neuron is held."""
+    soma = model.states[0]
+    held = model.refractory is not None and model.holds
+    lines = ["_free = refractory_left <= _real(0.0)"] if model.refractory is not None else []
+    for name, value in model.deliver.items():
+        printed = show(value)
+        if name == soma and held:
+            lines.append(f"_held = {soma}")
+            lines.append(f"{soma} = {printed} if _free else {soma}")
+        else:
+            lines.append(f"{name} = {printed}")
+    if held and soma not in model.deliver:
+        lines.append(f"_held = {soma}")
+    lines += [f"{name} = {show(value)}" for name, value in model.statements]
     shared, reduced = sp.cse(list(model.result.values()), symbols=sp.numbered_symbols("_e_"))
     lines += [f"{name} = {show(value)}" for name, value in shared]
     lines += [f"_new_{name} = {show(value)}" for name, value in zip(model.result, reduced, strict=True)]
+    for name in model.states:
+        if held and name == soma:
+            lines.append(f"{name} = _new_{name} if _free else _held")
+        else:
+            lines.append(f"{name} = _new_{name}")
     return lines
 
 
-def _spike(model: StepModel, show) -> list[str]:
+def _guess(model: StepModel, show: Callable[[Any], str]) -> list[str]:
+    soma = model.states[0]
+    top = soma if model.ceiling is None else f"_minimum({soma}, {show(model.ceiling)})"
+    return [f"_before = {GUESS}", f"{GUESS} = {top}", f"{CHANGE} = _abs({GUESS} - _before)"]
+
+
+def _spike(model: StepModel, show: Callable[[Any], str]) -> list[str]:
     if model.threshold is None:
         return []
     lines = []

@@ -188,23 +188,30 @@ def delayed_wide(ring, columns, slots, arrival, items, weights, delays, a, b, w)
     _delayed(ring, columns, slots, arrival, items, weights, delays, a, b, w, np.int32(0))
 
 
-def transmit(source, line, rows, items, weights, sources, targets, constants):
-    """A continuous projection, kept by target: line[i] += Σ w f(V_source).
+def transmit(source, source_low, out, out_low, first, rows, items, weights, sources, targets, constants, one):
+    """A continuous projection, kept by target: out[i] (+)= Σ w f(V_source), in float64.
 
-    constants: (w, V_half, slope, scratch...); slope 0: f(V) = V, else the sigmoid.
+    constants: (w, V_half, slope); slope 0: f(V) = V, else the sigmoid. first: out is overwritten. Where numbers are
+    pairs of float32, `_low` is the address of the second halves, else 0.
     """
-    w, half, slope = constants[0], constants[1], constants[2]
-    one, zero = type(w)(1), type(w)(0)
-    V, out, weight = pointer(source, w), pointer(line, w), pointer(weights, w)
-    row, item = pointer(rows, 0), pointer(items, np.int32(0))
-    sent = np.empty(sources, type(w))
+    kept, numbers = type(one), pointer(constants, np.float64(0))
+    w, half, slope = numbers[0], numbers[1], numbers[2]
+    V, V_low = pointer(source, one), pointer(source_low, one)
+    to, to_low = pointer(out, one), pointer(out_low, one)
+    weight, row, item = pointer(weights, np.float64(0)), pointer(rows, 0), pointer(items, np.int32(0))
+    sent = np.empty(sources, np.float64)
     for k in range(sources):
-        sent[k] = V[k] if slope == zero else one / (one + exp((half - V[k]) / slope))
+        v = np.float64(V[k]) + (np.float64(V_low[k]) if source_low != 0 else 0.0)
+        sent[k] = v if slope == 0.0 else 1.0 / (1.0 + exp((half - v) / slope))
     for i in range(targets):
-        total = zero
+        total = 0.0
         for j in range(row[i], row[i + 1]):
             total += (weight[j] if weights != 0 else w) * sent[item[j]]
-        out[i] += total
+        if first == 0:
+            total += np.float64(to[i]) + (np.float64(to_low[i]) if out_low != 0 else 0.0)
+        to[i] = kept(total)
+        if out_low != 0:
+            to_low[i] = kept(total - np.float64(to[i]))
 
 
 def normals_address() -> int:
@@ -233,6 +240,4 @@ def delivery_address(real: Any, wide: bool, weighted: bool, delayed: bool) -> in
 
 def transmit_address(real: Any) -> int:
     """Of `transmit`."""
-    number = types.float64 if real is np.float64 else types.float32
-    return address(transmit, _void(*[_long] * 7, types.CPointer(number)))
-
+    return address(transmit, _void(*[_long] * 11, types.float64 if real is np.float64 else types.float32))

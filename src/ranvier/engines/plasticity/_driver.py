@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from ranvier.codegen.compilation import compiled
-from ranvier.codegen.pointers import INNER, barrier, call6, call7, call8, pointer
+from ranvier.codegen.pointers import INNER, barrier, call6, call8, pointer
 from ranvier.engines.compiled import driver as d
 from ranvier.engines.compiled.loops import TILE
 from ranvier.engines.plasticity import columns as g
@@ -129,21 +129,17 @@ def advance(A, G, groups, slots, noise, thread, threads, first, last, block, dt,
         steps = min(block, last - step)
         if spikes + steps * A[d.N_NEURONS] > A[d.N_ROOM]:
             break
-        for c in range(A[d.N_CONTINUOUS]):
-            j = pointer(A[d.A_CONTINUOUS], 0)[c]
-            s = pointer(A[d.A_PROJECTIONS] + 8 * d.J_WIDTH * j, 0)
-            line = A[d.A_RING] + size * ((step & (A[d.N_SLOTS] - 1)) * A[d.N_COLUMNS] + s[d.J_RING])
-            call7(s[d.J_CODE], A[d.A_X] + size * s[d.J_SOURCE], line, s[d.J_POINTERS], s[d.J_ITEMS],
-                  s[d.J_WEIGHTS], s[d.J_STEPS], s[d.J_TARGETS], pointer(s[d.J_CONSTANT], one))
         room = noise
         for q in range(populations):
             p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * q, 0)
-            padded, tiles = p[d.P_PADDED], p[d.P_PADDED] // TILE
+            tiles = p[d.P_PADDED] // TILE
             for tile in range(tiles * thread // threads, tiles * (thread + 1) // threads):
-                for row in range(p[d.P_NORMALS]):
-                    call6(A[d.A_FILL_NORMALS], A[d.A_STREAMS] + 4 * (p[d.P_STREAM] + row * 4 * padded + tile * TILE),
-                          padded, A[d.A_SPARES] + 4 * (p[d.P_SPARE] + row * padded + tile * TILE), room, step, steps, 0)
-                    room += 4 * block * TILE
+                d._fill(A, step, steps, block, p, tile * TILE, room)
+                room += 4 * p[d.P_NORMALS] * block * TILE
+                if A[d.A_COUPLINGS] != 0 and p[d.P_KIND] == d.EQUATIONS:
+                    d._feed(A, step, p, tile * TILE, size, one)
+        if A[d.A_COUPLINGS] != 0:  # on one thread, in blocks of one step
+            d._agree(A, step, noise, A[d.A_MASKS] + ((step + 1) & slots) * A[d.N_MASK], size, dt, one)
         for k in range(steps):
             room = noise
             mask = A[d.A_MASKS] + ((step + k + 1) & slots) * A[d.N_MASK]

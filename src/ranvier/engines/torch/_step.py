@@ -12,7 +12,9 @@ from torch import Tensor
 
 from ranvier._steps import whole_steps
 from ranvier.engines._sources import poisson_rates, spike_events
+from ranvier.engines.compiled.couplings import LIMIT, TOLERANCE, senders, warn_of_change
 from ranvier.engines.compiled.synapse_tables import delay_steps
+from ranvier.engines.precision import needs_double
 from ranvier.engines.step_model import Port, StepModel, initial_values, step_models
 from ranvier.engines.surrogates import Surrogate
 from ranvier.engines.torch._plasticity import Learning, TorchPlastic
@@ -51,6 +53,7 @@ class _Stepper:
     distance: Callable[..., dict[str, Tensor]] | None
     strict: bool
     reset: Callable[..., dict[str, Tensor]]
+    ceiling: Callable[..., dict[str, Tensor]]
 
 
 class TorchNetwork:
@@ -60,6 +63,11 @@ class TorchNetwork:
         self.net, self.dt, self.dtype, self.surrogate, self.external = net, dt, dtype, surrogate, external
         self.size = sum(p.size for p in net.populations)
         self.models = step_models(net, external=external)
+        self.kinds = {
+            k: torch.float64 if dtype == torch.float64 or needs_double(m, dt) else dtype for k, m in self.models.items()
+        }
+        self.coupled = any(m.coupled for m in self.models.values())
+        self.senders = sorted(senders(net))
         self.steppers = {k: _stepper(m) for k, m in self.models.items()}
         self.delays = {p.index: _delay_groups(p, dt) for p in net.projections if not p.synapse.continuous}
         self.longest = max((d for groups in self.delays.values() for d, _ in groups), default=0)
@@ -87,8 +95,8 @@ class TorchNetwork:
             for _ in range(batch):
                 initial = initial_values(self.models[p.index], lambda law, n: _draw(law, n, generator))
                 rows.append(torch.stack([torch.as_tensor(v) for v in initial.values()]))
-            variables.append(torch.stack(rows, 1).to(self.dtype))
-            refractory.append(torch.zeros(batch, p.size, dtype=self.dtype))
+            variables.append(torch.stack(rows, 1).to(self.kinds[p.index]))
+            refractory.append(torch.zeros(batch, p.size, dtype=self.kinds[p.index]))
         history = torch.zeros(self.longest + 1, batch, self.size, dtype=self.dtype)
         plastic = tuple(p.init_state(batch) for p in self.plastic.values())
         return NetworkState(tuple(variables), tuple(refractory), history, 0, seed, plastic)
@@ -96,7 +104,7 @@ class TorchNetwork:
     def constants(self) -> dict[str, Any]:
         """Coefficients and weight matrices: what depends on the network's tensors and not on the state."""
         coefficients = {
-            k: {name: v.to(self.dtype) for name, v in m.evaluate(self.dt).items()} for k, m in self.models.items()
+            k: {name: v.to(self.kinds[k]) for name, v in m.evaluate(self.dt).items()} for k, m in self.models.items()
         }
         weights = {p.index: self._weights(p) for p in self.net.projections if p.plasticity is None}
         return {"coefficients": coefficients, "weights": weights}
@@ -104,7 +112,8 @@ class TorchNetwork:
     def _weights(self, p: Projection) -> list[tuple[int, Tensor, Tensor | None, Tensor | None]]:
         """(delay, matrix or edge weights, sources, targets) a group of equal delay."""
         sources, targets = self.edges[p.index]
-        weight = torch.as_tensor(p.weight, dtype=torch.float64).to(self.dtype).expand(len(sources))
+        kind = self.kinds[p.target.index] if p.synapse.continuous else self.dtype
+        weight = torch.as_tensor(p.weight, dtype=torch.float64).to(kind).expand(len(sources))
         groups = self.delays.get(p.index, [(0, None)])
         out: list[tuple[int, Tensor, Tensor | None, Tensor | None]] = []
         for delay, chosen in groups:
@@ -112,7 +121,7 @@ class TorchNetwork:
             if chosen is not None:
                 s, t, w = s[chosen], t[chosen], w[chosen]
             if p.source.size * p.target.size <= _DENSE:
-                matrix = torch.zeros(p.source.size, p.target.size, dtype=self.dtype)
+                matrix = torch.zeros(p.source.size, p.target.size, dtype=kind)
                 out.append((delay, matrix.index_put((s, t), w, accumulate=True), None, None))
             else:
                 out.append((delay, w, s, t))
@@ -123,14 +132,21 @@ class TorchNetwork:
         generator = torch.Generator().manual_seed((state.seed * 1_000_003 + state.step) % 2**63)
         variables, refractory, outputs = [], [], []
         batch = state.history.shape[1]
+        sources: dict[int, Tensor] = {}
+        inputs: dict[int, dict[str, Tensor]] = {}
         for p in self.net.populations:
             own = None if x is None else x[:, p.slice]
             if p.index not in self.models:
-                outputs.append(self._source(p, state, batch, own, generator))
-                variables.append(state.variables[p.index])
-                refractory.append(state.refractory[p.index])
-                continue
-            v, r, y = self._population(p, constants, state, own, generator)
+                sources[p.index] = self._source(p, state, batch, own, generator)
+            else:
+                inputs[p.index] = self._delivered(p, constants, state, own, generator)
+        if self.coupled:
+            self._agree(constants, state, inputs)
+        for p in self.net.populations:
+            if p.index not in self.models:
+                v, r, y = state.variables[p.index], state.refractory[p.index], sources[p.index]
+            else:
+                v, r, y = self._population(p, constants, state, inputs[p.index])
             variables.append(v)
             refractory.append(r)
             outputs.append(y)
@@ -152,33 +168,81 @@ class TorchNetwork:
     def _spikes(self, p: Population) -> bool:
         return p.index not in self.models or self.models[p.index].threshold is not None
 
-    def _population(self, p, constants, state, own, generator) -> tuple[Tensor, Tensor, Tensor]:
-        stepper = self.steppers[p.index]
+    def _delivered(self, p, constants, state, own, generator) -> dict[str, Tensor]:
+        """All that the step of a population reads, once what arrives has been added to its variables."""
+        stepper, kind = self.steppers[p.index], self.kinds[p.index]
         model = stepper.model
         values = dict(constants["coefficients"][p.index])
         before = dict(zip(model.states, state.variables[p.index].unbind(0)))
         shape = before[model.states[0]].shape
         values |= before
         for port in model.ports:
-            values[f"in_{port.index}"] = self._input(port, p, constants, state, generator)
+            values[port.input.name] = self._input(port, p, constants, state, generator)
         for k in range(model.scheme.normals):
-            values[f"N_{k}"] = torch.randn(shape, generator=generator, dtype=self.dtype)
+            values[f"N_{k}"] = torch.randn(shape, generator=generator, dtype=self.dtype).to(kind)
         values |= self._varying(p, state.step)
         if self.external:
-            values["external"] = torch.zeros(shape, dtype=self.dtype) if own is None else own
+            values["external"] = torch.zeros(shape, dtype=kind) if own is None else own.to(kind)
         soma = model.states[0]
-        left = state.refractory[p.index]
-        held = (left > 0) if model.refractory is not None and model.holds else None
         delivered = stepper.deliver(**values)
-        if held is not None and soma in delivered:
+        if (held := self._held(p, state)) is not None and soma in delivered:
             delivered[soma] = torch.where(held, before[soma], delivered[soma])
-        values |= delivered
-        after = {k: v.to(self.dtype).expand(shape) for k, v in stepper.integrate(**values).items()}
-        if held is not None:
-            after[soma] = torch.where(held, before[soma], after[soma])
+        return values | delivered
+
+    def _held(self, p: Population, state: NetworkState) -> Tensor | None:
+        model = self.models[p.index]
+        return (state.refractory[p.index] > 0) if model.refractory is not None and model.holds else None
+
+    def _integrated(self, p: Population, state: NetworkState, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The variables at the step's end, before any reset."""
+        model, before = self.models[p.index], state.variables[p.index]
+        after = self.steppers[p.index].integrate(**values)
+        after = {k: v.to(self.kinds[p.index]).expand(before[0].shape) for k, v in after.items()}
+        if (held := self._held(p, state)) is not None:
+            after[model.states[0]] = torch.where(held, before[0], after[model.states[0]])
+        return after
+
+    def _agree(self, constants, state: NetworkState, inputs: dict[int, dict[str, Tensor]]) -> None:
+        """Add the inputs by continuous synapses at the step's end, as the compiled engine does (`couplings`)."""
+        guess = {k: state.variables[k][0] for k in self.models}
+        batch = state.history.shape[1]
+        change = torch.full((batch,), torch.inf, dtype=torch.float64)
+        done = torch.zeros(batch, dtype=torch.bool)
+        for _ in range(LIMIT):
+            for k, values in inputs.items():
+                for port in self.models[k].coupled:
+                    values[port.end.name] = self._coupled(port, self.net.populations[k], constants, guess)
+            if done.all():
+                return
+            before, change = change, torch.zeros_like(change)
+            for k in self.senders:
+                model, values = self.models[k], inputs[k]
+                top = self._integrated(self.net.populations[k], state, values)[model.states[0]]
+                if model.ceiling is not None:
+                    top = torch.minimum(top, self.steppers[k].ceiling(**values)["ceiling"])
+                change = torch.maximum(change, (top - guess[k]).detach().abs().amax(1))
+                guess[k] = torch.where(done[:, None], guess[k], top)
+            ahead = torch.where(change < before, change * (change / (before - change)).clamp(min=1), change)
+            done = done | (ahead <= TOLERANCE) | ahead.isnan()
+        warn_of_change(float(ahead[~done].max()), self.dt)
+
+    def _coupled(self, port: Port, p: Population, constants, voltages: dict[int, Tensor]) -> Tensor:
+        total = torch.zeros(len(next(iter(voltages.values()))), p.size, dtype=self.kinds[p.index])
+        for projection in port.projections:
+            for _, w, sources, targets in constants["weights"][projection.index]:
+                sent = _transmitted(port, voltages[projection.source.index]).to(total.dtype)
+                total = total + sent @ w if sources is None else total.index_add(1, targets, sent[:, sources] * w)
+        return total
+
+    def _population(self, p, constants, state, values) -> tuple[Tensor, Tensor, Tensor]:
+        stepper = self.steppers[p.index]
+        model = stepper.model
+        soma, left = model.states[0], state.refractory[p.index]
+        after = self._integrated(p, state, values)
+        shape = after[soma].shape
         if stepper.distance is None:
-            return torch.stack([after[s] for s in model.states]), left, after[soma]
-        values |= after
+            return torch.stack([after[s] for s in model.states]), left, after[soma].to(self.dtype)
+        values = values | after
         spike = self.surrogate(stepper.distance(**values)["distance"].to(self.dtype), stepper.strict)
         spike = spike.expand(shape)
         if model.refractory is not None:
@@ -187,11 +251,14 @@ class TorchNetwork:
             left = torch.where(spike.detach() > 0, steps, (left - 1).clamp(min=0))
         for name, value in stepper.reset(**values).items():
             # the reset is detached: its gradient would pull against the spike's own
-            after[name] = torch.where(spike.detach() > 0, value.to(self.dtype), after[name])
+            after[name] = torch.where(spike.detach() > 0, value.to(after[name].dtype), after[name])
         return torch.stack([after[s] for s in model.states]), left, spike
 
     def _input(self, port: Port, p: Population, constants, state: NetworkState, generator) -> Tensor:
+        """What arrives by the port's synapses; of continuous ones, at the step's start."""
         batch = state.history.shape[1]
+        if port.synapse.continuous:
+            return self._coupled(port, p, constants, {k: state.variables[k][0] for k in self.models})
         total = torch.zeros(batch, p.size, dtype=self.dtype)
         for projection in port.projections:
             if projection.index in self.plastic:
@@ -199,10 +266,7 @@ class TorchNetwork:
                 total = self.plastic[projection.index].deliver(own, state.history, total)
                 continue
             for delay, w, sources, targets in constants["weights"][projection.index]:
-                if port.synapse.continuous:
-                    sent = _transmitted(port, state.variables[projection.source.index][0])
-                else:
-                    sent = state.history[delay][:, projection.source.slice]
+                sent = state.history[delay][:, projection.source.slice]
                 if sources is None:
                     total = total + sent @ w
                 else:
@@ -211,15 +275,15 @@ class TorchNetwork:
             mean = torch.as_tensor(b.rate, dtype=torch.float64).expand(batch, p.size) * self.dt / 1000
             counts = torch.poisson(mean.detach(), generator=generator).to(self.dtype)
             total = total + counts * torch.as_tensor(b.weight, dtype=torch.float64).to(self.dtype)
-        return total
+        return total.to(self.kinds[p.index])
 
     def _varying(self, p: Population, step: int) -> dict[str, Tensor]:
-        out = {"t": torch.tensor(step * self.dt, dtype=self.dtype)}
+        out = {"t": torch.tensor(step * self.dt, dtype=self.kinds[p.index])}
         for name, series in p.parameters.items():
             if isinstance(series, TimeSeries):
                 what = f"the {name} of population {p.name!r} changes every {series.interval} ms"
                 at = min(step // whole_steps(series.interval, self.dt, what), len(series.values) - 1)
-                out[name] = series.values[at].to(self.dtype)
+                out[name] = series.values[at].to(self.kinds[p.index])
         return out
 
     def _source(self, p: Population, state: NetworkState, batch: int, own: Tensor | None, generator) -> Tensor:
@@ -272,6 +336,7 @@ def _stepper(model: StepModel) -> _Stepper:
         distance,
         strict,
         torch_function(model.reset),
+        torch_function({} if model.ceiling is None else {"ceiling": model.ceiling}),
     )
 
 

@@ -72,7 +72,8 @@ class TorchEngine:
         return Segment(np.concatenate(steps), np.concatenate(neurons), traces)
 
     def _sample(self, probe: ResolvedProbe) -> Tensor:
-        return torch.cat([self.current.variables[q.population][q.state, 0, q.neurons] for q in probe.pieces])
+        values = [self.current.variables[q.population][q.state, 0, q.neurons] for q in probe.pieces]
+        return torch.cat(values).to(self.network.dtype)
 
     def state(self) -> dict[str, NDArray]:
         """Everything that the future depends on."""

@@ -1,0 +1,109 @@
+"""The compiled engine's continuous synapses: who sends V to whom, and how a step is agreed on.
+
+Within a step every neuron follows its partners' voltages, which depend on its own. The step is repeated (waveform
+relaxation: Lelarasmee, Ruehli & Sangiovanni-Vincentelli 1982; Hahne et al. 2015) until no voltage at its end changes
+by more than `TOLERANCE`: the result depends on neither threads nor order.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.codegen.compilation import kernel_address
+from ranvier.engines.compiled.kernels import CHANGE, GUESS, Layout, low, source
+from ranvier.engines.compiled.loops import transmit_address
+from ranvier.engines.compiled.synapse_tables import Synapses
+from ranvier.engines.step_model import StepModel
+from ranvier.networks import Network, Population
+
+#: mV (the unit of V) by which no voltage at a step's end may still change, and repetitions of a step at most
+TOLERANCE, LIMIT = 1e-8, 1000
+
+# what the loop reads: a header, a row a link, a row a population
+(C_LINKS, N_LINKS, C_MEMBERS, C_CHANGES, C_TRANSMIT, C_WIDTH) = range(6)
+(L_FIRST, L_V, L_V_LOW, L_GUESS, L_GUESS_LOW, L_IN, L_IN_LOW, L_END, L_END_LOW, L_ROWS, L_ITEMS, L_WEIGHTS,
+ L_SOURCES, L_TARGETS, L_CONSTANTS, L_WIDTH) = range(16)  # fmt: skip
+M_KERNEL, M_V, M_V_LOW, M_GUESS, M_GUESS_LOW, M_CHANGE, M_WIDTH = range(7)
+
+
+def senders(net: Network) -> set[int]:
+    """The indices of populations whose V goes out by continuous synapses."""
+    return {p.source.index for p in net.projections if p.synapse.continuous}
+
+
+class Couplings:
+    """The tables of a network's continuous synapses; `blocks` are its populations' rows of numbers, views of memory
+    that must not move."""
+
+    def __init__(
+        self,
+        net: Network,
+        models: dict[int, StepModel],
+        layouts: dict[int, Layout],
+        blocks: dict[int, NDArray],
+        real: Any,
+        dt: float,
+    ) -> None:
+        self.dt = dt
+        links: list[list[int]] = []
+        self._arrays: list[NDArray | None] = []  # that the tables point into
+        for target in [p for p in net.populations if p.index in models]:
+            for port in models[target.index].coupled:
+                for k, p in enumerate(port.projections):
+                    if p.source.index not in models:
+                        raise ValueError(f"{p!r} is continuous and starts from a source of spikes, without voltage")
+                    synapses = Synapses.by_target(p, np.float64)
+                    own = p.synapse.numbers
+                    constants = np.array([synapses.constant, own.get("V_half", 0.0), own.get("slope", 0.0)])
+                    kept = synapses.pointers, synapses.items.astype(np.int32), synapses.weights, constants
+                    self._arrays += kept
+                    V, V_low, guess, guess_low = self._voltage(p.source, layouts, blocks, models)
+                    where, block = layouts[target.index], blocks[target.index]
+                    at = [_row(where, block, n) for x in (port.input, port.end) for n in (x.name, low(x.name))]
+                    rows, items, weights, numbers = (0 if a is None else a.ctypes.data for a in kept)
+                    links.append([
+                        k == 0, V, V_low, guess, guess_low, *at, rows, items, weights, p.source.size, target.size,
+                        numbers,
+                    ])  # fmt: skip
+        self.links = np.array(links, np.int64).reshape(-1, L_WIDTH)
+        self.members = np.zeros((len(net.populations), M_WIDTH), np.int64)
+        for index in senders(net):
+            where, block = layouts[index], blocks[index]
+            text = source(models[index], where, real is np.float64, guess=True)
+            voltage = self._voltage(net.populations[index], layouts, blocks, models)
+            self.members[index] = kernel_address(text), *voltage, _row(where, block, CHANGE)
+        self.changes = np.zeros(1)  # the largest that a step was left with
+        self.header = np.array([
+            self.links.ctypes.data, len(self.links), self.members.ctypes.data, self.changes.ctypes.data,
+            transmit_address(real),
+        ], np.int64)  # fmt: skip
+
+    def _voltage(
+        self, p: Population, layouts: dict[int, Layout], blocks: dict[int, NDArray], models: dict[int, StepModel]
+    ) -> list[int]:
+        where, block, soma = layouts[p.index], blocks[p.index], models[p.index].states[0]
+        return [_row(where, block, name) for name in (soma, low(soma), GUESS, low(GUESS))]
+
+    def check(self) -> None:
+        """Warn where a step was left before its voltages were agreed on."""
+        change, self.changes[0] = self.changes[0], 0.0
+        if change > TOLERANCE:
+            warn_of_change(change, self.dt)
+
+
+def warn_of_change(change: float, dt: float) -> None:
+    """Warn that a step was left while voltages still changed by `change` (mV)."""
+    warnings.warn(
+        f"voltages joined by continuous synapses still changed by {change:.2g} mV after {LIMIT} repetitions of a step; "
+        f"expected less than {TOLERANCE:g} mV: shorten dt (now {dt:g} ms)",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+def _row(where: Layout, block: NDArray, name: str) -> int:
+    return block[where.rows.index(name)].ctypes.data if name in where.rows else 0

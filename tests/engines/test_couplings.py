@@ -1,0 +1,170 @@
+"""Gap junctions and large conductances: exact for identical cells, of second order for others, whatever their size."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+
+import ranvier as rv
+from ranvier.engines.compiled import couplings
+
+F64 = torch.float64
+BOTH = ([0, 1], [1, 0])
+
+
+def pair(neuron, weight, synapse=None, **options):
+    net = rv.Network()
+    cells = net.add(neuron, 2, **options)
+    if weight:
+        net.connect(cells, cells, weight=weight, edges=BOTH, synapse=synapse or rv.Electrical())
+    return net
+
+
+def last(net, duration, dt, **options):
+    record = rv.Probe("V", neurons=net.populations[-1], interval=duration)
+    return rv.simulate(net, duration, dt=dt, record=record, **options).states["V"].values[-1].numpy()
+
+
+@pytest.mark.parametrize("engine", ["compiled", "torch"])
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+@pytest.mark.parametrize("share", [1.0, 10.0, 100.0, 1000.0])
+def test_identical_passive_cells_do_not_feel_each_other(engine, dtype, share):
+    """V(tau) = 10 (1 - 1/e) mV, to what the repetitions of a step leave."""
+    passive = rv.LIF(g_L=2.0, V_th=1e9, E_L=0.0)
+    V = last(pair(passive, 2.0 * share, drive=10.0), 20.0, 0.5, engine=engine, dtype=dtype)
+    assert np.abs(V - 10 * (1 - math.exp(-1))).max() < 1e-5
+
+
+@pytest.mark.parametrize("engine", ["compiled", "torch"])
+@pytest.mark.parametrize("neuron", [rv.LIF(), rv.Izhikevich(), rv.EIF(), rv.QIF(), rv.AdEx()])
+def test_identical_spiking_cells_keep_their_rate(engine, neuron):
+    drive = {"LIF": 20.0, "Izhikevich": 10.0, "EIF": 10.0, "QIF": 10.0, "AdEx": 30.0}[type(neuron).__name__]
+    leak = float(neuron.g_L)
+    shares = (0.0, 1.0, 10.0, 100.0) if isinstance(neuron, rv.LIF) else (0.0, 1.0)
+    duration = 200.0 if engine == "torch" else 1000.0
+    rates = []
+    for share in shares if engine == "compiled" else (0.0, shares[-1]):
+        net = pair(neuron, share * leak, drive=drive)
+        rates.append(rv.simulate(net, duration, dt=0.1, engine=engine).rates().tolist())
+    assert min(rates[0]) > 8
+    exact = isinstance(neuron, rv.LIF)
+    for rate in rates[1:]:
+        assert rate == (rates[0] if exact else pytest.approx(rates[0], abs=1001 / duration)), rates  # a spike
+
+
+@pytest.mark.parametrize(
+    ("engine", "start", "bound"),
+    [("compiled", [-65.0] * 3, 1e-5), ("torch", [-65.0] * 3, 1e-5), ("compiled", [-65.0, -60.0, -70.0], 0.07)],
+)
+def test_different_cells_against_the_matrix_exponential(engine, start, bound):
+    """Three cells of different tau, g_L and drive, joined along a line by 100 g_L: of order 2.
+
+    The last start has 5 mV between partners that come together in 0.1 ms, the first step.
+    """
+    tau, leak, drive = np.array([20.0, 10.0, 15.0]), np.array([1.0, 2.0, 1.5]), np.array([10.0, 0.0, -5.0])
+    w = 100.0
+    A = np.diag(-1 / tau)
+    for i, j in ((0, 1), (1, 0), (1, 2), (2, 1)):
+        A[i, j] += w / leak[i] / tau[i]
+        A[i, i] -= w / leak[i] / tau[i]
+    whole = np.zeros((4, 4))
+    whole[:3, :3], whole[:3, 3] = A, (drive - 65.0) / tau
+    exact = (scipy.linalg.expm(8.0 * whole) @ np.array([*start, 1.0]))[:3]
+    net = rv.Network()
+    own = rv.LIF(tau_m=torch.tensor(tau), g_L=torch.tensor(leak), V_th=1e9)
+    cells = net.add(own, 3, drive=torch.tensor(drive), initial={"V": torch.tensor(start).double()})
+    net.connect(cells, cells, weight=w, edges=([0, 1, 1, 2], [1, 0, 2, 1]), synapse=rv.Electrical())
+    errors = [np.abs(last(net, 8.0, dt, engine=engine, dtype=F64) - exact).max() for dt in (0.1, 0.05, 0.025)]
+    assert errors[0] < bound
+    assert all(1.7 < math.log2(a / b) < 2.2 for a, b in pairwise(errors)), errors
+    assert np.abs(last(net, 8.0, 0.1, engine=engine) - exact).max() < errors[0] + 1e-5  # in float32
+
+
+@pytest.mark.parametrize("engine", ["compiled", "torch"])
+@pytest.mark.parametrize("tau", [0.0, 3.0])
+def test_graded_synapses_larger_than_the_leak(engine, tau):
+    """Sigmoidal with a reversal potential, 100 g_L when open: against SciPy, of order 2."""
+    from scipy.integrate import solve_ivp
+
+    net = rv.Network()
+    cells = net.add(rv.Graded(g_L=1.0), 2, drive=torch.tensor([12.0, 3.0]).double(),
+                    initial={"V": torch.tensor([-45.0, -30.0]).double()})  # fmt: skip
+    synapse = rv.Sigmoidal(V_half=-30.0, slope=4.0, tau=tau, E_rev=-50.0)
+    net.connect(cells, cells, weight=100.0, edges=BOTH, synapse=synapse)
+
+    def right(t, y):
+        opened = 1 / (1 + np.exp((-30.0 - y[:2][::-1]) / 4.0))
+        s = y[2:] if tau else opened
+        dV = (-35.0 - y[:2] + np.array([12.0, 3.0]) + 100 * s * (-50.0 - y[:2])) / 10.0
+        return np.concatenate([dV, (opened - s) / tau]) if tau else dV
+
+    start = [-45.0, -30.0, *[0.0, 0.0] * (tau > 0)]
+    exact = solve_ivp(right, (0, 6), start, "LSODA", rtol=1e-11, atol=1e-11).y[:2, -1]
+    errors = [np.abs(last(net, 6.0, dt, engine=engine, dtype=F64) - exact).max() for dt in (0.1, 0.05, 0.025)]
+    assert errors[0] < 1e-2
+    assert all(1.6 < math.log2(a / b) < 2.4 for a, b in pairwise(errors)), errors
+
+
+@pytest.mark.parametrize("engine", ["compiled", "torch"])
+@pytest.mark.parametrize("weight", [10.0, 1000.0])
+def test_conductances_larger_than_the_leak(engine, weight):
+    """A conductance of `weight`/g_L times the leak, decaying over 5 ms: against SciPy, of order 2."""
+    from scipy.integrate import solve_ivp
+
+    net = rv.Network()
+    given = net.add(rv.SpikeTimes([1.0], torch.tensor([0])), 1)
+    cells = net.add(rv.LIF(g_L=10.0, V_th=1e9), 1)
+    net.connect(given, cells, weight=weight, delay=1.0, edges=([0], [0]), synapse=rv.ExponentialConductance(tau=5.0))
+    right = lambda t, V: (-65.0 - V + weight / 10 * math.exp(-t / 5) * (0 - V)) / 20.0  # noqa: E731
+    exact = solve_ivp(right, (0, 18.0), [-65.0], "LSODA", rtol=1e-11, atol=1e-11).y[0, -1]
+    errors = [abs(last(net, 20.0, dt, engine=engine, dtype=F64)[0] - exact) for dt in (0.5, 0.25, 0.125)]
+    assert errors[-1] < 1e-3 * 65
+    assert all(a / b > 3.5 for a, b in pairwise(errors)), errors
+
+
+def test_conductances_of_a_noisy_neuron_do_not_explode():
+    """Euler's method alone would: dt·g/C is 5. V comes to rest between leak and reversal, as the balance says."""
+    net = rv.Network()
+    given = net.add(rv.SpikeTimes([1.0], torch.tensor([0])), 1)
+    cells = net.add(rv.EIF(g_L=1.0), 50, noise=0.5)
+    synapse = rv.ExponentialConductance(tau=1e6, E_rev=-80.0)
+    net.connect(given, cells, weight=1000.0, delay=1.0, out_degree=50, synapse=synapse)
+    found = rv.simulate(net, 50.0, dt=0.1, record=rv.Probe("V", neurons=cells)).states["V"].values[-100:]
+    assert float(found.mean()) == pytest.approx((-54.0 - 80.0 * 1000) / 1001, abs=0.01)
+    assert float(found.std()) < 0.1
+
+
+def test_noise_passes_through_a_junction():
+    """Two noisy cells as one: their mean has variance sigma^2/2, whatever the coupling and dt."""
+    for dt in (0.1, 0.5):
+        net = pair(rv.LIF(g_L=1.0, V_th=1e9), 100.0, drive=0.0, noise=4.0)
+        found = rv.simulate(net, 200_000.0, dt=dt, seed=3, record=rv.Probe("V", interval=1.0)).states["V"].values
+        mean = found[100:].double().mean(1)
+        assert float(mean.var()) == pytest.approx(8.0, rel=0.08)  # 5000 independent samples: 2 %
+
+
+def test_more_than_one_tile_and_population():
+    """A ring over 600 cells in two populations of different models: the same as in torch."""
+    net = rv.Network()
+    a = net.add(rv.LIF(g_L=1.0), 300, drive=torch.linspace(10, 25, 300).double())
+    b = net.add(rv.Graded(g_L=2.0), 300, drive=torch.linspace(-10, 10, 300).double())
+    ring = torch.arange(300)
+    for one, other in ((a, a), (a, b), (b, a)):
+        net.connect(one, other, weight=5.0, edges=(ring, (ring + 1) % 300), synapse=rv.Electrical())
+    net.connect(a, b, weight=1.0, edges=(ring, ring), synapse=rv.Sigmoidal(V_half=-55.0, E_rev=0.0))
+    net.connect(a, a, weight=0.5, delay=1.0, edges=(ring, (ring + 7) % 300))
+    ours, theirs = (rv.simulate(net, 20.0, dtype=F64, engine=e, record="V") for e in ("compiled", "torch"))
+    assert ours.n_spikes > 50 and torch.equal(ours.times, theirs.times) and torch.equal(ours.neurons, theirs.neurons)
+    torch.testing.assert_close(ours.states["V"].values, theirs.states["V"].values, rtol=0, atol=1e-6)
+    again = rv.simulate(net, 20.0, dtype=F64, threads=2, record="V")
+    assert torch.equal(ours.states["V"].values, again.states["V"].values)
+
+
+def test_a_step_that_is_not_agreed_on_is_told(monkeypatch):
+    net = pair(rv.LIF(g_L=1.0), 1e7, drive=torch.tensor([20.0, 0.0]).double())
+    with pytest.warns(RuntimeWarning, match=r"still changed by .* mV after \d+ repetitions .* shorten dt \(now 1 ms\)"):
+        rv.simulate(net, 5.0, dt=1.0)
+    assert couplings.LIMIT == 1000
