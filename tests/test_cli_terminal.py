@@ -1,0 +1,181 @@
+"""What reaches the terminal: text of users and files as text, in any encoding, one line a mistake, no traceback."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import os
+import re
+import subprocess
+import sys
+import typing
+
+import numpy as np
+import pytest
+
+from ranvier import _runs, cli
+from ranvier._text import one_line, printable
+
+MAIN = "from ranvier.cli import main; main()"
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path, capsys):
+    """Run the command line in an empty folder; returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def ranvier(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ranvier", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return int(stop.value.code or 0), out, err
+
+    return ranvier
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """`run` without what takes time: says what it would, and writes nothing."""
+
+    def execute(settings, out, *, threads, again, say):
+        say(f"{settings.wiring}: begun")
+        return out
+
+    monkeypatch.setattr(_runs, "execute", execute)
+
+
+HOSTILE = [
+    "m[/b]2", "[bold", "[/]", "[link=x]", ":smile:", "a\\[b", "{x}", "%s", "\x1b[31mred", "a\nb", "\u202eabc", "é−→",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_is_printed_as_it_is(call, quick, name):
+    code, out, _ = call("run", name, "--out", name)
+    assert code == 0
+    assert f"{printable(name) if chr(10) not in name else one_line(name)}: begun\n" in out
+    assert "\x1b" not in out and "\u202e" not in out and out.count("\n") == 2
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_mistake_about_a_name_is_one_line(call, name):
+    code, _, err = call("run", name)
+    assert code == 2 and err.count("\n") == 1 and "expected larva, celegans or the path" in err and "\x1b" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("rnu",), ("run", "--nosuch"), ("run", "a", "b"), ("run", "--seed", "x"), ("run", "--seed", "-1"),
+        ("run", "--gain", "strong"), ("run", "--threads", "0"), ("run", "--gain"), ("atlas", "ls"),
+        ("atlas", "run", "--jobs", "0"), ("atlas", "run", "brunel", "--size", "huge"), ("atlas", "run", "brnel"),
+        ("run", "--seconds", "0"), ("run", "--seconds", "-3"), ("run", "--seconds", "inf"),
+        ("run", "--seconds", "5 mV"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_line(call, arguments, tmp_path):
+    code, _, err = call(*arguments)
+    assert code == 2 and err.startswith("ranvier: ") and err.count("\n") == 1, err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "cp1252"])
+@pytest.mark.parametrize("arguments", [("atlas", "list"), ("run", "nowhere-é-−-神.csv"), ("--help",)])
+def test_every_encoding_will_do(encoding, arguments, tmp_path):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    if "run" not in arguments:
+        environment |= {"LC_ALL": "C", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, *arguments], capture_output=True, env=environment, cwd=tmp_path, timeout=120
+    )
+    assert done.returncode == (2 if "run" in arguments else 0), done.stderr
+    text = (done.stdout + done.stderr).decode(encoding)
+    assert "Traceback" not in text and "codec" not in text and len(text) > 20
+    if "run" in arguments and encoding in ("ascii", "latin-1"):
+        assert "é" in text if encoding == "latin-1" else "nowhere-e---?.csv" in text
+
+
+def test_a_closed_pipe_is_no_error(tmp_path):
+    script = f"set -o pipefail; {sys.executable} -c '{MAIN}' atlas list | head -1"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert "Traceback" not in done.stderr and "Exception" not in done.stderr and done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "stopped; the same command goes on from here"),
+        (OSError(errno.ENOSPC, "No space left on device", "a/b"), 2, "a/b: No space left on device; make room, and"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 2, "Disk quota exceeded; make room, and the same"),
+        (PermissionError(errno.EACCES, "Permission denied", "a/b"), 2, "ranvier: a/b: Permission denied\n"),
+        (ImportError("No module named 'pyarrow'"), 2, "No module named 'pyarrow'"),
+        (MemoryError(), 2, "out of memory"),
+        (ValueError("two\n  lines [/b] \x1b[0m"), 2, "ranvier: two lines [/b] \\x1b[0m\n"),
+        (ZeroDivisionError("float division"), 1, "this is a fault of Ranvier"),
+        (KeyError("x"), 1, "this is a fault of Ranvier"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["run", "atlas"])
+def test_every_error_is_one_line_and_a_code(call, monkeypatch, command, error, code, words):
+    from ranvier import atlas
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(_runs, "execute", fail)
+    monkeypatch.setattr(atlas, "run", fail)
+    got, _, err = call(*(("run",) if command == "run" else ("atlas", "run", "brunel")))
+    assert got == code and words in err and err.count("\n") == 1
+
+
+def test_a_traceback_where_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr(_runs, "execute", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(sys, "argv", ["ranvier", "run"])
+    monkeypatch.setenv("RANVIER_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def options(command) -> dict[str, str]:
+    """Help of each option and argument of a command, by parameter."""
+    found = {}
+    for name, hint in typing.get_type_hints(command, include_extras=True).items():
+        for one in getattr(hint, "__metadata__", ()):
+            found[name] = one.help or ""
+    return found
+
+
+def test_the_help_says_what_the_code_does():
+    from ranvier.brains._spiking import REGIMES
+
+    said = options(cli.run)
+    assert re.findall(r"\d[\d.]*", said["dt"]) == [f"{_runs.DT:g}", f"{_runs.DT_GRADED:g}"]
+    assert f"at least {_runs.SHORTEST / 1000:g}" in said["seconds"]
+    assert all(re.search(rf"\b{name}\b", said["neuron"]) for name in (*REGIMES, "Graded"))
+    assert said["neuron"].startswith(f"{next(iter(REGIMES))} (default)")
+    assert all(name in said["wiring"] for name in _runs.BUILT_IN)
+    assert all(engine in said["engine"] for engine in ("compiled", "torch"))
+    assert "out/NAME by default" in said["out"] and _runs.Settings(wiring="a/b.csv").name == "b"
+    # every setting is an option of the same name and the same default
+    function = {name: p.default for name, p in inspect.signature(cli.run).parameters.items()}
+    settings = _runs.Settings()
+    for name in settings.__dataclass_fields__:
+        assert function[name] == getattr(settings, name), name
+    assert set(function) - set(settings.__dataclass_fields__) == {"threads", "out", "again"}
+
+
+def test_every_option_has_help():
+    for command in (cli.run, cli.atlas_list, cli.atlas_run, cli.atlas_site):
+        for name, text in options(command).items():
+            assert text or name == "names", f"{command.__name__}: {name}"
+
+
+def test_delays_and_steps_are_those_of_the_help(tmp_path):
+    """Of a network built without options: 1 ms, as --delay says."""
+    path = tmp_path / "two.csv"
+    path.write_text("source,target,weight\na,b,1\nb,a,2\n")
+    job = _runs.build(_runs.Settings(wiring=str(path)))
+    (delay,) = {float(d) for p in job.network.projections for d in np.ravel(p.delay)}
+    assert f"ms; {delay:g} (graded" in options(cli.run)["delay"]
