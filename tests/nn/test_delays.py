@@ -123,8 +123,8 @@ def test_delays_stand_in_the_state_dict_and_too_long_ones_are_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": -1}, "steps = -1, expected a number of at least 0"),
-        ({"steps": float("nan")}, "steps = nan, expected"),
+        ({"steps": -1}, "steps is -1; expected a number of at least 0"),
+        ({"steps": float("nan")}, "steps is nan; expected"),
         ({"steps": 1.5}, "expected whole numbers"),
         ({"steps": torch.ones(4)}, "expected a number or"),
         ({"steps": 5, "longest": 3}, "at least the 5 steps"),

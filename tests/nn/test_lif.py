@@ -155,13 +155,13 @@ def test_device_argument_reaches_every_tensor():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"beta": 1.1}, r"beta = 1.1, expected a number in \[0, 1\]"),
-        ({"threshold": 0.0}, "threshold = 0, expected a number above 0"),
+        ({"beta": 1.1}, r"beta is 1.1; expected a number in \[0, 1\]"),
+        ({"threshold": 0.0}, "threshold is 0; expected a number above 0"),
         ({"beta": torch.ones(4)}, "expected a number or"),
         ({"reset": "none"}, "expected one of"),
         ({"learn": ("tau",)}, "names among"),
         ({"learn": ("alpha",)}, "names among"),
-        ({"beta": 0.0, "reset": "delayed"}, r"beta = 0, expected a number in \(0, 1\]: use reset=\"subtract\""),
+        ({"beta": 0.0, "reset": "delayed"}, r"beta is 0; expected a number in \(0, 1\]: use reset=\"subtract\""),
     ],
 )
 def test_bad_parameters_are_refused(options, message):

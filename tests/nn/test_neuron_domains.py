@@ -18,7 +18,7 @@ def test_impossible_neurons_make_no_layer():
         ("tau_m", -2.0, r"tau_m of the layer of LIF is -2 ms at neuron 1; expected a number above 0 ms.*optimiser"),
         ("t_ref", -0.5, r"t_ref of the layer of LIF is -0.5 ms at neuron 1"),
         ("V_th", -70.0, r"V_reset of the layer of LIF is -65 mV and V_th of the layer of LIF -70 mV at neuron 1"),
-        ("tau_m", float("nan"), r"tau_m of .*Layer = nan at 1"),
+        ("tau_m", float("nan"), r"tau_m of the layer of LIF is nan at neuron 1; expected a number above 0 ms"),
     ],
 )
 def test_a_learned_parameter_that_left_its_domain_is_named(how, name, value, message):

@@ -35,14 +35,14 @@ class Domain:
     def require(self, name: str, value: Any, remedy: str = "") -> None:
         """Raise ValueError, with the first value outside and its place, TypeError for what is no number."""
         if isinstance(value, bool | str) or value is None:
-            raise TypeError(f"found {name} = {value!r}, expected {self}")
+            raise TypeError(f"{name} is {value!r}; expected {self}: give a plain number or a tensor.")
         tensor = value.detach() if isinstance(value, Tensor) else torch.as_tensor(value, device="cpu")
         if tensor.device.type == "meta" or bool((good := self.holds(tensor)).all()):
             return
         at = (~good).nonzero()[0].tolist()
         where = f" at {at[0] if len(at) == 1 else tuple(at)}" if at else ""
-        advice = f": {remedy}" if remedy else ""
-        raise ValueError(f"found {name} = {tensor[tuple(at)].item():g}{where}, expected {self}{advice}")
+        bad = tensor[tuple(at)].item()
+        raise ValueError(f"{name} is {bad:g}{where}; expected {self}: {remedy or 'give one in its domain'}.")
 
 
 REAL = Domain()
