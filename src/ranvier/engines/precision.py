@@ -14,6 +14,7 @@ White noise and Poisson input on V dither its rounding, so that the second point
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,13 +26,15 @@ from ranvier.engines.step_model import StepModel
 from ranvier.equations import State, symbol
 from ranvier.equations.integrators import TIME
 from ranvier.equations.printing import torch_function
-from ranvier.networks import TimeSeries
+from ranvier.networks import Projection, TimeSeries
 
 #: largest relative error of a variable in float32
 TOLERANCE = 1e-4
 #: units in the last place that V must move in a step where it is slowest; a period is then exact to 1e-3 or so
 STALL = 500.0
 UNIT = 2.0**-24
+#: largest relative error of the rate at which a plastic trace decays in float32
+TRACE_TOLERANCE = 0.01
 _POINTS = 129
 _CHUNK, _TIMES = 512, 16
 
@@ -55,6 +58,24 @@ def needs_double(model: StepModel, dt: float) -> str | None:
     if margin < STALL:
         return f"{model.states[0]} moves by {margin:.2g} units in the last place of float32 a step"
     return None
+
+
+def warn_of_slow_traces(projection: Projection, dt: float, dtype: torch.dtype) -> None:
+    """Warn where traces of a plastic projection, which decay step by step, do so at a wrong rate."""
+    rule: Any = projection.plasticity
+    if dtype != torch.float32 or rule is None:
+        return
+    for trace in (*rule.law.post, *rule.law.modulator):
+        tau = float(rule.parameters[trace.tau])
+        error = UNIT * tau / dt
+        if error > TRACE_TOLERANCE:
+            warnings.warn(
+                f"{projection!r}: {type(rule).__name__}'s trace {trace.name} decays in {trace.tau} = {tau:g} ms, in "
+                f"float32 and steps of dt = {dt:g} ms at a rate that is wrong by up to {error:.1g} of itself; expected "
+                f"less than {TRACE_TOLERANCE:g}: use dtype=torch.float64",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 def _expressions(model: StepModel) -> list[sp.Basic]:
@@ -185,4 +206,4 @@ def _resting(state: State) -> sp.Expr | None:
     return -state.drift.xreplace({x: sp.Integer(0)}) / slope
 
 
-__all__ = ["STALL", "TOLERANCE", "needs_double"]
+__all__ = ["STALL", "TOLERANCE", "needs_double", "warn_of_slow_traces"]

@@ -25,7 +25,7 @@ from ranvier.engines.compiled.loops import (
     poisson_spikes_address,
 )
 from ranvier.engines.compiled.synapse_tables import Synapses, delay_steps, padded
-from ranvier.engines.precision import needs_double
+from ranvier.engines.precision import needs_double, warn_of_slow_traces
 from ranvier.engines.protocol import EngineOptions, NotFinite, Segment
 from ranvier.engines.recording.probes import ResolvedProbe
 from ranvier.engines.step_model import initial_values, step_models
@@ -88,6 +88,9 @@ class CompiledEngine:
         if not any(p.plasticity is not None for p in self.net.projections):
             return None
         from ranvier.engines.plasticity.part import PlasticPart
+
+        for p in self.net.projections:
+            warn_of_slow_traces(p, self.dt, self.options.dtype)
 
         return PlasticPart(self, modulators)
 

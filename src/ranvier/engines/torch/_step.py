@@ -14,7 +14,7 @@ from ranvier._steps import whole_steps
 from ranvier.engines._sources import poisson_rates, spike_events
 from ranvier.engines.compiled.couplings import LIMIT, TOLERANCE, senders, warn_of_change
 from ranvier.engines.compiled.synapse_tables import delay_steps
-from ranvier.engines.precision import needs_double
+from ranvier.engines.precision import needs_double, warn_of_slow_traces
 from ranvier.engines.step_model import Port, StepModel, initial_values, step_models
 from ranvier.engines.surrogates import Surrogate
 from ranvier.engines.torch._plasticity import Learning, TorchPlastic
@@ -72,6 +72,8 @@ class TorchNetwork:
         self.delays = {p.index: _delay_groups(p, dt) for p in net.projections if not p.synapse.continuous}
         self.longest = max((d for groups in self.delays.values() for d, _ in groups), default=0)
         self.edges = {p.index: p.edges() for p in net.projections}
+        for p in net.projections:
+            warn_of_slow_traces(p, dt, dtype)
         self.plastic = {
             p.index: TorchPlastic(net, p, self.delays[p.index], self.edges[p.index], dt, dtype)
             for p in net.projections
