@@ -78,4 +78,4 @@ def population_rate(spikes: Spikes, window: float) -> NDArray[np.float64]:
         np.bincount(steps // width - first, minlength=int(last - first))
         for (first, last), (steps, _) in zip(pairwise(edges), spikes.cut(edges * width), strict=True)
     ]
-    return np.concatenate(counts).astype(np.float64) * (1000.0 / (width * spikes.dt * spikes.n_neurons))
+    return np.concatenate(counts).astype(np.float64) * (1000.0 / (width * spikes.dt * max(1, spikes.n_neurons)))

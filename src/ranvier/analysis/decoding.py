@@ -6,7 +6,9 @@ Each takes the parameters that its encoder was given.
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,7 +41,7 @@ def phase(spikes: Tensor, *, period: int = 8, weighted: bool = False) -> Tensor:
     """
     spikes = _checked(spikes)
     if not isinstance(period, int) or not 1 <= period <= len(spikes):
-        raise ValueError(f"found period = {period!r}, expected a whole number from 1 to the {len(spikes)} steps")
+        raise ValueError(f"period is {period!r}; expected a whole number from 1 to the {len(spikes)} steps")
     whole = spikes[: len(spikes) // period * period].unflatten(0, (-1, period))
     if weighted:
         return whole.sum(1).mean(0)
@@ -48,11 +50,11 @@ def phase(spikes: Tensor, *, period: int = 8, weighted: bool = False) -> Tensor:
 
 
 def delta(spikes: Tensor, threshold: float, *, start: Tensor | float = 0.0) -> Tensor:
-    """The sequence that changes have told: (T, B, N) -> (T, B, N), `start` (B, N), x[0], plus threshold times their
+    """The sequence that changes encode: (T, B, N) -> (T, B, N), `start` (B, N), x[0], plus threshold times their
     sum; within `threshold` of an x that moves less than that a step (with `track=True`). ValueError for a threshold
     that is not positive."""
     if not threshold > 0:
-        raise ValueError(f"found threshold = {threshold}, expected a positive number")
+        raise ValueError(f"threshold is {threshold}; expected a positive number")
     return start + threshold * _checked(spikes).cumsum(0)
 
 
@@ -63,11 +65,12 @@ def population(activity: Tensor, size: int, *, low: float = 0.0, high: float = 1
     the most likely x under equal normal noise, exact without noise. Raises ValueError for another shape, negative
     activities, and parameters that `learners.population` refuses.
     """
+    activity = _tensor(activity)
     if not isinstance(size, int) or size < 3 or activity.ndim != 2 or activity.shape[1] % size:
-        raise ValueError(f"found activities of shape {tuple(activity.shape)}, size = {size!r}, expected (B, N · size), "
+        raise ValueError(f"activity has shape {tuple(activity.shape)}, size is {size!r}; expected (B, N · size), "
                          "and at least 3 fields")  # fmt: skip
     if not (low < high and beta > 0) or not bool((activity >= 0).all()):
-        raise ValueError("found low >= high, beta <= 0 or a negative activity, expected the parameters of `population`")
+        raise ValueError(f"low is {low}, high {high}, beta {beta}; expected low < high, beta > 0, no negative activity")
     a = activity.unflatten(1, (-1, size)).double()
     spacing = (high - low) / (size - 2)
     centres = low + (torch.arange(size, dtype=a.dtype, device=a.device) - 0.5) * spacing
@@ -81,10 +84,15 @@ def population(activity: Tensor, size: int, *, low: float = 0.0, high: float = 1
     return torch.where((a > 0).sum(-1) > 1, x, torch.nan).to(activity.dtype)
 
 
-def _checked(spikes: Tensor) -> Tensor:
+def _tensor(values: Any) -> Tensor:
+    return values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+
+
+def _checked(spikes: Any) -> Tensor:
+    spikes = _tensor(spikes)
     if spikes.ndim != 3 or len(spikes) == 0 or not spikes.is_floating_point():
         raise ValueError(
-            f"found spikes of shape {tuple(spikes.shape)} and {spikes.dtype}, expected floating point (T, B, N)"
+            f"spikes has shape {tuple(spikes.shape)} and type {spikes.dtype}; expected floating point (T, B, N)"
         )
     return spikes
 
