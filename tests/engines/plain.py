@@ -1,14 +1,20 @@
-"""A noise-free network step by step in plain NumPy: loops over neurons' equations written out by hand."""
+"""A noise-free network step by step in plain NumPy, from its equations' text: no model is known by its name.
+
+The schemes are re-derived by numbers: which variables form a linear system is seen from differences of the right-hand
+side, whose matrix exponential advances them; the others go by exponential Euler where each is linear in itself, and
+by Runge and Kutta's fourth-order method where not (docs/contracts.md, `ranvier.equations.integrators`).
+"""
 
 import numpy as np
 import scipy.linalg
+from tests.laws.interpreter import Written, value
 
 import ranvier as rv
 
 
 def simulate(net, dt, steps, watch=()):
     """(spike steps, global neurons, {population name: V (steps, size)}) of a noise-free network."""
-    parts = [_part(net, p, dt) for p in net.populations]
+    parts = [part_of(net, p, dt) for p in net.populations]
     buffer = {}  # (step, population, port) -> input
     fans = []  # a projection -> source -> [(target, weight, delay)]
     for q in net.projections:
@@ -19,7 +25,7 @@ def simulate(net, dt, steps, watch=()):
         for s, t, w, d in zip(sources, targets, weight, delay, strict=True):
             fan[s].append((t, w, d))
         fans.append((q, fan, parts[q.target.index].ports.index(q.synapse)))
-    spikes, seen = [], {name: [] for name in watch}
+    spikes, course = [], {name: [] for name in watch}
     for k in range(steps):
         for p, part in zip(net.populations, parts, strict=True):
             inputs = [buffer.pop((k, p.index, port), np.zeros(p.size)) for port in range(len(part.ports))]
@@ -32,19 +38,20 @@ def simulate(net, dt, steps, watch=()):
                             at = (k + 1 + d, q.target.index, port)
                             buffer.setdefault(at, np.zeros(q.target.size))[target] += w
         for name in watch:
-            seen[name].append(parts[net[name].index].V.copy())
+            course[name].append(parts[net[name].index].V.copy())
     steps_, neurons = np.array(sorted(spikes)).reshape(-1, 2).T
-    return steps_, neurons, {name: np.array(v) for name, v in seen.items()}
+    return steps_, neurons, {name: np.array(v) for name, v in course.items()}
 
 
-def _part(net, p, dt):
+def part_of(net, p, dt):
+    """The stepper of a population: `step(k, inputs) -> fired`, `ports` its synapses."""
     if isinstance(p.neuron, rv.SpikeTimes):
-        return _Given(p, dt)
+        return Given(p, dt)
     ports = list(dict.fromkeys(q.synapse for q in net.projections if q.target is p))
-    return _Neurons(p, ports, dt)
+    return Neurons(p, ports, dt)
 
 
-class _Given:
+class Given:
     ports = ()
 
     def __init__(self, p, dt):
@@ -56,107 +63,135 @@ class _Given:
         return np.bincount(self.neurons[self.steps == k], minlength=self.size)
 
 
-class _Neurons:
-    """V, w and, a port, the synapses' (s, r): s is the current or conductance, r feeds an alpha function."""
+class Neurons:
+    """y (variables, size): the neuron's own, then those of each port's synapse."""
 
     def __init__(self, p, ports, dt):
-        self.p, self.ports, self.dt = p.parameters, ports, dt
-        self.kind = type(p.neuron).__name__
-        ones = np.ones(p.size)
-        start = p.initial.get("V", self.p.get("E_L", -65.0))
-        self.V = ones * np.asarray(start)
-        self.w = -13.0 * ones if self.kind == "Izhikevich" else 0.0 * ones
-        self.syn = np.zeros((len(ports), 2, p.size))
+        self.ports, self.dt, self.size = ports, dt, p.size
+        self.p = {"noise": 0.0, **{k: np.asarray(x, np.float64) for k, x in p.parameters.items()}}
+        equations = p.neuron.equations
+        self.written, self.refractory, self.holds = Written(equations), equations.refractory, equations.holds
+        self.synapses = [None if s.equations is None else Written(s.equations) for s in ports]
+        self.names = [(None, n) for n in self.written.slope_texts]
+        self.names += [(k, n) for k, w in enumerate(self.synapses) if w is not None for n in w.slope_texts]
+        start = {**p.neuron.initial, **p.initial}
+        self.y = np.zeros((len(self.names), p.size))
+        for i, (port, name) in enumerate(self.names):
+            x = start.get(name, 0.0) if port is None else 0.0
+            self.y[i] = self.p[x] if isinstance(x, str) else np.asarray(x)
+        self.jumps = [{n: value(str(e), dict(s.parameters)) for n, e in s.jump_sizes().items()} for s in ports]
         self.left = np.zeros(p.size, int)
+        self.ceiling = self.p.get("V_th", np.inf) if equations.threshold_text == "V >= V_th" else np.inf
+        self.linear, self.method = self._method(p.method)
+        self.matrix = None
+
+    @property
+    def V(self):
+        return self.y[0]
+
+    def slopes(self, y):
+        """dy/dt (variables, size)."""
+        own = {n: y[i] for i, (port, n) in enumerate(self.names) if port is None}
+        I, out = 0.0, {}
+        for k, synapse in enumerate(self.ports):
+            mine = {n: y[i] for i, (port, n) in enumerate(self.names) if port == k}
+            values = {**synapse.parameters, **mine, "V": y[0], "g_L": self.p.get("g_L", np.nan)}
+            I = I + value(synapse.current, values)
+            if self.synapses[k] is not None:
+                out |= {(k, n): x for n, x in self.synapses[k].slopes(values).items()}
+        out |= {(None, n): x for n, x in self.written.slopes({**self.p, **own, "I": I}).items()}
+        return np.array([np.broadcast_to(out[name], (self.size,)) for name in self.names])
+
+    def _jacobian(self, y):
+        base = self.slopes(y)
+        columns = [self.slopes(y + np.eye(len(y))[j][:, None]) - base for j in range(len(y))]
+        return np.stack(columns, 1)  # (variable, by which, size)
+
+    def _method(self, method):
+        """(which variables form a linear system of their own, how the others go)."""
+        rng, n = np.random.default_rng(0), len(self.names)
+        # two ways up: of a function that is linear in x both give one slope, of another they differ
+        low, high = np.array([-70.0] + [0.1] * (n - 1)), np.array([-50.0] + [1.0] * (n - 1))
+        points = rng.uniform(low[:, None], high[:, None], (4, n, self.size))
+        J = np.array([self._jacobian(y) for y in points])
+        scale = 1e-9 * (1 + np.abs(J).max((0, 3)))
+        uses, constant = np.abs(J).max((0, 3)) > scale, np.ptp(J, 0).max(-1) < scale
+        linear = set(range(n))
+        while True:
+            kept = {i for i in linear if all(constant[i, j] and j in linear for j in range(n) if uses[i, j])}
+            if kept == linear:
+                break
+            linear = kept
+        if method is None:
+            outside = [i for i in range(n) if i not in linear]
+            alone = all(self._linear_in_itself(i, points[0]) for i in outside)
+            method = "exact" if not outside else "exponential_euler" if alone else "rk4"
+        return ([] if method == "rk4" else sorted(linear)), method
+
+    def _linear_in_itself(self, i, y):
+        up = np.zeros_like(y)
+        up[i] = 1.0
+        f = [self.slopes(y + k * up)[i] for k in range(3)]
+        return np.allclose(f[2] - f[1], f[1] - f[0], rtol=1e-9, atol=1e-12)
 
     def step(self, k, inputs):
-        free = self.left == 0
-        held = self.V.copy()
-        for port, (synapse, x) in enumerate(zip(self.ports, inputs, strict=True)):
-            match synapse:
-                case rv.Delta():
-                    self.V = np.where(free, self.V + x, self.V)
-                case rv.Exponential(tau=tau):
-                    self.syn[port, 0] += x / tau
-                case rv.Alpha(tau=tau):
-                    self.syn[port, 1] += x / tau
-                case rv.ExponentialConductance():
-                    self.syn[port, 0] += x
-        conductances = any(isinstance(s, rv.ExponentialConductance) for s in self.ports)
-        if self.kind == "LIF":
-            self.V, self.syn = (self._conducting if conductances else self._exact)()
-        else:
-            self._runge_kutta()
-        self.V = np.where(free, self.V, held)
-        fired = free & (self.p["V_th"] <= self.V)
+        free, held = self.left == 0, self.y[0].copy()
+        for port, x in enumerate(inputs):
+            if isinstance(self.ports[port], rv.Delta):
+                self.y[0] = np.where(free | ~np.bool_(self.holds), self.y[0] + x, self.y[0])
+            for name, size in self.jumps[port].items():
+                self.y[self.names.index((port, name))] += size * x
+        self.y = self._runge_kutta(self.y) if self.method == "rk4" else self._exponential(self.y)
+        if self.holds:
+            self.y[0] = np.where(free, self.y[0], held)
+        values = {**self.p, **{n: self.y[i] for i, (port, n) in enumerate(self.names) if port is None}}
+        above = self.written.threshold is not None and value(self.written.threshold, values)
+        fired = free & np.broadcast_to(above, (self.size,))
         self.left = np.maximum(self.left - 1, 0)
-        self.left[fired] = round(self.p.get("t_ref", 0.0) / self.dt)
-        if self.kind == "Izhikevich":
-            self.V[fired], self.w[fired] = self.p["c"], self.w[fired] + self.p["d"]
-        else:
-            self.V[fired] = np.broadcast_to(self.p["V_reset"], self.V.shape)[fired]
-            self.w[fired] += self.p.get("b", 0.0)
+        if self.refractory is not None:
+            steps = np.broadcast_to(np.rint(self.p[self.refractory] / self.dt).astype(int), (self.size,))
+            self.left[fired] = steps[fired]
+        for name, text in self.written.resets:
+            new = np.broadcast_to(value(text, values), (self.size,))
+            self.y[self.names.index((None, name)), fired] = new[fired]
         return fired
 
-    def _filters(self):
-        """The synapses' own linear system: s' = (r - s)/tau, r' = -r/tau."""
-        out = np.zeros_like(self.syn)
-        for port, synapse in enumerate(self.ports):
-            if hasattr(synapse, "tau"):
-                e = np.exp(-self.dt / synapse.tau)
-                s, r = self.syn[port]
-                out[port] = e * (s + r * self.dt / synapse.tau), e * r
-        return out
+    def _exponential(self, y):
+        """The linear part by its matrix exponential; every other variable as if it had its mean and the rest stood still.
 
-    def _exact(self):
-        """V and the currents by one matrix exponential, one column a port's s and r."""
-        n = 1 + 2 * len(self.ports)
-        A = np.zeros((n + 1, n + 1))  # the last column is the constant input
-        tau_m = self.p["tau_m"]
-        A[0, 0], A[0, n] = -1 / tau_m, 1 / tau_m
-        for port, synapse in enumerate(self.ports):
-            if hasattr(synapse, "tau"):
-                s = 1 + 2 * port
-                A[0, s] = 1 / tau_m
-                A[s, s], A[s, s + 1], A[s + 1, s + 1] = -1 / synapse.tau, 1 / synapse.tau, -1 / synapse.tau
-        constant = np.broadcast_to(self.p["E_L"] + np.asarray(self.p["drive"]), self.V.shape)
-        y = np.vstack([self.V, self.syn.reshape(-1, len(self.V)), constant])
-        new = scipy.linalg.expm(A * self.dt) @ y
-        return new[0], new[1:n].reshape(self.syn.shape)
+        The mean over the step is exact for variables that nothing drives, and half the sum of both ends for others.
+        """
+        new, S = y.copy(), self.linear
+        if S and self.matrix is None:
+            A, b = self._jacobian(y)[np.ix_(S, S)], self.slopes(np.zeros_like(y))[S]
+            full = np.zeros((self.size, len(S) + 1, len(S) + 1))
+            full[:, :-1, :-1], full[:, :-1, -1] = A.transpose(2, 0, 1), b.T
+            m = len(S) + 1
+            double = np.zeros((self.size, 2 * m, 2 * m))  # its exponential's corner is the integral of the first one's
+            double[:, :m, :m], double[:, :m, m:] = full, np.eye(m)
+            whole = scipy.linalg.expm(double * self.dt)
+            self.matrix, self.mean = whole[:, :m, :m], whole[:, :m, m:] / self.dt
+        during = y.copy()
+        if S:
+            column = np.vstack([y[S], np.ones(self.size)]).T[..., None]
+            new[S] = (self.matrix @ column)[:, :-1, 0].T
+            driven = (self.matrix[:, :-1, -1] != 0).T
+            during[S] = np.where(driven, (y[S] + new[S]) / 2, (self.mean @ column)[:, :-1, 0].T)
+        y = during
+        f = self.slopes(y)
+        for i in (i for i in range(len(y)) if i not in S):
+            up = y.copy()
+            up[i] += 1.0
+            rate = (self.slopes(up)[i] - f[i]) * self.dt
+            growth = np.where(rate == 0, 1.0, np.expm1(rate) / np.where(rate == 0, 1.0, rate))
+            new[i] = y[i] + self.dt * growth * f[i]
+        return new
 
-    def _conducting(self):
-        """V with every conductance at its mean over the step, exactly: g has decayed from g to g e^(-dt/tau)."""
-        new = self._filters()
-        tau = np.array([s.tau for s in self.ports])[:, None]
-        g = (self.syn[:, 0] - new[:, 0]) * tau / self.dt
-        reversal = np.array([[s.E_rev] for s in self.ports])
-        drift = self.p["E_L"] - self.V + self.p["drive"] + (g * (reversal - self.V)).sum(0) / self.p["g_L"]
-        rate = (1 + g.sum(0) / self.p["g_L"]) / self.p["tau_m"]
-        return self.V + drift / self.p["tau_m"] * -np.expm1(-rate * self.dt) / rate, new
-
-    def _slope(self, V, w, syn):
-        p = self.p
-        current = p["drive"] + syn[:, 0].sum(0)
-        if self.kind == "Izhikevich":
-            dV, dw = 0.04 * V**2 + 5 * V + 140 - w + current, p["a"] * (p["b"] * V - w)
-        else:
-            psi = p["Delta_T"] * np.exp((V - p["V_T"]) / p["Delta_T"])
-            adapting = self.kind == "AdEx"
-            tau = p["C_m"] / p["g_L"] if adapting else p["tau_m"]
-            dV = (p["E_L"] - V + psi + current - (w / p["g_L"] if adapting else 0)) / tau
-            dw = (p["a"] * (V - p["E_L"]) - w) / p["tau_w"] if adapting else 0 * w
-        dsyn = np.zeros_like(syn)
-        for port, synapse in enumerate(self.ports):
-            if hasattr(synapse, "tau"):
-                dsyn[port] = (syn[port, 1] - syn[port, 0]) / synapse.tau, -syn[port, 1] / synapse.tau
-        return dV, dw, dsyn
-
-    def _runge_kutta(self):
-        at = (self.V, self.w, self.syn)
-        slopes = [self._slope(*at)]
+    def _runge_kutta(self, y):
+        slopes = [self.slopes(y)]
         for share in (0.5, 0.5, 1.0):
-            V, w, syn = (x + share * self.dt * k for x, k in zip(at, slopes[-1], strict=True))
-            slopes.append(self._slope(np.minimum(V, self.p["V_th"]), w, syn))
-        self.V, self.w, self.syn = (
-            x + self.dt / 6 * (a + 2 * b + 2 * c + d) for x, a, b, c, d in zip(at, *slopes, strict=True)
-        )
+            at = y + share * self.dt * slopes[-1]
+            at[0] = np.minimum(at[0], self.ceiling)
+            slopes.append(self.slopes(at))
+        a, b, c, d = slopes
+        return y + self.dt / 6 * (a + 2 * b + 2 * c + d)
