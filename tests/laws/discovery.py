@@ -19,7 +19,11 @@ def import_all() -> tuple[str, ...]:
     """Import every module of the package, so that its classes exist; the modules' names."""
     names = [m.name for m in pkgutil.walk_packages(ranvier.__path__, "ranvier.") if not m.name.endswith("__main__")]
     for name in names:
-        importlib.import_module(name)
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:  # of an optional library, as Triton
+            if (error.name or "").partition(".")[0] in ("", "ranvier"):
+                raise
     return tuple(names)
 
 

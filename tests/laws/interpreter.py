@@ -21,9 +21,9 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
-def value(text, values):
+def value(text, values, functions=FUNCTIONS):
     """The value of one expression or condition."""
-    return eval(text.replace("^", "**"), FUNCTIONS, values)
+    return eval(text.replace("^", "**"), functions, values)
 
 
 class Written:
@@ -38,17 +38,17 @@ class Written:
         parts = filter(None, map(str.strip, equations.reset_text.split(";")))
         self.resets = [re.split(r"\s*=\s*", part, maxsplit=1) for part in parts]
 
-    def slopes(self, values):
-        """d/dt of every variable, without noise."""
+    def slopes(self, values, functions=FUNCTIONS):
+        """d/dt of every variable, without noise unless `xi` has a value."""
         values, left = {"xi": 0.0, **values}, list(self.helpers)
         while left:  # helpers may use helpers
             waiting = []
             for name, text in left:
                 try:
-                    values[name] = value(text, values)
+                    values[name] = value(text, values, functions)
                 except NameError:
                     waiting.append((name, text))
             if len(waiting) == len(left):
                 raise NameError(f"unknown names in {waiting}")
             left = waiting
-        return {name: value(text, values) for name, text in self.slope_texts.items()}
+        return {name: value(text, values, functions) for name, text in self.slope_texts.items()}

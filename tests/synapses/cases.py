@@ -1,0 +1,35 @@
+"""A case for every synapse of the package: with parameters, a weight, and what one spike gives (mV), by hand."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+import ranvier as rv
+
+
+@dataclass(frozen=True)
+class Case:
+    """model and weight; input(t, V): what a spike at t = 0 of that weight gives, in mV, for a leak of 10 nS and an
+    array t > 0; None where the synapse is no kernel (a jump, or one that follows the source's voltage)."""
+
+    model: rv.Synapse
+    weight: float
+    input: Callable | None
+
+
+CASES = {
+    type(case.model): case
+    for case in (
+        Case(rv.Delta(), 3.0, None),
+        Case(rv.Exponential(tau=4.0), 30.0, lambda t, V: 30 / 4 * np.exp(-t / 4)),
+        Case(rv.Alpha(tau=3.0), 30.0, lambda t, V: 30 * t / 9 * np.exp(-t / 3)),
+        Case(rv.BiExponential(tau_rise=1.0, tau_decay=6.0), 30.0,
+             lambda t, V: 30 * (np.exp(-t / 6) - np.exp(-t)) / 5),
+        Case(rv.ExponentialConductance(tau=4.0, E_rev=-80.0), 5.0, lambda t, V: 5 * np.exp(-t / 4) * (-80 - V) / 10),
+        Case(rv.AlphaConductance(tau=3.0, E_rev=0.0), 2.0, lambda t, V: 2 * math.e * t / 3 * np.exp(-t / 3) * -V / 10),
+        Case(rv.Electrical(), 2.0, None),
+        Case(rv.Sigmoidal(), 2.0, None),
+    )
+}  # fmt: skip
