@@ -157,7 +157,7 @@ class Neurons:
         return fired
 
     def _exponential(self, y):
-        """The linear part by its matrix exponential; every other variable as if it had its mean and the rest stood still.
+        """The linear part by its matrix exponential; others as if it stood at its mean, the rest still.
 
         The mean over the step is exact for variables that nothing drives, and half the sum of both ends for others.
         """
