@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from sklearn.pipeline import FeatureUnion, make_pipeline
-from sklearn.utils.estimator_checks import check_estimator
 
 from ranvier.reservoirs import (
     ESN,
@@ -221,17 +220,6 @@ def test_sequences_are_told_apart():
     goal = np.where(names[:80] == "slow", 1.0, -1.0)[:, None]
     model = ReservoirClassifier(60, random_state=0).fit(X[:80], names[:80])
     np.testing.assert_allclose(model.coef_[1:], ridge(centred, goal - goal.mean(), 1e-3), rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("model", [ReservoirTransformer(20), ReservoirClassifier(20)], ids=lambda m: type(m).__name__)
-def test_scikit_learn(model):
-    expected = {
-        "check_methods_sample_order_invariance": "a state depends on the rows before it",
-        "check_methods_subset_invariance": "a state depends on the rows before it",
-    } if isinstance(model, ReservoirTransformer) else {}  # fmt: skip
-    answers = check_estimator(model, expected_failed_checks=expected, on_fail=None, on_skip=None)
-    assert not {row["check_name"]: row["exception"] for row in answers if row["status"] == "failed"}
 
 
 @pytest.mark.parametrize(("rough", "delays", "orders", "least"), [(True, 2, (2,), 2.0), (False, 1, (2, 3, 4), 5.0)])

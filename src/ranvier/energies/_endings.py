@@ -75,7 +75,9 @@ class Endings:
         self.idle = torch.where(gained, 0, self.idle + 1)
         idle = self.moving & (self.idle >= PATIENCE)
         if bool(idle.any()):
-            self.ending[idle & (self.residual <= ROUNDING * self.eps * self._terms())] = Ending.STATIONARY
+            # an energy's last digit hides forces of the root of it
+            least = torch.maximum(ROUNDING * self.eps * self._terms(), self.eps**0.5 * self.first)
+            self.ending[idle & (self.residual <= least)] = Ending.STATIONARY
             self.idle[idle] = 0
 
     def _see_bottomless(self) -> None:

@@ -109,7 +109,8 @@ class Run:
     def _backtrack(self, rule: Backtracking, moving: Tensor | None) -> None:
         trial = self._try(self.energy.flow(self.both[1]), self.width, rule.sufficient)
         with torch.no_grad():
-            width = self.width * torch.where(trial.taken, rule.grow, rule.shrink)[:, None]
+            change = torch.where(trial.taken, rule.grow, rule.shrink).to(self.width)  # else of the default type
+            width = self.width * change[:, None]
             width = torch.where((trial.blind & trial.taken)[:, None], self._recovered(rule.grow, moving), width)
         self.width = width if moving is None else torch.where(moving[:, None], width, self.width)
         self._take(trial.x, trial.value, trial.force, trial.taken if moving is None else trial.taken & moving)
@@ -118,8 +119,11 @@ class Run:
         force = self.both[1]
         pull = self._unhindered(self.energy.flow(force))
         with torch.no_grad():
-            along = (pull * (pull - self.pull)).sum(1) / self.pull.square().sum(1)
-            turn = torch.where(torch.isfinite(along), along, 0.0).clamp_min(0.0)[:, None]
+            size, before = pull.square().sum(1), self.pull.square().sum(1)
+            along = (pull * (pull - self.pull)).sum(1) / before
+            # a force that grew twofold is none of the same valley: on from there the last direction would run away
+            along = torch.where(torch.isfinite(along) & (size <= 4 * before), along, 0.0)
+            turn = along.clamp_min(0.0)[:, None]
         way = pull + turn * self.way
         first = self._try(way, self.width, rule.sufficient)
         with torch.no_grad():
@@ -166,16 +170,19 @@ class Run:
         with torch.no_grad():
             y = self.energy.activations(self.x)
             eps = torch.finfo(value.dtype).eps
-            change = self.energy.activations(x) - y
+            new_y = self.energy.activations(x)
+            change = new_y - y
             lost, left = (force * change).sum(1), (new_force * change).sum(1)
             least = sufficient * lost
             # of energies, whose parts may cancel; of a loss that drowns in it the energy itself says nothing
-            rounding = 8 * eps * (value.abs() + (self.x * y).abs().sum(1))
+            here, there = value.abs() + (self.x * y).abs().sum(1), new_value.abs() + (x * new_y).abs().sum(1)
+            rounding = 8 * eps * torch.maximum(here, there)
             # a change in the last digits, of activations or of the states under them, has no sign of its own: where
             # such changes make up what is lost, as among saturated units, the forces' size alone decides
             blurred = (change.abs() <= 4 * eps * self._sizes(y)) | ((x - self.x).abs() <= 4 * eps * self.x.abs())
             blind = lost <= (force.abs() * change.abs() * blurred).sum(1)
-            level = new_value <= value + rounding
+            # not to where the energy is known less well than here, as far along a layer norm's free direction
+            level = (new_value <= value + 8 * eps * here) & (there <= 16 * here)
             calmer = new_force.square().sum(1) <= force.square().sum(1)
             near = level & torch.where(blind, calmer, left >= (2 * sufficient - 1) * lost)
             taken = ((new_value <= value - least) & (least > rounding)) | near

@@ -41,7 +41,7 @@ class Weights:
     def run(self, X: np.ndarray, state: np.ndarray, out: np.ndarray) -> np.ndarray:
         """States of rows X (T, heard) into `out` (T, units); the last one."""
         rows, start = np.ascontiguousarray(X), state.astype(X.dtype)
-        return _units.run(rows, *self.arrays(X.dtype), start, out)  # type: ignore
+        return _units.run(rows, *self.arrays(X.dtype), start, out)  # type: ignore[call-arg]
 
     def matrix(self) -> csr_matrix:
         """[target, source]."""
@@ -57,7 +57,7 @@ class Weights:
         gain, bias = np.ones(len(bias)), bias.copy()
         for _ in range(target.epochs):
             for x in series:
-                _units.adapt(
+                _units.adapt(  # type: ignore[call-arg]
                     x.astype(float), inputs, bias, *between, leak, np.zeros(len(bias)), gain, target.mean,
                     target.deviation, target.rate,
                 )  # fmt: skip

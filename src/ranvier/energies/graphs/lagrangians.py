@@ -78,7 +78,9 @@ class Tanh(_Steep):
 
     def __call__(self, x: Tensor) -> Tensor:
         z = (self.beta * x).abs()
-        return (z + torch.nn.functional.softplus(-2 * z) - math.log(2)).flatten(1).sum(1) / self.beta
+        small = torch.log1p(2 * torch.sinh(z.clamp_max(1.0) / 2).square())  # its digits are kept near 0
+        large = z + torch.nn.functional.softplus(-2 * z) - math.log(2)
+        return torch.where(z < 1, small, large).flatten(1).sum(1) / self.beta
 
     def activations(self, x: Tensor) -> Tensor:
         return torch.tanh(self.beta * x)
