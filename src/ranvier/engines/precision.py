@@ -102,8 +102,8 @@ def _memory(state: State, model: StepModel, values: dict[str, Tensor]) -> float:
     if slope == 0:  # an integrator; the first variable's is looked at by its motion
         return 0.0 if state.name == model.states[0] and model.threshold is not None else float("inf")
     at = values | _start(model, values) if slope.free_symbols & _variables(model) else values
-    found = torch_function({"slope": slope})(**at)["slope"].abs()
-    return float((1 / found.clamp(min=1e-300)).max())
+    slopes = torch_function({"slope": slope})(**at)["slope"].abs()
+    return float((1 / slopes.clamp(min=1e-300)).max())
 
 
 def _start(model: StepModel, values: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -96,12 +96,12 @@ class StepModel:
 
     def parameters(self) -> dict[str, Tensor]:
         """All parameters of the population and its synapses, () or (neurons,), float64."""
-        given = {k: v for k, v in self.population.parameters.items() if not isinstance(v, TimeSeries)}
+        values = {k: v for k, v in self.population.parameters.items() if not isinstance(v, TimeSeries)}
         for port in self.ports:
-            given |= {port.name(k): v for k, v in port.synapse.parameters.items()}
+            values |= {port.name(k): v for k, v in port.synapse.parameters.items()}
             if isinstance(port.synapse, Electrical):
-                given[port.name("G")] = _total_weight(port, self.population.size)
-        return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in given.items()}
+                values[port.name("G")] = _total_weight(port, self.population.size)
+        return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in values.items()}
 
 
 def step_models(net: Network, external: bool = False) -> dict[int, StepModel]:

@@ -109,13 +109,13 @@ def linear_part(states: Sequence[State], varying: Iterable[str] = ()) -> frozens
     changing = {*x.values(), *map(symbol, varying)}
     linear = set(x)
     while True:
-        kept = {s.name for s in states if s.name in linear and _closed(s, linear, x, changing)}
-        if kept == linear:
+        closed = {s.name for s in states if s.name in linear and _is_closed(s, linear, x, changing)}
+        if closed == linear:
             return frozenset(linear)
-        linear = kept
+        linear = closed
 
 
-def _closed(state: State, linear: set[str], x: dict[str, sp.Symbol], changing: set[sp.Symbol]) -> bool:
+def _is_closed(state: State, linear: set[str], x: dict[str, sp.Symbol], changing: set[sp.Symbol]) -> bool:
     if any(g.free_symbols & changing for g in state.diffusion.values()):
         return False
     # a jump has no slope: where(x > 1, 2, 3) would pass for a constant

@@ -59,12 +59,12 @@ class Couplings:
                     synapses = Synapses.by_target(p, np.float64)
                     own = p.synapse.numbers
                     constants = np.array([synapses.constant, own.get("V_half", 0.0), own.get("slope", 0.0)])
-                    kept = synapses.pointers, synapses.items.astype(np.int32), synapses.weights, constants
-                    self._arrays += kept
+                    arrays = synapses.pointers, synapses.items.astype(np.int32), synapses.weights, constants
+                    self._arrays += arrays
                     V, V_low, guess, guess_low = self._voltage(p.source, layouts, blocks, models)
                     where, block = layouts[target.index], blocks[target.index]
                     at = [_row(where, block, n) for x in (port.input, port.end) for n in (x.name, low(x.name))]
-                    rows, items, weights, numbers = (0 if a is None else a.ctypes.data for a in kept)
+                    rows, items, weights, numbers = (0 if a is None else a.ctypes.data for a in arrays)
                     links.append([
                         k == 0, V, V_low, guess, guess_low, *at, rows, items, weights, p.source.size, target.size,
                         numbers,

@@ -73,9 +73,9 @@ def source(model: StepModel, where: Layout, double: bool, *, guess: bool = False
     """The kernel as Python text; `guess`: the one that only computes where V gets to, for its partners."""
     # all names but the model's begin with an underscore, which no name of the user's does
     show = KernelPrinter().doprint
-    kept, width = ("float64", 8) if double else ("float32", 4)
-    real = "float64" if where.paired else kept
-    lines = _Lines(where, kept, width)
+    stored, width = ("float64", 8) if double else ("float32", 4)
+    real = "float64" if where.paired else stored
+    lines = _Lines(where, stored, width)
     coupled = {port.index for port in model.coupled}
     for k, name in enumerate(where.rows):
         lines.row(k, name)
@@ -84,7 +84,7 @@ def source(model: StepModel, where: Layout, double: bool, *, guess: bool = False
     # inputs are read before the refractory test, for delta jumps that meet a refractory neuron
     events = [k for k in range(where.ports) if k not in coupled]
     for k in events:
-        lines.load.append(f"_at_in_{k} = _pointer(_inputs + {width} * ({k} * _n + _lo), _kept(0))")
+        lines.load.append(f"_at_in_{k} = _pointer(_inputs + {width} * ({k} * _n + _lo), _stored(0))")
         lines.body.append(f"in_{k} = _real(_at_in_{k}[_i])")
     for k in range(where.normals):
         lines.load.append(f"_at_N_{k} = _pointer(_noise + 4 * {k} * _stride, _np.float32(0))")
@@ -98,18 +98,18 @@ def source(model: StepModel, where: Layout, double: bool, *, guess: bool = False
         lines.body += _spike(model, show)
         for name in (*model.states, *["refractory_left"] * (model.refractory is not None)):
             lines.store(name)
-        lines.body += [f"_at_in_{k}[_i] = _kept(0.0)" for k in events]
+        lines.body += [f"_at_in_{k}[_i] = _stored(0.0)" for k in events]
     text = [
         "from numba import float32, float64, int64, void",
         "import numpy as _np",
         "from ranvier.codegen import simd as _simd",
         "from ranvier.codegen.pointers import pointer as _pointer",
         *(f"_{name} = _simd.{name}{'_' if name == 'abs' else ''}" for name in _FUNCTIONS),
-        f"_real, _kept = _np.{real}, _np.{kept}",
+        f"_real, _stored = _np.{real}, _np.{stored}",
         "SIGNATURE = void(int64, int64, int64, int64, int64, int64, int64, float64)",
         "def kernel(_x, _n, _lo, _inputs, _noise, _stride, _spiked, _t):",
         "    t = _real(_t)",
-        f"    _C = _pointer(_x + {width} * {len(where.rows)} * _n, _kept(0))",
+        f"    _C = _pointer(_x + {width} * {len(where.rows)} * _n, _stored(0))",
         "    _S = _pointer(_spiked + _lo, _np.uint8(0))",
         *(f"    {line}" for line in lines.load),
         f"    for _i in range({TILE}):",
@@ -121,13 +121,13 @@ def source(model: StepModel, where: Layout, double: bool, *, guess: bool = False
 class _Lines:
     """A kernel's reads and writes, of plain numbers and of pairs."""
 
-    def __init__(self, where: Layout, kept: str, width: int) -> None:
-        self.where, self.kept, self.width = where, kept, width
+    def __init__(self, where: Layout, stored: str, width: int) -> None:
+        self.where, self.stored, self.width = where, stored, width
         self.load: list[str] = []
         self.body: list[str] = []
 
     def row(self, k: int, name: str) -> None:
-        self.load.append(f"_at_{name} = _pointer(_x + {self.width} * ({k} * _n + _lo), _kept(0))")
+        self.load.append(f"_at_{name} = _pointer(_x + {self.width} * ({k} * _n + _lo), _stored(0))")
         if name.startswith("_low_") or name == CHANGE:
             return
         value = f"_at_{name}[_i]"
@@ -147,11 +147,11 @@ class _Lines:
 
     def store(self, name: str) -> None:
         if low(name) in self.where.rows:
-            self.body.append(f"_high = _kept({name})")
+            self.body.append(f"_high = _stored({name})")
             self.body.append(f"_at_{name}[_i] = _high")
-            self.body.append(f"_at_{low(name)}[_i] = _kept({name} - _real(_high))")
+            self.body.append(f"_at_{low(name)}[_i] = _stored({name} - _real(_high))")
         else:
-            self.body.append(f"_at_{name}[_i] = {f'_kept({name})' if self.where.paired else name}")
+            self.body.append(f"_at_{name}[_i] = {f'_stored({name})' if self.where.paired else name}")
 
 
 def _advance(model: StepModel, show: Callable[[Any], str]) -> list[str]:

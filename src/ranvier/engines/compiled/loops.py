@@ -194,8 +194,8 @@ def transmit(source, source_low, out, out_low, first, rows, items, weights, sour
     constants: (w, V_half, slope); slope 0: f(V) = V, else the sigmoid. first: out is overwritten. Where numbers are
     pairs of float32, `_low` is the address of the second halves, else 0.
     """
-    kept, numbers = type(one), pointer(constants, np.float64(0))
-    w, half, slope = numbers[0], numbers[1], numbers[2]
+    number, values = type(one), pointer(constants, np.float64(0))
+    w, half, slope = values[0], values[1], values[2]
     V, V_low = pointer(source, one), pointer(source_low, one)
     to, to_low = pointer(out, one), pointer(out_low, one)
     weight, row, item = pointer(weights, np.float64(0)), pointer(rows, 0), pointer(items, np.int32(0))
@@ -209,9 +209,9 @@ def transmit(source, source_low, out, out_low, first, rows, items, weights, sour
             total += (weight[j] if weights != 0 else w) * sent[item[j]]
         if first == 0:
             total += np.float64(to[i]) + (np.float64(to_low[i]) if out_low != 0 else 0.0)
-        to[i] = kept(total)
+        to[i] = number(total)
         if out_low != 0:
-            to_low[i] = kept(total - np.float64(to[i]))
+            to_low[i] = number(total - np.float64(to[i]))
 
 
 def normals_address() -> int:

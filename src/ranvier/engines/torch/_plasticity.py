@@ -54,12 +54,12 @@ class TorchPlastic:
 
     def init_state(self, batch: int) -> tuple[Learning, ...]:
         weight = torch.as_tensor(self.projection.weight, dtype=torch.float64).to(self.dtype).expand(self.count)
-        made = []
+        groups = []
         for _, sources, _, chosen in self.groups:
             own = (weight if chosen is None else weight[chosen]).expand(batch, -1)
             shapes = (batch, self.projection.source.size), (batch, self.projection.target.size), (batch, len(sources))
-            made.append(Learning(own, fresh(self.rule.law, own, *shapes)))
-        return tuple(made)
+            groups.append(Learning(own, fresh(self.rule.law, own, *shapes)))
+        return tuple(groups)
 
     def deliver(self, own: tuple[Learning, ...], history: Tensor, total: Tensor) -> Tensor:
         """`total` (B, targets) with the spikes that arrive now."""

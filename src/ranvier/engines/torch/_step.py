@@ -79,7 +79,7 @@ class TorchNetwork:
             for p in net.projections
             if p.plasticity is not None
         }
-        self.given = {
+        self.events = {
             p.index: tuple(torch.from_numpy(a) for a in spike_events(p, dt))
             for p in net.populations
             if isinstance(p.neuron, SpikeTimes)
@@ -293,8 +293,8 @@ class TorchNetwork:
         if isinstance(p.neuron, Poisson):
             mean = torch.from_numpy(poisson_rates(p, self.dt)).expand(batch, p.size) * self.dt / 1000
             spikes = torch.poisson(mean, generator=generator).to(self.dtype)
-        elif p.index in self.given:
-            steps, neurons = self.given[p.index]
+        elif p.index in self.events:
+            steps, neurons = self.events[p.index]
             a, b = torch.searchsorted(steps, torch.tensor([state.step, state.step + 1])).tolist()
             spikes.index_add_(1, neurons[a:b], torch.ones(batch, b - a, dtype=self.dtype))
         return spikes if own is None else spikes + own
