@@ -147,8 +147,8 @@ def atlas_run(
         from ranvier.atlas import experiments, get, run
 
         if bool(names) == everything:
-            found = "both" if names else "neither"
-            raise ValueError(f"found {found} of NAME and --all: name the systems to run, or give --all alone")
+            count = "both" if names else "neither"
+            raise ValueError(f"found {count} of NAME and --all: name the systems to run, or give --all alone")
         if size not in ("small", "full"):
             raise ValueError(f"--size is {size!r}; expected small or full")
         chosen = (

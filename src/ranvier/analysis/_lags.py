@@ -89,20 +89,20 @@ def _correlate(
     products = []
     held_bins, held_neurons = np.empty(0, np.int64), np.empty(0, np.int32)
     for b, edge in enumerate(edges):
-        found = np.zeros_like(total)
+        tally = np.zeros_like(total)
         for begin in edge[:-1]:
             steps, neurons = next(pieces)
             bins = np.concatenate([held_bins, steps // width])
             neurons = np.concatenate([held_neurons, neurons])
             order = np.argsort(neurons, kind="stable")
             starts = np.searchsorted(neurons[order], np.arange(size + 1))
-            count_pairs(bins[order], starts, begin, pairs, lo, hi, found)
+            count_pairs(bins[order], starts, begin, pairs, lo, hi, tally)
             sums[b] += np.bincount(neurons[bins >= begin], minlength=size)
-            kept = bins > bins[-1] - reach - 1 if len(bins) else slice(0)
-            held_bins, held_neurons = bins[kept], neurons[kept]
-        total += found
+            recent = bins > bins[-1] - reach - 1 if len(bins) else slice(0)
+            held_bins, held_neurons = bins[recent], neurons[recent]
+        total += tally
         if blocks > 1:
-            products.append(found)
+            products.append(tally)
     density = (1000.0 / (width * spikes.dt)) ** 2
     mean = sums.sum(axis=0) / n
     of_i, of_j = pairs.T
@@ -113,11 +113,11 @@ def _correlate(
         return (estimate,)
     weights = np.array([edge[-1] - edge[0] for edge in edges]) / n
     first, second, average = (np.zeros((len(pairs), len(lags))) for _ in range(3))
-    for b, found in enumerate(products):
+    for b, tally in enumerate(products):
         length = edges[b][-1] - edges[b][0]
         own = sums[b] / length
         # A block's first bins have earlier partners in the block before; only the record's first have none.
-        x = found / (length - np.abs(lags) if b == 0 else length)
+        x = tally / (length - np.abs(lags) if b == 0 else length)
         x -= (mean[of_i] * own[of_j] + own[of_i] * mean[of_j])[:, None] - level
         average += weights[b] * x
         first += weights[b] ** 2 * x

@@ -192,25 +192,25 @@ def _information(s: np.ndarray, r: np.ndarray) -> float:
 
 def _bias(joint: np.ndarray) -> float:
     """First term of the plug-in information's bias."""
-    seen = int((joint.sum(0) > 0).sum())
-    at_stimulus = sum(_possible(counts[counts > 0], seen) - 1 for counts in joint if counts.any())
-    return (at_stimulus - (seen - 1)) / (2 * joint.sum() * np.log(2))
+    observed = int((joint.sum(0) > 0).sum())
+    at_stimulus = sum(_possible(counts[counts > 0], observed) - 1 for counts in joint if counts.any())
+    return (at_stimulus - (observed - 1)) / (2 * joint.sum() * np.log(2))
 
 
 def _possible(counts: np.ndarray, most: int) -> int:
     """Number of responses possible at a stimulus: the one at which as many as were seen are expected to be.
 
-    Seen responses have (1 − γ)(n_i + 1)/(N + R), the others share γ, what their not being seen leaves likely.
+    Seen responses have (1 − γ)(n_i + 1)/(N + R), the others share γ, what their not being observed leaves likely.
     """
-    trials, seen = int(counts.sum()), len(counts)
-    best, nearest = seen, float((1 - counts / trials) ** trials @ np.ones(seen))
-    for extra in range(1, most - seen + 1):
-        unseen = extra * (1 - (trials / (trials + seen)) ** (1 / trials))
-        p = (1 - unseen) * (counts + 1) / (trials + seen)
+    trials, observed = int(counts.sum()), len(counts)
+    best, nearest = observed, float((1 - counts / trials) ** trials @ np.ones(observed))
+    for extra in range(1, most - observed + 1):
+        unseen = extra * (1 - (trials / (trials + observed)) ** (1 / trials))
+        p = (1 - unseen) * (counts + 1) / (trials + observed)
         expected = (1 - (1 - p) ** trials).sum() + extra * (1 - (1 - unseen / extra) ** trials)
-        if abs(expected - seen) >= nearest:
+        if abs(expected - observed) >= nearest:
             break
-        best, nearest = seen + extra, abs(expected - seen)
+        best, nearest = observed + extra, abs(expected - observed)
     return best
 
 

@@ -113,8 +113,8 @@ class Spikes:
         def source() -> Iterator[Chunk]:
             for steps, neurons in self.source():
                 new = table[neurons]
-                kept = new >= 0
-                yield steps[kept], new[kept]
+                inside = new >= 0
+                yield steps[inside], new[inside]
 
         return replace(self, source=source, n_neurons=size)
 

@@ -33,10 +33,10 @@ def read_signs(text: str) -> dict[str, int]:
         if not (line := line.strip()) or line.startswith("#"):
             continue
         separator = "," if "," in line else "\t" if "\t" in line else None
-        name, found, value = line.rpartition(separator) if separator else _last_word(line)
+        name, middle, value = line.rpartition(separator) if separator else _last_word(line)
         if number == 1 and value.strip().lower() in ("sign", "signs"):
             continue
-        if not found:
+        if not middle:
             raise ValueError(f"{path}, line {number}: found {line!r}; expected 'class,sign'")
         signs[name.strip()] = _sign(value, f"{path}, line {number}")
     if not signs:

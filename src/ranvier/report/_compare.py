@@ -93,7 +93,7 @@ def _compare_spikes(
     after, window = steady(recording, skip, window)
     require_windows(after, window)
     rates, level_errors = (array(a) for a in after.rates(return_error=True))
-    asked = len(among)
+    requested = len(among)
     among = among[rates[among] > 0]
     correlation = errors = np.empty((0, 0))
     if len(among) > 1:
@@ -129,7 +129,7 @@ def _compare_spikes(
         window=window,
         predicted_window=predicted_window,
         neurons=among,
-        left_out=asked - len(among),
+        left_out=requested - len(among),
         simulated_levels=rates,
         level_errors=level_errors,
         predicted_levels=levels,
@@ -153,7 +153,7 @@ def _compare_voltages(
         raise ValueError("the recording has not V of all neurons; expected simulate(..., record='V')")
     activity = activity_of(recording, skip=skip, neurons=among)
     varying = np.isfinite(activity.correlation.diagonal())
-    asked, among = len(among), among[varying]
+    requested, among = len(among), among[varying]
     places = np.flatnonzero(varying)
     upper = np.triu_indices(len(among), k=1)
     simulated, errors = (matrix[varying][:, varying][upper] for matrix in (activity.correlation, activity.error))
@@ -178,7 +178,7 @@ def _compare_voltages(
         window=0.0,
         predicted_window=0.0,
         neurons=among,
-        left_out=asked - len(among),
+        left_out=requested - len(among),
         simulated_levels=activity.level,
         level_errors=means.std(axis=0, ddof=1) / math.sqrt(20),
         predicted_levels=levels,
