@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from numba import types
 
-from ranvier.codegen.compilation import address
+from ranvier.codegen.compilation import FASTMATH, address
 
 
 def transformed() -> bool:
@@ -51,7 +51,7 @@ def _compiled(loop: Callable, kinds: str, double: bool) -> Callable[..., None]:
     number, c_number = (types.float64, ctypes.c_double) if double else (types.float32, ctypes.c_float)
     numba_types = {"i": types.int64, "d": types.float64}
     c_types: dict[str, Any] = {"i": ctypes.c_int64, "d": ctypes.c_double}
-    at = address(loop, types.void(*[numba_types[k] for k in kinds], number))
+    at = address(loop, types.void(*[numba_types[k] for k in kinds], number), FASTMATH)
     function = ctypes.CFUNCTYPE(None, *[c_types[k] for k in kinds], c_number)(at)
     return lambda *given: function(*given, 0)
 

@@ -30,8 +30,9 @@ from ranvier.codegen.fingerprint import fingerprint, stable
 from ranvier.codegen.kernel_text import require_kernel
 from ranvier.codegen.machine_code import NotKeepable, pack, unpack
 
-#: what the compiler may do beyond IEEE's letter
-FASTMATH = {"contract", "nsz", "arcp"}
+#: what the compiler may do to gradients beyond IEEE's letter; nothing to simulations, which have the same bits on all
+#: processors
+FASTMATH = frozenset({"contract", "nsz", "arcp"})
 _VERSIONS = (ranvier.__version__, numba.__version__, llvmlite.__version__, np.__version__, sys.version_info[:2])
 _log = logging.getLogger("ranvier")
 _alive: list[Any] = []  # machine code lives as long as its Python object
@@ -48,7 +49,7 @@ def compiled(function: Callable | None = None, **options: Any) -> Any:
 
 
 @cache
-def address(function: Callable, signature: Any, fastmath: frozenset[str] = frozenset(FASTMATH)) -> int:
+def address(function: Callable, signature: Any, fastmath: frozenset[str] = frozenset()) -> int:
     """The address of `function` compiled for `signature`, as C calls it."""
     options = {"nopython": True, "error_model": "numpy", "fastmath": set(fastmath)}
     entry = CFunc(function, sigutils.normalize_signature(signature), {}, options)
@@ -60,9 +61,9 @@ def address(function: Callable, signature: Any, fastmath: frozenset[str] = froze
 
 @cache
 def kernel_address(text: str) -> int:
-    """The address of the function `kernel` in a text, which defines its SIGNATURE, and FASTMATH where it differs."""
+    """The address of the function `kernel` in a text, which defines its SIGNATURE, and FASTMATH where it has some."""
     module = module_of(text, "kernel")
-    return address(module.kernel, module.SIGNATURE, frozenset(getattr(module, "FASTMATH", FASTMATH)))
+    return address(module.kernel, module.SIGNATURE, frozenset(getattr(module, "FASTMATH", ())))
 
 
 def module_of(text: str, kind: str) -> ModuleType:

@@ -9,13 +9,7 @@ from numba import njit
 
 from ranvier.codegen import simd
 
-_TERMS = [k / math.factorial(k + 1) for k in range(12, 0, -1)]  # Σ k x^(k−1)/(k + 1)!
-_horner = "real(0)"
-for _c in _TERMS:
-    _horner = f"({_horner})*x + real({_c!r})"
-_namespace: dict = {"__name__": __name__}  # the cache must find its module again
-exec(f"def series(x, real):\n    return {_horner}", _namespace)
-_series = njit(**simd.INLINE)(_namespace["series"])
+_series = simd.horner([k / math.factorial(k + 1) for k in range(12, 0, -1)])  # Σ k x^(k−1)/(k + 1)!
 
 
 @njit(**simd.INLINE)
@@ -25,4 +19,4 @@ def exprel_slope(x):
     one, near = real(1), abs(x) <= real(0.5)
     safe = one if near else x
     exp = simd.exp(safe)
-    return _series(x, real) if near else (exp - (exp - one) / safe) / safe
+    return _series(x) if near else (exp - (exp - one) / safe) / safe

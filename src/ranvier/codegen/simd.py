@@ -1,28 +1,28 @@
-"""Mathematics that the compiler can vectorise, in float32 and float64.
+"""Mathematics that the compiler can vectorise, in float32 and float64, with the same bits on every processor.
 
-Calls into libm stop vectorisation, and numba widens mixed integers to 64 bits; so exp and its kin are
-branch-free polynomials here, and integer work goes through intrinsics of one width.
+Calls into libm stop vectorisation, and differ between processors; so exp and its kin are branch-free polynomials
+here. numba widens mixed integers to 64 bits; so integer work goes through intrinsics of one width.
+
+The same bits need one rule for multiplications that are fused with an addition: they are where `fma` stands, and
+nowhere else, for the compiler may not contract (`INLINE` has no fast-math flags). On processors without such an
+instruction, x86 before 2013, `fma` is a slow call.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from llvmlite import binding, ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
-from ranvier.codegen.compilation import FASTMATH
-
 # A kernel has a pointer a variable; by default LLVM gives up vectorising when they may overlap in more
 # than eight pairs. Set once for the process: it only allows more such checks.
 binding.set_option("ranvier", "-runtime-memory-check-threshold=512")
 
-INLINE = {
-    "forceinline": True, "error_model": "numpy", "fastmath": FASTMATH,
-    "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
-}  # fmt: skip
+INLINE = {"forceinline": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def _binary(name: str, kind: types.Integer):
@@ -65,24 +65,46 @@ f32_from_i32 = _convert(types.int32, types.float32, lambda b, v: b.sitofp(v, _F3
 i32_from_u32 = _convert(types.uint32, types.int32, lambda b, v: v)
 
 
-def horner(coefficients, real):
-    """Source of a Horner scheme in r, highest power first; printed, since a loop would not be unrolled."""
-    text = f"real({coefficients[0]!r})"
-    for c in coefficients[1:]:
-        text = f"({text})*r + real({c!r})"
-    namespace: dict = {"real": real, "__name__": __name__}  # the cache must find its module again
-    exec(f"def polynomial(r):\n    return {text}", namespace)
-    return njit(**INLINE)(namespace["polynomial"])
+@intrinsic
+def fma(typingctx, a, b, c):
+    """a b + c, rounded once."""
+    kind = types.unliteral(a)
+
+    def codegen(context, builder, signature, args):
+        return builder.fma(*args)
+
+    return kind(kind, kind, kind), codegen
+
+
+def horner(coefficients: Sequence[float]):
+    """The polynomial with these coefficients, highest power first, as a function of one number in its precision."""
+
+    @intrinsic
+    def polynomial(typingctx, x):
+        def codegen(context, builder, signature, args):
+            kind = args[0].type
+            value = ir.Constant(kind, coefficients[0])
+            for c in coefficients[1:]:
+                value = builder.fma(value, args[0], ir.Constant(kind, c))
+            return value
+
+        return x(x), codegen
+
+    return polynomial
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [float(np.float32(v)) for v in values]
 
 
 _f32, _f64 = np.float32, np.float64
-_exp_f32 = horner([1 / math.factorial(k) for k in range(7, -1, -1)], _f32)
-_exp_f64 = horner([1 / math.factorial(k) for k in range(13, -1, -1)], _f64)
-_exprel_f32 = horner([1 / math.factorial(k) for k in range(8, 0, -1)], _f32)
-_exprel_f64 = horner([1 / math.factorial(k) for k in range(16, 0, -1)], _f64)
+_exp_f32 = horner(_rounded([1 / math.factorial(k) for k in range(7, -1, -1)]))
+_exp_f64 = horner([1 / math.factorial(k) for k in range(13, -1, -1)])
+_exprel_f32 = horner(_rounded([1 / math.factorial(k) for k in range(8, 0, -1)]))
+_exprel_f64 = horner([1 / math.factorial(k) for k in range(16, 0, -1)])
 # ln((1 + s)/(1 − s)) = 2 atanh(s); |s| <= 0.1716 for a mantissa in [√½, √2)
-_atanh_f32 = horner([2 / k for k in (9, 7, 5, 3, 1)], _f32)
-_atanh_f64 = horner([2 / k for k in range(21, 0, -2)], _f64)
+_atanh_f32 = horner(_rounded([2 / k for k in (9, 7, 5, 3, 1)]))
+_atanh_f64 = horner([2 / k for k in range(21, 0, -2)])
 
 
 @njit(**INLINE)
@@ -90,9 +112,9 @@ def exp_f32(x):
     """exp in float32 to about 2 ulp; arguments are clipped to [−87, 88]."""
     x = x if x > _f32(-87.0) else _f32(-87.0)
     x = x if x < _f32(88.0) else _f32(88.0)
-    shifted = x * _f32(1.4426950408889634) + _f32(12582912.0)  # the sum's low bits are round(x/ln 2)
+    shifted = fma(x, _f32(1.4426950408889634), _f32(12582912.0))  # the sum's low bits are round(x/ln 2)
     n = shifted - _f32(12582912.0)
-    r = (x - n * _f32(0.693145751953125)) - n * _f32(1.428606765330187e-06)
+    r = fma(n, _f32(-1.428606765330187e-06), fma(n, _f32(-0.693145751953125), x))
     return float_i32(add_i32(bits_f32(_exp_f32(r)), shl_i32(bits_f32(shifted), np.int32(23))))
 
 
@@ -101,9 +123,9 @@ def exp_f64(x):
     """exp in float64 to about 2 ulp; arguments are clipped to [−708, 709]."""
     x = x if x > -708.0 else -708.0
     x = x if x < 709.0 else 709.0
-    shifted = x * 1.4426950408889634 + 6755399441055744.0
+    shifted = fma(x, 1.4426950408889634, 6755399441055744.0)
     n = shifted - 6755399441055744.0
-    r = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10
+    r = fma(n, -1.9082149292705877e-10, fma(n, -0.6931471803691238, x))
     return float_i64(add_i64(bits_f64(_exp_f64(r)), shl_i64(bits_f64(shifted), np.int64(52))))
 
 
@@ -115,8 +137,7 @@ def log_f32(x):
     e32 = np.int32(e)
     m = float_i32(add_i32(bits, shl_i32(np.int32(-e32), np.int32(23))))
     s = (m - _f32(1.0)) / (m + _f32(1.0))
-    r = s * s
-    return _f32(e32) * _f32(0.6931471805599453) + s * _atanh_f32(r)
+    return fma(_f32(e32), _f32(0.6931471805599453), s * _atanh_f32(s * s))
 
 
 @njit(**INLINE)
@@ -126,23 +147,20 @@ def log_f64(x):
     e = (bits - np.int64(0x3FE6A09E667F3BCD)) >> np.int64(52)
     m = float_i64(add_i64(bits, shl_i64(-e, np.int64(52))))
     s = (m - 1.0) / (m + 1.0)
-    r = s * s
-    return np.float64(e) * 0.6931471805599453 + s * _atanh_f64(r)
+    return fma(np.float64(e), 0.6931471805599453, s * _atanh_f64(s * s))
 
 
 @njit(**INLINE)
 def exprel_f32(x):
     """(exp(x) − 1)/x."""
-    r = x
-    small = _exprel_f32(r)
+    small = _exprel_f32(x)
     return small if abs(x) < _f32(0.4) else (exp_f32(x) - _f32(1.0)) / x
 
 
 @njit(**INLINE)
 def exprel_f64(x):
     """(exp(x) − 1)/x."""
-    r = x
-    small = _exprel_f64(r)
+    small = _exprel_f64(x)
     return small if abs(x) < 0.4 else (exp_f64(x) - 1.0) / x
 
 

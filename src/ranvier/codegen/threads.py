@@ -21,7 +21,7 @@ import torch
 from numba import types
 
 from ranvier.codegen import shares as share_loops
-from ranvier.codegen.compilation import address
+from ranvier.codegen.compilation import FASTMATH, address
 
 _LEAST_WORK = 1 << 16  # operations below which a second thread costs more than it brings
 _SHARES: dict[torch.dtype, tuple[Any, Callable]] = {
@@ -59,7 +59,7 @@ def run_shares(loop: Callable, dtype: torch.dtype, rows: Sequence[Sequence[int]]
 @cache
 def _compiled(loop: Callable, dtype: torch.dtype) -> tuple[int, int]:
     number, take = _SHARES[dtype]
-    return address(loop, types.void(types.int64, number)), address(take, types.void(types.int64))
+    return address(loop, types.void(types.int64, number), FASTMATH), address(take, types.void(types.int64))
 
 
 @cache

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit, uint64
 
 from ranvier.codegen.compilation import compiled
+from ranvier.codegen.simd import exp_f64
 from ranvier.networks._streams import below, seeded, uniform
 
 #: for functions that only compiled code calls
@@ -173,12 +174,12 @@ def scattered(n_source, n_target, k, key, alone, multapses, lo, hi, indptr, sour
             indptr[row + 1] += indptr[row]
 
 
-@compiled
+@njit(**_INNER)
 def _chance(profile, square, scale):
     if profile == 0:
-        return np.exp(-0.5 * square / (scale * scale))
+        return exp_f64(-0.5 * square / (scale * scale))
     if profile == 1:
-        return np.exp(-np.sqrt(square) / scale)
+        return exp_f64(-np.sqrt(square) / scale)
     return 1.0 if square <= scale * scale else 0.0
 
 

@@ -18,6 +18,7 @@ from ranvier.codegen.simd import (
     bits_f32,
     f32_from_i32,
     f32_from_u32,
+    fma,
     horner,
     i32_from_u32,
     log_f32,
@@ -48,7 +49,7 @@ def next_word(a, b, c, d):
     return out, a, b, c, _rotate(d, 11)
 
 
-@compiled
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _mix(x):
     """splitmix64's finaliser."""
     x = np.uint64(x)
@@ -72,8 +73,8 @@ def seed_streams(state, seed, first, purpose):
 
 
 # sin(πx)/x and cos(πx) for |x| <= ¼, as polynomials in x²
-_sin_pi = horner([(-1) ** k * math.pi ** (2 * k + 1) / math.factorial(2 * k + 1) for k in (4, 3, 2, 1, 0)], _f32)
-_cos_pi = horner([(-1) ** k * math.pi ** (2 * k) / math.factorial(2 * k) for k in (5, 4, 3, 2, 1, 0)], _f32)
+_sin_pi = horner([(-1) ** k * math.pi ** (2 * k + 1) / math.factorial(2 * k + 1) for k in (4, 3, 2, 1, 0)])
+_cos_pi = horner([(-1) ** k * math.pi ** (2 * k) / math.factorial(2 * k) for k in (5, 4, 3, 2, 1, 0)])
 
 
 @njit(**INLINE)
@@ -84,8 +85,8 @@ def box_muller(u, v):
     """
     radius = math.sqrt(_f32(-2.0) * log_f32((f32_from_u32(u) + _f32(0.5)) * _f32(2.3283064365386963e-10)))
     x = f32_from_i32(i32_from_u32(v)) * _f32(4.656612873077393e-10)  # angle/π in [−1, 1]
-    shifted = x * _f32(2.0) + _f32(12582912.0)
-    x = x - (shifted - _f32(12582912.0)) * _f32(0.5)
+    shifted = fma(x, _f32(2.0), _f32(12582912.0))
+    x = fma(shifted - _f32(12582912.0), _f32(-0.5), x)
     quadrant = bits_f32(shifted)
     r = x * x
     s, c = x * _sin_pi(r), _cos_pi(r)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ranvier._steps import whole_steps
 from ranvier.codegen.compilation import kernel_address
+from ranvier.codegen.portable import Portable
 from ranvier.engines._sources import most_at_once, poisson_counts, poisson_table, spike_events
 from ranvier.engines.compiled import driver as d
 from ranvier.engines.compiled._random import seed_streams
@@ -61,7 +62,8 @@ class CompiledEngine:
         self.real: Any = np.float64 if double else np.float32
         self.step = 0
         self.models = step_models(net)
-        self.coefficients = {k: m.evaluate(dt) for k, m in self.models.items()}
+        with Portable():
+            self.coefficients = {k: m.evaluate(dt) for k, m in self.models.items()}
         out = senders(net)
         self.layouts = {
             k: layout(m, self.coefficients[k], paired=not double and needs_double(m, dt) is not None, sends=k in out)
@@ -410,6 +412,6 @@ def _address(array: NDArray | None) -> int:
 
 
 def _draw(law: Any, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    if hasattr(law, "low"):
-        return rng.uniform(law.low, law.high, size)
-    return rng.normal(law.mean, law.sd, size)
+    drawn = rng.uniform(law.low, law.high, size) if hasattr(law, "low") else rng.normal(law.mean, law.sd, size)
+    # NumPy's last bits come from the C library and differ between processors
+    return drawn.astype(np.float32).astype(np.float64)

@@ -65,7 +65,7 @@ def forward_kernel(step: Step, double: bool, tape: tuple[str, ...]) -> Kernel:
     body += [f"_at_state_{name}[_i] = {new}" for name, new in step.states]
     arrays = (("in", "out"), places, states, constants, ())
     # no fused multiply-add: the same roundings as torch
-    return Kernel(kernel_address(_text(body, *arrays, double, reverse=False, fastmath="set()")), *arrays)
+    return Kernel(kernel_address(_text(body, *arrays, double, reverse=False, fastmath="()")), *arrays)
 
 
 @dataclass(frozen=True)
