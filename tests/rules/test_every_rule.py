@@ -52,8 +52,9 @@ def test_values_outside_a_domain_are_refused(rule):
         for bad in (float("nan"), "20 ms", [1.0, 2.0]):
             with pytest.raises((ValueError, TypeError), match=f"{name} of {kind.__name__}"):
                 kind(**{name: bad})
-    with pytest.raises(ValueError, match="w_min"):
-        kind(w_min=2.0, w_max=1.0)
+    if {"w_min", "w_max"} <= set(declared(kind)):
+        with pytest.raises(ValueError, match="w_min"):
+            kind(w_min=2.0, w_max=1.0)
 
 
 @each
