@@ -3,7 +3,7 @@
 
 VENV ?= .venv
 PIP_FLAGS ?=
-TEST_FLAGS ?= -v -n 2 --dist loadfile
+TEST_FLAGS ?= -v -n 2 --dist loadfile --durations=10
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 PY = $(VENV)/bin/python

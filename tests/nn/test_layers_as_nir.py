@@ -184,10 +184,10 @@ def test_layers_and_engine_agree_in_every_kind(alpha):
     ]  # fmt: skip
     x = spikes(200, 1, 12)
     model = Sequential(*parts).double()
-    expected, _ = late(*parts)(x.double())
+    expected, _ = late(*parts).double()(x.double())
     _, v = engine_spikes(model, x)
     torch.testing.assert_close(v, expected[:, 0], rtol=1e-9, atol=1e-9)
-    inner, _ = late(*parts[:2])(x.double())
+    inner, _ = late(*parts[:2]).double()(x.double())
     found, _ = engine_spikes(Sequential(*parts[:2]), x)
     assert 0.02 < inner.mean() < 0.9 and torch.equal(found, inner[:, 0].float())
 
@@ -198,14 +198,14 @@ def test_recurrence_and_delays_in_the_engine_are_one_step_more():
     with torch.no_grad():
         layer.recurrent.mul_(2.0)
     x = spikes(200, 1, 12)
-    expected, _ = late(layer.double())(x.double())
+    expected, _ = late(layer).double()(x.double())
     found, _ = engine_spikes(layer, x)
     assert torch.equal(found, expected[:, 0].float())
     with torch.no_grad():
         layer.recurrent.zero_()
     assert not torch.equal(engine_spikes(layer, x)[0], found)
     delayed = Sequential(Delay(12, 3), lif(12, 9).double())
-    expected, _ = Sequential(Delay(12, 1), delayed)(x.double())
+    expected, _ = Sequential(Delay(12, 1), delayed).double()(x.double())
     assert torch.equal(engine_spikes(delayed, x)[0], expected[:, 0].float())
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ranvier.nn.delays import Delay, DelayedLinear
     from ranvier.nn.dendrites.segments import ActiveDendrites
     from ranvier.nn.dendrites.sequence_memory import SequenceMemory
+    from ranvier.nn.elementwise import Scale, Shift, Threshold
+    from ranvier.nn.graph import Graph
     from ranvier.nn.hopfield import Hopfield, HopfieldLookup, HopfieldPooling
     from ranvier.nn.liquid.cfc import CfC
     from ranvier.nn.liquid.ltc import LTC
@@ -35,6 +37,8 @@ _HOMES = {
     "ranvier.nn.delays": ["Delay", "DelayedLinear"],
     "ranvier.nn.dendrites.segments": ["ActiveDendrites"],
     "ranvier.nn.dendrites.sequence_memory": ["SequenceMemory"],
+    "ranvier.nn.elementwise": ["Scale", "Shift", "Threshold"],
+    "ranvier.nn.graph": ["Graph"],
     "ranvier.nn.hopfield": ["Hopfield", "HopfieldLookup", "HopfieldPooling"],
     "ranvier.nn.liquid.cfc": ["CfC"],
     "ranvier.nn.liquid.ltc": ["LTC"],
@@ -51,10 +55,10 @@ _HOMES = {
 
 __all__ = [  # spelled out for type checkers; a test keeps it equal to the table above
     "ELM", "LI", "LIF", "LTC", "NCP", "ActiveDendrites", "AstrocyteLIF", "AutoNCP", "CfC", "Delay", "DelayedLinear",
-    "FullyConnected", "Hopfield", "HopfieldLookup", "HopfieldPooling", "Operations", "QuadraticConv2d",
-    "QuadraticLinear", "SequenceMemory", "Sequential", "TimeDistributed", "Wiring", "count_operations", "from_neuron",
-    "from_nir", "quadratic_groups", "read_nir", "release_buffers", "spike_operations", "surrogates", "to_nir",
-    "write_nir",
+    "FullyConnected", "Graph", "Hopfield", "HopfieldLookup", "HopfieldPooling", "Operations", "QuadraticConv2d",
+    "QuadraticLinear", "Scale", "SequenceMemory", "Sequential", "Shift", "Threshold", "TimeDistributed", "Wiring",
+    "count_operations", "from_neuron", "from_nir", "quadratic_groups", "read_nir", "release_buffers",
+    "spike_operations", "surrogates", "to_nir", "write_nir",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:  # with it a type checker would take any misspelt name

@@ -245,6 +245,9 @@ def _connect(net: Network, node: Any, path: _Path, pulse: float, delay: float) -
     net.connect(source, target, weight=weight, delay=times, synapse=synapse, wiring=Edges(sources, targets))
 
 
-def read_nir(path: str | Path, **options: Any) -> Network:
-    """Read a NIR file; see `from_nir`. FileNotFoundError without one, ValueError for what is none."""
-    return from_nir(read_graph(path), **options)
+def read_nir(path: str | Path, *, type_check: bool = True, **options: Any) -> Network:
+    """Read a NIR file; see `from_nir`. FileNotFoundError without one, ValueError for what is none.
+
+    type_check: whether the shapes that nodes note must fit, as `nir.read` has it; some published files' do not.
+    """
+    return from_nir(read_graph(path, type_check=type_check), **options)

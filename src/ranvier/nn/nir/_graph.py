@@ -1,7 +1,8 @@
-"""A graph of NIR as a row of nodes, and what refuses the others."""
+"""A graph of NIR without subgraphs, as a row of nodes where it is one, and what refuses what layers cannot hold."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NoReturn
 
 from ranvier.networks import nir_files
@@ -36,8 +37,9 @@ def flat(graph: Any, prefix: str = "") -> tuple[dict[str, Any], list[tuple[str, 
     return nodes, list(dict.fromkeys(edges))
 
 
-def rows(nodes: dict[str, Any], edges: list[tuple[str, str]]) -> tuple[Chain, dict[str, Chain]]:
-    """From the input to the output, and by name of its neurons each way back to themselves."""
+def row(nodes: dict[str, Any], edges: list[tuple[str, str]]) -> tuple[Chain, dict[str, Chain]] | None:
+    """From the input to the output, and by name of its neurons each way back to themselves; None where nodes branch,
+    meet or loop otherwise."""
     import nir
 
     after: dict[str, list[str]] = {name: [b for a, b in edges if a == name] for name in nodes}
@@ -49,7 +51,9 @@ def rows(nodes: dict[str, Any], edges: list[tuple[str, str]]) -> tuple[Chain, di
             while here not in path and isinstance(nodes[here], passed) and len(after[here]) == 1:
                 path.append(here)
                 here = after[here][0]
-            if here == name and len(path) > 1 and name not in loops:
+            weights = [n for n in path[1:] if not isinstance(nodes[n], nir.Delay)]
+            spikes = isinstance(nodes[name], nir.LIF | nir.CubaLIF | nir.IF)
+            if here == name and len(weights) == 1 and spikes and name not in loops:
                 loops[name] = [(n, nodes[n]) for n in path[1:]]
                 after[name].remove(first)
                 after[path[-1]] = []
@@ -57,20 +61,32 @@ def rows(nodes: dict[str, Any], edges: list[tuple[str, str]]) -> tuple[Chain, di
     into = [b for a in nodes for b in after[a]]
     start = [n for n, node in nodes.items() if isinstance(node, nir.Input)]
     if len(start) != 1:
-        refuse_from(f"{len(start)} inputs")
+        return None
     chain, here = [], start[0]
     while after[here]:
-        if len(after[here]) > 1:
-            refuse_from(f"the branch behind {here!r}, to {' and '.join(map(repr, after[here]))}")
-        here = after[here][0]
-        if into.count(here) > 1:
-            refuse_from(f"the ways that meet at {here!r}")
+        here, *others = after[here]
+        if others or into.count(here) > 1:
+            return None
         chain.append((here, nodes[here]))
-    if not chain or not isinstance(chain[-1][1], nir.Output):
-        refuse_from(f"the end at {here!r}, which is no Output")
-    if lost := set(nodes) - {n for n, _ in chain} - {start[0]} - back:
-        refuse_from(f"the node {min(lost)!r}, which is not on the way from the input to the output")
+    used = {n for n, _ in chain} | {start[0]} | back
+    if not chain or not isinstance(chain[-1][1], nir.Output) or used != set(nodes):
+        return None
     return chain[:-1], loops
+
+
+def live(nodes: dict[str, Any], edges: list[tuple[str, str]]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The part from which an output can be reached; a warning names the rest."""
+    import nir
+
+    leading = {n for n, node in nodes.items() if isinstance(node, nir.Output)}
+    if not leading:
+        refuse_from("a graph without an Output")
+    while more := {a for a, b in edges if b in leading} - leading:
+        leading |= more
+    if idle := [n for n in nodes if n not in leading]:
+        names = ", ".join(map(repr, idle[:3])) + (" ..." if len(idle) > 3 else "")
+        warnings.warn(f"{len(idle)} of {len(nodes)} nodes lead to no output and are left out: {names}", stacklevel=4)
+    return {n: m for n, m in nodes.items() if n in leading}, [e for e in edges if set(e) <= leading]
 
 
 def refuse_to(what: str, remedy: str = "") -> NoReturn:
@@ -80,7 +96,7 @@ def refuse_to(what: str, remedy: str = "") -> NoReturn:
 
 def refuse_from(what: str, remedy: str = "") -> NoReturn:
     """ValueError for what layers in a row cannot hold."""
-    nir_files.refuse("from", what, remedy, held="A Sequential", by="nn.to_nir")
+    nir_files.refuse("from", what, remedy, held="A model of layers", by="nn.to_nir")
 
 
-__all__ = ["Chain", "flat", "refuse_from", "refuse_to", "rows"]
+__all__ = ["Chain", "flat", "live", "refuse_from", "refuse_to", "row"]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ranvier.networks.nir_files import MS
 from ranvier.nn.delays import Delay, DelayedLinear
+from ranvier.nn.elementwise import Scale, Threshold
 from ranvier.nn.nir._graph import refuse_from, refuse_to
 from ranvier.nn.nir._time import Array, Clock
 
@@ -42,12 +43,17 @@ def write_module(part: nn.Module, shape: tuple[int, ...]) -> Any:
     """The node of an ordinary module, for inputs of that shape."""
     import nir
 
-    known = (nn.Linear, nn.Flatten, nn.Conv1d, nn.Conv2d, nn.AvgPool2d, DelayedLinear, nn.BatchNorm1d, nn.BatchNorm2d)
+    known = (nn.Linear, nn.Flatten, nn.Conv1d, nn.Conv2d, nn.AvgPool2d, DelayedLinear, nn.BatchNorm1d, nn.BatchNorm2d,
+             Scale, Threshold)  # fmt: skip
     if type(part) not in known:  # a subclass may do anything
         refuse_to(f"the module {part!r}")
     match part:
         case nn.Linear():
             return write_linear(part, shape)
+        case Scale():
+            return nir.Scale(scale=np.broadcast_to(array(part.scale.detach()), shape).copy())
+        case Threshold():
+            return nir.Threshold(threshold=np.broadcast_to(array(part.threshold.detach()), shape).copy())
         case nn.Flatten() if part.start_dim % (len(shape) + 1) != 0:
             start, end = (axis % (len(shape) + 1) - 1 for axis in (part.start_dim, part.end_dim))
             return nir.Flatten(input_type={"input": np.array(shape)}, start_dim=start, end_dim=end)
@@ -86,6 +92,8 @@ def _convolution(part: nn.Conv1d | nn.Conv2d, shape: tuple[int, ...]) -> Any:
 
 def fill(name: str, parameter: torch.Tensor, values: Array) -> None:
     """Give a parameter the values of the node of that name. ValueError for other shapes and what is not finite."""
+    if np.size(values) == parameter.numel() and parameter.ndim == 1:
+        values = np.reshape(values, -1)  # a bias as a row
     if np.shape(values) != tuple(parameter.shape):
         found = np.shape(values)
         raise ValueError(f"The weights or biases of {name!r} have shape {found}; expected {tuple(parameter.shape)}.")
@@ -112,6 +120,10 @@ def read_module(name: str, node: Any, bias: Array | None, clock: Clock, dtype: t
             steps = read_steps(name, node, clock)
             uniform = bool((steps == steps.reshape(-1)[0]).all())
             return Delay(tuple(steps.shape), int(steps.reshape(-1)[0]) if uniform else steps, dtype=dtype)
+        case nir.Scale():
+            return Scale(torch.as_tensor(read_finite(name, "scale", node.scale)), dtype=dtype)
+        case nir.Threshold():
+            return Threshold(torch.as_tensor(read_finite(name, "threshold", node.threshold)), dtype=dtype)
         case nir.Flatten():
             start, end = int(node.start_dim), int(node.end_dim)
             return nn.Flatten(start + 1 if start >= 0 else start, end + 1 if end >= 0 else end)
@@ -129,6 +141,14 @@ def read_module(name: str, node: Any, bias: Array | None, clock: Clock, dtype: t
                         dtype=dtype, **sizes)  # fmt: skip
             return filled(name, made, weight, bias)
     refuse_from(f"the node {name!r} of kind {type(node).__name__}")
+
+
+def read_finite(name: str, key: str, values: Any) -> Array:
+    """Numbers of a node. ValueError for what is not finite."""
+    numbers = np.asarray(values, np.float64)
+    if not np.isfinite(numbers).all():
+        refuse_from(f"{key} of {name!r}, not all of which is finite")
+    return numbers
 
 
 def _sizes(value: Any, axes: int) -> Any:

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from ranvier.networks.nir_files import MS
+from ranvier.nn.elementwise import Scale, Shift
 from ranvier.nn.nir._graph import Chain, refuse_from, refuse_to
 from ranvier.nn.nir._modules import fill, filled, read_steps
 from ranvier.nn.nir._time import Array, Clock
@@ -29,7 +31,7 @@ def write_neurons(layer: DynamicalLayer, shape: tuple[int, ...], clock: Clock, s
         refuse_to(f"the adaptation of a {type(layer).__name__}")
     common, note = {}, {}
     if isinstance(layer, LIF):
-        common = {"v_threshold": value["threshold"], "v_reset": np.zeros(shape)}
+        common = {"v_threshold": value["threshold"], "v_reset": value.get("reset_to", np.zeros(shape))}
         if layer.reset != "zero":
             note = {"metadata": {"reset": layer.reset}}
             if not soft_reset:
@@ -103,8 +105,9 @@ def read_layer(
     clock: Clock,
     reset: str | None,
     dtype: torch.dtype,
-) -> DynamicalLayer:
-    """The layer of a node with a potential, the weights and bias before it, if any, and its way back to itself."""
+) -> list[nn.Module]:
+    """The layer of a node with a potential, the weights and bias before it, if any, and its way back to itself; with
+    what scales its input or shifts its output, if NIR's potential is not the layer's."""
     import nir
 
     spiking, filtered = isinstance(node, nir.LIF | nir.CubaLIF | nir.IF), isinstance(node, nir.CubaLIF | nir.CubaLI)
@@ -112,7 +115,7 @@ def read_layer(
     shape = read["r"].shape
     options: dict[str, Any] = {"dtype": dtype, "beta": 1.0}
     if isinstance(node, nir.IF | nir.I):
-        gain = read["r"] * clock.dt
+        gain = read["r"] * clock.pulse
     else:
         tau = read["tau_mem" if filtered else "tau"]
         options["beta"] = _decay(name, "tau", tau, clock, dtype)
@@ -122,7 +125,7 @@ def read_layer(
             gain = read["r"] * read["w_in"] * clock.current(tau, read["tau_syn"])
     # what was written with r such that a spike adds its weight, in float32 as it may be
     gain = np.where(np.isclose(gain, 1.0, rtol=0.0, atol=1e-6), 1.0, gain)
-    if not (gain > 0).all():
+    if spiking and not (gain > 0).all():
         refuse_from(f"r of {name!r} that is not positive")
     leak = read.get("v_leak", np.zeros(shape))
     sizes: tuple[Any, ...] = (shape or None,)
@@ -132,32 +135,47 @@ def read_layer(
         sizes = linear[0].shape[1], linear[0].shape[0]
         options["bias"] = linear[1] is not None
     if spiking:
-        if not np.array_equal(read["v_reset"], leak):
-            refuse_from(f"v_reset of {name!r} other than {'v_leak' if 'v_leak' in read else '0'}")
+        options["reset"] = reset or _noted_reset(node)
+        if (read["v_threshold"] <= leak).any() and not filtered and linear is not None and "v_leak" in read:
+            # it spikes on its own: from 0, and towards v_leak by a constant input
+            towards = (1.0 - clock.decay(tau)) * leak / gain
+            linear, leak = (linear[0], towards + (0.0 if linear[1] is None else linear[1])), np.zeros(shape)
+            options["bias"] = True
         threshold = (read["v_threshold"] - leak) / gain
         if not (threshold > 0).all():
             refuse_from(f"the threshold of {name!r}, not above where it rests")
-        noted = node.metadata.get("reset", "zero")
-        noted = noted.decode() if isinstance(noted, bytes) else str(noted)
-        options |= {"threshold": _plain(threshold, dtype), "reset": reset or noted}
+        options["threshold"] = _plain(threshold, dtype)
+        floor = (read["v_reset"] - leak) / gain
+        if np.any(floor):
+            if options["reset"] != "zero":
+                refuse_from(f"v_reset of {name!r} other than v_leak with reset={options['reset']!r}")
+            if (floor >= threshold).any():
+                refuse_from(f"v_reset of {name!r}, not below its threshold")
+            options["reset_to"] = _plain(floor, dtype)
         if way is not None:
             options |= {"recurrent": True, "recurrent_delay": way.steps}
-        made: DynamicalLayer = LIF(*sizes, **options)
+        modules: list[nn.Module] = [LIF(*sizes, **options)]
     else:
-        if np.any(leak):
-            refuse_from(f"v_leak of {name!r}, which shifts what it gives")
         if way is not None:
             refuse_from(f"the way of {name!r}, which does not spike, back to itself")
-        if (gain != 1.0).any():
-            if linear is None:
-                refuse_from(f"r of {name!r} without weights before it")
+        modules = [LI(*sizes, **options)]
+        if (gain != 1.0).any() and linear is not None:
             linear = linear[0] * gain.reshape(-1, 1), None if linear[1] is None else linear[1] * gain
-        made = LI(*sizes, **options)
-    if linear is not None and made.linear is not None:
-        filled(name, made.linear, *linear)
-    if way is not None and made.recurrent is not None:
-        fill(name, made.recurrent, way.weight)
-    return made
+        elif (gain != 1.0).any():
+            modules.insert(0, Scale(_plain(gain, dtype), dtype=dtype))
+        if np.any(leak):
+            modules.append(Shift(_plain(leak, dtype), dtype=dtype))
+    layer = next(module for module in modules if isinstance(module, DynamicalLayer))
+    if linear is not None and layer.linear is not None:
+        filled(name, layer.linear, *linear)
+    if way is not None and layer.recurrent is not None:
+        fill(name, layer.recurrent, way.weight)
+    return modules
+
+
+def _noted_reset(node: Any) -> str:
+    noted = node.metadata.get("reset", "zero")
+    return noted.decode() if isinstance(noted, bytes) else str(noted)
 
 
 def _decay(name: str, key: str, tau: Array, clock: Clock, dtype: torch.dtype) -> Any:

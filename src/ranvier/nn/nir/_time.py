@@ -18,7 +18,7 @@ DECAYS = ("euler", "exponential")
 
 @dataclass(frozen=True)
 class Clock:
-    """Steps of `dt` (s), by Euler's method or with exact decay.
+    """Steps of `dt` (s), by Euler's method or with exact decay; a spike is a pulse of height 1 that lasts `pulse` (s).
 
     What is called a gain is the factor between a weight, or a bias, in NIR and what it adds in one step to u of a
     layer whose threshold and potentials are NIR's, at r = w_in = 1.
@@ -26,13 +26,15 @@ class Clock:
 
     dt: float
     euler: bool
+    pulse: float
 
     @classmethod
-    def of(cls, dt: float, decay: str) -> Clock:
-        """From the two keywords, dt in ms. ValueError for what they cannot be."""
+    def of(cls, dt: float, decay: str, pulse: float | None = None) -> Clock:
+        """From the keywords, dt and pulse in ms (a step by default). ValueError for what they cannot be."""
         if decay not in DECAYS:
             raise ValueError(f"found decay = {decay!r}, expected one of {', '.join(DECAYS)}")
-        return cls(positive(dt, "dt", "ms") * MS, decay == "euler")
+        step = positive(dt, "dt", "ms") * MS
+        return cls(step, decay == "euler", step if pulse is None else positive(pulse, "pulse", "ms") * MS)
 
     def tau(self, decay: Array) -> Array:
         """The time constant (s) of a decay per step below 1, and above 0 if it is exponential."""
@@ -44,7 +46,7 @@ class Clock:
 
     def membrane(self, tau: Array) -> Array:
         """Gain of a spike in a `LIF`; with exact decay it is an impulse at the step's beginning, and decays, too."""
-        return self.dt / tau if self.euler else self.dt / tau * self.decay(tau)
+        return self.pulse / tau if self.euler else self.pulse / tau * self.decay(tau)
 
     def current(self, tau_mem: Array, tau_syn: Array) -> Array:
         """Gain of a spike in a `CubaLIF`, whose current charges the membrane for the first time in that step."""
@@ -55,14 +57,14 @@ class Clock:
             # ∫ exp(−(dt − s)/tau_mem) exp(−s/tau_syn) ds/tau_mem over the step, also where the two are the same
             fast, slow = self.dt / np.minimum(tau_mem, tau_syn), self.dt / np.maximum(tau_mem, tau_syn)
             charge = charge * np.exp(-slow) * exprel(slow - fast)
-        return charge * self.dt / tau_syn
+        return charge * self.pulse / tau_syn
 
     def bias(self, node: Any) -> Array | None:
         """NIR's bias, constant in time, is a layer's times this; None: no number makes them the same."""
         import nir
 
         if self.euler or isinstance(node, nir.IF | nir.I):
-            return np.ones(())
+            return np.full((), self.pulse / self.dt)
         if isinstance(node, nir.CubaLIF | nir.CubaLI):
             return None
         tau = np.asarray(node.tau, np.float64)
@@ -88,7 +90,7 @@ def rescale_biases(
             continue
         found[name] = np.asarray(bias)
         at = next((at for at in range(k + 1, len(chain)) if isinstance(chain[at][1], neurons())), None)
-        if at is None or clock.euler or not np.any(bias):
+        if at is None or (clock.euler and clock.pulse == clock.dt) or not np.any(bias):
             continue
         if (factor := clock.bias(chain[at][1])) is None:
             refuse(f"the bias of {name!r} into the synaptic current of {chain[at][0]!r} with exact decay")

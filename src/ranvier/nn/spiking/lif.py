@@ -23,8 +23,8 @@ def _require_reset(reset: str) -> None:
 
 
 @lru_cache
-def lif_step(filtered: bool, adaptive: bool, reset: str) -> Step:
-    """The equations of `LIF`, in the order integrate, threshold, reset."""
+def lif_step(filtered: bool, adaptive: bool, reset: str, elsewhere: bool = False) -> Step:
+    """The equations of `LIF`, in the order integrate, threshold, reset; `elsewhere`: to `reset_to`, not to 0."""
     equations, states = [], [("v", "v_new")]
     if filtered:
         equations.append(("i_new", "alpha*i + x"))
@@ -34,7 +34,10 @@ def lif_step(filtered: bool, adaptive: bool, reset: str) -> Step:
         equations.append(("bar", "threshold + kappa*a"))
         states.append(("a", "a_new"))
     equations += [("d", "u - bar" if adaptive else "u - threshold"), ("y", "spike(d)"), ("r", "detach(y)")]
-    equations.append(("v_new", "u - u*r" if reset == "zero" else "u - drop*r"))
+    if reset == "zero":
+        equations.append(("v_new", "u - (u - reset_to)*r" if elsewhere else "u - u*r"))
+    else:
+        equations.append(("v_new", "u - drop*r"))
     if adaptive:
         equations.append(("a_new", "rho*a + y"))
     return Step(tuple(equations), tuple(states), "y")
@@ -65,6 +68,7 @@ class LIF(SpikingLayer):
     beta, threshold, alpha, adaptation : numbers, shared by all neurons, or tensors that broadcast to the neurons'
         shape. Decays per step lie in [0, 1]; thresholds are positive.
     reset : "subtract", "zero" or "delayed".
+    reset_to : where "zero" takes the membrane, if not to 0: a number or tensor below threshold.
     learn : names among beta, threshold, alpha, rho, kappa that are nn.Parameters; the others are buffers.
         Learned decays are used clamped to [0, 1]; their gradient passes the clamp.
     recurrent : also feed every neuron's last spike to all, by a learned weight (N, N), [target, source].
@@ -85,7 +89,7 @@ class LIF(SpikingLayer):
     where gradients of gradients are asked of compiled loops (fused=False gives them).
     """
 
-    DOMAINS = {"beta": DECAY, "alpha": DECAY, "rho": DECAY, "threshold": POSITIVE, "kappa": REAL}
+    DOMAINS = {"beta": DECAY, "alpha": DECAY, "rho": DECAY, "threshold": POSITIVE, "kappa": REAL, "reset_to": REAL}
 
     def __init__(
         self,
@@ -97,6 +101,7 @@ class LIF(SpikingLayer):
         alpha: float | Tensor | None = None,
         adaptation: tuple[float | Tensor, float | Tensor] | None = None,
         reset: str = "subtract",
+        reset_to: float | Tensor = 0.0,
         learn: Collection[str] = (),
         **options: Unpack[SpikingOptions],
     ) -> None:
@@ -107,8 +112,11 @@ class LIF(SpikingLayer):
             values["alpha"] = alpha
         if adaptation is not None:
             values["rho"], values["kappa"] = adaptation
+        if isinstance(reset_to, Tensor) or reset_to != 0.0:
+            values["reset_to"] = reset_to
         self._set_values(values, learn=learn)
         self.reset = reset
+        self._require_domains({name: getattr(self, name) for name in self._values})
 
     @property
     def reset(self) -> str:
@@ -118,14 +126,23 @@ class LIF(SpikingLayer):
     @reset.setter
     def reset(self, value: str) -> None:
         _require_reset(value)
+        if "reset_to" in self._values and value != "zero":
+            raise ValueError(f'found reset = {value!r} with reset_to, expected reset="zero"')
         self._reset, self._checked_versions = value, []
         if value == "delayed":
             self._domain("beta").require("beta", self.beta, 'use reset="subtract"')
-        self._set_equations(lif_step("alpha" in self._values, "rho" in self._values, value))
+        has = {name: name in self._values for name in ("alpha", "rho", "reset_to")}
+        self._set_equations(lif_step(has["alpha"], has["rho"], value, has["reset_to"]))
 
     def _domain(self, name: str) -> Domain:
         # threshold/beta is what a delayed reset takes off
         return _DIVISOR if name == "beta" and self.reset == "delayed" else super()._domain(name)
+
+    def _require_domains(self, values: dict[str, Tensor]) -> None:
+        super()._require_domains(values)
+        if "reset_to" in values:
+            gap = values["threshold"].detach() - values["reset_to"].detach()
+            POSITIVE.require("threshold - reset_to", gap, "a neuron reset to its threshold would never stop spiking")
 
     def _constants(self) -> dict[str, Tensor]:
         values = super()._constants()
