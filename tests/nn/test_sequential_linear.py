@@ -158,3 +158,11 @@ def test_counting_leaves_the_product_as_it_is():
     assert torch.equal(y, plain) and plain.any()
     assert (seen.layers[0].synops, seen.layers[0].macs) == (256 * active, 0)
     assert seen.layers[0].dense == 41 * 8 * 200 * 256 and not module._forward_hooks
+
+
+def test_small_products_are_torchs(dense_when_small):
+    """To look where a small input is zero takes longer than its dense product."""
+    module, x = linear(), spikes(7, 3, 30)
+    assert not ours(rv.nn.Sequential(module)(x)[0]) and not ours(rv.nn.LIF(30, 21, dtype=F64)(x)[0])
+    large = spikes(40, 8, 300)
+    assert ours(rv.nn.Sequential(linear(inputs=300))(large)[0])
