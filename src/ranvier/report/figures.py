@@ -89,7 +89,7 @@ def raster(
         top.plot(
             times[mine], rows[mine], "|" if size > 2 else ",", color=colour, markersize=size, rasterized=True
         )
-    top.set(ylim=(bounds[-1], 0), xlim=window)
+    top.set(ylim=(bounds[-1] - 0.5, -0.5), xlim=window)
     if len(classes) > 1:
         _name_classes(top, classes, bounds, both=False)
     else:
