@@ -75,7 +75,16 @@ def in_a_row(dtype: torch.dtype, fused: bool) -> nn.Module:
     return rv.nn.Sequential(nn.Linear(6, 5, dtype=dtype), rv.nn.LIF(5, threshold=0.4, **like), rv.nn.LI(5, 2, **like))
 
 
-N, ALL = rv.nn, ("beta", "threshold", "alpha", "rho", "kappa")
+def looped(dtype: torch.dtype, fused: bool) -> nn.Module:
+    like = {"dtype": dtype, "fused": fused}
+    nodes = {"in": nn.Linear(6, 5, dtype=dtype), "sum": nn.Identity(), "left": rv.nn.LI(5, 5, **like),
+             "right": rv.nn.LIF(5, threshold=0.4, **like), "back": nn.Linear(5, 5, dtype=dtype)}  # fmt: skip
+    edges = [("x", "in"), ("in", "sum"), ("sum", "left"), ("sum", "right"), ("right", "back"), ("back", "sum"),
+             ("left", "y"), ("right", "y")]  # fmt: skip
+    return rv.nn.Graph(nodes, edges)
+
+
+N, ALL, LEARNED = rv.nn, ("beta", "threshold", "alpha", "rho", "kappa"), ("beta", "threshold", "reset_to")
 
 
 def kind_of(path: str) -> type:
@@ -92,6 +101,10 @@ CELLS = {
         rates, plain.lif,
     ),
     "LIF, delayed": Case(N.LIF, lambda **o: N.LIF(6, 5, reset="delayed", recurrent=True, **o), rates, plain.lif),
+    "LIF, reset elsewhere": Case(
+        N.LIF, lambda **o: N.LIF(6, 5, reset="zero", reset_to=torch.linspace(-0.6, 0.5, 5), learn=LEARNED, **o),
+        rates, plain.lif,
+    ),
     "LI": Case(N.LI, lambda **o: N.LI(6, 5, learn="beta", **o), rates, plain.li),
     "from_neuron": Case(
         NeuronLayer, lambda **o: N.from_neuron(rv.LIF(t_ref=2.0), 6, dt=0.5, learn=("tau_m", "V_th"), **o),
@@ -114,6 +127,7 @@ CELLS = {
         plain.delayed_linear, fused=False,
     ),
     "Sequential": Case(N.Sequential, in_a_row, rates, plain.in_a_row, torch_first=True),
+    "Graph": Case(N.Graph, looped, rates, plain.graph, torch_first=True),
     "TimeDistributed": Case(
         N.TimeDistributed, lambda dtype: N.TimeDistributed(nn.Linear(6, 4, dtype=dtype)), rates,
         lambda cell, x: plain.linear(cell.module, x), fused=False, torch_first=True,
@@ -125,6 +139,9 @@ OTHERS = {
     "Hopfield": (lambda: N.Hopfield(6, num_heads=2, update_steps_max=2), (3, 4, 6)),
     "HopfieldLookup": (lambda: N.HopfieldLookup(6, quantity=3), (3, 4, 6)),
     "HopfieldPooling": (lambda: N.HopfieldPooling(6, quantity=2), (3, 4, 6)),
+    "Scale": (lambda: N.Scale(torch.linspace(-1.0, 1.0, 6)), (3, 6)),
+    "Shift": (lambda: N.Shift(torch.linspace(-1.0, 1.0, 6)), (3, 6)),
+    "Threshold": (lambda: N.Threshold(0.2), (3, 6)),
     "QuadraticLinear": (lambda: N.QuadraticLinear(6, 4, start="random"), (3, 6)),
     "QuadraticConv2d": (lambda: N.QuadraticConv2d(2, 3, 3, start="random"), (2, 2, 6, 6)),
 }

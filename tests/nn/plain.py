@@ -29,7 +29,8 @@ def lif(cell, x):
             current = i
         u = p["beta"] * v + current
         y = (u >= p["threshold"] + p.get("kappa", 0.0) * a).astype(float)
-        taken = {"subtract": p["threshold"], "zero": u, "delayed": p["threshold"] / p["beta"]}[cell.reset]
+        zero = u - p.get("reset_to", 0.0)
+        taken = {"subtract": p["threshold"], "zero": zero, "delayed": p["threshold"] / p["beta"]}[cell.reset]
         v = u - taken * y
         a = p.get("rho", 0.0) * a + y
         out.append(y)
@@ -188,6 +189,21 @@ def delayed_linear(cell, x):
 def linear(module, x):
     p = numbers(module)
     return x @ p["weight"].T + p["bias"]
+
+
+def graph(cell, x):
+    """Branches "left" and "right" behind "in", summed; right's spikes come back to "in" by "back", a step later."""
+    first, left, right, back = (cell.nodes[name][0] for name in ("in", "left", "right", "back"))
+    p, q, v, w = numbers(right), numbers(left), 0.0, 0.0
+    spikes, out = np.zeros((x.shape[1], right.out_features)), []
+    for row in x:
+        both = linear(first, row) + linear(back, spikes) * (len(out) > 0)
+        u = p["beta"] * v + both
+        spikes = (u >= p["threshold"]).astype(float)
+        v = u - p["threshold"] * spikes
+        w = q["beta"] * w + both @ q["linear.weight"].T + q["linear.bias"]
+        out.append(w + spikes)
+    return np.array(out)
 
 
 def in_a_row(cell, x):

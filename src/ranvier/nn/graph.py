@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ranvier.nn.cell import in_own_precision, is_hooked
 from ranvier.nn.checks import require_tensor
 from ranvier.nn.sequential import Sequential
 
@@ -104,7 +105,16 @@ class Graph(nn.Module):
         return {"nodes": {name: self.nodes[name].init_state(batch) for name in self.nodes}, "loops": {}}
 
     def step(self, state: dict[str, dict[str, Any]], x: Signal) -> tuple[dict[str, dict[str, Any]], Signal]:
-        """One step: x (B, ...) -> (state, y (B, ...))."""
+        """One step: x (B, ...) -> (state, y (B, ...)). Where hooks are set they see `forward` of a sequence of one."""
+        if is_hooked(self):
+            sequence = tuple(v[None] for v in x) if isinstance(x, tuple) else x[None]
+            y, state = self(sequence, state)
+            return state, tuple(v[0] for v in y) if isinstance(y, tuple) else y[0]
+        y, state = self._step(x, state)  # type: ignore[arg-type]
+        return state, y
+
+    @in_own_precision
+    def _step(self, x: Signal, state: dict[str, dict[str, Any]]) -> tuple[Signal, dict[str, dict[str, Any]]]:
         signals = self._signals(x, 2)
         self._require_state(state)
         own = dict(state["nodes"])
@@ -112,8 +122,9 @@ class Graph(nn.Module):
             for name in part:
                 own[name], signals[name] = self.nodes[name].step(own[name], self._sum(name, signals, state["loops"]))
         loops = {a: signals[a] for a, _ in self._closing}
-        return {"nodes": own, "loops": loops}, self._answer(signals)
+        return self._answer(signals), {"nodes": own, "loops": loops}
 
+    @in_own_precision
     def forward(self, x: Signal, state: dict[str, dict[str, Any]] | None = None) -> tuple[Signal, dict[str, Any]]:
         """x (T, B, ...) -> y (T, B, ...) and the state after the last step."""
         signals = self._signals(x, 3)
