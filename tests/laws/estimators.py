@@ -38,7 +38,7 @@ class Case:
 
 CASES = {
     "NGRC": Case(NGRC(), SERIES),
-    "NGRC, strides, cubes": Case(NGRC(2, 2, (1, 3), constant=False), SERIES),
+    "NGRC, strides": Case(NGRC(2, 2, (1, 2), constant=False), SERIES),
     "ESN": Case(ESN(units=30), SERIES),
     "ESN, leaky": Case(ESN(units=30, leak=0.3, direct=False, washout=2), SERIES),
     "ESN, feedback": Case(ESN(20, feedback_scaling=0.1), SERIES),

@@ -81,13 +81,14 @@ def test_history_is_what_came_before(name, series):
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.filterwarnings("ignore::ranvier.reservoirs.DivergenceWarning")
 def test_forecast_is_prediction_fed_back(name, series):
     model = MODELS[name].fit(series[:-1], series[1:])
-    told = model.forecast(6, series)
+    ahead = model.forecast(6, series)
     rows = series
     for step in range(6):
         following = model.predict(rows)[-1:]
-        np.testing.assert_allclose(told[step : step + 1], following, rtol=1e-7)
+        np.testing.assert_allclose(ahead[step : step + 1], following, rtol=1e-7)
         rows = np.concatenate([rows, following])
 
 
