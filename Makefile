@@ -1,6 +1,7 @@
 # Every target does its own set-up; the environment is installed again only when its description changes.
 # `make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"` saves the CUDA download.
 
+SHELL = bash
 VENV ?= .venv
 PIP_FLAGS ?=
 TEST_FLAGS ?= -v -n 2 --dist loadfile --durations=10
@@ -10,11 +11,12 @@ PY = $(VENV)/bin/python
 READY = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test triton lint bench bench-parts atlas oracles pins clean
+.PHONY: help demo test attack triton lint bench bench-parts atlas oracles pins clean
 
 help:
 	@echo "make demo     install, run the main job on the larva's wiring, print where the report lies"
 	@echo "make test     install, run the tests"
+	@echo "make attack   mutated files, killed runs, a day of biological time: some 20 minutes (ATTACK_FLAGS=--seconds 5)"
 	@echo "make triton   the GPU's kernels without a GPU: in Triton's interpreter, and through its compiler"
 	@echo "make lint     ruff and mypy"
 	@echo "make bench    side by side with Brian2 and NEST (BENCH_FLAGS=--quick for a short one)"
@@ -35,6 +37,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(PY) -m pytest $(TEST_FLAGS)
+
+# the figures are kept even where something was found
+attack: $(READY)
+	$(PY) -m tests.attack $(ATTACK_FLAGS) | tee benchmarks/results/attack.txt; exit $${PIPESTATUS[0]}
 
 # Triton as torch 2.13 for CUDA comes with it
 triton: $(READY)

@@ -124,10 +124,10 @@ def operator(
         tensors, *ctx.options = inputs
         ctx.save_for_backward(*tensors)
 
-    def gradients(ctx: Any, given: Sequence[Tensor | None]) -> tuple[Any, ...]:
+    def gradients(ctx: Any, cotangents: Sequence[Tensor | None]) -> tuple[Any, ...]:
         needed = list(ctx.needs_input_grad[0])
         run = getattr(torch.ops.ranvier, back)
-        by_input = iter(run(list(ctx.saved_tensors), list(given), needed, *ctx.options))
+        by_input = iter(run(list(ctx.saved_tensors), list(cotangents), needed, *ctx.options))
         return [next(by_input) if needs else None for needs in needed], None, None, None
 
     custom.register_autograd(f"ranvier::{name}", gradients, setup_context=keep, lib=_LIBRARY)

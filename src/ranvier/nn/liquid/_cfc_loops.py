@@ -52,13 +52,13 @@ def interpolate_back(g_h, heads, spans, g_heads, g_spans, batch, units, gate, on
         ta, s = pointer(heads + 4 * row * b + 2 * row, one), pointer(heads + 4 * row * b + 3 * row, one)
         gf, rv = pointer(g_heads + 4 * row * b, one), pointer(g_heads + 4 * row * b + row, one)
         ga, gb = pointer(g_heads + 4 * row * b + 2 * row, one), pointer(g_heads + 4 * row * b + 3 * row, one)
-        given, span = pointer(g_h + row * b, one), dt[b]
+        cotangent, span = pointer(g_h + row * b, one), dt[b]
         for i in range(units):
-            gf[i] = given[i] * (unit - share * s[i]) * (unit - f[i] * f[i])
+            gf[i] = cotangent[i] * (unit - share * s[i]) * (unit - f[i] * f[i])
         for i in range(units):
-            rv[i] = given[i] * s[i] * (unit - g[i] * g[i])
+            rv[i] = cotangent[i] * s[i] * (unit - g[i] * g[i])
         for i in range(units):
-            gb[i] = given[i] * (g[i] - share * f[i]) * s[i] * (unit - s[i])
+            gb[i] = cotangent[i] * (g[i] - share * f[i]) * s[i] * (unit - s[i])
         total = type(one)(0)
         for i in range(units):
             ga[i] = gb[i] * span

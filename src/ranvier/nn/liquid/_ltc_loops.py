@@ -104,12 +104,12 @@ def _backward(table, T, N, inputs, unfolds, keep, one):
     for s in range(T):
         t = T - 1 - s
         rates, g_rates = pointer(rate + row * t, one), pointer(g_rate + row * t, one)
-        given, carried = pointer(g_y + block * t, one), pointer(g_new, one)
+        cotangent, carried = pointer(g_y + block * t, one), pointer(g_new, one)
         for l in range(LANES):
             g_rates[l] = zero
         clear_n, clear_d = pointer(sensory_n, one), pointer(sensory_d, one)
         for l in range(LANES * N):
-            carried[l] += given[l]
+            carried[l] += cotangent[l]
             clear_n[l] = zero
             clear_d[l] = zero
         for back in range(unfolds):

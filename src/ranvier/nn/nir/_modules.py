@@ -95,8 +95,8 @@ def fill(name: str, parameter: torch.Tensor, values: Array) -> None:
     if np.size(values) == parameter.numel() and parameter.ndim == 1:
         values = np.reshape(values, -1)  # a bias as a row
     if np.shape(values) != tuple(parameter.shape):
-        found = np.shape(values)
-        raise ValueError(f"The weights or biases of {name!r} have shape {found}; expected {tuple(parameter.shape)}.")
+        actual = np.shape(values)
+        raise ValueError(f"The weights or biases of {name!r} have shape {actual}; expected {tuple(parameter.shape)}.")
     if not np.isfinite(values).all():
         refuse_from(f"the weights or biases of {name!r}, not all of which are finite")
     with torch.no_grad():
@@ -137,9 +137,9 @@ def read_module(name: str, node: Any, bias: Array | None, clock: Clock, dtype: t
             sizes = {n: _sizes(getattr(node, n), axes) for n in ("stride", "padding", "dilation")}
             kind = nn.Conv1d if axes == 1 else nn.Conv2d
             has = bias is not None and bool(np.any(bias))
-            made = kind(weight.shape[1] * groups, weight.shape[0], weight.shape[2:], groups=groups, bias=has,
+            convolution = kind(weight.shape[1] * groups, weight.shape[0], weight.shape[2:], groups=groups, bias=has,
                         dtype=dtype, **sizes)  # fmt: skip
-            return filled(name, made, weight, bias)
+            return filled(name, convolution, weight, bias)
     refuse_from(f"the node {name!r} of kind {type(node).__name__}")
 
 

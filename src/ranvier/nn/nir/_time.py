@@ -84,11 +84,11 @@ def rescale_biases(
     """The biases of a chain of (name, node) as NIR has them, if `way` is "to", or as layers do; by name."""
     import nir
 
-    found = {}
+    rescaled = {}
     for k, (name, node) in enumerate(chain):
         if (bias := getattr(node, "bias", None)) is None:
             continue
-        found[name] = np.asarray(bias)
+        rescaled[name] = np.asarray(bias)
         at = next((at for at in range(k + 1, len(chain)) if isinstance(chain[at][1], neurons())), None)
         if at is None or (clock.euler and clock.pulse == clock.dt) or not np.any(bias):
             continue
@@ -98,8 +98,8 @@ def rescale_biases(
             factor = factor.flat[:1]
         elif at > k + 1 or not isinstance(node, nir.Affine):
             refuse(f"the bias of {name!r} for neurons of different time constants in {chain[at][0]!r} with exact decay")
-        found[name] = found[name] * factor if way == "to" else found[name] / factor
-    return found
+        rescaled[name] = rescaled[name] * factor if way == "to" else rescaled[name] / factor
+    return rescaled
 
 
 __all__ = ["Array", "Clock", "neurons", "rescale_biases"]

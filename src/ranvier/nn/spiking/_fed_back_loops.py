@@ -94,12 +94,12 @@ def _list_arriving(feedback, y, t, b, B, N, index, values, at, one):
         step = t - longest
         start = y + size * (step * B + b) * N if step >= 0 else past + size * (t * B + b) * N
         return list_row(start, N, index, values, at, one)
-    out, found = pointer(index, np.int32(0)), pointer(values, one)
+    out, nonzero = pointer(index, np.int32(0)), pointer(values, one)
     for k in range(N):
         step = t - delays[k]
         start = y + size * (step * B + b) * N if step >= 0 else past + size * ((step + longest) * B + b) * N
-        out[at], found[at] = np.int32(k), pointer(start, one)[k]
-        at += 1 if found[at] != type(one)(0) else 0
+        out[at], nonzero[at] = np.int32(k), pointer(start, one)[k]
+        at += 1 if nonzero[at] != type(one)(0) else 0
     return at
 
 

@@ -36,12 +36,12 @@ def list_active(z, rows, inputs, active, values, one):
 @njit(**INNER)
 def list_row(z, inputs, active, values, at, one):
     """One row's, from the place `at`; the place after them."""
-    row, out, found = pointer(z, one), pointer(active, np.int32(0)), pointer(values, one)
+    row, out, nonzero = pointer(z, one), pointer(active, np.int32(0)), pointer(values, one)
     done = inputs - inputs % PACK if PACKS else 0
     for k in range(0, done, PACK):
         at = pack(z + weight_bytes(one) * k, k, active, values, at, one)
     for k in range(done, inputs):  # without a branch, which at some spikes in ten inputs would be guessed wrong
-        out[at], found[at] = np.int32(k), row[k]
+        out[at], nonzero[at] = np.int32(k), row[k]
         at += 1 if row[k] != type(one)(0) else 0
     return at
 
