@@ -22,8 +22,8 @@ from ranvier.engines.compiled.loops import TILE
  N_NEURONS, N_NOISE, A_FILL_NORMALS, N_SIZE, N_TABLE) = range(30)  # fmt: skip
 # columns of the table of populations
 (P_KERNEL, P_SIZE, P_PADDED, P_START, P_MASK, P_X, P_RING, P_STREAM, P_NORMALS, P_SPARE,
- P_BACKGROUND, P_BACKGROUNDS, P_SERIES, P_PROJECTION, P_PROJECTIONS, P_SPIKES, P_EVENTS, P_KIND, P_TABLE,
- P_ROWS, P_STRIDE, P_BASE, P_WIDTH) = range(23)  # fmt: skip
+ P_BACKGROUND, P_BACKGROUNDS, P_SERIES, P_SERIES_COUNT, P_PROJECTION, P_PROJECTIONS, P_SPIKES, P_EVENTS, P_KIND,
+ P_TABLE, P_ROWS, P_STRIDE, P_BASE, P_WIDTH) = range(24)  # fmt: skip
 # columns of the table of projections; addresses but for the ring's column and the sizes
 (J_CODE, J_RING, J_POINTERS, J_ITEMS, J_WEIGHTS, J_DELAYS, J_STEPS, J_SPLITS, J_CONSTANT, J_BYTES,
  J_WIDTH) = range(11)  # fmt: skip
@@ -50,8 +50,8 @@ def _feed(A, step, p, lo, size, one):
         call7(g[B_CODE], A[A_STREAMS] + 4 * (g[B_STREAM] + lo), padded, g[B_TABLE] + 4 * lo * min(g[B_STRIDE], 1),
               g[B_ROWS], g[B_STRIDE], g[B_BASE] + 4 * lo * min(g[B_STRIDE], 1), g[B_WEIGHT] + size * lo,
               line + size * (g[B_PORT] * padded + lo))
-    if p[P_SERIES] >= 0:
-        ts = pointer(A[A_SERIES] + 8 * T_WIDTH * p[P_SERIES], 0)
+    for k in range(p[P_SERIES], p[P_SERIES] + p[P_SERIES_COUNT]):
+        ts = pointer(A[A_SERIES] + 8 * T_WIDTH * k, 0)
         at = ts[T_VALUES] + min(step // ts[T_INTERVAL], ts[T_COUNT] - 1) * ts[T_COLUMNS]
         values = pointer(A[A_VALUES] + size * at, one)
         row = pointer(A[A_X] + size * (p[P_X] + ts[T_ROW] * padded + lo), one)

@@ -130,7 +130,7 @@ class CompiledEngine:
         for p in net.populations:
             row, n = rows[p.index], padded(p.size)
             row[[d.P_SIZE, d.P_PADDED, d.P_START, d.P_MASK, d.P_RING]] = p.size, n, p.start, mask, ring
-            row[[d.P_STREAM, d.P_SPARE, d.P_SERIES]] = streams, spares, -1
+            row[[d.P_STREAM, d.P_SPARE, d.P_SERIES]] = streams, spares, len(series)
             mask += n
             if p.index in self.models:
                 where = self.layouts[p.index]
@@ -142,7 +142,7 @@ class CompiledEngine:
                 streams += where.normals * 4 * n
                 spares += where.normals * n
                 for name, given in [(k, v) for k, v in p.parameters.items() if isinstance(v, TimeSeries)]:
-                    row[d.P_SERIES] = len(series)
+                    row[d.P_SERIES_COUNT] += 1
                     series.append(self._series(p, where, name, given, sum(map(len, values))))
                     values.append(given.values.detach().numpy().astype(self.real).ravel())
             elif isinstance(p.neuron, Poisson):
