@@ -140,8 +140,8 @@ class Run:
             moves = torch.ones_like(taken) if moving is None else moving
         self.width = torch.where(moves[:, None], width, self.width)
         for name, value in (("way", way), ("pull", pull)):
-            kept = torch.where((taken & ~first.blind)[:, None], value, torch.zeros_like(value))
-            setattr(self, name, torch.where(moves[:, None], kept, getattr(self, name)))
+            recent = torch.where((taken & ~first.blind)[:, None], value, torch.zeros_like(value))
+            setattr(self, name, torch.where(moves[:, None], recent, getattr(self, name)))
         one = better[:, None]
         self._take(
             torch.where(one, second.x, first.x), torch.where(better, second.value, first.value),

@@ -98,7 +98,7 @@ def draw(units: int, in_degree: int, radius: float, random: np.random.RandomStat
     return shifts, weights * (radius / drawn) if drawn > 0 else weights
 
 
-def given(W: Any, radius: float | None, random: np.random.RandomState) -> csr_matrix:
+def scaled(W: Any, radius: float | None, random: np.random.RandomState) -> csr_matrix:
     """A matrix [target, source] of the user's, scaled to a spectral radius unless that is None.
 
     Raises ValueError for a shape that is not square, weights that are not finite, and a radius asked of a matrix
@@ -151,7 +151,7 @@ def build(
         shifts, ring = draw(units, degree, 0.9 if radius is None else radius, random)
         starts, sources, values = _NONE, _NONE, np.zeros(0)
     else:
-        matrix = given(W, radius, random)
+        matrix = scaled(W, radius, random)
         units = matrix.shape[0]
         shifts, ring = _NONE, np.zeros((0, units))
         starts, sources, values = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data

@@ -82,7 +82,7 @@ class Ising(PairwiseEnergy):
             Chain(self, s, free, order, seed, b, beta=1 / temperature, rule=rules[rule])
             for b, (s, free) in enumerate(spins(self, states, clamp))
         ]
-        kept = [run.run(sweeps, every) for run in runs]
+        samples = [run.run(sweeps, every) for run in runs]
         dtype, device = self.weight.dtype, self.weight.device
 
         def together(name: str) -> Tensor:
@@ -93,7 +93,7 @@ class Ising(PairwiseEnergy):
             together("energy"),
             together("magnetisation"),
             together("accepted"),
-            torch.from_numpy(np.stack(kept, 1)).to(device, dtype) if every else None,
+            torch.from_numpy(np.stack(samples, 1)).to(device, dtype) if every else None,
         )
 
 
@@ -143,7 +143,7 @@ class Chain:
         """`count` sweeps, fewer if a quench ends; the states kept."""
         from ranvier.energies.machines import sweeps as kernels
 
-        n, done, kept = len(self.free), 0, []
+        n, done, samples = len(self.free), 0, []
         quench = self.rule == kernels.QUENCH
         self.energy, self.magnetisation = np.empty(count), np.empty(count)
         flips, h, stale = np.empty(count, np.int64), self.field, _FRESH
@@ -160,12 +160,12 @@ class Chain:
             )  # fmt: skip
             done, stale = done + taken, stale + taken
             if taken == every:
-                kept.append(self.s.copy())
+                samples.append(self.s.copy())
             if quench and flips[done - 1] == 0 and bool((self.s * h >= 0)[self.free].all()):
                 break  # draws with replacement may have missed the one unit that would flip
         self.energy, self.magnetisation = self.energy[:done], self.magnetisation[:done]
         self.accepted = flips[:done] / max(n, 1)
-        return np.array(kept) if every else None
+        return np.array(samples) if every else None
 
 
 __all__ = ["Chain", "FlipRule", "Ising", "Order", "SpinSamples", "orders", "spins", "swept"]

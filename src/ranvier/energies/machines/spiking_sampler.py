@@ -51,12 +51,12 @@ def sample(
         _run(W, bias, z, h, sweeps, tau, every, np.random.default_rng([seed, b]))
         for b, (z, h) in enumerate(zip(x.detach().cpu().numpy().astype(W.dtype), held.cpu().numpy(), strict=True))
     ]
-    state, mean, spikes, kept = (np.stack([row[k] for row in rows], 1 if k == 3 else 0) for k in range(4))
+    state, mean, spikes, samples = (np.stack([row[k] for row in rows], 1 if k == 3 else 0) for k in range(4))
 
     def tensor(values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(model.weight)
 
-    return SpikeSamples(tensor(state), tensor(mean), tensor(spikes), tensor(kept) if every else None)
+    return SpikeSamples(tensor(state), tensor(mean), tensor(spikes), tensor(samples) if every else None)
 
 
 def _run(
@@ -64,7 +64,7 @@ def _run(
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     zeta = np.where(z > 0, rng.integers(1, tau + 1, len(z)), 0)
-    on, spikes, kept, done = np.zeros(len(z)), np.zeros(len(z)), [], 0
+    on, spikes, samples, done = np.zeros(len(z)), np.zeros(len(z)), [], 0
     free = np.flatnonzero(~held)
     while done < sweeps:
         length = min(every or _BLOCK, sweeps - done)
@@ -72,8 +72,8 @@ def _run(
         _sweeps(W, u, z, zeta, free, rng.random((length, len(free))), tau, on, spikes)
         done += length
         if length == every:
-            kept.append(z.copy())
-    return z, on / sweeps, spikes, np.array(kept)
+            samples.append(z.copy())
+    return z, on / sweeps, spikes, np.array(samples)
 
 
 @compiled(nogil=True)

@@ -88,10 +88,10 @@ class Hierarchy(Energy):
     def errors(self, x: Tensor) -> dict[str, Tensor]:
         """ε of every predicted layer, (B, ...) each."""
         layers = self.layout.split(x)
-        found = {} if self.mean is None else {"layer0": layers["layer0"] - self.mean}
+        errors = {} if self.mean is None else {"layer0": layers["layer0"] - self.mean}
         for module, (before, after) in zip(self.maps, pairwise(layers), strict=True):
-            found[after] = layers[after] - module(layers[before])
-        return found
+            errors[after] = layers[after] - module(layers[before])
+        return errors
 
     def precision(self, name: str) -> Tensor:
         """Π of a predicted layer, of its shape without the batch."""
