@@ -67,11 +67,21 @@ class Prediction:
     """Theory's answer, whatever it is."""
 
     def __init__(self, size, rate=0.0, correlation=0.0):
-        self.size, self.rate, self.value = size, rate, correlation
+        self.size = self.n_neurons = size
+        self.rate, self.value = rate, correlation
         self.report = type("Report", (), {"spectral_radius": 0.0, "recurrent_noise": torch.zeros(0), "counted": "none"})
 
     def rates(self):
         return torch.full((self.size,), self.rate, dtype=torch.float64)
+
+    def cv(self, *, neurons=None):
+        raise NotImplementedError
+
+    def covariance(self, window, *, neurons=None):
+        raise NotImplementedError
+
+    def spectrum(self, f, *, neurons=None, pairs=None):
+        raise NotImplementedError
 
     def correlation(self, window, *, neurons):
         return torch.full((len(neurons), len(neurons)), self.value, dtype=torch.float64)
@@ -141,6 +151,12 @@ def test_a_prediction_that_is_not_finite_is_refused():
         compare(recording, Prediction(3, float("nan")))
     with pytest.raises(ValueError, match="correlation is inf"):
         compare(recording, Prediction(3, 1.0, float("inf")))
+
+
+@pytest.mark.parametrize("other", [None, "prediction", np.zeros(3), object()])
+def test_what_is_no_prediction_is_refused(other):
+    with pytest.raises(TypeError, match=r"prediction is .*; expected what rv\.predict returns"):
+        compare(spiking("random", 3)[1], other)
 
 
 def test_numbers_as_text():

@@ -63,11 +63,17 @@ def compare(
 
     Raises
     ------
+    TypeError
+        for a prediction that is none.
     ValueError
         for recordings and predictions of different sizes, too short a recording, and a prediction that is not
         finite.
     """
     spiking = isinstance(prediction, Activity)
+    if not spiking and not hasattr(prediction, "cross_covariance"):
+        raise TypeError(
+            f"prediction is {type(prediction).__name__}; expected what rv.predict returns: give (recording, prediction)"
+        )
     levels = array(prediction.rates() if isinstance(prediction, Activity) else prediction.mean())
     if recording.n_neurons != len(levels):
         raise ValueError(
