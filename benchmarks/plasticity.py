@@ -33,6 +33,7 @@ def ranvier_side(size: int, duration: float, threads: int) -> Any:
     """A function of the seed: CPU seconds of the run phase, rate (Hz), mean and SD of the weights over w_max."""
     import ranvier as rv
     from ranvier.engines.compiled.engine import CompiledEngine
+    from ranvier.engines.protocol import EngineOptions
 
     def run(seed: int) -> dict[str, float]:
         net = rv.Network(seed=seed)
@@ -41,12 +42,12 @@ def ranvier_side(size: int, duration: float, threads: int) -> Any:
         rule = rv.rules.STDP(tau_plus=TAU, tau_minus=TAU, A_plus=A_PLUS, A_minus=A_MINUS, w_max=W_MAX)
         net.connect(cells, cells, weight=W, delay=DELAY, in_degree=size // 10, plasticity=rule)
         net.background(cells, rate=RATE, weight=JUMP)
-        engine = CompiledEngine(net, dt=DT, seed=seed, threads=threads)
+        engine = CompiledEngine.prepare(net, EngineOptions(DT, seed=seed, threads=threads))
         began = time.process_time()
         steps, _, _ = engine.advance(round(duration / DT))
-        engine.plastic.flush()
+        engine.weights()
         cpu = time.process_time() - began
-        w = engine.plastic.parts[0].weights[0] / W_MAX
+        w = engine.current.plastic[0].weights[0] / W_MAX
         return {"cpu": cpu, "rate": len(steps) / size / duration * 1000, "mean": float(w.mean()), "sd": float(w.std())}
 
     return run

@@ -11,6 +11,7 @@ import torch
 
 import ranvier as rv
 from ranvier.engines.compiled.engine import CompiledEngine
+from ranvier.engines.protocol import EngineOptions
 from ranvier.engines.recording.probes import resolve_probes
 from ranvier.engines.step_model import step_models
 
@@ -19,7 +20,7 @@ STEPS = round(noisy.DURATION / noisy.DT)
 
 @pytest.fixture(autouse=True)
 def threads_as_asked(monkeypatch):
-    monkeypatch.setattr(CompiledEngine, "least_work", 1)  # or so small a network would stay on one
+    monkeypatch.setattr("ranvier.engines.compiled.lowering.LEAST_WORK", 1)  # or so small a network would stay on one
 
 
 def test_a_small_network_stays_on_one_thread(monkeypatch):
@@ -35,7 +36,7 @@ def whole():
 def engine(threads=1, seed=7):
     net = noisy.network()
     probes = resolve_probes(noisy.RECORD, net, step_models(net), noisy.DT)
-    return CompiledEngine(net, dt=noisy.DT, seed=seed, threads=threads, probes=probes)
+    return CompiledEngine.prepare(net, EngineOptions(noisy.DT, seed=seed, threads=threads, probes=probes))
 
 
 def joined(pieces):
@@ -102,7 +103,7 @@ def test_a_state_is_taken_up_by_a_fresh_engine(whole):
 def test_the_state_of_another_network_is_refused():
     machine = engine()
     net = noisy.network(size=1400)
-    other = CompiledEngine(net, dt=noisy.DT, seed=7)
+    other = CompiledEngine.prepare(net, EngineOptions(noisy.DT, seed=7))
     with pytest.raises(ValueError, match="belongs to another network"):
         machine.load(other.state())
 

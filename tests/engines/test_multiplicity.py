@@ -83,7 +83,7 @@ def test_k_spikes_in_a_step_are_one_spike_of_k_times_the_weight(engine, synapse)
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_given_trains_with_doubles_against_the_plain_network(threads, monkeypatch):
-    monkeypatch.setattr("ranvier.engines.compiled.engine.CompiledEngine.least_work", 1)
+    monkeypatch.setattr("ranvier.engines.compiled.lowering.LEAST_WORK", 1)
     rng = np.random.default_rng(3)
     times, neurons = rng.uniform(0.1, 60.0, 3000), rng.integers(0, 20, 3000)  # some 2.5 a step of one neuron in ten
     net = rv.Network(seed=1)

@@ -4,9 +4,11 @@ import numpy as np
 import plain_plastic
 import plastic
 import pytest
+import torch
 
 import ranvier as rv
 from ranvier.engines.compiled.engine import CompiledEngine
+from ranvier.engines.protocol import EngineOptions
 
 STEPS = round(plastic.DURATION / plastic.DT)
 
@@ -21,7 +23,7 @@ def at(series):
 def test_same_spikes_and_weights(name):
     rule, given = plastic.RULES[name], plastic.series()
     net = plastic.network(rule, modulator=given)
-    engine = CompiledEngine(net, dt=plastic.DT, seed=0, double=True)
+    engine = CompiledEngine.prepare(net, EngineOptions(plastic.DT, dtype=torch.float64))
     steps, neurons, _ = engine.advance(STEPS)
     modulator = {q.index: at(given) for q in net.projections} if rule.law.uses_modulator else None
     expected_steps, expected_neurons, expected = plain_plastic.simulate(net, plastic.DT, STEPS, modulator)
@@ -37,7 +39,7 @@ def test_same_spikes_and_weights(name):
 def test_each_target_has_its_own_modulator():
     given = plastic.series(columns=40)
     net = plastic.network(plastic.RULES["reward"], modulator=given)
-    engine = CompiledEngine(net, dt=plastic.DT, seed=0, double=True)
+    engine = CompiledEngine.prepare(net, EngineOptions(plastic.DT, dtype=torch.float64))
     steps, _, _ = engine.advance(STEPS)
     values = given.values.numpy()
     modulator = {
@@ -55,7 +57,7 @@ def test_a_population_modulates():
     modulators = net.add(rv.LIF(), 7, name="modulators", drive=np.linspace(16.0, 25.0, 7))
     p = net.connect("src", "cells", weight=0.5, delay=2.0, probability=0.4, plasticity=plastic.RULES["reward"],
                     modulator=modulators)  # fmt: skip
-    engine = CompiledEngine(net, dt=plastic.DT, seed=0, double=True)
+    engine = CompiledEngine.prepare(net, EngineOptions(plastic.DT, dtype=torch.float64))
     steps, _, _ = engine.advance(STEPS)
     modulator = {q.index: at(plastic.series()) for q in net.projections}
     modulator[p.index] = lambda k, past: past[max(k - 20, 0)][modulators.index].sum() / (7 * plastic.DT)
@@ -77,7 +79,7 @@ def test_delays_are_axonal(delay):
         rule = rv.rules.STDP(A_plus=0.1, A_minus=0.1)
         net.connect(src, cell, weight=0.5, delay=delay, edges=([0], [0]), plasticity=rule)
         net.connect(src, cell, weight=100.0, delay=0.1, edges=([1], [0]))
-        engine = CompiledEngine(net, dt=0.1, seed=0, double=True)
+        engine = CompiledEngine.prepare(net, EngineOptions(0.1, dtype=torch.float64))
         steps, neurons, _ = engine.advance(600)
         spike = steps[neurons == 2]
         arrived = round((20.0 + delay) / 0.1)

@@ -38,12 +38,12 @@ def _edges(sources, size):
 
 
 def engine(rule, threads=1):
-    return CompiledEngine(large(rule), dt=0.1, seed=5, threads=threads)
+    return CompiledEngine.prepare(large(rule), EngineOptions(0.1, seed=5, threads=threads))
 
 
 @pytest.fixture(autouse=True)
 def threads_as_asked(monkeypatch):
-    monkeypatch.setattr(CompiledEngine, "least_work", 1)
+    monkeypatch.setattr("ranvier.engines.compiled.lowering.LEAST_WORK", 1)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -95,7 +95,7 @@ def test_more_spikes_than_a_target_has_room_for():
     src = net.add(rv.SpikeTimes([5.0, 5.0, 700.0], [0, 1, 0]), 2)
     cell = net.add(rv.LIF(t_ref=0.0), 1, drive=120.0)
     net.connect(src, cell, weight=0.0, edges=([0, 1], [0, 0]), plasticity=rules.STDP(A_plus=1e-3, w_max=9.0))
-    machine = CompiledEngine(net, dt=0.1, seed=0, double=True)
+    machine = CompiledEngine.prepare(net, EngineOptions(0.1, dtype=torch.float64))
     steps, neurons, _ = machine.advance(6900)
     post = steps[(neurons == 2) & (steps >= 60)]
     assert len(post) > 150
@@ -107,7 +107,7 @@ def test_more_spikes_than_a_target_has_room_for():
 def test_the_torch_engine_agrees(name):
     rule = plastic.RULES[name]
     net = plastic.network(rule, modulator=plastic.series(columns=40), size=40)
-    ours = CompiledEngine(net, dt=plastic.DT, seed=0, double=True)
+    ours = CompiledEngine.prepare(net, EngineOptions(plastic.DT, dtype=torch.float64))
     theirs = TorchEngine.prepare(net, EngineOptions(plastic.DT, dtype=torch.float64))
     for last in (201, 500):
         steps, neurons, _ = ours.advance(last)

@@ -14,21 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.codegen.compilation import kernel_address
+from ranvier.codegen.records import address
 from ranvier.engines.compiled.kernels import CHANGE, GUESS, Layout, low, source
 from ranvier.engines.compiled.loops import transmit_address
+from ranvier.engines.compiled.records import COUPLING, LINK, SENDER
 from ranvier.engines.compiled.synapse_tables import Synapses
 from ranvier.engines.step_model import StepModel
 from ranvier.networks import Network, Population
 
 #: mV (the unit of V) by which no voltage at a step's end may still change, and repetitions of a step at most
 TOLERANCE, LIMIT = 1e-8, 1000
-
-# what the loop reads: a header, a row a link, a row a population
-(C_LINKS, N_LINKS, C_MEMBERS, C_CHANGES, C_TRANSMIT, C_WIDTH) = range(6)
-(L_FIRST, L_V, L_V_LOW, L_GUESS, L_GUESS_LOW, L_IN, L_IN_LOW, L_END, L_END_LOW, L_ROWS, L_ITEMS, L_WEIGHTS,
- L_SOURCES, L_TARGETS, L_CONSTANTS, L_WIDTH) = range(16)  # fmt: skip
-M_KERNEL, M_V, M_V_LOW, M_GUESS, M_GUESS_LOW, M_CHANGE, M_WIDTH = range(7)
-
 
 def senders(net: Network) -> set[int]:
     """The indices of populations whose V goes out by continuous synapses."""
@@ -49,7 +44,7 @@ class Couplings:
         dt: float,
     ) -> None:
         self.dt = dt
-        links: list[list[int]] = []
+        links: list[tuple[int, ...]] = []
         self._arrays: list[NDArray | None] = []  # that the tables point into
         for target in [p for p in net.populations if p.index in models]:
             for port in models[target.index].coupled:
@@ -64,23 +59,23 @@ class Couplings:
                     V, V_low, guess, guess_low = self._voltage(p.source, layouts, blocks, models)
                     where, block = layouts[target.index], blocks[target.index]
                     at = [_row(where, block, n) for x in (port.input, port.end) for n in (x.name, low(x.name))]
-                    rows, items, weights, numbers = (0 if a is None else a.ctypes.data for a in arrays)
-                    links.append([
+                    rows, items, weights, numbers = map(address, arrays)
+                    links.append((
                         k == 0, V, V_low, guess, guess_low, *at, rows, items, weights, p.source.size, target.size,
                         numbers,
-                    ])  # fmt: skip
-        self.links = np.array(links, np.int64).reshape(-1, L_WIDTH)
-        self.members = np.zeros((len(net.populations), M_WIDTH), np.int64)
+                    ))  # fmt: skip
+        self.links = np.array(links, LINK)
+        self.senders = np.zeros(len(net.populations), SENDER)
         for index in senders(net):
             where, block = layouts[index], blocks[index]
             text = source(models[index], where, real is np.float64, guess=True)
             voltage = self._voltage(net.populations[index], layouts, blocks, models)
-            self.members[index] = kernel_address(text), *voltage, _row(where, block, CHANGE)
+            self.senders[index] = (kernel_address(text), *voltage, _row(where, block, CHANGE))
         self.changes = np.zeros(1)  # the largest that a step was left with
-        self.header = np.array([
-            self.links.ctypes.data, len(self.links), self.members.ctypes.data, self.changes.ctypes.data,
-            transmit_address(real),
-        ], np.int64)  # fmt: skip
+        self.header = np.array(
+            [(address(self.links), len(links), address(self.senders), address(self.changes), transmit_address(real))],
+            COUPLING,
+        )
 
     def _voltage(
         self, p: Population, layouts: dict[int, Layout], blocks: dict[int, NDArray], models: dict[int, StepModel]

@@ -18,34 +18,36 @@ from ranvier.codegen.compilation import compiled
 from ranvier.codegen.pointers import INNER, barrier, call6, call8, pointer
 from ranvier.engines.compiled import driver as d
 from ranvier.engines.compiled.loops import TILE
-from ranvier.engines.plasticity import columns as g
+from ranvier.engines.compiled.records import EQUATIONS, population, run
+from ranvier.engines.plasticity import records as g
 from ranvier.engines.plasticity._kernels import LAYERS
+from ranvier.engines.plasticity.records import plastic
 
 
 @njit(**INNER)
 def _flush(G, first, thread, threads, now, drift, one):
     """Bring this thread's synapses of one projection up to date: all that is on record is replayed."""
-    lead = pointer(G + 8 * g.G_WIDTH * first, 0)
-    for k in range(lead[g.G_GROUPS]):
-        s = pointer(G + 8 * g.G_WIDTH * (first + k), 0)
-        call6(s[g.G_SWEEP], G + 8 * g.G_WIDTH * (first + k), thread, threads, now, drift, 0, one)
-    pointer(lead[g.G_FLUSHED], 0)[thread] = now
+    lead = plastic(G, first)
+    for k in range(lead.groups):
+        s = plastic(G, first + k)
+        call6(s.sweep, G + g.WIDTH * (first + k), thread, threads, now, drift, 0, one)
+    pointer(lead.flushed, 0)[thread] = now
 
 
 @njit(**INNER)
 def _modulate(A, s, now, lo, hi, slots, dt, fired, one):
     """The modulator of targets lo .. hi − 1 in the step that ends at `now`."""
-    modulator = pointer(s[g.G_MODULATOR], one)
-    if s[g.G_KIND] == g.SERIES:
-        row = min((now - 1 - s[g.G_ORIGIN]) // s[g.G_INTERVAL], s[g.G_COUNT] - 1) * s[g.G_SERIES_COLUMNS]
-        values = pointer(s[g.G_SERIES], one)
+    modulator = pointer(s.modulator, one)
+    if s.kind == g.SERIES:
+        row = min((now - 1 - s.origin) // s.interval, s.count - 1) * s.series_columns
+        values = pointer(s.series, one)
         for i in range(lo, hi):
-            modulator[i] = values[row + min(i, s[g.G_SERIES_COLUMNS] - 1)]
-    elif s[g.G_KIND] == g.POPULATION:
-        p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * s[g.G_POPULATION], 0)
-        mask = A[d.A_MASKS] + ((now - s[g.G_WAIT]) & slots) * A[d.N_MASK] + p[d.P_MASK]
-        count = d._collect(pointer(mask, np.uint64(0)), p[d.P_SIZE], fired)
-        value = type(one)(count / (p[d.P_SIZE] * dt))
+            modulator[i] = values[row + min(i, s.series_columns - 1)]
+    elif s.kind == g.POPULATION:
+        p = population(A.populations, s.population)
+        mask = A.masks + ((now - s.wait) & slots) * A.mask_columns + p.mask
+        count = d._collect(pointer(mask, np.uint64(0)), p.size, fired)
+        value = type(one)(count / (p.size * dt))
         for i in range(lo, hi):
             modulator[i] = value
 
@@ -53,21 +55,21 @@ def _modulate(A, s, now, lo, hi, slots, dt, fired, one):
 @njit(**INNER)
 def _learn(A, G, groups, now, thread, threads, slots, dt, fired, one):
     """All that happens at plastic synapses at time `now`, onto this thread's targets."""
-    size = A[d.N_SIZE]
+    size = A.bytes
     for k in range(groups):
-        at = G + 8 * g.G_WIDTH * k
-        s = pointer(at, 0)
-        tiles = s[g.G_COLUMNS] // TILE
+        at = G + g.WIDTH * k
+        s = plastic(at, 0)
+        tiles = s.columns // TILE
         lo, hi = tiles * thread // threads * TILE, tiles * (thread + 1) // threads * TILE
-        if s[g.G_GROUPS] > 0:
+        if s.groups > 0:
             _modulate(A, s, now, lo, hi, slots, dt, fired, one)
-            call6(s[g.G_STEP], at, lo, hi, now, 0, 0, one)
-        p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * s[g.G_SOURCE], 0)
-        words = pointer(A[d.A_MASKS] + ((now - s[g.G_DELAY]) & slots) * A[d.N_MASK] + p[d.P_MASK], np.uint64(0))
-        count = d._collect(words, p[d.P_SIZE], fired)
-        line = A[d.A_RING] + size * ((now & (A[d.N_SLOTS] - 1)) * A[d.N_COLUMNS] + s[g.G_RING])
-        rows = pointer(s[g.G_POINTERS], 0)
-        cut = pointer(s[g.G_SPLITS], np.int32(0))
+            call6(s.step, at, lo, hi, now, 0, 0, one)
+        p = population(A.populations, s.source)
+        words = pointer(A.masks + ((now - s.delay) & slots) * A.mask_columns + p.mask, np.uint64(0))
+        count = d._collect(words, p.size, fired)
+        line = A.ring + size * ((now & (A.ring_slots - 1)) * A.ring_columns + s.ring)
+        rows = pointer(s.rows, 0)
+        cut = pointer(s.splits, np.int32(0))
         for i in range(count):
             neuron = fired[i]
             a, b = rows[neuron], rows[neuron + 1]
@@ -80,29 +82,29 @@ def _learn(A, G, groups, now, thread, threads, slots, dt, fired, one):
                 copies = 1
                 while i + copies < count and fired[i + copies] == neuron:
                     copies += 1
-            call8(s[g.G_ROW], at, thread, neuron, a, b, now, line, copies, one)
+            call8(s.row, at, thread, neuron, a, b, now, line, copies, one)
     for k in range(groups):
-        at = G + 8 * g.G_WIDTH * k
-        s = pointer(at, 0)
-        if s[g.G_GROUPS] == 0:
+        at = G + g.WIDTH * k
+        s = plastic(at, 0)
+        if s.groups == 0:
             continue
-        tiles = s[g.G_COLUMNS] // TILE
+        tiles = s.columns // TILE
         lo, hi = tiles * thread // threads * TILE, tiles * (thread + 1) // threads * TILE
-        p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * s[g.G_TARGET], 0)
-        words = pointer(A[d.A_MASKS] + (now & slots) * A[d.N_MASK] + p[d.P_MASK] + lo, np.uint64(0))
-        count = d._collect(words, min(hi, p[d.P_SIZE]) - lo, fired)
-        if s[g.G_REPLAYS]:
-            oldest = pointer(s[g.G_LAYERS] + 4 * s[g.G_COLUMNS] * (LAYERS - 1), np.int32(0))
-            flushed = pointer(s[g.G_FLUSHED], 0)[thread]
+        p = population(A.populations, s.target)
+        words = pointer(A.masks + (now & slots) * A.mask_columns + p.mask + lo, np.uint64(0))
+        count = d._collect(words, min(hi, p.size) - lo, fired)
+        if s.replays:
+            oldest = pointer(s.layers + 4 * s.columns * (LAYERS - 1), np.int32(0))
+            flushed = pointer(s.flushed, 0)[thread]
             full = False
             for i in range(count):
                 full |= np.int64(oldest[lo + fired[i]]) > flushed
             if full:
                 _flush(G, k, thread, threads, now - 1, 0, one)
         for i in range(count):
-            call6(s[g.G_STEP], at, lo + fired[i], 0, now, 1, 0, one)
-        call6(s[g.G_STEP], at, lo, hi, now, 2, 0, one)
-        if s[g.G_EVERY] > 0 and now % s[g.G_EVERY] == 0:
+            call6(s.step, at, lo + fired[i], 0, now, 1, 0, one)
+        call6(s.step, at, lo, hi, now, 2, 0, one)
+        if s.every > 0 and now % s.every == 0:
             _flush(G, k, thread, threads, now, 1, one)
 
 
@@ -110,66 +112,67 @@ def _learn(A, G, groups, now, thread, threads, slots, dt, fired, one):
 def flush(G, groups, threads, now, one):
     """Bring every synapse up to date."""
     for k in range(groups):
-        if pointer(G + 8 * g.G_WIDTH * k, 0)[g.G_GROUPS] > 0:
+        if plastic(G, k).groups > 0:
             for thread in range(threads):
                 _flush(G, k, thread, threads, now, 0, one)
 
 
 @compiled(nogil=True, error_model="numpy")
-def advance(A, G, groups, slots, noise, thread, threads, first, last, block, dt, one):
+def advance(table, G, groups, slots, noise, thread, threads, first, last, block, dt, one):
     """As `_driver.advance`. G: the table of plastic synapses, of `groups` rows; slots: of the ring of masks, a
     power of two; noise: room for a block's normals of all of a thread's tiles."""
-    size = A[d.N_SIZE]
-    fired = np.empty(A[d.N_NEURONS] + 1, np.int64)
-    spike_steps, spike_neurons = pointer(A[d.A_SPIKE_STEPS], 0), pointer(A[d.A_SPIKE_NEURONS], np.int32(0))
-    populations = A[d.N_POPULATIONS]
+    A = run(table, 0)
+    size = A.bytes
+    fired = np.empty(A.most_spikes + 1, np.int64)
+    spike_steps, spike_neurons = pointer(A.spike_steps, 0), pointer(A.spike_neurons, np.int32(0))
+    populations = A.n_populations
     slots -= 1
     spikes, step, passed = 0, first, 0
     while step < last:
         steps = min(block, last - step)
-        if spikes + steps * A[d.N_NEURONS] > A[d.N_ROOM]:
+        if spikes + steps * A.most_spikes > A.spike_room:
             break
         room = noise
         for q in range(populations):
-            p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * q, 0)
-            tiles = p[d.P_PADDED] // TILE
+            p = population(A.populations, q)
+            tiles = p.padded // TILE
             for tile in range(tiles * thread // threads, tiles * (thread + 1) // threads):
                 d._fill(A, step, steps, block, p, tile * TILE, room)
-                room += 4 * p[d.P_NORMALS] * block * TILE
-                if A[d.A_COUPLINGS] != 0 and p[d.P_KIND] == d.EQUATIONS:
+                room += 4 * p.normals * block * TILE
+                if A.couplings != 0 and p.kind == EQUATIONS:
                     d._feed(A, step, p, tile * TILE, size, one)
-        if A[d.A_COUPLINGS] != 0:  # on one thread, in blocks of one step
-            d._agree(A, step, noise, A[d.A_MASKS] + ((step + 1) & slots) * A[d.N_MASK], size, dt, one)
+        if A.couplings != 0:  # on one thread, in blocks of one step
+            d._agree(A, step, noise, A.masks + ((step + 1) & slots) * A.mask_columns, size, dt, one)
         for k in range(steps):
             room = noise
-            mask = A[d.A_MASKS] + ((step + k + 1) & slots) * A[d.N_MASK]
+            mask = A.masks + ((step + k + 1) & slots) * A.mask_columns
             for q in range(populations):
-                p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * q, 0)
-                tiles = p[d.P_PADDED] // TILE
+                p = population(A.populations, q)
+                tiles = p.padded // TILE
                 for tile in range(tiles * thread // threads, tiles * (thread + 1) // threads):
                     lo = tile * TILE
-                    if p[d.P_KIND] == d.EQUATIONS:
+                    if p.kind == EQUATIONS:
                         d._update(A, step + k, k, block, p, lo, room, mask, size, dt, one)
                         d._sample(A, step + k, q, p, lo, size, one)
                     else:
                         d._emit(A, step + k, p, lo, mask)
-                    room += 4 * p[d.P_NORMALS] * block * TILE
+                    room += 4 * p.normals * block * TILE
             if k + 1 < steps:
                 _learn(A, G, groups, step + k + 1, thread, threads, slots, dt, fired, one)
         passed += 1
-        barrier(A[d.A_COUNTER], threads, passed)
+        barrier(A.counter, threads, passed)
         for k in range(steps):
             for q in range(populations):
-                p = pointer(A[d.A_POPULATIONS] + 8 * d.P_WIDTH * q, 0)
-                words = pointer(A[d.A_MASKS] + ((step + k + 1) & slots) * A[d.N_MASK] + p[d.P_MASK], np.uint64(0))
-                count = d._collect(words, p[d.P_SIZE], fired)
+                p = population(A.populations, q)
+                words = pointer(A.masks + ((step + k + 1) & slots) * A.mask_columns + p.mask, np.uint64(0))
+                count = d._collect(words, p.size, fired)
                 for i in range(count):
                     following = fired[min(i + 1, count - 1)]
                     d._deliver(A, p, fired[i], following, step + k + 1, thread, threads, size, one)
                 if thread == 0:
                     for i in range(count):
                         spike_steps[spikes + i] = step + k + 1
-                        spike_neurons[spikes + i] = np.int32(p[d.P_START] + fired[i])
+                        spike_neurons[spikes + i] = np.int32(p.start + fired[i])
                 spikes += count
         step += steps
         _learn(A, G, groups, step, thread, threads, slots, dt, fired, one)

@@ -13,7 +13,6 @@ from typing import Any
 import sympy as sp
 
 from ranvier.codegen.printing import KernelPrinter
-from ranvier.engines.plasticity import columns as g
 from ranvier.equations import symbol
 from ranvier.rules import Rule
 
@@ -26,6 +25,7 @@ _HEADER = """from numba import float32, float64, int64, void
 import numpy as _np
 from ranvier.codegen import simd as _simd
 from ranvier.codegen.pointers import pointer as _pointer, scratch as _scratch
+from ranvier.engines.plasticity.records import plastic as _plastic
 """
 _FUNCTIONS = ["abs", "cos", "cosh", "exprel", "log", "maximum", "minimum", "power", "sin", "sinh", "sqrt", "tanh"]
 _FUNCTIONS += ["where"]
@@ -78,10 +78,10 @@ class _Text:
             f"_local, _places = _scratch({CHUNK}), _scratch({CHUNK})",
             f"SIGNATURE = void({', '.join(['int64'] * count)}, {self.real})",
             f"def kernel({arguments}, _one):",
-            "    _G = _pointer(_g, 0)",
-            f"    _C = _pointer(_G[{g.G_CONSTANTS}], _one)",
+            "    _G = _plastic(_g, 0)",
+            "    _C = _pointer(_G.constants, _one)",
             *(f"    {name} = _C[{k}]" for k, name in enumerate(constants(self.rule))),
-            f"    _n = _G[{g.G_COLUMNS}]",
+            "    _n = _G.columns",
             *(f"    {line}" for line in body),
         ]
         return "\n".join(lines) + "\n"
@@ -93,30 +93,30 @@ class _Text:
 
     def _row_scalars(self) -> list[str]:
         lines = [
-            f"_times = _pointer(_G[{g.G_TIMES}] + 8*(_thread*_G[{g.G_SOURCES}] + _row), 0)",
-            f"_flushed = _pointer(_G[{g.G_FLUSHED}] + 8*_thread, 0)[0]",
+            "_times = _pointer(_G.times + 8*(_thread*_G.sources + _row), 0)",
+            "_flushed = _pointer(_G.flushed + 8*_thread, 0)[0]",
             "_last = _times[0]",
             "_since = _np.int32(max(_last, _flushed + 1))",
             "_last32 = _np.int32(_last)",
             "_elapsed = _real(_now - _last)",
         ]
         for k, t in enumerate(self.law.pre):
-            at = f"(_thread*{len(self.law.pre)} + {k})*_G[{g.G_SOURCES}] + _row"
+            at = f"(_thread*{len(self.law.pre)} + {k})*_G.sources + _row"
             lines += [
-                f"_at_{t.name} = _pointer(_G[{g.G_PRE}] + {self.width}*({at}), _one)",
+                f"_at_{t.name} = _pointer(_G.pre + {self.width}*({at}), _one)",
                 f"_was_{t.name} = _at_{t.name}[0]",
                 f"_now_{t.name} = _was_{t.name}*_exp(_k_{t.name}*_elapsed)",
             ]
         for k, name in enumerate(self.behind):
-            lines.append(f"_Y_{name} = _pointer(_G[{g.G_POST}] + {self.width}*_n*{k}, _one)")
+            lines.append(f"_Y_{name} = _pointer(_G.post + {self.width}*_n*{k}, _one)")
         lines += [
-            f"_modulator = _pointer(_G[{g.G_MODULATOR}], _one)",
+            "_modulator = _pointer(_G.modulator, _one)",
             "_w, _index = _local(_one), _places(_np.int32(0))",
             *(f"_e_{name} = _local(_one)" for name in self.edges),
         ]
         if self.edges:  # eligibilities are kept as they were at the last sweep that applied the drift
             lines += [
-                f"_every = _G[{g.G_EVERY}]",
+                "_every = _G.every",
                 "_swept = (_now - 1)//_every*_every",
                 "_swept32 = _np.int32(_swept)",
                 "_gone = _real(_now - _swept)",
@@ -128,10 +128,10 @@ class _Text:
         """A loop over the row's synapses: load, replay, `work`, store. Lanes beyond the row's end repeat its
         first synapse and are not stored."""
         load = [
-            f"_item = _pointer(_G[{g.G_ITEMS}] + {self.bytes}*_at, _np.{self.kind}(0))",
-            f"_W = _pointer(_G[{g.G_WEIGHTS}] + {self.width}*_at, _one)",
+            f"_item = _pointer(_G.items + {self.bytes}*_at, _np.{self.kind}(0))",
+            f"_W = _pointer(_G.weights + {self.width}*_at, _one)",
             *(
-                f"_E_{name} = _pointer(_G[{g.G_EDGE}] + {self.width}*({k}*_G[{g.G_EDGES}] + _at), _one)"
+                f"_E_{name} = _pointer(_G.eligibility + {self.width}*({k}*_G.edges + _at), _one)"
                 for k, name in enumerate(self.edges)
             ),
             f"_m = min({CHUNK}, _b - _at)",
@@ -181,7 +181,7 @@ class _Text:
         return [
             "_depth = 0",
             f"while _depth < {LAYERS}:",
-            f"    _T = _pointer(_G[{g.G_LAYERS}] + 4*_n*_depth, _np.int32(0))",
+            "    _T = _pointer(_G.layers + 4*_n*_depth, _np.int32(0))",
             "    _any = _np.int32(0)",
             f"    for _i in range({CHUNK}):",
             "        _any |= _np.int32(_T[_index[_i]] >= _since)",
@@ -190,9 +190,9 @@ class _Text:
             "    _depth += 1",
             "while _depth > 0:",
             "    _depth -= 1",
-            f"    _T = _pointer(_G[{g.G_LAYERS}] + 4*_n*_depth, _np.int32(0))",
+            "    _T = _pointer(_G.layers + 4*_n*_depth, _np.int32(0))",
             *(
-                f"    _R_{name} = _pointer(_G[{g.G_RECORDS}] + {self.width}*_n*(_depth*{count} + {k}), _one)"
+                f"    _R_{name} = _pointer(_G.records + {self.width}*_n*(_depth*{count} + {k}), _one)"
                 for k, name in enumerate(self.records)
             ),
             f"    for _i in range({CHUNK}):",
@@ -243,9 +243,9 @@ class _Text:
             *self._row_scalars(), *left, *self._chunks(work),
         ]  # fmt: skip
         lines = [
-            f"_rows = _pointer(_G[{g.G_POINTERS}], 0)",
-            f"_cut = _pointer(_G[{g.G_SPLITS}], _np.int32(0))",
-            f"for _row in range(_G[{g.G_SOURCES}]):",
+            "_rows = _pointer(_G.rows, 0)",
+            "_cut = _pointer(_G.splits, _np.int32(0))",
+            "for _row in range(_G.sources):",
             *(f"    {line}" for line in inner),
         ]
         return self._kernel("_g, _thread, _threads, _now, _drift, _unused", lines)
@@ -258,23 +258,23 @@ class _Text:
         law = self.law
         shift = [
             f"for _k in range({LAYERS - 1}, 0, -1):",
-            f"    _T = _pointer(_G[{g.G_LAYERS}] + 4*(_n*_k + _lo), _np.int32(0))",
-            f"    _before = _pointer(_G[{g.G_LAYERS}] + 4*(_n*(_k - 1) + _lo), _np.int32(0))",
+            "    _T = _pointer(_G.layers + 4*(_n*_k + _lo), _np.int32(0))",
+            "    _before = _pointer(_G.layers + 4*(_n*(_k - 1) + _lo), _np.int32(0))",
             "    _T[0] = _before[0]",
         ]
         count = len(self.records)
         if count:
-            at = f"_G[{g.G_RECORDS}] + {self.width}*(_n*(_k*{count} + _r) + _lo)"
+            at = f"_G.records + {self.width}*(_n*(_k*{count} + _r) + _lo)"
             shift += [
                 f"    for _r in range({count}):",
                 f"        _new = _pointer({at}, _one)",
                 f"        _old = _pointer({at.replace('_k*', '(_k - 1)*')}, _one)",
                 "        _new[0] = _old[0]",
             ]
-        shift += [f"_T = _pointer(_G[{g.G_LAYERS}] + 4*_lo, _np.int32(0))", "_T[0] = _np.int32(_now)"]
+        shift += ["_T = _pointer(_G.layers + 4*_lo, _np.int32(0))", "_T[0] = _np.int32(_now)"]
         for k, name in enumerate(self.records):
             value = "_modulator[_lo]" if name == "modulator" else f"_Y_{name}[_lo]"
-            shift += [f"_R = _pointer(_G[{g.G_RECORDS}] + {self.width}*(_n*{k} + _lo), _one)", f"_R[0] = {value}"]
+            shift += [f"_R = _pointer(_G.records + {self.width}*(_n*{k} + _lo), _one)", f"_R[0] = {value}"]
         jumps = [
             f"_Y_{t.name}[_lo] = {'_real(1.0)' if t.nearest else f'_Y_{t.name}[_lo] + _real(1.0)'}"
             for t in law.post
@@ -297,9 +297,9 @@ class _Text:
                 f"    _Y_{t.name}[_i] = _value if _abs(_value) > _real(1e-30) else _real(0.0)",
             ]
         lines = [
-            f"_Y_{name} = _pointer(_G[{g.G_POST}] + {self.width}*_n*{k}, _one)" for k, name in enumerate(self.behind)
+            f"_Y_{name} = _pointer(_G.post + {self.width}*_n*{k}, _one)" for k, name in enumerate(self.behind)
         ]
-        lines.append(f"_modulator = _pointer(_G[{g.G_MODULATOR}], _one)")
+        lines.append("_modulator = _pointer(_G.modulator, _one)")
         lines += [f"_left_{name} = _exp(_k_{name})" for name in self.behind]
         jump = [*(shift if replays(self.rule) else []), *jumps] or ["pass"]
         lines += ["if _what == 0:", *(f"    {line}" for line in decay or ["pass"])]

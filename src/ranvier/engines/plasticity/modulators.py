@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._steps import whole_steps
-from ranvier.engines.plasticity import columns as g
+from ranvier.engines.plasticity import records as g
 from ranvier.networks import Network, Population, Projection, TimeSeries
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ranvier.engines.plasticity import columns as g
+from ranvier.engines.plasticity import records as g
 from ranvier.engines.plasticity.modulators import ModulatorSource, modulator_of
 from ranvier.networks import Network, Projection
 from ranvier.rules.dense import advance, fresh

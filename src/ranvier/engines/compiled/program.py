@@ -1,0 +1,104 @@
+"""`Program`: a network lowered for the compiled loop. It does not change while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.engines.compiled.kernels import Layout
+from ranvier.engines.compiled.loops import TILE
+from ranvier.engines.protocol import EngineOptions
+from ranvier.engines.recording.probes import ProbePiece, ResolvedProbe
+from ranvier.engines.step_model import StepModel
+from ranvier.networks import Network, Population, Projection
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ranvier.engines.plasticity.tables import PlasticProgram
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many numbers the arrays of a state hold; `masks` (slots, steps, columns) or, where synapses learn, (slots,
+    columns)."""
+
+    x: int
+    ring: tuple[int, int]
+    streams: int
+    spares: int
+    masks: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Tables for the loop, and where a population's numbers lie.
+
+    models, coefficients, layouts: by population's index; block_steps: steps between two deliveries; populations ...
+    series: tables, as in `records`; event_steps, event_neurons: given spikes; seeds: (place among the streams,
+    population, purpose) of every random stream; most_spikes: of all neurons in a step; arrays: those that the tables'
+    addresses are of.
+    """
+
+    net: Network
+    options: EngineOptions
+    models: dict[int, StepModel]
+    coefficients: dict[int, dict[str, Tensor]]
+    layouts: dict[int, Layout]
+    block_steps: int
+    threads: int
+    populations: NDArray
+    projections: NDArray
+    backgrounds: NDArray
+    series: NDArray
+    series_values: NDArray
+    event_steps: NDArray[np.int64]
+    event_neurons: NDArray[np.int64]
+    seeds: tuple[tuple[int, Population, int], ...]
+    most_spikes: int
+    sizes: Sizes
+    arrays: tuple[NDArray, ...]
+    plastic: tuple[PlasticProgram, ...] = ()
+
+    @property
+    def mask_columns(self) -> int:
+        """A byte a neuron, padded."""
+        return self.sizes.masks[-1]
+
+    @property
+    def coupled(self) -> bool:
+        """Whether there are continuous synapses."""
+        return any(model.coupled for model in self.models.values())
+
+    @property
+    def pieces(self) -> list[tuple[ResolvedProbe, ProbePiece]]:
+        """The probes' parts, population by population."""
+        return [(probe, piece) for probe in self.options.probes for piece in probe.pieces]
+
+    def port_column(self, p: Projection) -> int:
+        """Where in a line of the ring the inputs of a projection's port begin."""
+        return port_column(self.populations, self.models, p)
+
+    def bounds(self, target: Population) -> NDArray[np.int64] | None:
+        """The threads' first targets (threads + 1,); None on one thread."""
+        return bounds(int(self.populations[target.index]["padded"]), self.threads)
+
+
+def port_column(populations: NDArray, models: dict[int, StepModel], p: Projection) -> int:
+    """As `Program.port_column`. Raises ValueError for a projection onto a source of spikes."""
+    if p.target.index not in models:
+        raise ValueError(f"{p!r} ends on a source of spikes; expected a population with equations")
+    row = populations[p.target.index]
+    port = next(q.index for q in models[p.target.index].ports if q.synapse == p.synapse)
+    return int(row["ring"]) + port * int(row["padded"])
+
+
+def bounds(columns: int, threads: int) -> NDArray[np.int64] | None:
+    """As `Program.bounds`."""
+    if threads == 1:
+        return None
+    tiles = columns // TILE
+    return np.array([tiles * t // threads * TILE for t in range(threads + 1)], np.int64)

@@ -1,0 +1,110 @@
+"""`RunState`: everything of a compiled run that changes. The loop works on its arrays in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.engines.compiled._random import seed_streams
+from ranvier.engines.compiled.program import Program
+from ranvier.engines.compiled.synapse_tables import padded
+from ranvier.engines.step_model import initial_values
+from ranvier.networks import Population
+
+if TYPE_CHECKING:
+    from ranvier.engines.plasticity.state import PlasticState
+
+
+@dataclass(eq=False)
+class RunState:
+    """step: steps done; x: the populations' rows of numbers; ring (slots, columns): inputs under way; streams, spares:
+    of the random numbers; masks: spikes of the last steps; plastic: by plastic projection."""
+
+    step: int
+    x: NDArray
+    ring: NDArray
+    streams: NDArray[np.uint32]
+    spares: NDArray[np.float32]
+    masks: NDArray[np.uint8]
+    plastic: list[PlasticState] = field(default_factory=list)
+
+    @classmethod
+    def initial(cls, program: Program) -> RunState:
+        """The network at t = 0."""
+        sizes, real = program.sizes, program.options.real
+        state = cls(
+            0, np.zeros(sizes.x, real), np.zeros(sizes.ring, real), np.zeros(sizes.streams, np.uint32),
+            np.zeros(sizes.spares, np.float32), np.zeros(sizes.masks, np.uint8),
+        )  # fmt: skip
+        for p in program.net.populations:
+            if p.index in program.models:
+                state._fill(program, p)
+        for at, p, purpose in program.seeds:
+            n = padded(p.size)
+            seed_streams(state.streams[at : at + 4 * n].reshape(4, n), program.options.seed, p.start, purpose)
+        if program.plastic:
+            from ranvier.engines.plasticity.state import PlasticState
+
+            state.plastic = [PlasticState.initial(own) for own in program.plastic]
+        return state
+
+    def block(self, program: Program, p: Population) -> NDArray:
+        """A population's rows (rows, padded size), a view: states first."""
+        at, n = int(program.populations[p.index]["x"]), padded(p.size)
+        return self.x[at : at + len(program.layouts[p.index].rows) * n].reshape(-1, n)
+
+    def arrays(self, program: Program) -> dict[str, NDArray[Any]]:
+        """Everything but the step that the future depends on, by name: views."""
+        own = {"x": self.x, "ring": self.ring, "streams": self.streams, "spares": self.spares}
+        if program.plastic:  # spikes under way reach plastic synapses by the masks, others by the ring
+            own["masks"] = self.masks
+        for part, state in zip(program.plastic, self.plastic, strict=True):
+            own |= state.arrays(part.projection.index)
+        return own
+
+    def load(self, program: Program, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Overwrite by saved arrays and step. Raises ValueError for another network's, with nothing changed."""
+        copy_into(self.arrays(program), saved)
+        self.step = int(saved["step"][0])
+        for state in self.plastic:
+            state.settle(self.step)
+
+    def _fill(self, program: Program, p: Population) -> None:
+        """Initial values and coefficients of a population."""
+        where, model, n = program.layouts[p.index], program.models[p.index], padded(p.size)
+        block, real = self.block(program, p), program.options.real
+        key = np.random.SeedSequence([program.options.seed, p.index, 0x1217])
+        rng = np.random.Generator(np.random.Philox(key))
+        initial = initial_values(model, lambda law, size: _draw(law, size, rng))
+        constants = {name: value.detach().numpy() for name, value in program.coefficients[p.index].items()}
+        numbers = where.numbers(constants | initial, real)
+        for k, name in enumerate(where.rows):
+            if name in numbers:
+                block[k, : p.size] = numbers[name]
+        block[:, p.size :] = block[:, p.size - 1 : p.size]
+        at = int(program.populations[p.index]["x"]) + len(where.rows) * n
+        for k, name in enumerate(where.scalars):
+            self.x[at + k] = numbers[name]
+
+
+def copy_into(own: Mapping[str, NDArray[Any]], saved: Mapping[str, NDArray[Any]]) -> None:
+    """Overwrite arrays by those of the same names. Raises ValueError if some do not fit, with nothing changed."""
+    for name, mine in own.items():
+        if name not in saved or saved[name].shape != mine.shape or saved[name].dtype != mine.dtype:
+            there = "missing" if name not in saved else f"{saved[name].dtype}{list(saved[name].shape)}"
+            raise ValueError(
+                f"the saved state's {name} is {there}; expected {mine.dtype}{list(mine.shape)}: it belongs to another "
+                "network, start in a new folder"
+            )
+    for name, mine in own.items():
+        mine[...] = saved[name]
+
+
+def _draw(law: Any, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    values = rng.uniform(law.low, law.high, size) if hasattr(law, "low") else rng.normal(law.mean, law.sd, size)
+    # NumPy's last bits come from the C library and differ between processors
+    return values.astype(np.float32).astype(np.float64)
