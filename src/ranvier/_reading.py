@@ -1,4 +1,4 @@
-"""Reading files that others wrote: only regular ones, only so many bytes, and errors that name the file."""
+"""Reading files that others wrote: only regular ones, of bounded size, and errors that name the file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The folder of one `ranvier run`: held by one process at a time, going on with one run or starting it anew.
 
     run/            the recording, segment by segment (`simulate(path=...)`)
-    settings.json   what was asked for, written before the run begins
+    settings.json   the requested settings, written before the run begins
     report.html, manifest.json
     .discarded/     what --again replaces, until the new run has begun
 """

@@ -55,7 +55,7 @@ def frame_of(times: ArrayLike, width: float) -> NDArray[np.int64]:
 
 
 def _slack(times: NDArray, width: float) -> NDArray[np.float64]:
-    """How far, in windows, rounding may have moved each time: some units in the last place of its own type."""
+    """How far, in windows, rounding may have moved each time: some units in the last place of its type."""
     size = np.abs(times.astype(np.float64)) / width
     unit = np.finfo(times.dtype).eps if times.dtype.kind == "f" else np.finfo(np.float64).eps
     return np.clip(4 * unit * size, _SLACK, 0.25)

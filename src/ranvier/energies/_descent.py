@@ -31,7 +31,7 @@ class Descent(nn.Module):
         external field: it adds −Σ x·activations to the energy, and x to the force.
     steps : of descent, for one step of the cell.
     tol, max_steps : `settle` ends when no component of the force that could move a unit is larger than `tol`.
-    gradient : what `settle` does where gradients are asked for: "unrolled", the exact derivative of the
+    gradient : what `settle` does where gradients are required: "unrolled", the exact derivative of the
         steps taken, or "implicit", that of the fixed point, in memory that does not grow with the steps. Both
         take the step widths as constants. Under torch.no_grad() memory is constant either way.
 
@@ -164,7 +164,7 @@ class Descent(nn.Module):
         count = len(result.ending)
         if moving := result.count(Ending.MOVING):
             still = result.ending == Ending.MOVING
-            goal = "" if self.tol is None else f", asked for {self.tol:.1e}"
+            goal = "" if self.tol is None else f", expected {self.tol:.1e}"
             warnings.warn(
                 f"{moving} of {count} states still move after {result.steps} steps (largest force "
                 f"{float(result.residual[still].max()):.1e}{goal}): raise max_steps or tol",

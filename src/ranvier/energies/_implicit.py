@@ -79,7 +79,7 @@ class FixedPoint(torch.autograd.Function):
         if bool((error > 10 * ctx.tol).any()):
             warnings.warn(
                 f"the solve for an implicit gradient ended with a relative residual of {float(error.max()):.1e}, "
-                f"asked for {ctx.tol:.1e}: the gradient is off by about that much; is the state a strict minimum?",
+                f"expected {ctx.tol:.1e}: the gradient is off by about that much; is the state a strict minimum?",
                 ConvergenceWarning,
                 stacklevel=2,
             )

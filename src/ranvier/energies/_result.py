@@ -30,7 +30,7 @@ class DescentResult:
     ending : (B,) int8, why each entry ended, an `Ending`.
     steps : taken in all (sweeps, where units move one after another).
     entry_steps : (B,) int64, taken by each entry.
-    trace : (steps + 1, B), the energies before every step and at the end, where asked for; constant once an entry ends.
+    trace : (steps + 1, B), the energies before every step and at the end, where requested; constant once an entry ends.
     """
 
     x: Tensor

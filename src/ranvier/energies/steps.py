@@ -26,7 +26,7 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Backtracking:
-    """One trial a step, each entry of the batch with a step width of its own: taken where the energy falls by
+    """One trial a step, each entry of the batch with its own step width: taken where the energy falls by
     at least `sufficient` times what the force predicts (Armijo), after which the width grows by `grow`; else
     the entry stays, and its width shrinks by `shrink`. So the energy never rises.
 

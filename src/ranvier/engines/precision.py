@@ -130,9 +130,11 @@ def _least_motion(model: StepModel, values: dict[str, Tensor], dt: float) -> flo
     equation = model.equations[0]
     if model.ceiling is None or soma not in model.reset:
         return float("inf")
+    # a reset may start from V at threshold, as V = V - V_th does
+    at_threshold = {symbol(soma): model.ceiling} | {symbol(s): sp.Integer(0) for s in model.states[1:]}
     top, bottom = (
-        torch_function({"x": e.xreplace(_unhoisted(model))})(**values)["x"]
-        for e in (model.ceiling, model.reset[soma].xreplace({symbol(s): sp.Integer(0) for s in model.states[1:]}))
+        torch_function({"x": e.xreplace(at_threshold).xreplace(_unhoisted(model))})(**values)["x"]
+        for e in (model.ceiling, model.reset[soma])
     )
     if _dithered(model, values, dt, _ulp(top).max()):
         return float("inf")

@@ -83,15 +83,15 @@ class Equations:
         self.refractory, self.holds = refractory, holds
         self.reset: dict[str, sp.Expr] = {}
         for assignment in filter(None, (part.strip() for part in reset.split(";"))):
-            found = _ALIAS.match(assignment)
-            if found is None or found[1] not in names:
+            match = _ALIAS.match(assignment)
+            if match is None or match[1] not in names:
                 raise ValueError(
                     f"found the reset {assignment!r}, expected 'variable = expression' "
                     f"with a variable among {', '.join(sorted(names))}"
                 )
-            if found[1] in self.reset:
-                raise ValueError(f"the reset assigns {found[1]!r} twice; expected one assignment a variable")
-            self.reset[found[1]] = parse(found[2]).xreplace(helpers)
+            if match[1] in self.reset:
+                raise ValueError(f"the reset assigns {match[1]!r} twice; expected one assignment a variable")
+            self.reset[match[1]] = parse(match[2]).xreplace(helpers)
         for name in (*self.names, *self.parameters, *self.noises):
             identifier(name, "a name in the equations")
             if _ENGINES.fullmatch(name):
@@ -177,12 +177,12 @@ def _states(text: str) -> tuple[tuple[State, ...], dict[sp.Symbol, sp.Expr]]:
     for line in text.splitlines():
         body, _, unit = (part.strip() for part in line.partition(":"))
         _require_unit(unit, line)
-        if found := _DERIVATIVE.match(body):
-            _require_new(found[1], derivatives, aliases)
-            derivatives[found[1]] = (parse(found[2]), unit)
-        elif found := _ALIAS.match(body):
-            _require_new(found[1], derivatives, aliases)
-            aliases[symbol(found[1])] = parse(found[2])
+        if match := _DERIVATIVE.match(body):
+            _require_new(match[1], derivatives, aliases)
+            derivatives[match[1]] = (parse(match[2]), unit)
+        elif match := _ALIAS.match(body):
+            _require_new(match[1], derivatives, aliases)
+            aliases[symbol(match[1])] = parse(match[2])
         else:
             raise ValueError(f"found the line {line!r}, expected 'dV/dt = ...' or 'name = ...'")
     if not derivatives:

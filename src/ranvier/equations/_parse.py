@@ -130,10 +130,10 @@ def _term(node: ast.AST, text: str) -> sp.Basic:
     match node:
         case ast.Constant(value=bool()):
             pass
-        case ast.Constant(value=int() | float() as given):
-            if not math.isfinite(float(given)):
+        case ast.Constant(value=int() | float() as constant):
+            if not math.isfinite(float(constant)):
                 raise ValueError(f"found a number beyond 1e308 in {text!r}, expected a finite one")
-            return sp.Integer(given) if isinstance(given, int) else sp.Float(given)
+            return sp.Integer(constant) if isinstance(constant, int) else sp.Float(constant)
         case ast.Name(id=name):
             if name in FUNCTIONS:
                 raise ValueError(f"found the function {name!r} in {text!r} as a name, expected {name}(...)")
@@ -159,10 +159,10 @@ def _term(node: ast.AST, text: str) -> sp.Basic:
             kinds = [condition if name == "where" and k == 0 else number for k in range(len(arguments))]
             if not arguments or any(isinstance(a, ast.Starred) for a in arguments):
                 raise ValueError(f"wrong number of arguments of {name!r} in {text!r}")
-            given_values = [kind(argument) for kind, argument in zip(kinds, arguments, strict=True)]
+            values = [kind(argument) for kind, argument in zip(kinds, arguments, strict=True)]
             try:
-                return FUNCTIONS[name](*given_values)
+                return FUNCTIONS[name](*values)
             except TypeError:
                 raise ValueError(f"wrong number of arguments of {name!r} in {text!r}") from None
-    found = ast.unparse(node)
-    raise ValueError(f"found {found!r} in {text!r}, expected numbers, names, + - * / ** and functions")
+    part = ast.unparse(node)
+    raise ValueError(f"found {part!r} in {text!r}, expected numbers, names, + - * / ** and functions")

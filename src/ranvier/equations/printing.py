@@ -127,9 +127,9 @@ def torch_namespace() -> dict[str, Any]:
         series = 1 / 2 + x * (1 / 3 + x * (1 / 8 + x * (1 / 30 + x * (1 / 144 + x * (1 / 840)))))
         return torch.where(small, series, (torch.exp(safe) - torch.expm1(safe) / safe) / safe)
 
-    def like(results: dict[str, Tensor], *given: Any) -> dict[str, Tensor]:
-        # a choice between two constants is float64, whatever precision was asked for
-        kinds = {x.dtype for x in given if isinstance(x, Tensor) and x.ndim and x.is_floating_point()}
+    def like(results: dict[str, Tensor], *arguments: Any) -> dict[str, Tensor]:
+        # a choice between two constants is float64, whatever the arguments' precision
+        kinds = {x.dtype for x in arguments if isinstance(x, Tensor) and x.ndim and x.is_floating_point()}
         if len(kinds) != 1:
             return results
         kind = kinds.pop()

@@ -35,11 +35,11 @@ def quantity(value: str | float, unit: str) -> float:
     match = _QUANTITY.match(value)
     if match is None:
         raise ValueError(f"found {value!r}, expected a number and a unit of {unit}, such as '20 {unit}'")
-    number, given = float(match[1]), match[2]
-    scale = 1.0 if given == "" else _SCALES[unit].get(given)
+    number, suffix = float(match[1]), match[2]
+    scale = 1.0 if suffix == "" else _SCALES[unit].get(suffix)
     if scale is None:
         raise ValueError(
-            f"found {value!r}, whose unit {given!r} is not one of {unit}: "
+            f"found {value!r}, whose unit {suffix!r} is not one of {unit}: "
             f"expected one of {', '.join(u for u in _SCALES[unit] if u)}"
         )
     if not math.isfinite(number):
@@ -60,7 +60,7 @@ def factors(unit: str) -> dict[str, Fraction]:
     Parts are joined by `*`, `·`, `/` or a space; `mV^2`, `ms**-1`, `sqrt(ms)` are powers. Raises ValueError for
     anything else, as for a word that is no unit with an SI prefix.
     """
-    found: dict[str, Fraction] = {}
+    powers: dict[str, Fraction] = {}
     text = re.sub(r"(?:√|sqrt)\(?([A-Za-zµ]+)\)?", r"\1^0.5", unit.replace("·", "*"))
     for k, group in enumerate(text.split("/")):
         for part in re.split(r"(?<!\*)\*(?!\*)|\s+(?=[A-Za-zµ])", group.strip()):
@@ -72,8 +72,8 @@ def factors(unit: str) -> dict[str, Fraction]:
                 )
             if match[1] != "1":
                 power = Fraction(match[2] or 1) * (1 if k == 0 else -1)
-                found[match[1]] = found.get(match[1], Fraction(0)) + power
-    return {name: power for name, power in found.items() if power}
+                powers[match[1]] = powers.get(match[1], Fraction(0)) + power
+    return {name: power for name, power in powers.items() if power}
 
 
 def _known(name: str) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def rule_of(probability: Any, in_degree: Any, out_degree: Any, edges: Any, wiring: Any) -> Wiring:
-    """The one rule of wiring that was asked for."""
+    """The rule of wiring that the arguments name; exactly one."""
     ways = {
         key: value
         for key, value in (

@@ -160,7 +160,7 @@ class EdgeList:
         """A network of one population with these edges between its neurons.
 
         `weight` (edges,) in the synapse's unit, in the order of this list; by default `weights` as they
-        are. `delay` (ms) counts where the list has none of its own. `population`: further arguments
+        are. `delay` (ms) counts where the list has no delays. `population`: further arguments
         of `Network.add`, such as `drive` and `noise`. Raises ValueError for a list without nodes.
         """
         from ranvier.networks._network import Network

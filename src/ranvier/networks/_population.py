@@ -108,7 +108,7 @@ class Values(dict[str, Any]):
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise TypeError(
-            "A population's parameters are read-only, so that each change is checked and seen; expected "
+            "A population's parameters are read-only, so that each change is checked and noticed; expected "
             "net.set(population, name=value), which the next simulate, predict or Simulation uses."
         )
 
@@ -126,7 +126,7 @@ def what_of(key: str, name: str) -> str:
 def initial_of(
     neuron: Any, size: int, name: str, overrides: Mapping[str, Any] | None
 ) -> dict[str, float | Tensor | Uniform | Normal]:
-    """The initial values asked for, checked against the model's variables."""
+    """The initial values, checked against the model's variables."""
     equations = getattr(neuron, "equations", None)
     known = equations.names if equations is not None else ()
     checked: dict[str, float | Tensor | Uniform | Normal] = {}

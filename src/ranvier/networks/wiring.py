@@ -48,7 +48,7 @@ class Wiring:
         hi = n_target if hi is None else hi
         if not 0 <= lo <= hi <= n_target:
             raise ValueError(
-                f"A block of targets from {lo} to {hi} was asked for; expected "
+                f"A block of targets from {lo} to {hi} was requested; expected "
                 f"0 <= lo <= hi <= {n_target}, the number of targets."
             )
         self.check(n_source, n_target, same, positions)
@@ -86,7 +86,7 @@ def _fit(k: int, n: int, same: bool, wiring: Any, what: str) -> None:
     pool = n - (same and not wiring.autapses)
     if k > (0 if pool == 0 else k if wiring.multapses else pool):
         raise ValueError(
-            f"{k} {what} a neuron were asked for, but there are only {pool} to choose from"
+            f"{k} {what} a neuron were requested, but there are only {pool} to choose from"
             f"{' (itself left out)' if same and not wiring.autapses else ''}; expected at most {pool}. "
             "Lower the degree, or allow repeats with multapses=True."
         )

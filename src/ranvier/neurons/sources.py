@@ -1,4 +1,4 @@
-"""Sources of spikes: populations without equations of their own."""
+"""Sources of spikes: populations without equations."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Poisson(Source):
 
 @dataclass(frozen=True, eq=False)
 class SpikeTimes(Source):
-    """Given spikes.
+    """Spikes at these times.
 
     times: (spikes,) ms, in any order; neurons: (spikes,) indices within the population. Times are rounded
     to the nearest step, halves up; several of a neuron in one step are all emitted. Times nearest to 0 are not,

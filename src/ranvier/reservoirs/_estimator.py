@@ -17,7 +17,7 @@ from ranvier.reservoirs import _series
 from ranvier.reservoirs._root import Root
 
 FLOATS = (np.float64, np.float32)
-#: a forecast further away than so many times the largest number it learned from has diverged
+#: a forecast further away than this multiple of the largest training value has diverged
 FAR = 100.0
 
 

@@ -1,4 +1,4 @@
-"""Sequences told apart by the states they leave in a reservoir."""
+"""Classification of sequences by the states they leave in a reservoir."""
 
 from __future__ import annotations
 

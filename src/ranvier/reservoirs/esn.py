@@ -25,7 +25,7 @@ class ESN(ReservoirParameters, SeriesRegressor):
     ----------
     units : size of the reservoir; that of W where one is given.
     W : weights between units [target, source] (units, units), dense or sparse, such as a connectome; drawn if None.
-    spectral_radius : W is scaled to it; drawn weights are uniform before. None leaves a given W as it is.
+    spectral_radius : W is scaled to it; drawn weights are uniform before. None leaves W as it is.
     leak : within (0, 1].
     input_scaling, bias_scaling : W_in and b are uniform within ± these.
     feedback_scaling : W_back is uniform within ± this; 0: units do not hear the output. In `fit` they hear y itself

@@ -88,7 +88,7 @@ class Rule(Record):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Between which weights are kept."""
+        """The lower and the upper bound of the weights."""
         return getattr(self, "w_min", -math.inf), getattr(self, "w_max", math.inf)
 
     @property
@@ -105,7 +105,7 @@ class Rule(Record):
         )  # fmt: skip
 
     def remaining(self, tau: str, dt: float) -> float:
-        """What is left of a trace after dt (ms); tau is its parameter's name."""
+        """The factor by which a trace decays within dt (ms); tau is its parameter's name."""
         value = self.parameters[tau]
         return math.exp(-dt / value) if value > 0 else 0.0
 
@@ -129,10 +129,10 @@ class Rule(Record):
 
         weight: (N_post, N_pre) for the whole batch, whose entries' changes are averaged, or one matrix each,
         (B, N_post, N_pre); pre (B, N_pre) and post (B, N_post): spikes, or rates for rules of rates; modulator:
-        the third factor, (B,) or (B, N_post), per ms where the rule low-passes it. Neither argument is changed.
+        (B,) or (B, N_post), per ms where the rule low-passes it. Neither argument is changed.
 
-        Raises ValueError for shapes that do not fit, values that are not finite, the state of another rule, a modulator
-        factor that is missing, and a dt that the rule's interval is no multiple of.
+        Raises ValueError for shapes that do not fit, values that are not finite, the state of another rule, a missing
+        modulator, and a dt that the rule's interval is no multiple of.
         """
         from ranvier.rules.dense import step
 

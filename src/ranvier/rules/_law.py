@@ -72,7 +72,7 @@ class Law:
 
     @property
     def uses_modulator(self) -> bool:
-        """Whether a modulator must be given."""
+        """Whether the rule needs a modulator."""
         return bool(self.modulator) or any(e.has(symbol(MODULATOR)) for e in self.expressions())
 
     def expressions(self) -> list[sp.Expr]:
@@ -91,9 +91,9 @@ def law(
     who: str,
 ) -> Law:
     """Parse and check. Raises ValueError for names that are unknown or stand where they have no value."""
-    taken = [t.name for t in traces] + [e.name for e in eligibilities] + [WEIGHT, MODULATOR, *parameters]
-    identifiers(taken, f"{who}: a name")
-    if twice := {name for name in taken if taken.count(name) > 1}:
+    names = [t.name for t in traces] + [e.name for e in eligibilities] + [WEIGHT, MODULATOR, *parameters]
+    identifiers(names, f"{who}: a name")
+    if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"{who}: the name {min(twice)!r} is used twice; expected different names")
     for name, tau in [(t.name, t.tau) for t in traces] + [(e.name, e.tau) for e in eligibilities]:
         if tau not in parameters:
@@ -107,16 +107,16 @@ def law(
     behind = {t.name for t in of["post"]} | set(parameters)
 
     def read(text: str, allowed: set[str], where: str) -> sp.Expr:
-        found = parse(text)
-        if unknown := {s.name for s in found.free_symbols} - allowed:
+        expression = parse(text)
+        if unknown := {s.name for s in expression.free_symbols} - allowed:
             raise ValueError(
                 f"{who}: {where} uses {min(unknown)!r}; expected names among {', '.join(sorted(allowed))}"
             )
-        if not isinstance(found, sp.Expr):
+        if not isinstance(expression, sp.Expr):
             raise ValueError(f"{who}: {where} is a condition; expected a number")
-        return found
+        return expression
 
-    made = Law(
+    rule = Law(
         pre=of["pre"],
         post=of["post"],
         modulator=of["modulator"],
@@ -130,8 +130,8 @@ def law(
         drift=read(drift, everything, "drift"),
         names=(),
     )
-    used = {s.name for e in made.expressions() for s in e.free_symbols} & set(parameters)
-    used |= {tau for _, tau in made.decays}
-    if eligibilities and made.drift == 0:
+    used = {s.name for e in rule.expressions() for s in e.free_symbols} & set(parameters)
+    used |= {tau for _, tau in rule.decays}
+    if eligibilities and rule.drift == 0:
         raise ValueError(f"{who} has the eligibility {eligibilities[0].name!r}, but no drift that uses it")
-    return Law(**{**vars(made), "names": tuple(sorted(used))})
+    return Law(**{**vars(rule), "names": tuple(sorted(used))})

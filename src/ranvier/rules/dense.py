@@ -28,7 +28,7 @@ def init_state(rule: Rule, weight: Tensor, batch: int) -> State:
 
 
 def fresh(law: Law, like: Tensor, pre: tuple, post: tuple, edge: tuple) -> State:
-    """Zeros of the shapes given, of the dtype and device of `like`."""
+    """Zeros of these shapes, of the dtype and device of `like`."""
     state = {name: like.new_zeros(shape) for name, shape in _shapes(law, pre, post, edge).items()}
     return state | {"clock": torch.zeros((), dtype=torch.int64, device=like.device)}
 
@@ -65,8 +65,8 @@ def step(
             raise ValueError(f"found values in {name} that are not finite, expected spikes, rates or a modulator")
     expected = _shapes(rule.law, (batch, pres), (batch, posts), (batch, posts, pres)) | {"clock": ()}
     if {name: tuple(value.shape) for name, value in state.items()} != expected:
-        found = {name: tuple(value.shape) for name, value in state.items()}
-        raise ValueError(f"found a state of {found}, expected {expected}: that of init_state(weight, batch)")
+        shapes = {name: tuple(value.shape) for name, value in state.items()}
+        raise ValueError(f"found a state of {shapes}, expected {expected}: that of init_state(weight, batch)")
     full = weight.expand(batch, posts, pres)
     state, new = advance(
         rule, state, full, pre.to(weight.dtype), post.to(weight.dtype), modulator, dt,
@@ -103,10 +103,10 @@ def advance(
         new[t.name] = state[t.name] * rule.remaining(t.tau, dt) + dt * modulator  # type: ignore[operator]
     for e in law.eligibilities:
         new[e.name] = state[e.name] * rule.remaining(e.tau, dt)
-    given: dict[str, Any] = dict(rule.parameters)
+    parameters: dict[str, Any] = dict(rule.parameters)
 
-    def seen() -> dict[str, Any]:
-        values = given | {WEIGHT: w} | {t.name: at_source(new[t.name]) for t in law.pre}
+    def values_now() -> dict[str, Any]:
+        values = parameters | {WEIGHT: w} | {t.name: at_source(new[t.name]) for t in law.pre}
         values |= {t.name: at_target(new[t.name]) for t in (*law.post, *law.modulator)}
         values |= {e.name: new[e.name] for e in law.eligibilities}
         return values if modulator is None else values | {MODULATOR: at_target(modulator)}
@@ -115,20 +115,20 @@ def advance(
     events = [("pre", spikes, at_source) for spikes in arrivals] + [("post", post, at_target)]
     for side, spikes, spread in events:
         arrived = spread(spikes)
-        changes = functions[side](**seen())
+        changes = functions[side](**values_now())
         w = torch.clamp(w + arrived * changes.pop(WEIGHT), low, high)
         for name, size in changes.items():
             new[name] = new[name] + arrived * size
         for t in getattr(law, side):
             if t.name not in law.follows:
                 new[t.name] = new[t.name] * (1 - spikes) + spikes if t.nearest else new[t.name] + spikes
-    plain = given | {t.name: new[t.name] for t in law.post}
+    plain = parameters | {t.name: new[t.name] for t in law.post}
     for name, target in functions["follows"](**plain).items() if law.follows else ():
         left = rule.remaining(next(t.tau for t in law.post if t.name == name), dt)
         new[name] = target + (state[name] - target) * left
     clock = state["clock"] + 1
     if law.drift != 0 and int(clock) % every == 0:
-        w = torch.clamp(w + rule.interval * functions["drift"](**seen())[WEIGHT], low, high)
+        w = torch.clamp(w + rule.interval * functions["drift"](**values_now())[WEIGHT], low, high)
     return new | {"clock": clock}, w
 
 
@@ -146,8 +146,8 @@ def _functions(law: Law) -> dict[str, Callable[..., dict[str, Tensor]]]:
         {WEIGHT: change} | {name: marks[k] for name, marks in law.marks.items()}
         for k, change in enumerate((law.on_pre, law.on_post))
     ]
-    made = {"pre": torch_function(at[0]), "post": torch_function(at[1]), "drift": torch_function({WEIGHT: law.drift})}
-    return made | ({"follows": torch_function(law.follows)} if law.follows else {})
+    sources = {"pre": at[0], "post": at[1], "drift": {WEIGHT: law.drift}, "follows": law.follows}
+    return {name: torch_function(expressions) for name, expressions in sources.items() if expressions}
 
 
 def _check_weight(weight: Tensor, batch: int) -> None:

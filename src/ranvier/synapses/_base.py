@@ -1,4 +1,4 @@
-"""What a synapse is: linear equations of its own, what a spike adds to them, and the input it gives."""
+"""What a synapse is: linear equations, what a spike adds to them, and the input it gives."""
 
 from __future__ import annotations
 

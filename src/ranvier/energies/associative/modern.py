@@ -42,7 +42,7 @@ class ModernHopfield(Energy):
             self.register_buffer("patterns", patterns.detach().clone())
 
     def update(self, x: Tensor, steps: int = 1) -> Tensor:
-        """The paper's update, so many `steps` of it, of states x (B, N)."""
+        """`steps` of the paper's update, from states x (B, N)."""
         x = self.place(x)
         for _ in range(steps):
             x = matmul(torch.softmax(self.beta * matmul(x, self.patterns.T), 1), self.patterns)

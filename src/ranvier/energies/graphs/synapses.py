@@ -24,7 +24,7 @@ class Synapse(nn.Module):
         """−∂E/∂y of every layer, of its shape (B, *shape)."""
         graph = torch.is_grad_enabled()
         with torch.enable_grad():
-            # a layer joined to itself is given twice: each place has a derivative of its own
+            # a layer joined to itself occurs twice: each occurrence has its own derivative
             at = [y.view_as(y) if y.requires_grad else y.detach().requires_grad_() for y in ys]
             return tuple(-g for g in torch.autograd.grad(self(*at).sum(), at, create_graph=graph))
 

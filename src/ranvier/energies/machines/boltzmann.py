@@ -45,9 +45,9 @@ class Boltzmann(PairwiseEnergy):
     ) -> SpikeSamples:
         """The network as spiking neurons, refractory for `tau` sweeps, from states (B, N) of 0 and 1.
 
-        clamp: units held on or off. every: keep each so many-th state (0: none). seed: entry b has a stream of its own,
-        of (seed, b). Returns `SpikeSamples`: states, mean and spikes, (B, N) each, and samples (sweeps // every, B, N).
-        Raises ValueError for states that are not 0 or 1, and tau or sweeps below 1.
+        clamp: units held on or off. every: sweeps between two returned states (0: none). seed: entry b's
+        stream is seeded by (seed, b). Returns `SpikeSamples`: states, mean and spikes, (B, N) each, and samples
+        (sweeps // every, B, N). Raises ValueError for states that are not 0 or 1, and tau or sweeps below 1.
         """
         from ranvier.energies.machines.spiking_sampler import sample
 

@@ -1,4 +1,4 @@
-"""An HDF5 file from stdin as JSON and plain bytes on stdout: a program of its own, which imports nothing of ranvier's.
+"""An HDF5 file from stdin as JSON and plain bytes on stdout: a separate program, which imports nothing of ranvier's.
 
 The C library may run for ever, or crash, on a file that is damaged on purpose; here it does so within limits of time
 and memory, in a process that holds nothing else.

@@ -51,7 +51,7 @@ def delay_parts(name: str) -> re.Match[str] | None:
 
 
 def is_header(rows: Sequence[Row], path: Path) -> bool:
-    """Whether the first row names the columns. ValueError where that cannot be told.
+    """Whether the first row names the columns. ValueError where that is undecidable.
 
     It does where it holds known names of both ends, or text where all that follows is numbers. Text above text, of
     which nothing occurs again, may be either.
@@ -68,7 +68,7 @@ def is_header(rows: Sequence[Row], path: Path) -> bool:
         return False
     raise ValueError(
         f"{path}, line {number}: {', '.join(map(repr, first))} may name the columns, or be an edge of two nodes that "
-        "occur nowhere else; expected to be told: header=True or False (--header, --no-header)."
+        "occur nowhere else; expected header=True or False (--header, --no-header)."
     )
 
 

@@ -46,7 +46,7 @@ def read_edges(
         target, weight, delay, type, transmitter, sign.
     header
         Whether the first line names the columns; by default, whether it holds names that are known, or text above
-        numbers. Where that cannot be told, ValueError.
+        numbers. ValueError where that is undecidable.
     delimiter
         By default tab, else comma, else semicolon, else white space, whichever the first line has.
     nodes

@@ -5,7 +5,7 @@ drift, with the leak that the junctions are; their fluctuations are input. A neu
 and its voltage (upstroke and reset included), both with a linear response to input and, left alone, with the spectra
 and the cross-spectrum of `_voltage.voltages`. (For whole populations: Ostojic, Brunel, Hakim 2009,
 J. Comput. Neurosci. 26:369, who find that at little noise the asynchronous state gives way to oscillations at the
-firing rate; no K(0) sees that, so stability is asked of all frequencies.)
+firing rate; K(0) does not show that, so stability is checked at all frequencies.)
 
 To the neurons' noise the partners' fluctuations add as filtered noise does: variance v and correlation time
 tau_c = S_VV(0)/2v of a voltage are white noise gamma^2 v tau_c/tau, of which the membrane keeps

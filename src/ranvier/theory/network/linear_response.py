@@ -68,8 +68,8 @@ def cross_spectra(
     """
     if gains.ndim == 2:
         gains = current_gains(coupling, gains, frequencies)
-    given = gains, spectrum, coupling.weight, coupling.delay
-    return _CrossSpectra.apply(*given, coupling, frequencies, selection or Selection())
+    inputs = gains, spectrum, coupling.weight, coupling.delay
+    return _CrossSpectra.apply(*inputs, coupling, frequencies, selection or Selection())
 
 
 def encirclements(coupling: Coupling, gains: Tensor, frequencies: Tensor) -> int:

@@ -29,7 +29,7 @@ def coloured_membrane(
     V_lb: Value | None = None,
     N: int | None = None,
 ) -> Membrane:
-    """The white-noise neuron that stands for one whose noise is filtered by exp(-t/tau_s)/tau_s (ms), same
+    """The white-noise neuron equivalent to one whose noise is filtered by exp(-t/tau_s)/tau_s (ms), same
     sigma.
 
     At a hard threshold filtered noise lets fewer paths through; to first order in sqrt(tau_s/tau) that is the

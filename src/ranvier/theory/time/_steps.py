@@ -36,7 +36,7 @@ class State(NamedTuple):
 
 class Input(NamedTuple):
     """`drive`, `factor` (steps or 1, M): mV added to the force and factor on the variance. `weight`, `spread` (M, M):
-    mV ms and mV^2 ms per rate of the source, `delay` steps ago, seen through exponential filters that keep `memory`
+    mV ms and mV^2 ms per rate of the source, `delay` steps ago, filtered by exponentials that keep `memory`
     of their value a step."""
 
     drive: Array
