@@ -160,15 +160,22 @@ def cuba(**change):
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        ([nir.Linear(np.eye(2)), nir.IF(np.ones(2), np.ones(2))], "of kind IF"),
-        ([nir.Scale(np.ones(2)), cuba()], "of kind Scale"),
-        ([nir.Linear(np.eye(2)), cuba(tau_syn=np.array([1e-3, 2e-3]))], "time constants that differ"),
-        ([nir.Affine(np.eye(2), np.ones(2)), cuba()], "bias into the synaptic current"),
+        ([nir.Threshold(np.ones(2)), cuba()], "the Threshold 'threshold' on the way to a neuron"),
+        ([nir.LI(*np.ones((3, 2))), nir.Linear(np.eye(2)), cuba()], "'li' into the synaptic current of 'cubalif'"),
+        ([nir.LI(*np.ones((3, 2))), nir.Delay(np.ones(2)), nir.I(np.ones(2))], "delay of the continuous .* of 'li'"),
         (
-            [nir.Linear(np.eye(2)), nir.LI(*np.ones((3, 2))), nir.Linear(np.eye(2)), cuba()],
-            "continuous output",
+            [nir.Linear(np.eye(101)), nir.CubaLI(np.arange(1, 102), *np.ones((3, 101)))],
+            "101 synaptic time constants within 'cubali'",
         ),
-        ([nir.LIF(*np.ones((4, 2, 3)))], r"of shape \(2, 3\)"),
+        ([nir.Delay(np.array([0.5, -1.0]))], "delay of 'delay' is -1; expected numbers that are from 0 on"),
+        ([nir.Linear(np.array([[np.nan, 1.0]]))], "weight of 'linear' is nan; expected numbers that are finite"),
+        ([cuba(tau_syn=np.zeros(2))], "tau_syn of 'cubalif' is 0; expected numbers that are above 0"),
+        ([cuba(v_reset=np.array([0.5, 1.0]))], "v_reset of 'cubalif' is 1 and v_threshold 1 at neuron 1"),
+        (
+            [nir.Conv2d((300, 300), np.ones((1, 1, 99, 99)), 1, 0, 1, 1, np.zeros(1)), nir.I(np.ones((1, 202, 202)))],
+            "'conv2d' has 399920004 weights between single neurons; expected up to 33554432",
+        ),
+        ([nir.I(np.broadcast_to(1.0, (4097, 4096)))], "the 16781312 values of '.*', more than 16777216"),
     ],
 )
 def test_what_a_network_cannot_hold_is_refused_by_name(nodes, message):
@@ -192,6 +199,53 @@ def test_inputs_are_given_their_spikes():
         from_nir(weighted, inputs={"lif": Poisson()})
     with pytest.raises(TypeError, match="Found LIF for input 'input'; expected SpikeTimes or Poisson"):
         from_nir(weighted, inputs={"input": LIF()})
+
+
+def wired(nodes, edges):
+    ends = {"in": nir.Input({"input": np.array([2])}), "out": nir.Output({"output": np.array([2])})}
+    return nir.NIRGraph(nodes=ends | nodes, edges=edges, type_check=False)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "message"),
+    [
+        ({"a": nir.Linear(np.eye(2)), "b": nir.Scale(np.ones(2))}, [("in", "a"), ("a", "b"), ("b", "a")],
+         "the loop through 'a' and 'b' without a neuron"),
+        ({"a": nir.Linear(np.eye(3))}, [("in", "a")], "weights of 'a' are 3 x 3, the values that reach it are 2"),
+        ({"a": cuba(), "b": nir.Linear(np.ones((3, 2)))}, [("in", "b"), ("b", "a")], "'b' gives 3 values, 'a' takes 2"),
+        ({"a": nir.Linear(np.ones((3, 2)))}, [("in", "a"), ("a", "out")], "Output of 'out' is 2, .* reach it are 3"),
+        ({"a": nir.Linear(np.eye(2)), "b": cuba()}, [("a", "b")], "Nothing leads to 'a'"),
+        ({"a": nir.AvgPool2d(np.array([2, 2]), np.array([1, 1]), np.array([0, 0]))}, [("in", "a")],
+         "AvgPool2d of 'a' is channels x height x width"),
+    ],
+)  # fmt: skip
+def test_malformed_graphs_are_refused_by_name(nodes, edges, message):
+    with pytest.raises(ValueError, match=message):
+        from_nir(wired(nodes, edges))
+
+
+def test_delays_multiply_only_up_to_a_bound():
+    """Two ways a layer with delays 1, 2, 4, ... ms: 2 to the 12 different sums."""
+    nodes, edges, last = {}, [], ["in"]
+    for k in range(12):
+        new = [f"a{k}", f"b{k}"]
+        nodes |= {new[0]: nir.Delay(np.full(2, 2.0**k)), new[1]: nir.Scale(np.ones(2))}
+        edges += [(one, other) for one in last for other in new]
+        last = new
+    with pytest.raises(ValueError, match="more than 1000 different delays on the ways to 'a10'"):
+        from_nir(wired(nodes | {"c": cuba()}, edges + [(one, "c") for one in last]))
+
+
+def test_weights_of_another_unit_than_a_second_are_refused():
+    """r = 1e-4 and a threshold of 1: at a spike in 0.1 ms, V stays below 1e-4 · 1 s/0.1 ms = 1 and a little."""
+    graph = nir.NIRGraph.from_list(
+        nir.Linear(np.eye(2)), nir.LIF(*np.full((1, 2), 0.02), np.full(2, 1e-4), np.zeros(2), np.full(2, 1.01))
+    )
+    with pytest.raises(ValueError, match=r"No neuron of 'lif' can spike: .* V stays below 1 mV, .* is 1.01 mV"):
+        from_nir(graph)
+    assert from_nir(graph, pulse=1000.0).size == from_nir(graph, delay=0.09).size == 4
+    graph.nodes["linear"].weight[:] = -np.eye(2)  # no pulse would help
+    assert from_nir(graph).size == 4
 
 
 def test_files_that_are_none(tmp_path):

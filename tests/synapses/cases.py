@@ -30,6 +30,7 @@ CASES = {
         Case(rv.ExponentialConductance(tau=4.0, E_rev=-80.0), 5.0, lambda t, V: 5 * np.exp(-t / 4) * (-80 - V) / 10),
         Case(rv.AlphaConductance(tau=3.0, E_rev=0.0), 2.0, lambda t, V: 2 * math.e * t / 3 * np.exp(-t / 3) * -V / 10),
         Case(rv.Electrical(), 2.0, None),
+        Case(rv.synapses.Proportional(), 0.3, None),
         Case(rv.Sigmoidal(), 2.0, None),
     )
 }  # fmt: skip

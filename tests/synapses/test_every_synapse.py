@@ -34,7 +34,7 @@ def run(net, **options):
 
 
 def test_no_synapse_is_left_out():
-    require_cases(rv.Synapse, CASES, {"Continuous": "the base of Electrical and Sigmoidal"})
+    require_cases(rv.Synapse, CASES, {"Continuous": "the base of Electrical, Proportional and Sigmoidal"})
 
 
 @each

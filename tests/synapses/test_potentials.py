@@ -111,8 +111,10 @@ def test_potentials_of_conductances():
     assert np.allclose(found["g_p2"][after, 2], weight * shapes[2](t[after]), rtol=1e-12)
 
 
+PROPORTIONAL = rv.synapses.Proportional()
 CONTINUOUS = [
     rv.Electrical(),
+    PROPORTIONAL,
     rv.Sigmoidal(V_half=-30.0, slope=4.0),
     rv.Sigmoidal(V_half=-30.0, slope=4.0, tau=3.0),
     rv.Sigmoidal(V_half=-30.0, slope=4.0, tau=3.0, E_rev=-70.0),
@@ -123,7 +125,7 @@ CONTINUOUS = [
 @pytest.mark.parametrize("with_reversal", [False, True])
 def test_continuous_synapses_against_scipy(with_reversal):
     """A driven graded neuron, and one target a synapse; the error falls with the square of dt."""
-    synapses = CONTINUOUS if with_reversal else CONTINUOUS[:3]
+    synapses = CONTINUOUS if with_reversal else CONTINUOUS[:4]
     leak, tau, w = 2.0, 8.0, 5.0
     errors = []
     for dt in (0.1, 0.05):
@@ -132,7 +134,8 @@ def test_continuous_synapses_against_scipy(with_reversal):
         source = net.add(model, 1, drive=12.0, initial={"V": -45.0})
         cells = net.add(model, len(synapses), drive=2.0)
         for k, synapse in enumerate(synapses):
-            net.connect(source, cells, edges=([0], [k]), weight=w, synapse=synapse)
+            net.connect(source, cells, edges=([0], [k]), weight=w / 100 if synapse is PROPORTIONAL else w,
+                        synapse=synapse)  # fmt: skip
         net.connect(
             cells, source, edges=([0], [0]), weight=w, synapse=rv.Electrical()
         )  # a gap junction has two sides
@@ -152,6 +155,9 @@ def exact(synapses, leak, tau, w):
         for k, synapse in enumerate(synapses):
             if isinstance(synapse, rv.Electrical):
                 current[k + 1] = w * (V[0] - V[k + 1]) / leak
+                continue
+            if synapse is PROPORTIONAL:
+                current[k + 1] = w / 100 * V[0]
                 continue
             active = s[k] if synapse.tau else open_
             ds[k] = (open_ - s[k]) / synapse.tau if synapse.tau else 0.0

@@ -15,7 +15,7 @@ from ranvier.equations.integrators import DT, TIME, Scheme, make_scheme
 from ranvier.equations.printing import torch_function
 from ranvier.equations.propagators import propagators
 from ranvier.networks import Background, Network, Population, Projection, TimeSeries
-from ranvier.synapses import Delta, Electrical, Sigmoidal, Synapse
+from ranvier.synapses import Delta, Electrical, Proportional, Sigmoidal, Synapse
 
 
 @dataclass(frozen=True)
@@ -217,6 +217,8 @@ def _inputs(
 def _current(port: Port, synapse: Synapse, states: list[State]) -> sp.Expr:
     if isinstance(synapse, Electrical):
         return (port.input - symbol(port.name("G")) * symbol("V")) / symbol("g_L")
+    if isinstance(synapse, Proportional):
+        return port.input
     if isinstance(synapse, Sigmoidal):
         activity: sp.Expr = port.input
         if synapse.tau > 0:

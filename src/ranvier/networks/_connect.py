@@ -85,7 +85,7 @@ def transmits(source: Population, synapse: Synapse) -> None:
     if not synapse.continuous and equations is not None and equations.threshold is None:
         raise ValueError(
             f"Population {source.name!r} of {model} never spikes, which {type(synapse).__name__} waits for; "
-            "expected a spiking neuron, or a continuous synapse (Sigmoidal, Electrical)."
+            "expected a spiking neuron, or a continuous synapse (Sigmoidal, Electrical, Proportional)."
         )
 
 

@@ -22,15 +22,23 @@ def refuse(way: str, what: str, remedy: str = "", *, held: str = "A network", by
     raise ValueError(f"{holder} {what}; expected what ranvier.{by} lists. {remedy}".strip())
 
 
-def require_graph(graph: Any) -> None:
-    """TypeError for what is no `nir.NIRGraph`, ValueError for an edge without a node at its end."""
+def require_graph(graph: Any, depth: int = 0) -> None:
+    """TypeError for what is no `nir.NIRGraph`, ValueError for an edge, in a subgraph too, without a node at its end."""
     import nir
 
     if not isinstance(graph, nir.NIRGraph):
         raise TypeError(f"Found {type(graph).__name__}; expected a nir.NIRGraph.")
+    if depth > DEEPEST:
+        raise ValueError(f"The graph holds graphs more than {DEEPEST} deep; expected {DEEPEST} at most: flatten them.")
     for source, target in graph.edges:
         if source not in graph.nodes or target not in graph.nodes:
-            raise ValueError(f"The edge from {source!r} to {target!r} has an end that is no node of the graph.")
+            raise ValueError(
+                f"The edge from {source!r} to {target!r} has an end that is no node of the graph; expected names of "
+                "nodes: add the node, or leave the edge out."
+            )
+    for node in graph.nodes.values():
+        if isinstance(node, nir.NIRGraph):
+            require_graph(node, depth + 1)
 
 
 def write_graph(graph: Any, path: str | Path) -> Path:

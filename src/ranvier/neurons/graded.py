@@ -7,7 +7,7 @@ from ranvier.neurons._base import Neuron
 class Graded(Neuron):
     """Leaky integrator without spikes, as most of the nematode's neurons (Wicks et al. 1996; Kunert et al. 2014).
 
-    Its synapses are continuous: `Sigmoidal`, `Electrical`.
+    Its synapses are continuous: `Sigmoidal`, `Electrical`, `synapses.Proportional`.
     """
 
     equations = Equations("dV/dt = (E_L - V + drive + I)/tau_m + noise*sqrt(2/tau_m)*xi : mV")

@@ -2,10 +2,10 @@
 
 from ranvier.synapses._base import Continuous, Synapse
 from ranvier.synapses.conductance import AlphaConductance, ExponentialConductance
-from ranvier.synapses.continuous import Electrical, Sigmoidal
+from ranvier.synapses.continuous import Electrical, Proportional, Sigmoidal
 from ranvier.synapses.current import Alpha, BiExponential, Delta, Exponential
 
 __all__ = [
     "Alpha", "AlphaConductance", "BiExponential", "Continuous", "Delta", "Electrical", "Exponential",
-    "ExponentialConductance", "Sigmoidal", "Synapse",
+    "ExponentialConductance", "Proportional", "Sigmoidal", "Synapse",
 ]

@@ -17,6 +17,12 @@ class Electrical(Continuous):
     weight_unit = "nS"
 
 
+class Proportional(Continuous):
+    """A graded synapse that is linear in the source's voltage, however large: I = w V_source, w without unit."""
+
+    weight_unit = "1"
+
+
 class Sigmoidal(Continuous):
     """Graded chemical synapse: I = w s, s = σ((V_source − V_half)/slope), low-passed by tau if tau > 0.
 

@@ -21,7 +21,7 @@ from ranvier.engines.torch._plasticity import Learning, TorchPlastic
 from ranvier.equations.printing import torch_function
 from ranvier.networks import Network, Population, Projection, TimeSeries
 from ranvier.neurons import Poisson, SpikeTimes
-from ranvier.synapses import Electrical, Sigmoidal
+from ranvier.synapses import Electrical, Proportional, Sigmoidal
 
 _DENSE = 4_000_000  # entries up to which a projection is kept as a matrix
 
@@ -302,11 +302,11 @@ class TorchNetwork:
 
 def _transmitted(port: Port, V: Tensor) -> Tensor:
     synapse = port.synapse
-    if isinstance(synapse, Electrical):
+    if isinstance(synapse, Electrical | Proportional):
         return V
     if isinstance(synapse, Sigmoidal):
         return torch.sigmoid((V - synapse.V_half) / synapse.slope)
-    raise TypeError(f"found the continuous synapse {synapse!r}, expected Electrical or Sigmoidal")
+    raise TypeError(f"found the continuous synapse {synapse!r}, expected Electrical, Proportional or Sigmoidal")
 
 
 def _delay_groups(p: Projection, dt: float) -> list[tuple[int, Tensor | None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,237 +13,192 @@ import numpy as np
 from ranvier._checks import positive
 from ranvier.networks._network import Network
 from ranvier.networks.nir_files import MS, read_graph, refuse, require_graph
+from ranvier.networks.readers._nir_reach import require_reach
+from ranvier.networks.readers._nir_ways import Way, Wiring, is_neuron, is_spiking, wiring_of
 from ranvier.networks.wiring import Edges
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ranvier.neurons import Poisson, SpikeTimes
 
 __all__ = ["from_nir", "read_nir"]
 
-MOST_WAYS = 10_000
+#: synaptic time constants within one node, each a projection
+MOST_TIME_CONSTANTS = 100
 
 
 def from_nir(
     graph: Any,
     *,
-    pulse: float = 1000.0,
+    pulse: float | None = None,
     delay: float = 0.1,
     seed: int = 0,
     inputs: Mapping[str, SpikeTimes | Poisson] | None = None,
 ) -> Network:
     """The network that a `nir.NIRGraph` describes; `to_nir` says what becomes what, and what `pulse` (ms) is.
 
-    `delay` (ms) is that of connections without a `Delay`: NIR's arrive at once, which no stepped
-    simulation can do. `inputs` are the sources of spikes in the places of `Input`s, by their names; the
-    others are silent. Refractory periods and noise are 0. Raises ValueError, by name, for what a network
-    here cannot hold: other nodes (I, IF, convolutions, pooling, thresholds, scales, subgraphs), shapes
-    of more than one dimension, a synaptic time constant that differs within a node, a bias into a synaptic
-    current.
+    | NIR | here |
+    |---|---|
+    | `LIF`, `CubaLIF` | `LIF`, t_ref = 0, reached by `Delta`; by `Exponential(tau_syn)` of area r·w_in·W·pulse |
+    | `LI`, `CubaLI` | `Graded`, reached by the same; `Proportional` where their output reaches a neuron |
+    | `IF`, `I`: v' = r I | integrators without leak, reached by `Delta` of r·W·pulse/1 s |
+    | `Linear`, `Affine`, `Scale`, `Flatten`, `Conv1d`, `Conv2d`, `AvgPool2d`, `SumPool2d` | edges, composed |
+    | biases | drive of r·b; of CubaLIF and CubaLI r·w_in·b through tau_syn |
+    | `Delay` | the edges' delays |
+    | `Input` before weights | `SpikeTimes` without spikes, or what `inputs` says |
+    | `Output`, what leads there only | checked and left out |
+    | a graph within a graph | its nodes, called "graph.node" |
+
+    What has more than one dimension is flattened, the last index first to change. V begins at v_leak, or at 0 without
+    leak, currents at 0. The equations of CubaLIF hold with I' = (−I + w_in (S + b))/tau_syn: a bias needs tau_syn to
+    act. Biases are there from the beginning, behind a `Delay` too.
+
+    Parameters
+    ----------
+    graph : a `nir.NIRGraph`.
+    pulse : ms, the area of a spike; 1000 (1 s) by default, a framework's step for the files of frameworks.
+    delay : ms, that of connections without a `Delay`: NIR's arrive at once, which no stepped simulation can do.
+    seed : the network's; nothing here is drawn.
+    inputs : sources of spikes in the places of `Input`s, by their names; the others are silent.
+
+    Raises TypeError for what is no graph and no source; ValueError, by name, for what a network here cannot hold:
+    other nodes, a `Threshold` on the way to a neuron, the output of `LI`, `CubaLI` or `I` with a delay or into a
+    synaptic current, a loop without a neuron, subgraphs with several inputs or outputs, more than 100
+    synaptic time constants in a node, weights by more than 2²⁵; and for what is malformed: shapes that do not fit,
+    delays below 0, v_reset from v_threshold on, values that are not finite. Without `pulse`, also for neurons that
+    could not spike if every excitatory source did so each `delay` ms: weights of another unit than 1 s.
     """
     import nir
     import torch
 
     from ranvier.neurons import Poisson, SpikeTimes
 
-    pulse, delay = positive(pulse, "pulse", "ms"), positive(delay, "delay", "ms")
+    size = 1000.0 if pulse is None else positive(pulse, "pulse", "ms")
+    delay = positive(delay, "delay", "ms")
     require_graph(graph)
-    after: dict[str, list[str]] = {name: [] for name in graph.nodes}
-    for source, target in graph.edges:
-        after[source].append(target)
-    known = (
-        nir.LIF,
-        nir.CubaLIF,
-        nir.LI,
-        nir.CubaLI,
-        nir.Linear,
-        nir.Affine,
-        nir.Delay,
-        nir.Input,
-        nir.Output,
-    )
-    for name, node in graph.nodes.items():
-        if type(node) not in known:
-            refuse("from", f"the node {name!r} of kind {type(node).__name__}")
-    cells = {n: node for n, node in graph.nodes.items() if isinstance(node, known[:4])}
-    paths, budget = [], _Budget()
-    for name in _order(graph):
-        node = graph.nodes[name]
-        if isinstance(node, (*known[:4], nir.Input)):
-            size = _size(name, node)
-            paths += _follow(
-                graph, after, cells, name, name, _Path(None, np.zeros(size), np.zeros(size)), (), budget
-            )
-    bias: dict[str, Any] = {}
-    for path in paths:
-        if path.bias is not None:
-            bias[path.target] = bias.get(path.target, 0.0) + path.bias
-    net = Network(seed=seed)
+    wiring = wiring_of(graph)
     sources = dict(inputs or {})
+    inlets = [name for name, node in wiring.nodes.items() if isinstance(node, nir.Input)]
     for name, source in sources.items():
-        if name not in graph.nodes or not isinstance(graph.nodes[name], nir.Input):
-            names = ", ".join(repr(n) for n, node in graph.nodes.items() if isinstance(node, nir.Input))
-            raise ValueError(f"Found {name!r} in inputs; expected names of Inputs: {names}.")
+        if name not in inlets:
+            raise ValueError(f"Found {name!r} in inputs; expected names of Inputs: {', '.join(map(repr, inlets))}.")
         if not isinstance(source, SpikeTimes | Poisson):
             raise TypeError(f"Found {type(source).__name__} for input {name!r}; expected SpikeTimes or Poisson.")
-    fed = {path.source for path in paths if path.matrix is not None or path.source in {*cells, *sources}}
-    for name in _order(graph):
-        node = graph.nodes[name]
-        if name in cells:
-            _add(net, name, node, bias.get(name))
-        elif isinstance(node, nir.Input) and name in fed:
+    names = _ordered(graph, wiring)
+    ways = [(target, way) for target in names for way in wiring.ways.get(target, ())]
+    ways.sort(key=lambda pair: names.index(pair[1].source))
+    fed = {way.source for _, way in ways if way.weighted or way.source in sources} - set(wiring.ways)
+    net = Network(seed=seed)
+    for name in names:
+        if is_neuron(wiring.nodes[name]):
+            _add(net, name, wiring)
+        elif name in fed:
             silent = SpikeTimes(torch.zeros(0), torch.zeros(0, dtype=torch.int64))
-            net.add(sources.get(name, silent), _size(name, node), name)
-    for path in paths:
-        if path.source in fed:
-            _connect(net, graph.nodes[path.target], path, pulse, delay)
+            net.add(sources.get(name, silent), math.prod(wiring.shapes[name]), name)
+    for target, way in ways:
+        if way.source in fed or way.source in wiring.ways:
+            _connect(net, target, way, wiring, size, delay)
+    if pulse is None:
+        require_reach(net, delay)
     return net
 
 
-def _order(graph: Any) -> list[str]:
-    """The nodes' names in the order that `to_nir` noted; HDF5 sorts them."""
+def _ordered(graph: Any, wiring: Wiring) -> list[str]:
+    """Names of neurons and inputs in the order that `to_nir` noted; HDF5 sorts them."""
     try:
-        noted = list(json.loads(graph.metadata["populations"]))
-    except (KeyError, TypeError, ValueError):
-        noted = []
-    return sorted(graph.nodes, key=lambda name: noted.index(name) if name in noted else len(noted))
+        rank = {str(name): k for k, name in enumerate(json.loads(graph.metadata["populations"]))}
+    except (KeyError, TypeError, ValueError, RecursionError):
+        rank = {}
+    return sorted(wiring.nodes, key=lambda name: rank.get(name, len(rank)))
 
 
-class _Path:
-    """From a neuron's output to another's input: weights, delays (ms) of sources and of targets, bias."""
-
-    def __init__(self, matrix: Any, before: Any, behind: Any, bias: Any = None) -> None:
-        self.matrix, self.before, self.behind, self.bias = matrix, before, behind, bias
-        self.source = self.target = ""
+def _numbers(wiring: Wiring, name: str, key: str) -> NDArray[np.float64]:
+    """A parameter of a node, (neurons,)."""
+    value = np.asarray(getattr(wiring.nodes[name], key), np.float64)
+    return np.broadcast_to(value, wiring.shapes[name]).reshape(-1)
 
 
-def _follow(
-    graph: Any, after: Any, cells: Any, source: str, here: str, path: _Path, passed: tuple[str, ...], budget: _Budget
-) -> list[_Path]:
-    import nir
-
-    paths: list[_Path] = []
-    for name in after[here]:
-        node = graph.nodes[name]
-        if isinstance(node, nir.Output):
-            continue
-        if name in cells:
-            end = _Path(path.matrix, path.before, path.behind, path.bias)
-            end.source, end.target = source, name
-            budget.take(source)
-            if len(path.behind) != _size(name, node):
-                raise ValueError(
-                    f"{here!r} gives {len(path.behind)} values, {name!r} takes {_size(name, node)}."
-                )
-            paths.append(end)
-            continue
-        if name in passed or isinstance(node, nir.Input):
-            refuse("from", f"the loop through {name!r} without a neuron in it")
-        if isinstance(node, nir.Delay):
-            ms = np.asarray(node.delay, np.float64) / MS
-            if ms.shape != path.behind.shape:
-                raise ValueError(f"The delay {name!r} has shape {ms.shape}; expected {path.behind.shape}.")
-            if path.matrix is None:
-                step = _Path(None, path.before + ms, path.behind, path.bias)
-            else:
-                step = _Path(path.matrix, path.before, path.behind + ms, path.bias)
-        else:
-            step = _weighted(name, node, path)
-        budget.take(source)
-        paths += _follow(graph, after, cells, source, name, step, (*passed, name), budget)
-    return paths
-
-
-class _Budget:
-    """Ways from neuron to neuron through weights, which a graph in layers has without number."""
-
-    def __init__(self) -> None:
-        self.remaining = MOST_WAYS
-
-    def take(self, source: str) -> None:
-        self.remaining -= 1
-        if self.remaining < 0:
-            refuse("from", f"the more than {MOST_WAYS} ways through weights behind {source!r}", "Join them first.")
-
-
-def _weighted(name: str, node: Any, path: _Path) -> _Path:
-    weight = np.asarray(node.weight, np.float64)
-    if weight.ndim != 2 or weight.shape[1] != len(path.behind):
-        raise ValueError(
-            f"The weights {name!r} have shape {weight.shape}; expected (targets, {len(path.behind)})."
-        )
-    if path.behind.any() and np.ptp(path.behind):
-        refuse("from", f"the weights {name!r} behind delays that differ, behind other weights")
-    bias = None if path.bias is None else weight @ path.bias
-    if (own := getattr(node, "bias", None)) is not None and np.any(own):
-        bias = np.asarray(own, np.float64) + (0.0 if bias is None else bias)
-    behind = np.full(len(weight), path.behind[0] if len(path.behind) else 0.0)
-    return _Path(weight if path.matrix is None else weight @ path.matrix, path.before, behind, bias)
-
-
-def _size(name: str, node: Any) -> int:
-    import nir
-
-    shape = node.input_type["input"] if isinstance(node, nir.Input) else np.shape(node.v_leak)
-    shape = tuple(int(x) for x in np.atleast_1d(shape))
-    if len(shape) != 1:
-        refuse("from", f"the node {name!r} of shape {shape}", "Flatten it first.")
-    return shape[0]
-
-
-def _add(net: Network, name: str, node: Any, bias: Any) -> None:
-    import nir
-
-    from ranvier.neurons import LIF, Graded
-
-    current = isinstance(node, nir.CubaLIF | nir.CubaLI)
-    drive = 0.0
-    if bias is not None:
-        if current:
-            refuse("from", f"the bias into the synaptic current of {name!r}", "Move it to v_leak.")
-        drive = _plain(np.asarray(node.r, np.float64) * bias)
-    own = {"tau_m": _plain(node.tau_mem if current else node.tau, 1 / MS), "E_L": _plain(node.v_leak)}
-    if isinstance(node, nir.LIF | nir.CubaLIF):
-        model: Any = LIF(V_th=_plain(node.v_threshold), V_reset=_plain(node.v_reset), t_ref=0.0, **own)
-    else:
-        model = Graded(**own)
-    net.add(model, _size(name, node), name, drive=drive)
-
-
-def _plain(value: Any, scale: float = 1.0) -> Any:
+def _plain(array: NDArray[np.float64]) -> Any:
     """A number where all are alike, else a tensor (size,)."""
     import torch
 
-    array = np.atleast_1d(np.asarray(value, np.float64)) * scale
-    return float(array[0]) if (array == array[0]).all() else torch.as_tensor(array)
+    return float(array[0]) if (array == array[0]).all() else torch.tensor(array)
 
 
-def _connect(net: Network, node: Any, path: _Path, pulse: float, delay: float) -> None:
-    import nir
+def _is_filtered(node: Any) -> bool:
+    """Whether inputs pass through a synaptic current."""
+    return hasattr(node, "tau_syn")
 
-    from ranvier.neurons import Graded
-    from ranvier.synapses import Delta, Exponential
 
-    source, target = net[path.source], net[path.target]
-    if type(source.neuron) is Graded:
-        refuse("from", f"the continuous output of {path.source!r} into {path.target!r}")
-    matrix = np.eye(source.size) if path.matrix is None else path.matrix
-    r = np.asarray(node.r, np.float64)
-    if isinstance(node, nir.CubaLIF | nir.CubaLI):
-        tau_syn = _plain(node.tau_syn, 1 / MS)
-        if not isinstance(tau_syn, float):
-            refuse("from", f"synaptic time constants that differ within {path.target!r}")
-        synapse: Any = Exponential(tau=tau_syn)
-        factor = r * np.asarray(node.w_in, np.float64) * pulse
+def _add(net: Network, name: str, wiring: Wiring) -> None:
+    from ranvier.networks.nir_neurons import BiasedCurrentLI, BiasedCurrentLIF, IntegrateAndFire, Integrator
+    from ranvier.neurons import LIF, Graded
+
+    def value(key: str, factor: float = 1.0) -> Any:
+        return _plain(_numbers(wiring, name, key) * factor)
+
+    node, size = wiring.nodes[name], math.prod(wiring.shapes[name])
+    spiking, filtered, bias = is_spiking(node), _is_filtered(node), wiring.biases.get(name)
+    values = {"V_th": value("v_threshold"), "V_reset": value("v_reset")} if spiking else {}
+    drive: Any = 0.0
+    if bias is not None:
+        drive = _plain(_numbers(wiring, name, "r") * bias * (_numbers(wiring, name, "w_in") if filtered else 1.0))
+    if not hasattr(node, "v_leak"):
+        net.add(IntegrateAndFire(**values) if spiking else Integrator(), size, name, drive=drive)
+        return
+    values |= {"tau_m": value("tau_mem" if filtered else "tau", 1 / MS), "E_L": value("v_leak")}
+    if filtered and bias is not None:
+        values["tau_syn"] = value("tau_syn", 1 / MS)
+        model: Any = BiasedCurrentLIF(**values) if spiking else BiasedCurrentLI(**values)
     else:
-        synapse = Delta()
-        factor = r * pulse / (np.asarray(node.tau, np.float64) / MS)
-    targets, sources = np.nonzero(matrix)
-    weight = (factor[:, None] * matrix)[targets, sources]
-    times = path.before[sources] + path.behind[targets]
+        model = LIF(t_ref=0.0, **values) if spiking else Graded(**values)
+    net.add(model, size, name, drive=drive)
+
+
+def _connect(net: Network, target: str, way: Way, wiring: Wiring, pulse: float, delay: float) -> None:
+    """The edges of a way; a projection for every synaptic time constant of the target."""
+    from ranvier.synapses import Delta, Exponential, Proportional
+
+    node, matrix = wiring.nodes[target], way.matrix.sorted_indices().tocoo()
+    used = matrix.data != 0.0
+    targets, sources, weight = (part[used] for part in (*matrix.coords, matrix.data))
+    source = wiring.nodes[way.source]
+    r = _numbers(wiring, target, "r")
+    if is_neuron(source) and not is_spiking(source):
+        if not len(weight):
+            return
+        if way.before.any() or way.behind.any():
+            refuse("from", f"the delay of the continuous output of {way.source!r} into {target!r}")
+        if _is_filtered(node):
+            refuse("from", f"the continuous output of {way.source!r} into the synaptic current of {target!r}")
+        net.connect(net[way.source], net[target], weight=r[targets] * weight, synapse=Proportional(),
+                    wiring=Edges(sources, targets))  # fmt: skip
+        return
+    times = way.before[sources] + way.behind[targets]
     times = np.where(times > 0.0, times, delay)
-    if len(times) == 0 or (times == times[0]).all():
-        times = float(times[0]) if len(times) else delay
-    net.connect(source, target, weight=weight, delay=times, synapse=synapse, wiring=Edges(sources, targets))
+    groups: list[tuple[Any, Any]] = [(Delta(), slice(None))]
+    if _is_filtered(node):
+        weight = weight * (r * _numbers(wiring, target, "w_in") * pulse)[targets]
+        tau_syn = _numbers(wiring, target, "tau_syn") / MS
+        distinct = np.unique(tau_syn).tolist()
+        if len(distinct) > MOST_TIME_CONSTANTS:
+            refuse("from", f"{len(distinct)} synaptic time constants within {target!r}", "Round tau_syn.")
+        groups = [(Exponential(tau=tau), tau_syn[targets] == tau) for tau in distinct]
+    elif hasattr(node, "tau"):
+        weight = weight * (r * pulse / (_numbers(wiring, target, "tau") / MS))[targets]
+    else:
+        weight = weight * (r * pulse * MS)[targets]
+    for synapse, part in groups:
+        apart = times[part]
+        net.connect(
+            net[way.source],
+            net[target],
+            weight=weight[part],
+            delay=_plain(apart) if len(apart) else delay,
+            synapse=synapse,
+            wiring=Edges(sources[part], targets[part]),
+        )
 
 
 def read_nir(path: str | Path, *, type_check: bool = True, **options: Any) -> Network:

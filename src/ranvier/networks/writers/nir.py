@@ -30,19 +30,22 @@ def to_nir(net: Network, *, pulse: float = 1000.0) -> Any:
     | `LIF`: tau v' = v_leak − v + r I | `LIF`, synapses `Delta`: a spike moves V by r·W·pulse/tau |
     | `CubaLIF`: tau_syn I' = −I + w_in S | `LIF`, synapses `Exponential(tau_syn)` of area r·w_in·W·pulse |
     | `LI`, `CubaLI` | `Graded`, which never spikes, with the same synapses |
-    | `Linear`, `Affine` (bias: drive of r·b) | a projection, [target, source] |
+    | `IF`, `I`, `CubaLIF` and `CubaLI` with a bias | what `from_nir` made of them |
+    | `Linear`, `Affine` (bias: drive of r·b) | a projection, [target, source]; `Proportional`'s weight is r·W |
     | `Delay` | its delays |
-    | `Input` before weights | `SpikeTimes` without spikes, or what `inputs` of `from_nir` says; else left out |
-    | `Output` | left out |
+    | `Input` before weights | `SpikeTimes` without spikes |
+
+    `from_nir` says what it reads besides.
 
     NIR's times are seconds, ours ms; its voltages have no unit and are taken as mV. A spike there is a Dirac
     pulse, of area 1 s in these units (`pulse` = 1000 ms). Frameworks that step with dt write a spike as 1 for
     one step instead: read and write their files with `pulse` = dt in ms.
 
-    Constant drive is added to v_leak. Labels, places and the wiring's rules stay behind, their edges go
-    along. Raises ValueError, by name, for what NIR cannot hold: other neurons and synapses, noise,
-    refractory periods, time series, initial values, background, sources with spikes of their own, several
-    synaptic time constants on one neuron, delays that differ between a neuron's edges.
+    Constant drive is the bias of the first projection. Where none reaches a population, or the filter of its synapses
+    would take the bias too, it is added to v_leak, from which V then begins. Labels, places and the wiring's rules stay
+    behind, their edges go along. Raises ValueError, by name, for what NIR cannot hold: other neurons and synapses,
+    noise, refractory periods, time series, initial values, background, sources with spikes of their own, several kinds
+    of synapses or time constants on one neuron, delays that differ between a neuron's edges.
     """
     import nir
 
@@ -57,9 +60,10 @@ def to_nir(net: Network, *, pulse: float = 1000.0) -> Any:
     nodes: dict[str, Any] = {}
     edges: list[tuple[str, str]] = []
     for p in net.populations:
-        if set(p.name) & {"/", "."}:
+        if "/" in p.name or p.name == ".":
             refuse("to", f"the population's name {p.name!r}", "HDF5 keeps / and . for itself.")
         nodes[p.name] = _node(p, [c for c in net.projections if c.target is p])
+    bias = {p.name: b for p in net.populations if (b := _bias(p, nodes[p.name])) is not None}
     for c in net.projections:
         weights, delay = _weights(c, pulse)
         path = [c.source.name]
@@ -67,9 +71,14 @@ def to_nir(net: Network, *, pulse: float = 1000.0) -> Any:
             path.append(_fresh(nodes, f"delay_{c.index}"))
             nodes[path[-1]] = nir.Delay(delay=delay * MS)
         path.append(_fresh(nodes, f"weight_{c.index}"))
-        nodes[path[-1]] = nir.Linear(weight=weights)
+        own = bias.pop(c.target.name, None)
+        nodes[path[-1]] = nir.Linear(weight=weights) if own is None else nir.Affine(weight=weights, bias=own)
         path.append(c.target.name)
         edges += pairwise(path)
+    for name, drive in bias.items():
+        if not hasattr(nodes[name], "v_leak") or hasattr(nodes[name], "tau_syn"):
+            refuse("to", f"the drive of population {name!r}, which no projection reaches", "Set it to 0.")
+        nodes[name].v_leak = nodes[name].v_leak + drive
     spiking = [p for p in net.populations if not isinstance(nodes[p.name], nir.Input)]
     if not any(isinstance(node, nir.Input) for node in nodes.values()):
         inlet = _fresh(nodes, "input")
@@ -93,14 +102,14 @@ def _fresh(nodes: dict[str, Any], name: str) -> str:
 def _node(p: Population, incoming: list[Projection]) -> Any:
     import nir
 
+    from ranvier.networks.nir_neurons import BiasedCurrentLI, BiasedCurrentLIF, IntegrateAndFire, Integrator
     from ranvier.neurons import LIF, Graded, SpikeTimes
-    from ranvier.synapses import Delta, Exponential
 
     if type(p.neuron) is SpikeTimes:
         if len(p.neuron.times):
             refuse("to", f"the spikes of population {p.name!r}", "Give it none, and it becomes an Input.")
         return nir.Input(input_type={"input": np.array([p.size])})
-    if type(p.neuron) not in (LIF, Graded):
+    if type(p.neuron) not in (LIF, Graded, IntegrateAndFire, Integrator, BiasedCurrentLI, BiasedCurrentLIF):
         refuse("to", f"the neuron {type(p.neuron).__name__} of population {p.name!r}")
     value = {key: _array(p, key) for key in p.parameters}
     for key, name in (("noise", "noise"), ("t_ref", "the refractory period t_ref")):
@@ -108,24 +117,55 @@ def _node(p: Population, incoming: list[Projection]) -> Any:
             refuse("to", f"{name} of population {p.name!r}", f"Set {key} to 0.")
     if p.initial:
         refuse("to", f"the initial values of population {p.name!r}")
-    taus = set()
-    for c in incoming:
-        if type(c.synapse) not in (Delta, Exponential):
-            refuse("to", f"the synapse {type(c.synapse).__name__} onto population {p.name!r}")
-        taus.add(c.synapse.numbers["tau"] if isinstance(c.synapse, Exponential) else 0.0)
-    if len(taus) > 1:
-        times = ", ".join(f"{tau:g} ms" for tau in sorted(taus))
-        refuse("to", f"several synaptic time constants ({times}) on population {p.name!r}")
-    tau_syn = taus.pop() if taus else 0.0
-    leak = value["E_L"] + value["drive"]
-    common = {"r": np.ones(p.size), "v_leak": leak}
-    if isinstance(p.neuron, LIF):
+    tau_syn = _tau_syn(p, incoming)
+    common = {"r": np.ones(p.size)}
+    if spiking := "V_th" in value:
         common |= {"v_threshold": value["V_th"], "v_reset": value["V_reset"]}
-    if tau_syn:
-        kind = nir.CubaLIF if isinstance(p.neuron, LIF) else nir.CubaLI
-        return kind(tau_mem=value["tau_m"] * MS, tau_syn=np.full(p.size, tau_syn * MS), **common)
-    kind = nir.LIF if isinstance(p.neuron, LIF) else nir.LI
-    return kind(tau=value["tau_m"] * MS, **common)
+    if "E_L" not in value:
+        if tau_syn is not None:
+            refuse("to", f"the synapse Exponential onto population {p.name!r}, which has no leak")
+        common["r"] = 1.0 / (value["tau_m"] * MS)
+        return (nir.IF if spiking else nir.I)(**common)
+    common["v_leak"] = value["E_L"]
+    if tau_syn is not None:
+        if "tau_syn" not in value:
+            common["v_leak"] = value["E_L"] + value["drive"]
+        kind = nir.CubaLIF if spiking else nir.CubaLI
+        return kind(tau_mem=value["tau_m"] * MS, tau_syn=tau_syn * MS, **common)
+    return (nir.LIF if spiking else nir.LI)(tau=value["tau_m"] * MS, **common)
+
+
+def _bias(p: Population, node: Any) -> NDArray[np.float64] | None:
+    """The drive that `node` does not hold in its v_leak, if any."""
+    if "drive" not in p.parameters or (hasattr(node, "tau_syn") and "tau_syn" not in p.parameters):
+        return None
+    drive = _array(p, "drive")
+    return drive if drive.any() else None
+
+
+def _tau_syn(p: Population, incoming: list[Projection]) -> NDArray[np.float64] | None:
+    """(neurons,) ms, the time constants of a population's synapses; None for jumps of V."""
+    from ranvier.synapses import Delta, Exponential, Proportional
+
+    for c in incoming:
+        if type(c.synapse) not in (Delta, Exponential, Proportional):
+            refuse("to", f"the synapse {type(c.synapse).__name__} onto population {p.name!r}")
+    filtered = [c for c in incoming if isinstance(c.synapse, Exponential)]
+    tau_syn = _array(p, "tau_syn") if "tau_syn" in p.parameters else np.zeros(p.size)
+    if not filtered and not tau_syn.any():
+        return None
+    tau_syn = tau_syn.copy()
+    for c in incoming:
+        tau = c.synapse.numbers.get("tau", 0.0)
+        targets = c.edges()[1].numpy()
+        if c not in filtered or ((tau_syn[targets] != 0.0) & (tau_syn[targets] != tau)).any():
+            names = sorted({type(c.synapse).__name__ for c in incoming})
+            times = ", ".join(f"{t:g} ms" for t in sorted({tau, *tau_syn[targets].tolist()} - {0.0}))
+            what = f"the synapses {' and '.join(names)}" if len(names) > 1 else "several synaptic time constants"
+            refuse("to", f"{what} ({times}) on population {p.name!r}")
+        tau_syn[targets] = tau
+    tau_syn[tau_syn == 0.0] = max(tau_syn.max(), filtered[0].synapse.numbers["tau"] if filtered else 0.0)
+    return tau_syn  # any will do for neurons that nothing reaches
 
 
 def _array(p: Population, key: str) -> NDArray[np.float64]:
@@ -140,9 +180,11 @@ def _array(p: Population, key: str) -> NDArray[np.float64]:
 
 def _weights(c: Projection, pulse: float) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """NIR's W [target, source], and one delay a source in ms, or None for continuous ones."""
-    from ranvier.synapses import Exponential
+    from ranvier.synapses import Exponential, Proportional
 
     matrix = c.matrix().toarray()
+    if isinstance(c.synapse, Proportional):
+        return matrix, None
     if isinstance(c.synapse, Exponential):
         area = matrix * (c.synapse.numbers["tau"] if c.synapse.normalise == "peak" else 1.0)
         weights = area / pulse

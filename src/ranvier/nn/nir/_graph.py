@@ -11,32 +11,6 @@ from ranvier.nn.nir._time import neurons
 Chain = list[tuple[str, Any]]
 
 
-def flat(graph: Any, prefix: str = "") -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Nodes and edges with those of subgraphs in their places, joined through their Inputs and Outputs."""
-    import nir
-
-    nodes: dict[str, Any] = {}
-    edges = [(prefix + a, prefix + b) for a, b in graph.edges]
-    for name, node in graph.nodes.items():
-        if not isinstance(node, nir.NIRGraph):
-            nodes[prefix + name] = node
-            continue
-        inner, between = flat(node, f"{prefix}{name}.")
-        ends = {kind: [n for n, m in inner.items() if isinstance(m, kind)] for kind in (nir.Input, nir.Output)}
-        if len(ends[nir.Input]) != 1 or len(ends[nir.Output]) != 1:
-            refuse_from(f"the subgraph {name!r} with several inputs or outputs")
-        inlet, outlet = ends[nir.Input][0], ends[nir.Output][0]
-        edges = [(outlet if a == prefix + name else a, inlet if b == prefix + name else b) for a, b in edges]
-        nodes |= inner
-        edges += between
-    for name in [n for n, node in nodes.items() if isinstance(node, nir.Input | nir.Output)]:
-        into, out = [a for a, b in edges if b == name], [b for a, b in edges if a == name]
-        if into and out:
-            del nodes[name]
-            edges = [e for e in edges if name not in e] + [(a, b) for a in into for b in out]
-    return nodes, list(dict.fromkeys(edges))
-
-
 def row(nodes: dict[str, Any], edges: list[tuple[str, str]]) -> tuple[Chain, dict[str, Chain]] | None:
     """From the input to the output, and by name of its neurons each way back to themselves; None where nodes branch,
     meet or loop otherwise."""
@@ -99,4 +73,4 @@ def refuse_from(what: str, remedy: str = "") -> NoReturn:
     nir_files.refuse("from", what, remedy, held="A model of layers", by="nn.to_nir")
 
 
-__all__ = ["Chain", "flat", "live", "refuse_from", "refuse_to", "row"]
+__all__ = ["Chain", "live", "refuse_from", "refuse_to", "row"]

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from ranvier.networks import nir_files
+from ranvier.networks.nir_graph import flat
 from ranvier.nn.graph import Graph
-from ranvier.nn.nir._graph import Chain, flat, live, refuse_from, row
+from ranvier.nn.nir._graph import Chain, live, refuse_from, row
 from ranvier.nn.nir._modules import filled, read_module
 from ranvier.nn.nir._neurons import Way, read_layer, read_values
 from ranvier.nn.nir._reach import require_reach
