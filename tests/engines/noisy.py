@@ -27,16 +27,17 @@ def network(size=1100):
     return net
 
 
-RECORD = [
-    rv.Probe("V", neurons=[3, 700, 1200], interval=0.3),
-    rv.Probe("s_p0", neurons="b", interval=2.0, name="s"),
-]
+def record(net):
+    a_to_b = net.projections[1]
+    return [
+        rv.Probe("V", neurons=[3, 700, 1200], interval=0.3),
+        rv.Probe("s", of=a_to_b, interval=2.0, name="s"),
+    ]
 
 
 def run(path=None, threads=1, seed=7, duration=DURATION, net=None):
-    return rv.simulate(
-        net or network(), duration, dt=DT, seed=seed, threads=threads, record=RECORD, path=path
-    )
+    net = net or network()
+    return rv.simulate(net, duration, dt=DT, seed=seed, threads=threads, record=record(net), path=path)
 
 
 def same(x, y):

@@ -35,7 +35,7 @@ def whole():
 
 def engine(threads=1, seed=7):
     net = noisy.network()
-    probes = resolve_probes(noisy.RECORD, net, step_models(net), noisy.DT)
+    probes = resolve_probes(noisy.record(net), net, step_models(net), noisy.DT)
     return CompiledEngine.prepare(net, EngineOptions(noisy.DT, seed=seed, threads=threads, probes=probes))
 
 
@@ -154,14 +154,14 @@ def test_a_killed_run_goes_on_to_the_same_end(whole, tmp_path, monkeypatch):
 
 
 def test_a_resumed_run_must_be_the_same(tmp_path):
-    net = lambda weight: _small(weight)  # noqa: E731
-    rv.simulate(net(0.5), 5.0, path=tmp_path / "run", record=rv.Probe("V", interval=1.0))
+    small = _small(0.5)
+    rv.simulate(small, 5.0, path=tmp_path / "run", record=rv.Probe("V", interval=1.0))
     for changed in (
         {"seed": 1}, {"dt": 0.05}, {"duration": 4.0}, {"dtype": torch.float64}, {"record": "V"},
-        {"record": rv.Probe("s_p0", interval=1.0, name="V")}, {"network": net(0.75)},
+        {"record": rv.Probe("s", of=small.projections[0], interval=1.0, name="V")}, {"network": _small(0.75)},
     ):  # fmt: skip
         options = {"record": rv.Probe("V", interval=1.0)} | changed
-        network, duration = options.pop("network", net(0.5)), options.pop("duration", 5.0)
+        network, duration = options.pop("network", small), options.pop("duration", 5.0)
         with pytest.raises(ValueError, match=r"another run|traces"):
             rv.simulate(network, duration, path=tmp_path / "run", **options)
 

@@ -164,21 +164,21 @@ def test_projections_between_several_populations_keep_apart():
 
 def test_a_filtered_input_adds_before_the_integration():
     net, a = counters(0.0, V_th=1e6)
-    net.connect(given(net, 1.0), a, weight=3.0, delay=0.5, edges=([0], [0]), synapse=rv.Exponential(tau=2.0))
-    out = rv.simulate(net, 20.0, dt=DT, record=["V", "s_p0"], dtype=torch.float64)
+    p = net.connect(given(net, 1.0), a, weight=3.0, delay=0.5, edges=([0], [0]), synapse=rv.Exponential(tau=2.0))
+    out = rv.simulate(net, 20.0, dt=DT, record=["V", rv.Probe("s", of=p, name="s")], dtype=torch.float64)
     t = out.states["V"].times.numpy() - 1.5
-    V, s = (out.states[k].values[:, 0].numpy() for k in ("V", "s_p0"))
+    V, s = (out.states[k].values[:, 0].numpy() for k in ("V", "s"))
     assert np.allclose(V, np.where(t > 0, 3.0 * -np.expm1(-t / 2.0), 0.0), atol=1e-14)
     assert np.allclose(s, np.where(t > 0, 1.5 * np.exp(-t / 2.0), 0.0), atol=1e-14)
 
 
 def test_a_synapse_goes_on_while_its_neuron_is_refractory():
     net, a = counters(0.5)
-    net.connect(given(net, 1.75), a, weight=0.25, delay=DT, edges=([0], [0]), synapse=rv.Exponential(tau=2.0))
-    out = rv.simulate(net, 4.0, dt=DT, record=["V", "s_p0"], dtype=torch.float64)
+    p = net.connect(given(net, 1.75), a, weight=0.25, delay=DT, edges=([0], [0]), synapse=rv.Exponential(tau=2.0))
+    out = rv.simulate(net, 4.0, dt=DT, record=["V", rv.Probe("s", of=p, name="s")], dtype=torch.float64)
     t = out.states["V"].times.numpy() - 2.0
     assert times(out) == [2.0]
-    s, V = (out.states[k].values[:, 0].numpy() for k in ("s_p0", "V"))
+    s, V = (out.states[k].values[:, 0].numpy() for k in ("s", "V"))
     assert np.allclose(s, np.where(t > 0, 0.125 * np.exp(-t / 2.0), 0.0), atol=1e-15)
     free = np.clip(t - 0.5, 0.0, None)
     area = 0.25 * (np.exp(-0.25) - np.exp(-(free + 0.5) / 2.0))

@@ -36,7 +36,7 @@ def small(**options):
         ({"threads": 1.5}, r"threads is 1\.5; expected a whole number, at least 1"),
         ({"engine": "nest"}, r"engine is 'nest'; expected 'compiled' or 'torch'"),
         ({"dtype": torch.float16}, r"dtype is torch\.float16; expected torch\.float32 or torch\.float64"),
-        ({"record": "w"}, r"found no variable 'w'; this network has V"),
+        ({"record": "w"}, r"variable is 'w'; expected one that can be recorded: 'V'"),
         ({"record": rv.Probe("V", interval=0.15)}, r"interval of 0\.15 ms; expected a multiple of the step"),
         ({"record": rv.Probe("V", interval=0.0)}, r"interval of 0\.0 ms"),
         ({"record": rv.Probe("V", neurons="others")}, r"no population 'others'; this network has cells"),

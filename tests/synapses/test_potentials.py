@@ -48,20 +48,23 @@ CURRENTS = [
 ]  # fmt: skip
 
 
-def wired(neuron, synapses, weight, record):
-    """Neuron k receives one spike, through synapse k alone."""
+def wired(neuron, synapses, weight, synaptic=()):
+    """Neuron k receives one spike, through synapse k alone. `synaptic`: (variable, k) of synapses to record."""
     net = rv.Network()
-    given = net.add(rv.SpikeTimes([FIRST], torch.tensor([0])), 1)
+    source = net.add(rv.SpikeTimes([FIRST], torch.tensor([0])), 1)
     cells = net.add(neuron, len(synapses), "cells")
-    for k, synapse in enumerate(synapses):
-        net.connect(given, cells, edges=([0], [k]), weight=weight, delay=DELAY, synapse=synapse)
+    projections = [
+        net.connect(source, cells, edges=([0], [k]), weight=weight, delay=DELAY, synapse=synapse)
+        for k, synapse in enumerate(synapses)
+    ]
+    record = ["V", *(rv.Probe(name, of=projections[k], name=f"{name}{k}") for name, k in synaptic)]
     out = rv.simulate(net, 60.0, dt=DT, dtype=torch.float64, record=record)
     times = out.states["V"].times.numpy() - FIRST - DELAY
     return times, {k: v.values.numpy() for k, v in out.states.items()}
 
 
 def test_potentials_of_currents():
-    t, found = wired(rv.LIF(tau_m=TAU, E_L=-60.0, V_th=1e9), [s for s, _, _ in CURRENTS], W, ["V"])
+    t, found = wired(rv.LIF(tau_m=TAU, E_L=-60.0, V_th=1e9), [s for s, _, _ in CURRENTS], W)
     for k, (synapse, _, potential) in enumerate(CURRENTS):
         expected = -60.0 + W * np.where(t > 0, potential(np.maximum(t, 0.0)), 0.0)
         assert np.allclose(found["V"][:, k], expected, atol=1e-11), synapse
@@ -95,7 +98,7 @@ def test_potentials_of_conductances():
     ]  # fmt: skip
     shapes = [lambda t: np.exp(-t / 5), lambda t: np.exp(-t / 8), lambda t: t / 4 * np.exp(1 - t / 4)]
     t, found = wired(
-        rv.LIF(tau_m=TAU, E_L=-60.0, g_L=leak, V_th=1e9), synapses, weight, ["V", "g_p0", "g_p2"]
+        rv.LIF(tau_m=TAU, E_L=-60.0, g_L=leak, V_th=1e9), synapses, weight, [("g", 0), ("g", 2)]
     )
     after = t > 0
     for k, (synapse, shape) in enumerate(zip(synapses, shapes, strict=True)):
@@ -107,8 +110,8 @@ def test_potentials_of_conductances():
         size = np.abs(exact + 60.0).max()
         assert np.all(found["V"][~after, k] == -60.0)
         assert np.abs(found["V"][after, k] - exact).max() < 2e-4 * size, synapse
-    assert np.allclose(found["g_p0"][after, 0], weight * shapes[0](t[after]), rtol=1e-12)
-    assert np.allclose(found["g_p2"][after, 2], weight * shapes[2](t[after]), rtol=1e-12)
+    assert np.allclose(found["g0"][after, 0], weight * shapes[0](t[after]), rtol=1e-12)
+    assert np.allclose(found["g2"][after, 2], weight * shapes[2](t[after]), rtol=1e-12)
 
 
 PROPORTIONAL = rv.synapses.Proportional()

@@ -11,22 +11,31 @@ from numpy.typing import NDArray
 
 from ranvier._steps import whole_steps
 from ranvier.engines.step_model import StepModel
-from ranvier.networks import Network, Population
+from ranvier.networks import Background, Network, Population, Projection
 
 
 @dataclass(frozen=True)
 class Probe:
     """Record a state variable at regular times.
 
-    variable: its name, as in the equations; neurons: a Population, its name, or indices over the whole
-    network (None: all that have the variable); interval: ms (None: every step); name: its key in
-    `Recording.states` (None: the variable).
+    variable: its name, as in the equations of the neuron or, with `of`, of the synapse; neurons: a Population, its
+    name, or indices over the whole network (None: all that have the variable); interval: ms (None: every step);
+    name: its key in `Recording.states` (None: the variable, with `of` such as "g[exc->inh]", "g[background->inh]").
+    of: a Projection or a Background of the network, whose synaptic variable it is, one value a target neuron. Equal
+    synapse models that reach a population, weights and delays aside, share one variable: their sum.
+
+        p = net.connect(exc, inh, weight=2.0, delay=1.0, probability=0.1, synapse=rv.ExponentialConductance())
+        recording = rv.simulate(net, 500.0, record=["V", rv.Probe("g", of=p)])
+        recording.states["g[exc->inh]"].values  # (T, neurons of inh), nS
+
+    Raises ValueError, when simulated, for what is not there, naming what can be recorded.
     """
 
     variable: str
     neurons: Any = None
     interval: float | None = None
     name: str | None = None
+    of: Projection | Background | None = None
 
 
 @dataclass(frozen=True)
@@ -64,28 +73,75 @@ def _resolve(probe: Probe, net: Network, models: Mapping[int, StepModel], dt: fl
     interval = 1
     if probe.interval is not None:
         interval = whole_steps(probe.interval, dt, f"found a recording interval of {probe.interval} ms")
-    having = [p for p in net.populations if p.index in models and probe.variable in models[p.index].states]
-    if not having:
-        known = sorted({s for m in models.values() for s in m.states})
-        raise ValueError(f"found no variable {probe.variable!r}; this network has {', '.join(known)}")
+    places, name = _places(probe, net, models)
+    having = [p for p in net.populations if p.index in places]
     chosen = _chosen(probe.neurons, net, having)
-    pieces, kept = [], []
+    pieces, columns = [], []
     for population in having:
         inside = chosen[(chosen >= population.start) & (chosen < population.start + population.size)]
         if len(inside):
-            state = models[population.index].states.index(probe.variable)
-            pieces.append(ProbePiece(population.index, state, inside - population.start))
-            kept.append(inside)
+            pieces.append(ProbePiece(population.index, places[population.index], inside - population.start))
+            columns.append(inside)
     if not len(chosen):
         raise ValueError(f"the probe of {probe.variable!r} records no neuron; expected at least one")
-    found = np.concatenate(kept) if kept else np.zeros(0, np.int64)
-    if len(found) < len(chosen):
-        missing = np.setdiff1d(chosen, found)[0]
+    recorded = np.concatenate(columns) if columns else np.zeros(0, np.int64)
+    if len(recorded) < len(chosen):
+        missing = np.setdiff1d(chosen, recorded)[0]
         raise ValueError(
-            f"neuron {missing} has no variable {probe.variable!r}; expected neurons of "
+            f"neuron {missing} has no variable {name!r}; expected neurons of "
             f"{', '.join(p.name for p in having)}"
         )
-    return ResolvedProbe(probe.name or probe.variable, interval, found, tuple(pieces))
+    return ResolvedProbe(probe.name or name, interval, recorded, tuple(pieces))
+
+
+def _places(probe: Probe, net: Network, models: Mapping[int, StepModel]) -> tuple[dict[int, int], str]:
+    """Population -> where the variable lies among its states, and the variable's name in the recording."""
+    variable, of = probe.variable, probe.of
+    if of is None:
+        places = {k: m.states.index(variable) for k, m in models.items() if variable in _own(m)}
+        name = variable
+    else:
+        if not isinstance(of, Projection | Background):
+            raise TypeError(f"of is {of!r:.80}; expected a Projection or a Background: what connect, background return")
+        if not any(of is one for one in (*net.projections, *net.backgrounds)):
+            raise ValueError(f"of is {of!r}, of another network; expected a projection or background of this one")
+        places = {k: m.states.index(v) for k, m in models.items() for n, v in _synaptic(m, of) if n == variable}
+        name = f"{variable}[{_path(of)}]"
+    if not places:
+        raise ValueError(f"The variable is {name!r}; expected one that can be recorded: {_recordable(net, models)}.")
+    return places, name
+
+
+def _own(model: StepModel) -> tuple[str, ...]:
+    """The variables of the neuron itself."""
+    return tuple(model.population.neuron.equations.names)
+
+
+def _synaptic(model: StepModel, of: Projection | Background) -> list[tuple[str, str]]:
+    """(name in the synapse's equations, name among the states) of the variables that `of` drives."""
+    ports = [p for p in model.ports if any(of is one for one in (*p.projections, *p.backgrounds))]
+    return [
+        (state.removesuffix(port.name("")), state)
+        for port in ports
+        for state in model.states[len(_own(model)) :]
+        if state.endswith(port.name(""))
+    ]
+
+
+def _path(of: Projection | Background) -> str:
+    return f"{of.source.name if isinstance(of, Projection) else 'background'}->{of.target.name}"
+
+
+def _recordable(net: Network, models: Mapping[int, StepModel]) -> str:
+    """Every variable as one would write it: of neurons by name, of synapses as probes of a projection."""
+    names = dict.fromkeys(repr(name) for m in models.values() for name in _own(m))
+    synaptic = dict.fromkeys(
+        f'Probe("{name}", of=...) of {_path(of)}'
+        for of in (*net.projections, *net.backgrounds)
+        for m in models.values()
+        for name, _ in _synaptic(m, of)
+    )
+    return ", ".join([*names, *list(synaptic)[:20], *(["..."] if len(synaptic) > 20 else [])]) or "none here"
 
 
 def _chosen(neurons: Any, net: Network, having: list[Population]) -> NDArray[np.int64]:
