@@ -10,7 +10,8 @@ RECIPES = dict(re.findall(r"^## (.*?)\n.*?```python\n(.*?)```", TEXT, re.S | re.
 
 
 def test_there_is_a_recipe_for_each_kind():
-    assert {"A neuron", "A synapse", "A rule"} <= set(RECIPES)
+    kinds = ("neuron", "synapse", "rule", "layer", "energy", "estimator", "learner", "reader")
+    assert set(RECIPES) == {*(f"A{'n' * (kind[0] in 'aeiou')} {kind}" for kind in kinds), "An entry of the atlas"}
 
 
 @pytest.mark.parametrize("kind", RECIPES)

@@ -94,11 +94,13 @@ class GradientLearner(ABC):
         self.optimizer.step()
 
     def evaluate(self, batch: tuple[Tensor, Tensor]) -> Metrics:
-        """Metrics of a batch (x, labels (B,)), in the model's evaluation mode."""
+        """Metrics of a batch (x, labels (B,)), in the model's evaluation mode. ValueError for a loss not finite."""
         self.model.eval()
         x, labels = pair_of(batch)
         with torch.no_grad():
             loss, right = self._measure(self._encoded(x), labels)
+        if not math.isfinite(loss):
+            raise ValueError(f"the loss is {loss}; expected a finite one: see the input and the weights")
         return _metrics(loss, right, labels)
 
     def _encoded(self, x: Tensor) -> Tensor:

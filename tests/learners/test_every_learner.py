@@ -1,0 +1,185 @@
+"""Every public learner goes through the laws of `tests.laws.learners`; one without a case fails by name."""
+
+import inspect
+
+import pytest
+import torch
+from tests.laws.learners import LAWS, Case
+from torch import nn
+
+import ranvier as rv
+from ranvier.energies.graphs.layered import Layered
+from ranvier.energies.predictive.hierarchy import Hierarchy
+from ranvier.learners import (
+    BPTT,
+    HLOP,
+    PSPM,
+    TESS,
+    ContrastiveHebbian,
+    EProp,
+    EquilibriumPropagation,
+    PredictiveCoding,
+    SupervisedSTDP,
+    TruncatedBPTT,
+    membrane_cross_entropy,
+)
+
+T, B, N, CLASSES = 8, 12, 6, 3
+
+
+def spiking(kind, *losses, recurrent=False, rate=0.1, **options):
+    """A learner of a layer of spiking neurons and a readout."""
+
+    def make(dtype):
+        torch.manual_seed(0)
+        layers = rv.nn.LIF(N, 16, recurrent=recurrent, dtype=dtype), rv.nn.LI(16, CLASSES, dtype=dtype)
+        model = rv.nn.Sequential(*layers)
+        return kind(model, *losses, torch.optim.SGD(parameters(model), rate), **options)
+
+    return make
+
+
+def parameters(model):
+    return list(model.parameters())
+
+
+def sequences(dtype):
+    """Which third of the inputs is active says the class; (T, B, N)."""
+    batches = []
+    for seed in range(3):
+        labels = torch.arange(B) % CLASSES
+        x = torch.rand(T, B, N, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 0.4
+        x += torch.nn.functional.one_hot(labels, CLASSES).repeat_interleave(2, 1)
+        batches.append((x.to(dtype), labels))
+    return batches
+
+
+def vectors(dtype):
+    return [(x.mean(0), labels) for x, labels in sequences(dtype)]
+
+
+def orthogonal(dtype):
+    one = spiking(BPTT, membrane_cross_entropy)(dtype)
+    return HLOP(one.model, membrane_cross_entropy, one.optimizer, [2, 2])
+
+
+def layered(kind, **options):
+    def make(dtype):
+        torch.manual_seed(0)
+        model = Layered.dense(N, 12, CLASSES).to(dtype)
+        return kind(model, torch.optim.SGD(parameters(model), 0.2), **options)
+
+    return make
+
+
+def predictive(dtype):
+    torch.manual_seed(0)
+    model = Hierarchy([nn.Linear(N, 8), nn.Sequential(nn.Tanh(), nn.Linear(8, CLASSES))], (N,)).to(dtype)
+    return PredictiveCoding(model, torch.optim.SGD(parameters(model), 0.1), steps=10)
+
+
+def pooled(dtype):
+    torch.manual_seed(2)
+    layer = rv.nn.LIF(8, recurrent=True, beta=0.9, threshold=0.3, reset="zero", dtype=dtype)
+    with torch.no_grad():
+        layer.recurrent.copy_(0.05 * torch.rand(8, 8) * torch.tensor([1.0] * 6 + [-1.0] * 2))
+    return PSPM(layer, step=1e-3, window=4)
+
+
+def references(dtype):
+    """Drives, and the spikes that a network with other weights gives to them."""
+    batches = []
+    for seed in range(3):
+        x = 0.1 * torch.rand(60, 1, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+        target = (torch.rand(60, 1, 8, generator=torch.Generator().manual_seed(9)) < 0.15).to(dtype)
+        batches.append((x, target))
+    return batches
+
+
+WORDS = torch.tensor([[k >> i & 1 for i in range(10)] for k in range(1024)])
+
+
+def words(_):
+    """Three one-word tasks; each showing replaces the last one's."""
+    return [(WORDS, (torch.arange(1024) == k).long()) for k in (341, 37, 700)]
+
+
+CASES = {
+    "BPTT": Case(BPTT, spiking(BPTT, membrane_cross_entropy), sequences),
+    "BPTT, recurrent": Case(BPTT, spiking(BPTT, membrane_cross_entropy, recurrent=True), sequences),
+    "TruncatedBPTT": Case(
+        TruncatedBPTT, spiking(TruncatedBPTT, membrane_cross_entropy, every=3, update="window"), sequences
+    ),
+    "EProp": Case(EProp, spiking(EProp, recurrent=True), sequences),
+    "TESS": Case(TESS, spiking(TESS, rate=0.05), sequences, measure="accuracy", rises=True),
+    "HLOP": Case(HLOP, orthogonal, sequences),
+    "PSPM": Case(PSPM, pooled, references, measure="distance", change=0.0, rounds=20),
+    "SupervisedSTDP": Case(
+        SupervisedSTDP, lambda _: SupervisedSTDP(), words, measure="accuracy", rises=True, rounds=1, change=-1.0,
+        dtypes=(torch.float64,), spoil=lambda batch: (batch[0] + 1, batch[1]),
+    ),
+    "EquilibriumPropagation": Case(EquilibriumPropagation, layered(EquilibriumPropagation), vectors),
+    "ContrastiveHebbian": Case(ContrastiveHebbian, layered(ContrastiveHebbian), vectors),
+    "PredictiveCoding": Case(PredictiveCoding, predictive, vectors),
+}  # fmt: skip
+
+
+def test_every_learner_has_a_case():
+    """A public class of rv.learners with the surface of a `Learner`."""
+    surface = ("step", "evaluate", "describe", "state_dict", "load_state_dict")
+    public = {name: getattr(rv.learners, name) for name in rv.learners.__all__ if name != "Learner"}
+    learners = {n for n, v in public.items() if inspect.isclass(v) and all(hasattr(v, m) for m in surface)}
+    missing = learners - {case.kind.__name__ for case in CASES.values()}
+    assert not missing, f"learners without a Case here: {', '.join(sorted(missing))}"
+    assert len(learners) >= 10
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_laws(law, name, dtype):
+    case = CASES[name]
+    if dtype not in case.dtypes:
+        pytest.skip("has a precision of its own")
+    law(case, dtype)
+
+
+def test_the_laws_notice_a_learner_that_is_none():
+    """One that learns nothing, one that forgets a part of its state, one that learns while it measures."""
+
+    class Frozen(BPTT):
+        def step(self, batch):
+            return self.evaluate(batch) | {"examples": len(batch[1])}
+
+    class Forgetful(BPTT):
+        def load_state_dict(self, state):
+            momentum = {**state["optimizer"], "state": {}}
+            super().load_state_dict({**state, "optimizer": momentum})
+
+    class Nosy(BPTT):
+        def evaluate(self, batch):
+            return self.step(batch)
+
+    def broken(kind):
+        def make(dtype):
+            learner = spiking(kind, membrane_cross_entropy)(dtype)
+            learner.optimizer.param_groups[0]["momentum"] = 0.9
+            return learner
+
+        return Case(kind, make, sequences)
+
+    failures = {
+        law.__name__: [kind.__name__ for kind in (Frozen, Forgetful, Nosy) if fails(law, broken(kind))] for law in LAWS
+    }
+    assert failures["it_learns"] == ["Frozen"] or "Frozen" in failures["it_learns"]
+    assert "Frozen" in failures["a_step_changes_what_is_learned"]
+    assert failures["runs_may_be_cut_and_joined"] == ["Forgetful"]
+    assert failures["measuring_changes_nothing"] == ["Nosy"]
+
+
+def fails(law, case):
+    try:
+        law(case, torch.float64)
+    except (AssertionError, KeyError):
+        return True
+    return False
