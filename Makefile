@@ -22,7 +22,7 @@ help:
 	@echo "make bench    side by side with Brian2 and NEST (BENCH_FLAGS=--quick for a short one)"
 	@echo "make bench-parts  theory, layers, plasticity, cells, energies, reservoirs, each beside its peer"
 	@echo "make atlas    every published system at full size with its mutants: some two hours; resumes"
-	@echo "make oracles  regenerate the peers' reference rates and compare ours with them"
+	@echo "make oracles  regenerate the peers' reference rates and compare ours with them; what reads our NIR"
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found: install one, or give it: make PYTHON=/path/to/python"; exit 1; }
@@ -67,6 +67,7 @@ atlas: $(READY)
 
 oracles: $(READY)
 	$(PY) -m tests.oracles
+	$(PY) -m tests.oracles.nir_readers
 
 pins:
 	$(PY) -m pip freeze --exclude-editable | grep -vi '^ranvier' | sed 's/+cpu$$//' > constraints.new

@@ -74,8 +74,8 @@ def test_voltages_and_spikes_are_those_of_nirs_equations(kind, with_bias):
         recording = rv.simulate(net, STEPS * DT, dt=DT, dtype=torch.float64, record=rv.Probe("V", interval=DT))
         cell = net.populations[1]
         v, spikes = of_nirs_equations(node, 2.0, bias)
-        found = recording.states["V"].values.numpy()[:, -2:]
-        np.testing.assert_allclose(found, v, atol=1e-11 * np.abs(v).max() * STEPS**0.5, rtol=0)
+        simulated = recording.states["V"].values.numpy()[:, -2:]
+        np.testing.assert_allclose(simulated, v, atol=1e-11 * np.abs(v).max() * STEPS**0.5, rtol=0)
         k, i = np.nonzero(spikes)
         own = recording.neurons >= cell.start
         np.testing.assert_allclose(recording.times[own], (k + 1) * DT, rtol=1e-12)
@@ -134,10 +134,10 @@ def test_spikes_are_those_of_layers():
     steps, neurons = torch.nonzero(x[:, 0], as_tuple=True)
     net = from_nir(graph, inputs={"input": rv.SpikeTimes((steps + 1) * 0.1, neurons)})
     recording = rv.simulate(net, 7.0, dt=0.1, dtype=torch.float64)
-    found = torch.zeros(70, 4)
+    simulated = torch.zeros(70, 4)
     own = recording.neurons >= 3
-    found[(recording.times[own] / 0.1).round().long() - 1, recording.neurons[own] - 3] = 1.0
-    assert y.sum() > 20 and torch.equal(found[2:62], y.float())
+    simulated[(recording.times[own] / 0.1).round().long() - 1, recording.neurons[own] - 3] = 1.0
+    assert y.sum() > 20 and torch.equal(simulated[2:62], y.float())
 
 
 def conv(groups=1, **options):

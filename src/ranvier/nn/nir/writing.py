@@ -49,14 +49,18 @@ def to_nir(
 
     | decay | beta, alpha | r such that a spike adds its weight | read by |
     |---|---|---|---|
-    | "euler" | 1 − dt/tau | tau/dt; w_in = tau_syn/dt | snnTorch and SpikingJelly (both dt = 0.1 unless told), Norse |
+    | "euler" | 1 − dt/tau | tau/dt; w_in = tau_syn/dt | snnTorch and SpikingJelly, at dt = 0.1 |
     | "exponential" | exp(−dt/tau) | tau/(beta dt), as a spike's impulse decays in its step | `networks.from_nir` |
 
     So a trained model runs in the engine: `rv.networks.from_nir(to_nir(model, dt, decay="exponential"), pulse=dt,
     delay=dt, inputs={"input": rv.SpikeTimes(...)})`, simulated with steps of dt, spikes as the model does with a
     `Delay` of 2 steps before each layer (there a spike is emitted at its step's end, and a connection takes a step);
     without biases that is the model's output, 2 steps a layer later. A `Delay` of d steps becomes one of d + 1, and
-    recurrent_delay of d one of d, from 2 on: 1 becomes 2. Only vectors, no images, and no `IF` go there.
+    recurrent_delay of d one of d, from 2 on: 1 becomes 2. Images are flattened there.
+
+    Which nodes each framework reads with the same spikes is measured in benchmarks/results/nir_readers.md: SpikingJelly
+    all that it knows (no LI, I and Delay), snnTorch also no IF and other spikes of recurrent layers; Norse takes r of
+    LIF and LI for 1, so gives those of IF and CubaLIF only, and sinabs those of none.
 
     Exact are values and spikes, in float32 to the bit, of what `from_nir` reads with the same dt and decay; and spikes
     of other readers as far as they take these equations, and rounding and ties allow: at exactly the threshold neurons
