@@ -1,8 +1,10 @@
 """Machine code on disk: found again, where the user wants it, believed only where nobody else can have written it."""
 
+import ast
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -237,3 +239,54 @@ def test_a_full_folder_loses_what_was_unused_for_longest(folder, monkeypatch):
         if k == 2:
             assert cache_folder.read("key0") == bytes(800)  # used: the youngest now
     assert {p.stem for p in folder.iterdir()} == {"key0", "key2", "key3"}
+
+
+def test_nothing_is_left_to_numbas_own_cache():
+    """A pickle, beside the sources or in a folder that anyone may write."""
+    package = Path(cache_folder.__file__).parents[1]
+    calls = [
+        (path.name, node.lineno)
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and any(k.arg == "cache" for k in node.keywords)
+        and "jit" in ast.unparse(node.func)
+    ]  # fmt: skip
+    assert calls == []
+
+
+def test_an_interrupt_is_heard_at_the_end_of_a_compilation(folder):
+    """LLVM calls back into Python, where an exception would be swallowed, or leave code half made."""
+    reached = []
+
+    def compile():
+        signal.raise_signal(signal.SIGINT)
+        reached.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        compilation._uninterrupted(compile)()
+    assert reached
+    assert run() == 7
+
+
+def test_a_change_of_anything_that_code_is_made_of_changes_its_name(monkeypatch):
+    """Inner functions, their modules' sources, constants: the folder outlives an upgrade of the package."""
+    from ranvier.codegen import fingerprint as f
+    from ranvier.engines.compiled import driver, loops
+
+    advance = driver.advance.py_func
+    before = f.fingerprint(advance)
+    assert before is not None and f.fingerprint(advance) == before
+    monkeypatch.setattr(loops, "TILE", loops.TILE * 2)
+    monkeypatch.setattr(driver, "TILE", loops.TILE)
+    assert f.fingerprint(advance) != before
+    monkeypatch.undo()
+    for module in ("loops", "pointers", "driver"):
+        source = f._source
+
+        def changed(path, name=module, source=source):
+            return source(path) + ("changed" if path.endswith(f"{name}.py") else "")
+
+        monkeypatch.setattr(f, "_source", changed)
+        assert f.fingerprint(advance) != before, module
+        monkeypatch.undo()
+    assert f.fingerprint(advance) == before

@@ -1,1 +1,1 @@
-"""Equations to machine code: printing, mathematics, pointers, kernel cache, threads, buffers, products."""
+"""Equations to machine code: printing, mathematics, compilation and its cache, threads, buffers, products."""

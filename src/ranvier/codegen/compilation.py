@@ -6,6 +6,7 @@ A function's file is found by a digest of all that its machine code depends on: 
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import linecache
 import logging
@@ -139,10 +140,22 @@ def _arguments(signature: Any) -> tuple[Any, ...]:
 def _uninterrupted(compile: Callable) -> Callable:
     @wraps(compile)
     def wait(*arguments: Any, **named: Any) -> Any:
-        with interrupts_later():
+        with interrupts_later(), _collection_later():
             return compile(*arguments, **named)
 
     return wait
+
+
+@contextmanager
+def _collection_later() -> Iterator[None]:
+    """No search for cyclic garbage: numba makes so many objects that it takes a seventh of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextmanager

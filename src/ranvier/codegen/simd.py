@@ -247,3 +247,16 @@ def minimum(a, b):
 @njit(**INLINE)
 def maximum(a, b):
     return a if a > b or a != a else b
+
+
+_exprel_slope_series = horner([k / math.factorial(k + 1) for k in range(12, 0, -1)])  # Σ k x^(k−1)/(k + 1)!
+
+
+@njit(**INLINE)
+def exprel_slope(x):
+    """(exp(x) − exprel(x))/x, the derivative of exprel; its series near 0."""
+    real = type(x)
+    one, near = real(1), abs(x) <= real(0.5)
+    safe = one if near else x
+    grown = exp(safe)
+    return _exprel_slope_series(x) if near else (grown - (grown - one) / safe) / safe

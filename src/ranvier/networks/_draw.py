@@ -12,7 +12,7 @@ from ranvier.codegen.simd import exp_f64
 from ranvier.networks._streams import below, seeded, uniform
 
 #: for functions that only compiled code calls
-_INNER: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_INNER: Any = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 # a power of two times this number has each six-bit pattern once in its top bits
 _DE_BRUIJN_WORD = 0x03F79D71B4CB0A89
@@ -99,7 +99,7 @@ def _sparse_subset(state, n, k, skip, words, out):
     return state
 
 
-@compiled
+@compiled(error_model="numpy", no_cfunc_wrapper=True)
 def subsets(n, indptr, key, lo, alone, words, sources):
     """Fill row r's slice of `sources` with a uniform subset of range(n) of the slice's length.
 
@@ -116,7 +116,7 @@ def subsets(n, indptr, key, lo, alone, words, sources):
             _subset(state, n, stop - start, skip, words, sources[start:stop])
 
 
-@compiled
+@compiled(error_model="numpy", no_cfunc_wrapper=True)
 def multisets(n, indptr, key, lo, alone, sources):
     """As `subsets`, with replacement: ascending, repeats allowed."""
     for row in range(len(indptr) - 1):
@@ -130,7 +130,7 @@ def multisets(n, indptr, key, lo, alone, sources):
         _sort(sources[start:stop])
 
 
-@compiled
+@compiled(error_model="numpy", no_cfunc_wrapper=True)
 def uniforms(key, lo, hi):
     """The first number in [0, 1) of each row's stream."""
     out = np.empty(hi - lo)
@@ -139,7 +139,7 @@ def uniforms(key, lo, hi):
     return out
 
 
-@compiled
+@compiled(error_model="numpy", no_cfunc_wrapper=True)
 def scattered(n_source, n_target, k, key, alone, multapses, lo, hi, indptr, sources, fill):
     """Each source draws k targets; keep those in [lo, hi). First counts (`fill` False), then fills.
 
@@ -183,7 +183,7 @@ def _chance(profile, square, scale):
     return 1.0 if square <= scale * scale else 0.0
 
 
-@compiled
+@compiled(error_model="numpy", no_cfunc_wrapper=True)
 def near(xs, xt, period, profile, scale, peak, key, alone, lo, hi, indptr, sources, fill):
     """Bernoulli draws with a chance that falls with distance; counts or fills as `scattered`.
 

@@ -14,7 +14,7 @@ from numba import njit, uint64
 from ranvier.networks._keys import GOLDEN, MIX1, MIX2
 
 #: parts of compiled functions, which are cached; a separate entry from C would be compiled for nothing
-_part: Any = njit(no_cfunc_wrapper=True)  # type: ignore[call-overload]
+_part: Any = njit(error_model="numpy", no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
 _GOLDEN, _MIX1, _MIX2 = np.uint64(GOLDEN), np.uint64(MIX1), np.uint64(MIX2)
 

@@ -11,7 +11,6 @@ import math
 import numpy as np
 from numba import njit
 
-from ranvier.codegen.compilation import compiled
 from ranvier.codegen.simd import (
     INLINE,
     add_u32,
@@ -49,27 +48,25 @@ def next_word(a, b, c, d):
     return out, a, b, c, _rotate(d, 11)
 
 
-@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _mix(x):
     """splitmix64's finaliser."""
-    x = np.uint64(x)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
-@compiled
 def seed_streams(state, seed, first, purpose):
     """Fill `state` (4, n) uint32 with the streams of neurons first .. first + n − 1 for a purpose."""
-    for i in range(state.shape[1]):
-        x = _mix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
-        x = _mix(x ^ (np.uint64(first + i) + np.uint64(0xD1B54A32D192ED03)))
-        x = _mix(x ^ (np.uint64(purpose) + np.uint64(0x8CB92BA72F3D8DD7)))
-        for k in range(2):
-            x = x + np.uint64(0x9E3779B97F4A7C15)
-            y = _mix(x)
-            state[2 * k, i] = np.uint32(y & np.uint64(0xFFFFFFFF))
-            state[2 * k + 1, i] = np.uint32(y >> np.uint64(32))
+    golden = np.uint64(0x9E3779B97F4A7C15)
+    neurons = np.uint64(first) + np.arange(state.shape[1], dtype=np.uint64)
+    x = _mix(np.array([seed], np.uint64) + golden)  # arrays wrap around silently
+    x = _mix(x ^ (neurons + np.uint64(0xD1B54A32D192ED03)))
+    x = _mix(x ^ (np.array([purpose], np.uint64) + np.uint64(0x8CB92BA72F3D8DD7)))
+    for k in range(2):
+        x = x + golden
+        y = _mix(x)
+        state[2 * k] = y & np.uint64(0xFFFFFFFF)
+        state[2 * k + 1] = y >> np.uint64(32)
 
 
 # sin(πx)/x and cos(πx) for |x| <= ¼, as polynomials in x²

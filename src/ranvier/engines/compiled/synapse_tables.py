@@ -37,13 +37,7 @@ def delay_steps(projection: Projection, dt: float) -> NDArray[np.int64]:
     return rounded_steps(values, dt)
 
 
-@compiled(nogil=True)
-def _count(sources, counts):
-    for s in sources:
-        counts[s + 1] += 1
-
-
-@compiled(nogil=True)
+@compiled(nogil=True, error_model="numpy", no_cfunc_wrapper=True)
 def _by_source(indptr, sources, cursor, out, order, weights, out_weights, delays, out_delays):
     """Turn rows by target into rows by source; targets come out ascending."""
     for target in range(len(indptr) - 1):
@@ -59,7 +53,7 @@ def _by_source(indptr, sources, cursor, out, order, weights, out_weights, delays
                 out_delays[at] = delays[given]
 
 
-@compiled(nogil=True)
+@compiled(nogil=True, error_model="numpy", no_cfunc_wrapper=True)
 def _splits(pointers, targets, bounds, out):
     """Where each source's row passes from one thread's targets to the next's."""
     for s in range(len(pointers) - 1):
@@ -118,9 +112,7 @@ class Synapses:
         order = projection.order()
         given, constant = weights_of(projection, real)
         n_source = projection.source.size
-        rows = np.zeros(n_source + 1, np.int64)
-        _count(sources, rows)
-        np.cumsum(rows, out=rows)
+        rows = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.bincount(sources, minlength=n_source))])
         items = np.empty(len(sources), np.uint16 if projection.target.size <= _NARROW else np.int32)
         empty = np.zeros(0, real)
         weights = None if given is None else np.empty(len(sources), real)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import sympy as sp
 
 _FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tanh", "cosh", "sinh", "power", "exprel", "minimum", "maximum",
-              "where")  # fmt: skip
+              "where", "exprel_slope")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,6 @@ def _text(
         "from ranvier.codegen.compilation import FASTMATH as _FASTMATH",
         "from ranvier.codegen.pointers import pointer as _pointer",
         "from ranvier.codegen.arrays import array as _array",
-        "from ranvier.codegen.mathematics import exprel_slope as _exprel_slope",
         "_abs = _simd.abs_",
         *(f"_{name} = _simd.{name}" for name in _FUNCTIONS),
         f"_real = _np.{real}",
