@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ranvier.codegen.compilation import compiled
 from ranvier.codegen.simd import tanh
 
 FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
 
 
-@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(error_model="numpy", fastmath=FASTMATH)
 def net_input(u, inputs, bias, shifts, weights, starts, sources, values, twice, total):
     """`total` (units,) becomes W_in u + b + W r; `twice` (2 units,) holds the state r two times over."""
     units, fours = len(bias), len(shifts) // 4 * 4
@@ -35,7 +35,7 @@ def net_input(u, inputs, bias, shifts, weights, starts, sources, values, twice, 
         total[i] = heard
 
 
-@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(error_model="numpy", fastmath=FASTMATH)
 def advance(u, inputs, bias, shifts, weights, starts, sources, values, leak, twice, total):
     """One step: `twice` (2 units,) holds the state two times over and is changed; `total` (units,) becomes it."""
     units = len(bias)
@@ -47,7 +47,7 @@ def advance(u, inputs, bias, shifts, weights, starts, sources, values, leak, twi
         twice[units + i] = new
 
 
-@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(error_model="numpy", fastmath=FASTMATH)
 def run(X, inputs, bias, shifts, weights, starts, sources, values, leak, state, out):
     """r <- (1 - leak) r + leak tanh(W_in x + b + W r) for each row of X (T, d), into the rows of `out` (T, units)."""
     twice, total = np.concatenate((state, state)), np.empty_like(state)
@@ -57,7 +57,7 @@ def run(X, inputs, bias, shifts, weights, starts, sources, values, leak, state, 
     return total if len(X) else state
 
 
-@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(error_model="numpy", fastmath=FASTMATH)
 def read(readout, total, x, direct, difference, out):
     """out (outputs,) = readout (outputs, units + direct (1 + d)) of the state and the input x (d,)."""
     units = len(total)
@@ -73,7 +73,7 @@ def read(readout, total, x, direct, difference, out):
         out[j] = a
 
 
-@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(error_model="numpy", fastmath=FASTMATH)
 def respond(X, y, inputs, bias, shifts, weights, starts, sources, values, leak, state, readout, direct, difference):
     """Outputs (T, outputs) of rows X (T, d) where units hear the last output, y at first: inputs (d + outputs, ...)."""
     d, heard = X.shape[1], len(inputs) - X.shape[1]
@@ -89,7 +89,7 @@ def respond(X, y, inputs, bias, shifts, weights, starts, sources, values, leak, 
     return out, twice[: len(state)].copy(), last
 
 
-@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(error_model="numpy", fastmath=FASTMATH)
 def roll(first, y, inputs, bias, shifts, weights, starts, sources, values, leak, state, readout, direct, difference,
          steps):  # fmt: skip
     """The same where the row itself is the last output, `first` at the beginning."""
@@ -106,7 +106,7 @@ def roll(first, y, inputs, bias, shifts, weights, starts, sources, values, leak,
     return out
 
 
-@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(error_model="numpy", fastmath=FASTMATH)
 def force(X, Y, certainty, y, inputs, bias, shifts, weights, starts, sources, values, leak, state, readout, P, direct,
           skip):  # fmt: skip
     """FORCE (Sussillo & Abbott 2009, eq. 3-5): recursive least squares while the units hear what is read out.
@@ -148,7 +148,7 @@ def force(X, Y, certainty, y, inputs, bias, shifts, weights, starts, sources, va
     return out, twice[:units].copy(), last
 
 
-@njit(cache=True, error_model="numpy", fastmath=FASTMATH)
+@compiled(error_model="numpy", fastmath=FASTMATH)
 def adapt(X, inputs, bias, shifts, weights, starts, sources, values, leak, state, gain, mean, deviation, rate):
     """Intrinsic plasticity (Schrauwen et al. 2008, eq. 9-10): `gain` and `bias` of each unit change, so that the law of
     its activity nears a Gaussian one. y = tanh(gain net + bias)."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from ranvier.codegen.compilation import compiled
 from ranvier.codegen.simd import exp, tanh
 from ranvier.codegen.tiles import LANES, ROWS, multiply_row, multiply_rows
 
@@ -31,7 +31,7 @@ def entries(values: np.ndarray, batch: int) -> np.ndarray:
     return np.ascontiguousarray(values.transpose(0, 2, 1).reshape(-1, values.shape[1])[:batch])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@compiled(nogil=True, error_model="numpy", fastmath=_FAST)
 def _activate(x, y, kind, c, top, total):
     """Activations y (n, LANES) of one row of units x; top, total (LANES): room."""
     n, one = len(x), x.dtype.type(1)
@@ -91,7 +91,7 @@ def _activate(x, y, kind, c, top, total):
                 y[i, l] = (x[i, l] - top[l]) * total[l] + c[1]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@compiled(nogil=True, error_model="numpy", fastmath=_FAST)
 def _add_product(weight, n, m, y, pull, room):
     """pull (n, LANES) += weight (n, m) @ y (m, LANES); room (ROWS, LANES)."""
     one = y.dtype.type(1)
@@ -109,7 +109,7 @@ def _add_product(weight, n, m, y, pull, room):
             pull[r, l] += room[0, l]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@compiled(nogil=True, error_model="numpy", fastmath=_FAST)
 def run(X, steps, width, bias, forth, back, ends, rows, kinds, constants, joined, sizes):
     """X (blocks, N, LANES), in place, after `steps` steps.
 
