@@ -280,7 +280,7 @@ def test_a_change_of_anything_that_code_is_made_of_changes_its_name(monkeypatch)
     monkeypatch.setattr(driver, "TILE", loops.TILE)
     assert f.fingerprint(advance) != before
     monkeypatch.undo()
-    for module in ("couplings", "pointers", "driver"):
+    for module in ("records", "pointers", "driver"):
         source = f._source
 
         def changed(path, name=module, source=source):
