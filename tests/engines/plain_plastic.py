@@ -2,7 +2,7 @@
 
 import numpy as np
 from plain import part_of
-from tests.laws.interpreter import value
+from tests.laws.plasticity import Edges
 
 
 def simulate(net, dt, steps, modulator=None):
@@ -40,8 +40,7 @@ class Synapses:
         count = len(self.sources)
         self.w = np.broadcast_to(np.asarray(q.weight, np.float64), count).copy()
         self.delay = np.broadcast_to(np.rint(np.asarray(q.delay) / dt).astype(int), count)
-        rule = q.plasticity
-        self.state = {} if rule is None else {x.name: np.zeros(count) for x in (*rule.traces, *rule.eligibilities)}
+        self.learning = None if q.plasticity is None else Edges(q.plasticity, self.w, dt)
 
     def step(self, k, past, modulator):
         """What is delivered at the end of step k, by the weights before they change."""
@@ -49,41 +48,7 @@ class Synapses:
         arrived = np.array([past[max(e, 0)][self.q.source.index][s] for e, s in zip(earlier, self.sources)])
         post = past[k][self.q.target.index][self.targets]
         out = arrived * self.w
-        if self.q.plasticity is not None:
-            self.learn(self.q.plasticity, k, arrived, post, modulator)
+        if self.learning is not None:
+            self.learning.step(k, arrived, post, modulator)
+            self.w = self.learning.w
         return out
-
-    def learn(self, rule, k, pre, post, modulator):
-        """Everything that the rule's texts say, read by Python itself."""
-        p = rule.parameters
-        fall = lambda tau: np.exp(-self.dt / p[tau]) if p[tau] > 0 else 0.0  # noqa: E731
-        for t in (*rule.traces, *rule.eligibilities):
-            if not getattr(t, "follows", ""):
-                self.state[t.name] = self.state[t.name] * fall(t.tau)
-        for t in rule.traces:
-            if t.side == "modulator":
-                self.state[t.name] = self.state[t.name] + self.dt * modulator
-        names = {**p, "modulator": modulator}
-        for m in range(max(int(pre.max(initial=0)), 1)):  # several spikes of a source, one after the other
-            self.event(rule, "pre", pre > m, names)
-        self.event(rule, "post", post > 0, names)
-        for t in rule.traces:
-            if t.follows:
-                goal = value(t.follows, {**names, **self.state})
-                self.state[t.name] = goal + (self.state[t.name] - goal) * fall(t.tau)
-        if rule.drift != "0" and k % round(rule.interval / self.dt) == 0:
-            self.change(rule, rule.interval * value(rule.drift, {**names, **self.state, "w": self.w}))
-
-    def event(self, rule, side, spikes, names):
-        """Spikes change weights and eligibilities, then raise their own traces."""
-        names = {**names, **self.state, "w": self.w}
-        self.change(rule, spikes * value(getattr(rule, f"on_{side}"), names))
-        for e in rule.eligibilities:
-            self.state[e.name] = self.state[e.name] + spikes * value(getattr(e, f"on_{side}"), names)
-        for t in rule.traces:
-            if t.side == side and not t.follows:
-                x = self.state[t.name]
-                self.state[t.name] = np.where(spikes, 1.0 if t.nearest else x + 1, x)
-
-    def change(self, rule, size):
-        self.w = np.clip(self.w + size, *rule.bounds)

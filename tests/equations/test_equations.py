@@ -124,3 +124,19 @@ def test_latex_by_hand():
 def test_parse_and_equations_share_their_symbols():
     assert parse("V") in Equations("dV/dt = -V").drift("V").free_symbols
     assert np.isclose(float(Equations("dV/dt = 2^3 + 0*V").torch()()["V"]), 8.0)
+
+
+@pytest.mark.parametrize("flag", ["(unless refractory)", "(constant)", "(event-driven)", "(unless refractory, shared)"])
+@pytest.mark.parametrize("unit", ["mV", "1", ""])
+def test_flags_after_a_unit_are_refused_with_the_remedy(flag, unit):
+    """Taken as part of a unit they would be ignored: V would move while refractory."""
+    for line in ("dV/dt = -V/tau", "x = V/tau"):
+        text = f"dV/dt = -V/tau : mV\n{line.replace('dV', 'dU')} : {unit} {flag}"
+        with pytest.raises(ValueError, match=r"expected a unit alone: flags are Brian2's.*`refractory=` and `holds=`"):
+            rv.Equations(text)
+
+
+@pytest.mark.parametrize("unit", ["mVolt", "mV unless refractory", "mV; w", "mV mV_", "/ms", "mV^", "mV^x"])
+def test_words_that_are_no_units_are_refused(unit):
+    with pytest.raises(ValueError, match="has no unit that is known"):
+        rv.Equations(f"dV/dt = -V/tau : {unit}")

@@ -3,9 +3,10 @@
 import math
 
 import numpy as np
-import plain_rules
 import pytest
 import torch
+from tests.laws.plasticity import Edges
+from tests.rules.cases import CASES
 
 from ranvier import rules
 
@@ -39,26 +40,21 @@ def run(rule, weight, pre, post, modulator=None, dt=DT):
     return state, w
 
 
-@pytest.mark.parametrize("rule", [pytest.param(r, id=k) for k, r in R.items()])
+@pytest.mark.parametrize("rule", [*R.values(), *CASES.values()], ids=[*R, *(kind.__name__ for kind in CASES)])
 def test_against_one_synapse_at_a_time(rule):
     pre, post = trains()
     start = torch.rand(BATCH, POSTS, PRES, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     rng = np.random.default_rng(2)
     reward = rng.random((STEPS, BATCH)) if rule.law.uses_modulator else None
     _, w = run(rule, start, pre, post, None if reward is None else torch.from_numpy(reward))
-    moved = 0.0
-    for b in range(BATCH):
-        for i in range(POSTS):
-            for j in range(PRES):
-                expected = plain_rules.window(
-                    rule, STEPS, DT,
-                    {int(k) + 1 for k in np.flatnonzero(pre[:, b, j])},
-                    {int(k) + 1 for k in np.flatnonzero(post[:, b, i])},
-                    float(start[b, i, j]), lambda k, b=b: 0.0 if reward is None else reward[k - 1, b],
-                )  # fmt: skip
-                assert w[b, i, j].item() == pytest.approx(expected, abs=1e-12)
-                moved = max(moved, abs(expected - float(start[b, i, j])))
-    assert moved > 0.02
+    edges = np.indices((BATCH, POSTS, PRES)).reshape(3, -1)
+    plain = Edges(rule, start.numpy()[tuple(edges)], DT)
+    for k in range(STEPS):
+        now = 0.0 if reward is None else reward[k, edges[0]]
+        plain.step(k + 1, pre[k][edges[0], edges[2]].astype(int), post[k][edges[0], edges[1]].astype(int), now)
+    assert np.abs(w.numpy()[tuple(edges)] - plain.w).max() < 1e-12
+    moved = np.abs(plain.w - start.numpy()[tuple(edges)]).max()
+    assert moved > 0.01
 
 
 @pytest.mark.parametrize("lag", [-30.0, -5.0, 0.0, 5.0, 30.0])

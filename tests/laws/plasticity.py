@@ -1,0 +1,47 @@
+"""A rule of plasticity edge by edge in plain NumPy, from its texts, which Python itself reads."""
+
+import numpy as np
+from tests.laws.interpreter import value
+
+
+class Edges:
+    """Weights `w` (edges,) that one rule changes in steps of dt (ms), each edge with its own traces."""
+
+    def __init__(self, rule, w, dt):
+        self.rule, self.w, self.dt = rule, w, dt
+        self.state = {x.name: np.zeros(len(w)) for x in (*rule.traces, *rule.eligibilities)}
+
+    def step(self, k, pre, post, modulator):
+        """Step k, from 1 on: `pre`, `post` spikes of each edge's source and target, the modulator per ms."""
+        rule, p = self.rule, self.rule.parameters
+        fall = lambda tau: np.exp(-self.dt / p[tau]) if p[tau] > 0 else 0.0  # noqa: E731
+        for t in (*rule.traces, *rule.eligibilities):
+            if not getattr(t, "follows", ""):
+                self.state[t.name] = self.state[t.name] * fall(t.tau)
+        for t in rule.traces:
+            if t.side == "modulator":
+                self.state[t.name] = self.state[t.name] + self.dt * modulator
+        names = {**p, "modulator": modulator}
+        for m in range(max(int(pre.max(initial=0)), 1)):  # several spikes of a source, one after the other
+            self._event("pre", pre > m, names)
+        self._event("post", post > 0, names)
+        for t in rule.traces:
+            if t.follows:
+                goal = value(t.follows, {**names, **self.state})
+                self.state[t.name] = goal + (self.state[t.name] - goal) * fall(t.tau)
+        if rule.drift != "0" and k % round(rule.interval / self.dt) == 0:
+            self._change(rule.interval * value(rule.drift, {**names, **self.state, "w": self.w}))
+
+    def _event(self, side, spikes, names):
+        """Spikes change weights and eligibilities, then raise their own traces."""
+        rule, names = self.rule, {**names, **self.state, "w": self.w}
+        self._change(spikes * value(getattr(rule, f"on_{side}"), names))
+        for e in rule.eligibilities:
+            self.state[e.name] = self.state[e.name] + spikes * value(getattr(e, f"on_{side}"), names)
+        for t in rule.traces:
+            if t.side == side and not t.follows:
+                x = self.state[t.name]
+                self.state[t.name] = np.where(spikes, 1.0 if t.nearest else x + 1, x)
+
+    def _change(self, size):
+        self.w = np.clip(self.w + size, *self.rule.bounds)
