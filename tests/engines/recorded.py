@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.engines.recording.recording import Recording
-from ranvier.engines.recording.traces import Trace
+from ranvier.engines.recording.traces import StateTrace
 
 EXC = SimpleNamespace(name="exc", start=0, size=3)
 INH = SimpleNamespace(name="inh", start=3, size=2)
@@ -22,7 +22,7 @@ def made_up(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 def recorded(events: tuple[np.ndarray, np.ndarray], rng: np.random.Generator, **manifest: Any) -> Recording:
     """These spikes with the course of V in two neurons and of w in one."""
     states = {
-        "V": Trace(np.arange(0, 2000.0, 1.0), [4, 1], rng.normal(size=(2000, 2)).astype(np.float32)),
-        "w": Trace(np.arange(10.0, 2000.0, 10.0), [0], rng.normal(size=(199, 1))),
+        "V": StateTrace(np.arange(0, 2000.0, 1.0), [4, 1], rng.normal(size=(2000, 2)).astype(np.float32)),
+        "w": StateTrace(np.arange(10.0, 2000.0, 10.0), [0], rng.normal(size=(199, 1))),
     }
     return Recording(*events, n_neurons=5, dt=0.5, duration=2000.0, states=states, network=NETWORK, manifest=manifest)

@@ -9,7 +9,7 @@ from tests.engines.recorded import INH, NETWORK, made_up, recorded
 
 from ranvier import analysis
 from ranvier.engines.recording.recording import Recording
-from ranvier.engines.recording.traces import Trace
+from ranvier.engines.recording.traces import StateTrace
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_repr_html_escapes_names():
 
 def test_traces_of_the_wrong_shape_are_refused():
     with pytest.raises(ValueError, match=r"expected \(3, 2\)"):
-        Trace([0.0, 1.0, 2.0], [0, 1], np.zeros((2, 3)))
+        StateTrace([0.0, 1.0, 2.0], [0, 1], np.zeros((2, 3)))
 
 
 def test_raster_draws_every_spike_once_by_population(recording):

@@ -7,7 +7,7 @@ import pytest
 
 from ranvier.engines.recording import _exports
 from ranvier.engines.recording.recording import Recording
-from ranvier.engines.recording.traces import Trace
+from ranvier.engines.recording.traces import StateTrace
 
 NETWORK = SimpleNamespace(
     populations=[SimpleNamespace(name="exc", start=0, size=2), SimpleNamespace(name="inh", start=2, size=2)]
@@ -19,8 +19,8 @@ V = np.arange(12.0).reshape(4, 3)
 def recording():
     """Neuron 3 is silent."""
     states = {
-        "V": Trace([30.0, 40.0, 50.0, 60.0], [0, 2, 3], V),
-        "w": Trace([30.0, 40.0, 50.0, 60.0], [1], V[:, :1] + 0.5),
+        "V": StateTrace([30.0, 40.0, 50.0, 60.0], [0, 2, 3], V),
+        "w": StateTrace([30.0, 40.0, 50.0, 60.0], [1], V[:, :1] + 0.5),
     }
     whole = Recording(
         [10, 250, 300, 300, 700],

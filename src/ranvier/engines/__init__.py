@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ranvier.engines._simulate import simulate
     from ranvier.engines.recording.probes import Probe
     from ranvier.engines.recording.recording import Recording
-    from ranvier.engines.recording.traces import Trace
+    from ranvier.engines.recording.traces import StateTrace
     from ranvier.engines.recording.weights import WeightProbe, Weights
     from ranvier.engines.torch.engine import NetworkCell, as_cell
 
@@ -24,13 +24,13 @@ _HOMES = {
     "ranvier.engines._simulate": ["simulate"],
     "ranvier.engines.recording.probes": ["Probe"],
     "ranvier.engines.recording.recording": ["Recording"],
-    "ranvier.engines.recording.traces": ["Trace"],
+    "ranvier.engines.recording.traces": ["StateTrace"],
     "ranvier.engines.recording.weights": ["WeightProbe", "Weights"],
     "ranvier.engines.torch.engine": ["NetworkCell", "as_cell"],
 }
 
 __all__ = [
-    "NetworkCell", "Probe", "Recording", "Simulation", "Trace", "WeightProbe", "Weights", "as_cell", "simulate",
+    "NetworkCell", "Probe", "Recording", "Simulation", "StateTrace", "WeightProbe", "Weights", "as_cell", "simulate",
     "surrogates",
 ]  # fmt: skip
 

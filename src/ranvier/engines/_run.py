@@ -16,7 +16,7 @@ from ranvier.engines._progress import Progress
 from ranvier.engines.protocol import Engine, Segment
 from ranvier.engines.recording.recording import Recording
 from ranvier.engines.recording.segments import RunFolder
-from ranvier.engines.recording.traces import Trace
+from ranvier.engines.recording.traces import StateTrace
 from ranvier.engines.recording.weights import NONE, Weights, WeightTrace, advance
 
 _SPAN = 1.0  # seconds between two checks for interruption, roughly
@@ -35,7 +35,7 @@ def in_memory(prepared: Prepared, steps: int, manifest: dict[str, Any], bar: Pro
         at, values = (np.concatenate([piece.samples[name][k] for piece in pieces]) for k in (0, 1))
         return kind(torch.from_numpy(at * dt), torch.from_numpy(columns), torch.from_numpy(values))
 
-    states = {p.name: trace(Trace, p.name, p.neurons) for p in prepared.probes}
+    states = {p.name: trace(StateTrace, p.name, p.neurons) for p in prepared.probes}
     spikes = Spikes.from_steps(
         np.concatenate([piece.steps for piece in pieces]),
         np.concatenate([piece.neurons for piece in pieces]),

@@ -15,7 +15,7 @@ from ranvier.analysis import Spikes
 from ranvier.engines.recording import _exports as exports
 from ranvier.engines.recording._weights_files import stored_weights, write_weights
 from ranvier.engines.recording.segments import RunFolder
-from ranvier.engines.recording.traces import LaterTraces, StoredTraces, Trace, tensor
+from ranvier.engines.recording.traces import LaterTraces, StateTrace, StoredTraces, tensor
 from ranvier.engines.recording.weights import NONE, Weights
 from ranvier.networks.groups import Group, groups_of, resolve
 
@@ -42,7 +42,7 @@ class Recording:
     n_neurons, dt, duration
         size of the network, step and length of the run in ms
     states
-        name -> `Trace`
+        name -> `StateTrace`
     network
         the description it was made from, if known
     manifest
@@ -64,7 +64,7 @@ class Recording:
         n_neurons: int,
         dt: float,
         duration: float,
-        states: Mapping[str, Trace] | None = None,
+        states: Mapping[str, StateTrace] | None = None,
         network: Any = None,
         manifest: Mapping[str, Any] | None = None,
     ) -> None:
@@ -74,7 +74,7 @@ class Recording:
     def _set(
         self,
         spikes: Spikes,
-        states: Mapping[str, Trace],
+        states: Mapping[str, StateTrace],
         network: Any,
         manifest: Mapping[str, Any],
         weights: Weights = NONE,

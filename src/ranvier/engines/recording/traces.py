@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class StateTrace:
     """A state variable over time: `times` (T,) in ms, `neurons` (n,) global indices, `values` (T, n).
 
     Raises ValueError for values of another shape.
@@ -40,18 +40,18 @@ class Trace:
             )
 
     def __repr__(self) -> str:
-        return f"Trace({len(self.times)} times, {len(self.neurons)} neurons)"
+        return f"StateTrace({len(self.times)} times, {len(self.neurons)} neurons)"
 
 
-class StoredTraces(Mapping[str, Trace]):
+class StoredTraces(Mapping[str, StateTrace]):
     """The traces of a run on disk, each read when asked for."""
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
 
-    def __getitem__(self, name: str) -> Trace:
+    def __getitem__(self, name: str) -> StateTrace:
         steps, neurons, values = self._run.trace(name)
-        return Trace(tensor(steps * self._run.dt), tensor(neurons, None), tensor(values, None))
+        return StateTrace(tensor(steps * self._run.dt), tensor(neurons, None), tensor(values, None))
 
     def __iter__(self) -> Iterator[str]:
         return (name for name in self._run.trace_neurons if not name.startswith(PREFIX))
@@ -60,16 +60,16 @@ class StoredTraces(Mapping[str, Trace]):
         return sum(1 for _ in self)
 
 
-class LaterTraces(Mapping[str, Trace]):
+class LaterTraces(Mapping[str, StateTrace]):
     """Traces without what lies before a time."""
 
-    def __init__(self, states: Mapping[str, Trace], start: float) -> None:
+    def __init__(self, states: Mapping[str, StateTrace], start: float) -> None:
         self._states, self._start = states, start
 
-    def __getitem__(self, name: str) -> Trace:
+    def __getitem__(self, name: str) -> StateTrace:
         trace = self._states[name]
         kept = trace.times > self._start
-        return Trace(trace.times[kept], trace.neurons, trace.values[kept])
+        return StateTrace(trace.times[kept], trace.neurons, trace.values[kept])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._states)
