@@ -265,7 +265,8 @@ def _guarded() -> int:
         return FAULT
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # of the parser of arguments
-            usage = error.ctx.command_path if getattr(error, "ctx", None) else "ranvier"
+            context: Any = getattr(error, "ctx", None)
+            usage = context.command_path if context else "ranvier"
             if "Usage:" in error.format_message():
                 print(error.format_message(), file=sys.stderr)
             else:

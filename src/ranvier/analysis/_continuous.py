@@ -59,23 +59,23 @@ def class_information(labels: ArrayLike, values: ArrayLike, *, k: int = 3) -> fl
 
     Raises ValueError as `nearest_neighbour_information` does, and where no label occurs twice.
     """
-    labels = np.unique(np.asarray(labels), axis=0, return_inverse=True)[1].reshape(-1)
-    number, values = _pair(labels, values, k + 2, f"k = {k}")
-    number = np.bincount(labels)[labels]
+    classes = np.unique(np.asarray(labels), axis=0, return_inverse=True)[1].reshape(-1)
+    _, y = _pair(classes, values, k + 2, f"k = {k}")
+    number = np.bincount(classes)[classes]
     if not (number > 1).any():
-        raise ValueError(f"labels holds {len(labels)} different values in as many trials; expected some that repeat")
-    values, labels, number = values[number > 1], labels[number > 1], number[number > 1]
-    if _constant(values):
+        raise ValueError(f"labels holds {len(classes)} different values in as many trials; expected some that repeat")
+    y, classes, number = y[number > 1], classes[number > 1], number[number > 1]
+    if _constant(y):
         return 0.0
-    _require_continuous(values, k, "values")
-    values = values / _scale(values)
-    radius, near = np.empty(len(values)), np.minimum(k, number - 1)
-    for label in np.unique(labels):
-        own = labels == label
+    _require_continuous(y, k, "values")
+    y = y / _scale(y)
+    radius, near = np.empty(len(y)), np.minimum(k, number - 1)
+    for label in np.unique(classes):
+        own = classes == label
         most = int(near[own][0])
-        radius[own] = cKDTree(values[own]).query(values[own], most + 1, p=np.inf)[0][:, -1]
-    within = _count(values, np.nextafter(radius, 0.0))
-    bits = digamma(len(values)) + np.mean(digamma(near) - digamma(number) - digamma(within))
+        radius[own] = cKDTree(y[own]).query(y[own], most + 1, p=np.inf)[0][:, -1]
+    within = _count(y, np.nextafter(radius, 0.0))
+    bits = digamma(len(y)) + np.mean(digamma(near) - digamma(number) - digamma(within))
     return float(bits / np.log(2))
 
 

@@ -111,7 +111,7 @@ def lags_of(recording: Any, kind: Literal["spikes", "voltages"]) -> Array:
         bin = nearest_steps(BIN, recording.dt) * recording.dt
         longest = windows_of(recording, bin) // BLOCKS_OF_COUNTS - 1
     most = max(1, min(20, longest))
-    return np.arange(-most, most + 1) * bin
+    return np.asarray(np.arange(-most, most + 1) * bin, np.float64)
 
 
 def sampling_interval(times: Array, recording: Any) -> float:

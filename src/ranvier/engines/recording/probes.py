@@ -128,6 +128,10 @@ def _synaptic(model: StepModel, of: Projection | Background) -> list[tuple[str, 
     ]
 
 
+def _paths(net: Network) -> list[Projection | Background]:
+    return [*net.projections, *net.backgrounds]
+
+
 def _path(of: Projection | Background) -> str:
     return f"{of.source.name if isinstance(of, Projection) else 'background'}->{of.target.name}"
 
@@ -137,7 +141,7 @@ def _recordable(net: Network, models: Mapping[int, StepModel]) -> str:
     names = dict.fromkeys(repr(name) for m in models.values() for name in _own(m))
     synaptic = dict.fromkeys(
         f'Probe("{name}", of=...) of {_path(of)}'
-        for of in (*net.projections, *net.backgrounds)
+        for of in _paths(net)
         for m in models.values()
         for name, _ in _synaptic(m, of)
     )
