@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ranvier.engines.recording.recording import Recording
-from ranvier.engines.recording.traces import Trace
+from ranvier.engines.recording.traces import StateTrace
 from ranvier.networks import Network
 from ranvier.neurons import EIF, Graded
 from ranvier.synapses import Electrical, Exponential, Sigmoidal
@@ -68,7 +68,7 @@ def graded(size: int = 24, seconds: float = 20.0, seed: int = 0) -> tuple[Networ
     values = lfilter([np.sqrt(1 - 0.95**2)], [1, -0.95], white, axis=0)[1000:]
     values[20:, 0] = values[:-20, 1]
     times = np.arange(1, len(values) + 1, dtype=float)
-    trace = Trace(times, ring, values.astype(np.float32) - 35.0)
+    trace = StateTrace(times, ring, values.astype(np.float32) - 35.0)
     return net, Recording(
         [], [], n_neurons=size, dt=0.1, duration=seconds * 1000.0, states={"V": trace}, network=net
     )

@@ -10,7 +10,7 @@ import torch
 
 import ranvier as rv
 from ranvier.engines.recording.recording import Recording
-from ranvier.engines.recording.traces import Trace
+from ranvier.engines.recording.traces import StateTrace
 from ranvier.report import Comparison, compare, page
 from ranvier.report._parts import NOTHING, number
 
@@ -59,7 +59,7 @@ def spiking(kind, size, connected=True):
 def still(size, values):
     net = network(size, graded=True)
     times = np.arange(1, SECONDS * 200 + 1) * 5.0
-    trace = Trace(times, np.arange(size), np.broadcast_to(values, (len(times), size)).astype(np.float32))
+    trace = StateTrace(times, np.arange(size), np.broadcast_to(values, (len(times), size)).astype(np.float32))
     return net, Recording([], [], n_neurons=size, dt=DT, duration=SECONDS * 1000.0, states={"V": trace}, network=net)
 
 
