@@ -55,6 +55,7 @@ def test_identical_spiking_cells_keep_their_rate(engine, neuron):
         assert rate == (rates[0] if exact else pytest.approx(rates[0], abs=1001 / duration)), rates  # a spike
 
 
+@pytest.mark.filterwarnings("ignore:gap junctions have dt G/C of up to 1 a neuron")
 @pytest.mark.parametrize(
     ("engine", "start", "bound"),
     [("compiled", [-65.0] * 3, 1e-5), ("torch", [-65.0] * 3, 1e-5), ("compiled", [-65.0, -60.0, -70.0], 0.07)],
@@ -168,3 +169,30 @@ def test_a_step_that_is_not_agreed_on_is_told(monkeypatch):
     with pytest.warns(RuntimeWarning, match=r"still changed by .* mV after \d+ repetitions .* shorten dt \(now 1 ms\)"):
         rv.simulate(net, 5.0, dt=1.0)
     assert couplings.LIMIT == 1000
+
+
+def unlike(stiffness, ratio, **options):
+    """Two cells whose capacitances have that ratio, 10 mV apart, and dt G/C of the smaller at dt 0.1 ms."""
+    own = rv.LIF(tau_m=20.0, g_L=torch.tensor([1.0, ratio]).double(), V_th=1e9)
+    start = torch.tensor([-60.0, -70.0]).double()
+    return pair(own, stiffness * 20.0 / 0.1, initial={"V": start}, **options)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "torch"])
+@pytest.mark.parametrize("ratio", [2.0, 5.0])
+def test_a_jump_between_unlike_cells_is_shared_out_to_a_hundredth(engine, ratio):
+    """At the largest dt G/C that passes without a warning; charge that is lost does not come back."""
+    w, C = couplings.STIFFNESS * 200.0, 20.0 * np.array([1.0, ratio])
+    A = np.array([[-w - 1, w], [w, -w - ratio]]) / C[:, None]
+    for duration in (0.1, 2.0):
+        exact = -65 + scipy.linalg.expm(A * duration) @ [5.0, -5.0]
+        V = last(unlike(couplings.STIFFNESS, ratio), duration, 0.1, engine=engine, dtype=F64)
+        assert np.abs(V - exact).max() < 0.1  # a hundredth of 10 mV
+
+
+@pytest.mark.parametrize("engine", ["compiled", "torch"])
+def test_unlike_cells_joined_too_fast_are_warned_of(engine):
+    with pytest.warns(RuntimeWarning, match=r"dt G/C of up to 5 a neuron .* use dt = 0\.01 ms \(now 0\.1 ms\)"):
+        rv.simulate(unlike(5.0, 2.0), 0.1, dt=0.1, engine=engine)
+    rv.simulate(unlike(5.0, 1.0), 0.1, dt=0.1, engine=engine)  # alike: what they have in common is exact
+    rv.simulate(unlike(5.0, 2.0), 0.1, dt=0.01, engine=engine)

@@ -152,3 +152,27 @@ def test_a_run_in_float32_may_be_cut_and_stored(tmp_path):
     pieces = rv.Simulation(net, dt=0.1)
     times = torch.cat([pieces.run(100.0).times for _ in range(4)])
     assert len(whole.times) > 3 and torch.equal(whole.times, times)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "torch"])
+def test_changes_of_weights_that_float32_loses_are_warned_of(engine):
+    """Beside w = 1, whose last place is 1.2e-7, additions of 1e-9 are lost in float32 and counted in float64."""
+    rule = rv.rules.STDP(A_plus=1e-9, A_minus=0.0, w_max=2.0)
+    times = torch.arange(1, 21).double() * 2.0
+
+    def change(rule, dtype):
+        net = rv.Network()
+        given = net.add(rv.SpikeTimes(times, torch.zeros(20, dtype=torch.int64)), 1)
+        cells = net.add(rv.LIF(V_th=-64.5, t_ref=0.0), 1)
+        p = net.connect(given, cells, weight=1.0, delay=0.5, edges=([0], [0]), plasticity=rule)
+        out = rv.simulate(net, 50.0, dt=0.1, engine=engine, dtype=dtype)
+        assert out.n_spikes > 39
+        return float(out.weights[p][0]) - 1.0
+
+    text = r"STDP's on_post changes a weight of 1 by 1e-09, .* by up to 6e-08, 6e\+01 of itself; .* use dtype"
+    with pytest.warns(RuntimeWarning, match=text):
+        assert change(rule, torch.float32) == 0.0
+    assert change(rule, torch.float64) > 20e-9
+    lost = change(rv.rules.STDP(A_plus=1e-5, A_minus=0.0, w_max=2.0), torch.float32)  # without a warning
+    exact = change(rv.rules.STDP(A_plus=1e-5, A_minus=0.0, w_max=2.0), torch.float64)
+    assert lost == pytest.approx(exact, rel=0.02)

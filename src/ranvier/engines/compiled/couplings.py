@@ -11,6 +11,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import sympy as sp
 from numpy.typing import NDArray
 
 from ranvier.codegen.compilation import kernel_address
@@ -20,10 +21,16 @@ from ranvier.engines.compiled.loops import transmit_address
 from ranvier.engines.compiled.records import COUPLING, LINK, SENDER
 from ranvier.engines.compiled.synapse_tables import Synapses
 from ranvier.engines.step_model import StepModel
+from ranvier.equations import symbol
+from ranvier.equations.printing import torch_function
 from ranvier.networks import Network, Population
+from ranvier.synapses import Electrical
 
 #: mV (the unit of V) by which no voltage at a step's end may still change, and repetitions of a step at most
 TOLERANCE, LIMIT = 1e-8, 1000
+#: dt·G/C of gap junctions up to which a jump of V is shared out among unlike cells to 1 %
+STIFFNESS = 0.5
+
 
 def senders(net: Network) -> set[int]:
     """The indices of populations whose V goes out by continuous synapses."""
@@ -44,6 +51,7 @@ class Couplings:
         dt: float,
     ) -> None:
         self.dt = dt
+        warn_of_stiffness(models, dt)
         links: list[tuple[int, ...]] = []
         self._arrays: list[NDArray | None] = []  # that the tables point into
         for target in [p for p in net.populations if p.index in models]:
@@ -88,6 +96,34 @@ class Couplings:
         change, self.changes[0] = self.changes[0], 0.0
         if change > TOLERANCE:
             warn_of_change(change, self.dt)
+
+
+def warn_of_stiffness(models: dict[int, StepModel], dt: float) -> None:
+    """Warn of gap junctions that equalise unlike cells within a step: charge is then lost where voltages jump.
+
+    Cells of one dt·G/C are left out: what they have in common is exact.
+    """
+    shares = [x for model in models.values() for x in _stiffness(model, dt)]
+    if shares and max(shares) > STIFFNESS and max(shares) > (1 + 1e-9) * min(shares):
+        warnings.warn(
+            f"gap junctions have dt G/C of up to {max(shares):.3g} a neuron (G their conductance, C its capacitance); "
+            f"expected at most {STIFFNESS:g}, beyond which a jump of V between unlike neurons ends up wrong by 1 % of "
+            f"itself or more: use dt = {dt * STIFFNESS / max(shares):.2g} ms (now {dt:g} ms)",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _stiffness(model: StepModel, dt: float) -> list[float]:
+    """dt·G/C of every neuron with gap junctions, G their sum; of constant capacitances only."""
+    out: list[float] = []
+    for port in model.coupled:
+        rate = sp.diff(model.equations[0].drift, port.input) * symbol(port.name("G"))
+        values = {k: v.detach() for k, v in model.parameters().items()}
+        if isinstance(port.synapse, Electrical) and {s.name for s in rate.free_symbols} <= set(values):
+            each = torch_function({"rate": rate})(**values)["rate"].expand(model.population.size)
+            out += (dt * each[each != 0]).abs().tolist()
+    return out
 
 
 def warn_of_change(change: float, dt: float) -> None:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ranvier._steps import whole_steps
 from ranvier.engines._sources import poisson_rates, spike_events
-from ranvier.engines.compiled.couplings import LIMIT, TOLERANCE, senders, warn_of_change
+from ranvier.engines.compiled.couplings import LIMIT, TOLERANCE, senders, warn_of_change, warn_of_stiffness
 from ranvier.engines.compiled.synapse_tables import delay_steps
-from ranvier.engines.precision import needs_double, warn_of_slow_traces
+from ranvier.engines.precision import needs_double, warn_of_slow_traces, warn_of_small_changes
 from ranvier.engines.step_model import Port, StepModel, initial_values, step_models
 from ranvier.engines.surrogates import Surrogate
 from ranvier.engines.torch._plasticity import Learning, TorchPlastic
@@ -68,12 +68,14 @@ class TorchNetwork:
         }
         self.coupled = any(m.coupled for m in self.models.values())
         self.senders = sorted(senders(net))
+        warn_of_stiffness(self.models, dt)
         self.steppers = {k: _stepper(m) for k, m in self.models.items()}
         self.delays = {p.index: _delay_groups(p, dt) for p in net.projections if not p.synapse.continuous}
         self.longest = max((d for groups in self.delays.values() for d, _ in groups), default=0)
         self.edges = {p.index: p.edges() for p in net.projections}
         for p in net.projections:
             warn_of_slow_traces(p, dt, dtype)
+            warn_of_small_changes(p, dtype)
         self.plastic = {
             p.index: TorchPlastic(net, p, self.delays[p.index], self.edges[p.index], dt, dtype)
             for p in net.projections
