@@ -196,3 +196,15 @@ def test_unlike_cells_joined_too_fast_are_warned_of(engine):
         rv.simulate(unlike(5.0, 2.0), 0.1, dt=0.1, engine=engine)
     rv.simulate(unlike(5.0, 1.0), 0.1, dt=0.1, engine=engine)  # alike: what they have in common is exact
     rv.simulate(unlike(5.0, 2.0), 0.1, dt=0.01, engine=engine)
+
+
+def test_the_upstroke_of_a_spike_without_reset_is_not_cut_off():
+    """A Hodgkin-Huxley neuron by rk4 against exponential Euler, extrapolated to steps of zero from two."""
+    interval = {}
+    for method, dt in (("rk4", 0.05), ("exponential_euler", 0.02), ("exponential_euler", 0.01)):
+        net = rv.Network()
+        net.add(rv.HodgkinHuxley(), 1, drive=15.0, method=method)
+        times = rv.simulate(net, 100.0, dt=dt, dtype=F64).times
+        interval[method, dt] = float(times[-1] - times[0]) / (len(times) - 1)
+    limit = 2 * interval["exponential_euler", 0.01] - interval["exponential_euler", 0.02]
+    assert interval["rk4", 0.05] == pytest.approx(limit, abs=0.05)  # the grid of spike times; cut off, 1.1 ms more

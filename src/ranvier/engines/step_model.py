@@ -246,6 +246,8 @@ def _is_zero(value: Any) -> bool:
 
 
 def _ceiling(equations: Equations, soma: str) -> tuple[str, sp.Expr] | None:
+    if soma not in equations.reset:  # the upstroke goes on beyond the threshold
+        return None
     match equations.threshold:
         case sp.Ge(lhs=sp.Symbol(name=name), rhs=rhs) | sp.Gt(lhs=sp.Symbol(name=name), rhs=rhs):
             if name == soma and not rhs.free_symbols & {symbol(x) for x in equations.names}:
