@@ -53,7 +53,7 @@ def _compiled(loop: Callable, kinds: str, double: bool) -> Callable[..., None]:
     c_types: dict[str, Any] = {"i": ctypes.c_int64, "d": ctypes.c_double}
     at = address(loop, types.void(*[numba_types[k] for k in kinds], number), FASTMATH)
     function = ctypes.CFUNCTYPE(None, *[c_types[k] for k in kinds], c_number)(at)
-    return lambda *given: function(*given, 0)
+    return lambda *arguments: function(*arguments, 0)
 
 
 def applies(x: torch.Tensor, parameters: list[torch.Tensor]) -> bool:

@@ -88,7 +88,7 @@ class _Cache:
     def __init__(self, function: Callable, options: dict[str, Any], *, callers: bool) -> None:
         self.function, self.options, self.callers = function, options, callers
         self.digest: str | None = None
-        self.asked = False
+        self.fingerprinted = False
 
     def enable(self) -> None: ...
 
@@ -99,8 +99,8 @@ class _Cache:
     def load_overload(self, signature: Any, context: Any) -> Any:
         """The function compiled for these argument types; None where it must be compiled."""
         context.refresh()
-        if not self.asked:
-            self.asked, self.digest = True, fingerprint(self.function)
+        if not self.fingerprinted:
+            self.fingerprinted, self.digest = True, fingerprint(self.function)
             if self.digest is not None:
                 # symbols of loaded code must not clash with those of other contents
                 self.function.__qualname__ += f"_{self.digest[:16]}"

@@ -112,11 +112,11 @@ def _environment(name: str, module: str, constants: list[Any]) -> Environment:
         namespace = importlib.import_module(module).__dict__
     else:
         namespace = {"__name__": module}
-    made = Environment(namespace)
-    made.env_name = name
-    made.consts[:] = [np.dtype(c["dtype"]) if isinstance(c, dict) else c for c in constants]
-    Environment._memo[name] = made
-    return made
+    rebuilt = Environment(namespace)
+    rebuilt.env_name = name
+    rebuilt.consts[:] = [np.dtype(c["dtype"]) if isinstance(c, dict) else c for c in constants]
+    Environment._memo[name] = rebuilt
+    return rebuilt
 
 
 def _constant(value: Any) -> Any:

@@ -37,15 +37,15 @@ def pack(typingctx, z, k, index, values, at, one):
             lane = builder.insert_element(ir.Constant(places, ir.Undefined), start, ir.Constant(ir.IntType(32), 0))
             same = builder.shuffle_vector(lane, ir.Constant(places, ir.Undefined), ir.Constant(places, [0] * width))
             indices = builder.add(same, ir.Constant(places, list(range(width))))
-            for array, kind, size, letter, given in (
+            for array, kind, size, letter, pointers_in in (
                 (index, places, 4, "i", indices), (values, numbers, real.bytes, "f", value)
             ):  # fmt: skip
                 name = f"llvm.experimental.vector.compress.v{width}{letter}{8 * size}"
                 form = ir.FunctionType(kind, [kind, mask.type, kind])
                 packed = cgutils.get_or_insert_function(builder.module, form, name)
-                found = builder.call(packed, [given, mask, ir.Constant(kind, ir.Undefined)])
+                packed_value = builder.call(packed, [pointers_in, mask, ir.Constant(kind, ir.Undefined)])
                 target = builder.add(array, builder.mul(at, _LONG(size)))
-                builder.store(found, builder.inttoptr(target, kind.as_pointer()), align=size)
+                builder.store(packed_value, builder.inttoptr(target, kind.as_pointer()), align=size)
             count = builder.ctpop(builder.bitcast(mask, ir.IntType(width)))
             at = builder.add(at, builder.zext(count, _LONG))
         return at
@@ -86,12 +86,12 @@ def scatter(typingctx, tile, gradient, index, values, j0, j1, one):
         tile, gradient, index, values, j0, j1, _ = args
         lanes = vectors(builder, signature.args[-1])
         step = lanes.real.bytes * WIDTH
-        given = [lanes.load(builder.add(gradient, _LONG(step * c))) for c in range(VECTORS)]
+        pointers_in = [lanes.load(builder.add(gradient, _LONG(step * c))) for c in range(VECTORS)]
         with cgutils.for_range(builder, builder.sub(j1, j0)) as loop:
             j = builder.add(j0, loop.index)
             k, z = index_at(builder, index, j), lanes.number(_place(builder, values, j, lanes), 0)
             sums = builder.add(tile, builder.mul(k, _LONG(step * VECTORS)))
-            for c, value in enumerate(given):
+            for c, value in enumerate(pointers_in):
                 at = builder.add(sums, _LONG(step * c))
                 lanes.store(lanes.fma(z, value, lanes.load(at)), at)
         return context.get_dummy_value()
@@ -115,10 +115,10 @@ def _dense(rows: int):
                     builder.store(lanes.constant(0.0), place)
             with cgutils.for_range(builder, inputs) as loop:
                 weights = builder.add(tile, builder.mul(loop.index, _LONG(step * VECTORS)))
-                given = [lanes.load(builder.add(weights, _LONG(step * c))) for c in range(VECTORS)]
+                pointers_in = [lanes.load(builder.add(weights, _LONG(step * c))) for c in range(VECTORS)]
                 for start, places in zip(starts, sums, strict=True):
                     z = lanes.number(_place(builder, start, loop.index, lanes), 0)
-                    for value, place in zip(given, places, strict=True):
+                    for value, place in zip(pointers_in, places, strict=True):
                         builder.store(lanes.fma(z, value, builder.load(place)), place)
             for r, places in enumerate(sums):
                 at = builder.add(out, builder.mul(out_row, _LONG(r)))
