@@ -50,7 +50,8 @@ def test_simulate_has_the_signature_of_the_contract():
 def test_a_recording_is_asked_for_as_the_contract_says():
     net, names = described(), {"rv": rv}
     line = BLOCKS[1].split("-> Recording\n")[1].replace("exc or indices", "exc")
-    exec(line, names | {"exc": net.populations[0]}, names)
+    line = line.replace("projection or background", "p")
+    exec(line, names | {"exc": net.populations[0], "p": net.projections[0]}, names)
     seen = rv.simulate(net, 20.0, **{"record": names["record"][1]})
     assert seen.states["V"].values.shape == (20, 80)
 

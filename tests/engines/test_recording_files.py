@@ -29,7 +29,8 @@ def test_saved_and_opened_it_is_the_same(recording, tmp_path):
     opened = Recording.open(recording.save(tmp_path / "deep" / "run"))
     same(opened, recording)
     assert opened.manifest["seed"] == 3 and opened.manifest["threads"] == 2
-    assert opened.populations == recording.populations
+    places = [(g.name, g.start, g.size) for g in recording.populations]
+    assert [(g.name, g.start, g.size) for g in opened.populations] == places
     assert torch.equal(opened.rates(neurons="inh"), recording.rates()[3:])
     assert torch.equal(opened.covariance(50.0), recording.covariance(50.0))
     assert repr(opened) == repr(recording)

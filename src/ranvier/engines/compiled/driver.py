@@ -122,8 +122,8 @@ def _agree(A, step, noise, mask, size, dt, one):
                 room += 4 * p.normals * TILE
         # what all further repetitions would add, if each went on by the same factor
         ahead = change if change >= before else change * max(1.0, change / (before - change))
-    left = pointer(head.changes, np.float64(0))
-    left[0] = max(left[0], ahead)
+    changes_left = pointer(head.changes, np.float64(0))
+    changes_left[0] = max(changes_left[0], ahead)
 
 
 @njit(**INNER)

@@ -46,11 +46,11 @@ def _by_source(indptr, sources, cursor, out, order, weights, out_weights, delays
             at = cursor[s]
             cursor[s] = at + 1
             out[at] = target
-            given = order[e] if len(order) > 0 else e
+            edge = order[e] if len(order) > 0 else e
             if len(out_weights) > 0:
-                out_weights[at] = weights[given]
+                out_weights[at] = weights[edge]
             if len(out_delays) > 0:
-                out_delays[at] = delays[given]
+                out_delays[at] = delays[edge]
 
 
 @compiled(nogil=True, error_model="numpy", no_cfunc_wrapper=True)
@@ -110,17 +110,17 @@ class Synapses:
             )
         indptr, sources = projection.draw()
         order = projection.order()
-        given, constant = weights_of(projection, real)
+        own, constant = weights_of(projection, real)
         n_source = projection.source.size
         rows = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.bincount(sources, minlength=n_source))])
         items = np.empty(len(sources), np.uint16 if projection.target.size <= _NARROW else np.int32)
         empty = np.zeros(0, real)
-        weights = None if given is None else np.empty(len(sources), real)
+        weights = None if own is None else np.empty(len(sources), real)
         delays = np.empty(len(sources), np.uint16) if steps.ndim else None
         _by_source(
             indptr, sources, rows[:-1].copy(), items,
             np.zeros(0, np.int64) if order is None else order,
-            empty if given is None else given, empty if weights is None else weights,
+            empty if own is None else own, empty if weights is None else weights,
             steps.astype(np.uint16) if steps.ndim else np.zeros(0, np.uint16),
             np.zeros(0, np.uint16) if delays is None else delays,
         )  # fmt: skip

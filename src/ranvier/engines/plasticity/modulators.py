@@ -30,12 +30,12 @@ class ModulatorSource:
         return whole_steps(interval, dt, f"a modulator changes every {interval:g} ms")
 
 
-def modulator_of(net: Network, p: Projection, given: Mapping[Any, Any] | None = None) -> ModulatorSource:
-    """The modulator of a plastic projection; `given` (projection -> source) goes before the network's own.
+def modulator_of(net: Network, p: Projection, replacements: Mapping[Any, Any] | None = None) -> ModulatorSource:
+    """The modulator of a plastic projection; `replacements` (projection -> source) go before the network's own.
 
     Raises ValueError where the rule needs one and there is none, TypeError for something else.
     """
-    source = (given or {}).get(p, p.modulator)
+    source = (replacements or {}).get(p, p.modulator)
     if source is None:
         if p.plasticity is not None and p.plasticity.law.uses_modulator:
             raise ValueError(
@@ -57,7 +57,7 @@ def modulator_of(net: Network, p: Projection, given: Mapping[Any, Any] | None = 
     return ModulatorSource(g.SERIES, series=source)
 
 
-def describe_modulators(given: Mapping[Any, Any]) -> dict[str, Any]:
+def describe_modulators(sources: Mapping[Any, Any]) -> dict[str, Any]:
     """Modulators as JSON, for a run's manifest: equal ones have equal text."""
     import hashlib
 
@@ -67,7 +67,7 @@ def describe_modulators(given: Mapping[Any, Any]) -> dict[str, Any]:
         values = source.values.detach().double().numpy()
         return hashlib.sha256(values.tobytes() + repr((values.shape, source.interval)).encode()).hexdigest()
 
-    return {str(p.index): text(source) for p, source in given.items()}
+    return {str(p.index): text(source) for p, source in sources.items()}
 
 
 def series_rows(series: TimeSeries | None, real: Any) -> NDArray:

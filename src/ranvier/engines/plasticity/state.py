@@ -41,11 +41,11 @@ class PlasticState:
     def initial(cls, program: PlasticProgram) -> PlasticState:
         """At t = 0."""
         p, law, real, n = program.projection, program.rule.law, program.real, program.columns
-        given, constant = weights_of(p, real)
-        if given is None:
+        own, constant = weights_of(p, real)
+        if own is None:
             weights = [np.full(len(group.items), constant, real) for group in program.groups]
         else:
-            weights = [given[group.edges] for group in delay_groups(p, program.dt)]
+            weights = [own[group.edges] for group in delay_groups(p, program.dt)]
         marks, behind = len(law.eligibilities), len(law.post) + len(law.modulator)
         return cls(
             post=np.zeros((max(behind, 1), n), real),

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from ranvier.engines.plasticity.state import PlasticState
 
 @compiled(nogil=True)
-def _by_source(indptr, given, delays, steps, order, cursor, items, edges):
+def _by_source(indptr, origins, delays, steps, order, cursor, items, edges):
     """Lay out the edges whose delay is `steps` (or all) by source; targets come out ascending."""
     for target in range(len(indptr) - 1):
         for e in range(indptr[target], indptr[target + 1]):
             edge = order[e] if len(order) > 0 else e
             if len(delays) > 0 and delays[edge] != steps:
                 continue
-            s = given[e]
+            s = origins[e]
             at = cursor[s]
             cursor[s] = at + 1
             if len(items) > 0:
@@ -52,17 +52,17 @@ class DelayGroup:
 def delay_groups(p: Projection, dt: float) -> Iterator[DelayGroup]:
     """The projection's synapses, delay by delay."""
     steps: Any = delay_steps(p, dt)
-    indptr, given = p.draw()
+    indptr, origins = p.draw()
     order = p.order()
     order = np.zeros(0, np.int64) if order is None else order
     delays = steps if steps.ndim else np.zeros(0, np.int64)
     kind = np.uint16 if p.target.size <= 2**16 else np.int32
-    for delay in np.unique(steps) if len(given) else []:
+    for delay in np.unique(steps) if len(origins) else []:
         counts = np.zeros(p.source.size, np.int64)
-        _by_source(indptr, given, delays, delay, order, counts, np.zeros(0, kind), np.zeros(0, np.int64))
+        _by_source(indptr, origins, delays, delay, order, counts, np.zeros(0, kind), np.zeros(0, np.int64))
         rows = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
         items, edges = np.empty(rows[-1], kind), np.empty(rows[-1], np.int64)
-        _by_source(indptr, given, delays, delay, order, rows[:-1].copy(), items, edges)
+        _by_source(indptr, origins, delays, delay, order, rows[:-1].copy(), items, edges)
         yield DelayGroup(int(delay), rows, items, edges)
 
 

@@ -36,13 +36,14 @@ def stored_weights(run: RunFolder, network: Any) -> Weights:
     import torch
 
     if (run.path / _FILE).exists():
-        kept = read_tensors(run.path / _FILE)
-        indices = [int(k.removeprefix("final/")) for k in kept if k.startswith("final/")]
-        traced = [k for k in indices if f"times/{k}" in kept]
+        stored = read_tensors(run.path / _FILE)
+        indices = [int(k.removeprefix("final/")) for k in stored if k.startswith("final/")]
+        traced = [k for k in indices if f"times/{k}" in stored]
         traces = {
-            k: WeightTrace(*(torch.from_numpy(kept[f"{x}/{k}"]) for x in ("times", "edges", "values"))) for k in traced
+            k: WeightTrace(*(torch.from_numpy(stored[f"{name}/{k}"]) for name in ("times", "edges", "values")))
+            for k in traced
         }
-        return Weights({k: kept[f"final/{k}"] for k in indices}, traces)
+        return Weights({k: stored[f"final/{k}"] for k in indices}, traces)
     projections = [] if network is None else [p for p in network.projections if p.plasticity is not None]
     if network is not None and not projections:
         return NONE

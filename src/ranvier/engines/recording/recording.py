@@ -89,9 +89,9 @@ class Recording:
 
     @classmethod
     def _of(cls, *args: Any) -> Recording:
-        made = cls.__new__(cls)
-        made._set(*args)
-        return made
+        recording = cls.__new__(cls)
+        recording._set(*args)
+        return recording
 
     # What was recorded
 

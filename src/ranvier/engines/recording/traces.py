@@ -68,8 +68,8 @@ class LaterTraces(Mapping[str, StateTrace]):
 
     def __getitem__(self, name: str) -> StateTrace:
         trace = self._states[name]
-        kept = trace.times > self._start
-        return StateTrace(trace.times[kept], trace.neurons, trace.values[kept])
+        later = trace.times > self._start
+        return StateTrace(trace.times[later], trace.neurons, trace.values[later])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._states)

@@ -70,8 +70,8 @@ class Weights(Mapping[Any, "Tensor"]):
         index = projection if isinstance(projection, int) else projection.index
         if index not in among:
             raise ValueError(f"projection {index} {what}; expected one of {sorted(among)}")
-        found = among[index]
-        return found() if callable(found) else found
+        value = among[index]
+        return value() if callable(value) else value
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._final)
@@ -101,7 +101,7 @@ class ResolvedWeights:
 
 def resolve_weights(record: list[Any], net: Network, dt: float) -> tuple[ResolvedWeights, ...]:
     """Check the probes of weights. Raises ValueError, saying what was expected."""
-    found: list[ResolvedWeights] = []
+    resolved: list[ResolvedWeights] = []
     for probe in record:
         p = probe.projection
         if not isinstance(p, Projection) or not any(p is q for q in net.projections):
@@ -113,10 +113,10 @@ def resolve_weights(record: list[Any], net: Network, dt: float) -> tuple[Resolve
         edges = np.arange(count) if probe.edges is None else np.asarray(probe.edges, np.int64).reshape(-1)
         if len(edges) and not 0 <= edges.min() <= edges.max() < count:
             raise ValueError(f"a WeightProbe of {p!r} names edge {edges.max()}; expected indices below {count}")
-        if any(w.index == p.index for w in found):
-            raise ValueError(f"found two WeightProbes of {p!r}; expected one a projection")
-        found.append(ResolvedWeights(p.index, steps, edges))
-    return tuple(found)
+        if any(w.index == p.index for w in resolved):
+            raise ValueError(f"there are two WeightProbes of {p!r}; expected one a projection")
+        resolved.append(ResolvedWeights(p.index, steps, edges))
+    return tuple(resolved)
 
 
 def advance(engine: Engine, last: int, probes: tuple[ResolvedWeights, ...]) -> Segment:
