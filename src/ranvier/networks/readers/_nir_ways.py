@@ -123,8 +123,8 @@ def _checked(name: str, node: Any) -> Shape | None:
     try:
         shape = np.broadcast_shapes(*(value.shape for value in values.values()))
     except ValueError:
-        found = ", ".join(f"{key} {value.shape}" for key, value in values.items())
-        raise ValueError(f"The values of {name!r} have the shapes {found}; expected one: mend them.") from None
+        shapes = ", ".join(f"{key} {value.shape}" for key, value in values.items())
+        raise ValueError(f"The values of {name!r} have the shapes {shapes}; expected one: mend them.") from None
     if is_spiking(node) and (reset := values["v_reset"] >= values["v_threshold"]).any():
         at = int(np.flatnonzero(np.broadcast_to(reset, shape))[0])
         pair = [float(np.broadcast_to(values[key], shape).reshape(-1)[at]) for key in ("v_reset", "v_threshold")]

@@ -1,0 +1,76 @@
+"""Identifiers of the package are nouns for things and verbs for acts, in the field's words; docs name files that are
+there."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "ranvier"
+#: participles that say how a value came about, not what it is, and words of an earlier dialect
+FORBIDDEN = {
+    "seen", "told", "found", "made", "given", "kept", "asked", "foretold", "foretells", "wanted", "third",
+    "Settled", "Recalled", "Sampled", "Ladder", "Rest",
+}  # fmt: skip
+
+#: names in the docs that stand for any file, or lie in the user's cache
+EXAMPLES = {"_x.py", "ranvier/kernels"}
+
+
+def identifiers(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Every name that is defined or used in a file, with its line."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+                yield name, node.lineno
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name, node.lineno
+            case ast.keyword(arg=str(name)):
+                yield name, node.value.lineno
+            case ast.alias(name=name, asname=asname):
+                yield asname or name.rsplit(".", 1)[-1], node.lineno
+
+
+def complaints(text: str) -> list[str]:
+    return sorted({f"{line}: {name}" for name, line in identifiers(ast.parse(text)) if name in FORBIDDEN})
+
+
+def test_no_word_of_the_old_dialect_is_an_identifier():
+    wrong = [
+        f"{path.relative_to(PACKAGE)}:{complaint}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for complaint in complaints(path.read_text("utf-8"))
+    ]
+    assert not wrong, f"{len(wrong)}: " + "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ("found = 1", 1),
+        ("def f(given): return x.kept", 2),
+        ("f(told=1)", 1),
+        ("class Rest: pass", 1),
+        ("# found\nx = 'seen'  # told", 0),
+        ("recording = {'found': 1}", 0),
+    ],
+)
+def test_a_planted_word_is_noticed(code: str, count: int):
+    assert len(complaints(code)) == count
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/extending.md", "docs/glossary.md", "docs/contracts.md", "README.md"])
+def test_files_that_the_docs_name_exist(page: str):
+    """Names such as `engines/protocol.py`, `protocol.py` or `engines/recording`, in code marks."""
+    text = (ROOT / page).read_text("utf-8")
+    files = {str(p.relative_to(PACKAGE)) for p in PACKAGE.rglob("*") if "__pycache__" not in p.parts}
+    missing = []
+    for name in re.findall(r"`((?:[\w.]+/)*_?[a-z_]+\.py|(?:[a-z_]+/)+[a-z_]+)`", text):
+        inside = name.removeprefix("ranvier/")
+        beside = (ROOT / name).exists() or any(f == inside or f.endswith(f"/{inside}") for f in files)
+        if not beside and name not in EXAMPLES:
+            missing.append(name)
+    assert not missing
