@@ -62,7 +62,10 @@ def test_a_planted_word_is_noticed(code: str, count: int):
     assert len(complaints(code)) == count
 
 
-@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/extending.md", "docs/glossary.md", "docs/contracts.md", "README.md"])
+PAGES = ["README.md", *(f"docs/{name}.md" for name in ("architecture", "contracts", "extending", "glossary"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_files_that_the_docs_name_exist(page: str):
     """Names such as `engines/protocol.py`, `protocol.py` or `engines/recording`, in code marks."""
     text = (ROOT / page).read_text("utf-8")

@@ -155,8 +155,6 @@ def _require_plain(assembly: Assembly, order: int) -> None:
             "Electrical synapses beside conductance-based ones are not known to the theory of spiking neurons; use "
             "current synapses, or simulate"
         )
-    if bool((assembly.junctions.share < 0).any()):
-        raise ValueError("an Electrical synapse has a negative weight; expected a conductance in nS of 0 or more")
     values = [assembly.junctions.share, assembly.source_rates, assembly.background, assembly.background_power]
     values += [assembly.coupling.weight]
     for g in assembly.cells:
