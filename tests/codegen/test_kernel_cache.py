@@ -110,6 +110,18 @@ class Payload:
         return (os.mkdir, (str(self.target),))
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
+@pytest.mark.parametrize("plant", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_what_is_no_file_is_no_entry(plant, monkeypatch, tmp_path):
+    """Opening a pipe would wait for a writer for ever."""
+    monkeypatch.setenv("RANVIER_CACHE_DIR", str(tmp_path / "kernels"))
+    cache_folder.write("key", b"body")
+    assert cache_folder.read("key") == b"body"
+    (tmp_path / "kernels" / "key.bin").unlink()
+    plant(tmp_path / "kernels" / "key.bin")
+    assert cache_folder.read("key") is None
+
+
 def test_planted_files_do_not_run(tmp_path):
     """Pickles as numba keeps them, Python files of kernels' names, and bytes that the digest does not cover."""
     folder, target = tmp_path / "kernels", tmp_path / "executed"

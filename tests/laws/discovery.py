@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import sys
 from collections.abc import Collection, Iterator, Mapping
 
 import ranvier
@@ -36,7 +37,12 @@ def subclasses(kind: type) -> list[type]:
             yield each
             yield from below(each)
 
-    public = {c for c in below(kind) if c.__module__.startswith("ranvier.") and not c.__name__.startswith("_")}
+    # classes read from a file have a module, but are no part of it
+    public = {
+        c for c in below(kind)
+        if c.__module__.startswith("ranvier.") and not c.__name__.startswith("_")
+        and getattr(sys.modules.get(c.__module__), c.__name__, None) is c
+    }  # fmt: skip
     return sorted(public, key=lambda c: (c.__name__, c.__module__))
 
 

@@ -211,3 +211,9 @@ def test_building_in_a_loop_keeps_no_memory():
     finally:
         tracemalloc.stop()
     assert grown < 10_000  # one network alone is more
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**30])
+def test_a_seed_that_would_be_cut_is_refused(seed):
+    with pytest.raises(ValueError, match="expected a whole number from 0 to"):
+        Network(seed=seed)

@@ -44,9 +44,12 @@ def read(key: str) -> bytes | None:
         path = folder / f"{key}.bin"
         if not path.exists() or (objection(folder) is not None):
             return None
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+        # a pipe in a file's place must not make a run wait
+        flags = (getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_BINARY"))
+        handle = os.open(path, os.O_RDONLY | sum(flags))
         with open(handle, "rb") as file:
-            if _objection(os.fstat(handle), "file") is not None:
+            entry = os.fstat(handle)
+            if not stat.S_ISREG(entry.st_mode) or _objection(entry, "file") is not None:
                 return None
             data = file.read()
         os.utime(path)

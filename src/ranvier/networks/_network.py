@@ -39,6 +39,8 @@ class Network:
         if isinstance(seed, bool) or not hasattr(seed, "__index__"):
             raise TypeError(f"seed is {seed!r}; expected a whole number.")
         self.seed = seed.__index__()
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed is {seed}; expected a whole number from 0 to 2^63 - 1")
         self.populations: list[Population] = []
         self.projections: list[Projection] = []
         self.backgrounds: list[Background] = []
