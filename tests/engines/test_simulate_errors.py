@@ -139,3 +139,17 @@ def test_an_explosion_on_disk_leaves_the_whole_segments(tmp_path):
     with pytest.raises(FloatingPointError, match="x of neuron 0"):
         rv.simulate(net, 50.0, dt=0.05, path=tmp_path / "run")
     assert not list((tmp_path / "run").glob(".segment*"))
+
+
+@pytest.mark.parametrize("synapse", [rv.Delta(), rv.Exponential(tau=5.0)])
+def test_what_requires_gradients_is_simulated_as_it_is(synapse):
+    """Without torch's warning of a tensor made a number; warnings are errors here."""
+    rates = []
+    for learned in (False, True):
+        weight, drive = (torch.tensor(v, dtype=torch.float64, requires_grad=learned) for v in (2.0, 20.0))
+        net = rv.Network()
+        cells = net.add(rv.LIF(), 5, drive=drive, noise=2.0)
+        net.connect(cells, cells, weight=weight, probability=0.5, synapse=synapse)
+        net.background(cells, rate=100.0, weight=weight)
+        rates.append(rv.simulate(net, 200.0).rates())
+    assert torch.equal(*rates) and rates[0].sum() > 0

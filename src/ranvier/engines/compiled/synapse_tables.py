@@ -136,6 +136,7 @@ class Synapses:
 def weights_of(projection: Projection, real: Any) -> tuple[NDArray | None, float]:
     """(weights (edges,) in the order of `edges()`, 0), or (None, the one weight of all)."""
     weight = projection.weight
-    if isinstance(weight, Tensor) and weight.ndim:
-        return weight.detach().numpy().astype(real), 0.0
-    return None, float(weight)
+    if not isinstance(weight, Tensor):
+        return None, float(weight)
+    value = weight.detach()
+    return (value.numpy().astype(real), 0.0) if value.ndim else (None, float(value))
