@@ -77,9 +77,9 @@ def in_a_row(dtype: torch.dtype, fused: bool) -> nn.Module:
 
 def looped(dtype: torch.dtype, fused: bool) -> nn.Module:
     like = {"dtype": dtype, "fused": fused}
-    nodes = {"in": nn.Linear(6, 5, dtype=dtype), "sum": nn.Identity(), "left": rv.nn.LI(5, 5, **like),
+    nodes = {"first": nn.Linear(6, 5, dtype=dtype), "sum": nn.Identity(), "left": rv.nn.LI(5, 5, **like),
              "right": rv.nn.LIF(5, threshold=0.4, **like), "back": nn.Linear(5, 5, dtype=dtype)}  # fmt: skip
-    edges = [("x", "in"), ("in", "sum"), ("sum", "left"), ("sum", "right"), ("right", "back"), ("back", "sum"),
+    edges = [("x", "first"), ("first", "sum"), ("sum", "left"), ("sum", "right"), ("right", "back"), ("back", "sum"),
              ("left", "y"), ("right", "y")]  # fmt: skip
     return rv.nn.Graph(nodes, edges)
 

@@ -192,8 +192,8 @@ def linear(module, x):
 
 
 def graph(cell, x):
-    """Branches "left" and "right" behind "in", summed; right's spikes come back to "in" by "back", a step later."""
-    first, left, right, back = (cell.nodes[name][0] for name in ("in", "left", "right", "back"))
+    """Branches "left" and "right" behind "first", summed; right's spikes come back by "back", a step later."""
+    first, left, right, back = (cell.nodes[name][0] for name in ("first", "left", "right", "back"))
     p, q, v, w = numbers(right), numbers(left), 0.0, 0.0
     spikes, out = np.zeros((x.shape[1], right.out_features)), []
     for row in x:

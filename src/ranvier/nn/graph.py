@@ -14,6 +14,7 @@ from ranvier.nn.sequential import Sequential
 
 Edge = tuple[str, str]
 Signal = Tensor | tuple[Tensor, ...]
+GraphState = tuple[tuple[Any, ...], tuple[Tensor, ...]]
 
 
 class _Nodes(nn.Module):
@@ -44,8 +45,8 @@ class Graph(nn.Module):
     inputs, outputs : names that are no nodes'. With several inputs x is a tuple, with several outputs y is one, in
         this order.
 
-    `forward(x[T, B, ...], state=None) -> (y, state)`; `step(state, x[B, ...]) -> (state, y)`. The state is a dict:
-    "nodes", by name, and "loops", what the sources of closing edges gave last.
+    `forward(x[T, B, ...], state=None) -> (y, state)`; `step(state, x[B, ...]) -> (state, y)`. The state is (the nodes'
+    own, in their order; what the sources of closing edges gave last, in the edges' order, () before any step).
 
     Raises ValueError for unknown or doubled names, nodes that nothing reaches, and outputs without an edge; on the
     first step of a loop for a node that nothing else reaches, unless its input's size is known (nn.Linear, layers of
@@ -54,8 +55,8 @@ class Graph(nn.Module):
     Examples
     --------
     >>> graph = rv.nn.Graph(
-    ...     {"in": rv.nn.LIF(3, 4), "left": rv.nn.LIF(4, 2), "right": torch.nn.Linear(4, 2)},
-    ...     [("x", "in"), ("in", "left"), ("in", "right"), ("left", "y"), ("right", "y")],
+    ...     {"first": rv.nn.LIF(3, 4), "left": rv.nn.LIF(4, 2), "right": torch.nn.Linear(4, 2)},
+    ...     [("x", "first"), ("first", "left"), ("first", "right"), ("left", "y"), ("right", "y")],
     ... )
     >>> graph(torch.rand(5, 1, 3))[0].shape
     torch.Size([5, 1, 2])
@@ -100,11 +101,11 @@ class Graph(nn.Module):
         if lost := [n for n in (*nodes, *self.outputs) if n not in reached]:
             raise ValueError(f"nothing reaches {lost[0]!r} from the inputs; expected edges that lead to every node")
 
-    def init_state(self, batch: int) -> dict[str, dict[str, Any]]:
+    def init_state(self, batch: int) -> GraphState:
         """Every node's own, and nothing on the loops."""
-        return {"nodes": {name: self.nodes[name].init_state(batch) for name in self.nodes}, "loops": {}}
+        return tuple(self.nodes[name].init_state(batch) for name in self.nodes), ()
 
-    def step(self, state: dict[str, dict[str, Any]], x: Signal) -> tuple[dict[str, dict[str, Any]], Signal]:
+    def step(self, state: GraphState, x: Signal) -> tuple[GraphState, Signal]:
         """One step: x (B, ...) -> (state, y (B, ...)). Where hooks are set they see `forward` of a sequence of one."""
         if is_hooked(self):
             sequence = tuple(v[None] for v in x) if isinstance(x, tuple) else x[None]
@@ -114,24 +115,19 @@ class Graph(nn.Module):
         return state, y
 
     @in_own_precision
-    def _step(self, x: Signal, state: dict[str, dict[str, Any]]) -> tuple[Signal, dict[str, dict[str, Any]]]:
+    def _step(self, x: Signal, state: GraphState) -> tuple[Signal, GraphState]:
         signals = self._signals(x, 2)
-        self._require_state(state)
-        own = dict(state["nodes"])
+        own, loops = self._by_name(state)
         for part in self.parts:
             for name in part:
-                own[name], signals[name] = self.nodes[name].step(own[name], self._sum(name, signals, state["loops"]))
-        loops = {a: signals[a] for a, _ in self._closing}
-        return self._answer(signals), {"nodes": own, "loops": loops}
+                own[name], signals[name] = self.nodes[name].step(own[name], self._sum(name, signals, loops))
+        return self._answer(signals), (tuple(own[n] for n in self.nodes), tuple(signals[a] for a, _ in self._closing))
 
     @in_own_precision
-    def forward(self, x: Signal, state: dict[str, dict[str, Any]] | None = None) -> tuple[Signal, dict[str, Any]]:
+    def forward(self, x: Signal, state: GraphState | None = None) -> tuple[Signal, GraphState]:
         """x (T, B, ...) -> y (T, B, ...) and the state after the last step."""
         signals = self._signals(x, 3)
-        if state is not None:
-            self._require_state(state)
-        old = dict.fromkeys(self.nodes) if state is None else state["nodes"]
-        loops = {} if state is None else dict(state["loops"])
+        old, loops = (dict.fromkeys(self.nodes), {}) if state is None else self._by_name(state)
         own: dict[str, Any] = {}
         for part in self.parts:
             if len(part) == 1 and not self._fed_back[part[0]]:
@@ -139,8 +135,8 @@ class Graph(nn.Module):
                 signals[name], own[name] = self.nodes[name](self._sum(name, signals, {}), old[name])
             else:
                 self._loop(part, signals, old, own, loops)
-        last = {a: signals[a][-1] for a, _ in self._closing}
-        return self._answer(signals), {"nodes": own, "loops": last}
+        last = tuple(signals[a][-1] for a, _ in self._closing)
+        return self._answer(signals), (tuple(own[n] for n in self.nodes), last)
 
     def _loop(
         self, part: list[str], signals: dict[str, Tensor], old: Mapping[str, Any], own: dict[str, Any],
@@ -203,12 +199,16 @@ class Graph(nn.Module):
         answers = tuple(self._sum(name, signals, {}) for name in self.outputs)
         return answers if len(answers) > 1 else answers[0]
 
-    def _require_state(self, state: Any) -> None:
-        if not isinstance(state, dict) or set(state) != {"nodes", "loops"} or set(state["nodes"]) != set(self.nodes):
+    def _by_name(self, state: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """A state's parts by name. ValueError for what is none."""
+        pair = isinstance(state, tuple) and len(state) == 2 and all(isinstance(part, tuple) for part in state)
+        if not pair or len(state[0]) != len(list(self.nodes)) or len(state[1]) not in (0, len(self._closing)):
             raise ValueError(
-                f"found a {type(state).__name__} as state, expected a dict with nodes and loops: begin with "
+                f"found a {type(state).__name__} as state, expected (the nodes' own, what comes back): begin with "
                 "init_state(batch), and call step(state, x)"
             )
+        own = dict(zip(self.nodes, state[0], strict=True))
+        return own, {a: value for (a, _), value in zip(self._closing, state[1], strict=False)}
 
 
 def _closing_edges(inputs: Sequence[str], edges: Sequence[Edge]) -> tuple[Edge, ...]:
