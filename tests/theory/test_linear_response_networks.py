@@ -9,7 +9,7 @@ import torch
 import ranvier as rv
 from ranvier import theory
 from ranvier.theory.network import linear_response
-from ranvier.theory.network.linear_response import Asked, cross_spectra
+from ranvier.theory.network.linear_response import Selection, cross_spectra
 from ranvier.theory.network.motifs import strongest_paths
 from ranvier.theory.network.rates import Coupling
 
@@ -203,11 +203,11 @@ def random_coupling(size, edges, seed=0):
 @pytest.mark.parametrize(
     "asked",
     [
-        Asked(),
-        Asked(rows=torch.tensor([3, 0])),
-        Asked(rows=torch.tensor([3, 0, 1]), pairs=torch.tensor([[0, 1], [2, 2], [1, 0]])),
-        Asked(weights=torch.tensor([[0.5, -0.2, 1.0]], dtype=torch.complex128)),
-        Asked(rows=torch.tensor([4, 1]), weights=torch.tensor([[0.5, 1j, 1.0], [1.0, 2.0, 1 - 1j]])),
+        Selection(),
+        Selection(rows=torch.tensor([3, 0])),
+        Selection(rows=torch.tensor([3, 0, 1]), pairs=torch.tensor([[0, 1], [2, 2], [1, 0]])),
+        Selection(weights=torch.tensor([[0.5, -0.2, 1.0]], dtype=torch.complex128)),
+        Selection(rows=torch.tensor([4, 1]), weights=torch.tensor([[0.5, 1j, 1.0], [1.0, 2.0, 1 - 1j]])),
     ],
 )
 def test_gradients_of_cross_spectra(size, asked):
