@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         networks,
         neurons,
         nn,
+        recordings,
         report,
         reservoirs,
         rules,
@@ -90,18 +91,18 @@ _HOMES = {
 }  # fmt: skip
 _MODULES = [
     "analysis", "atlas", "brains", "data", "energies", "engines", "interpret", "learners", "networks", "neurons",
-    "nn", "report", "reservoirs", "rules", "synapses", "theory",
+    "nn", "recordings", "report", "reservoirs", "rules", "synapses", "theory",
 ]  # fmt: skip
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # spelled out for type checkers; a test keeps it equal to the tables above
     "EIF", "LIF", "QIF", "AdEx", "Alpha", "AlphaConductance", "BiExponential", "Delta", "EdgeList", "Electrical",
-    "Equations", "Exponential", "ExponentialConductance", "Graded", "HodgkinHuxley", "Izhikevich", "Network", "Neuron",
-    "Normal", "Parameter", "Poisson", "Prediction", "Probe", "Recording", "Sigmoidal", "Simulation", "SpikeTimes",
-    "Synapse", "TimeSeries", "Uniform", "WeightProbe", "__version__", "analysis", "as_cell", "atlas", "brains",
-    "compare", "data", "energies", "engines", "fit", "interpret", "learners", "networks", "neurons", "nn", "parameter",
-    "predict", "read_edges", "read_network", "read_nir", "report", "reservoirs", "rules", "simulate", "synapses",
-    "theory", "wiring", "write_network", "write_nir",
+    "Equations", "Exponential", "ExponentialConductance", "Graded", "HodgkinHuxley", "Izhikevich", "Network",
+    "Neuron", "Normal", "Parameter", "Poisson", "Prediction", "Probe", "Recording", "Sigmoidal", "Simulation",
+    "SpikeTimes", "Synapse", "TimeSeries", "Uniform", "WeightProbe", "__version__", "analysis", "as_cell", "atlas",
+    "brains", "compare", "data", "energies", "engines", "fit", "interpret", "learners", "networks", "neurons", "nn",
+    "parameter", "predict", "read_edges", "read_network", "read_nir", "recordings", "report", "reservoirs", "rules",
+    "simulate", "synapses", "theory", "wiring", "write_network", "write_nir",
 ]  # fmt: skip
 
 

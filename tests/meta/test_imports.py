@@ -20,7 +20,7 @@ LEVELS = [
     {"networks"},
     {"data"},
     {"engines", "theory"},
-    {"nn", "energies"},
+    {"nn", "energies", "recordings"},
     {"learners", "reservoirs", "interpret"},
     {"report", "brains"},
     {"atlas", "_runs"},

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ranvier import analysis
 from ranvier._files import atomic_folder
-from ranvier.analysis import Spikes
+from ranvier.analysis import SpikeQuestions, Spikes
 from ranvier.engines.recording import _exports as exports
 from ranvier.engines.recording._weights_files import stored_weights, write_weights
 from ranvier.engines.recording.segments import RunFolder
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SAVED_STEPS = 100_000  # steps in one segment of a saved recording
 
 
-class Recording:
+class Recording(SpikeQuestions):
     """Spikes and state variables of one run of a network.
 
     Parameters
@@ -167,71 +167,7 @@ class Recording:
         """Mean rates in Hz, (N,)."""
         if neurons is None and not return_error:
             return tensor(self._all_rates().copy())
-        return _tensors(analysis.rates(self._selected(neurons), return_error=return_error, blocks=blocks))
-
-    def cv(self, *, neurons: Any = None) -> Tensor:
-        """Coefficients of variation of the inter-spike intervals, (N,); NaN for fewer than three spikes."""
-        return tensor(analysis.cv(self._selected(neurons)))
-
-    def covariance(self, window: float, *, neurons: Any = None, return_error: bool = False, blocks: int = 20) -> Any:
-        """Covariance of spike counts in windows of `window` ms, (N, N)."""
-        spikes = self._selected(neurons)
-        return _tensors(analysis.covariance(spikes, window, return_error=return_error, blocks=blocks))
-
-    def correlation(self, window: float, *, neurons: Any = None, return_error: bool = False, blocks: int = 20) -> Any:
-        """Pearson correlation of spike counts in windows of `window` ms, (N, N); NaN for silent neurons."""
-        spikes = self._selected(neurons)
-        return _tensors(analysis.correlation(spikes, window, return_error=return_error, blocks=blocks))
-
-    def cross_correlation(
-        self,
-        lags: ArrayLike,
-        *,
-        neurons: Any = None,
-        pairs: ArrayLike | None = None,
-        bin: float | None = None,
-        return_error: bool = False,
-        blocks: int = 20,
-    ) -> Any:
-        """C_ij(τ) = ⟨s_i(t + τ) s_j(t)⟩ − r_i r_j in Hz² at `lags` in ms; at positive lag j leads i.
-
-        (L, N, N), or (L, P) for `pairs` (P, 2) of global indices (i, j). See
-        `ranvier.analysis.cross_correlation` for the binning.
-        """
-        spikes, pairs = self._of_pairs(neurons, pairs)
-        return _tensors(
-            analysis.cross_correlation(
-                spikes, _array(lags), pairs=pairs, bin=bin, return_error=return_error, blocks=blocks
-            )
-        )
-
-    def spectrum(
-        self,
-        f: ArrayLike,
-        *,
-        neurons: Any = None,
-        pairs: ArrayLike | None = None,
-        segment: float | None = None,
-    ) -> Tensor:
-        """Cross-spectra ∫ C_ij(τ) e^{−2πifτ} dτ in Hz at `f` in Hz, complex128 (F, N, N), or (F, P).
-
-        See `ranvier.analysis.spectrum` for the estimate; `segment` is in ms.
-        """
-        spikes, pairs = self._of_pairs(neurons, pairs)
-        return tensor(analysis.spectrum(spikes, _array(f), pairs=pairs, segment=segment), None)
-
-    def fano(self, window: float, *, neurons: Any = None) -> Tensor:
-        """Variance over mean of spike counts in windows of `window` ms, (N,); NaN for silent neurons."""
-        return tensor(analysis.fano(self._selected(neurons), window))
-
-    def population_rate(self, window: float, *, neurons: Any = None) -> Tensor:
-        """Rate of the mean neuron in Hz in consecutive windows of `window` ms, (W,)."""
-        return tensor(analysis.population_rate(self._selected(neurons), window))
-
-    def _of_pairs(self, neurons: Any, pairs: Any) -> tuple[Spikes, Any]:
-        if neurons is not None and pairs is not None:
-            raise ValueError("both neurons= and pairs= given; expected one: pairs are of global indices")
-        return self._selected(neurons), None if pairs is None else _array(pairs)
+        return super().rates(neurons=neurons, return_error=return_error, blocks=blocks)
 
     # Files
 
@@ -353,12 +289,3 @@ class Recording:
     def _group_rates(self) -> list[tuple[Group, float]]:
         rates = self._all_rates()
         return [(g, float(rates[g.start : g.start + g.size].mean())) for g in self.populations if g.size]
-
-
-def _array(value: Any) -> NDArray[Any]:
-    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-
-
-def _tensors(answer: Any) -> Any:
-    """One tensor, or (value, error) of them."""
-    return tuple(tensor(each) for each in answer) if isinstance(answer, tuple) else tensor(answer)

@@ -1,0 +1,45 @@
+"""Recorded brains as data: sessions of spikes or continuous activity with names, behaviour, stimuli and trials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ranvier._lazy import attributes
+
+if TYPE_CHECKING:
+    from ranvier.recordings.epochs import Epochs
+    from ranvier.recordings.leaks import LeakReport, check_leaks
+    from ranvier.recordings.neurons import Neurons
+    from ranvier.recordings.preparation import Normaliser, causal_zscore, resample, smooth, stretches
+    from ranvier.recordings.readers.arrays import read_arrays
+    from ranvier.recordings.readers.nwb import read_nwb
+    from ranvier.recordings.readers.objects import from_neo, from_pynapple
+    from ranvier.recordings.readers.tables import read_table
+    from ranvier.recordings.reading import read_session
+    from ranvier.recordings.session import Session
+    from ranvier.recordings.signals import Signal
+    from ranvier.recordings.splits import Split, blocked, by_trial, grouped, hold_out
+
+_HOMES = {
+    "ranvier.recordings.epochs": ["Epochs"],
+    "ranvier.recordings.leaks": ["LeakReport", "check_leaks"],
+    "ranvier.recordings.neurons": ["Neurons"],
+    "ranvier.recordings.preparation": ["Normaliser", "causal_zscore", "resample", "smooth", "stretches"],
+    "ranvier.recordings.readers.arrays": ["read_arrays"],
+    "ranvier.recordings.readers.nwb": ["read_nwb"],
+    "ranvier.recordings.readers.objects": ["from_neo", "from_pynapple"],
+    "ranvier.recordings.readers.tables": ["read_table"],
+    "ranvier.recordings.reading": ["read_session"],
+    "ranvier.recordings.session": ["Session"],
+    "ranvier.recordings.signals": ["Signal"],
+    "ranvier.recordings.splits": ["Split", "blocked", "by_trial", "grouped", "hold_out"],
+}
+
+__all__ = [
+    "Epochs", "LeakReport", "Neurons", "Normaliser", "Session", "Signal", "Split", "blocked", "by_trial",
+    "causal_zscore", "check_leaks", "from_neo", "from_pynapple", "grouped", "hold_out", "read_arrays", "read_nwb",
+    "read_session", "read_table", "resample", "smooth", "stretches",
+]  # fmt: skip
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = attributes(__name__, _HOMES)

@@ -1,0 +1,44 @@
+"""`read_session`: a recording from whatever file holds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ranvier._reading import require_file
+from ranvier.recordings.session import Session
+
+
+def read_session(path: str | Path, **options: Any) -> Session:
+    """A session from an NWB file, NumPy's (.npz, .npy), MATLAB's (.mat), a table (.csv, .tsv, .txt, also gzipped), or
+    the folder of a saved simulation, known by content and name.
+
+    options: of the reader: `read_nwb`, `read_arrays`, `read_table`. Raises FileNotFoundError where there is none,
+    ValueError for other files.
+    """
+    path = Path(path)
+    if path.is_dir():
+        from ranvier.engines import Recording
+
+        return Session.of_simulation(Recording.open(path), name=path.name, **options)
+    require_file(path, "a recording")
+    with path.open("rb") as file:
+        start = file.read(128)
+    if start[:8] == b"\x89HDF\r\n\x1a\n" and path.suffix.lower() != ".mat":
+        from ranvier.recordings.readers.nwb import read_nwb
+
+        return read_nwb(path, **options)
+    arrays = (b"PK\x03\x04", b"\x93NUMPY", b"MATLAB", b"\x89HDF")
+    if start.startswith(arrays):
+        from ranvier.recordings.readers.arrays import read_arrays
+
+        return read_arrays(path, **options)
+    if {".csv", ".tsv", ".txt"} & {s.lower() for s in path.suffixes}:
+        from ranvier.recordings.readers.tables import read_table
+
+        return read_table(path, **options)
+    raise ValueError(f"{path} is of no known kind (it begins with {start[:8]!r}); expected NWB, .npz, .npy, .mat, .csv "
+                     "or the folder of a saved simulation")  # fmt: skip
+
+
+__all__ = ["read_session"]

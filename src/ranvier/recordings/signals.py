@@ -1,0 +1,150 @@
+"""`Signal`: sampled values over time, with holes where nothing was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ranvier._checks import positive, printable
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """Values sampled at increasing times: activity, a behaviour, a stimulus.
+
+    Parameters
+    ----------
+    times
+        (T,) in ms, finite and increasing
+    values
+        (T,) or (T, K): an array, or anything that is cut like one (`numpy.memmap`, `h5py.Dataset`), which is read
+        when it is asked for. NaN: not measured.
+    unit
+        of the values
+    period
+        for circular values, as 2π for angles: means and interpolation go round
+
+    Raises ValueError for times that are not finite or do not increase, and for another number of values.
+    """
+
+    times: NDArray[np.float64]
+    values: Any
+    unit: str = ""
+    period: float | None = None
+
+    def __post_init__(self) -> None:
+        times = np.array(_plain(self.times), np.float64)
+        times.setflags(write=False)
+        object.__setattr__(self, "times", times)
+        if isinstance(self.values, list | tuple) or hasattr(self.values, "detach"):
+            object.__setattr__(self, "values", np.asarray(_plain(self.values)))
+        if times.ndim != 1:
+            raise ValueError(f"times has shape {times.shape}; expected one time a sample, (T,)")
+        require_increasing(times, "times")
+        shape = getattr(self.values, "shape", None)
+        if shape is None or len(shape) not in (1, 2) or shape[0] != len(times):
+            hint = ": turn them over" if shape is not None and len(shape) == 2 and shape[1] == len(times) else ""
+            raise ValueError(f"values have shape {shape}; expected ({len(times)},) or ({len(times)}, K), one row a "
+                             f"time{hint}")  # fmt: skip
+        if np.dtype(self.values.dtype).kind not in "fiub":
+            raise TypeError(f"values are {self.values.dtype}; expected real numbers")
+        if self.period is not None:
+            positive(self.period, "period")
+        printable(self.unit, "a signal's unit")
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def width(self) -> int:
+        """K, the number of columns; 1 for values (T,)."""
+        return int(self.values.shape[1]) if len(self.values.shape) == 2 else 1
+
+    @property
+    def dt(self) -> float:
+        """Median interval of the samples, ms; NaN for fewer than two."""
+        return float(np.median(np.diff(self.times))) if len(self) > 1 else float("nan")
+
+    def read(self, rows: slice | None = None, columns: ArrayLike | None = None) -> NDArray[np.float64]:
+        """The values as float64, (T,) or (T, K); only these rows and columns are read."""
+        part = np.asarray(self.values[rows if rows is not None else slice(None)])
+        if columns is not None and part.ndim == 2:
+            part = part[:, np.asarray(columns)]
+        return part.astype(np.float64)
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Where there is a finite value, as the shape of `values`."""
+        return np.isfinite(self.read())
+
+    def between(self, start: float, stop: float) -> Signal:
+        """The samples of start ≤ t < stop, on the same clock."""
+        lo, hi = np.searchsorted(self.times, [start, stop])
+        return replace(self, times=self.times[lo:hi], values=self.values[lo:hi])
+
+    def at(self, times: ArrayLike, *, method: str = "linear", longest: float | None = None) -> NDArray[np.float64]:
+        """Values at other times (ms), (M,) or (M, K), float64; NaN where nothing was measured nearby.
+
+        method: "linear" between neighbours; "previous", the last sample at or before, which knows nothing of the
+        future; "nearest". longest: ms between two finite samples across which nothing is said; None: three intervals.
+        Each column goes over its own holes. Raises ValueError for another method.
+        """
+        if method not in ("linear", "previous", "nearest"):
+            raise ValueError(f"method is {method!r}; expected 'linear', 'previous' or 'nearest'")
+        times = np.asarray(_plain(times), np.float64)
+        limit = 3 * self.dt if longest is None else positive(longest, "longest", "ms")
+        values = self.read()
+        columns = values.reshape(len(values), -1)
+        out = np.full((len(times), columns.shape[1]), np.nan)
+        for k, column in enumerate(columns.T):
+            finite = np.isfinite(column)
+            if finite.any():
+                out[:, k] = _at(self.times[finite], column[finite], times, method, limit, self.period)
+        return out.reshape(len(times), *values.shape[1:])
+
+    def __repr__(self) -> str:
+        span = f"{self.times[0]:g} to {self.times[-1]:g} ms" if len(self) else "empty"
+        return f"Signal({len(self)} samples, {self.width} columns, {span}{', ' + self.unit if self.unit else ''})"
+
+
+def require_increasing(times: NDArray[np.float64], name: str) -> None:
+    """Raise ValueError for times that are not finite, or do not increase."""
+    if not np.isfinite(times).all():
+        raise ValueError(f"{name} holds {times[~np.isfinite(times)][0]} at {np.argmin(np.isfinite(times))}; expected "
+                         "finite times in ms: leave those samples out")  # fmt: skip
+    if (np.diff(times) <= 0).any():
+        at = int(np.argmax(np.diff(times) <= 0)) + 1
+        raise ValueError(f"{name} go from {times[at - 1]:g} to {times[at]:g} ms at {at}; expected increasing times: "
+                         "sort them, and leave repeated ones out")  # fmt: skip
+
+
+def _at(
+    known: NDArray[Any], values: NDArray[Any], times: NDArray[Any], method: str, limit: float, period: float | None
+) -> NDArray[np.float64]:
+    after = np.searchsorted(known, times, side="right")
+    before = np.clip(after - 1, 0, len(known) - 1)
+    after = np.clip(after, 0, len(known) - 1)
+    if method == "previous":
+        near = (known[before] <= times) & (times - known[before] <= limit)
+        return np.where(near, values[before], np.nan)
+    if method == "nearest":
+        chosen = np.where(times - known[before] <= known[after] - times, before, after)
+        return np.where(np.abs(times - known[chosen]) <= limit, values[chosen], np.nan)
+    exact = known[before] == times
+    span = known[after] - known[before]
+    inside = (known[before] <= times) & (times <= known[after]) & (span <= limit)
+    share = np.where(span > 0, (times - known[before]) / np.where(span > 0, span, 1.0), 0.0)
+    step = values[after] - values[before]
+    if period is not None:
+        step = (step + period / 2) % period - period / 2
+    value = values[before] + share * step
+    return np.where(exact | inside, value if period is None else value % period, np.nan)
+
+
+def _plain(value: Any) -> Any:
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else value
+
+
+__all__ = ["Signal", "require_increasing"]
