@@ -1,6 +1,10 @@
 """Every public learner goes through the laws of `tests.laws.learners`; one without a case fails by name."""
 
 import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,10 +22,13 @@ from ranvier.learners import (
     ContrastiveHebbian,
     EProp,
     EquilibriumPropagation,
+    PerforatedBackpropagation,
+    Plateau,
     PredictiveCoding,
     SupervisedSTDP,
     TruncatedBPTT,
     membrane_cross_entropy,
+    perforate,
 )
 
 T, B, N, CLASSES = 8, 12, 6, 3
@@ -78,6 +85,17 @@ def predictive(dtype):
     return PredictiveCoding(model, torch.optim.SGD(parameters(model), 0.1), steps=10)
 
 
+def perforated(neurons):
+    def make(dtype):
+        torch.manual_seed(0)
+        model = perforate(nn.Sequential(nn.Linear(N, 8), nn.ReLU(), nn.Linear(8, CLASSES)).to(dtype))
+        phases = {"neurons": Plateau(neurons, most=1), "dendrites": Plateau(1, most=1)}
+        optimizer = torch.optim.Adam(parameters(model), 0.01)
+        return PerforatedBackpropagation(model, nn.functional.cross_entropy, optimizer, cycles=2, **phases)
+
+    return make
+
+
 def pooled(dtype):
     torch.manual_seed(2)
     layer = rv.nn.LIF(8, recurrent=True, beta=0.9, threshold=0.3, reset="zero", dtype=dtype)
@@ -121,6 +139,8 @@ CASES = {
     "EquilibriumPropagation": Case(EquilibriumPropagation, layered(EquilibriumPropagation), vectors),
     "ContrastiveHebbian": Case(ContrastiveHebbian, layered(ContrastiveHebbian), vectors),
     "PredictiveCoding": Case(PredictiveCoding, predictive, vectors),
+    "PerforatedBackpropagation": Case(PerforatedBackpropagation, perforated(2), vectors),
+    "PerforatedBackpropagation, whose dendrites grow": Case(PerforatedBackpropagation, perforated(1), vectors),
 }  # fmt: skip
 
 
@@ -183,3 +203,12 @@ def fails(law, case):
     except (AssertionError, KeyError):
         return True
     return False
+
+
+def test_killed_runs_of_every_learner_end_with_the_same_bits(tmp_path):
+    """In a process of its own, which forks: SIGKILL in the fifth step of nine, then `fit` on the same folder."""
+    command = [sys.executable, "-m", "tests.learners.killed_each", str(tmp_path)]
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=root, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == []

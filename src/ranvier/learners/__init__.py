@@ -25,12 +25,15 @@ from ranvier.learners.losses import (
     rate_cross_entropy,
     rate_mse,
 )
+from ranvier.learners.perforated.learner import PerforatedBackpropagation, Plateau
+from ranvier.learners.perforated.perforation import adopt, count_dendrites, grow, perforate
 from ranvier.learners.standardisation import standardise
 
 __all__ = [
     "BPTT", "HLOP", "PSPM", "TESS", "ContrastiveHebbian", "EProp", "EquilibriumPropagation", "Learner", "Learning",
-    "PredictiveCoding", "SupervisedSTDP", "TruncatedBPTT", "accuracy", "bin_events", "count_learning", "delta",
-    "first_spike", "first_spike_accuracy", "first_spike_cross_entropy", "fit", "latency", "membrane_cross_entropy",
-    "nudging", "phase", "population", "rate", "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx", "read_mnist",
-    "read_nmnist", "spike_distance", "square_waves", "standardise",
+    "PerforatedBackpropagation", "Plateau", "PredictiveCoding", "SupervisedSTDP", "TruncatedBPTT", "accuracy", "adopt",
+    "bin_events", "count_dendrites", "count_learning", "delta", "first_spike", "first_spike_accuracy",
+    "first_spike_cross_entropy", "fit", "grow", "latency", "membrane_cross_entropy", "nudging", "perforate", "phase",
+    "population", "rate", "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx", "read_mnist", "read_nmnist",
+    "spike_distance", "square_waves", "standardise",
 ]  # fmt: skip

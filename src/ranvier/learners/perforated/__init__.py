@@ -1,0 +1,1 @@
+"""Perforated backpropagation: dendrites grown by correlation with their neuron's error."""
