@@ -32,7 +32,7 @@ def by_hand(net, function):
         (lambda e: e.ablate("1", [0, 2]), lambda h: h * torch.tensor([0.0, 1, 0, 1])),
         (lambda e: e.ablate("1"), lambda h: h * 0),
         (lambda e: e.ablate("1", slice(1, 3)), lambda h: h * torch.tensor([1.0, 0, 0, 1])),
-        (lambda e: e.clamp("1", 3, 0.7), lambda h: torch.cat([h[:, :3], torch.full((2, 1), 0.7).double()], 1)),
+        (lambda e: e.clamp("1", 3, 0.7), lambda h: torch.where(torch.arange(4) == 3, 0.7, h)),
         (lambda e: e.clamp("1", [3, 0], torch.tensor([5.0, 6.0])),
          lambda h: torch.stack([torch.full_like(h[:, 0], 6), h[:, 1], h[:, 2], torch.full_like(h[:, 0], 5)], 1)),
         (lambda e: e.scale("1", [1], -2.0), lambda h: h * torch.tensor([1.0, -2, 1, 1])),
@@ -162,6 +162,12 @@ def test_mistakes_are_named(net, change, message):
     with pytest.raises((ValueError, TypeError), match=message), edit(net) as context:
         change(context)
     assert torch.equal(net(X), before) and hooks(net) == 0
+
+
+def test_numbers_keep_their_precision(net):
+    with edit(net) as change:
+        change.clamp("1", 0, 0.1).scale("1", 0, 1e308)
+        assert bool((net[:2](X)[:, 0] == 0.1 * 1e308).all())
 
 
 def test_units_that_are_no_indices(net):

@@ -171,7 +171,7 @@ def _span(tokens: int | slice | None) -> slice | None:
 
 def _finite(value: float | Tensor, name: str) -> Tensor:
     try:
-        tensor = torch.as_tensor(value)
+        tensor = value if isinstance(value, Tensor) else torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{name} is {type(value).__name__} {value!r:.60}; expected a number, or one a unit.") from error
     tensor = tensor.detach().clone() if tensor.is_floating_point() else tensor.double()

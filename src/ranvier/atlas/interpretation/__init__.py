@@ -1,0 +1,1 @@
+"""Entries about trained networks and what their neurons do."""
