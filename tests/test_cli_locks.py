@@ -7,15 +7,13 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from tests.processes import Child, command_line
 
 pytestmark = pytest.mark.slow
-COMMAND = [sys.executable, "-c", "from ranvier.cli import main; main()"]
 FOR_EVER = ("--seconds", "1000000")
 
 
@@ -27,11 +25,13 @@ def edges(tmp_path):
     return path
 
 
-def start(edges, out, *options, **how):
-    return subprocess.Popen(
-        [*COMMAND, "run", str(edges), "--out", str(out), *map(str, options)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **how,
-    )  # fmt: skip
+def start(edges, out, *options, function=command_line):
+    return Child(function, "run", edges, "--out", out, *options)
+
+
+def with_a_full_disk(*arguments):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
+    command_line(*arguments)
 
 
 def ends(process) -> tuple[int, str]:
@@ -102,11 +102,7 @@ def test_a_deleted_folder_is_named_as_the_cause(edges, tmp_path):
 def test_a_full_disk_names_the_file_and_the_same_command_goes_on(edges, tmp_path):
     out = tmp_path / "out"
     options = ("--seconds", 4, "--neuron", "Graded")
-
-    def small_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
-
-    code, error = ends(start(edges, out, *options, preexec_fn=small_files))
+    code, error = ends(start(edges, out, *options, function=with_a_full_disk))
     assert code == 2 and "make room, and the same command goes on from here" in error and str(out) in error, error
     # a line before it says that compiled code is not kept either
     assert [line.startswith("ranvier: ") for line in error.splitlines()].count(True) == 1

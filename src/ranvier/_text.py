@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import codecs
+import re
 import sys
 import unicodedata
 
-#: what reorders or ends a line unseen: marks and isolates of writing direction, separators of lines and paragraphs
-_UNSEEN = {*range(0x200E, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF}
+#: control characters, lone surrogates, code points that are none, and what reorders or ends a line unseen: marks and
+#: isolates of writing direction, separators of lines and paragraphs
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
+    + "".join(chr(plane * 0x10000 + end) for plane in range(17) for end in (0xFFFE, 0xFFFF))
+    + "]"
+)
 _SPELLING = {
     "−": "-", "–": "-", "—": "-", "…": "...", "→": "->", "←": "<-", "±": "+-", "×": "x", "·": ".", "≤": "<=",
     "≥": ">=", "≠": "!=", "≈": "~", "∞": "inf", "√": "sqrt", "²": "^2", "³": "^3", "µ": "u", "μ": "u", "“": '"',
@@ -20,7 +26,7 @@ _HANDLER = "ranvier.spell"
 def printable(text: str, *, lines: bool = False) -> str:
     """`text` with control characters, lone surrogates and marks that reorder it as escapes such as \\x1b; with
     `lines`, ends of lines and tabs stay."""
-    return "".join(_escaped(c) if _hidden(c) and not (lines and c in "\n\t") else c for c in text)
+    return _HIDDEN.sub(lambda c: c[0] if lines and c[0] in "\n\t" else _escaped(c[0]), text)
 
 
 def one_line(text: str) -> str:
@@ -34,10 +40,6 @@ def spell_out_on_terminals() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=_HANDLER)
-
-
-def _hidden(c: str) -> bool:
-    return unicodedata.category(c) in ("Cc", "Cs") or ord(c) in _UNSEEN or (ord(c) & 0xFFFE) == 0xFFFE
 
 
 def _escaped(c: str) -> str:

@@ -139,12 +139,16 @@ def test_conductances_of_a_noisy_neuron_do_not_explode():
 
 
 def test_noise_passes_through_a_junction():
-    """Two noisy cells as one: their mean has variance sigma^2/2, whatever the coupling and dt."""
+    """Two noisy cells as one: their mean has variance sigma^2/2, whatever the coupling and dt. A hundred pairs."""
+    one, other = torch.arange(100), torch.arange(100, 200)
+    edges = torch.cat([one, other]), torch.cat([other, one])
     for dt in (0.1, 0.5):
-        net = pair(rv.LIF(g_L=1.0, V_th=1e9), 100.0, drive=0.0, noise=4.0)
-        found = rv.simulate(net, 200_000.0, dt=dt, seed=3, record=rv.Probe("V", interval=1.0)).states["V"].values
-        mean = found[100:].double().mean(1)
-        assert float(mean.var()) == pytest.approx(8.0, rel=0.08)  # 5000 independent samples: 2 %
+        net = rv.Network()
+        cells = net.add(rv.LIF(g_L=1.0, V_th=1e9), 200, drive=0.0, noise=4.0)
+        net.connect(cells, cells, weight=100.0, edges=edges, synapse=rv.Electrical())
+        values = rv.simulate(net, 2100.0, dt=dt, seed=3, record=rv.Probe("V", interval=1.0)).states["V"].values
+        mean = (values[100:, one] + values[100:, other]).double() / 2
+        assert float((mean + 65.0).square().mean()) == pytest.approx(8.0, rel=0.08)  # 5000 independent samples: 2 %
 
 
 def test_more_than_one_tile_and_population():

@@ -1,37 +1,29 @@
 """`fit` by two processes over gloo: one writes, killed runs go on to the bit, errors reach both, nobody hangs."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tests.learners.ranks import data, learner
+from tests.processes import Child, module
 
 from ranvier._locks import folder_lock
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available() or not torch.distributed.is_gloo_available(), reason="torch has no gloo"
 )
-ROOT = Path(__file__).parents[2]
 
 
 def train(folder: Path, kill: int = 0, count: int = 2) -> list[tuple[int, dict]]:
     """Exit status and answer of every rank."""
     store = folder.with_name(f"{folder.name}-store-{kill}-{count}")
     store.unlink(missing_ok=True)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.learners.ranks", folder, str(rank), str(count), store, str(kill)],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in range(count)
-    ]  # fmt: skip
+    processes = [Child(module, "tests.learners.ranks", folder, rank, count, store, kill) for rank in range(count)]
     answers = []
     for process in processes:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate()
         lines = out.strip().splitlines()
         answers.append((process.returncode, json.loads(lines[-1]) if lines else {"stderr": err}))
     return answers

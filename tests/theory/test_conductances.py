@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from tests.theory.beside import covariances, gradient_is_that_of_differences, mean_rate
+from tests.theory.replicas import Replicas
 
 import ranvier as rv
 
@@ -71,13 +72,16 @@ def bombarded(dt):
     return net
 
 
-@pytest.mark.parametrize(("build", "rates", "slope"), [(network, 0.03, 0.2), (bombarded, 0.04, 0.15)])
-def test_beside_a_simulation(build, rates, slope):
+@pytest.mark.parametrize(
+    ("build", "copies", "duration", "rates", "slope"),
+    [(network, 3, 13_000.0, 0.03, 0.2), (bombarded, 4, 10_000.0, 0.04, 0.15)],
+)
+def test_beside_a_simulation(build, copies, duration, rates, slope):
     """Mean rate to 3 and 4 %, covariances on average to 20 and 15 %, beyond the sampling error.
 
     In 60 and 150 s: mean rates to 1 and 1.8 %, covariances to 15 and 1 % (± 1.5 and 4.5).
     """
-    seen = rv.simulate(build(0.05), 40_000.0, dt=0.05, seed=6).after(500.0)
+    seen = Replicas(build(0.05), copies, duration, dt=0.05, seed=6)
     told = rv.predict(build(0.0))
     ratio, uncertainty = mean_rate(seen, told)
     assert ratio == pytest.approx(1, abs=rates + 3 * uncertainty)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.theory.replicas import members, replicate
 
 import ranvier as rv
 from ranvier.theory.network.graded import graded_prediction
@@ -105,35 +106,38 @@ def test_fixed_point_is_where_the_noiseless_simulation_rests(seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_covariances_of_random_networks_against_simulation(seed):
-    """Every pair, at lag 0 and 10 ms, within its sampling error (30 blocks); noise 1 mV, at which the
+    """Every pair, at lag 0 and 10 ms, within its sampling error (28 copies); noise 1 mV, at which the
     approximation's own error, of second order, is below it."""
-    net, lag = random_network(seed), 5
+    copies, lag = 28, 5
+    net = random_network(seed)
     told = graded_prediction(net)
-    seen = rv.simulate(net, 60_200.0, dt=0.1, seed=seed, record=[rv.Probe("V", interval=2.0)]).after(200.0)
-    V = seen.states["V"].values.double()
-    V = V - V.mean(0)
+    probe = rv.Probe("V", interval=2.0)
+    seen = rv.simulate(replicate(net, copies), 2200.0, dt=0.1, seed=seed, record=[probe]).after(200.0)
+    V = seen.states["V"].values.double()[:, members(net, copies)]
+    V = V - V.mean((0, 1))
     for shift, expected in ((0, told.covariance()), (lag, told.cross_covariance(2.0 * lag)[0])):
         late, early = V[shift:], V[: len(V) - shift]
-        blocks = torch.stack([x.T @ y / len(x) for x, y in zip(late.chunk(30), early.chunk(30), strict=True)])
-        z = (blocks.mean(0) - expected) / (blocks.std(0) / 30**0.5)
+        each = torch.einsum("tci,tcj->cij", late, early) / len(late)
+        z = (each.mean(0) - expected) / (each.std(0) / copies**0.5)
         assert 0.8 < z.square().mean().sqrt() < 1.25, shift  # 1 but for few independent pairs
-        assert z.abs().max() < 5.5  # of 450 values, Student's t with 29 degrees of freedom
+        assert z.abs().max() < 5.5  # of 450 values, Student's t with 27 degrees of freedom
 
 
 def test_the_worm():
-    """302 neurons: simulated against predicted, all pairs, with little noise."""
+    """302 neurons: simulated against predicted, all pairs, with little noise. In 40 s, of which the slowest mode's
+    265 ms leave 75 independent samples, the mean variance has a standard error of 0.4 %."""
     net = rv.brains.celegans(noise=1.0).network
     told = graded_prediction(net)
-    V = rv.simulate(net, 101_000.0, dt=0.5, seed=3, record=[rv.Probe("V", interval=10.0)]).after(1000.0)
+    V = rv.simulate(net, 41_000.0, dt=0.5, seed=3, record=[rv.Probe("V", interval=10.0)]).after(1000.0)
     V = V.states["V"].values.double()
-    assert float((V.mean(0) - told.mean()).abs().max()) < 0.1
+    assert float((V.mean(0) - told.mean()).abs().max()) < 0.2
     V = V - V.mean(0)
     blocks = torch.stack([x.T @ x / len(x) for x in V.chunk(20)])
     z = (blocks.mean(0) - told.covariance()) / (blocks.std(0) / 20**0.5)
     pairs = z[torch.triu_indices(302, 302, 1).unbind()]
     assert 0.95 < float(pairs.square().mean().sqrt()) < 1.15  # Student's t with 19 degrees of freedom: 1.06
     np.testing.assert_allclose(
-        blocks.mean(0).diagonal().mean(), told.covariance().diagonal().mean(), rtol=0.01
+        blocks.mean(0).diagonal().mean(), told.covariance().diagonal().mean(), rtol=0.015
     )
 
 

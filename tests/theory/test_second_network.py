@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.theory.replicas import Replicas
 
 import cases
 import ranvier as rv
@@ -90,7 +91,7 @@ def test_rates_of_a_strongly_coupled_network():
     """Neuron by neuron: linear response misses by 8 %, this by less than the sampling error."""
     net = network(1, 20.0)
     told = rv.predict(net, order=2)
-    seen = rv.simulate(net, 40_200.0, dt=0.02, seed=5).after(200.0).rates()
+    seen = Replicas(net, 3, 13_300.0, start=200.0, dt=0.02, seed=5).rates()
     mean, spread = float(seen.mean()), float((seen - told.rates()).std())
     assert float(rv.predict(net, recurrent_noise="none").rates().mean()) < 0.94 * mean
     assert float(told.rates().mean()) == pytest.approx(mean, rel=0.02)  # three standard errors of 40 s
@@ -100,7 +101,7 @@ def test_rates_of_a_strongly_coupled_network():
 
 def test_jumps_beside_a_simulation():
     """The LIF network, whose covariances linear response overestimates by 12 %: to 6 % here."""
-    seen = rv.simulate(lif(0.05), 60_000.0, dt=0.05, seed=5).after(500.0)
+    seen = Replicas(lif(0.05), 6, 10_000.0, dt=0.05, seed=5)
     C, error = seen.covariance(50.0, return_error=True)
     off = ~torch.eye(50, dtype=torch.bool) & (error > 0)
 
