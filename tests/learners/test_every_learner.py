@@ -19,15 +19,25 @@ from ranvier.learners import (
     HLOP,
     PSPM,
     TESS,
+    BurstDependent,
     ContrastiveHebbian,
+    DirectFeedbackAlignment,
     EProp,
     EquilibriumPropagation,
+    FeedbackAlignment,
+    ForwardForward,
+    NodePerturbation,
     PerforatedBackpropagation,
     Plateau,
     PredictiveCoding,
+    RecurrentForwardForward,
     SupervisedSTDP,
+    TargetPropagation,
+    TopDownLayers,
     TruncatedBPTT,
+    WeightPerturbation,
     membrane_cross_entropy,
+    pathways,
     perforate,
 )
 
@@ -65,6 +75,11 @@ def vectors(dtype):
     return [(x.mean(0), labels) for x, labels in sequences(dtype)]
 
 
+def with_room(dtype):
+    """The same, the label's place at the beginning left empty."""
+    return [(torch.cat([torch.zeros_like(x[:, :CLASSES]), x[:, CLASSES:]], 1), labels) for x, labels in vectors(dtype)]
+
+
 def orthogonal(dtype):
     one = spiking(BPTT, membrane_cross_entropy)(dtype)
     return HLOP(one.model, membrane_cross_entropy, one.optimizer, [2, 2])
@@ -83,6 +98,40 @@ def predictive(dtype):
     torch.manual_seed(0)
     model = Hierarchy([nn.Linear(N, 8), nn.Sequential(nn.Tanh(), nn.Linear(8, CLASSES))], (N,)).to(dtype)
     return PredictiveCoding(model, torch.optim.SGD(parameters(model), 0.1), steps=10)
+
+
+def static(kind, activation=nn.Tanh, rate=0.3, loss=nn.functional.cross_entropy, last=(), **options):
+    """A learner of two linear layers and a function between them."""
+
+    def make(dtype):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(N, 12), activation(), nn.Linear(12, CLASSES), *(part() for part in last))
+        model.to(dtype)
+        return kind(model, loss, torch.optim.SGD(parameters(model), rate), **options)
+
+    return make
+
+
+def squared(y, labels):
+    return (y - nn.functional.one_hot(labels, CLASSES).to(y)).square().sum(1).mean()
+
+
+def forward_forward(negatives, reads):
+    def make(dtype):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(N, 12), nn.ReLU(), nn.Linear(12, 12), nn.ReLU()).to(dtype)
+        readout = nn.Linear(12, CLASSES, dtype=dtype) if reads else None
+        learned = [*parameters(model), *(parameters(readout) if reads else [])]
+        optimizer = torch.optim.Adam(learned, 0.01)
+        return ForwardForward(model, optimizer, CLASSES, readout=readout, negatives=negatives)
+
+    return make
+
+
+def from_above(dtype):
+    torch.manual_seed(0)
+    model = TopDownLayers([N, 12, 12], CLASSES, dtype=dtype)
+    return RecurrentForwardForward(model, torch.optim.Adam(parameters(model), 0.01), steps=5, negatives="hard")
 
 
 def perforated(neurons):
@@ -139,6 +188,26 @@ CASES = {
     "EquilibriumPropagation": Case(EquilibriumPropagation, layered(EquilibriumPropagation), vectors),
     "ContrastiveHebbian": Case(ContrastiveHebbian, layered(ContrastiveHebbian), vectors),
     "PredictiveCoding": Case(PredictiveCoding, predictive, vectors),
+    "FeedbackAlignment": Case(FeedbackAlignment, static(FeedbackAlignment), vectors),
+    "FeedbackAlignment, signs": Case(
+        FeedbackAlignment, static(FeedbackAlignment, pathway=pathways.SignSymmetry()), vectors
+    ),
+    "FeedbackAlignment, Kolen and Pollack": Case(
+        FeedbackAlignment, static(FeedbackAlignment, pathway=pathways.KolenPollack()), vectors
+    ),
+    "FeedbackAlignment, weight mirror": Case(
+        FeedbackAlignment, static(FeedbackAlignment, pathway=pathways.WeightMirror()), vectors
+    ),
+    "DirectFeedbackAlignment": Case(DirectFeedbackAlignment, static(DirectFeedbackAlignment), vectors),
+    "TargetPropagation": Case(TargetPropagation, static(TargetPropagation), vectors),
+    "BurstDependent": Case(
+        BurstDependent, static(BurstDependent, nn.Sigmoid, 2.0, squared, (nn.Sigmoid,)), vectors
+    ),
+    "WeightPerturbation": Case(WeightPerturbation, static(WeightPerturbation, rate=0.02, samples=4), vectors),
+    "NodePerturbation": Case(NodePerturbation, static(NodePerturbation, rate=0.1), vectors),
+    "ForwardForward": Case(ForwardForward, forward_forward("hard", True), with_room),
+    "ForwardForward, by goodness": Case(ForwardForward, forward_forward("hard", False), with_room),
+    "RecurrentForwardForward": Case(RecurrentForwardForward, from_above, with_room, change=0.05),
     "PerforatedBackpropagation": Case(PerforatedBackpropagation, perforated(2), vectors),
     "PerforatedBackpropagation, whose dendrites grow": Case(PerforatedBackpropagation, perforated(1), vectors),
 }  # fmt: skip

@@ -10,7 +10,14 @@ from ranvier.learners.energy_based import nudging
 from ranvier.learners.energy_based.contrastive import ContrastiveHebbian
 from ranvier.learners.energy_based.equilibrium import EquilibriumPropagation
 from ranvier.learners.energy_based.predictive_coding import PredictiveCoding
+from ranvier.learners.feedback import pathways
+from ranvier.learners.feedback.alignment import FeedbackAlignment, gradient_angles
+from ranvier.learners.feedback.bursts import BurstDependent
+from ranvier.learners.feedback.direct import DirectFeedbackAlignment
+from ranvier.learners.feedback.target_propagation import TargetPropagation
 from ranvier.learners.fitting.loop import Learner, fit
+from ranvier.learners.forward_forward.layered import ForwardForward
+from ranvier.learners.forward_forward.recurrent import RecurrentForwardForward, TopDownLayers
 from ranvier.learners.local.eprop import EProp
 from ranvier.learners.local.hlop import HLOP
 from ranvier.learners.local.pspm import PSPM, spike_distance
@@ -27,13 +34,17 @@ from ranvier.learners.losses import (
 )
 from ranvier.learners.perforated.learner import PerforatedBackpropagation, Plateau
 from ranvier.learners.perforated.perforation import adopt, count_dendrites, grow, perforate
+from ranvier.learners.perturbation.node import NodePerturbation
+from ranvier.learners.perturbation.weight import WeightPerturbation
 from ranvier.learners.standardisation import standardise
 
 __all__ = [
-    "BPTT", "HLOP", "PSPM", "TESS", "ContrastiveHebbian", "EProp", "EquilibriumPropagation", "Learner", "Learning",
-    "PerforatedBackpropagation", "Plateau", "PredictiveCoding", "SupervisedSTDP", "TruncatedBPTT", "accuracy", "adopt",
-    "bin_events", "count_dendrites", "count_learning", "delta", "first_spike", "first_spike_accuracy",
-    "first_spike_cross_entropy", "fit", "grow", "latency", "membrane_cross_entropy", "nudging", "perforate", "phase",
-    "population", "rate", "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx", "read_mnist", "read_nmnist",
-    "spike_distance", "square_waves", "standardise",
+    "BPTT", "HLOP", "PSPM", "TESS", "BurstDependent", "ContrastiveHebbian", "DirectFeedbackAlignment", "EProp",
+    "EquilibriumPropagation", "FeedbackAlignment", "ForwardForward", "Learner", "Learning", "NodePerturbation",
+    "PerforatedBackpropagation", "Plateau", "PredictiveCoding", "RecurrentForwardForward", "SupervisedSTDP",
+    "TargetPropagation", "TopDownLayers", "TruncatedBPTT", "WeightPerturbation", "accuracy", "adopt", "bin_events",
+    "count_dendrites", "count_learning", "delta", "first_spike", "first_spike_accuracy", "first_spike_cross_entropy",
+    "fit", "gradient_angles", "grow", "latency", "membrane_cross_entropy", "nudging", "pathways", "perforate",
+    "phase", "population", "rate", "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx", "read_mnist",
+    "read_nmnist", "spike_distance", "square_waves", "standardise",
 ]  # fmt: skip

@@ -57,6 +57,13 @@ class Rows(NamedTuple):
     signals: Counts
     gradients: Counts
 
+    @staticmethod
+    def dense_of(weights: nn.Module | nn.Parameter, x: Tensor) -> int:
+        """Products that inputs x and these weights take, if nothing is sparse."""
+        own = Counts("")
+        meet(own, weights, x)
+        return own.dense
+
 
 _NOW: ContextVar[dict[int, Rows] | None] = ContextVar("rows", default=None)
 

@@ -22,12 +22,14 @@ class Perforated(nn.Module):
     def __init__(self, main: Any, activation: str, through: bool) -> None:
         super().__init__()
         self.main = main
+        make: Any
+        kind: Any = type(main)
         if isinstance(main, nn.Linear):
             make, axis = partial(nn.Linear, main.in_features, main.out_features), -1
         else:
-            axis = CONVOLUTIONS[type(main)]
+            axis = CONVOLUTIONS[kind]
             make = partial(
-                type(main), main.in_channels, main.out_channels, main.kernel_size, main.stride, main.padding,
+                kind, main.in_channels, main.out_channels, main.kernel_size, main.stride, main.padding,
                 main.dilation, main.groups, True, main.padding_mode,
             )  # fmt: skip
         self.dendrites = Dendrites(make, axis, main.weight, activation, through)

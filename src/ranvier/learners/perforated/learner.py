@@ -76,7 +76,7 @@ class PerforatedBackpropagation(GradientLearner):
     ) -> None:
         if not isinstance(cycles, int) or cycles < 0:
             raise ValueError(f"cycles is {cycles!r}; expected a whole number >= 0")
-        if count_dendrites(model) or any(d.candidate is not None for d in dendrites_of(model)):
+        if count_dendrites(model) or any(d.candidate for d in dendrites_of(model)):
             raise ValueError(f"the model has {count_dendrites(model)} dendrites a neuron; expected none yet")
         if held_out is not None and len(held_out) == 0:
             raise ValueError("held_out has no batch; expected one at least, or None")
@@ -152,7 +152,8 @@ class PerforatedBackpropagation(GradientLearner):
     def _value(self, loss: float) -> float:
         """What a phase lets fall."""
         if self.growing:
-            return -sum(float(d.candidate.best_score.sum()) for d in dendrites_of(self.model))  # type: ignore[union-attr]
+            candidates = [d.candidate for d in dendrites_of(self.model) if d.candidate is not None]
+            return -float(sum(float(c.best_score.sum()) for c in candidates))
         if self.held_out is None:
             return loss
         each = [self.evaluate(batch) for batch in self.held_out]

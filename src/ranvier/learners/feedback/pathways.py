@@ -1,0 +1,95 @@
+"""Where the weights of feedback come from: each makes a matrix a layer, of its weight's shape, and changes it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Pathway(ABC):
+    """`start` gives a layer's feedback weights, `current` those of a backward pass, `learn` those after a step."""
+
+    @abstractmethod
+    def start(self, weight: Tensor) -> Tensor:
+        """At first, of a weight's shape."""
+
+    def current(self, feedback: Tensor, weight: Tensor) -> Tensor:
+        """What errors go back by now."""
+        return feedback
+
+    def learn(self, feedback: Tensor, layer: Any, before: Tensor) -> None:
+        """After a step of the optimizer; `before` are the layer's weights before it. In place."""
+        return
+
+
+@dataclass(frozen=True)
+class Fixed(Pathway):
+    """Random, for ever: feedback alignment (Lillicrap et al. 2016). Normal, `scale` times the weights' deviation."""
+
+    scale: float = 1.0
+
+    def start(self, weight: Tensor) -> Tensor:
+        return self.scale * weight.std() * torch.randn_like(weight)
+
+
+@dataclass(frozen=True)
+class SignSymmetry(Pathway):
+    """The weights' signs times fixed random sizes, half-normal, of the weights' root mean square at first (Liao, Leibo
+    & Poggio 2016, "brSF"); uniform=True: all of one size ("uSF")."""
+
+    uniform: bool = False
+
+    def start(self, weight: Tensor) -> Tensor:
+        size = weight.square().mean().sqrt()
+        return size * (torch.ones_like(weight) if self.uniform else torch.randn_like(weight).abs())
+
+    def current(self, feedback: Tensor, weight: Tensor) -> Tensor:
+        return weight.sign() * feedback
+
+
+@dataclass(frozen=True)
+class KolenPollack(Pathway):
+    """Random at first; then feedback changes as the weight does, and both shrink by `decay` a step, so that their
+    difference shrinks by it, too (Kolen & Pollack 1994; Akrout et al. 2019)."""
+
+    decay: float = 1e-3
+    scale: float = 1.0
+
+    def start(self, weight: Tensor) -> Tensor:
+        return Fixed(self.scale).start(weight)
+
+    def learn(self, feedback: Tensor, layer: Any, before: Tensor) -> None:
+        feedback.add_(layer.weight - before).mul_(1 - self.decay)
+        layer.weight.mul_(1 - self.decay)
+
+
+@dataclass(frozen=True)
+class WeightMirror(Pathway):
+    """After every step the layer is driven by noise, and feedback follows the Hebbian products of what goes in and
+    comes out: B += rate ⟨y xᵀ⟩ − decay B, with variance 1 at the input, so that B tends to rate/decay W (Akrout et al.
+    2019, eq. 6).
+
+    examples : of noise a step.
+    """
+
+    rate: float = 0.05
+    decay: float = 0.05
+    examples: int = 64
+    scale: float = 1.0
+
+    def start(self, weight: Tensor) -> Tensor:
+        return Fixed(self.scale).start(weight)
+
+    def learn(self, feedback: Tensor, layer: Any, before: Tensor) -> None:
+        matrix = layer.weight.flatten(1)  # of a convolution: a patch in, its channels out
+        noise = torch.randn(self.examples, matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
+        product = (noise @ matrix.T).T @ noise / self.examples
+        feedback.mul_(1 - self.decay).add_(product.view_as(feedback), alpha=self.rate)
+
+
+__all__ = ["Fixed", "KolenPollack", "Pathway", "SignSymmetry", "WeightMirror"]

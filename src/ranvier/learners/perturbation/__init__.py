@@ -1,0 +1,1 @@
+"""Learning from what happens to the loss when something is perturbed."""
