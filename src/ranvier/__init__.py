@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         rules,
         synapses,
         theory,
+        verify,
     )
     from ranvier.engines import Probe, Recording, Simulation, WeightProbe, as_cell, simulate
     from ranvier.equations import Equations, Parameter, parameter
@@ -91,7 +92,7 @@ _HOMES = {
 }  # fmt: skip
 _MODULES = [
     "analysis", "atlas", "brains", "data", "energies", "engines", "interpret", "learners", "networks", "neurons",
-    "nn", "recordings", "report", "reservoirs", "rules", "synapses", "theory",
+    "nn", "recordings", "report", "reservoirs", "rules", "synapses", "theory", "verify",
 ]  # fmt: skip
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -102,7 +103,7 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "SpikeTimes", "Synapse", "TimeSeries", "Uniform", "WeightProbe", "__version__", "analysis", "as_cell", "atlas",
     "brains", "compare", "data", "energies", "engines", "fit", "interpret", "learners", "networks", "neurons", "nn",
     "parameter", "predict", "read_edges", "read_network", "read_nir", "recordings", "report", "reservoirs", "rules",
-    "simulate", "synapses", "theory", "wiring", "write_network", "write_nir",
+    "simulate", "synapses", "theory", "verify", "wiring", "write_network", "write_nir",
 ]  # fmt: skip
 
 

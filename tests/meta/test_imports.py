@@ -22,7 +22,7 @@ LEVELS = [
     {"engines", "theory"},
     {"nn", "energies", "recordings"},
     {"learners", "reservoirs", "interpret"},
-    {"report", "brains"},
+    {"report", "brains", "verify"},
     {"atlas", "_runs"},
     {"cli"},
 ]

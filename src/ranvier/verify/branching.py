@@ -1,0 +1,198 @@
+"""Where to split: the point by a table, the neuron by bound propagation with shortcuts (GenBaB; Shi et al. 2025)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from ranvier.verify.backward import pull_back
+from ranvier.verify.functions import Function
+from ranvier.verify.graph import Graph, Unary
+from ranvier.verify.intervals import NodeBounds
+from ranvier.verify.relaxations import relax_all
+
+REACH, SPACING = 5.0, 0.2  # of the table
+_AT_ZERO = {"relu", "leaky_relu", "abs", "step"}
+SHORTCUTS = 30_000_000  # coefficients of shortcuts at most
+
+
+@lru_cache(maxsize=64)
+def point_table(functions: tuple[Function, ...]) -> Tensor:
+    """Points p by (l, u) on a grid over [−5, 5] that leave least area between the lines of both halves, summed over the
+    functions that read the neuron; found by trying 49 ratios. nan where l >= u or outside a domain."""
+    axis = torch.arange(-REACH, REACH + SPACING / 2, SPACING, dtype=torch.float64)
+    l, u = torch.meshgrid(axis, axis, indexing="ij")
+    t = torch.arange(1, 50, dtype=torch.float64) / 50
+    valid = u - l > SPACING / 2
+    a = torch.where(valid, l, 1.0)[..., None]
+    b = torch.where(valid, u, 2.0)[..., None]
+    p = a + (b - a) * t
+    area = sum(_area(f, a.expand_as(p), p) + _area(f, p, b.expand_as(p)) for f in functions)
+    best = area.nan_to_num(torch.inf).argmin(-1, keepdim=True)  # type: ignore[union-attr]
+    good = valid & torch.isfinite(area).any(-1)  # type: ignore[arg-type]
+    return torch.where(good, p.gather(-1, best)[..., 0], torch.nan)
+
+
+def _area(f: Function, l: Tensor, u: Tensor) -> Tensor:
+    """Between the default lines over [l, u]."""
+    slopes, middle = f.slopes(l, u), 0.5 * (l + u)
+    upper = slopes.upper * middle + f.intercept(slopes.upper, l, u, True)
+    lower = slopes.lower * middle + f.intercept(slopes.lower, l, u, False)
+    return (upper - lower) * (u - l)
+
+
+def branching_points(functions: tuple[Function, ...], l: Tensor, u: Tensor, *, optimised: bool = True) -> Tensor:
+    """Where to split [l, u]: 0 for functions with a corner there, from the table, or the middle."""
+    middle = 0.5 * l + 0.5 * u
+    names = {f.name for f in functions}
+    if names and names <= _AT_ZERO:
+        return torch.where((l < 0) & (u > 0), 0.0, middle)
+    if not functions or not optimised:
+        return middle
+    table = point_table(functions)
+    i = torch.ceil((l + REACH) / SPACING - 1e-9).nan_to_num(-1.0).long()
+    j = torch.floor((u + REACH) / SPACING + 1e-9).nan_to_num(-1.0).long()
+    most = len(table) - 1
+    inside = (i >= 0) & (j <= most) & (i < j)
+    p = table[i.clamp(0, most), j.clamp(0, most)]
+    width = u - l
+    good = inside & torch.isfinite(p) & (p > l + 0.02 * width) & (p < u - 0.02 * width)
+    return torch.where(good, p, middle)
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """Bounds of a node that are linear in the input: z >= A_low x + c_low, z <= A_high x + c_high; (size, inputs)."""
+
+    A_low: Tensor
+    c_low: Tensor
+    A_high: Tensor
+    c_high: Tensor
+
+
+class Splitter:
+    """Scores and points of the neurons of one graph."""
+
+    def __init__(self, graph: Graph, *, optimised_points: bool = True) -> None:
+        self.graph, self.optimised_points = graph, optimised_points
+        self.nodes = graph.relaxed
+        self.functions: dict[int, tuple[Function, ...]] = {}
+        for k in self.nodes:
+            operators = [graph.nodes[j].operator for j, _, _ in graph.consumers[k]]
+            unique = {o.function: None for o in operators if isinstance(o, Unary)}
+            self.functions[k] = tuple(sorted(unique, key=repr))
+
+    def readers(self) -> frozenset[int]:
+        """The nonlinear nodes, whose coefficients the scores need."""
+        return frozenset(j for k in self.nodes for j, _, _ in self.graph.consumers[k])
+
+    def shortcuts(self, bounds: NodeBounds) -> dict[int, Shortcut]:
+        """Of one box (B = 1), for all nodes, as far as memory goes."""
+        result: dict[int, Shortcut] = {}
+        inputs = self.graph.nodes[0].size
+        total = sum(self.graph.nodes[k].size for k in self.nodes) * inputs
+        if total > SHORTCUTS:
+            return result
+        for k in self.nodes:
+            eye = torch.eye(self.graph.nodes[k].size, dtype=torch.float64)[None]
+            bound = pull_back(
+                self.graph, k, torch.cat([eye, -eye], 1), bounds, relax_all(self.graph, k, bounds), exact=False
+            )
+            (A, B), (c, d) = bound.coefficients[0].chunk(2), bound.constant[0].chunk(2)
+            result[k] = Shortcut(A, c, -B, -d)
+        return result
+
+    def points(self, bounds: NodeBounds) -> dict[int, Tensor]:
+        return {
+            k: branching_points(self.functions[k], bounds.lower[k], bounds.upper[k], optimised=self.optimised_points)
+            for k in self.nodes
+        }
+
+    def open(self, bounds: NodeBounds, k: int) -> Tensor:
+        """(B, size): elements of node k worth a split."""
+        l, u = bounds.lower[k], bounds.upper[k]
+        wide = (u - l > 1e-7 * (1 + l.abs() + u.abs())) & torch.isfinite(u - l)
+        if self.functions[k] and {f.name for f in self.functions[k]} <= _AT_ZERO:
+            only = all(isinstance(self.graph.nodes[j].operator, Unary) for j, _, _ in self.graph.consumers[k])
+            wide = wide & ((l < 0) & (u > 0) | (not only))
+        return wide
+
+    def scores(
+        self, bounds: NodeBounds, at: dict[int, Tensor], coefficients: Tensor, shortcuts: dict[int, Shortcut],
+        points: dict[int, Tensor],
+    ) -> dict[int, Tensor]:  # fmt: skip
+        """(B, size) of each node: by how much splitting each neuron would raise the bound, estimated.
+
+        at: coefficients (B, size) of the nonlinear nodes in the bound's row; coefficients (B, inputs): of the input.
+        """
+        result = {}
+        for k in self.nodes:
+            l, u, p = bounds.lower[k], bounds.upper[k], points[k]
+            total = torch.zeros_like(l)
+            for j, position, index in self.graph.consumers[k]:
+                if j not in at:
+                    continue
+                operator = self.graph.nodes[j].operator
+                if isinstance(operator, Unary):
+                    gain = self._gain(operator.function, k, index, bounds, at[j], coefficients, shortcuts, p)
+                else:
+                    other = self.graph.nodes[j].inputs[1 - position]
+                    width = bounds.upper[other] - bounds.lower[other]
+                    own = (u - l) if index is None else (u - l)[:, index]
+                    gain = at[j].abs() * width * own / 8
+                gain = gain.nan_to_num(0.0, 0.0, 0.0)
+                total = total + gain if index is None else total.index_add(1, index, gain)
+            result[k] = torch.where(self.open(bounds, k), total + 1e-10 * (u - l), -torch.inf)
+        return result
+
+    def _gain(
+        self, f: Function, k: int, index: Tensor | None, bounds: NodeBounds, A: Tensor, coefficients: Tensor,
+        shortcuts: dict[int, Shortcut], p: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """The lesser gain of the two halves, both by the shortcut and by the half's own interval."""
+        l, u = bounds.lower[k], bounds.upper[k]
+        pick = (lambda t: t) if index is None else (lambda t: t[..., index])
+        before = _lines(f, A, pick(l), pick(u))
+        gains = []
+        for a, b in ((l, p), (p, u)):
+            after = _lines(f, A, pick(a), pick(b))
+            slope, shift = after[0] - before[0], after[1] - before[1]
+            simple = torch.minimum(slope * pick(a), slope * pick(b)) + shift
+            if k in shortcuts:
+                simple = torch.maximum(simple, _by_shortcut(slope, shift, coefficients, shortcuts[k], index, bounds))
+            gains.append(simple)
+        return torch.minimum(*gains).clamp(min=0.0)
+
+
+def _lines(f: Function, A: Tensor, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """A f(z) >= slope z + shift over [l, u]."""
+    s = f.slopes(l, u)
+    side = torch.where(A >= 0, s.lower, s.upper)
+    t = torch.where(A >= 0, f.intercept(side, l, u, False), f.intercept(side, l, u, True))
+    return A * side, torch.where(A == 0, 0.0, A * t)
+
+
+def _by_shortcut(
+    slope: Tensor, shift: Tensor, coefficients: Tensor, shortcut: Shortcut, index: Tensor | None, bounds: NodeBounds
+) -> Tensor:
+    """The change of the bound when slope z + shift is added, z replaced by its bounds that are linear in the input."""
+    l, u = bounds.lower[0], bounds.upper[0]
+    centre, radius = 0.5 * (l + u), 0.5 * (u - l)
+    now = (coefficients * centre).sum(1) - (coefficients.abs() * radius).sum(1)
+    low, high = slope.clamp(min=0.0), slope.clamp(max=0.0)
+    out = torch.empty_like(slope)
+    elements = torch.arange(slope.shape[1]) if index is None else index
+    piece = max(1, 8_000_000 // max(1, slope.numel() // slope.shape[1] * coefficients.shape[1]))
+    for part in torch.arange(slope.shape[1]).split(piece):
+        e = elements[part]
+        A = coefficients[:, None] + low[:, part, None] * shortcut.A_low[e] + high[:, part, None] * shortcut.A_high[e]
+        least = (A @ centre[:, :, None])[..., 0] - (A.abs() @ radius[:, :, None])[..., 0]
+        constant = low[:, part] * shortcut.c_low[e] + high[:, part] * shortcut.c_high[e]
+        out[:, part] = least + constant
+    return out - now[:, None] + shift
+
+
+__all__ = ["Shortcut", "Splitter", "branching_points", "point_table"]

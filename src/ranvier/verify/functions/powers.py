@@ -1,0 +1,181 @@
+"""Exponentials, logarithms and powers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ranvier.verify.functions._function import ROUNDING, Function, Slopes
+
+_INF = float("inf")
+
+
+@dataclass(frozen=True)
+class Exp(Function):
+    """exp(x)."""
+
+    shape: ClassVar[str] = "convex"
+
+    def value(self, x: Tensor) -> Tensor:
+        return torch.exp(x)
+
+    def slope(self, x: Tensor) -> Tensor:
+        return torch.exp(x)
+
+    def critical(self, s: Tensor, l: Tensor, u: Tensor) -> list[Tensor]:
+        return [torch.log(s)]
+
+
+@dataclass(frozen=True)
+class Log(Function):
+    """The natural logarithm, for x > 0."""
+
+    domain: ClassVar[tuple[float, float]] = (0.0, _INF)
+    shape: ClassVar[str] = "concave"
+
+    def value(self, x: Tensor) -> Tensor:
+        return torch.log(x)
+
+    def slope(self, x: Tensor) -> Tensor:
+        return 1 / x
+
+    def critical(self, s: Tensor, l: Tensor, u: Tensor) -> list[Tensor]:
+        return [1 / s]
+
+
+@dataclass(frozen=True)
+class Sqrt(Function):
+    """The square root, for x >= 0."""
+
+    shape: ClassVar[str] = "concave"
+
+    def outside(self, l: Tensor, u: Tensor) -> Tensor:
+        return ~(l <= u) | (l < 0)
+
+    def value(self, x: Tensor) -> Tensor:
+        return torch.sqrt(x)
+
+    def slope(self, x: Tensor) -> Tensor:
+        return 0.5 / torch.sqrt(x)
+
+    def critical(self, s: Tensor, l: Tensor, u: Tensor) -> list[Tensor]:
+        return [torch.where(s > 0, 0.25 / (s * s), torch.inf)]
+
+
+@dataclass(frozen=True)
+class ReciprocalSqrt(Function):
+    """1/√x, for x > 0."""
+
+    domain: ClassVar[tuple[float, float]] = (0.0, _INF)
+    shape: ClassVar[str] = "convex"
+
+    def value(self, x: Tensor) -> Tensor:
+        return 1 / torch.sqrt(x)
+
+    def slope(self, x: Tensor) -> Tensor:
+        return -0.5 / (x * torch.sqrt(x))
+
+    def critical(self, s: Tensor, l: Tensor, u: Tensor) -> list[Tensor]:
+        return [torch.where(s < 0, (-2 * s).clamp(min=0.0).pow(-2 / 3), torch.inf)]
+
+
+@dataclass(frozen=True)
+class Reciprocal(Function):
+    """1/x, where x keeps its sign."""
+
+    def outside(self, l: Tensor, u: Tensor) -> Tensor:
+        return ~(l <= u) | ((l <= 0) & (u >= 0))
+
+    def value(self, x: Tensor) -> Tensor:
+        return 1 / x
+
+    def slope(self, x: Tensor) -> Tensor:
+        return -1 / (x * x)
+
+    def critical(self, s: Tensor, l: Tensor, u: Tensor) -> list[Tensor]:
+        x = torch.where(s < 0, 1 / torch.sqrt((-s).clamp(min=0.0)), torch.inf)
+        return [torch.where(l > 0, x, -x)]
+
+    def _inside(self) -> float:
+        return 2.0
+
+    def _slopes(self, l: Tensor, u: Tensor) -> Slopes:
+        positive = l > 0
+        chord, tangent = self._chord(l, u), self.slope(0.5 * l + 0.5 * u)
+        return Slopes(
+            torch.where(positive, tangent, chord), torch.where(positive, chord, tangent), ~positive, positive
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Power(Function):
+    """xⁿ for a whole n >= 2."""
+
+    exponent: int = 2
+
+    @property
+    def name(self) -> str:
+        return f"power{self.exponent}"
+
+    @property
+    def shape(self) -> str:  # type: ignore[override]
+        return "" if self.exponent % 2 else "convex"
+
+    @property
+    def inflections(self) -> tuple[float, ...]:  # type: ignore[override]
+        return (0.0,) if self.exponent % 2 else ()
+
+    def value(self, x: Tensor) -> Tensor:
+        return x * x if self.exponent == 2 else x.pow(self.exponent)
+
+    def slope(self, x: Tensor) -> Tensor:
+        return 2 * x if self.exponent == 2 else self.exponent * x.pow(self.exponent - 1)
+
+    def critical(self, s: Tensor, l: Tensor, u: Tensor) -> list[Tensor]:
+        if self.exponent == 2:
+            return [0.5 * s]
+        root = (s.abs() / self.exponent).pow(1 / (self.exponent - 1))
+        return [root, -root]
+
+
+@dataclass(frozen=True)
+class Softplus(Function):
+    """log(1 + exp(beta x))/beta."""
+
+    beta: float = 1.0
+    rounding: ClassVar[float] = 64 * ROUNDING
+    shape: ClassVar[str] = "convex"
+
+    def value(self, x: Tensor) -> Tensor:
+        z = self.beta * x
+        return (z.clamp(min=0.0) + torch.log1p(torch.exp(-z.abs()))) / self.beta
+
+    def slope(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.beta * x)
+
+    def critical(self, s: Tensor, l: Tensor, u: Tensor) -> list[Tensor]:
+        return [(torch.log(s) - torch.log1p(-s)) / self.beta]
+
+
+@dataclass(frozen=True)
+class Elu(Function):
+    """x for x > 0, else alpha (exp(x) − 1); 0 < alpha <= 1."""
+
+    alpha: float = 1.0
+    shape: ClassVar[str] = "convex"
+
+    def value(self, x: Tensor) -> Tensor:
+        return F.elu(x, self.alpha)
+
+    def slope(self, x: Tensor) -> Tensor:
+        return torch.where(x > 0, 1.0, self.alpha * torch.exp(x.clamp(max=0.0)))
+
+    def critical(self, s: Tensor, l: Tensor, u: Tensor) -> list[Tensor]:
+        return [torch.log(s / self.alpha), torch.zeros_like(l)]
+
+
+__all__ = ["Elu", "Exp", "Log", "Power", "Reciprocal", "ReciprocalSqrt", "Softplus", "Sqrt"]
