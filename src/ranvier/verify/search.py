@@ -204,7 +204,7 @@ def _checked(graph: Graph, case: Case) -> Goals:
     if len(case.lower) != size or (case.unsafe and case.unsafe[0].C.shape[1] != outputs):
         of = case.unsafe[0].C.shape[1] if case.unsafe else outputs
         raise ValueError(
-            f"the property is of {len(case.lower)} inputs and {of} outputs; expected {size} and {outputs}, the network's"
+            f"the property is of {len(case.lower)} inputs and {of} outputs; expected the network's {size} and {outputs}"
         )
     if not bool(torch.isfinite(case.lower).all() & torch.isfinite(case.upper).all()):
         raise ValueError("a bound of an input is not finite; expected finite boxes")
