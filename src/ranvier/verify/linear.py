@@ -99,13 +99,13 @@ class Take(LinearOperator):
             return list(A.split(self.sizes, -1))
         readers = self._readers
         if readers is None:
-            kept = A.new_zeros(len(A), self.total + 1).index_add(-1, self._padded, A)[:, : self.total]
+            back = A.new_zeros(len(A), self.total + 1).index_add(-1, self._padded, A)[:, : self.total]
         else:
             padded = torch.cat([A, A.new_zeros(len(A), 1)], -1)
-            kept = padded.index_select(-1, readers.reshape(-1))
+            back = padded.index_select(-1, readers.reshape(-1))
             if readers.shape[1] > 1:
-                kept = kept.reshape(len(A), *readers.shape).sum(-1)
-        return list(kept.split(self.sizes, -1))
+                back = back.reshape(len(A), *readers.shape).sum(-1)
+        return list(back.split(self.sizes, -1))
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,8 +50,8 @@ class _Search:
         l, u = self.case.lower[None], self.case.upper[None]
         with torch.no_grad():
             root = crown(self.graph, l, u)
-            wanted = self.settings.branching == "bbps"
-            self.shortcuts = self.splitter.shortcuts(root) if wanted else {}
+            scored = self.settings.branching == "bbps"
+            self.shortcuts = self.splitter.shortcuts(root) if scored else {}
         known = {k: (root.lower[k], root.upper[k]) for k in self.splitter.nodes}
         self.bound(
             [Domain(g, dict(known), {}, None, -torch.inf, []) for g in range(len(self.goals.C))],
@@ -134,12 +134,12 @@ class _Search:
         splits = self._splits(bounds, best.bound, row, [None if x else True for x in decided.tolist()])
         for b, domain in enumerate(domains):
             if not bool(decided[b]):
-                kept = {k: (bounds.lower[k][b : b + 1], bounds.upper[k][b : b + 1]) for k in self.splitter.nodes}
+                own = {k: (bounds.lower[k][b : b + 1], bounds.upper[k][b : b + 1]) for k in self.splitter.nodes}
                 choice = best.choice.map(lambda t, b=b: t[b : b + 1].clone())  # type: ignore[misc]
                 value = max(float(margins[b]), domain.margin)  # the parent's bound holds here, too
                 heapq.heappush(
                     self.heap,
-                    (value, next(self.number), Domain(domain.goal, kept, domain.constrained, choice, value, splits[b])),
+                    (value, next(self.number), Domain(domain.goal, own, domain.constrained, choice, value, splits[b])),
                 )
 
     def _masks(self, domains: list[Domain]) -> dict[int, tuple[Tensor, Tensor]]:

@@ -135,13 +135,13 @@ def optimise(
             size = graph.nodes[k].size
             current.multipliers[k] = [torch.zeros(batch, rows, size, dtype=C.dtype) for _ in range(2)]
 
-    def evaluate(some: Choice, exact: bool, wanted: frozenset[int] = frozenset()) -> LinearBound:
+    def evaluate(some: Choice, exact: bool, recorded: frozenset[int] = frozenset()) -> LinearBound:
         relaxations = relax_all(graph, start, bounds, space.slopes(some))
         betas = {}
         for k, (low, high) in masks.items():
             of_lower, of_upper = some.multipliers[k]
             betas[k] = torch.where(low, of_lower, 0.0), torch.where(high, of_upper, 0.0)
-        return pull_back(graph, start, C, bounds, relaxations, exact=exact, multipliers=betas or None, record=wanted)
+        return pull_back(graph, start, C, bounds, relaxations, exact=exact, multipliers=betas or None, record=recorded)
 
     l, u = bounds.lower[0], bounds.upper[0]
     best = current
@@ -157,8 +157,8 @@ def optimise(
             with torch.no_grad():
                 better = least > highest
                 highest = torch.where(better, least, highest)
-                for kept, t in zip(best.leaves(), leaves, strict=True):
-                    kept.copy_(torch.where(better[..., None], t, kept))
+                for saved, t in zip(best.leaves(), leaves, strict=True):
+                    saved.copy_(torch.where(better[..., None], t, saved))
             if step == steps or (enough is not None and enough(highest)):
                 break
             objective = torch.where(torch.isfinite(least), least, 0.0).sum()
