@@ -32,6 +32,7 @@ from ranvier.learners import (
     PredictiveCoding,
     RecurrentForwardForward,
     SupervisedSTDP,
+    SyntheticGradients,
     TargetPropagation,
     TopDownLayers,
     TruncatedBPTT,
@@ -39,6 +40,7 @@ from ranvier.learners import (
     membrane_cross_entropy,
     pathways,
     perforate,
+    synthesiser,
 )
 
 T, B, N, CLASSES = 8, 12, 6, 3
@@ -134,6 +136,14 @@ def from_above(dtype):
     return RecurrentForwardForward(model, torch.optim.Adam(parameters(model), 0.01), steps=5, negatives="hard")
 
 
+def cerebellar(dtype):
+    torch.manual_seed(0)
+    model = rv.nn.Sequential(rv.nn.LTC(N, 8).to(dtype), nn.Linear(8, CLASSES, dtype=dtype))
+    back = synthesiser(8, (12,), dtype=dtype)
+    optimizer = torch.optim.Adam([*parameters(model), *parameters(back)], 0.02)
+    return SyntheticGradients(model, back, membrane_cross_entropy, optimizer)
+
+
 def perforated(neurons):
     def make(dtype):
         torch.manual_seed(0)
@@ -208,6 +218,7 @@ CASES = {
     "ForwardForward": Case(ForwardForward, forward_forward("hard", True), with_room),
     "ForwardForward, by goodness": Case(ForwardForward, forward_forward("hard", False), with_room),
     "RecurrentForwardForward": Case(RecurrentForwardForward, from_above, with_room, change=0.05),
+    "SyntheticGradients": Case(SyntheticGradients, cerebellar, sequences),
     "PerforatedBackpropagation": Case(PerforatedBackpropagation, perforated(2), vectors),
     "PerforatedBackpropagation, whose dendrites grow": Case(PerforatedBackpropagation, perforated(1), vectors),
 }  # fmt: skip

@@ -5,6 +5,7 @@ from ranvier.learners.backpropagation.truncated import TruncatedBPTT
 from ranvier.learners.counting import Learning, count_learning
 from ranvier.learners.datasets.events import bin_events, read_bs2, read_nmnist
 from ranvier.learners.datasets.idx import read_idx, read_mnist
+from ranvier.learners.decoupled.synthetic import SyntheticGradients, synthesiser
 from ranvier.learners.encoders import delta, latency, phase, population, rate
 from ranvier.learners.energy_based import nudging
 from ranvier.learners.energy_based.contrastive import ContrastiveHebbian
@@ -42,9 +43,9 @@ __all__ = [
     "BPTT", "HLOP", "PSPM", "TESS", "BurstDependent", "ContrastiveHebbian", "DirectFeedbackAlignment", "EProp",
     "EquilibriumPropagation", "FeedbackAlignment", "ForwardForward", "Learner", "Learning", "NodePerturbation",
     "PerforatedBackpropagation", "Plateau", "PredictiveCoding", "RecurrentForwardForward", "SupervisedSTDP",
-    "TargetPropagation", "TopDownLayers", "TruncatedBPTT", "WeightPerturbation", "accuracy", "adopt", "bin_events",
-    "count_dendrites", "count_learning", "delta", "first_spike", "first_spike_accuracy", "first_spike_cross_entropy",
-    "fit", "gradient_angles", "grow", "latency", "membrane_cross_entropy", "nudging", "pathways", "perforate",
-    "phase", "population", "rate", "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx", "read_mnist",
-    "read_nmnist", "spike_distance", "square_waves", "standardise",
+    "SyntheticGradients", "TargetPropagation", "TopDownLayers", "TruncatedBPTT", "WeightPerturbation", "accuracy",
+    "adopt", "bin_events", "count_dendrites", "count_learning", "delta", "first_spike", "first_spike_accuracy",
+    "first_spike_cross_entropy", "fit", "gradient_angles", "grow", "latency", "membrane_cross_entropy", "nudging",
+    "pathways", "perforate", "phase", "population", "rate", "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx",
+    "read_mnist", "read_nmnist", "spike_distance", "square_waves", "standardise", "synthesiser",
 ]  # fmt: skip

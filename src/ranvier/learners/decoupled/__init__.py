@@ -1,0 +1,1 @@
+"""Learning that does not wait: gradients of what is still to come are predicted."""
