@@ -170,6 +170,13 @@ def test_numbers_keep_their_precision(net):
         assert bool((net[:2](X)[:, 0] == 0.1 * 1e308).all())
 
 
+def test_no_unit_is_no_change(net):
+    before = net(X)
+    with edit(net) as change:
+        change.ablate("0", []).scale("1", torch.tensor([], dtype=torch.long), 2.0)
+        assert torch.equal(net(X), before)
+
+
 def test_units_that_are_no_indices(net):
     with edit(net) as change:
         for units in (True, [0.5], torch.ones(4, dtype=torch.bool), [[1]], "a"):

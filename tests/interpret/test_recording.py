@@ -184,7 +184,7 @@ def test_broken_weights_and_activations_are_named(convolutional):
         def forward(self, x):
             return x / (x[:, :, :1] - x[:, :, :1])
 
-    with pytest.raises(ValueError, match="layer 1 gives a value that is not finite at unit 0 in example 0 of batch 0"):
+    with pytest.raises(ValueError, match="layer 1 gives a value that is not finite at unit 0 in row 0 of batch 0"):
         activations(nn.Sequential(nn.Identity(), Divide()), [IMAGES], "1")
     with torch.no_grad():
         convolutional[2].weight[0, 0, 0, 0] = float("nan")

@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING
 from ranvier._lazy import attributes
 
 if TYPE_CHECKING:
+    from ranvier.interpret.captions import (
+        Captioner,
+        Description,
+        concept_overlap,
+        describe,
+        fit_captioner,
+        pooled_features,
+        token_f1,
+    )
     from ranvier.interpret.checkpoints import read_model, store_model, stored_models
     from ranvier.interpret.editing import Edit, edit
     from ranvier.interpret.languages import (
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
     )
     from ranvier.interpret.layers import Layer, layer
     from ranvier.interpret.mlp_blocks import MLP, mlps
+    from ranvier.interpret.paths import NeuronPaths, PathScores, baseline_paths, neuron_paths, path_overlap, path_scores
     from ranvier.interpret.perplexities import log_perplexity, perplexity
     from ranvier.interpret.recording import Activations, activations, read_activations
     from ranvier.interpret.top_examples import Exemplars, exemplars
@@ -37,27 +47,35 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "ranvier.interpret.captions": [
+        "Captioner", "Description", "concept_overlap", "describe", "fit_captioner", "pooled_features", "token_f1",
+    ],
     "ranvier.interpret.checkpoints": ["read_model", "store_model", "stored_models"],
     "ranvier.interpret.editing": ["Edit", "edit"],
-    "ranvier.interpret.top_examples": ["Exemplars", "exemplars"],
-    "ranvier.interpret.weight_decoding": [
-        "FeatureNeurons", "clamped_lift", "feature_neurons", "output_embedding", "persistence",
-    ],
     "ranvier.interpret.languages": [
         "LanguageActivity", "LanguageNeurons", "alignment_neurons", "language_activity", "lape", "largest_weight",
         "masked_perplexities", "stages",
     ],
     "ranvier.interpret.layers": ["Layer", "layer"],
     "ranvier.interpret.mlp_blocks": ["MLP", "mlps"],
+    "ranvier.interpret.paths": [
+        "NeuronPaths", "PathScores", "baseline_paths", "neuron_paths", "path_overlap", "path_scores",
+    ],
     "ranvier.interpret.perplexities": ["log_perplexity", "perplexity"],
     "ranvier.interpret.recording": ["Activations", "activations", "read_activations"],
-}
+    "ranvier.interpret.top_examples": ["Exemplars", "exemplars"],
+    "ranvier.interpret.weight_decoding": [
+        "FeatureNeurons", "clamped_lift", "feature_neurons", "output_embedding", "persistence",
+    ],
+}  # fmt: skip
 
 __all__ = [
-    "MLP", "Activations", "Edit", "Exemplars", "FeatureNeurons", "LanguageActivity", "LanguageNeurons", "Layer",
-    "activations", "alignment_neurons", "clamped_lift", "edit", "exemplars", "feature_neurons", "language_activity",
-    "lape", "largest_weight", "layer", "log_perplexity", "masked_perplexities", "mlps", "output_embedding",
-    "perplexity", "persistence", "read_activations", "read_model", "stages", "store_model", "stored_models",
+    "MLP", "Activations", "Captioner", "Description", "Edit", "Exemplars", "FeatureNeurons", "LanguageActivity",
+    "LanguageNeurons", "Layer", "NeuronPaths", "PathScores", "activations", "alignment_neurons", "baseline_paths",
+    "clamped_lift", "concept_overlap", "describe", "edit", "exemplars", "feature_neurons", "fit_captioner",
+    "language_activity", "lape", "largest_weight", "layer", "log_perplexity", "masked_perplexities", "mlps",
+    "neuron_paths", "output_embedding", "path_overlap", "path_scores", "perplexity", "persistence",
+    "pooled_features", "read_activations", "read_model", "stages", "store_model", "stored_models", "token_f1",
 ]  # fmt: skip
 
 __getattr__, __dir__ = attributes(__name__, _HOMES)

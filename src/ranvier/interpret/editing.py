@@ -135,6 +135,8 @@ def _index(units: Units) -> Any:
     if isinstance(units, slice):
         return units
     index = torch.as_tensor([units] if isinstance(units, int) and not isinstance(units, bool) else units)
+    if index.shape == (0,):
+        return index.long()  # of an empty list, which torch takes for numbers
     if index.dtype == torch.bool or index.is_floating_point() or index.is_complex() or index.ndim != 1:
         raise TypeError(
             f"units are {index.dtype} of shape {tuple(index.shape)}; expected indices from 0, in one list: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import count, nearest
-from ranvier._files import write_atomic, write_json
+from ranvier._files import atomic_path, write_json
 from ranvier._locks import folder_lock
 from ranvier._manifest import manifest
 from ranvier._reading import read_json
@@ -213,10 +214,11 @@ def _record(
         if folder is None:
             parts.append(tensors)
         else:
-            from safetensors.torch import save
+            from safetensors.torch import save_file
 
             file = folder / f"{len(parts):06}.safetensors"
-            write_atomic(file, save({name: value.contiguous() for name, value in tensors.items()}))
+            with atomic_path(file) as temporary:
+                save_file(tensors, temporary)
             parts.append(file)
         index["segments"].append(row)
         index["tokens"] = bool(tokens)
@@ -277,7 +279,8 @@ def _record(
 
 def _begin(folder: Path | None, settings: Mapping[str, Any]) -> tuple[dict[str, Any], Tensor]:
     """The index to go on from, and the digests of the batches that are recorded already, (batches, 16)."""
-    fresh = {"kind": "activations", "settings": dict(settings), "tokens": None, "shapes": {}, "segments": []}
+    fresh: dict[str, Any] = {"kind": "activations", "settings": dict(settings), "tokens": None, "shapes": {}}
+    fresh["segments"] = []
     if folder is None or not (folder / _INDEX).exists():
         return {**fresh, "manifest": manifest()}, torch.empty(0, 16, dtype=torch.uint8)
     index = _read_index(folder)
@@ -297,33 +300,36 @@ def _begin(folder: Path | None, settings: Mapping[str, Any]) -> tuple[dict[str, 
 def _rows(
     name: str, x: Tensor, batch: Batch, pool: Pool, dtype: torch.dtype, position: int
 ) -> tuple[Tensor, bool]:
-    """A layer's values as rows, units first, and whether rows are tokens."""
+    """A layer's values as rows, units first, and whether rows are tokens; always a copy, since what a module returned
+    may be changed in place afterwards."""
     mask = batch.mask if batch.mask is not None and x.ndim == 3 and batch.mask.shape == (len(x), x.shape[2]) else None
-    if not bool(torch.isfinite(x).all() if mask is None else torch.isfinite(x.movedim(1, -1)[mask]).all()):
-        bad = torch.isfinite(x).logical_not().nonzero()[0]
+    if mask is not None and bool(mask.all()) and pool is not None:
+        mask = None
+    by_token = mask is not None and pool is None
+    if by_token and mask is not None:
+        rows = x.movedim(1, -1).flatten(0, 1)
+        if not bool(mask.all()):
+            rows = rows.index_select(0, mask.flatten().nonzero()[:, 0])
+    elif mask is not None:
+        spread = torch.where(mask[:, None], x, 0.0 if pool == "mean" else -torch.inf)
+        rows = spread.sum(2) / mask.sum(1, keepdim=True) if pool == "mean" else spread.amax(2)
+    elif pool is not None and x.ndim > 2:
+        rows = x.flatten(2).mean(2) if pool == "mean" else x.flatten(2).amax(2)
+    else:
+        rows = x
+    low, high = (float(end) for end in torch.aminmax(rows.detach()))  # a NaN comes through
+    if not math.isfinite(low) or not math.isfinite(high):
+        bad = torch.isfinite(rows).logical_not().nonzero()[0]
         raise ValueError(
-            f"layer {name} gives a value that is not finite at unit {int(bad[1])} in example {int(bad[0])} of batch "
+            f"layer {name} gives a value that is not finite at unit {int(bad[1])} in row {int(bad[0])} of batch "
             f"{position}; expected finite ones: look at this input, or compute in float32."
         )
-    if mask is not None and pool is None:
-        rows, by_token = x.movedim(1, -1)[mask], True
-    elif pool is None or x.ndim == 2:
-        rows, by_token = x, False
-    elif mask is not None:
-        spread = x.masked_fill(~mask[:, None], 0.0 if pool == "mean" else -torch.inf)
-        rows = spread.sum(2) / mask.sum(1, keepdim=True) if pool == "mean" else spread.amax(2)
-        by_token = False
-    else:
-        flat = x.flatten(2)
-        rows, by_token = flat.mean(2) if pool == "mean" else flat.amax(2), False
-    # a copy: what a module returned may be changed in place afterwards
-    copy = rows.detach().to("cpu", dtype, copy=rows is x, memory_format=torch.contiguous_format)
-    if dtype == torch.float16 and not bool(torch.isfinite(copy).all()):
+    if dtype == torch.float16 and max(-low, high) > 65504:
         raise ValueError(
-            f"layer {name} reaches {float(rows.abs().max()):.3g} in batch {position}, which float16 cannot hold; "
+            f"layer {name} reaches {max(-low, high):.3g} in batch {position}, which float16 cannot hold; "
             "expected at most 65504: choose dtype=torch.float32."
         )
-    return copy, by_token
+    return rows.detach().to("cpu", dtype, copy=True, memory_format=torch.contiguous_format), by_token
 
 
 class _Reader:
@@ -407,7 +413,7 @@ def _fingerprint(model: nn.Module) -> str:
     for name, value in model.state_dict().items():
         if isinstance(value, Tensor):
             state.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-            state.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+            state.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return state.hexdigest()
 
 
