@@ -57,3 +57,10 @@ def test_commands_of_the_readme_exist():
     makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"`?make (\w+)", README):
         assert f"\n{target}:" in makefile
+
+
+def test_an_operator(blocks: list[str], capsys: pytest.CaptureFixture[str]):
+    names: dict = {}
+    text = next(block for block in blocks if "operators.convert" in block)
+    exec(text.replace("epochs=20)", "epochs=2, progress=False)"), names)
+    assert capsys.readouterr().out.strip() == "torch.Size([1, 1, 64, 48])"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         networks,
         neurons,
         nn,
+        operators,
         recordings,
         report,
         reservoirs,
@@ -92,7 +93,7 @@ _HOMES = {
 }  # fmt: skip
 _MODULES = [
     "analysis", "atlas", "brains", "data", "energies", "engines", "interpret", "learners", "networks", "neurons",
-    "nn", "recordings", "report", "reservoirs", "rules", "synapses", "theory", "verify",
+    "nn", "operators", "recordings", "report", "reservoirs", "rules", "synapses", "theory", "verify",
 ]  # fmt: skip
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -102,8 +103,8 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "Neuron", "Normal", "Parameter", "Poisson", "Prediction", "Probe", "Recording", "Sigmoidal", "Simulation",
     "SpikeTimes", "Synapse", "TimeSeries", "Uniform", "WeightProbe", "__version__", "analysis", "as_cell", "atlas",
     "brains", "compare", "data", "energies", "engines", "fit", "interpret", "learners", "networks", "neurons", "nn",
-    "parameter", "predict", "read_edges", "read_network", "read_nir", "recordings", "report", "reservoirs", "rules",
-    "simulate", "synapses", "theory", "verify", "wiring", "write_network", "write_nir",
+    "operators", "parameter", "predict", "read_edges", "read_network", "read_nir", "recordings", "report",
+    "reservoirs", "rules", "simulate", "synapses", "theory", "verify", "wiring", "write_network", "write_nir",
 ]  # fmt: skip
 
 

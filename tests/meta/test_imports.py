@@ -20,7 +20,7 @@ LEVELS = [
     {"networks"},
     {"data"},
     {"engines", "theory"},
-    {"nn", "energies", "recordings"},
+    {"nn", "energies", "recordings", "operators"},
     {"learners", "reservoirs", "interpret"},
     {"report", "brains", "verify"},
     {"atlas", "_runs"},
