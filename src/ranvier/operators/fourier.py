@@ -32,10 +32,10 @@ class SpectralConvolution(nn.Module):
         if min(in_channels, out_channels) < 1:
             raise ValueError(f"channels are {in_channels}, {out_channels}; expected 1 or more of each")
         self.in_channels, self.out_channels = in_channels, out_channels
-        kept = [2 * m - 1 for m in self.modes[:-1]] + [self.modes[-1]]
+        frequencies = [2 * m - 1 for m in self.modes[:-1]] + [self.modes[-1]]
         scale = (in_channels * out_channels) ** -0.5
         #: real and imaginary part last; axes but the last run over 0 ... m − 1, −(m − 1) ... −1
-        self.weight = nn.Parameter(scale * torch.randn(in_channels, out_channels, *kept, 2, dtype=dtype))
+        self.weight = nn.Parameter(scale * torch.randn(in_channels, out_channels, *frequencies, 2, dtype=dtype))
 
     def forward(self, u: Tensor) -> Tensor:
         dims = len(self.modes)
