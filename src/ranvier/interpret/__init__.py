@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     )
     from ranvier.interpret.checkpoints import read_model, store_model, stored_models
     from ranvier.interpret.editing import Edit, edit
+    from ranvier.interpret.evaluators import Evaluation, Review, evaluate
+    from ranvier.interpret.graphs import ActivationGraphs, activation_graphs, merge_selections, select_texts
     from ranvier.interpret.languages import (
         LanguageActivity,
         LanguageNeurons,
@@ -52,6 +54,8 @@ _HOMES = {
     ],
     "ranvier.interpret.checkpoints": ["read_model", "store_model", "stored_models"],
     "ranvier.interpret.editing": ["Edit", "edit"],
+    "ranvier.interpret.evaluators": ["Evaluation", "Review", "evaluate"],
+    "ranvier.interpret.graphs": ["ActivationGraphs", "activation_graphs", "merge_selections", "select_texts"],
     "ranvier.interpret.languages": [
         "LanguageActivity", "LanguageNeurons", "alignment_neurons", "language_activity", "lape", "largest_weight",
         "masked_perplexities", "stages",
@@ -70,12 +74,13 @@ _HOMES = {
 }  # fmt: skip
 
 __all__ = [
-    "MLP", "Activations", "Captioner", "Description", "Edit", "Exemplars", "FeatureNeurons", "LanguageActivity",
-    "LanguageNeurons", "Layer", "NeuronPaths", "PathScores", "activations", "alignment_neurons", "baseline_paths",
-    "clamped_lift", "concept_overlap", "describe", "edit", "exemplars", "feature_neurons", "fit_captioner",
-    "language_activity", "lape", "largest_weight", "layer", "log_perplexity", "masked_perplexities", "mlps",
-    "neuron_paths", "output_embedding", "path_overlap", "path_scores", "perplexity", "persistence",
-    "pooled_features", "read_activations", "read_model", "stages", "store_model", "stored_models", "token_f1",
+    "MLP", "ActivationGraphs", "Activations", "Captioner", "Description", "Edit", "Evaluation", "Exemplars",
+    "FeatureNeurons", "LanguageActivity", "LanguageNeurons", "Layer", "NeuronPaths", "PathScores", "Review",
+    "activation_graphs", "activations", "alignment_neurons", "baseline_paths", "clamped_lift", "concept_overlap",
+    "describe", "edit", "evaluate", "exemplars", "feature_neurons", "fit_captioner", "language_activity", "lape",
+    "largest_weight", "layer", "log_perplexity", "masked_perplexities", "merge_selections", "mlps", "neuron_paths",
+    "output_embedding", "path_overlap", "path_scores", "perplexity", "persistence", "pooled_features",
+    "read_activations", "read_model", "select_texts", "stages", "store_model", "stored_models", "token_f1",
 ]  # fmt: skip
 
 __getattr__, __dir__ = attributes(__name__, _HOMES)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ranvier.atlas import Size
 
-STEPS = 120
+STEPS = 300
 TESTED, RIVALS = 8, 20
 CLAMP = 8.0
 
@@ -82,7 +82,7 @@ def finetuned(seed: int) -> Any:
     """The model after a short training on half of the languages."""
     model = deepcopy(trained(seed, True, STEPS))
     texts = dict(list(split(corpus(seed, True))[0].items())[:3])
-    train(model, texts, STEPS // 6, seed + 1, rate=1e-3)
+    train(model, texts, STEPS // 15, seed + 1, rate=1e-3)
     return model
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: of a model of some hundred neurons, where the paper's lowest 1 % would be three
 SHARE, PERCENTILE = 0.2, 0.9
-STEPS = {"small": 120, "full": 3000}
+STEPS = {"small": 300, "full": 3000}
 
 
 def measure(seed: int, size: Size, neurons: str = "chosen", weight: float | None = None) -> dict[str, Any]:
