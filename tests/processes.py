@@ -35,13 +35,13 @@ class Child:
         assert self.pid is not None
         os.kill(self.pid, number)
 
-    def communicate(self, timeout: float = 120) -> tuple[str, str]:
+    def communicate(self, timeout: float = 120, encoding: str = "utf-8") -> tuple[str, str]:
         """Wait for the end; returns what was printed, and the errors."""
         self._process.join(timeout)
         if self._process.exitcode is None:
             self._process.kill()
             raise TimeoutError(f"process {self.pid} still runs after {timeout:g} s")
-        out, error = (path.read_text() if path.exists() else "" for path in self._files)
+        out, error = (path.read_text(encoding) if path.exists() else "" for path in self._files)
         self._folder.cleanup()
         return out, error
 

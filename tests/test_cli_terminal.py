@@ -12,9 +12,10 @@ import typing
 
 import numpy as np
 import pytest
+from tests.processes import Child, command_line
 
 from ranvier import _runs, cli
-from ranvier._text import one_line, printable
+from ranvier._text import _HANDLER, one_line, printable
 
 MAIN = "from ranvier.cli import main; main()"
 
@@ -81,20 +82,38 @@ def test_mistakes_are_one_line(call, arguments, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "cp1252"])
-@pytest.mark.parametrize("arguments", [("atlas", "list"), ("run", "nowhere-é-−-神.csv"), ("--help",)])
-def test_every_encoding_will_do(encoding, arguments, tmp_path):
-    environment = {**os.environ, "PYTHONIOENCODING": encoding}
-    if "run" not in arguments:
-        environment |= {"LC_ALL": "C", "PYTHONUTF8": "0"}
-    done = subprocess.run(
-        [sys.executable, "-c", MAIN, *arguments], capture_output=True, env=environment, cwd=tmp_path, timeout=120
-    )
-    assert done.returncode == (2 if "run" in arguments else 0), done.stderr
-    text = (done.stdout + done.stderr).decode(encoding)
+def on_a_terminal(encoding, *arguments):
+    """`ranvier ARGUMENTS` where standard output and error have an encoding, as Python opens them."""
+    sys.stdout.reconfigure(encoding=encoding, errors="strict")
+    sys.stderr.reconfigure(encoding=encoding, errors="backslashreplace")
+    command_line(*arguments)
+
+
+ENCODINGS = ["ascii", "latin-1", "utf-8", "cp1252"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("arguments", [("run", "nowhere-é-−-神.csv"), ("--help",)])
+def test_every_encoding_will_do(encoding, arguments):
+    child = Child(on_a_terminal, encoding, *arguments, env={"COLUMNS": "100"})
+    text = "".join(child.communicate(encoding=encoding))
+    assert child.returncode == (2 if "run" in arguments else 0), text
     assert "Traceback" not in text and "codec" not in text and len(text) > 20
     if "run" in arguments and encoding in ("ascii", "latin-1"):
         assert "é" in text if encoding == "latin-1" else "nowhere-e---?.csv" in text
+
+
+def test_the_atlas_is_listed_in_a_locale_without_any_encoding(tmp_path):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-c", MAIN, "atlas", "list"]
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, timeout=120)
+    assert done.returncode == 0 and done.stderr == b"" and len(done.stdout.decode("ascii")) > 1000
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_the_atlas_is_spelt_in_every_encoding(call, encoding):
+    code, out, _ = call("atlas", "list")
+    assert code == 0 and len(out.encode(encoding, _HANDLER)) > 1000
 
 
 def test_a_closed_pipe_is_no_error(tmp_path):

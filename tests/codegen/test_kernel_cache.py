@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from numba import types
+from tests.codegen import two_kernels
+from tests.codegen.two_kernels import write_seven
 
 from ranvier.codegen import cache_folder, compilation
-from ranvier.codegen.pointers import pointer
 
+ADDRESS = types.void(types.int64)
 SIMULATION = """
 import ranvier as rv, torch
 net = rv.Network()
@@ -25,13 +27,12 @@ LAYER = """
 import ranvier as rv, torch
 print(rv.nn.LIF(3, 4)(torch.ones(5, 2, 3))[0].shape)
 """
-ADDRESS = types.void(types.int64)
 
 
-def python(script, **env):
+def python(*arguments, **env):
     env = {**os.environ, "OMP_NUM_THREADS": "1", **{k: str(v) for k, v in env.items()}}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], env=env, capture_output=True, text=True, timeout=300
+        [sys.executable, "-W", "error", *arguments], env=env, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, (done.returncode, done.stderr)
     return done
@@ -50,10 +51,6 @@ def folder(tmp_path, monkeypatch):
     compilation.address.cache_clear()
 
 
-def write_seven(at):
-    pointer(at, 0)[0] = 7
-
-
 def run():
     """Compile or load `write_seven`, and run it."""
     import ctypes
@@ -67,10 +64,10 @@ def run():
 
 def test_a_second_process_compiles_nothing(tmp_path):
     script = SIMULATION + LAYER
-    first = python(script, RANVIER_CACHE_DIR=tmp_path)
+    first = python("-c", script, RANVIER_CACHE_DIR=tmp_path)
     before = listing(tmp_path)
     assert {name.partition(".")[2] for name in before} == {"bin"}
-    assert python(script, RANVIER_CACHE_DIR=tmp_path).stdout == first.stdout
+    assert python("-c", script, RANVIER_CACHE_DIR=tmp_path).stdout == first.stdout
     assert listing(tmp_path) == before  # nothing was written: a compilation would have been
 
 
@@ -125,7 +122,7 @@ def test_what_is_no_file_is_no_entry(plant, monkeypatch, tmp_path):
 def test_planted_files_do_not_run(tmp_path):
     """Pickles as numba keeps them, Python files of kernels' names, and bytes that the digest does not cover."""
     folder, target = tmp_path / "kernels", tmp_path / "executed"
-    first = python(SIMULATION, RANVIER_CACHE_DIR=folder)
+    assert python(two_kernels.__file__, RANVIER_CACHE_DIR=folder).stdout == "14\n"
     payload = pickle.dumps(Payload(target), protocol=2)
     assert not target.exists()
     names = [p.stem for p in folder.iterdir()]
@@ -135,8 +132,8 @@ def test_planted_files_do_not_run(tmp_path):
         for pattern in ("kernel_{}-1.py311.nbi", "kernel_{}.kernel-1.py311.1.nbc"):
             (folder / "__pycache__").mkdir(exist_ok=True)
             (folder / "__pycache__" / pattern.format(name)).write_bytes(payload)
-    assert python(SIMULATION, RANVIER_CACHE_DIR=folder).stdout == first.stdout
-    assert not target.exists()
+    assert python(two_kernels.__file__, RANVIER_CACHE_DIR=folder).stdout == "14\n"
+    assert not target.exists() and all((folder / f"{name}.bin").read_bytes() != payload for name in names)
 
 
 def test_a_header_names_nothing_outside_the_package(folder):
@@ -217,14 +214,16 @@ class TestFolders:
 
 
 @pytest.mark.parametrize(
-    "script, result, variable", [(SIMULATION, "4\n", "HOME"), (LAYER, "torch.Size([5, 2, 4])\n", "RANVIER_CACHE_DIR")]
+    "command, result, variable",
+    [((two_kernels.__file__,), "14\n", "HOME"), (("-c", LAYER), "torch.Size([5, 2, 4])\n", "RANVIER_CACHE_DIR")],
+    ids=["no home", "no folder"],
 )
-def test_without_a_writable_folder(script, result, variable, tmp_path):
+def test_without_a_writable_folder(command, result, variable, tmp_path):
     """As in a container: no home, nothing to write to. Not even root can make a folder below a file."""
     (tmp_path / "file").write_text("")
     nowhere = tmp_path / "file" / "below"
     unset = dict.fromkeys(("RANVIER_CACHE_DIR", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), "")
-    done = python(script, **unset | {variable: nowhere})
+    done = python(*command, **unset | {variable: nowhere})
     assert done.stdout == result
     (line,) = done.stderr.splitlines()
     assert "compiles it anew" in line and "RANVIER_CACHE_DIR" in line and str(nowhere) in line

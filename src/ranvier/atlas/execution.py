@@ -40,6 +40,9 @@ def judge(experiment: Experiment, seed: int = 0, size: Size = "small") -> dict[s
     claims = []
     for claim in experiment.claims:
         changed = describe(claim.mutant)
+        if claim.verdict(metrics) == "untested":  # and so is its mutant, without being measured
+            claims.append(_judged(claim, changed, metrics, {claim.metric: None}))
+            continue
         if changed not in mutants:
             mutants[changed] = _numbers(experiment.measure(seed, size, **claim.mutant))
         claims.append(_judged(claim, changed, metrics, mutants[changed]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,19 +28,11 @@ def measure(
     learning: at all. negative: whether learning subtracts what the model does by itself. tau: refractory time in
     sweeps. coupled: whether the spiking neurons feel each other.
     """
-    torch.manual_seed(seed)
-    metrics: dict[str, Any] = bars(learning, negative)
+    metrics: dict[str, Any] = {"likelihood": bars(seed, learning, negative)}
     images, labels = binary_digits(seed)
     train, test = images[:1400], images[1400:]
-    named = torch.cat([images, 1.0 * torch.nn.functional.one_hot(labels, 10)], 1)
-    model = RBM(74, 128, persistent=100)
-    with torch.no_grad():
-        mean = named[:1400].mean(0).clamp(0.01, 0.99)
-        model.visible_bias.copy_(torch.log(mean / (1 - mean)))
-    epochs = {"small": 60, "full": 300}[size] if learning else 0
-    for epoch in range(epochs):
-        for rows in torch.randperm(1400).split(50):
-            model.step(named[rows], 0.05 * (1 - 0.9 * epoch / epochs), steps=2, decay=1e-4)
+    model = machine(seed, {"small": 60, "full": 300}[size] if learning else 0)
+    torch.manual_seed(seed)
     count, sweeps = {"small": (60, 1500), "full": (397, 6000)}[size]
     shown = test[:count]
     upper, lower = slice(0, 32), slice(32, 64)
@@ -76,8 +69,26 @@ def binary_digits(seed: int) -> tuple[Tensor, Tensor]:
     return (torch.cat([data.x, data.x_test]) > 7 / 16).float(), torch.cat([data.y, data.y_test])
 
 
-def bars(learning: bool, negative: bool) -> dict[str, float]:
+@cache
+def machine(seed: int, epochs: int) -> RBM:
+    """A restricted machine that has learned the digits with their names."""
+    torch.manual_seed(seed)
+    images, labels = binary_digits(seed)
+    named = torch.cat([images, 1.0 * torch.nn.functional.one_hot(labels, 10)], 1)[:1400]
+    model = RBM(74, 128, persistent=100)
+    with torch.no_grad():
+        mean = named.mean(0).clamp(0.01, 0.99)
+        model.visible_bias.copy_(torch.log(mean / (1 - mean)))
+    for epoch in range(epochs):
+        for rows in torch.randperm(1400).split(50):
+            model.step(named[rows], 0.05 * (1 - 0.9 * epoch / epochs), steps=2, decay=1e-4)
+    return model
+
+
+@cache
+def bars(seed: int, learning: bool, negative: bool) -> float:
     """All bars and stripes of 3 × 3: the exact log-likelihood a pattern, before and after PCD."""
+    torch.manual_seed(seed)
     rows = all_states(3)
     data = torch.cat([rows[:, :, None].expand(8, 3, 3).flatten(1), rows[:, None, :].expand(8, 3, 3).flatten(1)])
     model = RBM(9, 8, persistent=100)
@@ -88,7 +99,7 @@ def bars(learning: bool, negative: bool) -> dict[str, float]:
             with torch.no_grad():
                 up = model.hidden_given(data)
                 model.weight.add_(data.T @ up / len(data) - 0.1 * model.weight, alpha=0.1)
-    return {"likelihood": float(model.log_likelihood(data).detach().mean())}
+    return float(model.log_likelihood(data).detach().mean())
 
 
 def named_right(joint: Any, shown: Tensor, labels: Tensor, tau: int, seed: int, sweeps: int) -> float:

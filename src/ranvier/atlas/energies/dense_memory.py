@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,16 +37,20 @@ def measure(
     power: instead of each power, and of the exponential, used in recall, if not 0. most: the classifiers' largest
     power. frozen: their memories keep their first values.
     """
+    return {**recall(seed, size, power), **classifiers(seed, size, most, frozen)}
+
+
+@cache
+def recall(seed: int, size: Size, power: int) -> dict[str, float]:
+    """Overlaps after recall of random patterns, the law of errors, and the exponential."""
     g = torch.Generator().manual_seed(seed)
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, float] = {}
     n = 100
     for said, count in ((2, 100), (3, 200), (3, 600), (4, 2000)):
         used = power or said
         metrics[f"overlap_{said}_{count}"] = recalled(n, count, used, 0.1, g)
     metrics |= error_law(said := 3, power or said, g)
-    metrics |= exponential(power, {"small": 2000, "full": 100_000}[size], g)
-    metrics |= classifiers(seed, size, most, frozen)
-    return metrics
+    return metrics | exponential(power, {"small": 2000, "full": 100_000}[size], g)
 
 
 def patterns(count: int, n: int, g: torch.Generator) -> torch.Tensor:
@@ -97,6 +102,7 @@ def exponential(power: int, count: int, g: torch.Generator) -> dict[str, float]:
     return {"exponential": part, "exponential_lack": alone - part, "exponential_error": error}
 
 
+@cache
 def classifiers(seed: int, size: Size, most: int, frozen: bool) -> dict[str, Any]:
     """Classifiers of 8 × 8 digits: test error, how near to a digit memories come, how many decide."""
     data = digits(seed)
