@@ -16,7 +16,7 @@ READY = $(VENV)/.installed
 help:
 	@echo "make demo     install, run the main job on the larva's wiring, print where the report lies"
 	@echo "make test     install, run the tests"
-	@echo "make attack   mutated files, killed runs, a day of biological time: some 20 minutes (ATTACK_FLAGS=--seconds 5)"
+	@echo "make attack   mutated files, killed runs, a day of biological time: some 90 minutes, resumes (ATTACK_FLAGS='--inputs 10000 --kills 5')"
 	@echo "make triton   the GPU's kernels without a GPU: in Triton's interpreter, and through its compiler"
 	@echo "make lint     ruff and mypy"
 	@echo "make bench    side by side with Brian2 and NEST (BENCH_FLAGS=--quick for a short one)"

@@ -1,7 +1,9 @@
 """The standing attack: fuzzed files, killed runs, a day of biological time, networks made anew ten thousand times.
 
-python -m tests.attack [--seconds N] [--kills N] [--rebuilds N]: prints a table, kept as benchmarks/results/attack.txt.
-`--seconds` is the time of fuzzing for each reader. Exit status 1 if anything ran, crashed, hung or differed.
+python -m tests.attack [--inputs N] [--kills N] [--rebuilds N] [--only NAME]: prints a table, kept as
+benchmarks/results/attack.txt. It goes in parts, each kept under build/attack as it ends: a stopped attack goes on,
+and a part is done again with `--again`, or where another size is asked for. Exit status 1 if anything ran,
+crashed, hung, differed, or was refused in words that help nobody.
 """
 
 from __future__ import annotations
@@ -9,119 +11,151 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.attack import kills
-from tests.attack.fuzz import targets
+from tests.attack.targets import Target, targets
 
 ROOT = Path(__file__).parents[2]
+FAULTS = ("unclear", "other", "crashed", "hung", "ran")
+AT_ONCE = 5000  # inputs of one process, for a target of share 1
+
+Part = tuple[str, dict[str, Any], Callable[[Path], dict[str, Any]]]
 
 
-def fuzz(seconds: float, folder: Path) -> bool:
-    """All readers of files in turn; True if nothing went wrong."""
+def child(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A module of this folder in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def fuzz(target: Target, inputs: int, seed: int, folder: Path) -> dict[str, Any]:
+    """So many spoilt files through one reader; a process that dies costs its count, and is reported."""
+    began = time.perf_counter()
+    done = child("tests.attack.fuzz", target.name, str(seed), str(inputs), str(folder))
+    if done.returncode == 0:
+        answer = json.loads(done.stdout.splitlines()[-1])
+    else:
+        how = "hung" if done.returncode == -signal.SIGALRM else "crashed"
+        error = f"status {done.returncode}: {done.stderr[-300:]}"
+        answer = {"counts": {how: 1}, "errors": {error: -1}, "slowest": 0.0, "MB": 0}
+    return {**answer, "seed": seed, "seconds": time.perf_counter() - began}
+
+
+def killed(what: str, count: int, seed: int, folder: Path) -> dict[str, Any]:
+    """So many SIGKILLs at random moments."""
+    return kills.attack(what, count, folder, seed)
+
+
+def apart(*arguments: str) -> dict[str, Any]:
+    """A part that prints its own row."""
+    done = child(*arguments)
+    if done.returncode:
+        return {"row": f"{' '.join(arguments)} failed: {done.stderr[-300:]}", "good": False}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def parts(inputs: int, kill_count: int, rebuild_count: int) -> list[Part]:
+    """(name, size, work) of everything, in order."""
+    out: list[Part] = []
+    known = targets().values()
+    for target in known:
+        count = round(inputs * target.share / sum(t.share for t in known))
+        step = max(1, round(AT_ONCE * target.share))
+        for k in range(0, count, step):
+            size = {"inputs": min(step, count - k), "seed": k // step}
+            out.append((f"fuzz {target.name}", size, lambda p, t=target, s=size: fuzz(t, s["inputs"], s["seed"], p)))
+    for what in kills.WORK:
+        count = -(-kill_count // len(kills.WORK))
+        for k in range(0, count, 10):
+            size = {"kills": min(10, count - k), "seed": k // 10}
+            out.append((f"kill {what}", size, lambda p, w=what, s=size: killed(w, s["kills"], s["seed"], p)))
+    out.append(("day", {}, lambda _: apart("tests.attack.long", "day")))
+    rebuilds = {"count": rebuild_count}
+    out.append(("rebuilds", rebuilds, lambda _: apart("tests.attack.long", "rebuilds", str(rebuild_count))))
+    return out
+
+
+def table(results: list[tuple[str, dict[str, Any]]]) -> bool:
+    """Print what came of all parts; True if nothing went wrong."""
     good, total = True, 0
-    heads = ("inputs", "read", "refused", "other", "crashed", "hung", "ran")
-    print("{:16} {:>9} {:>8} {:>9} {:>6} {:>8} {:>5} {:>4}".format("reader", *heads) + "  slowest s")
-    for name in targets():
-        sums = dict.fromkeys(("inputs", "read", "refused", "other errors", "crashed", "hung", "ran"), 0)
-        errors: list[str] = []
-        end, seed, slowest = time.monotonic() + seconds, 0, 0.0
-        while (left := end - time.monotonic()) > 0.5:
-            seed += 1
-            place = folder / f"{name}-{seed}"
-            place.mkdir()
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.attack.fuzz", name, str(seed), str(left), str(place)], cwd=ROOT,
-                capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )  # fmt: skip
-            if done.returncode == 0:
-                answer = json.loads(done.stdout.splitlines()[-1])
-                for key, count in answer["counts"].items():
-                    sums[key] += count
-                errors += answer["errors"]
-                slowest = max(slowest, answer["slowest"])
-            else:
-                hung = done.returncode == -signal.SIGALRM
-                sums["hung" if hung else "crashed"] += 1
-                errors.append(f"status {done.returncode}, seed {seed}: {done.stderr[-300:]}")
+    heads = ("inputs", "read", "refused", *FAULTS)
+    print("{:38} {:>8} {:>8} {:>8} {:>8} {:>6} {:>8} {:>5} {:>4}".format("fuzzed", *heads) + "  slowest s  MB")
+    for name in dict.fromkeys(n for n, _ in results if n.startswith("fuzz ")):
+        mine = [result for n, result in results if n == name]
+        sums = sum((Counter(result["counts"]) for result in mine), Counter[str]())
         total += sums["inputs"]
-        good &= not (sums["other errors"] or sums["crashed"] or sums["hung"] or sums["ran"])
-        row = [sums[k] for k in ("inputs", "read", "refused", "other errors", "crashed", "hung", "ran")]
-        print("{:16} {:9} {:8} {:9} {:6} {:8} {:5} {:4}".format(name, *row) + f"  {slowest:.2f}", flush=True)
-        for error in dict.fromkeys(errors):
-            print(f"    {error!r}", flush=True)
-    print(f"{'together':16} {total:9}")
+        good &= not any(sums[key] for key in FAULTS)
+        row = "{:38} {:8} {:8} {:8} {:8} {:6} {:8} {:5} {:4}".format(name[5:], *(sums[key] for key in heads))
+        print(f"{row}  {max(r['slowest'] for r in mine):9.2f}  {max(r['MB'] for r in mine)}")
+        errors = {error: (r["seed"], k) for r in mine for error, k in r["errors"].items()}
+        for error, (seed, k) in list(errors.items())[:8]:
+            print(f"    seed {seed}, input {k}: {error!r}")
+    print(f"{'together':38} {total:8}\n")
+    for what in kills.WORK:
+        mine = [result for name, result in results if name == f"kill {what}"]
+        if mine:
+            count, differing, failed = (sum(r[key] for r in mine) for key in ("kills", "differing", "failed"))
+            print(f"{what}: {count} SIGKILLs, {differing} results differ, {failed} attempts failed; "
+                  f"{mine[0]['seconds']} s whole", *(r["error"] for r in mine if r["error"]))  # fmt: skip
+            good &= not (differing or failed)
+    for _, result in results:
+        if "row" in result:
+            print(result["row"])
+            good &= result["good"]
     return good
 
 
-def day() -> bool:
-    """24 h of biological time at steps of 0.5 ms: the last spike of a regular train comes when it must."""
-    import torch
-
-    import ranvier as rv
-
-    net, length = rv.Network(), 86_400_000.0
-    net.add(rv.SpikeTimes(torch.tensor([0.5, length]), torch.tensor([0, 0])), 1, "ends")
-    cell = net.add(rv.LIF(tau_m=20.0, E_L=0.0, V_th=10.0, V_reset=0.0, t_ref=0.0), 1, "cell", drive=20.0)
-    began = time.perf_counter()
-    run = rv.simulate(net, length, dt=0.5, seed=0)
-    first = float(run.times[run.neurons == cell.start][0])
-    times = run.times[run.neurons == cell.start].double()
-    exact = bool((times == first * torch.arange(1, len(times) + 1, dtype=torch.float64)).all())
-    ends = run.times[run.neurons == 0].tolist()
-    print(f"a day: {len(times)} spikes every {first} ms, all on their step: {exact}; given spikes at {ends} ms; "
-          f"{time.perf_counter() - began:.0f} s")  # fmt: skip
-    return exact and ends == [0.5, length] and len(times) == int(length // first)
+def _commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
 
 
-def rebuilds(count: int) -> bool:
-    """Memory over networks that are made, run and dropped."""
-    import ranvier as rv
-
-    sizes = []
-    for k in range(count):
-        net = rv.Network(seed=k)
-        cells = net.add(rv.LIF(), 50, drive=20.0, noise=2.0)
-        net.connect(cells, cells, weight=0.1, probability=0.1)
-        rv.simulate(net, 5.0, seed=k)
-        if k in (count // 10, count - 1):
-            sizes.append(resident())
-    grown = sizes[-1] - sizes[0]
-    print(f"{count} networks made, run and dropped: resident memory {sizes[0]:.0f} -> {sizes[-1]:.0f} MB")
-    return grown < 20.0
-
-
-def resident() -> float:
-    """MB of this process now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
+def _processor() -> str:
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return f"{names[0].partition(':')[2].strip() if names else 'unknown'} ({os.cpu_count()} cores)"
 
 
 def main() -> int:
     parse = argparse.ArgumentParser(description="Attack the package: fuzzing, kills, a long day, many networks.")
-    parse.add_argument("--seconds", type=float, default=60.0, help="of fuzzing, for each reader")
+    parse.add_argument("--inputs", type=int, default=1_000_000, help="spoilt files, over all readers")
     parse.add_argument("--kills", type=int, default=200)
     parse.add_argument("--rebuilds", type=int, default=10_000)
+    parse.add_argument("--only", default="", help="parts whose names begin so; the table is of these")
+    parse.add_argument("--keep", type=Path, default=ROOT / "build" / "attack", help="where finished parts are kept")
+    parse.add_argument("--again", action="store_true", help="do finished parts again")
     options = parse.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        good = fuzz(options.seconds, folder)
-        for what in kills.WORK:
-            place = folder / what.replace(" ", "-")
-            place.mkdir()
-            outcome = kills.attack(what, -(-options.kills // len(kills.WORK)), place)
-            row = "{}: {kills} SIGKILLs, {differing} results differ, {failed} attempts failed; {seconds} s whole"
-            print(row.format(what, **outcome), outcome["error"], flush=True)
-            good &= not (outcome["differing"] or outcome["failed"])
-        good &= day()
-        good &= rebuilds(options.rebuilds)
-    return 0 if good else 1
+    options.keep.mkdir(parents=True, exist_ok=True)
+    results, commits, seconds = [], Counter[str](), 0.0
+    for name, size, work in parts(options.inputs, options.kills, options.rebuilds):
+        if not name.startswith(options.only):
+            continue
+        label = "-".join([name, *(f"{key}{value}" for key, value in size.items())])
+        file = options.keep / f"{''.join(c if c.isalnum() or c == '-' else '_' for c in label)}.json"
+        if options.again or not file.exists():
+            began = time.perf_counter()
+            with tempfile.TemporaryDirectory() as folder:
+                result = work(Path(folder))
+            file.write_text(json.dumps({**result, "commit": _commit(), "took": time.perf_counter() - began}))
+            print(f"{label}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+        result = json.loads(file.read_text())
+        commits[result["commit"]] += 1
+        seconds += result["took"]
+        results.append((name, result))
+    print(f"python -m tests.attack {' '.join(sys.argv[1:])}".rstrip())
+    print(f"{_processor()}, {time.strftime('%Y-%m-%d')}, {seconds / 60:.0f} min in all; parts by commit: "
+          + ", ".join(f"{count} at {commit}" for commit, count in commits.items()) + "\n")  # fmt: skip
+    return 0 if table(results) else 1
 
 
 if __name__ == "__main__":

@@ -68,12 +68,24 @@ def entry(folder: Path) -> bytes:
     from ranvier.atlas import get, run
 
     (result,) = run([get("oja")], folder / "atlas", seed=0)
-    lasting = {k: v for k, v in result.items() if k not in ("seconds", "material", "pictures")}
+    lasting = {k: v for k, v in result.items() if k not in ("seconds", "material", "pictures", "skipped")}
     return json.dumps(lasting, sort_keys=True, default=str).encode()
 
 
+def sweep(folder: Path) -> bytes:
+    """Three systems of the atlas, two at a time in processes of their own."""
+    import json
+
+    from ranvier.atlas import get, run
+
+    chosen = [get(name) for name in ("oja", "hopfield", "ngrc")]
+    results = sorted(run(chosen, folder / "atlas", seed=0, jobs=2), key=lambda result: result["name"])
+    passing = ("seconds", "material", "pictures", "skipped")
+    return json.dumps([{k: v for k, v in r.items() if k not in passing} for r in results], default=str).encode()
+
+
 WORK: dict[str, Callable[[Path], bytes]] = {
-    "simulate": simulation, "fit": training, "ranvier run": command, "atlas": entry,
+    "simulate": simulation, "fit": training, "ranvier run": command, "atlas": entry, "sweep": sweep,
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ def _recording(path):
     recording = Recording.open(path)
     states = [recording.states[name].values for name in recording.states]
     weights = [recording.weights[index] for index in recording.weights]
-    return recording, recording.rates(), recording.times, recording.covariance(10.0), states, weights
+    return recording, recording.rates(), recording.times, recording.covariance(2.0), states, weights
 
 
 def _checkpoint(path):
@@ -38,6 +38,27 @@ def _resume(path):
     return rv.simulate(network(), 20.0, dt=0.5, seed=3, path=path, record=["V"])
 
 
+def _settings(path):
+    from ranvier._run_folder import run_folder
+
+    with run_folder(Path(path), {"wiring": "larva", "seed": 0, "gain": None}, again=False):
+        pass
+
+
+def _nodes(path):
+    import ranvier as rv
+
+    edges = Path(path).with_suffix(".edges")
+    edges.write_text("source,target,weight\n1,2,1\n2,3,1\n")
+    return rv.read_edges(edges, nodes=path)
+
+
+def _signs(path):
+    from ranvier.brains import read_signs
+
+    return read_signs(str(path))
+
+
 def readers():
     import ranvier as rv
     from ranvier.atlas.execution import read_result
@@ -49,6 +70,9 @@ def readers():
         "checkpoint": _checkpoint,
         "atlas": lambda path: read_result(Path(path).parent, Path(path).name),
         "resume": _resume,
+        "settings": _settings,
+        "nodes": _nodes,
+        "signs": _signs,
     }
 
 

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import os
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,21 @@ class Case:
     def file(self, path: Path) -> Path:
         """The file that is attacked."""
         return path if self.part is None else next(path.glob(self.part))
+
+
+#: words of Python's own errors, of which a reader of a refusal can make nothing
+_FOREIGN = re.compile(
+    r"object is not|has no attribute|__\w+__\(\)|unexpected keyword|positional argument|unhashable|not supported between"
+    r"|must be (real number|str|a string|an integer)|indices must be|NoneType|argument of type|cannot unpack"
+    r"|(not enough|too many) values to unpack|invalid literal|could not convert|out of range|object cannot be"
+    r"|^'[^']*'$|<class |cannot be interpreted|max_str_digits|can't convert|unsupported operand"
+)
+
+
+def foreign(message: str) -> str:
+    """The words of Python's own that a message holds, "" where it has none."""
+    match = _FOREIGN.search(message)
+    return match[0] if match else ""
 
 
 def digest(path: Path) -> str:

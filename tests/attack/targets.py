@@ -1,0 +1,98 @@
+"""What the standing attack opens: every reader of files, with an original to be spoilt."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Target:
+    """`write(path)` makes the original, `part` names its file that is attacked (None: the path itself); `share` is
+    how many inputs it gets beside the others, less where each costs a process or a simulation."""
+
+    name: str
+    reader: str
+    write: Callable[[Path], Any]
+    part: str | None = None
+    suffix: str = ""
+    share: float = 1.0
+
+    def file(self, path: Path) -> Path:
+        """The file that is attacked."""
+        return path if self.part is None else sorted(path.glob(self.part))[0]
+
+
+def targets() -> dict[str, Target]:
+    """By name."""
+    from tests.networks.test_reader_laws import FILES
+
+    out = []
+    for case in FILES:
+        parts = ["network.json", "tensors-*.safetensors"] if case.name == "read_network" else [case.part]
+        share = 0.02 if "nir" in case.name else 1.0
+        out += [Target(_name(case.name, p), case.name, case.write, p, case.suffix, share) for p in parts]
+    out.append(Target("read_network/own models", "read_network", _own_models, "network.json"))
+    for part, share in (("manifest.json", 0.3), ("segment-000000.safetensors", 0.3), ("traces.safetensors", 0.3)):
+        out.append(Target(f"Recording.open/{part}", "Recording.open", _run, part, share=share))
+    for part in ("manifest.json", "state-*.safetensors"):
+        out.append(Target(f"resume/{part}", "resume", _run, part, share=0.03))
+    out.append(Target("fit/checkpoint.json", "checkpoint", _checkpoint, "checkpoint.json"))
+    out.append(Target("atlas/result.json", "atlas", _result, "result.json"))
+    out.append(Target("ranvier run/settings.json", "settings", _settings, "settings.json"))
+    out.append(Target("--signs", "signs", lambda path: path.write_text("class,sign\nlocal,-1\nAPL,1\nx y,0\n")))
+    out.append(Target("--nodes", "nodes", lambda path: path.write_text("id,class,sign\n1,local,-1\n2,b,1\n3,b,0\n")))
+    return {target.name: target for target in out}
+
+
+def _name(reader: str, part: str | None) -> str:
+    return reader if part is None else f"{reader}/{part}"
+
+
+def _own_models(path: Path) -> None:
+    """A network whose neuron, synapse and rule are equations in the file."""
+    from tests.attack.test_code_from_names import network
+
+    import ranvier as rv
+
+    rv.write_network(network(), path)
+
+
+def _run(path: Path) -> None:
+    from tests.attack.runs import network
+
+    import ranvier as rv
+
+    rv.simulate(network(), 10.0, dt=0.5, seed=3, path=path, record=["V"])
+
+
+def _checkpoint(path: Path) -> None:
+    import torch
+
+    from ranvier.learners.fitting._checkpoint import Checkpoint
+
+    Checkpoint(path, {"name": "a"}).save(3, {"w": torch.ones(2, 2), "lr": 0.1, "steps": [1, 2], 4: (None, True)})
+
+
+def _result(path: Path) -> None:
+    path.mkdir()
+    claim = {"text": "a", "verdict": "reproduced", "measured": 1.0}
+    (path / "result.json").write_text(json.dumps({"name": "x", "seed": 0, "claims": [claim]}))
+
+
+def _settings(path: Path) -> None:
+    _run(path / "run")
+    (path / "settings.json").write_text(json.dumps({"wiring": "larva", "seed": 0, "gain": None}))
+
+
+def copied(target: Target, original: Path, work: Path) -> Path:
+    """The file to be spoilt, of a copy of the original; the original's own bytes stay."""
+    if original.is_dir():
+        shutil.copytree(original, work)
+    else:
+        shutil.copy(original, work)
+    return target.file(work)
