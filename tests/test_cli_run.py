@@ -88,7 +88,10 @@ def test_another_run_in_the_folder_is_refused_unless_asked(call, edges, capsys):
     capsys.readouterr()
     assert call("run", edges, "--seconds", "3", "--gain", "100") == 2
     error = capsys.readouterr().err
-    assert "gain None there, 100.0 here" in error and "--again discards it" in error
+    assert "no --gain there, 100.0 here" in error and "--again discards it" in error
+    assert call("run", edges, "--seconds", "4") == 2
+    error = capsys.readouterr().err
+    assert "(--seconds 3 there, 4 here)" in error and error.count("\n") == 1
     assert call("run", edges, "--seconds", "3", "--gain", "100", "--again") == 0
 
 

@@ -109,7 +109,30 @@ def read_json(path: str | Path, what: str = "JSON") -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); expected {what}.") from error
+        raise ValueError(f"{path} is not JSON ({_json_fault(error)}); expected {what}.") from error
+
+
+def _json_fault(error: Exception) -> str:
+    """What Python's parser found, without the words that are meant for programs."""
+    if "digits" in str(error):
+        return "it holds a number of thousands of digits"
+    return library_fault(error, (json.JSONDecodeError,))
+
+
+def library_fault(error: BaseException, malformed: tuple[type[BaseException], ...] = ()) -> str:
+    """What a library found wrong with a file, in words for whoever has the file.
+
+    An error of the kinds `malformed` says so itself; of any other (KeyError, TypeError ...) the text is about the
+    library's own program, not about the file.
+    """
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, MemoryError):
+        return "it needs more memory than there is"
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} of a text in it is {error.object[error.start]:#x}, which is no UTF-8"
+    text = " ".join(str(error).split())[:200]
+    return text if isinstance(error, malformed) and text else "something in it is not of the form that it must have"
 
 
 def _size(status: os.stat_result, path: Path, what: str) -> int:
@@ -126,4 +149,6 @@ def _too_large(path: str | Path, size: str) -> None:
     raise ValueError(f"{path} holds {size}; expected at most {LARGEST >> 30} GiB. Split it, or read a part of it.")
 
 
-__all__ = ["decode", "read_bytes", "read_json", "read_text", "read_unpacked", "require_file", "require_ratio"]
+__all__ = [
+    "decode", "library_fault", "read_bytes", "read_json", "read_text", "read_unpacked", "require_file", "require_ratio",
+]  # fmt: skip

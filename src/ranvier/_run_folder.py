@@ -18,6 +18,7 @@ from typing import Any
 
 from ranvier._files import write_json
 from ranvier._locks import FolderLock, folder_lock
+from ranvier._reading import read_json
 
 RESULTS = ("run", "settings.json", "manifest.json", "report.html")
 _DISCARDED = ".discarded"
@@ -72,16 +73,22 @@ def _require_same(out: Path, settings: Mapping[str, Any]) -> None:
         return
     if not path.is_file():
         raise ValueError(f"{out} holds a run but no settings.json; expected what `ranvier run` writes: {remedy}")
-    try:
-        known = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON ({error}); expected a run's settings: {remedy}") from None
+    known = read_json(path, f"a run's settings: {remedy}")
     if not isinstance(known, dict):
         raise ValueError(f"{path} holds {json.dumps(known)[:40]}; expected a run's settings: {remedy}")
     here = json.loads(json.dumps(dict(settings)))
-    differing = [f"{key} {known.get(key)} there, {here[key]} here" for key in here if known.get(key) != here[key]]
+    differing = [key for key in here if known.get(key) != here[key]]
+    options = [_difference(key, known.get(key), here[key]) for key in differing if key != "network"]
     if differing:
-        raise ValueError(f"{run} holds another run ({'; '.join(differing[:4])}); {remedy}")
+        what = "; ".join(options[:4]) or "the wiring's file, or what is made of it, has changed since"
+        raise ValueError(f"{run} holds another run ({what}); expected the options that it was begun with: {remedy}")
+
+
+def _difference(key: str, there: Any, here: Any) -> str:
+    """An option by which two runs differ, as it is typed."""
+    name = "WIRING" if key == "wiring" else f"--{key}"
+    first = f"no {name}" if there is None else f"{name} {there!s:.60}"
+    return f"{first} there, {'none' if here is None else f'{here!s:.60}'} here"
 
 
 def _set_aside(out: Path, discarded: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -40,6 +41,9 @@ def main(name: str, seed: int, inputs: int, folder: Path) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     slowest = 0.0
     for k in range(inputs):
+        if target.changes:
+            shutil.rmtree(work)
+            copied(target, original, work)
         victim.write_bytes(spoilt(data, parts, texts, rng))
         began, problem = time.perf_counter(), ""
         signal.alarm(HANG)

@@ -7,7 +7,7 @@ import random
 import struct
 from typing import Any
 
-from tests.attack.payloads import leaves, replaced
+from tests.attack.payloads import replaced
 from tests.laws.readers import mutations
 
 #: what stands in place of a value, or within its place, whatever was expected there
@@ -76,8 +76,8 @@ def _restructured(before: bytes, value: Any, after: bytes, texts: list[str], rng
                 value = without(value, path)
             case 1 | 2:
                 value = replaced(value, path, rng.choice(texts), False)
-            case 3 if isinstance(path[-1], str) and (key := next((k for k in leaves(value) if k == (path, True)), None)):
-                value = replaced(value, key[0], rng.choice(texts), True)
+            case 3 if isinstance(path[-1], str):
+                value = replaced(value, path, rng.choice(texts), True)
             case _:
                 value = replaced(value, path, rng.choice(VALUES), False)
     return joined(before, value, after)

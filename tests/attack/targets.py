@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ class Target:
     part: str | None = None
     suffix: str = ""
     share: float = 1.0
+    changes: bool = False  # what is read is written to as well, so that each input needs a folder of its own
 
     def file(self, path: Path) -> Path:
         """The file that is attacked."""
@@ -36,11 +38,13 @@ def targets() -> dict[str, Target]:
         parts = ["network.json", "tensors-*.safetensors"] if case.name == "read_network" else [case.part]
         share = 0.02 if "nir" in case.name else 1.0
         out += [Target(_name(case.name, p), case.name, case.write, p, case.suffix, share) for p in parts]
+    for name, (write, suffix, share) in FORMATS.items():
+        out.append(Target(f"read_edges/{name}", "read_edges", write, suffix=suffix, share=share))
     out.append(Target("read_network/own models", "read_network", _own_models, "network.json"))
     for part, share in (("manifest.json", 0.3), ("segment-000000.safetensors", 0.3), ("traces.safetensors", 0.3)):
         out.append(Target(f"Recording.open/{part}", "Recording.open", _run, part, share=share))
     for part in ("manifest.json", "state-*.safetensors"):
-        out.append(Target(f"resume/{part}", "resume", _run, part, share=0.03))
+        out.append(Target(f"resume/{part}", "resume", _run, part, share=0.03, changes=True))
     out.append(Target("fit/checkpoint.json", "checkpoint", _checkpoint, "checkpoint.json"))
     out.append(Target("atlas/result.json", "atlas", _result, "result.json"))
     out.append(Target("ranvier run/settings.json", "settings", _settings, "settings.json"))
@@ -51,6 +55,76 @@ def targets() -> dict[str, Target]:
 
 def _name(reader: str, part: str | None) -> str:
     return reader if part is None else f"{reader}/{part}"
+
+
+def _graph(writer: str) -> Callable[[Path], Any]:
+    def write(path: Path) -> None:
+        import networkx as nx
+
+        graph = nx.DiGraph([("a", "b"), ("b", "c"), ("c", "a")])
+        nx.set_edge_attributes(graph, {("a", "b"): 1.5, ("b", "c"): -2.0, ("c", "a"): 1.0}, "weight")
+        nx.set_node_attributes(graph, {"a": "k", "b": "k", "c": "l"}, "class")
+        if writer == "json":
+            path.write_text(json.dumps(nx.node_link_data(graph, edges="links")))
+        else:
+            getattr(nx, f"write_{writer}")(graph, path)
+
+    return write
+
+
+def _matrix(writer: str) -> Callable[[Path], Any]:
+    def write(path: Path) -> None:
+        import numpy as np
+        import scipy.io
+        import scipy.sparse as sp
+
+        matrix = np.array([[0.0, 2.0, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.0, 4.0]])
+        if writer == "npy":
+            np.save(path, matrix)
+        elif writer == "npz":
+            np.savez_compressed(path, matrix=matrix)
+        elif writer == "market":
+            scipy.io.mmwrite(path, sp.coo_array(matrix), symmetry="general")
+        else:
+            np.savetxt(path, matrix, delimiter=",")
+
+    return write
+
+
+def _table(kind: str) -> Callable[[Path], Any]:
+    def write(path: Path) -> None:
+        if kind == "xlsx":
+            import openpyxl
+
+            book = openpyxl.Workbook()
+            for row in (("source", "target", "weight"), ("a", "b", 1.0), ("b", "c", 2.5), ("c", "a", -1)):
+                book.active.append(row)
+            book.save(path.with_suffix(".xlsx"))
+            path.with_suffix(".xlsx").rename(path)
+            return
+        import pyarrow as pa
+
+        table = pa.table({"source": ["a", "b", "c"], "target": ["b", "c", "a"], "weight": [1.0, 2.0, -1.0]})
+        if kind == "parquet":
+            import pyarrow.parquet as pq
+
+            pq.write_table(table, path)
+        else:
+            import pyarrow.feather as feather
+
+            feather.write_feather(table, str(path))
+
+    return write
+
+
+FORMATS: dict[str, tuple[Callable[[Path], Any], str, float]] = {
+    "node-link": (_graph("json"), "", 1.0), "gexf": (_graph("gexf"), "", 1.0), "gml": (_graph("gml"), "", 1.0),
+    "pajek": (_graph("pajek"), "", 1.0), "matrix": (_matrix("text"), "", 1.0), "npy": (_matrix("npy"), ".npy", 1.0),
+    "npz": (_matrix("npz"), ".npz", 1.0), "matrix market": (_matrix("market"), ".mtx", 1.0),
+}  # fmt: skip
+for _kind, _library, _share in (("parquet", "pyarrow", 0.01), ("feather", "pyarrow", 0.01), ("xlsx", "openpyxl", 0.3)):
+    if find_spec(_library):
+        FORMATS[_kind] = _table(_kind), "", _share
 
 
 def _own_models(path: Path) -> None:

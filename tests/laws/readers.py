@@ -39,10 +39,11 @@ class Case:
 
 #: words of Python's own errors, of which a reader of a refusal can make nothing
 _FOREIGN = re.compile(
-    r"object is not|has no attribute|__\w+__\(\)|unexpected keyword|positional argument|unhashable|not supported between"
-    r"|must be (real number|str|a string|an integer)|indices must be|NoneType|argument of type|cannot unpack"
-    r"|(not enough|too many) values to unpack|invalid literal|could not convert|out of range|object cannot be"
-    r"|^'[^']*'$|<class |cannot be interpreted|max_str_digits|can't convert|unsupported operand"
+    r"object is not|has no attribute|__\w+__\(\)|unexpected keyword|positional argument|unhashable"
+    r"|not supported between|must be (real number|str,|an integer)|argument must be|indices must be|NoneType"
+    r"|argument of type|cannot unpack|(not enough|too many) values to unpack|invalid literal for"
+    r"|could not convert|index out of range|object cannot be|^'[^']*'$|<class |cannot be interpreted"
+    r"|set_int_max_str_digits|can't (convert|decode)|unsupported operand|(Key|Type|Index|Attribute)Error"
 )
 
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "ranvier"
 LEVELS = [
     {"_names", "_reading"},
     {"_files", "_lazy", "_locks", "_manifest", "_records", "_steps", "_text", "_checks"},
-    {"equations", "_pages", "_run_folder"},
+    {"_entries", "equations", "_pages", "_run_folder"},
     {"codegen"},
     {"analysis"},
     {"neurons", "synapses", "rules"},

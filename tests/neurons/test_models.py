@@ -175,7 +175,7 @@ def test_any_name_may_be_a_models():
 
 def test_missing_defaults_and_equations_are_named():
     with pytest.raises(
-        TypeError, match=r"Bad's equations use V_th, tau; give each a default, such as `V_th: float"
+        TypeError, match=r"Bad's equations use V_th, tau; expected a default of each, such as `V_th: float"
     ):
         type("Bad", (rv.Neuron,), {"equations": rv.Equations("dV/dt = -V/tau", threshold="V > V_th")})
     with pytest.raises(TypeError, match=r"Bad has no `equations = rv\.Equations"):

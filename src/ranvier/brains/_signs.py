@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ranvier._reading import read_text
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -24,12 +26,14 @@ def read_signs(text: str) -> dict[str, int]:
         pairs = [part.rpartition("=")[::2] for part in text.split(",") if part.strip()]
         return {name.strip(): _sign(value, f"--signs {text!r}") for name, value in pairs}
     path = Path(text)
-    if not path.is_file():
+    try:
+        lines = read_text(path, "lines 'class,sign', or --signs 'class=-1,...'").splitlines()
+    except FileNotFoundError:
         raise FileNotFoundError(
-            f"--signs is {text!r}: found no such file; expected one of lines 'class,sign', or 'class=-1,...'"
-        )
+            f"--signs is {text!r:.200}: found no such file; expected one of lines 'class,sign', or 'class=-1,...'"
+        ) from None
     signs: dict[str, int] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if not (line := line.strip()) or line.startswith("#"):
             continue
         separator = "," if "," in line else "\t" if "\t" in line else None

@@ -70,11 +70,13 @@ def describe(model: type) -> dict[str, Any]:
     }
 
 
-def body(description: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def body(
+    declared: Mapping[str, Mapping[str, Any]], relations: Iterable[str], values: Mapping[str, Any]
+) -> dict[str, Any]:
     """The inverse of `describe`: the part of a class's body that declares its parameters, with `values` as defaults."""
-    records = {name: Parameter(**description["declared"].get(name, {})) for name in values}
+    records = {name: Parameter(**declared.get(name, {})) for name in values}
     return {
-        "relations": tuple(map(str, description["relations"])),
+        "relations": tuple(relations),
         "__annotations__": dict.fromkeys(values, Any),
         **{name: dataclasses.field(default=x, metadata={"parameter": records[name]}) for name, x in values.items()},
     }
@@ -174,7 +176,8 @@ def settle(model: Any) -> None:
 
 def _plain(value: Any, what: str, record: Parameter) -> Any:
     unit = f" in {record.unit}" if record.unit not in ("", "1") else ""
-    error = TypeError(f"{what} is {type(value).__name__} {value!r:.60}; expected a number{unit}, without a unit.")
+    kind = "" if value is None else f"{type(value).__name__} "
+    error = TypeError(f"{what} is {kind}{value!r:.60}; expected a number{unit}, without a unit.")
     if isinstance(value, bool | str | bytes) or value is None:
         raise error
     if isinstance(value, int | float):

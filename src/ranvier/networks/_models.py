@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ranvier._checks import nearest
-from ranvier._names import identifier
+from ranvier._entries import Entry
 from ranvier.equations.declarations import body as declarations
 from ranvier.equations.declarations import describe
 
 Encode = Callable[[Any], Any]
+Decode = Callable[[Entry], Any]
 SIDES = ("pre", "post", "modulator")
+_DECLARED = ("declared", "relations")
 
 
 def describe_neuron(neuron: Any, encode: Encode) -> dict[str, Any]:
@@ -35,16 +37,18 @@ def describe_neuron(neuron: Any, encode: Encode) -> dict[str, Any]:
     return value | describe(cls) | {"equations": cls.equations.describe(), "initial": dict(cls.initial)}
 
 
-def build_neuron(value: Mapping[str, Any], decode: Encode) -> Any:
-    """The inverse of `describe_neuron`."""
+def build_neuron(value: Entry, decode: Decode) -> Any:
+    """The inverse of `describe_neuron`. ValueError, which names the place, for what it does not write."""
     from ranvier import neurons
 
-    parameters = _parameters(value["parameters"], "a neuron", decode)
-    _require_numbers(parameters, "a neuron")
-    if "equations" not in value:
-        return _builtin(neurons, value["model"], "neuron")(**parameters)
-    body = {"equations": _equations(value["equations"]), "initial": _initial(value["initial"])}
-    return _model(neurons.Neuron, value, body, parameters)()
+    entries = value.mapping("model", "parameters", optional=("equations", "initial", *_DECLARED))
+    parameters = _numbers(entries["parameters"], decode)
+    if "equations" not in entries:
+        value.mapping("model", "parameters")
+        return _builtin(neurons, entries["model"], parameters)
+    entries = value.mapping("model", "parameters", "equations", "initial", *_DECLARED)
+    body = {"equations": _equations(entries["equations"]), "initial": _initial(entries["initial"])}
+    return _model(neurons.Neuron, entries, body, parameters)()
 
 
 def describe_synapse(synapse: Any, encode: Encode) -> dict[str, Any]:
@@ -76,33 +80,39 @@ def describe_synapse(synapse: Any, encode: Encode) -> dict[str, Any]:
     }
 
 
-def build_synapse(value: Mapping[str, Any], decode: Encode) -> Any:
-    """The inverse of `describe_synapse`."""
+def build_synapse(value: Entry, decode: Decode) -> Any:
+    """The inverse of `describe_synapse`. ValueError, which names the place, for what it does not write."""
     from ranvier import synapses
     from ranvier.equations import parse
 
-    parameters = _parameters(value["parameters"], "a synapse", decode)
-    if "current" not in value:
-        kind = _builtin(synapses, value["model"], "synapse")
-        texts = {k for k in parameters if isinstance(getattr(kind, k, None), str)}
-        _require_numbers({k: v for k, v in parameters.items() if k not in texts and v is not None}, "a synapse")
-        return kind(**parameters)
-    _require_numbers(parameters, "a synapse")
-    jumps = {identifier(k, "a jump of a synapse"): _text(v, f"the jump of {k}") for k, v in value["jumps"].items()}
-    equations = None if value["equations"] is None else _equations(value["equations"])
-    current = _text(value["current"], "the current of a synapse")
+    own = ("equations", "jumps", "current", "weight_unit", *_DECLARED)
+    entries = value.mapping("model", "parameters", optional=own)
+    if "current" not in entries:
+        value.mapping("model", "parameters")
+        kind = _kind(synapses, entries["model"])
+        texts = {f.name for f in _fields(kind) if isinstance(f.default, str)}
+        plain = {
+            name: x.text() if name in texts else None if x.absent else decode(x)
+            for name, x in entries["parameters"].items()
+        }
+        return _builtin(synapses, entries["model"], plain)
+    entries = value.mapping("model", "parameters", *own)
+    parameters = _numbers(entries["parameters"], decode)
+    jumps = {name: x.text() for name, x in entries["jumps"].items()}
+    equations = None if entries["equations"].absent else _equations(entries["equations"])
+    current = entries["current"].text()
     body = {
         "equations": equations,
         "jumps": jumps,
         "current": current,
-        "weight_unit": _text(value["weight_unit"], "the unit of a synapse's weight"),
+        "weight_unit": entries["weight_unit"].text(),
     }
     known = {"V", "g_L", *parameters, *(equations.names if equations is not None else ())}
     for text in (current, *jumps.values()):
         if unknown := {s.name for s in parse(text).free_symbols} - known:
             names = ", ".join(sorted(known))
             raise ValueError(f"a synapse's {text!r:.60} uses {min(unknown)!r}; expected names among {names}")
-    return _model(synapses.Synapse, value, body, parameters)()
+    return _model(synapses.Synapse, entries, body, parameters)()
 
 
 def describe_rule(rule: Any) -> dict[str, Any]:
@@ -125,94 +135,96 @@ def describe_rule(rule: Any) -> dict[str, Any]:
     }
 
 
-def build_rule(value: Mapping[str, Any]) -> Any:
-    """The inverse of `describe_rule`."""
+def build_rule(value: Entry) -> Any:
+    """The inverse of `describe_rule`. ValueError, which names the place, for what it does not write."""
     from ranvier import rules
 
-    texts = value["texts"]
-    parameters = _parameters(value["parameters"], "a rule", lambda x: x)
-    parameters = {k: _text(v, k) if k in texts else float(v) for k, v in parameters.items()}
-    if "traces" not in value:
-        return _builtin(rules, value["model"], "rule")(**parameters)
+    own = ("traces", "eligibilities", "on_pre", "on_post", "drift", *_DECLARED)
+    entries = value.mapping("model", "parameters", "texts", optional=own)
+    texts = entries["texts"].texts()
+    parameters = {name: x.text() if name in texts else _printed(x) for name, x in entries["parameters"].items()}
+    if "traces" not in entries:
+        value.mapping("model", "parameters", "texts")
+        return _builtin(rules, entries["model"], parameters)
+    entries = value.mapping("model", "parameters", "texts", *own)
     body = {
-        "traces": tuple(_trace(rules.Trace, t) for t in value["traces"]),
-        "eligibilities": tuple(_trace(rules.Eligibility, e) for e in value["eligibilities"]),
-        **{k: _text(value[k], k) for k in ("on_pre", "on_post", "drift")},
+        "traces": tuple(_trace(rules.Trace, t) for t in entries["traces"].listed()),
+        "eligibilities": tuple(_trace(rules.Eligibility, t) for t in entries["eligibilities"].listed()),
+        **{name: entries[name].text() for name in ("on_pre", "on_post", "drift")},
     }
-    return _model(rules.Rule, value, body, parameters)()
+    return _model(rules.Rule, entries, body, parameters)()
 
 
-def _parameters(value: Any, whose: str, decode: Encode) -> dict[str, Any]:
-    return {identifier(k, f"a parameter of {whose}"): decode(v) for k, v in value.items()}
+def _numbers(value: Entry, decode: Decode) -> dict[str, Any]:
+    """Parameters by name: numbers and tensors."""
+    return {name: decode(x) for name, x in value.items()}
 
 
-def _require_numbers(parameters: Mapping[str, Any], whose: str) -> None:
-    for key, value in parameters.items():
-        if isinstance(value, bool | str) or not (isinstance(value, int | float) or hasattr(value, "detach")):
-            raise ValueError(f"the parameter {key!r} of {whose} is {value!r:.60}; expected a number")
+def _printed(value: Entry) -> float:
+    """A number that was printed as text, as JSON has no infinities."""
+    try:
+        return float(value.text())
+    except ValueError:
+        raise value.refusal("a number as text, such as '0.5'") from None
 
 
-def _text(value: Any, what: str) -> str:
-    if type(value) is not str:
-        raise ValueError(f"{what} is {value!r:.60}; expected text")
-    return value
-
-
-def _initial(value: Any) -> dict[str, float | str]:
+def _initial(value: Entry) -> dict[str, float | str]:
     """Variables' values at t = 0: numbers, or names of parameters."""
-    return {
-        identifier(k, "a variable's initial value"): identifier(v, "a parameter") if isinstance(v, str) else float(v)
-        for k, v in value.items()
-    }
+    return {name: x.name() if isinstance(x.value, str) else x.number() for name, x in value.items()}
 
 
-def _equations(value: Any) -> Any:
+def _equations(value: Entry) -> Any:
     from ranvier.equations import Equations
 
-    known = ("text", "threshold", "reset", "refractory", "holds")
-    if unknown := set(value) - set(known):
-        raise ValueError(f"equations have the entry {min(unknown)!r:.60}. {nearest(min(unknown), known)}")
-    for key in known[:-1]:
-        if value.get(key) is not None:
-            _text(value[key], f"{key} of the equations")
-    if not isinstance(value.get("holds", True), bool):
-        raise ValueError(f"holds of the equations is {value['holds']!r:.60}; expected true or false")
-    return Equations(**value)
+    entries = value.mapping("text", optional=("threshold", "reset", "refractory", "holds"))
+    texts = {name: x.text() for name, x in entries.items() if name != "holds" and not (name != "text" and x.absent)}
+    return Equations(**texts, holds="holds" not in entries or entries["holds"].flag())
 
 
-def _trace(kind: Any, value: Any) -> Any:
-    """A `Trace` or an `Eligibility`, whose entries are texts but for `nearest`."""
-    for key, entry in value.items():
-        if key in ("name", "tau"):
-            identifier(entry, f"{key} of a trace")
-        elif key == "side" and entry not in SIDES:
-            raise ValueError(f"the side of a trace is {entry!r:.60}. {nearest(str(entry)[:60], SIDES)}")
-        elif key == "nearest":
-            if not isinstance(entry, bool):
-                raise ValueError(f"nearest is {entry!r:.60}; expected true or false")
-        else:
-            _text(entry, f"{key!r:.60} of a trace")
-    return kind(**value)
+def _trace(kind: Any, value: Entry) -> Any:
+    """A `Trace` or an `Eligibility`."""
+    fields = _fields(kind)
+    entries = value.mapping(*(f.name for f in fields if f.default is dataclasses.MISSING),
+                            optional=[f.name for f in fields])  # fmt: skip
+    read = {"name": Entry.name, "tau": Entry.name, "side": lambda x: x.one_of(SIDES), "nearest": Entry.flag}
+    return kind(**{name: read.get(name, Entry.text)(x) for name, x in entries.items()})
 
 
-def _model(base: type, value: Mapping[str, Any], body: dict[str, Any], parameters: Mapping[str, Any]) -> type:
+def _model(base: type, entries: Mapping[str, Entry], body: dict[str, Any], parameters: Mapping[str, Any]) -> type:
     """A class of the file's own kind, built without code from text."""
-    name = value["model"]
-    reserved = {x for x in dir(base) if not x.startswith("_")} - {"interval"}
+    name = entries["model"].name()
+    reserved = {x for x in dir(base) if not x.startswith("_")} - {"interval"}  # `interval` of a rule: its own
     if clash := reserved & set(parameters):
         raise ValueError(f"{name!r:.60} has a parameter {min(clash)!r}, as every model has such a part; rename it")
-    space = {**body, **declarations(value, parameters), "__module__": __name__}  # `interval` of a rule: its own
-    return type(identifier(name, "the name of a model"), (base,), space)
+    declared = {key: _declaration(x) for key, x in entries["declared"].mapping().items()}
+    space = {**body, **declarations(declared, entries["relations"].texts(), parameters), "__module__": __name__}
+    return type(name, (base,), space)
+
+
+def _declaration(value: Entry) -> dict[str, Any]:
+    """What `Parameter` takes."""
+    entries = value.mapping(optional=("unit", "doc", "above", "at_least", "below", "at_most", "finite"))
+    read = {"unit": Entry.text, "doc": Entry.text, "finite": Entry.flag}
+    return {name: read.get(name, Entry.number)(x) for name, x in entries.items()}
 
 
 def _fields(model: Any) -> tuple[dataclasses.Field, ...]:
     return dataclasses.fields(model) if dataclasses.is_dataclass(model) else ()
 
 
-def _builtin(module: Any, name: str, what: str) -> Any:
-    if name not in module.__all__ or name in _BASES:
-        raise ValueError(f"Unknown {what} {name!r}. {nearest(name, sorted({*module.__all__} - _BASES))}")
-    return getattr(module, name)
+def _kind(module: Any, name: Entry) -> Any:
+    return getattr(module, name.one_of(sorted({*module.__all__} - _BASES)))
+
+
+def _builtin(module: Any, name: Entry, parameters: dict[str, Any]) -> Any:
+    kind = _kind(module, name)
+    fields = _fields(kind)
+    for parameter in parameters.keys() - {f.name for f in fields}:
+        raise ValueError(f"{name.value} has no parameter {parameter!r}. {nearest(parameter, (f.name for f in fields))}")
+    for f in fields:
+        if f.default is dataclasses.MISSING and f.name not in parameters:
+            raise ValueError(f"{name.place} is {name.value}, whose parameter {f.name!r} is lacking; expected one.")
+    return kind(**parameters)
 
 
 #: exported beside the models, but none themselves

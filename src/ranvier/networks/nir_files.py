@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from ranvier._checks import printable
 from ranvier._files import write_atomic
+from ranvier._reading import library_fault
 
 MS = 1e-3  # s
 DEEPEST = 20  # graphs within graphs, and the groups between them
@@ -61,15 +62,14 @@ def read_graph(path: str | Path, *, type_check: bool = True) -> Any:
 
     tree = read_hdf5(path, "NIR")
     try:
-        node = tree["node"]
+        node = tree.get("node")
         if not isinstance(node, dict) or node.get("type") != "NIRGraph":
             raise ValueError("it has no group 'node' that is a NIRGraph")
         _require_plain(node, "node", 0)
         return nir.dict2NIRNode({**node, "type_check": type_check})
-    except RecursionError:
-        raise ValueError(f"{path} is no NIR file that can be read: it is nested too deeply.") from None
     except Exception as error:  # its reader asserts, and fails in many ways
-        raise ValueError(f"{path} is no NIR file that can be read ({type(error).__name__}: {error}).") from error
+        fault = library_fault(error, (ValueError, AssertionError))
+        raise ValueError(f"{path} is no NIR file that can be read: {fault}; expected NIR's nodes.") from error
 
 
 def _require_plain(tree: dict[str, Any], path: str, depth: int) -> None:

@@ -10,10 +10,12 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ranvier._checks import nearest
+from ranvier._checks import LIMIT
+from ranvier._entries import Entry, shown
 from ranvier._files import write_atomic, write_json
 from ranvier._reading import read_bytes, read_json
 from ranvier.networks import wiring as rules
@@ -31,6 +33,7 @@ from ranvier.networks._network import Network
 __all__ = ["read_network", "write_network"]
 
 FORMAT, VERSION = "ranvier network", 1
+_KEYS = ("format", "version", "seed", "populations", "projections", "backgrounds", "tensors")
 _TENSORS = re.compile(r"tensors-[0-9a-f]{16}\.safetensors")
 
 
@@ -167,15 +170,14 @@ def read_network(path: str | Path) -> Network:
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise ValueError(f"{file} is not a {FORMAT}; expected a file that write_network wrote.{_old(value)}")
     if value.get("version") != VERSION:
-        raise ValueError(f"{file} has version {value.get('version')!r:.60}; expected {VERSION}. Update ranvier.")
+        raise ValueError(f"{file} has version {shown(value.get('version'))}; expected {VERSION}. Update ranvier.")
     try:
-        return _build(value, _load(path, value["tensors"]))
+        entries = Entry(value, "the network").mapping(*_KEYS)
+        return _build({key: Entry(entries[key].value, key) for key in _KEYS}, _load(path, entries["tensors"].value))
     except FileNotFoundError:
         raise
-    except (
-        KeyError, TypeError, AttributeError, IndexError, ValueError, ArithmeticError, RuntimeError, MemoryError,
-    ) as error:  # fmt: skip
-        what = f"no entry {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
+        what = str(error) or type(error).__name__
         raise ValueError(f"{file} describes no valid network: {what}") from error
 
 
@@ -195,7 +197,7 @@ def _load(path: Path, name: Any) -> dict[str, Any]:
 
     if not isinstance(name, str) or not _TENSORS.fullmatch(name):
         raise FileNotFoundError(
-            f"There is no file {name!r:.60} in {path}; expected the network's tensors beside it: tensors-….safetensors."
+            f"There is no file {shown(name)} in {path}; expected the network's tensors: tensors-….safetensors."
         )
     try:
         return load(read_bytes(path / name, "the network's tensors"))
@@ -203,57 +205,84 @@ def _load(path: Path, name: Any) -> dict[str, Any]:
         raise ValueError(f"{name} is no safetensors file ({error})") from error
 
 
-def _build(value: dict[str, Any], tensors: dict[str, Any]) -> Network:
+def _build(value: dict[str, Entry], tensors: dict[str, Any]) -> Network:
     cache: dict[tuple[str, bool], Any] = {}
 
-    def decode(x: Any) -> Any:
-        if not isinstance(x, dict):
-            return x
-        if "series" in x:
-            return TimeSeries(decode(x["series"]), x["interval"])
-        if "uniform" in x:
-            return Uniform(*x["uniform"])
-        if "normal" in x:
-            return Normal(*x["normal"])
-        key = x["tensor"], bool(x.get("gradient"))
+    def decode(x: Entry) -> Any:
+        """A number, a tensor, a time series, or a law of initial values."""
+        if not isinstance(x.value, dict):
+            return x.number()
+        if "series" in x.value:
+            entries = x.mapping("series", "interval")
+            return TimeSeries(decode(entries["series"]), entries["interval"].number())
+        for name, kind in (("uniform", Uniform), ("normal", Normal)):
+            if name in x.value:
+                return kind(*x.mapping(name)[name].vector(2))
+        entries = x.mapping("tensor", optional=("gradient",))
+        name = entries["tensor"].one_of(tensors)
+        key = name, "gradient" in entries and entries["gradient"].flag()
         if key not in cache:
-            cache[key] = tensors[key[0]].requires_grad_(True) if key[1] else tensors[key[0]]
+            cache[key] = tensors[name].requires_grad_(True) if key[1] else tensors[name]
         return cache[key]
 
-    def rule(x: dict[str, Any]) -> Any:
-        options = {k: tuple(v) if isinstance(v, list) else decode(v) for k, v in x.items() if k != "rule"}
-        if x["rule"] not in rules.__all__ or x["rule"] == "Wiring":
-            raise ValueError(f"Unknown wiring {x['rule']!r}. {nearest(x['rule'], rules.__all__)}")
-        kind = getattr(rules, x["rule"])
-        for field in dataclasses.fields(kind):
-            if field.type == "bool" and not isinstance(options.get(field.name, False), bool):
-                raise ValueError(f"{field.name} of {x['rule']} is {options[field.name]!r:.60}; expected true or false")
-        return kind(**options)
+    def optional(x: Entry, read: Callable[[Entry], Any]) -> Any:
+        return None if x.absent else read(x)
 
-    def learning(x: dict[str, Any]) -> dict[str, Any]:
-        if "plasticity" not in x:
+    def learning(entries: dict[str, Entry]) -> dict[str, Any]:
+        if "plasticity" not in entries:
             return {}
-        modulator = x["modulator"]
-        if isinstance(modulator, dict) and "population" in modulator:
-            modulator = modulator["population"]
+        modulator = entries["modulator"]
+        if isinstance(modulator.value, dict) and "population" in modulator.value:
+            signal = modulator.mapping("population")["population"].text()
         else:
-            modulator = decode(modulator)
-        return {"plasticity": build_rule(x["plasticity"]), "modulator": modulator}
+            signal = optional(modulator, decode)
+        return {"plasticity": build_rule(entries["plasticity"]), "modulator": signal}
 
-    net = Network(seed=value["seed"])
-    for p in value["populations"]:
+    net = Network(seed=value["seed"].whole(high=2**63 - 1))
+    for each in value["populations"].listed():
+        p = each.mapping("name", "size", "neuron", "parameters", "initial", "positions", "classes", "names",
+                         optional=("method",))  # fmt: skip
         net.add(
-            build_neuron(p["neuron"], decode), p["size"], p["name"], names=p["names"], classes=p["classes"],
-            positions=decode(p["positions"]), method=p.get("method"),
-            initial={k: decode(v) for k, v in p["initial"].items()},
-            **{k: decode(v) for k, v in p["parameters"].items()},
+            build_neuron(p["neuron"], decode), p["size"].whole(1, LIMIT), p["name"].text(),
+            names=optional(p["names"], Entry.texts), classes=optional(p["classes"], Entry.texts),
+            positions=optional(p["positions"], decode),
+            method=optional(p["method"], Entry.text) if "method" in p else None,
+            initial={name: decode(x) for name, x in p["initial"].items()},
+            **{name: decode(x) for name, x in p["parameters"].items()},
         )  # fmt: skip
-    for p in value["projections"]:
+    for each in value["projections"].listed():
+        learns = isinstance(each.value, dict) and "plasticity" in each.value
+        p = each.mapping("source", "target", "synapse", "wiring", "weight", "delay",
+                         *(("plasticity", "modulator") if learns else ()))  # fmt: skip
         synapse = build_synapse(p["synapse"], decode)
         net.connect(
-            p["source"], p["target"], weight=decode(p["weight"]), synapse=synapse, wiring=rule(p["wiring"]),
-            delay=None if synapse.continuous else decode(p["delay"]), **learning(p),
+            p["source"].text(), p["target"].text(), weight=decode(p["weight"]), synapse=synapse,
+            wiring=_wiring(p["wiring"], decode), delay=None if synapse.continuous else decode(p["delay"]),
+            **learning(p),
         )  # fmt: skip
-    for b in value["backgrounds"]:
-        net.background(b["target"], decode(b["rate"]), decode(b["weight"]), build_synapse(b["synapse"], decode))
+    for each in value["backgrounds"].listed():
+        p = each.mapping("target", "rate", "weight", "synapse")
+        net.background(p["target"].text(), decode(p["rate"]), decode(p["weight"]), build_synapse(p["synapse"], decode))
     return net
+
+
+def _wiring(value: Entry, decode: Callable[[Entry], Any]) -> Any:
+    """A rule with its options, each of the type that its field declares."""
+    entries = value.mapping()
+    if "rule" not in entries:
+        raise value.refusal("an object with the entry 'rule'")
+    kind = getattr(rules, entries["rule"].one_of(name for name in rules.__all__ if name != "Wiring"))
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.init}
+    required = (name for name, f in fields.items() if f.default is dataclasses.MISSING)
+    entries = value.mapping("rule", *required, optional=fields)
+    read: dict[str, Callable[[Entry], Any]] = {
+        "bool": Entry.flag, "int": lambda x: x.whole(0, LIMIT), "float": Entry.number, "str": Entry.text, "Any": decode,
+        "float | tuple[float, ...] | None": _lengths,
+    }  # fmt: skip
+    return kind(**{name: read[str(fields[name].type)](x) for name, x in entries.items() if name != "rule"})
+
+
+def _lengths(value: Entry) -> float | tuple[float, ...] | None:
+    if value.absent:
+        return None
+    return tuple(x.number() for x in value.listed()) if isinstance(value.value, list) else value.number()

@@ -49,7 +49,7 @@ class Neuron(Record):
         if missing:
             raise TypeError(
                 f"{cls.__name__}'s equations use {', '.join(sorted(missing))}; "
-                f"give each a default, such as `{min(missing)}: float = 1.0`"
+                f"expected a default of each, such as `{min(missing)}: float = 1.0`"
             )
         for name, value in cls.initial.items():
             if name not in equations.names or (isinstance(value, str) and value not in fields):

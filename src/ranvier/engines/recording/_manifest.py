@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ranvier._entries import Entry, shown
 from ranvier._reading import read_json
 
 LARGEST_INDEX = 2**31 - 1
@@ -36,24 +37,25 @@ def stored_manifest(path: Path) -> dict[str, Any] | None:
 
 def clock_of(path: Path, manifest: dict[str, Any]) -> tuple[int, float, float, int]:
     """The number of neurons, dt and duration (ms), and the first step. ValueError for what they cannot be."""
-    try:
-        size, first = manifest["n_neurons"], manifest.get("first_step", 0)
-        dt, duration = float(manifest["dt"]), float(manifest["duration"])
-        whole = all(isinstance(n, int) and not isinstance(n, bool) for n in (size, first))
-        fits = whole and 0 <= size <= LARGEST_INDEX and 0 <= first <= 2**53
-        fits = fits and 0.0 < dt < math.inf and 0.0 <= duration < math.inf and first + duration / dt <= 2**53
-        for group in manifest.get("populations") or ():
-            if isinstance(group, dict) and {"start", "size"} <= set(group):
-                start, members = group["start"], group["size"]
-                fits = fits and isinstance(start, int) and isinstance(members, int)
-                fits = fits and 0 <= start <= start + members <= size
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{path / 'manifest.json'} is no run's manifest: {error}") from error
-    if not fits:
+    file = path / "manifest.json"
+    entries = Entry(manifest, str(file)).mapping()
+    for key in ("n_neurons", "dt", "duration"):
+        if key not in entries:
+            raise ValueError(f"{file} has no entry {key!r}; expected a run's manifest")
+    size = entries["n_neurons"].whole(0, LARGEST_INDEX)
+    first = entries["first_step"].whole() if "first_step" in manifest else 0
+    dt, duration = entries["dt"].number(), entries["duration"].number()
+    if not (0.0 < dt < math.inf and 0.0 <= duration < math.inf and first + duration / dt <= 2**53):
         raise ValueError(
-            f"{path / 'manifest.json'} has {size!r:.40} neurons, dt {dt:g} ms, duration {duration:g} ms, first step "
-            f"{first!r:.40}; expected whole numbers from 0, times above 0 ms, and populations within the neurons"
+            f"{file} has dt {dt:g} ms, duration {duration:g} ms, first step {first}; expected times above 0 ms, and at "
+            "most 2^53 steps"
         )
+    groups = entries.get("populations")
+    for group in groups.listed() if groups is not None and not groups.absent else ():
+        part = group.mapping("name", "start", "size")
+        part["name"].text()
+        start = part["start"].whole(0, size)
+        part["size"].whole(0, size - start)
     return size, dt, duration, first
 
 
@@ -87,7 +89,7 @@ def require_same(path: Path, known: dict[str, Any], manifest: dict[str, Any]) ->
     there, here = (
         dict(_flat({key: value for key, value in m.items() if key not in ENVIRONMENT})) for m in (known, manifest)
     )
-    if _steps(manifest) >= _steps(known):
+    if _steps(path, manifest) >= _steps(path, known):
         there["duration"] = here["duration"]
     differing = [
         f"{key}: {there.get(key, 'nothing')} there, {here.get(key, 'nothing')} here"
@@ -100,16 +102,14 @@ def require_same(path: Path, known: dict[str, Any], manifest: dict[str, Any]) ->
             f"{path} holds another run; these entries of its manifest differ:\n  "
             + "\n  ".join(differing[:10])
             + more
-            + "\nResume with the same ones and at least its duration, or take another folder."
+            + "\nexpected the same, and at least its duration: take another folder."
         )
 
 
-def _steps(manifest: dict[str, Any]) -> int:
-    """The run's length in steps, -1 where the manifest does not say."""
-    dt, duration = manifest.get("dt"), manifest.get("duration")
-    if isinstance(dt, int | float) and isinstance(duration, int | float) and dt > 0:
-        return round(duration / dt)
-    return -1
+def _steps(path: Path, manifest: dict[str, Any]) -> int:
+    """The run's length in steps; ValueError where the manifest is none."""
+    _, dt, duration, _ = clock_of(path, manifest)
+    return round(duration / dt)
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
@@ -118,7 +118,7 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
         for name, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _flat(item, f"{key}.{name}" if key else str(name))
     else:
-        yield key, json.dumps(value)
+        yield key, shown(value)
 
 
 def note_environment(known: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:

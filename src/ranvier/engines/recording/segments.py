@@ -134,7 +134,7 @@ class RunFolder:
             )
         missing = [key for key in REQUIRED if key not in manifest]
         if missing:
-            raise ValueError(f"{path / 'manifest.json'} has no entry {missing[0]!r}; it is not a run's manifest")
+            raise ValueError(f"{path / 'manifest.json'} has no entry {missing[0]!r}; expected a run's manifest")
         return cls(path, manifest)
 
     @classmethod

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ranvier._entries import Entry, shown
 from ranvier._files import write_atomic, write_json
 from ranvier._locks import FolderLock
 from ranvier._manifest import manifest
@@ -52,25 +53,27 @@ class Checkpoint:
         if not self.index.exists():
             return None
         try:
-            stored = read_json(self.index, "a checkpoint")
-            if not isinstance(stored, dict) or stored.get("format") != _FORMAT:
-                kind = stored.get("format") if isinstance(stored, dict) else stored
+            value = read_json(self.index, "a checkpoint")
+            if not isinstance(value, dict) or value.get("format") != _FORMAT:
+                kind = value.get("format") if isinstance(value, dict) else value
                 old = ", of before the package took that name" if str(kind).startswith("ganglion") else ""
-                raise ValueError(f"its format is {kind!r:.60}{old}, expected {_FORMAT!r}")
-            learner = stored["learner"]
-            if not isinstance(stored["tensors"], str) or not re.fullmatch(_TENSORS, stored["tensors"]):
-                raise ValueError(f"its tensors lie in {stored['tensors']!r:.60}, expected checkpoint-….safetensors")
-            data = read_bytes(self.folder / stored["tensors"], "a checkpoint's tensors")
-            if _name(data) != stored["tensors"]:
-                raise ValueError(f"{stored['tensors']} is not the file that was written")
-            state = unpack(stored["state"], load(data))
-        except (ValueError, KeyError, TypeError, OSError, RecursionError, SafetensorError) as error:
+                raise ValueError(f"its format is {shown(kind)}{old}; expected {_FORMAT}")
+            stored = Entry(value, "it").mapping("format", "step", "tensors", "learner", "state", optional=("manifest",))
+            stored["step"].whole()
+            learner, name = stored["learner"].value, stored["tensors"].text()
+            if not re.fullmatch(_TENSORS, name):
+                raise ValueError(f"its tensors lie in {shown(name)}; expected checkpoint-….safetensors")
+            data = read_bytes(self.folder / name, "a checkpoint's tensors")
+            if _name(data) != name:
+                raise ValueError(f"{name} is not the file that was written")
+            state = unpack(stored["state"].value, load(data))
+        except (ValueError, OSError, RecursionError, SafetensorError) as error:
             raise ValueError(
-                f"{self.index} cannot be read as a checkpoint ({type(error).__name__}: {error}); nothing was "
-                "changed: remove the folder to begin anew, or give another"
+                f"{self.index} cannot be read as a checkpoint: {error}; nothing was changed: remove the folder to "
+                "begin anew, or give another"
             ) from None
         self._require_same(learner)
-        self._tidy(stored["tensors"])
+        self._tidy(name)
         return state
 
     def _tidy(self, file: str) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ranvier._entries import Entry
+
 
 def pack(value: Any, tensors: dict[str, Tensor], path: str = "state") -> Any:
     """JSON for `value`; its tensors go to `tensors`, copied, by their path. TypeError for what neither holds."""
@@ -36,16 +38,34 @@ def pack_key(key: Any, path: str) -> str | int:
 
 
 def unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """The inverse of `pack`; KeyError for a tensor that is missing."""
-    if not isinstance(value, dict):
-        return value
-    ((kind, inner),) = value.items()
+    """The inverse of `pack`; ValueError, which names the place, for what it does not write."""
+    return _unpacked(Entry(value, "state"), tensors)
+
+
+def _unpacked(entry: Entry, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(entry.value, list):
+        raise entry.refusal("a number, text, or an object with one of tensor, dict, list, tuple")
+    if not isinstance(entry.value, dict):
+        return entry.value
+    entries = entry.mapping(optional=("tensor", "dict", "list", "tuple"))
+    if len(entries) != 1:
+        raise entry.refusal("one of tensor, dict, list, tuple")
+    ((kind, inner),) = entries.items()
     if kind == "tensor":
-        return tensors[inner]
+        return tensors[inner.one_of(tensors)]
     if kind == "dict":
-        return {k: unpack(v, tensors) for k, v in inner}
-    items = [unpack(v, tensors) for v in inner]
+        return dict(_pair(pair, tensors) for pair in inner.listed())
+    items = [_unpacked(item, tensors) for item in inner.listed()]
     return items if kind == "list" else tuple(items)
+
+
+def _pair(entry: Entry, tensors: dict[str, Tensor]) -> tuple[str | int, Any]:
+    if not isinstance(entry.value, list) or len(entry.value) != 2:
+        raise entry.refusal("a pair: [key, value]")
+    key, value = entry.listed()
+    if isinstance(key.value, bool) or not isinstance(key.value, str | int):
+        raise key.refusal("text or a whole number")
+    return key.value, _unpacked(value, tensors)
 
 
 def to_bytes(value: Any) -> bytes:

@@ -32,7 +32,7 @@ def main():
     except MemoryError:
         return answer({"refused": "it needs more memory than its size justifies"}, [])
     except Exception as error:  # h5py fails in as many ways as its library
-        return answer({"refused": f"{type(error).__name__}: {error}"}, [])
+        return answer({"refused": f"HDF5's library says: {error.args[0] if error.args else 'nothing'}"}, [])
     return answer({"tree": tree}, pieces)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ranvier._reading import library_fault
+
 #: said wherever a file is none of them
 SUPPORTED = (
     "edge lists and adjacency matrices (CSV, TSV, white space, .xlsx, Parquet, Feather), Matrix Market, NumPy's "
@@ -69,7 +71,8 @@ def _in_zip(data: bytes) -> str:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
-        raise ValueError(f"a broken zip archive ({error})") from error
+        fault = library_fault(error, (zipfile.BadZipFile,))
+        raise ValueError(f"a broken zip archive: {fault}") from error
     if names and all(name.endswith(".npy") for name in names):
         return "npz"
     if "xl/workbook.xml" in names:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ranvier._checks import printable
+from ranvier._checks import printable, unique
 from ranvier.networks.readers._columns import INTEGER, NUMBER
 from ranvier.networks.readers._kinds import plain, sign_of
 from ranvier.networks.readers._rows import Row
@@ -56,7 +56,11 @@ def table_of(rows: Sequence[Row], path: Path) -> NodeTable:
     for number, cells in rows[1:]:
         if len(cells) != len(first):
             raise ValueError(f"{path}, line {number} has {len(cells)} columns; expected {len(first)}, as the header.")
+        for cell in cells:
+            printable(cell, f"{path}, line {number}: a cell")
     names = tuple(node_name(cells[places["name"]], f"{path}, line {n}: the node") for n, cells in rows[1:])
+
+    unique(names, f"{path}: the node")
 
     def column(role: str) -> tuple[str, ...] | None:
         return tuple(cells[places[role]] for _, cells in rows[1:]) if role in places else None
@@ -88,6 +92,8 @@ class Nodes:
         self.listed, self.path = listed, path
         names = [] if listed is None else range(listed) if isinstance(listed, int) else listed
         self.index = {str(name): i for i, name in enumerate(names)}
+        if len(self.index) < len(names):
+            unique(map(str, names), "the node's name in nodes=")
 
     def place(self, text: str, line: int, what: str) -> int:
         """The index of a node, a new one where any may occur; ValueError with the line for one that may not."""

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ranvier._reading import decode, require_ratio
+from ranvier._reading import ALWAYS, LARGEST, RATIO, decode, library_fault, require_ratio
+
+_CELLS = 2**19  # of a workbook, whatever its size
 
 #: number of a row, from 1, and its cells without white space around them
 Row = tuple[int, list[str]]
@@ -51,7 +57,8 @@ def sheet_rows(data: bytes, path: Path, sheet: str | None) -> list[Row]:
             f"{path} is an Excel file, which openpyxl reads; pip install 'ranvier[tables]', or save it as CSV."
         ) from None
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        require_ratio(sum(item.file_size for item in archive.infolist()), len(data), path)
+        unpacked = sum(item.file_size for item in archive.infolist())
+        require_ratio(unpacked, len(data), path)
     try:
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         names = list(book.sheetnames)
@@ -59,46 +66,43 @@ def sheet_rows(data: bytes, path: Path, sheet: str | None) -> list[Row]:
             raise ValueError(f"{path} has the sheets {', '.join(map(repr, names))}; say which: sheet={names[0]!r}.")
         if sheet is not None and sheet not in names:
             raise ValueError(f"{path} has no sheet {sheet!r}; expected one of {', '.join(map(repr, names))}.")
-        rows = [[_cell(x) for x in row] for row in book[sheet or names[0]].iter_rows(values_only=True)]
+        rows, cells = [], 0
+        for row in book[sheet or names[0]].iter_rows(values_only=True):
+            cells += max(1, len(row))
+            if cells > max(_CELLS, unpacked):  # one cell far out is filled up with empty ones
+                raise ValueError(f"{path} spreads over more than {cells} cells; expected a table without wide gaps.")
+            rows.append([_cell(x) for x in row])
     except ValueError as error:
         if str(error).startswith(str(path)):
             raise
-        raise ValueError(f"{path} is no Excel workbook that can be read ({error}).") from error
+        raise ValueError(f"{path} is no Excel workbook that can be read: {library_fault(error)}.") from error
     except Exception as error:  # a foreign archive fails in as many ways as zip and XML have
-        raise ValueError(f"{path} is no Excel workbook that can be read ({type(error).__name__}: {error}).") from error
+        raise ValueError(f"{path} is no Excel workbook that can be read: {library_fault(error)}.") from error
     return _trimmed(rows)
 
 
 def arrow_rows(data: bytes, path: Path, kind: str) -> list[Row]:
-    """The rows of a Parquet or Feather table, with the columns' names first."""
-    try:
-        import pyarrow
-        from pyarrow import feather, parquet
-    except ImportError:
+    """The rows of a Parquet or Feather table, with the columns' names first; read in a process apart."""
+    if find_spec("pyarrow") is None:
         raise ValueError(
             f"{path} is {kind.capitalize()}, which pyarrow reads; pip install 'ranvier[tables]', or save it as CSV."
-        ) from None
-    try:
-        source = pyarrow.BufferReader(data)
-        if kind == "parquet":
-            file = parquet.ParquetFile(source)
-            groups = (file.metadata.row_group(k) for k in range(file.metadata.num_row_groups))
-            require_ratio(sum(group.total_byte_size for group in groups), len(data), path)
-            table = file.read()
-        else:
-            table = feather.read_table(source)
-        table.validate(full=True)
-    except ValueError as error:
-        if str(error).startswith(str(path)):
-            raise
-        raise ValueError(f"{path} is no {kind.capitalize()} file that can be read ({error}).") from error
-    except Exception as error:  # pyarrow's own, of many kinds
-        name = type(error).__name__
-        raise ValueError(f"{path} is no {kind.capitalize()} file that can be read ({name}: {error}).") from error
-    columns = [[_cell(x) for x in column.to_pylist()] for column in table.columns]
-    return [(1, [str(n) for n in table.column_names])] + [
-        (k + 2, list(row)) for k, row in enumerate(zip(*columns, strict=True))
-    ]
+        )
+    broken = f"{path} is no {kind.capitalize()} file that can be read"
+    room = min(LARGEST, max(ALWAYS, RATIO * len(data)))
+    command = [sys.executable, "-P", str(Path(__file__).with_name("arrow_apart.py")), kind, str(room)]
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise ValueError(f"{broken}: pyarrow ends with {_ending(done)}; fetch or write it anew.")
+    table = json.loads(done.stdout)
+    if "refused" in table:
+        raise ValueError(f"{broken}: {table['refused']}; expected a table.")
+    return [(1, table["names"])] + [(k + 2, list(row)) for k, row in enumerate(zip(*table["columns"], strict=True))]
+
+
+def _ending(done: subprocess.CompletedProcess[bytes]) -> str:
+    last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    how = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
+    return f"{how} ({last:.200})" if last else how
 
 
 def _cell(value: Any) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from ranvier._checks import nearest
+from ranvier._checks import nearest, unique
 from ranvier._reading import read_unpacked
 from ranvier.networks._edge_list import EdgeList
 from ranvier.networks.readers import matrices
@@ -13,6 +14,7 @@ from ranvier.networks.readers._content import SUPPORTED, recognise
 from ranvier.networks.readers._nodes import NodeTable, table_of
 from ranvier.networks.readers._rows import Row, arrow_rows, sheet_rows, text_rows
 from ranvier.networks.readers.graphs import graph_edges
+from ranvier.networks.readers.market import market_edges
 from ranvier.networks.readers.tables import edges_of
 
 LAYOUTS = ("edges", "matrix")
@@ -94,9 +96,22 @@ def read_edges(
         kind = recognise(data)
     except ValueError as error:
         raise ValueError(f"{path} is {error}; expected one of: {SUPPORTED}.") from error
+    listed = read_nodes(nodes) if isinstance(nodes, str | Path) else nodes
+    try:
+        return _read(data, path, kind, columns, header, delimiter, listed, where, layout, rows, sheet)
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read(
+    data: bytes, path: Path, kind: str, columns: Any, header: bool | None, delimiter: str | None,
+    listed: NodeTable | int | Sequence[str] | None, where: Mapping[str, str] | None, layout: str | None, rows: str,
+    sheet: str | None,
+) -> EdgeList:  # fmt: skip
     if layout not in (None, *LAYOUTS):
         raise ValueError(f"layout is {layout!r:.60}. {nearest(layout, LAYOUTS)}")
-    listed = read_nodes(nodes) if isinstance(nodes, str | Path) else nodes
     if kind in ("text", "xlsx", "parquet", "feather"):
         table = rows_of(data, path, kind, delimiter, sheet)
         options = {"columns": columns, "header": header, "nodes": listed, "where": where}
@@ -107,7 +122,7 @@ def read_edges(
     if kind in ("graphml", "gexf", "gml", "pajek", "json"):
         edges = graph_edges(data, path, kind)
     else:
-        read = {"npy": matrices.npy_edges, "npz": matrices.npz_edges, "matrix market": matrices.market_edges}[kind]
+        read = {"npy": matrices.npy_edges, "npz": matrices.npz_edges, "matrix market": market_edges}[kind]
         edges = read(data, path, rows)
     return edges if listed is None else described(edges, listed, path)
 
@@ -164,6 +179,7 @@ def described(edges: EdgeList, nodes: NodeTable | int | Sequence[str], path: Pat
     table = nodes if isinstance(nodes, NodeTable) else None
     listed = nodes.names if isinstance(nodes, NodeTable) else range(nodes) if isinstance(nodes, int) else nodes
     names = tuple(map(str, listed))
+    unique(names, "the node's name in nodes=")
     place = {name: i for i, name in enumerate(names)}
     if missing := [name for name in edges.names if name not in place]:
         raise ValueError(f"{path}: {missing[0]!r} is not among the {len(names)} nodes; expected one of `nodes`.")

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ranvier._reading import read_unpacked
+from ranvier._entries import Entry, shown
+from ranvier._reading import library_fault, read_unpacked
 from ranvier.networks._edge_list import EdgeList
 from ranvier.networks.readers._columns import role_of
 from ranvier.networks.readers._content import recognise
@@ -118,12 +119,9 @@ def graph_edges(data: bytes, path: Path, kind: str, **attributes: str) -> EdgeLi
                 graph = nx.parse_pajek(decode(data, path, title))
             case _:
                 graph = _json(json.loads(decode(data, path, title)))
-    except RecursionError:
-        raise ValueError(f"{path} is no {title} that can be read: it is nested too deeply.") from None
-    except ValueError as error:
-        raise ValueError(f"{path} is no {title} that can be read: {error}") from error
-    except Exception as error:  # its parsers raise whatever a malformed document leads them to
-        raise ValueError(f"{path} is no {title} that can be read ({type(error).__name__}: {error}).") from error
+    except Exception as error:  # NetworkX's parsers raise whatever a malformed document leads them to
+        fault = str(error) if kind == "json" and type(error) is ValueError else library_fault(error, _malformed())
+        raise ValueError(f"{path} is no {title} that can be read: {fault}; expected {title}.") from error
     named = [str(data.get("label", "")) for _, data in graph.nodes(data=True)]
     if all(named) and len(set(named)) == len(named):
         graph = nx.relabel_nodes(graph, dict(zip(graph.nodes, named, strict=True)))
@@ -131,6 +129,15 @@ def graph_edges(data: bytes, path: Path, kind: str, **attributes: str) -> EdgeLi
         return from_networkx(graph, **_attributes(graph, attributes))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _malformed() -> tuple[type[BaseException], ...]:
+    """Errors whose text is about the file."""
+    from xml.etree.ElementTree import ParseError
+
+    import networkx as nx
+
+    return nx.NetworkXError, ParseError, json.JSONDecodeError
 
 
 def _attributes(graph: Any, options: dict[str, str]) -> dict[str, str]:
@@ -154,27 +161,42 @@ def _gml(text: str) -> Any:
 
 
 def _json(value: Any) -> Any:
+    """Node-link JSON of NetworkX."""
     import networkx as nx
 
-    if not isinstance(value, dict):
-        raise ValueError("it holds no object; expected {'nodes': [...], 'links': [...]}")
-    edges = next((key for key in ("links", "edges") if isinstance(value.get(key), list)), None)
-    nodes = value.get("nodes")
-    if edges is None or not isinstance(nodes, list) or not all(isinstance(n, dict) and "id" in n for n in nodes):
+    entries = Entry(value, "the graph").mapping()
+    key = next((name for name in ("links", "edges") if name in entries), None)
+    if key is None or "nodes" not in entries:
         raise ValueError("it has no nodes with an id and links between them; expected node-link JSON of NetworkX")
-    for item in value[edges]:
-        if not isinstance(item, dict) or not {"source", "target"} <= set(item):
-            raise ValueError(f"a link is {item!r:.60}; expected source and target")
-    known = {_id(n["id"]) for n in nodes}
-    for item in value[edges]:
+    for name in ("directed", "multigraph"):
+        if name in entries:
+            entries[name].flag()
+    if "graph" in entries:
+        entries["graph"].mapping()
+    known = {_end(node, "id") for node in entries["nodes"].listed()}
+    for link in entries[key].listed():
         for end in ("source", "target"):
-            if _id(item[end]) not in known:
-                raise ValueError(f"a link's {end} is {item[end]!r:.60}, which no node has as its id")
-    return nx.node_link_graph(value, edges=edges)
+            if (at := _end(link, end)) not in known:
+                raise ValueError(f"{link.place}.{end} is {shown(at)}; expected a node's id")
+        if "key" in link.value:
+            _end(link, "key")
+    return nx.node_link_graph(value, edges=key)
 
 
-def _id(value: Any) -> Any:
-    return tuple(map(_id, value)) if isinstance(value, list) else value
+def _end(entry: Entry, key: str) -> Any:
+    """A node's id as NetworkX takes it: text, a number, null, or lists of such."""
+    entries = entry.mapping()
+    if key not in entries:
+        raise ValueError(f"{entry.place} has no {key!r}; expected one")
+    return _hashable(entries[key])
+
+
+def _hashable(entry: Entry) -> Any:
+    if isinstance(entry.value, list):
+        return tuple(map(_hashable, entry.listed()))
+    if isinstance(entry.value, dict):
+        raise entry.refusal("text or a number")
+    return entry.value
 
 
 __all__ = ["from_networkx", "graph_edges", "read_graphml", "to_networkx"]

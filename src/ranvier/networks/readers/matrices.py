@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from ranvier._checks import LIMIT
-from ranvier._reading import read_unpacked, require_ratio
+from ranvier._reading import library_fault, read_unpacked, require_ratio
 from ranvier.networks._edge_list import EdgeList
 from ranvier.networks.readers._columns import NUMBER, role_of
 from ranvier.networks.readers._rows import Row
 
+_MOST, _ALWAYS, _A_BYTE = 2**26, 2**20, 8  # nodes: of any matrix, of any file, and of each byte of a file
 _LAYOUTS = ("csr", "csc", "coo", "bsr", "dia")
 
 
@@ -42,13 +44,20 @@ def from_sparse(
     if sparse.dtype.kind not in "biuf":
         raise ValueError(f"The matrix holds {sparse.dtype}; expected real numbers.")
     n = sparse.shape[0]
-    if n > LIMIT or (names is None and n > 2**26):
-        raise ValueError(f"The matrix has {n} rows; expected at most {2**26}, or their names.")
+    if n > LIMIT or (names is None and n > _MOST):
+        raise ValueError(f"The matrix has {n} rows; expected at most {_MOST}, or their names.")
     names = [str(i) for i in range(n)] if names is None else list(names)
     if len(names) != n:
         raise ValueError(f"Found {len(names)} names for {n} nodes; expected one a node.")
     row, column = (np.asarray(x) for x in (sparse.row, sparse.col))
     return EdgeList.build(names, column, row, sparse.data, classes=classes, notes=notes)
+
+
+def require_nodes(count: int, size: int, path: Path) -> None:
+    """Refuse far more nodes than a file of `size` bytes can be about: each takes memory, with edges or without."""
+    most = min(_MOST, max(_ALWAYS, _A_BYTE * size))
+    if count > most:
+        raise ValueError(f"{path} promises {count} nodes in {size} bytes; expected up to {most}. Number them densely.")
 
 
 def require_structure(matrix: Any) -> None:
@@ -96,12 +105,13 @@ def npz_edges(data: bytes, path: Path, rows: str = "targets") -> EdgeList:
     if "format" in arrays:
         try:
             matrix = _sparse(arrays)
-        except (KeyError, TypeError, ValueError, OverflowError, IndexError, MemoryError) as error:
-            raise ValueError(f"{broken} ({type(error).__name__}: {error}).") from error
+        except (TypeError, ValueError, OverflowError, IndexError, MemoryError) as error:
+            raise ValueError(f"{broken}: {error or 'it needs more memory than there is'}.") from error
+        require_nodes(max(matrix.shape), len(data), path)
         return oriented(matrix, path, rows)
     roles = {role_of(name): name for name in arrays}
     if {"source", "target"} <= set(roles):
-        return _build_from(path, {role: arrays[name] for role, name in roles.items() if role})
+        return _build_from(path, len(data), {role: arrays[name] for role, name in roles.items() if role})
     square = [name for name, a in arrays.items() if a.ndim == 2 and a.shape[0] == a.shape[1] > 0]
     if len(square) != 1:
         listed = ", ".join(f"{name} {a.shape}" for name, a in arrays.items())
@@ -116,7 +126,7 @@ def npy_edges(data: bytes, path: Path, rows: str = "targets") -> EdgeList:
     """One array: a square matrix, or one edge a row: source, target, and perhaps weight and delay."""
     array = _array(data, str(path))
     if array.ndim == 2 and array.shape[0] != array.shape[1] and 2 <= array.shape[1] <= 4:
-        return _build_from(path, dict(zip(("source", "target", "weight", "delay"), array.T)))
+        return _build_from(path, len(data), dict(zip(("source", "target", "weight", "delay"), array.T)))
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
         raise ValueError(
             f"{path} holds {array.dtype} of shape {array.shape}; expected a square matrix, or edges as rows of 2 to 4."
@@ -124,57 +134,19 @@ def npy_edges(data: bytes, path: Path, rows: str = "targets") -> EdgeList:
     return oriented(array, path, rows)
 
 
-def _build_from(path: Path, columns: Mapping[str, Any]) -> EdgeList:
+def _build_from(path: Path, size: int, columns: Mapping[str, Any]) -> EdgeList:
     from ranvier._checks import edge_indices
 
     try:
         ends = [edge_indices(columns[role], f"{role}s") for role in ("source", "target")]
         top = max((int(e.max()) for e in ends if len(e)), default=-1)
-        if top >= 2**26:
-            raise ValueError(f"the nodes reach {top}; expected indices below {2**26}")
+        require_nodes(top + 1, size, path)
         names = map(str, range(top + 1))
         return EdgeList.build(names, ends[0], ends[1], columns.get("weight"), columns.get("delay"))
     except (ValueError, TypeError) as error:
+        if str(error).startswith(str(path)):
+            raise
         raise ValueError(f"{path} holds no edge list: {error}") from error
-
-
-def market_edges(data: bytes, path: Path, rows: str = "targets") -> EdgeList:
-    """Matrix Market, coordinates or an array: symmetric and skew-symmetric matrices whole, patterns as 1."""
-    from scipy.io import mmread
-
-    head = data[:200].split(b"\n")[0].decode("ascii", "replace").lower().split()
-    if len(head) != 5 or head[1] != "matrix" or head[2] not in ("coordinate", "array"):
-        raise ValueError(
-            f"{path} begins with {' '.join(head)!r:.99}; expected '%%MatrixMarket matrix coordinate real general'."
-        )
-    if head[3] == "complex" or head[4] == "hermitian":
-        raise ValueError(f"{path} holds complex numbers; expected real ones, integers, or a pattern.")
-    _require_market_size(data, path, head[2])
-    try:
-        matrix = mmread(io.BytesIO(b"%%MatrixMarket" + data[14:]))  # written in another case by some
-    except Exception as error:  # its parser raises whatever a malformed file leads it to
-        name = type(error).__name__
-        raise ValueError(f"{path} is no Matrix Market file that can be read ({name}: {error}).") from error
-    notes = []
-    if head[4] in ("symmetric", "skew-symmetric"):
-        notes.append(f"The file holds one half of a {head[4]} matrix: both were taken.")
-    if head[3] == "pattern":
-        notes.append("The file holds a pattern without values: every entry counts 1.")
-    return oriented(matrix, path, rows, notes=notes)
-
-
-def _require_market_size(data: bytes, path: Path, layout: str) -> None:
-    """A size line that the rest of the file can hold: memory is taken by it before the entries are read."""
-    size = next((line for line in data.split(b"\n", 2000) if line.strip() and not line.startswith(b"%")), b"")
-    try:
-        numbers = [int(x) for x in size.split()]
-    except ValueError:
-        numbers = []
-    if len(numbers) != (3 if layout == "coordinate" else 2) or min(numbers) < 0:
-        raise ValueError(f"{path} has the size line {size[:60]!r}; expected rows, columns, entries.")
-    entries = numbers[2] if layout == "coordinate" else math.prod(numbers)
-    if entries > len(data) or max(numbers[:2]) > LIMIT:
-        raise ValueError(f"{path} promises {entries} entries in {len(data)} bytes; expected as many as it holds.")
 
 
 def table_matrix(rows: Sequence[Row], path: Path, orientation: str) -> EdgeList | None:
@@ -251,10 +223,10 @@ def _archive(data: bytes, path: Path) -> dict[str, np.ndarray]:
     except ValueError as error:
         if str(error).startswith(str(path)):
             raise
-        raise ValueError(f"{path} is no archive of arrays that can be read ({error}).") from error
+        raise ValueError(f"{path} is no archive of arrays that can be read: {error}.") from error
     except Exception as error:  # zipfile and zlib fail in many ways
-        name = type(error).__name__
-        raise ValueError(f"{path} is no archive of arrays that can be read ({name}: {error}).") from error
+        fault = library_fault(error, (zipfile.BadZipFile, zlib.error))
+        raise ValueError(f"{path} is no archive of arrays that can be read: {fault}.") from error
 
 
 def _array(data: bytes, what: str) -> np.ndarray:
@@ -279,10 +251,18 @@ def _sparse(arrays: Mapping[str, np.ndarray]) -> Any:
     """A sparse matrix from the arrays that `scipy.sparse.save_npz` writes, checked before anything indexes by them."""
     import scipy.sparse as sp
 
+    if arrays["format"].size != 1:
+        raise ValueError(f"its format is of shape {arrays['format'].shape}, expected one text")
     layout = arrays["format"].item()
     layout = layout.decode("ascii", "replace") if isinstance(layout, bytes) else str(layout)
     if layout not in _LAYOUTS:
         raise ValueError(f"its format is {layout!r:.40}, expected one of {', '.join(_LAYOUTS)}")
+    needed = {"coo": ("row", "col"), "dia": ("offsets",)}.get(layout, ("indices", "indptr"))
+    for name in ("shape", "data", *needed):
+        if name not in arrays:
+            raise ValueError(f"it has no array {name!r}, expected {', '.join(('shape', 'data', *needed))}")
+    if arrays["shape"].dtype.kind not in "iu":
+        raise ValueError(f"its shape is {arrays['shape'].dtype}, expected whole numbers")
     shape = tuple(int(n) for n in arrays["shape"].reshape(-1))
     if len(shape) != 2 or not all(0 <= n <= LIMIT for n in shape):
         raise ValueError(f"its shape is {shape}, expected two numbers up to {LIMIT}")
@@ -320,4 +300,4 @@ def _sparse(arrays: Mapping[str, np.ndarray]) -> Any:
     return kinds[layout]((values, places, pointers), shape=shape)
 
 
-__all__ = ["from_sparse", "market_edges", "npy_edges", "npz_edges", "read_sparse", "table_matrix"]
+__all__ = ["from_sparse", "npy_edges", "npz_edges", "read_sparse", "require_nodes", "table_matrix"]
