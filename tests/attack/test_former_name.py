@@ -37,5 +37,5 @@ def test_a_run_is_read_but_not_gone_on_with(tmp_path):
 def test_a_checkpoint_is_refused(tmp_path):
     Checkpoint(tmp_path, {"name": "a"}).save(1, {"x": 1})
     renamed(tmp_path / "checkpoint.json", format="ganglion checkpoint 1")
-    with pytest.raises(ValueError, match="ganglion checkpoint 1', of before"):
+    with pytest.raises(ValueError, match='ganglion checkpoint 1", of before'):
         Checkpoint(tmp_path, {"name": "a"}).load()

@@ -179,7 +179,7 @@ def broken_by(change):
         (broken_by(lambda v: v["populations"][0]["parameters"].update(taum=1.0)), "taum"),
         (broken_by(lambda v: v["projections"][0].update(delay=-1.0)), "above 0 ms"),
         (broken_by(lambda v: v["projections"][0].update(source="zz")), "Unknown population"),
-        (broken_by(lambda v: v["projections"][1]["wiring"].update(rule="eval")), "Unknown wiring"),
+        (broken_by(lambda v: v["projections"][1]["wiring"].update(rule="eval")), "wiring.rule is .eval"),
         (broken_by(lambda v: v["projections"][1]["wiring"].update(k=99)), "at most"),
         (broken_by(lambda v: v["populations"][1]["neuron"]["equations"].update(text="dV/dt = a.b")), "found"),
         (lambda d: next(d.glob("tensors*")).write_bytes(b"broken"), "safetensors"),
