@@ -97,6 +97,24 @@ def run(
         say(f"report: {report}")
 
 
+@app.command()
+def read(
+    model: Annotated[str, typer.Argument(help="A folder of safetensors, or a name in the cache (make models).")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Texts, one a line: FILE, or LANGUAGE=FILE for two languages and more; once each."),
+    ] = None,
+    texts: Annotated[int, typer.Option(min=4, help="Lines read of each file.")] = 200,
+    out: Annotated[Path | None, typer.Option(help="Folder; out/NAME by default.")] = None,
+) -> None:
+    """Read a language model's neurons and write a page about them."""
+    with _resumable():
+        from ranvier._reads import read as write_page
+
+        say = _say()
+        say(f"report: {write_page(model, data or (), out, texts=texts, say=say)}")
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(context: typer.Context) -> None:
     """Side by side with the peers that are installed; needs a checkout of the repository."""

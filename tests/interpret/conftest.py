@@ -62,3 +62,18 @@ def language_model(kind: str = "llama", **changes):
 @pytest.fixture
 def llama():
     return language_model("llama")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A tiny model and its tokenizer, saved in the cache as `tiny`."""
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    monkeypatch.setenv("RANVIER_MODELS", str(tmp_path))
+    words = Tokenizer(models.WordLevel({f"w{k}": k for k in range(30)}, unk_token="w0"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, pad_token="w0")
+    language_model("llama").save_pretrained(tmp_path / "tiny")
+    tokenizer.save_pretrained(tmp_path / "tiny")
+    return tmp_path / "tiny"

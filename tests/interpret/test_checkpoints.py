@@ -10,21 +10,6 @@ from tests.interpret.conftest import language_model
 from ranvier.interpret import read_model, store_model, stored_models
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A tiny model and its tokenizer, saved in the cache as `tiny`."""
-    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    monkeypatch.setenv("RANVIER_MODELS", str(tmp_path))
-    words = Tokenizer(models.WordLevel({f"w{k}": k for k in range(30)}, unk_token="w0"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, pad_token="w0")
-    language_model("llama").save_pretrained(tmp_path / "tiny")
-    tokenizer.save_pretrained(tmp_path / "tiny")
-    return tmp_path / "tiny"
-
-
 def test_a_model_is_read_by_folder_and_by_name(folder):
     assert stored_models() == ("tiny",)
     expected = language_model("llama")

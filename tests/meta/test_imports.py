@@ -23,7 +23,7 @@ LEVELS = [
     {"nn", "energies", "recordings", "operators"},
     {"learners", "reservoirs", "interpret"},
     {"report", "brains", "verify"},
-    {"atlas", "_runs"},
+    {"atlas", "_runs", "_reads"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -5,7 +5,7 @@
 
 from ranvier.report._compare import compare
 from ranvier.report._comparison import Comparison
-from ranvier.report._page import page, write
+from ranvier.report._page import page, write, write_sections
 from ranvier.report._parts import Picture, Section, Table
 
-__all__ = ["Comparison", "Picture", "Section", "Table", "compare", "page", "write"]
+__all__ = ["Comparison", "Picture", "Section", "Table", "compare", "page", "write", "write_sections"]

@@ -115,10 +115,28 @@ def _render(**content: Any) -> str:
     return environment.get_template("report.html").render(**content)
 
 
-def write_sections(path: str | Path, sections: Sequence[Section], *, title: str, summary: str = "") -> Path:
-    """Write a page of these sections alone, atomically."""
-    content = {"highlights": (), "notes": (), "assumptions": (), "citations": [OWN_CITATION], "manifest": ""}
-    return write_atomic(path, _render(title=title, summary=summary, sections=sections, **content))
+def write_sections(
+    path: str | Path,
+    sections: Sequence[Section],
+    *,
+    title: str,
+    summary: str = "",
+    highlights: Sequence[tuple[str, str]] = (),
+    citations: Sequence[str] = (),
+    manifest: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a page of these sections alone, atomically; highlights are pairs (value, name), the rest as of `page`."""
+    text = _render(
+        title=title,
+        summary=summary,
+        sections=sections,
+        highlights=highlights,
+        notes=(),
+        assumptions=(),
+        citations=[*citations, OWN_CITATION],
+        manifest=json.dumps(manifest, indent=2, ensure_ascii=False) if manifest else "",
+    )
+    return write_atomic(path, text)
 
 
 def write(path: str | Path, network: Any, recording: Any, **options: Any) -> Path:
