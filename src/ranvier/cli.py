@@ -127,6 +127,35 @@ def bench(context: typer.Context) -> None:
     raise typer.Exit(process.returncode)
 
 
+@app.command()
+def verify(
+    network: Annotated[Path, typer.Argument(help="A network in an ONNX file, gzipped or not.")],
+    prop: Annotated[Path, typer.Argument(metavar="PROPERTY", help="What is unsafe, in a VNN-LIB file.")],
+    timeout: Annotated[float, typer.Option(min=0.0, help="Seconds.")] = 60.0,
+    branching: Annotated[str, typer.Option(help="auto, inputs, bbps, random or none.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="File for the result, as VNN-COMP writes it.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Of matrix products.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the search for counterexamples.")] = 0,
+) -> None:
+    """Prove a property of a network, or find a counterexample: verified, falsified or unknown."""
+    with _resumable("the search was not finished"):
+        import torch
+
+        from ranvier.verify.competition import run_instance
+
+        torch.set_num_threads(threads)
+        with _status() as show:
+            result = run_instance(
+                network, prop, timeout=timeout, out=out, branching=branching, seed=seed,  # type: ignore[arg-type]
+                report=lambda domains, left, margin: show(f"{domains} domains, {left} left, margin {margin:.4g}"),
+            )  # fmt: skip
+    say = _say()
+    note = f": {result.note}" if result.note else ""
+    say(f"{result.verdict} ({result.domains} domains, {result.seconds:.1f} s){note}")
+    if result.counterexample is not None:
+        say(f"counterexample: {result.counterexample.reshape(-1)[:10].tolist()}")
+
+
 @atlas_app.command("list")
 def atlas_list(
     out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("out/atlas"),
@@ -243,12 +272,27 @@ def _progress() -> Any:
 
 
 @contextmanager
-def _resumable() -> Iterator[None]:
+def _status() -> Iterator[Any]:
+    """A function that shows a line of progress in place of the one before, where there is a terminal."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = _console()
+    if not console.is_terminal:
+        yield lambda text: None
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    with Progress(*columns, transient=True, console=console) as progress:
+        task = progress.add_task("reading", total=None)
+        yield lambda text: progress.update(task, description=text)
+
+
+@contextmanager
+def _resumable(afterwards: str = _GOES_ON) -> Iterator[None]:
     """Turn Ctrl-C into one line and exit code 130; say of a full disk that the work so far is kept."""
     try:
         yield
     except KeyboardInterrupt:
-        print(f"stopped; {_GOES_ON}", file=sys.stderr)
+        print(f"stopped; {afterwards}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     except OSError as error:
         if error.errno in _FULL:

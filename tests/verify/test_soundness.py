@@ -194,7 +194,7 @@ def test_optimised_bounds_are_sound_and_no_looser():
 
 
 def test_a_batch_of_domains_is_the_domains_one_by_one():
-    graph = random_graph(7)
+    graph = random_graph(7, operations=3)
     l = torch.randn(1000, 3, 4, dtype=torch.float64)
     u = l + torch.rand(1000, 1, 1, dtype=torch.float64)
     together = verify.bounds(graph, l, u)

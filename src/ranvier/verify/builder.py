@@ -55,11 +55,16 @@ class Builder:
         needed.add(0)
         order = sorted(needed)
         place = {old: new for new, old in enumerate(order)}
-        nodes = tuple(
+        nodes = [
             Node(n.name, n.operator, tuple(place[i] for i in n.inputs), n.shape)
             for n in (self._nodes[k] for k in order)
-        )
-        return Graph(nodes, place[output.node], self.title)
+        ]
+        last = nodes[place[output.node]]
+        if output.node == 0:
+            last = Node("output", Take(torch.arange(output.size), (output.size,)), (0,), output.shape)
+            return Graph((nodes[0], last), 1, self.title)
+        nodes[-1] = Node(last.name, last.operator, last.inputs, output.shape)  # the same vector in its own shape
+        return Graph(tuple(nodes), place[output.node], self.title)
 
     def _add(self, operator: Operator, inputs: Sequence[Value], shape: tuple[int, ...]) -> Value:
         if math.prod(shape) > LARGEST:

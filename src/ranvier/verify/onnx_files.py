@@ -136,8 +136,8 @@ class _Translation:
         return value.double() if value.is_floating_point() else value
 
     def _translated(self, b: Builder, node: Any) -> Sequence[Any]:
-        rule = _RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
-        if rule is None and node.op_type not in _FUNCTIONS:
+        rule = _RULES.get(node.op_type)
+        if node.domain not in ("", "ai.onnx") or (rule is None and node.op_type not in _FUNCTIONS):
             b.refuse("has no translation; expected an operator that ranvier.verify knows")
         missing = [name for name in node.input if name and name not in self.values]
         if missing:

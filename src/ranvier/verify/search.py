@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -82,10 +83,13 @@ class Goals:
     def of(cls, case: Case) -> Goals:
         rows = max((len(u.d) for u in case.unsafe), default=1)
         outputs = case.unsafe[0].C.shape[1]
-        C = torch.zeros(len(case.unsafe), rows, outputs, dtype=torch.float64)
-        d = torch.full((len(case.unsafe), rows), torch.inf, dtype=torch.float64)  # padding is never above it
+        C = torch.zeros(len(case.unsafe), rows + (rows > 1), outputs, dtype=torch.float64)
+        d = torch.full((len(case.unsafe), rows + (rows > 1)), torch.inf, dtype=torch.float64)  # no bound is above it
         for k, u in enumerate(case.unsafe):
             C[k, : len(u.d)], d[k, : len(u.d)] = u.C, u.d
+            if len(u.d) > 1 and bool((u.C.abs() <= 2.0**20).all() & (u.C.round() == u.C).all()):
+                # where all rows hold, so does their sum, which may be refuted where no row is
+                C[k, -1], d[k, -1] = u.C.sum(0), math.nextafter(math.fsum(u.d.tolist()), math.inf)
         return cls(case, case.unsafe, C, d)
 
     def attackable(self) -> Tensor:

@@ -137,13 +137,13 @@ class Function:
         return Slopes(lower, upper, lower_best, upper_best)
 
     def _least_area(self, l: Tensor, u: Tensor, chord: Tensor, side: int) -> tuple[Tensor, Tensor]:
-        """The slope of the concave envelope at the middle, from 33 points; side: 1 above f, −1 below."""
+        """The slope of the concave envelope at the middle, from 17 points; side: 1 above f, −1 below."""
         middle = 0.5 * l + 0.5 * u
-        t = torch.linspace(-1, 1, 33, dtype=torch.float64)
+        t = torch.linspace(-1, 1, 17, dtype=torch.float64)
         offset = (0.5 * u - 0.5 * l)[..., None] * t
         f = side * self.value(middle[..., None] + offset)
-        left, right = f[..., :16, None], f[..., None, 17:]
-        a, b = -t[:16, None], t[17:]
+        left, right = f[..., :8, None], f[..., None, 9:]
+        a, b = -t[:8, None], t[9:]
         at_middle = ((left * b + right * a) / (a + b)).flatten(-2)  # of the line through a point on either side
         best = at_middle.nan_to_num(-torch.inf).argmax(-1, keepdim=True)
         rise = ((right - left) / (a + b)).flatten(-2).gather(-1, best)[..., 0]
