@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from tests.laws.analysis import Case, check, public
+from tests.laws.analysis_populations import POPULATION_CASES
 
 from ranvier import analysis
 from ranvier.analysis import Spikes, decoding, ensembles, information, matching
@@ -87,6 +88,7 @@ WORDS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 25)
 f = np.array([10.0, 25.0])
 
 CASES: dict[str, Case] = {
+    **POPULATION_CASES,
     "rates": statistic(analysis.rates, dense.sum(0) * 1000 / (STEPS * DT), ZERO, ZERO + 1000 / DT, last),
     "cv": statistic(analysis.cv, cv(), NAN, ZERO, last),
     "counts": statistic(analysis.counts, COUNTS, 0 * COUNTS, 0 * COUNTS + 10, last, WINDOW),
