@@ -51,7 +51,7 @@ sizes, batch, steps, width, way = json.loads(sys.argv[1])
 rng = np.random.default_rng(0)
 kinds = (hmx.lagr_identity, hmx.lagr_softmax, hmx.lagr_softmax)
 names = ("input", "hidden", "labels")
-neurons = {k: hmx.NeuronLayer(f, (n,)) for k, f, n in zip(names, kinds, sizes)}
+neurons = {k: hmx.Layer(f, (n,)) for k, f, n in zip(names, kinds, sizes)}
 W = [0.1 * rng.normal(size=(sizes[0], sizes[1])), 0.1 * rng.normal(size=(sizes[1], sizes[2]))]
 synapses = {f"w{k}": hmx.LinearSynapse(W=jnp.array(w, dtype=jnp.float32)) for k, w in enumerate(W)}
 ham = hmx.HAM(neurons, synapses, [(("input", "hidden"), "w0"), (("hidden", "labels"), "w1")]).vectorize()
@@ -192,7 +192,7 @@ def hamux(rounds: int) -> None:
     import numpy as np
     import torch
 
-    from ranvier.energies import Descent, Fixed, Graph, Neurons, lagrangians, synapses
+    from ranvier.energies import Descent, Fixed, Graph, Layer, lagrangians, synapses
 
     reason = install(FOLDER, PACKAGES)
     if reason:
@@ -203,8 +203,8 @@ def hamux(rounds: int) -> None:
         W = [0.1 * rng.normal(size=(a, b)), 0.1 * rng.normal(size=(b, c))]
         W1, W2 = (torch.tensor(w, dtype=torch.float32) for w in W)
         graph = Graph(
-            {"input": Neurons(lagrangians.Identity(), (a,)), "hidden": Neurons(lagrangians.Softmax(), (b,)),
-             "labels": Neurons(lagrangians.Softmax(), (c,))},
+            {"input": Layer(lagrangians.Identity(), (a,)), "hidden": Layer(lagrangians.Softmax(), (b,)),
+             "labels": Layer(lagrangians.Softmax(), (c,))},
             [(("input", "hidden"), synapses.Dense(a, b, W1)), (("hidden", "labels"), synapses.Dense(b, c, W2))],
         )  # fmt: skip
         parts = {k: torch.tensor(rng.normal(size=(batch, n)), dtype=torch.float32)

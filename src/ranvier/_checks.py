@@ -19,7 +19,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\
 _LONGEST = 1000
 
 
-class Domain(Protocol):
+class ParameterDomain(Protocol):
     """What a value may be, as `ranvier.equations.Parameter` says it."""
 
     @property
@@ -108,7 +108,7 @@ def edge_indices(value: Any, name: str) -> np.ndarray:
     return array.astype(np.int64)  # always a copy: the caller's array may change
 
 
-def values(value: Any, name: str, size: int | None, domain: Domain, *, each: str = "neuron") -> float | Tensor:
+def values(value: Any, name: str, size: int | None, domain: ParameterDomain, *, each: str = "neuron") -> float | Tensor:
     """A float, or a tensor (a number for each), checked for its length and against its domain.
 
     A tensor comes back as it is, so that whoever trains it may go on; an array is copied.

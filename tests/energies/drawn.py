@@ -14,7 +14,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ranvier.atlas.energies.loss_surfaces import Spherical as SphericalGlass
+from ranvier.atlas.energies.loss_surfaces import SphericalGlass
 from ranvier.energies import (
     Boltzmann,
     Clamp,
@@ -25,9 +25,9 @@ from ranvier.energies import (
     Graph,
     Hopfield,
     Ising,
+    Layer,
     Layered,
     ModernHopfield,
-    Neurons,
     PolynomialInteraction,
     RectifiedInteraction,
 )
@@ -99,20 +99,20 @@ def graphs(draw: Callable) -> Case:
     """Two to four layers of any shape and Lagrangian; any synapses between any of them, or of a layer with itself."""
     rng = Random(draw(st.integers(0, 2**31)))
     scale = draw(st.floats(0.1, 1.5))
-    layers: dict[str, Neurons] = {}
+    layers: dict[str, Layer] = {}
     joined: list[tuple[tuple[str, ...], Synapse]] = []
     shapes = st.one_of(
         st.tuples(sizes), st.tuples(st.integers(1, 3), st.integers(1, 4)),
         st.tuples(st.integers(1, 2), st.integers(3, 5), st.integers(3, 5)),
     )  # fmt: skip
     for k in range(draw(st.integers(2, 4))):
-        layers[f"l{k}"] = Neurons(draw(lagrangians), draw(shapes), draw(st.sampled_from([1.0, 0.5, 2.0])))
+        layers[f"l{k}"] = Layer(draw(lagrangians), draw(shapes), draw(st.sampled_from([1.0, 0.5, 2.0])))
     for name, layer in list(layers.items()):
         if len(layer.shape) == 3:
             kernel, stride, padding = (draw(st.integers(a, b)) for a, b in ((1, 3), (1, 2), (0, 1)))
             synapse = Conv(layer.shape[0], draw(st.integers(1, 2)), kernel, stride, padding)
             sides = tuple((n + 2 * padding - kernel) // stride + 1 for n in layer.shape[1:])
-            layers[f"{name}_maps"] = Neurons(draw(lagrangians), (synapse.weight.shape[0], *sides))
+            layers[f"{name}_maps"] = Layer(draw(lagrangians), (synapse.weight.shape[0], *sides))
             joined.append(((name, f"{name}_maps"), synapse))
     names = list(layers)
     for a, first in enumerate(names):

@@ -18,12 +18,12 @@ from ranvier.energies import (
     Fixed,
     Graph,
     Hopfield,
+    Layer,
     ModernHopfield,
-    Neurons,
     RectifiedInteraction,
 )
 from ranvier.energies.graphs.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
-from ranvier.energies.graphs.synapses import Attention, Bias, Conv, Dense, Memories, Synapse
+from ranvier.energies.graphs.synapses import Attention, Bias, Conv, Dense, GraphSynapse, Memories
 
 pytestmark = pytest.mark.usefixtures("float64")
 LAGRANGIANS = [
@@ -72,16 +72,16 @@ def test_pulls_against_autograd(name):
     synapse = make()
     synapse.check(*shapes)
     ys = tuple(normal(3, *shape, seed=k) for k, shape in enumerate(shapes))
-    for ours, plain in zip(synapse.pulls(*ys), Synapse.pulls(synapse, *ys), strict=True):
+    for ours, plain in zip(synapse.pulls(*ys), GraphSynapse.pulls(synapse, *ys), strict=True):
         assert plain.abs().sum() > 0
         torch.testing.assert_close(ours, plain, rtol=1e-10, atol=1e-12)
 
 
 def chain(reference=None):
     layers = {
-        "image": Neurons(Identity(), (2, 6, 6)), "maps": Neurons(ReLU(), (4, 3, 3)), "tanh": Neurons(Tanh(), (5,)),
-        "sigmoid": Neurons(Sigmoid(), (4,)), "softmax": Neurons(Softmax(), (7,)),
-        "layernorm": Neurons(LayerNorm(), (8,)), "spherical": Neurons(Spherical(), (6,)),
+        "image": Layer(Identity(), (2, 6, 6)), "maps": Layer(ReLU(), (4, 3, 3)), "tanh": Layer(Tanh(), (5,)),
+        "sigmoid": Layer(Sigmoid(), (4,)), "softmax": Layer(Softmax(), (7,)),
+        "layernorm": Layer(LayerNorm(), (8,)), "spherical": Layer(Spherical(), (6,)),
     }  # fmt: skip
     names = [("tanh", "sigmoid"), ("sigmoid", "softmax"), ("softmax", "layernorm"), ("layernorm", "spherical")]
     given = reference or {}
@@ -122,7 +122,7 @@ def test_laws_on_random_graphs(seed):
     count = int(torch.randint(3, 6, (1,), generator=g))
     kinds = [each for each in LAGRANGIANS if each != ReLU(3.0)]  # whose energy has no lower bound in most graphs
     pick = torch.randperm(len(kinds), generator=g)
-    layers = {f"l{k}": Neurons(kinds[pick[k]], (int(torch.randint(3, 7, (1,), generator=g)),), 0.5 + 0.5 * k)
+    layers = {f"l{k}": Layer(kinds[pick[k]], (int(torch.randint(3, 7, (1,), generator=g)),), 0.5 + 0.5 * k)
               for k in range(count)}  # fmt: skip
     joined = []
     for a in range(count):
@@ -138,8 +138,8 @@ def test_laws_on_random_graphs(seed):
 def test_laws_of_a_convolutional_graph_with_attention():
     torch.manual_seed(3)
     graph = Graph(
-        {"image": Neurons(Identity(), (1, 6, 6)), "maps": Neurons(Tanh(), (2, 4, 4)),
-         "tokens": Neurons(LayerNorm(), (4, 8)), "labels": Neurons(Softmax(), (3,))},
+        {"image": Layer(Identity(), (1, 6, 6)), "maps": Layer(Tanh(), (2, 4, 4)),
+         "tokens": Layer(LayerNorm(), (4, 8)), "labels": Layer(Softmax(), (3,))},
         [(("image", "maps"), Conv(1, 2, 3)), (("maps", "tokens"), Dense(32, 32, scale=0.05)),
          (("tokens", "tokens"), Attention(8, dim=4, heads=2, own=False)), (("tokens", "labels"), Dense(32, 3)),
          ("tokens", Memories(0.3 * torch.randn(5, 32), ReLU()))],
@@ -155,7 +155,7 @@ def test_laws_of_a_convolutional_graph_with_attention():
 def test_the_compiled_loop_against_torch(held, dtype):
     """All Lagrangians, layers with two axes, one joined to itself, time constants, clamps and fields."""
     torch.manual_seed(1)
-    layers = {f"l{k}": Neurons(each, (2, 3), 0.5 + 0.1 * k) for k, each in enumerate(LAGRANGIANS)}
+    layers = {f"l{k}": Layer(each, (2, 3), 0.5 + 0.1 * k) for k, each in enumerate(LAGRANGIANS)}
     joined = [((f"l{k}", f"l{k + 1}"), Dense(6, 6, scale=0.2)) for k in range(len(layers) - 1)]
     graph = Graph(layers, [*joined, (("l3", "l3"), Dense(6, 6)), ("l2", Bias(normal(2, 3)))]).to(dtype)
     x = normal(4, graph.units).to(dtype)
@@ -175,7 +175,7 @@ def test_the_compiled_loop_against_torch(held, dtype):
 @pytest.mark.parametrize("quick", [True, False])
 def test_time_constants(quick):
     """Alone, a layer falls to exp(−t/τ): Euler's (1 − dt/τ) a step."""
-    graph = Graph({"fast": Neurons(Identity(), (2,), 0.5), "slow": Neurons(Identity(), (3,), 4.0)}, [])
+    graph = Graph({"fast": Layer(Identity(), (2,), 0.5), "slow": Layer(Identity(), (3,), 4.0)}, [])
     with torch.set_grad_enabled(not quick):
         x = Descent(graph, Fixed(0.1)).relax({"x": torch.ones(1, 5)}, 7)["x"]
     wanted = torch.tensor([(1 - 0.1 / 0.5) ** 7] * 2 + [(1 - 0.1 / 4) ** 7] * 3)
@@ -195,7 +195,7 @@ def symmetric(n, seed):
 def test_graded_hopfield_is_a_graph():
     """One layer of tanh joined to itself: W counts twice, for its two places."""
     W, theta = symmetric(9, 1), 0.3 * normal(9, seed=2)
-    graph = Graph({"u": Neurons(Tanh(2.0), (9,))}, [(("u", "u"), Dense(9, 9, W / 2)), ("u", Bias(-theta))])
+    graph = Graph({"u": Layer(Tanh(2.0), (9,))}, [(("u", "u"), Dense(9, 9, W / 2)), ("u", Bias(-theta))])
     plain, x = ContinuousHopfield(W, theta, lagrangian=Tanh(2.0)), normal(4, 9, seed=3)
     torch.testing.assert_close(graph.energy(x), plain.energy(x))
     torch.testing.assert_close(graph.force(x), plain.force(x))
@@ -204,7 +204,7 @@ def test_graded_hopfield_is_a_graph():
 def test_binary_hopfield_is_its_steep_limit():
     xi = torch.where(normal(4, 80) > 0, 1.0, -1.0)
     square = Hopfield.store(xi)
-    graph = Graph({"u": Neurons(Tanh(20.0), (80,))}, [(("u", "u"), Dense(80, 80, square.weight / 2))])
+    graph = Graph({"u": Layer(Tanh(20.0), (80,))}, [(("u", "u"), Dense(80, 80, square.weight / 2))])
     noisy = xi.clone()
     noisy[:, :8] *= -1
     end = Descent(graph, max_steps=5000, tol=1e-5).settle(noisy)
@@ -215,12 +215,12 @@ def test_binary_hopfield_is_its_steep_limit():
 def test_modern_hopfield_is_a_graph_and_its_memories_a_layer():
     X, x, beta = normal(6, 10), normal(4, 10, seed=1), 1.7
     modern = ModernHopfield(X, beta)
-    short = Graph({"v": Neurons(Identity(), (10,))}, [("v", Memories(X, Softmax(beta)))])
+    short = Graph({"v": Layer(Identity(), (10,))}, [("v", Memories(X, Softmax(beta)))])
     constant = modern.energy(x[:1] * 0) - short.energy(x[:1] * 0)
     torch.testing.assert_close(short.energy(x) + constant, modern.energy(x))
     torch.testing.assert_close(short.force(x), modern.force(x))
     full = Graph(
-        {"v": Neurons(Identity(), (10,)), "h": Neurons(Softmax(beta), (6,))}, [(("v", "h"), Dense(10, 6, X.T))]
+        {"v": Layer(Identity(), (10,)), "h": Layer(Softmax(beta), (6,))}, [(("v", "h"), Dense(10, 6, X.T))]
     )
     joined = full.layout.join({"v": x, "h": x @ X.T})  # hidden neurons at rest
     torch.testing.assert_close(full.energy(joined), short.energy(x))
@@ -233,7 +233,7 @@ def test_dense_memory_is_a_graph():
     """Memories with rectified powers; the layer's own ½ x² is what the dense memory has not."""
     xi, x, n = torch.where(normal(7, 12) > 0, 1.0, -1.0), 0.6 * normal(4, 12, seed=1), 5
     scale = (n * 12.0 ** (1 - n)) ** (1 / n)
-    graph = Graph({"v": Neurons(Identity(), (12,))}, [("v", Memories(scale * xi, ReLU(float(n))))])
+    graph = Graph({"v": Layer(Identity(), (12,))}, [("v", Memories(scale * xi, ReLU(float(n))))])
     dense = DenseMemory(xi, RectifiedInteraction(n))
     torch.testing.assert_close(graph.energies(x)["v (0)"], dense.energy(x))
     torch.testing.assert_close(graph.force(x) + x, dense.force(x))
@@ -269,7 +269,7 @@ def test_gradients_through_a_graph_at_rest():
     g = normal(4, 3, seed=5)
 
     def ends(W, image):
-        graph = Graph({"v": Neurons(Identity(), (4,)), "h": Neurons(Softmax(1.3), (3,)), "o": Neurons(Tanh(), (2,))},
+        graph = Graph({"v": Layer(Identity(), (4,)), "h": Layer(Softmax(1.3), (3,)), "o": Layer(Tanh(), (2,))},
                       [(("v", "h"), Dense(4, 3)), (("h", "o"), Dense(3, 2, g[:3, :2]))])  # fmt: skip
         synapse = graph.connections[0][1]
         del synapse.weight
@@ -284,7 +284,7 @@ def test_gradients_through_a_graph_at_rest():
 def test_a_graph_learns_to_label_through_its_descent():
     """Unrolled gradients: clamp the image, read the labels."""
     torch.manual_seed(0)
-    layers = {"image": Neurons(Identity(), (8,)), "hidden": Neurons(Tanh(), (12,)), "label": Neurons(Softmax(), (2,))}
+    layers = {"image": Layer(Identity(), (8,)), "hidden": Layer(Tanh(), (12,)), "label": Layer(Softmax(), (2,))}
     graph = Graph(layers, [(("image", "hidden"), Dense(8, 12)), (("hidden", "label"), Dense(12, 2))])
     x = normal(200, 8, seed=1)
     y = (x[:, 0] * x[:, 1] > 0).long()
@@ -302,13 +302,13 @@ def test_a_graph_learns_to_label_through_its_descent():
 @pytest.mark.parametrize("rule", [Fixed(0.3), Backtracking(0.5)])
 def test_it_is_a_cell(rule):
     torch.manual_seed(0)
-    graph = Graph({"a": Neurons(Tanh(), (4,)), "b": Neurons(LayerNorm(), (3,), 2.0)}, [(("a", "b"), Dense(4, 3))])
+    graph = Graph({"a": Layer(Tanh(), (4,)), "b": Layer(LayerNorm(), (3,), 2.0)}, [(("a", "b"), Dense(4, 3))])
     check_cell(Descent(graph, rule), normal(9, 3, 7), list(graph.parameters()))
 
 
 def test_part_of_a_row_cannot_be_held():
     """Held in part, a softmax's energy could rise: refused, where single units of tanh are not."""
-    graph = Graph({"a": Neurons(Tanh(), (4,)), "b": Neurons(Softmax(), (2, 3))}, [(("a", "b"), Dense(4, 6))])
+    graph = Graph({"a": Layer(Tanh(), (4,)), "b": Layer(Softmax(), (2, 3))}, [(("a", "b"), Dense(4, 6))])
     x = normal(2, 10)
     for fine in (slice(0, 2), slice(4, 7), slice(2, 10)):
         Descent(graph).settle(x, Clamp.at(fine, x[:, fine], 10))
@@ -323,11 +323,11 @@ def test_part_of_a_row_cannot_be_held():
         (lambda n: Graph({"a": n}, [(("a", "a"), Dense(4, 5))]), ValueError, r"sizes \[4, 4\], expected \[4, 5\]"),
         (lambda n: Graph({"a": n}, [("a", Bias(torch.ones(3)))]), ValueError, "a Bias between layers"),
         (lambda n: Graph({"a": n}, [(("a", "a"), Attention(4))]), ValueError, r"two of \(tokens"),
-        (lambda n: Graph({"a": Neurons(Tanh(), (1, 4))}, [(("a", "a"), Attention(4, own=False))]), ValueError,
+        (lambda n: Graph({"a": Layer(Tanh(), (1, 4))}, [(("a", "a"), Attention(4, own=False))]), ValueError,
          "of several tokens"),
         (lambda n: Graph({}, []), ValueError, "no layer"),
-        (lambda n: Neurons(torch.tanh, (3,)), TypeError, "expected a Lagrangian"),
-        (lambda n: Neurons(Tanh(), (3,), tau=0.0), ValueError, "tau = 0"),
+        (lambda n: Layer(torch.tanh, (3,)), TypeError, "expected a Lagrangian"),
+        (lambda n: Layer(Tanh(), (3,), tau=0.0), ValueError, "tau = 0"),
         (lambda n: Tanh(-1.0), ValueError, "beta = -1"),
         (lambda n: ReLU(1.0), ValueError, "n = 1"),
         (lambda n: LayerNorm(gamma=0.0), ValueError, "gamma = 0"),
@@ -336,4 +336,4 @@ def test_part_of_a_row_cannot_be_held():
 )
 def test_errors(wrong, error, text):
     with pytest.raises(error, match=text):
-        wrong(Neurons(Tanh(), (4,)))
+        wrong(Layer(Tanh(), (4,)))

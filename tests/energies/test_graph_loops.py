@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ranvier.energies import Clamp, Descent, Fixed, Graph, Neurons
+from ranvier.energies import Clamp, Descent, Fixed, Graph, Layer
 from ranvier.energies.graphs import _lanes, lagrangians
 from ranvier.energies.graphs._loop import LEAST_BATCH
 from ranvier.energies.graphs.lagrangians import (
@@ -26,7 +26,7 @@ TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12}
 def graph(kind, dtype, sizes=(9, 7, 6), tau=1.0):
     g = torch.Generator().manual_seed(3)
     a, b, c = sizes
-    layers = {"a": Neurons(Tanh(), (a,)), "b": Neurons(kind, (b,), tau), "c": Neurons(kind, (2, c // 2))}
+    layers = {"a": Layer(Tanh(), (a,)), "b": Layer(kind, (b,), tau), "c": Layer(kind, (2, c // 2))}
     scale = 0.05 if isinstance(kind, ReLU) else 0.3  # else its energy has no minimum
     weights = [scale * torch.randn(*shape, generator=g) for shape in ((a, b), (b, c), (a, c), (b, b))]
     joined = [(("a", "b"), weights[0]), (("b", "c"), weights[1]), (("a", "c"), weights[2]), (("b", "b"), weights[3])]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ranvier.atlas.energies.loss_surfaces import Spherical, critical_points, semicircle
+from ranvier.atlas.energies.loss_surfaces import SphericalGlass, critical_points, semicircle
 
 
 def on_a_circle(seed):
@@ -35,7 +35,7 @@ def test_all_critical_points_on_a_circle(seed):
 def test_energy_and_force_against_the_sum():
     J, _ = on_a_circle(7)
     s = np.array([0.6, -1.3])
-    model, x = Spherical(torch.from_numpy(J)), torch.from_numpy(s)[None]
+    model, x = SphericalGlass(torch.from_numpy(J)), torch.from_numpy(s)[None]
     assert float(model.energy(x)) == pytest.approx(np.einsum("ijk,i,j,k", J, s, s, s) / 2)
     np.testing.assert_allclose(model.force(x)[0], -3 * np.einsum("ijk,j,k", J, s, s) / 2)
     with pytest.raises(ValueError, match="clamped spins"):

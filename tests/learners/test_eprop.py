@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 import ranvier as rv
-from ranvier.learners.local._eligibility import Eligibility
+from ranvier.learners.local._eligibility import EligibilityFilter
 
 T, B, C = 9, 3, 2
 pytestmark = pytest.mark.usefixtures("float64")
@@ -117,7 +117,7 @@ def test_with_the_true_learning_signal_the_factorisation_is_exact(kind):
         spikes.append(z)
         y_all.append(y)
     rv.learners.membrane_cross_entropy(torch.stack(y_all), labels).backward()
-    traces, inner, total = Eligibility(net[0]), net[0].init_state(B), 0.0
+    traces, inner, total = EligibilityFilter(net[0]), net[0].init_state(B), 0.0
     for t in range(T):
         inner, z, e = traces.step(inner, x[t])
         assert torch.equal(z, spikes[t])

@@ -62,6 +62,24 @@ def test_a_planted_word_is_noticed(code: str, count: int):
     assert len(complaints(code)) == count
 
 
+#: public pairs that their folders tell apart, as `rv.LIF` and `rv.nn.LIF`, the neuron and the layer of it
+TWINS = {"Fixed", "Graph", "Hopfield", "LIF"}
+#: folders whose names are still to be gone through
+LATER = ("verify", "interpret", "operators", "recordings")
+
+
+def test_a_class_name_is_used_once():
+    places: dict[str, list[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        where = path.relative_to(PACKAGE)
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef) and where.parts[0] not in LATER:
+                places.setdefault(node.name, []).append(f"{where}:{node.lineno}")
+    again = {name: where for name, where in places.items() if len(where) > 1}
+    assert set(again) <= TWINS, again
+    assert set(again) == TWINS, "a pair in TWINS is none any longer"
+
+
 PAGES = ["README.md", *(f"docs/{name}.md" for name in ("architecture", "contracts", "extending", "glossary"))]
 
 

@@ -21,7 +21,7 @@ GAIN = 200.0  # mV ms
 
 
 @dataclass(frozen=True)
-class Regime:
+class FiringRegime:
     """A neuron that noise drives: its model's parameters, drive and noise (mV), and its rate alone (Hz)."""
 
     parameters: Mapping[str, float]
@@ -31,8 +31,8 @@ class Regime:
 
 
 #: The EIF neuron is the theory's reference neuron; rates are of 300 uncoupled neurons in 10 s.
-REGIMES: dict[str, Regime] = {
-    "EIF": Regime(
+REGIMES: dict[str, FiringRegime] = {
+    "EIF": FiringRegime(
         {
             "tau_m": 10.0,
             "t_ref": 2.0,
@@ -46,12 +46,12 @@ REGIMES: dict[str, Regime] = {
         noise=9.0,
         rate=7.5,
     ),
-    "LIF": Regime(
+    "LIF": FiringRegime(
         {"tau_m": 10.0, "E_L": -70.0, "V_th": -50.0, "V_reset": -70.0}, drive=8.0, noise=6.0, rate=7.5
     ),
-    "QIF": Regime({"tau_m": 10.0}, drive=2.0, noise=5.0, rate=6.5),
-    "AdEx": Regime({}, drive=18.0, noise=5.0, rate=8.1),
-    "Izhikevich": Regime({}, drive=2.0, noise=3.0, rate=8.1),
+    "QIF": FiringRegime({"tau_m": 10.0}, drive=2.0, noise=5.0, rate=6.5),
+    "AdEx": FiringRegime({}, drive=18.0, noise=5.0, rate=8.1),
+    "Izhikevich": FiringRegime({}, drive=2.0, noise=3.0, rate=8.1),
 }
 UNITS = {"t": "ms", "E": "mV", "V": "mV", "D": "mV"}  # by a parameter's first letter
 

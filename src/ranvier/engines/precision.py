@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from ranvier.engines.step_model import StepModel
-from ranvier.equations import State, symbol
+from ranvier.equations import StateVariable, symbol
 from ranvier.equations.integrators import TIME
 from ranvier.equations.printing import torch_function
 from ranvier.networks import Projection, TimeSeries
@@ -128,7 +128,7 @@ def _series(model: StepModel) -> Iterator[dict[str, Tensor]]:
         }
 
 
-def _memory(state: State, model: StepModel, values: dict[str, Tensor]) -> float:
+def _memory(state: StateVariable, model: StepModel, values: dict[str, Tensor]) -> float:
     """1/|∂(dx/dt)/∂x| in ms, the longest of all neurons', at the variables' initial values."""
     if state.drift == 0:
         return 0.0
@@ -233,7 +233,7 @@ def _unhoisted(model: StepModel) -> dict[sp.Symbol, sp.Expr]:
     return {symbol(name): value for name, value in model.hoisted.items()}
 
 
-def _resting(state: State) -> sp.Expr | None:
+def _resting(state: StateVariable) -> sp.Expr | None:
     """Where a variable that is linear in itself comes to rest, given the others."""
     x = symbol(state.name)
     slope = sp.diff(state.drift, x)

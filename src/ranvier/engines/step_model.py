@@ -10,7 +10,7 @@ import sympy as sp
 import torch
 from torch import Tensor
 
-from ranvier.equations import Equations, State, parse, symbol
+from ranvier.equations import Equations, StateVariable, parse, symbol
 from ranvier.equations.integrators import DT, TIME, Scheme, make_scheme
 from ranvier.equations.printing import torch_function
 from ranvier.equations.propagators import propagators
@@ -52,7 +52,7 @@ class StepModel:
     """
 
     population: Population
-    equations: tuple[State, ...]
+    equations: tuple[StateVariable, ...]
     states: tuple[str, ...]
     ports: tuple[Port, ...]
     scheme: Scheme
@@ -144,7 +144,7 @@ def _step_model(population: Population, ports: tuple[Port, ...], external: bool)
     if _is_zero(population.parameters.get("noise", 0.0)):
         own[symbol("noise")] = sp.Integer(0)
     joint = [
-        State(s.name, s.drift.xreplace(own), _diffusion(s, own), s.unit) for s in equations.states
+        StateVariable(s.name, s.drift.xreplace(own), _diffusion(s, own), s.unit) for s in equations.states
     ] + states
     coupled = [p for p in ports if p.synapse.continuous]
     varying += [name for p in coupled for name in (p.input.name, p.end.name)]
@@ -184,17 +184,17 @@ def _step_model(population: Population, ports: tuple[Port, ...], external: bool)
 
 def _inputs(
     population: Population, ports: tuple[Port, ...], soma: str
-) -> tuple[sp.Expr, list[State], dict[str, sp.Expr]]:
+) -> tuple[sp.Expr, list[StateVariable], dict[str, sp.Expr]]:
     """The total input I, the synapses' states, and what delivery does to each state."""
     current: sp.Expr = sp.Integer(0)
-    states: list[State] = []
+    states: list[StateVariable] = []
     deliver: dict[str, sp.Expr] = {}
     for port in ports:
         synapse = port.synapse
         rename = {symbol(k): symbol(port.name(k)) for k in synapse.parameters}
         if synapse.equations is not None:
             rename |= {symbol(k): symbol(port.name(k)) for k in synapse.equations.names}
-            states += [State(port.name(s.name), s.drift.xreplace(rename)) for s in synapse.equations.states]
+            states += [StateVariable(port.name(s.name), s.drift.xreplace(rename)) for s in synapse.equations.states]
         for name, size in synapse.jump_sizes().items():
             deliver[port.name(name)] = symbol(port.name(name)) + size.xreplace(rename) * port.input
         if isinstance(synapse, Delta):
@@ -214,7 +214,7 @@ def _inputs(
     return current, states, deliver
 
 
-def _current(port: Port, synapse: Synapse, states: list[State]) -> sp.Expr:
+def _current(port: Port, synapse: Synapse, states: list[StateVariable]) -> sp.Expr:
     if isinstance(synapse, Electrical):
         return (port.input - symbol(port.name("G")) * symbol("V")) / symbol("g_L")
     if isinstance(synapse, Proportional):
@@ -223,18 +223,18 @@ def _current(port: Port, synapse: Synapse, states: list[State]) -> sp.Expr:
         activity: sp.Expr = port.input
         if synapse.tau > 0:
             s, tau = symbol(port.name("s")), symbol(port.name("tau"))
-            states.append(State(s.name, (port.input - s) / tau))
+            states.append(StateVariable(s.name, (port.input - s) / tau))
             activity = s
         return activity if synapse.E_rev is None else activity * parse("(E_rev - V)/g_L")
     return parse(synapse.current)
 
 
-def _damping(soma: State, current: sp.Expr, name: str) -> sp.Expr:
+def _damping(soma: StateVariable, current: sp.Expr, name: str) -> sp.Expr:
     """∂drift/∂V by way of the synapses' current, 1/ms: minus their conductance over the capacitance."""
     return sp.diff(soma.drift, symbol("I")) * sp.diff(current, symbol(name))
 
 
-def _diffusion(state: State, own: Mapping[sp.Symbol, sp.Expr]) -> dict[str, sp.Expr]:
+def _diffusion(state: StateVariable, own: Mapping[sp.Symbol, sp.Expr]) -> dict[str, sp.Expr]:
     replaced = {xi: g.xreplace(own) for xi, g in state.diffusion.items()}
     return {xi: g for xi, g in replaced.items() if g != 0}
 

@@ -1,8 +1,8 @@
 """Equations written once: as SymPy, from which the torch step, the compiled kernel and the theory derive."""
 
-from ranvier.equations._equations import Equations, State
+from ranvier.equations._equations import Equations, StateVariable
 from ranvier.equations._parse import exprel, parse, symbol
 from ranvier.equations.parameters import Parameter, option, parameter
 from ranvier.equations.units import quantity
 
-__all__ = ["Equations", "Parameter", "State", "exprel", "option", "parameter", "parse", "quantity", "symbol"]
+__all__ = ["Equations", "Parameter", "StateVariable", "exprel", "option", "parameter", "parse", "quantity", "symbol"]

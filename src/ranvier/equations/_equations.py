@@ -28,7 +28,7 @@ _ENGINES = re.compile(r"(in|end|N|c|[PQRL]_\d+)_\d+|[kx][1-4]_\w+|\w+_p\d+|refra
 
 
 @dataclass(frozen=True)
-class State:
+class StateVariable:
     """One variable: dx/dt = drift + Σ diffusion[xi]·xi, xi independent white noises of unit density."""
 
     name: str
@@ -170,7 +170,7 @@ class Equations:
         return "$$\\begin{aligned}" + self.latex() + "\\end{aligned}$$"
 
 
-def _states(text: str) -> tuple[tuple[State, ...], dict[sp.Symbol, sp.Expr]]:
+def _states(text: str) -> tuple[tuple[StateVariable, ...], dict[sp.Symbol, sp.Expr]]:
     """The variables, and the helpers in terms of variables and parameters."""
     derivatives: dict[str, tuple[sp.Expr, str]] = {}
     aliases: dict[sp.Symbol, sp.Expr] = {}
@@ -240,11 +240,11 @@ def _require_new(name: str, derivatives: Mapping[str, Any], aliases: Mapping[sp.
         raise ValueError(f"{name!r} is defined twice or reserved; use another name")
 
 
-def _state(name: str, right: sp.Expr, unit: str) -> State:
+def _state(name: str, right: sp.Expr, unit: str) -> StateVariable:
     noises = sorted((x for x in right.free_symbols if re.fullmatch(r"xi(_\w+)?", x.name)), key=str)
     if not noises:
-        return State(name, right, {}, unit)
+        return StateVariable(name, right, {}, unit)
     diffusion = {xi.name: sp.diff(right, xi) for xi in noises}
     if any(g.has(*noises) for g in diffusion.values()):
         raise ValueError(f"white noise enters d{name}/dt non-linearly; expected a term such as s*xi")
-    return State(name, right.xreplace({xi: sp.Integer(0) for xi in noises}), diffusion, unit)
+    return StateVariable(name, right.xreplace({xi: sp.Integer(0) for xi in noises}), diffusion, unit)

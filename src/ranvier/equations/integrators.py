@@ -26,7 +26,7 @@ from typing import Any
 
 import sympy as sp
 
-from ranvier.equations._equations import State
+from ranvier.equations._equations import StateVariable
 from ranvier.equations._parse import exprel, symbol
 
 #: the time within a step
@@ -92,7 +92,7 @@ class Scheme:
     propagators: frozenset[sp.Symbol] = field(default_factory=frozenset)
 
 
-def default_method(states: Sequence[State], varying: Iterable[str] = ()) -> str:
+def default_method(states: Sequence[StateVariable], varying: Iterable[str] = ()) -> str:
     """`exact` where the equations are linear, `exponential_euler` where each is linear in its own variable,
     else `rk4` without noise and `euler` with it."""
     outside = [s for s in states if s.name not in linear_part(states, varying)]
@@ -103,7 +103,7 @@ def default_method(states: Sequence[State], varying: Iterable[str] = ()) -> str:
     return "euler" if any(s.diffusion for s in states) else "rk4"
 
 
-def linear_part(states: Sequence[State], varying: Iterable[str] = ()) -> frozenset[str]:
+def linear_part(states: Sequence[StateVariable], varying: Iterable[str] = ()) -> frozenset[str]:
     """The largest set of variables that depend linearly, with constant coefficients, on each other only."""
     x = {s.name: symbol(s.name) for s in states}
     changing = {*x.values(), *map(symbol, varying)}
@@ -115,7 +115,7 @@ def linear_part(states: Sequence[State], varying: Iterable[str] = ()) -> frozens
         linear = closed
 
 
-def _is_closed(state: State, linear: set[str], x: dict[str, sp.Symbol], changing: set[sp.Symbol]) -> bool:
+def _is_closed(state: StateVariable, linear: set[str], x: dict[str, sp.Symbol], changing: set[sp.Symbol]) -> bool:
     if any(g.free_symbols & changing for g in state.diffusion.values()):
         return False
     # a jump has no slope: where(x > 1, 2, 3) would pass for a constant
@@ -130,19 +130,19 @@ def _is_closed(state: State, linear: set[str], x: dict[str, sp.Symbol], changing
     return True
 
 
-def _slope(state: State, x: sp.Symbol) -> sp.Expr:
+def _slope(state: StateVariable, x: sp.Symbol) -> sp.Expr:
     """∂drift/∂x, expanded only where a product hides that x drops out (simplifying is slow)."""
     slope = sp.diff(state.drift, x)
     return sp.expand(slope) if slope.has(x) else slope
 
 
-def _linear_in_itself(state: State) -> bool:
+def _linear_in_itself(state: StateVariable) -> bool:
     x = symbol(state.name)
     return not _slope(state, x).has(x) and not any(g.has(x) for g in state.diffusion.values())
 
 
 def make_scheme(
-    states: Sequence[State],
+    states: Sequence[StateVariable],
     *,
     method: str | None = None,
     varying: Iterable[str] = (),
@@ -214,7 +214,7 @@ class _Builder:
         self.propagators.add(s)
         return s
 
-    def exact(self, states: list[State], couplings: list[sp.Symbol]) -> None:
+    def exact(self, states: list[StateVariable], couplings: list[sp.Symbol]) -> None:
         if not states:
             return
         x = [symbol(s.name) for s in states]
@@ -259,7 +259,7 @@ class _Builder:
             rise += slope * (end - start)
         return rise
 
-    def one(self, state: State) -> None:
+    def one(self, state: StateVariable) -> None:
         """A variable outside the linear part, by (exponential) Euler."""
         x = symbol(state.name)
         slope = _slope(state, x)
@@ -311,7 +311,7 @@ def _reachability(A: sp.Matrix) -> list[list[bool]]:
 
 
 def _staged(
-    states: Sequence[State],
+    states: Sequence[StateVariable],
     method: str,
     ceiling: tuple[str, sp.Expr] | None,
     ends: Mapping[sp.Symbol, sp.Symbol],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ranvier.nn.hopfield import Hopfield, HopfieldLookup, HopfieldPooling
     from ranvier.nn.liquid.cfc import CfC
     from ranvier.nn.liquid.ltc import LTC
-    from ranvier.nn.liquid.wirings import NCP, AutoNCP, FullyConnected, Wiring
+    from ranvier.nn.liquid.wirings import NCP, AutoNCP, FullyConnected, LiquidWiring
     from ranvier.nn.memory.elm import ELM
     from ranvier.nn.nir.reading import from_nir, read_nir
     from ranvier.nn.nir.writing import to_nir, write_nir
@@ -42,7 +42,7 @@ _HOMES = {
     "ranvier.nn.hopfield": ["Hopfield", "HopfieldLookup", "HopfieldPooling"],
     "ranvier.nn.liquid.cfc": ["CfC"],
     "ranvier.nn.liquid.ltc": ["LTC"],
-    "ranvier.nn.liquid.wirings": ["NCP", "AutoNCP", "FullyConnected", "Wiring"],
+    "ranvier.nn.liquid.wirings": ["NCP", "AutoNCP", "FullyConnected", "LiquidWiring"],
     "ranvier.nn.memory.elm": ["ELM"],
     "ranvier.nn.nir.reading": ["from_nir", "read_nir"],
     "ranvier.nn.nir.writing": ["to_nir", "write_nir"],
@@ -54,11 +54,42 @@ _HOMES = {
 }
 
 __all__ = [  # spelled out for type checkers; a test keeps it equal to the table above
-    "ELM", "LI", "LIF", "LTC", "NCP", "ActiveDendrites", "AstrocyteLIF", "AutoNCP", "CfC", "Delay", "DelayedLinear",
-    "FullyConnected", "Graph", "Hopfield", "HopfieldLookup", "HopfieldPooling", "Operations", "QuadraticConv2d",
-    "QuadraticLinear", "Scale", "SequenceMemory", "Sequential", "Shift", "Threshold", "TimeDistributed", "Wiring",
-    "count_operations", "from_neuron", "from_nir", "quadratic_groups", "read_nir", "release_buffers",
-    "spike_operations", "surrogates", "to_nir", "write_nir",
+    "ELM",
+    "LI",
+    "LIF",
+    "LTC",
+    "NCP",
+    "ActiveDendrites",
+    "AstrocyteLIF",
+    "AutoNCP",
+    "CfC",
+    "Delay",
+    "DelayedLinear",
+    "FullyConnected",
+    "Graph",
+    "Hopfield",
+    "HopfieldLookup",
+    "HopfieldPooling",
+    "LiquidWiring",
+    "Operations",
+    "QuadraticConv2d",
+    "QuadraticLinear",
+    "Scale",
+    "SequenceMemory",
+    "Sequential",
+    "Shift",
+    "Threshold",
+    "TimeDistributed",
+    "count_operations",
+    "from_neuron",
+    "from_nir",
+    "quadratic_groups",
+    "read_nir",
+    "release_buffers",
+    "spike_operations",
+    "surrogates",
+    "to_nir",
+    "write_nir",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:  # with it a type checker would take any misspelt name

@@ -25,7 +25,7 @@ SKIP = 500.0  # ms
 
 
 @dataclass(frozen=True)
-class Activity:
+class ActivitySummary:
     """Statistics of a recording after a transient.
 
     `level` (N,) is a neuron's mean rate (Hz) or voltage (mV), `spread` its CV or standard deviation (mV);
@@ -42,7 +42,7 @@ class Activity:
     error: Array
     neurons: NDArray[np.int64]
 
-    def among(self) -> Activity:
+    def among(self) -> ActivitySummary:
         """The same, with `level` and `spread` of `neurons` alone."""
         return replace(self, level=self.level[self.neurons], spread=self.spread[self.neurons])
 
@@ -52,7 +52,7 @@ def activity_of(
     window: float = 100.0,
     skip: float = SKIP,
     neurons: NDArray[np.int64] | None = None,
-) -> Activity:
+) -> ActivitySummary:
     """Measure a recording; its first `skip` ms (at most a tenth of it) are left out as a transient.
 
     Pairs are compared among `neurons`, by default all.
@@ -68,14 +68,14 @@ def activity_of(
             )
         correlation, error = _voltage_correlation(values[:, among])
         levels = values.mean(axis=0), values.std(axis=0)
-        return Activity("voltages", after, 0.0, *levels, correlation, error, among)
+        return ActivitySummary("voltages", after, 0.0, *levels, correlation, error, among)
     require_windows(after, window)
     pairs = after.correlation(window, neurons=neurons, return_error=True)
     correlation, error = (array(part) for part in pairs)
     # An error from few blocks scatters itself; among millions of pairs its low ones would look like signals.
     error = np.maximum(error, 1.0 / np.sqrt(windows_of(after, window)))
     levels = array(after.rates()), array(after.cv())
-    return Activity("spikes", after, window, *levels, correlation, error, among)
+    return ActivitySummary("spikes", after, window, *levels, correlation, error, among)
 
 
 def steady(recording: Any, skip: float, window: float) -> tuple[Any, float]:
@@ -125,7 +125,7 @@ def trace(recording: Any) -> tuple[Array, Array]:
     return array(voltages.times), array(voltages.values)
 
 
-def threshold(activity: Activity) -> float:
+def threshold(activity: ActivitySummary) -> float:
     """Standard errors beyond which chance puts any pair at all in one recording of twenty (Bonferroni)."""
     from scipy.stats import norm
 
@@ -133,7 +133,7 @@ def threshold(activity: Activity) -> float:
     return float(norm.isf(0.025 / max(1.0, size * (size - 1) / 2)))
 
 
-def standing_out(activity: Activity) -> NDArray[np.bool_]:
+def standing_out(activity: ActivitySummary) -> NDArray[np.bool_]:
     """(pairs,) which of the pairs i < j lie beyond `threshold` standard errors."""
     i, j = np.triu_indices(len(activity.correlation), k=1)
     with np.errstate(invalid="ignore"):
@@ -141,7 +141,7 @@ def standing_out(activity: Activity) -> NDArray[np.bool_]:
 
 
 def strongest(
-    activity: Activity, positive: int, negative: int, of: NDArray[np.int64] | None = None
+    activity: ActivitySummary, positive: int, negative: int, of: NDArray[np.int64] | None = None
 ) -> list[tuple[int, int]]:
     """Pairs (i, j), i < j, of the largest and of the lowest correlation among those standing out.
 
@@ -168,7 +168,7 @@ def strongest(
     return chosen
 
 
-def lagged(activity: Activity, pairs: list[tuple[int, int]], lags: NDArray[Any]) -> tuple[Array, Array]:
+def lagged(activity: ActivitySummary, pairs: list[tuple[int, int]], lags: NDArray[Any]) -> tuple[Array, Array]:
     """How i follows j at `lags` (ms; positive: j leads): values and standard errors (L, P).
 
     Spikes: the excess rate (Hz) of i around a spike of j, C_ij(τ)/r_j. Voltages: the correlation coefficient.
@@ -182,7 +182,7 @@ def lagged(activity: Activity, pairs: list[tuple[int, int]], lags: NDArray[Any])
 
 
 def population_spectrum(
-    activity: Activity, groups: dict[str, NDArray[np.int64]]
+    activity: ActivitySummary, groups: dict[str, NDArray[np.int64]]
 ) -> tuple[Array, dict[str, Array]]:
     """Power of each group's summed activity: frequencies (F,) in Hz and a curve for each group that has any.
 
@@ -236,7 +236,7 @@ def _standard(values: Array) -> Array:
 
 
 def _lagged_voltages(
-    activity: Activity, pairs: list[tuple[int, int]], lags: NDArray[Any]
+    activity: ActivitySummary, pairs: list[tuple[int, int]], lags: NDArray[Any]
 ) -> tuple[Array, Array]:
     times, values = trace(activity.recording)
     shifts = np.rint(lags / sampling_interval(times, activity.recording)).astype(np.int64)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ranvier._files import write_atomic
 from ranvier._pages import page_environment
 from ranvier._text import printable
-from ranvier.report._activity import Activity, activity_of
+from ranvier.report._activity import ActivitySummary, activity_of
 from ranvier.report._parts import Picture, Section, count, number, of_finite
 from ranvier.report._sections import (
     activity_section,
@@ -29,7 +29,7 @@ from ranvier.report._sections import (
     typical_error,
     wiring_section,
 )
-from ranvier.report._wiring import Wiring, distances, wiring_of
+from ranvier.report._wiring import WiringSummary, distances, wiring_of
 
 MAX_COMPARED = 4000  # neurons whose pairs are compared: their matrices then take some 2 GB
 OWN_CITATION = "Ranvier: networks of neurons, described once. Software, Apache-2.0."
@@ -144,7 +144,7 @@ def write(path: str | Path, network: Any, recording: Any, **options: Any) -> Pat
     return write_atomic(path, page(network, recording, **options))
 
 
-def highlights(wiring: Wiring, activity: Activity) -> list[tuple[str, str]]:
+def highlights(wiring: WiringSummary, activity: ActivitySummary) -> list[tuple[str, str]]:
     """The few numbers at the top: value and name."""
     upper = activity.correlation[np.triu_indices(len(activity.correlation), k=1)]
     spiking, error = activity.kind == "spikes", typical_error(activity)

@@ -11,7 +11,7 @@ from ranvier._pages import significant
 from ranvier._steps import nearest_steps, windows_in
 from ranvier.report import figures
 from ranvier.report._activity import (
-    Activity,
+    ActivitySummary,
     group_counts,
     lagged,
     lags_of,
@@ -22,12 +22,12 @@ from ranvier.report._activity import (
     trace,
 )
 from ranvier.report._parts import NOTHING, Picture, Section, Table, count, number, of_finite, short
-from ranvier.report._wiring import Wiring
+from ranvier.report._wiring import WiringSummary
 
 RATE_BIN = 10.0  # ms
 
 
-def wiring_section(wiring: Wiring, glossary: str = "") -> Section:
+def wiring_section(wiring: WiringSummary, glossary: str = "") -> Section:
     """The matrix of weights, ordered by class."""
     caption = (
         f"Left: who reaches whom. A column is a source, a row its target; both are ordered by class. Blue "
@@ -61,7 +61,7 @@ def wiring_section(wiring: Wiring, glossary: str = "") -> Section:
     return Section("Wiring", [text, glossary] if glossary else [text], pictures)
 
 
-def activity_section(wiring: Wiring, activity: Activity) -> Section:
+def activity_section(wiring: WiringSummary, activity: ActivitySummary) -> Section:
     """Raster and rates by class, of 3 s; for graded networks voltage traces, of 20 s."""
     show = 3000.0 if activity.kind == "spikes" else min(20_000.0, activity.recording.duration)
     classes = [np.flatnonzero(wiring.of == k) for k in range(len(wiring.classes))]
@@ -119,7 +119,9 @@ def activity_section(wiring: Wiring, activity: Activity) -> Section:
     )
 
 
-def correlation_section(wiring: Wiring, activity: Activity, steps: NDArray[np.int16], total: int) -> Section:
+def correlation_section(
+    wiring: WiringSummary, activity: ActivitySummary, steps: NDArray[np.int16], total: int
+) -> Section:
     """Who fires together: the matrix, and its decay with synaptic distance; among `total` neurons."""
     matrix = activity.correlation.copy()
     np.fill_diagonal(matrix, np.nan)
@@ -168,7 +170,7 @@ def correlation_section(wiring: Wiring, activity: Activity, steps: NDArray[np.in
     )
 
 
-def pairs_section(wiring: Wiring, activity: Activity, steps: NDArray[np.int16]) -> Section:
+def pairs_section(wiring: WiringSummary, activity: ActivitySummary, steps: NDArray[np.int16]) -> Section:
     """The strongest pairs by name, with their correlograms."""
     classes = wiring.of if len(wiring.classes) > 1 else None
     chosen = strongest(activity, positive=6, negative=3, of=classes)
@@ -218,7 +220,7 @@ def pairs_section(wiring: Wiring, activity: Activity, steps: NDArray[np.int16]) 
     return Section("Strongest pairs", [text], [Picture(figure, caption), Table(head, rows, note)])
 
 
-def spectrum_section(wiring: Wiring, activity: Activity) -> Section:
+def spectrum_section(wiring: WiringSummary, activity: ActivitySummary) -> Section:
     """Power of the summed activity."""
     f, curves = population_spectrum(activity, groups_of(wiring))
     if activity.kind == "spikes":
@@ -234,7 +236,7 @@ def spectrum_section(wiring: Wiring, activity: Activity) -> Section:
     return Section("Rhythms", (), [Picture(figure, caption)])
 
 
-def numbers_table(wiring: Wiring, activity: Activity, extra: dict[str, str]) -> Table:
+def numbers_table(wiring: WiringSummary, activity: ActivitySummary, extra: dict[str, str]) -> Table:
     """What the page says, as numbers."""
     upper = activity.correlation[np.triu_indices(len(activity.correlation), k=1)]
     level = activity.level
@@ -257,7 +259,7 @@ def numbers_table(wiring: Wiring, activity: Activity, extra: dict[str, str]) -> 
     return Table(("", ""), [row for row in rows if row[1] != "0" or "silent" in row[0]] + list(extra.items()))
 
 
-def groups_of(wiring: Wiring) -> dict[str, NDArray[np.int64]]:
+def groups_of(wiring: WiringSummary) -> dict[str, NDArray[np.int64]]:
     """Neurons by sign: all, excitatory, inhibitory; groups without neurons are left out."""
     groups = {"all": np.arange(wiring.size)}
     for sign, name in ((1, "excitatory"), (-1, "inhibitory")):
@@ -268,7 +270,7 @@ def groups_of(wiring: Wiring) -> dict[str, NDArray[np.int64]]:
 
 
 def distance_groups(
-    wiring: Wiring, matrix: NDArray[Any], steps: NDArray[np.int16]
+    wiring: WiringSummary, matrix: NDArray[Any], steps: NDArray[np.int16]
 ) -> dict[str, NDArray[Any]]:
     """Correlations of all pairs by distance; direct connections by sign, the far ones together."""
     i, j = np.triu_indices(wiring.size, k=1)
@@ -293,12 +295,12 @@ def distance_groups(
     return {name: mine for name, mine in groups.items() if len(mine) >= (5 if len(values) > 1000 else 1)}
 
 
-def typical_error(activity: Activity) -> float | None:
+def typical_error(activity: ActivitySummary) -> float | None:
     """The median standard error of one pair's correlation; None where no pair has any."""
     return of_finite(np.median, activity.error[np.triu_indices(len(activity.error), k=1)])
 
 
-def path(wiring: Wiring, steps: NDArray[np.int16], source: int, target: int) -> str:
+def path(wiring: WiringSummary, steps: NDArray[np.int16], source: int, target: int) -> str:
     """The direct connection from source to target in words, else the length of the shortest path."""
     weight, junction = wiring.weights[target, source], wiring.junctions[target, source]
     unit = wiring.unit.replace(" ", "\u00a0")
@@ -310,7 +312,7 @@ def path(wiring: Wiring, steps: NDArray[np.int16], source: int, target: int) -> 
     return f"{length} synapses" if length > 0 else "no path"
 
 
-def _junctions(wiring: Wiring) -> Picture:
+def _junctions(wiring: WiringSummary) -> Picture:
     figure = figures.class_matrix(
         figures.image_of(wiring.junctions, wiring.order),
         figures.block_means(wiring.junctions, wiring.of, len(wiring.classes)),
@@ -325,7 +327,7 @@ def _junctions(wiring: Wiring) -> Picture:
     return Picture(figure, caption, heavy=True)
 
 
-def _traces(wiring: Wiring, activity: Activity, show: float, colours: str) -> Picture:
+def _traces(wiring: WiringSummary, activity: ActivitySummary, show: float, colours: str) -> Picture:
     times, values = trace(activity.recording)
     shown = times < times[0] + show
     moving = np.argsort(-activity.spread, kind="stable")
@@ -342,7 +344,7 @@ def _traces(wiring: Wiring, activity: Activity, show: float, colours: str) -> Pi
 
 
 def _levels(
-    levels: list[NDArray[Any]], wiring: Wiring, signs: list[int], label: str = "mean voltage (mV)"
+    levels: list[NDArray[Any]], wiring: WiringSummary, signs: list[int], label: str = "mean voltage (mV)"
 ) -> list[Picture]:
     figure = figures.by_class(levels, wiring.classes, signs, label)
     caption = (

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wiring:
+class WiringSummary:
     """Neurons by name and class, and their connections.
 
     `of` (N,) is each neuron's class as an index of `classes`; `order` (N,) lists the neurons class by class.
@@ -43,10 +43,10 @@ class Wiring:
         """(classes + 1,) where each class begins in `order`."""
         return np.concatenate([[0], np.cumsum(np.bincount(self.of, minlength=len(self.classes)))])
 
-    def part(self, neurons: NDArray[np.int64]) -> Wiring:
+    def part(self, neurons: NDArray[np.int64]) -> WiringSummary:
         """The wiring among some of the neurons; classes stay, if need be without members."""
         of = self.of[neurons]
-        return Wiring(
+        return WiringSummary(
             names=tuple(self.names[n] for n in neurons),
             classes=self.classes,
             of=of,
@@ -72,7 +72,7 @@ class Wiring:
         return int(np.sign(signs.mean()))
 
 
-def wiring_of(network: Any, order: Sequence[str] = ()) -> Wiring:
+def wiring_of(network: Any, order: Sequence[str] = ()) -> WiringSummary:
     """Read a `Network`; classes in the order of their first neuron, those named in `order` before them."""
     from scipy.sparse import coo_array, csr_array
 
@@ -98,7 +98,7 @@ def wiring_of(network: Any, order: Sequence[str] = ()) -> Wiring:
     positive = np.asarray((chemical > 0).sum(axis=0)).ravel()
     negative = np.asarray((chemical < 0).sum(axis=0)).ravel()
     signs = np.where(positive >= 9 * negative, 1, np.where(negative >= 9 * positive, -1, 0))
-    return Wiring(
+    return WiringSummary(
         names=tuple(map(printable, network.names)),
         classes=classes,
         of=of,
@@ -110,7 +110,7 @@ def wiring_of(network: Any, order: Sequence[str] = ()) -> Wiring:
     )
 
 
-def distances(wiring: Wiring, neurons: NDArray[np.int64] | None = None) -> NDArray[np.int16]:
+def distances(wiring: WiringSummary, neurons: NDArray[np.int64] | None = None) -> NDArray[np.int16]:
     """(n, n) [target, source] the fewest synapses or gap junctions from source to target; −1: no path.
 
     Between `neurons`, by default all; paths lead through every neuron.

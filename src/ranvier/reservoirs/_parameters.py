@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from ranvier.reservoirs import _weights
-from ranvier.reservoirs._weights import IntrinsicPlasticity, Weights
+from ranvier.reservoirs._weights import IntrinsicPlasticity, ReservoirWeights
 
 
 class ReservoirParameters:
@@ -37,7 +37,7 @@ class ReservoirParameters:
     connectivity: float
     plasticity: IntrinsicPlasticity | None
     random_state: int | np.random.RandomState | None
-    reservoir_: Weights
+    reservoir_: ReservoirWeights
 
     @property
     def W_(self) -> csr_matrix:

@@ -15,7 +15,7 @@ _NONE = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
-class Weights:
+class ReservoirWeights:
     """inputs (units, heard): of the columns that units hear; bias (units,); leak.
 
     Between units: shifts (in_degree,) and ring (in_degree, units), unit i listening to i + shift with ring[., i]; and
@@ -50,7 +50,7 @@ class Weights:
             return csr_matrix((self.values, self.sources, self.starts), (units, units))
         return ring_matrix(self.shifts, self.ring)
 
-    def adapted(self, series: list[np.ndarray], target: IntrinsicPlasticity) -> Weights:
+    def adapted(self, series: list[np.ndarray], target: IntrinsicPlasticity) -> ReservoirWeights:
         """With gains and biases that intrinsic plasticity finds on the series."""
         kind = np.dtype(float)
         inputs, bias, *between, leak = self.arrays(kind)
@@ -144,7 +144,7 @@ def spectral_radius(W: csr_matrix, random: np.random.RandomState) -> float:
 def build(
     units: int, W: Any, heard: int, *, radius: float | None, leak: float, input_scaling: np.ndarray | float,
     bias_scaling: float, connectivity: float, random: np.random.RandomState,
-) -> Weights:  # fmt: skip
+) -> ReservoirWeights:  # fmt: skip
     """Fresh weights of a reservoir that hears `heard` columns, scaled one by one or all alike."""
     if W is None:
         degree = min(max(1, round(connectivity * units)), units - 1)
@@ -157,4 +157,4 @@ def build(
         starts, sources, values = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data
     inputs = random.uniform(-1, 1, (units, heard)) * input_scaling
     bias = random.uniform(-1, 1, units) * bias_scaling
-    return Weights(inputs, bias, float(leak), shifts, ring, starts, sources, values)
+    return ReservoirWeights(inputs, bias, float(leak), shifts, ring, starts, sources, values)

@@ -23,7 +23,7 @@ E_INF, E_0 = 1.632993, 1.656998  # p = 3; see the entry p_spin
 WIDTHS = {"small": (4, 16, 64), "full": (4, 8, 16, 32, 64, 128)}
 
 
-class Spherical(Energy):
+class SphericalGlass(Energy):
     """H(s)/N of three spins an interaction, H = N⁻¹ Σ J_ijk s_i s_j s_k on |s|² = N, J symmetrised (N, N, N)."""
 
     J: torch.Tensor
@@ -102,7 +102,7 @@ def critical_points(N: int, starts: int, curved: bool, descend: bool, seed: int)
     rng = np.random.default_rng(seed)
     J = rng.normal(size=(N, N, N))
     J = sum((J.transpose(order) for order in itertools.permutations(range(3))), np.zeros((N, N, N))) / (6 * N)
-    model = Spherical(torch.from_numpy(J))
+    model = SphericalGlass(torch.from_numpy(J))
     flat = J.reshape(N * N, N)
     metrics: list[tuple[float, float]] = []
     begin = model.project(torch.from_numpy(rng.normal(size=(starts, N))))

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from ranvier.energies._energy import Clamp, Energy, check_whole_rows
 from ranvier.energies._layout import Layout
 from ranvier.energies.graphs.lagrangians import Lagrangian
-from ranvier.energies.graphs.synapses import Synapse
+from ranvier.energies.graphs.synapses import GraphSynapse
 
 if TYPE_CHECKING:
     from ranvier.energies.graphs._loop import GraphArrays
 
 
 @dataclass(frozen=True)
-class Neurons:
+class Layer:
     """A layer: its Lagrangian, its shape without the batch, and its time constant (in units of the descent's time).
 
     Raises TypeError for what is no Lagrangian, ValueError for a time constant that is not positive.
@@ -57,13 +57,13 @@ class Graph(Energy):
     speed: Tensor | None
 
     def __init__(
-        self, neurons: Mapping[str, Neurons], connections: Iterable[tuple[tuple[str, ...] | str, Synapse]]
+        self, neurons: Mapping[str, Layer], connections: Iterable[tuple[tuple[str, ...] | str, GraphSynapse]]
     ) -> None:
         super().__init__()
         self.neurons = dict(neurons)
         self.layout = Layout({name: layer.shape for name, layer in self.neurons.items()})
         self.units = self.layout.units
-        self.connections: list[tuple[tuple[str, ...], Synapse]] = []
+        self.connections: list[tuple[tuple[str, ...], GraphSynapse]] = []
         for names, synapse in connections:
             names = (names,) if isinstance(names, str) else tuple(names)
             for name in names:
@@ -135,4 +135,4 @@ class Graph(Energy):
         return torch.cat(parts, 1) - x
 
 
-__all__ = ["Graph", "Neurons"]
+__all__ = ["Graph", "Layer"]

@@ -13,7 +13,7 @@ from ranvier.energies._arrays import as_floats
 from ranvier.energies.graphs.lagrangians import Lagrangian
 
 
-class Synapse(nn.Module):
+class GraphSynapse(nn.Module):
     """`synapse(y, ...) -> (B,)`, the energy of the activations (B, *shape) of the layers it joins, and
     `pulls(y, ...)`, −∂E/∂y for each of them: by autograd, unless a subclass writes it by hand.
 
@@ -32,7 +32,7 @@ class Synapse(nn.Module):
         """Whether layers of these shapes can be joined."""
 
 
-class Dense(Synapse):
+class Dense(GraphSynapse):
     """E = −y_a·W y_b, layers of more axes flattened: the linear layer's counterpart. weight: (a, b)."""
 
     def __init__(self, a: int, b: int, weight: Tensor | None = None, scale: float | None = None) -> None:
@@ -56,7 +56,7 @@ class Dense(Synapse):
         _expect(self, [math.prod(s) for s in shapes], list(self.weight.shape))
 
 
-class Bias(Synapse):
+class Bias(GraphSynapse):
     """E = −b·y: a constant input. value: of the layer's shape."""
 
     def __init__(self, value: Tensor) -> None:
@@ -74,7 +74,7 @@ class Bias(Synapse):
         _expect(self, list(shapes), [tuple(self.value.shape)])
 
 
-class Conv(Synapse):
+class Conv(GraphSynapse):
     """E = −y_b·(W ∗ y_a): images (channels, rows, columns) to maps of features.
 
     in_channels, out_channels, kernel_size, stride, padding: as in nn.Conv2d, for the way from a to b.
@@ -112,7 +112,7 @@ class Conv(Synapse):
         _expect(self, list(shapes), [(self.weight.shape[1], *shapes[0][1:]), (self.weight.shape[0], *sides)])
 
 
-class Attention(Synapse):
+class Attention(GraphSynapse):
     """E = −Σ_heads Σ_C log(Σ_B exp(β k_B·q_C))/β, q = W_Q y_a, k = W_K y_b (Hoover et al. 2023, Energy Transformer).
 
     Layers of tokens (tokens, features). A layer joined to itself attends within itself; `own` False leaves each
@@ -159,7 +159,7 @@ class Attention(Synapse):
         return scores.masked_fill(torch.eye(scores.shape[-1], dtype=torch.bool, device=scores.device), -math.inf)
 
 
-class Memories(Synapse):
+class Memories(GraphSynapse):
     """E = −L(ξ y): a layer of hidden neurons with Lagrangian L that is always at its own rest, ξ (P, N) its memories.
 
     With `Softmax(beta)` and a layer of `Identity` neurons this is `ModernHopfield`; with `ReLU(n)` a dense associative
@@ -186,9 +186,9 @@ class Memories(Synapse):
         _expect(self, [math.prod(s) for s in shapes], [self.patterns.shape[1]])
 
 
-def _expect(synapse: Synapse, sizes: list, expected: list) -> None:
+def _expect(synapse: GraphSynapse, sizes: list, expected: list) -> None:
     if sizes != expected:
         raise ValueError(f"found a {type(synapse).__name__} between layers of sizes {sizes}, expected {expected}")
 
 
-__all__ = ["Attention", "Bias", "Conv", "Dense", "Memories", "Synapse"]
+__all__ = ["Attention", "Bias", "Conv", "Dense", "GraphSynapse", "Memories"]

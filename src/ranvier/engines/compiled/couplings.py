@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from ranvier.codegen.compilation import kernel_address
 from ranvier.codegen.records import address
-from ranvier.engines.compiled.kernels import CHANGE, GUESS, Layout, low, source
+from ranvier.engines.compiled.kernels import CHANGE, GUESS, KernelLayout, low, source
 from ranvier.engines.compiled.loops import transmit_address
 from ranvier.engines.compiled.records import COUPLING, LINK, SENDER
-from ranvier.engines.compiled.synapse_tables import Synapses
+from ranvier.engines.compiled.synapse_tables import SynapseTable
 from ranvier.engines.step_model import StepModel
 from ranvier.equations import symbol
 from ranvier.equations.printing import torch_function
@@ -45,7 +45,7 @@ class Couplings:
         self,
         net: Network,
         models: dict[int, StepModel],
-        layouts: dict[int, Layout],
+        layouts: dict[int, KernelLayout],
         blocks: dict[int, NDArray],
         real: Any,
         dt: float,
@@ -59,7 +59,7 @@ class Couplings:
                 for k, p in enumerate(port.projections):
                     if p.source.index not in models:
                         raise ValueError(f"{p!r} is continuous and starts from a source of spikes, without voltage")
-                    synapses = Synapses.by_target(p, np.float64)
+                    synapses = SynapseTable.by_target(p, np.float64)
                     own = p.synapse.numbers
                     constants = np.array([synapses.constant, own.get("V_half", 0.0), own.get("slope", 0.0)])
                     arrays = synapses.pointers, synapses.items.astype(np.int32), synapses.weights, constants
@@ -86,7 +86,7 @@ class Couplings:
         )
 
     def _voltage(
-        self, p: Population, layouts: dict[int, Layout], blocks: dict[int, NDArray], models: dict[int, StepModel]
+        self, p: Population, layouts: dict[int, KernelLayout], blocks: dict[int, NDArray], models: dict[int, StepModel]
     ) -> list[int]:
         where, block, soma = layouts[p.index], blocks[p.index], models[p.index].states[0]
         return [_row(where, block, name) for name in (soma, low(soma), GUESS, low(GUESS))]
@@ -136,5 +136,5 @@ def warn_of_change(change: float, dt: float) -> None:
     )
 
 
-def _row(where: Layout, block: NDArray, name: str) -> int:
+def _row(where: KernelLayout, block: NDArray, name: str) -> int:
     return block[where.rows.index(name)].ctypes.data if name in where.rows else 0

@@ -23,7 +23,7 @@ _FUNCTIONS += ["sqrt", "tanh", "where"]
 
 
 @dataclass(frozen=True)
-class Layout:
+class KernelLayout:
     """Where a population's numbers lie: rows of its block of memory, and scalars.
 
     rows: states, then one-a-neuron coefficients, inputs that vary, and what continuous synapses bring; scalars: the
@@ -54,7 +54,7 @@ def low(name: str) -> str:
 
 def layout(
     model: StepModel, coefficients: dict[str, Tensor], *, paired: bool = False, sends: bool = False
-) -> Layout:
+) -> KernelLayout:
     """Scalars stay scalars; what differs between neurons takes a row. `sends`: V goes out by continuous synapses."""
     own = list(model.states)
     if model.refractory is not None:
@@ -66,16 +66,16 @@ def layout(
     pairs = [low(name) for name in (*own, *coupled)] if paired else []
     rows = (*own, *series, *coupled, *pairs, *[CHANGE] * sends)
     scalars += [low(name) for name in scalars] if paired else []
-    return Layout(rows, tuple(scalars), len(model.ports), model.scheme.normals, paired)
+    return KernelLayout(rows, tuple(scalars), len(model.ports), model.scheme.normals, paired)
 
 
-def source(model: StepModel, where: Layout, double: bool, *, guess: bool = False) -> str:
+def source(model: StepModel, where: KernelLayout, double: bool, *, guess: bool = False) -> str:
     """The kernel as Python text; `guess`: the one that only computes where V gets to, for its partners."""
     # all names but the model's begin with an underscore, which no name of the user's does
     show = KernelPrinter().doprint
     stored, width = ("float64", 8) if double else ("float32", 4)
     real = "float64" if where.paired else stored
-    lines = _Lines(where, stored, width)
+    lines = _KernelLines(where, stored, width)
     coupled = {port.index for port in model.coupled}
     for k, name in enumerate(where.rows):
         lines.row(k, name)
@@ -118,10 +118,10 @@ def source(model: StepModel, where: Layout, double: bool, *, guess: bool = False
     return "\n".join(text) + "\n"
 
 
-class _Lines:
+class _KernelLines:
     """A kernel's reads and writes, of plain numbers and of pairs."""
 
-    def __init__(self, where: Layout, stored: str, width: int) -> None:
+    def __init__(self, where: KernelLayout, stored: str, width: int) -> None:
         self.where, self.stored, self.width = where, stored, width
         self.load: list[str] = []
         self.body: list[str] = []

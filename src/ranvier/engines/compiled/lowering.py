@@ -13,11 +13,11 @@ from ranvier.codegen.portable import Portable
 from ranvier.codegen.records import address
 from ranvier.engines._sources import most_at_once, poisson_counts, poisson_table, spike_events
 from ranvier.engines.compiled.couplings import senders
-from ranvier.engines.compiled.kernels import Layout, layout, source
+from ranvier.engines.compiled.kernels import KernelLayout, layout, source
 from ranvier.engines.compiled.loops import TILE, add_poisson_address, delivery_address, poisson_spikes_address
 from ranvier.engines.compiled.program import Program, Sizes, bounds, port_column
 from ranvier.engines.compiled.records import BACKGROUND, GIVEN, POISSON, POPULATION, PROJECTION, SERIES
-from ranvier.engines.compiled.synapse_tables import Synapses, delay_steps, padded
+from ranvier.engines.compiled.synapse_tables import SynapseTable, delay_steps, padded
 from ranvier.engines.precision import needs_double, warn_of_slow_traces, warn_of_small_changes
 from ranvier.engines.protocol import EngineOptions
 from ranvier.engines.step_model import StepModel, step_models
@@ -143,7 +143,7 @@ class _Parts:
         self.most_spikes += p.size * most
         return row
 
-    def add_equations(self, p: Population, model: StepModel, where: Layout) -> None:
+    def add_equations(self, p: Population, model: StepModel, where: KernelLayout) -> None:
         row, n = self._row(p), padded(p.size)
         row["kernel"] = kernel_address(source(model, where, self.options.real is np.float64))
         row["x"], row["normals"] = self.x, where.normals
@@ -207,7 +207,7 @@ def _projections(net: Network, models: dict[int, StepModel], parts: _Parts, thre
         for p in out:
             column = port_column(parts.populations, models, p)
             limits = bounds(int(parts.populations[p.target.index]["padded"]), threads)
-            synapses = Synapses.by_source(p, real, parts.options.dt, limits)
+            synapses = SynapseTable.by_source(p, real, parts.options.dt, limits)
             code = delivery_address(real, synapses.wide, synapses.weights is not None, synapses.delays is not None)
             own = [synapses.pointers, synapses.items, synapses.weights, synapses.delays]
             constant = np.array([synapses.constant], real)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.engines.compiled.kernels import Layout
+from ranvier.engines.compiled.kernels import KernelLayout
 from ranvier.engines.compiled.loops import TILE
 from ranvier.engines.protocol import EngineOptions
 from ranvier.engines.recording.probes import ProbePiece, ResolvedProbe
@@ -47,7 +47,7 @@ class Program:
     options: EngineOptions
     models: dict[int, StepModel]
     coefficients: dict[int, dict[str, Tensor]]
-    layouts: dict[int, Layout]
+    layouts: dict[int, KernelLayout]
     block_steps: int
     threads: int
     populations: NDArray

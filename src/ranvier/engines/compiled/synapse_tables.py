@@ -63,7 +63,7 @@ def _splits(pointers, targets, bounds, out):
 
 
 @dataclass(frozen=True)
-class Synapses:
+class SynapseTable:
     """One projection. Row s of `pointers` bounds the edges of source s in `items` (their targets), `weights`
     and `delays` (steps); None stands for one `constant` and one delay of `steps`. `splits` (sources,
     threads + 1) says where in a row each thread's targets begin. For continuous synapses rows are targets
@@ -84,7 +84,7 @@ class Synapses:
         return self.items.dtype == np.int32
 
     @classmethod
-    def by_target(cls, projection: Projection, real: Any) -> Synapses:
+    def by_target(cls, projection: Projection, real: Any) -> SynapseTable:
         """A continuous projection."""
         indptr, sources = projection.draw()
         weights, constant = weights_of(projection, real)
@@ -96,7 +96,7 @@ class Synapses:
     @classmethod
     def by_source(
         cls, projection: Projection, real: Any, dt: float, bounds: NDArray[np.int64] | None
-    ) -> Synapses:
+    ) -> SynapseTable:
         """A projection of spikes; `bounds` (threads + 1,) are the threads' first targets.
 
         Raises ValueError for delays below dt or of 65536 steps and more.

@@ -13,7 +13,7 @@ from ranvier.networks import Network, Projection
 from ranvier.rules.dense import advance, fresh
 
 
-class Learning(NamedTuple):
+class LearningSynapses(NamedTuple):
     """The synapses of one delay: weight (B, edges), and the rule's state."""
 
     weight: Tensor
@@ -52,23 +52,23 @@ class TorchPlastic:
         modulator.interval_steps(self.dt)
         self.modulator, self.origin = modulator, step
 
-    def init_state(self, batch: int) -> tuple[Learning, ...]:
+    def init_state(self, batch: int) -> tuple[LearningSynapses, ...]:
         weight = torch.as_tensor(self.projection.weight, dtype=torch.float64).to(self.dtype).expand(self.count)
         groups = []
         for _, sources, _, chosen in self.groups:
             own = (weight if chosen is None else weight[chosen]).expand(batch, -1)
             shapes = (batch, self.projection.source.size), (batch, self.projection.target.size), (batch, len(sources))
-            groups.append(Learning(own, fresh(self.rule.law, own, *shapes)))
+            groups.append(LearningSynapses(own, fresh(self.rule.law, own, *shapes)))
         return tuple(groups)
 
-    def deliver(self, own: tuple[Learning, ...], history: Tensor, total: Tensor) -> Tensor:
+    def deliver(self, own: tuple[LearningSynapses, ...], history: Tensor, total: Tensor) -> Tensor:
         """`total` (B, targets) with the spikes that arrive now."""
         for (delay, sources, targets, _), each in zip(self.groups, own, strict=True):
             sent = history[delay][:, self.projection.source.slice]
             total = total.index_add(1, targets, sent[:, sources] * each.weight)
         return total
 
-    def step(self, own: tuple[Learning, ...], history: Tensor, now: int) -> tuple[Learning, ...]:
+    def step(self, own: tuple[LearningSynapses, ...], history: Tensor, now: int) -> tuple[LearningSynapses, ...]:
         """What the spikes that arrive, and those that the targets emitted, at step `now` leave behind."""
         post = history[0][:, self.projection.target.slice]
         modulator = self._modulator(history, now)
@@ -80,10 +80,10 @@ class TorchPlastic:
                 self.rule, each.state, each.weight, arrivals, post, modulator, self.dt,
                 lambda x, at=sources: x[:, at], lambda y, at=targets: y[:, at],  # type: ignore[misc]
             )  # fmt: skip
-            out.append(Learning(weight, state))
+            out.append(LearningSynapses(weight, state))
         return tuple(out)
 
-    def in_order(self, own: tuple[Learning, ...]) -> Tensor:
+    def in_order(self, own: tuple[LearningSynapses, ...]) -> Tensor:
         """Weights (B, edges) in the order of `edges()`."""
         out = torch.zeros(len(own[0].weight) if own else 1, self.count, dtype=self.dtype)
         for (_, _, _, chosen), each in zip(self.groups, own, strict=True):
@@ -112,4 +112,4 @@ def one_by_one(counts: Tensor) -> tuple[Tensor, ...]:
     return tuple((counts > k).to(counts.dtype) for k in range(max(1, int(counts.max().ceil()))))
 
 
-__all__ = ["Learning", "TorchPlastic"]
+__all__ = ["LearningSynapses", "TorchPlastic"]

@@ -17,7 +17,7 @@ from ranvier.engines.compiled.synapse_tables import delay_steps
 from ranvier.engines.precision import needs_double, warn_of_slow_traces, warn_of_small_changes
 from ranvier.engines.step_model import Port, StepModel, initial_values, step_models
 from ranvier.engines.surrogates import Surrogate
-from ranvier.engines.torch._plasticity import Learning, TorchPlastic
+from ranvier.engines.torch._plasticity import LearningSynapses, TorchPlastic
 from ranvier.equations.printing import torch_function
 from ranvier.networks import Network, Population, Projection, TimeSeries
 from ranvier.neurons import Poisson, SpikeTimes
@@ -40,7 +40,7 @@ class NetworkState(NamedTuple):
     history: Tensor
     step: int
     seed: int
-    plastic: tuple[tuple[Learning, ...], ...] = ()
+    plastic: tuple[tuple[LearningSynapses, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class TorchNetwork:
         learned = self.learned(state)
         return NetworkState(tuple(variables), tuple(refractory), history, state.step + 1, state.seed, learned), spikes
 
-    def learned(self, state: NetworkState) -> tuple[tuple[Learning, ...], ...]:
+    def learned(self, state: NetworkState) -> tuple[tuple[LearningSynapses, ...], ...]:
         """The plastic projections once the spikes of the last step have acted on them."""
         if state.step == 0:
             return state.plastic

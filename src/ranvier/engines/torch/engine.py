@@ -15,7 +15,7 @@ from ranvier.engines.plasticity.modulators import modulator_of
 from ranvier.engines.protocol import EngineOptions, NotFinite, Segment
 from ranvier.engines.recording.probes import ResolvedProbe
 from ranvier.engines.surrogates import ArcTan, Surrogate
-from ranvier.engines.torch._plasticity import Learning
+from ranvier.engines.torch._plasticity import LearningSynapses
 from ranvier.engines.torch._step import NetworkState, TorchNetwork
 from ranvier.networks import Network, Projection
 from ranvier.networks.changes import require_valid
@@ -99,7 +99,7 @@ class TorchEngine:
             seed,
             tuple(
                 tuple(
-                    Learning(
+                    LearningSynapses(
                         torch.from_numpy(state[f"plastic_{index}_{k}_w"].copy()),
                         {x: torch.from_numpy(state[f"plastic_{index}_{k}_{x}"].copy()) for x in each.state},
                     )

@@ -11,7 +11,7 @@ from ranvier.nn.cell import CellState
 from ranvier.nn.spiking.layer import DynamicalLayer
 
 
-class Eligibility:
+class EligibilityFilter:
     """e_ij[t] of a layer's neurons (Bellec et al. 2020, eqs. 13, 14), for any equations.
 
     With h_i the state of neuron i and x_j[t] what reaches synapse j (the input, one for a bias, and the layer's

@@ -59,7 +59,7 @@ def sent(layer: DynamicalLayer, before: CellState, after: CellState, y: Tensor) 
     return {**after, layer.delays.name: layer.delays.after(before[layer.delays.name], y)}
 
 
-class Synapses:
+class LayerSynapses:
     """A weight (and bias) that turns presynaptic activity into input, and collects Σ post ⊗ pre.
 
     module : an nn.Linear or nn.Conv2d, whose weight may be parametrized; or a parameter (N, N).
@@ -122,7 +122,7 @@ def is_parametrized(module: nn.Module) -> bool:
     return bool(getattr(module, "parametrizations", None))
 
 
-def own_synapses(layer: Any) -> list[Synapses]:
+def own_synapses(layer: Any) -> list[LayerSynapses]:
     """Input synapses, then recurrent ones, of a layer."""
-    synapses = [] if layer.linear is None else [Synapses(layer.linear)]
-    return synapses + ([] if layer.recurrent is None else [Synapses(layer.recurrent)])
+    synapses = [] if layer.linear is None else [LayerSynapses(layer.linear)]
+    return synapses + ([] if layer.recurrent is None else [LayerSynapses(layer.recurrent)])

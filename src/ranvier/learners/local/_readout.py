@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ranvier.learners.counting import rows_of
-from ranvier.learners.local._layers import Synapses, advance, begin
+from ranvier.learners.local._layers import LayerSynapses, advance, begin
 from ranvier.nn.spiking.lif import LI
 
 
@@ -17,7 +17,7 @@ class Readout:
     def __init__(self, module: LI | nn.Linear) -> None:
         self.layer = module if isinstance(module, LI) else None
         linear: Any = module if isinstance(module, nn.Linear) else module.linear
-        self.synapses = Synapses(linear)
+        self.synapses = LayerSynapses(linear)
         values = {} if self.layer is None else {k: float(v) for k, v in self.layer._constants().items()}
         self.decays = [values[k] for k in ("alpha", "beta") if k in values]
         self._traces: list[tuple[Any, float]] = [(0.0, 0.0)] * len(self.decays)

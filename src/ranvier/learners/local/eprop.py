@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.learners.labelled import Encode, GradientLearner, Loss, name
-from ranvier.learners.local._eligibility import Eligibility
+from ranvier.learners.local._eligibility import EligibilityFilter
 from ranvier.learners.local._layers import is_parametrized, require_finite_states
 from ranvier.learners.local._readout import Readout, check_leak
 from ranvier.learners.losses import accuracy, membrane_cross_entropy
@@ -100,7 +100,7 @@ class EProp(GradientLearner):
                 f"found x of shape {tuple(x.shape)} and {x.dtype}, expected (T, B, {like.shape[1]}) of {like.dtype}"
             )
         require_finite(x)
-        traces = [Eligibility(layer) for layer in self.layers]
+        traces = [EligibilityFilter(layer) for layer in self.layers]
         states: list[Any] = [layer.init_state(x.shape[1]) for layer in self.layers]
         readout = Readout(self.readout)
         feedbacks = [readout.synapses.weight] if self.feedback == "symmetric" else self._own["feedback"]

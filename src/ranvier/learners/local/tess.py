@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ranvier.learners.counting import rows_of
 from ranvier.learners.labelled import Encode, GradientLearner, name
-from ranvier.learners.local._layers import Synapses, advance, arriving, begin, own_synapses, require_finite_states
+from ranvier.learners.local._layers import LayerSynapses, advance, arriving, begin, own_synapses, require_finite_states
 from ranvier.learners.local._readout import Readout, check_leak
 from ranvier.learners.losses import check_labels
 from ranvier.nn.spiking.layer import DynamicalLayer
@@ -102,9 +102,9 @@ class TESS(GradientLearner):
     def _measure(self, x: Iterable[Tensor], labels: Tensor) -> tuple[float, float]:
         return self._run(x, labels, learn=False).scores(labels)
 
-    def _run(self, x: Iterable[Tensor], labels: Tensor, *, learn: bool) -> _Run:
+    def _run(self, x: Iterable[Tensor], labels: Tensor, *, learn: bool) -> _TessRun:
         with torch.enable_grad():  # a standardised weight keeps the way to its parameters
-            run = _Run(self.model, self)
+            run = _TessRun(self.model, self)
         for row in x:
             if run.steps == 0:
                 labels = check_labels(row.new_empty(1, len(row), self.classes), labels)
@@ -152,7 +152,7 @@ def _readout(model: nn.Module) -> Any:
     return last
 
 
-class _Run:
+class _TessRun:
     """One batch on its way through the model: the states and traces of one step."""
 
     def __init__(self, model: Any, rule: TESS) -> None:
@@ -163,7 +163,7 @@ class _Run:
         pools = [rule.pool] * layers if isinstance(rule.pool, int) else list(rule.pool)
         if len(pools) != layers:
             raise ValueError(f"found {len(pools)} sides in pool, expected one, or {layers}: one a layer of neurons")
-        waiting: Synapses | None = None
+        waiting: LayerSynapses | None = None
         for k, module in enumerate(modules):
             final = k == len(modules) - 1
             if isinstance(module, nn.Linear | nn.Conv2d) and not final:
@@ -185,7 +185,7 @@ class _Run:
         self.steps, self.loss = 0, 0.0
         self.votes: Tensor | None = None
 
-    def synapses(self) -> list[Synapses]:
+    def synapses(self) -> list[LayerSynapses]:
         parts_held = [s for part in self.parts if isinstance(part, _Layer) for s in part.learning]
         return [*parts_held, *(part.synapses for part in self.parts if isinstance(part, Readout))]
 
@@ -204,7 +204,7 @@ class _Run:
             raise ValueError(f"found values in x at step {self.steps} that are not finite, expected finite input")
         stage_input = x  # what the synapses that wait for their neurons were given
         for part in self.parts:
-            if isinstance(part, Synapses):
+            if isinstance(part, LayerSynapses):
                 stage_input, x = x, part(x)
             elif isinstance(part, _Layer):
                 x = part.step(x, stage_input, labels, self.rule, learn)
@@ -224,16 +224,16 @@ class _Run:
         return self.loss / self.steps, right
 
 
-def _alone(waiting: Synapses | None, module: Any) -> Synapses | None:
+def _alone(waiting: LayerSynapses | None, module: Any) -> LayerSynapses | None:
     if waiting is not None:
         raise ValueError("found two weights without neurons between them, expected a layer such as rv.nn.LIF")
-    return None if module is None else Synapses(module)
+    return None if module is None else LayerSynapses(module)
 
 
 class _Layer:
     """Neurons with their synapses and traces."""
 
-    def __init__(self, layer: DynamicalLayer, before: Synapses | None, pool: int) -> None:
+    def __init__(self, layer: DynamicalLayer, before: LayerSynapses | None, pool: int) -> None:
         self.layer, self.pool = layer, pool
         own = own_synapses(layer)
         self.input = own[0] if layer.linear is not None else before

@@ -27,7 +27,7 @@ _MIXING = ("Linear", "Affine", "Conv1d", "Conv2d", "AvgPool2d", "SumPool2d")
 
 
 @dataclass(frozen=True)
-class Way:
+class NodePath:
     """What the spikes of `source` bring to a node.
 
     `matrix` (values, neurons), sparse; `before`, ms, (neurons,), delays before the weights; `behind`, ms, (values,),
@@ -42,12 +42,12 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Wiring:
+class NodeWiring:
     """A graph's neurons and inputs by name, their shapes, and what reaches each of the neurons."""
 
     nodes: dict[str, Any]
     shapes: dict[str, Shape]
-    ways: dict[str, list[Way]]
+    ways: dict[str, list[NodePath]]
     biases: dict[str, NDArray[np.float64]]
 
 
@@ -61,7 +61,7 @@ def is_spiking(node: Any) -> bool:
     return type(node).__name__ in ("LIF", "CubaLIF", "IF")
 
 
-def wiring_of(graph: Any) -> Wiring:
+def wiring_of(graph: Any) -> NodeWiring:
     """What a `nir.NIRGraph` joins. ValueError, by name, for what no network holds."""
     nodes, edges = flat(graph)
     shapes = {name: shape for name, node in nodes.items() if (shape := _checked(name, node)) is not None}
@@ -76,12 +76,12 @@ def wiring_of(graph: Any) -> Wiring:
     order = _order(nodes, before)
     useful = _useful(nodes, before)
     behind = _shapes(nodes, shapes, before, order, useful)
-    wiring = Wiring({n: m for n, m in nodes.items() if n in shapes}, shapes, {}, {})
-    ways: dict[str, list[Way]] = {}
+    wiring = NodeWiring({n: m for n, m in nodes.items() if n in shapes}, shapes, {}, {})
+    ways: dict[str, list[NodePath]] = {}
     constant: dict[str, NDArray[np.float64] | float] = {}
     for name in (n for n, m in nodes.items() if n in shapes):
         zero = np.zeros(math.prod(shapes[name]))
-        ways[name], constant[name] = [Way(name, _eye(len(zero)), zero, zero)], 0.0
+        ways[name], constant[name] = [NodePath(name, _eye(len(zero)), zero, zero)], 0.0
     for name in (n for n in order if n in useful):
         node = nodes[name]
         if type(node).__name__ == "Threshold":
@@ -185,7 +185,7 @@ def _shapes(
     return behind
 
 
-def _through(name: str, node: Any, matrix: Any, ways: Iterable[Way]) -> Iterable[Way]:
+def _through(name: str, node: Any, matrix: Any, ways: Iterable[NodePath]) -> Iterable[NodePath]:
     """The ways that go on behind a node."""
     kind = type(node).__name__
     for way in ways:
@@ -199,7 +199,7 @@ def _through(name: str, node: Any, matrix: Any, ways: Iterable[Way]) -> Iterable
             for delay in np.unique(way.behind).tolist():  # values that come at different times mix with none
                 part = way.matrix if not np.ptp(way.behind) else _eye(len(way.behind), way.behind == delay) @ way.matrix
                 product = _product(name, matrix, part)
-                yield Way(way.source, product, way.before, np.full(product.shape[0], delay), True)
+                yield NodePath(way.source, product, way.before, np.full(product.shape[0], delay), True)
         elif matrix is not None:
             yield replace(way, matrix=_product(name, matrix, way.matrix), weighted=True)
         else:
@@ -224,9 +224,9 @@ def _product(name: str, matrix: Any, part: Any) -> Any:
     return matrix @ part
 
 
-def _merged(name: str, ways: list[Way]) -> list[Way]:
+def _merged(name: str, ways: list[NodePath]) -> list[NodePath]:
     """One way for all of a source with the same delays: their weights add."""
-    merged: dict[Any, Way] = {}
+    merged: dict[Any, NodePath] = {}
     for way in ways:
         key = way.source, way.weighted, way.before.tobytes(), way.behind.tobytes()
         if key in merged:
@@ -237,4 +237,4 @@ def _merged(name: str, ways: list[Way]) -> list[Way]:
     return list(merged.values())
 
 
-__all__ = ["MOST_WAYS", "Way", "Wiring", "is_neuron", "is_spiking", "wiring_of"]
+__all__ = ["MOST_WAYS", "NodePath", "NodeWiring", "is_neuron", "is_spiking", "wiring_of"]

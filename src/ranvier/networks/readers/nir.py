@@ -14,7 +14,7 @@ from ranvier._checks import positive
 from ranvier.networks._network import Network
 from ranvier.networks.nir_files import MS, read_graph, refuse, require_graph
 from ranvier.networks.readers._nir_reach import require_reach
-from ranvier.networks.readers._nir_ways import Way, Wiring, is_neuron, is_spiking, wiring_of
+from ranvier.networks.readers._nir_ways import NodePath, NodeWiring, is_neuron, is_spiking, wiring_of
 from ranvier.networks.wiring import Edges
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def from_nir(
     return net
 
 
-def _ordered(graph: Any, wiring: Wiring) -> list[str]:
+def _ordered(graph: Any, wiring: NodeWiring) -> list[str]:
     """Names of neurons and inputs in the order that `to_nir` noted; HDF5 sorts them."""
     try:
         rank = {str(name): k for k, name in enumerate(json.loads(graph.metadata["populations"]))}
@@ -113,7 +113,7 @@ def _ordered(graph: Any, wiring: Wiring) -> list[str]:
     return sorted(wiring.nodes, key=lambda name: rank.get(name, len(rank)))
 
 
-def _numbers(wiring: Wiring, name: str, key: str) -> NDArray[np.float64]:
+def _numbers(wiring: NodeWiring, name: str, key: str) -> NDArray[np.float64]:
     """A parameter of a node, (neurons,)."""
     value = np.asarray(getattr(wiring.nodes[name], key), np.float64)
     return np.broadcast_to(value, wiring.shapes[name]).reshape(-1)
@@ -131,7 +131,7 @@ def _is_filtered(node: Any) -> bool:
     return hasattr(node, "tau_syn")
 
 
-def _add(net: Network, name: str, wiring: Wiring) -> None:
+def _add(net: Network, name: str, wiring: NodeWiring) -> None:
     from ranvier.networks.nir_neurons import BiasedCurrentLI, BiasedCurrentLIF, IntegrateAndFire, Integrator
     from ranvier.neurons import LIF, Graded
 
@@ -156,7 +156,7 @@ def _add(net: Network, name: str, wiring: Wiring) -> None:
     net.add(model, size, name, drive=drive)
 
 
-def _connect(net: Network, target: str, way: Way, wiring: Wiring, pulse: float, delay: float) -> None:
+def _connect(net: Network, target: str, way: NodePath, wiring: NodeWiring, pulse: float, delay: float) -> None:
     """The edges of a way; a projection for every synaptic time constant of the target."""
     from ranvier.synapses import Delta, Exponential, Proportional
 

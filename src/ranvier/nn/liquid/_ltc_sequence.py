@@ -15,7 +15,7 @@ from ranvier.codegen.buffers import empty
 from ranvier.codegen.lanes import LANES, WIDTH
 from ranvier.codegen.threads import run_shares, shares
 from ranvier.nn.liquid._ltc_loops import backward_loop, forward_loop
-from ranvier.nn.liquid.wirings import Synapses
+from ranvier.nn.liquid.wirings import LiquidSynapses
 from ranvier.nn.operators import compiling, first_order, operator
 
 _LOG2_E = math.log2(math.e)
@@ -32,7 +32,7 @@ class Wires:
     targets: Tensor
 
     @classmethod
-    def of(cls, synapses: Synapses, units: int) -> Wires:
+    def of(cls, synapses: LiquidSynapses, units: int) -> Wires:
         sources = torch.from_numpy(synapses.sources)
         return cls(
             torch.from_numpy(synapses.first(units)), sources.int(), sources, torch.from_numpy(synapses.targets)

@@ -14,7 +14,7 @@ from ranvier.nn.counting.counts import Counts
 from ranvier.nn.domains import SHARE, require_sizes
 from ranvier.nn.liquid import _cfc_sequence
 from ranvier.nn.liquid._continuous_time import TimedLayer, lstm_from_ncps
-from ranvier.nn.liquid.wirings import Wirer, Wiring, draw
+from ranvier.nn.liquid.wirings import LiquidWiring, Wirer, draw
 from ranvier.nn.operators import loops_apply
 from ranvier.nn.plain_modules import MaskedLinear, are_plain
 
@@ -110,8 +110,8 @@ class CfC(TimedLayer):
     Parameters
     ----------
     in_features : inputs.
-    wiring : number of units, or `NCP`, `AutoNCP`, a `Wiring`. A wiring makes one layer without backbone of each of
-        its layers, inter, command, motor: an input reaches only the layer behind it, and within f₁ and f₂ only what
+    wiring : number of units, or `NCP`, `AutoNCP`, a `LiquidWiring`. A wiring makes one layer without backbone of each
+        of its layers, inter, command, motor: an input reaches only the layer behind it, and within f₁ and f₂ only what
         is wired (t_a and t_b, and the recurrence within a layer, are full, as in ncps). The state holds the layers
         in that order.
     backbone : sizes of the backbone's layers.
@@ -131,7 +131,7 @@ class CfC(TimedLayer):
     def __init__(
         self,
         in_features: int,
-        wiring: int | Wirer | Wiring,
+        wiring: int | Wirer | LiquidWiring,
         *,
         backbone: Sequence[int] = (128,),
         activation: str = "lecun_tanh",
@@ -242,7 +242,7 @@ class CfC(TimedLayer):
         return f"{self.in_features}, {self.units}, mode={self.mode!r}, fused={self.fused}"
 
 
-def _plan(wiring: Wiring) -> list[tuple[int, int, Tensor | None]]:
+def _plan(wiring: LiquidWiring) -> list[tuple[int, int, Tensor | None]]:
     """Inputs, units and mask (N, inputs + N) of each layer."""
     plan: list[tuple[int, int, Tensor | None]] = []
     for k, layer in enumerate(wiring.layers):

@@ -13,7 +13,7 @@ from ranvier.nn.counting.counts import Counts
 from ranvier.nn.domains import NOT_NEGATIVE, require_sizes
 from ranvier.nn.liquid import _ltc_sequence
 from ranvier.nn.liquid._continuous_time import TimedLayer, lstm_from_ncps
-from ranvier.nn.liquid.wirings import Synapses, Wirer, Wiring, draw
+from ranvier.nn.liquid.wirings import LiquidSynapses, LiquidWiring, Wirer, draw
 from ranvier.nn.operators import loops_apply
 
 #: ranges from which ncps draws its first values
@@ -43,7 +43,7 @@ class LTC(TimedLayer):
     Parameters
     ----------
     in_features : inputs.
-    wiring : number of units, fully connected, or `FullyConnected`, `NCP`, `AutoNCP`, or a drawn `Wiring`. Only
+    wiring : number of units, fully connected, or `FullyConnected`, `NCP`, `AutoNCP`, or a drawn `LiquidWiring`. Only
         existing synapses are stored and computed, forward and back: parameters are (synapses,), by target, then
         source (`self.wiring.recurrent`, `.sensory`).
     mixed_memory : an LSTM cell writes the membranes before every step (Lechner & Hasani 2020).
@@ -71,7 +71,7 @@ class LTC(TimedLayer):
     def __init__(
         self,
         in_features: int,
-        wiring: int | Wirer | Wiring,
+        wiring: int | Wirer | LiquidWiring,
         *,
         mixed_memory: bool = False,
         projection: int | None = None,
@@ -183,14 +183,14 @@ class LTC(TimedLayer):
         needed += [p + n for p in ("", "sensory_") for n in ("sigma", "mu", "w", "erev")]
         if missing := [name for name in needed if name not in cell]:
             raise ValueError(f"found a state without {missing[0]!r}, expected the state_dict() of ncps' LTC or LTCCell")
-        circuit = [Synapses.from_matrix(cell[p + "sparsity_mask"].T.cpu().numpy()) for p in ("", "sensory_")]
+        circuit = [LiquidSynapses.from_matrix(cell[p + "sparsity_mask"].T.cpu().numpy()) for p in ("", "sensory_")]
         units, inputs = len(cell["cm"]), len(cell["sensory_w"])
         count = len(cell["output_w"]) if "output_w" in cell else outputs or units
         maps: dict[str, Any] = {
             f"{name}_map": "affine" if f"{name}_b" in cell else "linear" if f"{name}_w" in cell else None
             for name in ("input", "output")
         }
-        wiring = Wiring(units, count, inputs, circuit[1], circuit[0], (tuple(range(units)),))
+        wiring = LiquidWiring(units, count, inputs, circuit[1], circuit[0], (tuple(range(units)),))
         layer = cls(
             inputs, wiring, mixed_memory="lstm.input_map.weight" in cell, unfolds=unfolds, epsilon=epsilon,
             constraint=constraint, timed=timed, dtype=cell["cm"].dtype, device=cell["cm"].device, **maps,

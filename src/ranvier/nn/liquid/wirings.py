@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
-class Synapses:
+class LiquidSynapses:
     """Existing synapses only, by target, then source: sources, targets (S,) int64, signs (S,) of ±1."""
 
     sources: np.ndarray
@@ -20,7 +20,7 @@ class Synapses:
         return len(self.sources)
 
     @classmethod
-    def from_matrix(cls, signs: np.ndarray) -> Synapses:
+    def from_matrix(cls, signs: np.ndarray) -> LiquidSynapses:
         """From a matrix [target, source] whose entries are a synapse's sign, 0 for none."""
         targets, sources = np.nonzero(signs)
         return cls(sources.astype(np.int64), targets.astype(np.int64), np.sign(signs[targets, sources]).astype(float))
@@ -31,22 +31,22 @@ class Synapses:
 
 
 @dataclass(frozen=True, eq=False)
-class Wiring:
+class LiquidWiring:
     """A drawn wiring. `layers` are the units from the input's side to the output's; the first `outputs` units are
     the output. Input k drives units by `sensory` synapses, units drive units by `recurrent` ones."""
 
     units: int
     outputs: int
     inputs: int
-    sensory: Synapses
-    recurrent: Synapses
+    sensory: LiquidSynapses
+    recurrent: LiquidSynapses
     layers: tuple[tuple[int, ...], ...]
 
 
 class Wirer(Protocol):
-    """What draws a `Wiring`, the same for the same seed."""
+    """What draws a `LiquidWiring`, the same for the same seed."""
 
-    def draw(self, inputs: int) -> Wiring:
+    def draw(self, inputs: int) -> LiquidWiring:
         """For that many input features."""
 
 
@@ -67,7 +67,7 @@ class FullyConnected:
         if self.outputs is not None and not 1 <= self.outputs <= self.units:
             raise ValueError(f"found outputs = {self.outputs}, expected 1 to {self.units}, the number of units")
 
-    def draw(self, inputs: int) -> Wiring:
+    def draw(self, inputs: int) -> LiquidWiring:
         """For that many input features."""
         _whole(inputs=inputs)
         rng = np.random.default_rng(self.seed)
@@ -75,9 +75,9 @@ class FullyConnected:
         if not self.self_connections:
             np.fill_diagonal(recurrent, 0)
         sensory = rng.choice([-1, 1, 1], (self.units, inputs))
-        return Wiring(
-            self.units, self.outputs or self.units, inputs, Synapses.from_matrix(sensory),
-            Synapses.from_matrix(recurrent), (tuple(range(self.units)),),
+        return LiquidWiring(
+            self.units, self.outputs or self.units, inputs, LiquidSynapses.from_matrix(sensory),
+            LiquidSynapses.from_matrix(recurrent), (tuple(range(self.units)),),
         )  # fmt: skip
 
 
@@ -120,7 +120,7 @@ class NCP:
         if self.recurrent_command < 0:
             raise ValueError(f"found recurrent_command = {self.recurrent_command}, expected 0 or more")
 
-    def draw(self, inputs: int) -> Wiring:
+    def draw(self, inputs: int) -> LiquidWiring:
         """For that many input features."""
         _whole(inputs=inputs)
         rng = np.random.default_rng(self.seed)
@@ -154,8 +154,8 @@ class NCP:
         for source in command[~recurrent[motor][:, command].any(0)]:
             count = min(max(self.motor * self.motor_fanin // self.command, 1), self.motor)
             recurrent[choose(motor, count), source] = sign(count)
-        return Wiring(
-            units, self.motor, inputs, Synapses.from_matrix(sensory), Synapses.from_matrix(recurrent),
+        return LiquidWiring(
+            units, self.motor, inputs, LiquidSynapses.from_matrix(sensory), LiquidSynapses.from_matrix(recurrent),
             tuple(tuple(int(k) for k in layer) for layer in (inter, command, motor)),
         )  # fmt: skip
 
@@ -180,11 +180,11 @@ def AutoNCP(units: int, outputs: int, *, sparsity: float = 0.5, seed: int = 0) -
     )
 
 
-def draw(wiring: int | Wirer | Wiring, inputs: int) -> Wiring:
+def draw(wiring: int | Wirer | LiquidWiring, inputs: int) -> LiquidWiring:
     """What was drawn, is drawn now, or, from a number of units, is fully connected."""
     if isinstance(wiring, int | np.integer):
         wiring = FullyConnected(int(wiring))
-    if not isinstance(wiring, Wiring):
+    if not isinstance(wiring, LiquidWiring):
         return wiring.draw(inputs)
     if wiring.inputs != inputs:
         raise ValueError(f"found a wiring for {wiring.inputs} inputs, expected {inputs} as in in_features")
@@ -197,4 +197,4 @@ def _whole(**sizes: int) -> None:
             raise ValueError(f"found {name} = {size!r}, expected a positive whole number")
 
 
-__all__ = ["NCP", "AutoNCP", "FullyConnected", "Synapses", "Wirer", "Wiring", "draw"]
+__all__ = ["NCP", "AutoNCP", "FullyConnected", "LiquidSynapses", "LiquidWiring", "Wirer", "draw"]

@@ -58,7 +58,7 @@ def write_neurons(layer: DynamicalLayer, shape: tuple[int, ...], clock: Clock, s
     return kind(tau_mem=tau, tau_syn=tau_syn, r=r, w_in=w_in, **common, **note)
 
 
-class Way:
+class LayerPath:
     """From neurons back to themselves: weight, steps and bias, if any."""
 
     def __init__(self, name: str, loop: Chain, clock: Clock) -> None:
@@ -101,7 +101,7 @@ def read_layer(
     name: str,
     node: Any,
     linear: tuple[Array, Array | None] | None,
-    way: Way | None,
+    way: LayerPath | None,
     clock: Clock,
     reset: str | None,
     dtype: torch.dtype,
@@ -186,4 +186,4 @@ def _decay(name: str, key: str, tau: Array, clock: Clock, dtype: torch.dtype) ->
     return _plain(np.maximum(decay, 0.0), dtype)
 
 
-__all__ = ["Way", "read_layer", "read_values", "write_neurons"]
+__all__ = ["LayerPath", "read_layer", "read_values", "write_neurons"]

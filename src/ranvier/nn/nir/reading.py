@@ -15,7 +15,7 @@ from ranvier.networks.nir_graph import flat
 from ranvier.nn.graph import Graph
 from ranvier.nn.nir._graph import Chain, live, refuse_from, row
 from ranvier.nn.nir._modules import filled, read_module
-from ranvier.nn.nir._neurons import Way, read_layer, read_values
+from ranvier.nn.nir._neurons import LayerPath, read_layer, read_values
 from ranvier.nn.nir._reach import require_reach
 from ranvier.nn.nir._time import Array, Clock, neurons, rescale_biases
 from ranvier.nn.sequential import Sequential
@@ -86,7 +86,7 @@ class _Reader:
         """The modules of nodes in a row."""
         import nir
 
-        ways = {name: Way(name, loop, self.clock) for name, loop in loops.items()}
+        ways = {name: LayerPath(name, loop, self.clock) for name, loop in loops.items()}
         for k, (name, _) in enumerate(chain):
             if name in ways and ways[name].bias is not None:
                 before, previous = chain[k - 1] if k else ("", None)

@@ -189,12 +189,12 @@ def _attached(
         (back,) = torch.autograd.grad(image, free, x, retain_graph=True, allow_unused=True)
         return torch.zeros_like(free) if back is None else back
 
-    solution = _Implicit.apply(there, pulled)
+    solution = _ImplicitConductances.apply(there, pulled)
     solution = u + (solution - solution.detach())  # the residual is no part of the answer
     return solution[:size], solution[size:]
 
 
-class _Implicit(torch.autograd.Function):
+class _ImplicitConductances(torch.autograd.Function):
     """updated(u, parameters) at its fixed point as a function of the parameters alone: (I - J^T)^-1 in the adjoint,
     by GMRES on products with J^T."""
 

@@ -183,7 +183,7 @@ def self_consistent(
     groups = tuple(solution.cells)
     if torch.is_grad_enabled():
         mean, noise = received(solution.rates)
-        r = _Implicit.apply(rates(groups, mean, noise), coupling, solution.slopes)
+        r = _ImplicitRates.apply(rates(groups, mean, noise), coupling, solution.slopes)
         r = solution.rates + (r - r.detach())  # the residual is no part of the answer
     else:
         r = solution.rates
@@ -201,7 +201,7 @@ def _slopes(m: Membrane, threads: int) -> tuple[Tensor, Tensor]:
     return r.current[0].real / 1000, r.noise[0].real / (1000 * m.sigma**2)
 
 
-class _Implicit(torch.autograd.Function):
+class _ImplicitRates(torch.autograd.Function):
     """phi(r, parameters) at the fixed point r = phi as a function of the parameters alone."""
 
     @staticmethod

@@ -18,7 +18,7 @@ from ranvier.codegen.compilation import compiled
 from ranvier.theory.single_neuron.threshold_integration import Array, ThresholdIntegration
 
 
-class State(NamedTuple):
+class SolverState(NamedTuple):
     """The neurons that are expanded about: their `scheme`, stationary `probability` (M, N), and `per_mV` (M,) =
     dy/dmu."""
 
@@ -42,7 +42,7 @@ class Generator(NamedTuple):
     ratio: Array
 
 
-class Dressed(NamedTuple):
+class DressedSolves(NamedTuple):
     """Noises of unit variance and rates gamma (n,), 1/ms, to second order, for M neurons at omega (F,):
 
     `shift` (M, n): of the mean rate, R0 L1 G(gamma) L1 P0;
@@ -59,7 +59,7 @@ class Dressed(NamedTuple):
     spectrum: Array
 
     @classmethod
-    def empty(cls, M: int, n: int, F: int, spectra: bool) -> Dressed:
+    def empty(cls, M: int, n: int, F: int, spectra: bool) -> DressedSolves:
         event, gain = (np.empty((M, n, F), dtype=complex) for _ in range(2))
         third_order, spectrum = np.zeros((M, n, n, F), dtype=complex), np.empty((M, n if spectra else 0, F))
         return cls(np.empty((M, n)), event, third_order, gain, spectrum)
@@ -164,7 +164,7 @@ def nested(lo, hi, state, omega, outer):
 
 @compiled(nogil=True)
 def dressed(lo, hi, state, gamma, together, omega, result):
-    """Fills `result`, see `Dressed`, for neurons lo..hi; together (n, n): which pairs have a `third_order`."""
+    """Fills `result`, see `DressedSolves`, for neurons lo..hi; together (n, n): which pairs have a `third_order`."""
     N = state.probability.shape[1]
     room = generator(N)
     at_rest, flux, none = np.empty(N), np.empty(N, np.complex128), np.zeros(N, np.complex128)

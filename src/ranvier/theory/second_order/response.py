@@ -79,7 +79,7 @@ def filtered_noise(neurons: Membrane, tau_s: float, frequencies: Tensor | float,
     if not tau_s > 0:
         raise ValueError(f"tau_s must be positive (ms), found {tau_s}; white noise belongs into sigma")
     state, omega = prepared(neurons, frequencies, threads)
-    solution = nested_solves.Dressed.empty(neurons.size, 1, len(omega), spectra=False)
+    solution = nested_solves.DressedSolves.empty(neurons.size, 1, len(omega), spectra=False)
     modes = np.array([1 / tau_s]), np.zeros((1, 1), dtype=bool), omega
     over_neurons(nested_solves.dressed, neurons.size, threads, state, *modes, solution)
     filtered = 1 / (1 + 0.5j * omega * tau_s)
@@ -88,7 +88,7 @@ def filtered_noise(neurons: Membrane, tau_s: float, frequencies: Tensor | float,
 
 
 class Dressed(NamedTuple):
-    """As `nested_solves.Dressed`, neurons last: shift (n, M); event, gain, spectrum (n, F, M); third_order
+    """As `nested_solves.DressedSolves`, neurons last: shift (n, M); event, gain, spectrum (n, F, M); third_order
     (n, n, F, M)."""
 
     shift: Tensor
@@ -106,14 +106,14 @@ def dressed(
     state, omega = prepared(neurons, frequencies, threads)
     if spectra:
         omega = np.maximum(omega, 1e-5)  # the spectrum's peak at 0 is imaginary elsewhere
-    solution = nested_solves.Dressed.empty(neurons.size, len(modes.rates), len(omega), spectra)
+    solution = nested_solves.DressedSolves.empty(neurons.size, len(modes.rates), len(omega), spectra)
     over_neurons(nested_solves.dressed, neurons.size, threads, state, modes.rates, modes.together, omega, solution)
     return Dressed(*(torch.from_numpy(np.moveaxis(x, 0, -1).copy()) for x in solution))
 
 
-def prepared(neurons: Membrane, frequencies: Any, threads: int) -> tuple[nested_solves.State, np.ndarray]:
+def prepared(neurons: Membrane, frequencies: Any, threads: int) -> tuple[nested_solves.SolverState, np.ndarray]:
     """(what the kernels in `_second` expand about, omega (F,) rad/ms)."""
     scheme = integration_of(*neurons.integration())
     per_mV = (-neurons.grid.step / neurons.sigma**2).detach().numpy().copy()
     omega = (in_hertz(frequencies) * (2 * math.pi / 1000)).numpy()
-    return nested_solves.State(scheme, stationary_state(scheme, threads).probability, per_mV), omega
+    return nested_solves.SolverState(scheme, stationary_state(scheme, threads).probability, per_mV), omega

@@ -63,7 +63,7 @@ class SumsBars(NamedTuple):
     passage: Array
 
 
-class Row(NamedTuple):
+class FrequencyRow(NamedTuple):
     """One neuron's coefficients, contiguous (N,), `b_slope` = db/dy, and its sources (2 + n, N): the first per unit
     change of every y, the second per relative change of sigma^2, the others per direction given."""
 
@@ -100,7 +100,7 @@ class Buffers(NamedTuple):
 
 @njit(inline="always")
 def _row(N, sources):
-    return Row(
+    return FrequencyRow(
         np.empty(N), np.empty(N), np.empty(N), np.empty(N), np.empty(N), np.empty(N),
         np.empty((sources, N)), np.empty((sources, N)),
     )  # fmt: skip

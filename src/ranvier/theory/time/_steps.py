@@ -11,7 +11,7 @@ from ranvier.codegen.compilation import compiled
 from ranvier.theory.single_neuron.threshold_integration import Array
 
 
-class Neurons(NamedTuple):
+class DensityNeurons(NamedTuple):
     """M populations on N nodes: `force` (M, N) mV at the faces; `step` mV, `tau` ms, `variance` mV^2, (M,); `reset`
     and `share` (M,) as in `ThresholdIntegration`; `wait` (M,): refractory time in steps; whether what leaves comes
     back."""
@@ -26,7 +26,7 @@ class Neurons(NamedTuple):
     reinject: bool
 
 
-class State(NamedTuple):
+class DensityState(NamedTuple):
     """`mass` (M, N); `buffer` (M, L): mass to come back, slot n % L at step n; `history` (H, M): past rates, 1/ms."""
 
     mass: Array
@@ -34,7 +34,7 @@ class State(NamedTuple):
     history: Array
 
 
-class Input(NamedTuple):
+class DensityInput(NamedTuple):
     """`drive`, `factor` (steps or 1, M): mV added to the force and factor on the variance. `weight`, `spread` (M, M):
     mV ms and mV^2 ms per rate of the source, `delay` steps ago, filtered by exponentials that keep `memory`
     of their value a step."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from ranvier.theory.single_neuron.functions import StationaryFunction
 from ranvier.theory.single_neuron.membrane import Membrane
 from ranvier.theory.single_neuron.threshold_integration import reset_nodes
-from ranvier.theory.time._steps import Course, Input, Neurons, State
+from ranvier.theory.time._steps import Course, DensityInput, DensityNeurons, DensityState
 from ranvier.theory.time._steps import evolve as _evolve
 
 
@@ -90,8 +90,8 @@ def evolve(
         raise ValueError("sigma must be positive (mV) at all times")
     stride = every if every > 0 else steps
     course = Course.empty(steps, M, steps // stride, N)
-    inputs = Input(arrays.series(drive, "drive"), factor, weight, spread, lag, memory)
-    _evolve(dt, steps, arrays.kernel(dt), State(mass, buffer, history), inputs, stride, course)
+    inputs = DensityInput(arrays.series(drive, "drive"), factor, weight, spread, lag, memory)
+    _evolve(dt, steps, arrays.kernel(dt), DensityState(mass, buffer, history), inputs, stride, course)
     times = dt * torch.arange(1, steps + 1, dtype=torch.float64)
     density = torch.from_numpy(course.density).transpose(1, 2) / neurons.grid.step.detach()
     return Evolution(
@@ -117,8 +117,8 @@ def interval_density(neurons: Membrane, duration: float, dt: float) -> tuple[Ten
     a = _Arrays(neurons, steps)
     mass, _, before = _initial(neurons, "reset", a)
     none, course = np.zeros((M, M)), Course.empty(steps, M, 0, a.N)
-    alone = Input(np.zeros((1, M)), np.ones((1, M)), none, none, none + 1, none)
-    state = State(mass, np.zeros((M, 1)), np.tile(before, (2, 1)))
+    alone = DensityInput(np.zeros((1, M)), np.ones((1, M)), none, none, none + 1, none)
+    state = DensityState(mass, np.zeros((M, 1)), np.tile(before, (2, 1)))
     _evolve(dt, steps, a.kernel(dt, reinject=False), state, alone, 0, course)
     rate = course.rate
     times = dt * np.arange(1, steps + 1)
@@ -142,9 +142,9 @@ class _Arrays:
         self.variance = neurons.sigma.detach().numpy() ** 2
         self.reset, self.share = reset_nodes(position, self.N)
 
-    def kernel(self, dt: float, reinject: bool = True) -> Neurons:
+    def kernel(self, dt: float, reinject: bool = True) -> DensityNeurons:
         wait = self.t_ref / dt
-        return Neurons(self.force, self.step, self.tau, self.variance, self.reset, self.share, wait, reinject)
+        return DensityNeurons(self.force, self.step, self.tau, self.variance, self.reset, self.share, wait, reinject)
 
     def matrix(self, value: Any, name: str) -> np.ndarray:
         return self._fit(0.0 if value is None else value, (self.M, self.M), name)

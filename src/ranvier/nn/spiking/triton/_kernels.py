@@ -34,7 +34,7 @@ SIZES = ("_T", "_S", "_M", "_N")
 
 
 @dataclass(frozen=True)
-class Source:
+class KernelSource:
     """A kernel as Python text; it takes the `arrays` in this order, `SIZES`, and how many neurons a program has.
 
     in, out, from_out, g_in are (T, B, N); kept (segments, states, B, N); per_width (1,); constants (N,); all others
@@ -53,7 +53,7 @@ def segment(step: Step, derived: Adjoint | None, double: bool, steps: int) -> in
 
 
 @cache
-def forward_source(step: Step, double: bool, length: int, keep: bool) -> Source:
+def forward_source(step: Step, double: bool, length: int, keep: bool) -> KernelSource:
     """Reads the input; writes the output and, where asked for, the states every `length` steps."""
     names = [name for name, _ in step.states]
     arrays = ("in", "out", *(("kept",) if keep else ()), *(f"state_{name}" for name in names),
@@ -68,11 +68,11 @@ def forward_source(step: Step, double: bool, length: int, keep: bool) -> Source:
         body.append(f"_tl.store(_at_out + _row_{j}, {step.output}, mask=_here & _live)")
         body += [f"_state_{name} = _where(_live, {new}, _state_{name})" for name, new in step.states]
     after = [f"_tl.store(_at_state_{name} + _i, _state_{name}, mask=_here)" for name in names]
-    return Source(_text(arrays, before, ["for _s in _tl.range(_S):", *_indented(body)], after, double), arrays)
+    return KernelSource(_text(arrays, before, ["for _s in _tl.range(_S):", *_indented(body)], after, double), arrays)
 
 
 @cache
-def backward_source(step: Step, double: bool, length: int, learned: tuple[str, ...], slope: str) -> Source:
+def backward_source(step: Step, double: bool, length: int, learned: tuple[str, ...], slope: str) -> KernelSource:
     """Reads the input, the output's gradient and the states kept; writes the input's gradient, and takes those of
     the states along."""
     derived, names = adjoint(step, learned, slope), [name for name, _ in step.states]
@@ -91,7 +91,7 @@ def backward_source(step: Step, double: bool, length: int, learned: tuple[str, .
     for j in range(length - 1, -1, -1):
         body += _back(derived, length, j)
     after = [f"_tl.store(_at_{name} + _i, _{name}, mask=_here)" for name in carried]
-    return Source(_text(arrays, before, ["for _k in _tl.range(_S):", *_indented(body)], after, double), arrays)
+    return KernelSource(_text(arrays, before, ["for _k in _tl.range(_S):", *_indented(body)], after, double), arrays)
 
 
 def _step(step: Step, j: int) -> list[str]:
@@ -164,4 +164,4 @@ def _text(arrays: tuple[str, ...], before: list[str], loop: list[str], after: li
     return "\n".join(lines) + "\n"
 
 
-__all__ = ["SIZES", "Source", "backward_source", "forward_source", "segment"]
+__all__ = ["SIZES", "KernelSource", "backward_source", "forward_source", "segment"]

@@ -17,7 +17,7 @@ from ranvier.engines.surrogates import Surrogate
 from ranvier.nn.spiking._kernels import adjoint
 from ranvier.nn.spiking._recurrence import Recurrence
 from ranvier.nn.spiking.step import Step
-from ranvier.nn.spiking.triton._kernels import Source, backward_source, forward_source, segment
+from ranvier.nn.spiking.triton._kernels import KernelSource, backward_source, forward_source, segment
 
 BLOCK = 64  # neurons of a program, one a thread: few, so that small layers reach all of a GPU
 #: how kernels are compiled: no fused multiply-add, for the same roundings as torch
@@ -91,7 +91,7 @@ def loops(
     return Loops(step, surrogate, learned, steps, dtype, graph, whole, device)
 
 
-def _launch(source: Source, length: int, tensors: list[Tensor]) -> None:
+def _launch(source: KernelSource, length: int, tensors: list[Tensor]) -> None:
     """tensors: of the source's arrays, in order; the first is (T, B, N)."""
     x = tensors[0]
     steps, neurons = len(x), x.shape[-1]
@@ -103,7 +103,7 @@ def _launch(source: Source, length: int, tensors: list[Tensor]) -> None:
 
 
 @cache
-def kernel(source: Source) -> Any:
+def kernel(source: KernelSource) -> Any:
     """The kernel, which Triton compiles when it is first launched."""
     return module_of(source.text, "triton").kernel
 
