@@ -1,6 +1,15 @@
 """Bounds that are never wrong: what a network may do over whole sets of inputs, and proofs of its properties."""
 
+from ranvier.verify.attractors import (
+    Contraction,
+    continuous_basin,
+    contraction,
+    hopfield_radius,
+    modern_basin,
+    tanh_gains,
+)
 from ranvier.verify.bounding import Bounds, bounds
+from ranvier.verify.cells import SpikeCertificate, certified_radius, spike_certificate, tube
 from ranvier.verify.graph import Graph
 from ranvier.verify.networks import NetworkUnderTest, load, wrap
 from ranvier.verify.onnx_files import from_onnx
@@ -10,6 +19,8 @@ from ranvier.verify.torch_modules import from_module
 from ranvier.verify.vnnlib import parse_vnnlib, read_vnnlib
 
 __all__ = [
-    "Bounds", "Case", "Graph", "NetworkUnderTest", "Property", "Unsafe", "VerificationResult", "bounds", "from_module",
-    "from_onnx", "load", "parse_vnnlib", "read_vnnlib", "verify", "wrap",
+    "Bounds", "Case", "Contraction", "Graph", "NetworkUnderTest", "Property", "SpikeCertificate", "Unsafe",
+    "VerificationResult", "bounds", "certified_radius", "continuous_basin", "contraction", "from_module", "from_onnx",
+    "hopfield_radius", "load", "modern_basin", "parse_vnnlib", "read_vnnlib", "spike_certificate", "tanh_gains", "tube",
+    "verify", "wrap",
 ]  # fmt: skip
