@@ -39,6 +39,15 @@ if TYPE_CHECKING:
     from ranvier.interpret.paths import NeuronPaths, PathScores, baseline_paths, neuron_paths, path_overlap, path_scores
     from ranvier.interpret.perplexities import log_perplexity, perplexity
     from ranvier.interpret.recording import Activations, activations, read_activations
+    from ranvier.interpret.sparse_features import (
+        SparseAutoencoder,
+        Spectrum,
+        best_window,
+        difference_spectrum,
+        feature_lift,
+        fit_autoencoder,
+        language_shift,
+    )
     from ranvier.interpret.top_examples import Exemplars, exemplars
     from ranvier.interpret.weight_decoding import (
         FeatureNeurons,
@@ -67,6 +76,10 @@ _HOMES = {
     ],
     "ranvier.interpret.perplexities": ["log_perplexity", "perplexity"],
     "ranvier.interpret.recording": ["Activations", "activations", "read_activations"],
+    "ranvier.interpret.sparse_features": [
+        "SparseAutoencoder", "Spectrum", "best_window", "difference_spectrum", "feature_lift", "fit_autoencoder",
+        "language_shift",
+    ],
     "ranvier.interpret.top_examples": ["Exemplars", "exemplars"],
     "ranvier.interpret.weight_decoding": [
         "FeatureNeurons", "clamped_lift", "feature_neurons", "output_embedding", "persistence",
@@ -76,11 +89,13 @@ _HOMES = {
 __all__ = [
     "MLP", "ActivationGraphs", "Activations", "Captioner", "Description", "Edit", "Evaluation", "Exemplars",
     "FeatureNeurons", "LanguageActivity", "LanguageNeurons", "Layer", "NeuronPaths", "PathScores", "Review",
-    "activation_graphs", "activations", "alignment_neurons", "baseline_paths", "clamped_lift", "concept_overlap",
-    "describe", "edit", "evaluate", "exemplars", "feature_neurons", "fit_captioner", "language_activity", "lape",
-    "largest_weight", "layer", "log_perplexity", "masked_perplexities", "merge_selections", "mlps", "neuron_paths",
-    "output_embedding", "path_overlap", "path_scores", "perplexity", "persistence", "pooled_features",
-    "read_activations", "read_model", "select_texts", "stages", "store_model", "stored_models", "token_f1",
+    "SparseAutoencoder", "Spectrum", "activation_graphs", "activations", "alignment_neurons", "baseline_paths",
+    "best_window", "clamped_lift", "concept_overlap", "describe", "difference_spectrum", "edit", "evaluate",
+    "exemplars", "feature_lift", "feature_neurons", "fit_autoencoder", "fit_captioner", "language_activity",
+    "language_shift", "lape", "largest_weight", "layer", "log_perplexity", "masked_perplexities",
+    "merge_selections", "mlps", "neuron_paths", "output_embedding", "path_overlap", "path_scores", "perplexity",
+    "persistence", "pooled_features", "read_activations", "read_model", "select_texts", "stages", "store_model",
+    "stored_models", "token_f1",
 ]  # fmt: skip
 
 __getattr__, __dir__ = attributes(__name__, _HOMES)

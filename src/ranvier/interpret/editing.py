@@ -92,6 +92,23 @@ class Edit:
             raise ValueError(f"direction has shape {tuple(step.shape)}; expected (units,): a vector over the layer.")
         return self._change(where, None, tokens, lambda x: x + step.to(x), step)
 
+    def transform(
+        self, where: str | Layer, function: Callable[[Tensor], Tensor], *, tokens: int | slice | None = None
+    ) -> Edit:
+        """Put function(values) in the place of a layer's values, units last, (B, T, units) or (B, units); it must keep
+        their shape."""
+
+        def checked(x: Tensor) -> Tensor:
+            result = function(x)
+            if result.shape != x.shape:
+                raise ValueError(
+                    f"function gives {tuple(result.shape)} for {tuple(x.shape)}; expected the same shape: change "
+                    "values alone."
+                )
+            return result
+
+        return self._change(where, None, tokens, checked)
+
     def _change(
         self,
         where: str | Layer,
