@@ -1,5 +1,6 @@
 """Learning algorithms, and `fit`, which runs any of them."""
 
+from ranvier.learners import nested
 from ranvier.learners.backpropagation.bptt import BPTT
 from ranvier.learners.backpropagation.truncated import TruncatedBPTT
 from ranvier.learners.counting import Learning, count_learning
@@ -45,7 +46,7 @@ __all__ = [
     "PerforatedBackpropagation", "Plateau", "PredictiveCoding", "RecurrentForwardForward", "SupervisedSTDP",
     "SyntheticGradients", "TargetPropagation", "TopDownLayers", "TruncatedBPTT", "WeightPerturbation", "accuracy",
     "adopt", "bin_events", "count_dendrites", "count_learning", "delta", "first_spike", "first_spike_accuracy",
-    "first_spike_cross_entropy", "fit", "gradient_angles", "grow", "latency", "membrane_cross_entropy", "nudging",
-    "pathways", "perforate", "phase", "population", "rate", "rate_cross_entropy", "rate_mse", "read_bs2", "read_idx",
-    "read_mnist", "read_nmnist", "spike_distance", "square_waves", "standardise", "synthesiser",
+    "first_spike_cross_entropy", "fit", "gradient_angles", "grow", "latency", "membrane_cross_entropy", "nested",
+    "nudging", "pathways", "perforate", "phase", "population", "rate", "rate_cross_entropy", "rate_mse", "read_bs2",
+    "read_idx", "read_mnist", "read_nmnist", "spike_distance", "square_waves", "standardise", "synthesiser",
 ]  # fmt: skip
