@@ -244,7 +244,7 @@ def squared_error(y, labels):
 
 def test_bursts_by_hand():
     model = sigmoids()
-    learner = BurstDependent(model, squared_error, sgd(model), beta=1.5)
+    learner = BurstDependent(model, squared_error, sgd(model), beta=1.5, teaching=0.8)
     w1, b1, w2, b2 = arrays(model)
     y2 = learner._feedback[1].numpy()
     x, target = X.numpy(), np.eye(3)[LABELS.numpy()]
@@ -254,12 +254,12 @@ def test_bursts_by_hand():
 
     e1 = sigma(x @ w1.T + b1)
     e2 = sigma(e1 @ w2.T + b2)
-    p2, q2 = np.clip(0.5 - (1 - e2) * (e2 - target), 0, 1), 0.5
+    p2, q2 = np.clip(0.5 - 0.8 * (1 - e2) * (e2 - target), 0, 1), 0.5
     p1 = sigma(1.5 * (1 - e1) * ((p2 * e2) @ y2))
     q1 = sigma(1.5 * (1 - e1) * ((q2 * e2) @ y2))
     expected = []
     for error, below in (((p1 - q1) * e1, x), ((p2 - q2) * e2, e1)):
-        expected += [-error.T @ below / len(x), -error.sum(0) / len(x)]
+        expected += [-error.T @ below / (0.8 * len(x)), -error.sum(0) / (0.8 * len(x))]
     agree(gradients(learner), expected)
 
 

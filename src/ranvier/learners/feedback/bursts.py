@@ -19,9 +19,9 @@ class BurstDependent(GradientLearner):
 
     A layer's cells have event rates e_l = σ(W_l e_{l−1} + b_l), and a share p_l of events are bursts, set by apical
     dendrites that feedback reaches: p_l = σ(β u_l), u_l = h(e_l) ⊙ (Y_l p_{l+1} e_{l+1}), h(e) = σ'/e = 1 − e. First
-    without a teacher, p̄; then with one, which moves the output's: p_L = p̄_L − h(e_L) ⊙ ∂L/∂e_L, within [0, 1]. Weights
-    follow ΔW_l ∝ ((p_l − p̄_l) ⊙ e_l) e_{l−1}ᵀ: one signal, forward and feedback at once, and a signed error that is a
-    difference of two positive rates.
+    without a teacher, p̄; then with one, which moves the output's: p_L = p̄_L − κ h(e_L) ⊙ ∂L/∂e_L, within [0, 1].
+    Weights follow ΔW_l ∝ ((p_l − p̄_l) ⊙ e_l) e_{l−1}ᵀ: one signal, forward and feedback at once, and a signed error
+    that is a difference of two positive rates.
 
     Parameters
     ----------
@@ -30,6 +30,7 @@ class BurstDependent(GradientLearner):
     optimizer, encode, clip, accuracy : as for `BPTT`.
     pathway : whence Y comes, as in `FeedbackAlignment`. beta : β; at rest a step back multiplies errors by β/4.
     resting : p̄_L, the output's share of bursts without a teacher.
+    teaching : κ; at 1/2 squared errors of rates are never cut off at a share of 0 or 1. Gradients are divided by it.
     """
 
     def __init__(
@@ -41,20 +42,30 @@ class BurstDependent(GradientLearner):
         pathway: Pathway | None = None,
         beta: float = 1.0,
         resting: float = 0.5,
+        teaching: float = 0.5,
         encode: Encode | None = None,
         clip: float | None = None,
         accuracy: Score | None = share_right,
     ) -> None:
-        if not (0 < beta < math.inf and 0 < resting < 1):
-            raise ValueError(f"beta is {beta}, resting {resting}; expected beta > 0, finite, and 0 < resting < 1")
+        if not (0 < beta < math.inf and 0 < resting < 1 and 0 < teaching < math.inf):
+            raise ValueError(
+                f"beta is {beta}, resting {resting}, teaching {teaching}; expected numbers above 0, resting below 1"
+            )
         self.blocks = blocks_of(model, "burst-dependent learning", (nn.Linear,))
         for k, block in enumerate(self.blocks):
             if [type(m) for m in block] != [nn.Linear, nn.Sigmoid]:
                 kinds = ", ".join(type(m).__name__ for m in block)
                 raise ValueError(f"layer {k} is {kinds}; expected Linear, Sigmoid: its outputs are rates of events")
         self.loss, self.accuracy, self.beta, self.resting = loss, accuracy, beta, resting
+        self.teaching = teaching
         self.pathway = pathway or Fixed()
-        settings = {"loss": name(loss), "pathway": repr(self.pathway), "beta": beta, "resting": resting}
+        settings = {
+            "loss": name(loss),
+            "pathway": repr(self.pathway),
+            "beta": beta,
+            "resting": resting,
+            "teaching": teaching,
+        }
         super().__init__(model, optimizer, encode=encode, clip=clip, settings=settings)
         with torch.no_grad():
             self._feedback = [self.pathway.start(linear.weight) for linear in self._linears()]
@@ -75,9 +86,9 @@ class BurstDependent(GradientLearner):
             return loss.item(), None
         (slope,) = torch.autograd.grad(loss, out)
         rest = torch.full_like(out, self.resting)
-        taught = (rest - (1 - e[-1]) * slope * len(x)).clamp(0, 1)
+        taught = (rest - self.teaching * (1 - e[-1]) * slope * len(x)).clamp(0, 1)
         for k in reversed(range(len(self.blocks))):
-            error = (taught - rest) * e[k + 1] / len(x)
+            error = (taught - rest) * e[k + 1] / (self.teaching * len(x))
             linear = self._linears()[k]
             linear.weight.grad = -error.T @ e[k]
             if linear.bias is not None:
