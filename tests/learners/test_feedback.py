@@ -97,7 +97,7 @@ def test_signs_are_the_weights_and_sizes_are_not(uniform):
 def test_weights_as_feedback_make_it_backpropagation():
     """In convolutions and recurrent use, too."""
 
-    class Exact(pathways.Fixed):
+    class Exact(pathways.RandomFeedback):
         def current(self, feedback, weight):
             return weight
 
@@ -168,7 +168,7 @@ def test_alignment_grows_and_gradients_follow():
     with torch.no_grad():
         for p in model.parameters():
             p.mul_(0.1)
-    learner = FeedbackAlignment(model, squared, sgd(model, 0.05), pathway=pathways.Fixed(10.0), accuracy=None)
+    learner = FeedbackAlignment(model, squared, sgd(model, 0.05), pathway=pathways.RandomFeedback(10.0), accuracy=None)
     index = torch.arange(200)
     first = gradient_angles(learner, (x, index))["0.weight"], learner.weight_angle()
     for _ in range(150):
@@ -266,7 +266,7 @@ def test_bursts_by_hand():
 def test_bursts_are_backpropagation_where_errors_are_small():
     """With Y = 4/β Wᵀ, small β and a weak loss: b − b̄ → −∂L/∂v, off by the order of both."""
 
-    class Symmetric(pathways.Fixed):
+    class Symmetric(pathways.RandomFeedback):
         def current(self, feedback, weight):
             return 4 / beta * weight
 

@@ -73,7 +73,7 @@ def alignment(seed: int, rate: float) -> dict[str, Any]:
         for p in model.parameters():
             p.mul_(0.1)
     optimizer = torch.optim.SGD(model.parameters(), rate)
-    learner = FeedbackAlignment(model, squared, optimizer, pathway=pathways.Fixed(10.0), accuracy=None)
+    learner = FeedbackAlignment(model, squared, optimizer, pathway=pathways.RandomFeedback(10.0), accuracy=None)
     batch = x, torch.arange(200)
     angles, weights = [], []
     for k in range(150):
@@ -113,7 +113,7 @@ def learner_of(rule: str, seed: int) -> Any:
         if rule == "frozen":
             model[:4].requires_grad_(False)
         return BPTT(model, cross_entropy, optimizer, accuracy=share)
-    ways = {"feedback": pathways.Fixed(), "signs": pathways.SignSymmetry(), "kolen": pathways.KolenPollack(1e-3),
+    ways = {"feedback": pathways.RandomFeedback(), "signs": pathways.SignSymmetry(), "kolen": pathways.KolenPollack(1e-3),
             "mirror": pathways.WeightMirror()}  # fmt: skip
     return FeedbackAlignment(model, cross_entropy, optimizer, pathway=ways[rule])
 

@@ -12,7 +12,7 @@ from ranvier.learners._chains import input_gradient, weighted
 from ranvier.learners._outputs import share_right
 from ranvier.learners.counting import rows_of
 from ranvier.learners.feedback._backward import other_way
-from ranvier.learners.feedback.pathways import Fixed, Pathway
+from ranvier.learners.feedback.pathways import Pathway, RandomFeedback
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.labelled import Encode, GradientLearner, Loss, Score, name, whole
 
@@ -24,7 +24,7 @@ class FeedbackAlignment(GradientLearner):
     Parameters
     ----------
     model, loss, optimizer, encode, clip, accuracy : as for `BPTT`.
-    pathway : whence B comes, see `rv.learners.pathways`: `Fixed` (the default), `SignSymmetry`, `KolenPollack`,
+    pathway : whence B comes, see `rv.learners.pathways`: `RandomFeedback` (the default), `SignSymmetry`, `KolenPollack`,
         `WeightMirror`.
 
     Metrics: loss, accuracy, `weight_angle`: degrees between B and W, mean over layers, before the step.
@@ -43,9 +43,11 @@ class FeedbackAlignment(GradientLearner):
         clip: float | None = None,
         accuracy: Score | None = share_right,
     ) -> None:
-        self.pathway = pathway or Fixed()
+        self.pathway = pathway or RandomFeedback()
         if not isinstance(self.pathway, Pathway):
-            raise TypeError(f"pathway is a {type(pathway).__name__}; expected one of rv.learners.pathways, as Fixed()")
+            raise TypeError(
+                f"pathway is a {type(pathway).__name__}; expected one of rv.learners.pathways, as RandomFeedback()"
+            )
         self.loss, self.accuracy = loss, accuracy
         self.layers = weighted(model, "feedback alignment")
         settings = {"loss": name(loss), "pathway": repr(self.pathway)}

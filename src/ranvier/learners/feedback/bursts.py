@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ranvier.learners._chains import blocks_of
 from ranvier.learners._outputs import require_finite_input, share_right
-from ranvier.learners.feedback.pathways import Fixed, Pathway
+from ranvier.learners.feedback.pathways import Pathway, RandomFeedback
 from ranvier.learners.labelled import Encode, GradientLearner, Loss, Score, name
 
 
@@ -58,7 +58,7 @@ class BurstDependent(GradientLearner):
                 raise ValueError(f"layer {k} is {kinds}; expected Linear, Sigmoid: its outputs are rates of events")
         self.loss, self.accuracy, self.beta, self.resting = loss, accuracy, beta, resting
         self.teaching = teaching
-        self.pathway = pathway or Fixed()
+        self.pathway = pathway or RandomFeedback()
         settings = {
             "loss": name(loss),
             "pathway": repr(self.pathway),

@@ -28,7 +28,7 @@ class Pathway(ABC):
 
 
 @dataclass(frozen=True)
-class Fixed(Pathway):
+class RandomFeedback(Pathway):
     """Random, for ever: feedback alignment (Lillicrap et al. 2016). Normal, `scale` times the weights' deviation."""
 
     scale: float = 1.0
@@ -61,7 +61,7 @@ class KolenPollack(Pathway):
     scale: float = 1.0
 
     def start(self, weight: Tensor) -> Tensor:
-        return Fixed(self.scale).start(weight)
+        return RandomFeedback(self.scale).start(weight)
 
     def learn(self, feedback: Tensor, layer: Any, before: Tensor) -> None:
         feedback.add_(layer.weight - before).mul_(1 - self.decay)
@@ -83,7 +83,7 @@ class WeightMirror(Pathway):
     scale: float = 1.0
 
     def start(self, weight: Tensor) -> Tensor:
-        return Fixed(self.scale).start(weight)
+        return RandomFeedback(self.scale).start(weight)
 
     def learn(self, feedback: Tensor, layer: Any, before: Tensor) -> None:
         matrix = layer.weight.flatten(1)  # of a convolution: a patch in, its channels out
@@ -92,4 +92,4 @@ class WeightMirror(Pathway):
         feedback.mul_(1 - self.decay).add_(product.view_as(feedback), alpha=self.rate)
 
 
-__all__ = ["Fixed", "KolenPollack", "Pathway", "SignSymmetry", "WeightMirror"]
+__all__ = ["KolenPollack", "Pathway", "RandomFeedback", "SignSymmetry", "WeightMirror"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ranvier.learners.fitting.loop import Learner
-from ranvier.learners.nested.interfaces import Reals, Signals, Values
+from ranvier.learners.nested.interfaces import Reals, Signals, Untyped
 from ranvier.learners.nested.lenses import DynamicLens
 
 
@@ -77,7 +77,7 @@ def from_learner(learner: Learner) -> DynamicLens:
         learner.step(batch)
         return copy.deepcopy(learner.state_dict()), ()
 
-    return DynamicLens(Values("batches"), Values("metrics"), copy.deepcopy(learner.state_dict()), forward, backward)
+    return DynamicLens(Untyped("batches"), Untyped("metrics"), copy.deepcopy(learner.state_dict()), forward, backward)
 
 
 __all__ = ["from_cell", "from_learner", "from_rule", "gradient_learner"]

@@ -27,7 +27,7 @@ class Interface(ABC):
 
 
 @dataclass(frozen=True)
-class Unit(Interface):
+class Trivial(Interface):
     """One position, (), with one direction, ()."""
 
     def position_fault(self, position: Any) -> str | None:
@@ -37,7 +37,7 @@ class Unit(Interface):
         return self.position_fault(direction)
 
 
-UNIT = Unit()
+UNIT = Trivial()
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Signals(Interface):
 
 
 @dataclass(frozen=True)
-class Values(Interface):
+class Untyped(Interface):
     """Anything, to which nothing comes back; `what` tells such interfaces apart."""
 
     what: str
@@ -127,4 +127,4 @@ def _shape(value: Any) -> str:
     return f"a tensor {tuple(value.shape)}" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
 
 
-__all__ = ["UNIT", "Distributions", "Interface", "Pair", "Reals", "Signals", "Unit", "Values"]
+__all__ = ["UNIT", "Distributions", "Interface", "Pair", "Reals", "Signals", "Trivial", "Untyped"]

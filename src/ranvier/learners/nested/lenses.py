@@ -73,7 +73,7 @@ def wiring(
 def system(
     interface: Interface, start: Any, show: Callable[[Any], Any], update: Callable[[Any, Any], Any]
 ) -> DynamicLens:
-    """A plain dynamical system: it shows a position and is driven by a direction; a lens from `Unit()`."""
+    """A plain dynamical system: it shows a position and is driven by a direction; a lens from `Trivial()`."""
     return DynamicLens(UNIT, interface, start, lambda s, i: show(s), lambda s, i, d: (update(s, d), ()))
 
 
