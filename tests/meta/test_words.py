@@ -63,7 +63,7 @@ def test_a_planted_word_is_noticed(code: str, count: int):
 
 
 #: public pairs that their folders tell apart, as `rv.LIF` and `rv.nn.LIF`, the neuron and the layer of it
-TWINS = {"Fixed", "Graph", "Hopfield", "LIF"}
+TWINS = {"Graph", "Hopfield", "LIF"}
 #: folders whose names are still to be gone through
 LATER = ("verify", "interpret", "operators", "recordings")
 

@@ -113,8 +113,8 @@ def learner_of(rule: str, seed: int) -> Any:
         if rule == "frozen":
             model[:4].requires_grad_(False)
         return BPTT(model, cross_entropy, optimizer, accuracy=share)
-    ways = {"feedback": pathways.RandomFeedback(), "signs": pathways.SignSymmetry(), "kolen": pathways.KolenPollack(1e-3),
-            "mirror": pathways.WeightMirror()}  # fmt: skip
+    ways = {"feedback": pathways.RandomFeedback(), "signs": pathways.SignSymmetry(),
+            "kolen": pathways.KolenPollack(1e-3), "mirror": pathways.WeightMirror()}  # fmt: skip
     return FeedbackAlignment(model, cross_entropy, optimizer, pathway=ways[rule])
 
 

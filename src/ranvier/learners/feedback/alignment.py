@@ -24,8 +24,8 @@ class FeedbackAlignment(GradientLearner):
     Parameters
     ----------
     model, loss, optimizer, encode, clip, accuracy : as for `BPTT`.
-    pathway : whence B comes, see `rv.learners.pathways`: `RandomFeedback` (the default), `SignSymmetry`, `KolenPollack`,
-        `WeightMirror`.
+    pathway : whence B comes, see `rv.learners.pathways`: `RandomFeedback` (the default), `SignSymmetry`,
+        `KolenPollack`, `WeightMirror`.
 
     Metrics: loss, accuracy, `weight_angle`: degrees between B and W, mean over layers, before the step.
     """
