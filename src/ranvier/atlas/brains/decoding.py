@@ -226,7 +226,8 @@ register(
             Claim("Head direction is decoded from 200 ms of 19 cells.", "Peyrache et al. (2015)", "head_error",
                   AtMost(20.0), 0.0, "a bound; 90° by chance", PERMUTED, "degrees"),
             Claim("By the waking curves the direction moves less from window to window in REM sleep than that of "
-                  "turned trains.", "Peyrache et al. (2015)", "rem_step", AtMost(0.75), 0.0, "1 where cells are independent",
+                  "turned trains.", "Peyrache et al. (2015)", "rem_step", AtMost(0.75), 0.0,
+                  "1 where cells are independent",
                   {"cells": False}),
             Claim("V1 tells the four elements of a sequence apart.", "Price et al. (2022)", "element", AtLeast(0.35),
                   0.0, "chance, 0.25, and three deviations of 192 tested elements", PERMUTED),
