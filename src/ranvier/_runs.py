@@ -181,7 +181,7 @@ def build(settings: Settings) -> Job:
         header=settings.header,
         delimiter=_delimiter(settings.delimiter),
         nodes=settings.nodes,
-        rows=settings.rows or "targets",
+        rows=settings.rows,
         sheet=settings.sheet,
     )
     return from_edges(edges, title=path.name, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from ranvier._runs import Settings
 from ranvier.brains import celegans, from_edges, larva, read_signs
@@ -137,3 +138,19 @@ def test_every_option_changes_the_networks_fingerprint():
 def test_names_of_folders():
     assert Settings("larva").name == "larva"
     assert Settings("data/my.edges.csv.gz").name == "my"
+
+
+def test_signs_of_a_run_may_name_transmitters(tmp_path):
+    """`--signs glutamate=-1` for the fly: by any of its names, before the sign that the column gave."""
+    from ranvier.brains import from_edges
+    from ranvier.networks import read_edges
+
+    path = tmp_path / "fly.csv"
+    path.write_text("pre,post,syn_count,nt_type\na,b,5,GLUT\na,c,1,GLUT\nb,c,2,GABA\nc,a,3,ACH\n")
+    edges = read_edges(path)
+    for signs, expected in (({}, 1), ({"glutamate": -1}, -1), ({"GLUT": -1}, -1)):
+        job = from_edges(edges, title="fly", signs=signs)
+        weights = torch.cat([torch.as_tensor(p.weight).reshape(-1) for p in job.network.projections])
+        assert len(weights) == 4 and int((weights < 0).sum()) == (1 if expected > 0 else 3)
+    with pytest.raises(ValueError, match="neither a class nor a neuron nor a transmitter"):
+        from_edges(edges, title="fly", signs={"dopamine": -1})

@@ -307,3 +307,74 @@ def test_arrow(tmp_path, kind):
         from pyarrow.feather import write_feather as write
     write(table, tmp_path / "e")
     assert triples(read_edges(tmp_path / "e")) == {("a", "b"): -5.0, ("b", "a"): 2.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "matrix", "edges"),
+    [
+        ("0 1 0 2\n1 0 3 4\n0 2 0 1\n1 1 1 5\n", 11, 4),
+        ("1,1,0\n1,0,3\n0,0,2\n", 5, 3),
+        ("0 2\n3 0\n", 2, 2),
+    ],
+)
+def test_a_few_rows_of_as_many_numbers_are_asked_about(tmp_path, text, matrix, edges):
+    """They may be a matrix or edges: both readings are named, and either may be said."""
+    path = tmp_path / "numbers.txt"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"may be a matrix of \d neurons or \d edges .*rows='targets'.*header=False"):
+        read_edges(path)
+    assert len(read_edges(path, rows="targets")) == matrix
+    assert len(read_edges(path, layout="matrix")) == matrix
+    assert len(read_edges(path, header=False)) == edges
+    assert len(read_edges(path, layout="edges")) == edges
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0 1 0 2\n1 0 3 0\n0 0 0 1\n1 1 1 0\n", "0 0.5\n1.5 0\n", "0 -1 2\n1 0 3\n0 1 0\n", "0 1 0\n1 0 3\n0 0 0\n",
+     "0 1 0 0 1\n" * 5],
+)
+def test_numbers_that_cannot_be_edges_are_a_matrix(tmp_path, text):
+    """A delay of 0, a fraction or a sign among the nodes, weights of 0 and an empty diagonal, five columns."""
+    path = tmp_path / "matrix.txt"
+    path.write_text(text)
+    values = np.loadtxt(path)
+    edges = read_edges(path)
+    assert edges.size == len(values) and np.array_equal(edges.matrix().toarray(), values)
+
+
+@pytest.mark.parametrize(
+    "text", ["1 2 3\n2 5 1\n3 7 2\n4 1 1\n", "10 20 30\n20 30 5\n30 10 7\n40 10 7\n50 20 1\n",
+             "0 1 5\n1 2 3\n2 0 4\n", "1 2\n2 1\n", "0 0 0.5\n0 0 0.5\n1 1 2.5\n"],
+)
+def test_edges_of_numbers_are_no_matrix_with_names(tmp_path, text):
+    path = tmp_path / "edges.txt"
+    path.write_text(text)
+    rows = np.loadtxt(path)
+    edges = read_edges(path)
+    names = np.array(edges.names, float)
+    expected: dict = {}
+    for source, target, *weight in rows:
+        expected[source, target] = expected.get((source, target), 0.0) + (weight or [1.0])[0]
+    assert dict(zip(zip(names[edges.sources], names[edges.targets]), edges.weights)) == expected
+
+
+def test_glutamate_inhibits_where_the_user_says_so(tmp_path):
+    """It excites by default, and a note says of how many neurons and edges; in insects it mostly inhibits."""
+    path, nodes = tmp_path / "fly.csv", tmp_path / "nodes.csv"
+    path.write_text("pre,post,syn_count,nt_type\na,b,5,GLUT\na,c,1,GLUT\nb,c,2,ACH\nc,a,3,DA\n")
+    edges = read_edges(path)
+    assert (edges.weights > 0).all()
+    assert any("glutamate of 1 neurons (2 edges) was taken to excite" in note for note in edges.notes)
+    for signs in ({"glutamate": -1}, {"GLUT": -1}):
+        turned = read_edges(path, signs=signs)
+        assert sorted(turned.weights.tolist()) == [-5.0, -1.0, 2.0, 3.0]
+        assert not any("was taken to excite" in note for note in turned.notes)
+    assert sorted(read_edges(path, signs={"DA": -1}).weights.tolist()) == [-3.0, 1.0, 2.0, 5.0]
+    with pytest.raises(ValueError, match="signs has 0 for 'GLUT'; expected 1"):
+        read_edges(path, signs={"GLUT": 0})
+    plain = tmp_path / "plain.csv"
+    plain.write_text("pre,post,weight\na,b,5\nb,a,2\n")
+    nodes.write_text("id,nt_type\na,glutamate\nb,acetylcholine\n")
+    assert any("glutamate of 1 neurons was" in n for n in read_edges(plain, nodes=nodes).notes)
+    assert sorted(read_edges(plain, nodes=nodes, signs={"Glu": -1}).weights.tolist()) == [-5.0, 2.0]

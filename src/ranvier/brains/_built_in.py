@@ -10,6 +10,7 @@ import numpy as np
 
 from ranvier.brains._graded import graded
 from ranvier.brains._job import Job
+from ranvier.brains._signs import spelt_as
 from ranvier.brains._spiking import spiking
 
 if TYPE_CHECKING:
@@ -81,8 +82,10 @@ def from_edges(edges: EdgeList, *, neuron: str = "EIF", **options: Any) -> Job:
 
 def _as_signs_say(edges: EdgeList, signs: Mapping[str, int]) -> EdgeList:
     """Edges whose sources `signs` names without the signs that a column gave them, or they would be turned twice."""
-    classes = edges.classes or ("",) * edges.size
-    chosen = np.array([name in signs or label in signs for name, label in zip(edges.names, classes)], bool)
+    none = ("",) * edges.size
+    transmitters = spelt_as(edges.attributes.get("transmitter", none), signs)
+    labels = zip(edges.names, edges.classes or none, transmitters, strict=True)
+    chosen = np.array([any(label in signs for label in row) for row in labels], bool)
     if not chosen.any() or not any(note.startswith("Signs by") for note in edges.notes):
         return edges
     return replace(edges, weights=np.where(chosen[edges.sources], np.abs(edges.weights), edges.weights))

@@ -48,7 +48,8 @@ def graded(
         raise ValueError(f"--gain is {gain}; expected 0 or more, a conductance over the leak")
     noise = NOISE if noise is None else noise
     cell = rv.Graded(tau_m=TAU_M, E_L=REST, g_L=1.0)
-    fractions = input_fractions(edges) * signs_of(edges.names, edges.classes, signs or {})[edges.sources]
+    each = signs_of(edges.names, edges.classes, signs or {}, edges.attributes.get("transmitter"))
+    fractions = input_fractions(edges) * each[edges.sources]
     weights = gain * np.abs(fractions)
     push = np.where(fractions >= 0, E_EXCITATORY, E_INHIBITORY) - REST
     hold = -np.bincount(edges.targets, weights=weights * push / 2.0, minlength=edges.size)

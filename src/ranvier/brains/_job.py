@@ -54,4 +54,4 @@ def signs_in_words(signs: Mapping[str, int], edges: EdgeList, inhibitory: str) -
         text += f" Without effect: {', '.join(none)}."
     if (edges.weights < 0).any():
         text += " A negative weight turns its connection's sign."
-    return text + " This is assumed, not measured; --signs sets it by class or neuron."
+    return text + " This is assumed, not measured; --signs sets it by class, neuron or transmitter."

@@ -14,6 +14,8 @@ from ranvier._reading import read_text
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
+GLUTAMATE = frozenset(("glutamate", "glut", "glu"))
 WORDS = {"-1": -1, "−1": -1, "-": -1, "inhibitory": -1, "+1": 1, "1": 1, "+": 1, "excitatory": 1, "0": 0}
 
 
@@ -49,26 +51,38 @@ def read_signs(text: str) -> dict[str, int]:
 
 
 def signs_of(
-    names: Sequence[str], classes: Sequence[str] | None, signs: Mapping[str, int]
+    names: Sequence[str],
+    classes: Sequence[str] | None,
+    signs: Mapping[str, int],
+    transmitters: Sequence[str] | None = None,
 ) -> NDArray[np.float64]:
-    """(neurons,) 1, −1 or 0 (without effect): the name's sign if given, else its class's, else 1.
+    """(neurons,) 1, −1 or 0 (without effect): the name's sign if given, else its class's or transmitter's, else 1.
 
-    Raises ValueError for a key that is neither a class nor a name.
+    Raises ValueError for a key that is none of them.
     """
     labels = classes or ("",) * len(names)
-    known = set(names) | set(labels)
+    transmitters = spelt_as(transmitters or ("",) * len(names), signs)
+    known = set(names) | set(labels) | set(transmitters)
     for key in signs:
         if key not in known:
             near = difflib.get_close_matches(key, [*dict.fromkeys(labels), *names], n=1, cutoff=0.5)
             listed = ", ".join(list(dict.fromkeys(labels))[:20])
             raise ValueError(
-                f"--signs names {key!r}, which is neither a class nor a neuron; "
+                f"--signs names {key!r}, which is neither a class nor a neuron nor a transmitter; "
                 + (f"did you mean {near[0]!r}? " if near else "")
                 + (f"classes: {listed}" if classes else "this wiring has no classes: name its neurons")
             )
-    return np.array(
-        [signs.get(name, signs.get(label, 1)) for name, label in zip(names, labels)], dtype=np.float64
-    )
+    rows = zip(names, labels, transmitters, strict=True)
+    return np.array([signs.get(n, signs.get(c, signs.get(t, 1))) for n, c, t in rows], dtype=np.float64)
+
+
+def spelt_as(transmitters: Sequence[str], signs: Mapping[str, int]) -> list[str]:
+    """The transmitters as the keys of `signs` spell them: in lower or upper case, glutamate by any of its names."""
+    spelt: dict[str, str] = {}
+    for key in signs:
+        words = GLUTAMATE if key.lower() in GLUTAMATE else {key.lower()}
+        spelt |= dict.fromkeys(words, key)
+    return [spelt.get(t.lower(), t) for t in transmitters]
 
 
 def _sign(value: str, where: str) -> int:

@@ -82,7 +82,7 @@ def spiking(
     delay = 1.0 if delay is None else delay
     noise = regime.noise if noise is None else noise
     model = getattr(rv, neuron)(**regime.parameters)
-    source_signs = signs_of(edges.names, edges.classes, signs or {})
+    source_signs = signs_of(edges.names, edges.classes, signs or {}, edges.attributes.get("transmitter"))
     weights = gain * input_fractions(edges) * source_signs[edges.sources]
     why = ""
     if drive is None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ranvier._checks import printable, unique
 from ranvier.networks.readers._columns import INTEGER, NUMBER
-from ranvier.networks.readers._kinds import plain, sign_of
+from ranvier.networks.readers._kinds import glutamate_in_words, is_glutamate, plain, sign_of
 from ranvier.networks.readers._rows import Row
 
 _NOT_FINITE = re.compile(r"[-+]?(nan|inf|infinity)\Z", re.IGNORECASE)
@@ -33,7 +33,7 @@ class NodeTable:
     notes: tuple[str, ...] = ()
 
 
-def table_of(rows: Sequence[Row], path: Path) -> NodeTable:
+def table_of(rows: Sequence[Row], path: Path, by_transmitter: Mapping[str, int] | None = None) -> NodeTable:
     """A table with one node a row and a header that names its columns. ValueError for one without names."""
     first = rows[0][1] if rows else []
     places: dict[str, int] = {}
@@ -69,13 +69,15 @@ def table_of(rows: Sequence[Row], path: Path) -> NodeTable:
     notes = []
     for role in ("transmitter", "sign"):
         if (values := column(role)) is not None:
-            known = {name: sign_of(value) for name, value in zip(names, values, strict=True)}
+            known = {name: sign_of(value, by_transmitter) for name, value in zip(names, values, strict=True)}
             signs |= {name: sign for name, sign in known.items() if sign}
             minus, unknown = sum(s < 0 for s in known.values()), sum(s == 0 for s in known.values())
             notes.append(
                 f"Signs by the nodes' {first[places[role]]}: {minus} of {len(names)} nodes inhibit"
                 + (f"; of {unknown} it says nothing known, they excite." if unknown else ".")
             )
+            glutamate = sum(is_glutamate(v) and known[n] > 0 for n, v in zip(names, values, strict=True))
+            notes += glutamate_in_words(glutamate)
     used = set(places.values())
     attributes = {
         first[k]: tuple(cells[k] for _, cells in rows[1:])

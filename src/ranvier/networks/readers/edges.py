@@ -11,6 +11,7 @@ from ranvier._reading import read_unpacked
 from ranvier.networks._edge_list import EdgeList
 from ranvier.networks.readers import matrices
 from ranvier.networks.readers._content import SUPPORTED, recognise
+from ranvier.networks.readers._kinds import transmitter_signs
 from ranvier.networks.readers._nodes import NodeTable, table_of
 from ranvier.networks.readers._rows import Row, arrow_rows, sheet_rows, text_rows
 from ranvier.networks.readers.graphs import graph_edges
@@ -29,7 +30,8 @@ def read_edges(
     nodes: int | Sequence[str] | str | Path | None = None,
     where: Mapping[str, str] | None = None,
     layout: str | None = None,
-    rows: str = "targets",
+    rows: str | None = None,
+    signs: Mapping[str, int] | None = None,
     sheet: str | None = None,
 ) -> EdgeList:
     """Read a wiring from a file, whose format is known by its content, never by its name.
@@ -60,7 +62,10 @@ def read_edges(
     layout
         Of a table: "edges" or "matrix", where it may be either.
     rows
-        Of a matrix: "targets", as everywhere here ([target, source]), or "sources".
+        Of a matrix: "targets" (the default), as everywhere here ([target, source]), or "sources". Says, too, that a
+        table is a matrix.
+    signs
+        Of transmitters, for those that act otherwise than is usual: `{"GLUT": -1}` where glutamate inhibits.
     sheet
         Of an Excel workbook with several.
 
@@ -70,15 +75,17 @@ def read_edges(
         Without a column of weights each line counts 1. Repeated edges are summed, edges to oneself kept. Delays may
         carry a unit ("1.5 ms"); bare numbers are ms. Rows that a column of types calls electrical are kept apart, as
         `electrical`. A column of transmitters (each source counts with that of most of its synapses) or signs
-        gives the weights' signs: GABA and glycine inhibit, acetylcholine and glutamate excite. `notes` says what was
-        done, and what was left out.
+        gives the weights' signs: GABA and glycine inhibit, acetylcholine and glutamate excite (in insects and
+        nematodes glutamate also inhibits, by chloride channels: see `signs`). `notes` says what was done, and what was
+        left out.
 
     Raises
     ------
     FileNotFoundError
         where there is no such file
     ValueError
-        for content of another kind, with the formats that can be read; for an empty file, ragged lines, text for a
+        for content of another kind, with the formats that can be read; for up to four rows of as many whole numbers,
+        which may be edges or a matrix; for an empty file, ragged lines, text for a
         number, NaN, infinities, a column that is not there, a delay that is not positive, a node out of range, with the
         line's number; and for a format whose library is not installed
 
@@ -96,9 +103,9 @@ def read_edges(
         kind = recognise(data)
     except ValueError as error:
         raise ValueError(f"{path} is {error}; expected one of: {SUPPORTED}.") from error
-    listed = read_nodes(nodes) if isinstance(nodes, str | Path) else nodes
+    listed = read_nodes(nodes, signs) if isinstance(nodes, str | Path) else nodes
     try:
-        return _read(data, path, kind, columns, header, delimiter, listed, where, layout, rows, sheet)
+        return _read(data, path, kind, columns, header, delimiter, listed, where, layout, rows, sheet, signs)
     except ValueError as error:
         if str(path) in str(error):
             raise
@@ -107,14 +114,15 @@ def read_edges(
 
 def _read(
     data: bytes, path: Path, kind: str, columns: Any, header: bool | None, delimiter: str | None,
-    listed: NodeTable | int | Sequence[str] | None, where: Mapping[str, str] | None, layout: str | None, rows: str,
-    sheet: str | None,
+    listed: NodeTable | int | Sequence[str] | None, where: Mapping[str, str] | None, layout: str | None,
+    rows: str | None, sheet: str | None, signs: Mapping[str, int] | None,
 ) -> EdgeList:  # fmt: skip
     if layout not in (None, *LAYOUTS):
         raise ValueError(f"layout is {layout!r:.60}. {nearest(layout, LAYOUTS)}")
+    transmitters = transmitter_signs(signs)
     if kind in ("text", "xlsx", "parquet", "feather"):
         table = rows_of(data, path, kind, delimiter, sheet)
-        options = {"columns": columns, "header": header, "nodes": listed, "where": where}
+        options = {"columns": columns, "header": header, "nodes": listed, "where": where, "signs": transmitters}
         return _from_table(table, path, layout, rows, options)
     for name, value in (("columns", columns), ("header", header), ("where", where), ("delimiter", delimiter)):
         if value is not None:
@@ -123,12 +131,12 @@ def _read(
         edges = graph_edges(data, path, kind)
     else:
         read = {"npy": matrices.npy_edges, "npz": matrices.npz_edges, "matrix market": market_edges}[kind]
-        edges = read(data, path, rows)
+        edges = read(data, path, rows or "targets")
     return edges if listed is None else described(edges, listed, path)
 
 
-def read_nodes(path: str | Path) -> NodeTable:
-    """A table of nodes, in any form that a table of edges may have."""
+def read_nodes(path: str | Path, signs: Mapping[str, int] | None = None) -> NodeTable:
+    """A table of nodes, in any form that a table of edges may have; `signs` of transmitters as in `read_edges`."""
     path = Path(path)
     data = read_unpacked(path, "a table of nodes")
     try:
@@ -138,7 +146,7 @@ def read_nodes(path: str | Path) -> NodeTable:
     except ValueError as error:
         expected = "a table of nodes: CSV, TSV, .xlsx, Parquet or Feather"
         raise ValueError(f"{path} is {error}; expected {expected}.") from error
-    return table_of(rows_of(data, path, kind, None, None), path)
+    return table_of(rows_of(data, path, kind, None, None), path, transmitter_signs(signs))
 
 
 def rows_of(data: bytes, path: Path, kind: str, delimiter: str | None, sheet: str | None) -> list[Row]:
@@ -148,13 +156,13 @@ def rows_of(data: bytes, path: Path, kind: str, delimiter: str | None, sheet: st
     return sheet_rows(data, path, sheet) if kind == "xlsx" else arrow_rows(data, path, kind)
 
 
-def _from_table(table: list[Row], path: Path, layout: str | None, rows: str, options: dict) -> EdgeList:
+def _from_table(table: list[Row], path: Path, layout: str | None, rows: str | None, options: dict) -> EdgeList:
     explicit = options["columns"] is not None or options["header"] is not None or options["where"] is not None
     if table and layout != "edges" and not explicit:
-        matrix = matrices.table_matrix(table, path, rows)
+        matrix = matrices.table_matrix(table, path, rows or ("targets" if layout == "matrix" else None))
         if matrix is not None:
             return matrix if options["nodes"] is None else described(matrix, options["nodes"], path)
-    if layout == "matrix":
+    if layout == "matrix" or rows is not None:
         raise ValueError(
             f"{path} is no matrix: expected as many columns as rows, all numbers, or the nodes' names above and beside."
         )

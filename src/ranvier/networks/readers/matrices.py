@@ -149,17 +149,30 @@ def _build_from(path: Path, size: int, columns: Mapping[str, Any]) -> EdgeList:
         raise ValueError(f"{path} holds no edge list: {error}") from error
 
 
-def table_matrix(rows: Sequence[Row], path: Path, orientation: str) -> EdgeList | None:
+def table_matrix(rows: Sequence[Row], path: Path, orientation: str | None) -> EdgeList | None:
     """The edge list of a table that is an adjacency matrix: square and all numbers, or with names above and beside.
 
-    None where it is neither. Names that stand on one side alone are nodes without entries on the other.
+    None where it is neither. Names that stand on one side alone are nodes without entries on the other. Raises
+    ValueError where up to four rows of as many whole numbers may be edges as well, which `orientation` decides.
     """
     width = len(rows[0][1])
     if any(len(cells) != width for _, cells in rows):
         return None
     grid = [cells for _, cells in rows]
-    if len(grid) == width and width > 4 and all(NUMBER.match(cell) for cells in grid for cell in cells):
-        return oriented(np.array(grid, float), path, orientation)
+    if all(NUMBER.match(cell) for cells in grid for cell in cells):
+        if len(grid) != width or width < 2:
+            return None
+        if orientation is None and (readings := _readings(grid)) != ["matrix"]:
+            if readings == ["edges"]:
+                return None
+            roles = ", ".join(("source", "target", "weight", "delay")[:width])
+            raise ValueError(
+                f"{path} holds {width} rows of {width} numbers, which may be a matrix of {width} neurons or {width} "
+                f"edges ({roles}); expected one reading: say rows='targets' or 'sources' for a matrix, header=False "
+                "for edges (--rows, --no-header)."
+            )
+        return oriented(np.array(grid, float), path, orientation or "targets")
+    orientation = orientation or "targets"
     corners = [(top, left) for top in range(min(4, len(grid) - 1)) for left in range(min(4, width - 1))]
     candidates = [labelled for corner in corners if (labelled := _labelled(grid, *corner))]
     if not candidates:
@@ -168,9 +181,34 @@ def table_matrix(rows: Sequence[Row], path: Path, orientation: str) -> EdgeList 
     return oriented(values, path, orientation, names)
 
 
+def _readings(grid: list[list[str]]) -> list[str]:
+    """What a square table of numbers may be: "matrix", "edges", or both.
+
+    Edges have whole numbers as ends, delays above 0, and at most four columns. Where whole numbers stand everywhere,
+    distinct edges between different nodes with weights other than 0 pass for edges unless the diagonal is empty, as it
+    is in a matrix, which rows that are no such edges then are.
+    """
+    ends = [tuple(cells[:2]) for cells in grid]
+    if len(grid) > 4 or not all(cell.isdigit() for pair in ends for cell in pair):
+        return ["matrix"]
+    if len(grid) == 4 and any(float(cells[3]) <= 0 for cells in grid):
+        return ["matrix"]
+    if not all(cell.isdigit() for cells in grid for cell in cells):
+        return ["edges"]
+    numbers = [[int(cell) for cell in cells] for cells in grid]
+    distinct = len(set(ends)) == len(ends) and all(a != b for a, b in ends)
+    as_edges = distinct and all(row[2] for row in numbers if len(row) > 2)
+    empty = not any(row[k] for k, row in enumerate(numbers))
+    if as_edges != empty:
+        return ["edges"] if as_edges else ["matrix"]
+    return ["edges"] if as_edges and numbers == [[0, 1], [1, 0]] else ["edges", "matrix"]
+
+
 def _labelled(grid: list[list[str]], top: int, left: int) -> tuple[list[str], np.ndarray] | None:
     """(names, matrix) where row `top` and column `left` are names, and all beyond are numbers or empty."""
     above, beside = grid[top][left + 1 :], [cells[left] for cells in grid[top + 1 :]]
+    if NUMBER.match(grid[top][left]) and all(NUMBER.match(name) for name in (*above, *beside) if name):
+        return None  # numbers name nodes only below a corner that is none
     columns = [k for k, name in enumerate(above) if name]
     lines = [k for k, name in enumerate(beside) if name]
     across, down = [above[k] for k in columns], [beside[k] for k in lines]

@@ -14,7 +14,7 @@ import numpy as np
 from ranvier.equations import quantity
 from ranvier.networks._edge_list import EdgeList
 from ranvier.networks.readers._columns import NUMBER, delay_parts, is_header, place_of, places_of
-from ranvier.networks.readers._kinds import kind_of, sign_of
+from ranvier.networks.readers._kinds import glutamate_in_words, is_glutamate, kind_of, sign_of
 from ranvier.networks.readers._nodes import Nodes, NodeTable
 from ranvier.networks.readers._rows import Row
 
@@ -41,6 +41,7 @@ def edges_of(
     header: bool | None,
     nodes: int | Sequence[str] | NodeTable | None,
     where: Mapping[str, str] | None,
+    signs: Mapping[str, int],
 ) -> EdgeList:
     """The edge list of a table's rows; arguments and errors as of `read_edges`."""
     if not rows:
@@ -83,7 +84,7 @@ def edges_of(
         into.targets.append(target)
         into.weights.append(weight)
         into.delays.append(delay)
-        into.signs.append(sign_of(row[places["sign"]]) if "sign" in places else sign_of(text))
+        into.signs.append(sign_of(row[places["sign"]] if "sign" in places else text, signs))
         into.transmitters.append(row[places["transmitter"]] if "transmitter" in places else "")
     if not chemical.sources and not electrical.sources:
         raise ValueError(
@@ -92,7 +93,7 @@ def edges_of(
     names, ranks = known.in_order()
     order = np.arange(len(names)) if ranks is None else np.asarray(ranks, np.int64)
     notes += _kinds_in_words(kinds, first[places["type"]] if named and "type" in places else "type")
-    attributes, weights = _signed(chemical, places, names, order, table, notes)
+    attributes, weights = _signed(chemical, places, names, order, table, signs, notes)
     delays = chemical.delays if "delay" in places else None
     edges = EdgeList.build(
         names, _indices(order, chemical.sources), _indices(order, chemical.targets), weights, delays, notes=notes,
@@ -145,7 +146,7 @@ def _kinds_in_words(kinds: Counter[str], column: str) -> list[str]:
 
 def _signed(
     edges: _Edges, places: Mapping[str, int], names: Sequence[str], order: np.ndarray, table: NodeTable | None,
-    notes: list[str],
+    by_transmitter: Mapping[str, int], notes: list[str],
 ) -> tuple[dict[str, tuple[str, ...]], np.ndarray]:  # fmt: skip
     """Weights with the signs that columns or the nodes' table give, and the sources' transmitters; adds to `notes`."""
     weights = np.asarray(edges.weights)
@@ -159,9 +160,11 @@ def _signed(
         main = {source: count.most_common(1)[0][0] for source, count in votes.items()}
         attributes["transmitter"] = tuple(main.get(k, "") for k in range(len(names)))
         if not signs.any():
-            by_node = np.array([sign_of(text) for text in attributes["transmitter"]], np.int64)
+            by_node = np.array([sign_of(text, by_transmitter) for text in attributes["transmitter"]], np.int64)
             signs = by_node[sources]
-            notes.append(_transmitters_in_words(main))
+            notes.append(_transmitters_in_words(main, by_transmitter))
+            excite = [k for k in main if by_node[k] > 0 and is_glutamate(main[k])]
+            notes += glutamate_in_words(len(excite), int(np.isin(sources, excite).sum()))
     if not signs.any() and table is not None and table.signs:
         by_node = np.array([table.signs.get(name, 0) for name in names], np.int64)
         signs = by_node[sources]
@@ -180,11 +183,11 @@ def _signed(
     return attributes, np.where(signs < 0, -weights, weights)
 
 
-def _transmitters_in_words(main: Mapping[int, str]) -> str:
+def _transmitters_in_words(main: Mapping[int, str], by_transmitter: Mapping[str, int]) -> str:
     """Who inhibits, by transmitter; every source counts with the transmitter of most of its synapses."""
     listed: dict[int, Counter[str]] = {-1: Counter(), 0: Counter(), 1: Counter()}
     for text in main.values():
-        listed[sign_of(text)][text or "none named"] += 1
+        listed[sign_of(text, by_transmitter)][text or "none named"] += 1
     parts = [
         f"{', '.join(f'{text} ({count} neurons)' for text, count in listed[sign].most_common(8))} {verb}"
         for sign, verb in ((-1, "inhibit"), (1, "excite"), (0, "are not known for a sign and taken to excite"))
