@@ -99,8 +99,6 @@ class StepModel:
         values = {k: v for k, v in self.population.parameters.items() if not isinstance(v, TimeSeries)}
         for port in self.ports:
             values |= {port.name(k): v for k, v in port.synapse.parameters.items()}
-            if isinstance(port.synapse, Electrical):
-                values[port.name("G")] = _total_weight(port, self.population.size)
         return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in values.items()}
 
 
@@ -155,7 +153,6 @@ def _step_model(population: Population, ports: tuple[Port, ...], external: bool)
         varying=varying,
         ceiling=ceiling,
         ramps={p.input.name: p.end.name for p in coupled},
-        couplings=[p.name("G") for p in coupled if isinstance(p.synapse, Electrical)],
         damping={s.name: _damping(s, current, soma) for s in equations.states[:1] if current.has(symbol(soma))},
     )
     changing = {symbol(s.name) for s in joint} | {s for s, _ in scheme.statements}
@@ -215,8 +212,8 @@ def _inputs(
 
 
 def _current(port: Port, synapse: Synapse, states: list[StateVariable]) -> sp.Expr:
-    if isinstance(synapse, Electrical):
-        return (port.input - symbol(port.name("G")) * symbol("V")) / symbol("g_L")
+    if isinstance(synapse, Electrical):  # what enters is Σ w (V_source − V), solved for the network as a whole
+        return port.input / symbol("g_L")
     if isinstance(synapse, Proportional):
         return port.input
     if isinstance(synapse, Sigmoidal):
@@ -253,15 +250,6 @@ def _ceiling(equations: Equations, soma: str) -> tuple[str, sp.Expr] | None:
             if name == soma and not rhs.free_symbols & {symbol(x) for x in equations.names}:
                 return soma, rhs
     return None
-
-
-def _total_weight(port: Port, size: int) -> Tensor:
-    total = torch.zeros(size, dtype=torch.float64)
-    for projection in port.projections:
-        _, targets = projection.edges()
-        weight = torch.as_tensor(projection.weight, dtype=torch.float64).expand(len(targets))
-        total = total.index_add(0, targets, weight)
-    return total
 
 
 class _Hoist:

@@ -41,14 +41,13 @@ class LinearBlock:
     """dx = (A x + b) dt + B dW with constant A, B: its propagators are computed numerically, once a run.
 
     Symbols of the propagators in the statements: P_i_j = exp(A dt), Q_i_j = ∫exp(A s)ds, R_i_j =
-    ∫exp(A (dt − s)) e(s) ds, L_i_j the Cholesky factor of the noise covariance, with i, j places in `names`.
-    e(s) leads from 0 to 1 over the step as a variable of decay rate `decay` (1/ms) does: e' + decay·e is constant.
+    ∫exp(A (dt − s)) s/dt ds, L_i_j the Cholesky factor of the noise covariance, with i, j places in `names`.
     """
 
     names: tuple[str, ...]
     A: sp.Matrix
     B: sp.Matrix
-    decay: sp.Expr | None = None  # where no input is a ramp, and there is no R
+    ramped: bool = False  # an input is a ramp, and there is R
 
     def __getstate__(self) -> dict[str, Any]:
         # what is cached holds functions made by exec, which cannot be pickled
@@ -60,13 +59,6 @@ class LinearBlock:
         from ranvier.equations.printing import torch_function
 
         return tuple(torch_function({str(k): e for k, e in enumerate(matrix)}) for matrix in (self.A, self.B))
-
-    @cached_property
-    def decay_rate(self) -> Callable[..., dict[str, Any]]:
-        """`decay` in torch."""
-        from ranvier.equations.printing import torch_function
-
-        return torch_function({"decay": self.decay})
 
     @cached_property
     def noisy(self) -> tuple[int, ...]:
@@ -148,7 +140,6 @@ def make_scheme(
     varying: Iterable[str] = (),
     ceiling: tuple[str, sp.Expr] | None = None,
     ramps: Mapping[str, str] | None = None,
-    couplings: Iterable[str] = (),
     damping: Mapping[str, sp.Expr] | None = None,
 ) -> Scheme:
     """The statements of one step.
@@ -165,10 +156,7 @@ def make_scheme(
         (variable, bound): intermediate stages of `heun` and `rk4` see the variable at most at the bound,
         so that a spike's upstroke does not overflow.
     ramps
-        Inputs (of `varying`) that change within the step: name at the start -> name at the end.
-    couplings
-        Constants that are zero for a variable without partners. Between its two ends a ramp runs as an uncoupled
-        first variable would, so that identical partners keep an exact step exact.
+        Inputs (of `varying`) that change linearly within the step: name at the start -> name at the end.
     damping
         Variable -> ∂drift/∂variable of its synapses, which may be large: `euler` takes that part exponentially.
 
@@ -186,7 +174,7 @@ def make_scheme(
         return _staged(states, method, ceiling, ends)
     linear = linear_part(states, varying)
     builder = _Builder(method, ends, damping or {})
-    builder.exact([s for s in states if s.name in linear], [symbol(name) for name in couplings])
+    builder.exact([s for s in states if s.name in linear])
     for state in (s for s in states if s.name not in linear):
         if method == "exact":
             raise ValueError(
@@ -214,7 +202,7 @@ class _Builder:
         self.propagators.add(s)
         return s
 
-    def exact(self, states: list[StateVariable], couplings: list[sp.Symbol]) -> None:
+    def exact(self, states: list[StateVariable]) -> None:
         if not states:
             return
         x = [symbol(s.name) for s in states]
@@ -224,8 +212,7 @@ class _Builder:
         noises = list(dict.fromkeys(xi for s in states for xi in s.diffusion))
         B = sp.Matrix(len(x), len(noises), lambda i, k: states[i].diffusion.get(noises[k], 0))
         ramped = any(rise != 0 for rise in rises)
-        decay = -A[0, 0].xreplace(dict.fromkeys(couplings, sp.Integer(0))) if ramped else None
-        block = LinearBlock(tuple(s.name for s in states), A, B, decay)
+        block = LinearBlock(tuple(s.name for s in states), A, B, ramped)
         reach = _reachability(A)
         noisy = block.noisy
         first = self.normals

@@ -13,8 +13,8 @@ from ranvier.equations.integrators import LinearBlock
 def propagators(block: LinearBlock, values: Mapping[str, Tensor], dt: float) -> dict[str, Tensor]:
     """P_i_j, Q_i_j, R_i_j and L_i_j of the block's statements, () or (neurons,) each, float64.
 
-    P = exp(A dt); Q = ∫₀^dt exp(A s) ds; R = ∫₀^dt exp(A (dt − s)) e(s) ds with e' = (e∞ − e)·decay, e(0) = 0 and
-    e(dt) = 1; L Lᵀ = ∫₀^dt exp(A s) B Bᵀ exp(Aᵀ s) ds (Van Loan 1978).
+    P = exp(A dt); Q = ∫₀^dt exp(A s) ds; R = ∫₀^dt exp(A (dt − s)) s/dt ds;
+    L Lᵀ = ∫₀^dt exp(A s) B Bᵀ exp(Aᵀ s) ds (Van Loan 1978).
     `values` holds the parameters, () or (neurons,).
     """
     n = len(block.names)
@@ -28,8 +28,8 @@ def propagators(block: LinearBlock, values: Mapping[str, Tensor], dt: float) -> 
     P, Q = exponential[..., :n, :n], exponential[..., :n, n:]
     out = {f"P_{i}_{j}": P[..., i, j] for i in range(n) for j in range(n)}
     out |= {f"Q_{i}_{j}": Q[..., i, j] for i in range(n) for j in range(n)}
-    if block.decay is not None:
-        R = _ramp_response(A, _matrix(block.decay_rate(**values), (1, 1))[..., 0, 0], dt)
+    if block.ramped:
+        R = _ramp_response(A, dt)
         out |= {f"R_{i}_{j}": R[..., i, j] for i in range(n) for j in range(n)}
     noisy = list(block.noisy)
     if noisy:
@@ -46,18 +46,14 @@ def propagators(block: LinearBlock, values: Mapping[str, Tensor], dt: float) -> 
     return out
 
 
-def _ramp_response(A: Tensor, decay: Tensor, dt: float) -> Tensor:
-    """R, from the exponential of x' = A x + e, e' = rise − decay·e with an e for each variable."""
+def _ramp_response(A: Tensor, dt: float) -> Tensor:
+    """R, from the exponential of x' = A x + e, e' = 1/dt with an e for each variable."""
     n = A.shape[-1]
-    shape = torch.broadcast_shapes(A.shape[:-2], decay.shape)
     eye = torch.eye(n, dtype=torch.float64)
-    safe = torch.where(decay == 0, 1.0, decay)
-    rise = torch.where(decay == 0, 1 / dt, -safe / torch.expm1(-safe * dt))
-    system = torch.zeros(*shape, 3 * n, 3 * n, dtype=torch.float64)
+    system = torch.zeros(*A.shape[:-2], 3 * n, 3 * n, dtype=torch.float64)
     system[..., :n, :n] = A * dt
     system[..., :n, n : 2 * n] = eye * dt
-    system[..., n : 2 * n, n : 2 * n] = -eye * (decay * dt)[..., None, None]
-    system[..., n : 2 * n, 2 * n :] = eye * (rise * dt)[..., None, None]
+    system[..., n : 2 * n, 2 * n :] = eye
     return torch.linalg.matrix_exp(system)[..., :n, 2 * n :]
 
 

@@ -2,7 +2,8 @@
 
 Within a step every neuron follows its partners' voltages, which depend on its own. The step is repeated (waveform
 relaxation: Lelarasmee, Ruehli & Sangiovanni-Vincentelli 1982; Hahne et al. 2015) until no voltage at its end changes
-by more than `TOLERANCE`: the result depends on neither threads nor order.
+by more than `TOLERANCE`: the result depends on neither threads nor order. Gap junctions are solved exactly in every
+repetition (`ranvier.engines.junctions`), so that few will do however strong they are.
 """
 
 from __future__ import annotations
@@ -11,30 +12,26 @@ import warnings
 from typing import Any
 
 import numpy as np
-import sympy as sp
 from numpy.typing import NDArray
 
 from ranvier.codegen.compilation import kernel_address
+from ranvier.codegen.portable import Portable
 from ranvier.codegen.records import address
-from ranvier.engines.compiled.kernels import CHANGE, GUESS, KernelLayout, low, source
+from ranvier.engines.compiled.agreement import LIMIT, TOLERANCE, agree_address, join_address
+from ranvier.engines.compiled.kernels import BEGIN, CHANGE, GUESS, KernelLayout, low, source
 from ranvier.engines.compiled.loops import transmit_address
-from ranvier.engines.compiled.records import COUPLING, LINK, SENDER
+from ranvier.engines.compiled.records import COUPLING, JUNCTION, LINK, PART, SENDER
 from ranvier.engines.compiled.synapse_tables import SynapseTable
+from ranvier.engines.junctions import junctions, series
 from ranvier.engines.step_model import StepModel
-from ranvier.equations import symbol
-from ranvier.equations.printing import torch_function
 from ranvier.networks import Network, Population
 from ranvier.synapses import Electrical
 
-#: mV (the unit of V) by which no voltage at a step's end may still change, and repetitions of a step at most
-TOLERANCE, LIMIT = 1e-8, 1000
-#: dt·G/C of gap junctions up to which a jump of V is shared out among unlike cells to 1 %
-STIFFNESS = 0.5
-
 
 def senders(net: Network) -> set[int]:
-    """The indices of populations whose V goes out by continuous synapses."""
-    return {p.source.index for p in net.projections if p.synapse.continuous}
+    """The indices of populations whose V is agreed on: it goes out by continuous synapses, or gap junctions enter."""
+    out = {p.source.index for p in net.projections if p.synapse.continuous}
+    return out | {p.target.index for p in net.projections if isinstance(p.synapse, Electrical)}
 
 
 class Couplings:
@@ -51,11 +48,12 @@ class Couplings:
         dt: float,
     ) -> None:
         self.dt = dt
-        warn_of_stiffness(models, dt)
         links: list[tuple[int, ...]] = []
         self._arrays: list[NDArray | None] = []  # that the tables point into
         for target in [p for p in net.populations if p.index in models]:
             for port in models[target.index].coupled:
+                if isinstance(port.synapse, Electrical):
+                    continue
                 for k, p in enumerate(port.projections):
                     if p.source.index not in models:
                         raise ValueError(f"{p!r} is continuous and starts from a source of spikes, without voltage")
@@ -64,12 +62,12 @@ class Couplings:
                     constants = np.array([synapses.constant, own.get("V_half", 0.0), own.get("slope", 0.0)])
                     arrays = synapses.pointers, synapses.items.astype(np.int32), synapses.weights, constants
                     self._arrays += arrays
-                    V, V_low, guess, guess_low = self._voltage(p.source, layouts, blocks, models)
+                    _, _, *voltage = self._voltage(p.source, layouts, blocks, models)
                     where, block = layouts[target.index], blocks[target.index]
                     at = [_row(where, block, n) for x in (port.input, port.end) for n in (x.name, low(x.name))]
                     rows, items, weights, numbers = map(address, arrays)
                     links.append((
-                        k == 0, V, V_low, guess, guess_low, *at, rows, items, weights, p.source.size, target.size,
+                        k == 0, *voltage, *at, rows, items, weights, p.source.size, target.size,
                         numbers,
                     ))  # fmt: skip
         self.links = np.array(links, LINK)
@@ -80,50 +78,66 @@ class Couplings:
             voltage = self._voltage(net.populations[index], layouts, blocks, models)
             self.senders[index] = (kernel_address(text), *voltage, _row(where, block, CHANGE))
         self.changes = np.zeros(1)  # the largest that a step was left with
+        joined = self._junctions(net, models, layouts, blocks)
+        numbers = np.array([float(dt)])
+        self._arrays.append(numbers)
         self.header = np.array(
-            [(address(self.links), len(links), address(self.senders), address(self.changes), transmit_address(real))],
+            [
+                (
+                    address(self.links), len(links), address(self.senders), address(joined), address(self.changes),
+                    address(numbers), agree_address(real), transmit_address(real),
+                    0 if joined is None else join_address(real),
+                )
+            ],
             COUPLING,
-        )
+        )  # fmt: skip
+
+    def _junctions(
+        self, net: Network, models: dict[int, StepModel], layouts: dict[int, KernelLayout], blocks: dict[int, NDArray]
+    ) -> NDArray | None:
+        """The table of gap junctions, None where there are none."""
+        system = junctions(net, models)
+        if system is None:
+            return None
+        with Portable():
+            gains = system.gains().detach()
+        rates = system.rates(gains).detach()
+        a = system.stiffness(rates, self.dt)
+        terms = series(a, system.directed)
+        parts = []
+        for index, first in zip(system.populations, system.firsts, strict=True):
+            model, where, block, port = models[index], layouts[index], blocks[index], system.port(index)
+            _, _, *voltage = self._voltage(net.populations[index], layouts, blocks, models)
+            held = _row(where, block, "refractory_left") if model.refractory is not None and model.holds else 0
+            ends = [] if port is None else [n for x in (port.input, port.end) for n in (x.name, low(x.name))]
+            into = [_row(where, block, n) for n in ends] or [0] * 4
+            parts.append((first, net.populations[index].size, *voltage, held, *into))
+        arrays = (
+            np.array(parts, PART), np.searchsorted(system.rows, np.arange(system.cells + 1)).astype(np.int64),
+            system.columns, (rates * self.dt / a).numpy(), system.references, terms, 1 / (self.dt * gains.numpy()),
+            np.zeros((10, system.cells)),
+        )  # fmt: skip
+        table, rows, columns, scaled, references, terms, scales, room = arrays
+        row = (
+            system.cells, address(table), len(parts), address(rows), address(columns), address(scaled),
+            address(references), address(terms), terms.shape[1], address(scales), address(room),
+        )  # fmt: skip
+        joined = np.array([row], JUNCTION)
+        self._arrays += [*arrays, joined]
+        return joined
 
     def _voltage(
         self, p: Population, layouts: dict[int, KernelLayout], blocks: dict[int, NDArray], models: dict[int, StepModel]
     ) -> list[int]:
         where, block, soma = layouts[p.index], blocks[p.index], models[p.index].states[0]
-        return [_row(where, block, name) for name in (soma, low(soma), GUESS, low(GUESS))]
+        names = soma, low(soma), BEGIN, low(BEGIN), GUESS, low(GUESS)
+        return [_row(where, block, name) for name in names]
 
     def check(self) -> None:
         """Warn where a step was left before its voltages were agreed on."""
         change, self.changes[0] = self.changes[0], 0.0
         if change > TOLERANCE:
             warn_of_change(change, self.dt)
-
-
-def warn_of_stiffness(models: dict[int, StepModel], dt: float) -> None:
-    """Warn of gap junctions that equalise unlike cells within a step: charge is then lost where voltages jump.
-
-    Cells of one dt·G/C are left out: what they have in common is exact.
-    """
-    shares = [x for model in models.values() for x in _stiffness(model, dt)]
-    if shares and max(shares) > STIFFNESS and max(shares) > (1 + 1e-9) * min(shares):
-        warnings.warn(
-            f"gap junctions have dt G/C of up to {max(shares):.3g} a neuron (G their conductance, C its capacitance); "
-            f"expected at most {STIFFNESS:g}, beyond which a jump of V between unlike neurons ends up wrong by 1 % of "
-            f"itself or more: use dt = {dt * STIFFNESS / max(shares):.2g} ms (now {dt:g} ms)",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-
-
-def _stiffness(model: StepModel, dt: float) -> list[float]:
-    """dt·G/C of every neuron with gap junctions, G their sum; of constant capacitances only."""
-    out: list[float] = []
-    for port in model.coupled:
-        rate = sp.diff(model.equations[0].drift, port.input) * symbol(port.name("G"))
-        values = {k: v.detach() for k, v in model.parameters().items()}
-        if isinstance(port.synapse, Electrical) and {s.name for s in rate.free_symbols} <= set(values):
-            each = torch_function({"rate": rate})(**values)["rate"].expand(model.population.size)
-            out += (dt * each[each != 0]).abs().tolist()
-    return out
 
 
 def warn_of_change(change: float, dt: float) -> None:

@@ -11,26 +11,23 @@ import numpy as np
 from numba import njit
 
 from ranvier.codegen.compilation import compiled
-from ranvier.codegen.pointers import INNER, barrier, call6, call7, call9, call11, pointer
-from ranvier.engines.compiled.couplings import LIMIT, TOLERANCE
+from ranvier.codegen.pointers import INNER, barrier, call4, call6, call7, call9, pointer
 from ranvier.engines.compiled.loops import TILE
 from ranvier.engines.compiled.records import (
     EQUATIONS,
     POISSON,
     background,
     coupling,
-    link,
     population,
     probe,
     projection,
     run,
-    sender,
     series,
 )  # fmt: skip
 
 
 @njit(**INNER)
-def _line(A, step, p, size):
+def ring_line(A, step, p, size):
     """The address of what arrives at a population in a step."""
     return A.ring + size * ((step & (A.ring_slots - 1)) * A.ring_columns + p.ring)
 
@@ -38,7 +35,7 @@ def _line(A, step, p, size):
 @njit(**INNER)
 def _feed(A, step, p, lo, size, one):
     """What comes from outside to one tile in a step: background spikes, values of time series."""
-    padded, line = p.padded, _line(A, step, p, size)
+    padded, line = p.padded, ring_line(A, step, p, size)
     for b in range(p.backgrounds):
         g = background(A.backgrounds, p.background + b)
         call7(g.code, A.streams + 4 * (g.stream + lo), padded, g.table + 4 * lo * min(g.stride, 1),
@@ -58,7 +55,7 @@ def _update(A, step, k, block, p, lo, noise, mask, size, dt, one):
     """One step of one tile of a population with equations."""
     if A.couplings == 0:
         _feed(A, step, p, lo, size, one)
-    call7(p.kernel, A.x + size * p.x, p.padded, lo, _line(A, step, p, size), noise + 4 * (k * TILE),
+    call7(p.kernel, A.x + size * p.x, p.padded, lo, ring_line(A, step, p, size), noise + 4 * (k * TILE),
           block * TILE, mask + p.mask, step * dt)
 
 
@@ -68,62 +65,6 @@ def _fill(A, step, steps, block, p, lo, noise):
     for row in range(p.normals):
         call6(A.fill_normals, A.streams + 4 * (p.stream + row * 4 * p.padded + lo), p.padded,
               A.spares + 4 * (p.spare + row * p.padded + lo), noise + 4 * row * block * TILE, step, steps, 0)
-
-
-@njit(**INNER)
-def _transmit(links, count, guessed, code, one):
-    """Inputs at the step's start, from V, or at its end, from what V is guessed to be then."""
-    for k in range(count):
-        s = link(links, k)
-        if guessed:
-            v, v_low, into, into_low = s.guess, s.guess_low, s.end, s.end_low
-        else:
-            v, v_low, into, into_low = s.v, s.v_low, s.start, s.start_low
-        call11(code, v, v_low, into, into_low, s.first, s.rows, s.items, s.weights, s.sources, s.targets, s.constants,
-               one)
-
-
-@njit(**INNER)
-def _agree(A, step, noise, mask, size, dt, one):
-    """The inputs by continuous synapses at both ends of a step, once all that comes from outside has come.
-
-    noise: normals of all tiles, one tile after the other.
-    """
-    head = coupling(A.couplings, 0)
-    links, count, code = head.links, head.n_links, head.transmit
-    _transmit(links, count, False, code, one)
-    for q in range(A.n_populations):
-        m = sender(head.senders, q)
-        if m.kernel == 0:
-            continue
-        n = population(A.populations, q).padded
-        for half in range(2 if m.v_low != 0 else 1):
-            V = pointer(m.v if half == 0 else m.v_low, one)
-            guess = pointer(m.guess if half == 0 else m.guess_low, one)
-            for i in range(n):
-                guess[i] = V[i]
-    change, ahead = np.inf, np.inf
-    for _ in range(LIMIT):
-        _transmit(links, count, True, code, one)
-        if ahead <= TOLERANCE:
-            return
-        before, change, room = change, 0.0, noise
-        for q in range(A.n_populations):
-            p = population(A.populations, q)
-            m = sender(head.senders, q)
-            for tile in range(p.padded // TILE):
-                lo = tile * TILE
-                if m.kernel != 0:
-                    call7(m.kernel, A.x + size * p.x, p.padded, lo, _line(A, step, p, size), room, TILE,
-                          mask + p.mask, step * dt)
-                    changes = pointer(m.change, one)
-                    for i in range(lo, min(lo + TILE, p.size)):
-                        change = max(change, np.float64(changes[i]))
-                room += 4 * p.normals * TILE
-        # what all further repetitions would add, if each went on by the same factor
-        ahead = change if change >= before else change * max(1.0, change / (before - change))
-    changes_left = pointer(head.changes, np.float64(0))
-    changes_left[0] = max(changes_left[0], ahead)
 
 
 @njit(**INNER)
@@ -246,7 +187,7 @@ def advance(table, noise, thread, threads, first, last, block, dt, one):
                         _feed(A, step, p, tile * TILE, size, one)
                     room += 4 * p.normals * TILE
             room = noise
-            _agree(A, step, noise, masks, size, dt, one)
+            call4(coupling(A.couplings, 0).agree, table, noise, masks, step, one)
         for q in range(populations):
             p = population(A.populations, q)
             tiles = p.padded // TILE

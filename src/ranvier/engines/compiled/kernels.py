@@ -16,8 +16,9 @@ from ranvier.codegen.printing import KernelPrinter
 from ranvier.engines.compiled.loops import TILE
 from ranvier.engines.step_model import StepModel
 
-#: what a partner by continuous synapses reads of V at the step's end, and by how much that changed last
-GUESS, CHANGE = "_guess", "_change"
+#: what partners by continuous synapses read of V: at the step's start, once what arrives has come, and at its end; and
+#: by how much the latter changed last
+BEGIN, GUESS, CHANGE = "_begin", "_guess", "_change"
 _FUNCTIONS = ["abs", "cos", "cosh", "exp", "exprel", "log", "maximum", "minimum", "power", "sin", "sinh"]
 _FUNCTIONS += ["sqrt", "tanh", "where"]
 
@@ -61,7 +62,7 @@ def layout(
         own.append("refractory_left")
     own += [name for name, value in coefficients.items() if value.ndim == 1]
     series = [name for name in model.varying if name in model.population.parameters or name == "external"]
-    coupled = [x.name for port in model.coupled for x in (port.input, port.end)] + [GUESS] * sends
+    coupled = [x.name for port in model.coupled for x in (port.input, port.end)] + [BEGIN, GUESS] * sends
     scalars = [name for name, value in coefficients.items() if value.ndim == 0]
     pairs = [low(name) for name in (*own, *coupled)] if paired else []
     rows = (*own, *series, *coupled, *pairs, *[CHANGE] * sends)
@@ -89,9 +90,10 @@ def source(model: StepModel, where: KernelLayout, double: bool, *, guess: bool =
     for k in range(where.normals):
         lines.load.append(f"_at_N_{k} = _pointer(_noise + 4 * {k} * _stride, _np.float32(0))")
         lines.body.append(f"N_{k} = _real(_at_N_{k}[_i])")
-    lines.body += _advance(model, show)
+    lines.body += _advance(model, show, guess)
     if guess:
         lines.body += _guess(model, show)
+        lines.store(BEGIN)
         lines.store(GUESS)
         lines.store(CHANGE)
     else:
@@ -154,7 +156,7 @@ class _KernelLines:
             self.body.append(f"_at_{name}[_i] = {f'_stored({name})' if self.where.paired else name}")
 
 
-def _advance(model: StepModel, show: Callable[[Any], str]) -> list[str]:
+def _advance(model: StepModel, show: Callable[[Any], str], begin: bool = False) -> list[str]:
     """Deliver and integrate; V of a refractory neuron is held."""
     soma = model.states[0]
     held = model.refractory is not None and model.holds
@@ -168,6 +170,8 @@ def _advance(model: StepModel, show: Callable[[Any], str]) -> list[str]:
             lines.append(f"{name} = {printed}")
     if held and soma not in model.deliver:
         lines.append(f"_held = {soma}")
+    if begin:
+        lines.append(f"{BEGIN} = {soma}")
     lines += [f"{name} = {show(value)}" for name, value in model.statements]
     shared, reduced = sp.cse(list(model.result.values()), symbols=sp.numbered_symbols("_e_"))
     lines += [f"{name} = {show(value)}" for name, value in shared]

@@ -37,18 +37,29 @@ SERIES = record("row", "first", "columns", "interval", "count")
 #: a probe's part in one population: variable's row, interval in steps, first neuron, neurons, first sample, and the
 #: number of samples before this run
 PROBE = record("population", "row", "interval", "neurons", "count", "out", "before")
-#: continuous synapses: the tables below, the largest change left (mV), the code that transmits
-COUPLING = record("links", "n_links", "senders", "changes", "transmit")
-#: a continuous projection: addresses of V and its guess at the step's end, of inputs at both ends, and of synapses;
-#: `_low`: second halves of pairs, or 0; first: of its port
+#: continuous synapses: the tables below (junctions 0: none), the largest change left (mV), the step's length (ms), and
+#: the code that agrees on a step, that transmits, and that solves for gap junctions
+COUPLING = record("links", "n_links", "senders", "junctions", "changes", "dt", "agree", "transmit", "join")
+#: a continuous projection but for gap junctions: addresses of V at the step's start, once what arrives has come, of its
+#: guess at the end, of inputs at both ends, and of synapses; `_low`: second halves of pairs, or 0; first: of its port
 LINK = record(
-    "first", "v", "v_low", "guess", "guess_low", "start", "start_low", "end", "end_low", "rows", "items", "weights",
-    "sources", "targets", "constants",
+    "first", "begin", "begin_low", "guess", "guess_low", "start", "start_low", "end", "end_low", "rows", "items",
+    "weights", "sources", "targets", "constants",
 )  # fmt: skip
-#: a population whose V goes out by continuous synapses: addresses; kernel 0: it does not
-SENDER = record("kernel", "v", "v_low", "guess", "guess_low", "change")
+#: a population whose V is agreed on: addresses of it, at the step's start, its guess at the end; kernel 0: it is not
+SENDER = record("kernel", "v", "v_low", "begin", "begin_low", "guess", "guess_low", "change")
+#: gap junctions: cells, the tables of their populations and of B, as in `engines.junctions`, `terms` of the series, C/h
+#: of each cell, and room for ten numbers a cell
+JUNCTION = record(
+    "cells", "parts", "n_parts", "rows", "columns", "rates", "references", "series", "terms", "scales", "room"
+)
+#: a population's part of them: its first cell, cells, addresses as above, of its refractory steps (0: none are held)
+#: and of what enters (0: it only sends)
+PART = record(
+    "first", "size", "begin", "begin_low", "guess", "guess_low", "refractory", "start", "start_low", "end", "end_low"
+)
 
 run, population, projection, background, series, probe = map(
     at, (RUN, POPULATION, PROJECTION, BACKGROUND, SERIES, PROBE)
 )
-coupling, link, sender = map(at, (COUPLING, LINK, SENDER))
+coupling, link, sender, junction, part = map(at, (COUPLING, LINK, SENDER, JUNCTION, PART))

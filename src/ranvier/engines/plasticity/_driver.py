@@ -15,10 +15,10 @@ import numpy as np
 from numba import njit
 
 from ranvier.codegen.compilation import compiled
-from ranvier.codegen.pointers import INNER, barrier, call6, call8, pointer
+from ranvier.codegen.pointers import INNER, barrier, call4, call6, call8, pointer
 from ranvier.engines.compiled import driver as d
 from ranvier.engines.compiled.loops import TILE
-from ranvier.engines.compiled.records import EQUATIONS, population, run
+from ranvier.engines.compiled.records import EQUATIONS, coupling, population, run
 from ranvier.engines.plasticity import records as g
 from ranvier.engines.plasticity._kernels import LAYERS
 from ranvier.engines.plasticity.records import plastic
@@ -142,7 +142,8 @@ def advance(table, G, groups, slots, noise, thread, threads, first, last, block,
                 if A.couplings != 0 and p.kind == EQUATIONS:
                     d._feed(A, step, p, tile * TILE, size, one)
         if A.couplings != 0:  # on one thread, in blocks of one step
-            d._agree(A, step, noise, A.masks + ((step + 1) & slots) * A.mask_columns, size, dt, one)
+            masks = A.masks + ((step + 1) & slots) * A.mask_columns
+            call4(coupling(A.couplings, 0).agree, table, noise, masks, step, one)
         for k in range(steps):
             room = noise
             mask = A.masks + ((step + k + 1) & slots) * A.mask_columns

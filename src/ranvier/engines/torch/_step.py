@@ -12,11 +12,13 @@ from torch import Tensor
 
 from ranvier._steps import whole_steps
 from ranvier.engines._sources import poisson_rates, spike_events
-from ranvier.engines.compiled.couplings import LIMIT, TOLERANCE, senders, warn_of_change, warn_of_stiffness
+from ranvier.engines.compiled.couplings import LIMIT, TOLERANCE, senders, warn_of_change
 from ranvier.engines.compiled.synapse_tables import delay_steps
+from ranvier.engines.junctions import junctions
 from ranvier.engines.precision import needs_double, warn_of_slow_traces, warn_of_small_changes
 from ranvier.engines.step_model import Port, StepModel, initial_values, step_models
 from ranvier.engines.surrogates import Surrogate
+from ranvier.engines.torch._junctions import JunctionStep
 from ranvier.engines.torch._plasticity import LearningSynapses, TorchPlastic
 from ranvier.equations.printing import torch_function
 from ranvier.networks import Network, Population, Projection, TimeSeries
@@ -68,7 +70,7 @@ class TorchNetwork:
         }
         self.coupled = any(m.coupled for m in self.models.values())
         self.senders = sorted(senders(net))
-        warn_of_stiffness(self.models, dt)
+        self.junctions = junctions(net, self.models)
         self.steppers = {k: _stepper(m) for k, m in self.models.items()}
         self.delays = {p.index: _delay_groups(p, dt) for p in net.projections if not p.synapse.continuous}
         self.longest = max((d for groups in self.delays.values() for d, _ in groups), default=0)
@@ -111,7 +113,8 @@ class TorchNetwork:
             k: {name: v.to(self.kinds[k]) for name, v in m.evaluate(self.dt).items()} for k, m in self.models.items()
         }
         weights = {p.index: self._weights(p) for p in self.net.projections if p.plasticity is None}
-        return {"coefficients": coefficients, "weights": weights}
+        joined = None if self.junctions is None else JunctionStep.of(self.junctions, self.dt)
+        return {"coefficients": coefficients, "weights": weights, "junctions": joined}
 
     def _weights(self, p: Projection) -> list[tuple[int, Tensor, Tensor | None, Tensor | None]]:
         """(delay, matrix or edge weights, sources, targets) a group of equal delay."""
@@ -207,16 +210,25 @@ class TorchNetwork:
         return after
 
     def _agree(self, constants, state: NetworkState, inputs: dict[int, dict[str, Tensor]]) -> None:
-        """Add the inputs by continuous synapses at the step's end, as the compiled engine does (`couplings`)."""
-        guess = {k: state.variables[k][0] for k in self.models}
+        """Add the inputs by continuous synapses at both ends of the step, as the compiled engine does (`agreement`)."""
+        begin = {k: values[self.models[k].states[0]] for k, values in inputs.items()}
+        guess = dict(begin)
         batch = state.history.shape[1]
         change = torch.full((batch,), torch.inf, dtype=torch.float64)
         done = torch.zeros(batch, dtype=torch.bool)
-        for _ in range(LIMIT):
+        joined = constants["junctions"]
+        current = None if joined is None else joined.begin(begin, self._held_cells(state))
+        for turn in range(LIMIT):
             for k, values in inputs.items():
                 for port in self.models[k].coupled:
+                    if isinstance(port.synapse, Electrical):
+                        ends = current.ends(k, self.kinds[k])
+                        values[port.input.name], values[port.end.name] = ends
+                        continue
+                    if turn == 0:
+                        values[port.input.name] = self._coupled(port, self.net.populations[k], constants, begin)
                     values[port.end.name] = self._coupled(port, self.net.populations[k], constants, guess)
-            if done.all():
+            if turn > 1 and done.all():
                 return
             before, change = change, torch.zeros_like(change)
             for k in self.senders:
@@ -225,10 +237,18 @@ class TorchNetwork:
                 if model.ceiling is not None:
                     top = torch.minimum(top, self.steppers[k].ceiling(**values)["ceiling"])
                 change = torch.maximum(change, (top - guess[k]).detach().abs().amax(1))
-                guess[k] = torch.where(done[:, None], guess[k], top)
+                guess[k] = torch.where(done[:, None], guess[k], top) if turn > 1 else top
+            if current is not None:
+                current = current.after(guess)
             ahead = torch.where(change < before, change * (change / (before - change)).clamp(min=1), change)
-            done = done | (ahead <= TOLERANCE) | ahead.isnan()
+            if turn > 0:
+                done = done | (ahead <= TOLERANCE) | ahead.isnan()
         warn_of_change(float(ahead[~done].max()), self.dt)
+
+    def _held_cells(self, state: NetworkState) -> dict[int, Tensor]:
+        """Of populations that gap junctions join, where V is held (B, n)."""
+        held = {p.index: self._held(p, state) for p in self.net.populations if p.index in self.models}
+        return {k: torch.zeros_like(state.refractory[k], dtype=torch.bool) if h is None else h for k, h in held.items()}
 
     def _coupled(self, port: Port, p: Population, constants, voltages: dict[int, Tensor]) -> Tensor:
         total = torch.zeros(len(next(iter(voltages.values()))), p.size, dtype=self.kinds[p.index])
@@ -259,10 +279,10 @@ class TorchNetwork:
         return torch.stack([after[s] for s in model.states]), left, spike
 
     def _input(self, port: Port, p: Population, constants, state: NetworkState, generator) -> Tensor:
-        """What arrives by the port's synapses; of continuous ones, at the step's start."""
+        """What arrives by the port's synapses; of continuous ones, nothing before `_agree`."""
         batch = state.history.shape[1]
         if port.synapse.continuous:
-            return self._coupled(port, p, constants, {k: state.variables[k][0] for k in self.models})
+            return torch.zeros(batch, p.size, dtype=self.kinds[p.index])
         total = torch.zeros(batch, p.size, dtype=self.dtype)
         for projection in port.projections:
             if projection.index in self.plastic:
