@@ -266,3 +266,60 @@ def test_layers_that_are_no_cells_call_theirs(name, change):
     assert same or not torch.equal(layer(x), before)
     for _ in range(2):
         layer(x).square().sum().backward()
+
+
+def hung(kind: str, layer: nn.Module) -> nn.Module:
+    """A layer whose product is not its weight times x: `kind` says what hangs on it."""
+    linear = layer.linear
+    if kind == "hook":
+        linear.register_forward_pre_hook(lambda module, args: (2 * args[0],))
+    elif kind == "pruned":
+        prune.random_unstructured(linear, "weight", amount=0.5)
+    elif kind == "adapter":
+        layer.linear = LoRA(linear, 0)
+    elif kind == "forward":
+        linear.forward = lambda x: nn.functional.linear(2 * x, linear.weight, linear.bias)
+    return layer
+
+
+@pytest.mark.parametrize("kind", ["hook", "pruned", "adapter", "forward"])
+def test_rules_that_read_a_weight_refuse_modules_that_take_another(kind):
+    """Local learners and NIR read `linear.weight`; where the call does otherwise, they would learn or write another."""
+    def model() -> nn.Module:
+        return rv.nn.Sequential(hung(kind, rv.nn.LIF(6, 5, threshold=0.3, reset="zero")), rv.nn.LI(5, 3))
+
+    batch = torch.rand(4, 2, 6), torch.tensor([0, 1])
+    for make in (
+        lambda m, o: rv.learners.TESS(m, o),
+        lambda m, o: rv.learners.EProp(m, o),
+        lambda m, o: rv.learners.HLOP(m, rv.learners.rate_mse, o, [2, 2]),
+    ):
+        net = model()
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        with pytest.raises(ValueError, match=r"subclass or one with hooks|parametrized"):
+            make(net, optimizer).step(batch)
+    with pytest.raises(ValueError, match="a subclass or one with hooks, whose call need not take its weight"):
+        rv.nn.to_nir(model(), dt=1.0)
+
+
+def test_parametrized_weights_are_written_as_they_are_used():
+    layer = rv.nn.LIF(6, 5, threshold=0.3, reset="zero")
+    parametrizations.weight_norm(layer.linear)
+    node = next(n for n in rv.nn.to_nir(layer, dt=1.0).nodes.values() if hasattr(n, "weight"))
+    assert torch.equal(torch.from_numpy(node.weight), layer.linear.weight.detach())
+
+
+def test_layered_energies_call_maps_on_which_something_hangs():
+    """After construction, too: the force is the gradient of what `coupling` calls."""
+    for hang in (lambda m: m.register_forward_hook(lambda *a: 2 * a[-1]), parametrizations.weight_norm):
+        energy = rv.energies.Layered.dense(4, 5, 3)
+        x = torch.rand(2, energy.units, generator=torch.Generator().manual_seed(0))
+        before = energy.force(x)
+        hang(energy.maps[1])
+        with torch.no_grad():
+            for p in energy.parameters():
+                p.mul_(1.5)
+        at = energy.activations(x).requires_grad_()
+        (pull,) = torch.autograd.grad(energy.coupling(at).sum(), at)
+        torch.testing.assert_close(energy.force(x), pull - x)
+        assert not torch.allclose(before, energy.force(x))

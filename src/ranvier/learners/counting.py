@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 from ranvier.learners.labelled import GradientLearner
 from ranvier.nn.counting.counts import Counts
 from ranvier.nn.counting.operations import Operations, count_operations
+from ranvier.nn.plain_modules import Observer
 from ranvier.nn.spiking.layer import DynamicalLayer
 
 _WEIGHTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -125,7 +126,7 @@ def _watch(module: Any, rows: Rows) -> list[Any]:
     """Count autograd's products with a module's weights: as many as forward, but for inputs that need no gradient."""
     before: list[tuple[int, int, int]] = []
 
-    def begin(module: Any, args: Any, kwargs: Any) -> None:
+    def begin(module: Any, args: Any, kwargs: Any, out: Any) -> None:
         before.append(_counted(rows.forward))
 
     def end(module: Any, args: Any, kwargs: Any, out: Any) -> None:
@@ -149,8 +150,8 @@ def _watch(module: Any, rows: Rows) -> list[Any]:
         register_multi_grad_hook(differentiable, arrive, mode="any")  # the output's, or only the state's
 
     return [
-        module.register_forward_pre_hook(begin, with_kwargs=True),
-        module.register_forward_hook(end, with_kwargs=True),
+        module.register_forward_pre_hook(Observer(begin), with_kwargs=True),
+        module.register_forward_hook(Observer(end), with_kwargs=True),
     ]
 
 

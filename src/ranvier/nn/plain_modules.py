@@ -9,23 +9,25 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_modules
+from torch.nn.utils import parametrize
 
 from ranvier.codegen.calls import addressable, transformed
 from ranvier.nn.spiking.products import SMALL, linear
 
+_WEIGHTED = {kind: kind.forward for kind in (nn.Linear, nn.Conv1d, nn.Conv2d)}
 _FORWARD, _CALL = nn.Linear.forward, nn.Linear.__call__
 #: what, set on an instance, changes what calling it does
 _OWN_CALL = ("forward", "_call_impl", "_wrapped_call_impl", "_slow_forward")
 
 
 class Observer:
-    """A forward hook (module, args, kwargs, y) that only looks: an nn.Linear that has no others is called as one
-    without."""
+    """A forward hook (module, args, kwargs, y), or one before (without y), that only looks: an nn.Linear that has no
+    others is called as one without."""
 
     def __init__(self, look: Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]) -> None:
         self.look = look
 
-    def __call__(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], y: Any) -> None:
+    def __call__(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], y: Any = None) -> None:
         self.look(module, args, kwargs, y)
 
 
@@ -71,6 +73,21 @@ def are_plain(modules: Iterable[nn.Module]) -> bool:
     return all(is_plain(module) and not module._forward_hooks for module in modules)
 
 
+def uses_its_weight(module: nn.Module) -> bool:
+    """Whether calling an nn.Linear or convolution takes `module.weight` and `module.bias` as they are: parametrised
+    ones do; a subclass (an adapter), a forward of its own and hooks (pruning, old weight_norm) may take others."""
+    kind: type = type(module)
+    if parametrize.is_parametrized(module):
+        kind = kind.__bases__[0]
+    return (
+        kind in _WEIGHTED
+        and kind.forward is _WEIGHTED[kind]
+        and not any(name in module.__dict__ for name in _OWN_CALL)
+        and not (module._backward_pre_hooks or module._backward_hooks)
+        and all(type(h) is Observer for h in (*module._forward_pre_hooks.values(), *module._forward_hooks.values()))
+    )
+
+
 def call(module: nn.Module, x: Tensor) -> Tensor:
     """module(x), for x (B, ...)."""
     if (
@@ -114,4 +131,4 @@ def _fits(module: Any, x: Tensor) -> bool:
     )
 
 
-__all__ = ["MaskedLinear", "Observer", "are_plain", "at_every_step", "call", "is_plain"]
+__all__ = ["MaskedLinear", "Observer", "are_plain", "at_every_step", "call", "is_plain", "uses_its_weight"]

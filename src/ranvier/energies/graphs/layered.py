@@ -63,7 +63,6 @@ class Layered(Energy):
                 sizes[f"layer{l}"] = tuple(x.shape[1:])
         self.layout = Layout(sizes)
         self.units = self.layout.units
-        self._linear = all(type(m) is nn.Linear for m in modules)
 
     @classmethod
     def dense(cls, *sizes: int, lagrangian: Lagrangian | None = None) -> Layered:
@@ -117,7 +116,8 @@ class Layered(Energy):
 
     def _force(self, x: Tensor) -> Tensor:
         y = self.activations(x)
-        return (self._by_hand(y) if self._linear and not x.is_complex() else self._by_autograd(y)) - x
+        by_hand = not x.is_complex() and all(map(_is_plain_linear, self.maps[1:]))
+        return (self._by_hand(y) if by_hand else self._by_autograd(y)) - x
 
     def _by_hand(self, y: Tensor) -> Tensor:
         """∂coupling/∂y where all maps are nn.Linear."""
@@ -136,6 +136,12 @@ class Layered(Energy):
             total = self.coupling(at).sum()
             (pull,) = torch.autograd.grad(total, at, torch.ones_like(total), create_graph=graph)
         return pull.conj() if y.is_complex() else pull
+
+
+def _is_plain_linear(module: nn.Module) -> bool:
+    """Whether a map is an nn.Linear on which nothing hangs: adapters, parametrisations and hooks are called."""
+    hooks = module._forward_pre_hooks or module._forward_hooks or module._backward_hooks or module._backward_pre_hooks
+    return type(module) is nn.Linear and not hooks and "forward" not in module.__dict__
 
 
 def _map(module: nn.Module, y: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ranvier.learners.local._layers import arriving, sent
+from ranvier.learners.local._layers import arriving, require_own_weight, sent
 from ranvier.nn.cell import CellState
 from ranvier.nn.spiking.layer import DynamicalLayer
 
@@ -27,6 +27,7 @@ class EligibilityFilter:
     def __init__(self, layer: DynamicalLayer) -> None:
         if layer.linear is None:
             raise ValueError("found a layer without weights of its own, expected sizes for input and output")
+        require_own_weight(layer.linear)
         self.layer = layer
         self.names = [name for name, _ in layer.equations.states]
         self.traces: list[Tensor | None] = [None] * len(self.names)

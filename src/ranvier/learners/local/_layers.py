@@ -14,6 +14,7 @@ from ranvier.codegen.products import linear, product
 from ranvier.engines.surrogates import Surrogate
 from ranvier.learners.counting import meet, rows_of
 from ranvier.nn.cell import CellState
+from ranvier.nn.plain_modules import uses_its_weight
 from ranvier.nn.spiking.layer import DynamicalLayer
 
 
@@ -68,6 +69,8 @@ class LayerSynapses:
     def __init__(self, module: nn.Linear | nn.Conv2d | nn.Parameter) -> None:
         self.module = module
         plain = isinstance(module, nn.Parameter)
+        if not plain:
+            require_own_weight(module)
         self.effective: Tensor = module if plain else module.weight  # type: ignore[assignment, union-attr]
         self.weight = self.effective.detach()
         self.bias: Tensor | None = None if plain else module.bias  # type: ignore[union-attr]
@@ -115,6 +118,16 @@ def require_finite_states(states: Iterable[Tensor]) -> None:
     """ValueError where what goes from one step to the next is not finite, though the input is."""
     if not all(bool(torch.isfinite(state).all()) for state in states):
         raise ValueError("found states that are not finite though x is: weights are not finite, or too large")
+
+
+def require_own_weight(module: nn.Module) -> None:
+    """ValueError for a module whose call does not simply take its weight: a rule that reads it would learn another."""
+    if not uses_its_weight(module):
+        raise ValueError(
+            f"found {module!r}, a subclass or one with hooks, whose call need not take its weight as it is; expected "
+            "nn.Linear or nn.Conv2d, plain or parametrized: use torch.nn.utils.parametrizations, prune.remove, or "
+            "rv.learners.BPTT, which calls it"
+        )
 
 
 def is_parametrized(module: nn.Module) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ranvier.learners.labelled import Encode, GradientLearner, Loss, name
 from ranvier.learners.local._eligibility import EligibilityFilter
-from ranvier.learners.local._layers import is_parametrized, require_finite_states
+from ranvier.learners.local._layers import is_parametrized, require_finite_states, require_own_weight
 from ranvier.learners.local._readout import Readout, check_leak
 from ranvier.learners.losses import accuracy, membrane_cross_entropy
 from ranvier.nn.checks import require_finite
@@ -164,6 +164,8 @@ def _parts(model: nn.Module) -> tuple[list[DynamicalLayer], LI]:
         )
     if any(is_parametrized(p.linear) for p in parts):
         raise ValueError("found parametrized weights, expected plain ones")
+    for p in parts:
+        require_own_weight(p.linear)
     check_leak(parts[-1])
     return parts[:-1], parts[-1]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ranvier.codegen.products import linear, product
 from ranvier.learners.labelled import Encode, GradientLearner, Loss, name, whole
-from ranvier.learners.local._layers import is_parametrized
+from ranvier.learners.local._layers import is_parametrized, require_own_weight
 
 
 class Lateral:
@@ -250,6 +250,8 @@ def _weights(model: nn.Module, *, apart: bool) -> list[_Weight]:
     known = {id(w.linear.weight) for w in linears}
     if any(is_parametrized(w.linear) for w in linears):
         raise ValueError("found parametrized weights, expected plain ones: their update is what is projected")
+    for w in linears:
+        require_own_weight(w.linear)
     other = [label for label, p in model.named_parameters() if p.ndim > 1 and id(p) not in known]
     if not linears or other:
         what = f"the parameter {other[0]}" if other else "no nn.Linear"

@@ -14,6 +14,7 @@ from ranvier.nn.delays import Delay, DelayedLinear
 from ranvier.nn.elementwise import Scale, Threshold
 from ranvier.nn.nir._graph import refuse_from, refuse_to
 from ranvier.nn.nir._time import Array, Clock
+from ranvier.nn.plain_modules import uses_its_weight
 
 
 def array(tensor: Tensor) -> NDArray[Any]:
@@ -33,6 +34,7 @@ def write_linear(module: nn.Linear, shape: tuple[int, ...]) -> Any:
     """`Linear` or `Affine`, for inputs of that shape."""
     import nir
 
+    _require_own_weight(module)
     if len(shape) != 1:
         refuse_to(f"{module!r} on the last axis of the shape {shape}", "Flatten it first.")
     weight = array(module.weight)
@@ -73,6 +75,12 @@ def write_module(part: nn.Module, shape: tuple[int, ...]) -> Any:
     refuse_to(f"the module {part!r}")
 
 
+def _require_own_weight(module: nn.Module) -> None:
+    if not uses_its_weight(module):
+        refuse_to(f"{module!r}, a subclass or one with hooks, whose call need not take its weight as it is",
+                  "Merge adapters into the weight; prune.remove or parametrize.remove_parametrizations.")  # fmt: skip
+
+
 def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else tuple(value)
 
@@ -80,6 +88,7 @@ def _pair(value: Any) -> tuple[int, int]:
 def _convolution(part: nn.Conv1d | nn.Conv2d, shape: tuple[int, ...]) -> Any:
     import nir
 
+    _require_own_weight(part)
     if part.groups != 1 or part.padding_mode != "zeros" or len(set(part.kernel_size)) > 1:
         refuse_to(f"{part!r}: groups, padding other than with zeros, or a kernel that is not square")
     weight, flat = array(part.weight), isinstance(part, nn.Conv1d)
