@@ -144,3 +144,26 @@ def test_wrong_shapes_are_refused(trainable):
     for shape in [(5, 2, 7), (0, 2, 6), (5, 6)]:
         with pytest.raises(ValueError, match="expected"):
             cell(torch.zeros(shape))
+
+
+def recurrent_cell(scale):
+    net = rv.Network(seed=1)
+    cells = net.add(rv.LIF(t_ref=0.0), 20, drive=60.0)
+    weight = torch.nn.Parameter(scale * torch.randn(400, generator=torch.Generator().manual_seed(0)))
+    ends = torch.cartesian_prod(torch.arange(20), torch.arange(20)).T
+    net.connect(cells, cells, weight=weight, delay=0.1, edges=(ends[0], ends[1]), synapse=rv.Exponential(tau=2.0))
+    return rv.as_cell(net, 0.1), weight
+
+
+def test_gradients_that_explode_are_warned_of_with_their_factor():
+    """Recurrent spikes multiply them step by step; the same network with weak weights is quiet."""
+    x = torch.zeros(300, 1, 20)
+    cell, weight = recurrent_cell(10.0)
+    y, _ = cell(x)
+    with pytest.warns(RuntimeWarning, match=r"gradients exploded in 300 steps: .* is \S+ times what"):
+        y.sum().backward()
+    assert float(weight.grad.abs().max()) > 1e4
+    cell, weight = recurrent_cell(1.0)
+    y, _ = cell(x)
+    y.sum().backward()
+    assert 0 < float(weight.grad.abs().max()) < 100

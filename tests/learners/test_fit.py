@@ -68,6 +68,14 @@ def test_a_finished_run_may_be_prolonged_and_is_not_repeated(tmp_path):
     assert len(rv.fit(made, [0, 1, 2], 2, tmp_path, progress=False)) == 2 and len(made.seen) == 6
 
 
+def test_a_longer_checkpoint_is_not_passed_over_in_silence(tmp_path):
+    rv.fit(Recorded(), [0, 1], 3, tmp_path, progress=False)
+    again = Recorded()
+    with pytest.warns(UserWarning, match=r"holds 3 epochs, epochs = 1 asks for fewer; .*give epochs=4 for one more"):
+        history = rv.fit(again, [0, 1], 1, tmp_path, progress=False)
+    assert len(history) == 3 and again.seen == [0, 1] * 3
+
+
 def test_progress_is_shown(capsys):
     rv.fit(Recorded(), [0, 1], 1, progress=True)
     shown = capsys.readouterr().out

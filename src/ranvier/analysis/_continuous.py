@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
@@ -9,7 +11,10 @@ from scipy.special import digamma, ndtri
 from scipy.stats import rankdata
 
 Array = NDArray[np.float64]
-PARTS = 10  # disjoint parts of the trials that errors are taken from
+#: disjoint parts of the trials that errors are taken from, trials a part at least, and how often they are drawn
+PARTS, PART, DRAWS = 10, 25, 5
+#: how much more than its scatter an estimate may grow from half the trials to all of them
+DRIFT = 2.0
 
 
 def nearest_neighbour_information(
@@ -22,8 +27,11 @@ def nearest_neighbour_information(
     It sees any dependence; its bias falls with n and is zero where x and y are independent, so that estimates may
     be a little below 0. Strong dependence needs many trials: about exp(I/(d_x + d_y)) times as many neighbours.
 
-    With `return_error` also the standard error, from ten disjoint parts of the trials (Holmes and Nemenman 2019,
-    Phys. Rev. E 100:022404). A constant tells nothing: exactly 0 bits.
+    With `return_error` also the error: the scatter of disjoint parts of the trials, up to ten of at least 25 (Holmes
+    and Nemenman 2019, Phys. Rev. E 100:022404), and, for the bias, what the estimate grows by from half the trials to
+    all, as root of the sum of squares. Where it grows by more than twice the scatter, a UserWarning says that it is a
+    lower bound. Of Gaussian pairs the true value lies within twice the error in nine of ten draws or more (100 to 1000
+    trials, rho from 0 to 0.999). A constant tells nothing: exactly 0 bits.
 
     Raises ValueError for arrays of unequal length, values that are not finite, too few trials, and for values that
     repeat more than k times, which `mutual_information` takes.
@@ -34,7 +42,7 @@ def nearest_neighbour_information(
     >>> round(nearest_neighbour_information(x, y), 1)
     0.5
     """
-    least = (PARTS if return_error else 1) * (k + 2)
+    least = max(2 * PART, 4 * (k + 2)) if return_error else k + 2
     x, y = _pair(x, y, least, f"k = {k}" + (" and an error" if return_error else ""))
     if not isinstance(k, int) or k < 1:
         raise ValueError(f"k is {k!r}; expected a whole number of neighbours, at least 1")
@@ -46,9 +54,22 @@ def nearest_neighbour_information(
     value = _neighbours(x, y, k)
     if not return_error:
         return value
-    parts = np.array_split(np.random.default_rng(0).permutation(len(x)), PARTS)
-    scatter = np.std([_neighbours(x[part], y[part], k) for part in parts], ddof=1)
-    return value, float(scatter / np.sqrt(PARTS))
+    rng, n = np.random.default_rng(0), len(x)
+    count = min(max(n // max(PART, k + 2), 2), PARTS)
+    variances, halves = [], []
+    for _ in range(DRAWS):
+        order = rng.permutation(n)
+        variances.append(np.var([_neighbours(x[p], y[p], k) for p in np.array_split(order, count)], ddof=1) / count)
+        halves += [_neighbours(x[p], y[p], k) for p in np.array_split(order, 2)]
+    scatter, drift = float(np.sqrt(np.mean(variances))), value - float(np.mean(halves))
+    if drift > DRIFT * scatter:
+        warnings.warn(
+            f"the estimate of {value:.3g} bits grows by {drift:.2g} from half the {n} trials to all, its scatter is "
+            f"{scatter:.2g}; expected at most {DRIFT:g} times that: take it for a lower bound, or more trials",
+            UserWarning,
+            stacklevel=2,
+        )
+    return value, float(np.hypot(scatter, drift))
 
 
 def class_information(labels: ArrayLike, values: ArrayLike, *, k: int = 3) -> float:

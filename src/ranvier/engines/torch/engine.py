@@ -15,6 +15,7 @@ from ranvier.engines.plasticity.modulators import modulator_of
 from ranvier.engines.protocol import EngineOptions, NotFinite, Segment
 from ranvier.engines.recording.probes import ResolvedProbe
 from ranvier.engines.surrogates import ArcTan, Surrogate
+from ranvier.engines.torch._gradients import GradientWatch
 from ranvier.engines.torch._plasticity import LearningSynapses
 from ranvier.engines.torch._step import NetworkState, TorchNetwork
 from ranvier.networks import Network, Projection
@@ -166,10 +167,16 @@ class NetworkCell(nn.Module):
         constants = self.network.constants()
         state = self.init_state(x.shape[1]) if state is None else state
         outputs = []
+        watch = None
+        if torch.is_grad_enabled() and not transformed():
+            watch = GradientWatch(len(x), x.shape[1])
+            watch.parameters(v for values in constants["coefficients"].values() for v in values.values())
+            watch.parameters(w for groups in constants["weights"].values() for _, w, _, _ in groups)
         for row in x.unbind(0):
             state, y = self.network.step(constants, state, row)
             outputs.append(y)
-        return torch.stack(outputs), state
+        y = torch.stack(outputs)
+        return (y if watch is None else watch.outputs(y)), state
 
     def _checked(self, x: Tensor | None) -> Tensor | None:
         if x is not None and x.shape[-1] != self.network.size:
@@ -187,7 +194,9 @@ def as_cell(
 ) -> NetworkCell:
     """The network as a torch module that is differentiable in its tensors and inputs.
 
-    `forward(x[T, B, N], state=None) -> (y, state)`; x is a drive in mV on top of the network's own.
+    `forward(x[T, B, N], state=None) -> (y, state)`; x is a drive in mV on top of the network's own. Through recurrent
+    spikes gradients may grow exponentially with the number of steps; a backward pass after which they say nothing
+    warns, with the factor.
     Weights and parameters that require gradients receive them; those that are `nn.Parameter`s are listed
     by `parameters()`. Spikes pass gradients by `surrogate` (default ArcTan of width 1 mV); noise is a
     function of (seed, step).

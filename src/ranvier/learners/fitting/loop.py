@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -106,6 +107,13 @@ def fit(
         run = _Run(learner, loader, validation, schedule, saved, save_every, ranks)
         if saved is not None and saved.lock is None and run.epoch < epochs and ranks.first:
             raise PermissionError(f"{saved.folder} cannot be written to; expected a folder for checkpoints that can")
+        if run.epoch > epochs and ranks.first:
+            warnings.warn(
+                f"{checkpoint} holds {run.epoch} epochs, epochs = {epochs} asks for fewer; expected at least as many: "
+                f"nothing was learned, give epochs={run.epoch + 1} for one more, or another folder",
+                UserWarning,
+                stacklevel=2,
+            )
         with _bar(progress and ranks.first, epochs, length) as bar:
             while run.epoch < epochs:
                 run.go_through(bar)
