@@ -153,20 +153,3 @@ def test_what_requires_gradients_is_simulated_as_it_is(synapse):
         net.background(cells, rate=100.0, weight=weight)
         rates.append(rv.simulate(net, 200.0).rates())
     assert torch.equal(*rates) and rates[0].sum() > 0
-
-
-@pytest.mark.parametrize("engine", ["compiled", "torch"])
-@pytest.mark.parametrize("plasticity", [None, rv.rules.STDP(w_max=2e3)])
-def test_a_single_delay_that_does_not_fit_dt_is_refused(engine, plasticity):
-    """0.14 ms would become 0.1; delays of single edges, which may be drawn, go to the nearest step."""
-    def run(delay, dt=0.1):
-        net = rv.Network()
-        source = net.add(rv.SpikeTimes([1.0], [0]), 1)
-        cell = net.add(rv.LIF(t_ref=0.0), 1)
-        net.connect(source, cell, weight=1e3, delay=delay, edges=([0], [0]), plasticity=plasticity)
-        return rv.simulate(net, 3.0, dt=dt, engine=engine).times.tolist()[1:]
-
-    with pytest.raises(ValueError, match=r"a delay of 0.14 ms; expected a multiple of the step dt = 0.1 ms: give 0.1"):
-        run(0.14)
-    assert run(0.3) == pytest.approx([1.4]) and run(0.14, dt=0.02) == pytest.approx([1.16])
-    assert run(torch.tensor([0.14])) == pytest.approx([1.2])

@@ -37,8 +37,7 @@ def simulate(
     Parameters
     ----------
     duration, dt
-        ms; the duration is a whole number of steps, and so is each single delay. Delays given one an edge are rounded
-        to the nearest step, halves up.
+        ms; the duration is a whole number of steps. Delays are rounded to the nearest step, halves up.
     seed
         Of noise, Poisson trains and initial values; from 0 to 2^63 - 1.
     engine
@@ -63,8 +62,8 @@ def simulate(
     Raises
     ------
     ValueError
-        for a duration or single delay that is no whole number of steps, a delay below dt, an unknown engine or
-        variable, or another run in `path`.
+        for a duration that is no whole number of steps, a delay below dt, an unknown engine or variable, or another
+        run in `path`.
     FolderInUseError
         (a RuntimeError) if another thread or process writes to `path`.
     FileNotFoundError

@@ -159,16 +159,16 @@ def _collect(words, size, fired):
 
 
 @compiled(nogil=True, error_model="numpy")
-def advance(table, noise, thread, threads, first, last, block, dt, one):
+def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
     """Steps first .. last − 1 on one thread; returns (the step reached, the number of spikes).
 
-    table: the address of a `RUN`; noise: the address of this thread's room for a block's normals
-    (made here, it would be freed after its address is taken); one: a number of the precision in use. It
-    stops early, all threads at the same step, when the room for spikes may not do for another block.
+    table: the address of a `RUN`; noise, spiked: of this thread's room for a block's normals, and for the neurons that
+    spike in a step and one more (made here, arrays would take the compiler long); one: a number of the precision in
+    use. It stops early, all threads at the same step, when the room for spikes may not do for another block.
     """
     A = run(table, 0)
     size = A.bytes
-    fired = np.empty(A.most_spikes + 1, np.int64)
+    fired = pointer(spiked, 0)
     spike_steps, spike_neurons = pointer(A.spike_steps, 0), pointer(A.spike_neurons, np.int32(0))
     populations = A.n_populations
     spikes, step, parity, passed = 0, first, 0, 0

@@ -92,6 +92,7 @@ def _run(bound: Bound, last: int) -> tuple[int, int]:
     tiles = program.mask_columns // TILE if program.plastic or program.coupled else 1
     normals = max(int(bound.table[0]["normals"]), 1) * tiles * program.block_steps * TILE
     noise = np.empty((program.threads, normals), np.float32)
+    spiked = np.empty((program.threads, program.most_spikes + 1), np.int64)
 
     def work(thread: int) -> tuple[int, int]:
         room = address(noise[thread])
@@ -100,8 +101,8 @@ def _run(bound: Bound, last: int) -> tuple[int, int]:
 
             return part.advance(program, state, bound.table, bound.plastic, room, thread, last)
         return driver.advance(
-            address(bound.table), room, thread, program.threads, state.step, last, program.block_steps,
-            program.options.dt, program.options.real(1),
+            address(bound.table), room, address(spiked[thread]), thread, program.threads, state.step, last,
+            program.block_steps, program.options.dt, program.options.real(1),
         )  # fmt: skip
 
     if program.threads == 1:

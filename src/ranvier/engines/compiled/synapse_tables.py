@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +25,7 @@ def padded(size: int) -> int:
 def delay_steps(projection: Projection, dt: float) -> NDArray[np.int64]:
     """Delays in steps, () or (edges,) in the order of `edges()`.
 
-    Delays given one an edge are rounded to the nearest step, halves up. Raises ValueError for one below dt, and for a
-    single delay of all edges that is no whole number of steps.
+    Raises ValueError for a delay below dt. Others are rounded to the nearest step, halves up.
     """
     delay = projection.delay
     values = delay.detach().numpy() if isinstance(delay, Tensor) else np.asarray(delay)
@@ -36,14 +34,7 @@ def delay_steps(projection: Projection, dt: float) -> NDArray[np.int64]:
             f"{projection!r} has a delay of {values.min():g} ms, below the step dt = {dt:g} ms; "
             "expected at least one step: lengthen the delay or shorten dt"
         )
-    steps = rounded_steps(values, dt)
-    if values.ndim == 0 and abs(steps * dt - values) > 1e-6 * dt + 1e-14 * values:
-        low = math.floor(values / dt) * dt
-        raise ValueError(
-            f"{projection!r} has a delay of {values:g} ms; expected a multiple of the step dt = {dt:g} ms: give "
-            f"{low:g} or {low + dt:g} ms, or a dt that divides it"
-        )
-    return steps
+    return rounded_steps(values, dt)
 
 
 @compiled(nogil=True, error_model="numpy", no_cfunc_wrapper=True)
