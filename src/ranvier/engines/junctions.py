@@ -37,7 +37,7 @@ _SMALLEST = 1e-6  # of a: the series holds on a larger interval too
 
 
 @dataclass(frozen=True)
-class Junctions:
+class JunctionSystem:
     """The cells that gap junctions join, population by population, and their edges.
 
     populations: indices; firsts: of their first cells; rows, columns: of B's entries, ordered by row; references: each
@@ -101,7 +101,7 @@ class Junctions:
         return a
 
 
-def junctions(net: Network, models: dict[int, StepModel]) -> Junctions | None:
+def junctions(net: Network, models: dict[int, StepModel]) -> JunctionSystem | None:
     """Those of a network, None where there are none. Raises ValueError for ones from sources of spikes."""
     own = _projections(net)
     if not any(p.size for p in own):
@@ -129,7 +129,7 @@ def junctions(net: Network, models: dict[int, StepModel]) -> Junctions | None:
     directed = bool(difference.nnz and difference.max() > 1e-6 * W.max())
     _, labels = scipy.sparse.csgraph.connected_components(W, directed=False)
     _, representatives = np.unique(labels, return_index=True)
-    return Junctions(
+    return JunctionSystem(
         populations, tuple(firsts[:-1].tolist()), cells, rows[order].astype(np.int64), columns[order].astype(np.int64),
         torch.from_numpy(order), representatives[labels].astype(np.int64), directed, models, net,
     )  # fmt: skip
@@ -182,4 +182,4 @@ def _over_z(c: NDArray, a: float) -> NDArray:
     return np.array(g[: len(c)])
 
 
-__all__ = ["MOST", "MOST_DIRECTED", "Junctions", "junctions", "series"]
+__all__ = ["MOST", "MOST_DIRECTED", "JunctionSystem", "junctions", "series"]

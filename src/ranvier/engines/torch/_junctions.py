@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ranvier.engines.junctions import Junctions, series
+from ranvier.engines.junctions import JunctionSystem, series
 
 #: terms of the series beyond which whole matrices are quicker, and cells up to which they are
 _TERMS, _CELLS = 40, 200
@@ -21,7 +21,7 @@ class JunctionStep:
     whole: the four functions as matrices (4, cells, cells) of a network without held cells, where that is quicker.
     """
 
-    junctions: Junctions
+    junctions: JunctionSystem
     rates: Tensor
     scales: Tensor
     terms: Tensor
@@ -29,7 +29,7 @@ class JunctionStep:
     whole: Tensor | None = None
 
     @classmethod
-    def of(cls, junctions: Junctions, dt: float) -> JunctionStep:
+    def of(cls, junctions: JunctionSystem, dt: float) -> JunctionStep:
         """Raises ValueError where they are too strong for a step of dt."""
         gains = junctions.gains()
         rates = junctions.rates(gains)
