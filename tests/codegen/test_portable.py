@@ -89,3 +89,33 @@ def test_in_torchs_place():
         assert torch.equal(torch.pow(x, 2.5), portable.power(x, 2.5))
         assert torch.exp(x.float()).dtype == torch.float32
     assert torch.exp(x) is not None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_angles_in_kernels(name, dtype):
+    """The nearest number or its neighbour, near multiples of pi/2 too, against 200 bits; nothing is left to the C library, which differs."""
+    import mpmath
+    import numba
+
+    from ranvier.codegen import simd
+
+    function = getattr(simd, name)
+
+    @numba.njit
+    def fill(x, out):
+        for i in range(len(x)):
+            out[i] = function(x[i])
+
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.uniform(-1, 1, 200) * scale for scale in (1e-8, 1.0, 1e3, 1e6, 1e9, 1e12)])
+    x = np.concatenate([x, np.arange(-200, 200) * np.pi / 2, [0.0, -0.0]]).astype(dtype)
+    out = np.empty_like(x)
+    fill(x, out)
+    with mpmath.workprec(200):
+        right = np.array([float(getattr(mpmath, name)(mpmath.mpf(float(v)))) for v in x])
+    assert (np.abs(out.astype(float) - right) / np.spacing(np.abs(right.astype(dtype)))).max() <= 1.0
+    assert "@sin" not in (code := "".join(fill.inspect_llvm().values())) and "@cos" not in code and "llvm.sin" not in code
+    odd = np.array([np.nan, np.inf, -np.inf, 2.0**41], dtype)
+    fill(odd, odd)
+    assert np.isnan(odd).all()

@@ -105,6 +105,9 @@ _exprel_f64 = horner([1 / math.factorial(k) for k in range(16, 0, -1)])
 # ln((1 + s)/(1 − s)) = 2 atanh(s); |s| <= 0.1716 for a mantissa in [√½, √2)
 _atanh_f32 = horner(_rounded([2 / k for k in (9, 7, 5, 3, 1)]))
 _atanh_f64 = horner([2 / k for k in range(21, 0, -2)])
+# sin r = r + r·r²·s(r²), cos r = 1 + r²·c(r²); |r| <= π/4
+_sine_series = horner([(-1) ** k / math.factorial(2 * k + 1) for k in range(9, 0, -1)])
+_cosine_series = horner([(-1) ** k / math.factorial(2 * k) for k in range(9, 0, -1)])
 
 
 @njit(**INLINE)
@@ -215,13 +218,31 @@ def power(x, y):
 
 
 @njit(**INLINE)
+def _sine(x, quarters):
+    """sin(x + quarters·π/2) in float64 to about 1 ulp, for |x| up to 2⁴⁰; NaN beyond."""
+    shifted = fma(x, 0.6366197723675814, 6755399441055744.0)  # the sum's low bits are round(2x/π)
+    n = shifted - 6755399441055744.0
+    r = fma(-n, 6.123233995736766e-17, fma(-n, 1.5707963267948966, x))  # π/2 in three parts
+    r = fma(n, 1.4973849048591833e-33, r)
+    square = r * r
+    sine = fma(r * square, _sine_series(square), r)
+    cosine = fma(square, _cosine_series(square), 1.0)
+    turns = bits_f64(shifted) + np.int64(quarters)
+    value = cosine if turns & np.int64(1) else sine
+    value = -value if turns & np.int64(2) else value
+    return value if abs(x) <= 1099511627776.0 else np.nan
+
+
+@njit(**INLINE)
 def sin(x):
-    return type(x)(math.sin(x))
+    """sin; NaN where |x| > 2⁴⁰. In float64 for either precision."""
+    return type(x)(_sine(np.float64(x), 0))
 
 
 @njit(**INLINE)
 def cos(x):
-    return type(x)(math.cos(x))
+    """cos; NaN where |x| > 2⁴⁰. In float64 for either precision."""
+    return type(x)(_sine(np.float64(x), 1))
 
 
 @njit(**INLINE)
