@@ -125,7 +125,7 @@ def test_a_closed_pipe_is_no_error(tmp_path):
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (KeyboardInterrupt(), 130, "stopped; the same command goes on from here"),
+        (KeyboardInterrupt(), 130, "stopped; nothing is there yet to go on from\n"),
         (OSError(errno.ENOSPC, "No space left on device", "a/b"), 2, "a/b: No space left on device; make room, and"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), 2, "Disk quota exceeded; make room, and the same"),
         (PermissionError(errno.EACCES, "Permission denied", "a/b"), 2, "ranvier: a/b: Permission denied\n"),

@@ -26,6 +26,8 @@ def require_file(path: str | Path, what: str = "a file") -> int:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"There is no file {path}; expected {what}. Look at the path's spelling.") from None
+    except OSError as error:  # a folder above it is closed, the name is too long
+        raise _unreadable(error, path, what) from None
     except ValueError as error:  # a NUL in the path
         raise ValueError(f"The path {str(path)!r:.200} is none ({error}); expected that of {what}.") from None
     return _size(status, path, what)
@@ -35,10 +37,15 @@ def read_bytes(path: str | Path, what: str = "a file") -> bytes:
     """The bytes of a regular file; errors as of `require_file`. A pipe or a device is refused, not waited for."""
     path = Path(path)
     require_file(path, what)
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(handle, "rb") as file:  # what the path names may have changed in between: look at what is open
-        _size(os.fstat(file.fileno()), path, what)
-        data = file.read(LARGEST + 1)
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(handle, "rb") as file:  # what the path names may have changed in between: look at what is open
+            _size(os.fstat(file.fileno()), path, what)
+            data = file.read(LARGEST + 1)
+    except OSError as error:  # files of the kernel's fail in ways of their own
+        raise _unreadable(error, path, what) from None
+    if data is None:
+        raise ValueError(f"{path} has nothing to read now, as a terminal or a log; expected {what}.")
     if len(data) > LARGEST:
         _too_large(path, f"more than {LARGEST >> 30} GiB")
     return data
@@ -117,6 +124,12 @@ def _json_fault(error: Exception) -> str:
     if "digits" in str(error):
         return "it holds a number of thousands of digits"
     return library_fault(error, (json.JSONDecodeError,))
+
+
+def _unreadable(error: OSError, path: Path, what: str) -> OSError:
+    """The error, of its own kind, with the file's name."""
+    shown = str(path) if len(str(path)) <= 300 else f"{str(path)[:297]}..."
+    return type(error)(error.errno, f"{shown} cannot be read ({error.strerror}); expected {what}")
 
 
 def library_fault(error: BaseException, malformed: tuple[type[BaseException], ...] = ()) -> str:

@@ -50,7 +50,7 @@ class Settings:
 
 def execute(
     settings: Settings,
-    out: Path | None = None,
+    out: Path,
     *,
     threads: int | None = None,
     again: bool = False,
@@ -71,7 +71,6 @@ def execute(
     # what is recorded, at the nearest whole number of steps
     record = [replace(probe, interval=nearest_steps(probe.interval, dt) * dt) for probe in job.record]
     duration = _duration(settings.seconds, dt)
-    out = Path("out") / settings.name if out is None else out
     requested = {**asdict(settings), "network": fingerprint(job.network)}
     threads = threads or _cores()
     with run_folder(out, requested, again) as folder:
@@ -169,7 +168,7 @@ def build(settings: Settings) -> Job:
                 raise ValueError(f"--{option} is for a file; {settings.wiring} comes with the package: leave it out")
         return BUILT_IN[settings.wiring](**options)
     path = Path(settings.wiring)
-    if not path.exists():
+    if not settings.wiring or not os.path.lexists(path):
         raise FileNotFoundError(
             f"found no file {settings.wiring!r}; expected larva, celegans or the path of an edge list"
         )

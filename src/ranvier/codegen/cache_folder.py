@@ -61,7 +61,7 @@ def read(key: str) -> bytes | None:
 
 def write(key: str, body: bytes) -> None:
     """Keep `body` under `key`; where that cannot be, one line in the log of "ranvier" says so, once a process."""
-    folder = cache_folder()
+    folder, remedy = cache_folder(), "set RANVIER_CACHE_DIR to a folder that only you can write"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -71,14 +71,14 @@ def write(key: str, body: bytes) -> None:
             write_atomic(folder / f"{key}.bin", _MAGIC + _digest(key, body) + body)
     except FileExistsError as error:
         reason = f"{error.filename} is no folder"
+    except IsADirectoryError as error:
+        reason, remedy = f"{error.filename2 or error.filename} is a folder", "delete that folder"
     except OSError as error:
         reason = error.strerror or type(error).__name__
     if reason is not None and folder not in _reported:
         _reported.add(folder)
         _log.warning(
-            "compiled code is not kept in %s (%s), so every process compiles it anew: "
-            "set RANVIER_CACHE_DIR to a folder that only you can write",
-            folder, reason,
+            "compiled code is not kept in %s (%s), so every process compiles it anew: %s", folder, reason, remedy
         )  # fmt: skip
 
 
@@ -115,6 +115,8 @@ def _make_room(folder: Path, size: int) -> None:
     with os.scandir(folder) as files:
         for file in files:
             status = file.stat(follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode):
+                continue
             sizes[file.path] = (status.st_mtime, status.st_size)
     total = size + sum(s for _, s in sizes.values())
     for path, (_, s) in sorted(sizes.items(), key=lambda item: item[1]):
