@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import secrets
 import shutil
-import tempfile
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
@@ -17,27 +21,47 @@ def atomic_path(path: str | Path, suffix: str = "") -> Iterator[Path]:
     """A temporary file beside `path`, ending in `suffix`, that becomes `path` where the block ends without an error.
 
     For what a library writes to a path by itself; `write_atomic` takes what is at hand. An OSError names `path`, of
-    which a full disk says nothing.
+    which a full disk says nothing. Nobody but the user may write the file, and others may read it where the user's
+    umask lets them.
     """
-    path = Path(path)
-    temporary = None
+    with _atomic(Path(path), suffix) as (temporary, _):
+        yield temporary
+
+
+@contextmanager
+def _atomic(path: Path, suffix: str = "") -> Iterator[tuple[Path, int]]:
+    """As `atomic_path`, with the open file's number: in a folder of somebody else's a name may be put in the place of
+    another at any moment, and lead elsewhere."""
+    temporary, handle = path.with_name(_name_beside(path) + suffix), -1
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        handle = os.open(temporary, _NEW, 0o644)
+        yield temporary, handle
+        os.fsync(handle)
+        if not os.path.samestat(os.fstat(handle), os.lstat(temporary)):
+            raise FileNotFoundError(
+                errno.ENOENT, f"{temporary} was replaced by somebody while {path.name} was written to it; expected a "
+                "folder that only you write to: take another one"
+            )  # fmt: skip
+        if sys.platform == "win32":
+            os.close(handle)  # an open file is not renamed there
+            handle = -1
         os.replace(temporary, path)
     except BaseException as error:
-        if temporary is not None:
+        if handle >= 0:
             with suppress(OSError):
                 temporary.unlink()
-        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(temporary)):
+        if (
+            isinstance(error, OSError)
+            and error.errno is not None
+            and error.filename in (None, str(temporary))
+            and str(path) not in str(error.strerror)
+        ):
             error.filename, error.filename2 = str(path), None
         raise
+    finally:
+        if handle >= 0:
+            os.close(handle)
 
 
 @contextmanager
@@ -48,21 +72,26 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     if path.exists():
         raise FileExistsError(f"{path} exists; expected a name not yet taken")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    temporary = path.with_name(_name_beside(path))
+    temporary.mkdir(mode=0o755)
     try:
         yield temporary
-        temporary.chmod(0o755)
         os.rename(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 
+def _name_beside(path: Path) -> str:
+    """A hidden name that nobody guesses; a killed writer's are known by it, and removed."""
+    return f".{path.name}.{secrets.token_hex(4)}"
+
+
 def write_atomic(path: str | Path, data: str | bytes) -> Path:
     """Write `data` to `path` through a temporary file in the same folder and a rename."""
     path = Path(path)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+    with _atomic(path) as (_, handle), open(handle, "wb", closefd=False) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
     return path
 
 

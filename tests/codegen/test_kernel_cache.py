@@ -243,13 +243,24 @@ def test_the_folder(monkeypatch, tmp_path):
 
 
 def test_a_full_folder_loses_what_was_unused_for_longest(folder, monkeypatch):
+    """Nothing else is deleted, were the folder the user's home."""
     monkeypatch.setattr(cache_folder, "_MOST", 3000)
-    for k in range(4):
-        cache_folder.write(f"key{k}", bytes(800))
-        os.utime(folder / f"key{k}.bin", (k, k))
-        if k == 2:
-            assert cache_folder.read("key0") == bytes(800)  # used: the youngest now
-    assert {p.stem for p in folder.iterdir()} == {"key0", "key2", "key3"}
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / "thesis.bin").write_bytes(bytes(10_000))
+    (folder / f"{0:040x}.bin").mkdir()
+    for k in range(1, 5):
+        cache_folder.write(f"{k:040x}", bytes(800))
+        os.utime(folder / f"{k:040x}.bin", (k, k))
+        if k == 3:
+            assert cache_folder.read(f"{1:040x}") == bytes(800)  # used: the youngest now
+    assert {p.stem for p in folder.iterdir()} == {"thesis", *(f"{k:040x}" for k in (0, 1, 3, 4))}
+
+
+def test_a_folder_in_a_files_place_is_named(folder, caplog):
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / "a.bin").mkdir()
+    cache_folder.write("a", b"code")
+    assert "a.bin is a folder" in caplog.text and "delete that folder" in caplog.text
 
 
 def test_nothing_is_left_to_numbas_own_cache():

@@ -36,8 +36,8 @@ def network(kinds):
     return net
 
 class Phase(rv.Neuron):
-    equations = rv.Equations("dV/dt = (drive - V + 3*sin(w) + 2*cos(3*V))/tau + noise*sqrt(2/tau)*xi; dw/dt = cos(V)/tau"
-                             .replace("; ", chr(10)), threshold="V >= 6", reset="V = 0")
+    text = "dV/dt = (drive - V + 3*sin(w) + 2*cos(3*V))/tau + noise*sqrt(2/tau)*xi", "dw/dt = cos(V)/tau"
+    equations = rv.Equations(chr(10).join(text), threshold="V >= 6", reset="V = 0")
     initial = {"V": 0.0, "w": 0.0}
     tau: float = 10.0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from ranvier._files import write_atomic
 
 _MAGIC = b"ranvier machine code 1\n"
 _DIGEST = 32
+_OURS = re.compile(r"\.?([0-9a-f]{40}|adjoint_[0-9a-f]{24})\.bin(\.\w{8})?")  # `write`'s, and what a killed one left
 _MOST = 1 << 29  # bytes of a folder; the files unused for longest go first
 
 _log = logging.getLogger("ranvier")
@@ -115,8 +117,8 @@ def _make_room(folder: Path, size: int) -> None:
     with os.scandir(folder) as files:
         for file in files:
             status = file.stat(follow_symlinks=False)
-            if not stat.S_ISREG(status.st_mode):
-                continue
+            if not stat.S_ISREG(status.st_mode) or not _OURS.fullmatch(file.name):
+                continue  # whatever the folder is, nothing else in it is to be deleted
             sizes[file.path] = (status.st_mtime, status.st_size)
     total = size + sum(s for _, s in sizes.values())
     for path, (_, s) in sorted(sizes.items(), key=lambda item: item[1]):

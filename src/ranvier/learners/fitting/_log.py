@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from ranvier._files import write_atomic
+from ranvier._reading import read_bytes
 
 _BEGINNINGS = ('{"step": ', '{"epoch": ')
 _BESIDE = ("epoch", "end", "time")  # in an epoch's line beside its metrics
@@ -46,18 +48,20 @@ class Log:
 
     def write(self, line: dict[str, Any]) -> None:
         """Append one line."""
-        with self.path.open("a", encoding="utf-8") as file:
+        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+        with open(handle, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
 
 def _lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """Lines as they are and as they are read; the last, cut short by a kill, is left out."""
-    texts = path.read_text("utf-8", errors="replace").splitlines(keepends=True) if path.exists() else []
+    whole = read_bytes(path, "the log of a run of fit").decode("utf-8", "replace") if os.path.lexists(path) else ""
+    texts = whole.splitlines(keepends=True)
     pairs = []
     for number, text in enumerate(texts, 1):
         try:
             line = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             line = None
             cut = any(text.startswith(b) or b.startswith(text) for b in _BEGINNINGS)
             if number == len(texts) and not text.endswith("\n") and cut:
