@@ -70,7 +70,7 @@ def run(
     again: Annotated[bool, typer.Option("--again", help="Start anew; discards the folder's run.")] = False,
 ) -> None:
     """Simulate a brain from its wiring and write a page about it: by default the fruit-fly larva's."""
-    with _resumable() as kept:
+    with _resumable() as beginnings:
         from ranvier._runs import Settings, execute
 
         settings = Settings(
@@ -94,7 +94,7 @@ def run(
         )
         say = _say()
         out = Path("out") / settings.name if out is None else out
-        kept.append(out / "run" / "manifest.json")
+        beginnings.append(out / "run" / "manifest.json")
         report = execute(settings, out, threads=threads, again=again, say=say)
         say(f"report: {report}")
 
@@ -192,7 +192,7 @@ def atlas_run(
     again: Annotated[bool, typer.Option("--again", help="Run finished ones anew.")] = False,
 ) -> None:
     """Run systems, each with its mutants; finished ones are skipped, so a stopped run goes on."""
-    with _resumable() as kept:
+    with _resumable() as beginnings:
         from ranvier.atlas import experiments, get, run
 
         if bool(names) == everything:
@@ -203,7 +203,7 @@ def atlas_run(
         chosen = (
             list(experiments().values()) if everything else [get(name) for name in dict.fromkeys(names or [])]
         )
-        kept += [out / experiment.name / "result.json" for experiment in chosen]
+        beginnings += [out / experiment.name / "result.json" for experiment in chosen]
         results = []
         with _progress() as progress:
             task = progress.add_task("atlas", total=len(chosen))
@@ -291,15 +291,15 @@ def _status() -> Iterator[Any]:
 
 @contextmanager
 def _resumable(afterwards: str = "") -> Iterator[list[Path]]:
-    """Turn Ctrl-C into one line and exit code 130; say of a full disk that the work so far is kept.
+    """Turn Ctrl-C into one line and exit code 130; say of a full disk that the work so far is beginnings.
 
     Gives a list for the files of which one is enough to go on from; `afterwards` is what else is to be said.
     """
-    kept: list[Path] = []
+    beginnings: list[Path] = []
     try:
-        yield kept
+        yield beginnings
     except KeyboardInterrupt:
-        begun = any(os.path.exists(path) for path in kept)
+        begun = any(os.path.exists(path) for path in beginnings)
         then = afterwards or (_GOES_ON if begun else "nothing is there yet to go on from")
         print(f"stopped; {then}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
