@@ -8,6 +8,7 @@ from ranvier._lazy import attributes
 
 if TYPE_CHECKING:
     from ranvier.recordings.epochs import Epochs
+    from ranvier.recordings.forecasts import GraphForecast, fit_forecast, shuffled_graph, skill
     from ranvier.recordings.leaks import LeakReport, check_leaks
     from ranvier.recordings.neurons import Neurons
     from ranvier.recordings.preparation import Normaliser, causal_zscore, resample, smooth, stretches
@@ -19,9 +20,20 @@ if TYPE_CHECKING:
     from ranvier.recordings.session import Session
     from ranvier.recordings.signals import Signal
     from ranvier.recordings.splits import Split, blocked, by_trial, grouped, hold_out
+    from ranvier.recordings.worms import (
+        Wiring,
+        built_in_wiring,
+        canonical_names,
+        consensus,
+        homogenise,
+        identified,
+        suspect,
+        wiring_of,
+    )
 
 _HOMES = {
     "ranvier.recordings.epochs": ["Epochs"],
+    "ranvier.recordings.forecasts": ["GraphForecast", "fit_forecast", "shuffled_graph", "skill"],
     "ranvier.recordings.leaks": ["LeakReport", "check_leaks"],
     "ranvier.recordings.neurons": ["Neurons"],
     "ranvier.recordings.preparation": ["Normaliser", "causal_zscore", "resample", "smooth", "stretches"],
@@ -33,12 +45,17 @@ _HOMES = {
     "ranvier.recordings.session": ["Session"],
     "ranvier.recordings.signals": ["Signal"],
     "ranvier.recordings.splits": ["Split", "blocked", "by_trial", "grouped", "hold_out"],
-}
+    "ranvier.recordings.worms": [
+        "Wiring", "built_in_wiring", "canonical_names", "consensus", "homogenise", "identified", "suspect", "wiring_of",
+    ],
+}  # fmt: skip
 
 __all__ = [
-    "Epochs", "LeakReport", "Neurons", "Normaliser", "Session", "Signal", "Split", "blocked", "by_trial",
-    "causal_zscore", "check_leaks", "from_neo", "from_pynapple", "grouped", "hold_out", "read_arrays", "read_nwb",
-    "read_session", "read_table", "resample", "smooth", "stretches",
+    "Epochs", "GraphForecast", "LeakReport", "Neurons", "Normaliser", "Session", "Signal", "Split", "Wiring",
+    "blocked", "built_in_wiring", "by_trial", "canonical_names", "causal_zscore", "check_leaks", "consensus",
+    "fit_forecast", "from_neo", "from_pynapple", "grouped", "hold_out", "homogenise", "identified", "read_arrays",
+    "read_nwb", "read_session", "read_table", "resample", "shuffled_graph", "skill", "smooth", "stretches",
+    "suspect", "wiring_of",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:

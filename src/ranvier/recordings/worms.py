@@ -1,0 +1,183 @@
+"""Recordings of the nematode made alike: canonical neurons, one clock, causal scores (Simeon et al. 2024)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ranvier._checks import positive
+from ranvier.recordings.neurons import Neurons
+from ranvier.recordings.preparation import causal_zscore, resample, smooth
+from ranvier.recordings.session import Session
+from ranvier.recordings.signals import Signal
+
+Array = NDArray[np.float64]
+DT = 1000.0 / 3.0  # ms
+
+
+def canonical_names() -> tuple[str, ...]:
+    """The 302 neurons of the hermaphrodite, in the order of `rv.data.celegans()`."""
+    from ranvier.data import celegans
+
+    return tuple(celegans().chemical.names)
+
+
+def homogenise(
+    session: Session, *, dt: float = DT, window: float = 5000.0, least_confidence: float = 0.0, normalise: bool = True,
+) -> Session:  # fmt: skip
+    """A worm's calcium as activity of all 302 neurons: NaN where one was not recorded, not identified, or is suspect.
+
+    In this order: labels, as of `identified`; traces that `suspect` finds are left out; resampling to `dt` ms; the
+    mean over the last `window` ms; each value's score among those before it (`normalise`). No sample depends on later
+    ones than the next before resampling. Behaviour is resampled to the same times. `notes` say what was left out.
+    """
+    positive(dt, "dt", "ms"), positive(window, "window", "ms")
+    signal = session.activity
+    if signal is None:
+        raise ValueError("the session holds spikes; expected continuous activity")
+    names = canonical_names()
+    places, notes = identified(session.neurons, least_confidence=least_confidence)
+    traces = signal.read()
+    bad = suspect(traces)
+    lost = [names[place] for place, column in places.items() if bad[column]]
+    columns = {place: column for place, column in places.items() if not bad[column]}
+    if lost:
+        notes.append(f"{len(lost)} traces are interpolated or missing over long stretches, left out: {', '.join(lost)}")
+    part = Signal(signal.times, traces[:, list(columns.values())])
+    even = resample(part, dt)
+    soft = smooth(even.read(), even.times, window)
+    table = np.full((len(even), len(names)), np.nan)
+    table[:, list(columns)] = causal_zscore(soft) if normalise else soft
+    behaviour = {
+        key: Signal(even.times, value.at(even.times, method="previous"), value.unit, value.period)
+        for key, value in session.behaviour.items()
+    }
+    confidence = np.full(len(names), np.nan)
+    chosen = list(columns)
+    known = session.neurons.confidence
+    if known is not None:
+        confidence[chosen] = known[list(columns.values())]
+    return Session(activity=Signal(even.times, table), neurons=Neurons(names, confidence), behaviour=behaviour,
+                   name=session.name, notes=(*session.notes, *notes))  # fmt: skip
+
+
+def identified(neurons: Neurons, *, least_confidence: float = 0.0) -> tuple[dict[int, int], list[str]]:
+    """Canonical place -> recorded column, and what was left out: labels in doubt ("?"), of no canonical neuron, of less
+    than the least confidence, and the less certain of two with one label (both where they are equally so)."""
+    names = {name: k for k, name in enumerate(canonical_names())}
+    said = neurons.confidence
+    confidence = np.zeros(len(neurons)) if said is None else np.nan_to_num(said, nan=0.0)
+    left: Counter[str] = Counter()
+    candidates: dict[int, list[int]] = {}
+    for column, label in enumerate(neurons.names):
+        if not label:
+            left["without a label"] += 1
+        elif label not in names:
+            left["in doubt" if "?" in label else "not canonical"] += 1
+        elif confidence[column] < least_confidence:
+            left["of too little confidence"] += 1
+        else:
+            candidates.setdefault(names[label], []).append(column)
+    places: dict[int, int] = {}
+    for place, columns in candidates.items():
+        best = max(columns, key=lambda c: confidence[c])
+        if sum(confidence[c] == confidence[best] for c in columns) == 1:
+            places[place] = best
+        left["of a label given twice"] += len(columns) - (place in places)
+    return places, [f"{number} traces {reason}" for reason, number in left.items() if number]
+
+
+def suspect(traces: ArrayLike, *, share: float = 0.05) -> NDArray[np.bool_]:
+    """Which columns of (T, N) are missing, or exactly linear, over a stretch of more than `share` of T: interpolated
+    over what was not measured, or stuck."""
+    x = np.asarray(traces, np.float64)
+    finite = np.isfinite(x)
+    scale = np.where(finite, np.abs(x), 0.0).max(0)
+    bend = np.abs(np.diff(x, 2, axis=0))
+    straight = bend <= 1e-5 * np.maximum(scale, 1e-300)
+    longest = np.maximum(_longest(~finite), _longest(straight) + 2 * (_longest(straight) > 0))
+    return longest > share * len(x)
+
+
+def _longest(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Length of the longest run of True in each column."""
+    run, best = np.zeros(flags.shape[1], np.int64), np.zeros(flags.shape[1], np.int64)
+    for row in flags:
+        run = (run + 1) * row
+        best = np.maximum(best, run)
+    return best
+
+
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """The worm's connections among canonical neurons, [target, source]: `chemical`, directed; `electrical`, symmetric;
+    `functional`, as of signal propagation, kept apart, NaN where not measured. `count`: wirings that were averaged."""
+
+    chemical: Array
+    electrical: Array
+    functional: Array | None = None
+    count: int = 1
+
+    def normalised(self) -> tuple[Array, Array]:
+        """Chemical and electrical inputs of each neuron, as shares that add up to 1 (or 0, without any)."""
+        a, b = (m / np.maximum(m.sum(1, keepdims=True), 1e-300) for m in (self.chemical, self.electrical))
+        return a, b
+
+
+def wiring_of(edges: Sequence[tuple[str, str, float]], *, electrical: Sequence[bool]) -> Wiring:
+    """A wiring from (source, target, weight) by name, and whether each is a gap junction, which counts both ways.
+
+    Names that are no canonical neuron (muscles), and connections of a cell with itself, are left out. Raises ValueError
+    where none is left.
+    """
+    names = {name: k for k, name in enumerate(canonical_names())}
+    size = len(names)
+    matrices = np.zeros((2, size, size))
+    for (source, target, weight), gap in zip(edges, electrical, strict=True):
+        if source in names and target in names and source != target:
+            matrices[int(gap), names[target], names[source]] += weight
+    if not matrices.any():
+        raise ValueError("no edge joins two canonical neurons; expected names such as AVAL, ASEL")
+    gaps = np.maximum(matrices[1], matrices[1].T)
+    return Wiring(matrices[0], gaps)
+
+
+def consensus(wirings: Sequence[Wiring]) -> Wiring:
+    """The mean wiring: chemical weights averaged as they are directed, gap junctions averaged and symmetric; each first
+    scaled to the same total, as counts of synapses and of sections differ. Functional relations are averaged over those
+    that measured a pair."""
+    if not wirings:
+        raise ValueError("no wiring is given; expected at least one")
+    total = [np.mean([w.chemical.sum() for w in wirings]), np.mean([w.electrical.sum() for w in wirings])]
+    chemical = np.mean([w.chemical * total[0] / max(w.chemical.sum(), 1e-300) for w in wirings], 0)
+    electrical = np.mean([w.electrical * total[1] / max(w.electrical.sum(), 1e-300) for w in wirings], 0)
+    measured = [w.functional for w in wirings if w.functional is not None]
+    functional = None
+    if measured:
+        stack = np.stack(measured)
+        number = np.isfinite(stack).sum(0)
+        functional = np.where(number > 0, np.nansum(stack, 0) / np.maximum(number, 1), np.nan)
+    return Wiring(chemical, (electrical + electrical.T) / 2, functional, sum(w.count for w in wirings))
+
+
+def built_in_wiring() -> Wiring:
+    """That of Cook et al. (2019), which ships with the package."""
+    from ranvier.data import celegans
+
+    worm = celegans()
+    edges, gaps = [], []
+    for part, gap in ((worm.chemical, False), (worm.electrical, True)):
+        for s, t, w in zip(part.sources.tolist(), part.targets.tolist(), part.weights.tolist(), strict=True):
+            edges.append((part.names[s], part.names[t], w))
+            gaps.append(gap)
+    return wiring_of(edges, electrical=gaps)
+
+
+__all__ = [
+    "DT", "Wiring", "built_in_wiring", "canonical_names", "consensus", "homogenise", "identified", "suspect",
+    "wiring_of",
+]  # fmt: skip
