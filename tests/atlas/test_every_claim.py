@@ -13,6 +13,7 @@ from ranvier.atlas._canvas import SETTINGS
 
 REFUTED: set[tuple[str, str]] = {  # (experiment, metric): what the paper says and we do not find
     ("brunel", "cv_ai"),  # 0.40, as in Brian2, where white-noise theory says 0.675
+    ("facets", "gain_naturalness"),  # −0.005: on digits of 8 × 8 bare ascent leaves the judge as sure
     ("milan", "gain_reranking"),  # −0.003: with ten words the likeliest caption is as good as the reranked one
     ("wide_deep", "gain_third"),  # 0.04: of stub judges a third layer averages once more
     ("neuron_paths", "drop_gradient"),  # 0.79: layerwise integrated gradients choose what costs more

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         language_shift,
     )
     from ranvier.interpret.top_examples import Exemplars, exemplars
+    from ranvier.interpret.visualisation import FACETS, Facets, Stage, facets, maximise
     from ranvier.interpret.weight_decoding import (
         FeatureNeurons,
         clamped_lift,
@@ -81,21 +82,22 @@ _HOMES = {
         "language_shift",
     ],
     "ranvier.interpret.top_examples": ["Exemplars", "exemplars"],
+    "ranvier.interpret.visualisation": ["FACETS", "Facets", "Stage", "facets", "maximise"],
     "ranvier.interpret.weight_decoding": [
         "FeatureNeurons", "clamped_lift", "feature_neurons", "output_embedding", "persistence",
     ],
 }  # fmt: skip
 
 __all__ = [
-    "MLP", "ActivationGraphs", "Activations", "Captioner", "Description", "Edit", "Evaluation", "Exemplars",
-    "FeatureNeurons", "LanguageActivity", "LanguageNeurons", "Layer", "NeuronPaths", "PathScores", "Review",
-    "SparseAutoencoder", "Spectrum", "activation_graphs", "activations", "alignment_neurons", "baseline_paths",
-    "best_window", "clamped_lift", "concept_overlap", "describe", "difference_spectrum", "edit", "evaluate",
-    "exemplars", "feature_lift", "feature_neurons", "fit_autoencoder", "fit_captioner", "language_activity",
-    "language_shift", "lape", "largest_weight", "layer", "log_perplexity", "masked_perplexities",
-    "merge_selections", "mlps", "neuron_paths", "output_embedding", "path_overlap", "path_scores", "perplexity",
-    "persistence", "pooled_features", "read_activations", "read_model", "select_texts", "stages", "store_model",
-    "stored_models", "token_f1",
+    "FACETS", "MLP", "ActivationGraphs", "Activations", "Captioner", "Description", "Edit", "Evaluation",
+    "Exemplars", "Facets", "FeatureNeurons", "LanguageActivity", "LanguageNeurons", "Layer", "NeuronPaths",
+    "PathScores", "Review", "SparseAutoencoder", "Spectrum", "Stage", "activation_graphs", "activations",
+    "alignment_neurons", "baseline_paths", "best_window", "clamped_lift", "concept_overlap", "describe",
+    "difference_spectrum", "edit", "evaluate", "exemplars", "facets", "feature_lift", "feature_neurons",
+    "fit_autoencoder", "fit_captioner", "language_activity", "language_shift", "lape", "largest_weight", "layer",
+    "log_perplexity", "masked_perplexities", "maximise", "merge_selections", "mlps", "neuron_paths",
+    "output_embedding", "path_overlap", "path_scores", "perplexity", "persistence", "pooled_features",
+    "read_activations", "read_model", "select_texts", "stages", "store_model", "stored_models", "token_f1",
 ]  # fmt: skip
 
 __getattr__, __dir__ = attributes(__name__, _HOMES)
