@@ -102,7 +102,7 @@ def read(
         highlights=[
             (str(len(decoded["read"].layers)), "layers"),
             (f"{decoded['read'].size:,}".replace(",", "\u202f"), "neurons"),
-            (f"{parameters / 1e6:.1f} M", "parameters"),
+            (f"{parameters / 1e6:.3g} M", "parameters"),
             (f"{sum(len(one.lines) for one in files)}", "texts read"),
         ],
         citations=[
@@ -171,7 +171,7 @@ def sureness(probabilities: dict[str, Sequence[torch.Tensor]]) -> Any:
         first = [one[:, 0] for one in layers]
         axes.plot([float(one.median()) for one in first], color=colour, label=f"{name}s: median")
         axes.plot([float(one.max()) for one in first], color=colour, ls=":", marker=".", label=f"{name}s: surest")
-    axes.set(xlabel="layer", ylabel="probability", yscale="log")
+    axes.set(xlabel="layer", ylabel="probability", ylim=(0, None))
     axes.legend(frameon=False, fontsize=8)
     return figure
 
@@ -229,7 +229,7 @@ def language_section(model: Any, tokenizer: Any, files: Sequence[Texts]) -> Sect
     neurons = lape(activity, share=share)
     matrix, control = (masked_perplexities(model, one, odd) for one in (neurons, neurons.shuffled(0)))
     names = neurons.languages
-    rows = [(name, *(f"{x:+.3f}" for x in row), str(int(n))) for name, row, n in
+    rows = [(name, *(signed(x) for x in row), str(int(n))) for name, row, n in
             zip(names, matrix.tolist(), neurons.members.sum(0), strict=True)]  # fmt: skip
     return Section(
         "Neurons of one language",
@@ -247,10 +247,16 @@ def language_section(model: Any, tokenizer: Any, files: Sequence[Texts]) -> Sect
                 ("without those of", *names, "neurons"),
                 rows,
                 "Rise of the log-perplexity (nats a token) by language of the texts. Without as many random neurons of "
-                f"the same layers the mean rise is {float(control.mean()):+.3f}.",
+                f"the same layers the mean rise is {signed(float(control.mean()))}.",
             ),
         ),
     )
+
+
+def signed(value: float) -> str:
+    """A number with its sign, and none before a zero."""
+    text = f"{value:+.3f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
 def layers_figure(neurons: LanguageNeurons) -> Any:
@@ -269,4 +275,5 @@ def _canvas(width: float, height: float) -> tuple[Any, Any]:
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     return figure, axes
