@@ -53,6 +53,12 @@ def test_training(blocks: list[str]):
     assert names["log"][-1]["validation_accuracy"] > 0.9
 
 
+def test_reading_neurons(blocks: list[str]):
+    names: dict = {}
+    exec(next(block for block in blocks if "rv.interpret" in block), names)
+    assert not torch.equal(names["edited"], names["before"]) and names["record"].rows == 50
+
+
 def test_commands_of_the_readme_exist():
     makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"`?make (\w+)", README):
