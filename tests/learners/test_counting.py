@@ -149,3 +149,46 @@ def test_what_is_not_counted_is_named_or_refused():
     eprop = EProp(model, torch.optim.SGD(model.parameters(), 0.1))
     with pytest.raises(TypeError, match="found a EProp, expected BPTT"), count_learning(eprop):
         pass
+
+
+X, LABELS = torch.randn(6, 8, generator=torch.Generator().manual_seed(4)), torch.arange(6) % 3
+
+
+def chain(*last) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 5), nn.Sigmoid(), nn.Linear(5, 3), *last)
+
+
+def squares(y: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return y.square().sum(-1).mean()
+
+
+FIRST, SECOND = 6 * 40, 6 * 15  # products of six examples with each layer's weights
+#: (learner, forward, signals, gradients)
+STATIC = {
+    "feedback": (lambda m, o: rv.learners.FeedbackAlignment(m, squares, o, accuracy=None), 1, SECOND, FIRST + SECOND),
+    "direct": (
+        lambda m, o: rv.learners.DirectFeedbackAlignment(m, squares, o, accuracy=None), 1, SECOND, FIRST + SECOND
+    ),
+    "nodes": (lambda m, o: rv.learners.NodePerturbation(m, squares, o, accuracy=None), 3, 6 * 8, FIRST + SECOND),
+    "weights": (lambda m, o: rv.learners.WeightPerturbation(m, squares, o, accuracy=None), 2, 0, 40 + 15 + 5 + 3),
+    "bursts": (
+        lambda m, o: rv.learners.BurstDependent(m.append(nn.Sigmoid()), squares, o, accuracy=None),
+        1, 2 * SECOND, FIRST + SECOND,
+    ),
+    "forward": (
+        lambda m, o: rv.learners.ForwardForward(m, o, 3, negatives="random"), 2, 0, 2 * (FIRST + SECOND)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STATIC)
+def test_learners_without_steps_by_hand(name):
+    """Forward in whole passes. No layer but backpropagation's sends an error through the weights of the one above."""
+    make, passes, signals, gradients = STATIC[name]
+    model = chain()
+    trained = make(model, torch.optim.SGD(model.parameters(), 0.0))
+    with count_learning(trained) as counts:
+        trained.step((X, LABELS))
+    assert counts.forward.dense == passes * (FIRST + SECOND)
+    assert (counts.signals.dense, counts.gradients.dense) == (signals, gradients)

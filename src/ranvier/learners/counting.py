@@ -89,10 +89,15 @@ def meet(counts: Counts, weights: nn.Module | nn.Parameter, x: Tensor) -> None:
 def count_learning(learner: GradientLearner) -> Iterator[Learning]:
     """Count all that `learner` does within the block: `with count_learning(learner) as learning: learner.step(batch)`.
 
-    For BPTT, TruncatedBPTT and TESS; TypeError for learners that do not tell of all they do.
+    For learners whose class says `counted`: those by backpropagation, TESS, feedback alignment, direct feedback,
+    bursts, perturbations, forward-forward, synthetic gradients, perforated layers (dendrites that grow within the block
+    apart). TypeError for learners that do not tell of all they do.
     """
     if not getattr(learner, "counted", False):
-        raise TypeError(f"found a {type(learner).__name__}, expected BPTT, TruncatedBPTT or TESS, which can be counted")
+        raise TypeError(
+            f"found a {type(learner).__name__}, expected BPTT, TESS, FeedbackAlignment or another learner whose class "
+            "says counted = True"
+        )
     with count_operations(learner.model) as forward:
         learning = Learning(forward, Operations(), Operations())
         named = {row.name: row for row in forward.layers}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,8 @@ class SyntheticGradients(GradientLearner):
 
     Metrics: loss; `synthesis`, the squared error of Ĝ over that of predicting 0; accuracy.
     """
+
+    counted: ClassVar[bool] = True
 
     def __init__(
         self,

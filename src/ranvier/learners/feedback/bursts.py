@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ranvier.learners._chains import blocks_of
 from ranvier.learners._outputs import require_finite_input, share_right
+from ranvier.learners.counting import meet, rows_of
 from ranvier.learners.feedback.pathways import Pathway, RandomFeedback
 from ranvier.learners.labelled import Encode, GradientLearner, Loss, Score, name
 
@@ -32,6 +33,8 @@ class BurstDependent(GradientLearner):
     resting : p̄_L, the output's share of bursts without a teacher.
     teaching : κ; at 1/2 squared errors of rates are never cut off at a share of 0 or 1. Gradients are divided by it.
     """
+
+    counted: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -93,6 +96,9 @@ class BurstDependent(GradientLearner):
             linear.weight.grad = -error.T @ e[k]
             if linear.bias is not None:
                 linear.bias.grad = -error.sum(0)
+            if (counted := rows_of(linear)) is not None:
+                meet(counted.gradients, linear, e[k])
+                counted.signals.multiply(2 * len(x) * linear.weight.numel() if k else 0)
             if k:
                 feedback = self.pathway.current(self._feedback[k], linear.weight)
                 taught, rest = (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,8 @@ class PerforatedBackpropagation(GradientLearner):
 
     Raises ValueError for a model without dendrites, or with some already (`adopt` them, and train by one's own loop).
     """
+
+    counted: ClassVar[bool] = True
 
     def __init__(
         self,
