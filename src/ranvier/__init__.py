@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         data,
         energies,
         engines,
+        hardware,
         interpret,
         learners,
         networks,
@@ -92,8 +93,8 @@ _HOMES = {
     "ranvier.learners": ["fit"],
 }  # fmt: skip
 _MODULES = [
-    "analysis", "atlas", "brains", "data", "energies", "engines", "interpret", "learners", "networks", "neurons",
-    "nn", "operators", "recordings", "report", "reservoirs", "rules", "synapses", "theory", "verify",
+    "analysis", "atlas", "brains", "data", "energies", "engines", "hardware", "interpret", "learners", "networks",
+    "neurons", "nn", "operators", "recordings", "report", "reservoirs", "rules", "synapses", "theory", "verify",
 ]  # fmt: skip
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -102,9 +103,10 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "Equations", "Exponential", "ExponentialConductance", "Graded", "HodgkinHuxley", "Izhikevich", "Network",
     "Neuron", "Normal", "Parameter", "Poisson", "Prediction", "Probe", "Recording", "Sigmoidal", "Simulation",
     "SpikeTimes", "Synapse", "TimeSeries", "Uniform", "WeightProbe", "__version__", "analysis", "as_cell", "atlas",
-    "brains", "compare", "data", "energies", "engines", "fit", "interpret", "learners", "networks", "neurons", "nn",
-    "operators", "parameter", "predict", "read_edges", "read_network", "read_nir", "recordings", "report",
-    "reservoirs", "rules", "simulate", "synapses", "theory", "verify", "wiring", "write_network", "write_nir",
+    "brains", "compare", "data", "energies", "engines", "fit", "hardware", "interpret", "learners", "networks",
+    "neurons", "nn", "operators", "parameter", "predict", "read_edges", "read_network", "read_nir", "recordings",
+    "report", "reservoirs", "rules", "simulate", "synapses", "theory", "verify", "wiring", "write_network",
+    "write_nir",
 ]  # fmt: skip
 
 

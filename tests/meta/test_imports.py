@@ -21,7 +21,7 @@ LEVELS = [
     {"data"},
     {"engines", "theory"},
     {"nn", "energies", "recordings", "operators"},
-    {"learners", "reservoirs", "interpret"},
+    {"learners", "reservoirs", "interpret", "hardware"},
     {"report", "brains", "verify"},
     {"atlas", "_runs", "_reads"},
     {"cli"},

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ranvier.atlas._record import Experiment
 
 #: the folders of entries, in the order in which they are listed
-GROUPS = ("simulation", "theory", "learning", "cells", "energies", "brains", "interpretation", "operators")
+GROUPS = ("simulation", "theory", "learning", "cells", "energies", "brains", "interpretation", "operators", "hardware")
 
 _records: dict[str, Experiment] = {}
 

@@ -1,0 +1,1 @@
+"""Networks on neuromorphic chips."""
