@@ -69,7 +69,8 @@ def measure(
     """Digits' accuracy in training's numbers and on the chip; disagreements of four ways to run one network; STDP.
 
     train: whether the digits' layer is. refractory, weight: of the network in fixed point, where the others keep 0 and
-    6. flip: bits that the cable changes in an answer's middle. window: of learning, in steps. floor: of weights in training.
+    6. flip: bits that the cable changes in an answer's middle. window: of learning, in steps. floor: of
+    weights in training.
     """
     rng = np.random.default_rng(seed)
     layered = graph(rng, weight=6)
