@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ranvier as rv
-from ranvier.hardware import Program, from_word, quantise, quantise_in_training, run, run_float, to_network, to_word
-from ranvier.hardware.training import FixedPoint
+from ranvier.hardware import ChipProgram, from_word, quantise, quantise_in_training, run, run_float, to_network, to_word
+from ranvier.hardware.training import FixedPointRounding
 
 
-def oracle(program: Program, inputs: np.ndarray) -> tuple[list, list, list, list]:
+def oracle(program: ChipProgram, inputs: np.ndarray) -> tuple[list, list, list, list]:
     """Spikes, membranes (words), and the learned matrices, neuron by neuron."""
     n, m = program.neurons, program.inputs
     w = [[int(x) for x in row] for row in program.feed_forward]
@@ -62,9 +62,9 @@ def oracle(program: Program, inputs: np.ndarray) -> tuple[list, list, list, list
     return spikes, trace, w, u
 
 
-def random_program(rng: np.random.Generator, n: int = 5, m: int = 4, wide: bool = True) -> Program:
+def random_program(rng: np.random.Generator, n: int = 5, m: int = 4, wide: bool = True) -> ChipProgram:
     top = 128 if wide else 6
-    return Program(
+    return ChipProgram(
         rng.integers(-top, top, (n, m)), rng.integers(-top, top, (n, n)) * (1 - np.eye(n, dtype=int)),
         threshold=rng.uniform(-20, 127, n), bias=rng.uniform(-2, 2, n), leak=rng.uniform(-1, 2),
         refractory=rng.integers(0, 4, n), scale=int(rng.integers(0, 4)), learn_feed_forward=rng.random((n, m)) < 0.5,
@@ -73,7 +73,7 @@ def random_program(rng: np.random.Generator, n: int = 5, m: int = 4, wide: bool 
     )  # fmt: skip
 
 
-def assert_same(program: Program, inputs: np.ndarray) -> None:
+def assert_same(program: ChipProgram, inputs: np.ndarray) -> None:
     result, (spikes, trace, w, u) = run(program, inputs), oracle(program, inputs)
     np.testing.assert_array_equal(result.spikes, spikes)
     np.testing.assert_array_equal(result.V, from_word(np.array(trace)))
@@ -96,13 +96,13 @@ def test_the_whole_chip():
 
 def test_one_neuron_by_hand():
     """2 a step up to 5: 2, 4, 6, then the spike, whose own input is lost."""
-    result = run(Program(np.array([[2]]), threshold=5.0), np.ones((8, 1)))
+    result = run(ChipProgram(np.array([[2]]), threshold=5.0), np.ones((8, 1)))
     assert result.V[:, 0].tolist() == [2, 4, 6, 0, 2, 4, 6, 0]
     assert result.spikes[:, 0].nonzero()[0].tolist() == [3, 7]
-    leaky = run(Program(np.array([[2]]), threshold=5.0, leak=0.5, refractory=3), np.ones((10, 1)))
+    leaky = run(ChipProgram(np.array([[2]]), threshold=5.0, leak=0.5, refractory=3), np.ones((10, 1)))
     assert leaky.V[:6, 0].tolist() == [1.5, 3.0, 4.5, 6.0, 0.0, 1.5]
     assert leaky.V[7, 0] == 4.5  # goes on integrating while refractory
-    assert run(Program(np.array([[127]]), threshold=127.5), np.ones((2, 1))).V[:, 0].tolist() == [127, -2]  # wraps
+    assert run(ChipProgram(np.array([[127]]), threshold=127.5), np.ones((2, 1))).V[:, 0].tolist() == [127, -2]  # wraps
 
 
 def test_the_window_of_learning():
@@ -111,13 +111,13 @@ def test_the_window_of_learning():
     def change(lag: int, start: int = 5) -> int:
         """Source 0 drives the neuron in a step; source 1, which learns, spikes `lag` steps after the neuron."""
         learn = np.array([[False, True]])
-        program = Program(np.array([[10, start]]), threshold=9.0, learn_feed_forward=learn, windows=(3, 2, 0, 0),
+        program = ChipProgram(np.array([[10, start]]), threshold=9.0, learn_feed_forward=learn, windows=(3, 2, 0, 0),
                           potentiation=4, depression=3)  # fmt: skip
         x = np.zeros((20, 2))
         x[9, 0] = 1  # the neuron's spike is in step 10
         x[10 + lag, 1] = 1
         if lag < 0:  # its own input must not move the spike
-            program = Program(np.array([[10, 0]]), threshold=9.0, learn_feed_forward=learn, windows=(3, 2, 0, 0),
+            program = ChipProgram(np.array([[10, 0]]), threshold=9.0, learn_feed_forward=learn, windows=(3, 2, 0, 0),
                               potentiation=4, depression=3)  # fmt: skip
             return int(run(program, x).program.feed_forward[0, 1])
         return int(run(program, x).program.feed_forward[0, 1]) - start
@@ -134,7 +134,7 @@ def test_float_fixed_and_the_simulator_agree(leak):
     """Where nothing overflows and every number has ten binary places, rounding has nothing to do."""
     rng = np.random.default_rng(1)
     n = 30
-    program = Program(rng.integers(-1, 6, (n, 20)), rng.integers(-1, 3, (n, n)) * (1 - np.eye(n, dtype=int)),
+    program = ChipProgram(rng.integers(-1, 6, (n, 20)), rng.integers(-1, 3, (n, n)) * (1 - np.eye(n, dtype=int)),
                       threshold=rng.integers(20, 60, n), bias=0.125, leak=leak)  # fmt: skip
     x = rng.random((200, 20)) < 0.2
     fixed, real = run(program, x), run_float(program, x)
@@ -176,18 +176,18 @@ def test_words():
 )  # fmt: skip
 def test_wrong_programs(arguments, words):
     with pytest.raises(ValueError, match=words):
-        Program(**arguments)
+        ChipProgram(**arguments)
 
 
 def test_wrong_inputs():
-    program = Program(np.zeros((2, 3)))
+    program = ChipProgram(np.zeros((2, 3)))
     for x, words in ((np.zeros((4, 2)), r"expected \(steps, 3\)"), (np.full((4, 3), 0.5), "0 and 1"),
                      (np.full((4, 3), np.nan), "0 and 1")):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             run(program, x)
     assert run(program, np.zeros((0, 3))).spikes.shape == (0, 2)
     with pytest.raises(ValueError, match="refractory"):
-        to_network(Program(np.zeros((2, 3)), refractory=2), np.zeros((4, 3)))
+        to_network(ChipProgram(np.zeros((2, 3)), refractory=2), np.zeros((4, 3)))
 
 
 def layers(*sizes: int, **options) -> rv.nn.Sequential:
@@ -238,7 +238,7 @@ def test_examples_keep_the_membranes_within_range():
 def test_fixed_point_training():
     torch.manual_seed(0)
     x = torch.linspace(-2, 2, 9, requires_grad=True)
-    y = FixedPoint(3, fraction=1)(x)
+    y = FixedPointRounding(3, fraction=1)(x)
     assert y.tolist() == [-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 1.5]
     y.sum().backward()
     assert x.grad.tolist() == [1.0] * 8 + [0.0]
@@ -256,8 +256,8 @@ def test_fixed_point_training():
     unit = model.weight.abs().max()
     assert set((model.weight / unit).round(decimals=4).unique().tolist()) <= {-2.0, -1.0, 0.0, 1.0}
     for wrong in (
-        lambda: FixedPoint(1),
-        lambda: FixedPoint(8, unit=0.0),
+        lambda: FixedPointRounding(1),
+        lambda: FixedPointRounding(8, unit=0.0),
         lambda: quantise_in_training(torch.nn.ReLU(), 4),
     ):
         with pytest.raises(ValueError, match="expected"):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ranvier.hardware import Board, Link, LinkError, Program, run
+from ranvier.hardware import Board, ChipProgram, Link, LinkError, run
 from ranvier.hardware.link import decode, encode, encode_spikes, serial_port
 
 
@@ -36,9 +36,9 @@ class Wire:
             return data
 
 
-def example(rng=None, learn=False, n=12, m=9) -> tuple[Program, np.ndarray]:
+def example(rng=None, learn=False, n=12, m=9) -> tuple[ChipProgram, np.ndarray]:
     rng = rng or np.random.default_rng(0)
-    program = Program(rng.integers(-3, 9, (n, m)), rng.integers(-3, 4, (n, n)) * (1 - np.eye(n, dtype=int)),
+    program = ChipProgram(rng.integers(-3, 9, (n, m)), rng.integers(-3, 4, (n, n)) * (1 - np.eye(n, dtype=int)),
                       threshold=rng.uniform(5, 60, n), leak=0.125, refractory=rng.integers(0, 3, n), scale=2,
                       learn_feed_forward=learn and rng.random((n, m)) < 0.5, windows=(5, 6, 7, 8),
                       potentiation=2)  # fmt: skip
@@ -56,7 +56,7 @@ def connect(change=lambda data: data) -> tuple[Link, Board]:
 def test_a_program_goes_through_bytes(seed, n, m):
     rng = np.random.default_rng(seed)
     learn = rng.random((n, n)) < 0.5
-    program = Program(rng.integers(-128, 128, (n, m)), rng.integers(-128, 128, (n, n)) * (1 - np.eye(n, dtype=int)),
+    program = ChipProgram(rng.integers(-128, 128, (n, m)), rng.integers(-128, 128, (n, n)) * (1 - np.eye(n, dtype=int)),
                       threshold=rng.uniform(-128, 127, n), leak=rng.uniform(-9, 9), learn_recurrent=learn,
                       refractory=rng.integers(0, 256, n), scale=int(rng.integers(256)))  # fmt: skip
     assert decode(encode(program), n, m).same_as(program)
@@ -65,7 +65,7 @@ def test_a_program_goes_through_bytes(seed, n, m):
 def test_bytes_are_where_the_chip_has_them():
     """Row 6, column 5 or input + 2; thresholds from slot 4, 100.0 as 0x19000; the scale in the refractory word of slot
     0, the leak in slot 8; blocks of 9216 and a dummy byte; spikes as (relative step, address), ended by three 0xff."""
-    program = Program(np.array([[7, -1]]), threshold=100.0, leak=0.5, refractory=4, scale=3)
+    program = ChipProgram(np.array([[7, -1]]), threshold=100.0, leak=0.5, refractory=4, scale=3)
     blocks = encode(program)
     assert len(blocks[0x00]) == len(blocks[0x10]) == 9217
     assert len(blocks[0x60]) == 2305
@@ -216,6 +216,6 @@ def test_nothing_is_loaded_and_nothing_is_there():
     link, _ = connect()
     with pytest.raises(ValueError, match="no program is loaded"):
         link.run(np.zeros((1, 1)))
-    program = Program(np.zeros((2, 2)), bias=[0.0, 1.0])
+    program = ChipProgram(np.zeros((2, 2)), bias=[0.0, 1.0])
     with pytest.raises(ValueError, match="bias differs"):
         link.load(program)

@@ -3,10 +3,21 @@
 from ranvier.hardware.emulator import ChipRun, run, run_float
 from ranvier.hardware.export import quantise, to_network
 from ranvier.hardware.link import Board, Link, LinkError
-from ranvier.hardware.program import Program, from_word, to_word
-from ranvier.hardware.training import FixedPoint, quantise_in_training
+from ranvier.hardware.program import ChipProgram, from_word, to_word
+from ranvier.hardware.training import FixedPointRounding, quantise_in_training
 
 __all__ = [
-    "Board", "ChipRun", "FixedPoint", "Link", "LinkError", "Program", "from_word", "quantise", "quantise_in_training",
-    "run", "run_float", "to_network", "to_word",
+    "Board",
+    "ChipProgram",
+    "ChipRun",
+    "FixedPointRounding",
+    "Link",
+    "LinkError",
+    "from_word",
+    "quantise",
+    "quantise_in_training",
+    "run",
+    "run_float",
+    "to_network",
+    "to_word",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ranvier.codegen.compilation import compiled
-from ranvier.hardware.program import FRACTION, Program, from_word
+from ranvier.hardware.program import FRACTION, ChipProgram, from_word
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,13 @@ class ChipRun:
     spikes: np.ndarray
     V: np.ndarray
     overflows: int
-    program: Program
+    program: ChipProgram
 
 
-def run(program: Program, inputs: np.ndarray) -> ChipRun:
+def run(program: ChipProgram, inputs: np.ndarray) -> ChipRun:
     """The chip's answer to input spikes (T, inputs) of 0 and 1, from rest, in whole numbers as the chip has them.
 
-    >>> program = Program(feed_forward=np.array([[2]]), threshold=5.0)
+    >>> program = ChipProgram(feed_forward=np.array([[2]]), threshold=5.0)
     >>> run(program, np.ones((8, 1))).spikes[:, 0].nonzero()[0].tolist()
     [3, 7]
     """
@@ -40,7 +40,7 @@ def run(program: Program, inputs: np.ndarray) -> ChipRun:
     return ChipRun(fired, from_word(V), int(overflows), with_weights(program, forward, recurrent))
 
 
-def run_float(program: Program, inputs: np.ndarray) -> ChipRun:
+def run_float(program: ChipProgram, inputs: np.ndarray) -> ChipRun:
     """The same equations in real numbers, which do not wrap, without learning: how far the chip's range would have to
     go. `overflows` counts the values of V that the chip could not hold."""
     spikes = input_spikes(program, inputs).astype(np.float64)
@@ -63,13 +63,13 @@ def run_float(program: Program, inputs: np.ndarray) -> ChipRun:
     )
 
 
-def with_weights(program: Program, forward: np.ndarray, recurrent: np.ndarray) -> Program:
+def with_weights(program: ChipProgram, forward: np.ndarray, recurrent: np.ndarray) -> ChipProgram:
     """The program with other weights."""
     numbers = {name: from_word(np.asarray(getattr(program, name))) for name in ("threshold", "bias", "leak")}
     return replace(program, feed_forward=forward, recurrent=recurrent, **numbers)  # type: ignore[arg-type]
 
 
-def input_spikes(program: Program, inputs: np.ndarray) -> np.ndarray:
+def input_spikes(program: ChipProgram, inputs: np.ndarray) -> np.ndarray:
     """Spikes (T, inputs) as bool; ValueError for another shape or values but 0 and 1."""
     x = np.asarray(inputs)
     if x.ndim != 2 or x.shape[1] != program.inputs:

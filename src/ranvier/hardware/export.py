@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier.hardware.emulator import run_float
-from ranvier.hardware.program import NEURONS, STEP, Program, from_word
+from ranvier.hardware.program import NEURONS, STEP, ChipProgram, from_word
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import ranvier as rv
 
 
-def quantise(model: nn.Module, examples: np.ndarray | None = None, *, bits: int = 8, leak: float = 0.0) -> Program:
+def quantise(model: nn.Module, examples: np.ndarray | None = None, *, bits: int = 8, leak: float = 0.0) -> ChipProgram:
     """The program that runs a trained `rv.nn.LIF`, or an `rv.nn.Sequential` of them, on a NeuroCoreX.
 
     Layers must be what the chip can do: beta 1 (its leak is subtractive), reset "zero", no bias, no filter, adaptation
@@ -48,7 +48,7 @@ def quantise(model: nn.Module, examples: np.ndarray | None = None, *, bits: int 
         widest = max(_range(real, np.asarray(x)) for x in examples)
         unit = min(unit, 126.0 / widest) if widest > 0 else unit
     program = _assemble(layers, sizes, unit, leak, rounded=True)
-    assert isinstance(program, Program)
+    assert isinstance(program, ChipProgram)
     if not (program.feed_forward.any() or np.any(program.recurrent)):
         raise ValueError(
             f"all weights round to 0 at a scale of {unit:.3g}; expected thresholds nearer to the weights: train with "
@@ -93,7 +93,7 @@ def _assemble(layers: Any, sizes: list[int], unit: float, leak: float, *, rounde
             recurrent[rows, place[k - 1] : place[k]] = w
     if not rounded:
         return forward, recurrent, threshold, leak
-    return Program(np.rint(forward * unit), np.rint(recurrent * unit), threshold * unit, leak=leak * unit)
+    return ChipProgram(np.rint(forward * unit), np.rint(recurrent * unit), threshold * unit, leak=leak * unit)
 
 
 def _range(real: Any, inputs: np.ndarray) -> float:
@@ -107,7 +107,7 @@ def _range(real: Any, inputs: np.ndarray) -> float:
     return widest
 
 
-def to_network(program: Program, inputs: np.ndarray) -> rv.Network:
+def to_network(program: ChipProgram, inputs: np.ndarray) -> rv.Network:
     """The program and its input spikes (T, inputs) as a network for `rv.simulate(net, duration, dt=0.96,
     dtype=torch.float64)`: perfect integrators, delta synapses. A spike of the chip's step k is the
     simulator's at (k + 2) · .96 ms. ValueError for refractory neurons, which integrate on the chip only, and for

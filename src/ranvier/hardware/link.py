@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ranvier.hardware.emulator import input_spikes, run, with_weights
-from ranvier.hardware.program import INPUTS, NEURONS, SLOTS, Program, from_words
+from ranvier.hardware.program import INPUTS, NEURONS, SLOTS, ChipProgram, from_words
 
 #: the high nibble of a command's byte
 FORWARD, RECURRENT, PARAMETERS, SPIKES, READ_BACK, ENABLE = 0x00, 0x10, 0x20, 0x30, 0x50, 0x60
@@ -18,7 +18,7 @@ _ODD = 0x1FFFF  # the threshold of slots that are no neurons, nearly 128
 _END = b"\xff\xff\xff"
 
 
-class Port(Protocol):
+class SerialPort(Protocol):
     """What is asked of a port, such as pyserial's: `read` returns what there is within its time limit."""
 
     def read(self, size: int = 1, /) -> bytes: ...
@@ -44,7 +44,7 @@ def serial_port(url: str, timeout: float = 1.0) -> Any:
     return port
 
 
-def encode(program: Program) -> dict[int, bytes]:
+def encode(program: ChipProgram) -> dict[int, bytes]:
     """The blocks of bytes that load a program, by command: matrices by rows, words of three bytes, low byte first."""
     forward, recurrent = np.zeros((SLOTS, SLOTS), np.int8), np.zeros((SLOTS, SLOTS), np.int8)
     enable = np.zeros((2, SLOTS, SLOTS), np.uint8)
@@ -70,7 +70,7 @@ def encode(program: Program) -> dict[int, bytes]:
     }
 
 
-def _common(program: Program) -> int:
+def _common(program: ChipProgram) -> int:
     """The bias that all neurons share; ValueError for others, which the wire does not carry."""
     bias = np.asarray(program.bias)
     if (bias != bias[0]).any():
@@ -79,7 +79,7 @@ def _common(program: Program) -> int:
     return int(bias[0])
 
 
-def decode(blocks: dict[int, bytes], neurons: int = NEURONS, inputs: int = INPUTS) -> Program:
+def decode(blocks: dict[int, bytes], neurons: int = NEURONS, inputs: int = INPUTS) -> ChipProgram:
     """The program that blocks of bytes load, of its first neurons and inputs."""
     matrix = {c: np.frombuffer(blocks[c][:-1], np.int8).reshape(SLOTS, SLOTS) for c in (FORWARD, RECURRENT)}
     triples = np.frombuffer(blocks[PARAMETERS], np.uint8).reshape(4, SLOTS, 3).astype(np.int64)
@@ -104,7 +104,7 @@ _LENGTHS = {FORWARD: SLOTS * SLOTS + 1, RECURRENT: SLOTS * SLOTS + 1, PARAMETERS
             ENABLE: 2 * SLOTS * SLOTS // 8 + 1}  # fmt: skip
 
 
-def encode_spikes(program: Program, inputs: np.ndarray) -> bytes:
+def encode_spikes(program: ChipProgram, inputs: np.ndarray) -> bytes:
     """Spikes as the chip reads them: steps since the last one, address in two bytes; a last step of silence is told by
     the run's length, which follows the end mark in the emulated board's dialect (two bytes, low byte first)."""
     spikes = input_spikes(program, inputs)
@@ -128,11 +128,11 @@ class Link:
     serve : called after every block that is written, such as an emulated `board.serve` on the same port.
     """
 
-    def __init__(self, port: Port, *, serve: Any = None) -> None:
+    def __init__(self, port: SerialPort, *, serve: Any = None) -> None:
         self.port, self._serve = port, serve or (lambda: None)
-        self.program: Program | None = None
+        self.program: ChipProgram | None = None
 
-    def load(self, program: Program) -> None:
+    def load(self, program: ChipProgram) -> None:
         """Write a program, and read the feed-forward weights back: LinkError, with the first that differs."""
         blocks = encode(program)
         for command, block in blocks.items():
@@ -190,10 +190,10 @@ class Board:
     dropped, and the next command read afresh.
     """
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: SerialPort) -> None:
         self.port = port
         self._blocks: dict[int, bytes] = {}
-        self.program: Program | None = None
+        self.program: ChipProgram | None = None
 
     def serve(self) -> bool:
         """Answer the next command; False where none comes within the port's time limit."""
@@ -262,7 +262,7 @@ class Board:
         return data
 
 
-def _read(port: Port, count: int) -> bytes:
+def _read(port: SerialPort, count: int) -> bytes:
     """So many bytes, or fewer where none came for the port's time limit."""
     parts: list[bytes] = []
     missing = count
@@ -280,4 +280,4 @@ def words(blocks: Iterable[bytes]) -> int:
     return sum(len(b) + 1 for b in blocks)
 
 
-__all__ = ["Board", "Link", "LinkError", "Port", "decode", "encode", "encode_spikes", "serial_port", "words"]
+__all__ = ["Board", "Link", "LinkError", "SerialPort", "decode", "encode", "encode_spikes", "serial_port", "words"]

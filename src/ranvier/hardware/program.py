@@ -29,7 +29,7 @@ def from_word(word: int | np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Program:
+class ChipProgram:
     """Weights and parameters of a NeuroCoreX chip (Gautam et al. 2025, arXiv 2506.14138, and its VHDL).
 
     Each of `neurons` (at most 90) does in one step of .96 ms, in 18-bit two's complement with 10 binary places (sums
@@ -49,7 +49,7 @@ class Program:
     refractory : steps after a spike without one, one number or one a neuron.
     scale : of feed-forward input, 0 to 255.
 
-    >>> program = Program(feed_forward=np.array([[2]]), threshold=5.0)
+    >>> program = ChipProgram(feed_forward=np.array([[2]]), threshold=5.0)
     >>> program.neurons, program.inputs
     (1, 1)
     """
@@ -110,20 +110,20 @@ class Program:
     def inputs(self) -> int:
         return self.feed_forward.shape[1]
 
-    def same_as(self, other: Program) -> bool:
+    def same_as(self, other: ChipProgram) -> bool:
         """Whether every weight and word is the same."""
         return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
 
-def stored(program: Program, name: str) -> np.ndarray:
+def stored(program: ChipProgram, name: str) -> np.ndarray:
     """A field that the program holds as an array of words."""
     return np.asarray(getattr(program, name))
 
 
-def from_words(words: dict[str, np.ndarray | int | tuple[int, ...]]) -> Program:
+def from_words(words: dict[str, np.ndarray | int | tuple[int, ...]]) -> ChipProgram:
     """A program from fields as words, not numbers."""
     numbers = {k: from_word(v) if k in ("threshold", "bias", "leak") else v for k, v in words.items()}  # type: ignore[arg-type]
-    return Program(**numbers)  # type: ignore[arg-type]
+    return ChipProgram(**numbers)  # type: ignore[arg-type]
 
 
 def _weights(value: np.ndarray, name: str) -> np.ndarray:

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 
-class FixedPoint(nn.Module):
+class FixedPointRounding(nn.Module):
     """x rounded to `bits` bits, as whole multiples of a unit, with a straight-through gradient (Bengio et al. 2013): 1
     where x lies within the range, 0 beyond.
 
     unit : of the last bit; None: chosen anew so that the largest |x| is the largest number. `fraction` b is the unit
         2^−b, as for states in Q format.
 
-    >>> FixedPoint(4, unit=0.5)(torch.tensor([0.3, -9.0, 0.74])).tolist()
+    >>> FixedPointRounding(4, unit=0.5)(torch.tensor([0.3, -9.0, 0.74])).tolist()
     [0.5, -4.0, 0.5]
     """
 
@@ -47,8 +47,8 @@ def quantise_in_training(model: nn.Module, bits: int) -> nn.Module:
     if not layers:
         raise ValueError(f"the model is {type(model).__name__}; expected linear layers or convolutions in it")
     for layer in layers:
-        parametrize.register_parametrization(layer, "weight", FixedPoint(bits))
+        parametrize.register_parametrization(layer, "weight", FixedPointRounding(bits))
     return model
 
 
-__all__ = ["FixedPoint", "quantise_in_training"]
+__all__ = ["FixedPointRounding", "quantise_in_training"]

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 
 import ranvier as rv
 from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, Size, canvas, register
-from ranvier.hardware import Board, Link, LinkError, Program, quantise, run, run_float, to_network
+from ranvier.hardware import Board, ChipProgram, Link, LinkError, quantise, run, run_float, to_network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,7 +97,7 @@ def measure(
     }
 
 
-def graph(rng: np.random.Generator, weight: int, refractory: int = 0) -> Program:
+def graph(rng: np.random.Generator, weight: int, refractory: int = 0) -> ChipProgram:
     """A small world (Watts & Strogatz) of 60 neurons, driven by 30 inputs."""
     n, m = 60, 30
     recurrent = np.zeros((n, n), int)
@@ -105,12 +105,12 @@ def graph(rng: np.random.Generator, weight: int, refractory: int = 0) -> Program
         for k in (1, 2, 3):
             j = int(rng.integers(n)) if rng.random() < 0.1 else (i + k) % n
             recurrent[i, j] = weight if i != j else 0
-    return Program(
+    return ChipProgram(
         np.where(rng.random((n, m)) < 0.2, 4, 0), recurrent, threshold=20.0, leak=0.25, refractory=refractory
     )
 
 
-def simulated(program: Program, x: np.ndarray) -> np.ndarray:
+def simulated(program: ChipProgram, x: np.ndarray) -> np.ndarray:
     """The compiled engine's spikes."""
     net = to_network(program, x)
     recording = rv.simulate(net, (len(x) + 2) * 0.96, dt=0.96, dtype=torch.float64)
@@ -121,7 +121,7 @@ def simulated(program: Program, x: np.ndarray) -> np.ndarray:
     return spikes
 
 
-def wired(program: Program, x: np.ndarray, flip: int) -> np.ndarray:
+def wired(program: ChipProgram, x: np.ndarray, flip: int) -> np.ndarray:
     """The spikes that come over the wire."""
     cable = Cable()
     link = Link(cable.end(0), serve=Board(cable.end(1)).serve)
@@ -168,7 +168,7 @@ def digits(seed: int, train: bool, floor: float) -> tuple[float, float, int]:
 def stdp(lag: int, window: int) -> int:
     """Change of a weight where the source spikes `lag` steps before the target does (after it: below 0)."""
     start = 5
-    program = Program(
+    program = ChipProgram(
         np.array([[30, start]]), threshold=20.0, learn_feed_forward=np.array([[False, True]]),
         windows=(window, window, 0, 0),
     )  # fmt: skip
