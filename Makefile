@@ -11,12 +11,13 @@ PY = $(VENV)/bin/python
 READY = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test attack triton lint bench bench-parts models atlas oracles pins clean
+.PHONY: help demo test attack audit triton lint bench bench-parts models atlas oracles pins clean
 
 help:
 	@echo "make demo     install, run the main job on the larva's wiring, print where the report lies"
 	@echo "make test     install, run the tests"
 	@echo "make attack   mutated files, killed runs, a day of biological time: some 90 minutes, resumes (ATTACK_FLAGS='--inputs 10000 --kills 5')"
+	@echo "make audit    known weaknesses of the pinned packages (asks PyPI)"
 	@echo "make triton   the GPU's kernels without a GPU: in Triton's interpreter, and through its compiler"
 	@echo "make lint     ruff and mypy"
 	@echo "make bench    side by side with Brian2 and NEST (BENCH_FLAGS=--quick for a short one)"
@@ -42,6 +43,11 @@ test: $(READY)
 # the figures are kept even where something was found
 attack: $(READY)
 	$(PY) -m tests.attack $(ATTACK_FLAGS) | tee benchmarks/results/attack.txt; exit $${PIPESTATUS[0]}
+
+# in an environment of its own; asks PyPI for the advisories of the pinned versions
+audit:
+	test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/pip install --quiet pip-audit; }
+	.venv-audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
 
 # Triton as torch 2.13 for CUDA comes with it
 triton: $(READY)

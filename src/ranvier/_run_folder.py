@@ -38,7 +38,9 @@ def run_folder(out: Path, settings: Mapping[str, Any], again: bool) -> Iterator[
     """
     with folder_lock(out, "run") as lock:
         run, discarded = out / "run", out / _DISCARDED
-        if discarded.exists():  # of a run that was killed
+        if discarded.is_symlink() or discarded.is_file():
+            discarded.unlink()
+        elif discarded.exists():  # of a run that was killed
             shutil.rmtree(discarded)
         if again:
             _set_aside(out, discarded)

@@ -291,7 +291,7 @@ def _status() -> Iterator[Any]:
 
 @contextmanager
 def _resumable(afterwards: str = "") -> Iterator[list[Path]]:
-    """Turn Ctrl-C into one line and exit code 130; say of a full disk that the work so far is beginnings.
+    """Turn Ctrl-C into one line and exit code 130; say of a full disk that the work so far is kept.
 
     Gives a list for the files of which one is enough to go on from; `afterwards` is what else is to be said.
     """
