@@ -60,7 +60,7 @@ def test_splitting_decides_what_alpha_crown_cannot():
     graph = verify.wrap(module, X.double())
     assert verify.verify(graph, prop, branching="none").verdict == "unknown"
     scored = verify.verify(graph, prop, branching="bbps", timeout=60)
-    assert scored.verdict == "verified" and scored.domains < 150
+    assert scored.verdict == "verified" and scored.domains < 250
     at_random = verify.verify(graph, prop, branching="random", timeout=60, most_domains=300)
     assert at_random.verdict == "unknown" and at_random.bound < 0
 

@@ -14,19 +14,19 @@ from ranvier.verify.graph import Graph, Unary
 from ranvier.verify.intervals import NodeBounds
 from ranvier.verify.relaxations import relax_all
 
-REACH, SPACING = 5.0, 0.2  # of the table
+#: of the table, in both directions: from −20 to 20, dense around 0
+_AXIS = torch.sinh(torch.linspace(-3.7, 3.7, 61, dtype=torch.float64))
 _AT_ZERO = {"relu", "leaky_relu", "abs", "step"}
 SHORTCUTS = 30_000_000  # coefficients of shortcuts at most
 
 
 @lru_cache(maxsize=64)
 def point_table(functions: tuple[Function, ...]) -> Tensor:
-    """Points p by (l, u) on a grid over [−5, 5] that leave least area between the lines of both halves, summed over the
-    functions that read the neuron; found by trying 23 ratios. nan where l >= u or outside a domain."""
-    axis = torch.arange(-REACH, REACH + SPACING / 2, SPACING, dtype=torch.float64)
-    l, u = torch.meshgrid(axis, axis, indexing="ij")
+    """Points p by (l, u) on a grid over [−20, 20] that leave least area between the lines of both halves, summed over
+    the functions that read the neuron; found by trying 23 ratios. nan where l >= u or outside a domain."""
+    l, u = torch.meshgrid(_AXIS, _AXIS, indexing="ij")
     t = torch.arange(1, 24, dtype=torch.float64) / 24
-    valid = u - l > SPACING / 2
+    valid = u > l
     a, b = l[valid][:, None], u[valid][:, None]
     p = a + (b - a) * t
     area = torch.stack([_area(f, a.expand_as(p), p) + _area(f, p, b.expand_as(p)) for f in functions]).sum(0)
@@ -53,14 +53,14 @@ def branching_points(functions: tuple[Function, ...], l: Tensor, u: Tensor, *, o
     if not functions or not optimised:
         return middle
     table = point_table(functions)
-    i = torch.ceil((l + REACH) / SPACING - 1e-9).nan_to_num(-1.0).long()
-    j = torch.floor((u + REACH) / SPACING + 1e-9).nan_to_num(-1.0).long()
+    i = torch.searchsorted(_AXIS, l.contiguous())  # the grid's next point inwards
+    j = torch.searchsorted(_AXIS, u.contiguous(), right=True) - 1
     most = len(table) - 1
-    inside = (i >= 0) & (j <= most) & (i < j)
+    inside = (l >= _AXIS[0]) & (u <= _AXIS[-1]) & (i < j)
     p = table[i.clamp(0, most), j.clamp(0, most)]
-    width = u - l
-    good = inside & torch.isfinite(p) & (p > l + 0.02 * width) & (p < u - 0.02 * width)
-    return torch.where(good, p, middle)
+    quarter = 0.25 * (u - l)  # nearer to an end, a split leaves nearly the whole on one side
+    p = torch.maximum(torch.minimum(p, u - quarter), l + quarter)
+    return torch.where(inside & torch.isfinite(p), p, middle)
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,13 @@ class Splitter:
         return wide
 
     def scores(
-        self, bounds: NodeBounds, at: dict[int, Tensor], coefficients: Tensor, shortcuts: dict[int, Shortcut],
-        points: dict[int, Tensor],
+        self, bounds: NodeBounds, at: dict[int, Tensor], slopes: dict[int, Tensor], coefficients: Tensor,
+        shortcuts: dict[int, Shortcut], points: dict[int, Tensor],
     ) -> dict[int, Tensor]:  # fmt: skip
         """(B, size) of each node: by how much splitting each neuron would raise the bound, estimated.
 
-        at: coefficients (B, size) of the nonlinear nodes in the bound's row; coefficients (B, inputs): of the input.
+        at: coefficients (B, size) of the nonlinear nodes in the bound's row, and slopes (B, size) of the lines in use
+        there; coefficients (B, inputs): of the input.
         """
         result = {}
         for k in self.nodes:
@@ -137,7 +138,7 @@ class Splitter:
                     continue
                 operator = self.graph.nodes[j].operator
                 if isinstance(operator, Unary):
-                    gain = self._gain(operator.function, k, index, bounds, at[j], coefficients, shortcuts, p)
+                    gain = self._gain(operator.function, k, index, bounds, at[j], slopes[j], coefficients, shortcuts, p)
                 else:
                     other = self.graph.nodes[j].inputs[1 - position]
                     width = bounds.upper[other] - bounds.lower[other]
@@ -149,30 +150,32 @@ class Splitter:
         return result
 
     def _gain(
-        self, f: Function, k: int, index: Tensor | None, bounds: NodeBounds, A: Tensor, coefficients: Tensor,
-        shortcuts: dict[int, Shortcut], p: Tensor,
+        self, f: Function, k: int, index: Tensor | None, bounds: NodeBounds, A: Tensor, slope: Tensor,
+        coefficients: Tensor, shortcuts: dict[int, Shortcut], p: Tensor,
     ) -> Tensor:  # fmt: skip
-        """The lesser gain of the two halves, both by the shortcut and by the half's own interval."""
+        """The lesser gain of the two halves. In each the line in use may be kept and moved up to f, or a line of least
+        area be taken, of whose slope the change is bounded by the half's own interval or by the shortcut."""
         l, u = bounds.lower[k], bounds.upper[k]
         pick = (lambda t: t) if index is None else (lambda t: t[..., index])
-        before = _lines(f, A, pick(l), pick(u))
+        before = _shift(f, A, slope, pick(l), pick(u))
         gains = []
         for a, b in ((l, p), (p, u)):
-            after = _lines(f, A, pick(a), pick(b))
-            slope, shift = after[0] - before[0], after[1] - before[1]
-            simple = torch.minimum(slope * pick(a), slope * pick(b)) + shift
+            low, high = pick(a), pick(b)
+            gain = _shift(f, A, slope, low, high) - before
+            default = f.slopes(low, high)
+            new = torch.where(A >= 0, default.lower, default.upper)
+            change, shift = A * (new - slope), _shift(f, A, new, low, high) - before
+            gain = torch.maximum(gain, torch.minimum(change * low, change * high) + shift)
             if k in shortcuts:
-                simple = torch.maximum(simple, _by_shortcut(slope, shift, coefficients, shortcuts[k], index, bounds))
-            gains.append(simple)
+                gain = torch.maximum(gain, _by_shortcut(change, shift, coefficients, shortcuts[k], index, bounds))
+            gains.append(gain)
         return torch.minimum(*gains).clamp(min=0.0)
 
 
-def _lines(f: Function, A: Tensor, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """A f(z) >= slope z + shift over [l, u]."""
-    s = f.slopes(l, u)
-    side = torch.where(A >= 0, s.lower, s.upper)
-    t = torch.where(A >= 0, f.intercept(side, l, u, False), f.intercept(side, l, u, True))
-    return A * side, torch.where(A == 0, 0.0, A * t)
+def _shift(f: Function, A: Tensor, slope: Tensor, l: Tensor, u: Tensor) -> Tensor:
+    """A f(z) >= A slope z + shift over [l, u]."""
+    t = torch.where(A >= 0, f.intercept(slope, l, u, False), f.intercept(slope, l, u, True))
+    return torch.where(A == 0, 0.0, A * t)
 
 
 def _by_shortcut(

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from ranvier.verify.attack import confirmed, margin
-from ranvier.verify.backward import LinearBound, crown
+from ranvier.verify.backward import LinearBound, crown, node_bounds
 from ranvier.verify.branching import Splitter
 from ranvier.verify.intervals import NodeBounds, propagate
 from ranvier.verify.networks import NetworkUnderTest
-from ranvier.verify.optimise import Choice, optimise
+from ranvier.verify.optimise import Choice, Optimised, optimise
 from ranvier.verify.search import Goals, Outcome, Progress, Settings
+
+SMALL = 300  # neurons whose bounds are found anew
 
 
 @dataclass
@@ -41,6 +43,8 @@ class _Search:
         self.subject, self.goals, self.settings, self.progress = subject, goals, settings, progress
         self.graph, self.case = subject.graph, goals.case
         self.splitter = Splitter(self.graph, optimised_points=settings.points == "optimised")
+        # in small networks inner bounds are found anew in each domain; in others a split reaches them by intervals
+        self.small = sum(self.graph.nodes[k].size for k in self.splitter.nodes) <= SMALL
         self.random = torch.Generator().manual_seed(settings.seed)
         self.counterexample: Tensor | None = None
         self.heap: list[tuple[float, int, Domain]] = []
@@ -112,7 +116,8 @@ class _Search:
         }
         l, u = (t.expand(len(domains), -1) for t in (self.case.lower, self.case.upper))
         with torch.no_grad():
-            bounds = propagate(self.graph, l, u, known=known)  # type: ignore[arg-type]
+            refine = self._refresh if self.small else None
+            bounds = propagate(self.graph, l, u, known=known, refine=refine)  # type: ignore[arg-type]
             empty = bounds.empty()
         constrained = self._masks(domains)
         readers = self.splitter.readers()
@@ -131,7 +136,7 @@ class _Search:
         self._try_corners(best.bound, row, goal, ~decided)
         if bool(decided.all()) or self.counterexample is not None:
             return
-        splits = self._splits(bounds, best.bound, row, [None if x else True for x in decided.tolist()])
+        splits = self._splits(bounds, best, row, [None if x else True for x in decided.tolist()])
         for b, domain in enumerate(domains):
             if not bool(decided[b]):
                 own = {k: (bounds.lower[k][b : b + 1], bounds.upper[k][b : b + 1]) for k in self.splitter.nodes}
@@ -141,6 +146,9 @@ class _Search:
                     self.heap,
                     (value, next(self.number), Domain(domain.goal, own, domain.constrained, choice, value, splits[b])),
                 )
+
+    def _refresh(self, k: int, bounds: NodeBounds) -> tuple[Tensor, Tensor] | None:
+        return node_bounds(self.graph, k, bounds)
 
     def _masks(self, domains: list[Domain]) -> dict[int, tuple[Tensor, Tensor]]:
         result = {}
@@ -170,7 +178,7 @@ class _Search:
 
     @torch.no_grad()
     def _splits(
-        self, bounds: NodeBounds, bound: LinearBound, row: Tensor, open_: list[bool | None]
+        self, bounds: NodeBounds, best: Optimised, row: Tensor, open_: list[bool | None]
     ) -> list[list[tuple[int, int, float]]]:
         """The best few neurons of each domain, with points."""
         if self.settings.branching == "none":
@@ -178,8 +186,14 @@ class _Search:
         points = self.splitter.points(bounds)
         batch = torch.arange(len(row))
         if self.settings.branching == "bbps":
-            at = {k: A[batch, row] for k, A in bound.at.items()}
-            scores = self.splitter.scores(bounds, at, bound.coefficients[batch, row], self.shortcuts, points)
+            at = {k: A[batch, row] for k, A in best.bound.at.items()}
+            slopes = {}
+            for k, A in at.items():
+                sides = best.slopes.lower[k][0], best.slopes.upper[k][0]
+                low, high = (s.expand(len(row), best.least.shape[1], -1)[batch, row] for s in sides)
+                slopes[k] = torch.where(A >= 0, low, high)
+            coefficients = best.bound.coefficients[batch, row]
+            scores = self.splitter.scores(bounds, at, slopes, coefficients, self.shortcuts, points)
         else:
             scores = {}
             for k in self.splitter.nodes:

@@ -99,11 +99,12 @@ class SlopeSpace:
 
 @dataclass(frozen=True)
 class Optimised:
-    """least (B, S): sound lower bounds of C y; their linear bound, and the choice that gave them."""
+    """least (B, S): sound lower bounds of C y; their linear bound, and the choice and slopes that gave them."""
 
     least: Tensor
     bound: LinearBound
     choice: Choice
+    slopes: Slopes
 
 
 def optimise(
@@ -178,7 +179,7 @@ def optimise(
                     t.clamp_(0.0, 1.0) if k < n_shares else t.clamp_(min=0.0)
     with torch.no_grad():
         bound = evaluate(best, True, record)
-        return Optimised(bound.least(l, u), bound, best)
+        return Optimised(bound.least(l, u), bound, best, space.slopes(best))
 
 
 def alpha_crown(graph: Graph, lower: Tensor, upper: Tensor, *, steps: int = 20, rows: int = 200) -> NodeBounds:
