@@ -117,6 +117,34 @@ def read(
         say(f"report: {write_page(model, data or (), out, texts=texts, say=say)}")
 
 
+@app.command()
+def look(
+    recording: Annotated[Path, typer.Argument(help="NWB, .npz, .npy, .mat, a table, or a saved simulation's folder.")],
+    activity: Annotated[str | None, typer.Option(help="Array of continuous activity, (time, neurons).")] = None,
+    counts: Annotated[str | None, typer.Option(help="Array of spike counts, (time, neurons); with --bin.")] = None,
+    bin: Annotated[float | None, typer.Option(help="ms from sample to sample of an array.")] = None,
+    times: Annotated[str | None, typer.Option(help="Array of times.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Of times: s (default), ms, min.")] = None,
+    behaviour: Annotated[
+        list[str] | None, typer.Option(help="An array or column; NAME:2 is its column 2. May be repeated.")
+    ] = None,
+    circular: Annotated[list[str] | None, typer.Option(help="A behaviour in radians, round the circle.")] = None,
+    transpose: Annotated[bool, typer.Option("--transpose", help="Where an array's rows are neurons.")] = False,
+    out: Annotated[Path | None, typer.Option(help="The page; RECORDING.html here by default.")] = None,
+) -> None:
+    """Write a page about a recording: activity, behaviour, dimension, manifold, decoding, strongest pairs."""
+    from ranvier._looks import read_for_look
+    from ranvier.report.session_page import write_session_page
+
+    session = read_for_look(
+        recording, activity=activity, counts=counts, bin=bin, times=times, unit=unit, behaviour=behaviour,
+        circular=circular, transpose=transpose,
+    )  # fmt: skip
+    page = write_session_page(out or Path(f"{recording.name.partition('.')[0] or recording.name}.html"), session)
+    _say()(f"{session!r}")
+    _say()(f"page: {page}")
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(context: typer.Context) -> None:
     """Side by side with the peers that are installed; needs a checkout of the repository."""

@@ -23,7 +23,7 @@ LEVELS = [
     {"nn", "energies", "recordings", "operators"},
     {"learners", "reservoirs", "interpret", "hardware"},
     {"report", "brains", "verify"},
-    {"atlas", "_runs", "_reads"},
+    {"atlas", "_runs", "_reads", "_looks"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
