@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ranvier import (
         analysis,
         atlas,
+        bodies,
         brains,
         data,
         energies,
@@ -93,8 +94,9 @@ _HOMES = {
     "ranvier.learners": ["fit"],
 }  # fmt: skip
 _MODULES = [
-    "analysis", "atlas", "brains", "data", "energies", "engines", "hardware", "interpret", "learners", "networks",
-    "neurons", "nn", "operators", "recordings", "report", "reservoirs", "rules", "synapses", "theory", "verify",
+    "analysis", "atlas", "bodies", "brains", "data", "energies", "engines", "hardware", "interpret", "learners",
+    "networks", "neurons", "nn", "operators", "recordings", "report", "reservoirs", "rules", "synapses", "theory",
+    "verify",
 ]  # fmt: skip
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -103,10 +105,10 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "Equations", "Exponential", "ExponentialConductance", "Graded", "HodgkinHuxley", "Izhikevich", "Network",
     "Neuron", "Normal", "Parameter", "Poisson", "Prediction", "Probe", "Recording", "Sigmoidal", "Simulation",
     "SpikeTimes", "Synapse", "TimeSeries", "Uniform", "WeightProbe", "__version__", "analysis", "as_cell", "atlas",
-    "brains", "compare", "data", "energies", "engines", "fit", "hardware", "interpret", "learners", "networks",
-    "neurons", "nn", "operators", "parameter", "predict", "read_edges", "read_network", "read_nir", "recordings",
-    "report", "reservoirs", "rules", "simulate", "synapses", "theory", "verify", "wiring", "write_network",
-    "write_nir",
+    "bodies", "brains", "compare", "data", "energies", "engines", "fit", "hardware", "interpret", "learners",
+    "networks", "neurons", "nn", "operators", "parameter", "predict", "read_edges", "read_network", "read_nir",
+    "recordings", "report", "reservoirs", "rules", "simulate", "synapses", "theory", "verify", "wiring",
+    "write_network", "write_nir",
 ]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ LEVELS = [
     {"data"},
     {"engines", "theory"},
     {"nn", "energies", "recordings", "operators"},
-    {"learners", "reservoirs", "interpret", "hardware"},
+    {"learners", "reservoirs", "interpret", "hardware", "bodies"},
     {"report", "brains", "verify"},
     {"atlas", "_runs", "_reads", "_looks"},
     {"cli"},

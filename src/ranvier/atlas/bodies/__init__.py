@@ -1,0 +1,1 @@
+"""Bodies and the circuits that move them."""

@@ -1,0 +1,102 @@
+"""Neural circuit architectural prior: a worm's swimming circuit with four weights."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+#: the weights, and their signs
+WEIGHTS = ("proprioceptive", "oscillator", "same_side", "opposite_side")
+SIGNS = np.array([1.0, 1.0, 1.0, -1.0])
+#: steps for which the head's oscillator drives one side
+HALF_PERIOD = 30
+
+
+class NCAP(nn.Module):
+    """The swimmer's circuit (Bhattasali, Zador & Engel, NeurIPS 2022), a `Cell`: joints (B, joints) in rad -> torques.
+
+        d_i = clip(q_i), v_i = clip(−q_i)        q = joint/(2π/(joints + 1)), clip to [0, 1]
+        B_i = clip(p · d_{i−1}),  the first: clip(o · osc_d),   and the ventral side likewise
+        M_i = clip(s · B_i + x · B'_i)           s from the same side, x from the opposite one
+        torque = M_dorsal − M_ventral
+
+    Every segment has the same four weights p, o, s ≥ 0 ≥ x, which begin at 1, 1, 1, −1. The oscillator excites the
+    dorsal side for 30 steps, then the ventral one.
+
+    Parameters
+    ----------
+    joints : of the body; any, without training anew.
+    signed : whether signs are kept (by taking |w| · sign); else weights begin at ±1 by chance and go anywhere.
+    shared : whether all segments have the same weights; else each has its own (joints, 4).
+    """
+
+    signs: Tensor
+
+    def __init__(self, joints: int = 5, *, signed: bool = True, shared: bool = True, seed: int = 0) -> None:
+        super().__init__()
+        if isinstance(joints, bool) or not isinstance(joints, int) or joints < 1:
+            raise ValueError(f"joints is {joints!r}; expected a whole number from 1")
+        self.joints, self.signed, self.shared = joints, signed, shared
+        start = np.tile(SIGNS, (1 if shared else joints, 1))
+        if not signed:
+            start = np.random.default_rng(seed).choice([-1.0, 1.0], start.shape)
+        self.weight = nn.Parameter(torch.from_numpy(start))
+        self.register_buffer("signs", torch.from_numpy(SIGNS))
+
+    def init_state(self, batch: int) -> dict[str, Tensor]:
+        """The steps gone by, (B, 1)."""
+        return {"step": self.weight.new_zeros(batch, 1)}
+
+    def step(self, state: dict[str, Tensor], x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Joints (B, joints) -> torques (B, joints) within −1 and 1."""
+        if x.ndim != 2 or x.shape[1] != self.joints or x.dtype != self.weight.dtype:
+            raise ValueError(
+                f"the joints are {tuple(x.shape)} of {x.dtype}; expected (batch, {self.joints}) of {self.weight.dtype}"
+            )
+        dorsal = torch.remainder(state["step"], 2 * HALF_PERIOD) < HALF_PERIOD
+        weight = self.signs * self.weight.abs() if self.signed else self.weight
+        proprioceptive, oscillator, same, opposite = weight.expand(self.joints, 4).unbind(1)
+        q = x / (2 * math.pi / (self.joints + 1))
+        sides = []
+        for stretch, beat in ((q, dorsal), (-q, ~dorsal)):
+            felt = proprioceptive[1:] * stretch[:, :-1].clamp(0, 1)
+            sides.append(torch.cat([oscillator[:1] * beat.to(x.dtype), felt], 1).clamp(0, 1))
+        muscles = [(same * a + opposite * b).clamp(0, 1) for a, b in (sides, sides[::-1])]
+        return {"step": state["step"] + 1}, muscles[0] - muscles[1]
+
+    def forward(self, x: Tensor, state: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """A sequence of joints (T, B, joints) -> torques (T, B, joints), and the state."""
+        state = self.init_state(x.shape[1]) if state is None else state
+        outputs = []
+        for row in x.unbind(0):
+            state, y = self.step(state, row)
+            outputs.append(y)
+        return torch.stack(outputs), state
+
+    def controller(self, weights: np.ndarray | None = None):
+        """The circuit as `Swimmer.run` asks for it, in NumPy: (joints, step) -> torques; with other weights (flat) than
+        its own."""
+        flat = self.weight.detach().numpy() if weights is None else np.asarray(weights, np.float64)
+        w = flat.reshape(self.weight.shape)
+        w = SIGNS * np.abs(w) if self.signed else w
+        w = np.broadcast_to(w, (self.joints, 4))
+        scale = (self.joints + 1) / (2 * math.pi)
+
+        def control(joints: np.ndarray, step: int) -> np.ndarray:
+            q = joints * scale
+            dorsal = step % (2 * HALF_PERIOD) < HALF_PERIOD
+            both = np.empty((2, self.joints))
+            both[0, 0], both[1, 0] = w[0, 1] * dorsal, w[0, 1] * (not dorsal)
+            both[0, 1:] = w[1:, 0] * np.clip(q[:-1], 0, 1)
+            both[1, 1:] = w[1:, 0] * np.clip(-q[:-1], 0, 1)
+            both = np.clip(both, 0, 1)
+            muscles = np.clip(w[:, 2] * both + w[:, 3] * both[::-1], 0, 1)
+            return muscles[0] - muscles[1]
+
+        return control
+
+
+__all__ = ["NCAP"]
