@@ -170,7 +170,7 @@ def build(settings: Settings) -> Job:
     path = Path(settings.wiring)
     if not settings.wiring or not os.path.lexists(path):
         raise FileNotFoundError(
-            f"found no file {settings.wiring!r}; expected larva, celegans or the path of an edge list"
+            f"there is no file {settings.wiring!r}; expected larva, celegans or the path of an edge list"
         )
     from ranvier.networks import read_edges
 

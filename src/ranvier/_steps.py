@@ -54,7 +54,7 @@ def frame_of(times: ArrayLike, width: float) -> NDArray[np.int64]:
     return np.floor(times.astype(np.float64) / width + _slack(times, width)).astype(np.int64)
 
 
-def _slack(times: NDArray, width: float) -> NDArray[np.float64]:
+def _slack(times: NDArray[np.float64], width: float) -> NDArray[np.float64]:
     """How far, in windows, rounding may have moved each time: some units in the last place of its type."""
     size = np.abs(times.astype(np.float64)) / width
     unit = np.finfo(times.dtype).eps if times.dtype.kind == "f" else np.finfo(np.float64).eps

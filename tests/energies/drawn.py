@@ -32,7 +32,7 @@ from ranvier.energies import (
     RectifiedInteraction,
 )
 from ranvier.energies.graphs.lagrangians import Identity, Lagrangian, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
-from ranvier.energies.graphs.synapses import Attention, Bias, Conv, Dense, Memories, Synapse
+from ranvier.energies.graphs.synapses import Attention, Bias, Conv, Dense, GraphSynapse, Memories
 from ranvier.energies.predictive.active_inference import BeliefEnergy
 from ranvier.energies.predictive.hierarchy import Hierarchy
 from ranvier.energies.sparse_coding import SparseCode, normalised
@@ -100,7 +100,7 @@ def graphs(draw: Callable) -> Case:
     rng = Random(draw(st.integers(0, 2**31)))
     scale = draw(st.floats(0.1, 1.5))
     layers: dict[str, Layer] = {}
-    joined: list[tuple[tuple[str, ...], Synapse]] = []
+    joined: list[tuple[tuple[str, ...], GraphSynapse]] = []
     shapes = st.one_of(
         st.tuples(sizes), st.tuples(st.integers(1, 3), st.integers(1, 4)),
         st.tuples(st.integers(1, 2), st.integers(3, 5), st.integers(3, 5)),

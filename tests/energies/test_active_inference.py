@@ -161,7 +161,7 @@ def test_first_actions_are_drawn_by_their_probability():
     ("change", "text"),
     [
         ({"A": (torch.ones(2, 2),)}, "no probability"),
-        ({"A": (torch.full((2, 3), 0.5),)}, r"A\[0\] \(2, 3\)"),
+        ({"A": (torch.full((2, 3), 0.5),)}, r"A\[0\] has shape \(2, 3\)"),
         ({"B": (torch.eye(2),)}, r"\(S, S, U\)"),
         ({"C": ()}, "an A and a C a modality"),
         ({"C": (torch.tensor([0.0, float("nan")]),)}, "finite preferences"),
@@ -183,7 +183,7 @@ def test_refusals():
         infer_states(model, (3, 0), model.D)
     with pytest.raises(ValueError, match="one a modality"):
         infer_states(model, (0,), model.D)
-    with pytest.raises(ValueError, match="an action that is not there"):
+    with pytest.raises(ValueError, match="action is not there"):
         plan(model, model.D, torch.ones(1, 1, 2, dtype=torch.int64))
     with pytest.raises(ValueError, match="whole numbers"):
         plan(model, model.D, torch.ones(1, 2))

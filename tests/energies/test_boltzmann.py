@@ -129,10 +129,10 @@ def test_gibbs_keeps_clamped_units():
     [
         (lambda: Boltzmann(torch.ones(3, 3)), "diagonal of zeros"),
         (lambda: machine(3).sample(torch.full((1, 3), 0.5), 5), "not 0 or 1"),
-        (lambda: machine(3).sample(torch.zeros(1, 3), 5, tau=0), "tau = 0"),
+        (lambda: machine(3).sample(torch.zeros(1, 3), 5, tau=0), "tau is 0"),
         (lambda: machine(21, spread=0.1).distribution(), "21 units to enumerate"),
-        (lambda: RBM(0, 3), "visible = 0"),
-        (lambda: RBM(3, 2).free_energy(torch.zeros(1, 2)), r"visible units of shape \(1, 2\), expected \(B, 3\)"),
+        (lambda: RBM(0, 3), "visible is 0"),
+        (lambda: RBM(3, 2).free_energy(torch.zeros(1, 2)), r"visible units have shape \(1, 2\); expected \(B, 3\)"),
         (lambda: RBM(3, 2).step(torch.full((1, 3), 2.0)), "outside"),
     ],
 )

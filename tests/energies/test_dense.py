@@ -136,8 +136,8 @@ def test_capacity_formula():
     ("wrong", "text"),
     [
         (lambda: DenseMemory(torch.ones(3)), r"patterns \(3,\)"),
-        (lambda: DenseMemory(torch.tensor([[1.0, float("nan")]])), r"patterns\[0, 1\] = nan"),
-        (lambda: PolynomialInteraction(1), "n = 1"),
+        (lambda: DenseMemory(torch.tensor([[1.0, float("nan")]])), r"patterns\[0, 1\] is nan"),
+        (lambda: PolynomialInteraction(1), "n is 1"),
         (lambda: DenseMemory(0.5 * torch.ones(1, 2)).settle(torch.ones(1, 2)), "not ±1"),
         (lambda: DenseMemory(torch.ones(1, 2)).settle(torch.zeros(1, 2)), "not ±1"),
         (lambda: DenseMemory(torch.ones(1, 2)).settle(torch.ones(1, 2), order="x"), "'x'"),

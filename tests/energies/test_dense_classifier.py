@@ -90,10 +90,10 @@ def test_it_learns_digits():
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        (lambda: DenseClassifier(0), "in_features = 0"),
-        (lambda: DenseClassifier(n=1), "n = 1"),
+        (lambda: DenseClassifier(0), "in_features is 0"),
+        (lambda: DenseClassifier(n=1), "n is 1"),
         (lambda: DenseClassifier(5, 2, 3)(torch.zeros(2, 4)), r"expected \(B, 5\)"),
-        (lambda: MaxNormMomentum([torch.zeros(1)], lr=0.0), "lr = 0"),
+        (lambda: MaxNormMomentum([torch.zeros(1)], lr=0.0), "lr is 0"),
     ],
 )
 def test_errors(wrong, text):

@@ -319,19 +319,19 @@ def test_part_of_a_row_cannot_be_held():
 @pytest.mark.parametrize(
     ("wrong", "error", "text"),
     [
-        (lambda n: Graph({"a": n}, [(("a", "c"), Dense(4, 4))]), ValueError, "'c', expected layers among a"),
-        (lambda n: Graph({"a": n}, [(("a", "a"), Dense(4, 5))]), ValueError, r"sizes \[4, 4\], expected \[4, 5\]"),
+        (lambda n: Graph({"a": n}, [(("a", "c"), Dense(4, 4))]), ValueError, "'c'; expected layers among a"),
+        (lambda n: Graph({"a": n}, [(("a", "a"), Dense(4, 5))]), ValueError, r"sizes \[4, 4\]; expected \[4, 5\]"),
         (lambda n: Graph({"a": n}, [("a", Bias(torch.ones(3)))]), ValueError, "a Bias between layers"),
         (lambda n: Graph({"a": n}, [(("a", "a"), Attention(4))]), ValueError, r"two of \(tokens"),
         (lambda n: Graph({"a": Layer(Tanh(), (1, 4))}, [(("a", "a"), Attention(4, own=False))]), ValueError,
          "of several tokens"),
         (lambda n: Graph({}, []), ValueError, "no layer"),
         (lambda n: Layer(torch.tanh, (3,)), TypeError, "expected a Lagrangian"),
-        (lambda n: Layer(Tanh(), (3,), tau=0.0), ValueError, "tau = 0"),
-        (lambda n: Tanh(-1.0), ValueError, "beta = -1"),
-        (lambda n: ReLU(1.0), ValueError, "n = 1"),
-        (lambda n: LayerNorm(gamma=0.0), ValueError, "gamma = 0"),
-        (lambda n: Dense(2, 3, torch.ones(3, 2)), ValueError, r"shape \(3, 2\), expected \(2, 3\)"),
+        (lambda n: Layer(Tanh(), (3,), tau=0.0), ValueError, "tau is 0"),
+        (lambda n: Tanh(-1.0), ValueError, "beta is -1"),
+        (lambda n: ReLU(1.0), ValueError, "n is 1"),
+        (lambda n: LayerNorm(gamma=0.0), ValueError, "gamma is 0"),
+        (lambda n: Dense(2, 3, torch.ones(3, 2)), ValueError, r"shape \(3, 2\); expected \(2, 3\)"),
     ],
 )
 def test_errors(wrong, error, text):

@@ -194,9 +194,9 @@ def test_it_is_a_cell():
         (lambda: Hopfield(torch.eye(3)), "diagonal of zeros"),
         (lambda: Hopfield.store(patterns(2, 5), "oja"), "'oja'"),
         (lambda: Hopfield(torch.zeros(2, 2)).settle(torch.zeros(1, 2)), "not ±1"),
-        (lambda: Hopfield(torch.zeros(2, 2)).settle(torch.ones(1, 2), max_sweeps=0), "max_sweeps = 0"),
-        (lambda: ContinuousHopfield(torch.zeros(2, 2), tau=0.0), "tau = 0"),
-        (lambda: ContinuousHopfield(torch.zeros(2, 2), torch.zeros(3)), r"threshold of shape \(3,\)"),
+        (lambda: Hopfield(torch.zeros(2, 2)).settle(torch.ones(1, 2), max_sweeps=0), "max_sweeps is 0"),
+        (lambda: ContinuousHopfield(torch.zeros(2, 2), tau=0.0), "tau is 0"),
+        (lambda: ContinuousHopfield(torch.zeros(2, 2), torch.zeros(3)), r"threshold has shape \(3,\)"),
         (lambda: ContinuousHopfield(torch.zeros(2, 2), float("nan")), "finite"),
     ],
 )

@@ -153,14 +153,14 @@ def test_a_pooling_layer_learns_which_instance_matters():
     ("wrong", "text"),
     [
         (lambda: ModernHopfield(normal(3)), r"\(3,\)"),
-        (lambda: ModernHopfield(normal(3, 2), beta=0.0), "beta = 0"),
+        (lambda: ModernHopfield(normal(3, 2), beta=0.0), "beta is 0"),
         (lambda: ModernHopfield(normal(3, 2) * float("nan")), "not finite"),
-        (lambda: rv.nn.Hopfield(7, num_heads=2), "num_heads = 2"),
+        (lambda: rv.nn.Hopfield(7, num_heads=2), "num_heads is 2"),
         (lambda: rv.nn.Hopfield(8, scaling=-1.0), "scaling is -1"),
         (lambda: rv.nn.Hopfield(8, static=True, num_heads=2), "static"),
         (lambda: rv.nn.Hopfield(8)(normal(2, 8)), "three axes"),
         (lambda: rv.nn.Hopfield(8)(normal(2, 3, 8), torch.ones(2, 3, dtype=torch.bool)), "nothing but padding"),
-        (lambda: rv.nn.HopfieldPooling(8, quantity=0), "quantity = 0"),
+        (lambda: rv.nn.HopfieldPooling(8, quantity=0), "quantity is 0"),
         (lambda: rv.nn.HopfieldLookup(8, quantity=2, pattern_projection_size=3, separate=False), "sizes 8 and 3"),
     ],
 )

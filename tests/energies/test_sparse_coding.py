@@ -267,7 +267,7 @@ def test_patches_are_where_they_say(rng):
     ("change", "error", "text"),
     [
         ({"x": torch.zeros(2, 3)}, ValueError, "an atom is a row"),
-        ({"dictionary": torch.ones(8, 4)}, ValueError, "of length 2, expected 1"),
+        ({"dictionary": torch.ones(8, 4)}, ValueError, "of length 2; expected 1"),
         ({"x": torch.zeros(2, 4, dtype=torch.float64)}, TypeError, "one type"),
         ({"x": torch.full((2, 4), float("nan"))}, ValueError, r"nan in x at \[0, 0\]"),
         ({"x": torch.zeros(2, 4, dtype=torch.int64)}, TypeError, "floating"),

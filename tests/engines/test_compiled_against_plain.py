@@ -1,9 +1,9 @@
 """Random noise-free networks in float64: the same spikes as plain NumPy, step by step."""
 
 import numpy as np
-import plain
 import pytest
 import torch
+from tests.engines import plain
 
 import ranvier as rv
 

@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
-import plain
 import plain_plastic
 import plastic
 import pytest
 import torch
 from scipy import stats
+from tests.engines import plain
 
 import ranvier as rv
 from ranvier._steps import rounded_steps

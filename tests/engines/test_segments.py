@@ -73,7 +73,7 @@ def test_another_run_is_refused_by_the_entries_that_differ(whole):
         ValueError, match=r"network.size: nothing there, 3 here\n  seed: 5 there, 6 here"
     ) as found:
         RunFolder.create_or_resume(whole, other, trace_neurons=TRACES)
-    assert "duration:" not in str(found.value)
+    assert "\n  duration:" not in str(found.value)
     with pytest.raises(ValueError, match="traces of V of 2 neurons; this run records none"):
         RunFolder.create_or_resume(whole, MANIFEST)
     assert files(whole) == before
@@ -100,9 +100,9 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, what):
 
 
 def test_nothing_to_read_is_said_so(tmp_path):
-    with pytest.raises(FileNotFoundError, match="found nothing"):
+    with pytest.raises(FileNotFoundError, match="nothing"):
         RunFolder.read(tmp_path / "absent")
-    with pytest.raises(FileNotFoundError, match="found a folder without one"):
+    with pytest.raises(FileNotFoundError, match="folder without one"):
         RunFolder.read(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(ValueError, match="is not JSON"):

@@ -34,7 +34,7 @@ def test_helpers_may_use_helpers_in_any_order_and_anywhere():
         ("dV/dt = f\nf = f + 1", {}, "circle"),
         ("V = 3", {}, "no line 'dV/dt"),
         ("", {}, "no line 'dV/dt"),
-        ("hello", {}, "found the line 'hello'"),
+        ("hello", {}, "the line is 'hello'"),
         ("dV/dt = -V\ndV/dt = 2", {}, "'V' is defined twice or reserved"),
         ("dV/dt = -V\nV = 2", {}, "'V' is defined twice or reserved"),
         ("dV/dt = -V + f\nf = 2\nf = 3", {}, "'f' is defined twice or reserved"),

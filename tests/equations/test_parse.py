@@ -109,5 +109,5 @@ def test_the_error_names_what_is_wrong():
         parse("sinus(a)")
     with pytest.raises(ValueError, match=r"wrong number of arguments of 'exp'"):
         parse("exp(a, b)")
-    with pytest.raises(ValueError, match=r"found 'a\.b' in 'a\.b \+ 1'"):
+    with pytest.raises(ValueError, match=r"'a\.b' in 'a\.b \+ 1'"):
         parse("a.b + 1")

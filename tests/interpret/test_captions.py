@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 import torch
-from tests.interpret.test_recording import IMAGES, batches
+from tests.interpret.test_unit_recording import IMAGES, batches
 from torch import nn
 
 from ranvier.interpret import (

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tests.interpret.conftest import language_model
-from tests.interpret.test_recording import texts
+from tests.interpret.test_unit_recording import texts
 
 from ranvier.interpret import activation_graphs, activations, merge_selections, mlps, select_texts
 

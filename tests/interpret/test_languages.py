@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 import pytest
 import torch
 from tests.interpret.conftest import language_model
-from tests.interpret.test_recording import texts
+from tests.interpret.test_unit_recording import texts
 
 from ranvier.interpret import (
     LanguageActivity,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.interpret.test_recording import IMAGES, batches, texts
+from tests.interpret.test_unit_recording import IMAGES, batches, texts
 from torch import nn
 
 from ranvier.interpret import activations, exemplars

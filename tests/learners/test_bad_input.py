@@ -40,12 +40,12 @@ BATCHES = {
     "nan later": (at(4, float("nan")), LABELS, "at step 4"),
     "inf later": (at(4, float("inf")), LABELS, "at step 4"),
     "no steps": (X[:0], LABELS, "T > 0"),
-    "no examples": (X[:, :0], LABELS[:0], "found an empty batch"),
+    "no examples": (X[:, :0], LABELS[:0], "empty batch"),
     "features": (X[..., :3], LABELS, rf"expected \((T, )?B, {N}\)"),
     "float64": (X.double(), LABELS, "torch.float64"),
-    "rank": (X[0], LABELS, "found"),
-    "label": (X, LABELS + 1, f"found label {CLASSES}"),
-    "labels": (X, LABELS[:2], "found labels of shape"),
+    "rank": (X[0], LABELS, "expected"),
+    "label": (X, LABELS + 1, f"label {CLASSES}"),
+    "labels": (X, LABELS[:2], "labels have shape"),
 }
 
 
@@ -74,7 +74,7 @@ def test_weights_that_are_not_finite_are_named(name):
 def test_feature_maps_of_another_shape_are_named():
     model = rv.nn.Sequential(nn.Conv2d(2, 4, 3, bias=False), rv.nn.LIF(), nn.Flatten(), rv.nn.LI(4 * 6 * 6, CLASSES))
     made = TESS(model, torch.optim.SGD(model.parameters(), 0.1))
-    with pytest.raises(ValueError, match=r"found x of shape \(4, 3, 8, 8\) .*expected \(B, 2, height, width\)"):
+    with pytest.raises(ValueError, match=r"x has shape \(4, 3, 8, 8\) .*expected \(B, 2, height, width\)"):
         made.step((torch.rand(T, B, 3, 8, 8), LABELS))
     made.step((torch.rand(T, B, 2, 8, 8), LABELS))
 
@@ -84,7 +84,7 @@ def test_a_gradient_that_cannot_be_clipped_changes_nothing(made):
     model = rv.nn.LI(N, CLASSES)
     before = copy.deepcopy(model.state_dict())
     learner = made(model, lambda y, labels: (0.0 * y.sum()).sqrt(), torch.optim.SGD(model.parameters(), 0.1), clip=1.0)
-    with pytest.raises(ValueError, match="found a gradient of norm nan"):
+    with pytest.raises(ValueError, match="gradient of norm nan"):
         learner.step((X, LABELS))
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 

@@ -147,7 +147,7 @@ def test_what_is_not_counted_is_named_or_refused():
     assert seen.signals.uncounted == seen.total.uncounted == ("1: LayerNorm",)
     model = rv.nn.Sequential(rv.nn.LIF(6, 5), rv.nn.LI(5, 2))
     eprop = EProp(model, torch.optim.SGD(model.parameters(), 0.1))
-    with pytest.raises(TypeError, match="found a EProp, expected BPTT"), count_learning(eprop):
+    with pytest.raises(TypeError, match="EProp; expected BPTT"), count_learning(eprop):
         pass
 
 

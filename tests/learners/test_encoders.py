@@ -47,7 +47,7 @@ def test_inputs_out_of_range_are_refused(bad):
     for encode in (rate, latency, phase):
         with pytest.raises(ValueError, match="within"):
             encode(torch.tensor([[0.5, bad]]), 3)
-        with pytest.raises(ValueError, match="found steps"):
+        with pytest.raises(ValueError, match="steps"):
             encode(torch.ones(1, 1), 0)
 
 
@@ -59,7 +59,7 @@ def test_phases_are_the_binary_digits():
     told = phase(x, 8, weighted=True).sum(0)
     assert ((x - told) >= 0).all() and ((x - told) <= 2**-8).all()
     assert phase(x, 11, weighted=True)[8:].equal(phase(x, 3, weighted=True))  # and over again
-    with pytest.raises(ValueError, match="found period = 0"):
+    with pytest.raises(ValueError, match="period is 0"):
         phase(x, 4, period=0)
 
 
@@ -93,7 +93,7 @@ def test_bad_sequences_are_refused():
         delta(torch.tensor([[[0.0, 0, 0]], [[0, 0, math.nan]]]), 0.1)
     with pytest.raises(ValueError, match=r"expected floating point \(T, B"):
         delta(torch.ones(3, 4), 0.1)
-    with pytest.raises(ValueError, match="found threshold"):
+    with pytest.raises(ValueError, match="threshold"):
         delta(torch.ones(3, 1, 1), 0.0)
 
 
@@ -122,7 +122,7 @@ def test_receptive_fields_that_make_no_sense_are_refused():
         population(torch.ones(1, 1), 2)
     with pytest.raises(ValueError, match="low < high"):
         population(torch.ones(1, 1), 4, low=1.0)
-    with pytest.raises(ValueError, match=r"found 1\.5 in x"):
+    with pytest.raises(ValueError, match=r"1\.5 in x"):
         population(torch.full((1, 1), 1.5), 4)
 
 

@@ -179,5 +179,5 @@ def test_several_layers_learn_by_random_feedback_and_no_other():
     assert all(p.grad is not None for p in net.parameters())
     with pytest.raises(ValueError, match="spiking layers with weights of their own"):
         rv.learners.EProp(rv.nn.Sequential(rv.nn.LIF(3), rv.nn.LI(3, 2)), optimizer)
-    with pytest.raises(ValueError, match="found feedback = 'none'"):
+    with pytest.raises(ValueError, match="feedback is 'none'"):
         rv.learners.EProp(net, optimizer, feedback="none")

@@ -304,7 +304,7 @@ def test_refusals():
         EquilibriumPropagation(nn.Linear(3, 2), optimizer)
     with pytest.raises(ValueError, match="1 at least"):
         EquilibriumPropagation(model, optimizer, nudged_steps=0)
-    with pytest.raises(ValueError, match=r"confined to \[0, 1\], expected holomorphic"):
+    with pytest.raises(ValueError, match=r"confined to \[0, 1\]; expected holomorphic"):
         EquilibriumPropagation(model, optimizer, nudging=Holomorphic()).step((x, labels))
     other = dense(ReLU())
     with pytest.raises(ValueError, match="of ReLU"):

@@ -54,8 +54,8 @@ def test_foreign_bytes_give_events_or_a_value_error(data):
 def test_damaged_files_are_refused(tmp_path):
     path = tmp_path / "x.bs2"
     for data, text in (
-        (b"", "0 bytes"), (encoded(*EVENTS)[:-1], "19 bytes"), (encoded((34, 0, 0, 0)), "found x = 34 at event 0"),
-        (encoded((0, 0, 5, 0), (0, 0, 4, 0)), "found t = 4 µs at event 1"),
+        (b"", "0 bytes"), (encoded(*EVENTS)[:-1], "19 bytes"), (encoded((34, 0, 0, 0)), "x is 34 at event 0"),
+        (encoded((0, 0, 5, 0), (0, 0, 4, 0)), "t is 4 µs at event 1"),
     ):  # fmt: skip
         path.write_bytes(data)
         with pytest.raises(ValueError, match=text):
@@ -75,7 +75,7 @@ def test_lists_of_samples(tmp_path):
         with pytest.raises(ValueError, match="line 1"):
             read_nmnist(tmp_path)
     (tmp_path / "train1K.txt").write_text("#sample #class\n")
-    with pytest.raises(ValueError, match="found no sample"):
+    with pytest.raises(ValueError, match="there is no sample"):
         read_nmnist(tmp_path)
     (tmp_path / "train1K.txt").write_text("8 1\n")
     with pytest.raises(FileNotFoundError, match=r"8\.bs2"):
@@ -122,16 +122,16 @@ def test_arrays_that_are_no_events_are_refused():
         as_events(np.zeros(3), (3, 3))
     bad = np.zeros(2, EVENT)
     bad["p"][1] = -1
-    with pytest.raises(ValueError, match="in recording 1: found p = -1 at event 1"):
+    with pytest.raises(ValueError, match="in recording 1: p is -1 at event 1"):
         bin_events([bad[:1], bad], 2, 1.0)
     floats = np.zeros(1, [("x", int), ("t", float)])
     floats["t"] = np.nan
-    with pytest.raises(ValueError, match="found t = nan"):
+    with pytest.raises(ValueError, match="t is nan"):
         as_events(floats, (1, 1))
-    for arguments, text in (((0, 1.0), "found steps = 0"), ((2, 0.0), "interval = 0")):
+    for arguments, text in (((0, 1.0), "steps is 0"), ((2, 0.0), "interval is 0")):
         with pytest.raises(ValueError, match=text):
             bin_events([bad[:1]], *arguments)
-    with pytest.raises(ValueError, match="found no recording"):
+    with pytest.raises(ValueError, match="there is no recording"):
         bin_events([], 1, 1.0)
 
 
@@ -140,7 +140,7 @@ def test_numbers_that_are_no_events_are_refused(name, value):
     events = np.zeros(2, [(n, "f8") for n in "xytp"])
     assert float(bin_events([events], 1, 1.0).sum()) == 2
     events[name][1] = value
-    with pytest.raises(ValueError, match=f"found {name} = .* at event 1"):
+    with pytest.raises(ValueError, match=f"{name} is .* at event 1"):
         bin_events([events], 1, 1.0)
 
 

@@ -187,7 +187,7 @@ REFUSED = {
     "readout": (lambda: learner(readout=nn.Linear(5, 4)), "expected an nn.Linear with 3 outputs"),
     "readout's inputs": (lambda: learner(readout=nn.Linear(4, 3).double()).step((X, LABELS)), "expected 5"),
     "too few values": (lambda: learner().step((X[:, :2], LABELS)), "3 values at least each"),
-    "label": (lambda: learner().step((X, LABELS + 1)), "found label 3"),
+    "label": (lambda: learner().step((X, LABELS + 1)), "label 3"),
     "predict": (lambda: learner().predict(X, by="readout"), "by is 'readout'"),
     "recurrent": (lambda: RecurrentForwardForward(network(), None), "expected a TopDownLayers"),
     "sizes": (lambda: TopDownLayers([8], 3), r"sizes is \[8\]"),

@@ -110,7 +110,7 @@ def test_ties_count_by_chance():
 )  # fmt: skip
 def test_labels_that_do_not_fit_are_refused_by_all(loss):
     y = trains("01", "10", "00")
-    for labels, text in (([3], "found label 3 at position 0"), ([-1], "found label -1"), ([0, 1], "expected"),
+    for labels, text in (([3], "label 3 at position 0"), ([-1], "label -1"), ([0, 1], "expected"),
                          ([0.0], "whole numbers"), ([True], "whole numbers")):  # fmt: skip
         with pytest.raises(ValueError, match=text):
             loss(y, torch.tensor(labels))

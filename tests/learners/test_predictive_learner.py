@@ -115,5 +115,5 @@ def test_refusals():
         PredictiveCoding(model, optimizer, direction="both")
     with pytest.raises(ValueError, match="prior=True"):
         PredictiveCoding(model, optimizer, direction="unsupervised")
-    with pytest.raises(ValueError, match="they are no descent"):
+    with pytest.raises(ValueError, match="it is no descent"):
         PredictiveCoding(model, optimizer, fixed_predictions=True, rule=Backtracking())

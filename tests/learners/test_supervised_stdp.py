@@ -79,7 +79,7 @@ def test_refusals():
         rv.learners.SupervisedSTDP().step(2 * WORDS)
     with pytest.raises(ValueError, match="no word to learn"):
         rv.learners.SupervisedSTDP().step((WORDS, torch.zeros(1024)))
-    with pytest.raises(ValueError, match="lag = 0"):
+    with pytest.raises(ValueError, match="lag is 0"):
         rv.learners.SupervisedSTDP(lag=0.0)
 
 

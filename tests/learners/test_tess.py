@@ -183,9 +183,9 @@ def test_refusals():
     net = model()
     x, labels = batch()
     made = rv.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1))
-    with pytest.raises(ValueError, match="found no step"):
+    with pytest.raises(ValueError, match="there is no step"):
         made.step((x[:0], labels))
-    with pytest.raises(ValueError, match="found label 6 at position 0"):
+    with pytest.raises(ValueError, match="label 6 at position 0"):
         made.step((x, labels + 6))
     with pytest.raises(ValueError, match="not finite"):
         made.step((x * float("nan"), labels))
@@ -198,7 +198,7 @@ def test_refusals():
     normed = rv.nn.Sequential(rv.nn.LIF(6, 6), nn.LayerNorm(6), rv.nn.LI(6, 4))
     with pytest.raises(ValueError, match="LayerNorm with parameters"):
         rv.learners.TESS(normed, torch.optim.SGD(normed.parameters(), 0.1)).step((x, labels))
-    with pytest.raises(ValueError, match="lambda_pre = 2"):
+    with pytest.raises(ValueError, match="lambda_pre is 2"):
         rv.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1), lambda_pre=2)
-    with pytest.raises(ValueError, match="found 3 sides in pool, expected one, or 2"):
+    with pytest.raises(ValueError, match="3 sides in pool; expected one, or 2"):
         rv.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1), pool=[4, 2, 1]).step((x, labels))

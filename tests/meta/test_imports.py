@@ -1,6 +1,8 @@
 """Imports run one way, and nothing in the package reads a pickle or asks for the network."""
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -203,3 +205,15 @@ def test_a_planted_private_import_is_found(folder: str, code: str, count: int) -
 )
 def test_planted_pickles_and_downloads_are_found(code: str, count: int) -> None:
     assert len(unsafe(ast.parse(code), PACKAGE / "networks" / "planted.py")) == count
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """pytest imports them by their bare names: of two of one name the second is not collected. Helpers may share one
+    where they are imported as `tests.FOLDER.NAME`."""
+    tests = Path(__file__).parents[1]
+    names = Counter(path.name for path in tests.rglob("test_*.py"))
+    assert not [name for name, count in names.items() if count > 1]
+    helpers = Counter(path.stem for path in tests.rglob("[a-z]*.py"))
+    shared = "|".join(name for name, count in helpers.items() if count > 1 and name != "conftest")
+    bare = re.compile(rf"^(?:import|from) (?:{shared})\b", re.M)
+    assert not [str(path) for path in tests.rglob("*.py") if bare.search(path.read_text("utf-8"))]

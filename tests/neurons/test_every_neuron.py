@@ -15,7 +15,7 @@ import ranvier as rv
 from ranvier.equations.declarations import declared
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
-import plain
+from tests.engines import plain
 
 DT, DURATION, SIZE = 0.1, 120.0, 3
 each = pytest.mark.parametrize("case", CASES.values(), ids=[kind.__name__ for kind in CASES])

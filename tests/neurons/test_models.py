@@ -12,7 +12,7 @@ from scipy.integrate import solve_ivp
 import ranvier as rv
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
-import plain
+from tests.engines import plain
 
 
 def test_fI_curve_of_the_lif_is_exact():

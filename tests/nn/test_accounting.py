@@ -216,7 +216,7 @@ def test_a_simulated_network_by_hand():
             total += int((seen.neurons == p.source.start + source).sum())
     assert counted.synops == total > 0 and counted.updates == 40 * 2000
     assert [row.dense for row in counted.layers[:3]] == [p.size * 2000 for p in projections]
-    with pytest.raises(ValueError, match="found 40 neurons in the recording, 30 in the network"):
+    with pytest.raises(ValueError, match="40 neurons in the recording, 30 in the network"):
         other = rv.Network()
         other.add(rv.LIF(), 30)
         spike_operations(seen, other)

@@ -74,9 +74,9 @@ def test_cells_are_pickled_after_use(name):
 def test_a_state_of_another_type_is_refused(name):
     """The loops would read it as numbers of the layer's own width."""
     cell, other = made(name, F64), made(name)
-    with pytest.raises(ValueError, match=r"state \w+ of torch.float32 on cpu, expected torch.float64"):
+    with pytest.raises(ValueError, match=r"state \w+ is torch.float32 on cpu; expected torch.float64"):
         cell(data(F64), other.init_state(3))
-    with pytest.raises(ValueError, match=r"state \w+ of torch.float64 on cpu, expected torch.float32"):
+    with pytest.raises(ValueError, match=r"state \w+ is torch.float64 on cpu; expected torch.float32"):
         other(data(), cell.init_state(3))
 
 
@@ -103,9 +103,9 @@ def test_layers_in_torchs_own_sequential_say_what_to_do(name):
 
 
 def test_what_newcomers_pass():
-    with pytest.raises(TypeError, match=r"surrogate = 'atan', expected a Surrogate, such as rv.nn.surrogates.ArcTan"):
+    with pytest.raises(TypeError, match=r"surrogate is 'atan'; expected a Surrogate, such as rv.nn.surrogates.ArcTan"):
         rv.nn.LIF(4, surrogate="atan")
     with pytest.raises(TypeError, match="expected a Surrogate"):
         rv.nn.LIF(4, surrogate=rv.nn.surrogates.ArcTan)
-    with pytest.raises(ValueError, match=r"in_features = 2.0, expected a positive whole number"):
+    with pytest.raises(ValueError, match=r"in_features is 2.0; expected a positive whole number"):
         rv.nn.LIF(2.0, 3)

@@ -76,11 +76,11 @@ def test_bad_settings_and_input_are_refused():
             AstrocyteLIF(5, 6, **options)
     made = cell()
     for x in (spikes()[0], spikes()[..., :4], spikes()[:0]):
-        with pytest.raises(ValueError, match="found x of"):
+        with pytest.raises(ValueError, match=r"x (has|is)"):
             made(x)
     x = spikes()
     x[2, 0, 1] = float("nan")
-    with pytest.raises(ValueError, match="found nan in x at step 2, batch 0, feature 1"):
+    with pytest.raises(ValueError, match="nan in x at step 2, batch 0, feature 1"):
         made(x)
-    with pytest.raises(ValueError, match="found the state c"):
+    with pytest.raises(ValueError, match="state c"):
         made(spikes(), {**made.init_state(3), "c": torch.zeros(3, 2)})

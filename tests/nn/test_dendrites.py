@@ -206,5 +206,5 @@ def test_memory_refuses():
     with pytest.raises(ValueError, match="rising order"):
         SequenceMemory(10, threshold=30)
     memory = SequenceMemory(10, 2)
-    with pytest.raises(ValueError, match="found columns 3 to 10"):
+    with pytest.raises(ValueError, match="columns 3 to 10"):
         memory.step(memory.init_state(), np.array([3, 10]))

@@ -93,7 +93,7 @@ def test_attributes_set_later_act_or_are_refused():
         fresh = rv.nn.LIF(3, beta=0.8, reset=reset)
         assert torch.equal(layer(x)[0], fresh(x)[0])
         assert all(torch.equal(a, b) for a, b in zip(layer(x)[1].values(), fresh(x)[1].values(), strict=True))
-    with pytest.raises(ValueError, match="reset = 'half', expected one of"):
+    with pytest.raises(ValueError, match="reset is 'half'; expected one of"):
         layer.reset = "half"
     with pytest.raises(TypeError, match="expected a Surrogate"):
         layer.surrogate = "atan"

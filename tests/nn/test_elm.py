@@ -129,12 +129,12 @@ def test_bad_settings_are_refused(options):
 def test_bad_input_is_refused():
     made = cell("plain")
     for x in (spikes()[0], spikes()[..., :5], spikes()[:0], spikes().float()):
-        with pytest.raises(ValueError, match="found x of"):
+        with pytest.raises(ValueError, match=r"x (has|is)"):
             made(x)
     x = spikes()
     x[3, 1, 2] = float("inf")
-    with pytest.raises(ValueError, match="found inf in x at step 3, batch 1, feature 2"):
+    with pytest.raises(ValueError, match="inf in x at step 3, batch 1, feature 2"):
         made(x)
     for state in ({"s": torch.zeros(3, 6)}, made.init_state(4)):
-        with pytest.raises(ValueError, match="found"):
+        with pytest.raises(ValueError, match="expected"):
             made(spikes(), state)

@@ -79,11 +79,11 @@ def test_what_exact_decay_cannot_hold(make, message):
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="expected input_shape=, the shape"):
         to_nir(nn.Conv2d(1, 2, 3))
-    with pytest.raises(ValueError, match="decay = 'exact', expected one of euler, exponential"):
+    with pytest.raises(ValueError, match="decay is 'exact'; expected one of euler, exponential"):
         to_nir(lif(4), decay="exact")
     with pytest.raises(ValueError, match="dt"):
         to_nir(lif(4), 0.0)
-    with pytest.raises(ValueError, match="reset = 'soft', expected None or one of zero"):
+    with pytest.raises(ValueError, match="reset is 'soft'; expected None or one of zero"):
         from_nir(to_nir(lif(4)), reset="soft")
     with pytest.raises(TypeError, match="NIRGraph"):
         from_nir(3)

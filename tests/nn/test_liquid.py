@@ -185,14 +185,14 @@ def test_spans_of_one_are_the_default():
 def test_bad_input_is_refused(name):
     made, x = cell(name), inputs(name)
     for wrong in (x[0], x[..., :4], x[:0], x.float()):
-        with pytest.raises(ValueError, match="found x of"):
+        with pytest.raises(ValueError, match=r"x (has|is)"):
             made(wrong)
     x[2, 1, 3] = float("nan")
-    with pytest.raises(ValueError, match="found nan in x at step 2, batch 1, feature 3"):
+    with pytest.raises(ValueError, match="nan in x at step 2, batch 1, feature 3"):
         made(x)
-    with pytest.raises(ValueError, match="found a state with"):
+    with pytest.raises(ValueError, match="state with"):
         made(inputs(name), {"a": torch.zeros(3, 12)})
-    with pytest.raises(ValueError, match="found the state"):
+    with pytest.raises(ValueError, match="state"):
         made(inputs(name), made.init_state(4))
 
 

@@ -43,7 +43,7 @@ def test_symbolic_tracing_is_refused_in_our_words(name):
     layer = CELLS[name].layer() if name in CELLS else OTHERS[name][0]()
     if name == "HopfieldPooling":
         pytest.skip("its own input comes first: torch's words")
-    with pytest.raises(TypeError, match=r"torch\.fx\.Proxy, expected a tensor"):
+    with pytest.raises(TypeError, match=r"torch\.fx\.Proxy; expected a tensor"):
         torch.fx.symbolic_trace(layer)
 
 

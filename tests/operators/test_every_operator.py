@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from models import waves
+from tests.operators.cases import CASES, OTHERS, classes
 
-from cases import CASES, OTHERS, classes
 from ranvier.operators import relative_l2, spectral_resample
 
 every = pytest.mark.parametrize("case", [pytest.param(c, id=k.__name__) for k, c in CASES.items()])

@@ -35,7 +35,7 @@ def test_refusals():
     cell = Reservoir(fitted()[0])
     with pytest.raises(ValueError, match="expected"):
         cell(torch.zeros(3, 1, 5))
-    with pytest.raises(ValueError, match="found inf in x at step 0"):
+    with pytest.raises(ValueError, match="inf in x at step 0"):
         cell(torch.full((3, 1, 2), torch.inf))
-    with pytest.raises(ValueError, match=r"state r of shape \(1, 4\), expected \(1, "):
+    with pytest.raises(ValueError, match=r"state r has shape \(1, 4\); expected \(1, "):
         cell(torch.zeros(3, 1, 2), {"r": torch.zeros(1, 4)})

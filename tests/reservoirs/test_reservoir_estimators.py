@@ -108,17 +108,17 @@ def test_forgetting_follows_a_change(name):
 
 
 def test_refusals(series):
-    with pytest.raises(ValueError, match=r"found y with 1 columns for X with 3, expected as many: difference"):
+    with pytest.raises(ValueError, match=r"y has 1 columns for X with 3; expected as many: difference"):
         NGRC(difference=True).fit(series, series[:, 0])
-    with pytest.raises(ValueError, match=r"found n_samples=4, expected more than the 5 rows"):
+    with pytest.raises(ValueError, match=r"n_samples=4; expected more than the 5 rows"):
         NGRC(6).fit(series[:4], series[:4])
     with pytest.raises(ValueError, match="'ridge' parameter of NGRC must be"):
         NGRC(ridge=-1.0).fit(series, series)
-    with pytest.raises(ValueError, match=r"found orders = \(0,\)"):
+    with pytest.raises(ValueError, match=r"orders is \(0,\)"):
         NGRC(orders=(0,)).fit(series, series)
-    with pytest.raises(ValueError, match="found 1 outputs for 3 inputs"):
+    with pytest.raises(ValueError, match="1 outputs for 3 inputs"):
         NGRC().fit(series, series[:, 0]).forecast(3, series)
-    with pytest.raises(ValueError, match="found 2 rows of history, expected more than 2"):
+    with pytest.raises(ValueError, match="2 rows of history; expected more than 2"):
         NGRC(3).fit(series[:-1], series[1:]).forecast(3, series[:2])
-    with pytest.raises(ValueError, match="found y with 1 columns, expected 3 as before"):
+    with pytest.raises(ValueError, match="y has 1 columns; expected 3 as before"):
         NGRC().fit(series, series).partial_fit(series, series[:, 0])

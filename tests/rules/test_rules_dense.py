@@ -142,13 +142,13 @@ def test_what_does_not_fit_is_refused():
     state, pre, post = rule.init_state(weight, 2), torch.zeros(2, 3), torch.zeros(2, 4)
     with pytest.raises(ValueError, match="modulator and found none"):
         rule.step(state, weight, pre, post)
-    with pytest.raises(ValueError, match="modulator of shape"):
+    with pytest.raises(ValueError, match="modulator has shape"):
         rule.step(state, weight, pre, post, torch.zeros(3))
     with pytest.raises(ValueError, match="multiple of the step"):
         rule.step(state, weight, pre, post, torch.zeros(2), dt=0.3)
     with pytest.raises(ValueError, match="expected \\(2, 3\\) and \\(2, 4\\)"):
         rule.step(state, weight, post, pre, torch.zeros(2))
-    with pytest.raises(ValueError, match="found weights of shape"):
+    with pytest.raises(ValueError, match="weights have shape"):
         rule.init_state(torch.zeros(3, 4, 3), 2)
 
     class Wrong(rules.Rule):
@@ -165,16 +165,16 @@ def test_values_times_and_states_that_make_no_sense_are_refused():
     rule, weight, pre, post = rules.STDP(), torch.rand(3, 4), torch.ones(2, 4), torch.ones(2, 3)
     state, nan = rule.init_state(weight, 2), float("nan")
     for changed, text in (
-        ({"pre": pre * nan}, "found values in pre"), ({"post": post * math.inf}, "found values in post"),
-        ({"dt": 0.0}, "found dt = 0"), ({"dt": -1.0}, "found dt = -1"), ({"dt": nan}, "found dt = nan"),
-        ({"weight": torch.ones(3, 4, dtype=torch.int64)}, "weights of torch.int64"),
-        ({"state": rules.TripletSTDP().init_state(weight, 2)}, "found a state of .*'x2'"),
-        ({"state": rule.init_state(weight, 3)}, "found a state of"), ({"state": {}}, "found a state of {}"),
+        ({"pre": pre * nan}, "values in pre"), ({"post": post * math.inf}, "values in post"),
+        ({"dt": 0.0}, "dt is 0"), ({"dt": -1.0}, "dt is -1"), ({"dt": nan}, "dt is nan"),
+        ({"weight": torch.ones(3, 4, dtype=torch.int64)}, "weights are torch.int64"),
+        ({"state": rules.TripletSTDP().init_state(weight, 2)}, "state is .*'x2'"),
+        ({"state": rule.init_state(weight, 3)}, "state is"), ({"state": {}}, "state is {}"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=text):
             rule.step(**{"state": state, "weight": weight, "pre": pre, "post": post} | changed)
     reward = rules.RewardSTDP()
-    with pytest.raises(ValueError, match="found values in modulator"):
+    with pytest.raises(ValueError, match="values in modulator"):
         reward.step(reward.init_state(weight, 2), weight, pre, post, torch.tensor([0.0, nan]))
 
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.theory import cases
 
-import cases
 from ranvier import theory
 
 P = {"tau": 10.0, "sigma": 4.0, "V_th": 20.0, "V_reset": 10.0}

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
+from tests.theory import cases
 
-import cases
 from ranvier import theory
 
 

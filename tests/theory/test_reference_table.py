@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from tests.theory import cases
 
-import cases
 from ranvier import theory
 
 OO, RR, TT, LIF = cases.O, cases.R, cases.T, cases.LIF

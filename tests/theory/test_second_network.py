@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.theory import cases
 from tests.theory.replicas import Replicas
 
-import cases
 import ranvier as rv
 from networks import lif
 from ranvier.theory import evolve, membrane, response

@@ -9,8 +9,8 @@ import scipy.integrate
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.theory import cases
 
-import cases
 from ranvier import theory
 
 

@@ -25,7 +25,7 @@ def false_match(n: int, a: int, s: int, theta: int, *, segments: int = 1) -> flo
     _check(n=n, a=a, s=s)
     _check_threshold(theta)
     if segments < 1:
-        raise ValueError(f"found segments = {segments}, expected a positive whole number")
+        raise ValueError(f"segments is {segments}; expected a positive whole number")
     most = min(a, s)
     rest = math.comb(n - s, a - most)
     count = 0
@@ -41,7 +41,7 @@ def false_negative(a: int, s: int, theta: int, lost: int) -> float:
     at random, are silent; whatever becomes active instead has no synapse on it."""
     _check_threshold(theta)
     if not 0 <= lost <= a:
-        raise ValueError(f"found lost = {lost}, expected 0 <= lost <= a = {a}")
+        raise ValueError(f"lost is {lost}; expected 0 <= lost <= a = {a}")
     return float(Fraction(sum(overlap_set(a, a - lost, s, b) for b in range(min(theta, s + 1))), math.comb(a, lost)))
 
 
@@ -49,7 +49,7 @@ def synaptic_failure(s: int, theta: int, failure: float) -> float:
     """Probability that a segment misses its pattern when each of its s synapses fails with probability `failure`."""
     _check_threshold(theta)
     if not 0 <= failure <= 1:
-        raise ValueError(f"found failure = {failure}, expected a probability")
+        raise ValueError(f"failure is {failure}; expected a probability")
     return math.fsum(math.comb(s, b) * (1 - failure) ** b * failure ** (s - b) for b in range(min(theta, s + 1)))
 
 
@@ -58,7 +58,7 @@ def union_size(n: int, s: int, patterns: int) -> list[float]:
     random patterns; its mean is n (1 − (1 − s/n)^patterns)."""
     _check(n=n, s=s)
     if patterns < 1:
-        raise ValueError(f"found patterns = {patterns}, expected a positive whole number")
+        raise ValueError(f"patterns is {patterns}; expected a positive whole number")
     sizes, most = {0: 1.0}, math.comb(n, s)
     for _ in range(patterns):
         after: dict[int, float] = {}
@@ -82,12 +82,12 @@ def _check(**sizes: int) -> None:
     n = sizes.get("n", 0)
     for name, value in sizes.items():
         if not isinstance(value, int) or not 0 <= value <= n:
-            raise ValueError(f"found {name} = {value!r}, expected a whole number from 0 to n = {n}")
+            raise ValueError(f"{name} is {value!r}; expected a whole number from 0 to n = {n}")
 
 
 def _check_threshold(theta: int) -> None:
     if not isinstance(theta, int) or theta < 1:
-        raise ValueError(f"found theta = {theta!r}, expected a positive whole number")
+        raise ValueError(f"theta is {theta!r}; expected a positive whole number")
 
 
 __all__ = [

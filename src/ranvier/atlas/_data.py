@@ -48,6 +48,6 @@ def dataset(name: str) -> Path | None:
     folder = Path(setting).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"found no folder {folder}, expected RANVIER_DATA to name one with {name} in it; unset it to go without"
+            f"there is no folder {folder}; expected RANVIER_DATA to name one with {name} in it; unset it to go without"
         )
     return folder / name if (folder / name).exists() else None

@@ -32,7 +32,7 @@ def read_signs(text: str) -> dict[str, int]:
         lines = read_text(path, "lines 'class,sign', or --signs 'class=-1,...'").splitlines()
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"--signs is {text!r:.200}: found no such file; expected one of lines 'class,sign', or 'class=-1,...'"
+            f"--signs is {text!r:.200}: there is no such file; expected one of lines 'class,sign', or 'class=-1,...'"
         ) from None
     signs: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
@@ -43,7 +43,7 @@ def read_signs(text: str) -> dict[str, int]:
         if number == 1 and value.strip().lower() in ("sign", "signs"):
             continue
         if not middle:
-            raise ValueError(f"{path}, line {number}: found {line!r}; expected 'class,sign'")
+            raise ValueError(f"{path}, line {number}: the value is {line!r}; expected 'class,sign'")
         signs[name.strip()] = _sign(value, f"{path}, line {number}")
     if not signs:
         raise ValueError(f"{path} holds no signs; expected lines 'class,sign'")
@@ -88,7 +88,7 @@ def spelt_as(transmitters: Sequence[str], signs: Mapping[str, int]) -> list[str]
 def _sign(value: str, where: str) -> int:
     word = value.strip().lower()
     if word not in WORDS:
-        raise ValueError(f"{where}: found the sign {value.strip()!r}; expected -1, 1 or 0")
+        raise ValueError(f"{where}: the sign is {value.strip()!r}; expected -1, 1 or 0")
     return WORDS[word]
 
 

@@ -56,11 +56,11 @@ class Descent(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(energy, Energy):
-            raise TypeError(f"found a {type(energy).__name__} as energy, expected an Energy")
+            raise TypeError(f"energy is a {type(energy).__name__}; expected an Energy")
         if steps < 1 or max_steps < 1:
-            raise ValueError(f"found steps = {steps}, max_steps = {max_steps}, expected whole numbers >= 1")
+            raise ValueError(f"steps is {steps}, max_steps is {max_steps}; expected whole numbers >= 1")
         if gradient not in ("unrolled", "implicit"):
-            raise ValueError(f"found gradient = {gradient!r}, expected 'unrolled' or 'implicit'")
+            raise ValueError(f"gradient is {gradient!r}; expected 'unrolled' or 'implicit'")
         if not isinstance(rule, StepRule):
             raise TypeError(f"rule is {rule!r}; expected Backtracking(), Conjugate() or Fixed()")
         if tol is not None:
@@ -83,7 +83,7 @@ class Descent(nn.Module):
         """One step of the cell: x (B, n) -> (state, y (B, N))."""
         x = as_floats("x", x, state["x"])
         if x.ndim != 2 or x.shape[1] != self.in_features:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self.in_features})")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected (B, {self.in_features})")
         clamp = field = None
         if self.clamped is None:
             field = x
@@ -96,7 +96,7 @@ class Descent(nn.Module):
         """x (T, B, n) -> y (T, B, N) and the state after the last step."""
         x = as_floats("x", x, self.energy.init_state(1))
         if x.ndim != 3 or x.shape[0] == 0 or x.shape[2] != self.in_features:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, {self.in_features}) with T > 0")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected (T, B, {self.in_features}) with T > 0")
         state = self.init_state(x.shape[1]) if state is None else state
         outputs = []
         for row in x.unbind(0):
@@ -164,7 +164,7 @@ class Descent(nn.Module):
         count = len(result.ending)
         if moving := result.count(Ending.MOVING):
             still = result.ending == Ending.MOVING
-            goal = "" if self.tol is None else f", expected {self.tol:.1e}"
+            goal = "" if self.tol is None else f"; expected {self.tol:.1e}"
             warnings.warn(
                 f"{moving} of {count} states still move after {result.steps} steps (largest force "
                 f"{float(result.residual[still].max()):.1e}{goal}): raise max_steps or tol",

@@ -27,14 +27,14 @@ class Clamp:
         for name in ("mask", "values"):
             object.__setattr__(self, name, as_tensor(f"a clamp's {name}", getattr(self, name)))
         if self.mask.dtype != torch.bool:
-            raise TypeError(f"found a clamp's mask of {self.mask.dtype}, expected torch.bool")
+            raise TypeError(f"clamp's mask is {self.mask.dtype}; expected torch.bool")
         for name in ("mask", "values"):
             shape = tuple(getattr(self, name).shape)
             if len(shape) not in (1, 2) or shape[-1] != self.mask.shape[-1]:
-                raise ValueError(f"found a clamp's {name} of shape {shape}, expected (N,) or (B, N), N of the mask")
+                raise ValueError(f"clamp's {name} has shape {shape}; expected (N,) or (B, N), N of the mask")
         held = self.values.detach().expand(torch.broadcast_shapes(self.mask.shape, self.values.shape))
         if bool((~torch.isfinite(held) & self.mask).any()):
-            raise ValueError("found a clamped value that is not finite, expected finite values where the mask is True")
+            raise ValueError("clamped value is not finite; expected finite values where the mask is True")
 
     @staticmethod
     def at(units: Tensor | list[int] | slice, values: Tensor, size: int) -> Clamp:
@@ -42,7 +42,7 @@ class Clamp:
         values = as_floats("a clamp's values", values)
         index = torch.arange(size, device=values.device)[units]
         if values.ndim not in (1, 2) or values.shape[-1] != len(index):
-            raise ValueError(f"found values of shape {tuple(values.shape)} for {len(index)} clamped units")
+            raise ValueError(f"values have shape {tuple(values.shape)} for {len(index)} clamped units")
         mask = torch.zeros(size, dtype=torch.bool, device=values.device).index_fill(0, index, True)
         whole = values.new_zeros(*values.shape[:-1], size)
         return Clamp(mask, whole.index_copy(-1, index, values))
@@ -126,18 +126,18 @@ class Energy(nn.Module):
         if not isinstance(x, Tensor):
             x = as_tensor("the states", x, self._own())
         if x.ndim != 2 or x.shape[1] != self.units:
-            raise ValueError(f"found states of shape {tuple(x.shape)}, expected (B, {self.units})")
+            raise ValueError(f"states have shape {tuple(x.shape)}; expected (B, {self.units})")
         if not x.is_floating_point():
-            raise TypeError(f"found states of {x.dtype}, expected floating ones; convert by .to(torch.float64)")
+            raise TypeError(f"states are {x.dtype}; expected floating ones; convert by .to(torch.float64)")
         if clamp is None:
             return x
         if clamp.values.dtype != x.dtype:
             clamp = Clamp(clamp.mask, clamp.values.to(x.dtype))
         if clamp.mask.shape[-1] != self.units:
-            raise ValueError(f"found a clamp of {clamp.mask.shape[-1]} units, expected {self.units}")
+            raise ValueError(f"there is a clamp of {clamp.mask.shape[-1]} units; expected {self.units}")
         for name, value in (("mask", clamp.mask), ("values", clamp.values)):
             if value.ndim == 2 and len(value) != len(x):
-                raise ValueError(f"found a clamp's {name} for a batch of {len(value)}, expected {len(x)}")
+                raise ValueError(f"there is a clamp's {name} for a batch of {len(value)}; expected {len(x)}")
         return clamp(x)
 
     def place_of(self, unit: int) -> str:
@@ -171,7 +171,7 @@ class Energy(nn.Module):
             at = x if x.requires_grad else x.detach().requires_grad_()
             value = self._value(at)
             if value.shape != (len(x),):
-                raise ValueError(f"found an energy of shape {tuple(value.shape)}, expected ({len(x)},)")
+                raise ValueError(f"energy has shape {tuple(value.shape)}; expected ({len(x)},)")
             (slope,) = torch.autograd.grad(value.sum(), at, create_graph=graph)
         return value if graph else value.detach(), -slope
 
@@ -180,31 +180,31 @@ def check_whole_rows(mask: Tensor, layer: str) -> None:
     """Raise ValueError if part of a row of a layer (..., row) is held, where activations depend on all of the row, as
     a softmax's do: the energy may rise when a part of it moves by its own force."""
     if bool((mask.any(-1) & ~mask.all(-1)).any()):
-        raise ValueError(f"found a clamp on part of a row of the {layer}, expected whole rows")
+        raise ValueError(f"there is a clamp on part of a row of the {layer}; expected whole rows")
 
 
 def check_symmetric(weight: Tensor, *, zero_diagonal: bool = True) -> Tensor:
     """The weight, if it is (N, N), finite and symmetric; else ValueError with what is wrong where."""
     weight = as_tensor("the weights", weight)
     if weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
-        raise ValueError(f"found weights of shape {tuple(weight.shape)}, expected (N, N)")
+        raise ValueError(f"weights have shape {tuple(weight.shape)}; expected (N, N)")
     if not weight.is_floating_point():
-        raise TypeError(f"found weights of {weight.dtype}, expected floating ones")
+        raise TypeError(f"weights are {weight.dtype}; expected floating ones")
     W = weight.detach()
     if not bool(torch.isfinite(W).all()):
         i, j = (~torch.isfinite(W)).nonzero()[0].tolist()
-        raise ValueError(f"found weight[{i}, {j}] = {W[i, j].item()}, expected finite weights")
+        raise ValueError(f"weight[{i}, {j}] is {W[i, j].item()}; expected finite weights")
     scale = float(W.abs().max()) if W.numel() else 0.0
     gap = (W - W.T).abs()
     if bool((gap > 1e-6 * scale).any()):
         i, j = divmod(int(gap.argmax()), len(W))
         raise ValueError(
-            f"found weight[{i}, {j}] = {W[i, j].item():g} and weight[{j}, {i}] = {W[j, i].item():g}: an energy "
+            f"weight[{i}, {j}] is {W[i, j].item():g} and weight[{j}, {i}] is {W[j, i].item():g}: an energy "
             "needs symmetric weights; symmetrise them by (W + W.T)/2, or simulate the network without an energy"
         )
     if zero_diagonal and bool(W.diagonal().any()):
         i = int(W.diagonal().abs().argmax())
-        raise ValueError(f"found weight[{i}, {i}] = {W[i, i].item():g}, expected a diagonal of zeros: no self-coupling")
+        raise ValueError(f"weight[{i}, {i}] is {W[i, i].item():g}; expected a diagonal of zeros: no self-coupling")
     return weight
 
 

@@ -28,10 +28,10 @@ class Layout:
         slices, start = {}, 0
         for name, shape in self.shapes.items():
             if not shape or any(n < 1 for n in shape):
-                raise ValueError(f"found the layer {name!r} of shape {shape}, expected positive sizes")
+                raise ValueError(f"the layer {name!r} has shape {shape}; expected positive sizes")
             slices[name] = slice(start, start := start + math.prod(shape))
         if not slices:
-            raise ValueError("found no layer, expected at least one")
+            raise ValueError("there is no layer; expected at least one")
         object.__setattr__(self, "shapes", {name: tuple(shape) for name, shape in self.shapes.items()})
         object.__setattr__(self, "slices", slices)
         object.__setattr__(self, "units", start)
@@ -57,7 +57,7 @@ class Layout:
     def clamp(self, **layers: Tensor) -> Clamp:
         """Hold whole layers at values (B, *shape); ValueError for names and shapes that are not there."""
         if not layers:
-            raise ValueError(f"found no layer to clamp, expected some among {', '.join(self.shapes)}")
+            raise ValueError(f"there is no layer to clamp; expected some among {', '.join(self.shapes)}")
         first = self._checked(next(iter(layers)), layers)
         mask = torch.zeros(self.units, dtype=torch.bool, device=first.device)
         parts = []
@@ -75,17 +75,17 @@ class Layout:
     def _checked(self, name: str, layers: Mapping[str, Tensor]) -> Tensor:
         self._known(name)
         if name not in layers:
-            raise ValueError(f"found no layer {name!r}, expected all of {', '.join(self.shapes)}")
+            raise ValueError(f"there is no layer {name!r}; expected all of {', '.join(self.shapes)}")
         value = as_tensor(f"the layer {name!r}", layers[name])
         if tuple(value.shape[1:]) != self.shapes[name]:
             raise ValueError(
-                f"found the layer {name!r} of shape {tuple(value.shape)}, expected (B, {self.shapes[name]})"
+                f"the layer {name!r} has shape {tuple(value.shape)}; expected (B, {self.shapes[name]})"
             )
         return value
 
     def _known(self, name: str) -> None:
         if name not in self.shapes:
-            raise ValueError(f"found a layer {name!r}, expected names among {', '.join(self.shapes)}")
+            raise ValueError(f"there is a layer {name!r}; expected names among {', '.join(self.shapes)}")
 
 
 __all__ = ["Layout"]

@@ -35,7 +35,7 @@ class Run:
         self.energy, self.rule, self.clamp, self.field = energy, rule, clamp, field
         expected = sorted(begin(rule, torch.zeros(0, 1)))
         if sorted(state) != expected:
-            raise ValueError(f"found a state with {sorted(state)}, expected {expected}: of another rule?")
+            raise ValueError(f"there is a state with {sorted(state)}; expected {expected}: of another rule?")
         self.energy.check_type(state["x"])
         x = self.energy.place(state["x"], clamp)
         if field is not None:
@@ -43,10 +43,10 @@ class Run:
         if clamp is not None:
             self.energy.check_clamp(clamp)
         if field is not None and field.shape not in (x.shape, x.shape[1:]):
-            raise ValueError(f"found a field of shape {tuple(field.shape)}, expected {tuple(x.shape)}")
+            raise ValueError(f"field has shape {tuple(field.shape)}; expected {tuple(x.shape)}")
         self.width = state.get("step", x.new_zeros(()))
         if "step" in state and self.width.shape != (len(x), 1):
-            raise ValueError(f"found step widths of shape {tuple(self.width.shape)}, expected ({len(x)}, 1)")
+            raise ValueError(f"step widths have shape {tuple(self.width.shape)}; expected ({len(x)}, 1)")
         x = self.energy.project(x)
         self.x = x if clamp is None else clamp(x)
         self.taken = 0
@@ -87,8 +87,8 @@ class Run:
             what, values = ("force", force) if not bool(torch.isfinite(force).all()) else ("step", move)
             b, n = (~torch.isfinite(values)).nonzero()[0].tolist()
             raise ValueError(
-                f"found a {what} of {values[b, n].item()} on unit {n} of entry {b}{self.energy.place_of(n)} at step "
-                f"{self.taken}, expected finite ones: check the state, the weights and the clamp for numbers that are "
+                f"there is a {what} of {values[b, n].item()} on unit {n} of entry {b}{self.energy.place_of(n)} at step "
+                f"{self.taken}; expected finite ones: check the state, the weights and the clamp for numbers that are "
                 "not finite, or take a smaller Fixed step; an energy without a minimum ends so, too"
             )
         return largest

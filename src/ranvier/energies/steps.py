@@ -42,7 +42,7 @@ class Backtracking:
     def __post_init__(self) -> None:
         positive("step", self.step)
         if not (0 < self.shrink < 1 <= self.grow and 0 < self.sufficient < 0.5):
-            raise ValueError(f"found {self}, expected 0 < shrink < 1 <= grow and 0 < sufficient < 0.5")
+            raise ValueError(f"the value is {self}; expected 0 < shrink < 1 <= grow and 0 < sufficient < 0.5")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Conjugate:
     def __post_init__(self) -> None:
         positive("step", self.step)
         if not (0 < self.shrink < 1 and 0 < self.sufficient < 0.5):
-            raise ValueError(f"found {self}, expected 0 < shrink < 1 and 0 < sufficient < 0.5")
+            raise ValueError(f"the value is {self}; expected 0 < shrink < 1 and 0 < sufficient < 0.5")
 
 
 StepRule = Fixed | Backtracking | Conjugate
@@ -81,7 +81,7 @@ def begin(rule: StepRule, x: Tensor) -> State:
 def positive(name: str, value: float) -> None:
     """Raise ValueError unless it is."""
     if not (0 < value < math.inf):
-        raise ValueError(f"found {name} = {value}, expected a positive number")
+        raise ValueError(f"{name} is {value}; expected a positive number")
 
 
 __all__ = ["Backtracking", "Conjugate", "Fixed", "State", "StepRule", "begin", "positive"]

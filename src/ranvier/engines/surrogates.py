@@ -84,7 +84,7 @@ class Surrogate:
 
     def __post_init__(self) -> None:
         if not self.width > 0:
-            raise ValueError(f"found width = {self.width}, expected a positive number")
+            raise ValueError(f"width is {self.width}; expected a positive number")
 
     def slope(self, distance: Tensor) -> Tensor:
         """The slope at `distance`, of its shape; 1/width of the formula at distance/width."""
@@ -166,7 +166,7 @@ def slope_formula(text: str) -> sp.Expr:
 
     slope = parse(text)
     if not isinstance(slope, sp.Expr) or slope.free_symbols - {symbol("x")}:
-        raise ValueError(f"found the slope {text!r}, expected a formula in x alone, such as '1/(1 + x**2)'")
+        raise ValueError(f"the slope is {text!r}; expected a formula in x alone, such as '1/(1 + x**2)'")
     return slope
 
 

@@ -86,7 +86,7 @@ class Equations:
             match = _ALIAS.match(assignment)
             if match is None or match[1] not in names:
                 raise ValueError(
-                    f"found the reset {assignment!r}, expected 'variable = expression' "
+                    f"the reset is {assignment!r}; expected 'variable = expression' "
                     f"with a variable among {', '.join(sorted(names))}"
                 )
             if match[1] in self.reset:
@@ -97,7 +97,7 @@ class Equations:
             if _ENGINES.fullmatch(name):
                 raise ValueError(f"the name {name!r} is one that the engines use; expected another: {name}_")
         if isinstance(self.threshold, sp.Expr):
-            raise ValueError(f"found the threshold {threshold!r}, expected a condition such as 'V >= V_th'")
+            raise ValueError(f"the threshold is {threshold!r}; expected a condition such as 'V >= V_th'")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -184,9 +184,9 @@ def _states(text: str) -> tuple[tuple[StateVariable, ...], dict[sp.Symbol, sp.Ex
             _require_new(match[1], derivatives, aliases)
             aliases[symbol(match[1])] = parse(match[2])
         else:
-            raise ValueError(f"found the line {line!r}, expected 'dV/dt = ...' or 'name = ...'")
+            raise ValueError(f"the line is {line!r}; expected 'dV/dt = ...' or 'name = ...'")
     if not derivatives:
-        raise ValueError("found no line 'dV/dt = ...', expected at least one")
+        raise ValueError("there is no line 'dV/dt = ...'; expected at least one")
     _require_small(derivatives, aliases)
     for _ in range(len(aliases)):  # aliases may use aliases; each pass resolves one level
         aliases = {name: value.xreplace(aliases) for name, value in aliases.items()}

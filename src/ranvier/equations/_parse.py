@@ -82,22 +82,22 @@ def parse(text: str) -> sp.Basic:
     Raises ValueError on anything that is not arithmetic, and on text of more than 10 000 characters.
     """
     if not isinstance(text, str):
-        raise ValueError(f"found {text!r:.60}, expected an arithmetic expression as text")
+        raise ValueError(f"the value is {text!r:.60}; expected an arithmetic expression as text")
     if not text.isascii():  # Python reads some letters as others
-        raise ValueError(f"found {text!r:.60}, expected an arithmetic expression in ASCII")
+        raise ValueError(f"the value is {text!r:.60}; expected an arithmetic expression in ASCII")
     if len(text) > LONGEST:
         raise ValueError(f"the expression {text[:60]!r}... has {len(text)} characters; expected at most {LONGEST}")
     try:
         tree = ast.parse(text.strip().replace("^", "**"), mode="eval")
         result = _convert(tree.body, text)
     except SyntaxError as error:
-        raise ValueError(f"found {text!r}, expected an arithmetic expression: {error}") from None
+        raise ValueError(f"the value is {text!r}; expected an arithmetic expression: {error}") from None
     except (RecursionError, MemoryError):
         raise ValueError(f"the expression {text[:60]!r}... is nested too deeply") from None
     except (TypeError, OverflowError) as error:  # a condition where SymPy expects a number, or the reverse
-        raise ValueError(f"found {text!r}, expected an arithmetic expression: {error}") from None
+        raise ValueError(f"the value is {text!r}; expected an arithmetic expression: {error}") from None
     if result.has(*_NO_REAL_NUMBER):
-        raise ValueError(f"found {text!r}, which is {result}; expected a finite real value")
+        raise ValueError(f"the value is {text!r}, which is {result}; expected a finite real value")
     return result
 
 
@@ -110,7 +110,7 @@ def _convert(node: ast.AST, text: str) -> sp.Basic:
         except OverflowError:
             finite = False
         if not finite:
-            raise ValueError(f"found a number beyond 1e308 in {text!r:.80}, expected a finite one")
+            raise ValueError(f"there is a number beyond 1e308 in {text!r:.80}; expected a finite one")
     return value
 
 
@@ -118,13 +118,13 @@ def _term(node: ast.AST, text: str) -> sp.Basic:
     def number(child: ast.AST) -> sp.Expr:
         value = _convert(child, text)
         if not isinstance(value, sp.Expr):
-            raise ValueError(f"found the condition {ast.unparse(child)!r} in {text!r}, expected a number")
+            raise ValueError(f"there is the condition {ast.unparse(child)!r} in {text!r}; expected a number")
         return value
 
     def condition(child: ast.AST) -> sp.Basic:
         value = _convert(child, text)
         if isinstance(value, sp.Expr):
-            raise ValueError(f"found {ast.unparse(child)!r} in {text!r}, expected a condition: 'V > 0'")
+            raise ValueError(f"there is {ast.unparse(child)!r} in {text!r}; expected a condition: 'V > 0'")
         return value
 
     match node:
@@ -132,11 +132,11 @@ def _term(node: ast.AST, text: str) -> sp.Basic:
             pass
         case ast.Constant(value=int() | float() as constant):
             if not math.isfinite(float(constant)):
-                raise ValueError(f"found a number beyond 1e308 in {text!r}, expected a finite one")
+                raise ValueError(f"there is a number beyond 1e308 in {text!r}; expected a finite one")
             return sp.Integer(constant) if isinstance(constant, int) else sp.Float(constant)
         case ast.Name(id=name):
             if name in FUNCTIONS:
-                raise ValueError(f"found the function {name!r} in {text!r} as a name, expected {name}(...)")
+                raise ValueError(f"there is the function {name!r} in {text!r} as a name; expected {name}(...)")
             return sp.pi if name == "pi" else symbol(identifier(name, f"a name in {text!r}"))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             return _BINARY[type(op)](number(left), number(right))
@@ -165,4 +165,4 @@ def _term(node: ast.AST, text: str) -> sp.Basic:
             except TypeError:
                 raise ValueError(f"wrong number of arguments of {name!r} in {text!r}") from None
     part = ast.unparse(node)
-    raise ValueError(f"found {part!r} in {text!r}, expected numbers, names, + - * / ** and functions")
+    raise ValueError(f"there is {part!r} in {text!r}; expected numbers, names, + - * / ** and functions")

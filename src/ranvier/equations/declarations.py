@@ -37,7 +37,7 @@ def _declared(model: Any) -> dict[str, Parameter]:
     return {f.name: _declaration(model, f) for f in dataclasses.fields(model) if not _options(model, f.name)}
 
 
-def _declaration(model: type, field: dataclasses.Field) -> Parameter:
+def _declaration(model: type, field: dataclasses.Field[Any]) -> Parameter:
     if (own := _inherited(model, field.name, "parameter")) is not None:
         return own
     if field.name == getattr(getattr(model, "equations", None), "refractory", None):

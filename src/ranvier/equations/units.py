@@ -34,16 +34,16 @@ def quantity(value: str | float, unit: str) -> float:
         return float(value)
     match = _QUANTITY.match(value)
     if match is None:
-        raise ValueError(f"found {value!r}, expected a number and a unit of {unit}, such as '20 {unit}'")
+        raise ValueError(f"the value is {value!r}; expected a number and a unit of {unit}, such as '20 {unit}'")
     number, suffix = float(match[1]), match[2]
     scale = 1.0 if suffix == "" else _SCALES[unit].get(suffix)
     if scale is None:
         raise ValueError(
-            f"found {value!r}, whose unit {suffix!r} is not one of {unit}: "
+            f"there is {value!r}, whose unit {suffix!r} is not one of {unit}: "
             f"expected one of {', '.join(u for u in _SCALES[unit] if u)}"
         )
     if not math.isfinite(number):
-        raise ValueError(f"found {value!r}, expected a finite number")
+        raise ValueError(f"the value is {value!r}; expected a finite number")
     return number * scale
 
 

@@ -95,7 +95,8 @@ def count_learning(learner: GradientLearner) -> Iterator[Learning]:
     """
     if not getattr(learner, "counted", False):
         raise TypeError(
-            f"found a {type(learner).__name__}, expected BPTT, TESS, FeedbackAlignment or another learner whose class "
+            f"learner is a {type(learner).__name__}; expected BPTT, TESS, FeedbackAlignment or another "
+            "learner whose class "
             "says counted = True"
         )
     with count_operations(learner.model) as forward:

@@ -31,7 +31,7 @@ def latency(x: Tensor, steps: int, *, tau: float | None = None, threshold: float
     """
     x = _checked(x, steps)
     if not 0 <= threshold < 1 or (tau is not None and not (tau > 0 and threshold > 0)):
-        raise ValueError(f"found threshold = {threshold}, tau = {tau}, expected 0 <= threshold < 1 and tau > 0")
+        raise ValueError(f"threshold is {threshold}, tau is {tau}; expected 0 <= threshold < 1 and tau > 0")
     fires = x > threshold
     if tau is None:
         when = (1 - x) / (1 - threshold) * (steps - 1)
@@ -52,7 +52,7 @@ def phase(x: Tensor, steps: int, *, period: int = 8, weighted: bool = False) -> 
     """
     x = _checked(x, steps)
     if not isinstance(period, int) or not 1 <= period <= 23:
-        raise ValueError(f"found period = {period!r}, expected a whole number from 1 to 23, the digits of a float32")
+        raise ValueError(f"period is {period!r}; expected a whole number from 1 to 23, the digits of a float32")
     whole = (x.double() * 2**period).floor().clamp(max=2**period - 1).long()
     place = period - 1 - torch.arange(steps, device=x.device) % period
     spikes = (whole >> place[:, None, None]) & 1
@@ -71,9 +71,9 @@ def delta(x: Tensor, threshold: float, *, track: bool = True, off: bool = True) 
     x may have any finite values; ValueError for others.
     """
     if x.ndim < 3 or x.shape[0] == 0 or not x.is_floating_point():
-        raise ValueError(f"found x of shape {tuple(x.shape)} and {x.dtype}, expected floating point (T, B, ...)")
+        raise ValueError(f"x has shape {tuple(x.shape)} and {x.dtype}; expected floating point (T, B, ...)")
     if not threshold > 0:
-        raise ValueError(f"found threshold = {threshold}, expected a positive number, in the units of x")
+        raise ValueError(f"threshold is {threshold}; expected a positive number, in the units of x")
     require_finite(x)
     x = x.flatten(2)
     out, tracked = torch.zeros_like(x), x[0].clone()
@@ -94,9 +94,9 @@ def population(x: Tensor, size: int, *, low: float = 0.0, high: float = 1.0, bet
     `latency(population(x, size), 10, threshold=0.1)`. x (B, ...) lies within [low, high]; ValueError for others.
     """
     if not isinstance(size, int) or size < 3:
-        raise ValueError(f"found size = {size!r}, expected a whole number of at least 3 fields")
+        raise ValueError(f"size is {size!r}; expected a whole number of at least 3 fields")
     if not (low < high and beta > 0):
-        raise ValueError(f"found low = {low}, high = {high}, beta = {beta}, expected low < high and beta > 0")
+        raise ValueError(f"low is {low}, high is {high}, beta is {beta}; expected low < high and beta > 0")
     x = _within(x, low, high)
     spacing = (high - low) / (size - 2)
     centres = low + (torch.arange(size, dtype=x.dtype, device=x.device) - 0.5) * spacing
@@ -105,14 +105,14 @@ def population(x: Tensor, size: int, *, low: float = 0.0, high: float = 1.0, bet
 
 def _checked(x: Tensor, steps: int) -> Tensor:
     if not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"found steps = {steps!r}, expected a positive whole number")
+        raise ValueError(f"steps is {steps!r}; expected a positive whole number")
     return _within(x, 0, 1)
 
 
 def _within(x: Tensor, low: float, high: float) -> Tensor:
     if x.ndim < 2 or not x.is_floating_point():
-        raise ValueError(f"found x of shape {tuple(x.shape)} and {x.dtype}, expected floating point (B, ...)")
+        raise ValueError(f"x has shape {tuple(x.shape)} and {x.dtype}; expected floating point (B, ...)")
     if not bool(((x >= low) & (x <= high)).all()):  # NaN is not
         bad = x[~((x >= low) & (x <= high))][0].item()
-        raise ValueError(f"found {bad} in x, expected values within [{low}, {high}]; scale it first")
+        raise ValueError(f"there is {bad} in x; expected values within [{low}, {high}]; scale it first")
     return x.flatten(1)

@@ -46,9 +46,12 @@ class GradientLearner(ABC):
     ) -> None:
         known = {id(p) for p in model.parameters()}
         if any(id(p) not in known for group in optimizer.param_groups for p in group["params"]):
-            raise ValueError("found a parameter in the optimizer that is not the model's, expected model.parameters()")
+            raise ValueError("parameter in the optimizer is not the model's; expected model.parameters()")
         if isinstance(optimizer, torch.optim.LBFGS):
-            raise ValueError("found LBFGS, which asks for the loss several times a step, expected one that asks once")
+            raise ValueError(
+                "the optimizer is LBFGS, which asks for the loss several times a step; "
+                "expected one that asks once"
+            )
         self.model, self.optimizer = model, optimizer
         self.encode, self.clip = encode, clip
         self._settings = {"optimizer": type(optimizer).__name__, **(settings or {})}
@@ -74,8 +77,8 @@ class GradientLearner(ABC):
         if not math.isfinite(loss):
             self.model.zero_grad()
             raise ValueError(
-                f"found a loss of {loss}, expected a finite one; the optimizer's step was not taken: see the input, "
-                "or lower the learning rate"
+                f"loss is {loss}; "
+                "expected a finite one; the optimizer's step was not taken: see the input, or lower the learning rate"
             )
         self._update()
         return _metrics(loss, right, labels)
@@ -88,7 +91,8 @@ class GradientLearner(ABC):
             if not bool(torch.isfinite(norm)):
                 self.model.zero_grad()
                 raise ValueError(
-                    f"found a gradient of norm {norm.item()}, expected a finite one to clip; the optimizer's step was "
+                    f"there is a gradient of norm {norm.item()}; "
+                    "expected a finite one to clip; the optimizer's step was "
                     "not taken"
                 )
         self.optimizer.step()
@@ -156,10 +160,13 @@ def pair_of(batch: Any) -> tuple[Any, Any]:
     """A batch's two parts; ValueError unless it is a pair with at least one example."""
     if isinstance(batch, tuple | list) and len(batch) == 2:
         if len(batch[1]) == 0:
-            raise ValueError("found an empty batch, expected one example at least")
+            raise ValueError("there is an empty batch; expected one example at least")
         return batch[0], batch[1]
     collected = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
-    raise ValueError(f"found {collected} as a batch, expected a pair (x, labels); a loader or a list yields such pairs")
+    raise ValueError(
+        f"there are {collected} as a batch; "
+        "expected a pair (x, labels); a loader or a list yields such pairs"
+    )
 
 
 def _metrics(loss: float, right: float | None, labels: Tensor) -> Metrics:

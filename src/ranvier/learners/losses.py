@@ -13,18 +13,18 @@ from torch.nn import functional as F
 def check_labels(y: Tensor, labels: Tensor) -> Tensor:
     """The labels as int64. ValueError unless they are whole numbers (B,) within 0 .. C − 1, and T and B above 0."""
     if y.ndim != 3 or y.numel() == 0:
-        raise ValueError(f"found an output of shape {tuple(y.shape)}, expected (T, B, classes), none of them 0")
+        raise ValueError(f"output has shape {tuple(y.shape)}; expected (T, B, classes), none of them 0")
     if not isinstance(labels, Tensor):
-        raise TypeError(f"found labels of type {type(labels).__name__}, expected a tensor (B,) of whole numbers")
+        raise TypeError(f"there are labels of type {type(labels).__name__}; expected a tensor (B,) of whole numbers")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"found labels of {labels.dtype}, expected whole numbers")
+        raise ValueError(f"labels are {labels.dtype}; expected whole numbers")
     labels = labels.long()
     if labels.shape != y.shape[1:2]:
-        raise ValueError(f"found labels of shape {tuple(labels.shape)}, expected ({y.shape[1]},)")
+        raise ValueError(f"labels have shape {tuple(labels.shape)}; expected ({y.shape[1]},)")
     wrong = (labels < 0) | (labels >= y.shape[2])
     if bool(wrong.any()):
         k = int(wrong.nonzero()[0])
-        raise ValueError(f"found label {int(labels[k])} at position {k}, expected 0 to {y.shape[2] - 1}")
+        raise ValueError(f"there is label {int(labels[k])} at position {k}; expected 0 to {y.shape[2] - 1}")
     return labels
 
 
@@ -48,7 +48,7 @@ def rate_mse(y: Tensor, labels: Tensor, *, correct: float = 0.8, incorrect: floa
     """
     labels = check_labels(y, labels)
     if not (0 <= incorrect <= 1 and 0 <= correct <= 1):
-        raise ValueError(f"found correct = {correct}, incorrect = {incorrect}, expected rates within [0, 1]")
+        raise ValueError(f"correct is {correct}, incorrect is {incorrect}; expected rates within [0, 1]")
     target = torch.full_like(y[0], incorrect).scatter_(1, labels[:, None], correct)
     return (y.mean(0) - target).square().sum(1).mean()
 
@@ -69,7 +69,7 @@ def first_spike(y: Tensor) -> Tensor:
     Raises ValueError for other values than 0 and 1.
     """
     if not bool(((y == 0) | (y == 1)).all()):
-        raise ValueError("found values other than 0 and 1 in y, expected spikes; a membrane has no first spike")
+        raise ValueError("there are values other than 0 and 1 in y; expected spikes; a membrane has no first spike")
     return torch.cumprod(1 - y, 0).sum(0)
 
 

@@ -208,7 +208,7 @@ def _declaration(value: Entry) -> dict[str, Any]:
     return {name: read.get(name, Entry.number)(x) for name, x in entries.items()}
 
 
-def _fields(model: Any) -> tuple[dataclasses.Field, ...]:
+def _fields(model: Any) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(model) if dataclasses.is_dataclass(model) else ()
 
 

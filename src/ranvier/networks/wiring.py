@@ -8,7 +8,7 @@ drawn alone and comes out as it would in the whole (`OutDegree`: keyed by source
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,27 @@ if TYPE_CHECKING:
 __all__ = [
     "AllToAll", "Distance", "Edges", "InDegree", "OneToOne", "OutDegree", "Probability", "Wiring",
 ]  # fmt: skip
+
+
+class Block(NamedTuple):
+    """What is drawn: the targets lo..hi of `n_target`, by the 64-bit stream `key`; `alone`: a neuron does not reach
+    itself, as source and target are one population; `positions`, of sources and targets, or None."""
+
+    n_source: int
+    n_target: int
+    key: int
+    lo: int
+    hi: int
+    alone: bool
+    positions: Any
+
+    @property
+    def stream(self) -> np.uint64:
+        return np.uint64(self.key)
+
+    @property
+    def targets(self) -> int:
+        return self.hi - self.lo
 
 
 class Wiring:
@@ -36,7 +57,7 @@ class Wiring:
         hi: int | None = None,
         *,
         same: bool = False,
-        positions: tuple[NDArray, NDArray] | None = None,
+        positions: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """The sources of targets lo..hi: `indptr` (hi - lo + 1,) int64 and `sources` (edges,) int32.
 
@@ -52,9 +73,10 @@ class Wiring:
                 f"0 <= lo <= hi <= {n_target}, the number of targets."
             )
         self.check(n_source, n_target, same, positions)
-        indptr = self._indptr(n_source, n_target, key, lo, hi, same, positions)
+        block = Block(n_source, n_target, key, lo, hi, same and not self.autapses, positions)
+        indptr = self._indptr(block)
         sources = np.empty(int(indptr[-1]), np.int32)
-        self._fill(indptr, sources, n_source, n_target, key, lo, hi, same, positions)
+        self._fill(indptr, sources, block)
         return indptr, sources
 
     def edges(
@@ -62,20 +84,21 @@ class Wiring:
     ) -> int:
         """The number of edges, without drawing more of them than their count needs."""
         self.check(n_source, n_target, same, positions)
-        return int(self._indptr(n_source, n_target, key, 0, n_target, same, positions)[-1])
+        block = Block(n_source, n_target, key, 0, n_target, same and not self.autapses, positions)
+        return int(self._indptr(block)[-1])
 
     def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         """Raise ValueError where the rule does not fit populations of these sizes."""
 
-    def _indptr(self, n_source, n_target, key, lo, hi, same, positions) -> NDArray[np.int64]:
+    def _indptr(self, block: Block) -> NDArray[np.int64]:
         raise NotImplementedError
 
-    def _fill(self, indptr, sources, n_source, n_target, key, lo, hi, same, positions) -> None:
+    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
         raise NotImplementedError
 
 
-def _constant(k: int, lo: int, hi: int) -> NDArray[np.int64]:
-    return np.arange(hi - lo + 1, dtype=np.int64) * k
+def _constant(k: int, block: Block) -> NDArray[np.int64]:
+    return np.arange(block.targets + 1, dtype=np.int64) * k
 
 
 def _words(n: int) -> NDArray[np.uint64]:
@@ -105,21 +128,21 @@ class Probability(Wiring):
     def __post_init__(self) -> None:
         object.__setattr__(self, "p", chance(self.p, "probability"))
 
-    def _indptr(self, n_source, n_target, key, lo, hi, same, positions):
+    def _indptr(self, block: Block) -> NDArray[np.int64]:
         from ranvier.networks._draw import uniforms
 
-        pool = n_source - (same and not self.autapses)
-        indptr = np.zeros(hi - lo + 1, np.int64)
-        np.cumsum(_binomial(uniforms(np.uint64(key), lo, hi), pool, self.p), out=indptr[1:])
+        pool = block.n_source - block.alone
+        indptr = np.zeros(block.targets + 1, np.int64)
+        np.cumsum(_binomial(uniforms(block.stream, block.lo, block.hi), pool, self.p), out=indptr[1:])
         return indptr
 
-    def _fill(self, indptr, sources, n_source, n_target, key, lo, hi, same, positions):
+    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
         from ranvier.networks._draw import subsets
 
-        subsets(n_source, indptr, np.uint64(key), lo, same and not self.autapses, _words(n_source), sources)
+        subsets(block.n_source, indptr, block.stream, block.lo, block.alone, _words(block.n_source), sources)
 
 
-def _binomial(u: NDArray, n: int, p: float) -> NDArray[np.int64]:
+def _binomial(u: NDArray[np.float64], n: int, p: float) -> NDArray[np.int64]:
     """Quantiles of the binomial distribution at `u`, by its tabulated distribution function."""
     if n <= 0 or p == 0.0:
         return np.zeros(u.shape, np.int64)
@@ -148,17 +171,16 @@ class InDegree(Wiring):
     def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         _fit(self.k, n_source, same, self, "sources")
 
-    def _indptr(self, n_source, n_target, key, lo, hi, same, positions):
-        return _constant(self.k, lo, hi)
+    def _indptr(self, block: Block) -> NDArray[np.int64]:
+        return _constant(self.k, block)
 
-    def _fill(self, indptr, sources, n_source, n_target, key, lo, hi, same, positions):
+    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
         from ranvier.networks._draw import multisets, subsets
 
-        alone = same and not self.autapses
         if self.multapses:
-            multisets(n_source, indptr, np.uint64(key), lo, alone, sources)
+            multisets(block.n_source, indptr, block.stream, block.lo, block.alone, sources)
         else:
-            subsets(n_source, indptr, np.uint64(key), lo, alone, _words(n_source), sources)
+            subsets(block.n_source, indptr, block.stream, block.lo, block.alone, _words(block.n_source), sources)
 
 
 @dataclass(frozen=True)
@@ -185,19 +207,19 @@ class OutDegree(Wiring):
         self.check(n_source, n_target, same, positions)
         return n_source * self.k
 
-    def _run(self, indptr, sources, n_source, n_target, key, lo, hi, same, fill):
+    def _indptr(self, block: Block) -> NDArray[np.int64]:
+        counts = np.zeros(block.targets + 1, np.int64)
+        self._scatter(counts, np.empty(0, np.int32), block, False)
+        return counts
+
+    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
+        self._scatter(indptr, sources, block, True)
+
+    def _scatter(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block, fill: bool) -> None:
         from ranvier.networks._draw import scattered
 
-        scattered(n_source, n_target, self.k, np.uint64(key), same and not self.autapses,
-                  self.multapses, lo, hi, indptr, sources, fill)  # fmt: skip
-        return indptr
-
-    def _indptr(self, n_source, n_target, key, lo, hi, same, positions):
-        counts, nothing = np.zeros(hi - lo + 1, np.int64), np.empty(0, np.int32)
-        return self._run(counts, nothing, n_source, n_target, key, lo, hi, same, False)
-
-    def _fill(self, indptr, sources, n_source, n_target, key, lo, hi, same, positions):
-        self._run(indptr, sources, n_source, n_target, key, lo, hi, same, True)
+        scattered(block.n_source, block.n_target, self.k, block.stream, block.alone, self.multapses, block.lo, block.hi,
+                  indptr, sources, fill)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -206,16 +228,16 @@ class AllToAll(Wiring):
 
     autapses: bool = False
 
-    def _indptr(self, n_source, n_target, key, lo, hi, same, positions):
-        return _constant(n_source - (same and not self.autapses), lo, hi)
+    def _indptr(self, block: Block) -> NDArray[np.int64]:
+        return _constant(block.n_source - block.alone, block)
 
-    def _fill(self, indptr, sources, n_source, n_target, key, lo, hi, same, positions):
-        every = np.arange(n_source, dtype=np.int32)
-        if not (same and not self.autapses):
-            sources.reshape(hi - lo, n_source)[:] = every
+    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
+        every = np.arange(block.n_source, dtype=np.int32)
+        if not block.alone:
+            sources.reshape(block.targets, block.n_source)[:] = every
             return
-        for row in range(hi - lo):
-            sources[indptr[row] : indptr[row + 1]] = np.delete(every, lo + row)
+        for row in range(block.targets):
+            sources[indptr[row] : indptr[row + 1]] = np.delete(every, block.lo + row)
 
 
 @dataclass(frozen=True)
@@ -225,15 +247,15 @@ class OneToOne(Wiring):
     def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         if n_source != n_target:
             raise ValueError(
-                f"One-to-one wiring needs populations of one size, found {n_source} sources and "
+                f"One-to-one wiring needs populations of one size; there are {n_source} sources and "
                 f"{n_target} targets. Choose another wiring or equal sizes."
             )
 
-    def _indptr(self, n_source, n_target, key, lo, hi, same, positions):
-        return _constant(1, lo, hi)
+    def _indptr(self, block: Block) -> NDArray[np.int64]:
+        return _constant(1, block)
 
-    def _fill(self, indptr, sources, n_source, n_target, key, lo, hi, same, positions):
-        sources[:] = np.arange(lo, hi, dtype=np.int32)
+    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
+        sources[:] = np.arange(block.lo, block.hi, dtype=np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +285,8 @@ class Edges(Wiring):
         """(edges,) the user's index of each edge in the order that `draw` returns: by target, then source."""
         if self._order is None:
             object.__setattr__(self, "_order", np.lexsort((self.sources, self.targets)))
-        return self._order
+        order: NDArray[np.int64] = self._order
+        return order
 
     def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         for ends, size, name in ((self.sources, n_source, "source"), (self.targets, n_target, "target")):
@@ -280,16 +303,16 @@ class Edges(Wiring):
         self.check(n_source, n_target, same, positions)
         return len(self.sources)
 
-    def _indptr(self, n_source, n_target, key, lo, hi, same, positions):
-        inside = self.targets[(self.targets >= lo) & (self.targets < hi)] - lo
-        indptr = np.zeros(hi - lo + 1, np.int64)
-        np.cumsum(np.bincount(inside, minlength=hi - lo), out=indptr[1:])
+    def _indptr(self, block: Block) -> NDArray[np.int64]:
+        inside = self.targets[(self.targets >= block.lo) & (self.targets < block.hi)] - block.lo
+        indptr = np.zeros(block.targets + 1, np.int64)
+        np.cumsum(np.bincount(inside, minlength=block.targets), out=indptr[1:])
         return indptr
 
-    def _fill(self, indptr, sources, n_source, n_target, key, lo, hi, same, positions):
+    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
         order = self.order()
         sorted_targets = self.targets[order]
-        first, last = np.searchsorted(sorted_targets, (lo, hi))
+        first, last = np.searchsorted(sorted_targets, (block.lo, block.hi))
         sources[:] = self.sources[order[first:last]]
 
 
@@ -321,7 +344,7 @@ class Distance(Wiring):
     def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         if positions is None or positions[0] is None or positions[1] is None:
             raise ValueError(
-                "Distance wiring needs the positions of both populations, found none for "
+                "Distance wiring needs the positions of both populations, and there are none for "
                 f"{'the source' if positions is not None and positions[0] is None else 'the target'}. "
                 "Give positions=(neurons, dimensions) to Network.add."
             )
@@ -334,18 +357,18 @@ class Distance(Wiring):
                 "expected one number, or one a dimension."
             )
 
-    def _run(self, indptr, sources, key, lo, hi, same, positions, fill):
+    def _indptr(self, block: Block) -> NDArray[np.int64]:
+        counts = np.zeros(block.targets + 1, np.int64)
+        self._look(counts, np.empty(0, np.int32), block, False)
+        return counts
+
+    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
+        self._look(indptr, sources, block, True)
+
+    def _look(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block, fill: bool) -> None:
         from ranvier.networks._draw import near
 
-        xs, xt = (np.ascontiguousarray(x, np.float64) for x in positions)
+        xs, xt = (np.ascontiguousarray(x, np.float64) for x in block.positions)
         lengths = np.broadcast_to(np.asarray(self.periodic or 0.0, np.float64), xs.shape[1:]).copy()
-        near(xs, xt, lengths, self._PROFILES.index(self.profile), self.scale, self.peak, np.uint64(key),
-             same and not self.autapses, lo, hi, indptr, sources, fill)  # fmt: skip
-        return indptr
-
-    def _indptr(self, n_source, n_target, key, lo, hi, same, positions):
-        empty = np.zeros(hi - lo + 1, np.int64)
-        return self._run(empty, np.empty(0, np.int32), key, lo, hi, same, positions, False)
-
-    def _fill(self, indptr, sources, n_source, n_target, key, lo, hi, same, positions):
-        self._run(indptr, sources, key, lo, hi, same, positions, True)
+        near(xs, xt, lengths, self._PROFILES.index(self.profile), self.scale, self.peak, block.stream, block.alone,
+             block.lo, block.hi, indptr, sources, fill)  # fmt: skip

@@ -60,12 +60,12 @@ class SpikeTimes(Source):
         neurons = array(self.neurons, "neurons of SpikeTimes", "(spikes,) indices")
         if times.ndim != 1 or times.shape != neurons.shape:
             raise ValueError(
-                f"found times of shape {tuple(times.shape)} and neurons of shape {tuple(neurons.shape)}; "
+                f"times have shape {tuple(times.shape)} and neurons of shape {tuple(neurons.shape)}; "
                 "expected two arrays of the same length, one entry a spike"
             )
         if not torch.isfinite(times).all() or (times < 0).any():
-            raise ValueError("found spike times that are negative or not finite; expected ms from 0 on")
+            raise ValueError("spike times are negative or not finite; expected ms from 0 on")
         if (neurons != neurons.round()).any() or (neurons < 0).any():
-            raise ValueError("found neurons that are negative or no integers; expected indices from 0 on")
+            raise ValueError("neurons are negative or no integers; expected indices from 0 on")
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "neurons", neurons.to(torch.int64))

@@ -82,14 +82,14 @@ class SequenceCell(FixedAttributes):
         """One step: x (B, in_features) -> (state, y (B, ...)). Raises what `forward` raises."""
         require_tensor(x)
         if x.ndim != 2:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self.in_features})")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected (B, {self.in_features})")
         y, state = self(x[None], state)
         return state, y[0]
 
     def _require_sequence(self, x: Tensor, like: Tensor) -> None:
         require_tensor(x, like)
         if x.ndim != 3 or x.shape[0] == 0 or x.shape[2] != self.in_features:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, {self.in_features}) with T > 0")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected (T, B, {self.in_features}) with T > 0")
 
 
 __all__ = ["CellState", "FixedAttributes", "SequenceCell", "autocast_on", "in_own_precision", "is_hooked"]

@@ -16,19 +16,21 @@ def require_tensor(x: Any, like: Tensor | None = None) -> None:
     """Raise TypeError for what is no tensor, ValueError for one of another type than `like`, the layer's."""
     if isinstance(x, tuple):
         raise TypeError(
-            "found a tuple, expected a tensor: layers return (y, state); put them into rv.nn.Sequential, or pass on y"
+            "there is a tuple; expected a tensor: layers return (y, state); put them into "
+            "rv.nn.Sequential, or pass on y"
         )
     if isinstance(x, torch.fx.Proxy):
         raise TypeError(
-            "found a torch.fx.Proxy, expected a tensor: layers loop over time, which symbolic_trace cannot follow; use "
+            "there is a torch.fx.Proxy; expected a tensor: layers loop over time, which "
+            "symbolic_trace cannot follow; use "
             "torch.export.export of layers made with fused=False"
         )
     if not isinstance(x, Tensor):
-        raise TypeError(f"found {type(x).__name__}, expected a tensor: convert it by torch.as_tensor")
+        raise TypeError(f"the value is {type(x).__name__}; expected a tensor: convert it by torch.as_tensor")
     if like is not None and x.dtype != like.dtype:
-        raise ValueError(f"found x of {x.dtype}, expected {like.dtype}; convert x, or the layer by .to()")
+        raise ValueError(f"x is {x.dtype}; expected {like.dtype}; convert x, or the layer by .to()")
     if like is not None and x.device != like.device:
-        raise ValueError(f"found x on {x.device}, expected {like.device}; move x, or the layer, by .to()")
+        raise ValueError(f"x is on {x.device}; expected {like.device}; move x, or the layer, by .to()")
 
 
 def holds_values(x: Tensor) -> bool:
@@ -40,7 +42,7 @@ def require_values(name: str, value: Any) -> None:
     """Raise ValueError for a tensor on a meta device where the layer's structure depends on its values."""
     if isinstance(value, Tensor) and value.device.type == "meta":
         raise ValueError(
-            f"found {name} on the meta device, where tensors have no values; expected it on the CPU: make it with "
+            f"{name} is on the meta device, where tensors have no values; expected it on the CPU: make it with "
             'device="cpu"'
         )
 
@@ -56,7 +58,8 @@ def require_finite(x: Tensor) -> None:
     if len(bad):
         t, b, *n = bad[0].tolist()
         raise ValueError(
-            f"found {x[tuple(bad[0])].item()} in x at step {t}, batch {b}, feature {neuron(n)}; expected finite input: "
+            f"there is {x[tuple(bad[0])].item()} in x at step {t}, batch {b}, feature {neuron(n)}; "
+            "expected finite input: "
             "look where it was computed"
         )
 
@@ -71,18 +74,18 @@ def require_state(state: Any, expected: Mapping[str, tuple[int, ...]], like: Ten
     the layer's type and device."""
     if not isinstance(state, Mapping):
         raise TypeError(
-            f"found a {type(state).__name__} as state, expected a dict of {sorted(expected)}: begin with "
+            f"state is a {type(state).__name__}; expected a dict of {sorted(expected)}: begin with "
             "init_state(batch), and call step(state, x)"
         )
     if state.keys() != expected.keys():
-        raise ValueError(f"found a state with {sorted(state)}, expected {sorted(expected)}: of another layer?")
+        raise ValueError(f"there is a state with {sorted(state)}; expected {sorted(expected)}: of another layer?")
     for name, value in state.items():
         if value.shape != expected[name]:
-            raise ValueError(f"found the state {name} of shape {tuple(value.shape)}, expected {expected[name]}")
+            raise ValueError(f"the state {name} has shape {tuple(value.shape)}; expected {expected[name]}")
         if value.dtype != like.dtype or value.device != like.device:
             raise ValueError(
-                f"found the state {name} of {value.dtype} on {value.device}, expected {like.dtype} on {like.device}; "
-                "convert it by .to()"
+                f"the state {name} is {value.dtype} on {value.device}; "
+                f"expected {like.dtype} on {like.device}; convert it by .to()"
             )
 
 

@@ -34,7 +34,7 @@ class _Delayed(FixedAttributes):
     ) -> None:
         super().__init__()
         if not shape:
-            raise ValueError("found features (), expected positive whole numbers")
+            raise ValueError("there are features (); expected positive whole numbers")
         for size in shape:
             require_sizes(features=size)
         require_values("steps", steps)
@@ -44,13 +44,13 @@ class _Delayed(FixedAttributes):
         except RuntimeError:
             fits = False
         if not fits:
-            raise ValueError(f"found steps of shape {tuple(arguments.shape)}, expected a number or {expected}")
+            raise ValueError(f"steps have shape {tuple(arguments.shape)}; expected a number or {expected}")
         NOT_NEGATIVE.require("steps", arguments)
         if not learn and bool((arguments != arguments.round()).any()):
-            raise ValueError(f"found steps = {steps}, expected whole numbers; learn=True interpolates between steps")
+            raise ValueError(f"steps is {steps}; expected whole numbers; learn=True interpolates between steps")
         most = math.ceil(float(arguments.max()))
         if longest is not None and longest < most:
-            raise ValueError(f"found longest = {longest}, expected at least the {most} steps of the longest delay")
+            raise ValueError(f"longest is {longest}; expected at least the {most} steps of the longest delay")
         self.register_buffer("_reference", torch.empty((), device=device, dtype=dtype), persistent=False)
         self.shape = shape
         self.longest = most if longest is None else longest
@@ -68,7 +68,7 @@ class _Delayed(FixedAttributes):
         """One step: x (B, *shape) -> (state, y). Raises what `forward` raises."""
         require_tensor(x)
         if x.ndim != 1 + len(self.shape):
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected {self._text('B')}")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected {self._text('B')}")
         y, after = self(x[None], state)
         return after, y[0]
 
@@ -77,7 +77,7 @@ class _Delayed(FixedAttributes):
         """x (T, B, *shape) -> y (T, B, ...) and the state after the last step."""
         require_tensor(x)
         if x.ndim != 2 + len(self.shape) or x.shape[0] == 0 or x.shape[2:] != self.shape:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected {self._text('T, B')} with T > 0")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected {self._text('T, B')} with T > 0")
         require_tensor(x, self._reference)
         require_finite(x)
         state = self.init_state(x.shape[1]) if state is None else state
@@ -86,10 +86,13 @@ class _Delayed(FixedAttributes):
         whole = torch.cat([past, x]) if self.longest else x
         return self._read(whole, len(x)), {"past": whole[len(x) :]}
 
-    def _load_from_state_dict(self, state_dict, prefix, metadata, strict, missing, unexpected, errors) -> None:
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, metadata: dict[str, Any], strict: bool, missing: list[str],
+        unexpected: list[str], errors: list[str],
+    ) -> None:  # fmt: skip
         stored = state_dict.get(f"{prefix}steps")
         if stored is not None and not self.steps.is_floating_point() and int(stored.max()) > self.longest:
-            errors.append(f"found delays up to {int(stored.max())} steps, expected at most longest = {self.longest}")
+            errors.append(f"delays go up to {int(stored.max())} steps; expected at most longest = {self.longest}")
             return
         super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, unexpected, errors)
 

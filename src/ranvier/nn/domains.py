@@ -59,7 +59,7 @@ def require_sizes(**sizes: Any) -> None:
     """Raise ValueError for what is no positive whole number."""
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"found {name} = {size!r}, expected a positive whole number")
+            raise ValueError(f"{name} is {size!r}; expected a positive whole number")
 
 
 __all__ = ["DECAY", "LEAKY", "NOT_NEGATIVE", "POSITIVE", "REAL", "SHARE", "Domain", "require_sizes"]

@@ -28,7 +28,7 @@ class _Elementwise(nn.Module):
     def _require(self, x: Tensor) -> None:
         shape = tuple(self._value.shape)
         if x.shape[x.ndim - len(shape) :] != shape and self._value.numel() > 1:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected it to end in {shape} as {self._name} does")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected it to end in {shape} as {self._name} does")
 
     def extra_repr(self) -> str:
         value = self._value

@@ -89,7 +89,10 @@ class Graph(nn.Module):
             raise ValueError(f"the name {dotted!r} is empty or holds a '.'; expected another")
         if doubled or not self.inputs or not self.outputs:
             what = f"the name {doubled[0]!r} twice" if doubled else "no inputs or no outputs"
-            raise ValueError(f"found {what}; expected distinct names of nodes, at least one input and one output")
+            raise ValueError(
+                f"the value is {what}; "
+                "expected distinct names of nodes, at least one input and one output"
+            )
         for a, b in self.edges:
             if a not in nodes and a not in self.inputs:
                 raise ValueError(f"the edge {a!r} to {b!r} starts nowhere; expected a node or one of {self.inputs}")
@@ -187,12 +190,15 @@ class Graph(nn.Module):
         signals_in: Any = x if isinstance(x, tuple) and len(self.inputs) > 1 else (x,)
         if len(signals_in) != len(self.inputs):
             count = len(signals_in)
-            raise ValueError(f"found {count} inputs, expected a tuple of {len(self.inputs)}: {', '.join(self.inputs)}")
+            raise ValueError(
+                f"there are {count} inputs; "
+                f"expected a tuple of {len(self.inputs)}: {', '.join(self.inputs)}"
+            )
         for name, value in zip(self.inputs, signals_in, strict=True):
             require_tensor(value)
             if value.ndim < axes or 0 in value.shape[: axes - 1]:
                 what = "(T, B, ...) with T > 0" if axes == 3 else "(B, ...)"
-                raise ValueError(f"found {name} of shape {tuple(value.shape)}, expected {what}")
+                raise ValueError(f"{name} has shape {tuple(value.shape)}; expected {what}")
         return dict(zip(self.inputs, signals_in, strict=True))
 
     def _answer(self, signals: Mapping[str, Tensor]) -> Signal:
@@ -204,7 +210,7 @@ class Graph(nn.Module):
         pair = isinstance(state, tuple) and len(state) == 2 and all(isinstance(part, tuple) for part in state)
         if not pair or len(state[0]) != len(list(self.nodes)) or len(state[1]) not in (0, len(self._closing)):
             raise ValueError(
-                f"found a {type(state).__name__} as state, expected (the nodes' own, what comes back): begin with "
+                f"state is a {type(state).__name__}; expected (the nodes' own, what comes back): begin with "
                 "init_state(batch), and call step(state, x)"
             )
         own = dict(zip(self.nodes, state[0], strict=True))

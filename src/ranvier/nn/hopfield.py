@@ -64,7 +64,7 @@ class Hopfield(nn.Module):
         hidden = input_size if hidden_size is None else hidden_size
         require_sizes(input_size=input_size, hidden_size=hidden, num_heads=num_heads)
         if hidden % num_heads:
-            raise ValueError(f"found hidden_size = {hidden}, num_heads = {num_heads}, expected a multiple")
+            raise ValueError(f"hidden_size is {hidden}, num_heads is {num_heads}; expected a multiple")
         if scaling is not None:
             POSITIVE.require("scaling", scaling)
         NOT_NEGATIVE.require("update_steps_max", update_steps_max)
@@ -73,7 +73,7 @@ class Hopfield(nn.Module):
         stored = input_size if stored_pattern_size is None else stored_pattern_size
         projected = stored if pattern_projection_size is None else pattern_projection_size
         if static and (num_heads != 1 or hidden_size not in (None, input_size) or stored != input_size):
-            raise ValueError("found a static layer with heads or other sizes, expected one head and equal sizes")
+            raise ValueError("there is a static layer with heads or other sizes; expected one head and equal sizes")
         self.hidden = hidden
         self.sizes = (stored, input_size, projected)
         self.num_heads, self.scaling, self.dropout = num_heads, scaling, dropout
@@ -95,7 +95,7 @@ class Hopfield(nn.Module):
         for name, x, size in zip(("stored", "state", "projection"), (stored, state, projection), self.sizes):
             require_tensor(x)
             if x.ndim != 3 or x.shape[2] != size:
-                raise ValueError(f"found {name} patterns {tuple(x.shape)}, expected three axes, the last {size}")
+                raise ValueError(f"there are {name} patterns {tuple(x.shape)}; expected three axes, the last {size}")
         if not self.batch_first:
             stored, state, projection = stored.transpose(0, 1), state.transpose(0, 1), projection.transpose(0, 1)
         mask = self._mask(stored_pattern_padding_mask, association_mask)
@@ -137,7 +137,7 @@ class Hopfield(nn.Module):
             mask = mask[None, None] if mask.ndim == 2 else mask[:, None]
         if padding is not None:
             if holds_values(padding) and bool(padding.all(1).any()):
-                raise ValueError(f"found nothing but padding in entry {int(padding.all(1).nonzero()[0])}")
+                raise ValueError(f"there is nothing but padding in entry {int(padding.all(1).nonzero()[0])}")
             unmasked = ~padding[:, None, None, :]
             if mask is None:
                 mask = unmasked
@@ -175,7 +175,7 @@ class HopfieldPooling(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         if quantity < 1:
-            raise ValueError(f"found quantity = {quantity}, expected at least 1")
+            raise ValueError(f"quantity is {quantity}; expected at least 1")
         self.hopfield = Hopfield(input_size, hidden_size, output_size, **options)  # type: ignore[arg-type]
         self.pooling_weights = nn.Parameter(torch.randn(1, quantity, input_size) * 0.02)
 
@@ -203,11 +203,11 @@ class HopfieldLookup(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         if quantity < 1:
-            raise ValueError(f"found quantity = {quantity}, expected at least 1")
+            raise ValueError(f"quantity is {quantity}; expected at least 1")
         self.hopfield = Hopfield(input_size, hidden_size, output_size, **options)  # type: ignore[arg-type]
         stored, _, projected = self.hopfield.sizes
         if not separate and stored != projected:
-            raise ValueError(f"found sizes {stored} and {projected}, expected equal ones, or separate=True")
+            raise ValueError(f"there are sizes {stored} and {projected}; expected equal ones, or separate=True")
         self.lookup_weights = nn.Parameter(torch.randn(1, quantity, stored) * 0.02)
         self.target_weights = nn.Parameter(torch.randn(1, quantity, projected) * 0.02) if separate else None
 

@@ -51,12 +51,12 @@ def first_order(backward: Callable[..., Any]) -> Callable[..., Any]:
     def inner(ctx: Any, *gradients: Tensor | None) -> Any:
         if torch.is_grad_enabled():
             raise RuntimeError(
-                "found create_graph=True, but compiled loops give no gradients of gradients; make the layers with "
+                "create_graph is True, but compiled loops give no gradients of gradients; make the layers with "
                 "fused=False for them"
             )
         if not addressable(*(g for g in gradients if g is not None)):
             raise RuntimeError(
-                "found a transform or a tracer around the backward pass of compiled loops, which it cannot follow; "
+                "there is a transform or a tracer around the backward pass of compiled loops, which it cannot follow; "
                 "make the layers with fused=False for it"
             )
         return backward(ctx, *gradients)

@@ -110,7 +110,7 @@ def at_every_step(module: nn.Module, x: Tensor) -> Tensor:
     if not isinstance(y, Tensor) or y.ndim == 0 or len(y) != rows:
         answer = f"a tensor of shape {tuple(y.shape)}" if isinstance(y, Tensor) else f"a {type(y).__name__}"
         raise ValueError(
-            f"found {answer} from {type(module).__name__} for a batch of {rows}, expected a tensor of one row each; "
+            f"there is {answer} from {type(module).__name__} for a batch of {rows}; expected a tensor of one row each; "
             "what needs the sequence as a whole is no layer of a step"
         )
     return y.unflatten(0, x.shape[:2])

@@ -27,7 +27,7 @@ class Quadratic(nn.Module):
     def __init__(self, make: Callable[[], nn.Module], start: str) -> None:
         super().__init__()
         if start not in _STARTS:
-            raise ValueError(f"found start = {start!r}, expected one of {', '.join(_STARTS)}")
+            raise ValueError(f"start is {start!r}; expected one of {', '.join(_STARTS)}")
         self.reference, self.gate, self.power = make(), make(), make()
         if start == "relinear":
             self.relinear()
@@ -83,7 +83,7 @@ def quadratic_groups(
     """
     slow = [p for m in model.modules() if isinstance(m, Quadratic) for p in m.quadratic_parameters()]
     if not slow:
-        raise ValueError("found no quadratic layer in the model, expected QuadraticLinear or QuadraticConv2d")
+        raise ValueError("there is no quadratic layer in the model; expected QuadraticLinear or QuadraticConv2d")
     own = {id(p) for p in slow}
     return [
         {"params": [p for p in model.parameters() if id(p) not in own], "lr": lr},

@@ -102,7 +102,7 @@ class Sequential(nn.Sequential):
         if not isinstance(state, tuple | list) or len(state) != len(self):
             size = f" of {len(state)}" if isinstance(state, tuple | list) else ""
             raise ValueError(
-                f"found a {type(state).__name__}{size} as state, expected a tuple of {len(self)} entries: begin with "
+                f"state is a {type(state).__name__}{size}; expected a tuple of {len(self)} entries: begin with "
                 "init_state(batch), and call step(state, x)"
             )
 
@@ -110,19 +110,19 @@ class Sequential(nn.Sequential):
 def _check_step(x: Tensor) -> None:
     require_tensor(x)
     if x.ndim < 2:
-        raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, ...)")
+        raise ValueError(f"x has shape {tuple(x.shape)}; expected (B, ...)")
 
 
 def _check_sequence(x: Tensor) -> None:
     require_tensor(x)
     if x.ndim < 3 or x.shape[0] == 0:
-        raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, ...) with T > 0")
+        raise ValueError(f"x has shape {tuple(x.shape)}; expected (T, B, ...) with T > 0")
 
 
 def _refuse_cells(module: nn.Module) -> None:
     if any(is_cell(part) for part in module.modules()):
         raise TypeError(
-            f"found {type(module).__name__} with layers of neurons inside, which keep a state from step to step; "
+            f"there are {type(module).__name__} with layers of neurons inside, which keep a state from step to step; "
             "expected rv.nn.Sequential around them, or a module with init_state and step"
         )
 

@@ -32,7 +32,7 @@ class SeriesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
     (series, n) or (series, n, outputs), or a list. Each series begins from rest.
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: dict[str, Any] = {
         "ridge": [Interval(Real, 0, None, closed="left")],
         "forget": [Interval(Real, 0, 1, closed="right")],
         "difference": ["boolean"],
@@ -83,7 +83,8 @@ class SeriesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
         skip = self._warm_up()
         if all(len(x) <= skip for x in series):
             raise ValueError(
-                f"found n_samples={max(len(x) for x in series)}, expected more than the {skip} rows that a series "
+                f"the series have n_samples={max(len(x) for x in series)}; "
+                f"expected more than the {skip} rows that a series "
                 "spends on its memory"
             )
         self._largest = 0.0
@@ -102,7 +103,7 @@ class SeriesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
             return self.fit(X, y, sample_weight)
         series, targets, weights = self._checked(X, y, sample_weight, reset=False)
         if targets[0].shape[1] != self.root_.z.shape[1]:
-            raise ValueError(f"found y with {targets[0].shape[1]} columns, expected {self.root_.z.shape[1]} as before")
+            raise ValueError(f"y has {targets[0].shape[1]} columns; expected {self.root_.z.shape[1]} as before")
         root: Root | None = self.root_
         for x, goal, weight in zip(series, targets, weights, strict=True):
             anew = new_series or _series.is_several(X)
@@ -134,7 +135,7 @@ class SeriesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
             goal = goal.reshape(len(goal), -1).astype(float)
             if self.difference and goal.shape[1] != x.shape[1]:
                 raise ValueError(
-                    f"found y with {goal.shape[1]} columns for X with {x.shape[1]}, expected as many: "
+                    f"y has {goal.shape[1]} columns for X with {x.shape[1]}; expected as many: "
                     "difference=True predicts y - X"
                 )
             if targets and goal.shape[1] != targets[0].shape[1]:
@@ -234,13 +235,13 @@ class SeriesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
         outputs = self.root_.z.shape[1]
         if outputs != self.n_features_in_:
             raise ValueError(
-                f"found {outputs} outputs for {self.n_features_in_} inputs, expected as many: forecast feeds "
+                f"there are {outputs} outputs for {self.n_features_in_} inputs; expected as many: forecast feeds "
                 "outputs back; fit(series[:-1], series[1:]) first"
             )
         if len(history) <= self._warm_up():
-            raise ValueError(f"found {len(history)} rows of history, expected more than {self._warm_up()}")
+            raise ValueError(f"there are {len(history)} rows of history; expected more than {self._warm_up()}")
         if steps < 1:
-            raise ValueError(f"found steps = {steps}, expected at least 1")
+            raise ValueError(f"steps is {steps}; expected at least 1")
         memory = self._features(history[:-1], self._start())[1] if len(history) > 1 else self._start()
         rows = self._roll(steps, memory, history[-1].astype(float))
         lost = ~(np.abs(rows).max(1) <= FAR * self._largest)  # not finite, too

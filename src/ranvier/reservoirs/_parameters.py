@@ -17,7 +17,7 @@ from ranvier.reservoirs._weights import IntrinsicPlasticity, ReservoirWeights
 class ReservoirParameters:
     """Mixin of estimators. Fitted attributes: `reservoir_`, and `W_`, the matrix [target, source]."""
 
-    _reservoir_constraints: dict = {
+    _reservoir_constraints: dict[str, Any] = {
         "units": [Interval(Integral, 2, None, closed="left")],
         "W": ["array-like", "sparse matrix", None],
         "spectral_radius": [Interval(Real, 0, None, closed="left"), None],

@@ -34,7 +34,7 @@ class Root:
         scale = np.abs(np.diag(self.R))
         if scale.min() <= len(scale) * np.finfo(float).eps * scale.max():
             raise ValueError(
-                "found linearly dependent features, whose least-squares solution is not unique; expected "
+                "there are linearly dependent features, whose least-squares solution is not unique; expected "
                 "ridge > 0, or more samples than features"
             )
         return solve_triangular(self.R, self.z)

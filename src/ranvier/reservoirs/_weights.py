@@ -31,7 +31,7 @@ class ReservoirWeights:
     sources: np.ndarray
     values: np.ndarray
 
-    def arrays(self, kind: np.dtype) -> tuple:
+    def arrays(self, kind: np.dtype[Any]) -> tuple[Any, ...]:
         """What the compiled loops take, in one precision."""
         inputs, bias, ring, values = (
             np.ascontiguousarray(a, kind) for a in (self.inputs.T, self.bias, self.ring, self.values)

@@ -44,7 +44,7 @@ class ReservoirClassifier(ReservoirParameters, ClassifierMixin, BaseEstimator):
     Raises ValueError for one class, and for sequences no longer than the washout.
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: dict[str, Any] = {
         **ReservoirParameters._reservoir_constraints,
         "pooling": [StrOptions({"mean", "last"})],
         "washout": [Interval(Integral, 0, None, closed="left")],

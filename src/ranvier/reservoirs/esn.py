@@ -47,7 +47,7 @@ class ESN(ReservoirParameters, SeriesRegressor):
         model.forecast(100, series)
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: dict[str, Any] = {
         **SeriesRegressor._parameter_constraints,
         **ReservoirParameters._reservoir_constraints,
         "feedback_scaling": [Interval(Real, 0, None, closed="left")],

@@ -57,5 +57,5 @@ def memory_capacity(
 def _pair(true: Any, predicted: Any) -> tuple[np.ndarray, np.ndarray]:
     true, predicted = np.asarray(true, float), np.asarray(predicted, float)
     if true.shape != predicted.shape:
-        raise ValueError(f"found series of shapes {true.shape} and {predicted.shape}, expected the same")
+        raise ValueError(f"there are series of shapes {true.shape} and {predicted.shape}; expected the same")
     return (true[:, None], predicted[:, None]) if true.ndim == 1 else (true, predicted)

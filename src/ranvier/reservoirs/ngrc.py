@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.utils._param_validation import Interval
@@ -46,7 +47,7 @@ class NGRC(SeriesRegressor):
     Rows whose history is incomplete are left out of `fit`; `predict` holds the first row before the beginning.
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: dict[str, Any] = {
         **SeriesRegressor._parameter_constraints,
         "delays": [Interval(Integral, 1, None, closed="left")],
         "stride": [Interval(Integral, 1, None, closed="left")],
@@ -70,7 +71,7 @@ class NGRC(SeriesRegressor):
 
     def _prepare(self, series: list[np.ndarray], outputs: int) -> None:
         if any(not isinstance(order, Integral) or order < 1 for order in self.orders):
-            raise ValueError(f"found orders = {self.orders!r}, expected whole numbers of at least 1, such as (2,)")
+            raise ValueError(f"orders is {self.orders!r}; expected whole numbers of at least 1, such as (2,)")
         linear = self.delays * series[0].shape[1]
         self._plan = _monomials.plan(linear, tuple(self.orders), self.constant)
         parent, factor, keep = self._plan

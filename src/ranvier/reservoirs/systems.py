@@ -41,10 +41,11 @@ def double_scroll(
 
 
 def _series(
-    field: Callable, start: list[float], spread: float, n: int, dt: float, warm_up: float, seed: int | None, rough: bool
-) -> np.ndarray:
+    field: Callable[[np.ndarray], np.ndarray], start: list[float], spread: float, n: int, dt: float, warm_up: float,
+    seed: int | None, rough: bool,
+) -> np.ndarray:  # fmt: skip
     if n < 1 or dt <= 0:
-        raise ValueError(f"found n = {n}, dt = {dt}, expected n >= 1 and dt > 0")
+        raise ValueError(f"n is {n}, dt is {dt}; expected n >= 1 and dt > 0")
     point = np.array(start)
     if seed is not None:
         point = point + np.random.default_rng(seed).uniform(-spread, spread, 3)

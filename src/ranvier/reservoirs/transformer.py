@@ -26,7 +26,7 @@ class ReservoirTransformer(ReservoirParameters, ClassNamePrefixFeaturesOutMixin,
     plasticity, random_state. Attributes: `W_`, `reservoir_`, `n_features_in_`.
     """
 
-    _parameter_constraints: dict = dict(ReservoirParameters._reservoir_constraints)
+    _parameter_constraints: dict[str, Any] = dict(ReservoirParameters._reservoir_constraints)
 
     def __init__(
         self,

@@ -97,7 +97,7 @@ def law(
         raise ValueError(f"{who}: the name {min(twice)!r} is used twice; expected different names")
     for name, tau in [(t.name, t.tau) for t in traces] + [(e.name, e.tau) for e in eligibilities]:
         if tau not in parameters:
-            raise ValueError(f"{who}: {name!r} decays with {tau!r}, expected one of its parameters")
+            raise ValueError(f"{who}: {name!r} decays with {tau!r}; expected one of its parameters")
     of = {side: tuple(t for t in traces if t.side == side) for side in ("pre", "post", "modulator")}
     if any(t.follows and t.side != "post" for t in traces):
         raise ValueError(f"{who}: only a trace of the side 'post' follows another; expected none elsewhere")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ranvier.rules._base import Rule, State
 
 Lift = Callable[[Tensor], Tensor]
+Shape = tuple[int, ...]
 
 
 def init_state(rule: Rule, weight: Tensor, batch: int) -> State:
@@ -27,13 +28,13 @@ def init_state(rule: Rule, weight: Tensor, batch: int) -> State:
     return fresh(rule.law, weight, (batch, pres), (batch, posts), (batch, posts, pres))
 
 
-def fresh(law: Law, like: Tensor, pre: tuple, post: tuple, edge: tuple) -> State:
+def fresh(law: Law, like: Tensor, pre: Shape, post: Shape, edge: Shape) -> State:
     """Zeros of these shapes, of the dtype and device of `like`."""
     state = {name: like.new_zeros(shape) for name, shape in _shapes(law, pre, post, edge).items()}
     return state | {"clock": torch.zeros((), dtype=torch.int64, device=like.device)}
 
 
-def _shapes(law: Law, pre: tuple, post: tuple, edge: tuple) -> dict[str, tuple]:
+def _shapes(law: Law, pre: Shape, post: Shape, edge: Shape) -> dict[str, Shape]:
     shapes = {t.name: pre for t in law.pre} | {t.name: post for t in (*law.post, *law.modulator)}
     return shapes | {e.name: edge for e in law.eligibilities}
 
@@ -43,30 +44,30 @@ def step(
 ) -> tuple[State, Tensor]:
     """See `Rule.step`."""
     if pre.ndim != 2:
-        raise ValueError(f"found pre of shape {tuple(pre.shape)}, expected (B, N_pre)")
+        raise ValueError(f"pre has shape {tuple(pre.shape)}; expected (B, N_pre)")
     batch = len(pre)
     _check_weight(weight, batch)
     posts, pres = weight.shape[-2:]
     if pre.shape != (batch, pres) or post.shape != (batch, posts):
         raise ValueError(
-            f"found pre {tuple(pre.shape)} and post {tuple(post.shape)} for weights {tuple(weight.shape)}; "
+            f"pre has shape {tuple(pre.shape)} and post {tuple(post.shape)} for weights {tuple(weight.shape)}; "
             f"expected ({batch}, {pres}) and ({batch}, {posts})"
         )
     if modulator is not None:
         if modulator.shape not in ((batch,), (batch, posts)):
             raise ValueError(
-                f"found a modulator of shape {tuple(modulator.shape)}, expected ({batch},) or ({batch}, {posts})"
+                f"modulator has shape {tuple(modulator.shape)}; expected ({batch},) or ({batch}, {posts})"
             )
         modulator = modulator.reshape(batch, -1).expand(batch, posts)
     if not 0 < dt < math.inf:
-        raise ValueError(f"found dt = {dt}, expected a time in ms above 0")
+        raise ValueError(f"dt is {dt}; expected a time in ms above 0")
     for name, values in (("pre", pre), ("post", post), ("modulator", modulator)):
         if values is not None and not bool(torch.isfinite(values).all()):
-            raise ValueError(f"found values in {name} that are not finite, expected spikes, rates or a modulator")
+            raise ValueError(f"values in {name} are not finite; expected spikes, rates or a modulator")
     expected = _shapes(rule.law, (batch, pres), (batch, posts), (batch, posts, pres)) | {"clock": ()}
     if {name: tuple(value.shape) for name, value in state.items()} != expected:
         shapes = {name: tuple(value.shape) for name, value in state.items()}
-        raise ValueError(f"found a state of {shapes}, expected {expected}: that of init_state(weight, batch)")
+        raise ValueError(f"state is {shapes}; expected {expected}: that of init_state(weight, batch)")
     full = weight.expand(batch, posts, pres)
     state, new = advance(
         rule, state, full, pre.to(weight.dtype), post.to(weight.dtype), modulator, dt,
@@ -152,10 +153,10 @@ def _functions(law: Law) -> dict[str, Callable[..., dict[str, Tensor]]]:
 
 def _check_weight(weight: Tensor, batch: int) -> None:
     if not weight.is_floating_point():
-        raise ValueError(f"found weights of {weight.dtype}, expected floating point")
+        raise ValueError(f"weights are {weight.dtype}; expected floating point")
     if weight.ndim not in (2, 3) or (weight.ndim == 3 and len(weight) != batch):
         raise ValueError(
-            f"found weights of shape {tuple(weight.shape)}, expected (N_post, N_pre) or ({batch}, N_post, N_pre)"
+            f"weights have shape {tuple(weight.shape)}; expected (N_post, N_pre) or ({batch}, N_post, N_pre)"
         )
 
 

@@ -34,7 +34,7 @@ class STDP(Rule):
         super().__post_init__()
         if (self.mu_plus or self.mu_minus) and math.isinf(self.w_max - self.w_min):
             raise ValueError(
-                f"STDP: found weights from {self.w_min} to {self.w_max} with mu_plus = {self.mu_plus}, mu_minus = "
+                f"STDP: weights from {self.w_min} to {self.w_max} with mu_plus = {self.mu_plus}, mu_minus = "
                 f"{self.mu_minus}; expected finite w_min and w_max, between which they scale changes"
             )
 

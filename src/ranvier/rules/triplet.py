@@ -52,7 +52,7 @@ class TripletSTDP(Rule):
         ValueError for other data or pairings.
         """
         if (data, pairs, minimal) not in _FITS:
-            raise ValueError(f"found data = {data!r}, pairs = {pairs!r}; expected 'visual' or 'hippocampus', "
+            raise ValueError(f"data is {data!r}, pairs is {pairs!r}; expected 'visual' or 'hippocampus', "
                              "'all' or 'nearest'")  # fmt: skip
         names = ("A2_plus", "A3_plus", "A2_minus", "A3_minus", "tau_x", "tau_y")
         values = dict(zip(names, _FITS[data, pairs, minimal], strict=True))

@@ -37,7 +37,7 @@ class SphericalGlass(Energy):
         return x * (math.sqrt(self.units) / x.norm(dim=1, keepdim=True))
 
     def check_clamp(self, clamp: Clamp) -> None:
-        raise ValueError("found clamped spins, expected all to be free: the sphere moves each by all others")
+        raise ValueError("there are clamped spins; expected all to be free: the sphere moves each by all others")
 
     def field(self, x: torch.Tensor) -> torch.Tensor:
         """Σ_k J_ijk s_k, (B, N, N)."""

@@ -46,7 +46,7 @@ def protocol(rule: rv.rules.Rule, lags: Any, frequencies: Any, pairs: int = PAIR
     recording = rv.simulate(net, end, dt=DT, dtype=torch.float64)
     counts = (recording.rates()[post.slice] * end / 1000).round()
     if not bool((counts == pairs).all()):
-        raise RuntimeError(f"the teacher made {counts.tolist()} spikes, expected {pairs} each")
+        raise RuntimeError(f"the teacher made {counts.tolist()} spikes; expected {pairs} each")
     return recording.weights[synapse].numpy()
 
 

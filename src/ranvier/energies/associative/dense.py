@@ -39,7 +39,7 @@ class PolynomialInteraction(Interaction):
 
     def __post_init__(self) -> None:
         if not isinstance(self.n, int) or self.n < 2:
-            raise ValueError(f"found n = {self.n!r}, expected a whole number >= 2")
+            raise ValueError(f"n is {self.n!r}; expected a whole number >= 2")
 
     def value(self, m: Tensor, units: int) -> Tensor:
         return units * m.pow(self.n).sum(1)
@@ -90,10 +90,10 @@ class DenseMemory(Energy):
         super().__init__()
         patterns = as_tensor("the patterns", patterns)
         if patterns.ndim != 2 or 0 in patterns.shape or not patterns.is_floating_point():
-            raise ValueError(f"found {patterns.dtype} patterns {tuple(patterns.shape)}, expected floats (P, N)")
+            raise ValueError(f"there are {patterns.dtype} patterns {tuple(patterns.shape)}; expected floats (P, N)")
         if not bool(torch.isfinite(patterns).all()):
             mu, i = (~torch.isfinite(patterns)).nonzero()[0].tolist()
-            raise ValueError(f"found patterns[{mu}, {i}] = {patterns[mu, i].item()}, expected finite numbers")
+            raise ValueError(f"patterns[{mu}, {i}] is {patterns[mu, i].item()}; expected finite numbers")
         self.units = patterns.shape[1]
         self.interaction = interaction or PolynomialInteraction(3)
         self.register_buffer("patterns", patterns.detach().clone())
@@ -126,7 +126,7 @@ class DenseMemory(Energy):
         from ranvier.energies.associative._dense_sweeps import sweeps
 
         if max_sweeps < 1:
-            raise ValueError(f"max_sweeps = {max_sweeps}; expected at least 1")
+            raise ValueError(f"max_sweeps is {max_sweeps}; expected at least 1")
         if not bool((self.patterns.abs() == 1).all()):
             raise ValueError("the memories are not ±1; sweeps expect such: use Descent(memory).settle for graded ones")
         xi = np.ascontiguousarray(self.patterns.T.cpu().numpy().astype(np.int32))  # a unit's row over all memories

@@ -49,9 +49,9 @@ class DenseClassifier(nn.Module):
         super().__init__()
         for name, size in {"in_features": in_features, "classes": classes, "memories": memories}.items():
             if not isinstance(size, int) or size < 1:
-                raise ValueError(f"found {name} = {size!r}, expected a positive whole number")
+                raise ValueError(f"{name} is {size!r}; expected a positive whole number")
         if not isinstance(n, int) or n < 2 or not temperature > 0:
-            raise ValueError(f"found n = {n!r}, temperature = {temperature}, expected n >= 2 and temperature > 0")
+            raise ValueError(f"n is {n!r}, temperature is {temperature}; expected n >= 2 and temperature > 0")
         self.in_features, self.classes, self.n, self.temperature = in_features, classes, n, temperature
         self.fused = fused
         self.memory = nn.Parameter(torch.empty(memories, in_features + classes, dtype=dtype).normal_(mean, deviation))
@@ -60,7 +60,7 @@ class DenseClassifier(nn.Module):
         """x (B, in_features), within [−1, 1] -> c (B, classes)."""
         x = as_floats("x", x, self.memory)
         if x.ndim != 2 or x.shape[1] != self.in_features:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self.in_features})")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected (B, {self.in_features})")
         pixels, labels = self.memory[:, : self.in_features], self.memory[:, self.in_features :]
         scale = 1 / self.temperature
         low = (matmul(x, pixels.T) - labels.sum(1)) * scale  # overlaps with every class unit at −1
@@ -94,7 +94,7 @@ class MaxNormMomentum(torch.optim.Optimizer):
 
     def __init__(self, params: Iterable[Tensor], lr: float = 0.02, momentum: float = 0.6, floor: float = 1e-30) -> None:
         if not (lr > 0 and 0 <= momentum < 1 and floor > 0):
-            raise ValueError(f"found lr = {lr}, momentum = {momentum}, expected lr > 0, 0 <= momentum < 1")
+            raise ValueError(f"lr is {lr}, momentum is {momentum}; expected lr > 0, 0 <= momentum < 1")
         super().__init__(params, {"lr": lr, "momentum": momentum, "floor": floor})
 
     @torch.no_grad()

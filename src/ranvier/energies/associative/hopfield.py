@@ -31,7 +31,7 @@ class Hopfield(Ising):
         """The network with patterns (P, N) of ±1 as memories; rule: "hebb", "storkey" or "pseudo_inverse", the
         functions of `rv.energies.storage`. ValueError for another rule, or patterns that are not ±1."""
         if rule not in RULES:
-            raise ValueError(f"found rule = {rule!r}, expected one of {', '.join(RULES)}")
+            raise ValueError(f"rule is {rule!r}; expected one of {', '.join(RULES)}")
         return cls(RULES[rule](patterns))
 
     def settle(
@@ -51,7 +51,7 @@ class Hopfield(Ising):
         without a flip; its trace is always there. Raises ValueError for states that are not ±1.
         """
         if max_sweeps < 1:
-            raise ValueError(f"max_sweeps = {max_sweeps}; expected at least 1")
+            raise ValueError(f"max_sweeps is {max_sweeps}; expected at least 1")
         if synchronous:
             return self._synchronous(states, clamp, max_sweeps)
         from ranvier.energies.machines.sweeps import QUENCH
@@ -123,7 +123,7 @@ class ContinuousHopfield(Energy):
         super().__init__()
         weight = check_symmetric(weight, zero_diagonal=False)
         if not tau > 0:
-            raise ValueError(f"found tau = {tau}, expected a positive number")
+            raise ValueError(f"tau is {tau}; expected a positive number")
         self.units, self.tau = len(weight), tau
         self.lagrangian = lagrangian or Tanh()
         for name, value in (("weight", weight), ("threshold", per_unit("threshold", threshold, weight))):

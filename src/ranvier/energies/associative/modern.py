@@ -29,13 +29,13 @@ class ModernHopfield(Energy):
         super().__init__()
         patterns = as_tensor("the patterns", patterns)
         if patterns.ndim != 2 or 0 in patterns.shape or not patterns.is_floating_point():
-            raise ValueError(f"found {patterns.dtype} patterns {tuple(patterns.shape)}, expected floats (P, N)")
+            raise ValueError(f"there are {patterns.dtype} patterns {tuple(patterns.shape)}; expected floats (P, N)")
         if not bool(torch.isfinite(patterns).all()):
-            raise ValueError("found patterns that are not finite, expected finite ones")
+            raise ValueError("patterns are not finite; expected finite ones")
         self.units = patterns.shape[1]
         self.beta = 1 / math.sqrt(self.units) if beta is None else beta
         if not (0 < self.beta < math.inf):
-            raise ValueError(f"found beta = {beta}, expected a positive number")
+            raise ValueError(f"beta is {beta}; expected a positive number")
         if learn:
             self.patterns = torch.nn.Parameter(patterns.detach().clone())
         else:

@@ -31,9 +31,9 @@ class Layer:
 
     def __post_init__(self) -> None:
         if not isinstance(self.lagrangian, Lagrangian):
-            raise TypeError(f"found a {type(self.lagrangian).__name__} as lagrangian, expected a Lagrangian")
+            raise TypeError(f"lagrangian is a {type(self.lagrangian).__name__}; expected a Lagrangian")
         if not self.tau > 0:
-            raise ValueError(f"found tau = {self.tau}, expected a positive number")
+            raise ValueError(f"tau is {self.tau}; expected a positive number")
         object.__setattr__(self, "shape", (self.shape,) if isinstance(self.shape, int) else tuple(self.shape))
 
 
@@ -68,7 +68,7 @@ class Graph(Energy):
             names = (names,) if isinstance(names, str) else tuple(names)
             for name in names:
                 if name not in self.neurons:
-                    raise ValueError(f"found a connection of {name!r}, expected layers among {', '.join(self.neurons)}")
+                    raise ValueError(f"a connection is of {name!r}; expected layers among {', '.join(self.neurons)}")
             synapse.check(*(self.neurons[name].shape for name in names))
             self.connections.append((names, synapse))
         self._arrays: tuple[GraphArrays | None] | None = None

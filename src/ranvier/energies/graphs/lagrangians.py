@@ -53,7 +53,7 @@ class ReLU(Lagrangian):
 
     def __post_init__(self) -> None:
         if not self.n >= 2:
-            raise ValueError(f"found n = {self.n}, expected at least 2")
+            raise ValueError(f"n is {self.n}; expected at least 2")
 
     def __call__(self, x: Tensor) -> Tensor:
         return x.relu().pow(self.n).flatten(1).sum(1) / self.n
@@ -67,7 +67,7 @@ class _Steep(Lagrangian):
 
     def __post_init__(self) -> None:
         if not (0 < self.beta < math.inf):
-            raise ValueError(f"found beta = {self.beta}, expected a positive number")
+            raise ValueError(f"beta is {self.beta}; expected a positive number")
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class LayerNorm(Lagrangian):
 
     def __post_init__(self) -> None:
         if not (self.gamma > 0 and self.eps > 0):
-            raise ValueError(f"found gamma = {self.gamma}, eps = {self.eps}, expected positive numbers")
+            raise ValueError(f"gamma is {self.gamma}, eps is {self.eps}; expected positive numbers")
 
     def __call__(self, x: Tensor) -> Tensor:
         size = x.shape[-1] * self.gamma * torch.sqrt(x.var(-1, correction=0) + self.eps) + self.delta * x.sum(-1)
@@ -146,7 +146,7 @@ class Spherical(Lagrangian):
 
     def __post_init__(self) -> None:
         if not (self.gamma > 0 and self.eps > 0):
-            raise ValueError(f"found gamma = {self.gamma}, eps = {self.eps}, expected positive numbers")
+            raise ValueError(f"gamma is {self.gamma}, eps is {self.eps}; expected positive numbers")
 
     def __call__(self, x: Tensor) -> Tensor:
         return (self.gamma * torch.sqrt(x.square().sum(-1) + self.eps)).reshape(len(x), -1).sum(1)

@@ -44,11 +44,11 @@ class Layered(Energy):
     ) -> None:
         super().__init__()
         if not modules:
-            raise ValueError("found no module, expected one at least")
+            raise ValueError("there is no module; expected one at least")
         self.maps, self.shape, self.confined = nn.ModuleList(modules), tuple(shape), lagrangian is None
         self.lagrangian = lagrangian or Identity()
         if self.lagrangian.rowwise:
-            raise ValueError(f"found {lagrangian}, expected a Lagrangian of single units, such as Sigmoid()")
+            raise ValueError(f"the value is {lagrangian}; expected a Lagrangian of single units, such as Sigmoid()")
         sizes: dict[str, tuple[int, ...]] = {}
         like = next(self.parameters(), torch.empty(()))
         with torch.no_grad():
@@ -77,7 +77,7 @@ class Layered(Energy):
         """The field (B, N) of inputs (B, *shape): m_1(x) on the first layer, 0 elsewhere."""
         x = as_floats("x", x, next(self.parameters(), None))
         if tuple(x.shape[1:]) != self.shape:
-            raise ValueError(f"found inputs of shape {tuple(x.shape)}, expected (B, {', '.join(map(str, self.shape))})")
+            raise ValueError(f"inputs have shape {tuple(x.shape)}; expected (B, {', '.join(map(str, self.shape))})")
         first = self.maps[0](x).flatten(1)
         return F.pad(first, (0, self.units - first.shape[1]))
 
@@ -150,7 +150,7 @@ def _map(module: nn.Module, y: Tensor) -> Tensor:
         return module(y)
     for part in module.modules():
         if not isinstance(part, (*_AFFINE, nn.Sequential)):
-            raise ValueError(f"found {part} among complex states, expected affine maps: it is not holomorphic")
+            raise ValueError(f"there are {part} among complex states; expected affine maps: it is not holomorphic")
     return torch.complex(module(y.real), module(y.imag) - module(torch.zeros_like(y.real[:1])))
 
 

@@ -40,7 +40,7 @@ class Dense(GraphSynapse):
         start = torch.randn(a, b) * (1 / math.sqrt(max(a, b)) if scale is None else scale) if weight is None else weight
         start = as_floats("the weight", start)
         if start.shape != (a, b):
-            raise ValueError(f"found a weight of shape {tuple(start.shape)}, expected ({a}, {b})")
+            raise ValueError(f"weight has shape {tuple(start.shape)}; expected ({a}, {b})")
         self.weight = nn.Parameter(start.detach().clone())
 
     def forward(self, y_a: Tensor, y_b: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class Conv(GraphSynapse):
         start = torch.randn(shape) / math.sqrt(in_channels * kernel_size**2) if weight is None else weight
         start = as_floats("the weight", start)
         if tuple(start.shape) != shape:
-            raise ValueError(f"found a weight of shape {tuple(start.shape)}, expected {shape}")
+            raise ValueError(f"weight has shape {tuple(start.shape)}; expected {shape}")
         self.weight = nn.Parameter(start.detach().clone())
         self.stride, self.padding = stride, padding
 
@@ -106,7 +106,7 @@ class Conv(GraphSynapse):
 
     def check(self, *shapes: tuple[int, ...]) -> None:
         if len(shapes) != 2 or len(shapes[0]) != 3:
-            raise ValueError(f"found a Conv between layers of {shapes}, expected two of (channels, rows, columns)")
+            raise ValueError(f"Conv joins layers of shapes {shapes}; expected two of (channels, rows, columns)")
         k = self.weight.shape[2]
         sides = tuple((n + 2 * self.padding - k) // self.stride + 1 for n in shapes[0][1:])
         _expect(self, list(shapes), [(self.weight.shape[1], *shapes[0][1:]), (self.weight.shape[0], *sides)])
@@ -144,9 +144,9 @@ class Attention(GraphSynapse):
 
     def check(self, *shapes: tuple[int, ...]) -> None:
         if len(shapes) != 2 or any(len(s) != 2 for s in shapes):
-            raise ValueError(f"found an Attention between layers of {shapes}, expected two of (tokens, features)")
+            raise ValueError(f"Attention joins layers of shapes {shapes}; expected two of (tokens, features)")
         if not self.own and (shapes[0] != shapes[1] or shapes[0][0] < 2):
-            raise ValueError(f"found own=False between layers of {shapes}, expected a layer twice, of several tokens")
+            raise ValueError(f"own is False between layers of {shapes}; expected a layer twice, of several tokens")
         _expect(self, [s[1] for s in shapes], list(self.features))
 
     def _both(self, y_a: Tensor, y_b: Tensor) -> tuple[Tensor, Tensor]:
@@ -170,7 +170,7 @@ class Memories(GraphSynapse):
         super().__init__()
         patterns = as_floats("the patterns", patterns)
         if patterns.ndim != 2:
-            raise ValueError(f"found patterns of shape {tuple(patterns.shape)}, expected (P, N)")
+            raise ValueError(f"patterns have shape {tuple(patterns.shape)}; expected (P, N)")
         self.patterns, self.lagrangian = nn.Parameter(patterns.detach().clone()), lagrangian
 
     def forward(self, y: Tensor) -> Tensor:
@@ -188,7 +188,7 @@ class Memories(GraphSynapse):
 
 def _expect(synapse: GraphSynapse, sizes: list, expected: list) -> None:
     if sizes != expected:
-        raise ValueError(f"found a {type(synapse).__name__} between layers of sizes {sizes}, expected {expected}")
+        raise ValueError(f"there is a {type(synapse).__name__} between layers of sizes {sizes}; expected {expected}")
 
 
 __all__ = ["Attention", "Bias", "Conv", "Dense", "GraphSynapse", "Memories"]

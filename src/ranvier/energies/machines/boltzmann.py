@@ -89,7 +89,7 @@ class RBM(nn.Module):
         super().__init__()
         for name, size in {"visible": visible, "hidden": hidden}.items():
             if not isinstance(size, int) or size < 1:
-                raise ValueError(f"found {name} = {size!r}, expected a positive whole number")
+                raise ValueError(f"{name} is {size!r}; expected a positive whole number")
         self.weight = nn.Parameter(scale * torch.randn(visible, hidden))
         self.visible_bias = nn.Parameter(torch.zeros(visible))
         self.hidden_bias = nn.Parameter(torch.zeros(hidden))
@@ -133,7 +133,7 @@ class RBM(nn.Module):
         """
         data = self._checked(data, 0)
         if not bool(((data >= 0) & (data <= 1)).all()):
-            raise ValueError("found data outside [0, 1], expected binary units or their probabilities")
+            raise ValueError("there is data outside [0, 1]; expected binary units or their probabilities")
         model = self.gibbs(self.chains if len(self.chains) else torch.bernoulli(data), steps)
         if len(self.chains):
             self.chains.copy_(model)
@@ -169,7 +169,7 @@ class RBM(nn.Module):
         if x.ndim != 2 or x.shape[1] != self.weight.shape[side]:
             name = ("visible", "hidden")[side]
             raise ValueError(
-                f"found {name} units of shape {tuple(x.shape)}, expected (B, {self.weight.shape[side]})"
+                f"{name} units have shape {tuple(x.shape)}; expected (B, {self.weight.shape[side]})"
             )
         return x
 
@@ -177,7 +177,7 @@ class RBM(nn.Module):
 def all_states(n: int) -> Tensor:
     """(2^n, n) of 0 and 1; the first unit is the most significant. ValueError above 20 units."""
     if n > _MOST:
-        raise ValueError(f"found {n} units to enumerate, expected at most {_MOST}; sample instead")
+        raise ValueError(f"there are {n} units to enumerate; expected at most {_MOST}; sample instead")
     return torch.tensor(list(itertools.product((0.0, 1.0), repeat=n)))
 
 

@@ -73,11 +73,11 @@ class Ising(PairwiseEnergy):
 
         rules = {"metropolis": kernels.METROPOLIS, "glauber": kernels.GLAUBER, "heat_bath": kernels.HEAT_BATH}
         if rule not in rules:
-            raise ValueError(f"found rule = {rule!r}, expected one of {', '.join(rules)}")
+            raise ValueError(f"rule is {rule!r}; expected one of {', '.join(rules)}")
         if not temperature > 0:
-            raise ValueError(f"found temperature = {temperature}, expected a positive number; 0 is Hopfield.settle")
+            raise ValueError(f"temperature is {temperature}; expected a positive number; 0 is Hopfield.settle")
         if sweeps < 1 or every < 0:
-            raise ValueError(f"found sweeps = {sweeps}, every = {every}, expected sweeps >= 1, every >= 0")
+            raise ValueError(f"sweeps is {sweeps}, every is {every}; expected sweeps >= 1, every >= 0")
         runs = [
             Chain(self, s, free, order, seed, b, beta=1 / temperature, rule=rules[rule])
             for b, (s, free) in enumerate(spins(self, states, clamp))
@@ -101,7 +101,7 @@ def spins(model: Energy, states: Tensor, clamp: Clamp | None) -> list[tuple[np.n
     """Each entry's spins, and the units that are free; ValueError unless the states are ±1."""
     x = model.place(states, clamp)
     if not bool((x.abs() == 1).all()):
-        raise ValueError("found states that are not ±1; take torch.where(x > 0, 1.0, -1.0)")
+        raise ValueError("states are not ±1; take torch.where(x > 0, 1.0, -1.0)")
     held = torch.zeros(x.shape, dtype=torch.bool) if clamp is None else clamp.mask.expand(x.shape)
     rows = x.detach().to("cpu", next(model.buffers()).dtype).numpy().copy()
     return [(s, np.flatnonzero(~m)) for s, m in zip(rows, held.cpu().numpy(), strict=True)]
@@ -110,7 +110,7 @@ def spins(model: Energy, states: Tensor, clamp: Clamp | None) -> list[tuple[np.n
 def orders(rng: np.random.Generator, free: np.ndarray, order: str, sweeps: int) -> np.ndarray:
     """The units to visit, (sweeps, n)."""
     if order not in _ORDERS:
-        raise ValueError(f"found order = {order!r}, expected one of {', '.join(_ORDERS)}")
+        raise ValueError(f"order is {order!r}; expected one of {', '.join(_ORDERS)}")
     whole = np.broadcast_to(free, (sweeps, len(free)))
     if order == "sequential":
         return whole

@@ -46,7 +46,7 @@ def per_unit(name: str, value: Tensor | float, weight: Tensor) -> Tensor:
     what is not finite."""
     value = as_tensor(name, value, weight).to(weight).detach()
     if value.shape not in ((), (len(weight),)) or not bool(torch.isfinite(value).all()):
-        raise ValueError(f"found a {name} of shape {tuple(value.shape)}, expected ({len(weight)},), finite")
+        raise ValueError(f"{name} has shape {tuple(value.shape)}; expected ({len(weight)},), finite")
     return value.expand(len(weight))
 
 

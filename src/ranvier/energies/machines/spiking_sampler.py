@@ -41,10 +41,10 @@ def sample(
     Raises ValueError for states that are not 0 or 1, and tau or sweeps below 1.
     """
     if sweeps < 1 or tau < 1 or every < 0:
-        raise ValueError(f"found sweeps = {sweeps}, tau = {tau}, every = {every}, expected >= 1, >= 1, >= 0")
+        raise ValueError(f"sweeps is {sweeps}, tau is {tau}, every is {every}; expected >= 1, >= 1, >= 0")
     x = Energy.place(model, states, clamp)
     if not bool(((x == 0) | (x == 1)).all()):
-        raise ValueError("found states that are not 0 or 1; take (p > 0.5).float(), or torch.bernoulli(p)")
+        raise ValueError("states are not 0 or 1; take (p > 0.5).float(), or torch.bernoulli(p)")
     W, bias = model.weight.cpu().numpy(), model.bias.cpu().numpy() - math.log(tau)
     held = torch.zeros(x.shape, dtype=torch.bool) if clamp is None else clamp.mask.expand(x.shape)
     rows = [

@@ -43,25 +43,28 @@ class GenerativeModel:
                 for k, part in enumerate(parts):
                     if not bool((part >= 0).all()) or not torch.allclose(part.sum(0), torch.ones(()).double()):
                         raise ValueError(
-                            f"found a column of {name}[{k}] that is no probability, expected numbers >= 0 that sum to 1"
+                            f"column of {name}[{k}] is no probability; expected numbers >= 0 that sum to 1"
                         )
         states = self.states
         if len(self.A) != len(self.C) or len(self.B) != len(self.D) or not self.A or not self.B:
             raise ValueError(
-                f"found {len(self.A)} A, {len(self.C)} C, {len(self.B)} B, {len(self.D)} D, expected an A and a C a "
+                f"there is {len(self.A)} A, {len(self.C)} C, {len(self.B)} B, {len(self.D)} D; expected an A and a C a "
                 "modality, a B and a D a factor"
             )
         for k, (a, c) in enumerate(zip(self.A, self.C, strict=True)):
             if tuple(a.shape[1:]) != states or c.shape != a.shape[:1]:
                 raise ValueError(
-                    f"found A[{k}] {tuple(a.shape)} and C[{k}] {tuple(c.shape)}, expected (O, "
+                    f"A[{k}] has shape {tuple(a.shape)}, C[{k}] {tuple(c.shape)}; expected (O, "
                     f"{', '.join(map(str, states))}) and (O,)"
                 )
             if not bool(torch.isfinite(c).all()):
-                raise ValueError(f"found C[{k}] = {c.tolist()}, expected finite preferences")
+                raise ValueError(f"C[{k}] is {c.tolist()}; expected finite preferences")
         for k, (b, d) in enumerate(zip(self.B, self.D, strict=True)):
             if b.ndim != 3 or d.ndim != 1 or not b.shape[0] == b.shape[1] == len(d):
-                raise ValueError(f"found B[{k}] {tuple(b.shape)}, D[{k}] {tuple(d.shape)}, expected (S, S, U) and (S,)")
+                raise ValueError(
+                    f"B[{k}] has shape {tuple(b.shape)}, D[{k}] {tuple(d.shape)}; "
+                    "expected (S, S, U) and (S,)"
+                )
 
     @property
     def states(self) -> tuple[int, ...]:
@@ -76,10 +79,10 @@ class GenerativeModel:
     def log_likelihood(self, observation: Sequence[int]) -> Tensor:
         """Σ_m ln P(o_m | s) (S_1, ..., S_F) of one outcome a modality."""
         if len(observation) != len(self.A):
-            raise ValueError(f"found {len(observation)} outcomes, expected {len(self.A)}, one a modality")
+            raise ValueError(f"there are {len(observation)} outcomes; expected {len(self.A)}, one a modality")
         for k, (a, o) in enumerate(zip(self.A, observation, strict=True)):
             if not 0 <= o < len(a):
-                raise ValueError(f"found outcome {o} of modality {k}, expected 0 to {len(a) - 1}")
+                raise ValueError(f"there is outcome {o} of modality {k}; expected 0 to {len(a) - 1}")
         return torch.stack([_log(a[o]) for a, o in zip(self.A, observation, strict=True)]).sum(0)
 
 
@@ -101,7 +104,7 @@ class BeliefEnergy(Energy):
         sizes = tuple(p.shape[-1] for p in prior)
         if tuple(log_likelihood.shape[1:]) != sizes:
             raise ValueError(
-                f"found a log-likelihood {tuple(log_likelihood.shape)} with priors of {sizes} states, expected (B, "
+                f"log-likelihood has shape {tuple(log_likelihood.shape)} with priors of {sizes} states; expected (B, "
                 f"{', '.join(map(str, sizes))})"
             )
         self.layout = Layout({f"factor{f}": (size,) for f, size in enumerate(sizes)})
@@ -204,7 +207,7 @@ def expected_free_energy(model: GenerativeModel, beliefs: Sequence[Tensor], poli
 def all_policies(model: GenerativeModel, horizon: int) -> Tensor:
     """Every sequence of `horizon` actions (P, T, F)."""
     if horizon < 1:
-        raise ValueError(f"found a horizon of {horizon}, expected 1 at least")
+        raise ValueError(f"horizon is {horizon}; expected 1 at least")
     once = list(itertools.product(*(range(u) for u in model.actions)))
     return torch.tensor(list(itertools.product(once, repeat=horizon)))
 
@@ -213,9 +216,9 @@ def check_policies(model: GenerativeModel, policies: Tensor) -> Tensor:
     """The policies, if they are whole numbers (P, T, F) and actions that there are; else ValueError."""
     actions = torch.tensor(model.actions)
     if policies.ndim != 3 or policies.shape[2] != len(actions) or policies.is_floating_point():
-        raise ValueError(f"found policies {tuple(policies.shape)}, expected whole numbers (P, T, {len(actions)})")
+        raise ValueError(f"policies have shape {tuple(policies.shape)}; expected whole numbers (P, T, {len(actions)})")
     if bool(((policies < 0) | (policies >= actions)).any()):
-        raise ValueError(f"found an action that is not there, expected fewer than {model.actions} by factor")
+        raise ValueError(f"an action is not there; expected fewer than {model.actions} by factor")
     return policies
 
 

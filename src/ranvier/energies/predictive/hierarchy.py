@@ -50,7 +50,7 @@ class Hierarchy(Energy):
         count = len(maps)
         values = [precision] * count if isinstance(precision, int | float) else list(precision)
         if not count or len(values) != count or any(not 0 < p < math.inf for p in values):
-            raise ValueError(f"found {count} maps and precision = {precision}, expected a positive number a map")
+            raise ValueError(f"{count} maps and precision is {precision}; expected a positive number a map")
         self.maps = nn.ModuleList(maps)
         like = next(self.parameters(), torch.empty(()))
         sizes = {"layer0": tuple(shape)}
@@ -78,7 +78,7 @@ class Hierarchy(Energy):
         """States (B, N) without errors: every layer as predicted by the one before, from x_0 = x or the prior mean."""
         if x is None:
             if self.mean is None:
-                raise ValueError("found no x and no prior, expected x (B, ...): nothing else says what layer0 is")
+                raise ValueError("there is no x and no prior; expected x (B, ...): nothing else says what layer0 is")
             x = self.mean.expand(batch, *self.mean.shape)
         layers = {"layer0": as_floats("x", x, next(self.parameters(), None))}
         for l, module in enumerate(self.maps, 1):

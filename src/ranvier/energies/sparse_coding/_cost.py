@@ -18,21 +18,21 @@ def checked(x: Tensor, dictionary: Tensor, lam: float, penalty: str = "soft") ->
     x, dictionary = as_tensor("x", x), as_tensor("the dictionary", dictionary)
     if dictionary.ndim != 2 or x.ndim != 2 or x.shape[1] != dictionary.shape[1]:
         raise ValueError(
-            f"found x {tuple(x.shape)} and a dictionary {tuple(dictionary.shape)}, expected (B, N) and (M, N): "
-            "an atom is a row"
+            f"x has shape {tuple(x.shape)} and a dictionary {tuple(dictionary.shape)}; "
+            "expected (B, N) and (M, N): an atom is a row"
         )
     for name, value in (("x", x), ("the dictionary", dictionary)):
         if not value.is_floating_point():
-            raise TypeError(f"found {name} of {value.dtype}, expected floating numbers")
+            raise TypeError(f"{name} is {value.dtype}; expected floating numbers")
         if not bool(torch.isfinite(value).all()):
             where = (~torch.isfinite(value)).nonzero()[0].tolist()
-            raise ValueError(f"found {value[tuple(where)].item()} in {name} at {where}, expected finite numbers")
+            raise ValueError(f"there is {value[tuple(where)].item()} in {name} at {where}; expected finite numbers")
     if x.dtype != dictionary.dtype:
-        raise TypeError(f"found x of {x.dtype} and a dictionary of {dictionary.dtype}, expected one type")
+        raise TypeError(f"x is {x.dtype} and the dictionary {dictionary.dtype}; expected one type")
     if not lam > 0:
-        raise ValueError(f"found lam = {lam}, expected a positive threshold")
+        raise ValueError(f"lam is {lam}; expected a positive threshold")
     if penalty not in ("soft", "hard"):
-        raise ValueError(f"found penalty = {penalty!r}, expected 'soft' or 'hard'")
+        raise ValueError(f"penalty is {penalty!r}; expected 'soft' or 'hard'")
     return x, dictionary
 
 
@@ -71,7 +71,7 @@ def normalised(dictionary: Tensor) -> Tensor:
     dictionary = as_floats("the dictionary", dictionary)
     length = dictionary.norm(dim=1, keepdim=True)
     if not bool((length > 0).all()):
-        raise ValueError(f"found atom {int(length.argmin())} of length 0, expected none: it has no direction")
+        raise ValueError(f"there is atom {int(length.argmin())} of length 0; expected none: it has no direction")
     return dictionary / length
 
 

@@ -43,7 +43,7 @@ class _Codes(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _codes(self, X: np.ndarray) -> Tensor:
         if self.algorithm not in ALGORITHMS:
-            raise ValueError(f"found algorithm = {self.algorithm!r}, expected one of {', '.join(ALGORITHMS)}")
+            raise ValueError(f"algorithm is {self.algorithm!r}; expected one of {', '.join(ALGORITHMS)}")
         signals = torch.from_numpy(np.ascontiguousarray(X))
         return ALGORITHMS[self.algorithm](signals, torch.from_numpy(self.components_).to(signals.dtype), self.lam)
 
@@ -66,7 +66,7 @@ class SparseCoder(_Codes):
         X = validate_data(self, X, dtype=[np.float64, np.float32])
         atoms = torch.from_numpy(np.array(self.dictionary, float))
         if atoms.ndim != 2 or atoms.shape[1] != X.shape[1]:
-            raise ValueError(f"found a dictionary of shape {tuple(atoms.shape)}, expected (M, {X.shape[1]})")
+            raise ValueError(f"dictionary has shape {tuple(atoms.shape)}; expected (M, {X.shape[1]})")
         self.components_ = normalised(atoms).numpy()
         return self
 
@@ -114,8 +114,8 @@ class DictionaryLearning(_Codes):
         size = X.shape[1] if self.n_components is None else self.n_components
         if size < 1 or self.max_iter < 1 or self.batch_size < 1:
             raise ValueError(
-                f"found n_components = {size}, max_iter = {self.max_iter}, batch_size = {self.batch_size}, expected "
-                "whole numbers >= 1"
+                f"n_components is {size}, max_iter is {self.max_iter}, batch_size is {self.batch_size}; "
+                "expected whole numbers >= 1"
             )
         atoms = rng.normal(size=(size, X.shape[1])).astype(X.dtype)
         self.components_ = normalised(torch.from_numpy(atoms)).numpy()
@@ -153,7 +153,7 @@ def matched_cosines(atoms: Any, true: Any) -> np.ndarray:
     a, b = (np.asarray(m, float) / np.linalg.norm(m, axis=1, keepdims=True) for m in (true, atoms))
     cosines = np.abs(a @ b.T)
     if len(cosines) > cosines.shape[1]:
-        raise ValueError(f"found {cosines.shape[1]} atoms for {len(cosines)} true ones, expected as many at least")
+        raise ValueError(f"there are {cosines.shape[1]} atoms for {len(cosines)} true ones; expected as many at least")
     rows, columns = linear_sum_assignment(-cosines)
     return cosines[rows, columns]
 

@@ -14,11 +14,11 @@ def whitened(image: np.ndarray, cutoff: float = 0.4) -> np.ndarray:
     """
     image = np.asarray(image, float)
     if image.ndim != 2 or not np.isfinite(image).all():
-        raise ValueError(f"found an image of shape {image.shape}, expected finite numbers (rows, columns)")
+        raise ValueError(f"image has shape {image.shape}; expected finite numbers (rows, columns)")
     f = np.hypot(np.fft.fftfreq(image.shape[0])[:, None], np.fft.fftfreq(image.shape[1]))
     flat = np.fft.ifft2(np.fft.fft2(image - image.mean()) * f * np.exp(-((f / cutoff) ** 4))).real
     if not flat.std() > 1e-12 * max(1.0, np.abs(image).max()):
-        raise ValueError("found an image without contrast, expected one that varies")
+        raise ValueError("there is an image without contrast; expected one that varies")
     return flat / flat.std()
 
 
@@ -29,7 +29,7 @@ def patches(images: list[np.ndarray], size: int, count: int, seed: int = 0) -> n
     """
     for image in images:
         if image.ndim != 2 or min(image.shape) < size:
-            raise ValueError(f"found an image of shape {image.shape}, expected (rows, columns), {size} at least")
+            raise ValueError(f"image has shape {image.shape}; expected (rows, columns), {size} at least")
     rng = np.random.default_rng(seed)
     drawn = np.empty((count, size, size))
     for patch in drawn:

@@ -84,11 +84,11 @@ def lca(
     """
     x, dictionary = checked(x, dictionary, lam, penalty)
     if not 0 < step <= 1:
-        raise ValueError(f"found step = {step}, expected dt/τ within (0, 1]")
+        raise ValueError(f"step is {step}; expected dt/τ within (0, 1]")
     length = dictionary.norm(dim=1)
     if bool(((length - 1).abs() > 1e-3).any()):
         worst = int((length - 1).abs().argmax())
-        raise ValueError(f"found atom {worst} of length {length[worst]:g}, expected 1: see `normalised`")
+        raise ValueError(f"there is atom {worst} of length {length[worst]:g}; expected 1: see `normalised`")
     b, gram = (x @ dictionary.T).numpy(), (dictionary @ dictionary.T).numpy()
     real = b.dtype.type
     code, steps = _kernel()(b, gram, real(lam), real(step), real(tol), max_steps, penalty == "hard")

@@ -55,7 +55,7 @@ def _proximal(x: Tensor, dictionary: Tensor, lam: float, tol: float, max_steps: 
     worst = float((gap / x.square().sum(1).clamp_min(1e-300)).max())
     warnings.warn(
         f"{int((gap > allowed).sum())} of {len(x)} codes are not at the minimum after {max_steps} steps (gap "
-        f"{2 * worst:.1e} of |x|²/2, expected {tol:.1e}): raise max_steps or tol",
+        f"{2 * worst:.1e} of |x|²/2; expected {tol:.1e}): raise max_steps or tol",
         ConvergenceWarning,
         stacklevel=3,
     )

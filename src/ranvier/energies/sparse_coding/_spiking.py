@@ -70,7 +70,7 @@ def spiking_lca(
     """
     x, dictionary = checked(x, dictionary, lam)
     if not 0 <= warm_up < duration:
-        raise ValueError(f"found warm_up = {warm_up}, duration = {duration}, expected 0 <= warm_up < duration")
+        raise ValueError(f"warm_up is {warm_up}, duration is {duration}; expected 0 <= warm_up < duration")
     B, M = len(x), len(dictionary)
     V_th = resolution * lam
     D = torch.cat([dictionary, -dictionary]).double()

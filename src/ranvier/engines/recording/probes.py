@@ -65,14 +65,14 @@ def resolve_probes(
     resolved = [_resolve(Probe(p) if isinstance(p, str) else p, net, models, dt) for p in probes]
     names = [r.name for r in resolved]
     if len(set(names)) < len(names):
-        raise ValueError(f"found probes named {names}; expected different names: give Probe(..., name=...)")
+        raise ValueError(f"there are probes named {names}; expected different names: give Probe(..., name=...)")
     return tuple(resolved)
 
 
 def _resolve(probe: Probe, net: Network, models: Mapping[int, StepModel], dt: float) -> ResolvedProbe:
     interval = 1
     if probe.interval is not None:
-        interval = whole_steps(probe.interval, dt, f"found a recording interval of {probe.interval} ms")
+        interval = whole_steps(probe.interval, dt, f"there is a recording interval of {probe.interval} ms")
     places, name = _places(probe, net, models)
     having = [p for p in net.populations if p.index in places]
     chosen = _chosen(probe.neurons, net, having)
@@ -154,7 +154,7 @@ def _chosen(neurons: Any, net: Network, having: list[Population]) -> NDArray[np.
     if isinstance(neurons, str):
         named = {p.name: p for p in net.populations}
         if neurons not in named:
-            raise ValueError(f"found no population {neurons!r}; this network has {', '.join(named)}")
+            raise ValueError(f"there is no population {neurons!r}; this network has {', '.join(named)}")
         neurons = named[neurons]
     if isinstance(neurons, Population):
         if not any(neurons is p for p in net.populations):
@@ -162,5 +162,5 @@ def _chosen(neurons: Any, net: Network, having: list[Population]) -> NDArray[np.
         return np.arange(neurons.start, neurons.start + neurons.size)
     indices = np.asarray(neurons).reshape(-1)
     if len(indices) and indices.dtype.kind not in "iu":
-        raise TypeError(f"found neurons of type {indices.dtype}; expected indices over the whole network")
+        raise TypeError(f"there are neurons of type {indices.dtype}; expected indices over the whole network")
     return np.unique(indices.astype(np.int64))

@@ -129,7 +129,7 @@ class RunFolder:
         if manifest is None:
             there = "a folder without one" if path.is_dir() else "a file" if path.exists() else "nothing"
             raise FileNotFoundError(
-                f"no run at {path}: found {there}, expected a folder with a manifest.json, as written by "
+                f"no run at {path}: there is {there}; expected a folder with a manifest.json, as written by "
                 "simulate(..., path=...) or Recording.save"
             )
         missing = [key for key in REQUIRED if key not in manifest]

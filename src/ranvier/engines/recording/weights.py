@@ -108,7 +108,7 @@ def resolve_weights(record: list[Any], net: Network, dt: float) -> tuple[Resolve
             raise ValueError(f"a WeightProbe is of {p!r:.80}; expected a projection of this network")
         if p.plasticity is None:
             raise ValueError(f"a WeightProbe is of {p!r}, whose weights stay; expected a plastic projection")
-        steps = whole_steps(probe.interval, dt, f"found a recording interval of {probe.interval} ms")
+        steps = whole_steps(probe.interval, dt, f"there is a recording interval of {probe.interval} ms")
         count = p.size
         edges = np.arange(count) if probe.edges is None else np.asarray(probe.edges, np.int64).reshape(-1)
         if len(edges) and not 0 <= edges.min() <= edges.max() < count:

@@ -328,7 +328,7 @@ def _transmitted(port: Port, V: Tensor) -> Tensor:
         return V
     if isinstance(synapse, Sigmoidal):
         return torch.sigmoid((V - synapse.V_half) / synapse.slope)
-    raise TypeError(f"found the continuous synapse {synapse!r}, expected Electrical, Proportional or Sigmoidal")
+    raise TypeError(f"the continuous synapse is {synapse!r}; expected Electrical, Proportional or Sigmoidal")
 
 
 def _delay_groups(p: Projection, dt: float) -> list[tuple[int, Tensor | None]]:
@@ -351,7 +351,7 @@ def _stepper(model: StepModel) -> _Stepper:
             strict = isinstance(model.threshold, sp.Lt)
         case _:
             raise ValueError(
-                f"found the threshold {model.threshold}; the torch engine takes one comparison such as V >= V_th"
+                f"the threshold is {model.threshold}; the torch engine takes one comparison such as V >= V_th"
             )
     return _Stepper(
         model,

@@ -119,7 +119,7 @@ class TorchEngine:
 
     def set_weights(self, index: int, values: NDArray) -> None:
         """Replace a plastic projection's weights."""
-        raise ValueError("found the torch engine, whose weights only follow their rule; expected engine='compiled'")
+        raise ValueError("the engine is torch, whose weights only follow their rule; expected engine='compiled'")
 
     def set_modulator(self, p: Projection, source: Any) -> None:
         """Replace a plastic projection's modulator; a series begins now."""
@@ -160,7 +160,7 @@ class NetworkCell(nn.Module):
     def forward(self, x: Tensor, state: NetworkState | None = None) -> tuple[Tensor, NetworkState]:
         """x (T, B, N) mV, added to each neuron's input (sources emit it) -> y (T, B, N), state."""
         if x.ndim != 3 or x.shape[0] == 0:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, {self.network.size}) with T > 0")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected (T, B, {self.network.size}) with T > 0")
         self._checked(x)
         if not transformed():
             require_valid(self.network.net)  # what is trained may leave its domain
@@ -180,7 +180,7 @@ class NetworkCell(nn.Module):
 
     def _checked(self, x: Tensor | None) -> Tensor | None:
         if x is not None and x.shape[-1] != self.network.size:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (..., {self.network.size}), one a neuron")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected (..., {self.network.size}), one a neuron")
         return x
 
 

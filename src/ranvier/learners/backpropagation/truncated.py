@@ -51,13 +51,13 @@ class TruncatedBPTT(GradientLearner):
     ) -> None:
         back = every if back is None else back
         if every < 1 or back < every or back % every:
-            raise ValueError(f"found every = {every}, back = {back}, expected back to be a multiple of every >= 1")
+            raise ValueError(f"every is {every}, back is {back}; expected back to be a multiple of every >= 1")
         if update not in ("sequence", "window"):
-            raise ValueError(f'found update = {update!r}, expected "sequence" or "window"')
+            raise ValueError(f'update is {update!r}; expected "sequence" or "window"')
         if update == "window" and back != every:
-            raise ValueError(f'found update = "window" with every = {every}, back = {back}, expected them equal')
+            raise ValueError(f'there is update = "window" with every = {every}, back = {back}; expected them equal')
         if not hasattr(model, "init_state"):
-            raise TypeError(f"found a {type(model).__name__}, expected a Cell: its state is carried over the cuts")
+            raise TypeError(f"there is a {type(model).__name__}; expected a Cell: its state is carried over the cuts")
         settings = {"loss": name(loss), "every": every, "back": back, "update": update}
         super().__init__(model, optimizer, encode=encode, clip=clip, settings=settings)
         self.loss, self.every, self.back, self.update = loss, every, back, update
@@ -70,7 +70,7 @@ class TruncatedBPTT(GradientLearner):
 
     def _run(self, x: Tensor, labels: Tensor, *, learn: bool) -> tuple[float, float]:
         if x.ndim < 3 or len(x) == 0:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, ...) with T > 0")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected (T, B, ...) with T > 0")
         require_finite(x)  # before any window changes a weight
         cuts = [*range(0, len(x), self.every), len(x)]
         state, total, votes = None, 0.0, None

@@ -33,10 +33,10 @@ def read_bs2(path: str | Path, *, size: tuple[int, int] = (34, 34)) -> Recording
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"found no file at {path}, expected an N-MNIST recording (.bs2 or .bin)")
+        raise FileNotFoundError(f"there is no file at {path}; expected an N-MNIST recording (.bs2 or .bin)")
     data = np.frombuffer(path.read_bytes(), np.uint8)
     if len(data) == 0 or len(data) % 5 or bool((data[1::5] == _OVERFLOW_Y).all()):
-        raise ValueError(f"{path} has {len(data)} bytes, expected a whole number of events of 5 bytes, at least one")
+        raise ValueError(f"{path} has {len(data)} bytes; expected a whole number of events of 5 bytes, at least one")
     x, y, high, middle, low = data.reshape(-1, 5).T.astype(np.int64)
     marker = y == _OVERFLOW_Y
     events = np.empty(int((~marker).sum()), EVENT)
@@ -56,18 +56,18 @@ def read_nmnist(folder: str | Path, *, train: bool = True) -> tuple[list[Recordi
     folder = Path(folder)
     index = folder / ("train1K.txt" if train else "test100.txt")
     if not index.is_file():
-        raise FileNotFoundError(f"found no file at {index}, expected a list with lines of sample and class")
+        raise FileNotFoundError(f"there is no file at {index}; expected a list with lines of sample and class")
     recordings, labels = [], []
     for number, line in enumerate(index.read_text("utf-8", errors="replace").splitlines(), 1):
         words = line.split("#")[0].split()
         if not words:
             continue
         if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words) or int(words[1]) > 9:
-            raise ValueError(f"found {line!r} in line {number} of {index}, expected a sample's number and its digit")
+            raise ValueError(f"there is {line!r} in line {number} of {index}; expected a sample's number and its digit")
         recordings.append(read_bs2(folder / f"{words[0]}.bs2"))
         labels.append(int(words[1]))
     if not labels:
-        raise ValueError(f"found no sample in {index}, expected lines of sample and class")
+        raise ValueError(f"there is no sample in {index}; expected lines of sample and class")
     return recordings, torch.tensor(labels)
 
 
@@ -80,7 +80,7 @@ def as_events(array: NDArray[np.void], size: tuple[int, int]) -> Recording:
     """
     names = getattr(getattr(array, "dtype", None), "names", None) or ()
     if getattr(array, "ndim", 1) != 1 or not {"x", "t"} <= set(names):
-        raise ValueError(f"found an array with fields {names}, expected one axis with x, y, t and p")
+        raise ValueError(f"there is an array with fields {names}; expected one axis with x, y, t and p")
     events = np.empty(len(array), EVENT)
     rows = array["y"] if "y" in names else np.zeros(len(array), np.int64)
     polarity = np.asarray(array["p"] if "p" in names else np.ones(len(array), bool))
@@ -91,12 +91,12 @@ def as_events(array: NDArray[np.void], size: tuple[int, int]) -> Recording:
             bad |= values != np.floor(values)
         if bad.any():
             k = int(bad.argmax())
-            raise ValueError(f"found {name} = {values[k]} at event {k}, expected a whole number, 0 to {end - 1}")
+            raise ValueError(f"{name} is {values[k]} at event {k}; expected a whole number, 0 to {end - 1}")
     bad = ~((time >= 0) & (time < _NEVER))
     bad[1:] |= time[1:] < time[:-1]
     if bad.any():
         k = int(bad.argmax())
-        raise ValueError(f"found t = {time[k]} µs at event {k}, expected times from 0 on that do not fall")
+        raise ValueError(f"t is {time[k]} µs at event {k}; expected times from 0 on that do not fall")
     events["x"], events["y"], events["t"], events["p"] = array["x"], rows, time, polarity
     return events
 
@@ -119,9 +119,9 @@ def bin_events(
     Raises ValueError for no recording, no steps, and events that lie outside `size`.
     """
     if not isinstance(steps, int) or steps < 1 or not interval > 0:
-        raise ValueError(f"found steps = {steps!r}, interval = {interval}, expected a whole number >= 1, and ms > 0")
+        raise ValueError(f"steps is {steps!r}, interval is {interval}; expected a whole number >= 1, and ms > 0")
     if not len(recordings):
-        raise ValueError("found no recording, expected at least one")
+        raise ValueError("there is no recording; expected at least one")
     height, width = size
     frames = torch.zeros(steps, len(recordings), 2, height, width, dtype=dtype)
     flat = frames.view(-1)

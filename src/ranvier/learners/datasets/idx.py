@@ -25,7 +25,7 @@ def read_idx(path: str | Path) -> Tensor:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"found no file at {path}, expected an idx file such as train-images-idx3-ubyte.gz")
+        raise FileNotFoundError(f"there is no file at {path}; expected an idx file such as train-images-idx3-ubyte.gz")
     data = path.read_bytes()
     if data.startswith(_GZIP):
         try:
@@ -34,15 +34,15 @@ def read_idx(path: str | Path) -> Tensor:
             raise ValueError(f"{path} is gzipped and cannot be unpacked ({error}); expected a whole file") from None
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _TYPES or not 0 < data[3] <= _MOST_AXES:
         begins = data[:4].hex(" ")
-        raise ValueError(f"{path} begins with {begins}, expected 00 00, a type code and up to {_MOST_AXES} axes")
+        raise ValueError(f"{path} begins with {begins}; expected 00 00, a type code and up to {_MOST_AXES} axes")
     kind, axes = np.dtype(_TYPES[data[2]]), data[3]
     start = 4 + 4 * axes
     if len(data) < start:
-        raise ValueError(f"{path} ends within its header, expected {axes} sizes")
+        raise ValueError(f"{path} ends within its header; expected {axes} sizes")
     shape = struct.unpack(f">{axes}I", data[4:start])
     expected = start + kind.itemsize * math.prod(shape)
     if len(data) != expected:
-        raise ValueError(f"{path} has {len(data)} bytes, expected {expected} for an array of {shape}")
+        raise ValueError(f"{path} has {len(data)} bytes; expected {expected} for an array of {shape}")
     return torch.from_numpy(np.frombuffer(data, kind, offset=start).reshape(shape).astype(kind.newbyteorder("=")))
 
 
@@ -60,7 +60,7 @@ def read_mnist(folder: str | Path, *, train: bool = True) -> tuple[Tensor, Tenso
     bytes_ = images.dtype == labels.dtype == torch.uint8
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or not bytes_:
         raise ValueError(
-            f"found images {tuple(images.shape)} and labels {tuple(labels.shape)} in {folder}, expected (n, rows, "
+            f"images have shape {tuple(images.shape)} and labels {tuple(labels.shape)} in {folder}; expected (n, rows, "
             "columns) and (n,), all of bytes"
         )
     return images.flatten(1).float() / 255, labels.long()

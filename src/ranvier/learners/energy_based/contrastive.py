@@ -35,7 +35,7 @@ class ContrastiveHebbian(Phases):
         clip: float | None = None,
     ) -> None:
         if not model.confined:
-            raise ValueError(f"found activations of {model.lagrangian}, expected lagrangian=None: 0 and 1 are held")
+            raise ValueError(f"activations are {model.lagrangian}; expected lagrangian=None: 0 and 1 are held")
         super().__init__(
             model, optimizer, free_steps=free_steps, second_steps=clamped_steps, step=step,
             evaluation_steps=evaluation_steps, particles=particles, encode=encode, clip=clip, settings={},

@@ -38,9 +38,9 @@ class Phases(GradientLearner):
         settings: dict[str, Any],
     ) -> None:
         if not isinstance(model, Layered):
-            raise TypeError(f"found a {type(model).__name__} as model, expected rv.energies.Layered")
+            raise TypeError(f"model is a {type(model).__name__}; expected rv.energies.Layered")
         if min(free_steps, second_steps) < 1:
-            raise ValueError(f"found phases of {free_steps} and {second_steps} steps, expected 1 at least")
+            raise ValueError(f"there are phases of {free_steps} and {second_steps} steps; expected 1 at least")
         settings |= {
             "steps": [free_steps, second_steps, step],
             "particles": particles,
@@ -57,11 +57,11 @@ class Phases(GradientLearner):
         if "particles" not in self._own:
             return super().step(batch)  # type: ignore[arg-type]
         if len(batch) != 3:
-            raise ValueError(f"found a batch of {len(batch)}, expected (x, labels, index): states persist")
+            raise ValueError(f"the batch has {len(batch)} parts; expected (x, labels, index): states persist")
         x, labels, self._index = batch
         if not len(x) == len(labels) == len(self._index):
             counts = f"{len(x)} inputs, {len(labels)} labels and {len(self._index)} places"
-            raise ValueError(f"found {counts}, expected as many of each")
+            raise ValueError(f"the value is {counts}; expected as many of each")
         return super().step((x, labels))
 
     def evaluate(self, batch: tuple[Tensor, ...]) -> Metrics:  # type: ignore[override]
@@ -170,7 +170,7 @@ def nudged(
         return settle(Nudged(model, target, beta), free, field, steps, rule)
     if model.confined or not isinstance(model.lagrangian, Identity | Sigmoid | Tanh):
         kind = "confined to [0, 1]" if model.confined else f"of {model.lagrangian}"
-        raise ValueError(f"found activations {kind}, expected holomorphic ones: those of Sigmoid() or Tanh()")
+        raise ValueError(f"there are activations {kind}; expected holomorphic ones: those of Sigmoid() or Tanh()")
     energy = Complexified(Nudged(model, target, beta))
     return to_complex(settle(energy, to_real(free), to_real(field), steps, rule))
 

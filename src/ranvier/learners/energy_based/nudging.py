@@ -18,7 +18,7 @@ class Nudging(ABC):
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.beta) and self.beta != 0):
-            raise ValueError(f"found beta = {self.beta}, expected a finite number other than 0")
+            raise ValueError(f"beta is {self.beta}; expected a finite number other than 0")
 
     @abstractmethod
     def points(self) -> list[tuple[complex, complex]]:
@@ -60,7 +60,7 @@ class Holomorphic(Nudging):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.roots < 2 or self.roots % 2:
-            raise ValueError(f"found roots = {self.roots}, expected an even number >= 2")
+            raise ValueError(f"roots is {self.roots}; expected an even number >= 2")
 
     def points(self) -> list[tuple[complex, complex]]:
         nudges: list[tuple[complex, complex]] = []

@@ -52,17 +52,17 @@ class PredictiveCoding(GradientLearner):
         clip: float | None = None,
     ) -> None:
         if not isinstance(model, Hierarchy):
-            raise TypeError(f"found a {type(model).__name__} as model, expected a Hierarchy")
+            raise TypeError(f"model is a {type(model).__name__}; expected a Hierarchy")
         if direction not in ("discriminative", "generative", "unsupervised") or steps < 1:
             raise ValueError(
-                f"found direction = {direction!r}, steps = {steps}, expected 'discriminative', 'generative' or "
+                f"direction is {direction!r}, steps is {steps}; expected 'discriminative', 'generative' or "
                 "'unsupervised', and 1 step at least"
             )
         if direction == "unsupervised" and model.mean is None:
-            raise ValueError("found no prior, expected Hierarchy(..., prior=True): layer0 is inferred")
+            raise ValueError("there is no prior; expected Hierarchy(..., prior=True): layer0 is inferred")
         self.rule = rule or (Fixed(0.5) if fixed_predictions else Backtracking(0.1))
         if fixed_predictions and not (isinstance(self.rule, Fixed) and direction == "discriminative"):
-            raise ValueError("found fixed_predictions, expected Fixed steps and 'discriminative': they are no descent")
+            raise ValueError("fixed_predictions is True; expected Fixed steps and 'discriminative': it is no descent")
         self.direction, self.steps, self.fixed_predictions = direction, steps, fixed_predictions
         settings: dict[str, Any] = {
             "direction": direction, "steps": steps, "rule": repr(self.rule), "fixed_predictions": fixed_predictions,

@@ -49,7 +49,7 @@ class Checkpoint:
         from safetensors.torch import load
 
         if self.folder.exists() and not self.folder.is_dir():
-            raise ValueError(f"found a file at {self.folder}, expected a folder for checkpoints")
+            raise ValueError(f"there is a file at {self.folder}; expected a folder for checkpoints")
         if not self.index.exists():
             return None
         try:
@@ -86,8 +86,8 @@ class Checkpoint:
         if stored != self.learner:
             where, there, here = _difference(stored, self.learner)
             raise ValueError(
-                f"{self.index} is of another learner: found {where} {there!r} there, expected {here!r}; nothing was "
-                "changed: give another folder"
+                f"{self.index} is of another learner: {where} is {there!r} there; "
+                f"expected {here!r}; nothing was changed: give another folder"
             )
 
 

@@ -34,7 +34,8 @@ class Log:
                 ours, again = number == len(lines), True
             if not ours:
                 raise ValueError(
-                    f"found line {number} of {path} that tells of another run than the checkpoint beside it, or of one "
+                    f"there is line {number} of {path} that tells of another run than the checkpoint "
+                    "beside it, or of one "
                     "whose checkpoint is gone; nothing was changed: move the log away, or give another folder"
                 )
             if not again:
@@ -69,7 +70,7 @@ def _lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
         known = isinstance(line, dict) and isinstance(line.get("epoch"), int)
         if not (known and ("end" in line or isinstance(line.get("step"), int))):
             raise ValueError(
-                f"found {text.strip()[:60]!r} in line {number} of {path}, expected the log of a run of fit; nothing "
+                f"there is {text.strip()[:60]!r} in line {number} of {path}; expected the log of a run of fit; nothing "
                 "was changed: give another folder"
             )
         pairs.append((text, line))

@@ -39,7 +39,7 @@ def set_random_state(state: dict[str, Any], loader: Any) -> None:
     own = generators(loader)
     if len(own) != len(state["loader"]):
         raise ValueError(
-            f"found a loader with {len(own)} generators, expected {len(state['loader'])} as in the checkpoint"
+            f"there is a loader with {len(own)} generators; expected {len(state['loader'])} as in the checkpoint"
         )
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.is_available():

@@ -25,7 +25,7 @@ def pack(value: Any, tensors: dict[str, Tensor], path: str = "state") -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(
-        f"found a {type(value).__name__} at {path}, expected tensors, numbers, strings, lists and dicts: "
+        f"there is a {type(value).__name__} at {path}; expected tensors, numbers, strings, lists and dicts: "
         "a checkpoint holds nothing else"
     )
 
@@ -34,7 +34,7 @@ def pack_key(key: Any, path: str) -> str | int:
     """A dict's key."""
     if isinstance(key, str | int):
         return key
-    raise TypeError(f"found a key of {type(key).__name__} in {path}, expected a string or whole number")
+    raise TypeError(f"there is a key of {type(key).__name__} in {path}; expected a string or whole number")
 
 
 def unpack(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -80,24 +80,24 @@ def fit(
     """
     if not (isinstance(epochs, int) and isinstance(save_every, int)) or epochs < 0 or save_every < 1:
         raise ValueError(
-            f"found epochs = {epochs!r}, save_every = {save_every!r}, expected whole numbers, epochs >= 0 and "
-            "save_every >= 1"
+            f"epochs is {epochs!r}, save_every is {save_every!r}; "
+            "expected whole numbers, epochs >= 0 and save_every >= 1"
         )
     for name, iterable in (("loader", loader), ("validation", validation)):
         if isinstance(iterable, Iterator):
-            raise ValueError(f"found a {name} that can be iterated once, expected one that begins anew every epoch")
+            raise ValueError(f"there is a {name} that can be iterated once; expected one that begins anew every epoch")
     if not isinstance(learner, Learner):
         raise TypeError(
-            f"found a {type(learner).__name__} as learner, expected a Learner, such as rv.learners.BPTT(model, loss, "
-            "optimizer)"
+            f"learner is a {type(learner).__name__}; "
+            "expected a Learner, such as rv.learners.BPTT(model, loss, optimizer)"
         )
     schedule_settings = _settings(schedule)
     if schedule is not None and getattr(learner, "optimizer", schedule.optimizer) is not schedule.optimizer:
-        raise ValueError("found a schedule of another optimizer, expected one over the learner's")
+        raise ValueError("there is a schedule of another optimizer; expected one over the learner's")
     length = len(loader) if isinstance(loader, Sized) else None
     ranks = Ranks()
     if len({*ranks.gather(repr(length).encode())}) > 1:
-        raise ValueError(f"found {length} batches on this rank, expected as many on every one")
+        raise ValueError(f"there are {length} batches on this rank; expected as many on every one")
     with ExitStack() as stack:
         saved = None
         if checkpoint is not None:
@@ -180,14 +180,14 @@ class _Run:
             if self.step % self.save_every == 0:
                 self._save()
         if self.position == 0:
-            raise ValueError("found no batch in the loader, expected at least one")
+            raise ValueError("there is no batch in the loader; expected at least one")
         metrics = _means(self._over_ranks(self.totals))
         if self.validation is not None:
             totals: Metrics = {}
             for batch in self.validation:
                 _add(totals, self.learner.evaluate(batch))
             if not totals:
-                raise ValueError("found no batch in the validation loader, expected at least one")
+                raise ValueError("there is no batch in the validation loader; expected at least one")
             metrics |= {f"validation_{name}": value for name, value in _means(self._over_ranks(totals)).items()}
         self.history.append(metrics)
         self._write({"epoch": self.epoch, "end": True, "time": round(time.time(), 3), **metrics})
@@ -207,7 +207,10 @@ class _Run:
         batches = iter(self.loader)
         for _ in range(self.position):
             if next(batches, None) is None:
-                raise ValueError(f"found fewer than {self.position} batches in the loader, expected as many as before")
+                raise ValueError(
+                    f"there are fewer than {self.position} batches in the loader; "
+                    "expected as many as before"
+                )
         set_random_state(now, self.loader)
         return batches
 
@@ -256,9 +259,12 @@ def _settings(schedule: LRScheduler | None) -> dict[str, Any] | None:
     if schedule is None:
         return None
     if not isinstance(schedule, LRScheduler):
-        raise TypeError(f"found a {type(schedule).__name__} as schedule, expected one of torch.optim.lr_scheduler")
+        raise TypeError(f"schedule is a {type(schedule).__name__}; expected one of torch.optim.lr_scheduler")
     if isinstance(schedule, ReduceLROnPlateau):
-        raise ValueError("found ReduceLROnPlateau, which waits for a metric; expected a schedule that counts steps")
+        raise ValueError(
+            "the schedule is ReduceLROnPlateau, which waits for a metric; "
+            "expected a schedule that counts steps"
+        )
     return {"class": type(schedule).__name__, "state": _fixed(schedule.state_dict())}
 
 

@@ -82,7 +82,7 @@ class LayerSynapses:
         sources = self.weight.shape[1] * (self.module.groups if isinstance(self.module, nn.Conv2d) else 1)
         if x.ndim != 2 + 2 * maps or x.shape[1] != sources or x.dtype != self.weight.dtype:
             raise ValueError(
-                f"found x of shape {tuple(x.shape)} and {x.dtype} at a step, expected (B, {sources}"
+                f"x has shape {tuple(x.shape)} and {x.dtype} at a step; expected (B, {sources}"
                 f"{', height, width' * maps}) of {self.weight.dtype}"
             )
         if (counted := rows_of(self.module)) is not None:
@@ -117,14 +117,15 @@ class LayerSynapses:
 def require_finite_states(states: Iterable[Tensor]) -> None:
     """ValueError where what goes from one step to the next is not finite, though the input is."""
     if not all(bool(torch.isfinite(state).all()) for state in states):
-        raise ValueError("found states that are not finite though x is: weights are not finite, or too large")
+        raise ValueError("states are not finite though x is: weights are not finite, or too large")
 
 
 def require_own_weight(module: nn.Module) -> None:
     """ValueError for a module whose call does not simply take its weight: a rule that reads it would learn another."""
     if not uses_its_weight(module):
         raise ValueError(
-            f"found {module!r}, a subclass or one with hooks, whose call need not take its weight as it is; expected "
+            f"there is {module!r}, a subclass or one with hooks, whose call need not take its weight "
+            "as it is; expected "
             "nn.Linear or nn.Conv2d, plain or parametrized: use torch.nn.utils.parametrizations, prune.remove, or "
             "rv.learners.BPTT, which calls it"
         )

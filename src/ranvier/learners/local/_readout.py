@@ -51,7 +51,7 @@ class Readout:
 def check_leak(layer: LI) -> None:
     """ValueError unless all neurons of the readout leak alike."""
     if any(value.ndim for value in layer._constants().values()):
-        raise ValueError("found a readout with one leak a neuron, expected one for all: it filters every trace")
+        raise ValueError("there is a readout with one leak a neuron; expected one for all: it filters every trace")
 
 
 __all__ = ["Readout", "check_leak"]

@@ -58,10 +58,12 @@ class EProp(GradientLearner):
         clip: float | None = None,
     ) -> None:
         if feedback not in _FEEDBACKS:
-            raise ValueError(f"found feedback = {feedback!r}, expected one of {', '.join(_FEEDBACKS)}")
+            raise ValueError(f"feedback is {feedback!r}; expected one of {', '.join(_FEEDBACKS)}")
         self.layers, self.readout = _parts(model)
         if feedback != "random" and len(self.layers) > 1:
-            raise ValueError(f'found {len(self.layers)} layers before the readout, expected one, or feedback="random"')
+            raise ValueError(
+                f'there are {len(self.layers)} layers before the readout; expected one, or feedback="random"'
+            )
         settings = {
             "loss": name(loss), "last": last, "feedback": feedback, "decay": decay, "rate": rate,
             "rate_strength": rate_strength,
@@ -97,7 +99,7 @@ class EProp(GradientLearner):
         like = self.layers[0].linear.weight  # type: ignore[union-attr]
         if x.shape[2] != like.shape[1] or x.dtype != like.dtype:
             raise ValueError(
-                f"found x of shape {tuple(x.shape)} and {x.dtype}, expected (T, B, {like.shape[1]}) of {like.dtype}"
+                f"x has shape {tuple(x.shape)} and {x.dtype}; expected (T, B, {like.shape[1]}) of {like.dtype}"
             )
         require_finite(x)
         traces = [EligibilityFilter(layer) for layer in self.layers]
@@ -145,7 +147,7 @@ class EProp(GradientLearner):
 
     def _counted(self, x: Tensor) -> int:
         if x.ndim != 3 or len(x) == 0:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (T, B, N) with T > 0")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected (T, B, N) with T > 0")
         return len(x) if self.last is None else min(self.last, len(x))
 
     def _error(self, y: Tensor, labels: Tensor) -> tuple[float, Tensor]:
@@ -160,10 +162,11 @@ def _parts(model: nn.Module) -> tuple[list[DynamicalLayer], LI]:
     fit = len(parts) > 1 and all(isinstance(p, DynamicalLayer) and p.linear is not None for p in parts)
     if not (fit and isinstance(parts[-1], LI)) or any(isinstance(p, LI) for p in parts[:-1]):
         raise ValueError(
-            f"found {model!r}, expected a rv.nn.Sequential of spiking layers with weights of their own, then rv.nn.LI"
+            f"the value is {model!r}; "
+            "expected a rv.nn.Sequential of spiking layers with weights of their own, then rv.nn.LI"
         )
     if any(is_parametrized(p.linear) for p in parts):
-        raise ValueError("found parametrized weights, expected plain ones")
+        raise ValueError("there are parametrized weights; expected plain ones")
     for p in parts:
         require_own_weight(p.linear)
     check_leak(parts[-1])

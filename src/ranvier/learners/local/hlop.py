@@ -35,7 +35,7 @@ class Lateral:
         n = self.H.shape[1]
         if self.H.shape[0] + rows > n:
             raise ValueError(
-                f"found {self.H.shape[0]} rows and {rows} more, expected at most {n}, the inputs there are: "
+                f"there are {self.H.shape[0]} rows and {rows} more; expected at most {n}, the inputs there are: "
                 "nothing would be left to learn in"
             )
         new = torch.empty(rows, n, dtype=like.dtype, device=like.device)
@@ -113,13 +113,16 @@ class HLOP(GradientLearner):
         clip: float | None = None,
     ) -> None:
         if activity not in ("rate", "steps"):
-            raise ValueError(f'found activity = {activity!r}, expected "rate" or "steps"')
+            raise ValueError(f'activity is {activity!r}; expected "rate" or "steps"')
         if spiking is not None and not (spiking[0] > 0 and spiking[1] >= 1):
-            raise ValueError(f"found spiking = {spiking}, expected (scale > 0, steps >= 1)")
+            raise ValueError(f"spiking is {spiking}; expected (scale > 0, steps >= 1)")
         self.weights = _weights(model, apart=spiking is not None)
         rates = [0.001, *[0.01] * (len(self.weights) - 1)] if rates is None else list(rates)
         if not len(rows) == len(rates) == len(self.weights):
-            raise ValueError(f"found {len(rows)} rows, {len(rates)} rates, expected {len(self.weights)}: one a weight")
+            raise ValueError(
+                f"there are {len(rows)} rows, {len(rates)} rates; "
+                f"expected {len(self.weights)}: one a weight"
+            )
         settings = {
             "loss": name(loss), "rows": list(rows), "rates": rates, "momentum": momentum, "iterations": iterations,
             "activity": activity, "spiking": None if spiking is None else list(spiking), "vectors": vectors,
@@ -136,7 +139,7 @@ class HLOP(GradientLearner):
     def next_task(self, rows: Sequence[int]) -> None:
         """Begin another task: freeze the laterals' rows, add so many new ones to each."""
         if len(rows) != len(self.weights):
-            raise ValueError(f"found {len(rows)} rows, expected {len(self.weights)}: one a weight")
+            raise ValueError(f"there are {len(rows)} rows; expected {len(self.weights)}: one a weight")
         self._grow(rows)
         self.task += 1
 
@@ -249,16 +252,19 @@ def _weights(model: nn.Module, *, apart: bool) -> list[_Weight]:
     linears = [_Weight(owned.get(id(m), m), m) for m in model.modules() if isinstance(m, nn.Linear)]
     known = {id(w.linear.weight) for w in linears}
     if any(is_parametrized(w.linear) for w in linears):
-        raise ValueError("found parametrized weights, expected plain ones: their update is what is projected")
+        raise ValueError("there are parametrized weights; expected plain ones: their update is what is projected")
     for w in linears:
         require_own_weight(w.linear)
     other = [label for label, p in model.named_parameters() if p.ndim > 1 and id(p) not in known]
     if not linears or other:
         what = f"the parameter {other[0]}" if other else "no nn.Linear"
-        raise ValueError(f"found {what}, expected the weights of nn.Linear modules: their inputs can be projected")
+        raise ValueError(
+            f"the value is {what}; "
+            "expected the weights of nn.Linear modules: their inputs can be projected"
+        )
     if apart and (joined := [w for w in linears if w.module is not w.linear]):
         raise ValueError(
-            f"found {type(joined[0].module).__name__} with weights of its own and spiking laterals, expected "
+            f"there are {type(joined[0].module).__name__} with weights of its own and spiking laterals; expected "
             "nn.Linear modules before neurons alone, such as nn.Linear(n, m, bias=False), rv.nn.LIF(m)"
         )
     return linears

@@ -22,7 +22,10 @@ def pair(reference: Tensor, model: Tensor, furthest: int) -> tuple[Tensor, Tenso
     `furthest`, a spike without partner furthest + 1 (an edit distance).
     """
     if reference.shape != model.shape or reference.ndim != 2:
-        raise ValueError(f"found rasters {tuple(reference.shape)} and {tuple(model.shape)}, expected the same (T, N)")
+        raise ValueError(
+            f"rasters have shape {tuple(reference.shape)} and {tuple(model.shape)}; "
+            "expected the same (T, N)"
+        )
     a, b = (np.ascontiguousarray(raster.detach().bool().numpy()) for raster in (reference, model))
     missing, surplus = np.zeros_like(a), np.zeros_like(b)
     _kernels()[0](a, b, furthest, missing, surplus)
@@ -74,17 +77,20 @@ class PSPM:
         shuffled: bool = False,
     ) -> None:
         if getattr(layer, "recurrent", None) is None:
-            raise ValueError(f"found {layer!r}, expected a layer with recurrent=True: its weights are what is learned")
+            raise ValueError(
+                f"the value is {layer!r}; "
+                "expected a layer with recurrent=True: its weights are what is learned"
+            )
         if not (step > 0 and levels >= 2 and window >= 1 and furthest >= 1 and every >= 1 and abs(homeostasis) < inf):
             raise ValueError(
-                f"found step = {step}, levels = {levels}, window = {window}, furthest = {furthest}, every = {every}, "
+                f"step is {step}, levels is {levels}, window is {window}, furthest is {furthest}, every is {every}, "
                 f"homeostasis = {homeostasis}; expected step > 0, levels >= 2, a finite homeostasis and the others >= 1"
             )
         self.layer, self.step_size, self.levels, self.window = layer, step, levels, window
         self.homeostasis, self.furthest, self.every, self.shuffled = homeostasis, furthest, every, shuffled
         self.signs = torch.sign(self._weight.sum(0)) if signs is None else torch.as_tensor(signs)
         if self.signs.shape != (layer.out_features,) or not bool(((self.signs == 1) | (self.signs == -1)).all()):
-            raise ValueError(f"found signs {tuple(self.signs.shape)}, expected +1 or -1, one a neuron")
+            raise ValueError(f"signs have shape {tuple(self.signs.shape)}; expected +1 or -1, one a neuron")
         self.done = 0
 
     @property
@@ -103,7 +109,7 @@ class PSPM:
             spikes, _ = self.layer(x)
         if reference.shape != spikes.shape or not bool(((reference == 0) | (reference == 1)).all()):
             raise ValueError(
-                f"found a reference {tuple(reference.shape)}, expected spikes {tuple(spikes.shape)}, of 0 and 1"
+                f"reference has shape {tuple(reference.shape)}; expected spikes {tuple(spikes.shape)}, of 0 and 1"
             )
         pairs = [pair(reference[:, b].cpu(), spikes[:, b].cpu(), self.reach) for b in range(x.shape[1])]
         missing, surplus = (torch.stack(side, 1) for side in zip(*pairs, strict=True))

@@ -60,7 +60,7 @@ class SupervisedSTDP:
         whole = isinstance(bits, int) and bits >= 1
         if not (whole and lag >= _DT and spacing > lag and precision > 0 and resistance > 0 and resolution >= 0):
             raise ValueError(
-                f"found bits = {bits}, lag = {lag}, spacing = {spacing}, precision = {precision}, resistance = "
+                f"bits is {bits}, lag is {lag}, spacing is {spacing}, precision is {precision}, resistance = "
                 f"{resistance}, resolution = {resolution}; expected a whole number of bits >= 1, spacing > lag >= 1 "
                 "ms, resolution >= 0 and the others above 0"
             )
@@ -83,7 +83,7 @@ class SupervisedSTDP:
         words = self._checked(words)
         words = words if labels is None else words[self._labels(words, labels)]
         if len(words) == 0:
-            raise ValueError("found no word to learn, expected at least one labelled 1")
+            raise ValueError("there is no word to learn; expected at least one labelled 1")
         self.weights = self.weights + self.shown(words)
         self.words = torch.cat([self.words, words])
         self.factor = self.search()
@@ -117,7 +117,7 @@ class SupervisedSTDP:
         recording = simulate(net, float(at[-1]) + self.spacing, dt=_DT, dtype=torch.float64)
         fired = int((recording.neurons == cell.start).sum())
         if fired != len(words):
-            raise ValueError(f"found {fired} spikes of the detector for {len(words)} words, expected one each")
+            raise ValueError(f"there are {fired} spikes of the detector for {len(words)} words; expected one each")
         potentiation = torch.stack([-recording.weights[zeros], recording.weights[ones]]).double()
         return potentiation if self.resolution == 0 else torch.floor(potentiation / self.resolution) * self.resolution
 
@@ -148,7 +148,7 @@ class SupervisedSTDP:
             high *= 2.0
             if high > 2.0**20:
                 raise ValueError(
-                    "found a word learned that no factor makes fire, expected words that leave each other some "
+                    "there is a word learned that no factor makes fire; expected words that leave each other some "
                     "weight: complementary ones cancel"
                 )
         low = 0.0 if high == 1.0 else high / 2.0
@@ -162,14 +162,14 @@ class SupervisedSTDP:
     def _checked(self, words: Tensor) -> Tensor:
         words = torch.as_tensor(words)
         if words.ndim != 2 or words.shape[1] != self.bits or not bool(((words == 0) | (words == 1)).all()):
-            raise ValueError(f"found words of shape {tuple(words.shape)}, expected (n, {self.bits}) of 0 and 1")
+            raise ValueError(f"words have shape {tuple(words.shape)}; expected (n, {self.bits}) of 0 and 1")
         return words.long()
 
     @staticmethod
     def _labels(words: Tensor, labels: Tensor) -> Tensor:
         labels = torch.as_tensor(labels)
         if labels.shape != (len(words),) or not bool(((labels == 0) | (labels == 1)).all()):
-            raise ValueError(f"found labels of shape {tuple(labels.shape)}, expected ({len(words)},) of 0 and 1")
+            raise ValueError(f"labels have shape {tuple(labels.shape)}; expected ({len(words)},) of 0 and 1")
         return labels == 1
 
     def describe(self) -> dict[str, Any]:

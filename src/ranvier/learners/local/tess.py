@@ -77,7 +77,7 @@ class TESS(GradientLearner):
     ) -> None:
         for label, decay in (("lambda_post", lambda_post), ("lambda_pre", lambda_pre)):
             if not 0 <= decay <= 1:
-                raise ValueError(f"found {label} = {decay}, expected a decay per step within [0, 1]")
+                raise ValueError(f"{label} is {decay}; expected a decay per step within [0, 1]")
         rule = {
             "lambda_post": lambda_post, "lambda_pre": lambda_pre, "alpha_post": alpha_post, "alpha_pre": alpha_pre,
             "pool": pool if isinstance(pool, int) else list(pool),
@@ -112,7 +112,7 @@ class TESS(GradientLearner):
         held = run.held()
         self.held_bytes = sum(t.numel() * t.element_size() for t in held)
         if run.steps == 0:
-            raise ValueError("found no step in x, expected (T, B, ...) with T > 0")
+            raise ValueError("there is no step in x; expected (T, B, ...) with T > 0")
         require_finite_states(held)
         return run
 
@@ -144,7 +144,8 @@ def _readout(model: nn.Module) -> Any:
     leaky = isinstance(last, LI) and last.linear is not None
     if not (leaky or isinstance(last, nn.Linear)):
         raise ValueError(
-            f"found {type(model).__name__} ending in {type(last).__name__}, expected a rv.nn.Sequential that ends in "
+            f"there is {type(model).__name__} ending in {type(last).__name__}; expected a "
+            "rv.nn.Sequential that ends in "
             "a readout: rv.nn.LI(n, classes) or nn.Linear(n, classes)"
         )
     if leaky:
@@ -162,7 +163,7 @@ class _TessRun:
         layers = sum(isinstance(module, DynamicalLayer) for module in modules[:-1])
         pools = [rule.pool] * layers if isinstance(rule.pool, int) else list(rule.pool)
         if len(pools) != layers:
-            raise ValueError(f"found {len(pools)} sides in pool, expected one, or {layers}: one a layer of neurons")
+            raise ValueError(f"there are {len(pools)} sides in pool; expected one, or {layers}: one a layer of neurons")
         waiting: LayerSynapses | None = None
         for k, module in enumerate(modules):
             final = k == len(modules) - 1
@@ -177,7 +178,8 @@ class _TessRun:
                 self.parts.append(Readout(module))
             elif any(True for _ in module.parameters()):
                 raise ValueError(
-                    f"found {type(module).__name__} with parameters, expected nn.Linear, nn.Conv2d, layers of neurons "
+                    f"there are {type(module).__name__} with parameters; expected nn.Linear, "
+                    "nn.Conv2d, layers of neurons "
                     "and modules without parameters: TESS has no rule for others"
                 )
             else:
@@ -201,7 +203,7 @@ class _TessRun:
 
     def step(self, x: Tensor, labels: Tensor, learn: bool) -> None:
         if not bool(torch.isfinite(x).all()):
-            raise ValueError(f"found values in x at step {self.steps} that are not finite, expected finite input")
+            raise ValueError(f"there are values in x at step {self.steps} that are not finite; expected finite input")
         stage_input = x  # what the synapses that wait for their neurons were given
         for part in self.parts:
             if isinstance(part, LayerSynapses):
@@ -226,7 +228,7 @@ class _TessRun:
 
 def _alone(waiting: LayerSynapses | None, module: Any) -> LayerSynapses | None:
     if waiting is not None:
-        raise ValueError("found two weights without neurons between them, expected a layer such as rv.nn.LIF")
+        raise ValueError("there are two weights without neurons between them; expected a layer such as rv.nn.LIF")
     return None if module is None else LayerSynapses(module)
 
 
@@ -258,7 +260,10 @@ class _Layer:
         if not learn or not self.learning:
             return s
         if distance is None:
-            raise ValueError(f"found {type(layer).__name__} before the readout, expected layers of neurons that spike")
+            raise ValueError(
+                f"there is {type(layer).__name__} before the readout; "
+                "expected layers of neurons that spike"
+            )
         if not self.traces:
             self.traces = [torch.zeros_like(p) for p in pre]
         psi, m = layer.surrogate.slope(distance), rule.signal(s, labels, layer, self.pool)

@@ -290,27 +290,27 @@ def _sparse(arrays: Mapping[str, np.ndarray]) -> Any:
     import scipy.sparse as sp
 
     if arrays["format"].size != 1:
-        raise ValueError(f"its format is of shape {arrays['format'].shape}, expected one text")
+        raise ValueError(f"its format is of shape {arrays['format'].shape}; expected one text")
     layout = arrays["format"].item()
     layout = layout.decode("ascii", "replace") if isinstance(layout, bytes) else str(layout)
     if layout not in _LAYOUTS:
-        raise ValueError(f"its format is {layout!r:.40}, expected one of {', '.join(_LAYOUTS)}")
+        raise ValueError(f"its format is {layout!r:.40}; expected one of {', '.join(_LAYOUTS)}")
     needed = {"coo": ("row", "col"), "dia": ("offsets",)}.get(layout, ("indices", "indptr"))
     for name in ("shape", "data", *needed):
         if name not in arrays:
-            raise ValueError(f"it has no array {name!r}, expected {', '.join(('shape', 'data', *needed))}")
+            raise ValueError(f"it has no array {name!r}; expected {', '.join(('shape', 'data', *needed))}")
     if arrays["shape"].dtype.kind not in "iu":
-        raise ValueError(f"its shape is {arrays['shape'].dtype}, expected whole numbers")
+        raise ValueError(f"its shape is {arrays['shape'].dtype}; expected whole numbers")
     shape = tuple(int(n) for n in arrays["shape"].reshape(-1))
     if len(shape) != 2 or not all(0 <= n <= LIMIT for n in shape):
-        raise ValueError(f"its shape is {shape}, expected two numbers up to {LIMIT}")
+        raise ValueError(f"its shape is {shape}; expected two numbers up to {LIMIT}")
     values = arrays["data"]
     if values.dtype.kind not in "biuf":
-        raise ValueError(f"it holds {values.dtype}, expected real numbers")
+        raise ValueError(f"it holds {values.dtype}; expected real numbers")
     indices = {k: arrays[k] for k in ("indices", "indptr", "row", "col", "offsets") if k in arrays}
     for name, array in indices.items():
         if array.dtype.kind not in "iu" or array.ndim != 1:
-            raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected whole numbers in a row")
+            raise ValueError(f"{name} is {array.dtype} of shape {array.shape}; expected whole numbers in a row")
     if layout == "coo":
         ends = [indices[k].astype(np.int64) for k in ("row", "col")]
         if not len(ends[0]) == len(ends[1]) == len(values) or values.ndim != 1:

@@ -106,7 +106,7 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
     over the batch. The model's outputs and gradients are not touched. Raises TypeError for what is no torch module.
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"found a {type(model).__name__}, expected a torch module")
+        raise TypeError(f"there is a {type(model).__name__}; expected a torch module")
     operations, uncounted = Operations(), []
     inner: set[int] = set()
     hooks: list[Any] = []
@@ -154,9 +154,9 @@ def spike_operations(recording: Any, network: Any = None) -> Operations:
     """
     network = recording.network if network is None else network
     if not hasattr(network, "projections"):
-        raise ValueError("found a recording that does not know its network, expected network= as it was simulated")
+        raise ValueError("there is a recording that does not know its network; expected network= as it was simulated")
     if network.size != recording.n_neurons:
-        raise ValueError(f"found {recording.n_neurons} neurons in the recording, {network.size} in the network")
+        raise ValueError(f"there are {recording.n_neurons} neurons in the recording, {network.size} in the network")
     spikes = np.bincount(recording.neurons.numpy(), minlength=network.size)
     steps = round(recording.duration / recording.dt)
     operations = Operations(uncounted=("arithmetic of the neurons' updates",))

@@ -79,8 +79,10 @@ class ActiveDendrites(SequenceCell):
     ) -> ActiveDendrites:
         """Every neuron has `segments` segments with `synapses` distinct inputs each, drawn at random."""
         if not 1 <= synapses <= in_features or segments < 1:
-            raise ValueError(f"found {segments} segments of {synapses} synapses from {in_features} inputs, expected "
-                             "at least one, of at most as many synapses as inputs")  # fmt: skip
+            raise ValueError(
+                f"there are {segments} segments of {synapses} synapses from {in_features} inputs; "
+                "expected at least one, of at most as many synapses as inputs"
+            )
         weight = torch.ones(1, in_features).expand(neurons * segments, -1)
         drawn = torch.multinomial(weight, synapses, generator=generator)
         owner = torch.arange(neurons).repeat_interleave(segments)
@@ -133,15 +135,18 @@ def _check(in_features: int, neurons: int, synapses: Tensor, owner: Tensor) -> N
     require_values("synapses", synapses)
     require_values("owner", owner)
     if synapses.ndim != 2 or synapses.dtype != torch.int64 or owner.dtype != torch.int64:
-        raise ValueError(f"found synapses {tuple(synapses.shape)} of {synapses.dtype}, owner of {owner.dtype}, "
+        raise ValueError(f"synapses have shape {tuple(synapses.shape)} of {synapses.dtype}, owner is of {owner.dtype}; "
                          "expected (segments, S) and (segments,) of int64")  # fmt: skip
     if owner.shape != synapses.shape[:1] or owner.numel() == 0:
-        raise ValueError(f"found {tuple(owner.shape)} owners, expected one for each of {len(synapses)} > 0 segments")
+        raise ValueError(
+            f"there are {tuple(owner.shape)} owners; "
+            f"expected one for each of {len(synapses)} > 0 segments"
+        )
     if not (int(owner.min()) >= 0 and int(owner.max()) < neurons):
-        raise ValueError(f"found owners from {int(owner.min())} to {int(owner.max())}, expected 0 to {neurons - 1}")
+        raise ValueError(f"there are owners from {int(owner.min())} to {int(owner.max())}; expected 0 to {neurons - 1}")
     if not (int(synapses.min()) >= -1 and int(synapses.max()) < in_features):
         raise ValueError(
-            f"found synapses from {int(synapses.min())} to {int(synapses.max())}, expected inputs 0 to "
+            f"there are synapses from {int(synapses.min())} to {int(synapses.max())}; expected inputs 0 to "
             f"{in_features - 1}, and -1 for none"
         )
     ordered = synapses.sort(1).values

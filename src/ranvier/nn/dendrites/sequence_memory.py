@@ -63,9 +63,9 @@ class SequenceMemory:
         seed: int = 0,
     ) -> None:
         if columns < 1 or cells < 1:
-            raise ValueError(f"found {columns} columns of {cells} cells, expected positive whole numbers")
+            raise ValueError(f"there are {columns} columns of {cells} cells; expected positive whole numbers")
         if not 1 <= near <= threshold <= sample <= synapses:
-            raise ValueError(f"found near = {near}, threshold = {threshold}, sample = {sample}, synapses = {synapses}, "
+            raise ValueError(f"near is {near}, threshold is {threshold}, sample is {sample}, synapses is {synapses}; "
                              "expected them positive and in rising order")  # fmt: skip
         self.columns, self.cells, self.threshold, self.near = columns, cells, threshold, near
         self.sample, self.synapses, self.gain, self.loss, self.wrong = sample, synapses, gain, loss, wrong
@@ -92,7 +92,7 @@ class SequenceMemory:
         """
         columns = np.unique(np.asarray(columns, np.int64))
         if columns.size and not (columns[0] >= 0 and columns[-1] < self.columns):
-            raise ValueError(f"found columns {columns[0]} to {columns[-1]}, expected 0 to {self.columns - 1}")
+            raise ValueError(f"there are columns {columns[0]} to {columns[-1]}; expected 0 to {self.columns - 1}")
         predicted = state.predicted.reshape(self.columns, self.cells)
         active = np.zeros_like(predicted)
         was_predicted = predicted[columns].any(1)

@@ -27,13 +27,13 @@ def check_spans(timespans: Tensor | None, x: Tensor) -> Tensor:
         spans = spans[:, None]
     if spans.ndim != 2 or spans.shape[0] != steps or spans.shape[1] not in (1, batch):
         raise ValueError(
-            f"found timespans of shape {tuple(spans.shape)}, expected ({steps},), ({steps}, 1) or ({steps}, {batch})"
+            f"timespans has shape {tuple(spans.shape)}; expected ({steps},), ({steps}, 1) or ({steps}, {batch})"
         )
     good = (spans > 0) & torch.isfinite(spans)
     if holds_values(spans) and not bool(good.all()):
         t, b = (~good).nonzero()[0].tolist()
         raise ValueError(
-            f"found a time span of {spans[t, b].item()} at step {t}, batch {b}; expected positive, finite spans"
+            f"there is a time span of {spans[t, b].item()} at step {t}, batch {b}; expected positive, finite spans"
         )
     return spans.expand(steps, batch)
 
@@ -48,7 +48,7 @@ class TimedLayer(FixedAttributes):
     projection: nn.Linear | None
 
     def __init__(
-        self, in_features: int, units: int, *, mixed_memory: bool, timed: bool, like: dict,
+        self, in_features: int, units: int, *, mixed_memory: bool, timed: bool, like: dict[str, Any],
     ) -> None:  # fmt: skip
         super().__init__()
         require_sizes(in_features=in_features)
@@ -78,7 +78,7 @@ class TimedLayer(FixedAttributes):
         raises."""
         require_tensor(x)
         if x.ndim != 2:
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected (B, {self._columns()})")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected (B, {self._columns()})")
         spans = None if timespan is None else torch.as_tensor(timespan, dtype=x.dtype, device=x.device).reshape(1, -1)
         y, state = self(x[None], state, spans)
         return state, y[0]
@@ -126,7 +126,7 @@ class TimedLayer(FixedAttributes):
         require_tensor(x)
         if x.ndim != 3 or x.shape[0] == 0 or x.shape[2] != self._columns():
             raise ValueError(
-                f"found x of shape {tuple(x.shape)}, expected (T, B, {self._columns()}) with T > 0"
+                f"x has shape {tuple(x.shape)}; expected (T, B, {self._columns()}) with T > 0"
                 + (", the last feature being the time span" if self.timed else "")
             )
         require_tensor(x, self._reference)
@@ -136,7 +136,7 @@ class TimedLayer(FixedAttributes):
             x = x.clamp(-most, most)  # lest sums of products overflow to ∞ − ∞
         if self.timed:
             if timespans is not None:
-                raise ValueError("found timespans beside a time span in x, expected one of them; see `timed`")
+                raise ValueError("there are timespans beside a time span in x; expected one of them; see `timed`")
             x, timespans = x[..., :-1], x[..., -1]
         return x, timespans
 

@@ -33,7 +33,7 @@ class ClosedForm(nn.Module):
 
     def __init__(
         self, in_features: int, units: int, backbone: Sequence[int], activation: str, mode: str, mask: Tensor | None,
-        like: dict,
+        like: dict[str, Any],
     ) -> None:  # fmt: skip
         super().__init__()
         self.in_features, self.units, self.activation, self.mode = in_features, units, activation, mode
@@ -147,8 +147,8 @@ class CfC(TimedLayer):
         like: dict[str, Any] = {"device": device, "dtype": dtype}
         if mode not in _MODES or activation not in _ACTIVATIONS:
             raise ValueError(
-                f"found mode = {mode!r}, activation = {activation!r}, expected one of {', '.join(_MODES)} and one of "
-                f"{', '.join(_ACTIVATIONS)}"
+                f"mode is {mode!r}, activation is {activation!r}; "
+                f"expected one of {', '.join(_MODES)} and one of {', '.join(_ACTIVATIONS)}"
             )
         SHARE.require("dropout", dropout)
         for size in backbone:
@@ -199,7 +199,7 @@ class CfC(TimedLayer):
         """
         cell = {k.removeprefix("rnn_cell."): v.detach() for k, v in state.items()}
         if "ff1.weight" not in cell and "layer_0.ff1.weight" not in cell:
-            raise ValueError("found a state without 'ff1.weight', expected the state_dict() of ncps' CfC")
+            raise ValueError("there is a state without 'ff1.weight'; expected the state_dict() of ncps' CfC")
         wired = "layer_0.ff1.weight" in cell
         prefixes = [f"layer_{k}." for k in range(sum(k.endswith("ff1.weight") for k in cell))] if wired else [""]
         first = cell[prefixes[0] + "ff1.weight"]

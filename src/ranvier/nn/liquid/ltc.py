@@ -90,9 +90,9 @@ class LTC(TimedLayer):
         super().__init__(in_features, circuit.units, mixed_memory=mixed_memory, timed=timed, like=like)
         for name, mapping in (("input_map", input_map), ("output_map", output_map)):
             if mapping not in ("affine", "linear", None):
-                raise ValueError(f'found {name} = {mapping!r}, expected "affine", "linear" or None')
+                raise ValueError(f'{name} is {mapping!r}; expected "affine", "linear" or None')
         if constraint not in _CONSTRAINTS:
-            raise ValueError(f"found constraint = {constraint!r}, expected one of {', '.join(_CONSTRAINTS)}")
+            raise ValueError(f"constraint is {constraint!r}; expected one of {', '.join(_CONSTRAINTS)}")
         require_sizes(unfolds=unfolds)
         NOT_NEGATIVE.require("epsilon", epsilon)
         self.wiring, self.unfolds, self.epsilon = circuit, unfolds, epsilon
@@ -182,7 +182,10 @@ class LTC(TimedLayer):
         needed = ["gleak", "vleak", "cm", "sparsity_mask", "sensory_sparsity_mask"]
         needed += [p + n for p in ("", "sensory_") for n in ("sigma", "mu", "w", "erev")]
         if missing := [name for name in needed if name not in cell]:
-            raise ValueError(f"found a state without {missing[0]!r}, expected the state_dict() of ncps' LTC or LTCCell")
+            raise ValueError(
+                f"there is a state without {missing[0]!r}; "
+                "expected the state_dict() of ncps' LTC or LTCCell"
+            )
         circuit = [LiquidSynapses.from_matrix(cell[p + "sparsity_mask"].T.cpu().numpy()) for p in ("", "sensory_")]
         units, inputs = len(cell["cm"]), len(cell["sensory_w"])
         count = len(cell["output_w"]) if "output_w" in cell else outputs or units
@@ -212,11 +215,11 @@ class LTC(TimedLayer):
         return f"{self.in_features}, {self.units}, {synapses}, unfolds={self.unfolds}, fused={self.fused}"
 
 
-def _plain(like: dict) -> dict:
+def _plain(like: dict[str, Any]) -> dict[str, Any]:
     return {"device": like["device"], "dtype": like["dtype"] or torch.get_default_dtype()}
 
 
-def _uniform(size: int, between: tuple[float, float], like: dict) -> nn.Parameter:
+def _uniform(size: int, between: tuple[float, float], like: dict[str, Any]) -> nn.Parameter:
     return nn.Parameter(torch.empty(size, **like).uniform_(*between))
 
 

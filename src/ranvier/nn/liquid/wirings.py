@@ -65,7 +65,7 @@ class FullyConnected:
     def __post_init__(self) -> None:
         _whole(units=self.units)
         if self.outputs is not None and not 1 <= self.outputs <= self.units:
-            raise ValueError(f"found outputs = {self.outputs}, expected 1 to {self.units}, the number of units")
+            raise ValueError(f"outputs is {self.outputs}; expected 1 to {self.units}, the number of units")
 
     def draw(self, inputs: int) -> LiquidWiring:
         """For that many input features."""
@@ -115,10 +115,10 @@ class NCP:
         for name, layer in limits.items():
             if not 1 <= getattr(self, name) <= getattr(self, layer):
                 raise ValueError(
-                    f"found {name} = {getattr(self, name)}, expected 1 to {getattr(self, layer)}, the {layer} neurons"
+                    f"{name} is {getattr(self, name)}; expected 1 to {getattr(self, layer)}, the {layer} neurons"
                 )
         if self.recurrent_command < 0:
-            raise ValueError(f"found recurrent_command = {self.recurrent_command}, expected 0 or more")
+            raise ValueError(f"recurrent_command is {self.recurrent_command}; expected 0 or more")
 
     def draw(self, inputs: int) -> LiquidWiring:
         """For that many input features."""
@@ -168,9 +168,9 @@ def AutoNCP(units: int, outputs: int, *, sparsity: float = 0.5, seed: int = 0) -
     """
     _whole(units=units, outputs=outputs)
     if outputs >= units - 2:
-        raise ValueError(f"found outputs = {outputs} of {units} units, expected at most {units - 3}")
+        raise ValueError(f"outputs is {outputs} of {units} units; expected at most {units - 3}")
     if not 0.1 <= sparsity < 1:
-        raise ValueError(f"found sparsity = {sparsity}, expected it within [0.1, 1)")
+        raise ValueError(f"sparsity is {sparsity}; expected it within [0.1, 1)")
     density = 1 - sparsity
     command = max(int(0.4 * (units - outputs)), 1)
     inter = units - outputs - command
@@ -187,14 +187,14 @@ def draw(wiring: int | Wirer | LiquidWiring, inputs: int) -> LiquidWiring:
     if not isinstance(wiring, LiquidWiring):
         return wiring.draw(inputs)
     if wiring.inputs != inputs:
-        raise ValueError(f"found a wiring for {wiring.inputs} inputs, expected {inputs} as in in_features")
+        raise ValueError(f"there is a wiring for {wiring.inputs} inputs; expected {inputs} as in in_features")
     return wiring
 
 
 def _whole(**sizes: int) -> None:
     for name, size in sizes.items():
         if not isinstance(size, int | np.integer) or size < 1:
-            raise ValueError(f"found {name} = {size!r}, expected a positive whole number")
+            raise ValueError(f"{name} is {size!r}; expected a positive whole number")
 
 
 __all__ = ["NCP", "AutoNCP", "FullyConnected", "LiquidSynapses", "LiquidWiring", "Wirer", "draw"]

@@ -81,15 +81,15 @@ class ELM(SequenceCell):
         require_sizes(in_features=in_features, out_features=out_features, memory=memory, branches=branches)
         per_branch = -(-in_features // branches) if per_branch is None else per_branch
         if per_branch < 1 or (routing == "neighbours" and per_branch > in_features):
-            raise ValueError(f"found {per_branch} synapses a branch, expected 1 to {in_features}, the inputs")
+            raise ValueError(f"there are {per_branch} synapses a branch; expected 1 to {in_features}, the inputs")
         if routing not in _ROUTINGS:
-            raise ValueError(f"found routing = {routing!r}, expected one of {', '.join(_ROUTINGS)}")
+            raise ValueError(f"routing is {routing!r}; expected one of {', '.join(_ROUTINGS)}")
         ends = {"tau_m, the least,": tau_m[0], "tau_m, the greatest,": tau_m[1]}
         numbers = ends | {"tau_s": tau_s, "dt": dt, "lam": lam}
         for name, number in numbers.items():
             POSITIVE.require(name, number)
         if tau_m[0] > tau_m[1]:
-            raise ValueError(f"found tau_m = {tau_m}, expected the least, then the greatest")
+            raise ValueError(f"tau_m is {tau_m}; expected the least, then the greatest")
         like: dict[str, Any] = {"device": device, "dtype": dtype}
         self.in_features, self.out_features, self.branches, self.memory = in_features, out_features, branches, memory
         self.tau_m_range, self.dt, self.lam, self.fused = tau_m, dt, lam, fused
@@ -140,7 +140,7 @@ class ELM(SequenceCell):
             s, m = self._plain(b, state, kappa, gain)
         if holds_values(s) and not bool(torch.isfinite(s[-1].detach()).all()):
             require_finite(x)
-            raise ValueError("found values in s that are not finite though x is: of the weights, or the state given")
+            raise ValueError("values in s are not finite though x is: of the weights, or the state given")
         return self.readout(m), {"s": s[-1], "m": m[-1]}
 
     def _routes(self) -> Tensor:

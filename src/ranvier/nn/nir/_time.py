@@ -32,7 +32,7 @@ class Clock:
     def of(cls, dt: float, decay: str, pulse: float | None = None) -> Clock:
         """From the keywords, dt and pulse in ms (a step by default). ValueError for what they cannot be."""
         if decay not in DECAYS:
-            raise ValueError(f"found decay = {decay!r}, expected one of {', '.join(DECAYS)}")
+            raise ValueError(f"decay is {decay!r}; expected one of {', '.join(DECAYS)}")
         step = positive(dt, "dt", "ms") * MS
         return cls(step, decay == "euler", step if pulse is None else positive(pulse, "pulse", "ms") * MS)
 

@@ -56,7 +56,7 @@ def from_nir(
     `pulse`, for layers of which no neuron can ever reach its threshold. Warns of nodes that lead to no output.
     """
     if reset not in (None, *_RESETS):
-        raise ValueError(f"found reset = {reset!r}, expected None or one of {', '.join(_RESETS)}")
+        raise ValueError(f"reset is {reset!r}; expected None or one of {', '.join(_RESETS)}")
     reader = _Reader(Clock.of(dt, decay, pulse), reset, dtype or torch.get_default_dtype())
     nir_files.require_graph(graph)
     nodes, edges = live(*flat(graph))

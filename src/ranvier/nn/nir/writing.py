@@ -126,7 +126,7 @@ def _first_shape(parts: list[nn.Module]) -> tuple[int, ...]:
         case nn.Linear() as linear:
             return (linear.in_features,)
     kind = type(parts[0]).__name__
-    raise ValueError(f"found {kind} first, expected input_shape=, the shape of one input at one step, without batch")
+    raise ValueError(f"there is {kind} first; expected input_shape=, the shape of one input at one step, without batch")
 
 
 @dataclass

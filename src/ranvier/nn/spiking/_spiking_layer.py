@@ -47,7 +47,7 @@ class SpikingLayer(DynamicalLayer):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "surrogate" and not isinstance(value, Surrogate):
-            raise TypeError(f"found surrogate = {value!r}, expected a Surrogate, such as rv.nn.surrogates.ArcTan()")
+            raise TypeError(f"surrogate is {value!r}; expected a Surrogate, such as rv.nn.surrogates.ArcTan()")
         super().__setattr__(name, value)
 
     def extra_repr(self) -> str:

@@ -71,11 +71,11 @@ class AstrocyteLIF(SequenceCell):
         super().__init__()
         require_sizes(in_features=in_features, out_features=out_features, astrocytes=astrocytes)
         if out_features % astrocytes:
-            raise ValueError(f"found {astrocytes} astrocytes, expected a divisor of {out_features}, the neurons")
+            raise ValueError(f"there are {astrocytes} astrocytes; expected a divisor of {out_features}, the neurons")
         for name, number in (("tau, the least,", tau[0]), ("tau, the greatest,", tau[1])):
             POSITIVE.require(name, number)
         if tau[0] > tau[1]:
-            raise ValueError(f"found tau = {tau}, expected the least, then the greatest")
+            raise ValueError(f"tau is {tau}; expected the least, then the greatest")
         DECAY.require("beta", beta)
         like: dict[str, Any] = {"device": device, "dtype": dtype}
         self.in_features, self.out_features, self.astrocytes = in_features, out_features, astrocytes

@@ -55,7 +55,7 @@ class DynamicalLayer(FixedAttributes):
         if out_features is not None:
             require_sizes(out_features=out_features)
         if out_features is not None and not isinstance(in_features, int):
-            raise ValueError(f"found in_features = {in_features!r} with out_features, expected one whole number")
+            raise ValueError(f"in_features is {in_features!r} with out_features; expected one whole number")
         self.shape: tuple[int, ...] | None = (sizes or None) if out_features is None else (out_features,)
         self.in_features: Any = in_features
         self.linear = None
@@ -80,12 +80,12 @@ class DynamicalLayer(FixedAttributes):
             self.delays = Delays()
             return
         if self.shape is None or len(self.shape) > 1:
-            raise ValueError(f"found neurons of shape {self.shape}, expected one size (N,) for recurrent=True")
+            raise ValueError(f"the neurons have shape {self.shape}; expected one size (N,) for recurrent=True")
         require_values("recurrent_delay", delay)
         steps = torch.as_tensor(delay, device=None if isinstance(delay, Tensor) else "cpu")
         n = self.shape[0]
         if steps.is_floating_point() or steps.shape not in ((), (n,)) or bool((steps < 1).any()):
-            raise ValueError(f"found recurrent_delay = {delay}, expected whole numbers >= 1, one or ({n},)")
+            raise ValueError(f"recurrent_delay is {delay}; expected whole numbers >= 1, one or ({n},)")
         self.delays = Delays(tuple(steps.reshape(-1).tolist()))
         _ = self.delays.groups  # made once, before any tracer follows
         weight = torch.empty(n, n, **self._like).uniform_(-1, 1) / math.sqrt(n)  # type: ignore[arg-type]
@@ -95,7 +95,7 @@ class DynamicalLayer(FixedAttributes):
         """Check the equations' parameters against their domains and register them, learned or not."""
         learn = (learn,) if isinstance(learn, str) else tuple(learn)
         if unknown := [name for name in learn if name not in values]:
-            raise ValueError(f"found {unknown[0]!r} in learn, expected names among {', '.join(values)}")
+            raise ValueError(f"there is {unknown[0]!r} in learn; expected names among {', '.join(values)}")
         for name, number in values.items():
             # made and checked on the CPU: a meta device holds no values
             if isinstance(number, Tensor):
@@ -104,8 +104,8 @@ class DynamicalLayer(FixedAttributes):
                 value = torch.tensor(number, dtype=torch.float64, device="cpu")
             if not self._broadcasts(value.shape, self.shape):
                 raise ValueError(
-                    f"found {name} of shape {tuple(value.shape)}, expected a number or a tensor that broadcasts "
-                    f"to {self.shape}"
+                    f"{name} has shape {tuple(value.shape)}; "
+                    f"expected a number or a tensor that broadcasts to {self.shape}"
                 )
             self.DOMAINS.get(name, REAL).require(name, value)
             value = value.to(**self._like_values())
@@ -125,7 +125,7 @@ class DynamicalLayer(FixedAttributes):
         except RuntimeError:
             return False
 
-    def _like_values(self) -> dict:
+    def _like_values(self) -> dict[str, Any]:
         device = self._like["device"] or torch.get_default_device()
         return {"device": device, "dtype": self._like["dtype"] or torch.get_default_dtype()}
 
@@ -181,7 +181,7 @@ class DynamicalLayer(FixedAttributes):
             require_tensor(x)
         expected = self._input_shape()
         if x.ndim < 2 or (expected is not None and x.shape[1:] != expected):
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected {_text('B', expected)}")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected {_text('B', expected)}")
         if is_hooked(self) or autocast_on(x):
             y, state = self(x[None], state)
             return state, y[0]
@@ -198,7 +198,7 @@ class DynamicalLayer(FixedAttributes):
         require_tensor(x)
         expected = self._input_shape()
         if x.ndim < 3 or x.shape[0] == 0 or (expected is not None and x.shape[2:] != expected):
-            raise ValueError(f"found x of shape {tuple(x.shape)}, expected {_text('T, B', expected)} with T > 0")
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected {_text('T, B', expected)} with T > 0")
         require_tensor(x, self._reference)
         state = self._checked_state(self.init_state(x.shape[1]) if state is None else state, x.shape[1:])
         y, after = self._sequence(x, state)
@@ -267,7 +267,7 @@ class DynamicalLayer(FixedAttributes):
         if len(bad):
             b, *n = bad[0].tolist()
             raise ValueError(
-                f"found {v[tuple(bad[0])].item()} in {name} of batch {b}, neuron {neuron(n)} "
+                f"there is {v[tuple(bad[0])].item()} in {name} of batch {b}, neuron {neuron(n)} "
                 "though x is finite: weights or the state given are not finite, or too large"
             )
 

@@ -19,7 +19,7 @@ _DIVISOR = Domain(0.0, 1.0, open_low=True)
 
 def _require_reset(reset: str) -> None:
     if reset not in _RESETS:
-        raise ValueError(f"found reset = {reset!r}, expected one of {', '.join(_RESETS)}")
+        raise ValueError(f"reset is {reset!r}; expected one of {', '.join(_RESETS)}")
 
 
 @lru_cache
@@ -127,7 +127,7 @@ class LIF(SpikingLayer):
     def reset(self, value: str) -> None:
         _require_reset(value)
         if "reset_to" in self._values and value != "zero":
-            raise ValueError(f'found reset = {value!r} with reset_to, expected reset="zero"')
+            raise ValueError(f'reset is {value!r} with reset_to; expected reset="zero"')
         self._reset, self._checked_versions = value, []
         if value == "delayed":
             self._domain("beta").require("beta", self.beta, 'use reset="subtract"')

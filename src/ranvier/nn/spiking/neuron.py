@@ -47,7 +47,7 @@ class NeuronLayer(SpikingLayer):
     ) -> None:
         super().__init__(in_features, out_features, **options)
         if not dt > 0:
-            raise ValueError(f"found dt = {dt}, expected a positive number of ms")
+            raise ValueError(f"dt is {dt}; expected a positive number of ms")
         self.neuron, self.dt, self.synapse = neuron, float(dt), synapse
         kind: Any = type(neuron)
         self.model, step = _described(kind, synapse, method)
@@ -75,7 +75,10 @@ class NeuronLayer(SpikingLayer):
             start = getattr(self, value).detach() if isinstance(value, str) else torch.as_tensor(value)
             start = start.to(self._reference)
             if self.shape is None and start.ndim:
-                raise ValueError(f"found one {value} a neuron in a layer of open shape, expected a layer with a shape")
+                raise ValueError(
+                    f"there is one {value} a neuron in a layer of open shape; "
+                    "expected a layer with a shape"
+                )
             state[name] = start.expand(state[name].shape).clone()
         return state
 
@@ -162,7 +165,7 @@ def from_neuron(
     without equations.
     """
     if getattr(neuron, "equations", None) is None:
-        raise TypeError(f"found {neuron!r}, expected a neuron with equations, such as rv.LIF()")
+        raise TypeError(f"the value is {neuron!r}; expected a neuron with equations, such as rv.LIF()")
     return NeuronLayer(
         neuron, in_features, out_features, dt=dt, synapse=synapse, drive=drive, method=method, learn=learn, **options
     )
@@ -176,13 +179,16 @@ def _described(kind: Any, synapse: Synapse | None, method: str | None) -> tuple[
 
 def _model(kind: type[Neuron], synapse: Synapse | None, method: str | None) -> StepModel:
     if synapse is not None and synapse.continuous:
-        raise ValueError(f"found {synapse!r}, which needs no spikes; expected a synapse that spikes act on, or None")
+        raise ValueError(
+            f"the value is {synapse!r}, which needs no spikes; "
+            "expected a synapse that spikes act on, or None"
+        )
     net = Network()
     population = net.add(kind(), 1, method=method)
     if synapse is not None:
         net.background(population, rate=1.0, weight=1.0, synapse=synapse)
     elif not any(state.drift.has(symbol("I")) for state in kind.equations.states):
-        raise ValueError(f"found {kind.__name__} without an input I in its equations, expected synapse=rv.Delta()")
+        raise ValueError(f"there is {kind.__name__} without an input I in its equations; expected synapse=rv.Delta()")
     return step_models(net, external=synapse is None)[0]
 
 
@@ -222,7 +228,7 @@ def _step(model: StepModel) -> Step:
         case sp.Le() | sp.Lt():
             distance = model.threshold.rhs - model.threshold.lhs
         case _:
-            raise ValueError(f"found the threshold {model.threshold}, expected one comparison such as V >= V_th")
+            raise ValueError(f"the threshold is {model.threshold}; expected one comparison such as V >= V_th")
     lines.add("distance_p9000", distance.xreplace(now))
     lines.equations.append(("spike_p9000", "spike(distance_p9000)"))
     y = symbol("spike_p9000")

@@ -27,7 +27,7 @@ def in_hertz(f: Any) -> Tensor:
     """Frequencies f, one or many, as (F,) float64 without a graph. Raises ValueError unless they are finite."""
     frequencies = torch.atleast_1d(torch.as_tensor(f, dtype=torch.float64)).detach()
     if frequencies.ndim != 1 or not bool(torch.isfinite(frequencies).all()):
-        raise ValueError(f"found frequencies {f}, expected finite numbers in Hz, shape (F,)")
+        raise ValueError(f"there are frequencies {f}; expected finite numbers in Hz, shape (F,)")
     return frequencies
 
 

@@ -97,7 +97,7 @@ def _launch(source: KernelSource, length: int, tensors: list[Tensor]) -> None:
     steps, neurons = len(x), x.shape[-1]
     sizes = (steps, -(-steps // length), x[0].numel(), neurons)
     # kernels start on the current device
-    there: AbstractContextManager = torch.cuda.device(x.device) if x.is_cuda else nullcontext()
+    there: AbstractContextManager[Any] = torch.cuda.device(x.device) if x.is_cuda else nullcontext()
     with there:
         kernel(source)[(-(-sizes[2] // BLOCK),)](*tensors, *sizes, _BLOCK=BLOCK, **OPTIONS)
 
