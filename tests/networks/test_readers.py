@@ -104,7 +104,7 @@ def test_nodes_may_be_given(tmp_path):
         ("a b 1_000\n", "1_000"),
         ("a b 1e999\n", "largest number"),
         ("a b 1e308\na b 1e308\n", "infinite"),
-        ("a b 3 mV\na b 3 mV\n", "delay: found"),
+        ("a b 3 mV\na b 3 mV\n", "delay: the value"),
         ("a b 1 -2\n", "above 0 ms"),
         ("a b 1 0\n", "above 0 ms"),
         ("pre,post,delay\na,b,3 mV\n", "line 2: the delay"),

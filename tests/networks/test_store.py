@@ -181,7 +181,7 @@ def broken_by(change):
         (broken_by(lambda v: v["projections"][0].update(source="zz")), "Unknown population"),
         (broken_by(lambda v: v["projections"][1]["wiring"].update(rule="eval")), "wiring.rule is .eval"),
         (broken_by(lambda v: v["projections"][1]["wiring"].update(k=99)), "at most"),
-        (broken_by(lambda v: v["populations"][1]["neuron"]["equations"].update(text="dV/dt = a.b")), "found"),
+        (broken_by(lambda v: v["populations"][1]["neuron"]["equations"].update(text="dV/dt = a.b")), "numbers, names"),
         (lambda d: next(d.glob("tensors*")).write_bytes(b"broken"), "safetensors"),
     ],
 )

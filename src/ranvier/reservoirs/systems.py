@@ -41,8 +41,8 @@ def double_scroll(
 
 
 def _series(
-    field: Callable[[np.ndarray], np.ndarray], start: list[float], spread: float, n: int, dt: float, warm_up: float,
-    seed: int | None, rough: bool,
+    field: Callable[[float, np.ndarray], list[float]], start: list[float], spread: float, n: int, dt: float,
+    warm_up: float, seed: int | None, rough: bool,
 ) -> np.ndarray:  # fmt: skip
     if n < 1 or dt <= 0:
         raise ValueError(f"n is {n}, dt is {dt}; expected n >= 1 and dt > 0")

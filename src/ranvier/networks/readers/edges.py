@@ -156,7 +156,9 @@ def rows_of(data: bytes, path: Path, kind: str, delimiter: str | None, sheet: st
     return sheet_rows(data, path, sheet) if kind == "xlsx" else arrow_rows(data, path, kind)
 
 
-def _from_table(table: list[Row], path: Path, layout: str | None, rows: str | None, options: dict[str, Any]) -> EdgeList:
+def _from_table(
+    table: list[Row], path: Path, layout: str | None, rows: str | None, options: dict[str, Any]
+) -> EdgeList:
     explicit = options["columns"] is not None or options["header"] is not None or options["where"] is not None
     if table and layout != "edges" and not explicit:
         matrix = matrices.table_matrix(table, path, rows or ("targets" if layout == "matrix" else None))
