@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import scipy.linalg
 import torch
 from torch import Tensor
 
@@ -24,7 +25,7 @@ def propagators(block: LinearBlock, values: Mapping[str, Tensor], dt: float) -> 
     augmented = torch.zeros(*shape, 2 * n, 2 * n, dtype=torch.float64)
     augmented[..., :n, :n] = A * dt
     augmented[..., :n, n:] = torch.eye(n, dtype=torch.float64) * dt
-    exponential = torch.linalg.matrix_exp(augmented)
+    exponential = _exponential(augmented)
     P, Q = exponential[..., :n, :n], exponential[..., :n, n:]
     out = {f"P_{i}_{j}": P[..., i, j] for i in range(n) for j in range(n)}
     out |= {f"Q_{i}_{j}": Q[..., i, j] for i in range(n) for j in range(n)}
@@ -40,10 +41,17 @@ def propagators(block: LinearBlock, values: Mapping[str, Tensor], dt: float) -> 
         van_loan[..., :m, :m] = -A * dt
         van_loan[..., :m, m:] = B @ B.mT * dt
         van_loan[..., m:, m:] = A.mT * dt
-        right = torch.linalg.matrix_exp(van_loan)[..., m:]
+        right = _exponential(van_loan)[..., m:]
         L = _cholesky(right[..., m:, :].mT @ right[..., :m, :])
         out |= {f"L_{i}_{j}": L[i][j] for i in range(len(noisy)) for j in range(i + 1)}
     return out
+
+
+def _exponential(matrix: Tensor) -> Tensor:
+    """exp of square matrices; as a constant where a tracer writes ONNX, which has no such operator."""
+    if torch.jit.is_tracing() and torch.onnx.is_in_onnx_export():
+        return torch.from_numpy(scipy.linalg.expm(matrix.detach().numpy()))
+    return torch.linalg.matrix_exp(matrix)
 
 
 def _ramp_response(A: Tensor, dt: float) -> Tensor:
@@ -54,7 +62,7 @@ def _ramp_response(A: Tensor, dt: float) -> Tensor:
     system[..., :n, :n] = A * dt
     system[..., :n, n : 2 * n] = eye * dt
     system[..., n : 2 * n, 2 * n :] = eye
-    return torch.linalg.matrix_exp(system)[..., :n, 2 * n :]
+    return _exponential(system)[..., :n, 2 * n :]
 
 
 def _matrix(entries: Mapping[str, Tensor], shape: tuple[int, int]) -> Tensor:

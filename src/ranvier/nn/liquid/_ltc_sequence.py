@@ -65,8 +65,8 @@ def conductances(pre: Tensor, synapses: Sequence[Tensor], wires: Wires, like: Te
     """Σ w σ(·) E and Σ w σ(·) by target, (B, N), from what the sources hold (B, K)."""
     sigma, mu, w, reversal = synapses
     s = w * torch.sigmoid(sigma * (pre[:, wires.sources] - mu))
-    zero = torch.zeros_like(like)
-    return zero.index_add(1, wires.targets, s * reversal), zero.index_add(1, wires.targets, s)
+    zero, at = torch.zeros_like(like), wires.targets.expand(s.shape)  # scatter_add goes to ONNX, index_add does not
+    return zero.scatter_add(1, at, s * reversal), zero.scatter_add(1, at, s)
 
 
 def fused(
