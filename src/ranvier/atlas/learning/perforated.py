@@ -184,7 +184,7 @@ register(
             Claim(
                 "A perforated network of 4 hidden units matches a plain one of 5.",
                 PAPER + ": compression without a loss in accuracy", "compression", AtLeast(0.0), 0.01,
-                "one point of accuracy", RANDOM,
+                "one point of accuracy: refuted, .92 against .93 over six seeds, with 3.6 times the parameters", RANDOM,
             ),
             Claim(
                 "Growing a dendrite leaves the network as it is until its weight learns.",

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 MEMORY = 0.99  # of the running averages, a batch
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
+IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid_, "tanh": torch.tanh_}
 
 
 class Dendrite(nn.Module):
@@ -35,7 +36,9 @@ class Dendrite(nn.Module):
         a = self.inner(x)
         for j, o in enumerate(earlier):
             a = a + along(self.links[:, j], self.axis) * o
-        return ACTIVATIONS[self.activation](a)
+        # the map's own output, which nothing else holds, unless a hook does
+        alone = not torch.is_grad_enabled() and not self.inner._forward_hooks
+        return (IN_PLACE if alone else ACTIVATIONS)[self.activation](a)
 
     def learning(self) -> list[nn.Parameter]:
         """What is trained while it grows: all but its weight."""
@@ -124,7 +127,7 @@ class Dendrites(nn.Module):
         for dendrite in self.grown:
             with torch.set_grad_enabled(self.through and torch.is_grad_enabled()):
                 outputs.append(dendrite(x, outputs))
-            total = total + along(dendrite.weight, self.axis) * outputs[-1]  # type: ignore[arg-type]
+            total = torch.addcmul(total, along(dendrite.weight, self.axis), outputs[-1])  # type: ignore[arg-type]
         if self.candidate is not None and torch.is_grad_enabled():
             v = self.candidate.dendrite(x.detach(), [o.detach() for o in outputs])
             total = _Errors.apply(total, v, self.candidate)  # type: ignore[no-untyped-call]
