@@ -332,13 +332,21 @@ def test_a_model_that_cannot_learn_so_is_refused_by_name(model, kind):
         STATIC[kind](make())
 
 
-@pytest.mark.parametrize("kind", ["feedback", "direct", "targets", "nodes"])
-@pytest.mark.parametrize("x", [X.float(), X[:, :4], X.clone().index_fill(0, torch.tensor([3]), float("nan"))])
-def test_a_bad_batch_changes_nothing(kind, x):
+BATCHES = {
+    "torch.float32; expected torch.float64": X.float(),
+    "6 values that are not finite": X.clone().index_fill(0, torch.tensor([3]), float("nan")),
+    "shapes cannot be multiplied|mat1": X[:, :4],
+}
+
+
+@pytest.mark.parametrize("kind", ["feedback", "direct", "targets", "nodes", "forward"])
+@pytest.mark.parametrize("text", BATCHES)
+def test_a_bad_batch_changes_nothing(kind, text):
+    x = BATCHES[text]
     learner = STATIC[kind](tanh_net())
     before = copy.deepcopy(learner.model.state_dict())
     for attempt in (learner.step, learner.evaluate):
-        with pytest.raises((ValueError, RuntimeError)):
+        with pytest.raises((ValueError, RuntimeError), match=text):
             attempt((x, LABELS))
     assert all(torch.equal(v, before[k]) for k, v in learner.model.state_dict().items())
     assert not any(m._forward_hooks for m in learner.model.modules())

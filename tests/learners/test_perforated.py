@@ -229,6 +229,7 @@ REFUSED = {
     "shared": (lambda: perforate(Shared()), "a.weight and b.weight are one tensor"),
     "one layer twice": (lambda: perforate(nn.Sequential(m := nn.Linear(3, 3), m)), "0.weight and 1.weight are one"),
     "unknown": (lambda: perforate(plain(), ["1"]), "layers names '1'; expected .*'0', '2'"),
+    "none": (lambda: perforate(plain(), []), "layers names none"),
     "a text": (lambda: perforate(plain(), "0"), "layers is the text '0'"),
     "lazy": (lambda: perforate(nn.Sequential(nn.LazyLinear(3), nn.Linear(3, 3)), ["0"]), "layers names '0'"),
     "projection": (lambda: perforate(nn.LSTM(4, 5, proj_size=2)), "proj_size = 2"),

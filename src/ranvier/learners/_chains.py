@@ -43,6 +43,11 @@ def blocks_of(model: nn.Module, learner: str, kinds: tuple[type, ...] = WEIGHTED
     return [nn.Sequential(*block) for block in blocks]
 
 
+def first_weighted(block: nn.Sequential) -> Any:
+    """The layer with weights of a block."""
+    return next(m for m in block if type(m) in WEIGHTED)
+
+
 def weighted(model: nn.Module, learner: str) -> dict[str, Any]:
     """Linear and convolutional layers of any model by name. ValueError, by name, for shared weights and for other parts
     with weights: errors would go back through those exactly."""
@@ -70,12 +75,6 @@ def require_own_weights(model: nn.Module, learner: str) -> None:
     for name, p in model.named_parameters(remove_duplicate=False):
         if (other := names.setdefault(id(p), name)) != name:
             raise ValueError(f"{other} and {name} are one tensor; expected weights of their own for {learner}")
-
-
-def require_chain_input(model: nn.Module, x: Tensor, layer: Any) -> None:
-    """ValueError for a batch of another type than the first layer's weights."""
-    if x.dtype != layer.weight.dtype:
-        raise ValueError(f"x is of {x.dtype}; expected {layer.weight.dtype}: convert it, or the model by .to()")
 
 
 def input_gradient(layer: Any, weight: Tensor, x: Tensor, g: Tensor) -> Tensor:
@@ -118,5 +117,5 @@ def _flat(model: nn.Sequential, path: str = "") -> Iterable[tuple[str, nn.Module
             yield path + name, module
 
 
-__all__ = ["CONVOLUTIONS", "WEIGHTED", "blocks_of", "input_gradient", "require_chain_input", "require_own_weights",
+__all__ = ["CONVOLUTIONS", "WEIGHTED", "blocks_of", "first_weighted", "input_gradient", "require_own_weights",
            "weight_gradient", "weighted"]  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.learners._chains import input_gradient, weighted
-from ranvier.learners._outputs import share_right
+from ranvier.learners._outputs import require_finite_input, share_right
 from ranvier.learners.counting import rows_of
 from ranvier.learners.feedback._backward import other_way
 from ranvier.learners.feedback.pathways import Pathway, RandomFeedback
@@ -75,13 +75,19 @@ class FeedbackAlignment(GradientLearner):
         return input_gradient(layer, self._feedback(name, layer), x, g)
 
     def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
+        self._require(x)
         with other_way(self.layers, self._back):
             loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
             if bool(torch.isfinite(loss)):
                 loss.backward()
         return loss.item(), right
 
+    def _require(self, x: Tensor) -> None:
+        """As the first layer's weights are, unless whole numbers are looked up first."""
+        require_finite_input(x, next(iter(self.layers.values())) if x.is_floating_point() else None)
+
     def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
+        self._require(x)
         loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
         return loss.item(), right
 

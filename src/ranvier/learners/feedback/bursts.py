@@ -78,7 +78,7 @@ class BurstDependent(GradientLearner):
 
     @torch.no_grad()
     def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        require_finite_input(x)
+        require_finite_input(x, self.blocks[0][0])
         e = [x]
         for block in self.blocks:
             e.append(block(e[-1]))
@@ -107,7 +107,7 @@ class BurstDependent(GradientLearner):
         return loss.item(), None if self.accuracy is None else self.accuracy(out, labels)
 
     def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        require_finite_input(x)
+        require_finite_input(x, self.blocks[0][0])
         out = self.model(x)
         return self.loss(out, labels).item(), None if self.accuracy is None else self.accuracy(out, labels)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.learners._chains import blocks_of, weighted
-from ranvier.learners._outputs import share_right
+from ranvier.learners._outputs import require_finite_input, share_right
 from ranvier.learners.counting import rows_of
 from ranvier.learners.feedback._backward import other_way
 from ranvier.learners.labelled import Encode, GradientLearner, Loss, Score, name, whole
@@ -58,6 +58,7 @@ class DirectFeedbackAlignment(GradientLearner):
         return (self._error @ feedback).view_as(x)
 
     def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
+        self._require(x)
         self._error = None
         with other_way(self.layers, self._back):
             loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
@@ -66,7 +67,12 @@ class DirectFeedbackAlignment(GradientLearner):
         self._error = None
         return loss.item(), right
 
+    def _require(self, x: Tensor) -> None:
+        """As the first layer's weights are, unless whole numbers are looked up first."""
+        require_finite_input(x, next(iter(self.layers.values())) if x.is_floating_point() else None)
+
     def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
+        self._require(x)
         loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
         return loss.item(), right
 

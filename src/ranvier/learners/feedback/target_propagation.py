@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ranvier.learners._chains import blocks_of
+from ranvier.learners._chains import blocks_of, first_weighted
 from ranvier.learners._outputs import require_finite_input, share_right
 from ranvier.learners.labelled import Encode, GradientLearner, Loss, Score, name
 
@@ -60,7 +60,7 @@ class TargetPropagation(GradientLearner):
         self._inverse_optimizer = make(weights) if weights else None
 
     def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        require_finite_input(x)
+        require_finite_input(x, first_weighted(self.blocks[0]))
         with torch.no_grad():
             h = [x]
             for block in self.blocks:
@@ -100,7 +100,7 @@ class TargetPropagation(GradientLearner):
             self._inverse_optimizer.step()
 
     def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        require_finite_input(x)
+        require_finite_input(x, first_weighted(self.blocks[0]))
         out = self.model(x)
         return self.loss(out, labels).item(), None if self.accuracy is None else self.accuracy(out, labels)
 
@@ -119,7 +119,7 @@ class TargetPropagation(GradientLearner):
 
 def _inverse(below: nn.Sequential, block: nn.Sequential) -> nn.Sequential:
     """From a block's output to its input."""
-    linear: Any = next(m for m in block if isinstance(m, nn.Linear))
+    linear = first_weighted(block)
     back = nn.Linear(linear.out_features, linear.in_features, device=linear.weight.device, dtype=linear.weight.dtype)
     after = list(below)[1 + next(k for k, m in enumerate(below) if isinstance(m, nn.Linear)) :]
     return nn.Sequential(back, *(after if len(after) == 1 and not list(after[0].parameters()) else []))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ranvier.learners._chains import blocks_of
+from ranvier.learners._chains import blocks_of, first_weighted
 from ranvier.learners._outputs import require_finite_input, share_right
 from ranvier.learners.forward_forward._goodness import (
     goodness,
@@ -157,7 +157,7 @@ class ForwardForward(GradientLearner):
         return sum(losses) / len(losses), share_right(self.label_goodness(x), labels)
 
     def _checked(self, x: Tensor, labels: Tensor) -> Tensor:
-        require_finite_input(x)
+        require_finite_input(x, first_weighted(self.blocks[0]))
         if x.ndim < 2 or (self.place == "pixels" and x[0].numel() < self.classes):
             raise ValueError(
                 f"x has shape {tuple(x.shape)}; expected (B, ...) with {self.classes} values at least each"

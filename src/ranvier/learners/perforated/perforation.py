@@ -25,7 +25,8 @@ _WRAPPED = (Perforated, PerforatedCell, PerforatedSequence)
 def perforate(
     model: nn.Module, layers: Collection[str] | None = None, *, activation: str = "sigmoid", through: bool = False
 ) -> nn.Module:
-    """Let the neurons of `model` have dendrites, none at first (Brenner & Itti 2025); the model, changed in place.
+    """Let the neurons of `model` have dendrites, none at first (Brenner & Itti 2025); the model, changed in place, or,
+    of a model that is one such layer itself, what holds it.
 
     Every nn.Linear, nn.Conv1d to Conv3d, nn.RNN, LSTM, GRU and their cells is replaced by one that holds it and gives
     main(x) + Σ_k w_k σ(d_k(x) + Σ_{j<k} c_kj o_j), with d_k a map of the same kind. `PerforatedBackpropagation` trains
@@ -111,6 +112,8 @@ def _chosen(model: nn.Module, layers: Collection[str] | None) -> dict[str, Any]:
                 f"{', '.join(map(repr, known)) or 'it has none'}"
             )
         known = {name: known[name] for name in layers}
+    if layers is not None and not known:
+        raise ValueError("layers names none; expected one at least, or None for all")
     if not known:
         raise ValueError(
             f"the {type(model).__name__} has no nn.Linear, nn.Conv1d, Conv2d or Conv3d, nn.RNN, LSTM or GRU (none "

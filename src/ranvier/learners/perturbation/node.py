@@ -49,7 +49,7 @@ class NodePerturbation(GradientLearner):
 
     @torch.no_grad()
     def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        require_finite_input(x)
+        self._require(x)
         begun = torch.get_rng_state()
         inputs: dict[str, tuple[Tensor, Tensor]] = {}
 
@@ -106,7 +106,12 @@ class NodePerturbation(GradientLearner):
             raise ValueError(f"the output has shape {tuple(y.shape)}; expected ({len(x)}, C): one row an example")
         return y
 
+    def _require(self, x: Tensor) -> None:
+        """As the first layer's weights are, unless whole numbers are looked up first."""
+        require_finite_input(x, next(iter(self.layers.values())) if x.is_floating_point() else None)
+
     def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
+        self._require(x)
         loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
         return loss.item(), right
 
