@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tests.laws.analysis import Case
 
-from ranvier.analysis import comparison, decoding, encoding, manifolds
+from ranvier.analysis import comparison, decoding, encoding, filaments, manifolds
 
 rng = np.random.default_rng(11)
 FLAT = np.ones((4, 3))
@@ -15,6 +15,7 @@ GAPS = np.sqrt(((SQUARE[:, None] - SQUARE) ** 2).sum(2))
 LABELS = np.repeat(np.arange(4), 5)
 CURVES = decoding.TuningCurves(np.array([0.0, 1.0]), np.array([[10.0], [30.0]]), np.array([1.0, 1.0]))
 RESPONSES = rng.standard_normal((6, 4))
+STRIPES = np.repeat([[0] * 12, [1] * 12, [0] * 12, [2] * 12], 3, 0)
 SHIFTED = {"one": RESPONSES, "other": 2 * RESPONSES[:, ::-1] + 1}
 SAME = {"one": np.ones((6, 4))}
 
@@ -135,6 +136,19 @@ POPULATION_CASES: dict[str, Case] = {
     ),
     "comparison.pseudo_depth": Case(
         lambda one, other: comparison.pseudo_depth(one, [np.eye(6)[:, :4], other], comparison.cka).depth, SHIFTED, 1.0
+    ),
+    "filaments.centre_line": Case(
+        filaments.centre_line, {"mask": np.pad(np.ones((1, 9), bool), 2)}, np.pad(np.ones((1, 9), bool), 2),
+        degenerate=(({"mask": np.ones(3, bool)}, "mask has shape"),),
+    ),
+    "filaments.overlaps": Case(
+        lambda truth: filaments.overlaps(truth, truth).dice, {"truth": STRIPES}, np.eye(2),
+    ),
+    "filaments.match": Case(lambda truth: filaments.match(filaments.overlaps(truth, truth)), {"truth": STRIPES},
+                            [(0, 0), (1, 1)]),
+    "filaments.filament_score": Case(
+        lambda truth: filaments.filament_score(filaments.overlaps(truth, truth)).score, {"truth": STRIPES}, 1.0,
+        degenerate=(({"truth": 0 * STRIPES}, "no true instance"),),
     ),
     "encoding.fit_encoder": Case(
         lambda features, responses: encoding.fit_encoder(features, responses, penalty=0.0)(features),

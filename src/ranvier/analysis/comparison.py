@@ -25,21 +25,26 @@ def similarity_matrix(responses: ArrayLike) -> Array:
     Each stimulus's responses are taken less their mean over neurons. Raises ValueError for a stimulus to which all
     respond alike, of which no correlation is defined.
     """
-    x = table(responses, "responses")
-    x = x - x.mean(1, keepdims=True)
+    return _similarity(table(responses, "responses"))
+
+
+def _similarity(x: Array) -> Array:
+    """Of a copy that may be written to."""
+    x -= x.mean(1, keepdims=True)
     length = np.linalg.norm(x, axis=1)
     if (length <= 1e-12 * max(1.0, float(length.max()))).any():
         raise ValueError(f"all neurons respond alike to stimulus {int(np.argmin(length))}; expected responses that "
                          "differ: leave it out")  # fmt: skip
     x /= length[:, None]
-    return np.clip(x @ x.T, -1.0, 1.0)
+    result = x @ x.T
+    return np.clip(result, -1.0, 1.0, out=result)
 
 
 def ssm(one: ArrayLike, other: ArrayLike) -> float:
     """Similarity of similarity matrices: Spearman's correlation of their upper triangles (Shi, Shea-Brown & Buice
     2019). 1 for the same geometry of stimuli, 0 by chance."""
     a, b = _both(one, other)
-    return _spearman(_upper(similarity_matrix(a)), _upper(similarity_matrix(b)))
+    return _spearman(_upper(_similarity(a)), _upper(_similarity(b)))
 
 
 def rsa(one: ArrayLike, other: ArrayLike, *, metric: str = "correlation") -> float:
@@ -49,9 +54,9 @@ def rsa(one: ArrayLike, other: ArrayLike, *, metric: str = "correlation") -> flo
 
     if metric not in ("correlation", "euclidean", "cosine"):
         raise ValueError(f"metric is {metric!r}; expected 'correlation', 'euclidean' or 'cosine'")
-    a, b = _both(one, other)
     if metric == "correlation":
-        return ssm(a, b)
+        return ssm(one, other)
+    a, b = _both(one, other)
     return _spearman(pdist(a, metric), pdist(b, metric))
 
 
@@ -67,12 +72,13 @@ def cka(one: ArrayLike, other: ArrayLike, *, unbiased: bool = False) -> float:
         k, l = (_hollow(x @ x.T) for x in (a, b))
         value = _hsic(k, l) / np.sqrt(max(_hsic(k, k) * _hsic(l, l), 0.0))
         return float(value)
-    a, b = a - a.mean(0), b - b.mean(0)
+    a -= a.mean(0)
+    b -= b.mean(0)
     if max(a.shape[1], b.shape[1]) > len(a):
         k, l = a @ a.T, b @ b.T
-        cross, own, theirs = (k * l).sum(), np.linalg.norm(k), np.linalg.norm(l)
+        cross, own, theirs = np.vdot(k, l), np.linalg.norm(k), np.linalg.norm(l)
     else:
-        cross, own, theirs = ((a.T @ b) ** 2).sum(), np.linalg.norm(a.T @ a), np.linalg.norm(b.T @ b)
+        cross, own, theirs = np.linalg.norm(a.T @ b) ** 2, np.linalg.norm(a.T @ a), np.linalg.norm(b.T @ b)
     if own == 0 or theirs == 0:
         raise ValueError("responses are the same to all stimuli; expected them to differ")
     return float(cross / (own * theirs))

@@ -114,7 +114,7 @@ def pieces(x: Any) -> Iterator[Array]:
 
 def table(x: ArrayLike, name: str = "x") -> Array:
     """A float64 copy of finite rows (T, N). Raises ValueError for anything else."""
-    array = np.array(x.detach().cpu().numpy() if hasattr(x, "detach") else x, np.float64)
+    array = np.array(x.detach().cpu().numpy() if hasattr(x, "detach") else x, np.float64, order="C")
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} has shape {array.shape}; expected rows (T, N)")
     if not np.isfinite(array).all():
