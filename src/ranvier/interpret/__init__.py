@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ranvier._lazy import attributes
 
 if TYPE_CHECKING:
+    from ranvier.interpret.bricks import Brick, enrichment, functional_neurons, partition, plugged, predictivity, route
     from ranvier.interpret.captions import (
         Captioner,
         Description,
@@ -59,6 +60,9 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "ranvier.interpret.bricks": [
+        "Brick", "enrichment", "functional_neurons", "partition", "plugged", "predictivity", "route",
+    ],
     "ranvier.interpret.captions": [
         "Captioner", "Description", "concept_overlap", "describe", "fit_captioner", "pooled_features", "token_f1",
     ],
@@ -89,15 +93,16 @@ _HOMES = {
 }  # fmt: skip
 
 __all__ = [
-    "FACETS", "MLP", "ActivationGraphs", "Activations", "Captioner", "Description", "Edit", "Evaluation",
+    "FACETS", "MLP", "ActivationGraphs", "Activations", "Brick", "Captioner", "Description", "Edit", "Evaluation",
     "Exemplars", "Facets", "FeatureNeurons", "LanguageActivity", "LanguageNeurons", "Layer", "NeuronPaths",
     "PathScores", "Review", "SparseAutoencoder", "Spectrum", "Stage", "activation_graphs", "activations",
     "alignment_neurons", "baseline_paths", "best_window", "clamped_lift", "concept_overlap", "describe",
-    "difference_spectrum", "edit", "evaluate", "exemplars", "facets", "feature_lift", "feature_neurons",
-    "fit_autoencoder", "fit_captioner", "language_activity", "language_shift", "lape", "largest_weight", "layer",
-    "log_perplexity", "masked_perplexities", "maximise", "merge_selections", "mlps", "neuron_paths",
-    "output_embedding", "path_overlap", "path_scores", "perplexity", "persistence", "pooled_features",
-    "read_activations", "read_model", "select_texts", "stages", "store_model", "stored_models", "token_f1",
+    "difference_spectrum", "edit", "enrichment", "evaluate", "exemplars", "facets", "feature_lift",
+    "feature_neurons", "fit_autoencoder", "fit_captioner", "functional_neurons", "language_activity",
+    "language_shift", "lape", "largest_weight", "layer", "log_perplexity", "masked_perplexities", "maximise",
+    "merge_selections", "mlps", "neuron_paths", "output_embedding", "partition", "path_overlap", "path_scores",
+    "perplexity", "persistence", "plugged", "pooled_features", "predictivity", "read_activations", "read_model",
+    "route", "select_texts", "stages", "store_model", "stored_models", "token_f1",
 ]  # fmt: skip
 
 __getattr__, __dir__ = attributes(__name__, _HOMES)
