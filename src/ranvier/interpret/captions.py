@@ -222,7 +222,7 @@ def pooled_features(
         maps = record[name].to(images.dtype)
         if maps.ndim != 4:
             raise ValueError(f"layer {name} gives {tuple(maps.shape)}; expected maps (N, units, height, width).")
-        weight = functional.adaptive_avg_pool2d(masks, maps.shape[2:])
+        weight = functional.adaptive_avg_pool2d(masks, (maps.shape[2], maps.shape[3]))
         weight = torch.where(weight.sum((2, 3), keepdim=True) > 0, weight, 1.0)
         weight = weight / weight.sum((2, 3), keepdim=True)
         parts.append(torch.stack([torch.einsum("khw,kfhw->kf", w, maps[row]) for w, row in zip(weight, places)]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class SparseAutoencoder(nn.Module):
     def normalise(self) -> None:
         """Bring every direction to length 1."""
         with torch.no_grad():
-            self.weight /= self.weight.norm(dim=1, keepdim=True)
+            self.weight.div_(self.weight.norm(dim=1, keepdim=True))
 
     def encode(self, x: Tensor) -> Tensor:
         """Features (..., features) of activations (..., width)."""
@@ -124,10 +125,14 @@ def feature_lift(
         for strength in strengths:
             added = positive(strength, "a strength") * directions[:, None]
             with edit(model) as change:
-                change.transform(where, lambda h, d=added: h + h.norm(dim=-1, keepdim=True) * d.to(h), tokens=-1)
+                change.transform(where, partial(_lengthen, directions=added), tokens=-1)
                 lifts.append((margin() - before) / strength)
     # the mean of the middle two where their number is even, unlike torch's median
     return torch.stack(lifts).double().quantile(0.5, dim=0)
+
+
+def _lengthen(h: Tensor, directions: Tensor) -> Tensor:
+    return h + h.norm(dim=-1, keepdim=True) * directions.to(h)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +22,11 @@ def vision_transformer(seed: int, neurons: int = 16, steps: int = 250) -> nn.Mod
     from transformers import ViTConfig, ViTForImageClassification
 
     torch.manual_seed(seed)
+    options: dict[str, Any] = {"num_labels": 10}  # of the base class
     model = ViTForImageClassification(
         ViTConfig(
             hidden_size=24, intermediate_size=neurons, num_hidden_layers=3, num_attention_heads=3, image_size=8,
-            patch_size=2, num_channels=1, num_labels=10, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+            patch_size=2, num_channels=1, **options, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
         )
     )  # fmt: skip
     data = digits(seed)
