@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import count, nearest
-from ranvier._files import atomic_path, write_json
+from ranvier._files import write_atomic, write_json
 from ranvier._locks import folder_lock
 from ranvier._manifest import manifest
 from ranvier._reading import read_json
@@ -214,11 +214,10 @@ def _record(
         if folder is None:
             parts.append(tensors)
         else:
-            from safetensors.torch import save_file
+            from safetensors.torch import save
 
             file = folder / f"{len(parts):06}.safetensors"
-            with atomic_path(file) as temporary:
-                save_file(tensors, temporary)
+            write_atomic(file, save(tensors))
             parts.append(file)
         index["segments"].append(row)
         index["tokens"] = bool(tokens)

@@ -35,12 +35,12 @@ ENRICHED = 0.01  # the paper's .001 is for parts of hundreds of neurons, these h
 
 
 def measure(
-    seed: int, size: Size, neurons: str = "functional", kept: float = 0.5, train: bool = True, left: bool = False
+    seed: int, size: Size, neurons: str = "functional", working: float = 0.5, train: bool = True, left: bool = False
 ) -> dict[str, Any]:
     """Ablation of each language's functional neurons, how they gather in parts, accuracy with half of the parts, and
     a grown brick's effects. The functions are the languages; selection and evaluation use different texts.
 
-    neurons: "functional", or "random" ones in their place. kept: share of parts that work. train: whether the grown
+    neurons: "functional", or "random" ones in their place. working: share of parts that work. train: whether the grown
     brick is trained. left: whether it is left plugged in.
     """
     model = trained(seed, True, STEPS)
@@ -54,7 +54,7 @@ def measure(
     metrics = {
         "contrast": float(matrix[own].mean() / matrix[~own].mean().clamp_min(1e-3)),
         "enriched": gathered(model, members, seed),
-        "kept_accuracy": routed_accuracy(model, held_out, kept, seed),
+        "kept_accuracy": routed_accuracy(model, held_out, working, seed),
         "matrix": matrix,
     }
     growth = grown(seed, train)
@@ -105,7 +105,7 @@ def parts_of(mlp: MLP, seed: int) -> Tensor:
     return partition(nn.functional.normalize(rows, dim=1), PARTS, seed=seed)
 
 
-def routed_accuracy(model: nn.Module, texts: dict[str, list[Any]], kept: float, seed: int) -> float:
+def routed_accuracy(model: nn.Module, texts: dict[str, list[Any]], working: float, seed: int) -> float:
     """Next-token accuracy with a share of the parts at work, over that with all."""
     data = torch.cat([one[0]["input_ids"][:40] for one in texts.values()])
 
@@ -116,7 +116,7 @@ def routed_accuracy(model: nn.Module, texts: dict[str, list[Any]], kept: float, 
     whole = accuracy()
     with edit(model) as change:
         for mlp in mlps(model):
-            route(change, mlp, parts_of(mlp, seed), kept)
+            route(change, mlp, parts_of(mlp, seed), working)
         return accuracy() / whole
 
 
@@ -186,7 +186,7 @@ register(
             ),
             Claim(
                 "With half of the neurons, chosen token by token, 95 % of the accuracy is kept.",
-                PAPER + ", sparse activation", "kept_accuracy", AtLeast(0.95), 0.0, "a bound", {"kept": 0.125},
+                PAPER + ", sparse activation", "kept_accuracy", AtLeast(0.95), 0.0, "a bound", {"working": 0.125},
             ),
             Claim(
                 "A grown brick learns a language that the model does not know.",
