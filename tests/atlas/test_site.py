@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
@@ -51,6 +52,31 @@ def test_a_system_not_run_is_untested(site):
     page = (site / "later.html").read_text(encoding="utf-8")
     assert page.count('<article class="claim untested">') == 5
     assert "Not run yet" in page
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("pictures", 0, "file"), "../../secret.txt"), (("pictures", 0, "file"), "/etc/passwd"),
+        (("pictures", 0, "file"), "1.svg\n"), (("pictures", 0), "1.svg"), (("pictures",), None), (("claims",), {}),
+        (("claims", 0, "verdict"), "true"), (("claims", 0, "measured"), {"a": 1}), (("claims", 0, "text"), None),
+        (("claims", 0), {}), (("seed",), "<b>"), (("seconds",), [1]), (("size",), "large"),
+    ],
+)  # fmt: skip
+def test_a_result_of_somebody_elses_leads_nowhere(demo, tmp_path, path, value):
+    """A picture's name is one of ours, and all that is shown is of its kind; nothing is written otherwise."""
+    (tmp_path / "secret.txt").write_text("secret")
+    list(run([demo], tmp_path / "results"))
+    file = tmp_path / "results" / "demo" / "result.json"
+    result = json.loads(file.read_text())
+    inner = result
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    file.write_text(json.dumps(result))
+    with pytest.raises(ValueError, match=r"result\.json.*expected|result\.json.*Known"):
+        build([demo], tmp_path / "results", tmp_path / "site")
+    assert not (tmp_path / "site").exists()
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ranvier._entries import Entry
 from ranvier._files import write_atomic
 from ranvier._pages import page_environment, significant
+from ranvier._reading import read_bytes, read_text
 from ranvier.atlas._record import Experiment
 from ranvier.atlas._registry import GROUPS
 from ranvier.atlas.execution import describe, expectation, read_result
 
 VERDICTS = ("reproduced", "refuted", "untested")
+_TEXTS = ("text", "source", "metric", "unit", "relation", "origin", "mutant")
+_VALUES = ("expected", "tolerance", "measured", "mutant_measured")
+_PICTURE = re.compile(r"[0-9]{1,3}\.(svg|png)")
 
 
 def build(chosen: Iterable[Experiment], results: str | Path, out: str | Path) -> Path:
@@ -31,7 +37,7 @@ def build(chosen: Iterable[Experiment], results: str | Path, out: str | Path) ->
     for entry in entries:
         for picture in entry["pictures"]:
             name = f"{entry['name']}-{picture['file']}"
-            write_atomic(out / "pictures" / name, (results / entry["name"] / picture["file"]).read_bytes())
+            write_atomic(out / "pictures" / name, read_bytes(results / entry["name"] / picture["file"], "a picture"))
             picture["path"] = f"pictures/{name}"
         page = environment.get_template("system.html").render(entry=entry, verdicts=VERDICTS)
         write_atomic(out / f"{entry['name']}.html", page)
@@ -56,6 +62,8 @@ def figures(value: float | str | None) -> str:
 
 def _entry(experiment: Experiment, results: Path) -> dict[str, Any]:
     result = read_result(results, experiment.name)
+    if result:
+        _require_whole(result, results / experiment.name / "result.json")
     claims = result["claims"] if result else [_untested(claim) for claim in experiment.claims]
     counts = Counter(claim["verdict"] for claim in claims)
     path = results / experiment.name / "manifest.json"
@@ -72,8 +80,33 @@ def _entry(experiment: Experiment, results: Path) -> dict[str, Any]:
         "verdict": next((v for v in ("refuted", "untested", "reproduced") if counts[v]), "untested"),
         "pictures": result["pictures"] if result else [],
         "ran": {key: result[key] for key in ("seed", "size", "seconds")} if result else None,
-        "manifest": path.read_text(encoding="utf-8") if result and path.exists() else json.dumps({}),
+        "manifest": read_text(path, "a manifest") if result and path.exists() else json.dumps({}),
     }
+
+
+def _require_whole(result: dict[str, Any], file: Path) -> None:
+    """ValueError for a result that `run` has not written: pages show it, and a picture's name leads to a file."""
+    whole = Entry(result, str(file)).mapping()
+    for key in ("seed", "size", "seconds", "claims", "pictures"):
+        if key not in whole:
+            raise ValueError(f"{file} has no {key!r}; expected a finished result. Run it anew: --again.")
+    whole["seed"].whole(high=2**63 - 1)
+    whole["size"].one_of(("small", "full"))
+    whole["seconds"].number()
+    for each in whole["claims"].listed():
+        claim = each.mapping(*_TEXTS, *_VALUES, "verdict", "mutant_verdict")
+        for key in _TEXTS:
+            claim[key].text()
+        for key in ("verdict", "mutant_verdict"):
+            claim[key].one_of(VERDICTS)
+        for key in _VALUES:
+            if not claim[key].absent and not isinstance(claim[key].value, str):
+                claim[key].number()
+    for each in whole["pictures"].listed():
+        picture = each.mapping("file", "caption", optional=("path",))
+        picture["caption"].text()
+        if not _PICTURE.fullmatch(picture["file"].text()):
+            raise picture["file"].refusal("a picture's name, such as '1.svg'")
 
 
 def _untested(claim: Any) -> dict[str, Any]:
