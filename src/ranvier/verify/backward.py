@@ -171,18 +171,19 @@ def crown(graph: Graph, lower: Tensor, upper: Tensor, *, slopes: Slopes | None =
     return propagate(graph, lower, upper, refine=refine)
 
 
-def open_elements(graph: Graph, k: int, bounds: NodeBounds) -> Tensor:
-    """Elements of node k for which better bounds could matter: not those where all readers are ReLUs at rest."""
+def open_mask(graph: Graph, k: int, bounds: NodeBounds) -> Tensor:
+    """(B, size): elements of node k for which better bounds could matter: not those where all readers are linear on
+    either side of 0, and the element keeps its sign."""
     l, u = bounds.lower[k], bounds.upper[k]
-    spread = (u > l).any(0)
-    readers = graph.consumers[k]
-    linear_at_sign = all(
-        isinstance((o := graph.nodes[j].operator), Unary) and o.function.name in ("relu", "leaky_relu", "abs", "step")
-        for j, _, _ in readers
-    )
-    if linear_at_sign:
-        spread = spread & ((l < 0) & (u > 0)).any(0)
-    return spread.nonzero()[:, 0]
+    readers = [graph.nodes[j].operator for j, _, _ in graph.consumers[k]]
+    if all(isinstance(o, Unary) and o.function.name in ("relu", "leaky_relu", "abs", "step") for o in readers):
+        return (l < 0) & (u > 0)
+    return u > l
+
+
+def open_elements(graph: Graph, k: int, bounds: NodeBounds) -> Tensor:
+    """Elements of node k that are open in some domain."""
+    return open_mask(graph, k, bounds).any(0).nonzero()[:, 0]
 
 
 def node_bounds(
@@ -192,22 +193,25 @@ def node_bounds(
     depends = graph.ancestors(k)
     if not any(isinstance(graph.nodes[j].operator, (Unary, Product)) for j in depends) and len(depends) <= 2:
         return None  # one linear step from the input: the interval is exact
-    elements = open_elements(graph, k, bounds)
-    if len(elements) == 0:
+    mask = open_mask(graph, k, bounds)
+    most, union = int(mask.sum(1).max()), int(mask.any(0).sum())
+    if most == 0:
         return None
     relaxations = relax_all(graph, k, bounds, slopes)
     lower, upper = bounds.lower[k].clone(), bounds.upper[k].clone()
-    batch = len(lower)
-    widest = max(graph.nodes[j].size for j in depends)
-    piece = max(1, ELEMENTS // (2 * batch * widest))
-    for part in elements.split(piece):
-        A = lower.new_zeros(1, len(part), graph.nodes[k].size)
-        A[0, torch.arange(len(part)), part] = 1.0
+    batch, size = lower.shape
+    if most < 0.6 * union:  # each domain has its own few
+        elements = mask.to(torch.float64).topk(most, 1).indices
+    else:
+        elements = mask.any(0).nonzero()[:, 0][None]
+    piece = max(1, ELEMENTS // (2 * batch * max(graph.nodes[j].size for j in depends)))
+    for part in elements.split(piece, 1):
+        A = torch.zeros(*part.shape, size, dtype=torch.float64).scatter_(2, part[..., None], 1.0)
         bound = pull_back(graph, k, torch.cat([A, -A], 1), bounds, relaxations)
-        least = bound.least(bounds.lower[0], bounds.upper[0])
-        below, above = least.split(len(part), 1)
-        lower[:, part] = torch.maximum(lower[:, part], below)
-        upper[:, part] = torch.minimum(upper[:, part], -above)
+        below, above = bound.least(bounds.lower[0], bounds.upper[0]).split(part.shape[1], 1)
+        where = part.expand(batch, -1)
+        lower.scatter_(1, where, torch.maximum(lower.gather(1, where), below))
+        upper.scatter_(1, where, torch.minimum(upper.gather(1, where), -above))
     return lower, upper
 
 
@@ -221,5 +225,6 @@ def output_bound(
 
 
 __all__ = [
-    "INFINITE", "LinearBound", "absolute_sum", "crown", "node_bounds", "open_elements", "output_bound", "pull_back",
+    "INFINITE", "LinearBound", "absolute_sum", "crown", "node_bounds", "open_elements", "open_mask", "output_bound",
+    "pull_back",
 ]  # fmt: skip

@@ -14,10 +14,11 @@ from ranvier.verify.backward import LinearBound, crown, node_bounds
 from ranvier.verify.branching import Splitter
 from ranvier.verify.intervals import NodeBounds, propagate
 from ranvier.verify.networks import NetworkUnderTest
-from ranvier.verify.optimise import Choice, Optimised, optimise
+from ranvier.verify.optimise import Choice, Optimised, alpha_crown, optimise
 from ranvier.verify.search import Goals, Outcome, Progress, Settings
 
 SMALL = 300  # neurons whose bounds are found anew
+ROOT_ROUNDS = (5, 20)  # steps of ascent on inner bounds where the root's do not decide
 
 
 @dataclass
@@ -56,11 +57,15 @@ class _Search:
             root = crown(self.graph, l, u)
             scored = self.settings.branching == "bbps"
             self.shortcuts = self.splitter.shortcuts(root) if scored else {}
-        known = {k: (root.lower[k], root.upper[k]) for k in self.splitter.nodes}
-        self.bound(
-            [Domain(g, dict(known), {}, None, -torch.inf, []) for g in range(len(self.goals.C))],
-            self.settings.root_steps,
-        )  # fmt: skip
+        self.at_root(root, list(range(len(self.goals.C))))
+        for steps in ROOT_ROUNDS if not self.small else ():
+            if not self.heap or self.counterexample is not None or self.progress.over():
+                break
+            known = {k: (root.lower[k], root.upper[k]) for k in self.splitter.nodes}
+            root = alpha_crown(self.graph, l, u, steps=steps, known=known, over=self.progress.over)
+            left = sorted(domain.goal for _, _, domain in self.heap)
+            self.heap.clear()
+            self.at_root(root, left)
         while self.heap and self.counterexample is None:
             worst = self.heap[0][0]
             self.progress.say(len(self.heap), worst)
@@ -82,6 +87,11 @@ class _Search:
         if self.counterexample is not None:
             return Outcome(False, -torch.inf, self.counterexample)
         return Outcome(True, 0.0)
+
+    def at_root(self, root: NodeBounds, goals: list[int]) -> None:
+        """Bound goals over the whole box, from bounds of its nodes."""
+        known = {k: (root.lower[k], root.upper[k]) for k in self.splitter.nodes}
+        self.bound([Domain(g, dict(known), {}, None, -torch.inf, []) for g in goals], self.settings.root_steps)
 
     def children(self, parent: Domain, depth: int) -> list[Domain]:
         """Both sides of each of the parent's first splits."""

@@ -182,8 +182,20 @@ def optimise(
         return Optimised(bound.least(l, u), bound, best, space.slopes(best))
 
 
-def alpha_crown(graph: Graph, lower: Tensor, upper: Tensor, *, steps: int = 20, rows: int = 200) -> NodeBounds:
-    """As `crown`, with the slopes of every node's bounds optimised, at most `rows` bounds at a time."""
+def alpha_crown(
+    graph: Graph,
+    lower: Tensor,
+    upper: Tensor,
+    *,
+    steps: int = 20,
+    rows: int = 400,
+    known: dict[int, tuple[Tensor, Tensor]] | None = None,
+    over: Callable[[], bool] | None = None,
+) -> NodeBounds:
+    """As `crown`, with the slopes of every node's bounds optimised, at most `rows` bounds at a time.
+
+    known: bounds to intersect with. over: once it is true, what is left is bounded as by `crown`.
+    """
     from ranvier.verify.backward import node_bounds, open_elements
 
     def refine(k: int, bounds: NodeBounds) -> tuple[Tensor, Tensor] | None:
@@ -192,6 +204,8 @@ def alpha_crown(graph: Graph, lower: Tensor, upper: Tensor, *, steps: int = 20, 
             return None
         low, high = torch.maximum(first[0], bounds.lower[k]), torch.minimum(first[1], bounds.upper[k])
         for part in open_elements(graph, k, bounds).split(max(1, rows // 2)):
+            if over is not None and over():
+                break
             A = low.new_zeros(len(low), len(part), graph.nodes[k].size)
             A[:, torch.arange(len(part)), part] = 1.0
             least = optimise(graph, k, torch.cat([A, -A], 1), bounds, steps=steps).least
@@ -200,7 +214,7 @@ def alpha_crown(graph: Graph, lower: Tensor, upper: Tensor, *, steps: int = 20, 
             high[:, part] = torch.minimum(high[:, part], -above)
         return low, high
 
-    return propagate(graph, lower, upper, refine=refine)
+    return propagate(graph, lower, upper, known=known, refine=refine)
 
 
 __all__ = ["Choice", "Optimised", "SlopeSpace", "alpha_crown", "optimise"]
