@@ -1,0 +1,1 @@
+"""Systems that began a field, and laws that belong to no other group."""
