@@ -124,8 +124,8 @@ register(
         title="The perceptron, and what synapses store",
         paper="F. Rosenblatt (1958). The perceptron. Psychol. Rev. 65:386-408; A. B. J. Novikoff (1962). On "
         "convergence proofs for perceptrons; T. M. Cover (1965). IEEE Trans. Electron. Comput. 14:326-334; D. J. "
-        "Willshaw, O. P. Buneman and H. C. Longuet-Higgins (1969). Nature 222:960-962; D. J. Amit and S. Fusi (1994). Neural Comput. "
-        "6:957-982.",
+        "Willshaw, O. P. Buneman and H. C. Longuet-Higgins (1969). Nature 222:960-962; D. J. Amit and S. Fusi (1994). "
+        "Neural Comput. 6:957-982.",
         summary="Rosenblatt's rule errs a bounded number of times where a plane separates, and for ever on XOR. A "
         "plane stores two patterns a weight, a binary matrix at most ln 2 bits a synapse, and binary synapses that are "
         "overwritten forget exponentially. (Hopfield's .138 patterns a unit: see the entry hopfield.)",
