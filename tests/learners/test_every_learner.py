@@ -286,7 +286,7 @@ def fails(law, case):
 
 
 def test_killed_runs_of_every_learner_end_with_the_same_bits(tmp_path):
-    """In a process of its own, which forks: SIGKILL in the fifth step of nine, then `fit` on the same folder."""
+    """In a process of its own, which forks: SIGKILL in the fourth step of six, then `fit` on the same folder."""
     command = [sys.executable, "-m", "tests.learners.killed_each", str(tmp_path)]
     root = str(Path(__file__).parents[2])
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=root, check=False)
