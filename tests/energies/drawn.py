@@ -255,7 +255,7 @@ DRAWN: dict[str, st.SearchStrategy[Case]] = {
     "Ising": spins(Ising), "Hopfield": spins(Hopfield), "Boltzmann": spins(Boltzmann), "ContinuousHopfield": graded(),
     "DenseMemory": dense_memories(), "ModernHopfield": modern(), "Graph": graphs(), "Layered": layered(),
     "Nudged": layered(nudge=True), "Hierarchy": hierarchies(), "SparseCode": sparse("soft"),
-    "SparseCode, hard": sparse("hard"), "BeliefEnergy": beliefs(), "Spherical": glasses(),
+    "SparseCode, hard": sparse("hard"), "BeliefEnergy": beliefs(), "SphericalGlass": glasses(),
 }  # fmt: skip
 
 

@@ -152,7 +152,7 @@ def test_an_energy_without_a_minimum_is_named(kind, dtype, rule):
             fixed.settle(x)
 
 
-@pytest.mark.parametrize("kind", [k for k in DRAWN if k not in ("Spherical", "SparseCode, hard")])
+@pytest.mark.parametrize("kind", [k for k in DRAWN if k not in ("SphericalGlass", "SparseCode, hard")])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @given(data=st.data())
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
