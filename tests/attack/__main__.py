@@ -134,6 +134,7 @@ def main() -> int:
     parse.add_argument("--rebuilds", type=int, default=10_000)
     parse.add_argument("--only", default="", help="parts whose names begin so; the table is of these")
     parse.add_argument("--keep", type=Path, default=ROOT / "build" / "attack", help="where finished parts are kept")
+    parse.add_argument("--stored", action="store_true", help="run nothing: the table of the parts that are finished")
     parse.add_argument("--again", action="store_true", help="do finished parts again")
     options = parse.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
@@ -143,6 +144,8 @@ def main() -> int:
             continue
         label = "-".join([name, *(f"{key}{value}" for key, value in size.items())])
         file = options.keep / f"{''.join(c if c.isalnum() or c == '-' else '_' for c in label)}.json"
+        if options.stored and not file.exists():
+            continue
         if options.again or not file.exists():
             began = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder:
@@ -153,7 +156,8 @@ def main() -> int:
         commits[result["commit"]] += 1
         seconds += result["took"]
         results.append((name, result))
-    print(f"python -m tests.attack {' '.join(sys.argv[1:])}".rstrip())
+    shown = [word for word in sys.argv[1:] if word != "--stored"]
+    print(f"python -m tests.attack {' '.join(shown)}".rstrip())
     print(f"{_processor()}, {time.strftime('%Y-%m-%d')}, {seconds / 60:.0f} min in all; parts by commit: "
           + ", ".join(f"{count} at {commit}" for commit, count in commits.items()) + "\n")  # fmt: skip
     return 0 if table(results) else 1

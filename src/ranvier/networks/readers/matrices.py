@@ -261,7 +261,8 @@ def _archive(data: bytes, path: Path) -> dict[str, np.ndarray]:
     except ValueError as error:
         if str(error).startswith(str(path)):
             raise
-        raise ValueError(f"{path} is no archive of arrays that can be read: {error}.") from error
+        fault = library_fault(error) if isinstance(error, UnicodeError) else str(error)
+        raise ValueError(f"{path} is no archive of arrays that can be read: {fault}.") from error
     except Exception as error:  # zipfile and zlib fail in many ways
         fault = library_fault(error, (zipfile.BadZipFile, zlib.error))
         raise ValueError(f"{path} is no archive of arrays that can be read: {fault}.") from error
