@@ -269,6 +269,18 @@ def test_hodgkin_huxley_by_rk4_is_stable_however_strongly_joined(share):
     assert np.abs(V - exact).max() < 0.05
 
 
+@pytest.mark.parametrize("neuron", [rv.EIF(tau_m=torch.tensor([20.0, 10.0]).double()), rv.AdEx()])
+@pytest.mark.parametrize("share", [3.0, 100.0])
+def test_upstrokes_of_unlike_joined_cells_are_agreed_on(neuron, share):
+    """They answer a current by more than it is, so that repetitions change it by shares: no warning, whatever dt."""
+    drive = torch.tensor([40.0, 25.0] if isinstance(neuron, rv.AdEx) else [14.0, 6.0]).double()
+    rates = []
+    for dt in (0.1, 0.05):
+        net = pair(neuron, share * float(neuron.g_L), drive=drive)
+        rates.append(rv.simulate(net, 200.0, dt=dt).rates())
+    assert float(rates[0].min()) >= 5 and float((rates[0] - rates[1]).abs().max()) <= 10  # two spikes
+
+
 def test_junctions_too_strong_to_be_solved_are_refused():
     net = rv.Network()
     cells = net.add(rv.LIF(g_L=1.0), 2)

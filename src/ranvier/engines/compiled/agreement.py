@@ -15,6 +15,8 @@ from ranvier.engines.compiled.records import coupling, junction, link, part, pop
 
 #: mV (the unit of V) by which no voltage at a step's end may still change, and repetitions of a step at most
 TOLERANCE, LIMIT = 1e-8, 1000
+#: repetitions after which those that hardly come together change the junctions' currents by a share only, and its least
+SLOW, LEAST = 5, 1e-3
 
 _void, _long = types.void, types.int64
 
@@ -48,6 +50,7 @@ def _begin(A, table, one):
             for i in range(n):
                 begin[i] = guess[i] = V[i]
     if head.junctions != 0:
+        pointer(junction(head.junctions, 0).share, np.float64(0))[0] = 1.0
         call2(head.join, head.junctions, 0, one)
 
 
@@ -85,6 +88,10 @@ def _agree(table, noise, mask, step, one):
                 room += 4 * p.normals * TILE
         # what all further repetitions would add, if each went on by the same factor
         ahead = change if change >= before else change * max(1.0, change / (before - change))
+        # an upstroke answers by more than it is given
+        if turn > SLOW and change > 0.99 * before and head.junctions != 0:
+            share = pointer(junction(head.junctions, 0).share, np.float64(0))
+            share[0] = max(0.8 * share[0], LEAST)
     changes_left = pointer(head.changes, np.float64(0))
     changes_left[0] = max(changes_left[0], ahead)
 
@@ -126,6 +133,7 @@ def _join(table, turn, one):
     mean, slope = pointer(J.room + 16 * n, like), pointer(J.room + 24 * n, like)
     own, own_slope = pointer(J.room + 32 * n, like), pointer(J.room + 40 * n, like)
     force, scales = pointer(J.room + 48 * n, like), pointer(J.scales, like)
+    other, other_slope, share = pointer(J.room + 80 * n, like), pointer(J.room + 88 * n, like), pointer(J.share, like)
     for q in range(J.n_parts):
         s = part(J.parts, q)
         begin, begin_low, left = pointer(s.begin, one), pointer(s.begin_low, one), pointer(s.refractory, one)
@@ -143,7 +151,7 @@ def _join(table, turn, one):
     if turn == 1:
         _series(J, V, J.room + 56 * n, 0, 2, own, own_slope)
     if turn > 0:
-        _series(J, force, J.room + 56 * n, 1, 3, mean, slope)
+        _series(J, force, J.room + 56 * n, 1, 3, other, other_slope)
     for q in range(J.n_parts):
         s = part(J.parts, q)
         if s.start == 0:
@@ -153,8 +161,8 @@ def _join(table, turn, one):
         for i in range(s.size):
             at = s.first + i
             if turn > 0:
-                mean[at] += own[at]
-                slope[at] += own_slope[at]
+                mean[at] += share[0] * (own[at] + other[at] - mean[at])
+                slope[at] += share[0] * (own_slope[at] + other_slope[at] - slope[at])
             first = (mean[at] - 0.5 * slope[at]) * scales[at]
             last = (mean[at] + 0.5 * slope[at]) * scales[at]
             start[i] = number(first)

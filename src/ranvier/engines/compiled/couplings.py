@@ -115,12 +115,13 @@ class Couplings:
         arrays = (
             np.array(parts, PART), np.searchsorted(system.rows, np.arange(system.cells + 1)).astype(np.int64),
             system.columns, (rates * self.dt / a).numpy(), system.references, terms, 1 / (self.dt * gains.numpy()),
-            np.zeros((10, system.cells)),
+            np.zeros((12, system.cells)), np.ones(1),
         )  # fmt: skip
-        table, rows, columns, scaled, references, terms, scales, room = arrays
+        table, rows, columns, scaled, references, terms, scales, room, share = arrays
         row = (
             system.cells, address(table), len(parts), address(rows), address(columns), address(scaled),
             address(references), address(terms), terms.shape[1], address(scales), address(room),
+            address(share),
         )  # fmt: skip
         joined = np.array([row], JUNCTION)
         self._arrays += [*arrays, joined]

@@ -100,10 +100,11 @@ class JunctionCurrents:
     mean: Tensor
     slope: Tensor
 
-    def after(self, guess: Mapping[int, Tensor]) -> JunctionCurrents:
-        """The currents, now that cells would get to `guess` (B, n) by population."""
+    def after(self, guess: Mapping[int, Tensor], share: Tensor) -> JunctionCurrents:
+        """The currents, now that cells would get to `guess` (B, n) by population, changed by a share (B, 1)."""
         mean, slope = self.step.series(self.step.join(guess) - self.V - self.mean, self.free, 1, 3)
-        return replace(self, mean=self.own + mean, slope=self.own_slope + slope)
+        mean, slope = self.own + mean - self.mean, self.own_slope + slope - self.slope
+        return replace(self, mean=self.mean + share * mean, slope=self.slope + share * slope)
 
     def ends(self, index: int, kind: torch.dtype) -> tuple[Tensor, Tensor]:
         """What enters a population at the step's start and end (B, n)."""

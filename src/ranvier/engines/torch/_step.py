@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ranvier._steps import whole_steps
 from ranvier.engines._sources import poisson_rates, spike_events
-from ranvier.engines.compiled.couplings import LIMIT, TOLERANCE, senders, warn_of_change
+from ranvier.engines.compiled.agreement import LEAST, LIMIT, SLOW, TOLERANCE
+from ranvier.engines.compiled.couplings import senders, warn_of_change
 from ranvier.engines.compiled.synapse_tables import delay_steps
 from ranvier.engines.junctions import junctions
 from ranvier.engines.precision import needs_double, warn_of_slow_traces, warn_of_small_changes
@@ -218,6 +219,7 @@ class TorchNetwork:
         done = torch.zeros(batch, dtype=torch.bool)
         joined = constants["junctions"]
         current = None if joined is None else joined.begin(begin, self._held_cells(state))
+        share = torch.ones(batch, 1, dtype=torch.float64)
         for turn in range(LIMIT):
             for k, values in inputs.items():
                 for port in self.models[k].coupled:
@@ -239,7 +241,9 @@ class TorchNetwork:
                 change = torch.maximum(change, (top - guess[k]).detach().abs().amax(1))
                 guess[k] = torch.where(done[:, None], guess[k], top) if turn > 1 else top
             if current is not None:
-                current = current.after(guess)
+                slow = turn > SLOW + 1
+                share = torch.where((change > 0.99 * before)[:, None] & slow, (0.8 * share).clamp(min=LEAST), share)
+                current = current.after(guess, share)
             ahead = torch.where(change < before, change * (change / (before - change)).clamp(min=1), change)
             if turn > 0:
                 done = done | (ahead <= TOLERANCE) | ahead.isnan()
