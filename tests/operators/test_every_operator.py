@@ -7,7 +7,7 @@ import torch
 from models import waves
 from tests.operators.cases import CASES, OTHERS, classes
 
-from ranvier.operators import relative_l2, spectral_resample
+from ranvier.operators import problems, relative_l2, spectral_resample
 
 every = pytest.mark.parametrize("case", [pytest.param(c, id=k.__name__) for k, c in CASES.items()])
 
@@ -29,6 +29,13 @@ def test_any_grid(case, size):
     y = case.make(len(size), torch.float64)(x)
     assert y.shape == (2, 3, *size)
     assert torch.isfinite(y).all()
+
+
+@every
+def test_an_empty_batch(case):
+    assert case.make(2, torch.float64)(field((8, 12), batch=0)).shape == (0, 3, 8, 12)
+    assert spectral_resample(field((8, 12), batch=0), (5, 6)).shape == (0, 2, 5, 6)
+    assert problems.burgers_examples(0, 16)[1].shape == (0, 1, 16)
 
 
 @every

@@ -37,6 +37,8 @@ def spectral_resample(u: Tensor, size: int | Sequence[int], *, grid: Grid = "cel
     sizes = per_axis(size, len(size), "size")
     if len(sizes) > u.ndim:
         raise ValueError(f"the field has shape {tuple(u.shape)}; expected {len(sizes)} axes at least, as size has")
+    if u.numel() == 0:  # FFT libraries refuse empty batches
+        return u.new_zeros(*u.shape[: u.ndim - len(sizes)], *sizes)
     precise = torch.float32 if u.dtype in (torch.float16, torch.bfloat16) else u.dtype
     v = u.to(precise)
     for axis, n in zip(range(-len(sizes), 0), sizes):

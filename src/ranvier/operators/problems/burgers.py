@@ -32,6 +32,8 @@ def solve_burgers(
         raise ValueError("u holds a value that is not finite; expected finite numbers: look where it was computed")
     time, viscosity = positive(time, "time"), positive(viscosity, "viscosity")
     n = v.shape[1]
+    if len(v) == 0:
+        return v.clone()
     k = 2 * math.pi / positive(length, "length") * torch.arange(n // 2 + 1, dtype=torch.float64)
     if steps is None:
         steps = math.ceil(1.2 * time * float(v.abs().max() if v.numel() else 0) * n / length) + 10
