@@ -38,7 +38,7 @@ X = torch.zeros(1, 2)
 
 
 @pytest.mark.parametrize("kind", [nn.ReLU, nn.Tanh, nn.GELU, Sine], ids=lambda k: k.__name__)
-@pytest.mark.parametrize("branching", ["bbps", "inputs"])
+@pytest.mark.parametrize("branching", ["bbps"])
 def test_thresholds_on_both_sides_of_the_minimum(kind: type[nn.Module], branching: str):
     module = network(kind)
     least = least_output(module)

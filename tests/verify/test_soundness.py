@@ -82,13 +82,13 @@ def worst_excess(graph: Graph, bounds: intervals.NodeBounds, x: torch.Tensor) ->
 
 METHODS = {
     "interval": lambda g, l, u: intervals.propagate(g, l, u), "forward": forward_bounds, "crown": crown,
-    "alpha": lambda g, l, u: alpha_crown(g, l, u, steps=2),
+    "alpha": lambda g, l, u: alpha_crown(g, l, u, steps=1),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("method", list(METHODS))
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 1e-9, 0.01, 0.3, 3.0]))
-@settings(max_examples=6)
+@settings(max_examples=5)
 def test_every_node_of_random_graphs(method: str, seed: int, radius: float):
     graph = random_graph(seed, operations=6)
     centre = samples(-torch.ones(12).double(), torch.ones(12).double(), 1, seed + 1)
@@ -164,7 +164,7 @@ def misses(seed: int) -> int:
 
 
 def test_bounds_hold_in_rational_arithmetic():
-    assert sum(misses(seed) for seed in range(8)) == 0
+    assert sum(misses(seed) for seed in range(5)) == 0
 
 
 def test_without_the_allowance_for_rounding_they_would_not(monkeypatch: pytest.MonkeyPatch):

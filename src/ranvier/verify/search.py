@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.verify.attack import confirmed, descend
-from ranvier.verify.graph import Graph
+from ranvier.verify.graph import Graph, Product, Unary
 from ranvier.verify.networks import NetworkUnderTest
 from ranvier.verify.properties import Case, Property, Unsafe
 
@@ -124,7 +124,7 @@ def verify(
     branching : "bbps" splits the neurons whose split is estimated to gain most, "random" any, "inputs" halves the box
         where the bound is steepest, "none" stops at α-CROWN; "auto" is "inputs" for networks of at most 10 inputs.
     points : where neurons are split, "optimised" by a table for their functions, or in the "midpoint".
-    batch : domains bounded at a time; 128, or 1000 of inputs.
+    batch : domains bounded at a time; 1000 of inputs, up to 128 of neurons, fewer for large networks.
     steps, root_steps : of gradient ascent on slopes and multipliers, of a domain and before the first split.
     several : neurons split at once, at most, while there are fewer domains than a batch.
     most_domains : stop after as many.
@@ -147,7 +147,7 @@ def verify(
     if kind == "auto":
         kind = "inputs" if subject.graph.nodes[0].size <= FEW_INPUTS else "bbps"
     settings = Settings(
-        kind, points, batch or (1000 if kind == "inputs" else 128), steps, root_steps, several, most_domains, seed
+        kind, points, batch or _batch(subject.graph, kind), steps, root_steps, several, most_domains, seed
     )
     lowest, note = float("inf"), ""
 
@@ -177,6 +177,14 @@ def verify(
             note = outcome.note
             break
     return result("unknown" if left else "verified", None, lowest)
+
+
+def _batch(graph: Graph, branching: str) -> int:
+    """1000 boxes; of domains of neurons as many as are bounded in some seconds, at most 128."""
+    if branching == "inputs":
+        return 1000
+    neurons = sum(node.size for node in graph.nodes if isinstance(node.operator, (Unary, Product)))
+    return max(4, min(128, 200_000 // max(neurons, 1)))
 
 
 @dataclass(frozen=True)

@@ -410,14 +410,26 @@ def _index_put(b: Builder, x: Operand, indices: Sequence[Any], values: Operand, 
     flat = where.reshape(-1)
     spread = b.reshape(b.expand(values, tuple(where.shape)), (1, len(flat)))
     if accumulate:
-        matrix = torch.zeros(len(flat), size, dtype=torch.float64)
-        matrix[torch.arange(len(flat)), flat] = 1.0
-        return b.add(x, b.reshape(b.matmul(spread, matrix), x.shape))
+        return _added_at(b, x, flat, spread)
 
     def put(old: Tensor, new: Tensor) -> Tensor:
         return old.reshape(-1).index_copy(0, flat, new.reshape(-1)).reshape(old.shape)
 
     return b.combine([x, spread], put)
+
+
+def _added_at(b: Builder, x: Operand, flat: Tensor, values: Operand) -> Operand:
+    """x with values (1, n) added at its elements `flat` (n,), which may repeat."""
+    matrix = torch.zeros(len(flat), math.prod(x.shape), dtype=torch.float64)
+    matrix[torch.arange(len(flat)), flat] = 1.0
+    return b.add(x, b.reshape(b.matmul(values, matrix), x.shape))
+
+
+def _scatter_add(b: Builder, x: Operand, dim: int, index: Any, source: Operand) -> Operand:
+    if not isinstance(index, Tensor) or tuple(index.shape) != tuple(source.shape):
+        b.refuse("scatters to indices that vary, or fewer than its source; expected constant ones of its shape")
+    where = torch.arange(math.prod(x.shape)).reshape(tuple(x.shape)).gather(dim, index).reshape(-1)
+    return _added_at(b, x, where, b.reshape(source, (1, len(where))))
 
 
 def _linear(b: Builder, x: Operand, weight: Operand, bias: Any = None) -> Operand:
@@ -453,7 +465,7 @@ _RULES: dict[Any, Callable[..., Any]] = {
     aten.where.self: _where, aten.masked_fill.Scalar: _masked_fill, aten.index.Tensor: _index,
     aten.gather.default: _gather, aten._embedding_bag.default: _embedding_bag,
     aten._embedding_bag_forward_only.default: _embedding_bag, aten.index_add.default: _index_add,
-    aten.index_put.default: _index_put,
+    aten.index_put.default: _index_put, aten.scatter_add.default: _scatter_add,
     aten.full_like.default: lambda b, x, value, **_: torch.full(x.shape, float(value), dtype=torch.float64),
     aten.zeros_like.default: lambda b, x, **_: torch.zeros(x.shape, dtype=torch.float64),
     aten.ones_like.default: lambda b, x, **_: torch.ones(x.shape, dtype=torch.float64),
