@@ -25,6 +25,11 @@ def test_components_are_those_of_scikit_learn(dtype, columns, monkeypatch):
     assert (np.take_along_axis(ours.axes, np.abs(ours.axes).argmax(1)[:, None], 1) > 0).all()
 
 
+def test_lists_and_nothing_are_taken():
+    assert m.principal_components([[1.0, 2.0], [3.0, 4.0]], 1).variance == pytest.approx([4.0])
+    assert m.participation_ratio([[1.0, 2.0], [3.0, 4.0]]) == pytest.approx(1.0)
+
+
 def test_only_pieces_are_read(monkeypatch):
     monkeypatch.setattr(m.components, "_CHUNK", 200)
 

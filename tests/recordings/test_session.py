@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import ranvier as rv
-from ranvier.recordings import Epochs, Neurons, Session, Signal
+from ranvier.recordings import Epochs, Neurons, Session, Signal, resample
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +99,8 @@ def test_values_are_read_only_when_asked_for(tmp_path):
         (lambda: Session.from_times([1.0, np.nan], [0, 0], duration=5.0), "expected finite times"),
         (lambda: Session.from_times([1.0, 9.0], [0, 0], duration=5.0), "a spike lies at step"),
         (lambda: Session.from_times([1.0], [[0]], duration=5.0), "expected one neuron a spike"),
+        (lambda: Session.from_times([1.0], [-1], duration=5.0), "owners holds -1; expected indices"),
+        (lambda: resample(Signal([], []), 10.0), "expected at least one"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(make, words):

@@ -144,6 +144,10 @@ def test_causal_score_is_that_of_the_past(offset):
     assert (causal_zscore(np.full((40, 1), 3.3), least=5)[4:] == 0).all()
 
 
+def test_nothing_gives_nothing():
+    assert len(causal_zscore(np.empty((0, 2)))) == len(smooth(np.empty((0, 2)), [], 10.0)) == 0
+
+
 def test_smoothing_is_the_mean_of_the_window_and_stops_at_gaps():
     times = np.r_[np.arange(20) * 10.0, 1000 + np.arange(20) * 10.0]
     x = np.random.default_rng(0).standard_normal(40)

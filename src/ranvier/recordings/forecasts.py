@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,8 @@ def fit_forecast(
     """
     count(steps, "steps", 1), count(lag, "lag", 1)
     graphs = tuple(np.asarray(g, np.float64) for g in graphs)
-    square, cross = 0.0, 0.0
+    square: Any = 0.0
+    cross: Any = 0.0
     for x in worms:
         features = _features(x[:-steps], graphs, lag)
         change = x[steps:] - x[:-steps]

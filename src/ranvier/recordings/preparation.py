@@ -48,6 +48,8 @@ def causal_zscore(values: ArrayLike, *, least: int = 30) -> NDArray[np.float64]:
     x = np.asarray(values, np.float64)
     count(least, "least", 2)
     finite = np.isfinite(x)
+    if not len(x):
+        return x.copy()
     number = np.cumsum(finite, 0)
     # moments about each column's first measured value, which is known from the start: no cancellation at large offsets
     at = np.argmax(finite, 0)
@@ -112,6 +114,8 @@ def resample(signal: Signal, dt: float, *, method: str = "linear", longest: floa
     `at` dt/6, and then the mean of six, at the time of the last, so that nothing is folded down (Simeon et al. 2024).
     """
     positive(dt, "dt", "ms")
+    if not len(signal):
+        raise ValueError("the signal holds no sample; expected at least one")
     fine = dt / 6 if dt > signal.dt else dt
     steps = int(np.floor((signal.times[-1] - signal.times[0]) / fine + 1e-9)) + 1
     values = signal.at(signal.times[0] + np.arange(steps) * fine, method=method, longest=longest)

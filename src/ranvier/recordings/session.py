@@ -99,6 +99,8 @@ class Session(SpikeQuestions):
         if owners.dtype.kind not in "iu" and owners.size:
             raise TypeError(f"owners is {owners.dtype}; expected indices of neurons, whole numbers")
         owners = owners.astype(np.int64)
+        if (owners < 0).any():
+            raise ValueError(f"owners holds {owners.min()}; expected indices of neurons, from 0")
         positive(duration, "duration", "ms"), positive(dt, "dt", "ms")
         if times.shape != owners.shape or times.ndim != 1:
             raise ValueError(f"times has shape {times.shape}, owners {owners.shape}; expected one neuron a spike: "
@@ -210,7 +212,8 @@ class Session(SpikeQuestions):
             table: NDArray[Any] = counts(self._selected(neurons), width)
         else:
             table = self._means(width, self.places(neurons))
-        return Signal(self.start + (np.arange(len(table)) + 0.5) * width, table)
+        centers = np.asarray(self.start + (np.arange(len(table)) + 0.5) * width, np.float64)
+        return Signal(centers, table)
 
     def measured(self) -> NDArray[np.float64]:
         """Share of the samples in which each neuron was measured, (N,); 1 for spikes."""

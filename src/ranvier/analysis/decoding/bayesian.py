@@ -27,7 +27,7 @@ def posterior(
         raise ValueError(f"counts has shape {x.shape}; expected (T, {curves.rates.shape[1]}), the curves' neurons")
     if (x < 0).any():
         raise ValueError("counts holds negative values; expected spike counts")
-    known = np.isfinite(curves.rates).all(1)
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(curves.rates).all(1))
     mean = np.maximum(curves.rates, FLOOR) * (width / 1000.0)
     if isinstance(prior, str):
         if prior not in ("occupancy", "uniform"):

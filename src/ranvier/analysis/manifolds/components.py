@@ -46,6 +46,7 @@ def principal_components(x: Any, k: int, *, seed: int = 0) -> Components:
     Martinsson & Tropp 2011) over several passes, so that little more than the data is held. seed: of its start.
     Raises ValueError for rows that are not finite, fewer than two, or fewer of either than k.
     """
+    x = x if hasattr(x, "shape") else np.asarray(x)
     rows, columns = _shape(x)
     count(k, "k", 1)
     if k > min(rows - 1, columns):
@@ -79,6 +80,7 @@ def participation_ratio(x: Any) -> float:
 
     Of few rows it is biased downwards, to T − 1 at most. NaN without variance.
     """
+    x = x if hasattr(x, "shape") else np.asarray(x)
     rows, columns = _shape(x)
     mean = sum((piece.sum(0) for piece in pieces(x)), np.zeros(columns)) / rows
     if rows <= columns:  # the Gram matrix of rows has the same eigenvalues
@@ -92,6 +94,7 @@ def participation_ratio(x: Any) -> float:
 
 def dimension(x: Any, *, share: float = 0.9) -> int:
     """How many principal components hold `share` of the variance of rows (T, N)."""
+    x = x if hasattr(x, "shape") else np.asarray(x)
     rows, columns = _shape(x)
     if not 0 < share <= 1:
         raise ValueError(f"share is {share}; expected more than 0, at most 1")

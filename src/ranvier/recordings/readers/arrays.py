@@ -127,7 +127,7 @@ def _times(
     table: dict[str, Any], key: str | None, size: int, unit: str, bin: float | None, counted: bool, path: Path
 ) -> NDArray[np.float64]:
     if bin is not None and (counted or key is None):
-        return (np.arange(size) + 0.5) * positive(bin, "bin", "ms")
+        return np.asarray((np.arange(size) + 0.5) * positive(bin, "bin", "ms"), np.float64)
     if key is None or counted:
         raise ValueError(f"{path} says nothing of times; expected bin=, the ms from sample to sample"
                          + ("" if counted else ", or times=NAME"))  # fmt: skip
@@ -137,14 +137,16 @@ def _times(
 
 
 def _neurons(table: dict[str, Any], roles: Mapping[str, str | None], size: int, path: Path) -> Neurons:
-    names = roles["names"] and np.asarray(table[roles["names"]]).ravel()
-    if names is None:
+    key = roles["names"]
+    if not key:
         return Neurons.unnamed(size)
+    names = np.asarray(table[key]).ravel()
     if names.dtype.kind not in "US":
         raise TypeError(f"{roles['names']} of {path} is {names.dtype}; expected text, one name a neuron")
     if len(names) < size:
         raise ValueError(f"{roles['names']} of {path} has {len(names)} names; expected one for each of {size} neurons")
-    confidence = roles["confidence"] and np.asarray(table[roles["confidence"]], np.float64).ravel()
+    scale = roles["confidence"]
+    confidence = np.asarray(table[scale], np.float64).ravel() if scale else None
     return Neurons(tuple(str(x).strip() for x in names), confidence)
 
 

@@ -46,7 +46,7 @@ def read_nwb(path: str | Path, *, series: str | None = None, dt: float = 0.1, na
             raise ValueError(f"{path} is no NWB file ({str(error)[:200]}); expected one, HDF5 of version 2") from error
     notes: list[str] = []
     responses = dict(_responses(file))
-    behaviour = {}
+    behaviour: dict[str, Signal] = {}
     for key, item in _behaviour(file):
         signal = _signal(item, io, notes)
         if signal is not None:
@@ -77,11 +77,11 @@ def read_nwb(path: str | Path, *, series: str | None = None, dt: float = 0.1, na
     if signal is None:
         raise ValueError(f"{chosen} of {path} has no increasing times for its rows; expected one time a row")
     rois = getattr(item, "rois", None)
-    neurons = None if rois is None else _names(rois.table, np.asarray(rois.data[:]))
-    if neurons is not None and len(neurons) != signal.width:
-        notes.append(f"{len(neurons)} regions are described, {signal.width} recorded: names left out")
-        neurons = None
-    return Session(activity=signal, neurons=neurons, notes=notes, **options)
+    regions = None if rois is None else _names(rois.table, np.asarray(rois.data[:]))
+    if regions is not None and len(regions) != signal.width:
+        notes.append(f"{len(regions)} regions are described, {signal.width} recorded: names left out")
+        regions = None
+    return Session(activity=signal, neurons=regions, notes=notes, **options)
 
 
 def _rank(name: str) -> tuple[int, str]:
@@ -111,8 +111,8 @@ def _behaviour(file: Any) -> Iterator[tuple[str, Any]]:
 
     for module in file.processing.values():
         for item in module.data_interfaces.values():
-            inner = getattr(item, "spatial_series", None) or getattr(item, "time_series", None)
-            for series in inner.values() if isinstance(inner, dict) or hasattr(inner, "values") else [item]:
+            inner: Any = getattr(item, "spatial_series", None) or getattr(item, "time_series", None)
+            for series in inner.values() if hasattr(inner, "values") else [item]:
                 if isinstance(series, TimeSeries) and not isinstance(series, RoiResponseSeries):
                     yield series.name, series
 
