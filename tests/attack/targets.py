@@ -48,6 +48,9 @@ def targets() -> dict[str, Target]:
     out.append(Target("fit/checkpoint.json", "checkpoint", _checkpoint, "checkpoint.json"))
     out.append(Target("atlas/result.json", "atlas", _result, "result.json"))
     out.append(Target("ranvier run/settings.json", "settings", _settings, "settings.json"))
+    out.append(Target("read_session/npz", "read_session", _session, suffix=".npz", share=0.3))
+    out.append(Target("read_session/csv", "read_session", _spike_table, suffix=".csv"))
+    out.append(Target("read_vnnlib", "read_vnnlib", lambda path: path.write_text(PROPERTY)))
     out.append(Target("--signs", "signs", lambda path: path.write_text("class,sign\nlocal,-1\nAPL,1\nx y,0\n")))
     out.append(Target("--nodes", "nodes", lambda path: path.write_text("id,class,sign\n1,local,-1\n2,b,1\n3,b,0\n")))
     return {target.name: target for target in out}
@@ -150,6 +153,27 @@ def _checkpoint(path: Path) -> None:
     from ranvier.learners.fitting._checkpoint import Checkpoint
 
     Checkpoint(path, {"name": "a"}).save(3, {"w": torch.ones(2, 2), "lr": 0.1, "steps": [1, 2], 4: (None, True)})
+
+
+PROPERTY = """(declare-const X_0 Real)
+(declare-const X_1 Real)
+(declare-const Y_0 Real)
+(assert (>= X_0 -0.5))
+(assert (<= X_0 0.5))
+(assert (>= X_1 0.0))
+(assert (<= X_1 1.0))
+(assert (or (and (>= Y_0 1.5)) (and (<= Y_0 -1.0))))
+"""
+
+
+def _session(path: Path) -> None:
+    import numpy as np
+
+    np.savez(path, traces=np.arange(12.0).reshape(4, 3), time_s=np.arange(4) * 0.1, names=np.array(["a", "b", "c"]))
+
+
+def _spike_table(path: Path) -> None:
+    path.write_text("time_ms,neuron\n0.5,0\n1.5,1\n2.0,0\n7.25,2\n")
 
 
 def _result(path: Path) -> None:

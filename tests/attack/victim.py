@@ -62,6 +62,7 @@ def _signs(path):
 def readers():
     import ranvier as rv
     from ranvier.atlas.execution import read_result
+    from ranvier.verify.vnnlib import read_vnnlib
 
     public = {name: getattr(rv.networks, name) for name in rv.networks.__all__ if name.startswith("read_")}
     return public | {
@@ -71,6 +72,8 @@ def readers():
         "atlas": lambda path: read_result(Path(path).parent, Path(path).name),
         "resume": _resume,
         "settings": _settings,
+        "read_session": rv.recordings.read_session,
+        "read_vnnlib": lambda path: read_vnnlib(path, 2, 1),
         "nodes": _nodes,
         "signs": _signs,
     }

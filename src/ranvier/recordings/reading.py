@@ -17,6 +17,15 @@ def read_session(path: str | Path, **options: Any) -> Session:
     ValueError for other files.
     """
     path = Path(path)
+    try:
+        return _read(path, options)
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read(path: Path, options: dict[str, Any]) -> Session:
     if path.is_dir():
         from ranvier.engines import Recording
 
