@@ -13,10 +13,8 @@ from ranvier import cli
 
 @pytest.fixture
 def demo(monkeypatch, request):
-    monkeypatch.syspath_prepend(str(request.path.parent / "atlas"))
-    from demo_experiment import DEMO
-
     from ranvier.atlas import _registry, experiments, register
+    from tests.atlas.demo_experiment import DEMO
 
     experiments()
     monkeypatch.setattr(_registry, "_records", {})

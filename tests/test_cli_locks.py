@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tests.processes import Child, command_line
 
 pytestmark = pytest.mark.slow

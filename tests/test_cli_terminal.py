@@ -12,10 +12,10 @@ import typing
 
 import numpy as np
 import pytest
-from tests.processes import Child, command_line
 
 from ranvier import _runs, cli
 from ranvier._text import _HANDLER, one_line, printable
+from tests.processes import Child, command_line
 
 MAIN = "from ranvier.cli import main; main()"
 

@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from spike_trains import from_counts, in_pieces, poisson
 
 from ranvier import analysis
 from ranvier.analysis import _counts, _rates
+from tests.analysis.spike_trains import from_counts, in_pieces, poisson
 
 
 @pytest.fixture

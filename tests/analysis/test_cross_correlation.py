@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from spike_trains import from_counts, in_pieces, poisson
 
 from ranvier import analysis
 from ranvier.analysis import _lags
+from tests.analysis.spike_trains import from_counts, in_pieces, poisson
 
 
 @pytest.fixture(scope="module")

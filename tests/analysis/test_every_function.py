@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from tests.laws.analysis import Case, check, public
-from tests.laws.analysis_populations import POPULATION_CASES
 
 from ranvier import analysis
 from ranvier.analysis import Spikes, decoding, ensembles, information, matching
+from tests.laws.analysis import Case, check, public
+from tests.laws.analysis_populations import POPULATION_CASES
 
 N, STEPS, DT, WINDOW = 5, 400, 0.5, 5.0  # 200 ms in 40 windows
 NAN, ZERO = np.full(N, np.nan), np.zeros(N)

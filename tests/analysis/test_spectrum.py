@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import scipy.signal
-from spike_trains import from_counts, in_pieces, poisson
 
 from ranvier import analysis
+from tests.analysis.spike_trains import from_counts, in_pieces, poisson
 
 
 def test_it_is_scipys_cross_spectral_density(rng):

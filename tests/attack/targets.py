@@ -132,17 +132,15 @@ for _kind, _library, _share in (("parquet", "pyarrow", 0.01), ("feather", "pyarr
 
 def _own_models(path: Path) -> None:
     """A network whose neuron, synapse and rule are equations in the file."""
-    from tests.attack.test_code_from_names import network
-
     import ranvier as rv
+    from tests.attack.test_code_from_names import network
 
     rv.write_network(network(), path)
 
 
 def _run(path: Path) -> None:
-    from tests.attack.runs import network
-
     import ranvier as rv
+    from tests.attack.runs import network
 
     rv.simulate(network(), 10.0, dt=0.5, seed=3, path=path, record=["V"])
 

@@ -6,9 +6,9 @@ import zipfile
 
 import numpy as np
 import pytest
-from tests.attack.attempts import attempts
 
 import ranvier as rv
+from tests.attack.attempts import attempts
 
 HEAD = "%%MatrixMarket matrix "
 MARKET = {

@@ -5,7 +5,6 @@ import json
 import os
 
 import pytest
-from tests.attack.payloads import leaves, payloads, replaced
 
 import ranvier as rv
 from ranvier._names import identifier
@@ -15,6 +14,7 @@ from ranvier.equations.printing import torch_function
 from ranvier.networks import read_network, write_network
 from ranvier.rules import Rule, Trace
 from ranvier.rules._law import Eligibility
+from tests.attack.payloads import leaves, payloads, replaced
 
 
 class Neuron(rv.Neuron):

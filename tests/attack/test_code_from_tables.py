@@ -7,11 +7,11 @@ import networkx as nx
 import nir
 import numpy as np
 import pytest
-from tests.attack.payloads import payloads
 
 from ranvier._runs import Settings, build
 from ranvier.networks import EdgeList, from_nir, read_edges, to_networkx, write_nir
 from ranvier.neurons import LIF
+from tests.attack.payloads import payloads
 
 
 def texts(canary):

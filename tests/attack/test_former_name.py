@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from tests.attack.runs import network
 
 import ranvier as rv
 from ranvier.learners.fitting._checkpoint import Checkpoint
+from tests.attack.runs import network
 
 
 def renamed(file, **entries):

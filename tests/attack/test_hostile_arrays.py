@@ -6,11 +6,11 @@ import shutil
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+
+import ranvier as rv
 from tests.attack.attempts import attempts
 from tests.attack.payloads import payloads
 from tests.attack.runs import network
-
-import ranvier as rv
 
 BIG = 2**40
 GOOD = {

@@ -8,6 +8,7 @@ import re
 import shutil
 
 import pytest
+
 from tests.attack.payloads import replaced
 from tests.attack.spoil import joined, nodes, structure, without
 from tests.attack.targets import copied, targets

@@ -31,9 +31,8 @@ def _checkpoint(path):
 
 
 def _resume(path):
-    from tests.attack.runs import network
-
     import ranvier as rv
+    from tests.attack.runs import network
 
     return rv.simulate(network(), 20.0, dt=0.5, seed=3, path=path, record=["V"])
 

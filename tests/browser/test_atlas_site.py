@@ -11,13 +11,9 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, request):
-    import sys
-
-    sys.path.insert(0, str(request.path.parents[1] / "atlas"))
-    from demo_experiment import DEMO
-
     from ranvier.atlas import run
     from ranvier.atlas.site import build
+    from tests.atlas.demo_experiment import DEMO
 
     folder = tmp_path_factory.mktemp("atlas")
     list(run([DEMO], folder / "results"))

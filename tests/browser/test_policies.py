@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import sys
 from dataclasses import replace
 
 import pytest
@@ -28,12 +27,10 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory, request):
-    sys.path.insert(0, str(request.path.parents[1] / "report"))
-    import synthetic
-
     from ranvier.networks import Network
     from ranvier.neurons import EIF
     from ranvier.report import write
+    from tests.report import synthetic
 
     size = len(HOSTILE)
     net = Network()
@@ -49,11 +46,9 @@ def report(tmp_path_factory, request):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, request):
-    sys.path.insert(0, str(request.path.parents[1] / "atlas"))
-    from demo_experiment import DEMO
-
     from ranvier.atlas import run
     from ranvier.atlas.site import build
+    from tests.atlas.demo_experiment import DEMO
 
     folder = tmp_path_factory.mktemp("site")
     claims = tuple(replace(claim, text=name, source=name, origin=name) for claim, name in zip(DEMO.claims, HOSTILE))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -11,10 +9,8 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module", params=["spiking", "graded"])
 def report(request, tmp_path_factory):
-    sys.path.insert(0, str(request.path.parents[1] / "report"))
-    import synthetic
-
     from ranvier.report import write
+    from tests.report import synthetic
 
     if request.param == "spiking":
         net = synthetic.network()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from numba import types
-from tests.codegen import two_kernels
-from tests.codegen.two_kernels import write_seven
 
 from ranvier.codegen import cache_folder, compilation
+from tests.codegen import two_kernels
+from tests.codegen.two_kernels import write_seven
 
 ADDRESS = types.void(types.int64)
 SIMULATION = """

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.laws.cells import check_cell
 
 from ranvier.energies import Descent
 from ranvier.energies.predictive.active_inference import (
@@ -18,6 +17,7 @@ from ranvier.energies.predictive.active_inference import (
     plan,
     predict_states,
 )
+from tests.laws.cells import check_cell
 
 F64 = torch.float64
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "pymdp.json").read_text())["cases"]

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests.laws.energies import check_energy
 
 from ranvier.energies import RBM, Boltzmann, Clamp
 from ranvier.energies.machines.boltzmann import all_states
+from tests.laws.energies import check_energy
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -6,7 +6,6 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from tests.laws.energies import check_energy
 
 from ranvier.energies import (
     Clamp,
@@ -17,6 +16,7 @@ from ranvier.energies import (
     PolynomialInteraction,
     RectifiedInteraction,
 )
+from tests.laws.energies import check_energy
 
 pytestmark = pytest.mark.usefixtures("float64")
 KINDS = [

@@ -5,8 +5,6 @@ import weakref
 
 import pytest
 import torch
-from tests.laws.cells import check_cell
-from tests.laws.energies import check_energy
 from torch import Tensor, nn
 
 from ranvier.energies import (
@@ -22,6 +20,8 @@ from ranvier.energies import (
     check_symmetric,
 )
 from ranvier.energies._implicit import gmres
+from tests.laws.cells import check_cell
+from tests.laws.energies import check_energy
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
-from tests.energies.drawn import DRAWN, Case, clamped, graphs
-from tests.laws.energies import force_is_minus_the_gradient
 
 import ranvier.atlas
 import ranvier.energies
 import ranvier.learners
 from ranvier.energies import Backtracking, Clamp, Conjugate, ConvergenceWarning, Descent, Ending, Energy, Fixed
 from ranvier.energies.steps import begin
+from tests.energies.drawn import DRAWN, Case, clamped, graphs
+from tests.laws.energies import force_is_minus_the_gradient
 
 pytestmark = pytest.mark.usefixtures("float64")
 ROUNDING = 1e-12  # of the largest energy on the way

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.laws.cells import check_cell
-from tests.laws.energies import check_energy
 
 from ranvier._files import read_tensors
 from ranvier.energies import (
@@ -24,6 +22,8 @@ from ranvier.energies import (
 )
 from ranvier.energies.graphs.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
 from ranvier.energies.graphs.synapses import Attention, Bias, Conv, Dense, GraphSynapse, Memories
+from tests.laws.cells import check_cell
+from tests.laws.energies import check_energy
 
 pytestmark = pytest.mark.usefixtures("float64")
 LAGRANGIANS = [

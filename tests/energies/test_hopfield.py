@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import solve_ivp
-from tests.laws.cells import check_cell
-from tests.laws.energies import check_energy
 
 from ranvier.energies import Clamp, ContinuousHopfield, Descent, Ending, Fixed, Hopfield, lagrangians, storage
+from tests.laws.cells import check_cell
+from tests.laws.energies import check_energy
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from tests.laws.cells import check_cell
 from torch import nn
 
 from ranvier.energies import Backtracking, Descent, Fixed
 from ranvier.energies.graphs.lagrangians import Sigmoid, Softmax, Tanh
 from ranvier.energies.graphs.layered import Layered
+from tests.laws.cells import check_cell
 
 F64 = torch.float64
 

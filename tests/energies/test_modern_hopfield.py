@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from tests.laws.cells import check_cell
-from tests.laws.energies import check_energy
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 import ranvier as rv
 from ranvier.energies import Descent, Fixed, ModernHopfield
+from tests.laws.cells import check_cell
+from tests.laws.energies import check_energy
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.energies.drawn import DRAWN, clamped
 from torch import nn
 
 from ranvier.energies import (
@@ -27,6 +26,7 @@ from ranvier.energies import (
 )
 from ranvier.energies.graphs.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
 from ranvier.energies.graphs.synapses import Dense
+from tests.energies.drawn import DRAWN, clamped
 
 DTYPES = [torch.float32, torch.float64]
 RULES = [Backtracking(), Conjugate()]

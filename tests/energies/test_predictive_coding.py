@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.laws.cells import check_cell
 from torch import nn
 
 from ranvier.energies import Backtracking, Clamp, Descent, Fixed
 from ranvier.energies.predictive.hierarchy import FixedPredictions, Hierarchy
+from tests.laws.cells import check_cell
 
 F64 = torch.float64
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from sklearn.decomposition import sparse_encode
 from sklearn.utils.estimator_checks import check_estimator
-from tests.laws.cells import check_cell
 
 from ranvier.energies import Backtracking, ConvergenceWarning, Descent, Fixed
 from ranvier.energies.sparse_coding import (
@@ -26,6 +25,7 @@ from ranvier.energies.sparse_coding import (
     threshold,
     whitened,
 )  # fmt: skip
+from tests.laws.cells import check_cell
 
 LAM = 0.2
 

@@ -7,9 +7,9 @@ by Runge and Kutta's fourth-order method where not (docs/contracts.md, `ranvier.
 
 import numpy as np
 import scipy.linalg
-from tests.laws.interpreter import Written, value
 
 import ranvier as rv
+from tests.laws.interpreter import Written, value
 
 
 def simulate(net, dt, steps, watch=()):

@@ -1,6 +1,7 @@
 """A network with plastic synapses step by step in plain NumPy: every synapse has traces of its own."""
 
 import numpy as np
+
 from tests.engines.plain import part_of
 from tests.laws.plasticity import Edges
 

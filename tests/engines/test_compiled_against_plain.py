@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from tests.engines import plain
 
 import ranvier as rv
+from tests.engines import plain
 
 DT = 0.25
 

@@ -4,7 +4,6 @@ import os
 import signal
 import time
 
-import noisy
 import numpy as np
 import pytest
 import torch
@@ -14,6 +13,7 @@ from ranvier.engines.compiled.engine import CompiledEngine
 from ranvier.engines.protocol import EngineOptions
 from ranvier.engines.recording.probes import resolve_probes
 from ranvier.engines.step_model import step_models
+from tests.engines import noisy
 
 STEPS = round(noisy.DURATION / noisy.DT)
 

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
-import plain_plastic
 import pytest
 import torch
 
 import ranvier as rv
-from laws.engines import DT, METHODS, STEPS, Case, check_engine, require_cases
 from ranvier.engines._prepare import engine_class
 from ranvier.engines.protocol import EngineOptions
+from tests.engines import plain_plastic
+from tests.laws.engines import DT, METHODS, STEPS, Case, check_engine, require_cases
 
 
 def network() -> rv.Network:

@@ -3,16 +3,14 @@
 import math
 
 import numpy as np
-import plain_plastic
-import plastic
 import pytest
 import torch
 from scipy import stats
-from tests.engines import plain
 
 import ranvier as rv
 from ranvier._steps import rounded_steps
 from ranvier.engines._sources import spike_events
+from tests.engines import plain, plain_plastic, plastic
 
 ENGINES = ["compiled", "torch"]
 

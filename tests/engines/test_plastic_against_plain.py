@@ -1,14 +1,13 @@
 """The compiled engine's plastic synapses against a plain re-implementation: the same spikes and weights."""
 
 import numpy as np
-import plain_plastic
-import plastic
 import pytest
 import torch
 
 import ranvier as rv
 from ranvier.engines.compiled.engine import CompiledEngine
 from ranvier.engines.protocol import EngineOptions
+from tests.engines import plain_plastic, plastic
 
 STEPS = round(plastic.DURATION / plastic.DT)
 

@@ -1,7 +1,6 @@
 """Plastic runs: the same for any number of threads, cut anywhere, stored and resumed; torch as compiled."""
 
 import numpy as np
-import plastic
 import pytest
 import torch
 
@@ -10,6 +9,7 @@ from ranvier import rules
 from ranvier.engines.compiled.engine import CompiledEngine
 from ranvier.engines.protocol import EngineOptions
 from ranvier.engines.torch.engine import TorchEngine
+from tests.engines import plastic
 
 STEPS = round(plastic.DURATION / plastic.DT)
 #: one rule of every kind: events only, several traces, eligibilities, a drift

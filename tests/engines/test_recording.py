@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from tests.engines.recorded import INH, NETWORK, made_up, recorded
 
 from ranvier import analysis
 from ranvier.engines.recording.recording import Recording
 from ranvier.engines.recording.traces import StateTrace
+from tests.engines.recorded import INH, NETWORK, made_up, recorded
 
 
 @pytest.fixture

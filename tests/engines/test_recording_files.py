@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.engines.recorded import NETWORK, made_up, recorded
-from toy_writer import MANIFEST, STEPS, write
 
 from ranvier.engines.recording import recording as recording_file
 from ranvier.engines.recording.recording import Recording
+from tests.engines.recorded import NETWORK, made_up, recorded
+from tests.engines.toy_writer import MANIFEST, STEPS, write
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy_writer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy_writer import MANIFEST, STEPS, TRACES, write
 
 from ranvier import analysis
 from ranvier.engines.recording.segments import RunFolder
+from tests.engines import toy_writer
+from tests.engines.toy_writer import MANIFEST, STEPS, TRACES, write
 
 
 def content(path):

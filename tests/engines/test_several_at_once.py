@@ -1,8 +1,6 @@
 """What a population or projection may have several of: two at once, against plain recursions and closed forms."""
 
 import numpy as np
-import plain_plastic
-import plastic
 import pytest
 import scipy.linalg
 import torch
@@ -14,6 +12,7 @@ from ranvier.engines.protocol import EngineOptions
 from ranvier.engines.recording.probes import resolve_probes
 from ranvier.engines.step_model import step_models
 from ranvier.engines.torch.engine import TorchEngine
+from tests.engines import plain_plastic, plastic
 
 F64, DT = torch.float64, 0.1
 ENGINES = ["compiled", "torch"]

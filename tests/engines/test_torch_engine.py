@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tests.laws.cells import check_cell
 
 import ranvier as rv
+from tests.laws.cells import check_cell
 
 F64 = torch.float64
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
-from tests.interpret.conftest import language_model
 from torch import nn
 
 from ranvier.interpret import (
@@ -21,6 +20,7 @@ from ranvier.interpret import (
     predictivity,
     route,
 )
+from tests.interpret.conftest import language_model
 
 
 def test_predictivity_against_scikit_learn():

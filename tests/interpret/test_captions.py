@@ -5,7 +5,6 @@ from itertools import product
 
 import pytest
 import torch
-from tests.interpret.test_unit_recording import IMAGES, batches
 from torch import nn
 
 from ranvier.interpret import (
@@ -18,6 +17,7 @@ from ranvier.interpret import (
     pooled_features,
     token_f1,
 )
+from tests.interpret.test_unit_recording import IMAGES, batches
 
 WORDS = ("a", "b", "c")
 

@@ -5,9 +5,9 @@ import zipfile
 
 import pytest
 import torch
-from tests.interpret.conftest import language_model
 
 from ranvier.interpret import read_model, store_model, stored_models
+from tests.interpret.conftest import language_model
 
 
 def test_a_model_is_read_by_folder_and_by_name(folder):

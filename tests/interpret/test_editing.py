@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests.interpret.conftest import language_model
 from torch import nn
 
 from ranvier.interpret import Layer, activations, edit, mlps
+from tests.interpret.conftest import language_model
 
 
 def hooks(model: nn.Module) -> int:

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests.interpret.conftest import language_model
-from tests.interpret.test_unit_recording import texts
 
 from ranvier.interpret import activation_graphs, activations, merge_selections, mlps, select_texts
+from tests.interpret.conftest import language_model
+from tests.interpret.test_unit_recording import texts
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "opt"])

@@ -6,8 +6,6 @@ from itertools import combinations, pairwise
 
 import pytest
 import torch
-from tests.interpret.conftest import language_model
-from tests.interpret.test_unit_recording import texts
 
 from ranvier.interpret import (
     LanguageActivity,
@@ -24,6 +22,8 @@ from ranvier.interpret import (
     stages,
 )
 from ranvier.interpret.languages import LanguageNeurons, alignment_score, entropy
+from tests.interpret.conftest import language_model
+from tests.interpret.test_unit_recording import texts
 
 
 def drawn(seed: int = 0, neurons: int = 400, languages: int = 4) -> LanguageActivity:

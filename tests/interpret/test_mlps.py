@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests.interpret.conftest import language_model
 from torch import nn
 
 from ranvier.interpret import activations, edit, mlps
+from tests.interpret.conftest import language_model
 
 KINDS = {"llama": "SwiGLU", "gemma": "GeGLU", "gpt2": "?", "opt": "ReLU", "neox": "GELU", "bert": "GELU",
          "vit": "GELU", "torch": "ReLU"}  # fmt: skip

@@ -4,11 +4,11 @@ from itertools import pairwise, product
 
 import pytest
 import torch
-from tests.interpret.conftest import language_model
 from torch import nn
 
 from ranvier.interpret import baseline_paths, neuron_paths, path_overlap, path_scores
 from ranvier.interpret.paths import NeuronPaths
+from tests.interpret.conftest import language_model
 
 
 @pytest.fixture

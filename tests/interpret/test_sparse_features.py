@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.interpret.conftest import language_model
 
 from ranvier.interpret import (
     SparseAutoencoder,
@@ -16,6 +15,7 @@ from ranvier.interpret import (
     fit_autoencoder,
     language_shift,
 )
+from tests.interpret.conftest import language_model
 
 
 def autoencoder(width: int = 12, features: int = 20) -> SparseAutoencoder:

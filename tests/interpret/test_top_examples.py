@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from tests.interpret.test_unit_recording import IMAGES, batches, texts
 from torch import nn
 
 from ranvier.interpret import activations, exemplars
+from tests.interpret.test_unit_recording import IMAGES, batches, texts
 
 
 @pytest.mark.parametrize("memory", [1, 64])

@@ -4,10 +4,10 @@ import json
 
 import pytest
 import torch
-from tests.interpret.conftest import language_model
 from torch import nn
 
 from ranvier.interpret import Layer, activations, mlps, read_activations
+from tests.interpret.conftest import language_model
 
 IMAGES = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
 

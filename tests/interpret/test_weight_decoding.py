@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from tests.interpret.conftest import language_model
-from tests.interpret.test_unit_recording import texts
 from torch import nn
 
 from ranvier.interpret import clamped_lift, edit, feature_neurons, mlps, persistence
+from tests.interpret.conftest import language_model
+from tests.interpret.test_unit_recording import texts
 
 
 @pytest.mark.parametrize("part", ["read", "gate", "write"])

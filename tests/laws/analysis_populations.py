@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.laws.analysis import Case
 
 from ranvier.analysis import comparison, decoding, encoding, filaments, manifolds
+from tests.laws.analysis import Case
 
 rng = np.random.default_rng(11)
 FLAT = np.ones((4, 3))

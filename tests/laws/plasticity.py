@@ -1,6 +1,7 @@
 """A rule of plasticity edge by edge in plain NumPy, from its texts, which Python itself reads."""
 
 import numpy as np
+
 from tests.laws.interpreter import value
 
 

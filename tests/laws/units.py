@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from tests.laws.interpreter import FUNCTIONS
-
 from ranvier.equations.units import factors
+from tests.laws.interpreter import FUNCTIONS
 
 #: in base units: nS·mV = pA, nS·ms = pF
 _DERIVED = {"pA": {"nS": 1, "mV": 1}, "pF": {"nS": 1, "ms": 1}, "Hz": {"ms": -1}}

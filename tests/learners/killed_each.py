@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+import ranvier as rv
 from tests.laws.learners import Case, same
 from tests.learners.killed import child
 from tests.learners.test_every_learner import CASES
-
-import ranvier as rv
 
 KILLED_AT = 4  # the step of six in which the process dies, of which three are saved
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.laws.learners import LAWS, Case
 from torch import nn
 
 import ranvier as rv
@@ -42,6 +41,7 @@ from ranvier.learners import (
     perforate,
     synthesiser,
 )
+from tests.laws.learners import LAWS, Case
 
 T, B, N, CLASSES = 8, 12, 6, 3
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.learners.killed import EVENTS, learner, loader
 
 import ranvier as rv
+from tests.learners.killed import EVENTS, learner, loader
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.learners.killed import loader
 from torch.optim import lr_scheduler as schedules
 
 import ranvier as rv
 from ranvier._locks import FolderInUseError, folder_lock
 from ranvier.learners import BPTT, PSPM, membrane_cross_entropy
 from ranvier.learners.fitting._tree import pack, unpack
+from tests.learners.killed import loader
 
 X = torch.rand(8, 12, generator=torch.Generator().manual_seed(0))
 LABELS = X[:, :4].argmax(1)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.learners.ranks import data, learner
-from tests.processes import Child, module
 
 from ranvier._locks import folder_lock
+from tests.learners.ranks import data, learner
+from tests.processes import Child, module
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available() or not torch.distributed.is_gloo_available(), reason="torch has no gloo"

@@ -107,3 +107,10 @@ def test_files_that_the_docs_name_exist(page: str):
         if not beside and name not in EXAMPLES:
             missing.append(name)
     assert not missing
+
+
+def test_every_folder_of_tests_is_a_package():
+    """Two test files of one name in folders that are no packages stop the whole collection."""
+    folders = {path.parent for path in Path(__file__).parents[1].rglob("*.py")}
+    bare = [str(folder) for folder in sorted(folders) if not (folder / "__init__.py").exists()]
+    assert not bare, f"no __init__.py in {bare}"

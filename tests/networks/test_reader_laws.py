@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from tests.attack.attempts import attempts
-from tests.laws.readers import Case, digest, mutations, specials
 
 import ranvier as rv
 from ranvier import networks
 from ranvier.networks import EdgeList
+from tests.attack.attempts import attempts
+from tests.laws.readers import Case, digest, mutations, specials
 
 MATRIX = sp.csr_array(np.array([[0.0, 2.0, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.0, 4.0]]))
 EDGES = EdgeList.build(["0", "1", "2"], [1, 2, 0, 2], [0, 1, 2, 2], [2.0, 1.0, -1.0, 4.0])

@@ -1,21 +1,17 @@
 """The laws that every neuron of the package keeps; each needs a case in `cases.py`."""
 
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+import ranvier as rv
+from ranvier.equations.declarations import declared
+from tests.engines import plain
 from tests.laws.discovery import require_cases
 from tests.laws.interpreter import Written
 from tests.laws.units import UNIT_FUNCTIONS, Unit
 from tests.neurons.cases import CASES
-
-import ranvier as rv
-from ranvier.equations.declarations import declared
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
-from tests.engines import plain
 
 DT, DURATION, SIZE = 0.1, 120.0, 3
 each = pytest.mark.parametrize("case", CASES.values(), ids=[kind.__name__ for kind in CASES])

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from tests.laws.discovery import require_cases
 
 import ranvier as rv
 from ranvier.networks import read_network, write_network
 from ranvier.neurons.sources import Source
+from tests.laws.discovery import require_cases
 
 DT, DURATION, SIZE = 0.1, 2000.0, 50
 

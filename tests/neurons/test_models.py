@@ -1,8 +1,6 @@
 """Neuron models: rates against closed forms and SciPy, traces against plain loops."""
 
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +8,6 @@ import torch
 from scipy.integrate import solve_ivp
 
 import ranvier as rv
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
 from tests.engines import plain
 
 

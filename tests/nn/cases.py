@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.nn import plain
 from torch import nn
 
 import ranvier as rv
+from tests.nn import plain
 
 F64 = torch.float64
 

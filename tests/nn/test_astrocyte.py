@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from tests.laws.cells import check_cell
 
 from ranvier.nn import AstrocyteLIF
+from tests.laws.cells import check_cell
 
 F64 = torch.float64
 

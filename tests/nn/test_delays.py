@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests.laws.cells import check_cell
-from tests.nn.layers import F64, drive
 
 import ranvier as rv
+from tests.laws.cells import check_cell
+from tests.nn.layers import F64, drive
 
 
 def delayed(x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from tests.laws.cells import check_cell
 
 from ranvier.analysis import matching
 from ranvier.nn import ActiveDendrites, SequenceMemory
+from tests.laws.cells import check_cell
 
 F64 = torch.float64
 

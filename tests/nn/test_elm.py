@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.laws.cells import check_cell
 
 from ranvier.nn import ELM
+from tests.laws.cells import check_cell
 
 F64 = torch.float64
 VARIANTS = {

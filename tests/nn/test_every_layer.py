@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from tests.laws.cells import check_cell, step_and_forward_agree_on_input, tensors
-from tests.nn.cases import CELLS, F64, OTHERS, cells_of_nn
 from torch import nn
 
 import ranvier as rv
+from tests.laws.cells import check_cell, step_and_forward_agree_on_input, tensors
+from tests.nn.cases import CELLS, F64, OTHERS, cells_of_nn
 
 F32 = torch.float32
 

@@ -5,12 +5,12 @@ import math
 
 import pytest
 import torch
-from tests.nn.layers import F64, VARIANTS, drive, layer
 
 import ranvier as rv
 from ranvier.codegen import buffers
 from ranvier.engines import surrogates
 from ranvier.nn.spiking._sequence import applies
+from tests.nn.layers import F64, VARIANTS, drive, layer
 
 SLOPES = ["ArcTan", "FastSigmoid", "Triangle", "Gaussian", "StraightThrough"]
 

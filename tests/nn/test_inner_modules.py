@@ -6,12 +6,12 @@ import warnings
 
 import pytest
 import torch
-from tests.laws.cells import tensors
-from tests.nn.cases import CELLS, OTHERS
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
 import ranvier as rv
+from tests.laws.cells import tensors
+from tests.nn.cases import CELLS, OTHERS
 
 #: large enough for the products with spikes of `LIF`, which small ones do not take
 LARGE = {

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from tests.laws.cells import check_cell, step_and_forward_agree_on_input
 from tests.nn.cases import rates
 

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from tests.laws.cells import check_cell
-from tests.nn.layers import F64, VARIANTS, drive, layer
 
 import ranvier as rv
 from ranvier.engines.surrogates import ArcTan
+from tests.laws.cells import check_cell
+from tests.nn.layers import F64, VARIANTS, drive, layer
 
 
 @pytest.mark.parametrize("fused", [True, False])

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import solve_ivp
-from tests.laws.cells import check_cell
 
 import ranvier as rv
 from ranvier.nn import LTC as Liquid
 from ranvier.nn import AutoNCP, CfC, FullyConnected
+from tests.laws.cells import check_cell
 
 F64 = torch.float64
 VARIANTS = {

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+
+import ranvier as rv
 from tests.laws.cells import check_cell
 from tests.nn.layers import F64
 from tests.nn.test_fused import outcome
-
-import ranvier as rv
 
 
 class Odd(rv.Neuron):

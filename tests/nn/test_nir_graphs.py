@@ -4,10 +4,10 @@ import nir
 import numpy as np
 import pytest
 import torch
-from tests.nn.test_layers_not_as_nir import EYE, cell, graph_of, row
 
 import ranvier as rv
 from ranvier.nn import Graph, from_nir, to_nir
+from tests.nn.test_layers_not_as_nir import EYE, cell, graph_of, row
 
 DT = 1e-4  # s
 X = (torch.rand(60, 3, 2, generator=torch.Generator().manual_seed(0)) < 0.5).double()

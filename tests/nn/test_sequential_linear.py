@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.nn.layers import F64
 from torch import nn
 from torch.nn.utils import parametrizations
 
 import ranvier as rv
+from tests.nn.layers import F64
 
 
 def spikes(*shape: int, share: float = 0.1, dtype: torch.dtype = F64) -> torch.Tensor:

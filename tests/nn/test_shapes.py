@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from tests.laws.cells import check_cell
-from tests.nn.layers import F64
 from torch import nn
 
 import ranvier as rv
+from tests.laws.cells import check_cell
+from tests.nn.layers import F64
 
 SHAPE = (3, 4, 2)
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from tests.nn.layers import F64, drive
-from tests.nn.test_fused import outcome
 
 import ranvier as rv
 from ranvier.codegen import threads
 from ranvier.nn.spiking._recurrence import Delays, Recurrence
+from tests.nn.layers import F64, drive
+from tests.nn.test_fused import outcome
 
 #: the share of neurons that spike in a step goes from few to most
 CELLS = {

@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 import torch
+
+import ranvier as rv
 from tests.nn.cases import CELLS, OTHERS
 from tests.nn.tracing import WAYS, main
 from tests.processes import Child
-
-import ranvier as rv
 
 
 @pytest.mark.parametrize("way", [name for name in WAYS if name not in ("onnx", "inductor")])

@@ -11,16 +11,16 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from tests.laws.cells import check_cell
-from tests.nn.layers import F64, VARIANTS, drive, layer
-from tests.nn.test_fused import SLOPES, outcome
-from tests.nn.test_neuron_layers import CASES, current, made
 
 import ranvier as rv
 from ranvier.engines import surrogates
 from ranvier.nn.spiking import _sequence
 from ranvier.nn.spiking.triton import launch
 from ranvier.nn.spiking.triton._kernels import backward_source, forward_source
+from tests.laws.cells import check_cell
+from tests.nn.layers import F64, VARIANTS, drive, layer
+from tests.nn.test_fused import SLOPES, outcome
+from tests.nn.test_neuron_layers import CASES, current, made
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 PRESENT = importlib.util.find_spec("triton") is not None

@@ -13,11 +13,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tests.nn.layers import drive, layer
-from tests.nn.test_neuron_layers import current, made
 
 import ranvier as rv
 from ranvier.nn.spiking import _sequence
+from tests.nn.layers import drive, layer
+from tests.nn.test_neuron_layers import current, made
 
 if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is not installed; make triton installs it", allow_module_level=True)

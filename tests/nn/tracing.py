@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from tests.nn.cases import CELLS, OTHERS
 from torch import Tensor, nn
 
 import ranvier as rv
+from tests.nn.cases import CELLS, OTHERS
 
 Way = Callable[[nn.Module, Tensor], Callable[[Tensor], Any]]
 #: whose inner operations torch has no forward-mode gradients for

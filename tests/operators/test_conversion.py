@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from models import Functional, UNet, shared, waves
 from torch import nn
 
 from ranvier.operators import convert, quadrature_attention, relative_l2, spectral_resample
+from tests.operators.models import Functional, UNet, shared, waves
 
 PADDING = ["zeros", "circular", "replicate", "reflect"]
 

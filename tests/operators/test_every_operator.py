@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from models import waves
-from tests.operators.cases import CASES, OTHERS, classes
 
 from ranvier.operators import problems, relative_l2, spectral_resample
+from tests.operators.cases import CASES, OTHERS, classes
+from tests.operators.models import waves
 
 every = pytest.mark.parametrize("case", [pytest.param(c, id=k.__name__) for k, c in CASES.items()])
 

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from models import waves
 from torch import nn
 
 from ranvier.operators import (
@@ -19,6 +18,7 @@ from ranvier.operators import (
     relative_l2,
     spectral_resample,
 )
+from tests.operators.models import waves
 
 
 @pytest.mark.parametrize("grid", ["cells", "vertices"])

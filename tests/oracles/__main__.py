@@ -12,11 +12,12 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
-from _compare import REFERENCE, SEEDS, load, welch  # noqa: E402
 from benchmarks import _peers, _report  # noqa: E402
 from benchmarks._harness import Worker  # noqa: E402
 from benchmarks.cases import CASES, Case  # noqa: E402
 from benchmarks.theory import lif_neurons  # noqa: E402
+
+from tests.oracles._compare import REFERENCE, SEEDS, load, welch  # noqa: E402
 
 TOO_UNLIKELY = 1e-3  # Welch's p; some twenty comparisons are made
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from _compare import load
 
 import ranvier as rv
+from tests.oracles._compare import load
 
 
 @pytest.fixture(scope="module")

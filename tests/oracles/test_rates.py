@@ -9,12 +9,12 @@ import math
 
 import numpy as np
 import pytest
-from _compare import load
 from benchmarks._statistics import describe
 from benchmarks.cases import CASES
 from scipy import stats
 
 import ranvier as rv
+from tests.oracles._compare import load
 
 CHANCE = 1e-3  # of a false alarm, in each comparison
 DRAWS = {"cuba4000": 3, "brunel": 1, "eif": 1, "eif_net": 2, "cobahh": 1}

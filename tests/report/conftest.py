@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
 def spiking():
-    import synthetic
+    from tests.report import synthetic
 
     net = synthetic.network()
     return net, synthetic.recording(net)
@@ -20,6 +15,6 @@ def spiking():
 
 @pytest.fixture(scope="session")
 def graded():
-    import synthetic
+    from tests.report import synthetic
 
     return synthetic.graded()

@@ -73,10 +73,9 @@ def test_graded_page_shows_voltages(graded):
 
 
 def test_one_class_and_no_standing_pair(tmp_path):
-    import synthetic
-
     from ranvier.networks import Network
     from ranvier.neurons import EIF
+    from tests.report import synthetic
 
     net = Network()
     net.add(EIF(), 5, name="alone")
@@ -86,7 +85,7 @@ def test_one_class_and_no_standing_pair(tmp_path):
 
 
 def test_too_short_a_recording_is_refused(spiking):
-    import synthetic
+    from tests.report import synthetic
 
     net = spiking[0]
     with pytest.raises(ValueError, match="simulate longer"):

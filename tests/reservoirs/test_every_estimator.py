@@ -2,6 +2,7 @@
 
 import pytest
 from sklearn.utils.estimator_checks import check_estimator
+
 from tests.laws.estimators import APART, CASES, estimators
 
 

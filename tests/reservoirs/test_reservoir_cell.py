@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
-from tests.laws.cells import check_cell
 
 from ranvier.reservoirs import ESN
 from ranvier.reservoirs.cell import Reservoir
+from tests.laws.cells import check_cell
 
 
 def fitted():

@@ -1,20 +1,15 @@
 """The laws that every rule of the package keeps; each needs a case in `cases.py`."""
 
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tests.laws.discovery import require_cases
-from tests.rules.cases import CASES
 
 import ranvier as rv
 from ranvier.equations.declarations import declared
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
-import plain_plastic
-import plastic
+from tests.engines import plain_plastic, plastic
+from tests.laws.discovery import require_cases
+from tests.rules.cases import CASES
 
 STEPS = 800
 each = pytest.mark.parametrize("rule", CASES.values(), ids=[kind.__name__ for kind in CASES])

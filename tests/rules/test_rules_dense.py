@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.laws.plasticity import Edges
-from tests.rules.cases import CASES
 
 from ranvier import rules
+from tests.laws.plasticity import Edges
+from tests.rules.cases import CASES
 
 R = {
     "additive": rules.STDP(A_plus=0.05, A_minus=0.06),

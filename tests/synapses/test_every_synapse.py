@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import solve_ivp
+
+import ranvier as rv
+from ranvier.equations.declarations import declared
 from tests.laws.discovery import require_cases
 from tests.laws.interpreter import Written, value
 from tests.laws.units import UNIT_FUNCTIONS, Unit
 from tests.synapses.cases import CASES
-
-import ranvier as rv
-from ranvier.equations.declarations import declared
 
 DT, DURATION = 0.05, 30.0
 each = pytest.mark.parametrize("case", CASES.values(), ids=[kind.__name__ for kind in CASES])

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.theory import cases
 
 from ranvier import theory
+from tests.theory import cases
 
 P = {"tau": 10.0, "sigma": 4.0, "V_th": 20.0, "V_reset": 10.0}
 

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from tests.theory.beside import covariances, gradient_is_that_of_differences, mean_rate
-from tests.theory.replicas import Replicas
 
 import ranvier as rv
+from tests.theory.beside import covariances, gradient_is_that_of_differences, mean_rate
+from tests.theory.replicas import Replicas
 
 EIF = {"tau_m": 15.0, "E_L": -65.0, "V_th": -30.0, "V_reset": -62.0, "V_T": -50.0, "Delta_T": 2.0, "g_L": 10.0}
 

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from tests.theory import cases
 
 from ranvier import theory
+from tests.theory import cases
 
 
 def neuron(N=500, **changed):

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.theory.replicas import members, replicate
 
 import ranvier as rv
 from ranvier.theory.network.graded import graded_prediction
 from ranvier.theory.network.linear_noise import fixed_point, lagged_covariance, linear_noise, lyapunov, noise_spectrum
+from tests.theory.replicas import members, replicate
 
 
 def stable(n, seed=0):

@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.theory.beside import covariances, mean_rate
-from tests.theory.replicas import Replicas
 
 import ranvier as rv
-from networks import CONTINUITY
 from ranvier.theory import membrane, response, stationary
 from ranvier.theory.single_neuron.voltage import voltages
+from tests.theory.beside import covariances, mean_rate
+from tests.theory.networks import CONTINUITY
+from tests.theory.replicas import Replicas
 
 EIF = {"tau_m": 15.0, "E_L": -65.0, "V_th": -30.0, "V_reset": -62.0, "V_T": -50.0, "Delta_T": 2.0, "g_L": 10.0}
 

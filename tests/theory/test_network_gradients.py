@@ -4,9 +4,9 @@ import time
 
 import pytest
 import torch
-from tests.theory.beside import gradient_is_that_of_differences
 
 import ranvier as rv
+from tests.theory.beside import gradient_is_that_of_differences
 
 
 def leaf(values):

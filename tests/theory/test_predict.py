@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from tests.theory.beside import covariances, mean_rate
 
 import ranvier as rv
-from networks import NETWORKS, AbsoluteIF
+from tests.theory.beside import covariances, mean_rate
+from tests.theory.networks import NETWORKS, AbsoluteIF
 
 DT, DURATION, WINDOW = 0.05, 20_000.0, 50.0
 

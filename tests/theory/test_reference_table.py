@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tests.theory import cases
 
 from ranvier import theory
+from tests.theory import cases
 
 OO, RR, TT, LIF = cases.O, cases.R, cases.T, cases.LIF
 

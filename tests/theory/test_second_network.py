@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.theory import cases
-from tests.theory.replicas import Replicas
 
 import ranvier as rv
-from networks import lif
 from ranvier.theory import evolve, membrane, response
 from ranvier.theory.network.filters import synapse_filter
 from ranvier.theory.second_order._modes import modes_of
 from ranvier.theory.second_order.response import dressed
+from tests.theory import cases
+from tests.theory.networks import lif
+from tests.theory.replicas import Replicas
 
 O = {"tau_m": 10.0, "E_L": -72.0, "Delta_T": 1.4, "V_T": -48.0, "V_th": 30.0, "V_reset": -72.0, "t_ref": 2.0}
 

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from tests.theory import cases
 
 from ranvier.theory import evolve, membrane, response, stationary
 from ranvier.theory.second_order.response import filtered_noise, frequency_quadrature, mean_shift, second_order
+from tests.theory import cases
 
 NEURONS = ["O", "R", "T", "LIF"]
 

@@ -9,9 +9,9 @@ import scipy.integrate
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.theory import cases
 
 from ranvier import theory
+from tests.theory import cases
 
 
 def qif_interval(mu, sigma, tau):
