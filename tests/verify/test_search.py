@@ -134,6 +134,8 @@ def test_mistakes_are_refused_in_words():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             verify.verify(module, prop, **options)
+    with pytest.raises(ValueError, match="expected a Property"):
+        verify.verify(module, None, example=X)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected the network's 2 and 1"):
         verify.verify(module, verify.Property.within(torch.zeros(3), torch.ones(3), [[1.0]]), example=X)
     with pytest.raises(ValueError, match="not finite"):

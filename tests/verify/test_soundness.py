@@ -237,6 +237,8 @@ def test_mistakes_are_refused_in_words():
     l = torch.zeros(1, 3, 4)
     with pytest.raises(ValueError, match="lower exceeds upper"):
         verify.bounds(graph, l + 1, l)
+    with pytest.raises(ValueError, match="at least one box"):
+        verify.bounds(graph, l[:0], l[:0])
     with pytest.raises(ValueError, match="nan"):
         verify.bounds(graph, l * torch.nan, l)
     with pytest.raises(ValueError, match="expected that of the network's input"):

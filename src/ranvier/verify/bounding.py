@@ -56,6 +56,8 @@ def bounds(
     if lower.shape != upper.shape or lower.ndim == 0:
         shapes = f"{tuple(lower.shape)} and {tuple(upper.shape)}"
         raise ValueError(f"lower and upper have the shapes {shapes}; expected the same, (B, *input shape)")
+    if len(lower) == 0:
+        raise ValueError(f"lower has the shape {tuple(lower.shape)}; expected at least one box")
     if not bool((lower <= upper).all()):
         raise ValueError("lower exceeds upper, or one of them is nan; expected lower <= upper in every element")
     graph = _graph(network, lower)

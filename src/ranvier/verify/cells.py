@@ -134,6 +134,8 @@ def certified_radius(
 ) -> float:
     """The largest radius found for which every spike and silence of x (T, features) is certain; 0 where none is."""
     x = torch.as_tensor(x).detach().double()
+    if x.ndim != 2 or not 0 < most < torch.inf:
+        raise ValueError(f"x has the shape {tuple(x.shape)} and most is {most}; expected (T, features), and above 0")
     count, features = x.shape
     graph = from_module(_Unrolled(layer, count, features, False, {}), x.reshape(1, -1))
     low, high = 0.0, most

@@ -55,7 +55,7 @@ def split_inputs(subject: NetworkUnderTest, goals: Goals, settings: Settings, pr
         lower, upper = torch.cat([lower[rest], l[keep]]), torch.cat([upper[rest], u[keep]])
         goal, margins = torch.cat([goal[rest], g[keep]]), torch.cat([margins[rest], m[keep]])
         steepness = torch.cat([steepness[rest], (A.abs() * (u - l))[keep].nan_to_num(0.0, 0.0, 0.0)])
-    return Outcome(True, 0.0)
+    return Outcome(True, torch.inf)
 
 
 def _halves(l: Tensor, u: Tensor, steepness: Tensor) -> tuple[Tensor, Tensor] | None:

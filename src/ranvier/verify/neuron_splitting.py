@@ -86,7 +86,7 @@ class _Search:
                 self.bound(children[k : k + batch], self.settings.steps)
         if self.counterexample is not None:
             return Outcome(False, -torch.inf, self.counterexample)
-        return Outcome(True, 0.0)
+        return Outcome(True, torch.inf)
 
     def at_root(self, root: NodeBounds, goals: list[int]) -> None:
         """Bound goals over the whole box, from bounds of its nodes."""

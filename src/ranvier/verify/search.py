@@ -25,7 +25,7 @@ FEW_INPUTS = 10
 class VerificationResult:
     """verdict: "verified", "falsified" (with a counterexample, shaped as the input, and its output) or "unknown".
 
-    bound: the least margin of what is left, above 0 where nothing is; domains: how many were bounded; seconds.
+    bound: the least margin of what is left, inf where nothing is; domains: how many were bounded; seconds.
     """
 
     verdict: Literal["verified", "falsified", "unknown"]
@@ -134,6 +134,8 @@ def verify(
     A verdict "verified" is about real numbers, whatever float64 rounds; "falsified" has passed the network itself.
     Raises ValueError for sizes that do not fit, boxes that are not finite, and options that are not there.
     """
+    if not isinstance(prop, Property):
+        raise ValueError(f"prop is {type(prop).__name__}; expected a Property: Property.robust, within or read_vnnlib")
     subject = _subject(network, example)
     for name, value, known in (("branching", branching, Branching), ("points", points, Points)):
         if value not in known.__args__:
