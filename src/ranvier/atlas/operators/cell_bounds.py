@@ -101,12 +101,12 @@ def forgotten(seed: int, beyond: int) -> int:
 
 def tube_picture(material: dict[str, Any]) -> Figure:
     """One unit's certified tube, and runs within it."""
-    figure, axes = canvas(4.5, 2.8)
+    figure, axis = canvas(4.5, 2.8)
     low, high, y = material["tube"]
     steps = range(1, len(low) + 1)
-    axes[0, 0].fill_between(steps, low, high, color=COLOURS[0], alpha=0.25, lw=0)
-    axes[0, 0].plot(steps, y, color=COLOURS[1], lw=0.6)
-    axes[0, 0].set(xlabel="step", ylabel="output", xticks=list(steps))
+    axis.fill_between(steps, low, high, color=COLOURS[0], alpha=0.25, lw=0)
+    axis.plot(steps, y, color=COLOURS[1], lw=0.6)
+    axis.set(xlabel="step", ylabel="output", xticks=list(steps))
     return figure
 
 

@@ -120,7 +120,7 @@ def decided(size: Size, timeout: float) -> dict[str, Any]:
     """The share of the competition's properties at hand that are verified or falsified in time."""
     folder = dataset("verify")
     if folder is None:
-        return {}
+        return {"decided": None}
     verdicts = [verdict(str(folder), *file, timeout) for file in FILES[size]]
     return {"decided": sum(v != "unknown" for v in verdicts) / len(verdicts)}
 
