@@ -108,7 +108,7 @@ def test_another_run_in_the_folder_is_refused_unless_asked(call, edges, capsys):
         ),
         (
             ("EDGES", "--signs", "n77=-1"),
-            "--signs names 'n77', which is neither a class nor a neuron; did you mean",
+            "--signs names 'n77', which is neither a class nor a neuron nor a transmitter; did you mean",
         ),
         (("EDGES", "--signs", "n1=blue"), "the sign is 'blue'; expected -1, 1 or 0"),
         (("EDGES", "--signs", "signs.csv"), "there is no such file; expected one of lines 'class,sign'"),

@@ -7,6 +7,7 @@ nothing of the neighbour's is run.
 import os
 import stat
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -49,14 +50,20 @@ def as_user(user: int, work) -> str:
 
 
 @pytest.fixture
-def shared(tmp_path):
+def place():
+    """A folder that every user can enter, as none of pytest's own is."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def shared(place):
     """A folder like /tmp, and in it the victim's own with a secret of 0600."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    common = tmp_path / "common"
+    common = place / "common"
     common.mkdir()
     common.chmod(0o1777)
-    home = tmp_path / "home"
+    home = place / "home"
     home.mkdir(mode=0o700)
     os.chown(home, VICTIM, VICTIM)
 
