@@ -127,7 +127,7 @@ def decode(session: Session, activity: BinnedActivity, limit: int = 8) -> list[D
 
 def strongest_pairs(session: Session, activity: BinnedActivity, most: int = 15) -> list[tuple[str, str, float]]:
     """The pairs with the largest |correlation| over the bins, and what it is."""
-    r = np.corrcoef(activity.x.T)
+    r: Any = np.corrcoef(activity.x.T)
     i, j = np.triu_indices(len(r), 1)
     order = np.argsort(-np.abs(r[i, j]), kind="stable")[:most]
     label = [name or f"neuron {k}" for k, name in enumerate(session.neurons.names)]

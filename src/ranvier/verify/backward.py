@@ -81,6 +81,8 @@ def pull_back(
     batch, rows = max(len(A), len(bounds.lower[0])), A.shape[1]
     zeros = bounds.lower[0].new_zeros(batch, rows)
     constant, slack, at = zeros, zeros, {}
+    gained: Tensor | None
+    error: Tensor | None
     pending: dict[int, Tensor] = {start: A}
     result = A.new_zeros(batch, rows, graph.nodes[0].size)
     for k in graph.ancestors(start):

@@ -110,7 +110,7 @@ class Builder:
         starts, at = [], 0
         for p in sorted(range(len(parts)), key=lambda k: isinstance(parts[k], Tensor)):
             starts.append((p, at))
-            at += parts[p].size if isinstance(parts[p], Value) else parts[p].numel()  # type: ignore[union-attr]
+            at += math.prod(parts[p].shape)
         where = dict(starts)
         numbers = [
             torch.arange(where[k], where[k] + math.prod(p.shape)).reshape(tuple(p.shape)) for k, p in enumerate(parts)
@@ -193,8 +193,9 @@ class Builder:
     def matmul(self, x: Operand, y: Operand, offset: Tensor | None = None) -> Operand:
         """As torch.matmul, of which one or both may be constants; offset broadcasts to the result."""
         if isinstance(x, Tensor) and isinstance(y, Tensor):
-            out: Operand = x @ y
-            return out if offset is None else out + offset
+            plain: Tensor = x @ y
+            return plain if offset is None else plain + offset
+        out: Operand
         if len(x.shape) == 1:
             out = self.matmul(self.reshape(x, (1, *x.shape)), y)
             out = self.reshape(out, (*out.shape[:-2], out.shape[-1]))
@@ -279,7 +280,7 @@ class Builder:
         axis %= len(x.shape)
         while x.shape[axis] > 1:
             half = x.shape[axis] // 2
-            cut = [self.take([x], lambda n, a=a, b=b: n.narrow(axis, a, b)) for a, b in  # type: ignore[misc, arg-type]
+            cut = [self.take([x], lambda n, a=a, b=b: n.narrow(axis, a, b)) for a, b in  # type: ignore[misc, arg-type, list-item]
                    ((0, half), (half, half), (2 * half, x.shape[axis] - 2 * half))]  # fmt: skip
             x = self.maximum(cut[0], cut[1])
             if cut[2].shape[axis]:

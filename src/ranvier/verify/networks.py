@@ -68,8 +68,8 @@ def _evaluator(model: Any) -> Callable[[Tensor], Tensor]:
     def run(x: Tensor) -> Tensor:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            out = evaluator.run(None, {entry.name: x.numpy().astype(kind)})[0]
-        return torch.from_numpy(np.asarray(out, dtype=np.float64))
+            outputs: Any = evaluator.run(None, {entry.name: x.numpy().astype(kind)})
+        return torch.from_numpy(np.asarray(outputs[0], dtype=np.float64))
 
     return run
 

@@ -142,7 +142,7 @@ class _Translation:
         missing = [name for name in node.input if name and name not in self.values]
         if missing:
             b.refuse(f"reads {missing[0]!r:.80}, which comes from nowhere; expected an earlier node's output")
-        args = [self.values[name] if name else None for name in node.input]
+        args: list[Any] = [self.values[name] if name else None for name in node.input]
         attributes = {a.name: self._attribute(b, a) for a in node.attribute}
         try:
             if rule is None:
@@ -303,7 +303,7 @@ def _arithmetic(kind: str) -> Callable[..., Operand]:
     def rule(b: Builder, args: Any, a: dict, opset: int) -> Operand:
         x, y = args
         if isinstance(x, Tensor) and isinstance(y, Tensor):
-            plain = {"Add": torch.add, "Sub": torch.sub, "Mul": torch.mul}
+            plain: dict[str, Callable[..., Tensor]] = {"Add": torch.add, "Sub": torch.sub, "Mul": torch.mul}
             if kind == "Div":
                 return x / y if x.is_floating_point() else torch.div(x, y, rounding_mode="trunc")
             return plain[kind](x, y)
@@ -353,7 +353,8 @@ def _reduce(mean: bool) -> Callable[..., Operand]:
 
 
 def _batch_norm(b: Builder, args: Any, a: dict, opset: int) -> Operand:
-    return affine_norm(b, *args[:5], a.get("epsilon", 1e-5))
+    x, weight, bias, mean, var = (args[k] for k in range(5))
+    return affine_norm(b, x, weight, bias, mean, var, a.get("epsilon", 1e-5))
 
 
 def _layer_norm(b: Builder, args: Any, a: dict, opset: int) -> Operand:

@@ -174,8 +174,8 @@ def optimise(
                     first[k].mul_(0.9).add_(g, alpha=0.1)
                     second[k].mul_(0.999).addcmul_(g, g, value=0.001)
                     corrected = first[k] / (1 - 0.9 ** (step + 1))
-                    size = (second[k] / (1 - 0.999 ** (step + 1))).sqrt_().add_(1e-12)
-                    t.add_(corrected / size, alpha=rate * decay**step)
+                    scale = (second[k] / (1 - 0.999 ** (step + 1))).sqrt_().add_(1e-12)
+                    t.add_(corrected / scale, alpha=rate * decay**step)
                     t.clamp_(0.0, 1.0) if k < n_shares else t.clamp_(min=0.0)
     with torch.no_grad():
         bound = evaluate(best, True, record)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -138,8 +138,8 @@ def verify(
         raise ValueError(f"prop is {type(prop).__name__}; expected a Property: Property.robust, within or read_vnnlib")
     subject = _subject(network, example)
     for name, value, known in (("branching", branching, Branching), ("points", points, Points)):
-        if value not in known.__args__:
-            raise ValueError(f"{name} is {value!r}; expected one of {', '.join(known.__args__)}")
+        if value not in get_args(known):
+            raise ValueError(f"{name} is {value!r}; expected one of {', '.join(get_args(known))}")
     for name, number, least in (("timeout", timeout, 0), ("steps", steps, 0), ("several", several, 1)):
         if not number >= least:
             raise ValueError(f"{name} is {number}; expected at least {least}")

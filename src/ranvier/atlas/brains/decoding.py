@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -131,7 +131,7 @@ def heads(permuted: bool, cells: bool) -> dict[str, Any]:
     awake, asleep = _recording("Qrun"), _recording("Qrem")
     if awake is None or asleep is None or awake[1] is None:
         return {"head_error": None, "head_chance": None, "rem_step": None}
-    counts, angle = awake
+    counts, angle = awake[0], awake[1]
     border, gap = len(counts) * 4 // 5, 50  # ten seconds between them
     learned = np.roll(angle[: border - gap], border // 2) if permuted else angle[: border - gap]
     curves = tuning_curves(counts[: border - gap], learned, 200.0, bins=60, period=FULL_TURN, smoothing=1.0)
@@ -161,13 +161,13 @@ def _step(counts: np.ndarray, curves: Any) -> float:
 
 @lru_cache(maxsize=1)
 def _sequences() -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    from ranvier.recordings import read_session
+    from ranvier.recordings import Signal, read_session
 
     file = dataset("cortex/sequences_140_neurons_25ms.mat")
     if file is None:
         return None
     session = read_session(file, activity="Zdecode", bin=25.0, transpose=True, behaviour=[])
-    bins = session.activity.read().reshape(240, 30, 140)[:, :24]
+    bins = cast(Signal, session.activity).read().reshape(240, 30, 140)[:, :24]
     x = bins.reshape(240, 4, 6, 140).sum(2)  # the four elements of 150 ms
     return x.reshape(-1, 140), np.tile(np.arange(4), 240), np.repeat(np.arange(240), 4)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -51,14 +51,19 @@ def planted(seed: int, harmonised: bool) -> dict[str, Any]:
         at = np.arange(0.0, t[-1], step)
         values = np.column_stack([np.interp(at, t, latent[:, k]) for k in order])
         values = gain * (values + 0.05 * latent.std() * rng.standard_normal(values.shape)) + offset
-        sessions.append(Session(activity=Signal(at, values), neurons=Neurons([names[k] for k in order])))
+        sessions.append(Session(activity=Signal(at, values), neurons=Neurons(tuple(names[k] for k in order))))
     if harmonised:
-        x = [homogenise(s).activity.read()[150:1700, :SIZE] for s in sessions]
+        x = [_activity(homogenise(s))[150:1700, :SIZE] for s in sessions]
     else:
-        x = [s.activity.read()[100:900] for s in sessions]
+        x = [_activity(s)[100:900] for s in sessions]
     likeness = np.mean([np.corrcoef(x[a][:, k], x[b][:, k])[0, 1] for a, b in ((0, 1), (1, 2)) for k in range(SIZE)])
     law = fit_forecast([x[0]], (), steps=STEPS, lag=LAG)
     return {"likeness": float(likeness), "across": skill(law(x[1]), x[1], STEPS)}
+
+
+def _activity(session: Session) -> np.ndarray:
+    """Of a session that holds no spikes."""
+    return cast(Signal, session.activity).read()
 
 
 def _worm(rng: np.random.Generator) -> np.ndarray:
@@ -77,7 +82,7 @@ def _recorded() -> list[np.ndarray] | None:
     folder = dataset("celegans/activity")
     if folder is None:
         return None
-    return [homogenise(read_session(file)).activity.read() for file in sorted(folder.glob("*.npz"))]
+    return [_activity(homogenise(read_session(file))) for file in sorted(folder.glob("*.npz"))]
 
 
 def recorded(seed: int, shuffles: int, wired: bool, fitted: bool) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def instance(seed: int) -> tuple[verify.Graph, verify.Property]:
     bound = float(verify.bounds(graph, box, -box, method="alpha", steps=50).lower)
     axis = torch.linspace(-1, 1, 201, dtype=torch.float64)
     least = float(module(torch.cartesian_prod(axis, axis)).detach().min())
-    return graph, verify.Property.within(box[0, 0], -box[0, 0], [[1.0]], 0.5 * (least + bound))
+    return graph, verify.Property.within(box[0, 0], -box[0, 0], torch.ones(1, 1), 0.5 * (least + bound))
 
 
 @lru_cache

@@ -79,13 +79,13 @@ class Couplings:
             self.senders[index] = (kernel_address(text), *voltage, _row(where, block, CHANGE))
         self.changes = np.zeros(1)  # the largest that a step was left with
         joined = self._junctions(net, models, layouts, blocks)
-        numbers = np.array([float(dt)])
-        self._arrays.append(numbers)
+        times = np.array([float(dt)])
+        self._arrays.append(times)
         self.header = np.array(
             [
                 (
                     address(self.links), len(links), address(self.senders), address(joined), address(self.changes),
-                    address(numbers), agree_address(real), transmit_address(real),
+                    address(times), agree_address(real), transmit_address(real),
                     0 if joined is None else join_address(real),
                 )
             ],

@@ -218,7 +218,7 @@ class TorchNetwork:
         change = torch.full((batch,), torch.inf, dtype=torch.float64)
         done = torch.zeros(batch, dtype=torch.bool)
         joined = constants["junctions"]
-        current = None if joined is None else joined.begin(begin, self._held_cells(state))
+        current: Any = None if joined is None else joined.begin(begin, self._held_cells(state))
         share = torch.ones(batch, 1, dtype=torch.float64)
         for turn in range(LIMIT):
             for k, values in inputs.items():

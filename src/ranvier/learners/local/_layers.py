@@ -69,7 +69,7 @@ class LayerSynapses:
     def __init__(self, module: nn.Linear | nn.Conv2d | nn.Parameter) -> None:
         self.module = module
         plain = isinstance(module, nn.Parameter)
-        if not plain:
+        if not isinstance(module, nn.Parameter):
             require_own_weight(module)
         self.effective: Tensor = module if plain else module.weight  # type: ignore[assignment, union-attr]
         self.weight = self.effective.detach()

@@ -112,7 +112,8 @@ class Function:
         a = torch.where(usable, l, 0.5 * self._inside())
         b = torch.where(usable, u, 0.5 * self._inside())
         result = self._slopes(a, b)
-        return Slopes(*(torch.where(usable, each.nan_to_num(0.0, 0.0, 0.0), 0.0) for each in result[:2]), *result[2:])
+        lower, upper = (torch.where(usable, each.nan_to_num(0.0, 0.0, 0.0), 0.0) for each in result[:2])
+        return Slopes(lower, upper, result.lower_is_best, result.upper_is_best)
 
     def _inside(self) -> float:
         """Twice a point of the domain."""
