@@ -41,7 +41,7 @@ class Prepared:
     manifest: dict[str, Any]
 
     def folder_manifest(self, duration: float) -> dict[str, Any]:
-        """The manifest of a run on disk, by which two runs are told apart."""
+        """The manifest of a run on disk, which distinguishes two runs."""
         # which neurons are recorded is compared by the folder itself
         record: dict[str, Any] = {p.name: [p.interval] for p in self.weights}
         for p in self.probes:

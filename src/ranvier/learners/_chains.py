@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ranvier.learners._outputs import require_finite_input
+
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 WEIGHTED = (nn.Linear, *CONVOLUTIONS)
 
@@ -67,6 +69,11 @@ def weighted(model: nn.Module, learner: str) -> dict[str, Any]:
         _require_plain_padding(name, module)
     require_own_weights(model, learner)
     return layers
+
+
+def require_layer_input(x: Tensor, layers: dict[str, Any]) -> None:
+    """Refuse input that is not finite, or not as the first layer's weights are, unless whole numbers are looked up."""
+    require_finite_input(x, next(iter(layers.values())) if x.is_floating_point() else None)
 
 
 def require_own_weights(model: nn.Module, learner: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
@@ -147,6 +148,49 @@ class GradientLearner(ABC):
         self._own = dict(state["own"])
 
 
+class SupervisedLearner(GradientLearner):
+    """A `GradientLearner` whose loss is of the whole model's output: loss(y, labels).
+
+    Gradients come by autograd, within `_backward`, where a subclass may bend the way back; `_require` refuses input
+    that cannot be learned from.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        optimizer: torch.optim.Optimizer,
+        *,
+        encode: Encode | None = None,
+        clip: float | None = None,
+        accuracy: Score | None = accuracy,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        settings = {"loss": name(loss), **(settings or {})}
+        super().__init__(model, optimizer, encode=encode, clip=clip, settings=settings)
+        self.loss, self.accuracy = loss, accuracy
+
+    def _require(self, x: Tensor) -> None:
+        """ValueError or TypeError for input that is refused; none is, unless a subclass says so."""
+
+    def _backward(self) -> AbstractContextManager[Any]:
+        """What holds while the loss is computed and goes back."""
+        return nullcontext()
+
+    def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
+        self._require(x)
+        with self._backward():
+            loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
+            if bool(torch.isfinite(loss)):
+                loss.backward()
+        return loss.item(), right
+
+    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
+        self._require(x)
+        loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
+        return loss.item(), right
+
+
 def whole(
     model: nn.Module, loss: Loss, x: Tensor, labels: Tensor, score: Score | None = accuracy
 ) -> tuple[Tensor, float | None]:
@@ -199,4 +243,6 @@ def name(function: Any) -> str | None:
     return None if function is None else getattr(function, "__qualname__", type(function).__name__)
 
 
-__all__ = ["Encode", "GradientLearner", "Loss", "Score", "constants", "name", "pair_of", "plain", "whole"]
+__all__ = [
+    "Encode", "GradientLearner", "Loss", "Score", "SupervisedLearner", "constants", "name", "pair_of", "plain", "whole",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tuning curves: the rate of each neuron at each value of what was seen or done."""
+"""Tuning curves: the rate of each neuron at each value of a stimulus or of behaviour."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ register(
         paper="J. Shi, E. Shea-Brown and M. Buice (2019). Comparison against task driven artificial neural networks "
         "reveals functional properties in mouse visual cortex. NeurIPS 32.",
         summary="Cells are drawn from the layers of a network trained on digits, and noise is added. The similarity of "
-        "similarity matrices finds the layer, from enough cells; serial and parallel hierarchies are told apart.",
+        "similarity matrices finds the layer, from enough cells; serial and parallel hierarchies are distinguished.",
         claims=(
             Claim("Of 2000 cells and 118 images the best layer is right within one in nine draws of ten.", SHI, "near",
                   AtLeast(0.9), 0.0, "a bound", {"mixed": True}),

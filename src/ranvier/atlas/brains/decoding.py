@@ -86,7 +86,7 @@ class Animal:
         sign = 1.0 - 2.0 * (stimulus % PHASES)
         latent = sign[:, None] * self.code[family][stimulus // PHASES]
         latent = latent + 0.4 * self.rng.standard_normal(latent.shape)
-        drive = np.maximum(latent @ self.weight, -0.3)  # some of what inhibits is still seen
+        drive = np.maximum(latent @ self.weight, -0.3)  # inhibition below rest stays measurable
         return stimulus, self.gain * drive + 0.3 * self.rng.standard_normal(drive.shape)
 
 
@@ -219,7 +219,7 @@ register(
                   {"network": False}),
             Claim("Across animals it decodes most trials, after alignment and a little training.", IQBAL, "across",
                   AtLeast(0.85), 0.0, "91 % in the paper", {"aligned": False}),
-            Claim("Two families of stimuli are told apart.", IQBAL, "family", AtLeast(0.85), 0.0,
+            Claim("The family of a stimulus is decoded.", IQBAL, "family", AtLeast(0.85), 0.0,
                   "a bound; 0.5 by chance", PERMUTED),
             Claim("A decoder of one family is at chance on the other.", IQBAL, "cross_family", AtMost(0.25), 0.2,
                   "chance, and the accidents of four random codes", {"shared": True}),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ranvier.learners.labelled import Encode, GradientLearner, Loss, Score, name, whole
+from ranvier.learners.labelled import Encode, Loss, Score, SupervisedLearner
 from ranvier.learners.losses import accuracy as _accuracy
 
 
-class BPTT(GradientLearner):
+class BPTT(SupervisedLearner):
     """Backpropagation through time with surrogate gradients (Neftci et al. 2019; Eshraghian et al. 2023).
 
     A batch is (x, labels). x goes through `encode`, if given, to (T, B, N), then through the model, then to
@@ -42,15 +42,4 @@ class BPTT(GradientLearner):
         clip: float | None = None,
         accuracy: Score | None = _accuracy,
     ) -> None:
-        super().__init__(model, optimizer, encode=encode, clip=clip, settings={"loss": name(loss)})
-        self.loss, self.accuracy = loss, accuracy
-
-    def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
-        if bool(torch.isfinite(loss)):
-            loss.backward()
-        return loss.item(), right
-
-    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
-        return loss.item(), right
+        super().__init__(model, loss, optimizer, encode=encode, clip=clip, accuracy=accuracy)

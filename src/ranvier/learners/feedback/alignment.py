@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ranvier.learners._chains import input_gradient, weighted
-from ranvier.learners._outputs import require_finite_input, share_right
+from ranvier.learners._chains import input_gradient, require_layer_input, weighted
+from ranvier.learners._outputs import share_right
 from ranvier.learners.counting import rows_of
 from ranvier.learners.feedback._backward import other_way
 from ranvier.learners.feedback.pathways import Pathway, RandomFeedback
 from ranvier.learners.fitting.loop import Metrics
-from ranvier.learners.labelled import Encode, GradientLearner, Loss, Score, name, whole
+from ranvier.learners.labelled import Encode, Loss, Score, SupervisedLearner, whole
 
 
-class FeedbackAlignment(GradientLearner):
+class FeedbackAlignment(SupervisedLearner):
     """Backpropagation in which errors go back by other weights than those that signals came by (Lillicrap et al. 2016):
     δ_l = (B_{l+1}ᵀ δ_{l+1}) ⊙ f'(z_l), in any model of nn.Linear and nn.Conv1d to Conv3d, recurrent use included.
 
@@ -48,10 +49,11 @@ class FeedbackAlignment(GradientLearner):
             raise TypeError(
                 f"pathway is a {type(pathway).__name__}; expected one of rv.learners.pathways, as RandomFeedback()"
             )
-        self.loss, self.accuracy = loss, accuracy
         self.layers = weighted(model, "feedback alignment")
-        settings = {"loss": name(loss), "pathway": repr(self.pathway)}
-        super().__init__(model, optimizer, encode=encode, clip=clip, settings=settings)
+        settings = {"pathway": repr(self.pathway)}
+        super().__init__(
+            model, loss, optimizer, encode=encode, clip=clip, accuracy=accuracy, settings=settings
+        )
         with torch.no_grad():
             self._own = {"feedback": {k: self.pathway.start(m.weight) for k, m in self.layers.items()}}
 
@@ -74,22 +76,11 @@ class FeedbackAlignment(GradientLearner):
             counted.signals.multiply(counted.dense_of(layer, x))
         return input_gradient(layer, self._feedback(name, layer), x, g)
 
-    def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        self._require(x)
-        with other_way(self.layers, self._back):
-            loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
-            if bool(torch.isfinite(loss)):
-                loss.backward()
-        return loss.item(), right
+    def _backward(self) -> AbstractContextManager[None]:
+        return other_way(self.layers, self._back)
 
     def _require(self, x: Tensor) -> None:
-        """As the first layer's weights are, unless whole numbers are looked up first."""
-        require_finite_input(x, next(iter(self.layers.values())) if x.is_floating_point() else None)
-
-    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        self._require(x)
-        loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
-        return loss.item(), right
+        require_layer_input(x, self.layers)
 
     @torch.no_grad()
     def _update(self) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ranvier.learners._chains import blocks_of, weighted
-from ranvier.learners._outputs import require_finite_input, share_right
+from ranvier.learners._chains import blocks_of, require_layer_input, weighted
+from ranvier.learners._outputs import share_right
 from ranvier.learners.counting import rows_of
 from ranvier.learners.feedback._backward import other_way
-from ranvier.learners.labelled import Encode, GradientLearner, Loss, Score, name, whole
+from ranvier.learners.labelled import Encode, Loss, Score, SupervisedLearner
 
 
-class DirectFeedbackAlignment(GradientLearner):
+class DirectFeedbackAlignment(SupervisedLearner):
     """The output's error goes to every hidden layer at once, by a fixed random matrix each (Nøkland 2016):
     δ_l = (B_lᵀ e) ⊙ f'(z_l), with e the error of the last layer's output.
 
@@ -38,8 +40,7 @@ class DirectFeedbackAlignment(GradientLearner):
     ) -> None:
         blocks_of(model, "direct feedback")
         self.layers = weighted(model, "direct feedback")
-        self.loss, self.accuracy = loss, accuracy
-        super().__init__(model, optimizer, encode=encode, clip=clip, settings={"loss": name(loss)})
+        super().__init__(model, loss, optimizer, encode=encode, clip=clip, accuracy=accuracy)
         self._own = {"feedback": {}}
         self._error: Tensor | None = None
 
@@ -57,24 +58,15 @@ class DirectFeedbackAlignment(GradientLearner):
             counted.signals.multiply(len(x) * feedback.numel())
         return (self._error @ feedback).view_as(x)
 
-    def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        self._require(x)
+    @contextmanager
+    def _backward(self) -> Iterator[None]:
         self._error = None
         with other_way(self.layers, self._back):
-            loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
-            if bool(torch.isfinite(loss)):
-                loss.backward()
+            yield
         self._error = None
-        return loss.item(), right
 
     def _require(self, x: Tensor) -> None:
-        """As the first layer's weights are, unless whole numbers are looked up first."""
-        require_finite_input(x, next(iter(self.layers.values())) if x.is_floating_point() else None)
-
-    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        self._require(x)
-        loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
-        return loss.item(), right
+        require_layer_input(x, self.layers)
 
 
 __all__ = ["DirectFeedbackAlignment"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ranvier.learners._outputs import share_right
 from ranvier.learners.fitting.loop import Metrics
-from ranvier.learners.labelled import Encode, GradientLearner, Loss, Score, name, whole
+from ranvier.learners.labelled import Encode, Loss, Score, SupervisedLearner, name
 from ranvier.learners.perforated.perforation import adopt, count_dendrites, dendrites_of, grow
 
 _NORMALISED = nn.modules.batchnorm._BatchNorm
@@ -35,7 +35,7 @@ class Plateau:
             raise ValueError(f"it is {self}; expected window >= 1, patience >= 1, threshold >= 0, most >= 0 or None")
 
 
-class PerforatedBackpropagation(GradientLearner):
+class PerforatedBackpropagation(SupervisedLearner):
     """Backpropagation in cycles (Brenner & Itti 2025): the network learns to a plateau; every neuron grows a dendrite
     that learns to correlate with its error; dendrites are frozen; the network goes on; and so on.
 
@@ -82,14 +82,16 @@ class PerforatedBackpropagation(GradientLearner):
             raise ValueError(f"the model has {count_dendrites(model)} dendrites a neuron; expected none yet")
         if held_out is not None and len(held_out) == 0:
             raise ValueError("held_out has no batch; expected one at least, or None")
-        self.loss, self.accuracy, self.cycles, self.held_out = loss, accuracy, cycles, held_out
+        self.cycles, self.held_out = cycles, held_out
         self.neurons, self.dendrites = neurons or Plateau(), dendrites or Plateau()
         self.candidates = candidates or partial(torch.optim.Adam, lr=1e-2, eps=1e-20)
         settings: dict[str, Any] = {
-            "loss": name(loss), "cycles": cycles, "neurons": repr(self.neurons), "dendrites": repr(self.dendrites),
+            "cycles": cycles, "neurons": repr(self.neurons), "dendrites": repr(self.dendrites),
             "candidates": name(self.candidates), "held_out": None if held_out is None else len(held_out),
         }  # fmt: skip
-        super().__init__(model, optimizer, encode=encode, clip=clip, settings=settings)
+        super().__init__(
+            model, loss, optimizer, encode=encode, clip=clip, accuracy=accuracy, settings=settings
+        )
         self._joined: list[nn.Parameter] = []  # weights of dendrites in the optimizer
         self._candidate_optimizer: torch.optim.Optimizer | None = None
         self._own = {"phase": "neurons", "best_state": None, **_start()}
@@ -113,16 +115,8 @@ class PerforatedBackpropagation(GradientLearner):
         self._watch(metrics["loss"])
         return metrics | status
 
-    def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        with _standing_still(self.model, self._optimised()) if self.growing else _as_is():
-            loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
-            if bool(torch.isfinite(loss)):
-                loss.backward()
-        return loss.item(), right
-
-    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
-        return loss.item(), right
+    def _backward(self) -> AbstractContextManager[None]:
+        return _standing_still(self.model, self._optimised()) if self.growing else nullcontext()
 
     def _update(self) -> None:
         if self._candidate_optimizer is None:
@@ -217,11 +211,6 @@ class PerforatedBackpropagation(GradientLearner):
 def _start() -> dict[str, Any]:
     """Of a phase: steps of this window and their losses' sum, windows so far, the best value, windows since."""
     return {"steps": 0, "total": 0.0, "windows": 0, "best": None, "stale": 0}
-
-
-@contextmanager
-def _as_is() -> Iterator[None]:
-    yield
 
 
 @contextmanager

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ranvier.learners._chains import weight_gradient, weighted
-from ranvier.learners._outputs import output_of, require_finite_input, share_right
+from ranvier.learners._chains import require_layer_input, weight_gradient, weighted
+from ranvier.learners._outputs import output_of, share_right
 from ranvier.learners.counting import meet, rows_of
-from ranvier.learners.labelled import Encode, GradientLearner, Loss, Score, name, whole
+from ranvier.learners.labelled import Encode, Loss, Score, SupervisedLearner
 
 
-class NodePerturbation(GradientLearner):
+class NodePerturbation(SupervisedLearner):
     """Noise on every neuron's input, and each example's change of loss times it (Le Cun, Galland & Hinton 1988; Werfel,
     Xie & Seung 2005): ĝ = (L(z + σξ) − L(z − σξ))/2σ · ξ xᵀ, mean over the batch and over `samples`.
 
@@ -43,9 +43,11 @@ class NodePerturbation(GradientLearner):
         if not (0 < sigma < math.inf) or samples < 1:
             raise ValueError(f"sigma is {sigma}, samples {samples}; expected sigma > 0, finite, and samples >= 1")
         self.layers = weighted(model, "node perturbation")
-        self.loss, self.accuracy, self.sigma, self.samples = loss, accuracy, sigma, samples
-        settings = {"loss": name(loss), "sigma": sigma, "samples": samples}
-        super().__init__(model, optimizer, encode=encode, clip=clip, settings=settings)
+        self.sigma, self.samples = sigma, samples
+        settings = {"sigma": sigma, "samples": samples}
+        super().__init__(
+            model, loss, optimizer, encode=encode, clip=clip, accuracy=accuracy, settings=settings
+        )
 
     @torch.no_grad()
     def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
@@ -107,13 +109,7 @@ class NodePerturbation(GradientLearner):
         return y
 
     def _require(self, x: Tensor) -> None:
-        """As the first layer's weights are, unless whole numbers are looked up first."""
-        require_finite_input(x, next(iter(self.layers.values())) if x.is_floating_point() else None)
-
-    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        self._require(x)
-        loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
-        return loss.item(), right
+        require_layer_input(x, self.layers)
 
 
 def _adding(noise: dict[str, Tensor], sigma: float) -> Callable[[str, Tensor, Tensor], Tensor]:

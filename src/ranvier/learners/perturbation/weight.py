@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from ranvier.learners._outputs import require_finite_input, share_right
 from ranvier.learners.counting import rows_of
-from ranvier.learners.labelled import Encode, GradientLearner, Loss, Score, name, whole
+from ranvier.learners.labelled import Encode, Loss, Score, SupervisedLearner, whole
 
 
-class WeightPerturbation(GradientLearner):
+class WeightPerturbation(SupervisedLearner):
     """The loss's slope along random directions of all parameters, times these (Jabri & Flower 1992; Werfel, Xie & Seung
     2005): ĝ = (L(θ + σξ) − L(θ − σξ))/2σ · ξ, ξ normal, mean over `samples`.
 
@@ -38,13 +38,18 @@ class WeightPerturbation(GradientLearner):
     ) -> None:
         if not (0 < sigma < math.inf) or samples < 1:
             raise ValueError(f"sigma is {sigma}, samples {samples}; expected sigma > 0, finite, and samples >= 1")
-        self.loss, self.accuracy, self.sigma, self.samples = loss, accuracy, sigma, samples
-        settings = {"loss": name(loss), "sigma": sigma, "samples": samples}
-        super().__init__(model, optimizer, encode=encode, clip=clip, settings=settings)
+        self.sigma, self.samples = sigma, samples
+        settings = {"sigma": sigma, "samples": samples}
+        super().__init__(
+            model, loss, optimizer, encode=encode, clip=clip, accuracy=accuracy, settings=settings
+        )
+
+    def _require(self, x: Tensor) -> None:
+        require_finite_input(x)
 
     @torch.no_grad()
     def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        require_finite_input(x)
+        self._require(x)
         learning = [p for group in self.optimizer.param_groups for p in group["params"] if p.requires_grad]
         start = [p.clone() for p in learning]
         total = [torch.zeros_like(p) for p in learning]
@@ -73,10 +78,6 @@ class WeightPerturbation(GradientLearner):
             if (counted := rows_of(p)) is not None:
                 counted.gradients.multiply(self.samples * p.numel())
         return loss, None if self.accuracy is None else right
-
-    def _measure(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        loss, right = whole(self.model, self.loss, x, labels, self.accuracy)
-        return loss.item(), right
 
 
 __all__ = ["WeightPerturbation"]
