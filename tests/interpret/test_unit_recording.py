@@ -244,6 +244,24 @@ def test_broken_folders_are_named(convolutional, tmp_path):
         read_activations(tmp_path / "none")
 
 
+@pytest.mark.parametrize("wrong", [None, [], {}, "x", 1.5, -1, 10**400, [None], {"rows": None}], ids=repr)
+@pytest.mark.parametrize("key", ["kind", "tokens", "settings", "segments", "layers", "rows", "examples", "batches"])
+def test_every_value_of_the_index_is_checked_before_use(convolutional, tmp_path, key, wrong):
+    activations(convolutional, batches(), "3", tmp_path / "a")
+    file = tmp_path / "a" / "activations.json"
+    index = json.loads(file.read_text())
+    owner = index if key in index else index["settings"] if key == "layers" else index["segments"][0]
+    owner[key] = wrong
+    file.write_text(json.dumps(index))
+    try:
+        read_activations(tmp_path / "a")
+    except ValueError as error:
+        place = key if key in ("kind", "tokens", "settings", "segments") else f".{key}"
+        assert f"{place} is" in str(error) or f"{key}[0] is" in str(error) or f"{key}.layers is" in str(error), error
+    else:
+        assert (key, wrong) in [("tokens", None), ("segments", [])]
+
+
 def test_an_image_layer_by_another_axis(convolutional):
     record = activations(convolutional, [IMAGES], Layer("columns", convolutional[0], axis=-1), dtype=torch.float64)
     whole = activations(convolutional, [IMAGES], "0", dtype=torch.float64)["0"]

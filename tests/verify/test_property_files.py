@@ -152,6 +152,7 @@ REFUSED = {
     "a subgraph": (_operator("If"), "no translation"), "a foreign domain": (_domain, "no translation"),
     "a missing value": (_dangling, "nowhere"), "weights of nan": (_nan, "not finite"),
     "too few bytes": (_short, "broken tensor"), "shapes that do not fit": (_misfit, "expected matrices that fit"),
+    "norms without statistics": (_operator("BatchNormalization"), "has 1 inputs; expected 5"),
     "an axis out of range": (_operator("Softmax", axis=7), "Softmax|out of range"),
     "a wild permutation": (_operator("Transpose", perm=[0, 9]), "does not fit"),
 }  # fmt: skip

@@ -247,3 +247,12 @@ def test_mistakes_are_refused_in_words():
         verify.bounds(graph, l, l, method="magic")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"C has the shape \(2, 3\)"):
         verify.bounds(graph, l, l, C=torch.zeros(2, 3))
+
+
+def test_values_without_elements_are_refused():
+    class Joined(nn.Module):
+        def forward(self, x):
+            return torch.cat([2 * x[:, :0] + 1, torch.relu(x)], 1)
+
+    with pytest.raises(ValueError, match=r"shape \(1, 0\); expected one element"):
+        verify.from_module(Joined(), torch.zeros(1, 3))

@@ -105,7 +105,7 @@ _LENGTHS = {FORWARD: SLOTS * SLOTS + 1, RECURRENT: SLOTS * SLOTS + 1, PARAMETERS
 
 
 def encode_spikes(program: ChipProgram, inputs: np.ndarray) -> bytes:
-    """Spikes as the chip reads them: steps since the last one, address in two bytes; a last step of silence is told by
+    """Spikes as the chip reads them: steps since the last one, address in two bytes; silence at the end is given by
     the run's length, which follows the end mark in the emulated board's dialect (two bytes, low byte first)."""
     spikes = input_spikes(program, inputs)
     steps, sources = np.nonzero(spikes)
@@ -185,7 +185,7 @@ class Link:
 class Board:
     """An emulated NeuroCoreX on a port: it reads commands and answers as the chip does.
 
-    After the mark that ends spikes it expects the run's length, two bytes, as the chip is told when to stop. LinkError
+    After the mark that ends spikes it expects the run's length, two bytes, when it is to stop. LinkError
     for commands that there are not, blocks that end early and addresses out of range; what is left on the wire is then
     dropped, and the next command read afresh.
     """

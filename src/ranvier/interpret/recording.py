@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import count, nearest
+from ranvier._entries import Entry
 from ranvier._files import write_atomic, write_json
 from ranvier._locks import folder_lock
 from ranvier._manifest import manifest
@@ -157,15 +158,18 @@ def read_activations(path: str | Path) -> Activations:
 def _read_index(folder: Path) -> Any:
     index = read_json(folder / _INDEX, "a recording of activations")
     try:
-        if index["kind"] != "activations" or not isinstance(index["segments"], list) or "tokens" not in index:
-            raise KeyError("kind")
-        names = index["settings"]["layers"]
-        if not names or not all(isinstance(name, str) for name in names):
-            raise KeyError("layers")
-        for one in index["segments"]:
-            count(one["rows"], "rows"), count(one["examples"], "examples"), count(one["batches"], "batches")
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder / _INDEX} is no recording of activations ({error}); record it anew.") from error
+        entries = Entry(index, "the index").mapping()
+        entries = {key: entries.get(key, Entry(None, key)) for key in ("kind", "tokens", "settings", "segments")}
+        entries["kind"].one_of(("activations",))
+        if not entries["tokens"].absent:  # nothing was recorded yet
+            entries["tokens"].flag()
+        if not entries["settings"].mapping().get("layers", Entry(None, "settings.layers")).texts():
+            raise ValueError("settings.layers is []; expected one layer at least.")
+        for one in entries["segments"].listed():
+            for key in ("rows", "examples", "batches"):
+                one.mapping().get(key, Entry(None, f"{one.place}.{key}")).whole()
+    except ValueError as error:
+        raise ValueError(f"{folder / _INDEX} is no recording of activations: {error} Record it anew.") from error
     return index
 
 

@@ -69,6 +69,8 @@ class Builder:
     def _add(self, operator: Operator, inputs: Sequence[Value], shape: tuple[int, ...]) -> Value:
         if math.prod(shape) > LARGEST:
             self.refuse(f"has {math.prod(shape)} elements; expected at most {LARGEST}")
+        if math.prod(shape) == 0:
+            self.refuse(f"has a value of shape {tuple(shape)}; expected one element at least")
         if len(self._nodes) >= MOST_NODES:
             self.refuse(f"is the {MOST_NODES + 1}th operation; expected at most {MOST_NODES}: unroll fewer steps")
         self._nodes.append(Node(self.name, operator, tuple(v.node for v in inputs), shape))
@@ -280,10 +282,11 @@ class Builder:
         axis %= len(x.shape)
         while x.shape[axis] > 1:
             half = x.shape[axis] // 2
+            odd = x.shape[axis] % 2
             cut = [self.take([x], lambda n, a=a, b=b: n.narrow(axis, a, b)) for a, b in  # type: ignore[misc, arg-type, list-item]
-                   ((0, half), (half, half), (2 * half, x.shape[axis] - 2 * half))]  # fmt: skip
+                   ((0, half), (half, half), (2 * half, odd))[: 2 + odd]]  # fmt: skip
             x = self.maximum(cut[0], cut[1])
-            if cut[2].shape[axis]:
+            if odd:
                 x = self.combine([x, cut[2]], lambda a, b: torch.cat([a, b], axis))
         return self.reshape(x, (*x.shape[:axis], *x.shape[axis + 1 :]))
 

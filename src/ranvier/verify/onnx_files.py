@@ -353,7 +353,9 @@ def _reduce(mean: bool) -> Callable[..., Operand]:
 
 
 def _batch_norm(b: Builder, args: Any, a: dict, opset: int) -> Operand:
-    x, weight, bias, mean, var = (args[k] for k in range(5))
+    if len(args) < 5 or any(args[k] is None for k in range(5)):
+        b.refuse(f"has {len(args)} inputs; expected 5: x, scale, bias, mean, variance")
+    x, weight, bias, mean, var = args[:5]
     return affine_norm(b, x, weight, bias, mean, var, a.get("epsilon", 1e-5))
 
 

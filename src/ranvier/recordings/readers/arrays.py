@@ -1,4 +1,4 @@
-"""NumPy's and MATLAB's files: arrays by name, recognised by usual names or told by the caller."""
+"""NumPy's and MATLAB's files: arrays by name, recognised by usual names, or named by the caller."""
 
 from __future__ import annotations
 
