@@ -95,7 +95,8 @@ def page(
             "In numbers", (), [numbers_table(wiring, activity, dict(facts(activity.level)) if facts else {})]
         ),
     ]
-    return _render(
+    return render(
+        "report.html",
         title=title,
         summary=summary,
         highlights=highlights(wiring, activity),
@@ -107,12 +108,13 @@ def page(
     )
 
 
-def _render(**content: Any) -> str:
+def render(template: str, **content: Any) -> str:
+    """A page of `templates` with this content."""
     environment = page_environment("ranvier.report")
     environment.filters["source"] = inline
     environment.filters["options"] = options_as_code
     environment.tests["picture"] = lambda part: isinstance(part, Picture)
-    return environment.get_template("report.html").render(**content)
+    return environment.get_template(template).render(**content)
 
 
 def write_sections(
@@ -126,7 +128,8 @@ def write_sections(
     manifest: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a page of these sections alone, atomically; highlights are pairs (value, name), the rest as of `page`."""
-    text = _render(
+    text = render(
+        "report.html",
         title=title,
         summary=summary,
         sections=sections,

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier._files import write_atomic
-from ranvier._pages import page_environment
-from ranvier.report._page import OWN_CITATION, inline
+from ranvier.report._page import OWN_CITATION, render
 from ranvier.report._parts import Picture, Section, Table, count, number
 from ranvier.report._session_measures import (
     BinnedActivity,
@@ -52,16 +51,13 @@ def session_page(session: Session) -> str:
     pairs = [(a, b, number(r, 3)) for a, b, r in strongest_pairs(session, activity)]
     after.append(Section("Strongest pairs", (f"Correlation over bins of {activity.width:g} ms.",),
                          [Table(("", "", "correlation"), pairs)]))  # fmt: skip
-    environment = page_environment("ranvier.report")
-    environment.filters["source"] = inline
-    environment.tests["picture"] = lambda part: isinstance(part, Picture)
     colour, by = _colour(session, activity)
     cloud = _cloud(place, colour)
-    return environment.get_template("session.html").render(
-        title=session.name or "A recording", summary=_summary(session),
+    return render(
+        "session.html", title=session.name or "A recording", summary=_summary(session),
         highlights=_highlights(session, ratio, decoded), sections=sections, after=after, cloud=cloud,
         by=by, explained=number(100 * float(components.explained.sum()), 0),
-        topology=_topology(loops), citation=OWN_CITATION,
+        topology=_topology(loops), citations=[OWN_CITATION],
     )  # fmt: skip
 
 
