@@ -192,7 +192,7 @@ def hamux(rounds: int) -> None:
     import numpy as np
     import torch
 
-    from ranvier.energies import Descent, Fixed, Graph, Layer, lagrangians, synapses
+    from ranvier.energies import Descent, EnergyGraph, Fixed, Layer, lagrangians, synapses
 
     reason = install(FOLDER, PACKAGES)
     if reason:
@@ -202,7 +202,7 @@ def hamux(rounds: int) -> None:
         rng = np.random.default_rng(0)
         W = [0.1 * rng.normal(size=(a, b)), 0.1 * rng.normal(size=(b, c))]
         W1, W2 = (torch.tensor(w, dtype=torch.float32) for w in W)
-        graph = Graph(
+        graph = EnergyGraph(
             {"input": Layer(lagrangians.Identity(), (a,)), "hidden": Layer(lagrangians.Softmax(), (b,)),
              "labels": Layer(lagrangians.Softmax(), (c,))},
             [(("input", "hidden"), synapses.Dense(a, b, W1)), (("hidden", "labels"), synapses.Dense(b, c, W2))],

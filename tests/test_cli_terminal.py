@@ -176,10 +176,10 @@ def test_the_help_says_what_the_code_does():
     assert said["neuron"].startswith(f"{next(iter(REGIMES))} (default)")
     assert all(name in said["wiring"] for name in _runs.BUILT_IN)
     assert all(engine in said["engine"] for engine in ("compiled", "torch"))
-    assert "out/NAME by default" in said["out"] and _runs.Settings(wiring="a/b.csv").name == "b"
+    assert "out/NAME by default" in said["out"] and _runs.RunSettings(wiring="a/b.csv").name == "b"
     # every setting is an option of the same name and the same default
     function = {name: p.default for name, p in inspect.signature(cli.run).parameters.items()}
-    settings = _runs.Settings()
+    settings = _runs.RunSettings()
     for name in settings.__dataclass_fields__:
         assert function[name] == getattr(settings, name), name
     assert set(function) - set(settings.__dataclass_fields__) == {"threads", "out", "again"}
@@ -195,6 +195,6 @@ def test_delays_and_steps_are_those_of_the_help(tmp_path):
     """Of a network built without options: 1 ms, as --delay says."""
     path = tmp_path / "two.csv"
     path.write_text("source,target,weight\na,b,1\nb,a,2\n")
-    job = _runs.build(_runs.Settings(wiring=str(path)))
+    job = _runs.build(_runs.RunSettings(wiring=str(path)))
     (delay,) = {float(d) for p in job.network.projections for d in np.ravel(p.delay)}
     assert f"ms; {delay:g} (graded" in options(cli.run)["delay"]

@@ -21,7 +21,7 @@ SHORTEST = 2500.0  # ms, that the report needs
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """What determines a run, as typed; quantities may carry units."""
 
     wiring: str = "larva"
@@ -49,7 +49,7 @@ class Settings:
 
 
 def execute(
-    settings: Settings,
+    settings: RunSettings,
     out: Path,
     *,
     threads: int | None = None,
@@ -152,7 +152,7 @@ def _predicted(
     return figures, [comparison.section()], None if isinstance(prediction, Prediction) else job.facts
 
 
-def build(settings: Settings) -> Job:
+def build(settings: RunSettings) -> Job:
     """The network that the settings describe; a file is read by `ranvier.networks.read_edges`."""
     options: dict[str, Any] = {
         "gain": settings.gain,

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ranvier._progress import Progress
 from ranvier._text import one_line, printable, spell_out_on_terminals
 
 # Plain help: rich would take as long to import as all the rest.
@@ -71,9 +72,9 @@ def run(
 ) -> None:
     """Simulate a brain from its wiring and write a page about it: by default the fruit-fly larva's."""
     with _resumable() as beginnings:
-        from ranvier._runs import Settings, execute
+        from ranvier._runs import RunSettings, execute
 
-        settings = Settings(
+        settings = RunSettings(
             wiring=wiring,
             neuron=neuron,
             gain=gain,
@@ -174,10 +175,11 @@ def verify(
         from ranvier.verify.competition import run_instance
 
         torch.set_num_threads(threads)
-        with _status() as show:
+        console = _console()
+        with Progress("verifying", unit="domains", show=console.is_terminal, transient=True, console=console) as bar:
             result = run_instance(
                 network, prop, timeout=timeout, out=out, branching=branching, seed=seed,  # type: ignore[arg-type]
-                report=lambda domains, left, margin: show(f"{domains} domains, {left} left, margin {margin:.4g}"),
+                report=lambda domains, left, margin: bar.to(domains, f"{left} left, margin {margin:.4g}"),
             )  # fmt: skip
     say = _say()
     note = f": {result.note}" if result.note else ""
@@ -233,12 +235,12 @@ def atlas_run(
         )
         beginnings += [out / experiment.name / "result.json" for experiment in chosen]
         results = []
-        with _progress() as progress:
-            task = progress.add_task("atlas", total=len(chosen))
-            say = _say(progress.console)
+        console = _console()
+        with Progress("atlas", len(chosen), transient=True, console=console) as bar:
+            say = _say(console)
             for result in run(chosen, out, seed=seed, size=size, jobs=jobs, again=again):  # type: ignore[arg-type]
                 results.append(result)
-                progress.update(task, advance=1)
+                bar.advance()
                 say(_line(result))
     say = _say()
     say(f"results: {out}")
@@ -287,34 +289,6 @@ def _say(console: Any = None) -> Any:
     """A function that prints one line, whatever it holds."""
     console = console or _console()
     return lambda text: console.print(one_line(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
-
-
-def _progress() -> Any:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        transient=True,
-        console=_console(),
-    )
-
-
-@contextmanager
-def _status() -> Iterator[Any]:
-    """A function that shows a line of progress in place of the one before, where there is a terminal."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = _console()
-    if not console.is_terminal:
-        yield lambda text: None
-        return
-    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-    with Progress(*columns, transient=True, console=console) as progress:
-        task = progress.add_task("reading", total=None)
-        yield lambda text: progress.update(task, description=text)
 
 
 @contextmanager

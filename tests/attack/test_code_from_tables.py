@@ -8,7 +8,7 @@ import nir
 import numpy as np
 import pytest
 
-from ranvier._runs import Settings, build
+from ranvier._runs import RunSettings, build
 from ranvier.networks import EdgeList, from_nir, read_edges, to_networkx, write_nir
 from ranvier.neurons import LIF
 from tests.attack.payloads import payloads
@@ -40,7 +40,7 @@ def test_tables(tmp_path, place):
         nodes.write_text(f"id,class,{quoted}\na,{quoted},1\nb,c,2\n")
         settings = {"column": {"columns": f"source={text},target=post"}, "nodes": {"nodes": str(nodes)},
                     "signs": {"signs": f"{text}=-1"}}  # fmt: skip
-        job = quietly(build, Settings(wiring=str(path), **settings.get(place, {})))
+        job = quietly(build, RunSettings(wiring=str(path), **settings.get(place, {})))
         if job is not None:
             repr(job.network), job.network._repr_html_()
         assert not canary.exists(), text

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ranvier._runs import Settings
+from ranvier._runs import RunSettings
 from ranvier.brains import celegans, from_edges, larva, read_signs
 from ranvier.brains._job import input_fractions
 from ranvier.brains._signs import signs_of
@@ -136,8 +136,8 @@ def test_every_option_changes_the_networks_fingerprint():
 
 
 def test_names_of_folders():
-    assert Settings("larva").name == "larva"
-    assert Settings("data/my.edges.csv.gz").name == "my"
+    assert RunSettings("larva").name == "larva"
+    assert RunSettings("data/my.edges.csv.gz").name == "my"
 
 
 def test_signs_of_a_run_may_name_transmitters(tmp_path):

@@ -21,8 +21,8 @@ from ranvier.energies import (
     ContinuousHopfield,
     DenseMemory,
     Energy,
+    EnergyGraph,
     ExponentialInteraction,
-    Graph,
     Hopfield,
     Ising,
     Layer,
@@ -132,7 +132,7 @@ def graphs(draw: Callable) -> Case:
         if draw(st.integers(0, 3)) == 0:
             patterns = rng.normal(draw(sizes), math.prod(layers[first].shape), scale=0.5)
             joined.append(((first,), Memories(patterns, draw(lagrangians))))
-    graph = Graph(layers, joined).double().requires_grad_(False)
+    graph = EnergyGraph(layers, joined).double().requires_grad_(False)
     for _, synapse in joined:
         rng.fill(synapse, scale)
     rows = []

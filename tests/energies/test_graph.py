@@ -13,8 +13,8 @@ from ranvier.energies import (
     ContinuousHopfield,
     DenseMemory,
     Descent,
+    EnergyGraph,
     Fixed,
-    Graph,
     Hopfield,
     Layer,
     ModernHopfield,
@@ -90,7 +90,7 @@ def chain(reference=None):
         weight = given.get(f"{a}-{b}")
         joined.append(((a, b), Dense(layers[a].shape[0], layers[b].shape[0], weight)))
     joined.append(("tanh", Bias(given.get("bias", torch.ones(5)))))
-    return Graph(layers, joined)
+    return EnergyGraph(layers, joined)
 
 
 def test_against_hamux():
@@ -131,13 +131,13 @@ def test_laws_on_random_graphs(seed):
                 size = layers[f"l{a}"].shape[0], layers[f"l{b}"].shape[0]
                 joined.append(((f"l{a}", f"l{b}"), Dense(*size, scale=0.3 / math.sqrt(max(size)))))
         joined.append((f"l{a}", Bias(0.5 * torch.randn(layers[f"l{a}"].shape, generator=g))))
-    graph = Graph(layers, joined)
+    graph = EnergyGraph(layers, joined)
     check_energy(graph, 1.5 * torch.randn(3, graph.units, generator=g), clamped=graph.layout.slices["l0"])
 
 
 def test_laws_of_a_convolutional_graph_with_attention():
     torch.manual_seed(3)
-    graph = Graph(
+    graph = EnergyGraph(
         {"image": Layer(Identity(), (1, 6, 6)), "maps": Layer(Tanh(), (2, 4, 4)),
          "tokens": Layer(LayerNorm(), (4, 8)), "labels": Layer(Softmax(), (3,))},
         [(("image", "maps"), Conv(1, 2, 3)), (("maps", "tokens"), Dense(32, 32, scale=0.05)),
@@ -157,7 +157,7 @@ def test_the_compiled_loop_against_torch(held, dtype):
     torch.manual_seed(1)
     layers = {f"l{k}": Layer(each, (2, 3), 0.5 + 0.1 * k) for k, each in enumerate(LAGRANGIANS)}
     joined = [((f"l{k}", f"l{k + 1}"), Dense(6, 6, scale=0.2)) for k in range(len(layers) - 1)]
-    graph = Graph(layers, [*joined, (("l3", "l3"), Dense(6, 6)), ("l2", Bias(normal(2, 3)))]).to(dtype)
+    graph = EnergyGraph(layers, [*joined, (("l3", "l3"), Dense(6, 6)), ("l2", Bias(normal(2, 3)))]).to(dtype)
     x = normal(4, graph.units).to(dtype)
     mask = graph.layout.clamp(l0=torch.zeros(1, 2, 3)).mask
     clamp = {"units": Clamp(mask, x[0]), "entries": Clamp(mask.repeat(4, 1), x + 1)}.get(held)
@@ -175,7 +175,7 @@ def test_the_compiled_loop_against_torch(held, dtype):
 @pytest.mark.parametrize("quick", [True, False])
 def test_time_constants(quick):
     """Alone, a layer falls to exp(−t/τ): Euler's (1 − dt/τ) a step."""
-    graph = Graph({"fast": Layer(Identity(), (2,), 0.5), "slow": Layer(Identity(), (3,), 4.0)}, [])
+    graph = EnergyGraph({"fast": Layer(Identity(), (2,), 0.5), "slow": Layer(Identity(), (3,), 4.0)}, [])
     with torch.set_grad_enabled(not quick):
         x = Descent(graph, Fixed(0.1)).relax({"x": torch.ones(1, 5)}, 7)["x"]
     wanted = torch.tensor([(1 - 0.1 / 0.5) ** 7] * 2 + [(1 - 0.1 / 4) ** 7] * 3)
@@ -195,7 +195,7 @@ def symmetric(n, seed):
 def test_graded_hopfield_is_a_graph():
     """One layer of tanh joined to itself: W counts twice, for its two places."""
     W, theta = symmetric(9, 1), 0.3 * normal(9, seed=2)
-    graph = Graph({"u": Layer(Tanh(2.0), (9,))}, [(("u", "u"), Dense(9, 9, W / 2)), ("u", Bias(-theta))])
+    graph = EnergyGraph({"u": Layer(Tanh(2.0), (9,))}, [(("u", "u"), Dense(9, 9, W / 2)), ("u", Bias(-theta))])
     plain, x = ContinuousHopfield(W, theta, lagrangian=Tanh(2.0)), normal(4, 9, seed=3)
     torch.testing.assert_close(graph.energy(x), plain.energy(x))
     torch.testing.assert_close(graph.force(x), plain.force(x))
@@ -204,7 +204,7 @@ def test_graded_hopfield_is_a_graph():
 def test_binary_hopfield_is_its_steep_limit():
     xi = torch.where(normal(4, 80) > 0, 1.0, -1.0)
     square = Hopfield.store(xi)
-    graph = Graph({"u": Layer(Tanh(20.0), (80,))}, [(("u", "u"), Dense(80, 80, square.weight / 2))])
+    graph = EnergyGraph({"u": Layer(Tanh(20.0), (80,))}, [(("u", "u"), Dense(80, 80, square.weight / 2))])
     noisy = xi.clone()
     noisy[:, :8] *= -1
     end = Descent(graph, max_steps=5000, tol=1e-5).settle(noisy)
@@ -215,11 +215,11 @@ def test_binary_hopfield_is_its_steep_limit():
 def test_modern_hopfield_is_a_graph_and_its_memories_a_layer():
     X, x, beta = normal(6, 10), normal(4, 10, seed=1), 1.7
     modern = ModernHopfield(X, beta)
-    short = Graph({"v": Layer(Identity(), (10,))}, [("v", Memories(X, Softmax(beta)))])
+    short = EnergyGraph({"v": Layer(Identity(), (10,))}, [("v", Memories(X, Softmax(beta)))])
     constant = modern.energy(x[:1] * 0) - short.energy(x[:1] * 0)
     torch.testing.assert_close(short.energy(x) + constant, modern.energy(x))
     torch.testing.assert_close(short.force(x), modern.force(x))
-    full = Graph(
+    full = EnergyGraph(
         {"v": Layer(Identity(), (10,)), "h": Layer(Softmax(beta), (6,))}, [(("v", "h"), Dense(10, 6, X.T))]
     )
     joined = full.layout.join({"v": x, "h": x @ X.T})  # hidden neurons at rest
@@ -233,7 +233,7 @@ def test_dense_memory_is_a_graph():
     """Memories with rectified powers; the layer's own ½ x² is what the dense memory has not."""
     xi, x, n = torch.where(normal(7, 12) > 0, 1.0, -1.0), 0.6 * normal(4, 12, seed=1), 5
     scale = (n * 12.0 ** (1 - n)) ** (1 / n)
-    graph = Graph({"v": Layer(Identity(), (12,))}, [("v", Memories(scale * xi, ReLU(float(n))))])
+    graph = EnergyGraph({"v": Layer(Identity(), (12,))}, [("v", Memories(scale * xi, ReLU(float(n))))])
     dense = DenseMemory(xi, RectifiedInteraction(n))
     torch.testing.assert_close(graph.energies(x)["v (0)"], dense.energy(x))
     torch.testing.assert_close(graph.force(x) + x, dense.force(x))
@@ -269,7 +269,7 @@ def test_gradients_through_a_graph_at_rest():
     g = normal(4, 3, seed=5)
 
     def ends(W, image):
-        graph = Graph({"v": Layer(Identity(), (4,)), "h": Layer(Softmax(1.3), (3,)), "o": Layer(Tanh(), (2,))},
+        graph = EnergyGraph({"v": Layer(Identity(), (4,)), "h": Layer(Softmax(1.3), (3,)), "o": Layer(Tanh(), (2,))},
                       [(("v", "h"), Dense(4, 3)), (("h", "o"), Dense(3, 2, g[:3, :2]))])  # fmt: skip
         synapse = graph.connections[0][1]
         del synapse.weight
@@ -285,7 +285,7 @@ def test_a_graph_learns_to_label_through_its_descent():
     """Unrolled gradients: clamp the image, read the labels."""
     torch.manual_seed(0)
     layers = {"image": Layer(Identity(), (8,)), "hidden": Layer(Tanh(), (12,)), "label": Layer(Softmax(), (2,))}
-    graph = Graph(layers, [(("image", "hidden"), Dense(8, 12)), (("hidden", "label"), Dense(12, 2))])
+    graph = EnergyGraph(layers, [(("image", "hidden"), Dense(8, 12)), (("hidden", "label"), Dense(12, 2))])
     x = normal(200, 8, seed=1)
     y = (x[:, 0] * x[:, 1] > 0).long()
     optimiser = torch.optim.Adam(graph.parameters(), 0.03)
@@ -302,13 +302,13 @@ def test_a_graph_learns_to_label_through_its_descent():
 @pytest.mark.parametrize("rule", [Fixed(0.3), Backtracking(0.5)])
 def test_it_is_a_cell(rule):
     torch.manual_seed(0)
-    graph = Graph({"a": Layer(Tanh(), (4,)), "b": Layer(LayerNorm(), (3,), 2.0)}, [(("a", "b"), Dense(4, 3))])
+    graph = EnergyGraph({"a": Layer(Tanh(), (4,)), "b": Layer(LayerNorm(), (3,), 2.0)}, [(("a", "b"), Dense(4, 3))])
     check_cell(Descent(graph, rule), normal(9, 3, 7), list(graph.parameters()))
 
 
 def test_part_of_a_row_cannot_be_held():
     """Held in part, a softmax's energy could rise: refused, where single units of tanh are not."""
-    graph = Graph({"a": Layer(Tanh(), (4,)), "b": Layer(Softmax(), (2, 3))}, [(("a", "b"), Dense(4, 6))])
+    graph = EnergyGraph({"a": Layer(Tanh(), (4,)), "b": Layer(Softmax(), (2, 3))}, [(("a", "b"), Dense(4, 6))])
     x = normal(2, 10)
     for fine in (slice(0, 2), slice(4, 7), slice(2, 10)):
         Descent(graph).settle(x, Clamp.at(fine, x[:, fine], 10))
@@ -319,13 +319,14 @@ def test_part_of_a_row_cannot_be_held():
 @pytest.mark.parametrize(
     ("wrong", "error", "text"),
     [
-        (lambda n: Graph({"a": n}, [(("a", "c"), Dense(4, 4))]), ValueError, "'c'; expected layers among a"),
-        (lambda n: Graph({"a": n}, [(("a", "a"), Dense(4, 5))]), ValueError, r"sizes \[4, 4\]; expected \[4, 5\]"),
-        (lambda n: Graph({"a": n}, [("a", Bias(torch.ones(3)))]), ValueError, "a Bias between layers"),
-        (lambda n: Graph({"a": n}, [(("a", "a"), Attention(4))]), ValueError, r"two of \(tokens"),
-        (lambda n: Graph({"a": Layer(Tanh(), (1, 4))}, [(("a", "a"), Attention(4, own=False))]), ValueError,
+        (lambda n: EnergyGraph({"a": n}, [(("a", "c"), Dense(4, 4))]), ValueError, "'c'; expected layers among a"),
+        (lambda n: EnergyGraph({"a": n}, [(("a", "a"), Dense(4, 5))]), ValueError,
+         r"sizes \[4, 4\]; expected \[4, 5\]"),
+        (lambda n: EnergyGraph({"a": n}, [("a", Bias(torch.ones(3)))]), ValueError, "a Bias between layers"),
+        (lambda n: EnergyGraph({"a": n}, [(("a", "a"), Attention(4))]), ValueError, r"two of \(tokens"),
+        (lambda n: EnergyGraph({"a": Layer(Tanh(), (1, 4))}, [(("a", "a"), Attention(4, own=False))]), ValueError,
          "of several tokens"),
-        (lambda n: Graph({}, []), ValueError, "no layer"),
+        (lambda n: EnergyGraph({}, []), ValueError, "no layer"),
         (lambda n: Layer(torch.tanh, (3,)), TypeError, "expected a Lagrangian"),
         (lambda n: Layer(Tanh(), (3,), tau=0.0), ValueError, "tau is 0"),
         (lambda n: Tanh(-1.0), ValueError, "beta is -1"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ranvier.energies import Clamp, Descent, Fixed, Graph, Layer
+from ranvier.energies import Clamp, Descent, EnergyGraph, Fixed, Layer
 from ranvier.energies.graphs import _lanes, lagrangians
 from ranvier.energies.graphs._loop import LEAST_BATCH
 from ranvier.energies.graphs.lagrangians import (
@@ -31,7 +31,7 @@ def graph(kind, dtype, sizes=(9, 7, 6), tau=1.0):
     weights = [scale * torch.randn(*shape, generator=g) for shape in ((a, b), (b, c), (a, c), (b, b))]
     joined = [(("a", "b"), weights[0]), (("b", "c"), weights[1]), (("a", "c"), weights[2]), (("b", "b"), weights[3])]
     synapses = [(names, Dense(*w.shape, w)) for names, w in joined]
-    return Graph(layers, [*synapses, ("a", Bias(torch.randn(a, generator=g)))]).to(dtype).requires_grad_(False)
+    return EnergyGraph(layers, [*synapses, ("a", Bias(torch.randn(a, generator=g)))]).to(dtype).requires_grad_(False)
 
 
 def plain(graph, x, steps, width, clamp, field):

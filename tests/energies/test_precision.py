@@ -18,8 +18,8 @@ from ranvier.energies import (
     Descent,
     Ending,
     Energy,
+    EnergyGraph,
     Fixed,
-    Graph,
     Hopfield,
     Layer,
     ModernHopfield,
@@ -43,7 +43,7 @@ def pair(first, second, dtype, scale=1.0):
     W = scale * torch.randn(20, 30, generator=g)
     if isinstance(second, ReLU):
         W = 0.3 * W / torch.linalg.matrix_norm(W, 2)  # else it has no minimum
-    graph = Graph({"a": Layer(first, (20,)), "b": Layer(second, (30,))}, [(("a", "b"), Dense(20, 30, W))])
+    graph = EnergyGraph({"a": Layer(first, (20,)), "b": Layer(second, (30,))}, [(("a", "b"), Dense(20, 30, W))])
     return graph.to(dtype).requires_grad_(False)
 
 
@@ -135,7 +135,7 @@ def test_entries_of_a_large_batch_end_as_alone(dtype):
 def test_an_energy_without_a_minimum_is_named(kind, dtype, rule):
     """Entries of the batch that have one, as layer b is held at 0 by a clamp of its own, still come to rest."""
     W = torch.full((2, 3), 2.0)
-    graph = Graph({"a": Layer(kind, (2,)), "memory": Layer(kind, (3,))}, [(("a", "memory"), Dense(2, 3, W))])
+    graph = EnergyGraph({"a": Layer(kind, (2,)), "memory": Layer(kind, (3,))}, [(("a", "memory"), Dense(2, 3, W))])
     graph = graph.to(dtype).requires_grad_(False)
     x = torch.ones(2, 5, dtype=dtype)
     mask = torch.zeros(2, 5, dtype=torch.bool)

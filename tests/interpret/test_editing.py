@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ranvier.interpret import Layer, activations, edit, mlps
+from ranvier.interpret import UnitLayer, activations, edit, mlps
 from tests.interpret.conftest import language_model
 
 
@@ -131,7 +131,7 @@ def test_a_decoder_layers_output_is_the_first_of_its_tuple():
     model = language_model("llama")
     ids = torch.randint(0, 30, (2, 5))
     direction = torch.randn(12)
-    following = Layer("following", model.model.layers[1], "input")
+    following = UnitLayer("following", model.model.layers[1], "input")
     hidden = activations(model, [ids], following)["following"]
     with edit(model) as change:
         change.steer("model.layers.0", direction, 2.0)
@@ -145,7 +145,7 @@ def test_a_decoder_layers_output_is_the_first_of_its_tuple():
         (lambda e: e.ablate("7", 0), "layer is '7'; expected a module of the model"),
         (lambda e: e.ablate("", 0), "expected a module of the model"),
         (lambda e: e.ablate("1:neurons", 0), "has no MLP block"),
-        (lambda e: e.ablate(Layer("x", nn.Tanh()), 0), "belongs to another model"),
+        (lambda e: e.ablate(UnitLayer("x", nn.Tanh()), 0), "belongs to another model"),
         (lambda e: e.clamp("1", 0, float("nan")), "value is not finite"),
         (lambda e: e.clamp("0", [0, 1], torch.ones(3)), r"expected one number, or one a unit: \(2,\)"),
         (lambda e: e.scale("1", 0, torch.tensor([float("inf")])), "factor is not finite"),

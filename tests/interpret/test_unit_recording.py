@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ranvier.interpret import Layer, activations, mlps, read_activations
+from ranvier.interpret import UnitLayer, activations, mlps, read_activations
 from tests.interpret.conftest import language_model
 
 IMAGES = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
@@ -263,8 +263,8 @@ def test_every_value_of_the_index_is_checked_before_use(convolutional, tmp_path,
 
 
 def test_an_image_layer_by_another_axis(convolutional):
-    record = activations(convolutional, [IMAGES], Layer("columns", convolutional[0], axis=-1), dtype=torch.float64)
+    record = activations(convolutional, [IMAGES], UnitLayer("columns", convolutional[0], axis=-1), dtype=torch.float64)
     whole = activations(convolutional, [IMAGES], "0", dtype=torch.float64)["0"]
     assert torch.equal(record["columns"], whole.movedim(-1, 1))
     with pytest.raises(ValueError, match=r"expected \(batch, \.\.\., units\)"):
-        activations(convolutional, [IMAGES], Layer("batch", convolutional[0], axis=0))
+        activations(convolutional, [IMAGES], UnitLayer("batch", convolutional[0], axis=0))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ranvier.interpret import Layer, Stage, facets, maximise
+from ranvier.interpret import Stage, UnitLayer, facets, maximise
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_mistakes_are_named(linear):
         (lambda: maximise(linear, "2", 0, START), "layer is '2'"),
         (lambda: maximise(linear, "1", 0, START[0]), r"expected finite pictures \(B, C, H, W\)"),
         (lambda: maximise(linear, "1", 0, START * math.nan), "expected finite pictures"),
-        (lambda: maximise(linear, Layer("x", nn.Tanh()), 0, START), "belongs to another model"),
+        (lambda: maximise(linear, UnitLayer("x", nn.Tanh()), 0, START), "belongs to another model"),
         (lambda: Stage(3, rate=-1.0), "rate is -1"),
         (lambda: Stage(-3), "steps is -3"),
         (lambda: facets(images[:5], codes), "there are 5 images and 20 codes"),

@@ -10,7 +10,7 @@ import pytest
 import scipy.io
 import scipy.sparse as sp
 
-from ranvier._runs import Settings, build
+from ranvier._runs import RunSettings, build
 from ranvier.networks import read_edges, read_graphml, read_sparse
 
 # four nodes, one edge to itself, one weight below 1, no symmetry
@@ -180,9 +180,9 @@ def test_electrical_rows_are_kept_apart(tmp_path):
     assert triples(edges.electrical) == both
     assert any("4 rows are gap junctions" in note for note in edges.notes)
     assert any("itself" in note for note in edges.electrical.notes)
-    graded = build(Settings(wiring=str(path), neuron="Graded"))
+    graded = build(RunSettings(wiring=str(path), neuron="Graded"))
     assert [type(p.synapse).__name__ for p in graded.network.projections] == ["Sigmoidal", "Electrical"]
-    spiking = build(Settings(wiring=str(path)))
+    spiking = build(RunSettings(wiring=str(path)))
     assert any("gap junctions of the file are left out" in note for note in spiking.notes)
 
 
@@ -203,11 +203,11 @@ def test_transmitters_give_signs(tmp_path):
     assert edges.attributes["transmitter"] == ("GABA", "ACH", "DA")
     (note,) = [n for n in edges.notes if n.startswith("Signs by")]
     assert "GABA (1 neurons) inhibit" in note and "DA (1 neurons) are not known" in note
-    job = build(Settings(wiring=str(path)))
+    job = build(RunSettings(wiring=str(path)))
     assert note in job.notes and (job.network.projections[0].weight < 0).sum() == 2
-    turned = build(Settings(wiring=str(path), signs="a=-1"))  # says the same again: not turned twice
+    turned = build(RunSettings(wiring=str(path), signs="a=-1"))  # says the same again: not turned twice
     assert (turned.network.projections[0].weight < 0).sum() == 2
-    freed = build(Settings(wiring=str(path), signs="a=1"))
+    freed = build(RunSettings(wiring=str(path), signs="a=1"))
     assert (freed.network.projections[0].weight > 0).all()
     path.write_text("pre,post,w,sign\na,b,5,-1\nb,a,2,+1\n")
     assert triples(read_edges(path)) == {("a", "b"): -5.0, ("b", "a"): 2.0}
@@ -230,7 +230,7 @@ def test_a_table_of_nodes(tmp_path):
     assert edges.attributes["side"] == ("L", "R", "R") and edges.attributes["name"] == ("x", "y", "z")
     assert triples(edges) == {("7", "9"): 5.0, ("9", "7"): -2.0}
     assert any("1 of 3 nodes inhibit; of 1 it says nothing known" in note for note in edges.notes)
-    job = build(Settings(wiring=str(path), nodes=str(nodes)))
+    job = build(RunSettings(wiring=str(path), nodes=str(nodes)))
     assert job.network.classes == ["LN", "PN", "PN"]
     nodes.write_text("id\n7\n")
     with pytest.raises(ValueError, match="'9' is not among the 1 nodes"):
@@ -243,14 +243,14 @@ def test_a_table_of_nodes(tmp_path):
 def test_the_command_lines_options(tmp_path):
     path = tmp_path / "e.txt"
     path.write_text("w|one|two\n5|a|b\n2|b|a\n")
-    job = build(Settings(wiring=str(path), columns="source=one,target=two,weight=0", delimiter="pipe"))
+    job = build(RunSettings(wiring=str(path), columns="source=one,target=two,weight=0", delimiter="pipe"))
     assert job.network.names == ["a", "b"]
-    job = build(Settings(wiring=str(path), columns="weight,source,target", header=True, delimiter="|"))
+    job = build(RunSettings(wiring=str(path), columns="weight,source,target", header=True, delimiter="|"))
     assert job.network.projections[0].size == 2
     for settings, message in (
-        (Settings(wiring=str(path), delimiter="ab"), "one character"),
-        (Settings(wiring=str(path), columns="sauce=one,target=two", delimiter="|"), "Did you mean 'source'"),
-        (Settings(nodes="n.csv"), "comes with the package"),
+        (RunSettings(wiring=str(path), delimiter="ab"), "one character"),
+        (RunSettings(wiring=str(path), columns="sauce=one,target=two", delimiter="|"), "Did you mean 'source'"),
+        (RunSettings(nodes="n.csv"), "comes with the package"),
     ):
         with pytest.raises(ValueError, match=message):
             build(settings)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from ranvier.recordings import (
+    Connectome,
     Neurons,
     Session,
     Signal,
-    Wiring,
     built_in_wiring,
     canonical_names,
     consensus,
@@ -111,7 +111,7 @@ def test_consensus_averages_direction_by_direction():
     assert both.electrical[i, r] == both.electrical[r, i] == pytest.approx(4.0) and both.count == 2
     measured = np.full((302, 302), np.nan)
     measured[0, 1] = 2.0
-    joined = consensus([a, Wiring(b.chemical, b.electrical, measured)])
+    joined = consensus([a, Connectome(b.chemical, b.electrical, measured)])
     assert joined.functional[0, 1] == 2.0 and np.isnan(joined.functional[1, 0])
     with pytest.raises(ValueError, match="no edge joins two canonical neurons"):
         wiring_of([("x", "y", 1.0)], electrical=[False])

@@ -209,7 +209,7 @@ def test_a_property_means_what_it_says():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("(assert (<= X_0 1))", "declared"), ("(declare-const X_9 Real)", "the network has 2"),
+        ("(assert (<= X_0 1))", "declared"), ("(declare-const X_9 Real)", "the network's 2"),
         ("(declare-const evil Real)", "expected X_0"), ("(assert", "ends within"), (")", "without"), ("x", "outside"),
         ("(" * 100, "nested deeper"), (SPEC + "(assert (<= X_0 X_1))", "bounds of one input"),
         (SPEC + "(assert (<= (* X_0 X_1) 1))", "product of variables"),

@@ -14,16 +14,17 @@ from ranvier.verify import intervals
 from ranvier.verify.backward import crown, output_bound
 from ranvier.verify.builder import Builder, Value
 from ranvier.verify.forward import forward_bounds
-from ranvier.verify.graph import Graph
+from ranvier.verify.graph import ComputationGraph
 from ranvier.verify.optimise import alpha_crown, optimise
 
 FUNCTIONS = [
-    f.LeakyRelu(), f.LeakyRelu(0.2), f.Abs(), f.Clip(-1.0, 2.0), f.Step(), f.Sigmoid(), f.Tanh(), f.Erf(), f.Power(2),
+    f.LeakyRelu(), f.LeakyRelu(0.2), f.Abs(), f.Clip(-1.0, 2.0), f.Heaviside(), f.Logistic(), f.HyperbolicTangent(),
+    f.Erf(), f.Power(2),
     f.Power(3), f.Softplus(), f.Elu(), f.Sine(), f.Sine(True), f.Gelu(), f.GeluTanh(), f.Silu(),
 ]  # fmt: skip
 
 
-def random_graph(seed: int, scale: float = 1.0, operations: int = 9) -> Graph:
+def random_graph(seed: int, scale: float = 1.0, operations: int = 9) -> ComputationGraph:
     """Values of shape (3, 4), joined at random by all kinds of operators."""
     g = torch.Generator().manual_seed(seed)
 
@@ -70,7 +71,7 @@ def samples(l: torch.Tensor, u: torch.Tensor, count: int, seed: int) -> torch.Te
     return torch.minimum(l.reshape(-1) + (u - l).reshape(-1) * share, u.reshape(-1))
 
 
-def worst_excess(graph: Graph, bounds: intervals.NodeBounds, x: torch.Tensor) -> float:
+def worst_excess(graph: ComputationGraph, bounds: intervals.NodeBounds, x: torch.Tensor) -> float:
     """Of a sampled value beyond a node's bounds, relative to the node's terms (0 if none is beyond)."""
     worst = 0.0
     for k, v in enumerate(graph.values(x)):
@@ -131,7 +132,7 @@ def rational(weights: list[torch.Tensor], x: list[Fraction]) -> list[Fraction]:
     return x
 
 
-def cancelling(seed: int, spread: float = 6.0) -> tuple[Graph, list[torch.Tensor]]:
+def cancelling(seed: int, spread: float = 6.0) -> tuple[ComputationGraph, list[torch.Tensor]]:
     """A ReLU network whose weights spread over decades, with columns that nearly cancel."""
     g = torch.Generator().manual_seed(seed)
     weights = []

@@ -19,7 +19,7 @@ from ranvier.energies.associative.dense_classifier import DenseClassifier, MaxNo
 from ranvier.energies.associative.hopfield import ContinuousHopfield, Hopfield
 from ranvier.energies.associative.modern import ModernHopfield
 from ranvier.energies.graphs import lagrangians, synapses
-from ranvier.energies.graphs.graph import Graph, Layer
+from ranvier.energies.graphs.graph import EnergyGraph, Layer
 from ranvier.energies.graphs.layered import Layered
 from ranvier.energies.machines.boltzmann import RBM, Boltzmann
 from ranvier.energies.machines.ising import Ising, SpinSamples
@@ -39,9 +39,9 @@ __all__ = [
     "DescentResult",
     "Ending",
     "Energy",
+    "EnergyGraph",
     "ExponentialInteraction",
     "Fixed",
-    "Graph",
     "Hopfield",
     "Ising",
     "Layer",

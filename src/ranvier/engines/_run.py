@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from ranvier._locks import FolderLock
+from ranvier._progress import Progress
 from ranvier.analysis import Spikes
 from ranvier.engines._prepare import Prepared
-from ranvier.engines._progress import Progress
 from ranvier.engines.protocol import Engine, Segment
 from ranvier.engines.recording.recording import Recording
 from ranvier.engines.recording.segments import RunFolder
@@ -29,7 +29,7 @@ def in_memory(prepared: Prepared, steps: int, manifest: dict[str, Any], bar: Pro
     pieces = []
     for last in _spans(engine, steps):
         pieces.append(_advance(prepared, last))
-        bar.to((last - first) * dt)
+        bar.to((last - first) * dt / 1000)
 
     def trace(kind: Any, name: str, columns: Any) -> Any:
         at, values = (np.concatenate([piece.samples[name][k] for piece in pieces]) for k in (0, 1))
@@ -72,7 +72,7 @@ def into_folder(prepared: Prepared, folder: RunFolder, steps: int, bar: Progress
     for last in _spans(engine, steps):
         piece = _advance(prepared, last)
         folder.append(last, piece.steps, piece.neurons, piece.samples, engine.state())
-        bar.to(last * engine.options.dt)
+        bar.to(last * engine.options.dt / 1000)
 
 
 def _spans(engine: Engine, steps: int) -> Iterator[int]:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from ranvier._locks import folder_lock
+from ranvier._progress import Progress
 from ranvier.engines._prepare import Record, duration_steps, prepare
-from ranvier.engines._progress import Progress
 from ranvier.engines._run import in_memory, into_folder, open_folder
 from ranvier.engines.protocol import Modulators
 from ranvier.engines.recording.recording import Recording
@@ -83,7 +83,8 @@ class Simulation:
             engine.set_modulator(p, source)
         dt, start = engine.options.dt, self.time
         last = engine.step + duration_steps(duration, dt)
-        with Progress(duration, progress) as bar:
+        total = duration if self._folder is None else last * dt
+        with Progress("simulating", total / 1000, unit="s", digits=1, show=progress) as bar:
             if self._folder is None:
                 return in_memory(self._prepared, last, self._prepared.manifest | {"duration": duration}, bar)
             self._folder.extend(last)

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from ranvier._locks import folder_lock
+from ranvier._progress import Progress
 from ranvier.engines._prepare import Record, duration_steps, prepare
-from ranvier.engines._progress import Progress
 from ranvier.engines._run import in_memory, into_folder, open_folder
 from ranvier.engines.protocol import Modulators
 from ranvier.engines.recording.recording import Recording
@@ -91,7 +91,7 @@ def simulate(
         ready = prepared()
         timings = {"build_s": time.perf_counter() - began}
         began = time.perf_counter()
-        with Progress(steps * dt, progress) as bar:
+        with Progress("simulating", steps * dt / 1000, unit="s", digits=1, show=progress) as bar:
             recording = in_memory(ready, steps, ready.manifest | {"duration": duration}, bar)
         timings["run_s"] = time.perf_counter() - began
         recording.manifest["timings"] = timings
@@ -99,7 +99,7 @@ def simulate(
     with folder_lock(path, "run") as lock:
         ready = prepared()
         folder = open_folder(ready, lock, duration)
-        with Progress(steps * dt, progress) as bar:
-            bar.to(ready.engine.step * dt)
+        with Progress("simulating", steps * dt / 1000, unit="s", digits=1, show=progress) as bar:
+            bar.to(ready.engine.step * dt / 1000)
             into_folder(ready, folder, steps, bar)
         return Recording.open(path, network=net)

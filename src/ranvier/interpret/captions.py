@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ranvier._checks import count, number, printable, unique
-from ranvier.interpret.layers import Layer
+from ranvier.interpret.layers import UnitLayer
 from ranvier.interpret.recording import activations
 from ranvier.interpret.top_examples import Exemplars
 
@@ -206,7 +206,7 @@ def _best(
 
 
 def pooled_features(
-    backbone: nn.Module, images: Tensor, exemplars: Exemplars, which: Sequence[str | Layer]
+    backbone: nn.Module, images: Tensor, exemplars: Exemplars, which: Sequence[str | UnitLayer]
 ) -> Tensor:
     """What a backbone computes within the masks of exemplars, (units, exemplars, features).
 

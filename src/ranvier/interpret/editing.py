@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ranvier.interpret.layers import Layer, layer
+from ranvier.interpret.layers import UnitLayer, layer
 
 Units = int | Sequence[int] | Tensor | slice | None
 
@@ -41,10 +41,10 @@ def edit(model: nn.Module) -> Edit:
 class Edit:
     """Changes to a model's units that last as long as its `with` block; made by `edit(model)`.
 
-    Each method takes a layer (a module's name, an MLP's as "block:neurons", or a `Layer`), units (an index, several,
-    a slice, or None for all), and `tokens`: the positions along axis 1 of (B, T, units) that are changed, an index or
-    a slice; all by default. Methods return the context, so that they can be chained. Wrong layers and units raise
-    ValueError or TypeError at once, or in the forward pass where a module does not state its width.
+    Each method takes a layer (a module's name, an MLP's as "block:neurons", or a `UnitLayer`), units (an index,
+    several, a slice, or None for all), and `tokens`: the positions along axis 1 of (B, T, units) that are changed, an
+    index or a slice; all by default. Methods return the context, so that they can be chained. Wrong layers and units
+    raise ValueError or TypeError at once, or in the forward pass where a module does not state its width.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -65,26 +65,26 @@ class Edit:
         while self._handles:
             self._handles.pop().remove()
 
-    def ablate(self, where: str | Layer, units: Units = None, *, tokens: int | slice | None = None) -> Edit:
+    def ablate(self, where: str | UnitLayer, units: Units = None, *, tokens: int | slice | None = None) -> Edit:
         """Set units to zero."""
         return self._change(where, units, tokens, torch.zeros_like)
 
     def clamp(
-        self, where: str | Layer, units: Units, value: float | Tensor, *, tokens: int | slice | None = None
+        self, where: str | UnitLayer, units: Units, value: float | Tensor, *, tokens: int | slice | None = None
     ) -> Edit:
         """Set units to `value`: a number, or one a unit."""
         value = _finite(value, "value")
         return self._change(where, units, tokens, lambda x: value.to(x).expand_as(x), value)
 
     def scale(
-        self, where: str | Layer, units: Units, factor: float | Tensor, *, tokens: int | slice | None = None
+        self, where: str | UnitLayer, units: Units, factor: float | Tensor, *, tokens: int | slice | None = None
     ) -> Edit:
         """Multiply units by `factor`: a number, or one a unit."""
         factor = _finite(factor, "factor")
         return self._change(where, units, tokens, lambda x: x * factor.to(x), factor)
 
     def steer(
-        self, where: str | Layer, direction: Tensor, strength: float = 1.0, *, tokens: int | slice | None = None
+        self, where: str | UnitLayer, direction: Tensor, strength: float = 1.0, *, tokens: int | slice | None = None
     ) -> Edit:
         """Add `strength` times `direction`, (units,), to the layer."""
         step = _finite(direction, "direction") * _finite(strength, "strength")
@@ -93,7 +93,7 @@ class Edit:
         return self._change(where, None, tokens, lambda x: x + step.to(x), step)
 
     def transform(
-        self, where: str | Layer, function: Callable[[Tensor], Tensor], *, tokens: int | slice | None = None
+        self, where: str | UnitLayer, function: Callable[[Tensor], Tensor], *, tokens: int | slice | None = None
     ) -> Edit:
         """Put function(values) in the place of a layer's values, units last, (B, T, units) or (B, units); it must keep
         their shape."""
@@ -111,7 +111,7 @@ class Edit:
 
     def _change(
         self,
-        where: str | Layer,
+        where: str | UnitLayer,
         units: Units,
         tokens: int | slice | None,
         function: Callable[[Tensor], Tensor],

@@ -14,7 +14,7 @@ from ranvier._checks import nearest
 
 
 @dataclass(frozen=True)
-class Layer:
+class UnitLayer:
     """The units of one layer of a network.
 
     Parameters
@@ -57,7 +57,7 @@ class Layer:
         if x.ndim < 2 or not -x.ndim <= axis < x.ndim or axis % x.ndim == 0:
             raise ValueError(
                 f"layer {self.name} gives values of shape {tuple(x.shape)}; expected (batch, ..., units): choose a "
-                "layer before the reduction, or give Layer(..., axis=)."
+                "layer before the reduction, or give UnitLayer(..., axis=)."
             )
         return axis % x.ndim
 
@@ -88,10 +88,10 @@ class Layer:
         return f"layer {self.name} {verb} {type(value).__name__}; expected a tensor: choose a layer within it."
 
 
-def layer(model: nn.Module, which: str | Layer) -> Layer:
+def layer(model: nn.Module, which: str | UnitLayer) -> UnitLayer:
     """The layer of that name: a module's dotted name, or an MLP's with ":neurons", ":gate" or ":up" after it.
 
-    A `Layer` comes back as it is where its module belongs to `model`.
+    A `UnitLayer` comes back as it is where its module belongs to `model`.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def layer(model: nn.Module, which: str | Layer) -> Layer:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is {type(model).__name__}; expected a torch.nn.Module: load or build one.")
-    if isinstance(which, Layer):
+    if isinstance(which, UnitLayer):
         if not any(module is which.module for module in model.modules()):
             raise ValueError(
                 f"layer {which.name} belongs to another model; expected one of this {type(model).__name__}: "
@@ -110,7 +110,7 @@ def layer(model: nn.Module, which: str | Layer) -> Layer:
             )
         return which
     if not isinstance(which, str):
-        raise TypeError(f"layer is {type(which).__name__} {which!r:.60}; expected a name or a Layer.")
+        raise TypeError(f"layer is {type(which).__name__} {which!r:.60}; expected a name or a UnitLayer.")
     if ":" in which:
         from ranvier.interpret.mlp_blocks import mlps
 
@@ -121,12 +121,12 @@ def layer(model: nn.Module, which: str | Layer) -> Layer:
     modules = dict(model.named_modules())
     if not which or which not in modules:
         raise ValueError(f"layer is {which!r}; expected a module of the model. {_nearest_modules(which, modules)}")
-    return Layer(which, modules[which])
+    return UnitLayer(which, modules[which])
 
 
-def layers(model: nn.Module, which: str | Layer | Iterable[str | Layer]) -> tuple[Layer, ...]:
+def layers(model: nn.Module, which: str | UnitLayer | Iterable[str | UnitLayer]) -> tuple[UnitLayer, ...]:
     """Several layers, each once; a single one may stand alone. ValueError for none and for one that comes twice."""
-    chosen = tuple(layer(model, one) for one in ([which] if isinstance(which, str | Layer) else which))
+    chosen = tuple(layer(model, one) for one in ([which] if isinstance(which, str | UnitLayer) else which))
     names = [one.name for one in chosen]
     if not names or len(set(names)) < len(names):
         twice = next((name for name in names if names.count(name) > 1), None)
@@ -153,4 +153,4 @@ def _nearest_modules(name: str, modules: dict[str, nn.Module]) -> str:
     return hint if len(names) <= 30 else hint.split("Known:")[0] + f"It has {len(names)}: {', '.join(names[:8])} ..."
 
 
-__all__ = ["Layer", "layer", "layers", "require_finite_weights"]
+__all__ = ["UnitLayer", "layer", "layers", "require_finite_weights"]

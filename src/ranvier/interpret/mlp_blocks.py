@@ -7,7 +7,7 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
-from ranvier.interpret.layers import Layer
+from ranvier.interpret.layers import UnitLayer
 
 #: names of (gate, up, down) below a block, of Llama, Gemma, Qwen, Mistral; GPT-2; OPT, ViT, CLIP; GPT-NeoX, Falcon;
 #: T5 gated and plain; BERT and its kin; PyTorch's own encoder
@@ -40,15 +40,15 @@ class MLP:
     kind: str
 
     @cached_property
-    def neurons(self) -> Layer:
+    def neurons(self) -> UnitLayer:
         """The neurons' activations: what the output projection receives."""
-        return Layer(f"{self.block}:neurons", self.down, "input")
+        return UnitLayer(f"{self.block}:neurons", self.down, "input")
 
     @cached_property
-    def layers(self) -> tuple[Layer, ...]:
+    def layers(self) -> tuple[UnitLayer, ...]:
         """The neurons, and the projections that make them (before the activation function)."""
-        gate = () if self.gate is None else (Layer(f"{self.block}:gate", self.gate),)
-        return (self.neurons, *gate, Layer(f"{self.block}:up", self.up))
+        gate = () if self.gate is None else (UnitLayer(f"{self.block}:gate", self.gate),)
+        return (self.neurons, *gate, UnitLayer(f"{self.block}:up", self.up))
 
     @property
     def size(self) -> int:

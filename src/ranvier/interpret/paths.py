@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ranvier._checks import count
 from ranvier.interpret._batches import batch_of, evaluating
-from ranvier.interpret.layers import Layer, layers, require_finite_weights
+from ranvier.interpret.layers import UnitLayer, layers, require_finite_weights
 from ranvier.interpret.mlp_blocks import mlps
 
 Rule = Literal["riemann", "gauss"]
@@ -42,7 +42,7 @@ class PathScores:
 def neuron_paths(
     model: nn.Module,
     x: Tensor,
-    which: Sequence[str | Layer] | None = None,
+    which: Sequence[str | UnitLayer] | None = None,
     *,
     targets: Tensor | None = None,
     steps: int = 20,
@@ -99,7 +99,7 @@ def path_scores(
     model: nn.Module,
     x: Tensor,
     units: Tensor,
-    which: Sequence[str | Layer] | None = None,
+    which: Sequence[str | UnitLayer] | None = None,
     *,
     targets: Tensor | None = None,
     steps: int = 20,
@@ -143,7 +143,7 @@ def baseline_paths(
     model: nn.Module,
     x: Tensor,
     kind: Literal["activation", "gradient", "random"],
-    which: Sequence[str | Layer] | None = None,
+    which: Sequence[str | UnitLayer] | None = None,
     *,
     targets: Tensor | None = None,
     steps: int = 20,
@@ -178,7 +178,7 @@ def path_overlap(paths: NeuronPaths) -> tuple[float, float]:
     return float(same[alike & upper].mean()), float(same[~alike & upper].mean())
 
 
-_Part = tuple[Layer, Tensor, Tensor | None]  # a layer, its values (B, k), which units (B, k) or None for all
+_Part = tuple[UnitLayer, Tensor, Tensor | None]  # a layer, its values (B, k), which units (B, k) or None for all
 
 
 class _Job:
@@ -188,7 +188,7 @@ class _Job:
         self,
         model: nn.Module,
         x: Tensor,
-        which: Sequence[str | Layer] | None,
+        which: Sequence[str | UnitLayer] | None,
         targets: Tensor | None,
         steps: int,
         token: int | None,
@@ -246,7 +246,7 @@ class _Job:
         """α times the values, steps first and joined with the batch, (steps × B, k)."""
         return (alphas.view(-1, 1, 1) * value).flatten(0, 1).detach().clone()
 
-    def _row(self, x: Tensor, layer: Layer) -> Tensor:
+    def _row(self, x: Tensor, layer: UnitLayer) -> Tensor:
         if self.token is None:
             if x.ndim != 2:
                 raise ValueError(f"layer {layer.name} gives {tuple(x.shape)}; expected (B, units), or give token=.")
@@ -258,11 +258,11 @@ class _Job:
             )
         return x[:, self.token]
 
-    def _keep(self, layer: Layer) -> Callable[[Tensor], None]:
+    def _keep(self, layer: UnitLayer) -> Callable[[Tensor], None]:
         return lambda x: self.activity.append(self._row(x, layer).detach().clone())
 
     def _put(self, parts: Sequence[_Part], leaves: Sequence[Tensor], repeats: int) -> Any:
-        def putter(layer: Layer, leaf: Tensor, units: Tensor | None) -> Callable[[Tensor], Tensor]:
+        def putter(layer: UnitLayer, leaf: Tensor, units: Tensor | None) -> Callable[[Tensor], Tensor]:
             def put(x: Tensor) -> Tensor:
                 row = self._row(x, layer)
                 row = leaf if units is None else row.scatter(1, units.repeat(repeats, 1), leaf)

@@ -18,9 +18,10 @@ from ranvier._entries import Entry
 from ranvier._files import write_atomic, write_json
 from ranvier._locks import folder_lock
 from ranvier._manifest import manifest
+from ranvier._progress import Progress
 from ranvier._reading import read_json
 from ranvier.interpret._batches import Batch, batch_of, evaluating, require_tokens
-from ranvier.interpret.layers import Layer, layers, require_finite_weights
+from ranvier.interpret.layers import UnitLayer, layers, require_finite_weights
 
 Pool = Literal["mean", "max"] | None
 _INDEX = "activations.json"
@@ -79,7 +80,7 @@ class Activations:
 def activations(
     model: nn.Module,
     data: Iterable[Any],
-    which: str | Layer | Iterable[str | Layer],
+    which: str | UnitLayer | Iterable[str | UnitLayer],
     path: str | Path | None = None,
     *,
     pool: Pool = None,
@@ -96,7 +97,7 @@ def activations(
     data
         Batches: tensors, pairs (inputs, labels), or mappings of named arguments as tokenizers return them.
     which
-        Layers: names of modules, of MLPs ("model.layers.0.mlp:neurons"), or `Layer`s.
+        Layers: names of modules, of MLPs ("model.layers.0.mlp:neurons"), or `UnitLayer`s.
     path
         A folder to stream to, segment by segment; memory then does not depend on the amount of data. A second call
         with the same model, data and settings goes on from the last whole segment. None: in memory.
@@ -192,7 +193,7 @@ class _Segment:
 def _record(
     model: nn.Module,
     data: Iterable[Any],
-    targets: tuple[Layer, ...],
+    targets: tuple[UnitLayer, ...],
     folder: Path | None,
     pool: Pool,
     dtype: torch.dtype,
@@ -229,7 +230,8 @@ def _record(
             write_json(folder / _INDEX, index)
         current = _Segment()
 
-    with evaluating(model), _Reader(targets, pool, dtype) as reader, _Bar(progress) as bar:
+    shown = Progress("recording", unit="examples", show=progress)
+    with evaluating(model), _RowHooks(targets, pool, dtype) as reader, shown as bar:
         for position, value in enumerate(data):
             batch = batch_of(value, position)
             if position < len(digests):
@@ -335,10 +337,10 @@ def _rows(
     return rows.detach().to("cpu", dtype, copy=True, memory_format=torch.contiguous_format), by_token
 
 
-class _Reader:
+class _RowHooks:
     """Hooks on layers that turn what passes into rows at once."""
 
-    def __init__(self, targets: tuple[Layer, ...], pool: Pool, dtype: torch.dtype) -> None:
+    def __init__(self, targets: tuple[UnitLayer, ...], pool: Pool, dtype: torch.dtype) -> None:
         self.targets, self.pool, self.dtype = targets, pool, dtype
         self.handles: list[Any] = []
         self.rows: dict[str, tuple[Tensor, bool]] = {}
@@ -346,7 +348,7 @@ class _Reader:
         self.batch: Batch | None = None
         self.position = 0
 
-    def __enter__(self) -> _Reader:
+    def __enter__(self) -> _RowHooks:
         for target in self.targets:
             self.handles.append(target.attach(self._recorder(target)))
         return self
@@ -355,7 +357,7 @@ class _Reader:
         for handle in self.handles:
             handle.remove()
 
-    def _recorder(self, target: Layer) -> Any:
+    def _recorder(self, target: UnitLayer) -> Any:
         def record(x: Tensor) -> None:
             if self.batch is None:
                 return
@@ -383,31 +385,6 @@ class _Reader:
                     "in a forward pass: choose a layer that does."
                 )
         return {target.name: self.rows[target.name] for target in self.targets}
-
-
-class _Bar:
-    """Examples recorded so far, on the terminal, or nothing."""
-
-    def __init__(self, show: bool) -> None:
-        self.bar: Any = None
-        if show:
-            from rich.progress import Progress, TextColumn, TimeElapsedColumn
-
-            self.bar = Progress(TextColumn("recording {task.completed} examples"), TimeElapsedColumn())
-            self.task = self.bar.add_task("", total=None)
-
-    def __enter__(self) -> _Bar:
-        if self.bar is not None:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-
-    def advance(self, examples: int) -> None:
-        if self.bar is not None:
-            self.bar.advance(self.task, examples)
 
 
 def _fingerprint(model: nn.Module) -> str:

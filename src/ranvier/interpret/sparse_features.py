@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ranvier._checks import count, number, positive
 from ranvier.interpret._batches import evaluating
 from ranvier.interpret.editing import edit
-from ranvier.interpret.layers import Layer
+from ranvier.interpret.layers import UnitLayer
 
 
 class SparseAutoencoder(nn.Module):
@@ -96,7 +96,7 @@ def fit_autoencoder(
 
 def feature_lift(
     model: nn.Module,
-    where: str | Layer,
+    where: str | UnitLayer,
     autoencoder: SparseAutoencoder,
     prompts: Tensor,
     features: Tensor,

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ranvier._checks import count, number
 from ranvier.interpret._batches import evaluating
-from ranvier.interpret.layers import Layer, layer, require_finite_weights
+from ranvier.interpret.layers import UnitLayer, layer, require_finite_weights
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ FACETS = (
 
 def maximise(
     model: nn.Module,
-    where: str | Layer,
+    where: str | UnitLayer,
     unit: int,
     start: Tensor,
     stages: Sequence[Stage] = FACETS,

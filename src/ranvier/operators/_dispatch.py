@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from ranvier.operators._sums import Axis, Scale, average, convolution, maximum, patterned, transposed_convolution
+from ranvier.operators._sums import Axis, GridRatio, average, convolution, maximum, patterned, transposed_convolution
 
 
 class FunctionSpace(TorchFunctionMode):
@@ -22,7 +22,7 @@ class FunctionSpace(TorchFunctionMode):
     weights : quadrature weights of attention's tokens, (tokens,) or (batch, tokens).
     """
 
-    def __init__(self, scale: Scale | None, weights: Tensor | None) -> None:
+    def __init__(self, scale: GridRatio | None, weights: Tensor | None) -> None:
         super().__init__()
         self.scale, self.weights = scale, weights
         self._padded: tuple[Tensor, Tensor, list[int], str] | None = None  # result, field, widths, mode of the last pad

@@ -17,7 +17,7 @@ _TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3
 
 
 @dataclass(frozen=True)
-class Scale:
+class GridRatio:
     """How a grid compares with the trained one. ratio: samples there are for each trained one, an axis each; wide,
     cells: as of `taps`."""
 
@@ -27,7 +27,7 @@ class Scale:
 
 
 def convolution(u: Tensor, weight: Tensor, bias: Tensor | None, axes: Sequence[Axis], groups: int, mode: str,
-                scale: Scale) -> Tensor:  # fmt: skip
+                scale: GridRatio) -> Tensor:  # fmt: skip
     """A convolution with the trained kernel on its physical support; `mode` says what lies beyond the grid.
 
     A kernel that is a function, linear between its trained values, is one of masses on a field that is averaged over
@@ -51,7 +51,7 @@ def convolution(u: Tensor, weight: Tensor, bias: Tensor | None, axes: Sequence[A
 
 
 def transposed_convolution(u: Tensor, weight: Tensor, bias: Tensor | None, axes: Sequence[Axis],
-                           output_padding: Sequence[int], groups: int, scale: Scale) -> Tensor:  # fmt: skip
+                           output_padding: Sequence[int], groups: int, scale: GridRatio) -> Tensor:  # fmt: skip
     """A transposed convolution with the trained kernel on its physical support."""
     smear = _smeared if scale.wide else patterned
     y = smear(u, weight, axes, output_padding, groups, scale)
@@ -59,7 +59,7 @@ def transposed_convolution(u: Tensor, weight: Tensor, bias: Tensor | None, axes:
 
 
 def _smeared(u: Tensor, weight: Tensor, axes: Sequence[Axis], output_padding: Sequence[int], groups: int,
-             scale: Scale) -> Tensor:  # fmt: skip
+             scale: GridRatio) -> Tensor:  # fmt: skip
     """Wide kernels, whose sums over the coarser grid's samples tend to integrals."""
     each = [
         transposed_taps(a, n, s, o, cells=scale.cells)
@@ -79,7 +79,7 @@ def _smeared(u: Tensor, weight: Tensor, axes: Sequence[Axis], output_padding: Se
 
 
 def patterned(u: Tensor, weight: Tensor, axes: Sequence[Axis], output_padding: Sequence[int], groups: int,
-              scale: Scale, *, repeat: bool = False) -> Tensor:  # fmt: skip
+              scale: GridRatio, *, repeat: bool = False) -> Tensor:  # fmt: skip
     """The trained kernel's own pattern: every `stride`-th trained sample is reached by the same taps, and a place by
     those of the trained sample that it belongs to, each from its trained distance. repeat: edges go on beyond."""
     dims = len(axes)
@@ -109,7 +109,7 @@ def spread(weight: Tensor, each: Sequence[Taps]) -> Tensor:
     return weight
 
 
-def average(u: Tensor, axes: Sequence[Axis], counted: bool, scale: Scale) -> Tensor:
+def average(u: Tensor, axes: Sequence[Axis], counted: bool, scale: GridRatio) -> Tensor:
     """The mean over windows; `counted`: padding counts as zeros."""
     kernel = u.new_ones(1, 1, *(a.size for a in axes))
     kernel = kernel / kernel.numel()
@@ -120,7 +120,7 @@ def average(u: Tensor, axes: Sequence[Axis], counted: bool, scale: Scale) -> Ten
     return y.reshape(*u.shape[:2], *y.shape[2:])
 
 
-def maximum(u: Tensor, axes: Sequence[Axis], scale: Scale) -> Tensor:
+def maximum(u: Tensor, axes: Sequence[Axis], scale: GridRatio) -> Tensor:
     """The largest of a window's trained places, between which the field is interpolated."""
     for k, (a, s) in enumerate(zip(axes, scale.ratio)):
         t = taps(a, u.shape[2 + k], s, cells=scale.cells)

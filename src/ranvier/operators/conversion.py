@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ranvier.operators._dispatch import FunctionSpace
 from ranvier.operators._grids import check_dims, per_axis
-from ranvier.operators._sums import Scale
+from ranvier.operators._sums import GridRatio
 from ranvier.operators.resampling import Grid, spectral_resample
 
 #: what a kernel's numbers are: values of a function of place, or masses at places; or the whole model sees one grid
@@ -111,7 +111,7 @@ class Operator(nn.Module):
             return spectral_resample(y, _answer(y, self.size, samples), grid=self.grid)
         fitting = tuple(self._fitting(n, n0) for n, n0 in zip(samples, self.size))
         v = u if fitting == samples else _interpolate(u, fitting, self.grid)
-        scale = Scale(tuple(n / n0 for n, n0 in zip(fitting, self.size)), self.kernels == "function",
+        scale = GridRatio(tuple(n / n0 for n, n0 in zip(fitting, self.size)), self.kernels == "function",
                       self.grid == "cells")  # fmt: skip
         y = self._evaluate(v, scale, weights)
         return y if fitting == samples else _interpolate(y, _answer(y, fitting, samples), self.grid)
@@ -121,7 +121,7 @@ class Operator(nn.Module):
         step = math.gcd(trained, self._granularity)
         return step * -(-samples // step)
 
-    def _evaluate(self, u: Tensor, scale: Scale | None, weights: Tensor | None) -> Tensor:
+    def _evaluate(self, u: Tensor, scale: GridRatio | None, weights: Tensor | None) -> Tensor:
         if weights is not None and not bool((weights > 0).all()):
             raise ValueError(f"weights go down to {float(weights.min())}; expected shares of space above 0")
         space = nullcontext() if scale is None and weights is None else FunctionSpace(scale, weights)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ranvier.recordings.signals import Signal
     from ranvier.recordings.splits import Split, blocked, by_trial, grouped, hold_out
     from ranvier.recordings.worms import (
-        Wiring,
+        Connectome,
         built_in_wiring,
         canonical_names,
         consensus,
@@ -46,16 +46,46 @@ _HOMES = {
     "ranvier.recordings.signals": ["Signal"],
     "ranvier.recordings.splits": ["Split", "blocked", "by_trial", "grouped", "hold_out"],
     "ranvier.recordings.worms": [
-        "Wiring", "built_in_wiring", "canonical_names", "consensus", "homogenise", "identified", "suspect", "wiring_of",
+        "Connectome", "built_in_wiring", "canonical_names", "consensus", "homogenise", "identified", "suspect",
+        "wiring_of",
     ],
 }  # fmt: skip
 
 __all__ = [
-    "Epochs", "GraphForecast", "LeakReport", "Neurons", "Normaliser", "Session", "Signal", "Split", "Wiring",
-    "blocked", "built_in_wiring", "by_trial", "canonical_names", "causal_zscore", "check_leaks", "consensus",
-    "fit_forecast", "from_neo", "from_pynapple", "grouped", "hold_out", "homogenise", "identified", "read_arrays",
-    "read_nwb", "read_session", "read_table", "resample", "shuffled_graph", "skill", "smooth", "stretches",
-    "suspect", "wiring_of",
+    "Connectome",
+    "Epochs",
+    "GraphForecast",
+    "LeakReport",
+    "Neurons",
+    "Normaliser",
+    "Session",
+    "Signal",
+    "Split",
+    "blocked",
+    "built_in_wiring",
+    "by_trial",
+    "canonical_names",
+    "causal_zscore",
+    "check_leaks",
+    "consensus",
+    "fit_forecast",
+    "from_neo",
+    "from_pynapple",
+    "grouped",
+    "hold_out",
+    "homogenise",
+    "identified",
+    "read_arrays",
+    "read_nwb",
+    "read_session",
+    "read_table",
+    "resample",
+    "shuffled_graph",
+    "skill",
+    "smooth",
+    "stretches",
+    "suspect",
+    "wiring_of",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:

@@ -113,7 +113,7 @@ def _longest(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, eq=False)
-class Wiring:
+class Connectome:
     """The worm's connections among canonical neurons, [target, source]: `chemical`, directed; `electrical`, symmetric;
     `functional`, as of signal propagation, kept apart, NaN where not measured. `count`: wirings that were averaged."""
 
@@ -128,7 +128,7 @@ class Wiring:
         return a, b
 
 
-def wiring_of(edges: Sequence[tuple[str, str, float]], *, electrical: Sequence[bool]) -> Wiring:
+def wiring_of(edges: Sequence[tuple[str, str, float]], *, electrical: Sequence[bool]) -> Connectome:
     """A wiring from (source, target, weight) by name, and whether each is a gap junction, which counts both ways.
 
     Names that are no canonical neuron (muscles), and connections of a cell with itself, are left out. Raises ValueError
@@ -143,10 +143,10 @@ def wiring_of(edges: Sequence[tuple[str, str, float]], *, electrical: Sequence[b
     if not matrices.any():
         raise ValueError("no edge joins two canonical neurons; expected names such as AVAL, ASEL")
     gaps = np.maximum(matrices[1], matrices[1].T)
-    return Wiring(matrices[0], gaps)
+    return Connectome(matrices[0], gaps)
 
 
-def consensus(wirings: Sequence[Wiring]) -> Wiring:
+def consensus(wirings: Sequence[Connectome]) -> Connectome:
     """The mean wiring: chemical weights averaged as they are directed, gap junctions averaged and symmetric; each first
     scaled to the same total, as counts of synapses and of sections differ. Functional relations are averaged over those
     that measured a pair."""
@@ -161,10 +161,10 @@ def consensus(wirings: Sequence[Wiring]) -> Wiring:
         stack = np.stack(measured)
         number = np.isfinite(stack).sum(0)
         functional = np.where(number > 0, np.nansum(stack, 0) / np.maximum(number, 1), np.nan)
-    return Wiring(chemical, (electrical + electrical.T) / 2, functional, sum(w.count for w in wirings))
+    return Connectome(chemical, (electrical + electrical.T) / 2, functional, sum(w.count for w in wirings))
 
 
-def built_in_wiring() -> Wiring:
+def built_in_wiring() -> Connectome:
     """That of Cook et al. (2019), which ships with the package."""
     from ranvier.data import celegans
 
@@ -178,6 +178,6 @@ def built_in_wiring() -> Wiring:
 
 
 __all__ = [
-    "DT", "Wiring", "built_in_wiring", "canonical_names", "consensus", "homogenise", "identified", "suspect",
+    "DT", "Connectome", "built_in_wiring", "canonical_names", "consensus", "homogenise", "identified", "suspect",
     "wiring_of",
 ]  # fmt: skip

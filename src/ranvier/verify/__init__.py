@@ -10,7 +10,7 @@ from ranvier.verify.attractors import (
 )
 from ranvier.verify.bounding import Bounds, bounds
 from ranvier.verify.cells import SpikeCertificate, certified_radius, spike_certificate, tube
-from ranvier.verify.graph import Graph
+from ranvier.verify.graph import ComputationGraph
 from ranvier.verify.networks import NetworkUnderTest, load, wrap
 from ranvier.verify.onnx_files import from_onnx
 from ranvier.verify.properties import Case, Property, Unsafe
@@ -19,8 +19,29 @@ from ranvier.verify.torch_modules import from_module
 from ranvier.verify.vnnlib import parse_vnnlib, read_vnnlib
 
 __all__ = [
-    "Bounds", "Case", "Contraction", "Graph", "NetworkUnderTest", "Property", "SpikeCertificate", "Unsafe",
-    "VerificationResult", "bounds", "certified_radius", "continuous_basin", "contraction", "from_module", "from_onnx",
-    "hopfield_radius", "load", "modern_basin", "parse_vnnlib", "read_vnnlib", "spike_certificate", "tanh_gains", "tube",
-    "verify", "wrap",
+    "Bounds",
+    "Case",
+    "ComputationGraph",
+    "Contraction",
+    "NetworkUnderTest",
+    "Property",
+    "SpikeCertificate",
+    "Unsafe",
+    "VerificationResult",
+    "bounds",
+    "certified_radius",
+    "continuous_basin",
+    "contraction",
+    "from_module",
+    "from_onnx",
+    "hopfield_radius",
+    "load",
+    "modern_basin",
+    "parse_vnnlib",
+    "read_vnnlib",
+    "spike_certificate",
+    "tanh_gains",
+    "tube",
+    "verify",
+    "wrap",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ranvier.verify.graph import Graph
+from ranvier.verify.graph import ComputationGraph
 from ranvier.verify.intervals import propagate
 from ranvier.verify.networks import NetworkUnderTest
 from ranvier.verify.properties import Case, Unsafe
@@ -19,7 +19,7 @@ def margin(y: Tensor, C: Tensor, d: Tensor) -> Tensor:
 
 
 def descend(
-    graph: Graph, case: Case, C: Tensor, d: Tensor, *, restarts: int = 16, steps: int = 40, seed: int = 0
+    graph: ComputationGraph, case: Case, C: Tensor, d: Tensor, *, restarts: int = 16, steps: int = 40, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
     """Inputs (G, size) of the least margin met for goals C (G, R, outputs), d (G, R), and those margins (G,).
 

@@ -98,7 +98,7 @@ def tanh_gains(weight: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
     reach = torch.as_tensor(weight).detach().double().abs().sum(1) * (1 + 1e-9)
     l, u = torch.as_tensor(lower).double() - reach, torch.as_tensor(upper).double() + reach
     nearest = torch.where((l <= 0) & (u >= 0), 0.0, torch.minimum(l.abs(), u.abs()))
-    return (f.Tanh().slope(nearest) * (1 + 1e-12)).clamp(max=1.0)
+    return (f.HyperbolicTangent().slope(nearest) * (1 + 1e-12)).clamp(max=1.0)
 
 
 def hopfield_radius(network: Hopfield, patterns: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ def continuous_basin(
         slack = (len(W) + 16) * EPS * (W.abs().sum(1) + theta.abs() + h.abs().maximum(l.abs()) / network.tau)
         inwards = (pull_high - theta - h / network.tau < -slack) & (pull_low - theta - l / network.tau > slack)
         nearest = torch.where((l <= 0) & (h >= 0), 0.0, torch.minimum(l.abs(), h.abs()))
-        g = beta * f.Tanh().slope(beta * nearest) * (1 + 1e-12)
+        g = beta * f.HyperbolicTangent().slope(beta * nearest) * (1 + 1e-12)
         diagonal = W.diagonal().clamp(min=0) * g
         others = (W.abs() * g).sum(1) - W.diagonal().abs() * g
         return bool(inwards.all() & (diagonal + others - 1 / network.tau < -slack).all())

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ranvier.verify.graph import Graph, Input, Product, Unary
+from ranvier.verify.graph import ComputationGraph, Input, Product, Unary
 from ranvier.verify.intervals import EPS, INFINITE, TINY, NodeBounds, allowance, magnitude, propagate
-from ranvier.verify.relaxations import Relaxation, Slopes, relax_all
+from ranvier.verify.relaxations import NodeSlopes, Relaxation, relax_all
 
 ELEMENTS = 12_000_000  # of coefficients of one node at a time
 
@@ -64,7 +64,7 @@ def absolute_sum(A: Tensor, terms: Tensor) -> Tensor:
 
 
 def pull_back(
-    graph: Graph,
+    graph: ComputationGraph,
     start: int,
     A: Tensor,
     bounds: NodeBounds,
@@ -164,7 +164,7 @@ def _constrained(
     return changed, gained.expand(len(changed), -1), error
 
 
-def crown(graph: Graph, lower: Tensor, upper: Tensor, *, slopes: Slopes | None = None) -> NodeBounds:
+def crown(graph: ComputationGraph, lower: Tensor, upper: Tensor, *, slopes: NodeSlopes | None = None) -> NodeBounds:
     """Bounds of every node over boxes (B, size): intervals, and backward bounds where a nonlinear node reads."""
 
     def refine(k: int, bounds: NodeBounds) -> tuple[Tensor, Tensor] | None:
@@ -173,23 +173,23 @@ def crown(graph: Graph, lower: Tensor, upper: Tensor, *, slopes: Slopes | None =
     return propagate(graph, lower, upper, refine=refine)
 
 
-def open_mask(graph: Graph, k: int, bounds: NodeBounds) -> Tensor:
+def open_mask(graph: ComputationGraph, k: int, bounds: NodeBounds) -> Tensor:
     """(B, size): elements of node k for which better bounds could matter: not those where all readers are linear on
     either side of 0, and the element keeps its sign."""
     l, u = bounds.lower[k], bounds.upper[k]
     readers = [graph.nodes[j].operator for j, _, _ in graph.consumers[k]]
-    if all(isinstance(o, Unary) and o.function.name in ("relu", "leaky_relu", "abs", "step") for o in readers):
+    if all(isinstance(o, Unary) and o.function.name in ("relu", "leaky_relu", "abs", "heaviside") for o in readers):
         return (l < 0) & (u > 0)
     return u > l
 
 
-def open_elements(graph: Graph, k: int, bounds: NodeBounds) -> Tensor:
+def open_elements(graph: ComputationGraph, k: int, bounds: NodeBounds) -> Tensor:
     """Elements of node k that are open in some domain."""
     return open_mask(graph, k, bounds).any(0).nonzero()[:, 0]
 
 
 def node_bounds(
-    graph: Graph, k: int, bounds: NodeBounds, slopes: Slopes | None = None
+    graph: ComputationGraph, k: int, bounds: NodeBounds, slopes: NodeSlopes | None = None
 ) -> tuple[Tensor, Tensor] | None:
     """Backward bounds of node k from the bounds of earlier ones."""
     depends = graph.ancestors(k)
@@ -218,7 +218,7 @@ def node_bounds(
 
 
 def output_bound(
-    graph: Graph, C: Tensor, bounds: NodeBounds, slopes: Slopes | None = None, **options: object
+    graph: ComputationGraph, C: Tensor, bounds: NodeBounds, slopes: NodeSlopes | None = None, **options: object
 ) -> LinearBound:
     """The backward bound of C y, y the output, C (B or 1, S, size)."""
     return pull_back(

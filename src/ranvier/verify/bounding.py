@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ranvier.verify.backward import crown, output_bound
 from ranvier.verify.forward import forward_bounds
-from ranvier.verify.graph import Graph
+from ranvier.verify.graph import ComputationGraph
 from ranvier.verify.intervals import outward, propagate
 from ranvier.verify.networks import NetworkUnderTest
 from ranvier.verify.optimise import alpha_crown, optimise
@@ -26,7 +26,7 @@ class Bounds(NamedTuple):
 
 
 def bounds(
-    network: Graph | NetworkUnderTest | nn.Module,
+    network: ComputationGraph | NetworkUnderTest | nn.Module,
     lower: Tensor,
     upper: Tensor,
     *,
@@ -39,7 +39,7 @@ def bounds(
 
     Parameters
     ----------
-    network : a `Graph`, what `load` or `wrap` give, or a torch module, which is traced at the boxes' shape.
+    network : a `ComputationGraph`, what `load` or `wrap` give, or a torch module, which is traced at the boxes' shape.
     lower, upper : (B, *input shape), float64 or what converts to it; infinite and equal ends are allowed.
     method : "interval"; "forward", linear bounds of every node in the input; "crown", backward linear bounds; "alpha",
         these with slopes optimised by `steps` of gradient ascent, of inner nodes too if `nodes`.
@@ -78,19 +78,21 @@ def bounds(
     return Bounds(low.reshape(len(l), *shape), high.reshape(len(l), *shape))
 
 
-def _graph(network: Graph | NetworkUnderTest | nn.Module, lower: Tensor) -> Graph:
+def _graph(network: ComputationGraph | NetworkUnderTest | nn.Module, lower: Tensor) -> ComputationGraph:
     match network:
-        case Graph():
+        case ComputationGraph():
             return network
         case NetworkUnderTest():
             return network.graph
         case nn.Module():
             return from_module(network, torch.zeros(1, *lower.shape[1:], dtype=torch.float64))
-    raise ValueError(f"network is {type(network).__name__}; expected a Graph, what load() gives, or a torch module")
+    raise ValueError(
+        f"network is {type(network).__name__}; expected a ComputationGraph, what load() gives, or a module"
+    )
 
 
 def _rows(
-    graph: Graph, l: Tensor, u: Tensor, rows: Tensor, plain: bool, method: Method, steps: int, nodes: bool
+    graph: ComputationGraph, l: Tensor, u: Tensor, rows: Tensor, plain: bool, method: Method, steps: int, nodes: bool
 ) -> tuple[Tensor, Tensor]:
     both = torch.cat([rows, -rows])[None]
     l, u = outward(l, u)

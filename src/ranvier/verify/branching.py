@@ -10,13 +10,13 @@ from torch import Tensor
 
 from ranvier.verify.backward import pull_back
 from ranvier.verify.functions import Function
-from ranvier.verify.graph import Graph, Unary
+from ranvier.verify.graph import ComputationGraph, Unary
 from ranvier.verify.intervals import NodeBounds
 from ranvier.verify.relaxations import relax_all
 
 #: of the table, in both directions: from −20 to 20, dense around 0
 _AXIS = torch.sinh(torch.linspace(-3.7, 3.7, 61, dtype=torch.float64))
-_AT_ZERO = {"relu", "leaky_relu", "abs", "step"}
+_AT_ZERO = {"relu", "leaky_relu", "abs", "heaviside"}
 SHORTCUTS = 30_000_000  # coefficients of shortcuts at most
 
 
@@ -76,7 +76,7 @@ class Shortcut:
 class Splitter:
     """Scores and points of the neurons of one graph."""
 
-    def __init__(self, graph: Graph, *, optimised_points: bool = True) -> None:
+    def __init__(self, graph: ComputationGraph, *, optimised_points: bool = True) -> None:
         self.graph, self.optimised_points = graph, optimised_points
         self.nodes = graph.relaxed
         self.functions: dict[int, tuple[Function, ...]] = {}

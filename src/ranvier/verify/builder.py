@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ranvier.verify import functions as f
-from ranvier.verify.graph import Graph, Input, Node, Operator, Product, Unary
-from ranvier.verify.linear import Add, Convolution, Dense, Scale, Sum, Take
+from ranvier.verify.graph import ComputationGraph, Input, Node, Operator, Product, Unary
+from ranvier.verify.linear import Add, Convolution, Diagonal, MatrixProduct, Sum, Take
 
 LARGEST = 4_000_000  # elements of one value, and of one product before it is summed
 MOST_NODES = 20_000
@@ -42,7 +42,7 @@ class Builder:
         self._known: dict = {}
         self.input = self._add(Input(), (), tuple(shape))
 
-    def graph(self, output: Operand) -> Graph:
+    def graph(self, output: Operand) -> ComputationGraph:
         """The graph whose output is that value."""
         if isinstance(output, Tensor):
             constant, start = output, self.input.size
@@ -62,9 +62,9 @@ class Builder:
         last = nodes[place[output.node]]
         if output.node == 0:
             last = Node("output", Take(torch.arange(output.size), (output.size,)), (0,), output.shape)
-            return Graph((nodes[0], last), 1, self.title)
+            return ComputationGraph((nodes[0], last), 1, self.title)
         nodes[-1] = Node(last.name, last.operator, last.inputs, output.shape)  # the same vector in its own shape
-        return Graph(tuple(nodes), place[output.node], self.title)
+        return ComputationGraph(tuple(nodes), place[output.node], self.title)
 
     def _add(self, operator: Operator, inputs: Sequence[Value], shape: tuple[int, ...]) -> Value:
         if math.prod(shape) > LARGEST:
@@ -156,7 +156,7 @@ class Builder:
         if bool((factor == 0).all()):
             return (torch.zeros(x.size).double() if shift is None else shift.clone()).reshape(x.shape)
         self._require_finite(factor, shift)
-        return self._add(Scale(factor.contiguous(), None if shift is None else shift.contiguous()), [x], x.shape)
+        return self._add(Diagonal(factor.contiguous(), None if shift is None else shift.contiguous()), [x], x.shape)
 
     def multiply(self, x: Operand, y: Operand) -> Operand:
         """x y, broadcast; x x is a square."""
@@ -219,7 +219,7 @@ class Builder:
         shape = (*x.shape[:-1], weight.shape[1])
         shift = None if offset is None else offset.double().expand(shape).reshape(-1).contiguous()
         self._require_finite(weight, shift)
-        return self._add(Dense(weight.double().contiguous(), math.prod(x.shape[:-1]), shift), [x], shape)
+        return self._add(MatrixProduct(weight.double().contiguous(), math.prod(x.shape[:-1]), shift), [x], shape)
 
     def _products(self, x: Operand, y: Operand) -> Operand:
         """Every product alone, then their sums."""

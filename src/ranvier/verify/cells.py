@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.verify.bounding import Bounds, Method, bounds
-from ranvier.verify.graph import Graph
+from ranvier.verify.graph import ComputationGraph
 from ranvier.verify.torch_modules import from_module
 
 Range = tuple[Tensor, Tensor]
@@ -67,7 +67,7 @@ def tube(
 
 def _unrolled(
     cell: nn.Module, lower: Tensor, upper: Tensor, spans: Range | None, state: dict[str, Range] | None
-) -> tuple[Graph, Tensor, Tensor]:
+) -> tuple[ComputationGraph, Tensor, Tensor]:
     lower, upper = (torch.as_tensor(v).detach().double() for v in (lower, upper))
     if lower.ndim != 2 or lower.shape != upper.shape:
         shapes = f"{tuple(lower.shape)} and {tuple(upper.shape)}"

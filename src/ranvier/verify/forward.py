@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ranvier.verify.graph import Graph, Product, Unary
+from ranvier.verify.graph import ComputationGraph, Product, Unary
 from ranvier.verify.intervals import EPS, TINY, NodeBounds, allowance, interval, magnitude, outward
 from ranvier.verify.linear import LinearOperator
 from ranvier.verify.relaxations import Side, relax
@@ -27,7 +27,7 @@ class Tube:
     c_high: Tensor
 
 
-def forward_bounds(graph: Graph, lower: Tensor, upper: Tensor) -> NodeBounds:
+def forward_bounds(graph: ComputationGraph, lower: Tensor, upper: Tensor) -> NodeBounds:
     """Bounds of every node over boxes (B, size): intervals, narrowed by forward linear bounds."""
     lower, upper = outward(lower, upper)
     batch, inputs = lower.shape

@@ -59,7 +59,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Graph:
+class ComputationGraph:
     """Nodes in topological order, the first the input; `output` is the index of the output's node.
 
     Constants are float64; the function that bounds are about is that of the reals with these constants.
@@ -145,7 +145,7 @@ class Graph:
             if type(node.operator) in kinds:
                 kinds[type(node.operator)] += node.size
         return (
-            f"Graph({self.title + ': ' if self.title else ''}{self.input_shape} -> {self.output_shape}, "
+            f"ComputationGraph({self.title + ': ' if self.title else ''}{self.input_shape} -> {self.output_shape}, "
             f"{len(self.nodes)} nodes, {kinds[Unary]} functions, {kinds[Product]} products)"
         )
 
@@ -154,4 +154,4 @@ def _size(shape: Sequence[int]) -> int:
     return int(torch.Size(shape).numel())
 
 
-__all__ = ["Graph", "Input", "Node", "Operator", "Product", "Unary"]
+__all__ = ["ComputationGraph", "Input", "Node", "Operator", "Product", "Unary"]

@@ -8,11 +8,13 @@ from torch import Tensor
 from ranvier.verify.attack import confirmed, margin
 from ranvier.verify.backward import crown, output_bound
 from ranvier.verify.networks import NetworkUnderTest
-from ranvier.verify.search import Goals, Outcome, Progress, Settings
+from ranvier.verify.search import Goals, Outcome, SearchProgress, SearchSettings
 
 
 @torch.no_grad()
-def split_inputs(subject: NetworkUnderTest, goals: Goals, settings: Settings, progress: Progress) -> Outcome:
+def split_inputs(
+    subject: NetworkUnderTest, goals: Goals, settings: SearchSettings, progress: SearchProgress
+) -> Outcome:
     """Halve boxes along the input in which the bound is steepest, until each is decided."""
     graph, case = subject.graph, goals.case
     count = len(goals.C)

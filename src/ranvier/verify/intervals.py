@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ranvier.verify.functions import Function
-from ranvier.verify.graph import Graph, Input, Product, Unary
+from ranvier.verify.graph import ComputationGraph, Input, Product, Unary
 from ranvier.verify.linear import LinearOperator
 
 EPS = torch.finfo(torch.float64).eps
@@ -61,7 +61,7 @@ def magnitude(lower: Tensor, upper: Tensor) -> Tensor:
     return torch.maximum(lower.abs(), upper.abs())
 
 
-def interval(graph: Graph, k: int, bounds: NodeBounds) -> tuple[Tensor, Tensor, Tensor]:
+def interval(graph: ComputationGraph, k: int, bounds: NodeBounds) -> tuple[Tensor, Tensor, Tensor]:
     """Lower and upper bounds of node k, and its magnitude, from those of its inputs."""
     node = graph.nodes[k]
     lows, highs = [bounds.lower[i] for i in node.inputs], [bounds.upper[i] for i in node.inputs]
@@ -118,7 +118,7 @@ def linear_range(
 
 
 def propagate(
-    graph: Graph,
+    graph: ComputationGraph,
     lower: Tensor,
     upper: Tensor,
     *,

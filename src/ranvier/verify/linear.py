@@ -109,7 +109,7 @@ class Take(LinearOperator):
 
 
 @dataclass(frozen=True, eq=False)
-class Scale(LinearOperator):
+class Diagonal(LinearOperator):
     """y = factor x + offset, element by element; factor (size,)."""
 
     factor: Tensor
@@ -149,7 +149,7 @@ class Add(LinearOperator):
 
 
 @dataclass(frozen=True, eq=False)
-class Dense(LinearOperator):
+class MatrixProduct(LinearOperator):
     """y = x W + b on the last of the axes: x (rows, k) of each domain, weight W (k, n), offset (rows n,)."""
 
     weight: Tensor
@@ -243,4 +243,4 @@ class Convolution(LinearOperator):
         return [back.reshape(len(A), -1)]
 
 
-__all__ = ["Add", "Convolution", "Dense", "LinearOperator", "Scale", "Sum", "Take"]
+__all__ = ["Add", "Convolution", "Diagonal", "LinearOperator", "MatrixProduct", "Sum", "Take"]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._text import one_line
-from ranvier.verify.graph import Graph
+from ranvier.verify.graph import ComputationGraph
 from ranvier.verify.onnx_files import read_model, translate
 from ranvier.verify.torch_modules import from_module
 
@@ -23,7 +23,7 @@ from ranvier.verify.torch_modules import from_module
 class NetworkUnderTest:
     """A graph, and the network that it describes: `run(x)` (*input_shape) -> (*output_shape), in its own precision."""
 
-    graph: Graph
+    graph: ComputationGraph
     run: Callable[[Tensor], Tensor]
 
 

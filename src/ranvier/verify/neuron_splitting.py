@@ -15,14 +15,14 @@ from ranvier.verify.branching import Splitter
 from ranvier.verify.intervals import NodeBounds, propagate
 from ranvier.verify.networks import NetworkUnderTest
 from ranvier.verify.optimise import Choice, Optimised, alpha_crown, optimise
-from ranvier.verify.search import Goals, Outcome, Progress, Settings
+from ranvier.verify.search import Goals, Outcome, SearchProgress, SearchSettings
 
 SMALL = 300  # neurons whose bounds are found anew
 ROOT_ROUNDS = (5, 20)  # steps of ascent on inner bounds where the root's do not decide
 
 
 @dataclass
-class Domain:
+class Subproblem:
     """A part of the box for one goal: bounds (1, size) of the split nodes, which of them are constraints, and what the
     bound was found with; splits: (node, element, point), best first."""
 
@@ -34,13 +34,17 @@ class Domain:
     splits: list[tuple[int, int, float]]
 
 
-def split_neurons(subject: NetworkUnderTest, goals: Goals, settings: Settings, progress: Progress) -> Outcome:
+def split_neurons(
+    subject: NetworkUnderTest, goals: Goals, settings: SearchSettings, progress: SearchProgress
+) -> Outcome:
     """Split neurons' intervals until every domain of every goal is decided."""
     return _Search(subject, goals, settings, progress).run()
 
 
 class _Search:
-    def __init__(self, subject: NetworkUnderTest, goals: Goals, settings: Settings, progress: Progress) -> None:
+    def __init__(
+        self, subject: NetworkUnderTest, goals: Goals, settings: SearchSettings, progress: SearchProgress
+    ) -> None:
         self.subject, self.goals, self.settings, self.progress = subject, goals, settings, progress
         self.graph, self.case = subject.graph, goals.case
         self.splitter = Splitter(self.graph, optimised_points=settings.points == "optimised")
@@ -48,7 +52,7 @@ class _Search:
         self.small = sum(self.graph.nodes[k].size for k in self.splitter.nodes) <= SMALL
         self.random = torch.Generator().manual_seed(settings.seed)
         self.counterexample: Tensor | None = None
-        self.heap: list[tuple[float, int, Domain]] = []
+        self.heap: list[tuple[float, int, Subproblem]] = []
         self.number = itertools.count()
 
     def run(self) -> Outcome:
@@ -91,9 +95,9 @@ class _Search:
     def at_root(self, root: NodeBounds, goals: list[int]) -> None:
         """Bound goals over the whole box, from bounds of its nodes."""
         known = {k: (root.lower[k], root.upper[k]) for k in self.splitter.nodes}
-        self.bound([Domain(g, dict(known), {}, None, -torch.inf, []) for g in goals], self.settings.root_steps)
+        self.bound([Subproblem(g, dict(known), {}, None, -torch.inf, []) for g in goals], self.settings.root_steps)
 
-    def children(self, parent: Domain, depth: int) -> list[Domain]:
+    def children(self, parent: Subproblem, depth: int) -> list[Subproblem]:
         """Both sides of each of the parent's first splits."""
         domains = [parent]
         for k, element, point in parent.splits[:depth]:
@@ -106,7 +110,7 @@ class _Search:
                     (u if upper else l)[0, element] = point
                     (of_u if upper else of_l)[0, element] = True
                     halves.append(
-                        Domain(
+                        Subproblem(
                             parent.goal, {**domain.bounds, k: (l, u)}, {**domain.constrained, k: (of_l, of_u)},
                             parent.choice, parent.margin, [],
                         )
@@ -114,7 +118,7 @@ class _Search:
             domains = halves
         return domains if parent.splits else []
 
-    def bound(self, domains: list[Domain], steps: int) -> None:
+    def bound(self, domains: list[Subproblem], steps: int) -> None:
         """Bound domains; those that stay open go to the heap with their best splits."""
         if not domains:
             return
@@ -154,13 +158,17 @@ class _Search:
                 value = max(float(margins[b]), domain.margin)  # the parent's bound holds here, too
                 heapq.heappush(
                     self.heap,
-                    (value, next(self.number), Domain(domain.goal, own, domain.constrained, choice, value, splits[b])),
+                    (
+                        value,
+                        next(self.number),
+                        Subproblem(domain.goal, own, domain.constrained, choice, value, splits[b]),
+                    ),
                 )
 
     def _refresh(self, k: int, bounds: NodeBounds) -> tuple[Tensor, Tensor] | None:
         return node_bounds(self.graph, k, bounds)
 
-    def _masks(self, domains: list[Domain]) -> dict[int, tuple[Tensor, Tensor]]:
+    def _masks(self, domains: list[Subproblem]) -> dict[int, tuple[Tensor, Tensor]]:
         result = {}
         for k in sorted({k for d in domains for k in d.constrained}):
             none = torch.zeros(1, self.graph.nodes[k].size, dtype=torch.bool)
@@ -168,7 +176,7 @@ class _Search:
             result[k] = tuple(torch.cat([p[side] for p in parts]) for side in (0, 1))
         return result  # type: ignore[return-value]
 
-    def _joined(self, domains: list[Domain]) -> Choice | None:
+    def _joined(self, domains: list[Subproblem]) -> Choice | None:
         choices = [d.choice for d in domains]
         if choices[0] is None:
             return None
@@ -236,4 +244,4 @@ class _Search:
                 return
 
 
-__all__ = ["Domain", "split_neurons"]
+__all__ = ["Subproblem", "split_neurons"]

@@ -14,14 +14,14 @@ from ranvier._reading import read_unpacked
 from ranvier._text import one_line
 from ranvier.verify import functions as f
 from ranvier.verify.builder import LARGEST, Builder, Operand, Value, scalar
-from ranvier.verify.graph import Graph
+from ranvier.verify.graph import ComputationGraph
 from ranvier.verify.torch_modules import affine_norm, padded, power
 
 MOST_BYTES = 512 * 2**20
 _FUNCTIONS = {
-    "Relu": f.LeakyRelu(), "Sigmoid": f.Sigmoid(), "Tanh": f.Tanh(), "Sin": f.Sine(), "Cos": f.Sine(True),
-    "Exp": f.Exp(), "Log": f.Log(), "Sqrt": f.Sqrt(), "Reciprocal": f.Reciprocal(), "Abs": f.Abs(), "Erf": f.Erf(),
-    "Softplus": f.Softplus(),
+    "Relu": f.LeakyRelu(), "Sigmoid": f.Logistic(), "Tanh": f.HyperbolicTangent(), "Sin": f.Sine(), "Cos": f.Sine(True),
+    "Exp": f.Exp(), "Log": f.Logarithm(), "Sqrt": f.Sqrt(), "Reciprocal": f.Reciprocal(), "Abs": f.Abs(),
+    "Erf": f.Erf(), "Softplus": f.Softplus(),
 }  # fmt: skip
 #: types of tensors that networks hold, as onnx numbers them: float, ints, bool, float16, double
 _TYPES = {1, 2, 3, 5, 6, 7, 9, 10, 11}
@@ -68,7 +68,7 @@ def read_model(path: str | Path) -> Any:
     return model
 
 
-def from_onnx(path: str | Path, *, input_shape: Sequence[int] | None = None) -> Graph:
+def from_onnx(path: str | Path, *, input_shape: Sequence[int] | None = None) -> ComputationGraph:
     """The graph of a network in an ONNX file (gzipped or not), at a batch of one; its constants in float64.
 
     input_shape: where the file leaves sizes open; open batch sizes are taken as 1.
@@ -78,18 +78,18 @@ def from_onnx(path: str | Path, *, input_shape: Sequence[int] | None = None) -> 
     return translate(read_model(path), one_line(str(path)), input_shape)
 
 
-def translate(model: Any, title: str, input_shape: Sequence[int] | None = None) -> Graph:
+def translate(model: Any, title: str, input_shape: Sequence[int] | None = None) -> ComputationGraph:
     """The graph of a checked ModelProto."""
-    return _Translation(model, title).graph(input_shape)
+    return _OnnxTranslation(model, title).graph(input_shape)
 
 
-class _Translation:
+class _OnnxTranslation:
     def __init__(self, model: Any, title: str) -> None:
         self.model, self.title = model, title
         self.opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1)
         self.values: dict[str, Any] = {}
 
-    def graph(self, input_shape: Sequence[int] | None) -> Graph:
+    def graph(self, input_shape: Sequence[int] | None) -> ComputationGraph:
         graph = self.model.graph
         for tensor in graph.initializer:
             self.values[tensor.name] = self._constant(tensor)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ranvier.verify.backward import LinearBound, pull_back
-from ranvier.verify.graph import Graph, Product, Unary
+from ranvier.verify.graph import ComputationGraph, Product, Unary
 from ranvier.verify.intervals import NodeBounds, propagate
-from ranvier.verify.relaxations import Slopes, default_slopes, relax_all
+from ranvier.verify.relaxations import NodeSlopes, default_slopes, relax_all
 
 
 @dataclass
@@ -46,7 +46,7 @@ class _Frame:
 class SlopeSpace:
     """What slopes are sensible over given bounds."""
 
-    def __init__(self, graph: Graph, last: int, bounds: NodeBounds) -> None:
+    def __init__(self, graph: ComputationGraph, last: int, bounds: NodeBounds) -> None:
         self.graph, self.frames = graph, {}
         for k in graph.ancestors(last):
             if isinstance(graph.nodes[k].operator, (Unary, Product)):
@@ -83,8 +83,8 @@ class SlopeSpace:
             ]  # fmt: skip
         return Choice(shares)
 
-    def slopes(self, choice: Choice) -> Slopes:
-        result = Slopes()
+    def slopes(self, choice: Choice) -> NodeSlopes:
+        result = NodeSlopes()
         for k, frame in self.frames.items():
             sides = []
             for share, low, span, fixed, default in zip(
@@ -104,11 +104,11 @@ class Optimised:
     least: Tensor
     bound: LinearBound
     choice: Choice
-    slopes: Slopes
+    slopes: NodeSlopes
 
 
 def optimise(
-    graph: Graph,
+    graph: ComputationGraph,
     start: int,
     C: Tensor,
     bounds: NodeBounds,
@@ -183,7 +183,7 @@ def optimise(
 
 
 def alpha_crown(
-    graph: Graph,
+    graph: ComputationGraph,
     lower: Tensor,
     upper: Tensor,
     *,

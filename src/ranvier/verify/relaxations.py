@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ranvier.verify.functions import Function
-from ranvier.verify.graph import Graph, Product, Unary
+from ranvier.verify.graph import ComputationGraph, Product, Unary
 from ranvier.verify.intervals import EPS, NodeBounds
 
 
@@ -31,7 +31,7 @@ class Relaxation:
 
 
 @dataclass
-class Slopes:
+class NodeSlopes:
     """What may be chosen: node -> slopes of lower and upper sides, each a tuple with a tensor (B, S or 1, size) an
     operand; ranges: what is sensible; best: where nothing is to be gained."""
 
@@ -39,7 +39,9 @@ class Slopes:
     upper: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
 
 
-def default_slopes(graph: Graph, k: int, bounds: NodeBounds) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+def default_slopes(
+    graph: ComputationGraph, k: int, bounds: NodeBounds
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Slopes (B, 1, size) of node k's lower and upper sides: of least area, or McCormick's mean planes."""
     node = graph.nodes[k]
     l, u = [bounds.lower[i] for i in node.inputs], [bounds.upper[i] for i in node.inputs]
@@ -52,7 +54,7 @@ def default_slopes(graph: Graph, k: int, bounds: NodeBounds) -> tuple[tuple[Tens
     return halfway, halfway
 
 
-def relax(graph: Graph, k: int, bounds: NodeBounds, slopes: Slopes | None = None) -> Relaxation:
+def relax(graph: ComputationGraph, k: int, bounds: NodeBounds, slopes: NodeSlopes | None = None) -> Relaxation:
     """Node k's sides over the bounds of its operands, by the slopes given or the default ones."""
     node = graph.nodes[k]
     if slopes is not None and k in slopes.lower:
@@ -95,7 +97,7 @@ def _plane(l: list[Tensor], u: list[Tensor], slopes: tuple[Tensor, ...], upper: 
 
 
 def relax_all(
-    graph: Graph, last: int, bounds: NodeBounds, slopes: Slopes | None = None,
+    graph: ComputationGraph, last: int, bounds: NodeBounds, slopes: NodeSlopes | None = None,
     known: Mapping[int, Relaxation] | None = None,
 ) -> dict[int, Relaxation]:  # fmt: skip
     """Relaxations of all nonlinear nodes that node `last` depends on; `known` ones are taken over."""
@@ -106,10 +108,10 @@ def relax_all(
     return result
 
 
-def operator_function(graph: Graph, k: int) -> Function | None:
+def operator_function(graph: ComputationGraph, k: int) -> Function | None:
     """The function of node k, None for a product."""
     operator = graph.nodes[k].operator
     return operator.function if isinstance(operator, Unary) else None
 
 
-__all__ = ["Relaxation", "Side", "Slopes", "default_slopes", "operator_function", "relax", "relax_all"]
+__all__ = ["NodeSlopes", "Relaxation", "Side", "default_slopes", "operator_function", "relax", "relax_all"]

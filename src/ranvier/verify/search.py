@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.verify.attack import confirmed, descend
-from ranvier.verify.graph import Graph, Product, Unary
+from ranvier.verify.graph import ComputationGraph, Product, Unary
 from ranvier.verify.networks import NetworkUnderTest
 from ranvier.verify.properties import Case, Property, Unsafe
 
@@ -38,7 +38,7 @@ class VerificationResult:
 
 
 @dataclass
-class Settings:
+class SearchSettings:
     """Of a search; see `verify`."""
 
     branching: Branching = "auto"
@@ -52,7 +52,7 @@ class Settings:
 
 
 @dataclass
-class Progress:
+class SearchProgress:
     """Where a search stands: domains bounded, left, and the least margin of those left."""
 
     deadline: float
@@ -98,7 +98,7 @@ class Goals:
 
 
 def verify(
-    network: Graph | NetworkUnderTest | nn.Module,
+    network: ComputationGraph | NetworkUnderTest | nn.Module,
     prop: Property,
     *,
     example: Tensor | None = None,
@@ -118,7 +118,7 @@ def verify(
 
     Parameters
     ----------
-    network : a `Graph`, a network as `load` or `wrap` give it, or a torch module with `example`, an input.
+    network : a `ComputationGraph`, a network as `load` or `wrap` give it, or a torch module with `example`, an input.
     prop : what is unsafe; `Property.robust`, `Property.within`, `read_vnnlib`.
     timeout : seconds; the verdict is "unknown" after it.
     branching : "bbps" splits the neurons whose split is estimated to gain most, "random" any, "inputs" halves the box
@@ -144,11 +144,11 @@ def verify(
         if not number >= least:
             raise ValueError(f"{name} is {number}; expected at least {least}")
     start = time.monotonic()
-    progress = Progress(start + timeout, most_domains, report)
+    progress = SearchProgress(start + timeout, most_domains, report)
     kind = branching
     if kind == "auto":
         kind = "inputs" if subject.graph.nodes[0].size <= FEW_INPUTS else "bbps"
-    settings = Settings(
+    settings = SearchSettings(
         kind, points, batch or _batch(subject.graph, kind), steps, root_steps, several, most_domains, seed
     )
     lowest, note = float("inf"), ""
@@ -181,7 +181,7 @@ def verify(
     return result("unknown" if left else "verified", None, lowest)
 
 
-def _batch(graph: Graph, branching: str) -> int:
+def _batch(graph: ComputationGraph, branching: str) -> int:
     """1000 boxes; of domains of neurons as many as are bounded in some seconds, at most 128."""
     if branching == "inputs":
         return 1000
@@ -199,10 +199,10 @@ class Outcome:
     note: str = ""
 
 
-def _subject(network: Graph | NetworkUnderTest | nn.Module, example: Tensor | None) -> NetworkUnderTest:
+def _subject(network: ComputationGraph | NetworkUnderTest | nn.Module, example: Tensor | None) -> NetworkUnderTest:
     if isinstance(network, NetworkUnderTest):
         return network
-    if isinstance(network, Graph):
+    if isinstance(network, ComputationGraph):
         return NetworkUnderTest(network, lambda x: network(x.double()[None])[0])
     if isinstance(network, nn.Module):
         if example is None:
@@ -210,10 +210,12 @@ def _subject(network: Graph | NetworkUnderTest | nn.Module, example: Tensor | No
         from ranvier.verify.networks import wrap
 
         return wrap(network, example)
-    raise ValueError(f"network is {type(network).__name__}; expected a Graph, what load() gives, or a torch module")
+    raise ValueError(
+        f"network is {type(network).__name__}; expected a ComputationGraph, what load() gives, or a module"
+    )
 
 
-def _checked(graph: Graph, case: Case) -> Goals:
+def _checked(graph: ComputationGraph, case: Case) -> Goals:
     size, outputs = graph.nodes[0].size, graph.nodes[graph.output].size
     if len(case.lower) != size or (case.unsafe and case.unsafe[0].C.shape[1] != outputs):
         of = case.unsafe[0].C.shape[1] if case.unsafe else outputs
@@ -235,4 +237,13 @@ def _attack(subject: NetworkUnderTest, goals: Goals, seed: int) -> Tensor | None
     return None
 
 
-__all__ = ["Branching", "Goals", "Outcome", "Points", "Progress", "Settings", "VerificationResult", "verify"]
+__all__ = [
+    "Branching",
+    "Goals",
+    "Outcome",
+    "Points",
+    "SearchProgress",
+    "SearchSettings",
+    "VerificationResult",
+    "verify",
+]

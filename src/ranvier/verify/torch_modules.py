@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ranvier.verify import functions as f
 from ranvier.verify.builder import Builder, Operand, Value, scalar
-from ranvier.verify.graph import Graph
+from ranvier.verify.graph import ComputationGraph
 
 aten = torch.ops.aten
 #: what moves elements and computes nothing
@@ -30,14 +30,17 @@ _SAME = {
     aten.dropout.default,
 }  # fmt: skip
 _FUNCTIONS: dict[Any, f.Function] = {
-    aten.relu.default: f.LeakyRelu(), aten.sigmoid.default: f.Sigmoid(), aten.tanh.default: f.Tanh(),
-    aten.sin.default: f.Sine(), aten.cos.default: f.Sine(True), aten.exp.default: f.Exp(), aten.log.default: f.Log(),
-    aten.sqrt.default: f.Sqrt(), aten.rsqrt.default: f.ReciprocalSqrt(), aten.reciprocal.default: f.Reciprocal(),
-    aten.abs.default: f.Abs(), aten.erf.default: f.Erf(), aten.silu.default: f.Silu(), aten.relu6.default: f.Clip(0, 6),
+    aten.relu.default: f.LeakyRelu(), aten.sigmoid.default: f.Logistic(), aten.tanh.default: f.HyperbolicTangent(),
+    aten.sin.default: f.Sine(), aten.cos.default: f.Sine(True), aten.exp.default: f.Exp(),
+    aten.log.default: f.Logarithm(), aten.sqrt.default: f.Sqrt(), aten.rsqrt.default: f.ReciprocalSqrt(),
+    aten.reciprocal.default: f.Reciprocal(), aten.abs.default: f.Abs(), aten.erf.default: f.Erf(),
+    aten.silu.default: f.Silu(), aten.relu6.default: f.Clip(0, 6),
 }  # fmt: skip
 
 
-def from_module(module: nn.Module, example: Tensor, *, output: Callable[[Any], Tensor] | None = None) -> Graph:
+def from_module(
+    module: nn.Module, example: Tensor, *, output: Callable[[Any], Tensor] | None = None
+) -> ComputationGraph:
     """The graph of a module at inputs shaped as `example`, in float64; layers over time are unrolled.
 
     example: an input, with its batch (of 1, as a rule): the graph's input is all of it, (*example.shape). output: picks
@@ -66,7 +69,7 @@ def from_module(module: nn.Module, example: Tensor, *, output: Callable[[Any], T
                 f"{type(module).__name__} cannot be traced ({str(error).splitlines()[0][:200]}); expected a module "
                 "without control flow that depends on values"
             ) from error
-    return _Translation(program, type(module).__name__).graph()
+    return _ProgramTranslation(program, type(module).__name__).graph()
 
 
 def _first(value: Any) -> Tensor:
@@ -82,14 +85,14 @@ class _Alone(nn.Module):
         return self.output(self.module(x))
 
 
-class _Translation:
+class _ProgramTranslation:
     """One exported program, node by node."""
 
     def __init__(self, program: torch.export.ExportedProgram, title: str) -> None:
         self.program, self.title = program, title
         self.values: dict[Any, Any] = {}
 
-    def graph(self) -> Graph:
+    def graph(self) -> ComputationGraph:
         constants = _constants(self.program)
         builder: Builder | None = None
         for node in self.program.graph.nodes:
@@ -338,11 +341,11 @@ def _leaky(b: Builder, x: Operand, slope: Any = 0.01) -> Operand:
 
 
 def _at_least(b: Builder, x: Any, y: Any) -> Operand:
-    return b.unary(f.Step(), b.add(_tensor(x), _tensor(y), -1))
+    return b.unary(f.Heaviside(), b.add(_tensor(x), _tensor(y), -1))
 
 
 def _above(b: Builder, x: Any, y: Any) -> Operand:
-    return b.unary(f.Step(strict=True), b.add(_tensor(x), _tensor(y), -1))
+    return b.unary(f.Heaviside(strict=True), b.add(_tensor(x), _tensor(y), -1))
 
 
 def _equals(b: Builder, x: Any, y: Any) -> Operand:
@@ -451,7 +454,7 @@ _RULES: dict[Any, Callable[..., Any]] = {
     aten.convolution.default: _convolution,
     aten._softmax.default: lambda b, x, dim, half: b.softmax(x, dim),
     aten._safe_softmax.default: lambda b, x, dim, dtype=None: b.softmax(x, dim),
-    aten._log_softmax.default: lambda b, x, dim, half: b.unary(f.Log(), b.softmax(x, dim)),
+    aten._log_softmax.default: lambda b, x, dim, half: b.unary(f.Logarithm(), b.softmax(x, dim)),
     aten._native_batch_norm_legit_no_training.default: _batch_norm, aten.native_layer_norm.default: _layer_norm,
     aten.native_group_norm.default: _group_norm, aten.max_pool2d_with_indices.default: _max_pool,
     aten.avg_pool2d.default: _avg_pool, aten._adaptive_avg_pool2d.default: _adaptive_avg,
@@ -470,7 +473,7 @@ _RULES: dict[Any, Callable[..., Any]] = {
     aten.zeros_like.default: lambda b, x, **_: torch.zeros(x.shape, dtype=torch.float64),
     aten.ones_like.default: lambda b, x, **_: torch.ones(x.shape, dtype=torch.float64),
     aten.new_zeros.default: lambda b, x, size, **_: torch.zeros(*size, dtype=torch.float64),
-    aten.log1p.default: lambda b, x: b.unary(f.Log(), b.add(x, scalar(1.0))),
+    aten.log1p.default: lambda b, x: b.unary(f.Logarithm(), b.add(x, scalar(1.0))),
     aten.expm1.default: lambda b, x: b.add(b.unary(f.Exp(), x), scalar(-1.0)),
     aten.constant_pad_nd.default: lambda b, x, pads, value=0.0: padded(b, x, pads, value),
 }  # fmt: skip

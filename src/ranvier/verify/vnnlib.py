@@ -74,7 +74,7 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> Property:
             case ["set-logic", *_] | ["check-sat"] | ["get-model"] | ["exit"]:
                 pass
             case _:
-                raise ValueError(f"found {_shown(expression)}; expected declare-const or assert")
+                raise ValueError(f"{_shown(expression)} is no statement; expected declare-const or assert")
     count = math.prod(len(c) for c in choices)
     if count > MOST_ALTERNATIVES:
         raise ValueError(f"the assertions have {count} alternatives; expected at most {MOST_ALTERNATIVES}")
@@ -95,7 +95,7 @@ def _expressions(text: str) -> Iterator[Expression]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            raise ValueError(f"found {text[at]!r} at character {at}; expected SMT-LIB")
+            raise ValueError(f"the text has {text[at]!r} at character {at}; expected SMT-LIB")
         at = match.end()
         bracket, symbol = match.group(1), match.group(2)
         if bracket == "(":
@@ -104,7 +104,7 @@ def _expressions(text: str) -> Iterator[Expression]:
             stack.append([])
         elif bracket == ")":
             if not stack:
-                raise ValueError(f"found ) at character {at - 1} without (; expected brackets that match")
+                raise ValueError(f"the text has ) at character {at - 1} without (; expected brackets that match")
             done = stack.pop()
             if stack:
                 stack[-1].append(done)
@@ -112,7 +112,7 @@ def _expressions(text: str) -> Iterator[Expression]:
                 yield done
         elif symbol is not None:
             if not stack:
-                raise ValueError(f"found {symbol!r:.40} outside of brackets; expected (assert ...)")
+                raise ValueError(f"{symbol!r:.40} is outside of brackets; expected (assert ...)")
             stack[-1].append(symbol)
     if stack:
         raise ValueError("the text ends within an expression; expected ) to match every (")
@@ -121,10 +121,10 @@ def _expressions(text: str) -> Iterator[Expression]:
 def _variable(name: str, inputs: int, outputs: int) -> None:
     match = _VARIABLE.fullmatch(name)
     if match is None:
-        raise ValueError(f"found the variable {name!r:.40}; expected X_0, X_1 ... and Y_0, Y_1 ...")
+        raise ValueError(f"the variable is {name!r:.40}; expected X_0, X_1 ... and Y_0, Y_1 ...")
     most = inputs if match.group(1) == "X" else outputs
     if int(match.group(2)) >= most:
-        raise ValueError(f"found {name:.40}; the network has {most} of these: expected the property of this network")
+        raise ValueError(f"the variable is {name:.40}; expected one of the network's {most}: take its own property")
 
 
 def _alternatives(expression: Expression, declared: set[str]) -> list[list[Row]]:
@@ -147,7 +147,7 @@ def _alternatives(expression: Expression, declared: set[str]) -> list[list[Row]]
             return [[Row({n: v for n, v in terms.items() if v}, a[1] - b[1], relation in ("<", ">"))]]
         case ["=", left, right]:
             return _alternatives(["and", ["<=", left, right], [">=", left, right]], declared)
-    raise ValueError(f"found {_shown(expression)}; expected and, or, <=, >=, < or >")
+    raise ValueError(f"{_shown(expression)} is no relation; expected and, or, <=, >=, < or >")
 
 
 def _linear(expression: Expression, declared: set[str]) -> tuple[dict[str, Fraction], Fraction]:
@@ -157,7 +157,7 @@ def _linear(expression: Expression, declared: set[str]) -> tuple[dict[str, Fract
             return {symbol: Fraction(1)}, Fraction(0)
         case str(symbol):
             if _NUMBER.fullmatch(symbol) is None:
-                raise ValueError(f"found {symbol!r:.40}; expected a number or a declared variable")
+                raise ValueError(f"{symbol!r:.40} is not declared; expected a number or a declared variable")
             return {}, Fraction(symbol)
         case ["+", *parts] if parts:
             return _sum([(Fraction(1), _linear(p, declared)) for p in parts])
@@ -169,9 +169,9 @@ def _linear(expression: Expression, declared: set[str]) -> tuple[dict[str, Fract
         case ["*", left, right]:
             a, b = _linear(left, declared), _linear(right, declared)
             if a[0] and b[0]:
-                raise ValueError(f"found {_shown(expression)}, a product of variables; expected linear terms")
+                raise ValueError(f"{_shown(expression)} is a product of variables; expected linear terms")
             return _sum([(a[1], b)]) if not a[0] else _sum([(b[1], a)])
-    raise ValueError(f"found {_shown(expression)}; expected +, -, * or a number")
+    raise ValueError(f"{_shown(expression)} is no term; expected +, -, * or a number")
 
 
 def _sum(parts: list[tuple[Fraction, tuple[dict[str, Fraction], Fraction]]]) -> tuple[dict[str, Fraction], Fraction]:

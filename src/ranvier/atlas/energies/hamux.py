@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, digits, gallery, register
-from ranvier.energies import Backtracking, Clamp, Descent, Fixed, Graph, Layer, ModernHopfield
+from ranvier.energies import Backtracking, Clamp, Descent, EnergyGraph, Fixed, Layer, ModernHopfield
 from ranvier.energies.graphs.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Tanh
 from ranvier.energies.graphs.synapses import Attention, Conv, Dense, Memories
 
@@ -44,15 +44,17 @@ def measure(
         "parts": {name: [row[name] for row in parts] for name in parts[0]},
     }
     X = torch.randn(20, 12, dtype=F64)
-    short = Graph({"v": Layer(Identity(), (12,))}, [("v", Memories(X, Softmax(1.3 * beta)))]).requires_grad_(False)
+    short = EnergyGraph({"v": Layer(Identity(), (12,))}, [("v", Memories(X, Softmax(1.3 * beta)))]).requires_grad_(
+        False
+    )
     probe = torch.randn(5, 12, dtype=F64)
     metrics["instance"] = float((short.force(probe) - ModernHopfield(X, 1.3).force(probe)).abs().max())
     return metrics | speed(by_states) | labelled(seed, size, beta)
 
 
-def mixed() -> Graph:
+def mixed() -> EnergyGraph:
     """An image, maps of features, tokens that attend to each other, memories of tokens, and labels."""
-    return Graph(
+    return EnergyGraph(
         {"image": Layer(Identity(), (1, 8, 8)), "maps": Layer(Tanh(), (4, 6, 6)),
          "tokens": Layer(LayerNorm(), (6, 8)), "gate": Layer(Sigmoid(2.0), (10,)),
          "labels": Layer(Softmax(), (5,))},
@@ -65,7 +67,7 @@ def mixed() -> Graph:
 
 def speed(by_states: bool) -> dict[str, float]:
     """A saturated neuron (x = 6, pulled to −1): how far it gets in one unit of time by either law."""
-    graph = Graph({"u": Layer(Tanh(), (1,))}, [])
+    graph = EnergyGraph({"u": Layer(Tanh(), (1,))}, [])
     x = torch.full((1, 1), 6.0, dtype=F64)
     for _ in range(100):
         at = x.clone().requires_grad_()
@@ -81,7 +83,7 @@ def labelled(seed: int, size: Size, beta: float) -> dict[str, Any]:
     y = torch.nn.functional.one_hot(torch.cat([data.y, data.y_test]), 10).double()
     stored, tests = {"small": (600, 200), "full": (1400, 397)}[size]
     unit = x / x.norm(dim=1, keepdim=True)
-    graph = Graph(
+    graph = EnergyGraph(
         {"image": Layer(Identity(), (64,)), "label": Layer(Softmax(), (10,)),
          "memory": Layer(Softmax(30.0 * beta), (stored,))},
         [(("image", "memory"), Dense(64, stored, unit[:stored].T)),

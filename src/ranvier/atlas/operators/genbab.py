@@ -65,7 +65,7 @@ def network(seed: int) -> nn.Module:
 
 
 @lru_cache
-def instance(seed: int) -> tuple[verify.Graph, verify.Property]:
+def instance(seed: int) -> tuple[verify.ComputationGraph, verify.Property]:
     """Over the square [−1, 1]², the output exceeds a threshold halfway between its least value and α-CROWN's bound."""
     module = network(seed)
     graph = verify.from_module(module, torch.zeros(1, 2))

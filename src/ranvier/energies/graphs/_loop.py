@@ -21,7 +21,7 @@ from ranvier.energies.graphs.lagrangians import Identity, Lagrangian, LayerNorm,
 from ranvier.energies.graphs.synapses import Bias, Dense
 
 if TYPE_CHECKING:
-    from ranvier.energies.graphs.graph import Graph
+    from ranvier.energies.graphs.graph import EnergyGraph
 
 #: weights up to which one entry at a time is quicker than torch
 LARGEST = 1 << 14
@@ -45,7 +45,7 @@ class GraphArrays:
     biases: list[tuple[slice, Bias]]
 
 
-def arrays(graph: Graph) -> GraphArrays | None:
+def arrays(graph: EnergyGraph) -> GraphArrays | None:
     """How the loop sees a graph, or None if it holds anything else."""
     layers = list(graph.neurons.values())
     if any(type(layer.lagrangian) not in _KINDS for layer in layers):

@@ -37,16 +37,16 @@ class Layer:
         object.__setattr__(self, "shape", (self.shape,) if isinstance(self.shape, int) else tuple(self.shape))
 
 
-class Graph(Energy):
+class EnergyGraph(Energy):
     """E = Σ_layers [x·y − L(x)] + Σ_synapses E_s(y, ...), y = ∇L(x) (Krotov 2021; Hoover et al. 2022, HAMUX).
 
     Descent is τ dx/dt = −∂E/∂y, by activations: −x plus what the synapses pull. As each L is convex the energy never
     rises, whatever the graph.
 
-    neurons: name -> `Neurons`. connections: (names, synapse) pairs: the synapse gets the activations of these layers,
+    neurons: name -> `Layer`. connections: (names, synapse) pairs: the synapse gets the activations of these layers,
     in this order; a layer may be named twice, and a synapse used twice.
 
-        graph = Graph({"image": Neurons(Identity(), (784,)), "memory": Neurons(Softmax(), (100,))},
+        graph = EnergyGraph({"image": Layer(Identity(), (784,)), "memory": Layer(Softmax(), (100,))},
                       [(("image", "memory"), Dense(784, 100))])
         end = Descent(graph).settle(graph.layout.join({...}), graph.layout.clamp(image=...))
         graph.layout.split(end.y)["memory"]
@@ -135,4 +135,4 @@ class Graph(Energy):
         return torch.cat(parts, 1) - x
 
 
-__all__ = ["Graph", "Layer"]
+__all__ = ["EnergyGraph", "Layer"]

@@ -7,11 +7,12 @@ import json
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sized
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ranvier._locks import folder_lock
+from ranvier._progress import Progress
 from ranvier.learners.fitting._checkpoint import Checkpoint
 from ranvier.learners.fitting._log import Log
 from ranvier.learners.fitting._random_state import random_state, set_random_state
@@ -114,8 +115,9 @@ def fit(
                 UserWarning,
                 stacklevel=2,
             )
-        with _bar(progress and ranks.first, epochs, length) as bar:
+        with Progress(total=length, show=progress and ranks.first) as bar:
             while run.epoch < epochs:
+                bar.begin(f"epoch {run.epoch + 1} of {epochs}", length, run.position)
                 run.go_through(bar)
         return run.history
 
@@ -165,10 +167,9 @@ class _Run:
         self.log = Log(self.saved.folder / "log.jsonl", step, history)
         return b"" if state is None else to_bytes(state)
 
-    def go_through(self, bar: Any) -> None:
+    def go_through(self, bar: Progress) -> None:
         """The rest of an epoch."""
         batches = self._batches()
-        bar.begin(self.epoch, self.position)
         for batch in batches:
             metrics = self.learner.step(batch)
             if self.schedule is not None:
@@ -176,7 +177,7 @@ class _Run:
             self.position, self.step = self.position + 1, self.step + 1
             _add(self.totals, metrics)
             self._write({"step": self.step, "epoch": self.epoch, **metrics})
-            bar.advance(metrics)
+            bar.advance(note=", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name != "examples"))
             if self.step % self.save_every == 0:
                 self._save()
         if self.position == 0:
@@ -284,39 +285,6 @@ def _add(totals: Metrics, metrics: Metrics) -> None:
 
 def _means(totals: Metrics) -> Metrics:
     return {name: value / totals["examples"] for name, value in totals.items() if name != "examples"}
-
-
-@contextmanager
-def _bar(shown: bool, epochs: int, length: int | None) -> Iterator[Any]:
-    if not shown:
-        yield _NoBar()
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[metrics]}")) as display:
-        yield _Bar(display, epochs, length)
-
-
-class _NoBar:
-    def begin(self, epoch: int, position: int) -> None:
-        """Nothing to show."""
-
-    def advance(self, metrics: Metrics) -> None:
-        """Nothing to show."""
-
-
-class _Bar:
-    def __init__(self, display: Any, epochs: int, length: int | None) -> None:
-        self.display, self.epochs, self.length = display, epochs, length
-
-    def begin(self, epoch: int, position: int) -> None:
-        name = f"epoch {epoch + 1} of {self.epochs}"
-        self.task = self.display.add_task(name, total=self.length, completed=position, metrics="")
-
-    def advance(self, metrics: Metrics) -> None:
-        text = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name != "examples")
-        self.display.update(self.task, advance=1, metrics=text)
 
 
 __all__ = ["Learner", "Metrics", "fit"]

@@ -20,7 +20,7 @@ LARGE = 1e100  # bounds beyond are taken as infinite
 STEEPEST = 1e12
 
 
-class Slopes(NamedTuple):
+class LineSlopes(NamedTuple):
     """Slopes of a lower and an upper line, and where they are the best there are (chords), each shaped as l."""
 
     lower: Tensor
@@ -106,14 +106,14 @@ class Function:
         return stack.amin(0), stack.amax(0)
 
     @torch.no_grad()
-    def slopes(self, l: Tensor, u: Tensor) -> Slopes:
+    def slopes(self, l: Tensor, u: Tensor) -> LineSlopes:
         """Slopes of the lines with the least area between them and f over [l, u]; 0 where there is no such area."""
         usable = (l.abs() < LARGE) & (u.abs() < LARGE) & ~self.outside(l, u)
         a = torch.where(usable, l, 0.5 * self._inside())
         b = torch.where(usable, u, 0.5 * self._inside())
         result = self._slopes(a, b)
         lower, upper = (torch.where(usable, each.nan_to_num(0.0, 0.0, 0.0), 0.0) for each in result[:2])
-        return Slopes(lower, upper, result.lower_is_best, result.upper_is_best)
+        return LineSlopes(lower, upper, result.lower_is_best, result.upper_is_best)
 
     def _inside(self) -> float:
         """Twice a point of the domain."""
@@ -126,16 +126,16 @@ class Function:
         chord = (self.value(u) - self.value(l)) / torch.where(flat, 1.0, width)
         return torch.where(flat, self.slope(l), chord).nan_to_num(0.0, 0.0, 0.0)
 
-    def _slopes(self, l: Tensor, u: Tensor) -> Slopes:
+    def _slopes(self, l: Tensor, u: Tensor) -> LineSlopes:
         chord, middle = self._chord(l, u), 0.5 * l + 0.5 * u
         yes, no = torch.ones_like(l, dtype=torch.bool), torch.zeros_like(l, dtype=torch.bool)
         if self.shape == "convex":
-            return Slopes(self.slope(middle), chord, no, yes)
+            return LineSlopes(self.slope(middle), chord, no, yes)
         if self.shape == "concave":
-            return Slopes(chord, self.slope(middle), yes, no)
+            return LineSlopes(chord, self.slope(middle), yes, no)
         lower, lower_best = self._least_area(l, u, chord, -1)
         upper, upper_best = self._least_area(l, u, chord, 1)
-        return Slopes(lower, upper, lower_best, upper_best)
+        return LineSlopes(lower, upper, lower_best, upper_best)
 
     def _least_area(self, l: Tensor, u: Tensor, chord: Tensor, side: int) -> tuple[Tensor, Tensor]:
         """The slope of the concave envelope at the middle, from 17 points; side: 1 above f, −1 below."""
@@ -160,4 +160,4 @@ def times(s: Tensor, x: Tensor) -> Tensor:
     return torch.where(s == 0, 0.0, s * x)
 
 
-__all__ = ["LARGE", "ROUNDING", "Function", "Slopes", "times"]
+__all__ = ["LARGE", "ROUNDING", "Function", "LineSlopes", "times"]

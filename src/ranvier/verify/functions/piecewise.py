@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ranvier.verify.functions._function import ROUNDING, Function, Slopes, times
+from ranvier.verify.functions._function import ROUNDING, Function, LineSlopes, times
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class LeakyRelu(Function):
         low = torch.where(l >= 0, 1.0, self.leak).to(l)
         return low, torch.where(u <= 0, self.leak, 1.0).to(l)
 
-    def _slopes(self, l: Tensor, u: Tensor) -> Slopes:
+    def _slopes(self, l: Tensor, u: Tensor) -> LineSlopes:
         low, high = self.slope_range(l, u)
         fixed = (l >= 0) | (u <= 0)
         lower = torch.where(fixed, low, torch.where(u > -l, 1.0, self.leak).to(l))
-        return Slopes(lower, torch.where(fixed, high, self._chord(l, u)), fixed, torch.ones_like(fixed))
+        return LineSlopes(lower, torch.where(fixed, high, self._chord(l, u)), fixed, torch.ones_like(fixed))
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Clip(Function):
 
 
 @dataclass(frozen=True)
-class Step(Function):
+class Heaviside(Function):
     """1 for x >= 0, else 0: a spike, or, `strict`, 1 for x > 0."""
 
     strict: bool = False
@@ -125,11 +125,11 @@ class Step(Function):
         steepest = torch.maximum(1 / l.abs().clamp(min=1e-6), 1 / u.abs().clamp(min=1e-6))
         return torch.zeros_like(l), torch.where(mixed, steepest, 0.0)
 
-    def _slopes(self, l: Tensor, u: Tensor) -> Slopes:
+    def _slopes(self, l: Tensor, u: Tensor) -> LineSlopes:
         mixed, middle = (l < 0) & (u > 0), 0.5 * l + 0.5 * u
         upper = torch.where(mixed & (middle < 0), 1 / -torch.where(mixed, l, -1.0), 0.0)
         lower = torch.where(mixed & (middle > 0), 1 / torch.where(mixed, u, 1.0), 0.0)
-        return Slopes(lower, upper, ~mixed, ~mixed)
+        return LineSlopes(lower, upper, ~mixed, ~mixed)
 
 
 def _product(s: Tensor, x: Tensor) -> Tensor:
@@ -137,4 +137,4 @@ def _product(s: Tensor, x: Tensor) -> Tensor:
     return s * x if bool(torch.isfinite(x).all()) else times(s, x)
 
 
-__all__ = ["Abs", "Clip", "LeakyRelu", "Step"]
+__all__ = ["Abs", "Clip", "Heaviside", "LeakyRelu"]

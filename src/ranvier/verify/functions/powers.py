@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ranvier.verify.functions._function import ROUNDING, Function, Slopes
+from ranvier.verify.functions._function import ROUNDING, Function, LineSlopes
 
 _INF = float("inf")
 
@@ -31,7 +31,7 @@ class Exp(Function):
 
 
 @dataclass(frozen=True)
-class Log(Function):
+class Logarithm(Function):
     """The natural logarithm, for x > 0."""
 
     domain: ClassVar[tuple[float, float]] = (0.0, _INF)
@@ -103,10 +103,10 @@ class Reciprocal(Function):
     def _inside(self) -> float:
         return 2.0
 
-    def _slopes(self, l: Tensor, u: Tensor) -> Slopes:
+    def _slopes(self, l: Tensor, u: Tensor) -> LineSlopes:
         positive = l > 0
         chord, tangent = self._chord(l, u), self.slope(0.5 * l + 0.5 * u)
-        return Slopes(
+        return LineSlopes(
             torch.where(positive, tangent, chord), torch.where(positive, chord, tangent), ~positive, positive
         )  # fmt: skip
 
@@ -178,4 +178,4 @@ class Elu(Function):
         return [torch.log(s / self.alpha), torch.zeros_like(l)]
 
 
-__all__ = ["Elu", "Exp", "Log", "Power", "Reciprocal", "ReciprocalSqrt", "Softplus", "Sqrt"]
+__all__ = ["Elu", "Exp", "Logarithm", "Power", "Reciprocal", "ReciprocalSqrt", "Softplus", "Sqrt"]

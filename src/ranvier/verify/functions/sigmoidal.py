@@ -9,11 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ranvier.verify.functions._function import Function, Slopes
+from ranvier.verify.functions._function import Function, LineSlopes
 
 
 @dataclass(frozen=True)
-class Sigmoidal(Function):
+class Saturating(Function):
     """Convex below 0, concave above, with f' even: lines by tangents through the far end."""
 
     inflections: ClassVar[tuple[float, ...]] = (0.0,)
@@ -27,7 +27,7 @@ class Sigmoidal(Function):
         x = self.where_slope(s)
         return [x, -x]
 
-    def _slopes(self, l: Tensor, u: Tensor) -> Slopes:
+    def _slopes(self, l: Tensor, u: Tensor) -> LineSlopes:
         chord, middle = self._chord(l, u), 0.5 * l + 0.5 * u
         at_middle = self.slope(middle)
         # the tangent from (l, f(l)) touches at d > 0; f − 1/2 is odd, so the one from u is that of −u
@@ -36,7 +36,7 @@ class Sigmoidal(Function):
         lower_best = (l >= 0) | (lower_touch <= l)
         upper = torch.where(middle > upper_touch, at_middle, self.slope(upper_touch))
         lower = torch.where(middle < lower_touch, at_middle, self.slope(lower_touch))
-        return Slopes(
+        return LineSlopes(
             torch.where(lower_best, chord, lower), torch.where(upper_best, chord, upper), lower_best, upper_best
         )
 
@@ -54,7 +54,7 @@ class Sigmoidal(Function):
 
 
 @dataclass(frozen=True)
-class Sigmoid(Sigmoidal):
+class Logistic(Saturating):
     """1/(1 + exp(−x))."""
 
     def value(self, x: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class Sigmoid(Sigmoidal):
 
 
 @dataclass(frozen=True)
-class Tanh(Sigmoidal):
+class HyperbolicTangent(Saturating):
     """The hyperbolic tangent."""
 
     def value(self, x: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class Tanh(Sigmoidal):
 
 
 @dataclass(frozen=True)
-class Erf(Sigmoidal):
+class Erf(Saturating):
     """The error function."""
 
     def value(self, x: Tensor) -> Tensor:
@@ -95,4 +95,4 @@ class Erf(Sigmoidal):
         return torch.sqrt((-torch.log(s * (math.sqrt(math.pi) / 2))).clamp(min=0.0))
 
 
-__all__ = ["Erf", "Sigmoid", "Sigmoidal", "Tanh"]
+__all__ = ["Erf", "HyperbolicTangent", "Logistic", "Saturating"]
