@@ -70,11 +70,14 @@ class Neurons:
         self.ports, self.dt, self.size = ports, dt, p.size
         self.p = {"noise": 0.0, **{k: np.asarray(x, np.float64) for k, x in p.parameters.items()}}
         equations = p.neuron.equations
-        self.written, self.refractory, self.holds = Written(equations), equations.refractory, equations.holds
+        self.written, self.refractory = Written(equations), equations.refractory
         self.synapses = [None if s.equations is None else Written(s.equations) for s in ports]
         self.names = [(None, n) for n in self.written.slope_texts]
         self.names += [(k, n) for k, w in enumerate(self.synapses) if w is not None for n in w.slope_texts]
         start = {**p.neuron.initial, **p.initial}
+        holds = [n.strip() for n in equations.holds.split(",")] if isinstance(equations.holds, str) else []
+        self.held = [i for i, (port, n) in enumerate(self.names) if port is None and n in holds]
+        self.held = [0] if equations.holds is True else self.held
         self.y = np.zeros((len(self.names), p.size))
         for i, (port, name) in enumerate(self.names):
             x = start.get(name, 0.0) if port is None else 0.0
@@ -135,15 +138,17 @@ class Neurons:
         return np.allclose(f[2] - f[1], f[1] - f[0], rtol=1e-9, atol=1e-12)
 
     def step(self, k, inputs):
-        free, held = self.left == 0, self.y[0].copy()
+        free = self.left == 0
         for port, x in enumerate(inputs):
-            if isinstance(self.ports[port], rv.Delta):
-                self.y[0] = np.where(free | ~np.bool_(self.holds), self.y[0] + x, self.y[0])
+            if isinstance(self.ports[port], rv.Delta | rv.synapses.Jump):
+                onto = getattr(self.ports[port], "onto", "V")
+                i = 0 if onto == "V" else self.names.index((None, onto))
+                self.y[i] = np.where(free | (i not in self.held), self.y[i] + x, self.y[i])
             for name, size in self.jumps[port].items():
                 self.y[self.names.index((port, name))] += size * x
+        before = self.y[self.held].copy()
         self.y = self._runge_kutta(self.y) if self.method == "rk4" else self._exponential(self.y)
-        if self.holds:
-            self.y[0] = np.where(free, self.y[0], held)
+        self.y[self.held] = np.where(free, self.y[self.held], before)
         values = {**self.p, **{n: self.y[i] for i, (port, n) in enumerate(self.names) if port is None}}
         above = self.written.threshold is not None and value(self.written.threshold, values)
         fired = free & np.broadcast_to(above, (self.size,))

@@ -45,13 +45,16 @@ def network(seed, steps):
     n = 20 * sizes[3]
     times = DT * rng.integers(1, steps, n)
     given = net.add(rv.SpikeTimes(times, rng.integers(0, sizes[3], n)), sizes[3], "given")
-    spiking = [currents, conductances, adaptive, given]
-    pick = lambda: spiking[rng.integers(4)]  # noqa: E731
+    holding = net.add(rv.neurons.SynapticLIF(), sizes[0], "holding", drive=float(rng.uniform(5.0, 9.0)))
+    spiking = [currents, conductances, adaptive, given, holding]
+    pick = lambda: spiking[rng.integers(5)]  # noqa: E731
     for synapse, scale in ((rv.Delta(), 1.0), (rv.Exponential(tau=3.0), 20.0), (rv.Alpha(tau=2.0), -15.0)):
         connect(net, rng, pick(), currents, scale, synapse)
         connect(net, rng, given, currents, scale, synapse)
     for reversal, scale in ((0.0, 1.5), (-80.0, 3.0)):
         connect(net, rng, pick(), conductances, scale, rv.ExponentialConductance(tau=5.0, E_rev=reversal))
+    for synapse, scale in ((rv.synapses.Jump(onto="g"), 12.0), (rv.Exponential(tau=3.0), 20.0), (rv.Delta(), 1.0)):
+        connect(net, rng, pick(), holding, scale, synapse)
     connect(net, rng, pick(), adaptive, 30.0, rv.Exponential(tau=5.0))
     connect(net, rng, pick(), adaptive, -1.0, rv.Delta())
     return net
@@ -61,7 +64,7 @@ def network(seed, steps):
 def test_same_spikes(seed):
     steps = 800
     net = network(seed, steps)
-    watch = ("currents", "conductances", "adaptive")
+    watch = ("currents", "conductances", "adaptive", "holding")
     at, neurons, V = plain.simulate(net, DT, steps, watch)
     found = rv.simulate(net, steps * DT, dt=DT, dtype=torch.float64, record="V")
     assert len(at) > 100

@@ -140,3 +140,19 @@ def test_flags_after_a_unit_are_refused_with_the_remedy(flag, unit):
 def test_words_that_are_no_units_are_refused(unit):
     with pytest.raises(ValueError, match="has no unit that is known"):
         rv.Equations(f"dV/dt = -V/tau : {unit}")
+
+
+@pytest.mark.parametrize(
+    ("holds", "held"), [(True, ("V",)), (False, ()), ("V, g", ("V", "g")), ("g,V", ("V", "g")), ("g", ("g",))]
+)
+def test_what_is_held_is_said_by_name(holds, held):
+    equations = Equations("dV/dt = g - V\ndg/dt = -g", threshold="V > 1", refractory="t_ref", holds=holds)
+    assert equations.held == held
+    again = Equations(**equations.describe())
+    assert again == equations and again.held == held
+
+
+@pytest.mark.parametrize(("holds", "error"), [("V, h", ValueError), ("", ValueError), (1, TypeError)])
+def test_unknown_names_to_hold_are_refused(holds, error):
+    with pytest.raises(error, match="holds"):
+        Equations("dV/dt = -V", holds=holds)

@@ -13,7 +13,7 @@ from ranvier.equations import Equations
 from ranvier.networks import Network, Normal, TimeSeries, Uniform, read_network, write_network
 from ranvier.networks import wiring as w
 from ranvier.neurons import EIF, LIF, Graded, Neuron, Poisson, SpikeTimes
-from ranvier.synapses import Alpha, Delta, Electrical, Exponential, ExponentialConductance, Sigmoidal, Synapse
+from ranvier.synapses import Alpha, Delta, Electrical, Exponential, ExponentialConductance, Jump, Sigmoidal, Synapse
 
 
 class PIF(Neuron):
@@ -24,6 +24,15 @@ class PIF(Neuron):
     tau_m: float = 10.0
     V_th: float = 1.0
     V_reset: float = 0.0
+
+
+class Holding(Neuron):
+    """A user's own, which holds more than V."""
+
+    equations = Equations(
+        "dV/dt = g - V\ndg/dt = -g", threshold="V > 1", reset="g = 0", refractory="t_ref", holds="V, g"
+    )
+    t_ref: float = 1.0
 
 
 class Slow(Synapse):
@@ -54,6 +63,8 @@ def everything():
     net.connect(c, c, weight=1.0, wiring=w.OneToOne(), synapse=Sigmoidal(E_rev=-48.0))
     net.background(a, rate=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], weight=0.1, synapse=Delta())
     net.add(Poisson(rate=torch.tensor([1.0, 2.0])), 2, "p")
+    h = net.add(Holding(), 2, "h")
+    net.connect(a, h, weight=1.0, in_degree=1, synapse=Jump(onto="g"))
     return net
 
 

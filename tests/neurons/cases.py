@@ -46,6 +46,7 @@ CASES = {
         Case(rv.Izhikevich(), 10.0, 2, bare_numbers=True),
         Case(rv.HodgkinHuxley(), 30.0, rest=-5.0, bare_numbers=True),
         Case(rv.Graded(), 20.0, 0),
+        Case(rv.neurons.SynapticLIF(), 12.0, rate=lambda: 1000 / (2.2 + 20.0 * math.log(12.0 / 5.0))),
         Case(SpikingLCA(), 0.2, rate=lambda: 1000 / (20.0 * math.log(0.2 / 0.15))),
         Case(Adaptive(theta_plus=1.0, tau_theta=50.0), None, 0),
     )

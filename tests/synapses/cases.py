@@ -23,6 +23,7 @@ CASES = {
     type(case.model): case
     for case in (
         Case(rv.Delta(), 3.0, None),
+        Case(rv.synapses.Jump(), 3.0, None),
         Case(rv.Exponential(tau=4.0), 30.0, lambda t, V: 30 / 4 * np.exp(-t / 4)),
         Case(rv.Alpha(tau=3.0), 30.0, lambda t, V: 30 * t / 9 * np.exp(-t / 3)),
         Case(rv.BiExponential(tau_rise=1.0, tau_decay=6.0), 30.0,

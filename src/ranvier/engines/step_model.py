@@ -15,7 +15,7 @@ from ranvier.equations.integrators import DT, TIME, Scheme, make_scheme
 from ranvier.equations.printing import torch_function
 from ranvier.equations.propagators import propagators
 from ranvier.networks import Background, Network, Population, Projection, TimeSeries
-from ranvier.synapses import Delta, Electrical, Proportional, Sigmoidal, Synapse
+from ranvier.synapses import Delta, Electrical, Jump, Proportional, Sigmoidal, Synapse
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,9 @@ class StepModel:
     """One step of a population, in SymPy. Names not in `states`, `inputs`, `normals` are coefficients.
 
     deliver: state -> its value after this step's input; statements and result: the integrator's;
-    threshold, reset: as in the equations, of the new values and the time at the step's end; equations: of the
-    neuron and its synapses together; ceiling: what the first variable does not pass before it is reset.
+    threshold, reset: as in the equations, of the new values and the time at the step's end; held: the variables that
+    rest while refractory; equations: of the neuron and its synapses together; ceiling: what the first variable does
+    not pass before it is reset.
     """
 
     population: Population
@@ -62,7 +63,7 @@ class StepModel:
     threshold: sp.Basic | None
     reset: dict[str, sp.Expr]
     refractory: str | None
-    holds: bool
+    held: tuple[str, ...]
     varying: tuple[str, ...]
     ceiling: sp.Expr | None = None
     hoisted: dict[str, sp.Expr] = field(default_factory=dict)
@@ -172,7 +173,7 @@ def _step_model(population: Population, ports: tuple[Port, ...], external: bool)
         threshold=None if equations.threshold is None else hoist(equations.threshold.xreplace(at_end)),
         reset={k: hoist(v.xreplace(at_end)) for k, v in equations.reset.items()},
         refractory=equations.refractory,
-        holds=equations.holds,
+        held=equations.held if equations.refractory is not None else (),
         varying=tuple(varying),
         ceiling=None if ceiling is None else hoist(ceiling[1].xreplace(at_end)),
         hoisted=hoist.constants,
@@ -194,8 +195,9 @@ def _inputs(
             states += [StateVariable(port.name(s.name), s.drift.xreplace(rename)) for s in synapse.equations.states]
         for name, size in synapse.jump_sizes().items():
             deliver[port.name(name)] = symbol(port.name(name)) + size.xreplace(rename) * port.input
-        if isinstance(synapse, Delta):
-            deliver[soma] = deliver.get(soma, symbol(soma)) + port.input
+        if isinstance(synapse, Delta | Jump):
+            name = soma if isinstance(synapse, Delta) or synapse.onto == "V" else synapse.onto
+            deliver[name] = deliver.get(name, symbol(name)) + port.input
         term = _current(port, synapse, states).xreplace(rename | {symbol("V"): symbol(soma)})
         if term.has(symbol("g_L")) and "g_L" not in population.parameters:
             raise ValueError(

@@ -2,7 +2,10 @@
 
 from ranvier.equations._equations import Equations, StateVariable
 from ranvier.equations._parse import exprel, parse, symbol
-from ranvier.equations.parameters import Parameter, option, parameter
+from ranvier.equations.parameters import Parameter, option, parameter, variable
 from ranvier.equations.units import quantity
 
-__all__ = ["Equations", "Parameter", "StateVariable", "exprel", "option", "parameter", "parse", "quantity", "symbol"]
+__all__ = [
+    "Equations", "Parameter", "StateVariable", "exprel", "option", "parameter", "parse", "quantity", "symbol",
+    "variable",
+]  # fmt: skip

@@ -53,12 +53,14 @@ class Equations:
     refractory
         Name of the parameter (ms): for so long after a spike there is no other.
     holds
-        Whether the first variable is held where the reset left it while refractory (integrate-and-fire).
+        What is held where the reset left it while refractory: True, the first variable (integrate-and-fire); False,
+        nothing; or names of variables, `"V, g"`. Input that jumps a held variable is lost meanwhile.
 
     Raises
     ------
     ValueError
-        if a line is no equation, a unit is none, noise enters non-linearly, or the reset names an unknown variable.
+        if a line is no equation, a unit is none, noise enters non-linearly, or the reset or `holds` names an unknown
+        variable.
     TypeError
         if a variable's name is no plain identifier.
     """
@@ -70,7 +72,7 @@ class Equations:
         threshold: str | None = None,
         reset: str = "",
         refractory: str | None = None,
-        holds: bool = True,
+        holds: bool | str = True,
     ) -> None:
         lines = (line.partition("#")[0].strip() for line in text.splitlines())
         self.text = "\n".join(filter(None, lines))
@@ -80,7 +82,9 @@ class Equations:
         names = {state.name for state in self.states}
         self.threshold = None if threshold is None else parse(threshold).xreplace(helpers)
         self.threshold_text, self.reset_text = threshold, reset
-        self.refractory, self.holds = refractory, holds
+        self.refractory = refractory
+        #: the variables that are held while refractory
+        self.held = _held(holds, self.names)
         self.reset: dict[str, sp.Expr] = {}
         for assignment in filter(None, (part.strip() for part in reset.split(";"))):
             match = _ALIAS.match(assignment)
@@ -98,6 +102,13 @@ class Equations:
                 raise ValueError(f"the name {name!r} is one that the engines use; expected another: {name}_")
         if isinstance(self.threshold, sp.Expr):
             raise ValueError(f"the threshold is {threshold!r}; expected a condition such as 'V >= V_th'")
+
+    @property
+    def holds(self) -> bool | str:
+        """`held` as the argument `holds` says it."""
+        if self.held in ((), self.names[:1]):
+            return bool(self.held)
+        return ", ".join(self.held)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -168,6 +179,19 @@ class Equations:
 
     def _repr_latex_(self) -> str:
         return "$$\\begin{aligned}" + self.latex() + "\\end{aligned}$$"
+
+
+def _held(holds: bool | str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The variables that `holds` means, in their order."""
+    if isinstance(holds, bool):
+        return names[:1] if holds else ()
+    if not isinstance(holds, str):
+        raise TypeError(f"holds is {holds!r:.40}; expected True, False, or names of variables: 'V, g'")
+    chosen = [part.strip() for part in holds.split(",")]
+    for name in chosen:
+        if name not in names:
+            raise ValueError(f"holds names {name!r:.40}; expected variables among {', '.join(names)}")
+    return tuple(name for name in names if name in chosen)
 
 
 def _states(text: str) -> tuple[tuple[StateVariable, ...], dict[sp.Symbol, sp.Expr]]:

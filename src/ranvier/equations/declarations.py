@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from ranvier._names import identifier
 from ranvier.equations.parameters import Parameter
 
 #: what a parameter without a declaration is taken for by its name, or by what stands before its first _
@@ -34,7 +35,7 @@ def declared(model: type) -> dict[str, Parameter]:
 
 @cache
 def _declared(model: Any) -> dict[str, Parameter]:
-    return {f.name: _declaration(model, f) for f in dataclasses.fields(model) if not _options(model, f.name)}
+    return {f.name: _declaration(model, f) for f in dataclasses.fields(model) if not _is_text(model, f.name)}
 
 
 def _declaration(model: type, field: dataclasses.Field[Any]) -> Parameter:
@@ -52,6 +53,11 @@ def _declaration(model: type, field: dataclasses.Field[Any]) -> Parameter:
 
 def _options(model: type, name: str) -> tuple[str, ...]:
     return _inherited(model, name, "options") or ()
+
+
+def _is_text(model: type, name: str) -> bool:
+    """Whether a field is an option or a variable's name, not a number."""
+    return bool(_options(model, name) or _inherited(model, name, "variable"))
 
 
 def _inherited(model: type, name: str, key: str) -> Any:
@@ -107,6 +113,9 @@ def _table(model: type) -> str:
     for field in dataclasses.fields(model):
         options = _options(model, field.name)
         default = repr(field.default) if options or field.default is None else f"{field.default}"
+        if _inherited(model, field.name, "variable"):
+            lines += [f"    {field.name} : name of a variable; default {field.default!r}"]
+            continue
         if options:
             lines += [f"    {field.name} : one of {', '.join(map(repr, options))}; default {default}"]
             continue
@@ -167,6 +176,9 @@ def settle(model: Any) -> None:
         if options := _options(kind, field.name):
             if value not in options:
                 raise ValueError(f"{what} is {value!r:.40}; expected one of {', '.join(map(repr, options))}.")
+            continue
+        if _inherited(kind, field.name, "variable"):
+            identifier(value, what)
             continue
         if value is None and field.default is None:
             continue

@@ -121,4 +121,9 @@ def option(*values: str) -> Any:
     return dataclasses.field(default=values[0], metadata={"options": values})
 
 
-__all__ = ["Parameter", "option", "parameter"]
+def variable(default: str) -> Any:
+    """Declare a parameter that is the name of a variable."""
+    return dataclasses.field(default=default, metadata={"variable": True})
+
+
+__all__ = ["Parameter", "option", "parameter", "variable"]

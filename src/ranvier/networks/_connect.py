@@ -96,6 +96,12 @@ def receives(target: Population, synapse: Synapse) -> None:
         raise ValueError(
             f"Population {target.name!r} of {model} takes no input; expected a neuron as target."
         )
+    onto, names = getattr(synapse, "onto", "V"), target.neuron.equations.names
+    if onto not in ("V", *names):
+        raise ValueError(
+            f"Population {target.name!r} of {model} has no variable {onto!r}, which {synapse!r} moves; expected one of "
+            f"{', '.join(names)}."
+        )
     if synapse.weight_unit == "nS" and "g_L" not in target.parameters:
         raise ValueError(
             f"Population {target.name!r} of {model} has no leak conductance g_L (nS), which "

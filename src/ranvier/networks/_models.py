@@ -178,7 +178,10 @@ def _equations(value: Entry) -> Any:
 
     entries = value.mapping("text", optional=("threshold", "reset", "refractory", "holds"))
     texts = {name: x.text() for name, x in entries.items() if name != "holds" and not (name != "text" and x.absent)}
-    return Equations(**texts, holds="holds" not in entries or entries["holds"].flag())
+    holds = entries.get("holds")
+    if holds is None:
+        return Equations(**texts)
+    return Equations(**texts, holds=holds.text() if isinstance(holds.value, str) else holds.flag())
 
 
 def _trace(kind: Any, value: Entry) -> Any:

@@ -9,8 +9,9 @@ from ranvier.neurons.izhikevich import Izhikevich
 from ranvier.neurons.lif import LIF
 from ranvier.neurons.qif import QIF
 from ranvier.neurons.sources import Poisson, Source, SpikeTimes
+from ranvier.neurons.synaptic_lif import SynapticLIF
 
 __all__ = [
     "EIF", "LIF", "QIF", "AdEx", "Graded", "HodgkinHuxley", "Izhikevich", "Neuron", "Poisson", "Source",
-    "SpikeTimes",
+    "SpikeTimes", "SynapticLIF",
 ]

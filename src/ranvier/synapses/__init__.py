@@ -3,9 +3,9 @@
 from ranvier.synapses._base import Continuous, Synapse
 from ranvier.synapses.conductance import AlphaConductance, ExponentialConductance
 from ranvier.synapses.continuous import Electrical, Proportional, Sigmoidal
-from ranvier.synapses.current import Alpha, BiExponential, Delta, Exponential
+from ranvier.synapses.current import Alpha, BiExponential, Delta, Exponential, Jump
 
 __all__ = [
     "Alpha", "AlphaConductance", "BiExponential", "Continuous", "Delta", "Electrical", "Exponential",
-    "ExponentialConductance", "Proportional", "Sigmoidal", "Synapse",
+    "ExponentialConductance", "Jump", "Proportional", "Sigmoidal", "Synapse",
 ]

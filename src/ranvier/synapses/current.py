@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import sympy as sp
 
-from ranvier.equations import Equations, option, parameter, symbol
+from ranvier.equations import Equations, option, parameter, symbol, variable
 from ranvier.synapses._base import Synapse
 
 if TYPE_CHECKING:
@@ -17,6 +17,22 @@ class Delta(Synapse):
     """Each spike moves V by the weight, in mV; lost on a refractory neuron."""
 
     weight_unit = "mV"
+
+
+class Jump(Synapse):
+    """Each spike moves a variable of the neuron itself by the weight; lost where the variable is held.
+
+    `"V"` is the neuron's first variable, whatever its name, as of `Delta`; another is given by its name.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.synapses.Jump(onto="g")
+    Jump(onto='g')
+    """
+
+    weight_unit = "mV"
+    onto: str = variable("V")
 
 
 class _Filtered(Synapse):

@@ -108,7 +108,7 @@ class Couplings:
         for index, first in zip(system.populations, system.firsts, strict=True):
             model, where, block, port = models[index], layouts[index], blocks[index], system.port(index)
             _, _, *voltage = self._voltage(net.populations[index], layouts, blocks, models)
-            held = _row(where, block, "refractory_left") if model.refractory is not None and model.holds else 0
+            held = _row(where, block, "refractory_left") if model.states[0] in model.held else 0
             ends = [] if port is None else [n for x in (port.input, port.end) for n in (x.name, low(x.name))]
             into = [_row(where, block, n) for n in ends] or [0] * 4
             parts.append((first, net.populations[index].size, *voltage, held, *into))

@@ -157,19 +157,16 @@ class _KernelLines:
 
 
 def _advance(model: StepModel, show: Callable[[Any], str], begin: bool = False) -> list[str]:
-    """Deliver and integrate; V of a refractory neuron is held."""
+    """Deliver and integrate; what is held of a refractory neuron stays."""
     soma = model.states[0]
-    held = model.refractory is not None and model.holds
     lines = ["_free = refractory_left <= _real(0.0)"] if model.refractory is not None else []
     for name, value in model.deliver.items():
         printed = show(value)
-        if name == soma and held:
-            lines.append(f"_held = {soma}")
-            lines.append(f"{soma} = {printed} if _free else {soma}")
+        if name in model.held:
+            lines.append(f"{name} = {printed} if _free else {name}")
         else:
             lines.append(f"{name} = {printed}")
-    if held and soma not in model.deliver:
-        lines.append(f"_held = {soma}")
+    lines += [f"_held_{name} = {name}" for name in model.held]
     if begin:
         lines.append(f"{BEGIN} = {soma}")
     lines += [f"{name} = {show(value)}" for name, value in model.statements]
@@ -177,8 +174,8 @@ def _advance(model: StepModel, show: Callable[[Any], str], begin: bool = False) 
     lines += [f"{name} = {show(value)}" for name, value in shared]
     lines += [f"_new_{name} = {show(value)}" for name, value in zip(model.result, reduced, strict=True)]
     for name in model.states:
-        if held and name == soma:
-            lines.append(f"{name} = _new_{name} if _free else _held")
+        if name in model.held:
+            lines.append(f"{name} = _new_{name} if _free else _held_{name}")
         else:
             lines.append(f"{name} = _new_{name}")
     return lines

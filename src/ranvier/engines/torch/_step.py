@@ -191,15 +191,15 @@ class TorchNetwork:
         values |= self._varying(p, state.step)
         if self.external:
             values["external"] = torch.zeros(shape, dtype=kind) if own is None else own.to(kind)
-        soma = model.states[0]
         delivered = stepper.deliver(**values)
-        if (held := self._held(p, state)) is not None and soma in delivered:
-            delivered[soma] = torch.where(held, before[soma], delivered[soma])
+        if (held := self._held(p, state)) is not None:
+            for name in {*model.held} & {*delivered}:
+                delivered[name] = torch.where(held, before[name], delivered[name])
         return values | delivered
 
     def _held(self, p: Population, state: NetworkState) -> Tensor | None:
         model = self.models[p.index]
-        return (state.refractory[p.index] > 0) if model.refractory is not None and model.holds else None
+        return (state.refractory[p.index] > 0) if model.held else None
 
     def _integrated(self, p: Population, state: NetworkState, values: dict[str, Tensor]) -> dict[str, Tensor]:
         """The variables at the step's end, before any reset."""
@@ -207,7 +207,9 @@ class TorchNetwork:
         after = self.steppers[p.index].integrate(**values)
         after = {k: v.to(self.kinds[p.index]).expand(before[0].shape) for k, v in after.items()}
         if (held := self._held(p, state)) is not None:
-            after[model.states[0]] = torch.where(held, before[0], after[model.states[0]])
+            for k, name in enumerate(model.states):
+                if name in model.held:
+                    after[name] = torch.where(held, before[k], after[name])
         return after
 
     def _agree(self, constants, state: NetworkState, inputs: dict[int, dict[str, Tensor]]) -> None:
@@ -251,7 +253,9 @@ class TorchNetwork:
 
     def _held_cells(self, state: NetworkState) -> dict[int, Tensor]:
         """Of populations that gap junctions join, where V is held (B, n)."""
-        held = {p.index: self._held(p, state) for p in self.net.populations if p.index in self.models}
+        fixed = [k for k, m in self.models.items() if m.states[0] in m.held]
+        held = {p.index: self._held(p, state) if p.index in fixed else None
+                for p in self.net.populations if p.index in self.models}  # fmt: skip
         return {k: torch.zeros_like(state.refractory[k], dtype=torch.bool) if h is None else h for k, h in held.items()}
 
     def _coupled(self, port: Port, p: Population, constants, voltages: dict[int, Tensor]) -> Tensor:

@@ -198,14 +198,12 @@ def _step(model: StepModel) -> Step:
     now = {symbol(name): symbol(name) for name in model.states}
     outside = {symbol("external"): symbol(_INPUT)}
     soma, left = symbol(model.states[0]), symbol(_LEFT)
-    held = model.refractory is not None and model.holds
 
-    def hold(value: sp.Expr, before: sp.Symbol) -> sp.Expr:
-        return sp.Piecewise((before, left > 0), (value, True)) if held else value
+    def hold(name: str, value: sp.Expr, before: sp.Symbol) -> sp.Expr:
+        return sp.Piecewise((before, left > 0), (value, True)) if name in model.held else value
 
     for name, value in model.deliver.items():
-        value = hold(value, soma) if name == soma.name else value
-        now[symbol(name)] = lines.add(f"{name}_p9001", value)
+        now[symbol(name)] = lines.add(f"{name}_p9001", hold(name, value, symbol(name)))
     before = dict(now)
     for name, value in model.statements:
         lines.add(name.name, value.xreplace(before | outside))
@@ -216,8 +214,7 @@ def _step(model: StepModel) -> Step:
     for name, value in shared:
         lines.add(name.name, value)
     for name, value in zip(model.result, results, strict=True):
-        value = hold(value, before[soma]) if name == soma.name else value
-        now[symbol(name)] = lines.add(f"{name}_p9002", value)
+        now[symbol(name)] = lines.add(f"{name}_p9002", hold(name, value, before[symbol(name)]))
     states = dict(now)
     if model.threshold is None:
         after = tuple((s.name, new.name) for s, new in states.items())

@@ -98,7 +98,7 @@ def _require_one_variable(equations: Equations, name: str) -> None:
             "integration needs neurons of one. Use LIF, QIF or EIF, with the adaptation's mean in the drive, "
             "or simulate"
         )
-    if equations.refractory and not equations.holds:
+    if equations.refractory and not equations.held:
         raise ValueError(f"{name} is not held at its reset while refractory; the theory needs holds=True")
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ranvier.equations import parse, symbol
 from ranvier.equations.printing import torch_function
-from ranvier.synapses import Delta, Synapse
+from ranvier.synapses import Delta, Jump, Synapse
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,16 @@ def synapse_filter(synapse: Synapse) -> Filter:
             f"{name} is a continuous synapse, which transmits voltages and not spikes: linear response of "
             "spiking neurons knows none. Simulate it, or leave it out"
         )
-    if isinstance(synapse, Delta):
+    if isinstance(synapse, Jump) and synapse.onto != "V":
+        raise ValueError(
+            f"{synapse!r} moves a variable of the neuron's own, which this theory has no filter for; expected a "
+            "synapse with variables of its own: Exponential, say. Or simulate"
+        )
+    if isinstance(synapse, Delta | Jump):
         none = torch.zeros(0, dtype=torch.float64)
         return Filter(torch.zeros(0, 0, dtype=torch.float64), none, none)
     equations = synapse.equations
-    assert equations is not None  # only Delta and continuous synapses have none
+    assert equations is not None  # only jumps and continuous synapses have none
     states = [symbol(n) for n in equations.names]
     numbers = {symbol(k) for k in synapse.parameters}
     current, V, g_L = parse(synapse.current), symbol("V"), symbol("g_L")
