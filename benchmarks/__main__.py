@@ -64,7 +64,7 @@ class Session:
                     self.alone[f"{label}, processor s"] = (processor, "")
 
     def own_lines(self) -> list[str]:
-        lines = [f"| {label} | {value:.2f} | {wanted} |" for label, (value, wanted) in self.alone.items()]
+        lines = [f"| {label} | {value:.2f} | {expected} |" for label, (value, expected) in self.alone.items()]
         return ["| Ranvier alone | measured | goal |", "|---|---|---|", *lines] if lines else []
 
     def save(self) -> None:
@@ -90,7 +90,7 @@ class Session:
                 name: [{**vars(row), "duration": self.duration(CASES[name])} for row in rows]
                 for name, rows in self.rows.items()
             },
-            "alone": {label: {"measured": value, "goal": wanted} for label, (value, wanted) in self.alone.items()},
+            "alone": {label: {"measured": value, "goal": expected} for label, (value, expected) in self.alone.items()},
         }
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{kind}.md").write_text("\n".join(text).rstrip() + "\n", "utf-8")
@@ -113,16 +113,18 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--peers", nargs="*", choices=names, default=names)
     parser.add_argument("--rounds", type=int, default=0, help="timed rounds after the warm-up (5; quick: 3)")
-    given = parser.parse_args()
+    options = parser.parse_args()
 
-    session = Session(given.quick, given.rounds or (3 if given.quick else 5), _peers.prepare(tuple(given.peers)))
+    session = Session(
+        options.quick, options.rounds or (3 if options.quick else 5), _peers.prepare(tuple(options.peers))
+    )
     for name, reason in session.missing.items():
         print(f"{_report.NAMES[name]} is missing: {reason}")
     print("\n".join(_report.HEADER), flush=True)
-    for name in given.cases:
-        session.measure(CASES[name], given.peers)
+    for name in options.cases:
+        session.measure(CASES[name], options.peers)
         session.save()
-        print("\n".join(_report.lines(CASES[name], session.rows[name], not given.quick)), flush=True)
+        print("\n".join(_report.lines(CASES[name], session.rows[name], not options.quick)), flush=True)
     session.own_figures()
     session.save()
     print("\n" + "\n".join(session.own_lines()))

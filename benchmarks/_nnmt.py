@@ -25,15 +25,15 @@ def clock(run, repeat):
 
 
 def main():
-    given = json.load(sys.stdin)
-    p = {name: np.array(value, float) for name, value in given["neurons"].items()}
+    request = json.load(sys.stdin)
+    p = {name: np.array(value, float) for name, value in request["neurons"].items()}
     mu, sigma = p["mu"] / 1000, p["sigma"] / 1000 * 2**0.5
     tau, t_ref = p["tau_m"] / 1000, p["t_ref"] / 1000
     V_0, V_th = p["V_reset"] / 1000, p["V_th"] / 1000
     rates, rates_s = clock(
-        lambda: delta._firing_rates_for_given_input(mu, sigma, V_0, V_th, tau, t_ref), given["repeat"]
+        lambda: delta._firing_rates_for_given_input(mu, sigma, V_0, V_th, tau, t_ref), request["repeat"]
     )
-    few, omega = given["few"], 2 * np.pi * np.array(given["frequencies"])
+    few, omega = request["few"], 2 * np.pi * np.array(request["frequencies"])
     answer = {"version": nnmt.__version__, "rates": rates.tolist(), "rates_s": rates_s}
     for name, function in (("shift", exp._transfer_function_shift), ("taylor", exp._transfer_function_taylor)):
         def run(function=function):
@@ -42,7 +42,7 @@ def main():
                 mu[:few], sigma[:few], tau[:few], tiny, none, V_th[:few], V_0[:few], omega, synaptic_filter=False
             )
 
-        value, answer[f"{name}_s"] = clock(run, given["repeat"])
+        value, answer[f"{name}_s"] = clock(run, request["repeat"])
         answer[name] = [value.real.tolist(), value.imag.tolist()]
     print(json.dumps(answer))
 

@@ -77,12 +77,12 @@ def answering() -> Callable[[Any], None]:
 def in_turn(sides: Mapping[_Key, Callable[[], float]], rounds: int) -> dict[_Key, list[float]]:
     """What each side says, `rounds` times; each round begins with another one."""
     names = list(sides)
-    found: dict[_Key, list[float]] = {name: [] for name in names}
+    result: dict[_Key, list[float]] = {name: [] for name in names}
     for turn in range(rounds):
         for k in range(len(names)):
             name = names[(turn + k) % len(names)]
-            found[name].append(sides[name]())
-    return found
+            result[name].append(sides[name]())
+    return result
 
 
 def install(folder: Path, *calls: Sequence[str], stamp: str = ".ready", check: str = "") -> str:
@@ -90,8 +90,8 @@ def install(folder: Path, *calls: Sequence[str], stamp: str = ".ready", check: s
 
     check: code that must run there.
     """
-    ready, wanted = folder / stamp, json.dumps(calls)
-    if ready.exists() and ready.read_text() == wanted:
+    ready, expected = folder / stamp, json.dumps(calls)
+    if ready.exists() and ready.read_text() == expected:
         return ""
     print(f"installing {' '.join(calls[-1])} in {folder.name} ...", file=sys.stderr, flush=True)
     python = str(folder / "bin" / "python")
@@ -106,5 +106,5 @@ def install(folder: Path, *calls: Sequence[str], stamp: str = ".ready", check: s
     except (subprocess.CalledProcessError, OSError) as error:
         lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         return f"it could not be installed: {lines[-1] if lines else error}"
-    ready.write_text(wanted)
+    ready.write_text(expected)
     return ""

@@ -33,9 +33,9 @@ def goal(case: Case, row: Row, rows: list[Row], full: bool) -> str:
     mine = ours(rows, 1)
     if mine is None or not row.rounds:
         return ""
-    wanted = case.goals[row.side]
-    verdict = ("met" if ratio(row, mine)[0] >= wanted else "MISSED") if full else ""
-    return f"≥ {wanted:g} {verdict}".strip()
+    expected = case.goals[row.side]
+    verdict = ("met" if ratio(row, mine)[0] >= expected else "MISSED") if full else ""
+    return f"≥ {expected:g} {verdict}".strip()
 
 
 def against(row: Row, rows: list[Row]) -> str:
@@ -54,19 +54,19 @@ def against(row: Row, rows: list[Row]) -> str:
 
 def lines(case: Case, rows: list[Row], full: bool) -> list[str]:
     """The case's rows of the Markdown table."""
-    made = []
+    model = []
     for row in rows:
         name = NAMES[row.side]
         if not row.rounds:
-            made.append(f"| {case.title} | {name} | {row.threads} | missing: {row.failure} | | | | | | |")
+            model.append(f"| {case.title} | {name} | {row.threads} | missing: {row.failure} | | | | | | |")
             continue
         cv = f"{row.median('cv'):.3f}" if not math.isnan(row.median("cv")) else "–"
-        made.append(
+        model.append(
             f"| {case.title} | {name} | {row.threads} | {row.median('run_s'):.3f} | {against(row, rows)} "
             f"| {goal(case, row, rows, full)} | {row.median('build_s'):.2f} | {row.median('peak_mb'):.0f} "
             f"| {row.rate:.2f} | {cv} |"
         )
-    return made
+    return model
 
 
 def heading(command: str, started: float, about: dict[str, Any], versions: list[str], rounds: int, quick: bool) -> str:

@@ -13,13 +13,13 @@ from reservoirpy.nodes import Reservoir, Ridge
 
 print('"ready"', flush=True)
 for line in sys.stdin:
-    given = json.loads(line)
+    request = json.loads(line)
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(given["rows"] + 1, given["inputs"]))
+    x = rng.normal(size=(request["rows"] + 1, request["inputs"]))
     shape = {"lr": 1.0, "sr": 0.9, "rc_connectivity": 0.1, "input_connectivity": 1.0, "seed": 1}
-    (Reservoir(given["units"], **shape) >> Ridge(ridge=1e-6)).fit(x[:51], x[1:52])
+    (Reservoir(request["units"], **shape) >> Ridge(ridge=1e-6)).fit(x[:51], x[1:52])
     began = time.process_time()
-    model = Reservoir(given["units"], **shape) >> Ridge(ridge=1e-6)
+    model = Reservoir(request["units"], **shape) >> Ridge(ridge=1e-6)
     model.fit(x[:-1], x[1:])
     fitted = time.process_time()
     model.run(x)

@@ -91,12 +91,12 @@ class Ranvier(Side):
         if self.rewire:
             self.describe(seed)
         started = time.perf_counter()
-        seen = rv.simulate(self.net, self.duration, dt=self.case.dt, seed=seed, threads=self.threads)
+        recording = rv.simulate(self.net, self.duration, dt=self.case.dt, seed=seed, threads=self.threads)
         total = time.perf_counter() - started
-        timings = seen.manifest["timings"]
+        timings = recording.manifest["timings"]
         self.build_s = self.describe_s + timings["build_s"]
         self.details = {"total_s": total, "bare_mb": self.bare_mb}
-        return timings["run_s"], (np.asarray(seen.times), np.asarray(seen.neurons))
+        return timings["run_s"], (np.asarray(recording.times), np.asarray(recording.neurons))
 
     def version(self) -> str:
         import ranvier

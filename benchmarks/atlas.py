@@ -38,14 +38,14 @@ def row(claim: dict[str, Any]) -> str:
 
 def main() -> None:
     out = Path(sys.argv[1] if len(sys.argv) > 1 else "out/atlas")
-    found = {name: (e, read_result(out, name)) for name, e in experiments().items()}
-    known = {name: (e, r) for name, (e, r) in found.items() if r is not None and "claims" in r}
+    actual = {name: (e, read_result(out, name)) for name, e in experiments().items()}
+    known = {name: (e, r) for name, (e, r) in actual.items() if r is not None and "claims" in r}
     verdicts = Counter(claim["verdict"] for _, r in known.values() for claim in r["claims"])
     survivors = sum(c["mutant_verdict"] == "reproduced" for _, r in known.values() for c in r["claims"])
     lines = [
         "# The atlas, run",
         "",
-        f"{len(known)} of {len(found)} systems; {sum(verdicts.values())} claims: "
+        f"{len(known)} of {len(actual)} systems; {sum(verdicts.values())} claims: "
         + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
         + f"; {survivors} mutants survive. Made by `ranvier atlas run NAME --size full` and "
         "`python -m benchmarks.atlas`; sources, origins of tolerances and pictures: `ranvier atlas site`.",
@@ -62,7 +62,7 @@ def main() -> None:
             "|---|---|---|---|---|",
             *map(row, result["claims"]),
         ]
-    if missing := [name for name in found if name not in known]:
+    if missing := [name for name in actual if name not in known]:
         lines += ["", f"Not run: {', '.join(missing)}."]
     print("\n".join(lines))
 

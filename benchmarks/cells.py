@@ -117,16 +117,16 @@ def main() -> None:
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--rounds", type=int, default=7)
-    given = parser.parse_args()
-    if given.worker:
-        return worker(*given.worker)
+    options = parser.parse_args()
+    if options.worker:
+        return worker(*options.worker)
     reason = install(FOLDER, PACKAGES)
     if reason:
         print(f"ncps is missing: {reason}")
     print("| case | side | ms, median (least) | over ours |\n|---|---|---|---|")
-    for case in given.cases:
+    for case in options.cases:
         sides = [side for side in CASES[case] if not (reason and side == "ncps")]
-        print("\n".join(compare(case, sides, given.rounds)), flush=True)
+        print("\n".join(compare(case, sides, options.rounds)), flush=True)
 
 
 if __name__ == "__main__":

@@ -26,38 +26,38 @@ def main() -> None:
     parser.add_argument("--constant", action="store_true", help="the paper's constant rates")
     parser.add_argument("--particles", action="store_true", help="states of examples persist between epochs")
     parser.add_argument("--seconds", type=float, help="measure so long, and foretell an epoch")
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    x, labels = rv.learners.read_mnist(given.folder)
-    test = rv.learners.read_mnist(given.folder, train=False)
-    torch.manual_seed(given.seed)
+    x, labels = rv.learners.read_mnist(options.folder)
+    test = rv.learners.read_mnist(options.folder, train=False)
+    torch.manual_seed(options.seed)
     model = rv.energies.Layered.dense(784, 500, 10)
     layers = [{"params": list(m.parameters()), "lr": lr} for m, lr in zip(model.maps, (0.1, 0.05), strict=True)]
     optimizer = torch.optim.SGD(layers)
-    particles = len(x) if given.particles else None
+    particles = len(x) if options.particles else None
     learner = EquilibriumPropagation(model, optimizer, evaluation_steps=50, particles=particles)
-    indices = [torch.arange(len(x))] if given.particles else []
+    indices = [torch.arange(len(x))] if options.particles else []
     loader = DataLoader(TensorDataset(x, labels, *indices), batch_size=20, shuffle=True)
-    if given.seconds:
+    if options.seconds:
         began, count = time.process_time(), 0
         for batch in loader:
             learner.step(tuple(batch))
             count += 1
-            if time.process_time() - began > given.seconds:
+            if time.process_time() - began > options.seconds:
                 break
         spent = time.process_time() - began
         print(f"{1000 * spent / count:.2f} ms CPU a batch, {spent / count * len(loader):.1f} s an epoch")
         return
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, given.epochs)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs)
     print("| epoch | CPU s | training error % | test error % |\n|---|---|---|---|")
-    for epoch in range(1, given.epochs + 1):
+    for epoch in range(1, options.epochs + 1):
         began = time.process_time()
-        seen = rv.fit(learner, loader, 1, progress=False)[0]
+        log = rv.fit(learner, loader, 1, progress=False)[0]
         spent = time.process_time() - began
-        if not given.constant:
+        if not options.constant:
             schedule.step()
         wrong = 100 * (1 - learner.evaluate(test)["accuracy"])
-        print(f"| {epoch} | {spent:.1f} | {100 * (1 - seen['accuracy']):.2f} | {wrong:.2f} |", flush=True)
+        print(f"| {epoch} | {spent:.1f} | {100 * (1 - log['accuracy']):.2f} | {wrong:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -241,16 +241,16 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="the peers' torch must have it, too")
-    given = parser.parse_args()
-    if given.worker:
-        return worker(given.worker[0], given.worker[1], int(given.worker[2]), given.device)
+    options = parser.parse_args()
+    if options.worker:
+        return worker(options.worker[0], options.worker[1], int(options.worker[2]), options.device)
     reason = install(FOLDER, *PACKAGES)
     sides = list(SIDES[:2] if reason else SIDES)
     if reason:
         print(f"the peers are missing: {reason}")
     print("| case | threads | side | ms, median (least) | over ours | mean output |\n|---|---|---|---|---|---|")
-    for case in given.cases:
-        print("\n".join(compare(case, given.threads, given.device, sides, given.rounds)), flush=True)
+    for case in options.cases:
+        print("\n".join(compare(case, options.threads, options.device, sides, options.rounds)), flush=True)
 
 
 if __name__ == "__main__":

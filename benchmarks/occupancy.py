@@ -32,11 +32,11 @@ def prepare(data: Path, file: Path) -> None:
     from occupancy import read, sequences  # type: ignore[import-not-found]
 
     values, _, _ = read(data / "datatraining.txt")
-    kept = {}
+    saved = {}
     for name in ("datatraining", "datatest", "datatest2"):
         x, labels = sequences(data / f"{name}.txt", values.mean(0), values.std(0)).tensors
-        kept[f"{name}.x"], kept[f"{name}.y"] = x[..., :-1].numpy(), labels.numpy()
-    np.savez(file, **kept)
+        saved[f"{name}.x"], saved[f"{name}.y"] = x[..., :-1].numpy(), labels.numpy()
+    np.savez(file, **saved)
 
 
 def worker(side: str, file: str, start: str, seed: str, epochs: str) -> None:
@@ -48,8 +48,8 @@ def worker(side: str, file: str, start: str, seed: str, epochs: str) -> None:
 
     torch.set_num_threads(1)
     torch.manual_seed(int(seed))
-    kept = {name: torch.from_numpy(value) for name, value in np.load(file, allow_pickle=False).items()}
-    inputs = kept["datatraining.x"].shape[-1]
+    saved = {name: torch.from_numpy(value) for name, value in np.load(file, allow_pickle=False).items()}
+    inputs = saved["datatraining.x"].shape[-1]
     readout = nn.Linear(MOTOR, 2)
     if side == "ncps":
         import ncps.torch
@@ -68,7 +68,7 @@ def worker(side: str, file: str, start: str, seed: str, epochs: str) -> None:
 
     parameters = [*cell.parameters(), *readout.parameters()]
     optimizer = torch.optim.Adam(parameters, RATE)
-    order, x, y = torch.Generator().manual_seed(int(seed)), kept["datatraining.x"], kept["datatraining.y"]
+    order, x, y = torch.Generator().manual_seed(int(seed)), saved["datatraining.x"], saved["datatraining.y"]
     loss(x[:BATCH], y[:BATCH]).backward()  # compiles
     took, first = 0.0, list[float]()
     for _ in range(int(epochs)):
@@ -83,7 +83,7 @@ def worker(side: str, file: str, start: str, seed: str, epochs: str) -> None:
             first += [value.item()] if len(first) < 100 else []
     with torch.no_grad():
         tests = {
-            name: float((readout(cell(kept[f"{name}.x"].transpose(0, 1))[0][-1]).argmax(1) == kept[f"{name}.y"])
+            name: float((readout(cell(saved[f"{name}.x"].transpose(0, 1))[0][-1]).argmax(1) == saved[f"{name}.y"])
                         .double().mean()) for name in ("datatest", "datatest2")
         }  # fmt: skip
     answer({"seconds": took, "losses": first, **tests})
@@ -95,10 +95,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3)
-    given = parser.parse_args()
-    if given.worker:
-        return worker(*given.worker)
-    if given.folder is None:
+    options = parser.parse_args()
+    if options.worker:
+        return worker(*options.worker)
+    if options.folder is None:
         parser.error("found no FOLDER, expected the folder of the occupancy data")
     if reason := install(FOLDER, PACKAGES):
         sys.exit(f"ncps is missing: {reason}")
@@ -106,21 +106,21 @@ def main() -> None:
     print("| seed | side | datatest | datatest2 | CPU s | loss of the first step | of the 100th |\n" + "|---" * 7 + "|")
     with tempfile.TemporaryDirectory() as place:
         data, start = os.path.join(place, "data.npz"), os.path.join(place, "start.npz")
-        prepare(given.folder, Path(data))
-        for seed in range(given.seeds):
+        prepare(options.folder, Path(data))
+        for seed in range(options.seeds):
             for side in seconds:  # ncps first, whose weights ours take
                 python = str(PYTHON) if side == "ncps" else sys.executable
-                arguments = ["--worker", side, data, start, str(seed), str(given.epochs)]
+                arguments = ["--worker", side, data, start, str(seed), str(options.epochs)]
                 environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
                 process = Process(side, [python, "-m", "benchmarks.occupancy", *arguments], environment)
-                found = process.first
+                result = process.first
                 process.close()
-                seconds[side].append(found["seconds"])
-                row = [f"{found['datatest']:.4f}", f"{found['datatest2']:.4f}", f"{found['seconds']:.1f}"]
-                row += [f"{found['losses'][k]:.6f}" for k in (0, -1)]
+                seconds[side].append(result["seconds"])
+                row = [f"{result['datatest']:.4f}", f"{result['datatest2']:.4f}", f"{result['seconds']:.1f}"]
+                row += [f"{result['losses'][k]:.6f}" for k in (0, -1)]
                 print("| " + " | ".join([str(seed), side, *row]) + " |", flush=True)
     ratio = statistics.median(a / b for a, b in zip(seconds["ncps"], seconds["ranvier"], strict=True))
-    print(f"ncps takes {ratio:.1f} times as long (median of {given.seeds} seeds).")
+    print(f"ncps takes {ratio:.1f} times as long (median of {options.seeds} seeds).")
 
 
 if __name__ == "__main__":

@@ -128,35 +128,35 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--float32", action="store_true", help="Brian2 in float32")
-    given = parser.parse_args()
+    options = parser.parse_args()
     from benchmarks import _peers
 
     folder = Path(tempfile.mkdtemp(prefix="ranvier-plasticity-"))
     missing = _peers.prepare(("brian2",))
-    request = [str(folder), given.size, given.duration, given.float32]
+    request = [str(folder), options.size, options.duration, options.float32]
     code = f"from benchmarks.plasticity import brian2_build; brian2_build(*{request!r})"
     try:
-        sides: dict[str, Any] = {"Ranvier": ranvier_side(given.size, given.duration, given.threads)}
+        sides: dict[str, Any] = {"Ranvier": ranvier_side(options.size, options.duration, options.threads)}
         if missing:
             print("Brian2 is left out:", missing)
         else:
             subprocess.run([str(_peers.PYTHON), "-c", code], cwd=ROOT, env=_peers.environment(), check=True,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-            sides["Brian2"] = lambda seed: brian2_run(folder, seed, given.size, given.duration, given.float32)
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
-        for turn in range(given.rounds + 1):
+            sides["Brian2"] = lambda seed: brian2_run(folder, seed, options.size, options.duration, options.float32)
+        result: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+        for turn in range(options.rounds + 1):
             for name, side in sides.items():
                 answer = side(turn + 1)
                 if turn:
-                    found[name].append(answer)
+                    result[name].append(answer)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    events = given.size // 10 * found["Ranvier"][0]["rate"] * given.size * given.duration / 1000
+    events = options.size // 10 * result["Ranvier"][0]["rate"] * options.size * options.duration / 1000
     print(f"{events / 1e6:.0f} M events of a spike at a synapse; floor {floor(events):.3f} s")
-    ours = statistics.median(r["cpu"] for r in found["Ranvier"])
+    ours = statistics.median(r["cpu"] for r in result["Ranvier"])
     print("| | CPU s | × ours | ns an event | rate (Hz) | weight / w_max, mean | SD |")
     print("|---|---|---|---|---|---|---|")
-    for name, rounds in found.items():
+    for name, rounds in result.items():
         cpu = statistics.median(r["cpu"] for r in rounds)
         rate, mean, sd = (statistics.fmean(r[k] for r in rounds) for k in ("rate", "mean", "sd"))
         times = f"{cpu:.3f} | {cpu / ours:.1f} | {cpu / events * 1e9:.1f}"

@@ -79,9 +79,9 @@ def main() -> None:
         print(f"ReservoirPy is missing: {missing['reservoirpy']}")
     else:
         peer.close()
-    found = ngrc()
-    speed = f"{found['steps_a_second']:.3g} steps/s (goal 1e5)"
-    print(f"NG-RC: fit on 400 points {found['fit_ms']:.2f} ms (goal 5), forecast {speed}")
+    result = ngrc()
+    speed = f"{result['steps_a_second']:.3g} steps/s (goal 1e5)"
+    print(f"NG-RC: fit on 400 points {result['fit_ms']:.2f} ms (goal 5), forecast {speed}")
 
 
 if __name__ == "__main__":

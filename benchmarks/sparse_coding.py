@@ -27,15 +27,15 @@ from ranvier.energies.sparse_coding import DictionaryLearning, fista, lca, objec
 def problem(count: int, batches: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Patches (count, 256) of mean variance 1, and a dictionary (1024, 256) learned from others."""
     images = [whitened(image.mean(2)) for image in load_sample_images().images]
-    found = patches(images, 16, 20_000 + 2 * count, seed=0)
-    length = np.linalg.norm(found, axis=1)
-    found = found[length > 0.1 * length.mean()]
-    found /= found.std()
+    result = patches(images, 16, 20_000 + 2 * count, seed=0)
+    length = np.linalg.norm(result, axis=1)
+    result = result[length > 0.1 * length.mean()]
+    result /= result.std()
     model = DictionaryLearning(1024, lam=1.0, max_iter=batches, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model.fit(found[count:].astype(np.float32))
-    return torch.from_numpy(found[:count]), torch.from_numpy(model.components_).double()
+        model.fit(result[count:].astype(np.float32))
+    return torch.from_numpy(result[:count]), torch.from_numpy(model.components_).double()
 
 
 def main() -> None:
@@ -44,14 +44,14 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=150, help="of dictionary learning")
     parser.add_argument("--lam", type=float, nargs="+", default=[0.5, 1.0])
     parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    x, D = problem(given.patches, given.batches)
+    x, D = problem(options.patches, options.batches)
     x32, D32 = x.float(), torch.nn.functional.normalize(D).float()
     D = D32.double()
     print("| λ | side | ms a patch, median (least) | over ours | objective above the least | active |")
     print("|---|---|---|---|---|---|")
-    for lam in given.lam:
+    for lam in options.lam:
         sides: dict[str, Callable[[], torch.Tensor]] = {
             "ranvier lca": lambda lam=lam: lca(x32, D32, lam, tol=0.03).double(),
             "ranvier fista": lambda lam=lam: fista(x32, D32, lam, tol=1e-3).double(),
@@ -63,7 +63,7 @@ def main() -> None:
         codes, times = {}, {side: [] for side in sides}
         for side, run in sides.items():
             codes[side] = run()
-        for turn in range(given.rounds):
+        for turn in range(options.rounds):
             for side, run in sides.items():
                 if side.endswith("lars") and turn >= 2:  # slow
                     continue

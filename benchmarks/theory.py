@@ -142,10 +142,10 @@ def rates() -> dict[str, Any]:
     def force(V: Any) -> Any:
         return mu - V + 1.4 * torch.exp((V - V_T) / 1.4)
 
-    given = {"tau": between(8, 12), "sigma": between(3, 8), "V_th": 0.0, "V_reset": between(-70, -60), "t_ref": 2.0}
+    inputs = {"tau": between(8, 12), "sigma": between(3, 8), "V_th": 0.0, "V_reset": between(-70, -60), "t_ref": 2.0}
 
     def run() -> Any:
-        return rv.theory.stationary(rv.theory.membrane(force, **given))
+        return rv.theory.stationary(rv.theory.membrane(force, **inputs))
 
     run()
     return clock(run, 7)
@@ -166,8 +166,8 @@ def thousand() -> dict[str, Any]:
 
     net = random_network(1000, 4.0)
     rv.predict(random_network(100, 20.0)).covariance(100.0)
-    told = rv.predict(net)
-    return {"frequencies": len(told.frequencies), **clock(lambda: rv.predict(net).covariance(100.0), 1)}
+    prediction = rv.predict(net)
+    return {"frequencies": len(prediction.frequencies), **clock(lambda: rv.predict(net).covariance(100.0), 1)}
 
 
 def larva() -> dict[str, Any]:
@@ -204,13 +204,13 @@ def simulation(duration: float = 100_000.0) -> dict[str, Any]:
 
     net = random_network(100, 10.0)
     rv.predict(net).covariance(100.0)
-    told = clock(lambda: rv.predict(net).covariance(100.0))
+    prediction = clock(lambda: rv.predict(net).covariance(100.0))
     rv.simulate(net, 100.0, dt=0.05)
     began = time.perf_counter(), time.process_time()
-    seen = rv.simulate(net, duration, dt=0.05, seed=1)
+    recording = rv.simulate(net, duration, dt=0.05, seed=1)
     took = time.perf_counter() - began[0], time.process_time() - began[1]
     P = rv.predict(net).covariance(100.0)
-    C, error = seen.after(500.0).covariance(100.0, return_error=True)
+    C, error = recording.after(500.0).covariance(100.0, return_error=True)
     off = ~torch.eye(100, dtype=torch.bool)
     sampling = float(error[off].square().mean().sqrt())
     # what is left of the deviation when the sampling error is taken out, regressed on the prediction
@@ -218,9 +218,9 @@ def simulation(duration: float = 100_000.0) -> dict[str, Any]:
     theory = abs(scale - 1) * float(P[off].square().mean().sqrt())
     longer = (sampling / theory) ** 2
     return {
-        "predict_cpu_s": told["cpu_s"], "simulate_cpu_s": round(took[1], 2), "simulated_s": duration / 1000,
+        "predict_cpu_s": prediction["cpu_s"], "simulate_cpu_s": round(took[1], 2), "simulated_s": duration / 1000,
         "scale": round(scale, 4), "sampling_error": sampling, "theory_error": theory,
-        "ratio_to_equal_accuracy": round(longer * took[1] / told["cpu_s"]),
+        "ratio_to_equal_accuracy": round(longer * took[1] / prediction["cpu_s"]),
     }  # fmt: skip
 
 

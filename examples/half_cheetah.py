@@ -38,11 +38,11 @@ def make(cell: str, wiring: str) -> nn.Module:
 
 def read(folder: Path, first: int, last: int) -> TensorDataset:
     """Sequences of FRAMES frames of the traces first .. last − 1, and the frames that follow each."""
-    found = []
+    result = []
     for k in range(first, last):
         trace = torch.from_numpy(np.load(folder / f"trace_{k:04d}.npy").astype(np.float32))
-        found.append(windows(trace, FRAMES + 1, STRIDE))
-    frames = torch.cat(found)
+        result.append(windows(trace, FRAMES + 1, STRIDE))
+    frames = torch.cat(result)
     return TensorDataset(frames[:, :-1].contiguous(), frames[:, 1:].contiguous())
 
 
@@ -54,25 +54,25 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--checkpoint", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
 
-    torch.manual_seed(given.seed)
-    model = make(given.cell, given.wiring)
-    optimizer = torch.optim.Adam(model.parameters(), 0.01 if given.cell == "ltc" else 0.003)
+    torch.manual_seed(options.seed)
+    model = make(options.cell, options.wiring)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01 if options.cell == "ltc" else 0.003)
     learner = rv.learners.BPTT(model, error, optimizer, encode=time_first, clip=1.0, accuracy=None)
-    train = DataLoader(read(given.folder, 15, 25), batch_size=16, shuffle=True)
+    train = DataLoader(read(options.folder, 15, 25), batch_size=16, shuffle=True)
     began = time.perf_counter()
     history = rv.fit(
-        learner, train, given.epochs, given.checkpoint, validation=DataLoader(read(given.folder, 0, 5), 256),
+        learner, train, options.epochs, options.checkpoint, validation=DataLoader(read(options.folder, 0, 5), 256),
         progress=False,
     )  # fmt: skip
     print_history(history)
     print(f"{time.perf_counter() - began:.0f} s")
-    test = read(given.folder, 5, 15)
-    seen, following = test.tensors
-    print(f"test: mean squared error {learner.evaluate((seen, following))['loss']:.5f}, "
-          f"of the last frame {float((following - seen).square().mean()):.5f}, "
-          f"of the mean {float(seen.var()):.5f}")  # fmt: skip
+    test = read(options.folder, 5, 15)
+    observed, following = test.tensors
+    print(f"test: mean squared error {learner.evaluate((observed, following))['loss']:.5f}, "
+          f"of the last frame {float((following - observed).square().mean()):.5f}, "
+          f"of the mean {float(observed.var()):.5f}")  # fmt: skip
 
 
 if __name__ == "__main__":

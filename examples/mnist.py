@@ -25,9 +25,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--test", action="store_true")
-    given = parser.parse_args()
+    options = parser.parse_args()
 
-    images, labels = read_mnist(given.folder)
+    images, labels = read_mnist(options.folder)
     torch.manual_seed(0)
     model = rv.nn.Sequential(
         rv.nn.LIF(784, 500), torch.nn.Dropout(0.3),
@@ -37,23 +37,25 @@ def main() -> None:
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
 
     def encode(x: torch.Tensor) -> torch.Tensor:
-        return latency(x, given.steps, threshold=0.1)
+        return latency(x, options.steps, threshold=0.1)
 
     learner = BPTT(model, membrane_cross_entropy, optimizer, encode=encode)
     train = DataLoader(TensorDataset(images[:-5000], labels[:-5000]), batch_size=128, shuffle=True)
     held_out = DataLoader(TensorDataset(images[-5000:], labels[-5000:]), batch_size=500)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, given.epochs * len(train), pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, options.epochs * len(train), pct_start=0.2)
     began = time.process_time()
-    history = rv.fit(learner, train, given.epochs, given.checkpoint, validation=held_out, schedule=schedule)
+    history = rv.fit(learner, train, options.epochs, options.checkpoint, validation=held_out, schedule=schedule)
     print_history(history)
     print(f"{time.process_time() - began:.0f} s of CPU time")
     model.eval()
-    with torch.no_grad(), rv.nn.count_operations(model) as seen:
+    with torch.no_grad(), rv.nn.count_operations(model) as counts:
         model(encode(images[-5000:]))
     dense = 784 * 500 + 500 * 300 + 300 * 10
-    print(f"{seen.synops / 5000:,.0f} synaptic operations an image; rectifiers of this shape multiply {dense:,} times")
-    if given.test:
-        images, labels = read_mnist(given.folder, train=False)
+    print(
+        f"{counts.synops / 5000:,.0f} synaptic operations an image; rectifiers of this shape multiply {dense:,} times"
+    )
+    if options.test:
+        images, labels = read_mnist(options.folder, train=False)
         with torch.no_grad():
             y, _ = model(encode(images))
         print(f"test accuracy {accuracy(y, labels):.4f}")

@@ -30,9 +30,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--checkpoint", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
 
-    pairs: Any = list(zip(*read_nmnist(given.folder), strict=True))
+    pairs: Any = list(zip(*read_nmnist(options.folder), strict=True))
     torch.manual_seed(0)
     model = rv.nn.Sequential(
         nn.Conv2d(2, 16, 5, stride=2), rv.nn.LIF((16, 15, 15), beta=0.8), nn.Dropout(0.3),
@@ -43,14 +43,14 @@ def main() -> None:
     train = DataLoader(pairs[:cut], batch_size=32, shuffle=True, collate_fn=binned)
     held_out = DataLoader(pairs[cut:], batch_size=100, collate_fn=binned)
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, given.epochs * len(train), pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, options.epochs * len(train), pct_start=0.2)
     learner = BPTT(model, membrane_cross_entropy, optimizer)
-    history = rv.fit(learner, train, given.epochs, given.checkpoint, validation=held_out, schedule=schedule)
+    history = rv.fit(learner, train, options.epochs, options.checkpoint, validation=held_out, schedule=schedule)
     print_history(history)
     model.eval()
-    with torch.no_grad(), rv.nn.count_operations(model) as seen:
+    with torch.no_grad(), rv.nn.count_operations(model) as counts:
         model(binned(pairs[cut:])[0])
-    print(seen)
+    print(counts)
 
 
 if __name__ == "__main__":

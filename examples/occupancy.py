@@ -66,14 +66,14 @@ def make(cell: str, wiring: str) -> nn.Module:
 
 
 def learn(
-    given: argparse.Namespace, data: TensorDataset, epochs: int, name: str, validation: DataLoader | None = None
+    inputs: argparse.Namespace, data: TensorDataset, epochs: int, name: str, validation: DataLoader | None = None
 ) -> tuple[nn.Module, list[dict[str, float]]]:
     """A cell trained on `data`, and what every epoch brought; `name` is a folder within that of the checkpoint."""
-    torch.manual_seed(given.seed)
-    model = make(given.cell, given.wiring)
-    optimizer = torch.optim.Adam(model.parameters(), 0.01 if given.cell == "ltc" else 0.002)
+    torch.manual_seed(inputs.seed)
+    model = make(inputs.cell, inputs.wiring)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01 if inputs.cell == "ltc" else 0.002)
     learner = BPTT(model, membrane_cross_entropy, optimizer, encode=time_first, clip=1.0)
-    place = given.checkpoint / name if given.checkpoint else None
+    place = inputs.checkpoint / name if inputs.checkpoint else None
     train = DataLoader(data, batch_size=64, shuffle=True)
     return model, rv.fit(learner, train, epochs, place, validation=validation, progress=False)
 
@@ -86,23 +86,23 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--checkpoint", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
 
-    values, _, _ = read(given.folder / "datatraining.txt")
+    values, _, _ = read(options.folder / "datatraining.txt")
     mean, std = values.mean(0), values.std(0)
-    every = sequences(given.folder / "datatraining.txt", mean, std)
+    every = sequences(options.folder / "datatraining.txt", mean, std)
     cut = len(every) * 4 // 5
     last = DataLoader(TensorDataset(*every[cut + LENGTH :]), 512)  # which share no sample with those before
     began = time.perf_counter()
-    _, history = learn(given, TensorDataset(*every[:cut]), given.epochs, "choose", last)
+    _, history = learn(options, TensorDataset(*every[:cut]), options.epochs, "choose", last)
     print_history(history)
     epochs = 1 + min(range(len(history)), key=lambda k: history[k]["validation_loss"])
-    model, _ = learn(given, every, epochs, ".")
+    model, _ = learn(options, every, epochs, ".")
     print(f"{epochs} epochs on all days; {time.perf_counter() - began:.0f} s in all")
     model.eval()
     with torch.no_grad():
         for name in ("datatest", "datatest2"):
-            x, labels = sequences(given.folder / f"{name}.txt", mean, std)[:]
+            x, labels = sequences(options.folder / f"{name}.txt", mean, std)[:]
             print(f"{name}: accuracy {accuracy(model(time_first(x)), labels):.4f}, "
                   f"always empty {float((labels == 0).double().mean()):.4f}")  # fmt: skip
 

@@ -27,9 +27,9 @@ def test_ctrl_c_in_the_midst_of_compiling(tmp_path):
     assert process.returncode == 130 and error.splitlines()[-1].startswith("stopped; "), error
     assert "Traceback" not in error and "LLVM" not in error
     assert not (out / "report.html").exists()
-    kept = {path.name: path.stat().st_ino for path in cache.iterdir()}
-    assert kept and all(name.endswith(".bin") and not name.startswith(".") for name in kept)
+    saved = {path.name: path.stat().st_ino for path in cache.iterdir()}
+    assert saved and all(name.endswith(".bin") and not name.startswith(".") for name in saved)
     done = subprocess.run(command, env=environment, check=False, **options)
     assert done.returncode == 0 and (out / "report.html").exists(), done.stderr
     now = {path.name: path.stat().st_ino for path in cache.iterdir()}
-    assert len(now) > len(kept) and kept.items() <= now.items()  # whole files, which are not compiled again
+    assert len(now) > len(saved) and saved.items() <= now.items()  # whole files, which are not compiled again

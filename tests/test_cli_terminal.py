@@ -159,11 +159,11 @@ def test_a_traceback_where_it_is_asked_for(monkeypatch):
 
 def options(command) -> dict[str, str]:
     """Help of each option and argument of a command, by parameter."""
-    found = {}
+    result = {}
     for name, hint in typing.get_type_hints(command, include_extras=True).items():
         for one in getattr(hint, "__metadata__", ()):
-            found[name] = one.help or ""
-    return found
+            result[name] = one.help or ""
+    return result
 
 
 def test_the_help_says_what_the_code_does():

@@ -52,16 +52,16 @@ def test_a_recording_is_asked_for_as_the_contract_says():
     line = BLOCKS[1].split("-> Recording\n")[1].replace("exc or indices", "exc")
     line = line.replace("projection or background", "p")
     exec(line, names | {"exc": net.populations[0], "p": net.projections[0]}, names)
-    seen = rv.simulate(net, 20.0, **{"record": names["record"][1]})
-    assert seen.states["V"].values.shape == (20, 80)
+    recording = rv.simulate(net, 20.0, **{"record": names["record"][1]})
+    assert recording.states["V"].values.shape == (20, 80)
 
 
 @pytest.mark.parametrize("kind", [rv.Recording, rv.Prediction])
 def test_both_answer_the_same_questions(kind):
     listed = TEXT.split("Both answer, as float64 torch tensors: ")[1].split("Each takes")[0]
-    asked = re.findall(r"`(\w+)\(", listed)
-    assert asked == ["rates", "cv", "covariance", "correlation", "cross_correlation", "spectrum"]
-    for name in asked:
+    requested = re.findall(r"`(\w+)\(", listed)
+    assert requested == ["rates", "cv", "covariance", "correlation", "cross_correlation", "spectrum"]
+    for name in requested:
         assert "neurons" in inspect.signature(getattr(kind, name)).parameters
 
 
@@ -71,8 +71,8 @@ def test_the_table_of_synapses_names_their_parameters():
     assert len(calls) == 8
     for call in calls:
         real = inspect.signature(getattr(rv, call.func.id)).parameters
-        given = [*(a.id for a in call.args), *(k.arg for k in call.keywords)]
-        assert set(given) <= set(real) and {p.kind.name for p in real.values()} <= {"KEYWORD_ONLY"}, call.func.id
+        inputs = [*(a.id for a in call.args), *(k.arg for k in call.keywords)]
+        assert set(inputs) <= set(real) and {p.kind.name for p in real.values()} <= {"KEYWORD_ONLY"}, call.func.id
         for k in call.keywords:
             assert real[k.arg].default == ast.literal_eval(k.value)
 

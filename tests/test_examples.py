@@ -67,13 +67,13 @@ def test_every_example_is_a_case() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    make, options, told = CASES[name]
+    make, options, prediction = CASES[name]
     make(tmp_path, np.random.default_rng(0))
     script = EXAMPLES / f"{name.split()[0]}.py"
-    given = [str(tmp_path), "--epochs", "1", "--checkpoint", str(tmp_path / "run"), *options]
-    monkeypatch.setattr("sys.argv", [str(script), *given])
+    inputs = [str(tmp_path), "--epochs", "1", "--checkpoint", str(tmp_path / "run"), *options]
+    monkeypatch.setattr("sys.argv", [str(script), *inputs])
     monkeypatch.syspath_prepend(str(EXAMPLES))
     runpy.run_path(str(script), run_name="__main__")
     printed = capsys.readouterr().out
-    assert "epoch 1:" in printed and told in printed and "nan" not in printed
+    assert "epoch 1:" in printed and prediction in printed and "nan" not in printed
     assert (tmp_path / "run" / "log.jsonl").is_file()

@@ -39,10 +39,10 @@ def test_it_is_the_plain_double_loop(rng, lags, monkeypatch):
     monkeypatch.setattr(_lags, "CHUNK", 170)  # many chunks, the lags reaching from one into the next
     spikes = poisson(rng, [30.0, 5.0, 0.0, 80.0], 3003.0)
     bin = 20.0 if isinstance(lags, list) else 5.0
-    found = analysis.cross_correlation(spikes, lags)
-    assert np.allclose(found, plain(spikes, lags, bin), rtol=1e-12, atol=1e-9)
+    result = analysis.cross_correlation(spikes, lags)
+    assert np.allclose(result, plain(spikes, lags, bin), rtol=1e-12, atol=1e-9)
     chosen = analysis.cross_correlation(spikes, lags, pairs=[[3, 0], [0, 3], [1, 1], [3, 0]])
-    assert np.array_equal(chosen, found[:, [3, 0, 1, 3], [0, 3, 1, 0]])
+    assert np.array_equal(chosen, result[:, [3, 0, 1, 3], [0, 3, 1, 0]])
 
 
 def test_a_delayed_copy_peaks_at_positive_lag_of_the_follower(copied):

@@ -23,18 +23,18 @@ def test_rate():
 @pytest.mark.parametrize("threshold", [0.0, 0.2])
 def test_latency(threshold):
     x, steps = values(), 50
-    found = decoding.latency(encoders.latency(x, steps, threshold=threshold), threshold=threshold)
-    told = x > threshold
-    assert torch.equal(found.isnan(), ~told)
-    assert (found - x)[told].abs().max() <= (1 - threshold) / 98 + 1e-12
+    result = decoding.latency(encoders.latency(x, steps, threshold=threshold), threshold=threshold)
+    prediction = x > threshold
+    assert torch.equal(result.isnan(), ~prediction)
+    assert (result - x)[prediction].abs().max() <= (1 - threshold) / 98 + 1e-12
 
 
 def test_latency_of_a_membrane():
     x, steps, tau, threshold = values(), 60, 20.0, 0.2
-    found = decoding.latency(encoders.latency(x, steps, tau=tau, threshold=threshold), tau=tau, threshold=threshold)
+    result = decoding.latency(encoders.latency(x, steps, tau=tau, threshold=threshold), tau=tau, threshold=threshold)
     when = tau * (x / (x - threshold)).log() - tau * torch.tensor(1 / 0.8, dtype=F64).log()
     inside = (x > threshold) & (when < steps - 1)
-    again = tau * (found / (found - threshold)).log() - tau * torch.tensor(1 / 0.8, dtype=F64).log()
+    again = tau * (result / (result - threshold)).log() - tau * torch.tensor(1 / 0.8, dtype=F64).log()
     assert inside.sum() > 60 and (again - when)[inside].abs().max() <= 0.5 + 1e-9
 
 
@@ -54,8 +54,8 @@ def test_delta():
 
 def test_population():
     x = -2 + 5 * values()
-    found = decoding.population(encoders.population(x, 9, low=-2, high=3), 9, low=-2, high=3)
-    torch.testing.assert_close(found, x)
+    result = decoding.population(encoders.population(x, 9, low=-2, high=3), 9, low=-2, high=3)
+    torch.testing.assert_close(result, x)
 
 
 def test_population_bears_noise():

@@ -28,23 +28,23 @@ def exact_words(states, p, count=200_000):
 @pytest.mark.parametrize("method", ["exact", "pseudo"])
 def test_finds_the_law(method):
     model, states, p = law()
-    found = fit_pairwise(exact_words(states, p), method=method)
-    np.testing.assert_allclose(found.weight, model.weight, atol=0.02)
-    np.testing.assert_allclose(found.bias, model.bias, atol=0.02)
-    np.testing.assert_allclose(np.exp(found.log_probability(states)), p, atol=3e-4)
+    result = fit_pairwise(exact_words(states, p), method=method)
+    np.testing.assert_allclose(result.weight, model.weight, atol=0.02)
+    np.testing.assert_allclose(result.bias, model.bias, atol=0.02)
+    np.testing.assert_allclose(np.exp(result.log_probability(states)), p, atol=3e-4)
     if method == "exact":
-        assert found.entropy == pytest.approx(-(p * np.log2(p)).sum(), abs=1e-3)
+        assert result.entropy == pytest.approx(-(p * np.log2(p)).sum(), abs=1e-3)
     else:
-        assert np.isnan(found.entropy)
+        assert np.isnan(result.entropy)
 
 
 def test_keeps_rates_and_pairs():
     rng = np.random.default_rng(2)
     common = rng.random((4000, 1)) < 0.3
     data = (rng.random((4000, 6)) < np.where(common, 0.6, 0.1)).astype(int)  # triples beyond pairs
-    found = fit_pairwise(data)
+    result = fit_pairwise(data)
     states = ((np.arange(64)[:, None] >> np.arange(6)) & 1).astype(float)
-    p = np.exp(found.log_probability(states))
+    p = np.exp(result.log_probability(states))
     assert p.sum() == pytest.approx(1)
     np.testing.assert_allclose(states.T @ (p[:, None] * states), data.T @ data / 4000, atol=1e-6)
 
@@ -52,31 +52,31 @@ def test_keeps_rates_and_pairs():
 def test_counts():
     _, states, p = law(scale=1.5)
     data = draw(states, p, 50_000)
-    seen = count_states(data)
+    observed = count_states(data)
     rate = p @ states
     independent = -(rate * np.log2(rate) + (1 - rate) * np.log2(1 - rate)).sum()
-    assert seen.possible == 5
-    assert seen.independent == pytest.approx(independent, abs=0.02)
-    assert seen.words == pytest.approx(-(p * np.log2(p)).sum(), abs=0.02)
-    assert seen.explained == pytest.approx(1, abs=0.02)
+    assert observed.possible == 5
+    assert observed.independent == pytest.approx(independent, abs=0.02)
+    assert observed.words == pytest.approx(-(p * np.log2(p)).sum(), abs=0.02)
+    assert observed.explained == pytest.approx(1, abs=0.02)
 
 
 def test_parity_is_beyond_pairs():
     z = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]] * 5000)
-    seen = count_states(z)
-    assert seen.used == pytest.approx(3, abs=1e-6) and seen.words == pytest.approx(2, abs=1e-3)
-    assert seen.explained == pytest.approx(0, abs=1e-3)
+    observed = count_states(z)
+    assert observed.used == pytest.approx(3, abs=1e-6) and observed.words == pytest.approx(2, abs=1e-3)
+    assert observed.explained == pytest.approx(0, abs=1e-3)
 
 
 def test_many_neurons():
     rng = np.random.default_rng(3)
     z = (rng.random((20_000, 20)) < 0.3).astype(int)
     z[:, 1] = np.where(rng.random(20_000) < 0.5, z[:, 0], z[:, 1])
-    found = fit_pairwise(z)
+    result = fit_pairwise(z)
     # a table of two neurons has the log odds ratio as their weight
     a = np.array([[np.mean((z[:, 0] == x) & (z[:, 1] == y)) for y in (0, 1)] for x in (0, 1)])
-    assert found.weight[0, 1] == pytest.approx(np.log(a[0, 0] * a[1, 1] / a[0, 1] / a[1, 0]), abs=0.05)
-    assert abs(found.weight[2:, 2:]).max() < 0.25
+    assert result.weight[0, 1] == pytest.approx(np.log(a[0, 0] * a[1, 1] / a[0, 1] / a[1, 0]), abs=0.05)
+    assert abs(result.weight[2:, 2:]).max() < 0.25
 
 
 def test_words():

@@ -46,14 +46,14 @@ def test_words_keep_every_entry_and_are_the_counts(dt, m):
     steps = np.sort(rng.integers(1, n + 1, 8000))
     neurons = rng.integers(0, size, len(steps))
     steps[-1] = n  # the very last step has a spike
-    found = words(steps * dt, neurons, size, n * dt, m * dt)
+    result = words(steps * dt, neurons, size, n * dt, m * dt)
     expected = np.zeros((n // m, size), np.uint8)
     inside = (steps - 1) // m < n // m
     expected[(steps[inside] - 1) // m, neurons[inside]] = 1
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(result, expected)
     order = np.lexsort((neurons, steps))
     spikes = Spikes.from_steps(steps[order], neurons[order], n_neurons=size, dt=dt, stop=n)
-    np.testing.assert_array_equal(found, counts(spikes, m * dt) > 0)
+    np.testing.assert_array_equal(result, counts(spikes, m * dt) > 0)
 
 
 def test_bins_of_one_step_keep_all_8072_entries():
@@ -67,8 +67,8 @@ def test_bins_of_one_step_keep_all_8072_entries():
 @pytest.mark.parametrize("dt", [0.01, 0.05, 0.1, 0.3])
 def test_spikes_from_times_are_those_of_their_steps(dt):
     steps = np.arange(1, 30_001)
-    made = Spikes.from_times(steps * dt, np.zeros(len(steps)), n_neurons=1, duration=30_000 * dt, dt=dt)
-    (chunk,) = made.cut([0, 30_000])
+    model = Spikes.from_times(steps * dt, np.zeros(len(steps)), n_neurons=1, duration=30_000 * dt, dt=dt)
+    (chunk,) = model.cut([0, 30_000])
     np.testing.assert_array_equal(chunk[0], steps - 1)
 
 

@@ -71,11 +71,11 @@ def test_panzeri_treves_term_where_all_responses_are_possible():
 @pytest.mark.parametrize("correction", ["panzeri_treves", "quadratic", "shuffle"])
 def test_independent_ones_tell_nothing(correction):
     rng = np.random.default_rng(2)
-    found = []
+    result = []
     for _ in range(60):
         s, r = rng.integers(0, 4, 200), rng.integers(0, 6, 200)
-        found.append(mutual_information(s, r, correction=correction))
-    assert abs(np.mean(found)) < 4 * np.std(found) / 60**0.5 + 1e-3
+        result.append(mutual_information(s, r, correction=correction))
+    assert abs(np.mean(result)) < 4 * np.std(result) / 60**0.5 + 1e-3
 
 
 def test_miller_madow():
@@ -98,10 +98,10 @@ def integrated(counts, states):
         return (-log_q * np.exp((a + 1) * log_q + rest * log_rest - betaln(a, rest))).sum() * (t[1] - t[0])
 
     def evidence(beta):  # of the samples one after the other: Pólya's urn
-        seen, p = np.zeros(states), 1.0
+        observed, p = np.zeros(states), 1.0
         for value in np.repeat(np.arange(states), counts.astype(int)):
-            p *= (seen[value] + beta) / (seen.sum() + states * beta)
-            seen[value] += 1
+            p *= (observed[value] + beta) / (observed.sum() + states * beta)
+            observed[value] += 1
         return p
 
     nodes, weight = np.polynomial.legendre.leggauss(60)
@@ -139,9 +139,9 @@ def test_nsb_with_fewer_samples_than_states():
     for p in (np.ones(1024), 0.9 ** np.arange(1024), rng.gamma(0.1, size=1024)):
         p = p / p.sum()
         truth = stats.entropy(p, base=2)
-        found = np.array([nsb(np.bincount(rng.choice(1024, 100, p=p)), 1024) for _ in range(20)])
-        assert abs(found[:, 0].mean() - truth) < 0.35
-        assert np.abs(found[:, 0] - truth).max() < 4 * found[:, 1].max()
+        result = np.array([nsb(np.bincount(rng.choice(1024, 100, p=p)), 1024) for _ in range(20)])
+        assert abs(result[:, 0].mean() - truth) < 0.35
+        assert np.abs(result[:, 0] - truth).max() < 4 * result[:, 1].max()
     rough = [entropy(rng.choice(1024, 100), correction="miller_madow") for _ in range(20)]
     assert np.mean(rough) < 7.5  # of 10
 
@@ -161,12 +161,12 @@ def test_nsb_information_of_few_trials():
     rng = np.random.default_rng(5)
     likelihood = rng.dirichlet(np.full(64, 0.5), 4)
     truth, s = channel_information(likelihood), np.repeat(np.arange(4), 16)
-    found = {"nsb": [], "shuffle": [], None: []}
+    result = {"nsb": [], "shuffle": [], None: []}
     for _ in range(8):
         r = np.array([rng.choice(64, p=likelihood[k]) for k in s])
-        for correction, values in found.items():
+        for correction, values in result.items():
             values.append(mutual_information(s, r, correction=correction, states=64) - truth)
-    off = {name: np.mean(values) for name, values in found.items()}
+    off = {name: np.mean(values) for name, values in result.items()}
     assert off[None] > 0.7 and off["shuffle"] < -0.2
     with pytest.raises(ValueError, match=r"responses holds .* different values in 64 trials"):
         mutual_information(s, r, correction="quadratic")
@@ -308,11 +308,11 @@ def test_monotonic_functions_change_nothing_of_a_copula_and_neighbours_see_a_par
 
 def test_errors_of_neighbours_are_those_of_repetitions():
     rng = np.random.default_rng(14)
-    found = []
+    result = []
     for _ in range(30):
         x, z = rng.normal(size=(2, 600))
-        found.append(nearest_neighbour_information(x, 0.6 * x + 0.8 * z, return_error=True))
-    values, errors = np.array(found).T
+        result.append(nearest_neighbour_information(x, 0.6 * x + 0.8 * z, return_error=True))
+    values, errors = np.array(result).T
     assert 0.6 < errors.mean() / values.std(ddof=1) < 1.6
 
 

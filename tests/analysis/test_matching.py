@@ -34,8 +34,8 @@ def test_enumeration():
 
 def test_misses_by_enumeration():
     a, s, theta, lost = 7, 4, 3, 3
-    kept = [len(set(range(s)) - set(gone)) for gone in itertools.combinations(range(a), lost)]
-    assert matching.false_negative(a, s, theta, lost) == sum(k < theta for k in kept) / len(kept)
+    saved = [len(set(range(s)) - set(gone)) for gone in itertools.combinations(range(a), lost)]
+    assert matching.false_negative(a, s, theta, lost) == sum(k < theta for k in saved) / len(saved)
     assert matching.false_negative(a, s, theta, 0) == 0 and matching.false_negative(a, s, theta, a) == 1
 
 

@@ -21,8 +21,8 @@ def trains(draw):
 
 
 @given(trains(), st.integers(0, STOP - 1))
-def test_cut_yields_exactly_what_lies_between_the_edges(given, start):
-    spikes, borders, edges = given
+def test_cut_yields_exactly_what_lies_between_the_edges(drawn, start):
+    spikes, borders, edges = drawn
     edges = [e for e in edges if e <= STOP - start]
     if len(edges) < 2:
         return
@@ -50,11 +50,11 @@ def test_select_renumbers_and_group_pools():
 def test_times_become_the_steps_they_were_made_from():
     steps = np.arange(1, 100_001)
     spikes = Spikes.from_times(steps * 0.1, np.zeros(len(steps)), n_neurons=1, duration=10_000.0, dt=0.1)
-    ((found, _),) = spikes.cut([0, spikes.n_steps])
-    assert np.array_equal(found, steps - 1)
+    ((result, _),) = spikes.cut([0, spikes.n_steps])
+    assert np.array_equal(result, steps - 1)
     mixed = Spikes.from_times([0.35, 0.05, 0.3], [1, 0, 0], n_neurons=2, duration=1.0, dt=0.1)
-    ((found, neurons),) = mixed.cut([0, 10])
-    assert found.tolist() == [0, 2, 3] and neurons.tolist() == [0, 0, 1]
+    ((result, neurons),) = mixed.cut([0, 10])
+    assert result.tolist() == [0, 2, 3] and neurons.tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize(

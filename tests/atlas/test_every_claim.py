@@ -27,7 +27,7 @@ def test_claims_and_mutants(experiment):
         for draw in experiment.pictures.values():
             draw(result["material"]).savefig(io.BytesIO(), format="svg")
     for claim in result["claims"]:
-        wanted = "refuted" if (experiment.name, claim["metric"]) in REFUTED else "reproduced"
-        assert claim["verdict"] in (wanted, "untested"), claim
+        expected = "refuted" if (experiment.name, claim["metric"]) in REFUTED else "reproduced"
+        assert claim["verdict"] in (expected, "untested"), claim
         if claim["verdict"] != "untested":
             assert claim["mutant_verdict"] == "refuted", f"the mutant survives: {claim}"

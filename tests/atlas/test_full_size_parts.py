@@ -40,8 +40,8 @@ def test_permuted_tasks_are_learned_one_after_the_other(method):
 
 def test_spike_trains_of_images_have_the_pixels_rates(rng):
     images = np.array([[0.0, 1.0, 0.5]] * 400)
-    given = unsupervised_stdp.trains(images, rng)
-    counts = np.bincount(given.neurons.numpy(), minlength=3) / 400
+    inputs = unsupervised_stdp.trains(images, rng)
+    counts = np.bincount(inputs.neurons.numpy(), minlength=3) / 400
     expected = np.array([0.0, 1.0, 0.5]) * unsupervised_stdp.BRIGHTEST * unsupervised_stdp.SHOWN / 1000
     assert counts == pytest.approx(expected, rel=0.05)
-    assert (given.times.numpy() % (unsupervised_stdp.SHOWN + unsupervised_stdp.PAUSE)).max() <= unsupervised_stdp.SHOWN
+    assert (inputs.times.numpy() % (unsupervised_stdp.SHOWN + unsupervised_stdp.PAUSE)).max() <= unsupervised_stdp.SHOWN

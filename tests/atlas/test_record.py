@@ -60,6 +60,6 @@ def test_claims_that_cannot_fail_are_refused(change, message):
 
 @pytest.mark.parametrize("change", [{"name": "Two words"}, {"name": "../x"}, {"name": ""}, {"claims": ()}])
 def test_bad_experiments_are_refused(change):
-    kept = Experiment("x", "X", "Nobody (2000).", (CLAIM,), lambda seed, size: {"x": 1.0})
+    saved = Experiment("x", "X", "Nobody (2000).", (CLAIM,), lambda seed, size: {"x": 1.0})
     with pytest.raises(ValueError, match=r"expected|claims nothing"):
-        replace(kept, **change)
+        replace(saved, **change)

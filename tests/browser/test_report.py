@@ -14,11 +14,11 @@ def report(request, tmp_path_factory):
 
     if request.param == "spiking":
         net = synthetic.network()
-        made = net, synthetic.recording(net, seconds=20.0)
+        recording = net, synthetic.recording(net, seconds=20.0)
     else:
-        made = synthetic.graded(seconds=10.0)
+        recording = synthetic.graded(seconds=10.0)
     path = tmp_path_factory.mktemp("report") / f"{request.param}.html"
-    return write(path, *made, title="A network", manifest={"seed": 7})
+    return write(path, *recording, title="A network", manifest={"seed": 7})
 
 
 def test_pictures_links_and_manifest(page, report, tmp_path):

@@ -35,17 +35,17 @@ def train(C, g_L, E_L, a, tau_w, b, V_reset, current):
 
 
 @pytest.fixture(scope="module")
-def seen():
+def observed():
     return adex.simulate(DURATION)
 
 
 @pytest.mark.parametrize("name", [name for name in PATTERNS if name != "irregular"])
-def test_spike_times(seen, name):
+def test_spike_times(observed, name):
     """To first order in the step of 0.01 ms; errors add up over spikes, most of all in delayed bursting."""
-    found, exact = adex._train(seen, list(PATTERNS).index(name)), train(*PATTERNS[name])
-    assert abs(len(found) - len(exact)) <= 1
-    both = min(len(found), len(exact))
-    assert np.abs(found[:both] - exact[:both]).max() < 0.01 + 0.03 * both
+    result, exact = adex._train(observed, list(PATTERNS).index(name)), train(*PATTERNS[name])
+    assert abs(len(result) - len(exact)) <= 1
+    both = min(len(result), len(exact))
+    assert np.abs(result[:both] - exact[:both]).max() < 0.01 + 0.03 * both
 
 
 def test_bursts():

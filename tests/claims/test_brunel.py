@@ -23,12 +23,12 @@ def mean_field(regime):
         mean = C_E * J * TAU * (outer + rate * (1 - regime.g / 4))
         return mean, np.sqrt(C_E * J**2 * TAU * (outer + rate * (1 + regime.g**2 / 4)))
 
-    def given(rate):
+    def inputs(rate):
         mean, sd = moments(rate)
         integral = quad(lambda u: erfcx(-u), (RESET - mean) / sd, (THETA - mean) / sd)[0]
         return 1 / (T_REF + TAU * np.sqrt(np.pi) * integral)
 
-    rate = brentq(lambda r: given(r) - r, 0.1, 450.0)
+    rate = brentq(lambda r: inputs(r) - r, 0.1, 450.0)
     return rate, *moments(rate)
 
 
@@ -45,9 +45,9 @@ def white_noise_cv(rate, mean, sd):
 @pytest.mark.parametrize(("name", "rate", "cv"), [("fast", 55.8, 0.736), ("ai", 38.0, 0.675), ("slow", 6.5, 0.776)])
 def test_mean_field(name, rate, cv):
     """Rates as the paper quotes its theory's; CVs as the claims are held against."""
-    found = mean_field(REGIMES[name])
-    assert found[0] == pytest.approx(rate, abs=0.06)
-    assert white_noise_cv(*found) == pytest.approx(cv, abs=0.001)
+    result = mean_field(REGIMES[name])
+    assert result[0] == pytest.approx(rate, abs=0.06)
+    assert white_noise_cv(*result) == pytest.approx(cv, abs=0.001)
 
 
 def recording(counts, n_neurons, dt=0.1):

@@ -38,8 +38,8 @@ spike.direction = 1
 @pytest.mark.parametrize("current", EXACT)
 def test_expected_interval(current):
     start = [-60.0, 0.0, 1.0, 0.0]
-    found = solve_ivp(neuron, (0, 1000), start, args=(current,), events=spike, rtol=1e-9, atol=1e-9, method="LSODA")
-    times = found.t_events[0]
+    solution = solve_ivp(neuron, (0, 1000), start, args=(current,), events=spike, rtol=1e-9, atol=1e-9, method="LSODA")
+    times = solution.t_events[0]
     assert (times[-1] - times[0]) / (len(times) - 1) == pytest.approx(EXACT[current], abs=1e-4)
 
 

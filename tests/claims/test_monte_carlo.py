@@ -30,12 +30,12 @@ def test_expected_values_are_the_density_equations(name):
 def test_cv_of_a_fixed_number_of_intervals_is_that_of_the_process():
     """Gamma intervals of shape 2: CV 1/√2; and the error bar covers it."""
     intervals = np.random.default_rng(0).gamma(2.0, 1.0, (200, 100))
-    found, error = monte_carlo._cv(intervals), monte_carlo._jackknife(intervals)
-    assert abs(found - 2**-0.5) < 4 * error
+    result, error = monte_carlo._cv(intervals), monte_carlo._jackknife(intervals)
+    assert abs(result - 2**-0.5) < 4 * error
     assert 0.002 < error < 0.006  # 20 000 intervals: about CV sqrt((1/2 + CV²)/n) = 0.005
 
 
 def test_intervals_are_each_neurons_own():
     steps, neurons = [10, 20, 30, 50, 60, 90], [0, 1, 0, 1, 0, 1]
-    seen = rv.Recording(steps, neurons, n_neurons=2, dt=1.0, duration=100.0)
-    np.testing.assert_allclose(monte_carlo._intervals(seen, 9), [[20.0, 30.0], [30.0, 40.0]])
+    observed = rv.Recording(steps, neurons, n_neurons=2, dt=1.0, duration=100.0)
+    np.testing.assert_allclose(monte_carlo._intervals(observed, 9), [[20.0, 30.0], [30.0, 40.0]])

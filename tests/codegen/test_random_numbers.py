@@ -45,9 +45,9 @@ def deviations(x):
     for bound in (0.5, 1.0, 2.0, 3.0, 4.0, 5.0):
         for sign in (1, -1):
             p = scipy.stats.norm.sf(bound)
-            found = np.sum(sign * x > bound)
+            result = np.sum(sign * x > bound)
             # the exact binomial chance, as a number of sigma
-            tail = min(scipy.stats.binom.sf(found - 1, n, p), scipy.stats.binom.cdf(found, n, p))
+            tail = min(scipy.stats.binom.sf(result - 1, n, p), scipy.stats.binom.cdf(result, n, p))
             z[f"beyond {sign * bound}"] = scipy.stats.norm.isf(min(tail, 0.5))
     distance = scipy.stats.kstest(x[:200_000], "norm").pvalue
     z["Kolmogorov-Smirnov"] = scipy.stats.norm.isf(distance / 2)
@@ -157,9 +157,9 @@ def chi_squared(counts, mean):
     edges = np.unique(edges)
     below = np.concatenate([[0.0], scipy.stats.poisson.cdf(edges, mean), [1.0]])
     expected = np.diff(below) * counts.size
-    found = np.bincount(np.searchsorted(edges, counts), minlength=len(edges) + 1)
+    result = np.bincount(np.searchsorted(edges, counts), minlength=len(edges) + 1)
     good = expected > 10
-    return scipy.stats.chi2.sf(np.sum((found - expected)[good] ** 2 / expected[good]), max(good.sum() - 1, 1))
+    return scipy.stats.chi2.sf(np.sum((result - expected)[good] ** 2 / expected[good]), max(good.sum() - 1, 1))
 
 
 def test_the_poisson_test_sees_a_wrong_mean(rng):

@@ -40,16 +40,16 @@ def t_maze(start=0, win=0.9):
 
 def objects(parts):
     """An array of arrays, also where there is one."""
-    found = utils.obj_array(len(parts))
+    result = utils.obj_array(len(parts))
     for k, part in enumerate(parts):
-        found[k] = part
-    return found
+        result[k] = part
+    return result
 
 
 def case(model, observation, horizon, gamma):
     A, B, C, D = map(objects, model)
-    seen = tuple(observation) if len(A) > 1 else observation[0]
-    qs = inference.update_posterior_states(A, seen, prior=D, num_iter=1000, dF_tol=0.0)
+    observed = tuple(observation) if len(A) > 1 else observation[0]
+    qs = inference.update_posterior_states(A, observed, prior=D, num_iter=1000, dF_tol=0.0)
     policies = control.construct_policies([b.shape[0] for b in B], [b.shape[2] for b in B], horizon)
     q_pi, G = control.update_posterior_policies(qs, A, B, C, policies, gamma=gamma)
     only, _ = control.update_posterior_policies(qs, A, B, C, policies, use_states_info_gain=False, gamma=gamma)

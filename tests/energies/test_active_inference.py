@@ -33,14 +33,16 @@ def test_beliefs_values_and_choices_are_pymdps(name):
     """pymdp adds e^-16 to each of up to 24 probabilities of outcomes before their logarithms, at every time."""
     case, model = stored(name)
     beliefs = infer_states(model, case["observation"], model.D)
-    for found, expected in zip(beliefs, case["beliefs"], strict=True):
-        torch.testing.assert_close(found, torch.tensor(expected, dtype=F64), atol=1e-7, rtol=0)
+    for result, expected in zip(beliefs, case["beliefs"], strict=True):
+        torch.testing.assert_close(result, torch.tensor(expected, dtype=F64), atol=1e-7, rtol=0)
     policies = torch.tensor(case["policies"])
     assert torch.equal(policies, all_policies(model, policies.shape[1]))
-    told = plan(model, beliefs, policies, gamma=case["gamma"])
+    prediction = plan(model, beliefs, policies, gamma=case["gamma"])
     value = torch.tensor(case["value"], dtype=F64)
-    torch.testing.assert_close(-told.expected.total.sum(1), value, atol=2 * 24 * math.exp(-16), rtol=0)
-    torch.testing.assert_close(told.probabilities, torch.tensor(case["probabilities"], dtype=F64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(-prediction.expected.total.sum(1), value, atol=2 * 24 * math.exp(-16), rtol=0)
+    torch.testing.assert_close(
+        prediction.probabilities, torch.tensor(case["probabilities"], dtype=F64), atol=1e-5, rtol=0
+    )
     only = plan(model, beliefs, policies, gamma=case["gamma"], epistemic=0.0)
     torch.testing.assert_close(only.probabilities, torch.tensor(case["reward_only"], dtype=F64), atol=1e-6, rtol=0)
 
@@ -62,9 +64,9 @@ def random_model(seed=0, outcomes=(3, 4), states=(3, 2), actions=(2, 1)):
 
 def test_one_factor_is_bayes_rule():
     model = random_model(states=(5,), actions=(2,))
-    (found,) = infer_states(model, (1, 3), model.D)
+    (result,) = infer_states(model, (1, 3), model.D)
     posterior = model.D[0] * model.A[0][1] * model.A[1][3]
-    torch.testing.assert_close(found, posterior / posterior.sum())
+    torch.testing.assert_close(result, posterior / posterior.sum())
 
 
 def test_the_free_energy_bounds_surprise_and_is_exact_with_one_factor():
@@ -113,8 +115,8 @@ def test_both_splits_of_the_expected_free_energy_by_enumeration():
     """KL + <H[P(o|s)]> = −I(s; o) − <ln P̃>, each summed over outcomes of both modalities and states of both factors."""
     model = random_model()
     policies = all_policies(model, 2)
-    found = expected_free_energy(model, model.D, policies)
-    torch.testing.assert_close(found.total, -found.epistemic - found.pragmatic)
+    result = expected_free_energy(model, model.D, policies)
+    torch.testing.assert_close(result.total, -result.epistemic - result.pragmatic)
     preferred = [torch.softmax(c, 0) for c in model.C]
     for k, policy in enumerate(policies):
         q = list(model.D)
@@ -122,15 +124,15 @@ def test_both_splits_of_the_expected_free_energy_by_enumeration():
             q = [b[:, :, u] @ p for b, u, p in zip(model.B, action.tolist(), q, strict=True)]
             joint = torch.einsum("oij,pij,i,j->opij", *model.A, *q)
             outcomes, states = joint.sum((2, 3)), torch.einsum("i,j->ij", *q)
-            wanted = preferred[0][:, None] * preferred[1]
-            assert float(found.risk[k, t]) == pytest.approx(float((outcomes * (outcomes / wanted).log()).sum()))
+            expected = preferred[0][:, None] * preferred[1]
+            assert float(result.risk[k, t]) == pytest.approx(float((outcomes * (outcomes / expected).log()).sum()))
             ambiguity = -(joint * (joint / states).log()).sum()
-            assert float(found.ambiguity[k, t]) == pytest.approx(float(ambiguity))
+            assert float(result.ambiguity[k, t]) == pytest.approx(float(ambiguity))
             information = (joint * (joint / (outcomes[:, :, None, None] * states)).log()).sum()
-            assert float(found.epistemic[k, t]) == pytest.approx(float(information))
-            assert float(found.pragmatic[k, t]) == pytest.approx(float((outcomes * wanted.log()).sum()))
-    entropy = found.epistemic + found.ambiguity  # H[Q(o)] for the ambiguity leaves nothing but reward
-    torch.testing.assert_close(found.risk + entropy, -found.pragmatic)
+            assert float(result.epistemic[k, t]) == pytest.approx(float(information))
+            assert float(result.pragmatic[k, t]) == pytest.approx(float((outcomes * expected.log()).sum()))
+    entropy = result.epistemic + result.ambiguity  # H[Q(o)] for the ambiguity leaves nothing but reward
+    torch.testing.assert_close(result.risk + entropy, -result.pragmatic)
 
 
 def test_in_the_t_maze_the_cue_comes_first_and_then_the_rewarded_arm():
@@ -149,11 +151,11 @@ def test_in_the_t_maze_the_cue_comes_first_and_then_the_rewarded_arm():
 
 def test_first_actions_are_drawn_by_their_probability():
     model = random_model(actions=(3, 2))
-    told = plan(model, model.D, all_policies(model, 2), gamma=1.0)
-    assert sum(told.first.values()) == pytest.approx(1.0) and len(told.first) == 6
+    prediction = plan(model, model.D, all_policies(model, 2), gamma=1.0)
+    assert sum(prediction.first.values()) == pytest.approx(1.0) and len(prediction.first) == 6
     g = torch.Generator().manual_seed(0)
-    drawn = [told.sample(g) for _ in range(2000)]
-    for action, p in told.first.items():
+    drawn = [prediction.sample(g) for _ in range(2000)]
+    for action, p in prediction.first.items():
         assert drawn.count(action) / 2000 == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / 2000))
 
 
@@ -169,12 +171,12 @@ def test_first_actions_are_drawn_by_their_probability():
     ],
 )
 def test_models_that_cannot_be(change, text):
-    given = {
+    inputs = {
         "A": (torch.full((2, 2), 0.5),), "B": (torch.eye(2)[:, :, None],), "C": (torch.zeros(2),),
         "D": (torch.full((2,), 0.5),),
     }  # fmt: skip
     with pytest.raises(ValueError, match=text):
-        GenerativeModel(**(given | change))
+        GenerativeModel(**(inputs | change))
 
 
 def test_refusals():

@@ -34,24 +34,24 @@ def test_the_spiking_sampler_follows_the_boltzmann_law(tau):
     """Total variation of 16 states' frequencies: 0.008 from 20000 independent samples, more from correlated ones."""
     model = machine(4)
     states, p = model.distribution()
-    seen = model.sample(torch.zeros(4, 4), 100_000, tau=tau, every=20, seed=2)
-    code = (seen.samples[10:].flatten(0, 1) @ torch.tensor([8.0, 4.0, 2.0, 1.0])).long()
-    found = torch.bincount(code, minlength=16) / len(code)
-    assert 0.5 * (found - p).abs().sum() < 0.03
+    result = model.sample(torch.zeros(4, 4), 100_000, tau=tau, every=20, seed=2)
+    code = (result.samples[10:].flatten(0, 1) @ torch.tensor([8.0, 4.0, 2.0, 1.0])).long()
+    actual = torch.bincount(code, minlength=16) / len(code)
+    assert 0.5 * (actual - p).abs().sum() < 0.03
     without = torch.softmax(-(model.energy(states) - states.sum(1) * torch.tensor(2.0).log()), 0)
     assert 0.5 * (without - p).abs().sum() > 0.1  # what an offset by log 2 would do
-    torch.testing.assert_close(seen.mean, (p[:, None] * states).sum(0).expand(4, -1), atol=0.02, rtol=0)
-    torch.testing.assert_close(seen.spikes * tau / 100_000, seen.mean, atol=1e-3, rtol=0)
+    torch.testing.assert_close(result.mean, (p[:, None] * states).sum(0).expand(4, -1), atol=0.02, rtol=0)
+    torch.testing.assert_close(result.spikes * tau / 100_000, result.mean, atol=1e-3, rtol=0)
 
 
 def test_clamped_neurons_condition_the_others():
     model = machine(5, 3)
     clamp = Clamp.at([0, 2], torch.tensor([1.0, 0.0]), 5)
-    seen = model.sample(torch.zeros(2, 5), 60_000, tau=5, clamp=clamp)
+    result = model.sample(torch.zeros(2, 5), 60_000, tau=5, clamp=clamp)
     states, p = model.distribution()
     within = (states[:, 0] == 1) & (states[:, 2] == 0)
-    wanted = (p[within, None] * states[within]).sum(0) / p[within].sum()
-    torch.testing.assert_close(seen.mean, wanted.expand(2, -1), atol=0.02, rtol=0)
+    expected = (p[within, None] * states[within]).sum(0) / p[within].sum()
+    torch.testing.assert_close(result.mean, expected.expand(2, -1), atol=0.02, rtol=0)
 
 
 def test_the_sampler_is_a_function_of_its_seed_and_entry():
@@ -104,8 +104,8 @@ def test_learning_raises_the_likelihood(persistent):
 
 def test_wake_and_sleep_learn_moments():
     """Without hidden units the optimum has the data's first and second moments."""
-    told = machine(5, 6, 1.0)
-    states, p = told.distribution()
+    prediction = machine(5, 6, 1.0)
+    states, p = prediction.distribution()
     g = torch.Generator().manual_seed(0)
     data = states[torch.multinomial(p, 5000, replacement=True, generator=g)]
     model = Boltzmann(torch.zeros(5, 5))

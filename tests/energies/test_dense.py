@@ -70,8 +70,8 @@ def test_recall_against_exact_sums(kind):
     xi, x = patterns(14, 16, 3), patterns(3, 16, 4)
     end = DenseMemory(xi, kind).settle(x, order="sequential")
     for b in range(3):
-        wanted, taken = plain_recall(xi, x[b], kind)
-        assert end.x[b].tolist() == wanted and int(end.entry_steps[b]) == taken
+        expected, taken = plain_recall(xi, x[b], kind)
+        assert end.x[b].tolist() == expected and int(end.entry_steps[b]) == taken
     assert end.converged.all()
 
 
@@ -95,15 +95,15 @@ def test_a_square_is_hopfields_network():
 
 def test_capacity_grows_with_the_power():
     """N = 100, 10 % of the units turned over (energies.md): n = 3 recalls 200 and loses 600, n = 2 loses 100."""
-    found = {}
+    result = {}
     square, cubic, exponential = PolynomialInteraction(2), PolynomialInteraction(3), ExponentialInteraction()
     for kind, count in ((cubic, 200), (cubic, 1000), (square, 100), (exponential, 1000)):
         xi = patterns(count, 100, 9)
         noisy = xi[:40] * torch.where(torch.rand(40, 100, generator=gen(10)) < 0.1, -1.0, 1.0)
         end = DenseMemory(xi, kind).settle(noisy)
-        found[type(kind).__name__, getattr(kind, "n", 0), count] = float((end.x * xi[:40]).mean())
-    assert found["PolynomialInteraction", 3, 200] > 0.99 and found["ExponentialInteraction", 0, 1000] == 1.0
-    assert found["PolynomialInteraction", 3, 1000] < 0.9 and found["PolynomialInteraction", 2, 100] < 0.5
+        result[type(kind).__name__, getattr(kind, "n", 0), count] = float((end.x * xi[:40]).mean())
+    assert result["PolynomialInteraction", 3, 200] > 0.99 and result["ExponentialInteraction", 0, 1000] == 1.0
+    assert result["PolynomialInteraction", 3, 1000] < 0.9 and result["PolynomialInteraction", 2, 100] < 0.5
 
 
 def test_a_rectified_memory_has_no_negatives():

@@ -29,8 +29,8 @@ def test_forward_against_the_papers_sums(n):
                     c[alpha] = sign
                     overlap = model.memory @ torch.cat([x[b], c])
                     sums.append(overlap.clamp_min(0).pow(n).sum())
-                wanted = torch.tanh((sums[0] - sums[1]) / 5.0**n)
-                torch.testing.assert_close(out[b, alpha], wanted, rtol=1e-10, atol=1e-12)
+                expected = torch.tanh((sums[0] - sums[1]) / 5.0**n)
+                torch.testing.assert_close(out[b, alpha], expected, rtol=1e-10, atol=1e-12)
     assert 0 < out.abs().max() < 1
 
 
@@ -39,15 +39,15 @@ def test_compiled_loops_against_plain_torch(n):
     torch.manual_seed(2)
     model = DenseClassifier(20, 4, 33, n=n, temperature=6.0)
     x, labels = data()
-    found = []
+    result = []
     for fused in (True, False):
         model.fused = fused
         model.zero_grad()
         x.requires_grad_().grad = None
         loss = model.loss(x, labels, 3)
         loss.backward()
-        found.append((loss.detach(), model.memory.grad.clone(), x.grad.clone()))
-    for a, b in zip(*found, strict=True):
+        result.append((loss.detach(), model.memory.grad.clone(), x.grad.clone()))
+    for a, b in zip(*result, strict=True):
         assert b.abs().max() > 0
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * float(b.abs().max()))
 

@@ -91,9 +91,9 @@ def test_the_laws_catch_an_energy_that_rises(monkeypatch):
 def test_a_quadratic_ends_at_its_minimum(rule):
     energy = problem()
     end = Descent(energy, rule, tol=1e-10, max_steps=5000).settle(states())
-    wanted = torch.linalg.solve(energy.A, energy.b)
-    torch.testing.assert_close(end.x, wanted.expand(4, -1), atol=1e-8, rtol=0)
-    torch.testing.assert_close(end.energy, (-0.5 * wanted @ energy.b).expand(4))
+    expected = torch.linalg.solve(energy.A, energy.b)
+    torch.testing.assert_close(end.x, expected.expand(4, -1), atol=1e-8, rtol=0)
+    torch.testing.assert_close(end.energy, (-0.5 * expected @ energy.b).expand(4))
     assert end.converged.all() and (end.residual <= 1e-10).all()
 
 
@@ -116,8 +116,8 @@ def test_conjugate_directions_need_the_root_of_the_steps():
             if isinstance(rule, Conjugate):
                 root, far = math.sqrt(kappa), float(energy.force(x).detach().norm(dim=1).max())
                 assert end.converged.all() and end.steps < 0.5 * root * math.log(2 * root * far / 1e-6)
-                wanted = torch.linalg.solve(energy.A, energy.b).expand(3, -1).detach()
-                torch.testing.assert_close(end.x, wanted, atol=60**0.5 * kappa * 1e-6, rtol=0)
+                expected = torch.linalg.solve(energy.A, energy.b).expand(3, -1).detach()
+                torch.testing.assert_close(end.x, expected, atol=60**0.5 * kappa * 1e-6, rtol=0)
     assert taken["Backtracking", 100] > 5 * taken["Conjugate", 100] and taken["Backtracking", 10_000] == 2000
 
 
@@ -144,8 +144,8 @@ def test_clamped_units_stay_and_the_rest_solves_what_is_left():
     end = Descent(energy, tol=1e-10).settle(x, Clamp.at(held, values, 8))
     right = energy.b[free] - values @ energy.A[held][:, free]
     assert torch.equal(end.x[:, held], values)
-    wanted = torch.linalg.solve(energy.A[free][:, free], right.T).T
-    torch.testing.assert_close(end.x[:, free], wanted, atol=1e-8, rtol=0)
+    expected = torch.linalg.solve(energy.A[free][:, free], right.T).T
+    torch.testing.assert_close(end.x[:, free], expected, atol=1e-8, rtol=0)
 
 
 def test_walls_hold_and_what_they_hold_counts_as_rest():
@@ -190,9 +190,9 @@ def test_gradients_in_parameters_clamp_and_field(kind, gradient):
         end = descent.settle(states(1, 4), Clamp.at([2], values, 4), field)
         return end.x, end.energy
 
-    given = (base.A.detach(), base.b.detach(), 0.2 * states(1, 1, 7), states(1, 4, 8))
-    given = tuple(t.clone().requires_grad_() for t in given)
-    assert torch.autograd.gradcheck(ends, given, eps=1e-5, atol=1e-5)
+    inputs = (base.A.detach(), base.b.detach(), 0.2 * states(1, 1, 7), states(1, 4, 8))
+    inputs = tuple(t.clone().requires_grad_() for t in inputs)
+    assert torch.autograd.gradcheck(ends, inputs, eps=1e-5, atol=1e-5)
 
 
 def test_unrolled_gradients_are_exact_far_from_rest():
@@ -202,8 +202,8 @@ def test_unrolled_gradients_are_exact_far_from_rest():
         energy.b = b
         return Descent(energy, max_steps=4).settle(x, warn=False).x
 
-    given = (problem().b.detach().clone().requires_grad_(), states(2).requires_grad_())
-    assert torch.autograd.gradcheck(ends, given, eps=1e-6, atol=1e-6)
+    inputs = (problem().b.detach().clone().requires_grad_(), states(2).requires_grad_())
+    assert torch.autograd.gradcheck(ends, inputs, eps=1e-6, atol=1e-6)
 
 
 def test_implicit_and_unrolled_agree_and_implicit_forgets_the_start():
@@ -227,8 +227,8 @@ def test_an_implicit_gradient_at_a_singular_state_says_so():
         end.x.sum().backward()
 
 
-@pytest.mark.parametrize(("grad", "kept"), [(False, 4), (True, 500)])
-def test_a_long_descent_keeps_nothing_unless_gradients_are_asked_for(grad, kept):
+@pytest.mark.parametrize(("grad", "saved"), [(False, 4), (True, 500)])
+def test_a_long_descent_keeps_nothing_unless_gradients_are_asked_for(grad, saved):
     """Of all the states at which the energy was evaluated, how many are still alive at the end."""
     met = []
 
@@ -240,8 +240,8 @@ def test_a_long_descent_keeps_nothing_unless_gradients_are_asked_for(grad, kept)
     with torch.set_grad_enabled(grad):
         state = Descent(problem(Watched)).relax({"x": states(8), "step": torch.ones(8, 1)}, 500)
         alive = sum(ref() is not None for ref in met)
-    assert len(met) == 501 and alive <= kept + 4
-    assert not grad or alive >= kept
+    assert len(met) == 501 and alive <= saved + 4
+    assert not grad or alive >= saved
     assert (state["x"].grad_fn is not None) is grad
 
 

@@ -37,8 +37,8 @@ def test_no_energy_of_the_package_is_left_out():
     for package in (ranvier.energies, ranvier.learners, ranvier.atlas):
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             importlib.import_module(module.name)
-    found = {each.__name__ for each in subclasses(Energy) if each.__module__.startswith("ranvier")}
-    assert found == {name.split(",")[0] for name in DRAWN} | set(NO_DESCENT)
+    result = {each.__name__ for each in subclasses(Energy) if each.__module__.startswith("ranvier")}
+    assert result == {name.split(",")[0] for name in DRAWN} | set(NO_DESCENT)
 
 
 def energy_of(case: Case, x):
@@ -139,8 +139,8 @@ def test_forces_are_gradients_in_any_graph(case):
 
 def poisoned(case: Case) -> bool:
     """Whether a force is no number once an entry of the last parameter, or buffer, is none."""
-    kept = [t for t in vars(case.energy).values() if isinstance(t, torch.Tensor)]
-    tensors = [t for t in (*kept, *case.energy.buffers(), *case.energy.parameters()) if t.is_floating_point()]
+    saved = [t for t in vars(case.energy).values() if isinstance(t, torch.Tensor)]
+    tensors = [t for t in (*saved, *case.energy.buffers(), *case.energy.parameters()) if t.is_floating_point()]
     with torch.no_grad():
         tensors[-1].view(-1)[-1] = float("nan")
         return not bool(torch.isfinite(case.energy.force(case.energy.project(case.x))).all())
@@ -241,7 +241,7 @@ def test_implicit_gradients_are_differences(kind, data):
         try:
             with torch.no_grad():
                 rest = descent.settle(case.x, case.clamp, field).x
-            found, wanted = slope_of(value, field.requires_grad_(), way), difference(value, field, way)
+            result, expected = slope_of(value, field.requires_grad_(), way), difference(value, field, way)
         except (ConvergenceWarning, ValueError):  # it said so: no minimum, or one that is flat
             reject()
-    assert found == pytest.approx(wanted, rel=1e-3, abs=1e-5)
+    assert result == pytest.approx(expected, rel=1e-3, abs=1e-5)

@@ -84,34 +84,34 @@ def chain(reference=None):
         "layernorm": Layer(LayerNorm(), (8,)), "spherical": Layer(Spherical(), (6,)),
     }  # fmt: skip
     names = [("tanh", "sigmoid"), ("sigmoid", "softmax"), ("softmax", "layernorm"), ("layernorm", "spherical")]
-    given = reference or {}
-    joined = [(("image", "maps"), Conv(2, 4, 2, stride=2, weight=given.get("conv")))]
+    inputs = reference or {}
+    joined = [(("image", "maps"), Conv(2, 4, 2, stride=2, weight=inputs.get("conv")))]
     for a, b in names:
-        weight = given.get(f"{a}-{b}")
+        weight = inputs.get(f"{a}-{b}")
         joined.append(((a, b), Dense(layers[a].shape[0], layers[b].shape[0], weight)))
-    joined.append(("tanh", Bias(given.get("bias", torch.ones(5)))))
+    joined.append(("tanh", Bias(inputs.get("bias", torch.ones(5)))))
     return EnergyGraph(layers, joined)
 
 
 def test_against_hamux():
     """Energies, activations, slopes and forty steps of hamux 0.2.2 (make_hamux_reference.py), in float64."""
-    told = {k: torch.from_numpy(v) for k, v in read_tensors(Path(__file__).parent / "hamux.safetensors").items()}
-    graph = chain(told).requires_grad_(False)
-    x = graph.layout.join({name: told[f"x_{name}"] for name in graph.neurons})
+    prediction = {k: torch.from_numpy(v) for k, v in read_tensors(Path(__file__).parent / "hamux.safetensors").items()}
+    graph = chain(prediction).requires_grad_(False)
+    x = graph.layout.join({name: prediction[f"x_{name}"] for name in graph.neurons})
     y, force = graph.layout.split(graph.activations(x)), graph.layout.split(graph.force(x))
     for name in graph.neurons:
-        torch.testing.assert_close(y[name], told[f"y_{name}"], rtol=1e-10, atol=1e-12)
-        torch.testing.assert_close(force[name], -told[f"slope_{name}"], rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(graph.energy(x), told["energies"][0])
+        torch.testing.assert_close(y[name], prediction[f"y_{name}"], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(force[name], -prediction[f"slope_{name}"], rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(graph.energy(x), prediction["energies"][0])
     state, energies = {"x": x}, []
     descent = Descent(graph, Fixed(0.1))
-    for _ in told["energies"]:
+    for _ in prediction["energies"]:
         energies.append(graph.energy(state["x"]))
         state = descent.relax(state, 1)
-    torch.testing.assert_close(torch.stack(energies), told["energies"], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(torch.stack(energies), prediction["energies"], rtol=1e-9, atol=1e-9)
     end = graph.layout.split(state["x"])
     for name in graph.neurons:
-        torch.testing.assert_close(end[name], told[f"end_{name}"], rtol=1e-8, atol=1e-8)
+        torch.testing.assert_close(end[name], prediction[f"end_{name}"], rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -178,8 +178,8 @@ def test_time_constants(quick):
     graph = EnergyGraph({"fast": Layer(Identity(), (2,), 0.5), "slow": Layer(Identity(), (3,), 4.0)}, [])
     with torch.set_grad_enabled(not quick):
         x = Descent(graph, Fixed(0.1)).relax({"x": torch.ones(1, 5)}, 7)["x"]
-    wanted = torch.tensor([(1 - 0.1 / 0.5) ** 7] * 2 + [(1 - 0.1 / 4) ** 7] * 3)
-    torch.testing.assert_close(x[0], wanted)
+    expected = torch.tensor([(1 - 0.1 / 0.5) ** 7] * 2 + [(1 - 0.1 / 4) ** 7] * 3)
+    torch.testing.assert_close(x[0], expected)
 
 
 def test_what_the_compiled_loop_does_not_know_is_torchs():
@@ -277,8 +277,8 @@ def test_gradients_through_a_graph_at_rest():
         descent = Descent(graph, tol=1e-11, max_steps=4000, gradient="implicit")
         return descent.settle(normal(1, 9, seed=6), graph.layout.clamp(v=image)).y
 
-    given = (g.clone().requires_grad_(), normal(1, 4, seed=7).requires_grad_())
-    assert torch.autograd.gradcheck(ends, given, eps=1e-5, atol=1e-5)
+    inputs = (g.clone().requires_grad_(), normal(1, 4, seed=7).requires_grad_())
+    assert torch.autograd.gradcheck(ends, inputs, eps=1e-5, atol=1e-5)
 
 
 def test_a_graph_learns_to_label_through_its_descent():

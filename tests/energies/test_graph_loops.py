@@ -55,10 +55,10 @@ def test_steps_are_those_of_torch(kind, batch, dtype):
         (Clamp((mask > 0.5) & (torch.arange(model.units) < 9), 0.5 * x), field),
     ):  # fmt: skip
         with torch.no_grad():
-            wanted = plain(model, x, 30, 0.1, clamp, pull)
+            expected = plain(model, x, 30, 0.1, clamp, pull)
             assert model.advance(x, 30, 0.1, clamp, pull) is not None
             end = Descent(model, Fixed(0.1)).relax({"x": x}, 30, clamp, pull)["x"]
-        torch.testing.assert_close(end, wanted, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+        torch.testing.assert_close(end, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
 def test_every_lagrangian_has_a_loop():

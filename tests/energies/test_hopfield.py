@@ -73,8 +73,8 @@ def test_sequential_recall_against_a_plain_loop(dtype):
     theta = 0.3 * torch.randn(40, generator=torch.Generator().manual_seed(3)).to(dtype)
     end = Hopfield(W, theta).settle(x, order="sequential")
     for b in range(6):
-        wanted, taken = plain_recall(W.double().numpy(), theta.double().numpy(), x[b].double().numpy())
-        assert np.array_equal(end.x[b].double().numpy(), wanted) and int(end.entry_steps[b]) == taken > 2
+        expected, taken = plain_recall(W.double().numpy(), theta.double().numpy(), x[b].double().numpy())
+        assert np.array_equal(end.x[b].double().numpy(), expected) and int(end.entry_steps[b]) == taken > 2
     assert end.converged.all() and not (end.ending == Ending.CYCLE).any()
 
 
@@ -148,11 +148,11 @@ def test_graded_neurons_follow_their_equation():
     def slope(_, u):
         return -u / tau + W.numpy() @ np.tanh(beta * u) - theta
 
-    wanted = solve_ivp(slope, (0, 2), u0[0].numpy(), rtol=1e-10, atol=1e-12).y[:, -1]
+    expected = solve_ivp(slope, (0, 2), u0[0].numpy(), rtol=1e-10, atol=1e-12).y[:, -1]
     errors = []
     for steps in (400, 800):
         x = Descent(model, Fixed(2 / steps)).relax({"x": u0}, steps)["x"][0].numpy()
-        errors.append(np.abs(x - wanted).max())
+        errors.append(np.abs(x - expected).max())
     assert errors[0] < 0.02 and errors[0] / errors[1] == pytest.approx(2.0, rel=0.1)
 
 
@@ -175,8 +175,8 @@ def test_the_integral_by_quadrature():
 
     model = ContinuousHopfield(torch.zeros(1, 1), lagrangian=lagrangians.Tanh(1.7), tau=0.5)
     V = 0.83
-    wanted = quad(lambda v: np.arctanh(v) / 1.7, 0, V)[0] / 0.5
-    assert float(model.energy(torch.tensor([[np.arctanh(V) / 1.7]]))) == pytest.approx(wanted, rel=1e-10)
+    expected = quad(lambda v: np.arctanh(v) / 1.7, 0, V)[0] / 0.5
+    assert float(model.energy(torch.tensor([[np.arctanh(V) / 1.7]]))) == pytest.approx(expected, rel=1e-10)
 
 
 def test_it_is_a_cell():

@@ -32,27 +32,27 @@ def test_samples_follow_the_boltzmann_law(rule, order):
     model = Ising(*couplings(4))
     states, p = law(model, 1.7)
     start = torch.ones(2, 4)
-    seen = model.sample(start, 1.7, 70_000, rule=rule, order=order, every=7, seed=3)
-    samples = seen.samples[100:].flatten(0, 1)
+    result = model.sample(start, 1.7, 70_000, rule=rule, order=order, every=7, seed=3)
+    samples = result.samples[100:].flatten(0, 1)
     code = (samples > 0).long() @ torch.tensor([8, 4, 2, 1])
     counts = torch.bincount(code, minlength=16)
     chi = float(((counts - len(code) * p) ** 2 / (len(code) * p)).sum())
     assert chi < 15 + 5 * math.sqrt(30) + 0.15 * 15
     wrong = torch.softmax(-model.energy(states) / 1.6, 0)
     assert float(((counts - len(code) * wrong) ** 2 / (len(code) * wrong)).sum()) > 2 * chi
-    torch.testing.assert_close(seen.energy[-1], model.energy(seen.states))
-    torch.testing.assert_close(seen.magnetisation[-1], seen.states.mean(1))
+    torch.testing.assert_close(result.energy[-1], model.energy(result.states))
+    torch.testing.assert_close(result.magnetisation[-1], result.states.mean(1))
 
 
 def test_clamped_spins_stay_and_condition_the_rest():
     model = Ising(*couplings(5, 1))
     clamp = Clamp.at([1, 3], torch.tensor([1.0, -1.0]), 5)
-    seen = model.sample(torch.ones(1, 5), 1.0, 40_000, clamp=clamp, every=2)
-    assert (seen.samples[..., 1] == 1).all() and (seen.samples[..., 3] == -1).all()
+    result = model.sample(torch.ones(1, 5), 1.0, 40_000, clamp=clamp, every=2)
+    assert (result.samples[..., 1] == 1).all() and (result.samples[..., 3] == -1).all()
     states, p = law(model, 1.0)
     within = (states[:, 1] == 1) & (states[:, 3] == -1)
-    wanted = (p[within, None] * states[within]).sum(0) / p[within].sum()
-    assert (seen.samples[:, 0].mean(0) - wanted).abs().max() < 5 * 1.5 / math.sqrt(20_000)
+    expected = (p[within, None] * states[within]).sum(0) / p[within].sum()
+    assert (result.samples[:, 0].mean(0) - expected).abs().max() < 5 * 1.5 / math.sqrt(20_000)
 
 
 def plain(W, s, h0, order, u, beta, rule):
@@ -78,10 +78,10 @@ def test_a_sweep_against_a_plain_loop(rule, dtype, rng):
     W, field = (t.numpy().astype(dtype) for t in couplings(23, 5, 0.3))
     s = rng.choice([-1.0, 1.0], 23).astype(dtype)
     order, u = rng.integers(0, 23, 200), rng.random(200)
-    wanted, count = plain(W, s, field, order, u, 0.9, rule)
+    expected, count = plain(W, s, field, order, u, 0.9, rule)
     h = W @ s + field
     flips = sweep(W, s, h, order, u, 0.9, rule)
-    assert np.array_equal(s, wanted) and flips == count > 30
+    assert np.array_equal(s, expected) and flips == count > 30
     np.testing.assert_allclose(h, W @ s + field, rtol=1e-4 if dtype == np.float32 else 1e-12, atol=1e-5)
 
 
@@ -92,8 +92,8 @@ def test_onsager_is_far_but_mean_field_is_near():
     m = 1.0
     for _ in range(200):
         m = math.tanh(m / T)
-    seen = Ising(W).sample(torch.ones(2, n), T, 3000, seed=1)
-    assert float(seen.magnetisation[200:].mean()) == pytest.approx(m, abs=0.01)
+    result = Ising(W).sample(torch.ones(2, n), T, 3000, seed=1)
+    assert float(result.magnetisation[200:].mean()) == pytest.approx(m, abs=0.01)
 
 
 def test_the_same_seed_gives_the_same_spins_whatever_else_is_in_the_batch():
@@ -102,8 +102,8 @@ def test_the_same_seed_gives_the_same_spins_whatever_else_is_in_the_batch():
     both, alone = model.sample(x, 1.0, 300, seed=5), model.sample(x[:1], 1.0, 300, seed=5)
     assert torch.equal(both.states[0], alone.states[0]) and torch.equal(both.energy[:, 0], alone.energy[:, 0])
     assert not torch.equal(both.energy, model.sample(x, 1.0, 300, seed=6).energy)
-    kept = model.sample(x, 1.0, 300, seed=5, every=100)
-    assert kept.samples.shape == (3, 3, 30) and torch.equal(kept.samples[-1], kept.states)
+    result = model.sample(x, 1.0, 300, seed=5, every=100)
+    assert result.samples.shape == (3, 3, 30) and torch.equal(result.samples[-1], result.states)
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,9 @@ def test_the_same_seed_gives_the_same_spins_whatever_else_is_in_the_batch():
     ],
 )
 def test_errors(wrong, text):
-    given = {"states": torch.ones(1, 4), "temperature": 1.0, "sweeps": 3} | wrong
+    inputs = {"states": torch.ones(1, 4), "temperature": 1.0, "sweeps": 3} | wrong
     with pytest.raises(ValueError, match=text):
-        Ising(*couplings(4)).sample(given.pop("states"), given.pop("temperature"), given.pop("sweeps"), **given)
+        Ising(*couplings(4)).sample(inputs.pop("states"), inputs.pop("temperature"), inputs.pop("sweeps"), **inputs)
     with pytest.raises(ValueError, match="symmetric"):
         Ising(torch.randn(4, 4).fill_diagonal_(0))
     with pytest.raises(ValueError, match=r"bias has shape \(3,\)"):

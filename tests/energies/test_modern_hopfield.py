@@ -61,8 +61,8 @@ def test_it_is_a_cell():
 
 def test_the_static_layer_is_attention():
     stored, state, values = normal(3, 9, 8), normal(3, 4, 8, seed=1), normal(3, 9, 8, seed=2)
-    wanted = scaled_dot_product_attention(state, stored, values)
-    torch.testing.assert_close(rv.nn.Hopfield(8, static=True)((stored, state, values)), wanted)
+    expected = scaled_dot_product_attention(state, stored, values)
+    torch.testing.assert_close(rv.nn.Hopfield(8, static=True)((stored, state, values)), expected)
     steep = rv.nn.Hopfield(8, static=True, scaling=2.5)((stored, state, values))
     torch.testing.assert_close(steep, torch.softmax(2.5 * state @ stored.mT, -1) @ values)
 
@@ -81,8 +81,8 @@ def test_the_layer_is_torchs_multi_head_attention():
     padding[1, 4:] = True
     causal = torch.ones(5, 7, dtype=torch.bool).triu(1)
     for pad, mask in ((None, None), (padding, None), (None, causal), (padding, causal)):
-        wanted = theirs(state, stored, values, key_padding_mask=pad, attn_mask=mask, need_weights=False)[0]
-        torch.testing.assert_close(ours((stored, state, values), pad, mask), wanted)
+        expected = theirs(state, stored, values, key_padding_mask=pad, attn_mask=mask, need_weights=False)[0]
+        torch.testing.assert_close(ours((stored, state, values), pad, mask), expected)
     added = torch.where(causal, -math.inf, 0.0)
     torch.testing.assert_close(
         ours((stored, state, values), padding, added), ours((stored, state, values), padding, causal)
@@ -109,9 +109,9 @@ def test_pooling_and_lookup():
     x = normal(4, 9, 6)
     pool = rv.nn.HopfieldPooling(6, 8, 5, quantity=2, num_heads=2)
     y = pool(x)
-    wanted = pool.hopfield((x, pool.pooling_weights.expand(4, -1, -1), x)).flatten(1)
+    expected = pool.hopfield((x, pool.pooling_weights.expand(4, -1, -1), x)).flatten(1)
     assert y.shape == (4, 10)
-    torch.testing.assert_close(y, wanted)
+    torch.testing.assert_close(y, expected)
     order = torch.randperm(9)
     torch.testing.assert_close(pool(x[:, order]), y)
     padded = torch.cat([x, 1e3 * torch.ones(4, 3, 6)], 1)
@@ -120,8 +120,8 @@ def test_pooling_and_lookup():
 
     look = rv.nn.HopfieldLookup(6, quantity=7, output_size=3)
     assert look(x).shape == (4, 9, 3)
-    given = (look.lookup_weights.expand(4, -1, -1), x, look.target_weights.expand(4, -1, -1))
-    torch.testing.assert_close(look(x), look.hopfield(given))
+    inputs = (look.lookup_weights.expand(4, -1, -1), x, look.target_weights.expand(4, -1, -1))
+    torch.testing.assert_close(look(x), look.hopfield(inputs))
     for module in (pool, look):
         module(x).square().sum().backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters() if p.ndim > 1)

@@ -99,12 +99,12 @@ def test_scales_of_energies_and_states_do_not_matter(energy, state, rule, dtype)
     U, _ = torch.linalg.qr(torch.randn(20, 20, generator=g, dtype=torch.float64))
     A = U @ torch.logspace(0, -1, 20, dtype=torch.float64).diag() @ U.T
     A, b = energy * (A + A.T) / 2, energy * state * torch.randn(20, generator=g, dtype=torch.float64)
-    wanted = torch.linalg.solve(A, b)
+    expected = torch.linalg.solve(A, b)
     model = Quadratic(A, b).to(dtype).requires_grad_(False)
     for size in (1.0, state):
         end = Descent(model, rule).settle(size * starts(8, 20, dtype))
         assert (end.ending == Ending.REST).all()
-        error = (end.x.double() - wanted).abs().max() / wanted.abs().max()
+        error = (end.x.double() - expected).abs().max() / expected.abs().max()
         assert error < 20 * max(1e-7, 100 * torch.finfo(dtype).eps)
         assert Descent(model, rule).settle(end.x).steps == 0
 

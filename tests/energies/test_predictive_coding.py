@@ -13,8 +13,8 @@ F64 = torch.float64
 
 def maps():
     torch.manual_seed(0)
-    made = [nn.Linear(8, 12), nn.Sequential(nn.Tanh(), nn.Linear(12, 9)), nn.Sequential(nn.Tanh(), nn.Linear(9, 4))]
-    return [m.double() for m in made]
+    model = [nn.Linear(8, 12), nn.Sequential(nn.Tanh(), nn.Linear(12, 9)), nn.Sequential(nn.Tanh(), nn.Linear(9, 4))]
+    return [m.double() for m in model]
 
 
 def problem():
@@ -23,10 +23,10 @@ def problem():
 
 
 def collected(modules):
-    found = torch.cat([p.grad.flatten() for m in modules for p in m.parameters()])
+    result = torch.cat([p.grad.flatten() for m in modules for p in m.parameters()])
     for m in modules:
         m.zero_grad()
-    return found
+    return result
 
 
 def backpropagated(modules, x, target, precision=1.0):
@@ -48,8 +48,8 @@ def inferred(modules, x, target, precision=1.0, steps=None):
     return collected(modules)
 
 
-def relative(found, true):
-    return float((found - true).norm() / true.norm())
+def relative(result, true):
+    return float((result - true).norm() / true.norm())
 
 
 def test_the_free_energy_is_the_negative_log_density():
@@ -114,9 +114,9 @@ def test_weak_output_precision_is_backpropagation():
     errors = []
     for precision in (0.01, 0.001):
         true = backpropagated(modules, x, target, precision)
-        found = inferred(modules, x, target, precision)
-        errors.append(relative(found, true))
-        assert torch.cosine_similarity(found, true, dim=0) > 0.9999
+        result = inferred(modules, x, target, precision)
+        errors.append(relative(result, true))
+        assert torch.cosine_similarity(result, true, dim=0) > 0.9999
     assert errors[0] / errors[1] == pytest.approx(10.0, rel=0.05)
     near = nn.Sequential(*modules)(x).detach()
     near = near + 1e-3 * (target - near)

@@ -66,10 +66,10 @@ def test_momentum_and_its_restarts_save_steps():
 
 def test_lca_reaches_the_lassos_minimum(least):
     x, D = problem()
-    found = objective(x, D, lca(x, D, LAM), LAM)
-    torch.testing.assert_close(found, least, rtol=1e-3, atol=0.0)
-    found = objective(x, D, lca(x, D, LAM, tol=1e-5), LAM)
-    torch.testing.assert_close(found, least, rtol=1e-6, atol=0.0)
+    result = objective(x, D, lca(x, D, LAM), LAM)
+    torch.testing.assert_close(result, least, rtol=1e-3, atol=0.0)
+    result = objective(x, D, lca(x, D, LAM, tol=1e-5), LAM)
+    torch.testing.assert_close(result, least, rtol=1e-6, atol=0.0)
 
 
 @pytest.mark.parametrize("penalty", ["soft", "hard"])
@@ -111,14 +111,14 @@ def test_the_compiled_loop_is_lca(penalty):
 
 def test_single_precision_reaches_the_same_objective(least):
     x, D = (v.float() for v in problem())
-    found = objective(x, D, lca(x, D, LAM), LAM)
-    torch.testing.assert_close(found.double(), least, rtol=1e-3, atol=0.0)
+    result = objective(x, D, lca(x, D, LAM), LAM)
+    torch.testing.assert_close(result.double(), least, rtol=1e-3, atol=0.0)
 
 
 def test_too_large_a_step_is_halved(least):
     x, D = problem()
-    found = objective(x, D, lca(x, D, LAM, step=1.0), LAM)
-    torch.testing.assert_close(found, least, rtol=1e-3, atol=0.0)
+    result = objective(x, D, lca(x, D, LAM, step=1.0), LAM)
+    torch.testing.assert_close(result, least, rtol=1e-3, atol=0.0)
 
 
 @pytest.mark.parametrize("penalty", ["soft", "hard"])
@@ -186,10 +186,10 @@ def test_the_duality_gap_bounds_the_distance_from_the_minimum(least):
 def test_spikes_code_as_rates_do(least):
     """Spike counts of a second resolve a code to V_th tau_m/T = 0.02 · 20/500 = 0.0008 and the corner of width V_th."""
     x, D = problem()
-    seen = spiking_lca(x, D, LAM)
-    torch.testing.assert_close(objective(x, D, seen.code, LAM), least, rtol=1e-3, atol=0)
-    torch.testing.assert_close(seen.code, fista(x, D, LAM), atol=0.02, rtol=0)
-    assert len(seen.recording.times) > 1000
+    observed = spiking_lca(x, D, LAM)
+    torch.testing.assert_close(objective(x, D, observed.code, LAM), least, rtol=1e-3, atol=0)
+    torch.testing.assert_close(observed.code, fista(x, D, LAM), atol=0.02, rtol=0)
+    assert len(observed.recording.times) > 1000
     deaf = spiking_lca(x, D, LAM, duration=20.0, warm_up=0.0)  # before inhibition settles
     assert (objective(x, D, deaf.code, LAM) > 1.01 * least).any()
 
@@ -235,10 +235,10 @@ def test_the_learner_is_a_scikit_learn_estimator():
 
 def test_cosines_are_matched_one_to_one():
     true = np.eye(3)
-    found = np.array([[-1.0, 0, 0], [1, 0.1, 0], [0, 0, 2]])
-    np.testing.assert_allclose(matched_cosines(found, true), [1.0, 0.1 / np.hypot(1, 0.1), 1.0])
+    result = np.array([[-1.0, 0, 0], [1, 0.1, 0], [0, 0, 2]])
+    np.testing.assert_allclose(matched_cosines(result, true), [1.0, 0.1 / np.hypot(1, 0.1), 1.0])
     with pytest.raises(ValueError, match="as many at least"):
-        matched_cosines(found[:2], true)
+        matched_cosines(result[:2], true)
 
 
 def test_whitening_flattens_a_spectrum_that_falls_as_one_over_f(rng):
@@ -256,11 +256,11 @@ def test_whitening_flattens_a_spectrum_that_falls_as_one_over_f(rng):
 
 def test_patches_are_where_they_say(rng):
     image = np.arange(30.0).reshape(5, 6)
-    found = patches([image], 3, 200, seed=1)
+    result = patches([image], 3, 200, seed=1)
     cuts = [image[i : i + 3, j : j + 3] for i in range(3) for j in range(4)]
     whole = {tuple((cut - cut.mean()).ravel()) for cut in cuts}
-    assert found.shape == (200, 9) and {tuple(p) for p in found} <= whole
-    assert np.abs(found.mean(1)).max() < 1e-12
+    assert result.shape == (200, 9) and {tuple(p) for p in result} <= whole
+    assert np.abs(result.mean(1)).max() < 1e-12
 
 
 @pytest.mark.parametrize(
@@ -277,9 +277,9 @@ def test_patches_are_where_they_say(rng):
     ],
 )
 def test_refusals(change, error, text):
-    given = {"x": torch.zeros(2, 4), "dictionary": torch.eye(4), "lam": 0.1}
+    inputs = {"x": torch.zeros(2, 4), "dictionary": torch.eye(4), "lam": 0.1}
     with pytest.raises(error, match=text):
-        lca(**(given | change))
+        lca(**(inputs | change))
 
 
 def test_what_does_not_converge_says_so():

@@ -24,10 +24,10 @@ def on_a_circle(seed):
 def test_all_critical_points_on_a_circle(seed):
     """One direction is left: it leads down at maxima, and at no minimum."""
     _, extrema = on_a_circle(seed)
-    found = critical_points(2, 40, True, True, seed)
-    assert len(found) > 30
-    near = [min(range(len(extrema)), key=lambda k: abs(extrema[k][0] - energy)) for energy, _ in found]
-    for (energy, index), k in zip(found, near, strict=True):
+    result = critical_points(2, 40, True, True, seed)
+    assert len(result) > 30
+    near = [min(range(len(extrema)), key=lambda k: abs(extrema[k][0] - energy)) for energy, _ in result]
+    for (energy, index), k in zip(result, near, strict=True):
         assert energy == pytest.approx(extrema[k][0], abs=1e-7) and index == extrema[k][1]
     assert {extrema[k][1] for k in near} == {0.0, 1.0}
 

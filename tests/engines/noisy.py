@@ -15,7 +15,7 @@ def network(size=1100):
     b = net.add(rv.LIF(), size // 2, "b", drive=10.0, noise=torch.linspace(2.0, 6.0, size // 2), initial=rest)
     p = net.add(rv.Poisson(rate=50.0), 300, "p")
     kwargs = {"synapse": rv.Exponential(tau=4.0), "in_degree": 20}
-    made = net.connect(a, [a, b], weight=8.0, delay=1.5, **kwargs)
+    model = net.connect(a, [a, b], weight=8.0, delay=1.5, **kwargs)
     net.connect(b, [a, b], weight=-12.0, delay=0.7, **kwargs)
     delays = 0.1 * (3 + torch.arange(size * 10) % 60)
     net.connect(p, a, weight=torch.linspace(0.1, 0.4, size * 10), delay=delays, in_degree=10)
@@ -23,7 +23,7 @@ def network(size=1100):
     net.background(
         b, rate=torch.linspace(0.0, 9000.0, size // 2), weight=4.0, synapse=rv.Exponential(tau=4.0)
     )
-    assert made[0].size == 20 * size
+    assert model[0].size == 20 * size
     return net
 
 

@@ -121,10 +121,10 @@ class Neurons:
         uses, constant = np.abs(J).max((0, 3)) > scale, np.ptp(J, 0).max(-1) < scale
         linear = set(range(n))
         while True:
-            kept = {i for i in linear if all(constant[i, j] and j in linear for j in range(n) if uses[i, j])}
-            if kept == linear:
+            saved = {i for i in linear if all(constant[i, j] and j in linear for j in range(n) if uses[i, j])}
+            if saved == linear:
                 break
-            linear = kept
+            linear = saved
         if method is None:
             outside = [i for i in range(n) if i not in linear]
             alone = all(self._linear_in_itself(i, points[0]) for i in outside)

@@ -41,11 +41,11 @@ def network(rule, *, size=40, modulator=None, seed=3, delays=True):
     cells = net.add(rv.LIF(t_ref=1.0), size, name="cells", drive=np.linspace(13.0, 17.0, size),
                     initial={"V": np.linspace(-64.0, -51.0, size)})  # fmt: skip
     sources, targets = rng.integers(0, 30, 400), rng.integers(0, size, 400)  # some of them twice
-    given = modulator if rule.law.uses_modulator else None
+    inputs = modulator if rule.law.uses_modulator else None
     several = torch.from_numpy(rng.choice([0.3, 1.5, 1.6, 4.0], 400)) if delays else 1.5
-    net.connect(src, cells, weight=torch.from_numpy(rng.uniform(0.2, 0.9, 400)), delay=several, modulator=given,
+    net.connect(src, cells, weight=torch.from_numpy(rng.uniform(0.2, 0.9, 400)), delay=several, modulator=inputs,
                 edges=(sources, targets), synapse=rv.Delta(), plasticity=rule)  # fmt: skip
-    net.connect(cells, cells, weight=0.5, delay=0.8, probability=0.3, modulator=given,
+    net.connect(cells, cells, weight=0.5, delay=0.8, probability=0.3, modulator=inputs,
                 synapse=rv.Exponential(tau=3.0), plasticity=rule)  # fmt: skip
     net.connect(cells, cells, weight=-0.4, delay=1.1, probability=0.3)
     return net

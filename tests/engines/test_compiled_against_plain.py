@@ -44,13 +44,13 @@ def network(seed, steps):
     adaptive = net.add(rv.AdEx(), sizes[2], "adaptive", drive=float(rng.uniform(18.0, 40.0)))
     n = 20 * sizes[3]
     times = DT * rng.integers(1, steps, n)
-    given = net.add(rv.SpikeTimes(times, rng.integers(0, sizes[3], n)), sizes[3], "given")
+    source = net.add(rv.SpikeTimes(times, rng.integers(0, sizes[3], n)), sizes[3], "given")
     holding = net.add(rv.neurons.SynapticLIF(), sizes[0], "holding", drive=float(rng.uniform(5.0, 9.0)))
-    spiking = [currents, conductances, adaptive, given, holding]
+    spiking = [currents, conductances, adaptive, source, holding]
     pick = lambda: spiking[rng.integers(5)]  # noqa: E731
     for synapse, scale in ((rv.Delta(), 1.0), (rv.Exponential(tau=3.0), 20.0), (rv.Alpha(tau=2.0), -15.0)):
         connect(net, rng, pick(), currents, scale, synapse)
-        connect(net, rng, given, currents, scale, synapse)
+        connect(net, rng, source, currents, scale, synapse)
     for reversal, scale in ((0.0, 1.5), (-80.0, 3.0)):
         connect(net, rng, pick(), conductances, scale, rv.ExponentialConductance(tau=5.0, E_rev=reversal))
     for synapse, scale in ((rv.synapses.Jump(onto="g"), 12.0), (rv.Exponential(tau=3.0), 20.0), (rv.Delta(), 1.0)):
@@ -66,9 +66,9 @@ def test_same_spikes(seed):
     net = network(seed, steps)
     watch = ("currents", "conductances", "adaptive", "holding")
     at, neurons, V = plain.simulate(net, DT, steps, watch)
-    found = rv.simulate(net, steps * DT, dt=DT, dtype=torch.float64, record="V")
+    recording = rv.simulate(net, steps * DT, dt=DT, dtype=torch.float64, record="V")
     assert len(at) > 100
-    assert np.array_equal(np.rint(found.times.numpy() / DT).astype(int), at)
-    assert np.array_equal(found.neurons.numpy(), neurons)
-    difference = found.states["V"].values.numpy() - np.hstack([V[name] for name in watch])
+    assert np.array_equal(np.rint(recording.times.numpy() / DT).astype(int), at)
+    assert np.array_equal(recording.neurons.numpy(), neurons)
+    difference = recording.states["V"].values.numpy() - np.hstack([V[name] for name in watch])
     assert np.abs(difference).max() < 1e-8

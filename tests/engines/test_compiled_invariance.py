@@ -90,9 +90,9 @@ def test_a_state_is_taken_up_by_a_fresh_engine(whole):
     first = engine()
     pieces = [first.advance(333)]
     state = first.state()
-    kept = {k: v.copy() for k, v in state.items()}
+    saved = {k: v.copy() for k, v in state.items()}
     rest = first.advance(STEPS)
-    assert all(np.array_equal(state[k], kept[k]) for k in kept)  # a state is a copy, and stays
+    assert all(np.array_equal(state[k], saved[k]) for k in saved)  # a state is a copy, and stays
     second = engine(threads=2)
     second.advance(50)
     second.load(state)

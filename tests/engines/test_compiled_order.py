@@ -30,7 +30,7 @@ def counters(*drives, V_th=1.0, **options):
     return net, net.add(Counter(), len(drives), drive=drive, V_th=V_th + 0 * drive, **options)
 
 
-def given(net, *times, n=1):
+def prepare(net, *times, n=1):
     return net.add(rv.SpikeTimes(torch.tensor(times), torch.zeros(len(times), dtype=torch.int64)), n, "given")
 
 
@@ -84,7 +84,7 @@ def test_a_jump_over_threshold_spikes_at_the_end_of_its_step():
 def test_jumps_on_a_refractory_neuron_are_lost():
     for step, moved in ((7, True), (8, False), (9, False), (10, True), (11, True)):
         net, a = counters(0.5)
-        net.connect(given(net, (step - 1) * DT), a, weight=2.0**-4, delay=DT, edges=([0], [0]))
+        net.connect(prepare(net, (step - 1) * DT), a, weight=2.0**-4, delay=DT, edges=([0], [0]))
         out, V = run(net, 4.25)
         assert times(out)[0] == 2.0
         plain = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 0.0, 0.0, 0.0, 0.125, 0.25]
@@ -98,14 +98,14 @@ def test_jumps_on_a_refractory_neuron_are_lost():
 def test_a_self_loop_keeps_a_neuron_going():
     net, a = counters(0.0)
     net.connect(a, a, weight=1.0, delay=3 * DT, edges=([0], [0]))
-    net.connect(given(net, DT), a, weight=1.0, delay=DT, edges=([0], [0]))
+    net.connect(prepare(net, DT), a, weight=1.0, delay=DT, edges=([0], [0]))
     out, _ = run(net, 6.0)
     assert times(out) == [3 * DT + 4 * DT * k for k in range(6)]  # a delay of three steps and the step itself
 
 
 def test_given_spikes_come_back_as_given():
     net, _ = counters(0.0)
-    given(net, 1.0, 0.3, 3.0, 3.0, 99.0)
+    prepare(net, 1.0, 0.3, 3.0, 3.0, 99.0)
     out, _ = run(net, 4.0)
     assert times(out, 1) == [0.25, 1.0, 3.0, 3.0]  # to the nearest step; 99 lies beyond the run
 
@@ -153,7 +153,7 @@ def test_projections_between_several_populations_keep_apart():
         net.add(Counter(), n, f"p{k}", drive=torch.zeros(n), V_th=torch.full((n,), 1e6))
         for k, n in enumerate((3, 300, 2))
     ]
-    g = given(net, DT, n=1)
+    g = prepare(net, DT, n=1)
     for k, part in enumerate(parts):
         net.connect(g, part, weight=2.0**k, delay=DT * (k + 1), probability=1.0)
     _, V = run(net, 2.0)
@@ -164,7 +164,7 @@ def test_projections_between_several_populations_keep_apart():
 
 def test_a_filtered_input_adds_before_the_integration():
     net, a = counters(0.0, V_th=1e6)
-    p = net.connect(given(net, 1.0), a, weight=3.0, delay=0.5, edges=([0], [0]), synapse=rv.Exponential(tau=2.0))
+    p = net.connect(prepare(net, 1.0), a, weight=3.0, delay=0.5, edges=([0], [0]), synapse=rv.Exponential(tau=2.0))
     out = rv.simulate(net, 20.0, dt=DT, record=["V", rv.Probe("s", of=p, name="s")], dtype=torch.float64)
     t = out.states["V"].times.numpy() - 1.5
     V, s = (out.states[k].values[:, 0].numpy() for k in ("V", "s"))
@@ -174,7 +174,7 @@ def test_a_filtered_input_adds_before_the_integration():
 
 def test_a_synapse_goes_on_while_its_neuron_is_refractory():
     net, a = counters(0.5)
-    p = net.connect(given(net, 1.75), a, weight=0.25, delay=DT, edges=([0], [0]), synapse=rv.Exponential(tau=2.0))
+    p = net.connect(prepare(net, 1.75), a, weight=0.25, delay=DT, edges=([0], [0]), synapse=rv.Exponential(tau=2.0))
     out = rv.simulate(net, 4.0, dt=DT, record=["V", rv.Probe("s", of=p, name="s")], dtype=torch.float64)
     t = out.states["V"].times.numpy() - 2.0
     assert times(out) == [2.0]

@@ -114,9 +114,9 @@ def test_conductances_larger_than_the_leak(engine, weight):
     from scipy.integrate import solve_ivp
 
     net = rv.Network()
-    given = net.add(rv.SpikeTimes([1.0], torch.tensor([0])), 1)
+    source = net.add(rv.SpikeTimes([1.0], torch.tensor([0])), 1)
     cells = net.add(rv.LIF(g_L=10.0, V_th=1e9), 1)
-    net.connect(given, cells, weight=weight, delay=1.0, edges=([0], [0]), synapse=rv.ExponentialConductance(tau=5.0))
+    net.connect(source, cells, weight=weight, delay=1.0, edges=([0], [0]), synapse=rv.ExponentialConductance(tau=5.0))
     right = lambda t, V: (-65.0 - V + weight / 10 * math.exp(-t / 5) * (0 - V)) / 20.0  # noqa: E731
     exact = solve_ivp(right, (0, 18.0), [-65.0], "LSODA", rtol=1e-11, atol=1e-11).y[0, -1]
     errors = [abs(last(net, 20.0, dt, engine=engine, dtype=F64)[0] - exact) for dt in (0.5, 0.25, 0.125)]
@@ -127,13 +127,13 @@ def test_conductances_larger_than_the_leak(engine, weight):
 def test_conductances_of_a_noisy_neuron_do_not_explode():
     """Euler's method alone would: dt·g/C is 5. V comes to rest between leak and reversal, as the balance says."""
     net = rv.Network()
-    given = net.add(rv.SpikeTimes([1.0], torch.tensor([0])), 1)
+    source = net.add(rv.SpikeTimes([1.0], torch.tensor([0])), 1)
     cells = net.add(rv.EIF(g_L=1.0), 50, noise=0.5)
     synapse = rv.ExponentialConductance(tau=1e6, E_rev=-80.0)
-    net.connect(given, cells, weight=1000.0, delay=1.0, out_degree=50, synapse=synapse)
-    found = rv.simulate(net, 50.0, dt=0.1, record=rv.Probe("V", neurons=cells)).states["V"].values[-100:]
-    assert float(found.mean()) == pytest.approx((-54.0 - 80.0 * 1000) / 1001, abs=0.01)
-    assert float(found.std()) < 0.1
+    net.connect(source, cells, weight=1000.0, delay=1.0, out_degree=50, synapse=synapse)
+    recording = rv.simulate(net, 50.0, dt=0.1, record=rv.Probe("V", neurons=cells)).states["V"].values[-100:]
+    assert float(recording.mean()) == pytest.approx((-54.0 - 80.0 * 1000) / 1001, abs=0.01)
+    assert float(recording.std()) < 0.1
 
 
 def test_noise_passes_through_a_junction():
@@ -214,8 +214,8 @@ def test_spikes_that_arrive_at_one_of_joined_cells_are_shared_out(engine, stiffn
     """A delta synapse of 10 mV onto the smaller cell: against the matrix exponential from the jump on."""
     net = unlike(stiffness, 3.0)
     net.populations[0].initial["V"] = -65.0
-    given = net.add(rv.SpikeTimes([0.2], [0]), 1)
-    net.connect(given, net.populations[0], weight=10.0, delay=0.1, edges=([0], [0]))
+    source = net.add(rv.SpikeTimes([0.2], [0]), 1)
+    net.connect(source, net.populations[0], weight=10.0, delay=0.1, edges=([0], [0]))
     w, C = stiffness * 200.0, 20.0 * np.array([1.0, 3.0])
     A = np.array([[-w - 1, w], [w, -w - 3]]) / C[:, None]
     exact = -65 + scipy.linalg.expm(A * 0.7) @ [10.0, 0.0]

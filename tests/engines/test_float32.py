@@ -28,14 +28,14 @@ def test_a_threshold_just_below_the_drive_is_passed_in_time(mu, dt, engine):
         pytest.skip("twenty thousand steps of torch take too long; the steps are of the same form")
     net = rv.Network()
     net.add(rv.LIF(t_ref=0.0), 2, drive=torch.tensor([mu, 20.0], dtype=torch.float64))
-    found = rv.simulate(net, 260.0, dt=dt, engine=engine)
-    times = found.times[found.neurons == 0]
+    recording = rv.simulate(net, 260.0, dt=dt, engine=engine)
+    times = recording.times[recording.neurons == 0]
     if mu < 15:
         assert len(times) == 0
     else:
         exact = 20 * math.log(mu / (mu - 15))
         assert float(times[0]) == pytest.approx(math.ceil(exact / dt) * dt, abs=1e-9)
-    assert float(found.times[found.neurons == 1][0]) == math.ceil(20 * math.log(4) / dt) * dt
+    assert float(recording.times[recording.neurons == 1][0]) == math.ceil(20 * math.log(4) / dt) * dt
 
 
 @pytest.mark.parametrize("dt", [1.0, 0.1, 0.01, 1e-3, 1e-4])
@@ -46,11 +46,11 @@ def test_decay_over_many_steps(dt):
     net = rv.Network()
     for tau in taus:  # alone: what one of a population needs, all of it gets
         net.add(Leak(tau=float(tau)), 1, drive=0.25, initial={"q": 1.0})
-    found = rv.simulate(net, steps * dt, dt=dt, record=rv.Probe("q", interval=1000 * dt)).states["q"]
-    t = found.times.numpy()[:, None]
+    recording = rv.simulate(net, steps * dt, dt=dt, record=rv.Probe("q", interval=1000 * dt)).states["q"]
+    t = recording.times.numpy()[:, None]
     exact = 0.25 + 0.75 * np.exp(-t / taus)
     fallen = -0.75 * np.expm1(-t / taus)  # what a wrong rate would change
-    error = np.abs(found.values.numpy() - exact)
+    error = np.abs(recording.values.numpy() - exact)
     assert (error < 1e-4 * fallen + 1.5e-7).all(), (error / fallen).max(0)
 
 
@@ -58,9 +58,9 @@ def test_a_very_slow_variable():
     net = rv.Network()
     net.add(Leak(tau=1e7), 1, initial={"q": 18.1}, drive=0.0)
     for engine, duration, dt in (("compiled", 1e6, 0.5), ("torch", 1000.0, 0.5)):
-        found = rv.simulate(net, duration, dt=dt, engine=engine, record=rv.Probe("q", interval=duration))
+        recording = rv.simulate(net, duration, dt=dt, engine=engine, record=rv.Probe("q", interval=duration))
         exact = 18.1 * math.exp(-duration / 1e7)
-        assert float(found.states["q"].values[-1]) == pytest.approx(exact, rel=1e-7)
+        assert float(recording.states["q"].values[-1]) == pytest.approx(exact, rel=1e-7)
 
 
 def neurons():
@@ -81,10 +81,10 @@ def test_every_neuron_in_float32_is_that_of_float64(name, dt):
     """Noise-free, with one spike through every synapse: V before the first spike, and spike times to 1e-3."""
     neuron, drive = neurons()[name]
     net = rv.Network()
-    given = net.add(rv.SpikeTimes([0.5], torch.tensor([0])), 1)
+    source = net.add(rv.SpikeTimes([0.5], torch.tensor([0])), 1)
     cells = net.add(neuron, len(SYNAPSES), drive=drive)
     for k, synapse in enumerate(SYNAPSES):
-        net.connect(given, cells, edges=([0], [k]), weight=0.5, delay=0.5, synapse=synapse)
+        net.connect(source, cells, edges=([0], [k]), weight=0.5, delay=0.5, synapse=synapse)
     duration = 400.0 if dt == 0.1 else 20.0
     record = rv.Probe("V", neurons=cells, interval=0.5)
     single, double = (
@@ -118,13 +118,13 @@ def test_what_is_computed_in_float64(options, dt, reason):
     net = rv.Network()
     parameters = {k: options[k] for k in ("t_ref",) if k in options}
     net.add(rv.LIF(**parameters), 2, **{k: v for k, v in options.items() if k not in parameters})
-    found = needs_double(step_models(net)[0], dt)
+    result = needs_double(step_models(net)[0], dt)
     if reason is None:
-        assert found is None
+        assert result is None
     else:
-        assert found is not None
+        assert result is not None
         with pytest.raises(ValueError, match=reason):
-            raise ValueError(found)
+            raise ValueError(result)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -162,9 +162,9 @@ def test_changes_of_weights_that_float32_loses_are_warned_of(engine):
 
     def change(rule, dtype):
         net = rv.Network()
-        given = net.add(rv.SpikeTimes(times, torch.zeros(20, dtype=torch.int64)), 1)
+        source = net.add(rv.SpikeTimes(times, torch.zeros(20, dtype=torch.int64)), 1)
         cells = net.add(rv.LIF(V_th=-64.5, t_ref=0.0), 1)
-        p = net.connect(given, cells, weight=1.0, delay=0.5, edges=([0], [0]), plasticity=rule)
+        p = net.connect(source, cells, weight=1.0, delay=0.5, edges=([0], [0]), plasticity=rule)
         out = rv.simulate(net, 50.0, dt=0.1, engine=engine, dtype=dtype)
         assert out.n_spikes > 39
         return float(out.weights[p][0]) - 1.0

@@ -49,9 +49,9 @@ def test_times_and_delays_are_rounded_alike(engine):
     """0.15, 0.25 and 0.35 ms at dt 0.1 are 2, 3 and 4 steps; the two roundings meet in what V jumps at."""
     for time, delay, steps in ((0.15, 0.25, 5), (0.25, 0.15, 5), (0.35, 0.24, 6), (0.14, 0.35, 5)):
         net = rv.Network()
-        given = net.add(rv.SpikeTimes(torch.tensor([time]), torch.tensor([0])), 1)
+        source = net.add(rv.SpikeTimes(torch.tensor([time]), torch.tensor([0])), 1)
         cells = net.add(rv.LIF(tau_m=1e9), 1)
-        net.connect(given, cells, weight=1.0, delay=delay, edges=([0], [0]))
+        net.connect(source, cells, weight=1.0, delay=delay, edges=([0], [0]))
         V = rv.simulate(net, 2.0, engine=engine, record="V", dtype=torch.float64).states["V"].values[:, 0]
         assert int((V < -64.5).sum()) == steps
 
@@ -67,14 +67,14 @@ def test_k_spikes_in_a_step_are_one_spike_of_k_times_the_weight(engine, synapse)
     for spikes, weights in ((times, None), ([0.7 * (k + 1) for k in range(40)], counts)):
         net = rv.Network()
         if weights is None:
-            given = net.add(rv.SpikeTimes(torch.tensor(spikes), torch.zeros(len(spikes), dtype=torch.int64)), 1)
+            source = net.add(rv.SpikeTimes(torch.tensor(spikes), torch.zeros(len(spikes), dtype=torch.int64)), 1)
             edges, weight = ([0, 0], [0, 1]), torch.tensor([0.5, -0.25])
         else:
-            given = net.add(rv.SpikeTimes(torch.tensor(spikes), torch.arange(40)), 40)
+            source = net.add(rv.SpikeTimes(torch.tensor(spikes), torch.arange(40)), 40)
             edges = (np.tile(np.arange(40), 2), np.repeat([0, 1], 40))
             weight = torch.tensor(np.concatenate([0.5 * weights, -0.25 * weights]))
         cells = net.add(rv.LIF(V_th=1e6), 2)
-        net.connect(given, cells, weight=weight, delay=1.1, edges=edges, synapse=synapse)
+        net.connect(source, cells, weight=weight, delay=1.1, edges=edges, synapse=synapse)
         V.append(rv.simulate(net, 40.0, engine=engine, record="V", dtype=torch.float64).states["V"].values)
     assert torch.allclose(*V, rtol=0, atol=1e-12) and float(V[0].std()) > 0.1
 
@@ -131,11 +131,11 @@ def test_poisson_trains_are_poisson_at_every_rate(engine, several):
     """
     size, duration = 40, 400.0
     for rate in RATES:
-        given = torch.full((size,), rate, dtype=torch.float64) if several else rate
+        inputs = torch.full((size,), rate, dtype=torch.float64) if several else rate
         if several:
-            given = given * torch.linspace(0.999, 1.001, size, dtype=torch.float64)
+            inputs = inputs * torch.linspace(0.999, 1.001, size, dtype=torch.float64)
         net = rv.Network()
-        net.add(rv.Poisson(rate=given), size)
+        net.add(rv.Poisson(rate=inputs), size)
         out = rv.simulate(net, duration, engine=engine, seed=5)
         steps = rounded_steps(out.times.numpy(), 0.1) - 1
         for window, lam in ((10, rate / 1000), (1, rate / 10_000)):
@@ -147,8 +147,8 @@ def test_poisson_trains_are_poisson_at_every_rate(engine, several):
             assert abs(counts.var() - lam) < 4.5 * math.sqrt((lam + 2 * lam**2) / n)
             k = np.arange(stats.poisson.ppf(1e-3 / n**0.5, lam), stats.poisson.isf(20 / n, lam) + 1)
             expected = np.concatenate([stats.poisson.pmf(k, lam), [stats.poisson.sf(k[-1], lam)]]) * n
-            seen = np.bincount(np.minimum(counts.ravel(), int(k[-1]) + 1), minlength=int(k[-1]) + 2)[int(k[0]) :]
-            assert stats.chisquare(seen, expected * seen.sum() / expected.sum()).pvalue > 1e-4
+            observed = np.bincount(np.minimum(counts.ravel(), int(k[-1]) + 1), minlength=int(k[-1]) + 2)[int(k[0]) :]
+            assert stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue > 1e-4
         assert abs(float(out.fano(1.0).mean()) - 1) < 4.5 * math.sqrt(2 / (size * duration))
 
 

@@ -20,11 +20,11 @@ def at(series):
 
 @pytest.mark.parametrize("name", plastic.RULES)
 def test_same_spikes_and_weights(name):
-    rule, given = plastic.RULES[name], plastic.series()
-    net = plastic.network(rule, modulator=given)
+    rule, inputs = plastic.RULES[name], plastic.series()
+    net = plastic.network(rule, modulator=inputs)
     engine = CompiledEngine.prepare(net, EngineOptions(plastic.DT, dtype=torch.float64))
     steps, neurons, _ = engine.advance(STEPS)
-    modulator = {q.index: at(given) for q in net.projections} if rule.law.uses_modulator else None
+    modulator = {q.index: at(inputs) for q in net.projections} if rule.law.uses_modulator else None
     expected_steps, expected_neurons, expected = plain_plastic.simulate(net, plastic.DT, STEPS, modulator)
     assert np.array_equal(steps, expected_steps) and np.array_equal(neurons, expected_neurons)
     rate = (neurons >= 30).sum() / 40 / plastic.DURATION * 1000
@@ -36,11 +36,11 @@ def test_same_spikes_and_weights(name):
 
 
 def test_each_target_has_its_own_modulator():
-    given = plastic.series(columns=40)
-    net = plastic.network(plastic.RULES["reward"], modulator=given)
+    inputs = plastic.series(columns=40)
+    net = plastic.network(plastic.RULES["reward"], modulator=inputs)
     engine = CompiledEngine.prepare(net, EngineOptions(plastic.DT, dtype=torch.float64))
     steps, _, _ = engine.advance(STEPS)
-    values = given.values.numpy()
+    values = inputs.values.numpy()
     modulator = {
         q.index: lambda k, _past, q=q: values[min((k - 1) // 25, 59)][np.asarray(q.edges()[1])]
         for q in net.projections

@@ -24,10 +24,10 @@ def large(rule, size=700):
     fast = net.add(rv.LIF(t_ref=0.5), 300, name="fast", drive=60.0)
     modulator = fast if rule.law.uses_modulator else None
     delays = torch.from_numpy(np.random.default_rng(1).choice([0.5, 1.0, 2.3], 300 * 40))
-    given = {"weight": 0.4, "plasticity": rule, "modulator": modulator}
-    net.connect(src, cells, edges=_edges(300, size), delay=delays, **given)
-    net.connect(cells, cells, in_degree=30, delay=0.7, synapse=rv.Exponential(tau=4.0), **given)
-    net.connect(cells, fast, in_degree=10, delay=1.5, **given)
+    inputs = {"weight": 0.4, "plasticity": rule, "modulator": modulator}
+    net.connect(src, cells, edges=_edges(300, size), delay=delays, **inputs)
+    net.connect(cells, cells, in_degree=30, delay=0.7, synapse=rv.Exponential(tau=4.0), **inputs)
+    net.connect(cells, fast, in_degree=10, delay=1.5, **inputs)
     net.connect(cells, cells, in_degree=10, weight=-0.3)
     return net
 
@@ -127,28 +127,28 @@ def test_simulate_gives_the_weights_and_their_course(tmp_path):
     net = plastic.network(plastic.RULES["additive"])
     p = net.projections[0]
     probe = rv.WeightProbe(p, interval=12.5, edges=[3, 1, 399])
-    seen = rv.simulate(net, 100.0, record=[probe, rv.Probe("V", interval=5.0)], dtype=torch.float64)
-    assert len(seen.weights) == 2 and list(seen.states) == ["V"]
-    trace = seen.weights.trace(p)
+    recording = rv.simulate(net, 100.0, record=[probe, rv.Probe("V", interval=5.0)], dtype=torch.float64)
+    assert len(recording.weights) == 2 and list(recording.states) == ["V"]
+    trace = recording.weights.trace(p)
     assert trace.times.tolist() == [12.5 * k for k in range(1, 9)] and trace.edges.tolist() == [3, 1, 399]
-    assert torch.equal(trace.values[-1], seen.weights[p][[3, 1, 399]])
+    assert torch.equal(trace.values[-1], recording.weights[p][[3, 1, 399]])
     shorter = rv.simulate(net, 37.5, dtype=torch.float64)
     assert torch.equal(trace.values[2], shorter.weights[0][[3, 1, 399]])
     with pytest.raises(ValueError, match="is not plastic"):
-        seen.weights[net.projections[2]]
+        recording.weights[net.projections[2]]
     with pytest.raises(ValueError, match="not recorded"):
-        seen.weights.trace(1)
+        recording.weights.trace(1)
     for stored in (
         rv.simulate(net, 100.0, record=[probe, rv.Probe("V", interval=5.0)], dtype=torch.float64, path=tmp_path / "a"),
-        rv.Recording.open(seen.save(tmp_path / "b")),
+        rv.Recording.open(recording.save(tmp_path / "b")),
     ):
-        assert all(torch.equal(stored.weights[k], seen.weights[k]) for k in (0, 1))
+        assert all(torch.equal(stored.weights[k], recording.weights[k]) for k in (0, 1))
         assert torch.equal(stored.weights.trace(p).values, trace.values) and list(stored.states) == ["V"]
     # final weights are another network's initial ones
     other = rv.Network()
     a, b = other.add(rv.Poisson(1.0), 30), other.add(rv.LIF(), 40)
-    again = other.connect(a, b, weight=seen.weights[p], edges=p.edges())
-    assert torch.equal(torch.as_tensor(again.weight), seen.weights[p])
+    again = other.connect(a, b, weight=recording.weights[p], edges=p.edges())
+    assert torch.equal(torch.as_tensor(again.weight), recording.weights[p])
 
 
 def test_a_simulation_in_pieces_is_the_whole():

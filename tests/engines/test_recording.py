@@ -33,7 +33,7 @@ def test_spikes_come_back_as_times_and_neurons(recording, events):
 def test_answers_are_those_of_analysis_as_float64_tensors(recording, events):
     spikes = analysis.Spikes.from_steps(*events, n_neurons=5, dt=0.5, stop=4000)
     lags, f = np.arange(-20.0, 21.0, 5.0), np.array([5.0, 10.0])
-    for found, expected in (
+    for run, expected in (
         (recording.rates(), analysis.rates(spikes)),
         (recording.cv(), analysis.cv(spikes)),
         (recording.covariance(50.0), analysis.covariance(spikes, 50.0)),
@@ -42,10 +42,10 @@ def test_answers_are_those_of_analysis_as_float64_tensors(recording, events):
         (recording.fano(50.0), analysis.fano(spikes, 50.0)),
         (recording.population_rate(10.0), analysis.population_rate(spikes, 10.0)),
     ):
-        assert found.dtype == torch.float64 and np.array_equal(found.numpy(), expected)
-    found = recording.spectrum(f, pairs=torch.tensor([[0, 3]]))
-    assert found.dtype == torch.complex128
-    assert np.array_equal(found.numpy(), analysis.spectrum(spikes, f, pairs=[[0, 3]]))
+        assert run.dtype == torch.float64 and np.array_equal(run.numpy(), expected)
+    run = recording.spectrum(f, pairs=torch.tensor([[0, 3]]))
+    assert run.dtype == torch.complex128
+    assert np.array_equal(run.numpy(), analysis.spectrum(spikes, f, pairs=[[0, 3]]))
     value, error = recording.covariance(20.0, return_error=True, blocks=5)
     assert np.array_equal(error.numpy(), analysis.covariance(spikes, 20.0, return_error=True, blocks=5)[1])
     assert torch.equal(value, recording.covariance(20.0)) or torch.allclose(value, recording.covariance(20.0))
@@ -91,8 +91,8 @@ def test_a_cut_keeps_the_clock(recording):
     later = recording.after(500.0)
     assert (later.start, later.duration) == (500.0, 1500.0)
     assert torch.equal(later.times, recording.times[recording.times > 500.0])
-    kept = recording.times > 500.0
-    expected = torch.bincount(recording.neurons[kept], minlength=5) / 1.5
+    run = recording.times > 500.0
+    expected = torch.bincount(recording.neurons[run], minlength=5) / 1.5
     assert torch.allclose(later.rates(), expected.double())
     assert later.states["V"].times[0] == 501.0 and len(later.states["V"].values) == 1499
     assert torch.equal(later.after(700.0).times, recording.after(700.0).times)
@@ -134,8 +134,8 @@ def test_raster_of_a_part(recording):
     assert recording.raster(neurons="inh", between=(100.0, 300.0), ax=ax) is ax.figure
     drawn = ax.get_lines()[1].get_xydata()
     t, n = recording.times, recording.neurons
-    kept = (t >= 100.0) & (t <= 300.0) & (n >= 3)
-    assert np.array_equal(drawn, np.column_stack([t[kept], n[kept] - 3]))
+    saved = (t >= 100.0) & (t <= 300.0) & (n >= 3)
+    assert np.array_equal(drawn, np.column_stack([t[saved], n[saved] - 3]))
     assert ax.get_xlim() == (100.0, 300.0)
     with pytest.raises(ValueError, match="from < to"):
         recording.raster(between=(3.0, 1.0))

@@ -71,9 +71,9 @@ def test_another_run_is_refused_by_the_entries_that_differ(whole):
     other = {**MANIFEST, "seed": 6, "network": {"name": "toy", "size": 3}}
     with pytest.raises(
         ValueError, match=r"network.size: nothing there, 3 here\n  seed: 5 there, 6 here"
-    ) as found:
+    ) as result:
         RunFolder.create_or_resume(whole, other, trace_neurons=TRACES)
-    assert "\n  duration:" not in str(found.value)
+    assert "\n  duration:" not in str(result.value)
     with pytest.raises(ValueError, match="traces of V of 2 neurons; this run records none"):
         RunFolder.create_or_resume(whole, MANIFEST)
     assert files(whole) == before
@@ -140,7 +140,7 @@ class Crash(BaseException):
 
 def test_a_crash_at_every_single_write_loses_nothing(tmp_path, monkeypatch, whole):
     """Each change of the disk fails once, with clean-up after it (an error) and without (a kill)."""
-    expected, kept = content(whole), tmp_path / "kept"
+    expected, saved = content(whole), tmp_path / "kept"
     calls, fatal, gone = 0, -1, False
     real = {name: getattr(os, name) for name in ("replace", "fsync", "unlink", "chmod", "mkdir")}
 
@@ -163,8 +163,8 @@ def test_a_crash_at_every_single_write_loses_nothing(tmp_path, monkeypatch, whol
         monkeypatch.setattr(os, name, wrapped(name))
     monkeypatch.setattr(toy_writer, "SEGMENT", STEPS // 4)
     kill = False
-    write(kept).close()
-    needed, expected = calls, content(kept)
+    write(saved).close()
+    needed, expected = calls, content(saved)
     assert needed > 20
     for kill in (False, True):
         for fatal in range(1, needed + 1):

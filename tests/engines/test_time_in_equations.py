@@ -72,9 +72,9 @@ def test_a_threshold_reads_the_time_at_the_steps_end(engine):
 
     net = rv.Network()
     net.add(Alarm(), 1, drive=0.0)
-    found = rv.simulate(net, 3.0, dt=0.5, engine=engine, record="x")
-    assert found.times.tolist() == [2.0, 2.5, 3.0]
-    assert found.states["x"].values[:, 0].tolist() == [0.0, 0.0, 0.0, 2.0, 2.5, 3.0]
+    recording = rv.simulate(net, 3.0, dt=0.5, engine=engine, record="x")
+    assert recording.times.tolist() == [2.0, 2.5, 3.0]
+    assert recording.states["x"].values[:, 0].tolist() == [0.0, 0.0, 0.0, 2.0, 2.5, 3.0]
 
 
 @pytest.mark.parametrize("engine", ["compiled", "torch"])

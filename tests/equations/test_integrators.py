@@ -119,8 +119,8 @@ def test_correlated_noise_keeps_lyapunovs_covariance(dt):
     assert scheme.method == "exact" and scheme.normals == 2
     C = scipy.linalg.solve_continuous_lyapunov(A, -B @ B.T)
     P = scipy.linalg.expm(A * dt)
-    found = covariance_of(step, scheme, "xy", dt, A)
-    assert np.allclose(P @ C @ P.T + found, C, rtol=1e-10)
+    result = covariance_of(step, scheme, "xy", dt, A)
+    assert np.allclose(P @ C @ P.T + result, C, rtol=1e-10)
 
 
 @pytest.mark.parametrize("dt", [1e-4, 0.1, 5.0, 200.0])
@@ -243,13 +243,13 @@ def test_the_ceiling_keeps_an_upstroke_finite(method):
 
 def test_gradients_reach_a_steps_parameters():
     block = make_scheme(Equations("dV/dt = (s - V)/tau + s2*xi\nds/dt = -s/tau_s").states).linear
-    given = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (10.0, 4.0, 0.7)]
+    inputs = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (10.0, 4.0, 0.7)]
 
     def f(tau, tau_s, s2):
         out = propagators(block, {"tau": tau, "tau_s": tau_s, "s2": s2}, 0.5)
         return torch.stack([out[k] for k in ("P_0_0", "P_0_1", "P_1_1", "Q_0_0", "L_0_0")])
 
-    assert torch.autograd.gradcheck(f, given)
+    assert torch.autograd.gradcheck(f, inputs)
 
 
 def test_gradients_of_a_noise_free_neuron_are_finite():

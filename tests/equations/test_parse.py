@@ -55,8 +55,8 @@ def test_every_function_has_its_value(name):
         text, values = f"{name}(a, b)", (0.7, 0.3)
     else:
         text, values = f"{name}(a)", (0.7,)
-    found = parse(text).subs({a: 0.7, b: 0.3}).replace(exprel, lambda x: (sp.exp(x) - 1) / x)
-    assert float(found.evalf()) == pytest.approx(oracle(*values), rel=1e-14)
+    result = parse(text).subs({a: 0.7, b: 0.3}).replace(exprel, lambda x: (sp.exp(x) - 1) / x)
+    assert float(result.evalf()) == pytest.approx(oracle(*values), rel=1e-14)
 
 
 @pytest.mark.parametrize(

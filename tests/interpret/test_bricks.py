@@ -97,13 +97,13 @@ def test_bricks_are_added_and_leave_nothing_behind():
         assert torch.equal(model(ids).logits, before)  # a new brick writes nothing
     nn.init.normal_(a.down.weight)
     nn.init.normal_(b.down.weight)
-    module, seen = dict(model.named_modules())[block], {}
+    module, observed = dict(model.named_modules())[block], {}
     with plugged(model, {block: [a, b]}):
-        handle = module.register_forward_hook(lambda m, args, y: seen.update(x=args[0], y=y))
+        handle = module.register_forward_hook(lambda m, args, y: observed.update(x=args[0], y=y))
         changed = model(ids).logits
         handle.remove()
-    plain = module(seen["x"])
-    torch.testing.assert_close(seen["y"], plain + a(seen["x"]) + b(seen["x"]), atol=1e-12, rtol=0)
+    plain = module(observed["x"])
+    torch.testing.assert_close(observed["y"], plain + a(observed["x"]) + b(observed["x"]), atol=1e-12, rtol=0)
     assert not torch.equal(changed, before) and torch.equal(model(ids).logits, before)
     with pytest.raises(ValueError, match="module is 'none'"), plugged(model, {block: [a], "none": [b]}):
         pass

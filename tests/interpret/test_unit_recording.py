@@ -19,13 +19,13 @@ def batches(size: int = 4):
 def texts(count: int = 6):
     """Padded right, of different lengths."""
     generator = torch.Generator().manual_seed(2)
-    found = []
+    result = []
     for k in range(count):
         mask = torch.arange(5 + k)[None] < torch.tensor([[5 + k], [3 + k % 3]])
-        found.append(
+        result.append(
             {"input_ids": torch.randint(1, 30, mask.shape, generator=generator) * mask, "attention_mask": mask.long()}
         )
-    return found
+    return result
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])

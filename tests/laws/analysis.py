@@ -36,13 +36,13 @@ class Case:
 
 def public() -> dict[str, Callable[..., Any]]:
     """Every public function of the package, by "module.name"; those of the root under their own names."""
-    found = {name: getattr(analysis, name) for name in analysis.__all__ if inspect.isfunction(getattr(analysis, name))}
+    result = {name: getattr(analysis, name) for name in analysis.__all__ if inspect.isfunction(getattr(analysis, name))}
     for module in pkgutil.iter_modules(analysis.__path__):
         if not module.name.startswith("_") and module.name != "spikes":
             home = importlib.import_module(f"ranvier.analysis.{module.name}")
-            found |= {f"{module.name}.{name}": getattr(home, name) for name in home.__all__
+            result |= {f"{module.name}.{name}": getattr(home, name) for name in home.__all__
                       if inspect.isfunction(getattr(home, name))}  # fmt: skip
-    return found
+    return result
 
 
 def check(case: Case) -> None:

@@ -51,8 +51,8 @@ def force_is_minus_the_gradient(energy: Energy, x: Tensor) -> None:
     force = energy.force(x.detach()).detach()
     assert force.abs().max() > 0, "at rest already: give other states"
     y = energy.activations(at)
-    wanted = -force if y is at else torch.autograd.grad(y, at, -force)[0]
-    torch.testing.assert_close(slope, wanted, rtol=1e-7, atol=1e-9)
+    expected = -force if y is at else torch.autograd.grad(y, at, -force)[0]
+    torch.testing.assert_close(slope, expected, rtol=1e-7, atol=1e-9)
 
     held = Clamp.at([0], x[:, :1], energy.units)
     other = x.detach().clone()
@@ -84,6 +84,6 @@ def small_steps_go_down(energy: Energy, x: Tensor, width: float) -> None:
         value, force = energy.energy_and_force(x)
         moved = energy.project(x + width * energy.flow(force))
         lost = value - energy.energy(moved)
-        foretold = (force * (energy.activations(moved) - energy.activations(x))).sum(1)
-        assert (foretold > 0).all()
-        torch.testing.assert_close(lost, foretold, rtol=0.02, atol=float(1e-13 * value.abs().max()))
+        predicted = (force * (energy.activations(moved) - energy.activations(x))).sum(1)
+        assert (predicted > 0).all()
+        torch.testing.assert_close(lost, predicted, rtol=0.02, atol=float(1e-13 * value.abs().max()))

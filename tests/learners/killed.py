@@ -36,10 +36,10 @@ def loader() -> torch.utils.data.DataLoader:
 
 
 def train(folder: Path | None) -> dict[str, torch.Tensor]:
-    made = learner()
-    schedule = torch.optim.lr_scheduler.OneCycleLR(made.optimizer, 2e-2, EPOCHS * BATCHES)
-    rv.fit(made, loader(), EPOCHS, folder, validation=loader(), schedule=schedule, save_every=2, progress=False)
-    return made.model.state_dict()
+    subject = learner()
+    schedule = torch.optim.lr_scheduler.OneCycleLR(subject.optimizer, 2e-2, EPOCHS * BATCHES)
+    rv.fit(subject, loader(), EPOCHS, folder, validation=loader(), schedule=schedule, save_every=2, progress=False)
+    return subject.model.state_dict()
 
 
 def kill_at(event: int) -> None:
@@ -82,8 +82,8 @@ def main(folder: Path) -> None:
     expected = train(None)
 
     def compare(run: Path) -> None:
-        found = train(run)
-        if not all(torch.equal(found[k], expected[k]) for k in expected):
+        result = train(run)
+        if not all(torch.equal(result[k], expected[k]) for k in expected):
             sys.exit(1)
 
     killed, differing = [], []

@@ -52,38 +52,42 @@ BATCHES = {
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("name", ["BPTT", "truncated", "TESS", "e-prop", "HLOP"])
 def test_a_bad_batch_is_named_and_changes_nothing(name, batch):
-    made = learner(name)
-    before, (x, labels, text) = copy.deepcopy(made.model.state_dict()), BATCHES[batch]
-    for attempt in (made.step, made.evaluate):
+    subject = learner(name)
+    before, (x, labels, text) = copy.deepcopy(subject.model.state_dict()), BATCHES[batch]
+    for attempt in (subject.step, subject.evaluate):
         with pytest.raises(ValueError, match=text):
             attempt((x, labels))
-    assert all(torch.equal(value, before[key]) for key, value in made.model.state_dict().items())
-    assert made.step((X, LABELS))["examples"] == B
+    assert all(torch.equal(value, before[key]) for key, value in subject.model.state_dict().items())
+    assert subject.step((X, LABELS))["examples"] == B
 
 
 @pytest.mark.parametrize("name", ["BPTT", "truncated", "TESS", "e-prop", "HLOP"])
 def test_weights_that_are_not_finite_are_named(name):
     """A neuron whose membrane is nan is silent: the loss does not tell."""
-    made = learner(name)
+    subject = learner(name)
     with torch.no_grad():
-        made.model[0].linear.weight[0, 0] = float("nan")
+        subject.model[0].linear.weight[0, 0] = float("nan")
     with pytest.raises(ValueError, match="not finite"):
-        made.step((X, LABELS))
+        subject.step((X, LABELS))
 
 
 def test_feature_maps_of_another_shape_are_named():
     model = rv.nn.Sequential(nn.Conv2d(2, 4, 3, bias=False), rv.nn.LIF(), nn.Flatten(), rv.nn.LI(4 * 6 * 6, CLASSES))
-    made = TESS(model, torch.optim.SGD(model.parameters(), 0.1))
+    subject = TESS(model, torch.optim.SGD(model.parameters(), 0.1))
     with pytest.raises(ValueError, match=r"x has shape \(4, 3, 8, 8\) .*expected \(B, 2, height, width\)"):
-        made.step((torch.rand(T, B, 3, 8, 8), LABELS))
-    made.step((torch.rand(T, B, 2, 8, 8), LABELS))
+        subject.step((torch.rand(T, B, 3, 8, 8), LABELS))
+    subject.step((torch.rand(T, B, 2, 8, 8), LABELS))
 
 
-@pytest.mark.parametrize("made", [BPTT, lambda *given, **more: TruncatedBPTT(*given, every=2, update="window", **more)])
-def test_a_gradient_that_cannot_be_clipped_changes_nothing(made):
+@pytest.mark.parametrize(
+    "subject", [BPTT, lambda *inputs, **more: TruncatedBPTT(*inputs, every=2, update="window", **more)]
+)
+def test_a_gradient_that_cannot_be_clipped_changes_nothing(subject):
     model = rv.nn.LI(N, CLASSES)
     before = copy.deepcopy(model.state_dict())
-    learner = made(model, lambda y, labels: (0.0 * y.sum()).sqrt(), torch.optim.SGD(model.parameters(), 0.1), clip=1.0)
+    learner = subject(
+        model, lambda y, labels: (0.0 * y.sum()).sqrt(), torch.optim.SGD(model.parameters(), 0.1), clip=1.0
+    )
     with pytest.raises(ValueError, match="gradient of norm nan"):
         learner.step((X, LABELS))
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
@@ -91,9 +95,9 @@ def test_a_gradient_that_cannot_be_clipped_changes_nothing(made):
 
 @pytest.mark.parametrize("name", ["BPTT", "truncated", "TESS", "e-prop", "HLOP"])
 def test_what_requires_no_gradient_is_not_learned(name):
-    made = learner(name)
-    made.model[0].requires_grad_(False)
-    before = copy.deepcopy(made.model.state_dict())
-    made.step((X, LABELS))
-    changed = [key for key, value in made.model.state_dict().items() if not torch.equal(value, before[key])]
+    subject = learner(name)
+    subject.model[0].requires_grad_(False)
+    before = copy.deepcopy(subject.model.state_dict())
+    subject.step((X, LABELS))
+    changed = [key for key, value in subject.model.state_dict().items() if not torch.equal(value, before[key])]
     assert changed == ["1.linear.weight", "1.linear.bias"]

@@ -42,10 +42,10 @@ def learner(rule: str, **kw):
 
 
 def counted(rule: str, **kw):
-    made = learner(rule, **kw)
-    with count_learning(made) as seen:
-        made.step(batch())
-    return seen
+    subject = learner(rule, **kw)
+    with count_learning(subject) as observed:
+        subject.step(batch())
+    return observed
 
 
 # of one example, one step
@@ -54,25 +54,25 @@ FORWARD = CONV + FIRST + FED + LAST
 
 
 def test_backpropagation_by_hand():
-    seen = counted("bptt")
-    assert seen.forward.dense == seen.gradients.dense == T * B * FORWARD
-    assert seen.signals.dense == seen.signals.macs == T * B * (FORWARD - CONV)  # x needs no gradient
-    assert seen.gradients.synops == seen.forward.synops > 0 and seen.gradients.macs == T * B * CONV
-    assert seen.total.dense == T * B * (3 * FORWARD - CONV)
-    assert seen.total.joules(updates=False) == pytest.approx(
-        sum(part.joules(updates=False) for part in (seen.forward, seen.signals, seen.gradients))
+    observed = counted("bptt")
+    assert observed.forward.dense == observed.gradients.dense == T * B * FORWARD
+    assert observed.signals.dense == observed.signals.macs == T * B * (FORWARD - CONV)  # x needs no gradient
+    assert observed.gradients.synops == observed.forward.synops > 0 and observed.gradients.macs == T * B * CONV
+    assert observed.total.dense == T * B * (3 * FORWARD - CONV)
+    assert observed.total.joules(updates=False) == pytest.approx(
+        sum(part.joules(updates=False) for part in (observed.forward, observed.signals, observed.gradients))
     )
 
 
 @pytest.mark.parametrize(("rule", "linear"), [("tess", False), ("tess", True), ("causal", False)])
 def test_a_local_rule_by_hand(rule, linear):
-    seen, products = counted(rule, linear=linear), 2 if rule == "tess" else 1
-    assert seen.forward.dense == T * B * FORWARD
-    assert seen.gradients.dense == T * B * (products * (FORWARD - LAST) + LAST)
+    observed, products = counted(rule, linear=linear), 2 if rule == "tess" else 1
+    assert observed.forward.dense == T * B * FORWARD
+    assert observed.gradients.dense == T * B * (products * (FORWARD - LAST) + LAST)
     feedback = 2 * C * (3 * 2 * 2) + 2 * C * 7
     traces = 2 * 36 + 48 + 7 + (0 if linear else 7)  # of x, of spikes that arrive, of those the readout gets
-    assert seen.signals.dense == T * B * (feedback + traces + (products + 1) * (48 + 7))
-    assert seen.total.updates == T * B * (48 + 7 + (0 if linear else C))
+    assert observed.signals.dense == T * B * (feedback + traces + (products + 1) * (48 + 7))
+    assert observed.total.updates == T * B * (48 + 7 + (0 if linear else C))
 
 
 class Plain(nn.Module):
@@ -95,56 +95,56 @@ class Plain(nn.Module):
 @pytest.mark.parametrize("rule", ["bptt", "tess", "causal"])
 def test_products_are_those_that_torch_itself_counts(rule):
     """Of TESS as it runs, but for the traces, which are no products of matrices; of BPTT in plain torch."""
-    made, elementwise = learner(rule), 0
+    subject, elementwise = learner(rule), 0
     if rule == "bptt":
         plain = Plain()
-        made = BPTT(plain, membrane_cross_entropy, torch.optim.SGD(plain.parameters(), 0.0))
+        subject = BPTT(plain, membrane_cross_entropy, torch.optim.SGD(plain.parameters(), 0.0))
     else:
         elementwise = T * B * (2 * 36 + 48 + 7 + 7 + (3 if rule == "tess" else 2) * (48 + 7))
     with FlopCounterMode(display=False) as flops:
-        made.step(batch())
+        subject.step(batch())
     assert flops.get_total_flops() == 2 * (counted(rule).total.dense - elementwise)
 
 
 def test_spikes_make_additions_of_outer_products():
     """With alpha_pre = 0 only what enters at once is left: as many additions as there are spikes times neurons."""
-    made = learner("tess")
-    made.alpha_pre = 0.0
+    subject = learner("tess")
+    subject.alpha_pre = 0.0
     spikes = (batch()[0] > 3).float()
-    with count_learning(made) as seen:
-        made.step((spikes, batch()[1]))
-    row = {row.name: row for row in seen.gradients.layers}
+    with count_learning(subject) as observed:
+        subject.step((spikes, batch()[1]))
+    row = {row.name: row for row in observed.gradients.layers}
     places = torch.nn.functional.conv2d(spikes.flatten(0, 1), torch.ones(3, 2, 3, 3))
     assert row["0: Conv2d"].macs == 0 and row["0: Conv2d"].synops == int(places.sum())
     assert row["3: LIF"].macs == 0 and 0 < row["3: LIF"].synops < row["3: LIF"].dense
 
 
 def test_windows_that_overlap_are_gone_through_as_often():
-    seen = counted("truncated")
-    assert seen.forward.dense == T * B * FORWARD
-    assert seen.gradients.dense == (2 * T - 1) * B * FORWARD  # all but the last step's are used twice
+    observed = counted("truncated")
+    assert observed.forward.dense == T * B * FORWARD
+    assert observed.gradients.dense == (2 * T - 1) * B * FORWARD  # all but the last step's are used twice
 
 
 @pytest.mark.parametrize("rule", ["bptt", "tess"])
 def test_counting_changes_nothing_and_ends(rule):
     plain, other = learner(rule), learner(rule)
     plain.step(batch())
-    with count_learning(other) as seen:
+    with count_learning(other) as observed:
         other.step(batch())
     for p, q in zip(plain.model.parameters(), other.model.parameters(), strict=True):
         assert p.grad.equal(q.grad) and p.grad.any()
-    before = str(seen)
+    before = str(observed)
     other.step(batch())
-    assert str(seen) == before and before.startswith("forward\n") and "\ngradients\n" in before
+    assert str(observed) == before and before.startswith("forward\n") and "\ngradients\n" in before
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in other.model.modules())
 
 
 def test_what_is_not_counted_is_named_or_refused():
     model = rv.nn.Sequential(rv.nn.LIF(6, 5), nn.LayerNorm(5), rv.nn.LI(5, 2))
-    made = BPTT(model, membrane_cross_entropy, torch.optim.SGD(model.parameters(), 0.1))
-    with count_learning(made) as seen:
+    subject = BPTT(model, membrane_cross_entropy, torch.optim.SGD(model.parameters(), 0.1))
+    with count_learning(subject) as observed:
         pass
-    assert seen.signals.uncounted == seen.total.uncounted == ("1: LayerNorm",)
+    assert observed.signals.uncounted == observed.total.uncounted == ("1: LayerNorm",)
     model = rv.nn.Sequential(rv.nn.LIF(6, 5), rv.nn.LI(5, 2))
     eprop = EProp(model, torch.optim.SGD(model.parameters(), 0.1))
     with pytest.raises(TypeError, match="EProp; expected BPTT"), count_learning(eprop):

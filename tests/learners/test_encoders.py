@@ -56,19 +56,19 @@ def test_phases_are_the_binary_digits():
     spikes = phase(x, 8, period=4)
     digits = [[int(c) for c in f"{min(int(v * 16), 15):04b}" * 2] for v in x[0].tolist()]
     assert spikes[:, 0].T.tolist() == digits
-    told = phase(x, 8, weighted=True).sum(0)
-    assert ((x - told) >= 0).all() and ((x - told) <= 2**-8).all()
+    prediction = phase(x, 8, weighted=True).sum(0)
+    assert ((x - prediction) >= 0).all() and ((x - prediction) <= 2**-8).all()
     assert phase(x, 11, weighted=True)[8:].equal(phase(x, 3, weighted=True))  # and over again
     with pytest.raises(ValueError, match="period is 0"):
         phase(x, 4, period=0)
 
 
 def delta_by_hand(train: list[float], threshold: float, track: bool) -> list[int]:
-    out, told = [0], train[0]
+    out, prediction = [0], train[0]
     for before, now in itertools.pairwise(train):
-        change = now - (told if track else before)
+        change = now - (prediction if track else before)
         out.append(1 if change >= threshold else -1 if change <= -threshold else 0)
-        told += threshold * out[-1]
+        prediction += threshold * out[-1]
     return out
 
 
@@ -83,8 +83,8 @@ def test_changes_are_those_of_one_pixel_after_the_other(train, track):
 
 def test_a_slow_drift_is_told_by_tracking_alone():
     x = torch.linspace(0, 3, 301, dtype=torch.float64)[:, None, None]
-    told = 0.1 * delta(x, 0.1).cumsum(0)
-    assert ((x - told).abs() < 0.1 + 1e-9).all() and float(told[-1]) > 2.85
+    prediction = 0.1 * delta(x, 0.1).cumsum(0)
+    assert ((x - prediction).abs() < 0.1 + 1e-9).all() and float(prediction[-1]) > 2.85
     assert not delta(x, 0.1, track=False).any()
 
 
@@ -108,10 +108,10 @@ def test_receptive_fields_are_those_of_the_paper():
                 centre = low + (2 * i - 3) / 2 * (high - low) / (m - 2)
                 width = (high - low) / (m - 2) / beta
                 expected[b, n * m + i - 1] = math.exp(-((x[b, n] - centre) ** 2) / (2 * width**2))
-    found = population(x, m, low=low, high=high)
-    torch.testing.assert_close(found, expected)
+    result = population(x, m, low=low, high=high)
+    torch.testing.assert_close(result, expected)
     times = (10 * (1 - expected)).round()
-    spikes = latency(found, 10, threshold=0.1)
+    spikes = latency(result, 10, threshold=0.1)
     assert spikes.sum(0).equal((expected > 0.1).double())
     fires = expected > 0.1
     assert spikes.argmax(0)[fires].tolist() == times[fires].tolist()
@@ -149,10 +149,10 @@ def test_foreign_bytes_give_an_array_or_a_value_error(data):
         path = Path(folder) / "x"
         path.write_bytes(data)
         try:
-            found = read_idx(path)
+            result = read_idx(path)
         except ValueError:
             return
-        assert data[:2] == b"\0\0" and found.numel() * found.element_size() == len(data) - 4 - 4 * data[3]
+        assert data[:2] == b"\0\0" and result.numel() * result.element_size() == len(data) - 4 - 4 * data[3]
 
 
 def test_truncated_files_are_refused(tmp_path):

@@ -14,10 +14,10 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 def layer(**kind) -> rv.nn.LIF:
     torch.manual_seed(4)
-    made = rv.nn.LIF(5, 6, beta=0.8, surrogate=rv.engines.surrogates.Triangle(1.0), **kind)
+    subject = rv.nn.LIF(5, 6, beta=0.8, surrogate=rv.engines.surrogates.Triangle(1.0), **kind)
     with torch.no_grad():
-        made.linear.weight.mul_(2.0)
-    return made
+        subject.linear.weight.mul_(2.0)
+    return subject
 
 
 KINDS = {
@@ -35,13 +35,13 @@ def model(kind: str, **readout) -> rv.nn.Sequential:
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
-    made = torch.Generator().manual_seed(1)
-    return 1.5 * torch.rand(T, B, 5, generator=made), torch.tensor([0, 1, 1])
+    generator = torch.Generator().manual_seed(1)
+    return 1.5 * torch.rand(T, B, 5, generator=generator), torch.tensor([0, 1, 1])
 
 
-def found(net, **kw) -> dict[str, torch.Tensor]:
-    made = rv.learners.EProp(net, torch.optim.SGD(net.parameters(), 0.0), **kw)
-    made.step(batch())
+def search(net, **kw) -> dict[str, torch.Tensor]:
+    subject = rv.learners.EProp(net, torch.optim.SGD(net.parameters(), 0.0), **kw)
+    subject.step(batch())
     return {name: p.grad.clone() for name, p in net.named_parameters()}
 
 
@@ -65,7 +65,7 @@ def cut(net, last=T, rate=0.0, strength=0.0) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_gradient_is_bptts_without_the_paths_between_neurons(kind):
-    a, b = found(model(kind)), cut(model(kind))
+    a, b = search(model(kind)), cut(model(kind))
     full = model(kind)
     rv.learners.membrane_cross_entropy(full(batch()[0])[0], batch()[1]).backward()
     for name, p in full.named_parameters():
@@ -76,13 +76,13 @@ def test_the_gradient_is_bptts_without_the_paths_between_neurons(kind):
 
 
 def test_a_filtered_readout_and_a_loss_at_the_end():
-    a, b = found(model("alif", alpha=0.5), last=3), cut(model("alif", alpha=0.5), last=3)
+    a, b = search(model("alif", alpha=0.5), last=3), cut(model("alif", alpha=0.5), last=3)
     for name, expected in b.items():
         torch.testing.assert_close(a[name], expected, rtol=1e-9, atol=1e-13)
 
 
 def test_rates_are_regularised_by_a_local_signal():
-    a = found(model("alif"), rate=0.1, rate_strength=3.0)
+    a = search(model("alif"), rate=0.1, rate_strength=3.0)
     b = cut(model("alif"), rate=0.1, strength=3.0)
     for name, expected in b.items():
         torch.testing.assert_close(a[name], expected, rtol=1e-9, atol=1e-13)
@@ -92,7 +92,7 @@ def test_a_layer_without_recurrence_has_bptts_gradient():
     def net():
         return rv.nn.Sequential(layer(adaptation=(0.9, 0.4), alpha=0.5), rv.nn.LI(6, C, beta=0.7))
 
-    a, twin = found(net()), net()
+    a, twin = search(net()), net()
     rv.learners.membrane_cross_entropy(twin(batch()[0])[0], batch()[1]).backward()
     for name, p in twin.named_parameters():
         torch.testing.assert_close(a[name], p.grad, rtol=1e-9, atol=1e-13)
@@ -143,9 +143,9 @@ class Feedback(torch.autograd.Function):
 
 def test_random_feedback():
     net, twin = model("alif", bias=False), model("alif", bias=False)
-    made = rv.learners.EProp(net, torch.optim.SGD(net.parameters(), 0.0), feedback="random")
-    made.step(batch())
-    (matrix,) = made.state_dict()["own"]["feedback"]
+    subject = rv.learners.EProp(net, torch.optim.SGD(net.parameters(), 0.0), feedback="random")
+    subject.step(batch())
+    (matrix,) = subject.state_dict()["own"]["feedback"]
     x, labels = batch()
     state, low, loss = twin[0].init_state(B), torch.zeros(B, C), 0.0
     for t in range(T):
@@ -160,12 +160,12 @@ def test_random_feedback():
 
 def test_adaptive_feedback_comes_to_equal_the_readout():
     net = model("lif")
-    made = rv.learners.EProp(net, torch.optim.Adam(net.parameters(), 1e-2), feedback="adaptive", decay=0.05)
-    (matrix,) = made.state_dict()["own"]["feedback"]
+    subject = rv.learners.EProp(net, torch.optim.Adam(net.parameters(), 1e-2), feedback="adaptive", decay=0.05)
+    (matrix,) = subject.state_dict()["own"]["feedback"]
     first = (matrix - net[1].linear.weight.detach()).norm().item()
     for _ in range(40):
-        made.step(batch())
-    (matrix,) = made.state_dict()["own"]["feedback"]
+        subject.step(batch())
+    (matrix,) = subject.state_dict()["own"]["feedback"]
     expected = first * 0.95**40
     assert (matrix - net[1].linear.weight.detach()).norm().item() == pytest.approx(expected, rel=1e-6)
 

@@ -47,9 +47,9 @@ def problem(model):
 
 
 def gradient(model):
-    found = torch.cat([p.grad.flatten() for p in model.parameters()])
+    result = torch.cat([p.grad.flatten() for p in model.parameters()])
     model.zero_grad()
-    return found
+    return result
 
 
 def estimate(model, free, x, target, nudging, steps=200, step=0.3):
@@ -57,8 +57,8 @@ def estimate(model, free, x, target, nudging, steps=200, step=0.3):
     return gradient(model)
 
 
-def relative(found, true):
-    return float((found - true).norm() / true.norm())
+def relative(result, true):
+    return float((result - true).norm() / true.norm())
 
 
 MODELS = {"dense": dense, "convolutional": convolutional}
@@ -69,8 +69,8 @@ MODELS = {"dense": dense, "convolutional": convolutional}
 def test_small_nudges_give_the_true_gradient(name, lagrangian):
     model = MODELS[name](lagrangian)
     x, target, free, true = problem(model)
-    found = estimate(model, free, x, target, OneSided(0.001))
-    assert torch.cosine_similarity(found, true, dim=0) > 0.999 and relative(found, true) < 0.03
+    result = estimate(model, free, x, target, OneSided(0.001))
+    assert torch.cosine_similarity(result, true, dim=0) > 0.999 and relative(result, true) < 0.03
     few = estimate(model, free, x, target, OneSided(0.001), steps=1)  # reaches the last layer only
     assert relative(few, true) > 0.3
 
@@ -203,8 +203,8 @@ def test_particles_begin_where_they_ended():
     for _ in range(3):
         learner.step((x, labels, index))
         start = by_hand(model, x, 0.0, none, start, 3).half().double()  # as they are kept
-        kept = learner.state_dict()["own"]["particles"][index]
-        assert kept.dtype == torch.float16 and torch.equal(kept.double(), start)
+        saved = learner.state_dict()["own"]["particles"][index]
+        assert saved.dtype == torch.float16 and torch.equal(saved.double(), start)
     assert (start - by_hand(model, x, 0.0, none, torch.zeros(5, 6, dtype=F64), 9)).abs().max() < 1e-3
     with pytest.raises(ValueError, match="states persist"):
         learner.step((x, labels))
@@ -255,8 +255,8 @@ def test_contrastive_hebbian_learning_learns_digits():
     train, test = loaders(*digits())
     torch.manual_seed(1)
     model = Layered.dense(64, 100, 10)
-    made = ContrastiveHebbian(model, torch.optim.SGD(model.parameters(), 0.1))
-    history = rv.fit(made, Pairs(train), 3, validation=test, progress=False)
+    subject = ContrastiveHebbian(model, torch.optim.SGD(model.parameters(), 0.1))
+    history = rv.fit(subject, Pairs(train), 3, validation=test, progress=False)
     assert history[-1]["validation_accuracy"] > 0.85
 
 
@@ -264,20 +264,20 @@ def test_contrastive_hebbian_learning_learns_digits():
 def test_a_run_cut_anywhere_ends_with_the_same_bits(tmp_path, particles):
     x, y = digits(200)
 
-    def made():
+    def subject():
         return learner(particles=particles, nudging=RandomSign(0.5))
 
     def loader():
         train, _ = loaders(x, y, 200)
         return train if particles else Pairs(train)
 
-    whole = made()
+    whole = subject()
     rv.fit(whole, loader(), 2, progress=False)
 
     class Cut(Exception):
         pass
 
-    broken, steps = made(), 0
+    broken, steps = subject(), 0
     step = broken.step
 
     def counted(batch):
@@ -290,7 +290,7 @@ def test_a_run_cut_anywhere_ends_with_the_same_bits(tmp_path, particles):
     broken.step = counted
     with pytest.raises(Cut):
         rv.fit(broken, loader(), 2, tmp_path, save_every=3, progress=False)
-    again = made()
+    again = subject()
     rv.fit(again, loader(), 2, tmp_path, progress=False)
     for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -308,8 +308,8 @@ def test_refusals():
         EquilibriumPropagation(model, optimizer, nudging=Holomorphic()).step((x, labels))
     other = dense(ReLU())
     with pytest.raises(ValueError, match="of ReLU"):
-        made = EquilibriumPropagation(other, torch.optim.SGD(other.parameters(), 0.1), nudging=Holomorphic())
-        made.step((torch.rand(2, 12, dtype=F64), torch.tensor([0, 1])))
+        subject = EquilibriumPropagation(other, torch.optim.SGD(other.parameters(), 0.1), nudging=Holomorphic())
+        subject.step((torch.rand(2, 12, dtype=F64), torch.tensor([0, 1])))
     with pytest.raises(ValueError, match="0 and 1 are held"):
         ContrastiveHebbian(other, torch.optim.SGD(other.parameters(), 0.1))
     for wrong in (0.0, float("nan")):

@@ -43,12 +43,12 @@ def test_foreign_bytes_give_events_or_a_value_error(data):
         path = Path(folder) / "x"
         path.write_bytes(data)
         try:
-            found = read_bs2(path)
+            result = read_bs2(path)
         except ValueError as error:
             assert str(path) in str(error)
             return
-        assert len(data) % 5 == 0 and len(found) <= len(data) // 5
-        assert ((found["x"] < 34) & (found["y"] < 34)).all() and (np.diff(found["t"]) >= 0).all()
+        assert len(data) % 5 == 0 and len(result) <= len(data) // 5
+        assert ((result["x"] < 34) & (result["y"] < 34)).all() and (np.diff(result["t"]) >= 0).all()
 
 
 def test_damaged_files_are_refused(tmp_path):
@@ -100,8 +100,8 @@ def test_frames_are_counts_of_one_event_after_the_other(binary):
             if t < 1000 * steps * interval:
                 expected[t // 500, b, p, y, x] += 1
     assert expected.max() > 1
-    found = bin_events(recordings, steps, interval, size=size, binary=binary)
-    assert found.equal(expected.clamp(max=1) if binary else expected)
+    recording = bin_events(recordings, steps, interval, size=size, binary=binary)
+    assert recording.equal(expected.clamp(max=1) if binary else expected)
 
 
 def test_layouts_of_tonics_data_sets():

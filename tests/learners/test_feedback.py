@@ -77,9 +77,9 @@ def test_feedback_alignment_by_hand():
 def test_direct_feedback_by_hand():
     model = tanh_net()
     learner = DirectFeedbackAlignment(model, cross_entropy, sgd(model))
-    found = gradients(learner)
+    result = gradients(learner)
     feedback = {1: learner._own["feedback"]["2"].numpy(), 2: learner._own["feedback"]["4"].numpy()}
-    agree(found, by_hand(model, lambda layer, delta, error: error @ feedback[layer]))
+    agree(result, by_hand(model, lambda layer, delta, error: error @ feedback[layer]))
 
 
 @pytest.mark.parametrize("uniform", [False, True])

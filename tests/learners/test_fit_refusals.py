@@ -29,8 +29,8 @@ def learner(optimizer=SGD, beta=0.9, rates=None) -> BPTT:
     return BPTT(model, membrane_cross_entropy, optimizer(groups), encode=lambda x: x.expand(5, *x.shape))
 
 
-def fit(made, folder, epochs=1, **options):
-    return rv.fit(made, loader(), epochs, folder, progress=False, **options)
+def fit(subject, folder, epochs=1, **options):
+    return rv.fit(subject, loader(), epochs, folder, progress=False, **options)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -49,28 +49,28 @@ def contents(folder: Path) -> dict[str, bytes]:
 )
 def test_a_checkpoint_that_would_replace_what_was_asked_for_is_refused(tmp_path, first, second, text):
     fit(first(), tmp_path)
-    before, made = contents(tmp_path), second()
-    weights = {k: v.clone() for k, v in made.model.state_dict().items()}
+    before, subject = contents(tmp_path), second()
+    weights = {k: v.clone() for k, v in subject.model.state_dict().items()}
     with pytest.raises(ValueError, match=text):
-        fit(made, tmp_path, 2)
+        fit(subject, tmp_path, 2)
     assert contents(tmp_path) == before
-    assert all(torch.equal(v, weights[k]) for k, v in made.model.state_dict().items())
+    assert all(torch.equal(v, weights[k]) for k, v in subject.model.state_dict().items())
 
 
 def test_what_a_loss_and_an_encoder_were_given_is_told():
-    made = learner()
+    subject = learner()
     loss = partial(rv.learners.rate_cross_entropy, scale=5.0)
     encode = partial(rv.learners.rate, steps=25, generator=torch.Generator())
-    told = BPTT(made.model, loss, made.optimizer, encode=encode).describe()
-    assert (told["loss"], told["encode"]) == ("rate_cross_entropy(scale=5.0)", "rate(steps=25)")
+    prediction = BPTT(subject.model, loss, subject.optimizer, encode=encode).describe()
+    assert (prediction["loss"], prediction["encode"]) == ("rate_cross_entropy(scale=5.0)", "rate(steps=25)")
 
 
 def test_the_refusal_tells_the_layer_that_differs(tmp_path):
     fit(learner(), tmp_path)
-    made = learner()
-    made.model[0].surrogate = rv.nn.surrogates.Triangle()
+    subject = learner()
+    subject.model[0].surrogate = rv.nn.surrogates.Triangle()
     with pytest.raises(ValueError, match=r"model is \"12, 6.*ArcTan.*expected \"12, 6.*Triangle") as caught:
-        fit(made, tmp_path, 2)
+        fit(subject, tmp_path, 2)
     assert type(caught.value) is ValueError
 
 
@@ -101,9 +101,9 @@ def test_files_of_others_in_the_folder_stay(tmp_path):
 )  # fmt: skip
 def test_a_log_that_is_none_is_refused_and_left_alone(tmp_path, text):
     (tmp_path / "log.jsonl").write_text(text)
-    made = learner()
+    subject = learner()
     with pytest.raises(ValueError, match="expected the log of a run of fit"):
-        fit(made, tmp_path)
+        fit(subject, tmp_path)
     assert contents(tmp_path) == {"log.jsonl": text.encode()}
 
 
@@ -141,37 +141,37 @@ def test_a_log_may_be_cut_short_or_gone(tmp_path):
     ids=["restarts", "steps", "cycles", "sequence"],
 )  # fmt: skip
 def test_a_run_goes_on_with_the_same_schedule_or_a_new_one_alike(tmp_path, schedule):
-    made = learner()
-    moving = schedule(made.optimizer)
-    fit(made, tmp_path, 1, schedule=moving)
-    fit(made, tmp_path, 2, schedule=moving)
+    subject = learner()
+    moving = schedule(subject.optimizer)
+    fit(subject, tmp_path, 1, schedule=moving)
+    fit(subject, tmp_path, 2, schedule=moving)
     again = learner()
     fresh = schedule(again.optimizer)
     assert fit(again, tmp_path, 2, schedule=fresh)
     assert fresh.get_last_lr() == moving.get_last_lr()
-    assert all(torch.equal(a, b) for a, b in zip(made.model.parameters(), again.model.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(subject.model.parameters(), again.model.parameters(), strict=True))
 
 
 def test_a_schedule_of_another_optimizer_and_what_is_none_are_refused():
-    made = learner()
+    subject = learner()
     with pytest.raises(ValueError, match="schedule of another optimizer"):
-        fit(made, None, schedule=schedules.ExponentialLR(learner().optimizer, 0.9))
+        fit(subject, None, schedule=schedules.ExponentialLR(learner().optimizer, 0.9))
     with pytest.raises(TypeError, match="schedule is a str"):
-        fit(made, None, schedule="cosine")
+        fit(subject, None, schedule="cosine")
 
 
 def test_what_is_no_learner_loader_or_number_of_epochs_is_named():
-    made = learner()
+    subject = learner()
     with pytest.raises(TypeError, match=r"learner is a Sequential; .* such as rv\.learners\.BPTT"):
-        fit(made.model, None)
+        fit(subject.model, None)
     for epochs in (1.5, "2", None, -1):
         with pytest.raises(ValueError, match="expected whole numbers, epochs >= 0"):
-            fit(made, None, epochs)
+            fit(subject, None, epochs)
     with pytest.raises(ValueError, match="validation that can be iterated once"):
-        fit(made, None, validation=iter([(X, LABELS)]))
-    for batches, found in ((X, "a Tensor"), ([(X,)], "a tuple of 1"), ([{"x": X}], "a dict")):
-        with pytest.raises(ValueError, match=f"{found} as a batch; expected a pair"):
-            rv.fit(made, batches, 1, progress=False)
+        fit(subject, None, validation=iter([(X, LABELS)]))
+    for batches, result in ((X, "a Tensor"), ([(X,)], "a tuple of 1"), ([{"x": X}], "a dict")):
+        with pytest.raises(ValueError, match=f"{result} as a batch; expected a pair"):
+            rv.fit(subject, batches, 1, progress=False)
     with pytest.raises(ValueError, match="LBFGS"):
         learner(torch.optim.LBFGS)
 
@@ -197,10 +197,10 @@ def test_labels_that_are_no_tensor_and_outputs_without_steps_are_refused():
 def test_states_whose_names_run_together_stay_apart():
     state = {"a.b": torch.ones(2), "a": {"b": torch.zeros(2)}, 1: torch.tensor(5), "1": torch.tensor(6)}
     tensors = {}
-    found = unpack(json.loads(json.dumps(pack(state, tensors))), tensors)
-    assert len(tensors) == 4 and list(found) == list(state)
-    assert torch.equal(found["a.b"], state["a.b"]) and torch.equal(found["a"]["b"], state["a"]["b"])
-    assert found[1] == 5 and found["1"] == 6
+    request = unpack(json.loads(json.dumps(pack(state, tensors))), tensors)
+    assert len(tensors) == 4 and list(request) == list(state)
+    assert torch.equal(request["a.b"], state["a.b"]) and torch.equal(request["a"]["b"], state["a"]["b"])
+    assert request[1] == 5 and request["1"] == 6
 
 
 def test_a_finished_run_is_read_without_a_write(tmp_path, monkeypatch):

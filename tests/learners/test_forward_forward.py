@@ -24,11 +24,11 @@ def learner(model=None, rate=0.1, **options):
     return ForwardForward(model, torch.optim.SGD(learned, rate), CLASSES, **options)
 
 
-def gradients(made, x=X, labels=LABELS):
-    made.model.zero_grad()
+def gradients(subject, x=X, labels=LABELS):
+    subject.model.zero_grad()
     torch.manual_seed(3)
-    made._learn(x, labels)
-    return [p.grad.numpy().copy() for p in made.model.parameters()]
+    subject._learn(x, labels)
+    return [p.grad.numpy().copy() for p in subject.model.parameters()]
 
 
 def rms(x):
@@ -37,15 +37,15 @@ def rms(x):
 
 def test_a_step_by_hand():
     """Both layers' gradients, with peer normalisation, for the wrong labels that were drawn."""
-    made = learner(negatives="random", peer=0.2)
-    ours = gradients(made)
+    subject = learner(negatives="random", peer=0.2)
+    ours = gradients(subject)
     torch.manual_seed(3)
     chances = torch.ones(16, CLASSES, dtype=F64).scatter(1, LABELS[:, None], 0.0) / 2
     wrong = torch.multinomial(chances, 1)[:, 0]
     x = np.concatenate([X.numpy()] * 2)
     x[:, :CLASSES] = np.eye(CLASSES)[torch.cat([LABELS, wrong]).numpy()]
     real = np.repeat([1.0, 0.0], 16)
-    w1, b1, w2, b2 = (p.detach().numpy() for p in made.model.parameters())
+    w1, b1, w2, b2 = (p.detach().numpy() for p in subject.model.parameters())
     expected = []
     for w, b in ((w1, b1), (w2, b2)):
         x = rms(x)
@@ -84,10 +84,10 @@ def test_goodness_does_not_go_up():
 
 def test_the_label_stands_at_the_beginning_and_is_never_the_true_one_by_mistake():
     """What x has there is overwritten, both in learning and in telling labels apart."""
-    made, x = learner(), X.clone()
+    subject, x = learner(), X.clone()
     x[:, :CLASSES] = 99.0
-    torch.testing.assert_close(made.label_goodness(x), made.label_goodness(X))
-    assert all(np.array_equal(a, b) for a, b in zip(gradients(made), gradients(learner(), x), strict=True))
+    torch.testing.assert_close(subject.label_goodness(x), subject.label_goodness(X))
+    assert all(np.array_equal(a, b) for a, b in zip(gradients(subject), gradients(learner(), x), strict=True))
 
 
 def test_hard_negatives_are_those_that_look_right():
@@ -100,26 +100,26 @@ def test_hard_negatives_are_those_that_look_right():
     expected = np.exp(2) / (np.exp(2) + 1)
     assert (drawn != 0).all() and abs(share - expected) < 4 * (expected * (1 - expected) / 6000) ** 0.5
     readout = nn.Linear(5, CLASSES).double()
-    made = learner(readout=readout)
+    subject = learner(readout=readout)
     with torch.no_grad():
-        torch.testing.assert_close(made._negative_logits(X), made._read(X))
-    made = learner(negatives="random")
-    assert not made._negative_logits(X).any()
+        torch.testing.assert_close(subject._negative_logits(X), subject._read(X))
+    subject = learner(negatives="random")
+    assert not subject._negative_logits(X).any()
 
 
 def test_the_readout_learns_and_no_error_goes_from_it_into_layers():
     readout = nn.Linear(5, CLASSES).double()
-    made, without = learner(readout=readout, negatives="random"), learner(negatives="random")
-    a, b = gradients(made), gradients(without)
+    subject, without = learner(readout=readout, negatives="random"), learner(negatives="random")
+    a, b = gradients(subject), gradients(without)
     assert all(np.array_equal(p, q) for p, q in zip(a[:4], b, strict=True)) and np.abs(a[4]).sum() > 0
 
 
 def test_peers_are_drawn_together():
     def spread(peer):
-        made = learner(peer=peer, negatives="random", rate=0.05)
+        subject = learner(peer=peer, negatives="random", rate=0.05)
         for _ in range(150):
-            made.step((X, LABELS))
-        z = made.layers(X)[0].detach().mean(0)
+            subject.step((X, LABELS))
+        z = subject.layers(X)[0].detach().mean(0)
         return float(z.std() / z.mean())
 
     assert spread(3.0) < 0.7 * spread(0.0)
@@ -129,16 +129,16 @@ def test_convolutions_are_layers_too():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(4, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 2), nn.ReLU())
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
-    made = ForwardForward(model, optimizer, CLASSES, place="channels")
+    subject = ForwardForward(model, optimizer, CLASSES, place="channels")
     labels = torch.arange(30) % CLASSES
     x = 0.1 * torch.rand(30, 1, 8, 8)
     row, column = torch.arange(8)[:, None] % 2, torch.arange(8) % 2
     for k, stripes in enumerate((row + 0 * column, 0 * row + column, row ^ column)):
         x[labels == k] += stripes
-    first = made.evaluate((x, labels))["accuracy"]
+    first = subject.evaluate((x, labels))["accuracy"]
     for _ in range(60):
-        made.step((x, labels))
-    assert made.evaluate((x, labels))["accuracy"] > max(0.9, first)
+        subject.step((x, labels))
+    assert subject.evaluate((x, labels))["accuracy"] > max(0.9, first)
 
 
 def test_from_above_by_hand():
@@ -161,9 +161,9 @@ def test_each_layer_and_step_learns_by_itself():
     """The gradient of all steps is the sum of each step's, the past held."""
     torch.manual_seed(0)
     model = TopDownLayers([8, 6, 5], CLASSES, dtype=F64)
-    made = RecurrentForwardForward(model, torch.optim.SGD(model.parameters(), 0.1), steps=3, counted_steps=(1, 2))
+    subject = RecurrentForwardForward(model, torch.optim.SGD(model.parameters(), 0.1), steps=3, counted_steps=(1, 2))
     torch.manual_seed(3)
-    made._learn(X, LABELS)
+    subject._learn(X, LABELS)
     ours = [p.grad.clone() for p in model.parameters()]
     torch.manual_seed(3)
     wrong = torch.multinomial(torch.ones(16, CLASSES, dtype=F64).scatter(1, LABELS[:, None], 0.0) / 2, 1)[:, 0]

@@ -18,8 +18,8 @@ def model(*, apart: bool = True, bias: bool = False) -> rv.nn.Sequential:
 
 
 def batch(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    made = torch.Generator().manual_seed(seed)
-    return 4 * torch.rand(T, B, 8, generator=made), torch.randint(3, (B,), generator=made)
+    generator = torch.Generator().manual_seed(seed)
+    return 4 * torch.rand(T, B, 8, generator=generator), torch.randint(3, (B,), generator=generator)
 
 
 def learner(net: nn.Module, **kw) -> rv.learners.HLOP:
@@ -29,8 +29,8 @@ def learner(net: nn.Module, **kw) -> rv.learners.HLOP:
 
 @pytest.mark.usefixtures("float64")
 def test_the_laterals_iterations():
-    made = torch.Generator().manual_seed(0)
-    x = 5 * torch.rand(7, 9, generator=made)
+    generator = torch.Generator().manual_seed(0)
+    x = 5 * torch.rand(7, 9, generator=generator)
     lateral = Lateral(9, 0.01)
     lateral.grow(2, x)
     torch.testing.assert_close(lateral.H @ lateral.H.T, torch.eye(2))
@@ -61,16 +61,16 @@ def test_spiking_laterals_send_so_many_spikes():
 @pytest.mark.parametrize("apart", [True, False])
 def test_weights_move_only_across_what_older_tasks_used(apart):
     net = model(apart=apart)
-    made = learner(net)
-    made.step(batch(0))
-    made.next_task((2, 2))
-    old = [lateral.H[: lateral.old].clone() for lateral in made.laterals]
+    subject = learner(net)
+    subject.step(batch(0))
+    subject.next_task((2, 2))
+    old = [lateral.H[: lateral.old].clone() for lateral in subject.laterals]
     twin = model(apart=apart)
     twin.load_state_dict(net.state_dict())
     rv.learners.membrane_cross_entropy(twin(batch(1)[0])[0], batch(1)[1]).backward()
-    made.step(batch(1))
+    subject.step(batch(1))
     pairs = zip(*([m.weight for m in n.modules() if isinstance(m, nn.Linear)] for n in (net, twin)), strict=True)
-    for rows, (weight, free), lateral in zip(old, pairs, made.laterals, strict=True):
+    for rows, (weight, free), lateral in zip(old, pairs, subject.laterals, strict=True):
         expected = torch.stack([g - rows.T @ (rows @ g) for g in free.grad])
         assert not torch.allclose(expected, free.grad, rtol=1e-2)
         torch.testing.assert_close(weight.grad, expected, rtol=1e-9, atol=1e-12)
@@ -83,16 +83,16 @@ def test_spiking_laterals_project_each_steps_activity():
     gradients = []
     for spiking in (None, (50.0, 10**9), (20.0, 40)):
         net = model()
-        made = learner(net, spiking=spiking)
-        made.next_task((2, 2))
-        made.step(batch(1))
+        subject = learner(net, spiking=spiking)
+        subject.next_task((2, 2))
+        subject.step(batch(1))
         gradients.append(net[0].weight.grad.clone())
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=1e-8)
     assert not torch.allclose(gradients[0], gradients[2], rtol=1e-3)
     net = model()
-    made = learner(net, spiking=(20.0, 40))
-    made.next_task((2, 2))
-    H = made.laterals[0].H[:3].clone()
+    subject = learner(net, spiking=(20.0, 40))
+    subject.next_task((2, 2))
+    H = subject.laterals[0].H[:3].clone()
     x, labels = batch(1)
     drive = net[0](x)
     drive.retain_grad()
@@ -101,27 +101,27 @@ def test_spiking_laterals_project_each_steps_activity():
     code = ((x @ H.T).clamp(-20, 20) * 2).round() / 2
     expected = torch.einsum("tbn,tbm->nm", drive.grad, x - code @ H)
     net.zero_grad()
-    made.step((x, labels))
+    subject.step((x, labels))
     torch.testing.assert_close(net[0].weight.grad, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_biases_learn_in_the_first_task_only():
     for vectors in (False, True):
         net = model(bias=True)
-        made = learner(net, vectors=vectors)
+        subject = learner(net, vectors=vectors)
         start = net[0].bias.detach().clone()
-        made.step(batch(0))
+        subject.step(batch(0))
         first = net[0].bias.detach().clone()
         assert not torch.equal(first, start)
-        made.next_task((2, 2))
-        made.step(batch(1))
+        subject.next_task((2, 2))
+        subject.step(batch(1))
         assert torch.equal(net[0].bias, first) == (not vectors)
 
 
 def test_rows_approach_the_principal_subspace():
     """Of activity with a spectrum, from a random start."""
-    made = torch.Generator().manual_seed(3)
-    x = torch.randn(512, 20, generator=made) * (0.8 ** torch.arange(20)) * 2
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(512, 20, generator=generator) * (0.8 ** torch.arange(20)) * 2
     lateral = Lateral(20, 0.05)
     lateral.grow(5, x)
     start = (x - lateral.code(x) @ lateral.H).square().sum()
@@ -135,19 +135,19 @@ def test_rows_approach_the_principal_subspace():
 
 
 def test_a_run_is_resumed_in_its_second_task(tmp_path):
-    def made():
+    def subject():
         net = learner(model())
         net.step(batch(0))
         net.next_task((2, 2))
         return net
 
     torch.manual_seed(1)
-    whole = made()
+    whole = subject()
     rv.fit(whole, [batch(1), batch(2)], 3, progress=False)
     torch.manual_seed(1)
-    rv.fit(made(), [batch(1), batch(2)], 1, tmp_path, progress=False)
+    rv.fit(subject(), [batch(1), batch(2)], 1, tmp_path, progress=False)
     torch.manual_seed(9)
-    again = made()
+    again = subject()
     rv.fit(again, [batch(1), batch(2)], 3, tmp_path, progress=False)
     for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(a, b)

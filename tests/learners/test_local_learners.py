@@ -30,7 +30,7 @@ LEARNERS = {
 }
 
 
-def made(name):
+def build(name):
     model = net(recurrent=True, adaptation=(0.9, 0.2))
     return LEARNERS[name](model, torch.optim.Adam(model.parameters(), 1e-2))
 
@@ -44,10 +44,10 @@ def loader():
 @pytest.mark.parametrize("name", LEARNERS)
 def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, name):
     torch.manual_seed(0)
-    whole = made(name)
+    whole = build(name)
     history = rv.fit(whole, loader(), 3, validation=loader(), progress=False)
     torch.manual_seed(0)
-    doomed = made(name)
+    doomed = build(name)
     step, count = doomed.step, itertools.count()
 
     def limited(batch):
@@ -59,7 +59,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, name):
     with pytest.raises(KeyboardInterrupt):
         rv.fit(doomed, loader(), 3, tmp_path, validation=loader(), save_every=2, progress=False)
     torch.manual_seed(50)
-    again = made(name)
+    again = build(name)
     assert rv.fit(again, loader(), 3, tmp_path, validation=loader(), save_every=2, progress=False) == history
     for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -119,13 +119,13 @@ def test_tess_takes_no_more_memory_for_a_thousand_steps_than_for_ten():
 
 
 def test_truncated_bptt_keeps_no_more_than_its_window():
-    kept = []
+    saved = []
     for steps in (24, 240):
         model = net(recurrent=True)
         learner = rv.learners.TruncatedBPTT(model, LOSS, torch.optim.SGD(model.parameters(), 0.1), every=4, back=8)
-        with rv.nn.count_operations(model) as seen:
+        with rv.nn.count_operations(model) as counts:
             learner.step((torch.rand(steps, 8, 12), torch.arange(8) % 4))
-        kept.append(seen.activation_bytes)
+        saved.append(counts.activation_bytes)
     # views of the input are counted by its storage, which is all of x
     input_bytes = [24 * 8 * 12 * 4, 240 * 8 * 12 * 4]
-    assert kept[1] - input_bytes[1] <= kept[0] - input_bytes[0] + 64
+    assert saved[1] - input_bytes[1] <= saved[0] - input_bytes[0] + 64

@@ -35,8 +35,8 @@ def test_a_step_by_hand():
         top = target - h.tanh() @ W2.T - b2
         h = h + 0.1 * (-(h - x @ W1.T - b1) + (top @ W2) * (1 - h.tanh() ** 2))
     low, top = h - x @ W1.T - b1, target - h.tanh() @ W2.T - b2
-    made = PredictiveCoding(model, torch.optim.SGD(model.parameters(), 0.2), steps=7, rule=Fixed(0.1))
-    made.step(BATCH)
+    subject = PredictiveCoding(model, torch.optim.SGD(model.parameters(), 0.2), steps=7, rule=Fixed(0.1))
+    subject.step(BATCH)
     for p, old, hebb in zip(
         model.parameters(), before, (low.T @ x, low.sum(0), top.T @ h.tanh(), top.sum(0)), strict=True
     ):
@@ -82,13 +82,13 @@ def test_digits_are_learned_in_both_directions(direction, least):
 def test_causes_of_digits_are_found_without_labels():
     """Ten causes explain what the mean does not: the reconstruction's error falls below half the pixels' variance."""
     train, test = digits()
-    made = learner("unsupervised", [1.0, 20.0], rule=Fixed(0.02))
-    history = rv.fit(made, train, 3, validation=test, progress=False)
+    subject = learner("unsupervised", [1.0, 20.0], rule=Fixed(0.02))
+    history = rv.fit(subject, train, 3, validation=test, progress=False)
     assert "accuracy" not in history[0] and history[-1]["validation_loss"] < history[0]["validation_loss"]
     x, _ = next(iter(test))
     with torch.no_grad():
-        state = made.infer(made.model.predict(batch=len(x)), {"layer2": x})
-        error = made.model.errors(state)["layer2"].square().sum(1).mean()
+        state = subject.infer(subject.model.predict(batch=len(x)), {"layer2": x})
+        error = subject.model.errors(state)["layer2"].square().sum(1).mean()
     assert error < 0.5 * (x - x.mean(0)).square().sum(1).mean()
 
 

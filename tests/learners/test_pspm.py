@@ -40,8 +40,8 @@ def test_the_pairing_is_the_cheapest(a, b, furthest):
 
 
 def test_distance_is_the_filtered_trains_mean_square():
-    made = torch.Generator().manual_seed(0)
-    a, b = ((torch.rand(40, 3, generator=made) < 0.2).float() for _ in range(2))
+    generator = torch.Generator().manual_seed(0)
+    a, b = ((torch.rand(40, 3, generator=generator) < 0.2).float() for _ in range(2))
     filtered = [[[sum(r[s, n] * np.exp(-0.005 * (t - s) ** 2) for s in range(40)) for n in range(3)] for t in range(40)]
                 for r in (a.numpy(), b.numpy())]  # fmt: skip
     assert spike_distance(a, b) == pytest.approx(float(np.square(np.subtract(*filtered)).mean()), rel=1e-10)
@@ -70,9 +70,9 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 def test_a_step_changes_what_the_rule_says(levels):
     layer, (x, reference) = network(2), batch()
     before = layer.recurrent.detach().clone()
-    made = rv.learners.PSPM(layer, step=1e-3, levels=levels, window=4, homeostasis=1e-5, furthest=4)
+    subject = rv.learners.PSPM(layer, step=1e-3, levels=levels, window=4, homeostasis=1e-5, furthest=4)
     torch.manual_seed(3)
-    made.step((x, reference))
+    subject.step((x, reference))
     torch.manual_seed(3)
     draws = np.random.default_rng([int(torch.randint(2**62, ())), 0])
     spikes = network(2)(x)[0].detach()[:, 0]
@@ -98,9 +98,11 @@ def test_the_control_changes_other_synapses_as_much():
     totals = []
     for shuffled in (False, True):
         layer = network(2)
-        made = rv.learners.PSPM(layer, step=1e-6, levels=2, window=4, shuffled=shuffled)  # too small for Dale to bite
+        subject = rv.learners.PSPM(
+            layer, step=1e-6, levels=2, window=4, shuffled=shuffled
+        )  # small, as Dale never bites
         torch.manual_seed(0)
-        made.step((x, reference))
+        subject.step((x, reference))
         totals.append((layer.recurrent.detach() - network(2).recurrent.detach()).sum().item())
     layer = network(2)
     missing, surplus = pair(reference[:, 0], layer(x)[0].detach()[:, 0], 14)
@@ -108,20 +110,20 @@ def test_the_control_changes_other_synapses_as_much():
 
 
 def test_the_reach_falls_and_a_run_is_resumed_exactly(tmp_path):
-    def made():
+    def subject():
         return rv.learners.PSPM(network(2), step=1e-4, window=4, furthest=5, every=2)
 
     torch.manual_seed(5)
-    one = made()
-    seen = []
+    one = subject()
+    observed = []
     for _ in range(6):
-        seen.append(one.reach)
+        observed.append(one.reach)
         one.step(batch())
-    assert seen == [4, 4, 3, 3, 2, 2]
+    assert observed == [4, 4, 3, 3, 2, 2]
     torch.manual_seed(5)
-    rv.fit(made(), [batch()], 3, tmp_path, progress=False)
+    rv.fit(subject(), [batch()], 3, tmp_path, progress=False)
     torch.manual_seed(77)
-    two = made()
+    two = subject()
     rv.fit(two, [batch()], 6, tmp_path, progress=False)
     assert torch.equal(one.layer.recurrent, two.layer.recurrent)
 
@@ -140,14 +142,14 @@ def test_refusals():
 
 def test_a_reference_that_is_no_spikes_changes_nothing():
     layer = rv.nn.LIF(4, recurrent=True, reset="zero")
-    made = rv.learners.PSPM(layer, step=0.1, homeostasis=0.1, signs=torch.ones(4))
+    subject = rv.learners.PSPM(layer, step=0.1, homeostasis=0.1, signs=torch.ones(4))
     before, x = layer.recurrent.detach().clone(), torch.rand(6, 2, 4)
     for reference in (torch.full((6, 2, 4), float("nan")), torch.full((6, 2, 4), 0.5)):
         with pytest.raises(ValueError, match="of 0 and 1"):
-            made.step((x, reference))
+            subject.step((x, reference))
     for batch, text in (((x,), "expected a pair"), ((x[:, :0], x[:0, :0]), "empty batch")):
         with pytest.raises(ValueError, match=text):
-            made.step(batch)
+            subject.step(batch)
     with pytest.raises(ValueError, match="finite homeostasis"):
         rv.learners.PSPM(layer, step=0.1, homeostasis=float("nan"))
     assert torch.equal(layer.recurrent, before)

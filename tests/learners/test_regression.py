@@ -17,7 +17,7 @@ def test_regression_has_a_loss_and_no_accuracy():
     optimizer = torch.optim.SGD(model.parameters(), 0.5)
     learner = rv.learners.BPTT(model, error, optimizer, encode=lambda x: x.transpose(0, 1), accuracy=None)
     for _ in range(100):
-        told = learner.step((x, target))
-    assert sorted(told) == ["examples", "loss"] == sorted(learner.evaluate((x, target)))
+        prediction = learner.step((x, target))
+    assert sorted(prediction) == ["examples", "loss"] == sorted(learner.evaluate((x, target)))
     best = torch.linalg.lstsq(x.reshape(-1, 4), target.reshape(-1, 2)).solution
     torch.testing.assert_close(model.weight.T, best, atol=1e-4, rtol=1e-4)

@@ -32,5 +32,5 @@ def test_losses():
 
 @pytest.mark.parametrize("off", [False, True])
 def test_changes_from_step_to_step(off):
-    found = delta(MEMBRANES, 0.75, track=False, off=off).flatten(1).T.int().tolist()
-    assert ["".join("-0+"[s + 1] for s in train) for train in found] == (BOTH if off else ON)
+    result = delta(MEMBRANES, 0.75, track=False, off=off).flatten(1).T.int().tolist()
+    assert ["".join("-0+"[s + 1] for s in train) for train in result] == (BOTH if off else ON)

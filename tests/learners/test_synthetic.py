@@ -43,10 +43,10 @@ def learner(model=None, size=H, loss=mse, rate=0.1, hidden=(16,), **options):
     return SyntheticGradients(model, back, loss, optimizer, **{"accuracy": None} | options)
 
 
-def gradients(made, targets=TARGETS):
-    made.model.zero_grad()
-    loss, _ = made._learn(X, targets)
-    return loss, [p.grad.clone() for p in made.cortex.parameters()]
+def gradients(subject, targets=TARGETS):
+    subject.model.zero_grad()
+    loss, _ = subject._learn(X, targets)
+    return loss, [p.grad.clone() for p in subject.cortex.parameters()]
 
 
 def agree(a, b):
@@ -56,13 +56,13 @@ def agree(a, b):
 
 @pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
 def test_one_window_is_backpropagation(kind):
-    made = learner(gru(kind), 2 * H if kind is nn.LSTM else H, every=T)
-    loss, ours = gradients(made)
-    made.model.zero_grad()
-    whole = mse(made.cortex(X)[0], TARGETS.transpose(0, 1))
+    subject = learner(gru(kind), 2 * H if kind is nn.LSTM else H, every=T)
+    loss, ours = gradients(subject)
+    subject.model.zero_grad()
+    whole = mse(subject.cortex(X)[0], TARGETS.transpose(0, 1))
     whole.backward()
     assert loss == pytest.approx(whole.item(), rel=1e-12)
-    agree(ours, [p.grad for p in made.cortex.parameters()])
+    agree(ours, [p.grad for p in subject.cortex.parameters()])
 
 
 def test_a_silent_synthesiser_is_truncated_backpropagation():
@@ -73,9 +73,9 @@ def test_a_silent_synthesiser_is_truncated_backpropagation():
         plain._learn(x, LABELS)
         expected = [p.grad.clone() for p in model.parameters()]
         size = sum(t.numel() for t in rv.learners.decoupled._states.leaves(model.init_state(B))) // B
-        made = learner(model, size, membrane_cross_entropy, every=3, **options)
-        made.model.zero_grad()
-        made._learn(x, LABELS)
+        subject = learner(model, size, membrane_cross_entropy, every=3, **options)
+        subject.model.zero_grad()
+        subject._learn(x, LABELS)
         agree([p.grad for p in model.parameters()], expected)
         assert expected[0].abs().sum() > 0
 
@@ -111,22 +111,22 @@ def test_a_perfect_synthesiser_makes_it_whole(feedback_every):
     expected = [p.grad.clone() for p in model.parameters()]
     # GRU returns its last output twice: the gradient at the state is that of what comes after it
     table = [(h.detach()[0], (torch.zeros_like(h) if h.grad is None else h.grad)[0] * B) for h in states[1:]]
-    made = learner(model, every=1, scale=1.0, feedback_every=feedback_every)
-    made.synthesiser = Known(table)
-    made.ablate("olive")
-    value, ours = gradients(made)
-    assert value == pytest.approx(loss.item(), rel=1e-12) and made._synthesis < 1e-20
+    subject = learner(model, every=1, scale=1.0, feedback_every=feedback_every)
+    subject.synthesiser = Known(table)
+    subject.ablate("olive")
+    value, ours = gradients(subject)
+    assert value == pytest.approx(loss.item(), rel=1e-12) and subject._synthesis < 1e-20
     agree(ours, expected)
 
 
 def test_targets_are_bootstrapped():
     """Ĝ(h_k) learns ∂(loss_k + scale Ĝ(h_{k+1})·h_{k+1})/∂h_k, of one example; by hand, backwards."""
     model = gru()
-    made = learner(model, every=3, scale=0.4)
-    for p in made.synthesiser.parameters():
+    subject = learner(model, every=3, scale=0.4)
+    for p in subject.synthesiser.parameters():
         nn.init.normal_(p, std=0.3)
-    made.model.zero_grad()
-    made._learn(X, TARGETS)
+    subject.model.zero_grad()
+    subject._learn(X, TARGETS)
     h = torch.zeros(1, B, H, dtype=F64)
     expected = torch.zeros((), dtype=F64)
     for start in (0, 3, 6):
@@ -134,41 +134,41 @@ def test_targets_are_bootstrapped():
         y, after = model(X[start : start + 3], h)
         value = (y - TARGETS[:, start : start + 3].transpose(0, 1)).square().mean((0, 2)).sum() / 3
         if start < 6:
-            value = value + 0.4 * (made.synthesiser(after[0]).detach() * after[0]).sum()
+            value = value + 0.4 * (subject.synthesiser(after[0]).detach() * after[0]).sum()
         if start:
             (target,) = torch.autograd.grad(value, h)
-            expected = expected + (made.synthesiser(h[0].detach()) - target[0]).square().sum() / B
+            expected = expected + (subject.synthesiser(h[0].detach()) - target[0]).square().sum() / B
         h = after
-    wanted = torch.autograd.grad(expected, list(made.synthesiser.parameters()))
-    agree([p.grad for p in made.synthesiser.parameters()], wanted)
+    reference = torch.autograd.grad(expected, list(subject.synthesiser.parameters()))
+    agree([p.grad for p in subject.synthesiser.parameters()], reference)
 
 
 def test_parts_are_lost():
-    made = learner(every=1, scale=1.0)
-    for p in made.synthesiser.parameters():
+    subject = learner(every=1, scale=1.0)
+    for p in subject.synthesiser.parameters():
         nn.init.normal_(p, std=0.3)
-    heard = gradients(made)[1]
-    made.ablate("cerebellum")
-    silent = gradients(made)[1]
+    heard = gradients(subject)[1]
+    subject.ablate("cerebellum")
+    silent = gradients(subject)[1]
     assert not torch.allclose(heard[1], silent[1])
     agree(silent, gradients(learner(gru(), every=1))[1])  # truncated
-    before = copy.deepcopy(made.synthesiser.state_dict())
-    made.ablate("olive")
-    made.step((X, TARGETS))
-    assert all(torch.equal(v, before[k]) for k, v in made.synthesiser.state_dict().items())
+    before = copy.deepcopy(subject.synthesiser.state_dict())
+    subject.ablate("olive")
+    subject.step((X, TARGETS))
+    assert all(torch.equal(v, before[k]) for k, v in subject.synthesiser.state_dict().items())
     other = learner(every=1, scale=1.0)
-    other.load_state_dict(made.state_dict())
+    other.load_state_dict(subject.state_dict())
     assert other._own["ablated"] == ["cerebellum", "olive"]
     with pytest.raises(ValueError, match="the part is 'cortex'"):
-        made.ablate("cortex")
+        subject.ablate("cortex")
 
 
 def test_the_synthesiser_learns():
-    made = learner(every=1)
-    made.optimizer = torch.optim.Adam(made.synthesiser.parameters(), 0.01)
-    first = made.step((X, TARGETS))["synthesis"]
+    subject = learner(every=1)
+    subject.optimizer = torch.optim.Adam(subject.synthesiser.parameters(), 0.01)
+    first = subject.step((X, TARGETS))["synthesis"]
     for _ in range(100):
-        last = made.step((X, TARGETS))["synthesis"]
+        last = subject.step((X, TARGETS))["synthesis"]
     assert first == pytest.approx(1.0) and last < 0.7  # 1: it predicts 0
 
 
@@ -176,11 +176,11 @@ def test_the_synthesiser_learns():
 def test_the_librarys_own_cells(layer):
     model = rv.nn.Sequential(layer, nn.Linear(H, 2).double())
     size = sum(t.numel() for t in rv.learners.decoupled._states.leaves(model.init_state(B))) // B
-    made = learner(model, size, membrane_cross_entropy, accuracy=rv.learners.accuracy)
-    first = made.evaluate((X, LABELS))["loss"]
+    subject = learner(model, size, membrane_cross_entropy, accuracy=rv.learners.accuracy)
+    first = subject.evaluate((X, LABELS))["loss"]
     for _ in range(20):
-        metrics = made.step((X, LABELS))
-    assert made.evaluate((X, LABELS))["loss"] < first and 0 <= metrics["accuracy"] <= 1
+        metrics = subject.step((X, LABELS))
+    assert subject.evaluate((X, LABELS))["loss"] < first and 0 <= metrics["accuracy"] <= 1
 
 
 class Forgetful(nn.Module):

@@ -22,14 +22,14 @@ def model(bias: bool = False, recurrent: bool = False) -> rv.nn.Sequential:
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
-    made = torch.Generator().manual_seed(1)
-    return 3 * torch.rand(T, B, 6, generator=made), torch.tensor([0, 3, 1, 1])
+    generator = torch.Generator().manual_seed(1)
+    return 3 * torch.rand(T, B, 6, generator=generator), torch.tensor([0, 3, 1, 1])
 
 
 def learned(net, x=None, **rule) -> dict[str, torch.Tensor]:
-    given, labels = batch()
-    made = rv.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.0), **rule)
-    made.step((given if x is None else x, labels))
+    inputs, labels = batch()
+    subject = rv.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.0), **rule)
+    subject.step((inputs if x is None else x, labels))
     return {name: p.grad for name, p in net.named_parameters() if p.grad is not None}
 
 
@@ -37,7 +37,7 @@ def written_out(net, pre=1.0, post=1.0, lambda_post=0.2, lambda_pre=0.5) -> list
     """Loops over steps, examples and neurons: (2 hidden weights, their gradient)."""
     x, labels = batch()
     rows = [list(row) for row in x]
-    found = []
+    result = []
     for layer in list(net)[:2]:
         W = layer.linear.weight.detach()
         n = len(W)
@@ -58,58 +58,58 @@ def written_out(net, pre=1.0, post=1.0, lambda_post=0.2, lambda_pre=0.5) -> list
                 after[b] = lambda_post * after[b] + psi
             sent.append(list(out))
         rows = sent
-        found.append(gradient)
-    return found
+        result.append(gradient)
+    return result
 
 
 @pytest.mark.usefixtures("float64")
 def test_the_update_is_the_papers():
-    found = learned(model())
+    result = learned(model())
     for name, expected in zip(("0.linear.weight", "1.linear.weight"), written_out(model()), strict=True):
         assert expected.abs().sum() > 1e-3
-        torch.testing.assert_close(found[name], expected, rtol=1e-9, atol=1e-15)
+        torch.testing.assert_close(result[name], expected, rtol=1e-9, atol=1e-15)
     causal = learned(model(), alpha_post=0.0)
     for name, expected in zip(("0.linear.weight", "1.linear.weight"), written_out(model(), post=0.0), strict=True):
         torch.testing.assert_close(causal[name], expected, rtol=1e-9, atol=1e-15)
-        assert not torch.allclose(causal[name], found[name])
+        assert not torch.allclose(causal[name], result[name])
 
 
 @pytest.mark.usefixtures("float64")
 def test_the_readout_learns_by_its_exact_gradient():
     net, twin = model(bias=True), model(bias=True)
-    found = learned(net)
+    result = learned(net)
     x, labels = batch()
     rv.learners.membrane_cross_entropy(twin(x)[0], labels).backward()
-    torch.testing.assert_close(found["2.linear.weight"], twin[2].linear.weight.grad, rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(found["2.linear.bias"], twin[2].linear.bias.grad, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(result["2.linear.weight"], twin[2].linear.weight.grad, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(result["2.linear.bias"], twin[2].linear.bias.grad, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.usefixtures("float64")
 def test_a_bias_is_a_weight_from_an_input_that_is_always_one():
     biased, plain = model(bias=True), model()
-    found = learned(biased)
+    result = learned(biased)
     with torch.no_grad():
         wide = rv.nn.LIF(7, 9, beta=0.5, threshold=0.6, surrogate=biased[0].surrogate, bias=False)
         wide.linear.weight.copy_(torch.cat([biased[0].linear.weight, biased[0].linear.bias[:, None]], 1))
     net = rv.nn.Sequential(wide, plain[1], plain[2])
     x = F.pad(batch()[0], (0, 1), value=1.0)
     expected = learned(net, x)["0.linear.weight"]
-    torch.testing.assert_close(found["0.linear.bias"], expected[:, -1], rtol=1e-9, atol=1e-15)
-    torch.testing.assert_close(found["0.linear.weight"], expected[:, :-1], rtol=1e-9, atol=1e-15)
+    torch.testing.assert_close(result["0.linear.bias"], expected[:, -1], rtol=1e-9, atol=1e-15)
+    torch.testing.assert_close(result["0.linear.weight"], expected[:, :-1], rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.usefixtures("float64")
 def test_recurrent_weights_are_weights_from_ones_own_last_spikes():
     net = model(recurrent=True)
-    found = learned(net)
+    result = learned(net)
     spikes = net[0](batch()[0])[0].detach()
     before = torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
     wide = rv.nn.LIF(15, 9, beta=0.5, threshold=0.6, surrogate=net[0].surrogate, bias=False)
     with torch.no_grad():
         wide.linear.weight.copy_(torch.cat([net[0].linear.weight, net[0].recurrent], 1))
     expected = learned(rv.nn.Sequential(wide, net[1], net[2]), torch.cat([batch()[0], before], 2))["0.linear.weight"]
-    torch.testing.assert_close(found["0.linear.weight"], expected[:, :6], rtol=1e-9, atol=1e-15)
-    torch.testing.assert_close(found["0.recurrent"], expected[:, 6:], rtol=1e-9, atol=1e-15)
+    torch.testing.assert_close(result["0.linear.weight"], expected[:, :6], rtol=1e-9, atol=1e-15)
+    torch.testing.assert_close(result["0.recurrent"], expected[:, 6:], rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.usefixtures("float64")
@@ -133,11 +133,11 @@ def test_standardised_weights_pass_the_gradient_to_what_makes_them():
         for mine, theirs in zip(net, twin, strict=True):
             theirs.linear.weight.copy_(mine.linear.weight)
     gradient = learned(twin)["0.linear.weight"]
-    found = learned(net)["0.linear.parametrizations.weight.original"]
+    result = learned(net)["0.linear.parametrizations.weight.original"]
     raw = net[0].linear.parametrizations.weight.original.detach().requires_grad_()
     deviation = raw - raw.mean(1, keepdim=True)
-    made = deviation / (6 * deviation.square().sum(1, keepdim=True) / 5 + 1e-4).sqrt()
-    torch.testing.assert_close(found, torch.autograd.grad(made, raw, gradient)[0], rtol=1e-8, atol=1e-14)
+    subject = deviation / (6 * deviation.square().sum(1, keepdim=True) / 5 + 1e-4).sqrt()
+    torch.testing.assert_close(result, torch.autograd.grad(subject, raw, gradient)[0], rtol=1e-8, atol=1e-14)
 
 
 @pytest.mark.usefixtures("float64")
@@ -151,9 +151,9 @@ def test_a_convolution_is_a_shared_weight():
         rv.nn.LI(12, 4, beta=0.8),
     )  # fmt: skip
     x = 4 * torch.rand(T, B, 2, 4, 4)
-    made = rv.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.0), pool=2)
+    subject = rv.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.0), pool=2)
     labels = torch.tensor([0, 3, 1, 1])
-    made.step((iter(x), labels))
+    subject.step((iter(x), labels))
     taps = F.unfold(torch.eye(32).view(32, 2, 4, 4), 3, padding=1)  # (32 sources, 18 taps, 16 places)
     place = torch.einsum("skp,ck->scp", taps, convolution.weight.detach().flatten(1)).flatten(1)  # (32, 48)
     v, pre, post = torch.zeros(B, 48), torch.zeros(B, 32), torch.zeros(B, 48)
@@ -182,13 +182,13 @@ def test_input_may_come_step_by_step():
 def test_refusals():
     net = model()
     x, labels = batch()
-    made = rv.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1))
+    subject = rv.learners.TESS(net, torch.optim.SGD(net.parameters(), 0.1))
     with pytest.raises(ValueError, match="there is no step"):
-        made.step((x[:0], labels))
+        subject.step((x[:0], labels))
     with pytest.raises(ValueError, match="label 6 at position 0"):
-        made.step((x, labels + 6))
+        subject.step((x, labels + 6))
     with pytest.raises(ValueError, match="not finite"):
-        made.step((x * float("nan"), labels))
+        subject.step((x * float("nan"), labels))
     spiking = rv.nn.Sequential(rv.nn.LIF(6, 4))
     with pytest.raises(ValueError, match="that ends in a readout"):
         rv.learners.TESS(spiking, torch.optim.SGD(spiking.parameters(), 0.1))

@@ -16,16 +16,16 @@ def model() -> rv.nn.Sequential:
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
-    made = torch.Generator().manual_seed(2)
-    return 2 * torch.rand(T, B, 6, generator=made), torch.tensor([0, 3, 1])
+    generator = torch.Generator().manual_seed(2)
+    return 2 * torch.rand(T, B, 6, generator=generator), torch.tensor([0, 3, 1])
 
 
 def gradients(every: int, back: int | None = None) -> list[torch.Tensor]:
     net = model()
-    made = rv.learners.TruncatedBPTT(
+    subject = rv.learners.TruncatedBPTT(
         net, rv.learners.membrane_cross_entropy, torch.optim.SGD(net.parameters(), 0.0), every=every, back=back
     )
-    made.step(batch())
+    subject.step(batch())
     return [p.grad.clone() for p in net.parameters()]
 
 
@@ -49,11 +49,11 @@ def plain(every: int, back: int) -> list[torch.Tensor]:
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(("every", "back"), [(2, 2), (2, 4), (3, 6), (1, 3), (4, 12), (1, 10), (10, 10), (99, 99)])
 def test_gradient(every, back):
-    found = gradients(every, back)
-    for a, b in zip(found, plain(every, back), strict=True):
+    result = gradients(every, back)
+    for a, b in zip(result, plain(every, back), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
     bptt = plain(T, T)
-    same = all(torch.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(found, bptt, strict=True))
+    same = all(torch.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(result, bptt, strict=True))
     assert same == (back >= T)
 
 
@@ -71,8 +71,8 @@ def test_one_window_is_bptt_for_a_loss_that_is_no_mean_over_steps():
 def test_a_step_every_window_uses_the_new_weights():
     net, twin = model(), model()
     loss = rv.learners.membrane_cross_entropy
-    made = rv.learners.TruncatedBPTT(net, loss, torch.optim.SGD(net.parameters(), 0.5), every=4, update="window")
-    metrics = made.step(batch())
+    subject = rv.learners.TruncatedBPTT(net, loss, torch.optim.SGD(net.parameters(), 0.5), every=4, update="window")
+    metrics = subject.step(batch())
     optimizer, state, total = torch.optim.SGD(twin.parameters(), 0.5), None, 0.0
     x, labels = batch()
     for start in (0, 4, 8):

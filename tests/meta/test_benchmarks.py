@@ -18,15 +18,15 @@ def test_regular_spikes() -> None:
     """Three neurons fire every 50 ms, a fourth is silent; sources from index 4 on do not count."""
     times = np.concatenate([np.arange(1, 41) * 50.0] * 3 + [np.linspace(1.0, 2000.0, 500)])
     neurons = np.repeat([2, 0, 1, 4], [40, 40, 40, 500])
-    found = describe(times, neurons, 4, 0.0, 2000.0)
-    assert found["rate"] == pytest.approx(15.0)
-    assert found["cv"] == pytest.approx(0.0, abs=1e-12)
+    result = describe(times, neurons, 4, 0.0, 2000.0)
+    assert result["rate"] == pytest.approx(15.0)
+    assert result["cv"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_the_beginning_is_left_out() -> None:
-    found = describe(np.array([100.0, 200.0, 200.1, 300.0]), np.zeros(4, int), 1, 200.0, 400.0)
-    assert found["rate"] == pytest.approx(10.0)
-    assert np.isnan(found["cv"])
+    result = describe(np.array([100.0, 200.0, 200.1, 300.0]), np.zeros(4, int), 1, 200.0, 400.0)
+    assert result["rate"] == pytest.approx(10.0)
+    assert np.isnan(result["cv"])
 
 
 def test_gamma_spikes_have_the_known_cv(rng: np.random.Generator) -> None:
@@ -35,8 +35,8 @@ def test_gamma_spikes_have_the_known_cv(rng: np.random.Generator) -> None:
     times = np.cumsum(intervals, axis=1)
     neurons = np.repeat(np.arange(50), 2000)
     order = rng.permutation(times.size)
-    found = describe(times.ravel()[order], neurons[order], 50, 0.0, float(times.max()))
-    assert found["cv"] == pytest.approx(0.5, abs=0.01)
+    result = describe(times.ravel()[order], neurons[order], 50, 0.0, float(times.max()))
+    assert result["cv"] == pytest.approx(0.5, abs=0.01)
 
 
 def row(side: str, threads: int, seconds: list[float]) -> Row:
@@ -90,9 +90,9 @@ def test_sides_are_asked_in_turn() -> None:
     def side(name: str) -> Callable[[], float]:
         return lambda: float(len(order)) if order.append(name) is None else 0.0
 
-    found = in_turn({name: side(name) for name in "abc"}, 3)
+    result = in_turn({name: side(name) for name in "abc"}, 3)
     assert "".join(order) == "abcbcacab"
-    assert found == {"a": [1.0, 6.0, 8.0], "b": [2.0, 4.0, 9.0], "c": [3.0, 5.0, 7.0]}
+    assert result == {"a": [1.0, 6.0, 8.0], "b": [2.0, 4.0, 9.0], "c": [3.0, 5.0, 7.0]}
 
 
 def test_an_environment_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

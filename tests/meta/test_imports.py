@@ -111,19 +111,19 @@ def foreign_private(tree: ast.AST, path: Path) -> list[str]:
 
 def unsafe(tree: ast.AST, path: Path) -> list[str]:
     """Ways to read a pickle or to reach the network, as "line: what"."""
-    found = []
+    result = []
     for name, line in imports(tree, path):
         if any(name == module or name.startswith(module + ".") for module in FORBIDDEN_MODULES):
-            found.append(f"{line}: import {name}")
+            result.append(f"{line}: import {name}")
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             if called in FORBIDDEN_CALLS or called.endswith(".urlopen"):
-                found.append(f"{node.lineno}: {called}")
+                result.append(f"{node.lineno}: {called}")
             for keyword in node.keywords:
                 if keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False":
-                    found.append(f"{node.lineno}: allow_pickle")
-    return found
+                    result.append(f"{node.lineno}: allow_pickle")
+    return result
 
 
 MODULES = modules()

@@ -58,12 +58,12 @@ def test_streams_are_splitmix_and_xoshiro():
 
 def test_below_is_uniform_where_rejection_matters():
     n = 3 * 2**30  # without rejection every third number would come out twice as often
-    state, third = seeded(np.uint64(KEY), 0), 0
+    state, multiples = seeded(np.uint64(KEY), 0), 0
     for _ in range(4000):
         state, x = below(tuple(np.uint64(word) for word in state), n)
         assert 0 <= x < n
-        third += x % 3 == 0
-    assert abs(third / 4000 - 1 / 3) < 5 * np.sqrt(2 / 9 / 4000)
+        multiples += x % 3 == 0
+    assert abs(multiples / 4000 - 1 / 3) < 5 * np.sqrt(2 / 9 / 4000)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)

@@ -20,8 +20,8 @@ each = pytest.mark.parametrize("case", CASES.values(), ids=[kind.__name__ for ki
 def network(case, drive=None):
     net = rv.Network()
     spread = np.linspace(1.0, 1.1, SIZE)
-    given = {} if case.drive is None else {"drive": spread * (case.drive if drive is None else drive)}
-    net.add(case.model, SIZE, "cells", **given)
+    inputs = {} if case.drive is None else {"drive": spread * (case.drive if drive is None else drive)}
+    net.add(case.model, SIZE, "cells", **inputs)
     return net
 
 

@@ -65,11 +65,11 @@ def test_hodgkin_huxley_spikes_as_scipys_solution():
     ).t_events[0]
     net = rv.Network()
     net.add(p, 1, drive=30.0)
-    found = rv.simulate(net, 200.0, dt=0.01, dtype=torch.float64).times.numpy()
-    assert len(found) == len(exact) > 5
-    assert np.abs(np.diff(found).mean() / np.diff(exact).mean() - 1) < 0.01
+    recording = rv.simulate(net, 200.0, dt=0.01, dtype=torch.float64).times.numpy()
+    assert len(recording) == len(exact) > 5
+    assert np.abs(np.diff(recording).mean() / np.diff(exact).mean() - 1) < 0.01
     coarse = rv.simulate(net, 200.0, dt=0.02, dtype=torch.float64).times.numpy()
-    errors = [np.abs(x - exact[: len(x)]).max() for x in (found, coarse)]
+    errors = [np.abs(x - exact[: len(x)]).max() for x in (recording, coarse)]
     assert errors[0] < 0.7 * errors[1] + 0.02  # converges with dt
 
 
@@ -82,32 +82,32 @@ def test_spikes_and_traces_are_those_of_a_plain_loop(neuron, drive, least):
     net = rv.Network()
     net.add(neuron, 1, "cell", drive=drive)
     at, _, V = plain.simulate(net, 0.125, 4000, ["cell"])
-    found = rv.simulate(net, 500.0, dt=0.125, dtype=torch.float64, record="V")
-    assert len(at) >= least and np.array_equal(np.rint(found.times.numpy() / 0.125), at)
-    assert np.abs(found.states["V"].values.numpy() - V["cell"]).max() < 1e-6
+    recording = rv.simulate(net, 500.0, dt=0.125, dtype=torch.float64, record="V")
+    assert len(at) >= least and np.array_equal(np.rint(recording.times.numpy() / 0.125), at)
+    assert np.abs(recording.states["V"].values.numpy() - V["cell"]).max() < 1e-6
 
 
 def test_initial_values():
-    given = torch.linspace(-80.0, -60.0, 5, dtype=torch.float64)
+    inputs = torch.linspace(-80.0, -60.0, 5, dtype=torch.float64)
     net = rv.Network()
     net.add(rv.LIF(E_L=-70.0, tau_m=1e12), 4)
-    net.add(rv.LIF(tau_m=1e12), 5, initial={"V": given})
+    net.add(rv.LIF(tau_m=1e12), 5, initial={"V": inputs})
     net.add(rv.LIF(tau_m=1e12, V_th=1e9), 4000, initial={"V": rv.Uniform(-65.0, -50.0)})
     net.add(rv.LIF(tau_m=1e12, V_th=1e9), 4000, initial={"V": rv.Normal(-60.0, 3.0)})
-    net.add(rv.LIF(tau_m=1e12, E_L=given), 5)
+    net.add(rv.LIF(tau_m=1e12, E_L=inputs), 5)
 
     def run(seed):
         return rv.simulate(net, 0.1, seed=seed, dtype=torch.float64, record="V").states["V"].values[0]
 
     V = run(0)
-    assert torch.allclose(V[:4], torch.tensor(-70.0).double()) and torch.allclose(V[4:9], given)
+    assert torch.allclose(V[:4], torch.tensor(-70.0).double()) and torch.allclose(V[4:9], inputs)
     u, n = V[9:4009], V[4009:8009]
     assert -65.0 <= u.min() < -64.9 and -50.1 < u.max() < -50.0
     assert abs(u.mean() + 57.5) < 5 * 15 / math.sqrt(12 * 4000) and abs(n.mean() + 60.0) < 5 * 3 / math.sqrt(
         4000
     )
     assert abs(n.std() - 3.0) < 5 * 3 / math.sqrt(8000)
-    assert torch.allclose(V[-5:], given)
+    assert torch.allclose(V[-5:], inputs)
     assert torch.equal(run(0), V) and not torch.equal(run(1), V)
 
 

@@ -37,8 +37,8 @@ class Case:
     def layer(self, dtype: torch.dtype = F64, fused: bool = True) -> nn.Module:
         """The same weights for every dtype and either way through time."""
         torch.manual_seed(0)
-        made = self.make(dtype=F64, **({"fused": fused} if self.fused else {}))
-        return made.to(dtype)
+        model = self.make(dtype=F64, **({"fused": fused} if self.fused else {}))
+        return model.to(dtype)
 
 
 def rates(steps: int = 12, batch: int = 3, inputs: int = 6, scale: float = 2.0) -> torch.Tensor:

@@ -135,11 +135,11 @@ def astrocyte(cell, x):
 
 def segments(cell, row):
     """Which neurons have a segment that matches: row (inputs,)."""
-    p, found = numbers(cell), np.zeros(cell.neurons)
+    p, result = numbers(cell), np.zeros(cell.neurons)
     for synapses, weights, owner in zip(p["synapses"], p["weight"], p["owner"], strict=True):
         total = sum(w * row[k] for k, w in zip(synapses, weights, strict=True) if k >= 0)
-        found[owner] = max(found[owner], float(total >= cell.threshold))
-    return found
+        result[owner] = max(result[owner], float(total >= cell.threshold))
+    return result
 
 
 def dendrites(cell, x):

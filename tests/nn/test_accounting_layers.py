@@ -23,19 +23,19 @@ def numbers(size: int) -> torch.Tensor:
 
 
 def counted(layer: nn.Module, x: torch.Tensor, way: str = "sequence") -> rv.nn.Operations:
-    with count_operations(layer) as seen:
+    with count_operations(layer) as counts:
         if way == "sequence":
             layer(x)
         else:
             state = layer.init_state(x.shape[1])
             for row in x:
                 state, _ = layer.step(state, row)
-    assert seen.uncounted == () and len(seen.layers) == 1
-    return seen
+    assert counts.uncounted == () and len(counts.layers) == 1
+    return counts
 
 
-def own(seen: rv.nn.Operations) -> tuple[int, int, int]:
-    return seen.updates, seen.layers[0].multiplications, seen.layers[0].additions
+def own(observed: rv.nn.Operations) -> tuple[int, int, int]:
+    return observed.updates, observed.layers[0].multiplications, observed.layers[0].additions
 
 
 ways = pytest.mark.parametrize("way", ["sequence", "steps"])
@@ -62,10 +62,10 @@ def test_liquid_networks_evaluate_every_synapse_at_every_unfold(way, mixed):
                 multiplications, additions = multiplications + 3 + 5, additions + 1
         multiplications, additions = multiplications + 2, additions + 2  # output map
         macs += 2 * 5
-    seen = counted(layer, numbers(3), way)
-    assert (seen.macs, seen.dense, seen.synops) == (macs, macs, 0)
-    assert own(seen) == (9 * len(SAMPLES), multiplications, additions)
-    assert seen.state_bytes == 8 * B * 9 * (2 if mixed else 1)
+    observed = counted(layer, numbers(3), way)
+    assert (observed.macs, observed.dense, observed.synops) == (macs, macs, 0)
+    assert own(observed) == (9 * len(SAMPLES), multiplications, additions)
+    assert observed.state_bytes == 8 * B * 9 * (2 if mixed else 1)
 
 
 @ways
@@ -74,11 +74,11 @@ def test_closed_form_networks_with_a_backbone(way, mode, of_unit):
     layer = rv.nn.CfC(4, 6, backbone=(7, 5), mode=mode, dtype=F64)
     heads = 1 if mode == "pure" else 4
     x = spikes(4)
-    seen = counted(layer, x, way)
-    assert seen.synops == 7 * int(x.sum())
-    assert seen.macs == len(SAMPLES) * (6 * 7 + 7 * 5 + 5 * 6 * heads)
-    assert seen.dense == seen.macs + len(SAMPLES) * 4 * 7
-    assert own(seen) == (len(SAMPLES) * 6, len(SAMPLES) * 6 * of_unit[0], len(SAMPLES) * 6 * of_unit[1])
+    observed = counted(layer, x, way)
+    assert observed.synops == 7 * int(x.sum())
+    assert observed.macs == len(SAMPLES) * (6 * 7 + 7 * 5 + 5 * 6 * heads)
+    assert observed.dense == observed.macs + len(SAMPLES) * 4 * 7
+    assert own(observed) == (len(SAMPLES) * 6, len(SAMPLES) * 6 * of_unit[0], len(SAMPLES) * 6 * of_unit[1])
 
 
 def test_wired_closed_form_networks_have_fewer_connections():
@@ -94,8 +94,8 @@ def test_wired_closed_form_networks_have_fewer_connections():
                 synops += connections * int(x[..., source].sum())
             else:
                 macs += connections * len(SAMPLES)
-    seen = counted(layer, x)
-    assert (seen.synops, seen.macs) == (synops, macs)
+    observed = counted(layer, x)
+    assert (observed.synops, observed.macs) == (synops, macs)
     assert macs < len(SAMPLES) * 4 * sum(p.units * (p.in_features + p.units) for p in layer.layers)
 
 
@@ -106,9 +106,9 @@ def test_expressive_leaky_memory(way, routing):
     x = spikes(6)
     synops = sum(int(x[..., source].sum()) for branch in layer.indices for source in branch.tolist())
     macs = len(SAMPLES) * ((3 + 4) * 8 + 8 * 5 + 5 * 4 + 4 * 2)
-    seen = counted(layer, x, way)
-    assert (seen.synops, seen.macs, seen.dense) == (synops, macs, macs + len(SAMPLES) * 9)
-    assert own(seen) == (len(SAMPLES) * 4, len(SAMPLES) * (3 + 4 * 5), len(SAMPLES) * (3 + 4))
+    observed = counted(layer, x, way)
+    assert (observed.synops, observed.macs, observed.dense) == (synops, macs, macs + len(SAMPLES) * 9)
+    assert own(observed) == (len(SAMPLES) * 4, len(SAMPLES) * (3 + 4 * 5), len(SAMPLES) * (3 + 4))
     assert counted(layer, numbers(6), way).macs == macs + len(SAMPLES) * 9
 
 
@@ -117,10 +117,10 @@ def test_active_dendrites(way):
     synapses = torch.tensor([[0, 1, 2], [2, 3, -1], [4, 0, -1]])
     layer = rv.nn.ActiveDendrites(5, 4, synapses, torch.tensor([0, 0, 2]), threshold=2.0, decay=0.5, dtype=F64)
     x = spikes(5)
-    seen = counted(layer, x, way)
-    assert seen.synops == sum(int(x[..., k].sum()) for k in synapses.flatten().tolist() if k >= 0) > 0
-    assert (seen.macs, seen.dense) == (0, 7 * len(SAMPLES))
-    assert own(seen) == (4 * len(SAMPLES), 4 * len(SAMPLES), (2 * 3 + 4) * len(SAMPLES))
+    observed = counted(layer, x, way)
+    assert observed.synops == sum(int(x[..., k].sum()) for k in synapses.flatten().tolist() if k >= 0) > 0
+    assert (observed.macs, observed.dense) == (0, 7 * len(SAMPLES))
+    assert own(observed) == (4 * len(SAMPLES), 4 * len(SAMPLES), (2 * 3 + 4) * len(SAMPLES))
 
 
 @ways
@@ -135,21 +135,21 @@ def test_astrocytes_sense_and_gate(way, recurrent, modulated):
     each = 12 if modulated else 6
     synops = sum((each + 2) * int((x[t, b] != 0).sum()) for t, b in SAMPLES)
     synops += sum(each * int(y[t - 1, b].sum()) for t, b in SAMPLES if t and recurrent)
-    seen = counted(layer, x, way)
-    assert (seen.synops, seen.macs) == (synops, 0)
-    assert seen.dense == len(SAMPLES) * (5 * (each + 2) + (6 * each if recurrent else 0))
+    observed = counted(layer, x, way)
+    assert (observed.synops, observed.macs) == (synops, 0)
+    assert observed.dense == len(SAMPLES) * (5 * (each + 2) + (6 * each if recurrent else 0))
     of_neuron, of_astrocyte = ((2, 4), (3, 2)) if modulated else ((1, 3), (1, 1))
     own_m, own_a = (len(SAMPLES) * (6 * n + 2 * a) for n, a in zip(of_neuron, of_astrocyte, strict=True))
-    assert own(seen) == (6 * len(SAMPLES), own_m, own_a)
+    assert own(observed) == (6 * len(SAMPLES), own_m, own_a)
 
 
 def test_spikes_of_the_state_given_are_counted_too():
     layer = rv.nn.AstrocyteLIF(5, 6, astrocytes=2, dtype=F64)
     state = layer.init_state(B)
     state["y"][0, :4] = 1.0
-    with count_operations(layer) as seen:
+    with count_operations(layer) as counts:
         layer(torch.zeros(1, B, 5, dtype=F64), state=state)
-    assert seen.synops == 4 * 12
+    assert counts.synops == 4 * 12
 
 
 @ways
@@ -160,15 +160,15 @@ def test_delayed_synapses_count_spikes_when_they_arrive(way, learn):
     x = spikes(3)
     taps = [(i, k, int(steps[i, k]) + n) for i in range(2) for k in range(3) for n in range(1 + learn)]
     synops = sum(int(x[t - d, b, k]) for t, b in SAMPLES for _, k, d in taps if t >= d)
-    seen = counted(layer, x, way)
-    assert (seen.synops, seen.dense) == (synops, len(taps) * len(SAMPLES)) and synops > 0
-    assert seen.macs == 0
+    observed = counted(layer, x, way)
+    assert (observed.synops, observed.dense) == (synops, len(taps) * len(SAMPLES)) and synops > 0
+    assert observed.macs == 0
 
 
 @pytest.mark.parametrize("learn", [False, True])
 def test_delays_interpolate_where_they_are_learned(learn):
-    seen = counted(rv.nn.Delay(3, 1.5 if learn else 1, learn=learn, dtype=F64), spikes(3))
-    assert own(seen) == (0, 2 * 3 * len(SAMPLES) * learn, 2 * 3 * len(SAMPLES) * learn)
+    observed = counted(rv.nn.Delay(3, 1.5 if learn else 1, learn=learn, dtype=F64), spikes(3))
+    assert own(observed) == (0, 2 * 3 * len(SAMPLES) * learn, 2 * 3 * len(SAMPLES) * learn)
 
 
 @pytest.mark.parametrize("updates", [0, 3])
@@ -180,35 +180,35 @@ def test_hopfield_layers_by_pairs_of_patterns(updates, batch_first):
         normalize=False, batch_first=batch_first,
     )  # fmt: skip
     shapes = [(batch, stored, 6), (batch, states, 7), (batch, stored, 6)]
-    given = tuple(torch.rand(s if batch_first else (s[1], s[0], s[2])) for s in shapes)
-    with count_operations(layer) as seen:
-        layer(given)
+    inputs = tuple(torch.rand(s if batch_first else (s[1], s[0], s[2])) for s in shapes)
+    with count_operations(layer) as counts:
+        layer(inputs)
     pairs = multiplications = additions = 0
     for _ in range(updates + 1):
         for _ in range(batch * heads * states * stored):
             pairs += 2 * width  # similarity, and what is retrieved
             multiplications, additions = multiplications + 3, additions + 1
-    row = next(row for row in seen.layers if row.name == "model: Hopfield")
+    row = next(row for row in counts.layers if row.name == "model: Hopfield")
     assert (row.macs, row.multiplications, row.additions) == (pairs, multiplications, additions)
     linear = batch * (2 * stored * 6 * 6 + states * 7 * 6 + states * 6 * 8)
-    assert seen.macs == pairs + linear and seen.uncounted == ()
+    assert counts.macs == pairs + linear and counts.uncounted == ()
 
 
 def test_hopfield_layers_count_the_updates_they_needed():
     """One stored pattern is found by the first update; the second does not move and ends it."""
     layer = rv.nn.Hopfield(4, static=True, update_steps_max=9)
-    with count_operations(layer) as seen:
+    with count_operations(layer) as counts:
         layer((torch.rand(1, 1, 4), torch.rand(1, 2, 4), torch.rand(1, 1, 4)))
-    assert layer.updates == 2 and seen.macs == 2 * 1 * 4 * 2 * (2 + 1)
+    assert layer.updates == 2 and counts.macs == 2 * 1 * 4 * 2 * (2 + 1)
 
 
 def test_patterns_that_are_learned_are_no_arithmetic_of_their_own():
-    made = nn.ModuleList([rv.nn.HopfieldPooling(4), rv.nn.HopfieldLookup(4, normalize=False)])
-    with count_operations(made) as seen:
-        made[1](torch.rand(1, 2, 4))
-    assert seen.uncounted == tuple(f"0.hopfield.norm_{k}: LayerNorm" for k in ("stored", "state", "projection"))
+    layer = nn.ModuleList([rv.nn.HopfieldPooling(4), rv.nn.HopfieldLookup(4, normalize=False)])
+    with count_operations(layer) as counts:
+        layer[1](torch.rand(1, 2, 4))
+    assert counts.uncounted == tuple(f"0.hopfield.norm_{k}: LayerNorm" for k in ("stored", "state", "projection"))
     # two states meet one stored pattern; key and value of that, queries of the states, and the way out
-    assert seen.macs == 2 * 2 * 4 + 2 * 4 * 4 + 2 * (2 * 4 * 4)
+    assert counts.macs == 2 * 2 * 4 + 2 * 4 * 4 + 2 * (2 * 4 * 4)
 
 
 def test_counting_changes_neither_outputs_nor_gradients_of_these_layers():
@@ -220,8 +220,8 @@ def test_counting_changes_neither_outputs_nor_gradients_of_these_layers():
         plain.square().sum().backward()
         expected = [None if p.grad is None else p.grad.clone() for p in layer.parameters()]
         layer.zero_grad()
-        with count_operations(layer) as seen:
+        with count_operations(layer) as counts:
             y, _ = layer(x)
             y.square().sum().backward()
-        assert y.equal(plain) and seen.activation_bytes > 0
+        assert y.equal(plain) and counts.activation_bytes > 0
         assert all(g is None or p.grad.equal(g) for p, g in zip(layer.parameters(), expected, strict=True))

@@ -21,7 +21,7 @@ CELLS = {
 }
 
 
-def made(name: str, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
+def build(name: str, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
     torch.manual_seed(1)
     return CELLS[name](dtype=dtype)
 
@@ -32,7 +32,7 @@ def data(dtype: torch.dtype = torch.float32) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", CELLS)
 def test_gradients_of_each_sample_by_vmap_are_those_of_samples_alone(name):
-    cell, x = made(name, F64), data(F64)
+    cell, x = build(name, F64), data(F64)
     learned = {n: p.detach() for n, p in cell.named_parameters() if p.requires_grad}
 
     def loss(parameters, one):
@@ -50,7 +50,7 @@ def test_gradients_of_each_sample_by_vmap_are_those_of_samples_alone(name):
 
 @pytest.mark.parametrize("name", CELLS)
 def test_autocast_leaves_a_cell_its_precision(name):
-    cell, x = made(name), data()
+    cell, x = build(name), data()
     expected, after = cell(x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y, state = cell(x)
@@ -63,17 +63,17 @@ def test_autocast_leaves_a_cell_its_precision(name):
 @pytest.mark.parametrize("name", CELLS)
 def test_cells_are_pickled_after_use(name):
     """As by torch.save(model), and by a DataLoader that spawns workers."""
-    cell, x = made(name), data()
+    cell, x = build(name), data()
     expected, state = cell(x)
     cell.step(state, x[0])
-    found, _ = pickle.loads(pickle.dumps(cell))(x)
-    assert torch.equal(found, expected)
+    result, _ = pickle.loads(pickle.dumps(cell))(x)
+    assert torch.equal(result, expected)
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_state_of_another_type_is_refused(name):
     """The loops would read it as numbers of the layer's own width."""
-    cell, other = made(name, F64), made(name)
+    cell, other = build(name, F64), build(name)
     with pytest.raises(ValueError, match=r"state \w+ is torch.float32 on cpu; expected torch.float64"):
         cell(data(F64), other.init_state(3))
     with pytest.raises(ValueError, match=r"state \w+ is torch.float64 on cpu; expected torch.float32"):
@@ -82,7 +82,7 @@ def test_a_state_of_another_type_is_refused(name):
 
 @pytest.mark.parametrize("name", [n for n in CELLS if n != "astrocyte"])
 def test_loops_do_not_leave_out_gradients_of_gradients(name):
-    cell, x = made(name, F64), data(F64).requires_grad_()
+    cell, x = build(name, F64), data(F64).requires_grad_()
     y, _ = cell(x)
     with pytest.raises(RuntimeError, match="fused=False"):
         torch.autograd.grad(y.square().sum(), x, create_graph=True)
@@ -97,7 +97,7 @@ def test_plain_layers_give_gradients_of_gradients():
 
 @pytest.mark.parametrize("name", CELLS)
 def test_layers_in_torchs_own_sequential_say_what_to_do(name):
-    model = torch.nn.Sequential(rv.nn.LIF(6, 6), made(name))
+    model = torch.nn.Sequential(rv.nn.LIF(6, 6), build(name))
     with pytest.raises(TypeError, match=r"layers return \(y, state\); put them into rv.nn.Sequential"):
         model(data())
 

@@ -12,12 +12,12 @@ F64 = torch.float64
 
 def cell(**options):
     torch.manual_seed(0)
-    made = AstrocyteLIF(5, 6, **{"astrocytes": 3, "tau": (3.0, 30.0), "dtype": F64, **options})
+    layer = AstrocyteLIF(5, 6, **{"astrocytes": 3, "tau": (3.0, 30.0), "dtype": F64, **options})
     with torch.no_grad():
-        made.weight.mul_(3)
-        made.bias.fill_(0.2)
-        made.sensing.copy_(0.3 * torch.randn(3, 5))
-    return made
+        layer.weight.mul_(3)
+        layer.bias.fill_(0.2)
+        layer.sensing.copy_(0.3 * torch.randn(3, 5))
+    return layer
 
 
 def spikes(steps=15, batch=3):
@@ -26,18 +26,18 @@ def spikes(steps=15, batch=3):
 
 @pytest.mark.parametrize("recurrent", [True, False])
 def test_laws(recurrent):
-    made = cell(recurrent=recurrent)
-    check_cell(made, spikes(), list(made.parameters()))
+    layer = cell(recurrent=recurrent)
+    check_cell(layer, spikes(), list(layer.parameters()))
 
 
-def equations(made, x):
+def equations(layer, x):
     """Synapse by synapse, in numpy."""
-    p = {k: v.detach().numpy() for k, v in made.named_parameters()}
+    p = {k: v.detach().numpy() for k, v in layer.named_parameters()}
     alpha, tau = 1 / (1 + np.exp(-p["alpha_logit"])), np.exp(np.linspace(np.log(3), np.log(30), 3))
     v, y, c, outputs, calcium = np.zeros(6), np.zeros(6), np.zeros(3), [], []
     for row in x:
         z = np.concatenate([row, y])
-        gamma = (c**2 / (1 + c**2))[[0, 0, 1, 1, 2, 2]] if made.modulated else np.zeros(6)
+        gamma = (c**2 / (1 + c**2))[[0, 0, 1, 1, 2, 2]] if layer.modulated else np.zeros(6)
         u = 0.9 * v + p["bias"]
         for n in range(6):
             for k in range(11):
@@ -52,11 +52,11 @@ def equations(made, x):
 
 @pytest.mark.parametrize("modulated", [True, False])
 def test_the_documented_equations(modulated):
-    made, x = cell(modulated=modulated), spikes(40, 2)
-    y, state = made(x)
+    layer, x = cell(modulated=modulated), spikes(40, 2)
+    y, state = layer(x)
     assert 0.05 < y.mean() < 0.95
     for b in range(2):
-        expected, calcium = equations(made, x[:, b].numpy())
+        expected, calcium = equations(layer, x[:, b].numpy())
         assert (y[:, b].detach().numpy() == expected).all()
         np.testing.assert_allclose(state["c"][b].detach().numpy(), calcium[-1], rtol=1e-12)
 
@@ -74,13 +74,13 @@ def test_bad_settings_and_input_are_refused():
     for options in ({"astrocytes": 4}, {"astrocytes": 0}, {"tau": (0.0, 1.0)}, {"tau": (5.0, 1.0)}, {"beta": 1.5}):
         with pytest.raises(ValueError, match="expected"):
             AstrocyteLIF(5, 6, **options)
-    made = cell()
+    layer = cell()
     for x in (spikes()[0], spikes()[..., :4], spikes()[:0]):
         with pytest.raises(ValueError, match=r"x (has|is)"):
-            made(x)
+            layer(x)
     x = spikes()
     x[2, 0, 1] = float("nan")
     with pytest.raises(ValueError, match="nan in x at step 2, batch 0, feature 1"):
-        made(x)
+        layer(x)
     with pytest.raises(ValueError, match="state c"):
-        made(spikes(), {**made.init_state(3), "c": torch.zeros(3, 2)})
+        layer(spikes(), {**layer.init_state(3), "c": torch.zeros(3, 2)})

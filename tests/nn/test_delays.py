@@ -66,11 +66,11 @@ def test_each_synapse_has_its_delay(steps, density):
 
 @pytest.mark.parametrize("kind", ["inputs", "synapses"])
 def test_learned_delays_interpolate_and_have_their_gradients(kind):
-    made = torch.Generator().manual_seed(7)
+    generator = torch.Generator().manual_seed(7)
     if kind == "inputs":
-        cell = rv.nn.Delay(5, 0.1 + 3 * torch.rand(5, dtype=F64, generator=made), learn=True, longest=6, dtype=F64)
+        cell = rv.nn.Delay(5, 0.1 + 3 * torch.rand(5, dtype=F64, generator=generator), learn=True, longest=6, dtype=F64)
     else:
-        steps = 0.1 + 3 * torch.rand(4, 5, dtype=F64, generator=made)
+        steps = 0.1 + 3 * torch.rand(4, 5, dtype=F64, generator=generator)
         cell = rv.nn.DelayedLinear(5, 4, steps, learn=True, longest=6, dtype=F64)
     x = drive(12, 2, 5)
     check_cell(cell, x, list(cell.parameters()))

@@ -24,24 +24,24 @@ def patterns(steps=12, batch=3, inputs=30, chance=0.4):
 
 @pytest.mark.parametrize("decay", [0.0, 0.7])
 def test_laws(decay):
-    made = cell(decay=decay)
-    check_cell(made, patterns(), list(made.parameters()))
+    layer = cell(decay=decay)
+    check_cell(layer, patterns(), list(layer.parameters()))
 
 
 def test_equations_synapse_by_synapse():
-    made, x = cell(), patterns()
+    layer, x = cell(), patterns()
     with torch.no_grad():
-        made.weight.copy_(0.5 + torch.rand(made.weight.shape, generator=torch.Generator().manual_seed(2)))
-        made.synapses[::2, 5:] = -1
-    y, state = made(x)
+        layer.weight.copy_(0.5 + torch.rand(layer.weight.shape, generator=torch.Generator().manual_seed(2)))
+        layer.synapses[::2, 5:] = -1
+    y, state = layer(x)
     for b in range(x.shape[1]):
         v = [0.0] * 6
         for t in range(len(x)):
             v = [0.7 * value for value in v]
-            for d, owner in enumerate(made.owner.tolist()):
+            for d, owner in enumerate(layer.owner.tolist()):
                 active = sum(
-                    made.weight[d, k].item() * x[t, b, j].item()
-                    for k, j in enumerate(made.synapses[d].tolist())
+                    layer.weight[d, k].item() * x[t, b, j].item()
+                    for k, j in enumerate(layer.synapses[d].tolist())
                     if j >= 0
                 )
                 if active >= 4:
@@ -52,27 +52,27 @@ def test_equations_synapse_by_synapse():
 
 
 def test_gradient_is_the_surrogate_at_the_best_segment():
-    made = ActiveDendrites(4, 1, torch.tensor([[0, 1, 2], [1, 3, -1]]), torch.tensor([0, 0]), threshold=2, dtype=F64)
-    y, _ = made(torch.tensor([[[1.0, 1.0, 0.0, 0.0]]], dtype=F64))
+    layer = ActiveDendrites(4, 1, torch.tensor([[0, 1, 2], [1, 3, -1]]), torch.tensor([0, 0]), threshold=2, dtype=F64)
+    y, _ = layer(torch.tensor([[[1.0, 1.0, 0.0, 0.0]]], dtype=F64))
     y.sum().backward()
-    slope = made.surrogate.slope(torch.zeros((), dtype=F64)).item()
-    np.testing.assert_allclose(made.weight.grad, [[slope, slope, 0], [0, 0, 0]])
+    slope = layer.surrogate.slope(torch.zeros((), dtype=F64)).item()
+    np.testing.assert_allclose(layer.weight.grad, [[slope, slope, 0], [0, 0, 0]])
 
 
 def test_a_neuron_without_segments_stays():
-    made = ActiveDendrites(3, 4, torch.tensor([[0, 1]]), torch.tensor([2]), threshold=2)
-    assert made(torch.ones(1, 1, 3))[0].tolist() == [[[0, 0, 1, 0]]]
+    layer = ActiveDendrites(3, 4, torch.tensor([[0, 1]]), torch.tensor([2]), threshold=2)
+    assert layer(torch.ones(1, 1, 3))[0].tolist() == [[[0, 0, 1, 0]]]
 
 
 def test_false_matches_come_as_often_as_foretold():
     n, a, s, theta, g = 200, 40, 20, 8, torch.Generator().manual_seed(3)
-    made = ActiveDendrites.random(n, 400, segments=1, synapses=s, threshold=theta, generator=g)
+    layer = ActiveDendrites.random(n, 400, segments=1, synapses=s, threshold=theta, generator=g)
     x = torch.zeros(500, n).scatter_(1, torch.rand(500, n, generator=g).topk(a).indices, 1.0)
     with torch.no_grad():
-        seen = made.recognised(x).mean().item()
+        observed = layer.recognised(x).mean().item()
     p = matching.false_match(n, a, s, theta)
     # pairs share segments and patterns, but are independent in pairs
-    assert abs(seen - p) < 4 * (p * (1 - p) / 200_000) ** 0.5
+    assert abs(observed - p) < 4 * (p * (1 - p) / 200_000) ** 0.5
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def letters(count, columns=512, active=20, seed=0):
 
 def play(memory, sequence, learn=True):
     """The columns foretold after each element, and whether each burst."""
-    state, told, burst = memory.init_state(), [], []
+    state, prediction, burst = memory.init_state(), [], []
     for element in sequence:
         unseen = np.setdiff1d(element, memory.predicted_columns(state))
         state = memory.step(state, element, learn=learn)
-        told.append(memory.predicted_columns(state))
+        prediction.append(memory.predicted_columns(state))
         burst.append(len(unseen) / len(element))
-    return told, burst, state
+    return prediction, burst, state
 
 
 def test_context_tells_what_comes_next():
@@ -121,8 +121,8 @@ def test_context_tells_what_comes_next():
     for _ in range(5):
         play(memory, [a, b, c, d])
         play(memory, [x, b, c, y])
-    told, burst, _ = play(memory, [a, b, c], learn=False)
-    assert set(told[2]) == set(d) and burst == [1, 0, 0]
+    prediction, burst, _ = play(memory, [a, b, c], learn=False)
+    assert set(prediction[2]) == set(d) and burst == [1, 0, 0]
     assert set(play(memory, [x, b, c], learn=False)[0][2]) == set(y)
     # with no context the common part bursts, and both ends are foretold
     assert set(play(memory, [b, c], learn=False)[0][1]) >= set(d) | set(y)
@@ -155,8 +155,8 @@ def test_learned_segments_are_a_cell():
     state, cells = memory.init_state(), memory.dendrites()
     for element in sequence:
         state = memory.step(state, element, learn=False)
-        seen, _ = cells(torch.from_numpy(state.active)[None, None].float())
-        assert (seen[0, 0].detach().numpy() == state.predicted).all()
+        observed, _ = cells(torch.from_numpy(state.active)[None, None].float())
+        assert (observed[0, 0].detach().numpy() == state.predicted).all()
     assert memory.segments == len(cells.owner) == 80
 
 
@@ -172,9 +172,9 @@ def test_a_batch_is_read_as_each_sequence_alone():
             x[t, b, element[2:] if b == 1 else element] = 1  # one with columns missing
     y, state = memory.recall()(x)
     for b in range(6):
-        told, _, last = play(memory, [x[t, b].nonzero()[:, 0].numpy() for t in range(5)], learn=False)
+        prediction, _, last = play(memory, [x[t, b].nonzero()[:, 0].numpy() for t in range(5)], learn=False)
         for t in range(5):
-            assert set(y[t, b].nonzero()[:, 0].tolist()) == set(told[t].tolist())
+            assert set(y[t, b].nonzero()[:, 0].tolist()) == set(prediction[t].tolist())
         assert (state["predicted"][b].detach().numpy() == last.predicted).all()
     assert y[:4, :4].any(2).all() and not y[:, 4:].any()
     cell = memory.recall().double()

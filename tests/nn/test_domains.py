@@ -97,7 +97,7 @@ def test_attributes_set_later_act_or_are_refused():
         layer.reset = "half"
     with pytest.raises(TypeError, match="expected a Surrogate"):
         layer.surrogate = "atan"
-    for made, name, value in ((rv.nn.CfC(3, 2), "mode", "pure"), (rv.nn.LTC(3, 2), "constraint", "clamp"),
+    for model, name, value in ((rv.nn.CfC(3, 2), "mode", "pure"), (rv.nn.LTC(3, 2), "constraint", "clamp"),
                               (layer, "in_features", 5), (rv.nn.Delay(3, 2), "longest", 9)):  # fmt: skip
         with pytest.raises(AttributeError, match=f"{name} of a .* is fixed"):
-            setattr(made, name, value)
+            setattr(model, name, value)

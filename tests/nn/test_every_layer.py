@@ -82,8 +82,8 @@ def test_a_meta_device_gives_shapes(name):
     x, y = case.drive().to(F32), case.layer(F32)(case.drive().to(F32))[0]
     if name not in ("ActiveDendrites", "SequenceRecall"):  # their synapses are given, with values to check
         with torch.device("meta"):
-            made = case.make(dtype=F32, **({"fused": True} if case.fused else {}))
-        assert {p.device.type for p in made.parameters()} <= {"meta"}
+            layer = case.make(dtype=F32, **({"fused": True} if case.fused else {}))
+        assert {p.device.type for p in layer.parameters()} <= {"meta"}
     moved = case.layer(F32).to("meta")
     for cell in (moved,):
         there, state = cell(x.to("meta"))

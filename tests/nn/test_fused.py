@@ -27,8 +27,8 @@ def outcome(cell, x, fused, *, state=None):
     loss = (y * torch.randn_like(y)).sum()
     for name in sorted(after):
         loss = loss + (after[name] * torch.randn_like(after[name])).sum()
-    wanted = [x, *(state[k] for k in sorted(state)), *cell.parameters()]
-    grads = torch.autograd.grad(loss, wanted, materialize_grads=True)
+    expected = [x, *(state[k] for k in sorted(state)), *cell.parameters()]
+    grads = torch.autograd.grad(loss, expected, materialize_grads=True)
     return [y, *(after[k] for k in sorted(after))], grads
 
 

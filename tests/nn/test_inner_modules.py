@@ -59,9 +59,9 @@ class LoRA(nn.Linear):
     def __init__(self, base: nn.Linear, seed: int) -> None:
         super().__init__(base.in_features, base.out_features, bias=base.bias is not None)
         self.load_state_dict(base.state_dict(), strict=False)
-        made = torch.Generator().manual_seed(seed)
-        self.a = nn.Parameter(0.1 * torch.randn(2, base.in_features, generator=made))
-        self.b = nn.Parameter(0.1 * torch.randn(base.out_features, 2, generator=made))
+        generator = torch.Generator().manual_seed(seed)
+        self.a = nn.Parameter(0.1 * torch.randn(2, base.in_features, generator=generator))
+        self.b = nn.Parameter(0.1 * torch.randn(base.out_features, 2, generator=generator))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x) + x @ self.a.T @ self.b.T
@@ -124,16 +124,16 @@ CHANGES = {
 
 def two_steps_of_training(layer: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
     """Outputs and gradients of both: what is recomputed in a pre-hook must be so each time."""
-    found = []
+    result = []
     optimizer = torch.optim.SGD(layer.parameters(), 1e-4)
     for _ in range(2):
-        given = x.clone().requires_grad_()
+        inputs = x.clone().requires_grad_()
         optimizer.zero_grad()
-        y, _ = layer(given)
+        y, _ = layer(inputs)
         (y.square().sum() + y.sum()).backward()
-        found += [y.detach(), given.grad, *(p.grad.clone() for p in layer.parameters() if p.grad is not None)]
+        result += [y.detach(), inputs.grad, *(p.grad.clone() for p in layer.parameters() if p.grad is not None)]
         optimizer.step()
-    return found
+    return result
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -187,8 +187,8 @@ def test_a_gradient_changed_by_a_hook_is_changed():
     layer, x = rv.nn.LIF(96, 64), drive().requires_grad_()
     (expected,) = torch.autograd.grad(layer(x)[0].sum(), x)
     layer.linear.register_full_backward_hook(lambda module, g_in, g_out: (3 * g_in[0],))
-    (found,) = torch.autograd.grad(layer(x)[0].sum(), x)
-    torch.testing.assert_close(found, 3 * expected)
+    (result,) = torch.autograd.grad(layer(x)[0].sum(), x)
+    torch.testing.assert_close(result, 3 * expected)
 
 
 @pytest.mark.parametrize("name", LARGE)
@@ -237,7 +237,7 @@ def test_quantised_modules_are_called(name):
         pytest.skip("torch has no engine for quantised products here")
     layers, x = twins(name), drive()
     exact = layers[0](x)[0].detach()
-    found = []
+    result = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.ao is on its way out
         for layer in layers:
@@ -248,10 +248,10 @@ def test_quantised_modules_are_called(name):
             assert all(torch.isfinite(t).all() for t in tensors(state))
             size = float(y.abs().max())  # the scale of 8 bits is chosen for each call
             torch.testing.assert_close(single, y[0], rtol=0, atol=1.0 if "LIF" in str(layer) else 0.05 * size)
-            found.append(y)
-    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4)
-    close = (found[0] - exact).abs().mean() <= 0.1 * exact.abs().mean()  # of 8 bits
-    assert close and not torch.equal(found[0], exact)
+            result.append(y)
+    torch.testing.assert_close(result[0], result[1], rtol=1e-4, atol=1e-4)
+    close = (result[0] - exact).abs().mean() <= 0.1 * exact.abs().mean()  # of 8 bits
+    assert close and not torch.equal(result[0], exact)
 
 
 @pytest.mark.parametrize("change", [c for c in CHANGES if c not in ("adapter",)])

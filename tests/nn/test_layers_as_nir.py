@@ -77,8 +77,8 @@ def test_a_model_comes_back_from_a_file_bit_for_bit(name, decay, tmp_path):
     back = read_nir(path, 0.5, decay=decay)
     assert torch.equal(before, torch.get_rng_state())
     expected, _ = model(x)
-    found, _ = back(x)
-    assert expected.float().abs().sum() > 0 and torch.equal(found, expected)
+    result, _ = back(x)
+    assert expected.float().abs().sum() > 0 and torch.equal(result, expected)
     again, state = from_nir(nir.read(path), 0.5, decay=decay)(x[:17])
     assert torch.equal(torch.cat([again, back(x[17:], state)[0]]), expected)
 
@@ -143,11 +143,11 @@ def engine_spikes(model, x, **options):
     graph = to_nir(model, STEP, decay="exponential", **options)
     net = rv.networks.from_nir(graph, pulse=STEP, delay=STEP, inputs={"input": source})
     last = net.populations[-1]
-    seen = rv.simulate(net, len(x) * STEP, dt=STEP, dtype=torch.float64, record=[rv.Probe("V", neurons=last)])
+    recording = rv.simulate(net, len(x) * STEP, dt=STEP, dtype=torch.float64, record=[rv.Probe("V", neurons=last)])
     y = torch.zeros(len(x), last.size)
-    mine = (seen.neurons >= last.start) & (seen.neurons < last.start + last.size)
-    y[torch.round(seen.times[mine] / STEP).long() - 1, seen.neurons[mine] - last.start] = 1.0
-    return y, seen.states["V"].values
+    mine = (recording.neurons >= last.start) & (recording.neurons < last.start + last.size)
+    y[torch.round(recording.times[mine] / STEP).long() - 1, recording.neurons[mine] - last.start] = 1.0
+    return y, recording.states["V"].values
 
 
 def late(*parts):
@@ -171,8 +171,8 @@ def test_a_trained_model_gives_its_spikes_in_the_engine():
     assert all((p - q).abs().max() > 0.02 for p, q in zip(model.parameters(), first, strict=True))
     x = torch.cat([rv.learners.latency(data[k][0][None], steps=20, threshold=0.1) for k in range(10)])
     y, _ = model(x)
-    found, _ = engine_spikes(model, x)
-    assert y.sum() > 20 and torch.equal(found[4:], y[:-4, 0]) and not found[:4].any()
+    result, _ = engine_spikes(model, x)
+    assert y.sum() > 20 and torch.equal(result[4:], y[:-4, 0]) and not result[:4].any()
 
 
 @pytest.mark.parametrize("alpha", [None, 0.3, 0.9])
@@ -188,8 +188,8 @@ def test_layers_and_engine_agree_in_every_kind(alpha):
     _, v = engine_spikes(model, x)
     torch.testing.assert_close(v, expected[:, 0], rtol=1e-9, atol=1e-9)
     inner, _ = late(*parts[:2]).double()(x.double())
-    found, _ = engine_spikes(Sequential(*parts[:2]), x)
-    assert 0.02 < inner.mean() < 0.9 and torch.equal(found, inner[:, 0].float())
+    result, _ = engine_spikes(Sequential(*parts[:2]), x)
+    assert 0.02 < inner.mean() < 0.9 and torch.equal(result, inner[:, 0].float())
 
 
 def test_recurrence_and_delays_in_the_engine_are_one_step_more():
@@ -199,11 +199,11 @@ def test_recurrence_and_delays_in_the_engine_are_one_step_more():
         layer.recurrent.mul_(2.0)
     x = spikes(200, 1, 12)
     expected, _ = late(layer).double()(x.double())
-    found, _ = engine_spikes(layer, x)
-    assert torch.equal(found, expected[:, 0].float())
+    result, _ = engine_spikes(layer, x)
+    assert torch.equal(result, expected[:, 0].float())
     with torch.no_grad():
         layer.recurrent.zero_()
-    assert not torch.equal(engine_spikes(layer, x)[0], found)
+    assert not torch.equal(engine_spikes(layer, x)[0], result)
     delayed = Sequential(Delay(12, 3), lif(12, 9).double())
     expected, _ = Sequential(Delay(12, 1), delayed).double()(x.double())
     assert torch.equal(engine_spikes(delayed, x)[0], expected[:, 0].float())
@@ -287,14 +287,14 @@ def test_a_subgraph_and_the_bias_of_its_recurrence_are_unfolded():
         [("in", "a"), ("a", "cell"), ("cell", "out")],
     )
     x = spikes(60, 2, 12).double()
-    found, _ = from_nir(graph, 0.1, dtype=torch.float64)(x)
+    result, _ = from_nir(graph, 0.1, dtype=torch.float64)(x)
     v, y = torch.zeros(2, 5).double(), torch.zeros(2, 5).double()
-    for now, got in zip(x, found, strict=True):
+    for now, got in zip(x, result, strict=True):
         v = 0.9 * v + now @ torch.as_tensor(weight).T + y @ torch.as_tensor(back).T + torch.as_tensor(bias)
         y = (v > 1.0).double()
         v = v * (1 - y)
         assert torch.equal(got, y)
-    assert found.sum() > 20
+    assert result.sum() > 20
 
 
 def test_a_bias_far_from_its_neurons_comes_back_with_exact_decay():

@@ -105,7 +105,7 @@ def row(*nodes):
 EYE = np.eye(2)
 NUMBERS = st.sampled_from([-1.0, 0.0, 1e-5, 1e-4, 2e-3, 1.0, 1e4, np.inf, np.nan])
 SHAPES = st.sampled_from([(), (2,), (3,), (2, 2)])
-ARRAYS = st.tuples(NUMBERS, SHAPES).map(lambda given: np.full(given[1], given[0]))
+ARRAYS = st.tuples(NUMBERS, SHAPES).map(lambda pair: np.full(pair[1], pair[0]))
 
 
 @st.composite

@@ -73,14 +73,14 @@ def test_it_is_the_librarys_lif():
     drives = torch.linspace(10.0, 40.0, 16, dtype=F64)
     net = rv.Network()
     net.add(rv.LIF(tau_m=20.0, E_L=0.0, V_reset=0.0, V_th=15.0, t_ref=0.0), 16, drive=drives)
-    seen = rv.simulate(net, 200.0, dt=0.5, dtype=F64)
+    recording = rv.simulate(net, 200.0, dt=0.5, dtype=F64)
     beta = math.exp(-0.5 / 20.0)
     cell = rv.nn.LIF(16, beta=beta, threshold=15.0, reset="zero", dtype=F64)
     y, _ = cell(((1 - beta) * drives).expand(400, 1, 16))
-    counts = torch.bincount(seen.neurons.long(), minlength=16)
+    counts = torch.bincount(recording.neurons.long(), minlength=16)
     assert counts.max() > 10 and torch.equal(y.sum((0, 1)).long(), counts)
-    steps = (seen.times / 0.5).round().long() - 1
-    assert torch.equal(y[steps, 0, seen.neurons.long()], torch.ones(len(steps), dtype=F64))
+    steps = (recording.times / 0.5).round().long() - 1
+    assert torch.equal(y[steps, 0, recording.neurons.long()], torch.ones(len(steps), dtype=F64))
 
 
 def test_intervals_under_constant_input_follow_the_closed_form():

@@ -37,64 +37,64 @@ def inputs(name, steps=9, batch=3):
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_laws(name, fused):
-    made = cell(name, fused=fused)
-    learned = [p for k, p in made.named_parameters() if k != "A"]
-    check_cell(made, inputs(name), learned)
+    layer = cell(name, fused=fused)
+    learned = [p for k, p in layer.named_parameters() if k != "A"]
+    check_cell(layer, inputs(name), learned)
 
 
-def outcome(made, x, spans, fused):
-    made.fused = fused
+def outcome(layer, x, spans, fused):
+    layer.fused = fused
     x, spans = x.clone().requires_grad_(), spans.clone().requires_grad_()
     random = torch.Generator().manual_seed(3)
 
     def draw(like):
         return torch.randn(like.shape, dtype=F64, generator=random).to(like.dtype)
 
-    state = {k: draw(v).requires_grad_() for k, v in made.init_state(x.shape[1]).items()}
-    y, last = made(x, state, spans)
+    state = {k: draw(v).requires_grad_() for k, v in layer.init_state(x.shape[1]).items()}
+    y, last = layer(x, state, spans)
     loss = (y * draw(y)).sum()
     for value in last.values():
         loss = loss + (value * draw(value)).sum()
-    grads = torch.autograd.grad(loss, [x, spans, *state.values(), *made.parameters()])
+    grads = torch.autograd.grad(loss, [x, spans, *state.values(), *layer.parameters()])
     return [y.detach(), *(v.detach() for v in last.values()), *grads]
 
 
 @pytest.mark.parametrize("batch", [3, 70])  # within one block of lanes; two blocks and a rest
 @pytest.mark.parametrize("name", [n for n in VARIANTS if n != "timed"])
 def test_compiled_loops_agree_with_autograd(name, batch):
-    made, x = cell(name), inputs(name, 6, batch)
+    layer, x = cell(name), inputs(name, 6, batch)
     spans = 0.1 + 2 * torch.rand(6, batch, dtype=F64, generator=torch.Generator().manual_seed(2))
-    for ours, plain in zip(outcome(made, x, spans, True), outcome(made, x, spans, False), strict=True):
+    for ours, plain in zip(outcome(layer, x, spans, True), outcome(layer, x, spans, False), strict=True):
         assert plain.abs().max() > 0
         torch.testing.assert_close(ours, plain, rtol=1e-10, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", ["full", "ncp", "cfc", "cfc_ncp"])
 def test_float32_is_near_float64(name):
-    made, x = cell(name), inputs(name, 30, 40)
+    layer, x = cell(name), inputs(name, 30, 40)
     spans = 0.1 + 2 * torch.rand(30, 40, dtype=F64, generator=torch.Generator().manual_seed(2))
-    exact = outcome(made, x, spans, False)
-    for ours, plain in zip(outcome(made.float(), x.float(), spans.float(), True), exact, strict=True):
+    exact = outcome(layer, x, spans, False)
+    for ours, plain in zip(outcome(layer.float(), x.float(), spans.float(), True), exact, strict=True):
         torch.testing.assert_close(ours.double(), plain, rtol=0, atol=2e-5 * float(plain.abs().max()))
 
 
 def test_threads_change_no_bit():
-    made, x = cell("ncp"), inputs("ncp", 20, 200)
+    layer, x = cell("ncp"), inputs("ncp", 20, 200)
     spans = torch.ones(20, 200, dtype=F64)
-    one = outcome(made, x, spans, True)
+    one = outcome(layer, x, spans, True)
     torch.set_num_threads(2)
     try:
-        two = outcome(made, x, spans, True)
+        two = outcome(layer, x, spans, True)
     finally:
         torch.set_num_threads(1)
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
 def test_inference_keeps_nothing_and_has_the_same_values():
-    made, x = cell("full"), inputs("full")
+    layer, x = cell("full"), inputs("full")
     with torch.no_grad():
-        y, state = made(x)
-    again, state_again = made(x)
+        y, state = layer(x)
+    again, state_again = layer(x)
     torch.testing.assert_close(y, again.detach(), rtol=0, atol=1e-14)
     torch.testing.assert_close(state["v"], state_again["v"].detach(), rtol=0, atol=1e-14)
 
@@ -102,12 +102,12 @@ def test_inference_keeps_nothing_and_has_the_same_values():
 # -- the equation ----------------------------------------------------------------------------------------------
 
 
-def membranes(made, v, x):
+def membranes(layer, v, x):
     """dv/dt once more, from the synapses' conductances, neuron by neuron."""
-    p = {k: q.detach().numpy() for k, q in made.named_parameters()}
+    p = {k: q.detach().numpy() for k, q in layer.named_parameters()}
     positive = {k: np.log1p(np.exp(p[k])) for k in ("gleak", "cm", "w", "sensory_w")}
     current = positive["gleak"] * (p["vleak"] - v)
-    for prefix, pre, synapses in (("", v, made.wiring.recurrent), ("sensory_", x, made.wiring.sensory)):
+    for prefix, pre, synapses in (("", v, layer.wiring.recurrent), ("sensory_", x, layer.wiring.sensory)):
         for k, (i, j) in enumerate(zip(synapses.sources, synapses.targets, strict=True)):
             s = 1 / (1 + np.exp(-p[f"{prefix}sigma"][k] * (pre[i] - p[f"{prefix}mu"][k])))
             current[j] += positive[f"{prefix}w"][k] * s * (p[f"{prefix}erev"][k] - v[j])
@@ -115,24 +115,24 @@ def membranes(made, v, x):
 
 
 def test_the_derivative_is_the_equation(rng):
-    made = cell("ncp")
+    layer = cell("ncp")
     v, x = rng.normal(size=12), rng.normal(size=5)
-    ours = made.derivative(torch.from_numpy(v)[None], torch.from_numpy(x)[None])[0]
-    np.testing.assert_allclose(ours.detach().numpy(), membranes(made, v, x), rtol=1e-12)
+    ours = layer.derivative(torch.from_numpy(v)[None], torch.from_numpy(x)[None])[0]
+    np.testing.assert_allclose(ours.detach().numpy(), membranes(layer, v, x), rtol=1e-12)
 
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_the_solver_is_of_first_order(fused, rng):
-    made, x, spans = cell("ncp", fused=fused), rng.normal(size=(4, 5)), [0.3, 1.1, 0.2, 0.7]
+    layer, x, spans = cell("ncp", fused=fused), rng.normal(size=(4, 5)), [0.3, 1.1, 0.2, 0.7]
     v = np.zeros(12)
     for row, span in zip(x, spans, strict=True):
-        found = solve_ivp(lambda t, v, row=row: membranes(made, v, row), (0, span), v, rtol=1e-10, atol=1e-12)
-        v = found.y[:, -1]
+        solution = solve_ivp(lambda t, v, row=row: membranes(layer, v, row), (0, span), v, rtol=1e-10, atol=1e-12)
+        v = solution.y[:, -1]
     errors = []
     for unfolds in (40, 80, 160):
-        made.unfolds = unfolds
-        made.epsilon = 0.0
-        _, state = made(torch.from_numpy(x)[:, None], timespans=torch.tensor(spans, dtype=F64))
+        layer.unfolds = unfolds
+        layer.epsilon = 0.0
+        _, state = layer(torch.from_numpy(x)[:, None], timespans=torch.tensor(spans, dtype=F64))
         errors.append(np.abs(state["v"][0].detach().numpy() - v).max())
     assert errors[0] < 0.02
     orders = np.log2(errors[:-1]) - np.log2(errors[1:])
@@ -145,12 +145,12 @@ def test_the_solver_is_of_first_order(fused, rng):
 @pytest.mark.parametrize("name", ["ncp", "cfc"])
 @pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
 def test_spans_that_are_no_time_are_refused(name, bad):
-    made, spans = cell(name), torch.ones(9, 3)
+    layer, spans = cell(name), torch.ones(9, 3)
     spans[4, 1] = bad
     with pytest.raises(ValueError, match="at step 4, batch 1; expected positive"):
-        made(inputs(name), timespans=spans)
+        layer(inputs(name), timespans=spans)
     with pytest.raises(ValueError, match="expected positive"):
-        made.step(made.init_state(3), inputs(name)[0], bad)
+        layer.step(layer.init_state(3), inputs(name)[0], bad)
 
 
 @pytest.mark.parametrize("shape", [(8,), (9, 2), (3,), (9, 3, 1)])
@@ -160,22 +160,22 @@ def test_spans_of_another_shape_are_refused(shape):
 
 
 def test_a_span_in_the_input_is_the_span_given():
-    made, x = cell("timed"), inputs("timed")
-    y, _ = made(x)
-    made.timed = False
-    expected, _ = made(x[..., :-1], timespans=x[..., -1])
+    layer, x = cell("timed"), inputs("timed")
+    y, _ = layer(x)
+    layer.timed = False
+    expected, _ = layer(x[..., :-1], timespans=x[..., -1])
     assert torch.equal(y, expected)
-    assert not torch.equal(y, made(x[..., :-1])[0])
-    made.timed = True
+    assert not torch.equal(y, layer(x[..., :-1])[0])
+    layer.timed = True
     with pytest.raises(ValueError, match="beside a time span in x"):
-        made(x, timespans=x[..., -1])
+        layer(x, timespans=x[..., -1])
 
 
 def test_spans_of_one_are_the_default():
-    made, x = cell("ncp"), inputs("ncp")
-    assert torch.equal(made(x)[0], made(x, timespans=torch.ones(9))[0])
-    _, y = made.step(made.init_state(3), x[0], 0.5)
-    assert torch.equal(y, made(x[:1], timespans=torch.full((1,), 0.5))[0][0])
+    layer, x = cell("ncp"), inputs("ncp")
+    assert torch.equal(layer(x)[0], layer(x, timespans=torch.ones(9))[0])
+    _, y = layer.step(layer.init_state(3), x[0], 0.5)
+    assert torch.equal(y, layer(x[:1], timespans=torch.full((1,), 0.5))[0][0])
 
 
 # -- what is refused -------------------------------------------------------------------------------------------
@@ -183,17 +183,17 @@ def test_spans_of_one_are_the_default():
 
 @pytest.mark.parametrize("name", ["ncp", "cfc"])
 def test_bad_input_is_refused(name):
-    made, x = cell(name), inputs(name)
+    layer, x = cell(name), inputs(name)
     for wrong in (x[0], x[..., :4], x[:0], x.float()):
         with pytest.raises(ValueError, match=r"x (has|is)"):
-            made(wrong)
+            layer(wrong)
     x[2, 1, 3] = float("nan")
     with pytest.raises(ValueError, match="nan in x at step 2, batch 1, feature 3"):
-        made(x)
+        layer(x)
     with pytest.raises(ValueError, match="state with"):
-        made(inputs(name), {"a": torch.zeros(3, 12)})
+        layer(inputs(name), {"a": torch.zeros(3, 12)})
     with pytest.raises(ValueError, match="state"):
-        made(inputs(name), made.init_state(4))
+        layer(inputs(name), layer.init_state(4))
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ CASES = {
 UNLEARNED = {"noise", "s", "t_ref", "t_spike"}
 
 
-def made(name: str, inputs=4, outputs=None, **more):
+def build(name: str, inputs=4, outputs=None, **more):
     neuron, dt, scale, method = CASES[name]
     learn = tuple(p for p in neuron.equations.parameters if p not in UNLEARNED)
     options = {"dt": dt, "method": method, "learn": learn, "dtype": F64} | more
@@ -61,7 +61,7 @@ def current(scale: float, steps: int = 60, size: int = 4) -> torch.Tensor:
 @pytest.mark.parametrize("synapse", [None, rv.Exponential(tau=5.0), rv.Delta()], ids=["current", "filtered", "jump"])
 @pytest.mark.parametrize("name", CASES)
 def test_both_paths_agree(name, synapse):
-    cell, scale = made(name, synapse=synapse)
+    cell, scale = build(name, synapse=synapse)
     x = current({None: 1.0, rv.Exponential(tau=5.0): 4.0, rv.Delta(): 0.15}[synapse] * scale)
     (ours, our_grads), (plain, plain_grads) = outcome(cell, x, True, state=cell.init_state(3)), outcome(
         cell, x, False, state=cell.init_state(3)
@@ -76,12 +76,12 @@ def test_both_paths_agree(name, synapse):
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("name", CASES)
 def test_every_neuron_is_a_lawful_cell(name, fused):
-    cell, scale = made(name, fused=fused)
+    cell, scale = build(name, fused=fused)
     check_cell(cell, current(scale), list(cell.parameters()))
 
 
 def test_weights_and_recurrent_connections_with_delays():
-    cell, _ = made("AdEx", 6, 5, synapse=rv.Exponential(tau=5.0))
+    cell, _ = build("AdEx", 6, 5, synapse=rv.Exponential(tau=5.0))
     again = rv.nn.from_neuron(
         CASES["AdEx"][0], 6, 5, dt=0.5, synapse=rv.Exponential(tau=5.0), recurrent=True, recurrent_delay=3, dtype=F64
     )
@@ -105,7 +105,7 @@ def test_it_is_the_torch_engines_step(name):
     """The same currents into a network of such neurons: the same output, and gradients by their parameters."""
     neuron, dt, scale, method = CASES[name]
     x = current(scale)
-    cell, _ = made(name, learn=())
+    cell, _ = build(name, learn=())
     learned = {p: torch.tensor(float(v), dtype=F64, requires_grad=True) for p, v in neuron.parameters.items()
                if p in neuron.equations.parameters and p not in UNLEARNED}  # fmt: skip
     net = rv.Network()
@@ -113,17 +113,17 @@ def test_it_is_the_torch_engines_step(name):
     expected, _ = rv.as_cell(net, dt, dtype=F64)(x)
     y, _ = cell(x)
     torch.testing.assert_close(y, expected.detach(), rtol=1e-9, atol=1e-9)
-    cell, _ = made(name, learn=tuple(learned))
+    cell, _ = build(name, learn=tuple(learned))
     y, _ = cell(x)
-    seen = torch.rand(y.shape, dtype=F64, generator=torch.Generator().manual_seed(5))
-    ours = torch.autograd.grad((y * seen).sum(), [getattr(cell, p) for p in learned], allow_unused=True)
-    theirs = torch.autograd.grad((expected * seen).sum(), list(learned.values()), allow_unused=True)
-    found = 0
+    generator = torch.rand(y.shape, dtype=F64, generator=torch.Generator().manual_seed(5))
+    ours = torch.autograd.grad((y * generator).sum(), [getattr(cell, p) for p in learned], allow_unused=True)
+    theirs = torch.autograd.grad((expected * generator).sum(), list(learned.values()), allow_unused=True)
+    result = 0
     for a, b in zip(ours, theirs, strict=True):
         if b is not None and b.abs() > 0:
             torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-12)
-            found += 1
-    assert found > 2 or name == "Graded"
+            result += 1
+    assert result > 2 or name == "Graded"
 
 
 def test_spikes_are_those_of_simulate():
@@ -131,13 +131,13 @@ def test_spikes_are_those_of_simulate():
     neuron = rv.AdEx(V_th=-40.0)
     net = rv.Network()
     net.add(neuron, 8, drive=drives)
-    seen = rv.simulate(net, 200.0, dt=0.1, dtype=F64)
+    recording = rv.simulate(net, 200.0, dt=0.1, dtype=F64)
     y, _ = rv.nn.from_neuron(neuron, 8, dt=0.1, drive=drives, dtype=F64)(torch.zeros(2000, 1, 8, dtype=F64))
     steps, _, neurons = y.nonzero().T
     assert len(steps) > 30
-    assert torch.equal(neurons, seen.neurons.long()) or sorted(
+    assert torch.equal(neurons, recording.neurons.long()) or sorted(
         zip(steps.tolist(), neurons.tolist(), strict=True)
-    ) == sorted(zip(((seen.times / 0.1).round().long() - 1).tolist(), seen.neurons.tolist(), strict=True))
+    ) == sorted(zip(((recording.times / 0.1).round().long() - 1).tolist(), recording.neurons.tolist(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -147,21 +147,21 @@ def test_spikes_are_those_of_simulate():
 )
 def test_weights_are_those_of_a_networks_synapses(synapse, weight):
     """Spikes of sources through a projection of the compiled engine, jumps that meet a refractory neuron among them."""
-    made = torch.rand(300, 5, generator=torch.Generator().manual_seed(3)) < 0.3
-    made[0] = False  # a spike at t = 0 would come before the first step
-    steps, sources = made.nonzero().T
+    spikes = torch.rand(300, 5, generator=torch.Generator().manual_seed(3)) < 0.3
+    spikes[0] = False  # a spike at t = 0 would come before the first step
+    steps, sources = spikes.nonzero().T
     net = rv.Network()
     neuron = rv.LIF(t_ref=2.0)
-    given = net.add(rv.SpikeTimes(times=0.5 * steps.double(), neurons=sources), 5)
+    source = net.add(rv.SpikeTimes(times=0.5 * steps.double(), neurons=sources), 5)
     cells = net.add(neuron, 5)
-    net.connect(given, cells, weight=weight, delay=0.5, synapse=synapse, edges=(torch.arange(5), torch.arange(5)))
-    seen = rv.simulate(net, 150.0, dt=0.5, dtype=F64)
-    ours = seen.neurons >= 5
+    net.connect(source, cells, weight=weight, delay=0.5, synapse=synapse, edges=(torch.arange(5), torch.arange(5)))
+    recording = rv.simulate(net, 150.0, dt=0.5, dtype=F64)
+    ours = recording.neurons >= 5
     x = torch.zeros(300, 1, 5, dtype=F64)
-    x[1:, 0] = weight * made[:-1].double()
+    x[1:, 0] = weight * spikes[:-1].double()
     y, _ = rv.nn.from_neuron(neuron, 5, dt=0.5, synapse=synapse, dtype=F64)(x)
     expected = torch.zeros_like(y)
-    expected[(seen.times[ours] / 0.5).round().long() - 1, 0, seen.neurons[ours].long() - 5] = 1
+    expected[(recording.times[ours] / 0.5).round().long() - 1, 0, recording.neurons[ours].long() - 5] = 1
     assert expected.sum() > 20 and torch.equal(y.detach(), expected)
 
 

@@ -28,14 +28,14 @@ def matrices(shape, dtype=torch.float32):
 def test_values_and_gradients_are_those_of_double_precision(shape, start):
     x, weight = matrices(shape)
     begin = {"none": None, "bias": torch.randn(shape[2]), "rows": torch.randn(shape[0], shape[2])}[start]
-    given = [x, weight] + ([] if begin is None else [begin.requires_grad_()])
-    y = products.linear(*given)
+    inputs = [x, weight] + ([] if begin is None else [begin.requires_grad_()])
+    y = products.linear(*inputs)
     g = torch.randn_like(y)
-    found = torch.autograd.grad(y, given, g)
-    exact = [t.detach().double().requires_grad_() for t in given]
-    wanted = exact[0] @ exact[1].T + (0 if begin is None else exact[2])
-    torch.testing.assert_close(y.double(), wanted, rtol=1e-5, atol=1e-4)
-    for a, b in zip(found, torch.autograd.grad(wanted, exact, g.double()), strict=True):
+    grads = torch.autograd.grad(y, inputs, g)
+    exact = [t.detach().double().requires_grad_() for t in inputs]
+    expected = exact[0] @ exact[1].T + (0 if begin is None else exact[2])
+    torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-4)
+    for a, b in zip(grads, torch.autograd.grad(expected, exact, g.double()), strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=1e-4)
     inner = products.product(x.detach(), weight.detach().T, None if begin is None else begin.detach())
     torch.testing.assert_close(inner, y.detach(), rtol=0, atol=0)
@@ -92,15 +92,15 @@ def test_both_ways_through_time_keep_the_same_bits():
         for layer in layers:
             layer.recurrent.mul_(4)
             layer.linear.bias.add_(0.4)
-    found = []
+    result = []
     for layer in layers:
         y, state = layer(x)
         y.sum().backward()
-        found.append((y.detach(), state["v"].detach(), layer.recurrent.grad, layer.linear.weight.grad))
-    assert found[0][0].mean() > 0.2  # dense enough for dense products
-    for a, b in zip(found[0][:2], found[1][:2], strict=True):
+        result.append((y.detach(), state["v"].detach(), layer.recurrent.grad, layer.linear.weight.grad))
+    assert result[0][0].mean() > 0.2  # dense enough for dense products
+    for a, b in zip(result[0][:2], result[1][:2], strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
-    for a, b in zip(found[0][2:], found[1][2:], strict=True):
+    for a, b in zip(result[0][2:], result[1][2:], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * b.abs().max().item())
 
 

@@ -20,12 +20,12 @@ def linear(bias: bool = True, dtype: torch.dtype = F64, inputs: int = 30, output
 
 def ours(y: torch.Tensor) -> bool:
     """Whether a product of the library's own is in the graph of y."""
-    seen, edge = set(), [y.grad_fn]
+    observed, edge = set(), [y.grad_fn]
     while edge:
         node = edge.pop()
-        if node is None or node in seen:
+        if node is None or node in observed:
             continue
-        seen.add(node)
+        observed.add(node)
         if type(node).__name__ in ("_ProductBackward", "_LinearBackward"):
             return True
         edge += [before for before, _ in node.next_functions]
@@ -39,17 +39,17 @@ def ours(y: torch.Tensor) -> bool:
 def test_values_and_gradients_are_those_of_the_module(place, bias, shape, share):
     module = linear(bias)
     x = (spikes(*shape, share=share) * torch.rand(shape, dtype=F64)).requires_grad_()
-    wanted = module(x)
+    expected = module(x)
     if place == "step":
         model = rv.nn.Sequential(module)
         y = torch.stack([model.step(((),), row)[1] for row in x])
     else:
         y, _ = getattr(rv.nn, place)(module)(x)
-    assert ours(y) == (share < 1) and not ours(wanted)
-    torch.testing.assert_close(y, wanted, rtol=1e-13, atol=1e-14)
-    g = torch.rand(wanted.shape, dtype=F64)
-    given = [x, *module.parameters()]
-    for a, b in zip(torch.autograd.grad(y, given, g), torch.autograd.grad(wanted, given, g), strict=True):
+    assert ours(y) == (share < 1) and not ours(expected)
+    torch.testing.assert_close(y, expected, rtol=1e-13, atol=1e-14)
+    g = torch.rand(expected.shape, dtype=F64)
+    inputs = [x, *module.parameters()]
+    for a, b in zip(torch.autograd.grad(y, inputs, g), torch.autograd.grad(expected, inputs, g), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-13)
 
 
@@ -117,14 +117,14 @@ def test_transforms_and_autocast_see_torchs_own():
     model = rv.nn.Sequential(module)
     parameters = dict(model.named_parameters())
 
-    def total(given, row):
-        return torch.func.functional_call(model, given, (row,))[0].square().sum()
+    def total(inputs, row):
+        return torch.func.functional_call(model, inputs, (row,))[0].square().sum()
 
-    found = torch.func.vmap(torch.func.grad(total), in_dims=(None, 0))(parameters, x)
+    result = torch.func.vmap(torch.func.grad(total), in_dims=(None, 0))(parameters, x)
     for b in range(2):
         y = module(x[b])
-        for name, wanted in zip(parameters, torch.autograd.grad(y.square().sum(), list(module.parameters()))):
-            torch.testing.assert_close(found[name][b], wanted)
+        for name, expected in zip(parameters, torch.autograd.grad(y.square().sum(), list(module.parameters()))):
+            torch.testing.assert_close(result[name][b], expected)
     single = linear(dtype=torch.float32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y, _ = rv.nn.Sequential(single)(x.float())
@@ -141,9 +141,9 @@ def test_what_does_not_fit_is_refused_in_torchs_words():
 def test_the_result_may_be_written_over():
     module, x = linear(), spikes(5, 2, 30)
     y, _ = rv.nn.Sequential(module, nn.ReLU(inplace=True))(x)
-    wanted = module(x).relu()
-    assert ours(y) and torch.allclose(y, wanted)
-    for a, b in zip(*(torch.autograd.grad(z.sum(), list(module.parameters())) for z in (y, wanted)), strict=True):
+    expected = module(x).relu()
+    assert ours(y) and torch.allclose(y, expected)
+    for a, b in zip(*(torch.autograd.grad(z.sum(), list(module.parameters())) for z in (y, expected)), strict=True):
         torch.testing.assert_close(a, b)
 
 
@@ -151,13 +151,13 @@ def test_counting_leaves_the_product_as_it_is():
     module, x = linear(dtype=torch.float32, inputs=200, outputs=256), spikes(40, 8, 200, dtype=torch.float32)
     model = rv.nn.Sequential(module, rv.nn.LIF(256))
     plain, _ = model(x)
-    with rv.nn.count_operations(model) as seen:
+    with rv.nn.count_operations(model) as counts:
         y, _ = model(x)
         model.step(model.init_state(8), x[0])
     active = int(x.count_nonzero() + x[0].count_nonzero())
     assert torch.equal(y, plain) and plain.any()
-    assert (seen.layers[0].synops, seen.layers[0].macs) == (256 * active, 0)
-    assert seen.layers[0].dense == 41 * 8 * 200 * 256 and not module._forward_hooks
+    assert (counts.layers[0].synops, counts.layers[0].macs) == (256 * active, 0)
+    assert counts.layers[0].dense == 41 * 8 * 200 * 256 and not module._forward_hooks
 
 
 def test_small_products_are_torchs(dense_when_small):

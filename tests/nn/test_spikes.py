@@ -9,9 +9,9 @@ F64 = torch.float64
 
 
 def sparse(rows: int, inputs: int, density: float) -> torch.Tensor:
-    made = torch.Generator().manual_seed(2)
-    values = torch.rand(rows, inputs, generator=made, dtype=F64) + 0.5
-    return values * (torch.rand(rows, inputs, generator=made) < density)
+    generator = torch.Generator().manual_seed(2)
+    values = torch.rand(rows, inputs, generator=generator, dtype=F64) + 0.5
+    return values * (torch.rand(rows, inputs, generator=generator) < density)
 
 
 @pytest.mark.parametrize("density", [0.0, 0.03, 0.15, 0.6])
@@ -22,12 +22,12 @@ def test_the_product_and_its_gradients_are_the_dense_ones(density, sizes, start)
     z = sparse(rows, inputs, density).requires_grad_()
     weight = torch.randn(outputs, inputs, dtype=F64, requires_grad=True)
     added = {None: None, "bias": torch.randn(outputs), "rows": torch.randn(rows, outputs)}[start]
-    given = [z, weight] if added is None else [z, weight, added.double().requires_grad_()]
-    ours = linear(z, weight, given[2] if added is not None else None)
-    plain = z @ weight.T + (given[2] if added is not None else 0)
+    arguments = [z, weight] if added is None else [z, weight, added.double().requires_grad_()]
+    ours = linear(z, weight, arguments[2] if added is not None else None)
+    plain = z @ weight.T + (arguments[2] if added is not None else 0)
     torch.testing.assert_close(ours, plain, rtol=1e-12, atol=1e-12)
     g = torch.randn(rows, outputs, dtype=F64)
-    for a, b in zip(torch.autograd.grad(ours, given, g), torch.autograd.grad(plain, given, g), strict=True):
+    for a, b in zip(torch.autograd.grad(ours, arguments, g), torch.autograd.grad(plain, arguments, g), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
 
 
@@ -43,12 +43,12 @@ def test_the_choice_is_by_density():
 def test_what_is_not_zero_is_listed_in_order(inputs, density, dtype):
     z = sparse(50, inputs, density).to(dtype)
     z[::7, -1] = float("nan")
-    found = find_active(z, densest=1.0)
-    assert found is not None
+    result = find_active(z, densest=1.0)
+    assert result is not None
     where = z.nonzero()
-    assert found.table.tolist() == [50, *torch.cat([torch.tensor([0]), (z != 0).sum(1).cumsum(0)]).tolist()]
-    assert found.index[: len(where)].tolist() == where[:, 1].tolist()
-    torch.testing.assert_close(found.values[: len(where)], z[where[:, 0], where[:, 1]], rtol=0, atol=0, equal_nan=True)
+    assert result.table.tolist() == [50, *torch.cat([torch.tensor([0]), (z != 0).sum(1).cumsum(0)]).tolist()]
+    assert result.index[: len(where)].tolist() == where[:, 1].tolist()
+    torch.testing.assert_close(result.values[: len(where)], z[where[:, 0], where[:, 1]], rtol=0, atol=0, equal_nan=True)
 
 
 def test_threads_change_no_bit():
@@ -75,10 +75,10 @@ def test_what_is_not_finite_passes():
 def test_gradients_have_gradients():
     """A gradient penalty on a layer's weight and input, against the dense product's."""
     z, weight = sparse(40, 30, 0.1).requires_grad_(), torch.randn(20, 30, dtype=F64, requires_grad=True)
-    found = []
+    result = []
     for y in (linear(z, weight, None), z @ weight.T):
         first = torch.autograd.grad(y.pow(3).sum(), [z, weight], create_graph=True)
         penalty = sum(g.square().sum() for g in first)
-        found.append(torch.autograd.grad(penalty, [z, weight]))
-    for a, b in zip(*found, strict=True):
+        result.append(torch.autograd.grad(penalty, [z, weight]))
+    for a, b in zip(*result, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)

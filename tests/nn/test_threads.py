@@ -48,8 +48,8 @@ def test_threads_share_out_rows_and_change_no_bit(name, dtype, monkeypatch):
         finally:
             torch.set_num_threads(1)
     (values, grads), *others = results
-    for found, found_grads in others:
-        assert all(torch.equal(a, b) for a, b in zip(found, values, strict=True))
+    for result, found_grads in others:
+        assert all(torch.equal(a, b) for a, b in zip(result, values, strict=True))
         for a, b in zip(found_grads, grads, strict=True):
             # a weight's gradient is one of torch's products, whose sums go by threads
             assert torch.equal(a, b) or (a.shape == (70, 70) and torch.allclose(a, b, rtol=1e-4, atol=1e-4))
@@ -65,8 +65,8 @@ def test_every_share_is_done_once(pool, monkeypatch):
     torch.set_num_threads(4)
     try:
         for _ in range(20):
-            found = outcome(cell, x, True)
-            for a, b in zip([*found[0], *found[1]], [*expected[0], *expected[1]], strict=True):
+            result = outcome(cell, x, True)
+            for a, b in zip([*result[0], *result[1]], [*expected[0], *expected[1]], strict=True):
                 assert torch.equal(a, b)
     finally:
         torch.set_num_threads(1)
@@ -101,8 +101,8 @@ def test_workers_of_a_data_loader_run_layers_after_their_parent_did():
     torch.set_num_threads(2)
     try:
         expected, _ = cell(x)
-        for found in torch.utils.data.DataLoader(Spikes(cell, x), num_workers=2, batch_size=None, timeout=60):
-            assert torch.equal(found, expected.detach())
+        for result in torch.utils.data.DataLoader(Spikes(cell, x), num_workers=2, batch_size=None, timeout=60):
+            assert torch.equal(result, expected.detach())
     finally:
         torch.set_num_threads(1)
 
@@ -116,15 +116,15 @@ def test_memory_of_loops_is_the_cpus_whatever_torchs_default_device(name):
         "ELM": lambda: rv.nn.ELM(6, 4),
     }[name]()  # fmt: skip
     x = torch.rand(30, 9, 6).requires_grad_()
-    wanted, found = [x, *(p for p in cell.parameters() if p.requires_grad)], []
+    expected, result = [x, *(p for p in cell.parameters() if p.requires_grad)], []
     for device in ("cpu", "meta"):
         torch.set_default_device(device)
         try:
             y, _ = cell(x)
-            found.append([y, *torch.autograd.grad(y.square().sum(), wanted)])
+            result.append([y, *torch.autograd.grad(y.square().sum(), expected)])
         finally:
             torch.set_default_device(None)
-    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(*result, strict=True))
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -132,18 +132,21 @@ def test_what_is_fed_back_step_by_step_as_on_a_gpu(name):
     """Every total, and the gradients, against sums over single synapses."""
     T, B, N = 9, 3, 70
     delays = Delays(tuple(torch.as_tensor(CELLS[name]["recurrent_delay"]).reshape(-1).tolist()))
-    steps, made = delays.each(N), torch.Generator().manual_seed(4)
-    x, g, g_x = (torch.randn(T, B, N, generator=made, dtype=F64) for _ in range(3))
-    y, weight = (torch.rand(T, B, N, generator=made) < 0.3).to(F64), torch.randn(N, N, generator=made, dtype=F64)
-    first = (torch.rand(delays.shape(B, N), generator=made) < 0.3).to(F64)
+    steps, generator = delays.each(N), torch.Generator().manual_seed(4)
+    x, g, g_x = (torch.randn(T, B, N, generator=generator, dtype=F64) for _ in range(3))
+    y, weight = (
+        (torch.rand(T, B, N, generator=generator) < 0.3).to(F64),
+        torch.randn(N, N, generator=generator, dtype=F64),
+    )
+    first = (torch.rand(delays.shape(B, N), generator=generator) < 0.3).to(F64)
     past = torch.cat([first[None] if delays.longest == 1 else first, y])
     arriving = torch.stack([past[delays.longest + torch.arange(T) - int(d), :, k] for k, d in enumerate(steps)], 2)
     fed = Recurrence(delays, first, weight)
     total = x.clone()
     assert sum(1 for _ in fed.forward(total, y)) == T
     torch.testing.assert_close(total, x + arriving @ weight.T, rtol=1e-12, atol=1e-12)
-    found = torch.stack([row.clone() for row in fed.backward(g, g_x)][::-1])
+    result = torch.stack([row.clone() for row in fed.backward(g, g_x)][::-1])
     expected = g.clone()
     for k, d in enumerate(steps.tolist()):
         expected[: T - d, :, k] += (g_x @ weight)[d:, :, k]
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-12)

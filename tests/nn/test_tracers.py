@@ -56,8 +56,8 @@ def test_several_gradients_at_once_are_refused_by_loops_and_given_without(name):
             with pytest.raises(RuntimeError, match="fused=False"):
                 torch.autograd.grad(y, x, weights, is_grads_batched=True)
             continue
-        (found,) = torch.autograd.grad(y, x, weights, is_grads_batched=True, retain_graph=True)
-        for g, w in zip(found, weights, strict=True):
+        (result,) = torch.autograd.grad(y, x, weights, is_grads_batched=True, retain_graph=True)
+        for g, w in zip(result, weights, strict=True):
             torch.testing.assert_close(g, torch.autograd.grad(y, x, w, retain_graph=True)[0])
 
 
@@ -88,15 +88,15 @@ def test_tensors_of_other_kinds_take_the_plain_way():
     """A subclass may hold no memory at all, or want to see every operation."""
 
     class Watching(torch.Tensor):
-        seen = 0
+        calls = 0
 
         @classmethod
         def __torch_function__(cls, function, types, args=(), kwargs=None):
-            cls.seen += 1
+            cls.calls += 1
             return super().__torch_function__(function, types, args, kwargs or {})
 
     layer = rv.nn.LIF(6, 5)
     x = 2 * torch.rand(7, 2, 6)
     y, _ = layer(x.as_subclass(Watching))
-    assert type(y) is Watching and Watching.seen > 7
+    assert type(y) is Watching and Watching.calls > 7
     assert torch.equal(y.as_subclass(torch.Tensor), layer(x)[0])

@@ -20,7 +20,7 @@ from ranvier.nn.spiking.triton._kernels import backward_source, forward_source
 from tests.laws.cells import check_cell
 from tests.nn.layers import F64, VARIANTS, drive, layer
 from tests.nn.test_fused import SLOPES, outcome
-from tests.nn.test_neuron_layers import CASES, current, made
+from tests.nn.test_neuron_layers import CASES, build, current
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 PRESENT = importlib.util.find_spec("triton") is not None
@@ -52,8 +52,8 @@ def both(cell, x, device, **more):
     return outcome(cell, x, True, **more), outcome(cell, x, False, **more)
 
 
-def assert_agree(found, expected, tolerance=1e-10):
-    for a, b in zip(found, expected, strict=True):
+def assert_agree(result, expected, tolerance=1e-10):
+    for a, b in zip(result, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance * max(1.0, float(b.detach().abs().max())))
 
 
@@ -136,8 +136,8 @@ SYNAPSES = {"current": (None, 1.0), "filtered": (rv.Exponential(tau=5.0), 4.0), 
 def test_any_neuron_of_the_library(name, synapse, device):
     if device == "cpu" and synapse != "current" and name not in ("LIF", "AdEx"):
         pytest.skip("slow in the interpreter; its equations are seen with a current, the synapse with LIF and AdEx")
-    given, factor = SYNAPSES[synapse]
-    cell, scale = made(name, synapse=given)
+    model, factor = SYNAPSES[synapse]
+    cell, scale = build(name, synapse=model)
     x = current(factor * scale)
     state = {k: v.to(device) for k, v in cell.init_state(3).items()}
     (ours, our_grads), (plain, plain_grads) = both(cell, x, device, state=state)
@@ -165,7 +165,7 @@ def test_every_variant_is_a_lawful_cell(name, device):
 def test_every_neuron_is_a_lawful_cell(name, device):
     if device == "cpu" and name in ("HodgkinHuxley", "Odd", "EIF", "QIF"):
         pytest.skip("slow in the interpreter; its values and gradients are seen above")
-    cell, scale = made(name)
+    cell, scale = build(name)
     cell = cell.to(device)
     check_cell(cell, current(scale).to(device), list(cell.parameters()))
 
@@ -213,14 +213,14 @@ def test_input_and_states_are_never_written_over(device):
 
 
 def test_gradients_are_the_same_bits_in_any_run_and_for_any_size_of_programs(device, monkeypatch):
-    found = []
+    result = []
     for block in (64, 64, 32, 128):
         monkeypatch.setattr(launch, "BLOCK", block)
         cell = rv.nn.LIF(70, learn=("beta", "threshold"), dtype=torch.float32).to(device)
-        found.append(outcome(cell, drive(30, 3, 70).float().to(device), True))
-    for values, grads in found[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(values, found[0][0], strict=True))
-        assert all(torch.equal(a, b) for a, b in zip(grads, found[0][1], strict=True))
+        result.append(outcome(cell, drive(30, 3, 70).float().to(device), True))
+    for values, grads in result[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(values, result[0][0], strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(grads, result[0][1], strict=True))
 
 
 # -- without Triton --------------------------------------------------------------------------------------------
@@ -231,10 +231,10 @@ def test_the_text_is_python_and_reads_every_array_it_is_given(name):
     step, learned = layer(name).equations, ("beta", "threshold")
     for source in (forward_source(step, False, 3, True), backward_source(step, True, 3, learned, "1/(1 + abs(x))")):
         (function,) = [node for node in ast.parse(source.text).body if isinstance(node, ast.FunctionDef)]
-        given = [argument.arg for argument in function.args.args]
-        assert given[: len(source.arrays)] == [f"_at_{array}" for array in source.arrays]
+        arguments = [argument.arg for argument in function.args.args]
+        assert arguments[: len(source.arrays)] == [f"_at_{array}" for array in source.arrays]
         used = {node.id for statement in function.body for node in ast.walk(statement) if isinstance(node, ast.Name)}
-        assert set(given) <= used
+        assert set(arguments) <= used
 
 
 def test_a_gpu_without_working_kernels_is_told_of_and_runs_in_plain_torch(monkeypatch):

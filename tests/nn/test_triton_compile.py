@@ -17,7 +17,7 @@ import torch
 import ranvier as rv
 from ranvier.nn.spiking import _sequence
 from tests.nn.layers import drive, layer
-from tests.nn.test_neuron_layers import current, made
+from tests.nn.test_neuron_layers import build, current
 
 if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is not installed; make triton installs it", allow_module_level=True)
@@ -33,11 +33,11 @@ from triton.runtime.jit import JITFunction
 @pytest.fixture(params=[80, 90], ids=["sm_80", "sm_90"])
 def compiled(request, monkeypatch):
     """The kernels that a test compiles, in order."""
-    found = []
+    result = []
     run = JITFunction.run
 
     def compile_only(self, *args, grid, warmup, **kwargs):
-        found.append(run(self, *args, grid=grid, warmup=True, **kwargs))
+        result.append(run(self, *args, grid=grid, warmup=True, **kwargs))
 
     monkeypatch.setattr(JITFunction, "run", compile_only)
     monkeypatch.setattr(_sequence, "_on_gpu", lambda x: True)
@@ -45,7 +45,7 @@ def compiled(request, monkeypatch):
     monkeypatch.setattr(driver, "_active", SimpleNamespace(
         get_current_target=lambda: target, get_current_device=lambda: request.param, get_current_stream=lambda _: 0,
     ))  # fmt: skip
-    return found
+    return result
 
 
 def train(cell, x):
@@ -95,7 +95,7 @@ def test_layers_compile_without_spills_and_fused_multiply_adds(name, dtype, comp
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("name", ["LIF", "EIF", "AdEx", "Odd"])
 def test_neurons_compile(name, dtype, compiled):
-    cell, scale = made(name, dtype=dtype)
+    cell, scale = build(name, dtype=dtype)
     train(cell, current(scale, 20).requires_grad_())
     assert len(compiled) == 2 and all(kernel.asm["cubin"] for kernel in compiled)
 

@@ -41,8 +41,8 @@ def collect(side: str, case: Case, dt: float = 0.0) -> dict[str, Any]:
 def regenerate(case: Case, peers: list[str]) -> None:
     """Run the peers and store what they gave, keeping what is stored of the others."""
     path = REFERENCE / f"{case.name}.json"
-    found = {peer: collect(peer, case) for peer in peers}
-    stored = (load(case.name)["peers"] if path.exists() else {}) | found
+    result = {peer: collect(peer, case) for peer in peers}
+    stored = (load(case.name)["peers"] if path.exists() else {}) | result
     about = {
         "title": case.title,
         "duration": case.oracle,
@@ -60,16 +60,16 @@ def regenerate_nnmt() -> None:
         print(f"NNMT is missing: {missing['nnmt']}; its stored figures stay")
         return
     neurons, frequencies = lif_neurons(200), [0.1, 1.0, 10.0, 50.0, 200.0, 1000.0]
-    found = _peers.nnmt(neurons, frequencies, 8, 1)
-    kept = {key: found[key] for key in ("version", "rates", "shift")}
-    record = {"neurons": neurons, "frequencies": frequencies, **kept}
+    result = _peers.nnmt(neurons, frequencies, 8, 1)
+    saved = {key: result[key] for key in ("version", "rates", "shift")}
+    record = {"neurons": neurons, "frequencies": frequencies, **saved}
     (REFERENCE / "nnmt.json").write_text(json.dumps(record) + "\n", "utf-8")
 
 
 def compare(case: Case) -> list[str]:
     """Lines of the table; a line ends with DIFFERS where chance does not explain the distance."""
     runs: dict[float, dict[str, Any]] = {}
-    made = []
+    model = []
     for peer, theirs in load(case.name)["peers"].items():
         dt = case.compared_at(peer)
         mine = runs[dt] = runs.get(dt) or collect("ranvier", case, dt)
@@ -77,12 +77,12 @@ def compare(case: Case) -> list[str]:
             got = welch(mine[what], theirs[what])
             verdict = "agrees" if got["p"] > TOO_UNLIKELY else "DIFFERS"
             own, other = len(mine["seeds"]), len(theirs["seeds"])
-            made.append(
+            model.append(
                 f"| {case.name} | {dt:g} | {what} | {got['ours']:.4f} ± {got['sd_ours']:.4f} ({own}) "
                 f"| {theirs['version']} | {got['theirs']:.4f} ± {got['sd_theirs']:.4f} ({other}) "
                 f"| {got['z']:+.2f} | {got['p']:.3f} | {verdict} |"
             )
-    return made
+    return model
 
 
 def main() -> int:
@@ -91,15 +91,15 @@ def main() -> int:
     parser.add_argument("--peers", nargs="*", choices=list(_peers.SIMULATORS), default=list(_peers.SIMULATORS))
     parser.add_argument("--stored", action="store_true", help="compare with the stored figures, run no peer")
     parser.add_argument("--peers-only", action="store_true", help="regenerate the peers' figures, compare nothing")
-    given = parser.parse_args()
+    options = parser.parse_args()
 
     peers = []
-    if not given.stored:
-        missing = _peers.prepare(tuple(given.peers))
+    if not options.stored:
+        missing = _peers.prepare(tuple(options.peers))
         for name, reason in missing.items():
             print(f"{_report.NAMES[name]} is missing: {reason}; its stored figures stay")
-        peers = [peer for peer in given.peers if peer not in missing]
-        if given.cases == list(CASES):
+        peers = [peer for peer in options.peers if peer not in missing]
+        if options.cases == list(CASES):
             regenerate_nnmt()
     table = [
         "Mean ± standard deviation over seeds (their number); z is the difference over its standard error.",
@@ -108,14 +108,14 @@ def main() -> int:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(table), flush=True)
-    for name in given.cases:
+    for name in options.cases:
         if peers:
             regenerate(CASES[name], peers)
-        if not given.peers_only:
+        if not options.peers_only:
             new = compare(CASES[name])
             print("\n".join(new), flush=True)
             table += new
-    if given.cases == list(CASES) and not given.peers_only:
+    if options.cases == list(CASES) and not options.peers_only:
         (ROOT / "benchmarks" / "results").mkdir(exist_ok=True)
         (ROOT / "benchmarks" / "results" / "oracles.md").write_text("\n".join(table) + "\n", "utf-8")
     return int(any(line.endswith("DIFFERS |") for line in table))

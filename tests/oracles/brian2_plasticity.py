@@ -65,10 +65,10 @@ def main() -> None:
         s.w, s.delay = start, delays * DT * b2.ms
         b2.Network(a, b, s).run(STEPS * DT * b2.ms)
         out[name] = np.asarray(s.w).tolist()
-    given = {"pre_steps": pre_steps, "pre": pre, "post_steps": post_steps, "post": post, "sources": sources,
+    inputs = {"pre_steps": pre_steps, "pre": pre, "post_steps": post_steps, "post": post, "sources": sources,
              "targets": targets, "delays": delays, "start": start}  # fmt: skip
     about = {"version": f"Brian2 {b2.__version__}", "dt": DT, "steps": STEPS}
-    value = about | {k: v.tolist() for k, v in given.items()} | {"weights": out}
+    value = about | {k: v.tolist() for k, v in inputs.items()} | {"weights": out}
     (Path(__file__).parent / "reference" / "plasticity.json").write_text(json.dumps(value) + "\n", "utf-8")
 
 

@@ -36,10 +36,10 @@ def test_brian2_learns_the_same(name):
         pre, post, weight=torch.from_numpy(x["start"]), delay=torch.from_numpy(x["delays"] * DT),
         edges=(x["sources"], x["targets"]), synapse=rv.Exponential(tau=1.0), plasticity=RULES[name],
     )  # fmt: skip
-    seen = rv.simulate(net, KNOWN["steps"] * DT, dt=DT, dtype=torch.float64)
-    mine = seen.neurons >= post.start
-    spikes = np.stack([np.rint(seen.times[mine].numpy() / DT), seen.neurons[mine].numpy() - post.start])
+    recording = rv.simulate(net, KNOWN["steps"] * DT, dt=DT, dtype=torch.float64)
+    mine = recording.neurons >= post.start
+    spikes = np.stack([np.rint(recording.times[mine].numpy() / DT), recording.neurons[mine].numpy() - post.start])
     assert {tuple(s) for s in spikes.T.astype(int)} == set(zip(x["post_steps"], x["post"], strict=True))
-    w, theirs = seen.weights[p].numpy(), np.array(KNOWN["weights"][name])
+    w, theirs = recording.weights[p].numpy(), np.array(KNOWN["weights"][name])
     assert np.abs(theirs - x["start"]).mean() > 0.05
     assert np.abs(w - theirs).max() < 1e-12

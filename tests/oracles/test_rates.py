@@ -26,8 +26,8 @@ def ours(name: str, dt: float) -> dict[str, float]:
     case = CASES[name]
     answers = []
     for seed in range(101, 101 + DRAWS[name]):
-        seen = rv.simulate(case.load().ranvier(case.size, seed), case.oracle, dt=dt, seed=seed)
-        times, neurons = seen.times.numpy(), seen.neurons.numpy()
+        recording = rv.simulate(case.load().ranvier(case.size, seed), case.oracle, dt=dt, seed=seed)
+        times, neurons = recording.times.numpy(), recording.neurons.numpy()
         answers.append(describe(times, neurons, case.size, case.skip, case.oracle))
     return {key: float(np.mean([answer[key] for answer in answers])) for key in ("rate", "cv")}
 
@@ -38,5 +38,5 @@ def ours(name: str, dt: float) -> dict[str, float]:
 def test_agrees_with_peer(name: str, peer: str, quantity: str) -> None:
     theirs = np.array(load(name)["peers"][peer][quantity])
     error = theirs.std(ddof=1) * math.sqrt(1 / DRAWS[name] + 1 / len(theirs))
-    found = ours(name, CASES[name].compared_at(peer))[quantity]
-    assert abs(found - theirs.mean()) < stats.t.ppf(1 - CHANCE / 2, len(theirs) - 1) * error
+    result = ours(name, CASES[name].compared_at(peer))[quantity]
+    assert abs(result - theirs.mean()) < stats.t.ppf(1 - CHANCE / 2, len(theirs) - 1) * error

@@ -18,8 +18,8 @@ def network(size: int = 60, seed: int = 1) -> Network:
     net = Network(seed=seed)
     cells = net.add(EIF(), size, name="cells", classes=classes, names=[f"N{n:04d} left" for n in range(size)])
     targets, sources = np.nonzero(rng.random((size, size)) < min(0.08, 60 / size))
-    kept = (targets != sources) & ~((sources == 1) | (targets == 0))
-    sources, targets = np.append(sources[kept], 1), np.append(targets[kept], 0)
+    saved = (targets != sources) & ~((sources == 1) | (targets == 0))
+    sources, targets = np.append(sources[saved], 1), np.append(targets[saved], 0)
     weight = rng.gamma(2.0, 2.0, len(sources)) * np.where(sources >= 2 * size // 3, -2.0, 1.0)
     net.connect(
         cells, cells, weight=weight, delay=1.0, synapse=Exponential(tau=5.0), edges=(sources, targets)

@@ -134,9 +134,9 @@ def test_block_means_and_images():
     matrix = np.arange(16.0).reshape(4, 4)
     place = np.array([0, 1, 0, 1])
     groups = ([0, 2], [1, 3])
-    wanted = [[matrix[np.ix_(rows, columns)].mean() for columns in groups] for rows in groups]
-    assert np.allclose(block_means(matrix, place, 2), wanted)
-    assert np.allclose(block_means(csr_array(matrix), place, 2), wanted)
+    expected = [[matrix[np.ix_(rows, columns)].mean() for columns in groups] for rows in groups]
+    assert np.allclose(block_means(matrix, place, 2), expected)
+    assert np.allclose(block_means(csr_array(matrix), place, 2), expected)
     order = np.array([3, 1, 0, 2])
     assert np.allclose(image_of(matrix, order), matrix[np.ix_(order, order)])
     assert np.allclose(image_of(matrix, order, pixels=1), matrix.mean())

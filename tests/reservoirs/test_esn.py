@@ -21,9 +21,9 @@ def test_states(dtype):
     for row in x:
         r = 0.6 * r + 0.4 * np.tanh(W @ r + model.reservoir_.inputs @ row + model.reservoir_.bias)
         states.append(np.concatenate([r, [1], row]))
-    found = model.features(x)
-    assert found.dtype == dtype
-    np.testing.assert_allclose(found, states, atol=1e-13 if dtype == np.float64 else 1e-5)
+    result = model.features(x)
+    assert result.dtype == dtype
+    np.testing.assert_allclose(result, states, atol=1e-13 if dtype == np.float64 else 1e-5)
 
 
 def test_large_radius_by_arpack():

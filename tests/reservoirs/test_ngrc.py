@@ -13,14 +13,14 @@ from ranvier.reservoirs import NGRC, lorenz63
 def test_features(orders, constant):
     x = np.random.default_rng(0).normal(size=(12, 2))
     model = NGRC(3, 2, orders, constant=constant).fit(x, x)
-    found = model.features(x)
+    result = model.features(x)
     t = 9
     linear = np.concatenate([x[t], x[t - 2], x[t - 4]])
-    wanted = [1.0] * constant + list(linear)
+    expected = [1.0] * constant + list(linear)
     for order in orders:
-        wanted += [math.prod(c) for c in itertools.combinations_with_replacement(linear, order)]
-    np.testing.assert_allclose(found[t], wanted, rtol=1e-13)
-    np.testing.assert_allclose(np.prod(linear**model.powers_, axis=1), wanted, rtol=1e-12)
+        expected += [math.prod(c) for c in itertools.combinations_with_replacement(linear, order)]
+    np.testing.assert_allclose(result[t], expected, rtol=1e-13)
+    np.testing.assert_allclose(np.prod(linear**model.powers_, axis=1), expected, rtol=1e-12)
 
 
 def test_readout_is_ridge_on_whole_histories():
@@ -43,7 +43,7 @@ def test_quadratic_map_is_found():
         x.append(1 - 1.4 * x[-1] ** 2 + 0.3 * x[-2])
     x = np.array(x)[:, None]
     model = NGRC(2, ridge=0.0).fit(x[:-1], x[1:])
-    wanted = {(0, 0): 1.0, (2, 0): -1.4, (0, 1): 0.3}
+    expected = {(0, 0): 1.0, (2, 0): -1.4, (0, 1): 0.3}
     for powers, c in zip(map(tuple, model.powers_), model.coef_[0], strict=True):
-        assert c == pytest.approx(wanted.get(powers, 0.0), abs=1e-10)
+        assert c == pytest.approx(expected.get(powers, 0.0), abs=1e-10)
     np.testing.assert_allclose(model.forecast(5, x[:200]), x[200:205], atol=1e-8)

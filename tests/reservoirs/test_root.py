@@ -18,12 +18,12 @@ def test_nearly_dependent_features():
     noise = [[(7 * t * t + 3 * t) % 11, (5 * t * t * t + t) % 13] for t in range(1, 21)]
     x = [[10**7 * t, 10**7 * t + a, 10**7 * t + b] for t, (a, b) in zip(range(1, 21), noise, strict=True)]
     y = [(-1) ** t * t for t in range(20)]
-    wanted = exact(x, y, Rational(1, 10**6))
+    expected = exact(x, y, Rational(1, 10**6))
     A, b = np.array(x, float), np.array(y, float)[:, None]
-    found = Root.prior(3, 1, 1e-6).updated(A, b).coefficients()
+    result = Root.prior(3, 1, 1e-6).updated(A, b).coefficients()
     toy = np.linalg.solve(A.T @ A + 1e-6 * np.eye(3), A.T @ b)
-    assert np.abs(found[:, 0] - wanted).max() < 1e-7 * np.abs(wanted).max()
-    assert np.abs(toy[:, 0] - wanted).max() > 1e-3 * np.abs(wanted).max()
+    assert np.abs(result[:, 0] - expected).max() < 1e-7 * np.abs(expected).max()
+    assert np.abs(toy[:, 0] - expected).max() > 1e-3 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("forget", [1.0, 0.95])
@@ -32,7 +32,7 @@ def test_rows_one_by_one_are_rows_at_once(forget):
     x, y = rng.normal(size=(150, 9)) * 10.0 ** -np.arange(9), rng.normal(size=(150, 2))
     weight = forget ** np.arange(149, -1, -1)[:, None]
     prior = 1e-4 * forget**150
-    wanted = np.linalg.lstsq(
+    expected = np.linalg.lstsq(
         np.vstack([x * weight**0.5, prior**0.5 * np.eye(9)]), np.vstack([y * weight**0.5, np.zeros((9, 2))]), rcond=None
     )[0]
     whole = Root.prior(9, 2, 1e-4).updated(x, y, forget)
@@ -40,7 +40,7 @@ def test_rows_one_by_one_are_rows_at_once(forget):
     for rows in (slice(0, 1), slice(1, 2), slice(2, 140), slice(140, 150)):
         parts = parts.updated(x[rows], y[rows], forget)
     for root in (whole, parts):
-        np.testing.assert_allclose(root.coefficients(), wanted, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(root.coefficients(), expected, rtol=1e-8, atol=1e-10)
 
 
 def test_gram_gives_what_rotations_give():

@@ -47,8 +47,8 @@ def test_several_series_are_their_rows_after_each_warm_up(name):
     model = MODELS[name].fit([A, B, C], [YA, YB, YC])
     skip = model._warm_up()
     F = np.vstack([model.features(x)[skip:] for x in (A, B, C)])
-    wanted = ridge(F, np.vstack([y[skip:] for y in (YA, YB, YC)]), model.ridge)
-    np.testing.assert_allclose(model.coef_, wanted, rtol=1e-6, atol=1e-7)
+    expected = ridge(F, np.vstack([y[skip:] for y in (YA, YB, YC)]), model.ridge)
+    np.testing.assert_allclose(model.coef_, expected, rtol=1e-6, atol=1e-7)
     each = model.predict([A, B])
     np.testing.assert_array_equal(each[1], model.predict(B))
     cube = model.fit(np.stack([A[:40], B[:40]]), np.stack([YA[:40], YB[:40]]))
@@ -70,8 +70,8 @@ def test_weights_of_rows(name):
     weight = RNG.uniform(0, 2, len(A))
     model = MODELS[name].fit(A, YA, sample_weight=weight)
     skip = model._warm_up()
-    wanted = ridge(model.features(A)[skip:], YA[skip:], model.ridge, weight[skip:])
-    np.testing.assert_allclose(model.coef_, wanted, rtol=1e-6, atol=1e-7)
+    expected = ridge(model.features(A)[skip:], YA[skip:], model.ridge, weight[skip:])
+    np.testing.assert_allclose(model.coef_, expected, rtol=1e-6, atol=1e-7)
     with pytest.raises(ValueError, match="sample_weight is of 1 series; expected 2"):
         MODELS[name].fit([A, B], [YA, YB], sample_weight=[weight])
 
@@ -88,8 +88,8 @@ def test_a_state_is_carried(name):
 
 def test_a_score_leaves_the_washout_out():
     model = ESN(25, washout=20, **SETTINGS).fit(A, YA)
-    y, told = YC[20:], model.predict(C)[20:]
-    assert model.score(C, YC) == pytest.approx(1 - ((y - told) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+    y, prediction = YC[20:], model.predict(C)[20:]
+    assert model.score(C, YC) == pytest.approx(1 - ((y - prediction) ** 2).sum() / ((y - y.mean()) ** 2).sum())
     assert model.score([C, B[:10]], [YC, YB[:10]]) == pytest.approx(model.score(C, YC))
     with pytest.raises(ValueError, match="no series of more than 20 rows"):
         model.score(C[:20], YC[:20])
@@ -101,8 +101,8 @@ def test_a_given_matrix(make):
     model = ESN(W=make(W), spectral_radius=None, leak=0.7, bias_scaling=0.3, random_state=1).fit(A, YA)
     weights = model.reservoir_
     np.testing.assert_array_equal(model.W_.toarray(), W)
-    wanted = states(W, weights.inputs, weights.bias, 0.7, A)
-    np.testing.assert_allclose(model.features(A)[:, :30], wanted, rtol=1e-12, atol=1e-13)
+    expected = states(W, weights.inputs, weights.bias, 0.7, A)
+    np.testing.assert_allclose(model.features(A)[:, :30], expected, rtol=1e-12, atol=1e-13)
     scaled = ESN(W=make(W), spectral_radius=0.5, random_state=1).fit(A, YA).W_.toarray()
     assert np.abs(np.linalg.eigvals(scaled)).max() == pytest.approx(0.5)
     np.testing.assert_allclose(scaled / scaled.max(), W / W.max(), atol=1e-12)

@@ -32,9 +32,9 @@ def trains(seed=0, chance=0.06):
 def run(rule, weight, pre, post, modulator=None, dt=DT):
     state, w = rule.init_state(weight, pre.shape[1]), weight.clone()
     for k in range(len(pre)):
-        given = None if modulator is None else modulator[k]
+        inputs = None if modulator is None else modulator[k]
         state, dw = rule.step(
-            state, w, torch.from_numpy(pre[k]).double(), torch.from_numpy(post[k]).double(), given, dt=dt
+            state, w, torch.from_numpy(pre[k]).double(), torch.from_numpy(post[k]).double(), inputs, dt=dt
         )
         w = w + dw
     return state, w
@@ -72,14 +72,14 @@ def test_one_weight_for_a_batch_moves_by_the_mean_and_nothing_is_changed_in_plac
     rule, (pre, _) = R["additive"], trains()
     weight = torch.full((POSTS, PRES), 0.5, dtype=torch.float64)
     state = rule.init_state(weight, BATCH)
-    kept = {k: v.clone() for k, v in state.items()}
+    saved = {k: v.clone() for k, v in state.items()}
     arguments = torch.from_numpy(pre[3]).double(), torch.ones(BATCH, POSTS).double()
     state, _ = rule.step(state, weight, *arguments)
     after, dw = rule.step(state, weight, *arguments)
     _, each = rule.step(state, weight.expand(BATCH, -1, -1), *arguments)
     assert torch.equal(dw, each.mean(0)) and dw.shape == weight.shape and dw.abs().max() > 0
     assert torch.equal(weight, torch.full_like(weight, 0.5))
-    assert all(v.eq(0).all() for v in kept.values()) and after is not state
+    assert all(v.eq(0).all() for v in saved.values()) and after is not state
     single = rule.step(rule.init_state(weight.float(), BATCH), weight.float(), *arguments)[1]
     assert single.dtype == torch.float32
 

@@ -94,9 +94,9 @@ def test_the_potential_is_that_of_the_kernel(case):
     t = np.arange(DT, DURATION - 2.0, DT)
     exact = solve_ivp(slope, (0, t[-1]), [-65.0], t_eval=t, rtol=1e-9, atol=1e-9).y[0]
     V = run(network(case)).states["V"]
-    found = np.interp(t, V.times.numpy() - 2.0, V.values[:, 0].numpy())
+    result = np.interp(t, V.times.numpy() - 2.0, V.values[:, 0].numpy())
     moved = np.abs(exact + 65.0).max()
-    assert moved > 0.3 and np.abs(found - exact).max() < 0.02 * moved
+    assert moved > 0.3 and np.abs(result - exact).max() < 0.02 * moved
 
 
 @each

@@ -64,10 +64,10 @@ def wired(neuron, synapses, weight, synaptic=()):
 
 
 def test_potentials_of_currents():
-    t, found = wired(rv.LIF(tau_m=TAU, E_L=-60.0, V_th=1e9), [s for s, _, _ in CURRENTS], W)
+    t, result = wired(rv.LIF(tau_m=TAU, E_L=-60.0, V_th=1e9), [s for s, _, _ in CURRENTS], W)
     for k, (synapse, _, potential) in enumerate(CURRENTS):
         expected = -60.0 + W * np.where(t > 0, potential(np.maximum(t, 0.0)), 0.0)
-        assert np.allclose(found["V"][:, k], expected, atol=1e-11), synapse
+        assert np.allclose(result["V"][:, k], expected, atol=1e-11), synapse
 
 
 @pytest.mark.parametrize("synapse, current, potential", CURRENTS[:-1], ids=[repr(c[0]) for c in CURRENTS[:-1]])
@@ -97,7 +97,7 @@ def test_potentials_of_conductances():
         rv.AlphaConductance(tau=4.0, E_rev=0.0),
     ]  # fmt: skip
     shapes = [lambda t: np.exp(-t / 5), lambda t: np.exp(-t / 8), lambda t: t / 4 * np.exp(1 - t / 4)]
-    t, found = wired(
+    t, result = wired(
         rv.LIF(tau_m=TAU, E_L=-60.0, g_L=leak, V_th=1e9), synapses, weight, [("g", 0), ("g", 2)]
     )
     after = t > 0
@@ -108,10 +108,10 @@ def test_potentials_of_conductances():
 
         exact = solve_ivp(right, (0, t[-1]), [-60.0], "DOP853", t_eval=t[after], rtol=1e-10, atol=1e-10).y[0]
         size = np.abs(exact + 60.0).max()
-        assert np.all(found["V"][~after, k] == -60.0)
-        assert np.abs(found["V"][after, k] - exact).max() < 2e-4 * size, synapse
-    assert np.allclose(found["g0"][after, 0], weight * shapes[0](t[after]), rtol=1e-12)
-    assert np.allclose(found["g2"][after, 2], weight * shapes[2](t[after]), rtol=1e-12)
+        assert np.all(result["V"][~after, k] == -60.0)
+        assert np.abs(result["V"][after, k] - exact).max() < 2e-4 * size, synapse
+    assert np.allclose(result["g0"][after, 0], weight * shapes[0](t[after]), rtol=1e-12)
+    assert np.allclose(result["g2"][after, 2], weight * shapes[2](t[after]), rtol=1e-12)
 
 
 PROPORTIONAL = rv.synapses.Proportional()

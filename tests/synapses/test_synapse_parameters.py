@@ -43,7 +43,7 @@ def test_slope_of_a_biexponential_s_peak(rise, decay):
     def area(a, b):
         return synapse_filter(rv.BiExponential(tau_rise=a, tau_decay=b, normalise="peak")).area
 
-    found = torch.autograd.grad(area(*times), times)
+    grads = torch.autograd.grad(area(*times), times)
 
     def by_hand(a, b):
         if abs(a - b) < 1e-9:
@@ -55,19 +55,19 @@ def test_slope_of_a_biexponential_s_peak(rise, decay):
     h = 1e-3
     expected = [(by_hand(rise + h, decay) - by_hand(rise - h, decay)) / (2 * h),
                 (by_hand(rise, decay + h) - by_hand(rise, decay - h)) / (2 * h)]  # fmt: skip
-    assert [float(x) for x in found] == pytest.approx(expected, rel=2e-4)
+    assert [float(x) for x in grads] == pytest.approx(expected, rel=2e-4)
 
 
 def network(tau, E_rev=0.0, normalise="area"):
     """Given spikes onto neurons that stay below threshold, by a current and by a conductance."""
     net = rv.Network()
-    given = net.add(rv.SpikeTimes([2.0, 5.0, 6.0], torch.tensor([0, 1, 0])), 2)
+    source = net.add(rv.SpikeTimes([2.0, 5.0, 6.0], torch.tensor([0, 1, 0])), 2)
     a = net.add(rv.LIF(V_th=1e3), 2, "cells")
     synapses = rv.BiExponential(tau_rise=1.0, tau_decay=tau, normalise=normalise), rv.ExponentialConductance(
         tau=tau, E_rev=E_rev
     )
     for weight, synapse in zip((20.0, 3.0), synapses, strict=True):
-        net.connect(given, a, weight=weight, synapse=synapse, probability=1.0)
+        net.connect(source, a, weight=weight, synapse=synapse, probability=1.0)
     return net
 
 
@@ -88,12 +88,12 @@ def test_the_torch_engine_differentiates(normalise):
 
     values = [6.0, -10.0]
     inputs = [leaf(v) for v in values]
-    found = torch.autograd.grad(end(*inputs), inputs)
+    grads = torch.autograd.grad(end(*inputs), inputs)
     for k, h in ((0, 1e-4), (1, 1e-3)):
         low, high = ([v + s * h * (k == n) for n, v in enumerate(values)] for s in (-1, 1))
         with torch.no_grad():
             expected = (end(*high) - end(*low)) / (2 * h)
-        assert float(found[k]) == pytest.approx(float(expected), rel=1e-5)
+        assert float(grads[k]) == pytest.approx(float(expected), rel=1e-5)
         assert abs(float(expected)) > 1e-3
 
 

@@ -45,11 +45,11 @@ def test_against_simulation():
         over = np.flatnonzero(V >= 20.0)
         V[over] = 10.0
         spikes += over.size if n >= 5000 else 0
-    seen = 1000 * spikes / ((steps - 5000) * dt * cells)
-    told = float(theory.stationary(theory.coloured_membrane(force, tau_s=tau_s, **P)).rate)
+    observed = 1000 * spikes / ((steps - 5000) * dt * cells)
+    prediction = float(theory.stationary(theory.coloured_membrane(force, tau_s=tau_s, **P)).rate)
     white = float(theory.stationary(theory.membrane(force, **P)).rate)
-    assert seen == pytest.approx(told, rel=0.03)
-    assert abs(white / seen - 1) > 0.1
+    assert observed == pytest.approx(prediction, rel=0.03)
+    assert abs(white / observed - 1) > 0.1
 
 
 def test_gradients_pass_through_the_shift():
@@ -57,8 +57,8 @@ def test_gradients_pass_through_the_shift():
         p = {**P, "sigma": sigma, "V_lb": -10.0, "N": 60}
         return theory.stationary(theory.coloured_membrane(force, tau_s=tau_s, **p)).rate
 
-    given = [torch.tensor([v], dtype=torch.float64, requires_grad=True) for v in (0.31, 4.1)]
-    assert torch.autograd.gradcheck(rate, given, rtol=1e-4)
+    inputs = [torch.tensor([v], dtype=torch.float64, requires_grad=True) for v in (0.31, 4.1)]
+    assert torch.autograd.gradcheck(rate, inputs, rtol=1e-4)
 
 
 def test_refusals():

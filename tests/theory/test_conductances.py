@@ -21,17 +21,19 @@ def test_steady_conductances_are_a_leak():
         w = 1e-6
         synapse = rv.AlphaConductance(tau=3.0, E_rev=E_rev)
         net.background(a, rate=1000 * leak * 8.0 / (w * math.e * 3.0), weight=w, synapse=synapse)
-    told = rv.predict(net)
+    prediction = rv.predict(net)
     k = 1 + sum(gamma.values())
     rest = (-65.0 + 8.0 + sum(E * x for E, x in gamma.items())) / k
     alone = rv.Network()
     alone.add(rv.LIF(tau_m=20.0 / k, E_L=rest), 2, noise=4.0 / math.sqrt(k))
     expected = rv.predict(alone)
-    torch.testing.assert_close(told.rates(), expected.rates(), rtol=2e-5, atol=0)
-    torch.testing.assert_close(told.cv(), expected.cv(), rtol=1e-5, atol=0)
-    torch.testing.assert_close(told.spectrum([0.0, 30.0]).real, expected.spectrum([0.0, 30.0]).real, rtol=1e-4, atol=0)
+    torch.testing.assert_close(prediction.rates(), expected.rates(), rtol=2e-5, atol=0)
+    torch.testing.assert_close(prediction.cv(), expected.cv(), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        prediction.spectrum([0.0, 30.0]).real, expected.spectrum([0.0, 30.0]).real, rtol=1e-4, atol=0
+    )
     # a current of 1 mV is now shared with the synapses
-    torch.testing.assert_close(told.susceptibility(20.0) * k, expected.susceptibility(20.0), rtol=1e-4, atol=0)
+    torch.testing.assert_close(prediction.susceptibility(20.0) * k, expected.susceptibility(20.0), rtol=1e-4, atol=0)
 
 
 def small(rate, w):
@@ -81,17 +83,17 @@ def test_beside_a_simulation(build, copies, duration, rates, slope):
 
     In 60 and 150 s: mean rates to 1 and 1.8 %, covariances to 15 and 1 % (± 1.5 and 4.5).
     """
-    seen = Replicas(build(0.05), copies, duration, dt=0.05, seed=6)
-    told = rv.predict(build(0.0))
-    ratio, uncertainty = mean_rate(seen, told)
+    observed = Replicas(build(0.05), copies, duration, dt=0.05, seed=6)
+    prediction = rv.predict(build(0.0))
+    ratio, uncertainty = mean_rate(observed, prediction)
     assert ratio == pytest.approx(1, abs=rates + 3 * uncertainty)
-    r = seen.rates()
-    C, error = seen.covariance(50.0, return_error=True)
-    P = told.covariance(50.0)
+    r = observed.rates()
+    C, error = observed.covariance(50.0, return_error=True)
+    P = prediction.covariance(50.0)
     ratio, uncertainty = covariances(C, error, P, ~torch.eye(len(r), dtype=torch.bool))
     assert ratio == pytest.approx(1, abs=slope + 3 * uncertainty)
     assert uncertainty < 0.1
-    assert float((told.cv() / seen.cv())[r > 2].mean()) == pytest.approx(1, abs=0.05)
+    assert float((prediction.cv() / observed.cv())[r > 2].mean()) == pytest.approx(1, abs=0.05)
 
 
 VALUES = {
@@ -118,21 +120,21 @@ def built(weight, drive, noise, g_L, tau_m, V_th, tau_s, E_rev, rate):
     net.connect(a, a, weight=weight[:1], delay=1.0, synapse=inhibit, edges=([2], [1]))
     net.connect(p, a, weight=2.0, synapse=excite, edges=([0, 0], [0, 1]))
     net.background(a, rate=50.0, weight=weight[1], synapse=inhibit)
-    told = rv.predict(net, N=60, V_lb=-120.3)
-    told.__dict__["frequencies"] = torch.linspace(0.0, 200.0, 9, dtype=torch.float64)
-    return told
+    prediction = rv.predict(net, N=60, V_lb=-120.3)
+    prediction.__dict__["frequencies"] = torch.linspace(0.0, 200.0, 9, dtype=torch.float64)
+    return prediction
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_gradients_against_differences(name):
     """Of rates and covariances, in weights, drive, noise, leak, membrane and synaptic times, thresholds, reversals."""
-    given = {k: torch.tensor(v, dtype=torch.float64) for k, v in VALUES.items()}
+    inputs = {k: torch.tensor(v, dtype=torch.float64) for k, v in VALUES.items()}
 
     def loss(values):
-        told = built(**(given | {name: values}))
-        return told.rates().square().sum() + 1e3 * told.covariance(50.0).square().sum()
+        prediction = built(**(inputs | {name: values}))
+        return prediction.rates().square().sum() + 1e3 * prediction.covariance(50.0).square().sum()
 
-    gradient_is_that_of_differences(loss, given[name], rel=1e-4, least=1.0)
+    gradient_is_that_of_differences(loss, inputs[name], rel=1e-4, least=1.0)
 
 
 def test_what_it_refuses():

@@ -55,8 +55,8 @@ def test_small_modulation_is_the_linear_response():
         late = t > 300 + 1e-9  # two periods of 50 ms; the rate is a step's mean
         return 2 * (e.rate[late, 0] * torch.exp(-1j * omega * (t[late] - dt / 2))).mean() / depth
 
-    found = 2 * measured(0.05) - measured(0.1)  # first order in dt
-    assert complex(found) == pytest.approx(complex(theory.response(m, f).current), abs=1e-3)
+    result = 2 * measured(0.05) - measured(0.1)  # first order in dt
+    assert complex(result) == pytest.approx(complex(theory.response(m, f).current), abs=1e-3)
 
 
 def test_interval_density():
@@ -139,6 +139,6 @@ def test_delays_between_steps_are_interpolated():
     ],
 )
 def test_refuses_what_does_not_fit(changed, message):
-    given = {"duration": 10.0, "dt": 0.1, **changed}
+    inputs = {"duration": 10.0, "dt": 0.1, **changed}
     with pytest.raises(ValueError, match=message):
-        theory.evolve(neuron(), **given)
+        theory.evolve(neuron(), **inputs)

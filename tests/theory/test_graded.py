@@ -53,22 +53,22 @@ def pair(w, g=2.0, tau=10.0):
 
 def test_gap_junction_closed_form():
     w, g, tau = 1.5, 2.0, 10.0
-    told = graded_prediction(pair(w, g, tau))
-    torch.testing.assert_close(told.mean(), torch.full((2,), -46.0, dtype=torch.float64))
+    prediction = graded_prediction(pair(w, g, tau))
+    torch.testing.assert_close(prediction.mean(), torch.full((2,), -46.0, dtype=torch.float64))
     fast = 1 + 2 * w / g
     both, apart = 9.0 / 2, 9.0 / (2 * fast)  # variance shares of the two modes
     np.testing.assert_allclose(
-        told.covariance(), [[both + apart, both - apart], [both - apart, both + apart]]
+        prediction.covariance(), [[both + apart, both - apart], [both - apart, both + apart]]
     )
     lag = 7.0
     slow, quick = both * math.exp(-lag / tau), apart * math.exp(-lag * fast / tau)
-    np.testing.assert_allclose(told.cross_covariance(lag)[0, 0], [slow + quick, slow - quick])
+    np.testing.assert_allclose(prediction.cross_covariance(lag)[0, 0], [slow + quick, slow - quick])
     omega = 2 * math.pi * 0.02
     powers = [2 * v * r / (r**2 + omega**2) for v, r in ((both, 1 / tau), (apart, fast / tau))]
     np.testing.assert_allclose(
-        told.spectrum(20.0)[0, 0].numpy(), [sum(powers) / 1000, (powers[0] - powers[1]) / 1000], atol=1e-15
+        prediction.spectrum(20.0)[0, 0].numpy(), [sum(powers) / 1000, (powers[0] - powers[1]) / 1000], atol=1e-15
     )
-    np.testing.assert_allclose(told.correlation()[0, 1], (both - apart) / (both + apart))
+    np.testing.assert_allclose(prediction.correlation()[0, 1], (both - apart) / (both + apart))
 
 
 def test_at_positive_lag_the_second_index_leads():
@@ -100,8 +100,8 @@ def random_network(seed, noise=1.0, **tensors):
 @pytest.mark.parametrize("seed", range(3))
 def test_fixed_point_is_where_the_noiseless_simulation_rests(seed):
     net = random_network(seed, noise=0.0)
-    seen = rv.simulate(net, 1500.0, dt=0.1, dtype=torch.float64, record=[rv.Probe("V", interval=100.0)])
-    np.testing.assert_allclose(graded_prediction(net).mean(), seen.states["V"].values[-1], atol=1e-9)
+    recording = rv.simulate(net, 1500.0, dt=0.1, dtype=torch.float64, record=[rv.Probe("V", interval=100.0)])
+    np.testing.assert_allclose(graded_prediction(net).mean(), recording.states["V"].values[-1], atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -110,12 +110,12 @@ def test_covariances_of_random_networks_against_simulation(seed):
     approximation's own error, of second order, is below it."""
     copies, lag = 28, 5
     net = random_network(seed)
-    told = graded_prediction(net)
+    prediction = graded_prediction(net)
     probe = rv.Probe("V", interval=2.0)
-    seen = rv.simulate(replicate(net, copies), 2200.0, dt=0.1, seed=seed, record=[probe]).after(200.0)
-    V = seen.states["V"].values.double()[:, members(net, copies)]
+    recording = rv.simulate(replicate(net, copies), 2200.0, dt=0.1, seed=seed, record=[probe]).after(200.0)
+    V = recording.states["V"].values.double()[:, members(net, copies)]
     V = V - V.mean((0, 1))
-    for shift, expected in ((0, told.covariance()), (lag, told.cross_covariance(2.0 * lag)[0])):
+    for shift, expected in ((0, prediction.covariance()), (lag, prediction.cross_covariance(2.0 * lag)[0])):
         late, early = V[shift:], V[: len(V) - shift]
         each = torch.einsum("tci,tcj->cij", late, early) / len(late)
         z = (each.mean(0) - expected) / (each.std(0) / copies**0.5)
@@ -127,22 +127,22 @@ def test_the_worm():
     """302 neurons: simulated against predicted, all pairs, with little noise. In 40 s, of which the slowest mode's
     265 ms leave 75 independent samples, the mean variance has a standard error of 0.4 %."""
     net = rv.brains.celegans(noise=1.0).network
-    told = graded_prediction(net)
+    prediction = graded_prediction(net)
     V = rv.simulate(net, 41_000.0, dt=0.5, seed=3, record=[rv.Probe("V", interval=10.0)]).after(1000.0)
     V = V.states["V"].values.double()
-    assert float((V.mean(0) - told.mean()).abs().max()) < 0.2
+    assert float((V.mean(0) - prediction.mean()).abs().max()) < 0.2
     V = V - V.mean(0)
     blocks = torch.stack([x.T @ x / len(x) for x in V.chunk(20)])
-    z = (blocks.mean(0) - told.covariance()) / (blocks.std(0) / 20**0.5)
+    z = (blocks.mean(0) - prediction.covariance()) / (blocks.std(0) / 20**0.5)
     pairs = z[torch.triu_indices(302, 302, 1).unbind()]
     assert 0.95 < float(pairs.square().mean().sqrt()) < 1.15  # Student's t with 19 degrees of freedom: 1.06
     np.testing.assert_allclose(
-        blocks.mean(0).diagonal().mean(), told.covariance().diagonal().mean(), rtol=0.015
+        blocks.mean(0).diagonal().mean(), prediction.covariance().diagonal().mean(), rtol=0.015
     )
 
 
 def test_gradients_in_weights_drive_noise_and_time_constants():
-    given = (
+    inputs = (
         torch.linspace(0.1, 0.6, 6, dtype=torch.float64),
         torch.tensor(2.0, dtype=torch.float64),
         torch.tensor(1.0, dtype=torch.float64),
@@ -151,13 +151,13 @@ def test_gradients_in_weights_drive_noise_and_time_constants():
 
     def answers(weight, drive, noise, tau_m):
         net = random_network(0, weight=weight, drive=drive, tau_m=tau_m, noise=noise)
-        told = graded_prediction(net)
+        prediction = graded_prediction(net)
         some = [0, 4, 11]
-        spectrum = told.spectrum(12.0, neurons=some)
-        lagged = told.cross_covariance([-3.0, 8.0], neurons=some)
-        return told.mean(), told.covariance(neurons=some), lagged, spectrum.real, spectrum.imag
+        spectrum = prediction.spectrum(12.0, neurons=some)
+        lagged = prediction.cross_covariance([-3.0, 8.0], neurons=some)
+        return prediction.mean(), prediction.covariance(neurons=some), lagged, spectrum.real, spectrum.imag
 
-    weight, drive, noise, tau_m = (x.clone().requires_grad_() for x in given)
+    weight, drive, noise, tau_m = (x.clone().requires_grad_() for x in inputs)
     assert torch.autograd.gradcheck(answers, (weight, drive, noise, tau_m), eps=1e-5, atol=1e-6, rtol=1e-5)
 
 

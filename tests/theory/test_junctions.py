@@ -25,15 +25,15 @@ def test_voltage_and_spikes_keep_the_leaky_neurons_balance():
     """tau dV = (mu - V) dt + noise - tau (V_th - V_reset) s dt ties spectra of voltage to those of spikes, exactly."""
     f = torch.tensor([0.0, 1.0, 10.0, 40.0, 200.0], dtype=torch.float64)
     m = leaky(12.0, 0.0)
-    spikes, found = response(m, f), voltages(m, f)
+    spikes, result = response(m, f), voltages(m, f)
     A, S = spikes.current / 1000, spikes.spectrum / 1000
     noise, fall = 2 * 5.0**2 * 20.0, 20.0 * 10.0
     k = 1 + 2j * math.pi * f[:, None] / 1000 * 20.0
     same = {"rtol": 1e-4, "atol": 1e-4}
-    torch.testing.assert_close(found.gain, (1 - fall * A) / k, **same)
-    torch.testing.assert_close(found.cross, (noise * A.conj() - fall * S) / k, **same)
+    torch.testing.assert_close(result.gain, (1 - fall * A) / k, **same)
+    torch.testing.assert_close(result.cross, (noise * A.conj() - fall * S) / k, **same)
     power = (noise + fall**2 * S - 2 * fall * noise * A.real) / k.abs() ** 2
-    torch.testing.assert_close(found.power, power, **same)
+    torch.testing.assert_close(result.power, power, **same)
 
 
 def test_refractory_neurons_are_at_their_reset():
@@ -59,16 +59,16 @@ def test_steady_junctions_are_a_leak():
     net = rv.Network()
     a = net.add(rv.LIF(tau_m=20.0, g_L=8.0, t_ref=2.0), 2, drive=torch.tensor([8.0, 20.0]).double(), noise=4.0)
     net.connect(a, a, weight=torch.tensor([1.6, 4.0]).double(), synapse=rv.Electrical(), edges=([1, 0], [0, 1]))
-    told = rv.predict(net, recurrent_noise="none")
-    V = told.working_point.voltages
+    prediction = rv.predict(net, recurrent_noise="none")
+    V = prediction.working_point.voltages
     for i, share in enumerate((0.2, 0.5)):
         k = 1 + share
         rest = (-65.0 + (8.0, 20.0)[i] + share * float(V[1 - i])) / k
         alone = rv.Network()
         alone.add(rv.LIF(tau_m=20.0 / k, E_L=rest, t_ref=2.0), 1, noise=4.0 / math.sqrt(k))
         expected = rv.predict(alone)
-        assert float(told.rates()[i]) == pytest.approx(float(expected.rates()[0]), rel=1e-5)
-        assert float(told.cv()[i]) == pytest.approx(float(expected.cv()[0]), rel=1e-5)
+        assert float(prediction.rates()[i]) == pytest.approx(float(expected.rates()[0]), rel=1e-5)
+        assert float(prediction.cv()[i]) == pytest.approx(float(expected.cv()[0]), rel=1e-5)
         (group,), point = expected.working_point.cells, expected.working_point
         m = group.membrane(point.input, point.variance)
         above = ((m.grid.nodes - m.grid.V_reset) * stationary(m).density * m.grid.step).sum()
@@ -89,12 +89,12 @@ def test_partners_fluctuations_are_filtered_noise():
 
     tau_m = 20.0 / 1.4
     extra = 0.4**2 * 4.0**2 * 8.0 / 20.0 * tau_m / (tau_m + 8.0)
-    told = rv.predict(built(3.0))
-    assert float(told.report.recurrent_noise[1]) == pytest.approx(extra / 9.0, rel=1e-3)
+    prediction = rv.predict(built(3.0))
+    assert float(prediction.report.recurrent_noise[1]) == pytest.approx(extra / 9.0, rel=1e-3)
     bare = rv.predict(built(math.sqrt(9.0 + extra)), recurrent_noise="none")
-    assert float(told.rates()[1]) == pytest.approx(float(bare.rates()[1]), rel=1e-5)
+    assert float(prediction.rates()[1]) == pytest.approx(float(bare.rates()[1]), rel=1e-5)
     assert float(bare.rates()[1]) > 1.01 * float(rv.predict(built(3.0), recurrent_noise="none").rates()[1])
-    assert float(told.working_point.voltages[0]) == pytest.approx(-65.0, abs=1e-3)
+    assert float(prediction.working_point.voltages[0]) == pytest.approx(-65.0, abs=1e-3)
 
 
 def mixed(junction):
@@ -113,8 +113,8 @@ def mixed(junction):
 
 def test_spectra_against_a_dense_solution():
     """x = M x0: the inputs of a network whose neurons answer with spikes and voltages, solved as they are written."""
-    told = rv.predict(mixed(2.0))
-    point, n = told.working_point, 5
+    prediction = rv.predict(mixed(2.0))
+    point, n = prediction.working_point, 5
     gamma = torch.zeros(n, n, dtype=torch.complex128)
     gamma[[1, 0, 3, 1], [0, 1, 1, 3]] = 0.2
     area = 15.0
@@ -144,18 +144,18 @@ def test_spectra_against_a_dense_solution():
         inputs = torch.linalg.solve(torch.eye(n) - paths @ torch.cat([A.diag(), B.diag()]), paths)
         T = torch.cat([torch.eye(n), torch.zeros(n, n)], 1) + A[:, None] * inputs
         expected = 1000 * T @ S @ T.mH
-        found = told.spectrum(at)[0]
+        result = prediction.spectrum(at)[0]
         scale = float((expected - expected.diagonal().diag()).abs().max())
-        torch.testing.assert_close(found.to(expected.dtype), expected, rtol=0, atol=1e-6 * scale)
-        pair = told.spectrum(at, pairs=[[1, 3]])[0, 0]
-        assert complex(pair) == pytest.approx(complex(found[1, 3]))
+        torch.testing.assert_close(result.to(expected.dtype), expected, rtol=0, atol=1e-6 * scale)
+        pair = prediction.spectrum(at, pairs=[[1, 3]])[0, 0]
+        assert complex(pair) == pytest.approx(complex(result[1, 3]))
 
 
 def test_weak_junctions_are_none():
-    told, bare = rv.predict(mixed(1e-9)), rv.predict(mixed(0.0))
-    torch.testing.assert_close(told.rates(), bare.rates(), rtol=1e-7, atol=0)
-    torch.testing.assert_close(told.covariance(50.0), bare.covariance(50.0), rtol=0, atol=1e-8)
-    assert told.report.spectral_radius == pytest.approx(bare.report.spectral_radius, rel=1e-5)
+    prediction, bare = rv.predict(mixed(1e-9)), rv.predict(mixed(0.0))
+    torch.testing.assert_close(prediction.rates(), bare.rates(), rtol=1e-7, atol=0)
+    torch.testing.assert_close(prediction.covariance(50.0), bare.covariance(50.0), rtol=0, atol=1e-8)
+    assert prediction.report.spectral_radius == pytest.approx(bare.report.spectral_radius, rel=1e-5)
 
 
 def joined(net, a, n, share):
@@ -211,10 +211,10 @@ def test_what_it_refuses():
     net = mixed(2.0)
     with pytest.raises(ValueError, match="order=2 knows no Electrical"):
         rv.predict(net, order=2)
-    told = rv.predict(net)
-    for asked in (lambda: told.coupling(0.0), lambda: told.motifs(2), lambda: told.paths(0, 1)):
+    prediction = rv.predict(net)
+    for requested in (lambda: prediction.coupling(0.0), lambda: prediction.motifs(2), lambda: prediction.paths(0, 1)):
         with pytest.raises(ValueError, match="pass on voltages"):
-            asked()
+            requested()
     weight = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
     for synapse in (rv.Exponential(tau=4.0), rv.Electrical()):
         steep = mixed(2.0)
@@ -248,14 +248,14 @@ def all_to_all(noise):
 @pytest.mark.parametrize(("noise", "together"), [(0.3, True), (0.7, False)])
 def test_regular_neurons_oscillate_together_at_little_noise(noise, together):
     """K(0) is 0.1 on both sides of the bifurcation; counts in 5 ms are correlated 0.67 and 0.09 in 8 s."""
-    seen = rv.simulate(all_to_all(noise), 10_000.0, dt=0.05, seed=1).after(2000.0).correlation(5.0)
-    mean = float(seen[~torch.eye(20, dtype=torch.bool)].mean())
+    recording = rv.simulate(all_to_all(noise), 10_000.0, dt=0.05, seed=1).after(2000.0).correlation(5.0)
+    mean = float(recording[~torch.eye(20, dtype=torch.bool)].mean())
     if together:
         assert mean > 0.5
         for stability in ("radius", "nyquist"):
             with pytest.raises(ValueError, match="asynchronous state is unstable"):
                 rv.predict(all_to_all(noise), stability=stability)
     else:
-        told = rv.predict(all_to_all(noise))
-        assert float(told.correlation(5.0)[0, 1]) == pytest.approx(mean, abs=0.04)
-        assert told.report.spectral_radius < 0.2
+        prediction = rv.predict(all_to_all(noise))
+        assert float(prediction.correlation(5.0)[0, 1]) == pytest.approx(mean, abs=0.04)
+        assert prediction.report.spectral_radius < 0.2

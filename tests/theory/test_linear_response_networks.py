@@ -57,55 +57,57 @@ def by_hand(net, rates, f, delay=1.0, tau_s=5.0, share=0.0):
 @pytest.mark.parametrize(("noise", "share"), [("none", 0.0), ("filtered", 2 / 3)])
 def test_spectra_by_hand(noise, share):
     net = hundred(20.0, -80.0)
-    told = rv.predict(net, recurrent_noise=noise)
+    prediction = rv.predict(net, recurrent_noise=noise)
     for f in (0.0, 30.0):
-        expected = by_hand(net, told.rates(), f, share=share)
-        C = told.spectrum([f])[0].numpy()
+        expected = by_hand(net, prediction.rates(), f, share=share)
+        C = prediction.spectrum([f])[0].numpy()
         np.testing.assert_allclose(C, expected, rtol=1e-7, atol=1e-8)
         np.testing.assert_allclose(
-            told.spectrum([f], neurons=[7, 93, 2])[0], expected[np.ix_([7, 93, 2], [7, 93, 2])], atol=1e-8
+            prediction.spectrum([f], neurons=[7, 93, 2])[0], expected[np.ix_([7, 93, 2], [7, 93, 2])], atol=1e-8
         )
         pairs = [[3, 90], [90, 3], [5, 5]]
-        np.testing.assert_allclose(told.spectrum([f], pairs=pairs)[0], [expected[i, j] for i, j in pairs], atol=1e-8)
-    K = told.coupling(0.0)[0].real.numpy()
-    assert told.report.spectral_radius == pytest.approx(abs(np.linalg.eigvals(K)).max(), rel=1e-9)
+        np.testing.assert_allclose(
+            prediction.spectrum([f], pairs=pairs)[0], [expected[i, j] for i, j in pairs], atol=1e-8
+        )
+    K = prediction.coupling(0.0)[0].real.numpy()
+    assert prediction.report.spectral_radius == pytest.approx(abs(np.linalg.eigvals(K)).max(), rel=1e-9)
 
 
 @pytest.fixture(scope="module")
-def told():
+def prediction():
     return rv.predict(hundred(20.0, -80.0), recurrent_noise="none")
 
 
-def test_covariance_is_the_integral_of_the_spectrum(told):
+def test_covariance_is_the_integral_of_the_spectrum(prediction):
     """Trapezoidal rule on 2000 equal steps, whose aliases lie at lags of 1 s, where C has vanished."""
     f = torch.arange(0, 2001).double()
     chosen = [0, 1, 85, 99]
-    C = told.spectrum(f, neurons=chosen)
+    C = prediction.spectrum(f, neurons=chosen)
     for window in (1.0, 20.0, 100.0, 600.0):
         T = window / 1000
         kernel = (T * torch.sinc(f * T)) ** 2 * torch.where(f == 0, 1.0, 2.0)
-        r = torch.diag(told.rates()[chosen])
+        r = torch.diag(prediction.rates()[chosen])
         expected = ((C.real - r) * kernel[:, None, None]).sum(0) + r * T
-        torch.testing.assert_close(told.covariance(window, neurons=chosen), expected, rtol=2e-3, atol=2e-6)
+        torch.testing.assert_close(prediction.covariance(window, neurons=chosen), expected, rtol=2e-3, atol=2e-6)
 
 
-def test_long_windows_count_the_spectrum_at_zero(told):
-    C0 = told.spectrum([0.0])[0].real
-    torch.testing.assert_close(told.covariance(200_000.0) / 200.0, C0, rtol=2e-3, atol=2e-5)
+def test_long_windows_count_the_spectrum_at_zero(prediction):
+    C0 = prediction.spectrum([0.0])[0].real
+    torch.testing.assert_close(prediction.covariance(200_000.0) / 200.0, C0, rtol=2e-3, atol=2e-5)
     sd = C0.diagonal().sqrt()
-    torch.testing.assert_close(told.correlation(math.inf), C0 / sd[:, None] / sd)
+    torch.testing.assert_close(prediction.correlation(math.inf), C0 / sd[:, None] / sd)
 
 
-def test_cross_correlations_sum_to_the_covariance(told):
+def test_cross_correlations_sum_to_the_covariance(prediction):
     """cov_T is the integral of (T - |tau|) C(tau), and of spikes in bins of T it is T² C(0)."""
     at = [[0, 1], [3, 3], [90, 4]]
-    C = told.covariance(50.0)
+    C = prediction.covariance(50.0)
     expected = torch.stack([C[i, j] for i, j in at])
     torch.testing.assert_close(
-        told.cross_correlation([0.0], pairs=at, bin=50.0)[0] * 0.05**2, expected, rtol=1e-6, atol=1e-9
+        prediction.cross_correlation([0.0], pairs=at, bin=50.0)[0] * 0.05**2, expected, rtol=1e-6, atol=1e-9
     )
     lags = torch.arange(-50, 51).double()
-    c = told.cross_correlation(lags, pairs=at)
+    c = prediction.cross_correlation(lags, pairs=at)
     assert torch.allclose((c * (50 - lags.abs())[:, None]).sum(0) * 1e-6, expected, rtol=1e-4, atol=1e-7)
 
 
@@ -113,10 +115,10 @@ def test_a_refractory_neuron_does_not_fire_twice_at_once():
     """C_ii(tau) = -r² for |tau| < t_ref."""
     net = rv.Network()
     net.add(rv.EIF(**O), 3, drive=torch.tensor([10.0, 14.0, 20.0]).double(), noise=9.0)
-    told = rv.predict(net)
+    prediction = rv.predict(net)
     for lag in (0.0, 0.5, 1.5):
-        c = told.cross_correlation([lag], bin=0.0)[0]
-        torch.testing.assert_close(c, -torch.diag(told.rates() ** 2), rtol=3e-3, atol=1e-9)
+        c = prediction.cross_correlation([lag], bin=0.0)[0]
+        torch.testing.assert_close(c, -torch.diag(prediction.rates() ** 2), rtol=3e-3, atol=1e-9)
 
 
 def test_the_source_leads_at_positive_lags():
@@ -145,23 +147,23 @@ def test_class_means_of_the_reference_table(excitation):
         10.0: {"rate": 7.652, "EE": 0.00701, "EI": -0.00392, "II": -0.01618, "all": 0.00259},
         20.0: {"rate": 7.739, "EE": 0.01809, "EI": -0.00275, "II": -0.02724, "all": 0.00961},
     }[excitation]
-    found = {name: [] for name in expected}
+    result = {name: [] for name in expected}
     off, E = ~torch.eye(100, dtype=torch.bool), torch.arange(100) < 80
     for seed in range(5):
-        told = rv.predict(hundred(excitation, -4 * excitation, seed), recurrent_noise="none")
-        rho = told.correlation(100.0)
-        found["rate"].append(told.rates().mean())
+        prediction = rv.predict(hundred(excitation, -4 * excitation, seed), recurrent_noise="none")
+        rho = prediction.correlation(100.0)
+        result["rate"].append(prediction.rates().mean())
         for name, a, b in (("EE", E, E), ("EI", E, ~E), ("II", ~E, ~E), ("all", E | ~E, E | ~E)):
-            found[name].append(rho[a[:, None] & b & off].mean())
-    for name, values in found.items():
+            result[name].append(rho[a[:, None] & b & off].mean())
+    for name, values in result.items():
         v = torch.stack(values)
         assert abs(v.mean() - expected[name]) < 3 * v.std() * math.sqrt(1 + 1 / 5), name
 
 
-def test_motifs(told):
+def test_motifs(prediction):
     """Relative error off the diagonal at orders 1 to 4 (reference: .41, .13, .034, .008)."""
-    C = told.spectrum([0.0])[0].real
-    sums = told.motifs(12).cumsum(0)
+    C = prediction.spectrum([0.0])[0].real
+    sums = prediction.motifs(12).cumsum(0)
     off = ~torch.eye(100, dtype=torch.bool)
     error = [float((x - C)[off].norm() / C[off].norm()) for x in sums]
     assert error[1:5] == pytest.approx([0.41, 0.13, 0.034, 0.008], rel=0.12)
@@ -182,10 +184,10 @@ def test_strongest_paths_against_all_of_them():
     for m in range(4):
         for n in range(4 - m):
             every += [a * b * float(S[v[0]]) for a, v in ways(1, m) for b, w in ways(4, n) if v[0] == w[0]]
-    found = strongest_paths(K, S, 1, 4, order=3, count=8)
+    result = strongest_paths(K, S, 1, 4, order=3, count=8)
     expected = sorted(every, key=abs, reverse=True)[:8]
-    assert [p.contribution.real for p in found] == pytest.approx(expected)
-    assert all(p.to_i[-1] == 1 and p.to_j[-1] == 4 and p.to_i[0] == p.to_j[0] for p in found)
+    assert [p.contribution.real for p in result] == pytest.approx(expected)
+    assert all(p.to_i[-1] == 1 and p.to_j[-1] == 4 and p.to_i[0] == p.to_j[0] for p in result)
 
 
 def random_coupling(size, edges, seed=0):
@@ -201,7 +203,7 @@ def random_coupling(size, edges, seed=0):
 
 @pytest.mark.parametrize("size", [5, 60])  # batched calls, and a loop of LAPACK's
 @pytest.mark.parametrize(
-    "asked",
+    "requested",
     [
         Selection(),
         Selection(rows=torch.tensor([3, 0])),
@@ -210,13 +212,13 @@ def random_coupling(size, edges, seed=0):
         Selection(rows=torch.tensor([4, 1]), weights=torch.tensor([[0.5, 1j, 1.0], [1.0, 2.0, 1 - 1j]])),
     ],
 )
-def test_gradients_of_cross_spectra(size, asked):
+def test_gradients_of_cross_spectra(size, requested):
     """In susceptibilities, spectra, weights and delays, at a block of frequencies with 0 in it."""
     from dataclasses import replace
 
     coupling = random_coupling(size, 3 * size)
-    if asked.weights is not None:
-        asked = replace(asked, weights=asked.weights.to(torch.complex128))
+    if requested.weights is not None:
+        requested = replace(requested, weights=requested.weights.to(torch.complex128))
     f = torch.tensor([20.0, 0.0, 90.0], dtype=torch.float64)
     g = torch.Generator().manual_seed(1)
     gain = 0.2 * torch.randn(3, size, dtype=torch.complex128, generator=g)
@@ -227,7 +229,7 @@ def test_gradients_of_cross_spectra(size, asked):
     def measure(gain, spectrum, weight, delay):
         # at frequency 0 only the real part of a susceptibility means anything
         gain = torch.stack([gain[0], gain[1].real + 0j, gain[2]])
-        return cross_spectra(replace(coupling, weight=weight, delay=delay), gain, spectrum + 0.1, f, asked)
+        return cross_spectra(replace(coupling, weight=weight, delay=delay), gain, spectrum + 0.1, f, requested)
 
     inputs = [x.clone().requires_grad_() for x in (gain, spectrum, coupling.weight, coupling.delay)]
     assert torch.autograd.gradcheck(measure, inputs, fast_mode=True, atol=1e-6)
@@ -259,5 +261,5 @@ def test_silent_neurons_do_not_spoil_the_others():
     B = np.linalg.inv(np.eye(60) - K)
     expected = (B * S[0].numpy()) @ B.conj().T
     sd = np.sqrt(np.diag(expected).real) + 1e-30
-    found = cross_spectra(coupling, gain, S, f)[0].numpy()
-    np.testing.assert_allclose(found / np.outer(sd, sd), expected / np.outer(sd, sd), atol=1e-11)
+    result = cross_spectra(coupling, gain, S, f)[0].numpy()
+    np.testing.assert_allclose(result / np.outer(sd, sd), expected / np.outer(sd, sd), atol=1e-11)

@@ -19,15 +19,15 @@ def network(weight: float) -> rv.Network:
 
 @pytest.mark.parametrize("weight", [5.0, 30.0])
 def test_iterated_rows_equal_factorised_ones(monkeypatch: pytest.MonkeyPatch, weight: float):
-    told = rv.predict(network(weight))
+    prediction = rv.predict(network(weight))
     pairs = torch.tensor([[0, 5], [5, 0], [7, 500], [3, 3]])
     f = [0.0, 7.0, 60.0]
-    iterated = told.spectrum(f, pairs=pairs)
-    full = told.spectrum(f)[:, pairs[:, 0], pairs[:, 1]]
+    iterated = prediction.spectrum(f, pairs=pairs)
+    full = prediction.spectrum(f)[:, pairs[:, 0], pairs[:, 1]]
     torch.testing.assert_close(iterated, full, rtol=1e-9, atol=1e-12)
     assert full[1, 2].abs() > 1e-7 * full[1, 3].abs()  # and so not both zero
     called = []
     few = linear_response._few_rows
     monkeypatch.setattr(linear_response, "_few_rows", lambda *a: called.append(few(*a)) or called[-1])
-    told.spectrum(f, pairs=pairs)
+    prediction.spectrum(f, pairs=pairs)
     assert called and all(c is not None for c in called)

@@ -44,19 +44,19 @@ def build(weight, delay, drive, noise, tau_m, V_th, V_reset, t_ref, Delta_T, rat
     net.background(a, rate=1000.0, weight=jump, synapse=rv.Delta())
     net.background(b, rate=500.0, weight=4.0, synapse=rv.Exponential(tau=tau_s[1]))
     # few nodes: gradcheck asks for an exact derivative of what is computed, not for an exact answer
-    told = rv.predict(net, N=60, V_lb=-120.3)
-    told.__dict__["frequencies"] = torch.linspace(0.0, 200.0, 9, dtype=torch.float64)
-    return told
+    prediction = rv.predict(net, N=60, V_lb=-120.3)
+    prediction.__dict__["frequencies"] = torch.linspace(0.0, 200.0, 9, dtype=torch.float64)
+    return prediction
 
 
 MEASURES = {
-    "rates": lambda told: told.rates(),
-    "cv": lambda told: told.cv(),
-    "spectrum": lambda told: told.spectrum([0.0, 20.0]),
-    "pairs": lambda told: told.spectrum([20.0], pairs=[[0, 1], [4, 1], [1, 1]]),
-    "covariance": lambda told: 10 * told.covariance(50.0),
-    "correlation": lambda told: told.correlation(float("inf"), neurons=[0, 2, 4]),
-    "lags": lambda told: told.cross_correlation([-1.0, 3.0], pairs=[[0, 1], [2, 2]], bin=1.0) / 10,
+    "rates": lambda prediction: prediction.rates(),
+    "cv": lambda prediction: prediction.cv(),
+    "spectrum": lambda prediction: prediction.spectrum([0.0, 20.0]),
+    "pairs": lambda prediction: prediction.spectrum([20.0], pairs=[[0, 1], [4, 1], [1, 1]]),
+    "covariance": lambda prediction: 10 * prediction.covariance(50.0),
+    "correlation": lambda prediction: prediction.correlation(float("inf"), neurons=[0, 2, 4]),
+    "lags": lambda prediction: prediction.cross_correlation([-1.0, 3.0], pairs=[[0, 1], [2, 2]], bin=1.0) / 10,
 }
 
 
@@ -75,13 +75,13 @@ def test_gradcheck(name):
 @pytest.mark.parametrize("name", ["weight", "V_th", "tau_m", "noise", "drive", "tau_s"])
 def test_each_entry_of_the_gradient(name):
     """Every entry by central differences through the whole of predict (gradcheck's fast mode projects)."""
-    given = {k: torch.tensor(v, dtype=torch.float64) for k, v in VALUES.items()}
+    inputs = {k: torch.tensor(v, dtype=torch.float64) for k, v in VALUES.items()}
 
     def loss(values):
-        told = build(**(given | {name: values}))
-        return told.rates().square().sum() + 1e3 * told.covariance(50.0).square().sum()
+        prediction = build(**(inputs | {name: values}))
+        return prediction.rates().square().sum() + 1e3 * prediction.covariance(50.0).square().sum()
 
-    gradient_is_that_of_differences(loss, given[name], rel=2e-5)
+    gradient_is_that_of_differences(loss, inputs[name], rel=2e-5)
 
 
 def test_backward_costs_at_most_four_times_forward():
@@ -143,11 +143,11 @@ def test_weights_are_fitted_to_rates_and_covariances():
         rates, C = aim.rates(), aim.covariance(20.0)
 
     def loss(w):
-        told = rv.predict(network(edges, w), N=300)
-        return (told.rates() - rates).square().sum() + 1e4 * (told.covariance(20.0) - C).square().sum()
+        prediction = rv.predict(network(edges, w), N=300)
+        return (prediction.rates() - rates).square().sum() + 1e4 * (prediction.covariance(20.0) - C).square().sum()
 
-    found = descend(loss, torch.zeros(24).double(), steps=60)
-    torch.testing.assert_close(found, planted, rtol=0, atol=0.05)
+    result = descend(loss, torch.zeros(24).double(), steps=60)
+    torch.testing.assert_close(result, planted, rtol=0, atol=0.05)
 
 
 def test_a_planted_network_from_its_lagged_covariances():
@@ -161,29 +161,29 @@ def test_a_planted_network_from_its_lagged_covariances():
     truth[edges[1], edges[0]] = planted
     lags = torch.tensor([4.0])
 
-    def seen(net):
-        told = rv.predict(net, N=300)
-        return told.rates(), told.cross_correlation(lags, bin=4.0), told.correlation(float("inf"))
+    def observed(net):
+        prediction = rv.predict(net, N=300)
+        return prediction.rates(), prediction.cross_correlation(lags, bin=4.0), prediction.correlation(float("inf"))
 
     with torch.no_grad():
-        aim = seen(network(edges, planted, 5))
+        aim = observed(network(edges, planted, 5))
 
     def directed(w):
-        told = seen(network((every[0], every[1]), w, 5))
-        return 1e-2 * (told[0] - aim[0]).square().sum() + 1e-2 * (told[1] - aim[1]).square().sum()
+        prediction = observed(network((every[0], every[1]), w, 5))
+        return 1e-2 * (prediction[0] - aim[0]).square().sum() + 1e-2 * (prediction[1] - aim[1]).square().sum()
 
     def symmetric(w):
-        told = seen(network((every[0], every[1]), w, 5))
-        return 1e3 * (told[2] - aim[2]).square().sum()
+        prediction = observed(network((every[0], every[1]), w, 5))
+        return 1e3 * (prediction[2] - aim[2]).square().sum()
 
     def matrix(w):
-        found = torch.zeros(5, 5).double()
-        found[every[1], every[0]] = w
-        return found
+        result = torch.zeros(5, 5).double()
+        result[every[1], every[0]] = w
+        return result
 
     start = torch.zeros(20).double()
-    found = descend(directed, start, steps=60)
-    assert (matrix(found) - truth).abs().max() < 1.0  # of weights up to 60
+    result = descend(directed, start, steps=60)
+    assert (matrix(result) - truth).abs().max() < 1.0  # of weights up to 60
     other = descend(symmetric, start + 1.0, steps=60)
     assert symmetric(other) < 1e-6 * symmetric(start)
     assert (matrix(other) - truth).abs().max() > 10.0
@@ -199,10 +199,10 @@ def test_wiring_that_decorrelates():
 
     def correlation(w):
         weight = torch.cat([torch.full((excitatory.shape[1],), 25.0).double(), w])
-        told = rv.predict(network((edges[0], edges[1]), weight), N=300)
-        return told.correlation(float("inf"))[off].square().mean()
+        prediction = rv.predict(network((edges[0], edges[1]), weight), N=300)
+        return prediction.correlation(float("inf"))[off].square().mean()
 
     start = torch.full((inhibitory.shape[1],), -5.0).double()
-    found = descend(lambda w: correlation(w) + 1e-8 * w.square().sum(), start, steps=25)
-    assert float(correlation(found)) < 0.55 * float(correlation(start))
-    assert found.abs().max() < 150.0
+    result = descend(lambda w: correlation(w) + 1e-8 * w.square().sum(), start, steps=25)
+    assert float(correlation(result)) < 0.55 * float(correlation(start))
+    assert result.abs().max() < 150.0

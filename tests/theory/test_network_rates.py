@@ -27,11 +27,11 @@ KERNELS = [
 
 @pytest.mark.parametrize(("synapse", "kernel"), KERNELS)
 def test_filters_are_the_kernels_of_the_contract(synapse, kernel):
-    found = synapse_filter(synapse)
+    result = synapse_filter(synapse)
     area = quad(kernel, 0, 200)[0]
-    assert found.area == pytest.approx(area, rel=1e-9)
+    assert result.area == pytest.approx(area, rel=1e-9)
     f = torch.tensor([0.0, 13.0, 170.0], dtype=torch.float64)
-    for value, hertz in zip(found.transfer(f), f.tolist(), strict=True):
+    for value, hertz in zip(result.transfer(f), f.tolist(), strict=True):
         w = 2 * np.pi * hertz / 1000
         expected = quad(lambda t, w=w: kernel(t) * np.exp(-1j * w * t), 0, 200, limit=400, complex_func=True)[0]
         assert complex(value) == pytest.approx(expected / area, abs=1e-8)
@@ -44,8 +44,8 @@ def test_noise_share_is_the_variance_behind_a_membrane(synapse, kernel):
     membrane = np.convolve(current, np.exp(-t / tau) / tau)[: len(t)] * 0.01
     white = np.exp(-t / tau) / tau
     expected = (membrane**2).sum() / (white**2).sum() / (current.sum() * 0.01) ** 2
-    found = synapse_filter(synapse).noise_share(torch.tensor([tau], dtype=torch.float64))
-    assert float(found) == pytest.approx(expected, rel=3e-3)
+    result = synapse_filter(synapse).noise_share(torch.tensor([tau], dtype=torch.float64))
+    assert float(result) == pytest.approx(expected, rel=3e-3)
 
 
 def test_noise_share_of_an_exponential():
@@ -79,17 +79,17 @@ def test_rates_solve_siegert_by_hand(noise, c):
         variance = 25.0 + c(tau) * (W**2 @ r) / (2 * tau) + (0.1 * tau) ** 2 * 2.0 / (2 * tau)
         mu[1] += -60.0 * 0.03
         variance[1] += share * 60.0**2 * 0.03 / (2 * tau[1])
-        found = theory.siegert(
+        result = theory.siegert(
             torch.tensor(mu), torch.tensor(variance**0.5), tau=torch.tensor(tau), V_th=-50.0, V_reset=-65.0, t_ref=2.0
         )
-        return found.rate.numpy() / 1000 - r
+        return result.rate.numpy() / 1000 - r
 
     expected = 1000 * fsolve(gap, np.full(3, 0.01), xtol=1e-13)
-    told = rv.predict(small(), recurrent_noise=noise, N=8000)
-    np.testing.assert_allclose(told.rates()[:3], expected, rtol=2e-6)
-    assert told.rates()[3] == 30.0
-    assert told.report.residual < 1e-10
-    assert told.report.iterations <= 8
+    prediction = rv.predict(small(), recurrent_noise=noise, N=8000)
+    np.testing.assert_allclose(prediction.rates()[:3], expected, rtol=2e-6)
+    assert prediction.rates()[3] == 30.0
+    assert prediction.report.residual < 1e-10
+    assert prediction.report.iterations <= 8
 
 
 def test_identical_neurons_share_one_integration(monkeypatch):
@@ -106,9 +106,9 @@ def test_identical_neurons_share_one_integration(monkeypatch):
     alone = rv.Network()
     b = alone.add(rv.EIF(), 1, drive=1.0, noise=4.0)
     alone.connect(b, b, weight=50.0, synapse=rv.Exponential(), edges=([0], [0]))
-    told = rv.predict(alone, recurrent_noise=0.0)
+    prediction = rv.predict(alone, recurrent_noise=0.0)
     torch.testing.assert_close(rates, rates[:1].expand(30), rtol=1e-12, atol=0)
-    torch.testing.assert_close(rv.predict(net, recurrent_noise=0.0).rates()[:1], told.rates(), rtol=1e-9, atol=0)
+    torch.testing.assert_close(rv.predict(net, recurrent_noise=0.0).rates()[:1], prediction.rates(), rtol=1e-9, atol=0)
 
 
 def test_a_network_whose_only_noise_is_its_own():
@@ -117,18 +117,18 @@ def test_a_network_whose_only_noise_is_its_own():
     a = net.add(rv.LIF(tau_m=20.0, E_L=0.0, V_th=20.0, V_reset=10.0), 2)
     net.background(a, rate=20_000.0, weight=0.1)
     net.connect(a, a, weight=-0.5, edges=([0, 1], [1, 0]))
-    told = rv.predict(net)
-    mu, variance = 40.0 - 10.0 * 1e-3 * float(told.rates()[0]), 2.0 + 2.5e-3 * float(told.rates()[0])
+    prediction = rv.predict(net)
+    mu, variance = 40.0 - 10.0 * 1e-3 * float(prediction.rates()[0]), 2.0 + 2.5e-3 * float(prediction.rates()[0])
     expected = theory.siegert(mu, variance**0.5, tau=20.0, V_th=20.0, V_reset=10.0, t_ref=2.0).rate
-    torch.testing.assert_close(told.rates(), expected.expand(2), rtol=1e-5, atol=0)
+    torch.testing.assert_close(prediction.rates(), expected.expand(2), rtol=1e-5, atol=0)
 
 
 def test_runaway_excitation_settles_at_the_refractory_limit_or_is_refused():
     net = rv.Network()
     a = net.add(rv.LIF(), 4, drive=10.0, noise=5.0)
     net.connect(a, a, weight=20_000.0, synapse=rv.Exponential(), in_degree=3)
-    told = rv.predict(net)  # saturated: nothing responds any more
-    assert ((told.rates() > 300) & (told.rates() < 500)).all()
+    prediction = rv.predict(net)  # saturated: nothing responds any more
+    assert ((prediction.rates() > 300) & (prediction.rates() < 500)).all()
 
 
 def test_large_networks_are_solved_without_dense_matrices(monkeypatch):

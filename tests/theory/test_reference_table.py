@@ -28,11 +28,11 @@ def extrapolated(neuron, measure, N=2000):
     ],
 )
 def test_rate_and_cv(neuron, rate, cv):
-    found = extrapolated(
+    result = extrapolated(
         neuron, lambda m: torch.stack([theory.stationary(m).rate[0], theory.stationary(m).cv[0]])
     )
-    assert float(found[0]) == pytest.approx(rate, rel=4e-6)
-    assert float(found[1]) == pytest.approx(cv, rel=4e-6)
+    assert float(result[0]) == pytest.approx(rate, rel=4e-6)
+    assert float(result[1]) == pytest.approx(cv, rel=4e-6)
 
 
 def test_rate_at_each_resolution():
@@ -62,13 +62,13 @@ def test_second_order_in_the_step(neuron, tolerance):
     ],
 )
 def test_current_susceptibility(neuron, gains):
-    found = extrapolated(neuron, lambda m: theory.response(m, [0.0, 10.0, 50.0]).current[:, 0])
-    assert found.tolist() == pytest.approx(gains, abs=7e-5)
+    result = extrapolated(neuron, lambda m: theory.response(m, [0.0, 10.0, 50.0]).current[:, 0])
+    assert result.tolist() == pytest.approx(gains, abs=7e-5)
 
 
 def test_lif_susceptibility():
-    found = extrapolated(LIF, lambda m: theory.response(m, [0.0, 20.0]).current[:, 0])
-    assert found.tolist() == pytest.approx([2.9073, 1.75131 - 1.15900j], abs=5e-5)
+    result = extrapolated(LIF, lambda m: theory.response(m, [0.0, 20.0]).current[:, 0])
+    assert result.tolist() == pytest.approx([2.9073, 1.75131 - 1.15900j], abs=5e-5)
 
 
 @pytest.mark.parametrize("neuron, gain", [(OO, 11.3879), (RR, 14.2758)])
@@ -80,8 +80,8 @@ def test_noise_susceptibility(neuron, gain):
 
 def test_spectrum():
     f = torch.tensor([0.0, 5.0, 10.0, 20.0, 50.0, 100.0])
-    found = extrapolated(OO, lambda m: theory.response(m, f).spectrum[:, 0] / theory.stationary(m).rate)
-    assert found.tolist() == pytest.approx([0.79955, 0.80998, 0.83698, 0.90579, 1.00455, 1.00180], abs=6e-6)
+    result = extrapolated(OO, lambda m: theory.response(m, f).spectrum[:, 0] / theory.stationary(m).rate)
+    assert result.tolist() == pytest.approx([0.79955, 0.80998, 0.83698, 0.90579, 1.00455, 1.00180], abs=6e-6)
 
 
 @pytest.mark.parametrize("neuron", [OO, RR, TT, LIF])

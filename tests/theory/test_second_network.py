@@ -18,7 +18,7 @@ from tests.theory.replicas import Replicas
 O = {"tau_m": 10.0, "E_L": -72.0, "Delta_T": 1.4, "V_T": -48.0, "V_th": 30.0, "V_reset": -72.0, "t_ref": 2.0}
 
 
-def made(name="O", mu=0.0, variance=0.0):
+def build(name="O", mu=0.0, variance=0.0):
     force, options = getattr(cases, name)
     sigma = (options["sigma"] ** 2 + variance) ** 0.5
     return membrane(lambda V: force(V) + mu, **{**options, "sigma": sigma}, N=1000)
@@ -32,19 +32,19 @@ def modes(*taus):
 def test_fast_noise_changes_the_spectrum_as_white_noise_does(name):
     """v e^{-gamma |t|} has the spectrum 2 v/gamma = 2 tau d(sigma^2); off by the order of sqrt(tau_s/tau)."""
     f, tau_s, h = torch.tensor([0.0, 5.0, 20.0, 60.0]).double(), 0.01, 0.2
-    found = dressed(made(name), modes(tau_s), f).spectrum[0, :, 0] * float(made(name).tau) / tau_s
-    ends = [response(made(name, variance=d), f).spectrum[:, 0] for d in (-h, h)]
+    result = dressed(build(name), modes(tau_s), f).spectrum[0, :, 0] * float(build(name).tau) / tau_s
+    ends = [response(build(name, variance=d), f).spectrum[:, 0] for d in (-h, h)]
     expected = (ends[1] - ends[0]) / (2000 * h)
-    torch.testing.assert_close(found, expected, rtol=0.06 if name == "LIF" else 0.012, atol=1e-7)
+    torch.testing.assert_close(result, expected, rtol=0.06 if name == "LIF" else 0.012, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ["O", "R", "T", "LIF"])
 def test_slow_noise_averages_spectra(name):
     """Static noise: half the curvature of S in mu, but at frequency 0, where it adds a peak of its own."""
     f, h = torch.tensor([5.0, 20.0, 60.0]).double(), 0.1
-    found = 1000 * dressed(made(name), modes(20_000.0), f).spectrum[0, :, 0]
-    low, here, high = (response(made(name, mu=x), f).spectrum[:, 0] for x in (-h, 0.0, h))
-    torch.testing.assert_close(found, (low + high - 2 * here) / (2 * h**2), rtol=0.02, atol=1e-3)
+    result = 1000 * dressed(build(name), modes(20_000.0), f).spectrum[0, :, 0]
+    low, here, high = (response(build(name, mu=x), f).spectrum[:, 0] for x in (-h, 0.0, h))
+    torch.testing.assert_close(result, (low + high - 2 * here) / (2 * h**2), rtol=0.02, atol=1e-3)
 
 
 @pytest.mark.parametrize("synapse", [rv.Exponential(tau=5.0), rv.BiExponential(tau_rise=1.0, tau_decay=6.0),
@@ -55,16 +55,16 @@ def test_what_one_impulse_does(synapse, W):
     fourth order: 1 % of the largest, of 5 mV."""
     f = torch.zeros(1, dtype=torch.float64)
     law = modes_of([synapse_filter(synapse)])
-    found = dressed(made(), law, f, spectra=False)
-    two, three = (x[0, 0, 0].real for x in law.pulses(f, found.event, found.third_order))
-    told = float(response(made(), f).current[0].real) * W + 1000 * float(two * W**2 + three * W**3)
+    result = dressed(build(), law, f, spectra=False)
+    two, three = (x[0, 0, 0].real for x in law.pulses(f, result.event, result.third_order))
+    prediction = float(response(build(), f).current[0].real) * W + 1000 * float(two * W**2 + three * W**3)
     dt = 0.02
     t = (torch.arange(round(250 / dt)) + 0.5) * dt
     kernel = sum(s * torch.exp(-g * t) for s, g in zip(law.share.tolist(), law.rates.tolist(), strict=True))
     assert float(kernel.sum()) * dt == pytest.approx(1.0, rel=1e-3)
-    base = evolve(made(), 250.0, dt).rate
-    area = float((evolve(made(), 250.0, dt, drive=(W * kernel)[:, None]).rate - base).sum()) * dt
-    assert told == pytest.approx(area, rel=0.012)
+    base = evolve(build(), 250.0, dt).rate
+    area = float((evolve(build(), 250.0, dt, drive=(W * kernel)[:, None]).rate - base).sum()) * dt
+    assert prediction == pytest.approx(area, rel=0.012)
     assert abs(1000 * float(two) * W**2) > 0.05 * abs(area) or W > 0  # and it matters
 
 
@@ -90,19 +90,19 @@ def network(seed, weight, synapse=None, inhibition=None, size=100):
 def test_rates_of_a_strongly_coupled_network():
     """Neuron by neuron: linear response misses by 8 %, this by less than the sampling error."""
     net = network(1, 20.0)
-    told = rv.predict(net, order=2, N=400)  # rates to 0.1 %
-    seen = Replicas(net, 3, 13_300.0, start=200.0, dt=0.02, seed=5).rates()
-    mean, spread = float(seen.mean()), float((seen - told.rates()).std())
+    prediction = rv.predict(net, order=2, N=400)  # rates to 0.1 %
+    observed = Replicas(net, 3, 13_300.0, start=200.0, dt=0.02, seed=5).rates()
+    mean, spread = float(observed.mean()), float((observed - prediction.rates()).std())
     assert float(rv.predict(net, recurrent_noise="none").rates().mean()) < 0.94 * mean
-    assert float(told.rates().mean()) == pytest.approx(mean, rel=0.02)  # three standard errors of 40 s
-    assert spread < 1.2 * float((seen * 0.8 / 40).mean().sqrt())  # CV^2 = 0.8
-    assert told.report.counted == "to second order" and told.report.spectral_radius < 0.3
+    assert float(prediction.rates().mean()) == pytest.approx(mean, rel=0.02)  # three standard errors of 40 s
+    assert spread < 1.2 * float((observed * 0.8 / 40).mean().sqrt())  # CV^2 = 0.8
+    assert prediction.report.counted == "to second order" and prediction.report.spectral_radius < 0.3
 
 
 def test_jumps_beside_a_simulation():
     """The LIF network, whose covariances linear response overestimates by 12 %: to 6 % here."""
-    seen = Replicas(lif(0.05), 6, 10_000.0, dt=0.05, seed=5)
-    C, error = seen.covariance(50.0, return_error=True)
+    observed = Replicas(lif(0.05), 6, 10_000.0, dt=0.05, seed=5)
+    C, error = observed.covariance(50.0, return_error=True)
     off = ~torch.eye(50, dtype=torch.bool) & (error > 0)
 
     def slope(order):
@@ -120,7 +120,7 @@ def test_weak_coupling_is_linear_response(kinds):
     first, second = (rv.predict(network(2, 0.05, *kinds, size=10), order=k, N=400) for k in (1, 2))
     torch.testing.assert_close(second.rates(), first.rates(), rtol=1e-5, atol=0)
     off = ~torch.eye(10, dtype=torch.bool)
-    C, P = (told.spectrum([0.0, 30.0])[:, off] for told in (first, second))
+    C, P = (prediction.spectrum([0.0, 30.0])[:, off] for prediction in (first, second))
     assert float((C - P).abs().max()) < 0.01 * float(C.abs().max())
 
 

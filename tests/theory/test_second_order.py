@@ -12,7 +12,7 @@ from tests.theory import cases
 NEURONS = ["O", "R", "T", "LIF"]
 
 
-def made(name, shift=0.0, N=2000, **changes):
+def build(name, shift=0.0, N=2000, **changes):
     force, options = getattr(cases, name)
     return membrane(lambda V: force(V) + shift, **{**options, **changes}, N=N)
 
@@ -20,17 +20,17 @@ def made(name, shift=0.0, N=2000, **changes):
 @pytest.mark.parametrize("name", NEURONS)
 def test_at_zero_frequency_it_is_the_curvature_of_the_rate(name):
     h = 0.02
-    low, here, high = (float(stationary(made(name, x)).rate) for x in (-h, 0.0, h))
-    assert float(second_order(made(name), 0.0)) == pytest.approx((low + high - 2 * here) / h**2, rel=2e-4)
+    low, here, high = (float(stationary(build(name, x)).rate) for x in (-h, 0.0, h))
+    assert float(second_order(build(name), 0.0)) == pytest.approx((low + high - 2 * here) / h**2, rel=2e-4)
     # and nothing happens to it on the way to small frequencies
-    assert float(second_order(made(name), 1e-3)) == pytest.approx(float(second_order(made(name), 0.0)), rel=1e-6)
+    assert float(second_order(build(name), 1e-3)) == pytest.approx(float(second_order(build(name), 0.0)), rel=1e-6)
 
 
 @pytest.mark.parametrize("frequency", [20.0, 50.0])
 @pytest.mark.parametrize("amplitude", [1.0, 2.0])
 def test_a_modulated_drive_shifts_the_mean_rate(frequency, amplitude):
     """By amplitude^2 chi2/4: the density equation in time knows nothing of perturbations."""
-    neuron, dt = made("O", N=1000), 0.02
+    neuron, dt = build("O", N=1000), 0.02
     steps = round(1000 / frequency / dt)
     periods = 1 + math.ceil(0.15 * frequency)  # until the start is forgotten
     times = (torch.arange(periods * steps) + 0.5) * dt
@@ -44,7 +44,7 @@ def test_a_modulated_drive_shifts_the_mean_rate(frequency, amplitude):
 @pytest.mark.parametrize("name", ["O", "R", "T"])
 def test_weighted_with_a_white_spectrum_it_is_the_response_to_noise(name):
     """White noise of spectrum 2 tau d(sigma^2) raises sigma^2: 1/2 int chi2 df must give that response."""
-    neuron = made(name)
+    neuron = build(name)
     f, w = frequency_quadrature(400, 400.0)
     spectrum = 2 * float(neuron.tau) * float(neuron.sigma) ** 2 / 1000 * torch.ones(400, 1, dtype=torch.float64)
     expected = float(response(neuron, 0.0).noise.real)  # per relative change of sigma^2
@@ -56,18 +56,18 @@ def test_filtered_noise_against_the_quadrature_and_finite_differences(name):
     tau_s, h = 5.0, 0.05
     f, w = frequency_quadrature(200, 100.0)
     lorentzian = 2 * tau_s / 1000 / (1 + (2 * math.pi * f / 1000 * tau_s) ** 2)  # of unit variance
-    noise = filtered_noise(made(name), tau_s, [0.0, 30.0])
+    noise = filtered_noise(build(name), tau_s, [0.0, 30.0])
     shift = float(noise.shift)
-    assert shift == pytest.approx(float(mean_shift(made(name), f, lorentzian[:, None], w)), rel=1e-4)
+    assert shift == pytest.approx(float(mean_shift(build(name), f, lorentzian[:, None], w)), rel=1e-4)
     assert complex(noise.event[0]) == pytest.approx(shift, rel=1e-9)
-    low, high = (float(filtered_noise(made(name, x), tau_s, 0.0).shift) for x in (-h, h))
+    low, high = (float(filtered_noise(build(name, x), tau_s, 0.0).shift) for x in (-h, h))
     assert complex(noise.gain[0]) == pytest.approx((high - low) / (2 * h), rel=5e-3)
 
 
 def test_a_postsynaptic_potential_beyond_linear():
     """Mean response to one impulse and its mirror image, integrated over time: their sum is of second order,
     and `event` at zero frequency times W^2/(2 tau_s)."""
-    neuron, tau_s, dt, W = made("O", N=800), 5.0, 0.02, 10.0
+    neuron, tau_s, dt, W = build("O", N=800), 5.0, 0.02, 10.0
     t = (torch.arange(round(300 / dt)) + 0.5) * dt
     psp = W / tau_s * torch.exp(-t / tau_s)
     base = evolve(neuron, 300.0, dt).rate
@@ -79,9 +79,9 @@ def test_a_postsynaptic_potential_beyond_linear():
 
 def test_what_is_not_a_number_is_refused():
     with pytest.raises(ValueError, match="tau_s must be positive"):
-        filtered_noise(made("O"), 0.0, 0.0)
+        filtered_noise(build("O"), 0.0, 0.0)
     with pytest.raises(ValueError, match="finite"):
-        second_order(made("O"), math.nan)
+        second_order(build("O"), math.nan)
 
 
 @pytest.mark.parametrize("sigma", [0.01, 0.2, 1.0, 100.0])

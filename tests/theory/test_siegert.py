@@ -73,14 +73,14 @@ def test_gradients_of_rate_and_slopes():
         [30.0, 1.5, 10.0, 20.0, -10.0, 0.5],
         [5.0, 2.5, 15.0, 20.0, 9.0, 1.0],
     )
-    given = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in zip(*values, strict=True)]
+    inputs = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in zip(*values, strict=True)]
 
     def measure(mu, sigma, tau, V_th, V_reset, t_ref):
         s = theory.siegert(mu, sigma, tau=tau, V_th=V_th, V_reset=V_reset, t_ref=t_ref)
         return s.rate, s.by_mu, s.by_sigma
 
-    assert torch.autograd.gradcheck(measure, given, rtol=1e-5)
-    assert torch.autograd.gradgradcheck(lambda *x: measure(*x)[0], given, rtol=1e-4)
+    assert torch.autograd.gradcheck(measure, inputs, rtol=1e-5)
+    assert torch.autograd.gradgradcheck(lambda *x: measure(*x)[0], inputs, rtol=1e-4)
 
 
 def test_refuses_by_name():

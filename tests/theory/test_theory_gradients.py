@@ -34,8 +34,8 @@ def build(mu, tau, sigma, V_th, V_reset, t_ref, Delta_T, V_lb):
 
 @pytest.mark.parametrize("values", [VALUES, QUIET], ids=["noisy", "quiet"])
 def test_rate_cv_density(values):
-    def measure(*given):
-        s = theory.stationary(build(*given))
+    def measure(*inputs):
+        s = theory.stationary(build(*inputs))
         return s.rate, s.cv, s.density
 
     assert torch.autograd.gradcheck(measure, [tensor(v) for v in values.values()], atol=1e-7, rtol=1e-4)
@@ -47,12 +47,12 @@ def test_response(values, frequencies):
     f = torch.linspace(0.0, 200.0, frequencies)
     u = torch.randn(40, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
 
-    def measure(u, *given):
-        r = theory.response(build(*given), f, parameters={"u": u})
+    def measure(u, *inputs):
+        r = theory.response(build(*inputs), f, parameters={"u": u})
         return r.current, r.noise, r.parameters["u"], r.passage, r.spectrum
 
-    given = [u, *(tensor(v) for v in values.values())]
-    assert torch.autograd.gradcheck(measure, given, atol=1e-5, rtol=1e-3, fast_mode=frequencies > 8)
+    inputs = [u, *(tensor(v) for v in values.values())]
+    assert torch.autograd.gradcheck(measure, inputs, atol=1e-5, rtol=1e-3, fast_mode=frequencies > 8)
 
 
 def test_through_rescaled_lanes():
@@ -69,11 +69,11 @@ def test_through_rescaled_lanes():
 
 def test_drift_parameters_reach_the_loss():
     """dr/dDelta_T by autograd equals the susceptibility to Delta_T given as dF/dDelta_T."""
-    given = {k: tensor(v) for k, v in VALUES.items()}
-    m = build(**given)
-    slope = torch.autograd.grad(theory.stationary(m).rate.sum(), given["Delta_T"])[0]
+    inputs = {k: tensor(v) for k, v in VALUES.items()}
+    m = build(**inputs)
+    slope = torch.autograd.grad(theory.stationary(m).rate.sum(), inputs["Delta_T"])[0]
     with torch.no_grad():
-        x = (m.grid.faces + 50.0) / given["Delta_T"]
+        x = (m.grid.faces + 50.0) / inputs["Delta_T"]
         r = theory.response(m, 0.0, parameters={"Delta_T": torch.exp(x) * (1 - x)})
     torch.testing.assert_close(r.parameters["Delta_T"].real[0], slope, rtol=1e-10, atol=0)
 

@@ -183,9 +183,9 @@ LIF = {"tau": 10.0, "sigma": 5.0, "V_th": 20.0, "V_reset": 10.0}
     ],
 )
 def test_impossible_neurons_are_refused_by_name(changed, message):
-    given = {"force": lambda V: 15.0 - V, **LIF, **changed}
+    parameters = {"force": lambda V: 15.0 - V, **LIF, **changed}
     with pytest.raises(ValueError, match=message):
-        theory.membrane(given.pop("force"), **given)
+        theory.membrane(parameters.pop("force"), **parameters)
 
 
 def test_force_given_as_values():

@@ -31,7 +31,7 @@ MODELS = {
 
 def main() -> None:
     torch.manual_seed(0)
-    kept = {}
+    saved = {}
     for name, make in MODELS.items():
         model = make()
         with torch.no_grad():
@@ -44,10 +44,10 @@ def main() -> None:
                 y, last = model(x, timespans=spans if part == "timed" else None)
             last = last[0] if isinstance(last, tuple) else last
             for key, value in (("x", x), ("spans", spans), ("y", y), ("last", last)):
-                kept[f"{name}.{part}.{key}"] = value.contiguous()
+                saved[f"{name}.{part}.{key}"] = value.contiguous()
         for key, value in model.state_dict().items():
-            kept[f"{name}.state.{key}"] = value.contiguous()
-    save_file(kept, Path(__file__).with_name("ncps.safetensors"))
+            saved[f"{name}.state.{key}"] = value.contiguous()
+    save_file(saved, Path(__file__).with_name("ncps.safetensors"))
 
 
 if __name__ == "__main__":

@@ -73,10 +73,10 @@ def theirs(folder):
         "spikingjelly": (nn.Linear(12, 10), sj.LIFNode(3.0, decay_input=True, v_threshold=0.2), nn.Linear(10, 8),
                          sj.LIFNode(2.5, decay_input=False, v_threshold=0.5), nn.Linear(8, 6), sj.IFNode(0.7)),
     }  # fmt: skip
-    found = {}
+    result = {}
     for name, parts in models.items():
         model = nn.Sequential(*parts)
-        found[f"{name}.x"] = x = spikes(3, 1, 6, 6) if "images" in name else spikes(3, 12)
+        result[f"{name}.x"] = x = spikes(3, 1, 6, 6) if "images" in name else spikes(3, 12)
         if name == "spikingjelly":
             graph = nir_exchange.export_to_nir(model, x[0])
         else:
@@ -86,7 +86,7 @@ def theirs(folder):
                 if callable(getattr(module, forget, None)):
                     getattr(module, forget)()
         nir.write(folder / f"{name}.nir", graph)
-        found[f"{name}.y"] = torch.stack([model(now) for now in x])
+        result[f"{name}.y"] = torch.stack([model(now) for now in x])
     for reader, read in (("snntorch", import_from_nir), ("spikingjelly", nir_exchange.import_from_nir)):
         for name in ("ours_plain", "ours_recurrent", "ours_images"):
             if (reader, name) == ("snntorch", "ours_recurrent"):
@@ -100,10 +100,10 @@ def theirs(folder):
             y = torch.stack(rows)
             if x.ndim == 4:
                 x, y = x[:, None], y.reshape(len(y), 1, -1)
-            found |= {f"{name}.{reader}.x": x, f"{name}.{reader}.y": y}
-    for name, y in found.items():
+            result |= {f"{name}.{reader}.x": x, f"{name}.{reader}.y": y}
+    for name, y in result.items():
         assert not name.endswith("y") or 0.02 < y.mean() < 0.98, (name, y.mean())
-    save_file({name: y.detach().to(torch.uint8).contiguous() for name, y in found.items()}, DATA / "nir.safetensors")
+    save_file({name: y.detach().to(torch.uint8).contiguous() for name, y in result.items()}, DATA / "nir.safetensors")
     with zipfile.ZipFile(DATA / "nir.zip", "w", zipfile.ZIP_LZMA) as packed:
         for path in sorted(folder.glob("*.nir")):
             packed.write(path, path.name)
