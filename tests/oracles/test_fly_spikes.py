@@ -31,14 +31,14 @@ def network(source, kind=rv.neurons.SynapticLIF):
     return net
 
 
-def given():
+def inputs():
     return rv.SpikeTimes(np.array(KNOWN["given_steps"]) * DT, np.array(KNOWN["given_cells"]))
 
 
 @pytest.mark.parametrize("engine", ["compiled", "torch"])
 def test_every_spike_is_that_of_brian2(engine):
     duration = KNOWN["duration"] if engine == "compiled" else 60.0
-    spikes = rv.simulate(network(given()), duration, dt=DT, dtype=torch.float64, engine=engine)
+    spikes = rv.simulate(network(inputs()), duration, dt=DT, dtype=torch.float64, engine=engine)
     mine = spikes.neurons < NEURONS
     steps = np.array(KNOWN["spike_steps"]) + BRIAN2_LATE
     until = steps <= round(duration / DT)
@@ -55,7 +55,7 @@ def test_what_the_model_says_matters(change):
     class Mutant(rv.neurons.SynapticLIF):
         equations = rv.Equations(**like)
 
-    spikes = rv.simulate(network(given(), Mutant), KNOWN["duration"], dt=DT, dtype=torch.float64)
+    spikes = rv.simulate(network(inputs(), Mutant), KNOWN["duration"], dt=DT, dtype=torch.float64)
     count = int((spikes.neurons < NEURONS).sum())
     assert abs(count - len(KNOWN["spike_steps"])) > 0.03 * count
 
