@@ -15,6 +15,7 @@ from ranvier.energies.graphs.layered import Layered
 from ranvier.energies.predictive.hierarchy import Hierarchy
 from ranvier.learners import (
     BPTT,
+    FORCE,
     HLOP,
     PSPM,
     TESS,
@@ -25,10 +26,12 @@ from ranvier.learners import (
     EquilibriumPropagation,
     FeedbackAlignment,
     ForwardForward,
+    FullFORCE,
     NodePerturbation,
     PerforatedBackpropagation,
     Plateau,
     PredictiveCoding,
+    RateNetwork,
     RecurrentForwardForward,
     SupervisedSTDP,
     SyntheticGradients,
@@ -173,6 +176,28 @@ def references(dtype):
     return batches
 
 
+def rates(kind, **options):
+    """A learner of a network of rates."""
+
+    def make(dtype):
+        torch.manual_seed(0)
+        return kind(RateNetwork(1, 20, 2, feedback=kind is FORCE, tau=4.0, dtype=dtype), **options)
+
+    return make
+
+
+def movements(*widths):
+    """Signals of several widths that follow a pulse, in three batches of the same trials."""
+
+    def make(dtype):
+        t = torch.arange(30, dtype=torch.float64)[:, None, None] / 30
+        x = (t < 0.1) * torch.linspace(1, 2, 3, dtype=torch.float64)[None, :, None]
+        waves = [torch.sin(2 * torch.pi * t * torch.arange(1, n + 1)) * x[:1] for n in widths]
+        return [tuple(part.to(dtype) for part in (x, *waves))] * 3
+
+    return make
+
+
 WORDS = torch.tensor([[k >> i & 1 for i in range(10)] for k in range(1024)])
 
 
@@ -218,6 +243,9 @@ CASES = {
     "ForwardForward": Case(ForwardForward, forward_forward("hard", True), with_room),
     "ForwardForward, by goodness": Case(ForwardForward, forward_forward("hard", False), with_room),
     "RecurrentForwardForward": Case(RecurrentForwardForward, from_above, with_room, change=0.05),
+    "FORCE": Case(FORCE, rates(FORCE), movements(2), rounds=5),
+    "FullFORCE": Case(FullFORCE, rates(FullFORCE), movements(2), rounds=5),
+    "FullFORCE, from recordings": Case(FullFORCE, rates(FullFORCE, recorded=3), movements(2, 3), rounds=5),
     "SyntheticGradients": Case(SyntheticGradients, cerebellar, sequences),
     "PerforatedBackpropagation": Case(PerforatedBackpropagation, perforated(2), vectors),
     "PerforatedBackpropagation, whose dendrites grow": Case(PerforatedBackpropagation, perforated(1), vectors),

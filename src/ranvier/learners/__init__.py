@@ -1,6 +1,6 @@
 """Learning algorithms, and `fit`, which runs any of them."""
 
-from ranvier.learners import nested
+from ranvier.learners import nested, regimes
 from ranvier.learners.backpropagation.bptt import BPTT
 from ranvier.learners.backpropagation.truncated import TruncatedBPTT
 from ranvier.learners.counting import Learning, count_learning
@@ -18,6 +18,10 @@ from ranvier.learners.feedback.bursts import BurstDependent
 from ranvier.learners.feedback.direct import DirectFeedbackAlignment
 from ranvier.learners.feedback.target_propagation import TargetPropagation
 from ranvier.learners.fitting.loop import Learner, fit
+from ranvier.learners.force.force import FORCE
+from ranvier.learners.force.full_force import FullFORCE
+from ranvier.learners.force.least_squares import RecursiveLeastSquares
+from ranvier.learners.force.rate_network import RateNetwork
 from ranvier.learners.forward_forward.layered import ForwardForward
 from ranvier.learners.forward_forward.recurrent import RecurrentForwardForward, TopDownLayers
 from ranvier.learners.local.eprop import EProp
@@ -41,12 +45,64 @@ from ranvier.learners.perturbation.weight import WeightPerturbation
 from ranvier.learners.standardisation import standardise
 
 __all__ = [
-    "BPTT", "HLOP", "PSPM", "TESS", "BurstDependent", "ContrastiveHebbian", "DirectFeedbackAlignment", "EProp",
-    "EquilibriumPropagation", "FeedbackAlignment", "ForwardForward", "Learner", "Learning", "NodePerturbation",
-    "PerforatedBackpropagation", "Plateau", "PredictiveCoding", "RecurrentForwardForward", "SupervisedSTDP",
-    "SyntheticGradients", "TargetPropagation", "TopDownLayers", "TruncatedBPTT", "WeightPerturbation", "accuracy",
-    "adopt", "bin_events", "count_dendrites", "count_learning", "delta", "first_spike", "first_spike_accuracy",
-    "first_spike_cross_entropy", "fit", "gradient_angles", "grow", "latency", "membrane_cross_entropy", "nested",
-    "nudging", "pathways", "perforate", "phase", "population", "rate", "rate_cross_entropy", "rate_mse", "read_bs2",
-    "read_idx", "read_mnist", "read_nmnist", "spike_distance", "square_waves", "standardise", "synthesiser",
+    "BPTT",
+    "FORCE",
+    "HLOP",
+    "PSPM",
+    "TESS",
+    "BurstDependent",
+    "ContrastiveHebbian",
+    "DirectFeedbackAlignment",
+    "EProp",
+    "EquilibriumPropagation",
+    "FeedbackAlignment",
+    "ForwardForward",
+    "FullFORCE",
+    "Learner",
+    "Learning",
+    "NodePerturbation",
+    "PerforatedBackpropagation",
+    "Plateau",
+    "PredictiveCoding",
+    "RateNetwork",
+    "RecurrentForwardForward",
+    "RecursiveLeastSquares",
+    "SupervisedSTDP",
+    "SyntheticGradients",
+    "TargetPropagation",
+    "TopDownLayers",
+    "TruncatedBPTT",
+    "WeightPerturbation",
+    "accuracy",
+    "adopt",
+    "bin_events",
+    "count_dendrites",
+    "count_learning",
+    "delta",
+    "first_spike",
+    "first_spike_accuracy",
+    "first_spike_cross_entropy",
+    "fit",
+    "gradient_angles",
+    "grow",
+    "latency",
+    "membrane_cross_entropy",
+    "nested",
+    "nudging",
+    "pathways",
+    "perforate",
+    "phase",
+    "population",
+    "rate",
+    "rate_cross_entropy",
+    "rate_mse",
+    "read_bs2",
+    "read_idx",
+    "read_mnist",
+    "read_nmnist",
+    "regimes",
+    "spike_distance",
+    "square_waves",
+    "standardise",
+    "synthesiser",
 ]  # fmt: skip
