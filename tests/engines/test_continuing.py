@@ -106,8 +106,8 @@ def test_a_run_in_a_folder_takes_no_intervention(tmp_path):
     net = network()
     p = net.projections[0]
     with rv.Simulation(net, path=tmp_path / "run") as simulation:
-        with pytest.raises(ValueError, match=r"set_weights is used in .*run, where a run is a function of network"):
-            simulation.set_weights(p, torch.ones(p.size))
+        with pytest.raises(ValueError, match=r"set is used in .*run, where a run is a function of network"):
+            simulation.set(p, weight=torch.ones(p.size))
         with pytest.raises(ValueError, match=r"modulators= is used in .*run"):
             simulation.run(1.0, modulators={p: rv.TimeSeries([1.0], interval=1.0)})
 

@@ -174,11 +174,11 @@ def test_a_modulator_and_weights_may_be_replaced_between_pieces():
     moved = run.run(20.0, modulators={p: late, q: late}).weights
     assert torch.equal(moved[p], still[p])
     assert not torch.equal(run.run(20.0).weights[p], still[p])
-    run.set_weights(p, torch.full((400,), 0.7))
+    run.set(p, weight=torch.full((400,), 0.7))
     assert torch.equal(run.weights[p], torch.full((400,), 0.7).double())
     for bad, message in ((torch.ones(3), "3 weights; expected 400"), (torch.full((400,), -1.0), "finite ones")):
         with pytest.raises(ValueError, match=message):
-            run.set_weights(p, bad)
+            run.set(p, weight=bad)
 
 
 def test_what_does_not_fit_is_refused():

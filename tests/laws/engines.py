@@ -59,6 +59,7 @@ def check_engine(case: Case) -> None:
     the_same_seed_gives_the_same_run_and_another_another(case, whole)
     a_run_may_be_cut_and_joined(case, whole)
     a_state_is_all_that_the_future_depends_on(case, whole)
+    a_state_is_adopted_and_set_as_it_was(case, whole)
     two_engines_do_not_meet(case, whole)
     threads_change_nothing(case, whole)
     probes_change_nothing(case, whole)
@@ -143,6 +144,25 @@ def a_state_is_all_that_the_future_depends_on(case: Case, whole: Segment) -> Non
         other.load(state)
         assert other.step == cut
         require_same(joined([first, other.advance(STEPS)]), whole)
+
+
+def a_state_is_adopted_and_set_as_it_was(case: Case, whole: Segment) -> None:
+    engine = make(case)
+    first = engine.advance(57)
+    other = engine_class(case.name).prepare(engine_network(engine), engine.options)
+    other.adopt(engine)
+    assert other.step == 57
+    for p in engine_network(engine).populations:
+        values = other.values(p)
+        assert set(values) >= set(step_models(engine_network(engine))[p.index].states if values else ())
+        assert all(v.shape == (p.size,) and v.dtype == np.float64 for v in values.values())
+        if values:
+            other.set_values(p, values)
+    require_same(joined([first, other.advance(STEPS)]), whole)
+
+
+def engine_network(engine: Engine) -> rv.Network:
+    return engine.net if hasattr(engine, "net") else engine.program.net
 
 
 def two_engines_do_not_meet(case: Case, whole: Segment) -> None:

@@ -9,8 +9,10 @@ from ranvier._lazy import attributes
 # What a type checker reads; at run time a name is imported on first use: layers take the surrogates alone.
 if TYPE_CHECKING:
     from ranvier.engines import surrogates
+    from ranvier.engines._assignments import Assignments
     from ranvier.engines._session import Simulation
     from ranvier.engines._simulate import simulate
+    from ranvier.engines._values import StoredState
     from ranvier.engines.recording.probes import Probe
     from ranvier.engines.recording.recording import Recording
     from ranvier.engines.recording.traces import StateTrace
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 #: module -> public names that it defines; "" for modules
 _HOMES = {
     "": ["surrogates"],
+    "ranvier.engines._assignments": ["Assignments"],
     "ranvier.engines._session": ["Simulation"],
+    "ranvier.engines._values": ["StoredState"],
     "ranvier.engines._simulate": ["simulate"],
     "ranvier.engines.recording.probes": ["Probe"],
     "ranvier.engines.recording.recording": ["Recording"],
@@ -30,7 +34,17 @@ _HOMES = {
 }
 
 __all__ = [
-    "NetworkCell", "Probe", "Recording", "Simulation", "StateTrace", "WeightProbe", "Weights", "as_cell", "simulate",
+    "Assignments",
+    "NetworkCell",
+    "Probe",
+    "Recording",
+    "Simulation",
+    "StateTrace",
+    "StoredState",
+    "WeightProbe",
+    "Weights",
+    "as_cell",
+    "simulate",
     "surrogates",
 ]  # fmt: skip
 

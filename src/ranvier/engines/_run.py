@@ -24,12 +24,23 @@ _SPAN = 1.0  # seconds between two checks for interruption, roughly
 
 def in_memory(prepared: Prepared, steps: int, manifest: dict[str, Any], bar: Progress) -> Recording:
     """Run to step `steps` from wherever the engine is; the recording is of this part."""
+    first = prepared.engine.step
+    return recording_of(prepared, advance_to(prepared, steps, bar, first), first, manifest)
+
+
+def advance_to(prepared: Prepared, last: int, bar: Progress, first: int) -> list[Segment]:
+    """Run to step `last` in memory; the bar counts from step `first`."""
+    engine, pieces = prepared.engine, []
+    for end in _spans(engine, last):
+        pieces.append(_advance(prepared, end))
+        bar.to((end - first) * engine.options.dt / 1000)
+    return pieces
+
+
+def recording_of(prepared: Prepared, pieces: list[Segment], first: int, manifest: dict[str, Any]) -> Recording:
+    """The recording of the steps from `first` to where the engine is, whose segments are `pieces`."""
     engine, net = prepared.engine, prepared.net
-    dt, first = engine.options.dt, engine.step
-    pieces = []
-    for last in _spans(engine, steps):
-        pieces.append(_advance(prepared, last))
-        bar.to((last - first) * dt / 1000)
+    dt = engine.options.dt
 
     def trace(kind: Any, name: str, columns: Any) -> Any:
         at, values = (np.concatenate([piece.samples[name][k] for piece in pieces]) for k in (0, 1))
@@ -39,7 +50,7 @@ def in_memory(prepared: Prepared, steps: int, manifest: dict[str, Any], bar: Pro
     spikes = Spikes.from_steps(
         np.concatenate([piece.steps for piece in pieces]),
         np.concatenate([piece.neurons for piece in pieces]),
-        n_neurons=net.size, dt=dt, stop=steps, start=first,
+        n_neurons=net.size, dt=dt, stop=engine.step, start=first,
     )  # fmt: skip
     weights = NONE
     if any(p.plasticity is not None for p in net.projections):

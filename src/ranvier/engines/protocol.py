@@ -16,6 +16,9 @@ from ranvier.networks import Network, Population, Projection, TimeSeries
 #: Where a modulator comes from, by plastic projection.
 Modulators = Mapping[Projection, TimeSeries | Population]
 
+#: the name of how many steps a neuron is still refractory, beside its variables
+REFRACTORY = "refractory_left"
+
 
 @dataclass(frozen=True)
 class EngineOptions:
@@ -87,6 +90,19 @@ class Engine(Protocol):
         """Take up a state of `state()`. Raises ValueError if it is another network's."""
         ...
 
+    def values(self, population: Population) -> dict[str, NDArray[np.float64]]:
+        """A population's variables now, (neurons,) each, and `REFRACTORY`, where it has one, in steps."""
+        ...
+
+    def set_values(self, population: Population, values: Mapping[str, NDArray[np.float64]]) -> None:
+        """Replace some of `values(population)`."""
+        ...
+
+    def adopt(self, earlier: Self) -> None:
+        """Take up the state of an engine of the same network and options, made before parameters or weights of the
+        network were changed; weights that are learned stay as they were."""
+        ...
+
     def weights(self, indices: Collection[int] | None = None) -> dict[int, NDArray[Any]]:
         """Weights of all plastic projections, or of those with these indices: index -> (edges,) in the order of
         `Projection.edges()`."""
@@ -96,8 +112,10 @@ class Engine(Protocol):
         """Replace a plastic projection's weights, (edges,). Raises ValueError where the engine cannot."""
         ...
 
-    def set_modulator(self, projection: Projection, source: TimeSeries | Population) -> None:
-        """Replace a plastic projection's modulator; a series begins now."""
+    def set_modulator(
+        self, projection: Projection, source: TimeSeries | Population, start: int | None = None
+    ) -> None:
+        """Replace a plastic projection's modulator; a series begins at step `start`, now by default."""
         ...
 
     def first_bad(self) -> NotFinite | None:
@@ -105,4 +123,4 @@ class Engine(Protocol):
         ...
 
 
-__all__ = ["Engine", "EngineOptions", "Modulators", "NotFinite", "Segment"]
+__all__ = ["REFRACTORY", "Engine", "EngineOptions", "Modulators", "NotFinite", "Segment"]

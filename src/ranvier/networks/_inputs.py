@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranvier._checks import array, number, positive
+from ranvier.equations import Parameter
+
+#: the domains of delays and of background rates
+DELAY = Parameter("ms", "one step of the simulation or more", above=0.0)
+RATE = Parameter("Hz", "spikes per second", at_least=0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,19 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ranvier._checks import count, nearest, printable, values
-from ranvier.equations import Parameter
 from ranvier.networks import _html
 from ranvier.networks._connect import learning, per_edge, receives, rule_of, synapse_of, transmits
+from ranvier.networks._inputs import DELAY, RATE
 from ranvier.networks._keys import stream_key
 from ranvier.networks._population import Population, initial_of, labels_of, method_of, parameters_of, positions_of
 from ranvier.networks._projection import Background, Projection
+from ranvier.networks.settings import Settable, assign, checked, resolve
 from ranvier.networks.wiring import Wiring
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-DELAY = Parameter("ms", "one step of the simulation or more", above=0.0)
-RATE = Parameter("Hz", "spikes per second", at_least=0.0)
 
 
 class Network:
@@ -152,15 +150,16 @@ class Network:
         self.populations.append(population)
         return population
 
-    def set(self, population: Population | str, **parameters: Any) -> None:
-        """Change parameters of a population, `drive` and `noise` among them; checked as in `add`.
+    def set(self, target: Settable | str, **values: Any) -> None:
+        """Change parameters of a population (`drive` and `noise` among them), a projection's `weight`, or a
+        background's `rate` and `weight`; checked as in `add`, `connect` and `background`.
 
-        Simulations and predictions that begin afterwards use them; a `Simulation` made before refuses to go on.
-        Raises ValueError or TypeError for what does not fit; nothing is changed then.
+        Simulations and predictions that begin afterwards use them; a `Simulation` made before refuses to go on, unless
+        the change was made by its own `set`. Raises ValueError or TypeError for what does not fit; nothing is changed
+        then.
         """
-        own = self._own(population)
-        new = parameters_of(own.neuron, own.size, own.name, {**own.parameters, **parameters})
-        dict.update(own.parameters, new)
+        own = resolve(self, target)
+        assign(own, checked(own, values))
 
     def connect(
         self,

@@ -151,7 +151,7 @@ def learn(
     for _ in images:
         recording = run.run(SHOWN + PAUSE)
         w = normalised(recording.weights[learning].numpy().reshape(w.shape).astype(float), how)
-        run.set_weights(learning, w.ravel())
+        run.set(learning, weight=w.ravel())
     return w, recording.states["theta"].values[-1].numpy().astype(float)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.engines.compiled.adoption import adopt
 from ranvier.engines.compiled.lowering import lower
 from ranvier.engines.compiled.program import Program
 from ranvier.engines.compiled.run import Bound, advance
@@ -53,6 +54,20 @@ class CompiledEngine:
         """Take up a state of `state()`. Raises ValueError if it is another network's."""
         self.current.load(self.program, state)
 
+    def values(self, population: Population) -> dict[str, NDArray[np.float64]]:
+        """A population's variables now, and the steps left of its refractory period."""
+        return self.current.values(self.program, population)
+
+    def set_values(self, population: Population, values: Mapping[str, NDArray[np.float64]]) -> None:
+        """Replace some of `values(population)`."""
+        self.current.set_values(self.program, population, values)
+
+    def adopt(self, earlier: CompiledEngine) -> None:
+        """Take up the state of an engine of the same network before some of its parameters were changed."""
+        earlier._bound.flush()
+        adopt(self.program, self.current, earlier.program, earlier.current)
+        self._bound.rebind()
+
     def weights(self, indices: Collection[int] | None = None) -> dict[int, NDArray[Any]]:
         """Plastic projections' weights (edges,) in the order of `edges()`, by the projection's index."""
         if not self.program.plastic:
@@ -69,12 +84,15 @@ class CompiledEngine:
         for weights, places in zip(self.current.plastic[k].weights, self.program.plastic[k].places(), strict=True):
             weights[...] = values[places]
 
-    def set_modulator(self, projection: Projection, source: TimeSeries | Population) -> None:
-        """Replace a plastic projection's modulator; a series begins now."""
+    def set_modulator(
+        self, projection: Projection, source: TimeSeries | Population, start: int | None = None
+    ) -> None:
+        """Replace a plastic projection's modulator; a series begins at step `start`, now by default."""
         from ranvier.engines.plasticity.modulators import modulator_of
 
         modulator = modulator_of(self.program.net, projection, {projection: source})
-        self.current.plastic[self._plastic(projection.index)].set_modulator(modulator, self.step)
+        start = self.step if start is None else start
+        self.current.plastic[self._plastic(projection.index)].set_modulator(modulator, start)
         self._bound.rebind()
 
     def first_bad(self) -> NotFinite | None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ranvier.codegen.printing import KernelPrinter
 from ranvier.engines.compiled.loops import TILE
+from ranvier.engines.protocol import REFRACTORY
 from ranvier.engines.step_model import StepModel
 
 #: what partners by continuous synapses read of V: at the step's start, once what arrives has come, and at its end; and
@@ -53,13 +54,19 @@ def low(name: str) -> str:
     return f"_low_{name}"
 
 
+def carried(model: StepModel, where: KernelLayout) -> tuple[str, ...]:
+    """The rows that a run goes on from: all but coefficients and inputs."""
+    names = (*model.states, REFRACTORY, BEGIN, GUESS, CHANGE)
+    return tuple(name for name in names if name in where.rows)
+
+
 def layout(
     model: StepModel, coefficients: dict[str, Tensor], *, paired: bool = False, sends: bool = False
 ) -> KernelLayout:
     """Scalars stay scalars; what differs between neurons takes a row. `sends`: V goes out by continuous synapses."""
     own = list(model.states)
     if model.refractory is not None:
-        own.append("refractory_left")
+        own.append(REFRACTORY)
     own += [name for name, value in coefficients.items() if value.ndim == 1]
     series = [name for name in model.varying if name in model.population.parameters or name == "external"]
     coupled = [x.name for port in model.coupled for x in (port.input, port.end)] + [BEGIN, GUESS] * sends
@@ -98,7 +105,7 @@ def source(model: StepModel, where: KernelLayout, double: bool, *, guess: bool =
         lines.store(CHANGE)
     else:
         lines.body += _spike(model, show)
-        for name in (*model.states, *["refractory_left"] * (model.refractory is not None)):
+        for name in (*model.states, *[REFRACTORY] * (model.refractory is not None)):
             lines.store(name)
         lines.body += [f"_at_in_{k}[_i] = _stored(0.0)" for k in events]
     text = [

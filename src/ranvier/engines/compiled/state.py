@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.engines.compiled._random import seed_streams
+from ranvier.engines.compiled.kernels import low
 from ranvier.engines.compiled.program import Program
 from ranvier.engines.compiled.synapse_tables import padded
+from ranvier.engines.protocol import REFRACTORY
 from ranvier.engines.step_model import initial_values
 from ranvier.networks import Population
 
@@ -56,6 +58,26 @@ class RunState:
         """A population's rows (rows, padded size), a view: states first."""
         at, n = int(program.populations[p.index]["x"]), padded(p.size)
         return self.x[at : at + len(program.layouts[p.index].rows) * n].reshape(-1, n)
+
+    def values(self, program: Program, p: Population) -> dict[str, NDArray[np.float64]]:
+        """A population's variables (neurons,), and the steps left of its refractory period, by name."""
+        if p.index not in program.models:
+            return {}
+        rows, block = program.layouts[p.index].rows, self.block(program, p)[:, : p.size].astype(np.float64)
+        out = {}
+        for name in (*program.models[p.index].states, REFRACTORY):
+            if name in rows:
+                out[name] = block[rows.index(name)]
+                if low(name) in rows:
+                    out[name] = out[name] + block[rows.index(low(name))]
+        return out
+
+    def set_values(self, program: Program, p: Population, values: Mapping[str, NDArray[np.float64]]) -> None:
+        """Replace some of them, the neurons that fill the last tile included."""
+        where, block = program.layouts[p.index], self.block(program, p)
+        for name, numbers in where.numbers(values, program.options.real).items():
+            row = block[where.rows.index(name)]
+            row[: p.size], row[p.size :] = numbers, numbers[-1]
 
     def arrays(self, program: Program) -> dict[str, NDArray[Any]]:
         """Everything but the step that the future depends on, by name: views."""

@@ -66,6 +66,11 @@ class PlasticState:
         self.modulator, self.series, self.origin = modulator, series_rows(modulator.series, self.values.dtype), step
         self.values[...] = 0
 
+    def adopt_modulator(self, other: PlasticState) -> None:
+        """The modulator of an earlier state, where it stands."""
+        self.modulator, self.series, self.origin = other.modulator, other.series, other.origin
+        self.values[...] = other.values
+
     def arrays(self, index: int) -> dict[str, NDArray]:
         """Everything that the future depends on, once all synapses are up to date, by name: views."""
         name = f"plastic_{index}"

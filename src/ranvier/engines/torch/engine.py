@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from ranvier.codegen.calls import transformed
 from ranvier.engines.plasticity.modulators import modulator_of
-from ranvier.engines.protocol import EngineOptions, NotFinite, Segment
+from ranvier.engines.protocol import REFRACTORY, EngineOptions, NotFinite, Segment
 from ranvier.engines.recording.probes import ResolvedProbe
 from ranvier.engines.surrogates import ArcTan, Surrogate
 from ranvier.engines.torch._gradients import GradientWatch
 from ranvier.engines.torch._plasticity import LearningSynapses
 from ranvier.engines.torch._step import NetworkState, TorchNetwork
-from ranvier.networks import Network, Projection
+from ranvier.networks import Network, Population, Projection
 from ranvier.networks.changes import require_valid
 
 
@@ -110,6 +110,39 @@ class TorchEngine:
             ),
         )
 
+    def values(self, population: Population) -> dict[str, NDArray[np.float64]]:
+        """A population's variables now, and the steps left of its refractory period."""
+        k = population.index
+        if k not in self.network.models:
+            return {}
+        model = self.network.models[k]
+        rows = self.current.variables[k][:, 0].double().numpy()
+        out = dict(zip(model.states, rows.copy(), strict=True))
+        if model.refractory is not None:
+            out[REFRACTORY] = self.current.refractory[k][0].double().numpy().copy()
+        return out
+
+    def set_values(self, population: Population, values: Mapping[str, NDArray[np.float64]]) -> None:
+        """Replace some of `values(population)`."""
+        k, names = population.index, self.network.models[population.index].states
+        variables, refractory = list(self.current.variables), list(self.current.refractory)
+        variables[k], refractory[k] = variables[k].clone(), refractory[k].clone()
+        for name, new in values.items():
+            where = refractory[k][0] if name == REFRACTORY else variables[k][names.index(name), 0]
+            where.copy_(torch.from_numpy(np.asarray(new, np.float64)))
+        self.current = self.current._replace(variables=tuple(variables), refractory=tuple(refractory))
+
+    def adopt(self, earlier: TorchEngine) -> None:
+        """Take up the state of an engine of the same network before some of its parameters were changed."""
+        kinds = [self.network.kinds.get(k, self.network.dtype) for k in range(len(self.net.populations))]
+        past = earlier.current
+        self.current = past._replace(
+            variables=tuple(v.to(kind) for v, kind in zip(past.variables, kinds, strict=True)),
+            refractory=tuple(v.to(kind) for v, kind in zip(past.refractory, kinds, strict=True)),
+        )
+        for index, part in earlier.network.plastic.items():
+            self.network.plastic[index].modulator, self.network.plastic[index].origin = part.modulator, part.origin
+
     def weights(self, indices: Collection[int] | None = None) -> dict[int, NDArray]:
         """Plastic projections' weights (edges,) in the order of `edges()`, by the projection's index."""
         with torch.no_grad():
@@ -121,9 +154,11 @@ class TorchEngine:
         """Replace a plastic projection's weights."""
         raise ValueError("the engine is torch, whose weights only follow their rule; expected engine='compiled'")
 
-    def set_modulator(self, p: Projection, source: Any) -> None:
-        """Replace a plastic projection's modulator; a series begins now."""
-        self.network.plastic[p.index].set_modulator(modulator_of(self.net, p, {p: source}), self.step)
+    def set_modulator(self, p: Projection, source: Any, start: int | None = None) -> None:
+        """Replace a plastic projection's modulator; a series begins at step `start`, now by default."""
+        self.network.plastic[p.index].set_modulator(
+            modulator_of(self.net, p, {p: source}), self.step if start is None else start
+        )
 
     def first_bad(self) -> NotFinite | None:
         """(population, neuron within it, variable) of the first state that is not finite."""

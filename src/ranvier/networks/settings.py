@@ -1,0 +1,71 @@
+"""What of a network may be changed after it was described: parameters, weights, and what comes from outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ranvier._checks import nearest, values
+from ranvier.networks._connect import per_edge
+from ranvier.networks._inputs import RATE
+from ranvier.networks._population import Population, parameters_of
+from ranvier.networks._projection import Background, Projection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ranvier.networks._network import Network
+
+#: what `Network.set` changes.
+Settable = Population | Projection | Background
+
+
+def resolve(net: Network, target: Settable | str) -> Settable:
+    """The population (by itself or its name), projection or background. Raises ValueError for another network's."""
+    if not isinstance(target, Projection | Background):
+        return net._own(target)
+    if not any(each is target for each in (net.projections if isinstance(target, Projection) else net.backgrounds)):
+        raise ValueError(f"{target!r} belongs to another network; expected one of this network's.")
+    return target
+
+
+def settings(target: Settable) -> dict[str, Any]:
+    """What of it may be set, by name."""
+    if isinstance(target, Population):
+        return dict(target.parameters)
+    names = ("weight",) if isinstance(target, Projection) else ("rate", "weight")
+    return {name: getattr(target, name) for name in names}
+
+
+def checked(target: Settable, new: Mapping[str, Any]) -> dict[str, Any]:
+    """The new values, as they are kept. Raises ValueError or TypeError for what does not fit."""
+    if isinstance(target, Population):
+        whole = parameters_of(target.neuron, target.size, target.name, {**target.parameters, **new})
+        return {name: whole[name] for name in new}
+    for name in new:
+        if name not in settings(target):
+            raise ValueError(f"{target!r} has no {name!r} to set. {nearest(name, settings(target))}")
+    weight = target.synapse.weight_parameter
+    if isinstance(target, Projection):
+        where = f"from {target.source.name!r} to {target.target.name!r}"
+        return {name: per_edge(value, f"The weight {where}", target, weight) for name, value in new.items()}
+    what, size = f"of the background of {target.target.name!r}", target.target.size
+    domains = {"rate": RATE, "weight": weight}
+    return {name: values(value, f"The {name} {what}", size, domains[name]) for name, value in new.items()}
+
+
+def assign(target: Settable, new: Mapping[str, Any]) -> None:
+    """Put checked values in place."""
+    if isinstance(target, Population):
+        dict.update(target.parameters, new)
+    else:
+        for name, value in new.items():
+            object.__setattr__(target, name, value)
+
+
+def every_setting(net: Network) -> list[tuple[Settable, dict[str, Any]]]:
+    """All of a network's settings."""
+    targets: list[Settable] = [*net.populations, *net.projections, *net.backgrounds]
+    return [(each, settings(each)) for each in targets]
+
+
+__all__ = ["Settable", "assign", "checked", "every_setting", "resolve", "settings"]
