@@ -44,7 +44,7 @@ test: $(READY)
 attack: $(READY)
 	$(PY) -m tests.attack $(ATTACK_FLAGS) | tee benchmarks/results/attack.txt; exit $${PIPESTATUS[0]}
 
-# in an environment of its own; asks PyPI for the advisories of the pinned versions
+# in a separate environment; asks PyPI for the advisories of the pinned versions
 audit:
 	test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/pip install --quiet pip-audit; }
 	.venv-audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
@@ -62,7 +62,7 @@ lint: $(READY)
 bench: $(READY)
 	$(PY) -m benchmarks $(BENCH_FLAGS)
 
-# each part installs its peer in an environment of its own, and its table is kept under benchmarks/results
+# each part installs its peer in a separate environment, and its table is kept under benchmarks/results
 bench-parts: $(READY)
 	for part in theory nn plasticity cells energies sparse_coding reservoirs; do \
 		$(PY) -m benchmarks.$$part | tee benchmarks/results/$$part.txt || exit 1; done

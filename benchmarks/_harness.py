@@ -42,7 +42,7 @@ class Worker(Process):
 
 @dataclass
 class Row:
-    """What one simulator did in one case with so many threads: every round's answer."""
+    """What one simulator did in one case with that many threads: every round's answer."""
 
     side: str
     threads: int

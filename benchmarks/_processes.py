@@ -1,4 +1,4 @@
-"""Sides in processes of their own: a line of JSON asked, a line answered, in turn, so that the machine's moods meet
+"""Sides in separate processes: a line of JSON asked, a line answered, in turn, so that the machine's moods meet
 everybody alike."""
 
 from __future__ import annotations

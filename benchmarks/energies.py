@@ -3,7 +3,7 @@
 OMP_NUM_THREADS=1 python -m benchmarks.energies [--cases sweep attention hamux] [--rounds 7] [--units 10000]
 
 Figures are median process-CPU milliseconds over rounds in turn, after a warm-up, and ratios to ours. hamux (JAX,
-compiled) lives in an environment of its own, .venv-peers-hamux, which the first run makes.
+compiled) lives in a separate environment, .venv-peers-hamux, which the first run makes.
 
 sweep: one sweep over a dense float32 network. A unit that does not flip is one comparison, as the fields are kept;
     each flip reads one row. The floor is reading as many bytes, rows × N × 4, as fast as a sum over the same matrix.
@@ -83,7 +83,7 @@ for line in sys.stdin:
 
 
 def hamux_process(graph: str, way: str) -> Process:
-    """hamux in a process of its own, which is asked for a number of runs and answers their mean ms."""
+    """hamux in a separate process, which runs a number of times and answers the mean ms."""
     sizes, batch = GRAPHS[graph]
     request = json.dumps([sizes, batch, STEPS, WIDTH, way])
     alone = {**os.environ, "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
@@ -91,7 +91,7 @@ def hamux_process(graph: str, way: str) -> Process:
 
 
 def timed(run: Callable[[], Any]) -> Callable[[int], float]:
-    """Mean process-CPU milliseconds of so many calls."""
+    """Mean process-CPU milliseconds of a number of calls."""
 
     def measure(count: int) -> float:
         began = time.process_time()

@@ -2,7 +2,7 @@
 
 Prints, for every epoch, CPU seconds, training error and test error, with the paper's settings (batches of 20, 20 free
 and 4 nudged steps of 0.5, β = 0.5 of random sign, rates 0.1 and 0.05), but for the rates, which fall along a cosine.
-The aim is an epoch in three minutes on two cores. --seconds stops the first epoch and foretells its length.
+The aim is an epoch in three minutes on two cores. --seconds stops the first epoch and extrapolates its length.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--constant", action="store_true", help="the paper's constant rates")
     parser.add_argument("--particles", action="store_true", help="states of examples persist between epochs")
-    parser.add_argument("--seconds", type=float, help="measure so long, and foretell an epoch")
+    parser.add_argument("--seconds", type=float, help="measure for that long, and extrapolate to an epoch")
     options = parser.parse_args()
     torch.set_num_threads(1)
     x, labels = rv.learners.read_mnist(options.folder)

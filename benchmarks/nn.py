@@ -5,7 +5,7 @@ python -m benchmarks.nn [--cases lif100 ff rec] [--threads 1 2] [--rounds 7] [--
 Figures are median process-CPU milliseconds (wall with more threads, and on a GPU) over rounds in turn, and ratios to
 ours; a round is the median of the passes of 0.2 s, after 0.1 s that are not counted. The floor is the time of copying
 as many bytes as a pass must read and write (x, y and the tape forward; tape and two gradients backward). The peers
-live in an environment of their own.
+live in a separate environment.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How long the theory of networks takes: `OMP_NUM_THREADS=1 python -m benchmarks.theory [CASE ...]`.
 
-Each case runs in a process of its own, on one thread, after a small one has compiled what is compiled; its
-time is the median of three, and its memory the process's peak. NNMT runs in an environment of its own, in turn
+Each case runs in a separate process, on one thread, after a small one has compiled what is compiled; its
+time is the median of three, and its memory the process's peak. NNMT runs in a separate environment, in turn
 with us. Prints one JSON object a line.
 """
 

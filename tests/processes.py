@@ -1,4 +1,4 @@
-"""Processes of their own for tests, forked from one that has imported torch and Ranvier already: a process from
+"""Separate processes for tests, forked from one that has imported torch and Ranvier already: a process from
 nothing spends seconds on that. They are killed, limited and read like any other."""
 
 import multiprocessing

@@ -95,7 +95,7 @@ class Entry:
         return self.value
 
     def vector(self, size: int) -> list[float]:
-        """A list of so many numbers."""
+        """A list of `size` numbers."""
         if len(entries := self.listed()) != size:
             raise self.refusal(f"a list of {size} numbers")
         return [entry.number() for entry in entries]

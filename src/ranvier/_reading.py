@@ -42,7 +42,7 @@ def read_bytes(path: str | Path, what: str = "a file") -> bytes:
         with os.fdopen(handle, "rb") as file:  # what the path names may have changed in between: look at what is open
             _size(os.fstat(file.fileno()), path, what)
             data = file.read(LARGEST + 1)
-    except OSError as error:  # files of the kernel's fail in ways of their own
+    except OSError as error:  # the kernel's own files fail in other ways
         raise _unreadable(error, path, what) from None
     if data is None:
         raise ValueError(f"{path} has nothing to read now, as a terminal or a log; expected {what}.")
@@ -127,7 +127,7 @@ def _json_fault(error: Exception) -> str:
 
 
 def _unreadable(error: OSError, path: Path, what: str) -> OSError:
-    """The error, of its own kind, with the file's name."""
+    """The same kind of error, with the file's name."""
     shown = str(path) if len(str(path)) <= 300 else f"{str(path)[:297]}..."
     return type(error)(error.errno, f"{shown} cannot be read ({error.strerror}); expected {what}")
 

@@ -96,7 +96,7 @@ def read(
         folder / "report.html",
         sections,
         title=f"The neurons of {name}",
-        summary="What the neurons of its MLPs read and write, in the words of its own vocabulary"
+        summary="What the neurons of its MLPs read and write, in the words of its vocabulary"
         + (", which texts drive them" if files else "")
         + (", and which belong to one language." if len(languages) > 1 else "."),
         highlights=[

@@ -32,7 +32,7 @@ Part = tuple[str, dict[str, Any], Callable[[Path], dict[str, Any]]]
 
 
 def child(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A module of this folder in a process of its own."""
+    """A module of this folder in a separate process."""
     return subprocess.run(
         [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

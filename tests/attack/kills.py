@@ -73,7 +73,7 @@ def entry(folder: Path) -> bytes:
 
 
 def sweep(folder: Path) -> bytes:
-    """Three systems of the atlas, two at a time in processes of their own."""
+    """Three systems of the atlas, two at a time in separate processes."""
     import json
 
     from ranvier.atlas import get, run
@@ -90,7 +90,7 @@ WORK: dict[str, Callable[[Path], bytes]] = {
 
 
 def once(what: str, folder: Path, kill_after: float | None = None) -> tuple[int, str]:
-    """Exit status and digest of one attempt, killed after so many seconds."""
+    """Exit status and digest of one attempt, killed after that many seconds."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.attack.kills", what, str(folder)], cwd=ROOT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -106,7 +106,7 @@ def once(what: str, folder: Path, kill_after: float | None = None) -> tuple[int,
 
 
 def attack(what: str, kills: int, folder: Path, seed: int = 0) -> dict[str, int | float | str]:
-    """Kill `what` so many times at random moments of its whole length; a run that ended begins anew."""
+    """Kill `what` that many times at random moments of its whole length; a run that ended begins anew."""
     rng, began = random.Random(seed), time.perf_counter()
     status, expected = once(what, folder / "whole")
     length = time.perf_counter() - began

@@ -22,7 +22,7 @@ class Target:
     part: str | None = None
     suffix: str = ""
     share: float = 1.0
-    changes: bool = False  # what is read is written to as well, so that each input needs a folder of its own
+    changes: bool = False  # what is read is written to as well, so that each input needs its own folder
 
     def file(self, path: Path) -> Path:
         """The file that is attacked."""

@@ -190,7 +190,7 @@ class TestFolders:
         assert cache_folder.read(path.stem) is None
 
     def test_the_users_own_link(self, folder):
-        """To a folder of their own: as a cache on another disk is set up."""
+        """To a separate folder: as a cache on another disk is set up."""
         run()
         folder.rename(folder.parent / "elsewhere")
         folder.symlink_to(folder.parent / "elsewhere")

@@ -1,4 +1,4 @@
-"""Numbers of hamux 0.2.2 (JAX, float64) for `test_graph.py`. In an environment of its own:
+"""Numbers of hamux 0.2.2 (JAX, float64) for `test_graph.py`. In a separate environment:
 
 pip install hamux==0.2.2 safetensors && python tests/energies/make_hamux_reference.py
 """

@@ -1,4 +1,4 @@
-"""Write tests/energies/reference/pymdp.json with pymdp's own numbers. In an environment of its own:
+"""Write tests/energies/reference/pymdp.json with pymdp's own numbers. In a separate environment:
 
 pip install inferactively-pymdp==0.0.7.1 "numpy<2" && python tests/energies/pymdp_reference.py
 """

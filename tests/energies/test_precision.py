@@ -133,7 +133,7 @@ def test_entries_of_a_large_batch_end_as_alone(dtype):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("kind", [Identity(), ReLU(), ReLU(3.0)], ids=str)
 def test_an_energy_without_a_minimum_is_named(kind, dtype, rule):
-    """Entries of the batch that have one, as layer b is held at 0 by a clamp of its own, still come to rest."""
+    """Entries of the batch that have one, as layer b is held at 0 by its own clamp, still come to rest."""
     W = torch.full((2, 3), 2.0)
     graph = EnergyGraph({"a": Layer(kind, (2,)), "memory": Layer(kind, (3,))}, [(("a", "memory"), Dense(2, 3, W))])
     graph = graph.to(dtype).requires_grad_(False)

@@ -111,7 +111,7 @@ class Neurons:
         return np.stack(columns, 1)  # (variable, by which, size)
 
     def _method(self, method):
-        """(which variables form a linear system of their own, how the others go)."""
+        """(which variables form a closed linear system, how the others go)."""
         rng, n = np.random.default_rng(0), len(self.names)
         # two ways up: of a function that is linear in x both give one slope, of another they differ
         low, high = np.array([-70.0] + [0.1] * (n - 1)), np.array([-50.0] + [1.0] * (n - 1))

@@ -1,4 +1,4 @@
-"""A network with plastic synapses step by step in plain NumPy: every synapse has traces of its own."""
+"""A network with plastic synapses step by step in plain NumPy: every synapse has its own traces."""
 
 import numpy as np
 

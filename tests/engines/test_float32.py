@@ -129,7 +129,7 @@ def test_what_is_computed_in_float64(options, dt, reason):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_long_refractory_period_is_counted(engine):
-    """2^24 + 27 is no float32: of 2^24 + 42 steps so many are left after 15."""
+    """2^24 + 27 is no float32: of 2^24 + 42 steps that many are left after 15."""
     dt = 0.0625
     net = rv.Network()
     net.add(rv.LIF(t_ref=(2.0**24 + 42) * dt), 1, drive=1000.0)

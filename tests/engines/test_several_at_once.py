@@ -20,7 +20,7 @@ ENGINES = ["compiled", "torch"]
 
 @pytest.mark.parametrize("engine", [CompiledEngine, TorchEngine])
 def test_two_time_series_of_two_populations(engine):
-    """Drive and leak potential of each change at intervals of their own, one a neuron or one for all.
+    """Drive and leak potential of each change at their own intervals, one a neuron or one for all.
 
     Networks refuse series of other parameters than drive as yet; the engines take any number.
     """

@@ -10,7 +10,7 @@ F64 = torch.float64
 
 
 def mixed_network(noise: float = 0.0) -> rv.Network:
-    """Spiking neurons of four models, all kinds of synapses, delays of their own."""
+    """Spiking neurons of four models, all kinds of synapses, individual delays."""
     net = rv.Network(seed=4)
     exc = net.add(rv.EIF(), 30, name="exc", drive=10.0, noise=noise, initial={"V": torch.linspace(-60, -50, 30)})
     inh = net.add(rv.LIF(E_L=-60.0, tau_m=torch.linspace(10, 20, 10)), 10, name="inh", drive=14.0, noise=noise)

@@ -1,6 +1,6 @@
 """A writer of run folders whose every spike depends on its state: a resumed run shows any state lost.
 
-As a script it reads paths and last steps, writes to each in a process of its own, whose number it
+As a script it reads paths and last steps, writes to each in a separate process, whose number it
 prints, and says "gone" when that one was killed.
 """
 

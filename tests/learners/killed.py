@@ -66,7 +66,7 @@ def kill_at(event: int) -> None:
 
 
 def child(work: Callable[[], None]) -> int:
-    """The exit status of `work` in a process of its own; −9 if killed."""
+    """The exit status of `work` in a separate process; −9 if killed."""
     process = os.fork()
     if process == 0:
         code = 1

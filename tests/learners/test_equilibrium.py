@@ -113,7 +113,7 @@ def test_two_roots_are_symmetric_nudging_and_four_join_conjugates():
 
 
 def by_hand(model, x, beta, target, start, steps):
-    """Scellier and Bengio (2017), eq. 1 and 6, on hard sigmoids, unit by unit: the states after so many steps."""
+    """Scellier and Bengio (2017), eq. 1 and 6, on hard sigmoids, unit by unit: the states after `steps` steps."""
     (W1, b1), (W2, b2) = ((m.weight.detach(), m.bias.detach()) for m in model.maps)
     states = start.clone()
     for b in range(len(x)):

@@ -268,7 +268,7 @@ def test_every_learner_has_a_case():
 def test_laws(law, name, dtype):
     case = CASES[name]
     if dtype not in case.dtypes:
-        pytest.skip("has a precision of its own")
+        pytest.skip("has its own precision")
     law(case, dtype)
 
 
@@ -314,7 +314,7 @@ def fails(law, case):
 
 
 def test_killed_runs_of_every_learner_end_with_the_same_bits(tmp_path):
-    """In a process of its own, which forks: SIGKILL in the fourth step of six, then `fit` on the same folder."""
+    """In a separate process, which forks: SIGKILL in the fourth step of six, then `fit` on the same folder."""
     command = [sys.executable, "-m", "tests.learners.killed_each", str(tmp_path)]
     root = str(Path(__file__).parents[2])
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=root, check=False)

@@ -16,7 +16,7 @@ FORBIDDEN = {
     "Settled", "Recalled", "Sampled", "Ladder", "Rest",
 }  # fmt: skip
 
-#: names in the docs that stand for any file, or lie in the user's cache
+#: names in the docs that mean any file, or lie in the user's cache
 EXAMPLES = {"_x.py", "ranvier/kernels"}
 
 

@@ -222,7 +222,7 @@ def test_ways_that_meet_add_and_a_bias_counts_once():
 
 
 def test_graphs_within_graphs_are_flattened():
-    """A recurrent cell of its own, twice and nested, as if its nodes were the outer graph's."""
+    """A recurrent cell, twice and nested, as if its nodes were the outer graph's."""
     ends = {"input": nir.Input({"input": np.array([2])}), "output": nir.Output({"output": np.array([2])})}
     W, cell = np.array([[0.0, 1.0], [2.0, 0.0]]), nir.IF(np.ones(2), np.ones(2))
     ring = [("input", "cell"), ("cell", "w"), ("w", "cell"), ("cell", "output")]

@@ -64,7 +64,7 @@ def test_a_neuron_without_segments_stays():
     assert layer(torch.ones(1, 1, 3))[0].tolist() == [[[0, 0, 1, 0]]]
 
 
-def test_false_matches_come_as_often_as_foretold():
+def test_false_matches_come_as_often_as_predicted():
     n, a, s, theta, g = 200, 40, 20, 8, torch.Generator().manual_seed(3)
     layer = ActiveDendrites.random(n, 400, segments=1, synapses=s, threshold=theta, generator=g)
     x = torch.zeros(500, n).scatter_(1, torch.rand(500, n, generator=g).topk(a).indices, 1.0)
@@ -105,7 +105,7 @@ def letters(count, columns=512, active=20, seed=0):
 
 
 def play(memory, sequence, learn=True):
-    """The columns foretold after each element, and whether each burst."""
+    """The columns predicted after each element, and whether each burst."""
     state, prediction, burst = memory.init_state(), [], []
     for element in sequence:
         unseen = np.setdiff1d(element, memory.predicted_columns(state))
@@ -124,7 +124,7 @@ def test_context_tells_what_comes_next():
     prediction, burst, _ = play(memory, [a, b, c], learn=False)
     assert set(prediction[2]) == set(d) and burst == [1, 0, 0]
     assert set(play(memory, [x, b, c], learn=False)[0][2]) == set(y)
-    # with no context the common part bursts, and both ends are foretold
+    # with no context the common part bursts, and both ends are predicted
     assert set(play(memory, [b, c], learn=False)[0][1]) >= set(d) | set(y)
 
 

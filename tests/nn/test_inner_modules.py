@@ -118,7 +118,7 @@ def patched(layer):
 
 CHANGES = {
     "forward hook": hooked, "pre-hook": pre_hooked, "parametrisations": parametrized, "old weight_norm": norm_hooked,
-    "pruning": pruned, "adapter": adapted, "a forward of its own": patched,
+    "pruning": pruned, "adapter": adapted, "a forward on the instance": patched,
 }  # fmt: skip
 
 

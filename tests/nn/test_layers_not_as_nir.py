@@ -32,7 +32,7 @@ BAD = {
     "delayed": (lambda: LIF(4, reset="delayed"), "reset='delayed'"),
     "neuron": (lambda: rv.nn.from_neuron(rv.LIF(), 4, dt=0.1), "the layer NeuronLayer"),
     "cell": (lambda: rv.nn.CfC(4, 5), "the module CfC"),
-    "synapses": (lambda: rv.nn.DelayedLinear(4, 3, 2), "synapses have delays of their own"),
+    "synapses": (lambda: rv.nn.DelayedLinear(4, 3, 2), "synapses have individual delays"),
     "fraction": (lambda: learned(1.5), "not all of which are whole"),
     "function": (lambda: nn.ReLU(), "the module ReLU"),
     "norm": (lambda: nn.BatchNorm1d(4), "BatchNorm1d"),

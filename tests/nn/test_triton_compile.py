@@ -108,7 +108,7 @@ def test_recurrent_layers_launch_two_kernels_each_step(compiled):
 
 @pytest.mark.parametrize("size", [1, 16, 4096])
 def test_one_kernel_serves_all_sizes(size, compiled):
-    """None is compiled for a size, or an alignment, of its own."""
+    """None is compiled for one size, or one alignment."""
     cell = rv.nn.LIF(9)
     for shape in ((8, 1, 9), (16, 3, 9), (9, 16, 9)):
         train(cell, torch.rand(shape).requires_grad_())

@@ -1,4 +1,4 @@
-"""What compilers, exporters and tracers make of every layer: `python -m tests.nn.tracing WAY`, in a process of its own,
+"""What compilers, exporters and tracers make of every layer: `python -m tests.nn.tracing WAY`, in a separate process,
 for a tracer that meets an address ends it. Prints a line a layer, and fails at the end if one differs from the layer
 itself in values or gradients."""
 

@@ -14,8 +14,8 @@ from ranvier.operators import FNO, MgNO, SpectralConvolution, VCycle, convert
 
 @dataclass(frozen=True)
 class Case:
-    """make(dims, dtype): an operator from 2 channels to 3, for any grid of so many axes. shifts: on a periodic field it
-    commutes with shifts by so many samples (0: with none)."""
+    """make(dims, dtype): an operator from 2 channels to 3, for any grid of `dims` axes. shifts: on a periodic field it
+    commutes with shifts by that many samples (0: with none)."""
 
     make: Callable[[int, torch.dtype], nn.Module]
     shifts: int = 0
@@ -35,7 +35,7 @@ CASES: dict[type, Case] = {
     VCycle: Case(lambda d, t: VCycle(2, 3, dims=d, levels=3, boundary="periodic", restriction="source", dtype=t), 4),
     operators.Operator: Case(_converted, 1, True),
 }
-#: operators on points and tokens, which have laws of their own
+#: operators on points and tokens, which have other laws
 OTHERS = {operators.PointIntegral}
 
 

@@ -1,4 +1,4 @@
-"""Spectral convolutions against those of neuraloperator 2.0, where it is installed (an environment of its own, or its
+"""Spectral convolutions against those of neuraloperator 2.0, where it is installed (a separate environment, or its
 files on PYTHONPATH; it asks for tensorly, tensorly-torch, opt-einsum, ruamel.yaml, zencfg, configmypy, wandb)."""
 
 from __future__ import annotations

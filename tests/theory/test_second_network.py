@@ -40,7 +40,7 @@ def test_fast_noise_changes_the_spectrum_as_white_noise_does(name):
 
 @pytest.mark.parametrize("name", ["O", "R", "T", "LIF"])
 def test_slow_noise_averages_spectra(name):
-    """Static noise: half the curvature of S in mu, but at frequency 0, where it adds a peak of its own."""
+    """Static noise: half the curvature of S in mu, but at frequency 0, where it adds a separate peak."""
     f, h = torch.tensor([5.0, 20.0, 60.0]).double(), 0.1
     result = 1000 * dressed(build(name), modes(20_000.0), f).spectrum[0, :, 0]
     low, here, high = (response(build(name, mu=x), f).spectrum[:, 0] for x in (-h, 0.0, h))

@@ -1,6 +1,6 @@
 """Instances of filaments, as neurons in a volume: matched by their centre lines, so that thickness counts little.
 
-After FISBe (Mais et al. 2024). Instances may overlap: each is a mask of its own.
+After FISBe (Mais et al. 2024). Instances may overlap: each has its own mask.
 """
 
 from __future__ import annotations

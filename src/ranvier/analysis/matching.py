@@ -20,7 +20,7 @@ def overlap_set(n: int, a: int, s: int, b: int) -> int:
 def false_match(n: int, a: int, s: int, theta: int, *, segments: int = 1) -> float:
     """Probability that a random pattern of a among n neurons matches a segment of s synapses at theta.
 
-    segments: with so many independent ones, that at least one matches.
+    segments: number of independent ones, of which at least one matches.
     """
     _check(n=n, a=a, s=s)
     _check_threshold(theta)
@@ -54,7 +54,7 @@ def synaptic_failure(s: int, theta: int, failure: float) -> float:
 
 
 def union_size(n: int, s: int, patterns: int) -> list[float]:
-    """Distribution of the number of distinct synapses, 0 .. n, on a segment with s from each of so many independent
+    """Distribution of the number of distinct synapses, 0 .. n, on a segment with s from each of that many independent
     random patterns; its mean is n (1 − (1 − s/n)^patterns)."""
     _check(n=n, s=s)
     if patterns < 1:
@@ -72,7 +72,7 @@ def union_size(n: int, s: int, patterns: int) -> list[float]:
 
 
 def union_false_match(n: int, a: int, s: int, theta: int, patterns: int) -> float:
-    """`false_match` of a segment on which s synapses of each of so many random patterns are mixed, over all the sizes
+    """`false_match` of a segment on which s synapses of each of that many random patterns are mixed, over all the sizes
     that their union may have (the paper puts its expected size into `false_match`)."""
     chances = enumerate(union_size(n, s, patterns))
     return math.fsum(p * false_match(n, a, size, theta) for size, p in chances if p > 1e-300 and size)

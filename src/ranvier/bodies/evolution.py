@@ -20,7 +20,7 @@ def evolve(
     seed: int = 0,
     executor: Executor | None = None,
 ) -> tuple[np.ndarray, list[float]]:
-    """Parameters after so many generations, and the mean fitness of each (Salimans et al. 2017).
+    """Parameters after `generations` generations, and the mean fitness of each (Salimans et al. 2017).
 
     Each generation tries pairs of parameters x ± sigma · noise, ranks them from −1/2 to 1/2, and follows the gradient
     that the ranks estimate with Adam, less decay · x, clipped to ±1 an entry. fitness(x, seed) is called with a seed of

@@ -102,7 +102,7 @@ class Swimmer:
 
 
 def _model(links: int) -> tuple[str, dict[str, bytes]]:
-    """dm_control's head, with so many links in a row, and the files that its description includes."""
+    """dm_control's head, with `links` links in a row, and the files that its description includes."""
     package = importlib.util.find_spec("dm_control")
     if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError("dm_control is missing; expected its swimmer: pip install 'ranvier[bodies]'")

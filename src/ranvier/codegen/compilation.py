@@ -148,7 +148,7 @@ def _uninterrupted(compile: Callable) -> Callable:
 
 @contextmanager
 def _collection_later() -> Iterator[None]:
-    """No search for cyclic garbage: numba makes so many objects that it takes a seventh of the time."""
+    """No search for cyclic garbage: numba makes enough objects for it to take a seventh of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,7 +1,7 @@
 """Compiled loops shared out over torch's number of threads.
 
 Where torch's threads are those of GNU's OpenMP, the loops run on the very team that its matrix products run on: its
-threads wait awake between two stretches of work, each on a core of its own. Threads of a second pool would often be
+threads wait awake between two stretches of work, each on its own core. Threads of a second pool would often be
 woken on a core that is busy, or contend with that team for one.
 """
 

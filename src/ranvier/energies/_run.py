@@ -177,7 +177,7 @@ class Run:
             # of energies, whose parts may cancel; of a loss that drowns in it the energy itself says nothing
             here, there = value.abs() + (self.x * y).abs().sum(1), new_value.abs() + (x * new_y).abs().sum(1)
             rounding = 8 * eps * torch.maximum(here, there)
-            # a change in the last digits, of activations or of the states under them, has no sign of its own: where
+            # a change in the last digits, of activations or of the states under them, has no meaningful sign: where
             # such changes make up what is lost, as among saturated units, the forces' size alone decides
             blurred = (change.abs() <= 4 * eps * self._sizes(y)) | ((x - self.x).abs() <= 4 * eps * self.x.abs())
             blind = lost <= (force.abs() * change.abs() * blurred).sum(1)

@@ -69,7 +69,7 @@ class _TransformedStep(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class Surrogate:
-    """Base: `slope(distance)` stands for the derivative of the step at `distance` above threshold.
+    """Base: `slope(distance)` replaces the derivative of the step at `distance` above threshold.
 
     One of your own either has a `formula`, the slope at width 1 as text in x, and then runs compiled too:
 
@@ -89,7 +89,7 @@ class Surrogate:
     def slope(self, distance: Tensor) -> Tensor:
         """The slope at `distance`, of its shape; 1/width of the formula at distance/width."""
         if not self.formula:
-            raise NotImplementedError(f"{type(self).__name__} has neither a formula nor a slope of its own")
+            raise NotImplementedError(f"{type(self).__name__} has neither a formula nor a slope")
         _prepare(self.formula)
         return _SLOPES[self.formula](x=distance / self.width)["slope"] / self.width
 

@@ -8,7 +8,7 @@
 | `heun` | additive noise, or none | Kloeden & Platen 1992 |
 | `rk4` | without noise | Kutta 1901 |
 
-Under every method but `heun` and `rk4`, variables that form a linear system of their own (filtered
+Under every method but `heun` and `rk4`, variables that form a closed linear system (filtered
 synapses) are advanced exactly.
 
 What a step reads from outside is second order in dt under every method that is so itself: the time `t` is taken at

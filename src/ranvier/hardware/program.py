@@ -24,7 +24,7 @@ def to_word(value: float | Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def from_word(word: int | np.ndarray) -> np.ndarray:
-    """The number that a Q7.10 word stands for."""
+    """The number that a Q7.10 word represents."""
     return np.asarray(word, np.float64) / (1 << FRACTION)
 
 

@@ -58,7 +58,7 @@ def weighted(model: nn.Module, learner: str) -> dict[str, Any]:
     for name, module in model.named_modules():
         if any(p.ndim > 1 and id(p) not in own for p in module.parameters(recurse=False)):
             raise ValueError(
-                f"{name or 'the model'} is a {type(module).__name__} with weights of its own; expected nn.Linear and "
+                f"{name or 'the model'} is a {type(module).__name__} with other weights; expected nn.Linear and "
                 f"nn.Conv1d to Conv3d alone, as {learner} changes how errors go back through weights"
             )
     if not layers:
@@ -81,11 +81,11 @@ def require_own_weights(model: nn.Module, learner: str) -> None:
     names: dict[int, str] = {}
     for name, p in model.named_parameters(remove_duplicate=False):
         if (other := names.setdefault(id(p), name)) != name:
-            raise ValueError(f"{other} and {name} are one tensor; expected weights of their own for {learner}")
+            raise ValueError(f"{other} and {name} are one tensor; expected separate weights for {learner}")
 
 
 def input_gradient(layer: Any, weight: Tensor, x: Tensor, g: Tensor) -> Tensor:
-    """∂/∂x of Σ g · layer(x), with `weight` in the place of its own."""
+    """∂/∂x of Σ g · layer(x), with `weight` in place of the layer's."""
     if isinstance(layer, nn.Linear):
         return g @ weight
     return _convolve_back(layer, weight, x, g, (True, False))[0]

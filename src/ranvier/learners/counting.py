@@ -91,7 +91,7 @@ def count_learning(learner: GradientLearner) -> Iterator[Learning]:
 
     For learners whose class says `counted`: those by backpropagation, TESS, feedback alignment, direct feedback,
     bursts, perturbations, forward-forward, synthetic gradients, perforated layers (dendrites that grow within the block
-    apart). TypeError for learners that do not tell of all they do.
+    apart). TypeError for learners whose operations are not all counted.
     """
     if not getattr(learner, "counted", False):
         raise TypeError(

@@ -23,7 +23,7 @@ _Result = TypeVar("_Result")
 def in_own_precision(
     forward: Callable[Concatenate[_Cell, Tensor, _More], _Result],
 ) -> Callable[Concatenate[_Cell, Tensor, _More], _Result]:
-    """A cell's forward, under autocast in the precision of its own parameters: states are sums over many steps."""
+    """A cell's forward, under autocast in the precision of its parameters: states are sums over many steps."""
 
     @wraps(forward)
     def inner(self: _Cell, x: Tensor, *rest: _More.args, **named: _More.kwargs) -> _Result:
@@ -47,7 +47,7 @@ def _precision(module: nn.Module, x: Tensor) -> torch.dtype:
 
 
 def is_hooked(module: nn.Module) -> bool:
-    """Whether calling a module does more than its forward: hooks of its own, or of all modules, or a compiled call."""
+    """Whether calling a module does more than its forward: its own hooks, hooks of all modules, or a compiled call."""
     return bool(
         module._forward_hooks
         or module._forward_pre_hooks

@@ -20,7 +20,7 @@ class Hopfield(nn.Module):
     """State patterns R retrieve from stored patterns Y and are projected, softmax(β R W_Q W_Kᵀ Yᵀ) Y' W_V, by heads.
 
     The names are those of the authors' own layer (hflayers). Its energy is `ranvier.energies.ModernHopfield`'s in
-    the space of each head; with `update_steps_max` the state takes so many updates there before it is projected.
+    the space of each head; with `update_steps_max` the state takes that many updates there before it is projected.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class HopfieldPooling(nn.Module):
 class HopfieldLookup(nn.Module):
     """States (B, L, input_size) retrieve from `quantity` learned stored patterns, and their learned projections.
 
-    The authors' HopfieldLayer. quantity: how many. separate: projections are parameters of their own; else they are
+    The authors' HopfieldLayer. quantity: how many. separate: projections are separate parameters; else they are
     the stored patterns. Other arguments, and errors, are `Hopfield`'s.
     """
 

@@ -222,7 +222,7 @@ def _require_finite(values: Array, what: str) -> None:
 
 
 def _notes(prediction: Any) -> dict[str, str]:
-    """What the prediction says of its own reach."""
+    """What the prediction says about its reach."""
     report = prediction.report
     noise = array(report.recurrent_noise)
     return {

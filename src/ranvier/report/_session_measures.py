@@ -47,7 +47,7 @@ def binned_activity(session: Session) -> BinnedActivity:
 
 
 def spectrum_of(activity: BinnedActivity) -> tuple[Array, Array, float, manifolds.Components, Array]:
-    """Shares of variance, those with every neuron turned round by a time of its own, participation ratio, the first
+    """Shares of variance, those with every neuron rotated by its own random time, participation ratio, the first
     three components and the coordinates along them."""
     z = Normaliser.fit(activity.x)(activity.x)
     k = min(30, z.shape[1], len(z) - 1)

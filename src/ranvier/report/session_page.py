@@ -42,7 +42,7 @@ def session_page(session: Session) -> str:
     sections.append(Section("Dimension", (
         f"The participation ratio is {number(ratio, 1)} of {len(activity.places)}; {_enough(shares)}.",
     ), [Picture(_spectrum(shares, chance), "Share of the variance along each principal component; grey: with each "
-                "neuron's activity turned round by a time of its own.")]))  # fmt: skip
+                "neuron's activity rotated by its own random time.")]))  # fmt: skip
     loops = loops_of(activity)
     after = [Section("Decoding", (
         "Each behaviour by ridge regression from all neurons, on consecutive blocks that were held out in turn, with "

@@ -65,7 +65,7 @@ def _halves(l: Tensor, u: Tensor, steepness: Tensor) -> tuple[Tensor, Tensor] | 
     splittable = (middle > l) & (middle < u)
     if not bool(splittable.any(1).all()):
         return None
-    # a little of the width, lest an input be forgotten whose coefficient happens to vanish
+    # a little of the width, so that an input whose coefficient happens to vanish is split too
     width = u - l
     score = steepness / steepness.amax(1, keepdim=True).clamp(min=1e-300) + 1e-3 * width / width.amax(1, keepdim=True)
     at = torch.where(splittable, score, -torch.inf).argmax(1)

@@ -17,7 +17,7 @@ from ranvier.verify.graph import ComputationGraph, Input, Product, Unary
 from ranvier.verify.linear import LinearOperator
 
 EPS = torch.finfo(torch.float64).eps
-INFINITE = 1e100  # bounds beyond are infinite, lest products overflow or underflow unnoticed
+INFINITE = 1e100  # bounds beyond are infinite, as products would overflow or underflow unnoticed
 TINY = 1e-150
 
 

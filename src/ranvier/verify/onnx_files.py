@@ -57,7 +57,7 @@ def read_model(path: str | Path) -> Any:
     if not graph.node or not graph.output:
         raise ValueError(f"{path} holds no network; expected an ONNX file with nodes and an output")
     if len(model.functions):
-        raise ValueError(f"{path} defines functions of its own; expected standard operators: export it inlined")
+        raise ValueError(f"{path} defines functions; expected standard operators: export it inlined")
     for tensor in [*graph.initializer, *(a.t for n in graph.node for a in n.attribute if a.type == 4)]:
         if tensor.data_location == 1 or len(tensor.external_data):
             raise ValueError(f"{path} holds weights in other files; expected all in one: save it without external data")

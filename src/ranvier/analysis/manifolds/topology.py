@@ -89,7 +89,7 @@ def shuffle_threshold(
 ) -> Array:
     """The longest lifetime of each dimension among shuffled recordings, (dimensions + 1,).
 
-    Each shuffle turns the activity (T, N) of every neuron round by a time of its own: it keeps each neuron's rate and
+    Each shuffle turns the activity (T, N) of every neuron by its own random time: it keeps each neuron's rate and
     autocorrelation, and takes what they do together. `analyse` is the whole way from activity to `Persistence`.
     """
     x = table(activity, "activity")

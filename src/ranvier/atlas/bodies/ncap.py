@@ -25,7 +25,7 @@ def measure(
     """Returns of untrained networks, of both after as many generations, and of the circuit in other bodies.
 
     signed: whether the circuit's weights have the worm's signs; else the median of random ones. circuit: whether the
-    prior is the circuit; else a perceptron stands for it. control: what it is held against, mlp or circuit. bodies:
+    prior is the circuit; else a perceptron replaces it. control: what it is compared with, mlp or circuit. bodies:
     what swims in other bodies, circuit or random.
     """
     steps, nets, generations, short = SIZES[size]
@@ -49,7 +49,7 @@ def measure(
 
 @lru_cache(maxsize=16)
 def untrained(kind: str, steps: int, nets: int) -> float:
-    """The median return of so many networks that have not learned."""
+    """The median return of `nets` networks that have not learned."""
     body = Swimmer(LINKS)
     returns = []
     for k in range(nets):

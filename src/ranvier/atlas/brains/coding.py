@@ -105,7 +105,7 @@ def exact(code: str) -> float:
     survival = 0.9
     if code == "rate":
         return channel_information(stats.binom.pmf(np.arange(STEPS + 1), STEPS, survival * levels()[:, None]))
-    if code == "latency":  # all come at steps of their own, or not at all
+    if code == "latency":  # each at its own step, or not at all
         return survival * float(np.log2(LEVELS))
     repeats = STEPS // 4
     if code == "population":
@@ -175,7 +175,7 @@ register(
                 "half of the bias before correction", {"corrected": False}, "bits",
             ),
             Claim(
-                "A spike that comes at a time of its own tells bits more than one that is counted.",
+                "A spike whose time is read carries bits more than one that is only counted.",
                 "Thorpe, Delorme and Van Rullen (2001)", "temporal_gain", 4 - 1.3276 / 7.2, 0.1,
                 "as of the two codes' information", {"shuffled": True}, "bits a spike",
             ),

@@ -81,7 +81,7 @@ def rates_of_words(material: dict[str, Any]) -> Figure:
     for axis, name, title in zip(row, ("alone", "fitted"), ("independent", "pairwise")):
         axis.loglog(frequencies[some] * scale, material[name][some] * scale, ".", ms=3, color=COLOURS[0])
         axis.axline((1e-2, 1e-2), (1.0, 1.0), color="0.6", lw=0.8)
-        axis.set(xlabel="words observed (1/s)", ylabel="foretold (1/s)", title=title, ylim=(1e-5, 100))
+        axis.set(xlabel="words observed (1/s)", ylabel="predicted (1/s)", title=title, ylim=(1e-5, 100))
     return figure
 
 

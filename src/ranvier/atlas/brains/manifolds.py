@@ -23,7 +23,7 @@ MARGIN = 1.3  # a feature counts if it lives so much longer than the longest of 
 def measure(seed: int, size: Size, shuffled: bool = False, states: bool = True) -> dict[str, Any]:
     """Betti numbers of a grid module on a rat's path and of recorded head-direction cells; the angle along their ring.
 
-    shuffled: each cell's activity turned round by a time of its own. states: whether time is in order in the ring's
+    shuffled: each cell's activity rotated by its own random time. states: whether time is in order in the ring's
     calibration; without it the angles come from other moments.
     """
     points, shuffles, width = {"small": (400, 2, 23.0), "full": (1200, 20, 12.0)}[size]
@@ -65,7 +65,7 @@ def analyse(
 
     result = pipeline(x)
     longest = manifolds.shuffle_threshold(x, lambda y: pipeline(y)["homology"], shuffles=shuffles, seed=seed + 1)
-    longest[0] = longest[1]  # a piece of its own lives as long as a loop would have to
+    longest[0] = longest[1]  # a separate piece lives as long as a loop would have to
     return {**result, "threshold": MARGIN * longest}
 
 

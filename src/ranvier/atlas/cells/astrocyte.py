@@ -23,7 +23,7 @@ ALPHABET = " abcdefghijklmnopqrstuvwxyz.,;:()'-\"0"
 RECALL = {"small": (130, 1, 40), "full": (300, 3, 60)}  # training steps, runs, steps of delay
 #: training steps, seeds, and learning rate; recurrent units diverge at more
 READING = {False: (600, 5, 0.01), True: (600, 3, 0.001)}
-INTERVAL = {3: 4.303, 5: 2.776}  # of Student's law: standard errors from the mean of so many to its 95 % interval's end
+INTERVAL = {3: 4.303, 5: 2.776}  # Student's t of the 95 % interval, for the mean of that many values
 
 
 class Unit(nn.Module):
@@ -89,7 +89,7 @@ def reading(seed: int, recurrent: bool, **options: Any) -> float:
     train, test = characters[: int(0.8 * len(characters))], characters[int(0.9 * len(characters)) :]
     torch.manual_seed(seed)
     size, window = len(ALPHABET), torch.arange(65)[:, None]
-    # wide slopes, lest the gradient explode through the recurrence
+    # wide slopes, or the gradient explodes through the recurrence
     options["surrogate"] = rv.nn.surrogates.ArcTan(width=4.0)
     unit, draw = Unit(size, 128, size, recurrent=recurrent, **options), torch.Generator().manual_seed(seed)
     with torch.no_grad():  # one of 38 channels fires a step
@@ -206,7 +206,7 @@ register(
                 "chance is 0.2; 500 trials give 0.02", {"delay": 0},
             ),
             Claim(
-                "They help spiking neurons to foretell the next character of real text ...",
+                "They help spiking neurons to predict the next character of real text ...",
                 PAPER + ": language", "bits_gain_least", AtLeast(0.01), 0.0,
                 "no number in the abstract; a hundredth of a bit, at the lower end of the seeds' 95 % interval",
                 {"reader": False}, "bits",

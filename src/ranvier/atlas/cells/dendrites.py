@@ -1,4 +1,4 @@
-"""Active dendrites on sparse representations: a few synapses recognise large patterns, and foretell sequences."""
+"""Active dendrites on sparse representations: a few synapses recognise large patterns, and predict sequences."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def measure(
 
 
 def drawn(seed: int, size: Size, dense: bool, factor: float) -> dict[str, Any]:
-    """Segments drawn at random, tried with random patterns and with noisy ones of their own."""
+    """Segments drawn at random, tried with random patterns and with noisy versions of their own patterns."""
     g = torch.Generator().manual_seed(seed)
     neurons, trials = {"small": (500, 1000), "full": (2000, 5000)}[size]
     n, a, s, theta = 400, 200 if dense else 80, 24, 12
@@ -135,7 +135,7 @@ def sequences(seed: int, cells: int, factor: float, lessons: int) -> dict[str, A
         return memory.predicted_columns(state)
 
     def score(noise: float) -> tuple[float, float]:
-        """Part of the own end that is foretold, and mean part of the other songs' ends."""
+        """Share of the song's own end that is predicted, and mean share of the other songs' ends."""
         own, others = [], []
         for k, song in enumerate(songs):
             predicted = predictions(song, noise)
@@ -213,7 +213,7 @@ register(
                 {"disjoint": True},
             ),
             Claim(
-                "Neurons with such dendrites, many a column, foretell how a sequence ends, by how it began three "
+                "Neurons with such dendrites, many a column, predict how a sequence ends, by how it began three "
                 "elements earlier ...",
                 SEQUENCES, "own_end", AtLeast(0.98), 0.0, "a column in fifty", {"lessons": 1},
             ),

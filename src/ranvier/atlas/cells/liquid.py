@@ -16,7 +16,7 @@ from ranvier.atlas import COLOURS, AtMost, Claim, Experiment, Size, canvas, regi
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-STEPS, SKIPPED = 20, 5  # samples of a sequence; those before which nothing can be foretold
+STEPS, SKIPPED = 20, 5  # samples of a sequence; those before which nothing can be predicted
 
 
 def sinusoids(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -150,11 +150,11 @@ register(
         paper="R. Hasani, M. Lechner, A. Amini, D. Rus and R. Grosu (2021). Liquid time-constant networks. AAAI 35. "
         "R. Hasani et al. (2022). Closed-form continuous-time neural networks. Nature Machine Intelligence 4.",
         doi="10.1609/aaai.v35i9.16936",
-        summary="Neurons whose time constants depend on what they hear foretell a signal sampled at irregular times; "
+        summary="Neurons whose time constants depend on their input predict a signal sampled at irregular times; "
         "their solver is of first order, and stable at any step.",
         claims=(
             Claim(
-                "A liquid network foretells irregularly sampled sinusoids better than a GRU that is not told the time.",
+                "A liquid network predicts irregularly sampled sinusoids better than a GRU without the sampling times.",
                 LTC_PAPER + "irregular sampling", "ratio_ltc", AtMost(0.5), 0.0,
                 "no number in the paper; half the error", TOY,
             ),
@@ -179,6 +179,6 @@ register(
             ),
         ),
         measure=measure,
-        pictures={"Error in foretelling the next sample of a sinusoid, a point a seed.": errors},
+        pictures={"Error in predicting the next sample of a sinusoid, a point a seed.": errors},
     )
 )  # fmt: skip

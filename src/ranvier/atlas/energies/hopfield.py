@@ -27,7 +27,7 @@ def measure(
 ) -> dict[str, Any]:  # fmt: skip
     """Overlaps after recall against the load, errors at N/(2 ln N), and energies on the way.
 
-    rule: of storage. more: so many times the patterns that are said to be stored. synchronous: all units at once.
+    rule: of storage. more: multiple of the number of stored patterns that is claimed. synchronous: all units at once.
     steep: whether graded neurons have a gain above their threshold. parts: whether the capacity is measured, at full
     size.
     """

@@ -209,7 +209,7 @@ register(
         "weights lie on a sphere, (1/Λ) Σ w² = C. That needs: inputs on all paths independent and Gaussian; every path "
         "open with the same probability, whatever the input and the other paths; few distinct weights, each equally "
         "frequent on paths; and a loss linear in the output. None holds for a real network; the second part, that "
-        "losses of larger networks concentrate, is an observation of its own, made here too.",
+        "losses of larger networks concentrate, is a separate observation, made here too.",
         claims=(
             Claim(
                 "The part of directions that lead down is that of a shifted semicircle, at every energy.",

@@ -102,7 +102,7 @@ class Units(NamedTuple):
 
 @cache
 def units_of(seed: int, net: tuple[int, str, int], data_seed: int) -> Units:
-    """The units of `network(*net)` on images of their own; features are those of the first network of `seed`."""
+    """The units of `network(*net)` on separate images; features are those of the first network of `seed`."""
     model, data = network(*net), scenes(800, data_seed, net[1] == "spurious")
     record = activations(model, data.images.split(100), LAYERS)
     units = [exemplars(record, layer, top=TOP) for layer in LAYERS]

@@ -39,7 +39,7 @@ RULES = ("feedback", "direct", "signs", "kolen", "mirror", "targets", "bursts")
 def measure(
     seed: int, size: Size, rule: str = "", rate: float = 0.05, parts: str = "angles digits noise", draws: int = 1
 ) -> dict[str, Any]:
-    """rule: what stands for each learner of `RULES`, such as "frozen"; "" for itself. rate: of the linear network whose
+    """rule: what replaces each learner of `RULES`, such as "frozen"; "" for itself. rate: of the linear network whose
     weights come to agree with their feedback. parts: what is measured. draws: of noise, for one estimate."""
     names = ("angle", "fall", "weight_angle", "worst_gap", "worst_gain", "weights", "nodes", "by_synapses")
     metrics: dict[str, Any] = dict.fromkeys(names)

@@ -117,7 +117,7 @@ def recognition(seed: int, size: Size, free_steps: int, second_steps: int) -> di
 
 
 def rates(model: Layered, values: tuple[float, ...]) -> torch.optim.SGD:
-    """Gradient descent with a rate of its own for every layer, as the paper has it."""
+    """Gradient descent with a separate rate for every layer, as the paper has it."""
     return torch.optim.SGD([{"params": list(m.parameters()), "lr": v} for m, v in zip(model.maps, values, strict=True)])
 
 

@@ -25,7 +25,7 @@ WINDOW = rv.rules.STDP(tau_plus=16.8, tau_minus=33.7, A_plus=0.008, A_minus=0.00
 
 
 def protocol(rule: rv.rules.Rule, lags: Any, frequencies: Any, pairs: int = PAIRS) -> np.ndarray:
-    """Weight changes after so many pairs, one synapse a (lag in ms, frequency in Hz), in the compiled engine."""
+    """Weight changes after `pairs` pairs, one synapse a (lag in ms, frequency in Hz), in the compiled engine."""
     lags, frequencies = np.asarray(lags), np.asarray(frequencies, float)
     start, n = 100.0, len(lags)
     onset = start + np.arange(pairs)[:, None] * np.round(1000.0 / frequencies / DT) * DT  # (pairs, n)

@@ -28,7 +28,7 @@ def measure(
 ) -> dict[str, Any]:
     """Gains in accuracy over networks that learned as long: lower ends of 95 % intervals over paired seeds.
 
-    dendrites: what stands for those that grew, "grown", "random" (frozen as drawn) or "none". larger: hidden units of
+    dendrites: what replaces those that grew, "grown", "random" (frozen as drawn) or "none". larger: hidden units of
     the plain network that a perforated one of 4 is held against. parts: what is measured.
     """
     names = ("parity", "parity_gain", "parity_over_random", "gain", "over_random", "compression", "parameters", "still",
@@ -107,7 +107,7 @@ def on_digits(seed: int, kind: str, hidden: int) -> float:
 
 
 def parameters(hidden: int, dendrites: int) -> int:
-    """Of the network, with so many dendrites a neuron counted: their maps, links to each other and weights."""
+    """Of the network, with that many dendrites a neuron counted: their maps, links to each other and weights."""
     neurons = hidden + 10
     maps = hidden * 65 + 10 * (hidden + 1)
     return maps * (1 + dendrites) + neurons * (dendrites + dendrites * (dendrites - 1) // 2)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DT, RATE = 1.0, 1.0  # ms, Hz
-REWARD = 0.002  # what one adds to the dopamine: little, lest weights make spikes of their own, or reach bounds
+REWARD = 0.002  # dopamine for each; small, so that weights cause no spikes by themselves and reach no bounds
 
 
 def measure(
@@ -86,7 +86,7 @@ register(
         "signaling. Cerebral Cortex 17:2443–2452.",
         doi="10.1093/cercor/bhl152",
         summary="One synapse among many meets pre before post now and then; reward comes one to three seconds later, "
-        "when all others have had coincidences of their own. Eligibility that lasts a second singles it out. Reduced: "
+        "when all others have had coincidences too. Eligibility that lasts a second singles it out. Reduced: "
         "neurons fire as they are told, so that synapses do not act on what earns the reward.",
         claims=(
             Claim(

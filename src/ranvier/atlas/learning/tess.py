@@ -49,7 +49,7 @@ def measure(
 ) -> dict[str, Any]:
     """Accuracy of TESS, of its BPTT twin and of frozen random layers; memory by the number of steps; operations.
 
-    rule: what stands for TESS: "tess", "frozen" (no learning signal: B = 0), or "bptt" (not for accuracy).
+    rule: what replaces TESS: "tess", "frozen" (no learning signal: B = 0), or "bptt" (not for accuracy).
     only: parts to be measured. alpha_post: of the whole step whose operations are compared.
     """
     names = ("accuracy", "gap", "gain", "gap_error", "mnist", "mnist_gap", "mnist_gain", "memory_growth", "signals",
@@ -132,7 +132,7 @@ def on_mnist(folder: Path, seed: int, rule: str) -> float:
 
 
 def memory(steps: int, rule: str) -> int:
-    """Bytes that learning from one batch of so many steps holds, the input and the parameters left out."""
+    """Bytes that learning from one batch of `steps` steps holds, the input and the parameters left out."""
     model = network(64, 64, 0)
     trained = learner(model, rule, steps)
     batch = torch.rand(16, 64, generator=torch.Generator().manual_seed(0)), torch.arange(16) % 10
@@ -144,7 +144,7 @@ def memory(steps: int, rule: str) -> int:
 def operations(rule: str, alpha_post: float) -> dict[str, float]:
     """TESS and BPTT on the paper's VGG-9, one image for two steps, counted while they run; spikes count as numbers do.
 
-    rule: what stands for TESS, "tess" or "bptt". alpha_post: TESS's in the whole step that is compared.
+    rule: what replaces TESS, "tess" or "bptt". alpha_post: TESS's in the whole step that is compared.
     """
     mine, bptt = counted(rule), counted("bptt")
     formulas = zip((*mine, *bptt), (*by_formula("tess"), *by_formula("bptt")), strict=True)

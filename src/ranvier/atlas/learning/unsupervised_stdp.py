@@ -248,10 +248,10 @@ register(
         paper="P. U. Diehl and M. Cook (2015). Unsupervised learning of digit recognition using "
         "spike-timing-dependent plasticity. Frontiers in Computational Neuroscience 9:99.",
         doi="10.3389/fncom.2015.00099",
-        summary="Neurons that learn by the timing of spikes alone, silence each other and tire come to stand for "
+        summary="Neurons that learn by the timing of spikes alone, silence each other and tire come to represent "
         "handwritten digits. Reduced: 8 by 8 digits of scikit-learn, or a few thousand of MNIST's images (see "
         "RANVIER_DATA in the module's first lines), and inhibition directly from neuron to neuron. Labels serve only "
-        "to ask afterwards what a neuron stands for.",
+        "to find out afterwards which class a neuron represents.",
         claims=(
             Claim(
                 "Asked afterwards, the neurons name digits that they were never shown.",

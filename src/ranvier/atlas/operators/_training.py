@@ -24,7 +24,7 @@ def darcy(count: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def train(make: Callable[[], nn.Module], data: tuple[Tensor, Tensor], epochs: int, seed: int) -> nn.Module:
-    """A model after so many epochs of Adam on the relative L2 error, one cycle of the learning rate."""
+    """A model after `epochs` epochs of Adam on the relative L2 error, one cycle of the learning rate."""
     torch.manual_seed(seed)
     model = make()
     optimizer = torch.optim.Adam(model.parameters(), 4e-3)

@@ -49,7 +49,7 @@ def measure(
 
 @lru_cache(maxsize=8)
 def learned(kind: str, width: int, size: Size, seed: int) -> nn.Module:
-    """A trained model: of so many levels (mgno), or channels (fno)."""
+    """A trained model: `width` is its levels (mgno) or channels (fno)."""
     n, count, epochs = SIZES[size]
 
     def make() -> nn.Module:

@@ -46,7 +46,7 @@ def measure(
 ) -> dict[str, Any]:
     """Errors on Darcy's flow on 1, 2 and 4 times the trained grid; what a kernel and attention owe to quadrature.
 
-    converted: whether the U-Net (and the smooth kernel) are. operator: which model stands for a neural operator, fno or
+    converted: whether the U-Net (and the smooth kernel) are. operator: which model is the neural operator, fno or
     unet. plain: which one for a network. weighted: whether attention has quadrature weights.
     """
     n = SIZES[size][0]

@@ -201,7 +201,7 @@ register(
         "14:1569–1572. A. L. Hodgkin and A. F. Huxley (1952). Journal of Physiology 117:500–544.",
         summary="The book's simulated exercises: rheobase and rates of leaky and exponential neurons, the "
         "Hodgkin–Huxley axon's threshold, rebound and rate, Izhikevich's patterns, and two populations that decide. "
-        "Adaptive exponential neurons and Brunel's network have entries of their own.",
+        "Adaptive exponential neurons and Brunel's network have separate entries.",
         claims=(
             Claim(
                 "A leaky neuron spikes from a drive of V_th − E_L on.", BOOK + "section 1.3", "lif_rheobase", 15.0,

@@ -1,4 +1,4 @@
-"""Correlations foretold from connectivity: a random network, an insect's brain, a worm's nervous system."""
+"""Correlations predicted from connectivity: a random network, an insect's brain, a worm's nervous system."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ BRAINS = "three standard errors, and 8 % for the second order and the step of th
 register(
     Experiment(
         name="from_wiring",
-        title="Correlations foretold from connectivity",
+        title="Correlations predicted from connectivity",
         paper="J. Trousdale, Y. Hu, E. Shea-Brown and K. Josić (2012). Impact of network structure and cellular "
         "response on spike time correlations. PLoS Comput. Biol. 8:e1002408.",
         doi="10.1371/journal.pcbi.1002408",

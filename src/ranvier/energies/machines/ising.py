@@ -64,8 +64,8 @@ class Ising(PairwiseEnergy):
         rule: how a unit decides, its partners given: "heat_bath" draws it afresh; "glauber" flips with probability
             1/(1 + exp(ΔE/T)), the same law by other draws; "metropolis" with min(1, exp(−ΔE/T)).
         order: "sequential"; "random", a fresh permutation every sweep; "uniform", N draws with replacement.
-        every: keep each so many-th state (0: none).
-        seed: entry b has a stream of its own, of (seed, b).
+        every: keep every `every`-th state (0: none).
+        seed: entry b has its own stream, of (seed, b).
 
         Raises ValueError for a temperature that is not positive, and for states that are not ±1.
         """

@@ -37,7 +37,7 @@ def sample(
 ) -> SpikeSamples:  # fmt: skip
     """Sweeps from states (B, N) of 0 and 1; a neuron that is on at first has a random part of its time left.
 
-    clamp: units held on or off, as by a strong current. Entry b has random numbers of its own, of (seed, b).
+    clamp: units held on or off, as by a strong current. Entry b has its own random numbers, of (seed, b).
     Raises ValueError for states that are not 0 or 1, and tau or sweeps below 1.
     """
     if sweeps < 1 or tau < 1 or every < 0:

@@ -65,7 +65,7 @@ def _splits(pointers, targets, bounds, out):
 @dataclass(frozen=True)
 class SynapseTable:
     """One projection. Row s of `pointers` bounds the edges of source s in `items` (their targets), `weights`
-    and `delays` (steps); None stands for one `constant` and one delay of `steps`. `splits` (sources,
+    and `delays` (steps); None means one `constant` and one delay of `steps`. `splits` (sources,
     threads + 1) says where in a row each thread's targets begin. For continuous synapses rows are targets
     and items sources."""
 

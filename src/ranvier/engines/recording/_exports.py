@@ -36,7 +36,7 @@ def to_pandas(recording: Recording) -> pandas.DataFrame:
 
 def to_xarray(recording: Recording) -> xarray.Dataset:
     """One variable a state, over `time` (ms) and `neuron`; a state that was recorded at other times or of
-    other neurons than the first has dimensions of its own, `time_NAME` and `neuron_NAME`."""
+    other neurons than the first has its own dimensions, `time_NAME` and `neuron_NAME`."""
     xarray = _tool("xarray")
     axes: dict[str, NDArray[Any]] = {}
     variables = {}

@@ -234,7 +234,7 @@ class Recording(SpikeQuestions):
 
     def to_xarray(self) -> xarray.Dataset:
         """One variable a state, over `time` (ms) and `neuron`; a state recorded at other times, or of other
-        neurons, than the first has dimensions of its own, `time_NAME` and `neuron_NAME`."""
+        neurons, than the first has its own dimensions, `time_NAME` and `neuron_NAME`."""
         return exports.to_xarray(self)
 
     def to_neo(self) -> neo.Block:

@@ -18,7 +18,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def read_idx(path: str | Path) -> Tensor:
-    """The array in an idx file, gzipped or not, of its own shape and type: uint8, int8, int16, int32, float32 or
+    """The array in an idx file, gzipped or not, with its shape and type: uint8, int8, int16, int32, float32 or
     float64.
 
     Raises FileNotFoundError, or ValueError for a file of another format, truncated, or with bytes to spare.

@@ -165,7 +165,7 @@ def nudged_gradient(
 def nudged(
     model: Layered, free: Tensor, field: Tensor, target: Tensor, beta: complex, steps: int, rule: Fixed
 ) -> Tensor:
-    """Where the nudged network gets from the free state (B, N) in so many steps; complex if β is."""
+    """Where the nudged network gets from the free state (B, N) in `steps` steps; complex if β is."""
     if not isinstance(beta, complex):
         return settle(Nudged(model, target, beta), free, field, steps, rule)
     if model.confined or not isinstance(model.lagrangian, Identity | Sigmoid | Tanh):
@@ -176,7 +176,7 @@ def nudged(
 
 
 def settle(energy: Any, start: Tensor, field: Tensor, steps: int, rule: Fixed) -> Tensor:
-    """The state (B, N) after so many steps from `start` (B, N), under a field (B, N)."""
+    """The state (B, N) after `steps` steps from `start` (B, N), under a field (B, N)."""
     return Descent(energy, rule).relax({"x": start}, steps, field=field)["x"]
 
 

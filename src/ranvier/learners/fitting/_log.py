@@ -34,7 +34,7 @@ class Log:
                 ours, again = number == len(lines), True
             if not ours:
                 raise ValueError(
-                    f"there is line {number} of {path} that tells of another run than the checkpoint "
+                    f"there is line {number} of {path} from another run than the checkpoint "
                     "beside it, or of one "
                     "whose checkpoint is gone; nothing was changed: move the log away, or give another folder"
                 )

@@ -37,7 +37,7 @@ class ForwardForward(GradientLearner):
     model : an nn.Sequential of nn.Linear or nn.Conv1d to Conv3d, each with what follows it (nn.ReLU, pooling) a layer.
     optimizer : over its parameters, and the readout's if there is one.
     classes : how many.
-    place : of the label: "pixels", the first `classes` values of x, which are overwritten; "channels", so many more
+    place : of the label: "pixels", the first `classes` values of x, which are overwritten; "channels", that many more
         channels of x (B, N, ...), constant over positions, for convolutions, which do the same at every position.
     readout : an nn.Linear from the units of all layers but the first (of the one, if there is one) to the classes. It
         learns by itself, from passes without a label, and finds the hard negatives in one pass.

@@ -26,7 +26,7 @@ class EligibilityFilter:
 
     def __init__(self, layer: DynamicalLayer) -> None:
         if layer.linear is None:
-            raise ValueError("there is a layer without weights of its own; expected sizes for input and output")
+            raise ValueError("there is a layer without weights; expected sizes for input and output")
         require_own_weight(layer.linear)
         self.layer = layer
         self.names = [name for name, _ in layer.equations.states]

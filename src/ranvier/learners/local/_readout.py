@@ -12,7 +12,7 @@ from ranvier.nn.spiking.lif import LI
 
 
 class Readout:
-    """Leaky integrators (`LI` with weights of its own), or an nn.Linear; its state and traces for one batch."""
+    """Leaky integrators (`LI` with weights), or an nn.Linear; its state and traces for one batch."""
 
     def __init__(self, module: LI | nn.Linear) -> None:
         self.layer = module if isinstance(module, LI) else None

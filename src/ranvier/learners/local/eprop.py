@@ -163,7 +163,7 @@ def _parts(model: nn.Module) -> tuple[list[DynamicalLayer], LI]:
     if not (fit and isinstance(parts[-1], LI)) or any(isinstance(p, LI) for p in parts[:-1]):
         raise ValueError(
             f"the value is {model!r}; "
-            "expected a rv.nn.Sequential of spiking layers with weights of their own, then rv.nn.LI"
+            "expected a rv.nn.Sequential of spiking layers with weights, then rv.nn.LI"
         )
     if any(is_parametrized(p.linear) for p in parts):
         raise ValueError("there are parametrized weights; expected plain ones")

@@ -20,7 +20,7 @@ class Lateral:
     Each iteration: y = H x, x̂ = Hᵀ y over all rows, ΔH = clip(yᵀ(x − x̂)/B, ±10), which is Oja's subspace rule;
     momentum .9 as a running mean. The first `old` rows are frozen.
 
-    spiking : (scale, steps): y is what lateral spiking neurons send in so many steps, clipped to ±scale and rounded
+    spiking : (scale, steps): y is what lateral spiking neurons send in `steps` steps, clipped to ±scale and rounded
         to scale/steps; None: y as it is.
     """
 
@@ -86,13 +86,13 @@ class HLOP(GradientLearner):
     Parameters
     ----------
     model, loss, optimizer, encode, clip : as for `BPTT`. Weights are those of nn.Linear modules and of layers
-        with an nn.Linear of their own; recurrent weights are refused.
+        with their own nn.Linear; recurrent weights are refused.
     rows : how many rows of H the first task gets, one number a weight, in the model's order.
     rates : the laterals' learning rates; default .001 for the first weight, .01 for others.
     momentum, iterations : of the Hebbian learning, a batch.
     activity : "rate": laterals learn from activity averaged over steps; "steps": from every step's.
     spiking : None, or (scale, steps) for spiking laterals (20, 40 in the paper); weights must then be nn.Linear
-        modules of their own, `nn.Linear(784, 800, bias=False), rv.nn.LIF(800)`.
+        separate modules, `nn.Linear(784, 800, bias=False), rv.nn.LIF(800)`.
     vectors : let biases and other vectors learn in all tasks; then old tasks are forgotten through them.
     """
 
@@ -137,7 +137,7 @@ class HLOP(GradientLearner):
         self._grow(rows)
 
     def next_task(self, rows: Sequence[int]) -> None:
-        """Begin another task: freeze the laterals' rows, add so many new ones to each."""
+        """Begin another task: freeze the laterals' rows, add that many new ones to each."""
         if len(rows) != len(self.weights):
             raise ValueError(f"there are {len(rows)} rows; expected {len(self.weights)}: one a weight")
         self._grow(rows)
@@ -264,7 +264,7 @@ def _weights(model: nn.Module, *, apart: bool) -> list[_Weight]:
         )
     if apart and (joined := [w for w in linears if w.module is not w.linear]):
         raise ValueError(
-            f"there are {type(joined[0].module).__name__} with weights of its own and spiking laterals; expected "
+            f"there are {type(joined[0].module).__name__} with weights and spiking laterals; expected "
             "nn.Linear modules before neurons alone, such as nn.Linear(n, m, bias=False), rv.nn.LIF(m)"
         )
     return linears

@@ -122,7 +122,7 @@ class SupervisedSTDP:
         return potentiation if self.resolution == 0 else torch.floor(potentiation / self.resolution) * self.resolution
 
     def fires(self, words: Tensor, factor: float | None = None) -> Tensor:
-        """(n,) bool: whether the neuron fires for each word, each simulated on a neuron of its own."""
+        """(n,) bool: whether the neuron fires for each word, each simulated on a separate neuron."""
         from ranvier.engines import simulate
 
         words = self._checked(words)

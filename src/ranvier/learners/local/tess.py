@@ -35,12 +35,12 @@ class TESS(GradientLearner):
         x̄ ← lambda_pre x̄ + x               of its input x, which counts as given (no gradient goes back)
         e_ij = alpha_pre Ψ_i x̄_j + alpha_post Ψ̄_i x_j,     Ψ the surrogate's slope at u_i
         Ψ̄ ← lambda_post Ψ̄ + Ψ              after use: Ψ̄ is that of the step before
-        m = Bᵀ(softmax(B s) − onehot(label))    of its own spikes s, B fixed (`square_waves`)
+        m = Bᵀ(softmax(B s) − onehot(label))    of the layer's spikes s, B fixed (`square_waves`)
         Δw_ij = −rate Σ_t m_i e_ij           by way of the optimizer
 
     A layer of feature maps pools s to `pool` × `pool` before B, and m is spread back over the pooled places.
     The readout, the last module (an `LI`, or an nn.Linear), has its own error softmax(y) − onehot(label) and
-    the trace of its own leak; its gradient is exact.
+    the trace of its leak; its gradient is exact.
 
     The state held is that of one step, whatever T. x may be a tensor (T, B, ...) or any iterable of steps
     (B, ...), so that not even the input need be held.

@@ -136,7 +136,7 @@ def _require_own_weights(model: nn.Module, chosen: dict[str, Any]) -> None:
         for p in module.parameters():
             if len(names[id(p)]) > 1:
                 raise ValueError(
-                    f"{' and '.join(names[id(p)])} are one tensor; expected layers with weights of their own: which "
+                    f"{' and '.join(names[id(p)])} are one tensor; expected layers with separate weights: which "
                     "neuron's error would a dendrite follow? Leave the layer out by layers="
                 )
 

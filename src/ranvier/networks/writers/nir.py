@@ -44,7 +44,7 @@ def to_nir(net: Network, *, pulse: float = 1000.0) -> Any:
     Constant drive is the bias of the first projection. Where none reaches a population, or the filter of its synapses
     would take the bias too, it is added to v_leak, from which V then begins. Labels, places and the wiring's rules stay
     behind, their edges go along. Raises ValueError, by name, for what NIR cannot hold: other neurons and synapses,
-    noise, refractory periods, time series, initial values, background, sources with spikes of their own, several kinds
+    noise, refractory periods, time series, initial values, background, sources that emit spikes, several kinds
     of synapses or time constants on one neuron, delays that differ between a neuron's edges.
     """
     import nir

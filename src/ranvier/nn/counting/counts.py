@@ -47,7 +47,7 @@ class Counts:
             self.macs += dense
 
     def fan(self, x: Tensor, connections: Tensor | int) -> None:
-        """Inputs x (..., K), each with so many connections, a number or (K,) int64."""
+        """Inputs x (..., K); `connections` of each, a number or (K,) int64."""
         if isinstance(connections, int):
             self.weigh(x, int(torch.count_nonzero(x)) * connections, x.numel() * connections)
             return

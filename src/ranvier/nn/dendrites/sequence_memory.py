@@ -154,7 +154,7 @@ class SequenceMemory:
         self._source[segments] = np.where(lower > 0, source, -1)
 
     def _winner(self, column: int, fits: np.ndarray, load: np.ndarray, before: SequenceState, learn: bool) -> int:
-        """The cell of a bursting column that stands for the input in this context, and learns it."""
+        """The cell of a bursting column that comes to represent the input in this context."""
         if fits.size:
             segment = int(fits[before.near[fits].argmax()])
             if learn:

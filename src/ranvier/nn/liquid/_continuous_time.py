@@ -133,7 +133,7 @@ class TimedLayer(FixedAttributes):
         most = torch.finfo(x.dtype).max ** 0.5
         if holds_values(x) and not bool((x.detach().abs() <= most).all()):
             require_finite(x)
-            x = x.clamp(-most, most)  # lest sums of products overflow to ∞ − ∞
+            x = x.clamp(-most, most)  # or sums of products overflow to ∞ − ∞
         if self.timed:
             if timespans is not None:
                 raise ValueError("there are timespans beside a time span in x; expected one of them; see `timed`")

@@ -38,7 +38,7 @@ class LTC(TimedLayer):
         v ← (C/h v + g E_leak + Σ w s E)/(C/h + g + Σ w s + epsilon),
 
     first order in h, and stable for every Δt and input: v stays between the least and greatest of 0, E and its
-    start. Time has no unit of its own: spans are in units of C/g.
+    start. Time is dimensionless: spans are in units of C/g.
 
     Parameters
     ----------

@@ -69,7 +69,7 @@ def write_module(part: nn.Module, shape: tuple[int, ...]) -> Any:
             kernel, stride = _pair(part.kernel_size), _pair(part.stride)
             return kind(kernel_size=np.array(kernel), stride=np.array(stride), padding=np.array(padding))
         case DelayedLinear():
-            refuse_to(f"{part!r}, whose synapses have delays of their own", "Use rv.nn.Delay before nn.Linear.")
+            refuse_to(f"{part!r}, whose synapses have individual delays", "Use rv.nn.Delay before nn.Linear.")
         case nn.BatchNorm1d() | nn.BatchNorm2d():
             refuse_to(repr(part), "Fold it into the weights: torch.nn.utils.fusion.")
     refuse_to(f"the module {part!r}")

@@ -1,4 +1,4 @@
-"""How a layer's steps stand for NIR's equations in continuous time."""
+"""How a layer's steps represent NIR's equations in continuous time."""
 
 from __future__ import annotations
 

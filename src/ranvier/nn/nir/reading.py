@@ -38,7 +38,7 @@ def from_nir(
     goes into the thresholds, or, of `LI`, into weights or a `Scale`; v_leak becomes a `Shift` behind `LI`. Neurons
     begin at v_leak. Weights are learned further, time constants and thresholds are not (as of a `LIF` made without
     `learn`). Branches, meetings and loops become a `Graph`, whose loops take a step; a row may have neurons that feed
-    back to themselves, with or without a subgraph of their own (as snnTorch writes them).
+    back to themselves, with or without their own subgraph (as snnTorch writes them).
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ from ranvier.nn.spiking.triton import launch
 _SHORTEST, _LONGEST = 4, 16  # steps from one state that is kept to the next
 _TAPE = 1 << 21  # bytes of tape that a block may take of the cache
 _BLOCK = 1 << 15  # numbers of a block, at most: long stretches of memory, states in the second cache
-_LINE = 64  # a row is cut at multiples of so many neurons
+_LINE = 64  # a row is cut at multiples of this number of neurons
 _NARROW = 128  # neurons below which batch and neurons make one row, so that loops are long
 
 

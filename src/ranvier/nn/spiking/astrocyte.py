@@ -81,7 +81,7 @@ class AstrocyteLIF(SequenceCell):
         self.in_features, self.out_features, self.astrocytes = in_features, out_features, astrocytes
         self.beta, self.modulated, self.surrogate = beta, modulated, surrogate or ArcTan()
         self.recurrent, total = recurrent, in_features + (out_features if recurrent else 0)
-        # twice what is usual, for U halves it; recurrence begins weak, lest it drown the input
+        # twice what is usual, for U halves it; recurrence begins weak, so that it does not swamp the input
         bound = torch.full((total,), 2 / math.sqrt(in_features), **like)
         bound[in_features:] = 0.2 / math.sqrt(out_features)
         self.weight = nn.Parameter(torch.empty(out_features, total, **like).uniform_(-1, 1) * bound)

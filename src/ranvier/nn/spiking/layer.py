@@ -257,7 +257,7 @@ class DynamicalLayer(FixedAttributes):
         return dict(state)
 
     def _check_finite(self, x: Tensor, state: CellState) -> None:
-        """What is not finite stays so in a leaky membrane: its last value tells of all before."""
+        """What is not finite stays so in a leaky membrane: its last value shows whether all before were finite."""
         name = self.equations.states[0][0]
         v = state[name].detach()
         if not holds_values(v) or math.isfinite(v.sum().item()):

@@ -148,7 +148,7 @@ def from_neuron(
     in_features, out_features : as of `LIF`; with two, an nn.Linear before the neurons.
     dt : ms, one step.
     synapse : what the input W z + b (or x itself) is, as a weight of that synapse in its unit (docs/contracts.md):
-        `rv.Delta()` a jump in mV, `rv.Exponential(tau)` an area in mV·ms, ... None: a current of so many mV during
+        `rv.Delta()` a jump in mV, `rv.Exponential(tau)` an area in mV·ms, ... None: a current of that many mV during
         the step. A membrane needs some 15 mV to spike, and nn.Linear begins with weights below 1: scale
         `layer.linear.weight`, or set `drive`.
     drive : mV, constant input.
@@ -243,7 +243,7 @@ def _step(model: StepModel) -> Step:
 
 
 class _Lines:
-    """Equations in order; every call of a function is a line of its own, evaluated once."""
+    """Equations in order; every function call has its own line and is evaluated once."""
 
     def __init__(self) -> None:
         self.equations: list[tuple[str, str | sp.Expr]] = []

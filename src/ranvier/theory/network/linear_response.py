@@ -25,7 +25,7 @@ BLOCK = 2**21  # complex numbers of one frequency block's matrices
 @dataclass(frozen=True)
 class Selection:
     """What of C is wanted: between nodes `rows` (n,), all of their pairs (n, n), or those of `pairs` (P, 2)
-    (places in rows); None stands for all. `weights` (Q, F) complex: not C but Re sum_f weights_qf C_f."""
+    (places in rows); None means all. `weights` (Q, F) complex: not C but Re sum_f weights_qf C_f."""
 
     rows: Tensor | None = None
     pairs: Tensor | None = None
