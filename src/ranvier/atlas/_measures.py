@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 
 
 def mean_cv(recording: Recording, intervals: int) -> float:
-    """Mean over neurons of the coefficient of variation of their intervals, where they have at least `intervals` of them."""
+    """Mean over neurons of the coefficient of variation of their intervals, of which they have at least `intervals`."""
     spikes = recording.rates().numpy() * recording.duration / 1000
     return float(np.nanmean(recording.cv().numpy()[spikes > intervals + 0.5]))
