@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
-from ranvier.analysis import comparison, decoding, encoding, filaments, manifolds
+from ranvier.analysis import comparison, decoding, encoding, filaments, manifolds, stimuli
 from tests.laws.analysis import Case
 
 rng = np.random.default_rng(11)
@@ -24,7 +25,36 @@ def alike(measure):
     return Case(measure, SHIFTED, 1.0, 1e-9, ((SAME, "expected"),))
 
 
+def driven_by(weight):
+    weight = torch.from_numpy(np.asarray(weight).astype(np.float32))
+    return lambda x: x @ weight
+
+
 POPULATION_CASES: dict[str, Case] = {
+    "stimuli.fit_twins": Case(
+        lambda images, responses: stimuli.fit_twins(images, responses, kernel=2, filters=1, epochs=1)(images).shape,
+        {"images": rng.standard_normal((6, 3, 3)), "responses": np.ones((6, 2))}, (6, 2),
+        degenerate=(({"responses": -np.ones((6, 2))}, "negative"),),
+    ),
+    "stimuli.normalise_responses": Case(
+        lambda weight: stimuli.normalise_responses(driven_by(weight), [[0.0], [2.0]])(torch.tensor([[3.0]])),
+        {"weight": np.array([[1.0, 2.0]])}, [[np.sqrt(2)] * 2], 1e-5,
+    ),
+    "stimuli.cluster_by_stimuli": Case(
+        lambda weight: len(stimuli.cluster_by_stimuli(driven_by(weight), (2,), norm=2.0, start=1, steps=10)),
+        {"weight": np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])}, 2,
+        degenerate=(({"weight": np.ones((2, 4))}, 1),),
+    ),
+    "stimuli.fit_types": Case(
+        lambda responses: stimuli.fit_types(responses, ["a", "b"]),
+        {"responses": np.array([[1.0, 3.0], [9.0, 5.0]])},
+        stimuli.CellTypes(np.array(["a", "b"]), np.array([[-1.0, 1.0], [1.0, -1.0]]) / np.sqrt(2)),
+        degenerate=(({"responses": np.ones((2, 1))}, "at least two"),),
+    ),
+    "stimuli.presentations_needed": Case(
+        lambda trials: stimuli.presentations_needed(stimuli.fit_types(np.eye(2), [0, 1]), trials, [0, 1]),
+        {"trials": np.array([[[0.0, 1.0], [0.0, 1.0]], [[3.0, 0.0], [0.0, 1.0]]])}, [0.5, 1.0],
+    ),
     "manifolds.principal_components": Case(
         lambda x: manifolds.principal_components(x, 1), {"x": LINE},
         manifolds.Components(np.zeros(2), np.array([[0.6, 0.8]]), np.array([25.0]), 25.0),
