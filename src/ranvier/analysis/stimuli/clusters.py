@@ -68,7 +68,7 @@ def cluster_by_stimuli(
     for name, value in {"start": start, "rounds": rounds, "steps": steps, "least": least, "most": most}.items():
         count(value, name, 1)
     positive(temperature, "temperature"), positive(norm, "norm"), positive(rate, "rate")
-    search = _Search(respond, shape, norm, temperature, rate, steps, least, worth)
+    search = _Ascent(respond, shape, norm, temperature, rate, steps, least, worth)
     generator = torch.Generator().manual_seed(seed)
     stimuli = search.project(torch.randn(start, *shape, generator=generator))
     state = search.alternate(stimuli, rounds)
@@ -87,14 +87,14 @@ def cluster_by_stimuli(
 
 
 @dataclass(frozen=True)
-class _State:
+class _Partition:
     stimuli: Tensor
     labels: Tensor
     objective: float
 
 
 @dataclass(frozen=True)
-class _Search:
+class _Ascent:
     respond: Respond
     shape: tuple[int, ...]
     norm: float
@@ -135,7 +135,7 @@ class _Search:
                 x.copy_(self.project(x))
         return x.detach()
 
-    def prune(self, stimuli: Tensor) -> _State:
+    def prune(self, stimuli: Tensor) -> _Partition:
         """Without clusters that are too small, neurons reassigned to those that remain."""
         labels = self.assign(stimuli)
         while len(stimuli) > 1:
@@ -146,9 +146,9 @@ class _Search:
             stimuli = stimuli[keep]
             labels = self.assign(stimuli)
         with torch.no_grad():
-            return _State(stimuli, labels, float(self.objectives(stimuli, labels).mean()))
+            return _Partition(stimuli, labels, float(self.objectives(stimuli, labels).mean()))
 
-    def alternate(self, stimuli: Tensor, rounds: int) -> _State:
+    def alternate(self, stimuli: Tensor, rounds: int) -> _Partition:
         state = self.prune(stimuli)
         for _ in range(rounds):
             after = self.prune(self.ascend(state.stimuli, state.labels, self.steps))
@@ -158,9 +158,9 @@ class _Search:
                 break
         return state
 
-    def split(self, state: _State, generator: torch.Generator) -> _State | None:
+    def split(self, state: _Partition, generator: torch.Generator) -> _Partition | None:
         """The best of the states with one cluster in two, where it is better than this one."""
-        best: _State | None = None
+        best: _Partition | None = None
         for k in range(len(state.stimuli)):
             members = torch.nonzero(state.labels == k)[:, 0]
             if len(members) < 2 * self.least or len(members) < 2:
@@ -194,16 +194,16 @@ class _Search:
             labels = after
         return (pair, labels) if len(torch.unique(labels)) == 2 else None
 
-    def without_one(self, state: _State) -> _State | None:
+    def without_one(self, state: _Partition) -> _Partition | None:
         """The best of the states that lack one cluster, where it is better than this one."""
-        best: _State | None = None
+        best: _Partition | None = None
         if len(state.stimuli) > 2:
             for k in range(len(state.stimuli)):
                 rest = torch.cat([state.stimuli[:k], state.stimuli[k + 1 :]])
                 best = self._better(rest, self.assign(rest), state, best)
         return best
 
-    def _better(self, stimuli: Tensor, labels: Tensor, state: _State, best: _State | None) -> _State | None:
+    def _better(self, stimuli: Tensor, labels: Tensor, state: _Partition, best: _Partition | None) -> _Partition | None:
         after = self.prune(self.ascend(stimuli, labels, 20))
         change = self.worth * math.log(len(after.stimuli) / len(state.stimuli))
         bar = state.objective + change if best is None else best.objective
