@@ -137,7 +137,7 @@ def test_missing_files_folders_and_columns(tmp_path):
         read_edges(path, columns={"source": "pre", "target": "post", "weight": "synapse"})
     with pytest.raises(ValueError, match="Did you mean 'weight'"):
         read_edges(path, columns={"weigth": 2})
-    with pytest.raises(ValueError, match="expected 0 to 2, found 3"):
+    with pytest.raises(ValueError, match="column is 3; expected 0 to 2"):
         read_edges(path, columns={"source": 0, "target": 3})
 
 

@@ -140,7 +140,7 @@ def test_what_does_not_fit_is_refused():
     weight = torch.zeros(4, 3)
     rule = rules.RewardSTDP()
     state, pre, post = rule.init_state(weight, 2), torch.zeros(2, 3), torch.zeros(2, 4)
-    with pytest.raises(ValueError, match="modulator and found none"):
+    with pytest.raises(ValueError, match="has no modulator"):
         rule.step(state, weight, pre, post)
     with pytest.raises(ValueError, match="modulator has shape"):
         rule.step(state, weight, pre, post, torch.zeros(3))

@@ -28,7 +28,7 @@ def test_lyapunov_against_the_kronecker_system():
     A.requires_grad_(), Q.requires_grad_()
     assert torch.autograd.gradcheck(lyapunov, (A, Q))
     assert torch.autograd.gradgradcheck(lyapunov, (A, Q))
-    with pytest.raises(ValueError, match="square of one size"):
+    with pytest.raises(ValueError, match="square ones of one size"):
         lyapunov(A, Q[:3, :3])
 
 

@@ -78,7 +78,7 @@ def test_a_postsynaptic_potential_beyond_linear():
 
 
 def test_what_is_not_a_number_is_refused():
-    with pytest.raises(ValueError, match="tau_s must be positive"):
+    with pytest.raises(ValueError, match="expected a time above 0 ms"):
         filtered_noise(build("O"), 0.0, 0.0)
     with pytest.raises(ValueError, match="finite"):
         second_order(build("O"), math.nan)

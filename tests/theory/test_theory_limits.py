@@ -168,18 +168,18 @@ LIF = {"tau": 10.0, "sigma": 5.0, "V_th": 20.0, "V_reset": 10.0}
 @pytest.mark.parametrize(
     "changed, message",
     [
-        ({"sigma": 0.0}, "sigma must be positive"),
-        ({"sigma": torch.tensor([1.0, -1.0])}, "neuron 1: sigma"),
-        ({"tau": -1.0}, "tau must be positive"),
-        ({"V_th": 5.0}, "V_th must lie above V_reset"),
+        ({"sigma": 0.0}, "sigma of neuron 0 is 0 .*above 0 mV"),
+        ({"sigma": torch.tensor([1.0, -1.0])}, "sigma of neuron 1"),
+        ({"tau": -1.0}, "tau of neuron 0 is -1"),
+        ({"V_th": 5.0}, "expected a voltage above V_reset"),
         ({"V_lb": 15.0}, "V_lb"),
         ({"t_ref": -1.0}, "t_ref"),
-        ({"tau": math.nan}, "tau must be finite"),
+        ({"tau": math.nan}, "tau of neuron 0 is nan"),
         ({"N": 2}, "at least 4"),
         ({"sigma": torch.ones(2), "tau": torch.ones(3)}, "one length"),
         ({"force": lambda V: V * math.nan, "V_lb": 0.0}, "not a number"),
         ({"force": lambda V: V * 0 - 1.0}, "no force returns"),
-        ({"force": torch.zeros(100, 2)}, "needs V_lb"),
+        ({"force": torch.zeros(100, 2)}, "V_lb=None and N=None; expected"),
     ],
 )
 def test_impossible_neurons_are_refused_by_name(changed, message):

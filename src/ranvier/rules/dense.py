@@ -94,7 +94,7 @@ def advance(
     """
     law = rule.law
     if law.uses_modulator and modulator is None:
-        raise ValueError(f"{type(rule).__name__} needs a modulator and found none: give modulator=")
+        raise ValueError(f"{type(rule).__name__} has no modulator; expected one: give modulator=")
     every = steps_of(rule, dt)
     functions = _functions(law)
     low, high = rule.bounds

@@ -144,7 +144,7 @@ def place_of(column: str | int, first: list[str], named: bool, path: Path) -> in
     if isinstance(column, int):
         if not 0 <= column < len(first):
             raise ValueError(
-                f"{path} has {len(first)} columns; expected 0 to {len(first) - 1}, found {column}."
+                f"the column is {column}; expected 0 to {len(first) - 1}, as {path} has {len(first)} columns."
             )
         return column
     if not named:

@@ -157,7 +157,7 @@ def lyapunov(A: Tensor, Q: Tensor) -> Tensor:
     Bartels and Stewart (1972) by SciPy, of order n^3. Raises ValueError for shapes that do not fit.
     """
     if A.ndim != 2 or A.shape[0] != A.shape[1] or Q.shape != A.shape:
-        raise ValueError(f"A and Q must be square of one size, found {tuple(A.shape)} and {tuple(Q.shape)}")
+        raise ValueError(f"A and Q have shapes {tuple(A.shape)} and {tuple(Q.shape)}; expected square ones of one size")
     return _Lyapunov.apply(A, Q)
 
 

@@ -77,7 +77,7 @@ def filtered_noise(neurons: Membrane, tau_s: float, frequencies: Tensor | float,
     not positive and frequencies that are not finite.
     """
     if not tau_s > 0:
-        raise ValueError(f"tau_s must be positive (ms), found {tau_s}; white noise belongs into sigma")
+        raise ValueError(f"tau_s is {tau_s}; expected a time above 0 ms: white noise belongs into sigma")
     state, omega = prepared(neurons, frequencies, threads)
     solution = nested_solves.DressedSolves.empty(neurons.size, 1, len(omega), spectra=False)
     modes = np.array([1 / tau_s]), np.zeros((1, 1), dtype=bool), omega

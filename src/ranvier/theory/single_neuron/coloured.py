@@ -48,7 +48,7 @@ def coloured_membrane(
     k = torch.as_tensor(tau_s, dtype=torch.float64) / torch.as_tensor(tau, dtype=torch.float64)
     if not bool(((k >= 0) & (k <= 0.1)).all()):
         raise ValueError(
-            f"a first-order theory needs 0 <= tau_s <= 0.1 tau, found tau_s/tau up to {float(k.max()):.3g}"
+            f"tau_s/tau is up to {float(k.max()):.3g}; expected 0 to 0.1, as the theory is of first order"
         )
     neurons = membrane(
         force, tau=tau, sigma=sigma, V_th=shift + V_th, V_reset=shift + V_reset, t_ref=t_ref, V_lb=V_lb, N=N

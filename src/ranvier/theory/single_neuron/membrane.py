@@ -107,8 +107,8 @@ def membrane(
         force = torch.as_tensor(force, dtype=torch.float64)
         if V_lb is None or force.ndim not in (1, 2) or N not in (None, force.shape[0]):
             raise ValueError(
-                "a force given as values needs V_lb and the shape (faces, neurons); found shape "
-                f"{tuple(force.shape)}, V_lb={V_lb}, N={N}"
+                f"the force's values have shape {tuple(force.shape)}, with V_lb={V_lb} and N={N}; expected (faces, "
+                "neurons) and V_lb, where they begin"
             )
         force = force[:, None] if force.ndim == 1 else force
         N = force.shape[0]
@@ -121,9 +121,9 @@ def membrane(
         values = torch.broadcast_tensors(*(torch.atleast_1d(v) for v in values))
     except RuntimeError as error:
         shapes = {k: tuple(torch.as_tensor(v).shape) for k, v in arguments.items()}
-        raise ValueError(f"parameters must be scalars or of one length (neurons,), found {shapes}") from error
+        raise ValueError(f"parameters have shapes {shapes}; expected scalars, or one length (neurons,)") from error
     if values[0].ndim != 1:
-        raise ValueError(f"parameters must be scalars or (neurons,), found shape {tuple(values[0].shape)}")
+        raise ValueError(f"parameters have shape {tuple(values[0].shape)}; expected scalars, or (neurons,)")
     p = dict(zip(arguments, values, strict=False))  # without `like`
     check_parameters(p)
     if callable(force) and "V_lb" not in p:
@@ -132,7 +132,7 @@ def membrane(
         need = (p["V_th"] - p["V_lb"]) / (p["sigma"] / 20)
         N = int(min(max(1000.0, math.ceil(float(need.detach().max()))), 10000.0))
     if N < 4:
-        raise ValueError(f"N must be at least 4 steps, found {N}")
+        raise ValueError(f"N is {N}; expected at least 4 steps")
     grid = Grid(p["V_lb"], p["V_th"], p["V_reset"], N)
     F = force(grid.faces) if callable(force) else force
     F = F.expand(N, p["tau"].shape[0])
@@ -149,20 +149,20 @@ def membrane(
 def check_parameters(p: dict[str, Tensor]) -> None:
     """Refuse impossible values, by neuron and name; p: name -> (M,)."""
 
-    def refuse(bad: Tensor, text: str) -> None:
+    def refuse(name: str, bad: Tensor, expected: str) -> None:
         if bool(bad.any()):
             i = int(torch.nonzero(bad)[0])
-            bound = ", ".join(f"{k}={float(v[i]):.6g}" for k, v in p.items())
-            raise ValueError(f"neuron {i}: {text}; found {bound}")
+            others = ", ".join(f"{k}={float(v[i]):.6g}" for k, v in p.items())
+            raise ValueError(f"{name} of neuron {i} is {float(p[name][i]):.6g} ({others}); expected {expected}")
 
     for name, v in p.items():
-        refuse(~torch.isfinite(v), f"{name} must be finite")
-    refuse(p["tau"] <= 0, "tau must be positive (ms)")
-    refuse(p["sigma"] <= 0, "sigma must be positive (mV); for a noiseless neuron give a small one")
-    refuse(p["t_ref"] < 0, "t_ref must not be negative (ms)")
-    refuse(p["V_th"] <= p["V_reset"], "V_th must lie above V_reset (mV)")
+        refuse(name, ~torch.isfinite(v), "a finite number")
+    refuse("tau", p["tau"] <= 0, "a time above 0 ms")
+    refuse("sigma", p["sigma"] <= 0, "a number above 0 mV: for a noiseless neuron give a small one")
+    refuse("t_ref", p["t_ref"] < 0, "0 ms or above")
+    refuse("V_th", p["V_th"] <= p["V_reset"], "a voltage above V_reset")
     if "V_lb" in p:
-        refuse(p["V_lb"] >= p["V_reset"], "V_lb, the grid's lower end, must lie below V_reset (mV)")
+        refuse("V_lb", p["V_lb"] >= p["V_reset"], "the grid's lower end below V_reset")
 
 
 @torch.no_grad()

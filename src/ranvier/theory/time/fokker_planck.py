@@ -62,7 +62,7 @@ def evolve(
     steps = round(duration / dt) if dt > 0 else 0
     if steps < 1:
         raise ValueError(
-            f"duration and dt must be positive with at least one step, found {duration} and {dt} ms"
+            f"duration is {duration} ms and dt {dt} ms; expected positive times, at least one step"
         )
     arrays = _Arrays(neurons, steps)
     mass, held, before = _initial(neurons, initial, arrays)
@@ -78,16 +78,16 @@ def evolve(
         raise ValueError("coupled populations need delay (ms), at least dt")
     lag = arrays.matrix(dt if delay is None else delay, "delay") / dt
     if (lag < 1 - 1e-9).any():
-        raise ValueError(f"every delay must be at least dt = {dt} ms, found {lag.min() * dt:.6g} ms")
+        raise ValueError(f"a delay is {lag.min() * dt:.6g} ms; expected at least dt = {dt} ms")
     lag = np.maximum(np.where(np.abs(lag - np.round(lag)) < 1e-9, np.round(lag), lag), 1)
     filters = arrays.matrix(tau_s, "tau_s")
     if (filters < 0).any():
-        raise ValueError(f"tau_s must not be negative, found {filters.min():.6g} ms")
+        raise ValueError(f"tau_s is {filters.min():.6g} ms; expected 0 ms or above")
     memory = np.where(filters > 0, np.exp(-dt / np.where(filters > 0, filters, 1)), 0)
     history = np.tile(before, (int(lag.max()) + 2, 1))
     factor = np.ones((1, M)) if sigma is None else arrays.series(sigma, "sigma") ** 2 / arrays.variance
     if (factor <= 0).any():
-        raise ValueError("sigma must be positive (mV) at all times")
+        raise ValueError("sigma is 0 mV or below at some time; expected numbers above 0 mV")
     stride = every if every > 0 else steps
     course = Course.empty(steps, M, steps // stride, N)
     inputs = DensityInput(arrays.series(drive, "drive"), factor, weight, spread, lag, memory)
@@ -112,7 +112,7 @@ def interval_density(neurons: Membrane, duration: float, dt: float) -> tuple[Ten
     steps = round(duration / dt) if dt > 0 else 0
     if steps < 1:
         raise ValueError(
-            f"duration and dt must be positive with at least one step, found {duration} and {dt} ms"
+            f"duration is {duration} ms and dt {dt} ms; expected positive times, at least one step"
         )
     a = _Arrays(neurons, steps)
     mass, _, before = _initial(neurons, "reset", a)
@@ -159,10 +159,10 @@ class _Arrays:
             fitted = v.expand(shape)
         except RuntimeError as error:
             raise ValueError(
-                f"{name} must have (or broadcast to) shape {shape}, found {tuple(v.shape)}"
+                f"{name} has shape {tuple(v.shape)}; expected {shape}, or one that broadcasts to it"
             ) from error
         if not bool(torch.isfinite(v).all()):
-            raise ValueError(f"{name} must be finite")
+            raise ValueError(f"{name} is not finite; expected finite numbers")
         return np.array(fitted.numpy(), order="C")
 
 
@@ -178,17 +178,17 @@ def _initial(
         mass[np.arange(a.M), a.reset], mass[np.arange(a.M), a.reset + 1] = 1 - a.share, a.share
         return mass, np.zeros(a.M), np.zeros(a.M)
     if isinstance(initial, str):
-        raise ValueError(f'initial must be "stationary", "reset" or a density (N, M), found {initial!r}')
+        raise ValueError(f'initial is {initial!r:.60}; expected "stationary", "reset" or a density (N, M)')
     density = torch.as_tensor(initial, dtype=torch.float64)
     if density.shape != (a.N, a.M) or not bool((density >= 0).all()):
         raise ValueError(
-            f"an initial density must be non-negative, of shape {(a.N, a.M)}, found {tuple(density.shape)}"
+            f"the initial density has shape {tuple(density.shape)}; expected {(a.N, a.M)}, values of 0 or above"
         )
     mass = np.array((density * neurons.grid.step).T.numpy(), order="C")
     held = 1 - mass.sum(1)
     if (held < -1e-9).any() or ((held > 1e-9) & (a.t_ref == 0)).any():
         raise ValueError(
-            f"an initial density must hold at most 1 (exactly 1 without refractory time), found {1 - held}"
+            f"the initial density holds {1 - held}; expected at most 1, and exactly 1 without refractory time"
         )
     held = np.where(a.t_ref > 0, held, 0.0)
     y = np.clip(-a.force[:, -1] * a.step / a.variance, -1e100, 500)
