@@ -21,7 +21,7 @@ from ranvier.interpret import (
     perplexity,
     stages,
 )
-from ranvier.interpret.languages import LanguageNeurons, alignment_score, entropy
+from ranvier.interpret.language_models.languages import LanguageNeurons, alignment_score, entropy
 from tests.interpret.conftest import language_model
 from tests.interpret.test_unit_recording import texts
 

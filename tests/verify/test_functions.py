@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranvier.verify import functions as f
-from ranvier.verify.branching import branching_points, point_table
+from ranvier.verify.branch_and_bound.branching import branching_points, point_table
 
 ALL = [
     f.LeakyRelu(), f.LeakyRelu(0.1), f.Abs(), f.Clip(-1.0, 1.0), f.Clip(0.0, 6.0), f.Heaviside(),

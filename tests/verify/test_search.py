@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ranvier import verify
-from ranvier.verify.attack import confirmed
+from ranvier.verify.branch_and_bound.attack import confirmed
 
 
 def network(kind: type[nn.Module], seed: int = 0, inputs: int = 2, width: int = 10) -> nn.Module:

@@ -10,12 +10,12 @@ from torch import nn
 
 from ranvier import verify
 from ranvier.verify import functions as f
-from ranvier.verify import intervals
-from ranvier.verify.backward import crown, output_bound
-from ranvier.verify.builder import Builder, Value
-from ranvier.verify.forward import forward_bounds
-from ranvier.verify.graph import ComputationGraph
-from ranvier.verify.optimise import alpha_crown, optimise
+from ranvier.verify.graphs.builder import Builder, Value
+from ranvier.verify.graphs.graph import ComputationGraph
+from ranvier.verify.relaxation import intervals
+from ranvier.verify.relaxation.backward import crown, output_bound
+from ranvier.verify.relaxation.forward import forward_bounds
+from ranvier.verify.relaxation.optimise import alpha_crown, optimise
 
 FUNCTIONS = [
     f.LeakyRelu(), f.LeakyRelu(0.2), f.Abs(), f.Clip(-1.0, 2.0), f.Heaviside(), f.Logistic(), f.HyperbolicTangent(),
@@ -169,8 +169,8 @@ def test_bounds_hold_in_rational_arithmetic():
 
 
 def test_without_the_allowance_for_rounding_they_would_not(monkeypatch: pytest.MonkeyPatch):
-    from ranvier.verify import backward
     from ranvier.verify.functions import piecewise
+    from ranvier.verify.relaxation import backward
 
     for module in (intervals, backward):
         monkeypatch.setattr(module, "EPS", 0.0)

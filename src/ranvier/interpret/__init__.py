@@ -21,11 +21,16 @@ if TYPE_CHECKING:
         pooled_features,
         token_f1,
     )
-    from ranvier.interpret.checkpoints import read_model, store_model, stored_models
     from ranvier.interpret.editing import Edit, edit
-    from ranvier.interpret.evaluators import Evaluation, Review, evaluate
-    from ranvier.interpret.graphs import ActivationGraphs, activation_graphs, merge_selections, select_texts
-    from ranvier.interpret.languages import (
+    from ranvier.interpret.language_models.checkpoints import read_model, store_model, stored_models
+    from ranvier.interpret.language_models.evaluators import Evaluation, Review, evaluate
+    from ranvier.interpret.language_models.graphs import (
+        ActivationGraphs,
+        activation_graphs,
+        merge_selections,
+        select_texts,
+    )
+    from ranvier.interpret.language_models.languages import (
         LanguageActivity,
         LanguageNeurons,
         alignment_neurons,
@@ -35,11 +40,18 @@ if TYPE_CHECKING:
         masked_perplexities,
         stages,
     )
+    from ranvier.interpret.language_models.perplexities import log_perplexity, perplexity
+    from ranvier.interpret.language_models.weight_decoding import (
+        FeatureNeurons,
+        clamped_lift,
+        feature_neurons,
+        output_embedding,
+        persistence,
+    )
     from ranvier.interpret.layers import UnitLayer, layer
     from ranvier.interpret.mlp_blocks import MLP, mlps
     from ranvier.interpret.paths import NeuronPaths, PathScores, baseline_paths, neuron_paths, path_overlap, path_scores
-    from ranvier.interpret.perplexities import log_perplexity, perplexity
-    from ranvier.interpret.recording import Activations, activations, read_activations
+    from ranvier.interpret.recording import activations
     from ranvier.interpret.sparse_features import (
         SparseAutoencoder,
         Spectrum,
@@ -49,15 +61,9 @@ if TYPE_CHECKING:
         fit_autoencoder,
         language_shift,
     )
+    from ranvier.interpret.stored_activations import Activations, read_activations
     from ranvier.interpret.top_examples import Exemplars, exemplars
     from ranvier.interpret.visualisation import FACETS, Facets, Stage, facets, maximise
-    from ranvier.interpret.weight_decoding import (
-        FeatureNeurons,
-        clamped_lift,
-        feature_neurons,
-        output_embedding,
-        persistence,
-    )
 
 _HOMES = {
     "ranvier.interpret.bricks": [
@@ -66,11 +72,13 @@ _HOMES = {
     "ranvier.interpret.captions": [
         "Captioner", "Description", "concept_overlap", "describe", "fit_captioner", "pooled_features", "token_f1",
     ],
-    "ranvier.interpret.checkpoints": ["read_model", "store_model", "stored_models"],
+    "ranvier.interpret.language_models.checkpoints": ["read_model", "store_model", "stored_models"],
     "ranvier.interpret.editing": ["Edit", "edit"],
-    "ranvier.interpret.evaluators": ["Evaluation", "Review", "evaluate"],
-    "ranvier.interpret.graphs": ["ActivationGraphs", "activation_graphs", "merge_selections", "select_texts"],
-    "ranvier.interpret.languages": [
+    "ranvier.interpret.language_models.evaluators": ["Evaluation", "Review", "evaluate"],
+    "ranvier.interpret.language_models.graphs": [
+        "ActivationGraphs", "activation_graphs", "merge_selections", "select_texts",
+    ],
+    "ranvier.interpret.language_models.languages": [
         "LanguageActivity", "LanguageNeurons", "alignment_neurons", "language_activity", "lape", "largest_weight",
         "masked_perplexities", "stages",
     ],
@@ -79,15 +87,16 @@ _HOMES = {
     "ranvier.interpret.paths": [
         "NeuronPaths", "PathScores", "baseline_paths", "neuron_paths", "path_overlap", "path_scores",
     ],
-    "ranvier.interpret.perplexities": ["log_perplexity", "perplexity"],
-    "ranvier.interpret.recording": ["Activations", "activations", "read_activations"],
+    "ranvier.interpret.language_models.perplexities": ["log_perplexity", "perplexity"],
+    "ranvier.interpret.recording": ["activations"],
+    "ranvier.interpret.stored_activations": ["Activations", "read_activations"],
     "ranvier.interpret.sparse_features": [
         "SparseAutoencoder", "Spectrum", "best_window", "difference_spectrum", "feature_lift", "fit_autoencoder",
         "language_shift",
     ],
     "ranvier.interpret.top_examples": ["Exemplars", "exemplars"],
     "ranvier.interpret.visualisation": ["FACETS", "Facets", "Stage", "facets", "maximise"],
-    "ranvier.interpret.weight_decoding": [
+    "ranvier.interpret.language_models.weight_decoding": [
         "FeatureNeurons", "clamped_lift", "feature_neurons", "output_embedding", "persistence",
     ],
 }  # fmt: skip

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ranvier._checks import chance, count
-from ranvier.interpret.recording import Activations, example_rows
+from ranvier.interpret.stored_activations import Activations, example_rows
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from ranvier.verify.attractors import (
     tanh_gains,
 )
 from ranvier.verify.bounding import Bounds, bounds
+from ranvier.verify.branch_and_bound.search import VerificationResult, verify
 from ranvier.verify.cells import SpikeCertificate, certified_radius, spike_certificate, tube
-from ranvier.verify.graph import ComputationGraph
+from ranvier.verify.graphs.graph import ComputationGraph
+from ranvier.verify.graphs.onnx_files import from_onnx
+from ranvier.verify.graphs.torch_modules import from_module
 from ranvier.verify.networks import NetworkUnderTest, load, wrap
-from ranvier.verify.onnx_files import from_onnx
 from ranvier.verify.properties import Case, Property, Unsafe
-from ranvier.verify.search import VerificationResult, verify
-from ranvier.verify.torch_modules import from_module
 from ranvier.verify.vnnlib import parse_vnnlib, read_vnnlib
 
 __all__ = [

@@ -13,8 +13,8 @@ from torch import Tensor
 from ranvier.energies import ContinuousHopfield, Hopfield, ModernHopfield
 from ranvier.verify import functions as f
 from ranvier.verify.bounding import bounds
-from ranvier.verify.builder import Builder
-from ranvier.verify.intervals import EPS
+from ranvier.verify.graphs.builder import Builder
+from ranvier.verify.relaxation.intervals import EPS
 
 
 @dataclass(frozen=True, eq=False)

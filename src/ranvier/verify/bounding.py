@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ranvier.verify.backward import crown, output_bound
-from ranvier.verify.forward import forward_bounds
-from ranvier.verify.graph import ComputationGraph
-from ranvier.verify.intervals import outward, propagate
+from ranvier.verify.graphs.graph import ComputationGraph
+from ranvier.verify.graphs.torch_modules import from_module
 from ranvier.verify.networks import NetworkUnderTest
-from ranvier.verify.optimise import alpha_crown, optimise
-from ranvier.verify.torch_modules import from_module
+from ranvier.verify.relaxation.backward import crown, output_bound
+from ranvier.verify.relaxation.forward import forward_bounds
+from ranvier.verify.relaxation.intervals import outward, propagate
+from ranvier.verify.relaxation.optimise import alpha_crown, optimise
 
 Method = Literal["interval", "forward", "crown", "alpha"]
 

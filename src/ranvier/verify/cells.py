@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.verify.bounding import Bounds, Method, bounds
-from ranvier.verify.graph import ComputationGraph
-from ranvier.verify.torch_modules import from_module
+from ranvier.verify.graphs.graph import ComputationGraph
+from ranvier.verify.graphs.torch_modules import from_module
 
 Range = tuple[Tensor, Tensor]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ranvier._files import write_atomic
+from ranvier.verify.branch_and_bound.search import Branching, VerificationResult, verify
 from ranvier.verify.networks import load
-from ranvier.verify.search import Branching, VerificationResult, verify
 from ranvier.verify.vnnlib import read_vnnlib
 
 _WORDS = {"verified": "unsat", "falsified": "sat"}

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._text import one_line
-from ranvier.verify.graph import ComputationGraph
-from ranvier.verify.onnx_files import read_model, translate
-from ranvier.verify.torch_modules import from_module
+from ranvier.verify.graphs.graph import ComputationGraph
+from ranvier.verify.graphs.onnx_files import read_model, translate
+from ranvier.verify.graphs.torch_modules import from_module
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ranvier.verify import functions as f
-from ranvier.verify.graph import ComputationGraph, Input, Node, Operator, Product, Unary
-from ranvier.verify.linear import Add, Convolution, Diagonal, MatrixProduct, Sum, Take
+from ranvier.verify.graphs.graph import ComputationGraph, Input, Node, Operator, Product, Unary
+from ranvier.verify.graphs.linear import Add, Convolution, Diagonal, MatrixProduct, Sum, Take
 
 LARGEST = 4_000_000  # elements of one value, and of one product before it is summed
 MOST_NODES = 20_000

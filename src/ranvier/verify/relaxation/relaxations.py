@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ranvier.verify.functions import Function
-from ranvier.verify.graph import ComputationGraph, Product, Unary
-from ranvier.verify.intervals import EPS, NodeBounds
+from ranvier.verify.graphs.graph import ComputationGraph, Product, Unary
+from ranvier.verify.relaxation.intervals import EPS, NodeBounds
 
 
 @dataclass(frozen=True)

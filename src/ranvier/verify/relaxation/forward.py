@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ranvier.verify.graph import ComputationGraph, Product, Unary
-from ranvier.verify.intervals import EPS, TINY, NodeBounds, allowance, interval, magnitude, outward
-from ranvier.verify.linear import LinearOperator
-from ranvier.verify.relaxations import Side, relax
+from ranvier.verify.graphs.graph import ComputationGraph, Product, Unary
+from ranvier.verify.graphs.linear import LinearOperator
+from ranvier.verify.relaxation.intervals import EPS, TINY, NodeBounds, allowance, interval, magnitude, outward
+from ranvier.verify.relaxation.relaxations import Side, relax
 
 
 @dataclass(frozen=True)

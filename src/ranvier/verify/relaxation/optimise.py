@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ranvier.verify.backward import LinearBound, pull_back
-from ranvier.verify.graph import ComputationGraph, Product, Unary
-from ranvier.verify.intervals import NodeBounds, propagate
-from ranvier.verify.relaxations import NodeSlopes, default_slopes, relax_all
+from ranvier.verify.graphs.graph import ComputationGraph, Product, Unary
+from ranvier.verify.relaxation.backward import LinearBound, pull_back
+from ranvier.verify.relaxation.intervals import NodeBounds, propagate
+from ranvier.verify.relaxation.relaxations import NodeSlopes, default_slopes, relax_all
 
 
 @dataclass
@@ -196,7 +196,7 @@ def alpha_crown(
 
     known: bounds to intersect with. over: once it is true, what is left is bounded as by `crown`.
     """
-    from ranvier.verify.backward import node_bounds, open_elements
+    from ranvier.verify.relaxation.backward import node_bounds, open_elements
 
     def refine(k: int, bounds: NodeBounds) -> tuple[Tensor, Tensor] | None:
         first = node_bounds(graph, k, bounds)

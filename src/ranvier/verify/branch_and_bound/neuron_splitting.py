@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ranvier.verify.attack import confirmed, margin
-from ranvier.verify.backward import LinearBound, crown, node_bounds
-from ranvier.verify.branching import Splitter
-from ranvier.verify.intervals import NodeBounds, propagate
+from ranvier.verify.branch_and_bound.attack import confirmed, margin
+from ranvier.verify.branch_and_bound.branching import Splitter
+from ranvier.verify.branch_and_bound.search import Goals, Outcome, SearchProgress, SearchSettings
 from ranvier.verify.networks import NetworkUnderTest
-from ranvier.verify.optimise import Choice, Optimised, alpha_crown, optimise
-from ranvier.verify.search import Goals, Outcome, SearchProgress, SearchSettings
+from ranvier.verify.relaxation.backward import LinearBound, crown, node_bounds
+from ranvier.verify.relaxation.intervals import NodeBounds, propagate
+from ranvier.verify.relaxation.optimise import Choice, Optimised, alpha_crown, optimise
 
 SMALL = 300  # neurons whose bounds are found anew
 ROOT_ROUNDS = (5, 20)  # steps of ascent on inner bounds where the root's do not decide

@@ -11,8 +11,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from ranvier.verify.attack import confirmed, descend
-from ranvier.verify.graph import ComputationGraph, Product, Unary
+from ranvier.verify.branch_and_bound.attack import confirmed, descend
+from ranvier.verify.graphs.graph import ComputationGraph, Product, Unary
 from ranvier.verify.networks import NetworkUnderTest
 from ranvier.verify.properties import Case, Property, Unsafe
 
@@ -164,8 +164,8 @@ def verify(
             x = _attack(subject, goals, seed)
             if x is not None:
                 return result("falsified", x, float("-inf"))
-    from ranvier.verify.input_splitting import split_inputs
-    from ranvier.verify.neuron_splitting import split_neurons
+    from ranvier.verify.branch_and_bound.input_splitting import split_inputs
+    from ranvier.verify.branch_and_bound.neuron_splitting import split_neurons
 
     left = False
     for goals in all_goals:

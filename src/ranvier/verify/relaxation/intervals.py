@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ranvier.verify.functions import Function
-from ranvier.verify.graph import ComputationGraph, Input, Product, Unary
-from ranvier.verify.linear import LinearOperator
+from ranvier.verify.graphs.graph import ComputationGraph, Input, Product, Unary
+from ranvier.verify.graphs.linear import LinearOperator
 
 EPS = torch.finfo(torch.float64).eps
 INFINITE = 1e100  # bounds beyond are infinite, as products would overflow or underflow unnoticed

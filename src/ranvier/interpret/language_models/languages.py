@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from ranvier._checks import chance, number
 from ranvier.interpret._batches import batch_of, evaluating, require_tokens
 from ranvier.interpret.editing import edit
+from ranvier.interpret.language_models.perplexities import log_perplexity
 from ranvier.interpret.layers import require_finite_weights
 from ranvier.interpret.mlp_blocks import mlps
-from ranvier.interpret.perplexities import log_perplexity
 
 
 @dataclass(frozen=True)

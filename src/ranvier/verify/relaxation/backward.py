@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ranvier.verify.graph import ComputationGraph, Input, Product, Unary
-from ranvier.verify.intervals import EPS, INFINITE, TINY, NodeBounds, allowance, magnitude, propagate
-from ranvier.verify.relaxations import NodeSlopes, Relaxation, relax_all
+from ranvier.verify.graphs.graph import ComputationGraph, Input, Product, Unary
+from ranvier.verify.relaxation.intervals import EPS, INFINITE, TINY, NodeBounds, allowance, magnitude, propagate
+from ranvier.verify.relaxation.relaxations import NodeSlopes, Relaxation, relax_all
 
 ELEMENTS = 12_000_000  # of coefficients of one node at a time
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ranvier.verify.graph import ComputationGraph
-from ranvier.verify.intervals import propagate
+from ranvier.verify.graphs.graph import ComputationGraph
 from ranvier.verify.networks import NetworkUnderTest
 from ranvier.verify.properties import Case, Unsafe
+from ranvier.verify.relaxation.intervals import propagate
 
 
 def margin(y: Tensor, C: Tensor, d: Tensor) -> Tensor:

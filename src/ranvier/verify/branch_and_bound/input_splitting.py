@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ranvier.verify.attack import confirmed, margin
-from ranvier.verify.backward import crown, output_bound
+from ranvier.verify.branch_and_bound.attack import confirmed, margin
+from ranvier.verify.branch_and_bound.search import Goals, Outcome, SearchProgress, SearchSettings
 from ranvier.verify.networks import NetworkUnderTest
-from ranvier.verify.search import Goals, Outcome, SearchProgress, SearchSettings
+from ranvier.verify.relaxation.backward import crown, output_bound
 
 
 @torch.no_grad()

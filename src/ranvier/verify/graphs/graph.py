@@ -3,8 +3,8 @@
 Every value is a vector a domain, (B, size); shapes are kept beside it for those who build graphs. A node is one of
 
 - `Input`;
-- a `LinearOperator` (`ranvier.verify.linear`): copies of elements, scaling, sums, products with constant matrices,
-  convolution;
+- a `LinearOperator` (`ranvier.verify.graphs.linear`): copies of elements, scaling, sums, products with constant
+  matrices, convolution;
 - `Unary`: a function of one variable, element by element (`ranvier.verify.functions`);
 - `Product`: of two variables, element by element.
 
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ranvier.verify.functions import Function
-from ranvier.verify.linear import LinearOperator, Take
+from ranvier.verify.graphs.linear import LinearOperator, Take
 
 
 @dataclass(frozen=True)

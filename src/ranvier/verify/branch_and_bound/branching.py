@@ -8,11 +8,11 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ranvier.verify.backward import pull_back
 from ranvier.verify.functions import Function
-from ranvier.verify.graph import ComputationGraph, Unary
-from ranvier.verify.intervals import NodeBounds
-from ranvier.verify.relaxations import relax_all
+from ranvier.verify.graphs.graph import ComputationGraph, Unary
+from ranvier.verify.relaxation.backward import pull_back
+from ranvier.verify.relaxation.intervals import NodeBounds
+from ranvier.verify.relaxation.relaxations import relax_all
 
 #: of the table, in both directions: from −20 to 20, dense around 0
 _AXIS = torch.sinh(torch.linspace(-3.7, 3.7, 61, dtype=torch.float64))

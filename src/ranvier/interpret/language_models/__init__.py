@@ -1,0 +1,1 @@
+"""What is only of language models: stored models, perplexity, languages, words, judges."""

@@ -1,0 +1,1 @@
+"""Branch and bound: the search, attacks, and how domains are split."""

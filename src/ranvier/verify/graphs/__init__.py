@@ -1,0 +1,1 @@
+"""Networks as graphs of operators: linear ones, functions, products; read from torch and ONNX."""

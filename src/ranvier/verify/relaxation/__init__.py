@@ -1,0 +1,1 @@
+"""Bounds of graphs: intervals, linear relaxations forwards and backwards, and their optimisation."""
