@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier._steps import rounded_steps
-from ranvier.networks import Population
+from ranvier._steps import rounded_steps, whole_steps
+from ranvier.networks import Population, TimeSeries
 
 #: spikes of a neuron in one step
 MOST = 255
@@ -45,23 +45,54 @@ def poisson_table(
     return np.ascontiguousarray(wide), base.astype(np.float32)
 
 
-def poisson_counts(population: Population, dt: float, padded: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    """`poisson_table` of a population of Poisson sources. Raises ValueError for rates out of range."""
-    rates = poisson_rates(population, dt)
-    return poisson_table(rates, dt, population.size, padded)
+class PoissonTables(NamedTuple):
+    """Thresholds (samples, K, 1 or padded) and bases (samples, 1 or padded) of `poisson_table`, for `interval` steps
+    each, the last one for ever."""
+
+    table: NDArray[np.uint32]
+    base: NDArray[np.float32]
+    interval: int
+
+    @property
+    def row(self) -> dict[str, int]:
+        """What the loop's tables say of it, but for addresses."""
+        samples, rows, columns = self.table.shape
+        return {"rows": rows, "stride": columns if columns > 1 else 0, "interval": self.interval, "samples": samples}
+
+    @property
+    def most(self) -> int:
+        """The largest count."""
+        return int(self.base.max()) + self.table.shape[1]
 
 
-def poisson_rates(population: Population, dt: float) -> NDArray[np.float64]:
-    """The rates in Hz, one or one a neuron. Raises ValueError for rates out of range."""
-    rate: Any = population.parameters["rate"]
-    rates = np.atleast_1d(np.asarray(rate.detach() if hasattr(rate, "detach") else rate, np.float64))
+def poisson_tables(rate: Any, dt: float, size: int, padded: int, what: str) -> PoissonTables:
+    """Of a rate in Hz: a number, one a neuron, or a `TimeSeries`. Raises ValueError for rates out of range."""
+    rates, interval = rate_samples(rate, dt, what)
+    parts = [poisson_table(sample, dt, size, padded) for sample in rates]
+    rows, columns = max(len(t) for t, _ in parts), max(t.shape[1] for t, _ in parts)
+    table = np.full((len(parts), rows, columns), 2**32 - 1, np.uint32)  # never exceeded: it counts nothing
+    base = np.zeros((len(parts), columns), np.float32)
+    for k, (thresholds, lowest) in enumerate(parts):
+        table[k, : len(thresholds)], base[k] = thresholds, lowest
+    return PoissonTables(table, base, interval)
+
+
+def rate_samples(rate: Any, dt: float, what: str) -> tuple[NDArray[np.float64], int]:
+    """Rates in Hz (samples, 1 or neurons), and the steps that each holds for. Raises ValueError for rates out of
+    range."""
+    interval = 1
+    if isinstance(rate, TimeSeries):
+        interval = whole_steps(rate.interval, dt, f"the rate of {what} changes every {rate.interval} ms")
+        rates = rate.values.detach().double().numpy().reshape(len(rate.values), -1)
+    else:
+        rates = np.atleast_2d(np.asarray(rate.detach() if hasattr(rate, "detach") else rate, np.float64))
     if not (np.isfinite(rates).all() and rates.min() >= 0 and rates.max() * dt / 1000 <= _MOST_MEAN):
         raise ValueError(
-            f"population {population.name!r} has Poisson rates from {rates.min():g} to {rates.max():g} Hz; expected 0 "
+            f"{what} has Poisson rates from {rates.min():g} to {rates.max():g} Hz; expected 0 "
             f"to {_MOST_MEAN * 1000 / dt:g} Hz, {_MOST_MEAN} spikes a step of a neuron: shorten dt (now {dt:g} ms), or "
             "spread them over more neurons"
         )
-    return rates
+    return rates, interval
 
 
 def _distribution(mean: NDArray, first: NDArray, rows: int) -> NDArray:

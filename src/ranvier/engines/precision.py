@@ -201,7 +201,8 @@ def _dithered(model: StepModel, values: dict[str, Tensor], dt: float, ulp: Tenso
         if any(float(k.abs().min()) * dt**0.5 > float(ulp) for k in kicks(**values).values()):
             return True
     backgrounds = [b for port in model.ports for b in port.backgrounds]
-    return any(float(torch.as_tensor(b.rate).detach().min()) * dt / 1000 > 1e-3 for b in backgrounds)
+    rates = [b.rate.values if isinstance(b.rate, TimeSeries) else torch.as_tensor(b.rate) for b in backgrounds]
+    return any(float(rate.detach().min()) * dt / 1000 > 1e-3 for rate in rates)
 
 
 def _variables(model: StepModel) -> set[sp.Symbol]:

@@ -17,7 +17,8 @@ RATE = Parameter("Hz", "spikes per second", at_least=0.0)
 class TimeSeries:
     """An input given at regular times: `values[k]` holds from k·interval until (k+1)·interval.
 
-    `values`: (T,) for all neurons alike or (T, neurons), in mV; may require a gradient.
+    `values`: (T,) for all neurons alike or (T, neurons), in the unit of what it is given for, such as mV of a drive or
+    Hz of a rate; may require a gradient.
     `interval`: ms. After the last one, the last value holds on. Raises ValueError for other shapes, values that are
     not finite, and an interval that is not positive.
     """

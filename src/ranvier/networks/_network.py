@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ranvier._checks import count, nearest, printable, values
 from ranvier.networks import _html
 from ranvier.networks._connect import learning, per_edge, receives, rule_of, synapse_of, transmits
-from ranvier.networks._inputs import DELAY, RATE
+from ranvier.networks._inputs import DELAY, TimeSeries
 from ranvier.networks._keys import stream_key
 from ranvier.networks._population import Population, initial_of, labels_of, method_of, parameters_of, positions_of
 from ranvier.networks._projection import Background, Projection
-from ranvier.networks.settings import Settable, assign, checked, resolve
+from ranvier.networks.settings import Settable, assign, checked, rate_of, resolve
 from ranvier.networks.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Network:
             The integrator: "exact", "exponential_euler", "euler", "heun" or "rk4"; None lets the equations
             decide (`ranvier.equations.integrators`).
         parameters
-            `drive` (mV; a `TimeSeries` too), `noise` (mV, SD of the free membrane) and any of the model's
+            `drive` (mV), `noise` (mV, SD of the free membrane) and any of the model's
             own parameters: a number, or one value a neuron.
 
         Raises
@@ -244,12 +244,13 @@ class Network:
         return Projection(source, target, weight, delay, synapse, rule, index, bare.key)
 
     def background(
-        self, target: Population | str, rate: float | Tensor, weight: float | Tensor, synapse: Any = None
+        self, target: Population | str, rate: float | Tensor | TimeSeries, weight: float | Tensor, synapse: Any = None
     ) -> Background:
         """Give every neuron of `target` its own Poisson train.
 
-        `rate` in Hz, 0 or above, and `weight` in the synapse's unit: numbers, or (size,), one a neuron. `synapse` is
-        `Delta()` by default. Raises ValueError for a synapse that takes no spikes, and values that do not fit.
+        `rate` in Hz, 0 or above, and `weight` in the synapse's unit: numbers, or (size,), one a neuron; the rate may be
+        a `TimeSeries`. `synapse` is `Delta()` by default. Raises ValueError for a synapse that takes no spikes, and
+        values that do not fit.
         """
         synapse = synapse_of(synapse)
         target = self._own(target)
@@ -259,7 +260,7 @@ class Network:
         what = f"of the background of {target.name!r}"
         new = Background(
             target=target,
-            rate=values(rate, f"The rate {what}", target.size, RATE),
+            rate=rate_of(rate, f"The rate {what}", target.size),
             weight=values(weight, f"The weight {what}", target.size, synapse.weight_parameter),
             synapse=synapse,
             index=len(self.backgrounds),

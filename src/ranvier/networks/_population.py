@@ -34,8 +34,8 @@ class Population:
         index of its first neuron over the whole network; `slice` is its whole range
     parameters
         name -> float, float64 tensor (size,), or the very tensor given, () or (size,), if it requires a
-        gradient: the neuron's own and `drive`, `noise` (mV) where the
-        equations mention them; `drive` may be a `TimeSeries`. Read-only: `Network.set` changes them
+        gradient, or a `TimeSeries`: the neuron's own and `drive`, `noise` (mV) where the equations mention them. Only
+        a refractory period does not change in time. Read-only: `Network.set` changes them
     initial
         name of a variable -> float, tensor (size,), `Uniform` or `Normal`
     positions
@@ -90,17 +90,25 @@ def parameters_of(
     for key, value in {**own, **inputs, **overrides}.items():
         what = what_of(key, name)
         if isinstance(value, TimeSeries):
-            if key != "drive":
-                raise TypeError(f"{what} is a TimeSeries; expected a number. Only drive may change in time.")
-            if value.values.ndim == 2 and value.values.shape[1] != size:
-                raise ValueError(f"{what} has {value.values.shape[1]} columns; expected (T,) or (T, {size}).")
-            checked[key] = value
+            if equations is not None and key == equations.refractory:
+                raise TypeError(f"{what} is a TimeSeries; expected a number. A refractory period does not change.")
+            checked[key] = series(value, what, size, domains.get(key, Parameter()))
             continue
         result = values(value, what, size, domains.get(key, Parameter()))
         checked[key] = result if isinstance(result, float) or result.requires_grad else result.double()
     if is_dataclass(neuron):
-        require_parameters(neuron, checked, lambda key: what_of(key, name))
+        for ends in ("amin", "amax"):
+            numbers = {k: getattr(v.values, ends)(0) if isinstance(v, TimeSeries) else v for k, v in checked.items()}
+            require_parameters(neuron, numbers, lambda key: what_of(key, name))
     return Values(checked)
+
+
+def series(value: TimeSeries, what: str, size: int, domain: Parameter) -> TimeSeries:
+    """A time series of a population's parameter or input, checked. Raises ValueError."""
+    if value.values.ndim == 2 and value.values.shape[1] != size:
+        raise ValueError(f"{what} has {value.values.shape[1]} columns; expected (T,) or (T, {size}).")
+    domain.require(value.values, what, "time")
+    return value
 
 
 class Values(dict[str, Any]):

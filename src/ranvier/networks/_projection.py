@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from ranvier.networks._inputs import TimeSeries
     from ranvier.networks._population import Population
     from ranvier.rules import Rule
 
@@ -100,11 +101,11 @@ class Projection:
 class Background:
     """Independent Poisson trains, one a neuron of `target`; a plain record of `Network.background`.
 
-    `rate` in Hz and `weight` in the synapse's unit: float, or tensor (size,).
+    `rate` in Hz (a `TimeSeries` too) and `weight` in the synapse's unit: float, or tensor (size,).
     """
 
     target: Population
-    rate: float | Tensor
+    rate: float | Tensor | TimeSeries
     weight: float | Tensor
     synapse: Any
     index: int

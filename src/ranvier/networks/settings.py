@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ranvier._checks import nearest, values
 from ranvier.networks._connect import per_edge
-from ranvier.networks._inputs import RATE
-from ranvier.networks._population import Population, parameters_of
+from ranvier.networks._inputs import RATE, TimeSeries
+from ranvier.networks._population import Population, parameters_of, series
 from ranvier.networks._projection import Background, Projection
 
 if TYPE_CHECKING:
@@ -49,8 +49,17 @@ def checked(target: Settable, new: Mapping[str, Any]) -> dict[str, Any]:
         where = f"from {target.source.name!r} to {target.target.name!r}"
         return {name: per_edge(value, f"The weight {where}", target, weight) for name, value in new.items()}
     what, size = f"of the background of {target.target.name!r}", target.target.size
-    domains = {"rate": RATE, "weight": weight}
-    return {name: values(value, f"The {name} {what}", size, domains[name]) for name, value in new.items()}
+    return {
+        name: rate_of(value, f"The rate {what}", size)
+        if name == "rate"
+        else values(value, f"The weight {what}", size, weight)
+        for name, value in new.items()
+    }
+
+
+def rate_of(value: Any, what: str, size: int) -> Any:
+    """The rate of a background: a number, a tensor or a time series, checked."""
+    return series(value, what, size, RATE) if isinstance(value, TimeSeries) else values(value, what, size, RATE)
 
 
 def assign(target: Settable, new: Mapping[str, Any]) -> None:
@@ -68,4 +77,4 @@ def every_setting(net: Network) -> list[tuple[Settable, dict[str, Any]]]:
     return [(each, settings(each)) for each in targets]
 
 
-__all__ = ["Settable", "assign", "checked", "every_setting", "resolve", "settings"]
+__all__ = ["Settable", "assign", "checked", "every_setting", "rate_of", "resolve", "settings"]

@@ -33,14 +33,24 @@ def ring_line(A, step, p, size):
 
 
 @njit(**INNER)
+def _counts_now(g, step):
+    """The addresses of a Poisson source's or background's table and base in a step."""
+    if g.samples == 1:
+        return g.table, g.base
+    k, columns = min(step // g.interval, g.samples - 1), max(g.stride, 1)
+    return g.table + 4 * k * g.rows * columns, g.base + 4 * k * columns
+
+
+@njit(**INNER)
 def _feed(A, step, p, lo, size, one):
     """What comes from outside to one tile in a step: background spikes, values of time series."""
     padded, line = p.padded, ring_line(A, step, p, size)
     for b in range(p.backgrounds):
         g = background(A.backgrounds, p.background + b)
-        call7(g.code, A.streams + 4 * (g.stream + lo), padded, g.table + 4 * lo * min(g.stride, 1),
-              g.rows, g.stride, g.base + 4 * lo * min(g.stride, 1), g.weights + size * lo,
-              line + size * (g.port * padded + lo))
+        at = 4 * lo * min(g.stride, 1)
+        table, base = _counts_now(g, step)
+        call7(g.code, A.streams + 4 * (g.stream + lo), padded, table + at, g.rows, g.stride, base + at,
+              g.weights + size * lo, line + size * (g.port * padded + lo))
     for k in range(p.n_series):
         ts = series(A.series, p.series + k)
         at = ts.first + min(step // ts.interval, ts.count - 1) * ts.columns
@@ -72,8 +82,9 @@ def _emit(A, step, p, lo, mask):
     """One step of one tile of a population without equations."""
     if p.kind == POISSON:
         at = 4 * lo * min(p.stride, 1)
-        call6(p.kernel, A.streams + 4 * (p.stream + lo), p.padded, p.table + at, p.rows,
-              p.stride, p.base + at, mask + p.mask + lo)
+        table, base = _counts_now(p, step)
+        call6(p.kernel, A.streams + 4 * (p.stream + lo), p.padded, table + at, p.rows,
+              p.stride, base + at, mask + p.mask + lo)
         return
     out = pointer(mask + p.mask + lo, np.uint8(0))
     for i in range(TILE):

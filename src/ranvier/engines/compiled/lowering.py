@@ -11,7 +11,7 @@ from ranvier._steps import whole_steps
 from ranvier.codegen.compilation import kernel_address
 from ranvier.codegen.portable import Portable
 from ranvier.codegen.records import address
-from ranvier.engines._sources import most_at_once, poisson_counts, poisson_table, spike_events
+from ranvier.engines._sources import most_at_once, poisson_tables, spike_events
 from ranvier.engines.compiled.couplings import senders
 from ranvier.engines.compiled.kernels import KernelLayout, layout, source
 from ranvier.engines.compiled.loops import TILE, add_poisson_address, delivery_address, poisson_spikes_address
@@ -164,11 +164,12 @@ class _Parts:
 
     def add_poisson(self, p: Population) -> None:
         n = padded(p.size)
-        table, base = poisson_counts(p, self.options.dt, n)
-        row = self._row(p, most=int(base.max()) + len(table))
+        tables = poisson_tables(p.parameters["rate"], self.options.dt, p.size, n, f"population {p.name!r}")
+        row = self._row(p, most=tables.most)
         row["kind"], row["kernel"] = POISSON, poisson_spikes_address()
-        row["table"], row["rows"], row["base"] = self.address(table), len(table), self.address(base)
-        row["stride"] = n if table.shape[1] > 1 else 0
+        row["table"], row["base"] = self.address(tables.table), self.address(tables.base)
+        for name, value in tables.row.items():
+            row[name] = value
         self.stream(p, 0)
 
     def add_events(self, p: Population) -> None:
@@ -183,14 +184,15 @@ class _Parts:
         row["background"], row["backgrounds"] = len(self.backgrounds), len(own)
         for b in own:
             port = next(q.index for q in models[p.index].ports if q.synapse == b.synapse)
-            table, base = poisson_table(b.rate, self.options.dt, p.size, n)
+            tables = poisson_tables(b.rate, self.options.dt, p.size, n, f"the background of {p.name!r}")
             weights = np.empty(n, real)
             weights[: p.size] = np.asarray(b.weight.detach() if hasattr(b.weight, "detach") else b.weight)
             weights[p.size :] = weights[p.size - 1]
             self.backgrounds.append(
                 (
-                    add_poisson_address(real), port, self.stream(p, _BACKGROUND + b.index), self.address(table),
-                    len(table), n if table.shape[1] > 1 else 0, self.address(base), self.address(weights),
+                    add_poisson_address(real), port, self.stream(p, _BACKGROUND + b.index),
+                    self.address(tables.table), tables.row["rows"], tables.row["stride"], self.address(tables.base),
+                    tables.interval, tables.row["samples"], self.address(weights),
                 )
             )  # fmt: skip
 

@@ -19,19 +19,19 @@ RUN = record(
 )  # fmt: skip
 #: kernel: of its step; start: first global index; x, mask, ring, stream, spare: where its numbers begin; normals: a
 #: neuron and step; background, series, projection: its first row, and how many; events, spikes: of given ones; table,
-#: rows, stride, base: of a Poisson source's counts
+#: rows, stride, base, interval, samples: of a Poisson source's counts, as in `PoissonTables`
 POPULATION = record(
     "kind", "kernel", "size", "padded", "start", "mask", "x", "ring", "stream", "normals", "spare", "background",
     "backgrounds", "series", "n_series", "projection", "projections", "events", "spikes", "table", "rows", "stride",
-    "base",
+    "base", "interval", "samples",
 )  # fmt: skip
 #: code: of its delivery; ring: its port's column; rows, items, weights, delays, splits, constant: addresses, as in
 #: `Synapses`; steps: the one delay; item_bytes: of a target
 PROJECTION = record(
     "code", "ring", "rows", "items", "weights", "delays", "steps", "splits", "constant", "item_bytes"
 )  # fmt: skip
-#: Poisson spikes from outside: table, rows, stride, base as of a source; weights: one a neuron
-BACKGROUND = record("code", "port", "stream", "table", "rows", "stride", "base", "weights")
+#: Poisson spikes from outside: table ... samples as of a source; weights: one a neuron
+BACKGROUND = record("code", "port", "stream", "table", "rows", "stride", "base", "interval", "samples", "weights")
 #: a parameter that varies: its row among x, its first value, values a sample, steps a sample, samples
 SERIES = record("row", "first", "columns", "interval", "count")
 #: a probe's part in one population: variable's row, interval in steps, first neuron, neurons, first sample, and the

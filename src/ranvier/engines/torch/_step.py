@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ranvier._steps import whole_steps
-from ranvier.engines._sources import poisson_rates, spike_events
+from ranvier.engines._sources import rate_samples, spike_events
 from ranvier.engines.compiled.agreement import LEAST, LIMIT, SLOW, TOLERANCE
 from ranvier.engines.compiled.couplings import senders, warn_of_change
 from ranvier.engines.compiled.synapse_tables import delay_steps
@@ -304,8 +304,8 @@ class TorchNetwork:
                 else:
                     total = total.index_add(1, targets, sent[:, sources] * w)
         for b in port.backgrounds:
-            mean = torch.as_tensor(b.rate, dtype=torch.float64).expand(batch, p.size) * self.dt / 1000
-            counts = torch.poisson(mean.detach(), generator=generator).to(self.dtype)
+            mean = self._mean(b.rate, state.step, f"the background of {p.name!r}").expand(batch, p.size)
+            counts = torch.poisson(mean, generator=generator).to(self.dtype)
             total = total + counts * torch.as_tensor(b.weight, dtype=torch.float64).to(self.dtype)
         return total.to(self.kinds[p.index])
 
@@ -318,10 +318,18 @@ class TorchNetwork:
                 out[name] = series.values[at].to(self.kinds[p.index])
         return out
 
+    def _mean(self, rate: Any, step: int, what: str) -> Tensor:
+        """The mean count of a Poisson process in a step, (1 or neurons,)."""
+        if isinstance(rate, TimeSeries):
+            steps = whole_steps(rate.interval, self.dt, f"the rate of {what} changes every {rate.interval} ms")
+            rate = rate.values[min(step // steps, len(rate.values) - 1)]
+        return torch.from_numpy(rate_samples(rate, self.dt, what)[0][0]) * self.dt / 1000
+
     def _source(self, p: Population, state: NetworkState, batch: int, own: Tensor | None, generator) -> Tensor:
         spikes = torch.zeros(batch, p.size, dtype=self.dtype)
         if isinstance(p.neuron, Poisson):
-            mean = torch.from_numpy(poisson_rates(p, self.dt)).expand(batch, p.size) * self.dt / 1000
+            rate = p.parameters["rate"]
+            mean = self._mean(rate, state.step, f"population {p.name!r}").expand(batch, p.size)
             spikes = torch.poisson(mean, generator=generator).to(self.dtype)
         elif p.index in self.events:
             steps, neurons = self.events[p.index]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +16,16 @@ from ranvier.networks import Population, TimeSeries
 from ranvier.theory.network.groups import NeuronGroup
 
 
+def require_constant(values: Mapping[str, Any], name: str) -> None:
+    """Raise ValueError where something changes in time."""
+    for key, value in values.items():
+        if isinstance(value, TimeSeries):
+            raise ValueError(
+                f"the {key} of {name} changes in time; a stationary prediction needs a number. "
+                "Give its mean, or follow the density with ranvier.theory.evolve"
+            )
+
+
 def neuron_group(population: Population) -> NeuronGroup:
     """The population's neurons for the theory.
 
@@ -27,12 +37,7 @@ def neuron_group(population: Population) -> NeuronGroup:
     equations: Equations = population.neuron.equations
     name = f"population {population.name!r} of {type(population.neuron).__name__}"
     _require_one_variable(equations, name)
-    drive = population.parameters.get("drive")
-    if isinstance(drive, TimeSeries):
-        raise ValueError(
-            f"the drive of {name} changes in time; a stationary prediction needs a number. "
-            "Give its mean, or follow the density with ranvier.theory.evolve"
-        )
+    require_constant(population.parameters, name)
     values = {
         key: torch.as_tensor(value, dtype=torch.float64).expand(population.size)
         for key, value in population.parameters.items()

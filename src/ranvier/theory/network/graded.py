@@ -126,11 +126,12 @@ class _System:
                     f"population {p.name!r} of {type(p.neuron).__name__} spikes; the linear noise "
                     "approximation is for graded neurons, whose equations have no threshold"
                 )
-            if any(isinstance(v, TimeSeries) for v in p.parameters.values()):
-                raise ValueError(
-                    f"the drive of population {p.name!r} changes in time; expected a constant one: a network "
-                    "that is driven about has no stationary state"
-                )
+            for key, value in p.parameters.items():
+                if isinstance(value, TimeSeries):
+                    raise ValueError(
+                        f"the {key} of population {p.name!r} changes in time; expected a constant one: a network "
+                        "that is driven about has no stationary state"
+                    )
             self.values[p.index] = {
                 k: torch.as_tensor(v, dtype=torch.float64) for k, v in p.parameters.items()
             }

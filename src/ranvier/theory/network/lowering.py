@@ -11,7 +11,7 @@ from torch import Tensor
 from ranvier.networks import Network, Population, Projection
 from ranvier.neurons import Poisson, SpikeTimes
 from ranvier.synapses import Electrical, Synapse
-from ranvier.theory.network._lowering_neurons import neuron_group
+from ranvier.theory.network._lowering_neurons import neuron_group, require_constant
 from ranvier.theory.network.filters import Filter, synapse_filter
 from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.rates import Coupling
@@ -80,6 +80,7 @@ def assemble(net: Network) -> Assembly:
                 "Use rv.Poisson(rate) in its place"
             )
         if isinstance(population.neuron, Poisson):
+            require_constant(population.parameters, f"population {population.name!r}")
             rate = torch.as_tensor(population.parameters["rate"], dtype=torch.float64)
             rates = rates.index_copy(0, at, (rate / 1000).expand(population.size))
             continue
@@ -173,6 +174,7 @@ def _backgrounds(net: Network, tau: Tensor, filters: _Filters) -> tuple[Tensor, 
     mean = power = torch.zeros(len(filters.list), net.size, dtype=torch.float64)
     for number, background in zip(known, net.backgrounds):
         target: Population = background.target
+        require_constant({"rate": background.rate}, f"the background of population {target.name!r}")
         own = torch.arange(target.size)
         at = number * net.size + own + target.start
         area = _area(filters.list[number], tau[own + target.start], target, background.synapse, own)
