@@ -33,6 +33,7 @@ from ranvier.learners import (
     PredictiveCoding,
     RateNetwork,
     RecurrentForwardForward,
+    SpikingNodePerturbation,
     SupervisedSTDP,
     SyntheticGradients,
     TargetPropagation,
@@ -198,6 +199,27 @@ def movements(*widths):
     return make
 
 
+def rewarded(_):
+    net = rv.Network()
+    neuron = rv.LIF(tau_m=20.0, E_L=0.0, V_th=15.0, V_reset=0.0, t_ref=2.0)
+    first = net.add(neuron, 6, name="inputs", noise=1.0)
+    last = net.add(neuron, 2, name="outputs", noise=3.0, drive=9.0)
+    edges = torch.arange(6).repeat(2), torch.arange(2).repeat_interleave(6)
+    weight = torch.full((12,), 20.0)
+    learning = net.connect(first, last, weight=weight, delay=1.0, synapse=rv.Exponential(tau=5.0), edges=edges)
+
+    def reward(counts, labels):
+        rows = torch.arange(len(labels))
+        return torch.tanh((counts[rows, labels] - counts[rows, 1 - labels]) / 5)
+
+    return SpikingNodePerturbation(net, [learning], first, last, reward, rate=300.0, sigma=2.0, trial=100.0)
+
+
+def stimuli(_):
+    labels = torch.arange(B) % 2
+    return [(25.0 * torch.nn.functional.one_hot(labels, 2).repeat_interleave(3, 1), labels)] * 3
+
+
 WORDS = torch.tensor([[k >> i & 1 for i in range(10)] for k in range(1024)])
 
 
@@ -240,6 +262,9 @@ CASES = {
     ),
     "WeightPerturbation": Case(WeightPerturbation, static(WeightPerturbation, rate=0.02, samples=4), vectors),
     "NodePerturbation": Case(NodePerturbation, static(NodePerturbation, rate=0.1), vectors),
+    "SpikingNodePerturbation": Case(
+        SpikingNodePerturbation, rewarded, stimuli, "reward", rises=True, rounds=5, change=0.5, dtypes=(torch.float32,)
+    ),
     "ForwardForward": Case(ForwardForward, forward_forward("hard", True), with_room),
     "ForwardForward, by goodness": Case(ForwardForward, forward_forward("hard", False), with_room),
     "RecurrentForwardForward": Case(RecurrentForwardForward, from_above, with_room, change=0.05),
