@@ -10,8 +10,8 @@ import torch._dynamo
 import torch.nn.parallel
 
 import ranvier as rv
-import ranvier._runs
 import ranvier.cli
+import ranvier.cli.runs
 import ranvier.report
 
 torch.set_num_threads(1)

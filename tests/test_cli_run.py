@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ranvier import cli
+from ranvier.cli import commands
 
 
 @pytest.fixture
@@ -130,6 +131,6 @@ def test_mistakes_end_in_one_line_and_leave_nothing(call, edges, tmp_path, capsy
 
 
 def test_bench_says_where_it_runs(call, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(cli, "__file__", str(tmp_path / "a" / "b" / "c" / "cli.py"))
+    monkeypatch.setattr(commands, "__file__", str(tmp_path / "a" / "b" / "c" / "d" / "commands.py"))
     assert call("bench") == 2
     assert "expected a checkout" in capsys.readouterr().err

@@ -13,8 +13,10 @@ import typing
 import numpy as np
 import pytest
 
-from ranvier import _runs, cli
+from ranvier import cli
 from ranvier._text import _HANDLER, one_line, printable
+from ranvier.cli import atlas as atlas_commands
+from ranvier.cli import commands, runs
 from tests.processes import Child, command_line
 
 MAIN = "from ranvier.cli import main; main()"
@@ -44,7 +46,7 @@ def quick(monkeypatch):
         say(f"{settings.wiring}: begun")
         return out
 
-    monkeypatch.setattr(_runs, "execute", execute)
+    monkeypatch.setattr(runs, "execute", execute)
 
 
 HOSTILE = [
@@ -143,14 +145,14 @@ def test_every_error_is_one_line_and_a_code(call, monkeypatch, command, error, c
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(_runs, "execute", fail)
+    monkeypatch.setattr(runs, "execute", fail)
     monkeypatch.setattr(atlas, "run", fail)
     got, _, err = call(*(("run",) if command == "run" else ("atlas", "run", "brunel")))
     assert got == code and words in err and err.count("\n") == 1
 
 
 def test_a_traceback_where_it_is_asked_for(monkeypatch):
-    monkeypatch.setattr(_runs, "execute", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(runs, "execute", lambda *_, **__: 1 / 0)
     monkeypatch.setattr(sys, "argv", ["ranvier", "run"])
     monkeypatch.setenv("RANVIER_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
@@ -169,24 +171,24 @@ def options(command) -> dict[str, str]:
 def test_the_help_says_what_the_code_does():
     from ranvier.brains._spiking import REGIMES
 
-    said = options(cli.run)
-    assert re.findall(r"\d[\d.]*", said["dt"]) == [f"{_runs.DT:g}", f"{_runs.DT_GRADED:g}"]
-    assert f"at least {_runs.SHORTEST / 1000:g}" in said["seconds"]
+    said = options(commands.run)
+    assert re.findall(r"\d[\d.]*", said["dt"]) == [f"{runs.DT:g}", f"{runs.DT_GRADED:g}"]
+    assert f"at least {runs.SHORTEST / 1000:g}" in said["seconds"]
     assert all(re.search(rf"\b{name}\b", said["neuron"]) for name in (*REGIMES, "Graded"))
     assert said["neuron"].startswith(f"{next(iter(REGIMES))} (default)")
-    assert all(name in said["wiring"] for name in _runs.BUILT_IN)
+    assert all(name in said["wiring"] for name in runs.BUILT_IN)
     assert all(engine in said["engine"] for engine in ("compiled", "torch"))
-    assert "out/NAME by default" in said["out"] and _runs.RunSettings(wiring="a/b.csv").name == "b"
+    assert "out/NAME by default" in said["out"] and runs.RunSettings(wiring="a/b.csv").name == "b"
     # every setting is an option of the same name and the same default
-    function = {name: p.default for name, p in inspect.signature(cli.run).parameters.items()}
-    settings = _runs.RunSettings()
+    function = {name: p.default for name, p in inspect.signature(commands.run).parameters.items()}
+    settings = runs.RunSettings()
     for name in settings.__dataclass_fields__:
         assert function[name] == getattr(settings, name), name
     assert set(function) - set(settings.__dataclass_fields__) == {"threads", "out", "again"}
 
 
 def test_every_option_has_help():
-    for command in (cli.run, cli.atlas_list, cli.atlas_run, cli.atlas_site):
+    for command in (commands.run, atlas_commands.atlas_list, atlas_commands.atlas_run, atlas_commands.atlas_site):
         for name, text in options(command).items():
             assert text or name == "names", f"{command.__name__}: {name}"
 
@@ -195,6 +197,6 @@ def test_delays_and_steps_are_those_of_the_help(tmp_path):
     """Of a network built without options: 1 ms, as --delay says."""
     path = tmp_path / "two.csv"
     path.write_text("source,target,weight\na,b,1\nb,a,2\n")
-    job = _runs.build(_runs.RunSettings(wiring=str(path)))
+    job = runs.build(runs.RunSettings(wiring=str(path)))
     (delay,) = {float(d) for p in job.network.projections for d in np.ravel(p.delay)}
-    assert f"ms; {delay:g} (graded" in options(cli.run)["delay"]
+    assert f"ms; {delay:g} (graded" in options(commands.run)["delay"]

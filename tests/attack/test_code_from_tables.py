@@ -8,7 +8,7 @@ import nir
 import numpy as np
 import pytest
 
-from ranvier._runs import RunSettings, build
+from ranvier.cli.runs import RunSettings, build
 from ranvier.networks import EdgeList, from_nir, read_edges, to_networkx, write_nir
 from ranvier.neurons import LIF
 from tests.attack.payloads import payloads

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from ranvier._runs import RunSettings
 from ranvier.brains import celegans, from_edges, larva, read_signs
 from ranvier.brains._job import input_fractions
 from ranvier.brains._signs import signs_of
 from ranvier.brains._spiking import REGIMES, susceptibility
+from ranvier.cli.runs import RunSettings
 from ranvier.networks import EdgeList
 from ranvier.networks.store import fingerprint
 

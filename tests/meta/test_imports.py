@@ -25,7 +25,7 @@ LEVELS = [
     {"nn", "energies", "recordings", "operators"},
     {"learners", "reservoirs", "interpret", "hardware", "bodies"},
     {"report", "brains", "verify"},
-    {"atlas", "_runs", "_reads", "_looks"},
+    {"atlas"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -10,7 +10,7 @@ import pytest
 import scipy.io
 import scipy.sparse as sp
 
-from ranvier._runs import RunSettings, build
+from ranvier.cli.runs import RunSettings, build
 from ranvier.networks import read_edges, read_graphml, read_sparse
 
 # four nodes, one edge to itself, one weight below 1, no symmetry

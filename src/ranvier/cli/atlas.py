@@ -1,0 +1,108 @@
+"""`ranvier atlas`: list, run, site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ranvier._progress import Progress
+from ranvier._text import printable
+from ranvier.cli.errors import resumable
+from ranvier.cli.terminal import plain_console, printer
+
+atlas_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@atlas_app.command("list")
+def atlas_list(
+    out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("out/atlas"),
+) -> None:
+    """Name every system, its claims and, where it was run, their verdicts."""
+    from collections import Counter
+
+    from rich.table import Table
+
+    from ranvier.atlas import experiments
+    from ranvier.atlas.execution import read_result
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "title", "claims", "verdicts"):
+        table.add_column(column, no_wrap=column == "name")
+    for name, experiment in experiments().items():
+        result = read_result(out, name)
+        verdicts = Counter(claim["verdict"] for claim in result["claims"]) if result else {}
+        counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "not run"
+        table.add_row(*map(printable, (name, experiment.title, str(len(experiment.claims)), counted)))
+    plain_console().print(table)
+
+
+@atlas_app.command("run")
+def atlas_run(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", show_default=False)] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Run every system.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
+    size: Annotated[str, typer.Option(help="small (seconds) or full.")] = "small",
+    jobs: Annotated[int, typer.Option(min=1, help="Systems run at the same time.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("out/atlas"),
+    again: Annotated[bool, typer.Option("--again", help="Run finished ones anew.")] = False,
+) -> None:
+    """Run systems, each with its mutants; finished ones are skipped, so a stopped run goes on."""
+    with resumable() as beginnings:
+        from ranvier.atlas import experiments, get, run
+
+        if bool(names) == everything:
+            count = "both" if names else "neither"
+            raise ValueError(f"there is {count} of NAME and --all: name the systems to run, or give --all alone")
+        if size not in ("small", "full"):
+            raise ValueError(f"--size is {size!r}; expected small or full")
+        chosen = (
+            list(experiments().values()) if everything else [get(name) for name in dict.fromkeys(names or [])]
+        )
+        beginnings += [out / experiment.name / "result.json" for experiment in chosen]
+        results = []
+        console = plain_console()
+        with Progress("atlas", len(chosen), transient=True, console=console) as bar:
+            say = printer(console)
+            for result in run(chosen, out, seed=seed, size=size, jobs=jobs, again=again):  # type: ignore[arg-type]
+                results.append(result)
+                bar.advance()
+                say(_line(result))
+    say = printer()
+    say(f"results: {out}")
+    broken = [result["name"] for result in results if "error" in result]
+    survivors = [
+        f"{result['name']}: {claim['text']}"
+        for result in results
+        for claim in result.get("claims", ())
+        if claim["mutant_verdict"] != "refuted" and claim["verdict"] != "untested"
+    ]
+    for survivor in survivors:
+        say(f"the mutant survives: {survivor}")
+    if broken or survivors:
+        raise typer.Exit(1)
+
+
+@atlas_app.command("site")
+def atlas_site(
+    results: Annotated[Path, typer.Option("--results", help="Folder of results.")] = Path("out/atlas"),
+    out: Annotated[Path, typer.Option(help="Folder of the pages.")] = Path("out/site"),
+) -> None:
+    """Build static pages of all systems from the results there are."""
+    from ranvier.atlas import experiments
+    from ranvier.atlas.site import build
+
+    printer()(str(build(experiments().values(), results, out)))
+
+
+def _line(result: dict[str, Any]) -> str:
+    if "error" in result:
+        return f"failed      {result['name']}: {result['error']}"
+    verdicts = [claim["verdict"] for claim in result["claims"]]
+    counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
+    when = "already run" if result.get("skipped") else f"{result['seconds']:.1f} s"
+    return f"{result['name']}: {counted} ({when})"
+
+
+__all__ = ["atlas_app"]
