@@ -44,7 +44,7 @@ def build(weight, delay, drive, noise, tau_m, V_th, V_reset, t_ref, Delta_T, rat
     net.background(a, rate=1000.0, weight=jump, synapse=rv.Delta())
     net.background(b, rate=500.0, weight=4.0, synapse=rv.Exponential(tau=tau_s[1]))
     # few nodes: gradcheck asks for an exact derivative of what is computed, not for an exact answer
-    prediction = rv.predict(net, N=60, V_lb=-120.3)
+    prediction = rv.predict(net, N=60, V_lb=-120.3, recurrent_noise="filtered")
     prediction.__dict__["frequencies"] = torch.linspace(0.0, 200.0, 9, dtype=torch.float64)
     return prediction
 

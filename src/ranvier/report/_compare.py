@@ -44,6 +44,7 @@ def compare(
 ) -> Comparison:
     """Compare a `Recording` with what `rv.predict` says of the same network.
 
+    The prediction is that for the recording's dt (`Prediction.at_step`), unless it was made with a dt of its own.
     Spiking networks are compared by rates and spike counts; graded ones, whose V must have been recorded of
     all neurons, by voltages. Neurons without variance, silent or constant, have no correlations: they are left out
     of the pairs, and counted.
@@ -74,6 +75,12 @@ def compare(
         raise TypeError(
             f"prediction is {type(prediction).__name__}; expected what rv.predict returns: give (recording, prediction)"
         )
+    if not hasattr(recording, "duration") or not isinstance(recording, Activity):
+        raise TypeError(
+            f"recording is {type(recording).__name__}; expected what rv.simulate returns: give (recording, prediction)"
+        )
+    if getattr(prediction, "dt", None) == 0.0 and getattr(recording, "dt", None):
+        prediction = prediction.at_step(recording.dt)
     levels = array(prediction.rates() if isinstance(prediction, Activity) else prediction.mean())
     if recording.n_neurons != len(levels):
         raise ValueError(

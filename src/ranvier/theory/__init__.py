@@ -20,6 +20,7 @@ from ranvier.theory.single_neuron.membrane import Grid, Membrane, membrane
 from ranvier.theory.single_neuron.response import Response, response
 from ranvier.theory.single_neuron.siegert import Siegert, siegert
 from ranvier.theory.single_neuron.stationary import Stationary, stationary
+from ranvier.theory.single_neuron.two_variables import filtered_rate
 from ranvier.theory.time.fokker_planck import Evolution, evolve, interval_density
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "coloured_membrane",
     "evolve",
     "filtered_noise",
+    "filtered_rate",
     "fixed_point",
     "frequency_quadrature",
     "graded_prediction",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
 from torch import Tensor
 
 from ranvier.networks import Network
 from ranvier.networks.groups import groups_of, resolve
+from ranvier.theory._text import Brief
 from ranvier.theory.network import correlations
+from ranvier.theory.network.coloured import ColouredPoint
+from ranvier.theory.network.expected_error import covariance_error, input_statistics, rate_error
 from ranvier.theory.network.junctions import ElectricalPoint
 from ranvier.theory.network.linear_response import (
     Selection,
@@ -26,22 +30,26 @@ from ranvier.theory.network.motifs import Path, motif_orders, strongest_paths
 from ranvier.theory.network.rates import WorkingPoint
 from ranvier.theory.network.stability import spectral_radius
 from ranvier.theory.second_order.network import SecondPoint
-from ranvier.theory.single_neuron.functions import in_hertz
+from ranvier.theory.single_neuron.functions import in_hertz, numbers
 
 HIGHEST = 2000.0  # Hz, of the frequencies at which spectra are taken
-LARGE_RADIUS, LARGE_NOISE = 0.25, 0.15
+ADVISE, SECOND_ORDER = 0.1, 0.2  # from which error of covariances order=2 is advised, and the share it leaves of it
 
 
-@dataclass(frozen=True)
-class TheoryReport:
+@dataclass(frozen=True, repr=False)
+class TheoryReport(Brief):
     """How far the theory can be trusted here.
 
-    `spectral_radius` of K(0): linear response is a series in it. `recurrent_noise` (neurons,): variance that
-    recurrent input gives each membrane, over that of all its other noise; at 0.16, and a radius of 0.25,
-    covariances are off by 10 to 20 %. `counted`: the share of it that the neurons' noise has (`predict`).
-    `iterations`, `residual` (Hz): of the rates.
+    `rate_error` (neurons,) Hz: the expected error of each rate; `covariance_error`: that of covariances between
+    neurons, relative (`ranvier.theory.network.expected_error` says what makes them). `treatment`: how filtered
+    noise enters the rates. `spectral_radius` of K(0): linear response is a series in it. `recurrent_noise`
+    (neurons,): variance that recurrent input gives each membrane, over that of all its other noise. `counted`: the
+    share of it that the neurons' noise has (`predict`). `iterations`, `residual` (Hz): of the rates.
     """
 
+    rate_error: Tensor
+    covariance_error: float
+    treatment: str
     spectral_radius: float
     recurrent_noise: Tensor
     counted: str
@@ -54,32 +62,52 @@ class TheoryReport:
         with torch.no_grad():
             at = torch.zeros(1, dtype=torch.float64)
             coupling = assembly.coupling
-            filtered = coupling.noise_shares(assembly.tau)
-            strength = getattr(point, "strength", coupling.weight)
-            sent = point.rates[coupling.sources] * strength**2 / (2 * assembly.tau[coupling.targets])
-            recurrent = coupling.into(torch.where(assembly.from_source, 0.0, filtered * sent))
-            other = assembly.variance + coupling.into(torch.where(assembly.from_source, filtered * sent, 0.0))
-            for cells in assembly.cells:
-                other[cells.index] += cells.variance
-            share = torch.where(recurrent > 0, recurrent / other, 0.0)
+            inputs = input_statistics(assembly, point.rates, getattr(point, "strength", coupling.weight))
+            share, second = inputs.share, isinstance(point, SecondPoint)
             if isinstance(point, ElectricalPoint):
                 coupling, K = point.feedback(threads)
-                share = torch.where(other > 0, (recurrent + point.fluctuations) / other, 0.0)
+                other = inputs.variance - inputs.recurrent
+                share = torch.where(other > 0, (inputs.recurrent + point.fluctuations) / other, 0.0)
             else:
                 K = edge_interaction(coupling, point.linear(at, threads)[0], at)[0].real
+            coloured, treatment = _treatment(assembly, point, inputs.recurrent)
+            sources = torch.ones_like(share, dtype=torch.bool)
+            for group in assembly.cells:
+                sources[group.index] = False
+            gain, cv = point.susceptibility(at, threads)[0].real, point.cv(threads)
+            size = len(share)
+            errors = rate_error(inputs, point.rates, gain[:size], cv[:size], coloured, sources)
+            relative = covariance_error(inputs)
         radius = spectral_radius(coupling.sources, coupling.targets, K, coupling.size)
-        return cls(radius, share, counted, point.iterations, 1000 * point.residual)
+        better = SECOND_ORDER if second else 1.0
+        errors, relative = 1000 * errors * better, relative * better
+        return cls(errors, relative, treatment, radius, share, counted, point.iterations, 1000 * point.residual)
 
     def __str__(self) -> str:
-        share = self.recurrent_noise
+        share, error = self.recurrent_noise, self.rate_error
         largest, mean = (float(x) for x in (share.max(), share.mean())) if len(share) else (0.0, 0.0)
+        off = float(error.mean()) if len(error) else 0.0
         text = (
-            f"spectral radius {self.spectral_radius:.3f}; recurrent noise {mean:.3f} of the rest of the "
-            f"variance on average, {largest:.3f} at most, counted: {self.counted}"
+            f"{self.treatment}; expected errors: rates {off:.2g} Hz on average, covariances "
+            f"{100 * self.covariance_error:.0f} %; "
+            f"spectral radius {self.spectral_radius:.3f}; recurrent noise {mean:.3f} "
+            f"of the rest of the variance on average, {largest:.3f} at most, counted: {self.counted}"
         )
-        if self.spectral_radius > LARGE_RADIUS or mean > LARGE_NOISE:
-            text += "; strong coupling: expect covariances to be off by 10 to 20 per cent or more"
+        if self.covariance_error > ADVISE and self.counted != "to second order":
+            text += "; order=2 expects a fifth of these errors"
         return text
+
+
+def _treatment(assembly: Assembly, point: Any, recurrent: Tensor) -> tuple[bool, str]:
+    """Whether noise is coloured, and how it is treated, in words."""
+    if isinstance(point, ColouredPoint) and bool((point.noise.filtered > 0).any()):
+        at = point.noise.filtered > 0
+        ratio = float((point.noise.tau / assembly.tau)[at].max())
+        return True, f"filtered noise by the Fokker-Planck equation of voltage and input (tau_s/tau_m to {ratio:.2g})"
+    filtered = any(not f.instant for f in assembly.coupling.filters)
+    if filtered and bool((recurrent > 0).any() or (assembly.background_power > 0).any()):
+        return True, "filtered noise as white noise of the same variance"
+    return False, "white noise"
 
 
 class Prediction:
@@ -96,9 +124,13 @@ class Prediction:
         point: WorkingPoint | SecondPoint,
         report: TheoryReport,
         threads: int = 1,
+        *,
+        dt: float = 0.0,
+        at_step: Callable[[float], Prediction] | None = None,
     ) -> None:
         self.network, self.report = network, report
-        self.working_point = point
+        self.working_point, self.dt = point, dt
+        self._at_step = at_step
         self._assembly, self._threads = assembly, threads
         self._coupling = point.wiring if isinstance(point, ElectricalPoint) else assembly.coupling
 
@@ -106,6 +138,12 @@ class Prediction:
     def n_neurons(self) -> int:
         """N, over all populations, sources of spikes included."""
         return self._assembly.coupling.size
+
+    def at_step(self, dt: float) -> Prediction:
+        """What a simulation in steps of `dt` ms gives; see `predict`."""
+        if dt == self.dt or self._at_step is None:
+            return self
+        return self._at_step(dt)
 
     # The questions
 
@@ -152,7 +190,7 @@ class Prediction:
         2·bin, the peak δ(τ) r_i of i = j kept. With bin=0 the function itself up to 2 kHz, without that peak.
         Raises ValueError for lags that are not finite, and one lag without a bin.
         """
-        tau = torch.atleast_1d(torch.as_tensor(lags, dtype=torch.float64)).detach()
+        tau = numbers(lags, "lags", "times in ms")
         if tau.ndim != 1 or not len(tau) or not bool(torch.isfinite(tau).all()):
             raise ValueError("lags is empty or not finite; expected times in ms, (L,)")
         bin = _bin(tau, bin)
@@ -303,6 +341,8 @@ class Prediction:
 
 
 def _positive(value: float, name: str, unit: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, SupportsFloat) or isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}; expected a positive number of {unit}")
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"{name} is {value}; expected a positive number of {unit}")
     return float(value)

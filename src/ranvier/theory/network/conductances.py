@@ -28,7 +28,7 @@ Shares = Callable[[Tensor], Tensor]
 ROUNDS, HOLD, ACCURACY = 100, 4, 1e-12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ConductancePoint(WorkingPoint):
     """`cells` hold the mean conductances; `strength` (E,) mV·ms: each edge's weight as a current at the targets'
     mean `voltages` (size,) mV."""

@@ -57,13 +57,28 @@ class Filter:
         """
         if self.instant:
             return torch.ones_like(tau)
-        n = len(self.b)
+        Q, n = self._covariance, len(self.b)
         one = torch.eye(n, dtype=torch.float64)
-        lyapunov = torch.kron(self.A, one) + torch.kron(one, self.A)
-        Q = torch.linalg.solve(lyapunov, -torch.outer(self.b, self.b).reshape(-1)).reshape(n, n)
         right = (Q @ self.c).expand(*tau.shape, n)
         inner = torch.linalg.solve(one / tau[..., None, None] - self.A, right)
         return 2 * (inner @ self.c) / self.area**2
+
+
+    @property
+    def power(self) -> Tensor:
+        """Variance of the current, mV^2, that a Poisson process of unit W^2 rate (mV^2 ms) drives through this filter:
+        1/(2 tau_s) for an exponential one, (). Infinite where it is an instant jump."""
+        if self.instant:
+            return torch.full((), math.inf, dtype=torch.float64)
+        return self.c @ self._covariance @ self.c / self.area**2
+
+    @property
+    def _covariance(self) -> Tensor:
+        """(n, n) stationary covariance of the states, A Q + Q A' + b b' = 0."""
+        n = len(self.b)
+        one = torch.eye(n, dtype=torch.float64)
+        lyapunov = torch.kron(self.A, one) + torch.kron(one, self.A)
+        return torch.linalg.solve(lyapunov, -torch.outer(self.b, self.b).reshape(-1)).reshape(n, n)
 
 
 def synapse_filter(synapse: Synapse) -> Filter:

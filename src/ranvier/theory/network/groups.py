@@ -9,19 +9,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ranvier.theory._text import Brief
 from ranvier.theory.single_neuron.membrane import Membrane, membrane
 
 PER_NEURON = ("index", "tau", "variance", "V_th", "V_reset", "t_ref")
+CONTINUITY = 0.5825971579390107  # |zeta(1/2)|/sqrt(2 pi)
 Drift = Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor]
 
 
-@dataclass(frozen=True)
-class NeuronGroup:
+@dataclass(frozen=True, repr=False)
+class NeuronGroup(Brief):
     """M neurons of one equation, dV/dt = drift(V, I, parameters) + sqrt(2 variance/tau) xi.
 
     `index` (M,): their places in the network. `drift` in mV/ms, I in mV. `parameters`: name -> (M,).
     `tau` (M,) ms = 1/(d drift/d I). `variance` (M,) mV^2: sigma^2. `V_th`, `V_reset` (M,) mV, `t_ref`
-    (M,) ms. `V_lb` (M,) mV and `N`: the grid, chosen by `membrane` where None.
+    (M,) ms. `V_lb` (M,) mV and `N`: the grid, chosen by `membrane` where None. `dt` ms: of a simulation that asks
+    for the threshold at the ends of its steps only; 0 where it is asked for at all times.
     """
 
     name: str
@@ -36,6 +39,7 @@ class NeuronGroup:
     receives: bool = True
     V_lb: Tensor | None = None
     N: int | None = None
+    dt: float = 0.0
 
     @property
     def size(self) -> int:
@@ -52,6 +56,34 @@ class NeuronGroup:
             return plain(V, I + more(V, own), {k: v for k, v in own.items() if k not in parameters})
 
         return replace(self, drift=drift, parameters=self.parameters | parameters)
+
+    def threshold(self, white: Tensor) -> Tensor:
+        """(M,) mV, with all the white noise (M,) mV^2: higher by 0.5826 of the noise of a step where spikes are looked
+        for only every `dt`, for of the paths across V_th some are back by then (Broadie, Glasserman & Kou 1997)."""
+        return self.V_th + CONTINUITY * torch.sqrt(white * (2 * self.dt) / self.tau) if self.dt else self.V_th
+
+    def force(self, V: Tensor, input: Tensor) -> Tensor:
+        """(n, M) mV at V (n, M). Steps of `dt` follow an upstroke late: where a step changes the force by the share
+        x < 1, as a force lower by 1 + x/2 would (the modified equation of Euler's method)."""
+        F = self.tau * self.drift(V, input, self.parameters)
+        if not self.dt:
+            return F
+        h = 1e-4
+        higher, lower = (self.tau * self.drift(V + d, input, self.parameters) for d in (h, -h))
+        x = ((higher - lower) * (self.dt / (2 * h)) / self.tau).clamp(min=0.0)
+        return F / (1 + torch.where(x < 1, x / 2, 0.0))
+
+    def wait(self, input: Tensor, white: Tensor) -> Tensor:
+        """(M,) ms: the refractory time, and what a simulation in steps of `dt` loses where the force carries neurons
+        over the threshold: half a step, and two at the end of an upstroke."""
+        if not self.dt:
+            return self.t_ref
+        V = self.V_th[None]
+        F, h = self.tau * self.drift(V, input, self.parameters), 1e-4
+        steep = self.dt * (self.tau * self.drift(V + h, input, self.parameters) - F) / h > self.tau
+        drift, spread = self.dt * F[0].detach() / self.tau, torch.sqrt(white.detach() * 2 * self.dt / self.tau)
+        carried = -torch.expm1(-(drift / spread.clamp(min=1e-12)).clamp(0.0, 50.0))
+        return self.t_ref + self.dt * carried * torch.where(steep[0], 2.2, 0.5)
 
     def membrane(self, input: Tensor, variance: Tensor) -> Membrane:
         """With constant input (M,) mV and additional variance (M,) mV^2."""
@@ -73,12 +105,12 @@ class NeuronGroup:
             )
         try:
             return membrane(
-                lambda V: self.tau * self.drift(V, input, self.parameters),
+                lambda V: self.force(V, input),
                 tau=self.tau,
                 sigma=torch.sqrt(total),
-                V_th=self.V_th,
+                V_th=self.threshold(total),
                 V_reset=self.V_reset,
-                t_ref=self.t_ref,
+                t_ref=self.wait(input, total),
                 V_lb=self.V_lb,
                 N=self.N,
             )
@@ -91,10 +123,10 @@ class NeuronGroup:
         selected["V_lb"] = None if self.V_lb is None else self.V_lb[rows]
         return replace(self, parameters={k: v[rows] for k, v in self.parameters.items()}, **selected)
 
-    def distinct(self, input: Tensor, variance: Tensor) -> tuple[Tensor, Tensor] | None:
+    def distinct(self, *inputs: Tensor) -> tuple[Tensor, Tensor] | None:
         """(rows, place of each neuron among them) of neurons that differ; None where all do, or where a
-        gradient is wanted, for then each neuron's own is."""
-        own = [self.tau, self.variance, self.V_th, self.V_reset, self.t_ref, input, variance]
+        gradient is needed, for then each neuron's own is. `inputs` (M,): what else may tell them apart."""
+        own = [self.tau, self.variance, self.V_th, self.V_reset, self.t_ref, *inputs]
         columns = [*own, *self.parameters.values(), *([] if self.V_lb is None else [self.V_lb])]
         if torch.is_grad_enabled() and any(x.requires_grad for x in columns):
             return None

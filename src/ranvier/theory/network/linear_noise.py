@@ -15,14 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier.theory._text import Brief
 from ranvier.theory.single_neuron.functions import in_hertz
 
 Drift = Callable[[Tensor], Tensor]
 MS_PER_S = 1000.0
 
 
-@dataclass(frozen=True)
-class LinearNoise:
+@dataclass(frozen=True, repr=False)
+class LinearNoise(Brief):
     """`state` (n,): the fixed point; `jacobian` (n, n) 1/ms; `diffusion` Q (n, n), units^2/ms; `covariance`
     (n, n); `abscissa`, 1/ms: the largest real part of the Jacobian's eigenvalues, below 0."""
 

@@ -11,14 +11,15 @@ from torch import Tensor
 from ranvier.networks import Network, Population, Projection
 from ranvier.neurons import Poisson, SpikeTimes
 from ranvier.synapses import Electrical, Synapse
+from ranvier.theory._text import Brief
 from ranvier.theory.network._lowering_neurons import neuron_group, require_constant
 from ranvier.theory.network.filters import Filter, synapse_filter
 from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.rates import Coupling
 
 
-@dataclass(frozen=True)
-class Junctions:
+@dataclass(frozen=True, repr=False)
+class Junctions(Brief):
     """Gap junctions: `sources`, `targets` (J,); `share` (J,) = w/g_L of the target's leak."""
 
     sources: Tensor
@@ -26,12 +27,13 @@ class Junctions:
     share: Tensor
 
 
-@dataclass(frozen=True)
-class Assembly:
+@dataclass(frozen=True, repr=False)
+class Assembly(Brief):
     """`cells` of the spiking populations; `coupling` (weights in mV·ms; those of conductances in ms, their area
     over g_L); `from_source` (E,) whether an edge comes from a source of spikes; `source_rates` (size,) 1/ms, 0
-    for neurons; `background`, `background_power` (filters, size): W nu and W^2 nu of the backgrounds; `tau`
-    (size,) ms, 1 for sources; `junctions`, apart from `coupling`."""
+    for neurons; `background`, `background_power` (filters, size): W nu and W^2 nu of the backgrounds, and
+    `background_cumulants` (2, filters, size) W^3 nu and W^4 nu, without gradients; `tau` (size,) ms, 1 for
+    sources; `junctions`, apart from `coupling`."""
 
     cells: tuple[NeuronGroup, ...]
     coupling: Coupling
@@ -39,6 +41,7 @@ class Assembly:
     source_rates: Tensor
     background: Tensor
     background_power: Tensor
+    background_cumulants: Tensor
     tau: Tensor
     junctions: Junctions
 
@@ -87,13 +90,13 @@ def assemble(net: Network) -> Assembly:
         cells.append(neuron_group(population))
         tau = tau.index_copy(0, at, cells[-1].tau)
     filters = _Filters()
-    background, power = _backgrounds(net, tau, filters)
+    background, power, cumulants = _backgrounds(net, tau, filters)
     coupling, from_source = _edges(net, tau, filters)
     more = len(coupling.filters) - len(background)
     rows = torch.zeros(more, net.size, dtype=torch.float64)
     return Assembly(
-        tuple(cells), coupling, from_source, rates, torch.cat([background, rows]), torch.cat([power, rows]), tau,
-        _junctions(net),
+        tuple(cells), coupling, from_source, rates, torch.cat([background, rows]), torch.cat([power, rows]),
+        torch.cat([cumulants, rows.expand(2, *rows.shape)], 1), tau, _junctions(net),
     )  # fmt: skip
 
 
@@ -168,10 +171,11 @@ def _area(filter: Filter, tau: Tensor, target: Population, synapse: Synapse, neu
     return filter.area / _values(target.parameters["g_L"], target.size)[neurons]
 
 
-def _backgrounds(net: Network, tau: Tensor, filters: _Filters) -> tuple[Tensor, Tensor]:
-    """Of independent Poisson trains, by filter: W nu and W^2 nu, (filters, size)."""
+def _backgrounds(net: Network, tau: Tensor, filters: _Filters) -> tuple[Tensor, Tensor, Tensor]:
+    """Of independent Poisson trains, by filter: W nu, W^2 nu (filters, size), and W^3 nu, W^4 nu."""
     known = [filters(b.synapse, f"background of {b.target.name!r}") for b in net.backgrounds]
     mean = power = torch.zeros(len(filters.list), net.size, dtype=torch.float64)
+    cumulants = torch.zeros(2, len(filters.list) * net.size, dtype=torch.float64)
     for number, background in zip(known, net.backgrounds):
         target: Population = background.target
         require_constant({"rate": background.rate}, f"the background of population {target.name!r}")
@@ -182,7 +186,9 @@ def _backgrounds(net: Network, tau: Tensor, filters: _Filters) -> tuple[Tensor, 
         rate = _values(background.rate, target.size) / 1000
         mean = mean.flatten().index_add(0, at, W * rate).reshape(mean.shape)
         power = power.flatten().index_add(0, at, W**2 * rate).reshape(mean.shape)
-    return mean, power
+        with torch.no_grad():
+            cumulants.index_add_(1, at, torch.stack([W**3 * rate, W**4 * rate]))
+    return mean, power, cumulants.reshape(2, *mean.shape)
 
 
 def _values(value: Any, size: int) -> Tensor:

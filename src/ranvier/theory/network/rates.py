@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ranvier.theory._text import Brief
 from ranvier.theory.network.filters import Filter
 from ranvier.theory.network.groups import NeuronGroup, on_own_grid, shared
 from ranvier.theory.network.newton import solve_rates
@@ -17,8 +18,8 @@ from ranvier.theory.single_neuron.response import response
 from ranvier.theory.single_neuron.stationary import stationary
 
 
-@dataclass(frozen=True)
-class Coupling:
+@dataclass(frozen=True, repr=False)
+class Coupling(Brief):
     """Edges of a network of `size` nodes: `sources`, `targets` (E,); `weight` (E,), the area in mV·ms that a
     spike adds to the target's input; `delay` (E,) ms; `synapse` (E,), the number of its filter in
     `filters`."""
@@ -52,8 +53,8 @@ class Coupling:
         return shares[self.synapse, self.targets]
 
 
-@dataclass(frozen=True)
-class WorkingPoint:
+@dataclass(frozen=True, repr=False)
+class WorkingPoint(Brief):
     """Where a network of `size` nodes sits to first order: `rates` (size,) 1/ms; `input` (size,) mV and
     `variance` (size,) mV^2 from the synapses; `shares` (E,) of the white noise of each edge that is counted in
     `variance`; `outside` (E,) whether an edge comes from a source of spikes; `cells` with their grids; `residual`
@@ -183,7 +184,7 @@ def self_consistent(
     groups = tuple(solution.cells)
     if torch.is_grad_enabled():
         mean, noise = received(solution.rates)
-        r = _ImplicitRates.apply(rates(groups, mean, noise), coupling, solution.slopes)
+        r = ImplicitRates.apply(rates(groups, mean, noise), coupling, solution.slopes)
         r = solution.rates + (r - r.detach())  # the residual is no part of the answer
     else:
         r = solution.rates
@@ -201,7 +202,7 @@ def _slopes(m: Membrane, threads: int) -> tuple[Tensor, Tensor]:
     return r.current[0].real / 1000, r.noise[0].real / (1000 * m.sigma**2)
 
 
-class _ImplicitRates(torch.autograd.Function):
+class ImplicitRates(torch.autograd.Function):
     """phi(r, parameters) at the fixed point r = phi as a function of the parameters alone."""
 
     @staticmethod

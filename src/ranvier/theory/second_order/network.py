@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ranvier.theory._text import Brief
 from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.linear_response import edge_interaction
 from ranvier.theory.network.newton import solve_linear
@@ -43,8 +44,8 @@ class _Corrections(NamedTuple):
     three: Tensor
 
 
-@dataclass(frozen=True)
-class SecondPoint:
+@dataclass(frozen=True, repr=False)
+class SecondPoint(Brief):
     """As `WorkingPoint`; `matched` (size,) mV^2 is x, in `variance`, and `noise` (modes, size) mV^2 what the
     filtered synapses give; `coloured` (size,) 1/ms the rates' share by which S is not that of Poisson trains."""
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier.theory._text import Brief
 from ranvier.theory.second_order import nested_solves
 from ranvier.theory.second_order._modes import Modes
 from ranvier.theory.single_neuron.functions import in_hertz, integration_of
@@ -50,8 +51,8 @@ def frequency_quadrature(count: int = 48, middle: float = 40.0) -> tuple[Tensor,
     return torch.from_numpy(middle * x / (1 - x)), torch.from_numpy(middle * w / (1 - x) ** 2)
 
 
-@dataclass(frozen=True)
-class FilteredNoise:
+@dataclass(frozen=True, repr=False)
+class FilteredNoise(Brief):
     """What exponentially filtered input noise of variance v mV^2 does, to first order in v, per mV^2.
 
     `shift` (M,) Hz/mV^2, of the mean rates: r2 = v shift. `event` (F, M) Hz/mV^2: of the rate, when v changes

@@ -25,10 +25,18 @@ from ranvier.theory.single_neuron.threshold_integration import (
 
 def in_hertz(f: Any) -> Tensor:
     """Frequencies f, one or many, as (F,) float64 without a graph. Raises ValueError unless they are finite."""
-    frequencies = torch.atleast_1d(torch.as_tensor(f, dtype=torch.float64)).detach()
+    frequencies = numbers(f, "f", "frequencies in Hz")
     if frequencies.ndim != 1 or not bool(torch.isfinite(frequencies).all()):
         raise ValueError(f"there are frequencies {f}; expected finite numbers in Hz, shape (F,)")
     return frequencies
+
+
+def numbers(values: Any, name: str, expected: str) -> Tensor:
+    """`values`, one or many, as float64 without a graph. Raises TypeError for what is no numbers."""
+    try:
+        return torch.atleast_1d(torch.as_tensor(values, dtype=torch.float64)).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} is {values!r}; expected {expected}: a number, a list of them or a tensor") from error
 
 
 def integration_of(*scheme: Tensor) -> ThresholdIntegration:

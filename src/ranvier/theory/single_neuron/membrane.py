@@ -9,14 +9,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ranvier.theory._text import Brief
+
 SEARCH = 250  # steps below the reset in which the density's end is looked for
 
 Force = Callable[[Tensor], Tensor]
 Value = float | Tensor
 
 
-@dataclass(frozen=True)
-class Grid:
+
+@dataclass(frozen=True, repr=False)
+class Grid(Brief):
     """N equal steps from V_lb to V_th for each of M neurons; differentiable in V_th, V_reset and V_lb.
 
     Nodes are V_lb + k step, k = 0..N-1 (at node N, V_th, the density vanishes); faces lie half a step above.
@@ -48,8 +51,8 @@ class Grid:
         return (self.V_lb[:, None] + k * self.step[:, None]).T
 
 
-@dataclass(frozen=True)
-class Membrane:
+@dataclass(frozen=True, repr=False)
+class Membrane(Brief):
     """tau dV = F(V) dt + sigma sqrt(2 tau) dW between V_lb (reflecting) and V_th, then V_reset after t_ref.
 
     `force` (N, M) is the total force F = E_L - V + psi(V) + mu at the grid's faces, in mV; `tau`, `t_ref`
@@ -127,7 +130,7 @@ def membrane(
     p = dict(zip(arguments, values, strict=False))  # without `like`
     check_parameters(p)
     if callable(force) and "V_lb" not in p:
-        p["V_lb"] = _lower_bound(force, p)
+        p["V_lb"] = lower_bound(force, p)
     if N is None:
         need = (p["V_th"] - p["V_lb"]) / (p["sigma"] / 20)
         N = int(min(max(1000.0, math.ceil(float(need.detach().max()))), 10000.0))
@@ -166,8 +169,8 @@ def check_parameters(p: dict[str, Tensor]) -> None:
 
 
 @torch.no_grad()
-def _lower_bound(force: Force, p: dict[str, Tensor]) -> Tensor:
-    """Where the density below the reset has fallen by exp(-36) from its largest value there."""
+def lower_bound(force: Force, p: dict[str, Tensor], fall_by: float = 36.0) -> Tensor:
+    """Where the density below the reset has fallen by exp(-fall_by) from its largest value there."""
     reset, depth = p["V_reset"], p["V_th"] - p["V_reset"]
     least = reset - 0.02 * depth
     bound = torch.full_like(reset, math.nan)
@@ -176,7 +179,7 @@ def _lower_bound(force: Force, p: dict[str, Tensor]) -> Tensor:
     for _ in range(60):
         F = force(reset - k[:, None] * span).expand(SEARCH, len(reset))
         fall = torch.cumsum(F, 0) * (span / SEARCH) / p["sigma"] ** 2  # log(p(V_reset) / p(V)) without flux
-        deep = fall - torch.cummin(fall, 0).values >= 36
+        deep = fall - torch.cummin(fall, 0).values >= fall_by
         first = deep.to(torch.int8).argmax(0)
         bound = torch.where(bound.isnan() & deep.any(0), torch.minimum(reset - k[first] * span, least), bound)
         if not bool(bound.isnan().any()):

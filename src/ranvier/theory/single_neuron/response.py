@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ranvier.theory._text import Brief
 from ranvier.theory.single_neuron.functions import ResponseFunction, StationaryFunction, in_hertz
 from ranvier.theory.single_neuron.membrane import Membrane
 
 
-@dataclass(frozen=True)
-class Response:
+@dataclass(frozen=True, repr=False)
+class Response(Brief):
     """At `frequencies` (F,) Hz; everything is (F, M). A modulation x e^{i omega t} changes the rate by
     A x e^{i omega t}, so that a lag is a negative phase.
 

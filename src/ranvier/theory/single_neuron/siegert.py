@@ -12,13 +12,14 @@ import torch
 from scipy.special import dawsn, erfc, erfcx
 from torch import Tensor
 
+from ranvier.theory._text import Brief
 from ranvier.theory.single_neuron.membrane import Value, check_parameters
 
 ROOT_PI = math.sqrt(math.pi)
 
 
-@dataclass(frozen=True)
-class Siegert:
+@dataclass(frozen=True, repr=False)
+class Siegert(Brief):
     """`rate` Hz; `by_mu`, `by_sigma`: its slopes, Hz/mV. All have the broadcast shape of the parameters."""
 
     rate: Tensor

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ranvier.theory._text import Brief
 from ranvier.theory.single_neuron.functions import StationaryFunction
 from ranvier.theory.single_neuron.membrane import Membrane
 
 
-@dataclass(frozen=True)
-class Stationary:
+@dataclass(frozen=True, repr=False)
+class Stationary(Brief):
     """`rate` (M,) Hz; `cv` (M,); `density` (N, M) 1/mV at the grid's nodes, whose sum times the step is
     1 - rate t_ref."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier.theory._text import Brief
 from ranvier.theory.single_neuron.functions import StationaryFunction
 from ranvier.theory.single_neuron.membrane import Membrane
 from ranvier.theory.single_neuron.threshold_integration import reset_nodes
@@ -16,8 +17,8 @@ from ranvier.theory.time._steps import Course, DensityInput, DensityNeurons, Den
 from ranvier.theory.time._steps import evolve as _evolve
 
 
-@dataclass(frozen=True)
-class Evolution:
+@dataclass(frozen=True, repr=False)
+class Evolution(Brief):
     """`times` (T,) ms, the ends of the steps; `rate` (T, M) Hz, its mean over each step; `refractory` (T, M),
     the mass held there; `density` (S, N, M) 1/mV at the grid's nodes at `density_times` (S,) ms."""
 

@@ -1,0 +1,203 @@
+"""Self-consistent rates of networks whose synapses filter: noise in part white, in part coloured.
+
+Each neuron's filtered inputs are one Ornstein-Uhlenbeck process of their variance, with the time constant that gives
+the free membrane the variance which they give it; `two_variables.filtered_rate` has the rate. What follows rates
+(responses, spectra) is that of neurons in white noise of the membrane's variance whose mean input is moved so that
+they fire at these rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ranvier.theory.network._shifts import ShiftTable, matching_shift
+from ranvier.theory.network.groups import NeuronGroup, on_own_grid
+from ranvier.theory.network.lowering import Assembly
+from ranvier.theory.network.newton import solve_rates
+from ranvier.theory.network.rates import ImplicitRates, WorkingPoint, self_consistent
+from ranvier.theory.single_neuron.stationary import stationary
+from ranvier.theory.single_neuron.two_variables import filtered_rate
+
+NEGLIGIBLE = 1e-10  # of the variance: filtered noise that is left out
+MANY = 60  # neurons that differ, from which on their shifts are interpolated
+
+
+class InputNoise(NamedTuple):
+    """Of each node (size,): `white` mV^2, what synapses add to the neurons' own white noise; `filtered` mV^2, the
+    variance of the filtered current; `tau` ms, its time constant (1 where there is none); `membrane` mV^2, what
+    both give the free membrane."""
+
+    white: Tensor
+    filtered: Tensor
+    tau: Tensor
+    membrane: Tensor
+
+    @classmethod
+    def of(cls, assembly: Assembly, power: Tensor, white: Tensor) -> InputNoise:
+        """From `power` (filters, size) mV^2 ms, W^2 times rates, and more `white` noise (size,) mV^2."""
+        filtered = passed = torch.zeros_like(white)
+        for f, x in zip(assembly.coupling.filters, power, strict=True):
+            if f.instant:
+                white = white + x / (2 * assembly.tau)
+            else:
+                filtered = filtered + f.power * x
+                passed = passed + f.noise_share(assembly.tau) * x / (2 * assembly.tau)
+        some = filtered > 0
+        rest = torch.where(some, filtered - passed, 1.0)
+        tau = torch.where(some, assembly.tau * torch.where(some, passed, 1.0) / rest, 1.0)
+        return cls(white, filtered, tau, white + passed)
+
+
+@dataclass(frozen=True, repr=False)
+class ColouredPoint(WorkingPoint):
+    """`input` holds `shift` (size,) mV, by which the mean input of neurons in white noise is moved so that they fire
+    at the rates of those in coloured noise; `noise`: what the synapses give; `mean` (size,) mV without the shift."""
+
+    shift: Tensor
+    mean: Tensor
+    noise: InputNoise
+
+
+def coloured_point(
+    assembly: Assembly, cells: Sequence[NeuronGroup], colours: Tensor, whites: Tensor, shares: Tensor, threads: int = 1
+) -> ColouredPoint:
+    """Rates by Newton's method, differentiable in everything by the implicit function theorem.
+
+    `colours`, `whites` (E,): shares of each edge's noise that are taken as its filter makes it, and as white noise;
+    `shares` (E,) of the white noise of each edge that the membrane's variance has then.
+    Raises ValueError where no rates are found.
+    """
+    coupling, size = assembly.coupling, assembly.coupling.size
+    K = len(coupling.filters)
+    t = coupling.targets
+    through = coupling.synapse * size + t
+    squared = coupling.weight**2
+    spread = whites * squared / (2 * assembly.tau[t])
+
+    def received(r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean (size,), power (filters, size), more white noise (size,)."""
+        sent = r[coupling.sources]
+        power = torch.zeros(K * size, dtype=torch.float64).index_add(0, through, colours * squared * sent)
+        mean = assembly.input + coupling.into(coupling.weight * sent)
+        return mean, assembly.background_power + power.reshape(K, size), coupling.into(spread * sent)
+
+    tables = [ShiftTable(two_variable_rates, threads) for _ in cells]
+
+    def rates(groups: Sequence[NeuronGroup], mean: Tensor, noise: InputNoise) -> Tensor:
+        r = assembly.source_rates
+        for group, table in zip(groups, tables, strict=True):
+            at = group.index
+            r = r.index_copy(0, at, group_rates(group, mean[at], *(x[at] for x in noise), table, threads))
+        return r
+
+    with torch.no_grad():
+
+        def linearised(groups: Sequence[NeuronGroup], r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            leaves = [x.detach().requires_grad_() for x in received(r)]
+            with torch.enable_grad():
+                phi = rates(groups, leaves[0], InputNoise.of(assembly, leaves[1], leaves[2]))
+                slopes = torch.autograd.grad(phi.sum(), leaves, allow_unused=True)
+            mean, power, white = (torch.zeros_like(x) if g is None else g for x, g in zip(leaves, slopes, strict=True))
+            for group in groups:
+                mean[group.index] *= group.receives
+            edges = mean[t] * coupling.weight + power.reshape(-1)[through] * colours * squared + white[t] * spread
+            return phi.detach(), mean, edges
+
+        def gridded(r: Tensor) -> list[NeuronGroup]:
+            mean, power, white = received(r)
+            noise = InputNoise.of(assembly, power, white)
+            return [on_own_grid(group, mean[group.index], noise.membrane[group.index]) for group in cells]
+
+        guess = _white_rates(assembly, cells, shares, threads)
+        solution = solve_rates(linearised, gridded, guess, coupling)
+    groups = tuple(solution.cells)
+    r = solution.rates
+    mean, power, white = received(r)
+    if torch.is_grad_enabled():
+        phi = rates(groups, mean, InputNoise.of(assembly, power, white))
+        r = ImplicitRates.apply(phi, coupling, solution.slopes)
+        r = solution.rates + (r - r.detach())  # the residual is no part of the answer
+        mean, power, white = received(r)
+    noise = InputNoise.of(assembly, power, white)
+    shift = torch.zeros_like(r)
+    for group in groups:
+        at = group.index
+        shift = shift.index_copy(0, at, matching_shift(group, mean[at], noise.membrane[at], r[at], threads))
+    return ColouredPoint(
+        groups, coupling, r, mean + shift, noise.membrane, shares, assembly.from_source, solution.iterations,
+        solution.residual, shift, mean, noise,
+    )  # fmt: skip
+
+
+def _white_rates(assembly: Assembly, cells: Sequence[NeuronGroup], shares: Tensor, threads: int) -> Tensor:
+    """Where Newton's method begins, (size,) 1/ms: the rates in white noise, where there are any."""
+    try:
+        white = self_consistent(
+            cells, assembly.coupling, noise_share=shares, source_rates=assembly.source_rates, input=assembly.input,
+            variance=assembly.variance, threads=threads,
+        )  # fmt: skip
+    except ValueError as error:
+        if "no self-consistent rates" not in str(error):
+            raise
+    else:
+        return white.rates
+    guess = assembly.source_rates.clone()
+    for group in cells:
+        guess[group.index] = 0.005
+    return guess
+
+
+def group_rates(
+    group: NeuronGroup, mean: Tensor, white: Tensor, filtered: Tensor, tau: Tensor, membrane: Tensor, table: ShiftTable,
+    threads: int = 1,
+) -> Tensor:
+    """(M,) 1/ms of neurons with mean input `mean` mV and noise as in `InputNoise`; one of each kind is solved."""
+    distinct = group.distinct(mean, white, filtered, tau)
+    if distinct is not None:
+        rows, place = distinct
+        chosen = (x[rows] for x in (mean, white, filtered, tau, membrane))
+        return group_rates(group.take(rows), *chosen, table, threads)[place]
+    coloured = (filtered > NEGLIGIBLE * (group.variance + membrane)).detach()
+    rates = torch.zeros_like(mean)
+    plain = torch.nonzero(~coloured)[:, 0]
+    if len(plain):
+        m = group.take(plain).membrane(mean[plain], white[plain])
+        rates = rates.index_copy(0, plain, stationary(m, threads).rate / 1000)
+    rows = torch.nonzero(coloured)[:, 0]
+    if not len(rows):
+        return rates
+    some = group.take(rows)
+    mean, white, filtered, tau, membrane = (x[rows] for x in (mean, white, filtered, tau, membrane))
+    if len(rows) > MANY and _alike(some):
+        moved = mean + table(some, mean, white, filtered, tau)
+        return rates.index_copy(0, rows, stationary(some.membrane(moved, membrane), threads).rate / 1000)
+    return rates.index_copy(0, rows, two_variable_rates(some, mean, white, filtered, tau, threads))
+
+
+def two_variable_rates(
+    group: NeuronGroup, mean: Tensor, white: Tensor, filtered: Tensor, tau: Tensor, threads: int = 1
+) -> Tensor:
+    """(M,) 1/ms."""
+    total = group.variance + white
+    try:
+        rate = filtered_rate(
+            lambda V: group.force(V, mean),
+            tau=group.tau, sigma=torch.sqrt(total + 1e-30), s=torch.sqrt(filtered), tau_s=tau,
+            V_th=group.threshold(total), V_reset=group.V_reset, t_ref=group.wait(mean, total), threads=threads,
+        )  # fmt: skip
+    except ValueError as error:
+        raise ValueError(f"{group.name}: {error}") from error
+    return rate.clamp(min=0.0) / 1000
+
+
+def _alike(group: NeuronGroup) -> bool:
+    """Whether the neurons have the same parameters, none of which needs a gradient."""
+    own = [group.tau, group.V_th, group.V_reset, group.t_ref, *group.parameters.values()]
+    if torch.is_grad_enabled() and any(x.requires_grad for x in [*own, group.variance]):
+        return False
+    return all(bool((x == x[0]).all()) for x in own)
