@@ -124,5 +124,5 @@ def test_refusals():
     for name, value in (("s", -1.0), ("tau_s", 0.0), ("sigma", math.nan)):
         with pytest.raises(ValueError, match=name):
             theory.filtered_rate(lambda V: -V, **({"sigma": 1.0, "s": 1.0} | options | {name: value}))
-    with pytest.raises(ValueError, match="sigma must be positive"):
+    with pytest.raises(ValueError, match="sigma"):
         theory.filtered_rate(lambda V: -V, sigma=0.0, s=0.0, **options)

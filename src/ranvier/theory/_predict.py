@@ -67,10 +67,10 @@ def predict(
     recurrent_noise
         "coloured": fluctuations of the recurrent input are those of independent Poisson trains, filtered by the
         synapses, as are those of backgrounds and sources. Otherwise, of order 1 and quicker, all filtered noise is
-        taken as white noise of the variance that it gives the membrane, that of recurrent input by the share "none" (0),
-        "filtered" (what the synapse's filter lets through to the membrane, tau/(tau + tau_s) for an exponential
-        one), "white" (1), or a number of that without a filter; at hard thresholds rates are then up to 60 % off.
-        The answer's `report` says how large that noise is.
+        taken as white noise of the variance that it gives the membrane, that of recurrent input by the share "none"
+        (0), "filtered" (what the synapse's filter lets through to the membrane, tau/(tau + tau_s) for an
+        exponential one), "white" (1), or a number of that without a filter; at hard thresholds rates are then up to
+        60 % off. The answer's `report` says how large that noise is.
     stability
         "radius" refuses networks with a spectral radius of K(0) of 1 or more. "nyquist" asks instead
         whether det(I − K) runs round zero, which strong inhibition alone does not make it do; with gap junctions
