@@ -44,19 +44,19 @@ def input_statistics(assembly: Assembly, rates: Tensor, strength: Tensor) -> Inp
     coupling, tau = assembly.coupling, assembly.tau
     t, sent = coupling.targets, rates[coupling.sources]
     share = coupling.noise_shares(tau)
-    second = sent * strength**2 * share / (2 * tau[t])
-    recurrent = coupling.into(torch.where(assembly.from_source, 0.0, second))
-    variance = coupling.into(second) + assembly.variance.detach()
-    third = coupling.into(sent * strength**3 * share**2 / (3 * tau[t] ** 2))
-    fourth = sent * strength**4 * share**3 / (4 * tau[t] ** 3)
-    fourth = coupling.into(torch.where(assembly.from_source, 0.0, fourth))
+    quadratic = sent * strength**2 * share / (2 * tau[t])
+    recurrent = coupling.into(torch.where(assembly.from_source, 0.0, quadratic))
+    variance = coupling.into(quadratic) + assembly.variance.detach()
+    cubic = coupling.into(sent * strength**3 * share**2 / (3 * tau[t] ** 2))
+    quartic = sent * strength**4 * share**3 / (4 * tau[t] ** 3)
+    quartic = coupling.into(torch.where(assembly.from_source, 0.0, quartic))
     for f, w3 in zip(coupling.filters, assembly.background_cumulants[0], strict=True):
         if f.E_rev is None:
-            third = third + w3 * f.noise_share(tau) ** 2 / (3 * tau**2)
+            cubic = cubic + w3 * f.noise_share(tau) ** 2 / (3 * tau**2)
     for group in assembly.cells:
         variance[group.index] += group.variance.detach()
     safe = torch.where(variance > 0, variance, 1.0)
-    return InputStatistics(recurrent, variance, third / safe**1.5, fourth / safe**2)
+    return InputStatistics(recurrent, variance, cubic / safe**1.5, quartic / safe**2)
 
 
 @torch.no_grad()
