@@ -209,8 +209,11 @@ def wired(nodes, edges):
 @pytest.mark.parametrize(
     ("nodes", "edges", "message"),
     [
-        ({"a": nir.Linear(np.eye(2)), "b": nir.Scale(np.ones(2))}, [("in", "a"), ("a", "b"), ("b", "a")],
-         "the loop through 'a' and 'b' without a neuron"),
+        ({"a": nir.Linear(np.eye(2)), "b": nir.Scale(np.ones(2)), "c": cuba()},
+         [("in", "a"), ("a", "b"), ("b", "a"), ("b", "c")],
+         "the loop through 'a' and 'b' without a neuron in it, which leads to one"),
+        ({"a": nir.Linear(np.eye(2)), "b": nir.Linear(np.ones((3, 2)))}, [("in", "a"), ("a", "b"), ("b", "a")],
+         "gives 3 values, 'a' takes 2"),
         ({"a": nir.Linear(np.eye(3))}, [("in", "a")], "weights of 'a' are 3 x 3, the values that reach it are 2"),
         ({"a": cuba(), "b": nir.Linear(np.ones((3, 2)))}, [("in", "b"), ("b", "a")], "'b' gives 3 values, 'a' takes 2"),
         ({"a": nir.Linear(np.ones((3, 2)))}, [("in", "a"), ("a", "out")], "Output of 'out' is 2, .* reach it are 3"),
@@ -222,6 +225,15 @@ def wired(nodes, edges):
 def test_malformed_graphs_are_refused_by_name(nodes, edges, message):
     with pytest.raises(ValueError, match=message):
         from_nir(wired(nodes, edges))
+
+
+def test_loops_that_lead_to_no_neuron_are_left_out():
+    affine = nir.Affine(np.eye(2), np.ones(2))
+    nodes = {"n": cuba(), "a": nir.Linear(np.eye(2)), "b": nir.Scale(np.ones(2)), "c": affine}
+    edges = [("in", "n"), ("n", "a"), ("a", "b"), ("b", "a"), ("b", "out"), ("in", "c"), ("c", "c"), ("c", "b")]
+    net = from_nir(wired(nodes, edges), inputs={"in": SpikeTimes([1.0], [0])})
+    assert [p.name for p in net.populations] == ["in", "n"]
+    assert [(p.source.name, p.target.name) for p in net.projections] == [("in", "n")]
 
 
 def test_delays_multiply_only_up_to_a_bound():

@@ -73,8 +73,8 @@ def wiring_of(graph: Any) -> NodeWiring:
         if type(nodes[source]).__name__ == "Output":
             refuse("from", f"the edge from the Output {source!r}")
         before[target].append(source)
-    order = _order(nodes, before)
     useful = _useful(nodes, before)
+    order = _order(nodes, before, useful)
     behind = _shapes(nodes, shapes, before, order, useful)
     wiring = NodeWiring({n: m for n, m in nodes.items() if n in shapes}, shapes, {}, {})
     ways: dict[str, list[NodePath]] = {}
@@ -139,14 +139,19 @@ def _declared(shape: Any) -> Shape:
     return tuple(int(x) for x in np.atleast_1d(shape))
 
 
-def _order(nodes: dict[str, Any], before: dict[str, list[str]]) -> list[str]:
-    """The nodes without state, each after those before it."""
-    stateless = {name: node for name, node in nodes.items() if type(node).__name__ in _STATELESS}
-    links = {name: [n for n in before[name] if n in stateless] for name in stateless}
-    try:
-        return list(TopologicalSorter(links).static_order())
-    except CycleError as error:
-        refuse("from", f"the loop through {' and '.join(sorted(map(repr, set(error.args[1]))))} without a neuron in it")
+def _order(nodes: dict[str, Any], before: dict[str, list[str]], useful: set[str]) -> list[str]:
+    """The nodes without state, each after those before it; loops that lead to no neuron are cut somewhere."""
+    stateless = [name for name, node in nodes.items() if type(node).__name__ in _STATELESS]
+    links = {name: [n for n in before[name] if type(nodes[n]).__name__ in _STATELESS] for name in stateless}
+    while True:
+        try:
+            return list(TopologicalSorter(links).static_order())
+        except CycleError as error:
+            first, second, *_ = loop = error.args[1]  # each before the next
+            if second in useful:
+                names = " and ".join(sorted(map(repr, set(loop))))
+                refuse("from", f"the loop through {names} without a neuron in it, which leads to one")
+            links[second].remove(first)
 
 
 def _useful(nodes: dict[str, Any], before: dict[str, list[str]]) -> set[str]:
@@ -162,26 +167,40 @@ def _useful(nodes: dict[str, Any], before: dict[str, list[str]]) -> set[str]:
 
 
 def _shapes(
-    nodes: dict[str, Any], shapes: dict[str, Shape], before: dict[str, list[str]], order: list[str],
+    nodes: dict[str, Any],
+    shapes: dict[str, Shape],
+    before: dict[str, list[str]],
+    order: list[str],
     useful: set[str],
 ) -> dict[str, Shape]:
     """What each node gives that something reaches; what meets at a node, and what neurons expect, must be alike."""
     behind = dict(shapes)
-    for name in (*order, *(n for n, node in nodes.items() if is_neuron(node))):
+
+    def check(name: str) -> Shape | None:
+        """The first shape that reaches a node, if all that do are of one size."""
         reaching = {behind[n]: n for n in before[name] if n in behind}
         for shape, source in reaching.items():
-            if math.prod(shape) != (size := math.prod(behind.get(name, next(iter(reaching))))):
+            if math.prod(shape) != (size := math.prod(shapes.get(name, next(iter(reaching))))):
                 raise ValueError(
                     f"{source!r} gives {math.prod(shape)} values, {name!r} takes {size}; expected as many: mend the "
                     "shapes."
                 )
-        if name in behind:
-            continue
-        if not reaching:
-            if name not in useful:
-                continue
+        return next(iter(reaching), None)
+
+    waiting, before_that = order, [*order, ""]
+    while len(waiting) < len(before_that):  # twice and more where loops were cut
+        before_that, waiting = waiting, []
+        for name in before_that:
+            shape = check(name)
+            if shape is None:
+                waiting.append(name)
+            else:
+                behind[name] = shape_behind(name, nodes[name], shape)
+    for name in waiting:
+        if name in useful:
             raise ValueError(f"Nothing leads to {name!r}; expected an edge from an Input or a neuron: add one.")
-        behind[name] = shape_behind(name, nodes[name], next(iter(reaching)))
+    for name in nodes:  # neurons, and loops, where they were cut
+        check(name)
     return behind
 
 

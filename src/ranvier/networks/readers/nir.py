@@ -64,7 +64,7 @@ def from_nir(
 
     Raises TypeError for what is no graph and no source; ValueError, by name, for what a network here cannot hold:
     other nodes, a `Threshold` on the way to a neuron, the output of `LI`, `CubaLI` or `I` with a delay or into a
-    synaptic current, a loop without a neuron, subgraphs with several inputs or outputs, more than 100
+    synaptic current, a loop without a neuron that leads to one, subgraphs with several inputs or outputs, more than 100
     synaptic time constants in a node, weights by more than 2²⁵; and for what is malformed: shapes that do not fit,
     delays below 0, v_reset from v_threshold on, values that are not finite. Without `pulse`, also for neurons that
     could not spike if every excitatory source did so each `delay` ms: weights of another unit than 1 s.
