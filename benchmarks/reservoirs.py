@@ -24,7 +24,7 @@ from benchmarks._processes import Process  # noqa: E402
 from ranvier.reservoirs import ESN, NGRC, lorenz63  # noqa: E402
 
 CASE = {"units": 1000, "rows": 5000, "inputs": 3}
-ROUNDS = 5
+ROUNDS = 7
 
 
 def ours() -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import block_diag
 from scipy.sparse import csr_matrix
 
 from ranvier.reservoirs import ESN, memory_capacity, nrmse, valid_time
@@ -14,7 +15,7 @@ def test_states(dtype):
     x = rng.normal(size=(30, 3)).astype(dtype)
     model = ESN(40, leak=0.4, bias_scaling=0.2, input_scaling=0.7, connectivity=0.25, random_state=1).fit(x, x)
     W = model.W_.toarray()
-    assert np.abs(np.linalg.eigvals(W)).max() == pytest.approx(0.9, rel=1e-9)
+    assert np.abs(np.linalg.eigvals(W)).max() == pytest.approx(0.9, rel=1e-7)  # weights of float32
     assert (np.count_nonzero(W, axis=0) == 10).all() and (np.count_nonzero(W, axis=1) == 10).all()
     assert not np.diag(W).any()
     r, states = np.zeros(40), []
@@ -26,10 +27,10 @@ def test_states(dtype):
     np.testing.assert_allclose(result, states, atol=1e-13 if dtype == np.float64 else 1e-5)
 
 
-def test_large_radius_by_arpack():
+def test_large_radius():
     model = ESN(400, spectral_radius=1.3, connectivity=0.05, random_state=2).fit(np.ones((5, 1)), np.ones(5))
     W = model.W_.toarray()
-    assert np.abs(np.linalg.eigvals(W)).max() == pytest.approx(1.3, rel=1e-8)
+    assert np.abs(np.linalg.eigvals(W)).max() == pytest.approx(1.3, rel=1e-7)
 
 
 def test_eigenvalues_fill_a_disc():
@@ -89,3 +90,25 @@ def test_the_radius_is_that_of_the_largest_eigenvalue(seed):
         W[np.arange(n), (np.arange(n) + shift) % n] = random.normal(size=n)
     exact = np.abs(np.linalg.eigvals(W)).max()
     assert spectral_radius(csr_matrix(W), random) == pytest.approx(exact, rel=1e-7)
+
+
+def block(*parts):
+    return csr_matrix(block_diag(*parts))
+
+
+RING = np.roll(np.eye(300), 1, axis=0)  # all eigenvalues on the unit circle
+CHAIN = np.eye(500, k=-1)  # no cycle
+PAIR = np.array([[0.0, 4.0], [1.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("W", "radius"),
+    [
+        (csr_matrix(2.5 * RING), 2.5), (csr_matrix(CHAIN), 0.0), (csr_matrix(CHAIN + 0.3 * np.eye(500)), 0.3),
+        (block(CHAIN, PAIR), 2.0), (block(1.5 * RING, PAIR, [[-3.0]]), 3.0), (csr_matrix((300, 300)), 0.0),
+        (csr_matrix(np.full((300, 300), -0.1)), 30.0), (csr_matrix(RING + RING.T), 2.0),
+    ],
+)  # fmt: skip
+def test_the_radius_of_matrices_whose_eigenvalues_are_known(W, radius):
+    """Only cycles count: a long chain by itself makes vectors longer and has radius 0."""
+    assert spectral_radius(W, np.random.RandomState(0)) == pytest.approx(radius, rel=1e-7)

@@ -11,20 +11,21 @@ FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
 
 
 @compiled(error_model="numpy", fastmath=FASTMATH)
-def net_input(u, inputs, bias, shifts, weights, starts, sources, values, twice, total):
-    """`total` (units,) becomes W_in u + b + W r; `twice` (2 units,) holds the state r two times over."""
-    units, fours = len(bias), len(shifts) // 4 * 4
-    total[:] = bias
-    for j in range(len(u)):
-        for i in range(units):
-            total[i] += inputs[j, i] * u[j]
-    for k in range(0, fours, 4):  # four at once: as many fewer passes over `total`
+def recur(shifts, weights, starts, sources, values, twice, total):
+    """`total` (units,) gains W r; `twice` (2 units,) holds the state r two times over."""
+    units, eights = len(total), len(shifts) // 8 * 8
+    for k in range(0, eights, 8):  # eight at once: as many fewer passes over `total`
         a, b, c, d = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+        e, f, g, h = weights[k + 4], weights[k + 5], weights[k + 6], weights[k + 7]
         p, q = twice[shifts[k] : shifts[k] + units], twice[shifts[k + 1] : shifts[k + 1] + units]
         r, s = twice[shifts[k + 2] : shifts[k + 2] + units], twice[shifts[k + 3] : shifts[k + 3] + units]
+        t, u = twice[shifts[k + 4] : shifts[k + 4] + units], twice[shifts[k + 5] : shifts[k + 5] + units]
+        v, w = twice[shifts[k + 6] : shifts[k + 6] + units], twice[shifts[k + 7] : shifts[k + 7] + units]
         for i in range(units):
-            total[i] += a[i] * p[i] + b[i] * q[i] + c[i] * r[i] + d[i] * s[i]
-    for k in range(fours, len(shifts)):
+            total[i] += (a[i] * p[i] + b[i] * q[i] + c[i] * r[i] + d[i] * s[i]) + (
+                e[i] * t[i] + f[i] * u[i] + g[i] * v[i] + h[i] * w[i]
+            )
+    for k in range(eights, len(shifts)):
         row, moved = weights[k], twice[shifts[k] : shifts[k] + units]
         for i in range(units):
             total[i] += row[i] * moved[i]
@@ -36,15 +37,45 @@ def net_input(u, inputs, bias, shifts, weights, starts, sources, values, twice, 
 
 
 @compiled(error_model="numpy", fastmath=FASTMATH)
+def net_input(u, inputs, bias, shifts, weights, starts, sources, values, twice, total):
+    """`total` (units,) becomes W_in u + b + W r; `twice` (2 units,) holds the state r two times over."""
+    total[:] = bias
+    for j in range(len(u)):
+        for i in range(len(bias)):
+            total[i] += inputs[j, i] * u[j]
+    recur(shifts, weights, starts, sources, values, twice, total)
+
+
+@compiled(error_model="numpy", fastmath=FASTMATH)
 def advance(u, inputs, bias, shifts, weights, starts, sources, values, leak, twice, total):
     """One step: `twice` (2 units,) holds the state two times over and is changed; `total` (units,) becomes it."""
     units = len(bias)
     net_input(u, inputs, bias, shifts, weights, starts, sources, values, twice, total)
+    for i in range(units):  # by itself: what is written here twice over would keep it from going by vectors
+        total[i] = twice[i] + leak * (tanh(total[i]) - twice[i])
     for i in range(units):
-        new = twice[i] + leak * (tanh(total[i]) - twice[i])
-        total[i] = new
-        twice[i] = new
-        twice[units + i] = new
+        twice[i] = total[i]
+        twice[units + i] = total[i]
+
+
+@compiled(error_model="numpy", fastmath=FASTMATH)
+def powers(shifts, weights, starts, sources, values, vector, times):
+    """W^times v up to a factor, of norm 1, and by how much the last product made it longer."""
+    units = len(vector)
+    twice, total, length = np.concatenate((vector, vector)), np.empty_like(vector), 0.0
+    for _ in range(times):
+        total[:] = 0.0
+        recur(shifts, weights, starts, sources, values, twice, total)
+        square = 0.0
+        for i in range(units):
+            square += total[i] * total[i]
+        length = np.sqrt(square)
+        if length == 0.0:
+            break
+        for i in range(units):
+            twice[i] = total[i] / length
+        twice[units:] = twice[:units]
+    return twice[:units].copy(), length
 
 
 @compiled(error_model="numpy", fastmath=FASTMATH)
