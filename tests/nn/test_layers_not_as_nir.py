@@ -168,3 +168,17 @@ def graph_of(nodes, edges):
 def test_what_layers_cannot_hold_is_refused_by_name(make, message):
     with pytest.raises(ValueError, match=f"A model of layers here cannot hold ({message})"):
         from_nir(make())
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "space"),
+    [(nir.Conv1d, (1, 3), 5), (nir.Conv2d, (1, 3, 3), (5, 5)), (nir.Conv2d, (0, 1, 3, 3), (5, 5))],
+)
+def test_weights_of_convolutions_have_all_their_axes(kind, shape, space):
+    node = kind(space, np.ones((1, 1, 3, 3)[: 3 if kind is nir.Conv1d else 4]), 1, 0, 1, 1, np.zeros(1))
+    node.weight = np.ones(shape)
+    size = np.array([1, 5] if kind is nir.Conv1d else [1, 5, 5])
+    ends = {"input": nir.Input(size), "output": nir.Output(size)}
+    edges = [("input", "c"), ("c", "output")]
+    with pytest.raises(ValueError, match=r"weights of 'c' have shape \(.*\); expected [34] axes"):
+        from_nir(nir.NIRGraph(ends | {"c": node}, edges, type_check=False))

@@ -142,7 +142,12 @@ def read_module(name: str, node: Any, bias: Array | None, clock: Clock, dtype: t
             return nn.AvgPool2d(kernel, stride, padding, divisor_override=divisor)
         case nir.Conv1d() | nir.Conv2d():
             weight, groups = np.asarray(node.weight), int(node.groups)
-            axes = weight.ndim - 2
+            axes = 1 if isinstance(node, nir.Conv1d) else 2
+            if weight.ndim != axes + 2 or 0 in weight.shape:
+                raise ValueError(
+                    f"The weights of {name!r} have shape {weight.shape}; expected {axes + 2} axes, channels out, "
+                    f"channels in and the kernel's {axes}: mend the node."
+                )
             sizes = {n: _sizes(getattr(node, n), axes) for n in ("stride", "padding", "dilation")}
             kind = nn.Conv1d if axes == 1 else nn.Conv2d
             has = bias is not None and bool(np.any(bias))
