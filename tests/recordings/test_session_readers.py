@@ -142,7 +142,7 @@ def spikes_pynapple_file(path):
     return read_session(path / "g.npz")
 
 
-def spikes_neo(path):
+def neo_segment():
     import neo
     import quantities as pq
 
@@ -152,7 +152,11 @@ def spikes_neo(path):
             neo.SpikeTrain(SPIKES[0][SPIKES[1] == k], t_start=0 * pq.s, t_stop=2.0 * pq.s, units="s", name=f"u{k}")
         )
     segment.epochs.append(neo.Epoch([0.5, 1.0] * pq.s, [0.25, 0.5] * pq.s, labels=np.array(["x", "y"])))
-    session = from_neo(segment)
+    return segment
+
+
+def spikes_neo(path):
+    session = from_neo(neo_segment())
     assert session.neurons.names == ("u0", "u1", "u2") and session.trials["label"].tolist() == ["x", "y"]
     return session
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ranvier.verify import functions as f
 from ranvier.verify.branch_and_bound.branching import branching_points, point_table
+from tests.laws.discovery import require_cases
 
 ALL = [
     f.LeakyRelu(), f.LeakyRelu(0.1), f.Abs(), f.Clip(-1.0, 1.0), f.Clip(0.0, 6.0), f.Heaviside(),
@@ -18,7 +19,16 @@ ALL = [
     f.Power(3), f.Power(4), f.Power(5), f.Softplus(), f.Softplus(3.0), f.Elu(), f.Elu(0.5), f.Sine(), f.Sine(True),
     f.Gelu(), f.GeluTanh(), f.Silu(),
 ]  # fmt: skip
+#: bases, which name no function
+BASES = {
+    "Gated": "the base of Silu, Gelu and GeluTanh",
+    "Saturating": "the base of Logistic, HyperbolicTangent and Erf",
+}
 POSITIVE = {"logarithm", "sqrt", "reciprocalsqrt"}
+
+
+def test_every_function_has_a_case() -> None:
+    require_cases(f.Function, {type(function) for function in ALL}, BASES)
 
 
 def intervals(function: f.Function, seed: int, count: int = 400) -> tuple[torch.Tensor, torch.Tensor]:

@@ -52,9 +52,11 @@ def from_neo(block: Any, *, segment: int = 0, dt: float = 0.1, name: str | None 
     """A session from a segment of a Neo block (or a segment itself): its spike trains, else its first analog signal.
 
     Further signals become behaviour, epochs trials with a column `label`. Annotations "name" or "label" of a spike
-    train name its neuron. Raises ValueError for a segment without either.
+    train name its neuron. Raises ValueError for a segment without either, TypeError for other objects.
     """
     part = block.segments[segment] if hasattr(block, "segments") else block
+    if not all(hasattr(part, name) for name in ("analogsignals", "irregularlysampledsignals", "spiketrains", "epochs")):
+        raise TypeError(f"block is a {type(block).__name__}; expected a Block or a Segment of Neo")
     title = str(name if name is not None else getattr(block, "name", "") or "")
     signals = [*part.analogsignals, *part.irregularlysampledsignals]
     trials = None
