@@ -48,7 +48,7 @@ class Synapses:
         earlier = k - self.delay
         arrived = np.array([past[max(e, 0)][self.q.source.index][s] for e, s in zip(earlier, self.sources)])
         post = past[k][self.q.target.index][self.targets]
-        out = arrived * self.w
+        out = arrived * self.w if self.learning is None else self.learning.delivered(arrived)
         if self.learning is not None:
             self.learning.step(k, arrived, post, modulator)
             self.w = self.learning.w

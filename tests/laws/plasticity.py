@@ -33,6 +33,21 @@ class Edges:
         if rule.drift != "0" and k % round(rule.interval / self.dt) == 0:
             self._change(rule.interval * value(rule.drift, {**names, **self.state, "w": self.w}))
 
+    def delivered(self, pre):
+        """What `pre` spikes of each edge's source deliver in the next step, by the traces of then."""
+        rule, p = self.rule, self.rule.parameters
+        if rule.transmitted == "w":
+            return pre * self.w
+        now = {t.name: self.state[t.name] * (np.exp(-self.dt / p[t.tau]) if p[t.tau] > 0 else 0.0)
+               for t in rule.traces if t.side == "pre"}  # fmt: skip
+        total = np.zeros(len(self.w))
+        for m in range(int(pre.max(initial=0))):
+            names = {**p, **now, "w": self.w}
+            total += (pre > m) * value(rule.transmitted, names)
+            now = {t.name: np.where(pre > m, now[t.name] + value(t.jump, names), now[t.name])
+                   for t in rule.traces if t.side == "pre"}  # fmt: skip
+        return total
+
     def _event(self, side, spikes, names):
         """Spikes change weights and eligibilities, then raise their own traces."""
         rule, names = self.rule, {**names, **self.state, "w": self.w}
@@ -42,7 +57,8 @@ class Edges:
         for t in rule.traces:
             if t.side == side and not t.follows:
                 x = self.state[t.name]
-                self.state[t.name] = np.where(spikes, 1.0 if t.nearest else x + 1, x)
+                jumped = 1.0 if t.nearest else x + value(t.jump, names)
+                self.state[t.name] = np.where(spikes, jumped, x)
 
     def _change(self, size):
         self.w = np.clip(self.w + size, *self.rule.bounds)

@@ -13,6 +13,7 @@ CASES = {
         rules.Hebb(eta=0.02, decay=0.01, tau=12.0, interval=1.0),
         rules.Oja(eta=0.05, tau=15.0, interval=2.0),
         rules.BCM(eta=0.05, tau=15.0, tau_theta=40.0, y_0=0.8, interval=1.0, w_max=2.0),
+        rules.TsodyksMarkram(U=0.4, tau_rec=60.0, tau_facil=35.0),
         AtTarget(eta=0.05, w_max=1.0),
     )
 }

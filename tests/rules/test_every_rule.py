@@ -58,12 +58,14 @@ def test_engines_and_layers_do_what_the_texts_say(rule):
     series = plastic.series()
     now = lambda k, _past: series.values[min((k - 1) // 25, len(series.values) - 1)].item()  # noqa: E731
     modulator = {q.index: now for q in net.projections} if rule.law.uses_modulator else None
-    _, _, expected = plain_plastic.simulate(net, plastic.DT, STEPS, modulator)
+    steps, neurons, expected = plain_plastic.simulate(net, plastic.DT, STEPS, modulator)
     for options in ({}, {"engine": "torch"}):
-        weights = run(net, **options).weights
+        recording = run(net, **options)
+        assert np.array_equal(recording.neurons, neurons) and np.allclose(recording.times, steps * plastic.DT)
+        weights = recording.weights
         for q in net.projections[:2]:
             before = np.broadcast_to(np.asarray(q.weight), expected[q.index].shape)
-            assert np.abs(expected[q.index] - before).max() > 1e-3, "nothing is learned"
+            assert (np.abs(expected[q.index] - before).max() > 1e-3) == rule.law.learns, "nothing is learned"
             assert np.abs(weights[q].numpy() - expected[q.index]).max() < 1e-9
 
 

@@ -5,6 +5,7 @@ from ranvier.rules._law import Eligibility, Trace
 from ranvier.rules.inhibitory import InhibitorySTDP
 from ranvier.rules.rates import BCM, Hebb, Oja
 from ranvier.rules.reward import RewardSTDP
+from ranvier.rules.short_term import TsodyksMarkram
 from ranvier.rules.stdp import STDP
 from ranvier.rules.triplet import TripletSTDP
 
@@ -19,4 +20,5 @@ __all__ = [
     "Rule",
     "Trace",
     "TripletSTDP",
+    "TsodyksMarkram",
 ]  # fmt: skip

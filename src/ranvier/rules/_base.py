@@ -30,7 +30,8 @@ class Rule(Record):
             A: float = rv.parameter(0.01, "weight", "change a pair")
 
     `traces`, `eligibilities`: its variables; `on_pre`, `on_post`: what a spike that arrives from the source, and
-    one of the target, add to the weight w; `drift`: dw/dt (1/ms), applied every `interval` ms. They may be
+    one of the target, add to the weight w; `drift`: dw/dt (1/ms), applied every `interval` ms; `transmitted`: what a
+    spike that arrives delivers in a `Network`, of w and the source's traces before it, w by default. They may be
     properties where they depend on the parameters. Expressions know w, the traces, `modulator` (the third factor)
     and the parameters; after each change w is clipped to [w_min, w_max]. A parameter that declares no domain may be
     any finite number (one called tau or tau_..., any time from 0 ms; bounds, infinite ones too); `relations` hold
@@ -47,6 +48,7 @@ class Rule(Record):
     on_pre: ClassVar[Any] = "0"
     on_post: ClassVar[Any] = "0"
     drift: ClassVar[Any] = "0"
+    transmitted: ClassVar[Any] = "w"
     relations: ClassVar[tuple[str, ...]] = ()
     undeclared: ClassVar[Mapping[str, Parameter]] = {
         "tau": Parameter("ms", at_least=0.0), "w_min": Parameter(finite=False), "w_max": Parameter(finite=False),
@@ -101,7 +103,7 @@ class Rule(Record):
         """The rule as expressions."""
         return law(
             tuple(self.traces), tuple(self.eligibilities), self.on_pre, self.on_post, self.drift,
-            tuple(self.parameters), type(self).__name__,
+            self.transmitted, tuple(self.parameters), type(self).__name__,
         )  # fmt: skip
 
     def remaining(self, tau: str, dt: float) -> float:

@@ -21,7 +21,8 @@ class Trace:
 
     side: "pre", "post" (a neuron's spikes make it jump), or "modulator", that signal low-passed:
     dx/dt = −x/tau + modulator. tau: the name of a parameter (ms); 0 makes the trace the signal itself.
-    nearest: a spike sets it to 1 (only the nearest spike counts); otherwise a spike adds 1 (all count).
+    nearest: a spike sets it to 1 (only the nearest spike counts); otherwise a spike adds 1 (all count), or `jump`, for
+    "pre": an expression of the "pre" traces before the spike.
     follows: for "post", an expression of other traces; then dx/dt = (follows − x)/tau, without jumps.
     """
 
@@ -30,6 +31,7 @@ class Trace:
     tau: str
     nearest: bool = False
     follows: str = ""
+    jump: str = "1"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Law:
     """What `Rule.law` gives: the rule as expressions.
 
     on_pre, on_post: Δw at a spike; marks: eligibility -> (on_pre, on_post), what it jumps by; follows: trace
-    -> its moving target; drift: dw/dt (1/ms); names: every parameter in use, sorted.
+    -> its moving target; drift: dw/dt (1/ms); transmitted: what a spike delivers; jumps: "pre" trace -> what a spike
+    adds to it; names: every parameter in use, sorted.
     """
 
     pre: tuple[Trace, ...]
@@ -59,6 +62,8 @@ class Law:
     marks: dict[str, tuple[sp.Expr, sp.Expr]]
     follows: dict[str, sp.Expr]
     drift: sp.Expr
+    transmitted: sp.Expr
+    jumps: dict[str, sp.Expr]
     names: tuple[str, ...]
 
     @property
@@ -75,9 +80,22 @@ class Law:
         """Whether the rule needs a modulator."""
         return bool(self.modulator) or any(e.has(symbol(MODULATOR)) for e in self.expressions())
 
+    @property
+    def short_term(self) -> bool:
+        """Whether a spike delivers something else than the weight."""
+        return bool(self.transmitted != symbol(WEIGHT))
+
+    @property
+    def learns(self) -> bool:
+        """Whether a weight ever changes."""
+        return any(e != 0 for e in (self.on_pre, self.on_post, self.drift))
+
     def expressions(self) -> list[sp.Expr]:
         marks = [e for pair in self.marks.values() for e in pair]
-        return [self.on_pre, self.on_post, self.drift, *marks, *self.follows.values()]
+        return [
+            self.on_pre, self.on_post, self.drift, self.transmitted, *marks, *self.follows.values(),
+            *self.jumps.values(),
+        ]  # fmt: skip
 
 
 @cache
@@ -87,6 +105,7 @@ def law(
     on_pre: str,
     on_post: str,
     drift: str,
+    transmitted: str,
     parameters: tuple[str, ...],
     who: str,
 ) -> Law:
@@ -99,12 +118,15 @@ def law(
         if tau not in parameters:
             raise ValueError(f"{who}: {name!r} decays with {tau!r}; expected one of its parameters")
     of = {side: tuple(t for t in traces if t.side == side) for side in ("pre", "post", "modulator")}
+    if any(t.jump != "1" and (t.side != "pre" or t.nearest) for t in traces):
+        raise ValueError(f"{who}: a jump is for a trace of the side 'pre' that is not nearest; expected none elsewhere")
     if any(t.follows and t.side != "post" for t in traces):
         raise ValueError(f"{who}: only a trace of the side 'post' follows another; expected none elsewhere")
     neurons = {t.name for t in traces} | {MODULATOR} | set(parameters)
     at_events = neurons | {WEIGHT}
     everything = at_events | {e.name for e in eligibilities}
     behind = {t.name for t in of["post"]} | set(parameters)
+    ahead = {t.name for t in of["pre"]} | set(parameters)
 
     def read(text: str, allowed: set[str], where: str) -> sp.Expr:
         expression = parse(text)
@@ -128,6 +150,8 @@ def law(
         },
         follows={t.name: read(t.follows, behind, t.name) for t in traces if t.follows},
         drift=read(drift, everything, "drift"),
+        transmitted=read(transmitted, ahead | {WEIGHT}, "transmitted"),
+        jumps={t.name: read(t.jump, ahead, t.name) for t in of["pre"] if not t.nearest},
         names=(),
     )
     used = {s.name for e in rule.expressions() for s in e.free_symbols} & set(parameters)

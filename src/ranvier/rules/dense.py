@@ -120,9 +120,13 @@ def advance(
         w = torch.clamp(w + arrived * changes.pop(WEIGHT), low, high)
         for name, size in changes.items():
             new[name] = new[name] + arrived * size
+        jumps: dict[str, Any] = {}
+        if side == "pre":
+            jumps = functions["jumps"](**parameters, **{t.name: new[t.name] for t in law.pre})
         for t in getattr(law, side):
             if t.name not in law.follows:
-                new[t.name] = new[t.name] * (1 - spikes) + spikes if t.nearest else new[t.name] + spikes
+                size = jumps.get(t.name, 1.0)
+                new[t.name] = new[t.name] * (1 - spikes) + spikes if t.nearest else new[t.name] + spikes * size
     plain = parameters | {t.name: new[t.name] for t in law.post}
     for name, target in functions["follows"](**plain).items() if law.follows else ():
         left = rule.remaining(next(t.tau for t in law.post if t.name == name), dt)
@@ -131,6 +135,26 @@ def advance(
     if law.drift != 0 and int(clock) % every == 0:
         w = torch.clamp(w + rule.interval * functions["drift"](**values_now())[WEIGHT], low, high)
     return new | {"clock": clock}, w
+
+
+def transmit(
+    rule: Rule, state: State, w: Tensor, arrivals: Sequence[Tensor], dt: float, at_source: Lift
+) -> Tensor:
+    """What arrivals (each of sources) deliver by synapses of weight w, before `advance` takes them in."""
+    law = rule.law
+    if not law.short_term:
+        return sum(at_source(spikes) for spikes in arrivals) * w  # type: ignore[return-value]
+    functions, parameters = _functions(law), dict(rule.parameters)
+    now = {t.name: state[t.name] * rule.remaining(t.tau, dt) for t in law.pre}
+    total = torch.zeros_like(w)
+    for spikes in arrivals:
+        lifted = {name: at_source(x) for name, x in now.items()}
+        total = total + at_source(spikes) * functions["transmitted"](**parameters, **lifted, **{WEIGHT: w})[WEIGHT]
+        jumps = functions["jumps"](**parameters, **now)
+        for t in law.pre:
+            size = jumps.get(t.name, 1.0)
+            now[t.name] = now[t.name] * (1 - spikes) + spikes if t.nearest else now[t.name] + spikes * size
+    return total
 
 
 def steps_of(rule: Rule, dt: float) -> int:
@@ -148,7 +172,8 @@ def _functions(law: Law) -> dict[str, Callable[..., dict[str, Tensor]]]:
         for k, change in enumerate((law.on_pre, law.on_post))
     ]
     sources = {"pre": at[0], "post": at[1], "drift": {WEIGHT: law.drift}, "follows": law.follows}
-    return {name: torch_function(expressions) for name, expressions in sources.items() if expressions}
+    sources |= {"jumps": law.jumps, "transmitted": {WEIGHT: law.transmitted}}
+    return {name: torch_function(each) for name, each in sources.items() if each or name == "jumps"}
 
 
 def _check_weight(weight: Tensor, batch: int) -> None:
@@ -160,4 +185,4 @@ def _check_weight(weight: Tensor, batch: int) -> None:
         )
 
 
-__all__ = ["advance", "fresh", "init_state", "step", "steps_of"]
+__all__ = ["advance", "fresh", "init_state", "step", "steps_of", "transmit"]

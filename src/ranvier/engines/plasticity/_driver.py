@@ -76,9 +76,12 @@ def _learn(A, G, groups, now, thread, threads, slots, dt, fired, one):
             if threads > 1:
                 b = a + np.int64(cut[neuron * (threads + 1) + thread + 1])
                 a += np.int64(cut[neuron * (threads + 1) + thread])
-            # several spikes of a source act one by one, and are delivered with the weights before them
+            # several spikes of a source act one by one, and are delivered with the weights before them; those of
+            # short-term plasticity are delivered one by one, too
             copies = 0
-            if i == 0 or fired[i - 1] != neuron:
+            if s.single:
+                copies = 1
+            elif i == 0 or fired[i - 1] != neuron:
                 copies = 1
                 while i + copies < count and fired[i + copies] == neuron:
                     copies += 1

@@ -209,7 +209,12 @@ class _Text:
         """A spike of source `_row` arrives: replay, deliver `_copies` of it onto `_line`, change, raise the source's
         traces."""
         law = self.law
-        work = ["for _i in range(_m):", "    _out[_index[_i]] += _w[_i]*_real(_copies)"]
+        sent = self.show(law.transmitted) if law.short_term else "_w[_i]"
+        named = [f"{t.name} = _now_{t.name}" for t in law.pre]
+        deliver = [f"_out[_index[_i]] += ({sent})*_real(_copies)"]
+        if law.short_term:
+            deliver = [*named, "w = _w[_i]", *deliver]
+        work = ["for _i in range(_m):", *(f"    {line}" for line in deliver)]
         body = self._read(self._uses(law.on_pre, *(m[0] for m in law.marks.values())))
         body.append("w = _w[_i]")
         if law.on_pre != 0:
@@ -219,7 +224,10 @@ class _Text:
                 body.append(f"_e_{name}[_i] += ({self.show(size)})*_scale_{name}")
         if len(body) > 1:
             work += [f"for _i in range({CHUNK}):", *(f"    {line}" for line in body)]
-        after = [f"_at_{t.name}[0] = {'_real(1.0)' if t.nearest else f'_now_{t.name} + _real(1.0)'}" for t in law.pre]
+        after = named + [
+            f"_at_{t.name}[0] = {'_real(1.0)' if t.nearest else f'_now_{t.name} + ({self.show(law.jumps[t.name])})'}"
+            for t in law.pre
+        ]
         lines = [*self._row_scalars(), "_out = _pointer(_line, _one)", *self._chunks(work), *after, "_times[0] = _now"]
         return self._kernel("_g, _thread, _row, _a, _b, _now, _line, _copies", lines)
 

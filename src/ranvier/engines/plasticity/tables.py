@@ -144,7 +144,7 @@ def plastic_rows(program: PlasticProgram, state: PlasticState) -> NDArray[Any]:
         out[name] = program.kernels[name]
     out["source"], out["target"], out["ring"] = p.source.index, p.target.index, program.ring
     out["sources"], out["columns"], out["every"] = p.source.size, program.columns, program.every
-    out["replays"], out["kind"] = replays(program.rule), where.kind
+    out["replays"], out["single"], out["kind"] = replays(program.rule), program.rule.law.short_term, where.kind
     out["series_columns"], out["count"] = state.series.shape[1], state.series.shape[0]
     out["interval"], out["population"] = where.interval_steps(program.dt), where.population
     out["wait"], out["origin"] = min((group.delay for group in program.groups), default=1), state.origin

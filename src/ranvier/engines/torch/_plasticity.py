@@ -10,7 +10,7 @@ from torch import Tensor
 from ranvier.engines.plasticity import records as g
 from ranvier.engines.plasticity.modulators import ModulatorSource, modulator_of
 from ranvier.networks import Network, Projection
-from ranvier.rules.dense import advance, fresh
+from ranvier.rules.dense import advance, fresh, transmit
 
 
 class LearningSynapses(NamedTuple):
@@ -65,7 +65,11 @@ class TorchPlastic:
         """`total` (B, targets) with the spikes that arrive now."""
         for (delay, sources, targets, _), each in zip(self.groups, own, strict=True):
             sent = history[delay][:, self.projection.source.slice]
-            total = total.index_add(1, targets, sent[:, sources] * each.weight)
+            arrivals = one_by_one(sent) if self.counts and self.rule.law.short_term else (sent,)
+            delivered = transmit(
+                self.rule, each.state, each.weight, arrivals, self.dt, lambda x, at=sources: x[:, at]  # type: ignore[misc]
+            )
+            total = total.index_add(1, targets, delivered)
         return total
 
     def step(self, own: tuple[LearningSynapses, ...], history: Tensor, now: int) -> tuple[LearningSynapses, ...]:

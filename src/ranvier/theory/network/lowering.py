@@ -126,6 +126,12 @@ def _edges(net: Network, tau: Tensor, filters: _Filters) -> tuple[Coupling, Tens
     for projection in net.projections:
         if isinstance(projection.synapse, Electrical):
             continue
+        if projection.plasticity is not None and projection.plasticity.law.short_term:
+            raise ValueError(
+                f"{_where(projection)} has short-term plasticity ({type(projection.plasticity).__name__}), whose mean "
+                "depends on the rates; a prediction needs constant weights: leave it out, with weights as they are at "
+                "the expected rate"
+            )
         number = filters(projection.synapse, _where(projection))
         sources, targets = projection.edges()
         sources, targets = sources + projection.source.start, targets + projection.target.start
