@@ -16,6 +16,7 @@ REFUTED: set[tuple[str, str]] = {  # (experiment, metric): what the paper says a
     ("facets", "gain_naturalness"),  # −0.005: on digits of 8 × 8 bare ascent leaves the judge as sure
     ("milan", "gain_reranking"),  # −0.003: with ten words the likeliest caption is as good as the reranked one
     ("wide_deep", "gain_third"),  # 0.04: of stub judges a third layer averages once more
+    ("neuroformer", "over_glm"),  # −0.3: a linear model with histories is nearly the simulated cells' law
     ("neuron_paths", "drop_gradient"),  # 0.79: layerwise integrated gradients choose what costs more
 }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ranvier._lazy import attributes
 
 if TYPE_CHECKING:
+    from ranvier.recordings.coupling import CoupledGLM, fit_coupled_glm, partial_correlation
     from ranvier.recordings.epochs import Epochs
     from ranvier.recordings.forecasts import GraphForecast, fit_forecast, shuffled_graph, skill
     from ranvier.recordings.leaks import LeakReport, check_leaks
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "ranvier.recordings.coupling": ["CoupledGLM", "fit_coupled_glm", "partial_correlation"],
     "ranvier.recordings.epochs": ["Epochs"],
     "ranvier.recordings.forecasts": ["GraphForecast", "fit_forecast", "shuffled_graph", "skill"],
     "ranvier.recordings.leaks": ["LeakReport", "check_leaks"],
