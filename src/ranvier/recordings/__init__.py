@@ -55,6 +55,7 @@ _HOMES = {
 
 __all__ = [
     "Connectome",
+    "CoupledGLM",
     "Epochs",
     "GraphForecast",
     "LeakReport",
@@ -70,6 +71,7 @@ __all__ = [
     "causal_zscore",
     "check_leaks",
     "consensus",
+    "fit_coupled_glm",
     "fit_forecast",
     "from_neo",
     "from_pynapple",
@@ -77,6 +79,7 @@ __all__ = [
     "hold_out",
     "homogenise",
     "identified",
+    "partial_correlation",
     "read_arrays",
     "read_nwb",
     "read_session",
