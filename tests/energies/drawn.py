@@ -253,7 +253,7 @@ def glasses(draw: Callable) -> Case:
 #: how to draw each kind of energy
 DRAWN: dict[str, st.SearchStrategy[Case]] = {
     "Ising": spins(Ising), "Hopfield": spins(Hopfield), "Boltzmann": spins(Boltzmann), "ContinuousHopfield": graded(),
-    "DenseMemory": dense_memories(), "ModernHopfield": modern(), "Graph": graphs(), "Layered": layered(),
+    "DenseMemory": dense_memories(), "ModernHopfield": modern(), "EnergyGraph": graphs(), "Layered": layered(),
     "Nudged": layered(nudge=True), "Hierarchy": hierarchies(), "SparseCode": sparse("soft"),
     "SparseCode, hard": sparse("hard"), "BeliefEnergy": beliefs(), "SphericalGlass": glasses(),
 }  # fmt: skip
