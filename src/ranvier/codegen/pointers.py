@@ -47,7 +47,7 @@ def _caller(arguments: int):
     return intrinsic(namespace["call"])
 
 
-call1, call2, call3, call4, call6, call7, call8, call9, call11 = (_caller(k) for k in (1, 2, 3, 4, 6, 7, 8, 9, 11))
+call1, call2, call3, call4, call5, call6, call7, call8, call9, call11 = map(_caller, (*range(1, 10), 11))
 
 
 def scratch(count: int):
@@ -80,6 +80,16 @@ def prefetch(typingctx, at):
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen
+
+
+@intrinsic
+def trailing_zeros(typingctx, word):
+    """The place of the lowest bit that is set in a uint64 other than 0, as int64."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), codegen
 
 
 @intrinsic

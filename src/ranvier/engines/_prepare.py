@@ -25,6 +25,8 @@ ENGINES = {
     "compiled": ("ranvier.engines.compiled.engine", "CompiledEngine"),
     "torch": ("ranvier.engines.torch.engine", "TorchEngine"),
 }
+#: ways of the compiled engine that can be asked for by name
+METHODS = ("stepping", "events")
 
 #: What `record=` takes.
 Record = Sequence[str | Probe | WeightProbe] | str | Probe | WeightProbe
@@ -75,8 +77,8 @@ def prepare(
         raise ValueError(f"seed is {seed!r}; expected an integer from 0 to 2^63 - 1")
     if not hasattr(threads, "__index__") or int(threads) < 1:
         raise ValueError(f"threads is {threads!r}; expected a whole number, at least 1")
-    if engine not in ENGINES:
-        raise ValueError(f"engine is {engine!r}; expected {' or '.join(map(repr, ENGINES))}")
+    if engine not in (names := (*ENGINES, *METHODS)):
+        raise ValueError(f"engine is {engine!r}; expected one of {', '.join(map(repr, names))}")
     if not net.populations:
         raise ValueError("the network has no populations; expected at least one: net.add(rv.LIF(), 100)")
     require_valid(net)
@@ -86,7 +88,8 @@ def prepare(
     requested = [record] if isinstance(record, str | Probe | WeightProbe) else list(record)
     probes = resolve_probes([r for r in requested if not isinstance(r, WeightProbe)], net, step_models(net), dt)
     weights = resolve_weights([r for r in requested if isinstance(r, WeightProbe)], net, dt)
-    options = EngineOptions(dt, int(seed), int(threads), dtype, probes, modulators)
+    method = engine if engine in METHODS else None
+    options = EngineOptions(dt, int(seed), int(threads), dtype, probes, modulators, method)
     manifest = {
         "n_neurons": net.size,
         "dt": dt,
@@ -94,7 +97,8 @@ def prepare(
         "engine": engine,
         "dtype": str(dtype).removeprefix("torch."),
     }
-    return Prepared(net, engine_class(engine).prepare(net, options), probes, weights, manifest)
+    ready = engine_class("compiled" if method else engine).prepare(net, options)
+    return Prepared(net, ready, probes, weights, manifest)
 
 
 def engine_class(name: str) -> type[Engine]:

@@ -56,7 +56,7 @@ def recording_of(prepared: Prepared, pieces: list[Segment], first: int, manifest
     if any(p.plasticity is not None for p in net.projections):
         traces = {p.index: trace(WeightTrace, p.name, p.edges) for p in prepared.weights}
         weights = Weights(engine.weights(), traces)
-    return Recording._of(spikes, states, net, manifest | {"threads": engine.threads}, weights)
+    return Recording._of(spikes, states, net, manifest | report(engine), weights)
 
 
 def open_folder(prepared: Prepared, lock: FolderLock, duration: float) -> RunFolder:
@@ -84,6 +84,13 @@ def into_folder(prepared: Prepared, folder: RunFolder, steps: int, bar: Progress
         piece = _advance(prepared, last)
         folder.append(last, piece.steps, piece.neurons, piece.samples, engine.state())
         bar.to(last * engine.options.dt / 1000)
+    folder.note(report(engine))
+
+
+def report(engine: Engine) -> dict[str, Any]:
+    """What a manifest says of the engine after a run: threads in use, and which loop of several it chose."""
+    chosen = getattr(engine, "report", None)
+    return {"threads": engine.threads} | ({} if chosen is None else {"method": chosen})
 
 
 def _spans(engine: Engine, steps: int) -> Iterator[int]:

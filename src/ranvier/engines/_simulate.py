@@ -41,7 +41,9 @@ def simulate(
     seed
         Of noise, Poisson trains and initial values; from 0 to 2^63 - 1.
     engine
-        "compiled" (numba, event-driven) or "torch" (clock-driven, for small networks and gradients).
+        "compiled" (numba) or "torch" (for small networks and gradients). The compiled engine advances every neuron in
+        every step, or, where all equations are linear and free of noise and activity is sparse, neurons from event to
+        event; `recording.manifest["method"]` says which, and "stepping" or "events" ask for one.
     threads
         At most this many (compiled).
     record

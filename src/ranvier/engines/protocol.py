@@ -22,7 +22,8 @@ REFRACTORY = "refractory_left"
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How a network is run. `dt` in ms; at most `threads` threads; `dtype` torch.float32 or torch.float64."""
+    """How a network is run. `dt` in ms; at most `threads` threads; `dtype` torch.float32 or torch.float64; `method`
+    of the compiled engine: "stepping", "events", or None, which lets it choose."""
 
     dt: float
     seed: int = 0
@@ -30,6 +31,7 @@ class EngineOptions:
     dtype: torch.dtype = torch.float32
     probes: tuple[ResolvedProbe, ...] = ()
     modulators: Modulators | None = None
+    method: str | None = None
 
     @property
     def real(self) -> type[np.floating[Any]]:

@@ -78,7 +78,7 @@ def _fill(A, step, steps, block, p, lo, noise):
 
 
 @njit(**INNER)
-def _emit(A, step, p, lo, mask):
+def emit(A, step, p, lo, mask):
     """One step of one tile of a population without equations."""
     if p.kind == POISSON:
         at = 4 * lo * min(p.stride, 1)
@@ -153,7 +153,7 @@ def _deliver(A, p, neuron, following, arrival, thread, threads, size, one):
 
 
 @njit(**INNER)
-def _collect(words, size, fired):
+def collect(words, size, fired):
     """Neurons in order, each as often as its byte in a mask says; returns how many."""
     count = 0
     for group in range((size + 7) // 8):
@@ -212,7 +212,7 @@ def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
                         _update(A, step + k, k, block, p, lo, room, mask, size, dt, one)
                         _sample(A, step + k, q, p, lo, size, one)
                     else:
-                        _emit(A, step + k, p, lo, mask)
+                        emit(A, step + k, p, lo, mask)
                 if A.couplings != 0:
                     room += 4 * p.normals * TILE
         passed += 1
@@ -221,7 +221,7 @@ def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
             for q in range(populations):
                 p = population(A.populations, q)
                 words = pointer(masks + k * A.mask_columns + p.mask, np.uint64(0))
-                count = _collect(words, p.size, fired)
+                count = collect(words, p.size, fired)
                 for i in range(count):
                     following = fired[min(i + 1, count - 1)]
                     _deliver(A, p, fired[i], following, step + k + 1, thread, threads, size, one)

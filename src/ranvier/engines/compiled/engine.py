@@ -1,4 +1,4 @@
-"""The compiled engine: numba kernels printed from the equations, spikes delivered as events."""
+"""The compiled engine: numba kernels printed from the equations, by steps or from event to event."""
 
 from __future__ import annotations
 
@@ -8,104 +8,148 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.engines.compiled.adoption import adopt
 from ranvier.engines.compiled.lowering import lower
-from ranvier.engines.compiled.program import Program
-from ranvier.engines.compiled.run import Bound, advance
-from ranvier.engines.compiled.state import RunState
+from ranvier.engines.compiled.stepping import SteppingRun
+from ranvier.engines.events.choice import CHECK, LEAST, stepping_pays, to_stepping
+from ranvier.engines.events.engine import EventRun
+from ranvier.engines.events.lowering import EventModel, event_model
+from ranvier.engines.events.lowering import lower as lower_events
 from ranvier.engines.protocol import EngineOptions, NotFinite, Segment
 from ranvier.networks import Network, Population, Projection, TimeSeries
 
 
 class CompiledEngine:
-    """A program and the state of its run; see `Engine`."""
+    """A run by one of two loops; see `Engine`.
 
-    def __init__(self, program: Program) -> None:
-        self.program, self.options = program, program.options
-        self.current = RunState.initial(program)
-        self._bound = Bound(program, self.current)
+    A network of linear neurons without noise goes from event to event (`ranvier.engines.events`), until that costs
+    more than stepping; every other is stepped. `choice` says which, and why.
+    """
+
+    def __init__(self, net: Network, options: EngineOptions) -> None:
+        self.net, self.options = net, options
+        model, self.choice = _choose(net, options)
+        self.loop: SteppingRun | EventRun
+        self.loop = EventRun(lower_events(model, options)) if model else SteppingRun(lower(net, options))
+        self._checked = np.zeros(3, np.int64)  # totals at the last look at what the loop costs
 
     @classmethod
     def prepare(cls, net: Network, options: EngineOptions) -> CompiledEngine:
         """The network at t = 0. Raises ValueError for delays below dt, and whatever the equations or network lack."""
-        return cls(lower(net, options))
+        return cls(net, options)
 
     @property
     def step(self) -> int:
         """Steps done."""
-        return self.current.step
+        return self.loop.step
 
     @property
     def threads(self) -> int:
         """Threads in use, at most those asked for."""
-        return self.program.threads
+        return self.loop.program.base.threads if isinstance(self.loop, EventRun) else self.loop.program.threads
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """Which loop runs and why; of events, what there was of them."""
+        if not isinstance(self.loop, EventRun):
+            return {"method": "stepping", "why": self.choice}
+        events, visits, ties = (int(x) for x in self.loop.totals)
+        return {"method": "events", "why": self.choice, "synaptic_events": events, "visits": visits, "ties": ties}
 
     def advance(self, last: int) -> Segment:
         """Go on to step `last`."""
-        return advance(self._bound, last)
+        pieces = []
+        while isinstance(self.loop, EventRun) and self.loop.step < last and self.options.method is None:
+            pieces.append(self.loop.advance(min(last, (self.loop.step // CHECK + 1) * CHECK)))
+            if self.loop.step % CHECK == 0:
+                done, self._checked = self.loop.totals - self._checked, self.loop.totals
+                if reason := stepping_pays(self.loop, done):
+                    self.loop, self.choice = to_stepping(self.loop, lower(self.net, self.options)), reason
+        if self.loop.step < last or not pieces:
+            pieces.append(self.loop.advance(last))
+        if len(pieces) == 1:
+            return pieces[0]
+        samples = {
+            name: tuple(np.concatenate([piece.samples[name][k] for piece in pieces]) for k in (0, 1))
+            for name in pieces[0].samples
+        }
+        return Segment(
+            np.concatenate([piece.steps for piece in pieces]), np.concatenate([piece.neurons for piece in pieces]),
+            samples,  # type: ignore[arg-type]
+        )  # fmt: skip
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything that the future depends on, copied."""
-        self._bound.flush()
-        out = {name: array.copy() for name, array in self.current.arrays(self.program).items()}
-        return out | {"step": np.array([self.current.step], np.int64)}
+        state = self.loop.state()
+        return state | {"checked": self._checked.copy()} if isinstance(self.loop, EventRun) else state
 
     def load(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up a state of `state()`. Raises ValueError if it is another network's."""
-        self.current.load(self.program, state)
+        if isinstance(self.loop, EventRun) and "ring" in state:
+            self.loop, self.choice = SteppingRun(lower(self.net, self.options)), "it was stepped when it was saved"
+        elif not isinstance(self.loop, EventRun) and "queue_steps" in state:
+            model = event_model(self.net, self.options.dt)
+            if isinstance(model, str):
+                raise ValueError(f"the saved state is of a network without noise; {model}: start in a new folder")
+            self.loop = EventRun(lower_events(model, self.options))
+        self.loop.load(state)
+        if isinstance(self.loop, EventRun):
+            self._checked = np.array(state["checked"], np.int64)
 
     def values(self, population: Population) -> dict[str, NDArray[np.float64]]:
         """A population's variables now, and the steps left of its refractory period."""
-        return self.current.values(self.program, population)
+        return self.loop.values(population)
 
     def set_values(self, population: Population, values: Mapping[str, NDArray[np.float64]]) -> None:
         """Replace some of `values(population)`."""
-        self.current.set_values(self.program, population, values)
+        self.loop.set_values(population, values)
 
     def adopt(self, earlier: CompiledEngine) -> None:
         """Take up the state of an engine of the same network before some of its parameters were changed."""
-        earlier._bound.flush()
-        adopt(self.program, self.current, earlier.program, earlier.current)
-        self._bound.rebind()
+        mine, theirs = self.loop, earlier.loop
+        if isinstance(theirs, EventRun):
+            if isinstance(mine, EventRun):
+                mine.adopt(theirs)
+                self._checked = earlier._checked.copy()
+            else:
+                self.loop = to_stepping(theirs, mine.program)
+            return
+        if isinstance(mine, EventRun):
+            mine = SteppingRun(lower(self.net, self.options))
+            self.loop, self.choice = mine, earlier.choice
+        mine.adopt(theirs)
 
     def weights(self, indices: Collection[int] | None = None) -> dict[int, NDArray[Any]]:
         """Plastic projections' weights (edges,) in the order of `edges()`, by the projection's index."""
-        if not self.program.plastic:
-            return {}
-        from ranvier.engines.plasticity import part
-
-        self._bound.flush()
-        return part.weights(list(zip(self.program.plastic, self.current.plastic, strict=True)), indices)
+        return {} if isinstance(self.loop, EventRun) else self.loop.weights(indices)
 
     def set_weights(self, index: int, values: NDArray[Any]) -> None:
         """Replace a plastic projection's weights by values (edges,), in the order of `edges()`."""
-        self._bound.flush()
-        k = self._plastic(index)
-        for weights, places in zip(self.current.plastic[k].weights, self.program.plastic[k].places(), strict=True):
-            weights[...] = values[places]
+        if isinstance(self.loop, SteppingRun):
+            self.loop.set_weights(index, values)
 
     def set_modulator(
         self, projection: Projection, source: TimeSeries | Population, start: int | None = None
     ) -> None:
         """Replace a plastic projection's modulator; a series begins at step `start`, now by default."""
-        from ranvier.engines.plasticity.modulators import modulator_of
-
-        modulator = modulator_of(self.program.net, projection, {projection: source})
-        start = self.step if start is None else start
-        self.current.plastic[self._plastic(projection.index)].set_modulator(modulator, start)
-        self._bound.rebind()
+        if isinstance(self.loop, SteppingRun):
+            self.loop.set_modulator(projection, source, start)
 
     def first_bad(self) -> NotFinite | None:
         """The first state variable that is not finite, if there is one."""
-        for p in self.program.net.populations:
-            if p.index in self.program.models:
-                names = self.program.models[p.index].states
-                states = self.current.block(self.program, p)[: len(names), : p.size]
-                if not np.isfinite(states.sum(dtype=np.float64)):
-                    bad = np.argwhere(~np.isfinite(states.T))
-                    if len(bad):
-                        return NotFinite(p.name, int(bad[0, 0]), names[bad[0, 1]])
-        return None
+        return self.loop.first_bad()
 
-    def _plastic(self, index: int) -> int:
-        return next(k for k, part in enumerate(self.program.plastic) if part.projection.index == index)
+
+def _choose(net: Network, options: EngineOptions) -> tuple[EventModel | None, str]:
+    """The linear model where the run goes from event to event, and why."""
+    if options.method == "stepping":
+        return None, "it was asked for"
+    if options.method is None and max((p.size for p in net.populations), default=0) < LEAST:
+        return None, f"no population has {LEAST} neurons"
+    model = event_model(net, options.dt)
+    if options.method == "events":
+        if isinstance(model, str):
+            raise ValueError(f"engine is 'events', but {model}; expected linear neurons without noise: use 'compiled'")
+        return model, "it was asked for"
+    if isinstance(model, str):
+        return None, model
+    return model, "all equations are linear and free of noise"

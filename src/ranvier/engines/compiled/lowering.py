@@ -43,7 +43,7 @@ def lower(net: Network, options: EngineOptions) -> Program:
     }
     block = _block_steps(net, dt)
     threads = _useful_threads(net, options.threads, block)
-    parts = _Parts(np.zeros(len(net.populations), POPULATION), options)
+    parts = PopulationTables(np.zeros(len(net.populations), POPULATION), options)
     for p in net.populations:
         if p.index in models:
             parts.add_equations(p, models[p.index], layouts[p.index])
@@ -103,7 +103,7 @@ def _useful_threads(net: Network, threads: int, block: int) -> int:
 
 
 @dataclass
-class _Parts:
+class PopulationTables:
     """What a program is made of, while populations are added one by one. Integers: numbers in use so far."""
 
     populations: NDArray
@@ -135,7 +135,7 @@ class _Parts:
         self.streams += 4 * padded(p.size)
         return at
 
-    def _row(self, p: Population, most: int = 1) -> NDArray:
+    def row_of(self, p: Population, most: int = 1) -> NDArray:
         row, n = self.populations[p.index], padded(p.size)
         row["size"], row["padded"], row["start"] = p.size, n, p.start
         row["mask"], row["ring"], row["stream"], row["spare"] = self.mask, self.ring, self.streams, self.spares
@@ -144,7 +144,7 @@ class _Parts:
         return row
 
     def add_equations(self, p: Population, model: StepModel, where: KernelLayout) -> None:
-        row, n = self._row(p), padded(p.size)
+        row, n = self.row_of(p), padded(p.size)
         row["kernel"] = kernel_address(source(model, where, self.options.real is np.float64))
         row["x"], row["normals"] = self.x, where.normals
         self.x += len(where.rows) * n + padded(len(where.scalars))
@@ -165,7 +165,7 @@ class _Parts:
     def add_poisson(self, p: Population) -> None:
         n = padded(p.size)
         tables = poisson_tables(p.parameters["rate"], self.options.dt, p.size, n, f"population {p.name!r}")
-        row = self._row(p, most=tables.most)
+        row = self.row_of(p, most=tables.most)
         row["kind"], row["kernel"] = POISSON, poisson_spikes_address()
         row["table"], row["base"] = self.address(tables.table), self.address(tables.base)
         for name, value in tables.row.items():
@@ -174,7 +174,7 @@ class _Parts:
 
     def add_events(self, p: Population) -> None:
         steps, neurons = spike_events(p, self.options.dt)
-        row = self._row(p, most=most_at_once(steps, neurons))
+        row = self.row_of(p, most=most_at_once(steps, neurons))
         row["kind"], row["events"], row["spikes"] = GIVEN, sum(map(len, self.event_steps)), len(steps)
         self.event_steps.append(steps)
         self.event_neurons.append(neurons)
@@ -197,7 +197,9 @@ class _Parts:
             )  # fmt: skip
 
 
-def _projections(net: Network, models: dict[int, StepModel], parts: _Parts, threads: int) -> tuple[NDArray, int]:
+def _projections(
+    net: Network, models: dict[int, StepModel], parts: PopulationTables, threads: int
+) -> tuple[NDArray, int]:
     """The table of projections that carry spikes and do not learn, by source; and the longest delay in steps."""
     rows: list[tuple[int, ...]] = []
     longest, real = 1, parts.options.real

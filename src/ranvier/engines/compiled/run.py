@@ -66,7 +66,7 @@ class Bound:
 def advance(bound: Bound, last: int) -> Segment:
     """Go on to step `last`; the state is moved in place."""
     program, state = bound.program, bound.state
-    probes, samples = _probes(program, state.step, last)
+    probes, samples = probe_table(program, state.step, last)
     row = bound.table[0]
     row["probes"], row["samples"] = address(probes), address(samples)
     first = state.step
@@ -81,7 +81,7 @@ def advance(bound: Bound, last: int) -> Segment:
             bound.couplings.check()
         steps.append(spike_steps[:count].copy())
         neurons.append(spike_neurons[:count].copy())
-    return Segment(np.concatenate(steps), np.concatenate(neurons), _samples(program, probes, samples, first, last))
+    return Segment(np.concatenate(steps), np.concatenate(neurons), samples_of(program, probes, samples, first, last))
 
 
 def _run(bound: Bound, last: int) -> tuple[int, int]:
@@ -123,7 +123,7 @@ def _couplings(program: Program, state: RunState) -> Couplings | None:
     return Couplings(program.net, program.models, program.layouts, blocks, options.real, options.dt)
 
 
-def _probes(program: Program, first: int, last: int) -> tuple[NDArray, NDArray]:
+def probe_table(program: Program, first: int, last: int) -> tuple[NDArray, NDArray]:
     """The table of probes for the steps first .. last, and room for their samples."""
     table = np.zeros(len(program.pieces), PROBE)
     out, at = 0, 0
@@ -136,7 +136,7 @@ def _probes(program: Program, first: int, last: int) -> tuple[NDArray, NDArray]:
     return table, np.zeros(max(out, 1), program.options.real)
 
 
-def _samples(
+def samples_of(
     program: Program, table: NDArray, samples: NDArray, first: int, last: int
 ) -> dict[str, tuple[NDArray[np.int64], NDArray]]:
     out = {}

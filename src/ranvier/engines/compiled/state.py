@@ -14,7 +14,7 @@ from ranvier.engines.compiled.kernels import low
 from ranvier.engines.compiled.program import Program
 from ranvier.engines.compiled.synapse_tables import padded
 from ranvier.engines.protocol import REFRACTORY
-from ranvier.engines.step_model import initial_values
+from ranvier.engines.step_model import StepModel, initial_values
 from ranvier.networks import Population
 
 if TYPE_CHECKING:
@@ -99,9 +99,7 @@ class RunState:
         """Initial values and coefficients of a population."""
         where, model, n = program.layouts[p.index], program.models[p.index], padded(p.size)
         block, real = self.block(program, p), program.options.real
-        key = np.random.SeedSequence([program.options.seed, p.index, 0x1217])
-        rng = np.random.Generator(np.random.Philox(key))
-        initial = initial_values(model, lambda law, size: _draw(law, size, rng))
+        initial = initial_of(model, program.options.seed)
         constants = {name: value.detach().numpy() for name, value in program.coefficients[p.index].items()}
         numbers = where.numbers(constants | initial, real)
         for k, name in enumerate(where.rows):
@@ -111,6 +109,13 @@ class RunState:
         at = int(program.populations[p.index]["x"]) + len(where.rows) * n
         for k, name in enumerate(where.scalars):
             self.x[at + k] = numbers[name]
+
+
+def initial_of(model: StepModel, seed: int) -> dict[str, NDArray[np.float64]]:
+    """A population's states at t = 0, (neurons,) each, by name."""
+    key = np.random.SeedSequence([seed, model.population.index, 0x1217])
+    rng = np.random.Generator(np.random.Philox(key))
+    return initial_values(model, lambda law, size: _draw(law, size, rng))
 
 
 def copy_into(own: Mapping[str, NDArray[Any]], saved: Mapping[str, NDArray[Any]]) -> None:

@@ -54,7 +54,7 @@ def _by_source(indptr, sources, cursor, out, order, weights, out_weights, delays
 
 
 @compiled(nogil=True, error_model="numpy", no_cfunc_wrapper=True)
-def _splits(pointers, targets, bounds, out):
+def row_splits(pointers, targets, bounds, out):
     """Where each source's row passes from one thread's targets to the next's."""
     for s in range(len(pointers) - 1):
         row = targets[pointers[s] : pointers[s + 1]]
@@ -127,7 +127,7 @@ class SynapseTable:
         splits = None
         if bounds is not None:
             splits = np.empty((n_source, len(bounds)), np.int32)
-            _splits(rows, items, bounds, splits)
+            row_splits(rows, items, bounds, splits)
         return cls(
             rows, items, weights, constant, delays, 0 if steps.ndim else int(steps), int(steps.max()), splits,
         )  # fmt: skip

@@ -46,7 +46,7 @@ def _modulate(A, s, now, lo, hi, slots, dt, fired, one):
     elif s.kind == g.POPULATION:
         p = population(A.populations, s.population)
         mask = A.masks + ((now - s.wait) & slots) * A.mask_columns + p.mask
-        count = d._collect(pointer(mask, np.uint64(0)), p.size, fired)
+        count = d.collect(pointer(mask, np.uint64(0)), p.size, fired)
         value = type(one)(count / (p.size * dt))
         for i in range(lo, hi):
             modulator[i] = value
@@ -66,7 +66,7 @@ def _learn(A, G, groups, now, thread, threads, slots, dt, fired, one):
             call6(s.step, at, lo, hi, now, 0, 0, one)
         p = population(A.populations, s.source)
         words = pointer(A.masks + ((now - s.delay) & slots) * A.mask_columns + p.mask, np.uint64(0))
-        count = d._collect(words, p.size, fired)
+        count = d.collect(words, p.size, fired)
         line = A.ring + size * ((now & (A.ring_slots - 1)) * A.ring_columns + s.ring)
         rows = pointer(s.rows, 0)
         cut = pointer(s.splits, np.int32(0))
@@ -95,7 +95,7 @@ def _learn(A, G, groups, now, thread, threads, slots, dt, fired, one):
         lo, hi = tiles * thread // threads * TILE, tiles * (thread + 1) // threads * TILE
         p = population(A.populations, s.target)
         words = pointer(A.masks + (now & slots) * A.mask_columns + p.mask + lo, np.uint64(0))
-        count = d._collect(words, min(hi, p.size) - lo, fired)
+        count = d.collect(words, min(hi, p.size) - lo, fired)
         if s.replays:
             oldest = pointer(s.layers + 4 * s.columns * (LAYERS - 1), np.int32(0))
             flushed = pointer(s.flushed, 0)[thread]
@@ -159,7 +159,7 @@ def advance(table, G, groups, slots, noise, thread, threads, first, last, block,
                         d._update(A, step + k, k, block, p, lo, room, mask, size, dt, one)
                         d._sample(A, step + k, q, p, lo, size, one)
                     else:
-                        d._emit(A, step + k, p, lo, mask)
+                        d.emit(A, step + k, p, lo, mask)
                     room += 4 * p.normals * block * TILE
             if k + 1 < steps:
                 _learn(A, G, groups, step + k + 1, thread, threads, slots, dt, fired, one)
@@ -169,7 +169,7 @@ def advance(table, G, groups, slots, noise, thread, threads, first, last, block,
             for q in range(populations):
                 p = population(A.populations, q)
                 words = pointer(A.masks + ((step + k + 1) & slots) * A.mask_columns + p.mask, np.uint64(0))
-                count = d._collect(words, p.size, fired)
+                count = d.collect(words, p.size, fired)
                 for i in range(count):
                     following = fired[min(i + 1, count - 1)]
                     d._deliver(A, p, fired[i], following, step + k + 1, thread, threads, size, one)

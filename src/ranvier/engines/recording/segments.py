@@ -152,6 +152,14 @@ class RunFolder:
             _flush(self.path)
             self.last_step = last_step
 
+    def note(self, entries: dict[str, Any]) -> None:
+        """Put entries on the environment, which no resuming compares, into the manifest."""
+        if any(self.manifest.get(key) != value for key, value in entries.items()):
+            self._check_folder()
+            self.manifest |= entries
+            write_json(self.path / "manifest.json", self.manifest)
+            _flush(self.path)
+
     def close(self) -> None:
         """Let others write here; done too when the object is dropped."""
         if self._lock is not None:

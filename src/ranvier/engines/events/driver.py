@@ -1,0 +1,230 @@
+"""The event-driven loop: blocks of one minimum delay, as in the stepping one (`ranvier.engines.compiled.driver`).
+
+In every step a thread adds what is due to the inputs of its own neurons, then visits those that were reached and those
+whose bound says that they may cross; all others stay as they are, at the step of their last visit. Visits go in the
+order of the neurons, so spikes come sorted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ranvier.codegen.compilation import compiled
+from ranvier.codegen.pointers import INNER, barrier, call5, call8, pointer, prefetch
+from ranvier.engines.compiled.driver import collect, emit
+from ranvier.engines.compiled.loops import TILE
+from ranvier.engines.compiled.records import population, probe, run
+from ranvier.engines.events.records import loop, part, sub
+
+#: neurons of one word of `hot_groups`: a thread has whole ones
+GROUP = 4096
+
+
+@njit(**INNER)
+def _deliver(A, q, own, step, thread, threads):
+    """What a population's spikes bring to this thread's targets in a step; returns the number of synapses."""
+    events = 0
+    rows, queue = A.n_populations, pointer(A.queue, np.int32(0))
+    counts, regions = pointer(A.counts, 0), pointer(A.regions, 0)
+    for j in range(own.sub, own.sub + own.subs):
+        s = sub(A.subs, j)
+        emitted = step - s.delay
+        if emitted < 1:
+            continue
+        slot = emitted & (A.queue_slots - 1)
+        target = part(A.parts, s.target)
+        size = 8 * target.words
+        inputs = target.records + 8 * s.port
+        bounds, splits = pointer(s.rows, 0), pointer(s.splits, np.int32(0))
+        for t in range(threads):
+            at = slot * A.queue_columns + regions[t]
+            for other in range(q):
+                at += counts[(slot * threads + t) * rows + other]
+            for k in range(at, at + counts[(slot * threads + t) * rows + q]):
+                neuron = np.int64(queue[k])
+                a, b = bounds[neuron], bounds[neuron + 1]
+                if threads > 1:
+                    cut = neuron * (threads + 1) + thread
+                    a, b = a + np.int64(splits[cut]), a + np.int64(splits[cut + 1])
+                if a < b:
+                    call8(s.code, s.items, s.weights, s.table, a, b, inputs, size, target.touched,
+                          target.touched_groups)
+                    events += b - a
+    return events
+
+
+@njit(**INNER)
+def _emit(B, p, step, thread, threads, out, scratch):
+    """The spikes of this thread's tiles of a source; returns how many."""
+    fired, count = pointer(scratch, 0), 0
+    tiles = p.padded // TILE
+    for tile in range(tiles * thread // threads, tiles * (thread + 1) // threads):
+        lo = tile * TILE
+        emit(B, step, p, lo, B.masks)
+        words = pointer(B.masks + p.mask + lo, np.uint64(0))
+        spikes = collect(words, min(TILE, p.size - lo), fired)
+        for i in range(spikes):
+            out[count + i] = np.int32(lo + fired[i])
+        count += spikes
+    return count
+
+
+@njit(**INNER)
+def value_at(own, i, row, step):
+    """A state of a neuron at the beginning of a step, from its last visit; nothing is changed."""
+    m = own.states
+    numbers, whole = pointer(own.records + 8 * own.words * i, 0.0), pointer(own.records + 8 * own.words * i, 0)
+    rest = pointer(own.rest, 0.0)[i * own.rest_stride + row]
+    last, busy = whole[m + own.ports], whole[m + own.ports + 1]
+    y, z = np.empty(16), np.empty(16)
+    for j in range(m):
+        y[j] = numbers[j]
+    steps = step - last
+    held = max(min(busy - last, steps), 0) if own.held_span > 0 else 0
+    for phase in range(2):
+        n = held if phase == 0 else steps - held
+        table = pointer(own.held if phase == 0 else own.free, 0.0)
+        span = own.held_span if phase == 0 else own.span
+        if phase == 1 and n > own.horizon:
+            return rest
+        while n > 0:
+            now = min(n, span)
+            for j in range(m):
+                z[j] = 0.0
+                for k in range(m):
+                    z[j] += table[(now * m + j) * m + k] * y[k]
+            for j in range(m):
+                y[j] = z[j]
+            n -= now
+    return rest + y[row]
+
+
+@njit(**INNER)
+def _sample(A, q, own, step, lo, hi):
+    """Samples of the neurons lo .. hi − 1 of a population at the end of a step."""
+    for r in range(A.n_probes):
+        s = probe(A.probes, r)
+        if s.population != q or (step + 1) % s.interval != 0:
+            continue
+        chosen = pointer(A.probe_neurons + 8 * s.neurons, 0)
+        out = pointer(A.samples, 0.0)
+        at = s.out + ((step + 1) // s.interval - s.before) * s.count
+        for k in range(s.count):
+            if lo <= chosen[k] < hi:
+                out[at + k] = value_at(own, chosen[k], s.row, step + 1)
+
+
+@njit(**INNER)
+def _fetch(A, q, own, step, thread, threads, records):
+    """Ask for what the deliveries of a later step will touch: its rows of synapses, or the records of their targets.
+
+    Both come from all over memory; without asking early, most of the time is waiting.
+    """
+    rows, queue = A.n_populations, pointer(A.queue, np.int32(0))
+    counts, regions = pointer(A.counts, 0), pointer(A.regions, 0)
+    for j in range(own.sub, own.sub + own.subs):
+        s = sub(A.subs, j)
+        emitted = step - s.delay
+        if emitted < 1:
+            continue
+        slot = emitted & (A.queue_slots - 1)
+        target = part(A.parts, s.target)
+        size = 8 * target.words
+        bounds, splits, items = pointer(s.rows, 0), pointer(s.splits, np.int32(0)), pointer(s.items, np.int32(0))
+        for t in range(threads):
+            at = slot * A.queue_columns + regions[t]
+            for other in range(q):
+                at += counts[(slot * threads + t) * rows + other]
+            for k in range(at, at + counts[(slot * threads + t) * rows + q]):
+                neuron = np.int64(queue[k])
+                a, b = bounds[neuron], bounds[neuron + 1]
+                if threads > 1:
+                    cut = neuron * (threads + 1) + thread
+                    a, b = a + np.int64(splits[cut]), a + np.int64(splits[cut + 1])
+                if records:
+                    for e in range(a, b):
+                        prefetch(target.records + size * np.int64(items[e]))
+                else:
+                    for e in range(a, b, 16):
+                        prefetch(s.items + 4 * e)
+                    if s.weights != 0:
+                        for e in range(a, b, 32):
+                            prefetch(s.weights + 2 * e)
+
+
+@compiled(nogil=True, error_model="numpy")
+def advance(table, scratch, thread, threads, first, last, block):
+    """Steps first .. last − 1 on one thread; returns (the step reached, the number of spikes).
+
+    table: the address of a `LOOP`; scratch: of room for the spikes of a tile and three numbers more.
+    """
+    A = loop(table, 0)
+    B = run(A.sources, 0)
+    rows, slots = A.n_populations, A.queue_slots
+    queue, counts, regions = pointer(A.queue, np.int32(0)), pointer(A.counts, 0), pointer(A.regions, 0)
+    totals, result = pointer(A.totals + 24 * thread, 0), pointer(scratch, 0)
+    spike_steps, spike_neurons = pointer(A.spike_steps, 0), pointer(A.spike_neurons, np.int32(0))
+    result[1], result[2] = 0, 0
+    spikes, step, passed, events = 0, first, 0, 0
+    while step < last:
+        steps = min(block, last - step)
+        if spikes + steps * A.most_spikes > A.spike_room:
+            break
+        for now in range(step, step + steps):
+            for q in range(rows):
+                if now + 2 < step + steps:
+                    _fetch(A, q, part(A.parts, q), now + 2, thread, threads, False)
+                if now + 1 < step + steps:
+                    _fetch(A, q, part(A.parts, q), now + 1, thread, threads, True)
+            for q in range(rows):
+                events += _deliver(A, q, part(A.parts, q), now, thread, threads)
+            slot = (now + 1) & (slots - 1)
+            at = slot * A.queue_columns + regions[thread]
+            for q in range(rows):
+                own = part(A.parts, q)
+                if own.kernel != 0:
+                    groups = (own.size + GROUP - 1) // GROUP
+                    lo, hi = groups * thread // threads, groups * (thread + 1) // threads
+                    call5(own.kernel, A.parts + q * own.bytes, now, lo, hi, A.queue + 4 * at, scratch)
+                    count = result[0]
+                    if A.n_probes > 0:
+                        _sample(A, q, own, now, lo * GROUP, hi * GROUP)
+                else:
+                    out = pointer(A.queue + 4 * at, np.int32(0))
+                    count = _emit(B, population(A.populations, q), now, thread, threads, out, scratch + 24)
+                counts[(slot * threads + thread) * rows + q] = count
+                at += count
+        passed += 1
+        barrier(A.counter, threads, passed)
+        for now in range(step + 1, step + steps + 1):
+            slot = now & (slots - 1)
+            for q in range(rows):
+                start = part(A.parts, q).start
+                for t in range(threads):
+                    count = counts[(slot * threads + t) * rows + q]
+                    if thread == 0 and count > 0:
+                        at = slot * A.queue_columns + regions[t]
+                        for other in range(q):
+                            at += counts[(slot * threads + t) * rows + other]
+                        for k in range(count):
+                            spike_steps[spikes + k] = now
+                            spike_neurons[spikes + k] = np.int32(start + queue[at + k])
+                    spikes += count
+        step += steps
+    totals[0] += events
+    totals[1] += result[1]
+    totals[2] += result[2]
+    return step, spikes
+
+
+@compiled(nogil=True, error_model="numpy")
+def all_values(parts, q, step, out):
+    """The states (states, size) of a population at the beginning of a step."""
+    own = part(parts, q)
+    for i in range(out.shape[1]):
+        for row in range(out.shape[0]):
+            out[row, i] = value_at(own, i, row, step)
+
+
+__all__ = ["GROUP", "advance", "all_values"]
