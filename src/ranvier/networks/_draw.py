@@ -99,21 +99,31 @@ def _sparse_subset(state, n, k, skip, words, out):
     return state
 
 
-@compiled(error_model="numpy", no_cfunc_wrapper=True)
 def subsets(n, indptr, key, lo, alone, words, sources):
     """Fill row r's slice of `sources` with a uniform subset of range(n) of the slice's length.
 
     `alone`: row r may not contain lo + r. `words`: zeros, (n + 63) // 64 of uint64.
     The stream's first number belongs to the row's length (`uniforms`) and is passed over.
     """
+    few = (n >> 6) * (len(indptr) - 1) > 8 * len(sources)
+    rows = _few_of_many if few else _any  # of which only one is compiled; the subsets are the same
+    rows(n, indptr, key, lo, alone, words, sources)
+
+
+@compiled(error_model="numpy", no_cfunc_wrapper=True)
+def _any(n, indptr, key, lo, alone, words, sources):
     for row in range(len(indptr) - 1):
         state, _ = uniform(seeded(key, lo + row))
         start, stop = indptr[row], indptr[row + 1]
-        skip = lo + row if alone else -1
-        if (n >> 6) > 8 * (stop - start):
-            _sparse_subset(state, n, stop - start, skip, words, sources[start:stop])
-        else:
-            _subset(state, n, stop - start, skip, words, sources[start:stop])
+        _subset(state, n, stop - start, lo + row if alone else -1, words, sources[start:stop])
+
+
+@compiled(error_model="numpy", no_cfunc_wrapper=True)
+def _few_of_many(n, indptr, key, lo, alone, words, sources):
+    for row in range(len(indptr) - 1):
+        state, _ = uniform(seeded(key, lo + row))
+        start, stop = indptr[row], indptr[row + 1]
+        _sparse_subset(state, n, stop - start, lo + row if alone else -1, words, sources[start:stop])
 
 
 @compiled(error_model="numpy", no_cfunc_wrapper=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit, types
 
 from ranvier.codegen.compilation import address
-from ranvier.codegen.pointers import INNER, pointer, prefetch, weight_bytes
+from ranvier.codegen.pointers import INNER, pointer, prefetch, scratch, weight_bytes
 from ranvier.codegen.simd import exp
 from ranvier.engines.compiled._random import box_muller, next_word
 
@@ -18,6 +18,7 @@ TILE = 256
 
 _f32, _u8, _u16, _u32, _u64 = np.float32, np.uint8, np.uint16, np.uint32, np.uint64
 _void, _long = types.void, types.int64
+_room = scratch(TILE)
 
 
 def fill_normals(streams, padded, spares, out, first, steps, _):
@@ -59,7 +60,7 @@ def _poisson_counts(streams, padded, table, rows, stride, bases, counts):
     """
     a, b = pointer(streams, _u32(0)), pointer(streams + 4 * padded, _u32(0))
     c, d = pointer(streams + 8 * padded, _u32(0)), pointer(streams + 12 * padded, _u32(0))
-    words, base = np.empty(TILE, np.uint32), pointer(bases, _f32(0))
+    words, base = _room(_u32(0)), pointer(bases, _f32(0))
     for i in range(TILE):
         words[i], a[i], b[i], c[i], d[i] = next_word(a[i], b[i], c[i], d[i])
     if stride == 0:
@@ -86,7 +87,7 @@ def _poisson_counts(streams, padded, table, rows, stride, bases, counts):
 
 @njit(forceinline=True, **INNER)
 def _add_poisson(streams, padded, table, rows, stride, bases, weights, line, one):
-    counts = np.empty(TILE, np.float32)
+    counts = _room(_f32(0))
     _poisson_counts(streams, padded, table, rows, stride, bases, counts)
     w, row = pointer(weights, one), pointer(line, one)
     for i in range(TILE):
@@ -95,7 +96,7 @@ def _add_poisson(streams, padded, table, rows, stride, bases, weights, line, one
 
 def poisson_spikes(streams, padded, table, rows, stride, bases, mask):
     """mask[i] = a Poisson count, the spikes of a source in one step."""
-    counts, out = np.empty(TILE, np.float32), pointer(mask, _u8(0))
+    counts, out = _room(_f32(0)), pointer(mask, _u8(0))
     _poisson_counts(streams, padded, table, rows, stride, bases, counts)
     for i in range(TILE):
         out[i] = _u8(counts[i])
