@@ -270,15 +270,54 @@ def test_hodgkin_huxley_by_rk4_is_stable_however_strongly_joined(share):
 
 
 @pytest.mark.parametrize("neuron", [rv.EIF(tau_m=torch.tensor([20.0, 10.0]).double()), rv.AdEx()])
-@pytest.mark.parametrize("share", [3.0, 100.0])
+@pytest.mark.parametrize("share", [3.0, 80.0])
 def test_upstrokes_of_unlike_joined_cells_are_agreed_on(neuron, share):
     """They answer a current by more than it is, so that repetitions change it by shares: no warning, whatever dt."""
     drive = torch.tensor([40.0, 25.0] if isinstance(neuron, rv.AdEx) else [14.0, 6.0]).double()
     rates = []
-    for dt in (0.1, 0.05):
+    for dt in (0.05, 0.025):
         net = pair(neuron, share * float(neuron.g_L), drive=drive)
         rates.append(rv.simulate(net, 200.0, dt=dt).rates())
     assert float(rates[0].min()) >= 5 and float((rates[0] - rates[1]).abs().max()) <= 10  # two spikes
+
+
+def unlike_quadratic(share):
+    own = rv.QIF(tau_m=torch.tensor([20.0, 10.0]).double())
+    return pair(own, share * 10.0, drive=torch.tensor([14.0, 6.0]).double())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+@pytest.mark.parametrize(("share", "dt"), [(100.0, 0.05), (300.0, 0.0125)])
+def test_the_first_of_two_joined_upstrokes_resets_both(dtype, share, dt):
+    """Pulled to the reset of the one, the other does not spike: against SciPy's events, to two steps a spike."""
+    from scipy.integrate import solve_ivp
+
+    tau, drive = np.array([20.0, 10.0]), np.array([14.0, 6.0])
+
+    def right(t, V):
+        return ((V + 65) * (V + 50) / 15 + drive + share * (V[::-1] - V)) / tau
+
+    def reaches(t, V):
+        return V[1] - 30.0
+
+    reaches.terminal, reaches.direction = True, 1
+    t, V, expected = 0.0, np.array([-65.0, -65.0]), []
+    while True:
+        path = solve_ivp(right, (t, 58.0), V, "LSODA", rtol=1e-9, atol=1e-9, events=reaches)
+        assert path.y[0].max() < 30.0
+        if path.status == 0:
+            break
+        t, V = path.t[-1], np.array([path.y[0, -1], -80.0])
+        expected.append(t)
+    recording = rv.simulate(unlike_quadratic(share), 58.0, dt=dt, dtype=dtype)
+    assert (recording.neurons == 1).all() and recording.n_spikes == len(expected) >= 4
+    assert (np.abs(recording.times.numpy() - expected) < 2 * dt * np.arange(1, len(expected) + 1)).all()
+
+
+@pytest.mark.parametrize("engine", ["compiled", "torch"])
+def test_upstrokes_joined_within_a_step_are_warned_of(engine):
+    with pytest.warns(RuntimeWarning, match=r"dt G/C of up to 1 .* expected at most 0.5: use dt = 0.05 ms"):
+        rv.simulate(unlike_quadratic(100.0), 0.2, engine=engine)
 
 
 def test_junctions_too_strong_to_be_solved_are_refused():

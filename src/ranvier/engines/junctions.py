@@ -16,6 +16,7 @@ where cells are alike. A cell that is held (refractory) has a row of zeros.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,8 @@ from ranvier.synapses import Electrical
 #: the largest a = dt·G/C of junctions that go both ways, and of others, whose eigenvalues are complex: the series'
 #: rounding grows as e^(0.4 a) there, and as a for the former
 MOST, MOST_DIRECTED = 1e8, 30.0
+#: the largest dt·G/C of cells with an upstroke for which it matters little who of them spikes first within a step
+FAST = 0.5
 _SMALLEST = 1e-6  # of a: the series holds on a larger interval too
 
 
@@ -87,9 +90,11 @@ class JunctionSystem:
         return torch.cat(weights)[self.order] * gains[torch.from_numpy(self.rows)]
 
     def stiffness(self, rates: Tensor, dt: float) -> float:
-        """a. Raises ValueError where it is beyond what a step can be solved for."""
+        """a. Raises ValueError where it is beyond what a step can be solved for, and warns where upstrokes of joined
+        cells end in one step that end one after the other."""
         total = np.zeros(self.cells)
         np.add.at(total, self.rows, rates.detach().numpy())
+        self._warn_of_upstrokes(total, dt)
         a, most = max(dt * float(total.max()), _SMALLEST), MOST_DIRECTED if self.directed else MOST
         if not a <= most:
             kind = "that differ between their two directions " if self.directed else ""
@@ -99,6 +104,21 @@ class JunctionSystem:
                 "weaker junctions"
             )
         return a
+
+
+    def _warn_of_upstrokes(self, total: NDArray[np.float64], dt: float) -> None:
+        for index, first in zip(self.populations, self.firsts, strict=True):
+            model = self.models[index]
+            fast = float(dt * total[first : first + model.population.size].max())
+            if model.scheme.linear is None and model.states[0] in model.reset and fast > FAST:
+                warnings.warn(
+                    f"gap junctions of {model.population.name!r} have dt G/C of up to {fast:.3g} (G a neuron's "
+                    f"junctions together, C its capacitance), so that unlike cells spike in one step of which only the "
+                    f"first should; expected at most {FAST:g}: use dt = {dt * FAST / fast:.2g} ms or less (now {dt:g} "
+                    "ms), or weaker junctions",
+                    RuntimeWarning,
+                    stacklevel=4,
+                )
 
 
 def junctions(net: Network, models: dict[int, StepModel]) -> JunctionSystem | None:
