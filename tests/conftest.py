@@ -1,8 +1,12 @@
-"""The strict environment every test runs in: one torch thread, no network, nothing global left changed."""
+"""The strict environment every test runs in: one torch thread, no network, nothing global left changed, and no more
+than half a minute of the processor."""
 
+import gc
 import os
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -12,7 +16,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests import processor_time
+
 torch.set_num_threads(1)
+# bytecode is kept whatever the setting: without it every worker rewrites some 250 files, which takes it 7 s
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 hypothesis.settings.register_profile("fixed", deadline=None, database=None, derandomize=True)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=1000)
@@ -22,6 +31,19 @@ if os.environ.get("RANVIER_CHECK_TYPES"):  # annotated shapes and types, at some
     from jaxtyping import install_import_hook
 
     install_import_hook("ranvier", "beartype.beartype")
+
+
+def pytest_collection_finish() -> None:
+    """What the collection leaves (modules, items) is no garbage: the search for it would pass it over for nothing."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """A test that takes too much of the processor's time, its child processes included, fails."""
+    with processor_time.limit(item.nodeid):
+        return (yield)
 
 
 @pytest.fixture(autouse=True)
