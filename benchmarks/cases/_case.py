@@ -86,7 +86,7 @@ CASES = {
             200.0,
             peers=("brian2",),
             skip=200.0,
-            fine=0.01,
+            fine=0.0125,
         ),
     )
 }

@@ -17,7 +17,7 @@ import ranvier as rv
 from tests.oracles._compare import load
 
 CHANCE = 1e-3  # of a false alarm, in each comparison
-DRAWS = {"cuba4000": 3, "brunel": 1, "eif": 1, "eif_net": 2, "cobahh": 1}
+DRAWS = {"cuba4000": 3, "brunel": 1, "eif": 1, "eif_net": 2, "cobahh": 2}
 
 
 @functools.cache

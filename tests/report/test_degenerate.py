@@ -126,10 +126,10 @@ def test_steps_that_no_window_is_a_multiple_of(dt):
     assert compare(run, Prediction(size, 8.0)).window == pytest.approx(round(100 / dt) * dt)
 
 
-@pytest.mark.parametrize("correlation", [0.0, 0.1])
-@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize(("size", "correlation"), [(1, 0.1), (2, 0.0), (5, 0.1)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_comparisons_of_spikes(kind, size, correlation, tmp_path):
+    """One pair beside a prediction of nothing, ten beside a constant one; and none."""
     _, recording = spiking(kind, size, connected=False)
     result = compare(recording, Prediction(size, 10.0, correlation))
     assert isinstance(result, Comparison) and "nan" not in repr(result)
