@@ -7,6 +7,8 @@ from ranvier.theory._predict import predict
 from ranvier.theory.network.graded import GradedPrediction, graded_prediction
 from ranvier.theory.network.linear_noise import LinearNoise, fixed_point, linear_noise, lyapunov
 from ranvier.theory.network.stability import spectral_radius
+from ranvier.theory.populations.prediction import Mode, PopulationPrediction, predict_populations
+from ranvier.theory.populations.states import Bifurcation, Branch, follow, stationary_states
 from ranvier.theory.prediction import Prediction, TheoryReport
 from ranvier.theory.second_order.response import (
     FilteredNoise,
@@ -24,12 +26,16 @@ from ranvier.theory.single_neuron.two_variables import filtered_rate
 from ranvier.theory.time.fokker_planck import Evolution, evolve, interval_density
 
 __all__ = [
+    "Bifurcation",
+    "Branch",
     "Evolution",
     "FilteredNoise",
     "GradedPrediction",
     "Grid",
     "LinearNoise",
     "Membrane",
+    "Mode",
+    "PopulationPrediction",
     "Prediction",
     "Response",
     "Siegert",
@@ -41,6 +47,7 @@ __all__ = [
     "filtered_noise",
     "filtered_rate",
     "fixed_point",
+    "follow",
     "frequency_quadrature",
     "graded_prediction",
     "interval_density",
@@ -49,9 +56,11 @@ __all__ = [
     "mean_shift",
     "membrane",
     "predict",
+    "predict_populations",
     "response",
     "second_order",
     "siegert",
     "spectral_radius",
     "stationary",
+    "stationary_states",
 ]

@@ -34,6 +34,7 @@ def predict(
     N: int | None = None,
     V_lb: float | None = None,
     dt: float = 0.0,
+    initial_rates: Any = None,
     threads: int = 1,
 ) -> Any:
     """Rates, covariances and spectra of a network of one-variable spiking neurons, without simulation.
@@ -83,6 +84,9 @@ def predict(
         so misses crossings (a threshold higher by 0.5826 sigma sqrt(2 dt/tau_m); of LIF neurons at dt = 0.1
         some 4 % of a rate of 20 Hz) and follows upstrokes late (some two steps a spike). 0: time as it is.
         `rv.compare` takes the recording's.
+    initial_rates
+        Hz, one for all, one a population or one a neuron, from which rates are looked for: where a network has several
+        stationary states (`rv.theory.stationary_states`) this chooses one. By default from low rates.
     threads
         Threads of the threshold integration.
 
@@ -102,7 +106,7 @@ def predict(
     require_valid(net)
     if net.populations and all(_graded(p) for p in net.populations):
         return graded_prediction(net)
-    options = _Options(order, recurrent_noise, stability, N, V_lb, _step(dt), threads)
+    options = _Options(order, recurrent_noise, stability, N, V_lb, _step(dt), threads, _start(net, initial_rates))
     return _solved(net, assemble(net), options)
 
 
@@ -115,6 +119,7 @@ class _Options:
     V_lb: float | None
     dt: float
     threads: int
+    start: Tensor | None
 
 
 def _step(dt: float) -> float:
@@ -123,9 +128,26 @@ def _step(dt: float) -> float:
     return float(dt)
 
 
+def _start(net: Network, rates: Any) -> Tensor | None:
+    """(size,) 1/ms."""
+    if rates is None:
+        return None
+    values = torch.atleast_1d(torch.as_tensor(rates, dtype=torch.float64)).detach() / 1000
+    if values.ndim == 1 and len(values) == len(net.populations):
+        values = torch.cat([values[k].expand(p.size) for k, p in enumerate(net.populations)])
+    if values.ndim != 1 or len(values) not in (1, net.size) or not bool((values >= 0).all()):
+        raise ValueError(
+            f"initial_rates has shape {tuple(values.shape)}; expected rates in Hz, 0 or above: one, one for each of "
+            f"{len(net.populations)} populations, or one for each of {net.size} neurons"
+        )
+    return values.expand(net.size).clone()
+
+
 def _solved(net: Network, assembly: Assembly, options: _Options) -> Prediction:
     threads = options.threads
     cells = [_on_grid(group, options) for group in assembly.cells]
+    if options.start is not None and (len(assembly.junctions.share) or assembly.conducting):
+        raise ValueError("initial_rates= is of networks of current synapses; leave it out, or simulate")
     if len(assembly.junctions.share):
         _require_plain(assembly, options.order)
         first: WorkingPoint = electrical_point(assembly, cells, partial(_counted, options.recurrent_noise), threads)
@@ -156,15 +178,17 @@ def _solved(net: Network, assembly: Assembly, options: _Options) -> Prediction:
 
 def _first_order(assembly: Assembly, cells: list[NeuronGroup], options: _Options) -> WorkingPoint:
     """Of a network whose synapses give currents; where order 2 follows, recurrent noise is white for a start."""
-    coupling, second = assembly.coupling, options.order == 2
+    coupling, second, start = assembly.coupling, options.order == 2, options.start
+    if start is not None:
+        start = torch.where(assembly.source_rates > 0, assembly.source_rates, start).detach()
     shares = _share("filtered" if second else options.recurrent_noise, assembly, assembly.tau)
     if options.recurrent_noise == "coloured":
         coloured = assembly.from_source | (not second)
         filters = torch.tensor([not f.instant for f in coupling.filters], dtype=torch.bool)
         edges = coloured & filters[coupling.synapse] & (coupling.weight != 0)
         if bool((assembly.background_power.detach()[filters] > 0).any() or edges.any()):
-            whites = torch.where(coloured, 0.0, shares)
-            return coloured_point(assembly, cells, coloured.to(torch.float64), whites, shares, options.threads)
+            parts = coloured.to(torch.float64), torch.where(coloured, 0.0, shares), shares
+            return coloured_point(assembly, cells, *parts, options.threads, start=start)
     return self_consistent(
         cells,
         coupling,
@@ -173,6 +197,7 @@ def _first_order(assembly: Assembly, cells: list[NeuronGroup], options: _Options
         input=assembly.input,
         variance=assembly.variance,
         threads=options.threads,
+        start=start,
     )
 
 

@@ -45,6 +45,7 @@ class TheoryReport(Brief):
     noise enters the rates. `spectral_radius` of K(0): linear response is a series in it. `recurrent_noise`
     (neurons,): variance that recurrent input gives each membrane, over that of all its other noise. `counted`: the
     share of it that the neurons' noise has (`predict`). `iterations`, `residual` (Hz): of the rates.
+    `states`: how many stationary states are known (`theory.stationary_states` looks for them).
     """
 
     rate_error: Tensor
@@ -55,6 +56,7 @@ class TheoryReport(Brief):
     counted: str
     iterations: int
     residual: float
+    states: int = 1
 
     @classmethod
     def of(cls, assembly: Assembly, point: WorkingPoint | SecondPoint, counted: str, threads: int) -> TheoryReport:
@@ -93,6 +95,8 @@ class TheoryReport(Brief):
             f"spectral radius {self.spectral_radius:.3f}; recurrent noise {mean:.3f} "
             f"of the rest of the variance on average, {largest:.3f} at most, counted: {self.counted}"
         )
+        if self.states > 1:
+            text += f"; one of {self.states} stationary states: see theory.stationary_states"
         if self.covariance_error > ADVISE and self.counted != "to second order":
             text += "; order=2 expects a fifth of these errors"
         return text

@@ -63,67 +63,87 @@ class ColouredPoint(WorkingPoint):
     noise: InputNoise
 
 
+class RateMap:
+    """Rates that neurons have when their sources have given ones; its fixed points are a network's stationary states.
+
+    `colours`, `whites` (E,): shares of each edge's noise that are taken as its filter makes it, and as white noise.
+    """
+
+    def __init__(
+        self, assembly: Assembly, cells: Sequence[NeuronGroup], colours: Tensor, whites: Tensor, threads: int = 1
+    ) -> None:
+        coupling = assembly.coupling
+        self.assembly, self.cells, self.threads, self.coupling = assembly, cells, threads, coupling
+        self._through = coupling.synapse * coupling.size + coupling.targets
+        self._filtered = colours * coupling.squared
+        self._white = whites * coupling.squared / (2 * assembly.tau[coupling.targets])
+        self._tables = [ShiftTable(two_variable_rates, threads) for _ in cells]
+
+    def received(self, r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """At rates r (size,) 1/ms: mean input (size,), power (filters, size), more white noise (size,)."""
+        coupling, assembly = self.coupling, self.assembly
+        sent, size = r[coupling.sources], coupling.size
+        power = torch.zeros(len(coupling.filters) * size, dtype=torch.float64)
+        power = power.index_add(0, self._through, self._filtered * sent).reshape(-1, size)
+        mean = assembly.input + coupling.into(coupling.weight * sent)
+        return mean, assembly.background_power + power, coupling.into(self._white * sent)
+
+    def noise(self, power: Tensor, white: Tensor) -> InputNoise:
+        return InputNoise.of(self.assembly, power, white)
+
+    def rates(self, groups: Sequence[NeuronGroup], mean: Tensor, noise: InputNoise) -> Tensor:
+        """(size,) 1/ms."""
+        r = self.assembly.source_rates
+        for group, table in zip(groups, self._tables, strict=True):
+            at = group.index
+            r = r.index_copy(0, at, group_rates(group, mean[at], *(x[at] for x in noise), table, self.threads))
+        return r
+
+    @torch.no_grad()
+    def linearised(self, groups: Sequence[NeuronGroup], r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(rates, their slopes in the mean input (size,), derivatives in the sources' rates at the edges (E,))."""
+        leaves = [x.detach().requires_grad_() for x in self.received(r)]
+        with torch.enable_grad():
+            phi = self.rates(groups, leaves[0], self.noise(leaves[1], leaves[2]))
+            slopes = torch.autograd.grad(phi.sum(), leaves, allow_unused=True) if len(groups) else [None] * 3
+        mean, power, white = (torch.zeros_like(x) if g is None else g for x, g in zip(leaves, slopes, strict=True))
+        for group in groups:
+            mean[group.index] *= group.receives
+        t = self.coupling.targets
+        edges = mean[t] * self.coupling.weight + power.reshape(-1)[self._through] * self._filtered
+        return phi.detach(), mean, edges + white[t] * self._white
+
+    @torch.no_grad()
+    def gridded(self, r: Tensor) -> list[NeuronGroup]:
+        """The groups with the grids that suit their input at r."""
+        mean, power, white = self.received(r)
+        noise = self.noise(power, white)
+        return [on_own_grid(group, mean[group.index], noise.membrane[group.index]) for group in self.cells]
+
+
 def coloured_point(
-    assembly: Assembly, cells: Sequence[NeuronGroup], colours: Tensor, whites: Tensor, shares: Tensor, threads: int = 1
+    assembly: Assembly, cells: Sequence[NeuronGroup], colours: Tensor, whites: Tensor, shares: Tensor,
+    threads: int = 1, *, start: Tensor | None = None,
 ) -> ColouredPoint:
     """Rates by Newton's method, differentiable in everything by the implicit function theorem.
 
-    `colours`, `whites` (E,): shares of each edge's noise that are taken as its filter makes it, and as white noise;
-    `shares` (E,) of the white noise of each edge that the membrane's variance has then.
-    Raises ValueError where no rates are found.
+    `colours`, `whites` as in `RateMap`; `shares` (E,) of the white noise of each edge that the membrane's variance has
+    then; `start` (size,) 1/ms, where Newton's method begins. Raises ValueError where no rates are found.
     """
-    coupling, size = assembly.coupling, assembly.coupling.size
-    K = len(coupling.filters)
-    t = coupling.targets
-    through = coupling.synapse * size + t
-    squared = coupling.weight**2
-    spread = whites * squared / (2 * assembly.tau[t])
-
-    def received(r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean (size,), power (filters, size), more white noise (size,)."""
-        sent = r[coupling.sources]
-        power = torch.zeros(K * size, dtype=torch.float64).index_add(0, through, colours * squared * sent)
-        mean = assembly.input + coupling.into(coupling.weight * sent)
-        return mean, assembly.background_power + power.reshape(K, size), coupling.into(spread * sent)
-
-    tables = [ShiftTable(two_variable_rates, threads) for _ in cells]
-
-    def rates(groups: Sequence[NeuronGroup], mean: Tensor, noise: InputNoise) -> Tensor:
-        r = assembly.source_rates
-        for group, table in zip(groups, tables, strict=True):
-            at = group.index
-            r = r.index_copy(0, at, group_rates(group, mean[at], *(x[at] for x in noise), table, threads))
-        return r
-
+    coupling = assembly.coupling
+    rate_map = RateMap(assembly, cells, colours, whites, threads)
     with torch.no_grad():
-
-        def linearised(groups: Sequence[NeuronGroup], r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            leaves = [x.detach().requires_grad_() for x in received(r)]
-            with torch.enable_grad():
-                phi = rates(groups, leaves[0], InputNoise.of(assembly, leaves[1], leaves[2]))
-                slopes = torch.autograd.grad(phi.sum(), leaves, allow_unused=True)
-            mean, power, white = (torch.zeros_like(x) if g is None else g for x, g in zip(leaves, slopes, strict=True))
-            for group in groups:
-                mean[group.index] *= group.receives
-            edges = mean[t] * coupling.weight + power.reshape(-1)[through] * colours * squared + white[t] * spread
-            return phi.detach(), mean, edges
-
-        def gridded(r: Tensor) -> list[NeuronGroup]:
-            mean, power, white = received(r)
-            noise = InputNoise.of(assembly, power, white)
-            return [on_own_grid(group, mean[group.index], noise.membrane[group.index]) for group in cells]
-
-        guess = _white_rates(assembly, cells, shares, threads)
-        solution = solve_rates(linearised, gridded, guess, coupling)
+        guess = _white_rates(assembly, cells, shares, threads) if start is None else start
+        solution = solve_rates(rate_map.linearised, rate_map.gridded, guess, coupling)
     groups = tuple(solution.cells)
     r = solution.rates
-    mean, power, white = received(r)
+    mean, power, white = rate_map.received(r)
     if torch.is_grad_enabled():
-        phi = rates(groups, mean, InputNoise.of(assembly, power, white))
+        phi = rate_map.rates(groups, mean, rate_map.noise(power, white))
         r = ImplicitRates.apply(phi, coupling, solution.slopes)
         r = solution.rates + (r - r.detach())  # the residual is no part of the answer
-        mean, power, white = received(r)
-    noise = InputNoise.of(assembly, power, white)
+        mean, power, white = rate_map.received(r)
+    noise = rate_map.noise(power, white)
     shift = torch.zeros_like(r)
     for group in groups:
         at = group.index

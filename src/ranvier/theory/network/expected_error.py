@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ranvier.theory.network.lowering import Assembly
+from ranvier.theory.network.rates import Coupling
 
 COLOURED, WHITE = 0.02, 0.005  # relative errors of rates in Gaussian noise
 SKEWED, IRREGULAR = 1.0, 1.0  # factors of the terms of rates
@@ -44,11 +45,11 @@ def input_statistics(assembly: Assembly, rates: Tensor, strength: Tensor) -> Inp
     coupling, tau = assembly.coupling, assembly.tau
     t, sent = coupling.targets, rates[coupling.sources]
     share = coupling.noise_shares(tau)
-    quadratic = sent * strength**2 * share / (2 * tau[t])
+    quadratic = sent * _power(coupling, strength, 2) * share / (2 * tau[t])
     recurrent = coupling.into(torch.where(assembly.from_source, 0.0, quadratic))
     variance = coupling.into(quadratic) + assembly.variance.detach()
-    cubic = coupling.into(sent * strength**3 * share**2 / (3 * tau[t] ** 2))
-    quartic = sent * strength**4 * share**3 / (4 * tau[t] ** 3)
+    cubic = coupling.into(sent * _power(coupling, strength, 3) * share**2 / (3 * tau[t] ** 2))
+    quartic = sent * _power(coupling, strength, 4) * share**3 / (4 * tau[t] ** 3)
     quartic = coupling.into(torch.where(assembly.from_source, 0.0, quartic))
     for f, w3 in zip(coupling.filters, assembly.background_cumulants[0], strict=True):
         if f.E_rev is None:
@@ -57,6 +58,10 @@ def input_statistics(assembly: Assembly, rates: Tensor, strength: Tensor) -> Inp
         variance[group.index] += group.variance.detach()
     safe = torch.where(variance > 0, variance, 1.0)
     return InputStatistics(recurrent, variance, cubic / safe**1.5, quartic / safe**2)
+
+
+def _power(coupling: Coupling, strength: Tensor, n: int) -> Tensor:
+    return strength**n if coupling.in_degree is None else strength**n / coupling.in_degree ** (n - 1)
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DENSE = 1500  # nodes up to which a dense factorisation is quicker than GMRES
 ROUGH, FINE = 1e-7, 1e-14  # residuals, relative to the largest rate
+LEAST = 1e-16  # 1/ms: a residual that is none
 STEPS, RELAXATION = 60, 200
 
 
@@ -78,7 +79,7 @@ def _newton(
         else:
             slow, gained = max(0.5, 4 * slow), False
         scale = max(_size(r), 1e-12)
-        if worst <= tolerance * scale or (not gained and tolerance == FINE and worst <= 1e-11 * scale):
+        if worst <= max(tolerance * scale, LEAST) or (not gained and tolerance == FINE and worst <= 1e-11 * scale):
             if tolerance == FINE:
                 return Solved(cells, r, slopes, count, worst)
             tolerance, slow, cells = FINE, 0.0, gridded(r)
@@ -86,7 +87,7 @@ def _newton(
             worst = _size(phi - r)
         if slow > 1e12:
             break
-    if tolerance == FINE and worst <= 1e-9 * scale:
+    if tolerance == FINE and worst <= max(1e-9 * scale, LEAST):
         return Solved(cells, r, slopes, count, worst)
     raise ValueError(
         f"no self-consistent rates found after {count} steps: a residual of {1000 * worst:.3g} Hz remains at "

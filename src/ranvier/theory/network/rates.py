@@ -22,7 +22,8 @@ from ranvier.theory.single_neuron.stationary import stationary
 class Coupling(Brief):
     """Edges of a network of `size` nodes: `sources`, `targets` (E,); `weight` (E,), the area in mV·ms that a
     spike adds to the target's input; `delay` (E,) ms; `synapse` (E,), the number of its filter in
-    `filters`."""
+    `filters`. Where nodes are populations, an edge is `in_degree` (E,) synapses from different neurons, and `weight`
+    their sum."""
 
     size: int
     sources: Tensor
@@ -31,6 +32,16 @@ class Coupling(Brief):
     delay: Tensor
     synapse: Tensor
     filters: tuple[Filter, ...]
+    in_degree: Tensor | None = None
+
+    @property
+    def squared(self) -> Tensor:
+        """(E,) mV^2 ms^2: of independent spikes, the sum of squares of what makes `weight`."""
+        return self.power(2)
+
+    def power(self, n: int) -> Tensor:
+        """(E,) the sum of n-th powers of the areas that make `weight`: of one synapse, or of `in_degree` equal ones."""
+        return self.weight**n if self.in_degree is None else self.weight**n / self.in_degree ** (n - 1)
 
     def into(self, values: Tensor) -> Tensor:
         """Sum of values (E,) over the edges into each node, (size,)."""
@@ -78,7 +89,7 @@ class WorkingPoint(Brief):
         coupling = self.coupling
         if bool(self.outside.any()):
             e = torch.nonzero(self.outside)[:, 0]
-            counted = self.shares[e] * coupling.weight[e] ** 2 * self.rates[coupling.sources[e]]
+            counted = self.shares[e] * coupling.squared[e] * self.rates[coupling.sources[e]]
             own_spikes = torch.zeros_like(self.rates).index_add(0, coupling.targets[e], counted)
             spectrum = spectrum - gain.abs() ** 2 * own_spikes
         return (coupling.transfers(frequencies)[:, :, None] * gain)[None], spectrum
@@ -124,6 +135,7 @@ def self_consistent(
     input: Tensor | None = None,
     variance: Tensor | None = None,
     threads: int = 1,
+    start: Tensor | None = None,
 ) -> WorkingPoint:
     """Rates r of nodes with mu = input + W r and sigma^2 = own + variance + c (W∘W) r/(2 tau), by Newton's
     method with G = diag(A_mu(0)) W + diag(A_D(0)/sigma^2) c W∘W/(2 tau).
@@ -131,6 +143,7 @@ def self_consistent(
     noise_share: c, one for all or (E,): 0 takes recurrent input as its mean only, 1 as white noise.
     source_rates: (size,) 1/ms, of the nodes that no cells describe (sources of spikes).
     input, variance: (size,) mV, mV^2 from outside (backgrounds).
+    start: (size,) 1/ms, where Newton's method begins.
 
     Differentiable in everything, by the implicit function theorem: one solve with (I - G)' and one
     vector-Jacobian product. Raises ValueError where no rates are found.
@@ -143,7 +156,7 @@ def self_consistent(
     for group in cells:
         tau = tau.index_copy(0, group.index, group.tau)
     shares = torch.as_tensor(noise_share, dtype=torch.float64).expand(len(coupling.weight))
-    by_noise = shares * coupling.weight**2 / (2 * tau[coupling.targets])
+    by_noise = shares * coupling.squared / (2 * tau[coupling.targets])
 
     def received(r: Tensor) -> tuple[Tensor, Tensor]:
         sent = r[coupling.sources]
@@ -178,7 +191,9 @@ def self_consistent(
         guess = sources.clone()
         for group in cells:
             guess[group.index] = 0.005
-        if not (noiseless and recurrent):
+        if start is not None:
+            guess = start
+        elif not (noiseless and recurrent):
             guess = torch.minimum(rates(list(cells), outside, spread), torch.maximum(guess, sources))
         solution = solve_rates(linearised, gridded, guess, coupling)
     groups = tuple(solution.cells)

@@ -96,9 +96,7 @@ def membrane(
     tau, t_ref: ms. sigma, V_th, V_reset, V_lb: mV.
     V_lb: where the grid begins; by default where the density below the reset has fallen by exp(-36).
     N: steps of the grid; by default 1000, more (to 10000) where a step would exceed sigma/20. The error is
-        second order in the step (times its logarithm where a spike has an upstroke). Where the step exceeds
-        sigma^2/|F| the rate stays second order while CV and spectrum gain the grid's own dispersion (CV^2
-        about one over the steps of a passage).
+        second order in the step (times its logarithm where a spike has an upstroke).
 
     Raises ValueError naming the value at fault.
     """

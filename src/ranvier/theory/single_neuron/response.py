@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ranvier.theory._text import Brief
+from ranvier.theory.single_neuron.dispersion import corrected_cv, corrected_passage
 from ranvier.theory.single_neuron.functions import ResponseFunction, StationaryFunction, in_hertz
 from ranvier.theory.single_neuron.membrane import Membrane
 
@@ -57,6 +58,7 @@ def response(
     directions = torch.stack(modulations) if modulations else y.new_zeros((0, M, N))
     gains, rho = ResponseFunction.apply(y, c, position, t_ref, directions, omega, threads)
     rate, cv, _ = StationaryFunction.apply(y, c, position, t_ref, threads)
+    cv, rho = corrected_cv(neurons, rate, cv), corrected_passage(neurons, omega, rho)
     return Response(
         f,
         1000 * gains[0] * per_mV,

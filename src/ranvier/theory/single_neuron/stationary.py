@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ranvier.theory._text import Brief
+from ranvier.theory.single_neuron.dispersion import corrected_cv
 from ranvier.theory.single_neuron.functions import StationaryFunction
 from ranvier.theory.single_neuron.membrane import Membrane
 
@@ -24,7 +25,9 @@ class Stationary(Brief):
 def stationary(neurons: Membrane, threads: int = 1) -> Stationary:
     """Threshold integration (Richardson 2007, PRE 76:021919), with the CV from the backward recursion.
 
-    Differentiable in everything the membrane was made of. Second order in the grid's step.
+    Differentiable in everything the membrane was made of. Second order in the grid's step; of
+    neurons that drift carries the grid's own dispersion is taken away.
     """
     rate, cv, probability = StationaryFunction.apply(*neurons.integration(), threads)
+    cv = corrected_cv(neurons, rate, cv)
     return Stationary(1000 * rate, cv, probability.T / neurons.grid.step)

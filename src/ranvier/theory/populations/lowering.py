@@ -1,0 +1,133 @@
+"""A Network as the theory's arrays with a node a population."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ranvier.networks import Network, Projection, wiring
+from ranvier.networks.changes import require_valid
+from ranvier.neurons import Poisson, SpikeTimes
+from ranvier.synapses import Electrical
+from ranvier.theory.network._lowering_neurons import neuron_group, require_constant
+from ranvier.theory.network.filters import synapse_filter
+from ranvier.theory.network.groups import NeuronGroup
+from ranvier.theory.network.lowering import Assembly, Junctions
+from ranvier.theory.network.rates import Coupling
+
+
+def assemble_populations(net: Network) -> tuple[Assembly, Tensor]:
+    """(assembly of P nodes, sizes (P,)): an edge a projection, `Coupling.in_degree` its mean in-degree.
+
+    Raises ValueError, naming population or projection, where neurons, weights or backgrounds of one population differ,
+    for conductances and gap junctions, and where the theory does not hold.
+    """
+    require_valid(net)
+    if not net.populations:
+        raise ValueError("the network has no populations; expected at least one: net.add(rv.EIF(), 100, ...)")
+    P = len(net.populations)
+    rates, tau = torch.zeros(P, dtype=torch.float64), torch.ones(P, dtype=torch.float64)
+    cells: list[NeuronGroup] = []
+    for k, population in enumerate(net.populations):
+        where = f"population {population.name!r}"
+        if isinstance(population.neuron, SpikeTimes):
+            raise ValueError(f"{where} has fixed spike times; expected rates: use rv.Poisson(rate) in its place")
+        if isinstance(population.neuron, Poisson):
+            require_constant(population.parameters, where)
+            rate = _one(population.parameters["rate"], f"rate of {where}") / 1000
+            rates = rates.index_copy(0, torch.tensor([k]), rate)
+            continue
+        for name, value in population.parameters.items():
+            if isinstance(value, Tensor):
+                _one(value, f"{name} of {where}")
+        group = neuron_group(population).take(torch.zeros(1, dtype=torch.int64))
+        cells.append(replace(group, index=torch.tensor([k])))
+        tau = tau.index_copy(0, cells[-1].index, group.tau)
+    filters, number = [], {}
+
+    def kind(synapse: Any, where: str) -> int:
+        if isinstance(synapse, Electrical):
+            raise ValueError(f"{where} has Electrical synapses; expected current synapses: use rv.predict, or simulate")
+        if synapse not in number:
+            number[synapse] = len(filters)
+            filters.append(synapse_filter(synapse))
+            if filters[-1].E_rev is not None:
+                raise ValueError(f"{where} has conductances; expected current synapses: use rv.predict, or simulate")
+        return number[synapse]
+
+    place = {id(p): k for k, p in enumerate(net.populations)}
+    rows: list[tuple[Any, ...]] = []
+    for projection in net.projections:
+        where = f"projection from {projection.source.name!r} to {projection.target.name!r}"
+        s, t = place[id(projection.source)], place[id(projection.target)]
+        f, K = kind(projection.synapse, where), in_degree(projection)
+        if K == 0:
+            continue
+        area = tau[t] if filters[f].instant else filters[f].area
+        weight = K * area * _one(projection.weight, f"weight of the {where}")
+        delay = torch.as_tensor(projection.delay, dtype=torch.float64).mean().reshape(1)
+        rows.append((s, t, weight, delay, f, K, isinstance(projection.source.neuron, Poisson)))
+    mean = torch.zeros(len(net.backgrounds), P, dtype=torch.float64)
+    cumulants = [mean.clone() for _ in range(3)]
+    kinds = []
+    for n, background in enumerate(net.backgrounds):
+        where = f"background of {background.target.name!r}"
+        kinds.append(kind(background.synapse, where))
+        k = place[id(background.target)]
+        require_constant({"rate": background.rate}, where)
+        f = filters[kinds[-1]]
+        W = (tau[k] if f.instant else f.area) * _one(background.weight, f"weight of the {where}")
+        rate = _one(background.rate, f"rate of the {where}") / 1000
+        at = (torch.tensor([n]), torch.tensor([k]))
+        mean = mean.index_put(at, W * rate)
+        cumulants = [x.index_put(at, W**p * rate) for p, x in zip((2, 3, 4), cumulants, strict=True)]
+
+    def by_filter(x: Tensor) -> Tensor:
+        empty = torch.zeros(len(filters), P, dtype=torch.float64)
+        return empty.index_add(0, torch.tensor(kinds, dtype=torch.int64), x) if kinds else empty
+
+    def column(k: int) -> Tensor:
+        return torch.tensor([row[k] for row in rows], dtype=torch.int64)
+
+    none = torch.zeros(0, dtype=torch.float64)
+    coupling = Coupling(
+        P, column(0), column(1), torch.cat([none, *(r[2] for r in rows)]), torch.cat([none, *(r[3] for r in rows)]),
+        column(4), tuple(filters), torch.tensor([r[5] for r in rows], dtype=torch.float64),
+    )  # fmt: skip
+    power, cubic, quartic = (by_filter(x) for x in cumulants)
+    outside = column(6).bool()
+    none_at_all = torch.zeros(0, dtype=torch.int64)
+    assembly = Assembly(
+        tuple(cells), coupling, outside, rates, by_filter(mean), power, torch.stack([cubic, quartic]).detach(), tau,
+        Junctions(none_at_all, none_at_all, none),
+    )  # fmt: skip
+    return assembly, torch.tensor([p.size for p in net.populations], dtype=torch.float64)
+
+
+def in_degree(projection: Projection) -> float:
+    """Mean number of synapses that a neuron of the target has from the source, from the rule alone."""
+    rule, n_source, n_target = projection.wiring, projection.source.size, projection.target.size
+    others = n_source - (projection.source is projection.target and not rule.autapses)
+    if isinstance(rule, wiring.Probability):
+        return float(rule.p) * others
+    if isinstance(rule, wiring.InDegree):
+        return float(rule.k)
+    if isinstance(rule, wiring.OutDegree):
+        return float(rule.k) * n_source / n_target
+    if isinstance(rule, wiring.AllToAll):
+        return float(others)
+    return projection.size / n_target
+
+
+def _one(value: Any, what: str) -> Tensor:
+    """The one value (1,) that all neurons or synapses have."""
+    x = torch.as_tensor(value, dtype=torch.float64).reshape(-1)
+    if len(x) > 1 and not bool((x.detach() == x.detach()[0]).all()):
+        raise ValueError(
+            f"the {what} differs within it, from {float(x.min()):.6g} to {float(x.max()):.6g}; expected one value a "
+            "population: use rv.predict, or several populations"
+        )
+    return x[:1]

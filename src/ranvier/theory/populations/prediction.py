@@ -1,0 +1,157 @@
+"""What theory says of populations: rates, transfer functions, spectra, stability, modes and what moves them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ranvier.networks import Network
+from ranvier.theory.network.coloured import ColouredPoint, coloured_point
+from ranvier.theory.network.linear_response import cross_spectra, encirclements, interaction
+from ranvier.theory.network.lowering import Assembly
+from ranvier.theory.populations.lowering import assemble_populations
+from ranvier.theory.prediction import TheoryReport
+from ranvier.theory.single_neuron.functions import in_hertz
+
+LOW, HIGH = torch.arange(0.0, 400.0, 1.0, dtype=torch.float64), torch.arange(400.0, 2400.0, 4.0, dtype=torch.float64)
+
+
+class Mode(NamedTuple):
+    """An eigenmode of the coupling M at `frequency` Hz: `eigenvalue`, complex; it makes a spectral peak where that
+    comes near 1."""
+
+    frequency: float
+    eigenvalue: complex
+
+
+class PopulationPrediction:
+    """Answers for P populations as nodes, in order of `names`; float64, with gradients. Made by
+    `predict_populations`.
+
+    Bos, Diesmann & Helias 2016, PLoS Comput. Biol. 12:e1005132: population activities A_a, spikes of a population a
+    neuron and time, have the coupling M_ab = H_a(f) K_ab W_ab h_ab e^{-i omega d} and the cross-spectra
+    (I - M)^-1 diag(S_a/N_a) (I - M)^-†, S_a the spectrum of one of its neurons.
+    """
+
+    def __init__(
+        self, network: Network, assembly: Assembly, sizes: Tensor, point: ColouredPoint, threads: int = 1
+    ) -> None:
+        self.network, self.sizes, self.working_point = network, sizes, point
+        self.names = [p.name for p in network.populations]
+        self._assembly, self._threads = assembly, threads
+        self.report = TheoryReport.of(assembly, point, "coloured", threads)
+
+    def rates(self) -> Tensor:
+        """(P,) Hz."""
+        return 1000 * self.working_point.rates
+
+    def cv(self) -> Tensor:
+        """(P,) of the intervals of a neuron."""
+        return self.working_point.cv(self._threads)
+
+    def susceptibility(self, f: Any) -> Tensor:
+        """Complex (F, P), Hz per mV: change of each population's rate with a current e^{2 pi i f t}."""
+        return 1000 * self.working_point.susceptibility(in_hertz(f), self._threads)
+
+    def coupling(self, f: Any) -> Tensor:
+        """M, complex (F, P, P) [target, source]: how a population's rate follows that of another."""
+        f = in_hertz(f)
+        return interaction(self._assembly.coupling, self.working_point.linear(f, self._threads)[0], f)
+
+    def spectrum(self, f: Any) -> Tensor:
+        """Cross-spectra of the population activities in Hz, complex (F, P, P); finite-size fluctuations."""
+        f = in_hertz(f)
+        gains, spectrum = self.working_point.linear(f, self._threads)
+        return 1000 * cross_spectra(self._assembly.coupling, gains, spectrum / self.sizes, f)
+
+    def modes(self, f: Any) -> Tensor:
+        """Eigenvalues of M, complex (F, P), those nearest 1 first."""
+        values = torch.linalg.eigvals(self.coupling(f))
+        return torch.gather(values, 1, (values - 1).abs().argsort(1))
+
+    def sensitivity(self, f: float) -> Tensor:
+        """Z, complex (P, P): by how much the eigenvalue of M nearest 1 at `f` Hz moves, per relative change of each
+        connection (Bos et al. 2016, eq. 12): its real part along 1 - lambda raises the peak, the part across it
+        changes its frequency."""
+        M = self.coupling(f)[0]
+        values, right = torch.linalg.eig(M)
+        left = torch.linalg.inv(right)
+        k = int((values - 1).abs().argmin())
+        toward = (1 - values[k]) / (1 - values[k]).abs()
+        return left[k][:, None] * M * right[:, k] * toward.conj()
+
+    @torch.no_grad()
+    def dominant_mode(self) -> Mode:
+        """The mode that comes nearest 1 at any frequency up to 400 Hz."""
+        values = self.modes(LOW)[:, 0]
+        k = int((values - 1).abs().argmin())
+        return Mode(float(LOW[k]), complex(values[k]))
+
+    @property
+    def unstable_modes(self) -> int:
+        """How many modes grow: the turns of det(I - M) round 0 (Nyquist)."""
+        with torch.no_grad():
+            f = torch.cat([LOW, HIGH])
+            return abs(encirclements(self._assembly.coupling, self.working_point.linear(f, self._threads)[0], f))
+
+    @property
+    def stable(self) -> bool:
+        """Whether the asynchronous state is stable."""
+        return self.unstable_modes == 0
+
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{n} {r:.4g}" for n, r in zip(self.names, self.rates().tolist(), strict=True))
+        return f"PopulationPrediction(Hz: {rates}; {self.report})"
+
+
+def predict_populations(
+    net: Network, *, initial_rates: Any = None, dt: float = 0.0, threads: int = 1
+) -> PopulationPrediction:
+    """Theory of populations from their sizes and in-degrees: no neuron and no synapse is expanded.
+
+    Every neuron of a population has its mean in-degree, and independent inputs. `initial_rates`: (P,) Hz, or one
+    for all, where the search for a stationary state begins; by default those of white noise from low rates.
+    `dt` as in `rv.predict`. Unlike that, it answers in unstable states; ask for `stable`.
+
+    Raises ValueError, naming population or projection: where neurons of one population, or weights of one projection,
+    differ; for conductances and gap junctions; where no rates are found.
+
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> exc = net.add(rv.LIF(), 80_000, name="exc", drive=12.0, noise=4.0)
+    >>> p = net.connect(exc, exc, weight=0.2, in_degree=1000, synapse=rv.Exponential(tau=2.0))
+    >>> prediction = rv.theory.predict_populations(net)
+    >>> prediction.stable, prediction.spectrum([0.0, 40.0]).shape
+    (True, torch.Size([2, 1, 1]))
+    """
+    if not (math.isfinite(dt) and dt >= 0):
+        raise ValueError(f"dt is {dt}; expected a step in ms, or 0 for none")
+    assembly, sizes = assemble_populations(net)
+    return solved(net, assembly, sizes, initial_rates, dt, threads)
+
+
+def solved(
+    net: Network, assembly: Assembly, sizes: Tensor, initial_rates: Any, dt: float, threads: int
+) -> PopulationPrediction:
+    cells = [replace(group, dt=dt) for group in assembly.cells]
+    one = torch.ones_like(assembly.coupling.weight)
+    shares = assembly.coupling.noise_shares(assembly.tau)
+    start = None if initial_rates is None else starting_rates(assembly, initial_rates)
+    point = coloured_point(assembly, cells, one.detach(), 0 * one.detach(), shares, threads, start=start)
+    return PopulationPrediction(net, assembly, sizes, point, threads)
+
+
+def starting_rates(assembly: Assembly, rates: Any) -> Tensor:
+    """(P,) 1/ms; sources keep theirs."""
+    P = assembly.coupling.size
+    requested = torch.as_tensor(rates, dtype=torch.float64).detach()
+    if requested.ndim > 1 or (requested.ndim == 1 and len(requested) not in (1, P)) or not bool((requested >= 0).all()):
+        raise ValueError(f"initial_rates is {rates}; expected one rate in Hz, or one for each of {P} nodes, 0 or above")
+    start = assembly.source_rates.detach().clone()
+    for group in assembly.cells:
+        start[group.index] = (requested / 1000).expand(P)[group.index]
+    return start
