@@ -108,7 +108,7 @@ def test_a_branch_turns_at_its_folds():
 def test_refusals():
     net = rv.Network()
     a = net.add(rv.LIF(), 3, name="a", drive=torch.tensor([1.0, 2.0, 3.0]).double(), noise=3.0)
-    with pytest.raises(ValueError, match="drive of population 'a' differs.*from 1 to 3"):
+    with pytest.raises(ValueError, match=r"drive of population 'a' differs.*from 1 to 3"):
         rv.theory.predict_populations(net)
     net = rv.Network()
     a = net.add(rv.LIF(), 3, name="a", drive=9.0, noise=3.0)

@@ -177,8 +177,8 @@ def follow(
         modes = here.unstable_modes
         value = start + width * float(trial[-1])
         if turned:
-            ends = (values[-2], values[-1]), (width * passed * float(direction[-1]), width * passed * float(tangent[-1]))
-            bifurcations.append(Bifurcation("fold", _extremum(*ends), rates[-1]))
+            before, after = (width * passed * float(d[-1]) for d in (direction, tangent))
+            bifurcations.append(Bifurcation("fold", _extremum(values[-2:], (before, after)), rates[-1]))
         elif abs(modes - growing[-1]) == 2:
             bifurcations.append(Bifurcation("hopf", (values[-1] + value) / 2, here.rates()))
         x, direction, passed = trial, tangent, length
@@ -190,7 +190,7 @@ def follow(
     return Branch(torch.tensor(values), torch.stack(rates), torch.tensor(growing) == 0, bifurcations)
 
 
-def _extremum(values: tuple[float, float], slopes: tuple[float, float]) -> float:
+def _extremum(values: Sequence[float], slopes: tuple[float, float]) -> float:
     """Of the cubic with these values and slopes at 0 and 1."""
     t = torch.linspace(0.0, 1.0, 1001, dtype=torch.float64)
     (a, b), (da, db) = values, slopes
