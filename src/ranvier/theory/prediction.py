@@ -33,7 +33,8 @@ from ranvier.theory.second_order.network import SecondPoint
 from ranvier.theory.single_neuron.functions import in_hertz, numbers
 
 HIGHEST = 2000.0  # Hz, of the frequencies at which spectra are taken
-ADVISE, SECOND_ORDER = 0.1, 0.2  # from which error of covariances order=2 is advised, and the share it leaves of it
+ADVISE, MOST = 0.15, 0.8  # relative errors of covariances: from which order=2 is advised, above which none are given
+SECOND_ORDER = 0.2  # the share of these errors that order=2 leaves
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,7 +80,7 @@ class TheoryReport(Brief):
             gain, cv = point.susceptibility(at, threads)[0].real, point.cv(threads)
             size = len(share)
             errors = rate_error(inputs, point.rates, gain[:size], cv[:size], coloured, sources)
-            relative = covariance_error(inputs)
+            relative = covariance_error(inputs, cv[:size])
         radius = spectral_radius(coupling.sources, coupling.targets, K, coupling.size)
         better = SECOND_ORDER if second else 1.0
         errors, relative = 1000 * errors * better, relative * better
@@ -295,6 +296,12 @@ class Prediction:
             )
 
     def _spectra(self, f: Tensor, selection: Selection) -> Tensor:
+        if self.report.covariance_error > MOST:
+            raise ValueError(
+                f"covariances are expected to be off by {100 * self.report.covariance_error:.0f} % at first order; "
+                f"expected at most {100 * MOST:.0f} %: predict with order=2, which leaves a fifth of that, weaken the "
+                "weights, or simulate"
+            )
         if len(f) == len(self.frequencies) and torch.equal(f, self.frequencies):
             gains, spectrum = self._nodes
         else:

@@ -18,7 +18,7 @@ from ranvier.theory.network.rates import Coupling
 
 COLOURED, WHITE = 0.02, 0.005  # relative errors of rates in Gaussian noise
 SKEWED, IRREGULAR = 1.0, 1.0  # factors of the terms of rates
-LEAST, KURTOSIS = 0.05, 1.0  # of covariances: what is always expected, factor of the root of the kurtosis
+LEAST, KURTOSIS, REGULAR = 0.08, 1.5, 0.7  # of covariances: at least, and the terms' factors
 
 
 class InputStatistics(NamedTuple):
@@ -79,9 +79,13 @@ def rate_error(
 
 
 @torch.no_grad()
-def covariance_error(inputs: InputStatistics) -> float:
-    """Expected relative error of covariances between neurons, at most 1: the mean root of the recurrent noise's excess
-    kurtosis, small where many weak spikes make that noise and near 1 where a few do."""
+def covariance_error(inputs: InputStatistics, cv: Tensor) -> float:
+    """Expected relative error of covariances between neurons, at most 1, from means over the nodes: the root of the
+    recurrent noise's excess kurtosis, small where many weak spikes make that noise and near 1 where a few do, and
+    its part of all noise times by how much its sources are more regular than Poisson trains."""
     some = inputs.recurrent > 0
-    root = torch.sqrt(inputs.kurtosis)[some]
-    return min(1.0, LEAST + KURTOSIS * float(root.mean())) if len(root) else LEAST
+    if not bool(some.any()):
+        return LEAST
+    root = float(torch.sqrt(inputs.kurtosis)[some].mean())
+    part = float((inputs.recurrent / inputs.variance)[some].mean())
+    return min(1.0, LEAST + KURTOSIS * root + REGULAR * part * float((1 - cv[some] ** 2).abs().mean()))

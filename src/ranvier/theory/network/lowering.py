@@ -12,9 +12,9 @@ from ranvier.networks import Network, Population, Projection
 from ranvier.neurons import Poisson, SpikeTimes
 from ranvier.synapses import Electrical, Synapse
 from ranvier.theory._text import Brief
-from ranvier.theory.network._lowering_neurons import neuron_group, require_constant
 from ranvier.theory.network.filters import Filter, synapse_filter
 from ranvier.theory.network.groups import NeuronGroup
+from ranvier.theory.network.neuron_lowering import neuron_group, require_constant
 from ranvier.theory.network.rates import Coupling
 
 

@@ -12,10 +12,10 @@ from ranvier.networks import Network, Projection, wiring
 from ranvier.networks.changes import require_valid
 from ranvier.neurons import Poisson, SpikeTimes
 from ranvier.synapses import Electrical
-from ranvier.theory.network._lowering_neurons import neuron_group, require_constant
 from ranvier.theory.network.filters import synapse_filter
 from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.lowering import Assembly, Junctions
+from ranvier.theory.network.neuron_lowering import neuron_group, require_constant
 from ranvier.theory.network.rates import Coupling
 
 
