@@ -81,7 +81,7 @@ def test_arguments_are_named():
     with pytest.raises(TypeError, match=r"lags is 'a'"):
         prediction.cross_correlation("a")
     recording = rv.simulate(net, 1000.0, seed=1)
-    with pytest.raises(TypeError, match="give .recording, prediction."):
+    with pytest.raises(TypeError, match=r"give .recording, prediction."):
         rv.compare(prediction, recording)
 
 
