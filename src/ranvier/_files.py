@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ranvier._disk import naming
+
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -32,11 +34,18 @@ def atomic_path(path: str | Path, suffix: str = "") -> Iterator[Path]:
 def _atomic(path: Path, suffix: str = "") -> Iterator[tuple[Path, int]]:
     """As `atomic_path`, with the open file's number: in a folder of somebody else's a name may be put in the place of
     another at any moment, and lead elsewhere."""
-    temporary, handle = path.with_name(_name_beside(path) + suffix), -1
+    temporary = path.with_name(_name_beside(path) + suffix)
+    with naming(path, temporary), _renamed(path, temporary) as handle:
+        yield temporary, handle
+
+
+@contextmanager
+def _renamed(path: Path, temporary: Path) -> Iterator[int]:
+    handle = -1
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(temporary, _NEW, 0o644)
-        yield temporary, handle
+        yield handle
         os.fsync(handle)
         if not os.path.samestat(os.fstat(handle), os.lstat(temporary)):
             raise FileNotFoundError(
@@ -47,17 +56,10 @@ def _atomic(path: Path, suffix: str = "") -> Iterator[tuple[Path, int]]:
             os.close(handle)  # an open file is not renamed there
             handle = -1
         os.replace(temporary, path)
-    except BaseException as error:
+    except BaseException:
         if handle >= 0:
             with suppress(OSError):
                 temporary.unlink()
-        if (
-            isinstance(error, OSError)
-            and error.errno is not None
-            and error.filename in (None, str(temporary))
-            and str(path) not in str(error.strerror)
-        ):
-            error.filename, error.filename2 = str(path), None
         raise
     finally:
         if handle >= 0:
@@ -71,15 +73,28 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.exists():
         raise FileExistsError(f"{path} exists; expected a name not yet taken")
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(_name_beside(path))
-    temporary.mkdir(mode=0o755)
-    try:
-        yield temporary
-        os.rename(temporary, path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    with naming(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir(mode=0o755)
+        try:
+            yield temporary
+            os.rename(temporary, path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def require_writable(path: str | Path) -> None:
+    """OSError, before the work that is to be written to `path`, where no file can be written there."""
+    path = Path(path)
+    temporary = path.with_name(_name_beside(path))
+    with naming(path, temporary):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "Is a folder; expected a file's name", str(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(temporary, _NEW, 0o644))
+        os.unlink(temporary)
 
 
 def _name_beside(path: Path) -> str:

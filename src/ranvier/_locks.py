@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from ranvier._disk import goes_on
+
 _NAME = ".lock"  # in the folder; holds who has it, as JSON
 _OWNER = ".lock-owner"  # where the disk has no locks: whoever creates this file has the folder
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EBADF}
@@ -79,6 +81,8 @@ class FolderLock:
                     error.errno, f"{path} cannot be written to ({error.strerror}); expected a folder of yours: "
                     "take another one, or change its permissions"
                 ) from error  # fmt: skip
+            if (full := goes_on(error, path / _NAME)) is not error:
+                raise full from error
             raise
         except BaseException:
             self.release()
@@ -132,8 +136,10 @@ class FolderLock:
     def __enter__(self) -> FolderLock:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.release()
+        if isinstance(error, OSError) and (full := goes_on(error, self.path)) is not error:
+            raise full from error
 
     def __del__(self) -> None:
         if self._handle >= 0:

@@ -6,6 +6,8 @@ import json
 import os
 import stat
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,17 @@ def read_bytes(path: str | Path, what: str = "a file") -> bytes:
     if len(data) > LARGEST:
         _too_large(path, f"more than {LARGEST >> 30} GiB")
     return data
+
+
+def read_start(path: str | Path, size: int, what: str = "a file") -> bytes:
+    """The first bytes of a regular file; errors as of `require_file`."""
+    path = Path(path)
+    require_file(path, what)
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise _unreadable(error, path, what) from None
 
 
 def read_unpacked(path: str | Path, what: str = "a file") -> bytes:
@@ -148,6 +161,26 @@ def library_fault(error: BaseException, malformed: tuple[type[BaseException], ..
     return text if isinstance(error, malformed) and text else "something in it is not of the form that it must have"
 
 
+@contextmanager
+def refusing(path: str | Path, what: str, malformed: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
+    """Whatever a library raises at a file within the block, as a ValueError that names the file.
+
+    Errors in our own words ("expected ...") keep them; a package that is not installed is said as it is.
+    """
+    try:
+        yield
+    except ImportError:
+        raise
+    except Exception as error:
+        own = isinstance(error, ValueError | OSError | TypeError) and "expected" in str(error)
+        if own and isinstance(error, ValueError | OSError) and str(path) in str(error):
+            raise
+        if own:
+            raise ValueError(f"{path}: {error}") from error
+        fault = library_fault(error, malformed)
+        raise ValueError(f"{path} cannot be read as {what} ({fault}); expected a whole one: fetch it anew.") from error
+
+
 def _size(status: os.stat_result, path: Path, what: str) -> int:
     if not stat.S_ISREG(status.st_mode):
         kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
@@ -163,5 +196,6 @@ def _too_large(path: str | Path, size: str) -> None:
 
 
 __all__ = [
-    "decode", "library_fault", "read_bytes", "read_json", "read_text", "read_unpacked", "require_file", "require_ratio",
+    "decode", "library_fault", "read_bytes", "read_json", "read_start", "read_text", "read_unpacked", "refusing",
+    "require_file", "require_ratio",
 ]  # fmt: skip

@@ -1,22 +1,20 @@
 """Runs killed by SIGKILL at random moments and started again, until they end: the results must be those of a whole run.
 
-python -m tests.attack.kills WHAT FOLDER: does one run of WHAT in FOLDER and prints a digest of its result.
-"""
+Each attempt is a fork of a process that has imported the package and done nothing; those that an attempt starts, as a
+sweep does, are killed with it."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.attack.forks import forked
 
 
 def simulation(folder: Path) -> bytes:
@@ -28,7 +26,7 @@ def simulation(folder: Path) -> bytes:
     net.connect(cells, cells, weight=0.5, in_degree=20, delay=1.0)
     inputs = net.add(rv.Poisson(rate=20.0), 100, "inputs")
     net.connect(inputs, cells, weight=0.2, in_degree=10, plasticity=rv.rules.STDP(w_max=1.0))
-    run = rv.simulate(net, 20_000.0, dt=0.1, seed=3, path=folder / "run", record=[rv.Probe("V", interval=50.0)])
+    run = rv.simulate(net, 5000.0, dt=0.1, seed=3, path=folder / "run", record=[rv.Probe("V", interval=50.0)])
     weights = run.weights[net.projections[-1]]
     return run.times.numpy().tobytes() + run.neurons.numpy().tobytes() + weights.numpy().tobytes()
 
@@ -67,7 +65,7 @@ def entry(folder: Path) -> bytes:
 
     from ranvier.atlas import get, run
 
-    (result,) = run([get("oja")], folder / "atlas", seed=0)
+    (result,) = run([get("active_inference")], folder / "atlas", seed=0)
     lasting = {k: v for k, v in result.items() if k not in ("seconds", "material", "pictures", "skipped")}
     return json.dumps(lasting, sort_keys=True, default=str).encode()
 
@@ -78,7 +76,7 @@ def sweep(folder: Path) -> bytes:
 
     from ranvier.atlas import get, run
 
-    chosen = [get(name) for name in ("oja", "hopfield", "ngrc")]
+    chosen = [get(name) for name in ("active_inference", "modern_hopfield", "oja")]
     results = sorted(run(chosen, folder / "atlas", seed=0, jobs=2), key=lambda result: result["name"])
     passing = ("seconds", "material", "pictures", "skipped")
     return json.dumps([{k: v for k, v in r.items() if k not in passing} for r in results], default=str).encode()
@@ -91,23 +89,15 @@ WORK: dict[str, Callable[[Path], bytes]] = {
 
 def once(what: str, folder: Path, kill_after: float | None = None) -> tuple[int, str]:
     """Exit status and digest of one attempt, killed after that many seconds."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.attack.kills", what, str(folder)], cwd=ROOT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        out, err = process.communicate(timeout=kill_after)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return -signal.SIGKILL, ""
-    return process.returncode, out.split()[-1] if process.returncode == 0 else err[-500:]
+    work = WORK[what]
+    return forked(lambda: hashlib.sha256(work(folder)).hexdigest(), kill_after)
 
 
 def attack(what: str, kills: int, folder: Path, seed: int = 0) -> dict[str, int | float | str]:
     """Kill `what` that many times at random moments of its whole length; a run that ended begins anew."""
-    rng, began = random.Random(seed), time.perf_counter()
+    rng = random.Random(seed)
+    once(what, folder / "first")  # compiles what is kept from then on
+    began = time.perf_counter()
     status, expected = once(what, folder / "whole")
     length = time.perf_counter() - began
     if status != 0:
@@ -131,9 +121,3 @@ def attack(what: str, kills: int, folder: Path, seed: int = 0) -> dict[str, int 
     problem = problem or (result if status != 0 else "")
     return {"kills": killed, "differing": differing, "failed": failed, "error": problem, "seconds": round(length, 1)}
 
-
-if __name__ == "__main__":
-    import torch
-
-    torch.set_num_threads(1)
-    print(hashlib.sha256(WORK[sys.argv[1]](Path(sys.argv[2]))).hexdigest())

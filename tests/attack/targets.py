@@ -31,28 +31,29 @@ class Target:
 
 def targets() -> dict[str, Target]:
     """By name."""
+    from tests.attack.originals import originals
     from tests.networks.test_reader_laws import FILES
 
     out = []
     for case in FILES:
         parts = ["network.json", "tensors-*.safetensors"] if case.name == "read_network" else [case.part]
-        share = 0.02 if "nir" in case.name else 1.0
+        share = 0.003 if "nir" in case.name else 1.0
         out += [Target(_name(case.name, p), case.name, case.write, p, case.suffix, share) for p in parts]
     for name, (write, suffix, share) in FORMATS.items():
         out.append(Target(f"read_edges/{name}", "read_edges", write, suffix=suffix, share=share))
-    out.append(Target("read_network/own models", "read_network", _own_models, "network.json"))
+    out.append(Target("read_network/own models", "read_network", _own_models, "network.json", share=0.2))
     for part, share in (("manifest.json", 0.3), ("segment-000000.safetensors", 0.3), ("traces.safetensors", 0.3)):
         out.append(Target(f"Recording.open/{part}", "Recording.open", _run, part, share=share))
     for part in ("manifest.json", "state-*.safetensors"):
-        out.append(Target(f"resume/{part}", "resume", _run, part, share=0.03, changes=True))
-    out.append(Target("fit/checkpoint.json", "checkpoint", _checkpoint, "checkpoint.json"))
-    out.append(Target("atlas/result.json", "atlas", _result, "result.json"))
-    out.append(Target("ranvier run/settings.json", "settings", _settings, "settings.json"))
-    out.append(Target("read_session/npz", "read_session", _session, suffix=".npz", share=0.3))
-    out.append(Target("read_session/csv", "read_session", _spike_table, suffix=".csv"))
-    out.append(Target("read_vnnlib", "read_vnnlib", lambda path: path.write_text(PROPERTY)))
-    out.append(Target("--signs", "signs", lambda path: path.write_text("class,sign\nlocal,-1\nAPL,1\nx y,0\n")))
-    out.append(Target("--nodes", "nodes", lambda path: path.write_text("id,class,sign\n1,local,-1\n2,b,1\n3,b,0\n")))
+        out.append(Target(f"resume/{part}", "resume", _run, part, share=0.01, changes=True))
+    out.append(Target("fit/checkpoint.json", "checkpoint", _checkpoint, "checkpoint.json", share=1.5))
+    out.append(Target("atlas/result.json", "atlas", _result, "result.json", share=2.0))
+    out.append(Target("ranvier run/settings.json", "settings", _settings, "settings.json", share=2.0))
+    for name, (reader, write, part, suffix, share) in originals().items():
+        out.append(Target(name, reader, write, part, suffix, share))
+    signs, nodes = "class,sign\nlocal,-1\nAPL,1\nx y,0\n", "id,class,sign\n1,local,-1\n2,b,1\n3,b,0\n"
+    out.append(Target("--signs", "signs", lambda path: path.write_text(signs), share=2.0))
+    out.append(Target("--nodes", "nodes", lambda path: path.write_text(nodes), share=2.0))
     return {target.name: target for target in out}
 
 
@@ -121,11 +122,12 @@ def _table(kind: str) -> Callable[[Path], Any]:
 
 
 FORMATS: dict[str, tuple[Callable[[Path], Any], str, float]] = {
-    "node-link": (_graph("json"), "", 1.0), "gexf": (_graph("gexf"), "", 1.0), "gml": (_graph("gml"), "", 1.0),
-    "pajek": (_graph("pajek"), "", 1.0), "matrix": (_matrix("text"), "", 1.0), "npy": (_matrix("npy"), ".npy", 1.0),
+    "node-link": (_graph("json"), "", 1.5), "gexf": (_graph("gexf"), "", 0.5), "gml": (_graph("gml"), "", 0.5),
+    "pajek": (_graph("pajek"), "", 0.1), "matrix": (_matrix("text"), "", 1.5), "npy": (_matrix("npy"), ".npy", 1.0),
     "npz": (_matrix("npz"), ".npz", 1.0), "matrix market": (_matrix("market"), ".mtx", 1.0),
 }  # fmt: skip
-for _kind, _library, _share in (("parquet", "pyarrow", 0.01), ("feather", "pyarrow", 0.01), ("xlsx", "openpyxl", 0.3)):
+_LIBRARIES = ("parquet", "pyarrow", 0.002), ("feather", "pyarrow", 0.002), ("xlsx", "openpyxl", 0.3)
+for _kind, _library, _share in _LIBRARIES:
     if find_spec(_library):
         FORMATS[_kind] = _table(_kind), "", _share
 
@@ -151,27 +153,6 @@ def _checkpoint(path: Path) -> None:
     from ranvier.learners.fitting._checkpoint import Checkpoint
 
     Checkpoint(path, {"name": "a"}).save(3, {"w": torch.ones(2, 2), "lr": 0.1, "steps": [1, 2], 4: (None, True)})
-
-
-PROPERTY = """(declare-const X_0 Real)
-(declare-const X_1 Real)
-(declare-const Y_0 Real)
-(assert (>= X_0 -0.5))
-(assert (<= X_0 0.5))
-(assert (>= X_1 0.0))
-(assert (<= X_1 1.0))
-(assert (or (and (>= Y_0 1.5)) (and (<= Y_0 -1.0))))
-"""
-
-
-def _session(path: Path) -> None:
-    import numpy as np
-
-    np.savez(path, traces=np.arange(12.0).reshape(4, 3), time_s=np.arange(4) * 0.1, names=np.array(["a", "b", "c"]))
-
-
-def _spike_table(path: Path) -> None:
-    path.write_text("time_ms,neuron\n0.5,0\n1.5,1\n2.0,0\n7.25,2\n")
 
 
 def _result(path: Path) -> None:

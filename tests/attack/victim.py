@@ -60,8 +60,14 @@ def _signs(path):
 
 def readers():
     import ranvier as rv
+    import ranvier.learners.datasets.events
+    import ranvier.learners.datasets.idx
     from ranvier.atlas.execution import read_result
+    from ranvier.cli.reads import read_texts
+    from ranvier.interpret import read_model
+    from ranvier.verify.graphs.onnx_files import from_onnx
     from ranvier.verify.vnnlib import read_vnnlib
+    from tests.attack import originals
 
     public = {name: getattr(rv.networks, name) for name in rv.networks.__all__ if name.startswith("read_")}
     return public | {
@@ -71,8 +77,18 @@ def readers():
         "atlas": lambda path: read_result(Path(path).parent, Path(path).name),
         "resume": _resume,
         "settings": _settings,
-        "read_session": rv.recordings.read_session,
+        "read_session": originals.open_session,
+        "read_arrays": lambda path: originals.open_session(path, bin=10.0),
+        "read_activations": originals.open_activations,
+        "read_idx": rv.learners.datasets.idx.read_idx,
+        "read_bs2": rv.learners.datasets.events.read_bs2,
         "read_vnnlib": lambda path: read_vnnlib(path, 2, 1),
+        "from_onnx": from_onnx,
+        "read_model": read_model,
+        "store_model": originals.store,
+        "board": originals.serve,
+        "link": originals.ask,
+        "texts": lambda path: read_texts([str(path)], 10),
         "nodes": _nodes,
         "signs": _signs,
     }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from tests.laws.readers import foreign
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,60 @@ def runs_may_be_cut_and_joined(case: Case, dtype: torch.dtype) -> None:
     assert same(second.state_dict(), whole.state_dict())
 
 
+def spoilt(value: Any, path: str = "") -> Any:
+    """(place, copy) of a nested state, one thing in it changed to what no learner can go on from."""
+    if isinstance(value, dict):
+        for key in value:
+            yield f"{path}.{key} is missing", {k: v for k, v in value.items() if k != key}
+            for place, item in spoilt(value[key], f"{path}.{key}"):
+                yield place, {**value, key: item}
+        yield f"{path} has more", {**value, "unknown": torch.ones(2)}
+        yield f"{path} is a list", list(value.values())
+    elif isinstance(value, list | tuple):
+        for k, item in enumerate(value):
+            for place, other in spoilt(item, f"{path}.{k}"):
+                yield place, type(value)([*value[:k], other, *value[k + 1 :]])
+        yield f"{path} is text", "text"
+    elif isinstance(value, Tensor):
+        yield f"{path} is text", "text"
+        yield f"{path} has another shape", torch.ones(7, 3, 2, dtype=value.dtype)
+        yield f"{path} has another dtype", value.to(torch.int16)
+        if value.is_floating_point() and value.numel():
+            yield f"{path} has a NaN", torch.full_like(value, torch.nan)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        for bad in ("text", float("nan"), None, [value], torch.ones(2)):
+            yield f"{path} is {bad!r:.12}", bad
+
+
+def a_spoilt_state_is_refused(case: Case, dtype: torch.dtype) -> None:
+    """In words that name the place, with nothing changed; where a part may vary, the next step may be what refuses."""
+    if dtype != case.dtypes[0]:
+        return
+    batches, trained = case.batches(dtype), case.make(dtype)
+    for batch in batches[:2]:
+        trained.step(batch)
+    learner = case.make(dtype)
+    learner.step(batches[0])
+    before, taken = copy.deepcopy(learner.state_dict()), []
+    for place, state in spoilt(copy.deepcopy(trained.state_dict())):
+        try:
+            learner.load_state_dict(state)
+        except ValueError as error:
+            assert "expected" in str(error) and "state" in str(error) and not foreign(str(error)), (place, error)
+            assert same(before, learner.state_dict()), place
+            continue
+        try:
+            learner.step(batches[2])
+        except ValueError as error:
+            assert "expected" in str(error) and not foreign(str(error)), (place, error)
+        else:
+            taken.append(place)
+        learner.load_state_dict(before)
+    # a state may lack what is made as it is needed, and hold options that are None for an optimizer to choose
+    rest = [p for p in taken if not re.search(r"is missing|momentum_buffer|param_groups.*(foreach|fused)", p)]
+    assert not rest, rest
+
+
 def measuring_changes_nothing(case: Case, dtype: torch.dtype) -> None:
     learner = case.make(dtype)
     learner.step(case.batches(dtype)[0])
@@ -116,5 +173,5 @@ def it_learns(case: Case, dtype: torch.dtype) -> None:
 
 LAWS = [
     runs_may_be_cut_and_joined, measuring_changes_nothing, a_step_changes_what_is_learned, a_bad_batch_changes_nothing,
-    it_says_what_it_is_as_json, it_learns,
+    it_says_what_it_is_as_json, a_spoilt_state_is_refused, it_learns,
 ]  # fmt: skip

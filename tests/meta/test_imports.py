@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "ranvier"
 # docs/contracts.md: a part may import from itself and from earlier levels only, never from another part of its level.
 # Every part of the package stands here: folders, and files directly below it.
 LEVELS = [
-    {"_names", "_reading"},
+    {"_disk", "_names", "_reading"},
     {"_files", "_lazy", "_locks", "_manifest", "_progress", "_records", "_steps", "_text", "_checks"},
     {"_entries", "equations", "_pages", "_run_folder"},
     {"codegen"},

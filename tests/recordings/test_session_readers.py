@@ -190,7 +190,7 @@ def test_a_saved_simulation_is_a_session(tmp_path):
         ("a.csv", "", "0 rows; expected a header"),
         ("a.csv", "time_s,unit\n1,a\n,b\n", "a spike without a time"),
         ("a.bin", "hello", "of no known kind"),
-        ("a.npz", b"PK\x03\x04broken", "broken .npz"),
+        ("a.npz", b"PK\x03\x04broken", "an .npz file"),
         ("a.nwb", b"\x89HDF\r\n\x1a\n" + b"0" * 200, "is no NWB file"),
         ("a.mat", b"MATLAB 5.0 MAT-file" + b" " * 300, "broken .mat|holds nothing"),
         ("a.npy", b"\x93NUMPY\x01\x00", "."),

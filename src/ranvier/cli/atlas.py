@@ -90,10 +90,11 @@ def atlas_site(
     out: Annotated[Path, typer.Option(help="Folder of the pages.")] = Path("out/site"),
 ) -> None:
     """Build static pages of all systems from the results there are."""
-    from ranvier.atlas import experiments
-    from ranvier.atlas.site import build
+    with resumable("the pages are not all written"):
+        from ranvier.atlas import experiments
+        from ranvier.atlas.site import build
 
-    printer()(str(build(experiments().values(), results, out)))
+        printer()(str(build(experiments().values(), results, out)))
 
 
 def _line(result: dict[str, Any]) -> str:

@@ -126,16 +126,17 @@ def look(
     out: Annotated[Path | None, typer.Option(help="The page; RECORDING.html here by default.")] = None,
 ) -> None:
     """Write a page about a recording: activity, behaviour, dimension, manifold, decoding, strongest pairs."""
-    from ranvier.cli.looks import read_for_look
-    from ranvier.report.session_page import write_session_page
+    with resumable("no page was written"):
+        from ranvier.cli.looks import read_for_look
+        from ranvier.report.session_page import write_session_page
 
-    session = read_for_look(
-        recording, activity=activity, counts=counts, bin=bin, times=times, unit=unit, behaviour=behaviour,
-        circular=circular, transpose=transpose,
-    )  # fmt: skip
-    page = write_session_page(out or Path(f"{recording.name.partition('.')[0] or recording.name}.html"), session)
-    printer()(f"{session!r}")
-    printer()(f"page: {page}")
+        session = read_for_look(
+            recording, activity=activity, counts=counts, bin=bin, times=times, unit=unit, behaviour=behaviour,
+            circular=circular, transpose=transpose,
+        )  # fmt: skip
+        page = write_session_page(out or Path(f"{recording.name.partition('.')[0] or recording.name}.html"), session)
+        printer()(f"{session!r}")
+        printer()(f"page: {page}")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

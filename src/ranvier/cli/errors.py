@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -12,11 +11,11 @@ from typing import Any
 
 import typer
 
+from ranvier._disk import FULL
 from ranvier._text import one_line
 
 MISTAKE, FAULT, INTERRUPTED = 2, 1, 130
 _MISTAKES = (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ImportError, MemoryError)
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _GOES_ON = "the same command goes on from here"
 
 
@@ -35,8 +34,9 @@ def resumable(afterwards: str = "") -> Iterator[list[Path]]:
         print(f"stopped; {then}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     except OSError as error:
-        if error.errno in _FULL:
-            raise OSError(error.errno, f"{described(error)}; make room, and {_GOES_ON}") from error
+        if error.errno in FULL:
+            cause = described(error).partition("; make room")[0]
+            raise OSError(error.errno, f"{cause}; make room, and {_GOES_ON}") from error
         raise
 
 

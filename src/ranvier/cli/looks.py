@@ -31,12 +31,7 @@ def read_for_look(
             name: (head, int(column)) if head and column.isdigit() else name
             for name, (head, _, column) in pieces.items()
         }
-    try:
-        session = read_session(path, **options)
-    except TypeError as error:
-        if "unexpected keyword" not in str(error):
-            raise
-        raise ValueError(f"{path} takes other options ({error}); expected those of its kind: leave these out") from None
+    session = read_session(path, **options)
     for name in circular or []:
         if name not in session.behaviour:
             raise ValueError(f"there is no behaviour {name!r}. {nearest(name, session.behaviour)}")

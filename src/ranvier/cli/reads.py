@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier._checks import count, printable, unique
-from ranvier._files import write_json
+from ranvier._files import require_writable, write_json
 from ranvier._manifest import manifest
 from ranvier._reading import read_text
 
@@ -73,6 +73,7 @@ def read(
     model, tokenizer = read_model(which)
     name = Path(which).resolve().name if Path(which).is_dir() else which
     folder = out if out is not None else Path("out") / name
+    require_writable(folder / "report.html")
     if tokenizer.pad_token is None and files:
         if tokenizer.eos_token is None:
             raise ValueError(f"the tokenizer of {which} has no token to pad with; expected one: set its pad_token.")

@@ -167,6 +167,20 @@ def exprel_f64(x):
     return small if abs(x) < 0.4 else (exp_f64(x) - 1.0) / x
 
 
+@njit(**INLINE)
+def over_exprel_f32(x):
+    """x/(exp(x) − 1)."""
+    near = abs(x) < _f32(0.4)
+    return (_f32(1.0) if near else x) / (_exprel_f32(x) if near else exp_f32(x) - _f32(1.0))
+
+
+@njit(**INLINE)
+def over_exprel_f64(x):
+    """x/(exp(x) − 1)."""
+    near = abs(x) < 0.4
+    return (1.0 if near else x) / (_exprel_f64(x) if near else exp_f64(x) - 1.0)
+
+
 def _generic(name: str, f32, f64):
     """A function of one argument, in the argument's precision."""
 
@@ -187,6 +201,7 @@ def _generic(name: str, f32, f64):
 exp = _generic("exp", exp_f32, exp_f64)
 _log = _generic("_log", log_f32, log_f64)
 exprel = _generic("exprel", exprel_f32, exprel_f64)
+over_exprel = _generic("over_exprel", over_exprel_f32, over_exprel_f64)
 
 
 @njit(**INLINE)

@@ -26,6 +26,7 @@ from ranvier.interpret.stored_activations import (
     Activations,
     open_segment,
     read_index,
+    require_segment,
 )
 
 _DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
@@ -218,10 +219,18 @@ def _begin(folder: Path | None, settings: Mapping[str, Any]) -> tuple[dict[str, 
                 f"{folder} holds a recording with {key} {index['settings'].get(key)!r:.80}; expected {value!r:.80}: "
                 "record into another folder."
             )
-    digests = []
-    for k in range(len(index["segments"])):
-        with open_segment(folder / f"{k:06}.safetensors") as file:
-            digests.append(file.get_tensor(DIGESTS))
+    digests: list[Tensor] = []
+    shapes: dict[str, tuple[int, ...]] = {}
+    for k, one in enumerate(index["segments"]):
+        file = folder / f"{k:06}.safetensors"
+        require_segment(file, tuple(settings["layers"]), one, shapes)
+        with open_segment(file) as stored:
+            digest = stored.get_tensor(DIGESTS) if DIGESTS in stored.keys() else torch.empty(0)  # noqa: SIM118
+        if digest.shape != (one["batches"], 16) or digest.dtype != torch.uint8:
+            raise ValueError(
+                f"{file} holds digests of shape {tuple(digest.shape)}; expected {(one['batches'], 16)}: record anew."
+            )
+        digests.append(digest)
     return index, torch.cat(digests) if digests else torch.empty(0, 16, dtype=torch.uint8)
 
 

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from ranvier._checks import nearest
 from ranvier._entries import Entry
-from ranvier._reading import read_json
+from ranvier._reading import library_fault, read_json
 
 INDEX = "activations.json"
 LENGTHS, DIGESTS, EXAMPLES = ":lengths", ":digests", ":examples"  # beside the layers in a segment
+_STORED = ("F16", "F32", "F64")  # as safetensors calls them
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,30 @@ def read_activations(path: str | Path) -> Activations:
     index = read_index(folder)
     names = tuple(str(name) for name in index["settings"]["layers"])
     files = tuple(folder / f"{k:06}.safetensors" for k in range(len(index["segments"])))
-    for file in files:
-        if not file.is_file():
-            raise ValueError(f"{file} is missing; expected every segment of the recording: record it anew.")
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file, one in zip(files, index["segments"], strict=True):
+        require_segment(file, names, one, shapes)
     rows, examples = (sum(int(one[key]) for one in index["segments"]) for key in ("rows", "examples"))
     return Activations(names, rows, examples, bool(index["tokens"]), folder, files)
+
+
+def require_segment(file: Path, names: tuple[str, ...], one: Any, shapes: dict[str, tuple[int, ...]]) -> None:
+    """ValueError for a segment that is not what the index says of it; `shapes` of the layers in the first segments."""
+    if not file.is_file():
+        raise ValueError(f"{file} is missing; expected every segment of the recording: record it anew.")
+    with open_segment(file) as stored:
+        present = set(stored.keys())
+        for name in (*names, LENGTHS):
+            if name not in present:
+                raise ValueError(f"{file} has no values of {name!r:.80}; expected every layer: record it anew.")
+            part = stored.get_slice(name)
+            shape, kind = tuple(part.get_shape()), part.get_dtype()
+            least, rows, kinds = (1, one["examples"], ("I64",)) if name == LENGTHS else (2, one["rows"], _STORED)
+            expected = (rows, *shapes.setdefault(name, shape[1:]))
+            if len(shape) < least or shape != expected:
+                raise ValueError(f"{file} holds {name!r:.80} of shape {shape}; expected {expected}: record it anew.")
+            if kind not in kinds:
+                raise ValueError(f"{file} holds {name!r:.80} as {kind}; expected {' or '.join(kinds)}: record it anew.")
 
 
 def read_index(folder: Path) -> Any:
@@ -104,7 +124,8 @@ def open_segment(path: Path) -> Any:
     try:
         return safe_open(str(path), "pt")
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is no whole segment ({error}); delete the folder and record anew.") from error
+        fault = library_fault(error, (SafetensorError, OSError))
+        raise ValueError(f"{path} is no whole segment ({fault}); delete the folder and record anew.") from error
 
 
 def example_rows(lengths: Tensor) -> list[tuple[int, int]]:
@@ -115,5 +136,5 @@ def example_rows(lengths: Tensor) -> list[tuple[int, int]]:
 
 __all__ = [
     "DIGESTS", "EXAMPLES", "INDEX", "LENGTHS", "Activations", "example_rows", "open_segment", "read_activations",
-    "read_index",
+    "read_index", "require_segment",
 ]  # fmt: skip

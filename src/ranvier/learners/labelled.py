@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ranvier.learners._stored_state import StoredState
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.losses import accuracy
 from ranvier.nn.spiking.layer import DynamicalLayer
@@ -24,7 +25,7 @@ _SIMPLE = (bool, int, float, str, type(None))
 _SCHEDULED = {"lr", "momentum", "betas"}  # what schedules change
 
 
-class GradientLearner(ABC):
+class GradientLearner(StoredState):
     """A `Learner` that leaves something in its parameters' `.grad` and lets a torch optimizer use it.
 
     A batch is (x, labels). x goes through `encode`, if given, to (T, B, ...). Subclasses say how the gradients
@@ -35,6 +36,7 @@ class GradientLearner(ABC):
     """
 
     counted: ClassVar[bool] = False
+    varying = (r"optimizer\.state(\.\d+)?",)
 
     def __init__(
         self,
@@ -141,11 +143,13 @@ class GradientLearner(ABC):
         own = dict(self._own)
         return {"model": dict(self.model.state_dict()), "optimizer": self.optimizer.state_dict(), "own": own}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state of `state_dict`."""
+    def _take_up(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._own = dict(state["own"])
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"optimizer": self.optimizer}
 
 
 class SupervisedLearner(GradientLearner):

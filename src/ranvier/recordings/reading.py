@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ranvier._reading import require_file
+from ranvier._checks import nearest
+from ranvier._reading import read_start
 from ranvier.recordings.session import Session
 
 
@@ -29,13 +32,13 @@ def _read(path: Path, options: dict[str, Any]) -> Session:
     if path.is_dir():
         from ranvier.engines import Recording
 
+        _require(options, Session.__init__, ("behaviour", "stimuli", "trials", "notes"))
         return Session.of_simulation(Recording.open(path), name=path.name, **options)
-    require_file(path, "a recording")
-    with path.open("rb") as file:
-        start = file.read(128)
+    start = read_start(path, 128, "a recording")
     if start[:8] == b"\x89HDF\r\n\x1a\n" and path.suffix.lower() != ".mat":
         from ranvier.recordings.readers.nwb import read_nwb
 
+        _require(options, read_nwb)
         return read_nwb(path, **options)
     arrays = (b"PK\x03\x04", b"\x93NUMPY", b"MATLAB", b"\x89HDF")
     if start.startswith(arrays):
@@ -45,9 +48,19 @@ def _read(path: Path, options: dict[str, Any]) -> Session:
     if {".csv", ".tsv", ".txt"} & {s.lower() for s in path.suffixes}:
         from ranvier.recordings.readers.tables import read_table
 
+        _require(options, read_table)
         return read_table(path, **options)
     raise ValueError(f"{path} is of no known kind (it begins with {start[:8]!r}); expected NWB, .npz, .npy, .mat, .csv "
                      "or the folder of a saved simulation")  # fmt: skip
+
+
+def _require(options: Mapping[str, Any], reader: Callable[..., Any], known: Iterable[str] | None = None) -> None:
+    """ValueError for an option that a reader has not."""
+    parameters = inspect.signature(reader).parameters.values()
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY] if known is None else known
+    for name in options:
+        if name not in known:
+            raise ValueError(f"{name} is an option that recordings of this kind have not. {nearest(name, known)}")
 
 
 __all__ = ["read_session"]

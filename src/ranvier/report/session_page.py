@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier._files import write_atomic
+from ranvier._files import require_writable, write_atomic
 from ranvier.report._page import OWN_CITATION, render
 from ranvier.report._parts import Picture, Section, Table, count, number
 from ranvier.report._session_measures import (
@@ -62,7 +62,8 @@ def session_page(session: Session) -> str:
 
 
 def write_session_page(path: str | Path, session: Session) -> Path:
-    """Write `session_page(session)` to a file, atomically."""
+    """Write `session_page(session)` to a file, atomically; OSError, at once, where that cannot be."""
+    require_writable(path)
     return write_atomic(path, session_page(session))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ranvier._files import write_atomic
+from ranvier._files import require_writable, write_atomic
 from ranvier.verify.branch_and_bound.search import Branching, VerificationResult, verify
 from ranvier.verify.networks import load
 from ranvier.verify.vnnlib import read_vnnlib
@@ -27,6 +27,8 @@ def run_instance(
 
     timeout: seconds, of the search. Errors as of `load`, `read_vnnlib` and `verify`.
     """
+    if out is not None:
+        require_writable(out)
     subject = load(network)
     sizes = subject.graph.nodes[0].size, subject.graph.nodes[subject.graph.output].size
     result = verify(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ranvier._reading import refusing
 from ranvier._text import one_line
 from ranvier.verify.graphs.graph import ComputationGraph
 from ranvier.verify.graphs.onnx_files import read_model, translate
@@ -30,8 +31,9 @@ class NetworkUnderTest:
 def load(path: str | Path) -> NetworkUnderTest:
     """A network in an ONNX file; it is run by onnx's own evaluator, in the precision of the file."""
     model = read_model(path)
-    graph = translate(model, one_line(Path(path).name))
-    return NetworkUnderTest(graph, _evaluator(model))
+    with refusing(path, "an ONNX file"):
+        graph = translate(model, one_line(Path(path).name))
+        return NetworkUnderTest(graph, _evaluator(model))
 
 
 def wrap(module: nn.Module, example: Tensor) -> NetworkUnderTest:

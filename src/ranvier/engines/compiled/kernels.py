@@ -20,8 +20,8 @@ from ranvier.engines.step_model import StepModel
 #: what partners by continuous synapses read of V: at the step's start, once what arrives has come, and at its end; and
 #: by how much the latter changed last
 BEGIN, GUESS, CHANGE = "_begin", "_guess", "_change"
-_FUNCTIONS = ["abs", "cos", "cosh", "exp", "exprel", "log", "maximum", "minimum", "power", "sin", "sinh"]
-_FUNCTIONS += ["sqrt", "tanh", "where"]
+_FUNCTIONS = ["abs", "cos", "cosh", "exp", "exprel", "fma", "log", "maximum", "minimum", "over_exprel", "power", "sin"]
+_FUNCTIONS += ["sinh", "sqrt", "tanh", "where"]
 
 
 @dataclass(frozen=True)

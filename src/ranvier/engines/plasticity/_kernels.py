@@ -27,8 +27,8 @@ from ranvier.codegen import simd as _simd
 from ranvier.codegen.pointers import pointer as _pointer, scratch as _scratch
 from ranvier.engines.plasticity.records import plastic as _plastic
 """
-_FUNCTIONS = ["abs", "cos", "cosh", "exprel", "log", "maximum", "minimum", "power", "sin", "sinh", "sqrt", "tanh"]
-_FUNCTIONS += ["where"]
+_FUNCTIONS = ["abs", "cos", "cosh", "exprel", "fma", "log", "maximum", "minimum", "over_exprel", "power", "sin"]
+_FUNCTIONS += ["sinh", "sqrt", "tanh", "where"]
 
 
 def constants(rule: Rule) -> tuple[str, ...]:

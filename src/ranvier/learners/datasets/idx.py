@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier._reading import read_unpacked
+
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MOST_AXES = 32  # of a NumPy array
-_GZIP = b"\x1f\x8b"
 
 
 def read_idx(path: str | Path) -> Tensor:
@@ -24,14 +23,7 @@ def read_idx(path: str | Path) -> Tensor:
     Raises FileNotFoundError, or ValueError for a file of another format, truncated, or with bytes to spare.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file at {path}; expected an idx file such as train-images-idx3-ubyte.gz")
-    data = path.read_bytes()
-    if data.startswith(_GZIP):
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path} is gzipped and cannot be unpacked ({error}); expected a whole file") from None
+    data = read_unpacked(path, "an idx file such as train-images-idx3-ubyte.gz")
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _TYPES or not 0 < data[3] <= _MOST_AXES:
         begins = data[:4].hex(" ")
         raise ValueError(f"{path} begins with {begins}; expected 00 00, a type code and up to {_MOST_AXES} axes")

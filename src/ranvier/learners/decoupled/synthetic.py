@@ -60,6 +60,7 @@ class SyntheticGradients(GradientLearner):
     """
 
     counted: ClassVar[bool] = True
+    varying = (*GradientLearner.varying, r"own\.ablated")
 
     def __init__(
         self,
@@ -93,6 +94,12 @@ class SyntheticGradients(GradientLearner):
         if part not in PARTS:
             raise ValueError(f"the part is {part!r}; expected one of {PARTS}")
         self._own = {"ablated": sorted({*self._own["ablated"], part})}
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        ablated = state["own"]["ablated"]
+        if not all(part in PARTS for part in ablated):
+            raise ValueError(f"state.own.ablated is {ablated!r:.80}; expected parts among {', '.join(PARTS)}")
+        super()._take_up(state)
 
     def step(self, batch: tuple[Tensor, Tensor]) -> Metrics:
         """Learn from one batch: x (T, B, ...) and labels (B,), or targets (B, T, ...)."""

@@ -89,9 +89,8 @@ class FeedbackAlignment(SupervisedLearner):
         for k, layer in self.layers.items():
             self.pathway.learn(self._own["feedback"][k], layer, before[k])
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state of `state_dict`."""
-        super().load_state_dict(state)
+    def _take_up(self, state: dict[str, Any]) -> None:
+        super()._take_up(state)
         self._own = {"feedback": {k: v.clone() for k, v in state["own"]["feedback"].items()}}  # changed in place
 
     def state_dict(self) -> dict[str, Any]:

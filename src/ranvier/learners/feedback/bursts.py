@@ -122,9 +122,8 @@ class BurstDependent(GradientLearner):
         """Of model, optimizer and feedback."""
         return super().state_dict() | {"feedback": [f.clone() for f in self._feedback]}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state of `state_dict`."""
-        super().load_state_dict(state)
+    def _take_up(self, state: dict[str, Any]) -> None:
+        super()._take_up(state)
         self._feedback = [f.clone() for f in state["feedback"]]
 
 

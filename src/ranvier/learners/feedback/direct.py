@@ -27,6 +27,7 @@ class DirectFeedbackAlignment(SupervisedLearner):
     """
 
     counted: ClassVar[bool] = True
+    varying = (*SupervisedLearner.varying, r"own\.feedback")
 
     def __init__(
         self,
@@ -52,8 +53,9 @@ class DirectFeedbackAlignment(SupervisedLearner):
         if feedback is None:
             feedback = torch.randn(size, dtype=x.dtype, device=x.device) / size[0] ** 0.5
             self._own["feedback"] = {**self._own["feedback"], name: feedback}
-        if feedback.shape != size:
-            raise ValueError(f"the input of layer {name} has {size[1]} values; expected {feedback.shape[1]}, as before")
+        if feedback.shape != size or feedback.dtype != x.dtype:
+            raise ValueError(f"the input of layer {name} has {size[1]} values of {x.dtype}; expected as before, for "
+                             f"feedback {tuple(feedback.shape)} of {feedback.dtype}")  # fmt: skip
         if (counted := rows_of(layer)) is not None:
             counted.signals.multiply(len(x) * feedback.numel())
         return (self._error @ feedback).view_as(x)
@@ -64,6 +66,14 @@ class DirectFeedbackAlignment(SupervisedLearner):
         with other_way(self.layers, self._back):
             yield
         self._error = None
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        feedback = state["own"]["feedback"]
+        for name, value in feedback.items():
+            if name not in self.layers or not isinstance(value, Tensor) or value.ndim != 2:
+                raise ValueError(f"state.own.feedback has {name!r:.80}; expected matrices (outputs, inputs) of layers "
+                                 + ", ".join(self.layers))  # fmt: skip
+        super()._take_up(state)
 
     def _require(self, x: Tensor) -> None:
         require_layer_input(x, self.layers)

@@ -35,6 +35,8 @@ class TargetPropagation(GradientLearner):
     Metrics: loss, accuracy.
     """
 
+    varying = (*GradientLearner.varying, r"inverse_optimizer\.state(\.\d+)?")
+
     def __init__(
         self,
         model: nn.Sequential,
@@ -109,12 +111,15 @@ class TargetPropagation(GradientLearner):
         optimizer = None if self._inverse_optimizer is None else self._inverse_optimizer.state_dict()
         return super().state_dict() | {"inverses": dict(self.inverses.state_dict()), "inverse_optimizer": optimizer}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state of `state_dict`."""
-        super().load_state_dict(state)
+    def _take_up(self, state: dict[str, Any]) -> None:
+        super()._take_up(state)
         self.inverses.load_state_dict(state["inverses"])
         if self._inverse_optimizer is not None:
             self._inverse_optimizer.load_state_dict(state["inverse_optimizer"])
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        more = {} if self._inverse_optimizer is None else {"inverse_optimizer": self._inverse_optimizer}
+        return super()._optimizers() | more
 
 
 def _inverse(below: nn.Sequential, block: nn.Sequential) -> nn.Sequential:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ranvier._disk import naming
 from ranvier._files import write_atomic
 from ranvier._reading import read_bytes
 
@@ -50,7 +51,7 @@ class Log:
     def write(self, line: dict[str, Any]) -> None:
         """Append one line."""
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
-        with open(handle, "a", encoding="utf-8") as file:
+        with naming(self.path), open(handle, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ranvier.learners._stored_state import StoredState
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.force.least_squares import RecursiveLeastSquares
 from ranvier.learners.force.rate_network import RateNetwork
 
 
-class LeastSquaresLearner(ABC):
+class LeastSquaresLearner(StoredState):
     """A learner of a `RateNetwork` without gradients: its weights change while it runs."""
 
     def __init__(self, model: RateNetwork, alpha: float, every: int, settings: dict[str, Any]) -> None:
@@ -87,12 +88,11 @@ class LeastSquaresLearner(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Of the model, and P."""
-        return {"model": dict(self.model.state_dict()), "inverse": self.least_squares.inverse}
+        return {"model": dict(self.model.state_dict()), "inverse": self.least_squares.inverse.clone()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state of `state_dict`."""
+    def _take_up(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self.least_squares.inverse = state["inverse"]
+        self.least_squares.inverse = state["inverse"].clone()
 
 
 __all__ = ["LeastSquaresLearner"]

@@ -51,6 +51,7 @@ class ForwardForward(GradientLearner):
     """
 
     counted: ClassVar[bool] = True
+    varying = (*GradientLearner.varying, r"own(\.averages)?")
 
     def __init__(
         self,
@@ -103,6 +104,11 @@ class ForwardForward(GradientLearner):
             if self.peer:
                 units = z[:count].flatten(1)
                 before = self._own.get("averages", {}).get(str(k), torch.full_like(units[0], 0.5))
+                if before.shape != units[0].shape or before.dtype != units.dtype:
+                    raise ValueError(
+                        f"the average activity of layer {k} is {tuple(before.shape)} of {before.dtype}; expected "
+                        f"{tuple(units[0].shape)} of {units.dtype}: load this learner's state"
+                    )
                 uneven, after = peer_loss(units, before)
                 averages.append(after)
                 loss = loss + self.peer * uneven
@@ -112,6 +118,15 @@ class ForwardForward(GradientLearner):
         if math.isfinite(total):
             self._own = {"averages": {str(k): a for k, a in enumerate(averages)}}
         return total, float(((logits > 0) == (real > 0)).double().mean())
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        names = {str(k) for k in range(len(self.blocks))}
+        averages = state["own"].get("averages", {})
+        if not (state["own"].keys() <= {"averages"} and isinstance(averages, dict) and averages.keys() <= names
+                and all(isinstance(a, Tensor) for a in averages.values())):  # fmt: skip
+            raise ValueError(f"state.own holds {', '.join(map(str, state['own']))}"[:200]
+                             + f"; expected averages of {len(names)} layers")  # fmt: skip
+        super()._take_up(state)
 
     @torch.no_grad()
     def _negative_logits(self, x: Tensor) -> Tensor:

@@ -70,7 +70,13 @@ class Lateral:
         return {"H": self.H.clone(), "change": self.change.clone(), "old": self.old}
 
     def take(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Go on from a state; ValueError for one of other inputs."""
+        shapes, old = [tuple(state[name].shape) for name in ("H", "change")], state["old"]
+        if shapes[0] != shapes[1] or shapes[0][1:] != (self.H.shape[1],) or not 0 <= old <= shapes[0][0]:
+            raise ValueError(
+                f"state.laterals has H of shape {shapes[0]}, change of {shapes[1]} and {old} old rows; expected both "
+                f"(rows, {self.H.shape[1]}), and no more old rows than there are"
+            )
         self.H, self.change, self.old = state["H"].clone(), state["change"].clone(), state["old"]
 
 
@@ -95,6 +101,9 @@ class HLOP(GradientLearner):
         separate modules, `nn.Linear(784, 800, bias=False), rv.nn.LIF(800)`.
     vectors : let biases and other vectors learn in all tasks; then old tasks are forgotten through them.
     """
+
+    varying = (*GradientLearner.varying, r"laterals")
+    loose = (r"laterals\.\d+\.(H|change)",)
 
     def __init__(
         self,
@@ -212,9 +221,8 @@ class HLOP(GradientLearner):
         """Of model, optimizer and laterals."""
         return super().state_dict() | {"laterals": [lateral.state() for lateral in self.laterals]}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state of `state_dict`."""
-        super().load_state_dict(state)
+    def _take_up(self, state: dict[str, Any]) -> None:
+        super()._take_up(state)
         for lateral, stored in zip(self.laterals, state["laterals"], strict=True):
             lateral.take(stored)
 

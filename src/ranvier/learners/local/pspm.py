@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier.learners._stored_state import StoredState
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.labelled import constants, pair_of
 from ranvier.nn.spiking.layer import DynamicalLayer
@@ -43,7 +44,7 @@ def spike_distance(a: Tensor, b: Tensor, *, sharpness: float = 0.005) -> float:
     return float(np.square(fftconvolve(difference, kernel[:, None], "same", axes=0)).mean())
 
 
-class PSPM:
+class PSPM(StoredState):
     """Pre-synaptic pool modification (Bagley, Bordelon, Moseley & Wessel 2018, arXiv 1810.03199).
 
     A batch is (x, reference): input (T, B, N) and the spikes (T, B, N) of a reference network under that input.
@@ -161,10 +162,11 @@ class PSPM:
         """Of the layer, and how many batches were learned from."""
         return {"model": dict(self.layer.state_dict()), "done": self.done}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state of `state_dict`."""
+    def _take_up(self, state: dict[str, Any]) -> None:
         self.layer.load_state_dict(state["model"])
-        self.done = state["done"]
+        if state["done"] < 0:
+            raise ValueError(f"state.done is {state['done']}; expected a number of batches")
+        self.done = int(state["done"])
 
 
 @cache

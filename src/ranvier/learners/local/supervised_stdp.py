@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ranvier.learners._stored_state import StoredState
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.labelled import pair_of
 from ranvier.networks import Network
@@ -17,7 +18,7 @@ from ranvier.rules import STDP
 _DT = 1.0  # ms
 
 
-class SupervisedSTDP:
+class SupervisedSTDP(StoredState):
     """A detector of words of `bits` bits (Davies et al. 2024, arXiv 2312.02659), trained by showing each word once.
 
     Every bit has two injectors, one that fires for a 1 and one for a 0. In training each word's injectors fire
@@ -42,6 +43,8 @@ class SupervisedSTDP:
     A batch is words (n, bits) of 0 and 1, or (words, labels) of which those labelled 1 are learned. Metrics:
     factor; `evaluate` takes (words, labels) and gives accuracy.
     """
+
+    varying = loose = (r"words",)
 
     def __init__(
         self,
@@ -182,9 +185,11 @@ class SupervisedSTDP:
         """Weights, the words they were learned from, the factor."""
         return {"weights": self.weights.clone(), "words": self.words.clone(), "factor": self.factor}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state of `state_dict`."""
-        self.weights, self.words, self.factor = state["weights"].clone(), state["words"].clone(), state["factor"]
+    def _take_up(self, state: dict[str, Any]) -> None:
+        if not state["factor"] > 0:
+            raise ValueError(f"state.factor is {state['factor']}; expected it above 0")
+        self.words = self._checked(state["words"]).clone()
+        self.weights, self.factor = state["weights"].clone(), state["factor"]
 
 
 __all__ = ["SupervisedSTDP"]

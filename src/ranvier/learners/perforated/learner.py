@@ -60,6 +60,12 @@ class PerforatedBackpropagation(SupervisedLearner):
     """
 
     counted: ClassVar[bool] = True
+    varying = (
+        *SupervisedLearner.varying, r"model", r"own\.best_state",
+        r"candidates(\.(state|param_groups)(\.\d+(\.params)?)?)?",
+        r"optimizer\.param_groups\.\d+\.params",
+    )  # fmt: skip
+    loose = (r"own\.best(_state)?", r"candidates")
 
     def __init__(
         self,
@@ -190,7 +196,7 @@ class PerforatedBackpropagation(SupervisedLearner):
         candidates = None if self._candidate_optimizer is None else self._candidate_optimizer.state_dict()
         return super().state_dict() | {"candidates": candidates}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def _take_up(self, state: dict[str, Any]) -> None:
         """Take up a state of any cycle: dendrites are grown, or taken away, to its number."""
         self.model.load_state_dict(state["model"])
         joined = {id(p) for p in self._joined}
@@ -200,12 +206,20 @@ class PerforatedBackpropagation(SupervisedLearner):
         groups = list(dendrites_of(self.model))
         for k in range(len(groups[0].grown)):
             self._join([group.grown[k].weight for group in groups])  # type: ignore[misc]
-        super().load_state_dict(state)
+        super()._take_up(state)
         self._candidate_optimizer = None
         if state["candidates"] is not None:
             growing = [group.candidate.dendrite for group in groups if group.candidate is not None]
             self._candidate_optimizer = self.candidates([p for d in growing for p in d.learning()])
             self._candidate_optimizer.load_state_dict(state["candidates"])
+        if self._own["phase"] not in ("neurons", "dendrites", "finished"):
+            raise ValueError(f"state.own.phase is {self._own['phase']!r:.40}; expected neurons, dendrites or finished")
+        if self.growing != (self._candidate_optimizer is not None):
+            raise ValueError("state.candidates does not belong to state.own.phase; expected it where dendrites grow")
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        more = {} if self._candidate_optimizer is None else {"candidates": self._candidate_optimizer}
+        return super()._optimizers() | more
 
 
 def _start() -> dict[str, Any]:

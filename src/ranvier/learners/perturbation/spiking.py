@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ranvier.engines import simulate
+from ranvier.learners._stored_state import StoredState
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.labelled import name, pair_of
 from ranvier.networks import Network, Population, Projection, TimeSeries
@@ -19,7 +20,7 @@ Reward = Callable[[Tensor, Tensor], Tensor]
 _AREAS = {"Delta": "tau_m", "Exponential": None, "Alpha": None, "BiExponential": None}
 
 
-class SpikingNodePerturbation:
+class SpikingNodePerturbation(StoredState):
     """Reward-modulated node perturbation of a `Network` (Fiete & Seung 2006; Werfel, Xie & Seung 2005).
 
     Every neuron onto which `projections` lead has noise added to its drive, constant in each of a trial's bins, known
@@ -174,11 +175,12 @@ class SpikingNodePerturbation:
 
     def state_dict(self) -> dict[str, Any]:
         """Weights that learn, steps taken, the average reward."""
-        weights = [torch.as_tensor(p.weight).detach() for p in self.projections]
+        weights = [torch.as_tensor(p.weight).detach().clone() for p in self.projections]
         return {"weights": weights, "steps": self.steps, "average": self.average}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state of `state_dict`."""
+    def _take_up(self, state: dict[str, Any]) -> None:
+        if state["steps"] < 0:
+            raise ValueError(f"state.steps is {state['steps']}; expected a number of batches")
         for p, values in zip(self.projections, state["weights"], strict=True):
             weight: Any = p.weight
             weight.detach().copy_(values)

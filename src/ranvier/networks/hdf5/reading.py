@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier._reading import ALWAYS, LARGEST, RATIO, read_bytes
+from ranvier._reading import ALWAYS, LARGEST, RATIO, read_bytes, require_file
 
 _PROGRAM = Path(__file__).with_name("apart.py")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -28,7 +28,36 @@ def read_hdf5(path: str | Path, what: str = "HDF5") -> dict[str, Any]:
     broken = f"{path} is no {what} file that can be read"
     if not any(data.startswith(_SIGNATURE, at) for at in (0, *(512 << k for k in range(20)))):
         raise ValueError(f"{broken}: it does not begin as HDF5; expected HDF5.")
-    command = [sys.executable, "-P", str(_PROGRAM), *(str(x) for x in (LARGEST, ALWAYS, RATIO))]
+    output = _apart(broken, data)
+    size = int.from_bytes(output[:8], "little")
+    head = json.loads(output[8 : 8 + size])
+    if "refused" in head:
+        raise ValueError(f"{broken}: {head['refused']}.")
+    values = memoryview(output)[8 + size :]
+    tree, end = _unpacked(head["tree"], values, 0)
+    if end != len(values):
+        raise ValueError(f"{broken}: {len(values) - end} bytes are left over.")
+    return tree
+
+
+def require_sound(path: str | Path, what: str = "HDF5") -> None:
+    """Go through an HDF5 file in a process apart, before a library opens it here.
+
+    All objects, their attributes and 64 MiB of values are read there. Raises FileNotFoundError without a file,
+    ValueError for what is no HDF5, links to other files, values kept in other files, unusual filters, and arrays that
+    unpack to far more than the file holds.
+    """
+    require_file(path, what)
+    broken = f"{path} is no {what} file that can be read"
+    output = _apart(broken, b"", str(Path(path).absolute()))
+    head = json.loads(output[8:])
+    if "refused" in head:
+        raise ValueError(f"{broken}: {head['refused']}; expected a whole file with all its data in it.")
+
+
+def _apart(broken: str, data: bytes, *arguments: str) -> bytes:
+    """What the program answers; ValueError where it ends otherwise."""
+    command = [sys.executable, "-P", str(_PROGRAM), *(str(x) for x in (LARGEST, ALWAYS, RATIO)), *arguments]
     try:
         done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired:
@@ -39,15 +68,7 @@ def read_hdf5(path: str | Path, what: str = "HDF5") -> dict[str, Any]:
         raise ValueError(
             f"{broken}: HDF5's library ends with {how}{f' ({last})' if last else ''}; fetch or write it anew."
         )
-    size = int.from_bytes(done.stdout[:8], "little")
-    head = json.loads(done.stdout[8 : 8 + size])
-    if "refused" in head:
-        raise ValueError(f"{broken}: {head['refused']}.")
-    values = memoryview(done.stdout)[8 + size :]
-    tree, end = _unpacked(head["tree"], values, 0)
-    if end != len(values):
-        raise ValueError(f"{broken}: {len(values) - end} bytes are left over.")
-    return tree
+    return done.stdout
 
 
 def _unpacked(tree: dict[str, Any], values: memoryview, at: int) -> tuple[dict[str, Any], int]:
@@ -65,4 +86,4 @@ def _unpacked(tree: dict[str, Any], values: memoryview, at: int) -> tuple[dict[s
     return out, at
 
 
-__all__ = ["read_hdf5"]
+__all__ = ["read_hdf5", "require_sound"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._checks import nearest, positive
-from ranvier._reading import require_file, require_ratio
+from ranvier._reading import library_fault, read_start, refusing, require_ratio
+from ranvier.networks.hdf5.reading import require_sound
 from ranvier.recordings.neurons import Neurons
 from ranvier.recordings.readers._tools import Lazy, milliseconds, once
 from ranvier.recordings.readers.matlab import read_matlab
@@ -82,6 +84,8 @@ def read_arrays(
         raise ValueError(f"{path} holds {', '.join(table) or 'nothing'}; expected activity under a usual name: say "
                          "which array it is, activity=NAME or counts=NAME")  # fmt: skip
     values = _turned(table[source]) if transpose else table[source]
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"{source} of {path} holds {values.dtype}; expected real numbers")
     if len(values.shape) != 2:
         raise ValueError(f"{source} of {path} has shape {values.shape}; expected (T, N)")
     described = _neurons(table, neurons, values.shape[1], path)
@@ -186,16 +190,15 @@ def _turned(values: Any) -> Lazy:
 
 
 def _table(path: Path) -> dict[str, Any]:
-    require_file(path, "a recording (.npz, .npy or .mat)")
-    with path.open("rb") as file:
-        start = file.read(128)
+    start = read_start(path, 128, "a recording (.npz, .npy or .mat)")
     if start[:4] == b"PK\x03\x04":
         return _npz(path)
     if start[:6] == b"\x93NUMPY":
         try:
             return {"activity": np.load(path, mmap_mode="r", allow_pickle=False)}
-        except (ValueError, EOFError, OSError) as error:
-            raise ValueError(f"{path} is a broken .npy file ({error}); expected an array of numpy.save") from error
+        except Exception as error:  # NumPy's parser of headers raises many kinds
+            fault = library_fault(error)
+            raise ValueError(f"{path} is a broken .npy file ({fault}); expected an array of numpy.save") from error
     if start[:8] == b"\x89HDF\r\n\x1a\n" or b"MATLAB 7.3" in start:
         return _hdf5(path)
     if b"MATLAB" in start[:20]:
@@ -205,46 +208,49 @@ def _table(path: Path) -> dict[str, Any]:
 
 def _npz(path: Path) -> dict[str, Any]:
     table: dict[str, Any] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                require_ratio(info.file_size, info.compress_size, path)
-                with archive.open(info) as member:
-                    version = np.lib.format.read_magic(member)
-                    header = (np.lib.format.read_array_header_1_0 if version == (1, 0)
-                              else np.lib.format.read_array_header_2_0)  # fmt: skip
-                    shape, _, dtype = header(member)
-                key = info.filename.removesuffix(".npy")
-                if math.prod(shape) * dtype.itemsize > info.file_size:
-                    raise ValueError(f"{key} says that it has shape {shape} and holds {info.file_size} bytes")
-                if dtype.kind in "fiubUS" and shape:
-                    table[key] = once(shape, dtype, partial(_member, path, key))
-    except Exception as error:  # zipfile and numpy raise many kinds for broken files
-        raise ValueError(f"{path} is a broken .npz file ({error}); expected arrays of numpy.savez") from error
+    with refusing(path, "an .npz file of numpy.savez", (zipfile.BadZipFile,)), zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            require_ratio(info.file_size, info.compress_size, path)
+            with archive.open(info) as member:
+                version = np.lib.format.read_magic(member)
+                header = (np.lib.format.read_array_header_1_0 if version == (1, 0)
+                          else np.lib.format.read_array_header_2_0)  # fmt: skip
+                shape, _, dtype = header(member)
+            key = info.filename.removesuffix(".npy")
+            if math.prod(shape) * dtype.itemsize > info.file_size:
+                raise ValueError(
+                    f"{key} of {path} says that it has shape {shape} and holds {info.file_size} bytes; expected as "
+                    "many as its shape says"
+                )
+            usual = key.lower() in (name.lower() for name in USUAL["activity"])
+            if dtype.kind in ("fiubUSc" if usual else "fiubUS") and shape:
+                table[key] = once(shape, dtype, partial(_member, path, key))
     return table
 
 
 def _member(path: Path, key: str) -> NDArray[Any]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return archive[key]
-    except Exception as error:
-        raise ValueError(f"{key} of {path} is broken ({error}); expected an array") from error
+    what = f"an .npz file with an array {key!r:.80}"
+    with refusing(path, what, (zipfile.BadZipFile, zlib.error)), np.load(path, allow_pickle=False) as archive:
+        return archive[key]
 
 
 def _hdf5(path: Path) -> dict[str, Any]:
     """A .mat file of version 7.3, in which arrays lie transposed."""
     import h5py
 
-    try:
+    require_sound(path, "MATLAB 7.3")
+    with refusing(path, "a .mat file of version 7.3"):
         file = h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(f"{path} is a broken HDF5 file ({error}); expected MATLAB 7.3") from error
-    return {
-        key: Lazy(item.shape[::-1], item.dtype, partial(lambda item, cut: item[()].T[cut], item))
-        for key, item in file.items()
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiub"
-    }
+        return {
+            key: Lazy(item.shape[::-1], item.dtype, partial(_cut, item, path))
+            for key, item in file.items()
+            if isinstance(item, h5py.Dataset) and item.shape is not None and item.dtype.kind in "fiub"
+        }
+
+
+def _cut(item: Any, path: Path, key: Any) -> NDArray[Any]:
+    with refusing(path, "a .mat file of version 7.3"):
+        return item[()].T[key]
 
 
 __all__ = ["USUAL", "read_arrays"]

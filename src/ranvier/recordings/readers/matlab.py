@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier._reading import read_bytes, require_ratio
+from ranvier._reading import library_fault, read_bytes, require_ratio
 from ranvier.recordings.readers._tools import Lazy, once
 
 #: miINT8 ... miUINT64: how numbers are stored
@@ -47,7 +47,8 @@ def read_matlab(path: str | Path) -> dict[str, Lazy]:
                 name, shape, dtype = described
                 table[name] = once(shape, dtype, partial(_values, body, kind == _COMPRESSED, order, path, name))
     except _BROKEN as error:
-        raise ValueError(f"{path} is a broken .mat file ({error}); expected one of MATLAB, version 5 to 7.3") from error
+        fault = library_fault(error, (zlib.error,))
+        raise ValueError(f"{path} is a broken .mat file ({fault}); expected one of MATLAB, version 5 to 7.3") from error
     return table
 
 
@@ -101,7 +102,8 @@ def _values(body: bytes, packed: bool, order: str, path: Path, name: str) -> NDA
             return np.array(["".join(map(chr, row)) for row in rows], dtype)
         return flat.reshape(shape, order="F").astype(dtype)
     except _BROKEN as error:
-        raise ValueError(f"{name} of {path} is broken ({error}); expected an array of numbers") from error
+        fault = library_fault(error, (zlib.error,))
+        raise ValueError(f"{name} of {path} is broken ({fault}); expected an array of numbers") from error
 
 
 __all__ = ["read_matlab"]

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._checks import nearest
-from ranvier._reading import require_file
+from ranvier._reading import refusing
 from ranvier.analysis import Spikes
+from ranvier.networks.hdf5.reading import require_sound
 from ranvier.recordings.epochs import Epochs
 from ranvier.recordings.neurons import Neurons
 from ranvier.recordings.readers._tools import Lazy, tool
@@ -34,16 +35,17 @@ def read_nwb(path: str | Path, *, series: str | None = None, dt: float = 0.1, na
     ms. Activity stays in the file and is read when it is cut; spikes are read at every pass. Series whose timestamps do
     not increase are left out, and `notes` say so. Raises ValueError for a file that is none, or without activity.
     """
-    pynwb = tool("pynwb")
+    tool("pynwb")
     path = Path(path)
-    require_file(path, "an NWB file")
-    with warnings.catch_warnings():
+    require_sound(path, "NWB")
+    with refusing(path, "an NWB file"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of namespaces in other versions than the installed ones
-        try:
-            io = pynwb.NWBHDF5IO(str(path), "r")
-            file = io.read()
-        except Exception as error:  # pynwb raises whatever it stumbles over in a broken file
-            raise ValueError(f"{path} is no NWB file ({str(error)[:200]}); expected one, HDF5 of version 2") from error
+        return _session(path, series, dt, path.stem if name is None else name)
+
+
+def _session(path: Path, series: str | None, dt: float, name: str) -> Session:
+    io = tool("pynwb").NWBHDF5IO(str(path), "r")
+    file = io.read()
     notes: list[str] = []
     responses = dict(_responses(file))
     behaviour: dict[str, Signal] = {}
@@ -60,7 +62,7 @@ def read_nwb(path: str | Path, *, series: str | None = None, dt: float = 0.1, na
             stimuli[key] = _epochs(table)
     options: dict[str, Any] = {
         "behaviour": behaviour, "stimuli": stimuli, "trials": None if file.trials is None else _epochs(file.trials),
-        "name": path.stem if name is None else name,
+        "name": name,
     }  # fmt: skip
     if series is not None and series not in responses:
         raise ValueError(f"{path} has no activity {series!r}. {nearest(series, responses)}")

@@ -40,7 +40,11 @@ def read_table(
     text = read_text(path, "a table")
     first = text.split("\n", 1)[0]
     delimiter = max((",", "\t", ";"), key=first.count)
-    rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
+    try:
+        table = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    except csv.Error as error:
+        raise ValueError(f"{path} is no table in text ({error}); expected one row a line: save it as CSV") from None
+    rows = [row for row in table if any(cell.strip() for cell in row)]
     if len(rows) < 2:
         raise ValueError(f"{path} has {len(rows)} rows; expected a header and values")
     head = [cell.strip() for cell in rows[0]]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier._reading import read_unpacked
+from ranvier._reading import read_unpacked, refusing
 from ranvier._text import one_line
 from ranvier.verify.graphs._onnx_arithmetic import ARITHMETIC, FUNCTIONS
 from ranvier.verify.graphs._onnx_tensors import TENSORS
@@ -71,7 +71,9 @@ def from_onnx(path: str | Path, *, input_shape: Sequence[int] | None = None) -> 
     Raises ValueError for an operator without translation, naming the node, for shapes that do not fit and indices out
     of range, and what `read_model` raises.
     """
-    return translate(read_model(path), one_line(str(path)), input_shape)
+    model = read_model(path)
+    with refusing(path, "an ONNX file"):
+        return translate(model, one_line(str(path)), input_shape)
 
 
 def translate(model: Any, title: str, input_shape: Sequence[int] | None = None) -> ComputationGraph:

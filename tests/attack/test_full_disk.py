@@ -1,0 +1,53 @@
+"""A full disk: every writer names the file, leaves none half written, and goes on, or can be called again, once there
+is room."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("resource", reason="the limit is of POSIX")
+from tests.attack.writers import WRITERS
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "ranvier"
+#: files that write, and through which writer they are tried here, or where else
+WRITING = {
+    "cli/reads.py": "tests/interpret/test_read_page.py, by report/_page.py", "_run_folder.py": "tests/test_cli_locks.py",
+    "cli/runs.py": "tests/test_cli_locks.py", "atlas/execution.py": "atlas", "atlas/site/_build.py": "site",
+    "codegen/cache_folder.py": "a cache: code is not kept, tests/codegen/test_kernel_cache.py",
+    "data/_build.py": "run by hand from a checkout", "engines/recording/_exports.py": "Recording.save",
+    "engines/recording/_weights_files.py": "simulate", "engines/recording/recording.py": "Recording.save",
+    "engines/recording/segments.py": "simulate", "interpret/language_models/checkpoints.py": "as Recording.save",
+    "interpret/recording.py": "activations", "learners/fitting/_checkpoint.py": "fit",
+    "learners/fitting/_log.py": "fit",
+    "networks/nir_files.py": "write_nir", "networks/store.py": "write_network", "report/_page.py": "session page",
+    "report/session_page.py": "session page", "verify/competition.py": "verify",
+}  # fmt: skip
+
+
+def test_every_file_that_writes_is_listed():
+    words = re.compile(r"write_atomic|atomic_path|atomic_folder|write_json|write_tensors|write_text|write_bytes")
+    writing = {str(p.relative_to(SOURCE)) for p in SOURCE.rglob("*.py") if words.search(p.read_text("utf-8"))}
+    assert writing - {"_files.py", "networks/readers/edges.py"} == set(WRITING)  # the latter writes in its example
+
+
+@pytest.mark.parametrize("most", [0, 600])
+def test_a_full_disk_is_named(most, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.attack.writers", str(tmp_path), str(most)], cwd=ROOT, capture_output=True,
+        text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said.keys() == WRITERS.keys()
+    for name, (kind, words, left) in said.items():
+        if most and kind == "nothing":  # what it writes is smaller
+            continue
+        assert kind == "OSError" and str(tmp_path / name.replace(" ", "_")) in words, (name, kind, words)
+        assert "->" not in words and ("goes on" in words or not WRITERS[name][1]), (name, words)
+        assert not left, (name, left)
+    assert sum(kind == "OSError" for kind, _, _ in said.values()) > 5
