@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "ranvier"
 #: files that write, and through which writer they are tried here, or where else
 WRITING = {
-    "cli/reads.py": "tests/interpret/test_read_page.py, by report/_page.py", "_run_folder.py": "tests/test_cli_locks.py",
+    "cli/reads.py": "tests/interpret/test_read_page.py, by report/_page.py",
+    "_run_folder.py": "tests/test_cli_locks.py",
     "cli/runs.py": "tests/test_cli_locks.py", "atlas/execution.py": "atlas", "atlas/site/_build.py": "site",
     "codegen/cache_folder.py": "a cache: code is not kept, tests/codegen/test_kernel_cache.py",
     "data/_build.py": "run by hand from a checkout", "engines/recording/_exports.py": "Recording.save",

@@ -135,6 +135,13 @@ def _require_numbers(value: Any, place: str) -> None:
 
 def _require_optimizer(optimizer: torch.optim.Optimizer, place: str) -> None:
     """ValueError where a parameter's state is not of the form that this optimizer gives it."""
+    for k, group in enumerate(optimizer.param_groups):
+        for key, value in optimizer.defaults.items():
+            if key not in group:
+                raise ValueError(f"{place}.param_groups.{k} has no {key!r}; expected {', '.join(optimizer.defaults)}")
+            require_like(group[key], value, f"{place}.param_groups.{k}.{key}")
+        for key in group.keys() - optimizer.defaults.keys() - _SCHEDULED - {"params", "param_names"}:
+            raise ValueError(f"{place}.param_groups.{k} has the entry {key!r:.80}; expected the optimizer's settings")
     probe = copy.deepcopy(optimizer)
     try:
         for group in probe.param_groups:

@@ -188,7 +188,10 @@ class SupervisedSTDP(StoredState):
     def _take_up(self, state: dict[str, Any]) -> None:
         if not state["factor"] > 0:
             raise ValueError(f"state.factor is {state['factor']}; expected it above 0")
-        self.words = self._checked(state["words"]).clone()
+        words = state["words"]
+        if words.ndim != 2 or words.shape[1] != self.bits or not bool(((words == 0) | (words == 1)).all()):
+            raise ValueError(f"state.words has shape {tuple(words.shape)}; expected (n, {self.bits}) of 0 and 1")
+        self.words = words.clone()
         self.weights, self.factor = state["weights"].clone(), state["factor"]
 
 

@@ -61,11 +61,10 @@ class PerforatedBackpropagation(SupervisedLearner):
 
     counted: ClassVar[bool] = True
     varying = (
-        *SupervisedLearner.varying, r"model", r"own\.best_state",
-        r"candidates(\.(state|param_groups)(\.\d+(\.params)?)?)?",
-        r"optimizer\.param_groups\.\d+\.params",
+        *SupervisedLearner.varying, r"model", r"own\.best_state", r"candidates\.state(\.\d+)?",
+        r"(optimizer|candidates)\.param_groups\.\d+\.params",
     )  # fmt: skip
-    loose = (r"own\.best(_state)?", r"candidates")
+    loose = (r"own\.best(_state)?", r"candidates", r"(model|own\.best_state)\..*dendrites\..*", r"\w+\.state\..*")
 
     def __init__(
         self,
