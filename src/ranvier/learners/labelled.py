@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ranvier.learners._stored_state import StoredState
+from ranvier.learners._checked_state import CheckedState
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.losses import accuracy
 from ranvier.nn.spiking.layer import DynamicalLayer
@@ -25,7 +25,7 @@ _SIMPLE = (bool, int, float, str, type(None))
 _SCHEDULED = {"lr", "momentum", "betas"}  # what schedules change
 
 
-class GradientLearner(StoredState):
+class GradientLearner(CheckedState):
     """A `Learner` that leaves something in its parameters' `.grad` and lets a torch optimizer use it.
 
     A batch is (x, labels). x goes through `encode`, if given, to (T, B, ...). Subclasses say how the gradients

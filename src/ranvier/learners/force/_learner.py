@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier.learners._stored_state import StoredState
+from ranvier.learners._checked_state import CheckedState
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.force.least_squares import RecursiveLeastSquares
 from ranvier.learners.force.rate_network import RateNetwork
 
 
-class LeastSquaresLearner(StoredState):
+class LeastSquaresLearner(CheckedState):
     """A learner of a `RateNetwork` without gradients: its weights change while it runs."""
 
     def __init__(self, model: RateNetwork, alpha: float, every: int, settings: dict[str, Any]) -> None:

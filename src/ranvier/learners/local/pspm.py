@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ranvier.learners._stored_state import StoredState
+from ranvier.learners._checked_state import CheckedState
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.labelled import constants, pair_of
 from ranvier.nn.spiking.layer import DynamicalLayer
@@ -44,7 +44,7 @@ def spike_distance(a: Tensor, b: Tensor, *, sharpness: float = 0.005) -> float:
     return float(np.square(fftconvolve(difference, kernel[:, None], "same", axes=0)).mean())
 
 
-class PSPM(StoredState):
+class PSPM(CheckedState):
     """Pre-synaptic pool modification (Bagley, Bordelon, Moseley & Wessel 2018, arXiv 1810.03199).
 
     A batch is (x, reference): input (T, B, N) and the spikes (T, B, N) of a reference network under that input.

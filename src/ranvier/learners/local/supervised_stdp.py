@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier.learners._stored_state import StoredState
+from ranvier.learners._checked_state import CheckedState
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.labelled import pair_of
 from ranvier.networks import Network
@@ -18,7 +18,7 @@ from ranvier.rules import STDP
 _DT = 1.0  # ms
 
 
-class SupervisedSTDP(StoredState):
+class SupervisedSTDP(CheckedState):
     """A detector of words of `bits` bits (Davies et al. 2024, arXiv 2312.02659), trained by showing each word once.
 
     Every bit has two injectors, one that fires for a 1 and one for a 0. In training each word's injectors fire

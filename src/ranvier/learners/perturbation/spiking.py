@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ranvier.engines import simulate
-from ranvier.learners._stored_state import StoredState
+from ranvier.learners._checked_state import CheckedState
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.labelled import name, pair_of
 from ranvier.networks import Network, Population, Projection, TimeSeries
@@ -20,7 +20,7 @@ Reward = Callable[[Tensor, Tensor], Tensor]
 _AREAS = {"Delta": "tau_m", "Exponential": None, "Alpha": None, "BiExponential": None}
 
 
-class SpikingNodePerturbation(StoredState):
+class SpikingNodePerturbation(CheckedState):
     """Reward-modulated node perturbation of a `Network` (Fiete & Seung 2006; Werfel, Xie & Seung 2005).
 
     Every neuron onto which `projections` lead has noise added to its drive, constant in each of a trial's bins, known

@@ -18,7 +18,7 @@ _NUMBER = (int, float)
 _SCHEDULED = {"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"}  # what schedules add to a group
 
 
-class StoredState(ABC):
+class CheckedState(ABC):
     """A learner's state, taken up whole or not at all.
 
     varying : patterns of dotted places where a state may have entries that the learner has not, or lack some: what is
@@ -167,4 +167,4 @@ def _kind(value: Any) -> str:
     return f"{value!r:.60}"
 
 
-__all__ = ["StoredState", "require_like", "require_same"]
+__all__ = ["CheckedState", "require_like", "require_same"]
