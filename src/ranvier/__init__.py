@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         neurons,
         nn,
         operators,
+        plot,
         recordings,
         report,
         reservoirs,
@@ -95,8 +96,8 @@ _HOMES = {
 }  # fmt: skip
 _MODULES = [
     "analysis", "atlas", "bodies", "brains", "data", "energies", "engines", "hardware", "interpret", "learners",
-    "networks", "neurons", "nn", "operators", "recordings", "report", "reservoirs", "rules", "synapses", "theory",
-    "verify",
+    "networks", "neurons", "nn", "operators", "plot", "recordings", "report", "reservoirs", "rules", "synapses",
+    "theory", "verify",
 ]  # fmt: skip
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -106,7 +107,7 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "Neuron", "Normal", "Parameter", "Poisson", "Prediction", "Probe", "Recording", "Sigmoidal", "Simulation",
     "SpikeTimes", "Synapse", "TimeSeries", "Uniform", "WeightProbe", "__version__", "analysis", "as_cell", "atlas",
     "bodies", "brains", "compare", "data", "energies", "engines", "fit", "hardware", "interpret", "learners",
-    "networks", "neurons", "nn", "operators", "parameter", "predict", "read_edges", "read_network", "read_nir",
+    "networks", "neurons", "nn", "operators", "parameter", "plot", "predict", "read_edges", "read_network", "read_nir",
     "recordings", "report", "reservoirs", "rules", "simulate", "synapses", "theory", "verify", "wiring",
     "write_network", "write_nir",
 ]  # fmt: skip

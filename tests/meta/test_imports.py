@@ -24,7 +24,7 @@ LEVELS = [
     {"engines", "theory"},
     {"nn", "energies", "recordings", "operators"},
     {"learners", "reservoirs", "interpret", "hardware", "bodies"},
-    {"report", "brains", "verify"},
+    {"report", "brains", "plot", "verify"},
     {"atlas"},
     {"cli"},
 ]

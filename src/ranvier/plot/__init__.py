@@ -1,0 +1,10 @@
+"""Pictures of results: each function draws on a matplotlib Axes, `ax` or a new one, and returns it."""
+
+from ranvier.plot.activity import correlation, cross_correlation, raster, rates, spectrum, trace, weights
+from ranvier.plot.models import gradients, layer_raster, training
+from ranvier.plot.networks import comparison, wiring
+
+__all__ = [
+    "comparison", "correlation", "cross_correlation", "gradients", "layer_raster", "raster", "rates", "spectrum",
+    "trace", "training", "weights", "wiring",
+]  # fmt: skip

@@ -1,0 +1,167 @@
+"""Recordings and predictions: spikes, variables, rates, correlations, spectra, weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.engines import Recording
+from ranvier.networks.groups import Group, groups_of
+from ranvier.plot._axes import array, axes_of, colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ranvier.engines import StateTrace
+    from ranvier.engines.recording.weights import WeightTrace
+    from ranvier.theory import Prediction
+
+    Result: TypeAlias = Recording | Prediction
+
+MOST = 200_000  # spikes that are drawn; of more, a regular part
+
+
+def raster(
+    recording: Recording, *, neurons: Any = None, start: float | None = None, stop: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:  # fmt: skip
+    """Spikes as dots, a row a neuron, populations in different colours.
+
+    neurons: a Population, or global indices; start, stop: ms, by default all of the recording. Of more than 200 000
+    spikes a regular part is drawn, which the title says.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 5, "cells", drive=20.0)
+    >>> rv.plot.raster(rv.simulate(net, 100.0)).get_ylabel()
+    'neuron'
+    """
+    ax = axes_of(ax)
+    times, index = array(recording.times), array(recording.neurons)
+    low = recording.start if start is None else start
+    high = recording.start + recording.duration if stop is None else stop
+    within = (times >= low) & (times <= high)
+    if neurons is not None:
+        within &= np.isin(index, _indices(neurons))
+    times, index = times[within], index[within]
+    every = -(-len(times) // MOST)
+    for k, group in enumerate(recording.populations):
+        own = (index >= group.start) & (index < group.start + group.size)
+        if own.any():
+            ax.plot(times[own][:: max(every, 1)], index[own][:: max(every, 1)], "|", ms=3, color=colour(k),
+                    label=group.name)  # fmt: skip
+    if every > 1:
+        ax.set_title(f"1 of {every} spikes", fontsize="small")
+    ax.set(xlabel="time (ms)", ylabel="neuron", xlim=(low, high))
+    _legend(ax)
+    return ax
+
+
+def trace(of: StateTrace, *, ax: Axes | None = None, names: Any = None) -> Axes:
+    """A state variable over time, a line a neuron, of `recording.states["V"]`; at most ten are labelled."""
+    ax = axes_of(ax)
+    times, values = array(of.times), array(of.values)
+    labels = [str(n) for n in (array(of.neurons) if names is None else names)]
+    if len(labels) != values.shape[1]:
+        raise ValueError(f"there are {len(labels)} names for {values.shape[1]} neurons; expected one each")
+    for k, label in enumerate(labels):
+        ax.plot(times, values[:, k], lw=0.8, color=colour(k), label=label if len(labels) <= 10 else None)
+    ax.set(xlabel="time (ms)")
+    _legend(ax)
+    return ax
+
+
+def weights(of: WeightTrace, *, ax: Axes | None = None) -> Axes:
+    """Weights over time, of `recording.weights.trace(projection)`: their median, quartiles and range."""
+    ax = axes_of(ax)
+    times, values = array(of.times), array(of.values)
+    low, first, middle, upper, high = np.quantile(values, [0, 0.25, 0.5, 0.75, 1], axis=1)
+    ax.fill_between(times, low, high, color=colour(0), alpha=0.15, lw=0, label="range")
+    ax.fill_between(times, first, upper, color=colour(0), alpha=0.35, lw=0, label="quartiles")
+    ax.plot(times, middle, color=colour(0), label="median")
+    ax.set(xlabel="time (ms)", ylabel="weight")
+    _legend(ax)
+    return ax
+
+
+def rates(result: Result, *, neurons: Any = None, ax: Axes | None = None) -> Axes:
+    """Each neuron's rate, with its standard error where the result has one, populations in different colours."""
+    ax = axes_of(ax)
+    chosen = None if neurons is None else _indices(neurons)
+    values, errors = array(result.rates()), None
+    if isinstance(result, Recording):
+        errors = array(result.rates(return_error=True)[1])
+    for k, group in enumerate(_groups(result)):
+        own = np.arange(group.start, group.start + group.size)
+        own = own if chosen is None else own[np.isin(own, chosen)]
+        if len(own) and errors is not None:
+            ax.errorbar(own, values[own], errors[own], fmt=".", ms=4, lw=0.7, color=colour(k), label=group.name)
+        elif len(own):
+            ax.plot(own, values[own], "_", ms=5, color=colour(k), label=group.name)
+    ax.set(xlabel="neuron", ylabel="rate (Hz)")
+    _legend(ax)
+    return ax
+
+
+def correlation(result: Result, window: float = 100.0, *, neurons: Any = None, ax: Axes | None = None) -> Axes:
+    """The matrix of correlations of spike counts in windows of `window` ms; the diagonal is left blank."""
+    ax = axes_of(ax)
+    matrix = array(result.correlation(window, **_chosen(neurons))).copy()
+    np.fill_diagonal(matrix, np.nan)
+    bound = float(np.nanmax(np.abs(matrix))) if np.isfinite(matrix).any() else 1.0
+    picture = ax.imshow(matrix, cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
+    ax.figure.colorbar(picture, ax=ax, label=f"correlation of counts in {window:g} ms")
+    ax.set(xlabel="neuron", ylabel="neuron")
+    return ax
+
+
+def cross_correlation(result: Result, pairs: Any, lags: Any, *, ax: Axes | None = None) -> Axes:
+    """Covariance functions of pairs (P, 2) of neurons at lags (L,) in ms, Hz²."""
+    ax = axes_of(ax)
+    pairs = np.atleast_2d(array(pairs))
+    values = array(result.cross_correlation(lags, pairs=pairs))
+    for k, (i, j) in enumerate(pairs):
+        ax.plot(array(lags), values[:, k], color=colour(k), label=f"{i}, {j}")
+    ax.axhline(0.0, color="0.6", lw=0.6)
+    ax.set(xlabel="lag (ms)", ylabel="cross-correlation (Hz²)")
+    _legend(ax)
+    return ax
+
+
+def spectrum(result: Result, f: Any, *, neurons: Any = None, ax: Axes | None = None) -> Axes:
+    """Each neuron's power spectrum at frequencies f (F,) in Hz, and their mean where there are several."""
+    ax = axes_of(ax)
+    matrix = array(result.spectrum(f, **_chosen(neurons)))
+    power = np.real(np.diagonal(matrix, axis1=1, axis2=2))
+    ax.plot(array(f), power, color="0.75" if power.shape[1] > 1 else colour(0), lw=0.7)
+    if power.shape[1] > 1:
+        ax.plot(array(f), power.mean(1), color=colour(0), label=f"mean of {power.shape[1]}")
+        _legend(ax)
+    ax.set(xlabel="frequency (Hz)", ylabel="power (Hz)")
+    return ax
+
+
+def _groups(result: Any) -> tuple[Group, ...]:
+    if hasattr(result, "populations"):
+        return tuple(result.populations)
+    return groups_of(getattr(result, "network", None), {}, len(result.rates()))
+
+
+def _chosen(neurons: Any) -> dict[str, Any]:
+    return {} if neurons is None else {"neurons": neurons}
+
+
+def _indices(neurons: Any) -> NDArray[np.int64]:
+    """Global indices of a population, or as they are."""
+    if hasattr(neurons, "slice"):
+        return np.arange(neurons.slice.start, neurons.slice.stop)
+    return np.atleast_1d(array(neurons)).astype(np.int64)
+
+
+def _legend(ax: Axes) -> None:
+    if len(ax.get_legend_handles_labels()[1]) > 1:
+        ax.legend(fontsize="small", frameon=False)

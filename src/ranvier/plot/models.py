@@ -1,0 +1,76 @@
+"""Models in training: layers' spikes, metrics over epochs, gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier.plot._axes import array, axes_of, colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from torch import nn
+
+
+def training(history: Sequence[Mapping[str, float]], *, names: Sequence[str] = (), ax: Axes | None = None) -> Axes:
+    """Metrics over epochs, as `rv.fit` returns them; `names`: which, by default all. Raises ValueError for an unknown
+    one.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> ax = rv.plot.training([{"loss": 2.0}, {"loss": 1.0}])
+    >>> ax.get_ylabel()
+    'loss'
+    """
+    known = list(dict.fromkeys(name for epoch in history for name in epoch))
+    for name in names:
+        if name not in known:
+            raise ValueError(f"names has {name!r}; expected metrics of the history: {', '.join(known) or 'none'}")
+    ax = axes_of(ax)
+    chosen = list(names) or known
+    for k, name in enumerate(chosen):
+        at = [i for i, epoch in enumerate(history, 1) if name in epoch]
+        ax.plot(at, [history[i - 1][name] for i in at], ".-", color=colour(k), label=name)
+    ax.set(xlabel="epoch", ylabel=chosen[0] if len(chosen) == 1 else "")
+    if len(chosen) > 1:
+        ax.legend(fontsize="small", frameon=False)
+    return ax
+
+
+def layer_raster(spikes: Any, *, sample: int = 0, dt: float = 1.0, ax: Axes | None = None) -> Axes:
+    """Spikes (T, B, N) or (T, N) of a layer, of one sample, a row a neuron. Raises ValueError for other shapes."""
+    values = array(spikes)
+    if values.ndim == 3:
+        if not -values.shape[1] <= sample < values.shape[1]:
+            raise ValueError(f"sample is {sample}; expected one of {values.shape[1]}")
+        values = values[:, sample]
+    if values.ndim != 2:
+        raise ValueError(f"spikes have shape {array(spikes).shape}; expected (T, B, N) or (T, N)")
+    ax = axes_of(ax)
+    at, neuron = np.nonzero(values)
+    ax.plot(dt * at, neuron, "|", ms=4, color=colour(0))
+    ax.set(xlabel="step" if dt == 1.0 else "time (ms)", ylabel="neuron", xlim=(-dt, dt * len(values)))
+    ax.set_ylim(-0.5, values.shape[1] - 0.5)
+    return ax
+
+
+def gradients(model: nn.Module, *, ax: Axes | None = None) -> Axes:
+    """Root-mean-square gradient of each parameter after a backward pass, on a logarithmic axis; a zero one, which
+    learns nothing, is marked. Raises ValueError where no parameter has a gradient."""
+    known = [(name, p.grad) for name, p in model.named_parameters() if p.grad is not None]
+    if not known:
+        raise ValueError("no parameter has a gradient; expected a model after loss.backward()")
+    ax = axes_of(ax)
+    sizes = [float(g.double().pow(2).mean().sqrt()) for _, g in known]
+    places = np.arange(len(sizes))
+    least = min((s for s in sizes if s > 0), default=1.0)
+    ax.bar(places, [s or least for s in sizes], color=[colour(0) if s > 0 else "none" for s in sizes])
+    for k, size in enumerate(sizes):
+        if size == 0:
+            ax.plot(k, least, "x", color=colour(3))
+    ax.set_xticks(places, [name for name, _ in known], rotation=90, fontsize="small")
+    ax.set(yscale="log", ylabel="RMS gradient")
+    return ax

@@ -1,0 +1,133 @@
+"""What is drawn is what was measured: values are read back from the axes."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+
+import ranvier as rv
+
+
+@pytest.fixture(scope="module")
+def net() -> rv.Network:
+    net = rv.Network(seed=1)
+    a = net.add(rv.LIF(), 6, "a", drive=14.0, noise=4.0)
+    b = net.add(rv.LIF(), 3, "b", drive=18.0, noise=2.0)
+    net.connect(a, b, weight=1.5, in_degree=2)
+    return net
+
+
+@pytest.fixture(scope="module")
+def recording(net) -> rv.Recording:
+    return rv.simulate(net, 2500.0, record="V")
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def points(ax) -> tuple[np.ndarray, np.ndarray]:
+    return tuple(np.concatenate([line.get_data()[k] for line in ax.lines]) for k in (0, 1))
+
+
+def test_a_raster_has_every_spike_once(recording):
+    ax = rv.plot.raster(recording)
+    t, n = points(ax)
+    order = np.lexsort((n, t))
+    assert np.array_equal(t[order], recording.times) and np.array_equal(n[order], recording.neurons)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"] and len(t) > 20
+    t, n = points(rv.plot.raster(recording, neurons=[7, 8], start=100.0, stop=500.0))
+    assert t.min() >= 100 and t.max() <= 500 and set(n) == {7.0, 8.0}
+
+
+def test_traces_rates_and_matrices_are_the_results(net, recording):
+    ax = rv.plot.trace(recording.states["V"])
+    assert np.allclose(ax.lines[3].get_ydata(), recording.states["V"].values[:, 3])
+    prediction = rv.predict(net)
+    for result in (recording, prediction):
+        n, r = points(rv.plot.rates(result))
+        assert np.allclose(r[np.argsort(n)], result.rates())
+        shown = rv.plot.correlation(result, 50.0).images[0].get_array()
+        off = ~np.eye(net.size, dtype=bool)
+        assert np.allclose(np.ma.filled(shown, 0.0)[off], np.asarray(result.correlation(50.0))[off])
+        f = torch.linspace(1, 100, 7)
+        ax = rv.plot.spectrum(result, f, neurons=[0, 1])
+        power = np.real(np.asarray(result.spectrum(f, neurons=[0, 1])))
+        assert np.allclose(ax.lines[-1].get_ydata(), (power[:, 0, 0] + power[:, 1, 1]) / 2)
+        lags = torch.arange(-5.0, 6.0)
+        ax = rv.plot.cross_correlation(result, [[0, 6], [1, 7]], lags)
+        own = np.asarray(result.cross_correlation(lags, pairs=[[0, 6], [1, 7]]))
+        assert np.allclose(ax.lines[1].get_ydata(), own[:, 1])
+
+
+def test_wiring_is_the_weights(net):
+    matrix = rv.plot.wiring(net).images[0].get_array()
+    assert matrix.shape == (9, 9) and np.allclose(matrix[6:, :6], net.projections[0].matrix().toarray())
+    assert matrix[:6].max() == 0
+    large = rv.Network()
+    c = large.add(rv.LIF(), 400, "c")
+    large.connect(c, c, weight=2.0, in_degree=5)
+    large.connect(c, large.add(rv.LIF(), 10, "d"), weight=1.0, in_degree=3, synapse=rv.Exponential(tau=5.0))
+    assert np.allclose(rv.plot.wiring(large).images[0].get_array(), [[5.0, 0.0], [3.0, 0.0]])
+
+
+def test_a_comparison_has_both_sides(net, recording):
+    compared = rv.compare(recording, rv.predict(net))
+    ax = rv.plot.comparison(compared)
+    assert np.allclose(ax.lines[1].get_xdata(), compared.predicted_levels)
+    assert np.allclose(ax.lines[1].get_ydata(), compared.simulated_levels)
+    assert len(rv.plot.comparison(compared, what="pairs").lines) >= 1
+    with pytest.raises(ValueError, match="what is 'all'"):
+        rv.plot.comparison(compared, what="all")
+
+
+def test_weights_show_their_quantiles():
+    net = rv.Network()
+    a, b = net.add(rv.Poisson(rate=100.0), 20), net.add(rv.LIF(), 5, drive=20.0)
+    p = net.connect(a, b, weight=0.5, probability=1.0, plasticity=rv.rules.STDP())
+    recording = rv.simulate(net, 200.0, record=rv.WeightProbe(p, 20.0))
+    course = recording.weights.trace(p)
+    ax = rv.plot.weights(course)
+    assert np.allclose(ax.lines[0].get_ydata(), np.median(course.values, 1))
+
+
+def test_models_in_training():
+    ax = rv.plot.training([{"loss": 3.0, "accuracy": 0.1}, {"loss": 1.0}, {"loss": 0.5, "accuracy": 0.9}])
+    assert ax.lines[1].get_xdata().tolist() == [1, 3] and ax.lines[0].get_ydata().tolist() == [3.0, 1.0, 0.5]
+    with pytest.raises(ValueError, match="names has 'loss'"):
+        rv.plot.training([], names=["loss"])
+    spikes = torch.zeros(4, 2, 3)
+    spikes[1, 1, 2] = spikes[3, 1, 0] = 1
+    assert sorted(zip(*points(rv.plot.layer_raster(spikes, sample=1)), strict=True)) == [(1, 2), (3, 0)]
+    for bad in (torch.zeros(3), torch.zeros(1, 2, 3, 4)):
+        with pytest.raises(ValueError, match="expected"):
+            rv.plot.layer_raster(bad)
+    model = torch.nn.Linear(3, 2)
+    with pytest.raises(ValueError, match="no parameter has a gradient"):
+        rv.plot.gradients(model)
+    (model(torch.ones(1, 3)).sum() + 0 * model.bias.sum()).backward()
+    ax = rv.plot.gradients(model)
+    assert [patch.get_height() for patch in ax.patches] == pytest.approx([1.0, 1.0])
+
+
+def test_axes_are_reused_and_refused(recording):
+    figure, axes = plt.subplots(1, 2)
+    assert rv.plot.raster(recording, ax=axes[0]) is axes[0] and len(figure.axes) == 2
+    with pytest.raises(TypeError, match="ax is ndarray"):
+        rv.plot.raster(recording, ax=axes)
+
+
+def test_silence_and_one_neuron_are_drawn():
+    net = rv.Network()
+    net.add(rv.LIF(), 1, "a")
+    silent = rv.simulate(net, 50.0)
+    rv.plot.raster(silent)
+    rv.plot.rates(silent)
+    rv.plot.correlation(silent, 10.0)
+    rv.plot.wiring(net)
