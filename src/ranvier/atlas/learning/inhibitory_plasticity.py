@@ -38,7 +38,9 @@ def measure(seed: int, size: Size, eta: float = 0.1, target: float = TARGET) -> 
     learn, look = {"small": (25_000.0, 8_000.0), "full": (60_000.0, 20_000.0)}[size]
     net, learning = network(seed, size, eta, target)
     run = rv.Simulation(net, dt=0.1, seed=seed)
-    first, _ = run.run(200.0), run.run(learn)
+    first = run.run(200.0)
+    if eta:  # else there is nothing to wait for
+        run.run(learn)
     last = run.run(look)
     rates = last.rates(neurons="exc").numpy()
     cv = last.cv(neurons="exc").numpy()

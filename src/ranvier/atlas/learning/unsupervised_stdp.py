@@ -193,11 +193,25 @@ def measure(
     return metrics
 
 
-@cache  # mutants share what they do not change
 def organised(
     kind: str, how: Setup, seed: int, plastic: bool, adaptive: bool, shuffled: bool, paired: bool
 ) -> dict[str, Any]:
     """What neurons that saw digits say of others, beside neurons that did not learn."""
+    examples, w, known, answers, untaught, permuted = taught(kind, how, seed, plastic, adaptive, paired)
+    learnt = accuracy(known, examples.labels, answers, examples.truth)
+    return {
+        "accuracy": learnt,
+        "gain": learnt - accuracy(untaught[0], examples.labels, untaught[1], examples.truth),
+        "shuffled": accuracy(known, permuted if shuffled else examples.labels, answers, examples.truth),
+        "used": float(len(np.unique(answers.argmax(1))) / how.neurons),
+        "weights": w,
+    }
+
+
+@cache  # mutants share what they do not change
+def taught(kind: str, how: Setup, seed: int, plastic: bool, adaptive: bool, paired: bool) -> tuple[Any, ...]:
+    """The examples, the weights learned, spike counts (digits, neurons) on known and on new digits, both of the first
+    weights too, and the known digits' labels in another order."""
     rng = np.random.default_rng(seed)
     examples = (mnist_digits if kind == "mnist" else small_digits)(how, rng)
     start = normalised(rng.uniform(0.3, 1.0, (how.neurons, examples.shown.shape[1])), how)
@@ -206,15 +220,7 @@ def organised(
     w, theta = learn(shown, start, how, rng, plastic=True, adaptive=adaptive) if plastic else frozen
     known, answers = (responses(x, w, theta, rng) for x in (examples.known, examples.tested))
     untaught = [responses(x, *frozen, rng) for x in (examples.known, examples.tested)]
-    learnt = accuracy(known, examples.labels, answers, examples.truth)
-    wrong = rng.permutation(examples.labels) if shuffled else examples.labels
-    return {
-        "accuracy": learnt,
-        "gain": learnt - accuracy(untaught[0], examples.labels, untaught[1], examples.truth),
-        "shuffled": accuracy(known, wrong, answers, examples.truth),
-        "used": float(len(np.unique(answers.argmax(1))) / how.neurons),
-        "weights": w,
-    }
+    return examples, w, known, answers, untaught, rng.permutation(examples.labels)
 
 
 def fields(material: dict[str, Any]) -> Figure:
