@@ -53,9 +53,9 @@ def beside(seed, seconds):
     r, sampling = recording.rates(return_error=True)
     S, error = recording.covariance(50.0, return_error=True)
     off = ~torch.eye(len(r), dtype=torch.bool) & (error > 0)
-    weight = torch.where(off, C / error**2, 0.0)
-    total = (weight * C).sum()
-    slope, uncertainty = float((weight * S).sum() / total), float(total**-0.5)
+    square = (C[off] ** 2).sum()
+    slope = float((S[off] * C[off]).sum() / square)
+    uncertainty = float((C[off] ** 2 * error[off] ** 2).sum().sqrt() / square)
     report = prediction.report
     return (
         float(prediction.rates().mean()), float(r.mean()), float(sampling.pow(2).sum().sqrt() / len(r)),

@@ -1,0 +1,106 @@
+"""Two stable states of one recurrent population: which there are, where they meet, and into which a network falls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import ranvier as rv
+from ranvier.atlas import COLOURS, AtMost, Claim, Experiment, canvas, register
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ranvier.atlas import Size
+
+SIZE, IN_DEGREE, WEIGHT, DRIVE, NOISE, TAU_S = 400, 80, 5.0, 6.0, 3.0, 5.0  # -, -, mV ms, mV, mV, ms
+DT, WARM_UP = 0.1, 300.0  # ms
+DURATION = {"small": 3000.0, "full": 30_000.0}
+
+
+def network(weight: float = WEIGHT, drive: float = DRIVE, start: float = -65.0) -> rv.Network:
+    """Excitatory LIF neurons whose potentials all begin at `start` mV."""
+    net = rv.Network(seed=1)
+    cells = net.add(rv.LIF(), SIZE, name="exc", drive=drive, noise=NOISE, initial={"V": start})
+    net.connect(cells, cells, weight=weight, in_degree=IN_DEGREE, delay=1.0, synapse=rv.Exponential(tau=TAU_S))
+    return net
+
+
+def measure(seed: int, size: Size, weight: float = WEIGHT, assumed: float = DRIVE) -> dict[str, Any]:
+    """Stationary states from theory (Hz), and the rates of simulations that begin at rest and just below threshold.
+
+    weight: of the recurrent synapses, mV ms. assumed: drive of the theory's network, mV.
+    """
+    states = rv.theory.stationary_states(network(weight, assumed), dt=DT)
+    stable = [float(s.rates()) for s in states if s.stable]
+    at_rest, near = (
+        float(_simulated(weight, V, DURATION[size], seed).rates().mean()) for V in (-65.0, -50.5)
+    )
+    branch = rv.theory.follow(lambda drive: network(weight, drive), 4.0, 9.0, step=0.5, points=20)
+    folds = [b.value for b in branch.bifurcations if b.kind == "fold"]
+    return {
+        "stable": len(stable),
+        "unstable": sum(not s.stable for s in states),
+        "folds": len(folds),
+        "low": abs(at_rest / stable[0] - 1),
+        "high": abs(near / stable[-1] - 1),
+        "apart": near / max(at_rest, 1e-3),
+        "branch": branch,
+        "simulated": np.array([at_rest, near]),
+    }
+
+
+def _simulated(weight: float, start: float, duration: float, seed: int) -> rv.Recording:
+    return rv.simulate(network(weight, start=start), WARM_UP + duration, dt=DT, seed=seed).after(WARM_UP)
+
+
+def course(material: dict[str, Any]) -> Figure:
+    """The branch of states, and the simulated rates."""
+    figure, axis = canvas(4.6, 3.2)
+    branch = material["branch"]
+    drive, rates, stable = branch.values.numpy(), branch.rates[:, 0].numpy(), branch.stable.numpy()
+    axis.plot(drive, rates, color=COLOURS[5], lw=1, ls="--")
+    axis.plot(np.where(stable, drive, np.nan), rates, color=COLOURS[0], lw=1.8)
+    axis.plot([DRIVE, DRIVE], material["simulated"], "o", ms=4, color=COLOURS[1])
+    axis.set(xlabel="drive (mV)", ylabel="rate (Hz)", yscale="log", ylim=(0.05, 300))
+    return figure
+
+
+PAPER = "Brunel (2000), section 3; Amit & Brunel (1997)"
+WEAK = {"weight": 1.0}
+
+register(
+    Experiment(
+        name="bistability",
+        title="Two stable rates of one recurrent population",
+        paper="D. J. Amit and N. Brunel (1997). Model of global spontaneous activity and local structured activity "
+        "during delay periods in the cerebral cortex. Cereb. Cortex 7:237-252.",
+        doi="10.1093/cercor/7.3.237",
+        summary="An excitatory population has a state near rest and one of persistent activity, with an unstable "
+        "one between them. Theory finds the three without simulation and follows them to the folds at which they "
+        "meet; simulations fall into the one or the other by where they begin.",
+        claims=(
+            Claim(
+                "There are two stable states.", PAPER, "stable", 2, 0.0, "a count", WEAK,
+            ),
+            Claim(
+                "One unstable state lies between them.", PAPER, "unstable", 1, 0.0, "a count", WEAK,
+            ),
+            Claim(
+                "They meet in two folds as the drive changes.", PAPER, "folds", 2, 0.0, "a count", WEAK,
+            ),
+            Claim(
+                "A network that begins at rest fires at the lower rate.", "theory", "low", AtMost(0.15), 0.0,
+                "three standard errors of 3 s of 400 neurons at 0.6 Hz", {"assumed": 5.0},
+            ),
+            Claim(
+                "A network that begins near threshold fires at the upper rate.", "theory", "high", AtMost(0.03), 0.0,
+                "what theory expects of its rates in coloured noise, 2 %, and sampling", {"assumed": 14.0},
+            ),
+        ),
+        measure=measure,
+        pictures={"States against drive (line: stable, broken: unstable), and simulations from rest and near "
+                  "threshold (points).": course},
+    )
+)  # fmt: skip
