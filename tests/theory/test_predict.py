@@ -116,7 +116,6 @@ def test_refusals_name_the_part_and_the_remedy():
     refused(one(noise=0.0)[0], "cells.* has no noise .*noise > 0")
     with pytest.raises(ValueError, match=r"cells.*expected V_reset < V_th"):
         one(V_th=-60.0)
-    refused(one(rv.AdEx())[0], r"cells.*2 variables \(V, w\).*adaptation's mean")
     refused(one(rv.HodgkinHuxley())[0], "4 variables")
     refused(one(drive=rv.TimeSeries([1.0, 2.0], 5.0))[0], "drive .* changes in time.*mean")
     net, a = one()

@@ -73,13 +73,19 @@ class TheoryReport(Brief):
                 share = torch.where(other > 0, (inputs.recurrent + point.fluctuations) / other, 0.0)
             else:
                 K = edge_interaction(coupling, point.linear(at, threads)[0], at)[0].real
+                if assembly.silent is not None:  # a neuron's adaptation only weakens its responses
+                    K = torch.where(assembly.silent, 0.0, K)
             coloured, treatment = _treatment(assembly, point, inputs.recurrent)
             sources = torch.ones_like(share, dtype=torch.bool)
             for group in assembly.cells:
                 sources[group.index] = False
+            adapting = torch.zeros_like(share)
+            if assembly.silent is not None:
+                adapting[assembly.coupling.targets[assembly.silent]] = 1.0
+                treatment += ", adaptation by its mean"
             gain, cv = point.susceptibility(at, threads)[0].real, point.cv(threads)
             size = len(share)
-            errors = rate_error(inputs, point.rates, gain[:size], cv[:size], coloured, sources)
+            errors = rate_error(inputs, point.rates, gain[:size], cv[:size], coloured, adapting, sources)
             relative = covariance_error(inputs, cv[:size])
         radius = spectral_radius(coupling.sources, coupling.targets, K, coupling.size)
         better = SECOND_ORDER if second else 1.0

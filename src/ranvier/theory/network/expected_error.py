@@ -16,7 +16,7 @@ from torch import Tensor
 from ranvier.theory.network.lowering import Assembly
 from ranvier.theory.network.rates import Coupling
 
-COLOURED, WHITE = 0.02, 0.005  # relative errors of rates in Gaussian noise
+COLOURED, WHITE, ADAPTING = 0.02, 0.005, 0.04  # relative errors of rates in Gaussian noise
 SKEWED, IRREGULAR = 1.0, 1.0  # factors of the terms of rates
 LEAST, KURTOSIS, REGULAR = 0.08, 1.5, 0.7  # of covariances: at least, and the terms' factors
 
@@ -44,6 +44,8 @@ def input_statistics(assembly: Assembly, rates: Tensor, strength: Tensor) -> Inp
     W^4 c^3/(4 tau^3) per spike."""
     coupling, tau = assembly.coupling, assembly.tau
     t, sent = coupling.targets, rates[coupling.sources]
+    if assembly.silent is not None:
+        sent = torch.where(assembly.silent, 0.0, sent)
     share = coupling.noise_shares(tau)
     quadratic = sent * _power(coupling, strength, 2) * share / (2 * tau[t])
     recurrent = coupling.into(torch.where(assembly.from_source, 0.0, quadratic))
@@ -66,7 +68,7 @@ def _power(coupling: Coupling, strength: Tensor, n: int) -> Tensor:
 
 @torch.no_grad()
 def rate_error(
-    inputs: InputStatistics, rates: Tensor, gain: Tensor, cv: Tensor, coloured: bool, sources: Tensor
+    inputs: InputStatistics, rates: Tensor, gain: Tensor, cv: Tensor, coloured: bool, adapting: Tensor, sources: Tensor
 ) -> Tensor:
     """(size,) expected errors, in the unit of `rates`, from the static `gain` (size,) per mV: y = sigma gain/r is by
     how many standard deviations the threshold lies above the mean where noise makes spikes."""
@@ -74,7 +76,7 @@ def rate_error(
     shot = SKEWED * inputs.skewness.abs() / 6 * (y**3 / 2 + y) + inputs.kurtosis / 24 * y**4
     part = inputs.recurrent / inputs.variance.clamp(min=1e-300)
     irregular = IRREGULAR * part * (1 - cv**2).abs() * y / 2
-    relative = (COLOURED if coloured else WHITE) + shot + irregular
+    relative = (COLOURED if coloured else WHITE) + ADAPTING * adapting + shot + irregular
     return torch.where(sources, 0.0, relative * rates)
 
 

@@ -14,7 +14,7 @@ from ranvier.synapses import Electrical, Synapse
 from ranvier.theory._text import Brief
 from ranvier.theory.network.filters import Filter, synapse_filter
 from ranvier.theory.network.groups import NeuronGroup
-from ranvier.theory.network.neuron_lowering import neuron_group, require_constant
+from ranvier.theory.network.neuron_lowering import adaptation, neuron_group, require_constant
 from ranvier.theory.network.rates import Coupling
 
 
@@ -33,7 +33,8 @@ class Assembly(Brief):
     over g_L); `from_source` (E,) whether an edge comes from a source of spikes; `source_rates` (size,) 1/ms, 0
     for neurons; `background`, `background_power` (filters, size): W nu and W^2 nu of the backgrounds, and
     `background_cumulants` (2, filters, size) W^3 nu and W^4 nu, without gradients; `tau` (size,) ms, 1 for
-    sources; `junctions`, apart from `coupling`."""
+    sources; `junctions`, apart from `coupling`. `silent` (E,): of edges whose noise does not count, for they are
+    a neuron's adaptation; None where there are none."""
 
     cells: tuple[NeuronGroup, ...]
     coupling: Coupling
@@ -44,6 +45,7 @@ class Assembly(Brief):
     background_cumulants: Tensor
     tau: Tensor
     junctions: Junctions
+    silent: Tensor | None = None
 
     @property
     def conducting(self) -> bool:
@@ -92,11 +94,12 @@ def assemble(net: Network) -> Assembly:
     filters = _Filters()
     background, power, cumulants = _backgrounds(net, tau, filters)
     coupling, from_source = _edges(net, tau, filters)
+    coupling, from_source, silent = _adaptations(net, coupling, from_source, filters)
     more = len(coupling.filters) - len(background)
     rows = torch.zeros(more, net.size, dtype=torch.float64)
     return Assembly(
         tuple(cells), coupling, from_source, rates, torch.cat([background, rows]), torch.cat([power, rows]),
-        torch.cat([cumulants, rows.expand(2, *rows.shape)], 1), tau, _junctions(net),
+        torch.cat([cumulants, rows.expand(2, *rows.shape)], 1), tau, _junctions(net), silent,
     )  # fmt: skip
 
 
@@ -148,6 +151,35 @@ def _edges(net: Network, tau: Tensor, filters: _Filters) -> tuple[Coupling, Tens
         return Coupling(net.size, none, none, real, real, none, tuple(filters.list)), none.bool()
     sources, targets, weight, delay, kind, outside = (torch.cat(x) for x in zip(*parts, strict=True))
     return Coupling(net.size, sources, targets, weight, delay, kind, tuple(filters.list)), outside
+
+
+def _adaptations(
+    net: Network, coupling: Coupling, from_source: Tensor, filters: _Filters
+) -> tuple[Coupling, Tensor, Tensor | None]:
+    """With an edge from each adapting neuron to itself: a spike's jump of w as input, which decays as w does."""
+    parts = []
+    for population in net.populations:
+        slow = adaptation(population)
+        if slow is None:
+            continue
+        if not bool((slow.tau.detach() == slow.tau.detach()[0]).all()):
+            raise ValueError(
+                f"population {population.name!r} has adaptations of several time constants; expected one a population"
+            )
+        one = torch.ones(1, dtype=torch.float64)
+        filters.list.append(Filter(-1 / slow.tau[:1, None], one, one))
+        own = torch.arange(population.size) + population.start
+        parts.append((own, slow.current * slow.jump * slow.tau, torch.full_like(own, len(filters.list) - 1)))
+    if not parts:
+        return coupling, from_source, None
+    own, weight, kind = (torch.cat(x) for x in zip(*parts, strict=True))
+    both = Coupling(
+        coupling.size, torch.cat([coupling.sources, own]), torch.cat([coupling.targets, own]),
+        torch.cat([coupling.weight, weight]), torch.cat([coupling.delay, torch.zeros_like(weight)]),
+        torch.cat([coupling.synapse, kind]), tuple(filters.list),
+    )  # fmt: skip
+    silent = torch.arange(len(both.weight)) >= len(coupling.weight)
+    return both, torch.cat([from_source, torch.zeros_like(own, dtype=torch.bool)]), silent
 
 
 def _junctions(net: Network) -> Junctions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy as sp
 import torch
@@ -36,7 +36,8 @@ def neuron_group(population: Population) -> NeuronGroup:
     """
     equations: Equations = population.neuron.equations
     name = f"population {population.name!r} of {type(population.neuron).__name__}"
-    _require_one_variable(equations, name)
+    slow = slow_variable(equations)
+    _require_one_variable(equations, name, slow)
     require_constant(population.parameters, name)
     values = {
         key: torch.as_tensor(value, dtype=torch.float64).expand(population.size)
@@ -44,6 +45,8 @@ def neuron_group(population: Population) -> NeuronGroup:
     }
     model = _compiled(equations, name)
     own = {key: value for key, value in values.items() if key in equations.parameters}
+    if slow is not None:
+        own[slow] = torch.zeros(population.size, dtype=torch.float64)
 
     def drift(V: Tensor, I: Tensor, own: dict[str, Tensor]) -> Tensor:
         return model["drift"](**own, V=V, I=I)
@@ -67,10 +70,62 @@ def neuron_group(population: Population) -> NeuronGroup:
     )
 
 
+class Adaptation(NamedTuple):
+    """A slow variable w of M neurons: dw/dt = (level + slope V - w)/tau, w += jump at a spike, as `current` mV of input
+    per unit of w; `name` of w. (M,) each."""
+
+    name: str
+    current: Tensor
+    tau: Tensor
+    level: Tensor
+    slope: Tensor
+    jump: Tensor
+
+
+def adaptation(population: Population) -> Adaptation | None:
+    """The population's slow variable; None where it has none."""
+    equations = getattr(population.neuron, "equations", None)
+    name = None if equations is None or equations.threshold is None else slow_variable(equations)
+    if name is None:
+        return None
+    functions = _adaptation(equations, name)
+    size = population.size
+    values = {k: torch.as_tensor(v, dtype=torch.float64).expand(size) for k, v in population.parameters.items()}
+    return Adaptation(name, *(f(**values).expand(size) for f in functions))
+
+
+@lru_cache(maxsize=64)
+def slow_variable(equations: Equations) -> str | None:
+    """The name of the second of two variables, where it is linear and slow: an adaptation."""
+    if len(equations.names) != 2:
+        return None
+    V, w = (symbol(n) for n in equations.names)
+    soma, other = equations.states
+    after = equations.reset.get(equations.names[1], w)
+    linear = sp.diff(other.drift, w).free_symbols | sp.diff(other.drift, V).free_symbols
+    linear |= sp.diff(soma.drift, w).free_symbols | sp.simplify(after - w).free_symbols
+    if linear & {V, w, symbol("I")} or other.diffusion or other.drift.has(symbol("I"), symbol("t")):
+        return None
+    return equations.names[1] if sp.diff(other.drift, w) != 0 else None
+
+
+@lru_cache(maxsize=64)
+def _adaptation(equations: Equations, name: str) -> list[Callable[..., Tensor]]:
+    V, w = (symbol(n) for n in equations.names)
+    soma, other = equations.states
+    tau = -1 / sp.diff(other.drift, w)
+    per_input = sp.diff(soma.drift, symbol("I"))
+    current = sp.diff(soma.drift, w) / (per_input if per_input != 0 else 1)
+    level = (other.drift * tau).subs({V: 0, w: 0})
+    slope = sp.diff(other.drift, V) * tau
+    jump = sp.simplify(equations.reset.get(name, w) - w)
+    return [_function(sp.simplify(x)) for x in (current, tau, level, slope, jump)]
+
+
 @lru_cache(maxsize=64)
 def _compiled(equations: Equations, name: str) -> dict[str, Callable[..., Tensor]]:
     """drift (of V, I and the parameters), and of the parameters alone tau, intensity g^2, V_th, V_reset."""
-    (state,) = equations.states
+    state = equations.states[0]
     V, current = symbol(state.name), symbol("I")
     if symbol("t") in state.drift.free_symbols:
         raise ValueError(f"the equation of {name} depends on t; a stationary prediction needs one without")
@@ -91,17 +146,17 @@ def _function(expression: sp.Expr) -> Callable[..., Tensor]:
     return lambda **values: f(**values)["x"].to(torch.float64)
 
 
-def _require_one_variable(equations: Equations, name: str) -> None:
+def _require_one_variable(equations: Equations, name: str, slow: str | None) -> None:
     if equations.threshold is None:
         raise ValueError(
             f"{name} never spikes; this theory is of spiking neurons. Graded networks have the linear noise "
             "approximation, for networks that are graded throughout"
         )
-    if len(equations.names) != 1:
+    if len(equations.names) != 1 and slow is None:
         raise ValueError(
-            f"{name} has {len(equations.names)} variables ({', '.join(equations.names)}); threshold "
-            "integration needs neurons of one. Use LIF, QIF or EIF, with the adaptation's mean in the drive, "
-            "or simulate"
+            f"{name} has {len(equations.names)} variables ({', '.join(equations.names)}); threshold integration needs "
+            "neurons of one, or of one and an adaptation w with dw/dt = (a V + c - w)/tau_w and w = w + b at spikes. "
+            "Use LIF, QIF, EIF or AdEx, or simulate"
         )
     if equations.refractory and not equations.held:
         raise ValueError(f"{name} is not held at its reset while refractory; the theory needs holds=True")

@@ -15,7 +15,7 @@ from ranvier.synapses import Electrical
 from ranvier.theory.network.filters import synapse_filter
 from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.lowering import Assembly, Junctions
-from ranvier.theory.network.neuron_lowering import neuron_group, require_constant
+from ranvier.theory.network.neuron_lowering import adaptation, neuron_group, require_constant
 from ranvier.theory.network.rates import Coupling
 
 
@@ -43,6 +43,8 @@ def assemble_populations(net: Network) -> tuple[Assembly, Tensor]:
         for name, value in population.parameters.items():
             if isinstance(value, Tensor):
                 _one(value, f"{name} of {where}")
+        if adaptation(population) is not None:
+            raise ValueError(f"{where} adapts; expected neurons without adaptation: use rv.predict, or simulate")
         group = neuron_group(population).take(torch.zeros(1, dtype=torch.int64))
         cells.append(replace(group, index=torch.tensor([k])))
         tau = tau.index_copy(0, cells[-1].index, group.tau)
