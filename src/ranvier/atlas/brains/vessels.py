@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
 from ranvier.recordings.vessels import (
+    VesselGraph,
     classify_vessels,
     draw_vessels,
     heuristics,
@@ -16,6 +18,7 @@ from ranvier.recordings.vessels import (
     predict_links_seal,
     split_links,
 )
+from ranvier.recordings.vessels.models import Kind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def measure(
-    seed: int, size: Size, spatial: bool = True, random: bool = True, network: str = "sage", degree: float = 3.02,
+    seed: int, size: Size, spatial: bool = True, random: bool = True, network: Kind = "sage", degree: float = 3.02,
     plain: tuple[str, ...] = ("mlp", "gcn", "gat", "sage"),
 ) -> dict[str, Any]:
     """Areas under the curve of held-out links against negatives, and accuracies of classes.
@@ -34,15 +37,10 @@ def measure(
     networks that are not to beat distance.
     """
     places, epochs = {"small": (2000, 8), "full": (30_000, 40)}[size]
-    graph = draw_vessels(places, degree=degree, seed=seed)
-    far, near = (split_links(graph, spatial=s, seed=seed) for s in (not random, spatial))
-    scores = {name: link_auc(x, near.test) for name, x in heuristics(near.graph, near.test).items()}
-    for kind in ("mlp", "gcn", "gat", "sage"):
-        scores[kind] = link_auc(predict_links(near, kind, epochs=30, displacement=False, seed=seed), near.test)
-    scores["seal"] = link_auc(predict_links_seal(near, epochs=epochs, most=4000, seed=seed), near.test)
-    alone, tested = classify_vessels(graph, "mlp", epochs=60, seed=seed)
-    wired, _ = classify_vessels(graph, network, epochs=60, seed=seed)  # type: ignore[arg-type]
-    right = np.stack([(x == graph.classes())[tested] for x in (alone, wired)])
+    graph = drawn(places, degree, seed)
+    far = split_links(graph, spatial=not random, seed=seed)
+    scores = link_scores(graph, spatial, epochs, seed)
+    right = np.stack([classes(graph, kind, seed) for kind in ("mlp", network)])
     only = right[1] & ~right[0], right[0] & ~right[1]
     changed = max(1, int(only[0].sum() + only[1].sum()))
     return {
@@ -54,6 +52,26 @@ def measure(
         "class_accuracy": float(right[1].mean()), "class_accuracy_mlp": float(right[0].mean()), "scores": scores,
         "graph": graph,
     }  # fmt: skip
+
+
+drawn = lru_cache(maxsize=2)(lambda places, degree, seed: draw_vessels(places, degree=degree, seed=seed))
+
+
+@lru_cache(maxsize=4)  # the mutants change what is made of them
+def link_scores(graph: VesselGraph, spatial: bool, epochs: int, seed: int) -> dict[str, float]:
+    """Areas under the curve of every method on the links that are held out."""
+    split = split_links(graph, spatial=spatial, seed=seed)
+    scores = {name: link_auc(x, split.test) for name, x in heuristics(split.graph, split.test).items()}
+    for kind in get_args(Kind):
+        scores[kind] = link_auc(predict_links(split, kind, epochs=30, displacement=False, seed=seed), split.test)
+    return scores | {"seal": link_auc(predict_links_seal(split, epochs=epochs, most=4000, seed=seed), split.test)}
+
+
+@lru_cache(maxsize=4)
+def classes(graph: VesselGraph, kind: Kind, seed: int) -> np.ndarray:
+    """Which vessels' classes are right, of those that are tested."""
+    predicted, tested = classify_vessels(graph, kind, epochs=60, seed=seed)
+    return (predicted == graph.classes())[tested]
 
 
 def areas(material: dict[str, Any]) -> Figure:
