@@ -20,8 +20,8 @@ class VesselGraph:
     """n places (n, 3) and m vessels: ends (m, 2), first the lower index, each pair once; radius and length (m,).
 
     columns: further values of vessels, name -> (m,). Raises ValueError for indices out of range, a vessel from a place
-    to itself, positions that are not finite, and columns of another length. Of vessels between the same places one stays,
-    the first.
+    to itself, positions that are not finite, and columns of another length. Of vessels between the same places the
+    first stays.
     """
 
     positions: Array
