@@ -123,7 +123,7 @@ register(
         "602:123–128; and the project's own claim on communication.",
         doi="10.1038/s41586-021-04268-7",
         summary="Four agents walk one ring, with cells of their own. Each one's activity is a ring, in coordinates "
-        "that are nobody else's: a reader of one is at a loss with the other. A rotation learned from moments that both "
+        "that are nobody else's: a reader of one is at a loss with the other. A rotation, from moments that both "
         "shared, or a sparse message, one of 24 words that each has tied to its own states, lets one read the other.",
         claims=(
             Claim("The activity of all four agents has one piece and one loop.", BLOG, "rings", 4, 0, "whole numbers",
