@@ -48,8 +48,8 @@ def split_links(
     if min(map(len, parts.values())) == 0:
         raise ValueError(f"the graph has {len(order)} vessels; expected enough for {shares} of them")
     wrong = negatives(graph, len(order), spatial=spatial, seed=seed)
-    kept = parts["train"]
-    known = VesselGraph(graph.positions, graph.ends[kept], graph.radius[kept], graph.length[kept])
+    learned = parts["train"]
+    known = VesselGraph(graph.positions, graph.ends[learned], graph.radius[learned], graph.length[learned])
     pairs, at = {}, 0
     for name, rows in parts.items():
         pairs[name] = np.concatenate([graph.ends[rows], wrong[at : at + len(rows)]])
