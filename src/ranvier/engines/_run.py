@@ -107,6 +107,8 @@ def _spans(engine: Engine, steps: int) -> Iterator[int]:
 def _advance(prepared: Prepared, last: int) -> Segment:
     """Advance to `last`; where a state is not finite, go back and find the first."""
     engine, dt = prepared.engine, prepared.engine.options.dt
+    if getattr(engine, "stays_finite", False):
+        return advance(engine, last, prepared.weights)
     before = engine.state()
     segment = advance(engine, last, prepared.weights)
     if engine.first_bad() is None:

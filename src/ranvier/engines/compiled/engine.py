@@ -30,6 +30,7 @@ class CompiledEngine:
         model, self.choice = _choose(net, options)
         self.loop: SteppingRun | EventRun
         self.loop = EventRun(lower_events(model, options)) if model else SteppingRun(lower(net, options))
+        self._finite = isinstance(self.loop, EventRun) and self.loop.stays_finite
         self._checked = np.zeros(3, np.int64)  # totals at the last look at what the loop costs
 
     @classmethod
@@ -93,7 +94,7 @@ class CompiledEngine:
             self.loop = EventRun(lower_events(model, self.options))
         self.loop.load(state)
         if isinstance(self.loop, EventRun):
-            self._checked = np.array(state["checked"], np.int64)
+            self._finite, self._checked = self.loop.stays_finite, np.array(state["checked"], np.int64)
 
     def values(self, population: Population) -> dict[str, NDArray[np.float64]]:
         """A population's variables now, and the steps left of its refractory period."""
@@ -102,6 +103,7 @@ class CompiledEngine:
     def set_values(self, population: Population, values: Mapping[str, NDArray[np.float64]]) -> None:
         """Replace some of `values(population)`."""
         self.loop.set_values(population, values)
+        self._finite = self._finite and self.first_bad() is None
 
     def adopt(self, earlier: CompiledEngine) -> None:
         """Take up the state of an engine of the same network before some of its parameters were changed."""
@@ -133,6 +135,11 @@ class CompiledEngine:
         """Replace a plastic projection's modulator; a series begins at step `start`, now by default."""
         if isinstance(self.loop, SteppingRun):
             self.loop.set_modulator(projection, source, start)
+
+    @property
+    def stays_finite(self) -> bool:
+        """Whether nothing can become infinite or NaN, so that nobody need look."""
+        return self._finite and isinstance(self.loop, EventRun)
 
     def first_bad(self) -> NotFinite | None:
         """The first state variable that is not finite, if there is one."""

@@ -1,4 +1,4 @@
-"""What one spike does: the inputs of its targets, and the marks that they are to be visited."""
+"""What one spike does: the inputs of its targets, which come on the list of those to be visited."""
 
 from __future__ import annotations
 
@@ -7,48 +7,47 @@ from numba import njit, types
 
 from ranvier.codegen.compilation import address
 from ranvier.codegen.pointers import INNER, pointer, prefetch
+from ranvier.engines.events.records import part
 
-_void, _long, _one = types.void, types.int64, np.uint64(1)
+_void, _long = types.void, types.int64
+_CONSTANT, _INDEXED, _WEIGHTED = range(3)
 
 
 @njit(forceinline=True, **INNER)
-def _mark(touched, groups, i):
-    word = i >> 6
-    touched[word] |= _one << np.uint64(i & 63)
-    groups[word >> 6] |= _one << np.uint64(word & 63)
-
-
-def constant(items, weights, table, a, b, inputs, size, touched_at, groups_at):
-    """One weight for all; inputs: the address of the port's word in the first record, size: bytes of a record."""
-    item, w = pointer(items, np.int32(0)), pointer(table, 0.0)[0]
-    touched, groups = pointer(touched_at, np.uint64(0)), pointer(groups_at, np.uint64(0))
+def _deliver(kind, items, weights, table, a, b, row, port, now, thread):
+    target = part(row, 0)
+    size, records = 8 * target.words, target.records
+    mark = target.states + target.ports + 2
+    item, w = pointer(items, np.int32(0)), pointer(table, 0.0)
+    place, own = pointer(weights, np.uint16(0)), pointer(weights, 0.0)
+    slot = (now & 1) * target.threads + thread
+    visits, lengths = pointer(target.lists + 4 * slot * target.size, np.int32(0)), pointer(target.list_counts, 0)
+    length = lengths[slot]
+    constant = w[0]
     for j in range(a, b):
-        prefetch(inputs + size * types.int64(item[min(j + 12, b - 1)]))
+        prefetch(records + size * types.int64(item[min(j + 16, b - 1)]))
         i = types.int64(item[j])
-        pointer(inputs + size * i, 0.0)[0] += w
-        _mark(touched, groups, i)
+        numbers, whole = pointer(records + size * i, 0.0), pointer(records + size * i, 0)
+        numbers[port] += constant if kind == _CONSTANT else w[types.int64(place[j])] if kind == _INDEXED else own[j]
+        visits[length] = item[j]
+        length += 1 if whole[mark] != now else 0
+        whole[mark] = now
+    lengths[slot] = length
 
 
-def indexed(items, weights, table, a, b, inputs, size, touched_at, groups_at):
+def constant(items, weights, table, a, b, row, port, now, thread):
+    """One weight for all; row: the address of the target population's `PART`; port: the word of a record."""
+    _deliver(_CONSTANT, items, weights, table, a, b, row, port, now, thread)
+
+
+def indexed(items, weights, table, a, b, row, port, now, thread):
     """Weights by their places in a table, in 16 bits."""
-    item, place, w = pointer(items, np.int32(0)), pointer(weights, np.uint16(0)), pointer(table, 0.0)
-    touched, groups = pointer(touched_at, np.uint64(0)), pointer(groups_at, np.uint64(0))
-    for j in range(a, b):
-        prefetch(inputs + size * types.int64(item[min(j + 12, b - 1)]))
-        i = types.int64(item[j])
-        pointer(inputs + size * i, 0.0)[0] += w[types.int64(place[j])]
-        _mark(touched, groups, i)
+    _deliver(_INDEXED, items, weights, table, a, b, row, port, now, thread)
 
 
-def weighted(items, weights, table, a, b, inputs, size, touched_at, groups_at):
+def weighted(items, weights, table, a, b, row, port, now, thread):
     """Weights one by one."""
-    item, w = pointer(items, np.int32(0)), pointer(weights, 0.0)
-    touched, groups = pointer(touched_at, np.uint64(0)), pointer(groups_at, np.uint64(0))
-    for j in range(a, b):
-        prefetch(inputs + size * types.int64(item[min(j + 12, b - 1)]))
-        i = types.int64(item[j])
-        pointer(inputs + size * i, 0.0)[0] += w[j]
-        _mark(touched, groups, i)
+    _deliver(_WEIGHTED, items, weights, table, a, b, row, port, now, thread)
 
 
 def delivery_address(kind: str) -> int:

@@ -1,8 +1,8 @@
 """The event-driven loop: blocks of one minimum delay, as in the stepping one (`ranvier.engines.compiled.driver`).
 
 In every step a thread adds what is due to the inputs of its own neurons, then visits those that were reached and those
-whose bound says that they may cross; all others stay as they are, at the step of their last visit. Visits go in the
-order of the neurons, so spikes come sorted.
+whose bound says that they may cross; all others stay as they are, at the step of their last visit. In which order
+neurons are visited changes nothing.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import numpy as np
 from numba import njit
 
 from ranvier.codegen.compilation import compiled
-from ranvier.codegen.pointers import INNER, barrier, call5, call8, pointer, prefetch
+from ranvier.codegen.pointers import INNER, barrier, call6, call8, pointer
 from ranvier.engines.compiled.driver import collect, emit
 from ranvier.engines.compiled.loops import TILE
 from ranvier.engines.compiled.records import population, probe, run
 from ranvier.engines.events.records import loop, part, sub
 
-#: neurons of one word of `hot_groups`: a thread has whole ones
+#: neurons of one word of `fired_groups`: a thread has whole ones
 GROUP = 4096
 
 
@@ -33,9 +33,7 @@ def _deliver(A, q, own, step, thread, threads):
         if emitted < 1:
             continue
         slot = emitted & (A.queue_slots - 1)
-        target = part(A.parts, s.target)
-        size = 8 * target.words
-        inputs = target.records + 8 * s.port
+        row = A.parts + s.target * own.bytes
         bounds, splits = pointer(s.rows, 0), pointer(s.splits, np.int32(0))
         for t in range(threads):
             at = slot * A.queue_columns + regions[t]
@@ -48,8 +46,7 @@ def _deliver(A, q, own, step, thread, threads):
                     cut = neuron * (threads + 1) + thread
                     a, b = a + np.int64(splits[cut]), a + np.int64(splits[cut + 1])
                 if a < b:
-                    call8(s.code, s.items, s.weights, s.table, a, b, inputs, size, target.touched,
-                          target.touched_groups)
+                    call8(s.code, s.items, s.weights, s.table, a, b, row, s.port, step, thread)
                     events += b - a
     return events
 
@@ -115,44 +112,6 @@ def _sample(A, q, own, step, lo, hi):
                 out[at + k] = value_at(own, chosen[k], s.row, step + 1)
 
 
-@njit(**INNER)
-def _fetch(A, q, own, step, thread, threads, records):
-    """Ask for what the deliveries of a later step will touch: its rows of synapses, or the records of their targets.
-
-    Both come from all over memory; without asking early, most of the time is waiting.
-    """
-    rows, queue = A.n_populations, pointer(A.queue, np.int32(0))
-    counts, regions = pointer(A.counts, 0), pointer(A.regions, 0)
-    for j in range(own.sub, own.sub + own.subs):
-        s = sub(A.subs, j)
-        emitted = step - s.delay
-        if emitted < 1:
-            continue
-        slot = emitted & (A.queue_slots - 1)
-        target = part(A.parts, s.target)
-        size = 8 * target.words
-        bounds, splits, items = pointer(s.rows, 0), pointer(s.splits, np.int32(0)), pointer(s.items, np.int32(0))
-        for t in range(threads):
-            at = slot * A.queue_columns + regions[t]
-            for other in range(q):
-                at += counts[(slot * threads + t) * rows + other]
-            for k in range(at, at + counts[(slot * threads + t) * rows + q]):
-                neuron = np.int64(queue[k])
-                a, b = bounds[neuron], bounds[neuron + 1]
-                if threads > 1:
-                    cut = neuron * (threads + 1) + thread
-                    a, b = a + np.int64(splits[cut]), a + np.int64(splits[cut + 1])
-                if records:
-                    for e in range(a, b):
-                        prefetch(target.records + size * np.int64(items[e]))
-                else:
-                    for e in range(a, b, 16):
-                        prefetch(s.items + 4 * e)
-                    if s.weights != 0:
-                        for e in range(a, b, 32):
-                            prefetch(s.weights + 2 * e)
-
-
 @compiled(nogil=True, error_model="numpy")
 def advance(table, scratch, thread, threads, first, last, block):
     """Steps first .. last − 1 on one thread; returns (the step reached, the number of spikes).
@@ -173,11 +132,6 @@ def advance(table, scratch, thread, threads, first, last, block):
             break
         for now in range(step, step + steps):
             for q in range(rows):
-                if now + 2 < step + steps:
-                    _fetch(A, q, part(A.parts, q), now + 2, thread, threads, False)
-                if now + 1 < step + steps:
-                    _fetch(A, q, part(A.parts, q), now + 1, thread, threads, True)
-            for q in range(rows):
                 events += _deliver(A, q, part(A.parts, q), now, thread, threads)
             slot = (now + 1) & (slots - 1)
             at = slot * A.queue_columns + regions[thread]
@@ -186,7 +140,7 @@ def advance(table, scratch, thread, threads, first, last, block):
                 if own.kernel != 0:
                     groups = (own.size + GROUP - 1) // GROUP
                     lo, hi = groups * thread // threads, groups * (thread + 1) // threads
-                    call5(own.kernel, A.parts + q * own.bytes, now, lo, hi, A.queue + 4 * at, scratch)
+                    call6(own.kernel, A.parts + q * own.bytes, now, thread, lo, hi, A.queue + 4 * at, scratch)
                     count = result[0]
                     if A.n_probes > 0:
                         _sample(A, q, own, now, lo * GROUP, hi * GROUP)

@@ -27,7 +27,7 @@ class EventRun:
     """A program and everything that changes: the neurons' records, whom to visit, spikes under way.
 
     records: by population, (size, words) float64: distances from rest, inputs, and as integers the step of the last
-    visit and the first step that is not refractory; hot: by population, a bit a neuron; totals: synaptic events,
+    visit, the first that is not refractory, and that of the list it is on; totals: synaptic events,
     visits and ties so far.
     """
 
@@ -37,14 +37,15 @@ class EventRun:
         self.sources = RunState.initial(program.base)
         base, count = program.base, len(program.parts)
         self.records: dict[int, NDArray[np.float64]] = {}
-        self.hot: dict[int, NDArray[np.uint64]] = {}
-        self._marks: list[tuple[NDArray[np.uint64], ...]] = []
+        self._lists: dict[int, tuple[NDArray, NDArray]] = {}
+        self._fired: dict[int, tuple[NDArray, NDArray]] = {}
         for k, model in program.model.models.items():
             self._add(k, initial_of(model, base.options.seed))
         self.queue = np.zeros((program.slots, program.columns), np.int32)
         self.counts = np.zeros((program.slots, base.threads, count), np.int64)
         self._totals = np.zeros((base.threads, 3), np.int64)
         self._before = np.zeros(3, np.int64)
+        self._scratch = np.zeros((base.threads, 3 + 256 * 256), np.int64)
         self._sources_table = np.zeros(1, RUN)
         for name in ("streams", "masks"):
             self._sources_table[name] = address(getattr(self.sources, name))
@@ -65,20 +66,40 @@ class EventRun:
     def _add(self, k: int, initial: Mapping[str, NDArray[np.float64]]) -> None:
         row, linear = self.program.parts[k], self.program.model.linear[k]
         size, m = int(row["size"]), int(row["states"])
-        # a neuron's record begins a line of the cache
-        space = np.zeros(size * int(row["words"]) + 8)
+        # a neuron's record begins a line of the cache; memory that NumPy does not clear has large pages
+        space = np.empty(size * int(row["words"]) + 8)
+        space[:] = 0.0
         first = -(space.ctypes.data // 8) % 8
         own = space[first : first + size * int(row["words"])].reshape(size, -1)
         own[:, :m] = np.stack([initial[s] for s in self.program.model.models[k].states], 1) - linear.rest
         self.records[k] = own
-        groups = -(-size // GROUP)
-        hot, touched = np.zeros(64 * groups, np.uint64), np.zeros(64 * groups, np.uint64)
-        hot.view(np.uint8)[:] = np.packbits(np.arange(64 * len(hot)) < size, bitorder="little")
-        hot_groups, touched_groups = np.full(groups, ~np.uint64(0)), np.zeros(groups, np.uint64)
-        self.hot[k] = hot
-        self._marks.append((touched, hot_groups, touched_groups))
-        row["records"], row["hot"], row["touched"] = address(own), address(hot), address(touched)
-        row["hot_groups"], row["touched_groups"] = address(hot_groups), address(touched_groups)
+        threads, groups = self.program.base.threads, -(-size // GROUP)
+        lists = np.zeros((2, threads, size), np.int32), np.zeros((2, threads), np.int64)
+        fired, fired_groups = np.zeros(64 * groups, np.uint64), np.zeros(groups, np.uint64)
+        self._lists[k], self._fired[k] = lists, (fired, fired_groups)
+        row["records"], row["threads"] = address(own), threads
+        row["lists"], row["list_counts"] = map(address, lists)
+        row["fired"], row["fired_groups"] = address(fired), address(fired_groups)
+        self._visit(k, np.arange(size))
+
+    def _visit(self, k: int, neurons: NDArray[np.integer[Any]]) -> None:
+        """Let these neurons (ascending) of a population be visited in the next step, whatever reaches them."""
+        row, (lists, counts) = self.program.parts[k], self._lists[k]
+        threads, groups = self.program.base.threads, -(-int(row["size"]) // GROUP)
+        counts[...] = 0
+        for t in range(threads):
+            lo, hi = (groups * s // threads * GROUP for s in (t, t + 1))
+            mine = neurons[np.searchsorted(neurons, lo) : np.searchsorted(neurons, hi)]
+            lists[self.step % 2, t, : len(mine)] = mine
+            counts[self.step % 2, t] = len(mine)
+        whole, mark = self.records[k].view(np.int64), int(row["states"] + row["ports"]) + 2
+        whole[:, mark] = np.minimum(whole[:, mark], self.step - 1)
+        whole[neurons, mark] = self.step
+
+    def _to_visit(self, k: int) -> NDArray[np.int32]:
+        lists, counts = self._lists[k]
+        own = [lists[self.step % 2, t, :n] for t, n in enumerate(counts[self.step % 2])]
+        return np.sort(np.concatenate(own))
 
     @property
     def totals(self) -> NDArray[np.int64]:
@@ -108,11 +129,10 @@ class EventRun:
         base = self.program.base
         counter = np.zeros(1, np.int64)
         self.table[0]["counter"] = address(counter)
-        scratch = np.zeros((base.threads, 3 + 256 * 256), np.int64)
 
         def work(thread: int) -> tuple[int, int]:
             return driver.advance(
-                address(self.table), address(scratch[thread]), thread, base.threads, self.step, last, base.block_steps
+                address(self.table), address(self._scratch[thread]), thread, base.threads, self.step, last, base.block_steps
             )
 
         if base.threads == 1:
@@ -143,6 +163,7 @@ class EventRun:
         """Everything that the future depends on, copied: the same for any number of threads."""
         steps, neurons = self.spikes_under_way()
         own = {name: array.copy() for name, array in self._arrays().items()}
+        own |= {f"hot_{k}": self._to_visit(k) for k in self.records}
         own |= {"queue_steps": steps, "queue_neurons": neurons, "totals": self.totals}
         return own | {"step": np.array([self.step], np.int64)}
 
@@ -151,9 +172,8 @@ class EventRun:
         copy_into(self._arrays(), saved)
         self.step = int(saved["step"][0])
         self._hold(np.asarray(saved["queue_steps"]), np.asarray(saved["queue_neurons"]), np.asarray(saved["totals"]))
-        for touched, hot_groups, touched_groups in self._marks:
-            touched[...], touched_groups[...] = 0, 0
-            hot_groups[...] = ~np.uint64(0)  # a word without a bit costs nothing but a look
+        for k in self.records:
+            self._visit(k, saved[f"hot_{k}"])
 
     def _hold(self, steps: NDArray[np.int64], neurons: NDArray[np.int64], totals: NDArray[np.int64]) -> None:
         """Put spikes under way into the queue, and go on counting from `totals`."""
@@ -169,7 +189,6 @@ class EventRun:
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         own: dict[str, NDArray[Any]] = {f"records_{k}": a.view(np.int64) for k, a in self.records.items()}
-        own |= {f"hot_{k}": a.view(np.int64) for k, a in self.hot.items()}
         return own | {"streams": self.sources.streams}
 
     def values(self, population: Population) -> dict[str, NDArray[np.float64]]:
@@ -194,9 +213,7 @@ class EventRun:
         own[:, :m] = np.stack([new[s] for s in model.states], 1) - linear.rest
         whole[:, m + len(model.ports)] = self.step
         whole[:, m + len(model.ports) + 1] = self.step + np.rint(new.get(REFRACTORY, 0.0)).astype(np.int64)
-        hot, hot_groups = self.hot[k], self._marks[list(self.records).index(k)][1]
-        hot.view(np.uint8)[:] = np.packbits(np.arange(64 * len(hot)) < population.size, bitorder="little")
-        hot_groups[...] = ~np.uint64(0)
+        self._visit(k, np.arange(population.size))
 
     def adopt(self, earlier: EventRun) -> None:
         """Take up the state of the same network before some of its parameters were changed; spikes under way will meet
@@ -207,6 +224,11 @@ class EventRun:
             self.set_values(population, earlier.values(population))
         self.sources.streams[...] = earlier.sources.streams
         self._hold(*earlier.spikes_under_way(), earlier.totals)
+
+    @property
+    def stays_finite(self) -> bool:
+        """Whether no number can overflow: linear, from finite numbers, with weights far from the largest ones."""
+        return self.program.largest < 1e100 and self.first_bad() is None
 
     def first_bad(self) -> NotFinite | None:
         """The first state variable that is not finite, if there is one."""

@@ -12,9 +12,9 @@ TIE = 1e-9
 
 
 def words(states: int, ports: int) -> int:
-    """Numbers of 8 bytes in a neuron's record: its states, what arrives, its last step and when it is free again; a
-    power of two, so that records do not cross lines of the cache."""
-    return 1 << (states + ports + 1).bit_length()
+    """Numbers of 8 bytes in a neuron's record: its states, what arrives; the step of its last visit, the first that is
+    not refractory, and that of the list it is on. A power of two, so that records do not cross lines of the cache."""
+    return 1 << (states + ports + 2).bit_length()
 
 
 def coefficients(linear: LinearStep) -> NDArray[np.float64]:
@@ -43,13 +43,13 @@ def source(linear: LinearStep) -> str:
     if held:
         body += ["_h = min(_busy - _last, _n)", "if _h > 0:", *_indent(_power("_held", "_h", linear, held=True)),
                  "    _n -= _h"]  # fmt: skip
-    body += ["if _n > 0:", "    if _n > _horizon:", *_indent([f"{name} = 0.0" for name in y], 2),
-             "    while _n > _span:", *_indent(_power("_free", "_span", linear, held=False), 2), "        _n -= _span",
-             *_indent(_power("_free", "_n", linear, held=False))]  # fmt: skip
+    body += ["if _n > _horizon:", *_indent([f"{name} = 0.0" for name in y]), "    _n = 0",
+             "while _n > _span:", *_indent(_power("_free", "_span", linear, held=False)), "    _n -= _span",
+             *_power("_free", "_n", linear, held=False)]  # fmt: skip
     body += ["_rests = _step < _busy"]
     for i, j in _places(linear.jumps):
-        put = f"{y[i]} += _J{i}_{j} * _in{j}"
-        body += ["if not _rests:", f"    {put}"] if held and i in linear.held else [put]
+        rests = held and i in linear.held
+        body.append(f"{y[i]} += 0.0 if _rests else _J{i}_{j} * _in{j}" if rests else f"{y[i]} += _J{i}_{j} * _in{j}")
     body += [f"_r[{m + k}] = 0.0" for k in range(ports)]
     new = [" + ".join(f"_P{i}_{j} * {y[j]}" for j in range(m) if linear.step[i, j] != 0) or "0.0" for i in range(m)]
     body += [f"_n{i} = {text}" for i, text in enumerate(new)]
@@ -59,17 +59,21 @@ def source(linear: LinearStep) -> str:
     body += ["_top = _threshold[_i * _threshold_stride]", f"_ties += 1 if abs({y[0]} - _top) < {TIE!r} else 0",
              f"if not _rests and {y[0]} {above} _top:"]  # fmt: skip
     body += [f"    {y[i]} = _after[_i * _after_stride + {i}]" for i in range(m) if not np.isnan(linear.after[0, i])]
-    body += ["    _busy = _step + 1 + _steps[_i * _steps_stride]", "    _out[_count] = _np.int32(_i)"]
-    body.append("    _count += 1")
+    body += ["    _busy = _step + 1 + _steps[_i * _steps_stride]", "    _w = _i >> 6",
+             "    _fired[_w] |= _one << _np.uint64(_i & 63)",
+             "    _fired_groups[_w >> 6] |= _one << _np.uint64(_w & 63)",
+             "    _count += 1"]  # fmt: skip
     body += [f"_r[{i}] = {name}" for i, name in enumerate(y)]
     body += [f"_q[{m + ports}] = _step + 1", f"_q[{m + ports + 1}] = _busy"]
     if held:
         body += ["_h = _busy - _step - 1", "if _h > 0:", *_indent(_power("_held", "_h", linear, held=True))]
     bound = " + ".join(f"max(_U{j} * {y[j]}, _L{j} * {y[j]})" for j in range(m))
-    body += [f"if {bound} >= _top - 1e-6:", "    _still |= _one << _np.uint64(_c)"]
+    # a neuron that may cross is on the next step's list already
+    body += [f"_hot = 1 if {bound} >= _top - 1e-6 else 0", "_next[_warm] = _np.int32(_i)", "_warm += _hot",
+             f"_q[{m + ports + 2}] = _step + _hot"]  # fmt: skip
     text = _TEXT.format(
         head="\n".join(f"    {line}" for line in head),
-        body="\n".join(f"{16 * ' '}{line}" for line in body),
+        body="\n".join(f"{8 * ' '}{line}" for line in body),
         bytes=8 * size,
     )
     return text
@@ -97,14 +101,20 @@ def _indent(lines: list[str], depth: int = 1) -> list[str]:
 
 _TEXT = """import numpy as _np
 from numba import int64, void
-from ranvier.codegen.pointers import pointer as _pointer, trailing_zeros as _lowest
+from ranvier.codegen.pointers import pointer as _pointer, prefetch as _prefetch, trailing_zeros as _lowest
 from ranvier.engines.events.records import part as _part
-SIGNATURE = void(int64, int64, int64, int64, int64, int64)
-def kernel(_row, _step, _lo, _hi, _target, _results):
+SIGNATURE = void(int64, int64, int64, int64, int64, int64, int64)
+def kernel(_row, _step, _thread, _lo, _hi, _target, _results):
     _A = _part(_row, 0)
     _zero, _one = _np.uint64(0), _np.uint64(1)
-    _touched, _touched_groups = _pointer(_A.touched, _zero), _pointer(_A.touched_groups, _zero)
-    _hot, _hot_groups = _pointer(_A.hot, _zero), _pointer(_A.hot_groups, _zero)
+    _records = _A.records
+    _even = (_step & 1) * _A.threads + _thread
+    _odd = (1 - (_step & 1)) * _A.threads + _thread
+    _list = _pointer(_A.lists + 4 * _even * _A.size, _np.int32(0))
+    _next = _pointer(_A.lists + 4 * _odd * _A.size, _np.int32(0))
+    _lengths = _pointer(_A.list_counts, 0)
+    _length = _lengths[_even]
+    _fired, _fired_groups = _pointer(_A.fired, _zero), _pointer(_A.fired_groups, _zero)
     _C, _free, _held = _pointer(_A.coefficients, 0.0), _pointer(_A.free, 0.0), _pointer(_A.held, 0.0)
     _span, _horizon = _A.span, _A.horizon
     _threshold, _threshold_stride = _pointer(_A.threshold, 0.0), _A.threshold_stride
@@ -112,30 +122,27 @@ def kernel(_row, _step, _lo, _hi, _target, _results):
     _steps, _steps_stride = _pointer(_A.steps, 0), _A.steps_stride
     _out, _result = _pointer(_target, _np.int32(0)), _pointer(_results, 0)
 {head}
-    _count, _visits, _ties = 0, 0, 0
-    for _g in range(_lo, _hi):
-        _groups = _touched_groups[_g] | _hot_groups[_g]
-        _touched_groups[_g] = _zero
-        _warm = _zero
-        while _groups != _zero:
-            _b = _lowest(_groups)
-            _groups &= _groups - _one
-            _w = 64 * _g + _b
-            _bits = _touched[_w] | _hot[_w]
-            _touched[_w] = _zero
-            _still = _zero
-            while _bits != _zero:
-                _c = _lowest(_bits)
-                _bits &= _bits - _one
-                _i = 64 * _w + _c
-                _r, _q = _pointer(_A.records + {bytes} * _i, 0.0), _pointer(_A.records + {bytes} * _i, 0)
-                _visits += 1
+    _count, _ties, _warm = 0, 0, 0
+    for _v in range(_length):
+        _prefetch(_records + {bytes} * int64(_list[min(_v + 8, _length - 1)]))
+        _i = int64(_list[_v])
+        _r, _q = _pointer(_records + {bytes} * _i, 0.0), _pointer(_records + {bytes} * _i, 0)
 {body}
-            _hot[_w] = _still
-            if _still != _zero:
-                _warm |= _one << _np.uint64(_b)
-        _hot_groups[_g] = _warm
-    _result[0] = _count
-    _result[1] += _visits
-    _result[2] += _ties
+    _lengths[_even], _lengths[_odd] = 0, _warm
+    _result[0], _result[1], _result[2] = _count, _result[1] + _length, _result[2] + _ties
+    if _count == 0:
+        return
+    _at = 0
+    for _g in range(_lo, _hi):  # spikes go out in the order of the neurons
+        _groups = _fired_groups[_g]
+        _fired_groups[_g] = _zero
+        while _groups != _zero:
+            _w = 64 * _g + _lowest(_groups)
+            _groups &= _groups - _one
+            _bits = _fired[_w]
+            _fired[_w] = _zero
+            while _bits != _zero:
+                _out[_at] = _np.int32(64 * _w + _lowest(_bits))
+                _bits &= _bits - _one
+                _at += 1
 """

@@ -44,7 +44,7 @@ class EventModel:
 class EventProgram:
     """What the loop reads and does not change. base: sources, sizes and options, as a program of the stepping loop
     without neurons; parts, subs: tables; projections: of each row of subs; longest: delay in steps; bytes: of all
-    synapses; regions: where each thread's spikes begin in the queue; columns: their number."""
+    synapses; largest: weight; regions: where each thread's spikes begin in the queue; columns: their number."""
 
     model: EventModel
     base: Program
@@ -56,6 +56,7 @@ class EventProgram:
     regions: NDArray[np.int64]
     columns: int
     bytes: int
+    largest: float
     arrays: list[NDArray] = field(default_factory=list)
 
 
@@ -102,7 +103,8 @@ def lower(model: EventModel, options: EngineOptions) -> EventProgram:
             sources.row_of(p)
         capacity += sources.most_spikes - before  # memory that no spike reaches is never taken
     arrays = sources.arrays
-    parts, subs, projections, longest, used = np.zeros(len(net.populations), PART), [], [], 1, 0
+    parts, subs, projections, longest = np.zeros(len(net.populations), PART), [], [], 1
+    used, largest = 0, 0.0
     for p in net.populations:
         row = parts[p.index]
         row["bytes"], row["start"], row["size"], row["sub"] = PART.itemsize, p.start, p.size, len(subs)
@@ -115,6 +117,8 @@ def lower(model: EventModel, options: EngineOptions) -> EventProgram:
                 subs.append((delivery_address(table.kind), q.target.index, word, table.delay, *map(address, own)))
                 projections.append(q.index)
                 longest, used = max(longest, table.delay), used + table.bytes
+                weights = table.weights if table.kind == "weighted" else table.table
+                largest = max(largest, float(np.nan_to_num(np.abs(weights), nan=np.inf).max(initial=0.0)))
         row["subs"] = len(subs) - row["sub"]
         if p.index in model.models:
             _fill(row, model.models[p.index], model.linear[p.index], arrays)
@@ -135,7 +139,7 @@ def lower(model: EventModel, options: EngineOptions) -> EventProgram:
     slots = 1 << int(longest + 2 * block + 1).bit_length()
     return EventProgram(
         model, base, parts, np.array(subs, SUB), tuple(projections), longest, slots, regions[:-1].copy(),
-        int(regions[-1]), used, arrays,
+        int(regions[-1]), used, largest, arrays,
     )  # fmt: skip
 
 

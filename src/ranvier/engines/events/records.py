@@ -12,13 +12,14 @@ LOOP = record(
     "regions", "counts", "totals", "probes", "n_probes", "probe_neurons", "samples", "spike_steps", "spike_neurons",
     "spike_room", "most_spikes",
 )  # fmt: skip
-#: a population with equations. kernel: visits its neurons; records: of `words` numbers each; touched, hot: a bit a
-#: neuron, `_groups` a bit a word of those; free, held: powers of the step, up to `span` and `held_span`; horizon: steps
+#: a population with equations. kernel: visits its neurons; records: of `words` numbers each; lists (2, threads, size)
+#: and list_counts (2, threads): whom each thread visits in even and in odd steps; fired: room for a bit a neuron and a
+#: bit a word of those, `groups` words; free, held: powers of the step, up to `span` and `held_span`; horizon: steps
 #: after which all is over; threshold, after, steps: one a neuron or one for all (stride 0), `after` of all states;
 #: rest: fixed points (size, states); sub, subs: its projections by delay; start: first global index; bytes: of this row
 PART = record(
-    "kernel", "records", "words", "states", "ports", "size", "touched", "touched_groups", "hot", "hot_groups",
-    "coefficients", "free", "span", "horizon", "held", "held_span", "threshold", "threshold_stride", "after",
+    "kernel", "records", "words", "states", "ports", "size", "lists", "list_counts", "fired", "fired_groups",
+    "threads", "coefficients", "free", "span", "horizon", "held", "held_span", "threshold", "threshold_stride", "after",
     "after_stride", "steps", "steps_stride", "rest", "rest_stride", "sub", "subs", "start", "bytes",
 )  # fmt: skip
 #: the synapses of one projection that share a delay. code: of its delivery; target: population; port: its word in a
