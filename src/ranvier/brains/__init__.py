@@ -1,7 +1,13 @@
 """What `ranvier run` builds from a wiring: a network in a noise-driven regime, and what to say about it."""
 
 from ranvier.brains._built_in import celegans, from_edges, larva
+from ranvier.brains._connectomes import BrainWiring, read_connectome
+from ranvier.brains._fly import dose_response, fly_network
+from ranvier.brains._fly_wiring import fly_wiring
 from ranvier.brains._job import Job
 from ranvier.brains._signs import read_signs
 
-__all__ = ["Job", "celegans", "from_edges", "larva", "read_signs"]
+__all__ = [
+    "BrainWiring", "Job", "celegans", "dose_response", "fly_network", "fly_wiring", "from_edges", "larva",
+    "read_connectome", "read_signs",
+]  # fmt: skip

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.brains._connectomes import BrainWiring
 from ranvier.codegen.compilation import compiled
 
 #: FlyWire v783 as Shiu et al. (2024) ran it: proofread neurons, and pairs of neurons with a synapse
@@ -23,22 +23,11 @@ INHIBITORY = 0.4
 _GUIDE = 1 << 18
 
 
-@dataclass(frozen=True, eq=False)
-class FlyWiring:
-    """Connections of the targets `lo` .. `hi` − 1, by target, then source: sources, targets (edges,) int32; counts:
-    synapses, negative of inhibitory neurons."""
-
-    neurons: int
-    sources: NDArray[np.int32]
-    targets: NDArray[np.int32]
-    counts: NDArray[np.int32]
-    inhibitory: NDArray[np.bool_]
-
-
 def fly_wiring(
     neurons: int = NEURONS, connections: int | None = None, seed: int = 0, lo: int = 0, hi: int | None = None
-) -> FlyWiring:
-    """Draw a wiring: pairs by in- and out-propensities (Chung & Lu 2002), counts and signs independently.
+) -> BrainWiring:
+    """Draw a wiring: pairs by in- and out-propensities (Chung & Lu 2002), counts and signs independently. Its
+    connections come by target, then source.
 
     Every target's connections come from a stream of its own, so that those of targets `lo` .. `hi` − 1 can be drawn
     alone. A smaller network has as many connections a neuron, as far as there are pairs. Raises ValueError for sizes
@@ -68,7 +57,8 @@ def fly_wiring(
     _draw(rows, lo, bounds, guide, key, sources, counts, np.full(neurons, -1, np.int64), LOG_MEAN, LOG_SD)
     counts[inhibitory[sources]] *= -1
     targets = np.repeat(np.arange(lo, hi, dtype=np.int32), degrees[lo:hi])
-    return FlyWiring(neurons, sources, targets, counts, inhibitory)
+    note = f"a drawn wiring, seed {seed}: no connectome; its ids are places"
+    return BrainWiring(np.arange(neurons), sources, targets, counts, (note,))
 
 
 def _degrees(propensity: NDArray[np.float64], total: int) -> NDArray[np.int64]:
@@ -118,4 +108,4 @@ def _draw(rows, lo, bounds, guide, key, sources, counts, last, mean, sd):
             counts[e] = math.ceil(math.exp(mean + sd * z))
 
 
-__all__ = ["CONNECTIONS", "NEURONS", "FlyWiring", "fly_wiring"]
+__all__ = ["CONNECTIONS", "NEURONS", "fly_wiring"]

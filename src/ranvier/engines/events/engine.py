@@ -132,8 +132,9 @@ class EventRun:
 
         def work(thread: int) -> tuple[int, int]:
             return driver.advance(
-                address(self.table), address(self._scratch[thread]), thread, base.threads, self.step, last, base.block_steps
-            )
+                address(self.table), address(self._scratch[thread]), thread, base.threads, self.step, last,
+                base.block_steps,
+            )  # fmt: skip
 
         if base.threads == 1:
             return work(0)

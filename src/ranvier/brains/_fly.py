@@ -1,0 +1,129 @@
+"""The model of the adult fly's brain of Shiu et al. (2024) on a connectome, and what driving some neurons does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier._files import write_json
+from ranvier._reading import read_json
+from ranvier.brains._connectomes import BrainWiring
+
+if TYPE_CHECKING:
+    from ranvier.networks import Network
+
+DT, DELAY = 0.1, 1.8  # ms
+SYNAPSE, POISSON_SYNAPSES = 0.275, 250  # mV a synapse; synapses of a Poisson spike
+
+
+def fly_network(
+    brain: BrainWiring, driven: Sequence[int] | NDArray[Any], rate: float = 150.0, silenced: Iterable[int] = ()
+) -> Network:
+    """LIF neurons that hold and reset their synaptic input, one a neuron of the connectome.
+
+    Parameters
+    ----------
+    driven
+        places (`BrainWiring.places`) of the neurons that get Poisson spikes, each strong enough to make one spike;
+        they have no refractoriness
+    rate
+        of each of them, Hz
+    silenced
+        places of neurons whose synapses, incoming and outgoing, weigh nothing
+
+    Raises
+    ------
+    ValueError
+        for places that are not there.
+    """
+    import torch
+
+    import ranvier as rv
+
+    n, driven = len(brain.ids), np.unique(np.asarray(driven, np.int64))
+    silent = np.zeros(n, bool)
+    chosen = np.asarray(list(silenced), np.int64)
+    for what, places in (("driven", driven), ("silenced", chosen)):
+        if len(places) and not 0 <= places.min() <= places.max() < n:
+            raise ValueError(f"{what} reaches from {places.min()} to {places.max()}; expected places of {n} neurons")
+    silent[chosen] = True
+    weight = brain.counts * SYNAPSE
+    weight[silent[brain.sources] | silent[brain.targets]] = 0.0
+    t_ref = torch.full((n,), 2.2, dtype=torch.float64)
+    t_ref[torch.from_numpy(driven)] = DT
+    net = rv.Network()
+    cells = net.add(rv.neurons.SynapticLIF(t_ref=t_ref), n, "brain")
+    net.connect(
+        cells, cells, weight=torch.from_numpy(weight), delay=DELAY, edges=(brain.sources, brain.targets),
+        synapse=rv.synapses.Jump(onto="g"),
+    )  # fmt: skip
+    if len(driven):
+        source = net.add(rv.Poisson(rate), len(driven), "drive")
+        net.connect(source, cells, weight=SYNAPSE * POISSON_SYNAPSES, delay=DT, edges=(np.arange(len(driven)), driven))
+    return net
+
+
+def dose_response(
+    brain: BrainWiring,
+    driven: Sequence[int] | NDArray[Any],
+    rates: Sequence[float],
+    folder: str | Path,
+    *,
+    silenced: Iterable[int] = (),
+    duration: float = 1000.0,
+    seed: int = 0,
+    threads: int = 1,
+    jobs: int = 1,
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[float, dict[str, Any]]:
+    """Drive neurons at several rates (Hz); rate -> `active`, `spikes`, `rates` of the neurons that spiked, `method`.
+
+    Each rate's result is a file of `folder`; those that are there are not run again. `jobs` run at the same time.
+    Raises ValueError where a file is of another brain, choice of neurons, duration or seed.
+    """
+    from joblib import Parallel, delayed
+
+    folder, chosen = Path(folder), sorted(int(i) for i in silenced)
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(brain.sources.tobytes() + brain.targets.tobytes() + brain.counts.tobytes()).hexdigest()[:16]
+    what = {"brain": digest, "driven": sorted(map(int, driven)), "silenced": chosen, "duration": duration, "seed": seed}
+
+    def one(rate: float) -> dict[str, Any]:
+        path = folder / f"rate-{rate:g}.json"
+        if path.is_file():
+            known = read_json(path, "a dose")
+            if not isinstance(known, dict) or known.get("what") != what | {"rate": rate}:
+                raise ValueError(f"{path} is of another brain, drive, duration or seed; expected this: another folder")
+            return known["result"]
+        result = _measure(fly_network(brain, driven, rate, chosen), len(brain.ids), duration, seed, threads)
+        write_json(path, {"what": what | {"rate": rate}, "result": result})
+        say(f"{rate:g} Hz: {result['active']} neurons active, {result['spikes']} spikes")
+        return result
+
+    results = Parallel(n_jobs=jobs, prefer="threads")(delayed(one)(float(rate)) for rate in rates)
+    return dict(zip(map(float, rates), results, strict=True))
+
+
+def _measure(net: Network, neurons: int, duration: float, seed: int, threads: int) -> dict[str, Any]:
+    import ranvier as rv
+
+    recording = rv.simulate(net, duration, dt=DT, seed=seed, threads=threads)
+    own = recording.neurons[recording.neurons < neurons].numpy()
+    times = recording.times[recording.neurons < neurons].numpy()
+    counts = np.bincount(own, minlength=neurons)
+    active = np.flatnonzero(counts)
+    course = np.histogram(times, np.linspace(0, duration, 101))[0]
+    return {
+        "active": len(active), "spikes": int(counts.sum()), "course": course.tolist(),
+        "rates": {str(i): round(counts[i] * 1000 / duration, 3) for i in active.tolist()},
+        "method": json.loads(json.dumps(recording.manifest.get("method"))), "timings": recording.manifest["timings"],
+    }  # fmt: skip
+
+
+__all__ = ["dose_response", "fly_network"]
