@@ -45,6 +45,18 @@ def like(values: Tensor, tensors: list[Tensor]) -> list[Tensor]:
     return out
 
 
+def joined(states: list[Any], batch: int) -> Any:
+    """States of as many batches as those of one larger batch. ValueError where a part has no axis for the batch."""
+    first = states[0]
+    if isinstance(first, Tensor):
+        return torch.cat(states, _axis(first, batch))
+    if isinstance(first, dict):
+        return {key: joined([state[key] for state in states], batch) for key in first}
+    if isinstance(first, list | tuple):
+        return type(first)(joined(list(parts), batch) for parts in zip(*states, strict=True))
+    raise ValueError(f"a state has a {type(first).__name__}; expected tensors alone")
+
+
 def _axis(t: Tensor, batch: int) -> int:
     """Of the batch: the first, or the second of three, as in torch's own recurrent layers."""
     axes = [k for k in (0, 1) if k < t.ndim and t.shape[k] == batch and (k == 0 or t.ndim == 3)]
@@ -56,4 +68,4 @@ def _axis(t: Tensor, batch: int) -> int:
     return axes[0]
 
 
-__all__ = ["begun_anew", "leaves", "like", "rows"]
+__all__ = ["begun_anew", "joined", "leaves", "like", "rows"]

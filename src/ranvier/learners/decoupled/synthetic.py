@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ranvier.learners._outputs import require_finite_input, share_right
-from ranvier.learners.decoupled._states import begun_anew, leaves, like, rows
+from ranvier.learners.decoupled._states import begun_anew, joined, leaves, like, rows
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.labelled import Encode, GradientLearner, Loss, Score, name
 
@@ -31,6 +31,25 @@ def synthesiser(
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
     return nn.Sequential(*layers, last)
+
+
+class Windows(NamedTuple):
+    """`count` windows that were run side by side, a batch each: outputs, and states before and after."""
+
+    y: Tensor
+    begin: Any
+    end: Any
+    count: int
+
+    def outputs(self, batch: int) -> Tensor:
+        """In the order of time, (T, B, ...)."""
+        return self.y.unflatten(1, (self.count, batch)).transpose(0, 1).flatten(0, 1)
+
+    def arrived(self, batch: int) -> Tensor:
+        """The gradient that reached the beginning, of one example's loss, (count · B, values)."""
+        held = leaves(self.begin)
+        gradients = [torch.zeros_like(t) if t.grad is None else t.grad for t in held]
+        return rows(gradients, batch * self.count) * batch
 
 
 class SyntheticGradients(GradientLearner):
@@ -107,42 +126,78 @@ class SyntheticGradients(GradientLearner):
         return metrics | {"synthesis": self._synthesis}
 
     def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:
-        steps = self._checked(x, labels)
-        batch = x.shape[1]
-        intact = [part not in self._own["ablated"] for part in PARTS]
-        total, outputs, state = 0.0, [], None
-        error, power = 0.0, 0.0
-        for start, end in pairwise([*range(0, len(x), self.every), len(x)]):
-            begin = begun_anew(state)
-            y, state = self._run(x[start:end], begin)
-            ends = leaves(state)
-            roots: list[Any] = []
-            seeds: list[Any] = []
-            if end < len(x) and intact[0]:
+        steps, batch = self._checked(x, labels), x.shape[1]
+        heard, learns = (part not in self._own["ablated"] for part in PARTS)
+        groups = self._windows(x)
+        outputs = torch.cat([group.outputs(batch) for group in groups])
+        loss = self._total(outputs, steps, labels)
+        if not bool(torch.isfinite(loss)):
+            return loss.item(), None
+        roots: list[Tensor] = [loss]
+        seeds: list[Tensor | None] = [None]
+        held = [rows([t.detach() for t in leaves(g.begin)], batch * g.count) for g in groups if leaves(g.begin)]
+        if held:
+            with torch.set_grad_enabled(learns):
+                ahead = self._synthesised(torch.cat(held))
+            if heard:
+                seed = torch.cat([ahead.detach() * (self.scale / batch), torch.zeros_like(ahead[:batch])])
+                for group in groups:
+                    part, seed = seed[: batch * group.count], seed[batch * group.count :]
+                    ends = leaves(group.end)
+                    pairs = [(t, g) for t, g in zip(ends, like(part, ends), strict=True) if t.requires_grad]
+                    roots, seeds = [*roots, *(t for t, _ in pairs)], [*seeds, *(g for _, g in pairs)]
+        differentiable = [(r, s) for r, s in zip(roots, seeds, strict=True) if r.requires_grad]
+        torch.autograd.backward([r for r, _ in differentiable], [s for _, s in differentiable])  # type: ignore[arg-type]
+        self._synthesis = 0.0
+        if held:
+            target = torch.cat([group.arrived(batch) for group in groups if leaves(group.begin)])
+            squared, power = (ahead - target).square().sum(), target.square().sum().item()
+            self._synthesis = squared.item() / power if power else 0.0
+            if learns:
+                (squared / batch).backward()
+        return loss.item(), self._right(outputs.detach()[steps], labels)
+
+    def _total(self, outputs: Tensor, steps: list[int], labels: Tensor) -> Tensor:
+        """The loss, a mean over the steps at which it is known; of labels (B,), of each window's share."""
+        if labels.ndim > 1:
+            return self.loss(outputs if len(steps) == len(outputs) else outputs[steps], _at(labels, steps))
+        total = outputs.new_zeros(())
+        for start, end in pairwise([*range(0, len(outputs), self.every), len(outputs)]):
+            if own := [t for t in steps if start <= t < end]:
+                total = total + self.loss(outputs[own], labels) * (len(own) / len(steps))
+        return total
+
+    def _windows(self, x: Tensor) -> list[Windows]:
+        """Run the sequence, cut. Where the model has nothing random, and nothing that mixes a batch, windows between
+        the first and a last, shorter one are run anew as one batch, from states that a first run without gradients
+        gives: what is then gone through, forward and back, has the length of one window."""
+        y, state = self._run(x[: self.every], None)
+        groups, batch, place = [Windows(y, None, state, 1)], x.shape[1], self.every
+        many = len(x) // self.every - 1
+        if many > 1 and not any(_mixes(m) for m in self.cortex.modules()):
+            begins = [state]
+            with torch.no_grad():
+                for k in range(1, many):
+                    begins.append(self._run(x[k * self.every : (k + 1) * self.every], begins[-1])[1])
+                last = begins[-1]
+            try:
+                begin = begun_anew(joined(begins, batch))
+            except ValueError:
+                many = 1
+            else:
+                part = x[place : place + many * self.every]
+                together = part.unflatten(0, (many, self.every)).transpose(0, 1).flatten(1, 2)
+                y, end = self._run(together, begin)
+                groups.append(Windows(y, begin, end, many))
+                place += many * self.every
                 with torch.no_grad():
-                    ahead = self._synthesised(rows([t.detach() for t in ends], batch)) * (self.scale / batch)
-                pairs = [(t, g) for t, g in zip(ends, like(ahead, ends), strict=True) if t.requires_grad]
-                roots, seeds = [t for t, _ in pairs], [g for _, g in pairs]
-            if mine := [t for t in steps if start <= t < end]:
-                out = y[[t - start for t in mine]]
-                loss = self.loss(out, _at(labels, mine)) * (len(mine) / len(steps))
-                total += loss.item()
-                if not math.isfinite(total):
-                    return total, None
-                outputs.append(out.detach())
-                roots, seeds = [*roots, loss], [*seeds, None]
-            if roots:
-                torch.autograd.backward(roots, seeds)
-            if start:
-                held = leaves(begin)
-                target = rows([torch.zeros_like(t) if t.grad is None else t.grad for t in held], batch) * batch
-                miss = self._synthesised(rows([t.detach() for t in held], batch)) - target
-                squared = miss.square().sum()
-                error, power = error + squared.item(), power + target.square().sum().item()
-                if intact[1]:
-                    (squared / batch).backward()
-        self._synthesis = error / power if power else 0.0
-        return total, self._right(torch.cat(outputs), labels)
+                    state = self._run(x[place - self.every : place], last)[1] if place < len(x) else state
+        while place < len(x):
+            begin = begun_anew(state)
+            y, state = self._run(x[place : place + self.every], begin)
+            groups.append(Windows(y, begin, state, 1))
+            place += self.every
+        return groups
 
     def _synthesised(self, h: Tensor) -> Tensor:
         out = self.synthesiser(h)
@@ -182,9 +237,15 @@ class SyntheticGradients(GradientLearner):
         return list(range(self.feedback_every - 1, len(x), self.feedback_every))
 
 
+def _mixes(module: Any) -> bool:
+    """Whether a module draws random numbers, or lets examples of a batch meet, while it learns."""
+    kinds = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
+    return module.training and (isinstance(module, kinds) or getattr(module, "dropout", 0.0) not in (0, 0.0, None))
+
+
 def _at(targets: Tensor, steps: list[int]) -> Tensor:
     """Labels (B,) as they are; of targets (B, T, ...) those of some steps, (t, B, ...)."""
     return targets if targets.ndim == 1 else targets[:, steps].transpose(0, 1)
 
 
-__all__ = ["SyntheticGradients", "synthesiser"]
+__all__ = ["SyntheticGradients", "Windows", "synthesiser"]
