@@ -155,8 +155,8 @@ def correlation(cortex: Cortex, back: nn.Sequential, x: Tensor) -> float:
 
 
 def gradient(seed: int, size: Size, part: str) -> tuple[float, float]:
-    """Cosines with the whole gradient, in the cue's weights, of a cortex that stands still: of the truncated one, and of that with the
-    predictions, at full scale, of a cerebellum that has learned from it."""
+    """Cosines with the whole gradient, in the cue's weights, of a cortex that stands still: of the truncated one, and
+    of that with the predictions, at full scale, of a cerebellum that has learned from it."""
     cells, hidden, steps, rate, _ = SETTINGS[size]
     torch.manual_seed(seed)
     cortex, back = Cortex(cells), synthesiser(2 * cells, hidden)
@@ -169,13 +169,14 @@ def gradient(seed: int, size: Size, part: str) -> tuple[float, float]:
     for _ in range(steps):
         learner.step(lines(BATCH, draw))
     batch, slopes = lines(500, torch.Generator().manual_seed(seed + 10_000)), []
+    cues: Any = cortex.cells.weight_ih_l0
     still = torch.optim.SGD(cortex.parameters(), 0.0)
     for every, scale, more in ((STEPS, 0.0, "olive"), (1, 0.0, "olive"), (1, 1.0, part)):
         one = SyntheticGradients(cortex, back, mse, still, every=every, scale=scale, **options)
         if more != "intact":
             one.ablate(more)
         one.step(batch)
-        slopes.append(cortex.cells.weight_ih_l0.grad.flatten())  # of the cue, which came before any feedback
+        slopes.append(cues.grad.flatten())  # of the cue, which came before any feedback
     whole, cut, helped = slopes
     return tuple(float(nn.functional.cosine_similarity(g, whole, dim=0)) for g in (cut, helped))  # type: ignore
 
@@ -210,7 +211,8 @@ register(
         "alone cannot draw.",
         claims=(
             Claim(
-                "What the cerebellum predicts brings the truncated gradient nearer the whole one, in the weights of a cue that came earlier.",
+                "What the cerebellum predicts brings the truncated gradient nearer the whole one, in the weights "
+                "of a cue that came earlier.",
                 PEMBERTON + ", section 2",
                 "nearer",
                 AtLeast(0.02),

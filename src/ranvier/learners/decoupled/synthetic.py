@@ -34,22 +34,22 @@ def synthesiser(
 
 
 class Windows(NamedTuple):
-    """`count` windows that were run side by side, a batch each: outputs, and states before and after."""
+    """`number` windows that were run side by side, a batch each: outputs, and states before and after."""
 
     y: Tensor
     begin: Any
     end: Any
-    count: int
+    number: int
 
     def outputs(self, batch: int) -> Tensor:
         """In the order of time, (T, B, ...)."""
-        return self.y.unflatten(1, (self.count, batch)).transpose(0, 1).flatten(0, 1)
+        return self.y.unflatten(1, (self.number, batch)).transpose(0, 1).flatten(0, 1)
 
     def arrived(self, batch: int) -> Tensor:
-        """The gradient that reached the beginning, of one example's loss, (count · B, values)."""
+        """The gradient that reached the beginning, of one example's loss, (number · B, values)."""
         held = leaves(self.begin)
         gradients = [torch.zeros_like(t) if t.grad is None else t.grad for t in held]
-        return rows(gradients, batch * self.count) * batch
+        return rows(gradients, batch * self.number) * batch
 
 
 class SyntheticGradients(GradientLearner):
@@ -135,14 +135,14 @@ class SyntheticGradients(GradientLearner):
             return loss.item(), None
         roots: list[Tensor] = [loss]
         seeds: list[Tensor | None] = [None]
-        held = [rows([t.detach() for t in leaves(g.begin)], batch * g.count) for g in groups if leaves(g.begin)]
+        held = [rows([t.detach() for t in leaves(g.begin)], batch * g.number) for g in groups if leaves(g.begin)]
         if held:
             with torch.set_grad_enabled(learns):
                 ahead = self._synthesised(torch.cat(held))
             if heard:
                 seed = torch.cat([ahead.detach() * (self.scale / batch), torch.zeros_like(ahead[:batch])])
                 for group in groups:
-                    part, seed = seed[: batch * group.count], seed[batch * group.count :]
+                    part, seed = seed[: batch * group.number], seed[batch * group.number :]
                     ends = leaves(group.end)
                     pairs = [(t, g) for t, g in zip(ends, like(part, ends), strict=True) if t.requires_grad]
                     roots, seeds = [*roots, *(t for t, _ in pairs)], [*seeds, *(g for _, g in pairs)]
