@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.autograd.graph import register_multi_grad_hook
 from torch.utils._pytree import tree_leaves
 
-from ranvier.learners.labelled import GradientLearner
 from ranvier.nn.counting.counts import Counts
 from ranvier.nn.counting.operations import Operations, count_operations
 from ranvier.nn.plain_modules import Observer
@@ -69,8 +68,9 @@ class Rows(NamedTuple):
 _NOW: ContextVar[dict[int, Rows] | None] = ContextVar("rows", default=None)
 
 
-def rows_of(part: nn.Module | nn.Parameter) -> Rows | None:
-    """Those of the layer that `part` is, or belongs to, while a learner is counted; else None."""
+def rows_of(part: Any) -> Rows | None:
+    """Those of the layer that `part` is, or belongs to, or of a learner that counts by itself, while a learner is
+    counted; else None."""
     now = _NOW.get()
     return None if now is None else now.get(id(part))
 
@@ -86,13 +86,18 @@ def meet(counts: Counts, weights: nn.Module | nn.Parameter, x: Tensor) -> None:
 
 
 @contextmanager
-def count_learning(learner: GradientLearner) -> Iterator[Learning]:
+def count_learning(learner: Any) -> Iterator[Learning]:
     """Count all that `learner` does within the block: `with count_learning(learner) as learning: learner.step(batch)`.
 
     For learners whose class says `counted`: those by backpropagation, TESS, feedback alignment, direct feedback,
-    bursts, perturbations, forward-forward, synthetic gradients, perforated layers (dendrites that grow within the block
-    apart). TypeError for learners whose operations are not all counted.
+    bursts, perturbations (of spiking networks too), forward-forward, synthetic gradients, FORCE and full-FORCE,
+    perforated layers (dendrites that grow within the block apart). TypeError for learners whose operations
+    are not all counted.
     """
+    if getattr(learner, "counts_itself", False):
+        with _by_itself(learner) as learning:
+            yield learning
+        return
     if not getattr(learner, "counted", False):
         raise TypeError(
             f"learner is a {type(learner).__name__}; expected BPTT, TESS, FeedbackAlignment or another "
@@ -126,6 +131,18 @@ def count_learning(learner: GradientLearner) -> Iterator[Learning]:
             _NOW.reset(token)
             for hook in hooks:
                 hook.remove()
+
+
+@contextmanager
+def _by_itself(learner: Any) -> Iterator[Learning]:
+    """One row, which the learner's own steps add to."""
+    rows = Rows(*(Counts(type(learner).__name__) for _ in range(3)))
+    learning = Learning(*(Operations([row]) for row in rows))
+    token = _NOW.set({id(learner): rows})
+    try:
+        yield learning
+    finally:
+        _NOW.reset(token)
 
 
 def _watch(module: Any, rows: Rows) -> list[Any]:

@@ -33,7 +33,7 @@ def synthesiser(
     return nn.Sequential(*layers, last)
 
 
-class Windows(NamedTuple):
+class SideBySide(NamedTuple):
     """`number` windows that were run side by side, a batch each: outputs, and states before and after."""
 
     y: Tensor
@@ -167,12 +167,12 @@ class SyntheticGradients(GradientLearner):
                 total = total + self.loss(outputs[own], labels) * (len(own) / len(steps))
         return total
 
-    def _windows(self, x: Tensor) -> list[Windows]:
+    def _windows(self, x: Tensor) -> list[SideBySide]:
         """Run the sequence, cut. Where the model has nothing random, and nothing that mixes a batch, windows between
         the first and a last, shorter one are run anew as one batch, from states that a first run without gradients
         gives: what is then gone through, forward and back, has the length of one window."""
         y, state = self._run(x[: self.every], None)
-        groups, batch, place = [Windows(y, None, state, 1)], x.shape[1], self.every
+        groups, batch, place = [SideBySide(y, None, state, 1)], x.shape[1], self.every
         many = len(x) // self.every - 1
         if many > 1 and not any(_mixes(m) for m in self.cortex.modules()):
             begins = [state]
@@ -188,14 +188,14 @@ class SyntheticGradients(GradientLearner):
                 part = x[place : place + many * self.every]
                 together = part.unflatten(0, (many, self.every)).transpose(0, 1).flatten(1, 2)
                 y, end = self._run(together, begin)
-                groups.append(Windows(y, begin, end, many))
+                groups.append(SideBySide(y, begin, end, many))
                 place += many * self.every
                 with torch.no_grad():
                     state = self._run(x[place - self.every : place], last)[1] if place < len(x) else state
         while place < len(x):
             begin = begun_anew(state)
             y, state = self._run(x[place : place + self.every], begin)
-            groups.append(Windows(y, begin, state, 1))
+            groups.append(SideBySide(y, begin, state, 1))
             place += self.every
         return groups
 
@@ -248,4 +248,4 @@ def _at(targets: Tensor, steps: list[int]) -> Tensor:
     return targets if targets.ndim == 1 else targets[:, steps].transpose(0, 1)
 
 
-__all__ = ["SyntheticGradients", "Windows", "synthesiser"]
+__all__ = ["SideBySide", "SyntheticGradients", "synthesiser"]

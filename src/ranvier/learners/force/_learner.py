@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from ranvier.learners._checked_state import CheckedState
+from ranvier.learners.counting import rows_of
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.force.least_squares import RecursiveLeastSquares
 from ranvier.learners.force.rate_network import RateNetwork
@@ -18,6 +19,8 @@ from ranvier.learners.force.rate_network import RateNetwork
 
 class LeastSquaresLearner(CheckedState):
     """A learner of a `RateNetwork` without gradients: its weights change while it runs."""
+
+    counts_itself: ClassVar[bool] = True
 
     def __init__(self, model: RateNetwork, alpha: float, every: int, settings: dict[str, Any]) -> None:
         if not isinstance(model, RateNetwork):
@@ -31,6 +34,17 @@ class LeastSquaresLearner(CheckedState):
     @abstractmethod
     def _run(self, x: Tensor, targets: Tensor, more: Sequence[Tensor]) -> Metrics:
         """Go through a batch, learning; squared errors before each update."""
+
+    def _count(self, steps: int, trials: int, updates: int, learned: int, more: int = 0) -> None:
+        """A run of so many steps; each update by P r (signals), by P's change and `learned` weights' (gradients).
+
+        Of P one triangle is worked on, of n(n + 1)/2 entries; `more`: other signals of a step and trial."""
+        if (rows := rows_of(self)) is not None:
+            size = len(self.model.recurrent)
+            each = sum(p.numel() for p in self.model.parameters())
+            rows.forward.multiply(steps * trials * each)
+            rows.signals.multiply(steps * trials * more + updates * trials * size * size)
+            rows.gradients.multiply(updates * trials * (size * (size + 1) // 2 + learned))
 
     def _checked(self, batch: Any, parts: Sequence[tuple[str, int]]) -> list[Tensor]:
         """The batch's tensors, (T, B, width) each; ValueError or TypeError for others."""

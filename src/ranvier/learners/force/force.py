@@ -35,6 +35,7 @@ class FORCE(LeastSquaresLearner):
                 error = z - f
                 self.least_squares.update([model.outputs.data], torch.tanh(state["x"]), [error])
                 total, count = total + error.square().mean().item(), count + 1
+        self._count(len(x), x.shape[1], count, model.outputs.numel())
         return {"loss": total / count}
 
 

@@ -77,6 +77,8 @@ class FullFORCE(LeastSquaresLearner):
                 miss, power = miss + errors[0].square().sum().item(), power + goal.square().sum().item()
             own_x = own_x + rate * (r @ own[0].T + entering[t] - own_x)
             driven_x = driven_x + rate * (goal + entering[t] - driven_x)
+        driven = self.driven.numel() + sum(w.numel() for w in self.drives)
+        self._count(len(x), x.shape[1], count, model.recurrent.numel() + model.outputs.numel(), driven)
         return {"loss": total / count, "currents": miss / power if power else miss}
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from ranvier.engines import simulate
 from ranvier.learners._checked_state import CheckedState
+from ranvier.learners.counting import rows_of
 from ranvier.learners.fitting.loop import Metrics
 from ranvier.learners.labelled import name, pair_of
 from ranvier.networks import Network, Population, Projection, TimeSeries
@@ -45,6 +46,8 @@ class SpikingNodePerturbation(CheckedState):
     A batch is (x (B, inputs) in mV, labels (B,)). Metrics: loss, minus the mean reward without or over both signs of
     the noise; reward; spikes of an output neuron in a trial. Noise is drawn from torch's random numbers.
     """
+
+    counts_itself: ClassVar[bool] = True
 
     def __init__(
         self, net: Network, projections: Sequence[Projection], inputs: Population, outputs: Population, reward: Reward,
@@ -95,6 +98,9 @@ class SpikingNodePerturbation(CheckedState):
             sources, targets = p.edges()
             currents = torch.stack([self._currents(p, counts) for _, counts in runs]).mean(0)
             signal = (difference[:, None, None] * xi).flatten(0, 1)  # (trials · bins, targets)
+            if (rows := rows_of(self)) is not None:
+                rows.signals.multiply(signal.numel())
+                rows.gradients.multiply(len(signal) * p.size)
             change = (signal.T @ currents.flatten(0, 1))[targets, sources]
             weight: Any = p.weight
             change *= self.rate / (self.sigma * len(x))
@@ -137,6 +143,12 @@ class SpikingNodePerturbation(CheckedState):
             for population in (self.inputs, *self._perturbed):
                 self.net.set(population, drive=before[id(population)])
         step = torch.round(recording.times.double() / self.dt).long() - 1
+        if (rows := rows_of(self)) is not None:
+            spikes = torch.bincount(recording.neurons.long(), minlength=self.net.size)
+            for p in self.net.projections:
+                fan = torch.bincount(p.edges()[0], minlength=p.source.size)
+                rows.forward.synops += int((spikes[self._places(p.source)] * fan).sum())
+            rows.forward.updates += self.net.size * len(x) * length
         trial, within = step // length, step % length - quiet
         bins = round(self.trial / self.bin)
         place = (trial * bins + within.clamp(min=0) // width) * self.net.size + recording.neurons.long()
