@@ -355,3 +355,41 @@ def test_random_dendrites_are_taken_as_drawn():
     torch.manual_seed(0)
     assert count_dendrites(trained.model) == 1 and not trained.growing
     assert trained.model[0].dendrites.grown[0].inner.weight.abs().max() <= 6**-0.5  # nn.Linear's own bounds
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("dendrites", [1, 3])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Linear(4, 6), lambda: nn.Linear(4, 6, bias=False), lambda: nn.Conv1d(4, 6, 3),
+        lambda: nn.RNN(4, 5), lambda: nn.RNN(4, 5, nonlinearity="relu"), lambda: nn.GRU(4, 5, num_layers=2),
+        lambda: nn.LSTM(4, 5, bidirectional=True), lambda: nn.LSTM(4, 5, num_layers=2, bias=False),
+    ],
+)  # fmt: skip
+def test_without_gradients_the_same_is_computed(make, dendrites, activation):
+    """In place, and with stacked weights: as with gradients, input and state untouched."""
+    torch.manual_seed(0)
+    model = perforate(make().double(), activation=activation).eval()
+    for _ in range(dendrites):
+        grow(model)
+        adopt(model)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.normal_()
+    x = torch.randn(7, 4, 9) if isinstance(model.main, nn.Conv1d) else torch.randn(7, 3, 4)
+    x = x.double()
+    before = x.clone()
+
+    def parts(result):
+        if isinstance(result, torch.Tensor):
+            return [result]
+        return [result[0], *(result[1] if isinstance(result[1], tuple) else result[1:])]
+
+    slow = parts(model(x))
+    with torch.no_grad():
+        fast = parts(model(x))
+    for a, b in zip(slow, fast, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+        assert a.requires_grad and not b.requires_grad
+    assert torch.equal(x, before)

@@ -120,8 +120,10 @@ class Dendrites(nn.Module):
         self.candidate: Candidate | None = None
         self.register_buffer("like", like.detach().new_empty(0), persistent=False)  # its type and device follow .to()
 
-    def forward(self, z: Tensor, x: Tensor) -> Tensor:
-        """z: what the layer gives for x."""
+    def forward(self, z: Tensor, x: Tensor, *, fresh: bool = False) -> Tensor:
+        """z: what the layer gives for x; fresh: nothing else holds it, so that it may be overwritten."""
+        if fresh and not torch.is_grad_enabled() and all(unwatched(m) for d in self.grown for m in (d, d.inner)):
+            return self._add(z, x)
         outputs: list[Tensor] = []
         total = z
         for dendrite in self.grown:
@@ -132,6 +134,18 @@ class Dendrites(nn.Module):
             v = self.candidate.dendrite(x.detach(), [o.detach() for o in outputs])
             total = _Errors.apply(total, v, self.candidate)  # type: ignore[no-untyped-call]
         return total
+
+    def _add(self, z: Tensor, x: Tensor) -> Tensor:
+        """The same without gradients: in place, as memory that is new each time costs more than the sums."""
+        outputs: list[Tensor] = []
+        for dendrite in self.grown:
+            known: Any = dendrite
+            a = known.inner.forward(x)
+            for j, o in enumerate(outputs):
+                a.addcmul_(along(known.links[:, j], self.axis), o)
+            outputs.append(IN_PLACE[self.activation](a))
+            z.addcmul_(along(known.weight, self.axis), a)
+        return z
 
     def new(self, earlier: int) -> Dendrite:
         """A dendrite with fresh weights."""
@@ -172,9 +186,14 @@ class Dendrites(nn.Module):
         return f"Dendrites({self.activation}, through={self.through})"  # the same however many there are
 
 
+def unwatched(module: Any) -> bool:
+    """Whether nothing hangs on a module's calls."""
+    return not (module._forward_hooks or module._forward_pre_hooks)
+
+
 def along(values: Tensor, axis: int) -> Tensor:
     """(neurons,) as a tensor with its axis at `axis`, counted from the end."""
     return values.reshape(-1, *[1] * (-1 - axis))
 
 
-__all__ = ["ACTIVATIONS", "Candidate", "Dendrite", "Dendrites", "along"]
+__all__ = ["ACTIVATIONS", "Candidate", "Dendrite", "Dendrites", "along", "unwatched"]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ranvier.learners.perforated.dendrites import Dendrites
+from ranvier.learners.perforated._inference import run_without_gradients
+from ranvier.learners.perforated.dendrites import Dendrites, unwatched
 
 CONVOLUTIONS: dict[type, int] = {nn.Conv1d: -2, nn.Conv2d: -3, nn.Conv3d: -4}  # axis of the channels
 SEQUENCES = (nn.RNN, nn.LSTM, nn.GRU)
@@ -36,6 +37,8 @@ class Perforated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """As the layer within."""
+        if unwatched(self.main) and unwatched(self.dendrites):
+            return self.dendrites.forward(self.main.forward(x), x, fresh=True)
         return self.dendrites(self.main(x), x)
 
 
@@ -113,6 +116,9 @@ class PerforatedSequence(nn.Module):
         biases = tuple(getattr(m, f"bias_{kind}_{end}") if m.bias else None for kind in ("ih", "hh"))
         dendrites: Any = self.dendrites[layer * (2 if m.bidirectional else 1) + way]
         kind, outs = _kind(m), []
+        parts = (dendrites, *dendrites.grown, *(d.inner for d in dendrites.grown))
+        if not torch.is_grad_enabled() and len(x) and all(map(unwatched, parts)):
+            return run_without_gradients(kind, dendrites, x, h, c, weights, biases, backwards=bool(way))
         for t in reversed(range(len(x))) if way else range(len(x)):
             h, c = advance(kind, dendrites, x[t], h, c, weights, biases)
             outs.append(h)

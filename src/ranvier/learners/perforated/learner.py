@@ -94,9 +94,7 @@ class PerforatedBackpropagation(SupervisedLearner):
             "cycles": cycles, "neurons": repr(self.neurons), "dendrites": repr(self.dendrites),
             "candidates": name(self.candidates), "held_out": None if held_out is None else len(held_out),
         }  # fmt: skip
-        super().__init__(
-            model, loss, optimizer, encode=encode, clip=clip, accuracy=accuracy, settings=settings
-        )
+        super().__init__(model, loss, optimizer, encode=encode, clip=clip, accuracy=accuracy, settings=settings)
         self._joined: list[nn.Parameter] = []  # weights of dendrites in the optimizer
         self._candidate_optimizer: torch.optim.Optimizer | None = None
         self._own = {"phase": "neurons", "best_state": None, **_start()}
