@@ -124,33 +124,34 @@ def main() -> int:
     parse.add_argument("--rebuilds", type=int, default=10_000)
     parse.add_argument("--only", default="", help="parts whose names begin so; the table is of these")
     parse.add_argument("--keep", type=Path, default=ROOT / "build" / "attack", help="where finished parts are kept")
-    parse.add_argument("--stored", action="store_true", help="run nothing: the table of the parts that are finished")
+    parse.add_argument("--stored", action="store_true", help="run nothing: the table of all parts finished")
     parse.add_argument("--again", action="store_true", help="do finished parts again")
     options = parse.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
     results, commits, seconds = [], Counter[str](), 0.0
-    for name, size, work in parts(options.inputs, options.kills, options.rebuilds):
+    for name, size, work in [] if options.stored else parts(options.inputs, options.kills, options.rebuilds):
         if not name.startswith(options.only):
             continue
         label = "-".join([name, *(f"{key}{value}" for key, value in size.items())])
         file = options.keep / f"{''.join(c if c.isalnum() or c == '-' else '_' for c in label)}.json"
-        if options.stored and not file.exists():
-            continue
         if options.again or not file.exists():
             began = time.perf_counter()
             with tempfile.TemporaryDirectory(dir=_MEMORY if name.startswith("fuzz") else None) as folder:
                 result = work(Path(folder))
-            file.write_text(json.dumps({**result, "commit": _commit(), "took": time.perf_counter() - began}))
+            about = {"name": name, "commit": _commit(), "took": time.perf_counter() - began}
+            file.write_text(json.dumps({**result, **about}))
             print(f"{label}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-        result = json.loads(file.read_text())
+        results.append(json.loads(file.read_text()))
+    if options.stored:
+        stored = [json.loads(file.read_text()) for file in sorted(options.keep.glob("*.json"))]
+        results = [result for result in stored if result["name"].startswith(options.only)]
+    for result in results:
         commits[result["commit"]] += 1
         seconds += result["took"]
-        results.append((name, result))
-    shown = [word for word in sys.argv[1:] if word != "--stored"]
-    print(f"python -m tests.attack {' '.join(shown)}".rstrip())
+    print(f"python -m tests.attack {' '.join(sys.argv[1:])}".rstrip())
     print(f"{_processor()}, {time.strftime('%Y-%m-%d')}, {seconds / 60:.0f} min in all; parts by commit: "
           + ", ".join(f"{count} at {commit}" for commit, count in commits.items()) + "\n")  # fmt: skip
-    return 0 if table(results) else 1
+    return 0 if table([(result["name"], result) for result in results]) else 1
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from tests.attack.targets import copied, targets
 from tests.attack.victim import readers
 from tests.laws.readers import foreign
 
-HANG = 20  # s on the clock
+HANG, WAIT = 20, 600  # s of computing, and on the clock: an input may need a process, and the machine be busy
 MEMORY = 6 * 2**30  # bytes of data
 
 
@@ -37,7 +37,7 @@ def fuzz(name: str, inputs: int, seed: int, folder: Path) -> dict[str, Any]:
     began = time.perf_counter()
     status, answer = forked(lambda: attempt(name, seed, inputs, folder))
     if status != 0:
-        how = "hung" if status == -signal.SIGALRM else "crashed"
+        how = "hung" if status in (-signal.SIGALRM, -signal.SIGPROF) else "crashed"
         answer = {"counts": {how: 1}, "errors": {f"status {status}: {answer[-300:]}": -1}, "slowest": 0.0, "MB": 0}
     return {**answer, "seed": seed, "seconds": time.perf_counter() - began}
 
@@ -56,6 +56,7 @@ def attempt(name: str, seed: int, inputs: int, folder: Path) -> dict[str, Any]:
     errors: dict[str, int] = {}
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     read(work)  # as it is, or nothing that follows means anything
     slowest, start = 0.0, time.perf_counter()
     for k in range(inputs):
@@ -64,7 +65,8 @@ def attempt(name: str, seed: int, inputs: int, folder: Path) -> dict[str, Any]:
             copied(target, original, work)
         victim.write_bytes(spoilt(data, parts, texts, rng))
         began, problem = time.perf_counter(), ""
-        signal.alarm(HANG)
+        signal.setitimer(signal.ITIMER_PROF, HANG)
+        signal.alarm(WAIT)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -78,6 +80,7 @@ def attempt(name: str, seed: int, inputs: int, folder: Path) -> dict[str, Any]:
         except BaseException as error:
             counts["other"] += 1
             problem = f"{type(error).__name__}: {error}"
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
         slowest = max(slowest, time.perf_counter() - began)
         if problem and len(errors) < 8:

@@ -1,7 +1,7 @@
 """Everything that writes files, on a disk that is full: what each says, as JSON.
 
-python -m tests.attack.writers FOLDER BYTES: no file may grow beyond so many bytes. That stands for a full disk, and
-needs neither root nor a file system of its own.
+python -m tests.attack.writers FOLDER BYTES ...: no file may grow beyond that many bytes, for each number given. That
+stands for a full disk, and needs neither root nor a file system of its own.
 """
 
 from __future__ import annotations
@@ -113,28 +113,27 @@ WRITERS: dict[str, tuple[Callable[[Path], Any], bool]] = {
 }  # fmt: skip
 
 
-def main(folder: Path, most: int) -> None:
+def main(folder: Path, limits: list[int]) -> None:
+    """Prints a list of [name, limit, kind of error, its words, what is left half written]."""
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    said = {}
+    answers: list[list[Any]] = []
     for name, (write, _) in WRITERS.items():
         path = folder / name.replace(" ", "_")
         write(path)  # what is imported, compiled or prepared at first is so while there is room
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
-        try:
-            write(path)
-            said[name] = ["nothing", ""]
-        except OSError as error:
-            said[name] = ["OSError", str(error)]
-        except Exception as error:
-            said[name] = [type(error).__name__, str(error)]
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        left = [p.name for p in folder.rglob(".*") if p.name not in (".lock",)]
-        write(path)  # there is room again
-        said[name].append(left)
-    print(json.dumps(said))
+        for most in limits:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+            kind, words = "nothing", ""
+            try:
+                write(path)
+            except Exception as error:
+                kind, words = "OSError" if isinstance(error, OSError) else type(error).__name__, str(error)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            answers.append([name, most, kind, words, [p.name for p in folder.rglob(".*") if p.name != ".lock"]])
+            write(path)  # there is room again
+    print(json.dumps(answers))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), [int(word) for word in sys.argv[2:]])

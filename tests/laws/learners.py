@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,7 +103,8 @@ def a_spoilt_state_is_refused(case: Case, dtype: torch.dtype) -> None:
     learner = case.make(dtype)
     learner.step(batches[0])
     before, taken = copy.deepcopy(learner.state_dict()), []
-    for place, state in spoilt(copy.deepcopy(trained.state_dict())):
+    variants = list(spoilt(copy.deepcopy(trained.state_dict())))
+    for place, state in random.Random(0).sample(variants, min(40, len(variants))):
         try:
             learner.load_state_dict(state)
         except ValueError as error:
