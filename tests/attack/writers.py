@@ -23,13 +23,19 @@ def _simulate(path: Path) -> None:
     import ranvier as rv
     from tests.attack.runs import network
 
-    rv.simulate(network(), 400.0, dt=0.5, seed=3, path=path, record=["V"])
+    rv.simulate(network(), 100.0, dt=0.5, seed=3, path=path, record=["V"], engine="torch")
 
 
 def _fit(path: Path) -> None:
-    from tests.learners.killed import train
+    import torch
 
-    train(path)
+    import ranvier as rv
+
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    learner = rv.learners.BPTT(model, torch.nn.functional.cross_entropy, optimizer, accuracy=None)
+    rv.fit(learner, [(torch.ones(4, 3), torch.tensor([0, 1, 0, 1]))] * 3, 2, path, progress=False)
 
 
 def _activations(path: Path) -> None:
@@ -41,9 +47,10 @@ def _activations(path: Path) -> None:
 
 
 def _atlas(path: Path) -> None:
-    from ranvier.atlas import get, run
+    from ranvier.atlas import run
+    from tests.atlas.demo_experiment import DEMO
 
-    (result,) = run([get("oja")], path, seed=0)
+    (result,) = run([DEMO], path, seed=0)
     if "error" in result:
         raise OSError(result["error"])
 
@@ -52,7 +59,7 @@ def _site(path: Path) -> None:
     from ranvier.atlas import get
     from ranvier.atlas.site import build
 
-    build([get("oja")], path / "none", path)
+    build([get("active_inference")], path / "none", path)
 
 
 def _network(path: Path) -> None:
@@ -80,7 +87,7 @@ def _recording(path: Path) -> None:
     import ranvier as rv
     from tests.attack.runs import network
 
-    rv.simulate(network(), 20.0, dt=0.5, seed=3, record=["V"]).save(path)
+    rv.simulate(network(), 20.0, dt=0.5, seed=3, record=["V"], engine="torch").save(path)
 
 
 def _page(path: Path) -> None:
