@@ -67,6 +67,8 @@ def test_gradients():
 
 
 def test_refusals():
+    with pytest.raises(ValueError, match="follows the voltage 1 times as strongly as the leak"):
+        rv.predict(network(rv.Izhikevich(), drive=5.0))  # 10 Hz would be the answer, 15 are simulated
     with pytest.raises(ValueError, match="adapts"):
         rv.theory.predict_populations(network(rv.AdEx(), drive=20.0))
     with pytest.raises(ValueError, match="order=2 knows no adaptation"):

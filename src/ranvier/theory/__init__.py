@@ -9,7 +9,8 @@ from ranvier.theory.network.linear_noise import LinearNoise, fixed_point, linear
 from ranvier.theory.network.stability import spectral_radius
 from ranvier.theory.populations.prediction import Mode, PopulationPrediction, predict_populations
 from ranvier.theory.populations.states import Bifurcation, Branch, follow, stationary_states
-from ranvier.theory.prediction import Prediction, TheoryReport
+from ranvier.theory.prediction import Prediction
+from ranvier.theory.reach import TheoryReport
 from ranvier.theory.second_order.response import (
     FilteredNoise,
     filtered_noise,

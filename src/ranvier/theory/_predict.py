@@ -12,19 +12,18 @@ from torch import Tensor
 
 from ranvier.networks import Network, Population
 from ranvier.networks.changes import require_valid
+from ranvier.theory.network.adaptation import adapted_point
 from ranvier.theory.network.coloured import ColouredPoint, coloured_point
 from ranvier.theory.network.conductances import conductance_point
 from ranvier.theory.network.graded import graded_prediction
 from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.junctions import electrical_point
 from ranvier.theory.network.lowering import Assembly, assemble
-from ranvier.theory.network.neuron_lowering import adaptation
 from ranvier.theory.network.rates import WorkingPoint, self_consistent
-from ranvier.theory.prediction import Prediction, TheoryReport
+from ranvier.theory.prediction import Prediction
+from ranvier.theory.reach import TheoryReport
 from ranvier.theory.second_order.network import SecondPoint, second_point
-from ranvier.theory.single_neuron.stationary import stationary
 
-ROUNDS = 60  # of mean voltages of adapting neurons
 SHARES = ("coloured", "none", "filtered", "white")
 
 
@@ -168,8 +167,10 @@ def _solved(net: Network, assembly: Assembly, options: _Options) -> Prediction:
             raise ValueError("order=2 knows no conductance-based synapses; use order=1, or current synapses")
         first = conductance_point(assembly, cells, partial(_share, options.recurrent_noise, assembly), threads)
     else:
-        adapting = assembly.silent is not None
-        first = _adapted(net, assembly, cells, options) if adapting else _first_order(assembly, cells, options)
+        solve = partial(_first_order, assembly, options=options)
+        if assembly.silent is not None and options.order == 2:
+            raise ValueError("order=2 knows no adaptation; use order=1")
+        first = solve(cells) if assembly.silent is None else adapted_point(net, cells, solve, threads)
     point: WorkingPoint | SecondPoint = first
     counted = str(options.recurrent_noise)
     if options.order == 2:
@@ -187,45 +188,6 @@ def _solved(net: Network, assembly: Assembly, options: _Options) -> Prediction:
     prediction = Prediction(net, assembly, point, report, threads, dt=options.dt, at_step=at_step)
     prediction.require_stable(options.stability)
     return prediction
-
-
-def _adapted(net: Network, assembly: Assembly, cells: list[NeuronGroup], options: _Options) -> WorkingPoint:
-    """Of neurons with a slow variable w at its mean: what spikes add to it is an edge to the neuron itself, what
-    follows the voltage is found with the voltage's mean."""
-    if options.order == 2:
-        raise ValueError("order=2 knows no adaptation; use order=1")
-    slow = {p.start: adaptation(p) for p in net.populations}
-    follows = [s for s in slow.values() if s is not None and bool((s.slope != 0).any() | (s.level != 0).any())]
-    if not follows:
-        return _first_order(assembly, cells, options)
-    leaves = [x for s in follows for x in s[1:]] + [x for g in cells for x in (g.tau, *g.parameters.values())]
-    if torch.is_grad_enabled() and any(x.requires_grad for x in leaves):
-        raise ValueError(
-            "predictions of neurons whose adaptation follows the voltage (a != 0) have no gradients; expected a = 0, "
-            "or torch.no_grad() around predict"
-        )
-    means = [g.V_reset for g in cells]
-    for _ in range(ROUNDS):
-        held = []
-        for group, V in zip(cells, means, strict=True):
-            s = slow[int(group.index[0])]
-            w = {} if s is None else {s.name: s.level + s.slope * V}
-            held.append(replace(group, parameters=group.parameters | w))
-        point = _first_order(assembly, held, options)
-        following = [_mean_voltage(g, point, options.threads) for g in point.cells]
-        moved = max(float((a - b).abs().max()) for a, b in zip(means, following, strict=True))
-        means = following
-        if moved < 1e-6:
-            return point
-    raise ValueError(f"no stationary adaptation found: the mean voltage still moves by {moved:.3g} mV; simulate")
-
-
-@torch.no_grad()
-def _mean_voltage(group: NeuronGroup, point: WorkingPoint, threads: int) -> Tensor:
-    """(M,) mV, refractory neurons at their reset."""
-    m = group.membrane(point.input[group.index], point.variance[group.index])
-    density = stationary(m, threads).density * m.grid.step
-    return (density * m.grid.nodes).sum(0) + (1 - density.sum(0)) * group.V_reset
 
 
 def _first_order(assembly: Assembly, cells: list[NeuronGroup], options: _Options) -> WorkingPoint:

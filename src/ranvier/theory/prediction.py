@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, SupportsFloat
 
@@ -13,112 +13,23 @@ from torch import Tensor
 
 from ranvier.networks import Network
 from ranvier.networks.groups import groups_of, resolve
-from ranvier.theory._text import Brief
 from ranvier.theory.network import correlations
-from ranvier.theory.network.coloured import ColouredPoint
-from ranvier.theory.network.expected_error import covariance_error, input_statistics, rate_error
 from ranvier.theory.network.junctions import ElectricalPoint
 from ranvier.theory.network.linear_response import (
     Selection,
     cross_spectra,
-    edge_interaction,
     encirclements,
     interaction,
 )
 from ranvier.theory.network.lowering import Assembly
 from ranvier.theory.network.motifs import Path, motif_orders, strongest_paths
 from ranvier.theory.network.rates import WorkingPoint
-from ranvier.theory.network.stability import spectral_radius
+from ranvier.theory.reach import TheoryReport
 from ranvier.theory.second_order.network import SecondPoint
 from ranvier.theory.single_neuron.functions import in_hertz, numbers
 
 HIGHEST = 2000.0  # Hz, of the frequencies at which spectra are taken
-ADVISE, MOST = 0.15, 0.8  # relative errors of covariances: from which order=2 is advised, above which none are given
-SECOND_ORDER = 0.2  # the share of these errors that order=2 leaves
-
-
-@dataclass(frozen=True, repr=False)
-class TheoryReport(Brief):
-    """How far the theory can be trusted here.
-
-    `rate_error` (neurons,) Hz: the expected error of each rate; `covariance_error`: that of covariances between
-    neurons, relative (`ranvier.theory.network.expected_error` says what makes them). `treatment`: how filtered
-    noise enters the rates. `spectral_radius` of K(0): linear response is a series in it. `recurrent_noise`
-    (neurons,): variance that recurrent input gives each membrane, over that of all its other noise. `counted`: the
-    share of it that the neurons' noise has (`predict`). `iterations`, `residual` (Hz): of the rates.
-    `states`: how many stationary states are known (`theory.stationary_states` looks for them).
-    """
-
-    rate_error: Tensor
-    covariance_error: float
-    treatment: str
-    spectral_radius: float
-    recurrent_noise: Tensor
-    counted: str
-    iterations: int
-    residual: float
-    states: int = 1
-
-    @classmethod
-    def of(cls, assembly: Assembly, point: WorkingPoint | SecondPoint, counted: str, threads: int) -> TheoryReport:
-        """Of a network's working point; `counted` says which share of the recurrent noise that has."""
-        with torch.no_grad():
-            at = torch.zeros(1, dtype=torch.float64)
-            coupling = assembly.coupling
-            inputs = input_statistics(assembly, point.rates, getattr(point, "strength", coupling.weight))
-            share, second = inputs.share, isinstance(point, SecondPoint)
-            if isinstance(point, ElectricalPoint):
-                coupling, K = point.feedback(threads)
-                other = inputs.variance - inputs.recurrent
-                share = torch.where(other > 0, (inputs.recurrent + point.fluctuations) / other, 0.0)
-            else:
-                K = edge_interaction(coupling, point.linear(at, threads)[0], at)[0].real
-                if assembly.silent is not None:  # a neuron's adaptation only weakens its responses
-                    K = torch.where(assembly.silent, 0.0, K)
-            coloured, treatment = _treatment(assembly, point, inputs.recurrent)
-            sources = torch.ones_like(share, dtype=torch.bool)
-            for group in assembly.cells:
-                sources[group.index] = False
-            adapting = torch.zeros_like(share)
-            if assembly.silent is not None:
-                adapting[assembly.coupling.targets[assembly.silent]] = 1.0
-                treatment += ", adaptation by its mean"
-            gain, cv = point.susceptibility(at, threads)[0].real, point.cv(threads)
-            size = len(share)
-            errors = rate_error(inputs, point.rates, gain[:size], cv[:size], coloured, adapting, sources)
-            relative = covariance_error(inputs, cv[:size])
-        radius = spectral_radius(coupling.sources, coupling.targets, K, coupling.size)
-        better = SECOND_ORDER if second else 1.0
-        errors, relative = 1000 * errors * better, relative * better
-        return cls(errors, relative, treatment, radius, share, counted, point.iterations, 1000 * point.residual)
-
-    def __str__(self) -> str:
-        share, error = self.recurrent_noise, self.rate_error
-        largest, mean = (float(x) for x in (share.max(), share.mean())) if len(share) else (0.0, 0.0)
-        off = float(error.mean()) if len(error) else 0.0
-        text = (
-            f"{self.treatment}; expected errors: rates {off:.2g} Hz on average, covariances "
-            f"{100 * self.covariance_error:.0f} %; "
-            f"spectral radius {self.spectral_radius:.3f}; recurrent noise {mean:.3f} "
-            f"of the rest of the variance on average, {largest:.3f} at most, counted: {self.counted}"
-        )
-        if self.states > 1:
-            text += f"; one of {self.states} stationary states: see theory.stationary_states"
-        if self.covariance_error > ADVISE and self.counted != "to second order":
-            text += "; order=2 expects a fifth of these errors"
-        return text
-
-
-def _treatment(assembly: Assembly, point: Any, recurrent: Tensor) -> tuple[bool, str]:
-    """Whether noise is coloured, and how it is treated, in words."""
-    if isinstance(point, ColouredPoint) and bool((point.noise.filtered > 0).any()):
-        at = point.noise.filtered > 0
-        ratio = float((point.noise.tau / assembly.tau)[at].max())
-        return True, f"filtered noise by the Fokker-Planck equation of voltage and input (tau_s/tau_m to {ratio:.2g})"
-    filtered = any(not f.instant for f in assembly.coupling.filters)
-    if filtered and bool((recurrent > 0).any() or (assembly.background_power > 0).any()):
-        return True, "filtered noise as white noise of the same variance"
-    return False, "white noise"
+MOST = 0.8  # relative error of covariances above which none are given
 
 
 class Prediction:

@@ -14,7 +14,7 @@ from ranvier.theory.network.coloured import ColouredPoint, coloured_point
 from ranvier.theory.network.linear_response import cross_spectra, encirclements, interaction
 from ranvier.theory.network.lowering import Assembly
 from ranvier.theory.populations.lowering import assemble_populations
-from ranvier.theory.prediction import TheoryReport
+from ranvier.theory.reach import TheoryReport
 from ranvier.theory.single_neuron.functions import in_hertz
 
 LOW, HIGH = torch.arange(0.0, 400.0, 1.0, dtype=torch.float64), torch.arange(400.0, 2400.0, 4.0, dtype=torch.float64)
