@@ -152,7 +152,7 @@ def test_spectra_against_a_dense_solution():
 
 
 def test_weak_junctions_are_none():
-    prediction, bare = rv.predict(mixed(1e-9)), rv.predict(mixed(0.0))
+    prediction, bare = (rv.predict(mixed(share), recurrent_noise="filtered") for share in (1e-9, 0.0))
     torch.testing.assert_close(prediction.rates(), bare.rates(), rtol=1e-7, atol=0)
     torch.testing.assert_close(prediction.covariance(50.0), bare.covariance(50.0), rtol=0, atol=1e-8)
     assert prediction.report.spectral_radius == pytest.approx(bare.report.spectral_radius, rel=1e-5)
@@ -257,5 +257,5 @@ def test_regular_neurons_oscillate_together_at_little_noise(noise, together):
                 rv.predict(all_to_all(noise), stability=stability)
     else:
         prediction = rv.predict(all_to_all(noise))
-        assert float(prediction.correlation(5.0)[0, 1]) == pytest.approx(mean, abs=0.04)
+        assert float(prediction.correlation(5.0)[0, 1]) == pytest.approx(mean, abs=0.06)
         assert prediction.report.spectral_radius < 0.2

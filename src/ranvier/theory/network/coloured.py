@@ -204,11 +204,16 @@ def two_variable_rates(
 ) -> Tensor:
     """(M,) 1/ms."""
     total = group.variance + white
+    without = None
+    passed = filtered * tau / (group.tau + tau)
+    if bool(((total > 0.1 * passed) & (total > 1e-6)).all()):
+        without = stationary(group.membrane(mean, white), threads).rate
     try:
         rate = filtered_rate(
             lambda V: group.force(V, mean),
             tau=group.tau, sigma=torch.sqrt(total + 1e-30), s=torch.sqrt(filtered), tau_s=tau,
             V_th=group.threshold(total), V_reset=group.V_reset, t_ref=group.wait(mean, total), threads=threads,
+            without=without,
         )  # fmt: skip
     except ValueError as error:
         raise ValueError(f"{group.name}: {error}") from error

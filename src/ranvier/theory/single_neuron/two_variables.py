@@ -26,6 +26,7 @@ from ranvier.theory.single_neuron.threshold_integration import over_neurons, res
 
 VALUES = ((1.0, 6), (0.05, 8), (0.0, 12))  # of the input, where white noise gives so much of the membrane's variance
 STEPS, LAYER, MOST_STEPS = 160, 64.0, 1600  # of the coarser grid: at least, times sqrt(tau/tau_s), at most
+WHITE = 0.2  # of filtered noise's variance: white noise that counts
 UPSTROKE = 8.0  # a force above so many standard deviations of all noise carries V on alone
 
 
@@ -42,6 +43,7 @@ def filtered_rate(
     steps: int | None = None,
     values: int | None = None,
     threads: int = 1,
+    without: Tensor | None = None,
 ) -> Tensor:
     """Rates in Hz, (M,), of neurons whose noise is in part, or wholly, filtered by exp(-t/tau_s)/tau_s.
 
@@ -50,7 +52,9 @@ def filtered_rate(
     Poisson trains of rate r and areas W have s^2 = W^2 r/(2 tau_s), and alone give the free membrane the
     variance s^2 tau_s/(tau + tau_s). Floats or tensors (M,); differentiable in all of them.
 
-    `steps`: of the coarser of two grids; `values`: of the input; chosen where None. For tau_s/tau from 0.01 to 1, and
+    `steps`: of the coarser of two grids; `values`: of the input; chosen where None. `without` (M,) Hz: the rates
+    without the filtered noise, where a finer grid has given them; what this grid misses of those is then made up
+    for, where white noise counts. For tau_s/tau from 0.01 to 1, and
     hard or soft thresholds, rates above 0.5 Hz are within 1 % of the exact ones. Raises ValueError naming the value
     at fault.
     """
@@ -73,7 +77,15 @@ def filtered_rate(
         values = next(n for share, n in VALUES if least >= share)
     coarse = _on_grid(force, p, variance, low, top, tail, steps, values, threads)
     fine = _on_grid(force, p, variance, low, top, tail, 2 * steps, values, threads)
-    return 1000 * (2 * fine - coarse)
+    rate = 1000 * (2 * fine - coarse)
+    if without is None:
+        return rate
+    alone = p | {"s": torch.zeros_like(p["s"])}
+    coarse, fine = (_on_grid(force, alone, variance, low, top, tail, n, 2, threads) for n in (steps, 2 * steps))
+    own = 1000 * (2 * fine - coarse)
+    filtered = p["s"] ** 2 * p["tau_s"] / (p["tau"] + p["tau_s"])
+    counts = ((variance > WHITE * filtered) & (own > 1e-9) & (without > 1e-9)).detach()
+    return rate * torch.where(counts, without / torch.where(counts, own, 1.0), 1.0)
 
 
 def _check(p: dict[str, Tensor]) -> None:
