@@ -52,7 +52,8 @@ class Progress:
         """Add a line for another stage, of which some may be done."""
         if self._display is not None:
             self._total, self._done = total, done
-            self._task = self._display.add_task(title, total=total, completed=done, amount=self._amount(), note="")
+            self._task = self._display.add_task(title, total=total, amount="", note="")
+            self.to(done)
 
     def to(self, done: float, note: str = "") -> None:
         """Show how much of the stage is done, and what else there is to say."""

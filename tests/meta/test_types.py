@@ -7,6 +7,8 @@ from pathlib import Path
 import ranvier as rv
 
 WRONG = """
+import torch
+
 import ranvier as rv
 
 net = rv.Network(seed=1)
@@ -17,6 +19,18 @@ rv.predict(3)  # a Network
 rv.simulat(net, 10.0)  # misspelt
 rv.nn.LIFF(3, 4)  # misspelt
 rv.nn.LIF("3", 4)  # a number of inputs
+rv.recordings.read_session(3)  # a path
+rv.recordings.read_session("worm.npz").ratez()  # misspelt
+rv.interpret.mlps(rv.nn.LIF(3, 4), 3)  # one argument
+rv.interpret.perplexity(rv.nn.LIF(3, 4), [], 3)  # two arguments
+rv.operators.FNO("2", 3, (4, 4))  # a number of channels
+rv.verify.Property.robust(torch.zeros(3), 0.1, label="a", classes=2)  # a number
+rv.verify.verify(rv.nn.LIF(3, 4), "property")  # a Property
+rv.hardware.quantise(rv.nn.LIF(3, 4), bits="8")  # a number
+rv.energies.Descent("energy")  # an Energy
+rv.brains.larva(gain="strong")  # a number
+rv.bodies.Swimmer(links="six")  # a number
+rv.report.compare(recording, 3)  # a Prediction
 """
 
 RIGHT = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -76,7 +77,7 @@ class NCAP(nn.Module):
             outputs.append(y)
         return torch.stack(outputs), state
 
-    def controller(self, weights: np.ndarray | None = None):
+    def controller(self, weights: np.ndarray | None = None) -> Callable[[np.ndarray, int], np.ndarray]:
         """The circuit as `Swimmer.run` asks for it, in NumPy: (joints, step) -> torques; with other weights (flat) than
         its own."""
         flat = self.weight.detach().numpy() if weights is None else np.asarray(weights, np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 
@@ -33,16 +33,25 @@ LARVA_GLOSSARY = (
 WORM_ORDER = ("sensory", "interneuron", "motor", "pharynx")
 
 
-def larva(signs: Mapping[str, int] | None = None, **options: Any) -> Job:
+class Levels(TypedDict, total=False):
+    """Strength `gain`, `drive` and `noise` (mV), `delay` (ms); see `spiking` and `graded` for the defaults."""
+
+    gain: float | None
+    drive: float | None
+    noise: float | None
+    delay: float | None
+
+
+def larva(signs: Mapping[str, int] | None = None, *, neuron: str = "EIF", **levels: Unpack[Levels]) -> Job:
     """The brain of the fruit-fly larva; local neurons and APL inhibit unless `signs` says otherwise."""
     from ranvier import data
 
     signs = {"LNs": -1, "APL": -1, **(signs or {})}
-    job = from_edges(data.larva(), title="The brain of a fruit-fly larva", signs=signs, **options)
+    job = from_edges(data.larva(), title="The brain of a fruit-fly larva", neuron=neuron, signs=signs, **levels)
     return replace(job, classes=LARVA_ORDER, glossary=LARVA_GLOSSARY)
 
 
-def celegans(neuron: str = "Graded", signs: Mapping[str, int] | None = None, **options: Any) -> Job:
+def celegans(neuron: str = "Graded", signs: Mapping[str, int] | None = None, **levels: Unpack[Levels]) -> Job:
     """The nematode's nervous system; its GABAergic cells inhibit unless `signs` says otherwise.
 
     Graded neurons have its gap junctions too; spiking ones only its chemical synapses.
@@ -52,32 +61,38 @@ def celegans(neuron: str = "Graded", signs: Mapping[str, int] | None = None, **o
     worm = data.celegans()
     transmitters = zip(worm.chemical.names, worm.chemical.attributes["transmitter"])
     gaba = {name: -1 for name, transmitter in transmitters if transmitter == "GABA"}
-    if neuron == "Graded":
-        options["electrical"] = worm.electrical
     job = from_edges(
         worm.chemical,
         title="The nervous system of Caenorhabditis elegans",
         neuron=neuron,
         signs={**gaba, **(signs or {})},
         inhibitory="" if signs else f"the {len(gaba)} GABAergic cells",
-        **options,
+        electrical=worm.electrical if neuron == "Graded" else None,
+        **levels,
     )
     return replace(job, classes=WORM_ORDER)
 
 
-def from_edges(edges: EdgeList, *, neuron: str = "EIF", **options: Any) -> Job:
-    """Neurons of one model on the nodes of an edge list; `options` as of `spiking` or `graded`. ValueError for fewer
-    than two nodes."""
+def from_edges(
+    edges: EdgeList, *, title: str, neuron: str = "EIF", signs: Mapping[str, int] | None = None, inhibitory: str = "",
+    electrical: EdgeList | None = None, **levels: Unpack[Levels],
+) -> Job:  # fmt: skip
+    """Neurons of one model on the nodes of an edge list; parameters as of `spiking` or `graded`.
+
+    electrical: gap junctions of graded neurons; those of the edges where none are given. ValueError for fewer than two
+    nodes.
+    """
     if edges.size < 2:
         raise ValueError(f"the wiring has {edges.size} neurons; expected at least two")
-    edges = _as_signs_say(edges, options.get("signs") or {})
+    edges = _as_signs_say(edges, signs or {})
     if neuron == "Graded":
-        return graded(edges, **{"electrical": edges.electrical, **options})
+        junctions = edges.electrical if electrical is None else electrical
+        return graded(edges, title=title, electrical=junctions, signs=signs, inhibitory=inhibitory, **levels)
     if edges.electrical is not None:
         count = len(edges.electrical) // 2
         left_out = f"{count} gap junctions of the file are left out: {neuron} neurons have none here; Graded ones do."
         edges = replace(edges, notes=(*edges.notes, left_out))
-    return spiking(edges, neuron=neuron, **options)
+    return spiking(edges, title=title, neuron=neuron, signs=signs, inhibitory=inhibitory, **levels)
 
 
 def _as_signs_say(edges: EdgeList, signs: Mapping[str, int]) -> EdgeList:

@@ -63,13 +63,13 @@ class FixedPoint(torch.autograd.Function):
     """Forward: x unchanged. Backward: (I − ∂T/∂x)ᵀ v = grad, to go on through T's last application."""
 
     @staticmethod
-    def forward(ctx: Any, mapped: Tensor, at: Tensor, applied: Tensor, tol: float) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, mapped: Tensor, at: Tensor, applied: Tensor, tol: float) -> Tensor:
         ctx.at, ctx.applied, ctx.tol = at, applied, tol
         return mapped.clone()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         def operator(v: Tensor) -> Tensor:
             with torch.enable_grad():
                 (back,) = torch.autograd.grad(ctx.applied, ctx.at, v, retain_graph=True, allow_unused=True)

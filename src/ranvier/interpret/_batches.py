@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+#: what a user gives as data: batches as `batch_of` takes them
+Data = Iterable[Tensor | Sequence[Tensor] | Mapping[str, Any]]
 
 
 @dataclass(frozen=True)

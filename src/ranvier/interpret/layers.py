@@ -47,7 +47,7 @@ class UnitLayer:
         if type(self.module).__name__ == "Conv1D" and self.side == "output":  # transformers' transposed Linear
             names = ("nf",)
         elif type(self.module).__name__ == "Conv1D":
-            return int(self.module.weight.shape[0])  # type: ignore[union-attr, index, arg-type]
+            return int(self.module.weight.shape[0])  # type: ignore[index]
         values = [getattr(self.module, name, None) for name in names]
         return next((value for value in values if isinstance(value, int)), None)
 

@@ -15,7 +15,7 @@ from ranvier._files import write_atomic, write_json
 from ranvier._locks import folder_lock
 from ranvier._manifest import manifest
 from ranvier._progress import Progress
-from ranvier.interpret._batches import batch_of, evaluating, require_tokens
+from ranvier.interpret._batches import Data, batch_of, evaluating, require_tokens
 from ranvier.interpret._row_hooks import Pool, RowHooks
 from ranvier.interpret.layers import UnitLayer, layers, require_finite_weights
 from ranvier.interpret.stored_activations import (
@@ -34,7 +34,7 @@ _DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.
 
 def activations(
     model: nn.Module,
-    data: Iterable[Any],
+    data: Data,
     which: str | UnitLayer | Iterable[str | UnitLayer],
     path: str | Path | None = None,
     *,
@@ -116,7 +116,7 @@ class _Segment:
 
 def _record(
     model: nn.Module,
-    data: Iterable[Any],
+    data: Data,
     targets: tuple[UnitLayer, ...],
     folder: Path | None,
     pool: Pool,

@@ -12,7 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from ranvier.operators._sums import Axis, GridRatio, average, convolution, maximum, patterned, transposed_convolution
+from ranvier.operators._sums import GridRatio, average, convolution, maximum, patterned, transposed_convolution
+from ranvier.operators._taps import Axis
+
+Handler = Callable[..., Any]
 
 
 class FunctionSpace(TorchFunctionMode):
@@ -27,7 +30,9 @@ class FunctionSpace(TorchFunctionMode):
         self.scale, self.weights = scale, weights
         self._padded: tuple[Tensor, Tensor, list[int], str] | None = None  # result, field, widths, mode of the last pad
 
-    def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        self, func: Handler, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         handler = _HANDLERS.get(func)
         if handler is not None:
@@ -46,7 +51,7 @@ class FunctionSpace(TorchFunctionMode):
 
 
 def _pad(
-    space: FunctionSpace, func: Callable, input: Tensor, pad: Any, mode: str = "constant", value: Any = None
+    space: FunctionSpace, func: Handler, input: Tensor, pad: Any, mode: str = "constant", value: Any = None
 ) -> Any:
     result = F.pad(input, pad, mode=mode, value=value)
     if space.scale is not None and not value and all(w >= 0 for w in pad):
@@ -82,8 +87,8 @@ def _each(value: Any, dims: int) -> tuple[int, ...]:
     return tuple(value) * dims if len(value) == 1 else tuple(value)
 
 
-def _convolution(dims: int) -> Callable:
-    def handle(space: FunctionSpace, func: Callable, input: Tensor, weight: Tensor, bias: Tensor | None = None,
+def _convolution(dims: int) -> Handler:
+    def handle(space: FunctionSpace, func: Handler, input: Tensor, weight: Tensor, bias: Tensor | None = None,
                stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Any:  # fmt: skip
         if space.scale is None or (math.prod(weight.shape[2:]) == 1 and math.prod(_each(stride, dims)) == 1):
             return NotImplemented
@@ -93,8 +98,8 @@ def _convolution(dims: int) -> Callable:
     return handle
 
 
-def _transposed(dims: int) -> Callable:
-    def handle(space: FunctionSpace, func: Callable, input: Tensor, weight: Tensor, bias: Tensor | None = None,
+def _transposed(dims: int) -> Handler:
+    def handle(space: FunctionSpace, func: Handler, input: Tensor, weight: Tensor, bias: Tensor | None = None,
                stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1,
                dilation: Any = 1) -> Any:  # fmt: skip
         if space.scale is None:
@@ -105,8 +110,8 @@ def _transposed(dims: int) -> Callable:
     return handle
 
 
-def _maximum(dims: int) -> Callable:
-    def handle(space: FunctionSpace, func: Callable, input: Tensor, kernel_size: Any, stride: Any = None,
+def _maximum(dims: int) -> Handler:
+    def handle(space: FunctionSpace, func: Handler, input: Tensor, kernel_size: Any, stride: Any = None,
                padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
                return_indices: bool = False) -> Any:  # fmt: skip
         if space.scale is None:
@@ -118,8 +123,8 @@ def _maximum(dims: int) -> Callable:
     return handle
 
 
-def _average(dims: int) -> Callable:
-    def handle(space: FunctionSpace, func: Callable, input: Tensor, kernel_size: Any, stride: Any = None,
+def _average(dims: int) -> Handler:
+    def handle(space: FunctionSpace, func: Handler, input: Tensor, kernel_size: Any, stride: Any = None,
                padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True,
                divisor_override: int | None = None) -> Any:  # fmt: skip
         if space.scale is None:
@@ -132,7 +137,7 @@ def _average(dims: int) -> Callable:
     return handle
 
 
-def _interpolate(space: FunctionSpace, func: Callable, input: Tensor, size: Any = None, scale_factor: Any = None,
+def _interpolate(space: FunctionSpace, func: Handler, input: Tensor, size: Any = None, scale_factor: Any = None,
                  mode: str = "nearest", align_corners: bool | None = None, **other: Any) -> Any:  # fmt: skip
     """By a factor: as the transposed convolution that it is; kernels that are functions leave cells to torch."""
     scale = space.scale
@@ -157,7 +162,7 @@ def _interpolate(space: FunctionSpace, func: Callable, input: Tensor, size: Any 
     return y.reshape(*input.shape[:2], *y.shape[2:])
 
 
-def _attention(space: FunctionSpace, func: Callable, query: Tensor, key: Tensor, value: Tensor,
+def _attention(space: FunctionSpace, func: Handler, query: Tensor, key: Tensor, value: Tensor,
                attn_mask: Tensor | None = None, dropout_p: float = 0.0, is_causal: bool = False,
                scale: float | None = None, **other: Any) -> Any:  # fmt: skip
     if space.weights is None or key.shape[-2] != space.weights.shape[-1]:
@@ -176,7 +181,7 @@ def _attention(space: FunctionSpace, func: Callable, query: Tensor, key: Tensor,
 _PARAMETERS = list(inspect.signature(F.multi_head_attention_forward).parameters)
 
 
-def _heads(space: FunctionSpace, func: Callable, *args: Any, **kwargs: Any) -> Any:
+def _heads(space: FunctionSpace, func: Handler, *args: Any, **kwargs: Any) -> Any:
     """torch's own heads, (tokens, batch, channels) or (tokens, channels): the weights join the mask."""
     arguments = dict(zip(_PARAMETERS, args)) | kwargs
     key = arguments["key"]
@@ -197,7 +202,7 @@ def _heads(space: FunctionSpace, func: Callable, *args: Any, **kwargs: Any) -> A
     return func(**(arguments | {"attn_mask": mask, "is_causal": False}))
 
 
-def _linear(space: FunctionSpace, func: Callable, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
+def _linear(space: FunctionSpace, func: Handler, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
     if input.shape[-1] != weight.shape[-1]:
         raise ValueError(
             f"a linear layer of {weight.shape[-1]} inputs meets {input.shape[-1]} on this grid; expected a layer of "
@@ -206,7 +211,7 @@ def _linear(space: FunctionSpace, func: Callable, input: Tensor, weight: Tensor,
     return NotImplemented
 
 
-def _refuse(space: FunctionSpace, func: Callable, *args: Any, **kwargs: Any) -> Any:
+def _refuse(space: FunctionSpace, func: Handler, *args: Any, **kwargs: Any) -> Any:
     if space.scale is None:
         return NotImplemented
     name = getattr(func, "__name__", str(func))
@@ -216,7 +221,7 @@ def _refuse(space: FunctionSpace, func: Callable, *args: Any, **kwargs: Any) -> 
     )
 
 
-_HANDLERS: dict[Any, Callable] = {
+_HANDLERS: dict[Any, Handler] = {
     F.pad: _pad,
     torch.conv1d: _convolution(1), torch.conv2d: _convolution(2), torch.conv3d: _convolution(3),
     torch.conv_transpose1d: _transposed(1), torch.conv_transpose2d: _transposed(2),

@@ -74,7 +74,7 @@ class Rule(Record):
             raise ValueError(f"interval of {name} is {self.interval:g} ms; expected a time above 0 ms. Raise it.")
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self._key == other._key  # type: ignore[attr-defined]
+        return type(other) is type(self) and self._key == other._key
 
     def __hash__(self) -> int:
         return hash(self._key)

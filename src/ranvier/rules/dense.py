@@ -143,7 +143,7 @@ def transmit(
     """What arrivals (each of sources) deliver by synapses of weight w, before `advance` takes them in."""
     law = rule.law
     if not law.short_term:
-        return sum(at_source(spikes) for spikes in arrivals) * w  # type: ignore[return-value]
+        return sum(at_source(spikes) for spikes in arrivals) * w
     functions, parameters = _functions(law), dict(rule.parameters)
     now = {t.name: state[t.name] * rule.remaining(t.tau, dt) for t in law.pre}
     total = torch.zeros_like(w)

@@ -60,7 +60,7 @@ class Synapse(Record):
                 )
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self._key == other._key  # type: ignore[attr-defined]
+        return type(other) is type(self) and self._key == other._key
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -89,7 +89,7 @@ class Synapse(Record):
     @property
     def numbers(self) -> dict[str, float]:
         """The values of `parameters`, without gradients."""
-        return {k: float(v.detach()) if hasattr(v, "detach") else v for k, v in self.parameters.items()}  # type: ignore[union-attr]
+        return {k: float(v.detach()) if hasattr(v, "detach") else v for k, v in self.parameters.items()}
 
     def jump_sizes(self) -> dict[str, sp.Expr]:
         """What a spike of weight 1 adds to each variable, as expressions of the parameters."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -80,7 +81,7 @@ def parse_vnnlib(text: str, inputs: int, outputs: int) -> Property:
         raise ValueError(f"the assertions have {count} alternatives; expected at most {MOST_ALTERNATIVES}")
     base = _Box(inputs)
     shared = [row for row in common if not base.take(row)]
-    cases: dict[tuple, tuple[_Box, list[Unsafe]]] = {}
+    cases: dict[tuple[Any, ...], tuple[_Box, list[Unsafe]]] = {}
     for combination in itertools.product(*choices):
         box, rest = base.copy(), list(shared)
         rest += [row for row in itertools.chain(*combination) if not box.take(row)]
@@ -214,7 +215,7 @@ class _Box:
             self.lower[k] = bound if before is None else max(bound, before)
         return True
 
-    def key(self) -> tuple:
+    def key(self) -> tuple[Any, ...]:
         return tuple(self.lower), tuple(self.upper)
 
     def empty(self) -> bool:

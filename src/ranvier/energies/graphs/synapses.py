@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -186,7 +187,7 @@ class Memories(GraphSynapse):
         _expect(self, [math.prod(s) for s in shapes], [self.patterns.shape[1]])
 
 
-def _expect(synapse: GraphSynapse, sizes: list, expected: list) -> None:
+def _expect(synapse: GraphSynapse, sizes: Sequence[object], expected: Sequence[object]) -> None:
     if sizes != expected:
         raise ValueError(f"there is a {type(synapse).__name__} between layers of sizes {sizes}; expected {expected}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import chance, count
-from ranvier.interpret._batches import batch_of, evaluating, require_tokens
+from ranvier.interpret._batches import Data, batch_of, evaluating, require_tokens
 from ranvier.interpret.layers import require_finite_weights
 from ranvier.interpret.mlp_blocks import mlps
 
@@ -46,7 +46,7 @@ class ActivationGraphs:
         return torch.stack(columns, 1)[:, layers].mean(1)
 
 
-def activation_graphs(model: nn.Module, data: Iterable[Any], *, top: int = 20) -> ActivationGraphs:
+def activation_graphs(model: nn.Module, data: Data, *, top: int = 20) -> ActivationGraphs:
     """Each text's `top` neurons of every MLP by impact, the mean over its tokens of |up projection's output|.
 
     data: batches of a tokenizer (the paper cuts texts to 120 tokens). Memory does not depend on what is in the texts.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import chance, number
-from ranvier.interpret._batches import batch_of, evaluating, require_tokens
+from ranvier.interpret._batches import Data, batch_of, evaluating, require_tokens
 from ranvier.interpret.editing import edit
 from ranvier.interpret.language_models.perplexities import log_perplexity
 from ranvier.interpret.layers import require_finite_weights
@@ -81,7 +81,7 @@ class LanguageNeurons:
 
 
 def language_activity(
-    model: nn.Module, data: Mapping[str, Iterable[Any]], *, tokens: Literal["all", "response"] = "all"
+    model: nn.Module, data: Mapping[str, Data], *, tokens: Literal["all", "response"] = "all"
 ) -> LanguageActivity:
     """Count in how many tokens of each language each MLP neuron is active, at constant memory.
 
@@ -134,7 +134,7 @@ def language_activity(
                         mask = (one["labels"] != -100) & (True if mask is None else mask)
                     batch.run(model)
                     ids = batch.named.get("input_ids", batch.args[0] if batch.args else None)
-                    total += int(mask.sum()) if mask is not None else int(ids.numel())  # type: ignore[union-attr]
+                    total += int(mask.sum()) if mask is not None else int(ids.numel())
                 if not total:
                     raise ValueError(f"language {language} has no token; expected texts: leave it out.")
                 columns.append(torch.cat([counts[mlp.block] for mlp in blocks]).double() / total)
@@ -214,7 +214,7 @@ def largest_weight(
 
 
 def masked_perplexities(
-    model: nn.Module, neurons: LanguageNeurons, data: Mapping[str, Iterable[Any]]
+    model: nn.Module, neurons: LanguageNeurons, data: Mapping[str, Data]
 ) -> Tensor:
     """Rise of the log-perplexity (nats a token) on each language's texts where a language's neurons are set to zero,
     (masked language, language of the texts).

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from ranvier.interpret._batches import batch_of, evaluating, require_tokens
+from ranvier.interpret._batches import Data, batch_of, evaluating, require_tokens
 
 
-def log_perplexity(model: nn.Module, data: Iterable[Any]) -> float:
+def log_perplexity(model: nn.Module, data: Data) -> float:
     """The mean negative log-probability of the next token, in nats; its exponential is the perplexity.
 
     Every token of every text after its first counts once; padding (attention mask 0) and `labels` of -100 do not.
@@ -47,7 +45,7 @@ def log_perplexity(model: nn.Module, data: Iterable[Any]) -> float:
     return total / tokens
 
 
-def perplexity(model: nn.Module, data: Iterable[Any]) -> float:
+def perplexity(model: nn.Module, data: Data) -> float:
     """exp(`log_perplexity`)."""
     return float(torch.tensor(log_perplexity(model, data), dtype=torch.float64).exp())
 

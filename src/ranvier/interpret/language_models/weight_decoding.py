@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import count, number
-from ranvier.interpret._batches import batch_of, evaluating, require_tokens
+from ranvier.interpret._batches import Data, batch_of, evaluating, require_tokens
 from ranvier.interpret.editing import edit
 from ranvier.interpret.layers import UnitLayer, require_finite_weights
 from ranvier.interpret.mlp_blocks import MLP, mlps
@@ -129,7 +128,7 @@ def persistence(before: FeatureNeurons, after: FeatureNeurons) -> float:
 
 
 def clamped_lift(
-    model: nn.Module, data: Iterable[Any], where: MLP | UnitLayer | str, neuron: int, token: int, value: float
+    model: nn.Module, data: Data, where: MLP | UnitLayer | str, neuron: int, token: int, value: float
 ) -> float:
     """How much clamping a neuron to `value` at every position raises a token's log-probability as the next one, in
     nats, averaged over the last tokens of all texts.

@@ -156,7 +156,10 @@ class Splitter:
         """The lesser gain of the two halves. In each the line in use may be kept and moved up to f, or a line of least
         area be taken, of whose slope the change is bounded by the half's own interval or by the shortcut."""
         l, u = bounds.lower[k], bounds.upper[k]
-        pick = (lambda t: t) if index is None else (lambda t: t[..., index])
+
+        def pick(t: Tensor) -> Tensor:
+            return t if index is None else t[..., index]
+
         before = _shift(f, A, slope, pick(l), pick(u))
         gains = []
         for a, b in ((l, p), (p, u)):

@@ -226,7 +226,7 @@ class Convolution(LinearOperator):
 
     def _forward(self, x: Tensor, weight: Tensor) -> Tensor:
         convolve = F.conv1d if weight.ndim == 3 else F.conv2d
-        return convolve(x, weight, None, self.stride, self.padding, self.dilation, self.groups)  # type: ignore[arg-type]
+        return convolve(x, weight, None, self.stride, self.padding, self.dilation, self.groups)
 
     def transpose(self, A: Tensor) -> list[Tensor]:
         out = self.output_shape
@@ -239,7 +239,7 @@ class Convolution(LinearOperator):
             for d in dims
         ]  # fmt: skip
         convolve = F.conv_transpose1d if self.weight.ndim == 3 else F.conv_transpose2d
-        back = convolve(images, self.weight, None, self.stride, self.padding, rest, self.groups, self.dilation)  # type: ignore[arg-type]
+        back = convolve(images, self.weight, None, self.stride, self.padding, rest, self.groups, self.dilation)
         return [back.reshape(len(A), -1)]
 
 
