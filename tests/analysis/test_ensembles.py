@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from ranvier.analysis.ensembles import count_states, fit_pairwise, words
+from ranvier.analysis.ensembles import (
+    Pairwise,
+    count_states,
+    entropy_by_size,
+    fit_pairwise,
+    pairwise_entropy,
+    words,
+)
 from ranvier.energies import Boltzmann
 
 
@@ -99,3 +106,29 @@ def test_words():
 def test_refusals(call):
     with pytest.raises(ValueError, match="expected "):
         call()
+
+
+def test_entropy_by_integration_is_that_of_the_enumerated_law():
+    rng = np.random.default_rng(0)
+    weight = np.triu(0.6 * rng.standard_normal((10, 10)), 1)
+    weight = weight + weight.T
+    bias = rng.normal(-1, 0.5, 10)
+    z = ((np.arange(1024)[:, None] >> np.arange(10)) & 1).astype(float)
+    value = 0.5 * np.einsum("ni,ij,nj->n", z, weight, z) + z @ bias
+    p = np.exp(value - np.logaddexp.reduce(value))
+    exact = -(p @ np.log2(p))
+    assert abs(pairwise_entropy(Pairwise(weight, bias, float("nan")), sweeps=60) - exact) < 0.15
+    q = 1 / (1 + np.exp(-bias))
+    due = -(q * np.log2(q) + (1 - q) * np.log2(1 - q)).sum()
+    assert abs(pairwise_entropy(Pairwise(0 * weight, bias, float("nan"))) - due) < 0.15 and exact < due + 1.0
+
+
+def test_larger_ensembles_save_more_than_cells_that_keep_their_rates_alone():
+    rng = np.random.default_rng(1)
+    common = rng.random(2000) < 0.3
+    z = (rng.random((2000, 20)) < 0.1 + 0.5 * common[:, None]).astype(np.uint8)
+    result = entropy_by_size(z, [4, 8, 18], draws=2, penalty=1.0)
+    saved = (result["independent"] - result["pairwise"]).mean(1)
+    assert 0 < saved[0] < saved[1] < saved[2]
+    with pytest.raises(ValueError, match="expected numbers of cells from 1 to 20"):
+        entropy_by_size(z, [21])

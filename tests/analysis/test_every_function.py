@@ -137,6 +137,15 @@ CASES: dict[str, Case] = {
         ensembles.fit_pairwise, {"data": WORDS}, ensembles.Pairwise(np.zeros((2, 2)), np.zeros(2), 2.0), 1e-6,
         (({"data": 0 * WORDS}, "the same state in all words"),),
     ),
+    "ensembles.pairwise_entropy": Case(
+        lambda weight: ensembles.pairwise_entropy(ensembles.Pairwise(np.asarray(weight), np.zeros(2), np.nan)),
+        {"weight": np.zeros((2, 2))}, 2.0,
+    ),
+    "ensembles.entropy_by_size": Case(
+        lambda data: tuple(ensembles.entropy_by_size(data, [2], draws=1).values()), {"data": WORDS},
+        tuple(np.array([[v]]) for v in (2.0, 2.0, 2.0 + 3 / (200 * np.log(2)), 4)), 1e-6,
+        (({"data": 0 * WORDS}, "sizes"),),
+    ),
     "information.channel_information": Case(
         information.channel_information, {"likelihood": np.array([[0.9, 0.1], [0.1, 0.9]])},
         1 - stats.entropy([0.9, 0.1], base=2), degenerate=(({"likelihood": np.ones((3, 1))}, 0.0),),

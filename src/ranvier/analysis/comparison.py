@@ -5,6 +5,7 @@ Responses are rows of stimuli and columns of neurons or units, (stimuli, N); two
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import count
-from ranvier.analysis.manifolds.components import table
+from ranvier.analysis.manifolds.components import centred, table
 
 Array = NDArray[np.float64]
 Measure = Callable[[Any, Any], float]
@@ -25,12 +26,11 @@ def similarity_matrix(responses: ArrayLike) -> Array:
     Each stimulus's responses are taken less their mean over neurons. Raises ValueError for a stimulus to which all
     respond alike, of which no correlation is defined.
     """
-    return _similarity(table(responses, "responses"))
+    return _similarity(centred(responses, "responses", 1))
 
 
 def _similarity(x: Array) -> Array:
-    """Of a copy that may be written to."""
-    x -= x.mean(1, keepdims=True)
+    """Of rows of mean 0, a copy that may be written to."""
     length = np.linalg.norm(x, axis=1)
     if (length <= 1e-12 * max(1.0, float(length.max()))).any():
         raise ValueError(f"all neurons respond alike to stimulus {int(np.argmin(length))}; expected responses that "
@@ -43,7 +43,7 @@ def _similarity(x: Array) -> Array:
 def ssm(one: ArrayLike, other: ArrayLike) -> float:
     """Similarity of similarity matrices: Spearman's correlation of their upper triangles (Shi, Shea-Brown & Buice
     2019). 1 for the same geometry of stimuli, 0 by chance."""
-    a, b = _both(one, other)
+    a, b = _both(one, other, 1)
     return _spearman(_upper(_similarity(a)), _upper(_similarity(b)))
 
 
@@ -67,18 +67,19 @@ def cka(one: ArrayLike, other: ArrayLike, *, unbiased: bool = False) -> float:
     which is 0 in the mean for unrelated responses, of four stimuli or more; the plain one grows with neurons over
     stimuli.
     """
-    a, b = _both(one, other)
     if unbiased:
-        k, l = (_hollow(x @ x.T) for x in (a, b))
+        k, l = (_hollow(x @ x.T) for x in _both(one, other))
         value = _hsic(k, l) / np.sqrt(max(_hsic(k, k) * _hsic(l, l), 0.0))
         return float(value)
-    a -= a.mean(0)
-    b -= b.mean(0)
-    if max(a.shape[1], b.shape[1]) > len(a):
+    a, b = _both(one, other, 0)
+    n, p, q = len(a), a.shape[1], b.shape[1]
+    if n * (p + q) < 2 * p * q + p * p + q * q:  # operations of either way, over n; own products are symmetric
         k, l = a @ a.T, b @ b.T
-        cross, own, theirs = np.vdot(k, l), np.linalg.norm(k), np.linalg.norm(l)
+        cross = np.vdot(k, l)
     else:
-        cross, own, theirs = np.linalg.norm(a.T @ b) ** 2, np.linalg.norm(a.T @ a), np.linalg.norm(b.T @ b)
+        c, k, l = a.T @ b, a.T @ a, b.T @ b
+        cross = np.vdot(c, c)
+    own, theirs = math.sqrt(np.vdot(k, k)), math.sqrt(np.vdot(l, l))
     if own == 0 or theirs == 0:
         raise ValueError("responses are the same to all stimuli; expected them to differ")
     return float(cross / (own * theirs))
@@ -155,8 +156,12 @@ def pseudo_depth(responses: ArrayLike, layers: Sequence[ArrayLike], measure: Mea
     return PseudoDepth(best, best / (len(layers) - 1), scores)
 
 
-def _both(one: Any, other: Any) -> tuple[Array, Array]:
-    a, b = table(one, "one"), table(other, "other")
+def _both(one: Any, other: Any, axis: int | None = None) -> tuple[Array, Array]:
+    """Checked copies, less their mean along an axis if there is one."""
+    if axis is None:
+        a, b = table(one, "one"), table(other, "other")
+    else:
+        a, b = centred(one, "one", axis), centred(other, "other", axis)
     if len(a) != len(b) or len(a) < 3:
         raise ValueError(f"one has {len(a)} stimuli, other {len(b)}; expected the same, at least 3")
     return a, b
