@@ -31,12 +31,12 @@ def similarity_matrix(responses: ArrayLike) -> Array:
 
 def _similarity(x: Array) -> Array:
     """Of rows of mean 0, a copy that may be written to."""
-    length = np.linalg.norm(x, axis=1)
+    result = x @ x.T
+    length = np.sqrt(result.diagonal())
     if (length <= 1e-12 * max(1.0, float(length.max()))).any():
         raise ValueError(f"all neurons respond alike to stimulus {int(np.argmin(length))}; expected responses that "
                          "differ: leave it out")  # fmt: skip
-    x /= length[:, None]
-    result = x @ x.T
+    result /= length[:, None] * length
     return np.clip(result, -1.0, 1.0, out=result)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ranvier._lazy import attributes
 
 if TYPE_CHECKING:
+    from ranvier.recordings.challenges import ChallengeSubject, leaderboard, read_challenge, write_submission
     from ranvier.recordings.coupling import CoupledGLM, fit_coupled_glm, partial_correlation
     from ranvier.recordings.epochs import Epochs
     from ranvier.recordings.forecasts import GraphForecast, fit_forecast, shuffled_graph, skill
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "ranvier.recordings.challenges": ["ChallengeSubject", "leaderboard", "read_challenge", "write_submission"],
     "ranvier.recordings.coupling": ["CoupledGLM", "fit_coupled_glm", "partial_correlation"],
     "ranvier.recordings.epochs": ["Epochs"],
     "ranvier.recordings.forecasts": ["GraphForecast", "fit_forecast", "shuffled_graph", "skill"],
@@ -54,6 +56,7 @@ _HOMES = {
 }  # fmt: skip
 
 __all__ = [
+    "ChallengeSubject",
     "Connectome",
     "CoupledGLM",
     "Epochs",
@@ -79,8 +82,10 @@ __all__ = [
     "hold_out",
     "homogenise",
     "identified",
+    "leaderboard",
     "partial_correlation",
     "read_arrays",
+    "read_challenge",
     "read_nwb",
     "read_session",
     "read_table",
@@ -91,6 +96,7 @@ __all__ = [
     "stretches",
     "suspect",
     "wiring_of",
+    "write_submission",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:
