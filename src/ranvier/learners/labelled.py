@@ -36,7 +36,7 @@ class GradientLearner(CheckedState):
     """
 
     counted: ClassVar[bool] = False
-    varying = (r"optimizer\.state(\.\d+)?",)
+    varying: ClassVar[tuple[str, ...]] = (r"optimizer\.state(\.\d+)?",)
 
     def __init__(
         self,

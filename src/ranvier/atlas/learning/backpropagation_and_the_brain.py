@@ -20,6 +20,7 @@ from ranvier.learners import (
     NodePerturbation,
     TargetPropagation,
     WeightPerturbation,
+    count_learning,
     gradient_angles,
     pathways,
 )
@@ -37,11 +38,14 @@ RULES = ("feedback", "direct", "signs", "kolen", "mirror", "targets", "bursts")
 
 
 def measure(
-    seed: int, size: Size, rule: str = "", rate: float = 0.05, parts: str = "angles digits noise", draws: int = 1
+    seed: int, size: Size, rule: str = "", rate: float = 0.05, parts: str = "angles digits noise price", draws: int = 1,
+    budget: float = 2.0,
 ) -> dict[str, Any]:
     """rule: what replaces each learner of `RULES`, such as "frozen"; "" for itself. rate: of the linear network whose
-    weights come to agree with their feedback. parts: what is measured. draws: of noise, for one estimate."""
-    names = ("angle", "fall", "weight_angle", "worst_gap", "worst_gain", "weights", "nodes", "by_synapses")
+    weights come to agree with their feedback. parts: what is measured. draws: of noise, for one estimate.
+    budget: draws for each number that is perturbed, where the price of a gradient is measured."""
+    names = ("angle", "fall", "weight_angle", "worst_gap", "worst_gain", "weights", "nodes", "by_synapses",
+             "price_error", "price_weights", "price_nodes")
     metrics: dict[str, Any] = dict.fromkeys(names)
     if "angles" in parts:
         metrics |= alignment(seed, rate)
@@ -55,6 +59,8 @@ def measure(
         metrics["worst_gain"] = float(min(arms.values()) - frozen)
     if "noise" in parts:
         metrics |= noise(seed, 400 if size == "small" else 4000, draws)
+    if "price" in parts:
+        metrics |= price(seed, 12 if size == "small" else 200, budget)
     return metrics
 
 
@@ -161,6 +167,33 @@ def noise(seed: int, samples: int, draws: int) -> dict[str, Any]:
     return {**{name: max(values) for name, values in deviations.items()}, "by_synapses": costs[1] / costs[0]}
 
 
+def price(seed: int, estimates: int, budget: float) -> dict[str, float]:
+    """What a gradient with a squared error of half its square costs, by perturbing weights and nodes, `budget` draws
+    for each of n + 1: that error, over half, mean over three sizes of layer and both; and operations, forward and of
+    learning, over those of backpropagation, at the largest size."""
+    torch.manual_seed(seed)
+    errors, ratios = [], {}
+    for inputs, neurons in LAYERS:
+        x, slope = torch.randn(1, inputs, dtype=F64), torch.randn(neurons, dtype=F64)
+        batch = x / x.norm(), torch.zeros(1, dtype=torch.int64)
+        gradient, operations = torch.outer(slope, batch[0][0]), {}
+        for kind, count in ((WeightPerturbation, inputs * neurons), (NodePerturbation, neurons), (BPTT, 0)):
+            model = nn.Linear(inputs, neurons, bias=False).double()
+            options: dict[str, Any] = {} if kind is BPTT else {"samples": max(1, round(budget * (count + 1)))}
+            optimizer = torch.optim.SGD(model.parameters(), 0.0)
+            learner: Any = kind(model, projection(slope), optimizer, accuracy=None, **options)
+            with count_learning(learner) as counts:
+                learner.step(batch)
+            operations[kind] = counts.total.dense
+            for _ in range(0 if kind is BPTT else estimates):
+                learner.step(batch)
+                assert model.weight.grad is not None
+                errors.append(float((model.weight.grad - gradient).square().sum() / gradient.square().sum()) / 0.5)
+        ratios = {k: operations[k] / operations[BPTT] for k in (WeightPerturbation, NodePerturbation)}
+    weights, nodes = ratios[WeightPerturbation], ratios[NodePerturbation]
+    return {"price_error": float(np.mean(errors)), "price_weights": weights, "price_nodes": nodes}
+
+
 def projection(slope: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     """A loss that is linear in the output."""
     return lambda y, labels: (y @ slope).mean()
@@ -230,6 +263,20 @@ register(
                 "Node perturbation's is n + 1 times, n neurons.",
                 WERFEL, "nodes", AtMost(4.0), 0.0, "standard errors of the mean",
                 {"draws": 2, "parts": "noise"},
+            ),
+            Claim(
+                "For half the gradient's square as error, perturbations take two draws for each number.",
+                WERFEL, "price_error", 1.0, 0.3, "sampling, of 12 estimates each", {"budget": 1.0, "parts": "price"},
+            ),
+            Claim(
+                "Backpropagation has it exactly, for less than a hundredth of the operations of perturbed weights.",
+                "T. P. Lillicrap et al. (2020), fig. 1", "price_weights", AtLeast(100.0), 0.0,
+                "counted, of 20 inputs and 16 neurons", {"budget": 0.05, "parts": "price"},
+            ),
+            Claim(
+                "And for less than a tenth of those of perturbed neurons.",
+                "T. P. Lillicrap et al. (2020), fig. 1", "price_nodes", AtLeast(10.0), 0.0,
+                "counted, of 20 inputs and 16 neurons", {"budget": 0.05, "parts": "price"},
             ),
         ),
         measure=measure,
