@@ -6,7 +6,7 @@ import torch
 import ranvier as rv
 from ranvier import rules
 
-DT, DURATION = 0.1, 150.0
+DT, DURATION = 0.1, 90.0
 RULES = {
     "additive": rules.STDP(A_plus=0.08, A_minus=0.06),
     "multiplicative": rules.STDP(A_plus=0.08, A_minus=0.06, mu_plus=1.0, mu_minus=1.0, tau_plus=9.0),
@@ -33,7 +33,7 @@ def series(columns=None):
 def network(rule, *, size=40, modulator=None, seed=3, delays=True):
     """Given trains onto neurons that are wired among themselves; every projection learns but one."""
     rng = np.random.default_rng(seed)
-    count = 30 * 12
+    count = round(30 * 0.08 * DURATION)  # 80 Hz each
     times, neurons = rng.uniform(0.1, DURATION, count), rng.integers(0, 30, count)
     trains = rv.SpikeTimes(torch.from_numpy(times), torch.from_numpy(neurons))
     net = rv.Network(seed=seed)
