@@ -5,7 +5,7 @@ A system is one module in a folder of this package, its group. It uses public na
 """
 
 from ranvier.atlas._canvas import COLOURS, canvas, gallery
-from ranvier.atlas._data import Digits, dataset, digits
+from ranvier.atlas._data import Digits, dataset, digits, tutorial_digits
 from ranvier.atlas._measures import mean_cv
 from ranvier.atlas._record import AtLeast, AtMost, Claim, Experiment, Size
 from ranvier.atlas._registry import GROUPS, by_group, experiments, get, register
@@ -31,4 +31,5 @@ __all__ = [
     "mean_cv",
     "register",
     "run",
+    "tutorial_digits",
 ]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 import ranvier as rv
-from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, Size, canvas, register
+from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, Size, canvas, register, tutorial_digits
 from ranvier.hardware import Board, ChipProgram, Link, LinkError, quantise, run, run_float, to_network
 
 if TYPE_CHECKING:
@@ -136,11 +136,7 @@ def wired(program: ChipProgram, x: np.ndarray, flip: int) -> np.ndarray:
 def digits(seed: int, train: bool, floor: float) -> tuple[float, float, int]:
     """Accuracy of 64 → 10 on 594 held-out digits in 32 steps of rates, trained as the tutorial's split has it: in
     training's numbers, and on the chip; and how many of its sums overflowed."""
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    pixels, labels = load_digits(return_X_y=True)
-    x, x_test, y, y_test = train_test_split(pixels / 16, labels, test_size=0.33, random_state=42)
+    x, y, x_test, y_test = tutorial_digits()
     torch.manual_seed(seed)
     layer = rv.nn.LIF(64, 10, beta=1.0, reset="zero", bias=False, threshold=4.0)
     assert layer.linear is not None
@@ -153,16 +149,16 @@ def digits(seed: int, train: bool, floor: float) -> tuple[float, float, int]:
     learner = rv.learners.BPTT(
         model, rv.learners.rate_cross_entropy, torch.optim.Adam(model.parameters(), 1e-2), encode=encode
     )
-    pairs = torch.utils.data.TensorDataset(torch.tensor(x).float(), torch.tensor(y))
+    pairs = torch.utils.data.TensorDataset(x.float(), y)
     rv.fit(learner, torch.utils.data.DataLoader(pairs, 64, shuffle=True), 12 if train else 0, progress=False)
     parametrize.remove_parametrizations(layer.linear, "weight")
-    test, examples = encode(torch.tensor(x_test).float()), encode(torch.tensor(x[:200]).float())
+    test, examples = encode(x_test.float()), encode(x[:200].float())
     with torch.no_grad():
         own = model(test)[0].sum(0).argmax(1).numpy()
     program = quantise(model, examples.permute(1, 0, 2).numpy())
     runs = [run(program, test[:, k].numpy()) for k in range(len(y_test))]
     chip = np.array([r.spikes.sum(0).argmax() for r in runs])
-    return float((own == y_test).mean()), float((chip == y_test).mean()), sum(r.overflows for r in runs)
+    return float((own == y_test.numpy()).mean()), float((chip == y_test.numpy()).mean()), sum(r.overflows for r in runs)
 
 
 def stdp(lag: int, window: int) -> int:
