@@ -115,7 +115,8 @@ def brian2(file: str, rounds: int, noisy: bool) -> dict:
 
 def answer(rounds: list[tuple[float, float, int, int]], build: float) -> dict:
     cpu, wall, spikes, active = (statistics.median(column) for column in zip(*rounds, strict=True))
-    return {"cpu_s": cpu, "wall_s": wall, "spikes": spikes, "active": active, "build_s": build}
+    numbers = {"cpu_s": cpu, "wall_s": wall, "spikes": spikes, "active": active, "build_s": build}
+    return {name: float(value) for name, value in numbers.items()}
 
 
 def main() -> None:

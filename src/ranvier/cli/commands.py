@@ -28,7 +28,7 @@ def ranvier() -> None:
 @app.command()
 def run(
     wiring: Annotated[
-        str, typer.Argument(help="larva, celegans, or a file: edge list, matrix or graph.")
+        str, typer.Argument(help="larva, celegans, flybrain, or a file: edge list, matrix or graph.")
     ] = "larva",
     neuron: Annotated[
         str | None, typer.Option(help="EIF (default), LIF, QIF, AdEx, Izhikevich, or Graded (the worm's).")
@@ -59,11 +59,29 @@ def run(
     dt: Annotated[str | None, typer.Option(help="Step, ms; 0.05, or 0.5 for graded neurons.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="All cores by default.")] = None,
     engine: Annotated[str, typer.Option(help="compiled or torch.")] = "compiled",
+    connections: Annotated[
+        str | None, typer.Option(help="flybrain: a connectome's table, with --nodes; drawn by default.")
+    ] = None,
+    drive_neurons: Annotated[str | None, typer.Option(help="flybrain: ids, 'ID,ID', or a file of them.")] = None,
+    silence: Annotated[str | None, typer.Option(help="flybrain: ids to silence, run beside the intact brain.")] = None,
+    rates: Annotated[str, typer.Option(help="flybrain: rates of the drive, Hz.")] = "50,100,150",
     out: Annotated[Path | None, typer.Option(help="Folder; out/NAME by default.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Start anew; discards the folder's run.")] = False,
 ) -> None:
     """Simulate a brain from its wiring and write a page about it: by default the fruit-fly larva's."""
     with resumable() as beginnings:
+        if wiring == "flybrain":
+            from ranvier.cli.flies import run_fly
+
+            page = run_fly(
+                out or Path("out/flybrain"), connections=connections, nodes=nodes, drive_neurons=drive_neurons,
+                silence=silence, rates=rates, seconds="1" if seconds == "300" else seconds, seed=seed,
+                threads=threads, again=again, say=printer(),
+            )  # fmt: skip
+            printer()(f"report: {page}")
+            return
+        if connections or drive_neurons or silence:
+            raise ValueError(f"the wiring is {wiring!r} with options of flybrain; expected: ranvier run flybrain")
         from ranvier.cli.runs import RunSettings, execute
 
         settings = RunSettings(

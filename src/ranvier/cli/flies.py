@@ -1,0 +1,91 @@
+"""`ranvier run flybrain`: drive and silence neurons of a whole connectome, drawn or the user's, at several rates."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ranvier._files import write_atomic
+from ranvier._locks import folder_lock
+
+
+def run_fly(
+    out: Path,
+    *,
+    connections: str | None,
+    nodes: str | None,
+    drive_neurons: str | None,
+    silence: str | None,
+    rates: str,
+    seconds: str,
+    seed: int,
+    threads: int | None,
+    again: bool,
+    say: Callable[[str], Any],
+) -> Path:
+    """Run every rate that is not there yet, intact and silenced; write `rates.csv` and the page; return the page's
+    path. Raises ValueError for ids that are not in the connectome, and numbers that are none."""
+    import numpy as np
+
+    from ranvier.brains import dose_response, fly_wiring, read_connectome
+    from ranvier.report.dose_page import write_dose_page
+
+    doses = [_number(text, "--rates", 0.0, 5000.0) for text in rates.split(",")]
+    duration = round(_number(seconds, "--seconds", 1e-3, 1e6) * 1e4) / 10
+    brain = fly_wiring() if connections is None else read_connectome(connections, nodes)
+    for note in brain.notes:
+        say(note)
+    if drive_neurons is not None:
+        driven = brain.places(_ids(drive_neurons, "--drive-neurons"))
+    else:
+        output = np.bincount(brain.sources, np.clip(brain.counts, 0, None), len(brain.ids))
+        order = np.argsort(output, kind="stable")[np.sort(output) > 0]
+        band = order[int(0.97 * len(order)) : max(int(0.99 * len(order)), int(0.97 * len(order)) + 1)]
+        driven = np.sort(np.random.default_rng(seed).choice(band, min(20, len(band)), replace=False))
+        say(f"no --drive-neurons: {len(driven)} excitatory neurons of strong output are driven")
+    silent = None if silence is None else brain.places(_ids(silence, "--silence"))
+    with folder_lock(out, "run"):
+        if again:
+            for folder in ("doses", "silenced"):
+                shutil.rmtree(out / folder, ignore_errors=True)
+        options: dict[str, Any] = {"duration": duration, "seed": seed, "threads": threads or 1, "say": say}
+        intact = dose_response(brain, driven, doses, out / "doses", **options)
+        without = None
+        if silent is not None:
+            without = dose_response(brain, driven, doses, out / "silenced", silenced=silent, **options)
+        names = [str(i) for i in brain.ids.tolist()]
+        active = sorted({int(i) for x in intact.values() for i in x["rates"]})
+        text = io.StringIO()
+        table = csv.writer(text)
+        table.writerow(["neuron", *(f"{rate:g} Hz" for rate in doses)])
+        for i in active:
+            table.writerow([names[i], *(intact[rate]["rates"].get(str(i), 0.0) for rate in doses)])
+        write_atomic(out / "rates.csv", text.getvalue())
+        return write_dose_page(
+            out / "report.html", title="The brain of an adult fruit fly", names=names, doses=intact, silenced=without,
+            notes=brain.notes, duration=duration,
+        )  # fmt: skip
+
+
+def _ids(text: str, option: str) -> list[int]:
+    """Ids separated by commas, or the lines of a file."""
+    path = Path(text)
+    words = path.read_text("utf-8").split() if path.is_file() else text.split(",")
+    try:
+        return [int(word) for word in words if word.strip()]
+    except ValueError:
+        raise ValueError(f"{option} is {text!r:.60}; expected ids separated by commas, or a file of them") from None
+
+
+def _number(text: str, option: str, low: float, high: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise ValueError(f"{option} is {text!r:.40}; expected a number from {low:g} to {high:g}")
+    return value

@@ -1,0 +1,94 @@
+"""A page about a brain some of whose neurons are driven at several rates: aggregates, and the most active by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ranvier._files import write_atomic
+from ranvier.report._page import OWN_CITATION, render
+from ranvier.report._parts import Picture, Section, Table, count, number
+from ranvier.report._style import EXCITATORY, INHIBITORY, new, styled
+
+_SHOWN = 40
+SHIU = "Shiu et al. (2024). A Drosophila computational brain model reveals sensorimotor processing. Nature 634:210."
+
+
+def write_dose_page(
+    path: str | Path,
+    *,
+    title: str,
+    names: Sequence[str],
+    doses: Mapping[float, Mapping[str, Any]],
+    silenced: Mapping[float, Mapping[str, Any]] | None = None,
+    notes: Sequence[str] = (),
+    duration: float = 1000.0,
+) -> Path:
+    """Write the page of `ranvier.brains.dose_response`'s results, and of those with neurons silenced, if there are.
+
+    names: one a neuron; duration: ms of each run. Pictures and tables are of aggregates and of the most active
+    neurons, so that the page of a whole brain stays small.
+    """
+    top = max(doses)
+    most = sorted(doses[top]["rates"].items(), key=lambda item: (-item[1], int(item[0])))[:_SHOWN]
+    head = ["neuron", *(f"{rate:g} Hz" for rate in doses)]
+    rows = [[names[int(i)], *(number(doses[r]["rates"].get(i, 0.0), 1) for r in doses)] for i, _ in most]
+    if silenced is not None:
+        head.append(f"{top:g} Hz, silenced")
+        for row, (i, _) in zip(rows, most, strict=True):
+            row.append(number(silenced[top]["rates"].get(i, 0.0), 1))
+    method = doses[top].get("method") or {}
+    numbers = [
+        [f"{rate:g}", count(x["active"]), count(x["spikes"])] + (
+            [count(silenced[rate]["active"]), count(silenced[rate]["spikes"])] if silenced is not None else []
+        ) for rate, x in doses.items()
+    ]  # fmt: skip
+    columns = ["drive (Hz)", "active neurons", "spikes"]
+    columns += ["active, silenced", "spikes, silenced"] if silenced is not None else []
+    sections = [
+        Section("Dose and response", tuple(notes), [
+            Picture(_response(doses, silenced), "Neurons that spike at least once, against the rate of the drive."),
+            Table(columns, numbers),
+        ]),
+        Section("Course", (), [
+            Picture(_course(doses[top], duration), f"Spikes a ms of the whole brain at {top:g} Hz of drive."),
+        ]),
+        Section("Most active neurons", (f"Rates in Hz over {duration / 1000:g} s; ordered by the strongest drive.",),
+                [Table(head, rows)]),
+        Section("Engine", (", ".join(f"{k}: {v}" for k, v in method.items()) or "unknown",)),
+    ]  # fmt: skip
+    html = render(
+        "base.html", title=title, summary=f"{count(len(names))} neurons, driven at {len(doses)} rates.",
+        highlights=[(count(doses[top]["active"]), f"neurons active at {top:g} Hz")], sections=sections,
+        citations=[SHIU, OWN_CITATION],
+    )  # fmt: skip
+    return write_atomic(path, html)
+
+
+@styled
+def _response(doses: Mapping[float, Any], silenced: Mapping[float, Any] | None) -> Any:
+    figure = new(5.0, 2.8)
+    axes = figure.subplots()
+    axes.plot(list(doses), [x["active"] for x in doses.values()], "o-", ms=3, color=EXCITATORY, label="intact")
+    if silenced is not None:
+        values = [x["active"] for x in silenced.values()]
+        axes.plot(list(silenced), values, "o-", ms=3, color=INHIBITORY, label="silenced")
+        axes.legend(frameon=False)
+    axes.set(xlabel="drive (Hz)", ylabel="active neurons", ylim=(0, None))
+    return figure
+
+
+@styled
+def _course(dose: Mapping[str, Any], duration: float) -> Any:
+    figure = new(7.0, 2.2)
+    axes = figure.subplots()
+    width = duration / len(dose["course"])
+    axes.plot(width * (0.5 + np.arange(len(dose["course"]))), np.array(dose["course"]) / width, color=EXCITATORY)
+    axes.set(xlabel="time (ms)", ylabel="spikes per ms", ylim=(0, None))
+    return figure
+
+
+__all__ = ["write_dose_page"]
