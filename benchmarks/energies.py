@@ -51,7 +51,7 @@ sizes, batch, steps, width, way = json.loads(sys.argv[1])
 rng = np.random.default_rng(0)
 kinds = (hmx.lagr_identity, hmx.lagr_softmax, hmx.lagr_softmax)
 names = ("input", "hidden", "labels")
-neurons = {k: hmx.Layer(f, (n,)) for k, f, n in zip(names, kinds, sizes)}
+neurons = {k: hmx.NeuronLayer(f, (n,)) for k, f, n in zip(names, kinds, sizes)}
 W = [0.1 * rng.normal(size=(sizes[0], sizes[1])), 0.1 * rng.normal(size=(sizes[1], sizes[2]))]
 synapses = {f"w{k}": hmx.LinearSynapse(W=jnp.array(w, dtype=jnp.float32)) for k, w in enumerate(W)}
 ham = hmx.HAM(neurons, synapses, [(("input", "hidden"), "w0"), (("hidden", "labels"), "w1")]).vectorize()
