@@ -38,8 +38,29 @@ def test_a_pickle_is_not_read(folder):
 
 def test_broken_weights_are_named(folder):
     (folder / "model.safetensors").write_bytes(b"\x00" * 20)
+    with pytest.raises(ValueError, match="cannot be read as weights in safetensors"):
+        read_model(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"num_hidden_layers": 20_000}, {"vocab_size": 10**9}, {"hidden_size": 10**8}, {"max_position_embeddings": 10**12}],
+)
+def test_a_description_far_beyond_the_weights_is_refused_before_anything_is_built(folder, change):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(ValueError, match=f"{next(iter(change))} of .*tiny is .*; expected"):
+        read_model(folder)
+
+
+def test_code_beside_a_model_is_not_run(folder):
+    config = json.loads((folder / "config.json").read_text())
+    strange = {"model_type": "evil", "architectures": ["Evil"], "auto_map": {"AutoModelForCausalLM": "evil.Evil"}}
+    (folder / "config.json").write_text(json.dumps(config | strange))
+    (folder / "evil.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\nclass Evil: pass\n")
     with pytest.raises(ValueError, match="cannot be read as a causal language model"):
         read_model(folder)
+    assert not (folder / "ran").exists()
 
 
 def test_a_larger_tokenizer_is_refused(folder):

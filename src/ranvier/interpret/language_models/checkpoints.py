@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -10,14 +11,24 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 from ranvier._checks import nearest
 from ranvier._files import atomic_folder
-from ranvier._reading import library_fault, refusing, require_file, require_ratio
+from ranvier._reading import library_fault, read_json, refusing, require_file, require_ratio
 
 if TYPE_CHECKING:
     from torch import nn
 
 _HINT = "pip install 'ranvier[language]'"
+
+
+#: ends of the names of what a description says of a model's size
+_SIZES = (
+    "_size", "_dim", "n_embd", "d_model", "n_inner", "_heads", "n_head", "experts", "positions", "position_embeddings",
+    "n_ctx", "_length",
+)  # fmt: skip
+_FEW = 2**22  # what any description may ask for
 
 
 def models_folder() -> Path:
@@ -65,7 +76,9 @@ def store_model(source: str | Path, name: str) -> Path:
 
             where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
             tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
-            model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.from_pretrained(**where))
+            config, size = transformers.AutoConfig.from_pretrained(**where), file.stat().st_size
+            _require_plausible(config.to_dict(), size // 1000 + 16, 4 * size, path)
+            model = transformers.AutoModelForCausalLM.from_config(config)
             state = load_gguf_checkpoint(str(file), return_tensors=True, model_to_load=model)["tensors"]
         except Exception as error:  # whatever the libraries raise at a file that is broken or not known to them
             fault = _fault(error)
@@ -112,6 +125,7 @@ def read_model(which: str | Path) -> tuple[nn.Module, Any]:
             f"{folder} has no *.safetensors; expected weights in them: convert others, pickles are not read."
         )
     transformers = _transformers()
+    _require_plausible(read_json(folder / "config.json", "a model's description"), *_stored_sizes(folder), folder)
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -145,9 +159,38 @@ def _transformers() -> Any:
     return transformers
 
 
-def _fault(error: Exception) -> str:
-    from safetensors import SafetensorError
+def _stored_sizes(folder: Path) -> tuple[int, int]:
+    """Tensors and numbers in a folder's safetensors, from their headers."""
+    from safetensors import safe_open
 
+    tensors = numbers = 0
+    for file in sorted(folder.glob("*.safetensors")):
+        require_file(file, "weights in safetensors")
+        with refusing(file, "weights in safetensors", (SafetensorError,)), safe_open(str(file), "pt") as stored:
+            for name in stored.keys():  # noqa: SIM118
+                tensors, numbers = tensors + 1, numbers + math.prod(stored.get_slice(name).get_shape())
+    return tensors, numbers
+
+
+def _require_plausible(config: Any, tensors: int, numbers: int, path: Path) -> None:
+    """ValueError for a model that a description makes far larger than its weights: it would be built first."""
+    if not isinstance(config, dict):
+        raise ValueError(f"{path} holds {type(config).__name__}; expected an object that describes a model.")
+    sizes = {}
+    for key, value in config.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            continue
+        if "layer" in key and value > tensors:
+            raise ValueError(f"{key} of {path} is {value}; expected at most {tensors}, the tensors there are.")
+        if key.endswith(_SIZES):
+            sizes[key] = value
+    widths = [sizes[key] for key in ("hidden_size", "n_embd", "d_model") if key in sizes]
+    for key, value in sizes.items():
+        if value * (min(widths) if widths and "vocab" in key else 1) > max(numbers, _FEW):
+            raise ValueError(f"{key} of {path} is {value}; expected far less, for {numbers} weights there are.")
+
+
+def _fault(error: Exception) -> str:
     return library_fault(error, (SafetensorError, OSError, ValueError, RuntimeError))
 
 
