@@ -268,3 +268,12 @@ def test_an_image_layer_by_another_axis(convolutional):
     assert torch.equal(record["columns"], whole.movedim(-1, 1))
     with pytest.raises(ValueError, match=r"expected \(batch, \.\.\., units\)"):
         activations(convolutional, [IMAGES], UnitLayer("batch", convolutional[0], axis=0))
+
+
+def test_an_index_without_segments_says_so(tmp_path):
+    activations(nn.Sequential(nn.Linear(3, 2)), [torch.ones(2, 3)], "0", tmp_path / "a")
+    index = tmp_path / "a" / "activations.json"
+    stored = json.loads(index.read_text())
+    index.write_text(json.dumps({k: v for k, v in stored.items() if k != "tokens"} | {"segments": []}))
+    with pytest.raises(ValueError, match="a holds nothing yet; expected one segment"):
+        read_activations(tmp_path / "a")["0"]

@@ -130,7 +130,7 @@ def _record(
     parts: list[Mapping[str, Tensor] | Path] = []
     if folder is not None:
         parts = [folder / f"{k:06}.safetensors" for k in range(len(index["segments"]))]
-    current, tokens, position = _Segment(), index["tokens"], -1
+    current, tokens, position = _Segment(), index.get("tokens"), -1
 
     def close() -> None:
         nonlocal current
@@ -178,7 +178,8 @@ def _record(
                 )
             for name, (x, _) in rows.items():
                 pieces = current.values.setdefault(name, [])
-                before = pieces[0].shape[1:] if pieces else index["shapes"].setdefault(name, list(x.shape[1:]))
+                shapes = index.setdefault("shapes", {})
+                before = pieces[0].shape[1:] if pieces else shapes.setdefault(name, list(x.shape[1:]))
                 if list(before) != list(x.shape[1:]):
                     raise ValueError(
                         f"layer {name} gives (rows, {', '.join(map(str, x.shape[1:]))}) in batch {position} and (rows, "

@@ -39,7 +39,7 @@ class Activations:
 
     def __getitem__(self, name: str) -> Tensor:
         """All of a layer, (rows, units, places), in memory."""
-        return torch.cat(list(self.segments(name)))
+        return self._whole(self.segments(name))
 
     def segments(self, name: str, units: slice = slice(None)) -> Iterator[Tensor]:
         """A layer piece by piece, in order; of `units` alone, read from disk alone."""
@@ -52,11 +52,17 @@ class Activations:
         """Rows of each example, (examples,)."""
         if not self.tokens:
             return torch.ones(self.examples, dtype=torch.long)
-        return torch.cat(list(self._pieces(LENGTHS, None)))
+        return self._whole(self._pieces(LENGTHS, None))
 
     def segment_lengths(self) -> Iterator[Tensor]:
         """Rows of each example, segment by segment."""
         return self._pieces(LENGTHS, None)
+
+    def _whole(self, pieces: Iterator[Tensor]) -> Tensor:
+        collected = list(pieces)
+        if not collected:
+            raise ValueError(f"{self.path or 'the recording'} holds nothing yet; expected one segment: record first.")
+        return torch.cat(collected)
 
     def _pieces(self, name: str, units: slice | None) -> Iterator[Tensor]:
         for segment in self._segments:
@@ -78,7 +84,7 @@ def read_activations(path: str | Path) -> Activations:
     for file, one in zip(files, index["segments"], strict=True):
         require_segment(file, names, one, shapes)
     rows, examples = (sum(int(one[key]) for one in index["segments"]) for key in ("rows", "examples"))
-    return Activations(names, rows, examples, bool(index["tokens"]), folder, files)
+    return Activations(names, rows, examples, bool(index.get("tokens")), folder, files)
 
 
 def require_segment(file: Path, names: tuple[str, ...], one: Any, shapes: dict[str, tuple[int, ...]]) -> None:
