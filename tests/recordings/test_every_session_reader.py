@@ -53,7 +53,7 @@ def test_what_was_written_comes_back(name, tmp_path):
         np.testing.assert_allclose(session.activity.read(), written.TRACES, rtol=1e-6, equal_nan=True)
 
 
-@pytest.mark.parametrize("wrong", [None, 3, [1, 2], {"a": 1}, np.zeros(3), object()], ids=repr)
+@pytest.mark.parametrize("wrong", [None, 3, [1, 2], {"a": 1}, np.zeros(3), object()], ids=lambda x: type(x).__name__)
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.objects])
 def test_other_objects_are_refused(name, wrong):
     with pytest.raises((ValueError, TypeError), match=rf"is a {type(wrong).__name__}; expected"):
