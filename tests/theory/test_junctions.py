@@ -245,9 +245,10 @@ def all_to_all(noise):
     return net
 
 
-@pytest.mark.parametrize(("noise", "together"), [(0.3, True), (0.7, False)])
+@pytest.mark.parametrize(("noise", "together"), [(0.3, True), (1.0, False)])
 def test_regular_neurons_oscillate_together_at_little_noise(noise, together):
-    """K(0) is 0.1 on both sides of the bifurcation; counts in 5 ms are correlated 0.67 and 0.09 in 8 s."""
+    """K(0) is 0.1 on both sides of the bifurcation; counts in 5 ms are correlated 0.67 and 0.02. Seeds scatter by
+    0.004 in 8 s. (Near the bifurcation, at 0.7, linear response says 0.13 for a measured 0.08.)"""
     recording = rv.simulate(all_to_all(noise), 10_000.0, dt=0.05, seed=1).after(2000.0).correlation(5.0)
     mean = float(recording[~torch.eye(20, dtype=torch.bool)].mean())
     if together:
@@ -257,5 +258,5 @@ def test_regular_neurons_oscillate_together_at_little_noise(noise, together):
                 rv.predict(all_to_all(noise), stability=stability)
     else:
         prediction = rv.predict(all_to_all(noise))
-        assert float(prediction.correlation(5.0)[0, 1]) == pytest.approx(mean, abs=0.06)
+        assert float(prediction.correlation(5.0)[0, 1]) == pytest.approx(mean, abs=0.012)
         assert prediction.report.spectral_radius < 0.2

@@ -161,9 +161,12 @@ class Prediction:
             regular = (cv < 0.7) & (r > 0.01)
             # the peak of a regular train's spectrum has the width pi r CV^2
             width = float((math.pi * r * cv**2)[regular].min()) if bool(regular.any()) else math.inf
+            # and lies at r: steps are a quarter of it there, too
+            sharpest = float((1 / (math.pi * cv**2))[regular].max()) if bool(regular.any()) else 0.0
             slow = [self._assembly.coupling.delay, *(c.t_ref for c in self._assembly.cells)]
             longest = max((float(x.max()) for x in slow if len(x)), default=0.0)
-        return correlations.frequency_nodes(HIGHEST, min(1.0, max(0.1, width / 4)), 100.0 / max(longest, 0.5))
+        finest, growth = min(1.0, max(0.1, width / 4)), min(max(40.0, 4 * sharpest), 400.0)
+        return correlations.frequency_nodes(HIGHEST, finest, 100.0 / max(longest, 0.5), growth)
 
     def require_stable(self, stability: str = "radius") -> None:
         """Raise ValueError where linear response does not hold; see `predict`."""
