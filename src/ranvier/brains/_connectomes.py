@@ -81,7 +81,8 @@ def read_connectome(connections: str | Path, nodes: str | Path | None = None) ->
     if bad := int((synapses <= 0).sum()):
         notes.append(f"{bad} rows have no synapse; they are left out")
         chosen = synapses > 0
-        i, j, synapses, known = i[chosen], j[chosen], synapses[chosen], np.flatnonzero(known)[chosen]
+        i, j, synapses = i[chosen], j[chosen], synapses[chosen]
+        known[np.flatnonzero(known)[~chosen]] = False
     signs = np.ones(len(ids), np.int32)
     own = [name for name in TRANSMITTER if listed is not None and name in listed.column_names]
     if own and listed is not None:

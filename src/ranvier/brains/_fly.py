@@ -58,7 +58,7 @@ def fly_network(
     t_ref = torch.full((n,), 2.2, dtype=torch.float64)
     t_ref[torch.from_numpy(driven)] = DT
     net = rv.Network()
-    cells = net.add(rv.neurons.SynapticLIF(t_ref=t_ref), n, "brain")
+    cells = net.add(rv.neurons.SynapticLIF(), n, "brain", t_ref=t_ref)
     net.connect(
         cells, cells, weight=torch.from_numpy(weight), delay=DELAY, edges=(brain.sources, brain.targets),
         synapse=rv.synapses.Jump(onto="g"),

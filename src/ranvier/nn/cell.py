@@ -32,7 +32,7 @@ def in_own_precision(
         with torch.autocast(x.device.type, enabled=False):
             return forward(self, x.to(_precision(self, x)), *rest, **named)
 
-    return inner
+    return inner  # type: ignore[return-value]  # `wraps` hides the generic parameters
 
 
 def autocast_on(x: Tensor) -> bool:

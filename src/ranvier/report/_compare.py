@@ -79,8 +79,9 @@ def compare(
         raise TypeError(
             f"recording is {type(recording).__name__}; expected what rv.simulate returns: give (recording, prediction)"
         )
-    if getattr(prediction, "dt", None) == 0.0 and getattr(recording, "dt", None):
-        prediction = prediction.at_step(recording.dt)
+    at_step = getattr(prediction, "at_step", None)
+    if at_step is not None and getattr(prediction, "dt", None) == 0.0 and getattr(recording, "dt", None):
+        prediction = at_step(recording.dt)
     levels = array(prediction.rates() if isinstance(prediction, Activity) else prediction.mean())
     if recording.n_neurons != len(levels):
         raise ValueError(

@@ -78,7 +78,7 @@ class EventRun:
         fired, fired_groups = np.zeros(64 * groups, np.uint64), np.zeros(groups, np.uint64)
         self._lists[k], self._fired[k] = lists, (fired, fired_groups)
         row["records"], row["threads"] = address(own), threads
-        row["lists"], row["list_counts"] = map(address, lists)
+        row["lists"], row["list_counts"] = address(lists[0]), address(lists[1])
         row["fired"], row["fired_groups"] = address(fired), address(fired_groups)
         self._visit(k, np.arange(size))
 

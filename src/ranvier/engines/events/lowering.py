@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,14 +104,16 @@ def lower(model: EventModel, options: EngineOptions) -> EventProgram:
             sources.row_of(p)
         capacity += sources.most_spikes - before  # memory that no spike reaches is never taken
     arrays = sources.arrays
-    parts, subs, projections, longest = np.zeros(len(net.populations), PART), [], [], 1
+    parts, longest = np.zeros(len(net.populations), PART), 1
+    subs: list[tuple[int, ...]] = []
+    projections: list[int] = []
     used, largest = 0, 0.0
     for p in net.populations:
         row = parts[p.index]
         row["bytes"], row["start"], row["size"], row["sub"] = PART.itemsize, p.start, p.size, len(subs)
         for q in (q for q in net.projections if q.source is p):
             for table in delay_tables(q, options.dt, _bounds(q.target.size, threads)):
-                own = [table.rows, table.items, table.weights, table.table, table.splits]
+                own: list[NDArray[Any] | None] = [table.rows, table.items, table.weights, table.table, table.splits]
                 arrays += [a for a in own if a is not None]
                 port = next(x for x in model.models[q.target.index].ports if x.synapse == q.synapse)
                 word = len(model.models[q.target.index].states) + port.index
@@ -118,7 +121,8 @@ def lower(model: EventModel, options: EngineOptions) -> EventProgram:
                 projections.append(q.index)
                 longest, used = max(longest, table.delay), used + table.bytes
                 weights = table.weights if table.kind == "weighted" else table.table
-                largest = max(largest, float(np.nan_to_num(np.abs(weights), nan=np.inf).max(initial=0.0)))
+                size = np.nan_to_num(np.abs(np.asarray(weights)), nan=np.inf)
+                largest = max(largest, float(size.max(initial=0.0)))
         row["subs"] = len(subs) - row["sub"]
         if p.index in model.models:
             _fill(row, model.models[p.index], model.linear[p.index], arrays)

@@ -77,7 +77,10 @@ class ShiftTable:
             first = group.take(torch.zeros(1, dtype=torch.int64))
             scale = torch.sqrt(group.variance + white + filtered).detach().max()
             self._solve(first, [_axis(x.detach(), n, scale) for x, n in zip(columns, NODES, strict=True)])
-        result = self.values.expand(len(mean), *self.values.shape)
+        values = self.values
+        if values is None:
+            raise RuntimeError("the table of shifts is empty")
+        result = values.expand(len(mean), *values.shape)
         for x, axis in zip(columns, self.axes, strict=True):
             result = torch.einsum("mn,mn...->m...", _lagrange(x, axis), result)
         return result

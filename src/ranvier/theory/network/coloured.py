@@ -96,7 +96,8 @@ class RateMap:
         r = self.assembly.source_rates
         for group, table in zip(groups, self._tables, strict=True):
             at = group.index
-            r = r.index_copy(0, at, group_rates(group, mean[at], *(x[at] for x in noise), table, self.threads))
+            own = InputNoise(*(x[at] for x in noise))
+            r = r.index_copy(0, at, group_rates(group, mean[at], own, table, self.threads))
         return r
 
     @torch.no_grad()
@@ -173,15 +174,14 @@ def _white_rates(assembly: Assembly, cells: Sequence[NeuronGroup], shares: Tenso
 
 
 def group_rates(
-    group: NeuronGroup, mean: Tensor, white: Tensor, filtered: Tensor, tau: Tensor, membrane: Tensor, table: ShiftTable,
-    threads: int = 1,
+    group: NeuronGroup, mean: Tensor, noise: InputNoise, table: ShiftTable, threads: int = 1
 ) -> Tensor:
     """(M,) 1/ms of neurons with mean input `mean` mV and noise as in `InputNoise`; one of each kind is solved."""
+    white, filtered, tau, membrane = noise
     distinct = group.distinct(mean, white, filtered, tau)
     if distinct is not None:
         rows, place = distinct
-        chosen = (x[rows] for x in (mean, white, filtered, tau, membrane))
-        return group_rates(group.take(rows), *chosen, table, threads)[place]
+        return group_rates(group.take(rows), mean[rows], InputNoise(*(x[rows] for x in noise)), table, threads)[place]
     coloured = (filtered > NEGLIGIBLE * (group.variance + membrane)).detach()
     rates = torch.zeros_like(mean)
     plain = torch.nonzero(~coloured)[:, 0]

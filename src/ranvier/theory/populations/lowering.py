@@ -12,7 +12,7 @@ from ranvier.networks import Network, Projection, wiring
 from ranvier.networks.changes import require_valid
 from ranvier.neurons import Poisson, SpikeTimes
 from ranvier.synapses import Electrical
-from ranvier.theory.network.filters import synapse_filter
+from ranvier.theory.network.filters import Filter, synapse_filter
 from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.lowering import Assembly, Junctions
 from ranvier.theory.network.neuron_lowering import adaptation, neuron_group, require_constant
@@ -48,7 +48,8 @@ def assemble_populations(net: Network) -> tuple[Assembly, Tensor]:
         group = neuron_group(population).take(torch.zeros(1, dtype=torch.int64))
         cells.append(replace(group, index=torch.tensor([k])))
         tau = tau.index_copy(0, cells[-1].index, group.tau)
-    filters, number = [], {}
+    filters: list[Filter] = []
+    number: dict[Any, int] = {}
 
     def kind(synapse: Any, where: str) -> int:
         if isinstance(synapse, Electrical):
@@ -80,8 +81,8 @@ def assemble_populations(net: Network) -> tuple[Assembly, Tensor]:
         kinds.append(kind(background.synapse, where))
         k = place[id(background.target)]
         require_constant({"rate": background.rate}, where)
-        f = filters[kinds[-1]]
-        W = (tau[k] if f.instant else f.area) * _one(background.weight, f"weight of the {where}")
+        filter_ = filters[kinds[-1]]
+        W = (tau[k] if filter_.instant else filter_.area) * _one(background.weight, f"weight of the {where}")
         rate = _one(background.rate, f"rate of the {where}") / 1000
         at = (torch.tensor([n]), torch.tensor([k]))
         mean = mean.index_put(at, W * rate)

@@ -173,7 +173,8 @@ class _Rates(torch.autograd.Function):
         arrays = [np.ascontiguousarray(x.detach().numpy()) for x in (up, down, relaxation, decay)]
         B, N, M = arrays[0].shape
         node, share = reset_nodes(position.detach().numpy(), N)
-        scheme = kernels.Discretised(*arrays, node, share, np.ascontiguousarray(wait.detach().numpy()))
+        held = np.ascontiguousarray(wait.detach().numpy())
+        scheme = kernels.Discretised(arrays[0], arrays[1], arrays[2], arrays[3], node, share, held)
         needs = any(ctx.needs_input_grad)
         count = B if needs else 0
         bars = kernels.Bars(

@@ -114,7 +114,7 @@ def _pooled(b: Builder, x: Operand, kernel: Any, stride: Any, padding: Any, dila
     return b.take([x], windows)  # type: ignore[list-item]
 
 
-def _max_pool(b: Builder, x: Operand, kernel: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,), ceil: bool = False) -> list:  # noqa: E501
+def _max_pool(b: Builder, x: Operand, kernel: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,), ceil: bool = False) -> list[Any]:  # noqa: E501
     return [b.greatest(_pooled(b, x, kernel, stride, padding, dilation, ceil), -1)]
 
 

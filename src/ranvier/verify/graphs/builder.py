@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,7 +40,7 @@ class Builder:
     def __init__(self, shape: Sequence[int], title: str = "") -> None:
         self.title, self.name = title, "input"
         self._nodes: list[Node] = []
-        self._known: dict = {}
+        self._known: dict[Any, Any] = {}
         self.input = self._add(Input(), (), tuple(shape))
 
     def graph(self, output: Operand) -> ComputationGraph:
