@@ -83,11 +83,11 @@ def read_unpacked(path: str | Path, what: str = "a file") -> bytes:
             if not rest:
                 at += len(piece)
             if not piece:
-                raise ValueError(f"{path} is a broken gzip file (it ends too early); fetch it anew.")
+                raise ValueError(f"{path} is a gzip file that ends too early; expected a whole one: fetch it anew.")
             try:
                 out.append(member.decompress(piece, _BLOCK))
             except zlib.error as error:
-                raise ValueError(f"{path} is a broken gzip file ({error}); fetch it anew.") from error
+                raise ValueError(f"{path} is a broken gzip file ({error}); expected a whole one.") from error
             total += len(out[-1])
             rest = member.unconsumed_tail
             require_ratio(total, at - len(rest), path)

@@ -49,4 +49,4 @@ def test_no_value_is_used_before_its_type_is_checked(tmp_path, name):
                 assert work.name in message and EXPECTED.search(message), (path, message)
                 assert not foreign(message), (path, foreign(message), message)
                 refused += 1
-    assert total > 30 and refused > 0.2 * total, (refused, total)
+    assert total > 30 and refused > 0.15 * total, (refused, total)  # a manifest also says what nothing reads

@@ -34,7 +34,7 @@ def small(**options):
         ({"seed": None}, r"seed is None; expected an integer"),
         ({"threads": 0}, r"threads is 0; expected a whole number, at least 1"),
         ({"threads": 1.5}, r"threads is 1\.5; expected a whole number, at least 1"),
-        ({"engine": "nest"}, r"engine is 'nest'; expected 'compiled' or 'torch'"),
+        ({"engine": "nest"}, r"engine is 'nest'; expected one of 'compiled', 'torch'"),
         ({"dtype": torch.float16}, r"dtype is torch\.float16; expected torch\.float32 or torch\.float64"),
         ({"record": "w"}, r"variable is 'w'; expected one that can be recorded: 'V'"),
         ({"record": rv.Probe("V", interval=0.15)}, r"interval of 0\.15 ms; expected a multiple of the step"),

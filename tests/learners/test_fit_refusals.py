@@ -116,7 +116,7 @@ def test_the_log_of_another_run_is_refused_and_left_alone(tmp_path, checkpointed
     two.mkdir(exist_ok=True)
     shutil.copy(one / "log.jsonl", two)
     before = contents(two)
-    with pytest.raises(ValueError, match="of another run than the checkpoint"):
+    with pytest.raises(ValueError, match="from another run than the checkpoint"):
         fit(learner(rates=(0.2, 0.2)) if checkpointed else learner(), two, 3)
     assert contents(two) == before
 

@@ -147,7 +147,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_added(net, act, message):
         lambda n: n.add("LIF", 3),
         lambda n: n.add(LIF(), 3, drive="10 mV"),
         lambda n: n.add(LIF(), 3, classes="abc"),
-        lambda n: n.add(LIF(), 3, noise=TimeSeries([1.0], 1.0)),
+        lambda n: n.add(LIF(), 3, t_ref=TimeSeries([1.0], 1.0)),
         lambda n: n.connect("exc", "inh", weight="0.1 mV", probability=0.1),
         lambda n: n.connect("exc", "inh", weight=1.0, probability=0.1, synapse=Delta),
         lambda n: n.connect("exc", "inh", weight=1.0, wiring=w.AllToAll),

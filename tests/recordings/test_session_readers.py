@@ -208,7 +208,7 @@ def test_options_that_do_not_fit_are_named(tmp_path):
     for options, words in (
         ({"activity": "trace"}, "Did you mean 'traces'"),
         ({"times": "speed"}, "expected increasing times"),
-        ({"unit": "hours", "times": "time_s", "activity": "names"}, "expected \\(T, N\\)"),
+        ({"unit": "hours", "times": "time_s", "activity": "names"}, "expected real numbers"),
         ({"behaviour": ["names"]}, "names"),
         ({"behaviour": {"v": ("traces", 9)}}, "expected a column 9"),
         ({"colour": "x"}, "'colour' is no role of an array"),

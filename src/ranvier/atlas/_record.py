@@ -59,10 +59,12 @@ class Claim:
         if not isinstance(self.tolerance, str) and not 0 <= self.tolerance < math.inf:
             raise ValueError(f"the claim {self.text!r} has tolerance {self.tolerance}; expected it >= 0")
 
-    def tolerance_in(self, metrics: Mapping[str, Any]) -> float:
-        """The tolerance as a number, looked up in `metrics` where it is measured."""
+    def tolerance_in(self, metrics: Mapping[str, Any]) -> float | None:
+        """The tolerance as a number, looked up in `metrics` where it is measured; None where it is not, at this size
+        or without the data."""
         if isinstance(self.tolerance, str):
-            return float(_metric(metrics, self.tolerance, self))
+            bound = _metric(metrics, self.tolerance, self)
+            return None if bound is None else float(bound)
         return float(self.tolerance)
 
     def verdict(self, metrics: Mapping[str, Any]) -> Verdict:

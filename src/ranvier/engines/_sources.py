@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from ranvier.networks import Population, TimeSeries
 
 #: spikes of a neuron in one step
 MOST = 255
-_MOST_MEAN = 128  # of a Poisson source; its tail beyond MOST is below 1e-22
+MOST_MEAN = 128  # of a Poisson source; its tail beyond MOST is below 1e-22
 _TAIL = 2.0**-33
 
 
@@ -65,9 +66,11 @@ class PoissonTables(NamedTuple):
         return int(self.base.max()) + self.table.shape[1]
 
 
-def poisson_tables(rate: Any, dt: float, size: int, padded: int, what: str) -> PoissonTables:
+def poisson_tables(
+    rate: Any, dt: float, size: int, padded: int, what: str, most: float = math.inf
+) -> PoissonTables:
     """Of a rate in Hz: a number, one a neuron, or a `TimeSeries`. Raises ValueError for rates out of range."""
-    rates, interval = rate_samples(rate, dt, what)
+    rates, interval = rate_samples(rate, dt, what, most)
     parts = [poisson_table(sample, dt, size, padded) for sample in rates]
     rows, columns = max(len(t) for t, _ in parts), max(t.shape[1] for t, _ in parts)
     table = np.full((len(parts), rows, columns), 2**32 - 1, np.uint32)  # never exceeded: it counts nothing
@@ -77,19 +80,19 @@ def poisson_tables(rate: Any, dt: float, size: int, padded: int, what: str) -> P
     return PoissonTables(table, base, interval)
 
 
-def rate_samples(rate: Any, dt: float, what: str) -> tuple[NDArray[np.float64], int]:
+def rate_samples(rate: Any, dt: float, what: str, most: float = math.inf) -> tuple[NDArray[np.float64], int]:
     """Rates in Hz (samples, 1 or neurons), and the steps that each holds for. Raises ValueError for rates out of
-    range."""
+    range; `most`: expected spikes in a step, of sources."""
     interval = 1
     if isinstance(rate, TimeSeries):
         interval = whole_steps(rate.interval, dt, f"the rate of {what} changes every {rate.interval} ms")
         rates = rate.values.detach().double().numpy().reshape(len(rate.values), -1)
     else:
         rates = np.atleast_2d(np.asarray(rate.detach() if hasattr(rate, "detach") else rate, np.float64))
-    if not (np.isfinite(rates).all() and rates.min() >= 0 and rates.max() * dt / 1000 <= _MOST_MEAN):
+    if not (np.isfinite(rates).all() and rates.min() >= 0 and rates.max() * dt / 1000 <= most):
         raise ValueError(
             f"{what} has Poisson rates from {rates.min():g} to {rates.max():g} Hz; expected 0 "
-            f"to {_MOST_MEAN * 1000 / dt:g} Hz, {_MOST_MEAN} spikes a step of a neuron: shorten dt (now {dt:g} ms), or "
+            f"to {most * 1000 / dt:g} Hz, {most:g} spikes a step of a neuron: shorten dt (now {dt:g} ms), or "
             "spread them over more neurons"
         )
     return rates, interval

@@ -11,7 +11,7 @@ from ranvier._steps import whole_steps
 from ranvier.codegen.compilation import kernel_address
 from ranvier.codegen.portable import Portable
 from ranvier.codegen.records import address
-from ranvier.engines._sources import most_at_once, poisson_tables, spike_events
+from ranvier.engines._sources import MOST_MEAN, most_at_once, poisson_tables, spike_events
 from ranvier.engines.compiled.couplings import senders
 from ranvier.engines.compiled.kernels import KernelLayout, layout, source
 from ranvier.engines.compiled.loops import TILE, add_poisson_address, delivery_address, poisson_spikes_address
@@ -164,7 +164,9 @@ class PopulationTables:
 
     def add_poisson(self, p: Population) -> None:
         n = padded(p.size)
-        tables = poisson_tables(p.parameters["rate"], self.options.dt, p.size, n, f"population {p.name!r}")
+        tables = poisson_tables(
+            p.parameters["rate"], self.options.dt, p.size, n, f"population {p.name!r}", MOST_MEAN
+        )
         row = self.row_of(p, most=tables.most)
         row["kind"], row["kernel"] = POISSON, poisson_spikes_address()
         row["table"], row["base"] = self.address(tables.table), self.address(tables.base)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ranvier._steps import whole_steps
-from ranvier.engines._sources import rate_samples, spike_events
+from ranvier.engines._sources import MOST_MEAN, rate_samples, spike_events
 from ranvier.engines.compiled.agreement import LEAST, LIMIT, SLOW, TOLERANCE
 from ranvier.engines.compiled.couplings import senders, warn_of_change
 from ranvier.engines.compiled.synapse_tables import delay_steps
@@ -318,18 +319,18 @@ class TorchNetwork:
                 out[name] = series.values[at].to(self.kinds[p.index])
         return out
 
-    def _mean(self, rate: Any, step: int, what: str) -> Tensor:
+    def _mean(self, rate: Any, step: int, what: str, most: float = math.inf) -> Tensor:
         """The mean count of a Poisson process in a step, (1 or neurons,)."""
         if isinstance(rate, TimeSeries):
             steps = whole_steps(rate.interval, self.dt, f"the rate of {what} changes every {rate.interval} ms")
             rate = rate.values[min(step // steps, len(rate.values) - 1)]
-        return torch.from_numpy(rate_samples(rate, self.dt, what)[0][0]) * self.dt / 1000
+        return torch.from_numpy(rate_samples(rate, self.dt, what, most)[0][0]) * self.dt / 1000
 
     def _source(self, p: Population, state: NetworkState, batch: int, own: Tensor | None, generator) -> Tensor:
         spikes = torch.zeros(batch, p.size, dtype=self.dtype)
         if isinstance(p.neuron, Poisson):
             rate = p.parameters["rate"]
-            mean = self._mean(rate, state.step, f"population {p.name!r}").expand(batch, p.size)
+            mean = self._mean(rate, state.step, f"population {p.name!r}", MOST_MEAN).expand(batch, p.size)
             spikes = torch.poisson(mean, generator=generator).to(self.dtype)
         elif p.index in self.events:
             steps, neurons = self.events[p.index]
