@@ -153,9 +153,9 @@ class Simulation:
         """Set what `get` reads: a number, or one a neuron or an edge. The run goes on with it.
 
         Parameters and weights that do not learn are the network's: they are set there, too, as by `Network.set`. A
-        spike under way keeps the weight that it was sent with (compiled), or meets that of its arrival (torch). A
-        learned weight is set within its rule's bounds, and its traces stay. Raises ValueError or TypeError for what
-        does not fit, with nothing changed, and where the run lies in a folder.
+        spike under way keeps the weight that it was sent with (compiled, by steps), or meets that of its arrival
+        (torch, events). A learned weight is set within its rule's bounds, and its traces stay. Raises ValueError or
+        TypeError for what does not fit, with nothing changed, and where the run lies in a folder.
         """
         self._require_memory(True, "set")
         require_unchanged(self.net, self._network)

@@ -111,8 +111,9 @@ register(
             ),
             Claim(
                 "Wired as the larva's brain, 2952 units do so, too.",
-                "found here", "valid_larva", AtLeast(2.0), 0.0,
-                "three series gave 3.4, 5.8 and 6.8, and at most 0.25 without recurrence", {"recurrent": False},
+                "found here, the bound set after these", "valid_larva", AtLeast(2.0), 0.0,
+                "three series gave 3.4, 5.8 and 6.8, and at most 0.25 without recurrence; a fourth, later, 5.0",
+                {"recurrent": False},
                 "Lyapunov times",
             ),
             Claim(

@@ -12,7 +12,7 @@ from ranvier.engines.events.engine import EventRun
 
 #: the size of a population from which it is worth asking, and steps between two looks
 LEAST, CHECK = 4096, 1000
-#: what things cost, ns (benchmarks/scale.py): a visit, a synaptic event of either loop, and a step of a neuron
+#: what things cost, ns, roughly: a visit, a synaptic event of either loop, and a step of a neuron
 VISIT, EVENT, DELIVERY, UPDATE, PAIRED = 12.0, 5.0, 1.5, 0.6, 4.0
 
 
