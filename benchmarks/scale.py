@@ -147,7 +147,7 @@ def main() -> None:
             process = subprocess.run(command + ["--noisy"] * o.noisy, text=True, stdout=subprocess.PIPE, check=True)
             rows[side] = json.loads(process.stdout.strip().splitlines()[-1])
     lines = [
-        f"python -m benchmarks.scale {' '.join(sys.argv[1:])}", f"{processor()}, load {os.getloadavg()[0]:.1f}", "",
+        f"python -m benchmarks.scale --rounds {o.rounds} --brian2 PYTHON", "",
         "| side:threads | CPU s | wall s | x real time (CPU) | spikes | active | build s |",
         "|---|---|---|---|---|---|---|",
     ]  # fmt: skip

@@ -57,8 +57,8 @@ def cluster_by_stimuli(
     to the stimulus of cluster c and T = `temperature`, and each neuron goes to the stimulus that drives it most;
     clusters of fewer than `least` neurons are dropped. Then each cluster is parted in two, and each is left out, for a
     try, until nothing changes. A cluster more is kept if it raises the mean J by `worth` of log(K + 1) − log K, which
-    is what one gains that is told from all others, and one is dropped that does not. (In the paper any gain is enough,
-    worth=0, with which the errors of twins divide kinds.)
+    is what a cluster gains that differs from all others; one that gains less is dropped. (In the paper any gain is
+    enough, worth=0, with which the errors of twins divide kinds.)
 
     respond: stimuli (K, *shape) -> normalised responses (K, N), differentiable: of twins, by `normalise_responses`.
     norm: Euclidean length of a stimulus, as the contrast that can be shown. rounds: of each optimisation, at most.

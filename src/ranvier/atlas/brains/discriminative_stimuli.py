@@ -64,7 +64,7 @@ def measure(
             return presentations_needed(types, shown(stimuli, new, new_gain, REPEATS, signal, rng), new)
 
         best = typed(clusters.stimuli, kind[labels])
-        # the controls are told the kinds of the cells that they learn from
+        # the controls have the kinds of the cells that they learn from
         others = {name: np.array([typed(x, truth) for x in sets]) for name, sets in
                   (("noise", noise), ("natural", natural))}  # fmt: skip
         result |= {

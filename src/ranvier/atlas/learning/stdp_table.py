@@ -104,7 +104,7 @@ register(
                 FORM, "positives_error", 0.0, 0.0, EXACT, {"excess": 1.3},
             ),
             Claim(
-                "Two words that differ in one bit are told from all others.",
+                "Two words that differ in one bit are distinguished from all others.",
                 SOURCE, "accuracy_1", 1.0, 0.0, EXACT, {"excess": 1.3},
             ),
             Claim(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.codegen.records import address
+from ranvier.engines._threads import run_on
 from ranvier.engines.compiled import driver
 from ranvier.engines.compiled.couplings import Couplings
 from ranvier.engines.compiled.loops import TILE, normals_address
@@ -105,14 +104,7 @@ def _run(bound: Bound, last: int) -> tuple[int, int]:
             program.block_steps, program.options.dt, program.options.real(1),
         )  # fmt: skip
 
-    if program.threads == 1:
-        return work(0)
-    with ThreadPoolExecutor(program.threads - 1) as pool:
-        others = [pool.submit(work, t) for t in range(1, program.threads)]
-        mine = work(0)
-        for other in others:
-            other.result()
-    return mine
+    return run_on(program.threads, work)
 
 
 def _couplings(program: Program, state: RunState) -> Couplings | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.codegen.records import address
+from ranvier.engines._threads import run_on
 from ranvier.engines.compiled.records import RUN
 from ranvier.engines.compiled.run import probe_table, samples_of
 from ranvier.engines.compiled.state import RunState, copy_into, initial_of
@@ -136,14 +136,7 @@ class EventRun:
                 base.block_steps,
             )  # fmt: skip
 
-        if base.threads == 1:
-            return work(0)
-        with ThreadPoolExecutor(base.threads - 1) as pool:
-            others = [pool.submit(work, t) for t in range(1, base.threads)]
-            mine = work(0)
-            for other in others:
-                other.result()
-        return mine
+        return run_on(base.threads, work)
 
     def spikes_under_way(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(steps, global neurons) of the spikes of the last steps that may be due yet, by step, then neuron."""

@@ -115,7 +115,7 @@ def predict_links_seal(
     neighbours, without the vessel between them.
 
     Each place has its label, by its distance to both ends within the surroundings, its degree outside the pair's own
-    vessel, and, by `displacement`, its place relative to the middle, seen along the pair: distance from the middle and
+    vessel, and, by `displacement`, its place relative to the middle, along the pair: distance from the middle and
     along the pair. Two layers of mean aggregation, pooled by sum and maximum. most: of the train's pairs, drawn.
     """
     rng = np.random.default_rng(seed)
