@@ -24,6 +24,7 @@ import numba
 import numpy as np
 from numba.core import sigutils
 from numba.core.ccallback import CFunc
+from numba.core.runtime import rtsys
 
 import ranvier
 from ranvier.codegen import cache_folder
@@ -98,7 +99,16 @@ class _Cache:
 
     def load_overload(self, signature: Any, context: Any) -> Any:
         """The function compiled for these argument types; None where it must be compiled."""
-        context.refresh()
+        result = self._load(signature, context)
+        if result is None:
+            context.refresh()
+        return result
+
+    def _load(self, signature: Any, context: Any) -> Any:
+        if self.callers:
+            context.refresh()  # all that numba knows of types: compiled code that calls this asks for it
+        else:
+            rtsys.initialize(context)  # the symbols of numba's runtime
         if not self.fingerprinted:
             self.fingerprinted, self.digest = True, fingerprint(self.function)
             if self.digest is not None:
