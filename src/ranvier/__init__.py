@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         bodies,
         brains,
         data,
+        dynamics,
         energies,
         engines,
         hardware,
@@ -95,9 +96,9 @@ _HOMES = {
     "ranvier.learners": ["fit"],
 }  # fmt: skip
 _MODULES = [
-    "analysis", "atlas", "bodies", "brains", "data", "energies", "engines", "hardware", "interpret", "learners",
-    "networks", "neurons", "nn", "operators", "plot", "recordings", "report", "reservoirs", "rules", "synapses",
-    "theory", "verify",
+    "analysis", "atlas", "bodies", "brains", "data", "dynamics", "energies", "engines", "hardware", "interpret",
+    "learners", "networks", "neurons", "nn", "operators", "plot", "recordings", "report", "reservoirs", "rules",
+    "synapses", "theory", "verify",
 ]  # fmt: skip
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -106,9 +107,9 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "Equations", "Exponential", "ExponentialConductance", "Graded", "HodgkinHuxley", "Izhikevich", "Network",
     "Neuron", "Normal", "Parameter", "Poisson", "Prediction", "Probe", "Recording", "Sigmoidal", "Simulation",
     "SpikeTimes", "Synapse", "TimeSeries", "Uniform", "WeightProbe", "__version__", "analysis", "as_cell", "atlas",
-    "bodies", "brains", "compare", "data", "energies", "engines", "fit", "hardware", "interpret", "learners",
-    "networks", "neurons", "nn", "operators", "parameter", "plot", "predict", "read_edges", "read_network", "read_nir",
-    "recordings", "report", "reservoirs", "rules", "simulate", "synapses", "theory", "verify", "wiring",
+    "bodies", "brains", "compare", "data", "dynamics", "energies", "engines", "fit", "hardware", "interpret",
+    "learners", "networks", "neurons", "nn", "operators", "parameter", "plot", "predict", "read_edges", "read_network",
+    "read_nir", "recordings", "report", "reservoirs", "rules", "simulate", "synapses", "theory", "verify", "wiring",
     "write_network", "write_nir",
 ]  # fmt: skip
 

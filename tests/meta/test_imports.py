@@ -22,7 +22,7 @@ LEVELS = [
     {"networks"},
     {"data"},
     {"engines", "theory"},
-    {"nn", "energies", "recordings", "operators"},
+    {"nn", "energies", "recordings", "operators", "dynamics"},
     {"learners", "reservoirs", "interpret", "hardware", "bodies"},
     {"report", "brains", "plot", "verify"},
     {"atlas"},

@@ -1,0 +1,1 @@
+"""What motions conserve, and what changes nothing: first integrals, generators, permutations."""
