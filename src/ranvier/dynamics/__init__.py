@@ -3,8 +3,8 @@
 from ranvier.dynamics import systems
 from ranvier.dynamics.integrators import integrate, leapfrog
 from ranvier.dynamics.invariants import Invariants, field_invariants, gradient_rank, trajectory_invariants
-from ranvier.dynamics.library import Library, functions, monomials
 from ranvier.dynamics.manifold import Denoiser, ManifoldDimension, manifold_dimension
+from ranvier.dynamics.monomials import Library, functions, monomials
 from ranvier.dynamics.networks import NetworkInvariants, network_invariants
 
 __all__ = [

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ranvier._checks import positive
 from ranvier.dynamics.integrators import Field
-from ranvier.dynamics.library import Library
+from ranvier.dynamics.monomials import Library
 
 _DEPENDENT = 1e-9  # of the largest standard deviation: a combination of library functions that is constant everywhere
 _CLEAN = 1e-6  # of the largest coefficient: what rounding leaves; of trajectories more, as they have errors
@@ -17,7 +17,7 @@ _CLEAN = 1e-6  # of the largest coefficient: what rounding leaves; of trajectori
 
 @dataclass(frozen=True)
 class Invariants:
-    """H_k = Σ_j coefficients[k, j] library_j that do not change in time.
+    """H_k = Σ_j coefficients[k, j] terms_j that do not change in time.
 
     coefficients: (K, F), in reduced form: each H_k is written by the first functions of the library that do.
     residuals: (M,), by rising size, of the M independent combinations of the library: of the field, the rate of
@@ -26,7 +26,7 @@ class Invariants:
     functions of them. independent: the indices of `rank` such H_k.
     """
 
-    library: Library
+    terms: Library
     coefficients: Tensor
     residuals: Tensor
     rank: int
@@ -34,12 +34,12 @@ class Invariants:
 
     def __call__(self, x: Tensor) -> Tensor:
         """H (B, K) of states x (B, d)."""
-        return self.library(x) @ self.coefficients.to(x).T
+        return self.terms(x) @ self.coefficients.to(x).T
 
     def expressions(self, digits: int = 4) -> tuple[str, ...]:
         """Each H_k in words of the library, such as "1 p^2 + 1 q^2"."""
         return tuple(
-            " + ".join(f"{c:.{digits}g} {n}" for c, n in zip(row, self.library.names, strict=True) if c)
+            " + ".join(f"{c:.{digits}g} {n}" for c, n in zip(row, self.terms.names, strict=True) if c)
             for row in self.coefficients.tolist()
         )
 

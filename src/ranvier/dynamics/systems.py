@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch import Tensor
 from ranvier.dynamics.integrators import Field, integrate, leapfrog
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class System:
     """dx/dt = field(x) of states x (B, dimension), and what it conserves.
 
@@ -22,7 +21,7 @@ class System:
 
     dimension: int
     field: Field
-    invariants: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType({})
+    invariants: Mapping[str, Callable[[Tensor], Tensor]] = dataclasses.field(default_factory=dict)
     split: tuple[Field, Field] | None = None
 
     def run(self, x: Tensor, dt: float, steps: int, every: int = 1) -> Tensor:
