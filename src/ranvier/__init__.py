@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         synapses,
         theory,
         verify,
+        worlds,
     )
     from ranvier.engines import Probe, Recording, Simulation, WeightProbe, as_cell, simulate
     from ranvier.equations import Equations, Parameter, parameter
@@ -98,7 +99,7 @@ _HOMES = {
 _MODULES = [
     "analysis", "atlas", "bodies", "brains", "data", "dynamics", "energies", "engines", "hardware", "interpret",
     "learners", "networks", "neurons", "nn", "operators", "plot", "recordings", "report", "reservoirs", "rules",
-    "synapses", "theory", "verify",
+    "synapses", "theory", "verify", "worlds",
 ]  # fmt: skip
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -110,7 +111,7 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "bodies", "brains", "compare", "data", "dynamics", "energies", "engines", "fit", "hardware", "interpret",
     "learners", "networks", "neurons", "nn", "operators", "parameter", "plot", "predict", "read_edges", "read_network",
     "read_nir", "recordings", "report", "reservoirs", "rules", "simulate", "synapses", "theory", "verify", "wiring",
-    "write_network", "write_nir",
+    "worlds", "write_network", "write_nir",
 ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ LEVELS = [
     {"engines", "theory"},
     {"nn", "energies", "recordings", "operators", "dynamics"},
     {"learners", "reservoirs", "interpret", "hardware", "bodies"},
-    {"report", "brains", "plot", "verify"},
+    {"report", "brains", "plot", "verify", "worlds"},
     {"atlas"},
     {"cli"},
 ]

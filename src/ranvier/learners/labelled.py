@@ -84,7 +84,7 @@ class GradientLearner(CheckedState):
                 "expected a finite one; the optimizer's step was not taken: see the input, or lower the learning rate"
             )
         self._update()
-        return _metrics(loss, right, labels)
+        return _metrics(loss, right, self._examples(labels))
 
     def _update(self) -> None:
         """Clip, and one step of the optimizer."""
@@ -108,7 +108,11 @@ class GradientLearner(CheckedState):
             loss, right = self._measure(self._encoded(x), labels)
         if not math.isfinite(loss):
             raise ValueError(f"the loss is {loss}; expected a finite one: see the input and the weights")
-        return _metrics(loss, right, labels)
+        return _metrics(loss, right, self._examples(labels))
+
+    def _examples(self, labels: Tensor) -> int:
+        """The size of a batch."""
+        return len(labels)
 
     def _encoded(self, x: Tensor) -> Tensor:
         return x if self.encode is None else self.encode(x)
@@ -217,8 +221,8 @@ def pair_of(batch: Any) -> tuple[Any, Any]:
     )
 
 
-def _metrics(loss: float, right: float | None, labels: Tensor) -> Metrics:
-    known = {"loss": loss, "examples": len(labels)}
+def _metrics(loss: float, right: float | None, examples: int) -> Metrics:
+    known = {"loss": loss, "examples": examples}
     return known if right is None else known | {"accuracy": right}
 
 
