@@ -53,14 +53,20 @@ def needs_double(model: StepModel, dt: float) -> str | None:
         return f"its refractory period has {float(values[model.refractory].max()) / dt:g} steps, beyond 2^24"
     values |= {name: torch.zeros((), dtype=torch.float64) for name in model.varying}
     values |= next(_series(model))
-    for state in model.equations:
-        memory = _memory(state, model, values)
-        if UNIT * memory / dt > TOLERANCE:
-            return f"{state.name} forgets in {memory:g} ms, whose relative error is {UNIT * memory / dt:.1g}"
+    for name, memory in memories(model, values).items():
+        longest = float(memory.max())
+        if UNIT * longest / dt > TOLERANCE:
+            return f"{name} forgets in {longest:g} ms, whose relative error is {UNIT * longest / dt:.1g}"
     margin = _least_motion(model, values, dt)
     if margin < STALL:
         return f"{model.states[0]} moves by {margin:.2g} units in the last place of float32 a step"
     return None
+
+
+def memories(model: StepModel, values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """1/|∂(dx/dt)/∂x| in ms of each variable at the variables' initial values, at `values` of the parameters: one
+    number or one a neuron; infinite of what only integrates, but 0 of a first variable that a threshold resets."""
+    return {state.name: _memory(state, model, values) for state in model.equations}
 
 
 def warn_of_slow_traces(projection: Projection, dt: float, dtype: torch.dtype) -> None:
@@ -128,16 +134,16 @@ def _series(model: StepModel) -> Iterator[dict[str, Tensor]]:
         }
 
 
-def _memory(state: StateVariable, model: StepModel, values: dict[str, Tensor]) -> float:
-    """1/|∂(dx/dt)/∂x| in ms, the longest of all neurons', at the variables' initial values."""
+def _memory(state: StateVariable, model: StepModel, values: dict[str, Tensor]) -> Tensor:
+    zero = torch.zeros((), dtype=torch.float64)
     if state.drift == 0:
-        return 0.0
+        return zero
     slope = sp.diff(state.drift, symbol(state.name))
     if slope == 0:  # an integrator; the first variable's is looked at by its motion
-        return 0.0 if state.name == model.states[0] and model.threshold is not None else float("inf")
+        return zero if state.name == model.states[0] and model.threshold is not None else zero + torch.inf
     at = values | _start(model, values) if slope.free_symbols & _variables(model) else values
     slopes = torch_function({"slope": slope})(**at)["slope"].abs()
-    return float((1 / slopes.clamp(min=1e-300)).max())
+    return 1 / slopes.clamp(min=1e-300)
 
 
 def _start(model: StepModel, values: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -243,4 +249,4 @@ def _resting(state: StateVariable) -> sp.Expr | None:
     return -state.drift.xreplace({x: sp.Integer(0)}) / slope
 
 
-__all__ = ["STALL", "TOLERANCE", "needs_double", "warn_of_slow_traces", "warn_of_small_changes"]
+__all__ = ["STALL", "TOLERANCE", "memories", "needs_double", "warn_of_slow_traces", "warn_of_small_changes"]

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ranvier.nn.cell import CellState, SequenceCell, in_own_precision
 from ranvier.nn.checks import require_finite, require_state
+from ranvier.nn.precision import warn_of_long_memory
 from ranvier.reservoirs.esn import ESN
 from ranvier.reservoirs.transformer import ReservoirTransformer
 
@@ -57,6 +58,7 @@ class Reservoir(SequenceCell):
         require_finite(x)
         state = self.init_state(x.shape[1]) if state is None else state
         require_state(state, {"r": (x.shape[1], len(self.bias))}, self.bias)
+        warn_of_long_memory(self, {"leak": 1 / self.leak}, x.dtype)
         r, outputs = state["r"], []
         for row in F.linear(x, self.input_weight, self.bias).unbind(0):
             fed = F.embedding_bag(

@@ -13,6 +13,7 @@ from ranvier.nn.cell import CellState, SequenceCell, in_own_precision
 from ranvier.nn.checks import require_finite, require_state, require_values
 from ranvier.nn.counting.counts import Counts
 from ranvier.nn.domains import LEAKY, POSITIVE, require_sizes
+from ranvier.nn.precision import warn_of_long_memory
 
 
 class ActiveDendrites(SequenceCell):
@@ -113,6 +114,7 @@ class ActiveDendrites(SequenceCell):
         require_finite(x)
         state = self.init_state(x.shape[1]) if state is None else state
         require_state(state, {"v": (x.shape[1], self.neurons)}, self.weight)
+        warn_of_long_memory(self, {"decay": 1 / (1 - self.decay)}, x.dtype)
         v, outputs = state["v"], []
         for row in self.recognised(x.flatten(0, 1)).unflatten(0, x.shape[:2]).unbind(0):
             v = torch.maximum(row, self.decay * v)

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ranvier.nn.checks import holds_values
 from ranvier.nn.counting.counts import Counts
 from ranvier.nn.domains import NOT_NEGATIVE, require_sizes
 from ranvier.nn.liquid import _ltc_sequence
 from ranvier.nn.liquid._continuous_time import TimedLayer, lstm_from_ncps
 from ranvier.nn.liquid.wirings import LiquidSynapses, LiquidWiring, Wirer, draw
 from ranvier.nn.operators import loops_apply
+from ranvier.nn.precision import warn_of_long_memory
 
 #: ranges from which ncps draws its first values
 _RANGES = {
@@ -128,6 +130,9 @@ class LTC(TimedLayer):
         cells = values["cm"], values["gleak"] * self.vleak, values["gleak"] + self.epsilon
         recurrent, sensory = self._synapses(values, ""), self._synapses(values, "sensory_")
         x, rate = self._map(x, "input"), self.unfolds / spans
+        if rate.numel() and holds_values(rate):
+            memory = (cells[0] / cells[2]).detach() * rate.detach().max()
+            warn_of_long_memory(self, {"cm/gleak": memory}, x.dtype)
         compiled = self.fused and loops_apply(x, [state, *cells, *recurrent, *sensory])
         run = _ltc_sequence.fused if compiled else _ltc_sequence.plain
         return run(x, state, rate, cells, recurrent, sensory, self._wires, self.unfolds)

@@ -18,6 +18,7 @@ from ranvier.nn.memory import _elm_sequence
 from ranvier.nn.memory._elm_sequence import HEIGHT, SLOPE
 from ranvier.nn.operators import loops_apply
 from ranvier.nn.plain_modules import are_plain
+from ranvier.nn.precision import steps_remembered, warn_of_long_memory
 from ranvier.nn.spiking.products import linear
 
 _ROUTINGS = ("neighbours", "random")
@@ -128,7 +129,10 @@ class ELM(SequenceCell):
         self._require_sequence(x, self.synapses)
         state = self.init_state(x.shape[1]) if state is None else state
         require_state(state, {"s": (x.shape[1], self.branches), "m": (x.shape[1], self.memory)}, self.synapses)
-        kappa = torch.exp(-self.dt / self.tau_m)
+        tau_m = self.tau_m
+        memories = {"tau_m": tau_m.detach() / self.dt, "tau_s": steps_remembered(self.kappa_s)}
+        warn_of_long_memory(self, memories, x.dtype)
+        kappa = torch.exp(-self.dt / tau_m)
         gain = self.lam * (1 - kappa)
         b = linear(x, self._routes(), None)
         weights: list[Any] = []

@@ -14,6 +14,7 @@ from ranvier.nn.cell import CellState, SequenceCell, in_own_precision
 from ranvier.nn.checks import require_finite, require_state
 from ranvier.nn.counting.counts import Counts
 from ranvier.nn.domains import DECAY, POSITIVE, require_sizes
+from ranvier.nn.precision import steps_remembered, warn_of_long_memory
 
 
 class AstrocyteLIF(SequenceCell):
@@ -105,6 +106,7 @@ class AstrocyteLIF(SequenceCell):
         state = self.init_state(x.shape[1]) if state is None else state
         own = x.shape[1], self.out_features
         require_state(state, {"v": own, "y": own, "c": (x.shape[1], self.astrocytes)}, self.weight)
+        warn_of_long_memory(self, self._steps_remembered(), x.dtype)
         v, y, c = state["v"], state["y"], state["c"]
         matrix = self._matrix()
         inputs = F.linear(x, matrix[:, : self.in_features])
@@ -125,6 +127,9 @@ class AstrocyteLIF(SequenceCell):
             v = u - y.detach()
             outputs.append(y)
         return torch.stack(outputs), {"v": v, "y": y, "c": c}
+
+    def _steps_remembered(self) -> dict[str, Tensor | float]:
+        return {"beta": 1 / (1 - self.beta) if self.beta < 1 else math.inf, "tau": steps_remembered(self.kappa)}
 
     def _matrix(self) -> Tensor:
         """U W and W (α − U) below each other, for one product."""

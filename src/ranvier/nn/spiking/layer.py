@@ -15,6 +15,7 @@ from ranvier.nn.cell import CellState, FixedAttributes, autocast_on, in_own_prec
 from ranvier.nn.checks import holds_values, neuron, require_finite, require_state, require_tensor, require_values
 from ranvier.nn.domains import DECAY, REAL, Domain, require_sizes
 from ranvier.nn.plain_modules import at_every_step, call
+from ranvier.nn.precision import steps_remembered, warn_of_long_memory
 from ranvier.nn.spiking import _sequence
 from ranvier.nn.spiking._recurrence import Delays, Recurrence, fed_back
 from ranvier.nn.spiking.step import Step
@@ -67,6 +68,7 @@ class DynamicalLayer(FixedAttributes):
         self._values: tuple[str, ...] = ()
         self._checked_versions: list[tuple[int, int]] = []  # of the values that were found within their domains
         self._decays: tuple[str, ...] = ()
+        self._integrators: tuple[str, ...] = ()  # what does not decay: remembered for as long as it runs
         self._like = {"device": device, "dtype": dtype}
         self._set_recurrence(recurrent_delay)
 
@@ -153,7 +155,15 @@ class DynamicalLayer(FixedAttributes):
         if versions == self._checked_versions or transformed():
             return
         self._require_domains(values)
+        if holds_values(self._reference):
+            memories = self._steps_remembered(values)
+            self._integrators = tuple(name for name, steps in memories.items() if bool(steps.isinf().any()))
+            warn_of_long_memory(self, memories, self._reference.dtype)
         self._checked_versions = versions
+
+    def _steps_remembered(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """For how many steps each variable is remembered, by the name of what sets it."""
+        return {name: steps_remembered(values[name]) for name in self._decays}
 
     def _require_domains(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
@@ -202,6 +212,8 @@ class DynamicalLayer(FixedAttributes):
         require_tensor(x, self._reference)
         state = self._checked_state(self.init_state(x.shape[1]) if state is None else state, x.shape[1:])
         y, after = self._sequence(x, state)
+        if self._integrators:
+            warn_of_long_memory(self, dict.fromkeys(self._integrators, float(x.shape[0])), x.dtype)
         self._check_finite(x, after)
         return y, after
 
