@@ -101,7 +101,7 @@ def test_another_run_in_the_folder_is_refused_unless_asked(call, edges, capsys):
     [
         (
             ("nowhere.csv",),
-            "there is no file 'nowhere.csv'; expected larva, celegans or the path of an edge list",
+            "there is no file 'nowhere.csv'; expected larva, celegans, flybrain, or the path of a wiring",
         ),
         (
             ("EDGES", "--neuron", "HH"),

@@ -56,7 +56,7 @@ def run(
     drive: Annotated[str | None, typer.Option(help="Constant input, mV.")] = None,
     noise: Annotated[str | None, typer.Option(help="SD of the free membrane, mV.")] = None,
     delay: Annotated[str | None, typer.Option(help="Of all synapses, ms; 1 (graded neurons have none).")] = None,
-    dt: Annotated[str | None, typer.Option(help="Step, ms; 0.05, or 0.5 for graded neurons.")] = None,
+    dt: Annotated[str | None, typer.Option(help="Step, ms; 0.05, or 1 for graded neurons.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="All cores by default.")] = None,
     engine: Annotated[str, typer.Option(help="compiled or torch.")] = "compiled",
     connections: Annotated[

@@ -16,7 +16,7 @@ from ranvier._steps import nearest_steps
 from ranvier.brains import Job, celegans, from_edges, larva, read_signs
 
 BUILT_IN: dict[str, Callable[..., Job]] = {"larva": larva, "celegans": celegans}
-DT, DT_GRADED = 0.05, 0.5  # ms
+DT, DT_GRADED = 0.05, 1.0  # ms; graded neurons and synapses change within 10 ms and more
 SHORTEST = 2500.0  # ms, that the report needs
 
 
@@ -170,7 +170,8 @@ def build(settings: RunSettings) -> Job:
     path = Path(settings.wiring)
     if not settings.wiring or not os.path.lexists(path):
         raise FileNotFoundError(
-            f"there is no file {settings.wiring!r}; expected larva, celegans or the path of an edge list"
+            f"there is no file {settings.wiring!r}; expected {', '.join(BUILT_IN)}, flybrain, or the path of a wiring: "
+            "an edge list, a matrix or a graph"
         )
     from ranvier.networks import read_edges
 

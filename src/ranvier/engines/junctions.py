@@ -36,6 +36,8 @@ from ranvier.synapses import Electrical
 MOST, MOST_DIRECTED = 1e8, 30.0
 #: the largest dt·G/C of cells with an upstroke for which it matters little who of them spikes first within a step
 FAST = 0.5
+#: mV: what a sum's last terms may be together, far below what a step is agreed on to
+MISSED = 1e-12
 _SMALLEST = 1e-6  # of a: the series holds on a larger interval too
 
 
@@ -105,6 +107,18 @@ class JunctionSystem:
             )
         return a
 
+    def least(self, gains: Tensor) -> float:
+        """What terms of a series may add up to, times the largest of the values it is applied to, without being
+        missed: `MISSED`, less the factor from the largest value to the norm that C weights, in which B is symmetric."""
+        if self.directed:
+            return 0.0
+        return MISSED / math.sqrt(float((1 / gains).sum() * gains.max()))
+
+    @staticmethod
+    def tails(terms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sums of |coefficients| from each term on, of the two series that are taken together: (2, terms)."""
+        both = np.maximum(abs(terms[:2]), abs(terms[2:]))
+        return np.ascontiguousarray(np.cumsum(both[:, ::-1], axis=1)[:, ::-1])
 
     def _warn_of_upstrokes(self, total: NDArray[np.float64], dt: float) -> None:
         for index, first in zip(self.populations, self.firsts, strict=True):

@@ -84,11 +84,11 @@ class Comparison:
         what, unit = ("rate", "Hz") if self.kind == "spikes" else ("voltage", "mV")
         error = float(np.sqrt((self.level_errors**2).sum()) / len(self.level_errors))
         rows = [
-            (f"mean {what}, simulated ({unit})", f"{self.simulated_levels.mean():.3f} ± {error:.3f}"),
-            (f"mean {what}, predicted ({unit})", f"{self.predicted_levels.mean():.3f}"),
+            (f"mean {what}, simulated ({unit})", f"{number(self.simulated_levels.mean(), 3)} ± {number(error, 3)}"),
+            (f"mean {what}, predicted ({unit})", number(self.predicted_levels.mean(), 3)),
             (
                 f"{what} of a neuron, predicted less simulated ({unit}): median",
-                f"{np.median(self.predicted_levels - self.simulated_levels):.3f}",
+                number(np.median(self.predicted_levels - self.simulated_levels), 3),
             ),
             ("pairs compared", count(len(self.simulated))),
             ("mean correlation, simulated", number(of_finite(np.mean, self.simulated), 6)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -15,6 +16,7 @@ P = ParamSpec("P")
 EXCITATORY, INHIBITORY, NEUTRAL = "#0072B2", "#D55E00", "#5f6a75"
 ACCENT, BAND = "#1b1f24", "#dfe3e8"
 BY_SIGN = {1: EXCITATORY, -1: INHIBITORY, 0: NEUTRAL}
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 DIVERGING = ("#6b2c00", INHIBITORY, "#f3c6a5", "#ffffff", "#a3cbe6", EXCITATORY, "#00324f")
 
 RC: Any = {
@@ -53,6 +55,12 @@ def new(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def power_of_ten(value: float, _: int | None = None) -> str:
+    """A tick of a logarithmic axis, such as 10⁻³: matplotlib's own are mathematics, which `RC` switches off."""
+    exponent = f"{math.log10(value):.0f}" if value > 0 else ""
+    return f"10{exponent.translate(_RAISED)}" if exponent and abs(int(exponent)) > 2 else f"{value:g}"
 
 
 def without(message: str, width: float = 6.0, height: float = 1.6) -> Figure:

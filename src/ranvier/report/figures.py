@@ -19,6 +19,7 @@ from ranvier.report._style import (
     NEUTRAL,
     new,
     panels,
+    power_of_ten,
     styled,
     without,
 )
@@ -200,6 +201,7 @@ def spectrum(f: Array, curves: Mapping[str, Array], label: str, reference: float
     axes.xaxis.set_major_formatter("{x:g}")
     if reference is None:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(power_of_ten)
     else:
         axes.set_ylim(0, None)
     axes.legend(fontsize=8)

@@ -98,17 +98,22 @@ def _agree(table, noise, mask, step, one):
 
 @njit(**INNER)
 def _series(J, values, first, low, high, out, slope):
-    """Two series in hB, of coefficients `low` and `high`, applied to `values` less their part's reference."""
+    """Two series in hB, of coefficients `low` and `high`, applied to `values` less their part's reference; terms that
+    together are below `J.least` are left out."""
     n, terms = J.cells, J.terms
+    tails, least = pointer(J.tails + 8 * terms * low, np.float64(0)), pointer(J.least, np.float64(0))[0]
     c, rates, free = pointer(J.series, np.float64(0)), pointer(J.rates, np.float64(0)), pointer(J.room, np.float64(0))
     rows, columns, references = pointer(J.rows, 0), pointer(J.columns, 0), pointer(J.references, 0)
     before, now, after = first, first + 8 * n, first + 16 * n
-    start = pointer(before, np.float64(0))
+    start, size = pointer(before, np.float64(0)), 0.0
     for i in range(n):
         start[i] = values[i] - values[references[i]]
+        size = max(size, abs(start[i]))
         out[i] = c[low * terms] * start[i]
         slope[i] = c[high * terms] * start[i]
     for k in range(1, terms):
+        if tails[k] * size < least:
+            break
         last, new = pointer(before if k == 1 else now, np.float64(0)), pointer(now if k == 1 else after, np.float64(0))
         old = pointer(before, np.float64(0))
         a, b = c[low * terms + k], c[high * terms + k]
@@ -134,6 +139,8 @@ def _join(table, turn, one):
     own, own_slope = pointer(J.room + 32 * n, like), pointer(J.room + 40 * n, like)
     force, scales = pointer(J.room + 48 * n, like), pointer(J.scales, like)
     other, other_slope, share = pointer(J.room + 80 * n, like), pointer(J.room + 88 * n, like), pointer(J.share, like)
+    more, more_slope = pointer(J.room + 96 * n, like), pointer(J.room + 104 * n, like)
+    gone = pointer(J.room + 112 * n, like)
     for q in range(J.n_parts):
         s = part(J.parts, q)
         begin, begin_low, left = pointer(s.begin, one), pointer(s.begin_low, one), pointer(s.refractory, one)
@@ -147,11 +154,20 @@ def _join(table, turn, one):
             if turn == 1:
                 V[at] = np.float64(begin[i]) + (np.float64(begin_low[i]) if s.begin_low != 0 else 0.0)
             end = np.float64(guess[i]) + (np.float64(guess_low[i]) if s.guess_low != 0 else 0.0)
-            force[at] = end - V[at] - mean[at]
+            now = end - V[at] - mean[at]
+            if turn == 1:  # later by what has changed, which fewer terms do for
+                gone[at] = 0.0
+                other[at] = 0.0
+                other_slope[at] = 0.0
+            force[at] = now - gone[at]
+            gone[at] = now
     if turn == 1:
         _series(J, V, J.room + 56 * n, 0, 2, own, own_slope)
     if turn > 0:
-        _series(J, force, J.room + 56 * n, 1, 3, other, other_slope)
+        _series(J, force, J.room + 56 * n, 1, 3, more, more_slope)
+        for i in range(n):
+            other[i] += more[i]
+            other_slope[i] += more_slope[i]
     for q in range(J.n_parts):
         s = part(J.parts, q)
         if s.start == 0:

@@ -115,13 +115,13 @@ class Couplings:
         arrays = (
             np.array(parts, PART), np.searchsorted(system.rows, np.arange(system.cells + 1)).astype(np.int64),
             system.columns, (rates * self.dt / a).numpy(), system.references, terms, 1 / (self.dt * gains.numpy()),
-            np.zeros((12, system.cells)), np.ones(1),
+            np.zeros((15, system.cells)), np.ones(1), system.tails(terms), np.array([system.least(gains)]),
         )  # fmt: skip
-        table, rows, columns, scaled, references, terms, scales, room, share = arrays
+        table, rows, columns, scaled, references, terms, scales, room, share, tails, least = arrays
         row = (
             system.cells, address(table), len(parts), address(rows), address(columns), address(scaled),
             address(references), address(terms), terms.shape[1], address(scales), address(room),
-            address(share),
+            address(share), address(tails), address(least),
         )  # fmt: skip
         joined = np.array([row], JUNCTION)
         self._arrays += [*arrays, joined]

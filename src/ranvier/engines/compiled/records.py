@@ -49,10 +49,11 @@ LINK = record(
 #: a population whose V is agreed on: addresses of it, at the step's start, its guess at the end; kernel 0: it is not
 SENDER = record("kernel", "v", "v_low", "begin", "begin_low", "guess", "guess_low", "change")
 #: gap junctions: cells, the tables of their populations and of B, as in `engines.junctions`, `terms` of the series, C/h
-#: of each cell, room for twelve numbers a cell, and by what share a repetition changes the currents
+#: of each cell, room for fifteen numbers a cell, by what share a repetition changes the currents, sums of the series'
+#: coefficients from a term on (one a function and term), and below what they do not matter
 JUNCTION = record(
     "cells", "parts", "n_parts", "rows", "columns", "rates", "references", "series", "terms", "scales", "room",
-    "share"
+    "share", "tails", "least"
 )
 #: a population's part of them: its first cell, cells, addresses as above, of its refractory steps (0: none are held)
 #: and of what enters (0: it only sends)
