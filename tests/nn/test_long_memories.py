@@ -90,7 +90,8 @@ def test_a_long_memory_is_warned_of_once_with_a_number(kind, name, make):
 
 
 def test_a_reservoir_warns():
-    fitted = rv.reservoirs.ESN(20, leak=1e-5, random_state=0).fit(np.random.default_rng(0).normal(size=(50, 1)), np.zeros(50))
+    x = np.random.default_rng(0).normal(size=(50, 1))
+    fitted = rv.reservoirs.ESN(20, leak=1e-5, random_state=0).fit(x, np.zeros(50))
     assert len(warnings_of(lambda: rv.reservoirs.Reservoir(fitted, dtype=F32)(torch.zeros(2, 1, 1)))) == 1
 
 

@@ -1,4 +1,4 @@
-"""What stands in a page's figures is to be read: no mathematics in its raw form, for the report draws names as names."""
+"""Words in a page's figures can be read: no mathematics in raw form, though the report draws names as they are."""
 
 import numpy as np
 import pytest
