@@ -27,6 +27,7 @@ LEVELS = [
     {"report", "brains", "plot", "verify", "worlds"},
     {"atlas"},
     {"cli"},
+    {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 FORBIDDEN_MODULES = {
