@@ -114,11 +114,11 @@ class NeuronLayer(SpikingLayer):
         require_parameters(self.neuron, values, lambda name: f"{name} of the layer of {type(self.neuron).__name__}")
 
     def _steps_remembered(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
-        given = {name: value.detach().to("cpu", torch.float64) for name, value in values.items()}
+        exact = {name: value.detach().to("cpu", torch.float64) for name, value in values.items()}
         for port in self.model.ports:
             parameters = port.synapse.parameters.items()
-            given |= {port.name(name): torch.as_tensor(v, dtype=torch.float64) for name, v in parameters}
-        return {f"the decay of {name}": ms / self.dt for name, ms in memories(self.model, given).items()}
+            exact |= {port.name(name): torch.as_tensor(v, dtype=torch.float64) for name, v in parameters}
+        return {f"the decay of {name}": ms / self.dt for name, ms in memories(self.model, exact).items()}
 
     def _check_finite(self, x: Tensor, state: CellState) -> None:
         """A reset may hide what was not finite: x is looked at, too."""
