@@ -62,7 +62,8 @@ CASES = {
 
 
 def test_every_example_is_a_case() -> None:
-    assert {name.split()[0] for name in CASES} == {p.stem for p in EXAMPLES.glob("[!_]*.py")}
+    others = {"many_machines"}  # in a file of its own
+    assert {name.split()[0] for name in CASES} | others == {p.stem for p in EXAMPLES.glob("[!_]*.py")}
 
 
 @pytest.mark.parametrize("name", CASES)

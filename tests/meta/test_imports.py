@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "ranvier"
 LEVELS = [
     {"_disk", "_names", "_reading"},
     {"_files", "_lazy", "_locks", "_manifest", "_progress", "_records", "_steps", "_text", "_checks"},
-    {"_entries", "equations", "_pages", "_run_folder"},
+    {"_entries", "equations", "_pages", "_ranks", "_run_folder"},
     {"codegen"},
     {"analysis"},
     {"neurons", "synapses", "rules"},

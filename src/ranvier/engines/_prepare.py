@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -19,6 +19,9 @@ from ranvier.engines.step_model import step_models
 from ranvier.networks import Network
 from ranvier.networks.changes import require_valid
 from ranvier.networks.store import fingerprint
+
+if TYPE_CHECKING:
+    from ranvier.engines.ranks.group import RankGroup
 
 #: name -> module and class; imported when asked for
 ENGINES = {
@@ -68,6 +71,7 @@ def prepare(
     record: Record,
     dtype: torch.dtype,
     modulators: Modulators | None,
+    group: RankGroup | None = None,
 ) -> Prepared:
     """Check the arguments of `simulate` and make the network ready to run. Raises ValueError."""
     check_step(dt)
@@ -89,7 +93,9 @@ def prepare(
     probes = resolve_probes([r for r in requested if not isinstance(r, WeightProbe)], net, step_models(net), dt)
     weights = resolve_weights([r for r in requested if isinstance(r, WeightProbe)], net, dt)
     method = engine if engine in METHODS else None
-    options = EngineOptions(dt, int(seed), int(threads), dtype, probes, modulators, method)
+    if group is not None and engine == "torch":
+        raise ValueError("engine is 'torch' on several ranks; expected 'compiled', 'stepping' or 'events': ranks=False")
+    options = EngineOptions(dt, int(seed), int(threads), dtype, probes, modulators, method, group)
     manifest = {
         "n_neurons": net.size,
         "dt": dt,

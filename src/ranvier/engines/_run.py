@@ -13,13 +13,13 @@ from ranvier._locks import FolderLock
 from ranvier._progress import Progress
 from ranvier.analysis import Spikes
 from ranvier.engines._prepare import Prepared
-from ranvier.engines.protocol import Engine, Segment
+from ranvier.engines.protocol import Engine, NotFinite, Segment
 from ranvier.engines.recording.recording import Recording
 from ranvier.engines.recording.segments import RunFolder
 from ranvier.engines.recording.traces import StateTrace
 from ranvier.engines.recording.weights import NONE, Weights, WeightTrace, advance
 
-_SPAN = 1.0  # seconds between two checks for interruption, roughly
+SPAN = 1.0  # seconds between two checks for interruption, roughly
 
 
 def in_memory(prepared: Prepared, steps: int, manifest: dict[str, Any], bar: Progress) -> Recording:
@@ -63,6 +63,12 @@ def open_folder(prepared: Prepared, lock: FolderLock, duration: float) -> RunFol
     """The run's folder, to be written, and the engine at its last step. Raises ValueError for another run's."""
     manifest = prepared.folder_manifest(duration)
     folder = RunFolder.create_or_resume(lock.path, manifest, trace_neurons=prepared.columns, lock=lock)
+    load_state(prepared, folder)
+    return folder
+
+
+def load_state(prepared: Prepared, folder: RunFolder) -> None:
+    """Bring the engine to the folder's last step. Raises ValueError for another run's state."""
     state = folder.state()
     if state is not None:
         try:
@@ -74,7 +80,6 @@ def open_folder(prepared: Prepared, lock: FolderLock, duration: float) -> RunFol
                 f"{folder.path} holds the state of step {prepared.engine.step} after segments to step "
                 f"{folder.completed_steps}: it is damaged; start in a new folder"
             )
-    return folder
 
 
 def into_folder(prepared: Prepared, folder: RunFolder, steps: int, bar: Progress) -> None:
@@ -94,19 +99,19 @@ def report(engine: Engine) -> dict[str, Any]:
 
 
 def _spans(engine: Engine, steps: int) -> Iterator[int]:
-    """Ever new last steps, about _SPAN seconds apart."""
+    """Ever new last steps, about SPAN seconds apart."""
     span = 64
     while engine.step < steps:
         began = time.perf_counter()
         last = min(engine.step + span, steps)
         yield last
         seconds = time.perf_counter() - began
-        span = max(1, min(int(span * min(_SPAN / max(seconds, 1e-4), 8.0)), 1_000_000))
+        span = max(1, min(int(span * min(SPAN / max(seconds, 1e-4), 8.0)), 1_000_000))
 
 
 def _advance(prepared: Prepared, last: int) -> Segment:
     """Advance to `last`; where a state is not finite, go back and find the first."""
-    engine, dt = prepared.engine, prepared.engine.options.dt
+    engine = prepared.engine
     if getattr(engine, "stays_finite", False):
         return advance(engine, last, prepared.weights)
     before = engine.state()
@@ -116,7 +121,13 @@ def _advance(prepared: Prepared, last: int) -> Segment:
     engine.load(before)
     while (bad := engine.first_bad()) is None:
         engine.advance(engine.step + 1)
-    raise FloatingPointError(
+    raise not_finite(bad, engine)
+
+
+def not_finite(bad: NotFinite, engine: Engine) -> FloatingPointError:
+    """The error that names the first variable that is not finite, and when."""
+    dt = engine.options.dt
+    return FloatingPointError(
         f"{bad.variable} of neuron {bad.neuron} of population {bad.population!r} is not finite at "
         f"t = {engine.step * dt:g} ms; expected finite values: shorten dt (now {dt:g} ms), or check the parameters "
         "and weights"

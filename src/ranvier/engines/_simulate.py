@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,6 +15,11 @@ from ranvier.engines._run import in_memory, into_folder, open_folder
 from ranvier.engines.protocol import Modulators
 from ranvier.engines.recording.recording import Recording
 from ranvier.networks import Network
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
+    from ranvier.engines.ranks.group import RankGroup
 
 
 def simulate(
@@ -29,6 +35,7 @@ def simulate(
     dtype: torch.dtype = torch.float32,
     modulators: Modulators | None = None,
     progress: bool = False,
+    ranks: bool | ProcessGroup = False,
 ) -> Recording:
     """Simulate a network.
 
@@ -60,6 +67,13 @@ def simulate(
         to `Network.connect`.
     progress
         Whether to show a bar on the terminal.
+    ranks
+        True, in every process that `torchrun` started (or a group of torch.distributed): they share the run, on one
+        machine or many. Each makes this very call, owns part of every population, builds the synapses onto it alone,
+        and runs `threads` threads; spikes are exchanged once a shortest delay. The result is that of one process, to
+        the bit, whatever the number of ranks, and every rank returns it. With `path` each writes what it owns into
+        one folder, which any number of ranks, or one process, reads and goes on with. Networks with plastic or
+        continuous synapses are refused.
 
     Raises
     ------
@@ -70,6 +84,8 @@ def simulate(
         (a RuntimeError) if another thread or process writes to `path`.
     FileNotFoundError
         if `path` is deleted or moved while the run goes on.
+    ConnectionError
+        on all other ranks, within a minute, if one ends or falls silent.
     FloatingPointError
         if a variable becomes infinite or NaN; it names the first neuron, the variable and the time.
 
@@ -83,11 +99,25 @@ def simulate(
     """
     steps = duration_steps(duration, dt)
 
+    group: RankGroup | None = None
+    if ranks is not False:
+        from ranvier.engines.ranks.group import RankGroup
+
+        group = RankGroup.of(ranks)
+
     def prepared():
         return prepare(
-            net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, modulators=modulators
-        )
+            net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, modulators=modulators,
+            group=group,
+        )  # fmt: skip
 
+    if group is not None:
+        from ranvier.engines.ranks.run import run
+
+        try:
+            return run(group, prepared, steps, duration, path, progress)
+        finally:
+            group.close()
     if path is None:
         began = time.perf_counter()
         ready = prepared()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from ranvier.engines.recording.probes import ResolvedProbe
 from ranvier.networks import Network, Population, Projection, TimeSeries
+
+if TYPE_CHECKING:
+    from ranvier.engines.ranks.group import RankGroup
 
 #: Where a modulator comes from, by plastic projection.
 Modulators = Mapping[Projection, TimeSeries | Population]
@@ -23,7 +26,8 @@ REFRACTORY = "refractory_left"
 @dataclass(frozen=True)
 class EngineOptions:
     """How a network is run. `dt` in ms; at most `threads` threads; `dtype` torch.float32 or torch.float64; `method`
-    of the compiled engine: "stepping", "events", or None, which lets it choose."""
+    of the compiled engine: "stepping", "events", or None, which lets it choose; `group`: the processes that share the
+    run, of which this is one."""
 
     dt: float
     seed: int = 0
@@ -32,6 +36,17 @@ class EngineOptions:
     probes: tuple[ResolvedProbe, ...] = ()
     modulators: Modulators | None = None
     method: str | None = None
+    group: RankGroup | None = None
+
+    @property
+    def rank(self) -> int:
+        """This process's number among those that share the run."""
+        return 0 if self.group is None else self.group.index
+
+    @property
+    def ranks(self) -> int:
+        """How many processes share the run."""
+        return 1 if self.group is None else self.group.count
 
     @property
     def real(self) -> type[np.floating[Any]]:
@@ -40,8 +55,8 @@ class EngineOptions:
 
 
 class Segment(NamedTuple):
-    """A part of a run: spikes by step, then neuron (one that spikes twice in a step stands there
-    twice), and samples of the probes, name -> (steps (T,), values (T, n))."""
+    """A part of a run, of this rank's neurons: spikes by step, then neuron (one that spikes twice in a step stands
+    there twice), and samples of the probes, name -> (steps (T,), values (T, n))."""
 
     steps: NDArray[np.int64]
     neurons: NDArray[np.int32]
@@ -92,6 +107,7 @@ class Engine(Protocol):
         """Take up a state of `state()`. Raises ValueError if it is another network's."""
         ...
 
+
     def values(self, population: Population) -> dict[str, NDArray[np.float64]]:
         """A population's variables now, (neurons,) each, and `REFRACTORY`, where it has one, in steps."""
         ...
@@ -125,4 +141,16 @@ class Engine(Protocol):
         ...
 
 
-__all__ = ["REFRACTORY", "Engine", "EngineOptions", "Modulators", "NotFinite", "Segment"]
+class SharedEngine(Engine, Protocol):
+    """An engine that several processes can share: each makes the same calls, with its own `options.group`."""
+
+    def share(self) -> dict[str, NDArray[Any]]:
+        """What this rank owns of the state, as `ranvier.engines.recording.shares` puts it together."""
+        ...
+
+    def own(self, population: Population) -> tuple[int, int]:
+        """The first of this rank's neurons of a population, and the one after its last."""
+        ...
+
+
+__all__ = ["REFRACTORY", "Engine", "EngineOptions", "Modulators", "NotFinite", "Segment", "SharedEngine"]

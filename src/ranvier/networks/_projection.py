@@ -58,6 +58,10 @@ class Projection:
         """`indptr` (hi - lo + 1,) and `sources` of targets lo..hi, by target, then source."""
         return self.wiring.draw(self.source.size, self.target.size, self.key, lo, hi, **self._places())
 
+    def edges_before(self, target: int) -> int:
+        """How many edges of `draw()` end on targets below this one."""
+        return self.wiring.edges_before(target, self.source.size, self.target.size, self.key, **self._places())
+
     def order(self) -> NDArray[np.int64] | None:
         """(edges,) where in `weight` and `delay` each edge of `draw()` stands; None: in the same order."""
         return self.wiring.order() if isinstance(self.wiring, Edges) else None

@@ -87,6 +87,14 @@ class Wiring:
         block = Block(n_source, n_target, key, 0, n_target, same and not self.autapses, positions)
         return int(self._indptr(block)[-1])
 
+    def edges_before(
+        self, target: int, n_source: int, n_target: int, key: int, *, same: bool = False, positions: Any = None
+    ) -> int:
+        """The number of edges onto targets below this one."""
+        self.check(n_source, n_target, same, positions)
+        block = Block(n_source, n_target, key, 0, target, same and not self.autapses, positions)
+        return int(self._indptr(block)[-1])
+
     def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         """Raise ValueError where the rule does not fit populations of these sizes."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from ranvier.codegen.compilation import compiled
-from ranvier.codegen.pointers import INNER, barrier, call4, call6, call7, call9, pointer
+from ranvier.codegen.pointers import INNER, barrier, call2, call4, call6, call7, call9, pointer
 from ranvier.engines.compiled.loops import TILE
 from ranvier.engines.compiled.records import (
     EQUATIONS,
@@ -171,18 +171,19 @@ def collect(words, size, fired):
 
 @compiled(nogil=True, error_model="numpy")
 def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
-    """Steps first .. last − 1 on one thread; returns (the step reached, the number of spikes).
+    """Steps first .. last − 1 on one thread; returns (the step reached, the number of spikes recorded).
 
-    table: the address of a `RUN`; noise, spiked: of this thread's room for a block's normals, and for the neurons that
-    spike in a step and one more (made here, arrays would take the compiler long); one: a number of the precision in
-    use. It stops early, all threads at the same step, when the room for spikes may not do for another block.
+    thread, threads: which of all threads of all ranks; a rank records the spikes of its own neurons. table: the
+    address of a `RUN`; noise, spiked: of this thread's room for a block's normals, and for the neurons that spike in a
+    step and one more (made here, arrays would take the compiler long); one: a number of the precision in use. It stops
+    early, all threads at the same step, when the room for spikes may not do for another block.
     """
     A = run(table, 0)
     size = A.bytes
     fired = pointer(spiked, 0)
     spike_steps, spike_neurons = pointer(A.spike_steps, 0), pointer(A.spike_neurons, np.int32(0))
     populations = A.n_populations
-    spikes, step, parity, passed = 0, first, 0, 0
+    spikes, kept, step, parity, passed = 0, 0, first, 0, 0
     while step < last:
         steps = min(block, last - step)
         if spikes + steps * A.most_spikes > A.spike_room:
@@ -216,7 +217,14 @@ def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
                 if A.couplings != 0:
                     room += 4 * p.normals * TILE
         passed += 1
-        barrier(A.counter, threads, passed)
+        barrier(A.counter, A.local, passed)
+        if A.exchange != 0:
+            if thread == A.leader:
+                call2(A.exchange, masks, steps, 0)
+            passed += 1
+            barrier(A.counter, A.local, passed)
+            if pointer(A.failed, 0)[0] != 0:
+                break
         for k in range(steps):
             for q in range(populations):
                 p = population(A.populations, q)
@@ -224,12 +232,16 @@ def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
                 count = collect(words, p.size, fired)
                 for i in range(count):
                     following = fired[min(i + 1, count - 1)]
-                    _deliver(A, p, fired[i], following, step + k + 1, thread, threads, size, one)
-                if thread == 0:
+                    _deliver(A, p, fired[i], following, step + k + 1, thread - A.leader, A.local, size, one)
+                if thread == A.leader:
+                    tiles = p.padded // TILE
+                    lo, hi = tiles * thread // threads * TILE, tiles * (thread + A.local) // threads * TILE
                     for i in range(count):
-                        spike_steps[spikes + i] = step + k + 1
-                        spike_neurons[spikes + i] = np.int32(p.start + fired[i])
+                        if lo <= fired[i] < hi:
+                            spike_steps[kept] = step + k + 1
+                            spike_neurons[kept] = np.int32(p.start + fired[i])
+                            kept += 1
                 spikes += count
         parity = 1 - parity
         step += steps
-    return step, spikes
+    return step, kept

@@ -53,7 +53,7 @@ class CompiledEngine:
         """Which loop runs and why; of events, what there was of them."""
         if not isinstance(self.loop, EventRun):
             return {"method": "stepping", "why": self.choice}
-        events, visits, ties = (int(x) for x in self.loop.totals)
+        events, visits, ties = (int(x) for x in self._total(self.loop.totals))
         return {"method": "events", "why": self.choice, "synaptic_events": events, "visits": visits, "ties": ties}
 
     def advance(self, last: int) -> Segment:
@@ -62,8 +62,11 @@ class CompiledEngine:
         while isinstance(self.loop, EventRun) and self.loop.step < last and self.options.method is None:
             pieces.append(self.loop.advance(min(last, (self.loop.step // CHECK + 1) * CHECK)))
             if self.loop.step % CHECK == 0:
-                done, self._checked = self.loop.totals - self._checked, self.loop.totals
+                totals = self._total(self.loop.totals)
+                done, self._checked = totals - self._checked, totals
                 if reason := stepping_pays(self.loop, done):
+                    if self.options.group is not None:  # stepping divides the neurons otherwise among the ranks
+                        self.loop.load(self.options.group.whole(self.share()))
                     self.loop, self.choice = to_stepping(self.loop, lower(self.net, self.options)), reason
         if self.loop.step < last or not pieces:
             pieces.append(self.loop.advance(last))
@@ -82,6 +85,17 @@ class CompiledEngine:
         """Everything that the future depends on, copied."""
         state = self.loop.state()
         return state | {"checked": self._checked.copy()} if isinstance(self.loop, EventRun) else state
+
+    def share(self) -> dict[str, NDArray[Any]]:
+        """What this rank owns of `state()`, as `ranvier.engines.recording.shares` puts it together."""
+        out, first = self.loop.share(), self.options.rank == 0
+        if isinstance(self.loop, EventRun):
+            out["checked"] = self._checked if first else self._checked[:0]
+        return out | {"step": np.array([self.step] if first else [], np.int64)}
+
+    def own(self, population: Population) -> tuple[int, int]:
+        """The first of this rank's neurons of a population, and the one after its last."""
+        return self.loop.own(population)
 
     def load(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up a state of `state()`. Raises ValueError if it is another network's."""
@@ -135,6 +149,10 @@ class CompiledEngine:
         """Replace a plastic projection's modulator; a series begins at step `start`, now by default."""
         if isinstance(self.loop, SteppingRun):
             self.loop.set_modulator(projection, source, start)
+
+    def _total(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Over all ranks."""
+        return counts if self.options.group is None else self.options.group.total(counts)
 
     @property
     def stays_finite(self) -> bool:

@@ -15,7 +15,7 @@ from ranvier.engines._sources import MOST_MEAN, most_at_once, poisson_tables, sp
 from ranvier.engines.compiled.couplings import senders
 from ranvier.engines.compiled.kernels import KernelLayout, layout, source
 from ranvier.engines.compiled.loops import TILE, add_poisson_address, delivery_address, poisson_spikes_address
-from ranvier.engines.compiled.program import Program, Sizes, bounds, port_column
+from ranvier.engines.compiled.program import Program, Sizes, bounds, own_tiles, port_column
 from ranvier.engines.compiled.records import BACKGROUND, GIVEN, POISSON, POPULATION, PROJECTION, SERIES
 from ranvier.engines.compiled.synapse_tables import SynapseTable, delay_steps, padded
 from ranvier.engines.precision import needs_double, warn_of_slow_traces, warn_of_small_changes
@@ -42,7 +42,9 @@ def lower(net: Network, options: EngineOptions) -> Program:
         for k, m in models.items()
     }
     block = _block_steps(net, dt)
-    threads = _useful_threads(net, options.threads, block)
+    if options.ranks > 1 and (reason := obstacle_to_ranks(net)):
+        raise ValueError(f"the run is on {options.ranks} ranks, but {reason}; expected neither: run it on one rank")
+    threads = _useful_threads(net, options.threads, block, options.ranks)
     parts = PopulationTables(np.zeros(len(net.populations), POPULATION), options)
     for p in net.populations:
         if p.index in models:
@@ -94,11 +96,20 @@ def _block_steps(net: Network, dt: float) -> int:
     return min(min(shortest, default=LONGEST_BLOCK) + 1, LONGEST_BLOCK)
 
 
-def _useful_threads(net: Network, threads: int, block: int) -> int:
+def obstacle_to_ranks(net: Network) -> str | None:
+    """Why a network cannot be run by several processes; None where it can."""
+    if any(p.plasticity is not None for p in net.projections):
+        return "there are synapses that learn"
+    if any(p.synapse.continuous for p in net.projections):
+        return "there are continuous synapses, which act within a step"
+    return None
+
+
+def _useful_threads(net: Network, threads: int, block: int, ranks: int) -> int:
     """As many of the threads as each have work for some ten barriers between two of them."""
     if any(p.synapse.continuous for p in net.projections):
         return 1
-    tiles = sum(padded(p.size) // TILE for p in net.populations)
+    tiles = sum(padded(p.size) // TILE for p in net.populations) // ranks
     return max(1, min(threads, tiles // 2, tiles * TILE * block // LEAST_WORK))
 
 
@@ -212,8 +223,10 @@ def _projections(
         row["projection"], row["projections"] = len(rows), len(out)
         for p in out:
             column = port_column(parts.populations, models, p)
-            limits = bounds(int(parts.populations[p.target.index]["padded"]), threads)
-            synapses = SynapseTable.by_source(p, real, parts.options.dt, limits)
+            columns, options = int(parts.populations[p.target.index]["padded"]), parts.options
+            limits = bounds(columns, threads, options.rank, options.ranks)
+            targets = (min(at, p.target.size) for at in own_tiles(columns, options)) if options.ranks > 1 else (0, None)
+            synapses = SynapseTable.by_source(p, real, options.dt, limits, *targets)
             code = delivery_address(real, synapses.wide, synapses.weights is not None, synapses.delays is not None)
             own = [synapses.pointers, synapses.items, synapses.weights, synapses.delays]
             constant = np.array([synapses.constant], real)

@@ -64,6 +64,21 @@ class Program:
     plastic: tuple[PlasticProgram, ...] = ()
 
     @property
+    def leader(self) -> int:
+        """The first of this rank's threads among those of all ranks."""
+        return self.options.rank * self.threads
+
+    @property
+    def workers(self) -> int:
+        """The threads of all ranks."""
+        return self.options.ranks * self.threads
+
+    def own_tiles(self, p: Population) -> slice:
+        """This rank's neurons among a population's padded ones."""
+        first, last = own_tiles(int(self.populations[p.index]["padded"]), self.options)
+        return slice(first, last)
+
+    @property
     def mask_columns(self) -> int:
         """A byte a neuron, padded."""
         return self.sizes.masks[-1]
@@ -84,7 +99,8 @@ class Program:
 
     def bounds(self, target: Population) -> NDArray[np.int64] | None:
         """The threads' first targets (threads + 1,); None on one thread."""
-        return bounds(int(self.populations[target.index]["padded"]), self.threads)
+        columns = int(self.populations[target.index]["padded"])
+        return bounds(columns, self.threads, self.options.rank, self.options.ranks)
 
 
 def port_column(populations: NDArray, models: dict[int, StepModel], p: Projection) -> int:
@@ -96,9 +112,15 @@ def port_column(populations: NDArray, models: dict[int, StepModel], p: Projectio
     return int(row["ring"]) + port * int(row["padded"])
 
 
-def bounds(columns: int, threads: int) -> NDArray[np.int64] | None:
+def bounds(columns: int, threads: int, rank: int = 0, ranks: int = 1) -> NDArray[np.int64] | None:
     """As `Program.bounds`."""
     if threads == 1:
         return None
-    tiles = columns // TILE
-    return np.array([tiles * t // threads * TILE for t in range(threads + 1)], np.int64)
+    tiles, workers = columns // TILE, threads * ranks
+    return np.array([tiles * t // workers * TILE for t in range(rank * threads, (rank + 1) * threads + 1)], np.int64)
+
+
+def own_tiles(columns: int, options: EngineOptions) -> tuple[int, int]:
+    """The first of a rank's neurons among `columns` padded ones, and the one after its last."""
+    tiles, rank, ranks = columns // TILE, options.rank, options.ranks
+    return tiles * rank // ranks * TILE, tiles * (rank + 1) // ranks * TILE

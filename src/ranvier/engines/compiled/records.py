@@ -10,12 +10,14 @@ from ranvier.codegen.records import at, record
 #: what a population is
 EQUATIONS, POISSON, GIVEN = range(3)
 
-#: a run: addresses of the tables, of the state's arrays and of what is recorded, and sizes
+#: a run: addresses of the tables, of the state's arrays and of what is recorded, and sizes. Of several ranks: leader,
+#: local: the first of this rank's threads among all, and how many; exchange: of what fetches the others' spikes of a
+#: block, or 0; failed: of a number that is not 0 once that has failed
 RUN = record(
     "counter", "populations", "n_populations", "projections", "couplings", "backgrounds", "series", "series_values",
     "event_steps", "event_neurons", "x", "ring", "ring_columns", "ring_slots", "streams", "spares", "masks",
     "mask_columns", "probes", "n_probes", "probe_neurons", "samples", "spike_steps", "spike_neurons", "spike_room",
-    "most_spikes", "normals", "fill_normals", "bytes",
+    "most_spikes", "normals", "fill_normals", "bytes", "leader", "local", "exchange", "failed",
 )  # fmt: skip
 #: kernel: of its step; start: first global index; x, mask, ring, stream, spare: where its numbers begin; normals: a
 #: neuron and step; background, series, projection: its first row, and how many; events, spikes: of given ones; table,

@@ -38,6 +38,14 @@ class Bound:
         row["n_populations"], row["mask_columns"] = len(program.populations), program.mask_columns
         row["ring_slots"], row["ring_columns"] = state.ring.shape
         row["most_spikes"], row["bytes"] = program.most_spikes, state.x.itemsize
+        self.failed = np.zeros(1, np.int64)
+        row["leader"], row["local"], row["failed"] = program.leader, program.threads, address(self.failed)
+        self.exchange = None
+        if program.options.group is not None:
+            from ranvier.engines.ranks.exchange import StepExchange
+
+            self.exchange = StepExchange(program, self.failed)
+            row["exchange"] = self.exchange.address
         row["normals"] = program.populations["normals"].max()
         if row["normals"]:  # a network without noise need not wait for its compilation
             row["fill_normals"] = normals_address()
@@ -100,11 +108,14 @@ def _run(bound: Bound, last: int) -> tuple[int, int]:
 
             return part.advance(program, state, bound.table, bound.plastic, room, thread, last)
         return driver.advance(
-            address(bound.table), room, address(spiked[thread]), thread, program.threads, state.step, last,
-            program.block_steps, program.options.dt, program.options.real(1),
+            address(bound.table), room, address(spiked[thread]), program.leader + thread, program.workers, state.step,
+            last, program.block_steps, program.options.dt, program.options.real(1),
         )  # fmt: skip
 
-    return run_on(program.threads, work)
+    result = run_on(program.threads, work)
+    if bound.exchange is not None:
+        bound.exchange.check()
+    return result
 
 
 def _couplings(program: Program, state: RunState) -> Couplings | None:

@@ -14,6 +14,7 @@ from ranvier.engines.compiled.kernels import low
 from ranvier.engines.compiled.program import Program
 from ranvier.engines.compiled.synapse_tables import padded
 from ranvier.engines.protocol import REFRACTORY
+from ranvier.engines.recording.shares import Places, cut
 from ranvier.engines.step_model import StepModel, initial_values
 from ranvier.networks import Population
 
@@ -88,6 +89,27 @@ class RunState:
             own |= state.arrays(part.projection.index)
         return own
 
+    def share(self, program: Program) -> dict[str, NDArray[Any]]:
+        """What this rank owns of `arrays`; see `ranvier.engines.recording.shares`."""
+        x, ring, spares = [], [], []
+        for p in program.net.populations:
+            row, n, own = program.populations[p.index], padded(p.size), program.own_tiles(p)
+            if p.index in program.models:
+                where, first = program.layouts[p.index], int(row["x"])
+                x += [(first + k * n + own.start, first + k * n + own.stop) for k in range(len(where.rows))]
+                if program.options.rank == 0:
+                    at = first + len(where.rows) * n
+                    x.append((at, at + padded(len(where.scalars))))
+                ring += [(int(row["ring"]) + k * n + own.start, int(row["ring"]) + k * n + own.stop)
+                         for k in range(where.ports)]  # fmt: skip
+                spares += [(int(row["spare"]) + k * n + own.start, int(row["spare"]) + k * n + own.stop)
+                           for k in range(where.normals)]  # fmt: skip
+        places = {
+            "x": Places(0, x), "ring": Places(1, ring), "spares": Places(0, spares),
+            "streams": stream_places(program),
+        }  # fmt: skip
+        return cut(self.arrays(program), places)
+
     def load(self, program: Program, saved: Mapping[str, NDArray[Any]]) -> None:
         """Overwrite by saved arrays and step. Raises ValueError for another network's, with nothing changed."""
         copy_into(self.arrays(program), saved)
@@ -109,6 +131,15 @@ class RunState:
         at = int(program.populations[p.index]["x"]) + len(where.rows) * n
         for k, name in enumerate(where.scalars):
             self.x[at + k] = numbers[name]
+
+
+def stream_places(program: Program) -> Places:
+    """Where the random numbers of a rank's neurons stand among all streams."""
+    out = []
+    for at, p, _ in program.seeds:
+        n, own = padded(p.size), program.own_tiles(p)
+        out += [(at + k * n + own.start, at + k * n + own.stop) for k in range(4)]
+    return Places(0, out)
 
 
 def initial_of(model: StepModel, seed: int) -> dict[str, NDArray[np.float64]]:

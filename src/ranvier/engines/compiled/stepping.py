@@ -39,6 +39,15 @@ class SteppingRun:
         out = {name: array.copy() for name, array in self.current.arrays(self.program).items()}
         return out | {"step": np.array([self.current.step], np.int64)}
 
+    def share(self) -> dict[str, NDArray[Any]]:
+        """What this rank owns of `state()`."""
+        return self.current.share(self.program)
+
+    def own(self, population: Population) -> tuple[int, int]:
+        """The first of this rank's neurons, and the one after its last."""
+        mine = self.program.own_tiles(population)
+        return mine.start, min(mine.stop, population.size)
+
     def load(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up a state of `state()`. Raises ValueError if it is another network's."""
         self.current.load(self.program, state)

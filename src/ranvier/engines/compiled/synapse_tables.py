@@ -38,14 +38,14 @@ def delay_steps(projection: Projection, dt: float) -> NDArray[np.int64]:
 
 
 @compiled(nogil=True, error_model="numpy", no_cfunc_wrapper=True)
-def _by_source(indptr, sources, cursor, out, order, weights, out_weights, delays, out_delays):
-    """Turn rows by target into rows by source; targets come out ascending."""
+def _by_source(indptr, sources, first, cursor, out, order, weights, out_weights, delays, out_delays):
+    """Turn rows by target, the first of which is `first`, into rows by source; targets come out ascending."""
     for target in range(len(indptr) - 1):
         for e in range(indptr[target], indptr[target + 1]):
             s = sources[e]
             at = cursor[s]
             cursor[s] = at + 1
-            out[at] = target
+            out[at] = first + target
             edge = order[e] if len(order) > 0 else e
             if len(out_weights) > 0:
                 out_weights[at] = weights[edge]
@@ -95,22 +95,31 @@ class SynapseTable:
 
     @classmethod
     def by_source(
-        cls, projection: Projection, real: Any, dt: float, bounds: NDArray[np.int64] | None
-    ) -> SynapseTable:
-        """A projection of spikes; `bounds` (threads + 1,) are the threads' first targets.
+        cls, projection: Projection, real: Any, dt: float, bounds: NDArray[np.int64] | None, lo: int = 0,
+        hi: int | None = None,
+    ) -> SynapseTable:  # fmt: skip
+        """A projection of spikes onto targets lo .. hi − 1; `bounds` (threads + 1,) are the threads' first targets.
 
         Raises ValueError for delays below dt or of 65536 steps and more.
         """
         steps: Any = delay_steps(projection, dt)
+        longest = int(steps.max()) if steps.size else 1
         if steps.ndim and (len(steps) == 0 or steps.min() == steps.max()):
             steps = steps[0] if len(steps) else np.int64(1)
         if steps.max() >= _NARROW:
             raise ValueError(
                 f"{projection!r} has a delay of {steps.max()} steps; expected fewer than {_NARROW}: use a longer dt"
             )
-        indptr, sources = projection.draw()
-        order = projection.order()
+        indptr, sources = projection.draw(lo, hi)
+        order, first, last = projection.order(), 0, None
         own, constant = weights_of(projection, real)
+        if (lo, hi) != (0, None) and (steps.ndim or own is not None):
+            first = projection.edges_before(lo)
+            last = first + len(sources)
+            if order is None:
+                own, steps = None if own is None else own[first:last], steps[first:last] if steps.ndim else steps
+            else:
+                order = order[first:last]
         n_source = projection.source.size
         rows = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.bincount(sources, minlength=n_source))])
         items = np.empty(len(sources), np.uint16 if projection.target.size <= _NARROW else np.int32)
@@ -118,7 +127,7 @@ class SynapseTable:
         weights = None if own is None else np.empty(len(sources), real)
         delays = np.empty(len(sources), np.uint16) if steps.ndim else None
         _by_source(
-            indptr, sources, rows[:-1].copy(), items,
+            indptr, sources, lo, rows[:-1].copy(), items,
             np.zeros(0, np.int64) if order is None else order,
             empty if own is None else own, empty if weights is None else weights,
             steps.astype(np.uint16) if steps.ndim else np.zeros(0, np.uint16),
@@ -129,7 +138,7 @@ class SynapseTable:
             splits = np.empty((n_source, len(bounds)), np.int32)
             row_splits(rows, items, bounds, splits)
         return cls(
-            rows, items, weights, constant, delays, 0 if steps.ndim else int(steps), int(steps.max()), splits,
+            rows, items, weights, constant, delays, 0 if steps.ndim else int(steps), longest, splits,
         )  # fmt: skip
 
 

@@ -17,7 +17,8 @@ VISIT, EVENT, DELIVERY, UPDATE, PAIRED = 12.0, 5.0, 1.5, 0.6, 4.0
 
 
 def stepping_pays(run: EventRun, done: NDArray[np.int64]) -> str | None:
-    """Why a run had better go on by steps, from its events and visits in the last `CHECK` steps; None where not.
+    """Why a run had better go on by steps, from its events and visits, of all ranks, in the last `CHECK` steps; None
+    where not.
 
     It depends on what happened alone, not on clocks, so a run does the same on every machine.
     """
@@ -53,7 +54,9 @@ def _inputs_under_way(run: EventRun, out: SteppingRun) -> None:
     for q in program.net.projections:
         start, size = q.source.start, q.source.size
         mine = (neurons >= start) & (neurons < start + size)
-        table = SynapseTable.by_source(q, program.options.real, program.options.dt, None)
+        targets = program.own_tiles(q.target)
+        lo, hi = (min(at, q.target.size) for at in (targets.start, targets.stop))
+        table = SynapseTable.by_source(q, program.options.real, program.options.dt, None, lo, hi)
         column = program.port_column(q)
         for step, neuron in zip(steps[mine], neurons[mine] - start, strict=True):
             a, b = table.pointers[neuron], table.pointers[neuron + 1]

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from ranvier.codegen.compilation import compiled
-from ranvier.codegen.pointers import INNER, barrier, call6, call8, pointer
+from ranvier.codegen.pointers import INNER, barrier, call2, call6, call8, pointer
 from ranvier.engines.compiled.driver import collect, emit
 from ranvier.engines.compiled.loops import TILE
 from ranvier.engines.compiled.records import population, probe, run
@@ -42,11 +42,11 @@ def _deliver(A, q, own, step, thread, threads):
             for k in range(at, at + counts[(slot * threads + t) * rows + q]):
                 neuron = np.int64(queue[k])
                 a, b = bounds[neuron], bounds[neuron + 1]
-                if threads > 1:
-                    cut = neuron * (threads + 1) + thread
+                if A.local > 1:
+                    cut = neuron * (A.local + 1) + thread - A.leader
                     a, b = a + np.int64(splits[cut]), a + np.int64(splits[cut + 1])
                 if a < b:
-                    call8(s.code, s.items, s.weights, s.table, a, b, row, s.port, step, thread)
+                    call8(s.code, s.items, s.weights, s.table, a, b, row, s.port, step, thread - A.leader)
                     events += b - a
     return events
 
@@ -114,7 +114,7 @@ def _sample(A, q, own, step, lo, hi):
 
 @compiled(nogil=True, error_model="numpy")
 def advance(table, scratch, thread, threads, first, last, block):
-    """Steps first .. last − 1 on one thread; returns (the step reached, the number of spikes).
+    """Steps first .. last − 1 on one thread; returns (the step reached, the number of spikes recorded).
 
     table: the address of a `LOOP`; scratch: of room for the spikes of a tile and three numbers more.
     """
@@ -122,10 +122,10 @@ def advance(table, scratch, thread, threads, first, last, block):
     B = run(A.sources, 0)
     rows, slots = A.n_populations, A.queue_slots
     queue, counts, regions = pointer(A.queue, np.int32(0)), pointer(A.counts, 0), pointer(A.regions, 0)
-    totals, result = pointer(A.totals + 24 * thread, 0), pointer(scratch, 0)
+    totals, result = pointer(A.totals + 24 * (thread - A.leader), 0), pointer(scratch, 0)
     spike_steps, spike_neurons = pointer(A.spike_steps, 0), pointer(A.spike_neurons, np.int32(0))
     result[1], result[2] = 0, 0
-    spikes, step, passed, events = 0, first, 0, 0
+    spikes, kept, step, passed, events = 0, 0, first, 0, 0
     while step < last:
         steps = min(block, last - step)
         if spikes + steps * A.most_spikes > A.spike_room:
@@ -140,7 +140,8 @@ def advance(table, scratch, thread, threads, first, last, block):
                 if own.kernel != 0:
                     groups = (own.size + GROUP - 1) // GROUP
                     lo, hi = groups * thread // threads, groups * (thread + 1) // threads
-                    call6(own.kernel, A.parts + q * own.bytes, now, thread, lo, hi, A.queue + 4 * at, scratch)
+                    mine = thread - A.leader
+                    call6(own.kernel, A.parts + q * own.bytes, now, mine, lo, hi, A.queue + 4 * at, scratch)
                     count = result[0]
                     if A.n_probes > 0:
                         _sample(A, q, own, now, lo * GROUP, hi * GROUP)
@@ -150,26 +151,34 @@ def advance(table, scratch, thread, threads, first, last, block):
                 counts[(slot * threads + thread) * rows + q] = count
                 at += count
         passed += 1
-        barrier(A.counter, threads, passed)
+        barrier(A.counter, A.local, passed)
+        if A.exchange != 0:
+            if thread == A.leader:
+                call2(A.exchange, step, steps, 0)
+            passed += 1
+            barrier(A.counter, A.local, passed)
+            if pointer(A.failed, 0)[0] != 0:
+                break
         for now in range(step + 1, step + steps + 1):
             slot = now & (slots - 1)
             for q in range(rows):
                 start = part(A.parts, q).start
                 for t in range(threads):
                     count = counts[(slot * threads + t) * rows + q]
-                    if thread == 0 and count > 0:
+                    if thread == A.leader and count > 0 and A.leader <= t < A.leader + A.local:
                         at = slot * A.queue_columns + regions[t]
                         for other in range(q):
                             at += counts[(slot * threads + t) * rows + other]
                         for k in range(count):
-                            spike_steps[spikes + k] = now
-                            spike_neurons[spikes + k] = np.int32(start + queue[at + k])
+                            spike_steps[kept + k] = now
+                            spike_neurons[kept + k] = np.int32(start + queue[at + k])
+                        kept += count
                     spikes += count
         step += steps
     totals[0] += events
     totals[1] += result[1]
     totals[2] += result[2]
-    return step, spikes
+    return step, kept
 
 
 @compiled(nogil=True, error_model="numpy")

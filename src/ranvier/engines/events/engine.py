@@ -12,12 +12,13 @@ from ranvier.codegen.records import address
 from ranvier.engines._threads import run_on
 from ranvier.engines.compiled.records import RUN
 from ranvier.engines.compiled.run import probe_table, samples_of
-from ranvier.engines.compiled.state import RunState, copy_into, initial_of
+from ranvier.engines.compiled.state import RunState, copy_into, initial_of, stream_places
 from ranvier.engines.events import driver
 from ranvier.engines.events.driver import GROUP
-from ranvier.engines.events.lowering import EventProgram
+from ranvier.engines.events.lowering import EventProgram, own_groups
 from ranvier.engines.events.records import LOOP
 from ranvier.engines.protocol import REFRACTORY, NotFinite, Segment
+from ranvier.engines.recording.shares import Places, cut
 from ranvier.networks import Population
 
 _ROOM = 200_000  # spikes that are recorded at once, at least
@@ -42,7 +43,7 @@ class EventRun:
         for k, model in program.model.models.items():
             self._add(k, initial_of(model, base.options.seed))
         self.queue = np.zeros((program.slots, program.columns), np.int32)
-        self.counts = np.zeros((program.slots, base.threads, count), np.int64)
+        self.counts = np.zeros((program.slots, base.workers, count), np.int64)
         self._totals = np.zeros((base.threads, 3), np.int64)
         self._before = np.zeros(3, np.int64)
         self._scratch = np.zeros((base.threads, 3 + 256 * 256), np.int64)
@@ -62,6 +63,14 @@ class EventRun:
             row[name] = address(array)
         row["n_populations"], row["queue_columns"], row["queue_slots"] = count, program.columns, program.slots
         row["n_probes"], row["most_spikes"] = len(base.pieces), base.most_spikes
+        self._failed = np.zeros(1, np.int64)
+        row["leader"], row["local"], row["failed"] = base.leader, base.threads, address(self._failed)
+        self._exchange = None
+        if base.options.group is not None:
+            from ranvier.engines.ranks.exchange import EventExchange
+
+            self._exchange = EventExchange(program, self.queue, self.counts, self._failed)
+            row["exchange"] = self._exchange.address
 
     def _add(self, k: int, initial: Mapping[str, NDArray[np.float64]]) -> None:
         row, linear = self.program.parts[k], self.program.model.linear[k]
@@ -85,10 +94,10 @@ class EventRun:
     def _visit(self, k: int, neurons: NDArray[np.integer[Any]]) -> None:
         """Let these neurons (ascending) of a population be visited in the next step, whatever reaches them."""
         row, (lists, counts) = self.program.parts[k], self._lists[k]
-        threads, groups = self.program.base.threads, -(-int(row["size"]) // GROUP)
+        base, groups = self.program.base, -(-int(row["size"]) // GROUP)
         counts[...] = 0
-        for t in range(threads):
-            lo, hi = (groups * s // threads * GROUP for s in (t, t + 1))
+        for t in range(base.threads):
+            lo, hi = (groups * s // base.workers * GROUP for s in (base.leader + t, base.leader + t + 1))
             mine = neurons[np.searchsorted(neurons, lo) : np.searchsorted(neurons, hi)]
             lists[self.step % 2, t, : len(mine)] = mine
             counts[self.step % 2, t] = len(mine)
@@ -103,7 +112,7 @@ class EventRun:
 
     @property
     def totals(self) -> NDArray[np.int64]:
-        """Synaptic events, visits and ties so far."""
+        """Synaptic events, visits and ties so far, on this rank."""
         return self._before + self._totals.sum(0)
 
     def advance(self, last: int) -> Segment:
@@ -132,16 +141,19 @@ class EventRun:
 
         def work(thread: int) -> tuple[int, int]:
             return driver.advance(
-                address(self.table), address(self._scratch[thread]), thread, base.threads, self.step, last,
-                base.block_steps,
+                address(self.table), address(self._scratch[thread]), base.leader + thread, base.workers, self.step,
+                last, base.block_steps,
             )  # fmt: skip
 
-        return run_on(base.threads, work)
+        result = run_on(base.threads, work)
+        if self._exchange is not None:
+            self._exchange.check()
+        return result
 
     def spikes_under_way(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(steps, global neurons) of the spikes of the last steps that may be due yet, by step, then neuron."""
         program, steps, neurons = self.program, [], []
-        threads = program.base.threads
+        threads = program.base.workers
         for step in range(max(self.step - program.longest, 1), self.step + 1):
             slot = step % program.slots
             for q, row in enumerate(program.parts):
@@ -161,18 +173,35 @@ class EventRun:
         own |= {"queue_steps": steps, "queue_neurons": neurons, "totals": self.totals}
         return own | {"step": np.array([self.step], np.int64)}
 
+    def share(self) -> dict[str, NDArray[Any]]:
+        """What this rank owns of `state()`; see `ranvier.engines.recording.shares`."""
+        base, own = self.program.base, self._arrays()
+        places: dict[str, Places] = {"streams": stream_places(base)}
+        for k in self.records:
+            size = base.net.populations[k].size
+            places[f"records_{k}"] = Places(0, [own_groups(size, base.options.rank, base.options.ranks)])
+        out = cut(own, places)
+        out |= {f"hot_{k}": self._to_visit(k) for k in self.records}
+        steps, neurons = self.spikes_under_way() if base.options.rank == 0 else (np.zeros(0, np.int64),) * 2
+        return out | {"queue_steps": steps, "queue_neurons": neurons, "totals": self.totals}
+
+    def own(self, population: Population) -> tuple[int, int]:
+        """The first of this rank's neurons, and the one after its last."""
+        return own_groups(population.size, self.program.base.options.rank, self.program.base.options.ranks)
+
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Take up a state of `state()`. Raises ValueError if it is another network's."""
         copy_into(self._arrays(), saved)
         self.step = int(saved["step"][0])
-        self._hold(np.asarray(saved["queue_steps"]), np.asarray(saved["queue_neurons"]), np.asarray(saved["totals"]))
+        self._hold(np.asarray(saved["queue_steps"]), np.asarray(saved["queue_neurons"]), saved["totals"])
         for k in self.records:
             self._visit(k, saved[f"hot_{k}"])
 
     def _hold(self, steps: NDArray[np.int64], neurons: NDArray[np.int64], totals: NDArray[np.int64]) -> None:
         """Put spikes under way into the queue, and go on counting from `totals`."""
         self.counts[...], self._totals[...] = 0, 0
-        self._before = np.array(totals, np.int64)
+        # one rank goes on counting from where all have come
+        self._before = np.reshape(totals, (-1, 3)).sum(0) * (self.program.base.options.rank == 0)
         starts = self.program.parts["start"]
         for step in np.unique(steps):
             slot, own = int(step) % self.program.slots, neurons[steps == step]

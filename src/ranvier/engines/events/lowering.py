@@ -84,16 +84,22 @@ def event_model(net: Network, dt: float) -> EventModel | str:
     return EventModel(net, models, linear)
 
 
-def useful_threads(net: Network, threads: int) -> int:
-    """At most as many as there are groups of neurons in the largest population."""
-    return max(1, min(threads, max(p.size for p in net.populations) // GROUP))
+def useful_threads(net: Network, threads: int, ranks: int = 1) -> int:
+    """At most as many as there are groups of neurons in the largest population, on each rank."""
+    return max(1, min(threads, max(p.size for p in net.populations) // GROUP // ranks))
+
+
+def own_groups(size: int, rank: int, ranks: int) -> tuple[int, int]:
+    """The first of a rank's neurons, and the one after its last."""
+    groups = -(-size // GROUP)
+    return groups * rank // ranks * GROUP, min(groups * (rank + 1) // ranks * GROUP, size)
 
 
 def lower(model: EventModel, options: EngineOptions) -> EventProgram:
     """Raises ValueError for delays below dt."""
-    net, threads = model.net, useful_threads(model.net, options.threads)
+    net, threads = model.net, useful_threads(model.net, options.threads, options.ranks)
     sources = PopulationTables(np.zeros(len(net.populations), POPULATION), options)
-    capacity = np.zeros(threads, np.int64)
+    capacity = np.zeros(threads * options.ranks, np.int64)
     for p in net.populations:
         before = sources.most_spikes
         if isinstance(p.neuron, Poisson):
@@ -104,7 +110,7 @@ def lower(model: EventModel, options: EngineOptions) -> EventProgram:
             sources.row_of(p)
         capacity += sources.most_spikes - before  # memory that no spike reaches is never taken
     arrays = sources.arrays
-    parts, longest = np.zeros(len(net.populations), PART), 1
+    parts, longest, shortest = np.zeros(len(net.populations), PART), 1, LONGEST_BLOCK
     subs: list[tuple[int, ...]] = []
     projections: list[int] = []
     used, largest = 0, 0.0
@@ -112,21 +118,25 @@ def lower(model: EventModel, options: EngineOptions) -> EventProgram:
         row = parts[p.index]
         row["bytes"], row["start"], row["size"], row["sub"] = PART.itemsize, p.start, p.size, len(subs)
         for q in (q for q in net.projections if q.source is p):
-            for table in delay_tables(q, options.dt, _bounds(q.target.size, threads)):
+            steps = delay_steps(q, options.dt)
+            if steps.size:
+                shortest, longest = min(shortest, int(steps.min())), max(longest, int(steps.max()))
+            targets = (0, None) if options.ranks == 1 else own_groups(q.target.size, options.rank, options.ranks)
+            for table in delay_tables(q, options.dt, _bounds(q.target.size, threads, options), *targets):
                 own: list[NDArray[Any] | None] = [table.rows, table.items, table.weights, table.table, table.splits]
                 arrays += [a for a in own if a is not None]
                 port = next(x for x in model.models[q.target.index].ports if x.synapse == q.synapse)
                 word = len(model.models[q.target.index].states) + port.index
                 subs.append((delivery_address(table.kind), q.target.index, word, table.delay, *map(address, own)))
                 projections.append(q.index)
-                longest, used = max(longest, table.delay), used + table.bytes
+                used += table.bytes
                 weights = table.weights if table.kind == "weighted" else table.table
                 size = np.nan_to_num(np.abs(np.asarray(weights)), nan=np.inf)
                 largest = max(largest, float(size.max(initial=0.0)))
         row["subs"] = len(subs) - row["sub"]
         if p.index in model.models:
             _fill(row, model.models[p.index], model.linear[p.index], arrays)
-    block = min(min((s[3] for s in subs), default=LONGEST_BLOCK) + 1, LONGEST_BLOCK)
+    block = min(shortest + 1, LONGEST_BLOCK)
     base = Program(
         net, options, {}, {}, {}, block, threads,
         populations=sources.populations,
@@ -147,12 +157,12 @@ def lower(model: EventModel, options: EngineOptions) -> EventProgram:
     )  # fmt: skip
 
 
-def _bounds(size: int, threads: int) -> NDArray[np.int64] | None:
-    """The threads' first targets (threads + 1,); None on one thread."""
+def _bounds(size: int, threads: int, options: EngineOptions) -> NDArray[np.int64] | None:
+    """This rank's threads' first targets (threads + 1,); None on one thread."""
     if threads == 1:
         return None
-    groups = -(-size // GROUP)
-    return np.array([groups * t // threads * GROUP for t in range(threads + 1)], np.int64)
+    groups, first, workers = -(-size // GROUP), options.rank * threads, threads * options.ranks
+    return np.array([groups * t // workers * GROUP for t in range(first, first + threads + 1)], np.int64)
 
 
 def _fill(row: NDArray, model: StepModel, linear: LinearStep, arrays: list[NDArray]) -> None:

@@ -6,11 +6,12 @@ from ranvier.codegen.records import at, record
 
 #: a run. populations: sources and sizes, as of the stepping loop; parts, subs: the tables below; queue: spikes of the
 #: last `queue_slots` steps, a region of `queue_columns` a step; regions: where each thread's begins; counts (slots,
-#: threads, populations): how many there are; totals (threads, 3): synaptic events, visits and ties so far
+#: threads, populations): how many there are; threads are those of all ranks, see `RUN`; totals (threads, 3): synaptic
+#: events, visits and ties so far
 LOOP = record(
     "counter", "sources", "populations", "n_populations", "parts", "subs", "queue", "queue_columns", "queue_slots",
     "regions", "counts", "totals", "probes", "n_probes", "probe_neurons", "samples", "spike_steps", "spike_neurons",
-    "spike_room", "most_spikes",
+    "spike_room", "most_spikes", "leader", "local", "exchange", "failed",
 )  # fmt: skip
 #: a population with equations. kernel: visits its neurons; records: of `words` numbers each; lists (2, threads, size)
 #: and list_counts (2, threads): whom each thread visits in even and in odd steps; fired: room for a bit a neuron and a

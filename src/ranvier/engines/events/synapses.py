@@ -53,9 +53,11 @@ def _places(weights, table, out):
     return missing
 
 
-def delay_tables(projection: Projection, dt: float, bounds: NDArray[np.int64] | None) -> Iterator[DelayTable]:
-    """One table for each delay; `bounds` (threads + 1,): the threads' first targets."""
-    whole = SynapseTable.by_source(projection, np.float64, dt, None)
+def delay_tables(
+    projection: Projection, dt: float, bounds: NDArray[np.int64] | None, lo: int = 0, hi: int | None = None
+) -> Iterator[DelayTable]:
+    """One table for each delay, of targets lo .. hi − 1; `bounds` (threads + 1,): the threads' first targets."""
+    whole = SynapseTable.by_source(projection, np.float64, dt, None, lo, hi)
     items = whole.items.astype(np.int32, copy=False)
     kind, weights, table = _compressed(whole)
     delays = [(whole.steps, None)]

@@ -15,7 +15,7 @@ LARGEST_INDEX = 2**31 - 1
 
 # A run may be resumed with another one of these: its result does not depend on it, or it is recorded.
 ENVIRONMENT = {
-    "ranvier", "python", "packages", "platform", "cores", "threads", "method", "timings", "written", "resumed"
+    "ranvier", "python", "packages", "platform", "cores", "threads", "ranks", "method", "timings", "written", "resumed"
 }  # fmt: skip
 
 

@@ -5,7 +5,9 @@ A folder holds
 - `manifest.json`: what is run (compared on resuming) and with what software (recorded only);
 - `traces.safetensors`: which neurons each trace of a state variable is of, where there are any;
 - `segment-000000.safetensors`, ...: spikes and traces of consecutive spans of steps;
-- `state-000000.safetensors`: the engine's state at the end of the last segment.
+- `state-000000.safetensors`: the engine's state at the end of the last segment;
+- of a span that several ranks ran, a part of both by each of them: `segment-000000.rank-00000-of-00002.safetensors`.
+  It counts once all of them are there.
 
 Each file appears whole or not at all. A segment counts from the moment its file has its name, and its
 state is written before it, so that the last segment always has one; older states are then removed.
@@ -14,7 +16,8 @@ state is written before it, so that the last segment always has one; older state
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,7 @@ from ranvier.engines.recording._manifest import (
     require_unused,
     stored_manifest,
 )
+from ranvier.engines.recording.shares import whole
 
 REQUIRED = ("n_neurons", "dt", "duration")
 
@@ -57,6 +61,8 @@ class RunFolder:
             top = LARGEST_INDEX if name.startswith("weights/") else self.n_neurons
             require_integers(neurons, 0, top, f"{path / 'traces.safetensors'}: the neurons of {name!r:.60}")
         self._lock: FolderLock | None = None
+        self.rank, self.ranks = 0, 1
+        self._segments: list[list[Path]] = []
         self._spans = self._read_spans()
 
     @classmethod
@@ -182,18 +188,19 @@ class RunFolder:
         return self.completed_steps >= self.last_step
 
     @property
-    def segments(self) -> list[Path]:
-        """Files of the whole segments, in the order of time."""
-        return [self._segment(k) for k in range(len(self._spans))]
+    def segments(self) -> list[list[Path]]:
+        """Files of the whole segments, in the order of time: of each one file, or one a rank."""
+        return self._segments
 
     def state(self) -> dict[str, NDArray[Any]] | None:
         """The engine's state after `completed_steps`; None before the first segment, or in a saved recording."""
-        if not self._spans or not _tensor(self.segments[-1], "has_state")[0]:
+        if not self._spans or not _tensor(self.segments[-1][0], "has_state")[0]:
             return None
-        path = self._state(len(self._spans) - 1)
-        if not path.exists():
-            raise FileNotFoundError(f"{path} is missing: the run cannot go on; delete the folder and start anew")
-        return _read(path)
+        paths = [_state_of(file) for file in self.segments[-1]]
+        for path in paths:
+            if not path.exists():
+                raise FileNotFoundError(f"{path} is missing: the run cannot go on; delete the folder and start anew")
+        return _read(paths[0]) if len(paths) == 1 else whole(map(_read, paths))
 
     def append(
         self,
@@ -204,6 +211,22 @@ class RunFolder:
         state: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         """Write the steps from `completed_steps` + 1 to `last_step`, and the state after them.
+
+        Raises as `write` does.
+        """
+        self.write(last_step, spike_steps, spike_neurons, traces, state)
+        self.commit(last_step)
+
+    def write(
+        self,
+        last_step: int,
+        spike_steps: ArrayLike,
+        spike_neurons: ArrayLike,
+        traces: Traces | None = None,
+        state: Mapping[str, ArrayLike] | None = None,
+        columns: Mapping[str, NDArray[np.int64]] | None = None,
+    ) -> None:
+        """Write a segment, or this rank's part of it: then `columns` are those of each trace that it holds.
 
         Raises ValueError for steps, neurons or traces that do not fit, before anything is written, and
         FileNotFoundError if the folder was deleted or moved.
@@ -220,11 +243,13 @@ class RunFolder:
             "spikes/neurons": neurons,
         }
         traces = traces or {}
+        if columns is not None:
+            tensors |= {f"trace/{name}/columns": columns[name] for name in traces}
         if set(traces) != set(self.trace_neurons):
             raise ValueError(f"traces {sorted(traces)} given; expected {sorted(self.trace_neurons)}")
         for name, (at, values) in traces.items():
             at, values = np.asarray(at, np.int64), np.asarray(values)
-            shape = at.size, self.trace_neurons[name].size
+            shape = at.size, (self.trace_neurons if columns is None else columns)[name].size
             if values.shape != shape:
                 raise ValueError(f"trace {name!r} has shape {values.shape}; expected {shape}")
             tensors[f"trace/{name}/steps"], tensors[f"trace/{name}/values"] = at, values
@@ -235,18 +260,27 @@ class RunFolder:
             self._check_folder()
             raise
         self._check_folder()
+
+    def commit(self, last_step: int) -> None:
+        """Count the segment that was written, by all ranks, and remove the state before it."""
+        index = len(self._spans)
+        self._segments.append([self._segment(index, rank) for rank in range(self.ranks)])
         self._spans.append(int(last_step))
         self._remove_old_states()
 
     def _write(self, segment: dict[str, NDArray[Any]], state: dict[str, NDArray[Any]] | None) -> None:
-        index = len(self._spans)
+        file = self._segment(len(self._spans), self.rank)
         if state is not None:
-            write_tensors(self._state(index), state)
+            write_tensors(_state_of(file), state)
             _flush(self.path)
-        write_tensors(self._segment(index), segment)
+        write_tensors(file, segment)
         _flush(self.path)
 
     def _check_folder(self) -> None:
+        if self.rank > 0:  # the first rank holds the lock
+            if not (self.path / "manifest.json").is_file():
+                raise FileNotFoundError(f"{self.path} is no run's folder any more; expected it to stay until the end")
+            return
         if self._lock is None:
             raise ValueError(f"{self.path} is open for reading; expected a run opened with create_or_resume")
         self._lock.check()
@@ -256,61 +290,122 @@ class RunFolder:
         files, borders = self.segments, [self.first_step, *self._spans]
 
         def source() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
-            for file, (first, last) in zip(files, pairwise(borders), strict=True):
-                steps, neurons = _tensor(file, "spikes/steps"), _tensor(file, "spikes/neurons")
-                for name, array in (("steps", steps), ("neurons", neurons)):
-                    require_integers(array, 0, LARGEST_INDEX, f"{file}: spikes/{name}")
-                try:
-                    check(steps, neurons, self.n_neurons, first, last)
-                except ValueError as error:
-                    raise ValueError(f"{file} is damaged: {error}") from error
-                yield steps, neurons
+            for parts, (first, last) in zip(files, pairwise(borders), strict=True):
+                pieces = []
+                for file in parts:
+                    steps, neurons = _tensor(file, "spikes/steps"), _tensor(file, "spikes/neurons")
+                    for name, array in (("steps", steps), ("neurons", neurons)):
+                        require_integers(array, 0, LARGEST_INDEX, f"{file}: spikes/{name}")
+                    try:
+                        check(steps, neurons, self.n_neurons, first, last)
+                    except ValueError as error:
+                        raise ValueError(f"{file} is damaged: {error}") from error
+                    pieces.append((steps, neurons))
+                yield pieces[0] if len(pieces) == 1 else in_order(pieces)
 
         return Spikes(source, self.n_neurons, self.dt, self.completed_steps, self.first_step)
 
     def trace(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
         """(steps (T,), neurons (n,), values (T, n)) of one trace."""
         neurons = self.trace_neurons[name]
-        steps = [np.empty(0, np.int64), *(_tensor(file, f"trace/{name}/steps") for file in self.segments)]
-        values = [_tensor(file, f"trace/{name}/values") for file in self.segments]
-        for file, at, value in zip(self.segments, steps[1:], values, strict=True):
-            require_integers(at, -1, self.last_step + 1, f"{file}: trace/{name}/steps")
-            if value.shape != (at.size, neurons.size) or value.dtype.kind != "f":
-                raise ValueError(
-                    f"{file} is damaged: trace/{name}/values is {value.dtype} of shape {value.shape}; expected floats "
-                    f"of shape {(at.size, neurons.size)}"
-                )
+        steps, values = [np.empty(0, np.int64)], []
+        for parts in self.segments:
+            pieces = [self._piece(file, name, neurons.size, len(parts) > 1) for file in parts]
+            steps.append(pieces[0][0])
+            if len(parts) == 1:
+                values.append(pieces[0][2])
+                continue
+            values.append(np.full((len(pieces[0][0]), neurons.size), np.nan, pieces[0][2].dtype))
+            for file, (at, columns, value) in zip(parts, pieces, strict=True):
+                if not np.array_equal(at, pieces[0][0]):
+                    raise ValueError(f"{file} is damaged: trace/{name}/steps differ from those of {parts[0]}")
+                values[-1][:, columns] = value
         joined = np.concatenate(values) if values else np.empty((0, neurons.size), np.float32)
         return np.concatenate(steps), neurons, joined
 
-    def _segment(self, index: int) -> Path:
-        return self.path / f"segment-{index:06d}.safetensors"
+    def _piece(
+        self, file: Path, name: str, size: int, shared: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+        """(steps, columns, values) of a trace in one file."""
+        at, value = _tensor(file, f"trace/{name}/steps"), _tensor(file, f"trace/{name}/values")
+        require_integers(at, -1, self.last_step + 1, f"{file}: trace/{name}/steps")
+        columns = _tensor(file, f"trace/{name}/columns") if shared else np.arange(size)
+        require_integers(columns, 0, size, f"{file}: trace/{name}/columns")
+        if value.shape != (at.size, columns.size) or value.dtype.kind != "f":
+            raise ValueError(
+                f"{file} is damaged: trace/{name}/values is {value.dtype} of shape {value.shape}; expected floats "
+                f"of shape {(at.size, columns.size)}"
+            )
+        return at, columns, value
 
-    def _state(self, index: int) -> Path:
-        return self.path / f"state-{index:06d}.safetensors"
+    def _segment(self, index: int, rank: int) -> Path:
+        share = "" if self.ranks == 1 else f".rank-{rank:05d}-of-{self.ranks:05d}"
+        return self.path / f"segment-{index:06d}{share}.safetensors"
 
     def _read_spans(self) -> list[int]:
         spans: list[int] = []
         before = self.first_step
-        while self._segment(len(spans)).exists():
-            span = _tensor(self._segment(len(spans)), "span")
-            require_integers(span, 0, self.last_step + 1, f"{self._segment(len(spans))}: span")
-            first, last = span.tolist() if span.shape == (2,) else (-1, -1)
-            if first != before or not first < last <= self.last_step:
-                raise ValueError(
-                    f"{self._segment(len(spans))} holds steps {first + 1} to {last}; expected it to begin at "
-                    f"{before + 1} and to end by {self.last_step}: files of different runs are mixed here"
-                )
+        known = _whole_segments(self.path)
+        while len(spans) in known:
+            parts = known[len(spans)]
+            for file in parts:
+                span = _tensor(file, "span")
+                require_integers(span, 0, self.last_step + 1, f"{file}: span")
+                first, last = span.tolist() if span.shape == (2,) else (-1, -1)
+                if first != before or not first < last <= self.last_step:
+                    raise ValueError(
+                        f"{file} holds steps {first + 1} to {last}; expected it to begin at "
+                        f"{before + 1} and to end by {self.last_step}: files of different runs are mixed here"
+                    )
+            if any(not np.array_equal(_tensor(file, "span"), span) for file in parts):
+                raise ValueError(f"{parts[0]} and its fellows end at different steps; expected the same of all ranks")
+            self._segments.append(parts)
             spans.append(last)
             before = last
         return spans
 
     def _remove_old_states(self) -> None:
-        """Leave only the state of the last segment; one without its segment is a write that was cut short."""
-        current = self._state(len(self._spans) - 1)
+        """Leave only the state of the last segment, and no part of one after it: that is a write that was cut short."""
+        if self.rank > 0:
+            return
+        current = {_state_of(file) for file in self.segments[-1]} if self._spans else set()
+        last = {path for parts in self.segments[-1:] for path in parts}
         for path in self.path.glob("state-*.safetensors"):
-            if path != current:
+            if path not in current:
                 path.unlink(missing_ok=True)
+        for path in self.path.glob("segment-*.rank-*.safetensors"):
+            if path not in last and int(path.name[8:14]) >= len(self._spans) - 1:
+                path.unlink(missing_ok=True)
+
+
+def in_order(
+    pieces: Sequence[tuple[NDArray[np.int64], NDArray[np.int32]]]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Spikes of several ranks, by step, then neuron."""
+    steps, neurons = (np.concatenate([piece[k] for piece in pieces]) for k in (0, 1))
+    order = np.lexsort((neurons, steps))
+    return steps[order], neurons[order]
+
+
+def _whole_segments(path: Path) -> dict[int, list[Path]]:
+    """The files of each segment, one or one a rank, where all are there."""
+    out: dict[int, list[Path]] = {}
+    shares: dict[tuple[int, int], list[Path]] = {}
+    for file in sorted(path.glob("segment-*.safetensors")):
+        if match := re.fullmatch(r"segment-(\d{6,})(?:\.rank-(\d{5,})-of-(\d{5,}))?\.safetensors", file.name):
+            index, rank, count = match.groups()
+            if rank is None:
+                out[int(index)] = [file]
+            else:
+                shares.setdefault((int(index), int(count)), []).append(file)
+    for (index, count), files in shares.items():
+        if len(files) == count:
+            out.setdefault(index, files)
+    return out
+
+
+def _state_of(segment: Path) -> Path:
+    return segment.with_name(segment.name.replace("segment-", "state-", 1))
 
 
 def _require_same_traces(

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ranvier._locks import folder_lock
 from ranvier._progress import Progress
+from ranvier._ranks import Ranks
 from ranvier.learners.fitting._checkpoint import Checkpoint
 from ranvier.learners.fitting._log import Log
 from ranvier.learners.fitting._random_state import random_state, set_random_state
-from ranvier.learners.fitting._ranks import Ranks
 from ranvier.learners.fitting._tree import from_bytes, to_bytes
 
 if TYPE_CHECKING:
