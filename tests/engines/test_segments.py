@@ -275,7 +275,7 @@ def test_statistics_of_a_long_run_need_little_memory(tmp_path, rng):
         steps = np.sort(rng.integers(k * 100_000 + 1, (k + 1) * 100_000 + 1, size=50_000))
         run.append((k + 1) * 100_000, steps, rng.integers(0, 50, size=50_000))
     spikes = run.spikes()
-    whole = sum(p.stat().st_size for p in run.segments)
+    whole = sum(p.stat().st_size for parts in run.segments for p in parts)
     analysis.cross_correlation(spikes, [0.0, 5.0], pairs=[[0, 1]])  # compiled outside of the count
     tracemalloc.start()
     for question in (

@@ -39,7 +39,7 @@ def implementers() -> set[type]:
     out = set()
     for module in pkgutil.walk_packages(ranvier.engines.__path__, "ranvier.engines."):
         for _, cls in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if cls is not Engine and cls.__module__.startswith("ranvier.engines") and set(dir(cls)) >= METHODS:
+            if not getattr(cls, "_is_protocol", False) and cls.__module__.startswith("ranvier.engines") and set(dir(cls)) >= METHODS:
                 out.add(cls)
     return out
 

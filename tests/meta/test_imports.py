@@ -35,6 +35,8 @@ FORBIDDEN_MODULES = {
     "urllib.request", "http.client", "requests", "httpx", "aiohttp", "ftplib", "socket", "pooch",
     "huggingface_hub",
 }  # fmt: skip
+#: files that may import one of them: sockets of the ranks of one machine, in a folder that nobody else can enter
+PERMITTED = {("engines/ranks/links.py", "socket")}
 FORBIDDEN_CALLS = {"torch.load", "joblib.load", "pandas.read_pickle", "pd.read_pickle", "torch.hub.load"}
 
 
@@ -114,7 +116,9 @@ def unsafe(tree: ast.AST, path: Path) -> list[str]:
     """Ways to read a pickle or to reach the network, as "line: what"."""
     result = []
     for name, line in imports(tree, path):
-        if any(name == module or name.startswith(module + ".") for module in FORBIDDEN_MODULES):
+        here = path.relative_to(PACKAGE).as_posix() if path.is_relative_to(PACKAGE) else ""
+        forbidden = FORBIDDEN_MODULES - {module for file, module in PERMITTED if file == here}
+        if any(name == module or name.startswith(module + ".") for module in forbidden):
             result.append(f"{line}: import {name}")
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):

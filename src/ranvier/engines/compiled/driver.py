@@ -183,7 +183,7 @@ def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
     fired = pointer(spiked, 0)
     spike_steps, spike_neurons = pointer(A.spike_steps, 0), pointer(A.spike_neurons, np.int32(0))
     populations = A.n_populations
-    spikes, kept, step, parity, passed = 0, 0, first, 0, 0
+    spikes, recorded, step, parity, passed = 0, 0, first, 0, 0
     while step < last:
         steps = min(block, last - step)
         if spikes + steps * A.most_spikes > A.spike_room:
@@ -238,10 +238,10 @@ def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
                     lo, hi = tiles * thread // threads * TILE, tiles * (thread + A.local) // threads * TILE
                     for i in range(count):
                         if lo <= fired[i] < hi:
-                            spike_steps[kept] = step + k + 1
-                            spike_neurons[kept] = np.int32(p.start + fired[i])
-                            kept += 1
+                            spike_steps[recorded] = step + k + 1
+                            spike_neurons[recorded] = np.int32(p.start + fired[i])
+                            recorded += 1
                 spikes += count
         parity = 1 - parity
         step += steps
-    return step, kept
+    return step, recorded

@@ -125,7 +125,7 @@ def advance(table, scratch, thread, threads, first, last, block):
     totals, result = pointer(A.totals + 24 * (thread - A.leader), 0), pointer(scratch, 0)
     spike_steps, spike_neurons = pointer(A.spike_steps, 0), pointer(A.spike_neurons, np.int32(0))
     result[1], result[2] = 0, 0
-    spikes, kept, step, passed, events = 0, 0, first, 0, 0
+    spikes, recorded, step, passed, events = 0, 0, first, 0, 0
     while step < last:
         steps = min(block, last - step)
         if spikes + steps * A.most_spikes > A.spike_room:
@@ -170,15 +170,15 @@ def advance(table, scratch, thread, threads, first, last, block):
                         for other in range(q):
                             at += counts[(slot * threads + t) * rows + other]
                         for k in range(count):
-                            spike_steps[kept + k] = now
-                            spike_neurons[kept + k] = np.int32(start + queue[at + k])
-                        kept += count
+                            spike_steps[recorded + k] = now
+                            spike_neurons[recorded + k] = np.int32(start + queue[at + k])
+                        recorded += count
                     spikes += count
         step += steps
     totals[0] += events
     totals[1] += result[1]
     totals[2] += result[2]
-    return step, kept
+    return step, recorded
 
 
 @compiled(nogil=True, error_model="numpy")

@@ -21,7 +21,7 @@ def answers(folder: Path, kind: str, count: int, *more: object, links: str = "")
     """What every rank printed; {"status": ...} of one that was killed."""
     store = folder / f"store-{len(list(folder.glob('store-*')))}"
     env = {"RANVIER_RANKS": links}
-    ranks = [Child(module, "tests.engines.ranks", kind, r, count, store, *more, env=env) for r in range(count)]
+    ranks = [Child(module, "tests.engines.shared_run", kind, r, count, store, *more, env=env) for r in range(count)]
     out = []
     for rank in ranks:
         text, error = rank.communicate(timeout=100)
@@ -47,9 +47,9 @@ def test_any_number_of_ranks_gives_the_bits_of_one(alone, tmp_path, kind, count,
 
 def test_a_rank_that_is_killed_ends_the_run_on_all_and_any_number_of_ranks_goes_on(alone, tmp_path):
     run = tmp_path / "run"
-    first, second, third = answers(tmp_path, "noisy", 3, run, 40.0, 3)
-    assert second["status"] == -9
-    for left in (first, third):
+    first, killed, last = answers(tmp_path, "noisy", 3, run, 40.0, 3)
+    assert killed["status"] == -9
+    for left in (first, last):
         assert left["error"].startswith("ConnectionError") and "has ended or does not answer" in left["error"]
         assert left["seconds"] < 30
     assert RunFolder.read(run).completed_steps < 400
@@ -66,8 +66,8 @@ def test_a_rank_that_is_killed_ends_the_run_on_all_and_any_number_of_ranks_goes_
 def test_errors_of_one_rank_reach_all(tmp_path):
     for answer in answers(tmp_path, "seeds", 2):
         assert "ValueError: seed is 1 on rank 1 and 0 on rank 0; expected the same call" in answer["error"]
-    found = [answer["error"] for answer in answers(tmp_path, "explodes", 2)]
-    assert all("FloatingPointError" in text and "is not finite at t = " in text for text in found)
+    errors = [answer["error"] for answer in answers(tmp_path, "explodes", 2)]
+    assert all("FloatingPointError" in text and "is not finite at t = " in text for text in errors)
 
 
 def test_what_ranks_cannot_run_is_refused():
