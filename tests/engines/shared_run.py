@@ -1,7 +1,7 @@
 """One of several processes that run one network; see test_shared_runs.py.
 
-python -m tests.engines.shared_run KIND RANK COUNT STORE [FOLDER DURATION KILL]: prints a digest of spikes and states, or
-the error, as JSON; rank 1 is killed (SIGKILL) before it writes its KILL-th segment.
+python -m tests.engines.shared_run KIND RANK COUNT STORE [FOLDER DURATION KILL]: prints a digest of spikes and states,
+or the error, as JSON; rank 1 is killed (SIGKILL) before it writes its KILL-th segment.
 """
 
 import hashlib

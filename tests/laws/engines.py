@@ -39,7 +39,8 @@ def implementers() -> set[type]:
     out = set()
     for module in pkgutil.walk_packages(ranvier.engines.__path__, "ranvier.engines."):
         for _, cls in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if not getattr(cls, "_is_protocol", False) and cls.__module__.startswith("ranvier.engines") and set(dir(cls)) >= METHODS:
+            complete = not getattr(cls, "_is_protocol", False) and set(dir(cls)) >= METHODS
+            if complete and cls.__module__.startswith("ranvier.engines"):
                 out.add(cls)
     return out
 
