@@ -10,7 +10,7 @@ import pytest
 
 from ranvier.atlas import run
 from ranvier.atlas.site import build
-from ranvier.atlas.site._build import figures
+from ranvier.atlas.site._build import figures, year
 
 
 @pytest.fixture
@@ -46,6 +46,33 @@ def test_everything_is_local(site):
             assert (site / target).is_file(), target
         (style,) = re.findall(r"<style>(.*?)</style>", text, re.S)
         assert not re.search(r"url\(|@import|https?:", style)
+
+
+def test_timeline_links_year_source_and_code(demo, tmp_path):
+    older = replace(demo, name="older", paper="G. W. Leibniz (1676), memoir; J. Child (1920).")
+    undated = replace(demo, name="undated", paper="no year <i>at all</i>")
+    site = build([undated, demo, older], tmp_path / "results", tmp_path / "site").parent
+    rows = re.findall(r"<tr>\s*<td>(.*?)</td>\s*<td><a href=\"(.*?)\"", (site / "timeline.html").read_text("utf-8"))
+    assert [name for _, name in rows] == ["older.html", "demo.html", "undated.html"]
+    assert rows[0][0] == "1676" and rows[2][0] == "–"
+    page = (site / "timeline.html").read_text("utf-8")
+    assert "no year &lt;i&gt;" in page and "Leibniz (1676), memoir" in page
+    for code in re.findall(r'href="(code/[^"]+)"', page):
+        assert "def measure" in (site / code).read_text("utf-8")
+    assert page.count('href="code/') == 3
+    assert 'href="timeline.html"' in (site / "index.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("paper", "expected"),
+    [
+        ("F. Rosenblatt (1958). Psychol. Rev.; A. Novikoff (1962)", 1958),
+        ("arXiv 2401.05342", None), ("(12345)", None),
+        ("", None), ("K. Fukushima (1979). (1980)", 1979),
+    ],
+)  # fmt: skip
+def test_years(paper, expected):
+    assert year(paper) == expected
 
 
 def test_a_system_not_run_is_untested(site):

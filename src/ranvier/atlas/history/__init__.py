@@ -1,1 +1,1 @@
-"""Systems that began a field, and laws that belong to no other group."""
+"""Systems that began a field, a survey of what came of them, and laws that belong to no other group."""

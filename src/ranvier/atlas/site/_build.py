@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +22,7 @@ from ranvier.atlas.execution import describe, expectation, read_result
 VERDICTS = ("reproduced", "refuted", "untested")
 _TEXTS = ("text", "source", "metric", "unit", "relation", "origin", "mutant")
 _VALUES = ("expected", "tolerance", "measured", "mutant_measured")
+_YEAR = re.compile(r"\((1[5-9][0-9]{2}|20[0-9]{2})\)")
 _PICTURE = re.compile(r"[0-9]{1,3}\.(svg|png)")
 
 
@@ -39,6 +42,9 @@ def build(chosen: Iterable[Experiment], results: str | Path, out: str | Path) ->
             name = f"{entry['name']}-{picture['file']}"
             write_atomic(out / "pictures" / name, read_bytes(results / entry["name"] / picture["file"], "a picture"))
             picture["path"] = f"pictures/{name}"
+        if entry["source"]:
+            entry["code"] = f"code/{entry['name']}.txt"
+            write_atomic(out / entry["code"], entry["source"])
         page = environment.get_template("system.html").render(entry=entry, verdicts=VERDICTS)
         write_atomic(out / f"{entry['name']}.html", page)
     total: Counter[str] = sum((entry["counts"] for entry in entries), Counter())
@@ -50,7 +56,23 @@ def build(chosen: Iterable[Experiment], results: str | Path, out: str | Path) ->
     index = environment.get_template("index.html").render(
         groups=groups, count=len(entries), total=total, verdicts=VERDICTS
     )
+    by_year = sorted(entries, key=lambda entry: (entry["year"] or 9999, entry["title"]))
+    write_atomic(out / "timeline.html", environment.get_template("timeline.html").render(entries=by_year))
     return write_atomic(out / "index.html", index)
+
+
+def year(paper: str) -> int | None:
+    """The first year in brackets in a citation, "A. Author (1958). Title": that of the source it names first."""
+    match = _YEAR.search(paper)
+    return int(match[1]) if match else None
+
+
+def _source(module: str) -> str:
+    """A loaded module's text; "" where there is no file."""
+    try:
+        return inspect.getsource(sys.modules[module])
+    except (KeyError, OSError, TypeError):
+        return ""
 
 
 def figures(value: float | str | None) -> str:
@@ -75,6 +97,9 @@ def _entry(experiment: Experiment, results: Path) -> dict[str, Any]:
         "doi": experiment.doi,
         "summary": experiment.summary,
         "module": experiment.measure.__module__,
+        "source": _source(experiment.measure.__module__),
+        "code": None,
+        "year": year(experiment.paper),
         "claims": claims,
         "counts": counts,
         "verdict": next((v for v in ("refuted", "untested", "reproduced") if counts[v]), "untested"),
