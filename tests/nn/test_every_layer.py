@@ -90,3 +90,11 @@ def test_a_meta_device_gives_shapes(name):
         assert there.shape == y.shape and there.device.type == "meta"
         _, single = cell.step(cell.init_state(x.shape[1]), x[0].to("meta"))
         assert single.shape == y.shape[1:] and all(t.device.type == "meta" for t in tensors(state))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("wrong", [np.zeros((3, 4, 6)), None, [1.0], "x"], ids=["array", "None", "list", "text"])
+def test_layers_that_are_no_cells_refuse_what_is_no_tensor(name, wrong):
+    layer = OTHERS[name][0]()
+    with pytest.raises(TypeError, match="expected a tensor"):
+        layer(wrong)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.engines.surrogates import ArcTan, Surrogate
+from ranvier.nn.checks import require_tensor
 from ranvier.nn.domains import REAL
 
 
@@ -26,6 +27,7 @@ class _Elementwise(nn.Module):
         return self.get_parameter(self._name)
 
     def _require(self, x: Tensor) -> None:
+        require_tensor(x)
         shape = tuple(self._value.shape)
         if x.shape[x.ndim - len(shape) :] != shape and self._value.numel() > 1:
             raise ValueError(f"x has shape {tuple(x.shape)}; expected it to end in {shape} as {self._name} does")

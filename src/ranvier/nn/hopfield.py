@@ -91,7 +91,11 @@ class Hopfield(nn.Module):
         self, input: Input, stored_pattern_padding_mask: Tensor | None = None, association_mask: Tensor | None = None
     ) -> Tensor:
         """(B, L, output_size)."""
-        stored, state, projection = (input, input, input) if isinstance(input, Tensor) else input
+        if isinstance(input, tuple | list) and len(input) == 3:
+            stored, state, projection = input
+        else:
+            require_tensor(input)
+            stored, state, projection = input, input, input
         for name, x, size in zip(("stored", "state", "projection"), (stored, state, projection), self.sizes):
             require_tensor(x)
             if x.ndim != 3 or x.shape[2] != size:
@@ -183,6 +187,7 @@ class HopfieldPooling(nn.Module):
         self, input: Tensor, stored_pattern_padding_mask: Tensor | None = None, association_mask: Tensor | None = None
     ) -> Tensor:
         """(B, quantity · output_size)."""
+        require_tensor(input)
         batch = 0 if self.hopfield.batch_first else 1
         state = self.pooling_weights.expand(input.shape[batch], -1, -1)
         state = state if batch == 0 else state.transpose(0, 1)
@@ -213,6 +218,7 @@ class HopfieldLookup(nn.Module):
 
     def forward(self, input: Tensor, association_mask: Tensor | None = None) -> Tensor:
         """(B, L, output_size)."""
+        require_tensor(input)
         batch = 0 if self.hopfield.batch_first else 1
 
         def expanded(weights: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ranvier.nn.checks import require_tensor
+
 _STARTS = ("relinear", "random")
 
 
@@ -49,6 +51,7 @@ class Quadratic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x -> y, of the shapes of the plain layer of the same sizes."""
+        require_tensor(x)
         return torch.addcmul(self.power(x * x), self.reference(x), self.gate(x))
 
 

@@ -58,6 +58,7 @@ class ActiveDendrites(SequenceCell):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        synapses, owner = torch.as_tensor(synapses), torch.as_tensor(owner)
         _check(in_features, neurons, synapses, owner)
         POSITIVE.require("threshold", threshold)
         LEAKY.require("decay", decay)

@@ -225,8 +225,10 @@ def _few_rows(
     size, weight = coupling.size, coupling.weight.detach().numpy()
     sources, targets, lane = coupling.sources.numpy(), coupling.targets.numpy(), lanes.lane.numpy()
     synapse, parts = coupling.synapse.numpy(), []
-    for k, d in np.unique(np.stack([synapse, lane], 1), axis=0):
-        at = np.flatnonzero((synapse == k) & (lane == d))
+    lanes_each = int(lane.max(initial=0)) + 1
+    place = synapse * lanes_each + lane
+    for both in np.flatnonzero(np.bincount(place)):
+        at, (k, d) = np.flatnonzero(place == both), divmod(int(both), lanes_each)
         for p in range(len(gains)):
             ends = sources[at], targets[at]
             parts.append((p, k, d, csr_array((weight[at] ** (p + 1), ends), shape=(size, size))))
