@@ -253,3 +253,41 @@ def test_matlab_arrays_are_those_of_scipy(packed, tmp_path):
         expected = [w.strip() for w in other[name]] if lazy.dtype.kind == "U" else other[name]
         got = [w.strip() for w in lazy[:]] if lazy.dtype.kind == "U" else lazy[:]
         assert np.array_equal(got, expected), name
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".csv"])
+def test_values_whose_products_overflow_are_refused(tmp_path, suffix):
+    """Two of 1e308 have no variance that is a number; up to 1e100 all of a page's statistics are."""
+    path, rng = tmp_path / f"large{suffix}", np.random.default_rng(0)
+    for scale, fine in ((1e99, True), (1e102, False)):
+        values = rng.uniform(0.5, 1.0, (50, 3)) * scale
+        if suffix == ".npz":
+            np.savez(path, activity=values, time_s=np.arange(50.0))
+        else:
+            rows = [",".join(f"{x!r}" for x in map(float, (t, *row))) for t, row in enumerate(values)]
+            path.write_text("\n".join(["time_s,a,b,c", *rows]))
+        session = rv.recordings.read_session(path)
+        if fine:
+            assert np.isfinite(np.var(session.activity.read()))
+        else:
+            with pytest.raises(ValueError, match=r"reach 1e\+102|reach 9\..*e\+101"):
+                session.activity.read()
+
+
+def test_complex_arrays_are_named(tmp_path):
+    path = tmp_path / "odd.npz"
+    np.savez(path, foo=np.ones((5, 3)) + 1j, bar=np.arange(5.0))
+    with pytest.raises(ValueError, match=r"foo \(complex128\), bar"):
+        rv.recordings.read_session(path)
+    with pytest.raises(ValueError, match="foo of .* holds complex128; expected real numbers"):
+        rv.recordings.read_session(path, activity="foo", times="bar")
+    np.savez(path, activity=np.ones((5, 3)), t=np.arange(5.0) + 1j)
+    with pytest.raises(ValueError, match="t of .* holds complex128"):
+        rv.recordings.read_session(path)
+
+
+def test_times_that_no_clock_has_are_refused(tmp_path):
+    path = tmp_path / "late.npz"
+    np.savez(path, spike_times=np.array([0.1, 1e307]), spike_neurons=np.array([0, 1]))
+    with pytest.raises(ValueError, match=r"spike_times of .* reaches 1e\+307; expected times below"):
+        rv.recordings.read_session(path)

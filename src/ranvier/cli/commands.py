@@ -10,7 +10,7 @@ import typer
 
 from ranvier._progress import Progress
 from ranvier.cli.atlas import atlas_app
-from ranvier.cli.errors import resumable
+from ranvier.cli.errors import about, resumable
 from ranvier.cli.terminal import plain_console, printer
 
 # Plain help: rich would take as long to import as all the rest.
@@ -148,11 +148,13 @@ def look(
         from ranvier.cli.looks import read_for_look
         from ranvier.report.session_page import write_session_page
 
-        session = read_for_look(
-            recording, activity=activity, counts=counts, bin=bin, times=times, unit=unit, behaviour=behaviour,
-            circular=circular, transpose=transpose,
-        )  # fmt: skip
-        page = write_session_page(out or Path(f"{recording.name.partition('.')[0] or recording.name}.html"), session)
+        page = out or Path(f"{recording.name.partition('.')[0] or recording.name}.html")
+        with about(recording):
+            session = read_for_look(
+                recording, activity=activity, counts=counts, bin=bin, times=times, unit=unit, behaviour=behaviour,
+                circular=circular, transpose=transpose,
+            )  # fmt: skip
+            page = write_session_page(page, session)
         printer()(f"{session!r}")
         printer()(f"page: {page}")
 

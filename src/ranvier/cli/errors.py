@@ -40,6 +40,17 @@ def resumable(afterwards: str = "") -> Iterator[list[Path]]:
         raise
 
 
+@contextmanager
+def about(path: Path) -> Iterator[None]:
+    """Begin what is wrong with a file's content with the file's name, where nothing else has."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if path.name in str(error):
+            raise
+        raise ValueError(f"{path}: {error}") from error
+
+
 def described(error: BaseException) -> str:
     """An error in one line: what it says, with the file that it is about."""
     if isinstance(error, OSError) and error.errno is not None:

@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import positive, printable
 
+#: of values and times in ms: products of three are numbers still
+LARGEST = 1e100
+
 
 @dataclass(frozen=True, eq=False)
 class Signal:
@@ -73,7 +76,14 @@ class Signal:
         part = np.asarray(self.values[rows if rows is not None else slice(None)])
         if columns is not None and part.ndim == 2:
             part = part[:, np.asarray(columns)]
-        return part.astype(np.float64)
+        part = part.astype(np.float64)
+        beyond = np.abs(part) > LARGEST
+        if beyond.any() and np.isfinite(part[beyond]).any():
+            finite = part[beyond & np.isfinite(part)]
+            raise ValueError(f"values of a signal reach {finite[np.argmax(np.abs(finite))]:g}; expected at most "
+                             f"{LARGEST:g} in size, for statistics multiply them: take another unit, and NaN where "
+                             "nothing was measured")  # fmt: skip
+        return part
 
     def mask(self) -> NDArray[np.bool_]:
         """Where there is a finite value, as the shape of `values`."""
@@ -147,4 +157,4 @@ def _plain(value: Any) -> Any:
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 
-__all__ = ["Signal", "require_increasing"]
+__all__ = ["LARGEST", "Signal", "require_increasing"]

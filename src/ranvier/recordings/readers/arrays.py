@@ -20,7 +20,7 @@ from ranvier.recordings.neurons import Neurons
 from ranvier.recordings.readers._tools import Lazy, milliseconds, once
 from ranvier.recordings.readers.matlab import read_matlab
 from ranvier.recordings.session import Session
-from ranvier.recordings.signals import Signal
+from ranvier.recordings.signals import LARGEST, Signal
 
 #: usual names of arrays, in order of preference
 USUAL = {
@@ -81,11 +81,11 @@ def read_arrays(
     source = role["activity"] if roles.get("activity") or not role["counts"] else None
     source = source or role["counts"]
     if source is None:
-        raise ValueError(f"{path} holds {', '.join(table) or 'nothing'}; expected activity under a usual name: say "
+        described = [key if _is_real(array) else f"{key} ({array.dtype})" for key, array in table.items()]
+        raise ValueError(f"{path} holds {', '.join(described) or 'nothing'}; expected activity under a usual name: say "
                          "which array it is, activity=NAME or counts=NAME")  # fmt: skip
     values = _turned(table[source]) if transpose else table[source]
-    if values.dtype.kind not in "fiub":
-        raise ValueError(f"{source} of {path} holds {values.dtype}; expected real numbers")
+    _require_real(values, source, path)
     if len(values.shape) != 2:
         raise ValueError(f"{source} of {path} has shape {values.shape}; expected (T, N)")
     described = _neurons(table, neurons, values.shape[1], path)
@@ -106,7 +106,7 @@ def _spikes(path: Path, table: dict[str, Any], role: dict[str, str | None], unit
     if role["spike_neurons"] is None:
         raise ValueError(f"{path} holds spike times in {role['spike_times']}; expected the neuron of each too: say "
                          "spike_neurons=NAME")  # fmt: skip
-    times = np.asarray(table[role["spike_times"]], np.float64).ravel() * milliseconds(unit)  # type: ignore[index]
+    times = _milliseconds(table, role["spike_times"], milliseconds(unit), path)  # type: ignore[arg-type]
     owners = np.asarray(table[role["spike_neurons"]]).ravel()
     if owners.dtype.kind not in "iu":
         raise TypeError(f"{role['spike_neurons']} of {path} is {owners.dtype}; expected indices of neurons")
@@ -135,9 +135,28 @@ def _times(
     if key is None or counted:
         raise ValueError(f"{path} says nothing of times; expected bin=, the ms from sample to sample"
                          + ("" if counted else ", or times=NAME"))  # fmt: skip
-    times = np.asarray(table[key], np.float64).ravel()
     suffix = key.rpartition("_")[2]
-    return times * milliseconds(suffix if suffix in ("s", "ms") else unit)
+    return _milliseconds(table, key, milliseconds(suffix if suffix in ("s", "ms") else unit), path)
+
+
+def _milliseconds(table: dict[str, Any], key: str, factor: float, path: Path) -> NDArray[np.float64]:
+    """An array of times; ValueError for such that no clock has."""
+    _require_real(table[key], key, path)
+    times = np.asarray(table[key], np.float64).ravel()
+    longest = float(np.abs(times, where=np.isfinite(times), out=np.zeros_like(times)).max(initial=0.0))
+    if longest > LARGEST / factor:
+        raise ValueError(f"{key} of {path} reaches {longest:g}; expected times below {LARGEST / factor:g}: look at "
+                         "their unit, and leave marks of what was not measured out")  # fmt: skip
+    return times * factor
+
+
+def _is_real(values: Any) -> bool:
+    return values.dtype.kind in "fiub"
+
+
+def _require_real(values: Any, key: str, path: Path) -> None:
+    if not _is_real(values):
+        raise ValueError(f"{key} of {path} holds {values.dtype}; expected real numbers")
 
 
 def _neurons(table: dict[str, Any], roles: Mapping[str, str | None], size: int, path: Path) -> Neurons:
@@ -167,6 +186,7 @@ def _behaviours(
         key, column = source if isinstance(source, tuple) else (source, None)
         if key not in table:
             raise ValueError(f"there is no array {key!r} for behaviour {name!r}. {nearest(key, table)}")
+        _require_real(table[key], key, path)
         array = np.asarray(table[key])
         array = array.reshape(-1) if 1 in array.shape else array
         if len(array) != size:
@@ -222,8 +242,7 @@ def _npz(path: Path) -> dict[str, Any]:
                     f"{key} of {path} says that it has shape {shape} and holds {info.file_size} bytes; expected as "
                     "many as its shape says"
                 )
-            usual = key.lower() in (name.lower() for name in USUAL["activity"])
-            if dtype.kind in ("fiubUSc" if usual else "fiubUS") and shape:
+            if dtype.kind in "fiubUSc" and shape:
                 table[key] = once(shape, dtype, partial(_member, path, key))
     return table
 
