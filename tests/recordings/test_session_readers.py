@@ -279,10 +279,10 @@ def test_complex_arrays_are_named(tmp_path):
     np.savez(path, foo=np.ones((5, 3)) + 1j, bar=np.arange(5.0))
     with pytest.raises(ValueError, match=r"foo \(complex128\), bar"):
         rv.recordings.read_session(path)
-    with pytest.raises(ValueError, match="foo of .* holds complex128; expected real numbers"):
+    with pytest.raises(ValueError, match=r"foo of .* holds complex128; expected real numbers"):
         rv.recordings.read_session(path, activity="foo", times="bar")
     np.savez(path, activity=np.ones((5, 3)), t=np.arange(5.0) + 1j)
-    with pytest.raises(ValueError, match="t of .* holds complex128"):
+    with pytest.raises(ValueError, match=r"t of .* holds complex128"):
         rv.recordings.read_session(path)
 
 
