@@ -1,10 +1,12 @@
 """Two checkouts of Ranvier in turn: what a change costs. Prints a table.
 
-python -m benchmarks.checkouts BEFORE AFTER [--rounds 7] [--cases brunel lif100 ltc ...]
+python -m benchmarks.checkouts BEFORE AFTER [--processes 5] [--rounds 5] [--cases brunel lif100 ltc ...]
 
 BEFORE and AFTER are working trees (`git worktree add --detach ../before d85a967`); each side runs its own package with
-its own benchmarks' cases, in a separate process, on one thread. Simulations: wall time of the run phase; layers and
-cells: process-CPU time of a forward and backward pass. A ratio above 1 says that AFTER is slower.
+its own benchmarks' cases, in separate processes, on one thread. Where its arrays lie in memory is settled for a
+process's life and may be worth a tenth of the time, so both sides start `--processes` times; of each the least of
+`--rounds` rounds in turn counts. Simulations: wall time of the run phase; layers and cells: process-CPU time of a
+forward and backward pass. A ratio above 1 says that AFTER is slower.
 """
 
 from __future__ import annotations
@@ -80,28 +82,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.checkouts", description=__doc__)
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--processes", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cases", nargs="+", default=[*SIMULATIONS, *LAYERS, *CELLS])
     options = parser.parse_args()
-    from benchmarks._processes import Process, in_turn
     from benchmarks._report import machine
 
     print(json.dumps(machine()))
-    print("\n| case | before, ms | after, ms | after / before | rounds |\n|---|---|---|---|---|")
+    print("\n| case | before, ms | after, ms | after / before | processes before | after |\n|---|---|---|---|---|---|")
     for case in options.cases:
-        sides = {}
-        for name in ("before", "after"):
-            tree = getattr(options, name).resolve()
-            threads = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-            env = os.environ | {"PYTHONPATH": f"{tree / 'src'}:{tree}"} | threads
-            sides[name] = Process(name, [sys.executable, __file__, "--answer", case], env)
-        times = in_turn({name: side.ask for name, side in sides.items()}, options.rounds)
-        for side in sides.values():
-            side.close()
-        ratios = sorted(a / b for b, a in zip(times["before"], times["after"], strict=True))
-        before, after = (1000 * statistics.median(times[name]) for name in ("before", "after"))
-        spread = f"{ratios[0]:.2f}–{ratios[-1]:.2f}"
-        print(f"| {case} | {before:.1f} | {after:.1f} | {statistics.median(ratios):.3f} | {spread} |", flush=True)
+        times: dict[str, list[float]] = {"before": [], "after": []}
+        for _ in range(options.processes):
+            for name, seconds in least(case, options.before, options.after, options.rounds).items():
+                times[name].append(1000 * seconds)
+        before, after = (statistics.median(times[name]) for name in times)
+        spreads = " | ".join(f"{min(t):.1f}–{max(t):.1f}" for t in times.values())
+        print(f"| {case} | {before:.1f} | {after:.1f} | {after / before:.3f} | {spreads} |", flush=True)
+
+
+def least(case: str, before: Path, after: Path, rounds: int) -> dict[str, float]:
+    """The least seconds of each side in new processes."""
+    from benchmarks._processes import Process, in_turn
+
+    sides = {}
+    for name, path in (("before", before), ("after", after)):
+        tree = path.resolve()
+        threads = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+        env = os.environ | {"PYTHONPATH": f"{tree / 'src'}:{tree}"} | threads
+        sides[name] = Process(name, [sys.executable, __file__, "--answer", case], env)
+    times = in_turn({name: side.ask for name, side in sides.items()}, rounds)
+    for side in sides.values():
+        side.close()
+    return {name: min(seconds) for name, seconds in times.items()}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import gc
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -324,3 +325,11 @@ def test_idle_memory_is_bounded(monkeypatch):
     tensors[0].sum()
     del tensors
     assert 0 < buffers.idle_bytes() <= 3 << 20
+
+
+@pytest.mark.parametrize(("shape", "kind"), [(5, np.float32), ((3, 7), np.float64), ((2, 256), np.uint8)])
+def test_arrays_for_loops_begin_with_a_cache_line(shape, kind):
+    for _ in range(5):
+        array = buffers.zeros(shape, kind)
+        assert array.ctypes.data % 64 == 0 and array.shape == np.zeros(shape).shape
+        assert array.dtype == kind and array.flags.writeable and not array.any()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.codegen.buffers import zeros
 from ranvier.codegen.records import address
 from ranvier.engines._threads import run_on
 from ranvier.engines.compiled import driver
@@ -98,7 +99,7 @@ def _run(bound: Bound, last: int) -> tuple[int, int]:
     bound.table[0]["counter"] = address(counter)
     tiles = program.mask_columns // TILE if program.plastic or program.coupled else 1
     normals = max(int(bound.table[0]["normals"]), 1) * tiles * program.block_steps * TILE
-    noise = np.empty((program.threads, normals), np.float32)
+    noise = zeros((program.threads, normals), np.float32)
     spiked = np.empty((program.threads, program.most_spikes + 1), np.int64)
 
     def work(thread: int) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.codegen.buffers import zeros
 from ranvier.engines.compiled._random import seed_streams
 from ranvier.engines.compiled.kernels import low
 from ranvier.engines.compiled.program import Program
@@ -40,8 +41,8 @@ class RunState:
         """The network at t = 0."""
         sizes, real = program.sizes, program.options.real
         state = cls(
-            0, np.zeros(sizes.x, real), np.zeros(sizes.ring, real), np.zeros(sizes.streams, np.uint32),
-            np.zeros(sizes.spares, np.float32), np.zeros(sizes.masks, np.uint8),
+            0, zeros(sizes.x, real), zeros(sizes.ring, real), zeros(sizes.streams, np.uint32),
+            zeros(sizes.spares, np.float32), zeros(sizes.masks, np.uint8),
         )  # fmt: skip
         for p in program.net.populations:
             if p.index in program.models:
