@@ -5,7 +5,8 @@ import gc
 import os
 import socket
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -81,6 +82,22 @@ def float64() -> Iterator[None]:
 def rng() -> np.random.Generator:
     """Random numbers that are the same in every run."""
     return np.random.default_rng(20240229)
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
+    """Run the command line in an empty folder; returns its exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def ranvier(*arguments: object) -> int:
+        from ranvier import cli
+
+        monkeypatch.setattr(sys, "argv", ["ranvier", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return int(stop.value.code or 0)
+
+    return ranvier
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

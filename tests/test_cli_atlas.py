@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-from ranvier import cli
-
 
 @pytest.fixture
 def demo(monkeypatch, request):
@@ -21,35 +19,28 @@ def demo(monkeypatch, request):
     return register(DEMO)
 
 
-def call(monkeypatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["ranvier", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return int(stop.value.code or 0)
-
-
-def test_list_run_site(demo, monkeypatch, capsys, tmp_path):
+def test_list_run_site(demo, call, capsys, tmp_path):
     results, site = tmp_path / "results", tmp_path / "site"
-    assert call(monkeypatch, "atlas", "list", "--out", results) == 0
+    assert call("atlas", "list", "--out", results) == 0
     assert "not run" in capsys.readouterr().out
-    assert call(monkeypatch, "atlas", "run", "demo", "--out", results) == 0
+    assert call("atlas", "run", "demo", "--out", results) == 0
     assert "3 reproduced, 1 refuted, 1 untested" in capsys.readouterr().out
-    assert call(monkeypatch, "atlas", "run", "--all", "--out", results) == 0
+    assert call("atlas", "run", "--all", "--out", results) == 0
     assert "already run" in capsys.readouterr().out
-    assert call(monkeypatch, "atlas", "list", "--out", results) == 0
+    assert call("atlas", "list", "--out", results) == 0
     assert "3 reproduced" in capsys.readouterr().out
-    assert call(monkeypatch, "atlas", "site", "--results", results, "--out", site) == 0
+    assert call("atlas", "site", "--results", results, "--out", site) == 0
     assert (site / "demo.html").exists()
 
 
-def test_a_surviving_mutant_fails_the_run(demo, monkeypatch, capsys, tmp_path):
+def test_a_surviving_mutant_fails_the_run(demo, call, monkeypatch, capsys, tmp_path):
     from dataclasses import replace
 
     from ranvier.atlas import _registry
 
     tame = replace(demo, claims=(replace(demo.claims[0], mutant={"rate": 10.0}),))
     monkeypatch.setitem(_registry._records, "demo", tame)
-    assert call(monkeypatch, "atlas", "run", "demo", "--out", tmp_path) == 1
+    assert call("atlas", "run", "demo", "--out", tmp_path) == 1
     assert "the mutant survives: demo: The mean count is the rate." in capsys.readouterr().out
 
 
@@ -62,8 +53,8 @@ def test_a_surviving_mutant_fails_the_run(demo, monkeypatch, capsys, tmp_path):
         (("run", "demo", "--size", "huge"), "--size is 'huge'; expected small or full"),
     ],
 )
-def test_mistakes_end_in_one_line(demo, monkeypatch, capsys, tmp_path, arguments, message):
-    assert call(monkeypatch, "atlas", *arguments, "--out", tmp_path / "out") == 2
+def test_mistakes_end_in_one_line(demo, call, capsys, tmp_path, arguments, message):
+    assert call("atlas", *arguments, "--out", tmp_path / "out") == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and "Traceback" not in error
     assert not (tmp_path / "out").exists()

@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from ranvier import cli
 from ranvier.cli import commands
-
-
-@pytest.fixture
-def call(monkeypatch, tmp_path):
-    """Run the command line in an empty folder; returns its exit code."""
-    monkeypatch.chdir(tmp_path)
-
-    def ranvier(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["ranvier", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return int(stop.value.code or 0)
-
-    return ranvier
 
 
 @pytest.fixture

@@ -23,17 +23,14 @@ MAIN = "from ranvier.cli import main; main()"
 
 
 @pytest.fixture
-def call(monkeypatch, tmp_path, capsys):
-    """Run the command line in an empty folder; returns exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
+def call(call, capsys):
+    """`call`, which returns exit code, output and errors."""
 
     def ranvier(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ranvier", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
+        code = call(*arguments)
         out, err = capsys.readouterr()
         assert "Traceback" not in out + err
-        return int(stop.value.code or 0), out, err
+        return code, out, err
 
     return ranvier
 

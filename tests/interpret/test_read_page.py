@@ -5,26 +5,16 @@ from __future__ import annotations
 import html
 import json
 import re
-import sys
 
 import pytest
 
-from ranvier import cli
-
 
 @pytest.fixture
-def call(monkeypatch, tmp_path):
-    """Run the command line in an empty folder; returns its exit code."""
+def call(call, monkeypatch, tmp_path):
+    """`call` in a folder without the texts."""
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-
-    def ranvier(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["ranvier", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return int(stop.value.code or 0)
-
-    return ranvier
+    return call
 
 
 @pytest.fixture

@@ -65,24 +65,15 @@ def test_what_has_no_page_is_named(values, words):
         session_page(Session(activity=Signal(np.arange(len(values)) * 500.0, values)))
 
 
-def test_the_command_line_writes_it(tmp_path, monkeypatch, capsys):
-    from ranvier import cli
-
-    monkeypatch.chdir(tmp_path)
+def test_the_command_line_writes_it(call, tmp_path, capsys):
     rng = np.random.default_rng(2)
     np.savez("worm.npz", traces=rng.standard_normal((200, 6)), time_s=np.arange(200) * 0.5, speed=rng.random(200))
-    monkeypatch.setattr("sys.argv", ["ranvier", "look", "worm.npz", "--behaviour", "speed"])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert end.value.code in (0, None) and (tmp_path / "worm.html").is_file()
+    assert call("look", "worm.npz", "--behaviour", "speed") == 0 and (tmp_path / "worm.html").is_file()
     for arguments, words in (
         (["absent.npz"], "There is no file absent.npz"),
         (["worm.npz", "--activity", "trace"], "Did you mean 'traces'"),
         (["worm.npz", "--circular", "spead"], "Did you mean 'speed'"),
         (["worm.npz", "--counts", "traces", "--bin", "5"], "no counts"),
     ):
-        monkeypatch.setattr("sys.argv", ["ranvier", "look", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        error = capsys.readouterr().err
-        assert end.value.code == 2 and words in error and "Traceback" not in error
+        code, error = call("look", *arguments), capsys.readouterr().err
+        assert code == 2 and words in error and "Traceback" not in error

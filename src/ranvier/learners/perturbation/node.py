@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ranvier.learners._chains import require_layer_input, weight_gradient, weighted
-from ranvier.learners._outputs import output_of, share_right
+from ranvier.learners._outputs import output_of
 from ranvier.learners.counting import meet, rows_of
-from ranvier.learners.labelled import Encode, Loss, Score, SupervisedLearner
+from ranvier.learners.perturbation._directional import DirectionalLearner
 
 
-class NodePerturbation(SupervisedLearner):
+class NodePerturbation(DirectionalLearner):
     """Noise on every neuron's input, and each example's change of loss times it (Le Cun, Galland & Hinton 1988; Werfel,
     Xie & Seung 2005): ĝ = (L(z + σξ) − L(z − σξ))/2σ · ξ xᵀ, mean over the batch and over `samples`.
 
@@ -26,28 +25,8 @@ class NodePerturbation(SupervisedLearner):
     loss : a mean over examples. optimizer, encode, clip, accuracy : as for `BPTT`. sigma : σ. No backward pass is made.
     """
 
-    counted: ClassVar[bool] = True
-
-    def __init__(
-        self,
-        model: nn.Module,
-        loss: Loss,
-        optimizer: torch.optim.Optimizer,
-        *,
-        sigma: float = 1e-3,
-        samples: int = 1,
-        encode: Encode | None = None,
-        clip: float | None = None,
-        accuracy: Score | None = share_right,
-    ) -> None:
-        if not (0 < sigma < math.inf) or samples < 1:
-            raise ValueError(f"sigma is {sigma}, samples {samples}; expected sigma > 0, finite, and samples >= 1")
+    def _accept(self, model: nn.Module) -> None:
         self.layers = weighted(model, "node perturbation")
-        self.sigma, self.samples = sigma, samples
-        settings = {"sigma": sigma, "samples": samples}
-        super().__init__(
-            model, loss, optimizer, encode=encode, clip=clip, accuracy=accuracy, settings=settings
-        )
 
     @torch.no_grad()
     def _learn(self, x: Tensor, labels: Tensor) -> tuple[float, float | None]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from typing import ClassVar
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ranvier.learners._outputs import require_finite_input, share_right
+from ranvier.learners._outputs import require_finite_input
 from ranvier.learners.counting import rows_of
-from ranvier.learners.labelled import Encode, Loss, Score, SupervisedLearner, whole
+from ranvier.learners.labelled import whole
+from ranvier.learners.perturbation._directional import DirectionalLearner
 
 
-class WeightPerturbation(SupervisedLearner):
+class WeightPerturbation(DirectionalLearner):
     """The loss's slope along random directions of all parameters, times these (Jabri & Flower 1992; Werfel, Xie & Seung
     2005): ĝ = (L(θ + σξ) − L(θ − σξ))/2σ · ξ, ξ normal, mean over `samples`.
 
@@ -21,28 +19,6 @@ class WeightPerturbation(SupervisedLearner):
 
     model : any torch module. loss, optimizer, encode, clip, accuracy : as for `BPTT`. sigma : σ.
     """
-
-    counted: ClassVar[bool] = True
-
-    def __init__(
-        self,
-        model: nn.Module,
-        loss: Loss,
-        optimizer: torch.optim.Optimizer,
-        *,
-        sigma: float = 1e-3,
-        samples: int = 1,
-        encode: Encode | None = None,
-        clip: float | None = None,
-        accuracy: Score | None = share_right,
-    ) -> None:
-        if not (0 < sigma < math.inf) or samples < 1:
-            raise ValueError(f"sigma is {sigma}, samples {samples}; expected sigma > 0, finite, and samples >= 1")
-        self.sigma, self.samples = sigma, samples
-        settings = {"sigma": sigma, "samples": samples}
-        super().__init__(
-            model, loss, optimizer, encode=encode, clip=clip, accuracy=accuracy, settings=settings
-        )
 
     def _require(self, x: Tensor) -> None:
         require_finite_input(x)
