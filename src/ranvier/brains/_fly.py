@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ranvier._files import write_json
 from ranvier._reading import read_json
+from ranvier._steps import window_of
 from ranvier.brains._connectomes import BrainWiring
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _measure(net: Network, neurons: int, duration: float, seed: int, threads: in
     times = recording.times[recording.neurons < neurons].numpy()
     counts = np.bincount(own, minlength=neurons)
     active = np.flatnonzero(counts)
-    course = np.histogram(times, np.linspace(0, duration, 101))[0]
+    course = np.bincount(np.clip(window_of(times, duration / 100), 0, 99), minlength=100)
     return {
         "active": len(active), "spikes": int(counts.sum()), "course": course.tolist(),
         "rates": {str(i): round(counts[i] * 1000 / duration, 3) for i in active.tolist()},

@@ -82,6 +82,7 @@ class Epochs:
     def contains(self, times: ArrayLike) -> NDArray[np.bool_]:
         """Which of the times (ms) lie in any of them."""
         times = np.asarray(times, np.float64)
+        times = times + 4 * np.finfo(np.float64).eps * np.abs(times)  # .3 is .1 + .1 + .1
         inside = np.searchsorted(self.start, times, side="right") - np.searchsorted(
             np.sort(self.stop), times, side="right"
         )

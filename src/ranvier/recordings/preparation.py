@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import count, positive
-from ranvier.recordings.signals import Signal, require_increasing
+from ranvier.recordings.signals import SAME, Signal, require_increasing
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +116,8 @@ def resample(signal: Signal, dt: float, *, method: str = "linear", longest: floa
     positive(dt, "dt", "ms")
     if not len(signal):
         raise ValueError("the signal holds no sample; expected at least one")
-    fine = dt / 6 if dt > signal.dt else dt
-    steps = int(np.floor((signal.times[-1] - signal.times[0]) / fine + 1e-9)) + 1
+    fine = dt / 6 if dt > signal.dt * (1 + SAME) else dt
+    steps = int(np.floor((signal.times[-1] - signal.times[0]) / fine + SAME)) + 1
     values = signal.at(signal.times[0] + np.arange(steps) * fine, method=method, longest=longest)
     grid = signal.times[0] + np.arange(steps) * fine
     if fine < dt:

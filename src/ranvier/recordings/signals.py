@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import positive, printable
 
+#: of the interval between samples: times that differ by no more are the same, as clocks and sums of intervals round
+SAME = 1e-3
 #: of values and times in ms: products of three are numbers still
 LARGEST = 1e100
 
@@ -66,7 +69,7 @@ class Signal:
         """K, the number of columns; 1 for values (T,)."""
         return int(self.values.shape[1]) if len(self.values.shape) == 2 else 1
 
-    @property
+    @cached_property
     def dt(self) -> float:
         """Median interval of the samples, ms; NaN for fewer than two."""
         return float(np.median(np.diff(self.times))) if len(self) > 1 else float("nan")
@@ -85,13 +88,18 @@ class Signal:
                              "nothing was measured")  # fmt: skip
         return part
 
+    @property
+    def _slack(self) -> float:
+        return SAME * self.dt if len(self) > 1 else 0.0
+
     def mask(self) -> NDArray[np.bool_]:
         """Where there is a finite value, as the shape of `values`."""
         return np.isfinite(self.read())
 
     def between(self, start: float, stop: float) -> Signal:
-        """The samples of start ≤ t < stop, on the same clock."""
-        lo, hi = np.searchsorted(self.times, [start, stop])
+        """The samples of start ≤ t < stop, on the same clock; a time within `SAME` of an interval is that time."""
+        slack = self._slack
+        lo, hi = np.searchsorted(self.times, [start - slack, stop - slack])
         return replace(self, times=self.times[lo:hi], values=self.values[lo:hi])
 
     def at(self, times: ArrayLike, *, method: str = "linear", longest: float | None = None) -> NDArray[np.float64]:
@@ -99,7 +107,7 @@ class Signal:
 
         method: "linear" between neighbours; "previous", the last sample at or before, which knows nothing of the
         future; "nearest". longest: ms between two finite samples across which nothing is said; None: three intervals.
-        Each column goes over its own holes. Raises ValueError for another method.
+        Each column goes over its own holes; times within `SAME` of an interval of a sample are that sample's. Raises ValueError for another method.
         """
         if method not in ("linear", "previous", "nearest"):
             raise ValueError(f"method is {method!r}; expected 'linear', 'previous' or 'nearest'")
@@ -111,7 +119,7 @@ class Signal:
         for k, column in enumerate(columns.T):
             finite = np.isfinite(column)
             if finite.any():
-                out[:, k] = _at(self.times[finite], column[finite], times, method, limit, self.period)
+                out[:, k] = _at(self.times[finite], column[finite], times, method, limit, self.period, self._slack)
         return out.reshape(len(times), *values.shape[1:])
 
     def __repr__(self) -> str:
@@ -131,10 +139,17 @@ def require_increasing(times: NDArray[np.float64], name: str) -> None:
 
 
 def _at(
-    known: NDArray[Any], values: NDArray[Any], times: NDArray[Any], method: str, limit: float, period: float | None
+    known: NDArray[Any],
+    values: NDArray[Any],
+    times: NDArray[Any],
+    method: str,
+    limit: float,
+    period: float | None,
+    slack: float,
 ) -> NDArray[np.float64]:
-    after = np.searchsorted(known, times, side="right")
+    after = np.searchsorted(known, times + slack, side="right")
     before = np.clip(after - 1, 0, len(known) - 1)
+    times = np.where(np.abs(times - known[before]) <= slack, known[before], times)
     after = np.clip(after, 0, len(known) - 1)
     if method == "previous":
         near = (known[before] <= times) & (times - known[before] <= limit)
@@ -157,4 +172,4 @@ def _plain(value: Any) -> Any:
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 
-__all__ = ["LARGEST", "Signal", "require_increasing"]
+__all__ = ["LARGEST", "SAME", "Signal", "require_increasing"]

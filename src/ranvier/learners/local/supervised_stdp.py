@@ -122,7 +122,10 @@ class SupervisedSTDP(CheckedState):
         if fired != len(words):
             raise ValueError(f"there are {fired} spikes of the detector for {len(words)} words; expected one each")
         potentiation = torch.stack([-recording.weights[zeros], recording.weights[ones]]).double()
-        return potentiation if self.resolution == 0 else torch.floor(potentiation / self.resolution) * self.resolution
+        if self.resolution == 0:
+            return potentiation
+        # a change of just so many units may lie a rounding below
+        return torch.floor(potentiation / self.resolution + 1e-9) * self.resolution
 
     def fires(self, words: Tensor, factor: float | None = None) -> Tensor:
         """(n,) bool: whether the neuron fires for each word, each simulated on a separate neuron."""

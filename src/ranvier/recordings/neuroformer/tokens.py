@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ranvier._checks import count, positive
+from ranvier._steps import windows_in
 from ranvier.recordings.session import Session
 from ranvier.recordings.signals import Signal
 
@@ -111,7 +112,7 @@ def tokenise(
     if stretches.ndim != 2 or stretches.shape[1] != 2 or not np.isfinite(stretches).all():
         raise ValueError(f"spans has shape {stretches.shape}; expected finite stretches (k, 2) of start and stop, ms")
     starts = np.concatenate([
-        a + past + step * np.arange(max(0, int(np.floor((b - a - past - window) / step + 1e-9)) + 1))
+        a + past + step * np.arange(max(0, windows_in(b - a - past - window, step) + 1))
         for a, b in stretches
     ])  # fmt: skip
     if not len(starts):
