@@ -107,7 +107,8 @@ class Signal:
 
         method: "linear" between neighbours; "previous", the last sample at or before, which knows nothing of the
         future; "nearest". longest: ms between two finite samples across which nothing is said; None: three intervals.
-        Each column goes over its own holes; times within `SAME` of an interval of a sample are that sample's. Raises ValueError for another method.
+        Each column goes over its own holes; a time within `SAME` of an interval of a sample is that sample's. Raises
+        ValueError for another method.
         """
         if method not in ("linear", "previous", "nearest"):
             raise ValueError(f"method is {method!r}; expected 'linear', 'previous' or 'nearest'")
