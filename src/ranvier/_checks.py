@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LIMIT = 2**31 - 1
+#: of data: products of three are numbers still
+LARGEST = 1e100
 #: control characters, line and paragraph separators, marks that turn the direction of writing, lone surrogates
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
 _LONGEST = 1000
@@ -165,6 +167,28 @@ def array(value: Any, name: str, shape: str) -> Tensor:
         return torch.from_numpy(np.array(value, np.float64))
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} is {type(value).__name__} {value!r:.60}; expected numbers, {shape}.") from error
+
+
+def reals(value: Any, name: str) -> np.ndarray:
+    """`value` as float64: an array, tensor, list or table of real numbers up to `LARGEST` in size, NaN and infinities
+    as they are. TypeError for text and complex numbers, ValueError for larger ones, whose products overflow."""
+    value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "cUSmMV":
+            raise TypeError
+        array = array.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        kind = getattr(value, "dtype", None) or f"{type(value).__name__} {value!r:.60}"
+        raise TypeError(f"{name} is {kind}; expected real numbers in an array of equal rows.") from error
+    beyond = np.abs(array) > LARGEST
+    if beyond.any() and np.isfinite(array[beyond]).any():
+        finite = array[beyond & np.isfinite(array)]
+        raise ValueError(
+            f"{name} reaches {finite[np.argmax(np.abs(finite))]:g}; expected at most {LARGEST:g} in size, as "
+            "statistics multiply them: take another unit, and NaN where nothing was measured."
+        )
+    return array
 
 
 def labels(value: Any, name: str, size: int) -> tuple[str, ...] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ranvier._checks import reals
 from ranvier.analysis._rates import BLOCKS, CHUNK
 from ranvier.analysis.spikes import Spikes, block_edges, pair_indices, require_memory
 
@@ -29,7 +30,7 @@ def cross_correlation(
     Raises ValueError for lags that are no multiples of the bin, or longer than the record or its blocks, and for
     answers larger than the machine's memory.
     """
-    steps, shifts = _lags(spikes, np.atleast_1d(np.asarray(lags, dtype=np.float64)), bin)
+    steps, shifts = _lags(spikes, np.atleast_1d(reals(lags, "lags")), bin)
     n = spikes.n_steps // steps
     reach = int(np.abs(shifts).max())
     if n <= reach:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import betaln, digamma, gammaln, polygamma
 
+from ranvier._checks import reals
+
 _POINTS = 2001  # of ln β
 _DEPTH = 45.0  # nats below its maximum to which the posterior counts
 
@@ -21,7 +23,7 @@ def nsb(counts: np.ndarray, states: float) -> tuple[float, float]:
 
     Raises ValueError for counts that are negative, not whole, or none, and for fewer states than were seen.
     """
-    counts = np.asarray(counts, float)
+    counts = reals(counts, "counts")
     whole = np.isfinite(counts).all() and (counts >= 0).all() and (counts % 1 == 0).all()
     if counts.ndim != 1 or not whole or not counts.any():
         raise ValueError(f"counts has shape {counts.shape}; expected whole numbers (R,), none negative, some positive")

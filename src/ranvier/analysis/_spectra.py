@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ranvier._checks import reals
 from ranvier.analysis._rates import rates
 from ranvier.analysis.spikes import Spikes, pair_indices, require_memory
 
@@ -26,7 +27,7 @@ def spectrum(
     Raises ValueError for frequencies that are not finite or above 1/(2 dt), and for answers larger than the
     machine's memory.
     """
-    f = np.atleast_1d(np.asarray(f, dtype=np.float64))
+    f = np.atleast_1d(reals(f, "f"))
     if f.ndim != 1 or not f.size or not np.isfinite(f).all():
         raise ValueError("f is empty or not finite; expected a vector of frequencies in Hz")
     if np.abs(f).max() > 500.0 / spikes.dt:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier._checks import count
+from ranvier._checks import count, reals
 from ranvier.analysis.manifolds.components import centred, table
 
 Array = NDArray[np.float64]
@@ -105,7 +105,7 @@ def svcca(one: ArrayLike, other: ArrayLike, *, share: float = 0.99) -> float:
 def noise_ceiling(trials: ArrayLike, measure: Measure = ssm, *, splits: int = 20, seed: int = 0) -> tuple[float, float]:
     """How alike a system is to itself: mean and deviation of `measure` between halves of its trials, (repeats, stimuli,
     N), averaged. No model can be expected to reach more with such a half."""
-    x = np.asarray(trials, np.float64)
+    x = reals(trials, "trials")
     if x.ndim != 3 or len(x) < 2:
         raise ValueError(f"trials has shape {x.shape}; expected (repeats, stimuli, N), of at least two repeats")
     rng = np.random.default_rng(seed)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ranvier._checks import reals
 from ranvier.analysis.decoding.linear import Ridge, ridge
 from ranvier.analysis.manifolds.components import Components, principal_components, table
 
@@ -29,7 +30,7 @@ class Encoder:
 
     def __call__(self, features: ArrayLike) -> Array:
         """Predicted responses (stimuli, vertices)."""
-        z = (np.asarray(features, np.float64) - self.mean) / self.deviation
+        z = (reals(features, "features") - self.mean) / self.deviation
         return self.readout(self.components.project(z))
 
 
@@ -49,7 +50,7 @@ def fit_encoder(features: ArrayLike, responses: ArrayLike, *, k: int = 100, pena
 def noise_ceiling_share(ncsnr: ArrayLike, once: int = 0, twice: int = 0, thrice: int = 1) -> Array:
     """Share of the variance of mean responses that a perfect model explains, s²/(s² + (n₁ + n₂/2 + n₃/3)/(n₁ + n₂ +
     n₃)), with s = `ncsnr`, the signal's deviation over the noise's, and n_k stimuli averaged over k repeats."""
-    s = np.asarray(ncsnr, np.float64)
+    s = reals(ncsnr, "ncsnr")
     total = once + twice + thrice
     if total <= 0 or min(once, twice, thrice) < 0:
         raise ValueError(f"once, twice, thrice are {once}, {twice}, {thrice}; expected numbers of stimuli, not all 0")
@@ -72,7 +73,7 @@ def challenge_score(predicted: ArrayLike, actual: ArrayLike, ceiling: ArrayLike)
     ceiling: (vertices,) of `noise_ceiling_share`; 0 is taken as 1e-14.
     """
     r = np.maximum(correlations(predicted, actual), 0.0)
-    limit = np.asarray(ceiling, np.float64)
+    limit = reals(ceiling, "ceiling")
     if limit.shape != r.shape or (limit < 0).any():
         raise ValueError(f"ceiling has shape {limit.shape}; expected a share for each of {len(r)} vertices, from 0")
     return float(np.median(np.minimum(r**2 / np.maximum(limit, 1e-14), 1.0))) * 100.0

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
+from ranvier._checks import reals
 from ranvier._steps import window_of, windows_in
 
 _MOST = 16  # neurons whose states are enumerated
@@ -75,7 +76,7 @@ def words(times: np.ndarray, neurons: np.ndarray, size: int, duration: float, bi
         raise ValueError(
             f"bin_width is {bin_width} ms; expected more than 0 and at most the duration of {duration} ms"
         )
-    times, neurons = np.asarray(times, float), np.asarray(neurons, np.int64)
+    times, neurons = reals(times, "times"), np.asarray(neurons, np.int64)
     if times.ndim != 1 or times.shape != neurons.shape:
         raise ValueError(
             f"times has shape {times.shape}, neurons {neurons.shape}; expected two vectors of one length"

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from ranvier._checks import reals
 from ranvier.analysis._continuous import class_information, gaussian_information, nearest_neighbour_information
 from ranvier.analysis._nsb import nsb
 
@@ -143,10 +144,10 @@ def _require_repetition(s: np.ndarray, r: np.ndarray, correction: Correction) ->
 def channel_information(likelihood: np.ndarray, prior: np.ndarray | None = None) -> float:
     """Mutual information in bits of a known channel: likelihood (stimuli, responses), rows that add up to 1;
     prior (stimuli,), uniform if None."""
-    likelihood = np.asarray(likelihood, float)
+    likelihood = reals(likelihood, "likelihood")
     if likelihood.ndim != 2 or not np.allclose(likelihood.sum(1), 1) or (likelihood < 0).any():
         raise ValueError(f"likelihood has shape {likelihood.shape}; expected probabilities (S, R), rows adding up to 1")
-    p = np.full(len(likelihood), 1 / len(likelihood)) if prior is None else np.asarray(prior, float)
+    p = np.full(len(likelihood), 1 / len(likelihood)) if prior is None else reals(prior, "prior")
     if p.shape != likelihood.shape[:1] or not np.isclose(p.sum(), 1) or (p < 0).any():
         raise ValueError(f"prior has shape {p.shape}; expected probabilities ({len(likelihood)},) that add up to 1")
     return float(_entropy(p @ likelihood) - p @ np.array([_entropy(row) for row in likelihood]))
@@ -159,6 +160,10 @@ def _labels(values: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(f"{name} has shape {values.shape}; expected (n,) or (n, k) with n > 0")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError(f"{name} holds NaN or infinity; expected finite discrete values: leave those trials out")
+    if values.dtype.kind == "O":
+        if any(value is None for value in values.flat):
+            raise ValueError(f"{name} holds None; expected a value a trial: leave those trials out")
+        values = values.astype(str)
     distinct, labels = np.unique(values, axis=0, return_inverse=True)
     whole = values.dtype.kind != "f" or bool((values == np.round(values)).all())
     if not whole and len(values) >= _FEW and len(distinct) > _CONTINUOUS * len(values):

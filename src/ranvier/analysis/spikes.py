@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ranvier._checks import reals
 from ranvier._steps import whole_steps, window_of
 
 Chunk = tuple[NDArray[np.int64], NDArray[np.int32]]
@@ -55,7 +56,7 @@ class Spikes:
         neurons: (n,), from 0 to n_neurons − 1. duration: in ms, rounded to a step.
         Raises ValueError for arrays of unequal length, and for times and neurons that are not finite or out of range.
         """
-        times = np.asarray(times, dtype=np.float64)
+        times = reals(times, "times")
         neurons = np.asarray(neurons)
         if not np.isfinite(times).all():
             raise ValueError("spike times hold NaN or infinity; expected finite times in ms")

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier._checks import positive, printable
+from ranvier._checks import positive, printable, reals
 
 #: of the interval between samples: times that differ by no more are the same, as clocks and sums of intervals round
 SAME = 1e-3
-#: of values and times in ms: products of three are numbers still
-LARGEST = 1e100
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,14 +77,7 @@ class Signal:
         part = np.asarray(self.values[rows if rows is not None else slice(None)])
         if columns is not None and part.ndim == 2:
             part = part[:, np.asarray(columns)]
-        part = part.astype(np.float64)
-        beyond = np.abs(part) > LARGEST
-        if beyond.any() and np.isfinite(part[beyond]).any():
-            finite = part[beyond & np.isfinite(part)]
-            raise ValueError(f"values of a signal reach {finite[np.argmax(np.abs(finite))]:g}; expected at most "
-                             f"{LARGEST:g} in size, for statistics multiply them: take another unit, and NaN where "
-                             "nothing was measured")  # fmt: skip
-        return part
+        return reals(part, "a signal's values")
 
     @property
     def _slack(self) -> float:
@@ -173,4 +164,4 @@ def _plain(value: Any) -> Any:
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 
-__all__ = ["LARGEST", "SAME", "Signal", "require_increasing"]
+__all__ = ["SAME", "Signal", "require_increasing"]

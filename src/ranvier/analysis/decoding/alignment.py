@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier._checks import count
+from ranvier._checks import count, reals
 from ranvier.analysis.manifolds.components import Components, principal_components, table
 
 Array = NDArray[np.float64]
@@ -25,7 +25,7 @@ class Alignment:
 
     def __call__(self, x: ArrayLike) -> Array:
         """Responses (T, N) in the reference's coordinates."""
-        return self.scale * (self.own.project(np.asarray(x, np.float64)) - self.origin) @ self.rotation + self.center
+        return self.scale * (self.own.project(reals(x, "x")) - self.origin) @ self.rotation + self.center
 
 
 def align(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier._checks import positive
+from ranvier._checks import positive, reals
 from ranvier.analysis.decoding.tuning import TuningCurves
 
 Array = NDArray[np.float64]
@@ -21,7 +21,7 @@ def posterior(
     Bins where no time was spent get 0. Counts with NaN in them answer NaN; `mask` neurons by leaving out their columns
     here and in the curves. Raises ValueError for another number of neurons.
     """
-    x = np.asarray(counts, np.float64)
+    x = reals(counts, "counts")
     positive(width, "width", "ms")
     if x.ndim != 2 or x.shape[1] != curves.rates.shape[1]:
         raise ValueError(f"counts has shape {x.shape}; expected (T, {curves.rates.shape[1]}), the curves' neurons")
@@ -34,7 +34,7 @@ def posterior(
             raise ValueError(f"prior is {prior!r}; expected 'occupancy', 'uniform' or probabilities (bins,)")
         weight = curves.occupancy if prior == "occupancy" else np.ones(len(known))
     else:
-        weight = np.asarray(prior, np.float64)
+        weight = reals(prior, "prior")
         if weight.shape != known.shape or (weight < 0).any():
             raise ValueError(f"prior has shape {weight.shape}; expected probabilities ({len(known)},)")
     with np.errstate(divide="ignore", invalid="ignore"):

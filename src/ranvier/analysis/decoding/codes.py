@@ -85,7 +85,13 @@ def population(activity: Tensor, size: int, *, low: float = 0.0, high: float = 1
 
 
 def _tensor(values: Any) -> Tensor:
-    return values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+    if isinstance(values, Tensor):
+        return values
+    try:
+        return torch.from_numpy(np.array(values))
+    except TypeError as error:
+        kind = np.asarray(values).dtype
+        raise TypeError(f"spikes or values are {kind}; expected real numbers in an array or tensor") from error
 
 
 def _checked(spikes: Any) -> Tensor:

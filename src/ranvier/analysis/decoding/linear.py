@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ranvier._checks import reals
 from ranvier.analysis.manifolds.components import table
 
 Array = NDArray[np.float64]
@@ -23,7 +24,7 @@ class Ridge:
 
     def __call__(self, x: ArrayLike) -> Array:
         """Outputs (T, k) of rows (T, N)."""
-        return np.asarray(x, np.float64) @ self.weight.T + self.bias
+        return reals(x, "x") @ self.weight.T + self.bias
 
     def classify(self, x: ArrayLike) -> NDArray[Any]:
         """The label with the largest output, (T,). Raises ValueError for a decoder of values."""
@@ -37,7 +38,7 @@ def ridge(x: ArrayLike, y: ArrayLike, *, penalty: float = 1.0) -> Ridge:
 
     Solved in the smaller of rows and columns. Raises ValueError for values that are not finite, or another number.
     """
-    a, b = table(x), np.asarray(y, np.float64)
+    a, b = table(x), reals(y, "y")
     b = b[:, None] if b.ndim == 1 else b
     if len(b) != len(a) or not np.isfinite(b).all():
         raise ValueError(f"y has shape {b.shape}; expected finite values, one row for each of {len(a)}: mask others")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier._checks import count
+from ranvier._checks import count, reals
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def circular_error(predicted: ArrayLike, actual: ArrayLike, *, period: float = 2
 
 def explained_variance(predicted: ArrayLike, actual: ArrayLike) -> float:
     """R² = 1 − Σ (y − ŷ)²/Σ (y − ȳ)² over all columns; 0 for the mean of what is tested. NaN rows are left out."""
-    a, b = np.asarray(predicted, np.float64), np.asarray(actual, np.float64)
+    a, b = reals(predicted, "predicted"), reals(actual, "actual")
     if a.shape != b.shape:
         raise ValueError(f"predicted has shape {a.shape}, actual {b.shape}; expected the same")
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier._checks import count, positive
+from ranvier._checks import count, positive, reals
 
 Array = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ def tuning_curves(
     >>> curves.rates.tolist()
     [[0.0], [30.0]]
     """
-    x, v = np.asarray(counts, np.float64), np.asarray(values, np.float64)
+    x, v = reals(counts, "counts"), reals(values, "values")
     positive(width, "width", "ms")
     count(bins, "bins", 1)
     if x.ndim != 2 or v.shape != (len(x),):

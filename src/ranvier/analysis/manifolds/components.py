@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier._checks import count
+from ranvier._checks import count, reals
 
 Array = NDArray[np.float64]
 _SMALL = 1500  # columns up to which the whole covariance is made
@@ -107,7 +107,7 @@ def pieces(x: Any) -> Iterator[Array]:
     rows, columns = x.shape
     step = max(1, _CHUNK // max(1, columns))
     for at in range(0, rows, step):
-        piece = np.asarray(x[at : at + step], np.float64)
+        piece = reals(x[at : at + step], "x")
         if not np.isfinite(piece).all():
             bad = np.argwhere(~np.isfinite(piece))[0]
             raise ValueError(f"x holds {piece[tuple(bad)]} in row {at + bad[0]}, column {bad[1]}; expected finite "
@@ -117,7 +117,7 @@ def pieces(x: Any) -> Iterator[Array]:
 
 def table(x: ArrayLike, name: str = "x") -> Array:
     """A float64 copy of finite rows (T, N). Raises ValueError for anything else."""
-    array = np.array(x.detach().cpu().numpy() if hasattr(x, "detach") else x, np.float64, order="C")
+    array = np.array(reals(x, "x"), order="C")
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} has shape {array.shape}; expected rows (T, N)")
     if not np.isfinite(array).all():
@@ -130,7 +130,7 @@ def table(x: ArrayLike, name: str = "x") -> Array:
 def centred(x: ArrayLike, name: str, axis: int) -> Array:
     """Rows (T, N) less their mean along an axis, a new array: `table` in one pass less, as a sum tells what is not
     finite."""
-    array = np.asarray(x.detach().cpu().numpy() if hasattr(x, "detach") else x, np.float64)
+    array = reals(x, "x")
     if array.ndim != 2 or 0 in array.shape:
         return table(array, name)  # raises
     with np.errstate(over="ignore", invalid="ignore"):

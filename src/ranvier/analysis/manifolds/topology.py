@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier._checks import count, positive
+from ranvier._checks import count, positive, reals
 from ranvier.analysis.manifolds.components import table
 
 Array = NDArray[np.float64]
@@ -42,7 +42,7 @@ class Persistence:
         gap: of these only those before the largest ratio of one lifetime to the next, as of few points some loops
         between them outlive the longest of shuffled recordings.
         """
-        limits = np.broadcast_to(np.asarray(threshold, float), (len(self.diagrams),))
+        limits = np.broadcast_to(reals(threshold, "threshold"), (len(self.diagrams),))
         numbers = []
         for dimension, limit in enumerate(limits):
             lives = self.lifetimes(dimension)
@@ -64,7 +64,7 @@ def persistence(
 
     Raises ValueError for a matrix that is not square, symmetric and free of NaN, ImportError without ripser.
     """
-    d = np.array(np.asarray(distances.detach() if hasattr(distances, "detach") else distances), np.float64)
+    d = np.array(reals(distances, "distances"))
     if d.ndim != 2 or d.shape[0] != d.shape[1] or len(d) < 2:
         raise ValueError(f"distances have shape {d.shape}; expected (n, n), of at least two points")
     if np.isnan(d).any() or (d < 0).any() or not np.array_equal(d, d.T):
@@ -77,7 +77,7 @@ def persistence(
         do_cocycles=dimensions >= 1, thresh=limit if np.isfinite(limit) else np.inf,
     )  # fmt: skip
     cocycles = tuple(np.asarray(c, np.int64) for c in result["cocycles"][1]) if dimensions >= 1 else ()
-    return Persistence(tuple(np.asarray(x, np.float64).reshape(-1, 2) for x in result["dgms"]), d, limit, cocycles)
+    return Persistence(tuple(reals(x, "x").reshape(-1, 2) for x in result["dgms"]), d, limit, cocycles)
 
 
 def shuffle_threshold(
@@ -142,7 +142,7 @@ def extend_angles(
     from scipy.spatial import cKDTree
 
     known, x = table(landmarks, "landmarks"), table(points, "points")
-    theta = np.asarray(angles, np.float64)
+    theta = reals(angles, "angles")
     if theta.shape != (len(known),):
         raise ValueError(f"angles has shape {theta.shape}; expected one for each of {len(known)} landmarks")
     d, place = cKDTree(known).query(x, min(neighbours, len(known)))
@@ -154,7 +154,7 @@ def extend_angles(
 def align_angles(angles: ArrayLike, reference: ArrayLike) -> tuple[Array, float]:
     """Angles turned, and mirrored where that helps, to agree best with a reference (n,); and the mean |error| in
     radians that remains (π/2 for angles that have nothing to do with it)."""
-    a, b = np.asarray(angles, np.float64), np.asarray(reference, np.float64)
+    a, b = reals(angles, "angles"), reals(reference, "reference")
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"angles has shape {a.shape}, reference {b.shape}; expected (n,) both")
     best, least = a, np.inf

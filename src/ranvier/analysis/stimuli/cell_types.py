@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ranvier._checks import reals
+
 Array = NDArray[np.float64]
 
 
@@ -48,7 +50,7 @@ def presentations_needed(
     types: CellTypes, trials: ArrayLike, labels: ArrayLike
 ) -> Array:
     """Share of neurons typed as labelled after 1, 2 ... R presentations of each stimulus, (R,): trials (R, N, K)."""
-    x = np.asarray(trials, np.float64)
+    x = reals(trials, "trials")
     if x.ndim != 3:
         raise ValueError(f"trials has shape {x.shape}; expected presentations (R, N, K)")
     running = np.cumsum(x, 0) / np.arange(1, len(x) + 1)[:, None, None]
@@ -56,7 +58,7 @@ def presentations_needed(
 
 
 def _profiles(responses: ArrayLike, stimuli: int | None = None) -> Array:
-    r = np.asarray(responses, np.float64)
+    r = reals(responses, "responses")
     if r.ndim != 2 or r.shape[1] < 2 or not len(r) or not np.isfinite(r).all() or r.shape[1] != (stimuli or r.shape[1]):
         raise ValueError(f"responses has shape {r.shape}; expected finite (N, {stimuli or 'K'}), a column a stimulus, "
                          "of at least two")  # fmt: skip

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier._checks import nearest, positive
+from ranvier._checks import LARGEST, nearest, positive
 from ranvier._reading import library_fault, read_start, refusing, require_ratio
 from ranvier.networks.hdf5.reading import require_sound
 from ranvier.recordings.neurons import Neurons
 from ranvier.recordings.readers._tools import Lazy, milliseconds, once
 from ranvier.recordings.readers.matlab import read_matlab
 from ranvier.recordings.session import Session
-from ranvier.recordings.signals import LARGEST, Signal
+from ranvier.recordings.signals import Signal
 
 #: usual names of arrays, in order of preference
 USUAL = {
