@@ -30,3 +30,43 @@ def test_drive_silence_and_go_on(call, tmp_path, capsys):
     assert call("run", "flybrain", "--connections", "edges.csv", "--drive-neurons", "7") == 2
     assert "1 of 1 ids are not in the connectome, 7 first" in capsys.readouterr().err
     assert call("run", "flybrain", "--rates", "x") == 2
+    capsys.readouterr()
+    assert call("run", "flybrain", *options, "--jobs", "x") == 2
+    assert "jobs is 'x'; expected a number, or an address" in capsys.readouterr().err
+
+
+def test_neurons_are_named_by_id_name_type_and_class(call, monkeypatch, tmp_path):
+    brain = brains.fly_wiring(300, seed=2)
+    with open("edges.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["pre_root_id", "post_root_id", "syn_count"])
+        rows.writerows([FIRST + int(s), FIRST + int(t), abs(int(c))]
+                       for s, t, c in zip(brain.sources, brain.targets, brain.counts, strict=True))  # fmt: skip
+    with open("nodes.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["root_id", "name", "cell_type", "super_class"])
+        for k in reversed(range(300)):
+            rows.writerow([FIRST + k, f"N{k}", "GRN" if k < 20 else "", "motor" if k == 7 else "central"])
+    read = brains.read_connectome("edges.csv", "nodes.csv")
+    assert brains.find(read, ["grn"], "x").tolist() == list(range(20))
+    assert brains.find(read, ["N5", "motor", str(FIRST + 9), " "], "x").tolist() == [5, 7, 9]
+    assert brains.shown(read)[7] == f"N7 {FIRST + 7}"
+    with pytest.raises(ValueError, match="x names 'sugar', which is no id and no label of the table"):
+        brains.find(read, ["GRN", "sugar"], "x")
+    with pytest.raises(ValueError, match="it has no such column: give ids, or --nodes"):
+        brains.find(brain, ["GRN"], "x")
+    tables = "--connections", "edges.csv", "--nodes", "nodes.csv"
+    neurons = "--drive-neurons", "GRN", "--silence", "motor,N8"
+    assert call("run", "flybrain", *tables, *neurons, "--rates", "200", "--seconds", "0.1", "--jobs", "2") == 0
+    page = (tmp_path / "out/flybrain/report.html").read_text()
+    assert "Activation against silencing" in page and f"N8 {FIRST + 8}" in page and "are silent once neurons" in page
+
+
+@pytest.mark.parametrize(("options", "seconds"), [([], "1"), (["--seconds", "300"], "300")])
+def test_300_seconds_are_300_and_none_are_one(call, monkeypatch, options, seconds):
+    from ranvier.cli import flies
+
+    values = {}
+    monkeypatch.setattr(flies, "run_fly", lambda out, **options: values.update(options))
+    assert call("run", "flybrain", *options) == 0
+    assert values["seconds"] == seconds

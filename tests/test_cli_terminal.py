@@ -180,8 +180,10 @@ def test_the_help_says_what_the_code_does():
     function = {name: p.default for name, p in inspect.signature(commands.run).parameters.items()}
     settings = runs.RunSettings()
     for name in settings.__dataclass_fields__:
-        assert function[name] == getattr(settings, name), name
-    fly = {"connections", "drive_neurons", "silence", "rates"}  # of `ranvier run flybrain`
+        if name != "seconds":  # one of its own for flybrain
+            assert function[name] == getattr(settings, name), name
+    assert function["seconds"] is None and f"{settings.seconds} (flybrain: 1)" in said["seconds"]
+    fly = {"connections", "drive_neurons", "silence", "rates", "jobs"}  # of `ranvier run flybrain`
     assert set(function) - set(settings.__dataclass_fields__) == {"threads", "out", "again"} | fly
 
 

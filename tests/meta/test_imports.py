@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "ranvier"
 # Every part of the package stands here: folders, and files directly below it.
 LEVELS = [
     {"_disk", "_names", "_reading"},
-    {"_files", "_lazy", "_locks", "_manifest", "_progress", "_records", "_steps", "_text", "_checks"},
+    {"_files", "_jobs", "_lazy", "_locks", "_manifest", "_progress", "_records", "_steps", "_text", "_checks"},
     {"_entries", "equations", "_pages", "_ranks", "_run_folder"},
     {"codegen"},
     {"analysis"},

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ranvier._files import write_atomic, write_json
+from ranvier._jobs import each
 from ranvier._locks import folder_lock
 from ranvier._manifest import manifest
 from ranvier._reading import read_json
@@ -64,16 +65,15 @@ def run(
     *,
     seed: int = 0,
     size: Size = "small",
-    jobs: int = 1,
+    jobs: int | str = 1,
     again: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Run experiments and yield each result as it is done; those already finished are yielded first.
 
     Finished means: `out` holds a result of the same seed, size and source file. `again` runs these too.
-    An experiment that raises yields {"name", "error"} and does not stop the others.
+    An experiment that raises yields {"name", "error"} and does not stop the others. `jobs` run at the same time, or on
+    the workers of the dask scheduler at that address, which see the same folder.
     """
-    from joblib import Parallel, delayed, parallel_config
-
     out = Path(out)
     waiting = []
     for experiment in chosen:
@@ -82,13 +82,7 @@ def run(
             waiting.append(experiment)
         else:
             yield {**done, "skipped": True}
-    if min(jobs, len(waiting)) <= 1:
-        for experiment in waiting:
-            yield _run_one(experiment, out, seed, size)
-        return
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        pool = Parallel(n_jobs=min(jobs, len(waiting)), return_as="generator_unordered")
-        yield from pool(delayed(_run_one)(experiment, out, seed, size) for experiment in waiting)
+    yield from each(_run_one, [(experiment, out, seed, size) for experiment in waiting], jobs)
 
 
 def finished(experiment: Experiment, out: Path, seed: int, size: Size) -> dict[str, Any] | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ranvier.brains._labels import labels_of
 
 #: columns of one meaning, as FlyWire, Codex, neuPrint, the male CNS and BANC name them
 SOURCE = ("Presynaptic_ID", "pre_root_id", "pre_pt_root_id", "bodyId_pre", "body_pre", ":START_ID(Body-ID)", "pre")
@@ -23,13 +26,15 @@ SIGNS = {"ach": 1, "acetylcholine": 1, "gaba": -1, "glut": -1, "glutamate": -1}
 @dataclass(frozen=True, eq=False)
 class BrainWiring:
     """ids (neurons,) int64; sources, targets (connections,) int32, each pair once; counts:
-    synapses, negative where the source inhibits; notes: what was left out or assumed, with its number."""
+    synapses, negative where the source inhibits; notes: what was left out or assumed, with its number; labels: names,
+    types and classes (neurons,), by column of the table of neurons."""
 
     ids: NDArray[np.int64]
     sources: NDArray[np.int32]
     targets: NDArray[np.int32]
     counts: NDArray[np.int32]
     notes: tuple[str, ...] = ()
+    labels: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
     def places(self, ids: Any) -> NDArray[np.int64]:
         """Where neurons stand. Raises ValueError for ids that are not there."""
@@ -51,9 +56,9 @@ def read_connectome(connections: str | Path, nodes: str | Path | None = None) ->
 
     Layouts are known by their columns: FlyWire's Parquet of Shiu et al. with its completeness CSV as `nodes`; Codex's
     CSV (a row a neuropil, which are summed); neuPrint, hemibrain, male CNS and BANC tables. Signs come from a column
-    of transmitters: of `nodes`, else of the connections. Connections of neurons that `nodes` lacks are left out, and
-    counted. Raises ValueError for columns that are missing and ids that are no whole numbers, ImportError without
-    pyarrow.
+    of transmitters: of `nodes`, else of the connections. Columns of names, types and classes become `labels`.
+    Connections of neurons that `nodes` lacks are left out, and counted. Raises ValueError for columns that are missing
+    and ids that are no whole numbers, ImportError without pyarrow.
     """
     table = _table(Path(connections))
     names = set(table.column_names)
@@ -92,7 +97,8 @@ def read_connectome(connections: str | Path, nodes: str | Path | None = None) ->
         signs = np.where(np.bincount(i, each * synapses, len(ids)) < 0, -1, 1).astype(np.int32)
     else:
         notes.append("no column of transmitters: all neurons excite")
-    return _joined(ids, i, j, synapses, signs, notes)
+    brain = _joined(ids, i, j, synapses, signs, notes)
+    return brain if listed is None else replace(brain, labels=labels_of(listed, rows))
 
 
 def _flywire(table: Any, listed: Any, connections: Any, nodes: Any, notes: list[str]) -> BrainWiring:
@@ -107,7 +113,8 @@ def _flywire(table: Any, listed: Any, connections: Any, nodes: Any, notes: list[
     negative = np.bincount(i, signed < 0, len(ids)) > 0
     if mixed := int((negative & (np.bincount(i, signed > 0, len(ids)) > 0)).sum()):
         notes.append(f"{mixed} neurons have synapses of both signs")
-    return _joined(ids, i, j, signed, np.ones(len(ids), np.int32), notes)
+    brain = _joined(ids, i, j, signed, np.ones(len(ids), np.int32), notes)
+    return replace(brain, labels=labels_of(listed, np.arange(len(ids))))
 
 
 def _joined(ids: Any, i: Any, j: Any, synapses: Any, signs: Any, notes: list[str]) -> BrainWiring:

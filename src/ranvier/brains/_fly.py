@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._files import write_json
+from ranvier._jobs import each
 from ranvier._reading import read_json
 from ranvier._steps import window_of
 from ranvier.brains._connectomes import BrainWiring
@@ -82,35 +83,43 @@ def dose_response(
     duration: float = 1000.0,
     seed: int = 0,
     threads: int = 1,
-    jobs: int = 1,
+    jobs: int | str = 1,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[float, dict[str, Any]]:
     """Drive neurons at several rates (Hz); rate -> `active`, `spikes`, `rates` of the neurons that spiked, `method`.
 
-    Each rate's result is a file of `folder`; those that are there are not run again. `jobs` run at the same time.
+    Each rate's result is a file of `folder`; those that are there are not run again. `jobs` run at the same time, on
+    this machine, or on the workers of a dask scheduler at that address, which see the same folder.
     Raises ValueError where a file is of another brain, choice of neurons, duration or seed.
     """
-    from joblib import Parallel, delayed
-
     folder, chosen = Path(folder), sorted(int(i) for i in silenced)
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(brain.sources.tobytes() + brain.targets.tobytes() + brain.counts.tobytes()).hexdigest()[:16]
     what = {"brain": digest, "driven": sorted(map(int, driven)), "silenced": chosen, "duration": duration, "seed": seed}
 
-    def one(rate: float) -> dict[str, Any]:
-        path = folder / f"rate-{rate:g}.json"
-        if path.is_file():
-            known = read_json(path, "a dose")
-            if not isinstance(known, dict) or known.get("what") != what | {"rate": rate}:
-                raise ValueError(f"{path} is of another brain, drive, duration or seed; expected this: another folder")
-            return known["result"]
-        result = _measure(fly_network(brain, driven, rate, chosen), len(brain.ids), duration, seed, threads)
-        write_json(path, {"what": what | {"rate": rate}, "result": result})
-        say(f"{rate:g} Hz: {result['active']} neurons active, {result['spikes']} spikes")
-        return result
+    items = [(brain, float(rate), folder, what | {"rate": float(rate)}, threads) for rate in rates]
+    out = {}
+    for rate, result, new in each(_dose, items, jobs, threads=True):
+        out[rate] = result
+        if new:
+            say(f"{rate:g} Hz: {result['active']} neurons active, {result['spikes']} spikes")
+    return {float(rate): out[float(rate)] for rate in rates}
 
-    results = Parallel(n_jobs=jobs, prefer="threads")(delayed(one)(float(rate)) for rate in rates)
-    return dict(zip(map(float, rates), results, strict=True))
+
+def _dose(
+    brain: BrainWiring, rate: float, folder: Path, what: dict[str, Any], threads: int
+) -> tuple[float, dict[str, Any], bool]:
+    """One rate's result, and whether it was measured now."""
+    path = folder / f"rate-{rate:g}.json"
+    if path.is_file():
+        known = read_json(path, "a dose")
+        if not isinstance(known, dict) or known.get("what") != what:
+            raise ValueError(f"{path} is of another brain, drive, duration or seed; expected this: another folder")
+        return rate, known["result"], False
+    net = fly_network(brain, what["driven"], rate, what["silenced"])
+    result = _measure(net, len(brain.ids), what["duration"], what["seed"], threads)
+    write_json(path, {"what": what, "result": result})
+    return rate, result, True
 
 
 def _measure(net: Network, neurons: int, duration: float, seed: int, threads: int) -> dict[str, Any]:

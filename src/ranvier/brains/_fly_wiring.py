@@ -10,15 +10,19 @@ from numpy.typing import NDArray
 from ranvier.brains._connectomes import BrainWiring
 from ranvier.codegen.compilation import compiled
 
-#: FlyWire v783 as Shiu et al. (2024) ran it: proofread neurons, and pairs of neurons with a synapse
+#: FlyWire v783 as Shiu et al. (2024) ran it: proofread neurons, and pairs of neurons with a synapse. Lin et al. (2024,
+#: Nature 634:153, methods) give 139 255 neurons for the whole of v783
 NEURONS, CONNECTIONS = 138_639, 15_091_983
-#: a log-normal number rounded up: 54.5 million synapses (Dorkenwald et al. 2024, Nature 634:124), so 3.6 a connection,
-#: and 2.7 million connections of five or more (the same; 18 %) give the two numbers
+#: a log-normal number of synapses, rounded up: its two numbers are chosen so that there are 54.5 million (Dorkenwald et
+#: al. 2024, Nature 634:124), so 3.6 a connection, and 2 701 601 connections of five or more (Lin et al. 2024, methods;
+#: 18 %). That it is log-normal is assumed
 LOG_MEAN, LOG_SD = 0.0255, 1.487
-#: SD of the logarithm of in- and out-degrees, which are log-normal over some three decades (Lin et al. 2024, Nature
-#: 634:153, fig. 1), and their correlation
+#: assumed: the SD of the logarithm of in- and out-degrees, and its correlation between them. Lin et al. (2024) publish
+#: broad distributions, with a rich club of 30 % of the neurons, but no such numbers; whoever has the connectome's table
+#: gives it with --connections
 DEGREE_SD, DEGREE_CORRELATION = 1.0, 0.7
-#: neurons whose transmitter is GABA or glutamate (Eckstein et al. 2024, Cell 187:2574)
+#: assumed: the share of neurons whose transmitter is GABA or glutamate; Eckstein et al. (2024, Cell 187:2574, fig. 5)
+#: show most neurons as cholinergic, and give no one number for the whole brain
 INHIBITORY = 0.4
 _GUIDE = 1 << 18
 
@@ -57,7 +61,10 @@ def fly_wiring(
     _draw(rows, lo, bounds, guide, key, sources, counts, np.full(neurons, -1, np.int64), LOG_MEAN, LOG_SD)
     counts[inhibitory[sources]] *= -1
     targets = np.repeat(np.arange(lo, hi, dtype=np.int32), degrees[lo:hi])
-    note = f"a drawn wiring, seed {seed}: no connectome; its ids are places"
+    note = (
+        f"a drawn wiring, seed {seed}: no connectome; its ids are places. Numbers of neurons, connections and synapses "
+        "are FlyWire's; log-normal degrees and 40 % of inhibitory neurons are assumed"
+    )
     return BrainWiring(np.arange(neurons), sources, targets, counts, (note,))
 
 

@@ -44,7 +44,9 @@ def atlas_run(
     everything: Annotated[bool, typer.Option("--all", help="Run every system.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
     size: Annotated[str, typer.Option(help="small (seconds) or full.")] = "small",
-    jobs: Annotated[int, typer.Option(min=1, help="Systems run at the same time.")] = 1,
+    jobs: Annotated[
+        str, typer.Option(help="Systems run at the same time; or a dask scheduler's address, tcp://host:8786.")
+    ] = "1",
     out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("out/atlas"),
     again: Annotated[bool, typer.Option("--again", help="Run finished ones anew.")] = False,
 ) -> None:

@@ -36,7 +36,10 @@ def run(
     gain: Annotated[
         float | None, typer.Option(help="Strength: input fractions times this (mV ms; graded: of the leak).")
     ] = None,
-    seconds: Annotated[str, typer.Option(help="Biological time, at least 2.5; '5 min' and the like too.")] = "300",
+    seconds: Annotated[
+        str | None,
+        typer.Option(help="Biological time, 300 (flybrain: 1), at least 2.5; '5 min' and the like too."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
     signs: Annotated[
         str | None, typer.Option(help="'class=-1,...' or a file of lines 'class,sign'; a neuron's name too.")
@@ -62,8 +65,15 @@ def run(
     connections: Annotated[
         str | None, typer.Option(help="flybrain: a connectome's table, with --nodes; drawn by default.")
     ] = None,
-    drive_neurons: Annotated[str | None, typer.Option(help="flybrain: ids, 'ID,ID', or a file of them.")] = None,
-    silence: Annotated[str | None, typer.Option(help="flybrain: ids to silence, run beside the intact brain.")] = None,
+    drive_neurons: Annotated[
+        str | None, typer.Option(help="flybrain: ids, names, types or classes, 'A,B', or a file, one a line.")
+    ] = None,
+    silence: Annotated[
+        str | None, typer.Option(help="flybrain: neurons to silence, run beside the intact brain.")
+    ] = None,
+    jobs: Annotated[
+        str, typer.Option(help="flybrain: rates run at the same time; or a dask scheduler's address, tcp://host:8786.")
+    ] = "1",
     rates: Annotated[str, typer.Option(help="flybrain: rates of the drive, Hz.")] = "50,100,150",
     out: Annotated[Path | None, typer.Option(help="Folder; out/NAME by default.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Start anew; discards the folder's run.")] = False,
@@ -75,12 +85,12 @@ def run(
 
             page = run_fly(
                 out or Path("out/flybrain"), connections=connections, nodes=nodes, drive_neurons=drive_neurons,
-                silence=silence, rates=rates, seconds="1" if seconds == "300" else seconds, seed=seed,
+                silence=silence, rates=rates, seconds=seconds or "1", seed=seed, jobs=jobs,
                 threads=threads, again=again, say=printer(),
             )  # fmt: skip
             printer()(f"report: {page}")
             return
-        if connections or drive_neurons or silence:
+        if connections or drive_neurons or silence or jobs != "1":
             raise ValueError(f"the wiring is {wiring!r} with options of flybrain; expected: ranvier run flybrain")
         from ranvier.cli.runs import RunSettings, execute
 
@@ -88,7 +98,7 @@ def run(
             wiring=wiring,
             neuron=neuron,
             gain=gain,
-            seconds=seconds,
+            seconds=seconds or "300",
             seed=seed,
             signs=signs,
             drive=drive,

@@ -24,6 +24,7 @@ def run_fly(
     seconds: str,
     seed: int,
     threads: int | None,
+    jobs: str,
     again: bool,
     say: Callable[[str], Any],
 ) -> Path:
@@ -31,7 +32,7 @@ def run_fly(
     path. Raises ValueError for ids that are not in the connectome, and numbers that are none."""
     import numpy as np
 
-    from ranvier.brains import dose_response, fly_wiring, read_connectome
+    from ranvier.brains import dose_response, find, fly_wiring, read_connectome, shown
     from ranvier.report.dose_page import write_dose_page
 
     doses = [_number(text, "--rates", 0.0, 5000.0) for text in rates.split(",")]
@@ -40,24 +41,26 @@ def run_fly(
     for note in brain.notes:
         say(note)
     if drive_neurons is not None:
-        driven = brain.places(_ids(drive_neurons, "--drive-neurons"))
+        driven = find(brain, _words(drive_neurons), "--drive-neurons")
     else:
         output = np.bincount(brain.sources, np.clip(brain.counts, 0, None), len(brain.ids))
         order = np.argsort(output, kind="stable")[np.sort(output) > 0]
         band = order[int(0.97 * len(order)) : max(int(0.99 * len(order)), int(0.97 * len(order)) + 1)]
         driven = np.sort(np.random.default_rng(seed).choice(band, min(20, len(band)), replace=False))
         say(f"no --drive-neurons: {len(driven)} excitatory neurons of strong output are driven")
-    silent = None if silence is None else brain.places(_ids(silence, "--silence"))
+    silent = None if silence is None else find(brain, _words(silence), "--silence")
     with folder_lock(out, "run"):
         if again:
             for folder in ("doses", "silenced"):
                 shutil.rmtree(out / folder, ignore_errors=True)
-        options: dict[str, Any] = {"duration": duration, "seed": seed, "threads": threads or 1, "say": say}
+        options: dict[str, Any] = {
+            "duration": duration, "seed": seed, "threads": threads or 1, "jobs": jobs, "say": say
+        }  # fmt: skip
         intact = dose_response(brain, driven, doses, out / "doses", **options)
         without = None
         if silent is not None:
             without = dose_response(brain, driven, doses, out / "silenced", silenced=silent, **options)
-        names = [str(i) for i in brain.ids.tolist()]
+        names = shown(brain)
         active = sorted({int(i) for x in intact.values() for i in x["rates"]})
         text = io.StringIO()
         table = csv.writer(text)
@@ -71,14 +74,10 @@ def run_fly(
         )  # fmt: skip
 
 
-def _ids(text: str, option: str) -> list[int]:
-    """Ids separated by commas, or the lines of a file."""
+def _words(text: str) -> list[str]:
+    """What stands between commas, or the lines of a file."""
     path = Path(text)
-    words = path.read_text("utf-8").split() if path.is_file() else text.split(",")
-    try:
-        return [int(word) for word in words if word.strip()]
-    except ValueError:
-        raise ValueError(f"{option} is {text!r:.60}; expected ids separated by commas, or a file of them") from None
+    return path.read_text("utf-8").splitlines() if path.is_file() else text.split(",")
 
 
 def _number(text: str, option: str, low: float, high: float) -> float:

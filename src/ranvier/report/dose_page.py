@@ -58,6 +58,7 @@ def write_dose_page(
         ]),
         Section("Most active neurons", (f"Rates in Hz over {duration / 1000:g} s; ordered by the strongest drive.",),
                 [Table(head, rows)]),
+        *([] if silenced is None else [_silencing(names, doses[top]["rates"], silenced[top]["rates"], top)]),
         Section("Engine", (", ".join(f"{k}: {v}" for k, v in method.items()) or "unknown",)),
     ]  # fmt: skip
     html = render(
@@ -66,6 +67,38 @@ def write_dose_page(
         citations=[SHIU, OWN_CITATION],
     )  # fmt: skip
     return write_atomic(path, html)
+
+
+def _silencing(names: Sequence[str], intact: Mapping[str, float], silenced: Mapping[str, float], top: float) -> Section:
+    """Every neuron's rate with and without, in bins, and the neurons that change most."""
+    both = sorted({*intact, *silenced}, key=int)
+    rates = np.array([[intact.get(i, 0.0), silenced.get(i, 0.0)] for i in both]).reshape(-1, 2)
+    change = rates[:, 1] - rates[:, 0]
+    order = np.argsort(-np.abs(change), kind="stable")[:_SHOWN]
+    rows = [[names[int(both[k])], *(number(x, 1) for x in (*rates[k], change[k]))] for k in order if change[k]]
+    lost, gained = int((rates[:, 1] == 0).sum()), int((rates[:, 0] == 0).sum())
+    text = (
+        f"Of {count(len(both))} neurons that spike in either run at {top:g} Hz, {count(lost)} are silent once neurons "
+        f"are silenced, and {count(gained)} spike only then."
+    )
+    return Section("Activation against silencing", (text,), [
+        Picture(_against(rates), "Rates with neurons silenced against those of the intact brain; the colour counts "
+                "neurons, and the line is no change."),
+        Table(["neuron", "intact (Hz)", "silenced (Hz)", "change (Hz)"], rows),
+    ])  # fmt: skip
+
+
+@styled
+def _against(rates: Any) -> Any:
+    figure = new(4.0, 3.4)
+    axes = figure.subplots()
+    end = max(float(rates.max(initial=0.0)), 1.0)
+    counts, x, y = np.histogram2d(rates[:, 0], rates[:, 1], 40, [[0, end], [0, end]])
+    image = axes.pcolormesh(x, y, np.where(counts.T > 0, np.log10(np.maximum(counts.T, 1)), np.nan), cmap="viridis")
+    axes.plot([0, end], [0, end], color="0.5", lw=0.8)
+    figure.colorbar(image, label="log10 neurons")
+    axes.set(xlabel="intact (Hz)", ylabel="silenced (Hz)")
+    return figure
 
 
 @styled
