@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         report,
         reservoirs,
         rules,
+        symmetries,
         synapses,
         theory,
         verify,
@@ -99,7 +100,7 @@ _HOMES = {
 _MODULES = [
     "analysis", "atlas", "bodies", "brains", "data", "dynamics", "energies", "engines", "hardware", "interpret",
     "learners", "networks", "neurons", "nn", "operators", "plot", "recordings", "report", "reservoirs", "rules",
-    "synapses", "theory", "verify", "worlds",
+    "symmetries", "synapses", "theory", "verify", "worlds",
 ]  # fmt: skip
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -110,8 +111,8 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "SpikeTimes", "Synapse", "TimeSeries", "Uniform", "WeightProbe", "__version__", "analysis", "as_cell", "atlas",
     "bodies", "brains", "compare", "data", "dynamics", "energies", "engines", "fit", "hardware", "interpret",
     "learners", "networks", "neurons", "nn", "operators", "parameter", "plot", "predict", "read_edges", "read_network",
-    "read_nir", "recordings", "report", "reservoirs", "rules", "simulate", "synapses", "theory", "verify", "wiring",
-    "worlds", "write_network", "write_nir",
+    "read_nir", "recordings", "report", "reservoirs", "rules", "simulate", "symmetries", "synapses", "theory", "verify",
+    "wiring", "worlds", "write_network", "write_nir",
 ]  # fmt: skip
 
 

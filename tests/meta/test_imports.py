@@ -22,7 +22,7 @@ LEVELS = [
     {"networks"},
     {"data"},
     {"engines", "theory"},
-    {"nn", "energies", "recordings", "operators", "dynamics"},
+    {"nn", "energies", "recordings", "operators", "dynamics", "symmetries"},
     {"learners", "reservoirs", "interpret", "hardware", "bodies"},
     {"report", "brains", "plot", "verify", "worlds"},
     {"atlas"},

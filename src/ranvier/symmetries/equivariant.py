@@ -1,0 +1,43 @@
+"""Layers that treat n items alike: two weights in place of n²."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ranvier._checks import count
+
+
+class PermutationEquivariant(nn.Module):
+    """y_i = A x_i + B mean_j x_j + c: x (B, n, in_features) → (B, n, out_features), for any number n of items.
+
+    All linear maps that commute with every permutation of the items are of this form (Zaheer et al. 2017, Deep Sets,
+    lemma 3). Raises ValueError for other shapes.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.each = nn.Linear(count(in_features, "in_features", 1), count(out_features, "out_features", 1))
+        self.mean = nn.Linear(in_features, out_features, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 3 or x.shape[2] != self.each.in_features or x.shape[1] == 0:
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected (B, n, {self.each.in_features}), n items each")
+        return self.each(x) + self.mean(x.mean(1, keepdim=True))
+
+
+def commuting_maps(actions: Tensor) -> Tensor:
+    """An orthonormal basis (K, n, n) of the matrices that commute with matrices actions (G, n, n).
+
+    Of generators of a group: of all its equivariant linear maps. Raises ValueError for another shape.
+    """
+    if not isinstance(actions, Tensor) or actions.ndim != 3 or actions.shape[1] != actions.shape[2]:
+        what = tuple(actions.shape) if isinstance(actions, Tensor) else type(actions).__name__
+        raise ValueError(f"actions is {what}; expected square matrices (G, n, n)")
+    n = actions.shape[1]
+    one = torch.eye(n, dtype=torch.float64)
+    # vec(P W − W P) = (P ⊗ 1 − 1 ⊗ P') vec(W), rows first
+    rows = torch.cat([torch.kron(P, one) - torch.kron(one, P.T.contiguous()) for P in actions.double()])
+    _, sizes, axes = torch.linalg.svd(rows, full_matrices=True)
+    sizes = torch.cat([sizes, sizes.new_zeros(len(axes) - len(sizes))])
+    return axes[sizes < 1e-9 * sizes[0].clamp_min(1.0)].reshape(-1, n, n)
