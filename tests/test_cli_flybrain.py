@@ -22,6 +22,7 @@ def test_drive_silence_and_go_on(call, tmp_path, capsys):
     assert call("run", "flybrain", *options, "--seconds", "0.2") == 0
     page = (tmp_path / "out/flybrain/report.html").read_text()
     assert str(first) in page and "silenced" in page and "Dose and response" in page
+    assert "Predicted from the wiring" in page and "neurons follow the driven ones" in page
     assert str(first) in (tmp_path / "out/flybrain/rates.csv").read_text()
     assert "150 Hz:" in capsys.readouterr().out
     assert call("run", "flybrain", *options, "--seconds", "0.2") == 0

@@ -49,13 +49,8 @@ def fly_network(
 
     import ranvier as rv
 
-    n, driven = len(brain.ids), np.unique(np.asarray(driven, np.int64))
-    silent = np.zeros(n, bool)
-    chosen = np.asarray(list(silenced), np.int64)
-    for what, places in (("driven", driven), ("silenced", chosen)):
-        if len(places) and not 0 <= places.min() <= places.max() < n:
-            raise ValueError(f"{what} reaches from {places.min()} to {places.max()}; expected places of {n} neurons")
-    silent[chosen] = True
+    n = len(brain.ids)
+    driven, silent = require_places(n, driven, silenced)
     weight = brain.counts * SYNAPSE
     weight[silent[brain.sources] | silent[brain.targets]] = 0.0
     t_ref = torch.full((n,), 2.2, dtype=torch.float64)
@@ -71,6 +66,20 @@ def fly_network(
         edges = np.arange(len(driven)), driven
         net.connect(source, cells, weight=SYNAPSE * POISSON_SYNAPSES, delay=DELAY, edges=edges)
     return net
+
+
+def require_places(
+    n: int, driven: Sequence[int] | NDArray[Any], silenced: Iterable[int]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The driven neurons' places, each once, and a mask (neurons,) of the silenced ones. Raises ValueError for places
+    that are not there."""
+    driven, chosen = np.unique(np.asarray(driven, np.int64)), np.asarray(list(silenced), np.int64)
+    for what, places in (("driven", driven), ("silenced", chosen)):
+        if len(places) and not 0 <= places.min() <= places.max() < n:
+            raise ValueError(f"{what} reaches from {places.min()} to {places.max()}; expected places of {n} neurons")
+    silent = np.zeros(n, bool)
+    silent[chosen] = True
+    return driven, silent
 
 
 def dose_response(
@@ -138,4 +147,4 @@ def _measure(net: Network, neurons: int, duration: float, seed: int, threads: in
     }  # fmt: skip
 
 
-__all__ = ["dose_response", "fly_network"]
+__all__ = ["dose_response", "fly_network", "require_places"]

@@ -32,7 +32,7 @@ def run_fly(
     path. Raises ValueError for ids that are not in the connectome, and numbers that are none."""
     import numpy as np
 
-    from ranvier.brains import dose_response, find, fly_wiring, read_connectome, shown
+    from ranvier.brains import dose_response, find, fly_wiring, followers, read_connectome, shown
     from ranvier.report.dose_page import write_dose_page
 
     doses = [_number(text, "--rates", 0.0, 5000.0) for text in rates.split(",")]
@@ -68,9 +68,14 @@ def run_fly(
         for i in active:
             table.writerow([names[i], *(intact[rate]["rates"].get(str(i), 0.0) for rate in doses)])
         write_atomic(out / "rates.csv", text.getvalue())
+        top = max(doses)
+        measured = np.zeros(len(names))
+        for i, value in intact[top]["rates"].items():
+            measured[int(i)] = value
+        prediction = followers(brain, driven, top)
         return write_dose_page(
             out / "report.html", title="The brain of an adult fruit fly", names=names, doses=intact, silenced=without,
-            notes=brain.notes, duration=duration,
+            notes=brain.notes, duration=duration, predicted=prediction.rates, agreement=prediction.agreement(measured),
         )  # fmt: skip
 
 

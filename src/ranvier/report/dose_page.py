@@ -26,11 +26,14 @@ def write_dose_page(
     silenced: Mapping[float, Mapping[str, Any]] | None = None,
     notes: Sequence[str] = (),
     duration: float = 1000.0,
+    predicted: Any = None,
+    agreement: Mapping[str, float] | None = None,
 ) -> Path:
     """Write the page of `ranvier.brains.dose_response`'s results, and of those with neurons silenced, if there are.
 
-    names: one a neuron; duration: ms of each run. Pictures and tables are of aggregates and of the most active
-    neurons, so that the page of a whole brain stays small.
+    names: one a neuron; duration: ms of each run; predicted: rates (neurons,) Hz from the wiring alone at the strongest
+    drive, and their `agreement` (`ranvier.brains.Followers`). Pictures and tables are of aggregates and of the most
+    active neurons, so that the page of a whole brain stays small.
     """
     top = max(doses)
     most = sorted(doses[top]["rates"].items(), key=lambda item: (-item[1], int(item[0])))[:_SHOWN]
@@ -40,6 +43,10 @@ def write_dose_page(
         head.append(f"{top:g} Hz, silenced")
         for row, (i, _) in zip(rows, most, strict=True):
             row.append(number(silenced[top]["rates"].get(i, 0.0), 1))
+    if predicted is not None:
+        head.append(f"{top:g} Hz, predicted")
+        for row, (i, _) in zip(rows, most, strict=True):
+            row.append(number(predicted[int(i)], 1))
     method = doses[top].get("method") or {}
     numbers = [
         [f"{rate:g}", count(x["active"]), count(x["spikes"])] + (
@@ -59,6 +66,7 @@ def write_dose_page(
         Section("Most active neurons", (f"Rates in Hz over {duration / 1000:g} s; ordered by the strongest drive.",),
                 [Table(head, rows)]),
         *([] if silenced is None else [_silencing(names, doses[top]["rates"], silenced[top]["rates"], top)]),
+        *([] if agreement is None else [_prediction(doses[top]["rates"], predicted, agreement, top)]),
         Section("Engine", (", ".join(f"{k}: {v}" for k, v in method.items()) or "unknown",)),
     ]  # fmt: skip
     html = render(
@@ -67,6 +75,22 @@ def write_dose_page(
         citations=[SHIU, OWN_CITATION],
     )  # fmt: skip
     return write_atomic(path, html)
+
+
+def _prediction(measured: Mapping[str, float], predicted: Any, agreement: Mapping[str, float], top: float) -> Section:
+    """Which neurons follow, from the wiring alone, beside the simulation."""
+    text = (
+        f"From the wiring alone, {count(int(agreement['predicted']))} neurons follow the driven ones at 1 Hz or more "
+        f"with {top:g} Hz of drive; in the simulation {count(int(agreement['measured']))} do, and "
+        f"{count(int(agreement['both']))} are in both. Recall {number(agreement['recall'], 2)}, precision "
+        f"{number(agreement['precision'], 2)}, correlation of the rates {number(agreement['correlation'], 2)}."
+    )
+    both = sorted({*measured, *(str(i) for i in np.flatnonzero(predicted >= 1.0))}, key=int)
+    rates = np.array([[measured.get(i, 0.0), predicted[int(i)]] for i in both]).reshape(-1, 2)
+    return Section("Predicted from the wiring", (text,), [
+        Picture(_against(rates, "simulated (Hz)", "predicted (Hz)"), "Predicted against simulated rates, those of the "
+                "driven neurons included; the colour counts neurons, and the line is equality."),
+    ])  # fmt: skip
 
 
 def _silencing(names: Sequence[str], intact: Mapping[str, float], silenced: Mapping[str, float], top: float) -> Section:
@@ -82,14 +106,14 @@ def _silencing(names: Sequence[str], intact: Mapping[str, float], silenced: Mapp
         f"are silenced, and {count(gained)} spike only then."
     )
     return Section("Activation against silencing", (text,), [
-        Picture(_against(rates), "Rates with neurons silenced against those of the intact brain; the colour counts "
-                "neurons, and the line is no change."),
+        Picture(_against(rates, "intact (Hz)", "silenced (Hz)"), "Rates with neurons silenced against those of the "
+                "intact brain; the colour counts neurons, and the line is no change."),
         Table(["neuron", "intact (Hz)", "silenced (Hz)", "change (Hz)"], rows),
     ])  # fmt: skip
 
 
 @styled
-def _against(rates: Any) -> Any:
+def _against(rates: Any, across: str, up: str) -> Any:
     figure = new(4.0, 3.4)
     axes = figure.subplots()
     end = max(float(rates.max(initial=0.0)), 1.0)
@@ -97,7 +121,7 @@ def _against(rates: Any) -> Any:
     image = axes.pcolormesh(x, y, np.where(counts.T > 0, np.log10(np.maximum(counts.T, 1)), np.nan), cmap="viridis")
     axes.plot([0, end], [0, end], color="0.5", lw=0.8)
     figure.colorbar(image, label="log10 neurons")
-    axes.set(xlabel="intact (Hz)", ylabel="silenced (Hz)")
+    axes.set(xlabel=across, ylabel=up)
     return figure
 
 
