@@ -42,8 +42,10 @@ def read_bytes(path: str | Path, what: str = "a file") -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(handle, "rb") as file:  # what the path names may have changed in between: look at what is open
-            _size(os.fstat(file.fileno()), path, what)
-            data = file.read(LARGEST + 1)
+            size = _size(os.fstat(file.fileno()), path, what)
+            data = file.read(size + 1)  # not more: the buffer is made as large as is asked for
+            while data and size < len(data) <= LARGEST and (more := file.read(_BLOCK)):  # it says too little, or grows
+                data += more
     except OSError as error:  # the kernel's own files fail in other ways
         raise _unreadable(error, path, what) from None
     if data is None:

@@ -102,3 +102,46 @@ def test_a_list_of_samples_that_is_no_text_is_named(tmp_path):
     (tmp_path / "train1K.txt").write_bytes(b"\xff\xfe1 2\n")
     with pytest.raises(ValueError, match=r"train1K\.txt is no text"):
         read_nmnist(tmp_path)
+
+
+def huge(path: Path) -> list[Path]:
+    """Small files that speak of some 2e9 neurons or samples."""
+    from scipy.io import savemat
+
+    out = []
+    for shape in ((0, 2**31 - 1), (2**31 - 1, 0)):
+        out.append(path / f"empty{shape[0]}.npz")
+        np.savez(out[-1], traces=np.empty(shape), t=np.empty(shape[0] and 1))
+        out.append(path / f"empty{shape[0]}.npy")
+        np.save(out[-1], np.empty(shape))
+    out.append(path / "spikes.npz")
+    np.savez(out[-1], spike_times=[1.0, 2.0], spike_neurons=np.array([3, 2**31 - 1]))
+    for name, rows, columns in (("tall", 2**30, 1), ("wide", 4, 2**30)):
+        out.append(path / f"{name}.mat")
+        savemat(out[-1], {"traces": np.arange(8.0).reshape(4, 2), "t": np.arange(4.0)})
+        data = out[-1].read_bytes()
+        where = data.index(np.array([4, 2], "<i4").tobytes())
+        out[-1].write_bytes(data[:where] + np.array([rows, columns], "<i4").tobytes() + data[where + 8 :])
+    return out
+
+
+def test_sizes_that_a_file_only_claims_are_refused_before_anything_is_made_to_them(tmp_path):
+    import time
+    import tracemalloc
+
+    for path in huge(tmp_path):
+        tracemalloc.start()
+        began = time.process_time()
+        with pytest.raises(ValueError, match=path.name):
+            read_session(path, bin=1.0)
+        assert tracemalloc.get_traced_memory()[1] < 2**26 and time.process_time() - began < 5, path.name
+        tracemalloc.stop()
+
+
+def test_ids_taken_for_indices_are_refused():
+    from ranvier.recordings import Neurons, Session
+
+    with pytest.raises(ValueError, match="up to 2147483647; expected at most 10000000"):
+        Neurons.unnamed(2**31)
+    with pytest.raises(ValueError, match="owners holds 720575940600000000"):
+        Session.from_times([1.0], [720575940600000000], duration=2.0)

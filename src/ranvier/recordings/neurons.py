@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from ranvier._checks import labels, nearest, printable
 
+MOST_NEURONS = 10_000_000
+
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
@@ -46,7 +48,10 @@ class Neurons:
 
     @classmethod
     def unnamed(cls, size: int) -> Neurons:
-        """N neurons without names."""
+        """N neurons without names; ValueError for more than ten million, as an id taken for an index makes them."""
+        if size > MOST_NEURONS:
+            raise ValueError(f"neurons are numbered up to {size - 1}; expected at most {MOST_NEURONS}: number them "
+                             "from 0")  # fmt: skip
         return cls(("",) * size)
 
     def __len__(self) -> int:
@@ -79,4 +84,4 @@ class Neurons:
         return f"Neurons({len(self)}, {int(self.labelled.sum())} named)"
 
 
-__all__ = ["Neurons"]
+__all__ = ["MOST_NEURONS", "Neurons"]

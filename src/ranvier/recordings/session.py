@@ -14,7 +14,7 @@ from ranvier._steps import frame_of, window_of, windows_in
 from ranvier.analysis import SpikeQuestions, Spikes, counts
 from ranvier.networks.groups import Group, resolve
 from ranvier.recordings.epochs import Epochs
-from ranvier.recordings.neurons import Neurons
+from ranvier.recordings.neurons import MOST_NEURONS, Neurons
 from ranvier.recordings.signals import Signal
 
 if TYPE_CHECKING:
@@ -99,8 +99,9 @@ class Session(SpikeQuestions):
         if owners.dtype.kind not in "iu" and owners.size:
             raise TypeError(f"owners is {owners.dtype}; expected indices of neurons, whole numbers")
         owners = owners.astype(np.int64)
-        if (owners < 0).any():
-            raise ValueError(f"owners holds {owners.min()}; expected indices of neurons, from 0")
+        if (owners < 0).any() or owners.max(initial=0) >= MOST_NEURONS:
+            odd = owners.min() if (owners < 0).any() else owners.max()
+            raise ValueError(f"owners holds {odd}; expected indices of neurons, from 0 to below {MOST_NEURONS}")
         positive(duration, "duration", "ms"), positive(dt, "dt", "ms")
         if times.shape != owners.shape or times.ndim != 1:
             raise ValueError(f"times has shape {times.shape}, owners {owners.shape}; expected one neuron a spike: "

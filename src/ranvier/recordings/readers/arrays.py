@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ranvier._checks import LARGEST, nearest, positive
 from ranvier._reading import library_fault, read_start, refusing, require_ratio
 from ranvier.networks.hdf5.reading import require_sound
-from ranvier.recordings.neurons import Neurons
+from ranvier.recordings.neurons import MOST_NEURONS, Neurons
 from ranvier.recordings.readers._tools import Lazy, milliseconds, once
 from ranvier.recordings.readers.matlab import read_matlab
 from ranvier.recordings.session import Session
@@ -88,6 +88,9 @@ def read_arrays(
     _require_real(values, source, path)
     if len(values.shape) != 2:
         raise ValueError(f"{source} of {path} has shape {values.shape}; expected (T, N)")
+    if not all(values.shape):
+        raise ValueError(f"{source} of {path} has shape {values.shape}; expected at least one sample of one neuron")
+    require_ratio(8 * max(values.shape), path.stat().st_size, path)  # before anything is made to that size
     described = _neurons(table, neurons, values.shape[1], path)
     counted = source == role["counts"]
     times = _times(table, role["times"], len(values), unit, bin, counted, path)
@@ -109,7 +112,7 @@ def _spikes(path: Path, table: dict[str, Any], role: dict[str, str | None], unit
     times = _milliseconds(table, role["spike_times"], milliseconds(unit), path)  # type: ignore[arg-type]
     owners = np.asarray(table[role["spike_neurons"]]).ravel()
     if owners.dtype.kind not in "iu":
-        raise TypeError(f"{role['spike_neurons']} of {path} is {owners.dtype}; expected indices of neurons")
+        raise ValueError(f"{role['spike_neurons']} of {path} is {owners.dtype}; expected indices of neurons")
     stop = float(times.max(initial=0.0)) + 0.1
     start = min(0.0, float(times.min(initial=0.0)) - 0.1)
     size = int(owners.max(initial=-1)) + 1
@@ -161,11 +164,14 @@ def _require_real(values: Any, key: str, path: Path) -> None:
 
 def _neurons(table: dict[str, Any], roles: Mapping[str, str | None], size: int, path: Path) -> Neurons:
     key = roles["names"]
+    if size > MOST_NEURONS:
+        raise ValueError(f"{path} holds neurons up to number {size - 1}; expected at most {MOST_NEURONS}: number "
+                         "them from 0")  # fmt: skip
     if not key:
         return Neurons.unnamed(size)
     names = np.asarray(table[key]).ravel()
     if names.dtype.kind not in "US":
-        raise TypeError(f"{roles['names']} of {path} is {names.dtype}; expected text, one name a neuron")
+        raise ValueError(f"{roles['names']} of {path} is {names.dtype}; expected text, one name a neuron")
     if len(names) < size:
         raise ValueError(f"{roles['names']} of {path} has {len(names)} names; expected one for each of {size} neurons")
     scale = roles["confidence"]

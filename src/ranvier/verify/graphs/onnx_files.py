@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier._reading import read_unpacked, refusing
+from ranvier._reading import library_fault, read_unpacked, refusing
 from ranvier._text import one_line
 from ranvier.verify.graphs._onnx_arithmetic import ARITHMETIC, FUNCTIONS
 from ranvier.verify.graphs._onnx_tensors import TENSORS
@@ -137,6 +137,7 @@ class _OnnxTranslation:
         rule = _RULES.get(node.op_type)
         if node.domain not in ("", "ai.onnx") or (rule is None and node.op_type not in FUNCTIONS):
             b.refuse("has no translation; expected an operator that ranvier.verify knows")
+        self._require_form(b, node)
         missing = [name for name in node.input if name and name not in self.values]
         if missing:
             b.refuse(f"reads {missing[0]!r:.80}, which comes from nowhere; expected an earlier node's output")
@@ -146,12 +147,30 @@ class _OnnxTranslation:
             if rule is None:
                 return [b.unary(FUNCTIONS[node.op_type], args[0])]
             out = rule(b, args, attributes, self.opset)
-        except (RuntimeError, IndexError, TypeError, KeyError, OverflowError, AttributeError) as error:
+        except (RuntimeError, IndexError, TypeError, KeyError, OverflowError, AttributeError, ValueError) as error:
+            if repr(b.name) in str(error):  # refused in our own words
+                raise
             raise ValueError(
-                f"node {b.name!r} of {self.title} does not fit its inputs ({one_line(str(error))[:160]}); "
+                f"node {b.name!r} of {self.title} does not fit its inputs ({library_fault(error, (RuntimeError,))}); "
                 "expected shapes and attributes as ONNX defines them"
             ) from error
         return out if isinstance(out, list) else [out]
+
+    def _require_form(self, b: Builder, node: Any) -> None:
+        """As many inputs as ONNX's own description of the operator says, and the attributes it cannot do without."""
+        from onnx import defs
+
+        try:
+            schema = defs.get_schema(node.op_type, max_inclusive_version=self.opset)
+        except defs.SchemaError:
+            b.refuse(f"is no operator of opset {self.opset}; expected one that ONNX defines")
+        least, most, count = schema.min_input, schema.max_input, len(node.input)
+        if not least <= count <= most or not all(node.input[:least]):
+            expected = least if least == most else f"{least} to {most}"
+            b.refuse(f"has {sum(map(bool, node.input))} inputs; expected {expected}, as ONNX defines it")
+        names = {a.name for a in node.attribute}
+        if lost := [name for name, a in schema.attributes.items() if a.required and name not in names]:
+            b.refuse(f"lacks the attribute {lost[0]!r}; expected it, as ONNX defines the operator")
 
     def _attribute(self, b: Builder, a: Any) -> Any:
         match a.type:
