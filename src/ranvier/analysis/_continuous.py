@@ -10,6 +10,8 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma, ndtri
 from scipy.stats import rankdata
 
+from ranvier._checks import reals
+
 Array = NDArray[np.float64]
 #: disjoint parts of the trials that errors are taken from, trials a part at least, and how often they are drawn
 PARTS, PART, DRAWS = 10, 25, 5
@@ -80,7 +82,10 @@ def class_information(labels: ArrayLike, values: ArrayLike, *, k: int = 3) -> fl
 
     Raises ValueError as `nearest_neighbour_information` does, and where no label occurs twice.
     """
-    classes = np.unique(np.asarray(labels), axis=0, return_inverse=True)[1].reshape(-1)
+    labels = np.asarray(labels)
+    if labels.ndim == 0 or labels.dtype.kind == "O":
+        raise ValueError(f"labels has shape {labels.shape} of {labels.dtype}; expected labels, (n,) or (n, m)")
+    classes = np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
     _, y = _pair(classes, values, k + 2, f"k = {k}")
     number = np.bincount(classes)[classes]
     if not (number > 1).any():
@@ -135,7 +140,7 @@ def _pair(x: ArrayLike, y: ArrayLike, least: int, what: str) -> tuple[Array, Arr
         if values.dtype.kind not in "fiub" or values.ndim not in (1, 2) or 0 in values.shape:
             shape = f"{name} has shape {values.shape} and type {values.dtype}"
             raise ValueError(f"{shape}; expected numbers (n,) or (n, d)")
-        values = values.astype(np.float64).reshape(len(values), -1)
+        values = reals(values, name).reshape(len(values), -1)
         if not np.isfinite(values).all():
             raise ValueError(f"{name} holds NaN or infinity; expected finite values: leave those trials out")
         arrays.append(values)

@@ -95,7 +95,7 @@ def svcca(one: ArrayLike, other: ArrayLike, *, share: float = 0.99) -> float:
     left = []
     for x in _both(one, other):
         u, s, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
-        if s[0] == 0:
+        if s[0] < 1e-150:  # whose square is no number
             raise ValueError("responses are the same to all stimuli; expected them to differ")
         left.append(u[:, : int(np.searchsorted(np.cumsum(s**2) / (s**2).sum(), share - 1e-12)) + 1])
     correlations = np.linalg.svd(left[0].T @ left[1], compute_uv=False)

@@ -54,6 +54,8 @@ def noise_ceiling_share(ncsnr: ArrayLike, once: int = 0, twice: int = 0, thrice:
     total = once + twice + thrice
     if total <= 0 or min(once, twice, thrice) < 0:
         raise ValueError(f"once, twice, thrice are {once}, {twice}, {thrice}; expected numbers of stimuli, not all 0")
+    if not np.isfinite(s).all():
+        raise ValueError("ncsnr holds NaN or infinity; expected finite ratios: leave those vertices out")
     return s**2 / (s**2 + (once + twice / 2 + thrice / 3) / total)
 
 

@@ -76,13 +76,16 @@ def words(times: np.ndarray, neurons: np.ndarray, size: int, duration: float, bi
         raise ValueError(
             f"bin_width is {bin_width} ms; expected more than 0 and at most the duration of {duration} ms"
         )
-    times, neurons = reals(times, "times"), np.asarray(neurons, np.int64)
+    times, neurons = reals(times, "times"), reals(neurons, "neurons")
     if times.ndim != 1 or times.shape != neurons.shape:
         raise ValueError(
             f"times has shape {times.shape}, neurons {neurons.shape}; expected two vectors of one length"
         )
     if not np.isfinite(times).all():
         raise ValueError("times holds NaN or infinity; expected finite times in ms")
+    if (neurons != np.floor(neurons)).any() or not np.isfinite(neurons).all():
+        raise ValueError("neurons holds numbers that are not whole; expected indices")
+    neurons = neurons.astype(np.int64)
     if neurons.size and not (neurons.min() >= 0 and neurons.max() < size):
         raise ValueError(
             f"neurons holds {neurons.min()} to {neurons.max()}; expected indices from 0 to {size - 1}"

@@ -145,7 +145,7 @@ def channel_information(likelihood: np.ndarray, prior: np.ndarray | None = None)
     """Mutual information in bits of a known channel: likelihood (stimuli, responses), rows that add up to 1;
     prior (stimuli,), uniform if None."""
     likelihood = reals(likelihood, "likelihood")
-    if likelihood.ndim != 2 or not np.allclose(likelihood.sum(1), 1) or (likelihood < 0).any():
+    if likelihood.ndim != 2 or 0 in likelihood.shape or not np.allclose(likelihood.sum(1), 1) or (likelihood < 0).any():
         raise ValueError(f"likelihood has shape {likelihood.shape}; expected probabilities (S, R), rows adding up to 1")
     p = np.full(len(likelihood), 1 / len(likelihood)) if prior is None else reals(prior, "prior")
     if p.shape != likelihood.shape[:1] or not np.isclose(p.sum(), 1) or (p < 0).any():

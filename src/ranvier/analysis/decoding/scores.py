@@ -73,13 +73,17 @@ def accuracy(predicted: ArrayLike, actual: ArrayLike) -> float:
 def balanced_accuracy(predicted: ArrayLike, actual: ArrayLike) -> float:
     """Mean over classes of the share of each that is right: 1/classes by chance, however often each occurs."""
     a, b = _pair(predicted, actual)
+    known = b == b  # NaN is no class
+    a, b = a[known], b[known]
+    if not len(b):
+        raise ValueError("actual holds nothing but NaN; expected labels")
     return float(np.mean([(a[b == label] == label).mean() for label in np.unique(b)]))
 
 
 def circular_error(predicted: ArrayLike, actual: ArrayLike, *, period: float = 2 * np.pi) -> float:
     """Median distance round the circle, in the values' unit; a quarter of the period by chance. NaN are left out."""
     a, b = _pair(predicted, actual)
-    a, b = a.astype(np.float64), b.astype(np.float64)
+    a, b = reals(a, "predicted"), reals(b, "actual")
     known = np.isfinite(a) & np.isfinite(b)
     away = np.abs((a[known] - b[known] + period / 2) % period - period / 2)
     return float(np.median(away)) if known.any() else float("nan")
@@ -88,8 +92,8 @@ def circular_error(predicted: ArrayLike, actual: ArrayLike, *, period: float = 2
 def explained_variance(predicted: ArrayLike, actual: ArrayLike) -> float:
     """R² = 1 − Σ (y − ŷ)²/Σ (y − ȳ)² over all columns; 0 for the mean of what is tested. NaN rows are left out."""
     a, b = reals(predicted, "predicted"), reals(actual, "actual")
-    if a.shape != b.shape:
-        raise ValueError(f"predicted has shape {a.shape}, actual {b.shape}; expected the same")
+    if a.shape != b.shape or a.ndim == 0 or 0 in a.shape:
+        raise ValueError(f"predicted has shape {a.shape}, actual {b.shape}; expected the same, (n,) or (n, k)")
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
     known = np.isfinite(a).all(1) & np.isfinite(b).all(1)
     a, b = a[known], b[known]

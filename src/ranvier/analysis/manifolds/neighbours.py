@@ -36,6 +36,7 @@ def fuzzy_distances(points: ArrayLike, *, neighbours: int = 50, metric: Metric =
     σ_i such that those of `neighbours` points add up to log₂ of their number; that of a pair is a + b − a b of the two.
     """
     d = distances(points, metric=metric)
+    _require_different(d)
     k = min(count(neighbours, "neighbours", 2), len(d) - 1)
     order = np.sort(d, 1)[:, 1 : k + 1]
     rho, sigma = _scales(order)
@@ -56,6 +57,8 @@ def downsample(points: ArrayLike, size: int, *, neighbours: int = 10, metric: Me
     count(size, "size", 1)
     if size >= len(x):
         return np.arange(len(x))
+    if (x == x[0]).all():
+        return np.arange(size)
     k = min(neighbours, len(x) - 1)
     d, place = cKDTree(x).query(x, k + 1)
     d, place = d[:, 1:], place[:, 1:]
@@ -97,6 +100,11 @@ def _scales(order: Array) -> tuple[Array, Array]:
         much = np.exp(-away / middle[:, None]).sum(1) > target
         low, high = np.where(much, low, middle), np.where(much, middle, high)
     return rho, np.sqrt(low * high)
+
+
+def _require_different(distances: Array) -> None:
+    if len(distances) < 2 or not distances.any():
+        raise ValueError(f"the {len(distances)} points lie at one place; expected at least two different ones")
 
 
 def _directed(points: Any, metric: str) -> Array:

@@ -155,8 +155,8 @@ def align_angles(angles: ArrayLike, reference: ArrayLike) -> tuple[Array, float]
     """Angles turned, and mirrored where that helps, to agree best with a reference (n,); and the mean |error| in
     radians that remains (π/2 for angles that have nothing to do with it)."""
     a, b = reals(angles, "angles"), reals(reference, "reference")
-    if a.shape != b.shape or a.ndim != 1:
-        raise ValueError(f"angles has shape {a.shape}, reference {b.shape}; expected (n,) both")
+    if a.shape != b.shape or a.ndim != 1 or not len(a) or not (np.isfinite(a) & np.isfinite(b)).all():
+        raise ValueError(f"angles has shape {a.shape}, reference {b.shape}; expected finite ones, (n,) both with n > 0")
     best, least = a, np.inf
     for sign in (1.0, -1.0):
         turned = (sign * a + np.angle(np.exp(1j * (b - sign * a)).mean())) % (2 * np.pi)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ranvier._checks import count, positive
+from ranvier._checks import count, positive, reals
 
 Array = NDArray[np.float64]
 Noise = Literal["poisson", "normal"]
@@ -132,7 +132,14 @@ def _images(images: Any) -> Tensor:
 
 
 def _tensor(values: Any) -> Tensor:
-    return values.detach().float() if isinstance(values, Tensor) else torch.from_numpy(np.array(values, np.float32))
+    return values.detach().float() if isinstance(values, Tensor) else torch.from_numpy(_narrow(values))
+
+
+def _narrow(values: Any) -> NDArray[np.float32]:
+    array = reals(values, "images or responses")
+    if (np.abs(array) > 1e30).any():
+        raise ValueError("images or responses go beyond 1e30; expected values that float32 can multiply: rescale them")
+    return np.array(array, np.float32)
 
 
 __all__ = ["Noise", "Twins", "fit_twins"]
