@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ranvier.analysis import comparison, decoding, encoding, filaments, manifolds, stimuli
+from ranvier.analysis import comparison, decoding, encoding, filaments, manifolds, spatial, stimuli
 from tests.laws.analysis import Case
 
 rng = np.random.default_rng(11)
@@ -30,7 +30,32 @@ def driven_by(weight):
     return lambda x: x @ weight
 
 
+#: a wave of period 4 along columns: equal to itself at even shifts of 4, opposite at 2
+WAVE = np.cos(np.pi / 2 * np.arange(8)) * np.ones((8, 1))
+
 POPULATION_CASES: dict[str, Case] = {
+    "spatial.rate_maps": Case(
+        lambda places, activity: spatial.rate_maps(places, activity, (1, 3)),
+        {"places": np.array([0, 0, 2]), "activity": np.array([[1.0], [3.0], [5.0]])}, [[[2.0, np.nan, 5.0]]],
+        degenerate=(({"places": np.array([0, 0, 3])}, "0 to 2"), ({"activity": np.ones((2, 1))}, "finite rows")),
+    ),
+    "spatial.spatial_information": Case(
+        spatial.spatial_information,
+        {"maps": np.array([[[4.0, 0.0, 0.0, 0.0]], [[1.0, 1.0, 1.0, 1.0]]]), "occupancy": np.ones((1, 4))}, [2.0, 0.0],
+        degenerate=(
+            ({"maps": np.zeros((1, 1, 4))}, [np.nan]), ({"maps": -np.ones((1, 1, 4))}, "below 0"),
+            ({"occupancy": np.zeros((1, 4))}, "somewhere more"),
+        ),
+    ),
+    "spatial.autocorrelogram": Case(
+        lambda rate_map: spatial.autocorrelogram(rate_map)[7, [3, 5, 7, 9, 11]], {"rate_map": WAVE}, [1, -1, 1, -1, 1],
+        degenerate=(({"rate_map": np.ones((8, 8))}, [np.nan] * 5), ({"rate_map": FLAT}, "five bins")),
+    ),
+    "spatial.gridness": Case(
+        lambda rate_map: np.sign(spatial.gridness(rate_map)),
+        {"rate_map": np.add.outer(*[np.cos(2 * np.pi * np.arange(12) / 5)] * 2)}, -1.0,
+        degenerate=(({"rate_map": np.ones((8, 8))}, np.nan), ({"rate_map": FLAT}, "five bins")),
+    ),
     "stimuli.fit_twins": Case(
         lambda images, responses: stimuli.fit_twins(images, responses, kernel=2, filters=1, epochs=1)(images).shape,
         {"images": rng.standard_normal((6, 3, 3)), "responses": np.ones((6, 2))}, (6, 2),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import logm
 from torch.nn.functional import scaled_dot_product_attention
 
 from ranvier.worlds import TEM, GridWorld, HebbianMemory, TEMTransformer, Walks, WorldLearner, attend, novelty
@@ -162,13 +163,19 @@ def test_predictions_come_before_what_they_predict(make):
 def test_path_integration(positions):
     """With rotations that commute, positions depend on the place alone, and so does where attention goes."""
     model = TEMTransformer(stimuli=9, size=8, positions=positions).double()
+    def skew_of(rotation):
+        """The logarithm of rotations by blocks of two."""
+        return torch.from_numpy(logm(rotation.numpy()).real)
+
     north, east = (
         torch.block_diag(*(torch.tensor([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in angles))
         for angles in ((0.7, -1.1, 0.4, 2.0), (-0.3, 0.9, 1.3, 0.5))
     )
     if positions == "recurrent":
         with torch.no_grad():
-            model.transition.copy_(torch.stack([north, east, north.T, east.T]))
+            half = torch.stack([skew_of(r) for r in (north, east, north.T, east.T)])
+            model.turns.copy_(half.triu())
+        torch.testing.assert_close(model.transitions()[1], east)
     walk = GridWorld(4, 4, stimuli=9).walk(40, 3, generator=seeded(0))
     e = model.positions(walk.actions)
     same = walk.places[:, None] == walk.places[None]
@@ -267,6 +274,7 @@ def test_tem_t_infers_what_it_never_saw():
         (lambda: GridWorld(1, 1), ValueError, "two at least"),
         (lambda: GridWorld(2, 2).walk(5, 0), ValueError, "batch is 0"),
         (lambda: GridWorld(2, 2).walk(5, 1, straight=0), ValueError, "straight is 0"),
+        (lambda: GridWorld(2, 2).walk(5, 1, start=torch.tensor([4])), ValueError, "places from 0 to 3"),
         (lambda: GridWorld(2, 2).along(np.zeros((5, 2))), ValueError, "both directions"),
         (lambda: GridWorld(2, 2).along(np.full((5, 2), np.nan)), ValueError, "NaN"),
         (lambda: GridWorld(2, 2).along(np.zeros(5)), ValueError, r"\(N, 2\)"),

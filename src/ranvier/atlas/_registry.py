@@ -12,7 +12,7 @@ from ranvier.atlas._record import Experiment
 #: the folders of entries, in the order in which they are listed
 GROUPS = (
     "simulation", "theory", "learning", "credit", "cells", "energies", "brains", "interpretation", "operators",
-    "hardware", "bodies", "symmetries", "history",
+    "hardware", "bodies", "worlds", "symmetries", "history",
 )  # fmt: skip
 
 _records: dict[str, Experiment] = {}

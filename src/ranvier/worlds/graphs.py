@@ -52,17 +52,27 @@ class GridWorld:
         """Number of places; place r·width + c is in row r and column c."""
         return self.height * self.width
 
-    def walk(self, steps: int, batch: int, *, straight: float = 2.0, generator: torch.Generator | None = None) -> Walk:
+    def walk(
+        self,
+        steps: int,
+        batch: int,
+        *,
+        straight: float = 2.0,
+        start: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Walk:
         """Random walks of `steps` places, each through an environment of its own.
 
         A step goes to a neighbour, with `straight` times the others' chance the same way as the last one.
-        generator: torch's global one where it is None.
+        start: first places (batch,), drawn where it is None. generator: torch's global one where it is None.
         """
         steps, batch = count(steps, "steps", 1), count(batch, "batch", 1)
         straight = number(straight, "straight")
         if straight <= 0:
             raise ValueError(f"straight is {straight}; expected a factor above 0")
-        here = torch.randint(0, self.places, (batch,), generator=generator)
+        here = torch.randint(0, self.places, (batch,), generator=generator) if start is None else start
+        if here.shape != (batch,) or int(here.min()) < 0 or int(here.max()) >= self.places:
+            raise ValueError(f"start is {start}; expected {batch} places from 0 to {self.places - 1}")
         last = torch.randint(0, 4, (batch,), generator=generator)
         targets = self._targets()
         places, actions = [], []

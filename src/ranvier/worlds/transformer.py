@@ -17,13 +17,14 @@ from ranvier.worlds.tem import moved
 class TEMTransformer(nn.Module):
     """Attention whose keys and queries are positions, and whose values are stimuli, all of the past only.
 
-    Positions are recurrent, e ← e W_a, and normalised before they are compared; scores are β ln(n) e_t·e_s over the
-    n steps before t, so that many memories do not drown one. What is predicted is the attended stimuli, mixed with a
-    uniform share `doubt`, which a first visit deserves.
+    Positions are recurrent, e ← e W_a with a rotation W_a = exp(S_a − S_aᵀ) for each action, and of length 1. Scores
+    are β ln(n) e_t·e_s over the n steps before t, so that many memories do not drown one. What is predicted is the
+    attended stimuli, mixed with a uniform share `doubt`, which a first visit deserves.
 
     stimuli, actions : how many there are. size : units of a position. positions : "recurrent", or "fixed", sines and
-    cosines of the step's number as in Vaswani et al. (2017), a control that ignores actions. angle : the deviation of
-    the entries, times √size, of the skew matrices whose exponentials the W_a start as.
+    cosines of the step's number as in Vaswani et al. (2017), a control that ignores actions. angle : √size times the
+    deviation of the entries that the S_a start with. (The paper's W_a are free matrices: rotations keep long walks
+    from growing or fading.)
 
     >>> model = TEMTransformer(stimuli=5, size=8)
     >>> model(torch.tensor([[1], [2], [1]]), torch.tensor([[0], [2], [0]])).shape
@@ -50,13 +51,16 @@ class TEMTransformer(nn.Module):
             raise ValueError(f"doubt is {doubt}; expected a share within (0, 1)")
         self.kind, self.doubt = positions, doubt
         random = torch.Generator().manual_seed(seed)
-        skew = angle / math.sqrt(size) * torch.randn(actions, size, size, generator=random)
         self.log_scale = nn.Parameter(torch.tensor(math.log(5.0)))
         if positions == "recurrent":
-            self.transition = nn.Parameter(torch.linalg.matrix_exp(skew - skew.transpose(1, 2)))
+            self.turns = nn.Parameter(angle / math.sqrt(size) * torch.randn(actions, size, size, generator=random))
             self.start = nn.Parameter(torch.randn(size, generator=random))
         else:
             self.mixing = nn.Parameter(torch.randn(size, size, generator=random) / math.sqrt(size))
+
+    def transitions(self) -> Tensor:
+        """W_a = exp(S_a − S_aᵀ), rotations (actions, size, size)."""
+        return torch.linalg.matrix_exp(self.turns - self.turns.transpose(1, 2))
 
     def positions(self, actions: Tensor) -> Tensor:
         """Positions e (T, B, size) along actions (T, B), of length 1."""
@@ -68,9 +72,9 @@ class TEMTransformer(nn.Module):
             waves = nn.functional.pad(waves, (0, self.size - waves.shape[1]))
             return normalize(waves @ self.mixing, dim=1)[:, None].expand(-1, batch, -1)
         e = self.start.expand(batch, -1)
-        codes = [e]
+        codes, transitions = [e], self.transitions()
         for row in actions[:-1]:
-            e = moved(e, self.transition, row)
+            e = moved(e, transitions, row)
             codes.append(e)
         return normalize(torch.stack(codes), dim=2)
 

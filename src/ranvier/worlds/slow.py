@@ -1,0 +1,65 @@
+"""Slow-feature analysis, and how many dimensions codes use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ranvier._checks import count
+
+
+@dataclass(frozen=True)
+class SlowFeatures:
+    """y = (x − mean) W of unit variance; `slowness` (k,) is the mean square of each one's change from step to step."""
+
+    mean: Tensor
+    weight: Tensor
+    slowness: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Features (..., k) of x (..., N), the slowest first."""
+        return (x - self.mean) @ self.weight
+
+
+def slow_features(x: Tensor, features: int, *, share: float = 1e-6) -> SlowFeatures:
+    """Linear slow-feature analysis (Wiskott & Sejnowski 2002) of sequences (T, B, N), in float64.
+
+    Among directions of unit variance, those whose mean squared change is least, uncorrelated with each other.
+    Directions of less than `share` of the largest variance are left out. Raises ValueError where fewer remain.
+    """
+    if x.ndim != 3 or len(x) < 2:
+        raise ValueError(f"x has shape {tuple(x.shape)}; expected (T, B, N) with two steps or more")
+    if not bool(x.isfinite().all()):
+        raise ValueError("x holds NaN or infinity; expected finite numbers")
+    x = x.double()
+    rows = x.flatten(0, 1)
+    mean = rows.mean(0)
+    values, vectors = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))
+    kept = values > share * values[-1]
+    if count(features, "features", 1) > int(kept.sum()):
+        raise ValueError(f"features is {features}; expected at most {int(kept.sum())}, directions that vary")
+    white = vectors[:, kept] / values[kept].sqrt()
+    change = (x.diff(dim=0) @ white).flatten(0, 1)
+    slowness, turns = torch.linalg.eigh(change.T @ change / len(change))
+    return SlowFeatures(mean, white @ turns[:, :features], slowness[:features])
+
+
+def effective_rank(codes: Tensor) -> float:
+    """exp of the entropy of the singular values of codes (n, size), each divided by their sum (Roy & Vetterli 2007).
+
+    Means are left in, as by RankMe (Garrido et al. 2023): codes that are all alike have rank 1. NaN for codes of zero.
+
+    >>> effective_rank(torch.eye(3)), effective_rank(torch.ones(5, 3))
+    (3.0, 1.0)
+    """
+    if codes.ndim != 2 or not bool(codes.isfinite().all()):
+        raise ValueError(f"codes has shape {tuple(codes.shape)}; expected finite rows (n, size)")
+    values = torch.linalg.svdvals(codes.detach().double())
+    p = values / values.sum()
+    p = p[(p > 1e-12) | p.isnan()]
+    return round(float(torch.exp(-(p * p.log()).sum())), 12)
+
+
+__all__ = ["SlowFeatures", "effective_rank", "slow_features"]
