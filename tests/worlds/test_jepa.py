@@ -13,7 +13,7 @@ from ranvier.worlds import (
     HierarchicalJEPA,
     MovingDots,
     PixelPredictor,
-    Scenes,
+    SceneBatches,
     WorldLearner,
     effective_rank,
     latent_energy,
@@ -200,7 +200,7 @@ def test_trained_by_fit_to_the_same_bits(tmp_path):
         torch.manual_seed(3)
         model = JEPA(49, 2, size=3, hidden=8, seed=1)
         learner = WorldLearner(model, torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 0.01))
-        rv.fit(learner, Scenes(MovingDots(side=7), 4, 8, 5), epochs, checkpoint, progress=False)
+        rv.fit(learner, SceneBatches(MovingDots(side=7), 4, 8, 5), epochs, checkpoint, progress=False)
         return model.state_dict()
 
     once, again = train(3, tmp_path / "one"), train(3, None)

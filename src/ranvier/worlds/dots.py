@@ -61,7 +61,7 @@ class MovingDots:
             raise ValueError(f"shapes is {self.shapes}; expected 1 to {len(SHAPES)}")
 
     def sample(self, steps: int, batch: int, *, generator: torch.Generator | None = None) -> Scene:
-        """Scenes of random actions; float32, from `generator` or torch's global random numbers."""
+        """SceneBatches of random actions; float32, from `generator` or torch's global random numbers."""
         steps, batch = count(steps, "steps", 1), count(batch, "batch", 1)
         actions = 2 * torch.rand(steps, batch, 2, generator=generator) - 1
         here = 2 * torch.rand(batch, 2, generator=generator) - 1
@@ -96,7 +96,7 @@ class MovingDots:
         return torch.einsum("tbnr,tbnc->tbrc", rows, columns).flatten(2)
 
 
-class Scenes:
+class SceneBatches:
     """A loader for `rv.fit`: `batches` batches (frames, actions), new scenes every time, of torch's random numbers."""
 
     def __init__(self, world: MovingDots, steps: int, batch: int, batches: int):
@@ -112,4 +112,4 @@ class Scenes:
             yield scene.frames, scene.actions
 
 
-__all__ = ["MovingDots", "Scene", "Scenes"]
+__all__ = ["MovingDots", "Scene", "SceneBatches"]

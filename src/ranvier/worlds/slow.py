@@ -37,10 +37,10 @@ def slow_features(x: Tensor, features: int, *, share: float = 1e-6) -> SlowFeatu
     rows = x.flatten(0, 1)
     mean = rows.mean(0)
     values, vectors = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))
-    kept = values > share * values[-1]
-    if count(features, "features", 1) > int(kept.sum()):
-        raise ValueError(f"features is {features}; expected at most {int(kept.sum())}, directions that vary")
-    white = vectors[:, kept] / values[kept].sqrt()
+    varied = values > share * values[-1]
+    if count(features, "features", 1) > int(varied.sum()):
+        raise ValueError(f"features is {features}; expected at most {int(varied.sum())}, directions that vary")
+    white = vectors[:, varied] / values[varied].sqrt()
     change = (x.diff(dim=0) @ white).flatten(0, 1)
     slowness, turns = torch.linalg.eigh(change.T @ change / len(change))
     return SlowFeatures(mean, white @ turns[:, :features], slowness[:features])
