@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,22 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse tests that are named by an address: they have another name in every process, and two workers stop."""
+    """Refuse tests that are named by an address: they have another name in every process, and two workers stop.
+    What takes longest comes first."""
     named = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if named:
         raise pytest.UsageError(f"{named[0]} is named by an address; expected ids that last: give ids=")
+    if find_spec("xdist") is not None:
+        from tests.sharing_out import longest_first
+
+        longest_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile`, claims of the atlas are shared out by group."""
+    if config.getoption("dist") == "loadfile":
+        from tests.sharing_out import ByFile
+
+        return ByFile(config, log)
+    return None

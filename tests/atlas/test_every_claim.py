@@ -21,7 +21,7 @@ REFUTED: set[tuple[str, str]] = {  # (experiment, metric): what the paper says a
 }
 
 
-@pytest.mark.parametrize("experiment", [pytest.param(e, id=n) for n, e in experiments().items()])
+@pytest.mark.parametrize("experiment", [pytest.param(e, id=f"{e.group}-{n}") for n, e in experiments().items()])
 def test_claims_and_mutants(experiment):
     result = judge(experiment, seed=0, size="small")
     with matplotlib.rc_context(SETTINGS):

@@ -3,10 +3,8 @@
 `make triton` runs them in the interpreter, on any machine; with a GPU they are part of `make test`.
 """
 
-import ast
 import importlib.util
 import os
-import warnings
 
 import numpy as np
 import pytest
@@ -16,31 +14,27 @@ import ranvier as rv
 from ranvier.engines import surrogates
 from ranvier.nn.spiking import _sequence
 from ranvier.nn.spiking.triton import launch
-from ranvier.nn.spiking.triton._kernels import backward_source, forward_source
 from tests.laws.cells import check_cell
 from tests.nn.layers import F64, VARIANTS, drive, layer
 from tests.nn.test_fused import SLOPES, outcome
 from tests.nn.test_neuron_layers import CASES, build, current
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-PRESENT = importlib.util.find_spec("triton") is not None
+if importlib.util.find_spec("triton") is None:
+    pytest.skip("Triton is not installed; make triton installs it", allow_module_level=True)
+if not INTERPRETED and not torch.cuda.is_available():
+    pytest.skip("no GPU, and TRITON_INTERPRET=1 asks for the interpreter: make triton", allow_module_level=True)
 
 
-@pytest.fixture(params=["cuda", "interpreter"])
+@pytest.fixture(params=["interpreter" if INTERPRETED else "cuda"])
 def device(request, monkeypatch) -> str:
     """Where tensors are, with the layers' loops in Triton."""
-    if not PRESENT:
-        pytest.skip("Triton is not installed; make triton installs it")
-    if request.param == "interpreter":
-        if not INTERPRETED:
-            pytest.skip("Triton's interpreter is asked for by TRITON_INTERPRET=1 before it is imported; make triton")
-        monkeypatch.setattr(_sequence, "_on_gpu", lambda x: True)
-        with np.errstate(all="ignore"):  # its numbers are NumPy's
-            yield "cpu"
+    if request.param == "cuda":
+        yield "cuda"
         return
-    if INTERPRETED or not torch.cuda.is_available():
-        pytest.skip("no GPU" if not INTERPRETED else "Triton is interpreted")
-    yield "cuda"
+    monkeypatch.setattr(_sequence, "_on_gpu", lambda x: True)
+    with np.errstate(all="ignore"):  # its numbers are NumPy's
+        yield "cpu"
 
 
 def both(cell, x, device, **more):
@@ -221,31 +215,3 @@ def test_gradients_are_the_same_bits_in_any_run_and_for_any_size_of_programs(dev
     for values, grads in result[1:]:
         assert all(torch.equal(a, b) for a, b in zip(values, result[0][0], strict=True))
         assert all(torch.equal(a, b) for a, b in zip(grads, result[0][1], strict=True))
-
-
-# -- without Triton --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["leaky", "adaptive"])
-def test_the_text_is_python_and_reads_every_array_it_is_given(name):
-    step, learned = layer(name).equations, ("beta", "threshold")
-    for source in (forward_source(step, False, 3, True), backward_source(step, True, 3, learned, "1/(1 + abs(x))")):
-        (function,) = [node for node in ast.parse(source.text).body if isinstance(node, ast.FunctionDef)]
-        arguments = [argument.arg for argument in function.args.args]
-        assert arguments[: len(source.arrays)] == [f"_at_{array}" for array in source.arrays]
-        used = {node.id for statement in function.body for node in ast.walk(statement) if isinstance(node, ast.Name)}
-        assert set(arguments) <= used
-
-
-def test_a_gpu_without_working_kernels_is_told_of_and_runs_in_plain_torch(monkeypatch):
-    def fails(*_, **__):
-        raise RuntimeError("no C compiler")
-
-    monkeypatch.setattr(launch.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(launch.torch, "ones", fails)
-    with pytest.warns(RuntimeWarning, match=r"no C compiler.*plain torch"):
-        assert not launch.applies.__wrapped__(torch.device("cuda:0"))
-    monkeypatch.setattr(launch.importlib.util, "find_spec", lambda name: None)
-    with warnings.catch_warnings():
-        assert not launch.applies.__wrapped__(torch.device("cuda:0"))
-        assert not launch.applies.__wrapped__(torch.device("mps"))
