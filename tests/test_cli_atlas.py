@@ -47,7 +47,7 @@ def test_a_surviving_mutant_fails_the_run(demo, call, monkeypatch, capsys, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run", "dmeo"), "no experiment 'dmeo'; did you mean demo?"),
+        (("run", "dmeo"), "no experiment 'dmeo'; expected one of `ranvier atlas list`: did you mean demo?"),
         (("run",), "name the systems to run"),
         (("run", "demo", "--all"), "or give --all alone"),
         (("run", "demo", "--size", "huge"), "--size is 'huge'; expected small or full"),

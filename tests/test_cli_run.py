@@ -93,18 +93,18 @@ def test_another_run_in_the_folder_is_refused_unless_asked(call, edges, capsys):
         ),
         (
             ("EDGES", "--signs", "n77=-1"),
-            "--signs names 'n77', which is neither a class nor a neuron nor a transmitter; did you mean",
+            "nor a transmitter; expected a neuron, as this wiring has no classes: did you mean 'n7'?",
         ),
         (("EDGES", "--signs", "n1=blue"), "the sign is 'blue'; expected -1, 1 or 0"),
         (("EDGES", "--signs", "signs.csv"), "there is no such file; expected one of lines 'class,sign'"),
         (("EDGES", "--delay", "1 mV"), "--delay: there is '1 mV'"),
         (("EDGES", "--dt", "-0.1"), "--dt is '-0.1'; expected a time above 0 ms"),
-        (("EDGES", "--seconds", "0.1"), "the report needs at least 2.5 s"),
+        (("EDGES", "--seconds", "0.1"), "expected at least 2.5 s"),
         (("EDGES", "--seconds", "nan"), "expected a time above 0"),
         (("EDGES", "--seconds", "ten"), "--seconds: the value is 'ten'"),
         (("EDGES", "--engine", "gpu"), "engine is 'gpu'"),
         (("EDGES", "--delay", "0.01"), "0.01"),
-        (("EDGES", "--neuron", "Graded", "--delay", "1"), "graded synapses are continuous and have none"),
+        (("EDGES", "--neuron", "Graded", "--delay", "1"), "expected none, as graded synapses are continuous"),
     ],
 )
 def test_mistakes_end_in_one_line_and_leave_nothing(call, edges, tmp_path, capsys, arguments, message):

@@ -19,6 +19,7 @@ LARGEST = 1e100
 #: control characters, line and paragraph separators, marks that turn the direction of writing, lone surrogates
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
 _LONGEST = 1000
+_SHOWN = 30  # of the names that are known
 
 
 class ParameterDomain(Protocol):
@@ -32,11 +33,14 @@ class ParameterDomain(Protocol):
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """A hint for an unknown name: the nearest known one, and all of them."""
+    """What an error expects in place of an unknown name: one of the known ones, and which is nearest."""
     known = list(known)
+    if not known:
+        return "expected none, as there is none."
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    guess = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{guess}Known: {', '.join(known) if known else 'none'}."
+    names = f"{', '.join(known[:_SHOWN])}{' ...' if len(known) > _SHOWN else ''}"
+    count = "" if len(known) <= _SHOWN else f"{len(known)}: "
+    return f"expected one of {count}{names}{f': did you mean {close[0]!r}?' if close else '.'}"
 
 
 def number(value: Any, name: str, unit: str = "") -> float:

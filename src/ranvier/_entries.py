@@ -38,7 +38,7 @@ class Entry:
                     raise ValueError(f"{self.place} has no {key!r}; expected {', '.join(keys)}.")
             for key in self.value:
                 if key not in known:
-                    raise ValueError(f"{self.place} has the entry {shown(key)}. {nearest(key[:60], known)}")
+                    raise ValueError(f"{self.place} has the entry {shown(key)}; {nearest(key[:60], known)}")
         return {key: Entry(value, f"{self.place}.{_key(key)}") for key, value in self.value.items()}
 
     def items(self) -> Iterator[tuple[str, Entry]]:
@@ -70,7 +70,7 @@ class Entry:
         """One of several words."""
         known = tuple(known)
         if self.text() not in known:
-            raise ValueError(f"{self.place} is {shown(self.value)}. {nearest(self.value[:60], known)}")
+            raise ValueError(f"{self.place} is {shown(self.value)}; {nearest(self.value[:60], known)}")
         return self.value
 
     def flag(self) -> bool:

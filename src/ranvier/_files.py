@@ -139,4 +139,6 @@ def read_tensors(path: str | Path) -> dict[str, Any]:
     try:
         return load_file(str(path))
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no whole safetensors file ({error}); fetch or write it anew.") from error
+        raise ValueError(
+            f"{path} is no whole safetensors file ({error}); expected one: fetch or write it anew."
+        ) from error

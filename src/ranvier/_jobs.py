@@ -57,7 +57,9 @@ def _on_cluster(work: Callable[..., T], items: list[Any], address: str) -> Itera
     try:
         from dask.distributed import Client, as_completed
     except ImportError:
-        raise ImportError(f"jobs is {address!r:.80}, which dask reaches; pip install 'ranvier[scale]'") from None
+        raise ImportError(
+            f"jobs is {address!r:.80}, which dask reaches; expected that package: pip install 'ranvier[scale]'"
+        ) from None
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except OSError as error:

@@ -53,7 +53,7 @@ class Record:
             elif field.default_factory is not dataclasses.MISSING:
                 value = field.default_factory()
             else:
-                raise TypeError(f"{name}() lacks the parameter {key!r}; give {name}({key}=...)")
+                raise TypeError(f"{name}() lacks the parameter {key!r}; expected it: give {name}({key}=...)")
             object.__setattr__(self, key, value)
         after = getattr(self, "__post_init__", None)
         if after is not None:

@@ -101,12 +101,12 @@ def test_storage_in_pieces_changes_no_bit(rng, copied):
 @pytest.mark.parametrize(
     ("lags", "arguments", "message"),
     [
-        ([5.0], {}, "give the bin's width"),
+        ([5.0], {}, "expected the bin's width"),
         ([0.0, 5.0, 7.0], {}, "not multiples of the bin"),
         ([], {}, "empty"),
         ([0.0, np.nan], {}, "not finite"),
         ([0.0, 0.25], {}, "multiple of the step dt"),
-        ([0.0, 2000.0], {"bin": 10.0}, "in a record of"),
+        ([0.0, 2000.0], {"bin": 10.0}, "longer than the record"),
         ([0.0, 60.0], {"return_error": True}, "use fewer blocks"),
         ([0.0, 5.0], {"pairs": [0, 1]}, r"expected \(P, 2\)"),
         ([0.0, 5.0], {"pairs": [[0, 2]]}, "from 0 to 1"),

@@ -94,5 +94,5 @@ def test_registry_refuses_duplicates_and_names_the_nearest(demo):
         register(replace(demo, title="Another"))
     with pytest.raises(ValueError, match="already has an experiment 'demo'"):
         register(replace(demo, measure=judge))
-    with pytest.raises(ValueError, match="did you mean demo"):
+    with pytest.raises(ValueError, match=r"expected one of .*: did you mean demo"):
         get("dmeo")

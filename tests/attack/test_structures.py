@@ -16,8 +16,8 @@ from tests.attack.victim import readers
 from tests.laws.readers import foreign
 
 VALUES = (None, [], {}, "a", -1, 1.5, 10**400, float("nan"), True, [None], {"a": 1})
-#: what a refusal holds: what would have been right, or the words that are known
-EXPECTED = re.compile(r"expected|Known: ")
+#: what a refusal holds: what would have been right
+EXPECTED = re.compile(r"expected")
 STRUCTURES = [
     "read_network/network.json", "read_network/own models", "Recording.open/manifest.json", "resume/manifest.json",
     "fit/checkpoint.json", "atlas/result.json", "ranvier run/settings.json", "read_edges/node-link",

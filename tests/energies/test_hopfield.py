@@ -190,7 +190,7 @@ def test_it_is_a_cell():
     [
         (lambda: storage.hebb(torch.zeros(2, 3)), "not ±1"),
         (lambda: storage.hebb(torch.ones(3)), r"shape \(3,\)"),
-        (lambda: Hopfield(torch.tensor([[0.0, 1.0], [0.5, 0.0]])), "needs symmetric weights"),
+        (lambda: Hopfield(torch.tensor([[0.0, 1.0], [0.5, 0.0]])), "expected symmetric weights"),
         (lambda: Hopfield(torch.eye(3)), "diagonal of zeros"),
         (lambda: Hopfield.store(patterns(2, 5), "oja"), "'oja'"),
         (lambda: Hopfield(torch.zeros(2, 2)).settle(torch.zeros(1, 2)), "not ±1"),

@@ -220,8 +220,8 @@ def test_the_linear_part():
         ("dx/dt = -x", "leapfrog", "unknown method 'leapfrog'; expected one of exact"),
         ("dx/dt = x**2", "exact", "dx/dt is not linear with constant coefficients"),
         ("dx/dt = x**2", "exponential_euler", "is not linear in x"),
-        ("dx/dt = -x + xi", "rk4", "rk4 is for equations without noise"),
-        ("dx/dt = -x + x*xi", "heun", "heun needs additive noise"),
+        ("dx/dt = -x + xi", "rk4", "method is 'rk4' and there is noise"),
+        ("dx/dt = -x + x*xi", "heun", "method is 'heun' and noise depends on a variable"),
     ],
 )
 def test_methods_that_do_not_suit(text, method, message):

@@ -21,9 +21,9 @@ def test_a_model_is_read_by_folder_and_by_name(folder):
 
 
 def test_missing_models_are_named(folder):
-    with pytest.raises(ValueError, match="Did you mean 'tiny'"):
+    with pytest.raises(ValueError, match="did you mean 'tiny'"):
         read_model("tyny")
-    with pytest.raises(ValueError, match="expected a folder with config"):
+    with pytest.raises(ValueError, match="no such folder with config"):
         read_model(folder / "none")
     with pytest.raises(ValueError, match="expected a plain name"):
         read_model(".hidden")

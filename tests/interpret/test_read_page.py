@@ -66,7 +66,7 @@ def test_a_second_call_goes_on_from_the_recording(folder, data, call):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nothing",), "model is 'nothing'; expected a folder"),
+        (("nothing",), "model is 'nothing', but there is no such folder"),
         (("tiny", "--data", "none.txt"), "There is no file none.txt"),
         (("tiny", "--data", "a=../a.txt", "--data", "a=../b.txt"), "the language 'a' appears twice"),
         (("tiny", "--data", "../empty.txt"), "has no text; expected one a line"),

@@ -66,21 +66,62 @@ def test_a_planted_word_is_noticed(code: str, count: int):
     assert len(complaints(code)) == count
 
 
+#: what every text that is raised holds: "NAME is X; expected Y: do Z"
+GRAMMAR = re.compile(r"[;\n] ?expected ")
 #: in errors: "found X, expected Y" and "NAME must be Y, found X"
 DIALECT = re.compile(r"^found |[,;] found |, expected | must (not )?be ")
+#: Python's own words, and what never reaches a user
+OTHERS = {"AttributeError", "FrozenInstanceError", "NotKeepable", "_Unknown"}
+#: names of another error's text, which keeps to the grammar itself
+INNER = {"error", "fault", "refused", "nearest"}
+
+
+def raised(tree: ast.AST) -> Iterator[tuple[int, str, set[str]]]:
+    """Of every error that is raised with a text: its line, the text, and the names that stand in it."""
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args):
+            continue
+        kind, text = ast.unparse(node.exc.func).rpartition(".")[2], node.exc.args[0]
+        if kind in OTHERS or not kind.endswith(("Error", "Refusal")):
+            continue
+        if isinstance(text, ast.Constant | ast.JoinedStr | ast.BinOp):
+            parts = [n for n in ast.walk(text) if isinstance(n, ast.Constant | ast.Name)]
+            words = [str(n.value) for n in parts if isinstance(n, ast.Constant)]
+            yield node.lineno, "".join(words), {n.id for n in parts if isinstance(n, ast.Name)} | set(words)
+
+
+def ungrammatical(text: str) -> list[str]:
+    return [
+        f"{line}: {words}"
+        for line, words, names in raised(ast.parse(text))
+        if DIALECT.search(words) or not (GRAMMAR.search(words) or names & INNER)
+    ]
 
 
 def test_errors_keep_to_one_grammar():
-    """"NAME is X; expected Y", not "found X, expected Y" or "NAME must be Y, found X": in every text that is raised."""
-    wrong = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        where = path.relative_to(PACKAGE)
-        raised = (n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Raise))
-        for text in (n for node in raised for n in ast.walk(node) if isinstance(n, ast.Constant)):
-            bare = isinstance(text.value, str) and DIALECT.search(text.value)
-            if bare:
-                wrong.append(f"{where}:{text.lineno}: {text.value}")
+    """"NAME is X; expected Y: do Z", not "found X, expected Y" or "NAME must be Y": in every text that is raised."""
+    wrong = [
+        f"{path.relative_to(PACKAGE)}:{complaint}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for complaint in ungrammatical(path.read_text("utf-8"))
+    ]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ("raise ValueError(f'dt is {dt}; expected a number > 0: halve it')", 0),
+        ("raise ValueError(f'dt is {dt}; give a number > 0')", 1),
+        ("raise ValueError('dt must be positive')", 1),
+        ("raise TypeError(f'found {dt}; expected a number')", 1),
+        ("raise ValueError(f'{path} cannot be read: {error}') from error", 0),
+        ("raise ValueError(f'there is no column {a!r}; {nearest(a, names)}')", 0),
+        ("raise AttributeError(f'module has no attribute {name!r}')", 0),
+    ],
+)
+def test_a_planted_error_is_judged(code: str, count: int):
+    assert len(ungrammatical(code)) == count
 
 
 #: public pairs that their folders tell apart, and why they share a name

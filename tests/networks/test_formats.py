@@ -249,7 +249,7 @@ def test_the_command_lines_options(tmp_path):
     assert job.network.projections[0].size == 2
     for settings, message in (
         (RunSettings(wiring=str(path), delimiter="ab"), "one character"),
-        (RunSettings(wiring=str(path), columns="sauce=one,target=two", delimiter="|"), "Did you mean 'source'"),
+        (RunSettings(wiring=str(path), columns="sauce=one,target=two", delimiter="|"), "did you mean 'source'"),
         (RunSettings(nodes="n.csv"), "comes with the package"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -293,7 +293,7 @@ def test_excel(tmp_path):
         sheet.append([float(x) if x.replace(".", "").isdecimal() else x or None for x in line.split(",")])
     book.save(tmp_path / "e.xlsx")
     assert triples(read_edges(tmp_path / "e.xlsx", sheet="matrix")) == EDGES
-    with pytest.raises(ValueError, match="say which: sheet="):
+    with pytest.raises(ValueError, match="give sheet="):
         read_edges(tmp_path / "e.xlsx")
 
 

@@ -133,9 +133,9 @@ def test_missing_files_folders_and_columns(tmp_path):
     with pytest.raises(ValueError, match="folder"):
         read_edges(tmp_path)
     path = write(tmp_path, "pre,post,synapses\na,b,1\n")
-    with pytest.raises(ValueError, match="Did you mean 'synapses'"):
+    with pytest.raises(ValueError, match="did you mean 'synapses'"):
         read_edges(path, columns={"source": "pre", "target": "post", "weight": "synapse"})
-    with pytest.raises(ValueError, match="Did you mean 'weight'"):
+    with pytest.raises(ValueError, match="did you mean 'weight'"):
         read_edges(path, columns={"weigth": 2})
     with pytest.raises(ValueError, match="column is 3; expected 0 to 2"):
         read_edges(path, columns={"source": 0, "target": 3})

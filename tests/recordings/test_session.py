@@ -93,7 +93,7 @@ def test_values_are_read_only_when_asked_for(tmp_path):
         (lambda: Epochs([0.0], [np.inf]), "expected finite times"),
         (lambda: Epochs([0.0], [1.0], {"a": [1, 2]}), "expected one value for each of 1 epochs"),
         (lambda: Neurons(("a", "a")).index("a"), "neurons 0, 1 are all named 'a'"),
-        (lambda: Neurons(("AVAL", "")).index("AVAR"), "Did you mean 'AVAL'"),
+        (lambda: Neurons(("AVAL", "")).index("AVAR"), "did you mean 'AVAL'"),
         (lambda: Session(), "neither of spikes= and activity="),
         (lambda: Session(activity=Signal([0.0], [[1.0, 2.0]]), neurons=Neurons(("a",))), "1 neurons are described"),
         (lambda: Session.from_times([1.0, np.nan], [0, 0], duration=5.0), "expected finite times"),
@@ -129,5 +129,5 @@ def test_epochs_are_sorted_and_their_overlaps_known():
     assert trials.union().tolist() == [[0.0, 12.0], [20.0, 30.0], [30.0, 40.0]]
     assert trials.contains([0.0, 11.9, 12.0, 29.9, 40.0]).tolist() == [True, True, False, True, False]
     assert trials[[True, False, False, True]]["which"].tolist() == ["a", "d"]
-    with pytest.raises(ValueError, match=r"no column 'whic'\. Did you mean 'which'"):
+    with pytest.raises(ValueError, match=r"no column 'whic'; expected one of .*: did you mean 'which'"):
         trials["whic"]

@@ -206,7 +206,7 @@ def test_broken_files_are_named(name, content, words, tmp_path):
 def test_options_that_do_not_fit_are_named(tmp_path):
     path, _ = npz(tmp_path)
     for options, words in (
-        ({"activity": "trace"}, "Did you mean 'traces'"),
+        ({"activity": "trace"}, "did you mean 'traces'"),
         ({"times": "speed"}, "expected increasing times"),
         ({"unit": "hours", "times": "time_s", "activity": "names"}, "expected real numbers"),
         ({"behaviour": ["names"]}, "names"),

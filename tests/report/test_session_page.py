@@ -71,8 +71,8 @@ def test_the_command_line_writes_it(call, tmp_path, capsys):
     assert call("look", "worm.npz", "--behaviour", "speed") == 0 and (tmp_path / "worm.html").is_file()
     for arguments, words in (
         (["absent.npz"], "There is no file absent.npz"),
-        (["worm.npz", "--activity", "trace"], "Did you mean 'traces'"),
-        (["worm.npz", "--circular", "spead"], "Did you mean 'speed'"),
+        (["worm.npz", "--activity", "trace"], "did you mean 'traces'"),
+        (["worm.npz", "--circular", "spead"], "did you mean 'speed'"),
         (["worm.npz", "--counts", "traces", "--bin", "5"], "no counts"),
     ):
         code, error = call("look", *arguments), capsys.readouterr().err

@@ -71,5 +71,5 @@ def test_refusals():
         rv.predict(network(rv.Izhikevich(), drive=5.0))  # 10 Hz would be the answer, 15 are simulated
     with pytest.raises(ValueError, match="adapts"):
         rv.theory.predict_populations(network(rv.AdEx(), drive=20.0))
-    with pytest.raises(ValueError, match="order=2 knows no adaptation"):
+    with pytest.raises(ValueError, match="order is 2 and there is adaptation"):
         rv.predict(network(AdaptiveLIF(), drive=16.0), order=2)

@@ -138,7 +138,7 @@ def test_gradients_against_differences(name):
 
 
 def test_what_it_refuses():
-    with pytest.raises(ValueError, match="order=2 knows no conductance"):
+    with pytest.raises(ValueError, match="order is 2 and there are conductance"):
         rv.predict(network(0.0), order=2)
     net = rv.Network()
     a = net.add(rv.QIF(), 2, drive=2.0, noise=5.0)

@@ -128,7 +128,7 @@ def test_delays_between_steps_are_interpolated():
     "changed, message",
     [
         ({"dt": 0.0}, "at least one step"),
-        ({"coupling": torch.ones(1, 1)}, "need delay"),
+        ({"coupling": torch.ones(1, 1)}, "have no delay"),
         ({"coupling": torch.ones(1, 1), "delay": 0.01}, "at least dt"),
         ({"coupling": torch.ones(2, 2), "delay": 1.0}, "coupling has shape"),
         ({"initial": "rest"}, "initial is 'rest'"),

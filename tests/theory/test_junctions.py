@@ -210,7 +210,7 @@ def test_beside_a_simulation(build, copies, duration):
 
 def test_what_it_refuses():
     net = mixed(2.0)
-    with pytest.raises(ValueError, match="order=2 knows no Electrical"):
+    with pytest.raises(ValueError, match="order is 2 and there are Electrical"):
         rv.predict(net, order=2)
     prediction = rv.predict(net)
     for requested in (lambda: prediction.coupling(0.0), lambda: prediction.motifs(2), lambda: prediction.paths(0, 1)):

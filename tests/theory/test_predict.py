@@ -123,7 +123,7 @@ def test_refusals_name_the_part_and_the_remedy():
     refused(net, "from 'cells' to 'cells'.*Sigmoidal.*continuous")
     net, a = one()
     net.add(rv.SpikeTimes([1.0], [0]), 1, name="given")
-    refused(net, "'given' has given spike times.*Poisson")
+    refused(net, "'given' has spike times.*Poisson")
     net, a = one()
     net.add(rv.Graded(), 2, name="graded", noise=1.0)
     refused(net, "'graded' of Graded never spikes")

@@ -127,12 +127,12 @@ def test_weak_coupling_is_linear_response(kinds):
 def test_what_it_refuses():
     with pytest.raises(ValueError, match="order is 3"):
         rv.predict(network(1, 1.0), order=3)
-    with pytest.raises(ValueError, match="recurrent_noise= is of order=1"):
+    with pytest.raises(ValueError, match="recurrent_noise is given with order=2"):
         rv.predict(network(1, 1.0), order=2, recurrent_noise="none")
     net = rv.Network()
     a = net.add(rv.LIF(), 2, drive=torch.tensor([10.0, 11.0], requires_grad=True), noise=5.0)
     net.connect(a, a, weight=1.0, synapse=rv.Exponential(), in_degree=1)
-    with pytest.raises(ValueError, match="no gradients; use order=1"):
+    with pytest.raises(ValueError, match="no gradients; expected order=1"):
         rv.predict(net, order=2)
     with torch.no_grad():
         assert rv.predict(net, order=2).rates().shape == (2,)

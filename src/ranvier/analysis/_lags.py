@@ -34,7 +34,10 @@ def cross_correlation(
     n = spikes.n_steps // steps
     reach = int(np.abs(shifts).max())
     if n <= reach:
-        raise ValueError(f"a lag of {reach * steps * spikes.dt:g} ms in a record of {spikes.duration:g} ms")
+        raise ValueError(
+            f"a lag of {reach * steps * spikes.dt:g} ms is longer than the record of {spikes.duration:g} ms; "
+            "expected a shorter one"
+        )
     if return_error and n // blocks <= reach:
         block, lag = (bins * steps * spikes.dt for bins in (n // blocks, reach))
         raise ValueError(
@@ -64,7 +67,7 @@ def _lags(spikes: Spikes, lags: Array, bin: float | None) -> tuple[int, NDArray[
         raise ValueError("lags is empty or not finite; expected times in ms")
     if bin is None:
         if lags.size < 2:
-            raise ValueError("one lag has no spacing; give the bin's width in ms as bin=")
+            raise ValueError("there is one lag, which has no spacing; expected the bin's width in ms: give bin=")
         bin = float(np.min(np.diff(np.unique(lags)))) if np.unique(lags).size > 1 else 0.0
     steps = spikes.steps_of(bin, "the bin of lags")
     shifts = np.round(lags / (steps * spikes.dt)).astype(np.int64)

@@ -202,4 +202,6 @@ def require_memory(entries: int, what: str, remedy: str) -> None:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if 8 * entries > memory:
         needed, there = 8 * entries / 2**30, memory / 2**30
-        raise ValueError(f"{what} would take {needed:.1f} GiB of the {there:.1f} GiB there are; {remedy}")
+        raise ValueError(
+            f"{what} would take {needed:.1f} GiB of the {there:.1f} GiB there are; expected less: {remedy}"
+        )

@@ -54,7 +54,7 @@ class Claim:
                 raise ValueError(f"a claim's {name} is empty; expected a sentence or a name: {self!r}")
         if not self.mutant:
             raise ValueError(
-                f"the claim {self.text!r} has no mutant; name a change of measure() that breaks it"
+                f"the claim {self.text!r} has no mutant; expected a change of measure() that breaks it"
             )
         if not isinstance(self.tolerance, str) and not 0 <= self.tolerance < math.inf:
             raise ValueError(f"the claim {self.text!r} has tolerance {self.tolerance}; expected it >= 0")
@@ -107,7 +107,7 @@ class Experiment:
                 f"an experiment's name is {self.name!r}; expected lower-case letters, digits, '-' and '_'"
             )
         if not self.claims:
-            raise ValueError(f"the experiment {self.name!r} claims nothing; give it at least one Claim")
+            raise ValueError(f"the experiment {self.name!r} claims nothing; expected at least one Claim")
         object.__setattr__(self, "claims", tuple(self.claims))
 
     @property
@@ -120,7 +120,7 @@ class Experiment:
 def _metric(metrics: Mapping[str, Any], name: str, claim: Claim) -> Any:
     if name not in metrics:
         raise ValueError(
-            f"measure() returned {sorted(metrics)}, but the claim {claim.text!r} needs {name!r}; "
-            f"return it, or None where it is not measured at this size"
+            f"measure() returned {sorted(metrics)}, but the claim {claim.text!r} needs {name!r}; expected it, or "
+            "None where it is not measured at this size"
         )
     return metrics[name]

@@ -23,11 +23,13 @@ def register(experiment: Experiment) -> Experiment:
     known = _records.get(experiment.name)
     if known is not None and known.measure.__module__ != experiment.measure.__module__:
         raise ValueError(
-            f"the atlas already has an experiment {experiment.name!r}, from {known.measure.__module__}; "
-            f"give the one from {experiment.measure.__module__} another name"
+            f"the atlas already has an experiment {experiment.name!r}, from {known.measure.__module__}; expected "
+            f"another name: rename the one from {experiment.measure.__module__}"
         )
     if known is not None and known != experiment:
-        raise ValueError(f"{experiment.measure.__module__} registers {experiment.name!r} twice")
+        raise ValueError(
+            f"{experiment.measure.__module__} registers {experiment.name!r} twice; expected once"
+        )
     _records[experiment.name] = experiment
     return experiment
 
@@ -55,6 +57,6 @@ def get(name: str) -> Experiment:
     known = experiments()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`ranvier atlas list` names all."
-        raise ValueError(f"the atlas has no experiment {name!r}; {hint}")
+        hint = f": did you mean {' or '.join(near)}?" if near else "."
+        raise ValueError(f"the atlas has no experiment {name!r}; expected one of `ranvier atlas list`{hint}")
     return known[name]

@@ -140,7 +140,9 @@ def _table(path: Path) -> Any:
     try:
         from pyarrow import csv, feather, parquet
     except ImportError:
-        raise ImportError(f"{path} is a table, which pyarrow reads; pip install 'ranvier[tables]'") from None
+        raise ImportError(
+            f"{path} is a table, which pyarrow reads; expected that package: pip install 'ranvier[tables]'"
+        ) from None
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; expected a table: Parquet, Feather or CSV")
     with path.open("rb") as file:
@@ -175,7 +177,9 @@ def _whole(table: Any, name: str, path: Any) -> NDArray[np.int64]:
     try:
         return column.cast(pa.int64()).to_numpy()
     except pa.ArrowInvalid as error:
-        raise ValueError(f"column {name!r} of {path} is no column of whole numbers: {str(error)[:120]}") from None
+        raise ValueError(
+            f"column {name!r} of {path} is no column of whole numbers; expected one: {str(error)[:120]}"
+        ) from None
 
 
 def _node_ids(table: Any, path: Any) -> NDArray[np.int64]:

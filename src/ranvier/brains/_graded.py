@@ -42,7 +42,7 @@ def graded(
     import ranvier as rv
 
     if delay is not None or edges.delays is not None:
-        raise ValueError("there is a delay; graded synapses are continuous and have none: leave it out")
+        raise ValueError("there is a delay; expected none, as graded synapses are continuous: leave it out")
     gain = 1.0 if gain is None else gain
     if gain < 0:
         raise ValueError(f"--gain is {gain}; expected 0 or more, a conductance over the leak")

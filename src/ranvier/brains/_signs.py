@@ -68,9 +68,9 @@ def signs_of(
             near = difflib.get_close_matches(key, [*dict.fromkeys(labels), *names], n=1, cutoff=0.5)
             listed = ", ".join(list(dict.fromkeys(labels))[:20])
             raise ValueError(
-                f"--signs names {key!r}, which is neither a class nor a neuron nor a transmitter; "
-                + (f"did you mean {near[0]!r}? " if near else "")
-                + (f"classes: {listed}" if classes else "this wiring has no classes: name its neurons")
+                f"--signs names {key!r}, which is neither a class nor a neuron nor a transmitter; expected "
+                + (f"one of the classes {listed}" if classes else "a neuron, as this wiring has no classes")
+                + (f": did you mean {near[0]!r}?" if near else "")
             )
     rows = zip(names, labels, transmitters, strict=True)
     return np.array([signs.get(n, signs.get(c, signs.get(t, 1))) for n, c, t in rows], dtype=np.float64)

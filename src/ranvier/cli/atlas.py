@@ -56,7 +56,10 @@ def atlas_run(
 
         if bool(names) == everything:
             count = "both" if names else "neither"
-            raise ValueError(f"there is {count} of NAME and --all: name the systems to run, or give --all alone")
+            raise ValueError(
+                f"there is {count} of NAME and --all; expected one of them: name the "
+                "systems to run, or give --all alone"
+            )
         if size not in ("small", "full"):
             raise ValueError(f"--size is {size!r}; expected small or full")
         chosen = (

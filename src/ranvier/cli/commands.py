@@ -91,7 +91,9 @@ def run(
             printer()(f"report: {page}")
             return
         if connections or drive_neurons or silence or jobs != "1":
-            raise ValueError(f"the wiring is {wiring!r} with options of flybrain; expected: ranvier run flybrain")
+            raise ValueError(
+                f"the wiring is {wiring!r} with options of flybrain; expected flybrain: `ranvier run flybrain`"
+            )
         from ranvier.cli.runs import RunSettings, execute
 
         settings = RunSettings(

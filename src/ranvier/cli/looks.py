@@ -34,7 +34,7 @@ def read_for_look(
     session = read_session(path, **options)
     for name in circular or []:
         if name not in session.behaviour:
-            raise ValueError(f"there is no behaviour {name!r}. {nearest(name, session.behaviour)}")
+            raise ValueError(f"there is no behaviour {name!r}; {nearest(name, session.behaviour)}")
         session.behaviour[name] = replace(session.behaviour[name], period=2 * np.pi)
     return session
 

@@ -165,7 +165,10 @@ def build(settings: RunSettings) -> Job:
     if settings.wiring in BUILT_IN:
         for option in ("columns", "header", "delimiter", "nodes", "rows", "sheet"):
             if getattr(settings, option) is not None:
-                raise ValueError(f"--{option} is for a file; {settings.wiring} comes with the package: leave it out")
+                raise ValueError(
+                    f"--{option} is for a file; {settings.wiring} comes with the package; expected it absent: "
+                    "leave it out"
+                )
         return BUILT_IN[settings.wiring](**options)
     path = Path(settings.wiring)
     if not settings.wiring or not os.path.lexists(path):
@@ -236,7 +239,8 @@ def _duration(text: str, dt: float) -> float:
         raise ValueError(f"--seconds is {text!r}; expected a time above 0, such as 300 or '5 min'")
     if value < SHORTEST:
         raise ValueError(
-            f"--seconds is {text!r}; the report needs at least {SHORTEST / 1000:g} s of activity: take 300 or '5 min'"
+            f"--seconds is {text!r}; expected at least {SHORTEST / 1000:g} s of activity for the report: take 300 "
+            "or '5 min'"
         )
     return round(value / dt) * dt
 

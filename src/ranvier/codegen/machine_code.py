@@ -148,7 +148,10 @@ def _type(text: Any) -> Any:
         return types.none
     if isinstance(text, str):
         if text not in _NUMBERS:
-            raise ValueError(f"{text!r} is no type of a number")
+            raise ValueError(
+                f"{text!r} is no type of a number; expected one of those that `pack` writes; expected one of "
+                "those that `pack` writes"
+            )
         return getattr(types, text)
     if "array" in text:
         return types.Array(_type(text["array"]), text["axes"], text["layout"])
@@ -156,7 +159,7 @@ def _type(text: Any) -> Any:
     if "record" in text:
         module, name = text["record"]
         if module.split(".")[0] != "ranvier":
-            raise ValueError(f"{module} is no module of this package")
+            raise ValueError(f"{module} is no module of this package; expected one")
         cls = getattr(importlib.import_module(module), name)
         same = len(set(items)) == 1
         return types.NamedUniTuple(items[0], len(items), cls) if same else types.NamedTuple(items, cls)

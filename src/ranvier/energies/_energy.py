@@ -42,7 +42,10 @@ class Clamp:
         values = as_floats("a clamp's values", values)
         index = torch.arange(size, device=values.device)[units]
         if values.ndim not in (1, 2) or values.shape[-1] != len(index):
-            raise ValueError(f"values have shape {tuple(values.shape)} for {len(index)} clamped units")
+            raise ValueError(
+                f"values have shape {tuple(values.shape)} ; expected ({len(index)},), or (batch, {len(index)}): "
+                "one a clamped unit"
+            )
         mask = torch.zeros(size, dtype=torch.bool, device=values.device).index_fill(0, index, True)
         whole = values.new_zeros(*values.shape[:-1], size)
         return Clamp(mask, whole.index_copy(-1, index, values))
@@ -152,13 +155,13 @@ class Energy(nn.Module):
         if own is None or not isinstance(x, Tensor) or not x.is_floating_point() or x.dtype == own.dtype:
             return
         if all(t.dtype == own.dtype for t in chain(self.parameters(), self.buffers()) if t.is_floating_point()):
-            raise TypeError(f"the states are {x.dtype}; the energy expects {own.dtype}: convert by .to()")
+            raise TypeError(f"the states are {x.dtype}; expected {own.dtype}: convert by .to()")
 
     def _own(self) -> Tensor | None:
         return next((t for t in chain(self.parameters(), self.buffers()) if t.is_floating_point()), None)
 
     def _value(self, x: Tensor) -> Tensor:
-        raise NotImplementedError(f"{type(self).__name__} has no _value(x) -> (B,)")
+        raise NotImplementedError(f"{type(self).__name__} has no energy; expected a method _value(x) -> (B,)")
 
     def _force(self, x: Tensor) -> Tensor:
         return self._both(x)[1]
@@ -199,8 +202,9 @@ def check_symmetric(weight: Tensor, *, zero_diagonal: bool = True) -> Tensor:
     if bool((gap > 1e-6 * scale).any()):
         i, j = divmod(int(gap.argmax()), len(W))
         raise ValueError(
-            f"weight[{i}, {j}] is {W[i, j].item():g} and weight[{j}, {i}] is {W[j, i].item():g}: an energy "
-            "needs symmetric weights; symmetrise them by (W + W.T)/2, or simulate the network without an energy"
+            f"weight[{i}, {j}] is {W[i, j].item():g} and weight[{j}, {i}] is {W[j, i].item():g}; expected "
+            "symmetric weights, or there is no energy: symmetrise them by (W + W.T)/2, or simulate the network "
+            "without an energy"
         )
     if zero_diagonal and bool(W.diagonal().any()):
         i = int(W.diagonal().abs().argmax())

@@ -78,7 +78,8 @@ def load_state(prepared: Prepared, folder: RunFolder) -> None:
         if prepared.engine.step != folder.completed_steps:
             raise ValueError(
                 f"{folder.path} holds the state of step {prepared.engine.step} after segments to step "
-                f"{folder.completed_steps}: it is damaged; start in a new folder"
+                f"{folder.completed_steps}: it is damaged; expected the state of its last segment: start in a new "
+                "folder"
             )
 
 

@@ -79,7 +79,7 @@ def divide(
     known = [*variables, *settings(target)]
     for name in new:
         if name not in known:
-            raise ValueError(f"{target!r} has no {name!r} to set; expected one of its values. {nearest(name, known)}")
+            raise ValueError(f"{target!r} has no {name!r} to set; {nearest(name, known)}")
     own = {variables[k][0]: _column(engine, _of(target), k, value) for k, value in new.items() if k in variables}
     return own, checked(target, {name: value for name, value in new.items() if name not in variables})
 

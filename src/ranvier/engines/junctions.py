@@ -142,7 +142,10 @@ def junctions(net: Network, models: dict[int, StepModel]) -> JunctionSystem | No
         return None
     for p in own:
         if p.source.index not in models:
-            raise ValueError(f"{p!r} is continuous and starts from a source of spikes, without voltage")
+            raise ValueError(
+                f"{p!r} is continuous and starts from a source of spikes, without voltage; expected a population "
+                "with V there"
+            )
     populations = tuple(sorted({q.index for p in own for q in (p.source, p.target)}))
     sizes = [net.populations[k].size for k in populations]
     firsts = np.concatenate([[0], np.cumsum(sizes)])

@@ -202,13 +202,14 @@ def _inputs(
         if term.has(symbol("g_L")) and "g_L" not in population.parameters:
             raise ValueError(
                 f"population {population.name!r} of {type(population.neuron).__name__} has no leak conductance "
-                f"g_L (nS), which {type(synapse).__name__} needs: give the model a parameter `g_L: float = ...`"
+                f"g_L (nS), which {type(synapse).__name__} needs; expected it: give the model a parameter `g_L: "
+                "float = ...`"
             )
         current += term
     if current != 0 and not any(s.drift.has(symbol("I")) for s in population.neuron.equations.states):
         raise ValueError(
             f"population {population.name!r} of {type(population.neuron).__name__} receives synapses, but its "
-            "equations have no input I (mV): add I to them, or use Delta synapses"
+            "equations have no input I; expected one in mV: add I to them, or use Delta synapses"
         )
     return current, states, deliver
 

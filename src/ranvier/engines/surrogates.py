@@ -89,7 +89,10 @@ class Surrogate:
     def slope(self, distance: Tensor) -> Tensor:
         """The slope at `distance`, of its shape; 1/width of the formula at distance/width."""
         if not self.formula:
-            raise NotImplementedError(f"{type(self).__name__} has neither a formula nor a slope")
+            raise NotImplementedError(
+                f"{type(self).__name__} has neither a formula nor a slope; expected one of them: define `formula` "
+                "or `slope`"
+            )
         _prepare(self.formula)
         return _SLOPES[self.formula](x=distance / self.width)["slope"] / self.width
 

@@ -245,7 +245,10 @@ def _require_small(derivatives: Mapping[str, Any], aliases: Mapping[sp.Symbol, s
 
     def size_of(name: sp.Symbol) -> int:
         if name in open_:
-            raise ValueError(f"the helpers {', '.join(map(str, aliases))} refer to each other in a circle")
+            raise ValueError(
+                f"the helpers {', '.join(map(str, aliases))} refer to each other in a circle; expected each to "
+                "use earlier ones only; expected each to use earlier ones only"
+            )
         if name not in sizes:
             open_.add(name)
             sizes[name] = size(aliases[name])
@@ -261,7 +264,7 @@ def _require_small(derivatives: Mapping[str, Any], aliases: Mapping[sp.Symbol, s
 def _require_new(name: str, derivatives: Mapping[str, Any], aliases: Mapping[sp.Symbol, Any]) -> None:
     identifier(name, "a variable")
     if name in {*derivatives, *map(str, aliases), *RESERVED, *FUNCTIONS, "pi"}:
-        raise ValueError(f"{name!r} is defined twice or reserved; use another name")
+        raise ValueError(f"{name!r} is defined twice or reserved; expected another name")
 
 
 def _state(name: str, right: sp.Expr, unit: str) -> StateVariable:

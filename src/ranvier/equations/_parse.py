@@ -93,7 +93,9 @@ def parse(text: str) -> sp.Basic:
     except SyntaxError as error:
         raise ValueError(f"the value is {text!r}; expected an arithmetic expression: {error}") from None
     except (RecursionError, MemoryError):
-        raise ValueError(f"the expression {text[:60]!r}... is nested too deeply") from None
+        raise ValueError(
+            f"the expression {text[:60]!r}... is nested too deeply; expected fewer brackets within each other"
+        ) from None
     except (TypeError, OverflowError) as error:  # a condition where SymPy expects a number, or the reverse
         raise ValueError(f"the value is {text!r}; expected an arithmetic expression: {error}") from None
     if result.has(*_NO_REAL_NUMBER):
@@ -158,11 +160,11 @@ def _term(node: ast.AST, text: str) -> sp.Basic:
                 raise ValueError(f"unknown function {name!r} in {text!r}; expected one of {known}")
             kinds = [condition if name == "where" and k == 0 else number for k in range(len(arguments))]
             if not arguments or any(isinstance(a, ast.Starred) for a in arguments):
-                raise ValueError(f"wrong number of arguments of {name!r} in {text!r}")
+                raise ValueError(f"{name!r} has none or starred ones in {text!r}; expected arguments by position")
             values = [kind(argument) for kind, argument in zip(kinds, arguments, strict=True)]
             try:
                 return FUNCTIONS[name](*values)
             except TypeError:
-                raise ValueError(f"wrong number of arguments of {name!r} in {text!r}") from None
+                raise ValueError(f"{name!r} has {len(values)} arguments in {text!r}; expected another number") from None
     part = ast.unparse(node)
     raise ValueError(f"there is {part!r} in {text!r}; expected numbers, names, + - * / ** and functions")

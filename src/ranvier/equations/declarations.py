@@ -95,7 +95,10 @@ def declare(model: type, reserved: Iterable[str] = ()) -> None:
     """
     if clash := set(reserved) & set(fields(model)):
         name = min(clash)
-        raise TypeError(f"{model.__name__} has a parameter {name!r}, which means something else; call it {name}_.")
+        raise TypeError(
+            f"{model.__name__} has a parameter {name!r}, which means something else; expected another name: call "
+            f"it {name}_."
+        )
     known = declared(model)
     for text in getattr(model, "relations", ()):
         match = _RELATION.fullmatch(text)

@@ -178,7 +178,7 @@ def make_scheme(
     for state in (s for s in states if s.name not in linear):
         if method == "exact":
             raise ValueError(
-                f"d{state.name}/dt is not linear with constant coefficients: expected another method "
+                f"d{state.name}/dt is not linear with constant coefficients; expected another method "
                 f"({', '.join(METHODS[1:])})"
             )
         builder.one(state)
@@ -252,8 +252,8 @@ class _Builder:
         slope = _slope(state, x)
         if self.method == "exponential_euler" and not _linear_in_itself(state):
             raise ValueError(
-                f"d{state.name}/dt is not linear in {state.name}, which exponential_euler needs; "
-                "use method='euler', 'heun' or 'rk4'"
+                f"d{state.name}/dt is not linear in {state.name}; expected it to be, for method "
+                "'exponential_euler': take method='euler', 'heun' or 'rk4'"
             )
         drift = state.drift
         if self.method == "exponential_euler":
@@ -306,9 +306,9 @@ def _staged(
     x = {s.name: symbol(s.name) for s in states}
     noises = {xi: k for k, xi in enumerate(dict.fromkeys(xi for s in states for xi in s.diffusion))}
     if noises and method == "rk4":
-        raise ValueError("rk4 is for equations without noise; use method='heun' or 'euler'")
+        raise ValueError("method is 'rk4' and there is noise; expected 'heun' or 'euler'")
     if any(g.free_symbols & set(x.values()) for s in states for g in s.diffusion.values()):
-        raise ValueError("heun needs additive noise; use method='euler' where noise depends on a variable")
+        raise ValueError("method is 'heun' and noise depends on a variable; expected 'euler'")
     statements: list[tuple[sp.Symbol, sp.Expr]] = []
     kicks = {
         s.name: sp.Add(*(g * sp.sqrt(DT) * normal(noises[xi]) for xi, g in s.diffusion.items()))

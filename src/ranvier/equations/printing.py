@@ -88,7 +88,7 @@ class TorchPrinter(PythonCodePrinter):
     def _print_Piecewise(self, expr: sp.Piecewise) -> str:
         *cases, (last, condition) = expr.args
         if condition != True:  # noqa: E712 - a SymPy truth value
-            raise ValueError(f"there is {expr} without a default branch; write where(condition, yes, no)")
+            raise ValueError(f"there is {expr} without a default branch; expected one: write where(condition, yes, no)")
         printed = self._print(last)
         for value, test in reversed(cases):
             printed = f"_where({self._print(test)}, {self._print(value)}, {printed})"

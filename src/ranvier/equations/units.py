@@ -39,8 +39,8 @@ def quantity(value: str | float, unit: str) -> float:
     scale = 1.0 if suffix == "" else _SCALES[unit].get(suffix)
     if scale is None:
         raise ValueError(
-            f"there is {value!r}, whose unit {suffix!r} is not one of {unit}: "
-            f"expected one of {', '.join(u for u in _SCALES[unit] if u)}"
+            f"there is {value!r}, whose unit {suffix!r} is none of {unit}; expected one of "
+            f"{', '.join(u for u in _SCALES[unit] if u)}"
         )
     if not math.isfinite(number):
         raise ValueError(f"the value is {value!r}; expected a finite number")

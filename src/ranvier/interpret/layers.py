@@ -116,11 +116,11 @@ def layer(model: nn.Module, which: str | UnitLayer) -> UnitLayer:
 
         known = {one.name: one for mlp in mlps(model) for one in mlp.layers}
         if which not in known:
-            raise ValueError(f"layer is {which!r}; expected one of the model's MLPs. {nearest(which, known)}")
+            raise ValueError(f"layer is {which!r}; {nearest(which, known)}")
         return known[which]
     modules = dict(model.named_modules())
     if not which or which not in modules:
-        raise ValueError(f"layer is {which!r}; expected a module of the model. {_nearest_modules(which, modules)}")
+        raise ValueError(f"layer is {which!r}; {nearest(which, filter(None, modules))}")
     return UnitLayer(which, modules[which])
 
 
@@ -145,12 +145,6 @@ def require_finite_weights(model: nn.Module) -> None:
                 f"weights {name} have {int(bad.sum())} values that are not finite; expected finite ones: "
                 "load the checkpoint anew, or look where training diverged."
             )
-
-
-def _nearest_modules(name: str, modules: dict[str, nn.Module]) -> str:
-    names = [one for one in modules if one]
-    hint = nearest(name, names)
-    return hint if len(names) <= 30 else hint.split("Known:")[0] + f"It has {len(names)}: {', '.join(names[:8])} ..."
 
 
 __all__ = ["UnitLayer", "layer", "layers", "require_finite_weights"]

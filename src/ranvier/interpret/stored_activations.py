@@ -44,7 +44,7 @@ class Activations:
     def segments(self, name: str, units: slice = slice(None)) -> Iterator[Tensor]:
         """A layer piece by piece, in order; of `units` alone, read from disk alone."""
         if name not in self.layers:
-            raise ValueError(f"layer is {name!r}; expected one that was recorded. {nearest(name, self.layers)}")
+            raise ValueError(f"layer is {name!r}; {nearest(name, self.layers)}")
         return self._pieces(name, units)
 
     @property
@@ -120,7 +120,9 @@ def read_index(folder: Path) -> Any:
             for key in ("rows", "examples", "batches"):
                 one.mapping().get(key, Entry(None, f"{one.place}.{key}")).whole()
     except ValueError as error:
-        raise ValueError(f"{folder / INDEX} is no recording of activations: {error} Record it anew.") from error
+        raise ValueError(
+            f"{folder / INDEX} is no recording of activations: {error}; expected one: record it anew."
+        ) from error
     return index
 
 
@@ -131,7 +133,9 @@ def open_segment(path: Path) -> Any:
         return safe_open(str(path), "pt")
     except (SafetensorError, OSError) as error:
         fault = library_fault(error, (SafetensorError, OSError))
-        raise ValueError(f"{path} is no whole segment ({fault}); delete the folder and record anew.") from error
+        raise ValueError(
+            f"{path} is no whole segment ({fault}); expected one: delete the folder and record anew."
+        ) from error
 
 
 def example_rows(lengths: Tensor) -> list[tuple[int, int]]:

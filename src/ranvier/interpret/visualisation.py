@@ -129,7 +129,7 @@ def _denoised(picture: Tensor, weight: float) -> Tensor:
         from skimage.restoration import denoise_tv_bregman
     except ImportError as error:
         raise ImportError(
-            "scikit-image is not installed; total-variation denoising needs it: pip install 'ranvier[brain]'"
+            "scikit-image is not installed; expected it for total-variation denoising: pip install 'ranvier[brain]'"
         ) from error
     array = picture.double().numpy()
     low, scale = array.min(), max(float(np.ptp(array)), 1e-12)

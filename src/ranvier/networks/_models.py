@@ -198,7 +198,10 @@ def _model(base: type, entries: Mapping[str, Entry], body: dict[str, Any], param
     name = entries["model"].name()
     reserved = {x for x in dir(base) if not x.startswith("_")} - {"interval"}  # `interval` of a rule: its own
     if clash := reserved & set(parameters):
-        raise ValueError(f"{name!r:.60} has a parameter {min(clash)!r}, as every model has such a part; rename it")
+        raise ValueError(
+            f"{name!r:.60} has a parameter {min(clash)!r}, as every model has such a part; expected another name: "
+            "rename it"
+        )
     declared = {key: _declaration(x) for key, x in entries["declared"].mapping().items()}
     space = {**body, **declarations(declared, entries["relations"].texts(), parameters), "__module__": __name__}
     return type(name, (base,), space)
@@ -223,7 +226,7 @@ def _builtin(module: Any, name: Entry, parameters: dict[str, Any]) -> Any:
     kind = _kind(module, name)
     fields = _fields(kind)
     for parameter in parameters.keys() - {f.name for f in fields}:
-        raise ValueError(f"{name.value} has no parameter {parameter!r}. {nearest(parameter, (f.name for f in fields))}")
+        raise ValueError(f"{name.value} has no parameter {parameter!r}; {nearest(parameter, (f.name for f in fields))}")
     for f in fields:
         if f.default is dataclasses.MISSING and f.name not in parameters:
             raise ValueError(f"{name.place} is {name.value}, whose parameter {f.name!r} is lacking; expected one.")

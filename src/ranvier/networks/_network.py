@@ -66,7 +66,7 @@ class Network:
         for population in self.populations:
             if population.name == name:
                 return population
-        raise ValueError(f"Unknown population {name!r}. " + nearest(name, (p.name for p in self.populations)))
+        raise ValueError(f"there is no population {name!r}; " + nearest(name, (p.name for p in self.populations)))
 
     def add(
         self,
@@ -277,7 +277,7 @@ class Network:
             )
         if not any(p is population for p in self.populations):
             raise ValueError(
-                f"Population {population.name!r} belongs to another network; expected one of this network's. "
+                f"Population {population.name!r} belongs to another network; "
                 + nearest(population.name, (p.name for p in self.populations))
             )
         return population

@@ -82,7 +82,7 @@ def parameters_of(
     for key in overrides:
         if key not in own and key not in inputs:
             raise ValueError(
-                f"Population {name!r} of {type(neuron).__name__} has no parameter {key!r}. "
+                f"Population {name!r} of {type(neuron).__name__} has no parameter {key!r}; "
                 + nearest(key, [*own, *inputs])
             )
     checked: dict[str, float | Tensor | TimeSeries] = {}
@@ -141,7 +141,7 @@ def initial_of(
     for key, value in (overrides or {}).items():
         if key not in known:
             raise ValueError(
-                f"Population {name!r} of {type(neuron).__name__} has no variable {key!r}. "
+                f"Population {name!r} of {type(neuron).__name__} has no variable {key!r}; "
                 + nearest(key, known)
             )
         if isinstance(value, Uniform | Normal):
@@ -161,7 +161,7 @@ def method_of(method: str | None, neuron: Any, name: str) -> str | None:
     from ranvier.equations.integrators import METHODS
 
     if method is not None and method not in METHODS:
-        raise ValueError(f"Population {name!r} has the method {method!r}. " + nearest(str(method), METHODS))
+        raise ValueError(f"Population {name!r} has the method {method!r}; " + nearest(str(method), METHODS))
     if method is not None and getattr(neuron, "equations", None) is None:
         model = type(neuron).__name__
         raise ValueError(f"Population {name!r} of {model} has no equations; expected no method.")

@@ -64,7 +64,7 @@ def read_graph(path: str | Path, *, type_check: bool = True) -> Any:
     try:
         node = tree.get("node")
         if not isinstance(node, dict) or node.get("type") != "NIRGraph":
-            raise ValueError("it has no group 'node' that is a NIRGraph")
+            raise ValueError("it has no graph; expected a group 'node' that is a NIRGraph")
         _require_plain(node, "node", 0)
         return nir.dict2NIRNode({**node, "type_check": type_check})
     except Exception as error:  # its reader asserts, and fails in many ways
@@ -77,7 +77,7 @@ def _require_plain(tree: dict[str, Any], path: str, depth: int) -> None:
     import numpy as np
 
     if depth > DEEPEST:
-        raise ValueError(f"{path} is nested more than {DEEPEST} deep")
+        raise ValueError(f"{path} is nested more than {DEEPEST} deep; expected less")
     for name, value in tree.items():
         printable(name, f"a name in {path}")
         if isinstance(value, dict):

@@ -43,7 +43,7 @@ def checked(target: Settable, new: Mapping[str, Any]) -> dict[str, Any]:
         return {name: whole[name] for name in new}
     for name in new:
         if name not in settings(target):
-            raise ValueError(f"{target!r} has no {name!r} to set. {nearest(name, settings(target))}")
+            raise ValueError(f"{target!r} has no {name!r} to set; {nearest(name, settings(target))}")
     weight = target.synapse.weight_parameter
     if isinstance(target, Projection):
         where = f"from {target.source.name!r} to {target.target.name!r}"

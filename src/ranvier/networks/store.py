@@ -177,8 +177,8 @@ def read_network(path: str | Path) -> Network:
     except FileNotFoundError:
         raise
     except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
-        what = str(error) or type(error).__name__
-        raise ValueError(f"{file} describes no valid network: {what}") from error
+        fault = str(error) or type(error).__name__
+        raise ValueError(f"{file} describes no valid network: {fault}") from error
 
 
 def _old(value: Any) -> str:
@@ -202,7 +202,7 @@ def _load(path: Path, name: Any) -> dict[str, Any]:
     try:
         return load(read_bytes(path / name, "the network's tensors"))
     except SafetensorError as error:
-        raise ValueError(f"{name} is no safetensors file ({error})") from error
+        raise ValueError(f"{name} is no safetensors file ({error}); expected one") from error
 
 
 def _build(value: dict[str, Entry], tensors: dict[str, Any]) -> Network:

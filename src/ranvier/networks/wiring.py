@@ -255,8 +255,8 @@ class OneToOne(Wiring):
     def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         if n_source != n_target:
             raise ValueError(
-                f"One-to-one wiring needs populations of one size; there are {n_source} sources and "
-                f"{n_target} targets. Choose another wiring or equal sizes."
+                f"one-to-one wiring has {n_source} sources and {n_target} targets; expected one size: choose "
+                "another wiring, or equal sizes."
             )
 
     def _indptr(self, block: Block) -> NDArray[np.int64]:
@@ -352,9 +352,10 @@ class Distance(Wiring):
     def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         if positions is None or positions[0] is None or positions[1] is None:
             raise ValueError(
-                "Distance wiring needs the positions of both populations, and there are none for "
-                f"{'the source' if positions is not None and positions[0] is None else 'the target'}. "
-                "Give positions=(neurons, dimensions) to Network.add."
+                "there are no positions for "
+                f"{('the source' if positions is not None and positions[0] is None else 'the target')}; expected "
+                "those of both populations for distance wiring: give positions=(neurons, dimensions) to "
+                "Network.add."
             )
         dimensions = {array.shape[1] for array in positions}
         if len(dimensions) > 1:

@@ -42,7 +42,7 @@ class Neuron(Record):
         super().__init_subclass__(**kwargs)
         equations = getattr(cls, "equations", None)
         if not isinstance(equations, Equations):
-            raise TypeError(f"{cls.__name__} has no `equations = rv.Equations(...)`")
+            raise TypeError(f"{cls.__name__} has no equations; expected `equations = rv.Equations(...)`")
         declare(cls, reserved=("drive", "noise", "I", "t", "dt", *equations.names))
         fields = set(declared(cls))
         missing = set(equations.parameters) - fields - {"drive", "noise", "g_L"}

@@ -141,7 +141,10 @@ class Hopfield(nn.Module):
             mask = mask[None, None] if mask.ndim == 2 else mask[:, None]
         if padding is not None:
             if holds_values(padding) and bool(padding.all(1).any()):
-                raise ValueError(f"there is nothing but padding in entry {int(padding.all(1).nonzero()[0])}")
+                raise ValueError(
+                    f"there is nothing but padding in entry {int(padding.all(1).nonzero()[0])}; expected one "
+                    "value at least"
+                )
             unmasked = ~padding[:, None, None, :]
             if mask is None:
                 mask = unmasked

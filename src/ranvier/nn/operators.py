@@ -51,13 +51,13 @@ def first_order(backward: Callable[..., Any]) -> Callable[..., Any]:
     def inner(ctx: Any, *gradients: Tensor | None) -> Any:
         if torch.is_grad_enabled():
             raise RuntimeError(
-                "create_graph is True, but compiled loops give no gradients of gradients; make the layers with "
-                "fused=False for them"
+                "create_graph is True; expected False, as compiled loops give no gradients of gradients: make "
+                "the layers with fused=False for them"
             )
         if not addressable(*(g for g in gradients if g is not None)):
             raise RuntimeError(
-                "there is a transform or a tracer around the backward pass of compiled loops, which it cannot follow; "
-                "make the layers with fused=False for it"
+                "there is a transform or a tracer around the backward pass of compiled loops, which it cannot "
+                "follow; expected none: make the layers with fused=False for it"
             )
         return backward(ctx, *gradients)
 

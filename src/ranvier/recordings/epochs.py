@@ -62,7 +62,7 @@ class Epochs:
         """A column by its name, or the epochs that a mask or indices choose."""
         if isinstance(which, str):
             if which not in self.columns:
-                raise ValueError(f"the epochs have no column {which!r}. {nearest(which, self.columns)}")
+                raise ValueError(f"the epochs have no column {which!r}; {nearest(which, self.columns)}")
             return self.columns[which]
         which = np.atleast_1d(np.asarray(which))
         return Epochs(self.start[which], self.stop[which], {name: c[which] for name, c in self.columns.items()})

@@ -66,7 +66,7 @@ class Neurons:
         """The place of the one neuron of that name; ValueError for an unknown or an ambiguous one."""
         places = [k for k, other in enumerate(self.names) if other == name]
         if not places:
-            raise ValueError(f"no neuron is named {name!r}. {nearest(name, dict.fromkeys(filter(None, self.names)))}")
+            raise ValueError(f"no neuron is named {name!r}; {nearest(name, dict.fromkeys(filter(None, self.names)))}")
         if len(places) > 1:
             raise ValueError(f"neurons {', '.join(map(str, places))} are all named {name!r}; expected one: give its "
                              "index")  # fmt: skip

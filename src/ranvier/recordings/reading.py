@@ -60,7 +60,7 @@ def _require(options: Mapping[str, Any], reader: Callable[..., Any], known: Iter
     known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY] if known is None else known
     for name in options:
         if name not in known:
-            raise ValueError(f"{name} is an option that recordings of this kind have not. {nearest(name, known)}")
+            raise ValueError(f"{name} is an option that recordings of this kind have not; {nearest(name, known)}")
 
 
 __all__ = ["read_session"]

@@ -229,7 +229,7 @@ class Session(SpikeQuestions):
         """A behaviour, or a stimulus that is a signal, by its name."""
         everything = {**self.stimuli, **self.behaviour}
         if name not in everything:
-            raise ValueError(f"nothing is named {name!r}. {nearest(name, everything)}")
+            raise ValueError(f"nothing is named {name!r}; {nearest(name, everything)}")
         value = everything[name]
         if not isinstance(value, Signal):
             raise ValueError(f"{name!r} are {value!r}; expected a signal: read its epochs from stimuli[{name!r}]")

@@ -108,5 +108,5 @@ def _rotate(R: np.ndarray, z: np.ndarray, x: np.ndarray, y: np.ndarray) -> Root:
         if info == 0:
             z, _, info = lapack.dtpmqrt(0, v, t, z, y[rows], trans="T")
         if info != 0:
-            raise RuntimeError(f"LAPACK's update of a triangular factor returned {info}")
+            raise RuntimeError(f"LAPACK's update of a triangular factor returned {info}; expected 0")
     return Root(np.triu(R), z)

@@ -76,7 +76,10 @@ class ReservoirClassifier(ReservoirParameters, ClassifierMixin, BaseEstimator):
         """Sequences X and one label each, y (sequences,); sample_weight (sequences,)."""
         self._validate_params()  # type: ignore[attr-defined]
         if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None; expected one label a "
+                "sequence"
+            )
         series = self._sequences(X, reset=True)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)

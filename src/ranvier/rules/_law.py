@@ -157,5 +157,8 @@ def law(
     used = {s.name for e in rule.expressions() for s in e.free_symbols} & set(parameters)
     used |= {tau for _, tau in rule.decays}
     if eligibilities and rule.drift == 0:
-        raise ValueError(f"{who} has the eligibility {eligibilities[0].name!r}, but no drift that uses it")
+        raise ValueError(
+            f"{who} has the eligibility {eligibilities[0].name!r}, but no drift that uses it; expected a drift in "
+            "its text"
+        )
     return Law(**{**vars(rule), "names": tuple(sorted(used))})

@@ -55,8 +55,8 @@ class Synapse(Record):
         for name, value in self.parameters.items():
             if getattr(value, "ndim", 0):
                 raise ValueError(
-                    f"{name} of {type(self).__name__} has shape {tuple(value.shape)}; expected one number or a tensor "  # type: ignore[union-attr]
-                    "(): neurons whose synapses differ belong to different projections."
+                    f"{name} of {type(self).__name__} has shape {tuple(value.shape)}; expected one number or a "
+                    "tensor (): neurons whose synapses differ belong to different projections."
                 )
 
     def __eq__(self, other: object) -> bool:

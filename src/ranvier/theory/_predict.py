@@ -106,7 +106,10 @@ def predict(
     if order not in (1, 2):
         raise ValueError(f"order is {order}; expected 1 (linear response) or 2")
     if order == 2 and recurrent_noise not in ("coloured", "filtered"):
-        raise ValueError("recurrent_noise= is of order=1; order=2 knows what each synapse's noise does")
+        raise ValueError(
+            "recurrent_noise is given with order=2, which knows what each synapse's noise does; expected it with "
+            "order=1 only: leave it out"
+        )
     if stability not in ("radius", "nyquist"):
         raise ValueError(f"stability is {stability!r}; expected 'radius' or 'nyquist'")
     require_valid(net)
@@ -153,7 +156,7 @@ def _solved(net: Network, assembly: Assembly, options: _Options) -> Prediction:
     threads = options.threads
     cells = [_on_grid(group, options) for group in assembly.cells]
     if options.start is not None and (len(assembly.junctions.share) or assembly.conducting):
-        raise ValueError("initial_rates= is of networks of current synapses; leave it out, or simulate")
+        raise ValueError("initial_rates is given for conductances; expected it for current synapses only: leave it out")
     if assembly.silent is not None and (len(assembly.junctions.share) or assembly.conducting):
         raise ValueError(
             "adapting neurons beside conductance-based or Electrical synapses are not known to the theory; expected "
@@ -164,18 +167,20 @@ def _solved(net: Network, assembly: Assembly, options: _Options) -> Prediction:
         first: WorkingPoint = electrical_point(assembly, cells, partial(_counted, options.recurrent_noise), threads)
     elif assembly.conducting:
         if options.order == 2:
-            raise ValueError("order=2 knows no conductance-based synapses; use order=1, or current synapses")
+            raise ValueError(
+                "order is 2 and there are conductance-based synapses; expected order=1, or current synapses"
+            )
         first = conductance_point(assembly, cells, partial(_share, options.recurrent_noise, assembly), threads)
     else:
         solve = partial(_first_order, assembly, options=options)
         if assembly.silent is not None and options.order == 2:
-            raise ValueError("order=2 knows no adaptation; use order=1")
+            raise ValueError("order is 2 and there is adaptation; expected order=1")
         first = solve(cells) if assembly.silent is None else adapted_point(net, cells, solve, threads)
     point: WorkingPoint | SecondPoint = first
     counted = str(options.recurrent_noise)
     if options.order == 2:
         if first.rates.requires_grad:
-            raise ValueError("order=2 has no gradients; use order=1, or torch.no_grad() around predict")
+            raise ValueError("order is 2, which has no gradients; expected order=1, or torch.no_grad() around predict")
         moved = assembly.input + (first.shift if isinstance(first, ColouredPoint) else 0.0)
         arrays = {"input": moved, "variance": assembly.variance, "tau": assembly.tau}
         point = second_point(first, **arrays, threads=threads)
@@ -242,11 +247,11 @@ def _counted(recurrent_noise: str | float, filtered: Tensor) -> Tensor:
 def _require_plain(assembly: Assembly, order: int) -> None:
     """Raise ValueError, by name, for what is not known of networks with gap junctions."""
     if order == 2:
-        raise ValueError("order=2 knows no Electrical synapses between spiking neurons; use order=1")
+        raise ValueError("order is 2 and there are Electrical synapses between spiking neurons; expected order=1")
     if assembly.conducting:
         raise ValueError(
-            "Electrical synapses beside conductance-based ones are not known to the theory of spiking neurons; use "
-            "current synapses, or simulate"
+            "Electrical synapses beside conductance-based ones are there; expected either, for the theory of "
+            "spiking neurons: use current synapses, or simulate"
         )
     values = [assembly.junctions.share, assembly.source_rates, assembly.background, assembly.background_power]
     values += [assembly.coupling.weight]
@@ -254,8 +259,8 @@ def _require_plain(assembly: Assembly, order: int) -> None:
         values += [g.tau, g.variance, g.V_th, g.V_reset, g.t_ref, *g.parameters.values()]
     if torch.is_grad_enabled() and any(x.requires_grad for x in values):
         raise ValueError(
-            "predictions with Electrical synapses between spiking neurons have no gradients; use torch.no_grad() "
-            "around predict"
+            "predictions with Electrical synapses between spiking neurons have no gradients; expected none to be "
+            "asked for: use torch.no_grad() around predict"
         )
 
 

@@ -175,8 +175,8 @@ class Prediction:
             return
         if radius >= 1 and stability == "radius":
             raise ValueError(
-                f"the spectral radius of K(0) is {radius:.3g}; linear response needs less than 1. Weaken the "
-                "weights, or, where strong inhibition makes it so, give stability='nyquist', which asks "
+                f"the spectral radius of K(0) is {radius:.3g}; expected less than 1 for linear response: weaken "
+                "the weights, or, where strong inhibition makes it so, give stability='nyquist', which asks "
                 "whether the network is unstable"
             )
         with torch.no_grad():
@@ -187,9 +187,9 @@ class Prediction:
             turns = encirclements(self._coupling, gains, f)
         if turns:
             raise ValueError(
-                f"det(I − K) runs round zero {abs(turns)} times: the asynchronous state is unstable "
-                f"(spectral radius {radius:.3g}). Weaken the weights, shorten the delays or add noise; or "
-                "simulate"
+                f"det(I − K) runs round zero {abs(turns)} times; expected 0, or the asynchronous state is "
+                f"unstable (spectral radius {radius:.3g}): weaken the weights, shorten the delays or add noise; "
+                "or simulate"
             )
 
     def _narrow_peaks(self) -> Tensor:
@@ -282,7 +282,9 @@ def _positive(value: float, name: str, unit: str) -> float:
 def _bin(lags: Tensor, bin: float | None) -> float:
     if bin is None:
         if len(lags) < 2 or float(torch.unique(lags).diff().min() if len(torch.unique(lags)) > 1 else 0) <= 0:
-            raise ValueError("one lag has no spacing; give the bin's width in ms as bin= (0: no bins)")
+            raise ValueError(
+                "there is one lag, which has no spacing; expected the bin's width in ms: give bin= (0: no bins)"
+            )
         return float(torch.unique(lags).diff().min())
     if not (math.isfinite(bin) and bin >= 0):
         raise ValueError(f"bin is {bin}; expected a width in ms, or 0")

@@ -128,7 +128,9 @@ class DenseMemory(Energy):
         if max_sweeps < 1:
             raise ValueError(f"max_sweeps is {max_sweeps}; expected at least 1")
         if not bool((self.patterns.abs() == 1).all()):
-            raise ValueError("the memories are not ±1; sweeps expect such: use Descent(memory).settle for graded ones")
+            raise ValueError(
+                "the memories are not ±1; expected ±1 for sweeps: use Descent(memory).settle for graded ones"
+            )
         xi = np.ascontiguousarray(self.patterns.T.cpu().numpy().astype(np.int32))  # a unit's row over all memories
         table, steep = self._table()
         starts = spins(self, states, clamp)

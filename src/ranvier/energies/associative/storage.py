@@ -54,7 +54,10 @@ def _checked(patterns: Tensor) -> Tensor:
     if patterns.ndim != 2 or 0 in patterns.shape:
         raise ValueError(f"patterns have shape {tuple(patterns.shape)}; expected (P, N)")
     if not bool((patterns.abs() == 1).all()):
-        raise ValueError("patterns have entries that are not ±1; binarise them, by torch.where(p > 0, 1.0, -1.0)")
+        raise ValueError(
+            "patterns have entries that are not ±1; expected ±1 only: binarise them, by torch.where(p > 0, 1.0, "
+            "-1.0)"
+        )
     return patterns if patterns.is_floating_point() else patterns.to(torch.get_default_dtype())
 
 

@@ -101,7 +101,7 @@ def spins(model: Energy, states: Tensor, clamp: Clamp | None) -> list[tuple[np.n
     """Each entry's spins, and the units that are free; ValueError unless the states are ±1."""
     x = model.place(states, clamp)
     if not bool((x.abs() == 1).all()):
-        raise ValueError("states are not ±1; take torch.where(x > 0, 1.0, -1.0)")
+        raise ValueError("states are not ±1; expected ±1: take torch.where(x > 0, 1.0, -1.0)")
     held = torch.zeros(x.shape, dtype=torch.bool) if clamp is None else clamp.mask.expand(x.shape)
     rows = x.detach().to("cpu", next(model.buffers()).dtype).numpy().copy()
     return [(s, np.flatnonzero(~m)) for s, m in zip(rows, held.cpu().numpy(), strict=True)]

@@ -44,7 +44,7 @@ def sample(
         raise ValueError(f"sweeps is {sweeps}, tau is {tau}, every is {every}; expected >= 1, >= 1, >= 0")
     x = Energy.place(model, states, clamp)
     if not bool(((x == 0) | (x == 1)).all()):
-        raise ValueError("states are not 0 or 1; take (p > 0.5).float(), or torch.bernoulli(p)")
+        raise ValueError("states are not 0 or 1; expected such: take (p > 0.5).float(), or torch.bernoulli(p)")
     W, bias = model.weight.cpu().numpy(), model.bias.cpu().numpy() - math.log(tau)
     held = torch.zeros(x.shape, dtype=torch.bool) if clamp is None else clamp.mask.expand(x.shape)
     rows = [

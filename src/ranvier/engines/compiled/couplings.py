@@ -56,7 +56,10 @@ class Couplings:
                     continue
                 for k, p in enumerate(port.projections):
                     if p.source.index not in models:
-                        raise ValueError(f"{p!r} is continuous and starts from a source of spikes, without voltage")
+                        raise ValueError(
+                            f"{p!r} is continuous and starts from a source of spikes, without voltage; expected a "
+                            "population with V there"
+                        )
                     synapses = SynapseTable.by_target(p, np.float64)
                     own = p.synapse.numbers
                     constants = np.array([synapses.constant, own.get("V_half", 0.0), own.get("slope", 0.0)])

@@ -104,7 +104,10 @@ class CompiledEngine:
         elif not isinstance(self.loop, EventRun) and "queue_steps" in state:
             model = event_model(self.net, self.options.dt)
             if isinstance(model, str):
-                raise ValueError(f"the saved state is of a network without noise; {model}: start in a new folder")
+                raise ValueError(
+                    f"the saved state is of a network without noise; expected such a one, but {model}: start in a "
+                    "new folder"
+                )
             self.loop = EventRun(lower_events(model, self.options))
         self.loop.load(state)
         if isinstance(self.loop, EventRun):

@@ -46,7 +46,10 @@ def modulator_of(net: Network, p: Projection, replacements: Mapping[Any, Any] | 
         return ModulatorSource(g.NOWHERE)
     if isinstance(source, Population):
         if not any(q is source for q in net.populations):
-            raise ValueError(f"the modulator of {p!r} is population {source.name!r} of another network")
+            raise ValueError(
+                f"the modulator of {p!r} is population {source.name!r} of another network; expected one of this "
+                "network's"
+            )
         return ModulatorSource(g.POPULATION, population=source.index)
     if not isinstance(source, TimeSeries):
         raise TypeError(f"the modulator of {p!r} is {source!r:.60}; expected a TimeSeries or a Population")

@@ -118,7 +118,10 @@ def _constants(rule: Rule, dt: float) -> list[float]:
     rates = [-dt / tau if tau > 0 else -1e4 for tau in taus]
     values = [rule.parameters[name] for name in rule.law.names] + rates + [*rule.bounds, rule.interval, dt]
     if len(values) != len(constants(rule)) + 1:
-        raise RuntimeError("the kernels and their constants have come apart")
+        raise RuntimeError(
+            "the kernels and their constants have come apart; expected one list: this is a fault of Ranvier's; "
+            "expected one list: this is a fault of Ranvier's"
+        )
     return values
 
 

@@ -152,7 +152,7 @@ def _tool(name: str) -> Any:
     except ImportError as error:
         package = name.partition(".")[0]
         raise ImportError(
-            f'{package} is not installed; this export needs it: pip install "ranvier[brain]"'
+            f'{package} is not installed; expected it for this export: pip install "ranvier[brain]"'
         ) from error
 
 

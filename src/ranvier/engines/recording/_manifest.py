@@ -83,8 +83,8 @@ def require_same(path: Path, known: dict[str, Any], manifest: dict[str, Any]) ->
     for longer is the same."""
     if "ganglion" in known and "ranvier" not in known:
         raise ValueError(
-            f"{path} holds a run from before the package took the name Ranvier; it can be read (Recording.open), but "
-            "not gone on with. Take another folder."
+            f"{path} holds a run from before the package took the name Ranvier; expected one that was written "
+            "since: it can be read (Recording.open), but not gone on with; take another folder."
         )
     there, here = (
         dict(_flat({key: value for key, value in m.items() if key not in ENVIRONMENT})) for m in (known, manifest)

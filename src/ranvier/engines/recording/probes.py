@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier._checks import nearest
 from ranvier._steps import whole_steps
 from ranvier.engines.step_model import StepModel
 from ranvier.networks import Background, Network, Population, Projection
@@ -154,7 +155,7 @@ def _chosen(neurons: Any, net: Network, having: list[Population]) -> NDArray[np.
     if isinstance(neurons, str):
         named = {p.name: p for p in net.populations}
         if neurons not in named:
-            raise ValueError(f"there is no population {neurons!r}; this network has {', '.join(named)}")
+            raise ValueError(f"there is no population {neurons!r}; {nearest(neurons, named)}")
         neurons = named[neurons]
     if isinstance(neurons, Population):
         if not any(neurons is p for p in net.populations):

@@ -199,7 +199,9 @@ class RunFolder:
         paths = [_state_of(file) for file in self.segments[-1]]
         for path in paths:
             if not path.exists():
-                raise FileNotFoundError(f"{path} is missing: the run cannot go on; delete the folder and start anew")
+                raise FileNotFoundError(
+                    f"{path} is missing; expected it, or the run cannot go on: delete the folder and start anew"
+                )
         return _read(paths[0]) if len(paths) == 1 else whole(map(_read, paths))
 
     def append(
@@ -318,7 +320,10 @@ class RunFolder:
             values.append(np.full((len(pieces[0][0]), neurons.size), np.nan, pieces[0][2].dtype))
             for file, (at, columns, value) in zip(parts, pieces, strict=True):
                 if not np.array_equal(at, pieces[0][0]):
-                    raise ValueError(f"{file} is damaged: trace/{name}/steps differ from those of {parts[0]}")
+                    raise ValueError(
+                        f"{file} is damaged: trace/{name}/steps differ from those of {parts[0]}; expected the "
+                        "same; expected the same"
+                    )
                 values[-1][:, columns] = value
         joined = np.concatenate(values) if values else np.empty((0, neurons.size), np.float32)
         return np.concatenate(steps), neurons, joined
@@ -413,7 +418,7 @@ def _require_same_traces(
 ) -> None:
     if {name: n.tolist() for name, n in there.items()} != {name: n.tolist() for name, n in here.items()}:
         raise ValueError(
-            f"{path} records traces of {_described(there)}; this run records {_described(here)}: "
+            f"{path} records traces of {_described(there)}; expected those of this run, {_described(here)}: "
             "record the same ones, or take another folder"
         )
 

@@ -33,7 +33,7 @@ class TorchPlastic:
         dtype: torch.dtype,
     ) -> None:
         if p.plasticity is None:
-            raise ValueError(f"{p!r} has no plasticity")
+            raise ValueError(f"{p!r} has no plasticity; expected a plastic projection")
         self.net, self.projection, self.rule, self.dt, self.dtype = net, p, p.plasticity, dt, dtype
         self.count = len(edges[0])
         #: whether a source may spike several times in a step

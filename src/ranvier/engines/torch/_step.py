@@ -368,7 +368,8 @@ def _stepper(model: StepModel) -> _Stepper:
             strict = isinstance(model.threshold, sp.Lt)
         case _:
             raise ValueError(
-                f"the threshold is {model.threshold}; the torch engine takes one comparison such as V >= V_th"
+                f"the threshold is {model.threshold}; expected one comparison for the torch engine, such as V >= "
+                "V_th"
             )
     return _Stepper(
         model,

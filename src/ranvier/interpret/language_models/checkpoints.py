@@ -117,8 +117,8 @@ def read_model(which: str | Path) -> tuple[nn.Module, Any]:
         folder = models_folder() / _plain(str(which)) if os.sep not in str(which) else folder
     if not (folder / "config.json").is_file():
         raise ValueError(
-            f"model is {str(which)!r}; expected a folder with config.json and safetensors, or a name in the cache: "
-            f"`make models` fetches some. {nearest(str(which), stored_models())}"
+            f"model is {str(which)!r}, but there is no such folder with config.json and safetensors, nor such a name "
+            f"in the cache, which `make models` fills; {nearest(str(which), stored_models())}"
         )
     if not any(folder.glob("*.safetensors")):
         raise ValueError(
@@ -134,7 +134,9 @@ def read_model(which: str | Path) -> tuple[nn.Module, Any]:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
     except Exception as error:  # as above
         fault = _fault(error)
-        raise ValueError(f"{folder} cannot be read as a causal language model ({fault}); fetch it anew.") from error
+        raise ValueError(
+            f"{folder} cannot be read as a causal language model ({fault}); expected one: fetch it anew."
+        ) from error
     with refusing(folder, "a language model"):
         require_tokenizer(model, tokenizer)
     return model, tokenizer
@@ -155,7 +157,7 @@ def _transformers() -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise ImportError(f"transformers is not installed; language models need it: {_HINT}") from error
+        raise ImportError(f"transformers is not installed; expected it for language models: {_HINT}") from error
     return transformers
 
 

@@ -65,7 +65,9 @@ class Checkpoint:
                 raise ValueError(f"its tensors lie in {shown(name)}; expected checkpoint-….safetensors")
             data = read_bytes(self.folder / name, "a checkpoint's tensors")
             if _name(data) != name:
-                raise ValueError(f"{name} is not the file that was written")
+                raise ValueError(
+                    f"{name} is not the file that was written; expected its digest to be that of the index"
+                )
             state = unpack(stored["state"].value, load(data))
         except (ValueError, OSError, RecursionError, SafetensorError) as error:
             raise ValueError(

@@ -35,9 +35,9 @@ class Log:
                 ours, again = number == len(lines), True
             if not ours:
                 raise ValueError(
-                    f"there is line {number} of {path} from another run than the checkpoint "
-                    "beside it, or of one "
-                    "whose checkpoint is gone; nothing was changed: move the log away, or give another folder"
+                    f"there is line {number} of {path} from another run than the checkpoint beside it, or of one "
+                    "whose checkpoint is gone; expected this run's only; nothing was changed: move the log away, "
+                    "or give another folder"
                 )
             if not again:
                 self._kept.append(text)

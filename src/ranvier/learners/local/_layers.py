@@ -117,7 +117,7 @@ class LayerSynapses:
 def require_finite_states(states: Iterable[Tensor]) -> None:
     """ValueError where what goes from one step to the next is not finite, though the input is."""
     if not all(bool(torch.isfinite(state).all()) for state in states):
-        raise ValueError("states are not finite though x is: weights are not finite, or too large")
+        raise ValueError("states are not finite though x is; expected finite weights, not too large")
 
 
 def require_own_weight(module: nn.Module) -> None:

@@ -109,7 +109,7 @@ def parallel(first: DynamicLens, second: DynamicLens) -> DynamicLens:
 
 def _require(fault: str | None, what: str) -> None:
     if fault is not None:
-        raise TypeError(f"{what} {fault}")
+        raise TypeError(f"{what} {fault}; expected sides that fit")
 
 
 __all__ = ["DynamicLens", "compose", "identity", "parallel", "run", "step", "system", "wiring"]

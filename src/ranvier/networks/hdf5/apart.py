@@ -65,7 +65,7 @@ def read(h5py, data, room):
 
     def walk(group, path, depth):
         if depth > DEPTH:
-            raise Refusal(f"the group {path} is nested more than {DEPTH} deep")
+            raise Refusal(f"the group {path} is nested more than {DEPTH} deep; expected less")
         out = {}
         for name in group:
             here = f"{path}/{name}"
@@ -78,13 +78,13 @@ def read(h5py, data, room):
                 raise Refusal(f"{here!r:.200} is reached in two ways; expected a tree")
             known.add((info.fileno, info.addr))
             if len(known) > OBJECTS:
-                raise Refusal(f"it holds more than {OBJECTS} objects")
+                raise Refusal(f"it holds more than {OBJECTS} objects; expected fewer")
             if isinstance(thing, h5py.Group):
                 out[name] = walk(thing, here, depth + 1)
             elif isinstance(thing, h5py.Dataset):
                 out[name] = leaf(thing, here)
             else:
-                raise Refusal(f"{here!r:.200} is no group and no data")
+                raise Refusal(f"{here!r:.200} is no group and no data; expected one of them")
         return out
 
     def leaf(dataset, path):
@@ -96,13 +96,16 @@ def read(h5py, data, room):
         if text is None and kind.kind not in KINDS:
             raise Refusal(f"{path!r:.200} holds {kind}; expected numbers or text")
         if dataset.shape is None:
-            raise Refusal(f"{path!r:.200} is empty")
+            raise Refusal(f"{path!r:.200} is empty; expected values")
         remaining[0] -= max(1, dataset.size) * max(1, kind.itemsize)
         chunk = kind.itemsize
         for n in dataset.chunks or ():
             chunk *= n
         if remaining[0] < 0 or chunk > room:
-            raise Refusal(f"{path!r:.200} of shape {dataset.shape} unpacks to far more than the file holds")
+            raise Refusal(
+                f"{path!r:.200} of shape {dataset.shape} unpacks to far more than the file holds; expected values "
+                "that are in it"
+            )
         if text is not None:
             values = dataset.asstr("utf-8", "strict")[()]
             return {"text": values if isinstance(values, str) else values.tolist()}
@@ -118,7 +121,7 @@ def read(h5py, data, room):
 def require_plain(dataset, path):
     """Refuse values that lie in other files, and filters that load code or know no bound."""
     if dataset.is_virtual or dataset.external:
-        raise Refusal(f"{path!r:.200} keeps its values in other files")
+        raise Refusal(f"{path!r:.200} keeps its values in other files; expected them in this one")
     creation = dataset.id.get_create_plist()
     used = {creation.get_filter(k)[0] for k in range(creation.get_nfilters())}
     if not used <= FILTERS:
@@ -132,7 +135,7 @@ def check(h5py, path, room, sample):
 
     def walk(group, at, depth):
         if depth > DEPTH:
-            raise Refusal(f"the group {at} is nested more than {DEPTH} deep")
+            raise Refusal(f"the group {at} is nested more than {DEPTH} deep; expected less")
         for name in group:
             here = f"{at}/{name}"
             link = group.get(name, getlink=True)
@@ -146,7 +149,7 @@ def check(h5py, path, room, sample):
                 continue
             known.add((info.fileno, info.addr))
             if len(known) > OBJECTS:
-                raise Refusal(f"it holds more than {OBJECTS} objects")
+                raise Refusal(f"it holds more than {OBJECTS} objects; expected fewer")
             attributes(thing)
             if isinstance(thing, h5py.Group):
                 walk(thing, here, depth + 1)
@@ -169,7 +172,10 @@ def check(h5py, path, room, sample):
         for n in dataset.chunks or ():
             chunk *= n
         if promised[0] > room or chunk > room:
-            raise Refusal(f"{at!r:.200} of shape {dataset.shape} unpacks to far more than the file holds")
+            raise Refusal(
+                f"{at!r:.200} of shape {dataset.shape} unpacks to far more than the file holds; expected values "
+                "that are in it"
+            )
         if size <= remaining[0]:
             remaining[0] -= size
             dataset[()]

@@ -36,7 +36,7 @@ def read_hdf5(path: str | Path, what: str = "HDF5") -> dict[str, Any]:
     values = memoryview(output)[8 + size :]
     tree, end = _unpacked(head["tree"], values, 0)
     if end != len(values):
-        raise ValueError(f"{broken}: {len(values) - end} bytes are left over.")
+        raise ValueError(f"{broken}: {len(values) - end} bytes are left over; expected none.")
     return tree
 
 
@@ -61,12 +61,15 @@ def _apart(broken: str, data: bytes, *arguments: str) -> bytes:
     try:
         done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise ValueError(f"{broken}: it takes more than {_SECONDS:g} s; fetch or write it anew.") from None
+        raise ValueError(
+            f"{broken}: it takes more than {_SECONDS:g} s; expected a whole file: fetch or write it anew."
+        ) from None
     if done.returncode != 0:
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise ValueError(
-            f"{broken}: HDF5's library ends with {how}{f' ({last})' if last else ''}; fetch or write it anew."
+            f"{broken}: HDF5's library ends with {how}{f' ({last})' if last else ''}; "
+            "expected a whole file: fetch or write it anew."
         )
     return done.stdout
 

@@ -83,7 +83,7 @@ def places_of(
         entries = columns if isinstance(columns, Mapping) else {r: i for i, r in enumerate(columns) if r}
         for role, column in entries.items():
             if role not in ROLES:
-                raise ValueError(f"Unknown role {role!r} in columns. {nearest(role, ROLES)}")
+                raise ValueError(f"columns has the role {role!r}; {nearest(role, ROLES)}")
             places[role] = place_of(column, first, named, path)
     elif named:
         places = _by_name(rows, path, filtered)
@@ -119,8 +119,8 @@ def _by_name(rows: Sequence[Row], path: Path, filtered: Mapping[str, str]) -> di
                 continue  # chosen by `where`, or of another meaning: a type of cells, say
         if role in places:
             raise ValueError(
-                f"{path} has two columns for the {role}: {first[places[role]]!r} and {name!r}; say "
-                f'which: columns={{"{role}": {name!r}, ...}}.'
+                f"{path} has two columns for the {role}: {first[places[role]]!r} and {name!r}; expected one: give "
+                f'columns={{"{role}": {name!r}, ...}}.'
             )
         if role is not None:
             places[role] = place
@@ -152,7 +152,7 @@ def place_of(column: str | int, first: list[str], named: bool, path: Path) -> in
             f"{path} is read without a header; expected a column's place from 0, not {column!r}."
         )
     if column not in first:
-        raise ValueError(f"{path} has no column {column!r}. {nearest(column, first)}")
+        raise ValueError(f"{path} has no column {column!r}; {nearest(column, first)}")
     return first.index(column)
 
 

@@ -39,7 +39,9 @@ def recognise(data: bytes) -> str:
         if head.startswith(magic):
             raise ValueError(what)
     if re.match(rb"\x80[\x02-\x05]", head) and b"." in data[-2:]:
-        raise ValueError("a pickle, which is never read: it could run anything")
+        raise ValueError(
+            "a pickle, which could run anything; expected text, or arrays without objects: save it as such"
+        )
     if head.startswith(b"\x93NUMPY"):
         return "npy"
     if head.startswith(b"PK\x03\x04"):
@@ -72,22 +74,24 @@ def _in_zip(data: bytes) -> str:
             names = archive.namelist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
         fault = library_fault(error, (zipfile.BadZipFile,))
-        raise ValueError(f"a broken zip archive: {fault}") from error
+        raise ValueError(f"a broken zip archive, {fault}; expected a whole one") from error
     if names and all(name.endswith(".npy") for name in names):
         return "npz"
     if "xl/workbook.xml" in names:
         return "xlsx"
-    raise ValueError("a zip archive of something else: unpack it first")
+    raise ValueError("a zip archive of something else; expected a single table or graph: unpack it first")
 
 
 def _in_xml(data: bytes) -> str:
     if re.search(rb"<!(?:DOCTYPE|ENTITY)", data, re.IGNORECASE):
-        raise ValueError("XML with a document type or entities, which are never expanded: write it without")
+        raise ValueError(
+            "XML with a document type or entities, which are never expanded; expected none: write it without"
+        )
     root = re.search(rb"<\s*(?:[\w.-]+:)?([A-Za-z][\w.-]*)", data[:65536])
     name = root[1].lower().decode() if root else ""
     if name in ("graphml", "gexf"):
         return name
-    raise ValueError(f"XML of another kind (<{name[:40]}>)")
+    raise ValueError(f"XML of another kind (<{name[:40]}>); expected GraphML or GEXF")
 
 
 __all__ = ["SUPPORTED", "recognise"]

@@ -54,7 +54,8 @@ def sheet_rows(data: bytes, path: Path, sheet: str | None) -> list[Row]:
         import openpyxl  # type: ignore[import-untyped]
     except ImportError:
         raise ValueError(
-            f"{path} is an Excel file, which openpyxl reads; pip install 'ranvier[tables]', or save it as CSV."
+            f"{path} is an Excel file, which openpyxl reads; expected that package: pip install "
+            "'ranvier[tables]', or save it as CSV."
         ) from None
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         unpacked = sum(item.file_size for item in archive.infolist())
@@ -63,7 +64,10 @@ def sheet_rows(data: bytes, path: Path, sheet: str | None) -> list[Row]:
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         names = list(book.sheetnames)
         if sheet is None and len(names) > 1:
-            raise ValueError(f"{path} has the sheets {', '.join(map(repr, names))}; say which: sheet={names[0]!r}.")
+            raise ValueError(
+                f"{path} has the sheets {', '.join(map(repr, names))}; expected one of them: give "
+                f"sheet={names[0]!r}."
+            )
         if sheet is not None and sheet not in names:
             raise ValueError(f"{path} has no sheet {sheet!r}; expected one of {', '.join(map(repr, names))}.")
         rows, cells = [], 0
@@ -75,9 +79,13 @@ def sheet_rows(data: bytes, path: Path, sheet: str | None) -> list[Row]:
     except ValueError as error:
         if str(error).startswith(str(path)):
             raise
-        raise ValueError(f"{path} is no Excel workbook that can be read: {library_fault(error)}.") from error
+        raise ValueError(
+            f"{path} is no Excel workbook that can be read: {library_fault(error)}; expected a whole one."
+        ) from error
     except Exception as error:  # a foreign archive fails in as many ways as zip and XML have
-        raise ValueError(f"{path} is no Excel workbook that can be read: {library_fault(error)}.") from error
+        raise ValueError(
+            f"{path} is no Excel workbook that can be read: {library_fault(error)}; expected a whole one."
+        ) from error
     return _trimmed(rows)
 
 
@@ -85,14 +93,15 @@ def arrow_rows(data: bytes, path: Path, kind: str) -> list[Row]:
     """The rows of a Parquet or Feather table, with the columns' names first; read in a process apart."""
     if find_spec("pyarrow") is None:
         raise ValueError(
-            f"{path} is {kind.capitalize()}, which pyarrow reads; pip install 'ranvier[tables]', or save it as CSV."
+            f"{path} is {kind.capitalize()}, which pyarrow reads; expected that package: pip install "
+            "'ranvier[tables]', or save it as CSV."
         )
     broken = f"{path} is no {kind.capitalize()} file that can be read"
     room = min(LARGEST, max(ALWAYS, RATIO * len(data)))
     command = [sys.executable, "-P", str(Path(__file__).with_name("arrow_apart.py")), kind, str(room)]
     done = subprocess.run(command, input=data, capture_output=True, check=False)
     if done.returncode != 0:
-        raise ValueError(f"{broken}: pyarrow ends with {_ending(done)}; fetch or write it anew.")
+        raise ValueError(f"{broken}: pyarrow ends with {_ending(done)}; expected a whole file: fetch or write it anew.")
     table = json.loads(done.stdout)
     if "refused" in table:
         raise ValueError(f"{broken}: {table['refused']}; expected a table.")

@@ -118,7 +118,7 @@ def _read(
     rows: str | None, sheet: str | None, signs: Mapping[str, int] | None,
 ) -> EdgeList:  # fmt: skip
     if layout not in (None, *LAYOUTS):
-        raise ValueError(f"layout is {layout!r:.60}. {nearest(layout, LAYOUTS)}")
+        raise ValueError(f"layout is {layout!r:.60}; {nearest(layout, LAYOUTS)}")
     transmitters = transmitter_signs(signs)
     if kind in ("text", "xlsx", "parquet", "feather"):
         table = rows_of(data, path, kind, delimiter, sheet)
@@ -166,14 +166,14 @@ def _from_table(
             return matrix if options["nodes"] is None else described(matrix, options["nodes"], path)
     if layout == "matrix" or rows is not None:
         raise ValueError(
-            f"{path} is no matrix: expected as many columns as rows, all numbers, or the nodes' names above and beside."
+            f"{path} is no matrix; expected as many columns as rows, all numbers, or the nodes' names above and beside."
         )
     try:
         return edges_of(table, path, **options)
     except ValueError as error:
         if explicit or not _foreign(table):
             raise
-        raise ValueError(f"{error} Formats that can be read: {SUPPORTED}.") from error
+        raise ValueError(f"{str(error).rstrip('.')}; expected one of the formats {SUPPORTED}.") from error
 
 
 def _foreign(table: list[Row]) -> bool:

@@ -94,9 +94,12 @@ def read_graphml(path: str | Path, **attributes: str) -> EdgeList:
     try:
         kind = recognise(data)
     except ValueError as error:
-        raise ValueError(f"{path} is no GraphML: it is {error}.") from error
+        raise ValueError(f"{path} is no GraphML; it is {error}.") from error
     if kind != "graphml":
-        raise ValueError(f"{path} is no GraphML: it is {kind}; read_edges reads it, if it is an edge list or a graph.")
+        raise ValueError(
+            f"{path} is no GraphML: it is {kind}; expected GraphML: read_edges reads it, if it is an edge list or "
+            "a graph."
+        )
     return graph_edges(data, path, "graphml", **attributes)
 
 

@@ -67,15 +67,15 @@ def require_structure(matrix: Any) -> None:
             matrix.check_format(full_check=True)
             pointers = np.asarray(matrix.indptr)
             if (np.diff(pointers) < 0).any() or pointers[0] != 0 or pointers[-1] > len(matrix.indices):
-                raise ValueError("its pointers do not ascend")
+                raise ValueError("its pointers do not ascend; expected rows one after the other")
         elif matrix.format == "coo":
             for ends, size in zip(matrix.coords, matrix.shape, strict=True):
                 if len(ends) != len(matrix.data):
-                    raise ValueError("it has more indices than values, or fewer")
+                    raise ValueError("it has more indices than values, or fewer; expected one each")
                 if len(ends) and (ends.min() < 0 or ends.max() >= size):
-                    raise ValueError(f"an index is not from 0 to {size - 1}")
+                    raise ValueError(f"an index is out of range; expected 0 to {size - 1}")
         elif matrix.format == "dia" and len(np.unique(matrix.offsets)) != len(matrix.offsets):
-            raise ValueError("two of its diagonals have the same place")
+            raise ValueError("two of its diagonals have the same place; expected each once")
     except (ValueError, TypeError, IndexError) as error:
         raise ValueError(f"The sparse matrix is damaged: {error}; expected indices within its shape.") from error
 
@@ -106,7 +106,7 @@ def npz_edges(data: bytes, path: Path, rows: str = "targets") -> EdgeList:
         try:
             matrix = _sparse(arrays)
         except (TypeError, ValueError, OverflowError, IndexError, MemoryError) as error:
-            raise ValueError(f"{broken}: {error or 'it needs more memory than there is'}.") from error
+            raise ValueError(f"{broken}: {error or 'it needs more memory than there is; expected less'}.") from error
         require_nodes(max(matrix.shape), len(data), path)
         return oriented(matrix, path, rows)
     roles = {role_of(name): name for name in arrays}
@@ -116,7 +116,8 @@ def npz_edges(data: bytes, path: Path, rows: str = "targets") -> EdgeList:
     if len(square) != 1:
         listed = ", ".join(f"{name} {a.shape}" for name, a in arrays.items())
         raise ValueError(
-            f"{broken}, nor one square matrix, nor arrays named source, target and weight: it holds {listed[:200]}."
+            f"{path} holds {listed[:200]}; expected a sparse matrix of SciPy's, one square matrix, or arrays named "
+            "source, target and weight."
         )
     names = next((a for a in arrays.values() if a.shape == arrays[square[0]].shape[:1] and a.dtype.kind in "US"), None)
     return oriented(arrays[square[0]], path, rows, None if names is None else names.astype(str).tolist())
@@ -256,7 +257,7 @@ def _archive(data: bytes, path: Path) -> dict[str, np.ndarray]:
             items = archive.infolist()
             require_ratio(sum(item.file_size for item in items), len(data), path)
             if len(items) > 100:
-                raise ValueError(f"it holds {len(items)} arrays")
+                raise ValueError(f"it holds {len(items)} arrays; expected fewer")
             return {item.filename.removesuffix(".npy"): _array(archive.read(item), item.filename) for item in items}
     except ValueError as error:
         if str(error).startswith(str(path)):
@@ -280,10 +281,13 @@ def _array(data: bytes, what: str) -> np.ndarray:
         rest = data[stream.tell() :]
         count = math.prod(shape)
         if any(n < 0 for n in shape) or count * kind.itemsize != len(rest):
-            raise ValueError(f"{kind} of shape {shape} needs {count * kind.itemsize} bytes, there are {len(rest)}")
+            raise ValueError(
+                f"{kind} of shape {shape} needs {count * kind.itemsize} bytes; expected as many, and there are "
+                f"{len(rest)}"
+            )
         return np.frombuffer(rest, kind).reshape(shape, order="F" if fortran else "C")
     except Exception as error:
-        raise ValueError(f"{what} is no array of NumPy's ({error}).") from error
+        raise ValueError(f"{what} is no array of NumPy's ({error}); expected one.") from error
 
 
 def _sparse(arrays: Mapping[str, np.ndarray]) -> Any:
@@ -315,26 +319,29 @@ def _sparse(arrays: Mapping[str, np.ndarray]) -> Any:
     if layout == "coo":
         ends = [indices[k].astype(np.int64) for k in ("row", "col")]
         if not len(ends[0]) == len(ends[1]) == len(values) or values.ndim != 1:
-            raise ValueError(f"{len(values)} values have {len(ends[0])} rows and {len(ends[1])} columns")
+            raise ValueError(
+                f"{len(values)} values have {len(ends[0])} rows and {len(ends[1])} columns; expected one of each "
+                "a value"
+            )
         for which, size in zip(ends, shape, strict=True):
             if len(which) and (which.min() < 0 or which.max() >= size):
-                raise ValueError(f"an index is not from 0 to {size - 1}")
+                raise ValueError(f"an index is out of range; expected 0 to {size - 1}")
         return sp.coo_array((values, tuple(ends)), shape=shape)
     if layout == "dia":
         return sp.dia_array((np.atleast_2d(values), indices["offsets"]), shape=shape)
     pointers, places = indices["indptr"].astype(np.int64), indices["indices"].astype(np.int64)
     block = values.shape[1:] if layout == "bsr" else (1, 1)
     if (layout == "bsr") != (values.ndim == 3) or min(block) < 1:
-        raise ValueError(f"its values have shape {values.shape}")
+        raise ValueError(f"its values have shape {values.shape}; expected one that fits its blocks")
     if any(n % b for n, b in zip(shape, block, strict=True)):
-        raise ValueError(f"blocks of {block} do not fill {shape}")
+        raise ValueError(f"blocks of {block} do not fill {shape}; expected blocks that do")
     major, minor = (shape[0] // block[0], shape[1] // block[1])
     if layout == "csc":
         major, minor = minor, major
     if len(pointers) != major + 1 or pointers[0] != 0 or (np.diff(pointers) < 0).any() or pointers[-1] > len(places):
-        raise ValueError(f"its {len(pointers)} pointers do not ascend from 0 to at most {len(places)}")
+        raise ValueError(f"its {len(pointers)} pointers do not ascend; expected 0 to at most {len(places)}")
     if len(places) != len(values) or (len(places) and (places.min() < 0 or places.max() >= minor)):
-        raise ValueError(f"its indices are not one a value, from 0 to {minor - 1}")
+        raise ValueError(f"its indices do not fit; expected one a value, from 0 to {minor - 1}")
     kinds = {"csr": sp.csr_array, "csc": sp.csc_array, "bsr": sp.bsr_array}
     return kinds[layout]((values, places, pointers), shape=shape)
 

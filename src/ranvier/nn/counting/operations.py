@@ -156,7 +156,10 @@ def spike_operations(recording: Any, network: Any = None) -> Operations:
     if not hasattr(network, "projections"):
         raise ValueError("there is a recording that does not know its network; expected network= as it was simulated")
     if network.size != recording.n_neurons:
-        raise ValueError(f"there are {recording.n_neurons} neurons in the recording, {network.size} in the network")
+        raise ValueError(
+            f"there are {recording.n_neurons} neurons in the recording, {network.size} in the network; expected "
+            "as many"
+        )
     spikes = np.bincount(recording.neurons.numpy(), minlength=network.size)
     steps = round(recording.duration / recording.dt)
     operations = Operations(uncounted=("arithmetic of the neurons' updates",))

@@ -144,7 +144,7 @@ class ELM(SequenceCell):
             s, m = self._plain(b, state, kappa, gain)
         if holds_values(s) and not bool(torch.isfinite(s[-1].detach()).all()):
             require_finite(x)
-            raise ValueError("values in s are not finite though x is: of the weights, or the state given")
+            raise ValueError("values in s are not finite though x is; expected finite weights and a finite state")
         return self.readout(m), {"s": s[-1], "m": m[-1]}
 
     def _routes(self) -> Tensor:

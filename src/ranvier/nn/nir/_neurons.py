@@ -131,7 +131,9 @@ def read_layer(
     sizes: tuple[Any, ...] = (shape or None,)
     if linear is not None:
         if shape not in ((), linear[0].shape[:1]):
-            raise ValueError(f"The neurons {name!r} have shape {shape}; their weights expect {linear[0].shape[:1]}.")
+            raise ValueError(
+                f"The neurons {name!r} have shape {shape}; expected {linear[0].shape[:1]}, as of their weights."
+            )
         sizes = linear[0].shape[1], linear[0].shape[0]
         options["bias"] = linear[1] is not None
     if spiking:

@@ -279,8 +279,8 @@ class DynamicalLayer(FixedAttributes):
         if len(bad):
             b, *n = bad[0].tolist()
             raise ValueError(
-                f"there is {v[tuple(bad[0])].item()} in {name} of batch {b}, neuron {neuron(n)} "
-                "though x is finite: weights or the state given are not finite, or too large"
+                f"there is {v[tuple(bad[0])].item()} in {name} of batch {b}, neuron {neuron(n)} though x is "
+                "finite; expected finite weights and a finite state, not too large"
             )
 
     def extra_repr(self) -> str:

@@ -124,7 +124,7 @@ def _spikes(path: Path, table: dict[str, Any], role: dict[str, str | None], unit
 def _chosen(table: dict[str, Any], key: str, roles: Mapping[str, str]) -> str | None:
     if key in roles:
         if roles[key] not in table:
-            raise ValueError(f"there is no array {roles[key]!r} for {key}. {nearest(roles[key], table)}")
+            raise ValueError(f"there is no array {roles[key]!r} for {key}; {nearest(roles[key], table)}")
         return roles[key]
     lower = {name.lower(): name for name in table}
     return next((lower[usual.lower()] for usual in USUAL[key] if usual.lower() in lower), None)
@@ -191,7 +191,7 @@ def _behaviours(
     for name, source in chosen.items():
         key, column = source if isinstance(source, tuple) else (source, None)
         if key not in table:
-            raise ValueError(f"there is no array {key!r} for behaviour {name!r}. {nearest(key, table)}")
+            raise ValueError(f"there is no array {key!r} for behaviour {name!r}; {nearest(key, table)}")
         _require_real(table[key], key, path)
         array = np.asarray(table[key])
         array = array.reshape(-1) if 1 in array.shape else array

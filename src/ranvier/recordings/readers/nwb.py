@@ -65,7 +65,7 @@ def _session(path: Path, series: str | None, dt: float, name: str) -> Session:
         "name": name,
     }  # fmt: skip
     if series is not None and series not in responses:
-        raise ValueError(f"{path} has no activity {series!r}. {nearest(series, responses)}")
+        raise ValueError(f"{path} has no activity {series!r}; {nearest(series, responses)}")
     if series is None and file.units is not None and "spike_times" in file.units.colnames:
         spikes, neurons = _units(file.units, path, io, dt, [s for s in behaviour.values() if len(s)])
         return Session(spikes=spikes, neurons=neurons, notes=notes, **options)

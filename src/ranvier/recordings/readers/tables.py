@@ -71,7 +71,7 @@ def read_table(
                                   start=start, size=len(names), neurons=Neurons(tuple(names)), name=title)  # fmt: skip
     for column in behaviour:
         if column not in head:
-            raise ValueError(f"there is no column {column!r}. {nearest(column, head)}")
+            raise ValueError(f"there is no column {column!r}; {nearest(column, head)}")
     columns = {
         column: np.array([_number(row[k], column, at, path) for at, row in enumerate(rows[1:], 2)])
         for k, column in enumerate(head)
@@ -89,7 +89,7 @@ def read_table(
 def _column(head: list[str], requested: str | None, usual: Sequence[str], what: str, path: Path) -> str | None:
     if requested is not None:
         if requested not in head:
-            raise ValueError(f"{path} has no column {requested!r} for {what}. {nearest(requested, head)}")
+            raise ValueError(f"{path} has no column {requested!r} for {what}; {nearest(requested, head)}")
         return requested
     lower = {name.lower(): name for name in head}
     return next((lower[name] for name in usual if name in lower), None)

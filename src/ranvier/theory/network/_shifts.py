@@ -79,7 +79,7 @@ class ShiftTable:
             self._solve(first, [_axis(x.detach(), n, scale) for x, n in zip(columns, NODES, strict=True)])
         values = self.values
         if values is None:
-            raise RuntimeError("the table of shifts is empty")
+            raise RuntimeError("the table of shifts is empty; expected an entry: it is filled before it is read")
         result = values.expand(len(mean), *values.shape)
         for x, axis in zip(columns, self.axes, strict=True):
             result = torch.einsum("mn,mn...->m...", _lagrange(x, axis), result)

@@ -48,7 +48,10 @@ def adapted_point(
         means = following
         if moved < 1e-6:
             return point
-    raise ValueError(f"no stationary adaptation found: the mean voltage still moves by {moved:.3g} mV; simulate")
+    raise ValueError(
+        f"no stationary adaptation found: the mean voltage still moves by {moved:.3g} mV; expected it to come to "
+        "rest: simulate"
+    )
 
 
 @torch.no_grad()

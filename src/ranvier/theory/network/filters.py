@@ -87,8 +87,8 @@ def synapse_filter(synapse: Synapse) -> Filter:
     name = type(synapse).__name__
     if synapse.continuous:
         raise ValueError(
-            f"{name} is a continuous synapse, which transmits voltages and not spikes: linear response of "
-            "spiking neurons knows none. Simulate it, or leave it out"
+            f"{name} is a continuous synapse, which transmits voltages and not spikes; expected none for the "
+            "linear response of spiking neurons: simulate it, or leave it out"
         )
     if isinstance(synapse, Jump) and synapse.onto != "V":
         raise ValueError(
@@ -127,7 +127,7 @@ def _values(matrix: Any, states: list[sp.Symbol], synapse: Synapse) -> Tensor:
     """float64, of the shape of a matrix of expressions in the synapse's parameters."""
     if matrix.free_symbols & set(states):
         raise ValueError(
-            f"the equations of {type(synapse).__name__} are not linear; linear response needs linear synapses"
+            f"the equations of {type(synapse).__name__} are not linear; expected linear synapses for linear response"
         )
     function = _function(sp.ImmutableMatrix(matrix))
     entries = function(**{k: torch.as_tensor(v, dtype=torch.float64) for k, v in synapse.parameters.items()})

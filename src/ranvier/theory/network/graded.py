@@ -110,8 +110,8 @@ class _System:
 
         if net.backgrounds:
             raise ValueError(
-                f"population {net.backgrounds[0].target.name!r} has background spike trains; a graded "
-                "network takes none: give noise (mV) instead"
+                f"population {net.backgrounds[0].target.name!r} has background spike trains; expected none in a "
+                "graded network: give noise (mV) instead"
             )
         self.populations: Sequence[Population] = net.populations
         self.blocks: dict[tuple[int, str], slice] = {}
@@ -123,8 +123,8 @@ class _System:
             equations = getattr(p.neuron, "equations", None)
             if equations is None or equations.threshold is not None:
                 raise ValueError(
-                    f"population {p.name!r} of {type(p.neuron).__name__} spikes; the linear noise "
-                    "approximation is for graded neurons, whose equations have no threshold"
+                    f"population {p.name!r} of {type(p.neuron).__name__} spikes; expected graded neurons for the "
+                    "linear noise approximation, whose equations have no threshold"
                 )
             for key, value in p.parameters.items():
                 if isinstance(value, TimeSeries):

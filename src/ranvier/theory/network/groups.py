@@ -92,8 +92,8 @@ class NeuronGroup(Brief):
         if bool(bad.any()):
             i = int(torch.nonzero(bad)[0])
             raise ValueError(
-                f"neuron {i} of {self.name} has no noise (sigma² = {float(total[i].detach()):.4g} mV²); the "
-                "theory needs some. Give the population noise > 0 (mV), a background of Poisson trains, or "
+                f"neuron {i} of {self.name} has no noise (sigma² = {float(total[i].detach()):.4g} mV²); expected "
+                "some for the theory: give the population noise > 0 (mV), a background of Poisson trains, or "
                 "count the recurrent noise (recurrent_noise='filtered')"
             )
         wrong = self.V_th.detach() <= self.V_reset.detach()

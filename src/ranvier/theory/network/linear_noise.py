@@ -75,7 +75,10 @@ def fixed_point(drift: Drift, start: Tensor, *, horizon: float = 5e4) -> Tensor:
     while True:
         path = solve_ivp(slope, (0.0, span), x.numpy(), method="RK45", rtol=1e-6, atol=1e-8, t_eval=[span])
         if not path.success or not np.isfinite(path.y).all():
-            raise ValueError(f"the noise-free system runs away within {spent + span:g} ms: {path.message}")
+            raise ValueError(
+                f"the noise-free system runs away within {spent + span:g} ms ({path.message}); expected a fixed "
+                "point: start it elsewhere, or weaken its coupling"
+            )
         there = torch.from_numpy(path.y[:, -1].copy())
         moved = float((there - x).abs().max())
         x, spent = there, spent + span
@@ -87,8 +90,8 @@ def fixed_point(drift: Drift, start: Tensor, *, horizon: float = 5e4) -> Tensor:
         if spent + 2 * span > horizon:
             raise ValueError(
                 f"the noise-free system has not settled after {spent:g} ms (it still moves by {moved:.3g} in "
-                f"{span:g} ms): it oscillates or drifts, and has no covariance around a fixed point. Start "
-                "it elsewhere, weaken its coupling, or simulate it"
+                f"{span:g} ms); expected a fixed point, around which there is a covariance: start it elsewhere, "
+                "weaken its coupling, or simulate it"
             )
         span *= 2
 
@@ -129,7 +132,7 @@ def abscissa(A: Tensor) -> float:
         )
         raise ValueError(
             f"the fixed point is unstable: its Jacobian has an eigenvalue of real part {largest:.4g} per ms, "
-            f"{kind}. Fluctuations around it grow; weaken the coupling, or simulate"
+            f"{kind}; expected a stable one, or fluctuations around it grow: weaken the coupling, or simulate"
         )
     return largest
 

@@ -81,8 +81,8 @@ def assemble(net: Network) -> Assembly:
         at = torch.arange(population.start, population.start + population.size)
         if isinstance(population.neuron, SpikeTimes):
             raise ValueError(
-                f"population {population.name!r} has given spike times; a stationary prediction needs rates. "
-                "Use rv.Poisson(rate) in its place"
+                f"population {population.name!r} has spike times; expected rates for a stationary prediction: use "
+                "rv.Poisson(rate) in its place"
             )
         if isinstance(population.neuron, Poisson):
             require_constant(population.parameters, f"population {population.name!r}")
@@ -131,9 +131,9 @@ def _edges(net: Network, tau: Tensor, filters: _Filters) -> tuple[Coupling, Tens
             continue
         if projection.plasticity is not None and projection.plasticity.law.short_term:
             raise ValueError(
-                f"{_where(projection)} has short-term plasticity ({type(projection.plasticity).__name__}), whose mean "
-                "depends on the rates; a prediction needs constant weights: leave it out, with weights as they are at "
-                "the expected rate"
+                f"{_where(projection)} has short-term plasticity ({type(projection.plasticity).__name__}), whose "
+                "mean depends on the rates; expected constant weights for a prediction: leave it out, with "
+                "weights as they are at the expected rate"
             )
         number = filters(projection.synapse, _where(projection))
         sources, targets = projection.edges()
@@ -204,7 +204,7 @@ def _area(filter: Filter, tau: Tensor, target: Population, synapse: Synapse, neu
     if "g_L" not in target.parameters:
         raise ValueError(
             f"population {target.name!r} of {type(target.neuron).__name__} has no leak conductance g_L (nS), which "
-            f"{type(synapse).__name__} needs: give the model a parameter `g_L: float = ...`"
+            f"{type(synapse).__name__} needs; expected it: give the model a parameter `g_L: float = ...`"
         )
     return filter.area / _values(target.parameters["g_L"], target.size)[neurons]
 

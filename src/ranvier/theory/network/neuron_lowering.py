@@ -21,8 +21,8 @@ def require_constant(values: Mapping[str, Any], name: str) -> None:
     for key, value in values.items():
         if isinstance(value, TimeSeries):
             raise ValueError(
-                f"the {key} of {name} changes in time; a stationary prediction needs a number. "
-                "Give its mean, or follow the density with ranvier.theory.evolve"
+                f"the {key} of {name} changes in time; expected a number for a stationary prediction: give its "
+                "mean, or follow the density with ranvier.theory.evolve"
             )
 
 
@@ -128,7 +128,7 @@ def _compiled(equations: Equations, name: str) -> dict[str, Callable[..., Tensor
     state = equations.states[0]
     V, current = symbol(state.name), symbol("I")
     if symbol("t") in state.drift.free_symbols:
-        raise ValueError(f"the equation of {name} depends on t; a stationary prediction needs one without")
+        raise ValueError(f"the equation of {name} depends on t; expected one that does not for a stationary prediction")
     per_mV = sp.simplify(sp.diff(state.drift, current))
     intensity = sp.simplify(sp.Add(*(g**2 for g in state.diffusion.values())))
     for what, expression in (("its input I", per_mV), ("its noise", intensity)):
@@ -149,17 +149,17 @@ def _function(expression: sp.Expr) -> Callable[..., Tensor]:
 def _require_one_variable(equations: Equations, name: str, slow: str | None) -> None:
     if equations.threshold is None:
         raise ValueError(
-            f"{name} never spikes; this theory is of spiking neurons. Graded networks have the linear noise "
-            "approximation, for networks that are graded throughout"
+            f"{name} never spikes; expected spiking neurons, or a network that is graded throughout, which has "
+            "the linear noise approximation"
         )
     if len(equations.names) != 1 and slow is None:
         raise ValueError(
-            f"{name} has {len(equations.names)} variables ({', '.join(equations.names)}); threshold integration needs "
-            "neurons of one, or of one and an adaptation w with dw/dt = (a V + c - w)/tau_w and w = w + b at spikes. "
-            "Use LIF, QIF, EIF or AdEx, or simulate"
+            f"{name} has {len(equations.names)} variables ({', '.join(equations.names)}); expected one for "
+            "threshold integration, or of one and an adaptation w with dw/dt = (a V + c - w)/tau_w and w = w + b "
+            "at spikes: use LIF, QIF, EIF or AdEx, or simulate"
         )
     if equations.refractory and not equations.held:
-        raise ValueError(f"{name} is not held at its reset while refractory; the theory needs holds=True")
+        raise ValueError(f"{name} is not held at its reset while refractory; expected holds=True")
 
 
 def _bound(equations: Equations, V: sp.Symbol, name: str) -> sp.Expr:

@@ -72,7 +72,10 @@ def _modes(filter: Filter, k: int) -> tuple[np.ndarray, ...]:
         A = A * (1 + APART * np.diag(np.linspace(-1, 1, len(b))))
     values, vectors = np.linalg.eig(A)
     if np.iscomplexobj(values) and np.abs(values.imag).max() > 1e-9 * np.abs(values).max():
-        raise ValueError("a synapse whose kernel oscillates: the second order needs sums of decaying exponentials")
+        raise ValueError(
+            "there is a synapse whose kernel oscillates; expected sums of decaying exponentials for the second "
+            "order"
+        )
     rates, vectors = -values.real, vectors.real
     share = (c @ vectors) * np.linalg.solve(vectors, b)
     share = share / (share / rates).sum()

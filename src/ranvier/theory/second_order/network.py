@@ -133,8 +133,8 @@ def _settled(
         if residual < 1e-10:
             return r, x, step + 1, residual
     raise ValueError(
-        f"no rates found to second order: after {STEPS} steps they still move by {1000 * residual:.3g} Hz. "
-        "The coupling is too strong for an expansion; weaken it, use order=1, or simulate"
+        f"rates to second order after {STEPS} steps still move by {1000 * residual:.3g} Hz; expected them at "
+        "rest, but the coupling is too strong for an expansion: weaken it, use order=1, or simulate"
     )
 
 

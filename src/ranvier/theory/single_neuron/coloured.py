@@ -58,7 +58,7 @@ def coloured_membrane(
         i = int(torch.argmax(drift.expand(neurons.size)))
         there = float(neurons.force[-1, i].detach())
         raise ValueError(
-            f"neuron {i} has no hard threshold (force {there:.4g} mV at V_th): filtered noise changes it at "
-            "order tau_s/tau only; use membrane(), white noise"
+            f"neuron {i} has no hard threshold (force {there:.4g} mV at V_th); expected one, as filtered noise "
+            "changes other neurons at order tau_s/tau only: use membrane(), white noise"
         )
     return neurons

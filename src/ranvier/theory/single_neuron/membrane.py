@@ -141,7 +141,8 @@ def membrane(
         if bool(torch.isnan(F).any()):
             k, i = torch.nonzero(torch.isnan(F))[0].tolist()
             raise ValueError(
-                f"the force is not a number for neuron {i} at V = {float(grid.faces[k, i]):.6g} mV"
+                f"the force is not a number for neuron {i} at V = {float(grid.faces[k, i]):.6g} mV; expected one: "
+                "look at its parameters"
             )
         F = F.clamp(-1e100, 1e100)  # an infinite upstroke: the membrane crosses in no time
     return Membrane(grid, F, p["tau"], p["sigma"], p["t_ref"])
@@ -185,6 +186,6 @@ def lower_bound(force: Force, p: dict[str, Tensor], fall_by: float = 36.0) -> Te
         span = 2 * span
     i = int(torch.nonzero(bound.isnan())[0])
     raise ValueError(
-        f"neuron {i}: no force returns the membrane from below V_reset={float(reset[i]):.6g} mV; "
-        "give V_lb, where it is reflected"
+        f"neuron {i}: no force returns the membrane from below V_reset={float(reset[i]):.6g} mV; expected one, or "
+        "V_lb, where it is reflected: give V_lb"
     )

@@ -76,7 +76,7 @@ def evolve(
             buffer[i, whole] = held[i] * (wait[i] - whole) / wait[i]
     weight, spread = arrays.matrix(coupling, "coupling"), arrays.matrix(noise_coupling, "noise_coupling")
     if delay is None and (weight.any() or spread.any()):
-        raise ValueError("coupled populations need delay (ms), at least dt")
+        raise ValueError("coupled populations have no delay; expected one in ms, at least dt")
     lag = arrays.matrix(dt if delay is None else delay, "delay") / dt
     if (lag < 1 - 1e-9).any():
         raise ValueError(f"a delay is {lag.min() * dt:.6g} ms; expected at least dt = {dt} ms")

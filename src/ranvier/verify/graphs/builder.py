@@ -77,9 +77,9 @@ class Builder:
         self._nodes.append(Node(self.name, operator, tuple(v.node for v in inputs), shape))
         return Value(len(self._nodes) - 1, shape)
 
-    def refuse(self, problem: str) -> None:
+    def refuse(self, fault: str) -> None:
         """Raise ValueError about the node that is being translated."""
-        raise ValueError(f"node {self.name!r} {problem}")
+        raise ValueError(f"node {self.name!r} {fault}")
 
     # copies
 

@@ -67,7 +67,7 @@ def interval(graph: ComputationGraph, k: int, bounds: NodeBounds) -> tuple[Tenso
     lows, highs = [bounds.lower[i] for i in node.inputs], [bounds.upper[i] for i in node.inputs]
     match node.operator:
         case Input():
-            raise ValueError("an input has no inputs: its bounds are the domain")
+            raise ValueError("the node is an input; expected an operator, as an input's bounds are the domain")
         case Unary(function=function):
             l, u = outward(*unary_range(function, lows[0], highs[0]))
             return l, u, magnitude(l, u)
