@@ -19,7 +19,7 @@ IMPOSSIBLE = {
     "tau_s": (lambda: N.ELM(3, 2, tau_s=float("nan")), r"tau_s is nan; expected a number above 0"),
     "dropout": (lambda: N.CfC(3, 2, dropout=1.0), r"dropout is 1; expected a number in \[0, 1\)"),
     "epsilon": (lambda: N.LTC(3, 2, epsilon=-1.0), r"epsilon is -1; expected a number of at least 0"),
-    "scaling": (lambda: N.Hopfield(3, scaling=0.0), r"scaling is 0; expected a number above 0"),
+    "scaling": (lambda: N.Hopfield(3, scaling=0.0), r"scaling of Hopfield is 0; expected a number above 0"),
     "steps": (lambda: N.Delay(3, -1), r"steps is -1; expected a number of at least 0"),
 }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from itertools import chain
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_modules
 
 from ranvier.nn.checks import require_tensor
+from ranvier.nn.domains import Domain, Whole
 
 #: tensors by name, each with the batch as an axis
 CellState = dict[str, Tensor]
@@ -59,11 +60,15 @@ def is_hooked(module: nn.Module) -> bool:
 
 
 class FixedAttributes(nn.Module):
-    """A module whose attributes in `FIXED` say what it is made of, and are refused another value afterwards."""
+    """A module whose attributes in `FIXED` say what it is made of, and are refused another value afterwards; those in
+    `NUMBERS` may be set anew within their domains, None where they were None or began so."""
 
     FIXED: ClassVar[frozenset[str]] = frozenset()
+    NUMBERS: ClassVar[Mapping[str, Domain | Whole]] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.NUMBERS and not (value is None and self.__dict__.get(name) is None):
+            self.NUMBERS[name].require(f"{name} of {type(self).__name__}", value)
         if name in self.FIXED and name in self.__dict__ and self.__dict__[name] != value:
             kind = type(self).__name__
             raise AttributeError(

@@ -178,6 +178,8 @@ class DelayedLinear(_Delayed):
     The state is {"past": (longest, B, in_features)}.
     """
 
+    FIXED = _Delayed.FIXED | {"in_features", "out_features"}
+
     def __init__(
         self,
         in_features: int,

@@ -45,6 +45,20 @@ class Domain:
         raise ValueError(f"{name} is {bad:g}{where}; expected {self}: {remedy or 'give one in its domain'}.")
 
 
+@dataclass(frozen=True)
+class Whole:
+    """Whole numbers from `low` on."""
+
+    low: int = 1
+
+    def require(self, name: str, value: Any, remedy: str = "") -> None:
+        """Raise ValueError for any other value."""
+        if not isinstance(value, int) or isinstance(value, bool) or value < self.low:
+            raise ValueError(
+                f"{name} is {value!r}; expected a whole number of at least {self.low}: {remedy or 'give one'}."
+            )
+
+
 REAL = Domain()
 #: decay factors of a step
 DECAY = Domain(0.0, 1.0)
@@ -62,4 +76,4 @@ def require_sizes(**sizes: Any) -> None:
             raise ValueError(f"{name} is {size!r}; expected a positive whole number")
 
 
-__all__ = ["DECAY", "LEAKY", "NOT_NEGATIVE", "POSITIVE", "REAL", "SHARE", "Domain", "require_sizes"]
+__all__ = ["DECAY", "LEAKY", "NOT_NEGATIVE", "POSITIVE", "REAL", "SHARE", "Domain", "Whole", "require_sizes"]

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from ranvier.nn.cell import FixedAttributes
 from ranvier.nn.checks import holds_values, require_tensor
 from ranvier.nn.counting.counts import Counts
-from ranvier.nn.domains import NOT_NEGATIVE, POSITIVE, SHARE, require_sizes
+from ranvier.nn.domains import NOT_NEGATIVE, POSITIVE, SHARE, Whole, require_sizes
 
 Input = Tensor | tuple[Tensor, Tensor, Tensor]
 
 
-class Hopfield(nn.Module):
+class Hopfield(FixedAttributes):
     """State patterns R retrieve from stored patterns Y and are projected, softmax(β R W_Q W_Kᵀ Yᵀ) Y' W_V, by heads.
 
     The names are those of the authors' own layer (hflayers). Its energy is `ranvier.energies.ModernHopfield`'s in
@@ -43,6 +44,9 @@ class Hopfield(nn.Module):
     Raises ValueError for sizes that do not fit, and for an entry of which nothing is stored but padding.
     """
 
+    FIXED = frozenset({"hidden", "sizes", "num_heads", "static"})
+    NUMBERS = {"scaling": POSITIVE, "update_steps_max": Whole(0), "update_steps_eps": NOT_NEGATIVE, "dropout": SHARE}
+
     def __init__(
         self,
         input_size: int,
@@ -65,11 +69,6 @@ class Hopfield(nn.Module):
         require_sizes(input_size=input_size, hidden_size=hidden, num_heads=num_heads)
         if hidden % num_heads:
             raise ValueError(f"hidden_size is {hidden}, num_heads is {num_heads}; expected a multiple")
-        if scaling is not None:
-            POSITIVE.require("scaling", scaling)
-        NOT_NEGATIVE.require("update_steps_max", update_steps_max)
-        NOT_NEGATIVE.require("update_steps_eps", update_steps_eps)
-        SHARE.require("dropout", dropout)
         stored = input_size if stored_pattern_size is None else stored_pattern_size
         projected = stored if pattern_projection_size is None else pattern_projection_size
         if static and (num_heads != 1 or hidden_size not in (None, input_size) or stored != input_size):

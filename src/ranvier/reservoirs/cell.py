@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ranvier.nn.cell import CellState, SequenceCell, in_own_precision
 from ranvier.nn.checks import require_finite, require_state
+from ranvier.nn.domains import Domain
 from ranvier.nn.precision import warn_of_long_memory
 from ranvier.reservoirs.esn import ESN
 from ranvier.reservoirs.transformer import ReservoirTransformer
@@ -27,6 +28,8 @@ class Reservoir(SequenceCell):
     Raises ValueError for wrong sizes and input that is not finite, NotFittedError for an estimator without weights.
     """
 
+    FIXED = frozenset({"in_features"})
+    NUMBERS = {"leak": Domain(0.0, 1.0, open_low=True)}
     sources: Tensor
     starts: Tensor
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,12 +35,17 @@ class ModernHopfield(Energy):
             raise ValueError("patterns are not finite; expected finite ones")
         self.units = patterns.shape[1]
         self.beta = 1 / math.sqrt(self.units) if beta is None else beta
-        if not (0 < self.beta < math.inf):
-            raise ValueError(f"beta is {beta}; expected a positive number")
         if learn:
             self.patterns = torch.nn.Parameter(patterns.detach().clone())
         else:
             self.register_buffer("patterns", patterns.detach().clone())
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "beta" and not (isinstance(value, float | int | Tensor) and 0 < value < math.inf):
+            raise ValueError(f"beta is {value!r}; expected a positive number")
+        if name == "units" and self.__dict__.get(name, value) != value:
+            raise AttributeError(f"units is fixed at {self.units}, not {value!r}; expected no change: make another")
+        super().__setattr__(name, value)
 
     def update(self, x: Tensor, steps: int = 1) -> Tensor:
         """`steps` of the paper's update, from states x (B, N)."""

@@ -42,6 +42,8 @@ class ActiveDendrites(SequenceCell):
     Raises ValueError for indices out of range, one input twice on a segment, wrong sizes and input that is not finite.
     """
 
+    FIXED = frozenset({"in_features", "neurons"})
+    NUMBERS = {"threshold": POSITIVE, "decay": LEAKY}
     synapses: Tensor
     owner: Tensor
 

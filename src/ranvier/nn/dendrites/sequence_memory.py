@@ -192,6 +192,8 @@ class SequenceRecall(SequenceCell):
     Raises ValueError for wrong sizes, and for input that is not finite.
     """
 
+    FIXED = frozenset({"in_features", "cells"})
+
     def __init__(self, columns: int, cells: int, dendrites: ActiveDendrites) -> None:
         super().__init__()
         self.in_features, self.cells, self.dendrites = columns, cells, dendrites

@@ -42,7 +42,7 @@ class TimedLayer(FixedAttributes):
     """A `Cell` whose samples come at any time; see `LTC` and `CfC`, which say what `_run` and `_read` do."""
 
     state_name = "v"
-    FIXED = frozenset({"in_features"})
+    FIXED = frozenset({"in_features", "units"})
     _reference: Tensor  # whose device and precision the layer has
     lstm: nn.LSTMCell | None
     projection: nn.Linear | None

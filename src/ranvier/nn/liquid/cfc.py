@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ranvier.nn.cell import FixedAttributes
 from ranvier.nn.counting.counts import Counts
 from ranvier.nn.domains import SHARE, require_sizes
 from ranvier.nn.liquid import _cfc_sequence
@@ -25,9 +26,10 @@ _ACTIVATIONS = {
 }  # fmt: skip
 
 
-class ClosedForm(nn.Module):
+class ClosedForm(FixedAttributes):
     """One layer of a `CfC`: backbone and heads. `mask` (N, K) says which weights of f₁ and f₂ exist."""
 
+    FIXED = frozenset({"in_features", "units", "activation", "mode"})
     w_tau: nn.Parameter
     A: nn.Parameter
 
@@ -127,6 +129,7 @@ class CfC(TimedLayer):
 
     state_name = "h"
     FIXED = TimedLayer.FIXED | {"mode", "activation"}
+    NUMBERS = {"dropout": SHARE}
 
     def __init__(
         self,

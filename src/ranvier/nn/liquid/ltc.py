@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ranvier.nn.checks import holds_values
 from ranvier.nn.counting.counts import Counts
-from ranvier.nn.domains import NOT_NEGATIVE, require_sizes
+from ranvier.nn.domains import NOT_NEGATIVE, Whole, require_sizes
 from ranvier.nn.liquid import _ltc_sequence
 from ranvier.nn.liquid._continuous_time import TimedLayer, lstm_from_ncps
 from ranvier.nn.liquid.wirings import LiquidSynapses, LiquidWiring, Wirer, draw
@@ -68,6 +68,7 @@ class LTC(TimedLayer):
     """
 
     FIXED = TimedLayer.FIXED | {"wiring", "input_map", "output_map", "constraint"}
+    NUMBERS = {"unfolds": Whole(), "epsilon": NOT_NEGATIVE}
     vleak: nn.Parameter
 
     def __init__(

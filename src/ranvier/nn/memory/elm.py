@@ -53,7 +53,8 @@ class ELM(SequenceCell):
     Raises ValueError for sizes and times that do not fit and for input that is not finite.
     """
 
-    FIXED = frozenset({"in_features", "out_features", "branches", "memory"})
+    FIXED = frozenset({"in_features", "out_features", "branches", "memory", "dt", "tau_m_range"})
+    NUMBERS = {"lam": POSITIVE}
     indices: Tensor
     kappa_s: Tensor
     tau_logit: Tensor

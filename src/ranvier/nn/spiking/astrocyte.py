@@ -53,6 +53,7 @@ class AstrocyteLIF(SequenceCell):
     """
 
     FIXED = frozenset({"in_features", "out_features", "astrocytes", "recurrent"})
+    NUMBERS = {"beta": DECAY}
     kappa: Tensor
 
     def __init__(

@@ -33,6 +33,8 @@ _CALLS = (sp.exp, sp.log, sp.sin, sp.cos, sp.tanh, sp.cosh, sp.sinh, exprel)
 class NeuronLayer(SpikingLayer):
     """A layer made by `from_neuron`; `model` is its step of dt, as the engines have it."""
 
+    FIXED = SpikingLayer.FIXED | {"dt", "neuron", "synapse", "model"}
+
     def __init__(
         self,
         neuron: Neuron,
