@@ -156,7 +156,7 @@ def test_a_pooling_layer_learns_which_instance_matters():
         (lambda: ModernHopfield(normal(3, 2), beta=0.0), "beta is 0"),
         (lambda: ModernHopfield(normal(3, 2) * float("nan")), "not finite"),
         (lambda: rv.nn.Hopfield(7, num_heads=2), "num_heads is 2"),
-        (lambda: rv.nn.Hopfield(8, scaling=-1.0), "scaling is -1"),
+        (lambda: rv.nn.Hopfield(8, scaling=-1.0), "scaling of Hopfield is -1"),
         (lambda: rv.nn.Hopfield(8, static=True, num_heads=2), "static"),
         (lambda: rv.nn.Hopfield(8)(normal(2, 8)), "three axes"),
         (lambda: rv.nn.Hopfield(8)(normal(2, 3, 8), torch.ones(2, 3, dtype=torch.bool)), "nothing but padding"),

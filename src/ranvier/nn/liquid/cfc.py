@@ -232,7 +232,7 @@ class CfC(TimedLayer):
             mixed_memory="lstm.input_map.weight" in cell, **like,
         )  # fmt: skip
         network.layers = nn.ModuleList(layers)
-        network.units = sum(layer.units for layer in layers)
+        network.__dict__["units"] = sum(layer.units for layer in layers)  # fixed from here on
         if network.projection is not None:
             network.projection = nn.Linear(layers[-1].units, project, **like)  # type: ignore[arg-type]
             network.projection.load_state_dict({"weight": cell["fc.weight"], "bias": cell["fc.bias"]})
