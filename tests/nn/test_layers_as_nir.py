@@ -209,6 +209,7 @@ def test_recurrence_and_delays_in_the_engine_are_one_step_more():
     assert torch.equal(engine_spikes(delayed, x)[0], expected[:, 0].float())
 
 
+@pytest.mark.filterwarnings("ignore:.*is a memory of:RuntimeWarning")
 @pytest.mark.parametrize("decay", ["euler", "exponential"])
 def test_every_decay_of_float32_comes_back(decay):
     g = np.random.default_rng(0)
