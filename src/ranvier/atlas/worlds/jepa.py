@@ -94,7 +94,7 @@ def measure(
 
 @lru_cache(maxsize=16)
 def trained(kind: str, world: MovingDots, updates: int, hidden: int, seed: int) -> Any:
-    """A model after `updates` updates: codes whose target is the same encoder (shared) or its average; pixels; levels."""
+    """A model after `updates` updates: codes with the encoder as target (shared) or its average; pixels; levels."""
     inputs = world.side**2
     if kind == "pixels":
         model: nn.Module = PixelPredictor(inputs, 2, size=CODE, hidden=hidden, seed=seed)
