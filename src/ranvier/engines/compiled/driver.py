@@ -70,6 +70,57 @@ def _update(A, step, k, block, p, lo, noise, mask, size, dt, one):
 
 
 @njit(**INNER)
+def _all_zero(at, count):
+    """Whether count × 8 bytes are 0."""
+    words, bits = pointer(at, np.uint64(0)), np.uint64(0)
+    for i in range(count):
+        bits |= words[i]
+    return bits == 0
+
+
+@njit(**INNER)
+def _nothing_arrives(A, step, p, lo, size):
+    line = ring_line(A, step, p, size)
+    zero = True
+    for port in range(p.ports):
+        zero = zero and _all_zero(line + size * (port * p.padded + lo), size * TILE // 8)
+    return zero
+
+
+@njit(**INNER)
+def _update_or_rest(A, step, k, block, p, lo, noise, mask, size, dt, one, room):
+    """As `_update`, but for a tile that rests: once a step in which nothing arrived has changed no bit of it, every
+    further one changes none. Whether it rests is looked at once a block. room: for a copy of the tile."""
+    if A.resting == 0 or p.rests == 0:
+        _update(A, step, k, block, p, lo, noise, mask, size, dt, one)
+        return
+    rests = pointer(A.resting + (p.mask + lo) // TILE, np.uint8(0))
+    spikes, words = pointer(mask + p.mask + lo, np.uint64(0)), size * TILE // 8
+    if rests[0] != 0:
+        if _nothing_arrives(A, step, p, lo, size):
+            for i in range(TILE // 8):
+                spikes[i] = np.uint64(0)
+            return
+        rests[0] = np.uint8(0)
+    look = k == 0 and _nothing_arrives(A, step, p, lo, size)
+    if look:
+        copy = pointer(room, np.uint64(0))
+        for row in range(p.rows_of_x):
+            x = pointer(A.x + size * (p.x + row * p.padded + lo), np.uint64(0))
+            for i in range(words):
+                copy[row * words + i] = x[i]
+    _update(A, step, k, block, p, lo, noise, mask, size, dt, one)
+    if look:
+        copy, bits = pointer(room, np.uint64(0)), np.uint64(0)
+        for row in range(p.rows_of_x):
+            x = pointer(A.x + size * (p.x + row * p.padded + lo), np.uint64(0))
+            for i in range(words):
+                bits |= copy[row * words + i] ^ x[i]
+        if bits == 0 and _all_zero(mask + p.mask + lo, TILE // 8):
+            rests[0] = np.uint8(1)
+
+
+@njit(**INNER)
 def _fill(A, step, steps, block, p, lo, noise):
     """The normals of one tile for a block of steps."""
     for row in range(p.normals):
@@ -175,12 +226,13 @@ def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
 
     thread, threads: which of all threads of all ranks; a rank records the spikes of its own neurons. table: the
     address of a `RUN`; noise, spiked: of this thread's room for a block's normals, and for the neurons that spike in a
-    step and one more (made here, arrays would take the compiler long); one: a number of the precision in use. It stops
-    early, all threads at the same step, when the room for spikes may not do for another block.
+    step, one more, and a copy of a tile (made here, arrays would take the compiler long); one: a number of the
+    precision in use. It stops early, all threads at the same step, when the room for spikes may not do for another
+    block.
     """
     A = run(table, 0)
     size = A.bytes
-    fired = pointer(spiked, 0)
+    fired, still = pointer(spiked, 0), spiked + 8 * (A.most_spikes + 1)
     spike_steps, spike_neurons = pointer(A.spike_steps, 0), pointer(A.spike_neurons, np.int32(0))
     populations = A.n_populations
     spikes, recorded, step, parity, passed = 0, 0, first, 0, 0
@@ -210,7 +262,7 @@ def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
                 for k in range(steps):
                     mask = masks + k * A.mask_columns
                     if p.kind == EQUATIONS:
-                        _update(A, step + k, k, block, p, lo, room, mask, size, dt, one)
+                        _update_or_rest(A, step + k, k, block, p, lo, room, mask, size, dt, one, still)
                         _sample(A, step + k, q, p, lo, size, one)
                     else:
                         emit(A, step + k, p, lo, mask)

@@ -21,6 +21,7 @@ from ranvier.engines.compiled.synapse_tables import SynapseTable, delay_steps, p
 from ranvier.engines.precision import needs_double, warn_of_slow_traces, warn_of_small_changes
 from ranvier.engines.protocol import EngineOptions
 from ranvier.engines.step_model import StepModel, step_models
+from ranvier.equations.integrators import TIME
 from ranvier.networks import Background, Network, Population, TimeSeries
 from ranvier.neurons import Poisson, SpikeTimes
 
@@ -165,6 +166,9 @@ class PopulationTables:
             self.stream(p, k)
         varying = [(name, v) for name, v in p.parameters.items() if isinstance(v, TimeSeries)]
         row["series"], row["n_series"] = len(self.series), len(varying)
+        row["rows_of_x"], row["ports"] = len(where.rows), where.ports
+        inputs = any(port.backgrounds for port in model.ports)
+        row["rests"] = not (where.normals or varying or inputs or model.coupled or _reads_time(model))
         for name, series in varying:
             what = f"the {name} of population {p.name!r} changes every {series.interval} ms"
             interval = whole_steps(series.interval, self.options.dt, what)
@@ -208,6 +212,14 @@ class PopulationTables:
                     tables.interval, tables.row["samples"], self.address(weights),
                 )
             )  # fmt: skip
+
+
+def _reads_time(model: StepModel) -> bool:
+    """Whether a step depends on t."""
+    expressions = [value for _, value in model.statements]
+    expressions += [*model.result.values(), *model.deliver.values(), *model.reset.values()]
+    expressions += [] if model.threshold is None else [model.threshold]
+    return any(e.has(TIME) for e in expressions)
 
 
 def _projections(

@@ -12,20 +12,23 @@ EQUATIONS, POISSON, GIVEN = range(3)
 
 #: a run: addresses of the tables, of the state's arrays and of what is recorded, and sizes. Of several ranks: leader,
 #: local: the first of this rank's threads among all, and how many; exchange: of what fetches the others' spikes of a
-#: block, or 0; failed: of a number that is not 0 once that has failed
+#: block, or 0; failed: of a number that is not 0 once that has failed.
+#: resting: of a byte a tile, not 0 for one at its fixed point, or 0 where none is skipped
 RUN = record(
     "counter", "populations", "n_populations", "projections", "couplings", "backgrounds", "series", "series_values",
     "event_steps", "event_neurons", "x", "ring", "ring_columns", "ring_slots", "streams", "spares", "masks",
     "mask_columns", "probes", "n_probes", "probe_neurons", "samples", "spike_steps", "spike_neurons", "spike_room",
     "most_spikes", "normals", "fill_normals", "bytes", "leader", "local", "exchange", "failed",
+    "resting",
 )  # fmt: skip
 #: kernel: of its step; start: first global index; x, mask, ring, stream, spare: where its numbers begin; normals: a
 #: neuron and step; background, series, projection: its first row, and how many; events, spikes: of given ones; table,
-#: rows, stride, base, interval, samples: of a Poisson source's counts, as in `PoissonTables`
+#: rows, stride, base, interval, samples: of a Poisson source's counts, as in `PoissonTables`; rows_of_x, ports: of its
+#: block and of the ring; rests: whether a step depends on its numbers and what arrives alone
 POPULATION = record(
     "kind", "kernel", "size", "padded", "start", "mask", "x", "ring", "stream", "normals", "spare", "background",
     "backgrounds", "series", "n_series", "projection", "projections", "events", "spikes", "table", "rows", "stride",
-    "base", "interval", "samples",
+    "base", "interval", "samples", "rows_of_x", "ports", "rests",
 )  # fmt: skip
 #: code: of its delivery; ring: its port's column; rows, items, weights, delays, splits, constant: addresses, as in
 #: `Synapses`; steps: the one delay; item_bytes: of a target

@@ -18,6 +18,8 @@ from ranvier.engines.protocol import Segment
 
 _TABLES = "populations", "projections", "backgrounds", "series", "series_values", "event_steps", "event_neurons"
 _STATE = "x", "ring", "streams", "spares", "masks"
+#: whether tiles at their fixed point are skipped; the result is the same without
+SKIP = True
 _ROOM = 200_000  # spikes that are recorded at once, at least
 
 
@@ -41,6 +43,8 @@ class Bound:
         row["most_spikes"], row["bytes"] = program.most_spikes, state.x.itemsize
         self.failed = np.zeros(1, np.int64)
         row["leader"], row["local"], row["failed"] = program.leader, program.threads, address(self.failed)
+        # which tiles rest is found anew in every run: what is set or loaded in between need not know of it
+        self.resting = np.zeros(program.mask_columns // TILE, np.uint8)
         self.exchange = None
         if program.options.group is not None:
             from ranvier.engines.ranks.exchange import StepExchange
@@ -96,11 +100,14 @@ def _run(bound: Bound, last: int) -> tuple[int, int]:
     """(The step reached, the number of spikes), the same on all threads."""
     program, state = bound.program, bound.state
     counter = np.zeros(1, np.int64)
+    bound.resting[:] = 0
+    bound.table[0]["resting"] = address(bound.resting) if SKIP and program.populations["rests"].any() else 0
     bound.table[0]["counter"] = address(counter)
     tiles = program.mask_columns // TILE if program.plastic or program.coupled else 1
     normals = max(int(bound.table[0]["normals"]), 1) * tiles * program.block_steps * TILE
     noise = zeros((program.threads, normals), np.float32)
-    spiked = np.empty((program.threads, program.most_spikes + 1), np.int64)
+    copy = int(program.populations["rows_of_x"].max()) * TILE  # at most 8 bytes each
+    spiked = np.empty((program.threads, program.most_spikes + 1 + copy), np.int64)
 
     def work(thread: int) -> tuple[int, int]:
         room = address(noise[thread])
