@@ -18,8 +18,8 @@ def network(neuron: rv.Neuron, synapse: rv.synapses.Synapse, weight: float) -> r
     rng = np.random.default_rng(2)
     cells = net.add(neuron, 12 * TILE - 30, "cells", drive=-2.0)
     times, sources = rng.uniform(1.0, 150.0, 800), rng.integers(0, 40, 800)
-    given = net.add(rv.SpikeTimes(torch.from_numpy(times), torch.from_numpy(sources)), 40)
-    net.connect(given, cells, weight=weight, synapse=synapse, delay=1.5,
+    events = net.add(rv.SpikeTimes(torch.from_numpy(times), torch.from_numpy(sources)), 40)
+    net.connect(events, cells, weight=weight, synapse=synapse, delay=1.5,
                 edges=(rng.integers(0, 40, 3000), rng.integers(0, 2 * TILE, 3000)))  # fmt: skip
     targets = np.append(rng.integers(2 * TILE, 2 * TILE + 50, 200), 11 * TILE + 7)
     net.connect(cells, cells, weight=weight, synapse=synapse, delay=1.0, edges=(rng.integers(0, 500, 201), targets))
