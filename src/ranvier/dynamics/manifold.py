@@ -127,9 +127,9 @@ def _local_variances(pulled: Tensor) -> Tensor:
 
 
 def _check(points: Tensor) -> None:
-    if not isinstance(points, Tensor) or not points.is_floating_point():
+    if not isinstance(points, Tensor) or points.dtype not in (torch.float32, torch.float64):
         what = f"a tensor of {points.dtype}" if isinstance(points, Tensor) else type(points).__name__
-        raise TypeError(f"points is {what}; expected a floating tensor (P, d)")
+        raise TypeError(f"points is {what}; expected a tensor (P, d) of float32 or float64")
     if points.ndim != 2 or len(points) < 50 or points.shape[1] < 1:
         raise ValueError(f"points has shape {tuple(points.shape)}; expected (P, d), 50 points or more of a motion")
     if not bool(torch.isfinite(points).all()):
