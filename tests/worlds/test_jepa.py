@@ -222,6 +222,8 @@ ZERO = torch.zeros
         (lambda: JEPA(4, 2).loss(ZERO(3, 2, 5), ZERO(3, 2, 2)), r"\(T, B, 4\)"),
         (lambda: JEPA(4, 2).loss(ZERO(3, 2, 4), ZERO(2, 2, 2)), "one a frame"),
         (lambda: JEPA(4, 2).loss(ZERO(3, 2, 4) / 0, ZERO(3, 2, 2)), "NaN"),
+        (lambda: JEPA(4, 2).encode(ZERO(3, 5)), "pixels last"),
+        (lambda: JEPA(4, 2).predict(ZERO(3, 5), ZERO(1, 3, 2)), "H, B"),
         (lambda: HierarchicalJEPA(JEPA(4, 2)).loss(ZERO(3, 2, 4), ZERO(3, 2, 2)), "stride"),
         (lambda: plan(Linear(), ZERO(1, 2), ZERO(2, 2), 3), r"\(B, size\)"),
         (lambda: plan(Linear(), ZERO(1, 2), ZERO(1, 2), 3, method="best"), "'best'"),

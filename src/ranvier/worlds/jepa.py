@@ -49,11 +49,18 @@ class JEPA(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes (..., size) of frames (..., inputs)."""
+        if x.shape[-1:] != (self.inputs,):
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected (..., {self.inputs}), pixels last")
         codes: Tensor = self.encoder(x)
         return codes
 
     def predict(self, code: Tensor, actions: Tensor) -> Tensor:
         """Codes (H, B, size) after each of the actions (H, B, actions), from a code (B, size)."""
+        if code.shape[-1:] != (self.size,) or actions.shape[1:] != (*code.shape[:-1], self.actions):
+            raise ValueError(
+                f"code and actions have shapes {tuple(code.shape)}, {tuple(actions.shape)}; "
+                f"expected (B, {self.size}) and (H, B, {self.actions})"
+            )
         codes = []
         for action in actions:
             code = code + self.predictor(torch.cat([code, action], -1))

@@ -199,13 +199,13 @@ def pictures(material: dict[str, Any]) -> Figure:
     """A scene, spectra of codes, and codes along a fast scene."""
     figure, axes = canvas(7.5, 2.6, 1, 3)
     picture, spectra, course = axes[0]
-    picture.imshow(material["scene"].frames[0, 0].reshape(NOISY.side, NOISY.side), cmap="Greys")
+    picture.imshow(material["scene"].frames[0, 0].reshape(NOISY.side, NOISY.side).numpy(), cmap="Greys")
     picture.set(xticks=[], yticks=[], title="a frame")
     for name, values, colour in zip(("VICReg", "without", "pixels"), material["spectra"], COLOURS, strict=False):
         spectra.semilogy(np.arange(1, len(values) + 1), values.clip(1e-8), ".-", color=colour, label=name)
     spectra.set(xlabel="component", ylabel="share", title="singular values of codes")
     spectra.legend()
-    course.plot(material["fast"], lw=0.7)
+    course.plot(material["fast"].numpy(), lw=0.7)
     course.set(xlabel="frame", ylabel="code", title="codes of a moving object")
     return figure
 
