@@ -94,6 +94,16 @@ def kind_of(path: str) -> type:
 
 NeuronLayer, SequenceRecall = kind_of("spiking.neuron.NeuronLayer"), kind_of("dendrites.sequence_memory.SequenceRecall")
 
+
+def measured_norm(kind: type, dtype: torch.dtype, **options: Any) -> nn.Module:
+    """In evaluation, which the laws of cells are of: with statistics other than 0 and 1."""
+    norm = kind(6, dtype=dtype, **options)
+    with torch.no_grad():
+        for tensor in (norm.running_mean, norm.running_var, *norm.parameters()):
+            tensor.copy_(torch.rand(tensor.shape, dtype=F64) + 0.5)
+    return norm.eval()
+
+
 CELLS = {
     "LIF": Case(N.LIF, lambda **o: N.LIF(6, 5, learn=ALL[:2], **o), rates, plain.lif),
     "LIF, all": Case(
@@ -109,6 +119,18 @@ CELLS = {
     "from_neuron": Case(
         NeuronLayer, lambda **o: N.from_neuron(rv.LIF(t_ref=2.0), 6, dt=0.5, learn=("tau_m", "V_th"), **o),
         lambda: rates(60, scale=60.0), plain.neuron,
+    ),
+    "SpikingLSTM": Case(
+        N.SpikingLSTM, lambda **o: N.SpikingLSTM(6, 5, threshold=0.05, **o), rates, plain.spiking_lstm, fused=False
+    ),
+    "SlidingPSN": Case(N.SlidingPSN, lambda **o: N.SlidingPSN(6, 3, **o), rates, plain.sliding_psn, fused=False),
+    "ThresholdBatchNorm": Case(
+        N.ThresholdBatchNorm, lambda dtype: measured_norm(N.ThresholdBatchNorm, dtype, threshold=0.5, scale=0.7), rates,
+        plain.threshold_norm, fused=False,
+    ),
+    "BatchNormThroughTime": Case(
+        N.BatchNormThroughTime, lambda dtype: measured_norm(N.BatchNormThroughTime, dtype, steps=12), rates,
+        plain.norm_through_time, fused=False,
     ),
     "LTC": Case(N.LTC, lambda **o: N.LTC(6, N.AutoNCP(9, 2), unfolds=2, **o), rates, plain.ltc),
     "CfC": Case(N.CfC, lambda **o: N.CfC(6, 7, backbone=(8,), **o), rates, plain.cfc),

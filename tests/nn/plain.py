@@ -45,6 +45,40 @@ def li(cell, x):
     return np.array(out)
 
 
+def spiking_lstm(cell, x):
+    p, v = numbers(cell), np.zeros((x.shape[1], cell.out_features))
+    c, out = v, []
+    for row in x:
+        gates = row @ p["linear.weight"].T + p["linear.bias"] + v @ p["recurrent.weight"].T
+        i, f, g, o = np.split(gates, 4, 1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        u = sigmoid(o) * np.tanh(c)
+        y = (u >= p["threshold"]).astype(float)
+        v = u - p["threshold"] * y
+        out.append(y)
+    return np.array(out)
+
+
+def sliding_psn(cell, x):
+    p, out = numbers(cell), np.zeros_like(x)
+    for t in range(len(x)):
+        h = sum(p["kernel"][i] * x[t - i] for i in range(cell.order) if t >= i)
+        out[t] = h >= p["threshold"]
+    return out
+
+
+def threshold_norm(cell, x):
+    p = numbers(cell)
+    scaled = cell.scale * cell.threshold * (x - p["running_mean"]) / np.sqrt(p["running_var"] + cell.eps)
+    return p["weight"] * scaled + p["bias"]
+
+
+def norm_through_time(cell, x):
+    p = numbers(cell)
+    rows = ((row - m) / np.sqrt(v + cell.eps) for row, m, v in zip(x, p["running_mean"], p["running_var"], strict=True))
+    return np.array([w * row for w, row in zip(p["weight"], rows, strict=True)])
+
+
 def neuron(cell, x):
     """rv.LIF under a current held over each step, solved: V relaxes to E_L + drive + I."""
     p, B = numbers(cell), x.shape[1]

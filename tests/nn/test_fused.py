@@ -2,6 +2,7 @@
 
 import gc
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from ranvier.engines import surrogates
 from ranvier.nn.spiking._sequence import applies
 from tests.nn.layers import F64, VARIANTS, drive, layer
 
-SLOPES = ["ArcTan", "FastSigmoid", "Triangle", "Gaussian", "StraightThrough"]
+SLOPES = ["ArcTan", "FastSigmoid", "Triangle", "Gaussian", "StraightThrough", "MultiGaussian", "Sigmoid", "Exponential"]
 
 
 def outcome(cell, x, fused, *, state=None):
@@ -107,9 +108,16 @@ def test_formulas_differ():
     assert surrogates.Formula("exp(-abs(x))") == surrogates.Formula("exp(-abs(x))")
 
 
+def lobes(x):
+    """Yin et al. 2021 with s = 1, h = 0.15, of normal densities."""
+    density = statistics.NormalDist
+    return 1.15 * density(0, 1).pdf(x) - 0.15 * (density(1, 6).pdf(x) + density(-1, 6).pdf(x))
+
+
 SLOPES_AT = {  # the papers' formulas by hand, at x = 0.6 and width 1
     "ArcTan": 1 / (1 + (math.pi / 2 * 0.6) ** 2), "FastSigmoid": 1 / 1.6**2, "Triangle": 0.4,
-    "Gaussian": math.exp(-0.18), "StraightThrough": 1.0,
+    "Gaussian": math.exp(-0.18), "StraightThrough": 1.0, "Exponential": math.exp(-0.6),
+    "Sigmoid": 4 * math.exp(-1.2) / (1 + math.exp(-1.2)) ** 2, "MultiGaussian": lobes(0.6) / lobes(0.0),
 }  # fmt: skip
 
 

@@ -138,6 +138,27 @@ class Gaussian(Surrogate):
     formula = "exp(-x**2/2)"
 
 
+class MultiGaussian(Surrogate):
+    """A Gaussian with negative lobes, scaled to 1 at threshold (Yin et al. 2021).
+
+    The paper's (1 + h) 𝒩(x; 0, s) − h 𝒩(x; s, 6 s) − h 𝒩(x; −s, 6 s), with h = 0.15 and s = 1.
+    """
+
+    formula = "(1.15*exp(-x**2/2) - 0.025*(exp(-(x - 1)**2/72) + exp(-(x + 1)**2/72)))/(1.15 - 0.05*exp(-1/72))"
+
+
+class Sigmoid(Surrogate):
+    """1/cosh²(x): the derivative of the logistic function of 2 x, scaled to 1 at threshold (Neftci et al. 2019)."""
+
+    formula = "1 - tanh(x)**2"
+
+
+class Exponential(Surrogate):
+    """exp(−|x|) (Shrestha & Orchard 2018)."""
+
+    formula = "exp(-abs(x))"
+
+
 class StraightThrough(Surrogate):
     """1 within the width, 0 beyond (Bengio et al. 2013; clipped)."""
 

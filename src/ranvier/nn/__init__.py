@@ -20,14 +20,20 @@ if TYPE_CHECKING:
     from ranvier.nn.liquid.cfc import CfC
     from ranvier.nn.liquid.ltc import LTC
     from ranvier.nn.liquid.wirings import NCP, AutoNCP, FullyConnected, LiquidWiring
+    from ranvier.nn.losses import population_counts, rate_penalty
     from ranvier.nn.memory.elm import ELM
     from ranvier.nn.nir.reading import from_nir, read_nir
     from ranvier.nn.nir.writing import to_nir, write_nir
+    from ranvier.nn.normalisation.batch import BatchNormThroughTime, ThresholdBatchNorm
+    from ranvier.nn.normalisation.weights import standardise_weights
+    from ranvier.nn.padding import run_packed, run_padded
     from ranvier.nn.quadratic import QuadraticConv2d, QuadraticLinear, quadratic_groups
     from ranvier.nn.sequential import Sequential, TimeDistributed
     from ranvier.nn.spiking.astrocyte import AstrocyteLIF
     from ranvier.nn.spiking.lif import LI, LIF
+    from ranvier.nn.spiking.lstm import SpikingLSTM
     from ranvier.nn.spiking.neuron import from_neuron
+    from ranvier.nn.spiking.parallel import SlidingPSN
 
 #: module -> public names that it defines
 _HOMES = {
@@ -43,14 +49,20 @@ _HOMES = {
     "ranvier.nn.liquid.cfc": ["CfC"],
     "ranvier.nn.liquid.ltc": ["LTC"],
     "ranvier.nn.liquid.wirings": ["NCP", "AutoNCP", "FullyConnected", "LiquidWiring"],
+    "ranvier.nn.losses": ["population_counts", "rate_penalty"],
     "ranvier.nn.memory.elm": ["ELM"],
     "ranvier.nn.nir.reading": ["from_nir", "read_nir"],
     "ranvier.nn.nir.writing": ["to_nir", "write_nir"],
+    "ranvier.nn.normalisation.batch": ["BatchNormThroughTime", "ThresholdBatchNorm"],
+    "ranvier.nn.normalisation.weights": ["standardise_weights"],
+    "ranvier.nn.padding": ["run_packed", "run_padded"],
     "ranvier.nn.quadratic": ["QuadraticConv2d", "QuadraticLinear", "quadratic_groups"],
     "ranvier.nn.sequential": ["Sequential", "TimeDistributed"],
     "ranvier.nn.spiking.astrocyte": ["AstrocyteLIF"],
     "ranvier.nn.spiking.lif": ["LI", "LIF"],
+    "ranvier.nn.spiking.lstm": ["SpikingLSTM"],
     "ranvier.nn.spiking.neuron": ["from_neuron"],
+    "ranvier.nn.spiking.parallel": ["SlidingPSN"],
 }
 
 __all__ = [  # spelled out for type checkers; a test keeps it equal to the table above
@@ -62,6 +74,7 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "ActiveDendrites",
     "AstrocyteLIF",
     "AutoNCP",
+    "BatchNormThroughTime",
     "CfC",
     "Delay",
     "DelayedLinear",
@@ -78,15 +91,23 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "SequenceMemory",
     "Sequential",
     "Shift",
+    "SlidingPSN",
+    "SpikingLSTM",
     "Threshold",
+    "ThresholdBatchNorm",
     "TimeDistributed",
     "count_operations",
     "from_neuron",
     "from_nir",
+    "population_counts",
     "quadratic_groups",
+    "rate_penalty",
     "read_nir",
     "release_buffers",
+    "run_packed",
+    "run_padded",
     "spike_operations",
+    "standardise_weights",
     "surrogates",
     "to_nir",
     "write_nir",

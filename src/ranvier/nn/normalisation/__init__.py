@@ -1,0 +1,1 @@
+"""Normalisation of what drives spiking neurons: over batches, through time, of weights."""
