@@ -14,7 +14,7 @@ from ranvier.engines import surrogates
 from ranvier.nn.spiking._sequence import applies
 from tests.nn.layers import F64, VARIANTS, drive, layer
 
-SLOPES = ["ArcTan", "FastSigmoid", "Triangle", "Gaussian", "StraightThrough", "MultiGaussian", "Sigmoid", "Exponential"]
+SLOPES = ["ArcTan", "FastSigmoid", "Triangle", "Gaussian", "StraightThrough", "MultiGaussian", "SigmoidSlope", "ExponentialSlope"]
 
 
 def outcome(cell, x, fused, *, state=None):
@@ -116,8 +116,8 @@ def lobes(x):
 
 SLOPES_AT = {  # the papers' formulas by hand, at x = 0.6 and width 1
     "ArcTan": 1 / (1 + (math.pi / 2 * 0.6) ** 2), "FastSigmoid": 1 / 1.6**2, "Triangle": 0.4,
-    "Gaussian": math.exp(-0.18), "StraightThrough": 1.0, "Exponential": math.exp(-0.6),
-    "Sigmoid": 4 * math.exp(-1.2) / (1 + math.exp(-1.2)) ** 2, "MultiGaussian": lobes(0.6) / lobes(0.0),
+    "Gaussian": math.exp(-0.18), "StraightThrough": 1.0, "ExponentialSlope": math.exp(-0.6),
+    "SigmoidSlope": 4 * math.exp(-1.2) / (1 + math.exp(-1.2)) ** 2, "MultiGaussian": lobes(0.6) / lobes(0.0),
 }  # fmt: skip
 
 

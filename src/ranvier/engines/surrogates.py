@@ -147,13 +147,13 @@ class MultiGaussian(Surrogate):
     formula = "(1.15*exp(-x**2/2) - 0.025*(exp(-(x - 1)**2/72) + exp(-(x + 1)**2/72)))/(1.15 - 0.05*exp(-1/72))"
 
 
-class Sigmoid(Surrogate):
+class SigmoidSlope(Surrogate):
     """1/cosh²(x): the derivative of the logistic function of 2 x, scaled to 1 at threshold (Neftci et al. 2019)."""
 
     formula = "1 - tanh(x)**2"
 
 
-class Exponential(Surrogate):
+class ExponentialSlope(Surrogate):
     """exp(−|x|) (Shrestha & Orchard 2018)."""
 
     formula = "exp(-abs(x))"

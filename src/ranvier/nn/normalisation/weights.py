@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 
-class _Standardised(nn.Module):
+class _WeightStandardisation(nn.Module):
     """W ← gain (W − mean)/√(fan_in · variance + eps), row by row of (neurons, ...)."""
 
     def __init__(self, weight: Tensor, gain: float) -> None:
@@ -51,11 +51,11 @@ def standardise_weights(module: nn.Module, *, gain: float = 1.0) -> nn.Module:
             f"weight has shape {tuple(weight.shape)}; expected two or more inputs a neuron: the mean of one is itself"
         )
     if parametrize.is_parametrized(module, "weight") and any(
-        isinstance(part, _Standardised)
+        isinstance(part, _WeightStandardisation)
         for part in module.parametrizations["weight"]  # type: ignore[index,union-attr]
     ):
         raise ValueError(f"the weight of {type(module).__name__} is standardised already; expected it plain")
-    parametrize.register_parametrization(module, "weight", _Standardised(weight.detach(), gain))
+    parametrize.register_parametrization(module, "weight", _WeightStandardisation(weight.detach(), gain))
     return module
 
 
