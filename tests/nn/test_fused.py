@@ -14,7 +14,10 @@ from ranvier.engines import surrogates
 from ranvier.nn.spiking._sequence import applies
 from tests.nn.layers import F64, VARIANTS, drive, layer
 
-SLOPES = ["ArcTan", "FastSigmoid", "Triangle", "Gaussian", "StraightThrough", "MultiGaussian", "SigmoidSlope", "ExponentialSlope"]
+SLOPES = [
+    "ArcTan", "FastSigmoid", "Triangle", "Gaussian", "StraightThrough", "MultiGaussian", "SigmoidSlope",
+    "ExponentialSlope",
+]  # fmt: skip
 
 
 def outcome(cell, x, fused, *, state=None):
