@@ -97,12 +97,14 @@ def _values(body: bytes, packed: bool, order: str, path: Path, name: str) -> NDA
         kind, raw = list(_elements(body, order))[3]
         stored = np.dtype(order + {16: "u1", 17: "u2"}.get(kind, _STORED.get(kind, "u1")))  # miUTF8, miUTF16
         flat = np.frombuffer(raw[: len(raw) // stored.itemsize * stored.itemsize], stored)
+        if len(flat) != math.prod(shape) or len(flat) < shape[0]:  # also rows without a character
+            raise ValueError(f"{len(flat)} values for shape {shape}")
         if dtype.kind == "U":
             rows = flat.reshape((shape[0], -1), order="F")
             return np.array(["".join(map(chr, row)) for row in rows], dtype)
         return flat.reshape(shape, order="F").astype(dtype)
     except _BROKEN as error:
-        fault = library_fault(error, (zlib.error,))
+        fault = library_fault(error, (zlib.error, ValueError))
         raise ValueError(f"{name} of {path} is broken ({fault}); expected an array of numbers") from error
 
 
