@@ -122,11 +122,13 @@ def huge(path: Path) -> list[Path]:
         data = out[-1].read_bytes()
         where = data.index(np.array([4, 2], "<i4").tobytes())
         out[-1].write_bytes(data[:where] + np.array([rows, columns], "<i4").tobytes() + data[where + 8 :])
-    out.append(path / "names.mat")
-    savemat(out[-1], {"traces": np.arange(8.0).reshape(4, 2), "t": np.arange(4.0), "names": np.array(["abc", "def"])})
-    data = out[-1].read_bytes()
-    where = data.index(np.array([2, 3], "<i4").tobytes())
-    out[-1].write_bytes(data[:where] + np.array([2**30, 0], "<i4").tobytes() + data[where + 8 :])
+    arrays = {"traces": np.arange(8.0).reshape(4, 2), "t": np.arange(4.0), "names": np.array(["abc", "def"])}
+    for name, size in (("rows", [2**30, 0]), ("letters", [2, 2**28])):
+        out.append(path / f"{name}.mat")
+        savemat(out[-1], arrays)
+        data = out[-1].read_bytes()
+        where = data.index(np.array([2, 3], "<i4").tobytes())
+        out[-1].write_bytes(data[:where] + np.array(size, "<i4").tobytes() + data[where + 8 :])
     return out
 
 

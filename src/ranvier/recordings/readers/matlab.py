@@ -97,7 +97,8 @@ def _values(body: bytes, packed: bool, order: str, path: Path, name: str) -> NDA
         kind, raw = list(_elements(body, order))[3]
         stored = np.dtype(order + {16: "u1", 17: "u2"}.get(kind, _STORED.get(kind, "u1")))  # miUTF8, miUTF16
         flat = np.frombuffer(raw[: len(raw) // stored.itemsize * stored.itemsize], stored)
-        if len(flat) < shape[0]:  # rows without a character, of which a file could claim any number
+        # rows without a character, of which a file could claim any number, or rows of any length
+        if len(flat) < max(shape[0], dtype.itemsize // 4 * (dtype.kind == "U" and len(flat) > 0)):
             raise ValueError(f"its shape is {shape}, its values {len(flat)}; expected as many")
         if dtype.kind == "U":
             rows = flat.reshape((shape[0], -1), order="F")
