@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +48,7 @@ def measure(
     return metrics | sequences(seed, cells, threshold, lessons)
 
 
+@cache  # mutants share what they do not change
 def drawn(seed: int, size: Size, dense: bool, factor: float) -> dict[str, Any]:
     """Segments drawn at random, tried with random patterns and with noisy versions of their own patterns."""
     g = torch.Generator().manual_seed(seed)
@@ -83,6 +85,7 @@ def patterns(count: int, n: int, a: int, g: torch.Generator) -> torch.Tensor:
     return torch.zeros(count, n).scatter_(1, active, 1.0)
 
 
+@cache  # mutants share what they do not change
 def unions(seed: int, size: Size, disjoint: bool) -> dict[str, Any]:
     """Synapses from several patterns mixed on one segment."""
     g = torch.Generator().manual_seed(seed + 1)
@@ -108,6 +111,7 @@ def unions(seed: int, size: Size, disjoint: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@cache  # mutants share what they do not change
 def sequences(seed: int, cells: int, factor: float, lessons: int) -> dict[str, Any]:
     """Sequences with a common middle, each learned a few times; then cues that are whole, noisy or cut short."""
     rng = np.random.default_rng(seed)

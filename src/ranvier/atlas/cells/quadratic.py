@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -56,37 +57,56 @@ def measure(
 ) -> dict[str, Any]:
     """Share of seeds in which a neuron solves XOR; share that diverge; accuracy on the ring beside linear twins."""
     runs = {"small": 4, "full": 20}[size]
-    torch.manual_seed(seed)
-    x, labels = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]), torch.tensor([0.0, 1.0, 1.0, 0.0])
-    solved = [train(layer(kind, "relinear", 2, 1), x, labels, 200, 0.2, 0.2)[0] == 1.0 for _ in range(runs)]
-    diverged: dict[str, list[bool]] = {start: [], "random": []}
-    for first in dict.fromkeys((start, "random")):
-        for run in range(runs):
-            torch.manual_seed(1000 * seed + run)
-            data = ring(200)
-            hidden = [m for a, b in pairwise([2, *[WIDTH] * (depth - 1)])
-                      for m in (layer("quadratic", first, a, b), nn.ReLU())]  # fmt: skip
-            model = nn.Sequential(*hidden, layer("quadratic", first, WIDTH, 1))
-            diverged[first].append(train(model, *data, 40, 0.1, 1e-5)[1])
-    scores: dict[str, list[float]] = {"linear": [], "quadratic": []}
-    for run in range(runs):
-        for each, results in scores.items():
-            torch.manual_seed(1000 * seed + run)
-            points, side = ring(200)
-            model = nn.Sequential(layer(each, "relinear", 2, width), nn.ReLU(), layer(each, "relinear", width, 1))
-            results.append(train(model, points, side, 300, 0.2, ring_lr)[0])
-    gain = torch.tensor(scores["quadratic"]) - torch.tensor(scores["linear"])
+    solved = exclusive_or(seed, runs, kind)
+    diverged, random_diverged = (divergence(seed, runs, first, depth) for first in (start, "random"))
+    linear = ring_scores(seed, runs, "linear", width, 0.2)
+    quadratic = ring_scores(seed, runs, "quadratic", width, ring_lr)
+    gain = torch.tensor(quadratic) - torch.tensor(linear)
     return {
-        "xor": sum(solved) / runs,
-        "diverged": sum(diverged[start]) / runs,
-        "random_diverged": sum(diverged["random"]) / runs,
-        "ring": sum(scores["quadratic"]) / runs,
-        "ring_linear": sum(scores["linear"]) / runs,
+        "xor": solved,
+        "diverged": diverged,
+        "random_diverged": random_diverged,
+        "ring": sum(quadratic) / runs,
+        "ring_linear": sum(linear) / runs,
         "ring_gain": float(gain.mean()),
         "ring_gain_error": float(gain.std() / runs**0.5),
-        "scores": scores,
+        "scores": {"linear": linear, "quadratic": quadratic},
         "seed": seed,
     }
+
+
+@cache  # mutants share what they do not change
+def exclusive_or(seed: int, runs: int, kind: str) -> float:
+    """Share of neurons that solve XOR."""
+    torch.manual_seed(seed)
+    x, labels = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]), torch.tensor([0.0, 1.0, 1.0, 0.0])
+    return sum(train(layer(kind, "relinear", 2, 1), x, labels, 200, 0.2, 0.2)[0] == 1.0 for _ in range(runs)) / runs
+
+
+@cache
+def divergence(seed: int, runs: int, start: str, depth: int) -> float:
+    """Share of deep quadratic networks that diverge."""
+    diverged = 0
+    for run in range(runs):
+        torch.manual_seed(1000 * seed + run)
+        data = ring(200)
+        hidden = [m for a, b in pairwise([2, *[WIDTH] * (depth - 1)])
+                  for m in (layer("quadratic", start, a, b), nn.ReLU())]  # fmt: skip
+        model = nn.Sequential(*hidden, layer("quadratic", start, WIDTH, 1))
+        diverged += train(model, *data, 40, 0.1, 1e-5)[1]
+    return diverged / runs
+
+
+@cache
+def ring_scores(seed: int, runs: int, kind: str, width: int, quadratic_lr: float) -> list[float]:
+    """Accuracy on the ring of networks with one hidden layer."""
+    scores = []
+    for run in range(runs):
+        torch.manual_seed(1000 * seed + run)
+        points, side = ring(200)
+        model = nn.Sequential(layer(kind, "relinear", 2, width), nn.ReLU(), layer(kind, "relinear", width, 1))
+        scores.append(train(model, points, side, 300, 0.2, quadratic_lr)[0])
+    return scores
 
 
 def ring_task(material: dict[str, Any]) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -65,6 +66,7 @@ def mixed() -> EnergyGraph:
     )  # fmt: skip
 
 
+@cache  # mutants share what they do not change
 def speed(by_states: bool) -> dict[str, float]:
     """A saturated neuron (x = 6, pulled to −1): how far it gets in one unit of time by either law."""
     graph = EnergyGraph({"u": Layer(Tanh(), (1,))}, [])
@@ -76,6 +78,7 @@ def speed(by_states: bool) -> dict[str, float]:
     return {"left": float(x) / 6.0}
 
 
+@cache  # mutants share what they do not change
 def labelled(seed: int, size: Size, beta: float) -> dict[str, Any]:
     """Digits and labels joined by a layer of memories, one a stored digit; images half hidden, labels free."""
     data = digits(seed)

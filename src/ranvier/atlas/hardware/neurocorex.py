@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -133,6 +134,7 @@ def wired(program: ChipProgram, x: np.ndarray, flip: int) -> np.ndarray:
         return ~run(program, x).spikes
 
 
+@cache  # mutants share what they do not change
 def digits(seed: int, train: bool, floor: float) -> tuple[float, float, int]:
     """Accuracy of 64 → 10 on 594 held-out digits in 32 steps of rates, trained as the tutorial's split has it: in
     training's numbers, and on the chip; and how many of its sums overflowed."""
@@ -161,6 +163,7 @@ def digits(seed: int, train: bool, floor: float) -> tuple[float, float, int]:
     return float((own == y_test.numpy()).mean()), float((chip == y_test.numpy()).mean()), sum(r.overflows for r in runs)
 
 
+@cache  # mutants share what they do not change
 def stdp(lag: int, window: int) -> int:
     """Change of a weight where the source spikes `lag` steps before the target does (after it: below 0)."""
     start = 5

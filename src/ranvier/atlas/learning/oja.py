@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ SPREADS = np.array([1.5, 1.0, *np.linspace(0.8, 0.1, INPUTS - 2)])  # standard d
 PATTERNS = 5  # of BCM, equally likely
 
 
+@cache  # mutants share what they do not change
 def component(seed: int, steps: int, normalised: bool, centred: bool) -> dict[str, Any]:
     """One linear neuron y = w·x, w moved by Oja's rule (or Hebb's), x Gaussian with rotated axes."""
     rng = np.random.default_rng(seed)
@@ -41,6 +43,7 @@ def _aligned(w: torch.Tensor, axes: np.ndarray) -> float:
     return float(abs(direction @ axes[:, 0]))
 
 
+@cache  # mutants share what they do not change
 def selectivity(seed: int, steps: int, tau_theta: float) -> dict[str, Any]:
     """One neuron y = max(w·x, 0), overlapping patterns one at a time, w moved by BCM."""
     rng = np.random.default_rng(seed)
