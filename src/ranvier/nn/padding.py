@@ -43,14 +43,14 @@ def run_padded(
     ends = _checked_lengths(lengths, x)
     state = cell.init_state(x.shape[1]) if state is None else state  # type: ignore[operator]
     order = torch.argsort(ends, descending=True, stable=True)
-    back, ends = torch.argsort(order), ends[order].tolist()
+    back, descending = torch.argsort(order), ends[order].tolist()
     x, running, first = x[:, order.to(x.device)], _select(state, order), 0
     pieces, finished = [], []
-    for end in sorted(set(ends)):
-        alive = sum(e >= end for e in ends)
+    for end in sorted(set(descending)):
+        alive = sum(e >= end for e in descending)
         y, running = cell(x[first:end, :alive], running)
         pieces.append(torch.cat([y, y.new_zeros(len(y), x.shape[1] - alive, *y.shape[2:])], 1))
-        staying = sum(e > end for e in ends)
+        staying = sum(e > end for e in descending)
         finished.append(_select(running, torch.arange(staying, alive)))
         running, first = _select(running, torch.arange(staying)), end
     if first < len(x):
