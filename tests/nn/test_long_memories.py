@@ -52,6 +52,10 @@ LONG = {
 #: kinds without a factor by which a variable is kept
 WITHOUT = {
     "CfC": "its state is computed anew from the input and itself",
+    "SpikingLSTM": "its gates set what it keeps, anew in each step",
+    "SlidingPSN": "weighs a window of its last inputs",
+    "ThresholdBatchNorm": "has no state",
+    "BatchNormThroughTime": "counts steps",
     "Delay": "holds what it was given",
     "DelayedLinear": "holds what it was given",
     "Graph": "holds other layers",

@@ -73,6 +73,8 @@ class Claim:
         if measured is None:
             return "untested"
         tolerance = self.tolerance_in(metrics)
+        if tolerance is None:
+            return "untested"
         match self.expected:
             case AtLeast(bound):
                 holds = measured >= bound - tolerance

@@ -39,8 +39,8 @@ def warn_of_long_memory(layer: nn.Module, memories: Mapping[str, Tensor | float]
     for name, memory in memories.items():
         if name in known or (isinstance(memory, Tensor) and not holds_values(memory)):
             continue
-        steps = torch.as_tensor(memory, dtype=torch.float64, device="cpu").detach()
-        steps = float(torch.where(steps.isfinite(), steps, 0.0).max())
+        lengths = torch.as_tensor(memory, dtype=torch.float64, device="cpu").detach()
+        steps = float(torch.where(lengths.isfinite(), lengths, 0.0).max())
         # numbers of half precision are coarse as such: what they lose within 16 steps is known to whoever chose them
         tolerance = max(TOLERANCE, rounding_loss(16, dtype))
         loss = rounding_loss(steps, dtype)

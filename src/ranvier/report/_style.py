@@ -57,7 +57,7 @@ def new(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def power_of_ten(value: float, _: int | None = None) -> str:
+def power_of_ten(value: float, _: float = 0.0) -> str:
     """A tick of a logarithmic axis, such as 10⁻³: matplotlib's own are mathematics, which `RC` switches off."""
     exponent = f"{math.log10(value):.0f}" if value > 0 else ""
     return f"10{exponent.translate(_RAISED)}" if exponent and abs(int(exponent)) > 2 else f"{value:g}"

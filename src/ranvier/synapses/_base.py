@@ -53,9 +53,9 @@ class Synapse(Record):
     def __post_init__(self) -> None:
         settle(self)
         for name, value in self.parameters.items():
-            if getattr(value, "ndim", 0):
+            if shape := tuple(getattr(value, "shape", ())):
                 raise ValueError(
-                    f"{name} of {type(self).__name__} has shape {tuple(value.shape)}; expected one number or a "
+                    f"{name} of {type(self).__name__} has shape {shape}; expected one number or a "
                     "tensor (): neurons whose synapses differ belong to different projections."
                 )
 

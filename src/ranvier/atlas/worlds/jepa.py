@@ -169,7 +169,7 @@ def separated(model: Any, seed: int) -> dict[str, tuple[float, float]]:
 
 
 @lru_cache(maxsize=8)
-def reached(model: Any, method: str, seed: int, tasks: int = 40, steps: int = 6) -> float:
+def reached(model: Any, method: Any, seed: int, tasks: int = 40, steps: int = 6) -> float:
     """The mean distance to the goal's place after `steps` planned steps, over that at the beginning."""
     generator = torch.Generator().manual_seed(seed + 6)
     begin, end = 2 * torch.rand(2, tasks, 2, generator=generator) - 1
@@ -182,8 +182,8 @@ def reached(model: Any, method: str, seed: int, tasks: int = 40, steps: int = 6)
             action = 2 * torch.rand(tasks, 2, generator=generator) - 1
         else:
             iterations = 4 if method == "cem" else 12
-            options = {"method": method, "iterations": iterations, "population": 40, "generator": generator}
-            action = plan(model, code, goal, HORIZON, **options)[0]
+            action = plan(model, code, goal, HORIZON, method=method, iterations=iterations, population=40,
+                          generator=generator)[0]  # fmt: skip
         here = NOISY.move(here, action)
     return float((here - end).norm(dim=1).mean() / (begin - end).norm(dim=1).mean())
 

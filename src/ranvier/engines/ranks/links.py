@@ -40,7 +40,7 @@ class Links:
         """
         length = int(message[0])
         works = self._send_first(message) if self._others else []
-        data = memoryview(message[:length]).cast("B")
+        data = message[:length].data.cast("B")
         helpers = [helper for r, s in self._sockets.items() if (helper := self._send(r, s, data))]
         out = {}
         for r, s in self._sockets.items():
@@ -76,7 +76,7 @@ class Links:
         return helper
 
     def _receive(self, rank: int, source: socket.socket, into: NDArray[np.int32]) -> None:
-        room = memoryview(into).cast("B")
+        room = into.data.cast("B")
         at = 0
         while at < len(room):
             try:
@@ -98,13 +98,15 @@ class Links:
                 here = dist.irecv(self._firsts[r], group=self._group, group_src=r)
             except RuntimeError as error:
                 raise self._lost(r, error) from error
+            assert there is not None and here is not None  # None for ranks outside the group alone
             out.append((r, there, here))
         return out
 
     def _receive_gloo(
         self, message: NDArray[np.int32], works: list[tuple[int, dist.Work, dist.Work]]
     ) -> dict[int, NDArray[np.int32]]:
-        out, more = {}, []
+        out: dict[int, NDArray[np.int32]] = {}
+        more: list[tuple[int, dist.Work | None]] = []
         rest = torch.from_numpy(message[_FIRST : int(message[0])].copy())
         for r, there, here in works:
             try:
@@ -122,7 +124,8 @@ class Links:
                 raise self._lost(r, error) from error
         for r, work in more:
             try:
-                work.wait()
+                if work is not None:
+                    work.wait()
             except RuntimeError as error:
                 raise self._lost(r, error) from error
         return out

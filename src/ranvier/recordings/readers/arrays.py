@@ -81,8 +81,8 @@ def read_arrays(
     source = role["activity"] if roles.get("activity") or not role["counts"] else None
     source = source or role["counts"]
     if source is None:
-        described = [key if _is_real(array) else f"{key} ({array.dtype})" for key, array in table.items()]
-        raise ValueError(f"{path} holds {', '.join(described) or 'nothing'}; expected activity under a usual name: say "
+        held = [key if _is_real(array) else f"{key} ({array.dtype})" for key, array in table.items()]
+        raise ValueError(f"{path} holds {', '.join(held) or 'nothing'}; expected activity under a usual name: say "
                          "which array it is, activity=NAME or counts=NAME")  # fmt: skip
     values = _turned(table[source]) if transpose else table[source]
     _require_real(values, source, path)
