@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier.networks import Network
 from ranvier.theory._text import Brief
 from ranvier.theory.single_neuron.functions import StationaryFunction
 from ranvier.theory.single_neuron.membrane import Membrane
 from ranvier.theory.single_neuron.threshold_integration import reset_nodes
 from ranvier.theory.time._steps import Course, DensityInput, DensityNeurons, DensityState
 from ranvier.theory.time._steps import evolve as _evolve
+from ranvier.theory.time.populations import as_coupled_populations
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,7 +33,7 @@ class Evolution(Brief):
 
 @torch.no_grad()
 def evolve(
-    neurons: Membrane,
+    neurons: Membrane | Network,
     duration: float,
     dt: float,
     *,
@@ -45,8 +47,14 @@ def evolve(
     every: int = 0,
 ) -> Evolution:
     """P(V, t) of M populations: Scharfetter-Gummel fluxes, backward Euler, first order in dt (Augustin et al.
-    2017).
+    2017, 10.1371/journal.pcbi.1005545).
 
+    neurons: a `Membrane`, or the `Network` that `rv.simulate` takes, whose drives, `Poisson` rates and rates of
+        backgrounds may be `TimeSeries`: its M spiking populations in order, taken as large, with their mean
+        in-degrees. It begins in its stationary state at the first values (`predict_populations`). What synapses
+        filter is white noise of the variance that it gives the membrane, with the mean input moved so that the rates
+        of that first state are those of coloured noise. Only `duration`, `dt` and `every` go with it; synapses are
+        `Delta` or `Exponential`.
     duration, dt: ms. drive: mV added to the force, a number, (M,) or (T, M) with T = round(duration/dt), at
     the end of each step. sigma: (T, M) mV, in place of the neurons' own.
     coupling: (M, M) [target, source] in mV ms, so that source j adds coupling_ij r_j(t - delay_ij) to i's
@@ -59,6 +67,17 @@ def evolve(
 
     Mass, refractory mass included, is kept to rounding. No gradients. Raises ValueError on what does not fit.
     """
+    if isinstance(neurons, Network):
+        more: dict[str, Any] = {"sigma": sigma, "coupling": coupling, "noise_coupling": noise_coupling, "delay": delay}
+        numbers = {k: v for k, v in (("drive", drive), ("tau_s", tau_s)) if not (isinstance(v, int | float) and v == 0)}
+        names = [k for k, v in (more | numbers).items() if v is not None]
+        if names := names + ["initial"] * (not isinstance(initial, str) or initial != "stationary"):
+            raise ValueError(
+                f"{', '.join(names)} is given beside a Network; expected it with a Membrane only: a network has its "
+                "own inputs, as TimeSeries, and begins in its stationary state"
+            )
+        membrane, arguments = as_coupled_populations(neurons, duration, dt)
+        return evolve(membrane, duration, dt, every=every, **arguments)
     M, N = neurons.size, neurons.grid.N
     steps = round(duration / dt) if dt > 0 else 0
     if steps < 1:
