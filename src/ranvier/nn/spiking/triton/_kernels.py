@@ -153,6 +153,7 @@ def _text(arrays: tuple[str, ...], before: list[str], loop: list[str], after: li
         "import triton.language as tl, triton.language as _tl",  # the interpreter knows an annotation by its text
         "from ranvier.nn.spiking.triton import mathematics as _m",
         f"_real = _m.real{64 if double else 32}",
+        "_fma = _m.fma",
         "_abs = _m.abs_",
         *(f"_{name} = _m.{name}" for name in _FUNCTIONS),
         "",

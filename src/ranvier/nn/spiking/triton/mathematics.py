@@ -27,6 +27,12 @@ def real64(x: tl.constexpr):
 
 
 @inline
+def fma(a, b, c):
+    """A product within a sum, which Triton's compiler may round once."""
+    return a * b + c
+
+
+@inline
 def where(condition, a, b):
     return tl.where(condition, a, b)
 
