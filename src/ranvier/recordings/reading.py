@@ -10,6 +10,7 @@ from typing import Any
 from ranvier._checks import nearest
 from ranvier._reading import read_start
 from ranvier.recordings.session import Session
+from ranvier.recordings.signals import Signal
 
 
 def read_session(path: str | Path, **options: Any) -> Session:
@@ -21,11 +22,15 @@ def read_session(path: str | Path, **options: Any) -> Session:
     """
     path = Path(path)
     try:
-        return _read(path, options)
+        session = _read(path, options)
     except ValueError as error:
         if str(path) in str(error):
             raise
         raise ValueError(f"{path}: {error}") from error
+    for key, signal in {"activity": session.activity, **session.behaviour, **session.stimuli}.items():
+        if isinstance(signal, Signal):  # values that are read later, and then refused, are named
+            object.__setattr__(signal, "source", f"{key} of {path}")
+    return session
 
 
 def _read(path: Path, options: dict[str, Any]) -> Session:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +30,8 @@ class Signal:
         of the values
     period
         for circular values, as 2π for angles: means and interpolation go round
+    source
+        where it is from, as "activity of worm.npz": refused values are said to be there
 
     Raises ValueError for times that are not finite or do not increase, and for another number of values.
     """
@@ -38,6 +40,7 @@ class Signal:
     values: Any
     unit: str = ""
     period: float | None = None
+    source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         times = np.array(_plain(self.times), np.float64)
@@ -77,7 +80,7 @@ class Signal:
         part = np.asarray(self.values[rows if rows is not None else slice(None)])
         if columns is not None and part.ndim == 2:
             part = part[:, np.asarray(columns)]
-        return reals(part, "a signal's values")
+        return reals(part.astype(np.float64), self.source or "a signal")  # the caller's own
 
     @property
     def _slack(self) -> float:
