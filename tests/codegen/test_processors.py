@@ -61,6 +61,8 @@ for name, net, dtype, threads in [
     ("others", network([LIF, IZH]), torch.float32, 2),
     ("plastic", plastic(), torch.float32, 1),
 ]:
+    if name != sys.argv[1]:
+        continue
     # the voltages' last bits, which spikes would show only after longer runs
     record = [rv.Probe("V", neurons=p, name=f"V{p.index}") for p in net.populations if hasattr(p.neuron, "equations")]
     out = rv.simulate(net, 15.0, dtype=dtype, threads=threads, record=record)
@@ -96,7 +98,8 @@ def test_two_types_of_processor_share_a_folder_and_no_file(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_is_the_same_on_another_type_of_processor():
-    ours, old = (run("-c", SCRIPT, OMP_NUM_THREADS="2", **processor) for processor in ({}, OLD))
-    assert len(ours) == 3 and all(int(line.split()[2]) > 10 for line in ours)
+@pytest.mark.parametrize("network", ["conductances", "others", "plastic"])
+def test_a_run_is_the_same_on_another_type_of_processor(network):
+    ours, old = (run("-c", SCRIPT, network, OMP_NUM_THREADS="2", **processor) for processor in ({}, OLD))
+    assert len(ours) == 1 and int(ours[0].split()[2]) > 10
     assert ours == old
