@@ -71,3 +71,18 @@ def test_300_seconds_are_300_and_none_are_one(call, monkeypatch, options, second
     monkeypatch.setattr(flies, "run_fly", lambda out, **options: values.update(options))
     assert call("run", "flybrain", *options) == 0
     assert values["seconds"] == seconds
+
+
+def test_again_discards_doses_and_no_file_of_others(tmp_path):
+    from ranvier.cli.flies import _discard_doses
+
+    (tmp_path / "doses").mkdir()
+    for name in ("rate-50.json", ".rate-60.json.1a2b"):
+        (tmp_path / "doses" / name).write_text("{}")
+    (tmp_path / "doses" / "thesis.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"thesis\.txt was written by no run"):
+        _discard_doses(tmp_path)
+    assert len(list((tmp_path / "doses").iterdir())) == 3
+    (tmp_path / "doses" / "thesis.txt").unlink()
+    _discard_doses(tmp_path)
+    assert not list((tmp_path / "doses").iterdir())

@@ -108,3 +108,23 @@ def test_a_killed_again_is_cleaned_up_by_the_next(out):
     (out / ".discarded" / "report.html").write_text("older")
     with run_folder(out, SETTINGS, again=False):
         assert not (out / ".discarded").exists()
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("name", ["settings.json", "report.html", "manifest.json", ".discarded/thesis.txt"])
+def test_files_of_others_are_refused_and_stay(tmp_path, name, again):
+    """A user's own files may have the names of ours."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text('{"mine": 1}')
+    with pytest.raises(ValueError, match="take another --out"), run_folder(tmp_path, SETTINGS, again):
+        pass
+    assert contents(tmp_path) == {name: '{"mine": 1}'}
+
+
+def test_a_run_killed_while_it_set_another_aside_goes_on(tmp_path):
+    (tmp_path / ".discarded" / "run").mkdir(parents=True)
+    (tmp_path / ".discarded" / "settings.json").write_text(json.dumps(SETTINGS))
+    with run_folder(tmp_path, SETTINGS, True) as run:
+        run.mkdir()
+        (run / "manifest.json").write_text("new")
+    assert not (tmp_path / ".discarded").exists()

@@ -1,11 +1,13 @@
 """Files appear whole or not at all, whoever writes them."""
 
+import os
+import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ranvier._files import atomic_folder, atomic_path, read_tensors, write_atomic, write_tensors
+from ranvier._files import atomic_folder, atomic_path, read_tensors, require_writable, write_atomic, write_tensors
 
 
 def left(folder: Path) -> list[str]:
@@ -53,3 +55,13 @@ def test_tensors_of_any_strides_are_written_as_they_are(tmp_path: Path) -> None:
     for name, value in tensors.items():
         assert written[name].dtype == value.dtype and written[name].shape == value.shape
         assert np.array_equal(written[name], value), name
+
+
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path):
+    """A rename onto /dev/null, as root, takes it from the whole machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for write in (lambda: write_atomic(pipe, "x"), lambda: require_writable(pipe)):
+        with pytest.raises(FileExistsError, match=r"device, a pipe or a socket; expected a file's name.*pipe"):
+            write()
+    assert stat.S_ISFIFO(pipe.stat().st_mode) and list(tmp_path.iterdir()) == [pipe]

@@ -37,7 +37,7 @@ def nearest(name: object, known: Iterable[str]) -> str:
     known = list(known)
     if not known:
         return "expected none, as there is none."
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
     names = f"{', '.join(known[:_SHOWN])}{' ...' if len(known) > _SHOWN else ''}"
     count = "" if len(known) <= _SHOWN else f"{len(known)}: "
     return f"expected one of {count}{names}{f': did you mean {close[0]!r}?' if close else '.'}"

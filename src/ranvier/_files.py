@@ -43,6 +43,7 @@ def _atomic(path: Path, suffix: str = "") -> Iterator[tuple[Path, int]]:
 def _renamed(path: Path, temporary: Path) -> Iterator[int]:
     handle = -1
     try:
+        _require_place(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(temporary, _NEW, 0o644)
         yield handle
@@ -90,11 +91,18 @@ def require_writable(path: str | Path) -> None:
     path = Path(path)
     temporary = path.with_name(_name_beside(path))
     with naming(path, temporary):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "Is a folder; expected a file's name", str(path))
+        _require_place(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(temporary, _NEW, 0o644))
         os.unlink(temporary)
+
+
+def _require_place(path: Path) -> None:
+    """A rename would put a file where a device, a pipe or a socket was; /dev/null, too."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "Is a folder; expected a file's name", str(path))
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "Is a device, a pipe or a socket; expected a file's name", str(path))
 
 
 def _name_beside(path: Path) -> str:

@@ -38,6 +38,7 @@ def run_folder(out: Path, settings: Mapping[str, Any], again: bool) -> Iterator[
     """
     with folder_lock(out, "run") as lock:
         run, discarded = out / "run", out / _DISCARDED
+        _require_own(out)
         if discarded.is_symlink() or discarded.is_file():
             discarded.unlink()
         elif discarded.exists():  # of a run that was killed
@@ -59,6 +60,34 @@ def run_folder(out: Path, settings: Mapping[str, Any], again: bool) -> Iterator[
             raise
         finally:
             shutil.rmtree(discarded, ignore_errors=True)
+
+
+def _require_own(out: Path) -> None:
+    """Refuse a folder in which files lie under the names of ours that no run has written."""
+    path, discarded = out / "settings.json", out / _DISCARDED
+    if discarded.is_dir() and not discarded.is_symlink():
+        if foreign := sorted(entry.name for entry in discarded.iterdir() if entry.name not in RESULTS):
+            raise ValueError(
+                f"{discarded} holds {foreign[0]!r}, which no run sets aside; expected a run's files alone: move it "
+                "away, or take another --out"
+            )
+        if (discarded / "settings.json").exists():  # of a run that was killed
+            return
+    if path.exists() or path.is_symlink():
+        try:
+            known = read_json(path, "a run's settings")
+        except (ValueError, OSError):
+            known = None
+        own = isinstance(known, dict) and {"seed", "wiring"} <= known.keys()
+        if own or _begun(out / "run"):  # broken settings beside a run are said by `_require_same`
+            return
+        raise ValueError(f"{path} is not of `ranvier run`; expected a folder of its own: take another --out")
+    for name in RESULTS[2:]:
+        if (out / name).exists() and not _begun(out / "run"):
+            raise ValueError(
+                f"{out} holds {name} but no settings.json, so that no run has written it; expected a folder of a "
+                "run, an empty or a new one: take another --out"
+            )
 
 
 def _begun(run: Path) -> bool:

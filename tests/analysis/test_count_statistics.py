@@ -176,7 +176,7 @@ def test_the_size_of_chunks_changes_no_bit(doubly, monkeypatch):
 
 def test_an_answer_beyond_the_memory_is_refused():
     silent = analysis.Spikes.from_steps([], [], n_neurons=3_000_000, dt=1.0, stop=10_000)
-    with pytest.raises(ValueError, match=r"GiB there are; choose fewer"):
+    with pytest.raises(ValueError, match=r"GiB there are; expected less: choose fewer"):
         analysis.covariance(silent, 100.0)
     with pytest.raises(ValueError, match="choose fewer neurons or pairs="):
         analysis.cross_correlation(silent, [0.0, 5.0])

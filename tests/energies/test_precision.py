@@ -205,7 +205,7 @@ def test_arrays_stand_for_tensors():
                 energy.energy(wrong)
             with pytest.raises(TypeError, match="expected"):
                 Descent(energy).settle(wrong)
-        with pytest.raises(TypeError, match=r"the states are torch.float32; the energy expects torch.float64"):
+        with pytest.raises(TypeError, match=r"the states are torch.float32; expected torch.float64"):
             energy.energy(torch.tensor(xi, dtype=torch.float32))
     for wrong in ("words", None, object()):
         for make in (Hopfield, DenseMemory, ModernHopfield, Hopfield.store):

@@ -74,7 +74,7 @@ def test_another_run_is_refused_by_the_entries_that_differ(whole):
     ) as result:
         RunFolder.create_or_resume(whole, other, trace_neurons=TRACES)
     assert "\n  duration:" not in str(result.value)
-    with pytest.raises(ValueError, match="traces of V of 2 neurons; this run records none"):
+    with pytest.raises(ValueError, match="traces of V of 2 neurons; expected those of this run, none"):
         RunFolder.create_or_resume(whole, MANIFEST)
     assert files(whole) == before
 

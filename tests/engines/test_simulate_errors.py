@@ -39,7 +39,7 @@ def small(**options):
         ({"record": "w"}, r"variable is 'w'; expected one that can be recorded: 'V'"),
         ({"record": rv.Probe("V", interval=0.15)}, r"interval of 0\.15 ms; expected a multiple of the step"),
         ({"record": rv.Probe("V", interval=0.0)}, r"interval of 0\.0 ms"),
-        ({"record": rv.Probe("V", neurons="others")}, r"no population 'others'; this network has cells"),
+        ({"record": rv.Probe("V", neurons="others")}, r"no population 'others'; expected one of cells"),
         (
             {"record": rv.Probe("V", neurons=[0, 3])},
             r"neuron 3 has no variable 'V'; expected neurons of cells",

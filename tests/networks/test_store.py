@@ -246,3 +246,17 @@ def test_random_damage_gives_a_network_or_a_message(tmp_path, data, junk):
         assert len(str(error)) > 20
     else:
         assert isinstance(net, Network)
+
+
+def test_values_of_a_file_are_not_echoed_whole(tmp_path):
+    net = Network(seed=1)
+    cells = net.add(LIF(), 3, "cells")
+    net.connect(cells, cells, weight=1.0, in_degree=1)
+    write_network(net, tmp_path / "net")
+    file = tmp_path / "net" / "network.json"
+    value = json.loads(file.read_text())
+    value["projections"][0]["source"] = "(" * 5000
+    file.write_text(json.dumps(value))
+    with pytest.raises(ValueError, match="describes no valid network") as caught:
+        read_network(tmp_path / "net")
+    assert len(str(caught.value)) < 1000

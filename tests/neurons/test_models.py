@@ -174,7 +174,7 @@ def test_missing_defaults_and_equations_are_named():
         TypeError, match=r"Bad's equations use V_th, tau; expected a default of each, such as `V_th: float"
     ):
         type("Bad", (rv.Neuron,), {"equations": rv.Equations("dV/dt = -V/tau", threshold="V > V_th")})
-    with pytest.raises(TypeError, match=r"Bad has no `equations = rv\.Equations"):
+    with pytest.raises(TypeError, match=r"Bad has no equations; expected `equations = rv\.Equations"):
         type("Bad", (rv.Neuron,), {})
     with pytest.raises(TypeError, match="no parameter 'tau'"):
         rv.LIF(tau=3.0)

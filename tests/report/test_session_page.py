@@ -58,7 +58,8 @@ def test_calcium_with_holes_and_without_behaviour_has_a_page():
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [(np.ones((300, 3)), "0 neurons change"), (np.random.default_rng(0).random((10, 3)), "at least 20 bins")],
+    [(np.ones((300, 3)), "0 neurons change"), (np.random.default_rng(0).random((10, 3)), "at least 20 bins"),
+     (np.zeros((1, 1)), "fewer than two samples; expected at least 20 bins")],
 )
 def test_what_has_no_page_is_named(values, words):
     with pytest.raises(ValueError, match=words):

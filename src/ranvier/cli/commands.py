@@ -20,8 +20,20 @@ app = typer.Typer(
 app.add_typer(atlas_app, name="atlas", help="Published systems as claims: list, run, build the site.")
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        from ranvier import __version__
+
+        typer.echo(f"ranvier {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def ranvier() -> None:
+def ranvier(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say the version.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
     """Networks of neurons, described once: simulated, predicted, trained, read."""
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ranvier._files import write_atomic
 from ranvier._locks import folder_lock
+from ranvier._reading import read_text
 
 
 def run_fly(
@@ -51,8 +52,7 @@ def run_fly(
     silent = None if silence is None else find(brain, _words(silence), "--silence")
     with folder_lock(out, "run"):
         if again:
-            for folder in ("doses", "silenced"):
-                shutil.rmtree(out / folder, ignore_errors=True)
+            _discard_doses(out)
         options: dict[str, Any] = {
             "duration": duration, "seed": seed, "threads": threads or 1, "jobs": jobs, "say": say
         }  # fmt: skip
@@ -79,10 +79,20 @@ def run_fly(
         )  # fmt: skip
 
 
+def _discard_doses(out: Path) -> None:
+    """Remove the doses of an earlier run, and nothing else: ValueError for a file that no run has written."""
+    known = [entry for name in ("doses", "silenced") if (out / name).is_dir() for entry in (out / name).iterdir()]
+    for entry in known:
+        if not (entry.is_file() and re.fullmatch(r"\.?rate-.*\.json.*", entry.name)):
+            raise ValueError(f"{entry} was written by no run; expected doses alone: move it, or take another --out")
+    for entry in known:
+        entry.unlink()
+
+
 def _words(text: str) -> list[str]:
     """What stands between commas, or the lines of a file."""
     path = Path(text)
-    return path.read_text("utf-8").splitlines() if path.is_file() else text.split(",")
+    return read_text(path, "neurons, one a line").splitlines() if path.is_file() else text.split(",")
 
 
 def _number(text: str, option: str, low: float, high: float) -> float:

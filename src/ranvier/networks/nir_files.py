@@ -28,7 +28,7 @@ def require_graph(graph: Any, depth: int = 0) -> None:
     import nir
 
     if not isinstance(graph, nir.NIRGraph):
-        raise TypeError(f"Found {type(graph).__name__}; expected a nir.NIRGraph.")
+        raise TypeError(f"graph is {type(graph).__name__}; expected a nir.NIRGraph: a file is read by read_nir.")
     if depth > DEEPEST:
         raise ValueError(f"The graph holds graphs more than {DEEPEST} deep; expected {DEEPEST} at most: flatten them.")
     for source, target in graph.edges:

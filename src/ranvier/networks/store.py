@@ -158,6 +158,9 @@ def _describe_wiring(rule: Any, tensors: _Tensors) -> dict[str, Any]:
     return {"rule": name, **{f.name: getattr(rule, f.name) for f in dataclasses.fields(rule) if f.init}}
 
 
+_LONGEST = 600  # characters of an error: values of the file are echoed in it
+
+
 def read_network(path: str | Path) -> Network:
     """Read the network that `write_network` wrote into the folder `path`. Nothing in it is run.
 
@@ -178,6 +181,7 @@ def read_network(path: str | Path) -> Network:
         raise
     except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
         fault = str(error) or type(error).__name__
+        fault = fault if len(fault) <= _LONGEST else f"{fault[: _LONGEST // 2]} ... {fault[-_LONGEST // 2 :]}"
         raise ValueError(f"{file} describes no valid network: {fault}") from error
 
 

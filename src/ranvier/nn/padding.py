@@ -37,6 +37,8 @@ def run_padded(
     (0.0, True)
     """
     require_tensor(x)
+    if not hasattr(cell, "init_state"):
+        raise TypeError(f"cell is {type(cell).__name__}; expected a cell of rv.nn, or a Sequential of cells")
     if x.ndim < 3 or 0 in x.shape[:2]:
         raise ValueError(f"x has shape {tuple(x.shape)}; expected (T, B, ...), or (B, T, ...) with batch_first=True")
     x = x.transpose(0, 1) if batch_first else x

@@ -30,6 +30,8 @@ class BinnedActivity:
 def binned_activity(session: Session) -> BinnedActivity:
     """In at most some 3000 bins of 100 ms or more. Raises ValueError for a session that is too short, or silent."""
     step = session.dt
+    if not step > 0:  # of fewer than two samples
+        raise ValueError("the session has fewer than two samples; expected at least 20 bins")
     width = max(100.0 if session.kind == "spikes" else step, session.duration / BINS)
     width = max(1, round(width / step)) * step
     if session.duration < 20 * width:

@@ -49,7 +49,7 @@ def permute_neurons(model: nn.Sequential, orders: Sequence[Tensor]) -> nn.Sequen
     if len(orders) != len(layers) - 1:
         raise ValueError(f"there are {len(orders)} orders; expected one a hidden layer: {len(layers) - 1}")
     with torch.no_grad():
-        for k, order in enumerate(orders):
+        for k, order in enumerate(torch.as_tensor(order) for order in orders):
             width = layers[k].out_features
             if sorted(order.tolist()) != list(range(width)):
                 raise ValueError(f"order {k} is {order.tolist()!r:.60}; expected a permutation of 0 to {width - 1}")

@@ -63,7 +63,7 @@ class TEM(nn.Module):
         self.stimuli, self.actions = count(stimuli, "stimuli", 2), count(actions, "actions", 1)
         if math.comb(count(code, "code", 2), 2) < stimuli:
             raise ValueError(f"code is {code}: {math.comb(code, 2)} pairs; expected one a stimulus, {stimuli} of them")
-        if not modules or min(modules) < 1:
+        if not isinstance(modules, Sequence) or not modules or min(modules) < 1:
             raise ValueError(f"modules is {modules}; expected a number of units for each, from fast to slow")
         self.sizes, self.code, self.warmup = tuple(modules), code, count(warmup, "warmup")
         frequencies = _spread(len(self.sizes)) if frequencies is None else tuple(frequencies)

@@ -116,9 +116,10 @@ def read_model(which: str | Path) -> tuple[nn.Module, Any]:
     if not folder.is_dir():
         folder = models_folder() / _plain(str(which)) if os.sep not in str(which) else folder
     if not (folder / "config.json").is_file():
+        names = stored_models()
         raise ValueError(
             f"model is {str(which)!r}, but there is no such folder with config.json and safetensors, nor such a name "
-            f"in the cache, which `make models` fills; {nearest(str(which), stored_models())}"
+            f"in the cache, which `make models` fills; {nearest(str(which), names) if names else 'expected a folder'}"
         )
     if not any(folder.glob("*.safetensors")):
         raise ValueError(

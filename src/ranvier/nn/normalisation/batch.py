@@ -17,7 +17,8 @@ _MOMENTUM = Domain(0.0, 1.0, open_low=True)
 class _BatchNorm(FixedAttributes):
     """What both share: sizes, learned gain, running statistics; x (T, B, features, ...)."""
 
-    FIXED = frozenset({"features"})
+    FIXED = frozenset({"features", "steps"})
+    NUMBERS = {"eps": POSITIVE, "momentum": _MOMENTUM, "threshold": POSITIVE, "scale": POSITIVE}
     running_mean: Tensor
     running_var: Tensor
 

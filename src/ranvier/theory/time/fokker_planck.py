@@ -78,6 +78,8 @@ def evolve(
             )
         membrane, arguments = as_coupled_populations(neurons, duration, dt)
         return evolve(membrane, duration, dt, every=every, **arguments)
+    if not isinstance(neurons, Membrane):
+        raise TypeError(f"neurons is {type(neurons).__name__}; expected a Network, or a Membrane of theory.membrane")
     M, N = neurons.size, neurons.grid.N
     steps = round(duration / dt) if dt > 0 else 0
     if steps < 1:
