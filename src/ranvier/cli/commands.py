@@ -20,8 +20,8 @@ app = typer.Typer(
 app.add_typer(atlas_app, name="atlas", help="Published systems as claims: list, run, build the site.")
 
 
-def _say_version(asked: bool) -> None:
-    if asked:
+def _say_version(requested: bool) -> None:
+    if requested:
         from ranvier import __version__
 
         typer.echo(f"ranvier {__version__}")
