@@ -39,7 +39,7 @@ def run_folder(out: Path, settings: Mapping[str, Any], again: bool) -> Iterator[
     with folder_lock(out, "run") as lock:
         run, discarded = out / "run", out / _DISCARDED
         _require_own(out)
-        if discarded.is_symlink() or discarded.is_file():
+        if discarded.is_symlink():
             discarded.unlink()
         elif discarded.exists():  # of a run that was killed
             shutil.rmtree(discarded)
@@ -65,6 +65,8 @@ def run_folder(out: Path, settings: Mapping[str, Any], again: bool) -> Iterator[
 def _require_own(out: Path) -> None:
     """Refuse a folder in which files lie under the names of ours that no run has written."""
     path, discarded = out / "settings.json", out / _DISCARDED
+    if discarded.is_file() and not discarded.is_symlink():
+        raise ValueError(f"{discarded} is a file; expected a folder, or none: move it away, or take another --out")
     if discarded.is_dir() and not discarded.is_symlink():
         if foreign := sorted(entry.name for entry in discarded.iterdir() if entry.name not in RESULTS):
             raise ValueError(

@@ -96,7 +96,7 @@ def block(*parts):
     return csr_matrix(block_diag(*parts))
 
 
-RING = np.roll(np.eye(300), 1, axis=0)  # all eigenvalues on the unit circle
+RING = np.roll(np.eye(60), 1, axis=0)  # all eigenvalues on the unit circle
 CHAIN = np.eye(500, k=-1)  # no cycle
 PAIR = np.array([[0.0, 4.0], [1.0, 0.0]])
 

@@ -15,8 +15,8 @@ from ranvier._checks import count, number, positive
 @dataclass(frozen=True)
 class LieGANResult:
     """basis: (K, d, d), of norm 1 each. advantage: what the discriminator knows at the end, log 4 less its loss, in
-    nats: 0 where moved data cannot be told from the data, up to log 4. A basis with an advantage near those of random
-    generators is no symmetry. restarts: the advantage of each start, of which the smallest is taken."""
+    nats: 0 where moved data cannot be distinguished from the data, up to log 4. A basis with an advantage near those of
+    random generators is no symmetry. restarts: the advantage of each start, of which the smallest is taken."""
 
     basis: Tensor
     advantage: float

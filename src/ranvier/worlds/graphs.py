@@ -148,7 +148,7 @@ class Walks:
 def novelty(walk: Walk) -> tuple[Tensor, Tensor]:
     """(T, B) each: whether a place was visited earlier, and whether, besides, the edge to it was not used before.
 
-    What is seen at the second kind can be known by inference only: the place is known, the way to it is new, in both
+    Observations at the second kind can be known by inference only: the place is known, the way to it is new, in both
     directions (Whittington et al. 2020).
     """
     places = walk.places

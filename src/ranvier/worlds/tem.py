@@ -21,7 +21,7 @@ FREQUENCIES = (0.99, 0.3, 0.09, 0.03, 0.01)
 class TEMSteps(NamedTuple):
     """What a walk of T steps in B environments leaves: predictions as log-probabilities (T, B, stimuli).
 
-    predicted : of what is seen next, from the code before it and the action alone. recalled : from the inferred code
+    predicted : of the next observation, from the code before it and the action alone. recalled : from the inferred code
     and memory. read : from what was inferred. path, inferred : abstract codes g (T, B, G), by path integration alone
     and corrected. places : p (T, B, P), inferred. retrieved, recognised : p from memory, by the code and by the
     stimulus.

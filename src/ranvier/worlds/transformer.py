@@ -99,7 +99,7 @@ class TEMTransformer(nn.Module):
         return ((1 - self.doubt) * attended + self.doubt / self.stimuli).log()
 
     def loss(self, observations: Tensor, actions: Tensor) -> Tensor:
-        """Mean negative log-probability of what is seen, first visits included."""
+        """Mean negative log-probability of the observations, first visits included."""
         return nll_loss(self(observations, actions).flatten(0, 1), observations.flatten())
 
 

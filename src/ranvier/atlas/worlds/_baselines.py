@@ -31,7 +31,7 @@ class SequenceLSTM(nn.Module):
         return self.readout(self.cell(x)[0]).log_softmax(2)
 
     def loss(self, observations: Tensor, actions: Tensor) -> Tensor:
-        """Mean negative log-probability of what is seen."""
+        """Mean negative log-probability of the observations."""
         return nll_loss(self(observations, actions).flatten(0, 1), observations.flatten())
 
 

@@ -194,7 +194,7 @@ register(
         "graph are then no hexagonal grids (2 of 64 units beyond chance), which refutes that claim at full size.",
         claims=(
             Claim(
-                "In environments never seen, TEM-t is right on new edges to known places.",
+                "In new environments, TEM-t is right on new edges to known places.",
                 T_PAPER, "inferred", AtLeast(0.9), 0.0, "a bound", {"positions": "fixed"},
             ),
             Claim(
