@@ -111,7 +111,9 @@ def test_a_killed_again_is_cleaned_up_by_the_next(out):
 
 
 @pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize("name", ["settings.json", "report.html", "manifest.json", ".discarded/thesis.txt", ".discarded"])
+@pytest.mark.parametrize(
+    "name", ["settings.json", "report.html", "manifest.json", ".discarded/thesis.txt", ".discarded"]
+)
 def test_files_of_others_are_refused_and_stay(tmp_path, name, again):
     """A user's own files may have the names of ours."""
     (tmp_path / name).parent.mkdir(exist_ok=True)
