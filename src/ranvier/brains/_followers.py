@@ -17,8 +17,6 @@ from ranvier.brains._fly import SYNAPSE, require_places
 
 #: of the model of Shiu et al. (2024): ms, and mV above rest
 TAU_M, TAU, T_REF, THRESHOLD = 20.0, 5.0, 2.2, 7.0
-#: minus zeta(1/2): how far coloured noise moves the threshold (Fourcaud & Brunel 2002)
-_ZETA = 1.4603545088095868
 _TURNS, _TOLERANCE = 400, 1e-3  # Hz
 
 
@@ -72,7 +70,7 @@ def followers(
     """
     from scipy.sparse import csr_array
 
-    from ranvier.theory import siegert
+    from ranvier.theory import boundary_shift, siegert
 
     n = len(brain.ids)
     driven, silent = require_places(n, driven, silenced)
@@ -86,11 +84,11 @@ def followers(
     for _ in range(_TURNS):
         mean = TAU * (wiring @ rates) / 1000
         sd = TAU * np.sqrt((squares @ rates) / 1000 / (2 * (TAU_M + TAU)))
-        shift = sd * _ZETA * math.sqrt(TAU / TAU_M)
         near = np.flatnonzero((sd > 0) & (mean + 8 * sd > THRESHOLD))
         new = np.zeros(n)
         if len(near):
-            mu, sigma, up = (torch.from_numpy(x[near]) for x in (mean, sd, shift))
+            mu, sigma = (torch.from_numpy(x[near]) for x in (mean, sd))
+            up = boundary_shift(sigma, TAU_M, TAU)
             new[near] = siegert(mu, sigma, tau=TAU_M, V_th=THRESHOLD + up, V_reset=up, t_ref=T_REF + TAU).rate.numpy()
         new[driven] = rate
         before, left = left, float(np.abs(new - rates).max())
