@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ranvier._run_folder import run_folder
+from ranvier.files.run_folder import run_folder
 
 SETTINGS = {"wiring": "a.csv", "seed": 1}
 

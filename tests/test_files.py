@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ranvier._files import atomic_folder, atomic_path, read_tensors, require_writable, write_atomic, write_tensors
+from ranvier.files.atomic import atomic_folder, atomic_path, read_tensors, require_writable, write_atomic, write_tensors
 
 
 def left(folder: Path) -> list[str]:

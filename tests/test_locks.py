@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from ranvier._locks import FolderInUseError, folder_lock
+from ranvier.files.locks import FolderInUseError, folder_lock
 
 HOLD = """
 import os, sys
-from ranvier._locks import folder_lock
+from ranvier.files.locks import folder_lock
 lock = folder_lock(sys.argv[1], "training")
 print("held", flush=True)
 sys.stdin.read()

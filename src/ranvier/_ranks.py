@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ranvier._locks import FolderInUseError
+from ranvier.files.locks import FolderInUseError
 
 #: errors that every rank raises as the first one does; others become a RuntimeError there
 _ERRORS: dict[str, type[Exception]] = {

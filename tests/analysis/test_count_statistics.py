@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ranvier import analysis
-from ranvier.analysis import _counts, _rates
+from ranvier.analysis.spikes import counts as _counts
+from ranvier.analysis.spikes import rates as _rates
 from tests.analysis.spike_trains import from_counts, in_pieces, poisson
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ranvier import analysis
-from ranvier.analysis import _lags
+from ranvier.analysis.spikes import lags as _lags
 from tests.analysis.spike_trains import from_counts, in_pieces, poisson
 
 

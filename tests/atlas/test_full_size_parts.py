@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from ranvier.atlas.learning import hlop, surrogate_training_mnist, unsupervised_stdp
+from ranvier.atlas.learning import hlop, surrogate_training_mnist
+from ranvier.atlas.plasticity import unsupervised_stdp
 
 
 @pytest.mark.parametrize("surrogate", [True, False])

@@ -19,7 +19,7 @@ WRITING = {
     "cli/reads.py": "tests/interpret/test_read_page.py, by report/_page.py",
     "_run_folder.py": "tests/test_cli_locks.py",
     "cli/runs.py": "tests/test_cli_locks.py", "atlas/execution.py": "atlas", "atlas/site/_build.py": "site",
-    "codegen/cache_folder.py": "a cache: code is not kept, tests/codegen/test_kernel_cache.py",
+    "codegen/cache/folder.py": "a cache: code is not kept, tests/codegen/test_kernel_cache.py",
     "brains/_fly.py": "as cli/runs.py", "cli/flies.py": "tests/test_cli_flybrain.py",
     "report/dose_page.py": "session page, by report/_page.py",
     "recordings/challenges.py": "tests/recordings/test_challenges.py",
@@ -28,7 +28,7 @@ WRITING = {
     "engines/recording/segments.py": "simulate", "interpret/language_models/checkpoints.py": "as Recording.save",
     "interpret/recording.py": "activations", "learners/fitting/_checkpoint.py": "fit",
     "learners/fitting/_log.py": "fit",
-    "networks/nir_files.py": "write_nir", "networks/store.py": "write_network", "report/_page.py": "session page",
+    "networks/nir/files.py": "write_nir", "networks/store.py": "write_network", "report/_page.py": "session page",
     "report/session_page.py": "session page", "verify/competition.py": "verify",
 }  # fmt: skip
 

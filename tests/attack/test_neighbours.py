@@ -15,10 +15,10 @@ import pytest
 import torch
 
 import ranvier as rv
-from ranvier._files import atomic_path, write_atomic
-from ranvier._locks import folder_lock
-from ranvier._run_folder import run_folder
-from ranvier.codegen import cache_folder
+from ranvier.codegen.cache import folder as cache_folder
+from ranvier.files.atomic import atomic_path, write_atomic
+from ranvier.files.locks import folder_lock
+from ranvier.files.run_folder import run_folder
 from ranvier.learners.fitting._log import Log
 
 pytestmark = pytest.mark.skipif(

@@ -38,7 +38,7 @@ def _resume(path):
 
 
 def _settings(path):
-    from ranvier._run_folder import run_folder
+    from ranvier.files.run_folder import run_folder
 
     with run_folder(Path(path), {"wiring": "larva", "seed": 0, "gain": None}, again=False):
         pass

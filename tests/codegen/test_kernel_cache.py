@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from numba import types
 
-from ranvier.codegen import cache_folder, compilation
+from ranvier.codegen import compilation
+from ranvier.codegen.cache import folder as cache_folder
 from tests.codegen import two_kernels
 from tests.codegen.two_kernels import write_seven
 
@@ -138,7 +139,7 @@ def test_planted_files_do_not_run(tmp_path):
 
 def test_a_header_names_nothing_outside_the_package(folder):
     """Even with a right digest, which only the user can have written, names are no way to other code."""
-    from ranvier.codegen import machine_code
+    from ranvier.codegen.cache import machine_code
 
     assert run() == 7
     (path,) = folder.iterdir()
@@ -292,7 +293,7 @@ def test_an_interrupt_is_heard_at_the_end_of_a_compilation(folder):
 
 def test_a_change_of_anything_that_code_is_made_of_changes_its_name(monkeypatch):
     """Inner functions, their modules' sources, constants: the folder outlives an upgrade of the package."""
-    from ranvier.codegen import fingerprint as f
+    from ranvier.codegen.cache import fingerprint as f
     from ranvier.engines.compiled import driver, loops
 
     advance = driver.advance.py_func

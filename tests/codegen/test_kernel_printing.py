@@ -7,7 +7,7 @@ import pytest
 import sympy as sp
 from scipy.special import exprel
 
-from ranvier.codegen import simd
+from ranvier.codegen.arithmetic import simd
 from ranvier.codegen.compilation import compiled
 from ranvier.codegen.printing import KernelPrinter
 from ranvier.equations import parse

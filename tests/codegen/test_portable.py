@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ranvier.codegen import portable
+from ranvier.codegen.arithmetic import portable
 
 ULP = 2.0**-52
 
@@ -98,7 +98,7 @@ def test_angles_in_kernels(name, dtype):
     import mpmath
     import numba
 
-    from ranvier.codegen import simd
+    from ranvier.codegen.arithmetic import simd
 
     function = getattr(simd, name)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from ranvier._files import read_tensors
 from ranvier.energies import (
     Backtracking,
     Clamp,
@@ -22,6 +21,7 @@ from ranvier.energies import (
 )
 from ranvier.energies.graphs.lagrangians import Identity, LayerNorm, ReLU, Sigmoid, Softmax, Spherical, Tanh
 from ranvier.energies.graphs.synapses import Attention, Bias, Conv, Dense, GraphSynapse, Memories
+from ranvier.files.atomic import read_tensors
 from tests.laws.cells import check_cell
 from tests.laws.energies import check_energy
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import ranvier as rv
-from ranvier._files import atomic_path
-from ranvier._locks import FolderInUseError
 from ranvier.engines import _run
+from ranvier.files.atomic import atomic_path
+from ranvier.files.locks import FolderInUseError
 
 
 def network() -> rv.Network:

@@ -10,7 +10,7 @@ import torch
 from torch.optim import lr_scheduler as schedules
 
 import ranvier as rv
-from ranvier._locks import FolderInUseError, folder_lock
+from ranvier.files.locks import FolderInUseError, folder_lock
 from ranvier.learners import BPTT, PSPM, membrane_cross_entropy
 from ranvier.learners.fitting._tree import pack, unpack
 from tests.learners.killed import loader

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ranvier._locks import folder_lock
+from ranvier.files.locks import folder_lock
 from tests.learners.ranks import data, learner
 from tests.processes import Child, module
 

@@ -15,9 +15,10 @@ PACKAGE = Path(__file__).parents[2] / "src" / "ranvier"
 # docs/contracts.md: a part may import from itself and from earlier levels only, never from another part of its level.
 # Every part of the package stands here: folders, and files directly below it.
 LEVELS = [
-    {"_disk", "_names", "_reading"},
-    {"_files", "_jobs", "_lazy", "_locks", "_manifest", "_progress", "_records", "_steps", "_text", "_checks"},
-    {"_entries", "equations", "_pages", "_ranks", "_run_folder"},
+    {"_jobs", "_lazy", "_names", "_progress", "_steps", "_text"},
+    {"_checks", "_records"},
+    {"files"},
+    {"_ranks", "equations"},
     {"codegen"},
     {"analysis"},
     {"neurons", "synapses", "rules"},
@@ -47,8 +48,9 @@ def sources() -> list[Path]:
 
 
 def imports(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
-    """Absolute names of everything a file imports, also inside its functions, but not under TYPE_CHECKING."""
-    package = ("ranvier", *path.relative_to(PACKAGE).parent.parts)
+    """Absolute names of everything a file imports, but not under TYPE_CHECKING: by a statement, also inside its
+    functions; as an attribute of an imported module of the package; by a name in a string, as importlib, `sys.modules`
+    and tables of lazy names have it."""
     typing_only = {
         id(node)
         for branch in ast.walk(tree)
@@ -56,17 +58,69 @@ def imports(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
         for statement in branch.body
         for node in ast.walk(statement)
     }
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, node.lineno
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else ()
-            module = ".".join((*base, *(node.module or "").split("."))).strip(".")
-            for alias in node.names:
-                yield f"{module}.{alias.name}", node.lineno
+    nodes = [node for node in ast.walk(tree) if id(node) not in typing_only]
+    modules: dict[str, str] = {}  # local name -> module of the package
+    for node in nodes:
+        for name, local in bound(node, path):
+            yield name, node.lineno
+            if name == "ranvier" or name in MODULES:
+                modules[local] = name
+    for node in nodes:
+        if isinstance(node, ast.Attribute):
+            yield from attribute(node, modules)
+        elif isinstance(node, ast.Call):
+            yield from dynamic(node, path, modules)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            name = node.value.rstrip(".")
+            if name in MODULES and name != "ranvier":
+                yield name, node.lineno
+
+
+def bound(node: ast.AST, path: Path) -> Iterator[tuple[str, str]]:
+    """(absolute name, the local name that stands for it) of an import statement."""
+    package = ("ranvier", *path.relative_to(PACKAGE).parent.parts)
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield alias.name, alias.asname or alias.name
+            if alias.asname is None and alias.name.startswith("ranvier."):
+                yield "ranvier", "ranvier"
+    elif isinstance(node, ast.ImportFrom):
+        base = package[: len(package) - node.level + 1] if node.level else ()
+        module = ".".join((*base, *(node.module or "").split("."))).strip(".")
+        for alias in node.names:
+            yield f"{module}.{alias.name}", alias.asname or alias.name
+
+
+def attribute(node: ast.Attribute, modules: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """`rv.engines._run`, where `rv` is a module of the package."""
+    pieces: list[str] = []
+    inner: ast.expr = node
+    while isinstance(inner, ast.Attribute):
+        pieces.insert(0, inner.attr)
+        inner = inner.value
+    if isinstance(inner, ast.Name) and inner.id in modules:
+        name = [modules[inner.id]]
+        for piece in pieces:  # what follows a class or a function is no name of a module
+            name.append(piece)
+            if ".".join(name) not in MODULES:
+                break
+        if not (len(name) == 2 and name[0] == "ranvier" and name[1].startswith("__")):  # rv.__version__
+            yield ".".join(name), node.lineno
+
+
+def dynamic(node: ast.Call, path: Path, modules: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """`import_module("...")`, `__import__("...")`, `getattr(module, "...")`."""
+    called = ast.unparse(node.func).rpartition(".")[2]
+    texts = [a.value if isinstance(a, ast.Constant) and isinstance(a.value, str) else None for a in node.args]
+    if called in ("import_module", "__import__") and texts and texts[0]:
+        level = len(texts[0]) - len(texts[0].lstrip("."))
+        package = ("ranvier", *path.relative_to(PACKAGE).parent.parts)
+        name = ".".join((*package[: len(package) - level + 1], texts[0].lstrip("."))) if level else texts[0]
+        if name not in MODULES or level:  # the others come by their strings
+            yield name, node.lineno
+    elif called == "getattr" and len(texts) > 1 and texts[1] and isinstance(node.args[0], ast.Name):
+        if node.args[0].id in modules:
+            yield f"{modules[node.args[0].id]}.{texts[1]}", node.lineno
 
 
 def part(path: Path) -> str:
@@ -182,6 +236,16 @@ def test_a_planted_import_is_found(code: str, count: int) -> None:
         ("nn", "from typing import TYPE_CHECKING\nif not TYPE_CHECKING:\n    import ranvier.energies", 1),
         ("unheard_of", "from ranvier.equations import Equations", 1),
         ("engines/compiled", "from ranvier.analysis import Spikes", 0),
+        ("theory", "import ranvier as rv\ndef f(net):\n    return rv.simulate(net, 1.0)", 1),
+        ("theory", "import ranvier as rv\nrv.engines.as_cell", 1),
+        ("theory", "import ranvier as rv\ngetattr(rv, 'simulate')", 1),
+        ("theory", "import ranvier as rv\nrv.LIF(), rv.networks.wiring", 0),
+        ("theory", "from importlib import import_module\nimport_module('ranvier.engines')", 1),
+        ("theory", "import importlib\nimportlib.import_module('..engines', __package__)", 1),
+        ("theory", "import importlib\nimportlib.import_module(f'ranvier.engines.{name}')", 1),
+        ("theory", "import sys\nsys.modules['ranvier.engines.torch.engine']", 1),
+        ("nn", "_HOMES = {'ranvier.learners': ['fit']}", 1),
+        ("nn", "_HOMES = {'ranvier.nn.cell': ['Cell']}", 0),
     ],
 )
 def test_a_planted_import_between_folders_is_found(folder: str, code: str, count: int) -> None:
@@ -196,7 +260,7 @@ def test_a_planted_import_between_folders_is_found(folder: str, code: str, count
         ("engines/torch", "from ranvier.engines.compiled._random import next_word", 1),
         ("engines/torch", "from ranvier.engines._sources import spike_events", 0),
         ("engines/compiled", "from ranvier.engines.compiled._random import next_word", 0),
-        ("nn", "from ranvier.codegen.simd import _secret", 1),
+        ("nn", "from ranvier.codegen.arithmetic.simd import _secret", 1),
     ],
 )
 def test_a_planted_private_import_is_found(folder: str, code: str, count: int) -> None:
@@ -213,6 +277,8 @@ def test_a_planted_private_import_is_found(folder: str, code: str, count: int) -
         ("import numpy as np\nnp.load('x', allow_pickle=True)", 1),
         ("import numpy as np\nnp.load('x', allow_pickle=False)\nnp.load('x')", 0),
         ("from urllib.parse import quote", 0),
+        ("import importlib\nimportlib.import_module('pickle')", 1),
+        ("__import__('socket')", 1),
     ],
 )
 def test_planted_pickles_and_downloads_are_found(code: str, count: int) -> None:

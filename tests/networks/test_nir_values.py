@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import ranvier as rv
 from ranvier.networks import from_nir, to_nir
-from ranvier.networks.nir_neurons import BiasedCurrentLIF
+from ranvier.networks.nir.neurons import BiasedCurrentLIF
 from ranvier.synapses import Exponential, Proportional
 
 RNG = np.random.default_rng(0)

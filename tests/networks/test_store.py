@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import ranvier._files
+import ranvier.files.atomic
 from ranvier.equations import Equations
 from ranvier.networks import Network, Normal, TimeSeries, Uniform, read_network, write_network
 from ranvier.networks import wiring as w
@@ -239,7 +239,7 @@ def test_random_damage_gives_a_network_or_a_message(tmp_path, data, junk):
             place[key] = junk
             break
         place = place[key]
-    ranvier._files.write_json(folder / "network.json", value)
+    ranvier.files.atomic.write_json(folder / "network.json", value)
     try:
         net = read_network(folder)
     except (ValueError, FileNotFoundError) as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import ranvier as rv
-from ranvier.atlas.learning.unsupervised_stdp import Adaptive
+from ranvier.atlas.plasticity.unsupervised_stdp import Adaptive
 from ranvier.energies.sparse_coding import SpikingLCA
 
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 import ranvier as rv
-from ranvier.codegen import products
+from ranvier.codegen.arithmetic import products
 
 LARGE, SMALL = (256, 128, 96), (8, 16, 4)
 

@@ -8,8 +8,9 @@ import pytest
 from ranvier.networks import Network
 from ranvier.neurons import EIF
 from ranvier.report._activity import activity_of, lagged, population_spectrum, standing_out, strongest, threshold
+from ranvier.report._pair_sections import distance_groups, path
 from ranvier.report._parts import count, number
-from ranvier.report._sections import distance_groups, groups_of, path
+from ranvier.report._sections import groups_of
 from ranvier.report._wiring import distances, wiring_of
 from ranvier.report.figures import _apart, block_means, image_of
 from ranvier.synapses import Electrical, Exponential, ExponentialConductance, Sigmoidal

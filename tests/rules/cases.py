@@ -1,7 +1,7 @@
 """A case for every rule of the package, with parameters at which it learns in `tests/engines/plastic.py`'s network."""
 
 from ranvier import rules
-from ranvier.atlas.learning.unsupervised_stdp import AtTarget
+from ranvier.atlas.plasticity.unsupervised_stdp import AtTarget
 
 CASES = {
     type(rule): rule

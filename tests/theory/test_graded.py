@@ -7,8 +7,14 @@ import pytest
 import torch
 
 import ranvier as rv
+from ranvier.theory.network.fluctuations.linear_noise import (
+    fixed_point,
+    lagged_covariance,
+    linear_noise,
+    lyapunov,
+    noise_spectrum,
+)
 from ranvier.theory.network.graded import graded_prediction
-from ranvier.theory.network.linear_noise import fixed_point, lagged_covariance, linear_noise, lyapunov, noise_spectrum
 from tests.theory.replicas import members, replicate
 
 

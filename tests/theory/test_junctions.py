@@ -8,7 +8,7 @@ import torch
 
 import ranvier as rv
 from ranvier.theory import membrane, response, stationary
-from ranvier.theory.network import correlations
+from ranvier.theory.network.fluctuations import correlations
 from ranvier.theory.single_neuron.voltage import voltages
 from tests.theory.beside import covariances, mean_rate
 from tests.theory.networks import CONTINUITY

@@ -8,10 +8,10 @@ import torch
 
 import ranvier as rv
 from ranvier import theory
-from ranvier.theory.network import linear_response
-from ranvier.theory.network.linear_response import Selection, cross_spectra
-from ranvier.theory.network.motifs import strongest_paths
-from ranvier.theory.network.rates import Coupling
+from ranvier.theory.network.fluctuations import linear_response
+from ranvier.theory.network.fluctuations.linear_response import Selection, cross_spectra
+from ranvier.theory.network.fluctuations.motifs import strongest_paths
+from ranvier.theory.network.self_consistency.rates import Coupling
 
 O = {"tau_m": 10.0, "E_L": -72.0, "Delta_T": 1.4, "V_T": -48.0, "V_th": 30.0, "V_reset": -72.0, "t_ref": 2.0}
 
@@ -236,7 +236,7 @@ def test_gradients_of_cross_spectra(size, requested):
 
 
 def test_blocks_of_frequencies_give_what_one_block_gives(monkeypatch):
-    from ranvier.theory.network import linear_response
+    from ranvier.theory.network.fluctuations import linear_response
 
     coupling = random_coupling(7, 20)
     f = torch.linspace(0, 50, 9).double()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import ranvier as rv
-from ranvier.theory.network import linear_response
+from ranvier.theory.network.fluctuations import linear_response
 
 
 def network(weight: float) -> rv.Network:

@@ -8,8 +8,9 @@ from scipy.optimize import fsolve
 
 import ranvier as rv
 from ranvier import theory
-from ranvier.theory.network import groups, newton
+from ranvier.theory.network import groups
 from ranvier.theory.network.filters import synapse_filter
+from ranvier.theory.network.self_consistency import newton
 
 
 def bi(t, rise, decay):

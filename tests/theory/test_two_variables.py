@@ -8,7 +8,7 @@ import torch
 
 import ranvier as rv
 from ranvier import theory
-from ranvier.theory.network import coloured
+from ranvier.theory.network.self_consistency import coloured
 from tests.theory.beside import gradient_is_that_of_differences
 from tests.theory.coloured_monte_carlo import MODELS, RATES, T_REF, TAU, WHITE
 

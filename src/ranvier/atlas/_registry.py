@@ -11,8 +11,8 @@ from ranvier.atlas._record import Experiment
 
 #: the folders of entries, in the order in which they are listed
 GROUPS = (
-    "simulation", "theory", "learning", "credit", "cells", "energies", "brains", "interpretation", "operators",
-    "hardware", "bodies", "worlds", "symmetries", "history",
+    "simulation", "theory", "plasticity", "learning", "credit", "cells", "energies", "brains", "interpretation",
+    "operators", "hardware", "bodies", "worlds", "symmetries", "history",
 )  # fmt: skip
 
 _records: dict[str, Experiment] = {}

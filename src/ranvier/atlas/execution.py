@@ -15,13 +15,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ranvier._files import write_atomic, write_json
 from ranvier._jobs import each
-from ranvier._locks import folder_lock
-from ranvier._manifest import manifest
-from ranvier._reading import read_json
 from ranvier.atlas._canvas import SETTINGS
 from ranvier.atlas._record import AtLeast, AtMost, Claim, Experiment, Size
+from ranvier.files.atomic import write_atomic, write_json
+from ranvier.files.locks import folder_lock
+from ranvier.files.manifest import manifest
+from ranvier.files.reading import read_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

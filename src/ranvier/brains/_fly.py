@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier._files import write_json
 from ranvier._jobs import each
-from ranvier._reading import read_json
 from ranvier._steps import window_of
 from ranvier.brains._connectomes import BrainWiring
+from ranvier.files.atomic import write_json
+from ranvier.files.reading import read_json
 
 if TYPE_CHECKING:
     from ranvier.networks import Network

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ranvier._reading import read_text
+from ranvier.files.reading import read_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

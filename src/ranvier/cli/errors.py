@@ -11,8 +11,8 @@ from typing import Any
 
 import typer
 
-from ranvier._disk import FULL
 from ranvier._text import one_line
+from ranvier.files.disk import FULL
 
 MISTAKE, FAULT, INTERRUPTED = 2, 1, 130
 _MISTAKES = (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ImportError, MemoryError)

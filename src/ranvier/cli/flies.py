@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ranvier._files import write_atomic
-from ranvier._locks import folder_lock
-from ranvier._reading import read_text
+from ranvier.files.atomic import write_atomic
+from ranvier.files.locks import folder_lock
+from ranvier.files.reading import read_text
 
 
 def run_fly(

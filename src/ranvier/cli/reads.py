@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier._checks import count, printable, unique
-from ranvier._files import require_writable, write_json
-from ranvier._manifest import manifest
-from ranvier._reading import read_text
+from ranvier.files.atomic import require_writable, write_json
+from ranvier.files.manifest import manifest
+from ranvier.files.reading import read_text
 
 if TYPE_CHECKING:
     import torch

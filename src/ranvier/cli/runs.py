@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ranvier._files import write_json
-from ranvier._manifest import manifest
-from ranvier._run_folder import run_folder
 from ranvier._steps import nearest_steps
 from ranvier.brains import Job, celegans, from_edges, larva, read_signs
+from ranvier.files.atomic import write_json
+from ranvier.files.manifest import manifest
+from ranvier.files.run_folder import run_folder
 
 BUILT_IN: dict[str, Callable[..., Job]] = {"larva": larva, "celegans": celegans}
 DT, DT_GRADED = 0.05, 1.0  # ms; graded neurons and synapses change within 10 ms and more

@@ -27,10 +27,10 @@ from numba.core.ccallback import CFunc
 from numba.core.runtime import rtsys
 
 import ranvier
-from ranvier.codegen import cache_folder
-from ranvier.codegen.fingerprint import fingerprint, stable
+from ranvier.codegen.cache import folder as cache_folder
+from ranvier.codegen.cache.fingerprint import fingerprint, stable
+from ranvier.codegen.cache.machine_code import NotKeepable, pack, unpack
 from ranvier.codegen.kernel_text import require_kernel
-from ranvier.codegen.machine_code import NotKeepable, pack, unpack
 
 #: what the compiler may do to gradients beyond IEEE's letter; nothing to simulations, which have the same bits on all
 #: processors

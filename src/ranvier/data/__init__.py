@@ -54,7 +54,7 @@ def celegans() -> Nematode:
 
 
 def _read(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    from ranvier._files import read_tensors
+    from ranvier.files.atomic import read_tensors
 
     structure = json.loads((_HERE / f"{name}.json").read_text(encoding="utf-8"))
     return structure, read_tensors(_HERE / f"{name}.safetensors")

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier._files import write_atomic, write_tensors
+from ranvier.files.atomic import write_atomic, write_tensors
 from ranvier.networks import EdgeList, read_edges
 
 HERE = Path(__file__).parent

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from ranvier._locks import FolderLock
 from ranvier._progress import Progress
 from ranvier.analysis import Spikes
 from ranvier.engines._prepare import Prepared
@@ -18,6 +17,7 @@ from ranvier.engines.recording.recording import Recording
 from ranvier.engines.recording.segments import RunFolder
 from ranvier.engines.recording.traces import StateTrace
 from ranvier.engines.recording.weights import NONE, Weights, WeightTrace, advance
+from ranvier.files.locks import FolderLock
 
 SPAN = 1.0  # seconds between two checks for interruption, roughly
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from ranvier._locks import folder_lock
 from ranvier._progress import Progress
 from ranvier._steps import whole_steps
 from ranvier.engines._prepare import Prepared, Record, duration_steps, prepare
@@ -18,6 +17,7 @@ from ranvier.engines.protocol import Modulators
 from ranvier.engines.recording.recording import Recording
 from ranvier.engines.recording.segments import RunFolder
 from ranvier.engines.recording.weights import Weights
+from ranvier.files.locks import folder_lock
 from ranvier.networks import Background, Network, Population, Projection, TimeSeries
 from ranvier.networks.changes import require_unchanged, snapshot
 from ranvier.networks.settings import every_setting, resolve

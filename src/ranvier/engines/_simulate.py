@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ranvier._locks import folder_lock
 from ranvier._progress import Progress
 from ranvier.engines._prepare import Record, duration_steps, prepare
 from ranvier.engines._run import in_memory, into_folder, open_folder
 from ranvier.engines.protocol import Modulators
 from ranvier.engines.recording.recording import Recording
+from ranvier.files.locks import folder_lock
 from ranvier.networks import Network
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import count
-from ranvier._files import write_atomic, write_json
-from ranvier._locks import folder_lock
-from ranvier._manifest import manifest
 from ranvier._progress import Progress
+from ranvier.files.atomic import write_atomic, write_json
+from ranvier.files.locks import folder_lock
+from ranvier.files.manifest import manifest
 from ranvier.interpret._batches import Data, batch_of, evaluating, require_tokens
 from ranvier.interpret._row_hooks import Pool, RowHooks
 from ranvier.interpret.layers import UnitLayer, layers, require_finite_weights

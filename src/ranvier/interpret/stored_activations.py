@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ranvier._checks import nearest
-from ranvier._entries import Entry
-from ranvier._reading import library_fault, read_json
+from ranvier.files.entries import Entry
+from ranvier.files.reading import library_fault, read_json
 
 INDEX = "activations.json"
 LENGTHS, DIGESTS, EXAMPLES = ":lengths", ":digests", ":examples"  # beside the layers in a segment

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ranvier._reading import library_fault
+from ranvier.files.reading import library_fault
 
 _NUMBER = (int, float)
 _SCHEDULED = {"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"}  # what schedules add to a group

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ranvier._checks import nearest
-from ranvier._entries import Entry
 from ranvier.equations.declarations import body as declarations
 from ranvier.equations.declarations import describe
+from ranvier.files.entries import Entry
 
 Encode = Callable[[Any], Any]
 Decode = Callable[[Entry], Any]

@@ -9,11 +9,11 @@ from ranvier._checks import count, nearest, printable, values
 from ranvier.networks import _html
 from ranvier.networks._connect import learning, per_edge, receives, rule_of, synapse_of, transmits
 from ranvier.networks._inputs import DELAY, TimeSeries
-from ranvier.networks._keys import stream_key
 from ranvier.networks._population import Population, initial_of, labels_of, method_of, parameters_of, positions_of
 from ranvier.networks._projection import Background, Projection
 from ranvier.networks.settings import Settable, assign, checked, rate_of, resolve
 from ranvier.networks.wiring import Wiring
+from ranvier.networks.wiring.keys import stream_key
 
 if TYPE_CHECKING:
     from torch import Tensor

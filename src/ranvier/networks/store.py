@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ranvier._checks import LIMIT
-from ranvier._entries import Entry, shown
-from ranvier._files import write_atomic, write_json
-from ranvier._reading import read_bytes, read_json
+from ranvier.files.atomic import write_atomic, write_json
+from ranvier.files.entries import Entry, shown
+from ranvier.files.reading import read_bytes, read_json
 from ranvier.networks import wiring as rules
 from ranvier.networks._inputs import Normal, TimeSeries, Uniform
 from ranvier.networks._models import (

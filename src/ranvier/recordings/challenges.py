@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier._files import atomic_path
-from ranvier._reading import require_file
 from ranvier.analysis.encoding import challenge_score
+from ranvier.files.atomic import atomic_path
+from ranvier.files.reading import require_file
 
 SIDES = ("lh", "rh")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier._checks import nearest
-from ranvier._reading import read_start
+from ranvier.files.reading import read_start
 from ranvier.recordings.session import Session
 from ranvier.recordings.signals import Signal
 

@@ -15,20 +15,13 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from ranvier._files import write_atomic
-from ranvier._pages import page_environment
 from ranvier._text import printable
+from ranvier.files.atomic import write_atomic
+from ranvier.files.pages import page_environment
 from ranvier.report._activity import ActivitySummary, activity_of
+from ranvier.report._pair_sections import correlation_section, pairs_section, typical_error
 from ranvier.report._parts import Picture, Section, count, number, of_finite
-from ranvier.report._sections import (
-    activity_section,
-    correlation_section,
-    numbers_table,
-    pairs_section,
-    spectrum_section,
-    typical_error,
-    wiring_section,
-)
+from ranvier.report._sections import activity_section, numbers_table, spectrum_section, wiring_section
 from ranvier.report._wiring import WiringSummary, distances, wiring_of
 
 MAX_COMPARED = 4000  # neurons whose pairs are compared: their matrices then take some 2 GB

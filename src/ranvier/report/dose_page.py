@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier._files import write_atomic
+from ranvier.files.atomic import write_atomic
 from ranvier.report._page import OWN_CITATION, render
 from ranvier.report._parts import Picture, Section, Table, count, number
 from ranvier.report._style import EXCITATORY, INHIBITORY, new, styled

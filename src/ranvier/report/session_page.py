@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier._files import require_writable, write_atomic
+from ranvier.files.atomic import require_writable, write_atomic
 from ranvier.report._page import OWN_CITATION, render
 from ranvier.report._parts import Picture, Section, Table, count, number
 from ranvier.report._session_measures import (

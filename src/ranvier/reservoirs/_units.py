@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ranvier.codegen.arithmetic.simd import tanh
 from ranvier.codegen.compilation import compiled
-from ranvier.codegen.simd import tanh
 
 FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
 

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from ranvier.networks import Network, Population
 from ranvier.networks.changes import require_valid
-from ranvier.theory.network.adaptation import adapted_point
-from ranvier.theory.network.coloured import ColouredPoint, coloured_point
-from ranvier.theory.network.conductances import conductance_point
 from ranvier.theory.network.graded import graded_prediction
 from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.junctions import electrical_point
 from ranvier.theory.network.lowering import Assembly, assemble
-from ranvier.theory.network.rates import WorkingPoint, self_consistent
+from ranvier.theory.network.self_consistency.adaptation import adapted_point
+from ranvier.theory.network.self_consistency.coloured import ColouredPoint, coloured_point
+from ranvier.theory.network.self_consistency.conductances import conductance_point
+from ranvier.theory.network.self_consistency.rates import WorkingPoint, self_consistent
 from ranvier.theory.prediction import Prediction
 from ranvier.theory.reach import TheoryReport
 from ranvier.theory.second_order.network import SecondPoint, second_point
@@ -49,7 +49,7 @@ def predict(
     weights, delays, drive, noise, rates of sources and the neurons' parameters.
 
     Conductance-based synapses: their mean in the drift, their noise at the driving force of the mean voltage
-    (`ranvier.theory.network.conductances`), for conductances that fluctuate little against the leak.
+    (`ranvier.theory.network.self_consistency.conductances`), for conductances that fluctuate little against the leak.
 
     Adaptation: a second variable w with dw/dt = (a V + c - w)/tau_w and w = w + b at spikes (`AdEx`) at its mean, as
     slow against the intervals; in linear response each spike's b acts back on its neuron. Beside simulations with

@@ -13,17 +13,17 @@ from torch import Tensor
 
 from ranvier.networks import Network
 from ranvier.networks.groups import groups_of, resolve
-from ranvier.theory.network import correlations
-from ranvier.theory.network.junctions import ElectricalPoint
-from ranvier.theory.network.linear_response import (
+from ranvier.theory.network.fluctuations import correlations
+from ranvier.theory.network.fluctuations.linear_response import (
     Selection,
     cross_spectra,
     encirclements,
     interaction,
 )
+from ranvier.theory.network.fluctuations.motifs import Path, motif_orders, strongest_paths
+from ranvier.theory.network.junctions import ElectricalPoint
 from ranvier.theory.network.lowering import Assembly
-from ranvier.theory.network.motifs import Path, motif_orders, strongest_paths
-from ranvier.theory.network.rates import WorkingPoint
+from ranvier.theory.network.self_consistency.rates import WorkingPoint
 from ranvier.theory.reach import TheoryReport
 from ranvier.theory.second_order.network import SecondPoint
 from ranvier.theory.single_neuron.functions import in_hertz, numbers

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from ranvier.theory._text import Brief
-from ranvier.theory.network.coloured import ColouredPoint
 from ranvier.theory.network.expected_error import covariance_error, input_statistics, rate_error
+from ranvier.theory.network.fluctuations.linear_response import edge_interaction
+from ranvier.theory.network.fluctuations.stability import spectral_radius
 from ranvier.theory.network.junctions import ElectricalPoint
-from ranvier.theory.network.linear_response import edge_interaction
 from ranvier.theory.network.lowering import Assembly
-from ranvier.theory.network.rates import WorkingPoint
-from ranvier.theory.network.stability import spectral_radius
+from ranvier.theory.network.self_consistency.coloured import ColouredPoint
+from ranvier.theory.network.self_consistency.rates import WorkingPoint
 from ranvier.theory.second_order.network import SecondPoint
 
 ADVISE = 0.15  # relative error of covariances from which order=2 is advised

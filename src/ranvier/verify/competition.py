@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ranvier._files import require_writable, write_atomic
+from ranvier.files.atomic import require_writable, write_atomic
 from ranvier.verify.branch_and_bound.search import Branching, VerificationResult, verify
 from ranvier.verify.networks import load
 from ranvier.verify.vnnlib import read_vnnlib

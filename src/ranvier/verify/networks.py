@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ranvier._reading import refusing
 from ranvier._text import one_line
+from ranvier.files.reading import refusing
 from ranvier.verify.graphs.graph import ComputationGraph
 from ranvier.verify.graphs.onnx_files import read_model, translate
 from ranvier.verify.graphs.torch_modules import from_module

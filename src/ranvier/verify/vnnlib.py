@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from ranvier._reading import read_text
 from ranvier._text import one_line
+from ranvier.files.reading import read_text
 from ranvier.verify.properties import Case, Property, Unsafe
 
 MOST_CHARACTERS = 64_000_000

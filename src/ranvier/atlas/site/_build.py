@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ranvier._entries import Entry
-from ranvier._files import write_atomic
-from ranvier._pages import page_environment, significant
-from ranvier._reading import read_bytes, read_text
 from ranvier.atlas._record import Experiment
 from ranvier.atlas._registry import GROUPS
 from ranvier.atlas.execution import describe, expectation, read_result
+from ranvier.files.atomic import write_atomic
+from ranvier.files.entries import Entry
+from ranvier.files.pages import page_environment, significant
+from ranvier.files.reading import read_bytes, read_text
 
 VERDICTS = ("reproduced", "refuted", "untested")
 _TEXTS = ("text", "source", "metric", "unit", "relation", "origin", "mutant")

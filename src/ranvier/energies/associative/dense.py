@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ranvier.codegen.products import matmul
+from ranvier.codegen.arithmetic.products import matmul
 from ranvier.energies._arrays import as_tensor
 from ranvier.energies._energy import Clamp, Energy
 from ranvier.energies._result import DescentResult, Ending

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ranvier.codegen.products import matmul
+from ranvier.codegen.arithmetic.products import matmul
 from ranvier.energies._arrays import as_floats, as_tensor
 
 

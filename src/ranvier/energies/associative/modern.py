@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier.codegen.products import matmul
+from ranvier.codegen.arithmetic.products import matmul
 from ranvier.energies._arrays import as_tensor
 from ranvier.energies._energy import Energy
 

@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
+from ranvier.codegen.arithmetic.simd import exp, tanh
+from ranvier.codegen.arithmetic.tiles import LANES, ROWS, multiply_row, multiply_rows
 from ranvier.codegen.compilation import compiled
-from ranvier.codegen.simd import exp, tanh
-from ranvier.codegen.tiles import LANES, ROWS, multiply_row, multiply_rows
 
 IDENTITY, RELU, TANH, SIGMOID, SOFTMAX, LAYERNORM, SPHERICAL = range(7)
 _FAST = {"reassoc", "contract", "nsz", "arcp"}

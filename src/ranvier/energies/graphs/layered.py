@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ranvier.codegen.products import linear, matmul
+from ranvier.codegen.arithmetic.products import linear, matmul
 from ranvier.energies._arrays import as_floats
 from ranvier.energies._energy import Energy
 from ranvier.energies._layout import Layout

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ranvier.codegen.products import matmul
+from ranvier.codegen.arithmetic.products import matmul
 from ranvier.energies._arrays import as_floats
 from ranvier.energies._energy import Clamp
 from ranvier.energies.machines.pairwise import PairwiseEnergy

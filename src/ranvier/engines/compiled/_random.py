@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
-from ranvier.codegen.simd import (
+from ranvier.codegen.arithmetic.simd import (
     INLINE,
     add_u32,
     bits_f32,

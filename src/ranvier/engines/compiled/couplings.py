@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.codegen.arithmetic.portable import Portable
 from ranvier.codegen.compilation import kernel_address
-from ranvier.codegen.portable import Portable
 from ranvier.codegen.records import address
 from ranvier.engines.compiled.agreement import LIMIT, TOLERANCE, agree_address, join_address
 from ranvier.engines.compiled.kernels import BEGIN, CHANGE, GUESS, KernelLayout, low, source

@@ -42,7 +42,7 @@ def _counts_now(g, step):
 
 
 @njit(**INNER)
-def _feed(A, step, p, lo, size, one):
+def feed(A, step, p, lo, size, one):
     """What comes from outside to one tile in a step: background spikes, values of time series."""
     padded, line = p.padded, ring_line(A, step, p, size)
     for b in range(p.backgrounds):
@@ -61,10 +61,10 @@ def _feed(A, step, p, lo, size, one):
 
 
 @njit(**INNER)
-def _update(A, step, k, block, p, lo, noise, mask, size, dt, one):
+def update(A, step, k, block, p, lo, noise, mask, size, dt, one):
     """One step of one tile of a population with equations."""
     if A.couplings == 0:
-        _feed(A, step, p, lo, size, one)
+        feed(A, step, p, lo, size, one)
     call7(p.kernel, A.x + size * p.x, p.padded, lo, ring_line(A, step, p, size), noise + 4 * (k * TILE),
           block * TILE, mask + p.mask, step * dt)
 
@@ -89,10 +89,10 @@ def _nothing_arrives(A, step, p, lo, size):
 
 @njit(**INNER)
 def _update_or_rest(A, step, k, block, p, lo, noise, mask, size, dt, one, room):
-    """As `_update`, but for a tile that rests: once a step in which nothing arrived has changed no bit of it, every
+    """As `update`, but for a tile that rests: once a step in which nothing arrived has changed no bit of it, every
     further one changes none. Whether it rests is looked at once a block. room: for a copy of the tile."""
     if A.resting == 0 or p.rests == 0:
-        _update(A, step, k, block, p, lo, noise, mask, size, dt, one)
+        update(A, step, k, block, p, lo, noise, mask, size, dt, one)
         return
     rests = pointer(A.resting + (p.mask + lo) // TILE, np.uint8(0))
     spikes, words = pointer(mask + p.mask + lo, np.uint64(0)), size * TILE // 8
@@ -109,7 +109,7 @@ def _update_or_rest(A, step, k, block, p, lo, noise, mask, size, dt, one, room):
             x = pointer(A.x + size * (p.x + row * p.padded + lo), np.uint64(0))
             for i in range(words):
                 copy[row * words + i] = x[i]
-    _update(A, step, k, block, p, lo, noise, mask, size, dt, one)
+    update(A, step, k, block, p, lo, noise, mask, size, dt, one)
     if look:
         copy, bits = pointer(room, np.uint64(0)), np.uint64(0)
         for row in range(p.rows_of_x):
@@ -121,7 +121,7 @@ def _update_or_rest(A, step, k, block, p, lo, noise, mask, size, dt, one, room):
 
 
 @njit(**INNER)
-def _fill(A, step, steps, block, p, lo, noise):
+def fill(A, step, steps, block, p, lo, noise):
     """The normals of one tile for a block of steps."""
     for row in range(p.normals):
         call6(A.fill_normals, A.streams + 4 * (p.stream + row * 4 * p.padded + lo), p.padded,
@@ -157,7 +157,7 @@ def emit(A, step, p, lo, mask):
 
 
 @njit(**INNER)
-def _sample(A, step, q, p, lo, size, one):
+def sample(A, step, q, p, lo, size, one):
     """Samples of one tile at the end of a step."""
     for r in range(A.n_probes):
         s = probe(A.probes, r)
@@ -180,7 +180,7 @@ def _sample(A, step, q, p, lo, size, one):
 
 
 @njit(**INNER)
-def _deliver(A, p, neuron, following, arrival, thread, threads, size, one):
+def deliver(A, p, neuron, following, arrival, thread, threads, size, one):
     """All synapses of one spike onto this thread's targets; `following` is the neuron that comes next."""
     for j in range(p.projection, p.projection + p.projections):
         s = projection(A.projections, j)
@@ -246,9 +246,9 @@ def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
             for q in range(populations):
                 p = population(A.populations, q)
                 for tile in range(p.padded // TILE):
-                    _fill(A, step, 1, 1, p, tile * TILE, room)
+                    fill(A, step, 1, 1, p, tile * TILE, room)
                     if p.kind == EQUATIONS:
-                        _feed(A, step, p, tile * TILE, size, one)
+                        feed(A, step, p, tile * TILE, size, one)
                     room += 4 * p.normals * TILE
             room = noise
             call4(coupling(A.couplings, 0).agree, table, noise, masks, step, one)
@@ -258,12 +258,12 @@ def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
             for tile in range(tiles * thread // threads, tiles * (thread + 1) // threads):
                 lo = tile * TILE
                 if A.couplings == 0:
-                    _fill(A, step, steps, block, p, lo, noise)
+                    fill(A, step, steps, block, p, lo, noise)
                 for k in range(steps):
                     mask = masks + k * A.mask_columns
                     if p.kind == EQUATIONS:
                         _update_or_rest(A, step + k, k, block, p, lo, room, mask, size, dt, one, still)
-                        _sample(A, step + k, q, p, lo, size, one)
+                        sample(A, step + k, q, p, lo, size, one)
                     else:
                         emit(A, step + k, p, lo, mask)
                 if A.couplings != 0:
@@ -284,7 +284,7 @@ def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
                 count = collect(words, p.size, fired)
                 for i in range(count):
                     following = fired[min(i + 1, count - 1)]
-                    _deliver(A, p, fired[i], following, step + k + 1, thread - A.leader, A.local, size, one)
+                    deliver(A, p, fired[i], following, step + k + 1, thread - A.leader, A.local, size, one)
                 if thread == A.leader:
                     tiles = p.padded // TILE
                     lo, hi = tiles * thread // threads * TILE, tiles * (thread + A.local) // threads * TILE

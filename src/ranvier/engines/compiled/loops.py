@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
+from ranvier.codegen.arithmetic.simd import exp
 from ranvier.codegen.compilation import address
 from ranvier.codegen.pointers import INNER, pointer, prefetch, scratch, weight_bytes
-from ranvier.codegen.simd import exp
 from ranvier.engines.compiled._random import box_muller, next_word
 
 #: neurons that one call advances: a constant, so that loops have no remainder and a neuron's arithmetic

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._steps import whole_steps
+from ranvier.codegen.arithmetic.portable import Portable
 from ranvier.codegen.compilation import kernel_address
-from ranvier.codegen.portable import Portable
 from ranvier.codegen.records import address
 from ranvier.engines._sources import MOST_MEAN, most_at_once, poisson_tables, spike_events
 from ranvier.engines.compiled.couplings import senders

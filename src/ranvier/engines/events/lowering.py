@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.codegen.arithmetic.portable import Portable
 from ranvier.codegen.compilation import kernel_address
-from ranvier.codegen.portable import Portable
 from ranvier.codegen.records import address
 from ranvier.engines.compiled.lowering import LONGEST_BLOCK, PopulationTables
 from ranvier.engines.compiled.program import Program, Sizes

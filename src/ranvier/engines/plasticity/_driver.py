@@ -140,10 +140,10 @@ def advance(table, G, groups, slots, noise, thread, threads, first, last, block,
             p = population(A.populations, q)
             tiles = p.padded // TILE
             for tile in range(tiles * thread // threads, tiles * (thread + 1) // threads):
-                d._fill(A, step, steps, block, p, tile * TILE, room)
+                d.fill(A, step, steps, block, p, tile * TILE, room)
                 room += 4 * p.normals * block * TILE
                 if A.couplings != 0 and p.kind == EQUATIONS:
-                    d._feed(A, step, p, tile * TILE, size, one)
+                    d.feed(A, step, p, tile * TILE, size, one)
         if A.couplings != 0:  # on one thread, in blocks of one step
             masks = A.masks + ((step + 1) & slots) * A.mask_columns
             call4(coupling(A.couplings, 0).agree, table, noise, masks, step, one)
@@ -156,8 +156,8 @@ def advance(table, G, groups, slots, noise, thread, threads, first, last, block,
                 for tile in range(tiles * thread // threads, tiles * (thread + 1) // threads):
                     lo = tile * TILE
                     if p.kind == EQUATIONS:
-                        d._update(A, step + k, k, block, p, lo, room, mask, size, dt, one)
-                        d._sample(A, step + k, q, p, lo, size, one)
+                        d.update(A, step + k, k, block, p, lo, room, mask, size, dt, one)
+                        d.sample(A, step + k, q, p, lo, size, one)
                     else:
                         d.emit(A, step + k, p, lo, mask)
                     room += 4 * p.normals * block * TILE
@@ -172,7 +172,7 @@ def advance(table, G, groups, slots, noise, thread, threads, first, last, block,
                 count = d.collect(words, p.size, fired)
                 for i in range(count):
                     following = fired[min(i + 1, count - 1)]
-                    d._deliver(A, p, fired[i], following, step + k + 1, thread, threads, size, one)
+                    d.deliver(A, p, fired[i], following, step + k + 1, thread, threads, size, one)
                 if thread == 0:
                     for i in range(count):
                         spike_steps[spikes + i] = step + k + 1

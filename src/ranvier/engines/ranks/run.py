@@ -11,14 +11,15 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier._locks import folder_lock
 from ranvier._progress import Progress
 from ranvier.engines._prepare import Prepared
 from ranvier.engines._run import SPAN, load_state, not_finite, recording_of, report
 from ranvier.engines.protocol import Segment, SharedEngine
 from ranvier.engines.ranks.group import RankGroup
 from ranvier.engines.recording.recording import Recording
-from ranvier.engines.recording.segments import RunFolder, in_order
+from ranvier.engines.recording.segment_files import in_order
+from ranvier.engines.recording.segments import RunFolder
+from ranvier.files.locks import folder_lock
 
 
 def run(

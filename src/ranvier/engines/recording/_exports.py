@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier._files import atomic_path
+from ranvier.files.atomic import atomic_path
 
 if TYPE_CHECKING:
     import neo

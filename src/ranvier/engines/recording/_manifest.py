@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ranvier._entries import Entry, shown
-from ranvier._reading import read_json
+from ranvier.files.entries import Entry, shown
+from ranvier.files.reading import read_json
 
 LARGEST_INDEX = 2**31 - 1
 

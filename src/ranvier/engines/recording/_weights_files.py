@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier._files import read_tensors, write_tensors
 from ranvier.engines.recording.weights import NONE, PREFIX, Weights, WeightTrace
+from ranvier.files.atomic import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from ranvier.engines.recording.segments import RunFolder

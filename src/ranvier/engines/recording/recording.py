@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier import analysis
-from ranvier._files import atomic_folder
 from ranvier.analysis import SpikeQuestions, Spikes
 from ranvier.engines.recording import _exports as exports
 from ranvier.engines.recording._weights_files import stored_weights, write_weights
 from ranvier.engines.recording.segments import RunFolder
 from ranvier.engines.recording.traces import LaterTraces, StateTrace, StoredTraces, tensor
 from ranvier.engines.recording.weights import NONE, Weights
+from ranvier.files.atomic import atomic_folder
 from ranvier.networks.groups import Group, groups_of, resolve
 
 if TYPE_CHECKING:

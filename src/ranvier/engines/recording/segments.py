@@ -15,9 +15,7 @@ state is written before it, so that the last segment always has one; older state
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,10 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier._files import read_tensors, write_json, write_tensors
-from ranvier._locks import FolderLock, folder_lock
-from ranvier._reading import require_file
-from ranvier.analysis.spikes import Spikes, check
+from ranvier.analysis.spikes.stream import Spikes, check
 from ranvier.engines.recording._manifest import (
     LARGEST_INDEX,
     clock_of,
@@ -39,7 +34,21 @@ from ranvier.engines.recording._manifest import (
     require_unused,
     stored_manifest,
 )
+from ranvier.engines.recording.segment_files import (
+    flush,
+    in_order,
+    read,
+    require_same_traces,
+    segment_file,
+    segment_spikes,
+    state_of,
+    stored_spans,
+    tensor,
+    trace_piece,
+)
 from ranvier.engines.recording.shares import whole
+from ranvier.files.atomic import read_tensors, write_json, write_tensors
+from ranvier.files.locks import FolderLock, folder_lock
 
 REQUIRED = ("n_neurons", "dt", "duration")
 
@@ -62,8 +71,7 @@ class RunFolder:
             require_integers(neurons, 0, top, f"{path / 'traces.safetensors'}: the neurons of {name!r:.60}")
         self._lock: FolderLock | None = None
         self.rank, self.ranks = 0, 1
-        self._segments: list[list[Path]] = []
-        self._spans = self._read_spans()
+        self._segments, self._spans = stored_spans(path, self.first_step, self.last_step)
 
     @classmethod
     def create_or_resume(
@@ -108,7 +116,7 @@ class RunFolder:
                     "simulate(..., path=...), or a name not yet taken"
                 )
             require_same(path, known, manifest)
-            _require_same_traces(path, cls.read(path).trace_neurons, columns)
+            require_same_traces(path, cls.read(path).trace_neurons, columns)
         for leftover in path.glob(".*.*.*"):  # temporary files of a writer that was killed
             if leftover.name.startswith((".segment-", ".state-", ".manifest.", ".traces.")):
                 leftover.unlink()
@@ -121,7 +129,7 @@ class RunFolder:
             manifest = note_environment(known, manifest) | {"duration": (manifest if longer else known)["duration"]}
         if manifest != known:
             write_json(path / "manifest.json", manifest)
-            _flush(path)
+            flush(path)
         folder = cls(path, manifest)
         folder._lock = lock
         folder._remove_old_states()
@@ -155,7 +163,7 @@ class RunFolder:
             self._check_folder()
             self.manifest["duration"] = (last_step - self.first_step) * self.dt
             write_json(self.path / "manifest.json", self.manifest)
-            _flush(self.path)
+            flush(self.path)
             self.last_step = last_step
 
     def note(self, entries: dict[str, Any]) -> None:
@@ -164,7 +172,7 @@ class RunFolder:
             self._check_folder()
             self.manifest |= entries
             write_json(self.path / "manifest.json", self.manifest)
-            _flush(self.path)
+            flush(self.path)
 
     def close(self) -> None:
         """Let others write here; done too when the object is dropped."""
@@ -194,15 +202,15 @@ class RunFolder:
 
     def state(self) -> dict[str, NDArray[Any]] | None:
         """The engine's state after `completed_steps`; None before the first segment, or in a saved recording."""
-        if not self._spans or not _tensor(self.segments[-1][0], "has_state")[0]:
+        if not self._spans or not tensor(self.segments[-1][0], "has_state")[0]:
             return None
-        paths = [_state_of(file) for file in self.segments[-1]]
+        paths = [state_of(file) for file in self.segments[-1]]
         for path in paths:
             if not path.exists():
                 raise FileNotFoundError(
                     f"{path} is missing; expected it, or the run cannot go on: delete the folder and start anew"
                 )
-        return _read(paths[0]) if len(paths) == 1 else whole(map(_read, paths))
+        return read(paths[0]) if len(paths) == 1 else whole(map(read, paths))
 
     def append(
         self,
@@ -266,17 +274,17 @@ class RunFolder:
     def commit(self, last_step: int) -> None:
         """Count the segment that was written, by all ranks, and remove the state before it."""
         index = len(self._spans)
-        self._segments.append([self._segment(index, rank) for rank in range(self.ranks)])
+        self._segments.append([segment_file(self.path, index, rank, self.ranks) for rank in range(self.ranks)])
         self._spans.append(int(last_step))
         self._remove_old_states()
 
     def _write(self, segment: dict[str, NDArray[Any]], state: dict[str, NDArray[Any]] | None) -> None:
-        file = self._segment(len(self._spans), self.rank)
+        file = segment_file(self.path, len(self._spans), self.rank, self.ranks)
         if state is not None:
-            write_tensors(_state_of(file), state)
-            _flush(self.path)
+            write_tensors(state_of(file), state)
+            flush(self.path)
         write_tensors(file, segment)
-        _flush(self.path)
+        flush(self.path)
 
     def _check_folder(self) -> None:
         if self.rank > 0:  # the first rank holds the lock
@@ -293,16 +301,7 @@ class RunFolder:
 
         def source() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
             for parts, (first, last) in zip(files, pairwise(borders), strict=True):
-                pieces = []
-                for file in parts:
-                    steps, neurons = _tensor(file, "spikes/steps"), _tensor(file, "spikes/neurons")
-                    for name, array in (("steps", steps), ("neurons", neurons)):
-                        require_integers(array, 0, LARGEST_INDEX, f"{file}: spikes/{name}")
-                    try:
-                        check(steps, neurons, self.n_neurons, first, last)
-                    except ValueError as error:
-                        raise ValueError(f"{file} is damaged: {error}") from error
-                    pieces.append((steps, neurons))
+                pieces = [segment_spikes(file, self.n_neurons, first, last) for file in parts]
                 yield pieces[0] if len(pieces) == 1 else in_order(pieces)
 
         return Spikes(source, self.n_neurons, self.dt, self.completed_steps, self.first_step)
@@ -312,7 +311,7 @@ class RunFolder:
         neurons = self.trace_neurons[name]
         steps, values = [np.empty(0, np.int64)], []
         for parts in self.segments:
-            pieces = [self._piece(file, name, neurons.size, len(parts) > 1) for file in parts]
+            pieces = [trace_piece(file, name, neurons.size, len(parts) > 1, self.last_step) for file in parts]
             steps.append(pieces[0][0])
             if len(parts) == 1:
                 values.append(pieces[0][2])
@@ -322,58 +321,17 @@ class RunFolder:
                 if not np.array_equal(at, pieces[0][0]):
                     raise ValueError(
                         f"{file} is damaged: trace/{name}/steps differ from those of {parts[0]}; expected the "
-                        "same; expected the same"
+                        "same"
                     )
                 values[-1][:, columns] = value
         joined = np.concatenate(values) if values else np.empty((0, neurons.size), np.float32)
         return np.concatenate(steps), neurons, joined
 
-    def _piece(
-        self, file: Path, name: str, size: int, shared: bool
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
-        """(steps, columns, values) of a trace in one file."""
-        at, value = _tensor(file, f"trace/{name}/steps"), _tensor(file, f"trace/{name}/values")
-        require_integers(at, -1, self.last_step + 1, f"{file}: trace/{name}/steps")
-        columns = _tensor(file, f"trace/{name}/columns") if shared else np.arange(size)
-        require_integers(columns, 0, size, f"{file}: trace/{name}/columns")
-        if value.shape != (at.size, columns.size) or value.dtype.kind != "f":
-            raise ValueError(
-                f"{file} is damaged: trace/{name}/values is {value.dtype} of shape {value.shape}; expected floats "
-                f"of shape {(at.size, columns.size)}"
-            )
-        return at, columns, value
-
-    def _segment(self, index: int, rank: int) -> Path:
-        share = "" if self.ranks == 1 else f".rank-{rank:05d}-of-{self.ranks:05d}"
-        return self.path / f"segment-{index:06d}{share}.safetensors"
-
-    def _read_spans(self) -> list[int]:
-        spans: list[int] = []
-        before = self.first_step
-        known = _whole_segments(self.path)
-        while len(spans) in known:
-            parts = known[len(spans)]
-            for file in parts:
-                span = _tensor(file, "span")
-                require_integers(span, 0, self.last_step + 1, f"{file}: span")
-                first, last = span.tolist() if span.shape == (2,) else (-1, -1)
-                if first != before or not first < last <= self.last_step:
-                    raise ValueError(
-                        f"{file} holds steps {first + 1} to {last}; expected it to begin at "
-                        f"{before + 1} and to end by {self.last_step}: files of different runs are mixed here"
-                    )
-            if any(not np.array_equal(_tensor(file, "span"), span) for file in parts):
-                raise ValueError(f"{parts[0]} and its fellows end at different steps; expected the same of all ranks")
-            self._segments.append(parts)
-            spans.append(last)
-            before = last
-        return spans
-
     def _remove_old_states(self) -> None:
         """Leave only the state of the last segment, and no part of one after it: that is a write that was cut short."""
         if self.rank > 0:
             return
-        current = {_state_of(file) for file in self.segments[-1]} if self._spans else set()
+        current = {state_of(file) for file in self.segments[-1]} if self._spans else set()
         last = {path for parts in self.segments[-1:] for path in parts}
         for path in self.path.glob("state-*.safetensors"):
             if path not in current:
@@ -381,75 +339,3 @@ class RunFolder:
         for path in self.path.glob("segment-*.rank-*.safetensors"):
             if path not in last and int(path.name[8:14]) >= len(self._spans) - 1:
                 path.unlink(missing_ok=True)
-
-
-def in_order(
-    pieces: Sequence[tuple[NDArray[np.int64], NDArray[np.int32]]]
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Spikes of several ranks, by step, then neuron."""
-    steps, neurons = (np.concatenate([piece[k] for piece in pieces]) for k in (0, 1))
-    order = np.lexsort((neurons, steps))
-    return steps[order], neurons[order]
-
-
-def _whole_segments(path: Path) -> dict[int, list[Path]]:
-    """The files of each segment, one or one a rank, where all are there."""
-    out: dict[int, list[Path]] = {}
-    shares: dict[tuple[int, int], list[Path]] = {}
-    for file in sorted(path.glob("segment-*.safetensors")):
-        if match := re.fullmatch(r"segment-(\d{6,})(?:\.rank-(\d{5,})-of-(\d{5,}))?\.safetensors", file.name):
-            index, rank, count = match.groups()
-            if rank is None:
-                out[int(index)] = [file]
-            else:
-                shares.setdefault((int(index), int(count)), []).append(file)
-    for (index, count), files in shares.items():
-        if len(files) == count:
-            out.setdefault(index, files)
-    return out
-
-
-def _state_of(segment: Path) -> Path:
-    return segment.with_name(segment.name.replace("segment-", "state-", 1))
-
-
-def _require_same_traces(
-    path: Path, there: Mapping[str, NDArray[np.int64]], here: Mapping[str, NDArray[np.int64]]
-) -> None:
-    if {name: n.tolist() for name, n in there.items()} != {name: n.tolist() for name, n in here.items()}:
-        raise ValueError(
-            f"{path} records traces of {_described(there)}; expected those of this run, {_described(here)}: "
-            "record the same ones, or take another folder"
-        )
-
-
-def _described(traces: Mapping[str, NDArray[np.int64]]) -> str:
-    return ", ".join(f"{name} of {n.size} neurons" for name, n in sorted(traces.items())) or "none"
-
-
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        return read_tensors(path)
-    except Exception as error:  # safetensors raises its own SafetensorError, not exported by older versions
-        raise ValueError(f"{path} is damaged ({error}); expected a whole safetensors file") from error
-
-
-def _tensor(path: Path, name: str) -> NDArray[Any]:
-    from safetensors import safe_open
-
-    require_file(path, "a segment of a run")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return file.get_tensor(name)
-    except Exception as error:
-        raise ValueError(f"{path} is damaged ({error}); expected a whole segment of a run") from error
-
-
-def _flush(folder: Path) -> None:
-    """Make new names in `folder` outlast a power failure, where the system has a call for it."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

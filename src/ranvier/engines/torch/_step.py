@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import sympy as sp
 import torch
 from torch import Tensor
 
-from ranvier._steps import whole_steps
-from ranvier.engines._sources import MOST_MEAN, rate_samples, spike_events
 from ranvier.engines.compiled.agreement import LEAST, LIMIT, SLOW, TOLERANCE
 from ranvier.engines.compiled.couplings import senders, warn_of_change
 from ranvier.engines.compiled.synapse_tables import delay_steps
 from ranvier.engines.junctions import junctions
 from ranvier.engines.precision import needs_double, warn_of_slow_traces, warn_of_small_changes
-from ranvier.engines.step_model import Port, StepModel, initial_values, step_models
+from ranvier.engines.step_model import Port, initial_values, step_models
 from ranvier.engines.surrogates import Surrogate
+from ranvier.engines.torch._external import ExternalInputs
 from ranvier.engines.torch._junctions import JunctionStep
 from ranvier.engines.torch._plasticity import LearningSynapses, TorchPlastic
-from ranvier.equations.printing import torch_function
-from ranvier.networks import Network, Population, Projection, TimeSeries
-from ranvier.neurons import Poisson, SpikeTimes
+from ranvier.engines.torch._stepper import stepper_of
+from ranvier.networks import Network, Population, Projection
 from ranvier.synapses import Electrical, Proportional, Sigmoidal
 
 _DENSE = 4_000_000  # entries up to which a projection is kept as a matrix
@@ -47,19 +41,6 @@ class NetworkState(NamedTuple):
     plastic: tuple[tuple[LearningSynapses, ...], ...] = ()
 
 
-@dataclass(frozen=True)
-class _Stepper:
-    """A population's functions, printed from its step."""
-
-    model: StepModel
-    deliver: Callable[..., dict[str, Tensor]]
-    integrate: Callable[..., dict[str, Tensor]]
-    distance: Callable[..., dict[str, Tensor]] | None
-    strict: bool
-    reset: Callable[..., dict[str, Tensor]]
-    ceiling: Callable[..., dict[str, Tensor]]
-
-
 class TorchNetwork:
     """A network as a differentiable step. Gradients flow to its tensors and through `surrogate`."""
 
@@ -73,7 +54,7 @@ class TorchNetwork:
         self.coupled = any(m.coupled for m in self.models.values())
         self.senders = sorted(senders(net))
         self.junctions = junctions(net, self.models)
-        self.steppers = {k: _stepper(m) for k, m in self.models.items()}
+        self.steppers = {k: stepper_of(m) for k, m in self.models.items()}
         self.delays = {p.index: _delay_groups(p, dt) for p in net.projections if not p.synapse.continuous}
         self.longest = max((d for groups in self.delays.values() for d, _ in groups), default=0)
         self.edges = {p.index: p.edges() for p in net.projections}
@@ -85,11 +66,7 @@ class TorchNetwork:
             for p in net.projections
             if p.plasticity is not None
         }
-        self.events = {
-            p.index: tuple(torch.from_numpy(a) for a in spike_events(p, dt))
-            for p in net.populations
-            if isinstance(p.neuron, SpikeTimes)
-        }
+        self.outside = ExternalInputs(net, dt, dtype)
 
     def init_state(self, batch: int, seed: int = 0) -> NetworkState:
         generator = torch.Generator().manual_seed(seed)
@@ -146,7 +123,7 @@ class TorchNetwork:
         for p in self.net.populations:
             own = None if x is None else x[:, p.slice]
             if p.index not in self.models:
-                sources[p.index] = self._source(p, state, batch, own, generator)
+                sources[p.index] = self.outside.spikes(p, state.step, batch, own, generator)
             else:
                 inputs[p.index] = self._delivered(p, constants, state, own, generator)
         if self.coupled:
@@ -189,7 +166,7 @@ class TorchNetwork:
             values[port.input.name] = self._input(port, p, constants, state, generator)
         for k in range(model.scheme.normals):
             values[f"N_{k}"] = torch.randn(shape, generator=generator, dtype=self.dtype).to(kind)
-        values |= self._varying(p, state.step)
+        values |= self.outside.parameters(p, state.step, kind)
         if self.external:
             values["external"] = torch.zeros(shape, dtype=kind) if own is None else own.to(kind)
         delivered = stepper.deliver(**values)
@@ -305,38 +282,10 @@ class TorchNetwork:
                 else:
                     total = total.index_add(1, targets, sent[:, sources] * w)
         for b in port.backgrounds:
-            mean = self._mean(b.rate, state.step, f"the background of {p.name!r}").expand(batch, p.size)
+            mean = self.outside.mean(b.rate, state.step, f"the background of {p.name!r}").expand(batch, p.size)
             counts = torch.poisson(mean, generator=generator).to(self.dtype)
             total = total + counts * torch.as_tensor(b.weight, dtype=torch.float64).to(self.dtype)
         return total.to(self.kinds[p.index])
-
-    def _varying(self, p: Population, step: int) -> dict[str, Tensor]:
-        out = {"t": torch.tensor(step * self.dt, dtype=self.kinds[p.index])}
-        for name, series in p.parameters.items():
-            if isinstance(series, TimeSeries):
-                what = f"the {name} of population {p.name!r} changes every {series.interval} ms"
-                at = min(step // whole_steps(series.interval, self.dt, what), len(series.values) - 1)
-                out[name] = series.values[at].to(self.kinds[p.index])
-        return out
-
-    def _mean(self, rate: Any, step: int, what: str, most: float = math.inf) -> Tensor:
-        """The mean count of a Poisson process in a step, (1 or neurons,)."""
-        if isinstance(rate, TimeSeries):
-            steps = whole_steps(rate.interval, self.dt, f"the rate of {what} changes every {rate.interval} ms")
-            rate = rate.values[min(step // steps, len(rate.values) - 1)]
-        return torch.from_numpy(rate_samples(rate, self.dt, what, most)[0][0]) * self.dt / 1000
-
-    def _source(self, p: Population, state: NetworkState, batch: int, own: Tensor | None, generator) -> Tensor:
-        spikes = torch.zeros(batch, p.size, dtype=self.dtype)
-        if isinstance(p.neuron, Poisson):
-            rate = p.parameters["rate"]
-            mean = self._mean(rate, state.step, f"population {p.name!r}", MOST_MEAN).expand(batch, p.size)
-            spikes = torch.poisson(mean, generator=generator).to(self.dtype)
-        elif p.index in self.events:
-            steps, neurons = self.events[p.index]
-            a, b = torch.searchsorted(steps, torch.tensor([state.step, state.step + 1])).tolist()
-            spikes.index_add_(1, neurons[a:b], torch.ones(batch, b - a, dtype=self.dtype))
-        return spikes if own is None else spikes + own
 
 
 def _transmitted(port: Port, V: Tensor) -> Tensor:
@@ -354,32 +303,6 @@ def _delay_groups(p: Projection, dt: float) -> list[tuple[int, Tensor | None]]:
         return [(int(steps), None)]
     all_steps = torch.from_numpy(steps)
     return [(int(d), (all_steps == d).nonzero()[:, 0]) for d in all_steps.unique()]
-
-
-def _stepper(model: StepModel) -> _Stepper:
-    match model.threshold:
-        case None:
-            distance, strict = None, False
-        case sp.Ge() | sp.Gt():
-            distance = torch_function({"distance": model.threshold.lhs - model.threshold.rhs})
-            strict = isinstance(model.threshold, sp.Gt)
-        case sp.Le() | sp.Lt():
-            distance = torch_function({"distance": model.threshold.rhs - model.threshold.lhs})
-            strict = isinstance(model.threshold, sp.Lt)
-        case _:
-            raise ValueError(
-                f"the threshold is {model.threshold}; expected one comparison for the torch engine, such as V >= "
-                "V_th"
-            )
-    return _Stepper(
-        model,
-        torch_function(model.deliver),
-        torch_function(model.result, model.statements),
-        distance,
-        strict,
-        torch_function(model.reset),
-        torch_function({} if model.ceiling is None else {"ceiling": model.ceiling}),
-    )
 
 
 def _draw(law: Any, size: int, generator: torch.Generator):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from ranvier._checks import nearest
-from ranvier._files import atomic_folder
-from ranvier._reading import library_fault, read_json, refusing, require_file, require_ratio
+from ranvier.files.atomic import atomic_folder
+from ranvier.files.reading import library_fault, read_json, refusing, require_file, require_ratio
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ranvier._reading import read_bytes, read_text
 from ranvier._steps import frame_of
+from ranvier.files.reading import read_bytes, read_text
 
 Recording = NDArray[np.void]
 

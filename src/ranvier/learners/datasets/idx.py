@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ranvier._reading import read_unpacked
+from ranvier.files.reading import read_unpacked
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MOST_AXES = 32  # of a NumPy array

@@ -9,11 +9,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ranvier._entries import Entry, shown
-from ranvier._files import write_atomic, write_json
-from ranvier._locks import FolderLock
-from ranvier._manifest import manifest
-from ranvier._reading import read_bytes, read_json
+from ranvier.files.atomic import write_atomic, write_json
+from ranvier.files.entries import Entry, shown
+from ranvier.files.locks import FolderLock
+from ranvier.files.manifest import manifest
+from ranvier.files.reading import read_bytes, read_json
 from ranvier.learners.fitting._tree import pack, unpack
 
 _FORMAT = "ranvier checkpoint 2"

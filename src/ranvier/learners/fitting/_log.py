@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ranvier._disk import naming
-from ranvier._files import write_atomic
-from ranvier._reading import read_bytes
+from ranvier.files.atomic import write_atomic
+from ranvier.files.disk import naming
+from ranvier.files.reading import read_bytes
 
 _BEGINNINGS = ('{"step": ', '{"epoch": ')
 _BESIDE = ("epoch", "end", "time")  # in an epoch's line beside its metrics

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ranvier._entries import Entry
+from ranvier.files.entries import Entry
 
 
 def pack(value: Any, tensors: dict[str, Tensor], path: str = "state") -> Any:

@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from ranvier._locks import folder_lock
 from ranvier._progress import Progress
 from ranvier._ranks import Ranks
+from ranvier.files.locks import folder_lock
 from ranvier.learners.fitting._checkpoint import Checkpoint
 from ranvier.learners.fitting._log import Log
 from ranvier.learners.fitting._random_state import random_state, set_random_state

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
 
-from ranvier.codegen.products import linear, product
+from ranvier.codegen.arithmetic.products import linear, product
 from ranvier.engines.surrogates import Surrogate
 from ranvier.learners.counting import meet, rows_of
 from ranvier.nn.cell import CellState

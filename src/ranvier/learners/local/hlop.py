@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ranvier.codegen.products import linear, product
+from ranvier.codegen.arithmetic.products import linear, product
 from ranvier.learners.labelled import Encode, GradientLearner, Loss, name, whole
 from ranvier.learners.local._layers import is_parametrized, require_own_weight
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier._reading import ALWAYS, LARGEST, RATIO, read_bytes, require_file
+from ranvier.files.reading import ALWAYS, LARGEST, RATIO, read_bytes, require_file
 
 _PROGRAM = Path(__file__).with_name("apart.py")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ranvier._reading import library_fault
+from ranvier.files.reading import library_fault
 
 #: said wherever a file is none of them
 SUPPORTED = (

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ranvier._reading import ALWAYS, LARGEST, RATIO, decode, library_fault, require_ratio
+from ranvier.files.reading import ALWAYS, LARGEST, RATIO, decode, library_fault, require_ratio
 
 _CELLS = 2**19  # of a workbook, whatever its size
 

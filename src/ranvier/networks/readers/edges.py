@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier._checks import nearest, unique
-from ranvier._reading import read_unpacked
+from ranvier.files.reading import read_unpacked
 from ranvier.networks._edge_list import EdgeList
 from ranvier.networks.readers import matrices
 from ranvier.networks.readers._content import SUPPORTED, recognise

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ranvier._entries import Entry, shown
-from ranvier._reading import library_fault, read_unpacked
+from ranvier.files.entries import Entry, shown
+from ranvier.files.reading import library_fault, read_unpacked
 from ranvier.networks._edge_list import EdgeList
 from ranvier.networks.readers._columns import role_of
 from ranvier.networks.readers._content import recognise
@@ -107,7 +107,7 @@ def graph_edges(data: bytes, path: Path, kind: str, **attributes: str) -> EdgeLi
     """The edge list of a graph file of a kind that NetworkX reads: graphml, gexf, gml, pajek or json (node-link)."""
     import networkx as nx
 
-    from ranvier._reading import decode
+    from ranvier.files.reading import decode
 
     title = {"graphml": "GraphML", "gexf": "GEXF", "gml": "GML", "pajek": "Pajek", "json": "node-link JSON"}[kind]
     try:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ranvier._checks import LIMIT
-from ranvier._reading import library_fault, read_unpacked, require_ratio
+from ranvier.files.reading import library_fault, read_unpacked, require_ratio
 from ranvier.networks._edge_list import EdgeList
 from ranvier.networks.readers._columns import NUMBER, role_of
 from ranvier.networks.readers._rows import Row

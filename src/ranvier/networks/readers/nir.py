@@ -12,9 +12,9 @@ import numpy as np
 
 from ranvier._checks import positive
 from ranvier.networks._network import Network
-from ranvier.networks.nir_files import MS, read_graph, refuse, require_graph
-from ranvier.networks.readers._nir_reach import require_reach
-from ranvier.networks.readers._nir_ways import NodePath, NodeWiring, is_neuron, is_spiking, wiring_of
+from ranvier.networks.nir.files import MS, read_graph, refuse, require_graph
+from ranvier.networks.nir.paths import NodePath, NodeWiring, is_neuron, is_spiking, wiring_of
+from ranvier.networks.nir.thresholds import require_reach
 from ranvier.networks.wiring import Edges
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _is_filtered(node: Any) -> bool:
 
 
 def _add(net: Network, name: str, wiring: NodeWiring) -> None:
-    from ranvier.networks.nir_neurons import BiasedCurrentLI, BiasedCurrentLIF, IntegrateAndFire, Integrator
+    from ranvier.networks.nir.neurons import BiasedCurrentLI, BiasedCurrentLIF, IntegrateAndFire, Integrator
     from ranvier.neurons import LIF, Graded
 
     def value(key: str, factor: float = 1.0) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ranvier._checks import positive
 from ranvier.networks._network import Network
-from ranvier.networks.nir_files import MS, refuse, write_graph
+from ranvier.networks.nir.files import MS, refuse, write_graph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,7 +102,7 @@ def _fresh(nodes: dict[str, Any], name: str) -> str:
 def _node(p: Population, incoming: list[Projection]) -> Any:
     import nir
 
-    from ranvier.networks.nir_neurons import BiasedCurrentLI, BiasedCurrentLIF, IntegrateAndFire, Integrator
+    from ranvier.networks.nir.neurons import BiasedCurrentLI, BiasedCurrentLIF, IntegrateAndFire, Integrator
     from ranvier.neurons import LIF, Graded, SpikeTimes
 
     if type(p.neuron) is SpikeTimes:

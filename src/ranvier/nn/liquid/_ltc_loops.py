@@ -9,7 +9,7 @@ in the order of the first lines; `first` (N + 1) tells where each target's synap
 
 from numba import njit
 
-from ranvier.codegen.lanes import LANES, add_synapse_gradients, add_synapses
+from ranvier.codegen.arithmetic.lanes import LANES, add_synapse_gradients, add_synapses
 from ranvier.codegen.pointers import INNER, pointer, weight_bytes
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier.codegen.arithmetic.lanes import LANES, WIDTH
 from ranvier.codegen.buffers import empty
-from ranvier.codegen.lanes import LANES, WIDTH
 from ranvier.codegen.threads import run_shares, shares
 from ranvier.nn.liquid._ltc_loops import backward_loop, forward_loop
 from ranvier.nn.liquid.wirings import LiquidSynapses

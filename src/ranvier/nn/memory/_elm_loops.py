@@ -1,7 +1,7 @@
 # mypy: ignore-errors
 """What an expressive leaky memory does elementwise between its matrix products, and the way back."""
 
-from ranvier.codegen import simd
+from ranvier.codegen.arithmetic import simd
 from ranvier.codegen.pointers import pointer, weight_bytes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, NoReturn
 
-from ranvier.networks import nir_files
+from ranvier.networks.nir import files as nir_files
 from ranvier.nn.nir._time import neurons
 
 Chain = list[tuple[str, Any]]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ranvier.networks.nir_files import MS
+from ranvier.networks.nir.files import MS
 from ranvier.nn.delays import Delay, DelayedLinear
 from ranvier.nn.elementwise import Scale, Threshold
 from ranvier.nn.nir._graph import refuse_from, refuse_to

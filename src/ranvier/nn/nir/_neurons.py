@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ranvier.networks.nir_files import MS
+from ranvier.networks.nir.files import MS
 from ranvier.nn.elementwise import Scale, Shift
 from ranvier.nn.nir._graph import Chain, refuse_from, refuse_to
 from ranvier.nn.nir._modules import fill, filled, read_steps

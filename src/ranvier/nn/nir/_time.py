@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._checks import positive
-from ranvier.networks.nir_files import MS
+from ranvier.networks.nir.files import MS
 
 Array = NDArray[np.float64]
 DECAYS = ("euler", "exponential")

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ranvier.networks import nir_files
-from ranvier.networks.nir_graph import flat
+from ranvier.networks.nir import files as nir_files
+from ranvier.networks.nir.graph import flat
 from ranvier.nn.graph import Graph
 from ranvier.nn.nir._graph import Chain, live, refuse_from, row
 from ranvier.nn.nir._modules import filled, read_module

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ranvier.networks import nir_files
+from ranvier.networks.nir import files as nir_files
 from ranvier.nn.delays import Delay
 from ranvier.nn.nir._graph import refuse_to
 from ranvier.nn.nir._modules import array, whole, write_linear, write_module

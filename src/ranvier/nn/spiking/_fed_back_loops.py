@@ -10,8 +10,8 @@ the longest, D, the shortest, and memory of this thread.
 import numpy as np
 from numba import njit
 
+from ranvier.codegen.arithmetic.tiles import LANES, ROWS, multiply_row, multiply_rows
 from ranvier.codegen.pointers import INNER, call9, pointer, weight_bytes
-from ranvier.codegen.tiles import LANES, ROWS, multiply_row, multiply_rows
 from ranvier.nn.spiking._block_loops import keep, move, take_back
 from ranvier.nn.spiking._spike_loops import add_active, list_row
 

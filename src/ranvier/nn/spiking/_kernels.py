@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ranvier
-from ranvier.codegen import cache_folder
+from ranvier.codegen.cache import folder as cache_folder
 from ranvier.codegen.compilation import kernel_address
 from ranvier.engines.surrogates import slope_formula
 from ranvier.nn.spiking.step import Step, call_of, expression_of, kernel_text, names_in

@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
-from ranvier.codegen.products import product
+from ranvier.codegen.arithmetic.products import product
 from ranvier.nn.spiking.products import find_active, linear, outer
 
 

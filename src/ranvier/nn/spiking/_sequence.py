@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier.codegen.arithmetic.tiles import LANES, PACK, ROWS
 from ranvier.codegen.buffers import empty
 from ranvier.codegen.threads import run_shares, shares
-from ranvier.codegen.tiles import LANES, PACK, ROWS
 from ranvier.engines.surrogates import Formula, Surrogate
 from ranvier.nn.operators import Options, compiling, first_order, loops_apply, operator
 from ranvier.nn.spiking import _block_loops, _fed_back_loops

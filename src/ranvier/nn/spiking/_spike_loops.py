@@ -4,8 +4,8 @@
 import numpy as np
 from numba import njit
 
+from ranvier.codegen.arithmetic.tiles import LANES, PACK, PACKS, gather, pack, scatter
 from ranvier.codegen.pointers import INNER, pointer, weight_bytes
-from ranvier.codegen.tiles import LANES, PACK, PACKS, gather, pack, scatter
 from ranvier.nn.spiking._block_loops import move
 
 #: rows whose indices stay in the second cache while tile after tile is done

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ranvier.codegen import products
+from ranvier.codegen.arithmetic import products
+from ranvier.codegen.arithmetic.tiles import LANES, PACK
 from ranvier.codegen.buffers import empty
 from ranvier.codegen.calls import addressable, call, transformed
 from ranvier.codegen.threads import run_shares, shares
-from ranvier.codegen.tiles import LANES, PACK
 from ranvier.nn.spiking._spike_loops import add_outer, add_rows, count_active, list_active
 
 #: the dense product is quicker above this share of inputs that are not zero

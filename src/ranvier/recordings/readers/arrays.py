@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._checks import LARGEST, nearest, positive
-from ranvier._reading import library_fault, read_start, refusing, require_ratio
+from ranvier.files.reading import library_fault, read_start, refusing, require_ratio
 from ranvier.networks.hdf5.reading import require_sound
 from ranvier.recordings.neurons import MOST_NEURONS, Neurons
 from ranvier.recordings.readers._tools import Lazy, milliseconds, once

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier._reading import library_fault, read_bytes, require_ratio
+from ranvier.files.reading import library_fault, read_bytes, require_ratio
 from ranvier.recordings.readers._tools import Lazy, once
 
 #: miINT8 ... miUINT64: how numbers are stored

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._checks import nearest
-from ranvier._reading import refusing
 from ranvier.analysis import Spikes
+from ranvier.files.reading import refusing
 from ranvier.networks.hdf5.reading import require_sound
 from ranvier.recordings.epochs import Epochs
 from ranvier.recordings.neurons import Neurons

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ranvier._checks import nearest
-from ranvier._reading import read_text
+from ranvier.files.reading import read_text
 from ranvier.recordings.neurons import Neurons
 from ranvier.recordings.readers._tools import UNITS, milliseconds
 from ranvier.recordings.session import Session

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ranvier._reading import decode, read_text, read_unpacked
+from ranvier.files.reading import decode, read_text, read_unpacked
 from ranvier.recordings.vessels.graph import VesselGraph
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ranvier.theory.network.lowering import Assembly
-from ranvier.theory.network.rates import Coupling
+from ranvier.theory.network.self_consistency.rates import Coupling
 
 COLOURED, WHITE, ADAPTING = 0.02, 0.005, 0.04  # relative errors of rates in Gaussian noise
 SKEWED, IRREGULAR = 1.0, 1.0  # factors of the terms of rates

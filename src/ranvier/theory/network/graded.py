@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ranvier.theory.network.linear_noise import LinearNoise, each_lagged_covariance, linear_noise, noise_spectrum
+from ranvier.theory.network.fluctuations.linear_noise import (
+    LinearNoise,
+    each_lagged_covariance,
+    linear_noise,
+    noise_spectrum,
+)
 from ranvier.theory.single_neuron.functions import in_hertz
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from torch import Tensor
 from ranvier.theory.network.filters import Filter
 from ranvier.theory.network.groups import NeuronGroup, shared
 from ranvier.theory.network.lowering import Assembly, Junctions
-from ranvier.theory.network.rates import Coupling, WorkingPoint, self_consistent
+from ranvier.theory.network.self_consistency.rates import Coupling, WorkingPoint, self_consistent
 from ranvier.theory.single_neuron.functions import StationaryFunction
 from ranvier.theory.single_neuron.membrane import Membrane
 from ranvier.theory.single_neuron.voltage import voltages

@@ -15,7 +15,7 @@ from ranvier.theory._text import Brief
 from ranvier.theory.network.filters import Filter, synapse_filter
 from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.neuron_lowering import adaptation, neuron_group, require_constant
-from ranvier.theory.network.rates import Coupling
+from ranvier.theory.network.self_consistency.rates import Coupling
 
 
 @dataclass(frozen=True, repr=False)

@@ -16,7 +16,7 @@ from ranvier.theory.network.filters import Filter, synapse_filter
 from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.lowering import Assembly, Junctions
 from ranvier.theory.network.neuron_lowering import adaptation, neuron_group, require_constant
-from ranvier.theory.network.rates import Coupling
+from ranvier.theory.network.self_consistency.rates import Coupling
 
 
 def assemble_populations(net: Network) -> tuple[Assembly, Tensor]:

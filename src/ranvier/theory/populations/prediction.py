@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ranvier.networks import Network
-from ranvier.theory.network.coloured import ColouredPoint, coloured_point
-from ranvier.theory.network.linear_response import cross_spectra, encirclements, interaction
+from ranvier.theory.network.fluctuations.linear_response import cross_spectra, encirclements, interaction
 from ranvier.theory.network.lowering import Assembly
+from ranvier.theory.network.self_consistency.coloured import ColouredPoint, coloured_point
 from ranvier.theory.populations.lowering import assemble_populations
 from ranvier.theory.reach import TheoryReport
 from ranvier.theory.single_neuron.functions import in_hertz

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ranvier.networks import Network
-from ranvier.theory.network.coloured import RateMap
+from ranvier.theory.network.self_consistency.coloured import RateMap
 from ranvier.theory.populations.lowering import assemble_populations
 from ranvier.theory.populations.prediction import PopulationPrediction, solved
 

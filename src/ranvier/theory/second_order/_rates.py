@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ranvier.theory.network.groups import NeuronGroup
-from ranvier.theory.network.rates import Coupling
+from ranvier.theory.network.self_consistency.rates import Coupling
 from ranvier.theory.second_order._modes import Modes, modes_of
 from ranvier.theory.second_order.response import dressed
 from ranvier.theory.single_neuron.response import response

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from ranvier.theory._text import Brief
+from ranvier.theory.network.fluctuations.linear_response import edge_interaction
 from ranvier.theory.network.groups import NeuronGroup
-from ranvier.theory.network.linear_response import edge_interaction
-from ranvier.theory.network.newton import solve_linear
-from ranvier.theory.network.rates import Coupling, WorkingPoint
+from ranvier.theory.network.self_consistency.newton import solve_linear
+from ranvier.theory.network.self_consistency.rates import Coupling, WorkingPoint
 from ranvier.theory.second_order._modes import Modes
 from ranvier.theory.second_order._rates import Problem, Trial, rates
 from ranvier.theory.second_order.response import dressed, frequency_quadrature, second_order

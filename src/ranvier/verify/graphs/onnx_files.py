@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier._reading import library_fault, read_unpacked, refusing
 from ranvier._text import one_line
+from ranvier.files.reading import library_fault, read_unpacked, refusing
 from ranvier.verify.graphs._onnx_arithmetic import ARITHMETIC, FUNCTIONS
 from ranvier.verify.graphs._onnx_tensors import TENSORS
 from ranvier.verify.graphs.builder import Builder

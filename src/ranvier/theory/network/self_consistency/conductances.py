@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 
 from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.lowering import Assembly
-from ranvier.theory.network.rates import WorkingPoint, self_consistent
+from ranvier.theory.network.self_consistency.rates import WorkingPoint, self_consistent
 from ranvier.theory.single_neuron.functions import StationaryFunction
 from ranvier.theory.single_neuron.response import response
 

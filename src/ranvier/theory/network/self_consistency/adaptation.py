@@ -11,7 +11,7 @@ from torch import Tensor
 from ranvier.networks import Network
 from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.neuron_lowering import Adaptation, adaptation
-from ranvier.theory.network.rates import WorkingPoint
+from ranvier.theory.network.self_consistency.rates import WorkingPoint
 from ranvier.theory.single_neuron.stationary import stationary
 
 ROUNDS = 60  # of mean voltages

@@ -7,7 +7,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ranvier.codegen.lanes import LANES, VECTORS, WIDTH, index_at, vectors
+from ranvier.codegen.arithmetic.lanes import LANES, VECTORS, WIDTH, index_at, vectors
 
 _LONG = ir.IntType(64)
 _FEATURES = binding.get_host_cpu_features()

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier.networks.nir_files import MS, WIDEST, refuse
-from ranvier.networks.nir_graph import flat
-from ranvier.networks.readers._nir_maps import MOST_WEIGHTS, Shape, bias_of, matrix_of, shape_behind
+from ranvier.networks.nir.files import MS, WIDEST, refuse
+from ranvier.networks.nir.graph import flat
+from ranvier.networks.nir.maps import MOST_WEIGHTS, Shape, bias_of, matrix_of, shape_behind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

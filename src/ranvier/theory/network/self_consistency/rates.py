@@ -12,7 +12,7 @@ from torch import Tensor
 from ranvier.theory._text import Brief
 from ranvier.theory.network.filters import Filter
 from ranvier.theory.network.groups import NeuronGroup, on_own_grid, shared
-from ranvier.theory.network.newton import solve_rates
+from ranvier.theory.network.self_consistency.newton import solve_rates
 from ranvier.theory.single_neuron.membrane import Membrane
 from ranvier.theory.single_neuron.response import response
 from ranvier.theory.single_neuron.stationary import stationary
@@ -227,6 +227,6 @@ class ImplicitRates(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, bar: Tensor) -> Any:  # type: ignore[override]
-        from ranvier.theory.network.newton import solve_linear
+        from ranvier.theory.network.self_consistency.newton import solve_linear
 
         return solve_linear(ctx.coupling, ctx.slopes, bar, transpose=True), None, None

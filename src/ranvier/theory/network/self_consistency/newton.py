@@ -11,7 +11,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from ranvier.theory.network.groups import NeuronGroup
-    from ranvier.theory.network.rates import Coupling
+    from ranvier.theory.network.self_consistency.rates import Coupling
 
 DENSE = 1500  # nodes up to which a dense factorisation is quicker than GMRES
 ROUGH, FINE = 1e-7, 1e-14  # residuals, relative to the largest rate

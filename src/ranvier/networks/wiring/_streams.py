@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit, uint64
 
-from ranvier.networks._keys import GOLDEN, MIX1, MIX2
+from ranvier.networks.wiring.keys import GOLDEN, MIX1, MIX2
 
 #: parts of compiled functions, which are cached; a separate entry from C would be compiled for nothing
 _part: Any = njit(error_model="numpy", no_cfunc_wrapper=True)  # type: ignore[call-overload]

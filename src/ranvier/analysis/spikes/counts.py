@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.analysis._rates import BLOCKS
-from ranvier.analysis.spikes import Spikes, block_edges, require_memory
+from ranvier.analysis.spikes.rates import BLOCKS
+from ranvier.analysis.spikes.stream import Spikes, block_edges, require_memory
 
 Array = NDArray[np.float64]
 ENTRIES = 2**23  # counts held in memory at a time

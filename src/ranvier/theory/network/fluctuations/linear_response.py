@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ranvier.theory.network._inverses import inverse, spectral_matrix
-from ranvier.theory.network.rates import Coupling
+from ranvier.theory.network.fluctuations._inverses import inverse, spectral_matrix
+from ranvier.theory.network.self_consistency.rates import Coupling
 
 BLOCK = 2**21  # complex numbers of one frequency block's matrices
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import reals
-from ranvier.analysis._rates import BLOCKS, CHUNK
-from ranvier.analysis.spikes import Spikes, block_edges, pair_indices, require_memory
+from ranvier.analysis.spikes.rates import BLOCKS, CHUNK
+from ranvier.analysis.spikes.stream import Spikes, block_edges, pair_indices, require_memory
 
 Array = NDArray[np.float64]
 
@@ -80,7 +80,7 @@ def _correlate(
     spikes: Spikes, width: int, shifts: NDArray[np.int64], pairs: NDArray[np.int64], blocks: int
 ) -> tuple[Array, ...]:
     """(L, P) estimates and errors. Pairs of spikes belong to the block of the later of the two."""
-    from ranvier.analysis._pair_kernel import count_pairs
+    from ranvier.analysis.spikes._pair_kernel import count_pairs
 
     size, n = spikes.n_neurons, spikes.n_steps // width
     lo, hi = int(shifts.min()), int(shifts.max())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ranvier._disk import goes_on
+from ranvier.files.disk import goes_on
 
 _NAME = ".lock"  # in the folder; holds who has it, as JSON
 _OWNER = ".lock-owner"  # where the disk has no locks: whoever creates this file has the folder

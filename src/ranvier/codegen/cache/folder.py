@@ -15,7 +15,7 @@ import stat
 import sys
 from pathlib import Path
 
-from ranvier._files import write_atomic
+from ranvier.files.atomic import write_atomic
 
 _MAGIC = b"ranvier machine code 1\n"
 _DIGEST = 32

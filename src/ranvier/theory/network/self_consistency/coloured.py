@@ -15,11 +15,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ranvier.theory.network._shifts import ShiftTable, matching_shift
 from ranvier.theory.network.groups import NeuronGroup, on_own_grid
 from ranvier.theory.network.lowering import Assembly
-from ranvier.theory.network.newton import solve_rates
-from ranvier.theory.network.rates import ImplicitRates, WorkingPoint, self_consistent
+from ranvier.theory.network.self_consistency._shifts import ShiftTable, matching_shift
+from ranvier.theory.network.self_consistency.newton import solve_rates
+from ranvier.theory.network.self_consistency.rates import ImplicitRates, WorkingPoint, self_consistent
 from ranvier.theory.single_neuron.stationary import stationary
 from ranvier.theory.single_neuron.two_variables import filtered_rate
 

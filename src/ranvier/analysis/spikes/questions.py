@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier.analysis._counts import correlation, covariance, fano
-from ranvier.analysis._lags import cross_correlation
-from ranvier.analysis._rates import cv, population_rate, rates
-from ranvier.analysis._spectra import spectrum
-from ranvier.analysis.spikes import Spikes
+from ranvier.analysis.spikes.counts import correlation, covariance, fano
+from ranvier.analysis.spikes.lags import cross_correlation
+from ranvier.analysis.spikes.rates import cv, population_rate, rates
+from ranvier.analysis.spikes.spectra import spectrum
+from ranvier.analysis.spikes.stream import Spikes
 
 if TYPE_CHECKING:
     from torch import Tensor

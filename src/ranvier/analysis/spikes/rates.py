@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.analysis.spikes import Spikes, block_edges
+from ranvier.analysis.spikes.stream import Spikes, block_edges
 
 CHUNK = 100_000  # steps held in memory at a time
 BLOCKS = 20  # blocks that sampling errors are taken from

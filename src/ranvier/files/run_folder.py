@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ranvier._files import write_json
-from ranvier._locks import FolderLock, folder_lock
-from ranvier._reading import read_json
+from ranvier.files.atomic import write_json
+from ranvier.files.locks import FolderLock, folder_lock
+from ranvier.files.reading import read_json
 
 RESULTS = ("run", "settings.json", "manifest.json", "report.html")
 _DISCARDED = ".discarded"

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import reals
-from ranvier.analysis._rates import rates
-from ranvier.analysis.spikes import Spikes, pair_indices, require_memory
+from ranvier.analysis.spikes.rates import rates
+from ranvier.analysis.spikes.stream import Spikes, pair_indices, require_memory
 
 ENTRIES = 2**23  # complex numbers of the Fourier table in memory at a time
 STACK = 16  # segments multiplied at a time

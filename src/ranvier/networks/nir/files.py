@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ranvier._checks import printable
-from ranvier._files import write_atomic
-from ranvier._reading import library_fault
+from ranvier.files.atomic import write_atomic
+from ranvier.files.reading import library_fault
 
 MS = 1e-3  # s
 DEEPEST = 20  # graphs within graphs, and the groups between them

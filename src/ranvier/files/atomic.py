@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ranvier._disk import naming
+from ranvier.files.disk import naming
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
@@ -141,7 +141,7 @@ def read_tensors(path: str | Path) -> dict[str, Any]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    from ranvier._reading import require_file
+    from ranvier.files.reading import require_file
 
     require_file(path, "a safetensors file")
     try:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numba import njit, uint64
 
+from ranvier.codegen.arithmetic.simd import exp_f64
 from ranvier.codegen.compilation import compiled
-from ranvier.codegen.simd import exp_f64
-from ranvier.networks._streams import below, seeded, uniform
+from ranvier.networks.wiring._streams import below, seeded, uniform
 
 #: for functions that only compiled code calls
 _INNER: Any = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}

@@ -1,0 +1,1 @@
+"""Spikes as sorted streams, and their statistics: rates, counts, lags, spectra."""

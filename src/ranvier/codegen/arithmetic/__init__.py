@@ -1,0 +1,1 @@
+"""Mathematics of compiled loops: elementary functions, vectors, sums and products."""

@@ -1,0 +1,135 @@
+"""Random wiring: by a probability, or by a fixed number of sources or targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier._checks import chance, count
+from ranvier.networks.wiring.rule import Block, Wiring, same_degree
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Probability(Wiring):
+    """Every pair is wired with probability `p`, independently (Erdős–Rényi).
+
+    Drawn as a binomial in-degree and a uniform subset of that size, which is the same law.
+    """
+
+    p: float
+    autapses: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "p", chance(self.p, "probability"))
+
+    def _indptr(self, block: Block) -> NDArray[np.int64]:
+        from ranvier.networks.wiring._draw import uniforms
+
+        pool = block.n_source - block.alone
+        indptr = np.zeros(block.targets + 1, np.int64)
+        np.cumsum(_binomial(uniforms(block.stream, block.lo, block.hi), pool, self.p), out=indptr[1:])
+        return indptr
+
+    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
+        from ranvier.networks.wiring._draw import subsets
+
+        subsets(block.n_source, indptr, block.stream, block.lo, block.alone, _words(block.n_source), sources)
+
+
+@dataclass(frozen=True)
+class InDegree(Wiring):
+    """Every target draws `k` sources uniformly; without `multapses` all are different."""
+
+    k: int
+    multapses: bool = False
+    autapses: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "k", count(self.k, "in_degree"))
+
+    def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
+        _fit(self.k, n_source, same, self, "sources")
+
+    def _indptr(self, block: Block) -> NDArray[np.int64]:
+        return same_degree(self.k, block)
+
+    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
+        from ranvier.networks.wiring._draw import multisets, subsets
+
+        if self.multapses:
+            multisets(block.n_source, indptr, block.stream, block.lo, block.alone, sources)
+        else:
+            subsets(block.n_source, indptr, block.stream, block.lo, block.alone, _words(block.n_source), sources)
+
+
+@dataclass(frozen=True)
+class OutDegree(Wiring):
+    """Every source draws `k` targets uniformly; without `multapses` all are different.
+
+    Its streams are keyed by source, so a block of targets costs as much time as the whole
+    (but only its own memory), and is still the same as in the whole.
+    """
+
+    k: int
+    multapses: bool = False
+    autapses: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "k", count(self.k, "out_degree"))
+
+    def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
+        _fit(self.k, n_target, same, self, "targets")
+
+    def edges(
+        self, n_source: int, n_target: int, key: int, *, same: bool = False, positions: Any = None
+    ) -> int:
+        self.check(n_source, n_target, same, positions)
+        return n_source * self.k
+
+    def _indptr(self, block: Block) -> NDArray[np.int64]:
+        counts = np.zeros(block.targets + 1, np.int64)
+        self._scatter(counts, np.empty(0, np.int32), block, False)
+        return counts
+
+    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
+        self._scatter(indptr, sources, block, True)
+
+    def _scatter(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block, fill: bool) -> None:
+        from ranvier.networks.wiring._draw import scattered
+
+        scattered(block.n_source, block.n_target, self.k, block.stream, block.alone, self.multapses, block.lo, block.hi,
+                  indptr, sources, fill)  # fmt: skip
+
+
+def _words(n: int) -> NDArray[np.uint64]:
+    return np.zeros((n + 63) >> 6, np.uint64)
+
+
+def _fit(k: int, n: int, same: bool, wiring: Any, what: str) -> None:
+    pool = n - (same and not wiring.autapses)
+    if k > (0 if pool == 0 else k if wiring.multapses else pool):
+        raise ValueError(
+            f"{k} {what} a neuron were requested, but there are only {pool} to choose from"
+            f"{' (itself left out)' if same and not wiring.autapses else ''}; expected at most {pool}. "
+            "Lower the degree, or allow repeats with multapses=True."
+        )
+
+
+def _binomial(u: NDArray[np.float64], n: int, p: float) -> NDArray[np.int64]:
+    """Quantiles of the binomial distribution at `u`, by its tabulated distribution function."""
+    if n <= 0 or p == 0.0:
+        return np.zeros(u.shape, np.int64)
+    if p == 1.0:
+        return np.full(u.shape, n, np.int64)
+    from scipy.special import bdtr
+
+    # beyond 40 standard deviations (and 40) nothing of 53 bits is left
+    reach = 40.0 * (1.0 + np.sqrt(n * p * (1.0 - p)))
+    low, high = max(0, int(n * p - reach)), min(n, int(n * p + reach))
+    table = bdtr(np.arange(low, high + 1, dtype=np.float64), n, p)
+    return np.minimum(low + np.searchsorted(table, u, side="right"), n).astype(np.int64)
