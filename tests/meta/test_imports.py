@@ -65,8 +65,9 @@ def imports(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
             yield name, node.lineno
             if name == "ranvier" or name in MODULES:
                 modules[local] = name
+    within = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}  # `rv.engines` of `rv.engines._run`
     for node in nodes:
-        if isinstance(node, ast.Attribute):
+        if isinstance(node, ast.Attribute) and id(node) not in within:
             yield from attribute(node, modules)
         elif isinstance(node, ast.Call):
             yield from dynamic(node, path, modules)
@@ -118,9 +119,10 @@ def dynamic(node: ast.Call, path: Path, modules: dict[str, str]) -> Iterator[tup
         name = ".".join((*package[: len(package) - level + 1], texts[0].lstrip("."))) if level else texts[0]
         if name not in MODULES or level:  # the others come by their strings
             yield name, node.lineno
-    elif called == "getattr" and len(texts) > 1 and texts[1] and isinstance(node.args[0], ast.Name):
-        if node.args[0].id in modules:
-            yield f"{modules[node.args[0].id]}.{texts[1]}", node.lineno
+    elif called == "getattr" and len(texts) > 1 and texts[1]:
+        module = modules.get(ast.unparse(node.args[0]))
+        if module is not None:
+            yield f"{module}.{texts[1]}", node.lineno
 
 
 def part(path: Path) -> str:
