@@ -49,8 +49,8 @@ def sources() -> list[Path]:
 
 def imports(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
     """Absolute names of everything a file imports, but not under TYPE_CHECKING: by a statement, also inside its
-    functions; as an attribute of an imported module of the package; by a name in a string, as importlib, `sys.modules`
-    and tables of lazy names have it."""
+    functions; as an attribute of an imported module of the package; by a name in a string, as importlib, `sys.modules`,
+    tables of lazy names and generated source have it."""
     typing_only = {
         id(node)
         for branch in ast.walk(tree)
@@ -75,6 +75,9 @@ def imports(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
             name = node.value.rstrip(".")
             if name in MODULES and name != "ranvier":
                 yield name, node.lineno
+            for line in re.findall(r"^\s*((?:from|import) ranvier.*)", node.value, re.M):  # of generated source
+                for name, _ in bound(ast.parse(line).body[0], path):
+                    yield name, node.lineno
 
 
 def bound(node: ast.AST, path: Path) -> Iterator[tuple[str, str]]:
@@ -246,6 +249,7 @@ def test_a_planted_import_is_found(code: str, count: int) -> None:
         ("theory", "import importlib\nimportlib.import_module('..engines', __package__)", 1),
         ("theory", "import importlib\nimportlib.import_module(f'ranvier.engines.{name}')", 1),
         ("theory", "import sys\nsys.modules['ranvier.engines.torch.engine']", 1),
+        ("theory", "text = 'from ranvier.engines import compiled as _c'", 1),
         ("nn", "_HOMES = {'ranvier.learners': ['fit']}", 1),
         ("nn", "_HOMES = {'ranvier.nn.cell': ['Cell']}", 0),
     ],

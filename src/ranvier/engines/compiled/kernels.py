@@ -111,7 +111,7 @@ def source(model: StepModel, where: KernelLayout, double: bool, *, guess: bool =
     text = [
         "from numba import float32, float64, int64, void",
         "import numpy as _np",
-        "from ranvier.codegen import simd as _simd",
+        "from ranvier.codegen.arithmetic import simd as _simd",
         "from ranvier.codegen.pointers import pointer as _pointer",
         *(f"_{name} = _simd.{name}{'_' if name == 'abs' else ''}" for name in _FUNCTIONS),
         f"_real, _stored = _np.{real}, _np.{stored}",

@@ -23,7 +23,7 @@ LAYERS = 16
 
 _HEADER = """from numba import float32, float64, int64, void
 import numpy as _np
-from ranvier.codegen import simd as _simd
+from ranvier.codegen.arithmetic import simd as _simd
 from ranvier.codegen.pointers import pointer as _pointer, scratch as _scratch
 from ranvier.engines.plasticity.records import plastic as _plastic
 """

@@ -198,7 +198,7 @@ def _text(
     lines = [
         "from numba import float64, int64, void",
         "import numpy as _np",
-        "from ranvier.codegen import simd as _simd",
+        "from ranvier.codegen.arithmetic import simd as _simd",
         "from ranvier.codegen.compilation import FASTMATH as _FASTMATH",
         "from ranvier.codegen.pointers import pointer as _pointer",
         "from ranvier.codegen.arrays import array as _array",
