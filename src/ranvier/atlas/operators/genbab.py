@@ -38,7 +38,7 @@ def measure(
     runs = {
         name: [search(s, MOST[size], *how) for s in seeds]
         for name, how in {
-            "this": (branching, points), "midpoints": (branching, "midpoint"), "random": ("random", points),
+            "this": (branching, points), "midpoints": ("bbps", "midpoint"), "random": ("random", points),
             "no splits": ("none", points),
         }.items()
     }  # fmt: skip

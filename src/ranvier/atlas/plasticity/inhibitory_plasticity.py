@@ -33,12 +33,19 @@ def network(seed: int, size: Size, eta: float, target: float) -> tuple[rv.Networ
     return net, learning
 
 
-def measure(seed: int, size: Size, eta: float = 0.1, target: float = TARGET) -> dict[str, Any]:
-    """Learn, then look: rates of the excitatory neurons at the beginning and at the end."""
-    learn, look = {"small": (25_000.0, 8_000.0), "full": (60_000.0, 20_000.0)}[size]
+def measure(
+    seed: int, size: Size, eta: float = 0.1, target: float = TARGET, only_before: bool = False
+) -> dict[str, Any]:
+    """Learn, then look: rates of the excitatory neurons at the beginning and at the end.
+
+    only_before: whether it ends with the first 200 ms.
+    """
+    learn, look = {"small": (16_000.0, 6_000.0), "full": (60_000.0, 20_000.0)}[size]
     net, learning = network(seed, size, eta, target)
     run = rv.Simulation(net, dt=0.1, seed=seed)
     first = run.run(200.0)
+    if only_before:
+        return {"before": float(first.rates(neurons="exc").mean())}
     if eta:  # else there is nothing to wait for
         run.run(learn)
     last = run.run(look)
@@ -109,7 +116,7 @@ register(
                 AtLeast(30.0),
                 0.0,
                 "no number in the paper; six times the target",
-                {"eta": 5.0},
+                {"eta": 5.0, "only_before": True},
                 "Hz",
             ),
             Claim(

@@ -196,31 +196,54 @@ def measure(
 def organised(
     kind: str, how: Setup, seed: int, plastic: bool, adaptive: bool, shuffled: bool, paired: bool
 ) -> dict[str, Any]:
-    """What neurons that saw digits say of others, beside neurons that did not learn."""
-    examples, w, known, answers, untaught, permuted = taught(kind, how, seed, plastic, adaptive, paired)
+    """What neurons that saw digits say of others, beside neurons that did not learn; without rising thresholds only
+    how many take part."""
+    examples, _ = digits_and_weights(kind, how, seed)
+    known, answers = taught(kind, how, seed, plastic, adaptive, paired)
+    used = float(len(np.unique(answers.argmax(1))) / how.neurons)
+    if not adaptive:
+        return {"used": used}
     learnt = accuracy(known, examples.labels, answers, examples.truth)
+    untaught = taught(kind, how, seed, False, adaptive, paired, again=not plastic)
+    permuted = np.random.default_rng([seed, 1]).permutation(examples.labels)
     return {
         "accuracy": learnt,
         "gain": learnt - accuracy(untaught[0], examples.labels, untaught[1], examples.truth),
         "shuffled": accuracy(known, permuted if shuffled else examples.labels, answers, examples.truth),
-        "used": float(len(np.unique(answers.argmax(1))) / how.neurons),
-        "weights": w,
+        "used": used,
+        "weights": learnt_by(kind, how, seed, plastic, adaptive, paired)[0],
     }
 
 
-@cache  # mutants share what they do not change
-def taught(kind: str, how: Setup, seed: int, plastic: bool, adaptive: bool, paired: bool) -> tuple[Any, ...]:
-    """The examples, the weights learned, spike counts (digits, neurons) on known and on new digits, both of the first
-    weights too, and the known digits' labels in another order."""
+def digits_and_weights(kind: str, how: Setup, seed: int) -> tuple[Examples, np.ndarray]:
+    """The digits, and the first weights (neurons, pixels)."""
     rng = np.random.default_rng(seed)
     examples = (mnist_digits if kind == "mnist" else small_digits)(how, rng)
-    start = normalised(rng.uniform(0.3, 1.0, (how.neurons, examples.shown.shape[1])), how)
+    return examples, normalised(rng.uniform(0.3, 1.0, (how.neurons, examples.shown.shape[1])), how)
+
+
+@cache  # mutants share what they do not change
+def learnt_by(
+    kind: str, how: Setup, seed: int, plastic: bool, adaptive: bool, paired: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and thresholds after the digits; of thresholds alone where synapses are not plastic."""
+    examples, start = digits_and_weights(kind, how, seed)
+    rng = np.random.default_rng([seed, 2])
     shown = examples.shown if paired else rng.permuted(examples.shown, axis=1)
-    frozen = learn(shown, start, how, rng, plastic=False, adaptive=adaptive)  # thresholds rise, weights stay
-    w, theta = learn(shown, start, how, rng, plastic=True, adaptive=adaptive) if plastic else frozen
+    return learn(shown, start, how, rng, plastic=plastic, adaptive=adaptive)
+
+
+@cache
+def taught(
+    kind: str, how: Setup, seed: int, plastic: bool, adaptive: bool, paired: bool, again: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Spike counts (digits, neurons) on known and on new digits, of weights and thresholds that were learned. `again`:
+    of other trains of spikes."""
+    examples, _ = digits_and_weights(kind, how, seed)
+    w, theta = learnt_by(kind, how, seed, plastic, adaptive, paired)
+    rng = np.random.default_rng([seed, 3, plastic, again])
     known, answers = (responses(x, w, theta, rng) for x in (examples.known, examples.tested))
-    untaught = [responses(x, *frozen, rng) for x in (examples.known, examples.tested)]
-    return examples, w, known, answers, untaught, rng.permutation(examples.labels)
+    return known, answers
 
 
 def fields(material: dict[str, Any]) -> Figure:
