@@ -11,7 +11,7 @@ PY = $(VENV)/bin/python
 READY = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test attack audit triton lint bench bench-parts models atlas oracles pins clean
+.PHONY: help demo test attack audit triton lint bench bench-parts models atlas oracles pins dist notes clean
 
 help:
 	@echo "make demo     install, run the main job on the larva's wiring, print where the report lies"
@@ -24,6 +24,8 @@ help:
 	@echo "make bench-parts  theory, layers, plasticity, cells, energies, reservoirs, each beside its peer"
 	@echo "make models   fetch real language models (93 MB) into the user's cache, for ranvier.interpret"
 	@echo "make atlas    every published system at full size with its mutants: some two hours; resumes"
+	@echo "make dist     wheel and sdist, checked and used in a bare environment of each Python that is here"
+	@echo "make notes    the changelog's part on a release: VERSION=0.1.0, by default what is unreleased"
 	@echo "make oracles  regenerate the peers' reference rates and compare ours with them; what reads our NIR"
 
 $(READY): pyproject.toml constraints.txt
@@ -86,6 +88,14 @@ oracles: $(READY)
 pins:
 	$(PY) -m pip freeze --exclude-editable | grep -vi '^ranvier' | sed 's/+cpu$$//' > constraints.new
 	mv constraints.new constraints.txt
+
+# in environments of its own, which are removed; PYTHONS="/path/to/python3.12 ..." chooses
+dist:
+	PIP_FLAGS="$(PIP_FLAGS)" .ci/dist
+
+VERSION ?= Unreleased
+notes:
+	@awk -v v="$(VERSION)" '/^## /{on = index($$2, v) == 1; next} on' CHANGELOG.md | grep . || { echo "CHANGELOG.md says nothing of $(VERSION)" >&2; exit 1; }
 
 clean:
 	rm -rf $(VENV) .venv-peers* .venv-triton build dist

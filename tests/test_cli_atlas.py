@@ -21,13 +21,14 @@ def demo(monkeypatch, request):
 
 def test_list_run_site(demo, call, capsys, tmp_path):
     results, site = tmp_path / "results", tmp_path / "site"
-    assert call("atlas", "list", "--out", results) == 0
-    assert "not run" in capsys.readouterr().out
-    assert call("atlas", "run", "demo", "--out", results) == 0
+    assert call("atlas", "list", "--results", results) == 0
+    assert "not run" in (listed := capsys.readouterr().out)
+    assert [line.count("\t") for line in listed.splitlines()] == [3]  # in a pipe a line a system
+    assert call("atlas", "run", "demo", "--results", results) == 0
     assert "3 reproduced, 1 refuted, 1 untested" in capsys.readouterr().out
-    assert call("atlas", "run", "--all", "--out", results) == 0
+    assert call("atlas", "run", "--all", "--results", results) == 0
     assert "already run" in capsys.readouterr().out
-    assert call("atlas", "list", "--out", results) == 0
+    assert call("atlas", "list", "--results", results) == 0
     assert "3 reproduced" in capsys.readouterr().out
     assert call("atlas", "site", "--results", results, "--out", site) == 0
     assert (site / "demo.html").exists()
@@ -40,7 +41,7 @@ def test_a_surviving_mutant_fails_the_run(demo, call, monkeypatch, capsys, tmp_p
 
     tame = replace(demo, claims=(replace(demo.claims[0], mutant={"rate": 10.0}),))
     monkeypatch.setitem(_registry._records, "demo", tame)
-    assert call("atlas", "run", "demo", "--out", tmp_path) == 1
+    assert call("atlas", "run", "demo", "--results", tmp_path) == 1
     assert "the mutant survives: demo: The mean count is the rate." in capsys.readouterr().out
 
 
@@ -54,7 +55,7 @@ def test_a_surviving_mutant_fails_the_run(demo, call, monkeypatch, capsys, tmp_p
     ],
 )
 def test_mistakes_end_in_one_line(demo, call, capsys, tmp_path, arguments, message):
-    assert call("atlas", *arguments, "--out", tmp_path / "out") == 2
+    assert call("atlas", *arguments, "--results", tmp_path / "out") == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and "Traceback" not in error
     assert not (tmp_path / "out").exists()

@@ -18,7 +18,8 @@ SOURCE = ROOT / "src" / "ranvier"
 WRITING = {
     "cli/reads.py": "tests/interpret/test_read_page.py, by report/_page.py",
     "_run_folder.py": "tests/test_cli_locks.py",
-    "cli/runs.py": "tests/test_cli_locks.py", "atlas/execution.py": "atlas", "atlas/site/_build.py": "site",
+    "cli/runs.py": "tests/test_cli_locks.py", "cli/exports.py": "as cli/runs.py",
+    "report/explore/tables.py": "write_csv", "atlas/execution.py": "atlas", "atlas/site/_build.py": "site",
     "codegen/cache/folder.py": "a cache: code is not kept, tests/codegen/test_kernel_cache.py",
     "brains/_fly.py": "as cli/runs.py", "cli/flies.py": "tests/test_cli_flybrain.py",
     "report/dose_page.py": "session page, by report/_page.py",

@@ -98,6 +98,12 @@ def _page(path: Path) -> None:
     write_session_page(path, Session.from_times(times, np.arange(len(times)) % 3, duration=6000.0))
 
 
+def _table(path: Path) -> None:
+    from ranvier.report import Column, DataTable, write_csv
+
+    write_csv(path, DataTable("rows", [Column("x", "x", np.arange(500.0))]))
+
+
 def _proof(path: Path) -> None:
     from ranvier.verify.competition import run_instance
     from tests.attack.originals import write_onnx
@@ -116,7 +122,7 @@ WRITERS: dict[str, tuple[Callable[[Path], Any], bool]] = {
     "simulate": (_simulate, True), "fit": (_fit, True), "activations": (_activations, True), "atlas": (_atlas, True),
     "site": (_site, False), "write_network": (_network, False), "write_nir": (_nir, False),
     "nn.write_nir": (_layers, False), "Recording.save": (_recording, False), "session page": (_page, False),
-    "verify": (_proof, False),
+    "verify": (_proof, False), "write_csv": (_table, False),
 }  # fmt: skip
 
 

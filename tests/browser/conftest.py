@@ -40,7 +40,7 @@ def page(chromium):
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     page.on(
         "request",
-        lambda request: None if request.url.startswith(("file:", "data:")) else wrong.append(request.url),
+        lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else wrong.append(request.url),
     )
     yield page
     context.close()

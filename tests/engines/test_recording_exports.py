@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import ranvier as rv
 from ranvier.engines.recording import _exports
 from ranvier.engines.recording.recording import Recording
 from ranvier.engines.recording.traces import StateTrace
@@ -71,8 +72,9 @@ def test_neo(recording):
         assert np.allclose(train.rescale("s").magnitude, np.array(expected) / 1000.0)
         assert train.annotations == {"neuron": neuron, "population": "exc" if neuron < 2 else "inh"}
         assert (train.t_start.rescale("ms").item(), train.t_stop.rescale("ms").item()) == (20.0, 100.0)
-    signal = segment.irregularlysampledsignals[0]
+    signal = segment.analogsignals[0]
     assert signal.name == "V" and np.array_equal(signal.magnitude, V)
+    assert str(signal.units.dimensionality) == "mV" and signal.sampling_period.rescale("ms").item() == 10.0
     assert signal.times.rescale("ms").magnitude.tolist() == [30.0, 40.0, 50.0, 60.0]
 
 
@@ -103,9 +105,9 @@ def test_nwb(recording, tmp_path):
             assert np.allclose(file.units["obs_intervals"][neuron], [[0.02, 0.1]])
         assert list(file.units["population"][:]) == ["exc", "exc", "inh", "inh"]
         series = file.acquisition["V"]
-        assert np.array_equal(series.data[:], V) and np.allclose(
-            series.timestamps[:] * 1000, [30, 40, 50, 60]
-        )
+        assert np.array_equal(series.data[:], V) and series.timestamps is None
+        assert (series.starting_time, series.rate) == (0.03, 100.0)
+        assert (series.unit, series.conversion) == ("volts", 1e-3)
         assert series.description == "columns are neurons 0, 2, 3"
 
 
@@ -130,3 +132,36 @@ def test_a_missing_package_is_named_with_its_remedy(recording, monkeypatch, expo
     monkeypatch.setattr(_exports, "import_module", absent)
     with pytest.raises(ImportError, match=rf'^{export} is not.*pip install "ranvier\[brain\]"'):
         getattr(recording, f"to_{export}")()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_units_are_those_of_the_equations_and_uneven_times_stay(tmp_path):
+    neo, pynwb = tool("neo"), tool("pynwb")
+    net = rv.Network()
+    net.add(rv.AdEx(), 2, "cells")
+    values = np.arange(6.0).reshape(3, 2)
+    states = {"w": StateTrace([1.0, 2.0, 4.0], [0, 1], values), "V": StateTrace([1.0, 2.0, 3.0], [0, 1], values)}
+    run = Recording([], [], n_neurons=2, dt=0.1, duration=10.0, states=states, network=net)
+    (segment,) = run.to_neo().segments
+    assert isinstance(segment.irregularlysampledsignals[0], neo.IrregularlySampledSignal)
+    unit = next(state.unit for state in rv.AdEx().equations.states if state.name == "w")
+    assert str(segment.irregularlysampledsignals[0].units.dimensionality) == unit
+    with pynwb.NWBHDF5IO(run.to_nwb(tmp_path / "run.nwb"), "r") as io:
+        acquired = io.read().acquisition
+        assert acquired["w"].timestamps[:].tolist() == [0.001, 0.002, 0.004] and acquired["w"].rate is None
+        assert acquired["V"].rate == 1000.0
+    frame = states["w"].to_pandas()
+    assert frame.index.tolist() == [1.0, 2.0, 4.0] and frame[1].tolist() == [1.0, 3.0, 5.0]
+
+
+def test_pages_of_results_are_escaped_and_bounded():
+    net = rv.Network()
+    for k in range(60):
+        net.add(rv.LIF(), 1, f"p{k}")
+    object.__setattr__(net.populations[0], "name", "<script>x</script>")
+    trace = StateTrace([1.0, 2.0], list(range(60)), np.zeros((2, 60)))
+    run = Recording([], [], n_neurons=60, dt=0.1, duration=10.0, states={"V": trace}, network=net)
+    for result in (run, trace, net):
+        html = result._repr_html_()
+        assert "<script" not in html and html.count("<tr>") <= 41 and "more</p>" in html
+    assert "&lt;script&gt;" in run._repr_html_() and "&lt;script&gt;" in net._repr_html_()

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "ranvier"
 # Every part of the package stands here: folders, and files directly below it.
 LEVELS = [
     {"_jobs", "_lazy", "_names", "_progress", "_steps", "_text"},
-    {"_checks", "_records"},
+    {"_checks", "_html", "_records"},
     {"files"},
     {"_ranks", "equations"},
     {"codegen"},

@@ -131,3 +131,47 @@ def test_silence_and_one_neuron_are_drawn():
     rv.plot.rates(silent)
     rv.plot.correlation(silent, 10.0)
     rv.plot.wiring(net)
+
+
+def test_an_overview_draws_what_there_is(net, recording):
+    figure = rv.plot.overview(recording)
+    labels = [ax.get_ylabel() for ax in figure.axes if ax.get_visible()]
+    assert labels[:5] == ["neuron", "rate (Hz)", "V", "neuron", "power (Hz)"]
+    prediction = rv.predict(net)
+    assert [ax.get_ylabel() for ax in rv.plot.overview(prediction).axes][:3] == ["rate (Hz)", "neuron", "power (Hz)"]
+    comparison = rv.compare(recording, prediction)
+    shown = [ax.get_xlabel() for ax in rv.plot.overview(comparison).axes]
+    assert shown == ["predicted rate (Hz)", "predicted covariance"]
+    assert rv.plot.overview(net).axes[0].get_xlabel() == "source"
+    assert rv.plot.overview([{"loss": 1.0}]).axes[0].get_ylabel() == "loss"
+    for other in (3, "loss", [], np.zeros(3)):
+        with pytest.raises(TypeError, match="expected a Recording"):
+            rv.plot.overview(other)
+    frames = prediction.to_pandas(), comparison.to_pandas(), comparison.to_pandas("pairs")
+    assert np.allclose(frames[0]["rate"], prediction.rates()) and frames[0]["name"].tolist() == net.names
+    assert np.array_equal(frames[1]["simulated"], comparison.simulated_levels)
+    assert len(frames[2]) == len(comparison.simulated) and (frames[2]["first"] < frames[2]["second"]).all()
+    assert "rate (Hz), mean" in prediction._repr_html_() and "mean rate, simulated" in comparison._repr_html_()
+
+
+def test_voltages_of_graded_networks_are_the_predictions():
+    net = rv.Network(seed=2)
+    cells = net.add(rv.Graded(), 4, "cells", noise=2.0)
+    net.connect(cells, cells, weight=0.5, in_degree=1, synapse=rv.Sigmoidal())
+    prediction = rv.predict(net)
+    (ax,) = rv.plot.overview(prediction).axes
+    assert np.allclose(ax.lines[0].get_ydata(), prediction.mean())
+    assert np.allclose(prediction.to_pandas()["mean_voltage"], prediction.mean())
+
+
+def test_a_graph_has_every_edge(net):
+    graph = net.to_networkx()
+    assert graph.number_of_nodes() == net.size and graph.nodes[6] == {"name": "b[0]", "population": "b", "class": "b"}
+    matrix = np.zeros((net.size, net.size))
+    for source, target, data in graph.edges(data=True):
+        matrix[target, source] += data["weight"]
+        assert data["synapse"] == "Delta" and data["projection"] == 0
+    (p,) = net.projections
+    expected = np.zeros_like(matrix)
+    expected[p.target.slice, p.source.slice] = p.matrix().toarray()
+    assert np.array_equal(matrix, expected) and graph.number_of_edges() == 6

@@ -91,7 +91,7 @@ class Prediction:
 
 
 def prose(html):
-    return re.sub(r"data:image[^\"]+|<style>.*?</style>|<meta[^>]+>", "", html, flags=re.S)
+    return re.sub(r"data:image[^\"]+|<style>.*?</style>|<script.*?</script>|<meta[^>]+>", "", html, flags=re.S)
 
 
 def check_page(net, recording):

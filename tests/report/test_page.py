@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from ranvier.report import Section, Table, page, write
+from ranvier.report import Section, Table, measure, page, write
 
 IMAGE = re.compile(r'src="data:image/(png|svg\+xml);base64,([^"]+)"')
 
@@ -32,7 +32,8 @@ def html(spiking):
 def test_sections_in_order(html):
     titles = re.findall(r"<h2>([^<]+)</h2>", html)
     assert titles == [
-        "Wiring", "Activity", "Correlations", "Strongest pairs", "Rhythms", "Predicted beside simulated",
+        "Wiring", "Activity", "Correlations", "Strongest pairs", "Neurons", "Pairs", "Rhythms",
+        "Predicted beside simulated",
         "In numbers", "Assumptions", "What was run", "How to cite",
     ]  # fmt: skip
 
@@ -50,7 +51,8 @@ def test_every_picture_is_inline_and_whole(html):
 def test_nothing_from_elsewhere_and_all_escaped(html):
     bare = IMAGE.sub("", html)
     assert not re.search(r"(src|href)=\"(?!#)", bare)
-    assert not re.search(r"https?:|url\(|@import|<script", bare)
+    assert not re.search(r"https?:|url\(|@import", bare)
+    assert bare.count("<script") == bare.count("</script") == 2
     assert "Sixty &lt;neurons&gt;" in bare and "<neurons>" not in bare
 
 
@@ -58,7 +60,7 @@ def test_it_says_what_was_given_and_measured(html):
     for words in (
         "alike &lt;so far&gt;: <code>--gain</code>.", "Nobody (2000). Nothing.", "&#34;seed&#34;: 3", "0.42",
         "As the theory says.",
-        "N0000 left (sensory)", "N0001 left (sensory)", "1 pairs stand out",
+        "N0000 left (sensory)", "N0001 left (sensory)", "1 pair stands out",
     ):  # fmt: skip
         assert words in html, words
     assert html.index("N0001 left (sensory)") < html.index("N0000 left (sensory)")  # the leader is first
@@ -67,7 +69,7 @@ def test_it_says_what_was_given_and_measured(html):
 def test_graded_page_shows_voltages(graded):
     html = page(*graded, title="Worm")
     assert "mean voltage" in html and "Voltages of" in html
-    prose = re.sub(r"data:image[^\"]+|<style>.*?</style>", "", html, flags=re.S)
+    prose = re.sub(r"data:image[^\"]+|<style>.*?</style>|<script.*?</script>", "", html, flags=re.S)
     assert "spike" not in prose and "24 pairs are coupled by gap junctions" in prose
     assert "gap junction, 0.5\u00a0nS" in html
 
@@ -92,10 +94,8 @@ def test_too_short_a_recording_is_refused(spiking):
         page(net, synthetic.recording(net, seconds=1.5), title="Short")
 
 
-def test_a_large_network_is_compared_in_part(spiking, monkeypatch):
-    from ranvier.report import _page
-
-    monkeypatch.setattr(_page, "MAX_COMPARED", 30)
-    html = page(*spiking, title="Many")
+def test_a_large_network_is_compared_in_part(spiking):
+    html = page(*spiking, title="Many", measured=measure(*spiking, most=30))
+    assert "30 of 60 neurons, taken evenly from the classes" in html
     assert "for all 435 pairs of 30 neurons, taken evenly from the classes" in html
     assert ">60<" in html and "60 neurons in 3 classes" in html

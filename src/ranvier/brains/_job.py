@@ -36,6 +36,11 @@ class Job:
     classes: tuple[str, ...] = ()
     glossary: str = ""
 
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """The assumptions that what is found hangs on most, shown first: the signs, which no wiring diagram holds."""
+        return tuple(text for text in self.assumptions if text.startswith("Signs: "))
+
 
 def input_fractions(edges: EdgeList) -> NDArray[np.float64]:
     """(edges,) each weight over the sum of its target's absolute weights; 0 where that is 0."""

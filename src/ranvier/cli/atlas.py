@@ -17,9 +17,15 @@ atlas_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @atlas_app.command("list")
 def atlas_list(
-    out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("out/atlas"),
+    results: Annotated[Path, typer.Option(help="Folder of results.")] = Path("out/atlas"),
 ) -> None:
-    """Name every system, its claims and, where it was run, their verdicts."""
+    """Name every system, its claims and, where it was run, their verdicts; in a pipe a line a system, parted by tabs.
+
+    \b
+    Examples:
+      ranvier atlas list
+      ranvier atlas list | grep refuted
+    """
     from collections import Counter
 
     from rich.table import Table
@@ -27,15 +33,20 @@ def atlas_list(
     from ranvier.atlas import experiments
     from ranvier.atlas.execution import read_result
 
+    console, rows = plain_console(), []
     table = Table(box=None, pad_edge=False)
     for column in ("name", "title", "claims", "verdicts"):
         table.add_column(column, no_wrap=column == "name")
     for name, experiment in experiments().items():
-        result = read_result(out, name)
+        result = read_result(results, name)
         verdicts = Counter(claim["verdict"] for claim in result["claims"]) if result else {}
         counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "not run"
-        table.add_row(*map(printable, (name, experiment.title, str(len(experiment.claims)), counted)))
-    plain_console().print(table)
+        rows.append([printable(x) for x in (name, experiment.title, str(len(experiment.claims)), counted)])
+        table.add_row(*rows[-1])
+    if console.is_terminal:
+        console.print(table)
+    for row in rows if not console.is_terminal else ():
+        print("\t".join(row))
 
 
 @atlas_app.command("run")
@@ -47,10 +58,16 @@ def atlas_run(
     jobs: Annotated[
         str, typer.Option(help="Systems run at the same time; or a dask scheduler's address, tcp://host:8786.")
     ] = "1",
-    out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("out/atlas"),
+    results: Annotated[Path, typer.Option(help="Folder of results.")] = Path("out/atlas"),
     again: Annotated[bool, typer.Option("--again", help="Run finished ones anew.")] = False,
 ) -> None:
-    """Run systems, each with its mutants; finished ones are skipped, so a stopped run goes on."""
+    """Run systems, each with its mutants; finished ones are skipped, so a stopped run goes on.
+
+    \b
+    Examples:
+      ranvier atlas run hopfield --size full
+      ranvier atlas run --all --jobs 4
+    """
     with resumable() as beginnings:
         from ranvier.atlas import experiments, get, run
 
@@ -65,21 +82,21 @@ def atlas_run(
         chosen = (
             list(experiments().values()) if everything else [get(name) for name in dict.fromkeys(names or [])]
         )
-        beginnings += [out / experiment.name / "result.json" for experiment in chosen]
-        results = []
+        beginnings += [results / experiment.name / "result.json" for experiment in chosen]
+        done = []
         console = plain_console()
         with Progress("atlas", len(chosen), transient=True, console=console) as bar:
             say = printer(console)
-            for result in run(chosen, out, seed=seed, size=size, jobs=jobs, again=again):  # type: ignore[arg-type]
-                results.append(result)
+            for result in run(chosen, results, seed=seed, size=size, jobs=jobs, again=again):  # type: ignore[arg-type]
+                done.append(result)
                 bar.advance()
                 say(_line(result))
     say = printer()
-    say(f"results: {out}")
-    broken = [result["name"] for result in results if "error" in result]
+    say(f"results: {results}")
+    broken = [result["name"] for result in done if "error" in result]
     survivors = [
         f"{result['name']}: {claim['text']}"
-        for result in results
+        for result in done
         for claim in result.get("claims", ())
         if claim["mutant_verdict"] != "refuted" and claim["verdict"] != "untested"
     ]
@@ -94,7 +111,12 @@ def atlas_site(
     results: Annotated[Path, typer.Option("--results", help="Folder of results.")] = Path("out/atlas"),
     out: Annotated[Path, typer.Option(help="Folder of the pages.")] = Path("out/site"),
 ) -> None:
-    """Build static pages of all systems from the results there are."""
+    """Build static pages of all systems from the results there are.
+
+    \b
+    Example:
+      ranvier atlas site --results out/atlas --out out/site
+    """
     with resumable("the pages are not all written"):
         from ranvier.atlas import experiments
         from ranvier.atlas.site import build

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from ranvier._progress import Progress
+from ranvier.cli.advice import as_typed
 from ranvier.cli.atlas import atlas_app
 from ranvier.cli.errors import about, resumable
 from ranvier.cli.terminal import plain_console, printer
 
 # Plain help: rich would take as long to import as all the rest.
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 app.add_typer(atlas_app, name="atlas", help="Published systems as claims: list, run, build the site.")
 
@@ -87,10 +88,23 @@ def run(
         str, typer.Option(help="flybrain: rates run at the same time; or a dask scheduler's address, tcp://host:8786.")
     ] = "1",
     rates: Annotated[str, typer.Option(help="flybrain: rates of the drive, Hz.")] = "50,100,150",
+    formats: Annotated[
+        str | None, typer.Option("--format", help="Of the numbers: csv, nwb, 'csv,nwb' (default) or none.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; out/NAME by default.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Start anew; discards the folder's run.")] = False,
 ) -> None:
-    """Simulate a brain from its wiring and write a page about it: by default the fruit-fly larva's."""
+    """Simulate a brain from its wiring and write a page about it: by default the fruit-fly larva's.
+
+    \b
+    Examples:
+      ranvier run                                     the larva, 5 minutes of its time
+      ranvier run celegans --seconds 60               the worm
+      ranvier run edges.csv --signs "LN=-1,GABA=-1"   your wiring, with inhibitory classes
+      ranvier run table.csv --columns source=pre,target=post,weight=n
+      ranvier run matrix.npy --rows sources --neuron LIF --out out/mine
+      ranvier run flybrain --silence DNa02 --rates 100
+    """
     with resumable() as beginnings:
         if wiring == "flybrain":
             from ranvier.cli.flies import run_fly
@@ -106,8 +120,10 @@ def run(
             raise ValueError(
                 f"the wiring is {wiring!r} with options of flybrain; expected flybrain: `ranvier run flybrain`"
             )
+        from ranvier.cli.exports import chosen_formats
         from ranvier.cli.runs import RunSettings, execute
 
+        chosen = chosen_formats(formats)
         settings = RunSettings(
             wiring=wiring,
             neuron=neuron,
@@ -130,7 +146,7 @@ def run(
         say = printer()
         out = Path("out") / settings.name if out is None else out
         beginnings.append(out / "run" / "manifest.json")
-        report = execute(settings, out, threads=threads, again=again, say=say)
+        report = execute(settings, out, threads=threads, again=again, formats=chosen, say=say)
         say(f"report: {report}")
 
 
@@ -144,7 +160,13 @@ def read(
     texts: Annotated[int, typer.Option(min=4, help="Lines read of each file.")] = 200,
     out: Annotated[Path | None, typer.Option(help="Folder; out/NAME by default.")] = None,
 ) -> None:
-    """Read a language model's neurons and write a page about them."""
+    """Read a language model's neurons and write a page about them.
+
+    \b
+    Examples:
+      ranvier read smollm2
+      ranvier read path/to/model --data en=english.txt --data de=german.txt
+    """
     with resumable():
         from ranvier.cli.reads import read as write_page
 
@@ -167,7 +189,14 @@ def look(
     transpose: Annotated[bool, typer.Option("--transpose", help="Where an array's rows are neurons.")] = False,
     out: Annotated[Path | None, typer.Option(help="The page; RECORDING.html here by default.")] = None,
 ) -> None:
-    """Write a page about a recording: activity, behaviour, dimension, manifold, decoding, strongest pairs."""
+    """Write a page about a recording: activity, behaviour, dimension, manifold, decoding, strongest pairs.
+
+    \b
+    Examples:
+      ranvier look session.nwb --behaviour speed
+      ranvier look traces.npy --bin 33.3 --out traces.html
+      ranvier look out/larva/run
+    """
     with resumable("no page was written"):
         from ranvier.cli.looks import read_for_look
         from ranvier.report.session_page import write_session_page
@@ -179,13 +208,20 @@ def look(
                 circular=circular, transpose=transpose,
             )  # fmt: skip
             page = write_session_page(page, session)
+        for note in session.notes:
+            printer()(as_typed(note))
         printer()(f"{session!r}")
         printer()(f"page: {page}")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(context: typer.Context) -> None:
-    """Side by side with the peers that are installed; needs a checkout of the repository."""
+    """Side by side with the peers that are installed; needs a checkout of the repository.
+
+    \b
+    Example:
+      ranvier bench --quick
+    """
     import subprocess
 
     root = Path(__file__).resolve().parents[3]

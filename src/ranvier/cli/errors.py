@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from ranvier._text import one_line
+from ranvier.cli.advice import as_typed
 from ranvier.files.disk import FULL
 
 MISTAKE, FAULT, INTERRUPTED = 2, 1, 130
@@ -62,7 +63,7 @@ def described(error: BaseException) -> str:
 
 
 def _complain(message: str) -> None:
-    print(f"ranvier: {one_line(message)}", file=sys.stderr)
+    print(f"ranvier: {one_line(as_typed(message))}", file=sys.stderr)
 
 
 def guarded(app: typer.Typer) -> int:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ranvier._progress import Progress
 from ranvier._steps import nearest_steps
 from ranvier.brains import Job, celegans, from_edges, larva, read_signs
+from ranvier.cli.advice import as_typed
+from ranvier.cli.exports import write_numbers
 from ranvier.files.atomic import write_json
 from ranvier.files.manifest import manifest
 from ranvier.files.run_folder import run_folder
+
+if TYPE_CHECKING:
+    from ranvier.report import Comparison
 
 BUILT_IN: dict[str, Callable[..., Job]] = {"larva": larva, "celegans": celegans}
 DT, DT_GRADED = 0.05, 1.0  # ms; graded neurons and synapses change within 10 ms and more
@@ -47,6 +54,18 @@ class RunSettings:
         """Of the folder: the built-in wiring's, or the file's without its endings."""
         return self.wiring if self.wiring in BUILT_IN else Path(self.wiring).name.split(".")[0] or "network"
 
+    @property
+    def command(self) -> str:
+        """What is typed for the same run."""
+        words = ["ranvier", "run", self.wiring]
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            if isinstance(value, bool):
+                words.append("--header" if value else "--no-header")
+            elif value != field.default:
+                words += [f"--{field.name}", str(value)]
+        return shlex.join(words)
+
 
 def execute(
     settings: RunSettings,
@@ -54,9 +73,10 @@ def execute(
     *,
     threads: int | None = None,
     again: bool = False,
+    formats: Sequence[str] = (),
     say: Callable[[str], Any] = print,
 ) -> Path:
-    """Do what is not yet done of a run and return the path of its report.
+    """Do what is not yet done of a run and return the path of its report; beside it lie the numbers, in `formats`.
 
     The folder is held from before the first change until the report is written. The run lies in out/run, segment by
     segment; the same settings go on with it, others are refused unless `again`, which discards it. Raises
@@ -65,6 +85,7 @@ def execute(
     """
     began = time.perf_counter()
     from ranvier.networks.store import fingerprint
+    from ranvier.report import plural
 
     job = build(settings)
     dt = milliseconds(settings.dt, DT_GRADED if job.record else DT, "--dt")
@@ -75,9 +96,12 @@ def execute(
     threads = threads or _cores()
     with run_folder(out, requested, again) as folder:
         size, edges = job.network.size, sum(projection.size for projection in job.network.projections)
-        say(f"{job.title}: {size} {job.what}, {edges} connections, {duration / 1000:g} s, dt {dt:g} ms")
-        for note in job.notes:
+        say(f"{job.title}: {size} {job.what}, {plural(edges, 'connection')}, {duration / 1000:g} s, dt {dt:g} ms")
+        notes = [as_typed(note) for note in job.notes]
+        for note in notes:
             say(note)
+        if (out / "manifest.json").is_file():
+            say("this run is finished already: its page and numbers are written anew; --again simulates anew")
 
         from ranvier import report
         from ranvier.engines import simulate
@@ -95,10 +119,12 @@ def execute(
             progress=True,
         )
         simulated = time.perf_counter()
-        figures, sections, facts = _predicted(job, recording, threads, say)
+        comparison, refusal, facts = _predicted(job, recording, threads, say)
         predicted = time.perf_counter()
         say("writing the report")
+        measured = report.measure(job.network, recording, comparison, classes=job.classes)
         results = manifest(
+            command=settings.command,
             **requested,
             duration_ms=duration,
             dt_ms=dt,
@@ -108,7 +134,7 @@ def execute(
                 "simulate": round(simulated - built, 2),
                 "predict": round(predicted - simulated, 2),
             },
-            prediction=figures,
+            prediction=refusal if comparison is None else dict(comparison.table()),
         )
         page = report.write(
             out / "report.html",
@@ -117,14 +143,19 @@ def execute(
             title=job.title,
             summary=f"{job.what[0].upper()}{job.what[1:]} on its wiring, simulated for {duration / 1000:g} s of "
             f"biological time in steps of {dt:g} ms.",
-            notes=job.notes,
+            notes=notes,
             assumptions=job.assumptions,
+            cautions=job.cautions,
             citations=job.citations,
             facts=facts,
-            sections=sections,
+            measured=measured,
+            sections=[] if comparison else [report.Section("Predicted beside simulated", [refusal])],
             classes=job.classes,
             glossary=job.glossary,
             manifest=results,
+        )
+        write_numbers(
+            out, formats, measured, recording, title=job.title, citations=job.citations, say=say
         )
         write_json(out / "manifest.json", results)
     return page
@@ -132,8 +163,8 @@ def execute(
 
 def _predicted(
     job: Job, recording: Any, threads: int, say: Callable[[str], Any]
-) -> tuple[Any, list[Any], Callable[[Any], Any] | None]:
-    """What theory says of the network, beside the recording: (for the manifest, sections, facts).
+) -> tuple[Comparison | None, str, Callable[[Any], Any] | None]:
+    """What theory says of the network, beside the recording, or why it says nothing: (comparison, refusal, facts).
 
     Where the theory does not hold, the page says why, and the job's own estimate of the coupling stays.
     """
@@ -142,14 +173,14 @@ def _predicted(
 
     say("predicting, from the wiring alone")
     try:
-        prediction = predict(job.network, threads=threads)
-        comparison = report.compare(recording, prediction)
+        with Progress("predicting", 2, unit="stages") as bar:
+            prediction = predict(job.network, threads=threads)
+            bar.advance(note="comparing with the simulation")
+            comparison = report.compare(recording, prediction)
+            bar.advance()
     except (ValueError, NotImplementedError, ArithmeticError, MemoryError) as error:
-        reason = str(error) or type(error).__name__
-        section = report.Section("Predicted beside simulated", [f"The theory does not reach here: {reason}."])
-        return f"refused: {reason}", [section], job.facts
-    figures = dict(comparison.table())
-    return figures, [comparison.section()], None if isinstance(prediction, Prediction) else job.facts
+        return None, f"The theory does not reach here: {str(error) or type(error).__name__}.", job.facts
+    return comparison, "", None if isinstance(prediction, Prediction) else job.facts
 
 
 def build(settings: RunSettings) -> Job:
@@ -234,13 +265,11 @@ def _duration(text: str, dt: float) -> float:
     try:
         value = float(text) * 1000.0
     except ValueError:
-        value = milliseconds(text, 0.0, "--seconds")
-    if not 0 < value < 1e12:
-        raise ValueError(f"--seconds is {text!r}; expected a time above 0, such as 300 or '5 min'")
-    if value < SHORTEST:
+        value = _quantity(text, "ms", "--seconds") or 0.0
+    if not SHORTEST <= value < 1e12:
         raise ValueError(
-            f"--seconds is {text!r}; expected at least {SHORTEST / 1000:g} s of activity for the report: take 300 "
-            "or '5 min'"
+            f"--seconds is {text!r}; expected at least {SHORTEST / 1000:g} s of activity for the report, and less than "
+            "1e9: take 300 or '5 min'"
         )
     return round(value / dt) * dt
 

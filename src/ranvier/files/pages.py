@@ -18,7 +18,8 @@ def page_environment(package: str) -> Environment:
     """Of the folder `templates` of `package`; everything is escaped, and an unknown name is an error.
 
     Control characters are shown as escapes. `inline("name.css")` is a file of the folder as it stands, for <style> and
-    <script>, and `policy(style=..., script=..., images=...)` the content-security policy of a page that holds these.
+    <script>, `scripts("a.js", "b.js")` several of them as one, with names of its own, and
+    `policy(style=..., script=..., images=...)` the content-security policy of a page that holds these.
     """
     environment = Environment(
         loader=PackageLoader(package, "templates"),
@@ -29,8 +30,20 @@ def page_environment(package: str) -> Environment:
         finalize=_shown,
     )
     folder = Path(environment.loader._template_root)  # type: ignore[union-attr]
-    environment.globals.update(inline=lambda name: Markup((folder / name).read_text("utf-8")), policy=policy)
+    environment.globals.update(
+        inline=lambda name: _inline(folder, name),
+        policy=policy,
+        scripts=lambda *names: _together([_inline(folder, name) for name in names]),
+    )
     return environment
+
+
+def _together(files: list[Markup]) -> Markup:
+    return Markup("(() => {\n") + Markup("\n").join(files) + Markup("})();\n")
+
+
+def _inline(folder: Path, name: str) -> Markup:
+    return Markup((folder / name).read_text("utf-8"))
 
 
 def policy(style: str = "", script: str = "", images: str = "data:") -> Markup:

@@ -2,7 +2,8 @@
 
     run/            the recording, segment by segment (`simulate(path=...)`)
     settings.json   the requested settings, written before the run begins
-    report.html, manifest.json
+    report.html, neurons.csv, pairs.csv, activity.nwb, citations.txt
+    manifest.json   written last: the run is finished
     .discarded/     what --again replaces, until the new run has begun
 """
 
@@ -20,7 +21,9 @@ from ranvier.files.atomic import write_json
 from ranvier.files.locks import FolderLock, folder_lock
 from ranvier.files.reading import read_json
 
-RESULTS = ("run", "settings.json", "manifest.json", "report.html")
+RESULTS = (
+    "run", "settings.json", "manifest.json", "report.html", "neurons.csv", "pairs.csv", "activity.nwb", "citations.txt",
+)  # fmt: skip
 _DISCARDED = ".discarded"
 #: what a run's folder may hold: files of `simulate(path=...)`, temporary ones of a writer that was killed, locks
 _OURS = re.compile(r"\.?(manifest\.json|(traces|weights|(segment|state)-\d+)\.safetensors).*|\.lock.*")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
+
+from ranvier._html import paragraph, table
 
 if TYPE_CHECKING:
     from ranvier.networks._network import Network
@@ -11,29 +12,23 @@ if TYPE_CHECKING:
 
 def network(net: Network) -> str:
     """Populations, projections and background as tables; all text escaped."""
-    parts = [f"<p><b>Network</b>: {net.size} neurons, wiring seed {net.seed}</p>"]
+    parts = [paragraph("Network", f"of {net.size} neurons, wiring seed {net.seed}")]
     rows: list[tuple[Any, ...]] = [
         (p.name, type(p.neuron).__name__, p.size, f"{p.start}–{p.start + p.size - 1}",
          ", ".join(f"{key} {_short(value)}" for key, value in p.parameters.items()))
         for p in net.populations
     ]  # fmt: skip
-    parts.append(_table(("population", "model", "size", "indices", "parameters"), rows))
+    parts.append(table(("population", "model", "size", "indices", "parameters"), rows))
     if net.projections:
         rows = [
-            (f"{p.source.name} → {p.target.name}", p.synapse, p.wiring, _learned(p), _short(p.delay))
+            (f"{p.source.name} → {p.target.name}", p.synapse, _wiring(p.wiring), _learned(p), _short(p.delay))
             for p in net.projections
         ]
-        parts.append(_table(("projection", "synapse", "wiring", "weight", "delay / ms"), rows))
+        parts.append(table(("projection", "synapse", "wiring", "weight", "delay / ms"), rows))
     if net.backgrounds:
         rows = [(b.target.name, b.synapse, _short(b.rate), _short(b.weight)) for b in net.backgrounds]
-        parts.append(_table(("background of", "synapse", "rate / Hz", "weight"), rows))
+        parts.append(table(("background of", "synapse", "rate / Hz", "weight"), rows))
     return "".join(parts)
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    top = "".join(f"<th>{escape(x)}</th>" for x in head)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(_brief(x))}</td>' for x in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _learned(p: Any) -> str:
@@ -41,11 +36,8 @@ def _learned(p: Any) -> str:
     return weight if p.plasticity is None else f"{weight}, learns by {type(p.plasticity).__name__}"
 
 
-def _brief(value: Any) -> str:
-    if hasattr(value, "sources") and hasattr(value, "order"):
-        return f"Edges({len(value.sources)})"
-    text = str(value)
-    return text if len(text) <= 200 else text[:197] + "…"
+def _wiring(value: Any) -> Any:
+    return f"Edges({len(value.sources)})" if hasattr(value, "sources") and hasattr(value, "order") else value
 
 
 def _short(value: Any) -> str:

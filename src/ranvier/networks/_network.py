@@ -16,6 +16,7 @@ from ranvier.networks.wiring import Wiring
 from ranvier.networks.wiring.keys import stream_key
 
 if TYPE_CHECKING:
+    import networkx
     from torch import Tensor
 
 
@@ -281,6 +282,21 @@ class Network:
                 + nearest(population.name, (p.name for p in self.populations))
             )
         return population
+
+    def to_networkx(self) -> networkx.MultiDiGraph:
+        """A networkx graph: nodes are global indices, with name, population and class; edges lead from source to
+        target, with weight, delay (ms; none of continuous synapses), synapse and projection.
+
+        >>> import ranvier as rv
+        >>> net = rv.Network()
+        >>> cells = net.add(rv.LIF(), 3, "cells")
+        >>> _ = net.connect(cells, cells, weight=1.5, edges=([0, 1], [1, 2]))
+        >>> net.to_networkx().edges[0, 1, 0]["weight"]
+        1.5
+        """
+        from ranvier.networks.writers.graphs import to_networkx
+
+        return to_networkx(self)
 
     def __repr__(self) -> str:
         return (

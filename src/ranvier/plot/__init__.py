@@ -3,8 +3,9 @@
 from ranvier.plot.activity import correlation, cross_correlation, raster, rates, spectrum, trace, weights
 from ranvier.plot.models import gradients, layer_raster, training
 from ranvier.plot.networks import comparison, wiring
+from ranvier.plot.overviews import overview, voltages
 
 __all__ = [
-    "comparison", "correlation", "cross_correlation", "gradients", "layer_raster", "raster", "rates", "spectrum",
-    "trace", "training", "weights", "wiring",
+    "comparison", "correlation", "cross_correlation", "gradients", "layer_raster", "overview", "raster", "rates",
+    "spectrum", "trace", "training", "voltages", "weights", "wiring",
 ]  # fmt: skip

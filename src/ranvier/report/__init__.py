@@ -5,7 +5,12 @@
 
 from ranvier.report._compare import compare
 from ranvier.report._comparison import Comparison
-from ranvier.report._page import page, write, write_sections
-from ranvier.report._parts import Picture, Section, Table
+from ranvier.report._page import OWN_CITATION, page, write, write_sections
+from ranvier.report._parts import Picture, Section, Table, plural
+from ranvier.report.explore import Column, DataTable, write_csv
+from ranvier.report.explore.measured import Measured, measure
 
-__all__ = ["Comparison", "Picture", "Section", "Table", "compare", "page", "write", "write_sections"]
+__all__ = [
+    "OWN_CITATION", "Column", "Comparison", "DataTable", "Measured", "Picture", "Section", "Table", "compare",
+    "measure", "page", "plural", "write", "write_csv", "write_sections",
+]  # fmt: skip

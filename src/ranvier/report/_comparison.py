@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,9 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier import _html as html
 from ranvier._text import printable
 from ranvier.report import comparison_figures as figures
-from ranvier.report._parts import NOTHING, Picture, Section, Table, count, number, of_finite, short
+from ranvier.report._parts import NOTHING, Picture, Section, Table, count, number, of_finite, plural, short
+from ranvier.report.explore import charts
 
 Array = NDArray[np.float64]
 
@@ -78,6 +81,18 @@ class Comparison:
         centred = self.predicted - self.predicted.mean()
         return float(centred @ (self.simulated - self.simulated.mean()) / (centred @ centred))
 
+    def correlation_of(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> Array:
+        """(pairs,) predicted correlation coefficients of pairs of neurons, global indices; NaN for those left out."""
+        place = np.full(len(self.predicted_levels), -1)
+        size = len(self.neurons)
+        place[self.neurons] = np.arange(size)
+        low, high = np.minimum(place[i], place[j]), np.maximum(place[i], place[j])
+        compared = (low >= 0) & (low < high)
+        at = low * size - low * (low + 1) // 2 + high - low - 1
+        out = np.full(len(low), np.nan)
+        out[compared] = self.predicted[at[compared]]
+        return out
+
     def table(self) -> list[tuple[str, str]]:
         """The figures as (what, value)."""
         expected = {1.0: 0.683, 2.0: 0.954, 3.0: 0.997}
@@ -113,8 +128,8 @@ class Comparison:
         ]
         return rows + list(self.notes.items())
 
-    def section(self) -> Section:
-        """The part of a report."""
+    def section(self, own: bool = False) -> Section:
+        """The part of a report; `own`: of one that lists all the neurons itself."""
         spiking = self.kind == "spikes"
         text = (
             "Theory predicts the rates and correlations from the wiring and the neurons alone, without "
@@ -124,13 +139,12 @@ class Comparison:
             else "Theory predicts the voltages from the wiring and the neurons alone, without simulating: the "
             "network's fixed point, and its fluctuations to first order in the noise (Lyapunov's equation). "
         )
-        pairs = len(self.simulated)
-        text += f"Here they are beside the simulation, {count(pairs)} pair{'' if pairs == 1 else 's'}"
+        text += f"Here they are beside the simulation, {plural(len(self.simulated), 'pair')}"
         text += f" in windows of {self.window:g} ms" if spiking else ""
         text += "; the prediction is that of long windows." if math.isinf(self.predicted_window) else "."
         if self.left_out:
             text += f" {count(self.left_out)} neurons are silent or constant and have {NOTHING}."
-        return Section("Predicted beside simulated", [text], [*self._pictures(), Table(("", ""), self.table())])
+        return Section("Predicted beside simulated", [text], [*self._pictures(own), Table(("", ""), self.table())])
 
     def save(self, path: str | Path, title: str = "Predicted beside simulated") -> Path:
         """Write the comparison alone as a self-contained page, atomically."""
@@ -138,7 +152,7 @@ class Comparison:
 
         return write_sections(path, [self.section()], title=title)
 
-    def _pictures(self) -> list[Picture]:
+    def _pictures(self, own: bool) -> list[Picture]:
         spiking = self.kind == "spikes"
         what, unit = ("Rates", "Hz") if spiking else ("Mean voltages", "mV")
         measure = "Cross-correlations (Hz²)" if spiking else "Correlation coefficients of the voltages"
@@ -149,13 +163,15 @@ class Comparison:
                 f"{what} ({unit}), one point a neuron, with the standard error of the simulation (the mean one "
                 "where there are many). On the line they agree.",
                 heavy=len(self.predicted_levels) > 1000,
+                panels=[self._levels_panel(axis, own)],
             ),
             Picture(
                 figures.pairs(self.predicted, self.simulated, self.errors),
-                "Left: correlation coefficients, all pairs; darker where there are more. The scatter "
-                "is mostly the sampling error of a single pair. Right: the same pairs in groups of similar "
-                "prediction; averages with two standard errors, in which that error cancels.",
+                "Correlation coefficients. All pairs: darker where there are more; the scatter is mostly the sampling "
+                "error of a single pair. Averages: the same pairs in groups of similar prediction, with two standard "
+                "errors, in which that error cancels.",
                 heavy=True,
+                panels=self._pair_panels(),
             ),
         ]
         if len(self.pairs):
@@ -169,9 +185,57 @@ class Comparison:
                     ),
                     f"{measure} of the pairs of the strongest prediction. Dots: simulated, with two standard "
                     "errors; line: predicted. To the right of 0 the first neuron comes first.",
+                    panels=[
+                        charts.lines_panel(
+                            self.lags, {"simulated": self.simulated_lags[:, k], "predicted": self.predicted_lags[:, k]},
+                            ("lag (ms)", measure), title=title, dots=("simulated",), colours={"simulated": "soft"},
+                            errors=2 * self.lag_errors[:, k],
+                        ) for k, title in enumerate(titles)
+                    ],
                 )
             )
         return pictures
+
+    def _levels_panel(self, axis: str, own: bool) -> Mapping[str, Any]:
+        """`own`: the page names the neurons, all of them."""
+        names = None if own or self.network is None else list(self.network.names)
+        return charts.scatter_panel(
+            self.predicted_levels, self.simulated_levels, (f"predicted {axis}", f"simulated {axis}"),
+            errors=self.level_errors, names=names, own=own,
+        )  # fmt: skip
+
+    def _pair_panels(self) -> list[Mapping[str, Any]]:
+        if not len(self.predicted):
+            return []
+        labels = "predicted correlation", "simulated correlation"
+        centres, means, spread = figures.grouped(self.predicted, self.simulated, 25)
+        panels: list[Mapping[str, Any]] = [charts.density_panel(self.predicted, self.simulated, labels)]
+        if len(centres):
+            panels.append(charts.scatter_panel(centres, means, labels, title="averages", errors=2 * spread))
+        return panels
+
+    def _repr_html_(self) -> str:
+        return html.paragraph("Comparison", f"of {plural(len(self.simulated), 'pair')}") + html.table(
+            ("", ""), self.table()
+        )
+
+    def to_pandas(self, what: str = "levels") -> Any:
+        """A row a neuron ("levels": predicted, simulated, error; Hz, or mV), or a pair ("pairs": first, second, and the
+        same of its correlation). Raises ValueError for another word, ImportError without pandas."""
+        if what not in ("levels", "pairs"):
+            raise ValueError(f"what is {what!r}; expected 'levels' or 'pairs'")
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError(
+                'pandas is not installed; expected it for a table: pip install "ranvier[brain]"'
+            ) from error
+        if what == "levels":
+            columns = {"predicted": self.predicted_levels, "simulated": self.simulated_levels}
+            return pandas.DataFrame({**columns, "error": self.level_errors})
+        i, j = np.triu_indices(len(self.neurons), k=1)
+        columns = {"first": self.neurons[i], "second": self.neurons[j], "predicted": self.predicted}
+        return pandas.DataFrame({**columns, "simulated": self.simulated, "error": self.errors})
 
     def __repr__(self) -> str:
         lines = "\n".join(f"  {what}: {value}" for what, value in self.table())

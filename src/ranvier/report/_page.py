@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,18 @@ from numpy.typing import NDArray
 from ranvier._text import printable
 from ranvier.files.atomic import write_atomic
 from ranvier.files.pages import page_environment
-from ranvier.report._activity import ActivitySummary, activity_of
+from ranvier.report._activity import ActivitySummary
+from ranvier.report._comparison import Comparison
 from ranvier.report._pair_sections import correlation_section, pairs_section, typical_error
 from ranvier.report._parts import Picture, Section, count, number, of_finite
 from ranvier.report._sections import activity_section, numbers_table, spectrum_section, wiring_section
-from ranvier.report._wiring import WiringSummary, distances, wiring_of
+from ranvier.report._wiring import WiringSummary
+from ranvier.report.explore import charts
+from ranvier.report.explore.findings import findings
+from ranvier.report.explore.measured import PAIRS_ON_A_PAGE, Measured, measure
+from ranvier.report.explore.packing import block
+from ranvier.report.explore.tables import DataTable
 
-MAX_COMPARED = 4000  # neurons whose pairs are compared: their matrices then take some 2 GB
 OWN_CITATION = "Ranvier: networks of neurons, described once. Software, Apache-2.0."
 
 
@@ -36,13 +43,16 @@ def page(
     summary: str = "",
     notes: Sequence[str] = (),
     assumptions: Sequence[str] = (),
+    cautions: Sequence[str] = (),
     citations: Sequence[str] = (),
     manifest: Mapping[str, Any] | None = None,
     facts: Callable[[NDArray[Any]], Mapping[str, str]] | None = None,
     classes: Sequence[str] = (),
     glossary: str = "",
     window: float = 100.0,
+    comparison: Comparison | None = None,
     sections: Sequence[Section] = (),
+    measured: Measured | None = None,
 ) -> str:
     """The HTML of a report.
 
@@ -52,9 +62,9 @@ def page(
         a `Network` and a `Recording` of it (spikes, or all neurons' V for graded neurons)
     title, summary
         what it is, and in a sentence what was run
-    notes, assumptions, citations
+    notes, assumptions, cautions, citations
         one sentence each: what was left out when the wiring was read, shown on top; what the model takes for
-        granted; what to cite
+        granted; of that, what the findings hang on, shown on top too; what to cite
     manifest
         what was run, shown whole
     facts
@@ -64,50 +74,95 @@ def page(
         the order in which classes are shown, and a sentence that explains their names
     window
         ms, of the spike counts that are correlated
+    comparison
+        of the recording with a prediction (`compare`): its section, and its values in the tables
     sections
-        further parts, put before the table of numbers: predictions beside the simulation, for one
+        further parts, put before the table of numbers
+    measured
+        what `report.measure` gave for the same network, recording and comparison, where it is at hand
 
     Raises
     ------
     ValueError
         where the recording is shorter than twenty windows.
     """
-    wiring = wiring_of(network, classes)
-    few = wiring.sample(MAX_COMPARED)
-    activity = activity_of(recording, window, neurons=few)
-    steps = distances(wiring, few)
-    compared = wiring.part(few), activity.among(), steps
+    if measured is None:
+        measured = measure(network, recording, comparison, classes=classes, window=window)
+    activity = measured.activity
     parts = [
-        wiring_section(wiring, glossary),
-        activity_section(wiring, activity),
-        correlation_section(*compared, total=wiring.size),
-        pairs_section(*compared),
-        spectrum_section(wiring, activity),
+        wiring_section(measured, glossary),
+        activity_section(measured),
+        correlation_section(measured),
+        pairs_section(measured),
+        *tables_sections(measured),
+        spectrum_section(measured),
+        *([] if measured.comparison is None else [measured.comparison.section(own=len(measured.few) == network.size)]),
         *sections,
-        Section(
-            "In numbers", (), [numbers_table(wiring, activity, dict(facts(activity.level)) if facts else {})]
-        ),
+        Section("In numbers", (), [numbers_table(measured, dict(facts(activity.level)) if facts else {})]),
     ]
+    part = measured.part
     return render(
         "report.html",
         title=title,
         summary=summary,
-        highlights=highlights(wiring, activity),
+        highlights=highlights(measured.wiring, activity),
         sections=parts,
+        findings=findings(measured),
         notes=notes,
         assumptions=assumptions,
+        cautions=cautions,
         citations=[*citations, OWN_CITATION],
         manifest=json.dumps(manifest, indent=2, ensure_ascii=False) if manifest else "",
+        about={
+            "neurons": charts.neurons(part),
+            "edges": charts.edges(part.weights, part.unit),
+            "junctions": charts.edges(part.junctions, "nS") if part.junctions.nnz else None,
+        },
     )
 
 
+def tables_sections(measured: Measured) -> list[Section]:
+    """The neurons and the pairs, to search, sort and save."""
+    few, total = len(measured.few), measured.wiring.size
+    words = "All neurons" if few == total else f"{count(few)} of {count(total)} neurons, taken evenly from the classes"
+    neurons = replace(
+        measured.neurons(measured.few), caption=f"{words}. A neuron's name shows what it receives and what it reaches."
+    )
+    out = [Section("Neurons", (), [neurons])]
+    pairs = measured.pairs(PAIRS_ON_A_PAGE)
+    if pairs.size:
+        every = few * (few - 1) // 2
+        words = "All pairs" if pairs.size == every else f"{count(pairs.size)} pairs"
+        caption = (
+            f"{words}, the strongest first. z: the correlation in its standard errors; →, ←: weight of the direct "
+            "connection from the first to the second, and back; path: synapses on the shortest path."
+        )
+        if measured.comparison is not None and math.isinf(measured.comparison.predicted_window):
+            caption += " Predictions are those of long windows."
+        out.append(Section("Pairs", (), [replace(pairs, caption=caption)]))
+    return out
+
+
 def render(template: str, **content: Any) -> str:
-    """A page of `templates` with this content."""
+    """A page of `templates` with this content; panels and tables of the sections go into its block of data."""
     environment = page_environment("ranvier.report")
     environment.filters["source"] = inline
     environment.filters["options"] = options_as_code
     environment.tests["picture"] = lambda part: isinstance(part, Picture)
-    return environment.get_template(template).render(**content)
+    environment.tests["data_table"] = lambda part: isinstance(part, DataTable)
+    sections = [*content.get("sections", ()), *content.get("after", ())]
+    parts = [part for section in sections for part in section.parts]
+    figures = [part for part in parts if isinstance(part, Picture) and part.panels]
+    tables = [part for part in parts if isinstance(part, DataTable)]
+    places = {id(part): k for kind in (figures, tables) for k, part in enumerate(kind)}
+    environment.globals["place_of"] = lambda part: places.get(id(part))
+    data = {
+        **content.pop("about", {}),
+        "figures": [list(part.panels) for part in figures],
+        "tables": [table.data() for table in tables],
+    }
+    explored = block(data) if figures or tables else ""
+    return environment.get_template(template).render(**content, explored=explored)
 
 
 def write_sections(
@@ -127,8 +182,10 @@ def write_sections(
         summary=summary,
         sections=sections,
         highlights=highlights,
+        findings=(),
         notes=(),
         assumptions=(),
+        cautions=(),
         citations=[*citations, OWN_CITATION],
         manifest=json.dumps(manifest, indent=2, ensure_ascii=False) if manifest else "",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,17 @@ NOTHING = "no variance to compare"
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure and what one sees in it, in which units. `heavy` ones are stored as PNG, others as SVG."""
+    """A figure and what one sees in it, in which units. `heavy` ones are stored as PNG, others as SVG.
+
+    `panels` (`ranvier.report.explore.charts`) are drawn in its place where scripts run, side by side where there is
+    room, or `stacked`.
+    """
 
     figure: Figure
     caption: str
     heavy: bool = False
+    panels: Sequence[Mapping[str, Any]] = ()
+    stacked: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: a title, paragraphs, then pictures and tables in order."""
+    """A part of the page: a title, paragraphs, then pictures, tables and `DataTable`s in order."""
 
     title: str
     text: Sequence[str] = ()
-    parts: Sequence[Picture | Table] = ()
+    parts: Sequence[Picture | Table | Any] = ()
 
 
 def of_finite(statistic: Callable[[NDArray[np.float64]], Any], values: NDArray[Any]) -> float | None:
@@ -60,6 +66,11 @@ def number(value: float | np.floating[Any] | None, digits: int) -> str:
 def count(value: int) -> str:
     """A whole number with narrow spaces between thousands."""
     return f"{value:,}".replace(",", "\u202f")
+
+
+def plural(value: int, one: str, many: str = "") -> str:
+    """A number with its noun: "1 pair", "2 pairs"."""
+    return f"{count(value)} {one if value == 1 else many or one + 's'}"
 
 
 def short(name: str, length: int = 22) -> str:

@@ -1,4 +1,4 @@
-"""The parts of the page, from what was measured: each function returns one Section."""
+"""The parts of the page that are about single neurons and all together: each function returns one Section."""
 
 from __future__ import annotations
 
@@ -9,74 +9,93 @@ from numpy.typing import NDArray
 
 from ranvier._steps import nearest_steps, windows_in
 from ranvier.report import figures
-from ranvier.report._activity import (
-    ActivitySummary,
-    group_counts,
-    population_spectrum,
-    standing_out,
-    threshold,
-    trace,
-)
+from ranvier.report._activity import ActivitySummary, group_counts, population_spectrum, standing_out, threshold, trace
 from ranvier.report._pair_sections import typical_error
-from ranvier.report._parts import NOTHING, Picture, Section, Table, count, number, of_finite, short
+from ranvier.report._parts import NOTHING, Picture, Section, Table, count, number, of_finite, plural, short
 from ranvier.report._wiring import WiringSummary
+from ranvier.report.explore import charts
+from ranvier.report.explore.measured import MAX_COMPARED, Measured
 
 RATE_BIN = 10.0  # ms
+SIGN_COLOURS = {"excitatory": "exc", "inhibitory": "inh", "all": "ink"}
 
 
-def wiring_section(wiring: WiringSummary, glossary: str = "") -> Section:
+def wiring_section(measured: Measured, glossary: str = "") -> Section:
     """The matrix of weights, ordered by class."""
+    wiring = measured.wiring
+    several = len(wiring.classes) > 1
     caption = (
-        f"Left: who reaches whom. A column is a source, a row its target; both are ordered by class. Blue "
-        f"excites, orange inhibits its target; a pixel is the mean weight ({wiring.unit}) of the pairs "
-        f"in it, "
-        f"on a square-root scale. Right: the mean weight for each pair of classes."
-        if len(wiring.classes) > 1
-        else f"Who reaches whom. A column is a source, a row its target. Blue excites, orange inhibits; "
-        f"a pixel "
-        f"is the mean weight ({wiring.unit}) of the pairs in it, on a square-root scale."
+        f"Who reaches whom. A column is a source, a row its target{', ordered by class' if several else ''}. Blue "
+        f"excites, orange inhibits; a pixel is the mean weight ({wiring.unit}) of the pairs in it, on a square-root "
+        f"scale.{' Classes: the mean weight for each pair of classes.' if several else ''}"
     )
-    figure = figures.class_matrix(
-        figures.image_of(wiring.weights, wiring.order),
-        figures.block_means(wiring.weights, wiring.of, len(wiring.classes)),
-        wiring.classes,
-        wiring.bounds,
-        (f"mean weight ({wiring.unit})", f"mean weight ({wiring.unit})"),
-        ("source", "target"),
-    )
+    label = f"mean weight ({wiring.unit})"
     degrees = np.diff(wiring.weights.indptr) if wiring.weights.nnz else np.zeros(wiring.size)
     text = (
-        f"{count(wiring.size)} neurons in {count(len(wiring.classes))} "
-        f"{'class' if len(wiring.classes) == 1 else 'classes'}, {count(wiring.weights.nnz)} connected pairs. "
-        f"A neuron receives from {np.median(degrees):.0f} others in the median, from {degrees.max():.0f} "
-        f"at most."
+        f"{plural(wiring.size, 'neuron')} in {plural(len(wiring.classes), 'class', 'classes')}, "
+        f"{plural(wiring.weights.nnz, 'connected pair')}. A neuron receives from {np.median(degrees):.0f} others in "
+        f"the median, from {degrees.max():.0f} at most."
     )
-    pictures = [Picture(figure, caption, heavy=True)]
+    pictures = [_matrix(wiring, wiring.weights, caption, "edges", label)]
     if wiring.junctions.nnz:
-        text += f" {count(wiring.junctions.nnz // 2)} pairs are coupled by gap junctions."
-        pictures.append(_junctions(wiring))
+        text += f" {plural(wiring.junctions.nnz // 2, 'pair is', 'pairs are')} coupled by gap junctions."
+        caption = (
+            "Gap junctions, in the same order; a pixel is the mean conductance (nS) of the pairs in it, on a "
+            "square-root scale. They couple both ways."
+        )
+        pictures.append(_matrix(wiring, wiring.junctions, caption, "junctions", "mean conductance (nS)"))
     return Section("Wiring", [text, glossary] if glossary else [text], pictures)
 
 
-def activity_section(wiring: WiringSummary, activity: ActivitySummary) -> Section:
+def _matrix(wiring: WiringSummary, matrix: Any, caption: str, which: str, label: str) -> Picture:
+    """Connections ordered by class, and their means by pairs of classes."""
+    means = figures.block_means(matrix, wiring.of, len(wiring.classes))
+    axes = "source", "target"
+    image = figures.image_of(matrix, wiring.order)
+    names = [wiring.names[n] for n in wiring.order] if wiring.size <= figures.NAMED else ()
+    figure = figures.class_matrix(image, means, wiring.classes, wiring.bounds, (label, label), axes, names=names)
+    panels = [charts.wiring_panel(which, "neurons", label)]
+    if wiring.size > MAX_COMPARED:
+        panels = [charts.matrix_panel(image, "neurons", label, "weights", size=wiring.size, axes=axes)]
+    if len(wiring.classes) > 1:
+        panels.append(
+            charts.matrix_panel(means, "classes, means", label, "weights", names=wiring.classes, axes=axes)
+        )
+    return Picture(figure, caption, heavy=True, panels=panels)
+
+
+def activity_section(measured: Measured) -> Section:
     """Raster and rates by class, of 3 s; for graded networks voltage traces, of 20 s."""
+    wiring, activity = measured.wiring, measured.activity
     show = 3000.0 if activity.kind == "spikes" else min(20_000.0, activity.recording.duration)
-    classes = [np.flatnonzero(wiring.of == k) for k in range(len(wiring.classes))]
-    signs = [wiring.class_sign(k) for k in range(len(wiring.classes))]
-    levels = [activity.level[members] for members in classes]
     colours = "Blue: excitatory, orange: inhibitory, grey: mixed or without targets."
     if activity.kind == "voltages":
         text = (
-            f"The mean voltage is {number(activity.level.mean(), 1)} mV. About its own mean a neuron's "
-            f"voltage "
+            f"The mean voltage is {number(activity.level.mean(), 1)} mV. About its own mean a neuron's voltage "
             f"has a standard deviation of {np.median(activity.spread):.1f} mV in the median."
         )
-        pictures = [_traces(wiring, activity, show, colours), *_levels(levels, wiring, signs)]
+        pictures = [_traces(wiring, activity, show, colours), _levels(wiring, activity, "mean voltage (mV)")]
         return Section("Activity", [text], pictures)
-    recording = activity.recording
+    silent = int((activity.level == 0).sum())
+    irregularity = of_finite(np.median, activity.spread)
+    text = (
+        f"The mean rate is {activity.level.mean():.2f} Hz; {silent or 'no'} neuron{'s are' if silent != 1 else ' is'} "
+        "silent. "
+    ) + (
+        f"Intervals between spikes: {NOTHING}, as no neuron has three spikes."
+        if irregularity is None
+        else f"Intervals between spikes vary with a coefficient of {irregularity:.2f} in the median (a clock has 0, "
+        "chance 1)."
+    )
+    return Section("Activity", [text], [_raster(measured, show, colours), _levels(wiring, activity, "rate (Hz)")])
+
+
+def _raster(measured: Measured, show: float, colours: str) -> Picture:
+    wiring, recording = measured.wiring, measured.activity.recording
     times, neurons = np.asarray(recording.times), np.asarray(recording.neurons)
     start = recording.start
     shown = times < start + show
+    times, neurons = times[shown], neurons[shown]
     row = np.empty(wiring.size, np.int64)
     row[wiring.order] = np.arange(wiring.size)
     bin = nearest_steps(RATE_BIN, recording.dt) * recording.dt
@@ -88,52 +107,53 @@ def activity_section(wiring: WiringSummary, activity: ActivitySummary) -> Sectio
         spikes = group_counts(recording, members, bin)[: windows_in(show, bin)]
         centres = start + (np.arange(len(spikes)) + 0.5) * bin
         rate[name] = (centres / 1000.0, spikes / len(members) * 1000.0 / bin)
-    raster = figures.raster(
-        times[shown] / 1000.0,
-        row[neurons[shown]],
-        wiring.signs[neurons[shown]],
-        wiring.classes,
-        wiring.bounds,
-        rate,
-        (start / 1000.0, (start + show) / 1000.0),
-    )
-    silent = int((activity.level == 0).sum())
-    irregularity = of_finite(np.median, activity.spread)
-    text = f"The mean rate is {activity.level.mean():.2f} Hz; {silent or 'no'} neurons are silent. " + (
-        f"Intervals between spikes: {NOTHING}, as no neuron has three spikes."
-        if irregularity is None
-        else f"Intervals between spikes vary with a coefficient of {irregularity:.2f} in the median (a clock has 0, "
-        "chance 1)."
+    window = (start / 1000.0, (start + show) / 1000.0)
+    figure = figures.raster(
+        times / 1000.0, row[neurons], wiring.signs[neurons], wiring.classes, wiring.bounds, rate, window
     )
     caption = (
         f"Above: each dot is a spike, each row a neuron, ordered by class, over {show / 1000:g} s. {colours} "
         f"Below: mean rate of a neuron in bins of {bin:g} ms."
     )
-    return Section(
-        "Activity",
-        [text],
-        [Picture(raster, caption, heavy=True), *_levels(levels, wiring, signs, "rate (Hz)")],
-    )
+    place = np.full(wiring.size, -1)
+    place[measured.few] = np.arange(len(measured.few))
+    among = place[neurons] >= 0
+    panels = [charts.raster_panel(times[among], place[neurons[among]], (start, start + show), recording.dt)]
+    if rate:
+        at = next(iter(rate.values()))[0]
+        curves = {name: values for name, (_, values) in rate.items()}
+        panels.append(charts.lines_panel(at, curves, ("time (s)", "rate (Hz)"), colours=SIGN_COLOURS, zero=True))
+    return Picture(figure, caption, heavy=True, panels=panels, stacked=True)
 
 
-def spectrum_section(wiring: WiringSummary, activity: ActivitySummary) -> Section:
+def spectrum_section(measured: Measured) -> Section:
     """Power of the summed activity."""
+    wiring, activity = measured.wiring, measured.activity
     f, curves = population_spectrum(activity, groups_of(wiring))
     if activity.kind == "spikes":
-        figure = figures.spectrum(f, curves, "power / mean rate", reference=1.0)
+        reference, label, log = 1.0, "power / mean rate", "x"
         caption = (
             "Power spectrum of the summed spike trains, divided by their summed rate. Above 1 the "
             "neurons fire "
             "together at that frequency, below 1 they avoid each other."
         )
     else:
-        figure = figures.spectrum(f, curves, "power (mV²/Hz)")
+        reference, label, log = None, "power (mV²/Hz)", "xy"
         caption = "Power spectrum of the mean voltage of each group."
-    return Section("Rhythms", (), [Picture(figure, caption)])
+    figure = figures.spectrum(f, curves, label, reference=reference)
+    smooth = figures.smooth_spectrum(f, curves)
+    panels = [
+        charts.lines_panel(
+            smooth[0], smooth[1], ("frequency (Hz)", label), colours=SIGN_COLOURS, log=log, reference=reference,
+            zero=reference is not None,
+        )
+    ]  # fmt: skip
+    return Section("Rhythms", (), [Picture(figure, caption, panels=panels if curves else ())])
 
 
-def numbers_table(wiring: WiringSummary, activity: ActivitySummary, extra: dict[str, str]) -> Table:
+def numbers_table(measured: Measured, extra: dict[str, str]) -> Table:
     """What the page says, as numbers."""
+    wiring, activity = measured.wiring, measured.activity
     upper = activity.correlation[np.triu_indices(len(activity.correlation), k=1)]
     level = activity.level
     spiking = activity.kind == "spikes"
@@ -165,21 +185,6 @@ def groups_of(wiring: WiringSummary) -> dict[str, NDArray[np.int64]]:
     return groups
 
 
-def _junctions(wiring: WiringSummary) -> Picture:
-    figure = figures.class_matrix(
-        figures.image_of(wiring.junctions, wiring.order),
-        figures.block_means(wiring.junctions, wiring.of, len(wiring.classes)),
-        wiring.classes,
-        wiring.bounds,
-        ("mean conductance (nS)", "mean conductance (nS)"),
-    )
-    caption = (
-        "Gap junctions, in the same order; a pixel is the mean conductance (nS) of the pairs in it, on a "
-        "square-root scale. They couple both ways."
-    )
-    return Picture(figure, caption, heavy=True)
-
-
 def _traces(wiring: WiringSummary, activity: ActivitySummary, show: float, colours: str) -> Picture:
     times, values = trace(activity.recording)
     shown = times < times[0] + show
@@ -193,19 +198,21 @@ def _traces(wiring: WiringSummary, activity: ActivitySummary, show: float, colou
         f"Voltages of {len(picked)} neurons over {show / 1000:g} s, each about its mean, ordered "
         f"by class. {colours}"
     )
-    return Picture(figure, caption, heavy=True)
+    panel = charts.traces_panel(times[shown] / 1000.0, values[shown][:, picked], np.asarray(picked))
+    return Picture(figure, caption, heavy=True, panels=[panel] if wiring.size <= MAX_COMPARED else (), stacked=True)
 
 
-def _levels(
-    levels: list[NDArray[Any]], wiring: WiringSummary, signs: list[int], label: str = "mean voltage (mV)"
-) -> list[Picture]:
+def _levels(wiring: WiringSummary, activity: ActivitySummary, label: str) -> Picture:
+    levels = [activity.level[wiring.of == k] for k in range(len(wiring.classes))]
+    signs = [wiring.class_sign(k) for k in range(len(wiring.classes))]
     figure = figures.by_class(levels, wiring.classes, signs, label)
     caption = (
         f"How the {label.split(' (')[0]} is spread over the neurons of each class (number of neurons in "
         f"brackets), "
         f"each histogram scaled to its own height; the black line is the median."
     )
-    return [Picture(figure, caption)]
+    panel = charts.ridges_panel(levels, wiring.classes, signs, label)
+    return Picture(figure, caption, panels=[] if panel is None else [panel], stacked=True)
 
 
 def _quantiles(values: NDArray[Any], digits: int) -> str:

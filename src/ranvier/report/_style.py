@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
+#: one meaning a colour: what a neuron does to others; correlations above and below 0; a prediction, and everything else
 EXCITATORY, INHIBITORY, NEUTRAL = "#0072B2", "#D55E00", "#5f6a75"
+POSITIVE, NEGATIVE = "#1b7837", "#762a83"
 ACCENT, BAND = "#1b1f24", "#dfe3e8"
 BY_SIGN = {1: EXCITATORY, -1: INHIBITORY, 0: NEUTRAL}
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-DIVERGING = ("#6b2c00", INHIBITORY, "#f3c6a5", "#ffffff", "#a3cbe6", EXCITATORY, "#00324f")
+DIVERGING = {
+    "weights": ("#6b2c00", INHIBITORY, "#f3c6a5", "#ffffff", "#a3cbe6", EXCITATORY, "#00324f"),
+    "correlation": ("#3f0d47", NEGATIVE, "#d3b5da", "#ffffff", "#b5dcbc", POSITIVE, "#00391a"),
+}
 
 RC: Any = {
     "font.family": "sans-serif",

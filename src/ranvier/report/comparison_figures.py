@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.report._parts import NOTHING
-from ranvier.report._style import ACCENT, EXCITATORY, INHIBITORY, NEUTRAL, new, panels, styled, without
+from ranvier.report._style import ACCENT, NEUTRAL, new, panels, styled, without
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,13 +24,13 @@ def levels(predicted: Array, simulated: Array, errors: Array, what: str) -> Figu
     axes = figure.subplots()
     _diagonal(axes, predicted, simulated)
     if len(predicted) > 300:
-        axes.plot(predicted, simulated, "o", ms=2, mew=0, color=EXCITATORY, alpha=0.3)
+        axes.plot(predicted, simulated, "o", ms=2, mew=0, color=NEUTRAL, alpha=0.3)
         corner = axes.transAxes
         low, high = axes.get_ylim()
         height = float(errors.mean()) / (high - low)
         axes.errorbar([0.93], [0.08], [height], fmt="o", ms=2.5, lw=1, color=NEUTRAL, transform=corner)
     else:
-        axes.errorbar(predicted, simulated, errors, fmt="o", ms=2.5, lw=0.5, color=EXCITATORY, alpha=0.8)
+        axes.errorbar(predicted, simulated, errors, fmt="o", ms=2.5, lw=0.5, color=NEUTRAL, alpha=0.8)
     axes.set_xlabel(f"predicted {what}")
     axes.set_ylabel(f"simulated {what}")
     return figure
@@ -52,18 +52,18 @@ def pairs(predicted: Array, simulated: Array, errors: Array, groups: int = 25) -
         wide = max(float(np.ptp(predicted)), 1e-6) / 2  # all the same where nothing is connected
         centre = float(predicted.min() + predicted.max()) / 2
         extent = (centre - wide, centre + wide, float(low), float(high))
-        left.hexbin(predicted, simulated, gridsize=70, norm=LogNorm(), cmap="Blues", extent=extent, linewidths=0.1)
+        left.hexbin(predicted, simulated, gridsize=70, norm=LogNorm(), cmap="Greys", extent=extent, linewidths=0.1)
     else:
-        left.plot(predicted, simulated, "o", ms=2, color=EXCITATORY, alpha=0.4)
+        left.plot(predicted, simulated, "o", ms=2, color=NEUTRAL, alpha=0.4)
     left.plot([predicted.min(), predicted.max()], [predicted.min(), predicted.max()], color=ACCENT, lw=1, label="equal")
     left.set_ylim(low, high)
     left.set_title("all pairs")
     centres, means, spread = grouped(predicted, simulated, groups)
     right.axline((0, 0), slope=1, color=ACCENT, lw=1, label="equal")
     label = "average, ± 2 standard errors"
-    right.errorbar(centres, means, 2 * spread, fmt="o", ms=4, lw=1.2, color=INHIBITORY, label=label)
+    right.errorbar(centres, means, 2 * spread, fmt="o", ms=4, lw=1.2, color=NEUTRAL, label=label)
     right.legend(loc="upper left")
-    right.set_title("pairs of like prediction, averaged")
+    right.set_title("averages of pairs of like prediction")
     for axes in (left, right):
         axes.set_xlabel("predicted correlation")
     left.set_ylabel("simulated correlation")
@@ -100,7 +100,7 @@ def lags(at: Array, simulated: Array, errors: Array, predicted: Array, titles: S
         axes.axvline(0, color="#c3c9d0", lw=0.8)
         axes.axhline(0, color="#c3c9d0", lw=0.8)
         axes.errorbar(at, simulated[:, k], 2 * errors[:, k], fmt="o", ms=2, lw=0.7, color=NEUTRAL, label="simulated")
-        axes.plot(at, predicted[:, k], color=INHIBITORY, lw=1.6, label="predicted")
+        axes.plot(at, predicted[:, k], color=ACCENT, lw=1.4, label="predicted")
         axes.margins(x=0.02)
     each[0].legend(fontsize=7)
     figure.supxlabel("lag (ms)", fontsize=9)

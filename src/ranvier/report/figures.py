@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.report._parts import NOTHING
+from ranvier.report._parts import NOTHING, short
 from ranvier.report._style import (
     ACCENT,
     BAND,
@@ -16,7 +16,9 @@ from ranvier.report._style import (
     DIVERGING,
     EXCITATORY,
     INHIBITORY,
+    NEGATIVE,
     NEUTRAL,
+    POSITIVE,
     new,
     panels,
     power_of_ten,
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
+NAMED = 40  # neurons that are named on the axes
+
+
 @styled
 def class_matrix(
     image: Array,
@@ -39,11 +44,14 @@ def class_matrix(
     bounds: Array,
     labels: tuple[str, str],
     axes_labels: tuple[str, str] = ("", ""),
+    colours: str = "weights",
+    names: Sequence[str] = (),
 ) -> Figure:
     """A matrix ordered by class as an image (P, P), and beside it its mean for each pair of classes (K, K).
 
     `bounds` (K + 1,) says where the classes begin, `labels` names the two colour scales. Colours are
-    symmetric about 0 on a square-root scale, so that weak entries show.
+    symmetric about 0 on a square-root scale, so that weak entries show, those of `weights` or `correlation`. At most
+    NAMED neurons are named on the axes (`names`, in the image's order).
     """
     several = len(classes) > 1
     if not np.isfinite(image).any():
@@ -51,20 +59,28 @@ def class_matrix(
     figure = new(10.5 if several else 6.0, 5.0)
     axes = figure.subplots(1, 2 if several else 1, squeeze=False)[0]
     picture = axes[0].imshow(
-        image, extent=(0, bounds[-1], bounds[-1], 0), interpolation="nearest", **_colours(image)
+        image, extent=(0, bounds[-1], bounds[-1], 0), interpolation="nearest", **_colours(image, colours)
     )
     figure.colorbar(picture, ax=axes[0], label=labels[0], shrink=0.8, pad=0.02)
-    if several:
+    if 0 < len(names) <= NAMED:
+        places = np.arange(len(names)) + 0.5
+        axes[0].set_xticks(places, [short(name, 14) for name in names], rotation=90, fontsize=7)
+        axes[0].set_yticks(places, [short(name, 14) for name in names], fontsize=7)
+    elif several:
         _name_classes(axes[0], classes, bounds)
-        picture = axes[1].imshow(means, interpolation="nearest", **_colours(means))
+    if several:
+        axes[0].set_title("neurons")
+        axes[1].set_title("classes, means")
+        picture = axes[1].imshow(means, interpolation="nearest", **_colours(means, colours))
         figure.colorbar(picture, ax=axes[1], label=labels[1], shrink=0.8, pad=0.02)
         axes[1].set_xticks(range(len(classes)), classes, rotation=90, fontsize=7)
         axes[1].set_yticks(range(len(classes)), classes, fontsize=7)
     for each in axes:
         each.spines[:].set_visible(False)
         each.tick_params(length=0)
-        each.set_xlabel(axes_labels[0], labelpad=62 if several and each is axes[0] else None)
-        each.set_ylabel(axes_labels[1], labelpad=62 if several and each is axes[0] else None)
+        pad = 62 if several and each is axes[0] and not 0 < len(names) <= NAMED else None
+        each.set_xlabel(axes_labels[0], labelpad=pad)
+        each.set_ylabel(axes_labels[1], labelpad=pad)
     return figure
 
 
@@ -171,7 +187,7 @@ def correlograms(
     for panel, each in enumerate(axes):
         each.fill_between(lags, -2 * errors[:, panel], 2 * errors[:, panel], color=BAND, lw=0)
         each.axvline(0, color="#c3c9d0", lw=0.8)
-        colour = EXCITATORY if values[np.argmax(np.abs(values[:, panel])), panel] > 0 else INHIBITORY
+        colour = POSITIVE if values[np.argmax(np.abs(values[:, panel])), panel] > 0 else NEGATIVE
         each.plot(lags, values[:, panel], color=colour, lw=1.2, label="simulated")
         if predicted is not None:
             each.plot(lags, predicted[:, panel], color="#1b1f24", lw=1.0, ls="--", label="predicted")
@@ -190,13 +206,9 @@ def spectrum(f: Array, curves: Mapping[str, Array], label: str, reference: float
     axes = figure.subplots()
     if reference is not None:
         axes.axhline(reference, color="#8a939c", ls="--", lw=1, label="independent Poisson trains")
-    edges = np.geomspace(f[0], f[-1] * 1.001, 80)
-    place = np.digitize(f, edges)
-    bins = np.unique(place)
-    centre = [f[place == k].mean() for k in bins]
-    for name, curve in curves.items():
-        smooth = [curve[place == k].mean() for k in bins]
-        axes.plot(centre, smooth, color=_group_colour(name), lw=1.4, label=name)
+    centre, smooth = smooth_spectrum(f, curves)
+    for name, curve in smooth.items():
+        axes.plot(centre, curve, color=_group_colour(name), lw=1.4, label=name)
     axes.set(xlabel="frequency (Hz)", ylabel=label, xscale="log")
     axes.xaxis.set_major_formatter("{x:g}")
     if reference is None:
@@ -206,6 +218,16 @@ def spectrum(f: Array, curves: Mapping[str, Array], label: str, reference: float
         axes.set_ylim(0, None)
     axes.legend(fontsize=8)
     return figure
+
+
+def smooth_spectrum(f: Array, curves: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
+    """Frequencies and curves averaged in 80 bins of equal ratio."""
+    if not curves:
+        return f, {}
+    place = np.digitize(f, np.geomspace(f[0], f[-1] * 1.001, 80))
+    bins = np.unique(place)
+    smooth = {name: np.array([curve[place == k].mean() for k in bins]) for name, curve in curves.items()}
+    return np.array([f[place == k].mean() for k in bins]), smooth
 
 
 @styled
@@ -232,11 +254,27 @@ def traces(times: Array, values: Array, names: Sequence[str], colours: Sequence[
 
 def image_of(matrix: Any, order: Array, pixels: int = 620) -> Array:
     """A matrix, dense or sparse, ordered and shrunk to at most (pixels, pixels) by averaging blocks."""
-    size = len(order)
-    side = min(size, pixels)
-    place = np.empty(size, np.int64)
-    place[order] = np.arange(size) * side // size
-    return block_means(matrix, place, side)
+    place = pixel_places(order, pixels)
+    return block_means(matrix, place, min(len(order), pixels))
+
+
+def pixel_places(order: Array, pixels: int) -> Array:
+    """(N,) the pixel of each neuron where those in `order` share at most `pixels`."""
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order)) * min(len(order), pixels) // len(order)
+    return place
+
+
+def block_scores(matrix: Array, error: Array, place: Array, blocks: int) -> Array:
+    """(blocks, blocks) means of correlations (N, N), symmetric, over rows and columns put together by `place` (N,), in
+    standard errors of independent pairs; NaN for blocks without entries."""
+    finite = np.isfinite(matrix)
+    total = _block_sums(np.where(finite, matrix, 0.0), place, blocks)
+    variance = _block_sums(np.where(finite, np.square(error), 0.0), place, blocks)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scores = total / np.sqrt(variance)
+    np.fill_diagonal(scores, scores.diagonal() / np.sqrt(2))  # which hold every pair twice
+    return scores
 
 
 def block_means(matrix: Any, place: Array, blocks: int) -> Array:
@@ -244,20 +282,28 @@ def block_means(matrix: Any, place: Array, blocks: int) -> Array:
 
     NaN entries are left out; a block without entries is NaN.
     """
-    from scipy.sparse import csr_array, issparse
+    from scipy.sparse import issparse
 
-    spread = csr_array((np.ones(len(place)), (place, np.arange(len(place)))), shape=(blocks, len(place)))
-    members = np.asarray(spread.sum(axis=1)).ravel()
     if issparse(matrix):
-        return (spread @ matrix @ spread.T).toarray() / np.outer(members, members)
+        members = np.bincount(place, minlength=blocks)
+        return _block_sums(matrix, place, blocks) / np.outer(members, members)
     finite = np.isfinite(matrix)
-    total = (spread @ (spread @ np.where(finite, matrix, 0.0)).T).T
-    count = (spread @ (spread @ finite.astype(np.float64)).T).T
+    total = _block_sums(np.where(finite, matrix, 0.0), place, blocks)
+    count = _block_sums(finite.astype(np.float64), place, blocks)
     with np.errstate(invalid="ignore"):
         return total / count
 
 
-def _colours(image: Array) -> dict[str, Any]:
+def _block_sums(matrix: Any, place: Array, blocks: int) -> Array:
+    from scipy.sparse import csr_array, issparse
+
+    spread = csr_array((np.ones(len(place)), (place, np.arange(len(place)))), shape=(blocks, len(place)))
+    if issparse(matrix):
+        return (spread @ matrix @ spread.T).toarray()
+    return (spread @ (spread @ matrix).T).T
+
+
+def _colours(image: Array, meaning: str) -> dict[str, Any]:
     from matplotlib.colors import FuncNorm, LinearSegmentedColormap
 
     some = np.abs(image[np.isfinite(image) & (image != 0)])
@@ -270,7 +316,7 @@ def _colours(image: Array) -> dict[str, Any]:
         return np.sign(x) * np.square(x)
 
     signed = float(np.min(image, where=np.isfinite(image), initial=0.0)) < 0
-    colours = DIVERGING if signed else DIVERGING[len(DIVERGING) // 2 :]
+    colours = DIVERGING[meaning] if signed else DIVERGING[meaning][len(DIVERGING[meaning]) // 2 :]
     return {
         "cmap": LinearSegmentedColormap.from_list("weights", colours),
         "norm": FuncNorm((forward, inverse), vmin=-limit if signed else 0.0, vmax=limit),

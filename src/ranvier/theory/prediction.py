@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ranvier.networks import Network
 from ranvier.networks.groups import groups_of, resolve
+from ranvier.theory import _tables
 from ranvier.theory.network.fluctuations import correlations
 from ranvier.theory.network.fluctuations.linear_response import (
     Selection,
@@ -269,6 +270,13 @@ class Prediction:
 
     def __repr__(self) -> str:
         return f"Prediction({self.n_neurons} neurons; {self.report})"
+
+    def _repr_html_(self) -> str:
+        return _tables.as_html("Prediction", self.network, "rate (Hz)", self.rates())
+
+    def to_pandas(self) -> Any:
+        """Columns neuron, name, population and rate (Hz), a row a neuron. Raises ImportError without pandas."""
+        return _tables.as_frame(self.network, "rate", self.rates())
 
 
 def _positive(value: float, name: str, unit: str) -> float:

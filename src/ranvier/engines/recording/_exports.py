@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import xarray
 
     from ranvier.engines.recording.recording import Recording
+    from ranvier.engines.recording.traces import StateTrace
 
 
 def to_pandas(recording: Recording) -> pandas.DataFrame:
@@ -32,6 +33,13 @@ def to_pandas(recording: Recording) -> pandas.DataFrame:
             "population": pandas.Categorical.from_codes(codes[neurons], names),
         }
     )
+
+
+def trace_to_pandas(trace: StateTrace) -> pandas.DataFrame:
+    """A row a time (ms), a column a neuron."""
+    pandas = _tool("pandas")
+    index = pandas.Index(trace.times.numpy(), name="time")
+    return pandas.DataFrame(trace.values.numpy(), index=index, columns=trace.neurons.numpy())
 
 
 def to_xarray(recording: Recording) -> xarray.Dataset:
@@ -58,7 +66,7 @@ def to_xarray(recording: Recording) -> xarray.Dataset:
 
 def to_neo(recording: Recording) -> neo.Block:
     """A block of one segment: a spike train for every neuron, annotated with neuron and population, and
-    an irregularly sampled signal for every state, without unit."""
+    a signal for every state in its unit: sampled regularly where the times are evenly apart."""
     core, ms = _tool("neo.core"), _tool("quantities").ms
     codes, names = _populations(recording)
     begin, end = recording.start, recording.start + recording.duration
@@ -76,11 +84,17 @@ def to_neo(recording: Recording) -> neo.Block:
         )
     for name in recording.states:
         trace = recording.states[name]
-        signal = core.IrregularlySampledSignal(
-            trace.times.numpy() * ms, trace.values.numpy(), units="dimensionless", time_units="ms", name=name
-        )
+        times, period = trace.times.numpy(), _period(trace.times.numpy())
+        options = {"units": _neo_unit(_unit(recording, name, trace.neurons.numpy())), "name": name}
+        if period is None:
+            signal = core.IrregularlySampledSignal(times * ms, trace.values.numpy(), time_units="ms", **options)
+            segment.irregularlysampledsignals.append(signal)
+        else:
+            signal = core.AnalogSignal(
+                trace.values.numpy(), t_start=times[0] * ms, sampling_period=period * ms, **options
+            )
+            segment.analogsignals.append(signal)
         signal.annotate(neurons=trace.neurons.tolist())
-        segment.irregularlysampledsignals.append(signal)
     return block
 
 
@@ -136,14 +150,62 @@ def to_nwb(recording: Recording, path: str | Path, *, description: str) -> Path:
             pynwb.TimeSeries(
                 name=name,
                 data=trace.values.numpy(),
-                unit="unknown",
-                timestamps=trace.times.numpy() / 1000.0,
                 description=f"columns are neurons {neurons}",
+                **_nwb_unit(_unit(recording, name, trace.neurons.numpy())),
+                **_nwb_times(trace.times.numpy()),
             )
         )
     with atomic_path(path, suffix=".nwb") as temporary, pynwb.NWBHDF5IO(str(temporary), "w") as io:
         io.write(file)
     return path
+
+
+def _unit(recording: Recording, name: str, neurons: NDArray[np.int64]) -> str:
+    """A state's unit, of the equations of the neurons' populations; "" where it has none or they differ.
+
+    Without the network: V is in mV, as everywhere.
+    """
+    populations = getattr(recording.network, "populations", ())
+    units = set()
+    for population in populations:
+        if ((neurons >= population.start) & (neurons < population.start + population.size)).any():
+            states = getattr(getattr(getattr(population, "neuron", None), "equations", None), "states", ())
+            units |= {state.unit for state in states if state.name == name}
+    if len(units) == 1:
+        return str(units.pop())
+    return "mV" if name == "V" and not units else ""
+
+
+def _period(times: NDArray[np.float64]) -> float | None:
+    """The time from sample to sample, ms; None where they are not evenly apart, or one."""
+    if len(times) < 2:
+        return None
+    period = float(times[-1] - times[0]) / (len(times) - 1)
+    even = times[0] + period * np.arange(len(times))
+    return period if np.abs(times - even).max() <= 1e-6 * period else None
+
+
+def _neo_unit(unit: str) -> Any:
+    """As quantities has it; without one where it does not know it."""
+    quantities = _tool("quantities")
+    try:
+        return quantities.Quantity(1.0, unit or "dimensionless").units
+    except (LookupError, SyntaxError, ValueError):
+        return quantities.dimensionless
+
+
+def _nwb_unit(unit: str) -> dict[str, Any]:
+    """NWB wants SI units, and a factor that leads from the data to them."""
+    known = {"mV": ("volts", 1e-3), "pA": ("amperes", 1e-12), "nS": ("siemens", 1e-9), "ms": ("seconds", 1e-3)}
+    name, factor = known.get(unit, (unit or "unknown", 1.0))
+    return {"unit": name, "conversion": factor}
+
+
+def _nwb_times(times: NDArray[np.float64]) -> dict[str, Any]:
+    period = _period(times)
+    if period is None:
+        return {"timestamps": times / 1000.0}
+    return {"starting_time": float(times[0]) / 1000.0, "rate": 1000.0 / period}
 
 
 def _tool(name: str) -> Any:

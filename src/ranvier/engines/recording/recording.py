@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier import analysis
+from ranvier._html import paragraph, table
 from ranvier.analysis import SpikeQuestions, Spikes
 from ranvier.engines.recording import _exports as exports
 from ranvier.engines.recording._weights_files import stored_weights, write_weights
@@ -274,17 +275,10 @@ class Recording(SpikeQuestions):
         return f"Recording({'; '.join(parts)})"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = "".join(
-            f"<tr><td>{escape(g.name)}</td><td>{g.size}</td><td>{rate:.3g}</td></tr>" for g, rate in self._group_rates()
-        )
-        states = f", states {escape(', '.join(self.states))}" if self.states else ""
-        return (
-            f"<p><b>Recording</b> of {self.duration / 1000.0:g} s: {self.n_neurons} neurons, "
-            f"{self.n_spikes} spikes{states}</p>"
-            f"<table><tr><th>population</th><th>neurons</th><th>rate (Hz)</th></tr>{rows}</table>"
-        )
+        states = f", states {', '.join(self.states)}" if self.states else ""
+        words = f"of {self.duration / 1000.0:g} s: {self.n_neurons} neurons, {self.n_spikes} spikes{states}"
+        rows = [(g.name, g.size, f"{rate:.3g}") for g, rate in self._group_rates()]
+        return paragraph("Recording", words) + table(("population", "neurons", "rate (Hz)"), rows)
 
     def _group_rates(self) -> list[tuple[Group, float]]:
         rates = self._all_rates()

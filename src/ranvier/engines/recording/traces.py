@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier._html import MOST, paragraph, table
+from ranvier.engines.recording import _exports
 from ranvier.engines.recording.segments import RunFolder
 from ranvier.engines.recording.weights import PREFIX
 
 if TYPE_CHECKING:
+    import pandas
     from torch import Tensor
 
 
@@ -41,6 +44,22 @@ class StateTrace:
 
     def __repr__(self) -> str:
         return f"StateTrace({len(self.times)} times, {len(self.neurons)} neurons)"
+
+    def _repr_html_(self) -> str:
+        ends = f", {float(self.times[0]):g} to {float(self.times[-1]):g} ms" if len(self.times) else ""
+        words = f"of {len(self.neurons)} neurons at {len(self.times)} times{ends}"
+        if not len(self.times):
+            return paragraph("StateTrace", words)
+        values = self.values[:, :MOST].double()
+        columns = values.mean(0), values.std(0, correction=0), values.amin(0), values.amax(0)
+        rows = zip(self.neurons.tolist(), *(column.tolist() for column in columns))
+        return paragraph("StateTrace", words) + table(
+            ("neuron", "mean", "SD", "least", "most"), rows, total=len(self.neurons)
+        )
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row a time (ms), a column a neuron. Raises ImportError without pandas."""
+        return _exports.trace_to_pandas(self)
 
 
 class StoredTraces(Mapping[str, StateTrace]):

@@ -98,6 +98,11 @@ def places_of(
             f"{path} has {len(first)} columns without a header that is known; expected source, target, "
             'weight, delay. Say which is which: columns={"source": 0, "target": 1, "weight": 2}.'
         )
+    if len(first) < 2 and not {"source", "target"} <= set(places):
+        raise ValueError(
+            f"{path} has one column; expected at least a source and a target in each line. Where another character "
+            "parts them, say which: delimiter='|'."
+        )
     for role in ("source", "target"):
         if role not in places:
             shown = f"columns {', '.join(first)[:200]}" if named else f"{len(first)} column"

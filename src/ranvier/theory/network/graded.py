@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ranvier.theory import _tables
 from ranvier.theory.network.fluctuations.linear_noise import (
     LinearNoise,
     each_lagged_covariance,
@@ -34,6 +35,14 @@ class GradedPrediction:
     network: Network
     around: LinearNoise
     voltages: Tensor
+
+    def _repr_html_(self) -> str:
+        return _tables.as_html("GradedPrediction", self.network, "mean voltage (mV)", self.mean())
+
+    def to_pandas(self) -> Any:
+        """Columns neuron, name, population and mean_voltage (mV), a row a neuron. Raises ImportError without
+        pandas."""
+        return _tables.as_frame(self.network, "mean_voltage", self.mean())
 
     def mean(self, *, neurons: Any = None) -> Tensor:
         """(N,) mV: V at the fixed point."""

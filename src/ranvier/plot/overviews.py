@@ -1,0 +1,103 @@
+"""One figure of whatever a result is: the pictures that show most of it, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import nn
+
+from ranvier import Network
+from ranvier.engines import Recording, StateTrace
+from ranvier.engines.recording.weights import WeightTrace
+from ranvier.plot import activity, models, networks
+from ranvier.plot._axes import array, axes_of
+from ranvier.theory import Prediction
+from ranvier.theory.network.graded import GradedPrediction
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COMPARED = 400  # neurons up to which all pairs are correlated
+
+
+def voltages(prediction: GradedPrediction, *, ax: Axes | None = None) -> Axes:
+    """Predicted mean voltage of each graded neuron, with its standard deviation."""
+    ax = axes_of(ax)
+    mean, variance = array(prediction.mean()), array(prediction.covariance()).diagonal()
+    ax.errorbar(np.arange(len(mean)), mean, np.sqrt(variance), fmt=".", ms=4, lw=0.7)
+    ax.set(xlabel="neuron", ylabel="mean voltage ± SD (mV)")
+    return ax
+
+
+def overview(of: Any, *, f: Any = None) -> Figure:
+    """A figure of a Recording, Prediction, Comparison, StateTrace, WeightTrace or Network, of what `rv.fit` returns, or
+    of a model after a backward pass: its gradients.
+
+    f: frequencies (F,) in Hz of spectra, by default 1 to 100. Correlations and spectra are drawn of up to 400 neurons.
+    Raises TypeError for something else.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 5, "cells", drive=20.0, noise=3.0)
+    >>> len(rv.plot.overview(rv.simulate(net, 2000.0)).axes)  # four pictures and a scale
+    5
+    """
+    from matplotlib import pyplot
+
+    draws = _pictures(of, np.linspace(1.0, 100.0, 100) if f is None else f)
+    rows = -(-len(draws) // 2)
+    columns = min(2, len(draws))
+    size = 5.2 * columns, 3.6 * rows
+    figure, axes = pyplot.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    for draw, ax in zip(draws, axes.ravel()):
+        draw(ax)
+    for ax in axes.ravel()[len(draws) :]:
+        ax.set_visible(False)
+    return figure
+
+
+def _pictures(of: Any, f: Any) -> list[Callable[[Axes], Any]]:
+    if isinstance(of, Recording | Prediction):
+        draws: list[Callable[[Axes], Any]] = [lambda ax: activity.rates(of, ax=ax)]
+        if isinstance(of, Recording):
+            draws.insert(0, lambda ax: activity.raster(of, ax=ax))
+            draws += [_trace_of(of, name) for name in list(of.states)[:2]]
+        if 1 < of.n_neurons <= COMPARED:
+            draws.append(lambda ax: activity.correlation(of, ax=ax))
+        if of.n_neurons <= COMPARED:
+            draws.append(lambda ax: activity.spectrum(of, f, ax=ax))
+        return draws
+    if isinstance(of, GradedPrediction):
+        return [lambda ax: voltages(of, ax=ax)]
+    if hasattr(of, "predicted_levels") and hasattr(of, "simulated_levels"):  # a `Comparison`
+        return [lambda ax: networks.comparison(of, ax=ax), lambda ax: networks.comparison(of, what="pairs", ax=ax)]
+    if isinstance(of, StateTrace):
+        return [lambda ax: activity.trace(of, ax=ax)]
+    if isinstance(of, WeightTrace):
+        return [lambda ax: activity.weights(of, ax=ax)]
+    if isinstance(of, Network):
+        return [lambda ax: networks.wiring(of, ax=ax)]
+    if isinstance(of, nn.Module):
+        return [lambda ax: models.gradients(of, ax=ax)]
+    if isinstance(of, Sequence) and not isinstance(of, str) and of and all(isinstance(x, Mapping) for x in of):
+        return [lambda ax: models.training(of, ax=ax)]
+    raise TypeError(
+        f"of is {type(of).__name__}; expected a Recording, Prediction, Comparison, StateTrace, WeightTrace, Network, "
+        "what rv.fit returns, or a model with gradients"
+    )
+
+
+def _trace_of(recording: Recording, name: str) -> Callable[[Axes], Any]:
+    def draw(ax: Axes) -> None:
+        activity.trace(recording.states[name], ax=ax)
+        ax.set_ylabel(name)
+
+    return draw
+
+
+__all__ = ["overview", "voltages"]
