@@ -234,8 +234,9 @@ class Comparison:
             columns = {"predicted": self.predicted_levels, "simulated": self.simulated_levels}
             return pandas.DataFrame({**columns, "error": self.level_errors})
         i, j = np.triu_indices(len(self.neurons), k=1)
-        columns = {"first": self.neurons[i], "second": self.neurons[j], "predicted": self.predicted}
-        return pandas.DataFrame({**columns, "simulated": self.simulated, "error": self.errors})
+        ends = {"first": self.neurons[i], "second": self.neurons[j]}
+        values = {"predicted": self.predicted, "simulated": self.simulated, "error": self.errors}
+        return pandas.DataFrame({**ends, **values})
 
     def __repr__(self) -> str:
         lines = "\n".join(f"  {what}: {value}" for what, value in self.table())

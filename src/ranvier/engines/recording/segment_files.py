@@ -121,7 +121,7 @@ def tensor(path: Path, name: str) -> NDArray[Any]:
     require_file(path, "a segment of a run")
     try:
         with safe_open(path, framework="numpy") as file:
-            return file.gettensor(name)
+            return file.get_tensor(name)
     except Exception as error:
         raise ValueError(f"{path} is damaged ({error}); expected a whole segment of a run") from error
 
