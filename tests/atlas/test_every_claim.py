@@ -8,7 +8,7 @@ import io
 import matplotlib
 import pytest
 
-from ranvier.atlas import experiments, judge
+from ranvier.atlas import Film, experiments, judge
 from ranvier.atlas._canvas import SETTINGS
 
 REFUTED: set[tuple[str, str]] = {  # (experiment, metric): what the paper says and we do not find
@@ -26,7 +26,8 @@ def test_claims_and_mutants(experiment):
     result = judge(experiment, seed=0, size="small")
     with matplotlib.rc_context(SETTINGS):
         for draw in experiment.pictures.values():
-            draw(result["material"]).savefig(io.BytesIO(), format="svg")
+            picture = draw(result["material"])
+            picture.gif() if isinstance(picture, Film) else picture.savefig(io.BytesIO(), format="svg")
     for claim in result["claims"]:
         expected = "refuted" if (experiment.name, claim["metric"]) in REFUTED else "reproduced"
         assert claim["verdict"] in (expected, "untested"), claim

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from ranvier.bodies import NCAP, Swimmer, evolve
+from ranvier.bodies import NCAP, Swimmer, evolve, policy_gradient
 
 pytest.importorskip("mujoco", reason="mujoco is not installed (ranvier[bodies])")
 pytest.importorskip("dm_control", reason="dm_control is not installed (ranvier[bodies])")
@@ -140,3 +140,76 @@ def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "mujoco", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'ranvier\[bodies\]'"):
         Swimmer(6)
+
+
+class Bandit:
+    """A body of one step and one joint that earns −(torque − 1)²."""
+
+    def run(self, control, steps, *, seed):
+        joints = np.random.default_rng(seed).uniform(0.5, 1.5, (steps, 1))
+        torques = np.array([control(q, k) for k, q in enumerate(joints)])
+        return type("Earned", (), {"rewards": -((torques[:, 0] - 1) ** 2)})()
+
+
+class Line(torch.nn.Module):
+    """torque = w · joint."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+
+    def init_state(self, batch):
+        return {}
+
+    def step(self, state, x):
+        return state, x * self.weight
+
+    def forward(self, x, state=None):
+        return x * self.weight, {}
+
+
+def test_the_policy_gradient_points_where_the_reward_grows():
+    """d/dw E[−(w q + noise − 1)²] > 0 at w = 0; the best w is E[q]/E[q²] = 1/1.083."""
+    cell = Line()
+    log = policy_gradient(Bandit(), cell, 80, episodes=8, steps=4, sigma=0.3, lr=0.03, discount=0.0, seed=1)
+    assert cell.weight.item() == pytest.approx(12 / 13, abs=0.2)  # three deviations over five seeds
+    assert np.mean(log[-20:]) > np.mean(log[:5])
+    again = Line()
+    assert policy_gradient(Bandit(), again, 3, steps=4, seed=1) == policy_gradient(Bandit(), Line(), 3, steps=4, seed=1)
+    for call, error in (
+        (lambda: policy_gradient(Bandit(), Line(), 1, episodes=1), ValueError),
+        (lambda: policy_gradient(Bandit(), Line(), 1, discount=1.5), ValueError),
+        (lambda: policy_gradient(Bandit(), torch.nn.Linear(1, 1), 1), TypeError),
+    ):
+        with pytest.raises(error, match="expected"):
+            call()
+
+
+def test_the_controller_is_the_cell_for_any_weights():
+    rng = np.random.default_rng(0)
+    for k in range(20):
+        cell = NCAP(4, signed=False, shared=False, magnitudes="random", seed=k)
+        control, state = cell.controller(2 * rng.standard_normal(16)), cell.init_state(1)
+        other = cell.controller(cell.weight.detach().numpy())
+        for step in range(40):
+            q = rng.uniform(-2, 2, 4)
+            state, y = cell.step(state, torch.from_numpy(q)[None])
+            np.testing.assert_allclose(other(q, step), y[0].detach(), atol=1e-12)
+            assert np.abs(control(q, step)).max() <= 1
+    with pytest.raises(ValueError, match="expected 4"):
+        NCAP(4).controller(np.zeros(3))
+    with pytest.raises(ValueError, match="magnitudes"):
+        NCAP(4, magnitudes="two")
+
+
+def test_the_worm_bends_behind_a_bend():
+    """The measured nervous system turns a bend ahead to one side into torque to that side, and back."""
+    from ranvier.atlas.bodies._worm import worm_controller
+
+    torques = {}
+    for side in (1.0, -1.0, 0.0):
+        control = worm_controller(6, oscillator=0.0)
+        for step in range(4):
+            torques[side] = control(np.array([0.0, 0.0, 0.8 * side, 0.0, 0.0]), step)
+    assert torques[1.0][3] > torques[0.0][3] + 0.1 and torques[-1.0][3] < torques[0.0][3] - 0.1
+    assert abs(torques[1.0][0] - torques[0.0][0]) < 0.3 * abs(torques[1.0][3] - torques[0.0][3])

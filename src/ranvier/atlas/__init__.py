@@ -6,6 +6,7 @@ A system is one module in a folder of this package, its group. It uses public na
 
 from ranvier.atlas._canvas import COLOURS, canvas, gallery
 from ranvier.atlas._data import Digits, dataset, digits, tutorial_digits
+from ranvier.atlas._film import Film
 from ranvier.atlas._measures import mean_cv
 from ranvier.atlas._record import AtLeast, AtMost, Claim, Experiment, Size
 from ranvier.atlas._registry import GROUPS, by_group, experiments, get, register
@@ -19,6 +20,7 @@ __all__ = [
     "Claim",
     "Digits",
     "Experiment",
+    "Film",
     "Size",
     "by_group",
     "canvas",

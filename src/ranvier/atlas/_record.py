@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ranvier.atlas._film import Film
+
 Verdict = Literal["reproduced", "refuted", "untested"]
 Size = Literal["small", "full"]
 
@@ -91,7 +93,8 @@ class Experiment:
 
     `measure(seed, size, **changes)` returns a dict: its numbers are the metrics, kept with the results;
     anything else (arrays, recordings) is only handed on to the pictures. `size` is "small" (seconds, for
-    tests) or "full". `pictures` maps a caption to a function of that dict which returns a matplotlib Figure.
+    tests) or "full". `pictures` maps a caption to a function of that dict which returns a matplotlib
+    Figure, or a `Film`.
     """
 
     name: str
@@ -99,7 +102,7 @@ class Experiment:
     paper: str
     claims: tuple[Claim, ...]
     measure: Callable[..., dict[str, Any]]
-    pictures: Mapping[str, Callable[[dict[str, Any]], Figure]] = field(default_factory=dict)
+    pictures: Mapping[str, Callable[[dict[str, Any]], Figure | Film]] = field(default_factory=dict)
     doi: str = ""
     summary: str = ""
 

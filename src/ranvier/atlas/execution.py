@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ranvier._jobs import each
 from ranvier.atlas._canvas import SETTINGS
+from ranvier.atlas._film import Film
 from ranvier.atlas._record import AtLeast, AtMost, Claim, Experiment, Size
 from ranvier.files.atomic import write_atomic, write_json
 from ranvier.files.locks import folder_lock
@@ -194,8 +195,10 @@ def _draw(experiment: Experiment, material: dict[str, Any], folder: Path) -> lis
     return pictures
 
 
-def _image(figure: Figure) -> tuple[bytes, str]:
-    """SVG, or PNG where the SVG would be heavy."""
+def _image(figure: Figure | Film) -> tuple[bytes, str]:
+    """SVG, or PNG where the SVG would be heavy; GIF of a film."""
+    if isinstance(figure, Film):
+        return figure.gif(), "gif"
     for suffix in ("svg", "png"):
         buffer = BytesIO()
         figure.savefig(buffer, format=suffix, dpi=150, bbox_inches="tight")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -31,19 +32,28 @@ class NCAP(nn.Module):
     ----------
     joints : of the body; any, without training anew.
     signed : whether signs are kept (by taking |w| · sign); else weights begin at ±1 by chance and go anywhere.
+    magnitudes : "one", or "random", uniform from 0 to 1: what |w| begins at.
     shared : whether all segments have the same weights; else each has its own (joints, 4).
     """
 
     signs: Tensor
 
-    def __init__(self, joints: int = 5, *, signed: bool = True, shared: bool = True, seed: int = 0) -> None:
+    def __init__(
+        self, joints: int = 5, *, signed: bool = True, shared: bool = True,
+        magnitudes: Literal["one", "random"] = "one", seed: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__()
         if isinstance(joints, bool) or not isinstance(joints, int) or joints < 1:
             raise ValueError(f"joints is {joints!r}; expected a whole number from 1")
         self.joints, self.signed, self.shared = joints, signed, shared
+        if magnitudes not in ("one", "random"):
+            raise ValueError(f"magnitudes is {magnitudes!r}; expected 'one' or 'random'")
+        rng = np.random.default_rng(seed)
         start = np.tile(SIGNS, (1 if shared else joints, 1))
         if not signed:
-            start = np.random.default_rng(seed).choice([-1.0, 1.0], start.shape)
+            start = rng.choice([-1.0, 1.0], start.shape)
+        if magnitudes == "random":
+            start = start * rng.random(start.shape)
         self.weight = nn.Parameter(torch.from_numpy(start))
         self.register_buffer("signs", torch.from_numpy(SIGNS))
 
@@ -81,21 +91,24 @@ class NCAP(nn.Module):
         """The circuit as `Swimmer.run` asks for it, in NumPy: (joints, step) -> torques; with other weights (flat) than
         its own."""
         flat = self.weight.detach().numpy() if weights is None else np.asarray(weights, np.float64)
+        if flat.size != self.weight.numel():
+            raise ValueError(f"weights has {flat.size} numbers; expected {self.weight.numel()}, as the circuit has")
         w = flat.reshape(self.weight.shape)
-        w = SIGNS * np.abs(w) if self.signed else w
-        w = np.broadcast_to(w, (self.joints, 4))
-        scale = (self.joints + 1) / (2 * math.pi)
+        w = np.broadcast_to(SIGNS * np.abs(w) if self.signed else w, (self.joints, 4))
+        # clip(w clip(q)) is w q between 0 and min(w, 1); a weight below 0 gives 0
+        positive = np.maximum(w[:, :2], 0)
+        stretch = positive[1:, 0] * np.array([[1.0], [-1.0]]) * (self.joints + 1) / (2 * math.pi)
+        most, first = np.minimum(positive[1:, 0], 1), min(1.0, float(positive[0, 1]))
+        same, opposite = w[:, 2], w[:, 3]
+        both = np.zeros((2, self.joints))
 
         def control(joints: np.ndarray, step: int) -> np.ndarray:
-            q = joints * scale
             dorsal = step % (2 * HALF_PERIOD) < HALF_PERIOD
-            both = np.empty((2, self.joints))
-            both[0, 0], both[1, 0] = w[0, 1] * dorsal, w[0, 1] * (not dorsal)
-            both[0, 1:] = w[1:, 0] * np.clip(q[:-1], 0, 1)
-            both[1, 1:] = w[1:, 0] * np.clip(-q[:-1], 0, 1)
-            both = np.clip(both, 0, 1)
-            muscles = np.clip(w[:, 2] * both + w[:, 3] * both[::-1], 0, 1)
-            return muscles[0] - muscles[1]
+            both[0, 0], both[1, 0] = (first, 0.0) if dorsal else (0.0, first)
+            both[:, 1:] = np.minimum(np.maximum(stretch * joints[:-1], 0), most)
+            muscles = np.minimum(np.maximum(same * both + opposite * both[::-1], 0), 1)
+            torques: np.ndarray = muscles[0] - muscles[1]
+            return torques
 
         return control
 

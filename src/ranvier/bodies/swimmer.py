@@ -25,6 +25,12 @@ class SwimmerEpisode:
     joints: np.ndarray
     places: np.ndarray
 
+    @property
+    def rewards(self) -> np.ndarray:
+        """(T,), each from 0 to 1."""
+        earned: np.ndarray = np.clip(self.speed / FULL_SPEED, 0, 1)
+        return earned
+
 
 class Swimmer:
     """A chain of links in a viscous fluid (Tassa et al. 2018, dm_control's swimmer), which shall swim forward

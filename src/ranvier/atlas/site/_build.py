@@ -23,7 +23,7 @@ VERDICTS = ("reproduced", "refuted", "untested")
 _TEXTS = ("text", "source", "metric", "unit", "relation", "origin", "mutant")
 _VALUES = ("expected", "tolerance", "measured", "mutant_measured")
 _YEAR = re.compile(r"\((1[5-9][0-9]{2}|20[0-9]{2})\)")
-_PICTURE = re.compile(r"[0-9]{1,3}\.(svg|png)")
+_PICTURE = re.compile(r"[0-9]{1,3}\.(svg|png|gif)")
 
 
 def build(chosen: Iterable[Experiment], results: str | Path, out: str | Path) -> Path:
