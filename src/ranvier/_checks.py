@@ -214,3 +214,59 @@ def unique(names: Iterable[str], what: str) -> None:
         if name in earlier:
             raise ValueError(f"{what} {name!r} appears twice; expected different ones. Rename one of them.")
         earlier.add(name)
+
+
+def floating(value: Any, name: str, shape: str, axes: int | None = None, *, last: int | None = None) -> Tensor:
+    """`value`, a finite floating tensor with entries, of that many axes, the last of that size: TypeError for anything
+    else than a floating tensor, ValueError for another shape and for values that are not finite."""
+    import torch
+
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        what = f"a tensor of {value.dtype}" if isinstance(value, torch.Tensor) else type(value).__name__
+        raise TypeError(f"{name} is {what}; expected a floating tensor {shape}: torch.as_tensor(x).float() makes one")
+    own = value.shape
+    if (axes is not None and len(own) != axes) or 0 in own or (last is not None and own[-1:] != (last,)):
+        raise ValueError(f"{name} has shape {tuple(own)}; expected {shape}, with entries")
+    if not bool(value.isfinite().all()):
+        raise ValueError(f"{name} holds NaN or infinity; expected finite numbers: leave such rows out")
+    return value
+
+
+def whole(value: Any, name: str, shape: str, axes: int, below: int | None = None) -> Tensor:
+    """`value`, an int64 tensor with entries of that many axes, from 0 and `below` a limit; errors as of `floating`."""
+    import torch
+
+    if not isinstance(value, torch.Tensor) or value.dtype != torch.int64:
+        what = f"a tensor of {value.dtype}" if isinstance(value, torch.Tensor) else type(value).__name__
+        raise TypeError(f"{name} is {what}; expected a tensor of int64 {shape}: .long() turns whole numbers into one")
+    if value.ndim != axes or 0 in value.shape:
+        raise ValueError(f"{name} has shape {tuple(value.shape)}; expected {shape}, with entries")
+    low, high = int(value.min()), int(value.max())
+    if low < 0 or (below is not None and high >= below):
+        limit = "0 or more" if below is None else f"0 to {below - 1}"
+        raise ValueError(f"{name} holds {low if low < 0 else high}; expected {limit}")
+    return value
+
+
+def instance(value: Any, kind: type | tuple[type, ...], name: str, example: str) -> None:
+    """TypeError where `value` is of another kind than `example` shows."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {type(value).__name__}; expected {example}")
+
+
+def function(value: Any, name: str, example: str) -> None:
+    """TypeError for what cannot be called."""
+    if not callable(value):
+        raise TypeError(f"{name} is {type(value).__name__}; expected a function: {example}")
+
+
+def returned(value: Any, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
+    """What a user's function returned: TypeError for no floating tensor, ValueError for another shape."""
+    import torch
+
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        what = f"a tensor of {value.dtype}" if isinstance(value, torch.Tensor) else type(value).__name__
+        raise TypeError(f"{name} returns {what}; expected a floating tensor, made by operations of torch")
+    if shape is not None and tuple(value.shape) != shape:
+        raise ValueError(f"{name} returns shape {tuple(value.shape)}; expected {shape}")
+    return value

@@ -118,7 +118,7 @@ def test_every_nth_state():
         (lambda x: integrate(pendulum().field, x[0], 0.1, 1), r"shape \(2,\); expected \(B, d\)"),
         (lambda x: integrate(pendulum().field, x / 0, 0.1, 1), "not finite; expected"),
         (lambda x: integrate(pendulum().field, x.long(), 0.1, 1), "int64; expected a floating"),
-        (lambda x: integrate(lambda z: z[:, :1], x, 0.1, 1), r"shape \(1, 1\) for states \(1, 2\)"),
+        (lambda x: integrate(lambda z: z[:, :1], x, 0.1, 1), r"shape \(1, 1\); expected \(1, 2\)"),
         (lambda x: integrate(lambda z: z**3, x, 1.0, 50, "euler"), r"not finite at step \d+; expected"),
         (lambda x: integrate(lambda z: -1e3 * z, x, 1.0, 1, "gauss4"), "does not converge; expected"),
         (lambda x: leapfrog(*pendulum().split, x[:, :1], 0.1, 1), "1 coordinates; expected positions"),

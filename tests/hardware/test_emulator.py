@@ -11,7 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ranvier as rv
-from ranvier.hardware import ChipProgram, from_word, quantise, quantise_in_training, run, run_float, to_network, to_word
+from ranvier.hardware import (
+    ChipProgram,
+    FixedPointStates,
+    from_network,
+    from_word,
+    quantise,
+    quantise_in_training,
+    run,
+    run_float,
+    to_network,
+    to_word,
+)
 from ranvier.hardware.training import FixedPointRounding
 
 
@@ -262,3 +273,71 @@ def test_fixed_point_training():
     ):
         with pytest.raises(ValueError, match="expected"):
             wrong()
+
+
+def test_states_in_q_format():
+    """v ← round(β v + W x) by hand, gradients as if nothing was rounded; the whole model is a Cell."""
+    torch.manual_seed(0)
+    cell = FixedPointStates(rv.nn.LI(3, 2, beta=0.9, bias=False, dtype=torch.float64), 10, 4)
+    x = torch.rand(7, 2, 3, dtype=torch.float64)
+    y, state = cell(x)
+    W, v, beta = cell.cell.linear.weight.detach(), torch.zeros(2, 2, dtype=torch.float64), float(cell.cell.beta)
+    for row in x:
+        v = (16 * (beta * v + row @ W.T)).round() / 16
+    torch.testing.assert_close(state["v"], v, rtol=0, atol=1e-12)
+    free = cell.cell(x)[0]
+    assert 0 < float((y - free).detach().abs().max()) < 0.5 / 16 / (1 - beta)
+    (gradient,) = torch.autograd.grad(state["v"].sum(), cell.cell.linear.weight)
+    (expected,) = torch.autograd.grad(cell.cell(x)[1]["v"].sum(), cell.cell.linear.weight)
+    torch.testing.assert_close(gradient, expected)
+    first, middle = cell(x[:3])
+    torch.testing.assert_close(torch.cat([first, cell(x[3:], middle)[0]]), y)
+    with pytest.raises(TypeError, match="init_state"):
+        FixedPointStates(torch.nn.Linear(2, 2))
+
+
+def test_a_network_becomes_a_program():
+    """Small world and layers in one network: the program gives the simulator's spikes; there and back is the same."""
+    net = rv.Network()
+    times, sources = np.nonzero(np.random.default_rng(0).random((80, 6)) < 0.3)
+    stimulus = net.add(rv.SpikeTimes((times + 1) * 0.96, sources), 6)
+    ring = net.add(rv.hardware.Integrator(V_th=9.0), 10, drive=-0.25, initial={"V": 0.5})
+    layer = net.add(rv.hardware.Integrator(V_th=5.0), 4, drive=-0.25, initial={"V": 0.5})
+    net.connect(stimulus, ring, weight=4.0, delay=0.96, edges=(np.arange(20) % 6, np.arange(20) % 10))
+    net.connect(ring, ring, weight=3.0, delay=0.96, edges=(np.arange(10), (np.arange(10) + 1) % 10))
+    net.connect(ring, layer, weight=2.0, delay=0.96, edges=(np.arange(10), np.arange(10) % 4))
+    program, inputs = from_network(net, 80)
+    assert (program.neurons, program.inputs) == (14, 6) and program.recurrent[10:, :10].sum() == 20
+    spikes = run(program, inputs).spikes
+    recording = rv.simulate(net, 82 * 0.96, dt=0.96, dtype=torch.float64)
+    own = recording.neurons >= 6
+    step = np.rint(recording.times[own].numpy() / 0.96).astype(int) - 2
+    simulated = np.zeros((82, 14), bool)
+    simulated[step, recording.neurons[own].numpy() - 6] = True
+    assert spikes[:, 10:].sum() > 5
+    np.testing.assert_array_equal(simulated[3:80], spikes[3:])
+    again, same = from_network(to_network(program, inputs), 80)
+    assert again.same_as(program) and np.array_equal(same, inputs)
+
+
+def test_what_network_is_no_program():
+    """Each change alone."""
+
+    def change(net, cells, kind):
+        if kind == "another neuron":
+            net.add(rv.LIF(), 1)
+        elif kind == "weight":
+            net.connect(cells, cells, weight=1.5, delay=0.96, edges=([0], [1]))
+        elif kind == "delay":
+            net.connect(cells, cells, weight=1.0, delay=1.92, edges=([0], [1]))
+        elif kind == "drive":
+            net.add(rv.hardware.Integrator(V_th=9.0), 1, drive=-1.0)
+
+    for kind, words in (("another neuron", "is of LIF"), ("weight", "whole numbers"), ("delay", "one step of the chip"),
+                        ("drive", "the leak is global")):  # fmt: skip
+        net = rv.Network()
+        change(net, net.add(rv.hardware.Integrator(V_th=9.0), 3), kind)
+        with pytest.raises(ValueError, match=words):
+            from_network(net, 5)
+    with pytest.raises(ValueError, match="no population"):
+        from_network(rv.Network(), 5)

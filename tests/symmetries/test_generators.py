@@ -122,7 +122,7 @@ def test_lie_gan_repeats_and_leaves_the_global_stream():
         (lambda x: lie_gan(x / 0, x), "x is not finite"),
         (lambda x: lie_gan(x, x[:20]), "50 and 20 rows"),
         (lambda x: lie_gan(x, x, 5), "channels is 5; expected 1 to 4"),
-        (lambda x: fit_function(x, x[:10]), r"expected \(B, d\), \(B, m\)"),
+        (lambda x: fit_function(x, x[:10]), r"expected \(B, d\) and \(B, m\)"),
     ],
 )
 def test_refusals(call, message):

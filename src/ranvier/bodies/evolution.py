@@ -7,6 +7,8 @@ from concurrent.futures import Executor
 
 import numpy as np
 
+from ranvier._checks import count, function, number, positive, reals
+
 
 def evolve(
     fitness: Callable[[np.ndarray, int], float],
@@ -32,18 +34,25 @@ def evolve(
     >>> bool(abs(x - 1).max() < 0.2)
     True
     """
-    if population < 2 or population % 2:
+    if count(population, "population", 2) % 2:
         raise ValueError(f"population is {population}; expected an even number from 2: trials come in pairs")
-    if not (sigma > 0 and lr > 0 and decay >= 0 and generations >= 0):
-        raise ValueError(f"sigma, lr, decay, generations are {sigma}, {lr}, {decay}, {generations}; expected above 0")
-    x = np.array(start, np.float64).ravel()
+    sigma, lr = positive(sigma, "sigma"), positive(lr, "lr")
+    if number(decay, "decay") < 0:
+        raise ValueError(f"decay is {decay}; expected 0 or more")
+    generations = count(generations, "generations")
+    function(fitness, "fitness", "(parameters, seed) -> number")
+    x = reals(start, "start").ravel().copy()
+    if not x.size or not np.isfinite(x).all():
+        raise ValueError(f"start has shape {np.shape(start)} or is not finite; expected finite numbers, one at least")
     m, v, log = np.zeros_like(x), np.zeros_like(x), []
     rng = np.random.default_rng(seed)
     for k in range(1, generations + 1):
         half = rng.standard_normal((population // 2, x.size))
         noise = np.concatenate([half, -half])
         trials, seeds = list(x + sigma * noise), [int(rng.integers(2**31))] * population
-        scores = np.array(list(executor.map(fitness, trials, seeds) if executor else map(fitness, trials, seeds)))
+        scores = reals(
+            list(executor.map(fitness, trials, seeds) if executor else map(fitness, trials, seeds)), "fitness"
+        )
         if not np.isfinite(scores).all():
             raise ValueError(f"fitness is {scores[~np.isfinite(scores)][0]} in generation {k}; expected finite numbers")
         ranks = np.empty(population)

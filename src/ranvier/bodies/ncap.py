@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ranvier._checks import count, floating, reals
+
 #: the weights, and their signs
 WEIGHTS = ("proprioceptive", "oscillator", "same_side", "opposite_side")
 SIGNS = np.array([1.0, 1.0, 1.0, -1.0])
@@ -43,8 +45,7 @@ class NCAP(nn.Module):
         magnitudes: Literal["one", "random"] = "one", seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
-        if isinstance(joints, bool) or not isinstance(joints, int) or joints < 1:
-            raise ValueError(f"joints is {joints!r}; expected a whole number from 1")
+        joints = count(joints, "joints", 1)
         self.joints, self.signed, self.shared = joints, signed, shared
         if magnitudes not in ("one", "random"):
             raise ValueError(f"magnitudes is {magnitudes!r}; expected 'one' or 'random'")
@@ -63,10 +64,9 @@ class NCAP(nn.Module):
 
     def step(self, state: dict[str, Tensor], x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Joints (B, joints) -> torques (B, joints) within −1 and 1."""
-        if x.ndim != 2 or x.shape[1] != self.joints or x.dtype != self.weight.dtype:
-            raise ValueError(
-                f"the joints are {tuple(x.shape)} of {x.dtype}; expected (batch, {self.joints}) of {self.weight.dtype}"
-            )
+        floating(x, "x", f"(batch, {self.joints}), joints in rad", 2, last=self.joints)
+        if x.dtype != self.weight.dtype:
+            raise ValueError(f"x is of {x.dtype}; expected the circuit's {self.weight.dtype}: x.to() turns it")
         dorsal = torch.remainder(state["step"], 2 * HALF_PERIOD) < HALF_PERIOD
         weight = self.signs * self.weight.abs() if self.signed else self.weight
         proprioceptive, oscillator, same, opposite = weight.expand(self.joints, 4).unbind(1)
@@ -80,6 +80,7 @@ class NCAP(nn.Module):
 
     def forward(self, x: Tensor, state: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """A sequence of joints (T, B, joints) -> torques (T, B, joints), and the state."""
+        floating(x, "x", f"(T, batch, {self.joints}), joints in rad", 3, last=self.joints)
         state = self.init_state(x.shape[1]) if state is None else state
         outputs = []
         for row in x.unbind(0):
@@ -90,8 +91,8 @@ class NCAP(nn.Module):
     def controller(self, weights: np.ndarray | None = None) -> Callable[[np.ndarray, int], np.ndarray]:
         """The circuit as `Swimmer.run` asks for it, in NumPy: (joints, step) -> torques; with other weights (flat) than
         its own."""
-        flat = self.weight.detach().numpy() if weights is None else np.asarray(weights, np.float64)
-        if flat.size != self.weight.numel():
+        flat = self.weight.detach().numpy() if weights is None else reals(weights, "weights")
+        if not np.isfinite(flat).all() or flat.size != self.weight.numel():
             raise ValueError(f"weights has {flat.size} numbers; expected {self.weight.numel()}, as the circuit has")
         w = flat.reshape(self.weight.shape)
         w = np.broadcast_to(SIGNS * np.abs(w) if self.signed else w, (self.joints, 4))

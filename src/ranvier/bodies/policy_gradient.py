@@ -52,8 +52,8 @@ def policy_gradient(
     rng, log = np.random.default_rng(seed), []
     for k in range(iterations):
         runs = [_episode(body, cell, steps, sigma, rng, dtype) for _ in range(episodes)]
-        joints, torques = (torch.stack([run[i] for run in runs], 1) for i in (0, 1))  # (T, B, ...)
-        rewards = np.stack([run[2] for run in runs], 1)
+        joints, torques = torch.stack([run[0] for run in runs], 1), torch.stack([run[1] for run in runs], 1)
+        rewards = np.stack([run[2] for run in runs], 1)  # (T, B)
         if not np.isfinite(rewards).all():
             raise FloatingPointError(f"a reward of iteration {k} is not finite; expected finite numbers: see the body")
         advantage = torch.from_numpy(_advantages(rewards, discount)).to(dtype)

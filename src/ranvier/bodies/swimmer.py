@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ranvier._checks import count, function, reals
+
 #: seconds between two commands, and the speed (m/s) from which the reward is full
 CONTROL, FULL_SPEED = 0.03, 0.1
 
@@ -77,6 +79,8 @@ class Swimmer:
 
         The same seed gives the same episode, to the bit. ValueError for torques of another shape or not finite.
         """
+        steps = count(steps, "steps", 1)
+        function(control, "control", "(joints, step) -> torques")
         mj, model, data = self._mujoco, self._model, self._data
         mj.mj_resetData(model, data)
         limit = np.deg2rad(360.0 / self.links)
@@ -85,7 +89,7 @@ class Swimmer:
         mj.mj_forward(model, data)
         speed, joints, places = np.zeros(steps), np.zeros((steps, self.joints)), np.zeros((steps, self.links, 2))
         for k in range(steps):
-            torque = np.asarray(control(data.qpos[self._free :].copy(), k), np.float64)
+            torque = reals(control(data.qpos[self._free :].copy(), k), "what control returns")
             if torque.shape != (self.joints,) or not np.isfinite(torque).all():
                 raise ValueError(
                     f"the torques of step {k} have shape {torque.shape} and are {torque.ravel()[:3]}...; expected "

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ranvier._checks import count, number
+from ranvier._checks import count, function, number, returned
 
 Field = Callable[[Tensor], Tensor]
 Method = Literal["euler", "rk4", "gauss2", "gauss4"]
@@ -41,8 +41,8 @@ def integrate(field: Field, x: Tensor, dt: float, steps: int, method: Method = "
     if method not in ("euler", "rk4", *_GAUSS):
         raise ValueError(f"method is {method!r}; expected euler, rk4, {' or '.join(_GAUSS)}")
     dt, steps, every = _checked(x, dt, steps, every)
-    if field(x).shape != x.shape:
-        raise ValueError(f"field returns shape {tuple(field(x).shape)} for states {tuple(x.shape)}; expected the same")
+    function(field, "field", "states (B, d) -> their rates of change (B, d)")
+    returned(field(x), "field", tuple(x.shape))
     states = [x]
     for k in range(steps):
         x = _explicit(field, x, dt, method) if method in ("euler", "rk4") else _implicit(field, x, dt, *_GAUSS[method])
@@ -66,6 +66,9 @@ def leapfrog(
     if x.shape[1] % 2:
         raise ValueError(f"states have {x.shape[1]} coordinates; expected positions and as many momenta")
     q, p = x.chunk(2, 1)
+    for name, part, at in (("velocity", velocity, p), ("force", force, q)):
+        function(part, name, "(B, n) -> (B, n)")
+        returned(part(at), name, tuple(at.shape))
     states = [x]
     for k in range(steps):
         for share in COMPOSITIONS[order]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ranvier._checks import positive
+from ranvier._checks import function, instance, positive, returned
 from ranvier.dynamics.integrators import Field
 from ranvier.dynamics.monomials import Library
 
@@ -53,9 +53,8 @@ def field_invariants(field: Field, x: Tensor, library: Library, tolerance: float
     """
     _check_states(x, library)
     with torch.no_grad():
-        direction = field(x).double()
-    if direction.shape != x.shape:
-        raise ValueError(f"field returns shape {tuple(direction.shape)}; expected that of the states, {tuple(x.shape)}")
+        function(field, "field", "states (B, d) -> their rates of change (B, d)")
+        direction = returned(field(x), "field", tuple(x.shape)).double()
     values, slopes = _along(library, x.double(), direction)
     _require_finite(values, library)
     _require_finite(slopes, library)
@@ -86,6 +85,8 @@ def trajectory_invariants(states: Tensor, library: Library, tolerance: float = 1
     within = (scores - scores.mean(0)).flatten(0, 1)
     shares, axes = torch.linalg.eigh(within.T @ within / len(within))
     shares, limit = shares.clamp_min(0.0), positive(tolerance, "tolerance")
+    if limit >= 1:
+        raise ValueError(f"tolerance is {limit}; expected a share of the variance below 1")
     clean = max(_CLEAN, 10 * float(shares[shares < limit].sqrt().amax())) if bool((shares < limit).any()) else _CLEAN
     return _result(library, (basis @ axes).T, shares, limit, flat, clean)
 
@@ -173,6 +174,7 @@ def _reduced(rows: Tensor, clean: float) -> Tensor:
 
 
 def _check_states(x: Tensor, library: Library) -> None:
+    instance(library, Library, "library", "a Library, as rv.dynamics.monomials makes it")
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 2:
         what = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"the states are {what}; expected a floating tensor (B, d)")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ranvier._checks import count, positive
+from ranvier._checks import count, instance, positive
 
 #: a direction counts where more than this share of a walk's variance is left after the pull: 1 along the manifold, 0
 #: across it. Set once, on oscillators, Kepler's ellipse, Hénon and Heiles' and the double pendulum's chaos
@@ -93,6 +93,7 @@ def manifold_dimension(
     other than a floating tensor.
     """
     _check(points)
+    instance(scales, (tuple, list), "scales", "a tuple of numbers, such as (0.2,)")
     scales = tuple(positive(scale, "a scale") for scale in scales)
     if not scales:
         raise ValueError("scales is empty; expected at least one, in standard deviations: try (0.2,)")

@@ -9,7 +9,7 @@ from itertools import combinations_with_replacement
 import torch
 from torch import Tensor
 
-from ranvier._checks import count, unique
+from ranvier._checks import count, floating, unique
 
 _MOST = 5000  # functions
 
@@ -57,8 +57,7 @@ def monomials(
                 raise ValueError(f"degree is {degree}; expected at most {_MOST} products: take a lower one")
 
     def function(x: Tensor) -> Tensor:
-        if x.ndim != 2 or x.shape[1] != d:
-            raise ValueError(f"the states have shape {tuple(x.shape)}; expected (B, {d}): {', '.join(names)}")
+        floating(x, "x", f"(B, {d}): {', '.join(names)}", 2, last=d)
         columns = torch.cat([x, *(f(x)[:, None] for f in further.values())], 1)
         powers = [torch.ones_like(columns)]
         for _ in range(degree):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ranvier._checks import count
+from ranvier._checks import count, function, returned
 from ranvier.dynamics.integrators import Field
 
 
@@ -48,7 +48,8 @@ def network_invariants(
     if count(k, "k", 1) > x.shape[1] - 1:
         raise ValueError(f"k is {k}; expected 1 to {x.shape[1] - 1}: a flow in d dimensions has d - 1 at most")
     with torch.no_grad():
-        direction = nn.functional.normalize(field(x), dim=1)
+        function(field, "field", "states (B, d) -> their rates of change (B, d)")
+        direction = nn.functional.normalize(returned(field(x), "field", tuple(x.shape)), dim=1)
     centre, spread = x.mean(0), x.std(0).clamp_min(1e-12)
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():

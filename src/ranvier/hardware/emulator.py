@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ranvier._checks import instance
 from ranvier.codegen.compilation import compiled
 from ranvier.hardware.program import FRACTION, ChipProgram, from_word
 
@@ -71,7 +72,10 @@ def with_weights(program: ChipProgram, forward: np.ndarray, recurrent: np.ndarra
 
 def input_spikes(program: ChipProgram, inputs: np.ndarray) -> np.ndarray:
     """Spikes (T, inputs) as bool; ValueError for another shape or values but 0 and 1."""
+    instance(program, ChipProgram, "program", "a ChipProgram")
     x = np.asarray(inputs)
+    if x.dtype.kind not in "biuf":
+        raise TypeError(f"the inputs are {x.dtype}; expected an array of 0 and 1, (steps, {program.inputs})")
     if x.ndim != 2 or x.shape[1] != program.inputs:
         raise ValueError(f"the inputs have shape {x.shape}; expected (steps, {program.inputs})")
     if x.dtype != bool and not ((x == 0) | (x == 1)).all():

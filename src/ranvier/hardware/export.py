@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier.hardware.emulator import run_float
+from ranvier._checks import instance
+from ranvier.hardware.emulator import input_spikes, run_float
 from ranvier.hardware.program import NEURONS, STEP, ChipProgram, from_word
 
 if TYPE_CHECKING:
@@ -118,9 +119,10 @@ def to_network(program: ChipProgram, inputs: np.ndarray) -> rv.Network:
     import ranvier as rv
     from ranvier.hardware._integrator import Integrator
 
+    instance(program, ChipProgram, "program", "a ChipProgram")
     if np.any(program.refractory) or np.any(program.learn_feed_forward) or np.any(program.learn_recurrent):
         raise ValueError("the program has refractory neurons or learns; expected neither: the simulator's differ there")
-    spikes = np.asarray(inputs)
+    spikes = input_spikes(program, inputs)
     net = rv.Network()
     step, source = np.nonzero(spikes)
     threshold, bias, leak = (from_word(np.asarray(x)) for x in (program.threshold, program.bias, program.leak))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from ranvier._checks import reals
+
 #: slots of the chip, of which 4 to 93 are neurons; and binary places after the point
 SLOTS, NEURONS, INPUTS, FRACTION = 96, 90, 94, 10
 #: time of one step, in ms: 96 clocks of 100 kHz
@@ -16,7 +18,7 @@ _WORDS = 1 << 18
 
 def to_word(value: float | Sequence[float] | np.ndarray) -> np.ndarray:
     """The nearest Q7.10 number, times 1024: from −131072 to 131071 (int64). ValueError beyond −128 and 128 − 1/1024."""
-    x = np.asarray(value, np.float64)
+    x = np.asarray(reals(value, "value"))
     word = np.floor(x * (1 << FRACTION) + 0.5)
     if not (np.isfinite(word) & (word >= -_WORDS // 2) & (word < _WORDS // 2)).all():
         raise ValueError(f"a value is {x.ravel()[np.argmax(np.abs(x))]}; expected it from -128 to 127.999: scale it")
@@ -25,7 +27,7 @@ def to_word(value: float | Sequence[float] | np.ndarray) -> np.ndarray:
 
 def from_word(word: int | np.ndarray) -> np.ndarray:
     """The number that a Q7.10 word represents."""
-    return np.asarray(word, np.float64) / (1 << FRACTION)
+    return np.asarray(reals(word, "word")) / (1 << FRACTION)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+
+from ranvier._checks import count, instance
 
 
 class FixedPointRounding(nn.Module):
@@ -20,7 +24,7 @@ class FixedPointRounding(nn.Module):
 
     def __init__(self, bits: int, *, unit: float | None = None, fraction: int | None = None) -> None:
         super().__init__()
-        if not 2 <= bits <= 32:
+        if not 2 <= count(bits, "bits", 2) <= 32:
             raise ValueError(f"bits is {bits}; expected 2 to 32")
         if unit is not None and fraction is not None:
             raise ValueError("unit and fraction are both set; expected one: fraction b is the unit 2^-b")
@@ -29,6 +33,9 @@ class FixedPointRounding(nn.Module):
             raise ValueError(f"unit is {self.unit}; expected a number above 0")
 
     def forward(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor) or not x.is_floating_point() or x.numel() == 0:
+            what = f"a tensor of {x.dtype}, {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"x is {what}; expected a floating tensor with entries")
         low, high = -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
         unit = x.detach().abs().max() / high if self.unit is None else torch.as_tensor(self.unit, dtype=x.dtype)
         unit = torch.where(unit > 0, unit, 1.0)
@@ -42,6 +49,7 @@ def quantise_in_training(model: nn.Module, bits: int) -> nn.Module:
 
     Returns the model itself. Raises ValueError for a model without linear layers or convolutions.
     """
+    instance(model, nn.Module, "model", "a torch.nn.Module")
     kinds = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
     layers = [m for m in model.modules() if isinstance(m, kinds)]
     if not layers:
@@ -51,4 +59,49 @@ def quantise_in_training(model: nn.Module, bits: int) -> nn.Module:
     return model
 
 
-__all__ = ["FixedPointRounding", "quantise_in_training"]
+class FixedPointStates(nn.Module):
+    """A `Cell` whose state is rounded to Q format after every step: `bits` bits, of which `fraction` are binary places
+    (NeuroCoreX: 18 and 10), with the straight-through gradient of `FixedPointRounding`. It is a `Cell` itself.
+
+    Raises TypeError for a module that is no `Cell`.
+
+    >>> import ranvier as rv
+    >>> cell = FixedPointStates(rv.nn.LI(3, 2, beta=0.9), 8, 4)
+    >>> y, state = cell(torch.rand(5, 1, 3))
+    >>> bool((state["v"] * 16 == (state["v"] * 16).round()).all())
+    True
+    """
+
+    def __init__(self, cell: nn.Module, bits: int = 18, fraction: int = 10) -> None:
+        super().__init__()
+        if not (isinstance(cell, nn.Module) and hasattr(cell, "init_state") and hasattr(cell, "step")):
+            raise TypeError(f"cell is {type(cell).__name__}; expected one with init_state and step, as rv.nn.LIF")
+        self.cell: Any = cell
+        self.rounding = FixedPointRounding(bits, fraction=count(fraction, "fraction"))
+
+    def init_state(self, batch: int) -> Any:
+        return self._rounded(self.cell.init_state(batch))
+
+    def step(self, state: Any, x: Tensor) -> tuple[Any, Tensor]:
+        """One step of the cell, and its state rounded."""
+        state, y = self.cell.step(state, x)
+        return self._rounded(state), y
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """x (T, B, in) -> (y (T, B, out), state)."""
+        state = self.init_state(x.shape[1]) if state is None else state
+        outputs = []
+        for row in x.unbind(0):
+            state, y = self.step(state, row)
+            outputs.append(y)
+        return torch.stack(outputs), state
+
+    def _rounded(self, state: Any) -> Any:
+        if isinstance(state, dict):
+            return {name: self._rounded(value) for name, value in state.items()}
+        if isinstance(state, list | tuple):
+            return type(state)(self._rounded(value) for value in state)
+        return self.rounding(state) if state.is_floating_point() else state
+
+
+__all__ = ["FixedPointRounding", "FixedPointStates", "quantise_in_training"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ranvier._checks import count
+from ranvier._checks import count, floating
 
 
 class PermutationEquivariant(nn.Module):
@@ -21,8 +21,9 @@ class PermutationEquivariant(nn.Module):
         self.mean = nn.Linear(in_features, out_features, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 3 or x.shape[2] != self.each.in_features or x.shape[1] == 0:
-            raise ValueError(f"x has shape {tuple(x.shape)}; expected (B, n, {self.each.in_features}), n items each")
+        floating(x, "x", f"(B, n, {self.each.in_features}), n items each", 3, last=self.each.in_features)
+        if x.dtype != self.each.weight.dtype:
+            raise ValueError(f"x is of {x.dtype}; expected the layer's {self.each.weight.dtype}: x.to() turns it")
         return self.each(x) + self.mean(x.mean(1, keepdim=True))
 
 
@@ -34,6 +35,7 @@ def commuting_maps(actions: Tensor) -> Tensor:
     if not isinstance(actions, Tensor) or actions.ndim != 3 or actions.shape[1] != actions.shape[2]:
         what = tuple(actions.shape) if isinstance(actions, Tensor) else type(actions).__name__
         raise ValueError(f"actions is {what}; expected square matrices (G, n, n)")
+    floating(actions, "actions", "(G, n, n)", 3)
     n = actions.shape[1]
     one = torch.eye(n, dtype=torch.float64)
     # vec(P W − W P) = (P ⊗ 1 − 1 ⊗ P') vec(W), rows first

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ranvier._checks import count, positive
+from ranvier._checks import count, floating, instance, positive, returned
+from ranvier._checks import function as require_function
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def invariance_generators(
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 2:
         what = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"x is {what}; expected a floating tensor (B, d)")
+    require_function(function, "function", "states (B, d) -> (B,) or (B, m)")
     d = x.shape[1]
     if len(x) < d * d or not bool(torch.isfinite(x).all()):
         raise ValueError(f"x has {len(x)} states, or some are not finite; expected {d * d} or more finite ones")
@@ -84,7 +86,17 @@ def invariance_generators(
 def alignment(basis: Tensor, truth: Tensor) -> float:
     """The smallest cosine of the angles between the spans of two sets of generators (K, d, d); 0 where their numbers
     differ."""
-    if len(basis) != len(truth) or not len(basis):
+    for name, value in (("basis", basis), ("truth", truth)):
+        instance(value, Tensor, name, "a tensor of generators (K, d, d)")
+        if len(value.shape) != 3 or value.shape[1] != value.shape[2]:
+            raise ValueError(f"{name} has shape {tuple(value.shape)}; expected square matrices (K, d, d)")
+    if not len(basis) or not len(truth):
+        return 0.0
+    for name, value in (("basis", basis), ("truth", truth)):
+        floating(value, name, "(K, d, d)", 3)
+    if basis.shape[1] != truth.shape[1]:
+        raise ValueError(f"the generators are of {basis.shape[1]} and {truth.shape[1]} dimensions; expected as many")
+    if len(basis) != len(truth):
         return 0.0
     a, b = (torch.linalg.qr(v.flatten(1).double().T)[0] for v in (basis, truth))
     return float(torch.linalg.svdvals(a.T @ b).min())
@@ -92,8 +104,12 @@ def alignment(basis: Tensor, truth: Tensor) -> float:
 
 def fit_function(x: Tensor, y: Tensor, *, width: int = 64, steps: int = 600, seed: int = 0) -> nn.Module:
     """A smooth network f (B, d) → (B, m) fitted to data x (B, d), y (B, m) by Adam, for `invariance_generators`."""
-    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) < 10:
-        raise ValueError(f"x and y have shapes {tuple(x.shape)} and {tuple(y.shape)}; expected (B, d), (B, m), B >= 10")
+    floating(x, "x", "(B, d)", 2), floating(y, "y", "(B, m)", 2)
+    if len(x) != len(y) or len(x) < 10 or x.dtype != y.dtype:
+        raise ValueError(
+            f"x and y are {tuple(x.shape)} of {x.dtype} and {tuple(y.shape)} of {y.dtype}; expected (B, d) and (B, m), "
+            "B >= 10, of one dtype"
+        )
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -116,7 +132,7 @@ def fit_function(x: Tensor, y: Tensor, *, width: int = 64, steps: int = 600, see
 def _gradients(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     with torch.enable_grad():
         at = x.detach().requires_grad_()
-        values = function(at)
+        values = returned(function(at), "function")
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2 or len(values) != len(x):
             raise ValueError(f"the function's values have shape {tuple(values.shape)}; expected (B,) or (B, m)")

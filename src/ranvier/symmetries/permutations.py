@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ranvier._checks import count, number, positive
+from ranvier._checks import count, floating, function, instance, number, positive, returned
 
 _MOST_OBJECTS = 8
 
@@ -27,9 +27,11 @@ def object_symmetries(
     if not isinstance(scenes, Tensor) or scenes.ndim != 3 or not 1 <= scenes.shape[1] <= _MOST_OBJECTS:
         what = tuple(scenes.shape) if isinstance(scenes, Tensor) else type(scenes).__name__
         raise ValueError(f"scenes is {what}; expected (B, n, features) of at most {_MOST_OBJECTS} objects")
+    floating(scenes, "scenes", "(B, n, features)", 3)
+    function(picture, "picture", "scenes (B, n, features) -> pictures (B, ...)")
     limit = positive(tolerance, "tolerance")
     with torch.no_grad():
-        before = picture(scenes)
+        before = floating(returned(picture(scenes), "picture"), "a picture", "(B, ...)")
         largest = float(before.abs().max())
         return [
             order
@@ -49,9 +51,10 @@ def permute_neurons(model: nn.Sequential, orders: Sequence[Tensor]) -> nn.Sequen
     if len(orders) != len(layers) - 1:
         raise ValueError(f"there are {len(orders)} orders; expected one a hidden layer: {len(layers) - 1}")
     with torch.no_grad():
-        for k, order in enumerate(torch.as_tensor(order) for order in orders):
+        for k, order in enumerate(orders):
             width = layers[k].out_features
-            if sorted(order.tolist()) != list(range(width)):
+            instance(order, Tensor, f"order {k}", f"a tensor of the numbers 0 to {width - 1}")
+            if order.dtype != torch.int64 or order.ndim != 1 or sorted(order.tolist()) != list(range(width)):
                 raise ValueError(f"order {k} is {order.tolist()!r:.60}; expected a permutation of 0 to {width - 1}")
             layers[k].weight.copy_(layers[k].weight[order])
             if layers[k].bias is not None:
@@ -103,6 +106,8 @@ def match_neurons(
 def interpolate(first: nn.Module, second: nn.Module, share: float) -> nn.Module:
     """A network with weights (1 − share) · first + share · second; ValueError where they differ in shape."""
     t = number(share, "share")
+    for name, net in (("first", first), ("second", second)):
+        instance(net, nn.Module, name, "a torch.nn.Module")
     new, other = copy.deepcopy(first), dict(second.named_parameters())
     with torch.no_grad():
         for name, weight in new.named_parameters():
@@ -115,7 +120,10 @@ def interpolate(first: nn.Module, second: nn.Module, share: float) -> nn.Module:
 def barrier(loss: Callable[[nn.Module], float], first: nn.Module, second: nn.Module, points: int = 11) -> float:
     """How far the loss rises above the straight line between two networks' losses on the straight line between their
     weights (Frankle et al. 2020), at its highest; 0 where they are linearly connected."""
-    ends = loss(first), loss(second)
+    function(loss, "loss", "network -> number")
+    for name, net in (("first", first), ("second", second)):
+        instance(net, nn.Module, name, "a torch.nn.Module")
+    ends = number(loss(first), "loss(first)"), number(loss(second), "loss(second)")
     shares = [k / (count(points, "points", 2) - 1) for k in range(points)]
     rise = [loss(interpolate(first, second, t)) - (1 - t) * ends[0] - t * ends[1] for t in shares[1:-1]]
     return max(0.0, *rise) if rise else 0.0

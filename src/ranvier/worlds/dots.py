@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ranvier._checks import count, number
+from ranvier._checks import count, floating, number, whole
 
 #: where the blobs of an object lie, from its place (rows, columns): across, upright, two diagonals, a corner, a cross
 SHAPES = torch.tensor([
@@ -75,11 +75,19 @@ class MovingDots:
 
     def move(self, positions: Tensor, actions: Tensor) -> Tensor:
         """Positions (..., 2) a step later."""
+        floating(positions, "positions", "(..., 2)", last=2), floating(actions, "actions", "(..., 2)", last=2)
+        if positions.shape != actions.shape:
+            raise ValueError(
+                f"positions and actions have shapes {tuple(positions.shape)} and {tuple(actions.shape)}; expected one"
+            )
         return (positions + self.speed * actions.clamp(-1, 1)).clamp(-1, 1)
 
     def frames(self, positions: Tensor, identities: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Pictures (T, B, side²) of objects (B,) at positions (T, B, 2), distractors and noise about them."""
-        steps, batch = positions.shape[:2]
+        steps, batch = floating(positions, "positions", "(T, B, 2)", 3, last=2).shape[:2]
+        whole(identities, "identities", "(B,)", 1, len(SHAPES))
+        if len(identities) != batch:
+            raise ValueError(f"there are {len(identities)} identities; expected one an object: {batch}")
         drawn = steps if self.background == "changing" else 1
         centre, reach = (self.side - 1) / 2, (self.side - 1) / 2 - 2
         blobs = (centre + reach * positions)[:, :, None] + SHAPES[identities]

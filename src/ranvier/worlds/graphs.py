@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ranvier._checks import count, number
+from ranvier._checks import count, instance, number, reals, whole
 
 #: (row, column) of a step north, east, south, west
 STEPS = torch.tensor([[-1, 0], [0, 1], [1, 0], [0, -1]])
@@ -86,6 +86,11 @@ class GridWorld:
 
     def furnished(self, places: Tensor, actions: Tensor, *, generator: torch.Generator | None = None) -> Walk:
         """Walks (T, B) through new environments: each column's places get stimuli of their own."""
+        whole(places, "places", "(T, B)", 2, self.places), whole(actions, "actions", "(T, B)", 2, 4)
+        if places.shape != actions.shape:
+            raise ValueError(
+                f"places and actions have shapes {tuple(places.shape)} and {tuple(actions.shape)}; expected one"
+            )
         stimuli = torch.randint(0, self.stimuli, (places.shape[1], self.places), generator=generator)
         return Walk(stimuli.gather(1, places.T).T.contiguous(), actions, places)
 
@@ -96,7 +101,7 @@ class GridWorld:
         a move to no neighbour goes there row first. The last action is 0, and leads nowhere.
         Raises ValueError for positions of another shape, NaN, and a path along a line.
         """
-        xy = np.asarray(positions, float)
+        xy = reals(positions, "positions")
         if xy.ndim != 2 or xy.shape[1] != 2 or len(xy) < 2:
             raise ValueError(f"positions has shape {xy.shape}; expected at least two rows (N, 2)")
         if not np.isfinite(xy).all():
@@ -151,6 +156,7 @@ def novelty(walk: Walk) -> tuple[Tensor, Tensor]:
     Observations at the second kind can be known by inference only: the place is known, the way to it is new, in both
     directions (Whittington et al. 2020).
     """
+    instance(walk, Walk, "walk", "a Walk, as GridWorld.walk makes it")
     places = walk.places
     visited = _earlier(places)
     edges = torch.minimum(places[1:], places[:-1]) * (int(places.max()) + 1) + torch.maximum(places[1:], places[:-1])

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ranvier._checks import count
+from ranvier._checks import count, floating
 
 Target = Literal["average", "stop", "shared"]
 
@@ -49,13 +49,18 @@ class JEPA(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes (..., size) of frames (..., inputs)."""
-        if x.shape[-1:] != (self.inputs,):
-            raise ValueError(f"x has shape {tuple(x.shape)}; expected (..., {self.inputs}), pixels last")
+        floating(x, "x", f"(..., {self.inputs}), pixels last", last=self.inputs)
         codes: Tensor = self.encoder(x)
         return codes
 
     def predict(self, code: Tensor, actions: Tensor) -> Tensor:
         """Codes (H, B, size) after each of the actions (H, B, actions), from a code (B, size)."""
+        floating(code, "code", f"(B, {self.size})", last=self.size)
+        if not isinstance(actions, Tensor) or not actions.is_floating_point():
+            what = f"a tensor of {actions.dtype}" if isinstance(actions, Tensor) else type(actions).__name__
+            raise TypeError(f"actions is {what}; expected a floating tensor (H, B, {self.actions})")
+        if len(actions) == 0 or not bool(actions.isfinite().all()):
+            raise ValueError(f"actions has shape {tuple(actions.shape)} or is not finite; expected one step or more")
         if code.shape[-1:] != (self.size,) or actions.shape[1:] != (*code.shape[:-1], self.actions):
             raise ValueError(
                 f"code and actions have shapes {tuple(code.shape)}, {tuple(actions.shape)}; "
@@ -164,6 +169,10 @@ def linear(inputs: int, outputs: int, random: torch.Generator) -> nn.Linear:
 
 def require_scene(x: Tensor, actions: Tensor, inputs: int, choices: int) -> None:
     """ValueError for sequences of other shapes, and for what is not finite."""
+    for name, value in (("x", x), ("actions", actions)):
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            what = f"a tensor of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(f"{name} is {what}; expected a floating tensor (T, B, ...)")
     if x.ndim != 3 or x.shape[2] != inputs or len(x) < 2 or x.shape[1] == 0:
         raise ValueError(f"x has shape {tuple(x.shape)}; expected (T, B, {inputs}) with two frames or more")
     if actions.shape != (*x.shape[:2], choices):

@@ -8,9 +8,19 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ranvier._checks import floating
+
 
 def attend(query: Tensor, keys: Tensor, values: Tensor, weights: Tensor | None = None) -> Tensor:
     """Σ_i w_i (q·k_i) v_i: query (B, K), keys (B, n, K), values (B, n, V), weights (n,) or none -> (B, V)."""
+    batch, size = floating(query, "query", "(B, K)", 2).shape
+    n = floating(keys, "keys", f"({batch}, n, {size})", 3).shape[1]
+    floating(values, "values", f"({batch}, {n}, V)", 3)
+    if keys.shape != (batch, n, size) or values.shape[:2] != (batch, n):
+        raise ValueError(
+            f"query, keys and values have shapes {(batch, size)}, {tuple(keys.shape)}, {tuple(values.shape)}; expected "
+            "(B, K), (B, n, K), (B, n, V)"
+        )
     scores = (keys @ query[:, :, None])[:, :, 0]
     return ((scores if weights is None else scores * weights)[:, None] @ values)[:, 0]
 
@@ -39,9 +49,11 @@ class HebbianMemory:
 
     def store(self, inferred: Tensor, retrieved: Tensor) -> HebbianMemory:
         """With one pattern more, (B, P) both."""
-        if inferred.shape != retrieved.shape or inferred.ndim != 2:
+        floating(inferred, "inferred", "(B, P)", 2), floating(retrieved, "retrieved", "(B, P)", 2)
+        if inferred.shape != retrieved.shape or (self._keys and inferred.shape != self._keys[0].shape):
             raise ValueError(
-                f"inferred and retrieved are {tuple(inferred.shape)} and {tuple(retrieved.shape)}; expected (B, P) both"
+                f"inferred and retrieved are {tuple(inferred.shape)} and {tuple(retrieved.shape)}; expected (B, P) "
+                "both, as those stored"
             )
         later = HebbianMemory(forgetting=self.forgetting, rate=self.rate, modules=self.modules)
         later._keys = [*self._keys, inferred + retrieved]
@@ -87,6 +99,10 @@ class HebbianMemory:
 
         steps : how often, or how often for each module, whose activity then stays.
         """
+        floating(query, "query", "(B, P) or (B, Q, P)")
+        size = self._keys[0].shape[1] if self._keys else sum(self.modules or (query.shape[-1],))
+        if query.ndim not in (2, 3) or query.shape[-1] != size:
+            raise ValueError(f"query has shape {tuple(query.shape)}; expected (B, {size}) or (B, Q, {size})")
         sizes = self.modules or (query.shape[-1],)
         counts = [steps] * len(sizes) if isinstance(steps, int) else list(steps)
         if len(counts) != len(sizes):

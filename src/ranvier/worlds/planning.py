@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from ranvier._checks import count, positive
+from ranvier._checks import count, floating, positive
 
 
 class LatentModel(Protocol):
@@ -47,7 +47,8 @@ def plan(
     """
     horizon, iterations = count(horizon, "horizon", 1), count(iterations, "iterations", 1)
     limit = positive(limit, "limit")
-    if code.ndim != 2 or code.shape != goal.shape:
+    floating(code, "code", "(B, size)", 2), floating(goal, "goal", "(B, size)", 2)
+    if code.shape != goal.shape:
         raise ValueError(f"code and goal have shapes {tuple(code.shape)}, {tuple(goal.shape)}; expected (B, size) both")
     shape = (horizon, len(code), model.actions)
     if method == "gradient":

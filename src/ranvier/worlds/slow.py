@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ranvier._checks import count
+from ranvier._checks import count, floating
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,9 @@ def slow_features(x: Tensor, features: int, *, share: float = 1e-6) -> SlowFeatu
     Among directions of unit variance, those whose mean squared change is least, uncorrelated with each other.
     Directions of less than `share` of the largest variance are left out. Raises ValueError where fewer remain.
     """
-    if x.ndim != 3 or len(x) < 2:
+    x = floating(x, "x", "(T, B, N) with two steps or more", 3).double()
+    if len(x) < 2:
         raise ValueError(f"x has shape {tuple(x.shape)}; expected (T, B, N) with two steps or more")
-    if not bool(x.isfinite().all()):
-        raise ValueError("x holds NaN or infinity; expected finite numbers")
-    x = x.double()
     rows = x.flatten(0, 1)
     mean = rows.mean(0)
     values, vectors = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))
@@ -54,8 +52,7 @@ def effective_rank(codes: Tensor) -> float:
     >>> effective_rank(torch.eye(3)), effective_rank(torch.ones(5, 3))
     (3.0, 1.0)
     """
-    if codes.ndim != 2 or not bool(codes.isfinite().all()):
-        raise ValueError(f"codes has shape {tuple(codes.shape)}; expected finite rows (n, size)")
+    floating(codes, "codes", "(n, size)", 2)
     values = torch.linalg.svdvals(codes.detach().double())
     p = values / values.sum()
     p = p[(p > 1e-12) | p.isnan()]

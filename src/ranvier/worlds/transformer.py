@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import nll_loss, normalize, one_hot
 
-from ranvier._checks import count
+from ranvier._checks import count, whole
 from ranvier.worlds.checks import require_walk
 from ranvier.worlds.tem import moved
 
@@ -64,7 +64,7 @@ class TEMTransformer(nn.Module):
 
     def positions(self, actions: Tensor) -> Tensor:
         """Positions e (T, B, size) along actions (T, B), of length 1."""
-        steps, batch = actions.shape
+        steps, batch = whole(actions, "actions", "(T, B)", 2, self.actions).shape
         if self.kind == "fixed":
             rates = 1e-4 ** (torch.arange(self.size // 2) / (self.size / 2))
             phases = torch.arange(steps)[:, None] * rates

@@ -65,11 +65,11 @@ def measure(
         ablated = trained("random" if signed else "unsigned", generations, short, seed)[1]
         gradients = {name: by_gradient(name, iterations, short, seed) for name in ("ncap", "mlp")}
         driven = {w: crawl(seed, w, proprioception) for w in (1.0, 0.0)}
-        third, other = iterations // 3, control if control == "mlp" else "ncap"
+        share, other = iterations // 3, control if control == "mlp" else "ncap"
         result |= {
             "late": (last if signed else mean(ablated[-tenth:])) / best,
             "learning_kept": mean(ablated[-tenth:]) / last,
-            "gradient": mean(gradients["ncap"][:third]) / mean(gradients[other][:third]),
+            "gradient": mean(gradients["ncap"][:share]) / mean(gradients[other][:share]),
             "worm": driven[1.0],
             "unwired": driven[0.0],
         }
