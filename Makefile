@@ -11,12 +11,13 @@ PY = $(VENV)/bin/python
 READY = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test attack audit triton lint bench bench-parts models atlas oracles pins dist notes clean
+.PHONY: help demo test attack mutants audit triton lint bench bench-parts models atlas oracles pins dist notes clean
 
 help:
 	@echo "make demo     install, run the main job on the larva's wiring, print where the report lies"
 	@echo "make test     install, run the tests"
 	@echo "make attack   mutated files, killed runs, a day of biological time: some 90 minutes, resumes (ATTACK_FLAGS='--inputs 10000 --kills 5')"
+	@echo "make mutants  small breaks of the numerical source: do tests notice? Some ten hours, resumes (MUTANT_FLAGS='--sample 15 --jobs 2')"
 	@echo "make audit    known weaknesses of the pinned packages (asks PyPI)"
 	@echo "make triton   the GPU's kernels without a GPU: in Triton's interpreter, and through its compiler"
 	@echo "make lint     ruff and mypy"
@@ -45,6 +46,11 @@ test: $(READY)
 # the figures are kept even where something was found
 attack: $(READY)
 	$(PY) -m tests.attack $(ATTACK_FLAGS) | tee benchmarks/results/attack.txt; exit $${PIPESTATUS[0]}
+
+# breaks are made in a copy; what has been tried is not tried again
+mutants: $(READY)
+	mkdir -p build && $(PY) -m tests.mutants $(MUTANT_FLAGS) > build/mutants.md
+	mv build/mutants.md benchmarks/results/mutants.md
 
 # in a separate environment; asks PyPI for the advisories of the pinned versions
 audit:

@@ -13,11 +13,13 @@ import pytest
 import torch
 
 from ranvier.bodies import NCAP, Swimmer, evolve, policy_gradient
+from tests.laws.oracles import oracle
 
 pytest.importorskip("mujoco", reason="mujoco is not installed (ranvier[bodies])")
 pytest.importorskip("dm_control", reason="dm_control is not installed (ranvier[bodies])")
 
 
+@oracle
 def by_hand(q: np.ndarray, step: int, w: tuple[float, float, float, float]) -> list[float]:
     """The circuit joint by joint."""
 

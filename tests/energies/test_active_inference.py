@@ -18,6 +18,7 @@ from ranvier.energies.predictive.active_inference import (
     predict_states,
 )
 from tests.laws.cells import check_cell
+from tests.laws.oracles import oracle
 
 F64 = torch.float64
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "pymdp.json").read_text())["cases"]
@@ -81,6 +82,7 @@ def test_the_free_energy_bounds_surprise_and_is_exact_with_one_factor():
         assert abs(gap) < 1e-10 if exact else 1e-4 < gap < 0.2
 
 
+@oracle
 def by_enumeration(model, q):
     """F of two factors, summed state by state."""
     total = 0.0
@@ -133,6 +135,16 @@ def test_both_splits_of_the_expected_free_energy_by_enumeration():
             assert float(result.pragmatic[k, t]) == pytest.approx(float((outcomes * expected.log()).sum()))
     entropy = result.epistemic + result.ambiguity  # H[Q(o)] for the ambiguity leaves nothing but reward
     torch.testing.assert_close(result.risk + entropy, -result.pragmatic)
+
+
+def test_beliefs_are_carried_forward_by_the_action():
+    """P(s') = Σ_s P(s' | s, u) P(s), state by state."""
+    model = random_model(actions=(2, 3))
+    result = predict_states(model, model.D, (1, 2))
+    for f, action in enumerate((1, 2)):
+        size = model.states[f]
+        expected = [sum(float(model.B[f][k, s, action] * model.D[f][s]) for s in range(size)) for k in range(size)]
+        assert result[f].tolist() == pytest.approx(expected, rel=1e-12)
 
 
 def test_in_the_t_maze_the_cue_comes_first_and_then_the_rewarded_arm():

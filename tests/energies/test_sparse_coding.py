@@ -26,6 +26,7 @@ from ranvier.energies.sparse_coding import (
     whitened,
 )  # fmt: skip
 from tests.laws.cells import check_cell
+from tests.laws.oracles import oracle
 
 LAM = 0.2
 
@@ -82,6 +83,7 @@ def test_orthogonal_atoms_have_a_closed_form(penalty):
         torch.testing.assert_close(fista(x, D, 0.3, tol=1e-14), expected, atol=1e-6, rtol=0)
 
 
+@oracle
 def by_hand(x, D, penalty, step, tol):
     """Rozell et al. (2008), eq. 3.1 and 3.3, a signal and a neuron at a time."""
     out = np.zeros((len(x), len(D)))

@@ -1,4 +1,5 @@
-"""A noise-free network step by step in plain NumPy, from its equations' text: no model is known by its name.
+"""Oracle of both engines: a noise-free network step by step in plain NumPy, from its equations' text; no model is
+known by its name.
 
 The schemes are re-derived by numbers: which variables form a linear system is seen from differences of the right-hand
 side, whose matrix exponential advances them; the others go by exponential Euler where each is linear in itself, and

@@ -1,6 +1,7 @@
 """Integrators: the order measured, exact steps against closed forms, noise against Lyapunov's equation."""
 
 import math
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +15,8 @@ from ranvier.equations import Equations, parse, symbol
 from ranvier.equations.integrators import default_method, linear_part, make_scheme
 from ranvier.equations.printing import torch_function
 from ranvier.equations.propagators import propagators
+
+F64 = partial(torch.tensor, dtype=torch.float64)
 
 
 def stepper(text, method=None, dt=0.1, parameters=None, **options):
@@ -170,6 +173,25 @@ def test_euler_maruyama_strong_order():
         errors = [float((path(n, method) - reference).abs().mean()) for n in (8, 16, 32)]
         orders = np.log2(np.array(errors[:-1]) / errors[1:])
         assert (orders > order - 0.25).all(), (method, errors)
+
+
+def test_noise_under_exponential_euler_has_the_variance_of_its_slope():
+    """dx = −x y dt + s dW with y at rest over the step: s² (1 − e^(−2 y dt))/(2 y), an Ornstein–Uhlenbeck process."""
+    step, scheme = stepper("dx/dt = -x*y + 0.6*xi\ndy/dt = 0.3 - x*y", "exponential_euler", dt=0.37)
+    assert scheme.method == "exponential_euler" and scheme.linear is None
+    start = {"x": F64(1.3), "y": F64(3.7)}
+    quiet, kicked = (float(step(start, [F64(n)])["x"]) for n in (0.0, 1.0))
+    assert quiet == pytest.approx(1.3 * math.exp(-3.7 * 0.37), rel=1e-12)
+    assert (kicked - quiet) ** 2 == pytest.approx(0.36 * -math.expm1(-2 * 3.7 * 0.37) / (2 * 3.7), rel=1e-12)
+
+
+def test_heuns_predictor_has_the_noise():
+    """x + dt/2 (f(x) + f(x + dt f(x) + k)) + k with the kick k = s √dt N (Kloeden & Platen 1992)."""
+    step, _ = stepper("dx/dt = -sin(x) + 0.6*xi", "heun", dt=0.37)
+    x, kick = 1.3, 0.6 * math.sqrt(0.37) * -1.7
+    predicted = x - 0.37 * math.sin(x) + kick
+    expected = x - 0.37 / 2 * (math.sin(x) + math.sin(predicted)) + kick
+    assert float(step({"x": F64(x)}, [F64(-1.7)])["x"]) == pytest.approx(expected)
 
 
 def test_multiplicative_noise_is_read_as_ito():

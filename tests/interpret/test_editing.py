@@ -6,6 +6,7 @@ from torch import nn
 
 from ranvier.interpret import UnitLayer, activations, edit, mlps
 from tests.interpret.conftest import language_model
+from tests.laws.oracles import oracle
 
 
 def hooks(model: nn.Module) -> int:
@@ -21,6 +22,7 @@ def net():
 X = torch.tensor([[0.3, -1.0, 2.0], [1.0, 0.0, -0.5]], dtype=torch.float64)
 
 
+@oracle
 def by_hand(net, function):
     first, last = net[0], net[2]  # by their weights: calling them would call their hooks
     return function(torch.tanh(X @ first.weight.T + first.bias)) @ last.weight.T + last.bias

@@ -3,6 +3,7 @@
 import pytest
 
 from ranvier.interpret import Review, evaluate
+from tests.laws.oracles import oracle
 
 ROLES = ("a", "b", "c", "d")
 
@@ -14,6 +15,7 @@ def judge(question, first, second, role, reviews):
     return Review((base[0] + 0.1 * shown[0], base[1] + 0.2 * shown[1]), f"{role}{len(reviews)}")
 
 
+@oracle
 def by_hand(answers, depth, sees):
     totals, calls = [0.0, 0.0], 0
     for flip in (False, True):

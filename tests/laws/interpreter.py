@@ -1,4 +1,4 @@
-"""Equations evaluated from their text by Python itself, on NumPy arrays: independent of the package's parser.
+"""Oracle of equations: evaluated from their text by Python itself, on NumPy arrays, without the package's parser.
 
 Only for the tests' own models, as text becomes code here.
 """

@@ -16,6 +16,7 @@ from ranvier.energies.graphs.layered import Layered
 from ranvier.learners import ContrastiveHebbian, EquilibriumPropagation
 from ranvier.learners.energy_based.equilibrium import nudged, nudged_gradient
 from ranvier.learners.energy_based.nudging import Holomorphic, OneSided, RandomSign, Symmetric
+from tests.laws.oracles import oracle
 
 F64 = torch.float64
 
@@ -112,6 +113,7 @@ def test_two_roots_are_symmetric_nudging_and_four_join_conjugates():
     assert up.imag.abs().max() > 0.01
 
 
+@oracle
 def by_hand(model, x, beta, target, start, steps):
     """Scellier and Bengio (2017), eq. 1 and 6, on hard sigmoids, unit by unit: the states after `steps` steps."""
     (W1, b1), (W2, b2) = ((m.weight.detach(), m.bias.detach()) for m in model.maps)

@@ -17,6 +17,7 @@ from ranvier.learners import (
     gradient_angles,
     pathways,
 )
+from tests.laws.oracles import oracle
 
 F64 = torch.float64
 X = torch.randn(20, 6, generator=torch.Generator().manual_seed(2), dtype=F64)
@@ -47,6 +48,7 @@ def gradients(learner, x=X, labels=LABELS):
     return [p.grad.numpy().copy() for p in learner.model.parameters()]
 
 
+@oracle
 def by_hand(model, back):
     """Gradients with `back(l, delta, error)` for what comes back into layer l's activity."""
     w1, b1, w2, b2, w3, b3 = arrays(model)

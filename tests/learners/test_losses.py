@@ -16,6 +16,7 @@ from ranvier.learners import (
     rate_cross_entropy,
     rate_mse,
 )
+from tests.laws.oracles import oracle
 
 F64 = torch.float64
 
@@ -48,6 +49,7 @@ def test_rate_mse_is_the_closed_form_for_any_number_of_steps():
         rate_mse(y, labels, correct=20)
 
 
+@oracle
 def by_hand(train: list[int]) -> int:
     return next((t for t, s in enumerate(train) if s), len(train))
 

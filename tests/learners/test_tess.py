@@ -1,14 +1,22 @@
 """TESS: its update against the equations written out; locality; convolutions; weight standardisation."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 import ranvier as rv
-from ranvier.learners.local.tess import square_waves
+from tests.laws.oracles import oracle
 
 T, B = 7, 4
+
+
+@oracle
+def square_waves(classes: int, n: int) -> torch.Tensor:
+    """The paper's feedback: sign(sin(f_c k))/n, f_c evenly from 50 to 512."""
+    frequencies = np.linspace(50.0, 512.0, classes)
+    return torch.tensor([[np.sign(np.sin(f * k)) / n for k in range(n)] for f in frequencies])
 
 
 def model(bias: bool = False, recurrent: bool = False) -> rv.nn.Sequential:
@@ -33,6 +41,7 @@ def learned(net, x=None, **rule) -> dict[str, torch.Tensor]:
     return {name: p.grad for name, p in net.named_parameters() if p.grad is not None}
 
 
+@oracle
 def written_out(net, pre=1.0, post=1.0, lambda_post=0.2, lambda_pre=0.5) -> list[torch.Tensor]:
     """Loops over steps, examples and neurons: (2 hidden weights, their gradient)."""
     x, labels = batch()

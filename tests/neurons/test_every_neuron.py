@@ -13,7 +13,7 @@ from tests.laws.interpreter import Written
 from tests.laws.units import UNIT_FUNCTIONS, Unit
 from tests.neurons.cases import CASES
 
-DT, DURATION, SIZE = 0.1, 120.0, 3
+DT, DURATION, SIZE = 0.16, 120.0, 3
 each = pytest.mark.parametrize("case", CASES.values(), ids=[kind.__name__ for kind in CASES])
 
 
@@ -59,6 +59,19 @@ def test_units_agree(case):
     for state in states:
         slope = written.slopes(values, UNIT_FUNCTIONS)[state.name]
         assert slope == Unit(state.unit) / Unit("ms"), state.name
+
+
+@each
+def test_noise_is_the_standard_deviation_of_the_free_membrane(case):
+    """docs/contracts.md: tau dV = ... dt + noise √(2 tau) dW, tau a neuron's tau_m, or C_m/g_L, or 1 ms without any."""
+    soma = case.model.equations.states[0]
+    if not soma.diffusion:
+        pytest.skip("no noise")
+    values = {"noise": 2.7, "tau_m": 13.7, "C_m": 217.3, "g_L": 11.9}
+    names = set(declared(type(case.model)))
+    tau = 13.7 if "tau_m" in names else 217.3 / 11.9 if "C_m" in names else 1.0
+    power = sum(float(g.subs({s: values[s.name] for s in g.free_symbols})) ** 2 for g in soma.diffusion.values())
+    assert power == pytest.approx(2 * 2.7**2 / tau, rel=1e-12)
 
 
 @each
@@ -116,7 +129,7 @@ def test_without_drive_it_is_silent(case):
 def test_a_run_may_be_cut_and_joined(case):
     net = network(case)
     whole, simulation = run(net), rv.Simulation(net, dt=DT, dtype=torch.float64, record="V")
-    parts = [simulation.run(70.0), simulation.run(DURATION - 70.0)]
+    parts = [simulation.run(72.0), simulation.run(DURATION - 72.0)]
     assert torch.equal(torch.cat([p.times for p in parts]), whole.times)
     assert torch.equal(torch.cat([p.states["V"].values for p in parts]), whole.states["V"].values)
 

@@ -11,7 +11,7 @@ from ranvier.networks import read_network, write_network
 from ranvier.neurons.sources import Source
 from tests.laws.discovery import require_cases
 
-DT, DURATION, SIZE = 0.1, 2000.0, 50
+DT, DURATION, SIZE = 0.16, 2000.0, 50
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""Every cell's equations once more, by the plainest means: NumPy, float64, one number after another where it helps."""
+"""Oracle of cells: every cell's equations once more, by the plainest means: NumPy, float64, one number after another
+where it helps."""
 
 import math
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import ranvier as rv
-from ranvier.engines.surrogates import ArcTan
+from ranvier.engines.surrogates import ArcTan, Triangle
 from tests.laws.cells import check_cell
+from tests.laws.oracles import oracle
 from tests.nn.layers import F64, VARIANTS, drive, layer
 
 
@@ -28,6 +29,7 @@ def test_layers_in_a_row_are_a_lawful_cell(fused):
     check_cell(model, drive(24, 3, 7, 4.0), list(model.parameters()))
 
 
+@oracle
 def by_hand(options: dict, x, weight, recurrent, beta, threshold):
     """One neuron at a time, in Python numbers, from the equations in the papers."""
     steps, batch, size = x.shape[0], x.shape[1], weight.shape[0]
@@ -66,6 +68,40 @@ def test_spikes_agree_with_a_plain_re_derivation(name, fused):
     expected = by_hand(VARIANTS[name], x, cell.linear.weight.detach(), recurrent, 0.8, 0.7)
     assert 20 < expected.sum() < 0.9 * expected.numel()
     assert torch.equal(y, expected)
+
+
+@oracle
+def backwards(u, weights, beta, threshold, reset):
+    """d(Σ weights y)/dx by hand, backwards in time; dy/du = max(0, 1 − |u − threshold|), no gradient by the reset's y.
+
+    dv/du is 1 where the reset subtracts (delayed or not), 1 − y where it goes to 0.
+    """
+    gradient, carry = torch.zeros_like(u), torch.zeros_like(u[0])
+    for t in reversed(range(len(u))):
+        distance = u[t] - threshold
+        passes = 1 - (distance >= 0).to(u) if reset == "zero" else 1.0
+        carry = weights[t] * (1 - distance.abs()).clamp(min=0) + beta * passes * carry
+        gradient[t] = carry
+    return gradient
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("reset", ["subtract", "zero", "delayed"])
+def test_no_gradient_passes_through_the_reset(reset, fused):
+    x, beta, threshold = drive(25, 2, 4, 1.1), 0.83, 0.71
+    y, _ = rv.nn.LIF(
+        4, beta=beta, threshold=threshold, reset=reset, surrogate=Triangle(1.0), dtype=F64, fused=fused
+    )(x.requires_grad_())  # fmt: skip
+    u, v, last = [], torch.zeros(2, 4, dtype=F64), torch.zeros(2, 4, dtype=F64)
+    for row in x.detach():
+        u.append(beta * v + row - (threshold * last if reset == "delayed" else 0))
+        last = (u[-1] >= threshold).to(F64)
+        v = {"subtract": u[-1] - threshold * last, "zero": u[-1] * (1 - last), "delayed": u[-1]}[reset]
+    u = torch.stack(u)
+    weights = torch.randn(25, 2, 4, dtype=F64, generator=torch.Generator().manual_seed(3))
+    (gradient,) = torch.autograd.grad((weights * y).sum(), x)
+    assert 40 < y.sum() < 160 and torch.equal(y.detach(), (u >= threshold).to(F64))
+    torch.testing.assert_close(gradient, backwards(u, weights, beta, threshold, reset), rtol=1e-10, atol=1e-12)
 
 
 def test_it_is_the_librarys_lif():

@@ -102,14 +102,15 @@ def test_a_delay_is_a_delay():
     """A source that jumps at t = 0 reaches its target after the delay, not before."""
     force, p = cases.O
     m = theory.membrane(lambda V: force(V) + torch.zeros(2), N=300, **p)
-    W = torch.tensor([[0.0, 0.0], [1000.0, 0.0]])
+    W = torch.tensor([[0.0, 0.0], [1000.0, 0.0]], dtype=torch.float64)
     base = theory.stationary(m).rate
     W0 = W * base[0] / 1000
-    drive = torch.tensor([[20.0, -float(W0[1, 0])]])
-    e = theory.evolve(m, 20.0, 0.1, drive=drive, coupling=W, delay=3.0)
-    moved = (e.rate[:, 1] / base[1] - 1).abs() > 1e-6
-    first = float(e.times[moved][0])
-    assert 3.0 < first < 3.0 + 1.5
+    drive = torch.tensor([[20.0, -float(W0[1, 0])]], dtype=torch.float64)
+    for delay, dt in ((3.0, 0.1), (1.05, 0.15)):
+        e = theory.evolve(m, 5.0, dt, drive=drive, coupling=W, delay=delay)
+        moved = (e.rate / base - 1).abs() > 1e-9
+        starts = [float(e.times[moved[:, k]][0]) for k in range(2)]
+        assert starts == pytest.approx([dt, delay + dt], abs=1e-9)
 
 
 def test_delays_between_steps_are_interpolated():
