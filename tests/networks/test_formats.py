@@ -378,3 +378,86 @@ def test_glutamate_inhibits_where_the_user_says_so(tmp_path):
     nodes.write_text("id,nt_type\na,glutamate\nb,acetylcholine\n")
     assert any("glutamate of 1 neurons was" in n for n in read_edges(plain, nodes=nodes).notes)
     assert sorted(read_edges(plain, nodes=nodes, signs={"Glu": -1}).weights.tolist()) == [-5.0, 2.0]
+
+
+TYPED = nx.MultiDiGraph()
+TYPED.add_node("a", nt_type="GABA", cell_class="LN")
+TYPED.add_node("b", nt_type="ACH", cell_class="PN")
+TYPED.add_edge("a", "b", syn_count=2.0, type="chemical")
+TYPED.add_edge("a", "b", syn_count=3.0, type="electrical")
+TYPED.add_edge("b", "c", syn_count=1.0, type="chemical")
+
+
+@pytest.mark.parametrize("kind", ["graphml", "gexf", "json"])
+def test_types_and_transmitters_of_graphs_are_used(tmp_path, kind):
+    write = {"graphml": nx.write_graphml, "gexf": nx.write_gexf}
+    links = json.dumps(nx.node_link_data(TYPED, edges="links")).encode()
+    data = written(write[kind], TYPED) if kind in write else links
+    path = tmp_path / "g"
+    path.write_bytes(data)
+    edges = read_edges(path)
+    assert triples(edges) == {("a", "b"): -2.0, ("b", "c"): 1.0}
+    assert triples(edges.electrical) == {("a", "b"): 3.0, ("b", "a"): 3.0}
+    assert edges.classes == ("LN", "PN", "") and edges.attributes["nt_type"] == ("GABA", "ACH", "")
+    assert any("1 rows are gap junctions" in n for n in edges.notes)
+    assert any("1 of 3 nodes inhibit" in n for n in edges.notes)
+    assert triples(read_edges(path, signs={"ACh": -1}))[("b", "c")] == -1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("pre;post;weight\na;b;1,5\n", {("a", "b"): 1.5}),  # decimal commas
+        ("a;b;1,5\nb;a;2,5\n", {("a", "b"): 1.5, ("b", "a"): 2.5}),
+        ("a;x,b;y,3\nb;y,a;x,4\n", {("a;x", "b;y"): 3.0, ("b;y", "a;x"): 4.0}),
+        ("from to w\n1 a b 3\n2 b a 2\n", {("a", "b"): 3.0, ("b", "a"): 2.0}),  # R's names of rows
+        ("  a b c\na 0 1 0\nb 2 0 0\nc 0 0 3\n", {("b", "a"): 1.0, ("a", "b"): 2.0, ("c", "c"): 3.0}),
+        ("pre,post,weight,\na,b,3,\n", {("a", "b"): 3.0}),
+        ("*Vertices 3\n*Edgeslist\n1 2 3\n", {("1", "2"): 1.0, ("2", "1"): 1.0, ("1", "3"): 1.0, ("3", "1"): 1.0}),
+        ("pre,post,type,w\na,b,0,1\nb,a,1,3\n", {("a", "b"): 1.0, ("b", "a"): 3.0}),  # codes are no signs
+    ],
+)
+def test_tables_as_other_programs_write_them(tmp_path, text, expected):
+    path = tmp_path / "e"
+    path.write_text(text)
+    edges = read_edges(path)
+    assert triples(edges) == expected and "not read: ." not in " ".join(edges.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("3 2\n1 2\n2 3\n", "3 nodes and 2 edges follow"),
+        ("a,b 3\nb,a 4\n", "'b 3' as its target"),
+        ("1 2 1 1082040961\n2 1 1 1082040962\n", "fourth column"),
+        (",a,b\na,nan,1\nb,2,NA\n", "the matrix has 'nan' from 'a' to 'a'"),
+    ],
+)
+def test_tables_that_say_something_else_are_asked_about(tmp_path, text, match):
+    path = tmp_path / "e"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=match):
+        read_edges(path)
+
+
+def test_arrays_as_other_programs_write_them(tmp_path):
+    path = tmp_path / "a"
+
+    def read(data, **options):
+        path.write_bytes(data)
+        return read_edges(path, **options)
+
+    record = np.array([(0, 1, 2.5), (1, 0, 3.5)], dtype=[("pre", "i8"), ("post", "i8"), ("weight", "f8")])
+    assert triples(read(npy(record))) == {("0", "1"): 2.5, ("1", "0"): 3.5}
+    geometric = saved(edge_index=np.array([[0, 1], [1, 2]]), edge_weight=np.array([1.0, 2.0]))
+    assert triples(read(geometric)) == {("0", "1"): 1.0, ("1", "2"): 2.0}
+    both = read(saved(chemical=np.array([[0, 1], [2, 0.0]]), electrical=np.array([[0, 1], [1, 0.0]])))
+    assert triples(both) == {("1", "0"): 1.0, ("0", "1"): 2.0} and len(both.electrical) == 2
+    assert triples(read(npy(np.array([[False, True], [False, False]])))) == {("1", "0"): 1.0}
+    with pytest.raises(ValueError, match="expected a square matrix of numbers"):
+        read(npy(np.array([["a", "b"], ["b", "c"]])))
+    edges = npy(np.array([[0, 1, 5], [1, 2, 3], [2, 0, 4]]))  # loops of a matrix would say otherwise
+    assert triples(read(edges)) == {("0", "1"): 5.0, ("1", "2"): 3.0, ("2", "0"): 4.0}
+    assert triples(read(edges, rows="targets"))[("2", "2")] == 4.0
+    with pytest.raises(ValueError, match="may be a matrix of 3 neurons or 3 edges"):
+        read(npy(np.array([[0, 1, 5], [0, 1, 3], [2, 1, 1]])))

@@ -1,6 +1,8 @@
 """The dense step against one synapse at a time, closed forms and the equations of rates."""
 
 import math
+import re
+import warnings
 
 import numpy as np
 import pytest
@@ -184,3 +186,28 @@ def test_a_power_law_without_bounds_is_refused_and_numpys_numbers_are_taken():
             rules.STDP(**{exponent: 0.5}, w_max=math.inf)
     assert rules.STDP(w_max=math.inf).w_max == math.inf
     assert rules.STDP(A_plus=np.float32(0.5)) == rules.STDP(A_plus=0.5)
+
+
+@pytest.mark.parametrize(
+    ("rule", "dt", "text"),
+    [
+        (rules.STDP(A_plus=1e-9, A_minus=0.01), 1.0, r"^STDP's on_post changes a weight of 1 by 1e-09, .* use weights"),
+        (rules.STDP(tau_plus=1e7), 1.0, r"^STDP's trace \w+ decays in tau_plus = 1e\+07 ms, .* wrong by up to 0\.6 "),
+        (rules.STDP(tau_minus=1e7), 1.0, r"trace \w+ decays in tau_minus = 1e\+07 ms"),
+        (rules.RewardSTDP(tau_c=1e6), 0.1, r"trace \w+ decays in tau_c = 1e\+06 ms"),
+    ],
+)
+def test_what_float32_loses_of_a_dense_layer_is_warned_of_once(rule, dt, text):
+    """In float64 nothing is said."""
+    spike, modulator = torch.ones(1, 1), torch.ones(1) if rule.law.uses_modulator else None
+    for dtype in (torch.float64, torch.float32):
+        weight = torch.ones(1, 1, dtype=dtype)
+        state = rule.init_state(weight, 1)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(3):
+                state, _ = rule.step(state, weight, spike, spike, modulator, dt=dt)
+        if dtype == torch.float64:
+            assert not caught
+        else:
+            assert len(caught) == 1 and re.search(text, str(caught[0].message)) and caught[0].filename == __file__

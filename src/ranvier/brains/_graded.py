@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,8 @@ def graded(
     if delay is not None or edges.delays is not None:
         raise ValueError("there is a delay; expected none, as graded synapses are continuous: leave it out")
     gain = 1.0 if gain is None else gain
-    if gain < 0:
-        raise ValueError(f"--gain is {gain}; expected 0 or more, a conductance over the leak")
+    if not 0 <= gain < math.inf:
+        raise ValueError(f"--gain is {gain}; expected a finite number, 0 or more, a conductance over the leak")
     noise = NOISE if noise is None else noise
     cell = rv.Graded(tau_m=TAU_M, E_L=REST, g_L=1.0)
     each = signs_of(edges.names, edges.classes, signs or {}, edges.attributes.get("transmitter"))

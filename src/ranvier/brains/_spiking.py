@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,8 @@ def spiking(
         raise ValueError(f"--neuron is {neuron!r}; expected one of {', '.join([*REGIMES, 'Graded'])}")
     regime = REGIMES[neuron]
     gain = GAIN if gain is None else gain
+    if not math.isfinite(gain):
+        raise ValueError(f"--gain is {gain}; expected a finite number, in mV ms")
     delay = 1.0 if delay is None else delay
     noise = regime.noise if noise is None else noise
     model = getattr(rv, neuron)(**regime.parameters)

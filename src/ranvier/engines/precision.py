@@ -14,8 +14,6 @@ White noise and Poisson input on V dither its rounding, so that the second point
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,16 +26,13 @@ from ranvier.equations import StateVariable, symbol
 from ranvier.equations.integrators import TIME
 from ranvier.equations.printing import torch_function
 from ranvier.networks import Projection, TimeSeries
+from ranvier.rules.precision import warn_of_losses
 
 #: largest relative error of a variable in float32
 TOLERANCE = 1e-4
 #: units in the last place that V must move in a step where it is slowest; a period is then exact to 1e-3 or so
 STALL = 500.0
 UNIT = 2.0**-24
-#: largest relative error of the rate at which a plastic trace decays in float32
-TRACE_TOLERANCE = 0.01
-#: largest relative error of a single change of a plastic weight in float32
-CHANGE_TOLERANCE = 0.02
 _POINTS = 129
 _CHUNK, _TIMES = 512, 16
 
@@ -69,53 +64,15 @@ def memories(model: StepModel, values: dict[str, Tensor]) -> dict[str, Tensor]:
     return {state.name: _memory(state, model, values) for state in model.equations}
 
 
-def warn_of_slow_traces(projection: Projection, dt: float, dtype: torch.dtype) -> None:
-    """Warn where traces of a plastic projection, which decay step by step, do so at a wrong rate."""
-    rule: Any = projection.plasticity
-    if dtype != torch.float32 or rule is None:
+def warn_of_rule(projection: Projection, dt: float, dtype: torch.dtype, *, every_trace: bool) -> None:
+    """Warn of what float32 loses of a plastic projection's traces and changes (`ranvier.rules.precision`)."""
+    if projection.plasticity is None:
         return
-    for trace in (*rule.law.post, *rule.law.modulator):
-        tau = float(rule.parameters[trace.tau])
-        error = UNIT * tau / dt
-        if error > TRACE_TOLERANCE:
-            warnings.warn(
-                f"{projection!r}: {type(rule).__name__}'s trace {trace.name} decays in {trace.tau} = {tau:g} ms, in "
-                f"float32 and steps of dt = {dt:g} ms at a rate that is wrong by up to {error:.1g} of itself; expected "
-                f"less than {TRACE_TOLERANCE:g}: use dtype=torch.float64",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-
-
-def warn_of_small_changes(projection: Projection, dtype: torch.dtype) -> None:
-    """Warn where a plastic weight's changes are lost, or badly rounded, beside the weight itself.
-
-    A change is taken at traces and eligibilities of 1, and at the largest initial weight, or the middle of the bounds
-    where weights begin at 0. Rules with a modulator, whose size is not known, are judged by their spikes' changes.
-    """
-    rule: Any = projection.plasticity
-    if dtype != torch.float32 or rule is None:
-        return
-    w = float(torch.as_tensor(projection.weight).detach().abs().max()) if projection.size else 0.0
-    middle = sum(rule.bounds) / 2
-    w = w or (abs(middle) if math.isfinite(middle) else 0.0)
-    law = rule.law
-    changes = {"on_pre": law.on_pre, "on_post": law.on_post}
-    if not law.uses_modulator:
-        changes["drift"] = law.drift * rule.interval if law.drift != 0 else law.drift
-    values = {symbol(name): sp.Float(rule.parameters[name]) for name in law.names}
-    values |= {symbol(name): sp.Integer(1) for name, _ in law.decays}
-    for name, change in changes.items():
-        size = abs(float(change.xreplace(values | {symbol("w"): sp.Float(w)})))
-        last = float(_ulp(torch.tensor(w, dtype=torch.float64)))
-        if size and last / 2 / size > CHANGE_TOLERANCE:
-            warnings.warn(
-                f"{projection!r}: {type(rule).__name__}'s {name} changes a weight of {w:g} by {size:.2g}, which "
-                f"float32 rounds by up to {last / 2:.2g}, {last / 2 / size:.1g} of itself; expected less than "
-                f"{CHANGE_TOLERANCE:g}: use dtype=torch.float64",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+    largest = float(torch.as_tensor(projection.weight).detach().abs().max()) if projection.size else 0.0
+    warn_of_losses(
+        projection.plasticity, largest, dt, dtype, what=f"{projection!r}: ", remedy="use dtype=torch.float64",
+        every_trace=every_trace, level=3,
+    )  # fmt: skip
 
 
 def _expressions(model: StepModel) -> list[sp.Basic]:
@@ -249,4 +206,4 @@ def _resting(state: StateVariable) -> sp.Expr | None:
     return -state.drift.xreplace({x: sp.Integer(0)}) / slope
 
 
-__all__ = ["STALL", "TOLERANCE", "memories", "needs_double", "warn_of_slow_traces", "warn_of_small_changes"]
+__all__ = ["STALL", "TOLERANCE", "memories", "needs_double", "warn_of_rule"]

@@ -6,9 +6,10 @@ from ranvier.networks._inputs import Normal, TimeSeries, Uniform
 from ranvier.networks._network import Network
 from ranvier.networks._population import Population
 from ranvier.networks._projection import Background, Projection
+from ranvier.networks.readers.arrays import read_sparse
 from ranvier.networks.readers.edges import read_edges
 from ranvier.networks.readers.graphs import from_networkx, read_graphml, to_networkx
-from ranvier.networks.readers.matrices import from_sparse, read_sparse
+from ranvier.networks.readers.matrices import from_sparse
 from ranvier.networks.readers.nir import from_nir, read_nir
 from ranvier.networks.store import read_network, write_network
 from ranvier.networks.writers.nir import to_nir, write_nir

@@ -13,6 +13,7 @@ from torch import Tensor
 from ranvier._steps import whole_steps
 from ranvier.equations.printing import torch_function
 from ranvier.rules._law import MODULATOR, WEIGHT, Law
+from ranvier.rules.precision import warn_of_losses
 
 if TYPE_CHECKING:
     from ranvier.rules._base import Rule, State
@@ -68,6 +69,9 @@ def step(
     if {name: tuple(value.shape) for name, value in state.items()} != expected:
         shapes = {name: tuple(value.shape) for name, value in state.items()}
         raise ValueError(f"state is {shapes}; expected {expected}: that of init_state(weight, batch)")
+    if int(state["clock"]) == 0:
+        largest = float(weight.detach().abs().max()) if weight.numel() else 0.0
+        warn_of_losses(rule, largest, dt, weight.dtype, level=3)
     full = weight.expand(batch, posts, pres)
     state, new = advance(
         rule, state, full, pre.to(weight.dtype), post.to(weight.dtype), modulator, dt,

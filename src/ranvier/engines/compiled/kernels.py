@@ -44,7 +44,13 @@ class KernelLayout:
         out = {}
         for name, value in values.items():
             exact = np.asarray(value, np.float64)
-            out[name] = exact.astype(real)
+            with np.errstate(over="ignore"):
+                out[name] = exact.astype(real)
+            if (np.isinf(out[name]) & np.isfinite(exact)).any():
+                raise ValueError(
+                    f"{name} is up to {np.abs(exact).max():g}, beyond the largest number of float32; expected at most "
+                    f"{np.finfo(np.float32).max:.2g}: use smaller values, or dtype=torch.float64"
+                )
             out[low(name)] = (exact - out[name]).astype(real)
         return {name: out[name] for name in (*self.rows, *self.scalars) if name in out}
 

@@ -18,7 +18,7 @@ from ranvier.engines.compiled.loops import TILE, add_poisson_address, delivery_a
 from ranvier.engines.compiled.program import Program, Sizes, bounds, own_tiles, port_column
 from ranvier.engines.compiled.records import BACKGROUND, GIVEN, POISSON, POPULATION, PROJECTION, SERIES
 from ranvier.engines.compiled.synapse_tables import SynapseTable, delay_steps, padded
-from ranvier.engines.precision import needs_double, warn_of_slow_traces, warn_of_small_changes
+from ranvier.engines.precision import needs_double, warn_of_rule
 from ranvier.engines.protocol import EngineOptions
 from ranvier.engines.step_model import StepModel, step_models
 from ranvier.equations.integrators import TIME
@@ -82,8 +82,7 @@ def lower(net: Network, options: EngineOptions) -> Program:
     from ranvier.engines.plasticity import part  # networks without it need not load it
 
     for projection in net.projections:
-        warn_of_slow_traces(projection, dt, options.dtype)
-        warn_of_small_changes(projection, options.dtype)
+        warn_of_rule(projection, dt, options.dtype, every_trace=False)
     plastic = part.lower_projections(program)
     masks = part.mask_slots(plastic, block), program.mask_columns
     return replace(program, plastic=plastic, sizes=replace(program.sizes, masks=masks))

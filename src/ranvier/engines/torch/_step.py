@@ -11,7 +11,7 @@ from ranvier.engines.compiled.agreement import LEAST, LIMIT, SLOW, TOLERANCE
 from ranvier.engines.compiled.couplings import senders, warn_of_change
 from ranvier.engines.compiled.synapse_tables import delay_steps
 from ranvier.engines.junctions import junctions
-from ranvier.engines.precision import needs_double, warn_of_slow_traces, warn_of_small_changes
+from ranvier.engines.precision import needs_double, warn_of_rule
 from ranvier.engines.step_model import Port, initial_values, step_models
 from ranvier.engines.surrogates import Surrogate
 from ranvier.engines.torch._external import ExternalInputs
@@ -59,8 +59,7 @@ class TorchNetwork:
         self.longest = max((d for groups in self.delays.values() for d, _ in groups), default=0)
         self.edges = {p.index: p.edges() for p in net.projections}
         for p in net.projections:
-            warn_of_slow_traces(p, dt, dtype)
-            warn_of_small_changes(p, dtype)
+            warn_of_rule(p, dt, dtype, every_trace=True)
         self.plastic = {
             p.index: TorchPlastic(net, p, self.delays[p.index], self.edges[p.index], dt, dtype)
             for p in net.projections

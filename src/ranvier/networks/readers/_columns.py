@@ -120,7 +120,7 @@ def _by_name(rows: Sequence[Row], path: Path, filtered: Mapping[str, str]) -> di
         role = role_of(name)
         if role in ("type", "transmitter", "sign"):
             words = {cells[place] for _, cells in rows[1:] if len(cells) > place}
-            if name in filtered or not any(_says(role, word) for word in words):
+            if name in filtered or not any(says(role, word) for word in words):
                 continue  # chosen by `where`, or of another meaning: a type of cells, say
         if role in places:
             raise ValueError(
@@ -132,8 +132,11 @@ def _by_name(rows: Sequence[Row], path: Path, filtered: Mapping[str, str]) -> di
     return places
 
 
-def _says(role: str, word: str) -> bool:
-    return bool(kind_of(word) or sign_of(word)) if role == "type" else bool(sign_of(word))
+def says(role: str, word: str) -> bool:
+    """Whether a word is known in a column of types, transmitters or signs."""
+    if role == "type":  # whose numbers are codes, not signs
+        return bool(kind_of(word) or (plain(word).isalpha() and sign_of(word)))
+    return bool(sign_of(word))
 
 
 def _by_place_fits(rows: Sequence[Row]) -> bool:
@@ -161,4 +164,4 @@ def place_of(column: str | int, first: list[str], named: bool, path: Path) -> in
     return first.index(column)
 
 
-__all__ = ["INTEGER", "NUMBER", "ROLES", "delay_parts", "is_header", "place_of", "places_of", "role_of"]
+__all__ = ["INTEGER", "NUMBER", "ROLES", "delay_parts", "is_header", "place_of", "places_of", "role_of", "says"]

@@ -65,19 +65,9 @@ def table_of(rows: Sequence[Row], path: Path, by_transmitter: Mapping[str, int] 
     def column(role: str) -> tuple[str, ...] | None:
         return tuple(cells[places[role]] for _, cells in rows[1:]) if role in places else None
 
-    signs: dict[str, int] = {}
-    notes = []
-    for role in ("transmitter", "sign"):
-        if (values := column(role)) is not None:
-            known = {name: sign_of(value, by_transmitter) for name, value in zip(names, values, strict=True)}
-            signs |= {name: sign for name, sign in known.items() if sign}
-            minus, unknown = sum(s < 0 for s in known.values()), sum(s == 0 for s in known.values())
-            notes.append(
-                f"Signs by the nodes' {first[places[role]]}: {minus} of {len(names)} nodes inhibit"
-                + (f"; of {unknown} it says nothing known, they excite." if unknown else ".")
-            )
-            glutamate = sum(is_glutamate(v) and known[n] > 0 for n, v in zip(names, values, strict=True))
-            notes += glutamate_in_words(glutamate)
+    titles = {role: first[place] for role, place in places.items()}
+    texts: dict[str, tuple[str, ...]] = {r: column(r) or () for r in ("transmitter", "sign") if r in places}
+    signs, notes = node_signs(names, texts, titles, by_transmitter)
     used = set(places.values())
     attributes = {
         first[k]: tuple(cells[k] for _, cells in rows[1:])
@@ -85,6 +75,31 @@ def table_of(rows: Sequence[Row], path: Path, by_transmitter: Mapping[str, int] 
         if k not in used or k == places.get("transmitter")
     }
     return NodeTable(names, column("class"), signs, attributes, tuple(notes))
+
+
+def role_of_node(name: str) -> str | None:
+    """What a node's attribute of that name says: "name", "class", "transmitter", "sign", or None."""
+    return _ROLES.get(plain(name))
+
+
+def node_signs(
+    names: Sequence[str], values: Mapping[str, Sequence[str]], titles: Mapping[str, str],
+    by_transmitter: Mapping[str, int] | None,
+) -> tuple[dict[str, int], list[str]]:  # fmt: skip
+    """Signs by name from the nodes' transmitters and signs (`values` by role, columns called `titles`), and notes."""
+    signs: dict[str, int] = {}
+    notes = []
+    for role, texts in values.items():
+        known = {name: sign_of(text, by_transmitter) for name, text in zip(names, texts, strict=True)}
+        signs |= {name: sign for name, sign in known.items() if sign}
+        minus, unknown = sum(s < 0 for s in known.values()), sum(s == 0 for s in known.values())
+        notes.append(
+            f"Signs by the nodes' {titles[role]}: {minus} of {len(names)} nodes inhibit"
+            + (f"; of {unknown} it says nothing known, they excite." if unknown else ".")
+        )
+        glutamate = sum(is_glutamate(t) and known[n] > 0 for n, t in zip(names, texts, strict=True))
+        notes += glutamate_in_words(glutamate)
+    return signs, notes
 
 
 class Nodes:
@@ -139,4 +154,4 @@ def node_name(text: str, what: str) -> str:
     return printable(text, what)
 
 
-__all__ = ["NodeTable", "Nodes", "node_name", "table_of"]
+__all__ = ["NodeTable", "Nodes", "node_name", "node_signs", "role_of_node", "table_of"]

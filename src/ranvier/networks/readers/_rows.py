@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from typing import Any
 
 from ranvier.files.reading import ALWAYS, LARGEST, RATIO, decode, library_fault, require_ratio
 
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?\Z")
 _CELLS = 2**19  # of a workbook, whatever its size
 
 #: number of a row, from 1, and its cells without white space around them
@@ -21,18 +24,43 @@ Row = tuple[int, list[str]]
 
 
 def text_rows(data: bytes, path: Path, delimiter: str | None) -> list[Row]:
-    """Every line that holds something; `#` and `%` begin comments."""
+    """Every line that holds something; `#` and `%` begin comments.
+
+    Between semicolons numbers may have decimal commas. Where the first line is one cell shorter than all others, as R
+    writes tables with names of rows, it begins with an empty one.
+    """
     text = decode(data, path, "an edge list")
-    return list(_lines(io.StringIO(text, newline=None), delimiter, path))
+    if delimiter is None:
+        delimiter = _delimiter_of(io.StringIO(text, newline=None))
+    rows = list(_lines(io.StringIO(text, newline=None), delimiter, path))
+    if delimiter == ";":
+        rows = [(n, [c.replace(",", ".") if _DECIMAL_COMMA.match(c) else c for c in cells]) for n, cells in rows]
+    widths = {len(cells) for _, cells in rows[1:]}
+    if len(widths) == 1 and len(rows[0][1]) > 1 and min(widths) == len(rows[0][1]) + 1:
+        number, cells = rows[0]
+        if all(cells) and not any(re.match(r"[-+.\d]", cell) for cell in cells):
+            rows[0] = (number, ["", *cells])
+    return rows
 
 
-def _lines(lines: io.StringIO, delimiter: str | None, path: Path) -> Iterator[Row]:
+def _delimiter_of(lines: io.StringIO) -> str:
+    """Tab, else comma, else semicolon, else white space, whichever the first line has; semicolons where commas only
+    stand in numbers between them."""
+    held = (line.strip() for line in lines)
+    first = list(itertools.islice((line for line in held if line and line[0] not in "#%"), 20))
+    between = [line.split(";") for line in first]
+    if first and all(len(cells) > 1 for cells in between):
+        with_comma = [cell for cells in between for cell in cells if "," in cell]
+        if "\t" not in first[0] and all(_DECIMAL_COMMA.match(cell.strip()) for cell in with_comma):
+            return ";"
+    return next((d for d in "\t,;" if first and d in first[0]), " ")
+
+
+def _lines(lines: io.StringIO, delimiter: str, path: Path) -> Iterator[Row]:
     for number, line in enumerate(lines, start=1):
         text = line.strip()
         if not text or text[0] in "#%":
             continue
-        if delimiter is None:
-            delimiter = next((d for d in "\t,;" if d in text), " ")
         if delimiter.isspace() and delimiter != "\t":
             yield number, text.split()
             continue

@@ -9,7 +9,7 @@ from typing import Any
 from ranvier._checks import nearest, unique
 from ranvier.files.reading import read_unpacked
 from ranvier.networks._edge_list import EdgeList
-from ranvier.networks.readers import matrices
+from ranvier.networks.readers import arrays, matrices
 from ranvier.networks.readers._content import SUPPORTED, recognise
 from ranvier.networks.readers._kinds import transmitter_signs
 from ranvier.networks.readers._nodes import NodeTable, table_of
@@ -60,7 +60,7 @@ def read_edges(
     where
         Keep only lines with these texts in these columns: `{"Type": "chemical"}`.
     layout
-        Of a table: "edges" or "matrix", where it may be either.
+        Of a table or a .npy: "edges" or "matrix", where it may be either.
     rows
         Of a matrix: "targets" (the default), as everywhere here ([target, source]), or "sources". Says, too, that a
         table is a matrix.
@@ -128,10 +128,12 @@ def _read(
         if value is not None:
             raise ValueError(f"{path} is {kind}, which has no table; expected no {name}=. Leave it out.")
     if kind in ("graphml", "gexf", "gml", "pajek", "json"):
-        edges = graph_edges(data, path, kind)
+        edges = graph_edges(data, path, kind, signs)
     else:
-        read = {"npy": matrices.npy_edges, "npz": matrices.npz_edges, "matrix market": market_edges}[kind]
-        edges = read(data, path, rows or "targets")
+        read = {"npz": arrays.npz_edges, "matrix market": market_edges}
+        edges = (
+            arrays.npy_edges(data, path, rows, layout) if kind == "npy" else read[kind](data, path, rows or "targets")
+        )
     return edges if listed is None else described(edges, listed, path)
 
 

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from ranvier.files.entries import Entry, shown
 from ranvier.files.reading import library_fault, read_unpacked
 from ranvier.networks._edge_list import EdgeList
-from ranvier.networks.readers._columns import role_of
+from ranvier.networks.readers._columns import delay_parts, role_of
 from ranvier.networks.readers._content import recognise
+from ranvier.networks.readers._labels import labelled_edges
+from ranvier.networks.readers.matrices import require_nodes
 
 
 def from_networkx(
-    graph: Any, *, weight: str = "weight", delay: str = "delay", classes: str = "class"
-) -> EdgeList:
+    graph: Any, *, weight: str = "weight", delay: str = "delay", classes: str = "class",
+    signs: Mapping[str, int] | None = None,
+) -> EdgeList:  # fmt: skip
     """The edge list of a NetworkX graph.
 
     An undirected edge becomes two. `weight`, `delay` (ms) and `classes` name the attributes of edges and
-    nodes; where no edge has the first every edge counts 1. Raises ValueError where only some edges have one, TypeError
-    for what is no NetworkX graph.
+    nodes; where no edge has the first every edge counts 1, and where no node has the last, a usual name of classes
+    does. Attributes of edges that name electrical synapses, transmitters or signs, and of nodes that name transmitters
+    or signs, are used as `read_edges` uses such columns (`signs` is its argument); `notes` lists the others. Raises
+    ValueError where only some edges have a weight or delay, TypeError for what is no NetworkX graph.
     """
     import networkx as nx
 
@@ -31,18 +38,12 @@ def from_networkx(
     if not graph.is_directed():
         graph = graph.to_directed()
         notes.append("The graph is undirected: every edge was taken in both directions.")
-    names = [str(node) for node in graph.nodes]
-    place = {node: i for i, node in enumerate(graph.nodes)}
-    ends = [(place[u], place[v]) for u, v in graph.edges()]
-    sources, targets = zip(*ends, strict=True) if ends else ((), ())
     weights = _attribute(graph, weight)
     if weights is None:
         notes.append(f"No edge has an attribute {weight!r}: every edge counts 1.")
-    groups = [data.get(classes) for _, data in graph.nodes(data=True)]
-    return EdgeList.build(
-        names, sources, targets, weights, _attribute(graph, delay), notes=notes,
-        classes=None if all(group is None for group in groups) else [str(g) for g in groups],
-    )  # fmt: skip
+    columns = {"weight": weights, "delay": _attribute(graph, delay)}
+    return labelled_edges(graph, {k: v for k, v in columns.items() if v is not None}, {weight, delay}, classes, signs,
+                          notes)  # fmt: skip
 
 
 def _attribute(graph: Any, name: str) -> list[float] | None:
@@ -100,10 +101,12 @@ def read_graphml(path: str | Path, **attributes: str) -> EdgeList:
             f"{path} is no GraphML: it is {kind}; expected GraphML: read_edges reads it, if it is an edge list or "
             "a graph."
         )
-    return graph_edges(data, path, "graphml", **attributes)
+    return graph_edges(data, path, "graphml", None, **attributes)
 
 
-def graph_edges(data: bytes, path: Path, kind: str, **attributes: str) -> EdgeList:
+def graph_edges(
+    data: bytes, path: Path, kind: str, signs: Mapping[str, int] | None = None, **attributes: str
+) -> EdgeList:
     """The edge list of a graph file of a kind that NetworkX reads: graphml, gexf, gml, pajek or json (node-link)."""
     import networkx as nx
 
@@ -115,21 +118,22 @@ def graph_edges(data: bytes, path: Path, kind: str, **attributes: str) -> EdgeLi
             case "graphml":
                 graph = nx.read_graphml(io.BytesIO(data))
             case "gexf":
-                graph = nx.read_gexf(io.BytesIO(data))
+                graph = _gexf(data)
             case "gml":
                 graph = _gml(decode(data, path, title))
             case "pajek":
-                graph = nx.parse_pajek(decode(data, path, title))
+                graph = nx.parse_pajek(_plain_pajek(decode(data, path, title), path))
             case _:
                 graph = _json(json.loads(decode(data, path, title)))
     except Exception as error:  # NetworkX's parsers raise whatever a malformed document leads them to
         fault = str(error) if kind == "json" and type(error) is ValueError else library_fault(error, _malformed())
-        raise ValueError(f"{path} is no {title} that can be read: {fault}; expected {title}.") from error
+        expected = "" if "; expected" in fault else f"; expected {title}"
+        raise ValueError(f"{path} is no {title} that can be read: {fault.rstrip('.')}{expected}.") from error
     named = [str(data.get("label", "")) for _, data in graph.nodes(data=True)]
     if all(named) and len(set(named)) == len(named):
         graph = nx.relabel_nodes(graph, dict(zip(graph.nodes, named, strict=True)))
     try:
-        return from_networkx(graph, **_attributes(graph, attributes))
+        return from_networkx(graph, signs=signs, **_attributes(graph, attributes))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -144,14 +148,19 @@ def _malformed() -> tuple[type[BaseException], ...]:
 
 
 def _attributes(graph: Any, options: dict[str, str]) -> dict[str, str]:
-    """The attribute of weights by a usual name, where the file has no `weight` and none is asked for."""
-    if "weight" in options:
-        return options
+    """The attributes of weights and delays by usual names, where the file has no `weight` or `delay` and none is asked
+    for."""
     names = {name for _, _, data in graph.edges(data=True) for name in data}
-    if "weight" in names:
-        return options
-    known = sorted(name for name in names if role_of(str(name)) == "weight")
-    return {**options, "weight": known[0]} if known else options
+    for role in ("weight", "delay"):
+        known = sorted(name for name in names if role_of(str(name)) == role and _in_ms(str(name)))
+        if known and role not in options and role not in names:
+            options = {**options, role: known[0]}
+    return options
+
+
+def _in_ms(name: str) -> bool:
+    parts = delay_parts(name)
+    return parts is None or parts[1] == "ms"
 
 
 def _gml(text: str) -> Any:
@@ -161,6 +170,41 @@ def _gml(text: str) -> Any:
         return nx.parse_gml(text)
     except nx.NetworkXError:  # nodes without labels, or with the same ones
         return nx.parse_gml(text, label="id")
+
+
+def _gexf(data: bytes) -> Any:
+    """With edges' types that are no directions, which NetworkX writes and does not read."""
+    import networkx as nx
+
+    graph = nx.read_gexf(io.BytesIO(data))
+    elements = ElementTree.fromstring(data).iter()
+    types = {e.get("id"): e.get("type") for e in elements if e.tag.rpartition("}")[2] == "edge"}
+    for *_, attributes in graph.edges(data=True):
+        word = types.get(attributes.get("id")) or ""
+        if word not in ("", "directed", "undirected", "mutual"):
+            attributes.setdefault("type", word)
+    return graph
+
+
+def _plain_pajek(text: str, path: Path) -> str:
+    """Pajek without what NetworkX does not read: `*Edgeslist` as `*Edges`, a line each, and vertices without names with
+    their numbers as such."""
+    lines: list[str] = []
+    section, listed, expected = "", 0, 0
+    for line in [*text.splitlines(), "*"]:
+        words = line.split()
+        if line.lstrip().startswith("*"):
+            if section == "vertices" and not listed:
+                lines += [f'{k} "{k}"' for k in range(1, expected + 1)]
+            section, listed = words[0][1:].lower(), 0
+            if section == "vertices" and len(words) > 1 and words[1].isdecimal() and len(words[1]) < 19:
+                expected = int(words[1])
+                require_nodes(expected, len(text), path)
+            lines.append("*Edges" if section == "edgeslist" else line)
+            continue
+        listed += bool(words)
+        lines += [f"{words[0]} {other}" for other in words[1:]] if section == "edgeslist" and words else [line]
+    return "\n".join(lines[:-1])
 
 
 def _json(value: Any) -> Any:

@@ -18,6 +18,8 @@ from ranvier.networks.readers._kinds import glutamate_in_words, is_glutamate, ki
 from ranvier.networks.readers._nodes import Nodes, NodeTable
 from ranvier.networks.readers._rows import Row
 
+#: of a cell in which a second one may lie; ms, beyond which a column is none of delays
+_TWO_CELLS, _LONGEST = re.compile(r"\S\s+[-+]?\d+(?:\.\d+)?\Z"), 1e4
 _NOT_FINITE = re.compile(r"[-+]?(nan|inf|infinity)\Z", re.IGNORECASE)
 
 
@@ -42,18 +44,20 @@ def edges_of(
     nodes: int | Sequence[str] | NodeTable | None,
     where: Mapping[str, str] | None,
     signs: Mapping[str, int],
+    notes: Sequence[str] = (),
 ) -> EdgeList:
-    """The edge list of a table's rows; arguments and errors as of `read_edges`."""
+    """The edge list of a table's rows; arguments and errors as of `read_edges`, and notes that go before others."""
     if not rows:
         raise ValueError(f"{path} is empty; expected one edge a line: source, target, weight.")
     first_line, first = rows[0]
     by_name = bool(where) or (isinstance(columns, Mapping) and any(isinstance(c, str) for c in columns.values()))
     named = header if header is not None else by_name or is_header(rows, path)
     if not named:
-        _require_no_size_line(rows, path)
-    places, notes = places_of(rows, columns, named, path, where or {})
+        _require_no_size_line(rows, path, header)
+    places, assumed = places_of(rows, columns, named, path, where or {})
+    notes = [*notes, *assumed]
     filters = {place_of(column, first, named, path): str(text) for column, text in (where or {}).items()}
-    if named and (ignored := [c for i, c in enumerate(first) if i not in {*places.values(), *filters}]):
+    if named and (ignored := _ignored(rows, {*places.values(), *filters})):
         notes.append(f"Columns that were not read: {', '.join(ignored)}.")
     if "weight" not in places:
         notes.append("There is no column of weights: every line counts 1.")
@@ -90,6 +94,9 @@ def edges_of(
         raise ValueError(
             f"{path} has no edges{' that meet `where`' if filters else ''}; expected one a line."
         )
+    if not named and columns is None:
+        _require_one_delimiter(rows, places, path)
+        _require_short_delays(chemical.delays, path)
     names, ranks = known.in_order()
     order = np.arange(len(names)) if ranks is None else np.asarray(ranks, np.int64)
     notes += _kinds_in_words(kinds, first[places["type"]] if named and "type" in places else "type")
@@ -169,7 +176,7 @@ def _signed(
         by_node = np.array([table.signs.get(name, 0) for name in names], np.int64)
         signs = by_node[sources]
         notes += table.notes
-    elif "sign" in places or ("type" in places and signs.any()):
+    elif "sign" in places or ("type" in places and "transmitter" not in places and signs.any()):
         unknown = int((signs == 0).sum())
         notes.append(
             f"Signs by row: {int((signs < 0).sum())} of {len(signs)} edges inhibit"
@@ -196,9 +203,47 @@ def _transmitters_in_words(main: Mapping[int, str], by_transmitter: Mapping[str,
     return f"Signs by the main transmitter of each source: {'; '.join(parts)}."
 
 
-def _require_no_size_line(rows: Sequence[Row], path: Path) -> None:
-    """Refuse a first line that says how large a matrix is and how many entries follow."""
+def _ignored(rows: Sequence[Row], used: set[int]) -> list[str]:
+    """The names of columns that are not used; of one without a name its place, if it holds anything."""
+    first = rows[0][1]
+    names = [(k, name or f"column {k + 1}, without a name") for k, name in enumerate(first) if k not in used]
+    return [n for k, n in names if first[k] or any(len(cells) > k and cells[k] for _, cells in rows[1:])]
+
+
+def _require_one_delimiter(rows: Sequence[Row], places: Mapping[str, int], path: Path) -> None:
+    """Refuse rows without weights whose targets, and no source, end with a number of their own: "a,b 3"."""
+    if "weight" in places or len(rows) < 2:
+        return
+    ends = [[bool(_TWO_CELLS.search(cells[places[role]])) for _, cells in rows] for role in ("source", "target")]
+    if all(ends[1]) and not any(ends[0]):
+        line, cells = rows[0]
+        raise ValueError(
+            f"{path}, line {line} has {cells[places['target']]!r:.60} as its target, as all lines have a number there; "
+            "expected one delimiter throughout: write the same between all cells, or say delimiter= (--delimiter)"
+        )
+
+
+def _require_short_delays(delays: Sequence[float], path: Path) -> None:
+    """Refuse a fourth column that only its place makes one of delays, and that holds times of another kind."""
+    if max(delays, default=0.0) > _LONGEST:
+        raise ValueError(
+            f"{path} has up to {max(delays):g} in its fourth column, which without a header are delays in ms; expected "
+            f'at most {_LONGEST:g}: say which column is which, columns={{"source": 0, "target": 1, "weight": 2}} '
+            "(--columns)"
+        )
+
+
+def _require_no_size_line(rows: Sequence[Row], path: Path, header: bool | None) -> None:
+    """Refuse a first line that says how large a matrix or graph is and how many entries follow."""
     (line, first), rest = rows[0], rows[1:]
+    if len(first) == 2 and header is None and rest and all(re.fullmatch(r"\d{1,18}", c) for _, cs in rows for c in cs):
+        n, count = map(int, first)
+        numbers = {int(cell) for _, cells in rest for cell in cells}
+        if len(rest) == count and max(numbers) - (0 not in numbers) < n and n not in (0, 1):
+            raise ValueError(
+                f"{path}, line {line} may be an edge, or say that {n} nodes and {count} edges follow, which they do; "
+                "expected one reading: remove the line, or say header=False (--no-header) for an edge"
+            )
     if len(first) != 3 or not rest or not all(re.fullmatch(r"\d{1,18}", cell) for cell in first):
         return
     height, width, count = map(int, first)
