@@ -24,7 +24,7 @@ help:
 	@echo "make bench    side by side with Brian2 and NEST (BENCH_FLAGS=--quick for a short one)"
 	@echo "make bench-parts  theory, layers, plasticity, cells, energies, reservoirs, each beside its peer"
 	@echo "make models   fetch real language models (93 MB) into the user's cache, for ranvier.interpret"
-	@echo "make atlas    every published system at full size with its mutants: some two hours; resumes"
+	@echo "make atlas    every published system at full size with its mutants, from three seeds: some six hours; resumes"
 	@echo "make dist     wheel and sdist, checked and used in a bare environment of each Python that is here"
 	@echo "make notes    the changelog's part on a release: VERSION=0.1.0, by default what is unreleased"
 	@echo "make oracles  regenerate the peers' reference rates and compare ours with them; what reads our NIR"
@@ -84,8 +84,9 @@ models: $(READY)
 
 # what is finished is not run again; RANVIER_DATA=folder gives MNIST, N-MNIST and Santa Fe
 atlas: $(READY)
-	$(VENV)/bin/ranvier atlas run --all --size full
-	$(PY) -m benchmarks.atlas | tee benchmarks/results/atlas.md
+	for seed in 0 1 2; do \
+		$(VENV)/bin/ranvier atlas run --all --size full --seed $$seed --out out/atlas-$$seed || echo "seed $$seed: see above"; done
+	$(PY) -m benchmarks.atlas out/atlas-0 out/atlas-1 out/atlas-2 | tee benchmarks/results/atlas.md
 
 oracles: $(READY)
 	$(PY) -m tests.oracles

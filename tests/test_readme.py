@@ -70,3 +70,11 @@ def test_an_operator(blocks: list[str], capsys: pytest.CaptureFixture[str]):
     text = next(block for block in blocks if "operators.convert" in block)
     exec(text.replace("epochs=20)", "epochs=2, progress=False)"), names)
     assert capsys.readouterr().out.strip() == "torch.Size([1, 1, 64, 48])"
+
+
+def test_bytes_a_synapse_are_those_measured():
+    """The README's figure is the stored benchmark's, to its last digit."""
+    table = (Path(__file__).parents[1] / "benchmarks" / "results" / "brunel.md").read_text("utf-8")
+    (measured,) = re.findall(r"peak memory above the bare import, bytes a synapse \| ([\d.]+)", table)
+    (stated,) = re.findall(r"takes ([\d.]+) bytes a synapse", README)
+    assert stated == f"{float(measured):.1f}"

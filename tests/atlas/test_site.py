@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+import ranvier
 from ranvier.atlas import run
 from ranvier.atlas.site import build
 from ranvier.atlas.site._build import figures, year
@@ -24,8 +25,31 @@ def site(demo, tmp_path):
 def test_index_counts_verdicts(site):
     text = re.sub(r"\s+", " ", re.sub("<[^>]+>", "", (site / "index.html").read_text(encoding="utf-8")))
     assert "2 systems" in text
-    assert "3 reproduced 1 refuted 6 untested" in text
+    assert "3 reproduced 0 ours 1 refuted 6 untested" in text
     assert "A Poisson process &amp; its counts" in text
+
+
+def test_values_of_our_own_are_shown_and_counted_apart(demo, tmp_path):
+    claims = (replace(demo.claims[0], ours=True), replace(demo.claims[4], only="full size"))
+    entry = replace(demo, claims=claims, pictures={})
+    list(run([entry], tmp_path / "results"))
+    site = build([entry], tmp_path / "results", tmp_path / "site").parent
+    text = re.sub(r"\s+", " ", re.sub("<[^>]+>", "", (site / "index.html").read_text("utf-8")))
+    assert "0 reproduced 1 ours 0 refuted 1 untested" in text
+    page = re.sub(r"\s+", " ", (site / "demo.html").read_text("utf-8"))
+    assert "The expected value is ours, from earlier runs." in page
+    assert "The tests do not measure this claim: it takes full size." in page
+
+
+def test_a_page_says_when_by_which_version_and_on_which_processor(demo, tmp_path):
+    list(run([demo], tmp_path / "results"))
+    path = tmp_path / "results" / "demo" / "manifest.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    assert manifest["processor"] and manifest["ranvier"] == ranvier.__version__
+    path.write_text(json.dumps(manifest | {"written": "2031-05-06T07:08:09", "processor": "Abacus 9 <&>"}), "utf-8")
+    page = (build([demo], tmp_path / "results", tmp_path / "site").parent / "demo.html").read_text("utf-8")
+    words = f"Last run on 2031-05-06 by Ranvier {ranvier.__version__} on Abacus 9 &lt;&amp;&gt;"
+    assert words in re.sub(r"\s+", " ", page)
 
 
 def test_system_page_shows_both_values(site):

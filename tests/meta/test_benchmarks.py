@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import atlas
 from benchmarks._harness import Row
 from benchmarks._processes import Failed, Process, in_turn, install
 from benchmarks._report import against, goal, lines
@@ -116,3 +117,26 @@ def test_an_environment_that_cannot_be_made_says_why(tmp_path: Path, monkeypatch
     monkeypatch.setattr("benchmarks._processes.subprocess.run", fail)
     assert install(tmp_path, ("a==1",)) == "it could not be installed: no such package"
     assert not (tmp_path / ".ready").exists()
+
+
+def judged(values: list[float], bound: float = 1.0, **more: object) -> list[dict[str, object]]:
+    """A claim "at least `bound`" as three seeds measured it."""
+    fixed = {"relation": "≥", "expected": bound, "tolerance": 0.0, "ours": False, "only": ""}
+    fixed["mutant_verdict"] = "refuted"
+    return [
+        fixed | {"measured": x, "verdict": "reproduced" if x >= bound else "refuted"} | more for x in values
+    ]  # fmt: skip
+
+
+def test_the_atlas_says_how_far_a_claim_is_from_its_bound() -> None:
+    """Mean 1.5 and spread 0.1: five spreads within, refuted by chance in 2.9e-7 of all runs."""
+    claims = judged([1.4, 1.5, 1.6])
+    assert atlas.margin(claims) == pytest.approx(5.0)
+    assert atlas.false_alarm(claims) == pytest.approx(2.8665e-7, rel=1e-3)
+    assert atlas.verdict(claims) == "reproduced"
+    assert atlas.verdict(judged([1.1, 1.2, 1.3])) == "reproduced, close (2.0 spreads)"
+    assert atlas.verdict(judged([0.9, 1.2, 1.3])) == "reproduced in 2 of 3"
+    assert atlas.verdict(judged([1.4, 1.5, 1.6], ours=True)) == "ours"
+    assert atlas.verdict(judged([1.5, 1.5, 1.5], only="full size")) == "reproduced; not in the tests: full size"
+    both = judged([1.9, 2.0, 2.1], 1.5, relation="=", tolerance=0.8, verdict="reproduced")
+    assert atlas.margin(both) == pytest.approx(3.0)

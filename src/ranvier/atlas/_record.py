@@ -39,6 +39,9 @@ class Claim:
     `tolerance` is in the metric's units, or names another metric that holds it (a sampling error, say);
     `origin` says where it comes from: the paper's error bar, the seeds' spread, the order of a scheme.
     `mutant` is a change of `measure`'s keyword arguments under which the claim must fail; it is really run.
+    `ours`: the expected value comes from earlier runs of this entry, not from a paper or a law; such a claim guards
+    against change, reproduces nothing, and is counted apart.
+    `only` says what it takes to measure the claim where the small size of the tests does not: "full size", "MNIST".
     """
 
     text: str
@@ -49,6 +52,8 @@ class Claim:
     origin: str
     mutant: Mapping[str, Any]
     unit: str = ""
+    ours: bool = False
+    only: str = ""
 
     def __post_init__(self) -> None:
         for name in ("text", "source", "metric", "origin"):

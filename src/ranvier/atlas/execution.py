@@ -109,6 +109,11 @@ def read_result(out: Path, name: str) -> dict[str, Any] | None:
     return value
 
 
+def standing(claim: Mapping[str, Any]) -> str:
+    """A judged claim's verdict as it is counted: one that holds to a value of our own is "ours", not reproduced."""
+    return "ours" if claim["ours"] and claim["verdict"] == "reproduced" else str(claim["verdict"])
+
+
 def describe(mutant: Mapping[str, Any]) -> str:
     """A mutant in words: "noise = 12.7, rule = shuffled"."""
     return ", ".join(f"{key} = {getattr(value, '__name__', value)}" for key, value in mutant.items())
@@ -148,6 +153,8 @@ def _judged(
         "source": claim.source,
         "metric": claim.metric,
         "unit": claim.unit,
+        "ours": claim.ours,
+        "only": claim.only,
         **expectation(claim),
         "tolerance": claim.tolerance_in(metrics),
         "origin": claim.origin,

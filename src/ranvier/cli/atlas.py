@@ -31,7 +31,7 @@ def atlas_list(
     from rich.table import Table
 
     from ranvier.atlas import experiments
-    from ranvier.atlas.execution import read_result
+    from ranvier.atlas.execution import read_result, standing
 
     console, rows = plain_console(), []
     table = Table(box=None, pad_edge=False)
@@ -39,7 +39,7 @@ def atlas_list(
         table.add_column(column, no_wrap=column == "name")
     for name, experiment in experiments().items():
         result = read_result(results, name)
-        verdicts = Counter(claim["verdict"] for claim in result["claims"]) if result else {}
+        verdicts = Counter(map(standing, result.get("claims", ()))) if result else {}
         counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "not run"
         rows.append([printable(x) for x in (name, experiment.title, str(len(experiment.claims)), counted)])
         table.add_row(*rows[-1])
@@ -127,7 +127,9 @@ def atlas_site(
 def _line(result: dict[str, Any]) -> str:
     if "error" in result:
         return f"failed      {result['name']}: {result['error']}"
-    verdicts = [claim["verdict"] for claim in result["claims"]]
+    from ranvier.atlas.execution import standing
+
+    verdicts = [standing(claim) for claim in result["claims"]]
     counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
     when = "already run" if result.get("skipped") else f"{result['seconds']:.1f} s"
     return f"{result['name']}: {counted} ({when})"

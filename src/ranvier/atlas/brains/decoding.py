@@ -226,13 +226,13 @@ register(
                   "chance, and the accidents of four random codes", {"shared": True}),
             Claim("Head direction is decoded from 200 ms of 19 cells.", "Peyrache et al. (2015)", "head_error",
                   AtMost(0.0), "head_bound", "chance less five deviations of it, by turning the angles round by random "
-                  "times; 90° in the mean", PERMUTED, "degrees"),
+                  "times; 90° in the mean", PERMUTED, "degrees", only="recorded cells"),
             Claim("By the waking curves the direction moves less from window to window in REM sleep than that of "
                   "turned trains.", "Peyrache et al. (2015)", "rem_step", AtMost(0.75), 0.0,
                   "1 where cells are independent",
-                  {"cells": False}),
+                  {"cells": False}, only="recorded cells"),
             Claim("V1 tells the four elements of a sequence apart.", "Price et al. (2022)", "element", AtLeast(0.35),
-                  0.0, "chance, 0.25, and three deviations of 192 tested elements", PERMUTED),
+                  0.0, "chance, 0.25, and three deviations of 192 tested elements", PERMUTED, only="recorded cells"),
         ),
         measure=measure,
         pictures={"Accuracy by trials of the second animal; head direction, decoded.": over_trials},

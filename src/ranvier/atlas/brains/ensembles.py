@@ -165,6 +165,7 @@ register(
                 "By the pairwise law 40 cells of V1 use fewer states than the same cells turned round by random times.",
                 PAPER, "cortex_saved", AtLeast(0.3), 0.0, "ten times the scatter of the entropies' estimates",
                 {"shuffled": True}, "bits",
+                only="recorded cells",
             ),
         ),
         measure=measure,

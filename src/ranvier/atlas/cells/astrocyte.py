@@ -210,11 +210,13 @@ register(
                 PAPER + ": language", "bits_gain_least", AtLeast(0.01), 0.0,
                 "no number in the abstract; a hundredth of a bit, at the lower end of the seeds' 95 % interval",
                 {"reader": False}, "bits",
+                only="the text at full size",
             ),
             Claim(
                 "... also where neurons hear each other's last spikes.",
                 PAPER + ": language", "bits_gain_recurrent_least", AtLeast(0.01), 0.0, "as before",
                 {"reader": False}, "bits",
+                only="the text at full size",
             ),
         ),
         measure=measure,

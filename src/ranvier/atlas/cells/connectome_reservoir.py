@@ -108,6 +108,7 @@ register(
                 "the task of Jaeger & Haas (2004), Science 304:78; the wiring is ours", "valid", AtLeast(2.0), 0.0,
                 "five series gave 4.2 ± 1.1 each: the median of three stays above", {"recurrent": False},
                 "Lyapunov times",
+                ours=True,
             ),
             Claim(
                 "Wired as the larva's brain, 2952 units do so, too.",
@@ -115,16 +116,19 @@ register(
                 "three series gave 3.4, 5.8 and 6.8, and at most 0.25 without recurrence; a fourth, later, 5.0",
                 {"recurrent": False},
                 "Lyapunov times",
+                ours=True,
             ),
             Claim(
                 "They remember more than ten past inputs.",
                 "found here; at most 302 by Jaeger (2002), proposition 2", "capacity", AtLeast(10.0), 0.0,
                 "five inputs' weights gave 13.4 ± 0.2", {"recurrent": False},
+                ours=True,
             ),
             Claim(
                 "That is less than the same weights do between pairs of cells drawn at random.",
                 "found here", "against_random", AtMost(0.85), 0.0,
                 "0.72, of which five drawn networks make 0.03", {"shuffled": True},
+                ours=True,
             ),
         ),
         measure=measure,

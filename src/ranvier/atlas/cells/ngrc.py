@@ -128,6 +128,7 @@ register(
                 "found here; cf. the instabilities that arXiv 2505.00846 studies",
                 "smooth_valid", AtMost(1.0), 0.0, "a quarter of what the rough series allow", {"smooth": False},
                 "Lyapunov times",
+                ours=True,
             ),
         ),
         measure=measure,

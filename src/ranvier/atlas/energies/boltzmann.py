@@ -178,6 +178,7 @@ register(
                 "Learning raises the likelihood of bars and stripes, from −6.24 towards −2.64 nats a pattern.",
                 "Tieleman (2008), PCD; exact by enumeration", "likelihood", AtLeast(-3.22), 0.37,
                 "−3.22 ± 0.09 over seeds 1 to 6; four times that", {"negative": False}, "nats",
+                ours=True,
             ),
             Claim(
                 "Shown the upper half of a digit, the neurons' mean is nearer to the lower one than all digits' mean.",
@@ -189,6 +190,7 @@ register(
                 "Shown a whole digit, the same network names it more often than not.",
                 "this entry", "named", AtLeast(0.73), 0.28, "0.73 ± 0.07 over seeds 1 to 6, 60 digits; four times that",
                 {"learning": False},
+                ours=True,
             ),
             Claim(
                 "The spiking neurons differ from blocked Gibbs sampling by no more than two runs of either do.",

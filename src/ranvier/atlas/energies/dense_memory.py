@@ -195,6 +195,7 @@ register(
                 "The square loses 100 patterns in 100 units.",
                 PAPER, "overlap_2_100", AtMost(0.33), 0.1, "0.33 ± 0.025 over seeds 1 to 6; four times that",
                 {"power": 3},
+                ours=True,
             ),
             Claim(
                 "The fourth power recalls 2000 patterns in 100 units.",
@@ -215,16 +216,19 @@ register(
                 "With the power memories turn from features into prototypes: they come nearer to digits.",
                 PAPER + ", section 4", "turn", AtLeast(0.415), 0.06,
                 "0.415 ± 0.014 over seeds 1 to 6; four times that", {"most": 2},
+                ours=True,
             ),
             Claim(
                 "And fewer of them decide.",
                 PAPER + ", figure 4", "turn_deciders", AtLeast(12.9), 7.3,
                 "12.9 ± 1.8 times fewer over seeds 1 to 6; four times that", {"most": 2},
+                ours=True,
             ),
             Claim(
                 "At the power of 20 it classifies digits it has not seen (8 × 8 pixels).",
                 "this entry; the paper has 1.44 % on MNIST with 2000 memories", "error_20", AtMost(2.7), 3.5,
                 "2.7 ± 0.9 over seeds 1 to 6, 397 digits; four times that", {"frozen": True}, "%",
+                ours=True,
             ),
         ),
         measure=measure,

@@ -221,12 +221,14 @@ register(
                 "Beyond it the patterns are lost, all at once (0.22).",
                 AGS, "beyond", AtMost(0.49), 0.25, "0.49 ± 0.06 over seeds 1 to 8 at N = 400, four times that; larger "
                 "networks keep less", {"rule": "pseudo_inverse"},
+                ours=True,
             ),
             Claim(
                 "The overlap breaks down at 0.138 patterns a unit.",
                 AGS, "capacity", 0.138, "capacity_error",
                 "half of what lies between shifts of N^(−1/2) and N^(−1), and four standard errors",
                 {"rule": "pseudo_inverse"},
+                only="full size",
             ),
             Claim(
                 "At N/(2 ln N) patterns less than one unit in a pattern is wrong: 1/√(4π ln N).",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier.atlas import COLOURS, AtMost, Claim, Experiment, canvas, register
+from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, canvas, register
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,20 +27,22 @@ def measure(
     update: str = "sequential",
     offset: bool = True,
     sleep: bool = True,
+    together: str = "synchronous",
+    unshifted: bool = False,
 ) -> dict[str, Any]:
     """The chain's law by enumeration, by sampling, and after learning.
 
     update: neurons one after another, or all at once ("synchronous"). offset: whether a neuron spikes with
     probability sigmoid(u - ln tau), or without the ln tau. sleep: whether learning subtracts what the network
-    does by itself.
+    does by itself. together, unshifted: update and offset of the chains that are to have another law.
     """
     rng = np.random.default_rng(seed)
     W, b = couplings(3, 1.0, rng)
     metrics: dict[str, Any] = {}
-    for tau in TAUS:
-        law, target = chain_law(W, b, tau, update, offset), boltzmann(W, b)
-        metrics[f"law_error_{tau}"] = float(np.abs(law - target).max())
-        metrics[f"law_kl_{tau}"] = divergence(law, target)
+    law = boltzmann(W, b)
+    metrics["law_error"] = max(float(np.abs(chain_law(W, b, tau, update, offset) - law).max()) for tau in TAUS)
+    metrics["together_kl"] = divergence(chain_law(W, b, 1, together), law)
+    metrics["unshifted_kl"] = divergence(chain_law(W, b, 5, "sequential", unshifted), law)
     W, b = couplings(10, 0.3, rng)
     target, sweeps = boltzmann(W, b), {"small": 400_000, "full": 10_000_000}[size]
     floor = (len(target) - 1) / (2 * sweeps)
@@ -194,36 +196,33 @@ register(
         summary="Neurons with an absolute refractory time, updated one after another, sample the Boltzmann law "
         "that their connectivity describes; learning the connectivity makes them a model of their data.",
         claims=(
-            *(
-                Claim(
-                    f"With a refractory time of {tau} steps the spikes' law is the Boltzmann law, exactly.",
-                    PAPER,
-                    f"law_error_{tau}",
-                    0.0,
-                    1e-14,
-                    ROUNDING,
-                    {"update": "synchronous"},
-                )
-                for tau in TAUS
+            Claim(
+                "With refractory times of 1, 3 and 5 steps the spikes' law is the Boltzmann law, exactly.",
+                PAPER,
+                "law_error",
+                0.0,
+                1e-14,
+                ROUNDING,
+                {"update": "synchronous"},
             ),
             Claim(
                 "Updated all at once, the same neurons sample another law.",
                 "enumeration of the chain",
-                "law_kl_1",
-                AtMost(1e-12),
+                "together_kl",
+                AtLeast(1e-3),
                 0.0,
-                ROUNDING,
-                {"update": "synchronous"},
+                "a bound far above rounding, 1e-14",
+                {"together": "sequential"},
                 "nats",
             ),
             Claim(
                 "The membrane potential must be shifted by the logarithm of the refractory time.",
                 PAPER,
-                "law_kl_5",
-                AtMost(1e-12),
+                "unshifted_kl",
+                AtLeast(1e-3),
                 0.0,
-                ROUNDING,
-                {"offset": False},
+                "a bound far above rounding, 1e-14",
+                {"unshifted": True},
                 "nats",
             ),
             Claim(

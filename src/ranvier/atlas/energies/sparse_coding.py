@@ -249,6 +249,7 @@ register(
                 "the paper's range; simple cells have 1.4",
                 IMAGES_ONLY,
                 "octaves",
+                only="full size",
             ),
             Claim(
                 "They point in all directions.",
@@ -258,6 +259,7 @@ register(
                 0,
                 "quarters of the half circle that hold a Gabor atom",
                 IMAGES_ONLY,
+                only="full size",
             ),
         ),
         measure=measure,

@@ -194,10 +194,12 @@ register(
                 "A recurrent network names digits that it reads row by row.",
                 "Elman (1990)", "rnn", AtLeast(0.8), 0.0, "eight epochs: .86 to .95 over seeds",
                 {"memory": False},
+                ours=True,
             ),
             Claim(
                 "Segmentation marks strokes by their neighbourhood under noise that hides single pixels.",
                 "a survey of architectures", "overlap", AtLeast(0.64), 0.0, "three seeds: .70 to .71", {"field": 1},
+                ours=True,
             ),
             Claim(
                 "Trained on n draws, P(y|x) is d/2n away from the population's, in nats.",

@@ -146,7 +146,7 @@ def learning(metrics: dict[str, Any]) -> Figure:
 
 
 PAPER = "Bellec et al. 2020"
-ERROR = "three standard errors of 95 % of 2 × 1024 trials"
+ERROR = "the criterion, none less; counting 2 × 1024 trials leaves half a point"
 register(
     Experiment(
         name="eprop",
@@ -165,18 +165,21 @@ register(
             Claim(
                 "Recurrent networks with adaptive neurons learn store and recall by e-prop: 95 % of answers are right.",
                 "Bellec et al. 2019 (arXiv 1901.09049): decision error below .05",
-                "recall_symmetric", AtLeast(0.95), 0.015, ERROR,
+                "recall_symmetric", AtLeast(0.95), 0.0, ERROR,
                 {"learned": False, "feedback": "symmetric"},
+                only="full size",
             ),
             Claim(
                 "With random feedback they learn it too.",
-                PAPER, "recall_random", AtLeast(0.95), 0.015, ERROR,
+                PAPER, "recall_random", AtLeast(0.95), 0.0, ERROR,
                 {"learned": False, "feedback": "random"},
+                only="full size",
             ),
             Claim(
                 "e-prop comes within a few points of BPTT.",
                 PAPER + ", Fig. 3: both solve tasks with long delays", "gap_symmetric", AtMost(0.0), 0.05,
                 "the criterion of 5 % wrong answers", {"learned": False, "feedback": "symmetric"},
+                only="full size",
             ),
         ),
         measure=measure,

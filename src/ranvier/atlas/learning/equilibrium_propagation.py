@@ -222,11 +222,13 @@ register(
                 "Contrastive Hebbian learning does so too.",
                 "Movellan (1991)", "contrastive", AtLeast(0.95), 0.05, "four standard errors from 297 digits",
                 NO_PHASES,
+                only="full size",
             ),
             Claim(
                 "On MNIST 2 to 3 % of the test set is misread (784-500-10).",
                 f"{PAPER}, section 5.3", "mnist", AtMost(3.0), 0.0, "the paper's range",
                 {"free_steps": 2, "second_steps": 1, "parts": "mnist"}, "%",
+                only="MNIST at full size",
             ),
         ),
         measure=measure,

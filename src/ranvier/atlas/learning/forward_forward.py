@@ -187,6 +187,8 @@ register(
                 HINTON + ": 1.36 % with four layers of 2000", "mnist_error", AtMost(0.03), 0.0,
                 "none: 2.2 % of two layers of 500 after 12 epochs, 122 s on one core",
                 {"steps": 1, "parts": "mnist"},
+                ours=True,
+                only="MNIST at full size",
             ),
         ),
         measure=measure,

@@ -156,11 +156,13 @@ register(
                 PAPER + ": backward transfer −1.3", "mnist_bwt", AtLeast(-0.02), 0.003,
                 "two standard errors of four times 10 000 test images; −1.3 over two other seeds with a quarter of the "
                 "images", NONE,
+                only="MNIST",
             ),
             Claim(
                 "Without the projection they lose more than 15 points (permuted MNIST).",
                 PAPER + ", the baseline", "mnist_sequential", AtMost(-0.15), 0.0,
                 "15 points, none less; −.195 with another seed, but −.12 to −.15 with a quarter of the images", KEPT,
+                only="MNIST",
             ),
             Claim(
                 "Hebbian rows leave little more of the activity than principal components do.",

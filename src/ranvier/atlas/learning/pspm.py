@@ -102,6 +102,7 @@ register(
             Claim(
                 "After 150 loops it is at a third.",
                 TWO, "after", 0.032, 0.012, "between the two implementations", {"rule": "shuffled"},
+                only="full size",
             ),
             Claim(
                 "The reference's weights are not found: correlations within either sign stay near zero.",

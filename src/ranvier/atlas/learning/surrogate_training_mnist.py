@@ -204,16 +204,19 @@ CLAIMS = (
         "784-500-300-10 spiking neurons, at most one spike a pixel, classify 98 % of MNIST's test images.",
         SURVEY, "mnist", AtLeast(0.98), 0.0, "none: a bound",
         {"only": "mnist", "surrogate": False},
+        only="MNIST",
     ),
     Claim(
         "That is within two points of rectifiers of the same shape, trained alike.",
         SURVEY, "mnist_gap", AtMost(0.02), 0.0, "none: a bound",
         {"only": "mnist", "surrogate": False},
+        only="MNIST",
     ),
     Claim(
         "It takes fewer synaptic operations than the rectifiers take multiply–accumulates.",
         SURVEY, "mnist_operations", AtMost(1.0), 0.0, "none: counted",
         {"only": "mnist", "code": "rate", "epochs": 1},
+        only="MNIST",
     ),
     Claim(
         "On a thousand N-MNIST recordings spiking neurons are right where a linear classifier of each pixel's events "
@@ -221,6 +224,7 @@ CLAIMS = (
         "Orchard et al. (2015) for the data; the claim is this entry's", "nmnist_gain", AtLeast(0.03), 0.0,
         "none: a bound; nmnist_gain_error holds three standard errors of the paired difference",
         {"only": "nmnist", "surrogate": False},
+        only="N-MNIST",
     ),
 )  # fmt: skip
 

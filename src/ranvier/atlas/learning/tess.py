@@ -235,11 +235,14 @@ register(
                 "rate that falls; the convolutions' wider slope, standardised pixels and three times the rate were no "
                 "better. BPTT goes on, to .961, and .967 with a rate that falls",
                 FROZEN,
+                only="MNIST at full size",
             ),
             Claim(
                 "There, too, layers trained by TESS are better than frozen random ones.",
                 "control: ours", "mnist_gain", AtLeast(0.05), 0.0,
                 "half of what was found after three epochs, .910 against .796", FROZEN,
+                ours=True,
+                only="MNIST at full size",
             ),
             Claim(
                 "The memory that learning takes does not grow with the number of steps: from 10 to 1000 by nothing.",

@@ -129,6 +129,7 @@ register(
             Claim(
                 "Linear bounds over time are at most half as wide as intervals.", OWN, "width", AtMost(0.5), 0.0,
                 "measured, with room", {"method": "interval"},
+                ours=True,
             ),
             Claim(
                 "A neuron's spikes are certain up to its distance from threshold: 0.55/1.5 for inputs of 0.3, 0.3.",

@@ -144,6 +144,7 @@ register(
             Claim(
                 "The gap between test and training error is smaller than the Fourier neural operator's.",
                 PAPER, "gap_ratio", AtMost(1.0), 0.0, "a bound", {"levels": 1},
+                only="full size",
             ),
         ),
         measure=measure,

@@ -285,6 +285,7 @@ register(
             Claim(
                 "Asked afterwards, the neurons name digits that they were never shown.",
                 PAPER + ", fig. 2", "accuracy", AtLeast(0.7), 0.0, REDUCED, {"plastic": False} | DIGITS_ONLY,
+                ours=True,
             ),
             Claim(
                 "It is what they learnt that names them: with their first weights, and thresholds that rose alike, "
@@ -292,6 +293,7 @@ register(
                 PAPER + "; the control is ours", "gain", AtLeast(0.3), 0.0,
                 "eight standard errors of the difference of 300 answers each; over seeds 0 to 3 0.44 to 0.54 were "
                 "found", {"plastic": False} | DIGITS_ONLY,
+                ours=True,
             ),
             Claim(
                 "Neurons named by shuffled labels name nothing.",
@@ -308,11 +310,15 @@ register(
                 PAPER + ", fig. 2", "mnist_accuracy", AtLeast(0.7), 0.0,
                 SHORT.format("Over seeds 0 to 2 0.78 to 0.79 were found, with a standard error of 0.009"),
                 {"paired": False} | MNIST_ONLY,
+                ours=True,
+                only="MNIST at full size",
             ),
             Claim(
                 "There, too, it is what they learnt that names them.",
                 PAPER + "; the control is ours", "mnist_gain", AtLeast(0.4), 0.0,
                 SHORT.format("Over seeds 0 to 2 0.61 to 0.65 were found"), {"plastic": False} | MNIST_ONLY,
+                ours=True,
+                only="MNIST at full size",
             ),
         ),
         measure=measure,

@@ -13,14 +13,16 @@ from typing import Any
 
 from ranvier.atlas._record import Experiment
 from ranvier.atlas._registry import GROUPS
-from ranvier.atlas.execution import describe, expectation, read_result
+from ranvier.atlas.execution import describe, expectation, read_result, standing
 from ranvier.files.atomic import write_atomic
 from ranvier.files.entries import Entry
 from ranvier.files.pages import page_environment, significant
 from ranvier.files.reading import read_bytes, read_text
 
 VERDICTS = ("reproduced", "refuted", "untested")
-_TEXTS = ("text", "source", "metric", "unit", "relation", "origin", "mutant")
+#: as claims are counted: those that hold to a value of our own apart
+STANDINGS = ("reproduced", "ours", "refuted", "untested")
+_TEXTS = ("text", "source", "metric", "unit", "relation", "origin", "mutant", "only")
 _VALUES = ("expected", "tolerance", "measured", "mutant_measured")
 _YEAR = re.compile(r"\((1[5-9][0-9]{2}|20[0-9]{2})\)")
 _PICTURE = re.compile(r"[0-9]{1,3}\.(svg|png|gif)")
@@ -45,7 +47,7 @@ def build(chosen: Iterable[Experiment], results: str | Path, out: str | Path) ->
         if entry["source"]:
             entry["code"] = f"code/{entry['name']}.txt"
             write_atomic(out / entry["code"], entry["source"])
-        page = environment.get_template("system.html").render(entry=entry, verdicts=VERDICTS)
+        page = environment.get_template("system.html").render(entry=entry, standings=STANDINGS)
         write_atomic(out / f"{entry['name']}.html", page)
     total: Counter[str] = sum((entry["counts"] for entry in entries), Counter())
     groups = {
@@ -54,7 +56,7 @@ def build(chosen: Iterable[Experiment], results: str | Path, out: str | Path) ->
         if any(entry["group"] == group for entry in entries)
     }
     index = environment.get_template("index.html").render(
-        groups=groups, count=len(entries), total=total, verdicts=VERDICTS
+        groups=groups, count=len(entries), total=total, standings=STANDINGS
     )
     by_year = sorted(entries, key=lambda entry: (entry["year"] or 9999, entry["title"]))
     write_atomic(out / "timeline.html", environment.get_template("timeline.html").render(entries=by_year))
@@ -87,8 +89,10 @@ def _entry(experiment: Experiment, results: Path) -> dict[str, Any]:
     if result:
         _require_whole(result, results / experiment.name / "result.json")
     claims = result["claims"] if result else [_untested(claim) for claim in experiment.claims]
-    counts = Counter(claim["verdict"] for claim in claims)
-    path = results / experiment.name / "manifest.json"
+    for claim in claims:
+        claim["standing"] = standing(claim)
+    counts = Counter(claim["standing"] for claim in claims)
+    text = _manifest(results, experiment.name) if result else json.dumps({})
     return {
         "name": experiment.name,
         "group": experiment.group,
@@ -102,11 +106,33 @@ def _entry(experiment: Experiment, results: Path) -> dict[str, Any]:
         "year": year(experiment.paper),
         "claims": claims,
         "counts": counts,
-        "verdict": next((v for v in ("refuted", "untested", "reproduced") if counts[v]), "untested"),
+        "verdict": next((v for v in ("refuted", "untested", "reproduced", "ours") if counts[v]), "untested"),
         "pictures": result["pictures"] if result else [],
         "ran": {key: result[key] for key in ("seed", "size", "seconds")} if result else None,
-        "manifest": read_text(path, "a manifest") if result and path.exists() else json.dumps({}),
+        "when": _when(text),
+        "manifest": text,
     }
+
+
+def made_with(results: Path, name: str) -> dict[str, str]:
+    """The day on which a system was last run, the version and the processor; "unknown" for what was not kept."""
+    return _when(_manifest(results, name))
+
+
+def _manifest(results: Path, name: str) -> str:
+    path = results / name / "manifest.json"
+    return read_text(path, "a manifest") if path.exists() else json.dumps({})
+
+
+def _when(text: str) -> dict[str, str]:
+    """Of a manifest: the day it was written, the version and the processor; "unknown" for what it does not say."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = {}
+    values = values if isinstance(values, dict) else {}
+    written, version, processor = (str(values.get(key, "unknown")) for key in ("written", "ranvier", "processor"))
+    return {"day": written[:10], "version": version, "processor": processor}
 
 
 def _require_whole(result: dict[str, Any], file: Path) -> None:
@@ -119,7 +145,8 @@ def _require_whole(result: dict[str, Any], file: Path) -> None:
     whole["size"].one_of(("small", "full"))
     whole["seconds"].number()
     for each in whole["claims"].listed():
-        claim = each.mapping(*_TEXTS, *_VALUES, "verdict", "mutant_verdict")
+        claim = each.mapping(*_TEXTS, *_VALUES, "verdict", "mutant_verdict", "ours")
+        claim["ours"].flag()
         for key in _TEXTS:
             claim[key].text()
         for key in ("verdict", "mutant_verdict"):
@@ -141,6 +168,8 @@ def _untested(claim: Any) -> dict[str, Any]:
         "source": claim.source,
         "metric": claim.metric,
         "unit": claim.unit,
+        "ours": claim.ours,
+        "only": claim.only,
         **expectation(claim),
         "tolerance": tolerance,
         "origin": claim.origin,

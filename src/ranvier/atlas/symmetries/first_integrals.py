@@ -176,6 +176,7 @@ register(
             Claim(
                 "At E = .05 its motions keep to tori, as if there were a second one.",
                 "Hénon & Heiles (1964), Astron. J. 69:73", "tori_count", 2.0, 0.0, "counted", {"training": 0.0},
+                only="full size",
             ),
             Claim(
                 "Monomials of degree 3 with 1/r hold three independent invariants of Kepler's problem.",

@@ -128,6 +128,7 @@ register(
             Claim(
                 "and scaling.",
                 YANG, "gan_scaling", AtLeast(0.99), 0.0, "the best of three starts, at full size", {"kind": "none"},
+                only="full size",
             ),
             Claim(
                 "A fitted function's gradient finds rotations,",

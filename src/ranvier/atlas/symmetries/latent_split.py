@@ -144,23 +144,28 @@ register(
                 "The conserved half hardly changes within a film (share of its variance).",
                 "a first integral is constant along a motion", "constancy", AtMost(0.0), 0.05,
                 "three seeds: below .003", {"swap": False},
+                ours=True,
             ),
             Claim(
                 "It holds the amplitude, hence the energy,",
                 "H = amplitude²/2", "amplitude", AtLeast(0.9), 0.0, "three seeds: above .99", {"frames": 1},
+                ours=True,
             ),
             Claim(
                 "and the thickness.",
                 "it lasts", "thickness", AtLeast(0.8), 0.0, "three seeds: above .98", {"swap": False},
+                ours=True,
             ),
             Claim(
                 "The changing half holds the phase,",
                 "it changes", "phase", AtLeast(0.5), 0.0, "three seeds: .66 to .83",
                 {"shuffled": True},
+                ours=True,
             ),
             Claim(
                 "of which the conserved half knows nothing.",
                 "it is constant", "mixed", AtMost(0.1), 0.0, "three seeds: below .01", {"swap": False},
+                ours=True,
             ),
         ),
         measure=measure,

@@ -174,6 +174,7 @@ register(
             Claim(
                 "A motion of it fills three of its five dimensions.",
                 "5 neurons, 2 invariants", "fills", 3.0, 0.0, "counted, at full size", {"symmetric": 0.1},
+                only="full size",
             ),
             Claim(
                 "Of 6 neurons with 2 memories the 3 ratios of the 4 components beside them are conserved.",

@@ -178,11 +178,13 @@ register(
             Claim(
                 "So it is in the larva's brain, all 4.4 million pairs.",
                 THEORY, "slope_larva", 1.0, "slope_larva_error", BRAINS, {"wiring": "shuffled"},
+                only="full size",
             ),
             Claim(
                 "And in the nematode's graded neurons, by their linear noise approximation.",
                 "linear noise approximation (van Kampen 2007)", "slope_celegans", 1.0, "slope_celegans_error",
                 BRAINS, {"wiring": "shuffled"},
+                only="full size",
             ),
         ),
         measure=measure,

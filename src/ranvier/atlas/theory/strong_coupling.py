@@ -145,6 +145,7 @@ register(
                 0.1,
                 "standard errors of the classes' means, a tenth of linear response's error, in three runs of 700 s",
                 FIRST,
+                only="full size",
             ),
             Claim(
                 "Mixed pairs are correlated as the second order says.",
@@ -154,6 +155,7 @@ register(
                 0.0012,
                 "three standard errors of three runs of 700 s, and a fifth of the error of linear response",
                 FIRST,
+                only="full size",
             ),
             Claim(
                 "So are pairs of inhibitory neurons.",
@@ -163,6 +165,7 @@ register(
                 0.0018,
                 "three standard errors of three runs of 700 s, and 4 % of the value, for spectra",
                 FIRST,
+                only="full size",
             ),
         ),
         measure=measure,
