@@ -1,5 +1,6 @@
 """The laws that every neuron of the package keeps; each needs a case in `cases.py`."""
 
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import ranvier as rv
 from ranvier.equations.declarations import declared
 from tests.engines import plain
 from tests.laws.discovery import require_cases
+from tests.laws.draws import uneven
 from tests.laws.interpreter import Written
 from tests.laws.units import UNIT_FUNCTIONS, Unit
 from tests.neurons.cases import CASES
@@ -98,6 +100,9 @@ def test_values_outside_a_domain_are_refused_everywhere(case):
 
 @each
 def test_both_engines_do_what_the_text_says(case):
+    case = replace(case, model=uneven(case.model))
+    values = {k: x for k, x in case.model.parameters.items() if declared(type(case.model))[k].unit == "ms"}
+    assert not any(float(x / DT).is_integer() or float(x).is_integer() for x in values.values() if x), values
     net = network(case)
     compiled, tensors = run(net), run(net, engine="torch")
     at, neurons, V = plain.simulate(net, DT, round(DURATION / DT), ["cells"])
