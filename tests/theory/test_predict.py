@@ -117,7 +117,7 @@ def test_refusals_name_the_part_and_the_remedy():
     with pytest.raises(ValueError, match=r"cells.*expected V_reset < V_th"):
         one(V_th=-60.0)
     refused(one(rv.HodgkinHuxley())[0], "4 variables")
-    refused(one(drive=rv.TimeSeries([1.0, 2.0], 5.0))[0], "drive .* changes in time.*mean")
+    refused(one(noise=rv.TimeSeries([1.0, 2.0], 5.0))[0], "changes in time beside order=2", order=2)
     net, a = one()
     net.connect(a, a, weight=1.0, synapse=rv.Sigmoidal(), in_degree=1)
     refused(net, "from 'cells' to 'cells'.*Sigmoidal.*continuous")

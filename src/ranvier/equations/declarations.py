@@ -193,6 +193,11 @@ def _plain(value: Any, what: str, record: Parameter) -> Any:
     unit = f" in {record.unit}" if record.unit not in ("", "1") else ""
     kind = "" if value is None else f"{type(value).__name__} "
     error = TypeError(f"{what} is {kind}{value!r:.60}; expected a number{unit}, without a unit.")
+    if hasattr(value, "interval") and hasattr(value, "values"):
+        raise TypeError(
+            f"{what} is a time series; expected a number{unit}: give what changes in time to the population, as "
+            "net.add(rv.Poisson(), 100, rate=series)"
+        )
     if isinstance(value, bool | str | bytes) or value is None:
         raise error
     if isinstance(value, int | float):

@@ -73,7 +73,8 @@ def compare(
     spiking = isinstance(prediction, Activity)
     if not spiking and not hasattr(prediction, "cross_covariance"):
         raise TypeError(
-            f"prediction is {type(prediction).__name__}; expected what rv.predict returns: give (recording, prediction)"
+            f"prediction is {type(prediction).__name__}; expected what rv.predict returns for constant inputs: "
+            "give (recording, prediction)"
         )
     if not hasattr(recording, "duration") or not isinstance(recording, Activity):
         raise TypeError(

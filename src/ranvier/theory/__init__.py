@@ -25,6 +25,7 @@ from ranvier.theory.single_neuron.siegert import Siegert, siegert
 from ranvier.theory.single_neuron.stationary import Stationary, stationary
 from ranvier.theory.single_neuron.two_variables import filtered_rate
 from ranvier.theory.time.fokker_planck import Evolution, evolve, interval_density
+from ranvier.theory.time.prediction import TimePrediction
 
 __all__ = [
     "Bifurcation",
@@ -42,6 +43,7 @@ __all__ = [
     "Siegert",
     "Stationary",
     "TheoryReport",
+    "TimePrediction",
     "boundary_shift",
     "coloured_membrane",
     "evolve",

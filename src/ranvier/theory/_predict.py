@@ -23,6 +23,7 @@ from ranvier.theory.network.self_consistency.rates import WorkingPoint, self_con
 from ranvier.theory.prediction import Prediction
 from ranvier.theory.reach import TheoryReport
 from ranvier.theory.second_order.network import SecondPoint, second_point
+from ranvier.theory.time.prediction import TimePrediction, changes_in_time
 
 SHARES = ("coloured", "none", "filtered", "white")
 
@@ -62,7 +63,7 @@ def predict(
     by 35 %.
 
     Returns a `Prediction`; for a network without any spikes the `GradedPrediction` of its linear noise
-    approximation.
+    approximation; for one with inputs that are `TimeSeries` a `TimePrediction`, of rates in time only.
 
     Parameters
     ----------
@@ -100,8 +101,7 @@ def predict(
     ------
     ValueError
         by name, with what to do instead: for neurons of more than one variable or without spikes, without
-        noise, with the threshold below the reset; for `Sigmoidal` synapses; for inputs that change in time;
-        where no rates are found; where linear response is unstable.
+        noise, with the threshold below the reset; for `Sigmoidal` synapses; where no rates are found; where linear response is unstable.
     """
     if order not in (1, 2):
         raise ValueError(f"order is {order}; expected 1 (linear response) or 2")
@@ -115,6 +115,13 @@ def predict(
     require_valid(net)
     if net.populations and all(_graded(p) for p in net.populations):
         return graded_prediction(net)
+    if changes_in_time(net):
+        if order == 2 or initial_rates is not None or N is not None or V_lb is not None:
+            raise ValueError(
+                "an input of the network changes in time beside order=2, initial_rates, N or V_lb; expected none of "
+                "these for rates in time: leave them out"
+            )
+        return TimePrediction(net, _step(dt))
     options = _Options(order, recurrent_noise, stability, N, V_lb, _step(dt), threads, _start(net, initial_rates))
     return _solved(net, assemble(net), options)
 

@@ -27,9 +27,11 @@ from ranvier.theory.network.lowering import Assembly
 from ranvier.theory.network.self_consistency.rates import WorkingPoint
 from ranvier.theory.reach import TheoryReport
 from ranvier.theory.second_order.network import SecondPoint
+from ranvier.theory.single_neuron import renewal
 from ranvier.theory.single_neuron.functions import in_hertz, numbers
 
 HIGHEST = 2000.0  # Hz, of the frequencies at which spectra are taken
+REGULAR = 0.3  # CV below which a neuron's own train is integrated in closed form
 MOST = 0.8  # relative error of covariances above which none are given
 
 
@@ -70,9 +72,10 @@ class Prediction:
 
     # The questions
 
-    def rates(self, *, neurons: Any = None) -> Tensor:
-        """Stationary rates in Hz, (N,)."""
-        return self._chosen(1000 * self.working_point.rates, neurons)
+    def rates(self, t: Any = None, *, neurons: Any = None) -> Tensor:
+        """Stationary rates in Hz, (N,); at times `t` (T,) ms, (T, N), where they are the same at all."""
+        rates = self._chosen(1000 * self.working_point.rates, neurons)
+        return rates if t is None else rates.expand(len(numbers(t, "t", "times in ms")), -1)
 
     def cv(self, *, neurons: Any = None) -> Tensor:
         """Coefficients of variation of the inter-spike intervals, (N,)."""
@@ -89,9 +92,12 @@ class Prediction:
         rows, places = self._asked(neurons, pairs)
         weights = correlations.window_weights(self.frequencies, T)
         smooth = self._integral(weights, rows, places)[0]
-        # of the white part r δ(τ), which no quadrature of finite reach sees, T r remains
         rates = 1000 * self.working_point.rates
-        return smooth + self._diagonal(rates * (T / 1000 - weights[0].real.sum()), rows, places)
+        # of the white part r δ(τ), which no quadrature of finite reach sees, T r remains
+        white = rates * (T / 1000 - weights.real.sum(1))[:, None]
+        window_ms = torch.tensor([T], dtype=torch.float64)
+        own = self._own_trains(white, weights, rows, lambda r, cv: renewal.count_variance(r, cv, window_ms))
+        return smooth + self._diagonal(own[0], rows, places)
 
     def correlation(self, window: float, *, neurons: Any = None) -> Tensor:
         """Pearson correlation of spike counts in windows of `window` ms, (N, N); math.inf for the long-window
@@ -121,8 +127,9 @@ class Prediction:
         weights = correlations.lag_weights(self.frequencies, tau, bin)
         smooth = self._integral(weights, rows, places)
         peak = correlations.triangle(tau, bin) if bin > 0 else torch.zeros_like(tau)
-        rates = 1000 * self.working_point.rates
-        return smooth + self._diagonal(rates * (peak - weights.real.sum(1))[:, None], rows, places)
+        white = 1000 * self.working_point.rates * (peak - weights.real.sum(1))[:, None]
+        own = self._own_trains(white, weights, rows, lambda r, cv: 1e6 * renewal.correlation(r, cv, tau, bin))
+        return smooth + self._diagonal(own, rows, places)
 
     def spectrum(self, f: Any, *, neurons: Any = None, pairs: Any = None) -> Tensor:
         """Cross-spectra ∫ C_ij(τ) e^{−2πifτ} dτ in Hz at `f` in Hz, complex (F, N, N), or (F, P)."""
@@ -209,6 +216,25 @@ class Prediction:
     def _nodes(self) -> tuple[Tensor, Tensor]:
         return self.working_point.linear(self.frequencies, self._threads)
 
+    @cached_property
+    def _smooth_nodes(self) -> tuple[Tensor, Tensor]:
+        """`_nodes`, at peaks that they do not resolve with the spectrum that `_own_trains` takes away."""
+        gains, spectrum = self._nodes
+        at, rate, cv = self._regular
+        if not len(at):
+            return gains, spectrum
+        closed, f = renewal.spectrum(rate, cv, self.frequencies), self.frequencies
+        mixed = torch.where(renewal.unresolved(rate, cv, f), closed, spectrum[:, at])
+        return gains, spectrum.index_copy(1, at, mixed)
+
+    @cached_property
+    def _regular(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Places (M,) of regular neurons, their rates in 1/ms and CVs."""
+        rate, cv = self.working_point.renewal(self._threads)
+        whole = self._coupling.size == self.n_neurons
+        at = torch.nonzero((cv < REGULAR) & (rate > 1e-5) & whole)[:, 0]
+        return at, rate[at], cv[at]
+
     def _require_spikes_alone(self) -> None:
         if self._coupling.size > self.n_neurons:
             raise ValueError(
@@ -216,23 +242,35 @@ class Prediction:
                 "spectra; expected a network without them, for coupling, motifs and paths. Ask for spectrum"
             )
 
-    def _spectra(self, f: Tensor, selection: Selection) -> Tensor:
+    def _spectra(self, f: Tensor, selection: Selection, linear: tuple[Tensor, Tensor] | None = None) -> Tensor:
         if self.report.covariance_error > MOST:
             raise ValueError(
                 f"covariances are expected to be off by {100 * self.report.covariance_error:.0f} % at first order; "
                 f"expected at most {100 * MOST:.0f} %: predict with order=2, which leaves a fifth of that, weaken the "
                 "weights, or simulate"
             )
-        if len(f) == len(self.frequencies) and torch.equal(f, self.frequencies):
-            gains, spectrum = self._nodes
-        else:
-            gains, spectrum = self.working_point.linear(f, self._threads)
+        gains, spectrum = self.working_point.linear(f, self._threads) if linear is None else linear
         if selection.rows is None and self._coupling.size > self.n_neurons:  # the first are spike trains
             selection = replace(selection, rows=torch.arange(self.n_neurons))
         return 1000 * cross_spectra(self._coupling, gains, spectrum, f, selection)
 
     def _integral(self, weights: Tensor, rows: Tensor | None, places: Tensor | None) -> Tensor:
-        return self._spectra(self.frequencies, Selection(rows, places, weights))
+        return self._spectra(self.frequencies, Selection(rows, places, weights), self._smooth_nodes)
+
+    def _own_trains(
+        self, white: Tensor, weights: Tensor, rows: Tensor | None, exact: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """(Q, N) what `weights` (Q, F) miss of each neuron's own train: `white` (Q, N); of regular neurons, whose
+        peaks are too narrow for any frequencies, all of the renewal process of their rate and CV, by `exact` (rates
+        in 1/ms, CVs) -> (Q, M), but what the weights have of it."""
+        at, rate, cv = self._regular
+        if rows is not None:
+            among = torch.isin(at, rows)
+            at, rate, cv = at[among], rate[among], cv[among]
+        if not len(at):
+            return white
+        summed = 1000 * weights.real @ renewal.spectrum(rate, cv, self.frequencies)
+        return white.index_copy(1, at, exact(rate, cv) - summed)
 
     # Which neurons
 

@@ -81,6 +81,10 @@ class SecondPoint(Brief):
         """(size,) of the neurons with so much more white noise that they fire at these rates."""
         return self._base.cv(threads)
 
+    def renewal(self, threads: int = 1) -> tuple[Tensor, Tensor]:
+        """(rates (size,) 1/ms, coefficients of variation) of those neurons."""
+        return self._base.renewal(threads)
+
     @property
     def _base(self) -> WorkingPoint:
         none = torch.zeros_like(self.coupling.weight)

@@ -4,6 +4,9 @@ Between nodes a step apart mass hops, at rates that give drift v = F/tau exactly
 (v step/2) coth(v step/2D) in place of D = sigma^2/tau: that of hopping where the step exceeds 2 D/v, however small D.
 Where drift carries a neuron up, the transform of the time over a face is then 1/(1 + i omega step/v) and not
 e^{-i omega step/v}, which is known, and divided out, by the share of the diffusion that is the grid's.
+
+The mean time loses, too: of what diffusion adds to it where the drift changes, D v'/v^3 per mV, hops leave the share
+(y/2)^2/sinh^2(y/2), y = F step/sigma^2.
 """
 
 from __future__ import annotations
@@ -39,6 +42,27 @@ def excess_variance(neurons: Membrane) -> Tensor:
     return (share * time**2).sum(0)
 
 
+def missing_time(neurons: Membrane) -> Tensor:
+    """(M,) ms: by how much the grid's mean time from the reset to the threshold is too short."""
+    grid = neurons.grid
+    F, step = neurons.force, grid.step
+    y = F * step / neurons.sigma**2
+    up = (F > 0) & (grid.faces > grid.V_reset)
+    half = torch.where(up, y / 2, torch.ones_like(y)).clamp(max=300.0)
+    small = half < 1e-2
+    sinh = torch.sinh(torch.where(small, torch.ones_like(half), half))
+    lost = torch.where(small, half**2 / 3, 1 - (torch.where(small, torch.ones_like(half), half) / sinh) ** 2)
+    lost = lost * -torch.expm1(-((2 * half / CARRIED) ** 2))
+    slope = torch.gradient(F, dim=0)[0] / step
+    time = step * neurons.sigma**2 * neurons.tau * slope / torch.where(up, F, torch.ones_like(F)) ** 3
+    return torch.where(up, lost * time, 0.0).sum(0)
+
+
+def corrected_rate(neurons: Membrane, rate: Tensor) -> Tensor:
+    """(M,) 1/ms, of a `rate` in 1/ms on the grid."""
+    return rate / (1 + rate * missing_time(neurons))
+
+
 def corrected_cv(neurons: Membrane, rate: Tensor, cv: Tensor) -> Tensor:
     """(M,) without the grid's dispersion; `rate` in 1/ms."""
     square = cv**2 - excess_variance(neurons) * rate**2
@@ -61,5 +85,6 @@ def corrected_passage(neurons: Membrane, omega: Tensor, passage: Tensor) -> Tens
         else:
             imaginary = imaginary + term * (-1 if n % 4 == 3 else 1)
     result = passage * torch.exp(torch.complex(real, imaginary))
+    result = result * torch.exp(-1j * w * missing_time(neurons))
     size = result.abs()
     return torch.where(size > 1, result / size.clamp(min=1.0), result)

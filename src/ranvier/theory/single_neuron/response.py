@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ranvier.theory._text import Brief
-from ranvier.theory.single_neuron.dispersion import corrected_cv, corrected_passage
+from ranvier.theory.single_neuron.dispersion import corrected_cv, corrected_passage, corrected_rate
 from ranvier.theory.single_neuron.functions import ResponseFunction, StationaryFunction, in_hertz
 from ranvier.theory.single_neuron.membrane import Membrane
 
@@ -59,6 +59,7 @@ def response(
     gains, rho = ResponseFunction.apply(y, c, position, t_ref, directions, omega, threads)
     rate, cv, _ = StationaryFunction.apply(y, c, position, t_ref, threads)
     cv, rho = corrected_cv(neurons, rate, cv), corrected_passage(neurons, omega, rho)
+    rate = corrected_rate(neurons, rate)
     return Response(
         f,
         1000 * gains[0] * per_mV,

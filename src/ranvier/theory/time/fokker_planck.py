@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,7 @@ def evolve(
     tau_s: Tensor | float = 0.0,
     initial: str | Tensor = "stationary",
     every: int = 0,
+    step: float = 0.0,
 ) -> Evolution:
     """P(V, t) of M populations: Scharfetter-Gummel fluxes, backward Euler, first order in dt (Augustin et al.
     2017, 10.1371/journal.pcbi.1005545).
@@ -53,8 +55,8 @@ def evolve(
         backgrounds may be `TimeSeries`: its M spiking populations in order, taken as large, with their mean
         in-degrees. It begins in its stationary state at the first values (`predict_populations`). What synapses
         filter is white noise of the variance that it gives the membrane, with the mean input moved so that the rates
-        of that first state are those of coloured noise. Only `duration`, `dt` and `every` go with it; synapses are
-        `Delta` or `Exponential`.
+        of that first state are those of coloured noise. Only `duration`, `dt`, `every` and `step` go with it; synapses
+        are `Delta` or `Exponential`.
     duration, dt: ms. drive: mV added to the force, a number, (M,) or (T, M) with T = round(duration/dt), at
     the end of each step. sigma: (T, M) mV, in place of the neurons' own.
     coupling: (M, M) [target, source] in mV ms, so that source j adds coupling_ij r_j(t - delay_ij) to i's
@@ -64,6 +66,8 @@ def evolve(
     initial: "stationary" (of the neurons as given, without coupling), "reset" (all at V_reset at time 0), or
         a density (N, M) 1/mV, what is missing to 1 being refractory, evenly over the refractory time.
     every: keep the density each `every` steps (0: only the last).
+    step: ms, of a Network only: what `rv.simulate` in steps of that gives, which misses crossings between them (see
+        `dt` of `rv.predict`): at 0.05 ms LIF neurons fire 2 to 6 % less. 0: time as it is.
 
     Mass, refractory mass included, is kept to rounding. No gradients. Raises ValueError on what does not fit.
     """
@@ -76,10 +80,14 @@ def evolve(
                 f"{', '.join(names)} is given beside a Network; expected it with a Membrane only: a network has its "
                 "own inputs, as TimeSeries, and begins in its stationary state"
             )
-        membrane, arguments = as_coupled_populations(neurons, duration, dt)
+        if not (math.isfinite(step) and step >= 0):
+            raise ValueError(f"step is {step}; expected a simulation's step in ms, or 0 for none")
+        membrane, arguments = as_coupled_populations(neurons, duration, dt, step)
         return evolve(membrane, duration, dt, every=every, **arguments)
     if not isinstance(neurons, Membrane):
         raise TypeError(f"neurons is {type(neurons).__name__}; expected a Network, or a Membrane of theory.membrane")
+    if step:
+        raise ValueError(f"step is {step} ms beside a Membrane; expected it with a Network: raise the threshold instead")
     M, N = neurons.size, neurons.grid.N
     steps = round(duration / dt) if dt > 0 else 0
     if steps < 1:

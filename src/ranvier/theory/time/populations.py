@@ -20,7 +20,9 @@ from ranvier.theory.populations.prediction import solved
 from ranvier.theory.single_neuron.membrane import Grid, Membrane
 
 
-def as_coupled_populations(net: Network, duration: float, dt: float) -> tuple[Membrane, dict[str, Tensor]]:
+def as_coupled_populations(
+    net: Network, duration: float, dt: float, step: float = 0.0
+) -> tuple[Membrane, dict[str, Tensor]]:
     """(neurons of the M spiking populations in the stationary state of the first values, the arguments of `evolve`).
 
     Drives, rates of `Poisson` populations and of backgrounds may be `TimeSeries`. Raises ValueError, naming it, for
@@ -29,11 +31,11 @@ def as_coupled_populations(net: Network, duration: float, dt: float) -> tuple[Me
     steps = round(duration / dt) if dt > 0 and math.isfinite(duration / dt) else 0
     if steps < 1:
         raise ValueError(f"duration is {duration} ms and dt {dt} ms; expected positive times, at least one step")
-    first = _at_first(net)
+    first = at_first(net)
     assembly, sizes = assemble_populations(first)
     if not assembly.cells:
         raise ValueError("the network has no spiking populations but sources; expected at least one to follow in time")
-    point = solved(first, assembly, sizes, None, 0.0, 1).working_point
+    point = solved(first, assembly, sizes, None, step, 1).working_point
     _require_shared_input(assembly.cells)
     index = torch.cat([g.index for g in point.cells])
     mean = torch.zeros(steps, len(net.populations), dtype=torch.float64)  # mV, relative to the first values
@@ -89,7 +91,7 @@ def as_coupled_populations(net: Network, duration: float, dt: float) -> tuple[Me
     return _joined(point.cells, point.input, point.variance), arguments
 
 
-def _at_first(net: Network) -> Network:
+def at_first(net: Network) -> Network:
     """The network with every series at its first value."""
 
     def first(value: Any) -> Any:

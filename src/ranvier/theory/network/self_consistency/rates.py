@@ -13,6 +13,7 @@ from ranvier.theory._text import Brief
 from ranvier.theory.network.filters import Filter
 from ranvier.theory.network.groups import NeuronGroup, on_own_grid, shared
 from ranvier.theory.network.self_consistency.newton import solve_rates
+from ranvier.theory.single_neuron.dispersion import corrected_rate
 from ranvier.theory.single_neuron.membrane import Membrane
 from ranvier.theory.single_neuron.response import response
 from ranvier.theory.single_neuron.stationary import stationary
@@ -113,12 +114,21 @@ class WorkingPoint(Brief):
 
     def cv(self, threads: int = 1) -> Tensor:
         """Coefficients of variation (size,), of renewal processes with each neuron's mean input and noise."""
-        result = torch.ones_like(self.rates)
+        return self.renewal(threads)[1]
+
+    def renewal(self, threads: int = 1) -> tuple[Tensor, Tensor]:
+        """(rates (size,) 1/ms, without the grid's error; coefficients of variation) of the uncoupled nodes."""
+        rates, cv = self.rates, torch.ones_like(self.rates)
         for group in self.cells:
             at = group.index
-            solution = shared(group, self.input[at], self.variance[at], lambda m: (stationary(m, threads).cv,))
-            result = result.index_copy(0, at, solution[0])
-        return result
+            solution = shared(group, self.input[at], self.variance[at], lambda m: _renewal(m, threads))
+            rates, cv = rates.index_copy(0, at, solution[0]), cv.index_copy(0, at, solution[1])
+        return rates, cv
+
+
+def _renewal(m: Membrane, threads: int) -> tuple[Tensor, Tensor]:
+    state = stationary(m, threads)
+    return corrected_rate(m, state.rate / 1000), state.cv
 
 
 def _both(m: Membrane, frequencies: Tensor, threads: int) -> tuple[Tensor, Tensor]:

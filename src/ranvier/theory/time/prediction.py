@@ -1,0 +1,70 @@
+"""What theory says of a network whose inputs change in time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ranvier.networks import Network, TimeSeries
+from ranvier.networks.groups import groups_of, resolve
+from ranvier.neurons import Poisson
+from ranvier.theory.single_neuron.functions import numbers
+from ranvier.theory.time.fokker_planck import evolve
+
+STEP = 0.1  # ms, of the Fokker-Planck equation
+
+
+def changes_in_time(net: Network) -> bool:
+    """Whether a drive, a rate or another parameter of spiking populations or backgrounds is a `TimeSeries`."""
+    values = [v for p in net.populations for v in p.parameters.values()] + [b.rate for b in net.backgrounds]
+    return any(isinstance(v, TimeSeries) for v in values)
+
+
+class TimePrediction:
+    """Rates in time, from the stationary state of the inputs' first values; made by `predict` for a network with
+    `TimeSeries`. Populations are taken as large, and their neurons as alike (`theory.evolve`)."""
+
+    def __init__(self, network: Network, dt: float = 0.0) -> None:
+        self.network, self.dt = network, dt
+
+    @property
+    def n_neurons(self) -> int:
+        """N, over all populations, sources of spikes included."""
+        return self.network.size
+
+    def rates(self, t: Any, *, neurons: Any = None) -> Tensor:
+        """Rates in Hz at times `t` (T,) ms after the beginning, (T, N); of a source those it is given.
+
+        `neurons`: a population, its name, global indices, or a list of populations. No gradients. Raises ValueError
+        for times that are not above 0 or too far for memory, and what `theory.evolve` refuses, by name."""
+        times = numbers(t, "t", "times in ms")
+        if times.ndim != 1 or not len(times) or not bool((torch.isfinite(times) & (times > 0)).all()):
+            raise ValueError("t is empty, not finite or not above 0; expected times in ms, (T,)")
+        steps = torch.ceil(times / STEP - 1e-9).long()
+        course = evolve(self.network, STEP * int(steps.max()), STEP, step=self.dt)
+        columns, k = [], 0
+        for p in self.network.populations:
+            if isinstance(p.neuron, Poisson):
+                columns.append(_given(p.parameters["rate"], times).expand(-1, p.size))
+            else:
+                columns.append(course.rate[steps - 1, k : k + 1].expand(-1, p.size))
+                k += 1
+        rates = torch.cat(columns, 1)
+        if neurons is None:
+            return rates
+        return rates[:, torch.as_tensor(resolve(neurons, groups_of(self.network, {}, self.n_neurons), self.n_neurons))]
+
+    def __repr__(self) -> str:
+        return f"TimePrediction({self.n_neurons} neurons: rates(t))"
+
+
+def _given(rate: Any, times: Tensor) -> Tensor:
+    """(T, 1) or (T, size) Hz."""
+    if not isinstance(rate, TimeSeries):
+        return torch.as_tensor(rate, dtype=torch.float64).reshape(1, -1).expand(len(times), -1)
+    at = torch.tensor([math.ceil(t / rate.interval - 1e-9) - 1 for t in times.tolist()])
+    values = rate.values.detach().double()[at.clamp(max=len(rate.values) - 1)]
+    return values.reshape(len(times), -1)
