@@ -3,6 +3,7 @@
 Times in ms, voltages in mV, rates in Hz (1/ms inside). tau dV = F(V) dt + sigma sqrt(2 tau) dW.
 """
 
+from ranvier.theory._hawkes import hawkes
 from ranvier.theory._predict import predict
 from ranvier.theory.network.fluctuations.linear_noise import LinearNoise, fixed_point, linear_noise, lyapunov
 from ranvier.theory.network.fluctuations.stability import spectral_radius
@@ -53,6 +54,7 @@ __all__ = [
     "follow",
     "frequency_quadrature",
     "graded_prediction",
+    "hawkes",
     "interval_density",
     "linear_noise",
     "lyapunov",

@@ -101,7 +101,8 @@ def predict(
     ------
     ValueError
         by name, with what to do instead: for neurons of more than one variable or without spikes, without
-        noise, with the threshold below the reset; for `Sigmoidal` synapses; where no rates are found; where linear response is unstable.
+        noise, with the threshold below the reset; for `Sigmoidal` synapses;
+        where no rates are found; where linear response is unstable.
     """
     if order not in (1, 2):
         raise ValueError(f"order is {order}; expected 1 (linear response) or 2")

@@ -22,6 +22,7 @@ from ranvier.theory.network.fluctuations.linear_response import (
     interaction,
 )
 from ranvier.theory.network.fluctuations.motifs import Path, motif_orders, strongest_paths
+from ranvier.theory.network.hawkes import HawkesPoint
 from ranvier.theory.network.junctions import ElectricalPoint
 from ranvier.theory.network.lowering import Assembly
 from ranvier.theory.network.self_consistency.rates import WorkingPoint
@@ -46,7 +47,7 @@ class Prediction:
         self,
         network: Network,
         assembly: Assembly,
-        point: WorkingPoint | SecondPoint,
+        point: WorkingPoint | SecondPoint | HawkesPoint,
         report: TheoryReport,
         threads: int = 1,
         *,
@@ -165,7 +166,7 @@ class Prediction:
     def frequencies(self) -> Tensor:
         """(F,) Hz: where spectra are taken for covariances and cross-correlations."""
         with torch.no_grad():
-            r, cv = self.working_point.rates * 1000, self.cv()
+            r, cv = self.working_point.rates * 1000, self.working_point.renewal(self._threads)[1]
             regular = (cv < 0.7) & (r > 0.01)
             # the peak of a regular train's spectrum has the width pi r CV^2
             width = float((math.pi * r * cv**2)[regular].min()) if bool(regular.any()) else math.inf

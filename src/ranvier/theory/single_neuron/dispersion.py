@@ -64,9 +64,10 @@ def corrected_rate(neurons: Membrane, rate: Tensor) -> Tensor:
 
 
 def corrected_cv(neurons: Membrane, rate: Tensor, cv: Tensor) -> Tensor:
-    """(M,) without the grid's dispersion; `rate` in 1/ms."""
+    """(M,) without the grid's dispersion and its error of the mean; `rate` in 1/ms, on the grid."""
     square = cv**2 - excess_variance(neurons) * rate**2
-    return torch.sqrt(torch.maximum(square, 1e-6 * cv.detach() ** 2 + 1e-300))
+    mean = 1 + rate * missing_time(neurons)
+    return torch.sqrt(torch.maximum(square, 1e-6 * cv.detach() ** 2 + 1e-300)) / mean
 
 
 def corrected_passage(neurons: Membrane, omega: Tensor, passage: Tensor) -> Tensor:

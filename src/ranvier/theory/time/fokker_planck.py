@@ -87,7 +87,7 @@ def evolve(
     if not isinstance(neurons, Membrane):
         raise TypeError(f"neurons is {type(neurons).__name__}; expected a Network, or a Membrane of theory.membrane")
     if step:
-        raise ValueError(f"step is {step} ms beside a Membrane; expected it with a Network: raise the threshold instead")
+        raise ValueError(f"step is {step} ms beside a Membrane; expected it with a Network: raise V_th instead")
     M, N = neurons.size, neurons.grid.N
     steps = round(duration / dt) if dt > 0 else 0
     if steps < 1:
