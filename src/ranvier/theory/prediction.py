@@ -93,9 +93,8 @@ class Prediction:
         rows, places = self._asked(neurons, pairs)
         weights = correlations.window_weights(self.frequencies, T)
         smooth = self._integral(weights, rows, places)[0]
-        rates = 1000 * self.working_point.rates
         # of the white part r δ(τ), which no quadrature of finite reach sees, T r remains
-        white = rates * (T / 1000 - weights.real.sum(1))[:, None]
+        white = self._white() * (T / 1000 - weights.real.sum(1))[:, None]
         window_ms = torch.tensor([T], dtype=torch.float64)
         own = self._own_trains(white, weights, rows, lambda r, cv: renewal.count_variance(r, cv, window_ms))
         return smooth + self._diagonal(own[0], rows, places)
@@ -128,7 +127,7 @@ class Prediction:
         weights = correlations.lag_weights(self.frequencies, tau, bin)
         smooth = self._integral(weights, rows, places)
         peak = correlations.triangle(tau, bin) if bin > 0 else torch.zeros_like(tau)
-        white = 1000 * self.working_point.rates * (peak - weights.real.sum(1))[:, None]
+        white = self._white() * (peak - weights.real.sum(1))[:, None]
         own = self._own_trains(white, weights, rows, lambda r, cv: 1e6 * renewal.correlation(r, cv, tau, bin))
         return smooth + self._diagonal(own, rows, places)
 
@@ -257,6 +256,11 @@ class Prediction:
 
     def _integral(self, weights: Tensor, rows: Tensor | None, places: Tensor | None) -> Tensor:
         return self._spectra(self.frequencies, Selection(rows, places, weights), self._smooth_nodes)
+
+    def _white(self) -> Tensor:
+        """(N,) Hz: what the spectra of single neurons end at."""
+        point = self.working_point
+        return 1000 * (point.rates if isinstance(point, SecondPoint) else point.renewal(self._threads)[0])
 
     def _own_trains(
         self, white: Tensor, weights: Tensor, rows: Tensor | None, exact: Callable[[Tensor, Tensor], Tensor]
