@@ -22,7 +22,7 @@ from ranvier.theory.single_neuron.membrane import Grid, Membrane
 
 def as_coupled_populations(
     net: Network, duration: float, dt: float, step: float = 0.0
-) -> tuple[Membrane, dict[str, Tensor]]:
+) -> tuple[Membrane, dict[str, Any]]:
     """(neurons of the M spiking populations in the stationary state of the first values, the arguments of `evolve`).
 
     Drives, rates of `Poisson` populations and of backgrounds may be `TimeSeries`. Raises ValueError, naming it, for
