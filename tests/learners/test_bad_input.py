@@ -101,3 +101,17 @@ def test_what_requires_no_gradient_is_not_learned(name):
     subject.step((X, LABELS))
     changed = [key for key, value in subject.model.state_dict().items() if not torch.equal(value, before[key])]
     assert changed == ["1.linear.weight", "1.linear.bias"]
+
+
+def test_numpy_arrays_are_refused_before_anything_is_learned():
+    """In batches, whatever encodes them, and by encoders."""
+    one = learner("BPTT")
+    for x, labels, name in ((X.numpy(), LABELS, "x"), (X, LABELS.numpy(), "labels")):
+        for act in (one.step, one.evaluate):
+            with pytest.raises(TypeError, match=f"{name} of a batch is a ndarray; expected a tensor: .*as_tensor"):
+                act((x, labels))
+    encoders = rv.learners
+    for encode in (lambda x: encoders.rate(x, 3), lambda x: encoders.latency(x, 3), lambda x: encoders.phase(x, 8),
+                   lambda x: encoders.delta(x, 0.1), lambda x: encoders.population(x, 4)):  # fmt: skip
+        with pytest.raises(TypeError, match=r"is ndarray; expected a tensor: convert it by torch.as_tensor"):
+            encode(X.numpy())

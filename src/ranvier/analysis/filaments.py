@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ranvier._checks import instance
+
 Mask = NDArray[np.bool_]
 THRESHOLDS = tuple(round(0.1 * k, 1) for k in range(1, 10))
 SPLIT, MERGE = 0.05, 0.1  # share of a centre line from which a second partner counts
@@ -91,6 +93,7 @@ def overlaps(truth: ArrayLike | Sequence[Any], predicted: ArrayLike | Sequence[A
 
 def match(pairs: Overlaps, threshold: float = 0.5) -> list[tuple[int, int]]:
     """One-to-one pairs (truth, prediction) with clDice strictly above the threshold, the largest first."""
+    instance(pairs, Overlaps, "pairs", "Overlaps: make them by overlaps")
     dice = pairs.dice
     order = np.argsort(-dice, axis=None, kind="stable")
     taken: tuple[set[int], set[int]] = set(), set()

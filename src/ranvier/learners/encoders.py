@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ranvier.nn.checks import require_finite
+from ranvier.nn.checks import require_finite, require_tensor
 
 
 def rate(x: Tensor, steps: int, *, generator: torch.Generator | None = None) -> Tensor:
@@ -70,6 +70,7 @@ def delta(x: Tensor, threshold: float, *, track: bool = True, off: bool = True) 
     whatever moves slowly. off=False leaves out the falls (with both, snnTorch's `delta` with padding=True).
     x may have any finite values; ValueError for others.
     """
+    require_tensor(x)
     if x.ndim < 3 or x.shape[0] == 0 or not x.is_floating_point():
         raise ValueError(f"x has shape {tuple(x.shape)} and {x.dtype}; expected floating point (T, B, ...)")
     if not threshold > 0:
@@ -110,6 +111,7 @@ def _checked(x: Tensor, steps: int) -> Tensor:
 
 
 def _within(x: Tensor, low: float, high: float) -> Tensor:
+    require_tensor(x)
     if x.ndim < 2 or not x.is_floating_point():
         raise ValueError(f"x has shape {tuple(x.shape)} and {x.dtype}; expected floating point (B, ...)")
     if not bool(((x >= low) & (x <= high)).all()):  # NaN is not

@@ -209,8 +209,12 @@ def whole(
 
 
 def pair_of(batch: Any) -> tuple[Any, Any]:
-    """A batch's two parts; ValueError unless it is a pair with at least one example."""
+    """A batch's two parts; ValueError unless it is a pair with an example or more, TypeError for arrays and tables."""
     if isinstance(batch, tuple | list) and len(batch) == 2:
+        for name, part in zip(("x", "labels"), batch, strict=True):
+            if hasattr(part, "__array__") and not isinstance(part, Tensor):
+                kind = type(part).__name__
+                raise TypeError(f"{name} of a batch is a {kind}; expected a tensor: convert it by torch.as_tensor")
         if len(batch[1]) == 0:
             raise ValueError("there is an empty batch; expected one example at least")
         return batch[0], batch[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier._checks import positive, reals
+from ranvier._checks import instance, positive, reals
 from ranvier.analysis.decoding.tuning import TuningCurves
 
 Array = NDArray[np.float64]
@@ -21,6 +21,7 @@ def posterior(
     Bins where no time was spent get 0. Counts with NaN in them answer NaN; `mask` neurons by leaving out their columns
     here and in the curves. Raises ValueError for another number of neurons.
     """
+    instance(curves, TuningCurves, "curves", "TuningCurves: make them by tuning_curves")
     x = reals(counts, "counts")
     positive(width, "width", "ms")
     if x.ndim != 2 or x.shape[1] != curves.rates.shape[1]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.analysis.spikes.rates import BLOCKS
-from ranvier.analysis.spikes.stream import Spikes, block_edges, require_memory
+from ranvier.analysis.spikes.stream import Spikes, block_edges, require_memory, require_spikes
 
 Array = NDArray[np.float64]
 ENTRIES = 2**23  # counts held in memory at a time
@@ -50,6 +50,7 @@ def correlation(
 
 def fano(spikes: Spikes, window: float) -> Array:
     """Variance over mean of the spike counts in windows of `window` ms, (N,); NaN for silent neurons."""
+    require_spikes(spikes)
     total, square = np.zeros(spikes.n_neurons), np.zeros(spikes.n_neurons)
     n = spikes.n_steps // spikes.steps_of(window)
     _enough(n, window)
@@ -69,6 +70,7 @@ def _enough(n: int, window: float) -> None:
 
 def _blocks(spikes: Spikes, window: float, blocks: int) -> Iterator[Iterator[NDArray[np.float32]]]:
     """For each block, its counts (windows, N) chunk by chunk; to be consumed in order."""
+    require_spikes(spikes)
     width = spikes.steps_of(window)
     chunk = int(np.clip(ENTRIES // max(1, spikes.n_neurons), 64, 8192))
     edges = block_edges(spikes.n_steps // width, blocks, chunk)
@@ -100,6 +102,7 @@ class _Moments:
     """
 
     def __init__(self, spikes: Spikes, window: float, blocks: int) -> None:
+        require_spikes(spikes)
         n = spikes.n_steps // spikes.steps_of(window)
         _enough(n, window)
         size = spikes.n_neurons

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import reals
 from ranvier.analysis.spikes.rates import BLOCKS, CHUNK
-from ranvier.analysis.spikes.stream import Spikes, block_edges, pair_indices, require_memory
+from ranvier.analysis.spikes.stream import Spikes, block_edges, pair_indices, require_memory, require_spikes
 
 Array = NDArray[np.float64]
 
@@ -30,6 +30,7 @@ def cross_correlation(
     Raises ValueError for lags that are no multiples of the bin, or longer than the record or its blocks, and for
     answers larger than the machine's memory.
     """
+    require_spikes(spikes)
     steps, shifts = _lags(spikes, np.atleast_1d(reals(lags, "lags")), bin)
     n = spikes.n_steps // steps
     reach = int(np.abs(shifts).max())

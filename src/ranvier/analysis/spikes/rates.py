@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.analysis.spikes.stream import Spikes, block_edges
+from ranvier.analysis.spikes.stream import Spikes, block_edges, require_spikes
 
 CHUNK = 100_000  # steps held in memory at a time
 BLOCKS = 20  # blocks that sampling errors are taken from
@@ -17,6 +17,7 @@ def rates(
     spikes: Spikes, *, return_error: bool = False, blocks: int = BLOCKS
 ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean rates in Hz, (N,); with `return_error` also their standard errors, from `blocks` blocks."""
+    require_spikes(spikes)
     edges = block_edges(spikes.n_steps, blocks if return_error else 1, CHUNK)
     total = np.zeros(spikes.n_neurons)
     square = np.zeros(spikes.n_neurons)
@@ -41,6 +42,7 @@ def cv(spikes: Spikes) -> NDArray[np.float64]:
 
     The standard deviation is the population's (divided by n), as in Elephant's `cv`.
     """
+    require_spikes(spikes)
     n = spikes.n_neurons
     last = np.full(n, -1, dtype=np.int64)
     number, first, second = (np.zeros(n, dtype=np.int64) for _ in range(3))
@@ -71,6 +73,7 @@ def cv(spikes: Spikes) -> NDArray[np.float64]:
 
 def population_rate(spikes: Spikes, window: float) -> NDArray[np.float64]:
     """Rate in Hz of the mean neuron in consecutive windows of `window` ms, (W,)."""
+    require_spikes(spikes)
     width = spikes.steps_of(window)
     n = spikes.n_steps // width
     (edges,) = block_edges(n, 1, max(1, CHUNK // width))

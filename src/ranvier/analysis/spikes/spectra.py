@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import reals
 from ranvier.analysis.spikes.rates import rates
-from ranvier.analysis.spikes.stream import Spikes, pair_indices, require_memory
+from ranvier.analysis.spikes.stream import Spikes, pair_indices, require_memory, require_spikes
 
 ENTRIES = 2**23  # complex numbers of the Fourier table in memory at a time
 STACK = 16  # segments multiplied at a time
@@ -27,6 +27,7 @@ def spectrum(
     Raises ValueError for frequencies that are not finite or above 1/(2 dt), and for answers larger than the
     machine's memory.
     """
+    require_spikes(spikes)
     f = np.atleast_1d(reals(f, "f"))
     if f.ndim != 1 or not f.size or not np.isfinite(f).all():
         raise ValueError("f is empty or not finite; expected a vector of frequencies in Hz")

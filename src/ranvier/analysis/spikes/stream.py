@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier._checks import reals
+from ranvier._checks import instance, reals
 from ranvier._steps import whole_steps, window_of
 
 Chunk = tuple[NDArray[np.int64], NDArray[np.int32]]
@@ -193,6 +194,14 @@ def pair_indices(pairs: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]
         raise ValueError(f"pairs has shape {pairs.shape}; expected (P, 2)")
     used, places = np.unique(pairs, return_inverse=True)
     return used, places.reshape(pairs.shape)
+
+
+def require_spikes(spikes: Any) -> None:
+    """TypeError for what is no `Spikes`."""
+    instance(
+        spikes, Spikes,
+        "spikes", "Spikes: make them by Spikes.from_steps, or ask a recording itself, as in recording.rates()",
+    )  # fmt: skip
 
 
 def require_memory(entries: int, what: str, remedy: str) -> None:
