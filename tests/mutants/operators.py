@@ -145,6 +145,10 @@ def _is_text(node: ast.AST) -> bool:
                for n in ast.walk(node)) or isinstance(node, ast.List | ast.Tuple)  # fmt: skip
 
 
+def _is_noise(node: ast.AST) -> bool:
+    return any(isinstance(n, ast.Name) and n.id.startswith("xi") for n in ast.walk(node))
+
+
 def _changed(node: ast.AST, **fields: object) -> ast.AST:
     new = copy.deepcopy(node)
     for name, value in fields.items():
@@ -162,7 +166,8 @@ def _arithmetic(node: ast.AST, parent: ast.AST) -> Iterator[Change]:
         case ast.BinOp(left, op, right) if not (_is_text(left) or _is_text(right)):
             if type(op) in _OPPOSITE:
                 kind = "sign of a term" if isinstance(op, ast.Add | ast.Sub) else "product for quotient"
-                yield kind, _changed(node, op=_OPPOSITE[type(op)]())
+                if not (isinstance(op, ast.Add) and _is_noise(right)):  # white noise has no sign
+                    yield kind, _changed(node, op=_OPPOSITE[type(op)]())
                 yield "term or factor dropped", copy.deepcopy(left)
                 if isinstance(op, ast.Add | ast.Mult):
                     yield "term or factor dropped", copy.deepcopy(right)

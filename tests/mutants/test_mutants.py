@@ -50,6 +50,7 @@ def test_equations_in_strings_are_changed():
     after = [m.after for m in mutants("toy.py", text, equations=True)]
     assert "'dV/dt = (E_L + V) / tau_m + noise * sqrt(2 / tau_m) * xi : mV'" in after
     assert "'dV/dt = (E_L - V) / tau_m + noise * (2 / tau_m) * xi : mV'" in after
+    assert "'dV/dt = (E_L - V) / tau_m - noise * sqrt(2 / tau_m) * xi : mV'" not in after  # the same law
 
 
 def test_samples_stay_and_planted_breaks_are_up_to_date():
