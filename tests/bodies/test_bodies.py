@@ -138,6 +138,15 @@ def test_wrong_values(call, words):
         call()
 
 
+def test_an_unstable_simulation_is_an_error(tmp_path, monkeypatch):
+    """MuJoCo itself warns and resets the state; an episode made of two would be returned."""
+    monkeypatch.chdir(tmp_path)  # where MuJoCo writes its log
+    body = Swimmer(3)
+    body._model.opt.gravity[:] = 1e14
+    with pytest.raises(FloatingPointError, match="step 0"):
+        body.run(lambda q, k: np.zeros(2), 3)
+
+
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "mujoco", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'ranvier\[bodies\]'"):

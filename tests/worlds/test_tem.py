@@ -292,3 +292,19 @@ def test_tem_t_infers_what_it_never_saw():
 def test_wrong_values(call, kind, words):
     with pytest.raises(kind, match=words):
         call()
+
+
+def test_free_transitions_start_as_rotations_and_leave_them():
+    """Equal to the rotations at the start, of length 1 on long walks even where matrices grow; gradients by all."""
+    actions = torch.randint(0, 4, (60, 3), generator=torch.Generator().manual_seed(0))
+    turning, free = (TEMTransformer(size=8, transitions=kind, seed=1) for kind in ("rotations", "free"))
+    torch.testing.assert_close(free.positions(actions), turning.positions(actions), atol=1e-4, rtol=0)
+    with torch.no_grad():
+        free.turns.mul_(3.0)
+    codes = free.positions(actions)
+    torch.testing.assert_close(codes.norm(dim=2), torch.ones(60, 3))
+    observations = torch.randint(0, 45, (60, 3), generator=torch.Generator().manual_seed(1))
+    free.loss(observations, actions).backward()
+    assert (free.turns.grad.flatten(1).abs().sum(1) > 0).all()
+    with pytest.raises(ValueError, match="transitions is 'any'"):
+        TEMTransformer(transitions="any")

@@ -77,7 +77,8 @@ class Swimmer:
     ) -> SwimmerEpisode:
         """An episode from random joint angles: control(joints in rad (joints,), step) -> torques within −1 and 1.
 
-        The same seed gives the same episode, to the bit. ValueError for torques of another shape or not finite.
+        The same seed gives the same episode, to the bit. ValueError for torques of another shape or not finite,
+        FloatingPointError where MuJoCo's simulation becomes unstable.
         """
         steps = count(steps, "steps", 1)
         function(control, "control", "(joints, step) -> torques")
@@ -100,6 +101,10 @@ class Swimmer:
             speed[k] = self._speed()
             joints[k] = data.qpos[self._free :]
             places[k] = data.xpos[self._bodies, :2]
+            if data.warning[mj.mjtWarning.mjWARN_BADQACC].number:  # MuJoCo only warns, and begins anew
+                raise FloatingPointError(
+                    f"the acceleration is not finite in step {k}; expected a stable motion: was the model changed?"
+                )
         return SwimmerEpisode(float(np.clip(speed / FULL_SPEED, 0, 1).sum()), speed, joints, places)
 
     def _speed(self) -> float:

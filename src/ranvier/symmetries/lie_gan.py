@@ -71,8 +71,8 @@ def _run(
             nn.Linear(d + y.shape[1], width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1)
         ).to(x.dtype)
     raw = torch.randn(channels, d, d, generator=generator, dtype=x.dtype).requires_grad_()
-    movers = torch.optim.Adam([raw], 5e-3, betas=(0.5, 0.9))
-    judges = torch.optim.Adam(judge.parameters(), 1e-2, betas=(0.5, 0.9))
+    movers = torch.optim.Adam([raw], 5e-3, betas=(0.5, 0.9), fused=True)
+    judges = torch.optim.Adam(judge.parameters(), 1e-2, betas=(0.5, 0.9), fused=True)
     centre, spread = y.mean(0), y.std(0).clamp_min(1e-12)
     size = x.square().mean(0).sqrt().clamp_min(1e-12)
 

@@ -23,8 +23,9 @@ class TEMTransformer(nn.Module):
 
     stimuli, actions : how many there are. size : units of a position. positions : "recurrent", or "fixed", sines and
     cosines of the step's number as in Vaswani et al. (2017), a control that ignores actions. angle : √size times the
-    deviation of the entries that the S_a start with. (The paper's W_a are free matrices: rotations keep long walks
-    from growing or fading.)
+    deviation of the entries that the S_a start with. transitions : "rotations", or "free", the paper's: any matrices,
+    which start as such rotations; the position is then scaled to length 1 after every step, as long walks would make
+    it grow or fade.
 
     >>> model = TEMTransformer(stimuli=5, size=8)
     >>> model(torch.tensor([[1], [2], [1]]), torch.tensor([[0], [2], [0]])).shape
@@ -38,6 +39,7 @@ class TEMTransformer(nn.Module):
         *,
         size: int = 64,
         positions: Literal["recurrent", "fixed"] = "recurrent",
+        transitions: Literal["rotations", "free"] = "rotations",
         angle: float = 0.5,
         doubt: float = 0.02,
         seed: int = 0,
@@ -49,17 +51,22 @@ class TEMTransformer(nn.Module):
             raise ValueError(f"positions is {positions!r}; expected 'recurrent' or 'fixed'")
         if not 0 < doubt < 1:
             raise ValueError(f"doubt is {doubt}; expected a share within (0, 1)")
-        self.kind, self.doubt = positions, doubt
+        if transitions not in ("rotations", "free"):
+            raise ValueError(f"transitions is {transitions!r}; expected 'rotations' or 'free'")
+        self.kind, self.free, self.doubt = positions, transitions == "free", doubt
         random = torch.Generator().manual_seed(seed)
         self.log_scale = nn.Parameter(torch.tensor(math.log(5.0)))
         if positions == "recurrent":
-            self.turns = nn.Parameter(angle / math.sqrt(size) * torch.randn(actions, size, size, generator=random))
+            turns = angle / math.sqrt(size) * torch.randn(actions, size, size, generator=random)
+            self.turns = nn.Parameter(torch.linalg.matrix_exp(turns - turns.mT) if self.free else turns)
             self.start = nn.Parameter(torch.randn(size, generator=random))
         else:
             self.mixing = nn.Parameter(torch.randn(size, size, generator=random) / math.sqrt(size))
 
     def transitions(self) -> Tensor:
-        """W_a = exp(S_a − S_aᵀ), rotations (actions, size, size)."""
+        """W_a (actions, size, size): rotations exp(S_a − S_aᵀ), or free matrices."""
+        if self.free:
+            return self.turns
         return torch.linalg.matrix_exp(self.turns - self.turns.transpose(1, 2))
 
     def positions(self, actions: Tensor) -> Tensor:
@@ -75,6 +82,7 @@ class TEMTransformer(nn.Module):
         codes, transitions = [e], self.transitions()
         for row in actions[:-1]:
             e = moved(e, transitions, row)
+            e = normalize(e, dim=1) if self.free else e
             codes.append(e)
         return normalize(torch.stack(codes), dim=2)
 

@@ -275,19 +275,23 @@ register(
                 "At the end of evolution both earn alike.",
                 f"{PAPER}, abstract: comparable", "late", AtLeast(0.8), 0.0, "a fifth less is still comparable",
                 {"signed": False},
+                only="full size",
             ),
             Claim(
                 "With random magnitudes it learns as far; without signs it does not.",
                 PAPER, "learning_kept", AtLeast(0.8), 0.0, "a bound", {"signed": False},
+                only="full size",
             ),
             Claim(
                 "By a policy gradient, too, it is ahead early.",
                 PAPER, "gradient", AtLeast(1.5), 0.0, "a bound", {"control": "circuit"},
+                only="full size",
             ),
             Claim(
                 "The measured nervous system in the compiled engine drives the body forward.",
                 "the project's own, on the wiring of Cook et al. (2019)", "worm", AtLeast(0.2), 0.0,
                 "a bound, in .1 m/s", {"proprioception": 0.0},
+                only="full size",
             ),
         ),
         measure=measure,

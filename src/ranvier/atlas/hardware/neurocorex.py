@@ -12,7 +12,19 @@ from torch.nn.utils import parametrize
 
 import ranvier as rv
 from ranvier.atlas import COLOURS, AtLeast, AtMost, Claim, Experiment, Size, canvas, register, tutorial_digits
-from ranvier.hardware import Board, ChipProgram, Link, LinkError, quantise, run, run_float, to_network
+from ranvier.hardware import (
+    Board,
+    ChipProgram,
+    Integrator,
+    Link,
+    LinkError,
+    from_network,
+    quantise,
+    quantise_in_training,
+    run,
+    run_float,
+    to_network,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,12 +78,15 @@ def measure(
     flip: int = 0,
     window: int = 12,
     floor: float = LOWEST,
+    same: bool = True,
+    aware: bool = True,
 ) -> dict[str, Any]:
     """Digits' accuracy in training's numbers and on the chip; disagreements of four ways to run one network; STDP.
 
     train: whether the digits' layer is. refractory, weight: of the network in fixed point, where the others keep 0 and
     6. flip: bits that the cable changes in an answer's middle. window: of learning, in steps. floor: of
-    weights in training.
+    weights in training. same: whether the chip has the network's own program; else that of another seed's.
+    aware: whether training knows that weights will have two bits.
     """
     rng = np.random.default_rng(seed)
     layered = graph(rng, weight=6)
@@ -91,6 +106,8 @@ def measure(
         "wire_disagreement": float((wired(layered, x, flip) != run(layered, x).spikes).mean()),
         "ltp_width": float((changes > 0).sum()),
         "ltd_width": float((changes < 0).sum()),
+        "network_disagreement": one_network(seed, same),
+        "two_bits": two_bits(seed, aware) if size == "full" else None,
         "activity": float(real.mean()),
         "lags": lags,
         "changes": changes,
@@ -109,6 +126,61 @@ def graph(rng: np.random.Generator, weight: int, refractory: int = 0) -> ChipPro
     return ChipProgram(
         np.where(rng.random((n, m)) < 0.2, 4, 0), recurrent, threshold=20.0, leak=0.25, refractory=refractory
     )
+
+
+def one_network(seed: int, same: bool, steps: int = 120) -> float:
+    """Disagreements of the compiled engine and of the chip, on one `rv.Network`: a small world (Watts & Strogatz) of
+    forty neurons, which drives two layers of twelve and six."""
+    net, other = joint_network(seed, steps), joint_network(seed if same else seed + 1, steps)
+    program, x = from_network(other, steps)
+    recording = rv.simulate(net, (steps + 2) * 0.96, dt=0.96, dtype=torch.float64)
+    own = recording.neurons >= x.shape[1]
+    step, neuron = np.rint(recording.times[own].numpy() / 0.96).astype(int) - 2, recording.neurons[own].numpy()
+    spikes = np.zeros((steps + 2, program.neurons), bool)
+    spikes[step, neuron - x.shape[1]] = True
+    return float((spikes[:steps] != run(program, x).spikes).mean())
+
+
+def joint_network(seed: int, steps: int) -> rv.Network:
+    rng, net, drive = np.random.default_rng(seed), rv.Network(), -0.25
+    times, sources = np.nonzero(rng.random((steps, 20)) < 0.2)
+    stimulus = net.add(rv.SpikeTimes(torch.from_numpy((times + 1) * 0.96), torch.from_numpy(sources)), 20)
+    options: Any = {"drive": drive, "initial": {"V": -2 * drive}}
+    world, first, second = (net.add(Integrator(V_th=v), n, **options) for v, n in ((20.0, 40), (9.0, 12), (7.0, 6)))
+    near = [(i, int(rng.integers(40)) if rng.random() < 0.1 else (i + k) % 40) for i in range(40) for k in (1, 2, 3)]
+    ends = np.array([pair for pair in near if pair[0] != pair[1]]).T
+    for a, b, weight, edges in (
+        (stimulus, world, 4.0, np.nonzero(rng.random((20, 40)) < 0.25)), (world, world, 5.0, (ends[0], ends[1])),
+        (world, first, 3.0, np.nonzero(rng.random((40, 12)) < 0.4)),
+        (first, second, 4.0, np.nonzero(rng.random((12, 6)) < 0.6)),
+    ):  # fmt: skip
+        net.connect(a, b, weight=weight, delay=0.96, edges=(edges[0], edges[1]))
+    return net
+
+
+@cache  # mutants share what they do not change
+def two_bits(seed: int, aware: bool) -> float:
+    """What training with weights of two bits gains over rounding them afterwards, in accuracy on held-out digits."""
+    x, y, x_test, y_test = tutorial_digits()
+
+    def accuracy(known: bool) -> float:
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+        if known:
+            quantise_in_training(model, 2)
+        optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+        for _ in range(30):
+            for rows in torch.randperm(len(x)).split(64):
+                loss = nn.functional.cross_entropy(model(x[rows].float()), y[rows])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        if not known:
+            quantise_in_training(model, 2)
+        with torch.no_grad():
+            return float((model(x_test.float()).argmax(1) == y_test).float().mean())
+
+    return accuracy(aware) - accuracy(False)
 
 
 def simulated(program: ChipProgram, x: np.ndarray) -> np.ndarray:
@@ -211,6 +283,10 @@ register(
             Claim(
                 "So does the compiled engine.", PAPER, "engine_disagreement", 0.0, 0.0, BITS, {"refractory": 3},
             ),
+            Claim(
+                "A small world and layers in one network run on the engine and on the chip alike.",
+                PAPER, "network_disagreement", 0.0, 0.0, BITS, {"same": False},
+            ),
             Claim("So does the chip over its wire.", PAPER, "wire_disagreement", 0.0, 0.0, BITS, {"flip": 1}),
             Claim(
                 "Digits, 64 to 10, in 32 steps: 66 % in software.",
@@ -227,6 +303,12 @@ register(
             ),
             Claim(
                 "So is that of depression.", PAPER, "ltd_width", 13.0, 0.0, "counted", {"window": 5},
+            ),
+            Claim(
+                "Training that knows of weights of two bits is more accurate than rounding them afterwards.",
+                "the project's own", "two_bits", AtLeast(0.05), 0.0, "three standard errors of a share of 594",
+                {"aware": False},
+                only="full size",
             ),
         ),
         measure=measure,

@@ -112,15 +112,17 @@ register(
             Claim(
                 "One layer leaves 64 % of the variance, what two of four factors cannot explain.",
                 "factors uniform in (0, 2): 1 - ((4/3)^2 - 1)/((4/3)^4 - 1)", "one_layer", 0.64, 0.08,
-                "a variance of 2000 test rows, six weights of 150", {"factors": 2},
+                "four deviations over seeds 10 to 17", {"factors": 2},
             ),
             Claim(
-                "The grown network does.",
-                IVAKHNENKO, "grown", AtMost(0.0), 0.1, "noise of .1 in 150 rows", {"deepest": 1},
+                "The grown network leaves less than half of that.",
+                IVAKHNENKO, "grown", AtMost(0.32), 0.0, "half of the law's .64; seeds 10 to 17 leave .004 to .19",
+                {"deepest": 1},
             ),
             Claim(
                 "Choosing by held-out rows errs less than choosing by the fitted ones (log ratio).",
-                "Ivakhnenko (1971): the external criterion", "saved", AtLeast(0.1), 0.0, "a tenth: seeds lie far above",
+                "Ivakhnenko (1971): the external criterion", "saved", AtLeast(0.1), 0.0,
+                "0 is no saving; seeds 10 to 17 save from 6.4 on",
                 {"held_out": False},
             ),
         ),

@@ -32,9 +32,9 @@ def motion(name: str) -> Tensor:
     """Points (P, d) of one motion; of chaotic ones of forty copies that begin 1e-6 apart."""
     match name:
         case "oscillator":
-            return _line(systems.oscillator(1.0), [1.0, 0.0], 0.1, 2000)
+            return _line(systems.oscillator(1.0), [1.0, 0.0], 0.1, 800)
         case "kepler":
-            return _line(systems.kepler(), [1.5, 0.0, 0.0, 0.577], 0.02, 3000)
+            return _line(systems.kepler(), [1.5, 0.0, 0.0, 0.577], 0.04, 1500)
         case "tori":  # Hénon and Heiles at E = .05, below the onset of chaos at 1/12
             return _line(systems.henon_heiles(), [0.0, 0.1, 0.3, 0.0], 0.2, 12_000, 2)
         case "chaos":  # and at E = .160, below the escape at 1/6

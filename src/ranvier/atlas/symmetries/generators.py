@@ -83,7 +83,7 @@ def adversary(kind: str, seed: int, steps: float, restarts: int, size: Size) -> 
 @lru_cache(maxsize=32)
 def gradient_basis(kind: str, seed: int, steps: float) -> tuple[Tensor, Tensor]:
     x, y = data(kind, seed, 1.5 if kind == "scaling" else 2.4)
-    whole = 1500 if kind == "scaling" else 600
+    whole = 900 if kind == "scaling" else 400
     net = fit_function(x, y, steps=max(1, round(whole * steps)), seed=seed)
     result = invariance_generators(net, x[:1000], 0.02)
     return result.basis, result.residuals

@@ -27,14 +27,24 @@ ITEMS = 12
 
 
 def measure(
-    seed: int, size: Size, alike: int = 3, matched: bool = True, hidden: int = 6, samples: int = 6,
-    generators: int = 2, equivariant: bool = True,
+    seed: int,
+    size: Size,
+    alike: int = 3,
+    matched: bool = True,
+    hidden: int = 6,
+    samples: int = 6,
+    generators: int = 2,
+    equivariant: bool = True,
+    cyclic: bool = True,
+    dense: bool = True,
+    moved: int = ITEMS,
 ) -> dict[str, Any]:
     """Permutations of objects, barriers between networks, errors of dense and of equivariant networks.
 
     alike: of four objects. matched: whether neurons are. hidden: neurons of a dense network that is to permute twelve
     items, samples: that another one learns from. generators: of the group that maps commute with, a swap and a cycle.
-    equivariant: whether the network of items is.
+    equivariant: whether the network of items is. cyclic, dense: whether the networks that learn to
+    shift items in a circle treat all places alike, and not. moved: items that the map to be held passes on.
     """
     before, after, curves = connectivity(seed, size, matched)
     return {
@@ -44,6 +54,9 @@ def measure(
         "neurons": neurons(seed, hidden),
         "neurons_expected": 1 - 6 / ITEMS,
         "samples": few(seed, samples),
+        "neurons_needed": float(needed([least(k, moved) for k in range(ITEMS + 1)])),
+        "samples_needed": float(needed([few_shifted(seed, k, not dense) for k in range(ITEMS + 1)])),
+        "cyclic_samples": float(needed([few_shifted(seed, k, cyclic) for k in range(ITEMS + 1)])),
         "weights": float(len(commuting_maps(group(generators)))),
         "sets": sets(seed, size, equivariant),
         "dense": sets(seed, size, False),
@@ -117,6 +130,30 @@ def few(seed: int, samples: int) -> float:
     return float((W - P).square().sum() / ITEMS)
 
 
+def needed(errors: list[float]) -> int:
+    """The first count with which nothing is left."""
+    return next((k for k, error in enumerate(errors) if error < 1e-9), len(errors))
+
+
+def least(hidden: int, moved: int) -> float:
+    """Error, of the variance, of the best linear network of so many neurons that is to permute `moved` of twelve items:
+    the singular values that it cannot hold (Eckart & Young 1936)."""
+    sizes = torch.linalg.svdvals(torch.eye(ITEMS, dtype=F64).roll(1, 0)[:moved])
+    return float(sizes[hidden:].square().sum() / ITEMS)
+
+
+def few_shifted(seed: int, samples: int, cyclic: bool) -> float:
+    """Error, of the variance, of the least weights that shift `samples` examples in a circle right: of a network that
+    commutes with shifts (a circular convolution), or of a dense one."""
+    generator = torch.Generator().manual_seed(seed)
+    cycle = torch.eye(ITEMS, dtype=F64).roll(1, 0)
+    x = torch.randn(samples, ITEMS, dtype=F64, generator=generator)
+    basis = commuting_maps(cycle[None]) if cyclic else torch.eye(ITEMS**2, dtype=F64).unflatten(1, (ITEMS, ITEMS))
+    rows = torch.einsum("kij,bj->bik", basis, x).flatten(0, 1)
+    weights = torch.linalg.pinv(rows) @ (x @ cycle.T).flatten()
+    return float((torch.einsum("k,kij->ij", weights, basis) - cycle).square().sum() / ITEMS)
+
+
 def group(generators: int) -> Tensor:
     swap, cycle = torch.eye(ITEMS, dtype=F64), torch.eye(ITEMS, dtype=F64).roll(1, 0)
     swap[:2] = swap[:2].flip(0)
@@ -135,9 +172,7 @@ def sets(seed: int, size: Size, equivariant: bool) -> float:
             nn.Tanh(), PermutationEquivariant(24, 1), nn.Flatten(),
         )  # fmt: skip
     else:
-        net = nn.Sequential(
-            nn.Linear(ITEMS, 200), nn.Tanh(), nn.Linear(200, 200), nn.Tanh(), nn.Linear(200, ITEMS)
-        )
+        net = nn.Sequential(nn.Linear(ITEMS, 200), nn.Tanh(), nn.Linear(200, 200), nn.Tanh(), nn.Linear(200, ITEMS))
     optimizer = torch.optim.Adam(net.parameters(), 1e-2 if equivariant else 2e-3)
     for _ in range({"small": 400, "full": 2000}[size]):
         loss = (net(x[:100]) - y[:100]).square().mean()
@@ -181,6 +216,19 @@ register(
             Claim(
                 "Half as many examples as items leave half of a permutation unknown.",
                 "a projection on 6 of 12 dimensions", "samples", 0.5, 1e-9, "rounding", {"samples": 12},
+            ),
+            Claim(
+                "A dense network needs as many examples as items to learn a permutation,",
+                "a linear map is known where its inputs span", "samples_needed", 12.0, 0.0, "counted", {"dense": False},
+            ),
+            Claim(
+                "and as many neurons as items;",
+                "Eckart & Young (1936)", "neurons_needed", 12.0, 0.0, "counted", {"moved": 6},
+            ),
+            Claim(
+                "one that treats all places alike learns a shift of them from one.",
+                "a circular convolution is known from one generic input", "cyclic_samples", 1.0, 0.0, "counted",
+                {"cyclic": False},
             ),
             Claim(
                 "Two linear maps commute with all permutations of twelve items, of 144.",

@@ -117,7 +117,8 @@ def collapsing(variance: float, target: Any, updates: int, hidden: int, seed: in
 def taught(model: nn.Module, world: MovingDots, updates: int, seed: int) -> nn.Module:
     """The model, trained by Adam."""
     torch.manual_seed(seed)
-    learner = WorldLearner(model, torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 2e-3))
+    learned = [p for p in model.parameters() if p.requires_grad]
+    learner = WorldLearner(model, torch.optim.Adam(learned, 2e-3, fused=True))
     rv.fit(learner, SceneBatches(world, STEPS, BATCH, updates), 1, progress=False)
     return model
 
