@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.attack.victim import main
+from tests.processes import Child
 
 
 @dataclass(frozen=True)
@@ -28,20 +26,12 @@ def attempts(jobs: list[tuple[str, Path]]) -> list[Outcome]:
     """One outcome for each (reader, path); after a crash or a hang the next process goes on with the rest."""
     outcomes: list[Outcome] = []
     while len(outcomes) < len(jobs):
-        rest = [[name, str(path)] for name, path in jobs[len(outcomes) :]]
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.attack.victim"],
-            input=json.dumps(rest),
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            check=False,
-        )
-        outcomes += [Outcome(**json.loads(line)) for line in done.stdout.splitlines()]
-        if done.returncode == 0:
+        child = Child(main, [(name, str(path)) for name, path in jobs[len(outcomes) :]])
+        out, error = child.communicate(timeout=600)
+        outcomes += [Outcome(**json.loads(line)) for line in out.splitlines()]
+        if child.returncode == 0:
             break
-        how = "hung" if done.returncode == -signal.SIGALRM else "crashed"
-        outcomes.append(Outcome(how, f"code {done.returncode}", done.stderr[-500:]))
+        how = "hung" if child.returncode == -signal.SIGALRM else "crashed"
+        outcomes.append(Outcome(how, f"code {child.returncode}", error[-500:]))
     assert len(outcomes) == len(jobs), (len(outcomes), len(jobs))
     return outcomes

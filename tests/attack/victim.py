@@ -1,14 +1,10 @@
-"""A program that opens hostile files: what it does with each, a line of JSON each. It may crash; then the parent knows.
-
-Run as `python -m tests.attack.victim` with a JSON list of [reader, path] on stdin.
-"""
+"""A process that opens hostile files: what it does with each, a line of JSON. It may crash; then the parent knows."""
 
 from __future__ import annotations
 
 import json
 import resource
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -94,10 +90,11 @@ def readers():
     }
 
 
-def main():
+def main(jobs):
+    """Open each (reader, path)."""
     known = readers()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    for name, path in json.load(sys.stdin):
+    for name, path in jobs:
         clock, cpu = time.perf_counter(), _cpu()
         signal.alarm(SECONDS)
         try:
@@ -117,7 +114,3 @@ def _cpu():
         used.ru_utime + used.ru_stime
         for used in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -2,9 +2,6 @@
 
 import inspect
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -46,6 +43,7 @@ from ranvier.learners import (
     synthesiser,
 )
 from tests.laws.learners import LAWS, Case
+from tests.processes import Child, module
 
 T, B, N, CLASSES = 8, 12, 6, 3
 
@@ -340,8 +338,7 @@ def fails(law, case):
 
 def test_killed_runs_of_every_learner_end_with_the_same_bits(tmp_path):
     """In a separate process, which forks: SIGKILL in the fourth step of six, then `fit` on the same folder."""
-    command = [sys.executable, "-m", "tests.learners.killed_each", str(tmp_path)]
-    root = str(Path(__file__).parents[2])
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=root, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == []
+    child = Child(module, "tests.learners.killed_each", tmp_path)
+    out, error = child.communicate(timeout=240)
+    assert child.returncode == 0, error
+    assert json.loads(out.splitlines()[-1]) == []

@@ -3,8 +3,6 @@
 import copy
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,19 +10,15 @@ import torch
 
 import ranvier as rv
 from tests.learners.killed import EVENTS, learner, loader
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import Child, module
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_run_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.learners.killed", str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"killed": len(EVENTS), "differing": []}
+    child = Child(module, "tests.learners.killed", tmp_path)
+    out, error = child.communicate(timeout=300)
+    assert child.returncode == 0, error
+    assert json.loads(out) == {"killed": len(EVENTS), "differing": []}
 
 
 class Recorded:
