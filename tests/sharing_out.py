@@ -31,7 +31,7 @@ def share(nodeid: str) -> str:
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """The atlas, then files with tests marked slow, then those of most tests."""
+    """The atlas, then files with tests marked slow (few, but long ones among them), then those of most tests."""
     tests = Counter(share(item.nodeid) for item in items)
     slow = {share(item.nodeid) for item in items if item.get_closest_marker("slow")}
 

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import ranvier as rv
 
 WRONG = """
@@ -56,6 +58,7 @@ def errors(script: str, tmp_path) -> list[str]:
     return [line for line in done.stdout.splitlines() if ": error:" in line]
 
 
+@pytest.mark.slow
 def test_a_users_mistakes_are_found_and_right_use_passes(tmp_path):
     """One run for both, as mypy reads the whole package."""
     lines = errors(WRONG + RIGHT, tmp_path)

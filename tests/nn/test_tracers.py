@@ -11,6 +11,7 @@ from tests.nn.tracing import WAYS, main
 from tests.processes import Child
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [name for name in WAYS if name not in ("onnx", "inductor")])
 def test_every_layer_is_itself(way):
     """In another process: what takes an address of a tensor without memory ends it (exit status −11)."""
