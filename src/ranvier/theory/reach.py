@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ranvier.theory._text import Brief
-from ranvier.theory.network.expected_error import covariance_error, input_statistics, rate_error
+from ranvier.theory.network.expected_error import covariance_error, input_statistics, rate_error, spike_effect
 from ranvier.theory.network.fluctuations.linear_response import edge_interaction
 from ranvier.theory.network.fluctuations.stability import spectral_radius
 from ranvier.theory.network.junctions import ElectricalPoint
@@ -50,7 +50,8 @@ class TheoryReport(Brief):
         with torch.no_grad():
             at = torch.zeros(1, dtype=torch.float64)
             coupling = assembly.coupling
-            inputs = input_statistics(assembly, point.rates, getattr(point, "strength", coupling.weight))
+            strength = getattr(point, "strength", coupling.weight)
+            inputs = input_statistics(assembly, point.rates, strength)
             share, second = inputs.share, isinstance(point, SecondPoint)
             if isinstance(point, ElectricalPoint):
                 coupling, K = point.feedback(threads)
@@ -71,7 +72,8 @@ class TheoryReport(Brief):
             gain, cv = point.susceptibility(at, threads)[0].real, point.cv(threads)
             size = len(share)
             errors = rate_error(inputs, point.rates, gain[:size], cv[:size], coloured, adapting, sources)
-            relative = covariance_error(inputs, cv[:size])
+            effect = spike_effect(assembly, point.rates, strength, gain[:size])
+            relative = covariance_error(inputs, cv[:size], effect)
         radius = spectral_radius(coupling.sources, coupling.targets, K, coupling.size)
         better = SECOND_ORDER if second else 1.0
         errors, relative = 1000 * errors * better, relative * better

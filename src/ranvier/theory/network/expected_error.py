@@ -1,13 +1,15 @@
 """How far rates and covariances can be off, from what is known of a network's inputs.
 
-The theory takes inputs as Gaussian, independent and with the spectrum of Poisson trains. Its errors follow from what
-they are not: the skewness and the excess kurtosis of the membrane's shot noise (cumulants of Poisson input through the
-synapse and the membrane; Edgeworth's series of the density at threshold), and the irregularity of the sources.
+The theory takes inputs as Gaussian, independent and with the spectrum of Poisson trains, and responses as linear. Its
+errors follow from what they are not: by how much a single spike changes the logarithm of a rate; the skewness and the
+excess kurtosis of the membrane's shot noise (cumulants of Poisson input through the synapse and the membrane;
+Edgeworth's series of the density at threshold), and the irregularity of the sources.
 The factors are those of simulations of random networks (`tests/theory/random_networks.py`).
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -81,13 +83,36 @@ def rate_error(
 
 
 @torch.no_grad()
-def covariance_error(inputs: InputStatistics, cv: Tensor) -> float:
-    """Expected relative error of covariances between neurons, at most 1, from means over the nodes: the root of the
-    recurrent noise's excess kurtosis, small where many weak spikes make that noise and near 1 where a few do, and
-    its part of all noise times by how much its sources are more regular than Poisson trains."""
+def spike_effect(assembly: Assembly, rates: Tensor, strength: Tensor, gain: Tensor) -> float:
+    """x, by how much one recurrent spike changes the logarithm of its target's rate at the peak of its potential: a
+    mean over edges, weighed by (gain strength)^2 rate, what they make of covariances. `rates` (size,) 1/ms, `strength`
+    (E,) mV ms, `gain` (size,) 1/ms per mV."""
+    coupling, tau = assembly.coupling, assembly.tau
+    t, count = coupling.targets, 1.0 if coupling.in_degree is None else coupling.in_degree
+    counted = ~assembly.from_source & (rates[t] > 1e-12)
+    if assembly.silent is not None:
+        counted &= ~assembly.silent
+    one = gain[t] * strength / count
+    weight = torch.where(counted, one**2 * count * rates[coupling.sources], 0.0)
+    if not float(weight.sum()) > 0:
+        return 0.0
+    x = one.abs() * coupling.noise_shares(tau) / tau[t] / rates[t].clamp(min=1e-12)
+    return float((weight * x).sum() / weight.sum())
+
+
+@torch.no_grad()
+def covariance_error(inputs: InputStatistics, cv: Tensor, effect: float) -> float:
+    """Expected relative error of covariances between neurons, at most 1, from means over the nodes.
+
+    The larger of two: what the answer of a rate that is exponential in V to a spike of `effect` x (`spike_effect`)
+    lacks of the linear one where it inhibits, 1 - (1 - e^-x)/x; and the root of the recurrent noise's excess kurtosis,
+    small where many weak spikes make that noise and near 1 where a few do. Added is its part of all noise times by how
+    much its sources are more regular than Poisson trains."""
     some = inputs.recurrent > 0
     if not bool(some.any()):
         return LEAST
+    saturation = 1 + math.expm1(-effect) / effect if effect > 1e-6 else effect / 2
     root = float(torch.sqrt(inputs.kurtosis)[some].mean())
     part = float((inputs.recurrent / inputs.variance)[some].mean())
-    return min(1.0, LEAST + KURTOSIS * root + REGULAR * part * float((1 - cv[some] ** 2).abs().mean()))
+    regular = REGULAR * part * float((1 - cv[some] ** 2).abs().mean())
+    return min(1.0, LEAST + max(KURTOSIS * root, saturation) + regular)
