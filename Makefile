@@ -11,11 +11,12 @@ PY = $(VENV)/bin/python
 READY = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test attack mutants audit triton lint bench bench-parts models atlas oracles pins dist notes clean
+.PHONY: help demo test docs attack mutants audit triton lint bench bench-parts models atlas oracles pins dist notes clean
 
 help:
 	@echo "make demo     install, run the main job on the larva's wiring, print where the report lies"
 	@echo "make test     install, run the tests"
+	@echo "make docs     the documentation, into docs/_build/html: every cell is run, every link followed"
 	@echo "make attack   mutated files, killed runs, a day of biological time: some 90 minutes, resumes (ATTACK_FLAGS='--inputs 10000 --kills 5')"
 	@echo "make mutants  small breaks of the numerical source: do tests notice? Some ten hours, resumes (MUTANT_FLAGS='--sample 15 --jobs 2')"
 	@echo "make audit    known weaknesses of the pinned packages (asks PyPI)"
@@ -42,6 +43,13 @@ demo: $(READY)
 
 test: $(READY)
 	$(PY) -m pytest $(TEST_FLAGS)
+
+# warnings are errors; nothing is fetched; the first build takes some five minutes on two cores
+docs: $(READY)
+	$(VENV)/bin/codespell --ignore-words-list inh --skip "docs/_build,docs/api,docs/gallery,*.png" docs README.md CONTRIBUTING.md
+	$(PY) -m sphinx -W --keep-going -q -j 2 -b html docs docs/_build/html
+	$(PY) -m docs._extensions.checks docs/_build/html
+	@echo "The documentation: $(CURDIR)/docs/_build/html/index.html"
 
 # the figures are kept even where something was found
 attack: $(READY)

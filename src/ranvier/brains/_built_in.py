@@ -81,6 +81,13 @@ def from_edges(
 
     electrical: gap junctions of graded neurons; those of the edges where none are given. ValueError for fewer than two
     nodes.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> edges = rv.EdgeList.build(["a", "b"], [0], [1], [3.0])
+    >>> rv.brains.from_edges(edges, title="two neurons").network.size
+    2
     """
     if edges.size < 2:
         raise ValueError(f"the wiring has {edges.size} neurons; expected at least two")

@@ -23,6 +23,13 @@ class Job:
     `classes` is the order in which the page shows them, `glossary` explains their names. `facts` takes the
     rates (Hz) or mean voltages (mV), (N,), and tells how strong the coupling is, name -> text. `notes` say what was
     done or left out when the wiring was read.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> edges = rv.EdgeList.build(["a", "b"], [0], [1], [3.0])
+    >>> rv.brains.from_edges(edges, title="two neurons").what
+    'EIF neurons'
     """
 
     network: Network

@@ -23,6 +23,12 @@ def read_signs(text: str) -> dict[str, int]:
     """Signs from "LNs=-1, APL=-1", or from a file of lines "class,sign" (comma, tab or space).
 
     Raises FileNotFoundError or ValueError, saying what was found and what is expected.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.brains.read_signs("LNs=-1, APL=-1")
+    {'LNs': -1, 'APL': -1}
     """
     if "=" in text:
         pairs = [part.rpartition("=")[::2] for part in text.split(",") if part.strip()]

@@ -46,7 +46,13 @@ def zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
 
 
 def release_buffers() -> None:
-    """Give idle memory back to the system; up to 1 GiB is kept for the next sequences otherwise."""
+    """Give idle memory back to the system; up to 1 GiB is kept for the next sequences otherwise.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.nn.release_buffers()
+    """
     with _lock:
         _returned.clear()
         _idle.clear()

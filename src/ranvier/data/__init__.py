@@ -20,7 +20,14 @@ _HERE = Path(__file__).parent
 
 
 class Nematode(NamedTuple):
-    """The nematode's two kinds of connections over the same 302 neurons."""
+    """The nematode's two kinds of connections over the same 302 neurons.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.data.celegans()._fields
+    ('chemical', 'electrical')
+    """
 
     chemical: EdgeList
     electrical: EdgeList

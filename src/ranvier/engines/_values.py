@@ -24,6 +24,18 @@ class StoredState:
 
     time: ms; state: the engine's arrays; settings: the network's parameters and weights; modulators: those in force,
     with the step at which they began.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 2, drive=10.0)
+    >>> simulation = rv.Simulation(net, engine="torch")
+    >>> stored = simulation.store()
+    >>> _ = simulation.run(10.0)
+    >>> simulation.restore(stored)
+    >>> stored.time
+    0.0
     """
 
     time: float

@@ -29,7 +29,14 @@ _ENGINES = re.compile(r"(in|end|N|c|[PQRL]_\d+)_\d+|[kx][1-4]_\w+|\w+_p\d+|refra
 
 @dataclass(frozen=True)
 class StateVariable:
-    """One variable: dx/dt = drift + Σ diffusion[xi]·xi, xi independent white noises of unit density."""
+    """One variable: dx/dt = drift + Σ diffusion[xi]·xi, xi independent white noises of unit density.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.Equations("dV/dt = -V/tau + xi : mV").states[0].drift
+    -V/tau
+    """
 
     name: str
     drift: sp.Expr
@@ -63,6 +70,18 @@ class Equations:
         variable.
     TypeError
         if a variable's name is no plain identifier.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> equations = rv.Equations("dV/dt = -V/tau : mV", threshold="V > 1", reset="V = 0")
+    >>> equations.names, equations.parameters
+    (('V',), ('tau',))
+    >>> print(equations.latex())
+    \\dot{V} &= - \\frac{V}{\\tau} \\\\
+    V > 1 &: \\quad V \\to 0
+    >>> equations.jacobian()
+    Matrix([[-1/tau]])
     """
 
     def __init__(

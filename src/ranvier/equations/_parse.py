@@ -11,7 +11,14 @@ from ranvier._names import identifier
 
 
 class exprel(sp.Function):
-    """exprel(x) = (exp(x) − 1)/x, equal to 1 at x = 0: the rate functions of Hodgkin and Huxley need it."""
+    """exprel(x) = (exp(x) − 1)/x, equal to 1 at x = 0: the rate functions of Hodgkin and Huxley need it.
+
+    Examples
+    --------
+    >>> from ranvier.equations import exprel, symbol
+    >>> exprel(symbol("x")).subs(symbol("x"), 0)
+    1
+    """
 
     nargs = 1
 
@@ -72,7 +79,14 @@ _COMPARE = {ast.Gt: sp.Gt, ast.GtE: sp.Ge, ast.Lt: sp.Lt, ast.LtE: sp.Le}
 
 
 def symbol(name: str) -> sp.Symbol:
-    """The one symbol of a name; real, so that SymPy simplifies as expected."""
+    """The one symbol of a name; real, so that SymPy simplifies as expected.
+
+    Examples
+    --------
+    >>> from ranvier.equations import symbol
+    >>> symbol("V") == symbol("V"), symbol("V").is_real
+    (True, True)
+    """
     return sp.Symbol(name, real=True)
 
 
@@ -80,6 +94,12 @@ def parse(text: str) -> sp.Basic:
     """An expression or a condition, with the functions of `FUNCTIONS`, `^` or `**` for powers.
 
     Raises ValueError on anything that is not arithmetic, and on text of more than 10 000 characters.
+
+    Examples
+    --------
+    >>> from ranvier.equations import parse
+    >>> parse("2*a + a")
+    3*a
     """
     if not isinstance(text, str):
         raise ValueError(f"the value is {text!r:.60}; expected an arithmetic expression as text")

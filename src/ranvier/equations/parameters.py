@@ -17,6 +17,14 @@ class Parameter:
     `unit`: as `"ms"`, `"mV"`, `"1/ms"`, `"1"` for a plain number, "" where none is stated. The domain are the numbers
     `above`, `below`, `at_least` and `at_most` their bounds, all of them finite unless `finite=False`. `doc`: what the
     number is, for docstrings and errors.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.Parameter("ms", above=0.0).domain
+    'above 0 ms'
+    >>> rv.Parameter("ms", above=0.0).holds(-1.0)
+    False
     """
 
     unit: str = ""
@@ -111,18 +119,46 @@ def parameter(
     `tau_m: float = 20.0` declares any finite number. Values outside the domain are refused wherever they are given:
     in the model, for a population, in a file, in a layer, and after a training step.
     Raises ValueError for a unit that is none.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> class Cell(rv.Neuron):
+    ...     equations = rv.Equations("dV/dt = -V/tau : mV")
+    ...     tau: float = rv.parameter(20.0, "ms", "time constant", above=0)
+    ...
+    >>> try:
+    ...     Cell(tau=-1.0)
+    ... except ValueError as error:
+    ...     print(error)
+    ...
+    tau of Cell is -1 ms; expected a number above 0 ms (time constant). Give one within that range.
     """
     record = Parameter(unit, doc, above, at_least, below, at_most, finite)
     return dataclasses.field(default=default, metadata={"parameter": record})
 
 
 def option(*values: str) -> Any:
-    """Declare a parameter that is one of several words; the first is the default."""
+    """Declare a parameter that is one of several words; the first is the default.
+
+    Examples
+    --------
+    >>> from ranvier.equations import option
+    >>> option("area", "peak").default
+    'area'
+    """
     return dataclasses.field(default=values[0], metadata={"options": values})
 
 
 def variable(default: str) -> Any:
-    """Declare a parameter that is the name of a variable."""
+    """Declare a parameter that is the name of a variable.
+
+    Examples
+    --------
+    >>> from ranvier.equations import variable
+    >>> variable("V").default
+    'V'
+    """
     return dataclasses.field(default=default, metadata={"variable": True})
 
 

@@ -27,6 +27,12 @@ def quantity(value: str | float, unit: str) -> float:
     """A number, or text such as `"20 ms"`, in the base unit `unit`.
 
     Raises ValueError if the text is no quantity, or its unit is not one of `unit`'s dimension.
+
+    Examples
+    --------
+    >>> from ranvier.equations import quantity
+    >>> quantity("0.02 s", "ms"), quantity(5.0, "ms")
+    (20.0, 5.0)
     """
     if unit not in _SCALES:
         raise ValueError(f"unknown base unit {unit!r}; expected one of {', '.join(_SCALES)}")

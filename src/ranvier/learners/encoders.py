@@ -15,6 +15,14 @@ def rate(x: Tensor, steps: int, *, generator: torch.Generator | None = None) -> 
     """Independent Bernoulli spikes (steps, B, N): x (B, ...), within [0, 1], is the chance of a spike a step.
 
     generator: of the random numbers; torch's own if none is given. Raises ValueError for values outside [0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> spikes = rv.learners.rate(torch.tensor([[0.0, 1.0]]), steps=4)
+    >>> spikes.sum(0).tolist()
+    [[0.0, 4.0]]
     """
     x = _checked(x, steps)
     return torch.rand((steps, *x.shape), generator=generator, dtype=x.dtype, device=x.device).lt_(x)
@@ -49,6 +57,13 @@ def phase(x: Tensor, steps: int, *, period: int = 8, weighted: bool = False) -> 
     Step t tells whether 2^−k, k = 1 + t mod `period`, is in x rounded down to `period` digits; x = 1 has all of
     them. Spikes are 1, or, `weighted`, carry their 2^−k as in the paper: then those of a period add up to x,
     to 2^−period. Raises ValueError for values outside [0, 1], and a period outside 1 to 23.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> rv.learners.phase(torch.tensor([[0.75]]), steps=4, period=4)[:, 0, 0].tolist()  # .11 in binary
+    [1.0, 1.0, 0.0, 0.0]
     """
     x = _checked(x, steps)
     if not isinstance(period, int) or not 1 <= period <= 23:
@@ -69,6 +84,14 @@ def delta(x: Tensor, threshold: float, *, track: bool = True, off: bool = True) 
     `track=False` they are differences from the step before (Eshraghian et al. 2023), which lose
     whatever moves slowly. off=False leaves out the falls (with both, snnTorch's `delta` with padding=True).
     x may have any finite values; ValueError for others.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> x = torch.tensor([0.0, 0.6, 0.1]).view(3, 1, 1)
+    >>> rv.learners.delta(x, threshold=0.5)[:, 0, 0].tolist()
+    [0.0, 1.0, 0.0]
     """
     require_tensor(x)
     if x.ndim < 3 or x.shape[0] == 0 or not x.is_floating_point():
@@ -93,6 +116,13 @@ def population(x: Tensor, size: int, *, low: float = 0.0, high: float = 1.0, bet
     low + (2i − 3)/2 · (high − low)/(size − 2), the first and the last beyond the ends, with standard deviation
     (high − low)/(beta (size − 2)). The paper's spike times, 10 (1 − activity) rounded, none after 9, are
     `latency(population(x, size), 10, threshold=0.1)`. x (B, ...) lies within [low, high]; ValueError for others.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> rv.learners.population(torch.tensor([[0.5]]), size=5).argmax().item()  # the middle field
+    2
     """
     if not isinstance(size, int) or size < 3:
         raise ValueError(f"size is {size!r}; expected a whole number of at least 3 fields")

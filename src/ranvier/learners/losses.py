@@ -34,6 +34,13 @@ def rate_cross_entropy(y: Tensor, labels: Tensor, *, scale: float = 10.0) -> Ten
 
     `scale` lies between the rates' range, 0 to 1, and the logits': without it a neuron that always fires has
     only e times the chance of one that never does.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> round(float(rv.learners.rate_cross_entropy(torch.zeros(5, 2, 10), torch.tensor([3, 4]))), 3)  # ln 10
+    2.303
     """
     labels = check_labels(y, labels)
     return F.cross_entropy(scale * y.mean(0), labels)
@@ -45,6 +52,14 @@ def rate_mse(y: Tensor, labels: Tensor, *, correct: float = 0.8, incorrect: floa
     depend on T.
 
     Targets within (0, 1) keep neurons from falling silent, and from firing at every step.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> y = torch.tensor([[[0.8, 0.2]]])  # (T, B, C)
+    >>> round(float(rv.learners.rate_mse(y, torch.tensor([0]))), 6)
+    0.0
     """
     labels = check_labels(y, labels)
     if not (0 <= incorrect <= 1 and 0 <= correct <= 1):
@@ -55,7 +70,15 @@ def rate_mse(y: Tensor, labels: Tensor, *, correct: float = 0.8, incorrect: floa
 
 def membrane_cross_entropy(y: Tensor, labels: Tensor) -> Tensor:
     """Mean over steps of the cross-entropy of softmax(membrane), of a readout such as `rv.nn.LI`; y (T, B, C), labels
-    (B,) (Eshraghian et al. 2023, cross-entropy spike-rate loss on membranes; snnTorch's ce_rate_loss)."""
+    (B,) (Eshraghian et al. 2023, cross-entropy spike-rate loss on membranes; snnTorch's ce_rate_loss).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> round(float(rv.learners.membrane_cross_entropy(torch.zeros(5, 2, 10), torch.tensor([3, 4]))), 3)  # ln 10
+    2.303
+    """
     labels = check_labels(y, labels)
     return F.cross_entropy(y.flatten(0, 1), labels.repeat(len(y)))
 
@@ -67,6 +90,13 @@ def first_spike(y: Tensor) -> Tensor:
     more or less makes: −(t₁ − s) at a step s before the first spike t₁, −(t₂ − t₁) at t₁ itself, where t₂ is the
     second (T if none), and 0 later. A silent neuron is thus drawn to spike, the sooner the better.
     Raises ValueError for other values than 0 and 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> rv.learners.first_spike(torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])).tolist()
+    [2.0, 0.0, 1.0]
     """
     if not bool(((y == 0) | (y == 1)).all()):
         raise ValueError("there are values other than 0 and 1 in y; expected spikes; a membrane has no first spike")
@@ -75,7 +105,17 @@ def first_spike(y: Tensor) -> Tensor:
 
 def first_spike_cross_entropy(y: Tensor, labels: Tensor, *, scale: float = 10.0) -> Tensor:
     """Cross-entropy of softmax(−scale · step of the first spike / T), of spikes: the label's neuron shall spike first
-    (Eshraghian et al. 2023, cross-entropy spike time; gradient as `first_spike`)."""
+    (Eshraghian et al. 2023, cross-entropy spike time; gradient as `first_spike`).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> y = torch.tensor([[[0.0, 1.0]], [[1.0, 0.0]]])  # (T, B, C)
+    >>> loss = rv.learners.first_spike_cross_entropy
+    >>> bool(loss(y, torch.tensor([1])) < loss(y, torch.tensor([0])))
+    True
+    """
     labels = check_labels(y, labels)
     return F.cross_entropy(-scale / len(y) * first_spike(y), labels)
 
@@ -84,6 +124,13 @@ def accuracy(y: Tensor, labels: Tensor) -> float:
     """Share of examples whose largest output, summed over steps, is their label; k that share the largest get 1/k.
 
     y (T, B, C), labels (B,).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> rv.learners.accuracy(torch.tensor([[[0.0, 2.0], [3.0, 1.0]]]), torch.tensor([1, 1]))
+    0.5
     """
     labels = check_labels(y, labels)
     return _share(y.sum(0), labels)
@@ -93,6 +140,14 @@ def first_spike_accuracy(y: Tensor, labels: Tensor) -> float:
     """Share of examples whose first neuron to spike is their label; k that are first together get 1/k.
 
     Spikes y (T, B, C), labels (B,).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> y = torch.tensor([[[0.0, 1.0]], [[1.0, 0.0]]])  # (T, B, C)
+    >>> rv.learners.first_spike_accuracy(y, torch.tensor([1]))
+    1.0
     """
     labels = check_labels(y, labels)
     return _share(-first_spike(y), labels)

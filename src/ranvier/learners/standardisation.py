@@ -26,7 +26,16 @@ class _Standardised(nn.Module):
 
 def standardise(model: nn.Module, *, eps: float = 1e-4) -> nn.Module:
     """Give every nn.Linear and nn.Conv2d within `model`, those of layers included, standardised weights with one
-    learned gain an output (Qiao et al. 2019; scaled by the fan-in as in Brock et al. 2021); returns `model`."""
+    learned gain an output (Qiao et al. 2019; scaled by the fan-in as in Brock et al. 2021); returns `model`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = rv.learners.standardise(torch.nn.Sequential(torch.nn.Linear(50, 3)))
+    >>> bool(model[0].weight.mean(1).abs().max() < 1e-6)
+    True
+    """
     for module in list(model.modules()):
         if isinstance(module, nn.Linear | nn.Conv2d) and not parametrize.is_parametrized(module, "weight"):
             parametrize.register_parametrization(module, "weight", _Standardised(module.weight, eps))

@@ -40,6 +40,15 @@ class EdgeList:
         of the data, where known
     electrical
         gap junctions over the same nodes, each in both directions, or None where the data have none
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> edges = rv.EdgeList.build(["a", "b", "c"], [0, 1], [1, 2], [3.0, 5.0])
+    >>> edges.size, len(edges)
+    (3, 2)
+    >>> edges.matrix().toarray().tolist()  # [target, source]
+    [[0.0, 0.0, 0.0], [3.0, 0.0, 0.0], [0.0, 5.0, 0.0]]
     """
 
     names: tuple[str, ...]

@@ -21,6 +21,17 @@ class TimeSeries:
     Hz of a rate; may require a gradient.
     `interval`: ms. After the last one, the last value holds on. Raises ValueError for other shapes, values that are
     not finite, and an interval that is not positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> drive = rv.TimeSeries(torch.tensor([0.0, 5.0]), interval=50.0)  # mV: 5 from 50 ms on
+    >>> cells = net.add(rv.Graded(), 1, drive=drive)
+    >>> V = rv.simulate(net, 100.0, dt=0.5, engine="torch", record="V").states["V"].values[:, 0]
+    >>> bool(V[99] < -34.9), bool(V[-1] > -30.1)
+    (True, True)
     """
 
     values: Any
@@ -44,7 +55,14 @@ class TimeSeries:
 
 @dataclass(frozen=True)
 class Uniform:
-    """Initial values drawn uniformly from [low, high)."""
+    """Initial values drawn uniformly from [low, high).
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 5, initial={"V": rv.Uniform(-65.0, -50.0)})
+    """
 
     low: float
     high: float
@@ -58,7 +76,14 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Normal:
-    """Initial values drawn from a normal distribution with this mean and standard deviation."""
+    """Initial values drawn from a normal distribution with this mean and standard deviation.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.Normal(mean=-60.0, sd=2.0)
+    Normal(mean=-60.0, sd=2.0)
+    """
 
     mean: float
     sd: float

@@ -32,6 +32,16 @@ class Network:
     ----------
     populations, projections, backgrounds
         lists, in order of `add`, `connect` and `background`
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network(seed=1)
+    >>> exc = net.add(rv.LIF(), 80, name="exc", drive=10.0)
+    >>> inh = net.add(rv.LIF(), 20, name="inh", drive=10.0)
+    >>> projection = net.connect(exc, inh, weight=0.5, in_degree=10)
+    >>> net.size, projection.size
+    (100, 200)
     """
 
     def __init__(self, seed: int = 0) -> None:

@@ -44,6 +44,14 @@ class Population:
         one label a neuron, or None
     method
         the integrator, or None for the equations' default
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 5, name="cells", drive=3.0)
+    >>> cells.name, cells.size, cells.parameters["drive"]
+    ('cells', 5, 3.0)
     """
 
     name: str

@@ -36,6 +36,18 @@ class Projection:
         the rule that changes the weights, or None
     modulator
         that rule's modulator, `TimeSeries` or `Population`, or None
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 3)
+    >>> projection = net.connect(cells, cells, weight=1.0, edges=([0, 2], [1, 0]))
+    >>> sources, targets = projection.edges()
+    >>> sources.tolist(), targets.tolist()
+    ([0, 2], [1, 0])
+    >>> projection.matrix().toarray().tolist()  # [target, source]
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
 
     source: Population
@@ -106,6 +118,15 @@ class Background:
     """Independent Poisson trains, one a neuron of `target`; a plain record of `Network.background`.
 
     `rate` in Hz (a `TimeSeries` too) and `weight` in the synapse's unit: float, or tensor (size,).
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 3)
+    >>> background = net.background(cells, rate=1000.0, weight=0.1)
+    >>> background.rate, background.target.name
+    (1000.0, 'lif0')
     """
 
     target: Population

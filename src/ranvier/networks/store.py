@@ -69,6 +69,14 @@ def write_network(net: Network, path: str | Path) -> Path:
 
     Tensors keep their type and bits; one that requires a gradient comes back as a leaf that does. Raises
     TypeError for a model, synapse or wiring that is code of the user's rather than equations.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 3)
+    >>> rv.read_network(rv.write_network(net, "net")).size
+    3
     """
     from safetensors.torch import save
 
@@ -166,6 +174,15 @@ def read_network(path: str | Path) -> Network:
 
     Raises FileNotFoundError where there is none, ValueError where the files are of another kind or
     version, too large, incomplete, or describe no valid network.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 3, name="cells")
+    >>> folder = rv.write_network(net, "net")
+    >>> rv.read_network(folder).populations[0].name
+    'cells'
     """
     path = Path(path)
     file = path / "network.json"

@@ -32,6 +32,20 @@ class Neuron(Record):
     `noise` (mV) are the population's, given in `Network.add`. `initial` gives the variables' values at t = 0 (a number
     or the name of a parameter; default 0).
     Values are numbers, or tensors and arrays, one a neuron; those outside their domain raise ValueError.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> class Perfect(rv.Neuron):
+    ...     equations = rv.Equations("dV/dt = (drive + I)/tau_m : mV", threshold="V >= V_th", reset="V = V_reset")
+    ...     tau_m: float = rv.parameter(10.0, "ms", "membrane time constant", above=0)
+    ...     V_th: float = rv.parameter(10.0, "mV", "threshold")
+    ...     V_reset: float = rv.parameter(0.0, "mV", "reset")
+    ...
+    >>> net = rv.Network()
+    >>> cell = net.add(Perfect(), 1, drive=5.0)
+    >>> rv.simulate(net, 60.0, engine="torch").times.tolist()
+    [20.0, 40.0, 60.0]
     """
 
     equations: ClassVar[Equations]

@@ -8,6 +8,15 @@ class AdEx(Neuron):
     """Adaptive exponential integrate-and-fire neuron (Brette & Gerstner 2005, eqs. 1–3).
 
     tau_m = C_m/g_L. A current of 1 pA is a drive of 1/g_L mV.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> cell = rv.AdEx(b=0.0)
+    >>> cell.C_m / cell.g_L  # ms
+    9.366666666666667
+    >>> rv.AdEx.equations.names
+    ('V', 'w')
     """
 
     equations = Equations(

@@ -8,6 +8,14 @@ class EIF(Neuron):
     """Exponential integrate-and-fire neuron (Fourcaud-Trocmé et al. 2003, eq. 2.2).
 
     The defaults are the cortical neuron of Trousdale et al. 2012.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.EIF(V_T=-50.0).parameters["Delta_T"]
+    1.4
+    >>> rv.EIF.equations.names, rv.EIF.equations.noises
+    (('V',), ('xi',))
     """
 
     equations = Equations(

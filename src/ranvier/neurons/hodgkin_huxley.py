@@ -8,6 +8,12 @@ class HodgkinHuxley(Neuron):
     """Conductance-based neuron of the COBAHH benchmark (Traub & Miles 1991; Brette et al. 2007, appendix B).
 
     Spikes are counted where V passes V_th; nothing is reset, and none is counted for t_spike afterwards.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.HodgkinHuxley.equations.names
+    ('V', 'm', 'h', 'n')
     """
 
     equations = Equations(

@@ -8,6 +8,14 @@ class Izhikevich(Neuron):
     """Simple model of spiking neurons (Izhikevich 2003, eqs. 1–3); V in mV, u in mV/ms.
 
     `drive` and synaptic input stand where the paper has its current, so that 1 mV gives 1 mV/ms.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.Izhikevich(c=-50.0, d=2.0)  # chattering
+    Izhikevich(a=0.02, b=0.2, c=-50.0, d=2.0, V_th=30.0, g_L=1.0)
+    >>> rv.Izhikevich.equations.reset_text
+    'V = c; u = u + d'
     """
 
     equations = Equations(

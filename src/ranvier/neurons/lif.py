@@ -5,7 +5,17 @@ from ranvier.neurons._base import Neuron
 
 
 class LIF(Neuron):
-    """Leaky integrate-and-fire neuron (Lapicque 1907; Gerstner et al. 2014, eq. 1.5), exactly integrated."""
+    """Leaky integrate-and-fire neuron (Lapicque 1907; Gerstner et al. 2014, eq. 1.5), exactly integrated.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cell = net.add(rv.LIF(t_ref=0.0), 1, drive=20.0)
+    >>> rv.simulate(net, 60.0, engine="torch", dtype=torch.float64).times.tolist()  # every 20 ln(20/5) = 27.7 ms
+    [27.8, 55.6]
+    """
 
     equations = Equations(
         "dV/dt = (E_L - V + drive + I)/tau_m + noise*sqrt(2/tau_m)*xi : mV",

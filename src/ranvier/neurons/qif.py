@@ -8,6 +8,14 @@ class QIF(Neuron):
     """Quadratic integrate-and-fire neuron (Ermentrout & Kopell 1986; Latham et al. 2000, eq. 2).
 
     tau_m dV/dt = (V − V_rest)(V − V_c)/(V_c − V_rest) + drive + I; the slope at rest is that of a leak.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.QIF(V_c=-45.0).parameters["V_c"]
+    -45.0
+    >>> rv.QIF.relations
+    ('V_rest < V_c', 'V_reset < V_th')
     """
 
     equations = Equations(

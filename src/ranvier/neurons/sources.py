@@ -15,7 +15,14 @@ from ranvier.neurons._base import Value
 
 
 class Source:
-    """A population that emits spikes and receives none."""
+    """A population that emits spikes and receives none.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> isinstance(rv.Poisson(), rv.neurons.Source), rv.Poisson().parameters
+    (True, {'rate': 10.0})
+    """
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -29,6 +36,14 @@ class Poisson(Source):
 
     rate: Hz, 0 or above, one for all or one a neuron, up to 128 spikes a step. Several spikes in a step stand in the
     recording several times, and are delivered together. Raises ValueError for other rates.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> inputs = net.add(rv.Poisson(rate=50.0), 100)
+    >>> abs(float(rv.simulate(net, 1000.0, dt=1.0, engine="torch", seed=1).rates().mean()) - 50.0) < 3
+    True
     """
 
     rate: Value = parameter(10.0, "Hz", "expected spikes per second", at_least=0)
@@ -50,6 +65,15 @@ class SpikeTimes(Source):
     to the nearest step, halves up; several of a neuron in one step are all emitted. Times nearest to 0 are not,
     since the first step ends at dt: `simulate` warns of their number. Raises ValueError for arrays of different
     lengths, times that are negative or not finite, and neurons that are no indices.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> inputs = net.add(rv.SpikeTimes([3.0, 1.0], [0, 1]), 2)
+    >>> recording = rv.simulate(net, 5.0, engine="torch")
+    >>> recording.times.tolist(), recording.neurons.tolist()
+    ([1.0, 3.0], [1, 0])
     """
 
     times: Tensor

@@ -18,8 +18,8 @@ class SynapticLIF(Neuron):
     >>> cells = net.add(rv.neurons.SynapticLIF(), 2)
     >>> bite = net.add(rv.SpikeTimes([1.0], [0]), 1)
     >>> _ = net.connect(bite, cells, weight=60.0, synapse=rv.synapses.Jump(onto="g"), probability=1.0)
-    >>> rv.simulate(net, 20.0).times.round(decimals=1)
-    tensor([6.6000, 6.6000], dtype=torch.float64)
+    >>> rv.simulate(net, 20.0).times.round(decimals=1)  # 20 (exp(-t/20) - exp(-t/5)) = 7 mV at t = 3.7 ms
+    tensor([1.0000, 5.7000, 5.7000], dtype=torch.float64)
     """
 
     equations = Equations(

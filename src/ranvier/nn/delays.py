@@ -122,6 +122,14 @@ class Delay(_Delayed):
     longest : the longest that a delay may become, and the length of the state; default: the longest given.
 
     The state is {"past": (longest, B, *shape)}, the last inputs, the newest last.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> y, state = rv.nn.Delay(1, steps=2)(torch.tensor([1.0, 2.0, 3.0, 4.0]).view(4, 1, 1))
+    >>> y.flatten().tolist()
+    [0.0, 0.0, 1.0, 2.0]
     """
 
     def __init__(
@@ -176,6 +184,15 @@ class DelayedLinear(_Delayed):
 
     One product for every delay that occurs, with the weights of that delay; products with spikes are event-driven.
     The state is {"past": (longest, B, in_features)}.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> layer = rv.nn.DelayedLinear(2, 1, torch.tensor([[0, 1]]), bias=False)
+    >>> y, state = layer(torch.zeros(4, 1, 2))
+    >>> y.shape
+    torch.Size([4, 1, 1])
     """
 
     FIXED = _Delayed.FIXED | {"in_features", "out_features"}

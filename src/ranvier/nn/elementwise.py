@@ -73,6 +73,13 @@ class Threshold(_Elementwise):
     """y = 1 where x ≥ threshold, else 0: a spike without a membrane, with the surrogate's slope.
 
     `threshold`: a number or a tensor of the shape that x (..., *shape) ends in; a parameter.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> rv.nn.Threshold(1.0)(torch.tensor([0.5, 1.0])).tolist()
+    [0.0, 1.0]
     """
 
     threshold: nn.Parameter

@@ -42,6 +42,14 @@ class Hopfield(FixedAttributes):
     floats that are added. `updates`: how many the last pass took.
 
     Raises ValueError for sizes that do not fit, and for an entry of which nothing is stored but padding.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> layer = rv.nn.Hopfield(4)
+    >>> layer(torch.zeros(2, 3, 4)).shape
+    torch.Size([2, 3, 4])
     """
 
     FIXED = frozenset({"hidden", "sizes", "num_heads", "static"})
@@ -173,6 +181,13 @@ class HopfieldPooling(nn.Module):
     """A set (B, L, input_size) -> (B, quantity · output_size): `quantity` learned state patterns retrieve from it.
 
     quantity: how many, at least 1. Other arguments, and errors, are `Hopfield`'s.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> rv.nn.HopfieldPooling(4)(torch.zeros(2, 3, 4)).shape
+    torch.Size([2, 4])
     """
 
     def __init__(
@@ -202,6 +217,13 @@ class HopfieldLookup(nn.Module):
 
     The authors' HopfieldLayer. quantity: how many. separate: projections are separate parameters; else they are
     the stored patterns. Other arguments, and errors, are `Hopfield`'s.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> rv.nn.HopfieldLookup(4, quantity=6)(torch.zeros(2, 3, 4)).shape
+    torch.Size([2, 3, 4])
     """
 
     def __init__(

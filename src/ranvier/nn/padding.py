@@ -62,7 +62,17 @@ def run_padded(
 
 
 def run_packed(cell: nn.Module, x: PackedSequence, state: Any = None) -> tuple[PackedSequence, Any]:
-    """As `run_padded`, from and to torch's packed sequences. Raises TypeError for what is none."""
+    """As `run_padded`, from and to torch's packed sequences. Raises TypeError for what is none.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> packed = torch.nn.utils.rnn.pack_sequence([torch.zeros(4, 3), torch.zeros(2, 3)])
+    >>> y, state = rv.nn.run_packed(rv.nn.LIF(3, 2), packed)
+    >>> y.batch_sizes.tolist()
+    [2, 2, 1, 1]
+    """
     if not isinstance(x, PackedSequence):
         raise TypeError(
             f"x is {type(x).__name__}; expected a PackedSequence, as torch.nn.utils.rnn.pack_padded_sequence makes it"

@@ -56,7 +56,16 @@ class Quadratic(nn.Module):
 
 
 class QuadraticLinear(Quadratic):
-    """`Quadratic` on features: x (..., in_features) -> (..., out_features)."""
+    """`Quadratic` on features: x (..., in_features) -> (..., out_features).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> layer = rv.nn.QuadraticLinear(3, 2)
+    >>> layer(torch.zeros(5, 3)).shape
+    torch.Size([5, 2])
+    """
 
     def __init__(
         self, in_features: int, out_features: int, *, start: str = "relinear",
@@ -66,7 +75,15 @@ class QuadraticLinear(Quadratic):
 
 
 class QuadraticConv2d(Quadratic):
-    """`Quadratic` on images: x (B, C, H, W); options as of nn.Conv2d."""
+    """`Quadratic` on images: x (B, C, H, W); options as of nn.Conv2d.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> rv.nn.QuadraticConv2d(1, 2, 3)(torch.zeros(1, 1, 5, 5)).shape
+    torch.Size([1, 2, 3, 3])
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int | tuple[int, int], *, start: str = "relinear",
@@ -83,6 +100,13 @@ def quadratic_groups(
     lr, quadratic_lr : learning rates; the paper's are 0.1 and 1e-5 or so for deep networks.
     shrinkage : weight decay of the quadratic group, the paper's alternative.
     Raises ValueError for a model without quadratic layers.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> groups = rv.nn.quadratic_groups(rv.nn.QuadraticLinear(3, 2), lr=0.1, quadratic_lr=0.001)
+    >>> sorted(group["lr"] for group in groups)
+    [0.001, 0.1]
     """
     slow = [p for m in model.modules() if isinstance(m, Quadratic) for p in m.quadratic_parameters()]
     if not slow:

@@ -22,6 +22,14 @@ class TimeDistributed(nn.Module):
     `forward(x[T, B, ...], state=()) -> (y[T, B, ...], ())`, in one call of the module with T·B rows. What looks at
     the batch as a whole, such as BatchNorm in training, sees all steps together. An nn.Linear goes by the products
     with spikes of the library's own layers, unless it has hooks, or tensors other than float32 or float64 on a CPU.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> y, state = rv.nn.TimeDistributed(torch.nn.Flatten())(torch.zeros(5, 2, 3, 4))
+    >>> y.shape
+    torch.Size([5, 2, 12])
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -53,6 +61,15 @@ class Sequential(nn.Sequential):
 
     Ordinary modules are applied at every step as by `TimeDistributed`; their entry of the state is ().
     `nn.Linear(700, 256), rv.nn.LIF()` takes the products of `rv.nn.LIF(700, 256)`, see there.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = rv.nn.Sequential(rv.nn.LIF(3, 4), rv.nn.LI(4, 2))
+    >>> y, states = model(torch.zeros(5, 1, 3))
+    >>> y.shape, len(states)
+    (torch.Size([5, 1, 2]), 2)
     """
 
     def add_module(self, name: str, module: nn.Module | None) -> None:

@@ -62,7 +62,17 @@ def raster(
 
 
 def trace(of: StateTrace, *, ax: Axes | None = None, names: Any = None) -> Axes:
-    """A state variable over time, a line a neuron, of `recording.states["V"]`; at most ten are labelled."""
+    """A state variable over time, a line a neuron, of `recording.states["V"]`; at most ten are labelled.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 2, drive=10.0)
+    >>> axes = rv.plot.trace(rv.simulate(net, 5.0, engine="torch", record="V").states["V"])
+    >>> len(axes.lines)
+    2
+    """
     ax = axes_of(ax)
     times, values = array(of.times), array(of.values)
     labels = [str(n) for n in (array(of.neurons) if names is None else names)]
@@ -89,7 +99,16 @@ def weights(of: WeightTrace, *, ax: Axes | None = None) -> Axes:
 
 
 def rates(result: Result, *, neurons: Any = None, ax: Axes | None = None) -> Axes:
-    """Each neuron's rate, with its standard error where the result has one, populations in different colours."""
+    """Each neuron's rate, with its standard error where the result has one, populations in different colours.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.SpikeTimes([1.0, 2.0], [0, 1]), 2)
+    >>> rv.plot.rates(rv.simulate(net, 100.0, dt=1.0, engine="torch")).get_ylabel()
+    'rate (Hz)'
+    """
     ax = axes_of(ax)
     chosen = None if neurons is None else _indices(neurons)
     values, errors = array(result.rates()), None

@@ -41,7 +41,15 @@ def training(history: Sequence[Mapping[str, float]], *, names: Sequence[str] = (
 
 
 def layer_raster(spikes: Any, *, sample: int = 0, dt: float = 1.0, ax: Axes | None = None) -> Axes:
-    """Spikes (T, B, N) or (T, N) of a layer, of one sample, a row a neuron. Raises ValueError for other shapes."""
+    """Spikes (T, B, N) or (T, N) of a layer, of one sample, a row a neuron. Raises ValueError for other shapes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> rv.plot.layer_raster(torch.ones(5, 1, 3)).get_xlabel()
+    'step'
+    """
     values = array(spikes)
     if values.ndim == 3:
         if not -values.shape[1] <= sample < values.shape[1]:
@@ -59,7 +67,16 @@ def layer_raster(spikes: Any, *, sample: int = 0, dt: float = 1.0, ax: Axes | No
 
 def gradients(model: nn.Module, *, ax: Axes | None = None) -> Axes:
     """Root-mean-square gradient of each parameter after a backward pass, on a logarithmic axis; a zero one, which
-    learns nothing, is marked. Raises ValueError where no parameter has a gradient."""
+    learns nothing, is marked. Raises ValueError where no parameter has a gradient.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = torch.nn.Linear(2, 1)
+    >>> model(torch.ones(1, 2)).sum().backward()
+    >>> axes = rv.plot.gradients(model)
+    """
     known = [(name, p.grad) for name, p in model.named_parameters() if p.grad is not None]
     if not known:
         raise ValueError("no parameter has a gradient; expected a model after loss.backward()")

@@ -175,7 +175,15 @@ def write_sections(
     citations: Sequence[str] = (),
     manifest: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a page of these sections alone, atomically; highlights are pairs (value, name), the rest as of `page`."""
+    """Write a page of these sections alone, atomically; highlights are pairs (value, name), the rest as of `page`.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> section = rv.report.Section("Rates", ["All neurons fire at 5 Hz."])
+    >>> rv.report.write_sections("page.html", [section], title="A page").name
+    'page.html'
+    """
     text = render(
         "report.html",
         title=title,

@@ -41,6 +41,18 @@ class Rule(Record):
     traces; spikes of the target change w, then raise theirs. So a spike reads its own side's traces as they
     were just before it, and a pair in the same step counts as pre before post. In a `Network` a spike arrives
     when its delay has passed: delays are axonal, as Brian2's are by default.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> class Potentiation(rv.rules.Rule):
+    ...     traces = (rv.rules.Trace("x", "pre", "tau"),)
+    ...     on_post = "A*x"
+    ...     tau: float = rv.parameter(20.0, "ms", "width of the window", above=0)
+    ...     A: float = rv.parameter(0.01, "weight", "change a pair")
+    ...
+    >>> Potentiation(A=0.02).parameters["A"]
+    0.02
     """
 
     traces: ClassVar[Any] = ()

@@ -24,6 +24,12 @@ class Trace:
     nearest: a spike sets it to 1 (only the nearest spike counts); otherwise a spike adds 1 (all count), or `jump`, for
     "pre": an expression of the "pre" traces before the spike.
     follows: for "post", an expression of other traces; then dx/dt = (follows − x)/tau, without jumps.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.rules.Trace("x", "pre", "tau_plus", nearest=True).side
+    'pre'
     """
 
     name: str
@@ -36,7 +42,14 @@ class Trace:
 
 @dataclass(frozen=True)
 class Eligibility:
-    """A variable c of each synapse, dc/dt = −c/tau, that events add `on_pre` and `on_post` to."""
+    """A variable c of each synapse, dc/dt = −c/tau, that events add `on_pre` and `on_post` to.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.rules.Eligibility("c", "tau_c", on_post="A*x").on_pre
+    '0'
+    """
 
     name: str
     tau: str

@@ -13,6 +13,13 @@ class InhibitorySTDP(Rule):
     Near-coincident spikes strengthen an inhibitory synapse, each spike that arrives alone weakens it: on_pre
     eta (y − 2 target tau), on_post eta x; at equilibrium the target fires at `target` Hz. For synapses whose
     inhibitory weights are negative give eta < 0, w_max = 0 and w_min < 0.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rule = rv.rules.InhibitorySTDP(target=5.0)  # Hz
+    >>> rule.parameters["tau"]
+    20.0
     """
 
     traces = (Trace("x", "pre", "tau"), Trace("y", "post", "tau"))

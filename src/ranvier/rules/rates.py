@@ -15,7 +15,17 @@ _SIDES = (Trace("x", "pre", "tau"), Trace("y", "post", "tau"))
 
 
 class Hebb(Rule):
-    """Hebb's rule with forgetting: dw/dt = eta x y − decay w."""
+    """Hebb's rule with forgetting: dw/dt = eta x y − decay w.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> rule, weight = rv.rules.Hebb(eta=0.1), torch.zeros(1, 1)
+    >>> state, change = rule.step(rule.init_state(weight, 1), weight, torch.tensor([[2.0]]), torch.tensor([[3.0]]))
+    >>> round(float(change), 3)  # eta x y dt
+    0.6
+    """
 
     traces = _SIDES
     drift = "eta*x*y - decay*w"
@@ -28,7 +38,17 @@ class Hebb(Rule):
 
 
 class Oja(Rule):
-    """Oja's rule, dw/dt = eta y (x − y w) (Oja 1982, J. Math. Biol. 15:267): finds the first principal component."""
+    """Oja's rule, dw/dt = eta y (x − y w) (Oja 1982, J. Math. Biol. 15:267): finds the first principal component.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> rule, weight = rv.rules.Oja(eta=0.1), torch.ones(1, 1)
+    >>> state, change = rule.step(rule.init_state(weight, 1), weight, torch.tensor([[2.0]]), torch.tensor([[2.0]]))
+    >>> float(change)  # y (x - y w) = 0 at w = 1
+    0.0
+    """
 
     traces = _SIDES
     drift = "eta*y*(x - y*w)"
@@ -43,6 +63,12 @@ class BCM(Rule):
     """Bienenstock, Cooper & Munro (1982), with the threshold of Intrator & Cooper (1992).
 
     dw/dt = eta x y (y − theta); theta follows y²/y_0 with tau_theta.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.rules.BCM(eta=0.001, tau_theta=50.0).parameters["tau_theta"]
+    50.0
     """
 
     traces = (*_SIDES, Trace("theta", "post", "tau_theta", follows="y**2/y_0"))

@@ -15,6 +15,12 @@ class RewardSTDP(Rule):
     Pairs of spikes mark a synapse: they add to its eligibility c, which forgets with tau_c; dw/dt = c d. The modulator
     (the third factor) is filtered to d by tau_d, dd/dt = −d/tau_d + modulator, above `baseline`; tau_d = 0 takes it
     as it is. The weight is brought up to date every `interval`.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> [trace.name for trace in rv.rules.RewardSTDP().traces]
+    ['x', 'y', 'd']
     """
 
     tau_plus: float = parameter(20.0, "ms", "potentiation", above=0)

@@ -17,6 +17,7 @@ class TsodyksMarkram(Rule):
 
     Examples
     --------
+    >>> import torch
     >>> import ranvier as rv
     >>> net = rv.Network()
     >>> source = net.add(rv.SpikeTimes([10.0, 20.0], [0, 0]), 1)

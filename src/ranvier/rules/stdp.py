@@ -18,6 +18,17 @@ class STDP(Rule):
     /(w_max − w_min), f₊ = (1 − u)^mu_plus and f₋ = u^mu_minus: 0 is additive, 1 multiplicative (soft bounds,
     Rubin, Lee & Sompolinsky 2001), between them the power law (Gütig et al. 2003); mu_plus = 0 with
     mu_minus = 1 is van Rossum, Bi & Turrigiano (2000). mu above 0 needs finite bounds.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> rule, weight = rv.rules.STDP(A_plus=0.01, tau_plus=20.0), torch.zeros(1, 1)
+    >>> spike, none = torch.ones(1, 1), torch.zeros(1, 1)
+    >>> state, _ = rule.step(rule.init_state(weight, 1), weight, spike, none)
+    >>> state, change = rule.step(state, weight, none, spike)  # the target's spike, 1 ms later
+    >>> round(float(change), 6)  # 0.01 exp(-1/20)
+    0.009512
     """
 
     tau_plus: float = parameter(20.0, "ms", "potentiation", above=0)

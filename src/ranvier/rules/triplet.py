@@ -14,6 +14,12 @@ class TripletSTDP(Rule):
 
     A spike that arrives adds −y (A2_minus + A3_minus x2), one of the target x (A2_plus + A3_plus y2); x2 and y2
     are read just before that spike. The defaults are the minimal model of the visual cortex, all pairs.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.rules.TripletSTDP(pairs="nearest").parameters["tau_y"]
+    114.0
     """
 
     tau_plus: float = parameter(16.8, "ms", "potentiation", above=0)

@@ -36,6 +36,20 @@ class Synapse(Record):
     given. A parameter that declares no domain may be any finite number (one called tau or tau_..., any time above
     0 ms). Two synapses with the same parameters (the same tensors, not ones of equal value) are equal, and
     share their variables on a neuron.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> class Slow(rv.Synapse):
+    ...     equations = rv.Equations("ds/dt = -s/tau : mV")
+    ...     jumps = {"s": "1/tau"}
+    ...     current = "s"
+    ...     tau: float = rv.parameter(100.0, "ms", "decay time", above=0)
+    ...
+    >>> Slow().jump_sizes()
+    {'s': 1/tau}
+    >>> Slow(tau=50.0) == Slow(tau=50.0)
+    True
     """
 
     equations: ClassVar[Equations | None] = None
@@ -97,4 +111,11 @@ class Synapse(Record):
 
 
 class Continuous(Synapse):
-    """A synapse without spikes: its input follows the source's voltage at the start of every step."""
+    """A synapse without spikes: its input follows the source's voltage at the start of every step.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> isinstance(rv.Electrical(), rv.synapses.Continuous), isinstance(rv.Delta(), rv.synapses.Continuous)
+    (True, False)
+    """

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
 
 class ExponentialConductance(Synapse):
-    """g(t) = w exp(−t/tau)."""
+    """g(t) = w exp(−t/tau).
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.ExponentialConductance(E_rev=-80.0).weight_unit
+    'nS'
+    """
 
     equations = Equations("dg/dt = -g/tau : nS")
     jumps = {"g": "1"}
@@ -23,7 +30,14 @@ class ExponentialConductance(Synapse):
 
 
 class AlphaConductance(Synapse):
-    """g(t) = w (t/tau) exp(1 − t/tau): peak w at t = tau."""
+    """g(t) = w (t/tau) exp(1 − t/tau): peak w at t = tau.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.AlphaConductance(tau=2.0)
+    AlphaConductance(tau=2.0, E_rev=0.0)
+    """
 
     equations = Equations(
         """dg/dt = (r - g)/tau : nS

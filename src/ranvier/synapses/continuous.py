@@ -12,13 +12,27 @@ if TYPE_CHECKING:
 
 
 class Electrical(Continuous):
-    """Gap junction: I = w (V_source − V)/g_L, w in nS."""
+    """Gap junction: I = w (V_source − V)/g_L, w in nS.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.Electrical().continuous, rv.Electrical().weight_unit
+    (True, 'nS')
+    """
 
     weight_unit = "nS"
 
 
 class Proportional(Continuous):
-    """A graded synapse that is linear in the source's voltage, however large: I = w V_source, w without unit."""
+    """A graded synapse that is linear in the source's voltage, however large: I = w V_source, w without unit.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.synapses.Proportional().continuous
+    True
+    """
 
     weight_unit = "1"
 
@@ -27,6 +41,12 @@ class Sigmoidal(Continuous):
     """Graded chemical synapse: I = w s, s = σ((V_source − V_half)/slope), low-passed by tau if tau > 0.
 
     With a reversal potential, I = w s (E_rev − V)/g_L and w is in nS (Wicks et al. 1996).
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.Sigmoidal(V_half=-30.0).weight_unit, rv.Sigmoidal(E_rev=0.0).weight_unit
+    ('mV', 'nS')
     """
 
     V_half: Value = parameter(-35.0, "mV", "potential of half activation")

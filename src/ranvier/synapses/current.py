@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 
 class Delta(Synapse):
-    """Each spike moves V by the weight, in mV; lost on a refractory neuron."""
+    """Each spike moves V by the weight, in mV; lost on a refractory neuron.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.Delta().weight_unit
+    'mV'
+    """
 
     weight_unit = "mV"
 
@@ -59,7 +66,16 @@ class _Filtered(Synapse):
 
 
 class Exponential(_Filtered):
-    """I(t) = (w/tau) exp(−t/tau): area w."""
+    """I(t) = (w/tau) exp(−t/tau): area w.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.Exponential(tau=5.0).weight_unit, rv.Exponential(tau=5.0, normalise="peak").weight_unit
+    ('mV ms', 'mV')
+    >>> round(rv.Exponential(tau=5.0).peak(), 3)  # 1/tau
+    0.2
+    """
 
     equations = Equations("ds/dt = -s/tau : mV")
     jumps = {"s": "1/tau"}
@@ -71,7 +87,14 @@ class Exponential(_Filtered):
 
 
 class Alpha(_Filtered):
-    """I(t) = (w t/tau²) exp(−t/tau): area w, peak at t = tau."""
+    """I(t) = (w t/tau²) exp(−t/tau): area w, peak at t = tau.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> round(rv.Alpha(tau=5.0).peak(), 4)  # 1/(e tau)
+    0.0736
+    """
 
     equations = Equations(
         """ds/dt = (r - s)/tau : mV
@@ -86,7 +109,17 @@ class Alpha(_Filtered):
 
 
 class BiExponential(_Filtered):
-    """I(t) = w (exp(−t/tau_decay) − exp(−t/tau_rise))/(tau_decay − tau_rise): area w."""
+    """I(t) = w (exp(−t/tau_decay) − exp(−t/tau_rise))/(tau_decay − tau_rise): area w.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> synapse = rv.BiExponential(tau_rise=1.0, tau_decay=5.0)
+    >>> round(synapse.peak(), 4)
+    0.1337
+    >>> synapse.parameters
+    {'tau_rise': 1.0, 'tau_decay': 5.0}
+    """
 
     equations = Equations(
         """ds/dt = (r - s)/tau_decay : mV

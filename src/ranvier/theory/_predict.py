@@ -103,6 +103,15 @@ def predict(
         by name, with what to do instead: for neurons of more than one variable or without spikes, without
         noise, with the threshold below the reset; for `Sigmoidal` synapses;
         where no rates are found; where linear response is unstable.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(E_L=0.0, V_th=15.0, V_reset=0.0, t_ref=0.0), 2, drive=12.0, noise=5.0)
+    >>> exact = rv.theory.siegert(12.0, 5.0, tau=20.0, V_th=15.0, V_reset=0.0).rate
+    >>> bool((rv.predict(net).rates() - exact).abs().max() < 1e-3 * exact)
+    True
     """
     if order not in (1, 2):
         raise ValueError(f"order is {order}; expected 1 (linear response) or 2")

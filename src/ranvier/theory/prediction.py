@@ -41,6 +41,15 @@ class Prediction:
 
     `report` says how far they can be trusted. Every question takes `neurons=`: a population, its name, global
     indices, or a list of populations; by default all. Made by `predict`.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 2, drive=12.0, noise=5.0)
+    >>> prediction = rv.predict(net)
+    >>> prediction.rates().shape, prediction.covariance(window=100.0).shape
+    (torch.Size([2]), torch.Size([2, 2]))
     """
 
     def __init__(

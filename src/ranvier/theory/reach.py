@@ -32,6 +32,14 @@ class TheoryReport(Brief):
     (neurons,): variance that recurrent input gives each membrane, over that of all its other noise. `counted`: the
     share of it that the neurons' noise has (`predict`). `iterations`, `residual` (Hz): of the rates.
     `states`: how many stationary states are known (`theory.stationary_states` looks for them).
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 2, drive=12.0, noise=5.0)
+    >>> rv.predict(net).report.spectral_radius  # nothing is connected
+    0.0
     """
 
     rate_error: Tensor

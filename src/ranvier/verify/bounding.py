@@ -50,7 +50,7 @@ def bounds(
     >>> layer = torch.nn.Linear(2, 1, dtype=torch.float64)
     >>> _ = torch.nn.init.ones_(layer.weight), torch.nn.init.zeros_(layer.bias)
     >>> bounds(layer, torch.zeros(1, 2), torch.ones(1, 2)).upper.round(decimals=6)
-    tensor([[2.]], dtype=torch.float64)
+    tensor([[[2.]]], dtype=torch.float64)
     """
     lower, upper = (torch.as_tensor(v).detach().double() for v in (lower, upper))
     if lower.shape != upper.shape or lower.ndim == 0:

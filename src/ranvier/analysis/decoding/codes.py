@@ -14,7 +14,15 @@ from torch import Tensor
 
 
 def rate(spikes: Tensor) -> Tensor:
-    """Spikes a step: (T, B, N) -> (B, N), the most likely x of Bernoulli spikes, with variance x (1 − x)/T."""
+    """Spikes a step: (T, B, N) -> (B, N), the most likely x of Bernoulli spikes, with variance x (1 − x)/T.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ranvier.analysis import decoding
+    >>> decoding.rate(torch.tensor([[[1.0]], [[0.0]]])).tolist()
+    [[0.5]]
+    """
     return _checked(spikes).mean(0)
 
 

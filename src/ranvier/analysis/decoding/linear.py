@@ -16,7 +16,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Ridge:
-    """y = weight x + bias: weight (k, N), bias (k,). classes: of a classifier, in the order of its outputs."""
+    """y = weight x + bias: weight (k, N), bias (k,). classes: of a classifier, in the order of its outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ranvier.analysis import decoding
+    >>> x = np.arange(10.0)[:, None]
+    >>> decoding.ridge(x, x[:, 0]).weight.shape
+    (1, 1)
+    """
 
     weight: Array
     bias: Array
@@ -37,6 +46,15 @@ def ridge(x: ArrayLike, y: ArrayLike, *, penalty: float = 1.0) -> Ridge:
     """Least squares of y (T,) or (T, k) on rows (T, N), with `penalty` times the weights' square; the bias is free.
 
     Solved in the smaller of rows and columns. Raises ValueError for values that are not finite, or another number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ranvier.analysis import decoding
+    >>> x = np.arange(10.0)[:, None]
+    >>> fitted = decoding.ridge(x, 2 * x[:, 0] + 1, penalty=1e-9)
+    >>> round(float(fitted.weight[0, 0]), 3), round(float(fitted.bias[0]), 3)
+    (2.0, 1.0)
     """
     a, b = table(x), reals(y, "y")
     b = b[:, None] if b.ndim == 1 else b
@@ -56,7 +74,16 @@ def ridge(x: ArrayLike, y: ArrayLike, *, penalty: float = 1.0) -> Ridge:
 
 
 def ridge_classifier(x: ArrayLike, labels: ArrayLike, *, penalty: float = 1.0) -> Ridge:
-    """Ridge regression on ±1 for each class, (T,) of two or more labels; `classify` takes the largest."""
+    """Ridge regression on ±1 for each class, (T,) of two or more labels; `classify` takes the largest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ranvier.analysis import decoding
+    >>> x = np.arange(10.0)[:, None]
+    >>> decoding.ridge_classifier(x, x[:, 0] > 4.5).classes.tolist()
+    [False, True]
+    """
     labels = np.asarray(labels)
     classes, place = np.unique(labels, return_inverse=True)
     if len(classes) < 2:

@@ -65,13 +65,27 @@ def permutation_score(
 
 
 def accuracy(predicted: ArrayLike, actual: ArrayLike) -> float:
-    """Share of labels that are right; `balanced_accuracy` weighs classes alike."""
+    """Share of labels that are right; `balanced_accuracy` weighs classes alike.
+
+    Examples
+    --------
+    >>> from ranvier.analysis import decoding
+    >>> decoding.accuracy([0, 1, 1, 1], [0, 1, 1, 0])
+    0.75
+    """
     a, b = _pair(predicted, actual)
     return float((a == b).mean())
 
 
 def balanced_accuracy(predicted: ArrayLike, actual: ArrayLike) -> float:
-    """Mean over classes of the share of each that is right: 1/classes by chance, however often each occurs."""
+    """Mean over classes of the share of each that is right: 1/classes by chance, however often each occurs.
+
+    Examples
+    --------
+    >>> from ranvier.analysis import decoding
+    >>> decoding.balanced_accuracy([1, 1, 1, 1], [0, 1, 1, 1])  # always the frequent class
+    0.5
+    """
     a, b = _pair(predicted, actual)
     known = b == b  # NaN is no class
     a, b = a[known], b[known]
@@ -81,7 +95,14 @@ def balanced_accuracy(predicted: ArrayLike, actual: ArrayLike) -> float:
 
 
 def circular_error(predicted: ArrayLike, actual: ArrayLike, *, period: float = 2 * np.pi) -> float:
-    """Median distance round the circle, in the values' unit; a quarter of the period by chance. NaN are left out."""
+    """Median distance round the circle, in the values' unit; a quarter of the period by chance. NaN are left out.
+
+    Examples
+    --------
+    >>> from ranvier.analysis import decoding
+    >>> round(decoding.circular_error([0.1, 6.2], [6.2, 0.1]), 3)
+    0.183
+    """
     a, b = _pair(predicted, actual)
     a, b = reals(a, "predicted"), reals(b, "actual")
     known = np.isfinite(a) & np.isfinite(b)
@@ -90,7 +111,14 @@ def circular_error(predicted: ArrayLike, actual: ArrayLike, *, period: float = 2
 
 
 def explained_variance(predicted: ArrayLike, actual: ArrayLike) -> float:
-    """R² = 1 − Σ (y − ŷ)²/Σ (y − ȳ)² over all columns; 0 for the mean of what is tested. NaN rows are left out."""
+    """R² = 1 − Σ (y − ŷ)²/Σ (y − ȳ)² over all columns; 0 for the mean of what is tested. NaN rows are left out.
+
+    Examples
+    --------
+    >>> from ranvier.analysis import decoding
+    >>> decoding.explained_variance([2.0, 2.0, 2.0], [1.0, 2.0, 3.0])  # the mean
+    0.0
+    """
     a, b = reals(predicted, "predicted"), reals(actual, "actual")
     if a.shape != b.shape or a.ndim == 0 or 0 in a.shape:
         raise ValueError(f"predicted has shape {a.shape}, actual {b.shape}; expected the same, (n,) or (n, k)")
@@ -102,7 +130,14 @@ def explained_variance(predicted: ArrayLike, actual: ArrayLike) -> float:
 
 
 def confusion(predicted: ArrayLike, actual: ArrayLike) -> NDArray[np.int64]:
-    """How often each label (row) was taken for each (column), in their sorted order."""
+    """How often each label (row) was taken for each (column), in their sorted order.
+
+    Examples
+    --------
+    >>> from ranvier.analysis import decoding
+    >>> decoding.confusion([0, 1, 1], [0, 0, 1]).tolist()
+    [[1, 1], [0, 1]]
+    """
     a, b = _pair(predicted, actual)
     names = np.unique(np.concatenate([a, b]))
     size = len(names)

@@ -22,6 +22,14 @@ class Components:
     """Principal components: mean (N,), axes (k, N) of unit length, variance (k,) along them, `total` over all N.
 
     An axis's largest entry is positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ranvier.analysis import manifolds
+    >>> line = np.arange(10.0)[:, None] * np.array([3.0, 4.0])
+    >>> manifolds.principal_components(line, 1).mean.tolist()
+    [13.5, 18.0]
     """
 
     mean: Array
@@ -45,6 +53,14 @@ def principal_components(x: Any, k: int, *, seed: int = 0) -> Components:
     Up to 1500 columns by the eigenvectors of their covariance, exactly; of more, by subspace iteration (Halko,
     Martinsson & Tropp 2011) over several passes, so that little more than the data is held. seed: of its start.
     Raises ValueError for rows that are not finite, fewer than two, or fewer of either than k.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ranvier.analysis import manifolds
+    >>> line = np.arange(10.0)[:, None] * np.array([3.0, 4.0])
+    >>> manifolds.principal_components(line, 1).axes.round(3).tolist()
+    [[0.6, 0.8]]
     """
     x = x if hasattr(x, "shape") else np.asarray(x)
     rows, columns = _shape(x)
@@ -79,6 +95,14 @@ def participation_ratio(x: Any) -> float:
     """(Σ λ)²/Σ λ² of the covariance's eigenvalues λ, of rows (T, N): 1 for a line, N for a ball (Gao et al. 2017).
 
     Of few rows it is biased downwards, to T − 1 at most. NaN without variance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ranvier.analysis import manifolds
+    >>> line = np.arange(10.0)[:, None] * np.ones(3)
+    >>> round(manifolds.participation_ratio(line), 3)
+    1.0
     """
     x = x if hasattr(x, "shape") else np.asarray(x)
     rows, columns = _shape(x)
@@ -93,7 +117,15 @@ def participation_ratio(x: Any) -> float:
 
 
 def dimension(x: Any, *, share: float = 0.9) -> int:
-    """How many principal components hold `share` of the variance of rows (T, N)."""
+    """How many principal components hold `share` of the variance of rows (T, N).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ranvier.analysis import manifolds
+    >>> manifolds.dimension(np.arange(10.0)[:, None] * np.array([3.0, 4.0]))
+    1
+    """
     x = x if hasattr(x, "shape") else np.asarray(x)
     rows, columns = _shape(x)
     if not 0 < share <= 1:

@@ -18,6 +18,12 @@ def distances(points: ArrayLike, *, metric: Metric = "euclidean") -> Array:
     """Distances of rows (n, k) to one another, (n, n); "cosine": 1 − the cosine of the angle between them.
 
     Raises ValueError for a row of length zero under "cosine", which has no angle.
+
+    Examples
+    --------
+    >>> from ranvier.analysis import manifolds
+    >>> manifolds.distances([[0.0, 0.0], [3.0, 4.0]]).tolist()
+    [[0.0, 5.0], [5.0, 0.0]]
     """
     from scipy.spatial.distance import cdist
 
@@ -76,7 +82,14 @@ def downsample(points: ArrayLike, size: int, *, neighbours: int = 10, metric: Me
 
 
 def farthest(points: ArrayLike, size: int, *, metric: Metric = "euclidean", first: int = 0) -> NDArray[np.int64]:
-    """Indices of `size` rows of (n, k), each the farthest from those before: even, but outliers come first."""
+    """Indices of `size` rows of (n, k), each the farthest from those before: even, but outliers come first.
+
+    Examples
+    --------
+    >>> from ranvier.analysis import manifolds
+    >>> manifolds.farthest([[0.0], [1.0], [5.0]], 2).tolist()
+    [0, 2]
+    """
     x = _directed(points, metric)
     size = min(count(size, "size", 1), len(x))
     chosen = np.empty(size, np.int64)

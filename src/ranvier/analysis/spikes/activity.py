@@ -14,6 +14,14 @@ class Activity(Protocol):
 
     `neurons` selects a population, its name, or global indices (default: all); `pairs` (P, 2) are global indices
     (i, j). At positive lags j leads i.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 2)
+    >>> isinstance(rv.simulate(net, 1.0, engine="torch"), rv.analysis.Activity)
+    True
     """
 
     @property

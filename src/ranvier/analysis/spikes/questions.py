@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 class SpikeQuestions(ABC):
     """The statistics of a simulated and of a recorded brain: each takes `neurons=`, by default all, and answers in
     float64 tensors. With `return_error=True`, rates, covariance, correlation and cross-correlation come with their
-    standard errors, from `blocks` (20) consecutive blocks."""
+    standard errors, from `blocks` (20) consecutive blocks.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> issubclass(rv.Recording, rv.analysis.SpikeQuestions)
+    True
+    """
 
     @abstractmethod
     def _selected(self, neurons: Any) -> Spikes:

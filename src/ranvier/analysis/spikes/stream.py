@@ -25,6 +25,15 @@ class Spikes:
     so that a run on disk never needs to lie in memory as a whole. Statistics cut the stream at places of their
     own, never at the borders of what `source` yields: the same spikes give the same bits however they
     are stored.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.SpikeTimes([1.0, 2.0], [0, 1]), 2)
+    >>> spikes = rv.simulate(net, 10.0, dt=1.0, engine="torch").spikes
+    >>> spikes.n_neurons, spikes.stop
+    (2, 10)
     """
 
     source: Callable[[], Iterable[Chunk]]

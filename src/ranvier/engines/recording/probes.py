@@ -30,6 +30,15 @@ class Probe:
         recording.states["g[exc->inh]"].values  # (T, neurons of inh), nS
 
     Raises ValueError, when simulated, for what is not there, naming what can be recorded.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 5)
+    >>> probe = rv.Probe("V", neurons=[0, 1], interval=1.0)
+    >>> rv.simulate(net, 10.0, engine="torch", record=probe).states["V"].values.shape
+    torch.Size([10, 2])
     """
 
     variable: str

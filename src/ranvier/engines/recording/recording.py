@@ -55,6 +55,17 @@ class Recording(SpikeQuestions):
     consecutive blocks of the run.
 
     Raises ValueError for spikes that are unsorted or out of range.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.SpikeTimes([1.0, 2.0, 3.0], [0, 1, 0]), 2)
+    >>> recording = rv.simulate(net, 1000.0, dt=1.0, engine="torch")
+    >>> recording.rates().tolist()  # Hz
+    [2.0, 1.0]
+    >>> recording.after(2.0).n_spikes
+    1
     """
 
     def __init__(

@@ -24,6 +24,15 @@ class StateTrace:
     """A state variable over time: `times` (T,) in ms, `neurons` (n,) global indices, `values` (T, n).
 
     Raises ValueError for values of another shape.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 2)
+    >>> trace = rv.simulate(net, 1.0, engine="torch", record="V").states["V"]
+    >>> trace.times.shape, trace.values.shape
+    (torch.Size([10]), torch.Size([10, 2]))
     """
 
     times: Tensor

@@ -26,6 +26,16 @@ class WeightProbe:
     """Record a plastic projection's weights every `interval` ms.
 
     edges: which, indices in the order of `projection.edges()`; None: all.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> inputs, cell = net.add(rv.Poisson(rate=50.0), 2), net.add(rv.LIF(), 1)
+    >>> learned = net.connect(inputs, cell, weight=0.5, edges=([0, 1], [0, 0]), plasticity=rv.rules.STDP())
+    >>> recording = rv.simulate(net, 20.0, engine="torch", record=rv.WeightProbe(learned, 5.0))
+    >>> recording.weights.trace(learned).values.shape
+    torch.Size([4, 2])
     """
 
     projection: Projection
@@ -50,6 +60,15 @@ class Weights(Mapping[Any, "Tensor"]):
     """`weights[projection]`: final weights (edges,) in the order of `projection.edges()`; by its index too.
 
     `trace(projection)` is what a `WeightProbe` recorded. It maps the indices of the plastic projections.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> inputs, cell = net.add(rv.Poisson(rate=0.0), 1), net.add(rv.LIF(), 1)
+    >>> learned = net.connect(inputs, cell, weight=0.5, edges=([0], [0]), plasticity=rv.rules.STDP())
+    >>> rv.simulate(net, 10.0, engine="torch").weights[learned].tolist()
+    [0.5]
     """
 
     def __init__(

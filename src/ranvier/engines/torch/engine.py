@@ -170,7 +170,19 @@ class TorchEngine:
 
 
 class NetworkCell(nn.Module):
-    """A network as a `Cell`: made by `as_cell`. Raises ValueError for an input of another shape."""
+    """A network as a `Cell`: made by `as_cell`. Raises ValueError for an input of another shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 2, drive=20.0)
+    >>> cell = rv.as_cell(net, dt=0.5)
+    >>> state, y = cell.step(cell.init_state(batch=3), torch.zeros(3, 2))
+    >>> y.shape
+    torch.Size([3, 2])
+    """
 
     def __init__(self, net: Network, dt: float, surrogate: Surrogate, dtype: torch.dtype, seed: int) -> None:
         super().__init__()
@@ -235,5 +247,17 @@ def as_cell(
     Weights and parameters that require gradients receive them; those that are `nn.Parameter`s are listed
     by `parameters()`. Spikes pass gradients by `surrogate` (default ArcTan of width 1 mV); noise is a
     function of (seed, step).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 2, drive=torch.tensor(20.0, requires_grad=True))
+    >>> cell = rv.as_cell(net, dt=0.5)
+    >>> spikes, state = cell(torch.zeros(100, 1, 2))  # (T, B, N)
+    >>> spikes.sum().backward()
+    >>> bool(cells.parameters["drive"].grad > 0)
+    True
     """
     return NetworkCell(net, dt, surrogate or ArcTan(), dtype, seed)

@@ -28,6 +28,17 @@ class BPTT(SupervisedLearner):
         classes, as in a regression.
 
     Raises ValueError for a loss that is not finite, before any parameter is changed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> _ = torch.manual_seed(0)
+    >>> model = rv.nn.LIF(4, 2)
+    >>> learner = rv.learners.BPTT(model, rv.learners.rate_cross_entropy, torch.optim.Adam(model.parameters(), 0.05))
+    >>> batch = torch.rand(10, 8, 4), torch.arange(8) % 2  # (T, B, N), labels
+    >>> sorted(learner.step(batch))
+    ['accuracy', 'examples', 'loss']
     """
 
     counted: ClassVar[bool] = True

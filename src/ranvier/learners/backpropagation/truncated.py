@@ -33,6 +33,16 @@ class TruncatedBPTT(GradientLearner):
     update : "sequence": one step of the optimizer a batch, on the sum; "window": one a window, for which
         `back` must equal `every` (older graphs hold the older weights).
     encode, clip : as for `BPTT`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = rv.nn.LIF(4, 2)
+    >>> optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    >>> learner = rv.learners.TruncatedBPTT(model, rv.learners.rate_cross_entropy, optimizer, every=5)
+    >>> learner.step((torch.rand(10, 8, 4), torch.arange(8) % 2))["examples"]
+    8
     """
 
     counted: ClassVar[bool] = True

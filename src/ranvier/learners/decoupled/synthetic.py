@@ -22,7 +22,15 @@ def synthesiser(
     size: int, hidden: Sequence[int] = (400, 400), *, dtype: torch.dtype | None = None, device: Any = None
 ) -> nn.Sequential:
     """A network of ReLU layers from a state (B, size) to the gradient at it; its last layer is 0 at first, so that
-    learning begins as truncated backpropagation."""
+    learning begins as truncated backpropagation.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> rv.learners.synthesiser(6, hidden=(8,))(torch.rand(3, 6)).abs().max().item()  # no gradient at first
+    0.0
+    """
     sizes = [size, *hidden]
     layers: list[nn.Module] = []
     for n, m in pairwise(sizes):

@@ -29,6 +29,16 @@ class FeedbackAlignment(SupervisedLearner):
         `KolenPollack`, `WeightMirror`.
 
     Metrics: loss, accuracy, `weight_angle`: degrees between B and W, mean over layers, before the step.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 2))
+    >>> optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    >>> learner = rv.learners.FeedbackAlignment(model, torch.nn.functional.cross_entropy, optimizer)
+    >>> learner.step((torch.rand(8, 4), torch.arange(8) % 2))["examples"]
+    8
     """
 
     counted: ClassVar[bool] = True
@@ -110,6 +120,17 @@ def gradient_angles(learner: Any, batch: tuple[Tensor, Tensor]) -> dict[str, flo
 
     learner : one with `model` and `loss`, such as `FeedbackAlignment` or `NodePerturbation`. Nothing is learned; a
     parameter without a gradient is left out. Random learners draw from torch's generator.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 2))
+    >>> optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    >>> learner = rv.learners.FeedbackAlignment(model, torch.nn.functional.cross_entropy, optimizer)
+    >>> angles = rv.learners.gradient_angles(learner, (torch.rand(8, 4), torch.arange(8) % 2))
+    >>> max(angles.values()) < 0.1  # one layer: nothing goes back
+    True
     """
     model, (x, labels) = learner.model, batch
     model.zero_grad()

@@ -24,6 +24,16 @@ class DirectFeedbackAlignment(SupervisedLearner):
 
     model : an nn.Sequential of nn.Linear and nn.Conv1d to Conv3d, activations and the like, of batches (B, ...).
     loss, optimizer, encode, clip, accuracy : as for `BPTT`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 2))
+    >>> optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    >>> learner = rv.learners.DirectFeedbackAlignment(model, torch.nn.functional.cross_entropy, optimizer)
+    >>> learner.step((torch.rand(8, 4), torch.arange(8) % 2))["examples"]
+    8
     """
 
     counted: ClassVar[bool] = True

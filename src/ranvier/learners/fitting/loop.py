@@ -78,6 +78,17 @@ def fit(
     another run (nothing is overwritten), for a schedule of another optimizer, for an empty loader, and for what the
     learner refuses; TypeError for what is no learner; `FolderInUseError` for a folder that another `fit` writes to;
     FileNotFoundError where the folder vanishes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> _ = torch.manual_seed(0)
+    >>> model = rv.nn.LIF(4, 2)
+    >>> learner = rv.learners.BPTT(model, rv.learners.rate_cross_entropy, torch.optim.Adam(model.parameters(), 0.05))
+    >>> batches = [(torch.rand(10, 8, 4), torch.arange(8) % 2)]
+    >>> len(rv.fit(learner, batches, epochs=2, progress=False))
+    2
     """
     if not (isinstance(epochs, int) and isinstance(save_every, int)) or epochs < 0 or save_every < 1:
         raise ValueError(

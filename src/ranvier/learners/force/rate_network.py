@@ -20,6 +20,15 @@ class RateNetwork(nn.Module):
     tau, dt : ms.
 
     Raises ValueError for dt above tau, and sizes below 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> network = rv.learners.RateNetwork(2, 20, 1)
+    >>> z, state = network(torch.zeros(5, 1, 2))
+    >>> z.shape
+    torch.Size([5, 1, 1])
     """
 
     def __init__(

@@ -41,6 +41,15 @@ class EProp(GradientLearner):
     rate, rate_strength : also minimise rate_strength/2 Σ_i (f_i − rate)², f_i being the layer's spikes a step,
         averaged over steps and batch; its learning signal is local.
     encode, clip : as for `BPTT`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = rv.nn.Sequential(rv.nn.LIF(4, 6, recurrent=True), rv.nn.LI(6, 2))
+    >>> learner = rv.learners.EProp(model, torch.optim.Adam(model.parameters(), 0.01))
+    >>> learner.step((torch.rand(10, 8, 4), torch.arange(8) % 2))["examples"]
+    8
     """
 
     def __init__(

@@ -35,7 +35,16 @@ def pair(reference: Tensor, model: Tensor, furthest: int) -> tuple[Tensor, Tenso
 
 def spike_distance(a: Tensor, b: Tensor, *, sharpness: float = 0.005) -> float:
     """Mean over steps and neurons of the squared difference of two rasters (T, ...), each spike spread over
-    neighbouring steps as exp(−sharpness τ²)."""
+    neighbouring steps as exp(−sharpness τ²).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> spikes = torch.zeros(10, 2)
+    >>> rv.learners.spike_distance(spikes, spikes)
+    0.0
+    """
     from scipy.signal import fftconvolve
 
     reach = int(np.ceil(np.sqrt(40.0 / sharpness)))  # beyond it a spike's share is below 1e-17

@@ -21,7 +21,14 @@ Basis = Callable[[int, int], Tensor]
 
 
 def square_waves(classes: int, n: int) -> Tensor:
-    """(classes, n): B_ck = sign(sin(f_c k))/n, k = 0 .. n − 1, f_c evenly from 50 to 512: TESS's fixed feedback."""
+    """(classes, n): B_ck = sign(sin(f_c k))/n, k = 0 .. n − 1, f_c evenly from 50 to 512: TESS's fixed feedback.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.learners.square_waves(3, 8).shape
+    torch.Size([3, 8])
+    """
     frequencies = torch.linspace(50.0, 512.0, classes, dtype=torch.float64)
     return torch.sign(torch.sin(frequencies[:, None] * torch.arange(n, dtype=torch.float64))) / n
 

@@ -23,6 +23,12 @@ _NORMALISED = nn.modules.batchnorm._BatchNorm
 class Plateau:
     """When a phase ends: after `patience` windows in which the measure got no better than its best by more than
     `threshold` of it, or after `most` windows (None: no limit; 0: at once). A window is `window` steps of the learner.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.learners.Plateau(window=50).patience
+    5
     """
 
     window: int = 100

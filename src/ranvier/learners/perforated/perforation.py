@@ -43,6 +43,14 @@ def perforate(
 
     Raises ValueError for a model without such layers, for weights that two layers share, for layers not yet
     initialised, and for what is perforated; TypeError for what is no module. The model is then unchanged.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = rv.learners.perforate(torch.nn.Sequential(torch.nn.Linear(4, 2)))
+    >>> rv.learners.count_dendrites(model)
+    0
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"the model is a {type(model).__name__}; expected a torch module")
@@ -68,6 +76,14 @@ def grow(model: nn.Module) -> list[nn.Parameter]:
     """Begin one dendrite for every neuron; its parameters, which `loss.backward()` then leaves gradients in.
 
     Raises ValueError where dendrites grow already, or the model is not perforated.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = rv.learners.perforate(torch.nn.Sequential(torch.nn.Linear(4, 2)))
+    >>> len(rv.learners.grow(model)) > 0
+    True
     """
     groups = list(dendrites_of(model))
     if any(group.candidate is not None for group in groups):
@@ -88,7 +104,16 @@ def adopt(model: nn.Module) -> list[nn.Parameter]:
 
 
 def count_dendrites(model: nn.Module) -> int:
-    """Frozen dendrites a neuron."""
+    """Frozen dendrites a neuron.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = rv.learners.perforate(torch.nn.Sequential(torch.nn.Linear(4, 2)))
+    >>> rv.learners.count_dendrites(model)
+    0
+    """
     return len(next(dendrites_of(model)).grown)
 
 

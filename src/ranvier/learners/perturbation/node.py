@@ -23,6 +23,16 @@ class NodePerturbation(DirectionalLearner):
 
     model : nn.Linear and nn.Conv1d to Conv3d, each called once, and parts without weights; output (B, C).
     loss : a mean over examples. optimizer, encode, clip, accuracy : as for `BPTT`. sigma : σ. No backward pass is made.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 2))
+    >>> optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    >>> learner = rv.learners.NodePerturbation(model, torch.nn.functional.cross_entropy, optimizer)
+    >>> learner.step((torch.rand(8, 4), torch.arange(8) % 2))["examples"]
+    8
     """
 
     def _accept(self, model: nn.Module) -> None:

@@ -18,6 +18,16 @@ class WeightPerturbation(DirectionalLearner):
     To first order in σ, E[ĝ] is the gradient g, and E|ĝ − g|² = (n + 1)|g|²/samples for n parameters.
 
     model : any torch module. loss, optimizer, encode, clip, accuracy : as for `BPTT`. sigma : σ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = torch.nn.Linear(4, 2)
+    >>> optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    >>> learner = rv.learners.WeightPerturbation(model, torch.nn.functional.cross_entropy, optimizer)
+    >>> learner.step((torch.rand(8, 4), torch.arange(8) % 2))["examples"]
+    8
     """
 
     def _require(self, x: Tensor) -> None:

@@ -68,6 +68,15 @@ def from_nir(
     synaptic time constants in a node, weights by more than 2²⁵; and for what is malformed: shapes that do not fit,
     delays below 0, v_reset from v_threshold on, values that are not finite. Without `pulse`, also for neurons that
     could not spike if every excitatory source did so each `delay` ms: weights of another unit than 1 s.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> from ranvier.networks import from_nir, to_nir
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(t_ref=0.0), 3)
+    >>> from_nir(to_nir(net)).size
+    3
     """
     import nir
     import torch
@@ -205,5 +214,14 @@ def read_nir(path: str | Path, *, type_check: bool = True, **options: Any) -> Ne
     """Read a NIR file; see `from_nir`. FileNotFoundError without one, ValueError for what is none.
 
     type_check: whether the shapes that nodes note must fit, as `nir.read` has it; some published files' do not.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(t_ref=0.0), 2)
+    >>> file = rv.write_nir(net, "net.nir")
+    >>> rv.read_nir(file).size
+    2
     """
     return from_nir(read_graph(path, type_check=type_check), **options)

@@ -46,6 +46,15 @@ def to_nir(net: Network, *, pulse: float = 1000.0) -> Any:
     behind, their edges go along. Raises ValueError, by name, for what NIR cannot hold: other neurons and synapses,
     noise, refractory periods, time series, initial values, background, sources that emit spikes, several kinds
     of synapses or time constants on one neuron, delays that differ between a neuron's edges.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> from ranvier.networks import to_nir
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(t_ref=0.0), 3)
+    >>> sorted(to_nir(net).nodes)
+    ['input', 'lif0', 'output']
     """
     import nir
 
@@ -202,5 +211,14 @@ def _weights(c: Projection, pulse: float) -> tuple[NDArray[np.float64], NDArray[
 
 
 def write_nir(net: Network, path: str | Path, *, pulse: float = 1000.0) -> Path:
-    """Write `net` as a NIR file (HDF5), atomically; see `to_nir`."""
+    """Write `net` as a NIR file (HDF5), atomically; see `to_nir`.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(t_ref=0.0), 3)
+    >>> rv.read_nir(rv.write_nir(net, "net.nir")).size
+    3
+    """
     return write_graph(to_nir(net, pulse=pulse), path)

@@ -104,6 +104,17 @@ def count_operations(model: nn.Module) -> Iterator[Operations]:
     Counted are nn.Linear, nn.Conv1d to Conv3d, and the library's layers, in sequences and single steps. Inputs are
     spikes where all that are not zero are of one size, so dropout's scaling stays out of it. Results are exact sums
     over the batch. The model's outputs and gradients are not touched. Raises TypeError for what is no torch module.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = rv.nn.LIF(3, 4)
+    >>> with rv.nn.count_operations(model) as counted:
+    ...     _ = model(torch.zeros(5, 1, 3))
+    ...
+    >>> len(counted.layers) > 0
+    True
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"there is a {type(model).__name__}; expected a torch module")

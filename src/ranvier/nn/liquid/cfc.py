@@ -125,6 +125,14 @@ class CfC(TimedLayer):
         "pure"); False: plain torch.
 
     Surface and errors as `LTC`; the state is {"h": (B, units)}.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> y, state = rv.nn.CfC(3, 8)(torch.zeros(5, 1, 3))
+    >>> y.shape
+    torch.Size([5, 1, 8])
     """
 
     state_name = "h"

@@ -65,6 +65,14 @@ class LTC(TimedLayer):
 
     Raises ValueError for wrong shapes and sizes, input that is not finite, and spans that are not positive and
     finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> y, state = rv.nn.LTC(3, rv.nn.AutoNCP(8, 2))(torch.zeros(5, 1, 3))
+    >>> y.shape
+    torch.Size([5, 1, 2])
     """
 
     FIXED = TimedLayer.FIXED | {"wiring", "input_map", "output_map", "constraint"}

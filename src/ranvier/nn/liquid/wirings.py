@@ -55,6 +55,12 @@ class FullyConnected:
     """Every unit to every unit, every input to every unit; two of three synapses excite.
 
     Raises ValueError for sizes that do not fit.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.nn.FullyConnected(8).units
+    8
     """
 
     units: int
@@ -98,6 +104,13 @@ class NCP:
     A neuron that the draw left without input (inter, command) or without target (command) gets as many synapses
     as the others have on average, at least one. Signs are ±1 with equal chance.
     Raises ValueError for fan-outs that exceed the layer they reach.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> wirer = rv.nn.NCP(6, 4, 2, sensory_fanout=2, inter_fanout=2, recurrent_command=3, motor_fanin=2)
+    >>> wirer.inter + wirer.command + wirer.motor
+    12
     """
 
     inter: int
@@ -165,6 +178,12 @@ def AutoNCP(units: int, outputs: int, *, sparsity: float = 0.5, seed: int = 0) -
     reaches a share 1 − sparsity of the next layer (Lechner et al. 2020; ncps).
 
     Raises ValueError for fewer than three units above the outputs, and a sparsity outside [0.1, 1).
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.nn.AutoNCP(16, 4).motor
+    4
     """
     _whole(units=units, outputs=outputs)
     if outputs >= units - 2:

@@ -51,6 +51,14 @@ class ELM(SequenceCell):
 
     Synaptic weights begin at 0.5 and count as max(w, 0). The state is {"s": (B, branches), "m": (B, memory)}.
     Raises ValueError for sizes and times that do not fit and for input that is not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> y, state = rv.nn.ELM(6, 2, memory=5, branches=3)(torch.zeros(4, 1, 6))
+    >>> y.shape
+    torch.Size([4, 1, 2])
     """
 
     FIXED = frozenset({"in_features", "out_features", "branches", "memory", "dt", "tau_m_range"})

@@ -54,6 +54,16 @@ def from_nir(
     Raises TypeError for other objects, and ValueError, by name, for other nodes, delays that are no whole number of
     steps, time constants too short for Euler's method, thresholds below where neurons rest or are reset; and, without
     `pulse`, for layers of which no neuron can ever reach its threshold. Warns of nodes that lead to no output.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> model = rv.nn.Sequential(rv.nn.LIF(3, 2, reset="zero"))
+    >>> again = rv.nn.from_nir(rv.nn.to_nir(model))
+    >>> x = torch.rand(10, 1, 3)
+    >>> torch.equal(model(x)[0], again(x)[0])
+    True
     """
     if reset not in (None, *_RESETS):
         raise ValueError(f"reset is {reset!r}; expected None or one of {', '.join(_RESETS)}")
@@ -72,6 +82,14 @@ def read_nir(path: str | Path, dt: float = 0.1, *, type_check: bool = True, **op
     """Read a NIR file; see `from_nir`. FileNotFoundError without one, ValueError for what is none.
 
     type_check: whether the shapes that nodes note must fit, as `nir.read` has it; some published files' do not.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> model = rv.nn.Sequential(rv.nn.LIF(3, 2, reset="zero"))
+    >>> file = rv.nn.write_nir(model, "layers.nir")
+    >>> type(rv.nn.read_nir(file)).__name__
+    'Sequential'
     """
     return from_nir(nir_files.read_graph(path, type_check=type_check), dt, **options)
 

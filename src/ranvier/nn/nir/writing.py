@@ -80,6 +80,13 @@ def to_nir(
     Raises ValueError, by name, for what NIR cannot hold: adaptation, other resets, layers and modules, delays of single
     synapses, delays that are not whole, time constants that differ in kind within a layer, and convolutions that its
     type check does not know (grouped ones, kernels that are not square).
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> model = rv.nn.Sequential(rv.nn.LIF(3, 2, reset="zero"))
+    >>> sorted(type(node).__name__ for node in rv.nn.to_nir(model).nodes.values())
+    ['Affine', 'Input', 'LIF', 'Output']
     """
     import nir
 
@@ -103,7 +110,15 @@ def to_nir(
 
 
 def write_nir(model: nn.Module, path: str | Path, dt: float = 0.1, **options: Any) -> Path:
-    """Write a model as a NIR file (HDF5), atomically; see `to_nir`."""
+    """Write a model as a NIR file (HDF5), atomically; see `to_nir`.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> model = rv.nn.Sequential(rv.nn.LIF(3, 2, reset="zero"))
+    >>> rv.nn.write_nir(model, "layers.nir").name
+    'layers.nir'
+    """
     return nir_files.write_graph(to_nir(model, dt, **options), path)
 
 

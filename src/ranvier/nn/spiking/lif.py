@@ -87,6 +87,15 @@ class LIF(SpikingLayer):
     Under autocast a layer keeps the precision of its parameters. Raises ValueError for wrong shapes and sizes, T = 0,
     values that are not finite and states of another type or device, TypeError for what is no tensor, and RuntimeError
     where gradients of gradients are asked of compiled loops (fused=False gives them).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> layer = rv.nn.LIF(beta=0.5)
+    >>> y, state = layer(torch.full((3, 1, 1), 0.7))  # u: 0.7, 1.05, then 0.05/2 + 0.7
+    >>> y[:, 0, 0].tolist(), round(float(state["v"]), 3)
+    ([0.0, 1.0, 0.0], 0.725)
     """
 
     DOMAINS = {"beta": DECAY, "alpha": DECAY, "rho": DECAY, "threshold": POSITIVE, "kappa": REAL, "reset_to": REAL}
@@ -169,6 +178,14 @@ class LI(DynamicalLayer):
 
     Parameters beta, alpha, learn, bias, fused, device, dtype and the surface as of `LIF`; y is u, so a loss on the
     membrane is a loss on y.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> y, state = rv.nn.LI(beta=0.5)(torch.ones(3, 1, 1))
+    >>> y[:, 0, 0].tolist()
+    [1.0, 1.5, 1.75]
     """
 
     DOMAINS = {"beta": DECAY, "alpha": DECAY}

@@ -173,6 +173,15 @@ def from_neuron(
 
     Raises ValueError for sizes, shapes, parameters and methods that do not fit, and TypeError for neurons
     without equations.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> layer = rv.nn.from_neuron(rv.LIF(E_L=0.0, V_th=15.0, V_reset=0.0), dt=1.0, drive=20.0)
+    >>> y, state = layer(torch.zeros(40, 1, 1))
+    >>> int(y[:, 0, 0].argmax()) + 1  # steps to the first spike: 20 ln(20/5) = 27.7 ms
+    28
     """
     if getattr(neuron, "equations", None) is None:
         raise TypeError(f"the value is {neuron!r}; expected a neuron with equations, such as rv.LIF()")

@@ -12,7 +12,14 @@ SHIFT = 1.4603545088095868  # |zeta(1/2)|
 
 def boundary_shift(sigma: Value, tau: Value, tau_s: Value) -> Tensor:
     """sigma |zeta(1/2)| sqrt(tau_s/tau), mV: by which V_th and V_reset move up. With Siegert's sigma_B this
-    is (alpha/2) sigma_B sqrt(tau_s/tau), alpha = sqrt(2) |zeta(1/2)| (Fourcaud & Brunel 2002)."""
+    is (alpha/2) sigma_B sqrt(tau_s/tau), alpha = sqrt(2) |zeta(1/2)| (Fourcaud & Brunel 2002).
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> round(float(rv.theory.boundary_shift(5.0, 20.0, 2.0)), 3)  # 5 · 1.4604 · sqrt(1/10)
+    2.309
+    """
     ratio = torch.as_tensor(tau_s, dtype=torch.float64) / torch.as_tensor(tau, dtype=torch.float64)
     return SHIFT * torch.as_tensor(sigma, dtype=torch.float64) * torch.sqrt(ratio)
 

@@ -23,6 +23,13 @@ class Grid(Brief):
     """N equal steps from V_lb to V_th for each of M neurons; differentiable in V_th, V_reset and V_lb.
 
     Nodes are V_lb + k step, k = 0..N-1 (at node N, V_th, the density vanishes); faces lie half a step above.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> neurons = rv.theory.membrane(lambda V: 12.0 - V, tau=20.0, sigma=5.0, V_th=15.0, V_reset=0.0, N=500)
+    >>> neurons.grid.N
+    500
     """
 
     V_lb: Tensor
@@ -58,6 +65,13 @@ class Membrane(Brief):
     `force` (N, M) is the total force F = E_L - V + psi(V) + mu at the grid's faces, in mV; `tau`, `t_ref`
     (M,) in ms; `sigma` (M,) in mV, the standard deviation of the free membrane (Siegert and Brunel use
     sqrt(2) sigma).
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> neurons = rv.theory.membrane(lambda V: 12.0 - V, tau=20.0, sigma=5.0, V_th=15.0, V_reset=0.0, N=500)
+    >>> neurons.force.shape
+    torch.Size([500, 1])
     """
 
     grid: Grid
@@ -99,6 +113,15 @@ def membrane(
         second order in the step (times its logarithm where a spike has an upstroke).
 
     Raises ValueError naming the value at fault.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> neurons = rv.theory.membrane(lambda V: 12.0 - V, tau=20.0, sigma=5.0, V_th=15.0, V_reset=0.0)
+    >>> rate = rv.theory.stationary(neurons).rate
+    >>> exact = rv.theory.siegert(12.0, 5.0, tau=20.0, V_th=15.0, V_reset=0.0).rate
+    >>> bool(abs(rate - exact) < 1e-3 * exact)
+    True
     """
     arguments = {"tau": tau, "sigma": sigma, "V_th": V_th, "V_reset": V_reset, "t_ref": t_ref}
     if V_lb is not None:

@@ -47,6 +47,16 @@ def response(
     Regular at frequency 0. Differentiable in everything the membrane was made of, and in `parameters`; the
     backward pass costs about three forward ones. Raises ValueError for frequencies that are not finite
     numbers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> neurons = rv.theory.membrane(lambda V: 12.0 - V, tau=20.0, sigma=5.0, V_th=15.0, V_reset=0.0)
+    >>> slow = rv.theory.response(neurons, torch.tensor([1e-3])).current[0, 0].real  # Hz per mV
+    >>> slope = rv.theory.siegert(12.0, 5.0, tau=20.0, V_th=15.0, V_reset=0.0).by_mu
+    >>> bool(abs(slow - slope) < 1e-2 * slope)
+    True
     """
     f = in_hertz(frequencies)
     omega = f * (2 * math.pi / 1000)

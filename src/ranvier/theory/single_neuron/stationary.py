@@ -15,7 +15,17 @@ from ranvier.theory.single_neuron.membrane import Membrane
 @dataclass(frozen=True, repr=False)
 class Stationary(Brief):
     """`rate` (M,) Hz; `cv` (M,); `density` (N, M) 1/mV at the grid's nodes, whose sum times the step is
-    1 - rate t_ref."""
+    1 - rate t_ref.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> neurons = rv.theory.membrane(lambda V: 12.0 - V, tau=20.0, sigma=5.0, V_th=15.0, V_reset=0.0, N=1000)
+    >>> density = rv.theory.stationary(neurons).density
+    >>> step = (neurons.grid.V_th - neurons.grid.V_lb) / 1000
+    >>> round(float((density * step).sum()), 6)  # without a refractory period
+    1.0
+    """
 
     rate: Tensor
     cv: Tensor
@@ -27,6 +37,14 @@ def stationary(neurons: Membrane, threads: int = 1) -> Stationary:
 
     Differentiable in everything the membrane was made of. Second order in the grid's step; of
     neurons that drift carries the grid's own dispersion is taken away.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> neurons = rv.theory.membrane(lambda V: 12.0 - V, tau=20.0, sigma=5.0, V_th=15.0, V_reset=0.0)
+    >>> stationary = rv.theory.stationary(neurons)
+    >>> bool(0 < stationary.cv < 1)
+    True
     """
     rate, cv, probability = StationaryFunction.apply(*neurons.integration(), threads)
     cv = corrected_cv(neurons, rate, cv)

@@ -25,7 +25,16 @@ MS_PER_S = 1000.0
 @dataclass(frozen=True, repr=False)
 class LinearNoise(Brief):
     """`state` (n,): the fixed point; `jacobian` (n, n) 1/ms; `diffusion` Q (n, n), units^2/ms; `covariance`
-    (n, n); `abscissa`, 1/ms: the largest real part of the Jacobian's eigenvalues, below 0."""
+    (n, n); `abscissa`, 1/ms: the largest real part of the Jacobian's eigenvalues, below 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> Q = torch.eye(1, dtype=torch.float64)
+    >>> rv.theory.linear_noise(lambda x: 3.0 - x, Q, torch.zeros(1, dtype=torch.float64)).state.tolist()
+    [3.0]
+    """
 
     state: Tensor
     jacobian: Tensor
@@ -50,6 +59,15 @@ def linear_noise(
     drift: x (n,) -> dx/dt (n,) per ms, in torch operations; gradients flow to what it depends on.
     diffusion: Q = G G^T (n, n), or a function of the fixed point that gives it.
     Raises ValueError where the noise-free system does not settle, or its fixed point is unstable.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> Q = torch.eye(1, dtype=torch.float64)
+    >>> noise = rv.theory.linear_noise(lambda x: -x, Q, torch.zeros(1, dtype=torch.float64))
+    >>> noise.covariance.tolist(), noise.abscissa
+    ([[0.5]], -1.0)
     """
     state = fixed_point(drift, start, horizon=horizon)
     A = torch.func.jacrev(drift)(state)
@@ -62,6 +80,13 @@ def fixed_point(drift: Drift, start: Tensor, *, horizon: float = 5e4) -> Tensor:
 
     It is relaxed along its trajectory (for at most `horizon` ms) and then polished by Newton steps, of which
     the last carries the gradient (implicit function theorem). Raises ValueError if it does not settle.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> rv.theory.fixed_point(lambda x: 2.0 - x, torch.zeros(1, dtype=torch.float64)).tolist()
+    [2.0]
     """
     from scipy.integrate import solve_ivp
 
@@ -159,6 +184,14 @@ def lyapunov(A: Tensor, Q: Tensor) -> Tensor:
     """C (n, n) with A C + C A^T + Q = 0, for a stable A; differentiable, any number of times.
 
     Bartels and Stewart (1972) by SciPy, of order n^3. Raises ValueError for shapes that do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> A, Q = -torch.eye(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64)
+    >>> rv.theory.lyapunov(A, Q).tolist()  # Q/2
+    [[0.5, 0.0], [0.0, 0.5]]
     """
     if A.ndim != 2 or A.shape[0] != A.shape[1] or Q.shape != A.shape:
         raise ValueError(f"A and Q have shapes {tuple(A.shape)} and {tuple(Q.shape)}; expected square ones of one size")

@@ -14,6 +14,12 @@ def spectral_radius(sources: Any, targets: Any, values: Any, size: int) -> float
 
     Repeated entries add. Found for each strongly connected part alone, for wiring without loops has no
     eigenvalue but 0, and Arnoldi's iteration does not converge on it.
+
+    Examples
+    --------
+    >>> import ranvier as rv
+    >>> rv.theory.spectral_radius([0, 1], [1, 0], [2.0, 0.5], 2)  # a loop of gain 1
+    1.0
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -1,0 +1,1 @@
+"""Parts of the documentation's build: mathematics without a network, docstrings, the API's pages, the atlas."""
