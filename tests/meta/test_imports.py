@@ -1,6 +1,7 @@
 """Imports run one way, and nothing in the package reads a pickle or asks for the network."""
 
 import ast
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -41,20 +42,31 @@ FORBIDDEN_MODULES = {
 #: files that may import one of them: sockets of the ranks of one machine, in a folder that nobody else can enter
 PERMITTED = {("engines/ranks/links.py", "socket")}
 FORBIDDEN_CALLS = {"torch.load", "joblib.load", "pandas.read_pickle", "pd.read_pickle", "torch.hub.load"}
+LAST = {"load", "read_pickle", "urlopen"}
 
 
 def sources() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def imports(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+@functools.cache  # a tree is read once for all checks
+def imports(tree: ast.AST, path: Path) -> list[tuple[str, int]]:
+    return list(walked(tree, path))
+
+
+def walked(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
     """Absolute names of everything a file imports, but not under TYPE_CHECKING: by a statement, also inside its
     functions; as an attribute of an imported module of the package; by a name in a string, as importlib, `sys.modules`,
     tables of lazy names and generated source have it."""
     typing_only = {
         id(node)
         for branch in ast.walk(tree)
-        if isinstance(branch, ast.If) and ast.unparse(branch.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        if isinstance(branch, ast.If) and last_name(branch.test) == "TYPE_CHECKING"
         for statement in branch.body
         for node in ast.walk(statement)
     }
@@ -75,9 +87,15 @@ def imports(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
             name = node.value.rstrip(".")
             if name in MODULES and name != "ranvier":
                 yield name, node.lineno
-            for line in re.findall(r"^\s*((?:from|import) ranvier.*)", node.value, re.M):  # of generated source
+            generated = re.findall(r"^[ \t]*((?:from|import) ranvier.*)", node.value, re.M) if "ranvier" in name else []
+            for line in generated:
                 for name, _ in bound(ast.parse(line).body[0], path):
                     yield name, node.lineno
+
+
+def last_name(node: ast.expr) -> str:
+    """`c` of `a.b.c`, and of `c`; nothing of other expressions."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def bound(node: ast.AST, path: Path) -> Iterator[tuple[str, str]]:
@@ -114,7 +132,7 @@ def attribute(node: ast.Attribute, modules: dict[str, str]) -> Iterator[tuple[st
 
 def dynamic(node: ast.Call, path: Path, modules: dict[str, str]) -> Iterator[tuple[str, int]]:
     """`import_module("...")`, `__import__("...")`, `getattr(module, "...")`."""
-    called = ast.unparse(node.func).rpartition(".")[2]
+    called = last_name(node.func)
     texts = [a.value if isinstance(a, ast.Constant) and isinstance(a.value, str) else None for a in node.args]
     if called in ("import_module", "__import__") and texts and texts[0]:
         level = len(texts[0]) - len(texts[0].lstrip("."))
@@ -185,7 +203,7 @@ def unsafe(tree: ast.AST, path: Path) -> list[str]:
             result.append(f"{line}: import {name}")
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
+            called = ast.unparse(node.func) if last_name(node.func) in LAST else ""
             if called in FORBIDDEN_CALLS or called.endswith(".urlopen"):
                 result.append(f"{node.lineno}: {called}")
             for keyword in node.keywords:
@@ -206,7 +224,7 @@ def test_package(check) -> None:
     complaints = [
         f"{path.relative_to(PACKAGE)}:{complaint}"
         for path in sources()
-        for complaint in check(ast.parse(path.read_text("utf-8")), path)
+        for complaint in check(parsed(path), path)
     ]
     assert sources()
     assert not complaints, "\n".join(complaints)

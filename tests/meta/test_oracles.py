@@ -1,6 +1,7 @@
 """An oracle never uses what it judges (`tests.laws.oracles`), and what is called like one is marked as one."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -15,6 +16,7 @@ NAMES = re.compile(r"(by_hand|written_out|by_enumeration|brute_force|by_definiti
 MODULES = ("nn/plain.py", "engines/plain.py", "laws/interpreter.py")
 
 
+@functools.cache
 def trees() -> dict[str, ast.Module]:
     return {
         path.relative_to(TESTS).as_posix(): ast.parse(path.read_text("utf-8")) for path in sorted(TESTS.rglob("*.py"))
