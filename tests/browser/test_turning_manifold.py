@@ -32,6 +32,10 @@ def test_the_manifold_turns(page, tmp_path, scheme, width):
     page.mouse.up()
     turns.append(cloud.get_attribute("data-turn"))
     assert len(set(turns)) == 3
+    rows = page.locator("[data-table='0'] tbody tr")
+    assert rows.count() == 8
+    page.locator("[data-table='0']").get_by_role("searchbox").fill("neuron 3")
+    assert rows.count() == 1
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     pixels = "[...document.getElementById('cloud').getContext('2d').getImageData(0, 0, 1400, 960).data]"
     assert page.evaluate(f"{pixels}.filter(v => v).length") > 1000

@@ -12,8 +12,9 @@ from ranvier.files.atomic import write_atomic
 from ranvier.report._page import OWN_CITATION, render
 from ranvier.report._parts import Picture, Section, Table, count, number
 from ranvier.report._style import EXCITATORY, INHIBITORY, new, styled
+from ranvier.report.explore import Column, DataTable
 
-_SHOWN = 40
+_SHOWN, _LISTED = 40, 5000  # neurons in tables of changes, and in that to search
 SHIU = "Shiu et al. (2024). A Drosophila computational brain model reveals sensorimotor processing. Nature 634:210."
 
 
@@ -36,35 +37,36 @@ def write_dose_page(
     active neurons, so that the page of a whole brain stays small.
     """
     top = max(doses)
-    most = sorted(doses[top]["rates"].items(), key=lambda item: (-item[1], int(item[0])))[:_SHOWN]
-    head = ["neuron", *(f"{rate:g} Hz" for rate in doses)]
-    rows = [[names[int(i)], *(number(doses[r]["rates"].get(i, 0.0), 1) for r in doses)] for i, _ in most]
+    most = [i for i, _ in sorted(doses[top]["rates"].items(), key=lambda x: (-x[1], int(x[0])))[:_LISTED]]
+
+    def column(title: str, name: str, rates: Mapping[str, float]) -> Column:
+        return Column(title, name, np.array([rates.get(i, 0.0) for i in most], np.float64), 1)
+
+    columns = [Column("neuron", "neuron", [names[int(i)] for i in most])]
+    columns += [column(f"{rate:g} Hz", f"rate_at_{rate:g}_Hz", doses[rate]["rates"]) for rate in doses]
     if silenced is not None:
-        head.append(f"{top:g} Hz, silenced")
-        for row, (i, _) in zip(rows, most, strict=True):
-            row.append(number(silenced[top]["rates"].get(i, 0.0), 1))
+        columns.append(column(f"{top:g} Hz, silenced", f"silenced_at_{top:g}_Hz", silenced[top]["rates"]))
     if predicted is not None:
-        head.append(f"{top:g} Hz, predicted")
-        for row, (i, _) in zip(rows, most, strict=True):
-            row.append(number(predicted[int(i)], 1))
+        rates = {i: float(predicted[int(i)]) for i in most}
+        columns.append(column(f"{top:g} Hz, predicted", f"predicted_at_{top:g}_Hz", rates))
     method = doses[top].get("method") or {}
     numbers = [
         [f"{rate:g}", count(x["active"]), count(x["spikes"])] + (
             [count(silenced[rate]["active"]), count(silenced[rate]["spikes"])] if silenced is not None else []
         ) for rate, x in doses.items()
     ]  # fmt: skip
-    columns = ["drive (Hz)", "active neurons", "spikes"]
-    columns += ["active, silenced", "spikes, silenced"] if silenced is not None else []
+    head = ["drive (Hz)", "active neurons", "spikes"]
+    head += ["active, silenced", "spikes, silenced"] if silenced is not None else []
     sections = [
         Section("Dose and response", tuple(notes), [
             Picture(_response(doses, silenced), "Neurons that spike at least once, against the rate of the drive."),
-            Table(columns, numbers),
+            Table(head, numbers),
         ]),
         Section("Course", (), [
             Picture(_course(doses[top], duration), f"Spikes a ms of the whole brain at {top:g} Hz of drive."),
         ]),
         Section("Most active neurons", (f"Rates in Hz over {duration / 1000:g} s; ordered by the strongest drive.",),
-                [Table(head, rows)]),
+                [DataTable("neurons", columns)]),
         *([] if silenced is None else [_silencing(names, doses[top]["rates"], silenced[top]["rates"], top)]),
         *([] if agreement is None else [_prediction(doses[top]["rates"], predicted, agreement, top)]),
         Section("Engine", (", ".join(f"{k}: {v}" for k, v in method.items()) or "unknown",)),

@@ -20,13 +20,14 @@ from ranvier.report._session_measures import (
     strongest_pairs,
 )
 from ranvier.report._style import EXCITATORY, INHIBITORY, NEUTRAL, new, styled
+from ranvier.report.explore import Column, DataTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ranvier.recordings import Session
 
-_ROWS, _CLOUD = 200, 1500  # neurons in the picture; points in the cloud
+_ROWS, _CLOUD, _PAIRS = 200, 1500, 200  # neurons in the picture; points in the cloud; pairs in the table
 
 
 def session_page(session: Session) -> str:
@@ -48,9 +49,12 @@ def session_page(session: Session) -> str:
         "Each behaviour by ridge regression from all neurons, on consecutive blocks that were held out in turn, with "
         "gaps between. Chance: the same with the behaviour turned round in time.",
     ), [_decoding(decoded)])] if decoded else []  # fmt: skip
-    pairs = [(a, b, number(r, 3)) for a, b, r in strongest_pairs(session, activity)]
-    after.append(Section("Strongest pairs", (f"Correlation over bins of {activity.width:g} ms.",),
-                         [Table(("", "", "correlation"), pairs)]))  # fmt: skip
+    after.append(Section("Neurons", (), [_neurons(session, activity)]))
+    pairs = strongest_pairs(session, activity, _PAIRS)
+    ends = [[pair[k] for pair in pairs] for k in (0, 1)]
+    table = DataTable("pairs", [Column("first", "first", ends[0]), Column("second", "second", ends[1]),
+                                Column("correlation", "correlation", np.array([p[2] for p in pairs]), 3)])  # fmt: skip
+    after.append(Section("Strongest pairs", (f"Correlation over bins of {activity.width:g} ms.",), [table]))
     colour, by = _colour(session, activity)
     cloud = _cloud(place, colour)
     return render(
@@ -59,6 +63,17 @@ def session_page(session: Session) -> str:
         by=by, explained=number(100 * float(components.explained.sum()), 0),
         topology=_topology(loops), citations=[OWN_CITATION],
     )  # fmt: skip
+
+
+def _neurons(session: Session, activity: BinnedActivity) -> DataTable:
+    """A row a neuron that changes: of spikes its rate, of continuous activity its mean and standard deviation."""
+    names = [session.neurons.names[n] or f"neuron {n}" for n in activity.places]
+    columns = [Column("neuron", "neuron", names)]
+    if session.kind == "spikes":
+        columns.append(Column("rate (Hz)", "rate_Hz", np.asarray(session.rates(), np.float64)[activity.places], 2))
+    else:
+        columns += [Column("mean", "mean", activity.x.mean(0), 3), Column("SD", "sd", activity.x.std(0), 3)]
+    return DataTable("neurons", columns, f"Neurons whose activity changes, in bins of {activity.width:g} ms.")
 
 
 def write_session_page(path: str | Path, session: Session) -> Path:

@@ -64,7 +64,7 @@ def is_header(rows: Sequence[Row], path: Path) -> bool:
     if any(all(NUMBER.match(cells[k]) for cells in rest) for k in range(len(first))):
         return True
     below = {cell for cells in rest for cell in cells[:2]}
-    if len(rest) < 2 or below & set(first[:2]):
+    if len(rest) < 2 or len(first) < 2 or below & set(first[:2]):  # one column is no edge: `places_of` says so
         return False
     raise ValueError(
         f"{path}, line {number}: {', '.join(map(repr, first))} may name the columns, or be an edge of two nodes that "

@@ -216,7 +216,7 @@ const KINDS = {
     const name = k => spec.own ? described(k) : spec.names ? spec.names[k] : null;
     return {
       x: pad(ends[0]), y: pad(ends[1]), square: true, labels: spec.labels, margin: PLAIN,
-      legend: () => [swatch("soft", errors ? "with error" : "", "dot"), swatch("ink", "equal")],
+      legend: () => [...(spec.own ? [swatch("exc", "excitatory", "dot"), swatch("inh", "inhibitory", "dot"), swatch("soft", "mixed or none", "dot")].filter((_, k) => neurons.signs.includes([1, -1, 0][k])) : []), swatch("ink", "equal")],
       draw(g, place) {
         const { px, py } = place;
         equalLine(g, place, { x: place.view.x, y: place.view.y });

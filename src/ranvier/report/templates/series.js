@@ -26,7 +26,7 @@ Object.assign(KINDS, {
     return {
       x: spanOf(x), y: [low, high], logX, logY, labels: spec.labels, margin: PLAIN,
       height: width => small ? Math.min(230, width * 0.7) : Math.min(300, 130 + width * 0.2),
-      legend: () => [...(curves.length > 1 ? curves.map(c => swatch(c.colour, c.name, c.dots ? "dot" : "line")) : []), ...(band ? [swatch("line", "two standard errors about 0", "box")] : []), ...(spec.reference !== undefined ? [swatch("line", "independent Poisson trains")] : [])],
+      legend: () => [...(curves.length > 1 ? curves.map(c => swatch(c.colour, c.name, c.dots ? "dot" : "line")) : []), ...(band ? [swatch("line", "two standard errors about 0", "box")] : []), ...(spec.reference !== undefined ? [swatch("soft", "dashed: independent Poisson trains")] : [])],
       draw(g, { box, px, py }) {
         if (band) {
           g.fillStyle = theme.line;
@@ -37,7 +37,13 @@ Object.assign(KINDS, {
         }
         g.strokeStyle = theme.line;
         g.lineWidth = 1;
-        for (const level of [logY ? [] : 0, spec.reference ?? []].flat()) stroke(g, [[box.left, py(level)], [box.left + box.width, py(level)]]);
+        for (const level of logY ? [] : [0]) stroke(g, [[box.left, py(level)], [box.left + box.width, py(level)]]);
+        if (spec.reference !== undefined) {
+          g.strokeStyle = theme.soft;
+          g.setLineDash([5, 4]);
+          stroke(g, [[box.left, py(spec.reference)], [box.left + box.width, py(spec.reference)]]);
+          g.setLineDash([]);
+        }
         for (const c of curves) {
           g.strokeStyle = g.fillStyle = hue(c.colour);
           g.lineWidth = 1.6;
