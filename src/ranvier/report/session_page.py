@@ -51,8 +51,8 @@ def session_page(session: Session) -> str:
     ), [_decoding(decoded)])] if decoded else []  # fmt: skip
     after.append(Section("Neurons", (), [_neurons(session, activity)]))
     pairs = strongest_pairs(session, activity, _PAIRS)
-    ends = [[pair[k] for pair in pairs] for k in (0, 1)]
-    table = DataTable("pairs", [Column("first", "first", ends[0]), Column("second", "second", ends[1]),
+    first, second = [a for a, _, _ in pairs], [b for _, b, _ in pairs]
+    table = DataTable("pairs", [Column("first", "first", first), Column("second", "second", second),
                                 Column("correlation", "correlation", np.array([p[2] for p in pairs]), 3)])  # fmt: skip
     after.append(Section("Strongest pairs", (f"Correlation over bins of {activity.width:g} ms.",), [table]))
     colour, by = _colour(session, activity)
