@@ -27,7 +27,7 @@ def ratio(peer: Row, mine: Row) -> tuple[float, float, float]:
 
 
 def goal(case: Case, row: Row, rows: list[Row], full: bool) -> str:
-    """The factor asked for on one thread and, of a full run, whether it was met."""
+    """The factor requested on one thread and, of a full run, whether it was met."""
     if row.side == "ranvier" or row.threads != 1 or row.side not in case.goals:
         return ""
     mine = ours(rows, 1)

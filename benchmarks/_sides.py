@@ -156,7 +156,7 @@ class Brian2(Side):
 
 
 class Nest(Side):
-    """Built anew for every run, since a kernel keeps its time and its state."""
+    """Built again for every run, since a kernel keeps its time and its state."""
 
     def build(self) -> None:
         import nest

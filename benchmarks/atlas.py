@@ -20,7 +20,7 @@ from typing import Any
 
 from ranvier.atlas import experiments
 from ranvier.atlas.execution import fingerprint, read_result, standing
-from ranvier.atlas.site import made_with
+from ranvier.atlas.site import provenance
 
 CLOSE = 3.0  # spreads: where a claim lies nearer to its bound, chance refutes it in more than one run of a thousand
 
@@ -116,7 +116,7 @@ def main() -> None:
         experiment, first = actual[name], results[0]
         stale = "" if first["source"] == fingerprint(experiment) else "; its source has changed since"
         seconds = sum(result["seconds"] for result in results)
-        when = made_with(folders[0], name)
+        when = provenance(folders[0], name)
         lines += [
             "",
             f"## {experiment.title}",

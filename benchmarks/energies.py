@@ -8,7 +8,7 @@ compiled) lives in a separate environment, .venv-peers-hamux, which the first ru
 sweep: one sweep over a dense float32 network. A unit that does not flip is one comparison, as the fields are kept;
     each flip reads one row. The floor is reading as many bytes, rows × N × 4, as fast as a sum over the same matrix.
     At "hot" all proposals of Metropolis are taken (infinite temperature): every row is read. "quench" is recall from
-    a pattern with a tenth of its units turned over; "row dots" is a sweep that sums each unit's field anew.
+    a pattern with a tenth of its units turned over; "row dots" is a sweep that sums each unit's field again.
 attention: the static modern Hopfield layer, and the one with projections, against scaled_dot_product_attention on the
     same tensors (and the same projections).
 hamux: two hundred steps of graphs of an Identity and two Softmax layers: 20–15–6 (batch 64), 200–100–50 (32),
@@ -16,7 +16,7 @@ hamux: two hundred steps of graphs of an Identity and two Softmax layers: 20–1
     The floor is the products' operations, 4 (a b + b c) a step and entry, at the speed of this machine's own product of
     512 × 512 matrices in float32.
 
-classifier (only if asked for): the dense associative memory on MNIST, with the paper's n = 20, m = 30, T = 540,
+classifier (only if requested): the dense associative memory on MNIST, with the paper's n = 20, m = 30, T = 540,
     momentum 0.6, batches of 1000 and a first step of 0.04, which falls to an eighth; errors on the test set.
     `--mnist FOLDER` names the folder with the four idx files. The paper has 2000 memories and 3000 epochs: 1.44 %.
 """

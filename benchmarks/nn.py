@@ -81,7 +81,7 @@ def jelly(mode: str) -> Any:
 
 
 def network(side: str, recurrent: bool) -> tuple[Callable[[Any], Any], list]:
-    """700-256-256-20 and its parameters; the first two layers recurrent if asked for."""
+    """700-256-256-20 and its parameters; the first two layers recurrent if requested."""
     import torch
     from torch import nn
 

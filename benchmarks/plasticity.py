@@ -4,7 +4,7 @@ python -m benchmarks.plasticity [--size 10000] [--duration 1000] [--rounds 5] [-
 
 10 000 LIF neurons, each hearing 1000 others by plastic synapses (pair STDP, all pairs, additive, bounded), and
 9.5 kHz of Poisson spikes; delays of 1.5 ms, steps of 0.1 ms. Figures are medians of process-CPU seconds
-of the run phase, over rounds in turn; Brian2 computes in its own default, float64, unless asked for float32.
+of the run phase, over rounds in turn; Brian2 computes in its own default, float64, unless requested float32.
 
 The floor: every spike makes one event at each of its 1000 synapses, and a synapse that learns must at least be read
 and written: 2 bytes for its target, 4 read and 4 written for its weight. It is the time of copying that many bytes.

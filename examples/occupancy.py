@@ -5,7 +5,7 @@ python examples/occupancy.py FOLDER [--cell ltc] [--wiring ncp] [--epochs 8] [--
 FOLDER holds datatraining.txt, datatest.txt and datatest2.txt of the occupancy detection data (Candanedo & Feldheim
 2016, UCI, CC BY 4.0). The last sixteen samples of temperature, humidity, light, CO2 and humidity ratio tell whether
 somebody is there at the last one; the cell is told the time between samples. How many epochs are best, to the most
-asked for, is chosen on the last fifth of the training days, after training on those before; then a cell is trained
+requested, is chosen on the last fifth of the training days, after training on those before; then a cell is trained
 so long on all of them. The tests are read once, at the end. A run that is stopped goes on from its checkpoint.
 """
 

@@ -57,7 +57,7 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         if self.family in (socket.AF_INET, socket.AF_INET6):
             host = address[0] if isinstance(address, tuple) else address
             if host not in ("127.0.0.1", "::1", "localhost"):
-                raise RuntimeError(f"a test asked for the network: {address!r}")
+                raise RuntimeError(f"a test requested the network: {address!r}")
         connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", local_only)

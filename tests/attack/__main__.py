@@ -1,8 +1,8 @@
-"""The standing attack: fuzzed files, killed runs, a day of biological time, networks made anew ten thousand times.
+"""The standing attack: fuzzed files, killed runs, a day of biological time, networks made again ten thousand times.
 
 python -m tests.attack [--inputs N] [--kills N] [--rebuilds N] [--only NAME]: prints a table, kept as
 benchmarks/results/attack.txt. It goes in parts, each kept under build/attack as it ends: a stopped attack goes on,
-and a part is done again with `--again`, or where another size is asked for. Exit status 1 if anything ran,
+and a part is done again with `--again`, or where another size is requested. Exit status 1 if anything ran,
 crashed, hung, differed, or was refused in words that help nobody.
 """
 

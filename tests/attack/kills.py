@@ -94,7 +94,7 @@ def once(what: str, folder: Path, kill_after: float | None = None) -> tuple[int,
 
 
 def attack(what: str, kills: int, folder: Path, seed: int = 0) -> dict[str, int | float | str]:
-    """Kill `what` that many times at random moments of its whole length; a run that ended begins anew."""
+    """Kill `what` that many times at random moments of its whole length; a run that ended begins again."""
     rng = random.Random(seed)
     once(what, folder / "first")  # compiles what is kept from then on
     began = time.perf_counter()

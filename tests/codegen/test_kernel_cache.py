@@ -228,7 +228,7 @@ def test_without_a_writable_folder(command, result, variable, tmp_path):
     done = python(*command, **unset | {variable: nowhere})
     assert done.stdout == result
     (line,) = done.stderr.splitlines()
-    assert "compiles it anew" in line and "RANVIER_CACHE_DIR" in line and str(nowhere) in line
+    assert "compiles it again" in line and "RANVIER_CACHE_DIR" in line and str(nowhere) in line
 
 
 def test_the_folder(monkeypatch, tmp_path):

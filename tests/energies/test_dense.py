@@ -37,7 +37,7 @@ def paper(kind, overlap):
 
 
 def plain_recall(xi, s, kind, sweeps=50):
-    """Unit after unit, by the difference of the paper's two energies, all sums anew and without rounding."""
+    """Unit after unit, by the difference of the paper's two energies, all sums again and without rounding."""
     s = [int(v) for v in s]
     xi = xi.long().tolist()
     for done in range(sweeps):

@@ -56,7 +56,7 @@ def test_clamped_spins_stay_and_condition_the_rest():
 
 
 def plain(W, s, h0, order, u, beta, rule):
-    """The same sweep, fields summed anew for every unit."""
+    """The same sweep, fields summed again for every unit."""
     s, flips = s.copy(), 0
     for i, draw in zip(order, u, strict=True):
         h = sum(W[i, j] * s[j] for j in range(len(s))) + h0[i]

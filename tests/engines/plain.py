@@ -47,12 +47,12 @@ def simulate(net, dt, steps, watch=()):
 def part_of(net, p, dt):
     """The stepper of a population: `step(k, inputs) -> fired`, `ports` its synapses."""
     if isinstance(p.neuron, rv.SpikeTimes):
-        return Given(p, dt)
+        return Listed(p, dt)
     ports = list(dict.fromkeys(q.synapse for q in net.projections if q.target is p))
     return Neurons(p, ports, dt)
 
 
-class Given:
+class Listed:
     ports = ()
 
     def __init__(self, p, dt):

@@ -13,7 +13,7 @@ INH = SimpleNamespace(name="inh", start=3, size=2)
 NETWORK = SimpleNamespace(populations=[EXC, INH], projections=[])
 
 
-def made_up(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def random_spikes(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Steps and neurons: 2 s of 5 neurons at 20 Hz, in steps of 0.5 ms."""
     step, neuron = np.nonzero(rng.random((4000, 5)) < 0.01)
     return step + 1, neuron.astype(np.int32)

@@ -19,7 +19,7 @@ STEPS = round(noisy.DURATION / noisy.DT)
 
 
 @pytest.fixture(autouse=True)
-def threads_as_asked(monkeypatch):
+def threads_as_requested(monkeypatch):
     monkeypatch.setattr("ranvier.engines.compiled.lowering.LEAST_WORK", 1)  # or so small a network would stay on one
 
 

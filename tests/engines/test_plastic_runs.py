@@ -42,7 +42,7 @@ def engine(rule, threads=1):
 
 
 @pytest.fixture(autouse=True)
-def threads_as_asked(monkeypatch):
+def threads_as_requested(monkeypatch):
     monkeypatch.setattr("ranvier.engines.compiled.lowering.LEAST_WORK", 1)
 
 

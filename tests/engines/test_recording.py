@@ -9,12 +9,12 @@ import torch
 from ranvier import analysis
 from ranvier.engines.recording.recording import Recording
 from ranvier.engines.recording.traces import StateTrace
-from tests.engines.recorded import INH, NETWORK, made_up, recorded
+from tests.engines.recorded import INH, NETWORK, random_spikes, recorded
 
 
 @pytest.fixture
 def events(rng):
-    return made_up(rng)
+    return random_spikes(rng)
 
 
 @pytest.fixture

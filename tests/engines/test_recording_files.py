@@ -5,14 +5,14 @@ import torch
 
 from ranvier.engines.recording import recording as recording_file
 from ranvier.engines.recording.recording import Recording
-from tests.engines.recorded import NETWORK, made_up, recorded
+from tests.engines.recorded import NETWORK, random_spikes, recorded
 from tests.engines.toy_writer import MANIFEST, STEPS, write
 
 
 @pytest.fixture
 def recording(rng, monkeypatch):
     monkeypatch.setattr(recording_file, "SAVED_STEPS", 700)  # several segments, cut off any round time
-    return recorded(made_up(rng), rng, seed=3, threads=2)
+    return recorded(random_spikes(rng), rng, seed=3, threads=2)
 
 
 def same(one, other):

@@ -192,8 +192,8 @@ def test_stages_against_every_split():
             return sum(sum((x - sum(g) / len(g)) ** 2 for x in g) for g in groups)
 
         best = min(error(cuts) for cuts in combinations(range(1, size), 3))
-        found_cuts = [a for a, _ in stages(neurons)][1:]
-        assert abs(error(found_cuts) - best) < 1e-12
+        cuts = [a for a, _ in stages(neurons)][1:]
+        assert abs(error(cuts) - best) < 1e-12
     with pytest.raises(ValueError, match="expected 1 to 2 stages"):
         stages(members_of("100", "000", "000"))
 

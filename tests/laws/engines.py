@@ -26,7 +26,7 @@ METHODS = {name for name, value in vars(Engine).items() if not name.startswith("
 @dataclass(frozen=True)
 class Case:
     """An engine by the name that `simulate` knows, and the network that its laws are tried on: active, with noise,
-    delays, a source of spikes, a series and synapses that learn. `threads`: how many it may be asked for."""
+    delays, a source of spikes, a series and synapses that learn. `threads`: how many it may use."""
 
     name: str
     network: Callable[[], rv.Network]

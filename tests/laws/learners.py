@@ -1,4 +1,4 @@
-"""What every `Learner` must keep; give it a `Case`: how it is made anew, and batches that it can learn from."""
+"""What every `Learner` must keep; give it a `Case`: how it is made again, and batches that it can learn from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every public name is there, and none is imported before it is asked for."""
+"""Every public name is there, and none is imported before it is requested."""
 
 import subprocess
 import sys

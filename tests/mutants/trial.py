@@ -43,7 +43,7 @@ def preload() -> None:
     # used, so that no linter drops them
     assert all((h5py, matplotlib, networkx, numpy, pytest, safetensors, scipy, sklearn, sympy))
     if any(name == "ranvier" or name.startswith("ranvier.") for name in sys.modules):
-        raise RuntimeError("the package is imported already; expected it only in trials: start anew")
+        raise RuntimeError("the package is imported already; expected it only in trials: start again")
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class _Recorder:
     def pytest_configure(self) -> None:
         from tests import processor_time
 
-        # a changed kernel is compiled anew, which is no reason to fail
+        # a changed kernel is compiled again, which is no reason to fail
         processor_time.limit = lambda *_: contextlib.nullcontext()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:

@@ -22,7 +22,7 @@ F64 = torch.float64
 class Case:
     """make(dtype=..., and fused=... if `fused`) -> the layer; drive (T, B, ...) in float64; oracle(layer, x) in NumPy.
 
-    still: parameters that no gradient is asked of.
+    still: parameters that no gradient is requested of.
     """
 
     kind: type

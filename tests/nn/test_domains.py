@@ -38,7 +38,7 @@ def test_impossible_numbers_make_no_layer(name):
         ({"learn": "threshold"}, "threshold", -0.2, "threshold of LIF is -0.2 at 1; expected a number above 0: bound"),
         ({"learn": "beta", "reset": "delayed"}, "beta", 0.0, r"beta of LIF is 0 at 1; expected a number in \(0, 1\]"),
         ({"learn": "beta"}, "beta", float("nan"), "beta of LIF is nan at 1; expected a finite number"),
-        ({}, "threshold", 0.0, "threshold of LIF is 0 at 1; expected a number above 0: set threshold anew"),
+        ({}, "threshold", 0.0, "threshold of LIF is 0 at 1; expected a number above 0: set threshold again"),
         ({"adaptation": (0.9, 0.1)}, "rho", 1.5, r"rho of LIF is 1.5 at 1; expected a number in \[0, 1\]"),
     ],
 )

@@ -51,8 +51,8 @@ LONG = {
 }  # fmt: skip
 #: kinds without a factor by which a variable is kept
 WITHOUT = {
-    "CfC": "its state is computed anew from the input and itself",
-    "SpikingLSTM": "its gates set what it keeps, anew in each step",
+    "CfC": "its state is computed again from the input and itself",
+    "SpikingLSTM": "its gates set what it keeps, again in each step",
     "SlidingPSN": "weighs a window of its last inputs",
     "ThresholdBatchNorm": "has no state",
     "BatchNormThroughTime": "counts steps",

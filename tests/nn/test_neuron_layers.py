@@ -206,7 +206,7 @@ def test_parameters_may_be_one_a_neuron_or_a_channel():
 
 
 def test_coefficients_follow_the_parameters():
-    """What is kept from call to call is made anew when a parameter changes."""
+    """What is kept from call to call is made again when a parameter changes."""
     cell = rv.nn.from_neuron(rv.LIF(), 4, dt=0.5, learn="tau_m", dtype=F64)
     x = current(60.0)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A layer's own numbers are fixed, or keep their domain when they are set anew: found by themselves."""
+"""A layer's own numbers are fixed, or keep their domain when they are set again: found by themselves."""
 
 import pytest
 import torch

@@ -48,9 +48,9 @@ def test_threads_share_out_rows_and_change_no_bit(name, dtype, monkeypatch):
         finally:
             torch.set_num_threads(1)
     (values, grads), *others = results
-    for result, found_grads in others:
+    for result, other_grads in others:
         assert all(torch.equal(a, b) for a, b in zip(result, values, strict=True))
-        for a, b in zip(found_grads, grads, strict=True):
+        for a, b in zip(other_grads, grads, strict=True):
             # a weight's gradient is one of torch's products, whose sums go by threads
             assert torch.equal(a, b) or (a.shape == (70, 70) and torch.allclose(a, b, rtol=1e-4, atol=1e-4))
 

@@ -83,7 +83,7 @@ def test_layers_compile_without_spills_and_fused_multiply_adds(name, dtype, comp
         ptx = kernel.asm["ptx"]
         assert kernel.asm["cubin"] and "fma." not in ptx and re.search(r"mul(\.rn)?\.f", ptx)
         assert (".f64" in ptx) == (dtype == torch.float64)
-    # a segment's rows are asked for before the first is used: loads stand together
+    # a segment's rows are requested before the first is used: loads stand together
     kinds = re.findall(r"(ld|st)\.global", ahead.asm["ptx"])
     assert "ld" * 6 in "".join(kinds)
     registers, spilled = usage(ahead)

@@ -10,7 +10,7 @@ from scipy import stats
 
 REFERENCE = Path(__file__).parent / "reference"
 
-# Seeds a simulator is asked for; NEST's adaptive neurons take minutes a run.
+# Seeds of each simulator; NEST's adaptive neurons take minutes a run.
 SEEDS = {
     "cuba4000": {"brian2": 20, "nest": 20, "ranvier": 20},
     "cuba16000": {"brian2": 8, "nest": 8, "ranvier": 8},

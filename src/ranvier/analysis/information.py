@@ -20,7 +20,7 @@ Correction = Literal["panzeri_treves", "quadratic", "shuffle", "nsb"] | None
 #: how many different values a trial may hold, so that there are coincidences to estimate from
 _DISTINCT: dict[Correction, float] = {"panzeri_treves": 0.5, "quadratic": 0.5, "shuffle": 0.75, "nsb": 1.0, None: 0.75}
 _CONTINUOUS = 0.5  # of the trials whose value no other has, from which floats count as continuous
-_FEW = 8  # trials, fewer than which nobody can say so
+_FEW = 8  # trials below which that cannot be decided
 
 
 def entropy(

@@ -10,7 +10,7 @@ Array = np.ndarray
 
 
 def rate_maps(places: Any, activity: Any, shape: tuple[int, int]) -> Array:
-    """Mean activity (T, N) at each place (T,), numbered row by row: maps (N, rows, columns), NaN where nobody was."""
+    """Mean activity (T, N) at each place (T,), row by row: maps (N, rows, columns), NaN at unvisited places."""
     where, y = np.asarray(places), np.asarray(activity, float)
     if where.ndim != 1 or where.dtype.kind not in "iu" or len(where) == 0:
         raise ValueError(f"places has shape {where.shape}, {where.dtype}; expected whole numbers (T,)")
@@ -119,7 +119,7 @@ def _square(rate_map: Any) -> Array:
     if x.ndim != 2 or min(x.shape) < 5:
         raise ValueError(f"rate_map has shape {x.shape}; expected (R, C), five bins or more a side")
     if not np.isfinite(x).any() or np.isinf(x).any():
-        raise ValueError("rate_map holds no number, or infinity; expected rates, NaN where nobody was")
+        raise ValueError("rate_map holds no number, or infinity; expected rates, NaN where the animal was not")
     return x
 
 

@@ -105,7 +105,7 @@ def read_result(out: Path, name: str) -> dict[str, Any] | None:
     claims = value.get("claims", []) if isinstance(value, dict) else None
     whole = isinstance(claims, list) and all(isinstance(c, dict) and isinstance(c.get("verdict"), str) for c in claims)
     if not whole or not ("error" in value or "claims" in value):
-        raise ValueError(f"{file} is no result of an experiment; expected claims with verdicts. Run it anew: --again.")
+        raise ValueError(f"{file} is no result of an experiment; expected claims with verdicts. Run it again: --again.")
     return value
 
 

@@ -32,7 +32,7 @@ class NCAP(nn.Module):
 
     Parameters
     ----------
-    joints : of the body; any, without training anew.
+    joints : of the body; any, without training again.
     signed : whether signs are kept (by taking |w| · sign); else weights begin at ±1 by chance and go anywhere.
     magnitudes : "one", or "random", uniform from 0 to 1: what |w| begins at.
     shared : whether all segments have the same weights; else each has its own (joints, 4).

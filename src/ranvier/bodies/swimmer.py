@@ -101,7 +101,7 @@ class Swimmer:
             speed[k] = self._speed()
             joints[k] = data.qpos[self._free :]
             places[k] = data.xpos[self._bodies, :2]
-            if data.warning[mj.mjtWarning.mjWARN_BADQACC].number:  # MuJoCo only warns, and begins anew
+            if data.warning[mj.mjtWarning.mjWARN_BADQACC].number:  # MuJoCo only warns, and restarts
                 raise FloatingPointError(
                     f"the acceleration is not finite in step {k}; expected a stable motion: was the model changed?"
                 )

@@ -59,7 +59,7 @@ def atlas_run(
         str, typer.Option(help="Systems run at the same time; or a dask scheduler's address, tcp://host:8786.")
     ] = "1",
     results: Annotated[Path, typer.Option(help="Folder of results.")] = Path("out/atlas"),
-    again: Annotated[bool, typer.Option("--again", help="Run finished ones anew.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Run finished ones again.")] = False,
 ) -> None:
     """Run systems, each with its mutants; finished ones are skipped, so a stopped run goes on.
 

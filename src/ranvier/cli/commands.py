@@ -92,7 +92,7 @@ def run(
         str | None, typer.Option("--format", help="Of the numbers: csv, nwb, 'csv,nwb' (default) or none.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; out/NAME by default.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Start anew; discards the folder's run.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Start again; discards the folder's run.")] = False,
 ) -> None:
     """Simulate a brain from its wiring and write a page about it: by default the fruit-fly larva's.
 

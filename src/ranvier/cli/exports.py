@@ -18,7 +18,7 @@ _NWB_MISSING = 'pynwb is not installed; expected it for --format nwb: pip instal
 
 def chosen_formats(text: str | None) -> tuple[str, ...]:
     """The formats of "csv,nwb" or "none"; by default all that can be written. ValueError for others, ImportError where
-    NWB is asked for and cannot be written."""
+    NWB is requested and cannot be written."""
     installed = find_spec("pynwb") is not None
     if text is None:
         return FORMATS if installed else FORMATS[:1]

@@ -101,7 +101,7 @@ def execute(
         for note in notes:
             say(note)
         if (out / "manifest.json").is_file():
-            say("this run is finished already: its page and numbers are written anew; --again simulates anew")
+            say("this run is finished already: its page and numbers are written again; --again simulates again")
 
         from ranvier import report
         from ranvier.engines import simulate

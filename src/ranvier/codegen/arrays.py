@@ -23,8 +23,8 @@ def array(k: int, count: int) -> tuple[Any, Any]:
         instruction.set_metadata("noalias", module.add_metadata(scopes[:k] + scopes[k + 1 :]))
 
     @intrinsic
-    def load(typingctx, pointer, i):
-        def codegen(context, builder, signature, args):
+    def load(typingctx: Any, pointer: Any, i: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             value = builder.load(builder.gep(args[0], [args[1]], inbounds=True))
             mark(builder, value)
             return value
@@ -32,8 +32,8 @@ def array(k: int, count: int) -> tuple[Any, Any]:
         return pointer.dtype(pointer, types.int64), codegen
 
     @intrinsic
-    def store(typingctx, pointer, i, value):
-        def codegen(context, builder, signature, args):
+    def store(typingctx: Any, pointer: Any, i: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             mark(builder, builder.store(args[2], builder.gep(args[0], [args[1]], inbounds=True)))
             return context.get_dummy_value()
 

@@ -15,7 +15,7 @@ from ranvier.codegen.compilation import FASTMATH, address
 
 def transformed() -> bool:
     """Whether somebody follows or transforms operations of torch: tensors have then no memory to take addresses of and
-    no values to look at, and what loops do by addresses would not be seen.
+    no values to look at, and what loops do by addresses would be missed.
 
     These are torch.compile, torch.export and torch.onnx, torch.jit.trace, transforms of torch.func and forward-mode
     gradients, and dispatch modes (make_fx, fake tensors, counters of operations).

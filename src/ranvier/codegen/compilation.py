@@ -123,8 +123,8 @@ class _Cache:
             return None
         try:
             return unpack(data, arguments, context)
-        except Exception as error:  # whatever numba and LLVM raise: code is compiled anew
-            _log.debug("%s is compiled anew: %r", self.function.__qualname__, error)
+        except Exception as error:  # whatever numba and LLVM raise: code is compiled again
+            _log.debug("%s is compiled again: %r", self.function.__qualname__, error)
             return None
 
     def save_overload(self, signature: Any, result: Any) -> None:

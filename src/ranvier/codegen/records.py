@@ -22,8 +22,8 @@ def at(kind: np.dtype) -> Any:
     size = kind.itemsize
 
     @intrinsic
-    def row(typingctx, address, index):
-        def codegen(context, builder, signature, args):
+    def row(typingctx: Any, address: Any, index: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             offset = builder.mul(args[1], ir.Constant(ir.IntType(64), size))
             return builder.inttoptr(builder.add(args[0], offset), context.get_value_type(numbers))
 

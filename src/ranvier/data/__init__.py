@@ -1,6 +1,6 @@
 """Two brains that ship with the package: the fruit-fly larva's and the nematode's, under their MIT licences.
 
-They were written anew in the package's own layout (JSON and safetensors) by `ranvier.data._build`; each
+They were rewritten in the package's own layout (JSON and safetensors) by `ranvier.data._build`; each
 carries its citation and licence.
 """
 

@@ -68,7 +68,7 @@ def field_invariants(field: Field, x: Tensor, library: Library, tolerance: float
 def trajectory_invariants(states: Tensor, library: Library, tolerance: float = 1e-6) -> Invariants:
     """Combinations of the library that are constant along trajectories states (T, B, d), and differ between them.
 
-    No field is asked for. The residual is the variance within trajectories over the whole variance: the squared error
+    No field is needed. The residual is the variance within trajectories over the whole variance: the squared error
     of the states bounds it from below, so `tolerance` is that of their integrator or measurement, squared.
     Raises ValueError for a single trajectory, fewer states than functions and values that are not finite.
     """

@@ -23,12 +23,12 @@ from ranvier.networks.store import fingerprint
 if TYPE_CHECKING:
     from ranvier.engines.ranks.group import RankGroup
 
-#: name -> module and class; imported when asked for
+#: name -> module and class; imported when requested
 ENGINES = {
     "compiled": ("ranvier.engines.compiled.engine", "CompiledEngine"),
     "torch": ("ranvier.engines.torch.engine", "TorchEngine"),
 }
-#: ways of the compiled engine that can be asked for by name
+#: ways of the compiled engine that can be requested by name
 METHODS = ("stepping", "events")
 
 #: What `record=` takes.

@@ -59,7 +59,7 @@ def simulate(
     path
         A folder: the run is written there segment by segment, memory stays constant, and the same call after an
         interruption goes on from the last segment. With a longer duration it goes on from a finished run; the result
-        is that of one long run, to the bit. Nobody else can write to the folder in the meantime.
+        is that of one long run, to the bit. No other process can write to the folder in the meantime.
     dtype
         torch.float32 or torch.float64.
     modulators

@@ -29,7 +29,7 @@ def fields(model: type) -> tuple[str, ...]:
 
 
 def declared(model: type) -> dict[str, Parameter]:
-    """The parameters of a model's class by name; a subclass inherits what it does not declare anew."""
+    """The parameters of a model's class by name; a subclass inherits what it does not redeclare."""
     return _declared(model)
 
 
@@ -134,7 +134,7 @@ def require_parameters(
 ) -> None:
     """Raise ValueError where values (name -> number, array or tensor) leave a model's domains or relations.
 
-    `what` gives the name by which the error speaks of a parameter; names that the model does not declare, and values
+    `what` gives the name of a parameter in the error; names that the model does not declare, and values
     that are no numbers (a `TimeSeries`, None), are left to others.
     """
     kind = model if isinstance(model, type) else type(model)

@@ -23,7 +23,7 @@ def atomic_path(path: str | Path, suffix: str = "") -> Iterator[Path]:
     """A temporary file beside `path`, ending in `suffix`, that becomes `path` where the block ends without an error.
 
     For what a library writes to a path by itself; `write_atomic` takes what is at hand. An OSError names `path`, of
-    which a full disk says nothing. Nobody but the user may write the file, and others may read it where the user's
+    which a full disk says nothing. Only the user may write the file, and others may read it where the user's
     umask lets them.
     """
     with _atomic(Path(path), suffix) as (temporary, _):
@@ -106,7 +106,7 @@ def _require_place(path: Path) -> None:
 
 
 def _name_beside(path: Path) -> str:
-    """A hidden name that nobody guesses; a killed writer's are known by it, and removed."""
+    """A hidden, random name; those of killed writers are recognised by its form, and removed."""
     return f".{path.name}.{secrets.token_hex(4)}"
 
 
@@ -148,5 +148,5 @@ def read_tensors(path: str | Path) -> dict[str, Any]:
         return load_file(str(path))
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path} is no whole safetensors file ({error}); expected one: fetch or write it anew."
+            f"{path} is no whole safetensors file ({error}); expected one: fetch or write it again."
         ) from error

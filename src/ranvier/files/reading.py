@@ -43,7 +43,7 @@ def read_bytes(path: str | Path, what: str = "a file") -> bytes:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(handle, "rb") as file:  # what the path names may have changed in between: look at what is open
             size = _size(os.fstat(file.fileno()), path, what)
-            data = file.read(size + 1)  # not more: the buffer is made as large as is asked for
+            data = file.read(size + 1)  # not more: the buffer is made as large as is requested
             while data and size < len(data) <= LARGEST and (more := file.read(_BLOCK)):  # it says too little, or grows
                 data += more
     except OSError as error:  # the kernel's own files fail in other ways
@@ -85,7 +85,7 @@ def read_unpacked(path: str | Path, what: str = "a file") -> bytes:
             if not rest:
                 at += len(piece)
             if not piece:
-                raise ValueError(f"{path} is a gzip file that ends too early; expected a whole one: fetch it anew.")
+                raise ValueError(f"{path} is a gzip file that ends too early; expected a whole one: fetch it again.")
             try:
                 out.append(member.decompress(piece, _BLOCK))
             except zlib.error as error:
@@ -180,7 +180,7 @@ def refusing(path: str | Path, what: str, malformed: tuple[type[BaseException], 
         if own:
             raise ValueError(f"{path}: {error}") from error
         fault = library_fault(error, malformed)
-        raise ValueError(f"{path} cannot be read as {what} ({fault}); expected a whole one: fetch it anew.") from error
+        raise ValueError(f"{path} cannot be read as {what} ({fault}); expected a whole one: fetch it again.") from error
 
 
 def _size(status: os.stat_result, path: Path, what: str) -> int:

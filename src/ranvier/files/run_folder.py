@@ -1,4 +1,4 @@
-"""The folder of one `ranvier run`: held by one process at a time, going on with one run or starting it anew.
+"""The folder of one `ranvier run`: held by one process at a time, going on with one run or starting it again.
 
     run/            the recording, segment by segment (`simulate(path=...)`)
     settings.json   the requested settings, written before the run begins

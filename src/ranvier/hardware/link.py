@@ -19,7 +19,7 @@ _END = b"\xff\xff\xff"
 
 
 class SerialPort(Protocol):
-    """What is asked of a port, such as pyserial's: `read` returns what there is within its time limit."""
+    """What is requested of a port, such as pyserial's: `read` returns what there is within its time limit."""
 
     def read(self, size: int = 1, /) -> bytes: ...
     def write(self, data: bytes, /) -> int | None: ...

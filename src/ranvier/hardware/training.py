@@ -15,7 +15,7 @@ class FixedPointRounding(nn.Module):
     """x rounded to `bits` bits, as whole multiples of a unit, with a straight-through gradient (Bengio et al. 2013): 1
     where x lies within the range, 0 beyond.
 
-    unit : of the last bit; None: chosen anew so that the largest |x| is the largest number. `fraction` b is the unit
+    unit : of the last bit; None: chosen again so that the largest |x| is the largest number. `fraction` b is the unit
         2^−b, as for states in Q format.
 
     >>> FixedPointRounding(4, unit=0.5)(torch.tensor([0.3, -9.0, 0.74])).tolist()

@@ -106,7 +106,7 @@ def layer(model: nn.Module, which: str | UnitLayer) -> UnitLayer:
         if not any(module is which.module for module in model.modules()):
             raise ValueError(
                 f"layer {which.name} belongs to another model; expected one of this {type(model).__name__}: "
-                "look it up anew, by its name."
+                "look it up again, by its name."
             )
         return which
     if not isinstance(which, str):
@@ -143,7 +143,7 @@ def require_finite_weights(model: nn.Module) -> None:
         if value.numel() and bool(bad.any()):
             raise ValueError(
                 f"weights {name} have {int(bad.sum())} values that are not finite; expected finite ones: "
-                "load the checkpoint anew, or look where training diverged."
+                "load the checkpoint again, or look where training diverged."
             )
 
 

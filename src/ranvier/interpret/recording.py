@@ -229,7 +229,7 @@ def _begin(folder: Path | None, settings: Mapping[str, Any]) -> tuple[dict[str, 
             digest = stored.get_tensor(DIGESTS) if DIGESTS in stored.keys() else torch.empty(0)  # noqa: SIM118
         if digest.shape != (one["batches"], 16) or digest.dtype != torch.uint8:
             raise ValueError(
-                f"{file} holds digests of shape {tuple(digest.shape)}; expected {(one['batches'], 16)}: record anew."
+                f"{file} holds digests of shape {tuple(digest.shape)}; expected {(one['batches'], 16)}: record again."
             )
         digests.append(digest)
     return index, torch.cat(digests) if digests else torch.empty(0, 16, dtype=torch.uint8)

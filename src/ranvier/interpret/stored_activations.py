@@ -90,20 +90,20 @@ def read_activations(path: str | Path) -> Activations:
 def require_segment(file: Path, names: tuple[str, ...], one: Any, shapes: dict[str, tuple[int, ...]]) -> None:
     """ValueError for a segment that is not what the index says of it; `shapes` of the layers in the first segments."""
     if not file.is_file():
-        raise ValueError(f"{file} is missing; expected every segment of the recording: record it anew.")
+        raise ValueError(f"{file} is missing; expected every segment of the recording: record it again.")
     with open_segment(file) as stored:
         present = set(stored.keys())
         for name in (*names, LENGTHS):
             if name not in present:
-                raise ValueError(f"{file} has no values of {name!r:.80}; expected every layer: record it anew.")
+                raise ValueError(f"{file} has no values of {name!r:.80}; expected every layer: record it again.")
             part = stored.get_slice(name)
             shape, kind = tuple(part.get_shape()), part.get_dtype()
             least, rows, kinds = (1, one["examples"], ("I64",)) if name == LENGTHS else (2, one["rows"], _STORED)
             expected = (rows, *shapes.setdefault(name, shape[1:]))
             if len(shape) < least or shape != expected:
-                raise ValueError(f"{file} holds {name!r:.80} of shape {shape}; expected {expected}: record it anew.")
+                raise ValueError(f"{file} holds {name!r:.80} of shape {shape}; expected {expected}: record it again.")
             if kind not in kinds:
-                raise ValueError(f"{file} holds {name!r:.80} as {kind}; expected {' or '.join(kinds)}: record it anew.")
+                raise ValueError(f"{file} holds {name!r:.80} as {kind}; expected {' or '.join(kinds)}: record again.")
 
 
 def read_index(folder: Path) -> Any:
@@ -121,7 +121,7 @@ def read_index(folder: Path) -> Any:
                 one.mapping().get(key, Entry(None, f"{one.place}.{key}")).whole()
     except ValueError as error:
         raise ValueError(
-            f"{folder / INDEX} is no recording of activations: {error}; expected one: record it anew."
+            f"{folder / INDEX} is no recording of activations: {error}; expected one: record it again."
         ) from error
     return index
 
@@ -134,7 +134,7 @@ def open_segment(path: Path) -> Any:
     except (SafetensorError, OSError) as error:
         fault = library_fault(error, (SafetensorError, OSError))
         raise ValueError(
-            f"{path} is no whole segment ({fault}); expected one: delete the folder and record anew."
+            f"{path} is no whole segment ({fault}); expected one: delete the folder and record again."
         ) from error
 
 

@@ -151,7 +151,7 @@ def _require_optimizer(optimizer: torch.optim.Optimizer, place: str) -> None:
         with torch.no_grad():
             probe.step()
         usual = probe.state_dict()["state"]
-    except Exception:  # an optimizer that wants more than zeros: its state is its own
+    except Exception:  # an optimizer that needs more than zeros: its state is not checked
         return
     for key, value in optimizer.state_dict()["state"].items():
         if key not in usual:

@@ -135,7 +135,7 @@ class Values(dict[str, Any]):
 
 
 def what_of(key: str, name: str) -> str:
-    """How errors speak of a parameter."""
+    """How errors name a parameter."""
     return f"Parameter {key!r} of population {name!r}"
 
 

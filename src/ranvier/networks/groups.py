@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 class Group(NamedTuple):
-    """A population as a recording knows it."""
+    """A population as a recording refers to it."""
 
     name: str
     start: int

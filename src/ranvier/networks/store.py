@@ -207,7 +207,7 @@ def _old(value: Any) -> str:
     if isinstance(value, dict) and str(value.get("format", "")).startswith("ganglion"):
         return (
             ' It was written before the package took the name Ranvier: put "format": "ranvier network" in it, and '
-            '"modulator" for "third", if nothing else was changed; or write the network anew.'
+            '"modulator" for "third", if nothing else was changed; or write the network again.'
         )
     return ""
 

@@ -61,7 +61,7 @@ def is_hooked(module: nn.Module) -> bool:
 
 class FixedAttributes(nn.Module):
     """A module whose attributes in `FIXED` say what it is made of, and are refused another value afterwards; those in
-    `NUMBERS` may be set anew within their domains, None where they were None or began so."""
+    `NUMBERS` may be set again within their domains, None where they were None or began so."""
 
     FIXED: ClassVar[frozenset[str]] = frozenset()
     NUMBERS: ClassVar[Mapping[str, Domain | Whole]] = {}

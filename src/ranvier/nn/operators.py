@@ -41,7 +41,7 @@ def loops_apply(x: Tensor, others: Sequence[Tensor], devices: tuple[str, ...] = 
 
 
 def first_order(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """A backward in compiled loops, which no graph follows: refuses where gradients of gradients are asked for, or
+    """A backward in compiled loops, which no graph follows: refuses where gradients of gradients are requested, or
     several at once by a transform.
 
     torch's once_differentiable would leave them out without a word where torch.autograd.grad asks for some.
@@ -76,7 +76,7 @@ class _Context:
         self.saved_tensors = tensors
 
     def set_materialize_grads(self, value: bool) -> None:
-        """Gradients that nobody asked for are None in any case."""
+        """Gradients that nobody requested are None in any case."""
 
 
 def operator(

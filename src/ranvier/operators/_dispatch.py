@@ -206,7 +206,7 @@ def _linear(space: FunctionSpace, func: Handler, input: Tensor, weight: Tensor, 
     if input.shape[-1] != weight.shape[-1]:
         raise ValueError(
             f"a linear layer of {weight.shape[-1]} inputs meets {input.shape[-1]} on this grid; expected a layer of "
-            "the channels: one across all pixels knows one grid. Pool the field before it (nn.AdaptiveAvgPool2d(1))"
+            "the channels: one across all pixels fits one grid. Pool the field before it (nn.AdaptiveAvgPool2d(1))"
         )
     return NotImplemented
 
@@ -216,7 +216,7 @@ def _refuse(space: FunctionSpace, func: Handler, *args: Any, **kwargs: Any) -> A
         return NotImplemented
     name = getattr(func, "__name__", str(func))
     raise ValueError(
-        f"the model calls {name}, which knows the pixels of one grid; expected layers that act on fields: use "
+        f"the model calls {name}, which is bound to the pixels of one grid; expected layers that act on fields: use "
         "transposed convolutions or interpolation"
     )
 

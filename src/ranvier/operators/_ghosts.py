@@ -21,7 +21,7 @@ def pad(u: Tensor, boundary: str, left: int, right: int, dims: int) -> Tensor:
     """The field u (..., *grid) with `left` and `right` more cells along each of its last `dims` axes.
 
     The cells beyond mirror those within: with the opposite sign (dirichlet: zero on the face), the same (neumann: no
-    slope there), or they repeat the other side (periodic). A grid may have fewer cells than are asked for.
+    slope there), or they repeat the other side (periodic). A grid may have fewer cells than are requested.
     """
     for axis in range(-dims, 0):
         u = _pad_axis(u, boundary, left, right, axis)

@@ -25,7 +25,7 @@ class Signal:
         (T,) in ms, finite and increasing
     values
         (T,) or (T, K): an array, or anything that is cut like one (`numpy.memmap`, `h5py.Dataset`), which is read
-        when it is asked for. NaN: not measured.
+        when it is requested. NaN: not measured.
     unit
         of the values
     period

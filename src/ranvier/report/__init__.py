@@ -1,4 +1,4 @@
-"""A page about a network and a run of it that a biologist wants to look at.
+"""A page about a network and a run of it, for biologists.
 
 `page` and `write` make it; `figures` holds its pictures, each a function of plain arrays.
 """

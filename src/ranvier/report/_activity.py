@@ -1,7 +1,7 @@
 """What the report measures in a recording: rates, correlations with their errors, lags, spectra.
 
 Spiking networks answer through spike counts, graded ones through their recorded voltages; from there on the
-page treats both alike. Windows, bins and lags are whole numbers of steps, those nearest to what is asked for. What
+page treats both alike. Windows, bins and lags are whole numbers of steps, those nearest to what is requested. What
 silent or constant neurons have no value of is NaN.
 """
 

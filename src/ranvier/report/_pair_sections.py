@@ -44,7 +44,7 @@ def correlation_section(measured: Measured) -> Section:
     distance_caption = (
         "Correlation against the fewest synapses that lead from one neuron of the pair to the other, in the shorter "
         "direction. Directly connected pairs are split by the sign of their connection. Boxes hold half of the pairs, "
-        "lines 95 %. Within the grey band a single pair cannot be told from chance."
+        "lines 95 %. Within the grey band a single pair cannot be distinguished from chance."
     )
     boxes = charts.boxes_panel(groups, noise or 0.0, ("synapses on the shortest path", "correlation"))
     parts = [

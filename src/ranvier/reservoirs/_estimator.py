@@ -96,8 +96,8 @@ class SeriesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, *, new_series: bool = False) -> Self:
         """Go on learning: recursive least squares, as exact as `fit`.
 
-        The rows follow those of the last call, unless `new_series` says that they begin anew, from rest; of several
-        series each begins anew.
+        The rows follow those of the last call, unless `new_series` says that they begin again, from rest; of several
+        series each begins again.
         """
         if not hasattr(self, "root_"):
             return self.fit(X, y, sample_weight)
@@ -106,9 +106,9 @@ class SeriesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
             raise ValueError(f"y has {targets[0].shape[1]} columns; expected {self.root_.z.shape[1]} as before")
         root: Root | None = self.root_
         for x, goal, weight in zip(series, targets, weights, strict=True):
-            anew = new_series or _series.is_several(X)
-            memory = self._start() if anew else self._memory
-            rows = 0 if anew else self._rows
+            again = new_series or _series.is_several(X)
+            memory = self._start() if again else self._memory
+            rows = 0 if again else self._rows
             root = self._learned(root, x, goal, weight, memory, max(0, self._warm_up() - rows))
             self._rows += rows
         return self._read_out(root)

@@ -108,7 +108,7 @@ def draw(units: int, in_degree: int, radius: float, random: np.random.RandomStat
 def scaled(W: Any, radius: float | None, random: np.random.RandomState) -> csr_matrix:
     """A matrix [target, source] of the user's, scaled to a spectral radius unless that is None.
 
-    Raises ValueError for a shape that is not square, weights that are not finite, and a radius asked of a matrix
+    Raises ValueError for a shape that is not square, weights that are not finite, and a radius requested of a matrix
     without cycles, whose radius is 0.
     """
     matrix = W if issparse(W) else np.asarray(W)

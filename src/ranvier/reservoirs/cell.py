@@ -40,7 +40,7 @@ class Reservoir(SequenceCell):
         if weights.inputs.shape[1] != fitted.n_features_in_:
             raise ValueError(
                 f"the estimator's units hear {weights.inputs.shape[1] - fitted.n_features_in_} outputs; expected "
-                "feedback_scaling=0: a layer knows of no readout"
+                "feedback_scaling=0: a layer has no readout"
             )
         kind, matrix = dtype or torch.get_default_dtype(), fitted.W_
         self.register_buffer("sources", torch.from_numpy(matrix.indices.astype(np.int64)))

@@ -82,7 +82,7 @@ def predict(
     stability
         "radius" refuses networks with a spectral radius of K(0) of 1 or more. "nyquist" asks instead
         whether det(I − K) runs round zero, which strong inhibition alone does not make it do; with gap junctions
-        that is always asked too, for regular neurons may oscillate together at any radius.
+        that is always computed too, since regular neurons may oscillate together at any radius.
     N, V_lb
         Steps of the voltage grid and its lower end in mV; by default as `rv.theory.membrane` chooses.
         Gradients hold the grid's lower end where it is.
@@ -277,7 +277,7 @@ def _require_plain(assembly: Assembly, order: int) -> None:
     if torch.is_grad_enabled() and any(x.requires_grad for x in values):
         raise ValueError(
             "predictions with Electrical synapses between spiking neurons have no gradients; expected none to be "
-            "asked for: use torch.no_grad() around predict"
+            "requested: use torch.no_grad() around predict"
         )
 
 

@@ -99,7 +99,7 @@ class Prediction:
     def covariance(self, window: float, *, neurons: Any = None, pairs: Any = None) -> Tensor:
         """Covariance of spike counts in windows of `window` ms, (N, N), or (P,) for `pairs`."""
         T = _positive(window, "window", "ms")
-        rows, places = self._asked(neurons, pairs)
+        rows, places = self._selection(neurons, pairs)
         weights = correlations.window_weights(self.frequencies, T)
         smooth = self._integral(weights, rows, places)[0]
         # of the white part r δ(τ), which no quadrature of finite reach sees, T r remains
@@ -132,7 +132,7 @@ class Prediction:
         if tau.ndim != 1 or not len(tau) or not bool(torch.isfinite(tau).all()):
             raise ValueError("lags is empty or not finite; expected times in ms, (L,)")
         bin = _bin(tau, bin)
-        rows, places = self._asked(neurons, pairs)
+        rows, places = self._selection(neurons, pairs)
         weights = correlations.lag_weights(self.frequencies, tau, bin)
         smooth = self._integral(weights, rows, places)
         peak = correlations.triangle(tau, bin) if bin > 0 else torch.zeros_like(tau)
@@ -142,7 +142,7 @@ class Prediction:
 
     def spectrum(self, f: Any, *, neurons: Any = None, pairs: Any = None) -> Tensor:
         """Cross-spectra ∫ C_ij(τ) e^{−2πifτ} dτ in Hz at `f` in Hz, complex (F, N, N), or (F, P)."""
-        rows, places = self._asked(neurons, pairs)
+        rows, places = self._selection(neurons, pairs)
         return self._spectra(in_hertz(f), Selection(rows, places))
 
     def coupling(self, f: Any) -> Tensor:
@@ -298,7 +298,7 @@ class Prediction:
     def _chosen(self, values: Tensor, neurons: Any) -> Tensor:
         return values if neurons is None else values[self._indices(neurons)]
 
-    def _asked(self, neurons: Any, pairs: Any) -> tuple[Tensor | None, Tensor | None]:
+    def _selection(self, neurons: Any, pairs: Any) -> tuple[Tensor | None, Tensor | None]:
         """Nodes whose rows of the inverse are needed, and places of the pairs among them."""
         if neurons is not None and pairs is not None:
             raise ValueError("both neurons= and pairs= given; expected one: pairs are of global indices")

@@ -36,7 +36,7 @@ class MovingDots:
 
     A step goes `speed` times the action, within [−1, 1] a direction, as far as the borders ±1. `distractors` are
     single blobs of the object's brightness, and `noise` the upper end of uniform noise in every pixel; both are drawn
-    anew for each frame ("changing"), or once for each scene ("fixed": Sobal et al. 2022).
+    again for each frame ("changing"), or once for each scene ("fixed": Sobal et al. 2022).
 
     >>> scene = MovingDots(side=10).sample(5, 3, generator=torch.Generator().manual_seed(0))
     >>> scene.frames.shape

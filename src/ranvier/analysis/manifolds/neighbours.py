@@ -56,7 +56,7 @@ def fuzzy_distances(points: ArrayLike, *, neighbours: int = 50, metric: Metric =
 
 def downsample(points: ArrayLike, size: int, *, neighbours: int = 10, metric: Metric = "cosine") -> NDArray[np.int64]:
     """Indices of `size` rows of (n, k) that represent all: each in turn is the one with the largest membership among
-    the neighbours of points that none chosen so far represents. Outliers, that are nobody's neighbours, come last."""
+    the neighbours of points that none chosen so far represents. Outliers, neighbours of no point, come last."""
     from scipy.spatial import cKDTree
 
     x = _directed(points, metric)

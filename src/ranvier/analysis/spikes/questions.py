@@ -1,4 +1,4 @@
-"""`SpikeQuestions`: what may be asked of spikes, whoever recorded them."""
+"""`SpikeQuestions`: statistics of spikes, whatever recorded them."""
 
 from __future__ import annotations
 

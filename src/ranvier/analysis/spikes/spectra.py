@@ -20,7 +20,7 @@ def spectrum(
 
     Welch's method (IEEE Trans. Audio Electroacoust. 15:70, 1967): half-overlapping segments of
     `segment` ms under a Hann window, with the mean rate of the whole record subtracted; a Poisson
-    process has S_ii = r. The Fourier sum is taken at the very frequencies asked for. By default a
+    process has S_ii = r. The Fourier sum is taken at the very frequencies requested. By default a
     segment is twice the inverse of the smallest spacing of `f` (and of its smallest positive entry),
     but at most an eighth of the record.
     Returns (F, N, N) complex, or (F, P) for `pairs` (P, 2) of indices (i, j).

@@ -264,7 +264,7 @@ register(
                 PAPER, "early", AtLeast(1.5), 0.0, "a bound", {"control": "circuit"},
             ),
             Claim(
-                "It swims in bodies of 4 to 12 links without learning anew.",
+                "It swims in bodies of 4 to 12 links without learning again.",
                 PAPER, "other_bodies", AtLeast(0.3), 0.0, "a bound", {"bodies": "random"},
             ),
             Claim(

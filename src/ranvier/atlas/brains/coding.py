@@ -35,7 +35,7 @@ def measure(
     """Bits a window and a spike of five codes in 16 places each, when a tenth of all spikes is lost.
 
     corrected: for the estimate's bias. loss: part of the spikes lost; the laws keep a tenth. shuffled: stimuli and
-    responses are paired anew. still: what "bits_still" is of; if not, ramps. places: of the rates that are read back.
+    responses are paired again. still: what "bits_still" is of; if not, ramps. places: of the rates that are read back.
     """
     rng, g = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     repeats, trials = {"small": 1, "full": 10}[size], 200

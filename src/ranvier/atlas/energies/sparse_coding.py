@@ -210,7 +210,7 @@ register(
                 "lca",
                 AtMost(1e-3),
                 0.0,
-                "the criterion asked for; LCA stops when activations move by less than 1 % of λ per τ",
+                "the criterion requested; LCA stops when activations move by less than 1 % of λ per τ",
                 {"competition": False, "parts": "codes"},
             ),
             Claim(

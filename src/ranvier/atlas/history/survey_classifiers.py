@@ -38,7 +38,7 @@ def measure(
 
 
 def begin(seed: int, size: Size) -> tuple[Digits, torch.Generator, int]:
-    """Digits in single precision, a random stream, and epochs; the global stream is begun anew, too."""
+    """Digits in single precision, a random stream, and epochs; the global stream is begun again, too."""
     torch.manual_seed(seed)
     data = digits(seed)
     n = {"small": 800, "full": 1400}[size]

@@ -66,7 +66,7 @@ def density_ratio(seed: int, balanced: bool) -> tuple[float, Any]:
 
 
 def started(seed: int) -> torch.Generator:
-    """Both random streams begun anew, so that a part does not depend on what ran before it."""
+    """Both random streams begun again, so that a part does not depend on what ran before it."""
     torch.manual_seed(seed)
     return torch.Generator().manual_seed(seed)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 IMAGES = {"small": 60, "full": 397}
 STEPS = {"small": 450, "full": 3000}
 NAMES = ["0", "1", "2"]  # layers of the perceptron
-KEPT = 2  # of 16 neurons a layer, where only a class's paths are left
+LEFT = 2  # of 16 neurons a layer, where only a class's paths are left
 
 
 def measure(
@@ -36,12 +36,12 @@ def measure(
     model = vision_transformer(seed, steps=STEPS[size])
     data, number = digits(seed), IMAGES[size]
     x, y = images(data.x_test)[:number], data.y_test[:number]
-    names = ("beats_activation", "beats_random", "rank", "drop", "drop_gradient", "overlap", "kept_gain", "residue")
+    names = ("beats_activation", "beats_random", "rank", "drop", "drop_gradient", "overlap", "pruned_gain", "residue")
     metrics: dict[str, Any] = dict.fromkeys(names)
     if part in ("all", "completeness"):
         metrics["residue"] = residue(model, x[:20], y[:20], rule)
     if part in ("all", "keeping"):
-        metrics["kept_gain"] = kept_gain(model, seed, keep == "most")
+        metrics["pruned_gain"] = pruned_gain(model, seed, keep == "most")
     if part not in ("all", "choice"):
         return metrics
     paths = chosen(model, x, y, kind, seed)
@@ -85,7 +85,7 @@ def residue(model: nn.Module, x: Tensor, y: Tensor, rule: str) -> float:
 
 
 @cache
-def kept_gain(model: nn.Module, seed: int, most: bool) -> float:
+def pruned_gain(model: nn.Module, seed: int, most: bool) -> float:
     """Accuracy with the neurons alone that a class's paths use most (or least), chosen on training images,
     minus that with random sets of the same size; on test images of that class."""
     data = digits(seed)
@@ -95,9 +95,9 @@ def kept_gain(model: nn.Module, seed: int, most: bool) -> float:
         x, held_out = train[data.y == digit][:15], test[data.y_test == digit]
         paths = neuron_paths(model, x, targets=torch.full((len(x),), digit))
         counts = [torch.bincount(column, minlength=16) for column in paths.units.T]
-        sets = [[c.argsort(descending=most, stable=True)[:KEPT] for c in counts]]
+        sets = [[c.argsort(descending=most, stable=True)[:LEFT] for c in counts]]
         generator = torch.Generator().manual_seed(seed + digit)
-        sets += [[torch.randperm(16, generator=generator)[:KEPT] for _ in counts] for _ in range(6)]
+        sets += [[torch.randperm(16, generator=generator)[:LEFT] for _ in counts] for _ in range(6)]
         right = [accuracy_with(model, held_out, digit, one) for one in sets]
         gains.append(right[0] - sum(right[1:]) / 6)
     return sum(gains) / 10
@@ -206,7 +206,7 @@ register(
             Claim(
                 "With only the neurons of a class's paths the network knows the class better than with as many "
                 "random ones.",
-                PAPER + ", pruning", "kept_gain", AtLeast(0.02), 0.0, "one answer in fifty",
+                PAPER + ", pruning", "pruned_gain", AtLeast(0.02), 0.0, "one answer in fifty",
                 {"keep": "least", "part": "keeping"},
             ),
             Claim(

@@ -26,7 +26,7 @@ class Stub:
     """A judge whose score is the answer's quality, plus what its role overrates in it, plus `position` for the answer
     shown first, plus noise; with reviews, half of that and half of the reviews' mean.
 
-    An answer is its number as text. A judge forms its opinion, noise and all, alone and anew when it first sees
+    An answer is its number as text. A judge forms its opinion, noise and all, alone and again when it first sees
     reviews; asked again it keeps to that, or, where it revises "always", forms one in every layer. Reviews carry the
     layer on as their text.
     """
@@ -60,7 +60,7 @@ def measure(
     """Agreement (κ) with the true preference of one judge, of eight, and of eight in two and three layers.
 
     position: what judges add to the first answer. alike: whether all eight have one role. swap: whether both orders
-    are judged. revises: when a judge forms its opinion anew, "once" or "always".
+    are judged. revises: when a judge forms its opinion again, "once" or "always".
     """
     rng = np.random.default_rng(seed)
     quality = rng.normal(size=(SAMPLES[size], 2)) * 1.2

@@ -93,7 +93,7 @@ register(
         claims=(
             Claim(
                 "Networks of random weights under the same input fire differently.",
-                TWO, "before", 0.103, 0.02, "the two implementations, and networks drawn anew", {"rule": "copied"},
+                TWO, "before", 0.103, 0.02, "the two implementations, and networks drawn again", {"rule": "copied"},
             ),
             Claim(
                 "The distance of the spike trains falls.",

@@ -114,7 +114,7 @@ def _entry(experiment: Experiment, results: Path) -> dict[str, Any]:
     }
 
 
-def made_with(results: Path, name: str) -> dict[str, str]:
+def provenance(results: Path, name: str) -> dict[str, str]:
     """The day on which a system was last run, the version and the processor; "unknown" for what was not kept."""
     return _when(_manifest(results, name))
 
@@ -140,7 +140,7 @@ def _require_whole(result: dict[str, Any], file: Path) -> None:
     whole = Entry(result, str(file)).mapping()
     for key in ("seed", "size", "seconds", "claims", "pictures"):
         if key not in whole:
-            raise ValueError(f"{file} has no {key!r}; expected a finished result. Run it anew: --again.")
+            raise ValueError(f"{file} has no {key!r}; expected a finished result. Run it again: --again.")
     whole["seed"].whole(high=2**63 - 1)
     whole["size"].one_of(("small", "full"))
     whole["seconds"].number()

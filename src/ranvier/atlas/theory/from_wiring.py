@@ -84,12 +84,12 @@ def _along_edges(recording: rv.Recording, prediction: Any) -> dict[str, Any]:
     a = recording.after(500.0).cross_correlation(LAGS, pairs=pairs)
     b = prediction.cross_correlation(LAGS, pairs=pairs).detach()
     error = float(a.std(1).mean()) / len(pairs) ** 0.5
-    mean_seen, mean_told = a.mean(1).numpy(), b.mean(1).numpy()
+    mean_recorded, mean_predicted = a.mean(1).numpy(), b.mean(1).numpy()
     return {
-        "lag_miss": float(np.abs(mean_seen - mean_told).max() / mean_seen.max()),
-        "lag_error": float(4 * error / mean_seen.max()) + 0.06,
-        "lag_seen": mean_seen,
-        "lag_told": mean_told,
+        "lag_miss": float(np.abs(mean_recorded - mean_predicted).max() / mean_recorded.max()),
+        "lag_error": float(4 * error / mean_recorded.max()) + 0.06,
+        "lag_recorded": mean_recorded,
+        "lag_predicted": mean_predicted,
         "lag_standard_error": error,
     }
 
@@ -144,9 +144,9 @@ def pairs(material: dict[str, Any]) -> Figure:
     axes[0, 0].errorbar(centres, means, 2 * errors, fmt=".", color=COLOURS[0])
     axes[0, 0].set(xlabel="predicted correlation", ylabel="simulated correlation")
     axes[0, 1].errorbar(
-        LAGS, material["lag_seen"], 2 * material["lag_standard_error"], fmt=".", ms=4, color=COLOURS[0]
+        LAGS, material["lag_recorded"], 2 * material["lag_standard_error"], fmt=".", ms=4, color=COLOURS[0]
     )
-    axes[0, 1].plot(LAGS, material["lag_told"], color=COLOURS[1])
+    axes[0, 1].plot(LAGS, material["lag_predicted"], color=COLOURS[1])
     axes[0, 1].set(xlabel="lag (ms)", ylabel="covariance density (Hz²)")
     return figure
 

@@ -44,7 +44,7 @@ def measure(
     background: of the scenes that codes and pixels are compared on. variance: the regulariser's weight in the model
     that should collapse. held: whether the rank is that of the regularised model; else of the other. split: what slow
     features are taken of, codes or pixels. planner: whether actions are planned; else they are random. top: whether
-    persistence is asked of the upper level; else of the lower.
+    persistence is requested of the upper level; else of the lower.
     """
     updates, hidden = SIZES[size]
     world = NOISY if background == "changing" else STILL

@@ -15,7 +15,7 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtyp
 
 
 def fingerprint(function: Any) -> str | None:
-    """A digest that changes whenever the function's machine code may; None where it cannot be told.
+    """A digest that changes whenever the function's machine code may; None where that is unknown.
 
     It covers the source files, within this package, of every function that is reached from this one by names, and the
     value of every constant: compiled code holds both.

@@ -80,7 +80,7 @@ def write(key: str, body: bytes) -> None:
     if reason is not None and folder not in _reported:
         _reported.add(folder)
         _log.warning(
-            "compiled code is not kept in %s (%s), so every process compiles it anew: %s", folder, reason, remedy
+            "compiled code is not kept in %s (%s), so every process compiles it again: %s", folder, reason, remedy
         )  # fmt: skip
 
 

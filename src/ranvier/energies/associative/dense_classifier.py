@@ -99,7 +99,7 @@ class MaxNormMomentum(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """One step; memories without a gradient to speak of (below `floor`) stay."""
+        """One step; memories with a negligible gradient (below `floor`) stay."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

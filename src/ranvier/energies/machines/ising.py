@@ -25,7 +25,7 @@ class SpinSamples:
     """Spins after sweeps at a temperature.
 
     states (B, N): after the last sweep. energy, magnetisation (sweeps, B): after each sweep. accepted (sweeps, B):
-    flips a free unit. samples (sweeps // every, B, N): states kept on the way, where asked for.
+    flips a free unit. samples (sweeps // every, B, N): states kept on the way, where requested.
     """
 
     states: Tensor

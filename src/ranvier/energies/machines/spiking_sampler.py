@@ -23,7 +23,7 @@ _BLOCK = 128
 @dataclass(frozen=True)
 class SpikeSamples:
     """states (B, N): on or off after the last sweep. mean (B, N): how often each was on. spikes (B, N): how many.
-    samples (sweeps // every, B, N): states on the way, where asked for."""
+    samples (sweeps // every, B, N): states on the way, where requested."""
 
     states: Tensor
     mean: Tensor
@@ -68,7 +68,7 @@ def _run(
     free = np.flatnonzero(~held)
     while done < sweeps:
         length = min(every or _BLOCK, sweeps - done)
-        u = bias + W @ z  # anew, so that rounding does not pile up
+        u = bias + W @ z  # again, so that rounding does not pile up
         _sweeps(W, u, z, zeta, free, rng.random((length, len(free))), tau, on, spikes)
         done += length
         if length == every:

@@ -76,7 +76,7 @@ class DictionaryLearning(_Codes):
 
     A batch is coded; every atom then moves along the residual times its activity (their eq. 6), divided by the
     running mean of its squared activity, so that rare atoms learn as fast as frequent ones, and is normalised,
-    which keeps codes from becoming cheap by large atoms. An atom silent for `patience` batches begins anew as the
+    which keeps codes from becoming cheap by large atoms. An atom silent for `patience` batches begins again as the
     batch's worst explained signal.
 
     Parameters

@@ -45,7 +45,7 @@ class CompiledEngine:
 
     @property
     def threads(self) -> int:
-        """Threads in use, at most those asked for."""
+        """Threads in use, at most those requested."""
         return self.loop.program.base.threads if isinstance(self.loop, EventRun) else self.loop.program.threads
 
     @property
@@ -159,7 +159,7 @@ class CompiledEngine:
 
     @property
     def stays_finite(self) -> bool:
-        """Whether nothing can become infinite or NaN, so that nobody need look."""
+        """Whether nothing can become infinite or NaN, so that no check is needed."""
         return self._finite and isinstance(self.loop, EventRun)
 
     def first_bad(self) -> NotFinite | None:
@@ -170,14 +170,14 @@ class CompiledEngine:
 def _choose(net: Network, options: EngineOptions) -> tuple[EventModel | None, str]:
     """The linear model where the run goes from event to event, and why."""
     if options.method == "stepping":
-        return None, "it was asked for"
+        return None, "it was requested"
     if options.method is None and max((p.size for p in net.populations), default=0) < LEAST:
         return None, f"no population has {LEAST} neurons"
     model = event_model(net, options.dt)
     if options.method == "events":
         if isinstance(model, str):
             raise ValueError(f"engine is 'events', but {model}; expected linear neurons without noise: use 'compiled'")
-        return model, "it was asked for"
+        return model, "it was requested"
     if isinstance(model, str):
         return None, model
     return model, "all equations are linear and free of noise"

@@ -16,7 +16,7 @@ from ranvier.engines.compiled.couplings import senders
 from ranvier.engines.compiled.kernels import KernelLayout, layout, source
 from ranvier.engines.compiled.loops import TILE, add_poisson_address, delivery_address, poisson_spikes_address
 from ranvier.engines.compiled.program import Program, Sizes, bounds, own_tiles, port_column
-from ranvier.engines.compiled.records import BACKGROUND, GIVEN, POISSON, POPULATION, PROJECTION, SERIES
+from ranvier.engines.compiled.records import BACKGROUND, LISTED, POISSON, POPULATION, PROJECTION, SERIES
 from ranvier.engines.compiled.synapse_tables import SynapseTable, delay_steps, padded
 from ranvier.engines.precision import needs_double, warn_of_rule
 from ranvier.engines.protocol import EngineOptions
@@ -191,7 +191,7 @@ class PopulationTables:
     def add_events(self, p: Population) -> None:
         steps, neurons = spike_events(p, self.options.dt)
         row = self.row_of(p, most=most_at_once(steps, neurons))
-        row["kind"], row["events"], row["spikes"] = GIVEN, sum(map(len, self.event_steps)), len(steps)
+        row["kind"], row["events"], row["spikes"] = LISTED, sum(map(len, self.event_steps)), len(steps)
         self.event_steps.append(steps)
         self.event_neurons.append(neurons)
 

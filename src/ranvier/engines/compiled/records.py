@@ -8,7 +8,7 @@ from __future__ import annotations
 from ranvier.codegen.records import at, record
 
 #: what a population is
-EQUATIONS, POISSON, GIVEN = range(3)
+EQUATIONS, POISSON, LISTED = range(3)
 
 #: a run: addresses of the tables, of the state's arrays and of what is recorded, and sizes. Of several ranks: leader,
 #: local: the first of this rank's threads among all, and how many; exchange: of what fetches the others' spikes of a

@@ -43,7 +43,7 @@ class Bound:
         row["most_spikes"], row["bytes"] = program.most_spikes, state.x.itemsize
         self.failed = np.zeros(1, np.int64)
         row["leader"], row["local"], row["failed"] = program.leader, program.threads, address(self.failed)
-        # which tiles rest is found anew in every run: what is set or loaded in between need not know of it
+        # which tiles rest is found again in every run: what is set or loaded in between need not know of it
         self.resting = np.zeros(program.mask_columns // TILE, np.uint8)
         self.exchange = None
         if program.options.group is not None:

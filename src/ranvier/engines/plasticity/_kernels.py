@@ -3,7 +3,7 @@
 Synapses lie by source, and only spikes of the source and sweeps touch them. A spike of the target is put on
 record with its time and with the values that the rule reads then; whoever touches a synapse next replays what
 its target has on record since, in order. So no index by target is needed, and no line of memory is fetched for
-a single weight. Replay is exact, since nobody reads a weight in between.
+a single weight. Replay is exact, since no weight is read in between.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class PlasticProgram:
     modulator: ModulatorSource
 
     def places(self) -> Iterator[NDArray[np.int64]]:
-        """For every delay, where its synapses stand in the order of `edges()`; drawn anew."""
+        """For every delay, where its synapses stand in the order of `edges()`; drawn again."""
         return (group.edges for group in delay_groups(self.projection, self.dt))
 
 

@@ -1,4 +1,4 @@
-"""Recordings in the formats of other tools; each tool is imported only when asked for."""
+"""Recordings in the formats of other tools; each tool is imported only when requested."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def write_weights(folder: Path, weights: Weights) -> None:
 
 
 def stored_weights(run: RunFolder, network: Any) -> Weights:
-    """Of a folder, each read when asked for."""
+    """Of a folder, each read when requested."""
     import torch
 
     if (run.path / _FILE).exists():

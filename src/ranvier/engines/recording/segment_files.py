@@ -62,7 +62,7 @@ def stored_spans(path: Path, first_step: int, last_step: int) -> tuple[list[list
                     f"{before + 1} and to end by {last_step}: files of different runs are mixed here"
                 )
         if any(not np.array_equal(tensor(file, "span"), span) for file in parts):
-            raise ValueError(f"{parts[0]} and its fellows end at different steps; expected the same of all ranks")
+            raise ValueError(f"the parts of {parts[0]} end at different steps; expected the same of all ranks")
         segments.append(parts)
         spans.append(last)
         before = last

@@ -208,7 +208,7 @@ class RunFolder:
         for path in paths:
             if not path.exists():
                 raise FileNotFoundError(
-                    f"{path} is missing; expected it, or the run cannot go on: delete the folder and start anew"
+                    f"{path} is missing; expected it, or the run cannot go on: delete the folder and start again"
                 )
         return read(paths[0]) if len(paths) == 1 else whole(map(read, paths))
 

@@ -72,7 +72,7 @@ class StateTrace:
 
 
 class StoredTraces(Mapping[str, StateTrace]):
-    """The traces of a run on disk, each read when asked for."""
+    """The traces of a run on disk, each read when requested."""
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run

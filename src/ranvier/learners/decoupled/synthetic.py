@@ -177,7 +177,7 @@ class SyntheticGradients(GradientLearner):
 
     def _windows(self, x: Tensor) -> list[SideBySide]:
         """Run the sequence, cut. Where the model has nothing random, and nothing that mixes a batch, windows between
-        the first and a last, shorter one are run anew as one batch, from states that a first run without gradients
+        the first and a last, shorter one are run again as one batch, from states that a first run without gradients
         gives: what is then gone through, forward and back, has the length of one window."""
         y, state = self._run(x[: self.every], None)
         groups, batch, place = [SideBySide(y, None, state, 1)], x.shape[1], self.every

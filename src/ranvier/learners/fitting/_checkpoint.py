@@ -72,7 +72,7 @@ class Checkpoint:
         except (ValueError, OSError, RecursionError, SafetensorError) as error:
             raise ValueError(
                 f"{self.index} cannot be read as a checkpoint: {error}; nothing was changed: remove the folder to "
-                "begin anew, or give another"
+                "begin again, or give another"
             ) from None
         self._require_same(learner)
         self._tidy(name)

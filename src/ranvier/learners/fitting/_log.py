@@ -22,7 +22,7 @@ class Log:
     """
 
     def __init__(self, path: Path, step: int, history: list[dict[str, float]]) -> None:
-        self.path, self._kept = path, []
+        self.path, self._lines = path, []
         lines = _lines(path)
         for number, (text, line) in enumerate(lines, 1):
             epoch = line["epoch"]
@@ -40,11 +40,11 @@ class Log:
                     "or give another folder"
                 )
             if not again:
-                self._kept.append(text)
+                self._lines.append(text)
 
     def begin(self) -> None:
         """Put the lines that hold in the place of the file, unless they are all there is."""
-        whole = "".join(self._kept)
+        whole = "".join(self._lines)
         if not self.path.exists() or self.path.read_text("utf-8", errors="replace") != whole:
             write_atomic(self.path, whole)
 

@@ -58,13 +58,13 @@ def fit(
 ) -> list[Metrics]:
     """Let `learner` go `epochs` times through `loader`; the mean metrics of every epoch.
 
-    loader: yields batches whenever iterated anew, such as a DataLoader; it may draw from torch's, NumPy's and
+    loader: yields batches whenever iterated again, such as a DataLoader; it may draw from torch's, NumPy's and
         Python's global random numbers and from the generators of a DataLoader and its samplers. (No checkpoint holds
         other generators, such as one given to `rate`, nor those of workers that persist from epoch to epoch.)
     checkpoint: a folder. The state is saved there every `save_every` steps and after every epoch, and log.jsonl
         gets a line a step and a line an epoch. If it holds a checkpoint of this learner, the run goes on from
         there, and ends with the very bits of a run that was never interrupted, wherever it was killed. More
-        epochs may be asked for than before.
+        epochs may be requested than before.
     schedule: a scheduler of torch.optim.lr_scheduler over the learner's optimizer; it steps after every step of the
         learner, and is part of the checkpoint.
     validation: its metrics are added to every epoch's with "validation_" before their names.
@@ -97,7 +97,7 @@ def fit(
         )
     for name, iterable in (("loader", loader), ("validation", validation)):
         if isinstance(iterable, Iterator):
-            raise ValueError(f"there is a {name} that can be iterated once; expected one that begins anew every epoch")
+            raise ValueError(f"there is a {name} that can be iterated once; expected one that begins again every epoch")
     if not isinstance(learner, Learner):
         raise TypeError(
             f"learner is a {type(learner).__name__}; "

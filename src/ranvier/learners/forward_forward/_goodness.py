@@ -16,7 +16,7 @@ def goodness(z: Tensor) -> Tensor:
 
 
 def normalised(z: Tensor) -> Tensor:
-    """z (B, ...) at root mean square 1 an example, so that the next layer is not told this one's goodness."""
+    """z (B, ...) at root mean square 1 an example, so that the next layer does not receive this one's goodness."""
     size = z.flatten(1).square().mean(1).sqrt()
     return z / (size.reshape(-1, *[1] * (z.ndim - 1)) + torch.finfo(z.dtype).eps ** 0.5)
 

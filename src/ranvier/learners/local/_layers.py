@@ -19,7 +19,7 @@ from ranvier.nn.spiking.layer import DynamicalLayer
 
 
 class Watched(Surrogate):
-    """Another surrogate's spike, without a gradient, that keeps the distance to threshold it was asked about."""
+    """Another surrogate's spike, without a gradient, that stores the distance to threshold it was called with."""
 
     def __init__(self) -> None:
         self.distance: Tensor | None = None

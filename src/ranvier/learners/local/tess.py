@@ -37,7 +37,7 @@ class TESS(GradientLearner):
     """Temporally and spatially local learning (Apolinario, Roy & Frenkel 2025, arXiv 2502.01837).
 
     Step by step, with no graph and no memory of earlier steps but two traces a layer, every layer of neurons
-    changes its weights by what it alone knows:
+    changes its weights by its own quantities:
 
         x̄ ← lambda_pre x̄ + x               of its input x, which counts as given (no gradient goes back)
         e_ij = alpha_pre Ψ_i x̄_j + alpha_post Ψ̄_i x_j,     Ψ the surrogate's slope at u_i

@@ -11,6 +11,8 @@ import io
 import json
 import os
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 DEPTH, OBJECTS = 40, 100_000
 FILTERS = {1, 2, 3, 32000}  # deflate, shuffle, Fletcher's checksum, LZF: all others load code, or know no bound
@@ -21,7 +23,7 @@ class Refusal(ValueError):
     """What the parent says of the file."""
 
 
-def main():
+def main() -> None:
     largest, always, ratio = (int(x) for x in sys.argv[1:4])
     path = sys.argv[4] if len(sys.argv) > 4 else None
     data = sys.stdin.buffer.read() if path is None else b""
@@ -45,7 +47,7 @@ def main():
     return answer({"tree": tree}, pieces)
 
 
-def limit_resources(size, largest, least):
+def limit_resources(size: int, largest: int, least: int) -> None:
     """Seconds of computing, and one more for every 64 MiB of file, and memory for what may be unpacked."""
     try:
         import resource
@@ -59,14 +61,16 @@ def limit_resources(size, largest, least):
             resource.setrlimit(what, (limit, hard))
 
 
-def read(h5py, data, room):
+def read(h5py: Any, data: bytes, room: int) -> tuple[dict[str, Any], list[bytes]]:
     """(tree of groups, with leaves as {"dtype", "shape"} or {"text"}, and the arrays' bytes in their order)."""
-    pieces, known, remaining = [], set(), [room]
+    pieces: list[bytes] = []
+    known: set[tuple[int, int]] = set()
+    remaining = [room]
 
-    def walk(group, path, depth):
+    def walk(group: Any, path: str, depth: int) -> dict[str, Any]:
         if depth > DEPTH:
             raise Refusal(f"the group {path} is nested more than {DEPTH} deep; expected less")
-        out = {}
+        out: dict[str, Any] = {}
         for name in group:
             here = f"{path}/{name}"
             link = group.get(name, getlink=True)
@@ -87,7 +91,7 @@ def read(h5py, data, room):
                 raise Refusal(f"{here!r:.200} is no group and no data; expected one of them")
         return out
 
-    def leaf(dataset, path):
+    def leaf(dataset: Any, path: str) -> dict[str, Any]:
         kind = dataset.dtype
         require_plain(dataset, path)
         if kind.kind == "c":
@@ -118,7 +122,7 @@ def read(h5py, data, room):
         return walk(file, "", 0), pieces
 
 
-def require_plain(dataset, path):
+def require_plain(dataset: Any, path: str) -> None:
     """Refuse values that lie in other files, and filters that load code or know no bound."""
     if dataset.is_virtual or dataset.external:
         raise Refusal(f"{path!r:.200} keeps its values in other files; expected them in this one")
@@ -128,12 +132,13 @@ def require_plain(dataset, path):
         raise Refusal(f"{path!r:.200} is packed by the filter {min(used - FILTERS)}; expected deflate or LZF")
 
 
-def check(h5py, path, room, sample):
+def check(h5py: Any, path: str, room: int, sample: int) -> None:
     """Go through all objects, their attributes, and `sample` bytes of values; refuse what leads elsewhere and what
     unpacks to more than `room`. A library that crashes at a file does so here."""
-    known, promised, remaining = set(), [0], [sample]
+    known: set[tuple[int, int]] = set()
+    promised, remaining = [0], [sample]
 
-    def walk(group, at, depth):
+    def walk(group: Any, at: str, depth: int) -> None:
         if depth > DEPTH:
             raise Refusal(f"the group {at} is nested more than {DEPTH} deep; expected less")
         for name in group:
@@ -156,14 +161,14 @@ def check(h5py, path, room, sample):
             elif isinstance(thing, h5py.Dataset):
                 values(thing, here)
 
-    def attributes(thing):
+    def attributes(thing: Any) -> None:
         for key in thing.attrs:
             try:
                 thing.attrs[key]
             except TypeError:  # of a type that NumPy has not
                 continue
 
-    def values(dataset, at):
+    def values(dataset: Any, at: str) -> None:
         require_plain(dataset, at)
         if dataset.shape is None:
             return
@@ -188,7 +193,7 @@ def check(h5py, path, room, sample):
         walk(file, "", 0)
 
 
-def answer(head, pieces):
+def answer(head: dict[str, Any], pieces: Iterable[bytes]) -> None:
     out = sys.stdout.buffer
     text = json.dumps(head).encode()
     out.write(len(text).to_bytes(8, "little") + text)

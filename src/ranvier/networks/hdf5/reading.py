@@ -62,14 +62,14 @@ def _apart(broken: str, data: bytes, *arguments: str) -> bytes:
         done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         raise ValueError(
-            f"{broken}: it takes more than {_SECONDS:g} s; expected a whole file: fetch or write it anew."
+            f"{broken}: it takes more than {_SECONDS:g} s; expected a whole file: fetch or write it again."
         ) from None
     if done.returncode != 0:
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise ValueError(
             f"{broken}: HDF5's library ends with {how}{f' ({last})' if last else ''}; "
-            "expected a whole file: fetch or write it anew."
+            "expected a whole file: fetch or write it again."
         )
     return done.stdout
 

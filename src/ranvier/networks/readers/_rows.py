@@ -129,7 +129,7 @@ def arrow_rows(data: bytes, path: Path, kind: str) -> list[Row]:
     command = [sys.executable, "-P", str(Path(__file__).with_name("arrow_apart.py")), kind, str(room)]
     done = subprocess.run(command, input=data, capture_output=True, check=False)
     if done.returncode != 0:
-        raise ValueError(f"{broken}: pyarrow ends with {_ending(done)}; expected a whole file: fetch or write it anew.")
+        raise ValueError(f"{broken}: pyarrow ends with {_ending(done)}; expected a whole file: get it again.")
     table = json.loads(done.stdout)
     if "refused" in table:
         raise ValueError(f"{broken}: {table['refused']}; expected a table.")

@@ -8,9 +8,10 @@ python arrow_apart.py KIND BYTES: what the table may unpack to.
 
 import json
 import sys
+from typing import Any
 
 
-def main():
+def main() -> None:
     kind, room = sys.argv[1], int(sys.argv[2])
     data = sys.stdin.buffer.read()
     try:
@@ -45,7 +46,7 @@ def main():
         return answer({"refused": text})
 
 
-def cell(value):
+def cell(value: Any) -> str:
     """As it would stand in a CSV."""
     if value is None:
         return ""
@@ -54,7 +55,7 @@ def cell(value):
     return str(value).strip()
 
 
-def limit(what, amount):
+def limit(what: str, amount: int) -> None:
     """Set a limit of the system's, on top of what is in use where it is of memory; nothing where there is none."""
     try:
         import resource
@@ -71,7 +72,7 @@ def limit(what, amount):
     resource.setrlimit(getattr(resource, what), (amount, hard))
 
 
-def held():
+def held() -> int:
     """Bytes of memory that this process has been given."""
     try:
         with open("/proc/self/status") as file:
@@ -80,7 +81,7 @@ def held():
         return 2**31
 
 
-def answer(head):
+def answer(head: dict[str, Any]) -> None:
     sys.stdout.buffer.write(json.dumps(head).encode())
 
 

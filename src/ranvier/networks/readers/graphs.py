@@ -148,8 +148,8 @@ def _malformed() -> tuple[type[BaseException], ...]:
 
 
 def _attributes(graph: Any, options: dict[str, str]) -> dict[str, str]:
-    """The attributes of weights and delays by usual names, where the file has no `weight` or `delay` and none is asked
-    for."""
+    """The attributes of weights and delays by usual names, where the file has no `weight` or `delay` and no other is
+    requested."""
     names = {name for _, _, data in graph.edges(data=True) for name in data}
     for role in ("weight", "delay"):
         known = sorted(name for name in names if role_of(str(name)) == role and _in_ms(str(name)))

@@ -86,7 +86,7 @@ def _entries(data: bytes, start: int, path: Path, columns: int) -> Iterator[NDAr
 def _joined(entries: Iterator[NDArray[np.float64]], path: Path, count: int) -> NDArray[np.float64]:
     parts = list(entries)
     if (total := sum(map(len, parts))) != count:
-        raise ValueError(f"{path} promises {count} entries and holds {total}; expected as many. Fetch it anew.")
+        raise ValueError(f"{path} promises {count} entries and holds {total}; expected as many. Fetch it again.")
     return np.concatenate(parts) if parts else np.empty((0, 3))
 
 

@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# (numba compiles these functions: their arguments have no Python types)
 """Counter-keyed random streams for the compiled wiring: one independent generator a row.
 
 A row's stream starts from SplitMix64 (Steele, Lea and Flood 2014) of (key, row) and runs as

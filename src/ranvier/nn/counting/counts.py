@@ -1,7 +1,7 @@
 """What one layer did, and how layers that know their own arithmetic add to it.
 
 A layer says what it did by a method that `accounting` calls after every forward pass, with the arguments by their
-names and what was returned: `_count_operations(counts, given, out)` where it speaks for all its parts,
+names and what was returned: `_count_operations(counts, given, out)` where it counts for all its parts,
 `_count_own_operations` where its parts are modules that are called, and counted, themselves. Work on parameters
 alone, done once a sequence, is left out.
 """

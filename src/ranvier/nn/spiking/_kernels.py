@@ -188,7 +188,7 @@ def _text(
 ) -> str:
     """The loop as Python text; `_table` holds the addresses of all arrays in this order.
 
-    `_keep` 0: the second sequence is written to one row only, for whoever wants the tape alone.
+    `_keep` 0: the second sequence is written to one row only, where the tape alone is needed.
     """
     real, width = ("float64", 8) if double else ("float32", 4)
     order = [*sequences, *tape, *states, *constants, *sums]

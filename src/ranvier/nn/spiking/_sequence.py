@@ -191,7 +191,7 @@ class _Loops:
         states = [torch.empty_like(c) for c in carries]
         named = dict(zip(self.ahead.constants, constants, strict=True))
         used = [named[name] for name in self.back.constants]
-        # every thread has its own tape, (names, steps, numbers of a block), and a row for the output nobody wants
+        # every thread has its own tape, (names, steps, numbers of a block), and a row for the output that is not needed
         tapes = [empty((len(self.taped.tape), self.length, self.most), self.dtype) for _ in parts]
         rows = _memory((len(parts), *self.shape[1:]), self.dtype)
         tables = [
@@ -251,7 +251,7 @@ def _loops_of(
 ) -> _Loops | launch.Loops:
     if _on_gpu(x):
         return launch.loops(step, surrogate, learned, len(x), x.dtype, graph, whole, x.device)
-    return _made(step, surrogate, learned, tuple(x.shape), x.dtype, graph, whole, torch.get_num_threads())
+    return _loops(step, surrogate, learned, tuple(x.shape), x.dtype, graph, whole, torch.get_num_threads())
 
 
 def _on_gpu(x: Tensor) -> bool:
@@ -270,7 +270,7 @@ def _memory(shape: int | tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _made(*tensors: Any) -> _Loops:
+def _loops(*tensors: Any) -> _Loops:
     return _Loops(*tensors)
 
 

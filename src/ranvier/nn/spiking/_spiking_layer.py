@@ -29,7 +29,7 @@ class SpikingOptions(LayerOptions, total=False):
 
 
 class SpikingLayer(DynamicalLayer):
-    """A `DynamicalLayer` with a surrogate and, if asked for, recurrent weights."""
+    """A `DynamicalLayer` with a surrogate and, if requested, recurrent weights."""
 
     def __init__(
         self,

@@ -170,7 +170,7 @@ class DynamicalLayer(FixedAttributes):
             domain = self._domain(name)
             learned = name not in self._buffers
             clamped = learned and name in self._decays and domain is DECAY  # used clamped
-            remedy = _BOUND if learned else f"set {name} anew"
+            remedy = _BOUND if learned else f"set {name} again"
             (REAL if clamped else domain).require(f"{name} of {type(self).__name__}", value, remedy)
 
     def _domain(self, name: str) -> Domain:

@@ -86,7 +86,7 @@ class LIF(SpikingLayer):
 
     Under autocast a layer keeps the precision of its parameters. Raises ValueError for wrong shapes and sizes, T = 0,
     values that are not finite and states of another type or device, TypeError for what is no tensor, and RuntimeError
-    where gradients of gradients are asked of compiled loops (fused=False gives them).
+    where gradients of gradients are requested of compiled loops (fused=False gives them).
 
     Examples
     --------

@@ -79,7 +79,7 @@ class Step:
         after = ", ".join(f"{name!r}: {new}" for name, new in self.states)
         if self.is_text:
             lines.append(f"    return {self.output}, {{{after}}}")
-        else:  # a choice between two numbers is float64, whatever the precision asked for
+        else:  # a choice between two numbers is float64, whatever the precision requested
             lines.append(f"    return {self.output}.to({self.input}.dtype), _like({{{after}}}, {self.input})")
         source = f"def f(_surrogate, {self.input}, {arguments}):\n" + "\n".join(lines)
         namespace: dict[str, Any] = ({} if self.is_text else _torch_names()) | {

@@ -200,7 +200,7 @@ def classify_vessels(
     rate: float = 0.01, seed: int = 0,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:  # fmt: skip
     """Classes of vessels by radius, as nodes of the line graph, from length, straightness, direction and degrees alone:
-    predicted (m,), and which were tested (m,). `share` of them are learned from; their radii are nobody's input."""
+    predicted (m,), and which were tested (m,). `share` of them are learned from; their radii are no input."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         rng = np.random.default_rng(seed)

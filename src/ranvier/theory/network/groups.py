@@ -24,7 +24,7 @@ class NeuronGroup(Brief):
     `index` (M,): their places in the network. `drift` in mV/ms, I in mV. `parameters`: name -> (M,).
     `tau` (M,) ms = 1/(d drift/d I). `variance` (M,) mV^2: sigma^2. `V_th`, `V_reset` (M,) mV, `t_ref`
     (M,) ms. `V_lb` (M,) mV and `N`: the grid, chosen by `membrane` where None. `dt` ms: of a simulation that asks
-    for the threshold at the ends of its steps only; 0 where it is asked for at all times.
+    for the threshold at the ends of its steps only; 0 where it applies at all times.
     """
 
     name: str

@@ -48,7 +48,7 @@ class TimePrediction:
         columns, k = [], 0
         for p in self.network.populations:
             if isinstance(p.neuron, Poisson):
-                columns.append(_given(p.parameters["rate"], times).expand(-1, p.size))
+                columns.append(_rates_at(p.parameters["rate"], times).expand(-1, p.size))
             else:
                 columns.append(course.rate[steps - 1, k : k + 1].expand(-1, p.size))
                 k += 1
@@ -61,7 +61,7 @@ class TimePrediction:
         return f"TimePrediction({self.n_neurons} neurons: rates(t))"
 
 
-def _given(rate: Any, times: Tensor) -> Tensor:
+def _rates_at(rate: Any, times: Tensor) -> Tensor:
     """(T, 1) or (T, size) Hz."""
     if not isinstance(rate, TimeSeries):
         return torch.as_tensor(rate, dtype=torch.float64).reshape(1, -1).expand(len(times), -1)

@@ -35,7 +35,7 @@ def split_inputs(
         l, u, g, s = lower[order], upper[order], goal[order], steepness[order]
         if not first:
             if settings.branching == "none":
-                return Outcome(False, worst, note="no branching was asked for")
+                return Outcome(False, worst, note="no branching was requested")
             parts = _halves(l, u, s)
             if parts is None:
                 return Outcome(False, worst, note="a box cannot be halved further")

@@ -17,7 +17,7 @@ from ranvier.verify.relaxation.backward import LinearBound, crown, node_bounds
 from ranvier.verify.relaxation.intervals import NodeBounds, propagate
 from ranvier.verify.relaxation.optimise import Choice, Optimised, alpha_crown, optimise
 
-SMALL = 300  # neurons whose bounds are found anew
+SMALL = 300  # neurons whose bounds are computed again
 ROOT_ROUNDS = (5, 20)  # steps of ascent on inner bounds where the root's do not decide
 
 
@@ -48,7 +48,7 @@ class _Search:
         self.subject, self.goals, self.settings, self.progress = subject, goals, settings, progress
         self.graph, self.case = subject.graph, goals.case
         self.splitter = Splitter(self.graph, optimised_points=settings.points == "optimised")
-        # in small networks inner bounds are found anew in each domain; in others a split reaches them by intervals
+        # in small networks inner bounds are computed again in each domain; in others a split reaches them by intervals
         self.small = sum(self.graph.nodes[k].size for k in self.splitter.nodes) <= SMALL
         self.random = torch.Generator().manual_seed(settings.seed)
         self.counterexample: Tensor | None = None

@@ -24,7 +24,7 @@ ELEMENTS = 12_000_000  # of coefficients of one node at a time
 class LinearBound:
     """Rows of C y >= coefficients x + constant − allowance over each domain, x (size,) the input.
 
-    coefficients (B, S, size), constant, allowance (B, S); at: node -> coefficients (B, S, size) of nodes asked for.
+    coefficients (B, S, size), constant, allowance (B, S); at: node -> coefficients (B, S, size) of nodes requested.
     """
 
     coefficients: Tensor

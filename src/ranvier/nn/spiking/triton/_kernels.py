@@ -26,7 +26,7 @@ from ranvier.nn.spiking.step import Step, kernel_text
 
 _FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tanh", "cosh", "sinh", "power", "exprel", "exprel_slope",
               "minimum", "maximum", "where")  # fmt: skip
-_REGISTERS = 96  # 32-bit ones a thread that a tape, with the rows asked for, may take
+_REGISTERS = 96  # 32-bit ones a thread that a tape, with the rows requested, may take
 _LINES = 150  # of text that a segment may have: seconds of compilation
 _LONGEST = 8  # steps from one state that is kept to the next
 #: whole numbers that every kernel takes: steps, segments, batch × neurons, neurons
@@ -54,13 +54,13 @@ def segment(step: Step, derived: Adjoint | None, double: bool, steps: int) -> in
 
 @cache
 def forward_source(step: Step, double: bool, length: int, keep: bool) -> KernelSource:
-    """Reads the input; writes the output and, where asked for, the states every `length` steps."""
+    """Reads the input; writes the output and, where requested, the states every `length` steps."""
     names = [name for name, _ in step.states]
     arrays = ("in", "out", *(("kept",) if keep else ()), *(f"state_{name}" for name in names),
               *(f"constant_{name}" for name in step.parameters))  # fmt: skip
     before = [f"{name} = _tl.load(_at_constant_{name} + _n)" for name in step.parameters]
     before += [f"_state_{name} = _tl.load(_at_state_{name} + _i)" for name in names]
-    body = [f"_tl.store({_kept(step, k)}, _state_{name}, mask=_here)" for k, name in enumerate(names) if keep]
+    body = [f"_tl.store({_stored(step, k)}, _state_{name}, mask=_here)" for k, name in enumerate(names) if keep]
     body += _rows(length, "in")
     for j in range(length):
         body += _step(step, j)
@@ -83,7 +83,7 @@ def backward_source(step: Step, double: bool, length: int, learned: tuple[str, .
     before += [f"_{name} = _tl.load(_at_{name} + _i)" for name in carried]
     before.append("_per_width = _tl.load(_at_per_width)")
     body = ["_s = _S - 1 - _k", *_rows(length, "in", "from_out")]
-    body += [f"_state_{name} = _tl.load({_kept(step, k)})" for k, name in enumerate(names)]
+    body += [f"_state_{name} = _tl.load({_stored(step, k)})" for k, name in enumerate(names)]
     for j in range(length):
         body += _step(step, j)
         body += [f"_tape_{name}_{j} = {name}" for name in derived.tape]
@@ -114,12 +114,12 @@ def _back(derived: Adjoint, length: int, j: int) -> list[str]:
 
 
 def _rows(length: int, *sequences: str) -> list[str]:
-    """A segment's rows, asked for before the first is used; those beyond T are the last."""
+    """A segment's rows, requested before the first is used; those beyond T are the last."""
     lines = [f"_row_{j} = _tl.minimum(_s * {length} + {j}, _T - 1) * _wide + _i" for j in range(length)]
     return lines + [f"_{name}_{j} = _tl.load(_at_{name} + _row_{j})" for name in sequences for j in range(length)]
 
 
-def _kept(step: Step, k: int) -> str:
+def _stored(step: Step, k: int) -> str:
     return f"_at_kept + (_s * {len(step.states)} + {k}) * _wide + _i"
 
 

@@ -28,7 +28,7 @@ class Loops:
     """The kernels of a step for sequences of one length.
 
     With products between steps (`whole`), every step is a launch, and one more its product; the way back then runs
-    each step anew from its own state.
+    each step again from its own state.
     """
 
     def __init__(

@@ -150,7 +150,7 @@ class _CrossSpectra(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, bar: Tensor) -> Any:  # type: ignore[override]
-        """With R the asked rows of B = (I - K)^-1, H = G + G† of C's cotangent G, and D = R S B†:
+        """With R the requested rows of B = (I - K)^-1, H = G + G† of C's cotangent G, and D = R S B†:
         K's cotangent is R† H D, and S's half the diagonal of R† H R."""
         gains, spectrum = ctx.saved_tensors
         coupling, frequencies, selection = ctx.arguments

@@ -62,7 +62,7 @@ def _solve(
 
 class ShiftTable:
     """`matching_shift` of many neurons of the same parameters, by a polynomial in what their inputs differ in, through
-    its values at Chebyshev nodes; solved for anew when the inputs leave the nodes' range."""
+    its values at Chebyshev nodes; solved for again when the inputs leave the nodes' range."""
 
     def __init__(self, rates: Rates, threads: int) -> None:
         self.rates, self.threads = rates, threads

@@ -96,7 +96,7 @@ def conductance_point(
                 threads=threads,
             )  # fmt: skip
             now = _state(assembly, groups, point.rates, V, shares)
-            _, voltages = _told(now, assembly, V, threads)
+            _, voltages = _implied(now, assembly, V, threads)
             moved = max(float((point.rates - r).abs().max()), 1e-3 * float((voltages - V).abs().max()))
             damped = 0.5 if step > 30 else 1.0
             r, V = r + damped * (point.rates - r), V + damped * (voltages - V)
@@ -157,7 +157,7 @@ def _opened(group: NeuronGroup, conductances: dict[int, tuple[Any, Tensor]]) -> 
     return group.pulled(more, {k: x for k, (_, x) in names.items()})
 
 
-def _told(state: _State, assembly: Assembly, V: Tensor, threads: int) -> tuple[Tensor, Tensor]:
+def _implied(state: _State, assembly: Assembly, V: Tensor, threads: int) -> tuple[Tensor, Tensor]:
     """Rates, and mean voltages where the neuron is not refractory."""
     r, voltages = assembly.source_rates, V
     for group in state.cells:
@@ -176,7 +176,7 @@ def _attached(
     size = len(r)
 
     def updated(u: Tensor) -> Tensor:
-        return torch.cat(_told(_state(assembly, cells, u[:size], u[size:], shares), assembly, u[size:], threads))
+        return torch.cat(_implied(_state(assembly, cells, u[:size], u[size:], shares), assembly, u[size:], threads))
 
     u = torch.cat([r, V])
     there = updated(u)
