@@ -152,7 +152,7 @@ def _signature(app: Any, what: str, name: str, value: Any, options: Any, signatu
 
 
 def _generate(app: Any) -> None:
-    from ranvier._files import write_atomic
+    from ranvier.files.atomic import write_atomic
 
     FOLDER.mkdir(exist_ok=True)
     pages = {"index": index()} | {package: page(package) for package in surface.packages()}

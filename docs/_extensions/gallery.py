@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ranvier._files import write_atomic
-from ranvier._pages import significant
-
 import ranvier as rv
 from ranvier.atlas.execution import read_result
+from ranvier.files.atomic import write_atomic
+from ranvier.files.pages import significant
 
 FOLDER = Path(__file__).parents[1] / "gallery"
 #: results of earlier builds: a system that did not change is not run again
@@ -71,7 +70,7 @@ def index(results: dict[str, dict[str, Any]]) -> str:
             lines += [
                 f"## [{systems[name].title}]({name}.md)", "",
                 f":::{{figure}} pictures/{name}-{first['file']}", f":alt: {first['caption']}", ":width: 420px", "",
-                f"{first['caption']}. Claims: {verdicts}.", ":::", "",
+                f"{first['caption'].removesuffix('.')}. Claims: {verdicts}.", ":::", "",
             ]  # fmt: skip
     lines += ["## All systems", "", "| group | system | claims | paper |", "| --- | --- | --- | --- |"]
     for name, system in sorted(systems.items(), key=lambda item: (item[1].group, item[1].title)):
