@@ -47,13 +47,15 @@ def missing_time(neurons: Membrane) -> Tensor:
     grid = neurons.grid
     F, step = neurons.force, grid.step
     y = F * step / neurons.sigma**2
-    up = (F > 0) & (grid.faces > grid.V_reset)
+    slope = torch.gradient(F, dim=0)[0] / step
+    gentle = (y < 1e6) & (slope.abs() * step < F.abs())  # an upstroke beyond that takes no time
+    up = (F > 0) & (grid.faces > grid.V_reset) & gentle
+    slope = torch.where(up, slope, 0.0)
     half = torch.where(up, y / 2, torch.ones_like(y)).clamp(max=300.0)
     small = half < 1e-2
     sinh = torch.sinh(torch.where(small, torch.ones_like(half), half))
     lost = torch.where(small, half**2 / 3, 1 - (torch.where(small, torch.ones_like(half), half) / sinh) ** 2)
     lost = lost * -torch.expm1(-((2 * half / CARRIED) ** 2))
-    slope = torch.gradient(F, dim=0)[0] / step
     time = step * neurons.sigma**2 * neurons.tau * slope / torch.where(up, F, torch.ones_like(F)) ** 3
     return torch.where(up, lost * time, 0.0).sum(0)
 
