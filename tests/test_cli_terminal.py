@@ -39,7 +39,7 @@ def call(call, capsys):
 def quick(monkeypatch):
     """`run` without what takes time: says what it would, and writes nothing."""
 
-    def execute(settings, out, *, threads, again, say):
+    def execute(settings, out, *, threads, again, say, formats):
         say(f"{settings.wiring}: begun")
         return out
 
@@ -184,7 +184,7 @@ def test_the_help_says_what_the_code_does():
             assert function[name] == getattr(settings, name), name
     assert function["seconds"] is None and f"{settings.seconds} (flybrain: 1)" in said["seconds"]
     fly = {"connections", "drive_neurons", "silence", "rates", "jobs"}  # of `ranvier run flybrain`
-    assert set(function) - set(settings.__dataclass_fields__) == {"threads", "out", "again"} | fly
+    assert set(function) - set(settings.__dataclass_fields__) == {"threads", "out", "again", "formats"} | fly
 
 
 def test_every_option_has_help():

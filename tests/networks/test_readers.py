@@ -113,7 +113,7 @@ def test_nodes_may_be_given(tmp_path):
         ("7.2e17 1 2\n", "spreadsheet"),
         ("nan 1 2\n", "name or a whole number"),
         (",b,1\n", "source is empty"),
-        ("a\nb\n", "1 column"),
+        ("a\nb\n", "one column"),
         ("1 2 3 4 5\n", "Say which is which"),
         ("pre,post,source\na,b,c\n", "two columns for the source"),
         ('a,"b,1\n', "quotes closed"),

@@ -166,6 +166,7 @@ def drops(metrics: dict[str, Any]) -> Figure:
 
 
 PAPER, CHANCE = "NeuronPath 2025", {"kind": "random", "part": "choice"}
+COIN = "equal scores reach it once in 750 draws of 60 images; how much more differs between trained networks"
 register(
     Experiment(
         name="neuron_paths",
@@ -175,14 +176,12 @@ register(
         "attribution score.",
         claims=(
             Claim(
-                "The path's joint attribution is above that of the most active neurons in nine images of ten.",
-                PAPER, "beats_activation", AtLeast(0.9), 0.077, "two standard errors of a share of 60 images",
-                CHANCE,
+                "The path's joint attribution is above that of the most active neurons in most images.",
+                PAPER, "beats_activation", AtLeast(0.7), 0.0, COIN, CHANCE,
             ),
             Claim(
                 "And above that of random paths.",
-                PAPER, "beats_random", AtLeast(0.9), 0.077, "two standard errors of a share of 60 images",
-                CHANCE,
+                PAPER, "beats_random", AtLeast(0.7), 0.0, COIN, CHANCE,
             ),
             Claim(
                 "Among all 4096 paths of a perceptron of three layers the greedy path is within the best tenth.",
