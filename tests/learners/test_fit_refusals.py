@@ -188,7 +188,7 @@ def test_whole_numbers_of_any_size_are_labels(dtype):
 
 
 def test_labels_that_are_no_tensor_and_outputs_without_steps_are_refused():
-    with pytest.raises(TypeError, match="labels of type ndarray; expected a tensor"):
+    with pytest.raises(TypeError, match="labels of a batch is a ndarray; expected a tensor"):
         learner().step((X, LABELS.numpy()))
     with pytest.raises(ValueError, match="none of them 0"):
         membrane_cross_entropy(torch.zeros(0, 2, 3), torch.tensor([0, 1]))
