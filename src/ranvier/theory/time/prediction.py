@@ -13,6 +13,7 @@ from ranvier.networks.groups import groups_of, resolve
 from ranvier.neurons import Poisson
 from ranvier.theory.single_neuron.functions import numbers
 from ranvier.theory.time.fokker_planck import evolve
+from ranvier.theory.time.populations import at_first
 
 STEP = 0.1  # ms, of the Fokker-Planck equation
 
@@ -28,6 +29,7 @@ class TimePrediction:
     `TimeSeries`. Populations are taken as large, and their neurons as alike (`theory.evolve`)."""
 
     def __init__(self, network: Network, dt: float = 0.0) -> None:
+        at_first(network)  # refuses by name what may not change in time
         self.network, self.dt = network, dt
 
     @property
