@@ -93,7 +93,7 @@ models: $(READY)
 # what is finished is not run again; RANVIER_DATA=folder gives MNIST, N-MNIST and Santa Fe
 atlas: $(READY)
 	for seed in 0 1 2; do \
-		$(VENV)/bin/ranvier atlas run --all --size full --seed $$seed --out out/atlas-$$seed || echo "seed $$seed: see above"; done
+		$(VENV)/bin/ranvier atlas run --all --size full --seed $$seed --results out/atlas-$$seed || echo "seed $$seed: see above"; done
 	$(PY) -m benchmarks.atlas out/atlas-0 out/atlas-1 out/atlas-2 | tee benchmarks/results/atlas.md
 
 oracles: $(READY)
