@@ -141,7 +141,7 @@ def test_an_overview_draws_what_there_is(net, recording):
     assert [ax.get_ylabel() for ax in rv.plot.overview(prediction).axes][:3] == ["rate (Hz)", "neuron", "power (Hz)"]
     comparison = rv.compare(recording, prediction)
     shown = [ax.get_xlabel() for ax in rv.plot.overview(comparison).axes]
-    assert shown == ["predicted rate (Hz)", "predicted covariance"]
+    assert shown == ["predicted rate (Hz)", "predicted correlation"]
     assert rv.plot.overview(net).axes[0].get_xlabel() == "source"
     assert rv.plot.overview([{"loss": 1.0}]).axes[0].get_ylabel() == "loss"
     for other in (3, "loss", [], np.zeros(3)):

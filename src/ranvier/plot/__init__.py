@@ -2,8 +2,8 @@
 
 from ranvier.plot.activity import correlation, cross_correlation, raster, rates, spectrum, trace, weights
 from ranvier.plot.models import gradients, layer_raster, training
-from ranvier.plot.networks import comparison, wiring
-from ranvier.plot.overviews import overview, voltages
+from ranvier.plot.networks import comparison, voltages, wiring
+from ranvier.plot.overviews import overview
 
 __all__ = [
     "comparison", "correlation", "cross_correlation", "gradients", "layer_raster", "overview", "raster", "rates",

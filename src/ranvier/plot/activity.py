@@ -57,7 +57,7 @@ def raster(
     if every > 1:
         ax.set_title(f"1 of {every} spikes", fontsize="small")
     ax.set(xlabel="time (ms)", ylabel="neuron", xlim=(low, high))
-    _legend(ax)
+    _legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=2)  # beside the spikes
     return ax
 
 
@@ -181,6 +181,6 @@ def _indices(neurons: Any) -> NDArray[np.int64]:
     return np.atleast_1d(array(neurons)).astype(np.int64)
 
 
-def _legend(ax: Axes) -> None:
+def _legend(ax: Axes, **place: Any) -> None:
     if len(ax.get_legend_handles_labels()[1]) > 1:
-        ax.legend(fontsize="small", frameon=False)
+        ax.legend(fontsize="small", frameon=False, **place)

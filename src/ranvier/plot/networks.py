@@ -1,4 +1,4 @@
-"""Networks, and predictions beside simulations."""
+"""Networks, predictions, and predictions beside simulations."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ranvier.plot._axes import axes_of, colour
+from ranvier.plot._axes import array, axes_of, colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ranvier import Network
     from ranvier.report import Comparison
+    from ranvier.theory.network.graded import GradedPrediction
 
 DOTS = 300  # neurons up to which the wiring is drawn synapse by synapse
 
@@ -58,7 +59,7 @@ def wiring(net: Network, *, ax: Axes | None = None) -> Axes:
 
 def comparison(of: Comparison, *, what: str = "levels", ax: Axes | None = None) -> Axes:
     """Predicted against simulated, of `rv.compare`: "levels" (rates, or mean voltages) with standard errors, or
-    "pairs" (covariances). The line is where they are equal. Raises ValueError for another word."""
+    "pairs" (correlation coefficients). The line is where they are equal. Raises ValueError for another word."""
     if what not in ("levels", "pairs"):
         raise ValueError(f"what is {what!r}; expected 'levels' or 'pairs'")
     ax = axes_of(ax)
@@ -74,6 +75,15 @@ def comparison(of: Comparison, *, what: str = "levels", ax: Axes | None = None) 
         ax.plot(ends, ends, color="0.6", lw=0.8)
         ax.errorbar(x[within], y[within], error[within], fmt=".", ms=3, lw=0.5, color=colour(0), alpha=0.7)
     level = "rate (Hz)" if of.kind == "spikes" else "mean voltage (mV)"
-    unit = level if what == "levels" else "covariance"
+    unit = level if what == "levels" else "correlation"
     ax.set(xlabel=f"predicted {unit}", ylabel=f"simulated {unit}")
+    return ax
+
+
+def voltages(prediction: GradedPrediction, *, ax: Axes | None = None) -> Axes:
+    """Predicted mean voltage of each graded neuron, with its standard deviation."""
+    ax = axes_of(ax)
+    mean, variance = array(prediction.mean()), array(prediction.covariance()).diagonal()
+    ax.errorbar(np.arange(len(mean)), mean, np.sqrt(variance), fmt=".", ms=4, lw=0.7)
+    ax.set(xlabel="neuron", ylabel="mean voltage ± SD (mV)")
     return ax

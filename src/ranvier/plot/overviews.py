@@ -12,7 +12,6 @@ from ranvier import Network
 from ranvier.engines import Recording, StateTrace
 from ranvier.engines.recording.weights import WeightTrace
 from ranvier.plot import activity, models, networks
-from ranvier.plot._axes import array, axes_of
 from ranvier.theory import Prediction
 from ranvier.theory.network.graded import GradedPrediction
 
@@ -21,15 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COMPARED = 400  # neurons up to which all pairs are correlated
-
-
-def voltages(prediction: GradedPrediction, *, ax: Axes | None = None) -> Axes:
-    """Predicted mean voltage of each graded neuron, with its standard deviation."""
-    ax = axes_of(ax)
-    mean, variance = array(prediction.mean()), array(prediction.covariance()).diagonal()
-    ax.errorbar(np.arange(len(mean)), mean, np.sqrt(variance), fmt=".", ms=4, lw=0.7)
-    ax.set(xlabel="neuron", ylabel="mean voltage ± SD (mV)")
-    return ax
 
 
 def overview(of: Any, *, f: Any = None) -> Figure:
@@ -73,7 +63,7 @@ def _pictures(of: Any, f: Any) -> list[Callable[[Axes], Any]]:
             draws.append(lambda ax: activity.spectrum(of, f, ax=ax))
         return draws
     if isinstance(of, GradedPrediction):
-        return [lambda ax: voltages(of, ax=ax)]
+        return [lambda ax: networks.voltages(of, ax=ax)]
     if hasattr(of, "predicted_levels") and hasattr(of, "simulated_levels"):  # a `Comparison`
         return [lambda ax: networks.comparison(of, ax=ax), lambda ax: networks.comparison(of, what="pairs", ax=ax)]
     if isinstance(of, StateTrace):
@@ -100,4 +90,4 @@ def _trace_of(recording: Recording, name: str) -> Callable[[Axes], Any]:
     return draw
 
 
-__all__ = ["overview", "voltages"]
+__all__ = ["overview"]

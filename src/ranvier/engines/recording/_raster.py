@@ -42,5 +42,5 @@ def raster(
         )
     ax.set(xlim=(lo, hi), ylim=(-0.5, len(chosen) - 0.5), xlabel="time (ms)", ylabel="neuron")
     if len(groups) > 1:
-        ax.legend(loc="upper right", markerscale=6 / size)
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=6 / size)
     return cast("Figure", ax.get_figure(root=True))
