@@ -114,6 +114,7 @@ def test_advice_is_typed_as_options(call, tmp_path, capsys):
         ("rows='sources' turns it.", "--rows sources turns it."),
         ("expected bin=, the ms", "expected --bin, the ms"),
         ("--seconds=3 and my.rows=4", "--seconds=3 and my.rows=4"),
+        ("no file 'bin=10/x.csv', none 'a/rows=3'", "no file 'bin=10/x.csv', none 'a/rows=3'"),
     ],
 )
 def test_python_arguments_become_options(text, typed):

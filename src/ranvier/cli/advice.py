@@ -10,7 +10,8 @@ _OPTIONS = "activity|behaviour|bin|circular|columns|counts|delimiter|nodes|rows|
 _MAPPING = re.compile(r"\b(columns|signs)=\{([^{}]*)\}(?: \((--\1 [^)]*)\))?")
 _HEADER = re.compile(r"\bheader=True or False(?: \(--header, --no-header\))?")
 _SWITCH = re.compile(r"\bheader=(True|False)\b")
-_VALUE = re.compile(rf"(?<![\w.-])({_OPTIONS})=(?:'([^']*)'|\"([^\"]*)\"|([\w.]+))?")
+#: not in a path: 'bin=5/x.csv'
+_VALUE = re.compile(rf"(?<![\w.\-/\\'\"])({_OPTIONS})=(?:'([^']*)'|\"([^\"]*)\"|([\w.]+))?")
 
 
 def as_typed(text: str) -> str:

@@ -22,7 +22,7 @@ def chosen_formats(text: str | None) -> tuple[str, ...]:
     installed = find_spec("pynwb") is not None
     if text is None:
         return FORMATS if installed else FORMATS[:1]
-    words = [word.strip().lower() for word in text.split(",") if word.strip()]
+    words = [word.strip().lower() for word in text.split(",")]
     for word in words:
         if word not in (*FORMATS, "none") or ("none" in words and len(words) > 1):
             raise ValueError(f"--format is {text!r:.60}; expected {' and '.join(FORMATS)}, joined by commas, or none")
