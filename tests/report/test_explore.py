@@ -12,13 +12,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ranvier.networks import Network
+from ranvier.neurons import EIF
 from ranvier.report import Column, Comparison, DataTable, measure, write_csv
 from ranvier.report.explore import charts
 from ranvier.report.explore.findings import findings
 from ranvier.report.explore.packing import block, packed, scaled
 from ranvier.report.figures import block_scores
 
-NAMES = ["=1+1", "+2", "-3", "@sum", " =x", "plain", 'a "b", c', "</script><b>", "\u2028line", "bell\x07"]
+NAMES = [
+    "=1+1", "+2", "-3", "@sum", " =x", "＝1", "plain", 'a "b", c', "</script><b>", "<!--", "\t=1", "\r=1",
+    "\u2028line", "bell\x07",
+]  # fmt: skip
 
 
 def unpacked(part):
@@ -34,17 +39,42 @@ def test_no_cell_of_a_file_is_a_formula(tmp_path):
     table = DataTable("t", [Column("n", "name", NAMES), Column("x", "x", np.linspace(-1.5, 1, len(NAMES)))])
     rows = list(csv.reader(io.StringIO(write_csv(tmp_path / "t.csv", table).read_text("utf-8"))))
     assert rows[0] == ["name", "x"] and len(rows) == len(NAMES) + 1
-    assert [row[0] for row in rows[1:6]] == ["'=1+1", "'+2", "'-3", "'@sum", "' =x"]
-    assert [row[0] for row in rows[6:9]] == NAMES[5:8] and rows[10][0] == "bell\\x07"
+    assert [row[0] for row in rows[1:7]] == ["'=1+1", "'+2", "'-3", "'@sum", "' =x", "'＝1"]
+    assert [row[0] for row in rows[7:11]] == NAMES[6:10]
+    assert [row[0] for row in rows[11:]] == ["\\x09=1", "\\x0d=1", "\\u2028line", "bell\\x07"]
     assert rows[1][1] == "-1.5"  # a number is none
 
 
 def test_a_block_of_data_cannot_end_its_element():
     text = str(block({"names": NAMES}))
     assert not re.search("[<>&\u2028\u2029]", text) and "\x07" not in text
-    assert json.loads(text)["names"][7] == NAMES[7]
+    assert json.loads(text)["names"][6:10] == NAMES[6:10]
     with pytest.raises(ValueError, match="JSON"):
         block({"x": float("nan")})
+
+
+def test_columns_and_tables_that_cannot_be_written_are_refused():
+    for values in ([1.0, 2.0], np.array(["a"]), "text", np.array([1j])):
+        with pytest.raises(TypeError, match="expected a sequence of texts, or an array of numbers"):
+            Column("n", "name", values)
+    with pytest.raises(ValueError, match="'a': 1, 'b': 2"):
+        DataTable("t", [Column("a", "a", ["x"]), Column("b", "b", np.zeros(2))])
+
+
+def test_a_class_a_neuron_takes_a_bounded_page():
+    """Pictures hold the largest classes and one of the others; tables each neuron's own."""
+    from tests.report import synthetic
+
+    net = Network(seed=1)
+    size = 400
+    classes = ["large"] * 20 + [f"type {n}" for n in range(20, size)]
+    cells = net.add(EIF(), size, name="cells", classes=classes)
+    net.connect(cells, cells, weight=1.0, probability=0.02)
+    one = measure(net, synthetic.recording(net, seconds=5.0))
+    assert len(one.wiring.classes) == 60 and one.wiring.classes[0] == "large"
+    assert one.wiring.classes[-1] == "322 smaller classes" and (one.wiring.of == 59).sum() == 322
+    assert one.part.bounds[-1] == size
+    assert list(one.neurons().columns[1].values) == classes
 
 
 def test_packed_numbers_come_back():

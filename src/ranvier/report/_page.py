@@ -96,7 +96,7 @@ def page(
         pairs_section(measured),
         *tables_sections(measured),
         spectrum_section(measured),
-        *([] if measured.comparison is None else [measured.comparison.section(own=len(measured.few) == network.size)]),
+        *([] if measured.comparison is None else [measured.comparison.section(own=measured.whole)]),
         *sections,
         Section("In numbers", (), [numbers_table(measured, dict(facts(activity.level)) if facts else {})]),
     ]
@@ -124,7 +124,8 @@ def page(
 def tables_sections(measured: Measured) -> list[Section]:
     """The neurons and the pairs, to search, sort and save."""
     few, total = len(measured.few), measured.wiring.size
-    words = "All neurons" if few == total else f"{count(few)} of {count(total)} neurons, taken evenly from the classes"
+    part = f"{count(few)} of {count(total)} neurons, taken evenly from the classes"
+    words = "All neurons" if measured.whole else part
     neurons = replace(
         measured.neurons(measured.few), caption=f"{words}. A neuron's name shows what it receives and what it reaches."
     )

@@ -74,13 +74,18 @@ def _matrix(wiring: WiringSummary, activity: ActivitySummary, matrix: NDArray[An
         f"{_by_chance(scores)} pixels."
         f"{' Classes: the mean for each pair of classes.' if several else ''}"
     )
-    panels = [charts.matrix_panel(image, "neurons", "correlation", "correlation", z=scores, size=wiring.size)]
+    panels = [
+        charts.matrix_panel(
+            image, "neurons", "correlation", "correlation", z=scores, blank=BLANK, size=wiring.size
+        )
+    ]
     if several:
         panels.append(
             charts.matrix_panel(
-                means, "classes, means", "mean correlation", "correlation", z=class_scores, names=wiring.classes
+                means, "classes, means", "mean correlation", "correlation", z=class_scores, blank=BLANK,
+                names=wiring.classes,
             )
-        )
+        )  # fmt: skip
     return Picture(figure, caption, heavy=True, panels=panels if np.isfinite(image).any() else ())
 
 
@@ -120,8 +125,8 @@ def pairs_section(measured: Measured) -> Section:
     single = measured.single_input(*(np.array(ends) for ends in zip(*pairs, strict=True)))
     rows = [
         (
-            f"{wiring.names[i]} ({wiring.classes[wiring.of[i]]})",
-            f"{wiring.names[j]} ({wiring.classes[wiring.of[j]]})",
+            f"{wiring.names[i]} ({wiring.labels[i]})",
+            f"{wiring.names[j]} ({wiring.labels[j]})",
             f"{number(activity.correlation[i, j], 3)}\u00a0±\u00a0{activity.error[i, j]:.3f}",
             f"{number(activity.level[i], 1)}, {number(activity.level[j], 1)}",
             path(wiring, steps, i, j),

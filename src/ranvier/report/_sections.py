@@ -14,7 +14,7 @@ from ranvier.report._pair_sections import typical_error
 from ranvier.report._parts import NOTHING, Picture, Section, Table, count, number, of_finite, plural, short
 from ranvier.report._wiring import WiringSummary
 from ranvier.report.explore import charts
-from ranvier.report.explore.measured import MAX_COMPARED, Measured
+from ranvier.report.explore.measured import Measured
 
 RATE_BIN = 10.0  # ms
 SIGN_COLOURS = {"excitatory": "exc", "inhibitory": "inh", "all": "ink"}
@@ -32,30 +32,31 @@ def wiring_section(measured: Measured, glossary: str = "") -> Section:
     label = f"mean weight ({wiring.unit})"
     degrees = np.diff(wiring.weights.indptr) if wiring.weights.nnz else np.zeros(wiring.size)
     text = (
-        f"{plural(wiring.size, 'neuron')} in {plural(len(wiring.classes), 'class', 'classes')}, "
+        f"{plural(wiring.size, 'neuron')} in {plural(len(set(wiring.labels)), 'class', 'classes')}, "
         f"{plural(wiring.weights.nnz, 'connected pair')}. A neuron receives from {np.median(degrees):.0f} others in "
         f"the median, from {degrees.max():.0f} at most."
     )
-    pictures = [_matrix(wiring, wiring.weights, caption, "edges", label)]
+    pictures = [_matrix(measured, wiring.weights, caption, "edges", label)]
     if wiring.junctions.nnz:
         text += f" {plural(wiring.junctions.nnz // 2, 'pair is', 'pairs are')} coupled by gap junctions."
         caption = (
             "Gap junctions, in the same order; a pixel is the mean conductance (nS) of the pairs in it, on a "
             "square-root scale. They couple both ways."
         )
-        pictures.append(_matrix(wiring, wiring.junctions, caption, "junctions", "mean conductance (nS)"))
+        pictures.append(_matrix(measured, wiring.junctions, caption, "junctions", "mean conductance (nS)"))
     return Section("Wiring", [text, glossary] if glossary else [text], pictures)
 
 
-def _matrix(wiring: WiringSummary, matrix: Any, caption: str, which: str, label: str) -> Picture:
+def _matrix(measured: Measured, matrix: Any, caption: str, which: str, label: str) -> Picture:
     """Connections ordered by class, and their means by pairs of classes."""
+    wiring = measured.wiring
     means = figures.block_means(matrix, wiring.of, len(wiring.classes))
     axes = "source", "target"
     image = figures.image_of(matrix, wiring.order)
     names = [wiring.names[n] for n in wiring.order] if wiring.size <= figures.NAMED else ()
     figure = figures.class_matrix(image, means, wiring.classes, wiring.bounds, (label, label), axes, names=names)
     panels = [charts.wiring_panel(which, "neurons", label)]
-    if wiring.size > MAX_COMPARED:
+    if not measured.whole:
         panels = [charts.matrix_panel(image, "neurons", label, "weights", size=wiring.size, axes=axes)]
     if len(wiring.classes) > 1:
         panels.append(
@@ -74,7 +75,7 @@ def activity_section(measured: Measured) -> Section:
             f"The mean voltage is {number(activity.level.mean(), 1)} mV. About its own mean a neuron's voltage "
             f"has a standard deviation of {np.median(activity.spread):.1f} mV in the median."
         )
-        pictures = [_traces(wiring, activity, show, colours), _levels(wiring, activity, "mean voltage (mV)")]
+        pictures = [_traces(measured, show, colours), _levels(wiring, activity, "mean voltage (mV)")]
         return Section("Activity", [text], pictures)
     silent = int((activity.level == 0).sum())
     irregularity = of_finite(np.median, activity.spread)
@@ -185,12 +186,13 @@ def groups_of(wiring: WiringSummary) -> dict[str, NDArray[np.int64]]:
     return groups
 
 
-def _traces(wiring: WiringSummary, activity: ActivitySummary, show: float, colours: str) -> Picture:
+def _traces(measured: Measured, show: float, colours: str) -> Picture:
+    wiring, activity = measured.wiring, measured.activity
     times, values = trace(activity.recording)
     shown = times < times[0] + show
     moving = np.argsort(-activity.spread, kind="stable")
     picked = sorted(moving[:: max(1, wiring.size // 14)][:14], key=lambda n: int(wiring.of[n]))
-    names = [f"{short(wiring.names[n])} ({wiring.classes[wiring.of[n]]})" for n in picked]
+    names = [f"{short(wiring.names[n])} ({wiring.labels[n]})" for n in picked]
     figure = figures.traces(
         times[shown] / 1000.0, values[shown][:, picked], names, [int(wiring.signs[n]) for n in picked]
     )
@@ -199,7 +201,7 @@ def _traces(wiring: WiringSummary, activity: ActivitySummary, show: float, colou
         f"by class. {colours}"
     )
     panel = charts.traces_panel(times[shown] / 1000.0, values[shown][:, picked], np.asarray(picked))
-    return Picture(figure, caption, heavy=True, panels=[panel] if wiring.size <= MAX_COMPARED else (), stacked=True)
+    return Picture(figure, caption, heavy=True, panels=[panel] if measured.whole else (), stacked=True)
 
 
 def _levels(wiring: WiringSummary, activity: ActivitySummary, label: str) -> Picture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,21 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._text import printable
+from ranvier.report._parts import count
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+MOST_CLASSES = 60  # rows and columns of pictures
 
 
 @dataclass(frozen=True)
 class WiringSummary:
     """Neurons by name and class, and their connections.
 
-    `of` (N,) is each neuron's class as an index of `classes`; `order` (N,) lists the neurons class by class.
+    `labels` names each neuron's class. `of` (N,) is the same as an index of `classes`, the smallest of which stand
+    together where there are many; `order` (N,) lists the neurons class by class.
     `weights` (N, N) [target, source] holds the signed sum of a pair's chemical weights, `junctions` that of
     its electrical ones; `signs` (N,) is a neuron's effect on its targets: 1, −1, or 0 where mixed or none.
     """
 
     names: tuple[str, ...]
+    labels: tuple[str, ...]
     classes: tuple[str, ...]
     of: NDArray[np.int64]
     order: NDArray[np.int64]
@@ -48,6 +54,7 @@ class WiringSummary:
         of = self.of[neurons]
         return WiringSummary(
             names=tuple(self.names[n] for n in neurons),
+            labels=tuple(self.labels[n] for n in neurons),
             classes=self.classes,
             of=of,
             order=np.argsort(of, kind="stable"),
@@ -77,10 +84,8 @@ def wiring_of(network: Any, order: Sequence[str] = ()) -> WiringSummary:
     from scipy.sparse import coo_array, csr_array
 
     size = network.size
-    labels = list(map(printable, network.classes))
-    classes = tuple(dict.fromkeys([*(name for name in order if name in set(labels)), *labels]))
-    index = {name: i for i, name in enumerate(classes)}
-    of = np.array([index[label] for label in labels], dtype=np.int64)
+    labels = tuple(map(printable, network.classes))
+    classes, of = _grouped(labels, order)
     chemical, electrical = csr_array((size, size)), csr_array((size, size))
     units: list[str] = []
     for projection in network.projections:
@@ -100,6 +105,7 @@ def wiring_of(network: Any, order: Sequence[str] = ()) -> WiringSummary:
     signs = np.where(positive >= 9 * negative, 1, np.where(negative >= 9 * positive, -1, 0))
     return WiringSummary(
         names=tuple(map(printable, network.names)),
+        labels=labels,
         classes=classes,
         of=of,
         order=np.argsort(of, kind="stable"),
@@ -108,6 +114,19 @@ def wiring_of(network: Any, order: Sequence[str] = ()) -> WiringSummary:
         signs=np.where(positive + negative > 0, signs, 0),
         unit=units[0] if len(set(units)) == 1 else "mixed units",
     )
+
+
+def _grouped(labels: Sequence[str], order: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Classes, and each neuron's as an index of them: all, or the largest ones and one of all others."""
+    sizes = Counter(labels)
+    classes = list(dict.fromkeys([*(name for name in order if name in sizes), *labels]))
+    shown = classes
+    if len(classes) > MOST_CLASSES:
+        largest = {name for name, _ in sizes.most_common(MOST_CLASSES - 1)}
+        shown = [name for name in classes if name in largest]
+        shown.append(f"{count(len(classes) - len(shown))} smaller classes")
+    index = {name: k for k, name in enumerate(shown)}
+    return tuple(shown), np.array([index.get(label, len(shown) - 1) for label in labels], np.int64)
 
 
 def distances(wiring: WiringSummary, neurons: NDArray[np.int64] | None = None) -> NDArray[np.int16]:

@@ -59,10 +59,11 @@ def wiring_panel(which: str, title: str, label: str) -> Panel:
 
 
 def matrix_panel(
-    image: Array, title: str, label: str, colours: str, *, z: Array | None = None, names: Sequence[str] | None = None,
-    size: int = 0, axes: tuple[str, str] = ("", ""),
+    image: Array, title: str, label: str, colours: str, *, z: Array | None = None, blank: float = 0.0,
+    names: Sequence[str] | None = None, size: int = 0, axes: tuple[str, str] = ("", ""),
 ) -> Panel:  # fmt: skip
-    """A matrix (P, P), with each pixel's standard scores `z` beside its value where there are any.
+    """A matrix (P, P), with each pixel's standard scores `z` beside its value where there are any; those within `blank`
+    are not coloured.
 
     Its rows are `names`, or `size` neurons in the page's order, several a pixel. colours: weights or correlation.
     """
@@ -71,7 +72,7 @@ def matrix_panel(
         "values": scaled(image), "size": size or len(image), "axes": list(axes),
     }  # fmt: skip
     if z is not None:
-        panel["z"] = scaled(z)
+        panel |= {"z": scaled(z), "blank": blank}
     if names is not None:
         panel["names"] = list(names)
     return panel

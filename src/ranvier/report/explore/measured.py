@@ -33,6 +33,11 @@ class Measured:
     steps: NDArray[np.int16]
     comparison: Comparison | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether `few` are all neurons."""
+        return len(self.few) == self.wiring.size
+
     @cached_property
     def part(self) -> WiringSummary:
         """The wiring among the neurons whose pairs are compared."""
@@ -76,7 +81,7 @@ class Measured:
         what, unit = ("rate", "Hz") if spiking else ("voltage", "mV")
         columns = [
             Column("neuron", "neuron", [wiring.names[n] for n in at], of=np.arange(len(at))),
-            Column("class", "class", [wiring.classes[wiring.of[n]] for n in at]),
+            Column("class", "class", [wiring.labels[n] for n in at]),
             Column("effect", "effect", [EFFECTS[int(s)] for s in wiring.signs[at]]),
             Column("inputs", "inputs", self.inputs[at], 0),
             Column("outputs", "outputs", _partners(wiring, 0)[at], 0),

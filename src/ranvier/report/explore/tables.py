@@ -18,7 +18,7 @@ from ranvier.report._parts import number
 from ranvier.report.explore.packing import packed
 
 #: how a cell begins that a spreadsheet takes for a formula
-FORMULA = "=+-@"
+FORMULA = "=+-@＝＋－＠"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,15 @@ class Column:
     values: Sequence[str] | NDArray[Any]
     digits: int = 2
     of: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        numbers = isinstance(self.values, np.ndarray) and self.values.dtype.kind in "iuf"
+        texts = not isinstance(self.values, str | np.ndarray) and all(isinstance(text, str) for text in self.values)
+        if not (numbers or texts):
+            raise TypeError(
+                f"values of column {self.name!r} are {type(self.values).__name__}; expected a sequence of texts, or an "
+                "array of numbers (rows,): np.asarray(values, float) makes one"
+            )
 
     @property
     def numeric(self) -> bool:
@@ -69,6 +78,11 @@ class DataTable:
     caption: str = ""
     first: int = 10
 
+    def __post_init__(self) -> None:
+        rows = {column.name: len(column.values) for column in self.columns}
+        if len(set(rows.values())) > 1:
+            raise ValueError(f"the columns of table {self.key!r} have {rows} rows; expected as many in each")
+
     @property
     def size(self) -> int:
         """The number of rows."""
@@ -95,7 +109,7 @@ class DataTable:
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([column.name for column in self.columns])
+        writer.writerow([guarded(column.name) for column in self.columns])
         writer.writerows(zip(*(_cells(column) for column in self.columns), strict=True))
         return text.getvalue()
 
@@ -108,7 +122,7 @@ def write_csv(path: str | Path, table: DataTable) -> Path:
 def guarded(text: str) -> str:
     """`text` as a cell of a CSV file, with an apostrophe before what a spreadsheet would compute."""
     text = printable(text)
-    return f"'{text}" if text.lstrip()[:1] in tuple(FORMULA) else text
+    return f"'{text}" if text.lstrip().startswith(tuple(FORMULA)) else text
 
 
 def _cells(column: Column) -> list[str]:

@@ -1,5 +1,5 @@
 // A panel: a canvas with axes, which can be enlarged, and says what is pointed at. What is drawn in it comes from `KINDS`.
-const GAP = 8;
+const LEAST = 1e-4;  // the part of an axis that can still be enlarged
 
 function ticksOf(low, high, most) {
   const span = high - low;
@@ -67,6 +67,7 @@ function makePanel(spec, caption) {
   }
   function zoom(factor, x = (view.x[0] + view.x[1]) / 2, y = (view.y[0] + view.y[1]) / 2) {
     const about = (span, at) => span.map(end => at + (end - at) * factor);
+    if (factor < 1 && (view.x[1] - view.x[0]) * factor < LEAST * (home.x[1] - home.x[0])) return;
     look(about(view.x, x), kind.only === "x" ? view.y : about(view.y, y));
   }
   function reset() { look(home.x, home.y); }
@@ -94,8 +95,9 @@ function makePanel(spec, caption) {
     g.beginPath();
     g.rect(box.left, box.top, box.width, box.height);
     g.clip();
-    kind.draw(g, { box, view, px, py, ratio });
+    kind.draw(g, { box, view, px, py });
     g.restore();
+    legend.replaceChildren(...(kind.legend?.() ?? []));
     axes(width, height);
     if (drag && drag.moved) frame();
     canvas.dataset.view = [...view.x, ...view.y].map(v => v.toPrecision(6)).join(" ");
@@ -174,7 +176,7 @@ function makePanel(spec, caption) {
     if (done?.moved) {
       const sorted = (a, b) => a < b ? [a, b] : [b, a];
       const x = sorted(done.x, done.now.x), y = sorted(done.y, done.now.y);
-      const least = (span, whole) => span[1] - span[0] > 1e-4 * (whole[1] - whole[0]);
+      const least = (span, whole) => span[1] - span[0] > LEAST * (whole[1] - whole[0]);
       if (least(x, home.x) && (kind.only === "x" || least(y, home.y))) return look(x, kind.only === "x" ? view.y : y);
       return draw();
     }
@@ -200,7 +202,7 @@ function makePanel(spec, caption) {
     event.preventDefault();
     acts[event.key]();
   });
-  return { root, draw, legend: () => legend.replaceChildren(...(kind.legend?.() ?? [])) };
+  return { root, draw };
 }
 
 function makeFigures() {
@@ -215,9 +217,14 @@ function makeFigures() {
     figure.classList.add("alive");
     panels.push(...made);
   }
-  const all = () => { for (const panel of panels) { panel.legend(); panel.draw(); } };
+  const all = () => { for (const panel of panels) panel.draw(); };
   all();
-  let waiting = 0;
-  new ResizeObserver(() => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(all); }).observe(document.body);
+  let waiting = 0, drawn = document.body.clientWidth;
+  new ResizeObserver(() => {
+    if (document.body.clientWidth === drawn) return;  // a table has grown or shrunk
+    drawn = document.body.clientWidth;
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(all);
+  }).observe(document.body);
   dark.addEventListener("change", () => { readTheme(); all(); });
 }

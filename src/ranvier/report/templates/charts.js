@@ -13,6 +13,11 @@ function swatch(name, text, kind = "line") {
   return make("span", { className: "key" }, mark, text);
 }
 
+const SIGNS = [[1, "exc", "excitatory"], [-1, "inh", "inhibitory"], [0, "soft", "mixed or none"]];
+function signKeys(signs, kind) {
+  return SIGNS.filter(([sign]) => signs.includes(sign)).map(([, colour, text]) => swatch(colour, text, kind));
+}
+
 function scale(limit, label, colours, signed) {
   const [up, down] = colours === "correlation" ? ["pos", "neg"] : ["exc", "inh"];
   const strip = make("span", { className: "strip" });
@@ -38,7 +43,7 @@ function quantileOfSizes(values, share) {
   return sizes.length ? sizes[Math.min(sizes.length - 1, Math.floor(share * sizes.length))] : 1;
 }
 
-function image(g, width, height, colourAt) {
+function image(width, height, colourAt) {
   const bitmap = make("canvas", { width, height }), pen = bitmap.getContext("2d"), pixels = pen.createImageData(width, height);
   for (let k = 0; k < width * height; k++) {
     const [r, b, c] = colourAt(k);
@@ -84,6 +89,12 @@ function classLines(g, { box, view, px, py }, both) {
   g.globalAlpha = 1;
 }
 
+// what stands beside rows that are neurons: the longest of it says how wide the margin must be
+function neuronWords(span) {
+  if (span[1] - span[0] < 45) return [...neurons.order.slice(Math.floor(span[0]), Math.ceil(span[1]))].map(n => neurons.names[n]);
+  return neurons.classes.length > 1 ? neurons.classes : [];
+}
+
 function namedMargin(g, width, texts, labels) {
   const most = Math.min(130, width * 0.3), wide = Math.max(30, widest(g, texts, most));
   return { left: wide + (labels[1] ? 18 : 4), right: 8, top: 4, bottom: wide + (labels[0] ? 20 : 4) };
@@ -97,15 +108,15 @@ function rowsWords(low, high) {
 
 const KINDS = {
   edges(spec) {
-    const { sources, targets, weights, unit } = connections[spec.which], size = neurons.names.length;
+    const { sources, targets, weights, unit, total } = connections[spec.which], size = neurons.names.length;
     const rows = neurons.row, signed = weights.some(w => w < 0);
-    const limit = quantileOfSizes(weights, 0.995);
-    let grid = null;
+    const strong = quantileOfSizes(weights, 0.995);
+    let grid = null, limit = strong;
     return {
       x: [0, size], y: [0, size], down: true, square: true, turned: true, labels: ["source", "target"],
-      margin: (g, width, view) => namedMargin(g, width, names(view), ["s", "t"]),
+      margin: (g, width, view) => namedMargin(g, width, neuronWords(view.x).concat(neuronWords(view.y)), ["source", "target"]),
       ticksX: (view, box) => neuronTicks(view.x, box.width), ticksY: (view, box) => neuronTicks(view.y, box.height),
-      legend: () => scale(limit, spec.label, "weights", signed),
+      legend: () => [...scale(limit, spec.label, "weights", signed), ...(total > weights.length ? [`the strongest ${counted(weights.length)} of ${plural(total, "connection")}`] : [])],
       draw(g, place) {
         const { box, view, px, py } = place;
         const bins = (span, pixels) => Math.max(1, Math.min(Math.ceil(span[1]) - Math.floor(span[0]), Math.floor(pixels)));
@@ -122,9 +133,9 @@ const KINDS = {
           counts[at] += 1;
         }
         grid = { low, wx, wy, nx, ny, sums, counts };
-        // a pixel of many pairs is the mean of those connected, faint where they are few
-        const paint = painter(limit, "weights"), pairs = wx * wy;
-        const bitmap = image(g, nx, ny, k => paint(counts[k] ? sums[k] / Math.sqrt(counts[k] * Math.max(pairs, counts[k])) : 0));
+        const means = sums.map(sum => sum / (wx * wy));
+        limit = wx * wy > 1 ? quantileOfSizes(means, 0.995) : strong;
+        const paint = painter(limit, "weights"), bitmap = image(nx, ny, k => paint(means[k]));
         g.imageSmoothingEnabled = false;
         g.drawImage(bitmap, px(low[0]), py(low[1]), px(high[0]) - px(low[0]), py(high[1]) - py(low[1]));
         classLines(g, place, true);
@@ -139,16 +150,13 @@ const KINDS = {
         return { lines: [`${rowsWords(a, b)} → ${rowsWords(c, d)}`, words], neuron: d - c === 1 ? neurons.order[c] : undefined };
       },
     };
-    function names(view) {
-      return view.x[1] - view.x[0] < 45 ? neurons.names.slice(0, 200) : neurons.classes.length > 1 ? neurons.classes : [];
-    }
   },
 
   matrix(spec) {
     const { side } = spec, values = unscaled(spec.values), z = spec.z && unscaled(spec.z);
     const size = spec.names ? side : spec.size, own = !spec.names && neurons && size === neurons.names.length;
-    const kept = z ? values.map((v, k) => Number.isNaN(v) ? NaN : Math.abs(z[k]) >= 3 ? v : 0) : values;
-    const limit = quantileOfSizes(kept, 0.995), signed = kept.some(v => v < 0);
+    const coloured = z ? values.map((v, k) => Number.isNaN(v) ? NaN : Math.abs(z[k]) >= spec.blank ? v : 0) : values;
+    const limit = quantileOfSizes(coloured, 0.995), signed = coloured.some(v => v < 0);
     const list = (span, pixels) => {
       if (own) return neuronTicks(span, pixels);
       const each = pixels / (span[1] - span[0]);
@@ -158,14 +166,14 @@ const KINDS = {
     let bitmap = null, drawnFor = null;
     return {
       x: [0, size], y: [0, size], down: true, square: true, turned: true, labels: spec.axes,
-      margin: (g, width, view) => namedMargin(g, width, spec.names || (own ? view.x[1] - view.x[0] < 45 ? neurons.names.slice(0, 200) : neurons.classes.length > 1 ? neurons.classes : [] : []), spec.axes),
+      margin: (g, width, view) => namedMargin(g, width, spec.names || (own ? neuronWords(view.x).concat(neuronWords(view.y)) : []), spec.axes),
       ticksX: (view, box) => list(view.x, box.width), ticksY: (view, box) => list(view.y, box.height),
       legend: () => scale(limit, spec.label, spec.colours, signed),
       draw(g, place) {
         const { px, py } = place;
         if (drawnFor !== theme.paper) {
           const paint = painter(limit, spec.colours);
-          bitmap = image(g, side, side, k => paint(kept[k]));
+          bitmap = image(side, side, k => paint(coloured[k]));
           drawnFor = theme.paper;
         }
         g.imageSmoothingEnabled = false;
@@ -179,7 +187,7 @@ const KINDS = {
         const [a, b] = span(i), [c, d] = span(j);
         const between = spec.axes[0] ? `${words(a, b)} → ${words(c, d)}` : `${words(c, d)} and ${words(a, b)}`;
         const value = Number.isNaN(values[k]) ? "no value" : `${spec.label} ${significant(values[k])}`;
-        const score = z && !Number.isNaN(z[k]) ? `z = ${shown(z[k], 1)}${Math.abs(z[k]) < 3 ? ", not beyond chance" : ""}` : null;
+        const score = z && !Number.isNaN(z[k]) ? `z = ${shown(z[k], 1)}${Math.abs(z[k]) < spec.blank ? ", not beyond chance" : ""}` : null;
         return { lines: [between, value, score].filter(Boolean), neuron: own && size === side ? neurons.order[j] : undefined };
       },
     };
@@ -193,7 +201,7 @@ const KINDS = {
       legend: () => [make("span", { className: "key" }, "darker: more pairs"), swatch("ink", "equal")],
       draw(g, place) {
         const { px, py } = place, shades = ramp("soft");
-        const bitmap = image(g, side, side, k => {
+        const bitmap = image(side, side, k => {
           const count = counts[(side - 1 - Math.floor(k / side)) * side + k % side];
           return count ? shades[Math.round(40 + 200 * Math.log(1 + count) / Math.log(1 + most))] : channels(theme.paper);
         });
@@ -216,7 +224,7 @@ const KINDS = {
     const name = k => spec.own ? described(k) : spec.names ? spec.names[k] : null;
     return {
       x: pad(ends[0]), y: pad(ends[1]), square: true, labels: spec.labels, margin: PLAIN,
-      legend: () => [...(spec.own ? [swatch("exc", "excitatory", "dot"), swatch("inh", "inhibitory", "dot"), swatch("soft", "mixed or none", "dot")].filter((_, k) => neurons.signs.includes([1, -1, 0][k])) : []), swatch("ink", "equal")],
+      legend: () => [...(spec.own ? signKeys(neurons.signs, "dot") : []), swatch("ink", "equal")],
       draw(g, place) {
         const { px, py } = place;
         equalLine(g, place, { x: place.view.x, y: place.view.y });

@@ -70,9 +70,9 @@ Object.assign(KINDS, {
     return {
       x: [spec.start / 1000, spec.stop / 1000], y: [0, size], down: true, labels: ["time (s)", ""],
       height: width => Math.max(260, Math.min(560, width * 0.6)),
-      margin: (g, width, view) => ({ left: widest(g, view.y[1] - view.y[0] < 45 ? neurons.names.slice(0, 200) : neurons.classes.length > 1 ? neurons.classes : ["neuron"], Math.min(130, width * 0.3)) + 4, right: 14, top: 6, bottom: 42 }),
+      margin: (g, width, view) => ({ left: Math.max(30, widest(g, neuronWords(view.y), Math.min(130, width * 0.3))) + 4, right: 14, top: 6, bottom: 42 }),
       ticksY: (view, box) => neuronTicks(view.y, box.height),
-      legend: () => [swatch("exc", "excitatory"), swatch("inh", "inhibitory"), swatch("soft", "mixed or none")].filter((_, k) => neurons.signs.includes([1, -1, 0][k])),
+      legend: () => signKeys(neurons.signs),
       draw(g, place) {
         const { box, view, px, py } = place;
         if (neurons.classes.length > 1) classLines(g, place, false);
@@ -113,7 +113,7 @@ Object.assign(KINDS, {
       height: () => 34 * chosen.length + 70,
       margin: (g, width) => ({ left: widest(g, [...chosen].map((_, k) => label(k)), Math.min(130, width * 0.3)) + 4, right: 14, top: 6, bottom: 42 }),
       ticksY: () => [...chosen].map((_, k) => ({ at: k, text: label(k) })),
-      legend: () => [make("span", { className: "key" }, `from row to row: ${significant(step, 2)} mV`), swatch("exc", "excitatory"), swatch("inh", "inhibitory"), swatch("soft", "mixed or none")],
+      legend: () => [make("span", { className: "key" }, `from row to row: ${significant(step, 2)} mV`), ...signKeys([...chosen].map(n => neurons.signs[n]))],
       draw(g, { view, px, py }) {
         g.lineWidth = 1.2;
         y.forEach((values, row) => {

@@ -14,11 +14,15 @@ function readColumn(column) {
   return { ...column, text: k => column.words[places[k]] };
 }
 
-// a spreadsheet computes what begins with = + - @
-function cell(column, k) {
-  const text = column.numeric ? Number.isFinite(column.values[k]) ? String(Number(column.values[k].toPrecision(7))) : "" : column.text(k);
-  const safe = !column.numeric && /^\s*[=+\-@]/.test(text) ? `'${text}` : text;
+// a spreadsheet computes what begins with = + - @, wide forms too
+function quoted(text) {
+  const safe = /^\s*[=+\-@＝＋－＠]/.test(text) ? `'${text}` : text;
   return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
+}
+
+function cell(column, k) {
+  if (!column.numeric) return quoted(column.text(k));
+  return Number.isFinite(column.values[k]) ? String(Number(column.values[k].toPrecision(7))) : "";
 }
 
 function makeTable(root, table) {
@@ -74,7 +78,7 @@ function makeTable(root, table) {
     show();
   }
   function saveFile() {
-    const lines = [columns.map(c => c.name).join(","), ...chosen.map(k => columns.map(c => cell(c, k)).join(","))];
+    const lines = [columns.map(c => quoted(c.name)).join(","), ...chosen.map(k => columns.map(c => cell(c, k)).join(","))];
     const link = make("a", { href: URL.createObjectURL(new Blob([`${lines.join("\n")}\n`], { type: "text/csv" })), download: `${table.key}.csv` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
