@@ -24,7 +24,6 @@ def _number(value: Any) -> str:
     return "–" if value is None else value if isinstance(value, str) else significant(value, 4)
 
 
-
 def entry(experiment: Any, result: dict[str, Any]) -> str:
     """Picture, claims with their verdicts, code."""
     lines = [f"# {experiment.title}", ""]
