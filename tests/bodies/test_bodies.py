@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from ranvier.bodies import NCAP, Swimmer, evolve, policy_gradient
+from ranvier.bodies.policy_gradient import _advantages
 from tests.laws.oracles import oracle
 
 pytest.importorskip("mujoco", reason="mujoco is not installed (ranvier[bodies])")
@@ -140,11 +141,14 @@ def test_wrong_values(call, words):
 
 def test_an_unstable_simulation_is_an_error(tmp_path, monkeypatch):
     """MuJoCo itself warns and resets the state; an episode made of two would be returned."""
-    monkeypatch.chdir(tmp_path)  # where MuJoCo writes its log
+    import mujoco
+
+    monkeypatch.chdir(tmp_path)  # where MuJoCo would write its log
     body = Swimmer(3)
     body._model.opt.gravity[:] = 1e14
     with pytest.raises(FloatingPointError, match="step 0"):
         body.run(lambda q, k: np.zeros(2), 3)
+    assert not list(tmp_path.iterdir()) and mujoco.get_mju_user_warning() is None
 
 
 def test_a_missing_extra_is_named(monkeypatch):
@@ -194,6 +198,22 @@ def test_the_policy_gradient_points_where_the_reward_grows():
     ):
         with pytest.raises(error, match="expected"):
             call()
+
+
+@oracle
+def compared(rewards: np.ndarray, discount: float) -> np.ndarray:
+    """Σ_{s ≥ t} discount^(s−t) r_s less the mean over episodes, over the deviation of all, by definition."""
+    T = len(rewards)
+    to_go = np.array([sum(discount ** (s - t) * rewards[s] for s in range(t, T)) for t in range(T)])
+    apart = to_go - to_go.mean(1)[:, None]
+    return apart / np.sqrt((apart**2).mean())
+
+
+def test_advantages_are_discounted_and_compared():
+    rewards = np.random.default_rng(0).standard_normal((7, 3))
+    for discount in (0.0, 0.8, 1.0):
+        np.testing.assert_allclose(_advantages(rewards, discount), compared(rewards, discount), atol=1e-12)
+    assert not _advantages(np.ones((5, 2)), 0.9).any()
 
 
 def test_the_controller_is_the_cell_for_any_weights():

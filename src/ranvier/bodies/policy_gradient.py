@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ranvier._checks import count, positive
+from ranvier._checks import count, number, positive
 
 
 class Episode(Protocol):
@@ -34,15 +34,15 @@ def policy_gradient(
 
     REINFORCE (Williams 1992): torques are drawn from a normal distribution about the cell's, of deviation `sigma`;
     Adam of rate `lr` follows the mean over steps of A_t ∇ log p(torques_t). A_t is the reward from step t on,
-    discounted, less its mean over the iteration's `episodes`, over its deviation. The same seed gives the same result.
+    discounted, less its mean over the iteration's `episodes`, over its deviation. There is no critic, and no bound of
+    a step, as PPO has. The same seed gives the same result.
 
     Raises ValueError for numbers out of range, TypeError for a module that is no `Cell`, FloatingPointError for rewards
     that are not finite.
     """
     iterations, steps = count(iterations, "iterations"), count(steps, "steps", 1)
-    if count(episodes, "episodes", 2) < 2:
-        raise ValueError(f"episodes is {episodes}; expected 2 or more: each is compared with the others")
-    sigma, lr = positive(sigma, "sigma"), positive(lr, "lr")
+    episodes = count(episodes, "episodes", 2)  # each is compared with the others
+    sigma, lr, discount = positive(sigma, "sigma"), positive(lr, "lr"), number(discount, "discount")
     if not 0 <= discount <= 1:
         raise ValueError(f"discount is {discount}; expected 0 to 1")
     if not (hasattr(cell, "init_state") and hasattr(cell, "step")):

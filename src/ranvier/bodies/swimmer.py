@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,17 @@ class Swimmer:
         """
         steps = count(steps, "steps", 1)
         function(control, "control", "(joints, step) -> torques")
+        with _without_log(self._mujoco):
+            return self._episode(control, steps, seed)
+
+    def _episode(self, control: Callable[[np.ndarray, int], np.ndarray], steps: int, seed: int) -> SwimmerEpisode:
         mj, model, data = self._mujoco, self._model, self._data
         mj.mj_resetData(model, data)
         limit = np.deg2rad(360.0 / self.links)
         rng = np.random.default_rng(seed)
         data.qpos[self._free :] = rng.uniform(-limit, limit, self.joints)
         mj.mj_forward(model, data)
+        unstable = mj.mjtWarning.mjWARN_BADQPOS, mj.mjtWarning.mjWARN_BADQVEL, mj.mjtWarning.mjWARN_BADQACC
         speed, joints, places = np.zeros(steps), np.zeros((steps, self.joints)), np.zeros((steps, self.links, 2))
         for k in range(steps):
             torque = reals(control(data.qpos[self._free :].copy(), k), "what control returns")
@@ -101,9 +107,9 @@ class Swimmer:
             speed[k] = self._speed()
             joints[k] = data.qpos[self._free :]
             places[k] = data.xpos[self._bodies, :2]
-            if data.warning[mj.mjtWarning.mjWARN_BADQACC].number:  # MuJoCo only warns, and restarts
+            if sum(data.warning[kind].number for kind in unstable):  # MuJoCo only warns, and restarts
                 raise FloatingPointError(
-                    f"the acceleration is not finite in step {k}; expected a stable motion: was the model changed?"
+                    f"the motion is not finite in step {k}; expected a stable one: was the model changed?"
                 )
         return SwimmerEpisode(float(np.clip(speed / FULL_SPEED, 0, 1).sum()), speed, joints, places)
 
@@ -114,6 +120,17 @@ class Swimmer:
             self._model, self._data, self._mujoco.mjtObj.mjOBJ_BODY, self._bodies[0], velocity, 1
         )
         return float(-velocity[4])  # the links follow in the direction of y
+
+
+@contextmanager
+def _without_log(mujoco: Any) -> Iterator[None]:
+    """MuJoCo writes its warnings into MUJOCO_LOG.TXT in the working folder, unless there is a handler."""
+    handler = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(handler or (lambda message: None))
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(handler)
 
 
 def _model(links: int) -> tuple[str, dict[str, bytes]]:

@@ -24,7 +24,7 @@ class FixedPointRounding(nn.Module):
 
     def __init__(self, bits: int, *, unit: float | None = None, fraction: int | None = None) -> None:
         super().__init__()
-        if not 2 <= count(bits, "bits", 2) <= 32:
+        if count(bits, "bits", 2) > 32:
             raise ValueError(f"bits is {bits}; expected 2 to 32")
         if unit is not None and fraction is not None:
             raise ValueError("unit and fraction are both set; expected one: fraction b is the unit 2^-b")
