@@ -32,5 +32,8 @@ def test_claims_and_mutants(experiment):
         expected = "refuted" if (experiment.name, claim["metric"]) in REFUTED else "reproduced"
         undecided = (experiment.name, claim["metric"]) in OPEN
         assert claim["verdict"] in (expected, "untested") or undecided, claim
-        if claim["verdict"] != "untested":
+        untested = claim["verdict"] == "untested"
+        assert claim["only"] or not untested, f"it is not measured here, and `only` does not say what it takes: {claim}"
+        assert untested or "full size" not in claim["only"], f"it is measured here; expected no `only`: {claim}"
+        if not untested:
             assert claim["mutant_verdict"] == "refuted", f"the mutant survives: {claim}"

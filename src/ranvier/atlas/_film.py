@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ranvier.atlas._canvas import COLOURS
+
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,9 @@ class Film:
         return pixels
 
 
-def _line(draw: object, points: Sequence[Sequence[float]] | np.ndarray, colour: str, width: int) -> None:
+def _line(draw: ImageDraw, points: np.ndarray, colour: str, width: int) -> None:
     if len(points) > 1:
-        draw.line([tuple(p) for p in points], fill=colour, width=width, joint="curve")  # type: ignore[attr-defined]
+        draw.line([tuple(p) for p in points], fill=colour, width=width, joint="curve")
 
 
 __all__ = ["Film"]

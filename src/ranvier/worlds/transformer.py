@@ -23,9 +23,9 @@ class TEMTransformer(nn.Module):
 
     stimuli, actions : how many there are. size : units of a position. positions : "recurrent", or "fixed", sines and
     cosines of the step's number as in Vaswani et al. (2017), a control that ignores actions. angle : √size times the
-    deviation of the entries that the S_a start with. transitions : "rotations", or "free", the paper's: any matrices,
-    which start as such rotations; the position is then scaled to length 1 after every step, as long walks would make
-    it grow or fade.
+    deviation of the entries that the S_a start with. transitions : "rotations", or "free": any matrices, which
+    start as such rotations. After every step the position is then scaled to length 1, as long walks would make it grow
+    or fade: Whittington et al. (2022) have e ← σ(e W_a) with a nonlinearity σ, which is left out here.
 
     >>> model = TEMTransformer(stimuli=5, size=8)
     >>> model(torch.tensor([[1], [2], [1]]), torch.tensor([[0], [2], [0]])).shape

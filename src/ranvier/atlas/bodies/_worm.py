@@ -29,7 +29,10 @@ def worm_controller(
     Stretch receptors, one for each of the 18 motor neurons of forward swimming (DB1 to DB7, VB1 to VB11), excite their
     motor neuron where the joint ahead of it bends to its side, as Boyle, Berri & Cohen (2012) and Wen et al. (2012)
     have it; those of the head follow an oscillator of 60 commands instead. Each joint's torque is the difference of the
-    dorsal and the ventral motor neurons' voltages nearby. (Where muscles attach and how strong receptors are is ours.)
+    dorsal and the ventral motor neurons' voltages nearby.
+
+    Ours are the places of neurons, evenly spaced by number, where torques act and how strong receptors are. Muscles and
+    a rhythm of the network's own are left out; A-, AS- and D-type motor neurons are simulated but move nothing.
 
     Parameters
     ----------

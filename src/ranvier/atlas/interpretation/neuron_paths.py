@@ -166,14 +166,18 @@ def drops(metrics: dict[str, Any]) -> Figure:
 
 
 PAPER, CHANCE = "NeuronPath 2025", {"kind": "random", "part": "choice"}
-COIN = "equal scores reach it once in 750 draws of 60 images; how much more differs between trained networks"
+COIN = (
+    "the bound is ours: equal scores reach it once in 750 draws of 60 images, and how far networks lie above it "
+    "differs from one to the next"
+)
 register(
     Experiment(
         name="neuron_paths",
         title="Paths of neurons through a vision transformer",
         paper="NeuronPath (2025). Discovering influential neuron paths in vision transformers. ICLR 2025.",
         summary="One neuron a layer, chosen so that they carry the answer together: greedy search by a joint "
-        "attribution score.",
+        "attribution score. The claims are the paper's unless they say otherwise; the bounds are ours, as are the "
+        "networks, far smaller than its.",
         claims=(
             Claim(
                 "The path's joint attribution is above that of the most active neurons in most images.",

@@ -43,8 +43,8 @@ def measure(
 
     alike: of four objects. matched: whether neurons are. hidden: neurons of a dense network that is to permute twelve
     items, samples: that another one learns from. generators: of the group that maps commute with, a swap and a cycle.
-    equivariant: whether the network of items is. cyclic, dense: whether the networks that learn to
-    shift items in a circle treat all places alike, and not. moved: items that the map to be held passes on.
+    equivariant: whether the network of items is. cyclic, dense: whether the networks that learn to shift items in a
+    circle treat all places alike, and not. moved: items that the map to be represented passes on.
     """
     before, after, curves = connectivity(seed, size, matched)
     return {
@@ -200,33 +200,33 @@ register(
         title="Permutations of objects, neurons and items",
         paper="S. K. Ainsworth, J. Hayase and S. Srinivasa (2023). Git Re-Basin: merging models modulo permutation "
         "symmetries. ICLR. arXiv:2209.04836; M. Zaheer et al. (2017). Deep sets. NeurIPS 30.",
-        summary="Cars in a picture can be exchanged without loss of sense. A dense network needs a neuron and an "
-        "example an item to permute them; one that treats items alike has two weights a layer. Its own neurons can be "
-        "exchanged, too: two trained networks, neurons matched, are joined by a line of low loss.",
+        summary="Cars in a picture can be exchanged without loss of sense. A dense linear network needs a hidden "
+        "neuron and an example an item to permute them; one that treats items alike has two weights a layer. Neurons "
+        "can be exchanged, too: two trained networks, neurons matched, are joined by a line of low loss.",
         claims=(
             Claim(
                 "Three cars and a tree: 6 of 24 permutations leave the picture.",
                 "3!", "objects", 6.0, 0.0, "counted", {"alike": 2},
             ),
             Claim(
-                "A dense network of half as many neurons as items errs by half.",
+                "A dense linear network of half as many hidden neurons as items errs by half.",
                 "all singular values of a permutation are 1", "neurons", 0.5, 0.01, "600 steps of training",
                 {"hidden": 9},
             ),
             Claim(
-                "Half as many examples as items leave half of a permutation unknown.",
+                "Half as many examples as items leave a dense linear network half of a permutation unknown.",
                 "a projection on 6 of 12 dimensions", "samples", 0.5, 1e-9, "rounding", {"samples": 12},
             ),
             Claim(
-                "A dense network needs as many examples as items to learn a permutation,",
+                "A dense linear network needs as many examples as items to learn a permutation,",
                 "a linear map is known where its inputs span", "samples_needed", 12.0, 0.0, "counted", {"dense": False},
             ),
             Claim(
-                "and as many neurons as items;",
+                "and as many hidden neurons, by the singular values that fewer cannot hold;",
                 "Eckart & Young (1936)", "neurons_needed", 12.0, 0.0, "counted", {"moved": 6},
             ),
             Claim(
-                "one that treats all places alike learns a shift of them from one.",
+                "a circular convolution, which treats all places alike, learns a shift of them from one.",
                 "a circular convolution is known from one generic input", "cyclic_samples", 1.0, 0.0, "counted",
                 {"cyclic": False},
             ),
