@@ -15,11 +15,12 @@ MAIN = "from ranvier.cli import main; main()"
 def test_ctrl_c_in_the_midst_of_compiling(tmp_path):
     edges, out, cache = tmp_path / "ring.csv", tmp_path / "out", tmp_path / "cache"
     edges.write_text("source,target,weight\n" + "".join(f"n{k},n{(k + 1) % 12},3\n" for k in range(12)))
-    command = [sys.executable, "-c", MAIN, "run", str(edges), "--seconds", "3", "--out", str(out), "--threads", "1"]
+    command = [sys.executable, "-c", MAIN, "run", str(edges), "--neuron", "Graded", "--out", str(out)]
+    command += ["--seconds", "3", "--threads", "1"]
     options = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True, "cwd": tmp_path}
     environment = {**os.environ, "RANVIER_CACHE_DIR": str(cache)}
     process, began = subprocess.Popen(command, env=environment, **options), time.monotonic()
-    while not any(cache.glob("*.bin")):  # the first of some dozen kernels is kept: the next is being compiled
+    while not any(cache.glob("*.bin")):  # the first of half a dozen kernels is kept: the next is being compiled
         assert process.poll() is None and time.monotonic() - began < 120, process.communicate()
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
