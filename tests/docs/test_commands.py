@@ -48,5 +48,5 @@ def test_commands_that_are_shown_exist(path: Path):
 
 def test_a_wrong_command_is_noticed():
     text = "$ ranvier atlas run --all --out x   # words\n`ranvier atlas run --all --seed 0`, `ranvier atlass`\n"
-    first, second, third = map(complaint, shown(text))
-    assert "--out" in first and not second and "atlass" in third
+    option, right, command = map(complaint, shown(text))
+    assert "--out" in option and not right and "atlass" in command
