@@ -92,8 +92,8 @@ def call(module: nn.Module, x: Tensor) -> Tensor:
     """module(x), for x (B, ...)."""
     if (
         type(module) is not nn.Linear
+        or transformed()  # first: what a tracer compares of a size, it takes for a fact
         or x.numel() * module.out_features < SMALL
-        or transformed()
         or not (is_plain(module) and _fits(module, x))
     ):
         return module(x)
@@ -107,7 +107,7 @@ def at_every_step(module: nn.Module, x: Tensor) -> Tensor:
     """A module on each step of x (T, B, ...), in one call: it sees the batch (T·B, ...)."""
     rows = x.shape[0] * x.shape[1]
     y = call(module, x.flatten(0, 1))
-    if not isinstance(y, Tensor) or y.ndim == 0 or len(y) != rows:
+    if not isinstance(y, Tensor) or y.ndim == 0 or y.shape[0] != rows:
         answer = f"a tensor of shape {tuple(y.shape)}" if isinstance(y, Tensor) else f"a {type(y).__name__}"
         raise ValueError(
             f"there is {answer} from {type(module).__name__} for a batch of {rows}; expected a tensor of one row each; "

@@ -106,8 +106,8 @@ class ActiveDendrites(SequenceCell):
     def recognised(self, x: Tensor) -> Tensor:
         """1 for neurons with a segment that matches: x (B, in_features) -> (B, neurons)."""
         matches = self.surrogate(self.overlaps(x) - self.threshold)
-        where = self.owner.expand(len(x), -1)
-        rest = matches.new_zeros(len(x), self.neurons)
+        where = self.owner.expand(x.shape[0], -1)
+        rest = matches.new_zeros(x.shape[0], self.neurons)
         return rest.scatter_reduce(1, where, matches, "amax", include_self=True)
 
     @in_own_precision
