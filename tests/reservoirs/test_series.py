@@ -58,8 +58,11 @@ def test_several_series_are_their_rows_after_each_warm_up(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_borders_between_series_hold_in_partial_fit(name):
     whole = MODELS[name].fit([A, B, C], [YA, YB, YC]).coef_.copy()
-    parts = MODELS[name].__class__(**MODELS[name].get_params()).fit(A[:30], YA[:30])
-    parts.partial_fit(A[30:], YA[30:]).partial_fit(B, YB, new_series=True).partial_fit([C], [YC])
+    parts = MODELS[name].__class__(**MODELS[name].get_params())
+    parts.partial_fit(A[:2], YA[:2])  # fewer than the memory takes
+    parts.partial_fit(A[2:30], YA[2:30]).partial_fit(A[30:], YA[30:]).partial_fit(B, YB, new_series=True).partial_fit(
+        [C], [YC]
+    )
     np.testing.assert_allclose(parts.coef_, whole, rtol=1e-6, atol=1e-8)
     joined = MODELS[name].__class__(**MODELS[name].get_params()).fit(np.vstack([A, B, C]), np.vstack([YA, YB, YC]))
     assert np.abs(joined.coef_ - whole).max() > 1e-3  # the borders matter
@@ -199,6 +202,8 @@ def test_frames_keep_their_names():
     model.forecast(5, frame)
     table = ReservoirTransformer(5, random_state=0).set_output(transform="pandas").fit(frame).transform(frame)
     assert list(table.columns) == [f"reservoirtransformer{k}" for k in range(5)]
+    with pytest.raises(ValueError, match="2 series, and set_output.*expected one"):
+        ReservoirTransformer(5).set_output(transform="pandas").fit_transform([A, B])
 
 
 def test_sequences_are_told_apart():

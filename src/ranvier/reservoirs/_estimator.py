@@ -77,11 +77,15 @@ class SeriesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
         sample_weight: one a row, (n,); for several series one list or array a series.
         To forecast a series, fit(series[:-1], series[1:]).
         """
+        return self._begin(X, y, sample_weight, more=False)
+
+    def _begin(self, X: Any, y: Any, sample_weight: Any, *, more: bool) -> Self:
+        """Learn from the first rows; `more`: others may follow, so that these may be fewer than the memory takes."""
         self._validate_params()
         series, targets, weights = self._checked(X, y, sample_weight, reset=True)
         self._prepare(series, targets[0].shape[1])
         skip = self._warm_up()
-        if all(len(x) <= skip for x in series):
+        if not more and all(len(x) <= skip for x in series):
             raise ValueError(
                 f"the series have n_samples={max(len(x) for x in series)}; "
                 f"expected more than the {skip} rows that a series "
@@ -94,13 +98,13 @@ class SeriesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
         return self._read_out(root)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, *, new_series: bool = False) -> Self:
-        """Go on learning: recursive least squares, as exact as `fit`.
+        """Go on learning: recursive least squares, as exact as `fit`, from any number of rows a call.
 
         The rows follow those of the last call, unless `new_series` says that they begin again, from rest; of several
         series each begins again.
         """
         if not hasattr(self, "root_"):
-            return self.fit(X, y, sample_weight)
+            return self._begin(X, y, sample_weight, more=True)
         series, targets, weights = self._checked(X, y, sample_weight, reset=False)
         if targets[0].shape[1] != self.root_.z.shape[1]:
             raise ValueError(f"y has {targets[0].shape[1]} columns; expected {self.root_.z.shape[1]} as before")

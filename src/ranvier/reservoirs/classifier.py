@@ -86,7 +86,7 @@ class ReservoirClassifier(ReservoirParameters, ClassifierMixin, BaseEstimator):
         check_consistent_length(series, y)
         self.classes_, index = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y has one class, {self.classes_[0]!r}; expected two classes at least")
+            raise ValueError(f"y has one class, {str(self.classes_[0])!r}; expected two classes at least")
         self._draw(series)
         goal = np.where(index[:, None] == np.arange(len(self.classes_)), 1.0, -1.0)
         weight = np.ones(len(y)) if sample_weight is None else _check_sample_weight(sample_weight, y, dtype=float)

@@ -22,6 +22,8 @@ class ReservoirTransformer(ReservoirParameters, ClassNamePrefixFeaturesOutMixin,
         deep = make_pipeline(ReservoirTransformer(200), ReservoirTransformer(200, leak=0.1), NGRC(1, 1, (1,)))
         deep.fit(series[:-1], series[1:])
 
+    A FeatureUnion joins the states of one series only; for several make one reservoir of `W=scipy.linalg.block_diag(...)`.
+
     Parameters are those of `ESN`: units, W, spectral_radius, leak, input_scaling, bias_scaling, connectivity,
     plasticity, random_state. Attributes: `W_`, `reservoir_`, `n_features_in_`.
     """
@@ -52,8 +54,14 @@ class ReservoirTransformer(ReservoirParameters, ClassNamePrefixFeaturesOutMixin,
         return self
 
     def transform(self, X: Any) -> Any:
-        """States, in the form of X."""
+        """States, in the form of X. Raises ValueError for several series after `set_output`, which knows tables only."""
         check_is_fitted(self, "reservoir_")
+        container = getattr(self, "_sklearn_output_config", {}).get("transform", "default")
+        if container != "default" and _series.is_several(X):
+            raise ValueError(
+                f"there are {len(X)} series, and set_output(transform={container!r}); expected one, which becomes a "
+                "table: transform one after the other"
+            )
         return _series.each(self._states, X)
 
     def _states(self, x: Any) -> np.ndarray:
