@@ -156,3 +156,13 @@ def test_what_is_held_is_said_by_name(holds, held):
 def test_unknown_names_to_hold_are_refused(holds, error):
     with pytest.raises(error, match="holds"):
         Equations("dV/dt = -V", holds=holds)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [({"text": ["dV/dt = -V"]}, "text"), ({"text": None}, "text"), ({"threshold": 1.0}, "threshold"),
+     ({"reset": None}, "reset"), ({"reset": {"V": 0}}, "reset"), ({"refractory": 2.0}, "refractory")],
+)  # fmt: skip
+def test_what_is_no_text_is_refused_with_an_example(wrong, name):
+    with pytest.raises(TypeError, match=f"^{name} is .*; expected .* string.*:|^{name} is .*; expected .*name"):
+        Equations(**{"text": "dV/dt = -V", "threshold": "V > 1", "reset": "V = 0"} | wrong)

@@ -82,7 +82,7 @@ def step_and_forward_agree_on_input(cell: Any, x: Tensor, refusals: tuple[type, 
     count as such."""
     spoilt = x.clone()
     spoilt[0].view(-1)[0] = float("nan")
-    for bad in (spoilt, x.double(), x.to("meta"), (x,), x.numpy(), None):
+    for bad in (spoilt, x.double(), x.to("meta"), x.to_sparse(), (x,), x.numpy(), None):
         sequence, single = (bad, bad[0]) if isinstance(bad, Tensor) else (bad, bad)
         state = cell.init_state(x.shape[1])
         words = _refusal(cell, (sequence,), refusals), _refusal(cell.step, (state, single), refusals)

@@ -202,7 +202,7 @@ def test_frames_keep_their_names():
     model.forecast(5, frame)
     table = ReservoirTransformer(5, random_state=0).set_output(transform="pandas").fit(frame).transform(frame)
     assert list(table.columns) == [f"reservoirtransformer{k}" for k in range(5)]
-    with pytest.raises(ValueError, match="2 series, and set_output.*expected one"):
+    with pytest.raises(ValueError, match=r"2 series, and set_output.*expected one"):
         ReservoirTransformer(5).set_output(transform="pandas").fit_transform([A, B])
 
 

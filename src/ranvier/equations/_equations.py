@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import NoneType
 from typing import Any
 
 import sympy as sp
 
+from ranvier._checks import instance
 from ranvier._names import identifier
 from ranvier.equations._parse import FUNCTIONS, LONGEST, parse, symbol
 from ranvier.equations.units import require_unit
@@ -69,7 +71,7 @@ class Equations:
         if a line is no equation, a unit is none, noise enters non-linearly, or the reset or `holds` names an unknown
         variable.
     TypeError
-        if a variable's name is no plain identifier.
+        for text that is no string, and if a variable's name is no plain identifier.
 
     Examples
     --------
@@ -93,6 +95,10 @@ class Equations:
         refractory: str | None = None,
         holds: bool | str = True,
     ) -> None:
+        instance(text, str, "text", "a string of equations, one a line: 'dV/dt = -V/tau : mV'")
+        instance(threshold, (str, NoneType), "threshold", "a condition as a string: 'V >= V_th'")
+        instance(reset, str, "reset", "assignments as a string: 'V = V_reset; w = w + b'")
+        instance(refractory, (str, NoneType), "refractory", "a parameter's name, whose default is the time: 't_ref'")
         lines = (line.partition("#")[0].strip() for line in text.splitlines())
         self.text = "\n".join(filter(None, lines))
         if len(self.text) > 20 * LONGEST:

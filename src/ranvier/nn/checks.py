@@ -13,7 +13,7 @@ from ranvier.codegen.calls import transformed
 
 
 def require_tensor(x: Any, like: Tensor | None = None) -> None:
-    """Raise TypeError for what is no tensor, ValueError for one of another type than `like`, the layer's."""
+    """Raise TypeError for what is no dense tensor, ValueError for one of another type than `like`, the layer's."""
     if isinstance(x, tuple):
         raise TypeError(
             "there is a tuple; expected a tensor: layers return (y, state); put them into "
@@ -27,6 +27,8 @@ def require_tensor(x: Any, like: Tensor | None = None) -> None:
         )
     if not isinstance(x, Tensor):
         raise TypeError(f"the value is {type(x).__name__}; expected a tensor: convert it by torch.as_tensor")
+    if x.layout is not torch.strided:
+        raise TypeError(f"x is a tensor of layout {x.layout}; expected a dense one: convert it by x.to_dense()")
     if like is not None and x.dtype != like.dtype:
         raise ValueError(f"x is {x.dtype}; expected {like.dtype}; convert x, or the layer by .to()")
     if like is not None and x.device != like.device:

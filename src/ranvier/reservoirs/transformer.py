@@ -22,7 +22,8 @@ class ReservoirTransformer(ReservoirParameters, ClassNamePrefixFeaturesOutMixin,
         deep = make_pipeline(ReservoirTransformer(200), ReservoirTransformer(200, leak=0.1), NGRC(1, 1, (1,)))
         deep.fit(series[:-1], series[1:])
 
-    A FeatureUnion joins the states of one series only; for several make one reservoir of `W=scipy.linalg.block_diag(...)`.
+    A FeatureUnion joins the states of one series only; for several make one reservoir of
+    `W=scipy.linalg.block_diag(...)`.
 
     Parameters are those of `ESN`: units, W, spectral_radius, leak, input_scaling, bias_scaling, connectivity,
     plasticity, random_state. Attributes: `W_`, `reservoir_`, `n_features_in_`.
@@ -54,7 +55,7 @@ class ReservoirTransformer(ReservoirParameters, ClassNamePrefixFeaturesOutMixin,
         return self
 
     def transform(self, X: Any) -> Any:
-        """States, in the form of X. Raises ValueError for several series after `set_output`, which knows tables only."""
+        """States, in the form of X. Raises ValueError for several series after `set_output`, which makes tables."""
         check_is_fitted(self, "reservoir_")
         container = getattr(self, "_sklearn_output_config", {}).get("transform", "default")
         if container != "default" and _series.is_several(X):
