@@ -1,11 +1,13 @@
 """Gradients of a network's statistics, and what they are for."""
 
+import math
 import time
 
 import pytest
 import torch
 
 import ranvier as rv
+from ranvier.theory.network.fluctuations import frequencies
 from tests.theory.beside import gradient_is_that_of_differences
 
 
@@ -82,6 +84,60 @@ def test_each_entry_of_the_gradient(name):
         return prediction.rates().square().sum() + 1e3 * prediction.covariance(50.0).square().sum()
 
     gradient_is_that_of_differences(loss, inputs[name], rel=2e-5)
+
+
+ANSWERS = {
+    "rates": lambda prediction: prediction.rates(),
+    "cv": lambda prediction: prediction.cv(),
+    "short": lambda prediction: prediction.covariance(5.0),
+    "long": lambda prediction: prediction.covariance(500.0),
+    "correlation": lambda prediction: prediction.correlation(50.0),
+    "limit": lambda prediction: prediction.correlation(math.inf),
+    "binned": lambda prediction: prediction.cross_correlation([-2.0, 0.0, 3.0]),
+    "lags": lambda prediction: prediction.cross_correlation([-2.0, 3.0], bin=0.0),
+    "spectrum": lambda prediction: prediction.spectrum([0.0, 30.0]).abs(),
+    "motifs": lambda prediction: prediction.motifs(2, 20.0).abs(),
+}
+
+
+def test_every_answer_on_its_own_frequencies_and_grid():
+    """By central differences of whole predictions, each with the grid and frequencies that it chooses: at a CV of .02,
+    where spectra have peaks 0.1 Hz wide. One derivative of all answers, each in its own unit."""
+
+    def predicted(scale):
+        net = rv.Network()
+        drive = torch.stack([30.0 * scale, 27.0 * scale**2])
+        cells = net.add(rv.LIF(tau_m=15.0), 2, drive=drive, noise=0.3 * scale)
+        net.connect(cells, cells, weight=4.0 * scale, delay=1.5, synapse=rv.Exponential(tau=4.0), edges=([0], [1]))
+        return rv.predict(net, recurrent_noise="filtered")
+
+    one, step = torch.tensor(1.0, dtype=torch.float64, requires_grad=True), 1e-4
+    prediction = predicted(one)
+    with torch.no_grad():
+        prediction.covariance(5.0)  # whoever asks first takes no gradients away
+        above, below = predicted(one + step), predicted(one - step)
+    for names in (["rates", "cv", "limit", "spectrum", "motifs"], ["short", "long", "correlation", "binned", "lags"]):
+        total, differences = 0.0, 0.0
+        for name in names:
+            with torch.no_grad():
+                expected = (ANSWERS[name](above) - ANSWERS[name](below)) / (2 * step)
+            weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1)) / expected.abs().max()
+            total = total + (weights * ANSWERS[name](prediction)).sum()
+            differences += float((weights * expected).sum())
+        (slope,) = torch.autograd.grad(total, one, retain_graph=True)
+        assert float(slope) == pytest.approx(differences, abs=2e-3), names
+
+
+def test_peaks_that_no_frequencies_resolve_have_no_gradients(monkeypatch):
+    monkeypatch.setattr(frequencies, "MOST", 300)
+    drive = torch.tensor([30.0, 27.0], dtype=torch.float64, requires_grad=True)
+    net = rv.Network()
+    cells = net.add(rv.LIF(), 2, drive=drive, noise=0.3)
+    net.connect(cells, cells, weight=4.0, edges=([0], [1]))
+    prediction = rv.predict(net, N=100)
+    assert prediction.rates().requires_grad
+    with pytest.raises(ValueError, match="more narrow peaks than 300 frequencies resolve.*expected fewer such neurons"):
+        prediction.covariance(20.0)
 
 
 def test_backward_costs_at_most_four_times_forward():

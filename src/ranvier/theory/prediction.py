@@ -14,7 +14,7 @@ from torch import Tensor
 from ranvier.networks import Network
 from ranvier.networks.groups import groups_of, resolve
 from ranvier.theory import _tables
-from ranvier.theory.network.fluctuations import correlations
+from ranvier.theory.network.fluctuations import correlations, frequencies
 from ranvier.theory.network.fluctuations.linear_response import (
     Selection,
     cross_spectra,
@@ -31,7 +31,6 @@ from ranvier.theory.second_order.network import SecondPoint
 from ranvier.theory.single_neuron import renewal
 from ranvier.theory.single_neuron.functions import in_hertz, numbers
 
-HIGHEST = 2000.0  # Hz, of the frequencies at which spectra are taken
 REGULAR = 0.3  # CV below which a neuron's own train is integrated in closed form
 MOST = 0.8  # relative error of covariances above which none are given
 
@@ -173,17 +172,18 @@ class Prediction:
     @cached_property
     def frequencies(self) -> Tensor:
         """(F,) Hz: where spectra are taken for covariances and cross-correlations."""
+        return self._resolved[0]
+
+    @cached_property
+    def _resolved(self) -> tuple[Tensor, bool]:
+        """The frequencies, and whether they resolve every peak."""
         with torch.no_grad():
-            r, cv = self.working_point.rates * 1000, self.working_point.renewal(self._threads)[1]
-            regular = (cv < 0.7) & (r > 0.01)
-            # the peak of a regular train's spectrum has the width pi r CV^2
-            width = float((math.pi * r * cv**2)[regular].min()) if bool(regular.any()) else math.inf
-            # and lies at r: steps are a quarter of it there, too
-            sharpest = float((1 / (math.pi * cv**2))[regular].max()) if bool(regular.any()) else 0.0
+            rate, cv = self.working_point.renewal(self._threads)
+            regular = torch.zeros(len(rate), dtype=torch.bool)
+            regular[self._regular_places(rate, cv)] = True
             slow = [self._assembly.coupling.delay, *(c.t_ref for c in self._assembly.cells)]
             longest = max((float(x.max()) for x in slow if len(x)), default=0.0)
-        finest, growth = min(1.0, max(0.1, width / 4)), min(max(40.0, 4 * sharpest), 400.0)
-        return correlations.frequency_nodes(HIGHEST, finest, 100.0 / max(longest, 0.5), growth)
+            return frequencies.spectrum_nodes(1000 * rate, cv, regular, longest)
 
     def require_stable(self, stability: str = "radius") -> None:
         """Raise ValueError where linear response does not hold; see `predict`."""
@@ -223,7 +223,8 @@ class Prediction:
 
     @cached_property
     def _nodes(self) -> tuple[Tensor, Tensor]:
-        return self.working_point.linear(self.frequencies, self._threads)
+        with torch.enable_grad():
+            return self.working_point.linear(self.frequencies, self._threads)
 
     @cached_property
     def _smooth_nodes(self) -> tuple[Tensor, Tensor]:
@@ -232,17 +233,22 @@ class Prediction:
         at, rate, cv = self._regular
         if not len(at):
             return gains, spectrum
-        closed, f = renewal.spectrum(rate, cv, self.frequencies), self.frequencies
-        mixed = torch.where(renewal.unresolved(rate, cv, f), closed, spectrum[:, at])
-        return gains, spectrum.index_copy(1, at, mixed)
+        with torch.enable_grad():
+            closed, f = renewal.spectrum(rate, cv, self.frequencies), self.frequencies
+            mixed = torch.where(renewal.unresolved(rate, cv, f), closed, spectrum[:, at])
+            return gains, spectrum.index_copy(1, at, mixed)
 
     @cached_property
     def _regular(self) -> tuple[Tensor, Tensor, Tensor]:
         """Places (M,) of regular neurons, their rates in 1/ms and CVs."""
-        rate, cv = self.working_point.renewal(self._threads)
+        with torch.enable_grad():  # whoever asks first
+            rate, cv = self.working_point.renewal(self._threads)
+            at = self._regular_places(rate, cv)
+            return at, rate[at], cv[at]
+
+    def _regular_places(self, rate: Tensor, cv: Tensor) -> Tensor:
         whole = self._coupling.size == self.n_neurons
-        at = torch.nonzero((cv < REGULAR) & (rate > 1e-5) & whole)[:, 0]
-        return at, rate[at], cv[at]
+        return torch.nonzero((cv < REGULAR) & (rate > 1e-5) & whole)[:, 0]
 
     def _require_spikes_alone(self) -> None:
         if self._coupling.size > self.n_neurons:
@@ -264,7 +270,15 @@ class Prediction:
         return 1000 * cross_spectra(self._coupling, gains, spectrum, f, selection)
 
     def _integral(self, weights: Tensor, rows: Tensor | None, places: Tensor | None) -> Tensor:
-        return self._spectra(self.frequencies, Selection(rows, places, weights), self._smooth_nodes)
+        gains, spectrum = self._smooth_nodes
+        coupled = len(self._coupling.weight) > 0
+        if coupled and not self._resolved[1] and torch.is_grad_enabled() and spectrum.requires_grad:
+            raise ValueError(
+                f"spectra have more narrow peaks than {frequencies.MOST} frequencies resolve, for the neurons are regular "
+                f"(CV {float(self._regular[2].detach().min()):.2g} at least); expected fewer such neurons for a gradient of "
+                "counts or lags: give them more noise, take the gradient of rates or spectra, or use torch.no_grad()"
+            )
+        return self._spectra(self.frequencies, Selection(rows, places, weights), (gains, spectrum))
 
     def _white(self) -> Tensor:
         """(N,) Hz: what the spectra of single neurons end at."""

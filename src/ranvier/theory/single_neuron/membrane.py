@@ -153,8 +153,10 @@ def membrane(
     if callable(force) and "V_lb" not in p:
         p["V_lb"] = lower_bound(force, p)
     if N is None:
-        need = (p["V_th"] - p["V_lb"]) / (p["sigma"] / 20)
-        N = int(min(max(1000.0, math.ceil(float(need.detach().max()))), 10000.0))
+        need = float(((p["V_th"] - p["V_lb"]) / (p["sigma"] / 20)).detach().max())
+        # gradients hold N and V_lb: as parameters move, these move by steps
+        eighths = math.ceil(8 * math.log2(max(need / 1000, 1.0)))
+        N = int(min(1000 * 2 ** (eighths / 8), 10000.0))
     if N < 4:
         raise ValueError(f"N is {N}; expected at least 4 steps")
     grid = Grid(p["V_lb"], p["V_th"], p["V_reset"], N)
@@ -205,7 +207,9 @@ def lower_bound(force: Force, p: dict[str, Tensor], fall_by: float = 36.0) -> Te
         first = deep.to(torch.int8).argmax(0)
         bound = torch.where(bound.isnan() & deep.any(0), torch.minimum(reset - k[first] * span, least), bound)
         if not bool(bound.isnan().any()):
-            return bound
+            # by steps, so that a derivative by differences sees one grid
+            unit = 2 ** torch.floor(torch.log2((reset - bound) / 16))
+            return unit * torch.floor(bound / unit)
         span = 2 * span
     i = int(torch.nonzero(bound.isnan())[0])
     raise ValueError(

@@ -17,12 +17,12 @@ Array = np.ndarray
 
 
 def frequency_nodes(highest: float, finest: float, coarsest: float, growth: float = 40.0) -> Tensor:
-    """(F,) Hz from 0 to `highest`: steps of `finest`, then of f/growth, then of `coarsest`."""
+    """(F,) Hz from 0 to `highest`: steps of at most `finest`, then of f/growth, then of `coarsest`."""
     finest = min(finest, coarsest)
     nodes = [0.0]
     while nodes[-1] < highest:
         nodes.append(nodes[-1] + min(max(finest, nodes[-1] / growth), coarsest))
-    return torch.tensor(nodes, dtype=torch.float64)
+    return torch.tensor(nodes, dtype=torch.float64) * (highest / nodes[-1])
 
 
 def window_weights(nodes: Tensor, window: float) -> Tensor:
