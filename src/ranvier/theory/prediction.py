@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, SupportsFloat
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -97,7 +97,7 @@ class Prediction:
 
     def covariance(self, window: float, *, neurons: Any = None, pairs: Any = None) -> Tensor:
         """Covariance of spike counts in windows of `window` ms, (N, N), or (P,) for `pairs`."""
-        T = _positive(window, "window", "ms")
+        T = correlations.positive(window, "window", "ms")
         rows, places = self._selection(neurons, pairs)
         weights = correlations.window_weights(self.frequencies, T)
         smooth = self._integral(weights, rows, places)[0]
@@ -130,7 +130,7 @@ class Prediction:
         tau = numbers(lags, "lags", "times in ms")
         if tau.ndim != 1 or not len(tau) or not bool(torch.isfinite(tau).all()):
             raise ValueError("lags is empty or not finite; expected times in ms, (L,)")
-        bin = _bin(tau, bin)
+        bin = correlations.bin_width(tau, bin)
         rows, places = self._selection(neurons, pairs)
         weights = correlations.lag_weights(self.frequencies, tau, bin)
         smooth = self._integral(weights, rows, places)
@@ -274,9 +274,9 @@ class Prediction:
         coupled = len(self._coupling.weight) > 0
         if coupled and not self._resolved[1] and torch.is_grad_enabled() and spectrum.requires_grad:
             raise ValueError(
-                f"spectra have more narrow peaks than {frequencies.MOST} frequencies resolve, for the neurons are regular "
-                f"(CV {float(self._regular[2].detach().min()):.2g} at least); expected fewer such neurons for a gradient of "
-                "counts or lags: give them more noise, take the gradient of rates or spectra, or use torch.no_grad()"
+                f"spectra have more narrow peaks than {frequencies.MOST} frequencies resolve, for the neurons are "
+                f"regular (CV down to {float(self._regular[2].detach().min()):.2g}); expected fewer such neurons for a "
+                "gradient of counts or lags: give them more noise, take that of rates or spectra, or use torch.no_grad()"
             )
         return self._spectra(self.frequencies, Selection(rows, places, weights), (gains, spectrum))
 
@@ -343,23 +343,3 @@ class Prediction:
     def to_pandas(self) -> Any:
         """Columns neuron, name, population and rate (Hz), a row a neuron. Raises ImportError without pandas."""
         return _tables.as_frame(self.network, "rate", self.rates())
-
-
-def _positive(value: float, name: str, unit: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, SupportsFloat) or isinstance(value, str):
-        raise TypeError(f"{name} is {value!r}; expected a positive number of {unit}")
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} is {value}; expected a positive number of {unit}")
-    return float(value)
-
-
-def _bin(lags: Tensor, bin: float | None) -> float:
-    if bin is None:
-        if len(lags) < 2 or float(torch.unique(lags).diff().min() if len(torch.unique(lags)) > 1 else 0) <= 0:
-            raise ValueError(
-                "there is one lag, which has no spacing; expected the bin's width in ms: give bin= (0: no bins)"
-            )
-        return float(torch.unique(lags).diff().min())
-    if not (math.isfinite(bin) and bin >= 0):
-        raise ValueError(f"bin is {bin}; expected a width in ms, or 0")
-    return float(bin)

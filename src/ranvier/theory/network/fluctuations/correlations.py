@@ -7,7 +7,9 @@ One set of nodes then serves every window and lag.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import SupportsFloat
 
 import numpy as np
 import torch
@@ -73,3 +75,25 @@ def _filon(nodes: Array, kernel: Callable[[Array], Array], reach: float) -> Arra
                 scaled = offset ** (3 - p) * weight * widths[at, None]
                 moments[p, at] = (values * scaled).sum(-1).T
     return 2 * np.einsum("pkn,pkq->qn", pieces, moments, optimize=True)
+
+
+def positive(value: float, name: str, unit: str) -> float:
+    """`value` as a float. Raises TypeError or ValueError, with `name` and `unit`, unless it is above 0."""
+    if isinstance(value, bool) or not isinstance(value, SupportsFloat) or isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}; expected a positive number of {unit}")
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} is {value}; expected a positive number of {unit}")
+    return float(value)
+
+
+def bin_width(lags: Tensor, bin: float | None) -> float:
+    """`bin` in ms, by default the least spacing of `lags` (L,). Raises ValueError where there is none."""
+    if bin is None:
+        if len(lags) < 2 or float(torch.unique(lags).diff().min() if len(torch.unique(lags)) > 1 else 0) <= 0:
+            raise ValueError(
+                "there is one lag, which has no spacing; expected the bin's width in ms: give bin= (0: no bins)"
+            )
+        return float(torch.unique(lags).diff().min())
+    if not (math.isfinite(bin) and bin >= 0):
+        raise ValueError(f"bin is {bin}; expected a width in ms, or 0")
+    return float(bin)
