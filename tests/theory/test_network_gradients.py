@@ -136,7 +136,7 @@ def test_peaks_that_no_frequencies_resolve_have_no_gradients(monkeypatch):
     net.connect(cells, cells, weight=4.0, edges=([0], [1]))
     prediction = rv.predict(net, N=100)
     assert prediction.rates().requires_grad
-    with pytest.raises(ValueError, match=r"more narrow peaks than 300 frequencies resolve.*expected fewer such neurons"):
+    with pytest.raises(ValueError, match=r"more narrow peaks than 300 frequencies.*expected fewer such neurons"):
         prediction.covariance(20.0)
 
 

@@ -276,7 +276,7 @@ class Prediction:
             raise ValueError(
                 f"spectra have more narrow peaks than {frequencies.MOST} frequencies resolve, for the neurons are "
                 f"regular (CV down to {float(self._regular[2].detach().min()):.2g}); expected fewer such neurons for a "
-                "gradient of counts or lags: give them more noise, take that of rates or spectra, or use torch.no_grad()"
+                "gradient of counts or lags: more noise, that of rates or spectra, or torch.no_grad()"
             )
         return self._spectra(self.frequencies, Selection(rows, places, weights), (gains, spectrum))
 
