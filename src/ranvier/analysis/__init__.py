@@ -1,5 +1,8 @@
 """Spike statistics: plain functions on arrays, the same for spikes in memory and on disk."""
 
+import importlib
+from typing import Any
+
 from ranvier.analysis.spikes.activity import Activity
 from ranvier.analysis.spikes.counts import correlation, counts, covariance, fano
 from ranvier.analysis.spikes.lags import cross_correlation
@@ -22,3 +25,15 @@ __all__ = [
     "rates",
     "spectrum",
 ]
+
+#: imported on first use
+_MODULES = (
+    "comparison", "decoding", "encoding", "ensembles", "filaments", "information", "manifolds", "matching", "spatial",
+    "stimuli",
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'ranvier.analysis' has no attribute {name!r}")
+    return importlib.import_module(f"ranvier.analysis.{name}")

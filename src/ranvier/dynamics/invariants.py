@@ -24,6 +24,7 @@ class Invariants:
     change over that of the fastest; of trajectories, the share of the variance that lies within them. The first K
     are invariants. rank: how many of the K are independent, by the rank of their gradients; the others are
     functions of them. independent: the indices of `rank` such H_k.
+    Returned by `field_invariants`.
     """
 
     terms: Library
@@ -50,6 +51,12 @@ def field_invariants(field: Field, x: Tensor, library: Library, tolerance: float
     x spans what the library is looked at on, off single orbits: more states than functions. A combination counts when
     its rate of change, in units of its standard deviation, is below `tolerance` of the fastest one's.
     Raises ValueError for fewer states than functions and values that are not finite.
+
+    >>> x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)  # (q, p)
+    >>> field = lambda x: torch.stack([x[:, 1], -x[:, 0]], 1)  # a harmonic oscillator
+    >>> found = rv.dynamics.field_invariants(field, x, rv.dynamics.monomials(["q", "p"], 2))
+    >>> found.rank, found.expressions()  # its energy
+    (1, ('1 q^2 + 1 p^2',))
     """
     _check_states(x, library)
     with torch.no_grad():
@@ -71,6 +78,11 @@ def trajectory_invariants(states: Tensor, library: Library, tolerance: float = 1
     No field is needed. The residual is the variance within trajectories over the whole variance: the squared error
     of the states bounds it from below, so `tolerance` is that of their integrator or measurement, squared.
     Raises ValueError for a single trajectory, fewer states than functions and values that are not finite.
+
+    >>> field = lambda x: torch.stack([x[:, 1], -x[:, 0]], 1)
+    >>> states = rv.dynamics.integrate(field, torch.tensor([[1.0, 0.0], [0.0, 2.0]], dtype=torch.float64), 0.1, 50)
+    >>> rv.dynamics.trajectory_invariants(states, rv.dynamics.monomials(["q", "p"], 2), 1e-8).expressions()
+    ('1 q^2 + 1 p^2',)
     """
     if not isinstance(states, Tensor) or states.ndim != 3 or states.shape[0] < 2 or states.shape[1] < 2:
         shape = tuple(states.shape) if isinstance(states, Tensor) else type(states).__name__
@@ -92,7 +104,11 @@ def trajectory_invariants(states: Tensor, library: Library, tolerance: float = 1
 
 
 def gradient_rank(gradients: Tensor, tolerance: float = 1e-5) -> int:
-    """Of functions with gradients (B, K, d), how many are independent: the largest rank at any state."""
+    """Of functions with gradients (B, K, d), how many are independent: the largest rank at any state.
+
+    >>> rv.dynamics.gradient_rank(torch.tensor([[[1.0, 0.0], [2.0, 0.0]]]))  # two parallel gradients
+    1
+    """
     if gradients.shape[1] == 0:
         return 0
     scale = gradients.norm(dim=2, keepdim=True).amax(0, keepdim=True).clamp_min(torch.finfo(gradients.dtype).tiny)

@@ -19,6 +19,12 @@ class Library:
     """Functions of a state: names (F,), and function, states (B, d) -> (B, F), the constant not among them.
 
     The order is that of preference: what can be written by the first ones is.
+
+    >>> library = rv.dynamics.monomials(["q", "p"], 2)
+    >>> library.names
+    ('q', 'p', 'q^2', 'q p', 'p^2')
+    >>> library(torch.tensor([[2.0, 3.0]])).tolist()
+    [[2.0, 3.0, 4.0, 6.0, 9.0]]
     """
 
     names: tuple[str, ...]
@@ -75,7 +81,12 @@ def monomials(
 
 
 def functions(**named: Callable[[Tensor], Tensor]) -> Library:
-    """The functions (B, d) -> (B,) themselves, under their names."""
+    """The functions (B, d) -> (B,) themselves, under their names.
+
+    >>> library = rv.dynamics.functions(square=lambda x: x[:, 0] ** 2, product=lambda x: x[:, 0] * x[:, 1])
+    >>> library.names, library(torch.tensor([[2.0, 3.0]])).tolist()
+    (('square', 'product'), [[4.0, 6.0]])
+    """
     if not named:
         raise ValueError("functions() is empty; expected at least one name=function")
     return Library(tuple(named), lambda x: torch.stack([f(x) for f in named.values()], 1))

@@ -41,6 +41,11 @@ class Descent(nn.Module):
 
     Raises ValueError for wrong shapes, and where a force is not finite (with unit, entry and step).
     Warns `ConvergenceWarning` where `settle` takes max_steps and does not rest.
+
+    >>> memory = rv.energies.ModernHopfield(torch.eye(3), beta=8.0)
+    >>> end = rv.energies.Descent(memory).settle(torch.tensor([[0.9, 0.2, 0.1]]))
+    >>> [round(v, 2) for v in end.x[0].tolist()]  # the stored pattern that is nearest
+    [1.0, 0.0, 0.0]
     """
 
     def __init__(

@@ -18,6 +18,10 @@ class Clamp:
     mask: bool, (N,) or (B, N), True where held. values: (N,) or (B, N), read only where held; gradients with
     respect to them are those of the held units.
     Raises TypeError for a mask that is not bool, ValueError for other shapes and for held values that are not finite.
+
+    >>> clamp = rv.energies.Clamp.at([0], torch.tensor([1.0]), size=3)
+    >>> clamp.free(torch.tensor([[0.2, 0.3, 0.4]]))[0, 0].item()
+    0.0
     """
 
     mask: Tensor
@@ -71,6 +75,13 @@ class Energy(nn.Module):
     gradient of a convex Lagrangian.
 
     Raises ValueError for states of another shape, TypeError for such as are not floating.
+
+    >>> class Bowl(rv.energies.Energy):
+    ...     units = 2
+    ...     def _value(self, x):
+    ...         return x.square().sum(1) / 2
+    >>> Bowl().energy(torch.tensor([[3.0, 4.0]])).tolist(), Bowl().force(torch.tensor([[3.0, 4.0]])).tolist()
+    ([12.5], [[-3.0, -4.0]])
     """
 
     units: int
@@ -187,7 +198,11 @@ def check_whole_rows(mask: Tensor, layer: str) -> None:
 
 
 def check_symmetric(weight: Tensor, *, zero_diagonal: bool = True) -> Tensor:
-    """The weight, if it is (N, N), finite and symmetric; else ValueError with what is wrong where."""
+    """The weight, if it is (N, N), finite and symmetric; else ValueError with what is wrong where.
+
+    >>> rv.energies.check_symmetric(torch.tensor([[0.0, 1.0], [1.0, 0.0]])).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
     weight = as_tensor("the weights", weight)
     if weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
         raise ValueError(f"weights have shape {tuple(weight.shape)}; expected (N, N)")

@@ -18,6 +18,10 @@ class Layout:
     """Named layers, in order: name -> shape, such as {"image": (1, 28, 28), "hidden": (500,)}.
 
     Raises ValueError for no layer, and for sizes that are not positive.
+
+    >>> layout = rv.energies.Layout({"image": (2, 2), "hidden": (3,)})
+    >>> layout.units, layout.split(torch.arange(7.0)[None])["hidden"].tolist()
+    (7, [[4.0, 5.0, 6.0]])
     """
 
     shapes: Mapping[str, tuple[int, ...]]

@@ -10,7 +10,12 @@ from torch import Tensor
 
 
 class Ending(IntEnum):
-    """Why an entry's descent ended."""
+    """Why an entry's descent ended.
+
+    >>> end = rv.energies.Descent(rv.energies.ModernHopfield(torch.eye(2), 8.0)).settle(torch.tensor([[0.9, 0.2]]))
+    >>> rv.energies.Ending(int(end.ending[0])).name in ("REST", "STATIONARY")
+    True
+    """
 
     MOVING = 0  #: it did not: the steps allowed were taken
     REST = 1  #: no force larger than the tolerance could move a unit
@@ -31,6 +36,10 @@ class DescentResult:
     steps : taken in all (sweeps, where units move one after another).
     entry_steps : (B,) int64, taken by each entry.
     trace : (steps + 1, B), the energies before every step and at the end, where requested; constant once an entry ends.
+
+    >>> end = rv.energies.Descent(rv.energies.ModernHopfield(torch.eye(2), 8.0)).settle(torch.tensor([[0.9, 0.2]]))
+    >>> end.converged.tolist(), bool(end.residual.max() < 1e-3)
+    ([True], True)
     """
 
     x: Tensor

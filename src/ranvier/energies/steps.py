@@ -16,6 +16,12 @@ class Fixed:
     """x ← project(x + step · flow(force)): no energy is looked at, so nothing keeps it from rising at too large a step.
 
     For a force with Lipschitz constant L it falls at any step below 2/L.
+
+    >>> memory = rv.energies.ModernHopfield(torch.eye(2), beta=1.0)
+    >>> x = torch.tensor([[1.0, 0.0]])
+    >>> y, _ = rv.energies.Descent(memory, rv.energies.Fixed(1.0))(torch.zeros(1, 1, 2), {"x": x})
+    >>> bool(torch.allclose(y[0], torch.softmax(x, 1)))  # a whole step is attention
+    True
     """
 
     step: float = 0.1
@@ -32,6 +38,12 @@ class Backtracking:
 
     Where changes of energy drown in rounding, the forces at both ends decide instead (the approximate Wolfe
     condition of Hager and Zhang 2005): the energy may then waver by its last digits.
+
+    >>> memory = rv.energies.ContinuousHopfield(2 * torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    >>> descent = rv.energies.Descent(memory, rv.energies.Backtracking(step=5.0))
+    >>> trace = descent.settle(torch.tensor([[1.0, 0.3]]), trace=True).trace
+    >>> bool((trace.diff(dim=0) < 1e-6).all())  # the energy never rises
+    True
     """
 
     step: float = 1.0
@@ -53,6 +65,11 @@ class Conjugate:
     the least. A step has two trials: of the last width, and of that at which the force along the way vanishes, were it
     linear. The better one is taken under the condition of `Backtracking`, so that the energy never rises; if neither
     fulfils it the entry stays, its width shrinks by `shrink`, and its next direction is the force alone.
+
+    >>> narrow = rv.energies.Layered([torch.nn.Linear(1, 2)], (1,), rv.energies.lagrangians.Identity())
+    >>> end = rv.energies.Descent(narrow, rv.energies.Conjugate(), tol=1e-5).settle(torch.ones(1, 2))
+    >>> bool(end.converged.all()), bool(end.x.abs().max() < 1e-4)  # of E = x²/2
+    (True, True)
     """
 
     step: float = 1.0

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "": ["neuroformer", "vessels"],
     "ranvier.recordings.challenges": ["ChallengeSubject", "leaderboard", "read_challenge", "write_submission"],
     "ranvier.recordings.coupling": ["CoupledGLM", "fit_coupled_glm", "partial_correlation"],
     "ranvier.recordings.epochs": ["Epochs"],

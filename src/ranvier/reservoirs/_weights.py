@@ -75,6 +75,12 @@ class IntrinsicPlasticity:
 
     mean, deviation : of the law, within the units' range (−1, 1).
     rate : of the change a row. epochs : passes through the series before the readout is learned.
+
+    >>> series = np.sin(0.3 * np.arange(300))[:, None]
+    >>> plasticity = rv.reservoirs.IntrinsicPlasticity(deviation=0.2, rate=5e-3)
+    >>> units = rv.reservoirs.ReservoirTransformer(50, input_scaling=3.0, plasticity=plasticity, random_state=0)
+    >>> bool(units.fit(series).transform(series).std() < 0.4)  # 0.8 without
+    True
     """
 
     mean: float = 0.0

@@ -26,6 +26,13 @@ class Reservoir(SequenceCell):
 
     `forward(x[T, B, d], state=None) -> (y[T, B, units], state)`; the state is a dict of r (B, units). Plain torch.
     Raises ValueError for wrong sizes and input that is not finite, NotFittedError for an estimator without weights.
+
+    >>> series = np.sin(0.3 * np.arange(60))[:, None]
+    >>> fitted = rv.reservoirs.ReservoirTransformer(20, random_state=0).fit(series)
+    >>> cell = rv.reservoirs.Reservoir(fitted, dtype=torch.float64)
+    >>> y, state = cell(torch.from_numpy(series)[:, None])
+    >>> np.allclose(y[:, 0].detach(), fitted.transform(series))
+    True
     """
 
     FIXED = frozenset({"in_features"})

@@ -45,6 +45,11 @@ class ESN(ReservoirParameters, SeriesRegressor):
 
         model = ESN(300, leak=0.5, washout=100, random_state=0).fit(series[:-1], series[1:])
         model.forecast(100, series)
+
+    >>> series = np.sin(0.3 * np.arange(401))[:, None]
+    >>> model = rv.reservoirs.ESN(50, washout=50, random_state=0).fit(series[:300], series[1:301])
+    >>> rv.reservoirs.nrmse(series[301:], model.forecast(100, series[:301])) < 0.1
+    True
     """
 
     _parameter_constraints: dict[str, Any] = {

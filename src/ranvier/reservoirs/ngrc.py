@@ -45,6 +45,11 @@ class NGRC(SeriesRegressor):
     `powers_` (F, delays · d): the exponents of each feature.
 
     Rows whose history is incomplete are left out of `fit`; `predict` holds the first row before the beginning.
+
+    >>> series = np.sin(0.3 * np.arange(200))[:, None]  # x[t + 1] = 2 cos(0.3) x[t] - x[t - 1]
+    >>> model = rv.reservoirs.NGRC(delays=2, orders=(2,), ridge=1e-9).fit(series[:-1], series[1:])
+    >>> bool(np.abs(model.forecast(20, series) - np.sin(0.3 * np.arange(200, 220))[:, None]).max() < 0.01)
+    True
     """
 
     _parameter_constraints: dict[str, Any] = {

@@ -18,6 +18,10 @@ def lorenz63(
 
     seed: moves the initial point. rough: integrate as Gauthier et al. (2021) do, RK23 to a relative error of 1e-3
     a step: such a series is slightly irregular, which some forecasts need.
+
+    >>> series = rv.reservoirs.lorenz63(2000, dt=0.025)
+    >>> bool(abs(series[:, 2].mean() - 23.5) < 1.0)  # the attractor's mean height
+    True
     """
 
     def field(t: float, v: np.ndarray) -> list[float]:
@@ -30,7 +34,11 @@ def lorenz63(
 def double_scroll(
     n: int, dt: float = 0.25, *, warm_up: float = 50.0, seed: int | None = None, rough: bool = False
 ) -> np.ndarray:
-    """The double-scroll circuit (Gauthier et al. 2021, eq. 10): (n, 3) of V1, V2, I; its Lyapunov time is 7.8."""
+    """The double-scroll circuit (Gauthier et al. 2021, eq. 10): (n, 3) of V1, V2, I; its Lyapunov time is 7.8.
+
+    >>> rv.reservoirs.double_scroll(100, dt=0.25).shape, bool(abs(rv.reservoirs.double_scroll(100)[:, 0]).max() < 3)
+    ((100, 3), True)
+    """
 
     def field(t: float, v: np.ndarray) -> list[float]:
         v1, v2, current = v

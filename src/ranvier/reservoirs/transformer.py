@@ -27,6 +27,11 @@ class ReservoirTransformer(ReservoirParameters, ClassNamePrefixFeaturesOutMixin,
 
     Parameters are those of `ESN`: units, W, spectral_radius, leak, input_scaling, bias_scaling, connectivity,
     plasticity, random_state. Attributes: `W_`, `reservoir_`, `n_features_in_`.
+
+    >>> series = np.sin(0.3 * np.arange(60))[:, None]
+    >>> states = rv.reservoirs.ReservoirTransformer(20, random_state=0).fit_transform(series)
+    >>> states.shape, bool(np.abs(states).max() < 1)
+    ((60, 20), True)
     """
 
     _parameter_constraints: dict[str, Any] = dict(ReservoirParameters._reservoir_constraints)

@@ -15,7 +15,9 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """Maps responses (T, N) of one animal into the first k components (T, k) of a reference animal."""
+    """Maps responses (T, N) of one animal into the first k components (T, k) of a reference animal.
+    Returned by `align`.
+    """
 
     own: Components
     rotation: Array
@@ -37,6 +39,13 @@ def align(
     alone. Both are reduced to k components first (fewer where there are fewer labels). Returns the alignment, and the
     reference's components, whose `project` gives its responses in the same coordinates. Raises ValueError where fewer
     than two labels are common.
+
+    >>> rng = np.random.default_rng(0)
+    >>> x, labels = rng.normal(size=(60, 3)), np.arange(60) % 6
+    >>> turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    >>> alignment, reference = rv.analysis.decoding.align(x, labels, 2 * x @ turn, labels, k=3)
+    >>> round(float(alignment.scale), 3), np.allclose(alignment(x), reference.project(2 * x @ turn))
+    (2.0, True)
     """
     x, z = table(responses, "responses"), table(reference, "reference")
     a, b = np.asarray(labels), np.asarray(reference_labels)

@@ -20,6 +20,10 @@ def posterior(
 
     Bins where no time was spent get 0. Counts with NaN in them answer NaN; `mask` neurons by leaving out their columns
     here and in the curves. Raises ValueError for another number of neurons.
+
+    >>> curves = rv.analysis.decoding.TuningCurves(np.array([0.0, 1.0]), np.array([[10.0], [20.0]]), np.ones(2))
+    >>> rv.analysis.decoding.posterior([[0]], curves, width=100.0).round(3).tolist()  # as exp(-1) to exp(-2)
+    [[0.731, 0.269]]
     """
     instance(curves, TuningCurves, "curves", "TuningCurves: make them by tuning_curves")
     x = reals(counts, "counts")
@@ -49,7 +53,12 @@ def posterior(
 def bayesian_decode(
     counts: ArrayLike, curves: TuningCurves, width: float, *, prior: str | ArrayLike = "occupancy"
 ) -> Array:
-    """The most likely value of each window, (T,); as `posterior`. NaN for a window with a NaN count."""
+    """The most likely value of each window, (T,); as `posterior`. NaN for a window with a NaN count.
+
+    >>> curves = rv.analysis.decoding.TuningCurves(np.array([0.0, 1.0]), np.array([[50.0, 1.0], [1.0, 50.0]]), np.ones(2))
+    >>> rv.analysis.decoding.bayesian_decode([[5, 0], [0, 5]], curves, width=100.0).tolist()
+    [0.0, 1.0]
+    """
     p = posterior(counts, curves, width, prior=prior)
     return np.where(np.isnan(p).any(1), np.nan, curves.centers[np.nan_to_num(p).argmax(1)])
 

@@ -30,6 +30,10 @@ def latency(spikes: Tensor, *, tau: float | None = None, threshold: float = 0.01
     """x from the step of the first spike: (T, B, N) -> (B, N); NaN where there is none.
 
     Exact up to the step: |Δx| ≤ (1 − threshold)/(2 (T − 1)) without `tau`.
+
+    >>> x = torch.tensor([[1.0, 0.505, 0.109]])  # the strongest fires first, at step 0 of 11
+    >>> [round(v, 3) for v in rv.analysis.decoding.latency(rv.learners.latency(x, steps=11))[0].tolist()]
+    [1.0, 0.505, 0.109]
     """
     spikes = _checked(spikes)
     steps = len(spikes)
@@ -46,6 +50,10 @@ def phase(spikes: Tensor, *, period: int = 8, weighted: bool = False) -> Tensor:
     """x from its binary digits: (T, B, N) -> (B, N), the mean over periods; below x by less than 2^−period.
 
     What remains of T after whole periods is left out. Raises ValueError for fewer steps than a period.
+
+    >>> x = torch.tensor([[0.25, 0.625]])
+    >>> rv.analysis.decoding.phase(rv.learners.phase(x, steps=8)).tolist()  # the binary digits 0.01 and 0.101
+    [[0.25, 0.625]]
     """
     spikes = _checked(spikes)
     if not isinstance(period, int) or not 1 <= period <= len(spikes):
@@ -60,7 +68,12 @@ def phase(spikes: Tensor, *, period: int = 8, weighted: bool = False) -> Tensor:
 def delta(spikes: Tensor, threshold: float, *, start: Tensor | float = 0.0) -> Tensor:
     """The sequence that changes encode: (T, B, N) -> (T, B, N), `start` (B, N), x[0], plus threshold times their
     sum; within `threshold` of an x that moves less than that a step (with `track=True`). ValueError for a threshold
-    that is not positive."""
+    that is not positive.
+
+    >>> x = torch.tensor([0.0, 0.5, 1.0, 0.5]).reshape(4, 1, 1)
+    >>> rv.analysis.decoding.delta(rv.learners.delta(x, 0.5), 0.5).flatten().tolist()
+    [0.0, 0.5, 1.0, 0.5]
+    """
     if not threshold > 0:
         raise ValueError(f"threshold is {threshold}; expected a positive number")
     return start + threshold * _checked(spikes).cumsum(0)
@@ -72,6 +85,11 @@ def population(activity: Tensor, size: int, *, low: float = 0.0, high: float = 1
     The least squares fit of the fields to the activities, by Gauss and Newton from the most active field's centre:
     the most likely x under equal normal noise, exact without noise. Raises ValueError for another shape, negative
     activities, and parameters that `learners.population` refuses.
+
+    >>> x = torch.tensor([[0.2, 0.7]])
+    >>> decoded = rv.analysis.decoding.population(rv.learners.population(x, 10), 10)
+    >>> bool(torch.allclose(decoded.float(), x, atol=1e-4))
+    True
     """
     activity = _tensor(activity)
     if not isinstance(size, int) or size < 3 or activity.ndim != 2 or activity.shape[1] % size:

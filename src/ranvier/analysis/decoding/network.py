@@ -33,6 +33,11 @@ class NetworkDecoder:
 
     Inputs are normalised by the training rows' moments. `fit`, `classify`, `probabilities`; `adapt` goes on with other
     rows, as of another animal after alignment.
+
+    >>> x, labels = np.repeat([[0.0, 1.0], [1.0, 0.0]], 20, 0), np.repeat(["left", "right"], 20)
+    >>> decoder = rv.analysis.decoding.NetworkDecoder((8,), epochs=20).fit(x, labels)
+    >>> bool((decoder.classify(x) == labels).all())
+    True
     """
 
     def __init__(

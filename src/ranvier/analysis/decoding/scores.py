@@ -15,7 +15,9 @@ from ranvier._checks import count, reals
 @dataclass(frozen=True)
 class Score:
     """A score beside what permuted labels give: `value`, the permutations' mean and deviation, and the share p of them
-    (with the value itself counted among them) that are as good."""
+    (with the value itself counted among them) that are as good.
+    Returned by `permutation_score`.
+    """
 
     value: float
     chance: float
@@ -42,6 +44,11 @@ def permutation_score(
     series of labels round by a random time instead, which keeps its autocorrelation; for values along a recording.
     greater: whether larger is better; otherwise p counts the smaller. Raises ValueError for labels that differ within a
     group.
+
+    >>> labels = np.arange(40) % 2
+    >>> score = rv.analysis.decoding.permutation_score(lambda guess: float((guess == labels).mean()), labels)
+    >>> score.value, round(score.chance, 1), round(score.p, 3)  # p: one of 101, the labels themselves
+    (1.0, 0.5, 0.01)
     """
     labels = np.asarray(labels)
     rng = np.random.default_rng(seed)
@@ -149,6 +156,10 @@ def decoded_information(predicted: ArrayLike, actual: ArrayLike) -> float:
     """Mutual information in bits of actual and decoded labels: a lower bound on what the responses tell.
 
     With the Panzeri–Treves correction of `information.mutual_information`, and never below 0.
+
+    >>> labels = np.arange(4000) % 2
+    >>> round(rv.analysis.decoding.decoded_information(labels, labels), 2)  # of two labels, one bit
+    1.0
     """
     from ranvier.analysis.information import mutual_information
 

@@ -15,7 +15,12 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True, eq=False)
 class TuningCurves:
     """Rates (bins, N) in Hz at the bins' centres (bins,), and the time spent in each bin, ms. period: of circular
-    values; rates are NaN where no time was spent."""
+    values; rates are NaN where no time was spent.
+
+    >>> curves = rv.analysis.decoding.TuningCurves(np.array([0.0, 1.0]), np.array([[50.0, 1.0], [1.0, 50.0]]), np.ones(2))
+    >>> curves.preferred.tolist()
+    [0.0, 1.0]
+    """
 
     centers: Array
     rates: Array

@@ -40,6 +40,10 @@ def fuzzy_distances(points: ArrayLike, *, neighbours: int = 50, metric: Metric =
 
     The membership of j among the neighbours of i is exp(−(d_ij − ρ_i)/σ_i), with ρ_i the distance to the nearest and
     σ_i such that those of `neighbours` points add up to log₂ of their number; that of a pair is a + b − a b of the two.
+
+    >>> d = rv.analysis.manifolds.fuzzy_distances([[0.0], [1.0], [2.0], [9.0]], neighbours=2, metric="euclidean")
+    >>> bool(d[0, 1] == 0), bool(d[0, 3] > 1), np.array_equal(d, d.T)  # a nearest neighbour; a far one
+    (True, True, True)
     """
     d = distances(points, metric=metric)
     _require_different(d)
@@ -56,7 +60,14 @@ def fuzzy_distances(points: ArrayLike, *, neighbours: int = 50, metric: Metric =
 
 def downsample(points: ArrayLike, size: int, *, neighbours: int = 10, metric: Metric = "cosine") -> NDArray[np.int64]:
     """Indices of `size` rows of (n, k) that represent all: each in turn is the one with the largest membership among
-    the neighbours of points that none chosen so far represents. Outliers, neighbours of no point, come last."""
+    the neighbours of points that none chosen so far represents. Outliers, neighbours of no point, come last.
+
+    >>> rng = np.random.default_rng(0)
+    >>> points = np.concatenate([rng.normal(0.0, 0.1, (50, 2)), rng.normal(9.0, 0.1, (50, 2))])
+    >>> kept = rv.analysis.manifolds.downsample(points, 4, metric="euclidean")
+    >>> len(kept), bool((kept < 50).any() and (kept >= 50).any())  # both clusters are represented
+    (4, True)
+    """
     from scipy.spatial import cKDTree
 
     x = _directed(points, metric)

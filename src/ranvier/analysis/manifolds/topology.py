@@ -24,6 +24,7 @@ class Persistence:
     distances: (n, n), what it was computed from. limit: the largest distance that was looked at, at which whatever
     still lives is taken to die. cocycles: of dimension 1, one an entry of `diagrams[1]`: rows of point, point,
     coefficient.
+    Returned by `persistence`.
     """
 
     diagrams: tuple[Array, ...]
@@ -63,6 +64,12 @@ def persistence(
     largest. A smaller one, such as the tenth part's quantile, saves most of the time in dimension 2.
 
     Raises ValueError for a matrix that is not square, symmetric and free of NaN, ImportError without ripser.
+
+    >>> theta = np.linspace(0.0, 2 * np.pi, 24, endpoint=False)
+    >>> points = np.column_stack([np.cos(theta), np.sin(theta)])
+    >>> result = rv.analysis.manifolds.persistence(np.linalg.norm(points[:, None] - points, axis=2))
+    >>> result.betti(0.5)  # a circle: one piece, one loop
+    (1, 1)
     """
     d = np.array(reals(distances, "distances"))
     if d.ndim != 2 or d.shape[0] != d.shape[1] or len(d) < 2:
@@ -91,6 +98,14 @@ def shuffle_threshold(
 
     Each shuffle turns the activity (T, N) of every neuron by its own random time: it keeps each neuron's rate and
     autocorrelation, and takes what they do together. `analyse` is the whole way from activity to `Persistence`.
+
+    >>> theta = np.linspace(0.0, 2 * np.pi, 24, endpoint=False)
+    >>> activity = 1 + np.cos(theta[:, None] - np.array([0.0, 2.1, 4.2]))
+    >>> def loops(x):
+    ...     return rv.analysis.manifolds.persistence(rv.analysis.manifolds.distances(x, metric="euclidean"))
+    >>> limit = rv.analysis.manifolds.shuffle_threshold(activity, loops, shuffles=2)
+    >>> len(limit)  # of pieces and of loops
+    2
     """
     x = table(activity, "activity")
     rng = np.random.default_rng(seed)
@@ -110,6 +125,13 @@ def circular_coordinates(result: Persistence, *, which: int = 0, share: float = 
     The loop's cocycle at birth + share · lifetime, lifted to whole numbers, is made smooth by least squares (de Silva,
     Morozov & Vejdemo-Johansson 2011). Origin and direction are arbitrary. Raises ValueError without such a loop, and
     where the cocycle does not lift.
+
+    >>> theta = np.linspace(0.0, 2 * np.pi, 24, endpoint=False)
+    >>> points = np.column_stack([np.cos(theta), np.sin(theta)])
+    >>> loop = rv.analysis.manifolds.persistence(np.linalg.norm(points[:, None] - points, axis=2))
+    >>> _, error = rv.analysis.manifolds.align_angles(rv.analysis.manifolds.circular_coordinates(loop), theta)
+    >>> error < 0.05
+    True
     """
     from scipy.sparse import coo_array
     from scipy.sparse.linalg import lsqr
@@ -138,7 +160,13 @@ def extend_angles(
     angles: ArrayLike, landmarks: ArrayLike, points: ArrayLike, *, neighbours: int = 10
 ) -> Array:
     """Angles (m,) of further points (m, k) from those (n,) of landmarks (n, k): the mean direction of the nearest,
-    weighted by exp(−(d − nearest)/mean)."""
+    weighted by exp(−(d − nearest)/mean).
+
+    >>> theta = np.array([0.0, 1.5, 3.0])
+    >>> landmarks = np.column_stack([np.cos(theta), np.sin(theta)])
+    >>> rv.analysis.manifolds.extend_angles(theta, landmarks, [[0.0, 1.0]], neighbours=1).tolist()  # of the nearest
+    [1.5]
+    """
     from scipy.spatial import cKDTree
 
     known, x = table(landmarks, "landmarks"), table(points, "points")
@@ -153,7 +181,13 @@ def extend_angles(
 
 def align_angles(angles: ArrayLike, reference: ArrayLike) -> tuple[Array, float]:
     """Angles turned, and mirrored where that helps, to agree best with a reference (n,); and the mean |error| in
-    radians that remains (π/2 for angles that have nothing to do with it)."""
+    radians that remains (π/2 for angles that have nothing to do with it).
+
+    >>> theta = np.array([0.5, 1.0, 3.0, 5.0])
+    >>> turned, error = rv.analysis.manifolds.align_angles(2.0 - theta, theta)  # mirrored and turned by 2
+    >>> turned.round(6).tolist(), round(error, 6)
+    ([0.5, 1.0, 3.0, 5.0], 0.0)
+    """
     a, b = reals(angles, "angles"), reals(reference, "reference")
     if a.shape != b.shape or a.ndim != 1 or not len(a) or not (np.isfinite(a) & np.isfinite(b)).all():
         raise ValueError(f"angles has shape {a.shape}, reference {b.shape}; expected finite ones, (n,) both with n > 0")

@@ -16,7 +16,12 @@ ENTRIES = 2**23  # counts held in memory at a time
 
 
 def counts(spikes: Spikes, window: float) -> NDArray[np.int64]:
-    """Spike counts in consecutive windows of `window` ms, (W, N); an incomplete last window is left out."""
+    """Spike counts in consecutive windows of `window` ms, (W, N); an incomplete last window is left out.
+
+    >>> spikes = rv.analysis.Spikes.from_steps([1, 2, 7], [0, 0, 1], n_neurons=2, dt=1.0, stop=10)
+    >>> rv.analysis.counts(spikes, window=5.0).tolist()
+    [[2, 0], [0, 1]]
+    """
     pieces = [piece for block in _blocks(spikes, window, 1) for piece in block]
     return np.concatenate(pieces).astype(np.int64)
 
@@ -29,6 +34,10 @@ def covariance(
     With `return_error` also its standard error, (N, N), from the scatter of `blocks` consecutive
     blocks about the mean; blocks should be long against the correlations of the network.
     Memory: one (N, N) float64 matrix, four with errors.
+
+    >>> spikes = rv.analysis.Spikes.from_steps([1, 2, 7], [0, 0, 1], n_neurons=2, dt=1.0, stop=10)
+    >>> rv.analysis.covariance(spikes, window=5.0).tolist()  # of the counts (2, 0) and (0, 1)
+    [[2.0, -1.0], [-1.0, 0.5]]
     """
     moments = _Moments(spikes, window, blocks if return_error else 1)
     if not return_error:
@@ -42,6 +51,10 @@ def correlation(
     """Pearson correlation of spike counts in windows of `window` ms, (N, N); NaN for silent neurons.
 
     With `return_error` also its standard error (N, N), by linear propagation from `blocks` blocks.
+
+    >>> spikes = rv.analysis.Spikes.from_steps([1, 1, 5, 5], [0, 1, 0, 1], n_neurons=2, dt=1.0, stop=12)
+    >>> rv.analysis.correlation(spikes, window=4.0).round(3).tolist()  # the two always fire together
+    [[1.0, 1.0], [1.0, 1.0]]
     """
     moments = _Moments(spikes, window, blocks if return_error else 1)
     result = moments.correlation()
@@ -49,7 +62,12 @@ def correlation(
 
 
 def fano(spikes: Spikes, window: float) -> Array:
-    """Variance over mean of the spike counts in windows of `window` ms, (N,); NaN for silent neurons."""
+    """Variance over mean of the spike counts in windows of `window` ms, (N,); NaN for silent neurons.
+
+    >>> spikes = rv.analysis.Spikes.from_steps([1, 11, 21, 31], [0, 0, 0, 0], n_neurons=2, dt=1.0, stop=40)
+    >>> rv.analysis.fano(spikes, window=10.0).tolist()  # as many in every window, and a silent neuron
+    [0.0, nan]
+    """
     require_spikes(spikes)
     total, square = np.zeros(spikes.n_neurons), np.zeros(spikes.n_neurons)
     n = spikes.n_steps // spikes.steps_of(window)

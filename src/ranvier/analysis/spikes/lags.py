@@ -29,6 +29,13 @@ def cross_correlation(
     spikes, not with N². With `return_error` also the standard errors, from `blocks` blocks.
     Raises ValueError for lags that are no multiples of the bin, or longer than the record or its blocks, and for
     answers larger than the machine's memory.
+
+    >>> steps = np.arange(10, 1000, 10)  # neuron 1 fires 2 ms after neuron 0, a hundred times a second
+    >>> times, neurons = np.concatenate([steps, steps + 2]), np.repeat([0, 1], len(steps))
+    >>> spikes = rv.analysis.Spikes.from_times(times, neurons, n_neurons=2, dt=1.0, duration=1000.0)
+    >>> lags = np.arange(-4.0, 5.0)
+    >>> lags[rv.analysis.cross_correlation(spikes, lags, pairs=[(1, 0)])[:, 0].argmax()].item()
+    2.0
     """
     require_spikes(spikes)
     steps, shifts = _lags(spikes, np.atleast_1d(reals(lags, "lags")), bin)

@@ -16,7 +16,12 @@ BLOCKS = 20  # blocks that sampling errors are taken from
 def rates(
     spikes: Spikes, *, return_error: bool = False, blocks: int = BLOCKS
 ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean rates in Hz, (N,); with `return_error` also their standard errors, from `blocks` blocks."""
+    """Mean rates in Hz, (N,); with `return_error` also their standard errors, from `blocks` blocks.
+
+    >>> spikes = rv.analysis.Spikes.from_steps([10, 20, 70], [0, 0, 1], n_neurons=2, dt=1.0, stop=100)
+    >>> rv.analysis.rates(spikes).round(6).tolist()
+    [20.0, 10.0]
+    """
     require_spikes(spikes)
     edges = block_edges(spikes.n_steps, blocks if return_error else 1, CHUNK)
     total = np.zeros(spikes.n_neurons)
@@ -41,6 +46,10 @@ def cv(spikes: Spikes) -> NDArray[np.float64]:
     """Coefficient of variation of the inter-spike intervals, (N,); NaN for fewer than three spikes.
 
     The standard deviation is the population's (divided by n), as in Elephant's `cv`.
+
+    >>> spikes = rv.analysis.Spikes.from_steps([1, 11, 21, 31], [0, 0, 0, 0], n_neurons=2, dt=1.0, stop=40)
+    >>> rv.analysis.cv(spikes).tolist()  # a clock, and a silent neuron
+    [0.0, nan]
     """
     require_spikes(spikes)
     n = spikes.n_neurons
@@ -72,7 +81,12 @@ def cv(spikes: Spikes) -> NDArray[np.float64]:
 
 
 def population_rate(spikes: Spikes, window: float) -> NDArray[np.float64]:
-    """Rate in Hz of the mean neuron in consecutive windows of `window` ms, (W,)."""
+    """Rate in Hz of the mean neuron in consecutive windows of `window` ms, (W,).
+
+    >>> spikes = rv.analysis.Spikes.from_steps([1, 2, 7], [0, 0, 1], n_neurons=2, dt=1.0, stop=10)
+    >>> rv.analysis.population_rate(spikes, window=5.0).round(6).tolist()  # two spikes of two neurons in 5 ms
+    [200.0, 100.0]
+    """
     require_spikes(spikes)
     width = spikes.steps_of(window)
     n = spikes.n_steps // width

@@ -26,6 +26,12 @@ def spectrum(
     Returns (F, N, N) complex, or (F, P) for `pairs` (P, 2) of indices (i, j).
     Raises ValueError for frequencies that are not finite or above 1/(2 dt), and for answers larger than the
     machine's memory.
+
+    >>> rng = np.random.default_rng(0)
+    >>> steps = np.flatnonzero(rng.random(50_000) < 0.02) + 1  # a Poisson process of 20 Hz
+    >>> spikes = rv.analysis.Spikes.from_steps(steps, 0 * steps, n_neurons=1, dt=1.0, stop=50_000)
+    >>> bool(abs(rv.analysis.spectrum(spikes, np.arange(10.0, 100.0, 5.0)).mean() - 20.0) < 2.0)
+    True
     """
     require_spikes(spikes)
     f = np.atleast_1d(reals(f, "f"))

@@ -15,7 +15,9 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class CellTypes:
-    """Mean profile over K stimuli of each type's recorded neurons, (types, K), each of mean 0 and length 1."""
+    """Mean profile over K stimuli of each type's recorded neurons, (types, K), each of mean 0 and length 1.
+    Returned by `fit_types`.
+    """
 
     names: NDArray[Any]
     profiles: Array
@@ -35,6 +37,11 @@ def fit_types(responses: ArrayLike, labels: ArrayLike) -> CellTypes:
 
     The responses are those of the neurons, not of their twins: twins serve for finding stimuli. Raises ValueError for
     fewer than two types, stimuli or neurons.
+
+    >>> responses = np.array([[3.0, 1.0, 1.0], [6.0, 2.0, 2.0], [1.0, 1.0, 4.0]])  # of three neurons to three stimuli
+    >>> types = rv.analysis.stimuli.fit_types(responses, ["on", "on", "off"])
+    >>> types.classify([[9.0, 5.0, 5.0]]).tolist()
+    ['on']
     """
     names, place = np.unique(np.asarray(labels), return_inverse=True)
     r = _profiles(responses)
@@ -49,7 +56,13 @@ def fit_types(responses: ArrayLike, labels: ArrayLike) -> CellTypes:
 def presentations_needed(
     types: CellTypes, trials: ArrayLike, labels: ArrayLike
 ) -> Array:
-    """Share of neurons typed as labelled after 1, 2 ... R presentations of each stimulus, (R,): trials (R, N, K)."""
+    """Share of neurons typed as labelled after 1, 2 ... R presentations of each stimulus, (R,): trials (R, N, K).
+
+    >>> types = rv.analysis.stimuli.fit_types([[3.0, 1.0, 1.0], [1.0, 1.0, 4.0]], ["on", "off"])
+    >>> trials = np.array([[[1.0, 1.0, 2.0]], [[5.0, 1.0, 1.0]]])  # of one "on" neuron: the first misleads
+    >>> rv.analysis.stimuli.presentations_needed(types, trials, ["on"]).tolist()
+    [0.0, 1.0]
+    """
     x = reals(trials, "trials")
     if x.ndim != 3:
         raise ValueError(f"trials has shape {x.shape}; expected presentations (R, N, K)")

@@ -25,6 +25,7 @@ class StimulusClusters:
 
     stimuli: (K, ...). labels: (N,), the cluster of each neuron. objective: mean over clusters of J_c, of log K at most;
     0 by chance. history: (what was done, clusters, objective) after each round of splitting and dropping.
+    Returned by `cluster_by_stimuli`.
     """
 
     stimuli: NDArray[np.float64]
@@ -38,7 +39,13 @@ class StimulusClusters:
 
 def normalise_responses(respond: Respond, reference: ArrayLike | Tensor) -> Respond:
     """The same model with each neuron's responses less their mean over the stimuli `reference` (M, ...), in units of
-    their deviation, which is at least a tenth of the median neuron's."""
+    their deviation, which is at least a tenth of the median neuron's.
+
+    >>> reference = torch.tensor([[0.0], [1.0], [2.0]])
+    >>> respond = rv.analysis.stimuli.normalise_responses(lambda x: 5 * x + 3, reference)
+    >>> [round(v, 3) for v in respond(reference).flatten().tolist()]
+    [-1.0, 0.0, 1.0]
+    """
     with torch.no_grad():
         r = respond(torch.as_tensor(reference, dtype=torch.float32))
     shift, spread = r.mean(0), r.std(0)
@@ -64,6 +71,12 @@ def cluster_by_stimuli(
     norm: Euclidean length of a stimulus, as the contrast that can be shown. rounds: of each optimisation, at most.
     steps: of ascent a round, by Adam with step `rate` times the stimuli's root mean square. Raises ValueError where a
     response is not finite.
+
+    >>> def respond(stimuli):  # two kinds of neurons, each driven by its own pixel
+    ...     return stimuli[:, [0, 0, 0, 1, 1, 1]]
+    >>> clusters = rv.analysis.stimuli.cluster_by_stimuli(respond, (2,), norm=5.0, start=2, rounds=3, steps=10)
+    >>> len(clusters), len(set(clusters.labels[:3])), len(set(clusters.labels[3:]))
+    (2, 1, 1)
     """
     for name, value in {"start": start, "rounds": rounds, "steps": steps, "least": least, "most": most}.items():
         count(value, name, 1)

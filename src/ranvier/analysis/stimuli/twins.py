@@ -26,6 +26,7 @@ class Twins:
     k).
     places: m, (N, P), with sum 1 over the P places in row-major order. weight: u and v, (N, 2 C). bias: (N,).
     grid: rows and columns of places.
+    Returned by `fit_twins`.
     """
 
     filters: Tensor
@@ -67,6 +68,13 @@ def fit_twins(
     most of the response, smoothed over the kernel. The same data and seed give the same twins.
 
     Raises ValueError for shapes that do not fit, values that are not finite, and negative counts.
+
+    >>> rng = np.random.default_rng(0)
+    >>> images = rng.normal(size=(400, 5, 5))
+    >>> counts = rng.poisson(np.exp(images[:, 2, 2]))[:, None]  # a neuron that looks at the central pixel
+    >>> twins = rv.analysis.stimuli.fit_twins(images, counts, kernel=3, filters=2, epochs=10)
+    >>> twins.positions.tolist()  # of the 3 x 3 pixels that it looks at
+    [[1, 1]]
     """
     x = _images(images)
     y = _tensor(responses)

@@ -33,6 +33,11 @@ class PolynomialInteraction(Interaction):
     """F = mⁿ: E = −N Σ mⁿ, N^(n−1) times smaller than the paper's. n = 2 is Hopfield's network with self-coupling.
 
     Recalls about N^(n−1)/(2 (2n − 3)!! ln N) random patterns without errors.
+
+    >>> rv.energies.PolynomialInteraction(2).value(torch.tensor([[0.5, 0.0]]), units=8).tolist()  # N Σ m²
+    [2.0]
+    >>> round(rv.energies.PolynomialInteraction(3).capacity(100))  # 100²/(6 ln 100)
+    362
     """
 
     n: int = 3
@@ -55,7 +60,12 @@ class PolynomialInteraction(Interaction):
 
 @dataclass(frozen=True)
 class RectifiedInteraction(PolynomialInteraction):
-    """F = [m]₊ⁿ: a pattern's negative is no memory."""
+    """F = [m]₊ⁿ: a pattern's negative is no memory.
+
+    >>> rectified = rv.energies.RectifiedInteraction(2)
+    >>> rectified.value(torch.tensor([[0.5], [-0.5]]), units=8).tolist()
+    [2.0, 0.0]
+    """
 
     def value(self, m: Tensor, units: int) -> Tensor:
         return units * m.relu().pow(self.n).sum(1)
@@ -67,7 +77,12 @@ class RectifiedInteraction(PolynomialInteraction):
 @dataclass(frozen=True)
 class ExponentialInteraction(Interaction):
     """F = exp(N m): about 2^(N/2) patterns. The energy is −log of the paper's sum, which overflows, and has the
-    same order of states, so the same recall."""
+    same order of states, so the same recall.
+
+    >>> memory = rv.energies.DenseMemory(torch.tensor([[1.0, -1.0, 1.0]]), rv.energies.ExponentialInteraction())
+    >>> memory.energy(torch.tensor([[1.0, -1.0, 1.0]])).tolist()  # one pattern of 3 units: -N m
+    [-3.0]
+    """
 
     def value(self, m: Tensor, units: int) -> Tensor:
         return torch.logsumexp(units * m, 1)
@@ -82,6 +97,11 @@ class DenseMemory(Energy):
     interaction: `PolynomialInteraction(n)` (n = 3 if none is given), `RectifiedInteraction(n)` or
         `ExponentialInteraction()`.
     Raises ValueError for patterns of another shape or type, and such as are not finite.
+
+    >>> patterns = torch.tensor([[1.0, 1, 1, 1, -1, -1, -1, -1], [1.0, -1, 1, -1, 1, -1, 1, -1]])
+    >>> memory = rv.energies.DenseMemory(patterns, rv.energies.PolynomialInteraction(3))
+    >>> memory.energy(patterns).tolist()  # -N m³, of overlaps 1 and 0
+    [-8.0, -8.0]
     """
 
     patterns: Tensor

@@ -31,6 +31,12 @@ class DenseClassifier(nn.Module):
 
     `forward(x[B, in_features]) -> c (B, classes)` within (−1, 1). `memory` is the parameter (K, in_features + classes).
     Raises ValueError for sizes, n and T out of range, and for x of another shape.
+
+    >>> model = rv.energies.DenseClassifier(4, classes=2, memories=2, n=2, temperature=4.0)
+    >>> with torch.no_grad():  # one memory a class: four pixels, then the classes
+    ...     _ = model.memory.copy_(torch.tensor([[1.0, 1, -1, -1, 1, -1], [-1.0, -1, 1, 1, -1, 1]]))
+    >>> model(torch.tensor([[1.0, 1.0, -1.0, -1.0], [-1.0, -1.0, 1.0, 1.0]])).argmax(1).tolist()
+    [0, 1]
     """
 
     def __init__(
@@ -90,6 +96,13 @@ class MaxNormMomentum(torch.optim.Optimizer):
 
     params: tensors whose last axis is a memory's entries. momentum: p. Raises ValueError for lr, p or floor out of
     range.
+
+    >>> memory = torch.nn.Parameter(torch.zeros(1, 2))
+    >>> optimizer = rv.energies.MaxNormMomentum([memory], lr=0.1)
+    >>> (memory * torch.tensor([[-4.0, 2.0]])).sum().backward()
+    >>> optimizer.step()
+    >>> [round(v, 3) for v in memory[0].tolist()]  # the largest entry moves by lr
+    [0.1, -0.05]
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float = 0.02, momentum: float = 0.6, floor: float = 1e-30) -> None:

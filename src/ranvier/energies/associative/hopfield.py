@@ -20,6 +20,12 @@ class Hopfield(Ising):
 
     weight: (N, N), symmetric, zero diagonal. threshold: θ, (N,) or a number.
     `Hopfield.store(patterns, rule)` makes one from patterns (P, N).
+
+    >>> patterns = torch.tensor([[1.0, 1, 1, 1, -1, -1, -1, -1], [1.0, -1, 1, -1, 1, -1, 1, -1]])
+    >>> memory = rv.energies.Hopfield.store(patterns)
+    >>> x = patterns[:1] * torch.tensor([-1.0, 1, 1, 1, 1, 1, 1, 1])  # one unit wrong
+    >>> bool((memory.energy(patterns[:1]) < memory.energy(x)).all())
+    True
     """
 
     def __init__(self, weight: Tensor, threshold: Tensor | float = 0.0) -> None:
@@ -106,6 +112,11 @@ class ContinuousHopfield(Energy):
     weight: (N, N), symmetric; self-coupling is allowed. threshold: θ, (N,) or a number. tau: in units of time.
     lagrangian: `Tanh()` if none is given. learn: weight and threshold are parameters.
     Raises ValueError for weights that are not symmetric, and for a threshold or tau that does not fit.
+
+    >>> memory = rv.energies.ContinuousHopfield(2 * torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    >>> u = rv.energies.Descent(memory).settle(torch.tensor([[1.0, 0.3]])).x
+    >>> bool(torch.allclose(u, 2 * torch.tanh(u.flip(1)), atol=1e-3))  # at rest, u = W g(u)
+    True
     """
 
     weight: Tensor

@@ -22,6 +22,11 @@ class ModernHopfield(Energy):
 
     patterns: (P, N). beta: β > 0; 1/√N if none is given. learn: the patterns are a parameter.
     Raises ValueError for patterns of another shape or type, or not finite, and for β that is not positive.
+
+    >>> memory = rv.energies.ModernHopfield(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), beta=1.0)
+    >>> x = torch.tensor([[1.0, 0.0]])
+    >>> bool(torch.allclose(memory.update(x), torch.softmax(x, 1)))  # attention over the patterns
+    True
     """
 
     patterns: Tensor

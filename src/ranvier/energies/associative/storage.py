@@ -13,6 +13,9 @@ def hebb(patterns: Tensor) -> Tensor:
 
     Random patterns are recalled with few errors up to P = 0.138 N (Amit, Gutfreund & Sompolinsky 1985), and
     without any up to about N/(2 ln N) (McEliece et al. 1987).
+
+    >>> rv.energies.storage.hebb(torch.tensor([[1.0, -1.0, 1.0, 1.0]]))[0].tolist()
+    [0.0, -0.25, 0.25, 0.25]
     """
     xi = _checked(patterns)
     return _hollow(xi.T @ xi / xi.shape[1])
@@ -23,6 +26,10 @@ def storkey(patterns: Tensor) -> Tensor:
 
     From patterns (P, N) of ±1, (N, N) with a diagonal of zeros. Local and incremental as Hebb's rule, with a capacity
     of about N/√(2 ln N) without errors.
+
+    >>> pattern = torch.tensor([[1.0, -1.0, 1.0, 1.0]])
+    >>> torch.equal(rv.energies.storage.storkey(pattern), rv.energies.storage.hebb(pattern))  # the first is Hebb's
+    True
     """
     xi = _checked(patterns)
     n = xi.shape[1]
@@ -39,6 +46,11 @@ def pseudo_inverse(patterns: Tensor) -> Tensor:
     Dreyfus 1985).
 
     Linearly independent patterns, up to N of them, are exact rest states; with basins up to about N/2.
+
+    >>> patterns = torch.tensor([[1.0, 1, 1, -1, -1, 1], [1.0, -1, 1, -1, 1, 1]])  # correlated: overlap 1/3
+    >>> weight = rv.energies.storage.pseudo_inverse(patterns)
+    >>> torch.equal(torch.sign(patterns @ weight), patterns)
+    True
     """
     xi = _checked(patterns)
     _, size, V = torch.linalg.svd(xi, full_matrices=False)

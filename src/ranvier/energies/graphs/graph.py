@@ -23,6 +23,10 @@ class Layer:
     """A layer: its Lagrangian, its shape without the batch, and its time constant (in units of the descent's time).
 
     Raises TypeError for what is no Lagrangian, ValueError for a time constant that is not positive.
+
+    >>> layer = rv.energies.Layer(rv.energies.lagrangians.ReLU(), (28, 28), tau=10.0)
+    >>> rv.energies.EnergyGraph({"image": layer}, []).units
+    784
     """
 
     lagrangian: Lagrangian
@@ -52,6 +56,14 @@ class EnergyGraph(Energy):
         graph.layout.split(end.y)["memory"]
 
     Raises ValueError for names that are not there and synapses whose sizes do not fit.
+
+    >>> linear = rv.energies.Layer(rv.energies.lagrangians.Identity(), (2,))
+    >>> joined = rv.energies.synapses.Dense(2, 2, 0.5 * torch.eye(2))
+    >>> graph = rv.energies.EnergyGraph({"a": linear, "b": linear}, [(("a", "b"), joined)])
+    >>> clamp = graph.layout.clamp(a=torch.tensor([[1.0, 2.0]]))
+    >>> end = rv.energies.Descent(graph, tol=1e-5).settle(torch.zeros(1, 4), clamp)
+    >>> [round(v, 3) for v in graph.layout.split(end.y)["b"][0].tolist()]  # what the synapse passes on
+    [0.5, 1.0]
     """
 
     speed: Tensor | None

@@ -18,6 +18,15 @@ class Lagrangian:
 
     A subclass writes both; the law tests hold one against the other, and check that L is convex. `rowwise` says that
     activations depend on all units of a row, along the last axis; else each depends on its own unit alone.
+
+    >>> class Cubic(rv.energies.lagrangians.Lagrangian):
+    ...     def __call__(self, x):
+    ...         return x.pow(4).sum(1) / 4
+    ...     def activations(self, x):
+    ...         return x.pow(3)
+    >>> x = torch.tensor([[2.0]])
+    >>> Cubic().energy(x, Cubic().activations(x)).tolist()  # x y - L = 16 - 4
+    [12.0]
     """
 
     rowwise = False
@@ -36,7 +45,13 @@ class Lagrangian:
 
 @dataclass(frozen=True)
 class Identity(Lagrangian):
-    """L = ½ Σ x²: linear neurons."""
+    """L = ½ Σ x²: linear neurons.
+
+    >>> x = torch.tensor([[3.0, 4.0]])
+    >>> linear = rv.energies.lagrangians.Identity()
+    >>> linear(x).tolist(), linear.activations(x).tolist()
+    ([12.5], [[3.0, 4.0]])
+    """
 
     def __call__(self, x: Tensor) -> Tensor:
         return 0.5 * x.square().flatten(1).sum(1)
@@ -47,7 +62,13 @@ class Identity(Lagrangian):
 
 @dataclass(frozen=True)
 class ReLU(Lagrangian):
-    """L = Σ [x]₊ⁿ/n: rectified power units [x]₊ⁿ⁻¹; n = 2 is the rectified linear unit."""
+    """L = Σ [x]₊ⁿ/n: rectified power units [x]₊ⁿ⁻¹; n = 2 is the rectified linear unit.
+
+    >>> rv.energies.lagrangians.ReLU().activations(torch.tensor([[-1.0, 2.0]])).tolist()
+    [[0.0, 2.0]]
+    >>> rv.energies.lagrangians.ReLU(3.0).activations(torch.tensor([[-1.0, 2.0]])).tolist()
+    [[0.0, 4.0]]
+    """
 
     n: float = 2.0
 
@@ -72,7 +93,12 @@ class _Steep(Lagrangian):
 
 @dataclass(frozen=True)
 class Tanh(_Steep):
-    """L = Σ log cosh(βx)/β: tanh(βx)."""
+    """L = Σ log cosh(βx)/β: tanh(βx).
+
+    >>> y = rv.energies.lagrangians.Tanh(beta=2.0).activations(torch.tensor([[0.5]]))
+    >>> round(y.item(), 4)  # tanh(1)
+    0.7616
+    """
 
     beta: float = 1.0
 
@@ -88,7 +114,11 @@ class Tanh(_Steep):
 
 @dataclass(frozen=True)
 class Sigmoid(_Steep):
-    """L = Σ log(1 + exp(βx))/β: σ(βx)."""
+    """L = Σ log(1 + exp(βx))/β: σ(βx).
+
+    >>> rv.energies.lagrangians.Sigmoid(beta=2.0).activations(torch.tensor([[0.0]])).tolist()
+    [[0.5]]
+    """
 
     beta: float = 1.0
 
@@ -102,7 +132,11 @@ class Sigmoid(_Steep):
 
 @dataclass(frozen=True)
 class Softmax(_Steep):
-    """L = Σ log Σ exp(βx)/β, the inner sum along the last axis: softmax(βx)."""
+    """L = Σ log Σ exp(βx)/β, the inner sum along the last axis: softmax(βx).
+
+    >>> rv.energies.lagrangians.Softmax().activations(torch.zeros(1, 4)).tolist()
+    [[0.25, 0.25, 0.25, 0.25]]
+    """
 
     rowwise = True
     beta: float = 1.0
@@ -116,7 +150,12 @@ class Softmax(_Steep):
 
 @dataclass(frozen=True)
 class LayerNorm(Lagrangian):
-    """L = Σ D γ √(var(x) + ε) + δ Σ x along the last axis, of D units: γ (x − mean)/√(var + ε) + δ."""
+    """L = Σ D γ √(var(x) + ε) + δ Σ x along the last axis, of D units: γ (x − mean)/√(var + ε) + δ.
+
+    >>> y = rv.energies.lagrangians.LayerNorm().activations(torch.tensor([[1.0, 3.0]]))
+    >>> [round(v, 3) for v in y[0].tolist()]
+    [-1.0, 1.0]
+    """
 
     rowwise = True
     gamma: float = 1.0
@@ -138,7 +177,12 @@ class LayerNorm(Lagrangian):
 
 @dataclass(frozen=True)
 class Spherical(Lagrangian):
-    """L = Σ γ √(Σ x² + ε), the inner sum along the last axis: γ x/√(|x|² + ε)."""
+    """L = Σ γ √(Σ x² + ε), the inner sum along the last axis: γ x/√(|x|² + ε).
+
+    >>> y = rv.energies.lagrangians.Spherical().activations(torch.tensor([[3.0, 4.0]]))
+    >>> [round(v, 3) for v in y[0].tolist()]
+    [0.6, 0.8]
+    """
 
     rowwise = True
     gamma: float = 1.0

@@ -37,6 +37,12 @@ class Layered(Energy):
     States are flat (B, N); `layout` says which units are "layer1" ... "layerL". The last layer is the output.
 
     Raises ValueError for no module, modules whose shapes do not follow each other, and a softmax or norm.
+
+    >>> model = rv.energies.Layered([torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)], (3,))
+    >>> x = torch.rand(5, 3)
+    >>> end = rv.energies.Descent(model).settle(model.init_state(5), field=model.drive(x))
+    >>> model.output(end.x).shape, bool(((end.y >= 0) & (end.y <= 1)).all())
+    (torch.Size([5, 2]), True)
     """
 
     def __init__(

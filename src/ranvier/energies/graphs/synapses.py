@@ -19,6 +19,12 @@ class GraphSynapse(nn.Module):
     `pulls(y, ...)`, −∂E/∂y for each of them: by autograd, unless a subclass writes it by hand.
 
     `check(shape, ...)` raises ValueError for layers that do not fit.
+
+    >>> class Product(rv.energies.synapses.GraphSynapse):
+    ...     def forward(self, a, b):
+    ...         return -(a * b).sum(1)
+    >>> [pull.tolist() for pull in Product().pulls(torch.tensor([[2.0]]), torch.tensor([[3.0]]))]
+    [[[3.0]], [[2.0]]]
     """
 
     def pulls(self, *ys: Tensor) -> tuple[Tensor, ...]:
@@ -34,7 +40,13 @@ class GraphSynapse(nn.Module):
 
 
 class Dense(GraphSynapse):
-    """E = −y_a·W y_b, layers of more axes flattened: the linear layer's counterpart. weight: (a, b)."""
+    """E = −y_a·W y_b, layers of more axes flattened: the linear layer's counterpart. weight: (a, b).
+
+    >>> synapse = rv.energies.synapses.Dense(2, 1, torch.tensor([[0.5], [1.0]]))
+    >>> a, b = torch.tensor([[2.0, 3.0]]), torch.tensor([[1.0]])
+    >>> synapse(a, b).tolist(), synapse.pulls(a, b)[1].tolist()
+    ([-4.0], [[4.0]])
+    """
 
     def __init__(self, a: int, b: int, weight: Tensor | None = None, scale: float | None = None) -> None:
         super().__init__()
@@ -58,7 +70,12 @@ class Dense(GraphSynapse):
 
 
 class Bias(GraphSynapse):
-    """E = −b·y: a constant input. value: of the layer's shape."""
+    """E = −b·y: a constant input. value: of the layer's shape.
+
+    >>> synapse = rv.energies.synapses.Bias(torch.tensor([1.0, 2.0]))
+    >>> synapse(torch.tensor([[3.0, 4.0]])).tolist()
+    [-11.0]
+    """
 
     def __init__(self, value: Tensor) -> None:
         super().__init__()
@@ -79,6 +96,10 @@ class Conv(GraphSynapse):
     """E = −y_b·(W ∗ y_a): images (channels, rows, columns) to maps of features.
 
     in_channels, out_channels, kernel_size, stride, padding: as in nn.Conv2d, for the way from a to b.
+
+    >>> synapse = rv.energies.synapses.Conv(1, 1, 2, weight=torch.ones(1, 1, 2, 2))
+    >>> synapse(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 2, 2)).tolist()  # four places of four pixels
+    [-16.0]
     """
 
     def __init__(
@@ -120,6 +141,12 @@ class Attention(GraphSynapse):
     token's own key out, as the paper does. The pull at the queries is attention; that at the keys is its return path.
 
     beta: 1/√dim if none is given.
+
+    >>> synapse = rv.energies.synapses.Attention(2, dim=2, beta=1.0)
+    >>> with torch.no_grad():
+    ...     _ = synapse.query.zero_()
+    >>> round(synapse(torch.ones(1, 3, 2), torch.ones(1, 4, 2)).item(), 4)  # equal scores: -3 ln 4
+    -4.1589
     """
 
     def __init__(
@@ -165,6 +192,12 @@ class Memories(GraphSynapse):
 
     With `Softmax(beta)` and a layer of `Identity` neurons this is `ModernHopfield`; with `ReLU(n)` a dense associative
     memory of power n.
+
+    >>> patterns = torch.eye(2)
+    >>> synapse = rv.energies.synapses.Memories(patterns, rv.energies.lagrangians.Softmax(1.0))
+    >>> (pull,) = synapse.pulls(torch.tensor([[1.0, 0.0]]))
+    >>> bool(torch.allclose(pull, torch.softmax(torch.tensor([[1.0, 0.0]]), 1)))  # as `ModernHopfield`
+    True
     """
 
     def __init__(self, patterns: Tensor, lagrangian: Lagrangian) -> None:

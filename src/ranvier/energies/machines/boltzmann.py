@@ -24,6 +24,11 @@ class Boltzmann(PairwiseEnergy):
 
     weight: (N, N), symmetric, zero diagonal. bias: (N,) or a number. As an `Energy` it is defined within [0, 1].
     `sample` runs the spiking sampler of Buesing et al. (2011); `distribution` enumerates up to 20 units.
+
+    >>> machine = rv.energies.Boltzmann(torch.zeros(2, 2), bias=torch.tensor([0.0, 1.0]))
+    >>> states, p = machine.distribution()
+    >>> states.tolist(), [round(v, 3) for v in p.tolist()]  # units independent: the second is 1 at 1/(1 + exp(-1))
+    ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0.134, 0.366, 0.134, 0.366])
     """
 
     lowest = 0.0
@@ -81,6 +86,11 @@ class RBM(nn.Module):
     first weights. Parameters: weight W (visible, hidden), visible_bias a, hidden_bias b; buffer: chains
     (persistent, visible).
     Raises ValueError for sizes that are not positive, and for units of another shape than (B, visible) or (B, hidden).
+
+    >>> model = rv.energies.RBM(3, 2)
+    >>> v = torch.tensor([[0.0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1], [1, 0, 0], [1, 0, 1], [1, 1, 0], [1, 1, 1]])
+    >>> round(model.log_likelihood(v).exp().sum().item(), 4)  # over all states
+    1.0
     """
 
     chains: Tensor

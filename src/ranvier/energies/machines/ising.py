@@ -26,6 +26,11 @@ class SpinSamples:
 
     states (B, N): after the last sweep. energy, magnetisation (sweeps, B): after each sweep. accepted (sweeps, B):
     flips a free unit. samples (sweeps // every, B, N): states kept on the way, where requested.
+
+    >>> pair = rv.energies.Ising(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    >>> samples = pair.sample(torch.tensor([[1.0, -1.0]]), temperature=0.01, sweeps=5)  # a frozen ferromagnet
+    >>> abs(samples.states.sum().item()), samples.energy[-1].item()
+    (2.0, -1.0)
     """
 
     states: Tensor
@@ -43,6 +48,10 @@ class Ising(PairwiseEnergy):
 
     weight: (N, N), symmetric, with a diagonal of zeros. bias: the external field, (N,), or a number.
     Raises ValueError for weights of another kind, and says where.
+
+    >>> pair = rv.energies.Ising(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    >>> pair.energy(torch.tensor([[1.0, 1.0], [1.0, -1.0]])).tolist()
+    [-1.0, 1.0]
     """
 
     lowest = -1.0

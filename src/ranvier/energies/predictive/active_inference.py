@@ -28,6 +28,12 @@ class GenerativeModel:
     D : priors of the first state, one a factor (S_f,).
 
     Raises ValueError for shapes that do not fit and columns that are no probabilities.
+
+    >>> model = rv.energies.predictive.active_inference.GenerativeModel(
+    ...     A=(torch.eye(2),), B=(torch.eye(2)[:, :, None],), C=(torch.zeros(2),), D=(torch.ones(2) / 2,)
+    ... )
+    >>> model.states, model.actions, model.log_likelihood([1]).exp().round(decimals=6).tolist()
+    ((2,), (1,), [0.0, 1.0])
     """
 
     A: tuple[Tensor, ...]
@@ -97,6 +103,12 @@ class BeliefEnergy(Energy):
 
     log_likelihood : ln P(o | s) (B, S_1, ..., S_F).
     prior : p_f, (S_f,) or (B, S_f) each.
+
+    >>> likelihood = torch.tensor([[0.9, 0.2]])  # P(o | s) of two states, equally likely before
+    >>> energy = rv.energies.predictive.active_inference.BeliefEnergy(likelihood.log(), [torch.tensor([0.5, 0.5])])
+    >>> x = rv.energies.Descent(energy, rv.energies.Fixed(1.0)).settle(energy.init_state(1)).x
+    >>> round(energy.beliefs(x)[0][0, 0].item(), 3), round(energy.energy(x).item(), 3)  # 0.9/1.1, and -ln 0.55
+    (0.818, 0.598)
     """
 
     def __init__(self, log_likelihood: Tensor, prior: Sequence[Tensor]) -> None:
@@ -144,6 +156,13 @@ def infer_states(model: GenerativeModel, observation: Sequence[int], prior: Sequ
     """Beliefs q_f (S_f,) after an outcome a modality, given beliefs before it: where `BeliefEnergy` comes to rest.
 
     By whole steps where there is one factor, which is Bayes' rule; by half steps where there are more.
+
+    >>> from ranvier.energies.predictive import active_inference
+    >>> A = torch.tensor([[0.9, 0.2], [0.1, 0.8]])
+    >>> model = active_inference.GenerativeModel((A,), (torch.eye(2)[:, :, None],), (torch.zeros(2),), (torch.ones(2) / 2,))
+    >>> (q,) = active_inference.infer_states(model, [0], model.D)
+    >>> [round(v, 3) for v in q.tolist()]  # Bayes: 0.9/1.1 and 0.2/1.1
+    [0.818, 0.182]
     """
     energy = BeliefEnergy(model.log_likelihood(observation)[None], prior)
     with torch.no_grad():
@@ -159,6 +178,8 @@ class ExpectedFreeEnergy:
     ambiguity: <H[P(o | s)]> over Q(s), the uncertainty of outcomes that knowing the state would leave.
     epistemic: H[Q(o)] − ambiguity, the mutual information of states and outcomes: what is learned about the state.
     pragmatic: <ln P̃(o)> over Q(o).
+    Returned by `expected_free_energy`.
+    Returned by `expected_free_energy`.
     """
 
     risk: Tensor
@@ -177,6 +198,14 @@ def expected_free_energy(model: GenerativeModel, beliefs: Sequence[Tensor], poli
 
     Friston et al. (2017, eq. 7). Outcomes of all modalities are taken jointly (they share their hidden causes, so
     their information does not add). Beliefs are carried forward without the outcomes that they would meet.
+
+    >>> from ranvier.energies.predictive import active_inference
+    >>> move = torch.stack([torch.eye(2), torch.eye(2).flip(0)], 2)  # stay, or change places
+    >>> model = active_inference.GenerativeModel((torch.eye(2),), (move,), (torch.tensor([0.0, 3.0]),), (torch.eye(2)[0],))
+    >>> policies = active_inference.all_policies(model, 1)
+    >>> g = active_inference.expected_free_energy(model, model.D, policies).total[:, 0]
+    >>> [round(v, 3) for v in g.tolist()]  # -ln of the preferred outcomes' probabilities: ln(1 + e³) and 3 less
+    [3.049, 0.049]
     """
     count, horizon = check_policies(model, policies).shape[:2]
     size = math.prod(model.states)
@@ -205,7 +234,14 @@ def expected_free_energy(model: GenerativeModel, beliefs: Sequence[Tensor], poli
 
 
 def all_policies(model: GenerativeModel, horizon: int) -> Tensor:
-    """Every sequence of `horizon` actions (P, T, F)."""
+    """Every sequence of `horizon` actions (P, T, F).
+
+    >>> from ranvier.energies.predictive import active_inference
+    >>> still = torch.eye(2)[:, :, None].expand(2, 2, 3)  # three actions that change nothing
+    >>> model = active_inference.GenerativeModel((torch.eye(2),), (still,), (torch.zeros(2),), (torch.ones(2) / 2,))
+    >>> active_inference.all_policies(model, horizon=2).shape  # 3² sequences of two actions of one factor
+    torch.Size([9, 2, 1])
+    """
     if horizon < 1:
         raise ValueError(f"horizon is {horizon}; expected 1 at least")
     once = list(itertools.product(*(range(u) for u in model.actions)))
@@ -213,7 +249,15 @@ def all_policies(model: GenerativeModel, horizon: int) -> Tensor:
 
 
 def check_policies(model: GenerativeModel, policies: Tensor) -> Tensor:
-    """The policies, if they are whole numbers (P, T, F) and actions that there are; else ValueError."""
+    """The policies, if they are whole numbers (P, T, F) and actions that there are; else ValueError.
+
+    >>> from ranvier.energies.predictive import active_inference
+    >>> model = active_inference.GenerativeModel(
+    ...     (torch.eye(2),), (torch.eye(2)[:, :, None],), (torch.zeros(2),), (torch.ones(2) / 2,)
+    ... )
+    >>> active_inference.check_policies(model, torch.zeros(1, 1, 1, dtype=torch.int64)).tolist()
+    [[[0]]]
+    """
     actions = torch.tensor(model.actions)
     if policies.ndim != 3 or policies.shape[2] != len(actions) or policies.is_floating_point():
         raise ValueError(f"policies have shape {tuple(policies.shape)}; expected whole numbers (P, T, {len(actions)})")
@@ -224,7 +268,10 @@ def check_policies(model: GenerativeModel, policies: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class PolicyPosterior:
-    """policies (P, T, F), their probabilities (P,), and what these come from."""
+    """policies (P, T, F), their probabilities (P,), and what these come from.
+    Returned by `plan`.
+    Returned by `plan`.
+    """
 
     policies: Tensor
     probabilities: Tensor
@@ -256,6 +303,12 @@ def plan(
 
     gamma : precision of the choice.
     epistemic : weight of the epistemic value; 1 is the expected free energy, 0 leaves reward alone.
+
+    >>> from ranvier.energies.predictive import active_inference
+    >>> move = torch.stack([torch.eye(2), torch.eye(2).flip(0)], 2)  # stay, or change places
+    >>> model = active_inference.GenerativeModel((torch.eye(2),), (move,), (torch.tensor([0.0, 3.0]),), (torch.eye(2)[0],))
+    >>> active_inference.plan(model, model.D, active_inference.all_policies(model, 1)).likeliest()  # go to what is preferred
+    (1,)
     """
     expected = expected_free_energy(model, beliefs, policies)
     value = (expected.pragmatic + epistemic * expected.epistemic).sum(1)
@@ -263,7 +316,14 @@ def plan(
 
 
 def predict_states(model: GenerativeModel, beliefs: Sequence[Tensor], action: Sequence[int]) -> tuple[Tensor, ...]:
-    """Beliefs q_f (S_f,) after an action of every factor."""
+    """Beliefs q_f (S_f,) after an action of every factor.
+
+    >>> from ranvier.energies.predictive import active_inference
+    >>> move = torch.stack([torch.eye(2), torch.eye(2).flip(0)], 2)  # stay, or change places
+    >>> model = active_inference.GenerativeModel((torch.eye(2),), (move,), (torch.zeros(2),), (torch.ones(2) / 2,))
+    >>> active_inference.predict_states(model, [torch.tensor([0.9, 0.1])], [1])[0].round(decimals=6).tolist()
+    [0.1, 0.9]
+    """
     return tuple(b[:, :, u] @ q.double() for b, q, u in zip(model.B, beliefs, action, strict=True))
 
 

@@ -35,6 +35,12 @@ class Hierarchy(Energy):
     `model.layout.clamp(layer0=x, layerL=y)`, by `Descent(model).settle(model.predict(x), clamp)`.
 
     Raises ValueError for maps whose shapes do not follow each other.
+
+    >>> import math
+    >>> model = rv.energies.predictive.Hierarchy([torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)], (2,))
+    >>> x = model.predict(torch.ones(1, 2))
+    >>> round(model.energy(x).item() / (0.5 * math.log(2 * math.pi)), 3)  # no errors: ln 2π/2 of each of 3 + 1 units
+    4.0
     """
 
     def __init__(
@@ -114,6 +120,12 @@ class FixedPredictions(Energy):
     and Buckley 2022, eq. 8): errors then settle at backpropagation's, Π_l ε_l = −∂L/∂x_l, exactly.
 
     It is the gradient of no energy: use `Fixed` steps. `start` (B, N): the states of `Hierarchy.predict`.
+
+    >>> model = rv.energies.predictive.Hierarchy([torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)], (2,))
+    >>> start = model.predict(torch.ones(1, 2)).detach()
+    >>> held = rv.energies.predictive.FixedPredictions(model, start)
+    >>> bool(held.force(start).abs().max() < 1e-6)  # no errors where the states began
+    True
     """
 
     def __init__(self, hierarchy: Hierarchy, start: Tensor) -> None:

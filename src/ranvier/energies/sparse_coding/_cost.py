@@ -37,7 +37,12 @@ def checked(x: Tensor, dictionary: Tensor, lam: float, penalty: str = "soft") ->
 
 
 def threshold(u: Tensor, lam: float, penalty: Penalty = "soft") -> Tensor:
-    """T_λ(u), of u's shape: 0 within [−λ, λ]; beyond, u − λ sign(u) (soft) or u itself (hard)."""
+    """T_λ(u), of u's shape: 0 within [−λ, λ]; beyond, u − λ sign(u) (soft) or u itself (hard).
+
+    >>> u = torch.tensor([-2.0, 0.3, 1.0])
+    >>> rv.energies.sparse_coding.threshold(u, 0.5).tolist(), rv.energies.sparse_coding.threshold(u, 0.75, "hard").tolist()
+    ([-1.5, 0.0, 0.5], [-2.0, 0.0, 1.0])
+    """
     u = as_floats("u", u)
     if penalty == "soft":
         return u - u.clamp(-lam, lam)
@@ -45,7 +50,12 @@ def threshold(u: Tensor, lam: float, penalty: Penalty = "soft") -> Tensor:
 
 
 def objective(x: Tensor, dictionary: Tensor, code: Tensor, lam: float, penalty: Penalty = "soft") -> Tensor:
-    """(B,): half the squared error of x (B, N) as the code (B, M) times the dictionary (M, N), plus the code's cost."""
+    """(B,): half the squared error of x (B, N) as the code (B, M) times the dictionary (M, N), plus the code's cost.
+
+    >>> x, atoms, code = torch.tensor([[2.0, 1.0]]), torch.eye(2), torch.tensor([[1.5, 0.0]])
+    >>> rv.energies.sparse_coding.objective(x, atoms, code, lam=0.5).tolist()  # (0.25 + 1)/2 + 0.5 · 1.5
+    [1.375]
+    """
     x, dictionary, code = (as_floats(n, v) for n, v in (("x", x), ("the dictionary", dictionary), ("the code", code)))
     error = 0.5 * (x - code @ dictionary).square().sum(1)
     cost = lam * code.abs() if penalty == "soft" else 0.5 * lam**2 * (code != 0)
@@ -57,6 +67,11 @@ def duality_gap(x: Tensor, dictionary: Tensor, code: Tensor, lam: float) -> Tens
 
     The residual, scaled so that no atom correlates with it by more than λ, is a feasible point of the dual
     (Kim, Koh, Lustig, Boyd and Gorinevsky 2007, eq. 10).
+
+    >>> x, atoms = torch.tensor([[2.0, 0.3]]), torch.eye(2)
+    >>> best = rv.energies.sparse_coding.threshold(x, 0.5)  # of orthogonal atoms
+    >>> abs(round(rv.energies.sparse_coding.duality_gap(x, atoms, best, 0.5).item(), 3))
+    0.0
     """
     x, dictionary, code = (as_floats(n, v) for n, v in (("x", x), ("the dictionary", dictionary), ("the code", code)))
     residual = x - code @ dictionary
@@ -67,7 +82,12 @@ def duality_gap(x: Tensor, dictionary: Tensor, code: Tensor, lam: float) -> Tens
 
 
 def normalised(dictionary: Tensor) -> Tensor:
-    """The dictionary (M, N) with atoms, its rows, of length 1; ValueError for an atom of zeros."""
+    """The dictionary (M, N) with atoms, its rows, of length 1; ValueError for an atom of zeros.
+
+    >>> atoms = rv.energies.sparse_coding.normalised(torch.tensor([[3.0, 4.0]]))
+    >>> [round(v, 3) for v in atoms[0].tolist()]
+    [0.6, 0.8]
+    """
     dictionary = as_floats("the dictionary", dictionary)
     length = dictionary.norm(dim=1, keepdim=True)
     if not bool((length > 0).all()):

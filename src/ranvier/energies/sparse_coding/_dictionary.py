@@ -56,6 +56,10 @@ class SparseCoder(_Codes):
     dictionary : (n_components, n_features), an atom a row; normalised here.
     lam : λ, the threshold.
     algorithm : "lca" or "fista".
+
+    >>> coder = rv.energies.sparse_coding.SparseCoder(np.eye(2), lam=0.5, algorithm="fista")
+    >>> coder.fit([[2.0, 0.3]]).transform([[2.0, 0.3]]).round(3).tolist()
+    [[1.5, 0.0]]
     """
 
     def __init__(self, dictionary: Any, *, lam: float = 0.1, algorithm: str = "lca") -> None:
@@ -90,6 +94,13 @@ class DictionaryLearning(_Codes):
     random_state : seed.
 
     Attributes: components_ (n_components, n_features), each of length 1; n_iter_.
+
+    >>> rng = np.random.default_rng(0)
+    >>> atoms = np.eye(4)
+    >>> data = atoms[rng.integers(0, 4, 400)] * rng.uniform(1.0, 2.0, (400, 1))  # one atom a signal
+    >>> model = rv.energies.sparse_coding.DictionaryLearning(4, algorithm="fista", max_iter=200, random_state=0).fit(data)
+    >>> bool((rv.energies.sparse_coding.matched_cosines(model.components_, atoms) > 0.99).all())
+    True
     """
 
     def __init__(
@@ -149,6 +160,11 @@ def matched_cosines(atoms: Any, true: Any) -> np.ndarray:
     """|cosine| of each true atom (M, N) with the one of `atoms` (M', N), M' >= M, that the best matching gives: (M,).
 
     Raises ValueError for fewer atoms than true ones.
+
+    >>> true = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> atoms = np.array([[0.0, -2.0], [3.0, 0.0]])  # the same but for order, sign and length
+    >>> rv.energies.sparse_coding.matched_cosines(atoms, true).tolist()
+    [1.0, 1.0]
     """
     a, b = (np.asarray(m, float) / np.linalg.norm(m, axis=1, keepdims=True) for m in (true, atoms))
     cosines = np.abs(a @ b.T)

@@ -11,6 +11,11 @@ def whitened(image: np.ndarray, cutoff: float = 0.4) -> np.ndarray:
     Olshausen and Field (1997): the amplitude falls as 1/f, so it is multiplied by f exp(−(f/f0)⁴), f0 = `cutoff`
     in cycles a pixel (their 200 cycles in an image of 512). Raises ValueError for an image of another shape, that is
     not finite, or without contrast.
+
+    >>> image = np.random.default_rng(0).normal(size=(32, 32)).cumsum(0)
+    >>> flat = rv.energies.sparse_coding.whitened(image)
+    >>> bool(abs(flat.mean()) < 1e-9), round(float(flat.var()), 6)
+    (True, 1.0)
     """
     image = np.asarray(image, float)
     if image.ndim != 2 or not np.isfinite(image).all():
@@ -26,6 +31,10 @@ def patches(images: list[np.ndarray], size: int, count: int, seed: int = 0) -> n
     """`count` square patches (count, size²) from random places of the images (rows, columns), each of mean 0.
 
     Raises ValueError for an image smaller than a patch.
+
+    >>> image = np.arange(64.0).reshape(8, 8)  # a ramp: all patches are the same but for their mean
+    >>> rv.energies.sparse_coding.patches([image], size=2, count=3)[2].tolist()
+    [-4.5, -3.5, 3.5, 4.5]
     """
     for image in images:
         if image.ndim != 2 or min(image.shape) < size:

@@ -25,6 +25,12 @@ class SparseCode(Energy):
         Descent(SparseCode(D, 0.1), Fixed(step=0.1))          # step: dt/τ
 
     is LCA as a `Cell` over drives (T, B, M). Atoms ought to have length 1 (`normalised`).
+
+    >>> energy = rv.energies.sparse_coding.SparseCode(torch.eye(2), lam=0.5)
+    >>> drive = energy.drive(torch.tensor([[2.0, 0.3]]))
+    >>> end = rv.energies.Descent(energy, rv.energies.Fixed(0.5)).settle(torch.zeros(1, 2), field=drive)
+    >>> [round(v, 3) for v in end.y[0].tolist()]
+    [1.5, 0.0]
     """
 
     def __init__(self, dictionary: Tensor, lam: float, penalty: Penalty = "soft") -> None:
@@ -81,6 +87,10 @@ def lca(
 
     Raises ValueError and TypeError for shapes, types and numbers that do not fit, and atoms not of length 1.
     Warns `ConvergenceWarning` after max_steps.
+
+    >>> code = rv.energies.sparse_coding.lca(torch.tensor([[2.0, 0.3]]), torch.eye(2), lam=0.5)
+    >>> [round(v, 1) for v in code[0].tolist()]  # of orthogonal atoms: soft thresholds
+    [1.5, 0.0]
     """
     x, dictionary = checked(x, dictionary, lam, penalty)
     if not 0 < step <= 1:

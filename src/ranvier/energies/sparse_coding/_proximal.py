@@ -23,13 +23,22 @@ def ista(x: Tensor, dictionary: Tensor, lam: float, *, tol: float = 1e-6, max_st
 
     Raises ValueError and TypeError for shapes, types and numbers that do not fit. Warns `ConvergenceWarning`
     after max_steps.
+
+    >>> code = rv.energies.sparse_coding.ista(torch.tensor([[2.0, 0.3]]), torch.eye(2), lam=0.5)
+    >>> [round(v, 3) for v in code[0].tolist()]  # of orthogonal atoms: soft thresholds
+    [1.5, 0.0]
     """
     return _proximal(x, dictionary, lam, tol, max_steps, fast=False)
 
 
 def fista(x: Tensor, dictionary: Tensor, lam: float, *, tol: float = 1e-6, max_steps: int = 10_000) -> Tensor:
     """As `ista`, with Nesterov's momentum (Beck and Teboulle 2009, eq. 4.1-4.3), restarted whenever it points
-    uphill (O'Donoghue and Candes 2015)."""
+    uphill (O'Donoghue and Candes 2015).
+
+    >>> code = rv.energies.sparse_coding.fista(torch.tensor([[2.0, 0.3]]), torch.eye(2), lam=0.5)
+    >>> [round(v, 3) for v in code[0].tolist()]  # of orthogonal atoms: soft thresholds
+    [1.5, 0.0]
+    """
     return _proximal(x, dictionary, lam, tol, max_steps, fast=True)
 
 

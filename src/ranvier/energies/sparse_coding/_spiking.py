@@ -20,6 +20,10 @@ class SpikingLCA(Neuron):
 
     Driven by μ it fires at 1/(tau_m ln(μ/(μ − V_th))) (Gerstner et al. 2014, eq. 8.2), which is
     (μ − V_th/2)/(tau_m V_th) where μ is well above V_th: a soft threshold (Shapero, Zhu, Hasler and Rozell 2014).
+
+    >>> neuron = rv.energies.sparse_coding.SpikingLCA(tau_m=10.0, V_th=0.5)
+    >>> neuron.V_th
+    0.5
     """
 
     equations = Equations(
@@ -67,6 +71,10 @@ def spiking_lca(
     tau_m, tau, dt : ms, of the membrane, the synapses and a step.
 
     Raises ValueError and TypeError for shapes, types and numbers that do not fit.
+
+    >>> code = rv.energies.sparse_coding.spiking_lca(torch.tensor([[2.0, 0.3]]), torch.eye(2), lam=0.5, duration=700.0)
+    >>> [round(v, 1) for v in code.code[0].tolist()]  # rates of two neurons that do not inhibit each other
+    [1.5, 0.0]
     """
     x, dictionary = checked(x, dictionary, lam)
     if not 0 <= warm_up < duration:

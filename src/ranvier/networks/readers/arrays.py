@@ -29,6 +29,12 @@ def read_sparse(path: str | Path) -> EdgeList:
     """Read a sparse matrix [target, source] that `scipy.sparse.save_npz` wrote.
 
     Raises FileNotFoundError, ValueError for another format and for a damaged matrix; nothing is unpickled.
+
+    >>> import scipy.sparse
+    >>> scipy.sparse.save_npz("wiring.npz", scipy.sparse.csr_array([[0.0, 0.0], [0.5, 0.0]]))
+    >>> edges = rv.networks.read_sparse("wiring.npz")
+    >>> edges.sources.tolist(), edges.targets.tolist(), edges.weights.tolist()
+    ([0], [1], [0.5])
     """
     path = Path(path)
     return npz_edges(read_unpacked(path, "a sparse matrix"), path)

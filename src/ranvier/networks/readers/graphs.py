@@ -29,6 +29,11 @@ def from_networkx(
     does. Attributes of edges that name electrical synapses, transmitters or signs, and of nodes that name transmitters
     or signs, are used as `read_edges` uses such columns (`signs` is its argument); `notes` lists the others. Raises
     ValueError where only some edges have a weight or delay, TypeError for what is no NetworkX graph.
+
+    >>> import networkx
+    >>> edges = rv.networks.from_networkx(networkx.DiGraph([("a", "b"), ("b", "c")]))
+    >>> list(edges.names), edges.weights.tolist()
+    (['a', 'b', 'c'], [1.0, 1.0])
     """
     import networkx as nx
 
@@ -70,7 +75,12 @@ def _attribute(graph: Any, name: str) -> list[float] | None:
 
 
 def to_networkx(edges: EdgeList) -> Any:
-    """The edge list as a `networkx.MultiDiGraph` with attributes weight, delay (ms) and, on nodes, class."""
+    """The edge list as a `networkx.MultiDiGraph` with attributes weight, delay (ms) and, on nodes, class.
+
+    >>> graph = rv.networks.to_networkx(rv.networks.from_sparse([[0.0, 0.0], [0.5, 0.0]], names=["a", "b"]))
+    >>> list(graph.edges(data=True))
+    [('a', 'b', {'weight': 0.5})]
+    """
     import networkx as nx
 
     graph = nx.MultiDiGraph()
@@ -89,6 +99,11 @@ def read_graphml(path: str | Path, **attributes: str) -> EdgeList:
 
     Nodes are named by their label where all have one and they differ, else by their id. Raises FileNotFoundError,
     ValueError for what is no GraphML.
+
+    >>> import networkx
+    >>> networkx.write_graphml(networkx.DiGraph([("a", "b")]), "wiring.graphml")
+    >>> list(rv.networks.read_graphml("wiring.graphml").names)
+    ['a', 'b']
     """
     path = Path(path)
     data = read_unpacked(path, "GraphML")

@@ -27,6 +27,10 @@ def from_sparse(
     matrices of graph libraries are. Entries that are stored as 0 are edges of weight 0 in a sparse matrix.
     Raises ValueError for a matrix that is not square, not of real numbers, or whose indices are damaged, and for
     another number of names.
+
+    >>> edges = rv.networks.from_sparse([[0.0, 0.0], [0.5, 0.0]], names=["a", "b"])  # from a to b
+    >>> edges.sources.tolist(), edges.targets.tolist(), edges.weights.tolist()
+    ([0], [1], [0.5])
     """
     from scipy.sparse import coo_array, issparse
 

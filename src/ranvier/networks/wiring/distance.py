@@ -22,6 +22,11 @@ class Distance(Wiring):
     (peak within r ≤ scale). `periodic`: the length of a periodic space, one number or one a
     dimension (0: not periodic), or None. Both populations need `positions`. Each pair is looked at
     once: the time is proportional to n_source · n_target.
+
+    >>> line = np.arange(4.0)[:, None]  # neurons 1 apart
+    >>> rule = rv.wiring.Distance("disc", scale=1.0)
+    >>> rule.draw(4, 4, key=0, same=True, positions=(line, line))[1].tolist()  # each one's neighbours
+    [1, 0, 2, 1, 3, 2]
     """
 
     profile: str = "gaussian"

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AllToAll(Wiring):
-    """Every source reaches every target; a neuron reaches itself only with `autapses`."""
+    """Every source reaches every target; a neuron reaches itself only with `autapses`.
+
+    >>> rv.wiring.AllToAll().edges(3, 4, key=0), rv.wiring.AllToAll().edges(4, 4, key=0, same=True)
+    (12, 12)
+    """
 
     autapses: bool = False
 
@@ -34,7 +38,11 @@ class AllToAll(Wiring):
 
 @dataclass(frozen=True)
 class OneToOne(Wiring):
-    """Neuron i of the source reaches neuron i of the target; both have the same size."""
+    """Neuron i of the source reaches neuron i of the target; both have the same size.
+
+    >>> rv.wiring.OneToOne().draw(3, 3, key=0)[1].tolist()
+    [0, 1, 2]
+    """
 
     def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         if n_source != n_target:
@@ -57,6 +65,11 @@ class Edges(Wiring):
     `sources`, `targets`: (edges,) of whole numbers in any array type; kept as int64 NumPy arrays.
     Repeated edges are kept as such (their effects add). `draw` orders them by target, stably;
     `order()` says which edge came where.
+
+    >>> rule = rv.wiring.Edges(sources=[0, 2, 1], targets=[1, 0, 1])
+    >>> indptr, sources = rule.draw(3, 2, key=0)
+    >>> indptr.tolist(), sources.tolist()  # 2 reaches 0; 0 and 1 reach 1
+    ([0, 1, 3], [2, 0, 1])
     """
 
     sources: Any

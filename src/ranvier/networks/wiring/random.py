@@ -19,6 +19,10 @@ class Probability(Wiring):
     """Every pair is wired with probability `p`, independently (Erdős–Rényi).
 
     Drawn as a binomial in-degree and a uniform subset of that size, which is the same law.
+
+    >>> n = rv.wiring.Probability(0.1).edges(1000, 1000, key=0)
+    >>> abs(n - 100_000) < 4 * 300  # the binomial law's deviation is 300
+    True
     """
 
     p: float
@@ -43,7 +47,12 @@ class Probability(Wiring):
 
 @dataclass(frozen=True)
 class InDegree(Wiring):
-    """Every target draws `k` sources uniformly; without `multapses` all are different."""
+    """Every target draws `k` sources uniformly; without `multapses` all are different.
+
+    >>> indptr, sources = rv.wiring.InDegree(5).draw(100, 3, key=0)
+    >>> np.diff(indptr).tolist()
+    [5, 5, 5]
+    """
 
     k: int
     multapses: bool = False
@@ -73,6 +82,10 @@ class OutDegree(Wiring):
 
     Its streams are keyed by source, so a block of targets costs as much time as the whole
     (but only its own memory), and is still the same as in the whole.
+
+    >>> indptr, sources = rv.wiring.OutDegree(5).draw(3, 100, key=0)
+    >>> np.bincount(sources).tolist()
+    [5, 5, 5]
     """
 
     k: int
