@@ -54,7 +54,7 @@ def test_a_missing_example_is_noticed():
 
 
 def test_a_result_is_shown_by_the_function_that_returns_it_alone():
-    def fit() -> "Result":
+    def fit() -> None:
         """>>> 1
         1
         """
@@ -96,9 +96,9 @@ def test_the_examples_of_a_part_run(part: str, tmp_path: Path, monkeypatch: pyte
 
 
 def test_examples_can_be_typed_as_they_stand():
-    """Every package lies within reach of `import ranvier as rv`: its parent names it."""
+    """Every package lies within reach of `import ranvier as rv`: its parent names or imports it."""
     for package in surface.packages():
         parent, _, name = package.rpartition(".")
         if parent in surface.packages():
             source = inspect.getsource(importlib.import_module(parent))
-            assert re.search(rf"\b{name}\b", source), f"import ranvier does not reach {package}; expected a name of it"
+            assert re.search(rf"\b{name}\b", source), f"{parent} does not name {name}; expected rv to reach {package}"

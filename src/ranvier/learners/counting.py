@@ -33,6 +33,7 @@ class Learning:
     As in the forward pass, work on parameters alone is left out (the optimizer's, a standardised weight's), and so
     are pooling, the loss, and slopes of activation functions. Of autograd's backward pass the products with weights
     are counted, the neurons' own arithmetic is not.
+    Returned by `count_learning`.
     """
 
     forward: Operations
@@ -93,6 +94,14 @@ def count_learning(learner: Any) -> Iterator[Learning]:
     bursts, perturbations (of spiking networks too), forward-forward, synthetic gradients, FORCE and full-FORCE,
     perforated layers (dendrites that grow within the block apart). TypeError for learners whose operations
     are not all counted.
+
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 2))
+    >>> loss = torch.nn.functional.cross_entropy
+    >>> learner = rv.learners.BPTT(model, loss, torch.optim.SGD(model.parameters(), 0.1), accuracy=None)
+    >>> with rv.learners.count_learning(learner) as learning:
+    ...     _ = learner.step((torch.rand(8, 4), torch.arange(8) % 2))
+    >>> learning.gradients.macs  # 4 x 2 synapses of 8 examples
+    64
     """
     if getattr(learner, "counts_itself", False):
         with _by_itself(learner) as learning:

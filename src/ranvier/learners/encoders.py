@@ -36,6 +36,10 @@ def latency(x: Tensor, steps: int, *, tau: float | None = None, threshold: float
     t = tau ln(x/(x − threshold)) (Eshraghian et al. 2023, eq. 3), counted from that of x = 1; later ones than
     T − 1 come there. Without it the time falls linearly from T − 1 at the threshold to 0 at x = 1.
     Raises ValueError for values outside [0, 1].
+
+    >>> spikes = rv.learners.latency(torch.tensor([[1.0, 0.505, 0.0]]), steps=11)
+    >>> spikes[:, 0].argmax(0).tolist(), spikes.sum(0)[0].tolist()  # the time of the spike; none for 0
+    ([0, 5, 0], [1.0, 1.0, 0.0])
     """
     x = _checked(x, steps)
     if not 0 <= threshold < 1 or (tau is not None and not (tau > 0 and threshold > 0)):

@@ -19,7 +19,9 @@ SIDES = ("lh", "rh")
 @dataclass(frozen=True, eq=False)
 class ChallengeSubject:
     """One subject: `responses`, side ("lh", "rh") -> (images, vertices), mapped from the file and read when cut; image
-    files to train and to test on, in the order of their names; masks of regions, name -> (vertices,)."""
+    files to train and to test on, in the order of their names; masks of regions, name -> (vertices,).
+    Returned by `read_challenge`.
+    """
 
     name: str
     responses: Mapping[str, NDArray[np.float32]]
@@ -33,6 +35,14 @@ def read_challenge(folder: str | Path) -> ChallengeSubject:
     training_split/training_images, test_split/test_images, roi_masks/*.npy (the last three where they are).
 
     Raises FileNotFoundError without responses, and ValueError where they are no numbers, or as many as images.
+
+    >>> from pathlib import Path
+    >>> folder = Path("subj01/training_split/training_fmri")
+    >>> folder.mkdir(parents=True)
+    >>> np.save(folder / "lh_training_fmri.npy", np.ones((2, 3), np.float32))
+    >>> subject = rv.recordings.read_challenge("subj01")
+    >>> subject.name, subject.responses["lh"].shape
+    ('subj01', (2, 3))
     """
     folder = Path(folder)
     responses = {}
@@ -53,7 +63,12 @@ def read_challenge(folder: str | Path) -> ChallengeSubject:
 
 def write_submission(folder: str | Path, subject: str, predictions: Mapping[str, ArrayLike]) -> tuple[Path, ...]:
     """Predicted responses, side -> (test images, vertices), as the challenge takes them: subject/lh_pred_test.npy in
-    float32. Raises ValueError for another side, and values that are not finite."""
+    float32. Raises ValueError for another side, and values that are not finite.
+
+    >>> (path,) = rv.recordings.write_submission("mine", "subj01", {"lh": np.ones((2, 3))})
+    >>> path.name, np.load(path).dtype.name
+    ('lh_pred_test.npy', 'float32')
+    """
     written = []
     for side, values in predictions.items():
         table = np.asarray(values, np.float32)
@@ -73,7 +88,14 @@ def leaderboard(
 ) -> list[tuple[str, float]]:  # fmt: skip
     """Names and scores in per cent, best first: of each submission's folder, the challenge's score of all vertices of
     each subject, both sides together, averaged over subjects. truth, ceilings: subject -> side -> responses, and shares
-    of `noise_ceiling_share`. Raises FileNotFoundError for a missing file, ValueError for another shape."""
+    of `noise_ceiling_share`. Raises FileNotFoundError for a missing file, ValueError for another shape.
+
+    >>> truth = {"subj01": {"lh": np.random.default_rng(0).normal(size=(5, 3))}}
+    >>> _ = rv.recordings.write_submission("mine", "subj01", truth["subj01"])
+    >>> scores = rv.recordings.leaderboard({"mine": "mine"}, truth, {"subj01": {"lh": np.ones(3)}})
+    >>> scores[0][0], round(scores[0][1], 3)
+    ('mine', 100.0)
+    """
     scores = []
     for name, folder in submissions.items():
         each = []

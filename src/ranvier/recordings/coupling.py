@@ -16,7 +16,9 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True, eq=False)
 class CoupledGLM:
     """log of the mean count of each neuron in each bin: bias (N,) + Σ coupling[l, i, j] · counts of j, `lags[l]` to
-    `lags[l + 1]` − 1 bins before, + weight (N, D) of further inputs."""
+    `lags[l + 1]` − 1 bins before, + weight (N, D) of further inputs.
+    Returned by `fit_coupled_glm`.
+    """
 
     bias: Array
     coupling: Array
@@ -52,6 +54,13 @@ def fit_coupled_glm(
 
     lags: borders, in bins, of the steps of each coupling filter. All neurons at once, by L-BFGS. Raises ValueError for
     counts that are negative or not finite, and fewer bins than the longest lag.
+
+    >>> rng = np.random.default_rng(0)
+    >>> counts = rng.poisson(0.3, size=(2000, 2))
+    >>> counts[1:, 1] = rng.poisson(0.1 + 0.6 * (counts[:-1, 0] > 0))  # neuron 0 excites neuron 1
+    >>> coupling = rv.recordings.fit_coupled_glm(counts, lags=(1, 2)).coupling[0]
+    >>> bool(coupling[1, 0] > 1), bool(abs(coupling[0, 1]) < 0.3)  # [target, source]
+    (True, True)
     """
     from scipy.optimize import minimize
 
@@ -86,7 +95,14 @@ def fit_coupled_glm(
 
 def partial_correlation(covariance: ArrayLike, *, penalty: float = 1e-3) -> Array:
     """Correlation of each pair given all others, (N, N), from a covariance (N, N); `penalty` times the mean of
-    its diagonal is added to that."""
+    its diagonal is added to that.
+
+    >>> a, b, c = np.random.default_rng(0).normal(size=(3, 5000))
+    >>> chain = np.stack([a, a + b, a + b + c])  # 0 to 1 to 2
+    >>> result = rv.recordings.partial_correlation(np.cov(chain))
+    >>> bool(abs(result[0, 2]) < 0.05), bool(result[0, 1] > 0.4)
+    (True, True)
+    """
     c = np.asarray(covariance.detach() if hasattr(covariance, "detach") else covariance, np.float64)
     precision = np.linalg.inv(c + penalty * np.trace(c) / len(c) * np.eye(len(c)))
     scale = np.sqrt(np.diag(precision))

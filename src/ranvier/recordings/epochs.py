@@ -25,6 +25,10 @@ class Epochs:
 
     They may overlap: `components` says which belong together. Raises ValueError for unequal lengths, times that are
     not finite, and a stop before its start.
+
+    >>> epochs = rv.recordings.Epochs([20.0, 0.0], [30.0, 10.0], {"choice": np.array(["right", "left"])})
+    >>> epochs.start.tolist(), epochs.columns["choice"].tolist(), epochs.contains([5.0, 15.0]).tolist()
+    ([0.0, 20.0], ['left', 'right'], [True, False])
     """
 
     start: NDArray[np.float64]

@@ -20,6 +20,7 @@ class GraphForecast:
 
     graphs: matrices (N, N), [target, source]. weight: (features,), one law for all neurons, so that it holds for worms
     in which others were recorded.
+    Returned by `fit_forecast`.
     """
 
     graphs: tuple[Array, ...]
@@ -38,6 +39,11 @@ def fit_forecast(
     """Least squares over all worms' activity (T, N), neurons and times that were measured; NaN are left out.
 
     A neighbours' mean is over those that were measured, weighted by the graph. Raises ValueError without any sample.
+
+    >>> x = np.exp(-0.05 * np.arange(60))[:, None]  # decays: x(t + 6) = x(t) exp(-0.3)
+    >>> model = rv.recordings.fit_forecast([x], [])
+    >>> bool(rv.recordings.skill(model(x), x, 6) > 0.99)
+    True
     """
     count(steps, "steps", 1), count(lag, "lag", 1)
     graphs = tuple(np.asarray(g, np.float64) for g in graphs)
@@ -57,7 +63,12 @@ def fit_forecast(
 
 
 def skill(forecast: Array, x: Array, steps: int) -> float:
-    """1 − Σ error²/Σ (x(t + steps) − x(t))²: 0 for persistence, 1 for a perfect forecast; over what was measured."""
+    """1 − Σ error²/Σ (x(t + steps) − x(t))²: 0 for persistence, 1 for a perfect forecast; over what was measured.
+
+    >>> x = np.array([[0.0], [1.0], [3.0]])
+    >>> rv.recordings.skill(x, x, 1), rv.recordings.skill(np.roll(x, -1, 0), x, 1)  # persistence; a perfect forecast
+    (0.0, 1.0)
+    """
     error = forecast[:-steps] - x[steps:]
     change = x[steps:] - x[:-steps]
     known = np.isfinite(error) & np.isfinite(change)
@@ -66,7 +77,13 @@ def skill(forecast: Array, x: Array, steps: int) -> float:
 
 def shuffled_graph(graph: Array, seed: int = 0, among: NDArray[np.bool_] | None = None) -> Array:
     """The graph with its neurons renamed at random, `among` those given: the same numbers of connections, other
-    partners."""
+    partners.
+
+    >>> graph = np.triu(np.ones((4, 4)), 1)
+    >>> shuffled = rv.recordings.shuffled_graph(graph, seed=0)
+    >>> sorted(shuffled.sum(0).tolist()) == sorted(graph.sum(0).tolist())
+    True
+    """
     rng = np.random.default_rng(seed)
     order = np.arange(len(graph))
     chosen = np.arange(len(graph)) if among is None else np.flatnonzero(among)

@@ -28,6 +28,10 @@ class Neurons:
         name -> (N,): area, depth, quality ...
 
     Raises ValueError for columns of another length.
+
+    >>> neurons = rv.recordings.Neurons(("AVAL", "", "AVAR"), columns={"depth": np.array([1.0, 2.0, 3.0])})
+    >>> neurons.index("AVAR"), neurons.select(np.array([2])).columns["depth"].tolist()
+    (2, [3.0])
     """
 
     names: tuple[str, ...]

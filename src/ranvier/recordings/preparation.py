@@ -15,7 +15,12 @@ from ranvier.recordings.signals import SAME, Signal, require_increasing
 
 @dataclass(frozen=True, eq=False)
 class Normaliser:
-    """x → (x − mean)/deviation, with the moments of the training part; a constant column becomes 0."""
+    """x → (x − mean)/deviation, with the moments of the training part; a constant column becomes 0.
+
+    >>> normalise = rv.recordings.Normaliser.fit([[0.0, 5.0], [2.0, 5.0]])
+    >>> normalise([[3.0, 7.0]]).tolist()  # mean 1, deviation 1; the second column was constant
+    [[2.0, 0.0]]
+    """
 
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
@@ -44,6 +49,10 @@ def causal_zscore(values: ArrayLike, *, least: int = 30) -> NDArray[np.float64]:
     `least` − 1 measured ones, and where nothing was measured.
 
     A z-score of the whole recording puts its end into its beginning; this one can run while the recording does.
+
+    >>> x = np.array([1.0, 3.0, 2.0, 100.0])
+    >>> rv.recordings.causal_zscore(x, least=2)[:3].round(3).tolist()  # the last value changes nothing before it
+    [nan, 1.0, 0.0]
     """
     x = np.asarray(values, np.float64)
     count(least, "least", 2)
@@ -71,6 +80,9 @@ def smooth(
 
     Holes stay holes and are averaged around; stretches further apart than `gap` ms (None: three intervals) do not see
     one another, so that the parts of a split can be smoothed in one call if they lie apart.
+
+    >>> rv.recordings.smooth([0.0, 0.0, 3.0, 0.0], np.arange(4.0), width=3.0).round(6).tolist()  # of the last three
+    [0.0, 0.0, 1.0, 1.0]
     """
     x, times = np.asarray(values, np.float64), np.asarray(times, np.float64)
     positive(width, "width", "ms")
@@ -97,7 +109,11 @@ def smooth(
 
 
 def stretches(times: ArrayLike, gap: float | None = None) -> list[slice]:
-    """Runs of samples no further apart than `gap` ms; None: three median intervals."""
+    """Runs of samples no further apart than `gap` ms; None: three median intervals.
+
+    >>> rv.recordings.stretches([0.0, 1.0, 2.0, 10.0, 11.0])
+    [slice(0, 3, None), slice(3, 5, None)]
+    """
     times = np.asarray(times, np.float64)
     if len(times) < 2:
         return [slice(0, len(times))] if len(times) else []
@@ -112,6 +128,10 @@ def resample(signal: Signal, dt: float, *, method: str = "linear", longest: floa
 
     Finer than it was: `Signal.at`, where "previous" knows nothing of the future and "linear" one sample of it. Coarser:
     `at` dt/6, and then the mean of six, at the time of the last, so that nothing is folded down (Simeon et al. 2024).
+
+    >>> signal = rv.recordings.Signal([0.0, 10.0, 20.0], [0.0, 1.0, 2.0])
+    >>> rv.recordings.resample(signal, 5.0).read().tolist()
+    [0.0, 0.5, 1.0, 1.5, 2.0]
     """
     positive(dt, "dt", "ms")
     if not len(signal):

@@ -19,6 +19,11 @@ def read_session(path: str | Path, **options: Any) -> Session:
 
     options: of the reader: `read_nwb`, `read_arrays`, `read_table`. Raises FileNotFoundError where there is none,
     ValueError for other files.
+
+    >>> np.savetxt("worm.csv", [[0.0, 1.0, 2.0], [0.5, 3.0, 4.0]], "%g", ",", header="time_s,AVAL,AVAR", comments="")
+    >>> session = rv.recordings.read_session("worm.csv")
+    >>> session.neurons.names, session.activity.read().tolist()
+    (('AVAL', 'AVAR'), [[1.0, 2.0], [3.0, 4.0]])
     """
     path = Path(path)
     try:

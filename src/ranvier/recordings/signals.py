@@ -34,6 +34,10 @@ class Signal:
         where it is from, as "activity of worm.npz": refused values are said to be there
 
     Raises ValueError for times that are not finite or do not increase, and for another number of values.
+
+    >>> signal = rv.recordings.Signal([0.0, 10.0, 20.0], [0.0, 1.0, 2.0], unit="mV")
+    >>> signal.dt, signal.at([5.0]).tolist(), signal.between(10.0, 20.0).read().tolist()
+    (10.0, [0.5], [1.0])
     """
 
     times: NDArray[np.float64]

@@ -20,6 +20,10 @@ class Split:
 
     gap: ms that lie between any two of different kind, at least; as long as the memory of whatever is done to the
     data, such as a smoothing kernel. Raises ValueError where they come nearer, or overlap.
+
+    >>> split = rv.recordings.Split([[0.0, 50.0]], [[60.0, 100.0]], gap=10.0)
+    >>> split.in_train([10.0, 55.0, 70.0]).tolist(), split.in_test([10.0, 55.0, 70.0]).tolist()
+    ([True, False, False], [False, False, True])
     """
 
     train: NDArray[np.float64]
@@ -59,7 +63,12 @@ class Split:
 
 
 def hold_out(start: float, stop: float, *, share: float = 0.2, gap: float = 0.0) -> Split:
-    """The last `share` of start ≤ t < stop (ms) to test on, all before it, but for the gap, to learn from."""
+    """The last `share` of start ≤ t < stop (ms) to test on, all before it, but for the gap, to learn from.
+
+    >>> split = rv.recordings.hold_out(0.0, 100.0, share=0.2, gap=5.0)
+    >>> split.train.tolist(), split.test.tolist()
+    ([[0.0, 75.0]], [[80.0, 100.0]])
+    """
     border = stop - share * (stop - start)
     if not (0 < share < 1 and start < border - gap):
         raise ValueError(f"share is {share} of {stop - start:g} ms, gap {gap:g} ms; expected something to learn from")
@@ -68,7 +77,13 @@ def hold_out(start: float, stop: float, *, share: float = 0.2, gap: float = 0.0)
 
 def blocked(start: float, stop: float, *, parts: int = 5, gap: float = 0.0) -> Iterator[Split]:
     """Cross-validation in time: each of `parts` consecutive blocks is tested on once; what lies within `gap` ms of it
-    is left out of both."""
+    is left out of both.
+
+    >>> for split in rv.recordings.blocked(0.0, 100.0, parts=2, gap=10.0):
+    ...     print(split.train.tolist(), split.test.tolist())
+    [[60.0, 100.0]] [[0.0, 50.0]]
+    [[0.0, 40.0]] [[50.0, 100.0]]
+    """
     count(parts, "parts", 2)
     edges = np.linspace(start, stop, parts + 1)
     if gap >= edges[1] - edges[0]:
@@ -86,6 +101,10 @@ def by_trial(
 
     Trials that overlap stay together, as do those that come within `gap` ms of one another, and those of one `group`
     (a column: the presentation, the block, the animal). Raises ValueError where fewer groups remain than parts.
+
+    >>> trials = rv.recordings.Epochs([0.0, 5.0, 20.0, 40.0], [10.0, 15.0, 30.0, 50.0])  # the first two overlap
+    >>> [sorted(test.tolist()) for _, test in rv.recordings.by_trial(trials, parts=3)].count([0, 1])
+    1
     """
     count(parts, "parts", 2)
     label = grouped(trials, group=group, gap=gap)
@@ -100,7 +119,12 @@ def by_trial(
 
 
 def grouped(trials: Epochs, *, group: str | None = None, gap: float = 0.0) -> NDArray[np.int64]:
-    """The group of each trial, (n,), counted from 0: trials that share time, or nearly, or a label, share a group."""
+    """The group of each trial, (n,), counted from 0: trials that share time, or nearly, or a label, share a group.
+
+    >>> trials = rv.recordings.Epochs([0.0, 5.0, 20.0], [10.0, 15.0, 30.0])
+    >>> rv.recordings.grouped(trials).tolist()
+    [0, 0, 1]
+    """
     label = Epochs(trials.start, trials.stop + gap).components() if len(trials) else np.empty(0, np.int64)
     if group is None:
         return label

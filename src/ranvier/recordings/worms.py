@@ -20,7 +20,12 @@ DT = 1000.0 / 3.0  # ms
 
 
 def canonical_names() -> tuple[str, ...]:
-    """The 302 neurons of the hermaphrodite, in the order of `rv.data.celegans()`."""
+    """The 302 neurons of the hermaphrodite, in the order of `rv.data.celegans()`.
+
+    >>> names = rv.recordings.canonical_names()
+    >>> len(names), "AVAL" in names
+    (302, True)
+    """
     from ranvier.data import celegans
 
     return tuple(celegans().chemical.names)
@@ -34,6 +39,13 @@ def homogenise(
     In this order: labels, as of `identified`; traces that `suspect` finds are left out; resampling to `dt` ms; the
     mean over the last `window` ms; each value's score among those before it (`normalise`). No sample depends on later
     ones than the next before resampling. Behaviour is resampled to the same times. `notes` say what was left out.
+
+    >>> signal = rv.recordings.Signal(np.arange(0.0, 10_000.0, 500.0), np.random.default_rng(0).normal(size=(20, 1)))
+    >>> session = rv.recordings.Session(neurons=rv.recordings.Neurons(("AVAL",)), activity=signal)
+    >>> worm = rv.recordings.homogenise(session, normalise=False)
+    >>> known = np.isfinite(worm.activity.read()).any(0)
+    >>> len(known), [rv.recordings.canonical_names()[k] for k in np.flatnonzero(known)]
+    (302, ['AVAL'])
     """
     positive(dt, "dt", "ms"), positive(window, "window", "ms")
     signal = session.activity
@@ -67,7 +79,12 @@ def homogenise(
 
 def identified(neurons: Neurons, *, least_confidence: float = 0.0) -> tuple[dict[int, int], list[str]]:
     """Canonical place -> recorded column, and what was left out: labels in doubt ("?"), of no canonical neuron, of less
-    than the least confidence, and the less certain of two with one label (both where they are equally so)."""
+    than the least confidence, and the less certain of two with one label (both where they are equally so).
+
+    >>> places, left = rv.recordings.identified(rv.recordings.Neurons(("AVAL", "nobody", "")))
+    >>> [rv.recordings.canonical_names()[place] for place in places], list(places.values())
+    (['AVAL'], [0])
+    """
     names = {name: k for k, name in enumerate(canonical_names())}
     said = neurons.confidence
     confidence = np.zeros(len(neurons)) if said is None else np.nan_to_num(said, nan=0.0)
@@ -93,7 +110,13 @@ def identified(neurons: Neurons, *, least_confidence: float = 0.0) -> tuple[dict
 
 def suspect(traces: ArrayLike, *, share: float = 0.05) -> NDArray[np.bool_]:
     """Which columns of (T, N) are missing, or exactly linear, over a stretch of more than `share` of T: interpolated
-    over what was not measured, or stuck."""
+    over what was not measured, or stuck.
+
+    >>> moving, stuck = np.random.default_rng(0).normal(size=(2, 100))
+    >>> stuck[20:40] = stuck[20]
+    >>> rv.recordings.suspect(np.column_stack([moving, stuck])).tolist()
+    [False, True]
+    """
     x = np.asarray(traces, np.float64)
     finite = np.isfinite(x)
     scale = np.where(finite, np.abs(x), 0.0).max(0)
@@ -115,7 +138,12 @@ def _longest(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
 @dataclass(frozen=True, eq=False)
 class Connectome:
     """The worm's connections among canonical neurons, [target, source]: `chemical`, directed; `electrical`, symmetric;
-    `functional`, as of signal propagation, kept apart, NaN where not measured. `count`: wirings that were averaged."""
+    `functional`, as of signal propagation, kept apart, NaN where not measured. `count`: wirings that were averaged.
+
+    >>> wiring = rv.recordings.Connectome(np.array([[0.0, 3.0], [1.0, 0.0]]), np.zeros((2, 2)))
+    >>> wiring.normalised()[0].tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
 
     chemical: Array
     electrical: Array
@@ -133,6 +161,10 @@ def wiring_of(edges: Sequence[tuple[str, str, float]], *, electrical: Sequence[b
 
     Names that are no canonical neuron (muscles), and connections of a cell with itself, are left out. Raises ValueError
     where none is left.
+
+    >>> wiring = rv.recordings.wiring_of([("AVAL", "AVAR", 2.0)], electrical=[True])
+    >>> float(wiring.electrical.sum()), float(wiring.chemical.sum())  # counts both ways
+    (4.0, 0.0)
     """
     names = {name: k for k, name in enumerate(canonical_names())}
     size = len(names)
@@ -149,7 +181,13 @@ def wiring_of(edges: Sequence[tuple[str, str, float]], *, electrical: Sequence[b
 def consensus(wirings: Sequence[Connectome]) -> Connectome:
     """The mean wiring: chemical weights averaged as they are directed, gap junctions averaged and symmetric; each first
     scaled to the same total, as counts of synapses and of sections differ. Functional relations are averaged over those
-    that measured a pair."""
+    that measured a pair.
+
+    >>> one = rv.recordings.Connectome(np.array([[0.0, 4.0], [0.0, 0.0]]), np.zeros((2, 2)))
+    >>> other = rv.recordings.Connectome(np.array([[0.0, 0.0], [4.0, 0.0]]), np.zeros((2, 2)))
+    >>> rv.recordings.consensus([one, other]).chemical.tolist()
+    [[0.0, 2.0], [2.0, 0.0]]
+    """
     if not wirings:
         raise ValueError("no wiring is given; expected at least one")
     total = [np.mean([w.chemical.sum() for w in wirings]), np.mean([w.electrical.sum() for w in wirings])]
@@ -165,7 +203,12 @@ def consensus(wirings: Sequence[Connectome]) -> Connectome:
 
 
 def built_in_wiring() -> Connectome:
-    """That of Cook et al. (2019), which ships with the package."""
+    """That of Cook et al. (2019), which ships with the package.
+
+    >>> wiring = rv.recordings.built_in_wiring()
+    >>> wiring.chemical.shape, np.array_equal(wiring.electrical, wiring.electrical.T)
+    ((302, 302), True)
+    """
     from ranvier.data import celegans
 
     worm = celegans()

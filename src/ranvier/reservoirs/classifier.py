@@ -44,8 +44,8 @@ class ReservoirClassifier(ReservoirParameters, ClassifierMixin, BaseEstimator):
     Raises ValueError for one class, and for sequences no longer than the washout.
 
     >>> t = np.arange(60)
-    >>> slow, fast = ([np.sin(w * t + phase) for phase in range(6)] for w in (0.1, 0.8))
-    >>> model = rv.reservoirs.ReservoirClassifier(50, random_state=0).fit(np.array(slow + fast), ["slow"] * 6 + ["fast"] * 6)
+    >>> series = np.array([np.sin(w * t + phase) for w in (0.1, 0.8) for phase in range(6)])
+    >>> model = rv.reservoirs.ReservoirClassifier(50, random_state=0).fit(series, ["slow"] * 6 + ["fast"] * 6)
     >>> model.predict(np.sin(0.8 * t + 0.5)[None]).tolist()
     ['fast']
     """

@@ -1,5 +1,6 @@
 """Bounds that are never wrong: what a network may do over whole sets of inputs, and proofs of its properties."""
 
+from ranvier.verify import functions
 from ranvier.verify.attractors import (
     Contraction,
     continuous_basin,
@@ -34,6 +35,7 @@ __all__ = [
     "contraction",
     "from_module",
     "from_onnx",
+    "functions",
     "hopfield_radius",
     "load",
     "modern_basin",

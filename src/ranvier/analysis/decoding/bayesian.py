@@ -55,7 +55,8 @@ def bayesian_decode(
 ) -> Array:
     """The most likely value of each window, (T,); as `posterior`. NaN for a window with a NaN count.
 
-    >>> curves = rv.analysis.decoding.TuningCurves(np.array([0.0, 1.0]), np.array([[50.0, 1.0], [1.0, 50.0]]), np.ones(2))
+    >>> rates = np.array([[50.0, 1.0], [1.0, 50.0]])  # (bins, N), Hz
+    >>> curves = rv.analysis.decoding.TuningCurves(np.array([0.0, 1.0]), rates, np.ones(2))
     >>> rv.analysis.decoding.bayesian_decode([[5, 0], [0, 5]], curves, width=100.0).tolist()
     [0.0, 1.0]
     """

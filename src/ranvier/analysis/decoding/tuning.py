@@ -17,7 +17,8 @@ class TuningCurves:
     """Rates (bins, N) in Hz at the bins' centres (bins,), and the time spent in each bin, ms. period: of circular
     values; rates are NaN where no time was spent.
 
-    >>> curves = rv.analysis.decoding.TuningCurves(np.array([0.0, 1.0]), np.array([[50.0, 1.0], [1.0, 50.0]]), np.ones(2))
+    >>> rates = np.array([[50.0, 1.0], [1.0, 50.0]])  # (bins, N), Hz
+    >>> curves = rv.analysis.decoding.TuningCurves(np.array([0.0, 1.0]), rates, np.ones(2))
     >>> curves.preferred.tolist()
     [0.0, 1.0]
     """

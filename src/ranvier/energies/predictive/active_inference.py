@@ -159,7 +159,8 @@ def infer_states(model: GenerativeModel, observation: Sequence[int], prior: Sequ
 
     >>> from ranvier.energies.predictive import active_inference
     >>> A = torch.tensor([[0.9, 0.2], [0.1, 0.8]])
-    >>> model = active_inference.GenerativeModel((A,), (torch.eye(2)[:, :, None],), (torch.zeros(2),), (torch.ones(2) / 2,))
+    >>> still = torch.eye(2)[:, :, None]
+    >>> model = active_inference.GenerativeModel((A,), (still,), (torch.zeros(2),), (torch.ones(2) / 2,))
     >>> (q,) = active_inference.infer_states(model, [0], model.D)
     >>> [round(v, 3) for v in q.tolist()]  # Bayes: 0.9/1.1 and 0.2/1.1
     [0.818, 0.182]
@@ -201,7 +202,8 @@ def expected_free_energy(model: GenerativeModel, beliefs: Sequence[Tensor], poli
 
     >>> from ranvier.energies.predictive import active_inference
     >>> move = torch.stack([torch.eye(2), torch.eye(2).flip(0)], 2)  # stay, or change places
-    >>> model = active_inference.GenerativeModel((torch.eye(2),), (move,), (torch.tensor([0.0, 3.0]),), (torch.eye(2)[0],))
+    >>> C, D = torch.tensor([0.0, 3.0]), torch.eye(2)[0]  # prefers the second place, begins at the first
+    >>> model = active_inference.GenerativeModel((torch.eye(2),), (move,), (C,), (D,))
     >>> policies = active_inference.all_policies(model, 1)
     >>> g = active_inference.expected_free_energy(model, model.D, policies).total[:, 0]
     >>> [round(v, 3) for v in g.tolist()]  # -ln of the preferred outcomes' probabilities: ln(1 + e³) and 3 less
@@ -306,8 +308,9 @@ def plan(
 
     >>> from ranvier.energies.predictive import active_inference
     >>> move = torch.stack([torch.eye(2), torch.eye(2).flip(0)], 2)  # stay, or change places
-    >>> model = active_inference.GenerativeModel((torch.eye(2),), (move,), (torch.tensor([0.0, 3.0]),), (torch.eye(2)[0],))
-    >>> active_inference.plan(model, model.D, active_inference.all_policies(model, 1)).likeliest()  # go to what is preferred
+    >>> C, D = torch.tensor([0.0, 3.0]), torch.eye(2)[0]  # prefers the second place, begins at the first
+    >>> model = active_inference.GenerativeModel((torch.eye(2),), (move,), (C,), (D,))
+    >>> active_inference.plan(model, model.D, active_inference.all_policies(model, 1)).likeliest()  # change
     (1,)
     """
     expected = expected_free_energy(model, beliefs, policies)

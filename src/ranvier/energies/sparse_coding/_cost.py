@@ -40,8 +40,8 @@ def threshold(u: Tensor, lam: float, penalty: Penalty = "soft") -> Tensor:
     """T_λ(u), of u's shape: 0 within [−λ, λ]; beyond, u − λ sign(u) (soft) or u itself (hard).
 
     >>> u = torch.tensor([-2.0, 0.3, 1.0])
-    >>> rv.energies.sparse_coding.threshold(u, 0.5).tolist(), rv.energies.sparse_coding.threshold(u, 0.75, "hard").tolist()
-    ([-1.5, 0.0, 0.5], [-2.0, 0.0, 1.0])
+    >>> [rv.energies.sparse_coding.threshold(u, 0.5, kind).tolist() for kind in ("soft", "hard")]
+    [[-1.5, 0.0, 0.5], [-2.0, 0.0, 1.0]]
     """
     u = as_floats("u", u)
     if penalty == "soft":

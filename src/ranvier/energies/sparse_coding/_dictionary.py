@@ -98,7 +98,8 @@ class DictionaryLearning(_Codes):
     >>> rng = np.random.default_rng(0)
     >>> atoms = np.eye(4)
     >>> data = atoms[rng.integers(0, 4, 400)] * rng.uniform(1.0, 2.0, (400, 1))  # one atom a signal
-    >>> model = rv.energies.sparse_coding.DictionaryLearning(4, algorithm="fista", max_iter=200, random_state=0).fit(data)
+    >>> model = rv.energies.sparse_coding.DictionaryLearning(4, algorithm="fista", max_iter=200, random_state=0)
+    >>> _ = model.fit(data)
     >>> bool((rv.energies.sparse_coding.matched_cosines(model.components_, atoms) > 0.99).all())
     True
     """

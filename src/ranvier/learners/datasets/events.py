@@ -31,6 +31,10 @@ def read_bs2(path: str | Path, *, size: tuple[int, int] = (34, 34)) -> Recording
     size: (height, width) of the sensor. Raises FileNotFoundError, or ValueError for a file that is empty, ends
     within an event, or has events beyond the sensor or out of order, as any other format would. (A file cut
     between two events cannot be distinguished from a shorter recording.)
+
+    >>> _ = open("sample.bs2", "wb").write(bytes([3, 5, 0x80, 0x03, 0xE8]))  # x 3, y 5, on, at 1000 µs
+    >>> rv.learners.read_bs2("sample.bs2")[0].item()
+    (3, 5, 1000, 1)
     """
     path = Path(path)
     data = np.frombuffer(read_bytes(path, "an N-MNIST recording (.bs2 or .bin)"), np.uint8)
@@ -51,7 +55,14 @@ def read_bs2(path: str | Path, *, size: tuple[int, int] = (34, 34)) -> Recording
 
 def read_nmnist(folder: str | Path, *, train: bool = True) -> tuple[list[Recording], Tensor]:
     """Recordings and labels (n,) from a folder with train1K.txt and test100.txt (lines: sample, class; # comments)
-    and a file SAMPLE.bs2 for each sample. FileNotFoundError where one is missing, ValueError for another format."""
+    and a file SAMPLE.bs2 for each sample. FileNotFoundError where one is missing, ValueError for another format.
+
+    >>> _ = open("train1K.txt", "w").write("1 7")
+    >>> _ = open("1.bs2", "wb").write(bytes([3, 5, 0x80, 0x03, 0xE8]))  # x 3, y 5, on, at 1000 µs
+    >>> recordings, labels = rv.learners.read_nmnist(".")
+    >>> len(recordings[0]), labels.tolist()
+    (1, [7])
+    """
     folder = Path(folder)
     index = folder / ("train1K.txt" if train else "test100.txt")
     text = read_text(index, "a list with lines of sample and class")
@@ -117,6 +128,12 @@ def bin_events(
     batch at a time, in its collate_fn, and the data set stays as sparse as it is.
 
     Raises ValueError for no recording, no steps, and events that lie outside `size`.
+
+    >>> from ranvier.learners.datasets.events import EVENT
+    >>> events = np.array([(3, 5, 500, 1), (3, 5, 700, 1), (0, 0, 2500, 0)], dtype=EVENT)  # x, y, µs, polarity
+    >>> frames = rv.learners.bin_events([events], steps=3, interval=1.0)
+    >>> frames[0, 0, 1, 5, 3].item(), frames[2, 0, 0, 0, 0].item(), frames.sum().item()
+    (2.0, 1.0, 3.0)
     """
     if not isinstance(steps, int) or steps < 1 or not interval > 0:
         raise ValueError(f"steps is {steps!r}, interval is {interval}; expected a whole number >= 1, and ms > 0")

@@ -84,6 +84,15 @@ class SyntheticGradients(GradientLearner):
     `ablate("cerebellum")` injects no more; `ablate("olive")`: the synthesiser learns no more, but is heard.
 
     Metrics: loss; `synthesis`, the squared error of Ĝ over that of predicting 0; accuracy.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = rv.nn.LI(4, 2)
+    >>> synthesiser = rv.learners.synthesiser(2)
+    >>> optimizer = torch.optim.SGD([*model.parameters(), *synthesiser.parameters()], 0.1)
+    >>> loss = rv.learners.rate_cross_entropy
+    >>> learner = rv.learners.SyntheticGradients(model, synthesiser, loss, optimizer, every=5)
+    >>> learner.step((torch.rand(10, 8, 4), torch.arange(8) % 2))["examples"]
+    8
     """
 
     counted: ClassVar[bool] = True

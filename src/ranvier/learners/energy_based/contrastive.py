@@ -19,6 +19,14 @@ class ContrastiveHebbian(Phases):
     lowers E(clamped) − E(free) >= 0, not the cost itself, and it may fail where they do not.
 
     Parameters as in `EquilibriumPropagation`, with clamped_steps for nudged_steps.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = rv.energies.Layered([torch.nn.Linear(4, 8), torch.nn.Linear(8, 2)], (4,))
+    >>> learner = rv.learners.ContrastiveHebbian(model, torch.optim.SGD(model.parameters(), 0.1))
+    >>> batch = torch.eye(4), torch.tensor([0, 0, 1, 1])
+    >>> losses = [learner.step(batch)["loss"] for _ in range(30)]
+    >>> losses[-1] < losses[0]
+    True
     """
 
     def __init__(

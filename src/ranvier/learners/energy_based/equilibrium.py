@@ -115,6 +115,14 @@ class EquilibriumPropagation(Phases):
     encode, clip : as in `rv.learners.BPTT`.
 
     A batch is (x, labels). Metrics: loss (the cost in the free phase) and accuracy.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = rv.energies.Layered([torch.nn.Linear(4, 8), torch.nn.Linear(8, 2)], (4,))
+    >>> learner = rv.learners.EquilibriumPropagation(model, torch.optim.SGD(model.parameters(), 0.1))
+    >>> batch = torch.eye(4), torch.tensor([0, 0, 1, 1])
+    >>> losses = [learner.step(batch)["loss"] for _ in range(30)]
+    >>> losses[-1] < losses[0]
+    True
     """
 
     def __init__(

@@ -35,6 +35,14 @@ class PredictiveCoding(GradientLearner):
 
     Metrics: loss, the mean free energy after inference (of the squared error alone when evaluating
     "discriminative"), and, but for "unsupervised", accuracy: by prediction from x, or by inferring the code.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = rv.energies.predictive.Hierarchy([torch.nn.Linear(4, 8), torch.nn.Linear(8, 2)], (4,))
+    >>> learner = rv.learners.PredictiveCoding(model, torch.optim.SGD(model.parameters(), 0.1))
+    >>> batch = torch.eye(4), torch.tensor([0, 0, 1, 1])
+    >>> losses = [learner.step(batch)["loss"] for _ in range(30)]
+    >>> losses[-1] < losses[0]
+    True
     """
 
     model: Hierarchy

@@ -32,6 +32,15 @@ class BurstDependent(GradientLearner):
     pathway : whence Y comes, as in `FeedbackAlignment`. beta : β; at rest a step back multiplies errors by β/4.
     resting : p̄_L, the output's share of bursts without a teacher.
     teaching : κ; at 1/2 squared errors of rates are never cut off at a share of 0 or 1. Gradients are divided by it.
+
+    >>> nn = torch.nn
+    >>> model = nn.Sequential(nn.Linear(4, 6), nn.Sigmoid(), nn.Linear(6, 2), nn.Sigmoid())
+    >>> loss = lambda y, labels: (y - nn.functional.one_hot(labels, 2)).square().sum(1).mean()
+    >>> learner = rv.learners.BurstDependent(model, loss, torch.optim.SGD(model.parameters(), 0.1))
+    >>> batch = torch.rand(8, 4), torch.arange(8) % 2
+    >>> losses = [learner.step(batch)["loss"] for _ in range(20)]
+    >>> losses[-1] < losses[0]
+    True
     """
 
     counted: ClassVar[bool] = True

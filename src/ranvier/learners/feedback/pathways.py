@@ -12,7 +12,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Pathway(ABC):
-    """`start` gives a layer's feedback weights, `current` those of a backward pass, `learn` those after a step."""
+    """`start` gives a layer's feedback weights, `current` those of a backward pass, `learn` those after a step.
+
+    >>> class Transposed(rv.learners.pathways.Pathway):  # backpropagation
+    ...     def start(self, weight):
+    ...         return weight.clone()
+    ...     def current(self, feedback, weight):
+    ...         return weight
+    >>> Transposed().current(None, torch.ones(1, 2)).tolist()
+    [[1.0, 1.0]]
+    """
 
     @abstractmethod
     def start(self, weight: Tensor) -> Tensor:
@@ -29,7 +38,14 @@ class Pathway(ABC):
 
 @dataclass(frozen=True)
 class RandomFeedback(Pathway):
-    """Random, for ever: feedback alignment (Lillicrap et al. 2016). Normal, `scale` times the weights' deviation."""
+    """Random, for ever: feedback alignment (Lillicrap et al. 2016). Normal, `scale` times the weights' deviation.
+
+    >>> _ = torch.manual_seed(0)
+    >>> weight = torch.randn(300, 300)
+    >>> feedback = rv.learners.pathways.RandomFeedback(scale=2.0).start(weight)
+    >>> round(float(feedback.std() / weight.std()), 1)
+    2.0
+    """
 
     scale: float = 1.0
 
@@ -40,7 +56,13 @@ class RandomFeedback(Pathway):
 @dataclass(frozen=True)
 class SignSymmetry(Pathway):
     """The weights' signs times fixed random sizes, half-normal, of the weights' root mean square at first (Liao, Leibo
-    & Poggio 2016, "brSF"); uniform=True: all of one size ("uSF")."""
+    & Poggio 2016, "brSF"); uniform=True: all of one size ("uSF").
+
+    >>> pathway = rv.learners.pathways.SignSymmetry(uniform=True)
+    >>> weight = torch.tensor([[3.0, -4.0], [0.0, 5.0]])
+    >>> pathway.current(pathway.start(weight), weight).sign().tolist()
+    [[1.0, -1.0], [0.0, 1.0]]
+    """
 
     uniform: bool = False
 
@@ -55,7 +77,15 @@ class SignSymmetry(Pathway):
 @dataclass(frozen=True)
 class KolenPollack(Pathway):
     """Random at first; then feedback changes as the weight does, and both shrink by `decay` a step, so that their
-    difference shrinks by it, too (Kolen & Pollack 1994; Akrout et al. 2019)."""
+    difference shrinks by it, too (Kolen & Pollack 1994; Akrout et al. 2019).
+
+    >>> layer = torch.nn.Linear(3, 2, bias=False).requires_grad_(False)
+    >>> pathway = rv.learners.pathways.KolenPollack(decay=0.5)
+    >>> feedback, before = torch.zeros(2, 3), layer.weight - 1.0
+    >>> pathway.learn(feedback, layer, before)  # the weight has grown by 1
+    >>> bool(torch.allclose(feedback, torch.full((2, 3), 0.5)))
+    True
+    """
 
     decay: float = 1e-3
     scale: float = 1.0
@@ -75,6 +105,15 @@ class WeightMirror(Pathway):
     2019, eq. 6).
 
     examples : of noise a step.
+
+    >>> _ = torch.manual_seed(0)
+    >>> layer = torch.nn.Linear(4, 3)
+    >>> pathway = rv.learners.pathways.WeightMirror(rate=0.1, decay=0.1, examples=1000)
+    >>> feedback = pathway.start(layer.weight.detach())
+    >>> for _ in range(100):
+    ...     pathway.learn(feedback, layer, layer.weight.detach())
+    >>> bool((feedback - layer.weight).norm() < 0.2 * layer.weight.norm())
+    True
     """
 
     rate: float = 0.05

@@ -33,6 +33,15 @@ class TargetPropagation(GradientLearner):
         layer below, where that is one function.
 
     Metrics: loss, accuracy.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 2))
+    >>> loss = torch.nn.functional.cross_entropy
+    >>> learner = rv.learners.TargetPropagation(model, loss, torch.optim.SGD(model.parameters(), 0.1))
+    >>> batch = torch.eye(4), torch.tensor([0, 0, 1, 1])
+    >>> losses = [learner.step(batch)["loss"] for _ in range(50)]
+    >>> losses[-1] < losses[0]
+    True
     """
 
     varying = (*GradientLearner.varying, r"inverse_optimizer\.state(\.\d+)?")

@@ -27,7 +27,13 @@ Metrics = dict[str, float]
 
 @runtime_checkable
 class Learner(Protocol):
-    """What `fit` asks of a learning algorithm. Metrics are means over the batch; "examples" is its size."""
+    """What `fit` asks of a learning algorithm. Metrics are means over the batch; "examples" is its size.
+
+    >>> model = rv.nn.LIF(4, 2)
+    >>> learner = rv.learners.BPTT(model, rv.learners.rate_cross_entropy, torch.optim.Adam(model.parameters()))
+    >>> isinstance(learner, rv.learners.Learner)
+    True
+    """
 
     def step(self, batch: Any) -> Metrics:
         """Learn from one batch."""

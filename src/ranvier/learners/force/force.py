@@ -21,6 +21,14 @@ class FORCE(LeastSquaresLearner):
 
     model : a `RateNetwork`, with feedback=True for what the paper is about. alpha : P is 1/alpha at first.
     every : steps between updates.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = rv.learners.RateNetwork(1, 100, 1, feedback=True)
+    >>> learner = rv.learners.FORCE(model)
+    >>> target = torch.sin(torch.arange(300) / 20).reshape(300, 1, 1)
+    >>> losses = [learner.step((torch.ones(300, 1, 1), target))["loss"] for _ in range(5)]
+    >>> losses[-1] < 0.05  # of a target of power 1/2
+    True
     """
 
     def __init__(self, model: RateNetwork, *, alpha: float = 1.0, every: int = 2) -> None:

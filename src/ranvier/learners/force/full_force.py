@@ -29,6 +29,14 @@ class FullFORCE(LeastSquaresLearner):
     model : a `RateNetwork` without feedback. recorded : the number of signals h. gain : of J_d; W_t and W_h are
         uniform on [−1, 1], times `strength`, and W_h over √recorded. seed : of J_d, W_t and W_h.
     alpha, every : as for `FORCE`.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = rv.learners.RateNetwork(1, 100, 1)
+    >>> learner = rv.learners.FullFORCE(model)
+    >>> target = torch.sin(torch.arange(300) / 20).reshape(300, 1, 1)
+    >>> losses = [learner.step((torch.ones(300, 1, 1), target))["loss"] for _ in range(5)]
+    >>> losses[-1] < 0.05  # of a target of power 1/2
+    True
     """
 
     def __init__(

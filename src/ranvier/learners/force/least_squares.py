@@ -17,6 +17,14 @@ class RecursiveLeastSquares:
     P (n, n) is float64 whatever the weights are: in float32 it would soon cease to be positive. Only one triangle of it
     is read and written (BLAS symv, syr), so that it is symmetric to the bit. Rows of a batch (m, n) are taken at once
     (Woodbury), with the result of taking them one by one.
+
+    >>> rng = torch.Generator().manual_seed(0)
+    >>> r = torch.randn(50, 3, generator=rng, dtype=torch.float64)
+    >>> true, w = torch.tensor([[1.0, -2.0, 3.0]], dtype=torch.float64), torch.zeros(1, 3, dtype=torch.float64)
+    >>> solver = rv.learners.RecursiveLeastSquares(3, alpha=1e-6)
+    >>> solver.update([w], r, [r @ w.T - r @ true.T])
+    >>> bool(torch.allclose(w, true, atol=1e-6))
+    True
     """
 
     def __init__(self, size: int, alpha: float = 1.0) -> None:

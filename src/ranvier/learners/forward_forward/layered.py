@@ -48,6 +48,14 @@ class ForwardForward(GradientLearner):
 
     Metrics: loss, the mean of the layers' cross-entropies; accuracy, in `step` of real against wrong labels by the last
     layer (chance is 1/2), in `evaluate` of labels, by `predict`.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(6, 20), torch.nn.ReLU(), torch.nn.Linear(20, 20), torch.nn.ReLU())
+    >>> learner = rv.learners.ForwardForward(model, torch.optim.Adam(model.parameters(), 0.02), classes=2)
+    >>> batch = torch.eye(6)[2:], torch.tensor([0, 0, 1, 1])  # the first two values of x hold the label
+    >>> losses = [learner.step(batch)["loss"] for _ in range(30)]
+    >>> losses[-1] < losses[0]
+    True
     """
 
     counted: ClassVar[bool] = True

@@ -22,6 +22,12 @@ class TopDownLayers(nn.Module):
     section 4).
 
     sizes : of the input and of each hidden layer. retained : r.
+
+    >>> model = rv.learners.TopDownLayers([4, 6], classes=2, retained=0.5)
+    >>> x = torch.rand(3, 4)
+    >>> z = model(x, torch.eye(2)[[0, 1, 0]], model.begin(x))
+    >>> [tuple(a.shape) for a in z], bool((z[0] >= 0).all())
+    ([(3, 6)], True)
     """
 
     def __init__(
@@ -71,6 +77,14 @@ class RecurrentForwardForward(GradientLearner):
     encode, clip : as for `BPTT`.
 
     Metrics: as of `ForwardForward`.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = rv.learners.TopDownLayers([4, 20, 20], classes=2)
+    >>> learner = rv.learners.RecurrentForwardForward(model, torch.optim.Adam(model.parameters(), 0.02))
+    >>> batch = torch.eye(4), torch.tensor([0, 0, 1, 1])
+    >>> losses = [learner.step(batch)["loss"] for _ in range(15)]
+    >>> losses[-1] < losses[0]
+    True
     """
 
     model: TopDownLayers

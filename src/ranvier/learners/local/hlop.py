@@ -100,6 +100,16 @@ class HLOP(GradientLearner):
     spiking : None, or (scale, steps) for spiking laterals (20, 40 in the paper); weights must then be nn.Linear
         separate modules, `nn.Linear(784, 800, bias=False), rv.nn.LIF(800)`.
     vectors : let biases and other vectors learn in all tasks; then old tasks are forgotten through them.
+
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 2, bias=False))
+    >>> optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    >>> learner = rv.learners.HLOP(model, rv.learners.rate_cross_entropy, optimizer, rows=[1])
+    >>> x, labels = torch.eye(4)[:1].expand(1, 8, 4), torch.zeros(8, dtype=torch.int64)  # one direction
+    >>> for _ in range(3):
+    ...     _ = learner.step((x, labels))
+    >>> learner.next_task([1])
+    >>> learner.evaluate((x, labels))["examples"]
+    8
     """
 
     varying = (*GradientLearner.varying, r"laterals")

@@ -71,6 +71,13 @@ class PSPM(CheckedState):
     shuffled : the control: the same changes, on synapses drawn at random.
 
     Metrics: distance (`spike_distance`, before the change), unmatched (the share of spikes without partner).
+
+    >>> layer = rv.nn.LIF(5, recurrent=True, reset="zero")
+    >>> learner = rv.learners.PSPM(layer, step=0.01)
+    >>> x = torch.full((20, 1, 5), 0.3)
+    >>> metrics = learner.evaluate((x, layer(x)[0].detach()))
+    >>> metrics["unmatched"]  # beside its own spikes all have a partner
+    0.0
     """
 
     def __init__(

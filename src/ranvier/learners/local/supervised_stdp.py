@@ -42,6 +42,11 @@ class SupervisedSTDP(CheckedState):
 
     A batch is words (n, bits) of 0 and 1, or (words, labels) of which those labelled 1 are learned. Metrics:
     factor; `evaluate` takes (words, labels) and gives accuracy.
+
+    >>> learner = rv.learners.SupervisedSTDP(bits=4)
+    >>> metrics = learner.step(torch.tensor([[1, 0, 1, 1]]))
+    >>> learner.fires(torch.tensor([[1, 0, 1, 1], [0, 1, 0, 0]])).tolist()
+    [True, False]
     """
 
     varying = loose = (r"words",)

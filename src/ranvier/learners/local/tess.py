@@ -64,6 +64,14 @@ class TESS(GradientLearner):
     basis : (classes, n) -> B.
     pool : side to which feature maps are pooled; one for all layers of neurons, or one for each.
     encode, clip : as for `BPTT`.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = rv.nn.Sequential(rv.nn.LIF(4, 16, beta=0.5, threshold=0.6), rv.nn.LI(16, 2))
+    >>> learner = rv.learners.TESS(model, torch.optim.Adam(model.parameters(), 0.01))
+    >>> batch = torch.eye(4).expand(5, 4, 4), torch.tensor([0, 0, 1, 1])
+    >>> losses = [learner.step(batch)["loss"] for _ in range(20)]
+    >>> losses[-1] < losses[0]
+    True
     """
 
     counted: ClassVar[bool] = True

@@ -20,6 +20,11 @@ def gradient_learner(
     """y = function(parameters, x), and back: gradients. The state are the parameters, which descend by `rate`.
 
     Composed, such lenses are backpropagation with stochastic gradient descent (Fong, Spivak & Tuyéras 2019).
+
+    >>> lens = rv.learners.nested.gradient_learner(lambda p, x: p * x, torch.tensor([2.0]), 1, 1, rate=0.1)
+    >>> p, y, back = rv.learners.nested.step(lens, lens.start, torch.tensor([3.0]), torch.tensor([1.0]))
+    >>> y.item(), round(p.item(), 6), back.item()  # p x; p - 0.1 x; p
+    (6.0, 1.7, 2.0)
     """
 
     def backward(p: Tensor, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
@@ -34,7 +39,13 @@ def gradient_learner(
 
 @torch.no_grad()
 def from_cell(cell: Any, batch: int, inputs: int, outputs: int) -> DynamicLens:
-    """A `Cell`: signals (batch, inputs) -> (batch, outputs), to which nothing comes back; its state moves with each."""
+    """A `Cell`: signals (batch, inputs) -> (batch, outputs), to which nothing comes back; its state moves with each.
+
+    >>> lens = rv.learners.nested.from_cell(rv.nn.LI(beta=0.5), batch=1, inputs=1, outputs=1)
+    >>> _, out = rv.learners.nested.run(lens, [(torch.ones(1, 1), ())] * 3)
+    >>> [y.item() for y, _ in out]
+    [1.0, 1.5, 1.75]
+    """
 
     @torch.no_grad()
     def forward(state: Any, x: Tensor) -> Tensor:
@@ -50,7 +61,14 @@ def from_cell(cell: Any, batch: int, inputs: int, outputs: int) -> DynamicLens:
 def from_rule(rule: Any, weight: Tensor, batch: int, dt: float = 1.0) -> DynamicLens:
     """A `Rule` with the weights (target, source) that it changes: forward, presynaptic signals (batch, source) become
     drive (batch, target); back comes the neurons' answer, and weights learn. So the thing that learns is the synapse;
-    the nerve cell is what stands between two of them, a wire."""
+    the nerve cell is what stands between two of them, a wire.
+
+    >>> rule = rv.rules.STDP(A_plus=0.1, A_minus=0.0, w_max=1.0)
+    >>> lens = rv.learners.nested.from_rule(rule, torch.full((1, 1), 0.5, dtype=torch.float64), batch=1)
+    >>> x = torch.ones(1, 1, dtype=torch.float64)
+    >>> lens.forward(lens.start, x).tolist()
+    [[0.5]]
+    """
 
     def forward(state: Any, pre: Tensor) -> Tensor:
         return pre @ state[1].T
@@ -66,7 +84,18 @@ def from_rule(rule: Any, weight: Tensor, batch: int, dt: float = 1.0) -> Dynamic
 
 def from_learner(learner: Learner) -> DynamicLens:
     """A `Learner`: batches to metrics, to which nothing comes back; its state is its `state_dict`. It is put into the
-    state at hand at every call, so that the lens is pure for learners that draw no random numbers."""
+    state at hand at every call, so that the lens is pure for learners that draw no random numbers.
+
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 2))
+    >>> loss = torch.nn.functional.cross_entropy
+    >>> lens = rv.learners.nested.from_learner(
+    ...     rv.learners.BPTT(model, loss, torch.optim.SGD(model.parameters(), 0.1), accuracy=None)
+    ... )
+    >>> batch = torch.eye(4), torch.tensor([0, 0, 1, 1])
+    >>> _, out = rv.learners.nested.run(lens, [(batch, ())] * 3)
+    >>> out[-1][0]["loss"] < out[0][0]["loss"]
+    True
+    """
 
     def forward(state: Any, batch: Any) -> dict[str, float]:
         learner.load_state_dict(copy.deepcopy(state))

@@ -11,7 +11,13 @@ from torch import Tensor
 
 
 class Interface(ABC):
-    """A polynomial Σ_i y^{p[i]}: positions i, and directions p[i] that depend on the position."""
+    """A polynomial Σ_i y^{p[i]}: positions i, and directions p[i] that depend on the position.
+
+    >>> rv.learners.nested.Reals(2).position_fault(torch.zeros(3))
+    'is a tensor (3,); expected a tensor (..., 2)'
+    >>> isinstance(rv.learners.nested.Reals(2), rv.learners.nested.Interface)
+    True
+    """
 
     @abstractmethod
     def position_fault(self, position: Any) -> str | None:
@@ -28,7 +34,11 @@ class Interface(ABC):
 
 @dataclass(frozen=True)
 class Trivial(Interface):
-    """One position, (), with one direction, ()."""
+    """One position, (), with one direction, ().
+
+    >>> rv.learners.nested.Trivial().position_fault(()) is None
+    True
+    """
 
     def position_fault(self, position: Any) -> str | None:
         return None if position == () else f"is {position!r:.60}; expected ()"
@@ -42,7 +52,12 @@ UNIT = Trivial()
 
 @dataclass(frozen=True)
 class Pair(Interface):
-    """Two interfaces in parallel."""
+    """Two interfaces in parallel.
+
+    >>> pair = rv.learners.nested.Pair(rv.learners.nested.Reals(1), rv.learners.nested.Trivial())
+    >>> pair.position_fault((torch.zeros(1), ())) is None
+    True
+    """
 
     first: Interface
     second: Interface
@@ -61,7 +76,11 @@ class Pair(Interface):
 
 @dataclass(frozen=True)
 class Reals(Interface):
-    """Tensors (..., size), and back a tensor of the very shape: a gradient, say."""
+    """Tensors (..., size), and back a tensor of the very shape: a gradient, say.
+
+    >>> rv.learners.nested.Reals(2).position_fault(torch.zeros(5, 2)) is None
+    True
+    """
 
     size: int
 
@@ -78,7 +97,11 @@ class Reals(Interface):
 
 @dataclass(frozen=True)
 class Signals(Interface):
-    """Tensors (..., size), to which nothing comes back."""
+    """Tensors (..., size), to which nothing comes back.
+
+    >>> rv.learners.nested.Signals(2).direction_fault(torch.zeros(2), ()) is None
+    True
+    """
 
     size: int
 
@@ -91,7 +114,11 @@ class Signals(Interface):
 
 @dataclass(frozen=True)
 class Untyped(Interface):
-    """Anything, to which nothing comes back; `what` tells such interfaces apart."""
+    """Anything, to which nothing comes back; `what` tells such interfaces apart.
+
+    >>> rv.learners.nested.Untyped("batch") == rv.learners.nested.Untyped("metrics")
+    False
+    """
 
     what: str
 
@@ -104,7 +131,13 @@ class Untyped(Interface):
 
 @dataclass(frozen=True)
 class Distributions(Interface):
-    """Probabilities (outcomes,), and back an outcome that had a chance: directions depend on the position."""
+    """Probabilities (outcomes,), and back an outcome that had a chance: directions depend on the position.
+
+    >>> rv.learners.nested.Distributions(2).position_fault(torch.tensor([0.25, 0.75])) is None
+    True
+    >>> rv.learners.nested.Distributions(2).direction_fault(torch.tensor([1.0, 0.0]), 1) is None  # had no chance
+    False
+    """
 
     outcomes: int
 

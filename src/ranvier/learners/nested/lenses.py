@@ -17,6 +17,13 @@ class DynamicLens:
     backward(s, i, d) -> (s, c) : for a direction d at j the next state and a direction c at i.
 
     Both are pure; use `step` and `run`, which check every position and direction.
+
+    >>> nested = rv.learners.nested
+    >>> counter = nested.DynamicLens(  # counts how often something comes back
+    ...     nested.Reals(1), nested.Reals(1), 0, lambda s, x: x + s, lambda s, x, d: (s + 1, d)
+    ... )
+    >>> nested.run(counter, [(torch.zeros(1), torch.zeros(1))] * 3)[0]
+    3
     """
 
     source: Interface
@@ -37,6 +44,11 @@ def step(lens: DynamicLens, state: Any, position: Any, answer: Any) -> tuple[Any
 
     answer : the direction that comes back, or a function from the target's position to it.
     Raises TypeError, by name, for a position or direction that its interface has not.
+
+    >>> lens = rv.learners.nested.identity(rv.learners.nested.Reals(1))
+    >>> _, y, back = rv.learners.nested.step(lens, (), torch.tensor([3.0]), lambda y: 2 * y)  # answers what comes
+    >>> back.item()
+    6.0
     """
     _require(lens.source.position_fault(position), "the source's position")
     j = lens.forward(state, position)
@@ -50,7 +62,13 @@ def step(lens: DynamicLens, state: Any, position: Any, answer: Any) -> tuple[Any
 
 def run(lens: DynamicLens, pairs: Iterable[tuple[Any, Any]], state: Any = None) -> tuple[Any, list[tuple[Any, Any]]]:
     """Step by step from `start`, or a state: (last state, what came out at every step: target's position, direction at
-    the source). Two lenses are equal if they give the same for all such runs."""
+    the source). Two lenses are equal if they give the same for all such runs.
+
+    >>> lens = rv.learners.nested.gradient_learner(lambda p, x: p * x, torch.tensor([2.0]), 1, 1, rate=0.1)
+    >>> p, out = rv.learners.nested.run(lens, [(torch.tensor([1.0]), torch.tensor([1.0]))] * 5)
+    >>> round(p.item(), 6), len(out)  # five steps of 0.1
+    (1.5, 5)
+    """
     state, out = lens.start if state is None else state, []
     for position, answer in pairs:
         state, j, back = step(lens, state, position, answer)
@@ -59,26 +77,52 @@ def run(lens: DynamicLens, pairs: Iterable[tuple[Any, Any]], state: Any = None) 
 
 
 def identity(interface: Interface) -> DynamicLens:
-    """Hands everything on."""
+    """Hands everything on.
+
+    >>> lens = rv.learners.nested.identity(rv.learners.nested.Reals(1))
+    >>> _, y, back = rv.learners.nested.step(lens, (), torch.tensor([3.0]), torch.tensor([1.0]))
+    >>> y.item(), back.item()
+    (3.0, 1.0)
+    """
     return DynamicLens(interface, interface, (), lambda s, i: i, lambda s, i, d: (s, d))
 
 
 def wiring(
     source: Interface, target: Interface, forward: Callable[[Any], Any], backward: Callable[[Any, Any], Any]
 ) -> DynamicLens:
-    """A lens without a state: forward(i) -> j, backward(i, d) -> c."""
+    """A lens without a state: forward(i) -> j, backward(i, d) -> c.
+
+    >>> nested = rv.learners.nested
+    >>> twice = nested.wiring(nested.Reals(1), nested.Reals(1), lambda x: 2 * x, lambda x, d: 2 * d)
+    >>> nested.step(twice, (), torch.tensor([3.0]), torch.tensor([1.0]))[1].item()
+    6.0
+    """
     return DynamicLens(source, target, (), lambda s, i: forward(i), lambda s, i, d: (s, backward(i, d)))
 
 
 def system(
     interface: Interface, start: Any, show: Callable[[Any], Any], update: Callable[[Any, Any], Any]
 ) -> DynamicLens:
-    """A plain dynamical system: it shows a position and is driven by a direction; a lens from `Trivial()`."""
+    """A plain dynamical system: it shows a position and is driven by a direction; a lens from `Trivial()`.
+
+    >>> nested = rv.learners.nested
+    >>> clock = nested.system(nested.Reals(1), 0, lambda s: torch.tensor([float(s)]), lambda s, d: s + 1)
+    >>> _, out = nested.run(clock, [((), torch.zeros(1))] * 3)
+    >>> [y.item() for y, _ in out]
+    [0.0, 1.0, 2.0]
+    """
     return DynamicLens(UNIT, interface, start, lambda s, i: show(s), lambda s, i, d: (update(s, d), ()))
 
 
 def compose(first: DynamicLens, second: DynamicLens) -> DynamicLens:
-    """One after the other. TypeError where the first's target is not the second's source."""
+    """One after the other. TypeError where the first's target is not the second's source.
+
+    >>> nested = rv.learners.nested
+    >>> twice = nested.wiring(nested.Reals(1), nested.Reals(1), lambda x: 2 * x, lambda x, d: 2 * d)
+    >>> _, y, back = nested.step(nested.compose(twice, twice), ((), ()), torch.tensor([1.0]), torch.tensor([1.0]))
+    >>> y.item(), back.item()
+    (4.0, 4.0)
+    """
     if first.target != second.source:
         raise TypeError(f"the first lens ends in {first.target}; expected {second.source}, where the second begins")
 
@@ -94,7 +138,15 @@ def compose(first: DynamicLens, second: DynamicLens) -> DynamicLens:
 
 
 def parallel(first: DynamicLens, second: DynamicLens) -> DynamicLens:
-    """Side by side, on pairs."""
+    """Side by side, on pairs.
+
+    >>> nested = rv.learners.nested
+    >>> twice = nested.wiring(nested.Reals(1), nested.Reals(1), lambda x: 2 * x, lambda x, d: 2 * d)
+    >>> x = torch.tensor([1.0]), torch.tensor([3.0])
+    >>> _, y, _ = nested.step(nested.parallel(twice, twice), ((), ()), x, x)
+    >>> [v.item() for v in y]
+    [2.0, 6.0]
+    """
 
     def forward(s: Any, i: Any) -> Any:
         return first.forward(s[0], i[0]), second.forward(s[1], i[1])

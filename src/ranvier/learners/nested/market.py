@@ -20,6 +20,12 @@ def prediction_market(wealth: Tensor, outcomes: int) -> DynamicLens:
     ((p_1, p_2), p_3) ..., to one. All hear the outcome.
 
     wealth (traders,): shares, of sum 1.
+
+    >>> market = rv.learners.nested.prediction_market(torch.tensor([0.5, 0.5]), outcomes=2)
+    >>> bets = torch.tensor([0.9, 0.1]), torch.tensor([0.3, 0.7])
+    >>> wealth, p, _ = rv.learners.nested.step(market, market.start, bets, 0)
+    >>> [round(v, 3) for v in p.tolist()], [round(v, 3) for v in wealth.tolist()]  # 0.9/1.2 of the wealth
+    ([0.6, 0.4], [0.75, 0.25])
     """
     if wealth.ndim != 1 or len(wealth) == 0 or bool((wealth < 0).any()) or abs(float(wealth.sum()) - 1) > 1e-6:
         raise ValueError(f"wealth is {wealth}; expected shares (traders,) >= 0 of sum 1")

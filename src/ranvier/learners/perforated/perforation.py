@@ -96,6 +96,12 @@ def adopt(model: nn.Module) -> list[nn.Parameter]:
     be trained.
 
     Raises ValueError where none grow.
+
+    >>> model = rv.learners.perforate(torch.nn.Sequential(torch.nn.Linear(4, 2)))
+    >>> growing = rv.learners.grow(model)
+    >>> weights = rv.learners.adopt(model)
+    >>> rv.learners.count_dendrites(model), all(bool((w == 0).all()) for w in weights)
+    (1, True)
     """
     groups = list(dendrites_of(model))
     if any(group.candidate is None for group in groups):

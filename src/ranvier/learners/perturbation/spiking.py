@@ -45,6 +45,15 @@ class SpikingNodePerturbation(CheckedState):
 
     A batch is (x (B, inputs) in mV, labels (B,)). Metrics: loss, minus the mean reward without or over both signs of
     the noise; reward; spikes of an output neuron in a trial. Noise is drawn from torch's random numbers.
+
+    >>> net = rv.Network()
+    >>> inputs, cell = net.add(rv.LIF(), 2, name="inputs"), net.add(rv.LIF(), 1, name="cell")
+    >>> weight = torch.ones(2, dtype=torch.float64)
+    >>> joined = net.connect(inputs, cell, weight=weight, probability=1.0, synapse=rv.Exponential(tau=5.0))
+    >>> reward = lambda counts, labels: counts[:, 0]
+    >>> learner = rv.learners.SpikingNodePerturbation(net, [joined], inputs, cell, reward, rate=0.1)
+    >>> learner.describe()["sigma"]  # mV
+    1.0
     """
 
     counts_itself: ClassVar[bool] = True

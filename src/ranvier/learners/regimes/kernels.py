@@ -38,7 +38,11 @@ def tangent_kernel(y: Tensor, parameters: Sequence[Tensor], *, chunk: int = 256)
 
 
 def representation_kernel(activity: Tensor) -> Tensor:
-    """K = H Hᵀ of activity H (examples, neurons)."""
+    """K = H Hᵀ of activity H (examples, neurons).
+
+    >>> rv.learners.regimes.representation_kernel(torch.tensor([[1.0, 2.0], [0.0, 1.0]])).tolist()
+    [[5.0, 2.0], [2.0, 1.0]]
+    """
     if activity.ndim != 2:
         raise ValueError(f"activity has shape {tuple(activity.shape)}; expected (examples, neurons)")
     return activity @ activity.T
@@ -49,6 +53,11 @@ def alignment(kernel: Tensor, other: Tensor) -> float:
     (Liu et al. 2024, eq. 3).
 
     Raises ValueError for kernels of different shape, or 0.
+
+    >>> kernel = torch.eye(2)
+    >>> one = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    >>> [round(rv.learners.regimes.alignment(kernel, other), 3) for other in (3 * kernel, one)]
+    [1.0, 0.707]
     """
     if kernel.shape != other.shape or kernel.ndim != 2:
         raise ValueError(

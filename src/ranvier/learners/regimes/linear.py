@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 class LinearRegime(NamedTuple):
     """Of a linear network that has learned: ‖ΔW‖_F, the alignment of its tangent kernel with the initial one, the size
-    |a| of its readout."""
+    |a| of its readout.
+    Returned by `linear_regime`.
+    """
 
     change: float
     alignment: float
@@ -24,6 +26,10 @@ def linear_regime(size: int, rank: int, norm: float, target: float, overlap: flo
     layers are Wᵀ W + |a|² (Liu et al. 2024, section 4, with ranks, overlaps and finite learning put in by us).
 
     For random β the overlap is rank/size on average; a low rank with overlap 1 is aligned with the task.
+
+    >>> result = rv.learners.regimes.linear_regime(size=10, rank=10, norm=1000.0, target=1.0, overlap=1.0)
+    >>> bool(result.change < 0.01), round(float(result.alignment), 3)  # large weights learn lazily
+    (True, 1.0)
     """
     if not (1 <= rank <= size and norm > 0 and target > 0 and 0 < overlap <= 1) or (rank == size and overlap != 1):
         raise ValueError(

@@ -35,7 +35,11 @@ def of_rank(weight: Tensor, rank: int) -> Tensor:
 
 
 def stable_rank(weight: Tensor) -> float:
-    """‖W‖²_F/‖W‖²_2 of weight (N, M): at most the rank, and little changed by small singular values."""
+    """‖W‖²_F/‖W‖²_2 of weight (N, M): at most the rank, and little changed by small singular values.
+
+    >>> round(rv.learners.regimes.stable_rank(torch.diag(torch.tensor([2.0, 2.0, 0.02]))), 3)
+    2.0
+    """
     _require_matrix(weight)
     s = torch.linalg.svdvals(weight.detach().double())
     return float(s.square().sum() / s[0] ** 2)
@@ -52,6 +56,11 @@ def balanced_wiring(
     a Gaussian matrix of standard deviation gain/√size has.
 
     Raises ValueError for a size beyond the wiring's, and for shares outside [0, 1).
+
+    >>> edges = rv.networks.from_sparse(np.random.default_rng(0).poisson(1.0, (20, 20)).astype(float))
+    >>> weight = rv.learners.regimes.balanced_wiring(edges, 20, gain=1.25)
+    >>> round(float(weight.square().sum()) / 20, 4)  # gain²
+    1.5625
     """
     if isinstance(size, bool) or not isinstance(size, int) or not 2 <= size <= edges.size:
         raise ValueError(f"size is {size!r}; expected a whole number from 2 to {edges.size}, the wiring's neurons")

@@ -16,7 +16,14 @@ from ranvier.recordings.neuroformer.tokens import Windows
 
 class Output(NamedTuple):
     """What the model says of W windows: logits of the next neuron or the end (W, L, N + 1), and of its bin (W, L, B);
-    labels by name (W,); the window's and each modality's embedding for the contrastive term, (W, E), of unit length."""
+    labels by name (W,); the window's and each modality's embedding for the contrastive term, (W, E), of unit length.
+
+    >>> session = rv.recordings.Session.from_times([5.0, 60.0, 110.0], [0, 1, 0], duration=200.0)
+    >>> windows = rv.recordings.neuroformer.tokenise(session, past=50.0)
+    >>> output = rv.recordings.neuroformer.Neuroformer(2, bins=5, past_bins=5, width=8)(windows)
+    >>> output.ids.shape[-1], output.bins.shape[-1]  # two neurons and the end; five bins
+    (3, 5)
+    """
 
     ids: Tensor
     bins: Tensor

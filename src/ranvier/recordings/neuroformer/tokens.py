@@ -20,7 +20,13 @@ from ranvier.recordings.signals import Signal
 @dataclass(frozen=True)
 class Frames:
     """A modality: a signal (T, D) sampled at `samples` times in the `span` ms up to the end of each window, the last
-    sample at or before each of them. Any number of modalities is read alike, by its name."""
+    sample at or before each of them. Any number of modalities is read alike, by its name.
+
+    >>> signal = rv.recordings.Signal([0.0, 10.0, 20.0], [[1.0], [2.0], [3.0]])
+    >>> frames = rv.recordings.neuroformer.Frames(signal, span=20.0, samples=2)
+    >>> frames.at(np.array([20.0])).tolist()  # at 10 and 20 ms
+    [[[2.0], [3.0]]]
+    """
 
     signal: Signal
     span: float
@@ -41,6 +47,7 @@ class Windows:
     neurons; `size` + 1 pads. next_ids, next_bins: (W, L), what it is to say: each next spike, at the end `size`;
     −1 where nothing is scored. past_ids, past_bins: (W, P), the spikes before, the last ones last. modalities: name ->
     (W, F, D). labels: name -> (W,), NaN where there is none. starts: (W,) in ms.
+    Returned by `tokenise`.
     """
 
     ids: Tensor
@@ -100,6 +107,11 @@ def tokenise(
     the last of a past are kept. labels: values at each window's end, to be decoded.
 
     Raises ValueError for a session without spikes, lengths that are not whole bins, and where no window fits.
+
+    >>> session = rv.recordings.Session.from_times([5.0, 60.0, 110.0], [0, 1, 0], duration=200.0)
+    >>> windows = rv.recordings.neuroformer.tokenise(session, past=50.0)
+    >>> windows.counts().int().tolist()  # of the windows from 50, 100 and 150 ms on
+    [[0, 1], [1, 0], [0, 0]]
     """
     if session.spikes is None:
         raise ValueError("the session holds continuous activity; expected spikes: make them by `events`")
@@ -144,7 +156,17 @@ def tokenise(
 def events(session: Session, *, threshold: float = 1.0, least: float = 0.0) -> Session:
     """Spikes from continuous activity: where a neuron's change from sample to sample goes above `threshold` deviations
     of its own changes; `least`: ms between two of a neuron. Deviations are taken over changes up to then, so that no
-    event knows what follows."""
+    event knows what follows.
+
+    >>> trace = np.zeros((200, 1))
+    >>> trace[100:] = 5.0  # one step up
+    >>> noise = 1e-3 * np.random.default_rng(0).normal(size=(200, 1))
+    >>> signal = rv.recordings.Signal(np.arange(200.0) * 10, trace + noise)
+    >>> session = rv.recordings.Session(neurons=rv.recordings.Neurons(("a",)), activity=signal)
+    >>> found = rv.recordings.neuroformer.events(session, threshold=5.0)
+    >>> int(rv.analysis.counts(found.spikes, found.spikes.duration).sum())
+    1
+    """
     from ranvier.recordings.preparation import causal_zscore
 
     signal = session.activity

@@ -30,6 +30,15 @@ def train_neuroformer(
 
     spikes, labels: weights of the two; spikes=0 reads labels from spikes without forecasting these. Raises ValueError
     for windows that the model was not made for, and a loss that is not finite.
+
+    >>> _ = torch.manual_seed(0)
+    >>> steps = np.arange(10, 2000, 20)
+    >>> session = rv.recordings.Session.from_times(steps, steps // 20 % 2, duration=2000.0)  # by turns
+    >>> windows = rv.recordings.neuroformer.tokenise(session)
+    >>> model = rv.recordings.neuroformer.Neuroformer(2, bins=5, past_bins=15, width=8)
+    >>> losses = rv.recordings.neuroformer.train_neuroformer(model, windows, epochs=5, rate=0.01)
+    >>> losses[-1] < losses[0]
+    True
     """
     count(epochs, "epochs", 1), count(batch, "batch", 1), positive(rate, "rate")
     if not len(windows):
@@ -70,6 +79,12 @@ def log_likelihood(model: Neuroformer, windows: Windows, *, batch: int = 500) ->
     The spikes of a window come in one order only, so that the products of each token's probabilities add up to 1 over
     all that may happen, but for those out of order, to which the model gives little: the value is a lower bound of
     a sorted model's. Divide by `windows.spikes` for nats a spike.
+
+    >>> session = rv.recordings.Session.from_times([5.0, 60.0, 110.0], [0, 1, 0], duration=200.0)
+    >>> windows = rv.recordings.neuroformer.tokenise(session, past=50.0)
+    >>> model = rv.recordings.neuroformer.Neuroformer(2, bins=5, past_bins=5, width=8)
+    >>> bool((rv.recordings.neuroformer.log_likelihood(model, windows) < 0).all())
+    True
     """
     return np.concatenate([_scores(_say(model, part), part).double().numpy() for part in _pieces(windows, batch)])
 
@@ -82,6 +97,13 @@ def forecast(
 
     Spike by spike: a bin, not before the last one's, and a neuron that has no spike in that bin, until the end comes,
     or `longest` spikes (None: those of the longest window and a half) are there.
+
+    >>> session = rv.recordings.Session.from_times([5.0, 60.0, 110.0], [0, 1, 0], duration=200.0)
+    >>> windows = rv.recordings.neuroformer.tokenise(session, past=50.0)
+    >>> model = rv.recordings.neuroformer.Neuroformer(2, bins=5, past_bins=5, width=8)
+    >>> counts = rv.recordings.neuroformer.forecast(model, windows, draws=2)
+    >>> counts.shape == (len(windows), 2), bool((counts >= 0).all())
+    (True, True)
     """
     count(draws, "draws", 1)
     generator = torch.Generator().manual_seed(seed)
@@ -96,7 +118,15 @@ def forecast(
 
 
 def decode_labels(model: Neuroformer, windows: Windows, *, batch: int = 500) -> Mapping[str, NDArray[np.float64]]:
-    """The labels that the model reads from each window, name -> (W,)."""
+    """The labels that the model reads from each window, name -> (W,).
+
+    >>> session = rv.recordings.Session.from_times([5.0, 60.0, 110.0], [0, 1, 0], duration=200.0)
+    >>> speed = rv.recordings.Signal([0.0, 200.0], [1.0, 3.0])
+    >>> windows = rv.recordings.neuroformer.tokenise(session, past=50.0, labels={"speed": speed})
+    >>> model = rv.recordings.neuroformer.Neuroformer(2, bins=5, past_bins=5, labels=["speed"], width=8)
+    >>> len(rv.recordings.neuroformer.decode_labels(model, windows)["speed"]) == len(windows)
+    True
+    """
     answers = [_say(model, part).labels for part in _pieces(windows, batch)]
     return {name: torch.cat([answer[name] for answer in answers]).double().numpy() for name in model.read}
 

@@ -66,6 +66,11 @@ def read_arrays(
         behaviour -> its period, where it goes round
 
     Raises ValueError for a file without activity, and for arrays that do not fit one another.
+
+    >>> np.savez("worm.npz", traces=np.zeros((3, 2)), time_s=[0.0, 0.5, 1.0])
+    >>> session = rv.recordings.read_arrays("worm.npz")
+    >>> session.activity.times.tolist(), len(session.neurons)  # ms
+    ([0.0, 500.0, 1000.0], 2)
     """
     path = Path(path)
     table = _table(path)

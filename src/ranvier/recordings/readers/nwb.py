@@ -34,6 +34,13 @@ def read_nwb(path: str | Path, *, series: str | None = None, dt: float = 0.1, na
     series: name of the activity (a `RoiResponseSeries` or `TimeSeries`) to take instead. dt: step of the spikes' clock,
     ms. Activity stays in the file and is read when it is cut; spikes are read at every pass. Series whose timestamps do
     not increase are left out, and `notes` say so. Raises ValueError for a file that is none, or without activity.
+
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.SpikeTimes([1.0, 2.0], [0, 1]), 2)
+    >>> path = rv.simulate(net, 10.0, dt=1.0, engine="torch").to_nwb("activity.nwb")
+    >>> session = rv.recordings.read_nwb("activity.nwb", dt=1.0)
+    >>> session.spikes.n_neurons
+    2
     """
     tool("pynwb")
     path = Path(path)

@@ -23,6 +23,12 @@ def from_pynapple(
     IntervalSet. Metadata become the neurons' columns, and "name" or "label" among them their names, else the columns
     of a TsdFrame where they are text. Spikes lie in the time support, from its first start to its last end. Raises
     TypeError for other objects.
+
+    >>> import pynapple
+    >>> frame = pynapple.TsdFrame(t=np.arange(3) / 10, d=np.eye(3)[:, :2])  # s
+    >>> session = rv.recordings.from_pynapple(frame)
+    >>> session.activity.times.round(6).tolist(), session.activity.read()[:, 0].tolist()  # ms
+    ([0.0, 100.0, 200.0], [1.0, 0.0, 0.0])
     """
     kind = type(activity).__name__
     options: dict[str, Any] = {
@@ -53,6 +59,13 @@ def from_neo(block: Any, *, segment: int = 0, dt: float = 0.1, name: str | None 
 
     Further signals become behaviour, epochs trials with a column `label`. Annotations "name" or "label" of a spike
     train name its neuron. Raises ValueError for a segment without either, TypeError for other objects.
+
+    >>> import neo
+    >>> segment = neo.Segment()
+    >>> segment.spiketrains.append(neo.SpikeTrain([0.01, 0.02], units="s", t_stop=0.1))
+    >>> session = rv.recordings.from_neo(segment)
+    >>> session.rates().tolist()  # two spikes in 0.1 s
+    [20.0]
     """
     part = block.segments[segment] if hasattr(block, "segments") else block
     if not all(hasattr(part, name) for name in ("analogsignals", "irregularlysampledsignals", "spiketrains", "epochs")):

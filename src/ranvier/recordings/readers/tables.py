@@ -35,6 +35,11 @@ def read_table(
     `behaviour` names. time, neuron: the columns' names; None: looked for (`time_ms`, `time_s`, `t` ...). unit: of times
     without a suffix. Empty cells and "nan" were not measured. Raises ValueError for rows of another length, text where
     numbers should be, and times that do not increase.
+
+    >>> np.savetxt("worm.csv", [[0.0, 1.0, 2.0], [0.5, 3.0, 4.0]], "%g", ",", header="time_s,AVAL,AVAR", comments="")
+    >>> session = rv.recordings.read_table("worm.csv")
+    >>> session.neurons.names, session.activity.times.tolist()  # ms
+    (('AVAL', 'AVAR'), [0.0, 500.0])
     """
     path = Path(path)
     text = read_text(path, "a table")

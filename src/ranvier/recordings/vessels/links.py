@@ -17,7 +17,9 @@ Pairs = NDArray[np.int64]
 @dataclass(frozen=True, eq=False)
 class LinkSplit:
     """graph: of the vessels to learn from alone. For each of train, validation and test: pairs (k, 2) of which the
-    first half are joined in the whole graph, the others are not in any part of it; `truth` says which."""
+    first half are joined in the whole graph, the others are not in any part of it; `truth` says which.
+    Returned by `split_links`.
+    """
 
     graph: VesselGraph
     train: Pairs
@@ -38,6 +40,12 @@ def split_links(
     spatial: negatives are drawn among pairs no further apart than the mean and two deviations of a vessel's straight
     length; otherwise among all pairs, of which the distance alone tells. Raises ValueError for shares that leave
     nothing.
+
+    >>> graph = rv.recordings.vessels.draw_vessels(100)
+    >>> split = rv.recordings.vessels.split_links(graph)
+    >>> joined = {tuple(sorted(pair)) for pair in graph.ends.tolist()}
+    >>> [tuple(sorted(pair)) in joined for pair in split.test.tolist()] == split.truth(split.test).tolist()
+    True
     """
     if not (min(shares) > 0 and sum(shares) < 1):
         raise ValueError(f"shares are {shares}; expected two above 0 that leave something to learn from")
@@ -58,7 +66,12 @@ def split_links(
 
 
 def negatives(graph: VesselGraph, number: int, *, spatial: bool = True, seed: int = 0) -> Pairs:
-    """Pairs (number, 2) that are no vessels, each once, in random order; fewer where fewer are near."""
+    """Pairs (number, 2) that are no vessels, each once, in random order; fewer where fewer are near.
+
+    >>> graph = rv.recordings.vessels.VesselGraph.build([[0, 0, 0], [1, 0, 0], [2, 0, 0]], [[0, 1], [1, 2]])
+    >>> rv.recordings.vessels.negatives(graph, 1, spatial=False).tolist()  # the only pair without a vessel
+    [[0, 2]]
+    """
     from scipy.spatial import cKDTree
 
     count(number, "number", 1)
@@ -88,7 +101,13 @@ def negatives(graph: VesselGraph, number: int, *, spatial: bool = True, seed: in
 
 def heuristics(graph: VesselGraph, pairs: Pairs) -> dict[str, Array]:
     """Scores of pairs (k, 2), larger for likelier vessels: "distance" (negative), "degree" (of both ends together,
-    negative), "common" neighbours, "adamic_adar" and "preferential"."""
+    negative), "common" neighbours, "adamic_adar" and "preferential".
+
+    >>> graph = rv.recordings.vessels.VesselGraph.build([[0, 0, 0], [1, 0, 0], [2, 0, 0]], [[0, 1], [1, 2]])
+    >>> scores = rv.recordings.vessels.heuristics(graph, np.array([[0, 2]]))
+    >>> scores["distance"].tolist(), scores["common"].tolist()
+    ([-2.0], [1.0])
+    """
     i, j = pairs.T
     a = graph.adjacency()
     degree = graph.degree
@@ -102,7 +121,12 @@ def heuristics(graph: VesselGraph, pairs: Pairs) -> dict[str, Array]:
 
 
 def link_auc(score: Array, pairs: Pairs) -> float:
-    """Area under the curve of a score of a split's pairs: 0.5 by chance."""
+    """Area under the curve of a score of a split's pairs: 0.5 by chance.
+
+    >>> pairs = np.array([[0, 1], [1, 2], [0, 2], [0, 3]])  # the first half are joined
+    >>> float(rv.recordings.vessels.link_auc(np.array([4.0, 3.0, 2.0, 1.0]), pairs))
+    1.0
+    """
     from scipy.stats import rankdata
 
     truth = LinkSplit.truth(pairs)

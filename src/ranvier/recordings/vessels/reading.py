@@ -17,6 +17,12 @@ def read_voreen(nodes: str | Path, edges: str | Path) -> VesselGraph:
     with node1id, node2id, and length, avgRadiusAvg, minRadiusAvg where they are; further numeric columns are kept.
 
     Raises ValueError for a missing column, an unknown node, or a value that is no number, by file and line.
+
+    >>> np.savetxt("nodes.csv", [[0, 0, 0, 0], [1, 3, 4, 0]], "%d", ";", header="id;pos_x;pos_y;pos_z", comments="")
+    >>> np.savetxt("edges.csv", [[0, 0, 1, 6]], "%d", ";", header="id;node1id;node2id;length", comments="")
+    >>> graph = rv.recordings.vessels.read_voreen("nodes.csv", "edges.csv")
+    >>> graph.ends.tolist(), graph.length.tolist()
+    ([[0, 1]], [6.0])
     """
     places = _rows(nodes, ("id", "pos_x", "pos_y", "pos_z"))
     index = {row["id"]: k for k, row in enumerate(places)}
@@ -50,6 +56,12 @@ def read_ogb(folder: str | Path) -> VesselGraph:
 
     Files of torch and pickles (PyG's processed/*.pt) are refused: nothing in a file runs here; write its arrays by
     `numpy.savetxt`. Raises FileNotFoundError and ValueError by name.
+
+    >>> np.savetxt("edge.csv", [[0, 1], [1, 2]], "%d", ",")
+    >>> np.savetxt("node-feat.csv", [[0, 0, 0], [3, 4, 0], [3, 4, 1]], "%d", ",")
+    >>> graph = rv.recordings.vessels.read_ogb(".")
+    >>> graph.ends.tolist(), graph.length.tolist()
+    ([[0, 1], [1, 2]], [5.0, 1.0])
     """
     folder = Path(folder)
     edges, features = (_table(folder, name) for name in ("edge", "node-feat"))
