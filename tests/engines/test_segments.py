@@ -44,14 +44,14 @@ def whole(tmp_path_factory):
 
 def test_a_run_is_read_as_it_was_written(tmp_path):
     run = RunFolder.create_or_resume(tmp_path / "run", MANIFEST, trace_neurons=TRACES)
-    assert (run.completed_steps, run.state(), run.complete) == (0, None, False)
+    assert (run.completed_steps, run.state()) == (0, None)
     v = np.array([[1.5, 2.5]], np.float32)
     run.append(10, [1, 1, 9], [0, 5, 2], {"V": ([4], v)}, {"x": np.arange(3), "on": np.array([True, False])})
     run.append(25, [], [], {"V": ([], np.empty((0, 2), np.float32))}, {"x": np.arange(4)})
     run.append(STEPS, [26], [3], {"V": ([30], v + 1)}, {"x": np.array(7, dtype=np.uint64)})
     run.close()
     again = RunFolder.read(tmp_path / "run")
-    assert again.completed_steps == STEPS and again.complete
+    assert again.completed_steps == STEPS
     ((steps, neurons),) = again.spikes().cut([0, STEPS])
     assert (steps + 1).tolist() == [1, 1, 9, 26] and neurons.tolist() == [0, 5, 2, 3]
     at, of, values = again.trace("V")

@@ -28,7 +28,6 @@ class Overlaps:
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
     _true_lines: tuple[NDArray[np.int64], ...]
-    _true_masks: tuple[NDArray[np.int64], ...]
     _lines: tuple[NDArray[np.int64], ...]
     _masks: tuple[NDArray[np.int64], ...]
 
@@ -88,7 +87,7 @@ def overlaps(truth: ArrayLike | Sequence[Any], predicted: ArrayLike | Sequence[A
         for j in range(len(b)):
             precision[i, j] = np.isin(lines[j], true_masks[i], assume_unique=True).mean()
             recall[i, j] = np.isin(true_lines[i], masks[j], assume_unique=True).mean()
-    return Overlaps(precision, recall, *(tuple(x) for x in (true_lines, true_masks, lines, masks)))
+    return Overlaps(precision, recall, *(tuple(x) for x in (true_lines, lines, masks)))
 
 
 def match(pairs: Overlaps, threshold: float = 0.5) -> list[tuple[int, int]]:

@@ -24,7 +24,6 @@ from ranvier.verify.properties import Case, Property, Unsafe
 MOST_CHARACTERS = 64_000_000
 DEEPEST = 32
 MOST_ALTERNATIVES = 20_000
-MOST_VARIABLES = 1_000_000
 _TOKEN = re.compile(r"\s+|;[^\n]*|([()])|([^\s();]+)")
 _NUMBER = re.compile(r"[+-]?(\d{1,400}(\.\d{0,400})?|\.\d{1,400})([eE][+-]?\d{1,3})?")
 _VARIABLE = re.compile(r"([XY])_(\d{1,7})")

@@ -192,10 +192,6 @@ class RunFolder:
         return self._spans[-1] if self._spans else self.first_step
 
     @property
-    def complete(self) -> bool:
-        return self.completed_steps >= self.last_step
-
-    @property
     def segments(self) -> list[list[Path]]:
         """Files of the whole segments, in the order of time: of each one file, or one a rank."""
         return self._segments

@@ -19,7 +19,6 @@ from ranvier.learners.perforated.layers import (
 )
 
 _KINDS = (nn.Linear, *CONVOLUTIONS, *SEQUENCES, *CELLS)
-_WRAPPED = (Perforated, PerforatedCell, PerforatedSequence)
 
 
 def perforate(

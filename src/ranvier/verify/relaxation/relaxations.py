@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ranvier.verify.functions import Function
 from ranvier.verify.graphs.graph import ComputationGraph, Product, Unary
 from ranvier.verify.relaxation.intervals import EPS, NodeBounds
 
@@ -108,10 +107,4 @@ def relax_all(
     return result
 
 
-def operator_function(graph: ComputationGraph, k: int) -> Function | None:
-    """The function of node k, None for a product."""
-    operator = graph.nodes[k].operator
-    return operator.function if isinstance(operator, Unary) else None
-
-
-__all__ = ["NodeSlopes", "Relaxation", "Side", "default_slopes", "operator_function", "relax", "relax_all"]
+__all__ = ["NodeSlopes", "Relaxation", "Side", "default_slopes", "relax", "relax_all"]
