@@ -119,15 +119,26 @@ def describe(mutant: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} = {getattr(value, '__name__', value)}" for key, value in mutant.items())
 
 
-def expectation(claim: Claim) -> dict[str, Any]:
-    """The expected value as JSON: a relation and a number."""
+def statement(claim: Claim) -> dict[str, Any]:
+    """What a claim says before anything is measured, as JSON; the expected value is a relation and a number."""
     match claim.expected:
         case AtLeast(bound):
-            return {"relation": "≥", "expected": bound}
+            relation, expected = "≥", bound
         case AtMost(bound):
-            return {"relation": "≤", "expected": bound}
+            relation, expected = "≤", bound
         case value:
-            return {"relation": "=", "expected": float(value)}
+            relation, expected = "=", float(value)
+    return {
+        "text": claim.text,
+        "source": claim.source,
+        "metric": claim.metric,
+        "unit": claim.unit,
+        "ours": claim.ours,
+        "only": claim.only,
+        "relation": relation,
+        "expected": expected,
+        "origin": claim.origin,
+    }
 
 
 def _run_one(experiment: Experiment, out: Path, seed: int, size: Size) -> dict[str, Any]:
@@ -149,15 +160,8 @@ def _judged(
     claim: Claim, changed: str, metrics: Mapping[str, Any], mutated: Mapping[str, Any]
 ) -> dict[str, Any]:
     return {
-        "text": claim.text,
-        "source": claim.source,
-        "metric": claim.metric,
-        "unit": claim.unit,
-        "ours": claim.ours,
-        "only": claim.only,
-        **expectation(claim),
+        **statement(claim),
         "tolerance": claim.tolerance_in(metrics),
-        "origin": claim.origin,
         "measured": metrics[claim.metric],
         "verdict": claim.verdict(metrics),
         "mutant": changed,

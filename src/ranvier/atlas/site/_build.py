@@ -13,7 +13,7 @@ from typing import Any
 
 from ranvier.atlas._record import Experiment
 from ranvier.atlas._registry import GROUPS
-from ranvier.atlas.execution import describe, expectation, read_result, standing
+from ranvier.atlas.execution import describe, read_result, standing, statement
 from ranvier.files.atomic import write_atomic
 from ranvier.files.entries import Entry
 from ranvier.files.pages import page_environment, significant
@@ -164,15 +164,8 @@ def _require_whole(result: dict[str, Any], file: Path) -> None:
 def _untested(claim: Any) -> dict[str, Any]:
     tolerance = claim.tolerance if not isinstance(claim.tolerance, str) else None
     return {
-        "text": claim.text,
-        "source": claim.source,
-        "metric": claim.metric,
-        "unit": claim.unit,
-        "ours": claim.ours,
-        "only": claim.only,
-        **expectation(claim),
+        **statement(claim),
         "tolerance": tolerance,
-        "origin": claim.origin,
         "measured": None,
         "verdict": "untested",
         "mutant": describe(claim.mutant),

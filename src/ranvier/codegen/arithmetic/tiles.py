@@ -2,6 +2,10 @@
 """Sums over a row's inputs, a tile of `LANES` neighbouring outputs at once: the sums stay in registers, and a tile of
 the weights, (inputs, LANES), in the first cache or the second."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
@@ -53,6 +57,17 @@ def pack(typingctx, z, k, index, values, at, one):
     return types.int64(*[types.int64] * 5, types.unliteral(one)), codegen
 
 
+@contextmanager
+def _each_row(
+    builder: Any, lanes: Any, tile: Any, index: Any, values: Any, j0: Any, j1: Any
+) -> Iterator[tuple[Any, Any]]:
+    """A loop over j from j0 to j1 − 1: values[j], and the address of tile[index[j]]."""
+    with cgutils.for_range(builder, builder.sub(j1, j0)) as loop:
+        j = builder.add(j0, loop.index)
+        k, z = index_at(builder, index, j), lanes.number(_place(builder, values, j, lanes), 0)
+        yield z, builder.add(tile, builder.mul(k, _LONG(lanes.real.bytes * WIDTH * VECTORS)))
+
+
 @intrinsic
 def gather(typingctx, total, tile, index, values, j0, j1, one):
     """total (LANES) += Σ_j values[j] tile[index[j]], j from j0 to j1 − 1."""
@@ -64,10 +79,7 @@ def gather(typingctx, total, tile, index, values, j0, j1, one):
         sums = [cgutils.alloca_once(builder, lanes.type) for _ in range(VECTORS)]
         for c, place in enumerate(sums):
             builder.store(lanes.load(builder.add(total, _LONG(step * c))), place)
-        with cgutils.for_range(builder, builder.sub(j1, j0)) as loop:
-            j = builder.add(j0, loop.index)
-            k, z = index_at(builder, index, j), lanes.number(_place(builder, values, j, lanes), 0)
-            weights = builder.add(tile, builder.mul(k, _LONG(step * VECTORS)))
+        with _each_row(builder, lanes, tile, index, values, j0, j1) as (z, weights):
             for c, place in enumerate(sums):
                 value = lanes.load(builder.add(weights, _LONG(step * c)))
                 builder.store(lanes.fma(z, value, builder.load(place)), place)
@@ -87,10 +99,7 @@ def scatter(typingctx, tile, gradient, index, values, j0, j1, one):
         lanes = vectors(builder, signature.args[-1])
         step = lanes.real.bytes * WIDTH
         pointers_in = [lanes.load(builder.add(gradient, _LONG(step * c))) for c in range(VECTORS)]
-        with cgutils.for_range(builder, builder.sub(j1, j0)) as loop:
-            j = builder.add(j0, loop.index)
-            k, z = index_at(builder, index, j), lanes.number(_place(builder, values, j, lanes), 0)
-            sums = builder.add(tile, builder.mul(k, _LONG(step * VECTORS)))
+        with _each_row(builder, lanes, tile, index, values, j0, j1) as (z, sums):
             for c, value in enumerate(pointers_in):
                 at = builder.add(sums, _LONG(step * c))
                 lanes.store(lanes.fma(z, value, lanes.load(at)), at)

@@ -110,20 +110,18 @@ def subsets(n, indptr, key, lo, alone, words, sources):
     rows(n, indptr, key, lo, alone, words, sources)
 
 
-@compiled(error_model="numpy", no_cfunc_wrapper=True)
-def _any(n, indptr, key, lo, alone, words, sources):
-    for row in range(len(indptr) - 1):
-        state, _ = uniform(seeded(key, lo + row))
-        start, stop = indptr[row], indptr[row + 1]
-        _subset(state, n, stop - start, lo + row if alone else -1, words, sources[start:stop])
+def _row_by_row(subset):
+    @compiled(error_model="numpy", no_cfunc_wrapper=True)
+    def rows(n, indptr, key, lo, alone, words, sources):
+        for row in range(len(indptr) - 1):
+            state, _ = uniform(seeded(key, lo + row))
+            start, stop = indptr[row], indptr[row + 1]
+            subset(state, n, stop - start, lo + row if alone else -1, words, sources[start:stop])
+
+    return rows
 
 
-@compiled(error_model="numpy", no_cfunc_wrapper=True)
-def _few_of_many(n, indptr, key, lo, alone, words, sources):
-    for row in range(len(indptr) - 1):
-        state, _ = uniform(seeded(key, lo + row))
-        start, stop = indptr[row], indptr[row + 1]
-        _sparse_subset(state, n, stop - start, lo + row if alone else -1, words, sources[start:stop])
+_any, _few_of_many = _row_by_row(_subset), _row_by_row(_sparse_subset)
 
 
 @compiled(error_model="numpy", no_cfunc_wrapper=True)
