@@ -33,6 +33,7 @@ def entry(experiment: Any, result: dict[str, Any]) -> str:
         lines += [f":::{{figure}} pictures/{file}", f":alt: {picture['caption']}", "", picture["caption"], ":::", ""]
     source = f"[doi](https://doi.org/{experiment.doi})" if experiment.doi else ""
     lines += [f"{experiment.paper} {source}", "", experiment.summary, "", "## Claims", ""]
+    lines += [":::{table}", ":class: claims", ""]
     lines += ["| claim | expected | measured | with the mutant | verdict |", "| --- | --- | --- | --- | --- |"]
     for claim in result["claims"]:
         expected = f"{claim['relation']} {_number(claim['expected'])}"
@@ -44,7 +45,8 @@ def entry(experiment: Any, result: dict[str, Any]) -> str:
         )  # fmt: skip
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("_", "\\_") for cell in cells) + " |")
     module = experiment.measure.__module__
-    lines += ["", f"Run at size {result['size']}, seed {result['seed']}: `ranvier atlas run {experiment.name}`.", ""]
+    lines += [":::", ""]
+    lines += [f"Run at size {result['size']}, seed {result['seed']}: `ranvier atlas run {experiment.name}`.", ""]
     path = Path(rv.__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
     relative = Path("..", "..", path.relative_to(path.parents[4]))
     lines += ["## Code", "", f"`{module}`", "", f"```{{literalinclude}} {relative}", ":language: python", "```", ""]
