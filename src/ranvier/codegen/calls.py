@@ -40,14 +40,14 @@ def addressable(*tensors: torch.Tensor) -> bool:
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
-def call(loop: Callable, kinds: str, dtype: torch.dtype) -> Callable[..., None]:
+def call(loop: Callable[..., Any], kinds: str, dtype: torch.dtype) -> Callable[..., None]:
     """`loop` without its last argument, the number type; `kinds` of the others: "i" addresses and whole numbers,
     "d" real ones."""
     return _compiled(loop, kinds, dtype == torch.float64)
 
 
 @cache
-def _compiled(loop: Callable, kinds: str, double: bool) -> Callable[..., None]:
+def _compiled(loop: Callable[..., Any], kinds: str, double: bool) -> Callable[..., None]:
     number, c_number = (types.float64, ctypes.c_double) if double else (types.float32, ctypes.c_float)
     numba_types = {"i": types.int64, "d": types.float64}
     c_types: dict[str, Any] = {"i": ctypes.c_int64, "d": ctypes.c_double}

@@ -24,7 +24,7 @@ from ranvier.codegen import shares as share_loops
 from ranvier.codegen.compilation import FASTMATH, address
 
 _LEAST_WORK = 1 << 16  # operations below which a second thread costs more than it brings
-_SHARES: dict[torch.dtype, tuple[Any, Callable]] = {
+_SHARES: dict[torch.dtype, tuple[Any, Callable[..., Any]]] = {
     torch.float32: (types.float32, share_loops.take32),
     torch.float64: (types.float64, share_loops.take64),
 }
@@ -37,7 +37,7 @@ def shares(count: int, work: int) -> list[tuple[int, int]]:
     return list(pairwise(ends))
 
 
-def run_shares(loop: Callable, dtype: torch.dtype, rows: Sequence[Sequence[int]]) -> None:
+def run_shares(loop: Callable[..., Any], dtype: torch.dtype, rows: Sequence[Sequence[int]]) -> None:
     """loop(row, one) for every row of whole numbers, given by its address, at the same time; `one` tells the number
     type. Whatever the rows point to must live until then."""
     at, work = _compiled(loop, dtype)
@@ -57,7 +57,7 @@ def run_shares(loop: Callable, dtype: torch.dtype, rows: Sequence[Sequence[int]]
 
 
 @cache
-def _compiled(loop: Callable, dtype: torch.dtype) -> tuple[int, int]:
+def _compiled(loop: Callable[..., Any], dtype: torch.dtype) -> tuple[int, int]:
     number, take = _SHARES[dtype]
     return address(loop, types.void(types.int64, number), FASTMATH), address(take, types.void(types.int64))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ranvier._progress import Progress
-from ranvier.engines._prepare import Record, duration_steps, prepare
+from ranvier.engines._prepare import Prepared, Record, duration_steps, prepare
 from ranvier.engines._run import in_memory, into_folder, open_folder
 from ranvier.engines.protocol import Modulators
 from ranvier.engines.recording.recording import Recording
@@ -105,7 +105,7 @@ def simulate(
 
         group = RankGroup.of(ranks)
 
-    def prepared():
+    def prepared() -> Prepared:
         return prepare(
             net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, modulators=modulators,
             group=group,

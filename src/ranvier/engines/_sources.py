@@ -98,7 +98,7 @@ def rate_samples(rate: Any, dt: float, what: str, most: float = math.inf) -> tup
     return rates, interval
 
 
-def _distribution(mean: NDArray, first: NDArray, rows: int) -> NDArray:
+def _distribution(mean: NDArray[Any], first: NDArray[Any], rows: int) -> NDArray[Any]:
     """P(count <= first + k) (rows, neurons): sums of products, the same on every processor."""
     counts = first + np.arange(rows)[:, None]
     with np.errstate(under="ignore"):

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -28,7 +29,7 @@ from torch import Tensor
 
 from ranvier.engines.step_model import Port, StepModel
 from ranvier.equations.printing import torch_function
-from ranvier.networks import Network
+from ranvier.networks import Network, Projection
 from ranvier.synapses import Electrical
 
 #: the largest a = dt·G/C of junctions that go both ways, and of others, whose eigenvalues are complex: the series'
@@ -172,7 +173,7 @@ def junctions(net: Network, models: dict[int, StepModel]) -> JunctionSystem | No
     )  # fmt: skip
 
 
-def _projections(net: Network) -> list:
+def _projections(net: Network) -> list[Projection]:
     return [p for p in net.projections if isinstance(p.synapse, Electrical)]
 
 
@@ -200,17 +201,17 @@ def series(a: float, directed: bool = False) -> NDArray[np.float64]:
     return np.ascontiguousarray(table[:, : max(2, int(np.flatnonzero(size > 1e-17).max()) + 1)])
 
 
-def _one(c: NDArray) -> NDArray:
+def _one(c: NDArray[Any]) -> NDArray[Any]:
     out = np.zeros_like(c)
     out[0] = 1.0
     return out
 
 
-def _less_one(c: NDArray) -> NDArray:
+def _less_one(c: NDArray[Any]) -> NDArray[Any]:
     return c - _one(c)
 
 
-def _over_z(c: NDArray, a: float) -> NDArray:
+def _over_z(c: NDArray[Any], a: float) -> NDArray[Any]:
     """The series of g with z g = Σ c_k T_k, z = a (x − 1)."""
     g = [0.0] * (len(c) + 2)
     for k in range(len(c) - 1, 0, -1):

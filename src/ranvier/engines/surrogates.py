@@ -29,13 +29,13 @@ def _forward_mode_is_off() -> bool:
 
 class _Step(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, distance: Tensor, slope: Callable[[Tensor], Tensor], strict: bool) -> Tensor:
+    def forward(ctx: Any, distance: Tensor, slope: Callable[[Tensor], Tensor], strict: bool) -> Tensor:
         ctx.save_for_backward(distance)
         ctx.slope = slope
         return _step(distance, strict)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
         (distance,) = ctx.saved_tensors
         return grad * ctx.slope(distance), None, None
 
@@ -51,18 +51,18 @@ class _TransformedStep(torch.autograd.Function):
         return _step(distance, strict)
 
     @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         distance, ctx.slope, _ = inputs
         ctx.save_for_backward(distance)
         ctx.save_for_forward(distance)
 
     @staticmethod
-    def jvp(ctx, tangent: Tensor, *others: None) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, tangent: Tensor, *others: None) -> Tensor:  # type: ignore[override]
         (distance,) = ctx.saved_tensors
         return tangent * ctx.slope(distance)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
         (distance,) = ctx.saved_tensors
         return grad * ctx.slope(distance), None, None
 

@@ -40,7 +40,7 @@ def measure(
     for name, (weight, kind) in agents.items():
         g = torch.Generator().manual_seed(seed)
         paths[name], wins[name] = [], 0
-        known: dict[tuple, Any] = {}
+        known: dict[tuple[Any, ...], Any] = {}
         for _ in range(trials):
             path, won = trial(model, weight, kind, moves, g, known)
             paths[name].append(path)
@@ -90,7 +90,8 @@ def t_maze(win: float, cue: float) -> GenerativeModel:
 
 
 def trial(
-    model: GenerativeModel, weight: float, ambiguity: str, moves: int, g: torch.Generator, known: dict[tuple, Any]
+    model: GenerativeModel, weight: float, ambiguity: str, moves: int, g: torch.Generator,
+    known: dict[tuple[Any, ...], Any],
 ) -> tuple[list[int], bool]:
     """Where the agent went, and whether it met the reward at the end. known: its beliefs and choice by what it has
     seen, for the trials to come."""

@@ -43,13 +43,13 @@ class Couplings:
         net: Network,
         models: dict[int, StepModel],
         layouts: dict[int, KernelLayout],
-        blocks: dict[int, NDArray],
+        blocks: dict[int, NDArray[Any]],
         real: Any,
         dt: float,
     ) -> None:
         self.dt = dt
         links: list[tuple[int, ...]] = []
-        self._arrays: list[NDArray | None] = []  # that the tables point into
+        self._arrays: list[NDArray[Any] | None] = []  # that the tables point into
         for target in [p for p in net.populations if p.index in models]:
             for port in models[target.index].coupled:
                 if isinstance(port.synapse, Electrical):
@@ -96,8 +96,9 @@ class Couplings:
         )  # fmt: skip
 
     def _junctions(
-        self, net: Network, models: dict[int, StepModel], layouts: dict[int, KernelLayout], blocks: dict[int, NDArray]
-    ) -> NDArray | None:
+        self, net: Network, models: dict[int, StepModel], layouts: dict[int, KernelLayout],
+        blocks: dict[int, NDArray[Any]],
+    ) -> NDArray[Any] | None:
         """The table of gap junctions, None where there are none."""
         system = junctions(net, models)
         if system is None:
@@ -131,7 +132,8 @@ class Couplings:
         return joined
 
     def _voltage(
-        self, p: Population, layouts: dict[int, KernelLayout], blocks: dict[int, NDArray], models: dict[int, StepModel]
+        self, p: Population, layouts: dict[int, KernelLayout], blocks: dict[int, NDArray[Any]],
+        models: dict[int, StepModel],
     ) -> list[int]:
         where, block, soma = layouts[p.index], blocks[p.index], models[p.index].states[0]
         names = soma, low(soma), BEGIN, low(BEGIN), GUESS, low(GUESS)
@@ -154,5 +156,5 @@ def warn_of_change(change: float, dt: float) -> None:
     )
 
 
-def _row(where: KernelLayout, block: NDArray, name: str) -> int:
+def _row(where: KernelLayout, block: NDArray[Any], name: str) -> int:
     return block[where.rows.index(name)].ctypes.data if name in where.rows else 0

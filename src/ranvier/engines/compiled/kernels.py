@@ -39,7 +39,7 @@ class KernelLayout:
     normals: int
     paired: bool = False
 
-    def numbers(self, values: Mapping[str, Any], real: Any) -> dict[str, NDArray]:
+    def numbers(self, values: Mapping[str, Any], real: Any) -> dict[str, NDArray[Any]]:
         """The values of rows and scalars in the precision `real`, from float64 ones by name."""
         out = {}
         for name, value in values.items():

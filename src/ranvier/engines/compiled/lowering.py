@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +118,7 @@ def _useful_threads(net: Network, threads: int, block: int, ranks: int) -> int:
 class PopulationTables:
     """What a program is made of, while populations are added one by one. Integers: numbers in use so far."""
 
-    populations: NDArray
+    populations: NDArray[Any]
     options: EngineOptions
     x: int = 0
     mask: int = 0
@@ -126,14 +127,14 @@ class PopulationTables:
     spares: int = 0
     most_spikes: int = 0
     series: list[tuple[int, ...]] = field(default_factory=list)
-    values: list[NDArray] = field(default_factory=list)
+    values: list[NDArray[Any]] = field(default_factory=list)
     event_steps: list[NDArray[np.int64]] = field(default_factory=list)
     event_neurons: list[NDArray[np.int64]] = field(default_factory=list)
     backgrounds: list[tuple[int, ...]] = field(default_factory=list)
     seeds: list[tuple[int, Population, int]] = field(default_factory=list)
-    arrays: list[NDArray] = field(default_factory=list)
+    arrays: list[NDArray[Any]] = field(default_factory=list)
 
-    def address(self, array: NDArray | None) -> int:
+    def address(self, array: NDArray[Any] | None) -> int:
         """Of an array that the program will own."""
         if array is not None:
             self.arrays.append(array)
@@ -146,7 +147,7 @@ class PopulationTables:
         self.streams += 4 * padded(p.size)
         return at
 
-    def row_of(self, p: Population, most: int = 1) -> NDArray:
+    def row_of(self, p: Population, most: int = 1) -> NDArray[Any]:
         row, n = self.populations[p.index], padded(p.size)
         row["size"], row["padded"], row["start"] = p.size, n, p.start
         row["mask"], row["ring"], row["stream"], row["spare"] = self.mask, self.ring, self.streams, self.spares
@@ -223,7 +224,7 @@ def _reads_time(model: StepModel) -> bool:
 
 def _projections(
     net: Network, models: dict[int, StepModel], parts: PopulationTables, threads: int
-) -> tuple[NDArray, int]:
+) -> tuple[NDArray[Any], int]:
     """The table of projections that carry spikes and do not learn, by source; and the longest delay in steps."""
     rows: list[tuple[int, ...]] = []
     longest, real = 1, parts.options.real

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,17 +50,17 @@ class Program:
     layouts: dict[int, KernelLayout]
     block_steps: int
     threads: int
-    populations: NDArray
-    projections: NDArray
-    backgrounds: NDArray
-    series: NDArray
-    series_values: NDArray
+    populations: NDArray[Any]
+    projections: NDArray[Any]
+    backgrounds: NDArray[Any]
+    series: NDArray[Any]
+    series_values: NDArray[Any]
     event_steps: NDArray[np.int64]
     event_neurons: NDArray[np.int64]
     seeds: tuple[tuple[int, Population, int], ...]
     most_spikes: int
     sizes: Sizes
-    arrays: tuple[NDArray, ...]
+    arrays: tuple[NDArray[Any], ...]
     plastic: tuple[PlasticProgram, ...] = ()
 
     @property
@@ -103,7 +103,7 @@ class Program:
         return bounds(columns, self.threads, self.options.rank, self.options.ranks)
 
 
-def port_column(populations: NDArray, models: dict[int, StepModel], p: Projection) -> int:
+def port_column(populations: NDArray[Any], models: dict[int, StepModel], p: Projection) -> int:
     """As `Program.port_column`. Raises ValueError for a projection onto a source of spikes."""
     if p.target.index not in models:
         raise ValueError(f"{p!r} ends on a source of spikes; expected a population with equations")

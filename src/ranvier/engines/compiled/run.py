@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,7 +69,7 @@ class Bound:
 
             part.flush(self.program, self.state, self.plastic)
 
-    def _plastic_table(self) -> NDArray:
+    def _plastic_table(self) -> NDArray[Any]:
         if not self.program.plastic:
             return np.zeros(0)
         from ranvier.engines.plasticity import part
@@ -134,7 +136,7 @@ def _couplings(program: Program, state: RunState) -> Couplings | None:
     return Couplings(program.net, program.models, program.layouts, blocks, options.real, options.dt)
 
 
-def probe_table(program: Program, first: int, last: int) -> tuple[NDArray, NDArray]:
+def probe_table(program: Program, first: int, last: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """The table of probes for the steps first .. last, and room for their samples."""
     table = np.zeros(len(program.pieces), PROBE)
     out, at = 0, 0
@@ -148,8 +150,8 @@ def probe_table(program: Program, first: int, last: int) -> tuple[NDArray, NDArr
 
 
 def samples_of(
-    program: Program, table: NDArray, samples: NDArray, first: int, last: int
-) -> dict[str, tuple[NDArray[np.int64], NDArray]]:
+    program: Program, table: NDArray[Any], samples: NDArray[Any], first: int, last: int
+) -> dict[str, tuple[NDArray[np.int64], NDArray[Any]]]:
     out = {}
     for probe in program.options.probes:
         before = first // probe.interval + 1

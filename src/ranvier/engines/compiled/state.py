@@ -29,8 +29,8 @@ class RunState:
     of the random numbers; masks: spikes of the last steps; plastic: by plastic projection."""
 
     step: int
-    x: NDArray
-    ring: NDArray
+    x: NDArray[Any]
+    ring: NDArray[Any]
     streams: NDArray[np.uint32]
     spares: NDArray[np.float32]
     masks: NDArray[np.uint8]
@@ -56,7 +56,7 @@ class RunState:
             state.plastic = [PlasticState.initial(own) for own in program.plastic]
         return state
 
-    def block(self, program: Program, p: Population) -> NDArray:
+    def block(self, program: Program, p: Population) -> NDArray[Any]:
         """A population's rows (rows, padded size), a view: states first."""
         at, n = int(program.populations[p.index]["x"]), padded(p.size)
         return self.x[at : at + len(program.layouts[p.index].rows) * n].reshape(-1, n)

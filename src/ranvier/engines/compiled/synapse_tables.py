@@ -70,8 +70,8 @@ class SynapseTable:
     and items sources."""
 
     pointers: NDArray[np.int64]
-    items: NDArray
-    weights: NDArray | None
+    items: NDArray[Any]
+    weights: NDArray[Any] | None
     constant: float
     delays: NDArray[np.uint16] | None = None
     steps: int = 0
@@ -142,7 +142,7 @@ class SynapseTable:
         )  # fmt: skip
 
 
-def weights_of(projection: Projection, real: Any) -> tuple[NDArray | None, float]:
+def weights_of(projection: Projection, real: Any) -> tuple[NDArray[Any] | None, float]:
     """(weights (edges,) in the order of `edges()`, 0), or (None, the one weight of all)."""
     weight = projection.weight
     if not isinstance(weight, Tensor):

@@ -38,8 +38,8 @@ class EventRun:
         self.sources = RunState.initial(program.base)
         base, count = program.base, len(program.parts)
         self.records: dict[int, NDArray[np.float64]] = {}
-        self._lists: dict[int, tuple[NDArray, NDArray]] = {}
-        self._fired: dict[int, tuple[NDArray, NDArray]] = {}
+        self._lists: dict[int, tuple[NDArray[Any], NDArray[Any]]] = {}
+        self._fired: dict[int, tuple[NDArray[Any], NDArray[Any]]] = {}
         for k, model in program.model.models.items():
             self._add(k, initial_of(model, base.options.seed))
         self.queue = np.zeros((program.slots, program.columns), np.int32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -91,7 +93,7 @@ def _power(table: str, n: str, linear: LinearStep, *, held: bool) -> list[str]:
     return lines + [f"_y{i} = _z{i}" for i in rows]
 
 
-def _places(matrix: NDArray) -> list[tuple[int, int]]:
+def _places(matrix: NDArray[Any]) -> list[tuple[int, int]]:
     return [(int(i), int(j)) for i, j in np.argwhere(matrix != 0)]
 
 

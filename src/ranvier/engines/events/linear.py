@@ -146,7 +146,7 @@ def _envelope(step: NDArray[np.float64], horizon: int) -> tuple[NDArray[np.float
     return np.maximum(upper, 0.0), np.minimum(lower, 0.0)
 
 
-def _evaluate(expressions: Any, values: dict[str, Any], at: dict[str, float]) -> list[NDArray]:
+def _evaluate(expressions: Any, values: dict[str, Any], at: dict[str, float]) -> list[NDArray[Any]]:
     numbers = {k: torch.tensor(v, dtype=torch.float64) for k, v in at.items()}
     with torch.no_grad():
         out = torch_function(dict(expressions))(**values, **numbers)
@@ -155,7 +155,7 @@ def _evaluate(expressions: Any, values: dict[str, Any], at: dict[str, float]) ->
     return [np.broadcast_to(a, (size,)) for a in arrays]
 
 
-def _one_or_all(array: NDArray) -> NDArray:
+def _one_or_all(array: NDArray[Any]) -> NDArray[Any]:
     """One row where all rows are alike."""
     same = (array == array[:1]) | (np.isnan(array) if array.dtype.kind == "f" else False)
     return np.ascontiguousarray(array[:1] if same.all() else array)

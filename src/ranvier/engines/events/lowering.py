@@ -49,8 +49,8 @@ class EventProgram:
 
     model: EventModel
     base: Program
-    parts: NDArray
-    subs: NDArray
+    parts: NDArray[Any]
+    subs: NDArray[Any]
     projections: tuple[int, ...]
     longest: int
     slots: int
@@ -58,7 +58,7 @@ class EventProgram:
     columns: int
     bytes: int
     largest: float
-    arrays: list[NDArray] = field(default_factory=list)
+    arrays: list[NDArray[Any]] = field(default_factory=list)
 
 
 def event_model(net: Network, dt: float) -> EventModel | str:
@@ -165,7 +165,7 @@ def _bounds(size: int, threads: int, options: EngineOptions) -> NDArray[np.int64
     return np.array([groups * t // workers * GROUP for t in range(first, first + threads + 1)], np.int64)
 
 
-def _fill(row: NDArray, model: StepModel, linear: LinearStep, arrays: list[NDArray]) -> None:
+def _fill(row: NDArray[Any], model: StepModel, linear: LinearStep, arrays: list[NDArray[Any]]) -> None:
     m, ports = linear.jumps.shape
     row["kernel"] = kernel_address(source(linear))
     row["words"], row["states"], row["ports"] = words(m, ports), m, ports

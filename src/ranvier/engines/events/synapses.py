@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ class DelayTable:
     rows: NDArray[np.int64]
     items: NDArray[np.int32]
     kind: str
-    weights: NDArray | None
+    weights: NDArray[Any] | None
     table: NDArray[np.float64]
     splits: NDArray[np.int32] | None
 
@@ -75,7 +76,7 @@ def delay_tables(
         yield DelayTable(delay, rows, own, kind, w, table, splits)
 
 
-def _compressed(whole: SynapseTable) -> tuple[str, NDArray | None, NDArray[np.float64]]:
+def _compressed(whole: SynapseTable) -> tuple[str, NDArray[Any] | None, NDArray[np.float64]]:
     if whole.weights is None:
         return "constant", None, np.array([whole.constant])
     weights = np.asarray(whole.weights, np.float64)

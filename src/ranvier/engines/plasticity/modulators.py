@@ -73,7 +73,7 @@ def describe_modulators(sources: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(p.index): text(source) for p, source in sources.items()}
 
 
-def series_rows(series: TimeSeries | None, real: Any) -> NDArray:
+def series_rows(series: TimeSeries | None, real: Any) -> NDArray[Any]:
     """Its values (T, 1 or neurons)."""
     if series is None:
         return np.zeros((1, 1), real)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,14 +40,14 @@ def mask_slots(programs: tuple[PlasticProgram, ...], block_steps: int) -> int:
     return 1 << (reach + 2 * block_steps + 1).bit_length()
 
 
-def table_of(program: Program, state: RunState) -> NDArray:
+def table_of(program: Program, state: RunState) -> NDArray[Any]:
     """The rows of all plastic projections."""
     rows = [plastic_rows(*pair) for pair in zip(program.plastic, state.plastic, strict=True)]
     return np.concatenate([*rows, np.zeros(0, PLASTIC)])
 
 
 def advance(
-    program: Program, state: RunState, run: NDArray, table: NDArray, room: int, thread: int, last: int
+    program: Program, state: RunState, run: NDArray[Any], table: NDArray[Any], room: int, thread: int, last: int
 ) -> tuple[int, int]:
     """One thread's part of a run to step `last`."""
     if last > _LATEST:
@@ -58,14 +58,14 @@ def advance(
     )  # fmt: skip
 
 
-def flush(program: Program, state: RunState, table: NDArray) -> None:
+def flush(program: Program, state: RunState, table: NDArray[Any]) -> None:
     """Bring every synapse up to date; the run goes on as if that had not been."""
     driver.flush(table.ctypes.data, len(table), program.threads, state.step, program.options.real(1))
 
 
 def weights(
     pairs: Collection[tuple[PlasticProgram, PlasticState]], indices: Collection[int] | None
-) -> dict[int, NDArray]:
+) -> dict[int, NDArray[Any]]:
     """Weights (edges,) in the order of `edges()`, by the projection's index, once all synapses are up to date."""
     out = {}
     for program, state in pairs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +25,17 @@ class PlasticState:
     series, origin: where the modulator comes from, its values and the step at which they begin.
     """
 
-    post: NDArray
-    values: NDArray
+    post: NDArray[Any]
+    values: NDArray[Any]
     layers: NDArray[np.int32]
-    records: NDArray
+    records: NDArray[Any]
     flushed: NDArray[np.int64]
-    weights: list[NDArray]
-    eligibilities: list[NDArray]
-    pre: list[NDArray]
+    weights: list[NDArray[Any]]
+    eligibilities: list[NDArray[Any]]
+    pre: list[NDArray[Any]]
     times: list[NDArray[np.int64]]
     modulator: ModulatorSource
-    series: NDArray
+    series: NDArray[Any]
     origin: int = 0
 
     @classmethod
@@ -71,7 +72,7 @@ class PlasticState:
         self.modulator, self.series, self.origin = other.modulator, other.series, other.origin
         self.values[...] = other.values
 
-    def arrays(self, index: int) -> dict[str, NDArray]:
+    def arrays(self, index: int) -> dict[str, NDArray[Any]]:
         """Everything that the future depends on, once all synapses are up to date, by name: views."""
         name = f"plastic_{index}"
         out = {f"{name}_post": self.post}

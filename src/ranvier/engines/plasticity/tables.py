@@ -45,7 +45,7 @@ class DelayGroup:
 
     delay: int
     rows: NDArray[np.int64]
-    items: NDArray
+    items: NDArray[Any]
     edges: NDArray[np.int64]
 
 
@@ -84,7 +84,7 @@ class PlasticProgram:
     every: int
     groups: tuple[DelayGroup, ...]
     splits: tuple[NDArray[np.int32], ...]
-    constants: NDArray
+    constants: NDArray[Any]
     kernels: dict[str, int]
     modulator: ModulatorSource
 
@@ -163,7 +163,7 @@ def plastic_rows(program: PlasticProgram, state: PlasticState) -> NDArray[Any]:
     return out
 
 
-def edge_weights(p: Projection, dt: float, state: dict[str, NDArray]) -> NDArray:
+def edge_weights(p: Projection, dt: float, state: dict[str, NDArray[Any]]) -> NDArray[Any]:
     """A plastic projection's weights (edges,) in the order of `edges()`, from an engine's state."""
     if f"weights_{p.index}" in state:
         return state[f"weights_{p.index}"]

@@ -22,7 +22,7 @@ def write_weights(folder: Path, weights: Weights) -> None:
     """Beside a saved recording: final weights, and their traces."""
     if not len(weights):
         return
-    out: dict[str, NDArray] = {}
+    out: dict[str, NDArray[Any]] = {}
     for index in weights:
         out[f"final/{index}"] = weights[index].numpy()
         if index in weights._traces:
@@ -48,7 +48,7 @@ def stored_weights(run: RunFolder, network: Any) -> Weights:
     if network is not None and not projections:
         return NONE
 
-    def final(p: Any) -> NDArray:
+    def final(p: Any) -> NDArray[Any]:
         from ranvier.engines.plasticity.tables import edge_weights
 
         state = run.state()

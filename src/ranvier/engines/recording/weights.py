@@ -72,7 +72,9 @@ class Weights(Mapping[Any, "Tensor"]):
     """
 
     def __init__(
-        self, final: Mapping[int, NDArray | Later[NDArray]], traces: Mapping[int, WeightTrace | Later[WeightTrace]]
+        self,
+        final: Mapping[int, NDArray[Any] | Later[NDArray[Any]]],
+        traces: Mapping[int, WeightTrace | Later[WeightTrace]],
     ) -> None:
         self._final, self._traces = dict(final), dict(traces)
 
@@ -144,7 +146,7 @@ def advance(engine: Engine, last: int, probes: tuple[ResolvedWeights, ...]) -> S
         return engine.advance(last)
     pieces = []
     steps: dict[str, list[int]] = {p.name: [] for p in probes}
-    values: dict[str, list[NDArray]] = {p.name: [] for p in probes}
+    values: dict[str, list[NDArray[Any]]] = {p.name: [] for p in probes}
     while engine.step < last:
         pieces.append(engine.advance(min(last, *((engine.step // p.interval + 1) * p.interval for p in probes))))
         due = [p for p in probes if engine.step % p.interval == 0]
@@ -152,7 +154,7 @@ def advance(engine: Engine, last: int, probes: tuple[ResolvedWeights, ...]) -> S
         for p in due:
             steps[p.name].append(engine.step)
             values[p.name].append(now[p.index][p.edges])
-    samples: dict[str, tuple[NDArray[np.int64], NDArray]] = {
+    samples: dict[str, tuple[NDArray[np.int64], NDArray[Any]]] = {
         name: (
             np.concatenate([piece.samples[name][0] for piece in pieces]),
             np.concatenate([piece.samples[name][1] for piece in pieces]),

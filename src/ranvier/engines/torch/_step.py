@@ -153,7 +153,9 @@ class TorchNetwork:
     def _spikes(self, p: Population) -> bool:
         return p.index not in self.models or self.models[p.index].threshold is not None
 
-    def _delivered(self, p, constants, state, own, generator) -> dict[str, Tensor]:
+    def _delivered(
+        self, p: Population, constants: dict[str, Any], state: NetworkState, own: Any, generator: Any
+    ) -> dict[str, Tensor]:
         """All that the step of a population reads, once what arrives has been added to its variables."""
         stepper, kind = self.steppers[p.index], self.kinds[p.index]
         model = stepper.model
@@ -189,7 +191,9 @@ class TorchNetwork:
                     after[name] = torch.where(held, before[k], after[name])
         return after
 
-    def _agree(self, constants, state: NetworkState, inputs: dict[int, dict[str, Tensor]]) -> None:
+    def _agree(
+        self, constants: dict[str, Any], state: NetworkState, inputs: dict[int, dict[str, Tensor]]
+    ) -> None:
         """Add the inputs by continuous synapses at both ends of the step, as the compiled engine does (`agreement`)."""
         begin = {k: values[self.models[k].states[0]] for k, values in inputs.items()}
         guess = dict(begin)
@@ -235,7 +239,9 @@ class TorchNetwork:
                 for p in self.net.populations if p.index in self.models}  # fmt: skip
         return {k: torch.zeros_like(state.refractory[k], dtype=torch.bool) if h is None else h for k, h in held.items()}
 
-    def _coupled(self, port: Port, p: Population, constants, voltages: dict[int, Tensor]) -> Tensor:
+    def _coupled(
+        self, port: Port, p: Population, constants: dict[str, Any], voltages: dict[int, Tensor]
+    ) -> Tensor:
         total = torch.zeros(len(next(iter(voltages.values()))), p.size, dtype=self.kinds[p.index])
         for projection in port.projections:
             for _, w, sources, targets in constants["weights"][projection.index]:
@@ -243,7 +249,9 @@ class TorchNetwork:
                 total = total + sent @ w if sources is None else total.index_add(1, targets, sent[:, sources] * w)
         return total
 
-    def _population(self, p, constants, state, values) -> tuple[Tensor, Tensor, Tensor]:
+    def _population(
+        self, p: Population, constants: dict[str, Any], state: NetworkState, values: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         stepper = self.steppers[p.index]
         model = stepper.model
         soma, left = model.states[0], state.refractory[p.index]
@@ -263,7 +271,9 @@ class TorchNetwork:
             after[name] = torch.where(spike.detach() > 0, value.to(after[name].dtype), after[name])
         return torch.stack([after[s] for s in model.states]), left, spike
 
-    def _input(self, port: Port, p: Population, constants, state: NetworkState, generator) -> Tensor:
+    def _input(
+        self, port: Port, p: Population, constants: dict[str, Any], state: NetworkState, generator: Any
+    ) -> Tensor:
         """What arrives by the port's synapses; of continuous ones, nothing before `_agree`."""
         batch = state.history.shape[1]
         if port.synapse.continuous:
@@ -304,7 +314,7 @@ def _delay_groups(p: Projection, dt: float) -> list[tuple[int, Tensor | None]]:
     return [(int(d), (all_steps == d).nonzero()[:, 0]) for d in all_steps.unique()]
 
 
-def _draw(law: Any, size: int, generator: torch.Generator):
+def _draw(law: Any, size: int, generator: torch.Generator) -> Any:
     if hasattr(law, "low"):
         return (torch.rand(size, generator=generator, dtype=torch.float64) * (law.high - law.low) + law.low).numpy()
     return (torch.randn(size, generator=generator, dtype=torch.float64) * law.sd + law.mean).numpy()

@@ -76,7 +76,7 @@ class TorchEngine:
         values = [self.current.variables[q.population][q.state, 0, q.neurons] for q in probe.pieces]
         return torch.cat(values).to(self.network.dtype)
 
-    def state(self) -> dict[str, NDArray]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """Everything that the future depends on."""
         out = {f"variables_{k}": v.numpy() for k, v in enumerate(self.current.variables)}
         out |= {f"refractory_{k}": v.numpy() for k, v in enumerate(self.current.refractory)}
@@ -88,7 +88,7 @@ class TorchEngine:
         out |= {f"weights_{index}": w for index, w in self.weights().items()}
         return out | {"clock": np.array([self.current.step, self.current.seed], np.int64)}
 
-    def load(self, state: Mapping[str, NDArray]) -> None:
+    def load(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up a state of `state()`."""
         populations = range(len(self.net.populations))
         step, seed = (int(v) for v in state["clock"])
@@ -143,14 +143,14 @@ class TorchEngine:
         for index, part in earlier.network.plastic.items():
             self.network.plastic[index].modulator, self.network.plastic[index].origin = part.modulator, part.origin
 
-    def weights(self, indices: Collection[int] | None = None) -> dict[int, NDArray]:
+    def weights(self, indices: Collection[int] | None = None) -> dict[int, NDArray[Any]]:
         """Plastic projections' weights (edges,) in the order of `edges()`, by the projection's index."""
         with torch.no_grad():
             now = self.network.learned(self.current)
         parts = zip(self.network.plastic.items(), now, strict=True)
         return {k: part.in_order(own)[0].numpy() for (k, part), own in parts if indices is None or k in indices}
 
-    def set_weights(self, index: int, values: NDArray) -> None:
+    def set_weights(self, index: int, values: NDArray[Any]) -> None:
         """Replace a plastic projection's weights."""
         raise ValueError("the engine is torch, whose weights only follow their rule; expected engine='compiled'")
 

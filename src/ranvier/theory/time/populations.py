@@ -73,7 +73,7 @@ def as_coupled_populations(
             mean[:, t] += coupling.weight[e] * (sent - series[0])
             variance[:, t] += powers[e] * sent
             continue
-        if (s, t) in known and (delay[t, s], tau_s[t, s]) != (coupling.delay[e], constant):
+        if (s, t) in known and (float(delay[t, s]), float(tau_s[t, s])) != (float(coupling.delay[e]), constant):
             raise ValueError(
                 f"the {where} is one of several with different delays or time constants; expected one of each a pair "
                 "of populations: give them the same"
