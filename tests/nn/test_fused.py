@@ -191,7 +191,7 @@ def test_the_way_back_may_have_other_threads_than_the_way_there():
     assert all(torch.equal(a, b) for other in grads[1:] for a, b in zip(other, grads[0], strict=True))
 
 
-def test_a_thousand_steps_keep_no_memory():
+def test_hundreds_of_steps_keep_no_memory():
     """Training steps of a network with every kind of layer: as many live tensors, and no more memory."""
     torch.manual_seed(0)
     model = rv.nn.Sequential(
@@ -205,13 +205,13 @@ def test_a_thousand_steps_keep_no_memory():
         return sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects())
 
     counts = []
-    for k in range(1000):
+    for k in range(300):
         optimizer.zero_grad()
         y, state = model(x, state)
         y.square().mean().backward()
         optimizer.step()
         state = _detached(state)  # truncated backpropagation: the state goes on, its graph does not
-        if k in (20, 999):
+        if k in (20, 299):
             counts.append((live(), buffers.idle_bytes()))
     assert counts[0] == counts[1]
 

@@ -231,12 +231,13 @@ register(
             Claim("A grid module has one piece, two loops, one void: it is a torus.", GARDNER, "torus_betti", 121, 0,
                   "whole numbers, as digits", SHUFFLED),
             Claim("Head-direction cells, awake, have one piece and one loop.", PEYRACHE, "awake_betti", 11, 0,
-                  "whole numbers, as digits", SHUFFLED),
+                  "whole numbers, as digits", SHUFFLED, only="recorded cells"),
             Claim("They have one piece and one loop in REM sleep.", PEYRACHE, "rem_betti", 11, 0,
-                  "whole numbers, as digits", SHUFFLED),
+                  "whole numbers, as digits", SHUFFLED, only="recorded cells"),
             Claim(
                 "The place along the ring tells the head's direction, in the half it was not calibrated on.", PEYRACHE,
                 "ring_error", AtMost(0.0), "ring_bound", CHANCE, {"states": False}, "degrees",
+                only="recorded cells",
             ),
             Claim(
                 "Places along the torus tell the phases of the grid, in the half they were not calibrated on.", GARDNER,

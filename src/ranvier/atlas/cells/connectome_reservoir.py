@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DT, LYAPUNOV, TEST = 0.025, 1.1, 300
 ROWS = 3000  # of x that a forecast learns from
-SIZES = {"small": (1500, 3, 1), "full": (10_000, 20, 5)}  # rows for the memory, trials, those of the larva
+SIZES = {"small": (1200, 2, 1), "full": (10_000, 20, 5)}  # rows for the memory, trials, those of the larva
 
 
 def measure(

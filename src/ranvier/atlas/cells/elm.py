@@ -231,6 +231,7 @@ register(
                 "It learns when a conductance-based neuron will spike, to the millisecond.",
                 PAPER + ", figure 2: AUC 0.9946 on a layer-5 pyramidal cell's record of years, ours of ten minutes",
                 "auc", AtLeast(0.98), 0.0, "less data, another neuron", {"memory": 1},
+                only="full size",
             ),
             Claim(
                 "For that it has fewer than ten thousand parameters.",

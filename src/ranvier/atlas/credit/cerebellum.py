@@ -228,6 +228,7 @@ register(
                 0.0,
                 INTERVAL,
                 LOST,
+                only="full size",
             ),
             Claim(
                 "They are learned faster.",
@@ -237,6 +238,7 @@ register(
                 0.0,
                 INTERVAL + " of errors over the training",
                 LOST,
+                only="full size",
             ),
             Claim(
                 "Backpropagation through all steps is better still.",
@@ -246,6 +248,7 @@ register(
                 0.0,
                 INTERVAL,
                 {"whole": "truncated", "parts": "lines"},
+                only="full size",
             ),
             Claim(
                 "Ends are missed by less: dysmetria falls.",
@@ -255,6 +258,7 @@ register(
                 0.0,
                 INTERVAL,
                 LOST,
+                only="full size",
             ),
             Claim(
                 "Losing the cerebellum halfway hurts.",
@@ -264,6 +268,7 @@ register(
                 0.0,
                 INTERVAL,
                 {"cerebellum": "olive", "parts": "ablation"},
+                only="full size",
             ),
         ),
         measure=measure,

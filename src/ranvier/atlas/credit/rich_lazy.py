@@ -241,16 +241,19 @@ register(
                 "Low rank moves its weights further.",
                 LIU + ", fig. 2", "change", AtLeast(0.001), 0.0,
                 INTERVAL + "; at 64 units and 500 steps .996 against .971, an interval that reaches below 0", SAME,
+                only="full size",
             ),
             Claim(
                 "Its representation changes more.",
                 LIU + ", fig. 2", "representation", AtLeast(0.001), 0.0,
                 INTERVAL + "; .874 against .987 at 64 units, an interval that reaches −.02", SAME,
+                only="full size",
             ),
             Claim(
                 "Low rank costs more plasticity, Σ|ΔW|.",
                 LIU + ", discussion", "cost", AtLeast(0.001), 0.0,
                 INTERVAL + "; at 64 units 33.4 against 32.7, an interval that reaches below 0", SAME,
+                only="full size",
             ),
             Claim(
                 "A low rank aligned with the task learns lazier than a random one: weights move less.",

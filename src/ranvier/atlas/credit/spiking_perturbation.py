@@ -154,6 +154,7 @@ register(
                 "In as many trials it learns more than reward-modulated STDP, which follows no gradient.",
                 "Frémaux, Sprekeler & Gerstner (2010), J. Neurosci. 30:13326", "beside", AtLeast(0.1), 0.0, INTERVAL,
                 {"rule": "stdp"},
+                only="full size",
             ),
         ),
         measure=measure,

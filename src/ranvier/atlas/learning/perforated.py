@@ -177,17 +177,20 @@ register(
                 "Dendrites make a network better at digits than as long a training without.",
                 PAPER, "gain", AtLeast(0.0), 0.0, INTERVAL + ": .920 against .899 over nine, at least .013 better",
                 {"dendrites": "none", "parts": "digits"},
+                only="full size",
             ),
             Claim(
                 "What they learned does that: dendrites frozen as drawn are not as good.",
                 "control: ours", "over_random", AtLeast(0.0), 0.0,
                 INTERVAL + ": .920 against .899 over nine, at least .011 better", RANDOM,
+                only="full size",
             ),
             Claim(
                 "A perforated network of 4 hidden units matches a plain one of 5.",
                 PAPER + ": compression without a loss in accuracy", "compression", AtLeast(0.0), 0.01,
                 "one point of accuracy: refuted, .920 against .926 over nine seeds, with 3.4 times the parameters",
                 RANDOM,
+                only="full size",
             ),
             Claim(
                 "Growing a dendrite leaves the network as it is until its weight learns.",

@@ -221,6 +221,7 @@ register(
             Claim(
                 "TESS comes within 2 points of its BPTT twin.",
                 PAPER + ": within 1.4 points", "gap", AtMost(0.02), 0.0, "2 points, none more", FROZEN,
+                only="full size",
             ),
             Claim(
                 "Layers trained by TESS are better than frozen random ones under the same readout.",
