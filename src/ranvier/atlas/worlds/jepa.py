@@ -264,10 +264,12 @@ register(
             Claim(
                 "With a moving average as its target, the code tells the shape better than prediction of pixels does.",
                 LECUN, "identity_margin", AtLeast(0.03), 0.0, "a bound", {"background": "fixed"},
+                only="full size",
             ),
             Claim(
                 "The upper of two levels, which predicts three frames ahead, keeps the shape rather than the place.",
                 LECUN, "persistence", AtLeast(0.3), 0.0, "a bound on share right less R²", {"top": False},
+                only="full size",
             ),
         ),
         measure=measure,

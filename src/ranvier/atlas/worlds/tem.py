@@ -209,6 +209,7 @@ register(
                 "It is right along a rat's path, which it was not trained on.",
                 "the project's own, on the path of Sargolini et al. (2006)", "rat_inferred", AtLeast(0.9), 0.0,
                 "a bound", {"positions": "fixed"},
+                only="the rat's path",
             ),
             Claim(
                 "Retrieval from TEM's Hebbian memory is dot-product attention without a softmax.",
@@ -231,23 +232,28 @@ register(
             Claim(
                 "TEM infers, too.",
                 TEM_PAPER, "tem_inferred", AtLeast(0.8), 0.0, "a bound", {"updates": 10},
+                only="full size",
             ),
             Claim(
                 "TEM-t learns it in less time than TEM.",
                 T_PAPER, "speed_up", AtLeast(2.0), 0.0, "a bound", {"positions": "fixed"},
+                only="full size",
             ),
             Claim(
                 "It scales to 10 × 10 places.",
                 T_PAPER, "large_inferred", AtLeast(0.9), 0.0, "a bound", {"positions": "fixed"},
+                only="full size",
             ),
             Claim(
                 "There it is right along the rat's path.",
                 "the project's own, on the path of Sargolini et al. (2006)", "large_rat", AtLeast(0.9), 0.0, "a bound",
                 {"positions": "fixed"},
+                only="the rat's path at full size",
             ),
             Claim(
                 "Some of its positions are grid cells: hexagonal beyond the 95th percentile of untrained ones.",
                 T_PAPER, "grid_share", AtLeast(0.15), 0.0, "three times chance", {"positions": "fixed"},
+                only="full size",
             ),
         ),
         measure=measure,
