@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ranvier._steps import whole_steps
+from ranvier.engines.bridge import THRESHOLDS
 from ranvier.engines.plasticity.modulators import describe_modulators
 from ranvier.engines.protocol import Engine, EngineOptions, Modulators
 from ranvier.engines.recording.probes import Probe, ResolvedProbe, resolve_probes
@@ -72,6 +73,7 @@ def prepare(
     dtype: torch.dtype,
     modulators: Modulators | None,
     group: RankGroup | None = None,
+    threshold: str = "step",
 ) -> Prepared:
     """Check the arguments of `simulate` and make the network ready to run. Raises ValueError."""
     check_step(dt)
@@ -83,6 +85,8 @@ def prepare(
         raise ValueError(f"threads is {threads!r}; expected a whole number, at least 1")
     if engine not in (names := (*ENGINES, *METHODS)):
         raise ValueError(f"engine is {engine!r}; expected one of {', '.join(map(repr, names))}")
+    if threshold not in THRESHOLDS:
+        raise ValueError(f"threshold is {threshold!r}; expected one of {', '.join(map(repr, THRESHOLDS))}")
     if not net.populations:
         raise ValueError("the network has no populations; expected at least one: net.add(rv.LIF(), 100)")
     require_valid(net)
@@ -90,12 +94,12 @@ def prepare(
         if not any(p is q for q in net.projections) or p.plasticity is None:
             raise ValueError(f"modulators= names {p!r:.80}; expected plastic projections of this network")
     requested = [record] if isinstance(record, str | Probe | WeightProbe) else list(record)
-    probes = resolve_probes([r for r in requested if not isinstance(r, WeightProbe)], net, step_models(net), dt)
+    probes = resolve_probes([r for r in requested if not isinstance(r, WeightProbe)], net, step_models(net, threshold=threshold), dt)
     weights = resolve_weights([r for r in requested if isinstance(r, WeightProbe)], net, dt)
     method = engine if engine in METHODS else None
     if group is not None and engine == "torch":
         raise ValueError("engine is 'torch' on several ranks; expected 'compiled', 'stepping' or 'events': ranks=False")
-    options = EngineOptions(dt, int(seed), int(threads), dtype, probes, modulators, method, group)
+    options = EngineOptions(dt, int(seed), int(threads), dtype, probes, modulators, method, group, threshold)
     manifest = {
         "n_neurons": net.size,
         "dt": dt,
@@ -103,6 +107,8 @@ def prepare(
         "engine": engine,
         "dtype": str(dtype).removeprefix("torch."),
     }
+    if threshold != "step":
+        manifest["threshold"] = threshold
     ready = engine_class("compiled" if method else engine).prepare(net, options)
     return Prepared(net, ready, probes, weights, manifest)
 

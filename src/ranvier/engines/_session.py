@@ -60,6 +60,7 @@ class Simulation:
         path: str | Path | None = None,
         dtype: torch.dtype = torch.float32,
         modulators: Modulators | None = None,
+        threshold: str = "step",
     ) -> None:
         self.net = net
         self._folder: RunFolder | None = None
@@ -69,8 +70,9 @@ class Simulation:
 
         def prepared() -> Prepared:
             return prepare(
-                net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, modulators=modulators
-            )
+                net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, modulators=modulators,
+                threshold=threshold,
+            )  # fmt: skip
 
         try:
             self._prepare = prepared

@@ -36,6 +36,7 @@ def simulate(
     modulators: Modulators | None = None,
     progress: bool = False,
     ranks: bool | ProcessGroup = False,
+    threshold: str = "step",
 ) -> Recording:
     """Simulate a network.
 
@@ -74,6 +75,11 @@ def simulate(
         the bit, whatever the number of ranks, and every rank returns it. With `path` each writes what it owns into
         one folder, which any number of ranks, or one process, reads and goes on with. Networks with plastic or
         continuous synapses are refused.
+    threshold
+        "step": a neuron spikes where it is above its threshold at the end of a step, and so misses those times at which
+        noise takes it there and back (at dt = 0.1 ms some 4 % of the spikes of an LIF neuron at 20 Hz). "bridge":
+        whether noise took it there within the step is drawn from the Brownian bridge between the step's ends. For
+        neurons with white noise of their own and linear equations (`LIF`); others are refused by name.
 
     Raises
     ------
@@ -108,7 +114,7 @@ def simulate(
     def prepared() -> Prepared:
         return prepare(
             net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, modulators=modulators,
-            group=group,
+            group=group, threshold=threshold,
         )  # fmt: skip
 
     if group is not None:

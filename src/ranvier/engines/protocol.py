@@ -27,7 +27,7 @@ REFRACTORY = "refractory_left"
 class EngineOptions:
     """How a network is run. `dt` in ms; at most `threads` threads; `dtype` torch.float32 or torch.float64; `method`
     of the compiled engine: "stepping", "events", or None, which lets it choose; `group`: the processes that share the
-    run, of which this is one."""
+    run, of which this is one; `threshold`: see `simulate`."""
 
     dt: float
     seed: int = 0
@@ -37,6 +37,7 @@ class EngineOptions:
     modulators: Modulators | None = None
     method: str | None = None
     group: RankGroup | None = None
+    threshold: str = "step"
 
     @property
     def rank(self) -> int:

@@ -10,6 +10,7 @@ import sympy as sp
 import torch
 from torch import Tensor
 
+from ranvier.engines.bridge import START, bridged
 from ranvier.equations import Equations, StateVariable, parse, symbol
 from ranvier.equations.integrators import DT, TIME, Scheme, make_scheme
 from ranvier.equations.printing import torch_function
@@ -49,7 +50,7 @@ class StepModel:
     deliver: state -> its value after this step's input; statements and result: the integrator's;
     threshold, reset: as in the equations, of the new values and the time at the step's end; held: the variables that
     rest while refractory; equations: of the neuron and its synapses together; ceiling: what the first variable does
-    not pass before it is reset.
+    not pass before it is reset; start: the name of V once what arrives has come, where the threshold reads it.
     """
 
     population: Population
@@ -67,6 +68,7 @@ class StepModel:
     varying: tuple[str, ...]
     ceiling: sp.Expr | None = None
     hoisted: dict[str, sp.Expr] = field(default_factory=dict)
+    start: str | None = None
 
     @property
     def coupled(self) -> tuple[Port, ...]:
@@ -81,7 +83,7 @@ class StepModel:
         expressions += [e for e in (self.threshold, self.ceiling) if e is not None]
         used = {s.name for e in expressions for s in e.free_symbols}
         defined = {s.name for s, _ in self.statements} | set(self.states) | set(self.varying)
-        defined |= {p.input.name for p in self.ports} | {f"N_{k}" for k in range(self.scheme.normals)}
+        defined |= {START.name} | {p.input.name for p in self.ports} | {f"N_{k}" for k in range(self.scheme.normals)}
         return tuple(sorted(used - defined))
 
     def evaluate(self, dt: float) -> dict[str, Tensor]:
@@ -103,13 +105,13 @@ class StepModel:
         return {k: torch.as_tensor(v, dtype=torch.float64) for k, v in values.items()}
 
 
-def step_models(net: Network, external: bool = False) -> dict[int, StepModel]:
+def step_models(net: Network, external: bool = False, *, threshold: str = "step") -> dict[int, StepModel]:
     """The step of every population that has equations, by the population's index.
 
-    `external` adds an input of that name (mV), which changes from step to step.
+    `external` adds an input of that name (mV), which changes from step to step; `threshold` as of `simulate`.
     """
     return {
-        population.index: _step_model(population, ports_of(net, population), external)
+        population.index: _step_model(population, ports_of(net, population), external, threshold == "bridge")
         for population in net.populations
         if getattr(population.neuron, "equations", None) is not None
     }
@@ -131,7 +133,7 @@ def ports_of(net: Network, population: Population) -> tuple[Port, ...]:
     )
 
 
-def _step_model(population: Population, ports: tuple[Port, ...], external: bool) -> StepModel:
+def _step_model(population: Population, ports: tuple[Port, ...], external: bool, bridge: bool) -> StepModel:
     equations: Equations = population.neuron.equations
     soma = equations.names[0]
     varying = ["t", *(k for k, v in population.parameters.items() if isinstance(v, TimeSeries))]
@@ -156,7 +158,11 @@ def _step_model(population: Population, ports: tuple[Port, ...], external: bool)
         ramps={p.input.name: p.end.name for p in coupled},
         damping={s.name: _damping(s, current, soma) for s in equations.states[:1] if current.has(symbol(soma))},
     )
-    changing = {symbol(s.name) for s in joint} | {s for s, _ in scheme.statements}
+    threshold = equations.threshold
+    if bridge := bridge and threshold is not None:
+        name = f"population {population.name!r} of {type(population.neuron).__name__}"
+        scheme, threshold = bridged(scheme, equations, ceiling, name)
+    changing = {START, *(symbol(s.name) for s in joint)} | {s for s, _ in scheme.statements}
     changing |= {symbol(v) for v in varying} | {p.input for p in ports} | {TIME}
     changing |= {symbol(f"N_{k}") for k in range(scheme.normals)}
     hoist = _Hoist(changing)
@@ -170,13 +176,14 @@ def _step_model(population: Population, ports: tuple[Port, ...], external: bool)
         deliver={k: hoist(v) for k, v in deliver.items()},
         statements=tuple((s, hoist(e)) for s, e in scheme.statements),
         result={k: hoist(v) for k, v in scheme.result.items()},
-        threshold=None if equations.threshold is None else hoist(equations.threshold.xreplace(at_end)),
+        threshold=None if threshold is None else hoist(threshold.xreplace(at_end)),
         reset={k: hoist(v.xreplace(at_end)) for k, v in equations.reset.items()},
         refractory=equations.refractory,
         held=equations.held if equations.refractory is not None else (),
         varying=tuple(varying),
         ceiling=None if ceiling is None else hoist(ceiling[1].xreplace(at_end)),
         hoisted=hoist.constants,
+        start=START.name if bridge else None,
     )
 
 

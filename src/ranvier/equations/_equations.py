@@ -26,7 +26,7 @@ LARGEST = 5000
 RESERVED = ("I", "t", "dt")
 
 # names that the engines give: inputs, normals, constants, propagators, stages, synapses' variables
-_ENGINES = re.compile(r"(in|end|N|c|[PQRL]_\d+)_\d+|[kx][1-4]_\w+|\w+_p\d+|refractory_(left|steps)")
+_ENGINES = re.compile(r"(in|end|start|N|c|[PQRL]_\d+)_\d+|[kx][1-4]_\w+|\w+_p\d+|refractory_(left|steps)")
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def compare(
 ) -> Comparison:
     """Compare a `Recording` with what `rv.predict` says of the same network.
 
-    The prediction is that for the recording's dt (`Prediction.at_step`), unless it was made with a dt of its own.
+    The prediction is that for the recording's dt and threshold (`Prediction.at_step`), unless it was made with a dt of its own.
     Spiking networks are compared by rates and spike counts; graded ones, whose V must have been recorded of
     all neurons, by voltages. Neurons without variance, silent or constant, have no correlations: they are left out
     of the pairs, and counted.
@@ -82,7 +82,7 @@ def compare(
         )
     at_step = getattr(prediction, "at_step", None)
     if at_step is not None and getattr(prediction, "dt", None) == 0.0 and getattr(recording, "dt", None):
-        prediction = at_step(recording.dt)
+        prediction = at_step(recording.dt, threshold=getattr(recording, "manifest", {}).get("threshold", "step"))
     levels = array(prediction.rates() if isinstance(prediction, Activity) else prediction.mean())
     if recording.n_neurons != len(levels):
         raise ValueError(

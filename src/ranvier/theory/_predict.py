@@ -37,6 +37,7 @@ def predict(
     N: int | None = None,
     V_lb: float | None = None,
     dt: float = 0.0,
+    threshold: str = "step",
     initial_rates: Any = None,
     threads: int = 1,
 ) -> Any:
@@ -91,6 +92,9 @@ def predict(
         so misses crossings (a threshold higher by 0.5826 sigma sqrt(2 dt/tau_m); of LIF neurons at dt = 0.1
         some 4 % of a rate of 20 Hz) and follows upstrokes late (some two steps a spike). 0: time as it is.
         `rv.compare` takes the recording's.
+    threshold
+        "step", or "bridge": with `dt`, that of the simulation (`rv.simulate`), whose bridges miss no crossings of the
+        neurons' noise and find them half a step late.
     initial_rates
         Hz, one for all, one a population or one a neuron, from which rates are looked for: where a network has several
         stationary states (`rv.theory.stationary_states`) this chooses one. By default from low rates.
@@ -122,17 +126,19 @@ def predict(
         )
     if stability not in ("radius", "nyquist"):
         raise ValueError(f"stability is {stability!r}; expected 'radius' or 'nyquist'")
+    if threshold not in ("step", "bridge"):
+        raise ValueError(f"threshold is {threshold!r}; expected 'step' or 'bridge'")
     require_valid(net)
     if net.populations and all(_graded(p) for p in net.populations):
         return graded_prediction(net)
     if changes_in_time(net):
-        if order == 2 or initial_rates is not None or N is not None or V_lb is not None:
+        if order == 2 or initial_rates is not None or N is not None or V_lb is not None or threshold != "step":
             raise ValueError(
-                "an input of the network changes in time beside order=2, initial_rates, N or V_lb; expected none of "
+                "an input of the network changes in time beside order=2, threshold, initial_rates, N or V_lb; expected none of "
                 "these for rates in time: leave them out"
             )
         return TimePrediction(net, _step(dt))
-    options = _Options(order, recurrent_noise, stability, N, V_lb, _step(dt), threads, _start(net, initial_rates))
+    options = _Options(order, recurrent_noise, stability, N, V_lb, _step(dt), threshold, threads, _start(net, initial_rates))
     return _solved(net, assemble(net), options)
 
 
@@ -144,6 +150,7 @@ class _Options:
     N: int | None
     V_lb: float | None
     dt: float
+    threshold: str
     threads: int
     start: Tensor | None
 
@@ -204,8 +211,8 @@ def _solved(net: Network, assembly: Assembly, options: _Options) -> Prediction:
         counted = "to second order"
     report = TheoryReport.of(assembly, point, counted, threads)
 
-    def at_step(dt: float) -> Prediction:
-        return _solved(net, assembly, replace(options, dt=_step(dt)))
+    def at_step(dt: float, threshold: str) -> Prediction:
+        return _solved(net, assembly, replace(options, dt=_step(dt), threshold=threshold))
 
     prediction = Prediction(net, assembly, point, report, threads, dt=options.dt, at_step=at_step)
     prediction.require_stable(options.stability)
@@ -283,7 +290,7 @@ def _require_plain(assembly: Assembly, order: int) -> None:
 
 def _on_grid(cells: NeuronGroup, options: _Options) -> NeuronGroup:
     lowest = None if options.V_lb is None else torch.full_like(cells.tau.detach(), options.V_lb)
-    return replace(cells, N=options.N, V_lb=lowest, dt=options.dt)
+    return replace(cells, N=options.N, V_lb=lowest, dt=options.dt, bridge=options.threshold == "bridge")
 
 
 def _graded(population: Population) -> bool:

@@ -60,7 +60,7 @@ class Prediction:
         threads: int = 1,
         *,
         dt: float = 0.0,
-        at_step: Callable[[float], Prediction] | None = None,
+        at_step: Callable[[float, str], Prediction] | None = None,
     ) -> None:
         self.network, self.report = network, report
         self.working_point, self.dt = point, dt
@@ -73,11 +73,11 @@ class Prediction:
         """N, over all populations, sources of spikes included."""
         return self._assembly.coupling.size
 
-    def at_step(self, dt: float) -> Prediction:
-        """What a simulation in steps of `dt` ms gives; see `predict`."""
-        if dt == self.dt or self._at_step is None:
+    def at_step(self, dt: float, threshold: str = "step") -> Prediction:
+        """What a simulation in steps of `dt` ms gives, with its `threshold`; see `predict`."""
+        if self._at_step is None or (dt == self.dt and threshold == "step"):
             return self
-        return self._at_step(dt)
+        return self._at_step(dt, threshold)
 
     # The questions
 

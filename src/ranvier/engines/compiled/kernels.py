@@ -180,6 +180,7 @@ def _advance(model: StepModel, show: Callable[[Any], str], begin: bool = False) 
         else:
             lines.append(f"{name} = {printed}")
     lines += [f"_held_{name} = {name}" for name in model.held]
+    lines += [] if model.start is None else [f"{model.start} = {soma}"]
     if begin:
         lines.append(f"{BEGIN} = {soma}")
     lines += [f"{name} = {show(value)}" for name, value in model.statements]

@@ -35,7 +35,7 @@ _BACKGROUND = 1000  # purposes of the streams of backgrounds begin here
 def lower(net: Network, options: EngineOptions) -> Program:
     """Raises ValueError for delays below dt, and whatever the equations or the network lack."""
     dt, real = options.dt, options.real
-    models = step_models(net)
+    models = step_models(net, threshold=options.threshold)
     with Portable():
         coefficients = {k: m.evaluate(dt) for k, m in models.items()}
     out = senders(net)

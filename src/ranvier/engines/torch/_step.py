@@ -44,10 +44,11 @@ class NetworkState(NamedTuple):
 class TorchNetwork:
     """A network as a differentiable step. Gradients flow to its tensors and through `surrogate`."""
 
-    def __init__(self, net: Network, dt: float, dtype: torch.dtype, surrogate: Surrogate, external: bool) -> None:
+    def __init__(self, net: Network, dt: float, dtype: torch.dtype, surrogate: Surrogate, external: bool,
+                 threshold: str = "step") -> None:
         self.net, self.dt, self.dtype, self.surrogate, self.external = net, dt, dtype, surrogate, external
         self.size = sum(p.size for p in net.populations)
-        self.models = step_models(net, external=external)
+        self.models = step_models(net, external=external, threshold=threshold)
         self.kinds = {
             k: torch.float64 if dtype == torch.float64 or needs_double(m, dt) else dtype for k, m in self.models.items()
         }
@@ -174,6 +175,8 @@ class TorchNetwork:
         if (held := self._held(p, state)) is not None:
             for name in {*model.held} & {*delivered}:
                 delivered[name] = torch.where(held, before[name], delivered[name])
+        if model.start is not None:
+            delivered[model.start] = (values | delivered)[model.states[0]]
         return values | delivered
 
     def _held(self, p: Population, state: NetworkState) -> Tensor | None:

@@ -29,7 +29,7 @@ class TorchEngine:
 
     def __init__(self, net: Network, options: EngineOptions) -> None:
         self.net, self.options = net, options
-        self.network = TorchNetwork(net, options.dt, options.dtype, ArcTan(), external=False)
+        self.network = TorchNetwork(net, options.dt, options.dtype, ArcTan(), False, options.threshold)
         for p in net.projections:
             if p.plasticity is not None:
                 self.network.plastic[p.index].set_modulator(modulator_of(net, p, options.modulators), 0)

@@ -24,7 +24,7 @@ class NeuronGroup(Brief):
     `index` (M,): their places in the network. `drift` in mV/ms, I in mV. `parameters`: name -> (M,).
     `tau` (M,) ms = 1/(d drift/d I). `variance` (M,) mV^2: sigma^2. `V_th`, `V_reset` (M,) mV, `t_ref`
     (M,) ms. `V_lb` (M,) mV and `N`: the grid, chosen by `membrane` where None. `dt` ms: of a simulation that asks
-    for the threshold at the ends of its steps only; 0 where it applies at all times.
+    for the threshold at the ends of its steps only; 0 where it applies at all times. `bridge`: that draws crossings within steps.
     """
 
     name: str
@@ -40,6 +40,7 @@ class NeuronGroup(Brief):
     V_lb: Tensor | None = None
     N: int | None = None
     dt: float = 0.0
+    bridge: bool = False
 
     @property
     def size(self) -> int:
@@ -60,7 +61,9 @@ class NeuronGroup(Brief):
     def threshold(self, white: Tensor) -> Tensor:
         """(M,) mV, with all the white noise (M,) mV^2: higher by 0.5826 of the noise of a step where spikes are looked
         for only every `dt`, for of the paths across V_th some are back by then (Broadie, Glasserman & Kou 1997)."""
-        return self.V_th + CONTINUITY * torch.sqrt(white * (2 * self.dt) / self.tau) if self.dt else self.V_th
+        if not self.dt or self.bridge:
+            return self.V_th
+        return self.V_th + CONTINUITY * torch.sqrt(white * (2 * self.dt) / self.tau)
 
     def force(self, V: Tensor, input: Tensor) -> Tensor:
         """(n, M) mV at V (n, M). Steps of `dt` follow an upstroke late: where a step changes the force by the share
@@ -75,15 +78,23 @@ class NeuronGroup(Brief):
 
     def wait(self, input: Tensor, white: Tensor) -> Tensor:
         """(M,) ms: the refractory time, and what a simulation in steps of `dt` loses where the force carries neurons
-        over the threshold: half a step, and two at the end of an upstroke."""
+        over the threshold: half a step, and two at the end of an upstroke; half a step of every crossing that is drawn
+        from a bridge."""
         if not self.dt:
             return self.t_ref
         V = self.V_th[None]
         F, h = self.tau * self.drift(V, input, self.parameters), 1e-4
-        steep = self.dt * (self.tau * self.drift(V + h, input, self.parameters) - F) / h > self.tau
+        steep = (self.dt * (self.tau * self.drift(V + h, input, self.parameters) - F) / h > self.tau)[0]
+        if self.bridge:
+            if bool(steep.any()):
+                raise ValueError(
+                    f"{self.name} has an upstroke at its threshold; expected neurons whose noise carries them over a hard "
+                    "threshold for threshold='bridge': use threshold='step'"
+                )
+            return self.t_ref + self.dt / 2
         drift, spread = self.dt * F[0].detach() / self.tau, torch.sqrt(white.detach() * 2 * self.dt / self.tau)
         carried = -torch.expm1(-(drift / spread.clamp(min=1e-12)).clamp(0.0, 50.0))
-        return self.t_ref + self.dt * carried * torch.where(steep[0], 2.2, 0.5)
+        return self.t_ref + self.dt * carried * torch.where(steep, 2.2, 0.5)
 
     def membrane(self, input: Tensor, variance: Tensor) -> Membrane:
         """With constant input (M,) mV and additional variance (M,) mV^2."""
