@@ -76,7 +76,7 @@ def test_where_there_is_no_bridge(neuron, noise, message):
     with pytest.raises(ValueError, match=message):
         rv.simulate(net, 1.0, threshold="bridge")
     if noise:
-        with pytest.raises(ValueError, match="upstroke at its threshold.*use threshold='step'"):
+        with pytest.raises(ValueError, match=r"upstroke at its threshold.*use threshold='step'"):
             rv.predict(net, dt=0.1, threshold="bridge")
 
 

@@ -94,7 +94,8 @@ def prepare(
         if not any(p is q for q in net.projections) or p.plasticity is None:
             raise ValueError(f"modulators= names {p!r:.80}; expected plastic projections of this network")
     requested = [record] if isinstance(record, str | Probe | WeightProbe) else list(record)
-    probes = resolve_probes([r for r in requested if not isinstance(r, WeightProbe)], net, step_models(net, threshold=threshold), dt)
+    models = step_models(net, threshold=threshold)
+    probes = resolve_probes([r for r in requested if not isinstance(r, WeightProbe)], net, models, dt)
     weights = resolve_weights([r for r in requested if isinstance(r, WeightProbe)], net, dt)
     method = engine if engine in METHODS else None
     if group is not None and engine == "torch":

@@ -70,8 +70,8 @@ class Simulation:
 
         def prepared() -> Prepared:
             return prepare(
-                net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype, modulators=modulators,
-                threshold=threshold,
+                net, dt=dt, seed=seed, engine=engine, threads=threads, record=record, dtype=dtype,
+                modulators=modulators, threshold=threshold,
             )  # fmt: skip
 
         try:

@@ -27,7 +27,7 @@ def bridged(scheme: Scheme, equations: Equations, ceiling: object, name: str) ->
     """
     soma = equations.names[0]
     V, k = symbol(soma), scheme.normals
-    if ceiling is None or equations.reset[soma].has(V):
+    if ceiling is None or equations.threshold is None or equations.reset[soma].has(V):
         raise ValueError(
             f"the threshold of {name} is {equations.threshold_text!r} and its reset {equations.reset_text!r}; expected "
             f"'{soma} >= ...' and a reset to a number for threshold='bridge': use threshold='step'"

@@ -44,7 +44,8 @@ def compare(
 ) -> Comparison:
     """Compare a `Recording` with what `rv.predict` says of the same network.
 
-    The prediction is that for the recording's dt and threshold (`Prediction.at_step`), unless it was made with a dt of its own.
+    The prediction is that for the recording's dt and threshold (`Prediction.at_step`), unless it was made with a dt
+    of its own.
     Spiking networks are compared by rates and spike counts; graded ones, whose V must have been recorded of
     all neurons, by voltages. Neurons without variance, silent or constant, have no correlations: they are left out
     of the pairs, and counted.

@@ -3,11 +3,11 @@
 Times in ms, voltages in mV, rates in Hz (1/ms inside). tau dV = F(V) dt + sigma sqrt(2 tau) dW.
 """
 
-from ranvier.theory._hawkes import hawkes
 from ranvier.theory._predict import predict
 from ranvier.theory.network.fluctuations.linear_noise import LinearNoise, fixed_point, linear_noise, lyapunov
 from ranvier.theory.network.fluctuations.stability import spectral_radius
 from ranvier.theory.network.graded import GradedPrediction, graded_prediction
+from ranvier.theory.network.hawkes import hawkes
 from ranvier.theory.populations.prediction import Mode, PopulationPrediction, predict_populations
 from ranvier.theory.populations.states import Bifurcation, Branch, follow, stationary_states
 from ranvier.theory.prediction import Prediction

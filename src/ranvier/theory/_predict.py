@@ -15,7 +15,7 @@ from ranvier.networks.changes import require_valid
 from ranvier.theory.network.graded import graded_prediction
 from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.junctions import electrical_point
-from ranvier.theory.network.lowering import Assembly, assemble
+from ranvier.theory.network.lowering import LoweredNetwork, lower
 from ranvier.theory.network.self_consistency.adaptation import adapted_point
 from ranvier.theory.network.self_consistency.coloured import ColouredPoint, coloured_point
 from ranvier.theory.network.self_consistency.conductances import conductance_point
@@ -134,12 +134,13 @@ def predict(
     if changes_in_time(net):
         if order == 2 or initial_rates is not None or N is not None or V_lb is not None or threshold != "step":
             raise ValueError(
-                "an input of the network changes in time beside order=2, threshold, initial_rates, N or V_lb; expected none of "
-                "these for rates in time: leave them out"
+                "an input of the network changes in time beside order=2, threshold, initial_rates, N or V_lb; expected "
+                "none of these for rates in time: leave them out"
             )
         return TimePrediction(net, _step(dt))
-    options = _Options(order, recurrent_noise, stability, N, V_lb, _step(dt), threshold, threads, _start(net, initial_rates))
-    return _solved(net, assemble(net), options)
+    start = _start(net, initial_rates)
+    options = _Options(order, recurrent_noise, stability, N, V_lb, _step(dt), threshold, threads, start)
+    return _solved(net, lower(net), options)
 
 
 @dataclass(frozen=True)
@@ -176,81 +177,81 @@ def _start(net: Network, rates: Any) -> Tensor | None:
     return values.expand(net.size).clone()
 
 
-def _solved(net: Network, assembly: Assembly, options: _Options) -> Prediction:
+def _solved(net: Network, lowered: LoweredNetwork, options: _Options) -> Prediction:
     threads = options.threads
-    cells = [_on_grid(group, options) for group in assembly.cells]
-    if options.start is not None and (len(assembly.junctions.share) or assembly.conducting):
+    cells = [_on_grid(group, options) for group in lowered.cells]
+    if options.start is not None and (len(lowered.junctions.share) or lowered.conducting):
         raise ValueError("initial_rates is given for conductances; expected it for current synapses only: leave it out")
-    if assembly.silent is not None and (len(assembly.junctions.share) or assembly.conducting):
+    if lowered.silent is not None and (len(lowered.junctions.share) or lowered.conducting):
         raise ValueError(
             "adapting neurons beside conductance-based or Electrical synapses are not known to the theory; expected "
             "current synapses: use those, or simulate"
         )
-    if len(assembly.junctions.share):
-        _require_plain(assembly, options.order)
-        first: WorkingPoint = electrical_point(assembly, cells, partial(_counted, options.recurrent_noise), threads)
-    elif assembly.conducting:
+    if len(lowered.junctions.share):
+        _require_plain(lowered, options.order)
+        first: WorkingPoint = electrical_point(lowered, cells, partial(_counted, options.recurrent_noise), threads)
+    elif lowered.conducting:
         if options.order == 2:
             raise ValueError(
                 "order is 2 and there are conductance-based synapses; expected order=1, or current synapses"
             )
-        first = conductance_point(assembly, cells, partial(_share, options.recurrent_noise, assembly), threads)
+        first = conductance_point(lowered, cells, partial(_share, options.recurrent_noise, lowered), threads)
     else:
-        solve = partial(_first_order, assembly, options=options)
-        if assembly.silent is not None and options.order == 2:
+        solve = partial(_first_order, lowered, options=options)
+        if lowered.silent is not None and options.order == 2:
             raise ValueError("order is 2 and there is adaptation; expected order=1")
-        first = solve(cells) if assembly.silent is None else adapted_point(net, cells, solve, threads)
+        first = solve(cells) if lowered.silent is None else adapted_point(net, cells, solve, threads)
     point: WorkingPoint | SecondPoint = first
     counted = str(options.recurrent_noise)
     if options.order == 2:
         if first.rates.requires_grad:
             raise ValueError("order is 2, which has no gradients; expected order=1, or torch.no_grad() around predict")
-        moved = assembly.input + (first.shift if isinstance(first, ColouredPoint) else 0.0)
-        arrays = {"input": moved, "variance": assembly.variance, "tau": assembly.tau}
+        moved = lowered.input + (first.shift if isinstance(first, ColouredPoint) else 0.0)
+        arrays = {"input": moved, "variance": lowered.variance, "tau": lowered.tau}
         point = second_point(first, **arrays, threads=threads)
         counted = "to second order"
-    report = TheoryReport.of(assembly, point, counted, threads)
+    report = TheoryReport.of(lowered, point, counted, threads)
 
     def at_step(dt: float, threshold: str) -> Prediction:
-        return _solved(net, assembly, replace(options, dt=_step(dt), threshold=threshold))
+        return _solved(net, lowered, replace(options, dt=_step(dt), threshold=threshold))
 
-    prediction = Prediction(net, assembly, point, report, threads, dt=options.dt, at_step=at_step)
+    prediction = Prediction(net, lowered, point, report, threads, dt=options.dt, at_step=at_step)
     prediction.require_stable(options.stability)
     return prediction
 
 
-def _first_order(assembly: Assembly, cells: list[NeuronGroup], options: _Options) -> WorkingPoint:
+def _first_order(lowered: LoweredNetwork, cells: list[NeuronGroup], options: _Options) -> WorkingPoint:
     """Of a network whose synapses give currents; where order 2 follows, recurrent noise is white for a start."""
-    coupling, second, start = assembly.coupling, options.order == 2, options.start
-    loud = torch.ones_like(assembly.from_source) if assembly.silent is None else ~assembly.silent
+    coupling, second, start = lowered.coupling, options.order == 2, options.start
+    loud = torch.ones_like(lowered.from_source) if lowered.silent is None else ~lowered.silent
     if start is not None:
-        start = torch.where(assembly.source_rates > 0, assembly.source_rates, start).detach()
-    shares = _share("filtered" if second else options.recurrent_noise, assembly, assembly.tau) * loud
+        start = torch.where(lowered.source_rates > 0, lowered.source_rates, start).detach()
+    shares = _share("filtered" if second else options.recurrent_noise, lowered, lowered.tau) * loud
     if options.recurrent_noise == "coloured":
-        coloured = assembly.from_source | (not second)
+        coloured = lowered.from_source | (not second)
         filters = torch.tensor([not f.instant for f in coupling.filters], dtype=torch.bool)
         coloured &= loud
         edges = coloured & filters[coupling.synapse] & (coupling.weight != 0)
-        if bool((assembly.background_power.detach()[filters] > 0).any() or edges.any()):
+        if bool((lowered.background_power.detach()[filters] > 0).any() or edges.any()):
             parts = coloured.to(torch.float64), torch.where(coloured, 0.0, shares), shares
-            return coloured_point(assembly, cells, *parts, options.threads, start=start)
+            return coloured_point(lowered, cells, *parts, options.threads, start=start)
     return self_consistent(
         cells,
         coupling,
         noise_share=shares,
-        source_rates=assembly.source_rates,
-        input=assembly.input,
-        variance=assembly.variance,
+        source_rates=lowered.source_rates,
+        input=lowered.input,
+        variance=lowered.variance,
         threads=options.threads,
         start=start,
     )
 
 
-def _share(recurrent_noise: str | float, assembly: Assembly, tau: Tensor) -> Tensor:
+def _share(recurrent_noise: str | float, lowered: LoweredNetwork, tau: Tensor) -> Tensor:
     """(E,) share of each edge's noise at membranes of `tau` (size,) ms; that of sources is always the filtered
     one."""
-    filtered = assembly.coupling.noise_shares(tau)
-    return torch.where(assembly.from_source, filtered, _counted(recurrent_noise, filtered))
+    filtered = lowered.coupling.noise_shares(tau)
+    return torch.where(lowered.from_source, filtered, _counted(recurrent_noise, filtered))
 
 
 def _counted(recurrent_noise: str | float, filtered: Tensor) -> Tensor:
@@ -268,18 +269,18 @@ def _counted(recurrent_noise: str | float, filtered: Tensor) -> Tensor:
     return torch.full_like(filtered, float(recurrent_noise))
 
 
-def _require_plain(assembly: Assembly, order: int) -> None:
+def _require_plain(lowered: LoweredNetwork, order: int) -> None:
     """Raise ValueError, by name, for what is not known of networks with gap junctions."""
     if order == 2:
         raise ValueError("order is 2 and there are Electrical synapses between spiking neurons; expected order=1")
-    if assembly.conducting:
+    if lowered.conducting:
         raise ValueError(
             "Electrical synapses beside conductance-based ones are there; expected either, for the theory of "
             "spiking neurons: use current synapses, or simulate"
         )
-    values = [assembly.junctions.share, assembly.source_rates, assembly.background, assembly.background_power]
-    values += [assembly.coupling.weight]
-    for g in assembly.cells:
+    values = [lowered.junctions.share, lowered.source_rates, lowered.background, lowered.background_power]
+    values += [lowered.coupling.weight]
+    for g in lowered.cells:
         values += [g.tau, g.variance, g.V_th, g.V_reset, g.t_ref, *g.parameters.values()]
     if torch.is_grad_enabled() and any(x.requires_grad for x in values):
         raise ValueError(

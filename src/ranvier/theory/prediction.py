@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,14 +22,16 @@ from ranvier.theory.network.fluctuations.linear_response import (
     interaction,
 )
 from ranvier.theory.network.fluctuations.motifs import Path, motif_orders, strongest_paths
-from ranvier.theory.network.hawkes import HawkesPoint
 from ranvier.theory.network.junctions import ElectricalPoint
-from ranvier.theory.network.lowering import Assembly
+from ranvier.theory.network.lowering import LoweredNetwork
 from ranvier.theory.network.self_consistency.rates import WorkingPoint
 from ranvier.theory.reach import TheoryReport
 from ranvier.theory.second_order.network import SecondPoint
 from ranvier.theory.single_neuron import renewal
 from ranvier.theory.single_neuron.functions import in_hertz, numbers
+
+if TYPE_CHECKING:
+    from ranvier.theory.network.hawkes import HawkesPoint
 
 REGULAR = 0.3  # CV below which a neuron's own train is integrated in closed form
 MOST = 0.8  # relative error of covariances above which none are given
@@ -54,7 +56,7 @@ class Prediction:
     def __init__(
         self,
         network: Network,
-        assembly: Assembly,
+        lowered: LoweredNetwork,
         point: WorkingPoint | SecondPoint | HawkesPoint,
         report: TheoryReport,
         threads: int = 1,
@@ -65,13 +67,13 @@ class Prediction:
         self.network, self.report = network, report
         self.working_point, self.dt = point, dt
         self._at_step = at_step
-        self._assembly, self._threads = assembly, threads
-        self._coupling = point.wiring if isinstance(point, ElectricalPoint) else assembly.coupling
+        self._lowered, self._threads = lowered, threads
+        self._coupling = point.wiring if isinstance(point, ElectricalPoint) else lowered.coupling
 
     @property
     def n_neurons(self) -> int:
         """N, over all populations, sources of spikes included."""
-        return self._assembly.coupling.size
+        return self._lowered.coupling.size
 
     def at_step(self, dt: float, threshold: str = "step") -> Prediction:
         """What a simulation in steps of `dt` ms gives, with its `threshold`; see `predict`."""
@@ -148,7 +150,7 @@ class Prediction:
         """The linear interaction K (F, N, N) at `f` in Hz: how the rate of i follows that of j."""
         f = in_hertz(f)
         self._require_spikes_alone()
-        return interaction(self._assembly.coupling, self.working_point.linear(f, self._threads)[0], f)
+        return interaction(self._lowered.coupling, self.working_point.linear(f, self._threads)[0], f)
 
     def motifs(self, order: int, f: float = 0.0) -> Tensor:
         """The spectrum at `f` in Hz by the length of the paths that make it: (order + 1, N, N), in Hz."""
@@ -166,7 +168,7 @@ class Prediction:
         at = in_hertz(f)
         self._require_spikes_alone()
         gains, spectrum = self.working_point.linear(at, self._threads)
-        K = interaction(self._assembly.coupling, gains, at)[0]
+        K = interaction(self._lowered.coupling, gains, at)[0]
         return K.real if f == 0 else K, 1000 * spectrum[0]
 
     @cached_property
@@ -181,7 +183,7 @@ class Prediction:
             rate, cv = self.working_point.renewal(self._threads)
             regular = torch.zeros(len(rate), dtype=torch.bool)
             regular[self._regular_places(rate, cv)] = True
-            slow = [self._assembly.coupling.delay, *(c.t_ref for c in self._assembly.cells)]
+            slow = [self._lowered.coupling.delay, *(c.t_ref for c in self._lowered.cells)]
             longest = max((float(x.max()) for x in slow if len(x)), default=0.0)
             return frequencies.spectrum_nodes(1000 * rate, cv, regular, longest)
 

@@ -13,7 +13,7 @@ from ranvier.theory.network.expected_error import covariance_error, input_statis
 from ranvier.theory.network.fluctuations.linear_response import edge_interaction
 from ranvier.theory.network.fluctuations.stability import spectral_radius
 from ranvier.theory.network.junctions import ElectricalPoint
-from ranvier.theory.network.lowering import Assembly
+from ranvier.theory.network.lowering import LoweredNetwork
 from ranvier.theory.network.self_consistency.coloured import ColouredPoint
 from ranvier.theory.network.self_consistency.rates import WorkingPoint
 from ranvier.theory.second_order.network import SecondPoint
@@ -53,13 +53,13 @@ class TheoryReport(Brief):
     states: int = 1
 
     @classmethod
-    def of(cls, assembly: Assembly, point: WorkingPoint | SecondPoint, counted: str, threads: int) -> TheoryReport:
+    def of(cls, lowered: LoweredNetwork, point: WorkingPoint | SecondPoint, counted: str, threads: int) -> TheoryReport:
         """Of a network's working point; `counted` says which share of the recurrent noise that has."""
         with torch.no_grad():
             at = torch.zeros(1, dtype=torch.float64)
-            coupling = assembly.coupling
+            coupling = lowered.coupling
             strength = getattr(point, "strength", coupling.weight)
-            inputs = input_statistics(assembly, point.rates, strength)
+            inputs = input_statistics(lowered, point.rates, strength)
             share, second = inputs.share, isinstance(point, SecondPoint)
             if isinstance(point, ElectricalPoint):
                 coupling, K = point.feedback(threads)
@@ -67,20 +67,20 @@ class TheoryReport(Brief):
                 share = torch.where(other > 0, (inputs.recurrent + point.fluctuations) / other, 0.0)
             else:
                 K = edge_interaction(coupling, point.linear(at, threads)[0], at)[0].real
-                if assembly.silent is not None:  # a neuron's adaptation only weakens its responses
-                    K = torch.where(assembly.silent, 0.0, K)
-            coloured, treatment = _treatment(assembly, point, inputs.recurrent)
+                if lowered.silent is not None:  # a neuron's adaptation only weakens its responses
+                    K = torch.where(lowered.silent, 0.0, K)
+            coloured, treatment = _treatment(lowered, point, inputs.recurrent)
             sources = torch.ones_like(share, dtype=torch.bool)
-            for group in assembly.cells:
+            for group in lowered.cells:
                 sources[group.index] = False
             adapting = torch.zeros_like(share)
-            if assembly.silent is not None:
-                adapting[assembly.coupling.targets[assembly.silent]] = 1.0
+            if lowered.silent is not None:
+                adapting[lowered.coupling.targets[lowered.silent]] = 1.0
                 treatment += ", adaptation by its mean"
             gain, cv = point.susceptibility(at, threads)[0].real, point.cv(threads)
             size = len(share)
             errors = rate_error(inputs, point.rates, gain[:size], cv[:size], coloured, adapting, sources)
-            effect = spike_effect(assembly, point.rates, strength, gain[:size])
+            effect = spike_effect(lowered, point.rates, strength, gain[:size])
             relative = covariance_error(inputs, cv[:size], effect)
         radius = spectral_radius(coupling.sources, coupling.targets, K, coupling.size)
         better = SECOND_ORDER if second else 1.0
@@ -104,13 +104,13 @@ class TheoryReport(Brief):
         return text
 
 
-def _treatment(assembly: Assembly, point: Any, recurrent: Tensor) -> tuple[bool, str]:
+def _treatment(lowered: LoweredNetwork, point: Any, recurrent: Tensor) -> tuple[bool, str]:
     """Whether noise is coloured, and how it is treated, in words."""
     if isinstance(point, ColouredPoint) and bool((point.noise.filtered > 0).any()):
         at = point.noise.filtered > 0
-        ratio = float((point.noise.tau / assembly.tau)[at].max())
+        ratio = float((point.noise.tau / lowered.tau)[at].max())
         return True, f"filtered noise by the Fokker-Planck equation of voltage and input (tau_s/tau_m to {ratio:.2g})"
-    filtered = any(not f.instant for f in assembly.coupling.filters)
-    if filtered and bool((recurrent > 0).any() or (assembly.background_power > 0).any()):
+    filtered = any(not f.instant for f in lowered.coupling.filters)
+    if filtered and bool((recurrent > 0).any() or (lowered.background_power > 0).any()):
         return True, "filtered noise as white noise of the same variance"
     return False, "white noise"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ranvier.theory.network.lowering import Assembly
+from ranvier.theory.network.lowering import LoweredNetwork
 from ranvier.theory.network.self_consistency.rates import Coupling
 
 COLOURED, WHITE, ADAPTING = 0.02, 0.005, 0.04  # relative errors of rates in Gaussian noise
@@ -40,25 +40,25 @@ class InputStatistics(NamedTuple):
 
 
 @torch.no_grad()
-def input_statistics(assembly: Assembly, rates: Tensor, strength: Tensor) -> InputStatistics:
+def input_statistics(lowered: LoweredNetwork, rates: Tensor, strength: Tensor) -> InputStatistics:
     """Of rates (size,) 1/ms and the edges' weights as currents `strength` (E,) mV ms. A pulse of area W through a
     filter that leaves the share c of the variance gives the cumulants W^2 c/(2 tau), W^3 c^2/(3 tau^2) and
     W^4 c^3/(4 tau^3) per spike."""
-    coupling, tau = assembly.coupling, assembly.tau
+    coupling, tau = lowered.coupling, lowered.tau
     t, sent = coupling.targets, rates[coupling.sources]
-    if assembly.silent is not None:
-        sent = torch.where(assembly.silent, 0.0, sent)
+    if lowered.silent is not None:
+        sent = torch.where(lowered.silent, 0.0, sent)
     share = coupling.noise_shares(tau)
     quadratic = sent * _power(coupling, strength, 2) * share / (2 * tau[t])
-    recurrent = coupling.into(torch.where(assembly.from_source, 0.0, quadratic))
-    variance = coupling.into(quadratic) + assembly.variance.detach()
+    recurrent = coupling.into(torch.where(lowered.from_source, 0.0, quadratic))
+    variance = coupling.into(quadratic) + lowered.variance.detach()
     cubic = coupling.into(sent * _power(coupling, strength, 3) * share**2 / (3 * tau[t] ** 2))
     quartic = sent * _power(coupling, strength, 4) * share**3 / (4 * tau[t] ** 3)
-    quartic = coupling.into(torch.where(assembly.from_source, 0.0, quartic))
-    for f, w3 in zip(coupling.filters, assembly.background_cumulants[0], strict=True):
+    quartic = coupling.into(torch.where(lowered.from_source, 0.0, quartic))
+    for f, w3 in zip(coupling.filters, lowered.background_cumulants[0], strict=True):
         if f.E_rev is None:
             cubic = cubic + w3 * f.noise_share(tau) ** 2 / (3 * tau**2)
-    for group in assembly.cells:
+    for group in lowered.cells:
         variance[group.index] += group.variance.detach()
     safe = torch.where(variance > 0, variance, 1.0)
     return InputStatistics(recurrent, variance, cubic / safe**1.5, quartic / safe**2)
@@ -83,15 +83,15 @@ def rate_error(
 
 
 @torch.no_grad()
-def spike_effect(assembly: Assembly, rates: Tensor, strength: Tensor, gain: Tensor) -> float:
+def spike_effect(lowered: LoweredNetwork, rates: Tensor, strength: Tensor, gain: Tensor) -> float:
     """x, by how much one recurrent spike changes the logarithm of its target's rate at the peak of its potential: a
     mean over edges, weighed by (gain strength)^2 rate, what they make of covariances. `rates` (size,) 1/ms, `strength`
     (E,) mV ms, `gain` (size,) 1/ms per mV."""
-    coupling, tau = assembly.coupling, assembly.tau
+    coupling, tau = lowered.coupling, lowered.tau
     t, count = coupling.targets, 1.0 if coupling.in_degree is None else coupling.in_degree
-    counted = ~assembly.from_source & (rates[t] > 1e-12)
-    if assembly.silent is not None:
-        counted &= ~assembly.silent
+    counted = ~lowered.from_source & (rates[t] > 1e-12)
+    if lowered.silent is not None:
+        counted &= ~lowered.silent
     one = gain[t] * strength / count
     weight = torch.where(counted, one**2 * count * rates[coupling.sources], 0.0)
     if not float(weight.sum()) > 0:

@@ -24,7 +24,8 @@ class NeuronGroup(Brief):
     `index` (M,): their places in the network. `drift` in mV/ms, I in mV. `parameters`: name -> (M,).
     `tau` (M,) ms = 1/(d drift/d I). `variance` (M,) mV^2: sigma^2. `V_th`, `V_reset` (M,) mV, `t_ref`
     (M,) ms. `V_lb` (M,) mV and `N`: the grid, chosen by `membrane` where None. `dt` ms: of a simulation that asks
-    for the threshold at the ends of its steps only; 0 where it applies at all times. `bridge`: that draws crossings within steps.
+    for the threshold at the ends of its steps only; 0 where it applies at all times. `bridge`: that draws crossings
+    within steps.
     """
 
     name: str
@@ -88,8 +89,8 @@ class NeuronGroup(Brief):
         if self.bridge:
             if bool(steep.any()):
                 raise ValueError(
-                    f"{self.name} has an upstroke at its threshold; expected neurons whose noise carries them over a hard "
-                    "threshold for threshold='bridge': use threshold='step'"
+                    f"{self.name} has an upstroke at its threshold; expected neurons whose noise carries them over a "
+                    "hard threshold for threshold='bridge': use threshold='step'"
                 )
             return self.t_ref + self.dt / 2
         drift, spread = self.dt * F[0].detach() / self.tau, torch.sqrt(white.detach() * 2 * self.dt / self.tau)

@@ -15,8 +15,9 @@ from ranvier.synapses import Exponential, Synapse
 from ranvier.theory._text import Brief
 from ranvier.theory.network.filters import synapse_filter
 from ranvier.theory.network.fluctuations.stability import spectral_radius
-from ranvier.theory.network.lowering import Assembly, Junctions
+from ranvier.theory.network.lowering import Junctions, LoweredNetwork
 from ranvier.theory.network.self_consistency.rates import Coupling
+from ranvier.theory.prediction import Prediction
 from ranvier.theory.reach import TheoryReport
 
 #: link and its derivative
@@ -59,10 +60,50 @@ class HawkesPoint(Brief):
         )
 
 
-def hawkes_arrays(
+def hawkes(
+    base: Any, weight: Any, *, kernel: Synapse | None = None, delay: Any = 0.0, link: str = "identity"
+) -> Prediction:
+    """A `Prediction` of N point processes of intensities link(base_i + sum_j W_ij (h * s_j)(t - d_ij)) in Hz, s_j the
+    spike trains in Hz and h the kernel, of area 1.
+
+    Link "identity": linear Hawkes processes (Hawkes 1971, Biometrika 58:83). Rates (I - W)^-1 base, spectra
+    (I - H)^-1 diag(r) (I - H)^-† and all that follows from them are exact, as long as intensities stay above 0.
+    "exp" or "softplus": a Poisson GLM, linear about its mean rates; `report` has the expected error.
+
+    Parameters
+    ----------
+    base
+        (N,) Hz; of a GLM the argument of its link, whose value is in Hz.
+    weight
+        (N, N) [target, source]: the mean number of spikes that a spike of the source adds (identity); otherwise, in
+        the argument per Hz: a filter w e^{-t/tau} of a spike is W = w tau/1000, tau in ms. 0 is no connection.
+    kernel
+        A current synapse of the library, by default `Exponential(tau=5.0)`.
+    delay
+        ms, a number or (N, N).
+    link
+        "identity", "exp" or "softplus".
+
+    All questions but `cv` are answered; differentiable in base, weight, delay and the kernel's time constants. Raises
+    ValueError for shapes that do not fit, rates below 0 and spectral radii of 1 or more.
+
+    >>> from ranvier.theory import hawkes
+    >>> prediction = hawkes([10.0, 5.0], [[0.0, 0.4], [-0.2, 0.0]])
+    >>> prediction.rates().round(decimals=3).tolist()
+    [11.111, 2.778]
+    >>> prediction.covariance(100.0).shape
+    torch.Size([2, 2])
+    """
+    net, lowered, point, report = _arrays(base, weight, kernel, delay, link)
+    prediction = Prediction(net, lowered, point, report)
+    prediction.require_stable()
+    return prediction
+
+
+def _arrays(
     base: Any, weight: Any, kernel: Synapse | None, delay: Any, link: str
-) -> tuple[Network, Assembly, HawkesPoint, TheoryReport]:
-    """What a `Prediction` is made of; see `ranvier.theory.hawkes`."""
+) -> tuple[Network, LoweredNetwork, HawkesPoint, TheoryReport]:
+    """What the `Prediction` of `hawkes` is made of."""
     base, W = torch.as_tensor(base, dtype=torch.float64), torch.as_tensor(weight, dtype=torch.float64)
     if base.ndim != 1 or W.shape != (len(base), len(base)):
         raise ValueError(
@@ -90,7 +131,7 @@ def hawkes_arrays(
         )
     none, zero = torch.zeros(0, dtype=torch.int64), torch.zeros(N, dtype=torch.float64)
     rows = zero[None].clone()
-    assembly = Assembly(
+    lowered = LoweredNetwork(
         (), coupling, torch.zeros(len(edges), dtype=torch.bool), rates.detach(), rows, rows, rows.expand(2, 1, N),
         zero + 1, Junctions(none, none, zero[:0]),
     )  # fmt: skip
@@ -102,7 +143,7 @@ def hawkes_arrays(
     )
     net = Network()
     net.add(Poisson(), N, name="processes", rate=1000 * rates.detach().clamp(min=0.0))
-    return net, assembly, HawkesPoint(coupling, rates, slope, count, residual), report
+    return net, lowered, HawkesPoint(coupling, rates, slope, count, residual), report
 
 
 def _rates(base: Tensor, W: Tensor, link: str) -> tuple[Tensor, Tensor, int, float]:

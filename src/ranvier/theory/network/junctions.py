@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ranvier.theory.network.filters import Filter
 from ranvier.theory.network.groups import NeuronGroup, shared
-from ranvier.theory.network.lowering import Assembly, Junctions
+from ranvier.theory.network.lowering import Junctions, LoweredNetwork
 from ranvier.theory.network.self_consistency.rates import Coupling, WorkingPoint, self_consistent
 from ranvier.theory.single_neuron.functions import StationaryFunction
 from ranvier.theory.single_neuron.membrane import Membrane
@@ -104,7 +104,7 @@ class ElectricalPoint(WorkingPoint):
 
 
 def electrical_point(
-    assembly: Assembly, cells: Sequence[NeuronGroup], counted: Counted, threads: int = 1
+    lowered: LoweredNetwork, cells: Sequence[NeuronGroup], counted: Counted, threads: int = 1
 ) -> ElectricalPoint:
     """Self-consistent rates and mean voltages; `counted`: shares of recurrent noise that membranes keep -> those that
     are counted. No gradients.
@@ -112,29 +112,29 @@ def electrical_point(
     Raises ValueError where none are found.
     """
     with torch.no_grad():
-        return _solved(assembly, cells, counted, threads)
+        return _solved(lowered, cells, counted, threads)
 
 
-def _solved(assembly: Assembly, cells: Sequence[NeuronGroup], counted: Counted, threads: int) -> ElectricalPoint:
-    j, size = assembly.junctions, assembly.coupling.size
+def _solved(lowered: LoweredNetwork, cells: Sequence[NeuronGroup], counted: Counted, threads: int) -> ElectricalPoint:
+    j, size = lowered.junctions, lowered.coupling.size
     leak = torch.zeros(size, dtype=torch.float64).index_add(0, j.targets, j.share)
-    tau = assembly.tau / (1 + leak)
+    tau = lowered.tau / (1 + leak)
     background = torch.zeros_like(tau)
-    for f, power in zip(assembly.coupling.filters, assembly.background_power):
-        background = background + f.noise_share(tau) * power / (2 * assembly.tau)
+    for f, power in zip(lowered.coupling.filters, lowered.background_power):
+        background = background + f.noise_share(tau) * power / (2 * lowered.tau)
     V, groups = torch.zeros_like(tau), list(cells)
     for group in cells:
         V[group.index] = group.V_reset
-    filtered = assembly.coupling.noise_shares(tau)
-    shares = torch.where(assembly.from_source, filtered, counted(filtered))
+    filtered = lowered.coupling.noise_shares(tau)
+    shares = torch.where(lowered.from_source, filtered, counted(filtered))
     noise, fluctuations = torch.zeros_like(V), torch.zeros_like(V)
     matrix = torch.zeros(size, size, dtype=torch.float64).index_put((j.targets, j.sources), j.share, accumulate=True)
     moved = 0.0
     for step in range(ROUNDS):
         opened = [_opened(g, leak[g.index], (matrix @ V)[g.index]) for g in groups]
         point = self_consistent(
-            opened, assembly.coupling, noise_share=shares, source_rates=assembly.source_rates,
-            input=assembly.input, variance=background + noise, threads=threads,
+            opened, lowered.coupling, noise_share=shares, source_rates=lowered.source_rates,
+            input=lowered.input, variance=background + noise, threads=threads,
         )  # fmt: skip
         answer, slope, lasting, power = V.clone(), torch.zeros_like(V), torch.zeros_like(V), torch.zeros_like(V)
         for group in point.cells:
@@ -144,7 +144,7 @@ def _solved(assembly: Assembly, cells: Sequence[NeuronGroup], counted: Counted, 
         # Newton's step, the rates held
         change = torch.linalg.solve(torch.eye(size, dtype=torch.float64) - slope[:, None] * matrix, answer - V)
         passed = tau[j.targets] / (tau[j.targets] + lasting[j.sources])
-        white = j.share**2 * power[j.sources] / (2 * assembly.tau[j.targets])
+        white = j.share**2 * power[j.sources] / (2 * lowered.tau[j.targets])
         fluctuations = torch.zeros_like(V).index_add(0, j.targets, white * passed)
         more = torch.zeros_like(V).index_add(0, j.targets, white * counted(passed))
         moved = max(float((answer - V).abs().max()), float((more - noise).abs().max()))
@@ -159,7 +159,7 @@ def _solved(assembly: Assembly, cells: Sequence[NeuronGroup], counted: Counted, 
             "network may have no stationary state; expected weaker weights, more noise or another drive"
         )
     return ElectricalPoint(
-        point.cells, point.coupling, point.rates, point.input, point.variance, point.shares, assembly.from_source,
+        point.cells, point.coupling, point.rates, point.input, point.variance, point.shares, lowered.from_source,
         point.iterations, point.residual, V, fluctuations, j,
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ class Junctions(Brief):
 
 
 @dataclass(frozen=True, repr=False)
-class Assembly(Brief):
+class LoweredNetwork(Brief):
     """`cells` of the spiking populations; `coupling` (weights in mV·ms; those of conductances in ms, their area
     over g_L); `from_source` (E,) whether an edge comes from a source of spikes; `source_rates` (size,) 1/ms, 0
     for neurons; `background`, `background_power` (filters, size): W nu and W^2 nu of the backgrounds, and
@@ -70,7 +70,7 @@ class Assembly(Brief):
         return torch.zeros_like(self.tau)
 
 
-def assemble(net: Network) -> Assembly:
+def lower(net: Network) -> LoweredNetwork:
     """Raises ValueError, naming the population or projection, where the theory does not hold."""
     if not net.populations:
         raise ValueError("the network has no populations; expected at least one: net.add(rv.EIF(), 100, ...)")
@@ -97,7 +97,7 @@ def assemble(net: Network) -> Assembly:
     coupling, from_source, silent = _adaptations(net, coupling, from_source, filters)
     more = len(coupling.filters) - len(background)
     rows = torch.zeros(more, net.size, dtype=torch.float64)
-    return Assembly(
+    return LoweredNetwork(
         tuple(cells), coupling, from_source, rates, torch.cat([background, rows]), torch.cat([power, rows]),
         torch.cat([cumulants, rows.expand(2, *rows.shape)], 1), tau, _junctions(net), silent,
     )  # fmt: skip

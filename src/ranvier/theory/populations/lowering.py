@@ -14,13 +14,13 @@ from ranvier.neurons import Poisson, SpikeTimes
 from ranvier.synapses import Electrical
 from ranvier.theory.network.filters import Filter, synapse_filter
 from ranvier.theory.network.groups import NeuronGroup
-from ranvier.theory.network.lowering import Assembly, Junctions
+from ranvier.theory.network.lowering import Junctions, LoweredNetwork
 from ranvier.theory.network.neuron_lowering import adaptation, neuron_group, require_constant
 from ranvier.theory.network.self_consistency.rates import Coupling
 
 
-def assemble_populations(net: Network) -> tuple[Assembly, Tensor]:
-    """(assembly of P nodes, sizes (P,)): an edge a projection, `Coupling.in_degree` its mean in-degree.
+def lower_populations(net: Network) -> tuple[LoweredNetwork, Tensor]:
+    """(lowered of P nodes, sizes (P,)): an edge a projection, `Coupling.in_degree` its mean in-degree.
 
     Raises ValueError, naming population or projection, where neurons, weights or backgrounds of one population differ,
     for conductances and gap junctions, and where the theory does not hold.
@@ -103,11 +103,11 @@ def assemble_populations(net: Network) -> tuple[Assembly, Tensor]:
     power, cubic, quartic = (by_filter(x) for x in cumulants)
     outside = column(6).bool()
     none_at_all = torch.zeros(0, dtype=torch.int64)
-    assembly = Assembly(
+    lowered = LoweredNetwork(
         tuple(cells), coupling, outside, rates, by_filter(mean), power, torch.stack([cubic, quartic]).detach(), tau,
         Junctions(none_at_all, none_at_all, none),
     )  # fmt: skip
-    return assembly, torch.tensor([p.size for p in net.populations], dtype=torch.float64)
+    return lowered, torch.tensor([p.size for p in net.populations], dtype=torch.float64)
 
 
 def in_degree(projection: Projection) -> float:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ranvier.networks import Network
 from ranvier.theory.network.fluctuations.linear_response import cross_spectra, encirclements, interaction
-from ranvier.theory.network.lowering import Assembly
+from ranvier.theory.network.lowering import LoweredNetwork
 from ranvier.theory.network.self_consistency.coloured import ColouredPoint, coloured_point
-from ranvier.theory.populations.lowering import assemble_populations
+from ranvier.theory.populations.lowering import lower_populations
 from ranvier.theory.reach import TheoryReport
 from ranvier.theory.single_neuron.functions import in_hertz
 
@@ -38,12 +38,12 @@ class PopulationPrediction:
     """
 
     def __init__(
-        self, network: Network, assembly: Assembly, sizes: Tensor, point: ColouredPoint, threads: int = 1
+        self, network: Network, lowered: LoweredNetwork, sizes: Tensor, point: ColouredPoint, threads: int = 1
     ) -> None:
         self.network, self.sizes, self.working_point = network, sizes, point
         self.names = [p.name for p in network.populations]
-        self._assembly, self._threads = assembly, threads
-        self.report = TheoryReport.of(assembly, point, "coloured", threads)
+        self._lowered, self._threads = lowered, threads
+        self.report = TheoryReport.of(lowered, point, "coloured", threads)
 
     def rates(self) -> Tensor:
         """(P,) Hz."""
@@ -60,13 +60,13 @@ class PopulationPrediction:
     def coupling(self, f: Any) -> Tensor:
         """M, complex (F, P, P) [target, source]: how a population's rate follows that of another."""
         f = in_hertz(f)
-        return interaction(self._assembly.coupling, self.working_point.linear(f, self._threads)[0], f)
+        return interaction(self._lowered.coupling, self.working_point.linear(f, self._threads)[0], f)
 
     def spectrum(self, f: Any) -> Tensor:
         """Cross-spectra of the population activities in Hz, complex (F, P, P); finite-size fluctuations."""
         f = in_hertz(f)
         gains, spectrum = self.working_point.linear(f, self._threads)
-        return 1000 * cross_spectra(self._assembly.coupling, gains, spectrum / self.sizes, f)
+        return 1000 * cross_spectra(self._lowered.coupling, gains, spectrum / self.sizes, f)
 
     def modes(self, f: Any) -> Tensor:
         """Eigenvalues of M, complex (F, P), those nearest 1 first."""
@@ -96,7 +96,7 @@ class PopulationPrediction:
         """How many modes grow: the turns of det(I - M) round 0 (Nyquist)."""
         with torch.no_grad():
             f = torch.cat([LOW, HIGH])
-            return abs(encirclements(self._assembly.coupling, self.working_point.linear(f, self._threads)[0], f))
+            return abs(encirclements(self._lowered.coupling, self.working_point.linear(f, self._threads)[0], f))
 
     @property
     def stable(self) -> bool:
@@ -130,28 +130,28 @@ def predict_populations(
     """
     if not (math.isfinite(dt) and dt >= 0):
         raise ValueError(f"dt is {dt}; expected a step in ms, or 0 for none")
-    assembly, sizes = assemble_populations(net)
-    return solved(net, assembly, sizes, initial_rates, dt, threads)
+    lowered, sizes = lower_populations(net)
+    return solved(net, lowered, sizes, initial_rates, dt, threads)
 
 
 def solved(
-    net: Network, assembly: Assembly, sizes: Tensor, initial_rates: Any, dt: float, threads: int
+    net: Network, lowered: LoweredNetwork, sizes: Tensor, initial_rates: Any, dt: float, threads: int
 ) -> PopulationPrediction:
-    cells = [replace(group, dt=dt) for group in assembly.cells]
-    one = torch.ones_like(assembly.coupling.weight)
-    shares = assembly.coupling.noise_shares(assembly.tau)
-    start = None if initial_rates is None else starting_rates(assembly, initial_rates)
-    point = coloured_point(assembly, cells, one.detach(), 0 * one.detach(), shares, threads, start=start)
-    return PopulationPrediction(net, assembly, sizes, point, threads)
+    cells = [replace(group, dt=dt) for group in lowered.cells]
+    one = torch.ones_like(lowered.coupling.weight)
+    shares = lowered.coupling.noise_shares(lowered.tau)
+    start = None if initial_rates is None else starting_rates(lowered, initial_rates)
+    point = coloured_point(lowered, cells, one.detach(), 0 * one.detach(), shares, threads, start=start)
+    return PopulationPrediction(net, lowered, sizes, point, threads)
 
 
-def starting_rates(assembly: Assembly, rates: Any) -> Tensor:
+def starting_rates(lowered: LoweredNetwork, rates: Any) -> Tensor:
     """(P,) 1/ms; sources keep theirs."""
-    P = assembly.coupling.size
+    P = lowered.coupling.size
     requested = torch.as_tensor(rates, dtype=torch.float64).detach()
     if requested.ndim > 1 or (requested.ndim == 1 and len(requested) not in (1, P)) or not bool((requested >= 0).all()):
         raise ValueError(f"initial_rates is {rates}; expected one rate in Hz, or one for each of {P} nodes, 0 or above")
-    start = assembly.source_rates.detach().clone()
-    for group in assembly.cells:
+    start = lowered.source_rates.detach().clone()
+    for group in lowered.cells:
         start[group.index] = (requested / 1000).expand(P)[group.index]
     return start

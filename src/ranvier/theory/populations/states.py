@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ranvier.networks import Network
 from ranvier.theory.network.self_consistency.coloured import RateMap
-from ranvier.theory.populations.lowering import assemble_populations
+from ranvier.theory.populations.lowering import lower_populations
 from ranvier.theory.populations.prediction import PopulationPrediction, solved
 
 LEVELS = (0.1, 2.0, 10.0, 40.0, 120.0, 300.0)  # Hz, from which Newton's method begins
@@ -33,9 +33,9 @@ def stationary_states(
 
     Raises ValueError as `predict_populations` does, and where no state is found.
     """
-    assembly, sizes = assemble_populations(net)
-    rate_map = _rate_map(assembly, threads)
-    P, own = assembly.coupling.size, torch.cat([g.index for g in assembly.cells])
+    lowered, sizes = lower_populations(net)
+    rate_map = _rate_map(lowered, threads)
+    P, own = lowered.coupling.size, torch.cat([g.index for g in lowered.cells])
     begin = [torch.full((P,), x) for x in LEVELS] + [torch.as_tensor(x).expand(P) for x in starts]
     if 1 < len(own) <= 3:
         for pattern in product((0.5, 100.0), repeat=len(own)):
@@ -43,7 +43,7 @@ def stationary_states(
                 begin.append(torch.zeros(P).index_copy(0, own, torch.tensor(pattern)))
     states: list[Tensor] = []
     for x in begin:
-        r = assembly.source_rates.index_copy(0, own, x.double()[own] / 1000)
+        r = lowered.source_rates.index_copy(0, own, x.double()[own] / 1000)
         while (state := _deflated(rate_map, r, own, states)) is not None:
             states.append(state)
     if not states:
@@ -51,15 +51,15 @@ def stationary_states(
             "no stationary state found: the network may run away; expected weaker weights, more noise or another drive"
         )
     states.sort(key=lambda r: float(r[own].mean()))
-    predictions = [solved(net, assembly, sizes, 1000 * r, dt, threads) for r in states]
+    predictions = [solved(net, lowered, sizes, 1000 * r, dt, threads) for r in states]
     for prediction in predictions:
         prediction.report = replace(prediction.report, states=len(states))
     return predictions
 
 
-def _rate_map(assembly: Any, threads: int) -> RateMap:
-    one = torch.ones_like(assembly.coupling.weight).detach()
-    return RateMap(assembly, assembly.cells, one, 0 * one, threads)
+def _rate_map(lowered: Any, threads: int) -> RateMap:
+    one = torch.ones_like(lowered.coupling.weight).detach()
+    return RateMap(lowered, lowered.cells, one, 0 * one, threads)
 
 
 def _deflated(rate_map: RateMap, r: Tensor, own: Tensor, states: list[Tensor]) -> Tensor | None:
@@ -125,15 +125,15 @@ def follow(
 
     def gap(x: Tensor) -> Tensor:
         """In x = (log rates in 1/ms, parameter in units of the range)."""
-        rate_map, assembly, own = at(float(x[-1]))
-        r = assembly.source_rates.index_copy(0, own, torch.exp(x[:-1]))
+        rate_map, lowered, own = at(float(x[-1]))
+        r = lowered.source_rates.index_copy(0, own, torch.exp(x[:-1]))
         mean, power, white = rate_map.received(r)
         phi = rate_map.rates(rate_map.gridded(r), mean, rate_map.noise(power, white))
         return torch.log(phi[own].clamp(min=1e-300)) - x[:-1]
 
     def at(place: float) -> tuple[RateMap, Any, Tensor]:
-        assembly, _ = assemble_populations(build(start + width * place))
-        return _rate_map(assembly, threads), assembly, torch.cat([g.index for g in assembly.cells])
+        lowered, _ = lower_populations(build(start + width * place))
+        return _rate_map(lowered, threads), lowered, torch.cat([g.index for g in lowered.cells])
 
     def jacobian(x: Tensor) -> Tensor:
         """(n, n + 1) by central differences."""
@@ -147,13 +147,13 @@ def follow(
 
     def state(x: Tensor) -> PopulationPrediction:
         net = build(start + width * float(x[-1]))
-        assembly, sizes = assemble_populations(net)
-        own = torch.cat([g.index for g in assembly.cells])
-        r = assembly.source_rates.index_copy(0, own, torch.exp(x[:-1]))
-        return solved(net, assembly, sizes, 1000 * r, 0.0, threads)
+        lowered, sizes = lower_populations(net)
+        own = torch.cat([g.index for g in lowered.cells])
+        r = lowered.source_rates.index_copy(0, own, torch.exp(x[:-1]))
+        return solved(net, lowered, sizes, 1000 * r, 0.0, threads)
 
     first_net = build(start)
-    first = solved(first_net, *assemble_populations(first_net), initial_rates, 0.0, threads)
+    first = solved(first_net, *lower_populations(first_net), initial_rates, 0.0, threads)
     own = at(0.0)[2]
     x = torch.cat([torch.log(first.working_point.rates[own]), torch.zeros(1, dtype=torch.float64)])
     direction = torch.zeros_like(x)

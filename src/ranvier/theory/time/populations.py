@@ -15,7 +15,7 @@ from ranvier.networks import Network, TimeSeries
 from ranvier.neurons import Poisson
 from ranvier.theory.network.filters import Filter
 from ranvier.theory.network.groups import NeuronGroup
-from ranvier.theory.populations.lowering import assemble_populations
+from ranvier.theory.populations.lowering import lower_populations
 from ranvier.theory.populations.prediction import solved
 from ranvier.theory.single_neuron.membrane import Grid, Membrane
 
@@ -32,15 +32,15 @@ def as_coupled_populations(
     if steps < 1:
         raise ValueError(f"duration is {duration} ms and dt {dt} ms; expected positive times, at least one step")
     first = at_first(net)
-    assembly, sizes = assemble_populations(first)
-    if not assembly.cells:
+    lowered, sizes = lower_populations(first)
+    if not lowered.cells:
         raise ValueError("the network has no spiking populations but sources; expected at least one to follow in time")
-    point = solved(first, assembly, sizes, None, step, 1).working_point
-    _require_shared_input(assembly.cells)
+    point = solved(first, lowered, sizes, None, step, 1).working_point
+    _require_shared_input(lowered.cells)
     index = torch.cat([g.index for g in point.cells])
     mean = torch.zeros(steps, len(net.populations), dtype=torch.float64)  # mV, relative to the first values
     variance = torch.zeros(steps, len(net.populations), dtype=torch.float64)  # mV^2, of all but recurrent input
-    for group in assembly.cells:
+    for group in lowered.cells:
         k = int(group.index[0])
         drive = net.populations[k].parameters.get("drive", 0.0)
         variance[:, k] = group.variance
@@ -52,15 +52,15 @@ def as_coupled_populations(
         series = _rate(b.rate, steps, dt, f"rate of the background of {b.target.name!r}")
         alone = copy.copy(first)
         alone.backgrounds = [replace(b, target=first.populations[k], rate=1000.0)]  # one spike a ms
-        unit, _ = assemble_populations(alone)
+        unit, _ = lower_populations(alone)
         filter_ = _only(unit.coupling.filters, unit.background[:, k])
         sent = _filtered(series, _time_constant(filter_, f"background of {b.target.name!r}"), dt)
         mean[:, k] += unit.input[k] * (sent - series[0])
         variance[:, k] += unit.variance[k] * sent
-    P, coupling = assembly.coupling.size, assembly.coupling
+    P, coupling = lowered.coupling.size, lowered.coupling
     weight, spread, delay = (torch.zeros(P, P, dtype=torch.float64) for _ in range(3))
     tau_s = torch.zeros(P, P, dtype=torch.float64)
-    powers = coupling.noise_shares(assembly.tau) * coupling.squared / (2 * assembly.tau[coupling.targets])
+    powers = coupling.noise_shares(lowered.tau) * coupling.squared / (2 * lowered.tau[coupling.targets])
     known: set[tuple[int, int]] = set()
     for e in range(len(coupling.weight)):
         s, t = int(coupling.sources[e]), int(coupling.targets[e])

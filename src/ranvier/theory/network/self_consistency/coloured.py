@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ranvier.theory.network.groups import NeuronGroup, on_own_grid
-from ranvier.theory.network.lowering import Assembly
+from ranvier.theory.network.lowering import LoweredNetwork
 from ranvier.theory.network.self_consistency._shifts import ShiftTable, matching_shift
 from ranvier.theory.network.self_consistency.newton import solve_rates
 from ranvier.theory.network.self_consistency.rates import ImplicitRates, WorkingPoint, self_consistent
@@ -38,18 +38,18 @@ class InputNoise(NamedTuple):
     membrane: Tensor
 
     @classmethod
-    def of(cls, assembly: Assembly, power: Tensor, white: Tensor) -> InputNoise:
+    def of(cls, lowered: LoweredNetwork, power: Tensor, white: Tensor) -> InputNoise:
         """From `power` (filters, size) mV^2 ms, W^2 times rates, and more `white` noise (size,) mV^2."""
         filtered = passed = torch.zeros_like(white)
-        for f, x in zip(assembly.coupling.filters, power, strict=True):
+        for f, x in zip(lowered.coupling.filters, power, strict=True):
             if f.instant:
-                white = white + x / (2 * assembly.tau)
+                white = white + x / (2 * lowered.tau)
             else:
                 filtered = filtered + f.power * x
-                passed = passed + f.noise_share(assembly.tau) * x / (2 * assembly.tau)
+                passed = passed + f.noise_share(lowered.tau) * x / (2 * lowered.tau)
         some = filtered > 0
         rest = torch.where(some, filtered - passed, 1.0)
-        tau = torch.where(some, assembly.tau * torch.where(some, passed, 1.0) / rest, 1.0)
+        tau = torch.where(some, lowered.tau * torch.where(some, passed, 1.0) / rest, 1.0)
         return cls(white, filtered, tau, white + passed)
 
 
@@ -70,30 +70,30 @@ class RateMap:
     """
 
     def __init__(
-        self, assembly: Assembly, cells: Sequence[NeuronGroup], colours: Tensor, whites: Tensor, threads: int = 1
+        self, lowered: LoweredNetwork, cells: Sequence[NeuronGroup], colours: Tensor, whites: Tensor, threads: int = 1
     ) -> None:
-        coupling = assembly.coupling
-        self.assembly, self.cells, self.threads, self.coupling = assembly, cells, threads, coupling
+        coupling = lowered.coupling
+        self.lowered, self.cells, self.threads, self.coupling = lowered, cells, threads, coupling
         self._through = coupling.synapse * coupling.size + coupling.targets
         self._filtered = colours * coupling.squared
-        self._white = whites * coupling.squared / (2 * assembly.tau[coupling.targets])
+        self._white = whites * coupling.squared / (2 * lowered.tau[coupling.targets])
         self._tables = [ShiftTable(two_variable_rates, threads) for _ in cells]
 
     def received(self, r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """At rates r (size,) 1/ms: mean input (size,), power (filters, size), more white noise (size,)."""
-        coupling, assembly = self.coupling, self.assembly
+        coupling, lowered = self.coupling, self.lowered
         sent, size = r[coupling.sources], coupling.size
         power = torch.zeros(len(coupling.filters) * size, dtype=torch.float64)
         power = power.index_add(0, self._through, self._filtered * sent).reshape(-1, size)
-        mean = assembly.input + coupling.into(coupling.weight * sent)
-        return mean, assembly.background_power + power, coupling.into(self._white * sent)
+        mean = lowered.input + coupling.into(coupling.weight * sent)
+        return mean, lowered.background_power + power, coupling.into(self._white * sent)
 
     def noise(self, power: Tensor, white: Tensor) -> InputNoise:
-        return InputNoise.of(self.assembly, power, white)
+        return InputNoise.of(self.lowered, power, white)
 
     def rates(self, groups: Sequence[NeuronGroup], mean: Tensor, noise: InputNoise) -> Tensor:
         """(size,) 1/ms."""
-        r = self.assembly.source_rates
+        r = self.lowered.source_rates
         for group, table in zip(groups, self._tables, strict=True):
             at = group.index
             own = InputNoise(*(x[at] for x in noise))
@@ -123,7 +123,7 @@ class RateMap:
 
 
 def coloured_point(
-    assembly: Assembly, cells: Sequence[NeuronGroup], colours: Tensor, whites: Tensor, shares: Tensor,
+    lowered: LoweredNetwork, cells: Sequence[NeuronGroup], colours: Tensor, whites: Tensor, shares: Tensor,
     threads: int = 1, *, start: Tensor | None = None,
 ) -> ColouredPoint:
     """Rates by Newton's method, differentiable in everything by the implicit function theorem.
@@ -131,10 +131,10 @@ def coloured_point(
     `colours`, `whites` as in `RateMap`; `shares` (E,) of the white noise of each edge that the membrane's variance has
     then; `start` (size,) 1/ms, where Newton's method begins. Raises ValueError where no rates are found.
     """
-    coupling = assembly.coupling
-    rate_map = RateMap(assembly, cells, colours, whites, threads)
+    coupling = lowered.coupling
+    rate_map = RateMap(lowered, cells, colours, whites, threads)
     with torch.no_grad():
-        guess = _white_rates(assembly, cells, shares, threads) if start is None else start
+        guess = _white_rates(lowered, cells, shares, threads) if start is None else start
         solution = solve_rates(rate_map.linearised, rate_map.gridded, guess, coupling)
     groups = tuple(solution.cells)
     r = solution.rates
@@ -150,24 +150,24 @@ def coloured_point(
         at = group.index
         shift = shift.index_copy(0, at, matching_shift(group, mean[at], noise.membrane[at], r[at], threads))
     return ColouredPoint(
-        groups, coupling, r, mean + shift, noise.membrane, shares, assembly.from_source, solution.iterations,
+        groups, coupling, r, mean + shift, noise.membrane, shares, lowered.from_source, solution.iterations,
         solution.residual, shift, mean, noise,
     )  # fmt: skip
 
 
-def _white_rates(assembly: Assembly, cells: Sequence[NeuronGroup], shares: Tensor, threads: int) -> Tensor:
+def _white_rates(lowered: LoweredNetwork, cells: Sequence[NeuronGroup], shares: Tensor, threads: int) -> Tensor:
     """Where Newton's method begins, (size,) 1/ms: the rates in white noise, where there are any."""
     try:
         white = self_consistent(
-            cells, assembly.coupling, noise_share=shares, source_rates=assembly.source_rates, input=assembly.input,
-            variance=assembly.variance, threads=threads,
+            cells, lowered.coupling, noise_share=shares, source_rates=lowered.source_rates, input=lowered.input,
+            variance=lowered.variance, threads=threads,
         )  # fmt: skip
     except ValueError as error:
         if "no self-consistent rates" not in str(error):
             raise
     else:
         return white.rates
-    guess = assembly.source_rates.clone()
+    guess = lowered.source_rates.clone()
     for group in cells:
         guess[group.index] = 0.005
     return guess

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ranvier.theory.network.groups import NeuronGroup
-from ranvier.theory.network.lowering import Assembly
+from ranvier.theory.network.lowering import LoweredNetwork
 from ranvier.theory.network.self_consistency.rates import WorkingPoint, self_consistent
 from ranvier.theory.single_neuron.functions import StationaryFunction
 from ranvier.theory.single_neuron.response import response
@@ -72,31 +72,31 @@ class _State(NamedTuple):
 
 
 def conductance_point(
-    assembly: Assembly, cells: Sequence[NeuronGroup], shares: Shares, threads: int = 1
+    lowered: LoweredNetwork, cells: Sequence[NeuronGroup], shares: Shares, threads: int = 1
 ) -> ConductancePoint:
     """Self-consistent rates and mean voltages; `shares`: the effective time constants (size,) -> the share of
     each edge's noise that is counted. Differentiable in everything, by the implicit function theorem.
 
     Raises ValueError where no rates are found.
     """
-    coupling, size = assembly.coupling, assembly.coupling.size
+    coupling, size = lowered.coupling, lowered.coupling.size
     with torch.no_grad():
-        r = assembly.source_rates.clone()
+        r = lowered.source_rates.clone()
         V = torch.zeros(size, dtype=torch.float64)
         for group in cells:
             V[group.index], r[group.index] = group.V_reset, 0.005
         groups, point = list(cells), None
         for step in range(ROUNDS):
-            state = _state(assembly, groups, r, V, shares)
+            state = _state(lowered, groups, r, V, shares)
             # about these rates: conductances are currents, whose means are in the drift already
-            known = coupling.into(torch.where(_conducts(assembly), state.strength * r[coupling.sources], 0.0))
+            known = coupling.into(torch.where(_conducts(lowered), state.strength * r[coupling.sources], 0.0))
             point = self_consistent(
                 state.cells, replace(coupling, weight=state.strength), noise_share=state.shares,
-                source_rates=assembly.source_rates, input=assembly.input - known, variance=state.background,
+                source_rates=lowered.source_rates, input=lowered.input - known, variance=state.background,
                 threads=threads,
             )  # fmt: skip
-            now = _state(assembly, groups, point.rates, V, shares)
-            _, voltages = _implied(now, assembly, V, threads)
+            now = _state(lowered, groups, point.rates, V, shares)
+            _, voltages = _implied(now, lowered, V, threads)
             moved = max(float((point.rates - r).abs().max()), 1e-3 * float((voltages - V).abs().max()))
             damped = 0.5 if step > 30 else 1.0
             r, V = r + damped * (point.rates - r), V + damped * (voltages - V)
@@ -111,38 +111,38 @@ def conductance_point(
             )
     groups = [replace(g, V_lb=p.V_lb, N=p.N) for g, p in zip(cells, point.cells, strict=True)]
     if torch.is_grad_enabled():
-        r, V = _attached(assembly, groups, r, V, shares, threads)
-    state = _state(assembly, groups, r, V, shares)
-    outside = assembly.from_source
+        r, V = _attached(lowered, groups, r, V, shares, threads)
+    state = _state(lowered, groups, r, V, shares)
+    outside = lowered.from_source
     return ConductancePoint(
         tuple(state.cells), coupling, r, state.input, state.variance, state.shares, outside, point.iterations,
         point.residual, state.strength, V,
     )  # fmt: skip
 
 
-def _conducts(assembly: Assembly) -> Tensor:
-    kinds = torch.tensor([f.E_rev is not None for f in assembly.coupling.filters])
-    return kinds[assembly.coupling.synapse]
+def _conducts(lowered: LoweredNetwork) -> Tensor:
+    kinds = torch.tensor([f.E_rev is not None for f in lowered.coupling.filters])
+    return kinds[lowered.coupling.synapse]
 
 
-def _state(assembly: Assembly, cells: Sequence[NeuronGroup], r: Tensor, V: Tensor, shares: Shares) -> _State:
-    coupling, filters = assembly.coupling, assembly.coupling.filters
-    conducts, sent = _conducts(assembly), coupling.weight * r[coupling.sources]
+def _state(lowered: LoweredNetwork, cells: Sequence[NeuronGroup], r: Tensor, V: Tensor, shares: Shares) -> _State:
+    coupling, filters = lowered.coupling, lowered.coupling.filters
+    conducts, sent = _conducts(lowered), coupling.weight * r[coupling.sources]
     gamma, leak = {}, torch.zeros_like(r)
     E, spread = torch.zeros_like(coupling.weight), torch.zeros_like(r)
     for k, f in enumerate(filters):
         if f.E_rev is not None:
             own = coupling.synapse == k
-            gamma[k] = assembly.background[k] + coupling.into(torch.where(own, sent, 0.0))
+            gamma[k] = lowered.background[k] + coupling.into(torch.where(own, sent, 0.0))
             leak, E = leak + gamma[k], torch.where(own, f.E_rev, E)
-    tau = assembly.tau / (1 + leak)
-    for f, power in zip(filters, assembly.background_power):
+    tau = lowered.tau / (1 + leak)
+    for f, power in zip(filters, lowered.background_power):
         force = 1.0 if f.E_rev is None else (f.E_rev - V) ** 2
-        spread = spread + f.noise_share(tau) * force * power / (2 * assembly.tau)
+        spread = spread + f.noise_share(tau) * force * power / (2 * lowered.tau)
     strength = torch.where(conducts, coupling.weight * (E - V[coupling.targets]), coupling.weight)
     counted = shares(tau)
-    noise = counted * strength**2 * r[coupling.sources] / (2 * assembly.tau[coupling.targets])
-    mean = assembly.input + coupling.into(torch.where(conducts, 0.0, sent))
+    noise = counted * strength**2 * r[coupling.sources] / (2 * lowered.tau[coupling.targets])
+    mean = lowered.input + coupling.into(torch.where(conducts, 0.0, sent))
     opened = [_opened(g, {k: (filters[k].E_rev, x[g.index]) for k, x in gamma.items()}) for g in cells]
     return _State(opened, mean, spread + coupling.into(noise), strength, counted, spread)
 
@@ -157,9 +157,9 @@ def _opened(group: NeuronGroup, conductances: dict[int, tuple[Any, Tensor]]) -> 
     return group.pulled(more, {k: x for k, (_, x) in names.items()})
 
 
-def _implied(state: _State, assembly: Assembly, V: Tensor, threads: int) -> tuple[Tensor, Tensor]:
+def _implied(state: _State, lowered: LoweredNetwork, V: Tensor, threads: int) -> tuple[Tensor, Tensor]:
     """Rates, and mean voltages where the neuron is not refractory."""
-    r, voltages = assembly.source_rates, V
+    r, voltages = lowered.source_rates, V
     for group in state.cells:
         at = group.index
         m = group.membrane(state.input[at], state.variance[at])
@@ -170,13 +170,13 @@ def _implied(state: _State, assembly: Assembly, V: Tensor, threads: int) -> tupl
 
 
 def _attached(
-    assembly: Assembly, cells: Sequence[NeuronGroup], r: Tensor, V: Tensor, shares: Shares, threads: int
+    lowered: LoweredNetwork, cells: Sequence[NeuronGroup], r: Tensor, V: Tensor, shares: Shares, threads: int
 ) -> tuple[Tensor, Tensor]:
     """The solution u = (r, V) of u = updated(u, parameters) as a function of the parameters."""
     size = len(r)
 
     def updated(u: Tensor) -> Tensor:
-        return torch.cat(_implied(_state(assembly, cells, u[:size], u[size:], shares), assembly, u[size:], threads))
+        return torch.cat(_implied(_state(lowered, cells, u[:size], u[size:], shares), lowered, u[size:], threads))
 
     u = torch.cat([r, V])
     there = updated(u)
