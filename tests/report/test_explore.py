@@ -15,10 +15,10 @@ import pytest
 from ranvier.networks import Network
 from ranvier.neurons import EIF
 from ranvier.report import Column, Comparison, DataTable, measure, write_csv
+from ranvier.report.blocks import block_scores
 from ranvier.report.explore import charts
 from ranvier.report.explore.findings import findings
 from ranvier.report.explore.packing import block, packed, scaled
-from ranvier.report.figures import block_scores
 
 NAMES = [
     "=1+1", "+2", "-3", "@sum", " =x", "＝1", "plain", 'a "b", c', "</script><b>", "<!--", "\t=1", "\r=1",

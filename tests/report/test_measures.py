@@ -12,7 +12,8 @@ from ranvier.report._pair_sections import distance_groups, path
 from ranvier.report._parts import count, number
 from ranvier.report._sections import groups_of
 from ranvier.report._wiring import distances, wiring_of
-from ranvier.report.figures import _apart, block_means, image_of
+from ranvier.report.blocks import block_means, image_of
+from ranvier.report.figures import _apart
 from ranvier.synapses import Electrical, Exponential, ExponentialConductance, Sigmoidal
 
 

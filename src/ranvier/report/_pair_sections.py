@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.files.pages import significant
-from ranvier.report import figures
+from ranvier.report import blocks, figures
 from ranvier.report._activity import ActivitySummary, lagged, lags_of, standing_out, strongest, threshold
 from ranvier.report._parts import NOTHING, Picture, Section, Table, count, number, of_finite, plural, short
 from ranvier.report._wiring import WiringSummary
@@ -56,11 +56,11 @@ def correlation_section(measured: Measured) -> Section:
 
 def _matrix(wiring: WiringSummary, activity: ActivitySummary, matrix: NDArray[Any]) -> Picture:
     """The map of correlations, blank where chance would do as well, and its means by class."""
-    place = figures.pixel_places(wiring.order, PIXELS)
+    place = blocks.pixel_places(wiring.order, PIXELS)
     side, classes = min(wiring.size, PIXELS), len(wiring.classes)
-    image, means = figures.block_means(matrix, place, side), figures.block_means(matrix, wiring.of, classes)
-    scores = figures.block_scores(matrix, activity.error, place, side)
-    class_scores = figures.block_scores(matrix, activity.error, wiring.of, classes)
+    image, means = blocks.block_means(matrix, place, side), blocks.block_means(matrix, wiring.of, classes)
+    scores = blocks.block_scores(matrix, activity.error, place, side)
+    class_scores = blocks.block_scores(matrix, activity.error, wiring.of, classes)
     names = [wiring.names[n] for n in wiring.order] if wiring.size <= figures.NAMED else ()
     figure = figures.class_matrix(
         _blanked(image, scores), _blanked(means, class_scores), wiring.classes, wiring.bounds,

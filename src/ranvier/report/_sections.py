@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._steps import nearest_steps, windows_in
-from ranvier.report import figures
+from ranvier.report import blocks, figures
 from ranvier.report._activity import ActivitySummary, group_counts, population_spectrum, standing_out, threshold, trace
 from ranvier.report._pair_sections import typical_error
 from ranvier.report._parts import NOTHING, Picture, Section, Table, count, number, of_finite, plural, short
@@ -50,9 +50,9 @@ def wiring_section(measured: Measured, glossary: str = "") -> Section:
 def _matrix(measured: Measured, matrix: Any, caption: str, which: str, label: str) -> Picture:
     """Connections ordered by class, and their means by pairs of classes."""
     wiring = measured.wiring
-    means = figures.block_means(matrix, wiring.of, len(wiring.classes))
+    means = blocks.block_means(matrix, wiring.of, len(wiring.classes))
     axes = "source", "target"
-    image = figures.image_of(matrix, wiring.order)
+    image = blocks.image_of(matrix, wiring.order)
     names = [wiring.names[n] for n in wiring.order] if wiring.size <= figures.NAMED else ()
     figure = figures.class_matrix(image, means, wiring.classes, wiring.bounds, (label, label), axes, names=names)
     panels = [charts.wiring_panel(which, "neurons", label)]
