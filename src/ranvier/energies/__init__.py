@@ -1,7 +1,7 @@
 """Energies of networks, and the descent along them."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ranvier.energies._descent import Descent
 from ranvier.energies._energy import Clamp, Energy, check_symmetric
@@ -24,6 +24,10 @@ from ranvier.energies.graphs.layered import Layered
 from ranvier.energies.machines.boltzmann import RBM, Boltzmann
 from ranvier.energies.machines.ising import Ising, SpinSamples
 from ranvier.energies.steps import Backtracking, Conjugate, Fixed, StepRule
+
+if TYPE_CHECKING:
+    from ranvier.energies import predictive as predictive
+    from ranvier.energies import sparse_coding as sparse_coding
 
 __all__ = [
     "RBM",
@@ -63,7 +67,9 @@ __all__ = [
 _MODULES = ("predictive", "sparse_coding")
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'ranvier.energies' has no attribute {name!r}")
-    return importlib.import_module(f"ranvier.energies.{name}")
+if not TYPE_CHECKING:  # with it a type checker would take any misspelt name
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module 'ranvier.energies' has no attribute {name!r}")
+        return importlib.import_module(f"ranvier.energies.{name}")

@@ -172,4 +172,5 @@ __all__ = [
     "token_f1",
 ]  # fmt: skip
 
-__getattr__, __dir__ = attributes(__name__, _HOMES)
+if not TYPE_CHECKING:  # with it a type checker would take any misspelt name
+    __getattr__, __dir__ = attributes(__name__, _HOMES)
