@@ -1,4 +1,4 @@
-"""Self-consistent rates, synaptic filters and the assembly of a network, against the plainest re-derivations."""
+"""Self-consistent rates, synaptic filters and the lowering of a network, against the plainest re-derivations."""
 
 import numpy as np
 import pytest
