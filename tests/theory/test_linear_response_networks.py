@@ -36,7 +36,7 @@ def matrices(net):
     return W
 
 
-def by_hand(net, rates, f, delay=1.0, tau_s=5.0, share=0.0):
+def lowered_spectra(net, rates, f, delay=1.0, tau_s=5.0, share=0.0):
     """C(f) in Hz of single neurons' theory, one after another, by dense inverses."""
     W, r = matrices(net), rates.numpy() / 1000
     A, S = np.zeros(net.size, complex), np.zeros(net.size)
@@ -59,7 +59,7 @@ def test_spectra_by_hand(noise, share):
     net = hundred(20.0, -80.0)
     prediction = rv.predict(net, recurrent_noise=noise)
     for f in (0.0, 30.0):
-        expected = by_hand(net, prediction.rates(), f, share=share)
+        expected = lowered_spectra(net, prediction.rates(), f, share=share)
         C = prediction.spectrum([f])[0].numpy()
         np.testing.assert_allclose(C, expected, rtol=1e-7, atol=1e-8)
         np.testing.assert_allclose(
