@@ -101,13 +101,13 @@ ANSWERS = {
 
 
 def test_every_answer_on_its_own_frequencies_and_grid():
-    """By central differences of whole predictions, each with the grid and frequencies that it chooses: at a CV of .02,
-    where spectra have peaks 0.1 Hz wide. One derivative of all answers, each in its own unit."""
+    """By central differences of whole predictions, each with the grid and frequencies that it chooses: at a CV of .04,
+    where spectra have peaks 0.3 Hz wide. One derivative of all answers, each in its own unit."""
 
     def predicted(scale):
         net = rv.Network()
         drive = torch.stack([30.0 * scale, 27.0 * scale**2])
-        cells = net.add(rv.LIF(tau_m=15.0), 2, drive=drive, noise=0.3 * scale)
+        cells = net.add(rv.LIF(tau_m=15.0), 2, drive=drive, noise=0.6 * scale)
         net.connect(cells, cells, weight=4.0 * scale, delay=1.5, synapse=rv.Exponential(tau=4.0), edges=([0], [1]))
         return rv.predict(net, recurrent_noise="filtered")
 

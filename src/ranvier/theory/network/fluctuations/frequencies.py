@@ -18,7 +18,7 @@ HIGHEST = 2000.0  # Hz
 MOST = 3000  # frequencies: the weights of so many take 300 MB
 GROWTH = 40.0  # steps of f/GROWTH
 SPACING = 0.1  # of frequencies about a peak, in √(width² + distance²)
-NARROW = 1.5  # steps wide; wider peaks are left to the other frequencies
+NARROW = 5.0  # steps wide; wider peaks are left to the other frequencies
 
 
 def spectrum_nodes(rate: Tensor, cv: Tensor, regular: Tensor, longest: float) -> tuple[Tensor, bool]:
