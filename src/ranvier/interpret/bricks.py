@@ -22,6 +22,11 @@ def predictivity(activity: Tensor, labels: Tensor) -> Tensor:
     function's tokens and the others weigh as much together, so that chance is one half in both. Equal activations are
     one threshold. activity: (tokens, neurons). labels: (tokens, functions), bool. ValueError where a
     function has no token, or every one.
+
+    >>> labels = torch.tensor([[True], [True], [False], [False]])
+    >>> activity = torch.tensor([[3.0, 0.0], [2.0, 0.0], [1.0, 2.0], [0.0, 1.0]])
+    >>> rv.interpret.predictivity(activity, labels)[:, 0].tolist()  # one is active for the function, one is silent
+    [1.0, 1.0]
     """
     if activity.ndim != 2 or labels.ndim != 2 or len(activity) != len(labels) or labels.dtype != torch.bool:
         raise ValueError(
@@ -52,7 +57,11 @@ def predictivity(activity: Tensor, labels: Tensor) -> Tensor:
 
 
 def functional_neurons(scores: Tensor, share: float = 0.01) -> Tensor:
-    """The `share` of neurons of the highest predictivity for each function, (neurons, functions) bool."""
+    """The `share` of neurons of the highest predictivity for each function, (neurons, functions) bool.
+
+    >>> rv.interpret.functional_neurons(torch.tensor([[0.9], [0.1], [0.5], [0.6]]), share=0.5)[:, 0].tolist()
+    [True, False, False, True]
+    """
     number_of = max(1, round(len(scores) * chance(share, "share")))
     order = torch.sort(scores, dim=0, descending=True, stable=True).indices[:number_of]
     return torch.zeros_like(scores, dtype=torch.bool).scatter(0, order, True)
@@ -63,6 +72,12 @@ def enrichment(members: Tensor, parts: Tensor) -> Tensor:
     hypergeometric upper tail. A part is enriched at p ≤ 0.001.
 
     members: (neurons, functions) bool. parts: (neurons,), the part of each neuron, from 0.
+
+    >>> members = torch.tensor([True] * 3 + [False] * 7)[:, None]  # three of ten neurons
+    >>> parts = torch.tensor([0] * 5 + [1] * 5)
+    >>> p = rv.interpret.enrichment(members, parts)[:, 0]
+    >>> [round(v, 4) for v in p.tolist()]  # all three in the first part: C(7, 2)/C(10, 5)
+    [0.0833, 1.0]
     """
     from scipy.stats import hypergeom
 
@@ -79,6 +94,11 @@ def partition(weights: Tensor, parts: int, *, seed: int = 0) -> Tensor:
     to size, nearest neurons first.
 
     weights: (neurons, width), such as `MLP.read_weights`. ValueError where parts do not divide the neurons.
+
+    >>> weights = torch.tensor([[0.0], [0.1], [5.0], [5.1]])
+    >>> parts = rv.interpret.partition(weights, 2).tolist()
+    >>> parts[0] == parts[1], parts[2] == parts[3], parts[0] == parts[2]
+    (True, True, False)
     """
     from sklearn.cluster import KMeans
 
@@ -101,6 +121,14 @@ def route(change: Edit, mlp: MLP, parts: Tensor, share: float = 0.5) -> Edit:
 
     A part's weight is Σ |a_n| ‖w_n‖ over its neurons, a_n being their activations and w_n what they write: the choice
     that a perfect router makes. `change` is an open `edit(model)`.
+
+    >>> encoder = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(16, 2, 64, batch_first=True), 1).eval()
+    >>> block = rv.interpret.mlps(encoder)[0]
+    >>> x = torch.rand(2, 3, 16)
+    >>> with rv.interpret.edit(encoder) as change:
+    ...     y = rv.interpret.route(change, block, torch.arange(64) % 4, share=1.0) and encoder(x)
+    >>> torch.allclose(y, encoder(x), atol=1e-6)  # with all parts at work nothing changes
+    True
     """
     sizes = torch.bincount(parts)
     if parts.shape != (mlp.size,) or bool((sizes != sizes[0]).any()):
@@ -120,7 +148,12 @@ def route(change: Edit, mlp: MLP, parts: Tensor, share: float = 0.5) -> Edit:
 
 
 class Brick(nn.Module):
-    """A part that is added to a layer: x ↦ B·gelu(A x), B zero at first, so that it changes nothing until trained."""
+    """A part that is added to a layer: x ↦ B·gelu(A x), B zero at first, so that it changes nothing until trained.
+
+    >>> brick = rv.interpret.Brick(width=4, neurons=8)
+    >>> brick(torch.rand(2, 4)).abs().max().item()  # nothing until it is trained
+    0.0
+    """
 
     def __init__(self, width: int, neurons: int) -> None:
         super().__init__()
@@ -138,6 +171,16 @@ def plugged(model: nn.Module, bricks: dict[str, list[Brick]]) -> Iterator[None]:
 
     bricks: names of modules that take and return (..., width), MLP blocks as a rule, to their bricks. The model's own
     weights are not touched: unplugged it is what it was, to the bit. Gradients reach the bricks, for training.
+
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 4))
+    >>> brick = rv.interpret.Brick(4, 8)
+    >>> _ = torch.nn.init.ones_(brick.down.weight)
+    >>> x = torch.rand(2, 4)
+    >>> before = model(x)
+    >>> with rv.interpret.plugged(model, {"0": [brick]}):
+    ...     changed = not torch.equal(model(x), before)
+    >>> changed, torch.equal(model(x), before)
+    (True, True)
     """
     modules = dict(model.named_modules())
     handles = []

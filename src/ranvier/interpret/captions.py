@@ -21,7 +21,11 @@ START, END = 0, 1  # tokens before and after the words
 
 @dataclass(frozen=True)
 class Description:
-    """Words, and their score log p(d | E) − λ log p(d)."""
+    """Words, and their score log p(d | E) − λ log p(d).
+
+    >>> str(rv.interpret.Description(("red", "dog"), score=-1.5))
+    'red dog'
+    """
 
     words: tuple[str, ...]
     score: float
@@ -44,6 +48,10 @@ class Captioner(nn.Module):
         The length of an exemplar's features.
     hidden
         Units of the LSTM, of its embedding and of its attention.
+
+    >>> model = rv.interpret.Captioner(["red", "dog"], features=0)
+    >>> model.encode(["red dog", "dog"]).shape  # two captions of two words at most, and the end
+    torch.Size([2, 3])
     """
 
     def __init__(self, words: Sequence[str], features: int, *, hidden: int = 64) -> None:
@@ -128,7 +136,14 @@ def fit_captioner(
     rate: float = 5e-3,
     seed: int = 0,
 ) -> list[float]:
-    """Maximise log p(d | E) of captions by Adam; returns the mean loss of each step, nats a caption."""
+    """Maximise log p(d | E) of captions by Adam; returns the mean loss of each step, nats a caption.
+
+    >>> _ = torch.manual_seed(0)
+    >>> prior = rv.interpret.Captioner(["red", "blue"], features=0, hidden=8)
+    >>> losses = rv.interpret.fit_captioner(prior, None, ["red", "blue"], steps=60, rate=0.05)
+    >>> bool(abs(losses[-1] - np.log(2)) < 0.05)  # of two captions that are equally frequent
+    True
+    """
     tokens = captioner.encode(captions)
     if not len(tokens):
         raise ValueError("captions are none; expected one a unit.")
@@ -165,6 +180,13 @@ def describe(
 
     The second term, a weighted pointwise mutual information, prefers what is said of this unit to what is said of
     most. features: (units, exemplars, features). ValueError where the two models have different words.
+
+    >>> _ = torch.manual_seed(0)
+    >>> captioner = rv.interpret.Captioner(["red", "blue"], features=2, hidden=8)
+    >>> features = torch.eye(2)[:, None]  # one exemplar a unit
+    >>> losses = rv.interpret.fit_captioner(captioner, features, ["red", "blue"], steps=60, rate=0.05)
+    >>> [str(d) for d in rv.interpret.describe(captioner, None, features, beam=3, length=3)]
+    ['red', 'blue']
     """
     if prior is not None and (prior.words != captioner.words or prior.features):
         raise ValueError("prior has other words, or features; expected Captioner(captioner.words, 0).")
@@ -212,6 +234,13 @@ def pooled_features(
 
     Each layer's maps are averaged over the mask, brought to the map's size by area; layers are concatenated. The
     mean over the whole map where a mask is empty. images: those that the exemplars' indices mean, (N, C, H, W).
+
+    >>> backbone = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.ReLU())
+    >>> images = torch.rand(6, 1, 4, 4)
+    >>> record = rv.interpret.activations(backbone, [images], ["1"])
+    >>> best = rv.interpret.exemplars(record, "1", top=3)
+    >>> tuple(rv.interpret.pooled_features(backbone, images, best, ["1"]).shape)  # (units, exemplars, features)
+    (2, 3, 2)
     """
     size = images.shape[2:]
     masks = exemplars.masks((int(size[0]), int(size[1]))).to(images.dtype)  # (units, top, H, W)
@@ -234,6 +263,11 @@ def concept_overlap(record_maps: Tensor, threshold: Tensor, concepts: Tensor) ->
     where a concept is, over a data set, (units, concepts).
 
     record_maps: (N, units, h, w), brought to the concepts' size (N, concepts, H, W), bool, bilinearly.
+
+    >>> maps = torch.tensor([[1.0, 1.0], [0.0, 0.0]]).view(1, 1, 2, 2)  # active in the upper row
+    >>> concept = torch.tensor([[True, False], [True, False]]).view(1, 1, 2, 2)  # in the left column
+    >>> round(rv.interpret.concept_overlap(maps, torch.tensor([0.5]), concept).item(), 3)  # one of three places
+    0.333
     """
     maps = functional.interpolate(record_maps, size=concepts.shape[2:], mode="bilinear", align_corners=False)
     on = (maps > threshold.view(1, -1, 1, 1)).flatten(2).movedim(1, 0).flatten(1).float()
@@ -244,7 +278,11 @@ def concept_overlap(record_maps: Tensor, threshold: Tensor, concepts: Tensor) ->
 
 
 def token_f1(said: Sequence[Any], true: Sequence[Any]) -> float:
-    """F1 of the words of a description, as a bag, against those of the true one; 1 where both are empty."""
+    """F1 of the words of a description, as a bag, against those of the true one; 1 where both are empty.
+
+    >>> rv.interpret.token_f1(["a", "red", "dog"], ["a", "dog"])  # 2 · 2/(3 + 2)
+    0.8
+    """
     if not said and not true:
         return 1.0
     common = sum((Counter(said) & Counter(true)).values())

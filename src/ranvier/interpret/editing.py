@@ -45,6 +45,12 @@ class Edit:
     several, a slice, or None for all), and `tokens`: the positions along axis 1 of (B, T, units) that are changed, an
     index or a slice; all by default. Methods return the context, so that they can be chained. Wrong layers and units
     raise ValueError or TypeError at once, or in the forward pass where a module does not state its width.
+
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU())
+    >>> with rv.interpret.edit(model) as change:
+    ...     y = change.clamp("1", [0, 2], 7.0) and model(torch.rand(2, 4))
+    >>> y[:, [0, 2]].tolist()
+    [[7.0, 7.0], [7.0, 7.0]]
     """
 
     def __init__(self, model: nn.Module) -> None:

@@ -99,6 +99,10 @@ def layer(model: nn.Module, which: str | UnitLayer) -> UnitLayer:
         for a name that the model does not have (with the nearest), and a Layer of another model.
     TypeError
         for anything else.
+
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU())
+    >>> rv.interpret.layer(model, "0").module is model[0]
+    True
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is {type(model).__name__}; expected a torch.nn.Module: load or build one.")

@@ -31,6 +31,11 @@ class MLP:
 
     `kind` names the activation: "SwiGLU", "GeGLU" and other gated ones, "GELU", "ReLU" ...; "?" where the block has
     it as a plain function.
+
+    >>> encoder = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(16, 2, 64, batch_first=True), 1)
+    >>> block = rv.interpret.mlps(encoder)[0]
+    >>> block.size, block.kind, tuple(block.read_weights.shape)
+    (64, 'ReLU', (64, 16))
     """
 
     block: str

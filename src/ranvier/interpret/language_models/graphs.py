@@ -17,8 +17,11 @@ from ranvier.interpret.mlp_blocks import mlps
 
 @dataclass(frozen=True)
 class ActivationGraphs:
-    """The neurons of most impact of each text: `units` (texts, layers, top), the strongest first; `tokens` (texts,)
-    that are no padding; `sizes` neurons in each of `layers` (named as `edit` takes them)."""
+    """Returned by `activation_graphs`.
+
+    The neurons of most impact of each text: `units` (texts, layers, top), the strongest first; `tokens` (texts,)
+    that are no padding; `sizes` neurons in each of `layers` (named as `edit` takes them).
+    """
 
     layers: tuple[str, ...]
     sizes: tuple[int, ...]
@@ -52,6 +55,13 @@ def activation_graphs(model: nn.Module, data: Data, *, top: int = 20) -> Activat
     data: batches of a tokenizer (the paper cuts texts to 120 tokens). Memory does not depend on what is in the texts.
     Of neurons of one impact the lower comes first. Raises ValueError for models without MLPs, weights that are not
     finite, tokens outside the vocabulary, and more neurons than a layer has.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> sizes = {"vocab_size": 16, "hidden_size": 8, "intermediate_size": 12, "num_attention_heads": 2}
+    >>> config = LlamaConfig(**sizes, num_hidden_layers=2)
+    >>> graphs = rv.interpret.activation_graphs(LlamaForCausalLM(config), [torch.tensor([[1, 2, 3], [4, 5, 6]])], top=3)
+    >>> tuple(graphs.units.shape), graphs.tokens.tolist()  # (texts, layers, top)
+    ((2, 2, 3), [3, 3])
     """
     require_finite_weights(model)
     blocks = mlps(model)
@@ -98,6 +108,10 @@ def select_texts(scores: Tensor, tokens: Tensor, budget: float = 0.2, quality: T
     the lower index first. The text that would pass the budget ends the choice.
 
     quality: another score of each text; both are brought to [0, 1] by their extremes, and added.
+
+    >>> scores, tokens = torch.tensor([0.1, 0.9, 0.5]), torch.tensor([10, 10, 10])
+    >>> rv.interpret.select_texts(scores, tokens, budget=0.7).tolist()  # 20 of 30 tokens
+    [1, 2]
     """
     budget = chance(budget, "budget")
     if scores.shape != tokens.shape or scores.ndim != 1:
@@ -114,7 +128,12 @@ def select_texts(scores: Tensor, tokens: Tensor, budget: float = 0.2, quality: T
 
 def merge_selections(scores: Sequence[Tensor], tokens: Tensor, budget: float = 0.2) -> Tensor:
     """Texts for several targets: each target chooses an equal share of the budget, and the choices are merged, each
-    text once, in their order."""
+    text once, in their order.
+
+    >>> scores = [torch.tensor([3.0, 2.0, 1.0, 0.0]), torch.tensor([0.0, 1.0, 2.0, 3.0])]
+    >>> rv.interpret.merge_selections(scores, torch.ones(4), budget=0.5).tolist()  # the best text of each target
+    [0, 3]
+    """
     if not scores:
         raise ValueError("scores are none; expected those of one target at least.")
     merged: dict[int, None] = {}

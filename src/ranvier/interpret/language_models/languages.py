@@ -20,7 +20,9 @@ from ranvier.interpret.mlp_blocks import mlps
 
 @dataclass(frozen=True)
 class LanguageActivity:
-    """How often each neuron is active in each language.
+    """Returned by `language_activity`.
+
+    How often each neuron is active in each language.
 
     `probabilities` (neurons, languages) are shares of tokens, float64; neurons of all layers follow one another,
     `sizes` of them in each of `layers`; `tokens` (languages,) were counted.
@@ -36,7 +38,13 @@ class LanguageActivity:
 @dataclass(frozen=True)
 class LanguageNeurons:
     """Neurons chosen for languages: `members` (neurons, languages), bool; `scores` (neurons,), the lower the more a
-    neuron is a language's."""
+    neuron is a language's.
+
+    >>> members = torch.tensor([[True, False], [True, True], [False, False]])
+    >>> neurons = rv.interpret.LanguageNeurons(("en", "de"), ("mlp",), (3,), members, torch.zeros(3))
+    >>> neurons.specific.tolist(), neurons.units("de")["mlp"].tolist()
+    ([True, False, False], [1])
+    """
 
     languages: tuple[str, ...]
     layers: tuple[str, ...]
@@ -96,6 +104,14 @@ def language_activity(
         Language -> batches of a tokenizer.
     tokens
         "response": only those whose `labels` are not -100 (the alignment paper counts the answers, not the prompts).
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> sizes = {"vocab_size": 16, "hidden_size": 8, "intermediate_size": 12, "num_attention_heads": 2}
+    >>> config = LlamaConfig(**sizes, num_hidden_layers=1)
+    >>> data = {"en": [torch.tensor([[1, 2, 3]])], "de": [torch.tensor([[4, 5, 6, 7]])]}
+    >>> activity = rv.interpret.language_activity(LlamaForCausalLM(config), data)
+    >>> activity.tokens.tolist(), tuple(activity.probabilities.shape)
+    ([3, 4], (12, 2))
     """
     if len(data) < 2:
         raise ValueError(f"data have {len(data)} languages; expected two at least.")
@@ -164,6 +180,12 @@ def lape(activity: LanguageActivity, *, share: float = 0.01, percentile: float =
 
     Of the neurons whose probability exceeds the `percentile` of all probabilities in some language, those of the
     lowest entropy, `share` of all neurons; each belongs to every language where it exceeds that percentile.
+
+    >>> p = torch.full((100, 2), 0.1, dtype=torch.float64)
+    >>> p[7] = torch.tensor([0.9, 0.0])  # neuron 7 is active in English alone
+    >>> activity = rv.interpret.LanguageActivity(("en", "de"), ("mlp",), (100,), p, torch.tensor([50, 50]))
+    >>> rv.interpret.lape(activity).members.nonzero().tolist()
+    [[7, 0]]
     """
     p = activity.probabilities
     bar = _percentile(p, percentile)
@@ -178,6 +200,12 @@ def alignment_neurons(
     H_K = 1 + 1/2 + ... + 1/K: entropy alone prefers neurons that are hardly ever active.
 
     `weight` None: the largest λ of `largest_weight`.
+
+    >>> p = torch.full((100, 2), 0.1, dtype=torch.float64)
+    >>> p[7] = torch.tensor([0.9, 0.0])  # neuron 7 is active in English alone
+    >>> activity = rv.interpret.LanguageActivity(("en", "de"), ("mlp",), (100,), p, torch.tensor([50, 50]))
+    >>> rv.interpret.alignment_neurons(activity).members.nonzero().tolist()
+    [[7, 0]]
     """
     if weight is None:
         weight = largest_weight(activity, share=share, percentile=percentile)
@@ -198,6 +226,12 @@ def largest_weight(
     """The largest λ from 0 to `high` at which no chosen neuron is shared by all languages, by bisection to `width`.
 
     0 where even that shares one.
+
+    >>> p = torch.full((100, 2), 0.1, dtype=torch.float64)
+    >>> p[7] = torch.tensor([0.9, 0.0])
+    >>> activity = rv.interpret.LanguageActivity(("en", "de"), ("mlp",), (100,), p, torch.tensor([50, 50]))
+    >>> round(rv.interpret.largest_weight(activity), 2)  # nothing is shared up to the end of the search
+    0.2
     """
 
     def shared(weight: float) -> bool:
@@ -220,6 +254,17 @@ def masked_perplexities(
     (masked language, language of the texts).
 
     `data` should not be what the neurons were chosen on. Batches are read once a row: give lists, not generators.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> sizes = {"vocab_size": 16, "hidden_size": 8, "intermediate_size": 12, "num_attention_heads": 2}
+    >>> config = LlamaConfig(**sizes, num_hidden_layers=1)
+    >>> model = LlamaForCausalLM(config)
+    >>> name = rv.interpret.mlps(model)[0].neurons.name
+    >>> none = torch.zeros(12, 2, dtype=torch.bool)  # no neuron is chosen: nothing rises
+    >>> neurons = rv.interpret.LanguageNeurons(("en", "de"), (name,), (12,), none, torch.zeros(12))
+    >>> texts = {"en": [torch.tensor([[1, 2, 3]])], "de": [torch.tensor([[4, 5, 6]])]}
+    >>> rv.interpret.masked_perplexities(model, neurons, texts).tolist()
+    [[0.0, 0.0], [0.0, 0.0]]
     """
     if missing := set(neurons.languages) - set(data):
         raise ValueError(f"data lack {', '.join(sorted(missing))}; expected texts of every language of the neurons.")
@@ -239,6 +284,13 @@ def stages(neurons: LanguageNeurons, number_of: int = 4) -> list[tuple[int, int]
 
     The alignment paper sees four: understanding, shared reasoning, transformation, output. It reads them off a plot;
     here they are the split of least squared error about the groups' means, found exactly.
+
+    >>> members = torch.zeros(6, 1, dtype=torch.bool)
+    >>> members[:2] = True  # the first two of six layers of one neuron each
+    >>> layers = tuple(f"mlp{k}" for k in range(6))
+    >>> neurons = rv.interpret.LanguageNeurons(("en",), layers, (1,) * 6, members, torch.zeros(6))
+    >>> rv.interpret.stages(neurons, 2)
+    [(0, 2), (2, 6)]
     """
     table = neurons.per_layer().double()
     shares = (table[:, :2].sum(1) / table.sum(1)).tolist()

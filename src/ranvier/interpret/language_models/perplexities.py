@@ -22,6 +22,14 @@ def log_perplexity(model: nn.Module, data: Data) -> float:
         for tokens outside the vocabulary and where no token is left to predict.
     FloatingPointError
         where the model's logits are not finite.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> sizes = {"vocab_size": 16, "hidden_size": 8, "intermediate_size": 12, "num_attention_heads": 2}
+    >>> config = LlamaConfig(**sizes, num_hidden_layers=1)
+    >>> model = LlamaForCausalLM(config)
+    >>> _ = torch.nn.init.zeros_(model.lm_head.weight)  # all 16 tokens are equally likely
+    >>> round(rv.interpret.log_perplexity(model, [torch.tensor([[1, 2, 3]])]), 4)  # ln 16
+    2.7726
     """
     total, tokens = 0.0, 0
     with evaluating(model):
@@ -46,7 +54,16 @@ def log_perplexity(model: nn.Module, data: Data) -> float:
 
 
 def perplexity(model: nn.Module, data: Data) -> float:
-    """exp(`log_perplexity`)."""
+    """exp(`log_perplexity`).
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> sizes = {"vocab_size": 16, "hidden_size": 8, "intermediate_size": 12, "num_attention_heads": 2}
+    >>> config = LlamaConfig(**sizes, num_hidden_layers=1)
+    >>> model = LlamaForCausalLM(config)
+    >>> _ = torch.nn.init.zeros_(model.lm_head.weight)  # all 16 tokens are equally likely
+    >>> round(rv.interpret.perplexity(model, [torch.tensor([[1, 2, 3]])]), 3)
+    16.0
+    """
     return float(torch.tensor(log_perplexity(model, data), dtype=torch.float64).exp())
 
 

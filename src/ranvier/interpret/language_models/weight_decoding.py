@@ -19,7 +19,9 @@ Part = Literal["read", "gate", "write"]
 
 @dataclass(frozen=True)
 class FeatureNeurons:
-    """The tokens that each neuron's weights decode to: softmax(W_U w_n), the largest first.
+    """Returned by `feature_neurons`.
+
+    The tokens that each neuron's weights decode to: softmax(W_U w_n), the largest first.
 
     `tokens` and `probabilities` hold a tensor (neurons, top) for each of `layers` (blocks' names).
     """
@@ -72,6 +74,15 @@ def feature_neurons(
     ------
     ValueError
         for a model without MLPs, gate or output embedding, and for weights that are not finite.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> sizes = {"vocab_size": 16, "hidden_size": 8, "intermediate_size": 12, "num_attention_heads": 2}
+    >>> config = LlamaConfig(**sizes, num_hidden_layers=1)
+    >>> model = LlamaForCausalLM(config)
+    >>> neurons = rv.interpret.feature_neurons(model, top=1)
+    >>> logits = rv.interpret.mlps(model)[0].read_weights @ model.lm_head.weight.T
+    >>> torch.equal(neurons.tokens[0][:, 0], logits.argmax(1))
+    True
     """
     if part not in ("read", "gate", "write"):
         raise ValueError(f"part is {part!r}; expected 'read', 'gate' or 'write'.")
@@ -106,7 +117,15 @@ def _decode(rows: Tensor, matrix: Tensor, top: int) -> tuple[Tensor, Tensor]:
 
 
 def output_embedding(model: nn.Module) -> Tensor:
-    """The matrix from the residual stream to the tokens' logits, (tokens, width)."""
+    """The matrix from the residual stream to the tokens' logits, (tokens, width).
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> sizes = {"vocab_size": 16, "hidden_size": 8, "intermediate_size": 12, "num_attention_heads": 2}
+    >>> config = LlamaConfig(**sizes, num_hidden_layers=1)
+    >>> model = LlamaForCausalLM(config)
+    >>> torch.equal(rv.interpret.output_embedding(model), model.lm_head.weight)
+    True
+    """
     head: Any = getattr(model, "get_output_embeddings", lambda: None)()
     if head is None or not isinstance(getattr(head, "weight", None), Tensor):
         raise ValueError(f"{type(model).__name__} has no output embedding; expected a language model with a head.")
@@ -116,7 +135,14 @@ def output_embedding(model: nn.Module) -> Tensor:
 
 def persistence(before: FeatureNeurons, after: FeatureNeurons) -> float:
     """The share of neurons whose first token is the same in both: 0.754 from Llama 3.1 8B to its Instruct (Davies
-    2025). ValueError where the two are not of one architecture and part."""
+    2025). ValueError where the two are not of one architecture and part.
+
+    >>> tokens, p = torch.tensor([[1], [2], [3], [4]]), torch.ones(4, 1)
+    >>> before = rv.interpret.FeatureNeurons("read", ("mlp",), (tokens,), (p,))
+    >>> after = rv.interpret.FeatureNeurons("read", ("mlp",), (tokens.clamp(max=3),), (p,))
+    >>> rv.interpret.persistence(before, after)
+    0.75
+    """
     shapes = [[tuple(t.shape[:1]) for t in one.tokens] for one in (before, after)]
     if shapes[0] != shapes[1] or before.part != after.part:
         raise ValueError(
@@ -135,6 +161,15 @@ def clamped_lift(
 
     `data`: batches of a tokenizer, padded on either side. Edits are undone. ValueError for neurons and tokens that
     the model does not have.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> sizes = {"vocab_size": 16, "hidden_size": 8, "intermediate_size": 12, "num_attention_heads": 2}
+    >>> config = LlamaConfig(**sizes, num_hidden_layers=1)
+    >>> model = LlamaForCausalLM(config)
+    >>> block = rv.interpret.mlps(model)[0]
+    >>> _ = torch.nn.init.zeros_(block.down.weight)  # neurons that write nothing
+    >>> rv.interpret.clamped_lift(model, [torch.tensor([[1, 2, 3]])], block, neuron=0, token=5, value=10.0)
+    0.0
     """
     target = where.neurons if isinstance(where, MLP) else where
     value, neuron = number(value, "value"), count(neuron, "neuron")

@@ -64,8 +64,8 @@ def from_neo(block: Any, *, segment: int = 0, dt: float = 0.1, name: str | None 
     >>> segment = neo.Segment()
     >>> segment.spiketrains.append(neo.SpikeTrain([0.01, 0.02], units="s", t_stop=0.1))
     >>> session = rv.recordings.from_neo(segment)
-    >>> session.rates().tolist()  # two spikes in 0.1 s
-    [20.0]
+    >>> round(session.rates().item())  # two spikes in 0.1 s
+    20
     """
     part = block.segments[segment] if hasattr(block, "segments") else block
     if not all(hasattr(part, name) for name in ("analogsignals", "irregularlysampledsignals", "spiketrains", "epochs")):
