@@ -36,6 +36,10 @@ class NCAP(nn.Module):
     signed : whether signs are kept (by taking |w| · sign); else weights begin at ±1 by chance and go anywhere.
     magnitudes : "one", or "random", uniform from 0 to 1: what |w| begins at.
     shared : whether all segments have the same weights; else each has its own (joints, 4).
+
+    >>> torque, state = rv.bodies.NCAP(joints=5)(torch.zeros(31, 1, 5, dtype=torch.float64))
+    >>> torque[0, 0, 0].item(), torque[30, 0, 0].item()  # dorsal, then ventral after 30 steps
+    (1.0, -1.0)
     """
 
     signs: Tensor

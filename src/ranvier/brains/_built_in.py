@@ -43,7 +43,11 @@ class Levels(TypedDict, total=False):
 
 
 def larva(signs: Mapping[str, int] | None = None, *, neuron: str = "EIF", **levels: Unpack[Levels]) -> Job:
-    """The brain of the fruit-fly larva; local neurons and APL inhibit unless `signs` says otherwise."""
+    """The brain of the fruit-fly larva; local neurons and APL inhibit unless `signs` says otherwise.
+
+    >>> rv.brains.larva().network.size
+    2952
+    """
     from ranvier import data
 
     signs = {"LNs": -1, "APL": -1, **(signs or {})}
@@ -55,6 +59,10 @@ def celegans(neuron: str = "Graded", signs: Mapping[str, int] | None = None, **l
     """The nematode's nervous system; its GABAergic cells inhibit unless `signs` says otherwise.
 
     Graded neurons have its gap junctions too; spiking ones only its chemical synapses.
+
+    >>> job = rv.brains.celegans()
+    >>> job.network.size
+    302
     """
     from ranvier import data
 

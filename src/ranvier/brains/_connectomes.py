@@ -27,7 +27,12 @@ SIGNS = {"ach": 1, "acetylcholine": 1, "gaba": -1, "glut": -1, "glutamate": -1}
 class BrainWiring:
     """ids (neurons,) int64; sources, targets (connections,) int32, each pair once; counts:
     synapses, negative where the source inhibits; notes: what was left out or assumed, with its number; labels: names,
-    types and classes (neurons,), by column of the table of neurons."""
+    types and classes (neurons,), by column of the table of neurons.
+
+    >>> brain = rv.brains.fly_wiring(neurons=100, connections=500)
+    >>> len(brain.ids), len(brain.sources), brain.places(brain.ids[[7]]).tolist()
+    (100, 500, [7])
+    """
 
     ids: NDArray[np.int64]
     sources: NDArray[np.int32]
@@ -59,6 +64,12 @@ def read_connectome(connections: str | Path, nodes: str | Path | None = None) ->
     of transmitters: of `nodes`, else of the connections. Columns of names, types and classes become `labels`.
     Connections of neurons that `nodes` lacks are left out, and counted. Raises ValueError for columns that are missing
     and ids that are no whole numbers, ImportError without pyarrow.
+
+    >>> head = "bodyId_pre,bodyId_post,weight"
+    >>> np.savetxt("connections.csv", [[11, 12, 5], [12, 11, 3]], "%d", ",", header=head, comments="")
+    >>> brain = rv.brains.read_connectome("connections.csv")
+    >>> brain.ids.tolist(), brain.counts.tolist()
+    ([11, 12], [5, 3])
     """
     table = _table(Path(connections))
     names = set(table.column_names)

@@ -44,6 +44,10 @@ def fly_network(
     ------
     ValueError
         for places that are not there.
+
+    >>> brain = rv.brains.fly_wiring(neurons=100, connections=500)
+    >>> rv.brains.fly_network(brain, driven=[0, 1]).size >= 100
+    True
     """
     import torch
 

@@ -36,6 +36,11 @@ def fly_wiring(
     Every target's connections come from a stream of its own, so that those of targets `lo` .. `hi` − 1 can be drawn
     alone. A smaller network has as many connections a neuron, as far as there are pairs. Raises ValueError for sizes
     that make no network.
+
+    >>> brain = rv.brains.fly_wiring(neurons=100, connections=500)
+    >>> pairs = set(zip(brain.sources.tolist(), brain.targets.tolist(), strict=True))
+    >>> len(pairs)  # each once
+    500
     """
     if not 2 <= neurons < 2**31:
         raise ValueError(f"neurons is {neurons}; expected 2 or more, below 2^31")

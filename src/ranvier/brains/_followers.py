@@ -23,7 +23,9 @@ _TURNS, _TOLERANCE = 400, 1e-3  # Hz
 @dataclass(frozen=True, eq=False)
 class Followers:
     """rates (neurons,) Hz, those of the driven neurons included; driven: places; left: the largest change (Hz) that
-    the last repetition still made."""
+    the last repetition still made.
+    Returned by `followers`.
+    """
 
     rates: NDArray[np.float64]
     driven: NDArray[np.int64]
@@ -67,6 +69,12 @@ def followers(
     out: correlations, input lost in refractoriness, and that few large jumps are not Gaussian.
 
     Raises ValueError for places that are not there. Warns where the repetition has not come to rest.
+
+    >>> one = [np.array([v], np.int32) for v in (0, 1, 200)]  # 200 synapses from neuron 0 to neuron 1
+    >>> brain = rv.brains.BrainWiring(np.arange(3), *one)
+    >>> result = rv.brains.followers(brain, driven=[0], rate=100.0)
+    >>> result.places().tolist()
+    [1]
     """
     from scipy.sparse import csr_array
 

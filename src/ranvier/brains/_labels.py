@@ -30,7 +30,14 @@ def labels_of(table: Any, rows: NDArray[np.int64]) -> dict[str, NDArray[np.str_]
 
 
 def shown(brain: BrainWiring) -> list[str]:
-    """A text a neuron, for tables: its id, and before it the first label that it has."""
+    """A text a neuron, for tables: its id, and before it the first label that it has.
+
+    >>> brain = rv.brains.BrainWiring(
+    ...     np.array([11, 12]), *(np.zeros(0, np.int32) for _ in range(3)), labels={"type": np.array(["MN9", ""])}
+    ... )
+    >>> rv.brains.shown(brain)
+    ['MN9 11', '12']
+    """
     ids = [str(i) for i in brain.ids.tolist()]
     if not brain.labels:
         return ids
@@ -42,7 +49,14 @@ def shown(brain: BrainWiring) -> list[str]:
 
 def find(brain: BrainWiring, words: Iterable[str], what: str) -> NDArray[np.int64]:
     """The places of all neurons that words mean: an id, or a name, type or class of the table of neurons, whatever its
-    case. Raises ValueError, which begins with `what`, for words that mean none."""
+    case. Raises ValueError, which begins with `what`, for words that mean none.
+
+    >>> brain = rv.brains.BrainWiring(
+    ...     np.array([11, 12]), *(np.zeros(0, np.int32) for _ in range(3)), labels={"type": np.array(["MN9", "GRN"])}
+    ... )
+    >>> rv.brains.find(brain, ["mn9", "12"], "driven").tolist()
+    [0, 1]
+    """
     words = [word.strip() for word in words if word.strip()]
     numbers = [int(word) for word in words if _is_id(word)]
     places, unknown = [brain.places(numbers)] if numbers else [], []

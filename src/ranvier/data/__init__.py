@@ -41,6 +41,10 @@ def larva() -> EdgeList:
     `hemisphere` (L, R, C). Names that occur twice carry their id.
 
     Winding et al. 2023, doi:10.1126/science.add9330; Pedigo et al. 2023, doi:10.7554/eLife.83739. MIT.
+
+    >>> brain = rv.data.larva()
+    >>> brain.size, len(brain), int(brain.weights.sum())
+    (2952, 110677, 352611)
     """
     structure, tensors = _read("larva")
     return _edges(structure, tensors, "")
@@ -55,6 +59,10 @@ def celegans() -> Nematode:
     `attributes["transmitter"]` is "GABA" for the 26 GABAergic cells.
 
     Cook et al. 2019, doi:10.1038/s41586-019-1352-7; GABA: McIntire et al. 1993, doi:10.1038/364337a0. MIT.
+
+    >>> worm = rv.data.celegans()
+    >>> worm.chemical.size, len(worm.chemical), list(worm.chemical.attributes["transmitter"]).count("GABA")
+    (302, 3638, 26)
     """
     structure, tensors = _read("celegans")
     return Nematode(_edges(structure, tensors, "chemical."), _edges(structure, tensors, "electrical."))

@@ -14,7 +14,9 @@ from ranvier.hardware.program import FRACTION, ChipProgram, from_word
 @dataclass(frozen=True)
 class ChipRun:
     """spikes (T, neurons), bool; V (T, neurons), the membrane after each step; overflows: sums that wrapped round;
-    program: with the weights as learned."""
+    program: with the weights as learned.
+    Returned by `run`.
+    """
 
     spikes: np.ndarray
     V: np.ndarray

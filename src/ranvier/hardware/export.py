@@ -32,6 +32,13 @@ def quantise(model: nn.Module, examples: np.ndarray | None = None, *, bits: int 
     leak : of all neurons, a step, in the model's units.
 
     Raises ValueError for a layer that the chip cannot be, and where rounding leaves no weight.
+
+    >>> model = rv.nn.LIF(1, 1, beta=1.0, reset="zero", bias=False)
+    >>> _ = torch.nn.init.constant_(model.linear.weight, 0.5)
+    >>> spikes = np.ones((10, 1), bool)
+    >>> result = rv.hardware.run(rv.hardware.quantise(model, spikes[None]), spikes)
+    >>> bool(result.spikes.any()), result.overflows
+    (True, 0)
     """
     if not 2 <= bits <= 8:
         raise ValueError(f"bits is {bits}; expected 2 to 8, as the chip's weights have")

@@ -26,7 +26,11 @@ class SerialPort(Protocol):
 
 
 class LinkError(OSError):
-    """The wire lost, changed or delayed bytes."""
+    """The wire lost, changed or delayed bytes.
+
+    >>> issubclass(rv.hardware.LinkError, OSError)
+    True
+    """
 
 
 def serial_port(url: str, timeout: float = 1.0) -> Any:

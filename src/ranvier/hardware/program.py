@@ -17,7 +17,11 @@ _WORDS = 1 << 18
 
 
 def to_word(value: float | Sequence[float] | np.ndarray) -> np.ndarray:
-    """The nearest Q7.10 number, times 1024: from −131072 to 131071 (int64). ValueError beyond −128 and 128 − 1/1024."""
+    """The nearest Q7.10 number, times 1024: from −131072 to 131071 (int64). ValueError beyond −128 and 128 − 1/1024.
+
+    >>> rv.hardware.to_word([1.5, -0.25]).tolist()  # times 1024
+    [1536, -256]
+    """
     x = np.asarray(reals(value, "value"))
     word = np.floor(x * (1 << FRACTION) + 0.5)
     if not (np.isfinite(word) & (word >= -_WORDS // 2) & (word < _WORDS // 2)).all():
@@ -26,7 +30,11 @@ def to_word(value: float | Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def from_word(word: int | np.ndarray) -> np.ndarray:
-    """The number that a Q7.10 word represents."""
+    """The number that a Q7.10 word represents.
+
+    >>> rv.hardware.from_word(1536).item()  # 1536/1024
+    1.5
+    """
     return np.asarray(reals(word, "word")) / (1 << FRACTION)
 
 

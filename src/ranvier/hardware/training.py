@@ -48,6 +48,10 @@ def quantise_in_training(model: nn.Module, bits: int) -> nn.Module:
     on with them (quantisation-aware training), and `torch.nn.utils.parametrize.remove_parametrizations` ends it.
 
     Returns the model itself. Raises ValueError for a model without linear layers or convolutions.
+
+    >>> model = rv.hardware.quantise_in_training(torch.nn.Linear(50, 1, bias=False), bits=2)
+    >>> len(model.weight.unique()) <= 4  # numbers of two bits
+    True
     """
     instance(model, nn.Module, "model", "a torch.nn.Module")
     kinds = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d

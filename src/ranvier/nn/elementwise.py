@@ -56,7 +56,11 @@ class Scale(_Elementwise):
 
 
 class Shift(_Elementwise):
-    """y = x + offset; `offset`: a number or a tensor of the shape that x (..., *shape) ends in; a parameter."""
+    """y = x + offset; `offset`: a number or a tensor of the shape that x (..., *shape) ends in; a parameter.
+
+    >>> rv.nn.Shift(torch.tensor([1.0, -1.0]))(torch.zeros(3, 2))[0].tolist()
+    [1.0, -1.0]
+    """
 
     offset: nn.Parameter
 

@@ -189,6 +189,11 @@ def quadrature_attention(
     4): softmax(q·k/√d + ln w) v. With equal weights it is ordinary attention.
 
     query (..., L, d), key (..., S, d), value (..., S, e), weights (S,) or (batch, S) -> (..., L, e).
+
+    >>> query, key, value = torch.zeros(1, 1, 2), torch.zeros(1, 2, 2), torch.tensor([[[1.0], [4.0]]])
+    >>> weights = torch.tensor([2.0, 1.0])
+    >>> round(rv.operators.quadrature_attention(query, key, value, weights).item(), 5)  # (2 · 1 + 4)/3
+    2.0
     """
     if weights is None:
         return F.scaled_dot_product_attention(query, key, value, scale=scale)

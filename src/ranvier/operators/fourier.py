@@ -21,6 +21,11 @@ class SpectralConvolution(nn.Module):
     Parameters
     ----------
     modes : frequencies an axis, 0 to modes − 1 (and their negatives); one number, or one an axis. An axis each.
+
+    >>> layer = rv.operators.SpectralConvolution(1, 1, (3,))
+    >>> u = torch.sin(2 * torch.pi * torch.arange(16) / 16).reshape(1, 1, 16)
+    >>> bool(torch.allclose(layer(u.roll(4, 2)), layer(u).roll(4, 2), atol=1e-6))  # as every convolution
+    True
     """
 
     def __init__(

@@ -23,6 +23,10 @@ def relative_l2(y: Tensor, target: Tensor) -> Tensor:
 def relative_h1(y: Tensor, target: Tensor, *, cut: int | None = None) -> Tensor:
     """Mean over the batch of the relative distance in H¹: squares of values and of slopes, Σ (1 + |2πk|²)|û(k)|² over
     the frequencies of the unit box, those with |k| < cut only (20 in He, Liu & Xu 2024). Fields are taken as periodic.
+
+    >>> target = torch.sin(2 * torch.pi * torch.arange(16) / 16).reshape(1, 1, 16)
+    >>> round(rv.operators.relative_h1(1.5 * target, target).item(), 4)
+    0.5
     """
     _check(y, target)
     axes = tuple(range(2, y.ndim))

@@ -56,6 +56,12 @@ class PointIntegral(nn.Module):
     dims : of the space.
     radius : of the neighbourhood, in the points' units.
     hidden : units of the perceptron.
+
+    >>> layer = rv.operators.PointIntegral(1, 2, dims=1, radius=0.1)
+    >>> points = torch.tensor([[0.0], [0.05], [0.9]])
+    >>> y = layer(torch.tensor([[[1.0], [1.0], [0.0]]]), points, weights=torch.ones(3))
+    >>> y[0, 2].abs().max().item()  # nothing but zeros within the radius
+    0.0
     """
 
     def __init__(

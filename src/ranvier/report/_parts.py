@@ -33,7 +33,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a head; cells are text already."""
+    """Rows under a head; cells are text already.
+
+    >>> rv.report.Table(["neuron", "rate"], [["a", "1.5 Hz"]]).head
+    ['neuron', 'rate']
+    """
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -42,7 +46,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: a title, paragraphs, then pictures, tables and `DataTable`s in order."""
+    """A part of the page: a title, paragraphs, then pictures, tables and `DataTable`s in order.
+
+    >>> rv.report.Section("Rates", ["All neurons fire."]).title
+    'Rates'
+    """
 
     title: str
     text: Sequence[str] = ()
@@ -69,7 +77,11 @@ def count(value: int) -> str:
 
 
 def plural(value: int, one: str, many: str = "") -> str:
-    """A number with its noun: "1 pair", "2 pairs"."""
+    """A number with its noun: "1 pair", "2 pairs".
+
+    >>> rv.report.plural(1, "pair"), rv.report.plural(2, "pair"), rv.report.plural(2, "class", "classes")
+    ('1 pair', '2 pairs', '2 classes')
+    """
     return f"{count(value)} {one if value == 1 else many or one + 's'}"
 
 

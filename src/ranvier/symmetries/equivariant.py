@@ -13,6 +13,11 @@ class PermutationEquivariant(nn.Module):
 
     All linear maps that commute with every permutation of the items are of this form (Zaheer et al. 2017, Deep Sets,
     lemma 3). Raises ValueError for other shapes.
+
+    >>> layer, x = rv.symmetries.PermutationEquivariant(3, 2), torch.rand(1, 4, 3)
+    >>> order = torch.tensor([2, 0, 3, 1])
+    >>> bool(torch.allclose(layer(x[:, order]), layer(x)[:, order], atol=1e-6))
+    True
     """
 
     def __init__(self, in_features: int, out_features: int) -> None:
@@ -31,6 +36,11 @@ def commuting_maps(actions: Tensor) -> Tensor:
     """An orthonormal basis (K, n, n) of the matrices that commute with matrices actions (G, n, n).
 
     Of generators of a group: of all its equivariant linear maps. Raises ValueError for another shape.
+
+    >>> quarter = torch.tensor([[[0.0, -1.0], [1.0, 0.0]]], dtype=torch.float64)
+    >>> maps = rv.symmetries.commuting_maps(quarter)  # multiples of complex numbers
+    >>> len(maps), bool(torch.allclose(maps @ quarter, quarter @ maps, atol=1e-9))
+    (2, True)
     """
     if not isinstance(actions, Tensor) or actions.ndim != 3 or actions.shape[1] != actions.shape[2]:
         what = tuple(actions.shape) if isinstance(actions, Tensor) else type(actions).__name__

@@ -15,14 +15,21 @@ from ranvier._checks import function as require_function
 @dataclass(frozen=True)
 class Generators:
     """basis: (K, d, d), orthonormal, spanning all L with residual below the tolerance. residuals: (d²,), rising: the
-    mean squared cosine between the function's gradient and L x; 0 for a symmetry, 1/d for a direction at random."""
+    mean squared cosine between the function's gradient and L x; 0 for a symmetry, 1/d for a direction at random.
+    Returned by `invariance_generators`.
+    """
 
     basis: Tensor
     residuals: Tensor
 
 
 def rotations(n: int) -> Tensor:
-    """The n(n − 1)/2 generators (n(n − 1)/2, n, n) of rotations of n dimensions, one a plane, orthonormal."""
+    """The n(n − 1)/2 generators (n(n − 1)/2, n, n) of rotations of n dimensions, one a plane, orthonormal.
+
+    >>> basis = rv.symmetries.rotations(3)
+    >>> len(basis), bool(torch.equal(basis, -basis.mT))  # antisymmetric, one a plane
+    (3, True)
+    """
     n = count(n, "n", 1)
     rows, columns = torch.triu_indices(n, n, 1)
     basis = torch.zeros(len(rows), n, n, dtype=torch.float64)
@@ -32,7 +39,13 @@ def rotations(n: int) -> Tensor:
 
 
 def boosts(n: int) -> Tensor:
-    """The n − 1 boosts (n − 1, n, n) of one time, coordinate 0, and n − 1 places, orthonormal."""
+    """The n − 1 boosts (n − 1, n, n) of one time, coordinate 0, and n − 1 places, orthonormal.
+
+    >>> boost = rv.symmetries.boosts(2)[0]
+    >>> metric = torch.diag(torch.tensor([1.0, -1.0], dtype=torch.float64))
+    >>> (boost.T @ metric + metric @ boost).abs().max().item()  # keeps t² − x²
+    0.0
+    """
     basis = torch.zeros(max(count(n, "n", 1) - 1, 0), n, n, dtype=torch.float64)
     for k in range(n - 1):
         basis[k, 0, k + 1] = basis[k, k + 1, 0] = 0.5**0.5
@@ -40,7 +53,11 @@ def boosts(n: int) -> Tensor:
 
 
 def scaling(n: int) -> Tensor:
-    """The generator (1, n, n) of dilations, of norm 1."""
+    """The generator (1, n, n) of dilations, of norm 1.
+
+    >>> rv.symmetries.scaling(4)[0].diagonal().tolist()
+    [0.5, 0.5, 0.5, 0.5]
+    """
     return torch.eye(count(n, "n", 1), dtype=torch.float64)[None] / n**0.5
 
 
@@ -53,6 +70,11 @@ def invariance_generators(
     coordinates may have any units but must be of one size with each other. A learnt f has errors: take a tolerance
     above the square of its gradient's relative error (`fit_function`: .02).
     Raises ValueError for fewer states than d², states that do not span the space, a constant f, and other shapes.
+
+    >>> x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    >>> found = rv.symmetries.invariance_generators(lambda x: x.square().sum(1), x)
+    >>> round(rv.symmetries.alignment(found.basis, rv.symmetries.rotations(2)), 6)  # the norm: rotations
+    1.0
     """
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 2:
         what = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
@@ -85,7 +107,12 @@ def invariance_generators(
 
 def alignment(basis: Tensor, truth: Tensor) -> float:
     """The smallest cosine of the angles between the spans of two sets of generators (K, d, d); 0 where their numbers
-    differ."""
+    differ.
+
+    >>> plane = rv.symmetries.rotations(2)
+    >>> [round(rv.symmetries.alignment(basis, plane), 6) for basis in (-plane, rv.symmetries.scaling(2))]
+    [1.0, 0.0]
+    """
     for name, value in (("basis", basis), ("truth", truth)):
         instance(value, Tensor, name, "a tensor of generators (K, d, d)")
         if len(value.shape) != 3 or value.shape[1] != value.shape[2]:
@@ -103,7 +130,14 @@ def alignment(basis: Tensor, truth: Tensor) -> float:
 
 
 def fit_function(x: Tensor, y: Tensor, *, width: int = 64, steps: int = 600, seed: int = 0) -> nn.Module:
-    """A smooth network f (B, d) → (B, m) fitted to data x (B, d), y (B, m) by Adam, for `invariance_generators`."""
+    """A smooth network f (B, d) → (B, m) fitted to data x (B, d), y (B, m) by Adam, for `invariance_generators`.
+
+    >>> x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    >>> y = x.sum(1, keepdim=True)
+    >>> f = rv.symmetries.fit_function(x, y, width=16, steps=150)
+    >>> bool((f(x) - y).square().mean() < 0.2 * y.var())
+    True
+    """
     floating(x, "x", "(B, d)", 2), floating(y, "y", "(B, m)", 2)
     if len(x) != len(y) or len(x) < 10 or x.dtype != y.dtype:
         raise ValueError(

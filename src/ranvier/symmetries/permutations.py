@@ -23,6 +23,11 @@ def object_symmetries(
     picture: scenes → (B, ...), a renderer, or a network. A permutation counts where the largest change is below
     `tolerance` of the pictures' largest value. They form a group; objects of one kind may be exchanged.
     Raises ValueError for more than 8 objects, and scenes of another shape.
+
+    >>> scenes = torch.rand(4, 3, 2)
+    >>> weights = torch.tensor([1.0, 1.0, 2.0])[:, None]  # the third object is of another kind
+    >>> rv.symmetries.object_symmetries(lambda s: (weights * s).sum(1), scenes)
+    [(0, 1, 2), (1, 0, 2)]
     """
     if not isinstance(scenes, Tensor) or scenes.ndim != 3 or not 1 <= scenes.shape[1] <= _MOST_OBJECTS:
         what = tuple(scenes.shape) if isinstance(scenes, Tensor) else type(scenes).__name__
@@ -45,6 +50,11 @@ def permute_neurons(model: nn.Sequential, orders: Sequence[Tensor]) -> nn.Sequen
 
     orders: for each hidden layer the old index of every new neuron. Raises ValueError for a model that is not made of
     `Linear` layers with functions of one neuron between them, and for orders that are no permutations.
+
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> other, x = rv.symmetries.permute_neurons(model, [torch.tensor([2, 0, 3, 1])]), torch.rand(5, 3)
+    >>> bool(torch.allclose(other(x), model(x), atol=1e-6))  # the same function
+    True
     """
     new = copy.deepcopy(model)
     layers = _layers(new)
@@ -71,6 +81,13 @@ def match_neurons(
     Weight matching by coordinate descent (Ainsworth, Hayase & Srinivasa 2023, Git Re-Basin, algorithm 1): one hidden
     layer's assignment after another, exactly, until none changes; the sum of products of weights never falls.
     Raises ValueError for models that differ in shape.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> shuffled = rv.symmetries.permute_neurons(model, [torch.tensor([2, 0, 3, 1])])
+    >>> matched, _ = rv.symmetries.match_neurons(model, shuffled)
+    >>> torch.equal(matched[0].weight, model[0].weight)
+    True
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -104,7 +121,13 @@ def match_neurons(
 
 
 def interpolate(first: nn.Module, second: nn.Module, share: float) -> nn.Module:
-    """A network with weights (1 − share) · first + share · second; ValueError where they differ in shape."""
+    """A network with weights (1 − share) · first + share · second; ValueError where they differ in shape.
+
+    >>> first, second = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+    >>> middle = rv.symmetries.interpolate(first, second, 0.5)
+    >>> bool(torch.allclose(middle.weight, (first.weight + second.weight) / 2))
+    True
+    """
     t = number(share, "share")
     for name, net in (("first", first), ("second", second)):
         instance(net, nn.Module, name, "a torch.nn.Module")
@@ -119,7 +142,14 @@ def interpolate(first: nn.Module, second: nn.Module, share: float) -> nn.Module:
 
 def barrier(loss: Callable[[nn.Module], float], first: nn.Module, second: nn.Module, points: int = 11) -> float:
     """How far the loss rises above the straight line between two networks' losses on the straight line between their
-    weights (Frankle et al. 2020), at its highest; 0 where they are linearly connected."""
+    weights (Frankle et al. 2020), at its highest; 0 where they are linearly connected.
+
+    >>> first, second = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+    >>> _ = torch.nn.init.constant_(first.weight, -1.0), torch.nn.init.constant_(second.weight, 1.0)
+    >>> loss = lambda net: (net.weight**2 - 1).square().item()  # two minima, at −1 and 1
+    >>> rv.symmetries.barrier(loss, first, second)  # 1 at 0, between them
+    1.0
+    """
     function(loss, "loss", "network -> number")
     for name, net in (("first", first), ("second", second)):
         instance(net, nn.Module, name, "a torch.nn.Module")

@@ -20,7 +20,9 @@ from ranvier.verify.relaxation.intervals import EPS
 @dataclass(frozen=True, eq=False)
 class Contraction:
     """Two runs with the same input come closer by `rate` a step in the norm max_i |δ_i|/weights_i (or, `euclidean`,
-    |weights · δ|), whatever their states; below 1 the network is an echo-state network for every input allowed."""
+    |weights · δ|), whatever their states; below 1 the network is an echo-state network for every input allowed.
+    Returned by `contraction`.
+    """
 
     rate: float
     weights: Tensor
@@ -94,7 +96,11 @@ def _perron(M: Tensor, sweeps: int) -> Tensor:
 
 def tanh_gains(weight: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
     """(N,): the greatest slope of each unit's tanh when its input, all but W r, is within [lower, upper] (N,) and r
-    within [−1, 1]."""
+    within [−1, 1].
+
+    >>> rv.verify.tanh_gains(torch.zeros(1, 1), torch.tensor([-1.0]), torch.tensor([1.0])).round(decimals=6).tolist()
+    [1.0]
+    """
     reach = torch.as_tensor(weight).detach().double().abs().sum(1) * (1 + 1e-9)
     l, u = torch.as_tensor(lower).double() - reach, torch.as_tensor(upper).double() + reach
     nearest = torch.where((l <= 0) & (u >= 0), 0.0, torch.minimum(l.abs(), u.abs()))
@@ -107,6 +113,10 @@ def hopfield_radius(network: Hopfield, patterns: Tensor) -> Tensor:
 
     Unit i's field towards ξ_i is least if the k units that support it most are flipped: h_i − 2 Σ of the k largest
     w_ij ξ_i ξ_j > 0. Units set right support others no less, so the order does not matter.
+
+    >>> network = rv.energies.Hopfield.store(torch.ones(1, 9))  # 9 units, one pattern: the field is 8 − 2 k
+    >>> rv.verify.hopfield_radius(network, torch.ones(1, 9)).tolist()
+    [3]
     """
     W, b = network.weight.detach().double(), network.bias.detach().double()
     x = torch.as_tensor(patterns).detach().double()
@@ -132,6 +142,10 @@ def continuous_basin(
 
     In it the flow points inwards on every face, and max_i (−1/τ + w_ii g_i + Σ_j |w_ij| g_j) < 0, g the greatest slopes
     of the activations: a matrix measure of the Jacobian (Sontag 2010). Of activations tanh(β u).
+
+    >>> network = rv.energies.ContinuousHopfield(0.5 * torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    >>> rv.verify.continuous_basin(network, torch.zeros(2)) > 3.9  # weak coupling: all runs come to 0
+    True
     """
     beta = getattr(network.lagrangian, "beta", None)
     if type(network.lagrangian).__name__ != "Tanh" or beta is None:
@@ -169,7 +183,12 @@ def continuous_basin(
 
 def modern_basin(network: ModernHopfield, pattern: Tensor, *, most: float = 2.0, halvings: int = 16) -> float:
     """The half width found of a box around a stored pattern (N,) that the update softmax(β x Xᵀ) X maps into itself, so
-    that retrieval from anywhere in it never leaves it; 0 where none is shown."""
+    that retrieval from anywhere in it never leaves it; 0 where none is shown.
+
+    >>> network = rv.energies.ModernHopfield(torch.eye(3), beta=20.0)
+    >>> rv.verify.modern_basin(network, torch.eye(3)[0]) > 0.2
+    True
+    """
     X, beta = network.patterns.detach().double(), float(network.beta)
     x = torch.as_tensor(pattern).detach().double()
     builder = Builder((1, X.shape[1]), "update")

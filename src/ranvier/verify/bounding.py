@@ -19,7 +19,9 @@ Method = Literal["interval", "forward", "crown", "alpha"]
 
 
 class Bounds(NamedTuple):
-    """lower <= outputs <= upper, each (B, *output_shape), or (B, R) of rows C."""
+    """lower <= outputs <= upper, each (B, *output_shape), or (B, R) of rows C.
+    Returned by `bounds`.
+    """
 
     lower: Tensor
     upper: Tensor

@@ -93,7 +93,9 @@ def _unrolled(
 
 @dataclass(frozen=True, eq=False)
 class SpikeCertificate:
-    """What every input in a tube makes of each neuron at each step, (T, N) of booleans; `open`: neither is shown."""
+    """What every input in a tube makes of each neuron at each step, (T, N) of booleans; `open`: neither is shown.
+    Returned by `spike_certificate`.
+    """
 
     always: Tensor
     never: Tensor
@@ -116,6 +118,11 @@ def spike_certificate(
     x (T, features); radius: by how much each number may differ, a number or a tensor that broadcasts to x. About real
     numbers: a run in float32 may round across a threshold that it comes within 1e-6 of.
     Raises ValueError for a layer whose outputs are not spikes, and for what `tube` refuses.
+
+    >>> x = torch.tensor([[0.0], [3.0]])
+    >>> result = rv.verify.spike_certificate(rv.nn.LIF(1, beta=0.5), x, radius=0.5)
+    >>> result.never[:, 0].tolist(), result.always[:, 0].tolist()  # silent, then a spike, whatever the input
+    ([True, False], [False, True])
     """
     x = torch.as_tensor(x).detach().double()
     if not bool((torch.as_tensor(radius) >= 0).all()):
@@ -132,7 +139,13 @@ def spike_certificate(
 def certified_radius(
     layer: nn.Module, x: Tensor, *, most: float = 1.0, halvings: int = 12, method: Method = "crown"
 ) -> float:
-    """The largest radius found for which every spike and silence of x (T, features) is certain; 0 where none is."""
+    """The largest radius found for which every spike and silence of x (T, features) is certain; 0 where none is.
+
+    >>> x = torch.full((2, 1), 0.25)  # u: 0.25, then 0.375, far from the threshold of 1
+    >>> radius = rv.verify.certified_radius(rv.nn.LIF(1, beta=0.5), x)
+    >>> bool(0.4 < radius <= 0.625 / 1.5)  # at which u reaches it in the second step
+    True
+    """
     x = torch.as_tensor(x).detach().double()
     if x.ndim != 2 or not 0 < most < torch.inf:
         raise ValueError(f"x has the shape {tuple(x.shape)} and most is {most}; expected (T, features), and above 0")

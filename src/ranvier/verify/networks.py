@@ -22,7 +22,9 @@ from ranvier.verify.graphs.torch_modules import from_module
 
 @dataclass(frozen=True)
 class NetworkUnderTest:
-    """A graph, and the network that it describes: `run(x)` (*input_shape) -> (*output_shape), in its own precision."""
+    """A graph, and the network that it describes: `run(x)` (*input_shape) -> (*output_shape), in its own precision.
+    Returned by `wrap`.
+    """
 
     graph: ComputationGraph
     run: Callable[[Tensor], Tensor]
@@ -37,7 +39,12 @@ def load(path: str | Path) -> NetworkUnderTest:
 
 
 def wrap(module: nn.Module, example: Tensor) -> NetworkUnderTest:
-    """A torch module at inputs shaped as `example`; it is run as it is, by a call."""
+    """A torch module at inputs shaped as `example`; it is run as it is, by a call.
+
+    >>> network = rv.verify.wrap(torch.nn.ReLU(), torch.zeros(2))
+    >>> network.run(torch.tensor([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
     graph, network = from_module(module, example), copy.deepcopy(module).eval()
 
     def run(x: Tensor) -> Tensor:

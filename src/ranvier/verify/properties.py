@@ -10,7 +10,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Unsafe:
-    """Outputs y with C y <= d in every row (< in `strict` ones): a conjunction; C (R, outputs), d (R,)."""
+    """Outputs y with C y <= d in every row (< in `strict` ones): a conjunction; C (R, outputs), d (R,).
+
+    >>> unsafe = rv.verify.Unsafe(torch.tensor([[1.0]]), torch.tensor([3.0]), torch.tensor([False]))
+    >>> unsafe.holds(torch.tensor([[2.0], [4.0]])).tolist()  # y <= 3
+    [True, False]
+    """
 
     C: Tensor
     d: Tensor
@@ -37,6 +42,13 @@ class Property:
 
     `Property.robust(x, radius, label, classes)`: the class of inputs within `radius` of x stays `label`.
     `Property.within(lower, upper, C, d)`: C y > d in every row, for all inputs in the box.
+
+    >>> low, high, rows = torch.tensor([-1.0]), torch.tensor([1.0]), torch.tensor([[-1.0]])
+    >>> prop = rv.verify.Property.within(low, high, rows, -3.0)  # y < 3 for x within [−1, 1]
+    >>> double = torch.nn.Linear(1, 1)
+    >>> _ = torch.nn.init.constant_(double.weight, 2.0), torch.nn.init.zeros_(double.bias)
+    >>> rv.verify.verify(double, prop, example=torch.zeros(1)).verdict
+    'verified'
     """
 
     cases: tuple[Case, ...]

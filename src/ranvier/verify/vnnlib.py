@@ -45,6 +45,12 @@ def read_vnnlib(path: str | Path, inputs: int, outputs: int) -> Property:
 
     Raises ValueError for what is no VNN-LIB, for variables that the network has not, inputs without both bounds, and
     assertions that join inputs with inputs or outputs otherwise than by `or` and `and`.
+
+    >>> _ = open("property.vnnlib", "w").write('''(declare-const X_0 Real) (declare-const Y_0 Real)
+    ... (assert (>= X_0 -1.0)) (assert (<= X_0 1.0)) (assert (>= Y_0 3.0))''')
+    >>> case = rv.verify.read_vnnlib("property.vnnlib", inputs=1, outputs=1).cases[0]
+    >>> case.lower.tolist(), case.upper.tolist()
+    ([-1.0], [1.0])
     """
     text = read_text(path, "a property in VNN-LIB")
     try:
@@ -54,7 +60,16 @@ def read_vnnlib(path: str | Path, inputs: int, outputs: int) -> Property:
 
 
 def parse_vnnlib(text: str, inputs: int, outputs: int) -> Property:
-    """As `read_vnnlib`, of a text."""
+    """As `read_vnnlib`, of a text.
+
+    >>> text = '''(declare-const X_0 Real) (declare-const Y_0 Real)
+    ... (assert (>= X_0 -1.0)) (assert (<= X_0 1.0)) (assert (>= Y_0 3.0))'''
+    >>> prop = rv.verify.parse_vnnlib(text, inputs=1, outputs=1)
+    >>> double = torch.nn.Linear(1, 1)
+    >>> _ = torch.nn.init.constant_(double.weight, 2.0), torch.nn.init.zeros_(double.bias)
+    >>> rv.verify.verify(double, prop, example=torch.zeros(1)).verdict  # 2 x never reaches 3
+    'verified'
+    """
     if len(text) > MOST_CHARACTERS:
         raise ValueError(f"the property has {len(text)} characters; expected at most {MOST_CHARACTERS}")
     declared: set[str] = set()

@@ -17,7 +17,12 @@ STEPS = torch.tensor([[-1, 0], [0, 1], [1, 0], [0, -1]])
 
 
 class Walk(NamedTuple):
-    """observations (T, B), actions (T, B), places (T, B), int64: action t leads from place t to place t + 1."""
+    """observations (T, B), actions (T, B), places (T, B), int64: action t leads from place t to place t + 1.
+
+    >>> walk = rv.worlds.GridWorld(4, 4).walk(6, 2)
+    >>> tuple(walk.observations.shape), bool((walk.places >= 0).all())
+    ((6, 2), True)
+    """
 
     observations: Tensor
     actions: Tensor
@@ -135,6 +140,10 @@ class Walks:
     """A loader for `rv.fit`: `batches` batches (observations, actions), new environments and walks every time.
 
     They are drawn from torch's global random numbers, which `fit` keeps in its checkpoints.
+
+    >>> observations, actions = next(iter(rv.worlds.Walks(rv.worlds.GridWorld(4, 4), steps=6, batch=2, batches=1)))
+    >>> observations.shape, actions.shape
+    (torch.Size([6, 2]), torch.Size([6, 2]))
     """
 
     def __init__(self, world: GridWorld, steps: int, batch: int, batches: int, *, straight: float = 2.0):
@@ -155,6 +164,11 @@ def novelty(walk: Walk) -> tuple[Tensor, Tensor]:
 
     Observations at the second kind can be known by inference only: the place is known, the way to it is new, in both
     directions (Whittington et al. 2020).
+
+    >>> places, rest = torch.tensor([[0], [1], [0], [1]]), torch.zeros(4, 1, dtype=torch.int64)
+    >>> visited, inferable = rv.worlds.novelty(rv.worlds.Walk(rest, rest, places))
+    >>> visited[:, 0].tolist(), inferable[:, 0].tolist()  # back and forth on one edge
+    ([False, False, True, True], [False, False, False, False])
     """
     instance(walk, Walk, "walk", "a Walk, as GridWorld.walk makes it")
     places = walk.places

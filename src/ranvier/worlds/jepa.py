@@ -104,6 +104,11 @@ class HierarchicalJEPA(nn.Module):
 
     So far ahead only what persists can be predicted. Each level has its own loss; gradients of the upper one end at
     the lower's codes.
+
+    >>> model = rv.worlds.HierarchicalJEPA(rv.worlds.JEPA(9, 2, size=4, hidden=8), stride=2, size=3)
+    >>> lower, upper = model.encode(torch.rand(6, 5, 9))
+    >>> lower.shape[-1], upper.shape[-1], bool(torch.isfinite(model.loss(torch.rand(6, 5, 9), torch.rand(6, 5, 2))))
+    (4, 3, True)
     """
 
     def __init__(self, lower: JEPA, *, stride: int = 3, size: int = 3, hidden: int = 64, seed: int = 1) -> None:
@@ -131,7 +136,12 @@ class HierarchicalJEPA(nn.Module):
 
 
 class PixelPredictor(JEPA):
-    """The same encoder and predictor, followed by a linear decoder: what is predicted are the next frames' pixels."""
+    """The same encoder and predictor, followed by a linear decoder: what is predicted are the next frames' pixels.
+
+    >>> model = rv.worlds.PixelPredictor(9, 2, size=4, hidden=8)
+    >>> bool(model.loss(torch.rand(6, 5, 9), torch.rand(6, 5, 2)) > 0)
+    True
+    """
 
     def __init__(self, inputs: int, actions: int, *, size: int = 16, hidden: int = 128, seed: int = 0) -> None:
         super().__init__(inputs, actions, size=size, hidden=hidden, target="shared", seed=seed)

@@ -11,7 +11,11 @@ from ranvier.learners.labelled import GradientLearner
 
 @runtime_checkable
 class WorldModel(Protocol):
-    """What `WorldLearner` asks of a torch module; after_step() comes after each step of the optimizer, if there."""
+    """What `WorldLearner` asks of a torch module; after_step() comes after each step of the optimizer, if there.
+
+    >>> isinstance(rv.worlds.JEPA(9, 2), rv.worlds.WorldModel), isinstance(torch.nn.Linear(2, 2), rv.worlds.WorldModel)
+    (True, False)
+    """
 
     def loss(self, x: Tensor, actions: Tensor) -> Tensor:
         """What is minimised, of sequences x (T, B, ...) and actions (T, B, ...)."""

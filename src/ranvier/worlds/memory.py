@@ -12,7 +12,12 @@ from ranvier._checks import floating
 
 
 def attend(query: Tensor, keys: Tensor, values: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Σ_i w_i (q·k_i) v_i: query (B, K), keys (B, n, K), values (B, n, V), weights (n,) or none -> (B, V)."""
+    """Σ_i w_i (q·k_i) v_i: query (B, K), keys (B, n, K), values (B, n, V), weights (n,) or none -> (B, V).
+
+    >>> query, keys = torch.tensor([[1.0, 0.0]]), torch.eye(2)[None]
+    >>> rv.worlds.attend(query, keys, torch.tensor([[[5.0], [7.0]]])).tolist()
+    [[5.0]]
+    """
     batch, size = floating(query, "query", "(B, K)", 2).shape
     n = floating(keys, "keys", f"({batch}, n, {size})", 3).shape[1]
     floating(values, "values", f"({batch}, {n}, V)", 3)
@@ -33,6 +38,11 @@ class HebbianMemory:
     the sizes of the blocks of P, the fastest first; where they are given, M keeps weights from slower or equal blocks
     to faster ones only, which gives each block its own scores, as heads have them.
     Nothing is changed: `store` returns a new memory.
+
+    >>> p = torch.tensor([[1.0, 0.0, 0.0]])
+    >>> memory = rv.worlds.HebbianMemory(rate=0.5).store(p, torch.zeros(1, 3))
+    >>> memory.matrix()[0].tolist()  # (p + 0)(p − 0)ᵀ/2
+    [[0.5, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
 
     def __init__(

@@ -21,7 +21,15 @@ class LatentModel(Protocol):
 
 
 def latent_energy(model: LatentModel, code: Tensor, goal: Tensor, actions: Tensor) -> Tensor:
-    """Σ_h |z_h − goal|²/(H · size) of the codes that actions (H, B, A) lead to, (B,)."""
+    """Σ_h |z_h − goal|²/(H · size) of the codes that actions (H, B, A) lead to, (B,).
+
+    >>> class Adds:  # z ← z + a
+    ...     def predict(self, code, actions):
+    ...         return code + actions.cumsum(0)
+    >>> actions = torch.ones(2, 1, 1)
+    >>> rv.worlds.latent_energy(Adds(), torch.zeros(1, 1), torch.full((1, 1), 2.0), actions).tolist()  # ((1−2)² + 0)/2
+    [0.5]
+    """
     return (model.predict(code, actions) - goal).square().mean((0, 2))
 
 
@@ -44,6 +52,15 @@ def plan(
     "cem": the cross-entropy method (Rubinstein 1999): of `population` plans drawn from a Gaussian the `elite` best make
     the next Gaussian, `iterations` times; its mean is the plan. "gradient": `iterations` steps of Adam of `rate`
     through the predictor, from no action at all. Raises ValueError for shapes that do not fit.
+
+    >>> class Adds:  # z ← z + a
+    ...     actions = 1
+    ...     def predict(self, code, actions):
+    ...         return code + actions.cumsum(0)
+    >>> code, goal = torch.zeros(1, 1), torch.full((1, 1), 0.5)
+    >>> actions = rv.worlds.plan(Adds(), code, goal, 3, method="gradient", iterations=50)
+    >>> bool(abs(actions[0, 0, 0] - 0.5) < 0.1)  # to the goal in one step
+    True
     """
     horizon, iterations = count(horizon, "horizon", 1), count(iterations, "iterations", 1)
     limit = positive(limit, "limit")

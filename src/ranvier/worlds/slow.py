@@ -12,7 +12,9 @@ from ranvier._checks import count, floating
 
 @dataclass(frozen=True)
 class SlowFeatures:
-    """y = (x − mean) W of unit variance; `slowness` (k,) is the mean square of each one's change from step to step."""
+    """y = (x − mean) W of unit variance; `slowness` (k,) is the mean square of each one's change from step to step.
+    Returned by `slow_features`.
+    """
 
     mean: Tensor
     weight: Tensor
@@ -28,6 +30,13 @@ def slow_features(x: Tensor, features: int, *, share: float = 1e-6) -> SlowFeatu
 
     Among directions of unit variance, those whose mean squared change is least, uncorrelated with each other.
     Directions of less than `share` of the largest variance are left out. Raises ValueError where fewer remain.
+
+    >>> t = torch.arange(500.0)
+    >>> slow, fast = torch.sin(0.02 * t), torch.sin(1.3 * t)
+    >>> x = torch.stack([slow + fast, slow - fast], 1)[:, None]  # mixed
+    >>> y = rv.worlds.slow_features(x, 1)(x.double())[:, 0, 0]
+    >>> bool(torch.corrcoef(torch.stack([y, slow.double()]))[0, 1].abs() > 0.99)
+    True
     """
     x = floating(x, "x", "(T, B, N) with two steps or more", 3).double()
     if len(x) < 2:

@@ -25,6 +25,12 @@ class TEMSteps(NamedTuple):
     and memory. read : from what was inferred. path, inferred : abstract codes g (T, B, G), by path integration alone
     and corrected. places : p (T, B, P), inferred. retrieved, recognised : p from memory, by the code and by the
     stimulus.
+
+    >>> model = rv.worlds.TEM(5, 4, modules=(4, 3), code=4)
+    >>> walk = rv.worlds.GridWorld(3, 3, stimuli=5).walk(6, 2)
+    >>> steps = model.run(walk.observations, walk.actions)
+    >>> tuple(steps.predicted.shape), tuple(steps.inferred.shape)  # G is three times the modules' 7 units
+    ((6, 2, 5), (6, 2, 21))
     """
 
     predicted: Tensor
@@ -47,6 +53,12 @@ class TEM(nn.Module):
 
     stimuli : number of different ones. actions : number of actions. modules : units of g that memory uses, a module,
     from fast to slow; g has `expansion` times as many. code : units of a stimulus, two of which are active.
+
+    >>> model = rv.worlds.TEM(5, 4, modules=(4, 3), code=4)
+    >>> walk = rv.worlds.GridWorld(3, 3, stimuli=5).walk(6, 2)
+    >>> p = model(walk.observations, walk.actions).exp()
+    >>> tuple(p.shape), bool(torch.allclose(p.sum(2), torch.ones(6, 2), atol=1e-5))
+    ((6, 2, 5), True)
     """
 
     two_hot: Tensor

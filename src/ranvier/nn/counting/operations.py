@@ -52,6 +52,7 @@ class Operations:
     backward pass at any time, parameters and buffers left out; 0 without gradients. uncounted: modules with
     parameters or states of their own whose arithmetic is not known here; biases, activation functions, pooling and
     dropout are never counted.
+    Returned by `spike_operations`.
     """
 
     layers: list[Counts] = field(default_factory=list)
@@ -162,6 +163,13 @@ def spike_operations(recording: Any, network: Any = None) -> Operations:
     synapses, which act at every step, count as multiply–accumulates; neurons' own updates are counted, their
     arithmetic is not; input from outside the network (`Network.background`) has no synapse in it and is left out.
     Raises ValueError where the network is not known, or is not the recording's.
+
+    >>> net = rv.Network()
+    >>> source, target = net.add(rv.SpikeTimes([1.0, 2.0], [0, 0]), 1), net.add(rv.LIF(), 5)
+    >>> _ = net.connect(source, target, weight=0.1, probability=1.0)
+    >>> recording = rv.simulate(net, 10.0, dt=1.0, engine="torch")
+    >>> int(rv.nn.spike_operations(recording, net).synops)  # two spikes, five synapses
+    10
     """
     network = recording.network if network is None else network
     if not hasattr(network, "projections"):

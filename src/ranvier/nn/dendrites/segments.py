@@ -40,6 +40,10 @@ class ActiveDendrites(SequenceCell):
     state=None) -> (y[T, B, neurons], state)`; the state is a dict of v (B, neurons). Cost and memory grow with the
     number of synapses, not with inputs times neurons. `random` draws all segments.
     Raises ValueError for indices out of range, one input twice on a segment, wrong sizes and input that is not finite.
+
+    >>> layer = rv.nn.ActiveDendrites(4, 2, torch.tensor([[0, 1, 2]]), torch.tensor([1]), threshold=2.0)
+    >>> layer(torch.tensor([[[1.0, 1.0, 0.0, 0.0]]]))[0].tolist()  # two of three synapses: neuron 1 recognises it
+    [[[0.0, 1.0]]]
     """
 
     FIXED = frozenset({"in_features", "neurons"})

@@ -45,6 +45,14 @@ class SequenceMemory:
 
     Parameters: columns; cells of a column; the above; synapses, the most a segment has; seed, of ties and samples.
     Raises ValueError for numbers that are not positive, or not near <= threshold <= sample <= synapses.
+
+    >>> memory = rv.nn.SequenceMemory(columns=30, cells=4, threshold=3, near=2, sample=5, synapses=8)
+    >>> first, second = np.arange(5), np.arange(10, 15)
+    >>> for _ in range(3):  # first, then second
+    ...     _ = memory.step(memory.step(memory.init_state(), first), second)
+    >>> state = memory.step(memory.init_state(), first, learn=False)
+    >>> memory.predicted_columns(state).tolist()
+    [10, 11, 12, 13, 14]
     """
 
     def __init__(

@@ -50,6 +50,11 @@ class AstrocyteLIF(SequenceCell):
     `forward(x[T, B, in_features], state=None) -> (y[T, B, out_features], state)`; the state is a dict of v, y
     (B, out_features) and c (B, astrocytes). Plain torch. Raises ValueError for wrong sizes and input that is not
     finite.
+
+    >>> layer = rv.nn.AstrocyteLIF(3, 4, astrocytes=2)
+    >>> y, state = layer(torch.zeros(5, 1, 3))
+    >>> tuple(state["c"].shape), state["c"].abs().max().item()  # no activity, no calcium
+    ((1, 2), 0.0)
     """
 
     FIXED = frozenset({"in_features", "out_features", "astrocytes", "recurrent"})

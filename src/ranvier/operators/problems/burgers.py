@@ -70,6 +70,10 @@ def burgers_examples(
     section 5.1, of covariance 625 (−Δ + 25)^−2).
 
     Solved on 256 samples at least, an odd multiple of `size`; `size` of them are returned, at cell centres.
+
+    >>> before, after = rv.operators.problems.burgers_examples(2, 32)
+    >>> bool(torch.allclose(before.mean(2), after.mean(2), atol=0.01))  # the mean is conserved
+    True
     """
     if size < 2:
         raise ValueError(f"size is {size}; expected 2 or more")

@@ -47,6 +47,10 @@ def darcy_examples(
     a = ψ(μ) of a field μ of covariance (−Δ + 9)^−2: 12 where it is positive and 3 elsewhere ("two phases"), or
     exp(3.4 μ), whose exponent has a standard deviation of 1 ("smooth").
     The permeabilities of a seed are the same functions on every grid.
+
+    >>> permeability, pressure = rv.operators.problems.darcy_examples(2, (8, 8))
+    >>> sorted(permeability.unique().tolist()), bool((pressure > 0).all())
+    ([3.0, 12.0], True)
     """
     if medium not in ("two phases", "smooth"):
         raise ValueError(f"medium is {medium!r}; expected 'two phases' or 'smooth'")

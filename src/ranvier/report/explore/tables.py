@@ -27,6 +27,9 @@ class Column:
 
     `name` heads it in a file: lower case, with the unit at its end. `of` (rows,) are the neurons that the texts name:
     they then have a card.
+
+    >>> rv.report.Column("Rate", "rate_hz", np.array([1.25, np.nan]), digits=1).title
+    'Rate'
     """
 
     title: str
@@ -71,7 +74,12 @@ class Column:
 @dataclass(frozen=True)
 class DataTable:
     """Columns of equal length under a `key`, by which the page and a saved file call it; without a script a page shows
-    the `first` rows."""
+    the `first` rows.
+
+    >>> table = rv.report.DataTable("neurons", [rv.report.Column("Rate", "rate_hz", np.array([1.5, 2.0]))])
+    >>> table.csv().split()
+    ['rate_hz', '1.5', '2']
+    """
 
     key: str
     columns: Sequence[Column]
@@ -115,7 +123,12 @@ class DataTable:
 
 
 def write_csv(path: str | Path, table: DataTable) -> Path:
-    """Write `table.csv()`, atomically."""
+    """Write `table.csv()`, atomically.
+
+    >>> table = rv.report.DataTable("neurons", [rv.report.Column("Rate", "rate_hz", np.array([1.5, 2.0]))])
+    >>> rv.report.write_csv("neurons.csv", table).read_text().split()
+    ['rate_hz', '1.5', '2']
+    """
     return write_atomic(path, table.csv())
 
 

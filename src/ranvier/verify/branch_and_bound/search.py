@@ -26,6 +26,7 @@ class VerificationResult:
     """verdict: "verified", "falsified" (with a counterexample, shaped as the input, and its output) or "unknown".
 
     bound: the least margin of what is left, inf where nothing is; domains: how many were bounded; seconds.
+    Returned by `verify`.
     """
 
     verdict: Literal["verified", "falsified", "unknown"]
@@ -133,6 +134,15 @@ def verify(
 
     A verdict "verified" is about real numbers, whatever float64 rounds; "falsified" has passed the network itself.
     Raises ValueError for sizes that do not fit, boxes that are not finite, and options that are not there.
+
+    >>> double = torch.nn.Linear(1, 1)
+    >>> _ = torch.nn.init.constant_(double.weight, 2.0), torch.nn.init.zeros_(double.bias)
+    >>> low, high, rows = torch.tensor([-1.0]), torch.tensor([1.0]), torch.tensor([[-1.0]])
+    >>> for most in (3.0, 1.0):  # is 2 x below it?
+    ...     prop = rv.verify.Property.within(low, high, rows, -most)
+    ...     print(rv.verify.verify(double, prop, example=torch.zeros(1)).verdict)
+    verified
+    falsified
     """
     if not isinstance(prop, Property):
         raise ValueError(f"prop is {type(prop).__name__}; expected a Property: Property.robust, within or read_vnnlib")

@@ -31,7 +31,15 @@ class LineSlopes(NamedTuple):
 
 @dataclass(frozen=True)
 class Function:
-    """f: R → R on an open domain; float64 tensors of any shape."""
+    """f: R → R on an open domain; float64 tensors of any shape.
+
+    >>> f = rv.verify.functions.Power(2)
+    >>> isinstance(f, rv.verify.functions.Function)
+    True
+    >>> l, u, slope = (torch.tensor([v]).double() for v in (-1.0, 1.0, 0.0))
+    >>> round(f.intercept(slope, l, u, upper=True).item(), 6)  # the line 0 x + 1 lies above x² on [−1, 1]
+    1.0
+    """
 
     domain: ClassVar[tuple[float, float]] = (-float("inf"), float("inf"))
     #: where f' is extreme

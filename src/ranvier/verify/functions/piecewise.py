@@ -13,7 +13,11 @@ from ranvier.verify.functions._function import ROUNDING, Function, LineSlopes, t
 
 @dataclass(frozen=True)
 class LeakyRelu(Function):
-    """x for x > 0, else leak x; 0 <= leak <= 1."""
+    """x for x > 0, else leak x; 0 <= leak <= 1.
+
+    >>> rv.verify.functions.LeakyRelu(0.25).value(torch.tensor([-4.0, 4.0])).tolist()
+    [-1.0, 4.0]
+    """
 
     leak: float = 0.0
     inflections: ClassVar[tuple[float, ...]] = (0.0,)
@@ -58,7 +62,12 @@ class LeakyRelu(Function):
 
 @dataclass(frozen=True)
 class Abs(Function):
-    """|x|."""
+    """|x|.
+
+    >>> l, u = torch.tensor([-2.0, 1.0]).double(), torch.tensor([1.0, 3.0]).double()
+    >>> [bound.abs().round(decimals=6).tolist() for bound in rv.verify.functions.Abs().range(l, u)]
+    [[0.0, 1.0], [2.0, 3.0]]
+    """
 
     inflections: ClassVar[tuple[float, ...]] = (0.0,)
     shape: ClassVar[str] = "convex"
@@ -75,7 +84,11 @@ class Abs(Function):
 
 @dataclass(frozen=True)
 class Clip(Function):
-    """x kept within [low, high]."""
+    """x kept within [low, high].
+
+    >>> rv.verify.functions.Clip(0.0, 6.0).value(torch.tensor([-1.0, 2.0, 9.0])).tolist()
+    [0.0, 2.0, 6.0]
+    """
 
     low: float = -1.0
     high: float = 1.0
@@ -96,7 +109,12 @@ class Clip(Function):
 
 @dataclass(frozen=True)
 class Heaviside(Function):
-    """1 for x >= 0, else 0: a spike, or, `strict`, 1 for x > 0."""
+    """1 for x >= 0, else 0: a spike, or, `strict`, 1 for x > 0.
+
+    >>> x = torch.tensor([-1.0, 0.0, 1.0])
+    >>> [rv.verify.functions.Heaviside(strict).value(x).tolist() for strict in (False, True)]
+    [[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]
+    """
 
     strict: bool = False
 

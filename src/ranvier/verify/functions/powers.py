@@ -16,7 +16,12 @@ _INF = float("inf")
 
 @dataclass(frozen=True)
 class Exp(Function):
-    """exp(x)."""
+    """exp(x).
+
+    >>> l, u = torch.tensor([0.0]).double(), torch.tensor([1.0]).double()
+    >>> [round(bound.item(), 4) for bound in rv.verify.functions.Exp().range(l, u)]
+    [1.0, 2.7183]
+    """
 
     shape: ClassVar[str] = "convex"
 
@@ -32,7 +37,12 @@ class Exp(Function):
 
 @dataclass(frozen=True)
 class Logarithm(Function):
-    """The natural logarithm, for x > 0."""
+    """The natural logarithm, for x > 0.
+
+    >>> f = rv.verify.functions.Logarithm()
+    >>> f.outside(torch.tensor([-1.0]), torch.tensor([1.0])).item(), f.slope(torch.tensor([2.0])).item()
+    (True, 0.5)
+    """
 
     domain: ClassVar[tuple[float, float]] = (0.0, _INF)
     shape: ClassVar[str] = "concave"
@@ -49,7 +59,12 @@ class Logarithm(Function):
 
 @dataclass(frozen=True)
 class Sqrt(Function):
-    """The square root, for x >= 0."""
+    """The square root, for x >= 0.
+
+    >>> l, u = torch.tensor([4.0]).double(), torch.tensor([9.0]).double()
+    >>> [round(bound.item(), 6) for bound in rv.verify.functions.Sqrt().range(l, u)]
+    [2.0, 3.0]
+    """
 
     shape: ClassVar[str] = "concave"
 
@@ -68,7 +83,11 @@ class Sqrt(Function):
 
 @dataclass(frozen=True)
 class ReciprocalSqrt(Function):
-    """1/√x, for x > 0."""
+    """1/√x, for x > 0.
+
+    >>> rv.verify.functions.ReciprocalSqrt().value(torch.tensor([4.0])).item()
+    0.5
+    """
 
     domain: ClassVar[tuple[float, float]] = (0.0, _INF)
     shape: ClassVar[str] = "convex"
@@ -85,7 +104,12 @@ class ReciprocalSqrt(Function):
 
 @dataclass(frozen=True)
 class Reciprocal(Function):
-    """1/x, where x keeps its sign."""
+    """1/x, where x keeps its sign.
+
+    >>> f = rv.verify.functions.Reciprocal()
+    >>> f.value(torch.tensor([4.0])).item(), f.outside(torch.tensor([-1.0]), torch.tensor([1.0])).item()
+    (0.25, True)
+    """
 
     def outside(self, l: Tensor, u: Tensor) -> Tensor:
         return ~(l <= u) | ((l <= 0) & (u >= 0))
@@ -113,7 +137,12 @@ class Reciprocal(Function):
 
 @dataclass(frozen=True)
 class Power(Function):
-    """xⁿ for a whole n >= 2."""
+    """xⁿ for a whole n >= 2.
+
+    >>> l, u = torch.tensor([-2.0]).double(), torch.tensor([1.0]).double()
+    >>> [round(bound.item(), 6) + 0.0 for bound in rv.verify.functions.Power(2).range(l, u)]
+    [0.0, 4.0]
+    """
 
     exponent: int = 2
 
@@ -144,7 +173,11 @@ class Power(Function):
 
 @dataclass(frozen=True)
 class Softplus(Function):
-    """log(1 + exp(beta x))/beta."""
+    """log(1 + exp(beta x))/beta.
+
+    >>> round(rv.verify.functions.Softplus(beta=2.0).value(torch.tensor([0.0])).item(), 4)  # ln(2)/2
+    0.3466
+    """
 
     beta: float = 1.0
     rounding: ClassVar[float] = 64 * ROUNDING
@@ -163,7 +196,12 @@ class Softplus(Function):
 
 @dataclass(frozen=True)
 class Elu(Function):
-    """x for x > 0, else alpha (exp(x) − 1); 0 < alpha <= 1."""
+    """x for x > 0, else alpha (exp(x) − 1); 0 < alpha <= 1.
+
+    >>> f = rv.verify.functions.Elu()
+    >>> f.value(torch.tensor([2.0])).item(), round(f.slope(torch.tensor([-1.0])).item(), 4)  # exp(−1)
+    (2.0, 0.3679)
+    """
 
     alpha: float = 1.0
     shape: ClassVar[str] = "convex"

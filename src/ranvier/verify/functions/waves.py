@@ -17,7 +17,12 @@ _FAR = 1e5  # beyond, periods are not counted: the range is taken whole
 
 @dataclass(frozen=True)
 class Sine(Function):
-    """sin(x), or, with `cosine`, cos(x)."""
+    """sin(x), or, with `cosine`, cos(x).
+
+    >>> l, u = torch.tensor([0.0]).double(), torch.tensor([3.0]).double()
+    >>> [round(bound.item(), 4) + 0.0 for bound in rv.verify.functions.Sine().range(l, u)]  # π/2 lies between
+    [0.0, 1.0]
+    """
 
     cosine: bool = False
 
@@ -99,7 +104,11 @@ def _monotone_pieces(function: Gated) -> list[tuple[Tensor, Tensor]]:
 
 @dataclass(frozen=True)
 class Gelu(Gated):
-    """x Φ(x), Φ the normal distribution (Hendrycks & Gimpel 2016)."""
+    """x Φ(x), Φ the normal distribution (Hendrycks & Gimpel 2016).
+
+    >>> round(rv.verify.functions.Gelu().value(torch.tensor([1.0])).item(), 4)  # Φ(1)
+    0.8413
+    """
 
     inflections: ClassVar[tuple[float, ...]] = (-math.sqrt(2), math.sqrt(2))
 
@@ -116,7 +125,11 @@ _C, _K = 2 * math.sqrt(2 / math.pi), 0.044715
 
 @dataclass(frozen=True)
 class GeluTanh(Gated):
-    """GELU's approximation, x (1 + tanh(√(2/π)(x + 0.044715 x³)))/2."""
+    """GELU's approximation, x (1 + tanh(√(2/π)(x + 0.044715 x³)))/2.
+
+    >>> round(rv.verify.functions.GeluTanh().value(torch.tensor([1.0])).item(), 4)  # 0.8413 of GELU itself
+    0.8412
+    """
 
     inflections: ClassVar[tuple[float, ...]] = (-1.4185040087908284, 1.4185040087908284)
 
@@ -131,7 +144,12 @@ class GeluTanh(Gated):
 
 @dataclass(frozen=True)
 class Silu(Gated):
-    """x/(1 + exp(−x))."""
+    """x/(1 + exp(−x)).
+
+    >>> f = rv.verify.functions.Silu()
+    >>> f.value(torch.tensor([0.0])).item(), f.slope(torch.tensor([0.0])).item()
+    (0.0, 0.5)
+    """
 
     inflections: ClassVar[tuple[float, ...]] = (-2.3993572805154677, 2.3993572805154677)
     reach: ClassVar[float] = 760.0

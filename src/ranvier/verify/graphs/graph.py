@@ -64,6 +64,7 @@ class ComputationGraph:
     """Nodes in topological order, the first the input; `output` is the index of the output's node.
 
     Constants are float64; the function that bounds are about is that of the reals with these constants.
+    Returned by `from_module`.
     """
 
     nodes: tuple[Node, ...]
