@@ -16,7 +16,7 @@ class ConvergenceWarning(UserWarning):
 
     >>> import warnings
     >>> descent = rv.energies.Descent(rv.energies.ModernHopfield(torch.eye(2)), rv.energies.Fixed(0.01), max_steps=1)
-    >>> with warnings.catch_warnings(record=True) as caught:
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
     ...     end = descent.settle(torch.tensor([[1.0, 0.0]]))
     >>> caught[0].category is rv.energies.ConvergenceWarning, end.ending[0].item() == rv.energies.Ending.MOVING
     (True, True)

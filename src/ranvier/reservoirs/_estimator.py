@@ -27,7 +27,7 @@ class DivergenceWarning(RuntimeWarning):
     >>> import warnings
     >>> series = np.array([[1.0], [1.5], [2.2], [3.5], [6.0]])
     >>> model = rv.reservoirs.NGRC(delays=1, orders=(2,)).fit(series[:-1], series[1:])
-    >>> with warnings.catch_warnings(record=True) as caught:
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
     ...     forecast = model.forecast(100, [[6.0]])
     >>> caught[0].category is rv.reservoirs.DivergenceWarning
     True

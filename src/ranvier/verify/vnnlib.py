@@ -46,7 +46,8 @@ def read_vnnlib(path: str | Path, inputs: int, outputs: int) -> Property:
     Raises ValueError for what is no VNN-LIB, for variables that the network has not, inputs without both bounds, and
     assertions that join inputs with inputs or outputs otherwise than by `or` and `and`.
 
-    >>> _ = open("property.vnnlib", "w").write('''(declare-const X_0 Real) (declare-const Y_0 Real)
+    >>> from pathlib import Path
+    >>> _ = Path("property.vnnlib").write_text('''(declare-const X_0 Real) (declare-const Y_0 Real)
     ... (assert (>= X_0 -1.0)) (assert (<= X_0 1.0)) (assert (>= Y_0 3.0))''')
     >>> case = rv.verify.read_vnnlib("property.vnnlib", inputs=1, outputs=1).cases[0]
     >>> case.lower.tolist(), case.upper.tolist()

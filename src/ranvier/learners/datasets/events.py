@@ -32,7 +32,8 @@ def read_bs2(path: str | Path, *, size: tuple[int, int] = (34, 34)) -> Recording
     within an event, or has events beyond the sensor or out of order, as any other format would. (A file cut
     between two events cannot be distinguished from a shorter recording.)
 
-    >>> _ = open("sample.bs2", "wb").write(bytes([3, 5, 0x80, 0x03, 0xE8]))  # x 3, y 5, on, at 1000 µs
+    >>> from pathlib import Path
+    >>> _ = Path("sample.bs2").write_bytes(bytes([3, 5, 0x80, 0x03, 0xE8]))  # x 3, y 5, on, at 1000 µs
     >>> rv.learners.read_bs2("sample.bs2")[0].item()
     (3, 5, 1000, 1)
     """
@@ -57,8 +58,9 @@ def read_nmnist(folder: str | Path, *, train: bool = True) -> tuple[list[Recordi
     """Recordings and labels (n,) from a folder with train1K.txt and test100.txt (lines: sample, class; # comments)
     and a file SAMPLE.bs2 for each sample. FileNotFoundError where one is missing, ValueError for another format.
 
-    >>> _ = open("train1K.txt", "w").write("1 7")
-    >>> _ = open("1.bs2", "wb").write(bytes([3, 5, 0x80, 0x03, 0xE8]))  # x 3, y 5, on, at 1000 µs
+    >>> from pathlib import Path
+    >>> _ = Path("train1K.txt").write_text("1 7")
+    >>> _ = Path("1.bs2").write_bytes(bytes([3, 5, 0x80, 0x03, 0xE8]))  # x 3, y 5, on, at 1000 µs
     >>> recordings, labels = rv.learners.read_nmnist(".")
     >>> len(recordings[0]), labels.tolist()
     (1, [7])

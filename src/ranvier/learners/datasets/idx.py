@@ -22,7 +22,8 @@ def read_idx(path: str | Path) -> Tensor:
 
     Raises FileNotFoundError, or ValueError for a file of another format, truncated, or with bytes to spare.
 
-    >>> _ = open("numbers.idx", "wb").write(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9]))  # uint8, one axis of 3
+    >>> from pathlib import Path
+    >>> _ = Path("numbers.idx").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9]))  # uint8, one axis of 3
     >>> rv.learners.read_idx("numbers.idx").tolist()
     [7, 8, 9]
     """
@@ -48,8 +49,9 @@ def read_mnist(folder: str | Path, *, train: bool = True) -> tuple[Tensor, Tenso
     Raises FileNotFoundError where one is missing, ValueError for what is no such file, or no set of images.
 
     >>> head = bytes([0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28])
-    >>> _ = open("train-images-idx3-ubyte", "wb").write(head + bytes([255]) * 784)  # one white image
-    >>> _ = open("train-labels-idx1-ubyte", "wb").write(bytes([0, 0, 8, 1, 0, 0, 0, 1, 7]))
+    >>> from pathlib import Path
+    >>> _ = Path("train-images-idx3-ubyte").write_bytes(head + bytes([255]) * 784)  # one white image
+    >>> _ = Path("train-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 1, 7]))
     >>> images, labels = rv.learners.read_mnist(".")
     >>> images.mean().item(), labels.tolist()
     (1.0, [7])

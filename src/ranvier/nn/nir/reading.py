@@ -59,6 +59,7 @@ def from_nir(
     --------
     >>> import torch
     >>> import ranvier as rv
+    >>> _ = torch.manual_seed(0)
     >>> model = rv.nn.Sequential(rv.nn.LIF(3, 2, reset="zero"))
     >>> again = rv.nn.from_nir(rv.nn.to_nir(model))
     >>> x = torch.rand(10, 1, 3)
@@ -86,6 +87,7 @@ def read_nir(path: str | Path, dt: float = 0.1, *, type_check: bool = True, **op
     Examples
     --------
     >>> import ranvier as rv
+    >>> _ = torch.manual_seed(0)
     >>> model = rv.nn.Sequential(rv.nn.LIF(3, 2, reset="zero"))
     >>> file = rv.nn.write_nir(model, "layers.nir")
     >>> type(rv.nn.read_nir(file)).__name__
