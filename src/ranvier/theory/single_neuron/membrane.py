@@ -155,8 +155,8 @@ def membrane(
     if N is None:
         need = float(((p["V_th"] - p["V_lb"]) / (p["sigma"] / 20)).detach().max())
         # gradients hold N and V_lb: as parameters move, these move by steps
-        eighths = math.ceil(8 * math.log2(max(need / 1000, 1.0)))
-        N = int(min(1000 * 2 ** (eighths / 8), 10000.0))
+        quarters = math.ceil(4 * math.log2(max(need / 1000, 1.0)))
+        N = int(min(1000 * 2 ** (quarters / 4), 10000.0))
     if N < 4:
         raise ValueError(f"N is {N}; expected at least 4 steps")
     grid = Grid(p["V_lb"], p["V_th"], p["V_reset"], N)
