@@ -1,6 +1,6 @@
 """Training layers side by side with snnTorch and SpikingJelly, forward and backward: prints a table.
 
-python -m benchmarks.nn [--cases lif100 ff rec] [--threads 1 2] [--rounds 7] [--device cuda]
+python -m benchmarks.nn [--cases lif100 ff rec online] [--threads 1 2] [--rounds 7] [--device cuda]
 
 Figures are median process-CPU milliseconds (wall with more threads, and on a GPU) over rounds in turn, and ratios to
 ours; a round is the median of the passes of 0.2 s, after 0.1 s that are not counted. The floor is the time of copying
@@ -29,6 +29,9 @@ LAYERS = {"lif100": (100, 64, 512), "lif500": (500, 32, 1024)}
 #: 700-256-256-20, T 100, B 64, one step of Adam: recurrent hidden layers, share of inputs that spike
 STEPS = {"ff": (False, 0.1), "rec": (True, 0.1), "ff_dense": (False, 1.0), "rec_dense": (True, 1.0)}
 SIZES = (700, 256, 256, 20)
+#: 8-16-2, B 1, this many calls of one step each, as in a control loop
+ONLINE, CONTROLLER = 100, (8, 16, 2)
+CASES = [*LAYERS, *STEPS, "online"]
 UNCOUNTED, COUNTED = 0.1, 0.2  # seconds of a round
 #: torchvision, which a peer asks for, has no build for a CPU torch
 PACKAGES = (
@@ -136,6 +139,50 @@ def network(side: str, recurrent: bool) -> tuple[Callable[[Any], Any], list]:
     return multi, list(model.parameters())
 
 
+def controller(side: str) -> Callable[[Any], Any]:
+    """The rows of x (T, 1, 8) one after the other, each in a call of its own -> the last output (1, 2)."""
+    from torch import nn
+
+    shapes = list(pairwise(CONTROLLER))
+    if side in ("ranvier", "plain"):
+        import ranvier as rv
+
+        cell = rv.nn.Sequential(*(rv.nn.LIF(a, b, fused=side == "ranvier") for a, b in shapes))
+
+        def ours(x):
+            state = cell.init_state(1)
+            for row in x.unbind(0):
+                state, y = cell.step(state, row)
+            return y
+
+        return ours
+    linear: Any = nn.ModuleList(nn.Linear(a, b) for a, b in shapes)
+    if side == "snntorch":
+        import snntorch
+
+        neurons: Any = [snntorch.Leaky(beta=0.9, spike_grad=snntorch.surrogate.atan()) for _ in shapes]
+
+        def run(x):
+            membranes = [n.reset_mem() for n in neurons]
+            for row in x.unbind(0):
+                for k, n in enumerate(neurons):
+                    row, membranes[k] = n(linear[k](row), membranes[k])
+            return row
+
+        return run
+    from spikingjelly.activation_based import functional
+
+    model = nn.Sequential(*(module for weights in linear for module in (weights, jelly("s"))))
+
+    def single(x):
+        functional.reset_net(model)
+        for row in x.unbind(0):
+            y = model(row)
+        return y
+
+    return single
+
+
 def prepare(side: str, case: str) -> tuple[Callable[[], Any], Callable[[], float]]:
     """What is timed, and the mean of its output."""
     import torch
@@ -154,6 +201,9 @@ def prepare(side: str, case: str) -> tuple[Callable[[], Any], Callable[[], float
             run(x).backward(g)
 
         return once, lambda: float(run(x).detach().mean())
+    if case == "online":
+        x, run = 3 * torch.rand(ONLINE, 1, CONTROLLER[0]), controller(side)
+        return (lambda: run(x)), lambda: float(run(x).detach().mean())
     recurrent, density = STEPS[case]
     x = torch.rand(100, 64, SIZES[0])
     x = (x < density).float() if density < 1 else x
@@ -237,7 +287,7 @@ def compare(case: str, threads: list[int], device: str, sides: list[str], rounds
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.nn", description=__doc__)
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("--cases", nargs="+", choices=[*LAYERS, *STEPS], default=[*LAYERS, *STEPS])
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="the peers' torch must have it, too")

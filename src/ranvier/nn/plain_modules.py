@@ -92,8 +92,9 @@ def call(module: nn.Module, x: Tensor) -> Tensor:
     """module(x), for x (B, ...)."""
     if (
         type(module) is not nn.Linear
-        or transformed()  # first: what a tracer compares of a size, it takes for a fact
+        or torch.compiler.is_compiling()  # which takes for a fact what is compared of a size
         or x.numel() * module.out_features < SMALL
+        or transformed()
         or not (is_plain(module) and _fits(module, x))
     ):
         return module(x)
