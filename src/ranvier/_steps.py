@@ -7,14 +7,33 @@ through these functions.
 
 from __future__ import annotations
 
+import math
+from numbers import Real
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _SLACK = 1e-6  # of a step, at least: rounding of k·dt for float64 times up to 1e9 steps
 
 
+def require_time(value: Any, name: str, *, or_zero: bool = False) -> None:
+    """Raise TypeError for a time that is no plain number, ValueError for one that is not positive and finite."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is {value!r:.60}; expected a plain number of ms, without a unit")
+    number = float(value)
+    if not (math.isfinite(number) and (number >= 0 if or_zero else number > 0)):
+        expected = "a step in ms, or 0 for none" if or_zero else "a positive number of ms"
+        raise ValueError(f"{name} is {value}; expected {expected}")
+
+
 def whole_steps(ms: float, dt: float, what: str) -> int:
-    """How many steps of dt make `ms`, at least one. Raises ValueError, which begins with `what`, where none do."""
+    """How many steps of dt make `ms`, at least one. Raises ValueError, which begins with `what`, where none do, and
+    TypeError for what is no plain number."""
+    if isinstance(ms, bool) or not isinstance(ms, Real):
+        raise TypeError(f"{what}, a {type(ms).__name__}; expected a plain number of ms, without a unit")
+    if not math.isfinite(ms):
+        raise ValueError(f"{what}; expected a multiple of the step dt = {dt:g} ms")
     steps = round(ms / dt)
     if steps < 1 or abs(steps * dt - ms) > 1e-6 * dt + 1e-14 * ms:
         raise ValueError(f"{what}; expected a multiple of the step dt = {dt:g} ms")

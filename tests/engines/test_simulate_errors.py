@@ -23,6 +23,10 @@ def small(**options):
         ({"duration": 100_000.05}, r"duration is 100000\.05 ms; expected a multiple"),
         ({"duration": 10_000_000.05}, r"duration is 10000000\.05 ms; expected a multiple"),
         ({"duration": 0.01}, r"duration is 0\.01 ms; expected a multiple"),
+        ({"duration": "10 ms"}, r"duration is '10 ms'; expected a plain number of ms"),
+        ({"duration": None}, r"duration is None; expected a plain number"),
+        ({"duration": True}, r"duration is True; expected a plain number"),
+        ({"dt": torch.tensor(0.1)}, r"dt is tensor\(0\.1000\); expected a plain number"),
         ({"dt": 0.0}, r"dt is 0\.0; expected a positive number"),
         ({"dt": -0.1}, r"dt is -0\.1"),
         ({"dt": float("nan")}, r"dt is nan"),
@@ -47,6 +51,10 @@ def small(**options):
         ({"record": rv.Probe("V", neurons=[-1])}, r"neuron -1 has no variable 'V'"),
         ({"record": rv.Probe("V", neurons=[])}, r"records no neuron; expected at least one"),
         ({"record": rv.Probe("V", neurons=[0.5])}, r"expected indices"),
+        ({"record": 5}, r"record has 5; expected names of variables, Probes"),
+        ({"record": ["V", None]}, r"record has None; expected names"),
+        ({"record": rv.Probe("V", interval="1 ms")}, r"interval of 1 ms ms, a str; expected a plain number"),
+        ({"record": rv.Probe("V", interval=float("nan"))}, r"interval of nan ms; expected a multiple"),
         ({"record": rv.Probe("V", neurons=[True, False, True])}, r"expected indices"),
         ({"record": ["V", "V"]}, r"expected different names: give Probe"),
     ],
@@ -55,6 +63,23 @@ def test_what_is_refused(options, message):
     options = {"duration": 1.0} | options
     with pytest.raises((ValueError, TypeError), match=message):
         rv.simulate(small(), options.pop("duration"), **options)
+
+
+@pytest.mark.parametrize("wrong", ["1 ms", None, True, float("nan"), -1.0, torch.tensor(1.0)], ids=str)
+def test_a_step_is_a_positive_number_everywhere(wrong):
+    net = small(noise=3.0)
+    for act in (
+        lambda: rv.as_cell(net, dt=wrong), lambda: rv.predict(net, dt=wrong), lambda: rv.Simulation(net, dt=wrong),
+        lambda: rv.nn.from_neuron(rv.LIF(), 3, dt=wrong), lambda: rv.theory.predict_populations(net, dt=wrong),
+        lambda: rv.theory.evolve(net, 10.0, wrong),
+    ):  # fmt: skip
+        with pytest.raises((TypeError, ValueError), match=r"^dt is .*; expected a .* ms"):
+            act()
+
+
+def test_what_is_no_network_is_refused():
+    with pytest.raises(TypeError, match="net is 'x'; expected a Network"):
+        rv.simulate("x", 1.0)
 
 
 def test_an_empty_network():

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ranvier._steps import whole_steps
+from ranvier._steps import require_time, whole_steps
 from ranvier.engines.bridge import THRESHOLDS
 from ranvier.engines.plasticity.modulators import describe_modulators
 from ranvier.engines.protocol import Engine, EngineOptions, Modulators
@@ -76,7 +75,9 @@ def prepare(
     threshold: str = "step",
 ) -> Prepared:
     """Check the arguments of `simulate` and make the network ready to run. Raises ValueError."""
-    check_step(dt)
+    if not isinstance(net, Network):
+        raise TypeError(f"net is {net!r:.60}; expected a Network: simulate(net, duration)")
+    require_time(dt, "dt")
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"dtype is {dtype}; expected torch.float32 or torch.float64")
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) < 2**63:
@@ -93,7 +94,7 @@ def prepare(
     for p in modulators or {}:
         if not any(p is q for q in net.projections) or p.plasticity is None:
             raise ValueError(f"modulators= names {p!r:.80}; expected plastic projections of this network")
-    requested = [record] if isinstance(record, str | Probe | WeightProbe) else list(record)
+    requested = _requested(record)
     models = step_models(net, threshold=threshold)
     probes = resolve_probes([r for r in requested if not isinstance(r, WeightProbe)], net, models, dt)
     weights = resolve_weights([r for r in requested if isinstance(r, WeightProbe)], net, dt)
@@ -114,18 +115,21 @@ def prepare(
     return Prepared(net, ready, probes, weights, manifest)
 
 
+def _requested(record: Record) -> list[str | Probe | WeightProbe]:
+    kinds = (str, Probe, WeightProbe)
+    requested: list[Any] = [record] if isinstance(record, kinds) or not isinstance(record, Iterable) else list(record)
+    for each in requested:
+        if not isinstance(each, kinds):
+            raise TypeError(f"record has {each!r:.60}; expected names of variables, Probes and WeightProbes")
+    return requested
+
+
 def engine_class(name: str) -> type[Engine]:
     module, cls = ENGINES[name]
     return getattr(import_module(module), cls)
 
 
-def check_step(dt: float) -> None:
-    if not (math.isfinite(dt) and dt > 0):
-        raise ValueError(f"dt is {dt}; expected a positive number of ms")
-
-
 def duration_steps(duration: float, dt: float) -> int:
-    check_step(dt)
-    if not (math.isfinite(duration) and duration > 0):
-        raise ValueError(f"duration is {duration}; expected a positive number of ms")
+    require_time(dt, "dt")
+    require_time(duration, "duration")
     return whole_steps(duration, dt, f"duration is {duration} ms")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ranvier._steps import require_time
 from ranvier.networks import Network, Population
 from ranvier.networks.changes import require_valid
 from ranvier.theory.network.graded import graded_prediction
@@ -159,8 +159,7 @@ class _Options:
 
 
 def _step(dt: float) -> float:
-    if not (math.isfinite(dt) and dt >= 0):
-        raise ValueError(f"dt is {dt}; expected a step in ms, or 0 for none")
+    require_time(dt, "dt", or_zero=True)
     return float(dt)
 
 

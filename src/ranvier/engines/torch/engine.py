@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ranvier._steps import require_time
 from ranvier.codegen.calls import transformed
 from ranvier.engines.plasticity.modulators import modulator_of
 from ranvier.engines.protocol import REFRACTORY, EngineOptions, NotFinite, Segment
@@ -260,4 +261,5 @@ def as_cell(
     >>> bool(cells.parameters["drive"].grad > 0)
     True
     """
+    require_time(dt, "dt")
     return NetworkCell(net, dt, surrogate or ArcTan(), dtype, seed)

@@ -10,6 +10,7 @@ import sympy as sp
 import torch
 from torch import Tensor
 
+from ranvier._steps import require_time
 from ranvier.codegen.calls import transformed
 from ranvier.engines.precision import memories
 from ranvier.engines.step_model import StepModel, step_models
@@ -49,8 +50,7 @@ class NeuronLayer(SpikingLayer):
         **options: Unpack[SpikingOptions],
     ) -> None:
         super().__init__(in_features, out_features, **options)
-        if not dt > 0:
-            raise ValueError(f"dt is {dt}; expected a positive number of ms")
+        require_time(dt, "dt")
         self.neuron, self.dt, self.synapse = neuron, float(dt), synapse
         kind: Any = type(neuron)
         self.model, step = _described(kind, synapse, method)

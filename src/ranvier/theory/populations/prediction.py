@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ranvier._steps import require_time
 from ranvier.networks import Network
 from ranvier.theory.network.fluctuations.linear_response import cross_spectra, encirclements, interaction
 from ranvier.theory.network.lowering import LoweredNetwork
@@ -128,8 +128,7 @@ def predict_populations(
     >>> prediction.stable, prediction.spectrum([0.0, 40.0]).shape
     (True, torch.Size([2, 1, 1]))
     """
-    if not (math.isfinite(dt) and dt >= 0):
-        raise ValueError(f"dt is {dt}; expected a step in ms, or 0 for none")
+    require_time(dt, "dt", or_zero=True)
     lowered, sizes = lower_populations(net)
     return solved(net, lowered, sizes, initial_rates, dt, threads)
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier._steps import whole_steps
+from ranvier._steps import require_time, whole_steps
 from ranvier.networks import Network, TimeSeries
 from ranvier.neurons import Poisson
 from ranvier.theory.network.filters import Filter
@@ -28,7 +28,9 @@ def as_coupled_populations(
     Drives, rates of `Poisson` populations and of backgrounds may be `TimeSeries`. Raises ValueError, naming it, for
     what else changes in time, and for synapses that are neither jumps nor exponential.
     """
-    steps = round(duration / dt) if dt > 0 and math.isfinite(duration / dt) else 0
+    require_time(duration, "duration")
+    require_time(dt, "dt")
+    steps = round(duration / dt)
     if steps < 1:
         raise ValueError(f"duration is {duration} ms and dt {dt} ms; expected positive times, at least one step")
     first = at_first(net)
