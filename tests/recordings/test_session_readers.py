@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.recordings import from_neo, from_pynapple, read_session
+from ranvier.recordings import Session, from_neo, from_pynapple, read_session
 
 rng = np.random.default_rng(5)
 TRACES = rng.standard_normal((30, 4)).astype(np.float32)
@@ -169,6 +169,34 @@ def test_spikes_come_back_as_pynapple_counts_them(read, tmp_path):
     expected = np.asarray(group().count(0.1).values)
     got = np.asarray(session.binned(100.0).values)
     assert len(got) >= 19 and np.array_equal(got[:19], expected[:19])
+
+
+@pytest.mark.parametrize("read", [spikes_nwb, spikes_pynapple, spikes_pynapple_file, spikes_neo])
+def test_a_session_is_as_long_as_its_file_says(read, tmp_path):
+    session = read(tmp_path)
+    assert (session.start, session.stop) == (0.0, 2000.0)
+    assert session.rates().numpy() == pytest.approx(np.bincount(SPIKES[1]) / 2.0, rel=1e-12)
+
+
+def test_units_of_a_saved_group_keep_their_keys(tmp_path):
+    import pynapple as nap
+
+    support = nap.IntervalSet(0.0, 1.0)
+    trains = {key: nap.Ts(t, time_support=support) for key, t in {2: [0.1, 0.5], 7: [0.2], 9: []}.items()}
+    nap.TsGroup(trains, time_support=support).save(str(tmp_path / "g.npz"))
+    session = read_session(tmp_path / "g.npz")
+    assert session.neurons.names == ("2", "7", "9") and session.rates().tolist() == [2.0, 1.0, 0.0]
+    with np.load(tmp_path / "g.npz", allow_pickle=True) as file:
+        held = {key: file[key] for key in file.files if key != "_metadata"}
+    for key, value in {"keys": [2, 7, 7], "index": [2, 8, 2], "end": [0.0], "start": [np.nan]}.items():
+        np.savez(tmp_path / "odd.npz", **held | {key: np.array(value)})
+        with pytest.raises(ValueError, match="expected"):
+            read_session(tmp_path / "odd.npz")
+
+
+def test_an_end_between_two_steps_keeps_the_last_spike():
+    session = Session.from_times([0.04, 10.03], [0, 0], duration=10.05)
+    assert session.stop == pytest.approx(10.1) and float(session.rates()) == pytest.approx(2 / 0.0101)
 
 
 def test_a_saved_simulation_is_a_session(tmp_path):

@@ -91,9 +91,9 @@ class Session(SpikeQuestions):
     ) -> Session:
         """A session from spike times (n,) in ms, in any order, and the neuron of each (its index).
 
-        Spikes lie in start < t ≤ start + duration, and are kept to a step of `dt`. size: the number of neurons; None:
-        as far as they are named. Other options are the session's. Raises ValueError for times that are not finite or
-        outside.
+        Spikes lie in start < t ≤ start + duration, and are kept to a step of `dt`; a duration that is no whole number
+        of steps is prolonged to one. size: the number of neurons; None: as far as they are named. Other options are the
+        session's. Raises ValueError for times that are not finite or outside.
         """
         times, owners = np.asarray(times, np.float64), np.asarray(owners)
         if owners.dtype.kind not in "iu" and owners.size:
@@ -112,7 +112,7 @@ class Session(SpikeQuestions):
         steps = origin + window_of(times - origin * dt, dt) + 1
         order = np.lexsort((owners, steps))
         count = int(owners.max(initial=-1)) + 1 if size is None else int(size)
-        stop = origin + max(1, windows_in(duration, dt))
+        stop = origin + max(1, int(window_of(start + duration - origin * dt, dt)) + 1)
         spikes = Spikes.from_steps(steps[order], owners[order], n_neurons=count, dt=dt, start=origin, stop=stop)
         return cls(spikes=spikes, **options)
 

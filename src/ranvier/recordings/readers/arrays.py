@@ -33,6 +33,9 @@ USUAL = {
     "confidence": ("confidence", "confidences"),
 }
 
+#: arrays of a TsGroup that Pynapple has saved: times in seconds, the key of each, all keys, and the time support
+TSGROUP = {"t", "index", "keys", "start", "end"}
+
 
 def read_arrays(
     path: str | Path,
@@ -79,8 +82,8 @@ def read_arrays(
         raise ValueError(f"{unknown.pop()!r} is no role of an array; expected {', '.join(USUAL)}")
     neurons = {key: role[key] for key in ("names", "confidence")}
     title = path.stem if name is None else name
-    if {"t", "index", "start", "end"} <= table.keys() and "spike_times" not in roles:  # Pynapple's TsGroup
-        role |= {"spike_times": "t", "spike_neurons": "index"}
+    if table.keys() >= TSGROUP and not roles:
+        return _tsgroup(path, table, title)
     if role["spike_times"]:
         return _spikes(path, table, role, unit, title)
     source = role["activity"] if roles.get("activity") or not role["counts"] else None
@@ -108,6 +111,25 @@ def read_arrays(
         return Session.from_counts(np.asarray(values), bin=positive(bin, "bin", "ms"), neurons=described,
                                    behaviour=signals, name=title)  # fmt: skip
     return Session(activity=Signal(times, values), neurons=described, behaviour=signals, name=title)
+
+
+def _tsgroup(path: Path, table: dict[str, Any], title: str) -> Session:
+    """Its metadata, pickled, are not read."""
+    times, start, end = (_milliseconds(table, key, 1000.0, path) for key in ("t", "start", "end"))
+    keys, owners = (np.asarray(table[key]).ravel() for key in ("keys", "index"))
+    for key, array in (("keys", keys), ("index", owners)):
+        if array.dtype.kind not in "iu":
+            raise ValueError(f"{key} of {path} is {array.dtype}; expected whole numbers, as Pynapple writes them")
+    names, each = np.unique(keys, return_counts=True)
+    if (each > 1).any() or not np.isin(owners, names).all():
+        odd = names[each > 1][0] if (each > 1).any() else owners[~np.isin(owners, names)][0]
+        raise ValueError(f"keys of {path} hold {odd} {'twice' if (each > 1).any() else 'not at all'}; expected each "
+                         "unit's once")  # fmt: skip
+    if not len(start) or not len(end) or not start.min() < end.max():
+        raise ValueError(f"start and end of {path} hold no time; expected the time support, in seconds")
+    low = min(float(start.min()), float(times.min(initial=math.inf, where=times <= start.min())) - 0.1)
+    return Session.from_times(times, np.searchsorted(names, owners), duration=float(end.max()) - low, start=low,
+                              size=len(names), neurons=Neurons(tuple(map(str, names))), name=title)  # fmt: skip
 
 
 def _spikes(path: Path, table: dict[str, Any], role: dict[str, str | None], unit: str, title: str) -> Session:

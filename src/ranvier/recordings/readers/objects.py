@@ -44,7 +44,7 @@ def from_pynapple(
         low = min([low, *(float(t[0]) - dt for t in times if len(t) and t[0] <= low)])
         owners = np.repeat(np.arange(len(keys)), [len(t) for t in times])
         joined = np.concatenate(times) if times else np.empty(0)
-        return Session.from_times(joined, owners, duration=high - low + dt, start=low, size=len(keys), dt=dt,
+        return Session.from_times(joined, owners, duration=high - low, start=low, size=len(keys), dt=dt,
                                   neurons=_described(activity, keys), **options)  # fmt: skip
     if kind in ("TsdFrame", "Tsd"):
         signal = _tsd(activity, "activity")
@@ -64,8 +64,8 @@ def from_neo(block: Any, *, segment: int = 0, dt: float = 0.1, name: str | None 
     >>> segment = neo.Segment()
     >>> segment.spiketrains.append(neo.SpikeTrain([0.01, 0.02], units="s", t_stop=0.1))
     >>> session = rv.recordings.from_neo(segment)
-    >>> round(session.rates().item())  # two spikes in 0.1 s
-    20
+    >>> session.rates().item()  # two spikes in 0.1 s
+    20.0
     """
     part = block.segments[segment] if hasattr(block, "segments") else block
     if not all(hasattr(part, name) for name in ("analogsignals", "irregularlysampledsignals", "spiketrains", "epochs")):
@@ -87,7 +87,7 @@ def from_neo(block: Any, *, segment: int = 0, dt: float = 0.1, name: str | None 
         names = tuple(str(t.annotations.get("name", t.annotations.get("label", t.name or ""))) for t in trains)
         owners = np.repeat(np.arange(len(trains)), [len(t) for t in times])
         return Session.from_times(
-            np.concatenate(times), owners, duration=high - low + dt, start=low, size=len(trains), dt=dt,
+            np.concatenate(times), owners, duration=high - low, start=low, size=len(trains), dt=dt,
             neurons=Neurons(names), behaviour=_named(signals), trials=trials, name=title,
         )  # fmt: skip
     if not signals:
