@@ -33,6 +33,10 @@ def canvas(
     """A figure of that size in inches and its axes, (rows, columns), or the one axes there is.
 
     `options` go to matplotlib's `Figure.subplots`.
+
+    >>> figure, axes = rv.atlas.canvas(6.0, 3.0, 1, 2)
+    >>> figure.get_size_inches().tolist(), axes.shape
+    ([6.0, 3.0], (1, 2))
     """
     from matplotlib.figure import Figure
 
@@ -47,6 +51,10 @@ def gallery(
     """Square images rows (R, K, pixels), white at `low` and black at `high`, a title beside each row.
 
     Returns the figure and its axes (R, K).
+
+    >>> figure, axes = rv.atlas.gallery(4.0, 3.0, np.zeros((2, 3, 64)), ["first", "second"], 0.0, 1.0)
+    >>> axes.shape, axes[1, 0].get_ylabel()
+    ((2, 3), 'second')
     """
     figure, axes = canvas(width, height, *rows.shape[:2])
     side = math.isqrt(rows.shape[2])

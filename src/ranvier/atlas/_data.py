@@ -16,7 +16,7 @@ HELD_OUT = 397  # digits to test on
 
 
 class Digits(NamedTuple):
-    """8 × 8 digits: pixels (examples, 64) within [0, 1], float64, and labels, int64; to train and to test on."""
+    """8 × 8 `digits`: pixels (examples, 64) within [0, 1], float64, and labels, int64; to train and to test on."""
 
     x: Tensor
     y: Tensor
@@ -25,7 +25,12 @@ class Digits(NamedTuple):
 
 
 def digits(seed: int) -> Digits:
-    """scikit-learn's 1797 digits in a random order, the last 397 held out: every entry's split."""
+    """scikit-learn's 1797 digits in a random order, the last 397 held out: every entry's split.
+
+    >>> digits = rv.atlas.digits(seed=0)
+    >>> tuple(digits.x.shape), tuple(digits.x_test.shape)
+    ((1400, 64), (397, 64))
+    """
     import numpy as np
     import torch
     from sklearn.datasets import load_digits
@@ -37,7 +42,12 @@ def digits(seed: int) -> Digits:
 
 
 def tutorial_digits() -> Digits:
-    """The same digits, a third held out, as scikit-learn's tutorials and papers after them split them."""
+    """The same digits, a third held out, as scikit-learn's tutorials and papers after them split them.
+
+    >>> digits = rv.atlas.tutorial_digits()
+    >>> len(digits.x), len(digits.x_test)
+    (1203, 594)
+    """
     import torch
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -53,6 +63,9 @@ def dataset(name: str) -> Path | None:
 
     None without RANVIER_DATA, or where its folder has no such thing: claims that need it stay untested.
     Raises FileNotFoundError where RANVIER_DATA names no folder.
+
+    >>> rv.atlas.dataset("none of this name") is None
+    True
     """
     setting = os.environ.get("RANVIER_DATA")
     if not setting:

@@ -20,6 +20,10 @@ class Film:
     `ranvier atlas run` writes as a GIF.
 
     interval : ms from frame to frame. width, height : pixels. caption : drawn in a corner.
+
+    >>> film = rv.atlas.Film(np.zeros((3, 2, 2)) + np.arange(2)[:, None], width=48, height=27)
+    >>> film.gif()[:6]
+    b'GIF89a'
     """
 
     frames: np.ndarray

@@ -18,14 +18,24 @@ Size = Literal["small", "full"]
 
 @dataclass(frozen=True)
 class AtLeast:
-    """A claim's expected value that may be exceeded."""
+    """A claim's expected value that may be exceeded.
+
+    >>> claim = rv.atlas.Claim("9 of 10 are right.", "Table 1", "right", AtLeast(0.9), 0.01, "its error", {"lr": 0})
+    >>> claim.verdict({"right": 0.895}), claim.verdict({"right": 0.88})
+    ('reproduced', 'refuted')
+    """
 
     value: float
 
 
 @dataclass(frozen=True)
 class AtMost:
-    """A claim's expected value that may be undercut."""
+    """A claim's expected value that may be undercut.
+
+    >>> claim = rv.atlas.Claim("1 of 10 is wrong.", "Table 1", "wrong", AtMost(0.1), 0.01, "its error", {"lr": 0})
+    >>> claim.verdict({"wrong": 0.105}), claim.verdict({"wrong": 0.12})
+    ('reproduced', 'refuted')
+    """
 
     value: float
 
@@ -42,6 +52,12 @@ class Claim:
     `ours`: the expected value comes from earlier runs of this entry, not from a paper or a law; such a claim guards
     against change, reproduces nothing, and is counted apart.
     `only` says what it takes to measure the claim where the small size of the tests does not: "full size", "MNIST".
+
+    >>> claim = rv.atlas.Claim(
+    ...     "The sum of two dice is 7 on average.", "law", "mean", 7.0, "error", "sampling error", {"dice": 1}
+    ... )
+    >>> claim.verdict({"mean": 7.02, "error": 0.05}), claim.verdict({"mean": 3.5, "error": 0.05})  # the mutant's
+    ('reproduced', 'refuted')
     """
 
     text: str
@@ -100,6 +116,11 @@ class Experiment:
     anything else (arrays, recordings) is only handed on to the pictures. `size` is "small" (seconds, for
     tests) or "full". `pictures` maps a caption to a function of that dict which returns a matplotlib
     Figure, or a `Film`.
+
+    >>> claim = rv.atlas.Claim("Two dice give up to 12.", "law", "most", 12, 0, "exact", {"dice": 1})
+    >>> entry = rv.atlas.Experiment("dice", "Two dice", "none", (claim,), lambda seed, size, dice=2: {"most": 6 * dice})
+    >>> claim.verdict(entry.measure(0, "small")), claim.verdict(entry.measure(0, "small", **claim.mutant))
+    ('reproduced', 'refuted')
     """
 
     name: str

@@ -19,7 +19,12 @@ _records: dict[str, Experiment] = {}
 
 
 def register(experiment: Experiment) -> Experiment:
-    """Enter an experiment under its name and return it; a name taken by another one raises ValueError."""
+    """Enter an experiment under its name and return it; a name taken by another one raises ValueError.
+
+    >>> entry = rv.atlas.get("coupling")
+    >>> rv.atlas.register(entry) is entry  # again, as when its module is loaded twice
+    True
+    """
     known = _records.get(experiment.name)
     if known is not None and known.measure.__module__ != experiment.measure.__module__:
         raise ValueError(
@@ -35,7 +40,12 @@ def register(experiment: Experiment) -> Experiment:
 
 
 def experiments() -> dict[str, Experiment]:
-    """All experiments by name, in alphabetical order."""
+    """All experiments by name, in alphabetical order.
+
+    >>> names = list(rv.atlas.experiments())
+    >>> "coupling" in names, names == sorted(names)
+    (True, True)
+    """
     for group in GROUPS:
         folder = importlib.import_module(f"{__package__}.{group}")
         for module in pkgutil.iter_modules(folder.__path__):
@@ -45,7 +55,11 @@ def experiments() -> dict[str, Experiment]:
 
 
 def by_group(chosen: Iterable[Experiment]) -> dict[str, list[Experiment]]:
-    """Experiments by group, in the groups' order; those of other packages come last, under "other"."""
+    """Experiments by group, in the groups' order; those of other packages come last, under "other".
+
+    >>> list(rv.atlas.by_group([rv.atlas.get("coupling"), rv.atlas.get("ncap")]))
+    ['theory', 'bodies']
+    """
     groups: dict[str, list[Experiment]] = {group: [] for group in (*GROUPS, "other")}
     for experiment in chosen:
         groups[experiment.group].append(experiment)
@@ -53,7 +67,11 @@ def by_group(chosen: Iterable[Experiment]) -> dict[str, list[Experiment]]:
 
 
 def get(name: str) -> Experiment:
-    """The experiment of that name; an unknown one raises ValueError and names the nearest."""
+    """The experiment of that name; an unknown one raises ValueError and names the nearest.
+
+    >>> rv.atlas.get("coupling").group
+    'theory'
+    """
     known = experiments()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)

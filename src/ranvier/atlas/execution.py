@@ -34,6 +34,10 @@ def judge(experiment: Experiment, seed: int = 0, size: Size = "small") -> dict[s
     """Measure an experiment and each of its mutants; returns the result as it is written, with "material".
 
     "material" is all that `measure` returned, for the pictures, and never written.
+
+    >>> claim = rv.atlas.judge(rv.atlas.get("chain_rule"))["claims"][0]
+    >>> claim["verdict"], claim["mutant_verdict"]
+    ('reproduced', 'refuted')
     """
     began = time.perf_counter()
     material = experiment.measure(seed, size)
@@ -74,6 +78,10 @@ def run(
     Finished means: `out` holds a result of the same seed, size and source file. `again` runs these too.
     An experiment that raises yields {"name", "error"} and does not stop the others. `jobs` run at the same time, or on
     the workers of the dask scheduler at that address, which see the same folder.
+
+    >>> (result,) = rv.atlas.run([rv.atlas.get("chain_rule")], "results")
+    >>> {claim["verdict"] for claim in result["claims"]}
+    {'reproduced'}
     """
     out = Path(out)
     waiting = []

@@ -21,7 +21,12 @@ CONTROL, FULL_SPEED = 0.03, 0.1
 @dataclass(frozen=True)
 class SwimmerEpisode:
     """Of one episode: `total` reward, at most the steps; speed (T,) in m/s; joints (T, joints) in rad; places (T,
-    links, 2) of the links in m."""
+    links, 2) of the links in m.
+
+    >>> still = rv.bodies.SwimmerEpisode(0.0, np.zeros(5), np.zeros((5, 2)), np.zeros((5, 3, 2)))
+    >>> still.rewards.tolist()
+    [0.0, 0.0, 0.0, 0.0, 0.0]
+    """
 
     total: float
     speed: np.ndarray

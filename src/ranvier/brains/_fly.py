@@ -104,6 +104,11 @@ def dose_response(
     Each rate's result is a file of `folder`; those that are there are not run again. `jobs` run at the same time, on
     this machine, or on the workers of a dask scheduler at that address, which see the same folder.
     Raises ValueError where a file is of another brain, choice of neurons, duration or seed.
+
+    >>> brain = rv.brains.fly_wiring(neurons=100, connections=500)
+    >>> doses = rv.brains.dose_response(brain, [0, 1], [0.0], "doses", duration=10.0)
+    >>> doses[0.0]["active"]  # without drive
+    0
     """
     folder, chosen = Path(folder), sorted(int(i) for i in silenced)
     folder.mkdir(parents=True, exist_ok=True)

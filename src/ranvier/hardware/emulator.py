@@ -45,7 +45,13 @@ def run(program: ChipProgram, inputs: np.ndarray) -> ChipRun:
 
 def run_float(program: ChipProgram, inputs: np.ndarray) -> ChipRun:
     """The same equations in real numbers, which do not wrap, without learning: how far the chip's range would have to
-    go. `overflows` counts the values of V that the chip could not hold."""
+    go. `overflows` counts the values of V that the chip could not hold.
+
+    >>> program = ChipProgram(np.array([[100]]), threshold=120.0)
+    >>> result = run_float(program, np.ones((3, 1)))  # V reaches 200, where the chip's wraps at 128
+    >>> result.spikes[:, 0].tolist(), result.overflows
+    ([False, False, True], 1)
+    """
     spikes = input_spikes(program, inputs).astype(np.float64)
     words = (program.threshold, program.bias, program.leak)
     threshold, bias, leak = (from_word(np.asarray(w)) for w in words)

@@ -120,6 +120,12 @@ def to_network(program: ChipProgram, inputs: np.ndarray) -> rv.Network:
     dtype=torch.float64)`: perfect integrators, delta synapses. A spike of the chip's step k is the
     simulator's at (k + 2) · .96 ms. ValueError for refractory neurons, which integrate on the chip only, and for
     plastic ones.
+
+    >>> program = rv.hardware.ChipProgram(np.array([[2]]), threshold=5.0)  # its spike comes in step 3
+    >>> net = rv.hardware.to_network(program, np.ones((5, 1)))
+    >>> recording = rv.simulate(net, 9.6, dt=0.96, dtype=torch.float64, engine="torch")
+    >>> (recording.times[recording.neurons == 0] / 0.96).round().tolist()
+    [5.0]
     """
     import torch
 

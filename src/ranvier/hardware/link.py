@@ -130,6 +130,13 @@ class Link:
 
     port : with `read` and `write`, such as `serial_port("/dev/ttyUSB1")`.
     serve : called after every block that is written, such as an emulated `board.serve` on the same port.
+
+    >>> from ranvier.hardware.link import serial_port
+    >>> port = serial_port("loop://")
+    >>> link = rv.hardware.Link(port, serve=rv.hardware.Board(port).serve)  # an emulated chip
+    >>> link.load(rv.hardware.ChipProgram(np.array([[2]]), threshold=5.0))
+    >>> link.run(np.ones((8, 1), bool))[:, 0].nonzero()[0].tolist()
+    [3, 7]
     """
 
     def __init__(self, port: SerialPort, *, serve: Any = None) -> None:
@@ -192,6 +199,13 @@ class Board:
     After the mark that ends spikes it expects the run's length, two bytes, when it is to stop. LinkError
     for commands that there are not, blocks that end early and addresses out of range; what is left on the wire is then
     dropped, and the next command read afresh.
+
+    >>> from ranvier.hardware.link import serial_port
+    >>> port = serial_port("loop://")
+    >>> board = rv.hardware.Board(port)
+    >>> rv.hardware.Link(port, serve=board.serve).load(rv.hardware.ChipProgram(np.array([[2]]), threshold=5.0))
+    >>> board.program.feed_forward[0, 0].item()
+    2
     """
 
     def __init__(self, port: SerialPort) -> None:

@@ -86,7 +86,15 @@ def trace(of: StateTrace, *, ax: Axes | None = None, names: Any = None) -> Axes:
 
 
 def weights(of: WeightTrace, *, ax: Axes | None = None) -> Axes:
-    """Weights over time, of `recording.weights.trace(projection)`: their median, quartiles and range."""
+    """Weights over time, of `recording.weights.trace(projection)`: their median, quartiles and range.
+
+    >>> net = rv.Network()
+    >>> inputs, cell = net.add(rv.Poisson(rate=0.0), 1), net.add(rv.LIF(), 1)
+    >>> learned = net.connect(inputs, cell, weight=0.5, edges=([0], [0]), plasticity=rv.rules.STDP())
+    >>> recording = rv.simulate(net, 10.0, engine="torch", record=rv.WeightProbe(learned, interval=5.0))
+    >>> set(rv.plot.weights(recording.weights.trace(learned)).lines[0].get_ydata().tolist())  # nothing spikes
+    {0.5}
+    """
     ax = axes_of(ax)
     times, values = array(of.times), array(of.values)
     low, first, middle, upper, high = np.quantile(values, [0, 0.25, 0.5, 0.75, 1], axis=1)
@@ -127,7 +135,14 @@ def rates(result: Result, *, neurons: Any = None, ax: Axes | None = None) -> Axe
 
 
 def correlation(result: Result, window: float = 100.0, *, neurons: Any = None, ax: Axes | None = None) -> Axes:
-    """The matrix of correlations of spike counts in windows of `window` ms; the diagonal is left blank."""
+    """The matrix of correlations of spike counts in windows of `window` ms; the diagonal is left blank.
+
+    >>> net = rv.Network()
+    >>> source = net.add(rv.SpikeTimes(np.arange(10.0, 2000.0, 20.0), np.zeros(100)), 2)
+    >>> ax = rv.plot.correlation(rv.simulate(net, 2000.0, dt=1.0, engine="torch"), 50.0)
+    >>> ax.get_xlabel(), len(ax.images)
+    ('neuron', 1)
+    """
     ax = axes_of(ax)
     matrix = array(result.correlation(window, **_chosen(neurons))).copy()
     np.fill_diagonal(matrix, np.nan)
@@ -139,7 +154,16 @@ def correlation(result: Result, window: float = 100.0, *, neurons: Any = None, a
 
 
 def cross_correlation(result: Result, pairs: Any, lags: Any, *, ax: Axes | None = None) -> Axes:
-    """Covariance functions of pairs (P, 2) of neurons at lags (L,) in ms, Hz²."""
+    """Covariance functions of pairs (P, 2) of neurons at lags (L,) in ms, Hz².
+
+    >>> net = rv.Network()
+    >>> source = net.add(rv.SpikeTimes(np.arange(10.0, 2000.0, 20.0), np.zeros(100)), 2)
+    >>> recording = rv.simulate(net, 2000.0, dt=1.0, engine="torch")
+    >>> ax = rv.plot.cross_correlation(recording, [(0, 0)], np.arange(-50.0, 51.0, 5.0))
+    >>> line = ax.lines[0]
+    >>> sorted(line.get_xdata()[np.argsort(line.get_ydata())[-5:]].tolist())  # peaks at the intervals of 20 ms
+    [-40.0, -20.0, 0.0, 20.0, 40.0]
+    """
     ax = axes_of(ax)
     pairs = np.atleast_2d(array(pairs))
     values = array(result.cross_correlation(lags, pairs=pairs))
@@ -152,7 +176,14 @@ def cross_correlation(result: Result, pairs: Any, lags: Any, *, ax: Axes | None 
 
 
 def spectrum(result: Result, f: Any, *, neurons: Any = None, ax: Axes | None = None) -> Axes:
-    """Each neuron's power spectrum at frequencies f (F,) in Hz, and their mean where there are several."""
+    """Each neuron's power spectrum at frequencies f (F,) in Hz, and their mean where there are several.
+
+    >>> net = rv.Network()
+    >>> source = net.add(rv.Poisson(50.0), 1)
+    >>> ax = rv.plot.spectrum(rv.predict(net), [1.0, 10.0, 100.0])
+    >>> ax.lines[0].get_ydata().round(6).tolist()  # flat, at the rate
+    [50.0, 50.0, 50.0]
+    """
     ax = axes_of(ax)
     matrix = array(result.spectrum(f, **_chosen(neurons)))
     power = np.real(np.diagonal(matrix, axis1=1, axis2=2))

@@ -59,7 +59,14 @@ def wiring(net: Network, *, ax: Axes | None = None) -> Axes:
 
 def comparison(of: Comparison, *, what: str = "levels", ax: Axes | None = None) -> Axes:
     """Predicted against simulated, of `rv.compare`: "levels" (rates, or mean voltages) with standard errors, or
-    "pairs" (correlation coefficients). The line is where they are equal. Raises ValueError for another word."""
+    "pairs" (correlation coefficients). The line is where they are equal. Raises ValueError for another word.
+
+    >>> net = rv.Network()
+    >>> source = net.add(rv.Poisson(50.0), 3)
+    >>> recording = rv.simulate(net, 3000.0, dt=1.0, engine="torch")
+    >>> rv.plot.comparison(rv.compare(recording, rv.predict(net))).get_xlabel()
+    'predicted rate (Hz)'
+    """
     if what not in ("levels", "pairs"):
         raise ValueError(f"what is {what!r}; expected 'levels' or 'pairs'")
     ax = axes_of(ax)
@@ -81,7 +88,13 @@ def comparison(of: Comparison, *, what: str = "levels", ax: Axes | None = None) 
 
 
 def voltages(prediction: GradedPrediction, *, ax: Axes | None = None) -> Axes:
-    """Predicted mean voltage of each graded neuron, with its standard deviation."""
+    """Predicted mean voltage of each graded neuron, with its standard deviation.
+
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.Graded(), 3, noise=2.0)
+    >>> rv.plot.voltages(rv.predict(net)).get_ylabel()
+    'mean voltage ± SD (mV)'
+    """
     ax = axes_of(ax)
     mean, variance = array(prediction.mean()), array(prediction.covariance()).diagonal()
     ax.errorbar(np.arange(len(mean)), mean, np.sqrt(variance), fmt=".", ms=4, lw=0.7)

@@ -70,6 +70,15 @@ def compare(
     ValueError
         for recordings and predictions of different sizes, too short a recording, and a prediction that is not
         finite.
+
+    Examples
+    --------
+    >>> net = rv.Network()
+    >>> source = net.add(rv.Poisson(50.0), 3)
+    >>> recording = rv.simulate(net, 3000.0, dt=1.0, engine="torch")
+    >>> comparison = rv.report.compare(recording, rv.predict(net))
+    >>> comparison.predicted_levels.round(6).tolist(), comparison.predicted.round(6).tolist()  # independent trains
+    ([50.0, 50.0, 50.0], [0.0, 0.0, 0.0])
     """
     spiking = isinstance(prediction, Activity)
     if not spiking and not hasattr(prediction, "cross_covariance"):

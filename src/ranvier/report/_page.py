@@ -85,6 +85,14 @@ def page(
     ------
     ValueError
         where the recording is shorter than twenty windows.
+
+    Examples
+    --------
+    >>> net = rv.Network()
+    >>> source = net.add(rv.Poisson(50.0), 3)
+    >>> recording = rv.simulate(net, 3000.0, dt=1.0, engine="torch")
+    >>> "<title>Three trains" in rv.report.page(net, recording, title="Three trains")
+    True
     """
     if measured is None:
         measured = measure(network, recording, comparison, classes=classes, window=window)
@@ -202,7 +210,14 @@ def write_sections(
 
 
 def write(path: str | Path, network: Any, recording: Any, **options: Any) -> Path:
-    """Write `page(...)` to a file, atomically."""
+    """Write `page(...)` to a file, atomically.
+
+    >>> net = rv.Network()
+    >>> source = net.add(rv.Poisson(50.0), 3)
+    >>> recording = rv.simulate(net, 3000.0, dt=1.0, engine="torch")
+    >>> rv.report.write("trains.html", net, recording, title="Three trains").name
+    'trains.html'
+    """
     return write_atomic(path, page(network, recording, **options))
 
 

@@ -22,6 +22,11 @@ class Picture:
 
     `panels` (`ranvier.report.explore.charts`) are drawn in its place where scripts run, side by side where there is
     room, or `stacked`.
+
+    >>> from matplotlib.figure import Figure
+    >>> picture = rv.report.Picture(Figure(), "Nothing yet.")
+    >>> picture.caption, picture.heavy
+    ('Nothing yet.', False)
     """
 
     figure: Figure

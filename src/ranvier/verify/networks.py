@@ -31,7 +31,15 @@ class NetworkUnderTest:
 
 
 def load(path: str | Path) -> NetworkUnderTest:
-    """A network in an ONNX file; it is run by onnx's own evaluator, in the precision of the file."""
+    """A network in an ONNX file; it is run by onnx's own evaluator, in the precision of the file.
+
+    >>> import onnx
+    >>> model = onnx.parser.parse_model('<ir_version: 8, opset_import: ["": 13]> f (float[1, 2] x) => (float[1, 2] y)'
+    ...                                 '{ y = Relu(x) }')
+    >>> onnx.save(model, "relu.onnx")
+    >>> rv.verify.load("relu.onnx").run(torch.tensor([[-1.0, 2.0]])).tolist()
+    [[0.0, 2.0]]
+    """
     model = read_model(path)
     with refusing(path, "an ONNX file"):
         graph = translate(model, one_line(Path(path).name))

@@ -29,7 +29,13 @@ class Unsafe:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A box of inputs (size,), and alternatives, each of which is unsafe."""
+    """A box of inputs (size,), and alternatives, each of which is unsafe.
+
+    >>> prop = rv.verify.Property.robust(torch.tensor([1.0, 2.0]), 0.5, label=0, classes=3)
+    >>> (case,) = prop.cases
+    >>> case.lower.tolist(), case.upper.tolist(), len(case.unsafe)  # either other class is unsafe
+    ([0.5, 1.5], [1.5, 2.5], 2)
+    """
 
     lower: Tensor
     upper: Tensor

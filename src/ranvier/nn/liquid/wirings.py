@@ -33,7 +33,12 @@ class LiquidSynapses:
 @dataclass(frozen=True, eq=False)
 class LiquidWiring:
     """A drawn wiring. `layers` are the units from the input's side to the output's; the first `outputs` units are
-    the output. Input k drives units by `sensory` synapses, units drive units by `recurrent` ones."""
+    the output. Input k drives units by `sensory` synapses, units drive units by `recurrent` ones.
+
+    >>> wiring = rv.nn.FullyConnected(8).draw(3)
+    >>> wiring.units, wiring.inputs, len(wiring.sensory), len(wiring.recurrent)
+    (8, 3, 24, 64)
+    """
 
     units: int
     outputs: int

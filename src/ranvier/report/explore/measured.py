@@ -24,8 +24,8 @@ EFFECTS = {1: "excites", -1: "inhibits", 0: "mixed or none"}
 
 @dataclass(frozen=True)
 class Measured:
-    """A run as the page looks at it; pairs are of `few` (n,), global indices, and so are `steps` (n, n), the synapses
-    on the shortest paths [target, source]."""
+    """A run as the page looks at it, of `measure`; pairs are of `few` (n,), global indices, and so are `steps` (n, n),
+    the synapses on the shortest paths [target, source]."""
 
     wiring: WiringSummary
     activity: ActivitySummary
@@ -150,6 +150,13 @@ def measure(
 
     window: ms, of the spike counts that are correlated; classes: those shown first; most: neurons whose pairs are
     compared. Raises ValueError for a recording shorter than twenty windows.
+
+    >>> net = rv.Network()
+    >>> source = net.add(rv.Poisson(50.0), 3)
+    >>> recording = rv.simulate(net, 3000.0, dt=1.0, engine="torch")
+    >>> measured = rv.report.measure(net, recording)
+    >>> measured.whole, measured.inputs.tolist()
+    (True, [0, 0, 0])
     """
     wiring = wiring_of(network, classes)
     few = wiring.sample(most)

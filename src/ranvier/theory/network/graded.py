@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GradedPrediction:
-    """What a graded network's voltages do, to first order in the noise around one fixed point.
+    """What a graded network's voltages do (`graded_prediction`), to first order in the noise around one fixed point.
 
     `network`; `around`, the `LinearNoise` of all its variables: every population's in the order of `add`,
     then the low-passed synapses'; `voltages` (N,), where each neuron's first variable stands among them.
@@ -95,6 +95,13 @@ def graded_prediction(net: Network, *, start: Tensor | None = None, horizon: flo
 
     Raises ValueError for a spiking neuron, another synapse, background trains or a drive that changes in
     time; for a network that does not settle; and for an unstable fixed point.
+
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.Graded(E_L=-35.0), 2, noise=2.0)
+    >>> prediction = rv.theory.graded_prediction(net)  # uncoupled: rest, and the noise's own deviation
+    >>> deviation = prediction.covariance().diagonal().sqrt()
+    >>> prediction.mean().round(decimals=6).tolist(), deviation.round(decimals=6).tolist()
+    ([-35.0, -35.0], [2.0, 2.0])
     """
     system = _System(net)
     x = system.start if start is None else torch.as_tensor(start, dtype=torch.float64)

@@ -32,6 +32,11 @@ def stationary_states(
     `rv.predict(initial_rates=)`; gradients on its branch come from `predict_populations(net, initial_rates=)`.
 
     Raises ValueError as `predict_populations` does, and where no state is found.
+
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 10, drive=12.0, noise=5.0)
+    >>> [state.stable for state in rv.theory.stationary_states(net)]  # uncoupled: one state
+    [True]
     """
     lowered, sizes = lower_populations(net)
     rate_map = _rate_map(lowered, threads)
@@ -90,7 +95,12 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 
 class Bifurcation(NamedTuple):
-    """At `value` of the parameter, between two points of a branch: `kind` "fold" or "hopf"; `rates` (P,) Hz."""
+    """At `value` of the parameter, between two points of a branch: `kind` "fold" or "hopf"; `rates` (P,) Hz.
+
+    >>> kind, value, rates = rv.theory.Bifurcation("fold", 0.8, torch.tensor([12.0]))
+    >>> kind, value
+    ('fold', 0.8)
+    """
 
     kind: str
     value: float
@@ -99,8 +109,8 @@ class Bifurcation(NamedTuple):
 
 @dataclass(frozen=True)
 class Branch:
-    """Stationary states along a curve: `values` (n,) of the parameter, `rates` (n, P) Hz, `stable` (n,);
-    `bifurcations` in their order on it."""
+    """Stationary states along a curve, as `follow` gives them: `values` (n,) of the parameter, `rates` (n, P) Hz,
+    `stable` (n,); `bifurcations` in their order on it."""
 
     values: Tensor
     rates: Tensor
@@ -118,6 +128,14 @@ def follow(
     build: the network at a value of the parameter. By arc length (Keller 1977), in units of the range and of log
     rates; `step` of it, at most `points`. Folds are where the parameter turns back; Hopf points where two modes begin
     or cease to grow with none of frequency 0. Raises ValueError where no state is found at the start.
+
+    >>> def build(drive):
+    ...     net = rv.Network()
+    ...     cells = net.add(rv.LIF(V_th=15.0, V_reset=0.0, E_L=0.0), 10, drive=drive, noise=5.0)
+    ...     return net
+    >>> branch = rv.theory.follow(build, 10.0, 12.0, step=0.5)
+    >>> branch.bifurcations, bool(branch.stable.all()), bool((branch.rates[1:] > branch.rates[:-1]).all())
+    ([], True, True)
     """
     width = stop - start
     if width == 0:

@@ -26,6 +26,12 @@ def second_order(neurons: Membrane, frequencies: Tensor | float, threads: int = 
     the input does to it, R0 the rate's response to a static source. At omega = 0 it is the curvature of the
     f-I curve. Rounding leaves some 1e-9 Hz/mV^2, whatever the rate. No gradients.
     Raises ValueError for frequencies that are not finite.
+
+    >>> neurons = rv.theory.membrane(lambda V: 12.0 - V, tau=20.0, sigma=5.0, V_th=15.0, V_reset=0.0)
+    >>> static = rv.theory.second_order(neurons, 0.0)[0, 0]
+    >>> slopes = [rv.theory.siegert(mu, 5.0, tau=20.0, V_th=15.0, V_reset=0.0).by_mu for mu in (11.9, 12.1)]
+    >>> bool(abs(static - (slopes[1] - slopes[0]) / 0.2) < 1e-2 * abs(static))
+    True
     """
     state, omega = prepared(neurons, frequencies, threads)
     outer = np.empty((neurons.size, len(omega)), dtype=complex)
@@ -39,6 +45,12 @@ def mean_shift(neurons: Membrane, frequencies: Tensor, spectrum: Tensor, weights
 
     r2 = 1/2 int df chi2(f, -f) S(f) over both signs of f; `frequencies`, `weights` (F,) Hz: a quadrature over
     f > 0, such as `frequency_quadrature()`.
+
+    >>> neurons = rv.theory.membrane(lambda V: 12.0 - V, tau=20.0, sigma=5.0, V_th=15.0, V_reset=0.0)
+    >>> slow, weight = torch.tensor([1e-3]), torch.ones(1)  # a slow cosine of 1 mV: a power of 1/4 mV² at each sign
+    >>> shift = rv.theory.mean_shift(neurons, slow, torch.full((1, 1), 0.25), weight)
+    >>> bool(torch.isclose(shift, rv.theory.second_order(neurons, 0.0)[0] / 4, rtol=1e-4))
+    True
     """
     chi2 = second_order(neurons, frequencies, threads)
     return (weights[:, None] * chi2 * spectrum).sum(0)
@@ -84,6 +96,12 @@ def filtered_noise(neurons: Membrane, tau_s: float, frequencies: Tensor | float,
     W^2 R L1 G(i omega + gamma) L1 P0 / (tau_s (2 + i omega tau_s)): `event` is that without W^2/(2 tau_s),
     so that a change dr of their rate acts as dv = W^2 dr/(2 tau_s). No gradients. Raises ValueError for tau_s that is
     not positive and frequencies that are not finite.
+
+    >>> neurons = rv.theory.membrane(lambda V: 12.0 - V, tau=20.0, sigma=5.0, V_th=15.0, V_reset=0.0)
+    >>> slow = rv.theory.filtered_noise(neurons, 1e5, 1.0).shift[0]  # half the curvature of the f-I curve
+    >>> curvature = rv.theory.second_order(neurons, 0.0)[0, 0]
+    >>> bool(abs(slow - curvature / 2) < 1e-2 * abs(curvature))
+    True
     """
     if not tau_s > 0:
         raise ValueError(f"tau_s is {tau_s}; expected a time above 0 ms: white noise belongs into sigma")

@@ -50,6 +50,12 @@ def coloured_membrane(
     drift, carries the neuron. A spike-generating current (QIF, EIF) sweeps it away, and the correction is
     then of order tau_s/tau only (Brunel & Latham 2003; Fourcaud-Trocme et al. 2003): use white noise. Such a
     neuron, and tau_s > 0.1 tau, is refused with ValueError. Other arguments as in `membrane`.
+
+    >>> values = {"tau": 20.0, "sigma": 5.0, "V_th": 15.0, "V_reset": 0.0}
+    >>> filtered = rv.theory.coloured_membrane(lambda V: 12.0 - V, tau_s=0.2, **values)
+    >>> moved = filtered.grid.V_th - 15.0
+    >>> bool(torch.isclose(moved, rv.theory.boundary_shift(5.0, 20.0, 0.2)))
+    True
     """
     shift = boundary_shift(sigma, tau, tau_s)
     k = torch.as_tensor(tau_s, dtype=torch.float64) / torch.as_tensor(tau, dtype=torch.float64)

@@ -17,7 +17,7 @@ from ranvier.theory.single_neuron.membrane import Membrane
 
 @dataclass(frozen=True, repr=False)
 class Response(Brief):
-    """At `frequencies` (F,) Hz; everything is (F, M). A modulation x e^{i omega t} changes the rate by
+    """Of `response`, at `frequencies` (F,) Hz; everything is (F, M). A modulation x e^{i omega t} changes the rate by
     A x e^{i omega t}, so that a lag is a negative phase.
 
     `current`: Hz per mV of mu. `noise`: Hz per relative change of sigma^2. `parameters`: name ->

@@ -22,8 +22,8 @@ from ranvier.theory.time.populations import as_coupled_populations
 
 @dataclass(frozen=True, repr=False)
 class Evolution(Brief):
-    """`times` (T,) ms, the ends of the steps; `rate` (T, M) Hz, its mean over each step; `refractory` (T, M),
-    the mass held there; `density` (S, N, M) 1/mV at the grid's nodes at `density_times` (S,) ms."""
+    """Of `evolve`: `times` (T,) ms, the ends of the steps; `rate` (T, M) Hz, its mean over each step; `refractory`
+    (T, M), the mass held there; `density` (S, N, M) 1/mV at the grid's nodes at `density_times` (S,) ms."""
 
     times: Tensor
     rate: Tensor
@@ -70,6 +70,12 @@ def evolve(
         `dt` of `rv.predict`): at 0.05 ms LIF neurons fire 2 to 6 % less. 0: time as it is.
 
     Mass, refractory mass included, is kept to rounding. No gradients. Raises ValueError on what does not fit.
+
+    >>> neurons = rv.theory.membrane(lambda V: 12.0 - V, tau=20.0, sigma=5.0, V_th=15.0, V_reset=0.0)
+    >>> course = rv.theory.evolve(neurons, 20.0, 0.5)  # stays where it begins, in the stationary state
+    >>> rate = rv.theory.siegert(12.0, 5.0, tau=20.0, V_th=15.0, V_reset=0.0).rate
+    >>> bool((abs(course.rate - rate) < 1e-2 * rate).all())
+    True
     """
     if isinstance(neurons, Network):
         more: dict[str, Any] = {"sigma": sigma, "coupling": coupling, "noise_coupling": noise_coupling, "delay": delay}
@@ -137,7 +143,13 @@ def evolve(
 def interval_density(neurons: Membrane, duration: float, dt: float) -> tuple[Tensor, Tensor]:
     """(times (T,) ms, density (T, M) 1/ms) of interspike intervals: all mass starts at V_reset after t_ref,
     none comes back. Each value is the mean over a step that ends at its time; first order in dt. ValueError for less
-    than one step."""
+    than one step.
+
+    >>> neurons = rv.theory.membrane(lambda V: 12.0 - V, tau=20.0, sigma=5.0, V_th=15.0, V_reset=0.0)
+    >>> times, density = rv.theory.interval_density(neurons, 600.0, 0.5)
+    >>> round(float(density.sum() * 0.5), 3)
+    1.0
+    """
     M = neurons.size
     steps = round(duration / dt) if dt > 0 else 0
     if steps < 1:

@@ -26,7 +26,14 @@ def changes_in_time(net: Network) -> bool:
 
 class TimePrediction:
     """Rates in time, from the stationary state of the inputs' first values; made by `predict` for a network with
-    `TimeSeries`. Populations are taken as large, and their neurons as alike (`theory.evolve`)."""
+    `TimeSeries`. Populations are taken as large, and their neurons as alike (`theory.evolve`).
+
+    >>> net = rv.Network()
+    >>> cells = net.add(rv.LIF(), 10, drive=12.0, noise=5.0)
+    >>> source = net.add(rv.Poisson(), 1, rate=rv.TimeSeries([5.0, 20.0], 10.0))
+    >>> rv.predict(net).rates([5.0, 15.0], neurons=source)[:, 0].tolist()
+    [5.0, 20.0]
+    """
 
     def __init__(self, network: Network, dt: float = 0.0) -> None:
         at_first(network)  # refuses by name what may not change in time

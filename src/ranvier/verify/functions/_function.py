@@ -21,7 +21,12 @@ STEEPEST = 1e12
 
 
 class LineSlopes(NamedTuple):
-    """Slopes of a lower and an upper line, and where they are the best there are (chords), each shaped as l."""
+    """Slopes of a lower and an upper line, and where they are the best there are (chords), each shaped as l.
+
+    >>> l, u = (torch.tensor([v]).double() for v in (-1.0, 3.0))
+    >>> rv.verify.functions.Power(2).slopes(l, u).upper.tolist()  # the chord of x²: l + u
+    [2.0]
+    """
 
     lower: Tensor
     upper: Tensor

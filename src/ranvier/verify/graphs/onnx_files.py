@@ -70,6 +70,14 @@ def from_onnx(path: str | Path, *, input_shape: Sequence[int] | None = None) -> 
     input_shape: where the file leaves sizes open; open batch sizes are taken as 1.
     Raises ValueError for an operator without translation, naming the node, for shapes that do not fit and indices out
     of range, and what `read_model` raises.
+
+    >>> import onnx
+    >>> model = onnx.parser.parse_model('<ir_version: 8, opset_import: ["": 13]> f (float[1, 2] x) => (float[1, 2] y)'
+    ...                                 '{ y = Relu(x) }')
+    >>> onnx.save(model, "relu.onnx")
+    >>> graph = rv.verify.from_onnx("relu.onnx")
+    >>> tuple(graph.input_shape), tuple(graph.output_shape)
+    ((1, 2), (1, 2))
     """
     model = read_model(path)
     with refusing(path, "an ONNX file"):
