@@ -16,8 +16,9 @@ class FORCE(LeastSquaresLearner):
     """First-order reduced and controlled error (Sussillo & Abbott 2009): the readout of a network of rates learns by
     recursive least squares while it is fed back, so that errors are small from the first steps on.
 
-    A batch is (x (T, B, inputs), targets (T, B, outputs)); every trial begins at rest, and trials of a batch learn at
-    once. Only `model.outputs` changes. Metrics: loss, the mean squared error before each update.
+    A batch is (x (T, B, inputs), targets (T, B, outputs)); every trial begins at rest, where a network without any
+    input stays and learns nothing: give it a pulse or a constant. Trials of a batch learn at once. Only
+    `model.outputs` changes. Metrics: loss, the mean squared error before each update.
 
     model : a `RateNetwork`, with feedback=True for what the paper is about. alpha : P is 1/alpha at first.
     every : steps between updates.
