@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import ranvier as rv
 from ranvier.brains import celegans, from_edges, larva, read_signs
 from ranvier.brains._job import input_fractions
 from ranvier.brains._signs import signs_of
@@ -154,3 +155,14 @@ def test_signs_of_a_run_may_name_transmitters(tmp_path):
         assert len(weights) == 4 and int((weights < 0).sum()) == (1 if expected > 0 else 3)
     with pytest.raises(ValueError, match="neither a class nor a neuron nor a transmitter"):
         from_edges(edges, title="fly", signs={"dopamine": -1})
+
+
+def test_signs_that_the_wiring_holds_are_not_called_assumed(tmp_path):
+    """Those of the nodes' transmitters, here; a table without says that all excite, and that this is assumed."""
+    (tmp_path / "e.csv").write_text("source,target,weight\na,b,2\nb,a,3\nb,c,1\n")
+    (tmp_path / "n.csv").write_text("id,transmitter\na,GABA\nb,acetylcholine\nc,acetylcholine\n")
+    signed, bare = rv.read_edges(tmp_path / "e.csv", nodes=tmp_path / "n.csv"), rv.read_edges(tmp_path / "e.csv")
+    (caution,) = from_edges(signed, title="").cautions
+    assert caution == "Signs: 1 of 3 connections inhibit, by the wiring's own signs; all others excite."
+    (caution,) = from_edges(bare, title="").cautions
+    assert caution.startswith("Signs: all neurons excite.") and "assumed" in caution

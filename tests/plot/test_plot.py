@@ -46,6 +46,20 @@ def test_a_raster_has_every_spike_once(recording):
     assert t.min() >= 100 and t.max() <= 500 and set(n) == {7.0, 8.0}
 
 
+def test_neurons_are_chosen_by_name_index_or_mask_and_others_refused(recording):
+    mask = np.zeros(9, bool)
+    mask[[0, 2]] = True
+    for neurons, expected in ((mask, [0, 2]), (mask.tolist(), [0, 2]), ("b", [6, 7, 8]), ([1, 5], [1, 5])):
+        drawn = {int(y) for line in rv.plot.raster(recording, neurons=neurons).lines for y in line.get_ydata()}
+        levels = {int(x) for box in rv.plot.rates(recording, neurons=neurons).containers for x in box[0].get_xdata()}
+        assert sorted(drawn) == sorted(levels) == expected
+        plt.close("all")
+    for draw in (rv.plot.raster, rv.plot.rates):
+        for neurons in (99, -1, [0, 9]):
+            with pytest.raises(ValueError, match="expected indices from 0 to below 9"):
+                draw(recording, neurons=neurons)
+
+
 def test_traces_rates_and_matrices_are_the_results(net, recording):
     ax = rv.plot.trace(recording.states["V"])
     assert np.allclose(ax.lines[3].get_ydata(), recording.states["V"].values[:, 3])

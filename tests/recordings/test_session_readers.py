@@ -194,6 +194,14 @@ def test_units_of_a_saved_group_keep_their_keys(tmp_path):
             read_session(tmp_path / "odd.npz")
 
 
+def test_a_file_of_silent_neurons_is_read(tmp_path):
+    net = rv.Network()
+    net.add(rv.Graded(), 3)
+    rv.simulate(net, 200.0, dt=1.0, engine="torch").to_nwb(tmp_path / "silent.nwb")
+    session = read_session(tmp_path / "silent.nwb")
+    assert session.rates().tolist() == [0.0] * 3 and session.duration == pytest.approx(200.0)
+
+
 def test_an_end_between_two_steps_keeps_the_last_spike():
     session = Session.from_times([0.04, 10.03], [0, 0], duration=10.05)
     assert session.stop == pytest.approx(10.1) and float(session.rates()) == pytest.approx(2 / 0.0101)

@@ -35,6 +35,12 @@ def measured(spiking):
     return measure(*spiking)
 
 
+@pytest.mark.parametrize("window", [0.0, -1.0, float("nan")])
+def test_a_window_is_positive(spiking, window):
+    with pytest.raises(ValueError, match=r"window is .*; expected a"):
+        measure(*spiking, window=window)
+
+
 def test_no_cell_of_a_file_is_a_formula(tmp_path):
     table = DataTable("t", [Column("n", "name", NAMES), Column("x", "x", np.linspace(-1.5, 1, len(NAMES)))])
     rows = list(csv.reader(io.StringIO(write_csv(tmp_path / "t.csv", table).read_text("utf-8"))))

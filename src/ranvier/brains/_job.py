@@ -56,14 +56,18 @@ def input_fractions(edges: EdgeList) -> NDArray[np.float64]:
 
 
 def signs_in_words(signs: Mapping[str, int], edges: EdgeList, inhibitory: str) -> str:
-    """Who inhibits, and that it is assumed; `inhibitory` names them where the list would be long."""
+    """Who inhibits, and that it is assumed, but where the wiring says it; `inhibitory` names them where the list would
+    be long."""
     minus = [key for key, sign in signs.items() if sign < 0]
     none = [key for key, sign in signs.items() if sign == 0]
     listed = inhibitory or " and ".join(minus) if len(minus) < 3 else inhibitory or ", ".join(minus[:30])
     more = f" and {len(minus) - 30} more" if len(minus) > 30 and not inhibitory else ""
+    negative = int((edges.weights < 0).sum())
+    if negative and not signs:
+        return f"Signs: {negative} of {len(edges)} connections inhibit, by the wiring's own signs; all others excite."
     text = f"Signs: {listed}{more} inhibit, all others excite." if minus else "Signs: all neurons excite."
     if none:
         text += f" Without effect: {', '.join(none)}."
-    if (edges.weights < 0).any():
+    if negative:
         text += " A negative weight turns its connection's sign."
     return text + " This is assumed, not measured; --signs sets it by class, neuron or transmitter."

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.engines import Recording
-from ranvier.networks.groups import Group, groups_of
+from ranvier.networks.groups import Group, groups_of, resolve
 from ranvier.plot._axes import array, axes_of, colour
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def raster(
 ) -> Axes:  # fmt: skip
     """Spikes as dots, a row a neuron, populations in different colours.
 
-    neurons: a Population, or global indices; start, stop: ms, by default all of the recording. Of more than 200 000
-    spikes a regular part is drawn, which the title says.
+    neurons: a Population, its name, global indices or a mask (N,); start, stop: ms, by default all of the
+    recording. Of more than 200 000 spikes a regular part is drawn, which the title says.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def raster(
     high = recording.start + recording.duration if stop is None else stop
     within = (times >= low) & (times <= high)
     if neurons is not None:
-        within &= np.isin(index, _indices(neurons))
+        within &= np.isin(index, _indices(neurons, recording))
     times, index = times[within], index[within]
     every = -(-len(times) // MOST)
     for k, group in enumerate(recording.populations):
@@ -118,7 +118,7 @@ def rates(result: Result, *, neurons: Any = None, ax: Axes | None = None) -> Axe
     'rate (Hz)'
     """
     ax = axes_of(ax)
-    chosen = None if neurons is None else _indices(neurons)
+    chosen = None if neurons is None else _indices(neurons, result)
     values, errors = array(result.rates()), None
     if isinstance(result, Recording):
         errors = array(result.rates(return_error=True)[1])
@@ -205,11 +205,14 @@ def _chosen(neurons: Any) -> dict[str, Any]:
     return {} if neurons is None else {"neurons": neurons}
 
 
-def _indices(neurons: Any) -> NDArray[np.int64]:
-    """Global indices of a population, or as they are."""
-    if hasattr(neurons, "slice"):
-        return np.arange(neurons.slice.start, neurons.slice.stop)
-    return np.atleast_1d(array(neurons)).astype(np.int64)
+def _indices(neurons: Any, result: Any) -> NDArray[np.int64]:
+    """Global indices of neurons of the result. Raises ValueError for others."""
+    size = result.n_neurons
+    chosen = resolve(neurons, _groups(result), size)
+    if ((chosen < 0) | (chosen >= size)).any():
+        odd = chosen[(chosen < 0) | (chosen >= size)][0]
+        raise ValueError(f"neurons= holds {odd}; expected indices from 0 to below {size}")
+    return chosen
 
 
 def _legend(ax: Axes, **place: Any) -> None:

@@ -167,8 +167,8 @@ def _units(units: Any, path: Path, io: Any, dt: float, others: list[Signal]) -> 
         spans = [np.asarray(units["obs_intervals"][k], np.float64).reshape(-1, 2) * 1000.0 for k in range(count)]
         spans = [s for s in spans if len(s)]
         ends = [(float(s.min()), float(s.max())) for s in spans] or ends
-    low = min([float(steps[0] - 1) * dt] * (len(steps) > 0) + [a for a, _ in ends], default=0.0)
-    high = max([float(steps[-1]) * dt] * (len(steps) > 0) + [b for _, b in ends], default=dt)
+    low = min([*((first - 1) * dt for first in steps[:1].tolist()), *(a for a, _ in ends)], default=0.0)
+    high = max([*(last * dt for last in steps[-1:].tolist()), *(b for _, b in ends)], default=dt)
     start = int(np.floor(min(low, 0.0 if low < 1000.0 else low) / dt + 1e-6))
     stop = max(int(np.ceil(high / dt - 1e-6)), start + 1)
     return Spikes(source, count, dt, stop, start), _names(units, np.arange(count))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier._checks import positive
 from ranvier.report._activity import ActivitySummary, activity_of, standing_out
 from ranvier.report._wiring import WiringSummary, distances, wiring_of
 from ranvier.report.explore.tables import Column, DataTable
@@ -149,7 +150,7 @@ def measure(
     """Measure a `Recording` of a `Network`: what `page` shows and the tables hold.
 
     window: ms, of the spike counts that are correlated; classes: those shown first; most: neurons whose pairs are
-    compared. Raises ValueError for a recording shorter than twenty windows.
+    compared. Raises ValueError for a window that is not positive, and for a recording shorter than twenty windows.
 
     >>> net = rv.Network()
     >>> source = net.add(rv.Poisson(50.0), 3)
@@ -158,6 +159,7 @@ def measure(
     >>> measured.whole, measured.inputs.tolist()
     (True, [0, 0, 0])
     """
+    positive(window, "window", "ms")
     wiring = wiring_of(network, classes)
     few = wiring.sample(most)
     return Measured(wiring, activity_of(recording, window, neurons=few), few, distances(wiring, few), comparison)
