@@ -27,6 +27,16 @@ def require_time(value: Any, name: str, *, or_zero: bool = False) -> None:
         raise ValueError(f"{name} is {value}; expected {expected}")
 
 
+#: how a simulation looks for crossings of a hard threshold: at the ends of steps, or within them, too
+THRESHOLDS = ("step", "bridge")
+
+
+def require_threshold(value: Any) -> None:
+    """Raise ValueError unless it is one of `THRESHOLDS`."""
+    if value not in THRESHOLDS:
+        raise ValueError(f"threshold is {value!r}; expected one of {', '.join(map(repr, THRESHOLDS))}")
+
+
 def whole_steps(ms: float, dt: float, what: str) -> int:
     """How many steps of dt make `ms`, at least one. Raises ValueError, which begins with `what`, where none do, and
     TypeError for what is no plain number."""

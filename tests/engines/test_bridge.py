@@ -17,14 +17,16 @@ def network(size, *, drive=12.0, noise=5.0, **options):
 
 @pytest.mark.parametrize(("engine", "dtype"), [("compiled", torch.float32), ("torch", torch.float64)])
 def test_the_share_that_crosses_in_one_step(engine, dtype):
-    """From rest a distance m below the threshold, that is P(max > m) = 2 P(end > m) (Bachelier's reflection)."""
-    net, cells = network(100_000, drive=14.5)
-    cells.initial["V"] = 14.5
+    """From rest a distance m below the threshold, that is P(max > m) = 2 P(end > m) (Bachelier's reflection), near the
+    threshold and far from it."""
     step = 5.0 * math.sqrt(-math.expm1(-2 * 0.1 / 20.0))  # of an Ornstein-Uhlenbeck process
-    beyond = 0.5 * math.erfc(0.5 / step / math.sqrt(2))
-    for threshold, expected in (("step", beyond), ("bridge", 2 * beyond)):
-        share = rv.simulate(net, 0.1, seed=3, engine=engine, dtype=dtype, threshold=threshold).n_spikes / 100_000
-        assert share == pytest.approx(expected, abs=3.5 * math.sqrt(expected / 100_000))
+    for distance in (0.1, 0.5, 1.2):
+        net, cells = network(100_000, drive=15.0 - distance)
+        cells.initial["V"] = 15.0 - distance
+        beyond = 0.5 * math.erfc(distance / step / math.sqrt(2))
+        for threshold, expected in (("step", beyond), ("bridge", 2 * beyond)):
+            share = rv.simulate(net, 0.1, seed=3, engine=engine, dtype=dtype, threshold=threshold).n_spikes / 100_000
+            assert share == pytest.approx(expected, abs=3.5 * math.sqrt(expected * (1 - expected) / 100_000))
 
 
 def test_rates_are_those_of_continuous_time():
@@ -38,7 +40,9 @@ def test_rates_are_those_of_continuous_time():
     assert float(rates["step"].rates().mean()) < 0.93 * exact
     late = exact / (1 + 0.25e-3 * exact)
     assert float(bridged.mean()) == pytest.approx(late, abs=3 * error)
-    assert float(prediction.at_step(0.5, "bridge").rates()[0]) == pytest.approx(late, rel=1e-6)
+    at_step = prediction.at_step(0.5, "bridge")
+    assert float(at_step.rates()[0]) == pytest.approx(late, rel=1e-6) and at_step.at_step(0.5, "bridge") is at_step
+    assert float(at_step.at_step(0.5).rates()[0]) < 0.93 * exact  # of steps again
     compared = rv.compare(rates["bridge"], prediction, neurons=[0, 1])
     assert compared.predicted_levels[0] == pytest.approx(late, rel=1e-6)
 
@@ -84,5 +88,5 @@ def test_unknown_thresholds():
     net, _ = network(2)
     with pytest.raises(ValueError, match="threshold is 'brigde'; expected one of 'step', 'bridge'"):
         rv.simulate(net, 1.0, threshold="brigde")
-    with pytest.raises(ValueError, match="threshold is 'brigde'; expected 'step' or 'bridge'"):
+    with pytest.raises(ValueError, match="threshold is 'brigde'; expected one of 'step', 'bridge'"):
         rv.predict(net, threshold="brigde")

@@ -56,7 +56,7 @@ def test_neurons_are_chosen_by_name_index_or_mask_and_others_refused(recording):
         plt.close("all")
     for draw in (rv.plot.raster, rv.plot.rates):
         for neurons in (99, -1, [0, 9]):
-            with pytest.raises(ValueError, match="expected indices from 0 to below 9"):
+            with pytest.raises(ValueError, match="expected indices from 0 to 8"):
                 draw(recording, neurons=neurons)
 
 

@@ -83,7 +83,7 @@ def test_arguments_are_named():
         rv.predict(net, dt=-1.0)
     prediction = rv.predict(net, dt=DT)
     for wrong in ("a", None, [1.0]):
-        with pytest.raises(TypeError, match=r"window is .*; expected a positive number of ms"):
+        with pytest.raises(TypeError, match=r"window is .*; expected a plain number of ms"):
             prediction.covariance(wrong)
     with pytest.raises(TypeError, match=r"f is 'a'; expected frequencies"):
         prediction.spectrum("a")

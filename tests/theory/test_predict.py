@@ -90,7 +90,7 @@ def test_who_is_asked_for():
     torch.testing.assert_close(rho.diagonal(), torch.ones(70).double())
     torch.testing.assert_close(everything, everything.T)
     assert "spectral radius" in repr(prediction)
-    with pytest.raises(ValueError, match="beyond"):
+    with pytest.raises(ValueError, match="holds neuron 70; expected indices from 0 to 69"):
         prediction.rates(neurons=[70])
     with pytest.raises(ValueError, match="both"):
         prediction.spectrum([1.0], neurons=[1], pairs=[[0, 1]])

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ranvier._steps import require_time, whole_steps
-from ranvier.engines.bridge import THRESHOLDS
+from ranvier._steps import require_threshold, require_time, whole_steps
 from ranvier.engines.plasticity.modulators import describe_modulators
 from ranvier.engines.protocol import Engine, EngineOptions, Modulators
 from ranvier.engines.recording.probes import Probe, ResolvedProbe, resolve_probes
@@ -86,8 +85,7 @@ def prepare(
         raise ValueError(f"threads is {threads!r}; expected a whole number, at least 1")
     if engine not in (names := (*ENGINES, *METHODS)):
         raise ValueError(f"engine is {engine!r}; expected one of {', '.join(map(repr, names))}")
-    if threshold not in THRESHOLDS:
-        raise ValueError(f"threshold is {threshold!r}; expected one of {', '.join(map(repr, THRESHOLDS))}")
+    require_threshold(threshold)
     if not net.populations:
         raise ValueError("the network has no populations; expected at least one: net.add(rv.LIF(), 100)")
     require_valid(net)

@@ -16,7 +16,6 @@ from ranvier.equations.integrators import Scheme, normal
 
 #: V at the step's start, once what arrives has come
 START = symbol("start_0")
-THRESHOLDS = ("step", "bridge")
 
 
 def bridged(scheme: Scheme, equations: Equations, ceiling: object, name: str) -> tuple[Scheme, sp.Basic]:

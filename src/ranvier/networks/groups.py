@@ -54,6 +54,9 @@ def resolve(neurons: Any, groups: Sequence[Group], n_neurons: int) -> NDArray[np
         return np.flatnonzero(array)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise TypeError(f"neurons= is {neurons!r}; expected a population, its name, or a list of indices")
+    outside = array[(array < 0) | (array >= n_neurons)]
+    if len(outside):
+        raise ValueError(f"neurons= holds neuron {outside[0]}; expected indices from 0 to {n_neurons - 1}")
     return array.astype(np.int64)
 
 

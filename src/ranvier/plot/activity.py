@@ -206,13 +206,8 @@ def _chosen(neurons: Any) -> dict[str, Any]:
 
 
 def _indices(neurons: Any, result: Any) -> NDArray[np.int64]:
-    """Global indices of neurons of the result. Raises ValueError for others."""
-    size = result.n_neurons
-    chosen = resolve(neurons, _groups(result), size)
-    if ((chosen < 0) | (chosen >= size)).any():
-        odd = chosen[(chosen < 0) | (chosen >= size)][0]
-        raise ValueError(f"neurons= holds {odd}; expected indices from 0 to below {size}")
-    return chosen
+    """Global indices of neurons of the result."""
+    return resolve(neurons, _groups(result), result.n_neurons)
 
 
 def _legend(ax: Axes, **place: Any) -> None:

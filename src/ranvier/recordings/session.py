@@ -189,12 +189,8 @@ class Session(SpikeQuestions):
         if isinstance(neurons, str):
             return np.array([self.neurons.index(neurons)])
         if isinstance(neurons, list | tuple) and any(isinstance(n, str) for n in neurons):
-            return np.array([self.neurons.index(n) if isinstance(n, str) else int(n) for n in neurons], np.int64)
-        chosen = resolve(neurons, (Group("neurons", 0, self.n_neurons),), self.n_neurons)
-        if chosen.size and not (chosen.min() >= 0 and chosen.max() < self.n_neurons):
-            raise ValueError(f"neurons= reach from {chosen.min()} to {chosen.max()}; expected indices from 0 to "
-                             f"{self.n_neurons - 1}")  # fmt: skip
-        return chosen
+            neurons = [self.neurons.index(n) if isinstance(n, str) else n for n in neurons]
+        return resolve(neurons, (Group("neurons", 0, self.n_neurons),), self.n_neurons)
 
     def select(self, neurons: Any) -> Session:
         """These neurons alone, renumbered in the order given."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier._steps import require_time
+from ranvier._steps import require_threshold, require_time
 from ranvier.networks import Network, Population
 from ranvier.networks.changes import require_valid
 from ranvier.theory.network.graded import graded_prediction
@@ -128,8 +128,7 @@ def predict(
         )
     if stability not in ("radius", "nyquist"):
         raise ValueError(f"stability is {stability!r}; expected 'radius' or 'nyquist'")
-    if threshold not in ("step", "bridge"):
-        raise ValueError(f"threshold is {threshold!r}; expected 'step' or 'bridge'")
+    require_threshold(threshold)
     require_valid(net)
     if net.populations and all(_graded(p) for p in net.populations):
         return graded_prediction(net)
@@ -214,9 +213,12 @@ def _solved(net: Network, lowered: LoweredNetwork, options: _Options) -> Predict
     report = TheoryReport.of(lowered, point, counted, threads)
 
     def at_step(dt: float, threshold: str) -> Prediction:
+        require_threshold(threshold)
         return _solved(net, lowered, replace(options, dt=_step(dt), threshold=threshold))
 
-    prediction = Prediction(net, lowered, point, report, threads, dt=options.dt, at_step=at_step)
+    prediction = Prediction(
+        net, lowered, point, report, threads, dt=options.dt, threshold=options.threshold, at_step=at_step
+    )
     prediction.require_stable(options.stability)
     return prediction
 

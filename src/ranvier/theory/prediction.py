@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ranvier._steps import require_time
 from ranvier.networks import Network
 from ranvier.networks.groups import groups_of, resolve
 from ranvier.theory import _tables
@@ -62,10 +63,11 @@ class Prediction:
         threads: int = 1,
         *,
         dt: float = 0.0,
+        threshold: str = "step",
         at_step: Callable[[float, str], Prediction] | None = None,
     ) -> None:
         self.network, self.report = network, report
-        self.working_point, self.dt = point, dt
+        self.working_point, self.dt, self.threshold = point, dt, threshold
         self._at_step = at_step
         self._lowered, self._threads = lowered, threads
         self._coupling = point.wiring if isinstance(point, ElectricalPoint) else lowered.coupling
@@ -77,7 +79,7 @@ class Prediction:
 
     def at_step(self, dt: float, threshold: str = "step") -> Prediction:
         """What a simulation in steps of `dt` ms gives, with its `threshold`; see `predict`."""
-        if self._at_step is None or (dt == self.dt and threshold == "step"):
+        if self._at_step is None or (dt, threshold) == (self.dt, self.threshold):
             return self
         return self._at_step(dt, threshold)
 
@@ -99,7 +101,8 @@ class Prediction:
 
     def covariance(self, window: float, *, neurons: Any = None, pairs: Any = None) -> Tensor:
         """Covariance of spike counts in windows of `window` ms, (N, N), or (P,) for `pairs`."""
-        T = correlations.positive(window, "window", "ms")
+        require_time(window, "window")
+        T = float(window)
         rows, places = self._selection(neurons, pairs)
         weights = correlations.window_weights(self.frequencies, T)
         smooth = self._integral(weights, rows, places)[0]
@@ -306,10 +309,7 @@ class Prediction:
 
     def _indices(self, neurons: Any) -> Tensor:
         chosen = resolve(neurons, groups_of(self.network, {}, self.n_neurons), self.n_neurons)
-        indices = torch.as_tensor(chosen, dtype=torch.int64)
-        if bool(((indices < 0) | (indices >= self.n_neurons)).any()):
-            raise ValueError(f"neurons= reaches beyond the {self.n_neurons} there are; expected global indices")
-        return indices
+        return torch.as_tensor(chosen, dtype=torch.int64)
 
     def _chosen(self, values: Tensor, neurons: Any) -> Tensor:
         return values if neurons is None else values[self._indices(neurons)]

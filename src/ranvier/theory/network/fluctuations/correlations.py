@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import SupportsFloat
 
 import numpy as np
 import torch
@@ -75,15 +74,6 @@ def _filon(nodes: Array, kernel: Callable[[Array], Array], reach: float) -> Arra
                 scaled = offset ** (3 - p) * weight * widths[at, None]
                 moments[p, at] = (values * scaled).sum(-1).T
     return 2 * np.einsum("pkn,pkq->qn", pieces, moments, optimize=True)
-
-
-def positive(value: float, name: str, unit: str) -> float:
-    """`value` as a float. Raises TypeError or ValueError, with `name` and `unit`, unless it is above 0."""
-    if isinstance(value, bool) or not isinstance(value, SupportsFloat) or isinstance(value, str):
-        raise TypeError(f"{name} is {value!r}; expected a positive number of {unit}")
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} is {value}; expected a positive number of {unit}")
-    return float(value)
 
 
 def bin_width(lags: Tensor, bin: float | None) -> float:
