@@ -114,6 +114,16 @@ def edge_indices(value: Any, name: str) -> np.ndarray:
     return array.astype(np.int64)  # always a copy: the caller's array may change
 
 
+def index_pairs(value: Any) -> np.ndarray:
+    """`value` as int64 (P, 2); ValueError for another shape, TypeError for what are no whole numbers."""
+    array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"pairs is {array.dtype} {value!r:.60}; expected whole numbers (P, 2): neurons' indices")
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise ValueError(f"pairs has shape {array.shape}; expected (P, 2), two neurons a row")
+    return array.astype(np.int64)
+
+
 def values(value: Any, name: str, size: int | None, domain: ParameterDomain, *, each: str = "neuron") -> float | Tensor:
     """A float, or a tensor (a number for each), checked for its length and against its domain.
 

@@ -34,6 +34,13 @@ def one_line(text: str) -> str:
     return printable(" ".join(part.strip() for part in text.splitlines() if part.strip()) if "\n" in text else text)
 
 
+def as_label(text: str) -> str:
+    """`text` as matplotlib shows it word for word: no mathematics between dollars, no label that a legend leaves out
+    because it begins with an underscore."""
+    text = printable(text).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") or not text else text
+
+
 def spell_out_on_terminals() -> None:
     """Let standard output and error spell what their encoding lacks, "−" as "-" and "é" as "e", not fail on it."""
     codecs.register_error(_HANDLER, _spell)

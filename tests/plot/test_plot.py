@@ -189,3 +189,83 @@ def test_a_graph_has_every_edge(net):
     expected = np.zeros_like(matrix)
     expected[p.target.slice, p.source.slice] = p.matrix().toarray()
     assert np.array_equal(matrix, expected) and graph.number_of_edges() == 6
+
+
+ODD = ("_hidden", r"$\bad{$", r"\$", "a$b$", "100 %")
+
+
+@pytest.fixture(scope="module")
+def odd() -> rv.Recording:
+    net = rv.Network()
+    for name in ODD:
+        net.add(rv.SpikeTimes([5.0], [0]), 3, name)
+    return rv.simulate(net, 50.0, dt=1.0, engine="torch")
+
+
+def written(text) -> str:
+    """What matplotlib draws of a text, in which no mathematics is."""
+    shown, mathematics = text._preprocess_math(text.get_text())
+    assert not mathematics
+    return shown.removeprefix(" ")
+
+
+def test_names_are_drawn_as_they_are(odd):
+    pictures = [rv.plot.raster(odd), rv.plot.rates(odd), odd.raster().axes[0]]
+    history = [dict.fromkeys(ODD, 1.0)]
+    pictures += [rv.plot.training(history)]
+    net = rv.Network()
+    for name in ODD:
+        net.add(rv.LIF(), 100, name)
+    wide = rv.plot.wiring(net)
+    net = rv.Network()
+    cells = net.add(rv.LIF(), len(ODD), drive=1.0)
+    trace = rv.simulate(net, 2.0, engine="torch", record=rv.Probe("V", cells)).states["V"]
+    pictures += [rv.plot.trace(trace, names=ODD)]
+    for ax in pictures:
+        assert [written(text) for text in ax.get_legend().get_texts()] == list(ODD)
+    for labels in (wide.get_xticklabels(), wide.get_yticklabels()):
+        assert [written(text) for text in labels] == list(ODD)
+    assert written(rv.plot.training([{ODD[1]: 1.0}]).yaxis.label) == ODD[1]
+
+
+def test_silent_neurons_keep_their_rows(odd):
+    assert rv.plot.raster(odd).get_ylim() == (-0.5, 14.5)
+    assert rv.plot.raster(odd, ODD[1]).get_ylim() == (2.5, 5.5)
+    assert rv.plot.raster(odd, [4, 10], start=20.0).get_ylim() == (3.5, 10.5)
+
+
+@pytest.mark.parametrize(
+    ("draw", "error", "words"),
+    [
+        (lambda r: rv.plot.raster(r, start=float("nan")), ValueError, "start is nan; expected"),
+        (lambda r: rv.plot.raster(r, stop="2 s"), TypeError, "stop is '2 s'; expected"),
+        (lambda r: rv.plot.raster(r, start=9.0, stop=3.0), ValueError, "start < stop"),
+        (lambda r: rv.plot.raster(r.network), TypeError, "recording is Network; expected a Recording"),
+        (lambda r: rv.plot.rates(r.network), TypeError, "result is Network, which has no rates"),
+        (lambda r: rv.plot.correlation(3), TypeError, "result is int, which has no correlation"),
+        (lambda r: rv.plot.spectrum(rv.Recording, [1.0]), TypeError, "result is Recording; |which has no spectrum"),
+        (lambda r: rv.plot.cross_correlation(r, "ab", [0.0, 1.0]), TypeError, "pairs is <U2 'ab'; expected whole"),
+        (lambda r: rv.plot.cross_correlation(r, [(0, 1.5)], [0.0, 1.0]), TypeError, "pairs is float64"),
+        (lambda r: rv.plot.cross_correlation(r, [(0, 1, 2)], [0.0, 1.0]), ValueError, r"shape \(1, 3\); expected"),
+        (lambda r: rv.plot.trace(r), TypeError, "of is Recording; expected a StateTrace"),
+        (lambda r: rv.plot.weights(r), TypeError, "of is Recording; expected a WeightTrace"),
+        (lambda r: rv.plot.wiring(r), TypeError, "net is Recording; expected a Network"),
+        (lambda r: rv.plot.comparison(r), TypeError, "of is Recording; expected a Comparison"),
+        (lambda r: rv.plot.voltages(r), TypeError, "prediction is Recording; expected"),
+        (lambda r: rv.plot.training({"loss": [1.0]}), TypeError, "history is dict .*; expected a list"),
+        (lambda r: rv.plot.training([{"loss": "a"}]), TypeError, "history is list .*; expected a list"),
+        (lambda r: rv.plot.training([{"loss": 1.0}], names=3), TypeError, "names is 3; expected"),
+        (lambda r: rv.plot.layer_raster("spikes"), TypeError, "spikes is str 'spikes'; expected"),
+        (lambda r: rv.plot.layer_raster(torch.ones(2, 1, 1), sample=None), TypeError, "sample is None; expected"),
+        (lambda r: rv.plot.layer_raster(torch.ones(2, 1, 1), dt=0.0), ValueError, "dt is 0.0; expected"),
+        (lambda r: r.raster(between=3.0), TypeError, r"between is 3.0; expected \(from, to\)"),
+        (lambda r: r.raster(between=(float("nan"), 3.0)), ValueError, "is nan; expected"),
+        (lambda r: r.raster(size=0), ValueError, "size is 0.0; expected"),
+        (lambda r: r.raster(ax=3), TypeError, "ax is int; expected matplotlib Axes"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_in_words(odd, draw, error, words):
+    figures = plt.get_fignums()
+    with pytest.raises(error, match=words):
+        draw(odd)
+    assert plt.get_fignums() == figures  # no empty one is left behind

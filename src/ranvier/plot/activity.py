@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.engines import Recording
+from ranvier._checks import index_pairs, instance
+from ranvier._text import as_label
+from ranvier.engines import Recording, StateTrace
+from ranvier.engines.recording.weights import WeightTrace
 from ranvier.networks.groups import Group, groups_of, resolve
-from ranvier.plot._axes import array, axes_of, colour
+from ranvier.plot._axes import array, axes_of, colour, result_of, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ranvier.engines import StateTrace
-    from ranvier.engines.recording.weights import WeightTrace
     from ranvier.theory import Prediction
 
     Result: TypeAlias = Recording | Prediction
@@ -24,13 +25,14 @@ MOST = 200_000  # spikes that are drawn; of more, a regular part
 
 
 def raster(
-    recording: Recording, *, neurons: Any = None, start: float | None = None, stop: float | None = None,
+    recording: Recording, neurons: Any = None, *, start: float | None = None, stop: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
-    """Spikes as dots, a row a neuron, populations in different colours.
+    """Spikes as dots, a row a neuron, silent ones too, populations in different colours.
 
     neurons: a Population, its name, global indices or a mask (N,); start, stop: ms, by default all of the
-    recording. Of more than 200 000 spikes a regular part is drawn, which the title says.
+    recording. Of more than 200 000 spikes a regular part is drawn, which the title says. Raises TypeError for what is
+    no Recording, ValueError for neurons that it does not have and where stop does not come after start.
 
     Examples
     --------
@@ -40,29 +42,34 @@ def raster(
     >>> rv.plot.raster(rv.simulate(net, 100.0)).get_ylabel()
     'neuron'
     """
+    instance(recording, Recording, "recording", "a Recording, as of rv.simulate")
+    low, high = span(start, stop, recording.start, recording.start + recording.duration)
+    chosen = _indices(slice(None) if neurons is None else neurons, recording)
     ax = axes_of(ax)
     times, index = array(recording.times), array(recording.neurons)
-    low = recording.start if start is None else start
-    high = recording.start + recording.duration if stop is None else stop
-    within = (times >= low) & (times <= high)
-    if neurons is not None:
-        within &= np.isin(index, _indices(neurons, recording))
+    within = (times >= low) & (times <= high) & np.isin(index, chosen)
     times, index = times[within], index[within]
     every = -(-len(times) // MOST)
     for k, group in enumerate(recording.populations):
-        own = (index >= group.start) & (index < group.start + group.size)
-        if own.any():
-            ax.plot(times[own][:: max(every, 1)], index[own][:: max(every, 1)], "|", ms=3, color=colour(k),
-                    label=group.name)  # fmt: skip
+        if not _within(group, chosen).any():
+            continue
+        own = _within(group, index)
+        ax.plot(times[own][:: max(every, 1)], index[own][:: max(every, 1)], "|", ms=3, color=colour(k),
+                label=as_label(group.name))  # fmt: skip
     if every > 1:
         ax.set_title(f"1 of {every} spikes", fontsize="small")
     ax.set(xlabel="time (ms)", ylabel="neuron", xlim=(low, high))
+    if len(chosen):
+        ax.set_ylim(chosen.min() - 0.5, chosen.max() + 0.5)
     _legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=2)  # beside the spikes
     return ax
 
 
 def trace(of: StateTrace, *, ax: Axes | None = None, names: Any = None) -> Axes:
     """A state variable over time, a line a neuron, of `recording.states["V"]`; at most ten are labelled.
+
+    names: one a neuron, by default their indices. Raises TypeError for what is no trace, ValueError for another number
+    of names.
 
     Examples
     --------
@@ -73,13 +80,16 @@ def trace(of: StateTrace, *, ax: Axes | None = None, names: Any = None) -> Axes:
     >>> len(axes.lines)
     2
     """
-    ax = axes_of(ax)
+    instance(of, StateTrace, "of", "a StateTrace, such as recording.states['V']")
+    if isinstance(names, str) or not np.iterable(array(of.neurons) if names is None else names):
+        raise TypeError(f"names is {names!r:.60}; expected a list of names, one a neuron")
     times, values = array(of.times), array(of.values)
     labels = [str(n) for n in (array(of.neurons) if names is None else names)]
     if len(labels) != values.shape[1]:
         raise ValueError(f"there are {len(labels)} names for {values.shape[1]} neurons; expected one each")
+    ax = axes_of(ax)
     for k, label in enumerate(labels):
-        ax.plot(times, values[:, k], lw=0.8, color=colour(k), label=label if len(labels) <= 10 else None)
+        ax.plot(times, values[:, k], lw=0.8, color=colour(k), label=as_label(label) if len(labels) <= 10 else None)
     ax.set(xlabel="time (ms)")
     _legend(ax)
     return ax
@@ -95,6 +105,7 @@ def weights(of: WeightTrace, *, ax: Axes | None = None) -> Axes:
     >>> set(rv.plot.weights(recording.weights.trace(learned)).lines[0].get_ydata().tolist())  # nothing spikes
     {0.5}
     """
+    instance(of, WeightTrace, "of", "a WeightTrace, of recording.weights.trace(projection)")
     ax = axes_of(ax)
     times, values = array(of.times), array(of.values)
     low, first, middle, upper, high = np.quantile(values, [0, 0.25, 0.5, 0.75, 1], axis=1)
@@ -106,7 +117,7 @@ def weights(of: WeightTrace, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def rates(result: Result, *, neurons: Any = None, ax: Axes | None = None) -> Axes:
+def rates(result: Result, neurons: Any = None, *, ax: Axes | None = None) -> Axes:
     """Each neuron's rate, with its standard error where the result has one, populations in different colours.
 
     Examples
@@ -117,6 +128,7 @@ def rates(result: Result, *, neurons: Any = None, ax: Axes | None = None) -> Axe
     >>> rv.plot.rates(rv.simulate(net, 100.0, dt=1.0, engine="torch")).get_ylabel()
     'rate (Hz)'
     """
+    result_of(result, "rates")
     ax = axes_of(ax)
     chosen = None if neurons is None else _indices(neurons, result)
     values, errors = array(result.rates()), None
@@ -126,9 +138,10 @@ def rates(result: Result, *, neurons: Any = None, ax: Axes | None = None) -> Axe
         own = np.arange(group.start, group.start + group.size)
         own = own if chosen is None else own[np.isin(own, chosen)]
         if len(own) and errors is not None:
-            ax.errorbar(own, values[own], errors[own], fmt=".", ms=4, lw=0.7, color=colour(k), label=group.name)
+            style: dict[str, Any] = {"fmt": ".", "ms": 4, "lw": 0.7, "color": colour(k), "label": as_label(group.name)}
+            ax.errorbar(own, values[own], errors[own], **style)
         elif len(own):
-            ax.plot(own, values[own], "_", ms=5, color=colour(k), label=group.name)
+            ax.plot(own, values[own], "_", ms=5, color=colour(k), label=as_label(group.name))
     ax.set(xlabel="neuron", ylabel="rate (Hz)")
     _legend(ax)
     return ax
@@ -143,8 +156,9 @@ def correlation(result: Result, window: float = 100.0, *, neurons: Any = None, a
     >>> ax.get_xlabel(), len(ax.images)
     ('neuron', 1)
     """
-    ax = axes_of(ax)
+    result_of(result, "correlation")
     matrix = array(result.correlation(window, **_chosen(neurons))).copy()
+    ax = axes_of(ax)
     np.fill_diagonal(matrix, np.nan)
     bound = float(np.nanmax(np.abs(matrix))) if np.isfinite(matrix).any() else 1.0
     picture = ax.imshow(matrix, cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
@@ -153,8 +167,10 @@ def correlation(result: Result, window: float = 100.0, *, neurons: Any = None, a
     return ax
 
 
-def cross_correlation(result: Result, pairs: Any, lags: Any, *, ax: Axes | None = None) -> Axes:
-    """Covariance functions of pairs (P, 2) of neurons at lags (L,) in ms, Hz².
+def cross_correlation(
+    result: Result, pairs: Any, lags: Any, *, bin: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """Covariance functions of pairs (P, 2) of neurons at lags (L,) in ms, Hz²; `bin` as of the result's own question.
 
     >>> net = rv.Network()
     >>> source = net.add(rv.SpikeTimes(np.arange(10.0, 2000.0, 20.0), np.zeros(100)), 2)
@@ -164,9 +180,10 @@ def cross_correlation(result: Result, pairs: Any, lags: Any, *, ax: Axes | None 
     >>> sorted(line.get_xdata()[np.argsort(line.get_ydata())[-5:]].tolist())  # peaks at the intervals of 20 ms
     [-40.0, -20.0, 0.0, 20.0, 40.0]
     """
+    result_of(result, "cross_correlation")
+    pairs = index_pairs(pairs)
+    values = array(result.cross_correlation(lags, pairs=pairs, bin=bin))
     ax = axes_of(ax)
-    pairs = np.atleast_2d(array(pairs))
-    values = array(result.cross_correlation(lags, pairs=pairs))
     for k, (i, j) in enumerate(pairs):
         ax.plot(array(lags), values[:, k], color=colour(k), label=f"{i}, {j}")
     ax.axhline(0.0, color="0.6", lw=0.6)
@@ -184,8 +201,9 @@ def spectrum(result: Result, f: Any, *, neurons: Any = None, ax: Axes | None = N
     >>> ax.lines[0].get_ydata().round(6).tolist()  # flat, at the rate
     [50.0, 50.0, 50.0]
     """
-    ax = axes_of(ax)
+    result_of(result, "spectrum")
     matrix = array(result.spectrum(f, **_chosen(neurons)))
+    ax = axes_of(ax)
     power = np.real(np.diagonal(matrix, axis1=1, axis2=2))
     ax.plot(array(f), power, color="0.75" if power.shape[1] > 1 else colour(0), lw=0.7)
     if power.shape[1] > 1:
@@ -199,6 +217,10 @@ def _groups(result: Any) -> tuple[Group, ...]:
     if hasattr(result, "populations"):
         return tuple(result.populations)
     return groups_of(getattr(result, "network", None), {}, len(result.rates()))
+
+
+def _within(group: Group, index: NDArray[Any]) -> NDArray[np.bool_]:
+    return (index >= group.start) & (index < group.start + group.size)
 
 
 def _chosen(neurons: Any) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from ranvier.plot._axes import array, axes_of, colour
+from ranvier._checks import count, positive, reals
+from ranvier._text import as_label
+from ranvier.plot._axes import axes_of, colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 def training(history: Sequence[Mapping[str, float]], *, names: Sequence[str] = (), ax: Axes | None = None) -> Axes:
     """Metrics over epochs, as `rv.fit` returns them; `names`: which, by default all. Raises ValueError for an unknown
-    one.
+    one, TypeError for what is no list of metrics.
 
     Examples
     --------
@@ -25,19 +28,38 @@ def training(history: Sequence[Mapping[str, float]], *, names: Sequence[str] = (
     >>> ax.get_ylabel()
     'loss'
     """
+    if not is_history(history):
+        raise TypeError(
+            f"history is {type(history).__name__} {history!r:.60}; expected a list with the metrics of each epoch, as "
+            "rv.fit returns it: [{'loss': 0.5}]"
+        )
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, Iterable):
+        raise TypeError(f"names is {names!r:.60}; expected a list of metrics' names")
+    names = list(names)
     known = list(dict.fromkeys(name for epoch in history for name in epoch))
     for name in names:
         if name not in known:
             raise ValueError(f"names has {name!r}; expected metrics of the history: {', '.join(known) or 'none'}")
     ax = axes_of(ax)
-    chosen = list(names) or known
+    chosen = names or known
     for k, name in enumerate(chosen):
         at = [i for i, epoch in enumerate(history, 1) if name in epoch]
-        ax.plot(at, [history[i - 1][name] for i in at], ".-", color=colour(k), label=name)
-    ax.set(xlabel="epoch", ylabel=chosen[0] if len(chosen) == 1 else "")
+        ax.plot(at, [history[i - 1][name] for i in at], ".-", color=colour(k), label=as_label(name))
+    ax.set(xlabel="epoch", ylabel=as_label(chosen[0]) if len(chosen) == 1 else "")
     if len(chosen) > 1:
         ax.legend(fontsize="small", frameon=False)
     return ax
+
+
+def is_history(of: object) -> TypeGuard[Sequence[Mapping[str, float]]]:
+    """Whether `of` is a sequence of mappings from names to numbers."""
+    return (
+        isinstance(of, Sequence)
+        and not isinstance(of, str)
+        and all(isinstance(x, Mapping) for x in of)
+        and all(isinstance(n, str) and isinstance(v, Real) for x in of for n, v in x.items())
+    )
 
 
 def layer_raster(spikes: Any, *, sample: int = 0, dt: float = 1.0, ax: Axes | None = None) -> Axes:
@@ -50,13 +72,14 @@ def layer_raster(spikes: Any, *, sample: int = 0, dt: float = 1.0, ax: Axes | No
     >>> rv.plot.layer_raster(torch.ones(5, 1, 3)).get_xlabel()
     'step'
     """
-    values = array(spikes)
+    values, dt = reals(spikes, "spikes"), positive(dt, "dt", "ms")
     if values.ndim == 3:
+        sample = count(sample, "sample", -values.shape[1])
         if not -values.shape[1] <= sample < values.shape[1]:
             raise ValueError(f"sample is {sample}; expected one of {values.shape[1]}")
         values = values[:, sample]
     if values.ndim != 2:
-        raise ValueError(f"spikes have shape {array(spikes).shape}; expected (T, B, N) or (T, N)")
+        raise ValueError(f"spikes have shape {np.shape(spikes)}; expected (T, B, N) or (T, N)")
     ax = axes_of(ax)
     at, neuron = np.nonzero(values)
     ax.plot(dt * at, neuron, "|", ms=4, color=colour(0))

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ranvier._checks import instance
+from ranvier._text import as_label
+from ranvier.networks import Network
 from ranvier.plot._axes import array, axes_of, colour
+from ranvier.theory.network.graded import GradedPrediction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ranvier import Network
     from ranvier.report import Comparison
-    from ranvier.theory.network.graded import GradedPrediction
 
 DOTS = 300  # neurons up to which the wiring is drawn synapse by synapse
 
@@ -32,6 +34,7 @@ def wiring(net: Network, *, ax: Axes | None = None) -> Axes:
     >>> rv.plot.wiring(net).get_xlabel()
     'source'
     """
+    instance(net, Network, "net", "a Network, such as recording.network")
     ax = axes_of(ax)
     units = {p.synapse.weight_unit for p in net.projections}
     label = f"summed weight ({units.copy().pop()})" if len(units) == 1 else "synapses"
@@ -47,7 +50,7 @@ def wiring(net: Network, *, ax: Axes | None = None) -> Axes:
         for p in net.projections:
             total = p.matrix().sum() if len(units) == 1 else p.size
             matrix[p.target.index, p.source.index] += total / p.target.size
-        names = [p.name for p in net.populations]
+        names = [as_label(p.name) for p in net.populations]
         ax.set_xticks(range(k), names, rotation=90)
         ax.set_yticks(range(k), names)
     bound = float(np.abs(matrix).max(initial=0.0)) or 1.0
@@ -69,6 +72,8 @@ def comparison(of: Comparison, *, what: str = "levels", ax: Axes | None = None) 
     """
     if what not in ("levels", "pairs"):
         raise ValueError(f"what is {what!r}; expected 'levels' or 'pairs'")
+    if not is_comparison(of):
+        raise TypeError(f"of is {type(of).__name__}; expected a Comparison, of rv.compare")
     ax = axes_of(ax)
     x, y, error = (
         (of.predicted_levels, of.simulated_levels, of.level_errors)
@@ -95,8 +100,14 @@ def voltages(prediction: GradedPrediction, *, ax: Axes | None = None) -> Axes:
     >>> rv.plot.voltages(rv.predict(net)).get_ylabel()
     'mean voltage ± SD (mV)'
     """
+    instance(prediction, GradedPrediction, "prediction", "what rv.predict says of graded neurons")
     ax = axes_of(ax)
     mean, variance = array(prediction.mean()), array(prediction.covariance()).diagonal()
     ax.errorbar(np.arange(len(mean)), mean, np.sqrt(variance), fmt=".", ms=4, lw=0.7)
     ax.set(xlabel="neuron", ylabel="mean voltage ± SD (mV)")
     return ax
+
+
+def is_comparison(of: object) -> bool:
+    """Whether `of` has what is drawn of a `Comparison`, whose class lies beside this folder."""
+    return hasattr(of, "predicted_levels") and hasattr(of, "simulated_levels")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +64,7 @@ def _pictures(of: Any, f: Any) -> list[Callable[[Axes], Any]]:
         return draws
     if isinstance(of, GradedPrediction):
         return [lambda ax: networks.voltages(of, ax=ax)]
-    if hasattr(of, "predicted_levels") and hasattr(of, "simulated_levels"):  # a `Comparison`
+    if networks.is_comparison(of):
         return [lambda ax: networks.comparison(of, ax=ax), lambda ax: networks.comparison(of, what="pairs", ax=ax)]
     if isinstance(of, StateTrace):
         return [lambda ax: activity.trace(of, ax=ax)]
@@ -74,7 +74,7 @@ def _pictures(of: Any, f: Any) -> list[Callable[[Axes], Any]]:
         return [lambda ax: networks.wiring(of, ax=ax)]
     if isinstance(of, nn.Module):
         return [lambda ax: models.gradients(of, ax=ax)]
-    if isinstance(of, Sequence) and not isinstance(of, str) and of and all(isinstance(x, Mapping) for x in of):
+    if models.is_history(of) and of:
         return [lambda ax: models.training(of, ax=ax)]
     raise TypeError(
         f"of is {type(of).__name__}; expected a Recording, Prediction, Comparison, StateTrace, WeightTrace, Network, "

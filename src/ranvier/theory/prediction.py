@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ranvier._checks import index_pairs
 from ranvier._steps import require_time
 from ranvier.networks import Network
 from ranvier.networks.groups import groups_of, resolve
@@ -320,10 +321,8 @@ class Prediction:
             raise ValueError("both neurons= and pairs= given; expected one: pairs are of global indices")
         if pairs is None:
             return (None if neurons is None else self._indices(neurons)), None
-        pairs = torch.as_tensor(pairs)
-        if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.is_floating_point():
-            raise ValueError(f"pairs has shape {tuple(pairs.shape)}; expected whole numbers (P, 2)")
-        rows, places = torch.unique(self._indices(pairs.reshape(-1)), return_inverse=True)
+        chosen = torch.from_numpy(index_pairs(pairs))
+        rows, places = torch.unique(self._indices(chosen.reshape(-1)), return_inverse=True)
         return rows, places.reshape(-1, 2)
 
     def _diagonal(self, values: Tensor, rows: Tensor | None, places: Tensor | None) -> Tensor:

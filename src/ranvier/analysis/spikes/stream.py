@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranvier._checks import instance, reals
+from ranvier._checks import index_pairs, instance, reals
 from ranvier._steps import whole_steps, window_of
 
 Chunk = tuple[NDArray[np.int64], NDArray[np.int32]]
@@ -198,11 +198,9 @@ def block_edges(n: int, blocks: int, chunk: int) -> list[NDArray[np.int64]]:
 
 def pair_indices(pairs: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The different neurons of `pairs` (P, 2), and the pairs as places among these."""
-    pairs = np.asarray(pairs, dtype=np.int64)
-    if pairs.ndim != 2 or pairs.shape[1] != 2:
-        raise ValueError(f"pairs has shape {pairs.shape}; expected (P, 2)")
-    used, places = np.unique(pairs, return_inverse=True)
-    return used, places.reshape(pairs.shape)
+    chosen = index_pairs(pairs)
+    used, places = np.unique(chosen, return_inverse=True)
+    return used, places.reshape(chosen.shape)
 
 
 def require_spikes(spikes: Any) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from ranvier._checks import instance, number, positive
+from ranvier._text import as_label
 from ranvier.networks.groups import resolve
 
 if TYPE_CHECKING:
@@ -19,12 +21,13 @@ def raster(
     recording: Recording, neurons: Any, between: tuple[float, float] | None, ax: Axes | None, size: float
 ) -> Figure:
     """Draw spikes of the chosen neurons, stacked in the order chosen, coloured by population."""
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    begin, end = recording.start, recording.start + recording.duration
-    lo, hi = (begin, end) if between is None else between
-    if not lo < hi:
-        raise ValueError(f"between = {between}; expected (from, to) in ms with from < to")
+    size = positive(size, "size", "points")
+    if ax is not None:
+        instance(ax, Axes, "ax", "matplotlib Axes, such as plt.subplots()[1]")
+    lo, hi = _window(recording, between)
     groups, n = recording.populations, recording.n_neurons
     chosen = np.arange(n) if neurons is None else resolve(neurons, groups, n)
     # Only the part shown is held in memory.
@@ -38,9 +41,21 @@ def raster(
     for k, group in enumerate(groups):
         own = (chosen[rows] >= group.start) & (chosen[rows] < group.start + group.size)
         ax.plot(
-            times[own], rows[own], ".", ms=size, mew=0, color=f"C{k % 10}", label=group.name, rasterized=True
+            times[own], rows[own], ".", ms=size, mew=0, color=f"C{k % 10}", label=as_label(group.name), rasterized=True
         )
     ax.set(xlim=(lo, hi), ylim=(-0.5, len(chosen) - 0.5), xlabel="time (ms)", ylabel="neuron")
     if len(groups) > 1:
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=6 / size)
     return cast("Figure", ax.get_figure(root=True))
+
+
+def _window(recording: Recording, between: Any) -> tuple[float, float]:
+    """(from, to) in ms; ValueError where they are no two finite times in order."""
+    if between is None:
+        return recording.start, recording.start + recording.duration
+    if not isinstance(between, tuple | list) or len(between) != 2:
+        raise TypeError(f"between is {between!r:.60}; expected (from, to) in ms")
+    lo, hi = (number(x, "an end of between", "ms") for x in between)
+    if not lo < hi:
+        raise ValueError(f"between is {between}; expected (from, to) in ms with from < to")
+    return lo, hi
