@@ -84,7 +84,7 @@ def looped(dtype: torch.dtype, fused: bool) -> nn.Module:
     return rv.nn.Graph(nodes, edges)
 
 
-N, ALL, LEARNED = rv.nn, ("beta", "threshold", "alpha", "rho", "kappa"), ("beta", "threshold", "reset_to")
+N, ALL, LEARNED = rv.nn, ("beta", "threshold", "alpha", "rho", "kappa"), ("beta", "reset_to", "initial")
 
 
 def kind_of(path: str) -> type:
@@ -112,8 +112,8 @@ CELLS = {
     ),
     "LIF, delayed": Case(N.LIF, lambda **o: N.LIF(6, 5, reset="delayed", recurrent=True, **o), rates, plain.lif),
     "LIF, reset elsewhere": Case(
-        N.LIF, lambda **o: N.LIF(6, 5, reset="zero", reset_to=torch.linspace(-0.6, 0.5, 5), learn=LEARNED, **o),
-        rates, plain.lif,
+        N.LIF, lambda **o: N.LIF(6, 5, reset="zero", reset_to=torch.linspace(-0.6, 0.5, 5), initial=0.5, learn=LEARNED,
+                                 **o), rates, plain.lif,
     ),
     "LI": Case(N.LI, lambda **o: N.LI(6, 5, learn="beta", **o), rates, plain.li),
     "from_neuron": Case(

@@ -21,6 +21,7 @@ def lif(cell, x):
     p, T, B = numbers(cell), *x.shape[:2]
     v = np.zeros((B, cell.out_features))
     i, a, y, out = v, v, v, []
+    v = v + p.get("initial", 0.0)
     for t in range(T):
         current = x[t] if "linear.weight" not in p else x[t] @ p["linear.weight"].T + p["linear.bias"]
         if "recurrent" in p:

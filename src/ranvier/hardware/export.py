@@ -76,7 +76,10 @@ def _layers(model: nn.Module) -> Any:
                 f"layer {k} is {type(layer).__name__}; expected rv.nn.LIF(in, out): the chip has nothing else"
             )
         beta: Any = layer.beta
-        described = {"reset": layer.reset, "bias": layer.linear.bias is not None, "states": sorted(layer.init_state(1))}
+        state = layer.init_state(1)
+        described = {"reset": layer.reset, "bias": layer.linear.bias is not None, "states": sorted(state)}
+        if state["v"].any():
+            raise ValueError(f"layer {k} begins at {float(state['v'].max()):.3g}; expected 0, where the chip begins")
         if float(beta.min()) != 1.0 or described != {"reset": "zero", "bias": False, "states": ["v"]}:
             raise ValueError(
                 f"layer {k} has beta {float(beta.min()):.3g} and {described}; expected beta 1, reset 'zero', no "

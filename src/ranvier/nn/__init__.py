@@ -10,6 +10,8 @@ from ranvier._lazy import attributes
 if TYPE_CHECKING:
     from ranvier.codegen.buffers import release_buffers
     from ranvier.engines import surrogates
+    from ranvier.nn.conversion.from_ann import from_ann
+    from ranvier.nn.conversion.loss import ConversionLoss, conversion_loss
     from ranvier.nn.counting.operations import Operations, count_operations, spike_operations
     from ranvier.nn.delays import Delay, DelayedLinear
     from ranvier.nn.dendrites.segments import ActiveDendrites
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "ranvier.codegen.buffers": ["release_buffers"],
     "ranvier.engines": ["surrogates"],
+    "ranvier.nn.conversion.from_ann": ["from_ann"],
+    "ranvier.nn.conversion.loss": ["ConversionLoss", "conversion_loss"],
     "ranvier.nn.counting.operations": ["Operations", "count_operations", "spike_operations"],
     "ranvier.nn.delays": ["Delay", "DelayedLinear"],
     "ranvier.nn.dendrites.segments": ["ActiveDendrites"],
@@ -76,6 +80,7 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "AutoNCP",
     "BatchNormThroughTime",
     "CfC",
+    "ConversionLoss",
     "Delay",
     "DelayedLinear",
     "FullyConnected",
@@ -96,7 +101,9 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "Threshold",
     "ThresholdBatchNorm",
     "TimeDistributed",
+    "conversion_loss",
     "count_operations",
+    "from_ann",
     "from_neuron",
     "from_nir",
     "population_counts",

@@ -34,7 +34,7 @@ class _Elementwise(nn.Module):
 
     def extra_repr(self) -> str:
         value = self._value
-        return f"{self._name}={float(value):g}" if value.numel() == 1 else f"{self._name} {tuple(value.shape)}"
+        return f"{self._name}={float(value.detach()):g}" if value.numel() == 1 else f"{self._name} {tuple(value.shape)}"
 
 
 class Scale(_Elementwise):

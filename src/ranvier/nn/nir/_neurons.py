@@ -29,6 +29,8 @@ def write_neurons(layer: DynamicalLayer, shape: tuple[int, ...], clock: Clock, s
     }
     if "rho" in value:
         refuse_to(f"the adaptation of a {type(layer).__name__}")
+    if "initial" in layer._values:
+        refuse_to(f"the initial membrane of a {type(layer).__name__}", "NIR's begins at 0: leave out `initial`.")
     common, note = {}, {}
     if isinstance(layer, LIF):
         common = {"v_threshold": value["threshold"], "v_reset": value.get("reset_to", np.zeros(shape))}

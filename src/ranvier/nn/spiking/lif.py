@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import lru_cache
-from typing import Unpack
+from typing import Any, Unpack
 
 from torch import Tensor
 
+from ranvier.nn.cell import CellState
 from ranvier.nn.domains import DECAY, POSITIVE, REAL, Domain
 from ranvier.nn.spiking._spiking_layer import LayerOptions, SpikingLayer, SpikingOptions
 from ranvier.nn.spiking.layer import DynamicalLayer, Features
@@ -69,7 +70,9 @@ class LIF(SpikingLayer):
         shape. Decays per step lie in [0, 1]; thresholds are positive.
     reset : "subtract", "zero" or "delayed".
     reset_to : where "zero" takes the membrane, if not to 0: a number or tensor below threshold.
-    learn : names among beta, threshold, alpha, rho, kappa that are nn.Parameters; the others are buffers.
+    initial : membrane before the first step, a number or tensor.
+    learn : names among beta, threshold, alpha, rho, kappa, reset_to, initial that are nn.Parameters; the others are
+        buffers.
         Learned decays are used clamped to [0, 1]; their gradient passes the clamp.
     recurrent : also feed every neuron's last spike to all, by a learned weight (N, N), [target, source].
     recurrent_delay : steps that spikes travel back, one number or (N,), one a sending neuron; 1 is the next step.
@@ -98,7 +101,10 @@ class LIF(SpikingLayer):
     ([0.0, 1.0, 0.0], 0.725)
     """
 
-    DOMAINS = {"beta": DECAY, "alpha": DECAY, "rho": DECAY, "threshold": POSITIVE, "kappa": REAL, "reset_to": REAL}
+    DOMAINS = {
+        "beta": DECAY, "alpha": DECAY, "rho": DECAY, "threshold": POSITIVE, "kappa": REAL, "reset_to": REAL,
+        "initial": REAL,
+    }  # fmt: skip
 
     def __init__(
         self,
@@ -111,6 +117,7 @@ class LIF(SpikingLayer):
         adaptation: tuple[float | Tensor, float | Tensor] | None = None,
         reset: str = "subtract",
         reset_to: float | Tensor = 0.0,
+        initial: float | Tensor = 0.0,
         learn: Collection[str] = (),
         **options: Unpack[SpikingOptions],
     ) -> None:
@@ -121,8 +128,10 @@ class LIF(SpikingLayer):
             values["alpha"] = alpha
         if adaptation is not None:
             values["rho"], values["kappa"] = adaptation
-        if isinstance(reset_to, Tensor) or reset_to != 0.0:
-            values["reset_to"] = reset_to
+        learned = (learn,) if isinstance(learn, str) else tuple(learn)
+        for name, value in (("reset_to", reset_to), ("initial", initial)):
+            if isinstance(value, Tensor) or value != 0.0 or name in learned:
+                values[name] = value
         self._set_values(values, learn=learn)
         self.reset = reset
         self._require_domains({name: getattr(self, name) for name in self._values})
@@ -153,8 +162,21 @@ class LIF(SpikingLayer):
             gap = values["threshold"].detach() - values["reset_to"].detach()
             POSITIVE.require("threshold - reset_to", gap, "a neuron reset to its threshold would never stop spiking")
 
+    def init_state(self, batch: int) -> CellState:
+        """The state at rest, its membrane at `initial`: (batch, *shape) each; (batch,), if the shape is open."""
+        state = super().init_state(batch)
+        if "initial" in self._values:
+            start: Any = self.initial
+            if self.shape is None and start.ndim:
+                raise ValueError(
+                    "there is one initial a neuron in a layer of open shape; expected a layer with a shape"
+                )
+            state["v"] = state["v"] + start
+        return state
+
     def _constants(self) -> dict[str, Tensor]:
         values = super()._constants()
+        values.pop("initial", None)  # enters the state, not the equations
         if self.reset == "subtract":
             values["drop"] = values["threshold"]
         elif self.reset == "delayed":
