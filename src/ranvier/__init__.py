@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         atlas,
         bodies,
         brains,
+        cables,
         data,
         dynamics,
         energies,
@@ -98,9 +99,9 @@ _HOMES = {
     "ranvier.learners": ["fit"],
 }  # fmt: skip
 _MODULES = [
-    "analysis", "atlas", "bodies", "brains", "data", "dynamics", "energies", "engines", "hardware", "interpret",
-    "learners", "networks", "neurons", "nn", "operators", "plot", "recordings", "report", "reservoirs", "rules",
-    "symmetries", "synapses", "theory", "verify", "worlds",
+    "analysis", "atlas", "bodies", "brains", "cables", "data", "dynamics", "energies", "engines", "hardware",
+    "interpret", "learners", "networks", "neurons", "nn", "operators", "plot", "recordings", "report", "reservoirs",
+    "rules", "symmetries", "synapses", "theory", "verify", "worlds",
 ]  # fmt: skip
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -109,7 +110,7 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "Equations", "Exponential", "ExponentialConductance", "Graded", "HodgkinHuxley", "Izhikevich", "Network",
     "Neuron", "Normal", "Parameter", "Poisson", "Prediction", "Probe", "Recording", "Sigmoidal", "Simulation",
     "SpikeTimes", "Synapse", "TimeSeries", "Uniform", "WeightProbe", "__version__", "analysis", "as_cell", "atlas",
-    "bodies", "brains", "compare", "data", "dynamics", "energies", "engines", "fit", "hardware", "interpret",
+    "bodies", "brains", "cables", "compare", "data", "dynamics", "energies", "engines", "fit", "hardware", "interpret",
     "learners", "networks", "neurons", "nn", "operators", "parameter", "plot", "predict", "read_edges", "read_network",
     "read_nir", "recordings", "report", "reservoirs", "rules", "simulate", "symmetries", "synapses", "theory", "verify",
     "wiring", "worlds", "write_network", "write_nir",

@@ -32,6 +32,7 @@ def originals() -> dict[str, Original]:
         "read_activations/000000.safetensors": ("read_activations", _activations, "000000.safetensors", "", 0.3),
         "read_idx": ("read_idx", _idx, None, "", 1.0),
         "read_bs2": ("read_bs2", _bs2, None, ".bs2", 1.0),
+        "read_swc": ("read_swc", lambda path: path.write_text(SWC), None, ".swc", 1.0),
         "read_vnnlib": ("read_vnnlib", lambda path: path.write_text(PROPERTY), None, "", 1.5),
         "hardware/board": ("board", _board, None, "", 0.05),
         "hardware/link": ("link", _link, None, "", 0.1),
@@ -49,6 +50,7 @@ def originals() -> dict[str, Original]:
     return out
 
 
+SWC = "# a soma and a fork\n1 1 0 0 0 5 -1\n2 3 5 0 0 1 1\n3 3 15 0 0 1 2\n4 3 20 5 0 .5 3\n5 3 20 -5 0 .5 3\n"
 PROPERTY = """(declare-const X_0 Real)
 (declare-const X_1 Real)
 (declare-const Y_0 Real)

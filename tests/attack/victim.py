@@ -59,6 +59,7 @@ def readers():
     import ranvier.learners.datasets.events
     import ranvier.learners.datasets.idx
     from ranvier.atlas.execution import read_result
+    from ranvier.cables import read_swc
     from ranvier.cli.reads import read_texts
     from ranvier.interpret import read_model
     from ranvier.verify.graphs.onnx_files import from_onnx
@@ -78,6 +79,7 @@ def readers():
         "read_activations": originals.open_activations,
         "read_idx": rv.learners.datasets.idx.read_idx,
         "read_bs2": rv.learners.datasets.events.read_bs2,
+        "read_swc": read_swc,
         "read_vnnlib": lambda path: read_vnnlib(path, 2, 1),
         "from_onnx": from_onnx,
         "read_model": read_model,

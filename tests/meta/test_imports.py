@@ -27,7 +27,7 @@ LEVELS = [
     {"data"},
     {"engines", "theory"},
     {"nn", "energies", "recordings", "operators", "dynamics", "symmetries"},
-    {"learners", "reservoirs", "interpret", "hardware", "bodies"},
+    {"learners", "reservoirs", "interpret", "hardware", "bodies", "cables"},
     {"report", "brains", "plot", "verify", "worlds"},
     {"atlas"},
     {"cli"},

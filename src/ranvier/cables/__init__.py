@@ -1,0 +1,24 @@
+"""Neurons of many compartments: morphologies, channels, and the cable equation solved implicitly on the tree."""
+
+from ranvier.cables.cell import CableCell
+from ranvier.cables.channels import Channel, Leak, SquidPotassium, SquidSodium, TraubPotassium, TraubSodium
+from ranvier.cables.morphology import CableBranch, Morphology
+from ranvier.cables.simulation import CableRecording, Current, SynapticInput, simulate
+from ranvier.cables.swc import read_swc
+
+__all__ = [
+    "CableBranch",
+    "CableCell",
+    "CableRecording",
+    "Channel",
+    "Current",
+    "Leak",
+    "Morphology",
+    "SquidPotassium",
+    "SquidSodium",
+    "SynapticInput",
+    "TraubPotassium",
+    "TraubSodium",
+    "read_swc",
+    "simulate",
+]
