@@ -240,7 +240,13 @@ def test_examples_keep_the_membranes_within_range():
     with torch.no_grad():
         model[0].linear.weight.copy_(torch.full((4, 20), -0.5))
     x = np.ones((10, 30, 20))
-    assert run(quantise(model), x[0]).overflows > 0
+    for options, sign in (({}, 1.0), ({"leak": 0.1}, -1.0)):  # with a weight below 0, or a leak, nothing bounds V
+        with pytest.raises(ValueError, match="expected examples"):
+            model[0].linear.weight.data.mul_(sign)
+            quantise(model, **options)
+    bounded = quantise(model)  # all weights 0.5: a unit that no volley exceeds
+    assert run(bounded, x[0]).overflows == 0 and bounded.feed_forward.min() == 5  # 20 · 6 + threshold > 128
+    model[0].linear.weight.data.mul_(-1.0)
     with pytest.raises(ValueError, match="round to 0"):
         quantise(model, x)
     assert run(quantise(model, x[:, :5]), x[0, :5]).overflows == 0

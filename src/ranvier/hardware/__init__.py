@@ -7,6 +7,7 @@ from ranvier.hardware.link import Board, Link, LinkError
 from ranvier.hardware.lowering import from_network
 from ranvier.hardware.program import ChipProgram, from_word, to_word
 from ranvier.hardware.published import run_published
+from ranvier.hardware.quantisation import QuantisationLoss, quantisation_loss, quantise_weights
 from ranvier.hardware.training import FixedPointRounding, FixedPointStates, quantise_in_training
 
 __all__ = [
@@ -18,10 +19,13 @@ __all__ = [
     "Integrator",
     "Link",
     "LinkError",
+    "QuantisationLoss",
     "from_network",
     "from_word",
+    "quantisation_loss",
     "quantise",
     "quantise_in_training",
+    "quantise_weights",
     "run",
     "run_float",
     "run_published",

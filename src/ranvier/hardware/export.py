@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from ranvier._checks import instance
 from ranvier.hardware.emulator import input_spikes, run_float
 from ranvier.hardware.program import NEURONS, STEP, ChipProgram, from_word
+
+#: of |V|, whose words end below 128; the rest is for what rounds to words
+LARGEST = 127.9
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,12 +30,14 @@ def quantise(model: nn.Module, examples: np.ndarray | None = None, *, bits: int 
 
     Parameters
     ----------
-    examples : input spikes (examples, T, inputs) whose membranes shall stay within the chip's range, −128 to 128; None:
-        the thresholds alone do.
+    examples : input spikes (examples, T, inputs) whose membranes shall stay within the chip's range, −128 to 128. None:
+        no input whatever can leave it, which takes weights of 0 and above and no leak; otherwise membranes fall without
+        bound, and wrap round.
     bits : of a weight, 2 to 8; all weights share one scale.
     leak : of all neurons, a step, in the model's units.
 
-    Raises ValueError for a layer that the chip cannot be, and where rounding leaves no weight.
+    Raises ValueError for a layer that the chip cannot be, for weights below 0 or a leak without examples, and where
+    rounding leaves no weight.
 
     >>> model = rv.nn.LIF(1, 1, beta=1.0, reset="zero", bias=False)
     >>> _ = torch.nn.init.constant_(model.linear.weight, 0.5)
@@ -51,12 +57,16 @@ def quantise(model: nn.Module, examples: np.ndarray | None = None, *, bits: int 
         raise ValueError(f"the largest weight is {largest}; expected a trained model, with finite weights")
     top = 2 ** (bits - 1) - 1
     unit = min(top / largest, 127.0 / max(float(t.max()) for _, t in layers))
-    real = _assemble(layers, sizes, 1.0, leak, rounded=False)
-    if examples is not None:
-        widest = max(_range(real, np.asarray(x)) for x in examples)
-        unit = min(unit, 126.0 / widest) if widest > 0 else unit
-    program = _assemble(layers, sizes, unit, leak, rounded=True)
-    assert isinstance(program, ChipProgram)
+    if examples is None:
+        _require_bounded(layers, leak)
+    widest = partial(_widest, None if examples is None else [np.asarray(x) for x in examples])
+    reached = widest(_assemble(layers, sizes, 1.0, leak, rounded=False))
+    unit = min(unit, LARGEST / reached) if reached > 0 else unit
+    numbers = _assemble(layers, sizes, unit, leak, rounded=True)
+    while widest(numbers) > LARGEST:  # rounding adds up over many weights
+        unit *= 0.98
+        numbers = _assemble(layers, sizes, unit, leak, rounded=True)
+    program = ChipProgram(numbers[0], numbers[1], numbers[2], leak=numbers[3])
     if not (program.feed_forward.any() or np.any(program.recurrent)):
         raise ValueError(
             f"all weights round to 0 at a scale of {unit:.3g}; expected thresholds nearer to the weights: train with "
@@ -92,7 +102,7 @@ def _layers(model: nn.Module) -> Any:
 
 
 def _assemble(layers: Any, sizes: list[int], unit: float, leak: float, *, rounded: bool) -> Any:
-    """The whole program; not rounded: (feed_forward, recurrent, threshold, leak) in real numbers."""
+    """(feed_forward, recurrent, threshold, leak) of the whole program times `unit`, weights rounded or not."""
     total, place = sum(sizes), np.cumsum([0, *sizes])
     forward, recurrent = np.zeros((total, layers[0][0].shape[1])), np.zeros((total, total))
     threshold = np.concatenate([t for _, t in layers])
@@ -102,14 +112,33 @@ def _assemble(layers: Any, sizes: list[int], unit: float, leak: float, *, rounde
             forward[rows] = w
         else:
             recurrent[rows, place[k - 1] : place[k]] = w
-    if not rounded:
-        return forward, recurrent, threshold, leak
-    return ChipProgram(np.rint(forward * unit), np.rint(recurrent * unit), threshold * unit, leak=leak * unit)
+    forward, recurrent = forward * unit, recurrent * unit
+    if rounded:
+        forward, recurrent = np.rint(forward), np.rint(recurrent)
+    return forward, recurrent, threshold * unit, leak * unit
 
 
-def _range(real: Any, inputs: np.ndarray) -> float:
-    """The largest |V| in real numbers."""
-    forward, recurrent, threshold, leak = real
+def _require_bounded(layers: Any, leak: float) -> None:
+    lowest = min(float(w.min()) for w, _ in layers)
+    if lowest < 0 or leak > 0:
+        raise ValueError(
+            f"the lowest weight is {lowest:.3g} and the leak {leak:g} without examples; expected examples: what falls "
+            "without bound wraps round on the chip"
+        )
+
+
+def _widest(examples: list[np.ndarray] | None, numbers: Any) -> float:
+    """The largest |V| under the examples; without them, that of any input: below its threshold a neuron receives all of
+    its weights at once."""
+    if examples is None:
+        forward, recurrent, threshold, _ = numbers
+        return float((threshold + forward.sum(1) + recurrent.sum(1)).max())
+    return max(_range(numbers, x) for x in examples)
+
+
+def _range(numbers: Any, inputs: np.ndarray) -> float:
+    """The largest |V| that these inputs lead to."""
+    forward, recurrent, threshold, leak = numbers
     V, before, widest = np.zeros(len(threshold)), np.zeros(len(threshold)), 0.0
     for row in inputs:
         now = threshold <= V

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ranvier._checks import count, instance
+from ranvier.hardware.quantisation import weights_of
 
 
 class FixedPointRounding(nn.Module):
@@ -44,22 +45,19 @@ class FixedPointRounding(nn.Module):
 
 
 def quantise_in_training(model: nn.Module, bits: int) -> nn.Module:
-    """`model`, whose layers' weights are from now on used as numbers of `bits` bits, one unit a layer: training goes
-    on with them (quantisation-aware training), and `torch.nn.utils.parametrize.remove_parametrizations` ends it.
+    """`model`, whose layers' weights, recurrent ones too, are from now on used as numbers of `bits` bits, one unit a
+    layer: training goes on with them (quantisation-aware training), and
+    `torch.nn.utils.parametrize.remove_parametrizations` ends it. `quantise_weights` rounds without training.
 
-    Returns the model itself. Raises ValueError for a model without linear layers or convolutions.
+    Returns the model itself. Raises ValueError for a model without weights of two or more axes.
 
     >>> model = rv.hardware.quantise_in_training(torch.nn.Linear(50, 1, bias=False), bits=2)
     >>> len(model.weight.unique()) <= 4  # numbers of two bits
     True
     """
     instance(model, nn.Module, "model", "a torch.nn.Module")
-    kinds = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
-    layers = [m for m in model.modules() if isinstance(m, kinds)]
-    if not layers:
-        raise ValueError(f"the model is {type(model).__name__}; expected linear layers or convolutions in it")
-    for layer in layers:
-        parametrize.register_parametrization(layer, "weight", FixedPointRounding(bits))
+    for _, layer, name in list(weights_of(model)):
+        parametrize.register_parametrization(layer, name, FixedPointRounding(bits))
     return model
 
 
