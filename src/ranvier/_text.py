@@ -6,6 +6,7 @@ import codecs
 import re
 import sys
 import unicodedata
+from collections.abc import Callable
 
 #: control characters, lone surrogates, code points that are none, and what reorders or ends a line unseen: marks and
 #: isolates of writing direction, separators of lines and paragraphs
@@ -32,6 +33,11 @@ def printable(text: str, *, lines: bool = False) -> str:
 def one_line(text: str) -> str:
     """`text` in one line: its lines joined by spaces, then as `printable` has it."""
     return printable(" ".join(part.strip() for part in text.splitlines() if part.strip()) if "\n" in text else text)
+
+
+def plural(value: int, one: str, many: str = "", shown: Callable[[int], str] = str) -> str:
+    """A number with its noun: "1 pair", "2 pairs"; `many` is the plural where it is not `one` with an s."""
+    return f"{shown(value)} {one if value == 1 else many or one + 's'}"
 
 
 def as_label(text: str) -> str:

@@ -38,7 +38,7 @@ def test_flywire_indices_with_the_completeness_table(tmp_path):
     brain = brains.read_connectome(table, nodes)
     assert brain.ids.dtype == np.int64 and (brain.ids == ids).all()
     assert edges(brain) == sorted([(FIRST + 7, FIRST + 3, 4), (FIRST + 3, FIRST + 5, -2), (FIRST + 5, FIRST + 7, 1)])
-    assert any("1 connections have an index beyond the 3 neurons" in note for note in brain.notes)
+    assert any("1 connection with an index beyond the 3 neurons" in note for note in brain.notes)
     with pytest.raises(ValueError, match="expected the completeness CSV"):
         brains.read_connectome(table)
 
@@ -51,8 +51,8 @@ def test_codex_rows_a_neuropil_are_summed_and_signed(tmp_path, kind):
     })  # fmt: skip
     brain = brains.read_connectome(table)
     assert edges(brain) == [(FIRST + 1, FIRST + 2, 7), (FIRST + 2, FIRST + 3, -6), (FIRST + 3, FIRST + 1, 1)]
-    assert any("1 rows repeat a pair" in note for note in brain.notes)
-    assert any("1 rows have another transmitter or none (da)" in note for note in brain.notes)
+    assert any("Summed: 1 row of the same pair" in note for note in brain.notes)
+    assert any("1 row with another transmitter or none (da)" in note for note in brain.notes)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_neuprint_male_cns_and_banc_tables_with_nodes(tmp_path, pre, post, node)
     brain = brains.read_connectome(table, nodes)
     assert edges(brain) == [(10, 20, 3), (20, 30, -4)] and list(brain.ids) == [10, 20, 30]
     said = " | ".join(brain.notes)
-    for part in ("1 rows name neurons that", "1 rows have no synapse", "1 neurons stand twice", "another transmitter"):
+    for part in ("1 row with a neuron that", "1 row without a synapse", "counts): 1 neuron", "another transmitter"):
         assert part in said
     assert list(brain.places([30, 10])) == [2, 0]
     with pytest.raises(ValueError, match="1 of 2 ids are not in the connectome, 11 first"):

@@ -163,6 +163,6 @@ def test_signs_that_the_wiring_holds_are_not_called_assumed(tmp_path):
     (tmp_path / "n.csv").write_text("id,transmitter\na,GABA\nb,acetylcholine\nc,acetylcholine\n")
     signed, bare = rv.read_edges(tmp_path / "e.csv", nodes=tmp_path / "n.csv"), rv.read_edges(tmp_path / "e.csv")
     (caution,) = from_edges(signed, title="").cautions
-    assert caution == "Signs: 1 of 3 connections inhibit, by the wiring's own signs; all others excite."
+    assert caution == "Signs: 1 of 3 connections inhibitory, by the wiring's own signs; all others excite."
     (caution,) = from_edges(bare, title="").cautions
     assert caution.startswith("Signs: all neurons excite.") and "assumed" in caution

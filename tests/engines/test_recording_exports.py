@@ -11,8 +11,12 @@ from ranvier.engines.recording.recording import Recording
 from ranvier.engines.recording.traces import StateTrace
 
 NETWORK = SimpleNamespace(
-    populations=[SimpleNamespace(name="exc", start=0, size=2), SimpleNamespace(name="inh", start=2, size=2)]
+    populations=[
+        SimpleNamespace(name="exc", start=0, size=2, names=("AVAL", "AVAR")),
+        SimpleNamespace(name="inh", start=2, size=2),
+    ]
 )
+NAMES = ["AVAL", "AVAR", "inh[0]", "inh[1]"]
 V = np.arange(12.0).reshape(4, 3)
 
 
@@ -49,7 +53,8 @@ def test_numpy_and_pandas(recording):
     assert np.allclose(times, [25.0, 30.0, 30.0, 70.0], atol=1e-12) and neurons.tolist() == [2, 0, 2, 1]
     tool("pandas")
     frame = recording.to_pandas()
-    assert list(frame.columns) == ["time", "neuron", "population"] and len(frame) == 4
+    assert list(frame.columns) == ["time", "neuron", "name", "population"] and len(frame) == 4
+    assert frame["name"].tolist() == [NAMES[k] for k in neurons]
     assert frame.groupby("population", observed=False).size().to_dict() == {"exc": 2, "inh": 2}
     assert np.array_equal(frame["time"], times)
 
@@ -71,6 +76,7 @@ def test_neo(recording):
     for neuron, (train, expected) in enumerate(zip(segment.spiketrains, TRAINS, strict=True)):
         assert np.allclose(train.rescale("s").magnitude, np.array(expected) / 1000.0)
         assert train.annotations == {"neuron": neuron, "population": "exc" if neuron < 2 else "inh"}
+        assert train.name == NAMES[neuron]
         assert (train.t_start.rescale("ms").item(), train.t_stop.rescale("ms").item()) == (20.0, 100.0)
     signal = segment.analogsignals[0]
     assert signal.name == "V" and np.array_equal(signal.magnitude, V)
@@ -84,7 +90,7 @@ def test_pynapple(recording):
     group = recording.to_pynapple()
     for neuron, expected in enumerate(TRAINS):
         assert np.allclose(group[neuron].t, np.array(expected) / 1000.0)
-    assert list(group["population"]) == ["exc", "exc", "inh", "inh"]
+    assert list(group["population"]) == ["exc", "exc", "inh", "inh"] and list(group["name"]) == NAMES
     assert np.allclose(group.rates, recording.rates())
     frame = recording.to_pynapple("V")
     assert np.array_equal(frame.d, V) and np.allclose(frame.t, [0.03, 0.04, 0.05, 0.06])
@@ -108,7 +114,33 @@ def test_nwb(recording, tmp_path):
         assert np.array_equal(series.data[:], V) and series.timestamps is None
         assert (series.starting_time, series.rate) == (0.03, 100.0)
         assert (series.unit, series.conversion) == ("volts", 1e-3)
-        assert series.description == "columns are neurons 0, 2, 3"
+        assert series.description == "columns are neurons AVAL, inh[0], inh[1]"
+    session = rv.recordings.read_nwb(path)
+    assert list(session.neurons.names) == NAMES and session.n_neurons == 4
+    recording.to_nwb(path, description="another")  # takes its place
+    assert rv.recordings.read_nwb(path).n_neurons == 4 and [p.name for p in tmp_path.iterdir()] == ["run.nwb"]
+    for nothing in ("", ".", tmp_path / ".."):
+        with pytest.raises((ValueError, IsADirectoryError), match="expected a file's name"):
+            recording.to_nwb(nothing)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_names_and_activity_of_neurons_without_spikes_come_back(tmp_path):
+    tool("pynwb")
+    net = rv.Network()
+    net.add(rv.Graded(), 2, "cells", names=["AVAL", "AVAR"])
+    trace = StateTrace([10.0, 20.0, 30.0], [0, 1], V[:3, :2])
+    run = Recording([], [], n_neurons=2, dt=1.0, duration=30.0, states={"V": trace}, network=net)
+    stored = Recording.open(run.save(tmp_path / "run"))
+    assert stored.names == run.names == ["AVAL", "AVAR"] and stored.populations[0][:3] == ("cells", 0, 2)
+    read = rv.recordings.read_session(run.to_nwb(tmp_path / "run.nwb"))
+    for session, scale in ((rv.recordings.read_session(tmp_path / "run"), 1.0), (read, 1e-3)):
+        assert session.kind == "continuous" and list(session.neurons.names) == ["AVAL", "AVAR"]
+        assert np.allclose(session.activity.read(), scale * V[:3, :2])
+    file = tmp_path / "run" / "manifest.json"
+    file.write_text(file.read_text().replace('"AVAR"', '"AVAR", "more"'))
+    with pytest.raises(ValueError, match="a list of 2 names"):
+        Recording.open(tmp_path / "run")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -4,6 +4,7 @@ there."""
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,34 @@ def test_every_folder_of_tests_is_a_package():
     folders = {path.parent for path in Path(__file__).parents[1].rglob("*.py")}
     bare = [str(folder) for folder in sorted(folders) if not (folder / "__init__.py").exists()]
     assert not bare, f"no __init__.py in {bare}"
+
+COUNTED = re.compile(r" (?:neuron|connection|edge|spike|synapse|pair|trial|text|population|projection|node|row)s\b")
+SPOKEN = ("brains", "cli", "engines", "networks", "recordings", "report", "theory")
+
+
+def uncounted(text: str) -> list[int]:
+    """Lines on which a number stands before a plural, in what is not an error: "1 neurons"."""
+    tree = ast.parse(text)
+    raised = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.Raise) for inner in ast.walk(node)}
+    lines = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr) and id(node) not in raised:
+            for value, after in pairwise(node.values):
+                number = isinstance(value, ast.FormattedValue) and isinstance(after, ast.Constant)
+                if number and isinstance(value.value, ast.Name) and value.value.id in ("neuron", "LEAST"):
+                    continue  # the name of a model, a constant
+                if number and COUNTED.match(str(after.value)):
+                    lines.append(node.lineno)
+    return lines
+
+
+def test_one_thing_is_not_said_in_the_plural():
+    """`ranvier._text.plural` counts."""
+    assert uncounted('say(f"{n} neurons")') == [1] and uncounted('raise ValueError(f"{n} neurons")') == []
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for folder in SPOKEN
+        for path in sorted((PACKAGE / folder).rglob("*.py"))
+        for line in uncounted(path.read_text("utf-8"))
+    ]
+    assert wrong == []

@@ -178,12 +178,12 @@ def test_electrical_rows_are_kept_apart(tmp_path):
     assert triples(edges) == {("a", "b"): 5.0} and edges.names == edges.electrical.names
     both = {("a", "c"): 3.0, ("c", "a"): 3.0, ("b", "c"): 3.0, ("c", "b"): 3.0}
     assert triples(edges.electrical) == both
-    assert any("4 rows are gap junctions" in note for note in edges.notes)
+    assert any("4 rows of gap junctions" in note for note in edges.notes)
     assert any("itself" in note for note in edges.electrical.notes)
     graded = build(RunSettings(wiring=str(path), neuron="Graded"))
     assert [type(p.synapse).__name__ for p in graded.network.projections] == ["Sigmoidal", "Electrical"]
     spiking = build(RunSettings(wiring=str(path)))
-    assert any("gap junctions of the file are left out" in note for note in spiking.notes)
+    assert any("of the file, as EIF neurons have none here" in note for note in spiking.notes)
 
 
 def test_synapses_counted_from_the_receiving_cell_count_once(tmp_path):
@@ -192,7 +192,7 @@ def test_synapses_counted_from_the_receiving_cell_count_once(tmp_path):
     edges = read_edges(path)
     assert triples(edges) == {("a", "b"): 5.0, ("a", "c"): 2.0}
     assert triples(edges.electrical) == {("b", "c"): 1.0, ("c", "b"): 1.0}
-    assert any("2 rows count synapses from the receiving cell" in note for note in edges.notes)
+    assert any("2 rows that count synapses from the receiving cell" in note for note in edges.notes)
 
 
 def test_transmitters_give_signs(tmp_path):
@@ -202,7 +202,7 @@ def test_transmitters_give_signs(tmp_path):
     assert triples(edges) == {("a", "b"): -5.0, ("a", "c"): -1.0, ("b", "c"): 2.0, ("c", "a"): 3.0}
     assert edges.attributes["transmitter"] == ("GABA", "ACH", "DA")
     (note,) = [n for n in edges.notes if n.startswith("Signs by")]
-    assert "GABA (1 neurons) inhibit" in note and "DA (1 neurons) are not known" in note
+    assert "GABA (1 neuron): inhibitory" in note and "DA (1 neuron): of unknown sign" in note
     job = build(RunSettings(wiring=str(path)))
     assert note in job.notes and (job.network.projections[0].weight < 0).sum() == 2
     turned = build(RunSettings(wiring=str(path), signs="a=-1"))  # says the same again: not turned twice
@@ -229,7 +229,7 @@ def test_a_table_of_nodes(tmp_path):
     assert edges.names == ("9", "7", "8") and edges.classes == ("LN", "PN", "PN")
     assert edges.attributes["side"] == ("L", "R", "R") and edges.attributes["name"] == ("x", "y", "z")
     assert triples(edges) == {("7", "9"): 5.0, ("9", "7"): -2.0}
-    assert any("1 of 3 nodes inhibit; of 1 it says nothing known" in note for note in edges.notes)
+    assert any("1 of 3 nodes inhibitory, 1 without a known one" in note for note in edges.notes)
     job = build(RunSettings(wiring=str(path), nodes=str(nodes)))
     assert job.network.classes == ["LN", "PN", "PN"]
     nodes.write_text("id\n7\n")
@@ -365,7 +365,7 @@ def test_glutamate_inhibits_where_the_user_says_so(tmp_path):
     path.write_text("pre,post,syn_count,nt_type\na,b,5,GLUT\na,c,1,GLUT\nb,c,2,ACH\nc,a,3,DA\n")
     edges = read_edges(path)
     assert (edges.weights > 0).all()
-    assert any("glutamate of 1 neurons (2 edges) was taken to excite" in note for note in edges.notes)
+    assert any("glutamate of 1 neuron (2 edges) was taken to excite" in note for note in edges.notes)
     for signs in ({"glutamate": -1}, {"GLUT": -1}):
         turned = read_edges(path, signs=signs)
         assert sorted(turned.weights.tolist()) == [-5.0, -1.0, 2.0, 3.0]
@@ -376,7 +376,7 @@ def test_glutamate_inhibits_where_the_user_says_so(tmp_path):
     plain = tmp_path / "plain.csv"
     plain.write_text("pre,post,weight\na,b,5\nb,a,2\n")
     nodes.write_text("id,nt_type\na,glutamate\nb,acetylcholine\n")
-    assert any("glutamate of 1 neurons was" in n for n in read_edges(plain, nodes=nodes).notes)
+    assert any("glutamate of 1 neuron was" in n for n in read_edges(plain, nodes=nodes).notes)
     assert sorted(read_edges(plain, nodes=nodes, signs={"Glu": -1}).weights.tolist()) == [-5.0, 2.0]
 
 
@@ -399,8 +399,8 @@ def test_types_and_transmitters_of_graphs_are_used(tmp_path, kind):
     assert triples(edges) == {("a", "b"): -2.0, ("b", "c"): 1.0}
     assert triples(edges.electrical) == {("a", "b"): 3.0, ("b", "a"): 3.0}
     assert edges.classes == ("LN", "PN", "") and edges.attributes["nt_type"] == ("GABA", "ACH", "")
-    assert any("1 rows are gap junctions" in n for n in edges.notes)
-    assert any("1 of 3 nodes inhibit" in n for n in edges.notes)
+    assert any("1 row of gap junctions" in n for n in edges.notes)
+    assert any("1 of 3 nodes inhibitory" in n for n in edges.notes)
     assert triples(read_edges(path, signs={"ACh": -1}))[("b", "c")] == -1.0
 
 

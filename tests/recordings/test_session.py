@@ -23,8 +23,8 @@ def test_spikes_answer_as_the_simulation(recording):
         lambda r: r.population_rate(100.0), lambda r: r.rates(neurons=[2, 0]), lambda r: r.rates(return_error=True)[1],
     ):  # fmt: skip
         assert torch.equal(ask(session), ask(recording))
-    assert session.neurons.names[0] == "cells 0"
-    assert torch.equal(session.rates(neurons="cells 3"), recording.rates(neurons=[3]))
+    assert session.neurons.names[0] == "cells[0]"
+    assert torch.equal(session.rates(neurons="cells[3]"), recording.rates(neurons=[3]))
     other = Session.from_times(recording.times, recording.neurons, duration=4000.0, size=4)
     assert torch.equal(other.rates(), recording.rates())
 

@@ -53,7 +53,7 @@ def test_calcium_with_holes_and_without_behaviour_has_a_page():
     x[10:15, 2] = np.nan
     x[:, 3] = 4.0
     html = session_page(Session(activity=Signal(5e8 + np.arange(300) * 500.0, x)))
-    assert "2 neurons are left out" in html and "<h2>Decoding</h2>" not in html
+    assert "rarely measured: 2 neurons." in html and "<h2>Decoding</h2>" not in html
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 
+from ranvier._text import plural
 from ranvier.brains._graded import graded
 from ranvier.brains._job import Job
 from ranvier.brains._signs import spelt_as
@@ -104,8 +105,8 @@ def from_edges(
         junctions = edges.electrical if electrical is None else electrical
         return graded(edges, title=title, electrical=junctions, signs=signs, inhibitory=inhibitory, **levels)
     if edges.electrical is not None:
-        count = len(edges.electrical) // 2
-        left_out = f"{count} gap junctions of the file are left out: {neuron} neurons have none here; Graded ones do."
+        count = plural(len(edges.electrical) // 2, "gap junction")
+        left_out = f"Left out: {count} of the file, as {neuron} neurons have none here; Graded ones do."
         edges = replace(edges, notes=(*edges.notes, left_out))
     return spiking(edges, title=title, neuron=neuron, signs=signs, inhibitory=inhibitory, **levels)
 

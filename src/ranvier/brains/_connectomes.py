@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier._text import plural
 from ranvier.brains._labels import labels_of
 
 #: columns of one meaning, as FlyWire, Codex, neuPrint, the male CNS and BANC name them
@@ -86,16 +87,16 @@ def read_connectome(connections: str | Path, nodes: str | Path | None = None) ->
         ids = _node_ids(listed, nodes)
         order = np.sort(ids)
         if twice := int((order[1:] == order[:-1]).sum()):
-            notes.append(f"{twice} neurons stand twice in the table of neurons; the first row counts")
+            notes.append(f"Listed twice in the table of neurons (the first row counts): {plural(twice, 'neuron')}")
         ids, rows = np.unique(ids, return_index=True)
     i, j = np.searchsorted(ids, pre), np.searchsorted(ids, post)
     known = (i < len(ids)) & (j < len(ids))
     known[known] = (ids[i[known]] == pre[known]) & (ids[j[known]] == post[known])
     if lost := int((~known).sum()):
-        notes.append(f"{lost} rows name neurons that the table of neurons lacks; they are left out")
+        notes.append(f"Left out: {plural(lost, 'row')} with a neuron that the table of neurons lacks")
         i, j, synapses = i[known], j[known], synapses[known]
     if bad := int((synapses <= 0).sum()):
-        notes.append(f"{bad} rows have no synapse; they are left out")
+        notes.append(f"Left out: {plural(bad, 'row')} without a synapse")
         chosen = synapses > 0
         i, j, synapses = i[chosen], j[chosen], synapses[chosen]
         known[np.flatnonzero(known)[~chosen]] = False
@@ -119,11 +120,11 @@ def _flywire(table: Any, listed: Any, connections: Any, nodes: Any, notes: list[
     i, j, signed = (_whole(table, name, connections) for name in INDICES)
     inside = (np.minimum(i, j) >= 0) & (np.maximum(i, j) < len(ids))
     if lost := int((~inside).sum()):
-        notes.append(f"{lost} connections have an index beyond the {len(ids)} neurons; they are left out")
+        notes.append(f"Left out: {plural(lost, 'connection')} with an index beyond the {plural(len(ids), 'neuron')}")
         i, j, signed = i[inside], j[inside], signed[inside]
     negative = np.bincount(i, signed < 0, len(ids)) > 0
     if mixed := int((negative & (np.bincount(i, signed > 0, len(ids)) > 0)).sum()):
-        notes.append(f"{mixed} neurons have synapses of both signs")
+        notes.append(f"With synapses of both signs: {plural(mixed, 'neuron')}")
     brain = _joined(ids, i, j, signed, np.ones(len(ids), np.int32), notes)
     return replace(brain, labels=labels_of(listed, np.arange(len(ids))))
 
@@ -136,13 +137,13 @@ def _joined(ids: Any, i: Any, j: Any, synapses: Any, signs: Any, notes: list[str
         key, synapses = key[order], synapses[order]
         first = np.concatenate([[True], key[1:] != key[:-1]])
         if not first.all():
-            notes.append(f"{(~first).sum()} rows repeat a pair, as those of several neuropils do; they are summed")
+            notes.append(f"Summed: {plural(int((~first).sum()), 'row')} of the same pair, as of several neuropils")
             synapses = np.add.reduceat(synapses, np.flatnonzero(first))
             key = key[first]
     sources = (key // len(ids)).astype(np.int32) if len(ids) else np.zeros(0, np.int32)
     targets = (key % len(ids)).astype(np.int32) if len(ids) else np.zeros(0, np.int32)
     if own := int((sources == targets).sum()):
-        notes.append(f"{own} connections lead from a neuron to itself")
+        notes.append(f"From a neuron to itself: {plural(own, 'connection')}")
     counts = (synapses * signs[sources]).astype(np.int32)
     return BrainWiring(np.asarray(ids, np.int64), sources, targets, counts, tuple(notes))
 
@@ -208,7 +209,7 @@ def _signs(column: Any, notes: list[str]) -> NDArray[np.int32]:
     signs = table[codes]
     if unknown := int((signs == 0).sum()):
         others = ", ".join(sorted({w for w in words if w not in SIGNS})[:6])
-        notes.append(f"{unknown} rows have another transmitter or none ({others}); they count as excitatory")
+        notes.append(f"Taken as excitatory: {plural(unknown, 'row')} with another transmitter or none ({others})")
     return np.where(signs == 0, 1, signs).astype(np.int32)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ranvier._jobs import each
 from ranvier._steps import window_of
+from ranvier._text import plural
 from ranvier.brains._connectomes import BrainWiring
 from ranvier.files.atomic import write_json
 from ranvier.files.reading import read_json
@@ -120,7 +121,7 @@ def dose_response(
     for rate, result, new in each(_dose, items, jobs, threads=True):
         out[rate] = result
         if new:
-            say(f"{rate:g} Hz: {result['active']} neurons active, {result['spikes']} spikes")
+            say(f"{rate:g} Hz: {plural(result['active'], 'neuron')} active, {plural(result['spikes'], 'spike')}")
     return {float(rate): out[float(rate)] for rate in rates}
 
 

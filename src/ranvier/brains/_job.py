@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranvier._text import plural
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -64,7 +66,8 @@ def signs_in_words(signs: Mapping[str, int], edges: EdgeList, inhibitory: str) -
     more = f" and {len(minus) - 30} more" if len(minus) > 30 and not inhibitory else ""
     negative = int((edges.weights < 0).sum())
     if negative and not signs:
-        return f"Signs: {negative} of {len(edges)} connections inhibit, by the wiring's own signs; all others excite."
+        share = f"{negative} of {plural(len(edges), 'connection')}"
+        return f"Signs: {share} inhibitory, by the wiring's own signs; all others excite."
     text = f"Signs: {listed}{more} inhibit, all others excite." if minus else "Signs: all neurons excite."
     if none:
         text += f" Without effect: {', '.join(none)}."

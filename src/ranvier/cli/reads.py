@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier._checks import count, printable, unique
+from ranvier._text import plural
 from ranvier.files.atomic import require_writable, write_json
 from ranvier.files.manifest import manifest
 from ranvier.files.reading import read_text
@@ -83,7 +84,7 @@ def read(
     spell = Speller(tokenizer)
     sections = [words_section(decoded, spell)]
     if files:
-        say(f"recording {sum(len(one.lines) for one in files)} texts")
+        say(f"recording {plural(sum(len(one.lines) for one in files), 'text')}")
         lines = [line for one in files for line in one.lines]
         sections.append(driving_section(model, tokenizer, decoded["read"], lines, spell, folder / "activations"))
     languages = [one for one in files if one.language]
@@ -201,7 +202,7 @@ def driving_section(
     return Section(
         "What drives them",
         ("The texts in which the surest neurons are most active, and «the token» at which they are.",),
-        (Table(("neuron", "reads", "activation", "text"), rows, f"Of {len(lines)} texts."),),
+        (Table(("neuron", "reads", "activation", "text"), rows, f"Of {plural(len(lines), 'text')}."),),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ranvier._progress import Progress
 from ranvier._steps import nearest_steps
+from ranvier._text import plural
 from ranvier.brains import Job, celegans, from_edges, larva, read_signs
 from ranvier.cli.advice import as_typed
 from ranvier.cli.exports import write_numbers
@@ -85,7 +86,6 @@ def execute(
     """
     began = time.perf_counter()
     from ranvier.networks.store import fingerprint
-    from ranvier.report import plural
 
     job = build(settings)
     dt = milliseconds(settings.dt, DT_GRADED if job.record else DT, "--dt")
@@ -96,7 +96,8 @@ def execute(
     threads = threads or _cores()
     with run_folder(out, requested, again) as folder:
         size, edges = job.network.size, sum(projection.size for projection in job.network.projections)
-        say(f"{job.title}: {size} {job.what}, {plural(edges, 'connection')}, {duration / 1000:g} s, dt {dt:g} ms")
+        what = f"{plural(size, job.what.removesuffix('s'), job.what)}, {plural(edges, 'connection')}"
+        say(f"{job.title}: {what}, {duration / 1000:g} s, dt {dt:g} ms")
         notes = [as_typed(note) for note in job.notes]
         for note in notes:
             say(note)

@@ -17,6 +17,7 @@ from ranvier.engines.recording.weights import ResolvedWeights, WeightProbe, reso
 from ranvier.engines.step_model import step_models
 from ranvier.networks import Network
 from ranvier.networks.changes import require_valid
+from ranvier.networks.groups import groups_of
 from ranvier.networks.store import fingerprint
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Prepared:
         for p in self.probes:
             record[p.name] = [p.interval, *((q.population, q.state) for q in p.pieces)]
         out = self.manifest | {"duration": duration, "network": fingerprint(self.net), "record": record}
+        out["populations"] = [g.described() for g in groups_of(self.net, {}, self.net.size)]
         modulators = self.engine.options.modulators
         return out | {"modulators": describe_modulators(modulators)} if modulators else out
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -83,6 +83,13 @@ class Simulation:
             if lock is not None:
                 lock.release()
             raise
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Simulation holds its engine's memory and perhaps a folder; expected it to stay in its process and "
+            "uncopied: `store()` and `restore()` take and set its state, and the network it is made of can be sent "
+            "to another process"
+        )
 
     @property
     def time(self) -> float:

@@ -26,7 +26,7 @@ def atomic_path(path: str | Path, suffix: str = "") -> Iterator[Path]:
     which a full disk says nothing. Only the user may write the file, and others may read it where the user's
     umask lets them.
     """
-    with _atomic(Path(path), suffix) as (temporary, _):
+    with _atomic(file_at(path), suffix) as (temporary, _):
         yield temporary
 
 
@@ -71,7 +71,7 @@ def _renamed(path: Path, temporary: Path) -> Iterator[int]:
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """A temporary folder that becomes `path` where the block ends without an error. Raises FileExistsError where
     `path` is taken."""
-    path = Path(path)
+    path = file_at(path)
     if path.exists():
         raise FileExistsError(f"{path} exists; expected a name not yet taken")
     temporary = path.with_name(_name_beside(path))
@@ -88,13 +88,22 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 def require_writable(path: str | Path) -> None:
     """OSError, before the work that is to be written to `path`, where no file can be written there."""
-    path = Path(path)
+    path = file_at(path)
     temporary = path.with_name(_name_beside(path))
     with naming(path, temporary):
         _require_place(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(temporary, _NEW, 0o644))
         os.unlink(temporary)
+
+
+def file_at(path: str | Path) -> Path:
+    """`path` as a Path that ends in a name; ValueError where it does not, TypeError for no path at all."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path is {type(path).__name__} {path!r:.60}; expected a file's name")
+    if not Path(path).name or "\0" in str(path):
+        raise ValueError(f"path is {str(path)!r:.60}; expected a file's name, such as 'results.html'")
+    return Path(path)
 
 
 def _require_place(path: Path) -> None:
@@ -112,7 +121,7 @@ def _name_beside(path: Path) -> str:
 
 def write_atomic(path: str | Path, data: str | bytes) -> Path:
     """Write `data` to `path` through a temporary file in the same folder and a rename."""
-    path = Path(path)
+    path = file_at(path)
     with _atomic(path) as (_, handle), open(handle, "wb", closefd=False) as file:
         file.write(data.encode() if isinstance(data, str) else data)
     return path

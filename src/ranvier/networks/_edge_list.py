@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier._checks import LIMIT, edge_indices, labels, printable, unique
+from ranvier._text import plural
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,11 +121,11 @@ class EdgeList:
                 weights = np.add.reduceat(weights, first)
             sources, targets = sources[first], targets[first]
             delays = None if delays is None else delays[first]
-            remarks.append(f"{repeated} repeated edges were added to the first of their kind: weights summed.")
+            remarks.append(f"Weights summed: {plural(repeated, 'repeated edge')} added to the first of the same pair.")
             if not np.isfinite(weights).all():
                 raise ValueError("The sum of repeated edges' weights is infinite; expected smaller weights.")
         if loops := int((sources == targets).sum()):
-            remarks.append(f"{loops} edges from a node to itself were kept.")
+            remarks.append(f"Kept: {plural(loops, 'edge')} from a node to itself.")
         return cls(
             names=names,
             sources=sources,
@@ -187,7 +188,7 @@ class EdgeList:
         return net
 
     def __repr__(self) -> str:
-        return f"EdgeList({self.size} nodes, {len(self)} edges)"
+        return f"EdgeList({plural(self.size, 'node')}, {plural(len(self), 'edge')})"
 
 
 def _floats(value: Any, what: str, size: int) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ranvier._html import paragraph, table
+from ranvier._text import plural
 
 if TYPE_CHECKING:
     from ranvier.networks._network import Network
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 def network(net: Network) -> str:
     """Populations, projections and background as tables; all text escaped."""
-    parts = [paragraph("Network", f"of {net.size} neurons, wiring seed {net.seed}")]
+    parts = [paragraph("Network", f"of {plural(net.size, 'neuron')}, wiring seed {net.seed}")]
     rows: list[tuple[Any, ...]] = [
         (p.name, type(p.neuron).__name__, p.size, f"{p.start}–{p.start + p.size - 1}",
          ", ".join(f"{key} {_short(value)}" for key, value in p.parameters.items()))

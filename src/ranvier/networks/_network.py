@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ranvier._checks import count, nearest, printable, values
+from ranvier._text import plural
 from ranvier.networks import _html
 from ranvier.networks._connect import learning, per_edge, receives, rule_of, synapse_of, transmits
 from ranvier.networks._inputs import DELAY, TimeSeries
 from ranvier.networks._population import Population, initial_of, labels_of, method_of, parameters_of, positions_of
 from ranvier.networks._projection import Background, Projection
+from ranvier.networks.groups import groups_of, names_of
 from ranvier.networks.settings import Settable, assign, checked, rate_of, resolve
 from ranvier.networks.wiring import Wiring
 from ranvier.networks.wiring.keys import stream_key
@@ -62,11 +64,7 @@ class Network:
     @property
     def names(self) -> list[str]:
         """(neurons,) every neuron's name: its own, else its population's and its index there."""
-        return [
-            p.names[i] if p.names is not None else f"{p.name}[{i}]"
-            for p in self.populations
-            for i in range(p.size)
-        ]
+        return names_of(groups_of(self, {}, self.size))
 
     @property
     def classes(self) -> list[str]:
@@ -310,8 +308,8 @@ class Network:
 
     def __repr__(self) -> str:
         return (
-            f"Network({self.size} neurons in {len(self.populations)} populations, "
-            f"{len(self.projections)} projections, seed={self.seed})"
+            f"Network({plural(self.size, 'neuron')} in {plural(len(self.populations), 'population')}, "
+            f"{plural(len(self.projections), 'projection')}, seed={self.seed})"
         )
 
     def _repr_html_(self) -> str:

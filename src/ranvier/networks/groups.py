@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 
 
 class Group(NamedTuple):
-    """A population as a recording refers to it."""
+    """A population as a recording refers to it; `names` are its neurons', where they have some."""
 
     name: str
     start: int
     size: int
     population: Any = None
+    names: tuple[str, ...] | None = None
+
+    def described(self) -> dict[str, Any]:
+        """Its place and its neurons' names, as a manifest lists them."""
+        place = {"name": self.name, "start": self.start, "size": self.size}
+        return place | ({} if self.names is None else {"names": list(self.names)})
 
 
 def groups_of(network: Any, manifest: Mapping[str, Any], n_neurons: int) -> tuple[Group, ...]:
@@ -23,13 +29,21 @@ def groups_of(network: Any, manifest: Mapping[str, Any], n_neurons: int) -> tupl
     known = getattr(network, "populations", None)
     if known:
         members = known.values() if isinstance(known, Mapping) else known
-        return tuple(Group(str(p.name), int(p.start), int(p.size), p) for p in members)
+        return tuple(Group(str(p.name), int(p.start), int(p.size), p, getattr(p, "names", None)) for p in members)
     listed = manifest.get("populations")
     if isinstance(listed, list) and all(
         isinstance(p, dict) and {"name", "start", "size"} <= p.keys() for p in listed
     ):
-        return tuple(Group(str(p["name"]), int(p["start"]), int(p["size"])) for p in listed)
+        return tuple(
+            Group(str(p["name"]), int(p["start"]), int(p["size"]), None, tuple(p["names"]) if p.get("names") else None)
+            for p in listed
+        )
     return (Group("neurons", 0, n_neurons),)
+
+
+def names_of(groups: Sequence[Group]) -> list[str]:
+    """Every neuron's name: its own, else its population's and its index there, as `Network.names` has it."""
+    return [g.names[i] if g.names is not None else f"{g.name}[{i}]" for g in groups for i in range(g.size)]
 
 
 def resolve(neurons: Any, groups: Sequence[Group], n_neurons: int) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import nearest, positive, printable
 from ranvier._steps import frame_of, window_of, windows_in
+from ranvier._text import plural
 from ranvier.analysis import SpikeQuestions, Spikes, counts
 from ranvier.networks.groups import Group, resolve
 from ranvier.recordings.epochs import Epochs
@@ -141,9 +142,16 @@ class Session(SpikeQuestions):
 
     @classmethod
     def of_simulation(cls, recording: Any, **options: Any) -> Session:
-        """A simulation's `Recording` as if it were a brain's; its neurons are named "population index"."""
-        names = tuple(f"{g.name} {k}" for g in recording.populations for k in range(g.size))
-        return cls(spikes=recording.spikes, neurons=Neurons(names), **options)
+        """A simulation's `Recording` as if it were a brain's, its neurons named as the recording has it.
+
+        Of a run without spikes, as of graded neurons, the first recorded variable is the activity.
+        """
+        names = recording.names
+        if recording.n_spikes or not recording.states:
+            return cls(spikes=recording.spikes, neurons=Neurons(tuple(names)), **options)
+        trace = recording.states[next(iter(recording.states))]
+        own = Neurons(tuple(names[k] for k in trace.neurons.tolist()))
+        return cls(activity=Signal(trace.times.numpy(), trace.values.numpy()), neurons=own, **options)
 
     # What was recorded
 
@@ -303,11 +311,11 @@ class Session(SpikeQuestions):
         return Session(**{**parts, **changes})
 
     def __repr__(self) -> str:
-        parts = [f"{self.duration / 1000:g} s", f"{self.n_neurons} neurons ({int(self.neurons.labelled.sum())} named)",
-                 self.kind]  # fmt: skip
+        size, named = plural(self.n_neurons, "neuron"), int(self.neurons.labelled.sum())
+        parts = [f"{self.duration / 1000:g} s", f"{size} ({named} named)", self.kind]
         parts += [f"behaviour {', '.join(self.behaviour)}"] if self.behaviour else []
         parts += [f"stimuli {', '.join(self.stimuli)}"] if self.stimuli else []
-        parts += [f"{len(self.trials)} trials"] if self.trials is not None else []
+        parts += [plural(len(self.trials), "trial")] if self.trials is not None else []
         return f"Session({self.name + ': ' if self.name else ''}{'; '.join(parts)})"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import positive, printable, reals
+from ranvier._text import plural
 
 #: of the interval between samples: times that differ by no more are the same, as clocks and sums of intervals round
 SAME = 1e-3
@@ -123,7 +124,8 @@ class Signal:
 
     def __repr__(self) -> str:
         span = f"{self.times[0]:g} to {self.times[-1]:g} ms" if len(self) else "empty"
-        return f"Signal({len(self)} samples, {self.width} columns, {span}{', ' + self.unit if self.unit else ''})"
+        size = f"{plural(len(self), 'sample')}, {plural(self.width, 'column')}"
+        return f"Signal({size}, {span}{', ' + self.unit if self.unit else ''})"
 
 
 def require_increasing(times: NDArray[np.float64], name: str) -> None:

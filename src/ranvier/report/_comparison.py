@@ -143,7 +143,7 @@ class Comparison:
         text += f" in windows of {self.window:g} ms" if spiking else ""
         text += "; the prediction is that of long windows." if math.isinf(self.predicted_window) else "."
         if self.left_out:
-            text += f" {count(self.left_out)} neurons are silent or constant and have {NOTHING}."
+            text += f" Silent or constant, with {NOTHING}: {plural(self.left_out, 'neuron')}."
         return Section("Predicted beside simulated", [text], [*self._pictures(own), Table(("", ""), self.table())])
 
     def save(self, path: str | Path, title: str = "Predicted beside simulated") -> Path:

@@ -23,7 +23,7 @@ from ranvier.files.pages import page_environment
 from ranvier.report._activity import ActivitySummary
 from ranvier.report._comparison import Comparison
 from ranvier.report._pair_sections import correlation_section, pairs_section, typical_error
-from ranvier.report._parts import Picture, Section, count, number, of_finite
+from ranvier.report._parts import Picture, Section, count, number, of_finite, plural
 from ranvier.report._sections import activity_section, numbers_table, spectrum_section, wiring_section
 from ranvier.report._wiring import WiringSummary
 from ranvier.report.explore import charts
@@ -132,7 +132,7 @@ def page(
 def tables_sections(measured: Measured) -> list[Section]:
     """The neurons and the pairs, to search, sort and save."""
     few, total = len(measured.few), measured.wiring.size
-    part = f"{count(few)} of {count(total)} neurons, taken evenly from the classes"
+    part = f"{count(few)} of {plural(total, 'neuron')}, taken evenly from the classes"
     words = "All neurons" if measured.whole else part
     neurons = replace(
         measured.neurons(measured.few), caption=f"{words}. A neuron's name shows what it receives and what it reaches."
@@ -141,7 +141,7 @@ def tables_sections(measured: Measured) -> list[Section]:
     pairs = measured.pairs(PAIRS_ON_A_PAGE)
     if pairs.size:
         every = few * (few - 1) // 2
-        words = "All pairs" if pairs.size == every else f"{count(pairs.size)} pairs"
+        words = "All pairs" if pairs.size == every else plural(pairs.size, "pair")
         caption = (
             f"{words}, the strongest first. z: the correlation in its standard errors; →, ←: weight of the direct "
             "connection from the first to the second, and back; path: synapses on the shortest path."

@@ -30,7 +30,7 @@ def correlation_section(measured: Measured) -> Section:
     )
     sure = standing_out(activity)
     total = measured.wiring.size
-    few = f" of {count(wiring.size)} neurons, taken evenly from the classes" if wiring.size < total else ""
+    few = f" of {plural(wiring.size, 'neuron')}, taken evenly from the classes" if wiring.size < total else ""
     text = f"Correlation coefficients of {what}, for all {plural(len(sure), 'pair')}{few}. " + (
         f"There is {NOTHING}: no two neurons are both active, and more than a clock."
         if noise is None

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier._text import plural as _plural
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -87,7 +89,7 @@ def plural(value: int, one: str, many: str = "") -> str:
     >>> rv.report.plural(1, "pair"), rv.report.plural(2, "pair"), rv.report.plural(2, "class", "classes")
     ('1 pair', '2 pairs', '2 classes')
     """
-    return f"{count(value)} {one if value == 1 else many or one + 's'}"
+    return _plural(value, one, many, count)
 
 
 def short(name: str, length: int = 22) -> str:

@@ -197,7 +197,7 @@ def _traces(measured: Measured, show: float, colours: str) -> Picture:
         times[shown] / 1000.0, values[shown][:, picked], names, [int(wiring.signs[n]) for n in picked]
     )
     caption = (
-        f"Voltages of {len(picked)} neurons over {show / 1000:g} s, each about its mean, ordered "
+        f"Voltages of {plural(len(picked), 'neuron')} over {show / 1000:g} s, each about its mean, ordered "
         f"by class. {colours}"
     )
     panel = charts.traces_panel(times[shown] / 1000.0, values[shown][:, picked], np.asarray(picked))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ranvier.files.atomic import write_atomic
 from ranvier.report._page import OWN_CITATION, render
-from ranvier.report._parts import Picture, Section, Table, count, number
+from ranvier.report._parts import Picture, Section, Table, count, number, plural
 from ranvier.report._style import EXCITATORY, INHIBITORY, new, styled
 from ranvier.report.explore import Column, DataTable
 
@@ -72,7 +72,7 @@ def write_dose_page(
         Section("Engine", (", ".join(f"{k}: {v}" for k, v in method.items()) or "unknown",)),
     ]  # fmt: skip
     html = render(
-        "base.html", title=title, summary=f"{count(len(names))} neurons, driven at {len(doses)} rates.",
+        "base.html", title=title, summary=f"{plural(len(names), 'neuron')}, driven at {plural(len(doses), 'rate')}.",
         highlights=[(count(doses[top]["active"]), f"neurons active at {top:g} Hz")], sections=sections,
         citations=[SHIU, OWN_CITATION],
     )  # fmt: skip
@@ -82,9 +82,9 @@ def write_dose_page(
 def _prediction(measured: Mapping[str, float], predicted: Any, agreement: Mapping[str, float], top: float) -> Section:
     """Which neurons follow, from the wiring alone, beside the simulation."""
     text = (
-        f"From the wiring alone, {count(int(agreement['predicted']))} neurons follow the driven ones at 1 Hz or more "
-        f"with {top:g} Hz of drive; in the simulation {count(int(agreement['measured']))} do, and "
-        f"{count(int(agreement['both']))} are in both. Recall {number(agreement['recall'], 2)}, precision "
+        f"Neurons that follow the driven ones at 1 Hz or more, with {top:g} Hz of drive: from the wiring alone "
+        f"{count(int(agreement['predicted']))}, in the simulation {count(int(agreement['measured']))}, in both "
+        f"{count(int(agreement['both']))}. Recall {number(agreement['recall'], 2)}, precision "
         f"{number(agreement['precision'], 2)}, correlation of the rates {number(agreement['correlation'], 2)}."
     )
     both = sorted({*measured, *(str(i) for i in np.flatnonzero(predicted >= 1.0))}, key=int)
@@ -104,8 +104,8 @@ def _silencing(names: Sequence[str], intact: Mapping[str, float], silenced: Mapp
     rows = [[names[int(both[k])], *(number(x, 1) for x in (*rates[k], change[k]))] for k in order if change[k]]
     lost, gained = int((rates[:, 1] == 0).sum()), int((rates[:, 0] == 0).sum())
     text = (
-        f"Of {count(len(both))} neurons that spike in either run at {top:g} Hz, {count(lost)} are silent once neurons "
-        f"are silenced, and {count(gained)} spike only then."
+        f"Neurons that spike in either run at {top:g} Hz: {count(len(both))}, of which silent once neurons are "
+        f"silenced {count(lost)}, and spiking only then {count(gained)}."
     )
     return Section("Activation against silencing", (text,), [
         Picture(_against(rates, "intact (Hz)", "silenced (Hz)"), "Rates with neurons silenced against those of the "

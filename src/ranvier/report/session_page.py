@@ -9,7 +9,7 @@ import numpy as np
 
 from ranvier.files.atomic import require_writable, write_atomic
 from ranvier.report._page import OWN_CITATION, render
-from ranvier.report._parts import Picture, Section, Table, count, number
+from ranvier.report._parts import Picture, Section, Table, count, number, plural
 from ranvier.report._session_measures import (
     BinnedActivity,
     Decoded,
@@ -84,8 +84,8 @@ def write_session_page(path: str | Path, session: Session) -> Path:
 
 def _summary(session: Session) -> str:
     kind = "Spikes" if session.kind == "spikes" else "Continuous activity"
-    trials = f", {len(session.trials)} trials" if session.trials is not None else ""
-    return f"{kind} of {count(session.n_neurons)} neurons over {session.duration / 1000:.4g} s{trials}."
+    trials = f", {plural(len(session.trials), 'trial')}" if session.trials is not None else ""
+    return f"{kind} of {plural(session.n_neurons, 'neuron')} over {session.duration / 1000:.4g} s{trials}."
 
 
 def _notes(session: Session) -> list[str]:
@@ -161,10 +161,10 @@ def _heat_caption(session: Session, activity: BinnedActivity) -> str:
     shown = min(_ROWS, len(activity.places))
     what = "Roots of spike counts" if session.kind == "spikes" else "Activity"
     left = session.n_neurons - len(activity.places)
-    missing = f" {left} neurons are left out, which do not change or were measured too rarely." if left else ""
+    missing = f" Left out, unchanging or rarely measured: {plural(left, 'neuron')}." if left else ""
     return (
         f"{what} in bins of {activity.width:g} ms, each neuron in its own standard deviations; {shown} of "
-        f"{session.n_neurons} neurons, in the order of their weight in the first component.{missing}"
+        f"{plural(session.n_neurons, 'neuron')}, in the order of their weight in the first component.{missing}"
     )
 
 

@@ -212,15 +212,17 @@ def _solved(net: Network, lowered: LoweredNetwork, options: _Options) -> Predict
         counted = "to second order"
     report = TheoryReport.of(lowered, point, counted, threads)
 
-    def at_step(dt: float, threshold: str) -> Prediction:
-        require_threshold(threshold)
-        return _solved(net, lowered, replace(options, dt=_step(dt), threshold=threshold))
-
     prediction = Prediction(
-        net, lowered, point, report, threads, dt=options.dt, threshold=options.threshold, at_step=at_step
-    )
+        net, lowered, point, report, threads, dt=options.dt, threshold=options.threshold,
+        at_step=partial(_at_step, net, lowered, options),
+    )  # fmt: skip
     prediction.require_stable(options.stability)
     return prediction
+
+
+def _at_step(net: Network, lowered: LoweredNetwork, options: _Options, dt: float, threshold: str) -> Prediction:
+    require_threshold(threshold)
+    return _solved(net, lowered, replace(options, dt=_step(dt), threshold=threshold))
 
 
 def _first_order(lowered: LoweredNetwork, cells: list[NeuronGroup], options: _Options) -> WorkingPoint:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ranvier._html import paragraph, table
+from ranvier._text import plural
 from ranvier.networks import Network
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def as_html(name: str, network: Network, what: str, values: Tensor) -> str:
         if len(mine):
             rows.append((p.name, p.size, float(mine.mean()), float(mine.min()), float(mine.max())))
     head = ("population", "neurons", f"{what}, mean", "least", "largest")
-    return paragraph(name, f"of {len(values)} neurons") + table(head, rows)
+    return paragraph(name, f"of {plural(len(values), 'neuron')}") + table(head, rows)
 
 
 def as_frame(network: Network, what: str, values: Tensor) -> pandas.DataFrame:

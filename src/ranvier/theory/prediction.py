@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ranvier._checks import index_pairs
 from ranvier._steps import require_time
+from ranvier._text import plural
 from ranvier.networks import Network
 from ranvier.networks.groups import groups_of, resolve
 from ranvier.theory import _tables
@@ -336,7 +337,7 @@ class Prediction:
         return torch.where(places[:, 0] == places[:, 1], chosen[..., places[:, 0]], 0.0)
 
     def __repr__(self) -> str:
-        return f"Prediction({self.n_neurons} neurons; {self.report})"
+        return f"Prediction({plural(self.n_neurons, 'neuron')}; {self.report})"
 
     def _repr_html_(self) -> str:
         return _tables.as_html("Prediction", self.network, "rate (Hz)", self.rates())

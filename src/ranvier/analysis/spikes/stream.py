@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,17 @@ from ranvier._checks import index_pairs, instance, reals
 from ranvier._steps import whole_steps, window_of
 
 Chunk = tuple[NDArray[np.int64], NDArray[np.int32]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """Spikes in memory, as a source."""
+
+    steps: NDArray[np.int64]
+    neurons: NDArray[np.int32]
+
+    def __call__(self) -> list[Chunk]:
+        return [(self.steps, self.neurons)]
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Spikes:
         check(steps, neurons, n_neurons, start, stop)
         if not dt > 0:
             raise ValueError(f"dt is {dt}; expected a step above 0 ms")
-        return cls(lambda: [(steps, neurons)], int(n_neurons), float(dt), int(stop), int(start))
+        return cls(_Held(steps, neurons), int(n_neurons), float(dt), int(stop), int(start))
 
     @classmethod
     def from_times(
@@ -76,6 +88,14 @@ class Spikes:
         order = np.lexsort((neurons, steps))
         stop = round(duration / dt)
         return cls.from_steps(steps[order], neurons[order], n_neurons=n_neurons, dt=dt, stop=stop)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """To other processes go the arrays, or the files, that a source reads; a function does not, its spikes do."""
+        state = dict(self.__dict__)
+        if isinstance(self.source, FunctionType):
+            ((steps, neurons),) = self.cut([0, self.n_steps])
+            state["source"] = _Held(steps + self.start + 1, neurons)
+        return state
 
     @property
     def n_steps(self) -> int:

@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 
 
 def to_pandas(recording: Recording) -> pandas.DataFrame:
-    """Columns time (ms), neuron, and population as a category; one row a spike."""
+    """Columns time (ms), neuron, and, as categories, its name and population; one row a spike."""
     pandas = _tool("pandas")
     neurons = recording.neurons.numpy()
     codes, names = _populations(recording)
+    own, places = np.unique(np.array(recording.names, object), return_inverse=True)
     return pandas.DataFrame(
         {
             "time": recording.times.numpy(),
             "neuron": neurons,
+            "name": pandas.Categorical.from_codes(places[neurons], own),
             "population": pandas.Categorical.from_codes(codes[neurons], names),
         }
     )
@@ -65,19 +67,21 @@ def to_xarray(recording: Recording) -> xarray.Dataset:
 
 
 def to_neo(recording: Recording) -> neo.Block:
-    """A block of one segment: a spike train for every neuron, annotated with neuron and population, and
+    """A block of one segment: a spike train for every neuron, annotated with neuron, name and population, and
     a signal for every state in its unit: sampled regularly where the times are evenly apart."""
     core, ms = _tool("neo.core"), _tool("quantities").ms
     codes, names = _populations(recording)
     begin, end = recording.start, recording.start + recording.duration
     block, segment = core.Block(), core.Segment()
     block.segments.append(segment)
+    own = recording.names
     for neuron, times in enumerate(_trains(recording)):
         segment.spiketrains.append(
             core.SpikeTrain(
                 times * ms,
                 t_start=begin * ms,
                 t_stop=end * ms,
+                name=own[neuron],
                 neuron=neuron,
                 population=names[codes[neuron]],
             )
@@ -94,12 +98,12 @@ def to_neo(recording: Recording) -> neo.Block:
                 trace.values.numpy(), t_start=times[0] * ms, sampling_period=period * ms, **options
             )
             segment.analogsignals.append(signal)
-        signal.annotate(neurons=trace.neurons.tolist())
+        signal.annotate(neurons=trace.neurons.tolist(), names=[own[k] for k in trace.neurons.tolist()])
     return block
 
 
 def to_pynapple(recording: Recording, state: str | None = None) -> pynapple.TsGroup | pynapple.TsdFrame:
-    """Spikes as a TsGroup with metadata `population`, or one state as a TsdFrame with a column a neuron.
+    """Spikes as a TsGroup with metadata `population` and `name`, or one state as a TsdFrame with a column a neuron.
 
     Times are in seconds, as everywhere in Pynapple.
     """
@@ -114,12 +118,13 @@ def to_pynapple(recording: Recording, state: str | None = None) -> pynapple.TsGr
     return nap.TsGroup(
         {neuron: nap.Ts(t=times / 1000.0) for neuron, times in enumerate(_trains(recording))},
         time_support=support,
-        metadata={"population": np.array(names)[codes]},
+        metadata={"population": np.array(names)[codes], "name": np.array(recording.names)},
     )
 
 
 def to_nwb(recording: Recording, path: str | Path, *, description: str) -> Path:
-    """Write an NWB file: a unit for every neuron with its population, a TimeSeries for every state."""
+    """Write an NWB file: a unit for every neuron with its name and population, a TimeSeries for every state, whose
+    columns are described by these names."""
     pynwb = _tool("pynwb")
     from datetime import UTC, datetime
     from uuid import uuid4
@@ -134,6 +139,8 @@ def to_nwb(recording: Recording, path: str | Path, *, description: str) -> Path:
         source_script="ranvier",
         source_script_file_name="ranvier",
     )
+    own = recording.names
+    file.add_unit_column("neuron_name", "name of the neuron")
     file.add_unit_column("population", "population of the neuron")
     interval = [recording.start / 1000.0, (recording.start + recording.duration) / 1000.0]
     for neuron, times in enumerate(_trains(recording)):
@@ -141,11 +148,12 @@ def to_nwb(recording: Recording, path: str | Path, *, description: str) -> Path:
             id=neuron,
             spike_times=times / 1000.0,
             obs_intervals=[interval],
+            neuron_name=own[neuron],
             population=names[codes[neuron]],
         )
     for name in recording.states:
         trace = recording.states[name]
-        neurons = ", ".join(map(str, trace.neurons.tolist()))
+        neurons = ", ".join(own[k] for k in trace.neurons.tolist())
         file.add_acquisition(
             pynwb.TimeSeries(
                 name=name,

@@ -15,7 +15,8 @@ LARGEST_INDEX = 2**31 - 1
 
 # A run may be resumed with another one of these: its result does not depend on it, or it is recorded.
 ENVIRONMENT = {
-    "ranvier", "python", "packages", "platform", "cores", "threads", "ranks", "method", "timings", "written", "resumed"
+    "ranvier", "python", "packages", "platform", "cores", "threads", "ranks", "method", "timings", "written", "resumed",
+    "populations",  # which the network's digest stands for
 }  # fmt: skip
 
 
@@ -52,10 +53,12 @@ def clock_of(path: Path, manifest: dict[str, Any]) -> tuple[int, float, float, i
         )
     groups = entries.get("populations")
     for group in groups.listed() if groups is not None and not groups.absent else ():
-        part = group.mapping("name", "start", "size")
+        part = group.mapping("name", "start", "size", optional=("names",))
         part["name"].text()
         start = part["start"].whole(0, size)
-        part["size"].whole(0, size - start)
+        members = part["size"].whole(0, size - start)
+        if "names" in part and len(part["names"].texts()) != members:
+            raise part["names"].refusal(f"a list of {members} names, one a neuron")
     return size, dt, duration, first
 
 

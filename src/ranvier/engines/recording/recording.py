@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ranvier import analysis
 from ranvier._html import paragraph, table
+from ranvier._text import plural
 from ranvier.analysis import SpikeQuestions, Spikes
 from ranvier.engines.recording import _exports as exports
 from ranvier.engines.recording._weights_files import stored_weights, write_weights
@@ -18,7 +19,7 @@ from ranvier.engines.recording.segments import RunFolder
 from ranvier.engines.recording.traces import LaterTraces, StateTrace, StoredTraces, tensor
 from ranvier.engines.recording.weights import NONE, Weights
 from ranvier.files.atomic import atomic_folder
-from ranvier.networks.groups import Group, groups_of, resolve
+from ranvier.networks.groups import Group, groups_of, names_of, resolve
 
 if TYPE_CHECKING:
     import neo
@@ -148,6 +149,11 @@ class Recording(SpikeQuestions):
         return groups_of(self.network, self.manifest, self.n_neurons)
 
     @property
+    def names(self) -> list[str]:
+        """Every neuron's name, (N,): its own, else its population's and its index there, as `Network.names`."""
+        return names_of(self.populations)
+
+    @property
     def spikes(self) -> Spikes:
         """The spikes as the functions of `ranvier.analysis` take them, e.g. to pool groups of neurons."""
         return self._spikes
@@ -195,7 +201,7 @@ class Recording(SpikeQuestions):
     def _write(self, folder: Path) -> None:
         spikes, origin = self._spikes, self._spikes.start
         entries = {
-            "populations": [{"name": g.name, "start": g.start, "size": g.size} for g in self.populations],
+            "populations": [g.described() for g in self.populations],
             **self.manifest,
             "n_neurons": self.n_neurons,
             "dt": self.dt,
@@ -241,7 +247,7 @@ class Recording(SpikeQuestions):
         return self.times.numpy(), self.neurons.numpy()
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Columns time (ms), neuron, population; one row a spike."""
+        """Columns time (ms), neuron, its name, population; one row a spike."""
         return exports.to_pandas(self)
 
     def to_xarray(self) -> xarray.Dataset:
@@ -250,15 +256,18 @@ class Recording(SpikeQuestions):
         return exports.to_xarray(self)
 
     def to_neo(self) -> neo.Block:
-        """A block of one segment: spike trains (ms) with neuron and population, states as signals."""
+        """A block of one segment: spike trains (ms) with neuron, name and population, states as signals."""
         return exports.to_neo(self)
 
     def to_pynapple(self, state: str | None = None) -> pynapple.TsGroup | pynapple.TsdFrame:
-        """Spikes as a TsGroup with `population`, or one state as a TsdFrame; in seconds, as Pynapple asks."""
+        """Spikes as a TsGroup with `population` and `name`, or one state as a TsdFrame; in s, as Pynapple has it."""
         return exports.to_pynapple(self, state)
 
     def to_nwb(self, path: str | Path, *, description: str = "a simulation with Ranvier") -> Path:
-        """Write an NWB file: a unit for every neuron with its population, a TimeSeries for every state."""
+        """Write an NWB file: a unit for every neuron with its name and population, a TimeSeries for every state.
+
+        A file that is there is replaced, whole or not at all. Raises ValueError where `path` names no file.
+        """
         return exports.to_nwb(self, path, description=description)
 
     # Looks
@@ -280,14 +289,15 @@ class Recording(SpikeQuestions):
         return raster(self, neurons, between, ax, size)
 
     def __repr__(self) -> str:
-        parts = [f"{self.duration / 1000.0:g} s", f"{self.n_neurons} neurons", f"{self.n_spikes} spikes"]
+        parts = [f"{self.duration / 1000.0:g} s", plural(self.n_neurons, "neuron"), plural(self.n_spikes, "spike")]
         parts += [f"{g.name} {g.size} at {rate:.3g} Hz" for g, rate in self._group_rates()]
         parts += [f"states {', '.join(self.states)}"] if self.states else []
         return f"Recording({'; '.join(parts)})"
 
     def _repr_html_(self) -> str:
         states = f", states {', '.join(self.states)}" if self.states else ""
-        words = f"of {self.duration / 1000.0:g} s: {self.n_neurons} neurons, {self.n_spikes} spikes{states}"
+        size, spikes = plural(self.n_neurons, "neuron"), plural(self.n_spikes, "spike")
+        words = f"of {self.duration / 1000.0:g} s: {size}, {spikes}{states}"
         rows = [(g.name, g.size, f"{rate:.3g}") for g, rate in self._group_rates()]
         return paragraph("Recording", words) + table(("population", "neurons", "rate (Hz)"), rows)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier._text import plural
 from ranvier.analysis.spikes.stream import check
 from ranvier.engines.recording._manifest import LARGEST_INDEX, require_integers
 from ranvier.files.atomic import read_tensors
@@ -147,4 +148,4 @@ def require_same_traces(
 
 
 def _described(traces: Mapping[str, NDArray[np.int64]]) -> str:
-    return ", ".join(f"{name} of {n.size} neurons" for name, n in sorted(traces.items())) or "none"
+    return ", ".join(f"{name} of {plural(n.size, 'neuron')}" for name, n in sorted(traces.items())) or "none"

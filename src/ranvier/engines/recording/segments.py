@@ -15,7 +15,8 @@ state is written before it, so that the last segment always has one; older state
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,21 @@ from ranvier.files.locks import FolderLock, folder_lock
 REQUIRED = ("n_neurons", "dt", "duration")
 
 Traces = Mapping[str, tuple[ArrayLike, ArrayLike]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Segments:
+    """The spikes of a run's files, which are read at each pass: of each segment (its ranks' parts), between two steps.
+    """
+
+    files: Sequence[Sequence[Path]]
+    borders: Sequence[int]
+    n_neurons: int
+
+    def __call__(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+        for parts, (first, last) in zip(self.files, pairwise(self.borders), strict=True):
+            pieces = [segment_spikes(file, self.n_neurons, first, last) for file in parts]
+            yield pieces[0] if len(pieces) == 1 else in_order(pieces)
 
 
 class RunFolder:
@@ -293,13 +309,7 @@ class RunFolder:
 
     def spikes(self) -> Spikes:
         """What lies on disk, read segment by segment on each pass."""
-        files, borders = self.segments, [self.first_step, *self._spans]
-
-        def source() -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
-            for parts, (first, last) in zip(files, pairwise(borders), strict=True):
-                pieces = [segment_spikes(file, self.n_neurons, first, last) for file in parts]
-                yield pieces[0] if len(pieces) == 1 else in_order(pieces)
-
+        source = _Segments(self.segments, [self.first_step, *self._spans], self.n_neurons)
         return Spikes(source, self.n_neurons, self.dt, self.completed_steps, self.first_step)
 
     def trace(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._html import MOST, paragraph, table
+from ranvier._text import plural
 from ranvier.engines.recording import _exports
 from ranvier.engines.recording.segments import RunFolder
 from ranvier.engines.recording.weights import PREFIX
@@ -52,11 +53,11 @@ class StateTrace:
             )
 
     def __repr__(self) -> str:
-        return f"StateTrace({len(self.times)} times, {len(self.neurons)} neurons)"
+        return f"StateTrace({plural(len(self.times), 'time')}, {plural(len(self.neurons), 'neuron')})"
 
     def _repr_html_(self) -> str:
         ends = f", {float(self.times[0]):g} to {float(self.times[-1]):g} ms" if len(self.times) else ""
-        words = f"of {len(self.neurons)} neurons at {len(self.times)} times{ends}"
+        words = f"of {plural(len(self.neurons), 'neuron')} at {plural(len(self.times), 'time')}{ends}"
         if not len(self.times):
             return paragraph("StateTrace", words)
         values = self.values[:, :MOST].double()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from ranvier._text import plural
+
 ELECTRICAL = frozenset("electrical electric gap gapjunction gapjunctions junction ej gj elec".split())  # noqa: SIM905
 CHEMICAL = frozenset("chemical chem synapse synaptic chemicalsynapse s sp send sendjoint sendpoly nmj".split())  # noqa: SIM905
 #: the same synapses, counted from the receiving cell
@@ -48,7 +50,7 @@ def glutamate_in_words(neurons: int, edges: int | None = None) -> list[str]:
     """What is to be said where glutamate was taken to excite; nothing where there is none."""
     if not neurons:
         return []
-    what = f"{neurons} neurons" + ("" if edges is None else f" ({edges} edges)")
+    what = plural(neurons, "neuron") + ("" if edges is None else f" ({plural(edges, 'edge')})")
     return [
         f"The glutamate of {what} was taken to excite, as in vertebrates; in insects and nematodes it often inhibits, "
         "by chloride channels: signs={'glutamate': -1} (--signs glutamate=-1) turns it."

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ranvier._checks import printable, unique
+from ranvier._text import plural
 from ranvier.networks.readers._columns import INTEGER, NUMBER
 from ranvier.networks.readers._kinds import glutamate_in_words, is_glutamate, plain, sign_of
 from ranvier.networks.readers._rows import Row
@@ -94,8 +95,8 @@ def node_signs(
         signs |= {name: sign for name, sign in known.items() if sign}
         minus, unknown = sum(s < 0 for s in known.values()), sum(s == 0 for s in known.values())
         notes.append(
-            f"Signs by the nodes' {titles[role]}: {minus} of {len(names)} nodes inhibit"
-            + (f"; of {unknown} it says nothing known, they excite." if unknown else ".")
+            f"Signs by the nodes' {titles[role]}: {minus} of {plural(len(names), 'node')} inhibitory"
+            + (f", {unknown} without a known one, taken as excitatory." if unknown else ".")
         )
         glutamate = sum(is_glutamate(t) and known[n] > 0 for n, t in zip(names, texts, strict=True))
         notes += glutamate_in_words(glutamate)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier._text import plural
 from ranvier.equations import quantity
 from ranvier.networks._edge_list import EdgeList
 from ranvier.networks.readers._columns import NUMBER, delay_parts, is_header, place_of, places_of
@@ -139,11 +140,12 @@ def _kinds_in_words(kinds: Counter[str], column: str) -> list[str]:
     notes = []
     if kinds["electrical"]:
         notes.append(
-            f"By the column {column!r}, {kinds['electrical']} rows are gap junctions: they are kept apart, as "
-            f"electrical synapses in both directions; {kinds['chemical']} are chemical."
+            f"Kept apart, as electrical synapses in both directions: {plural(kinds['electrical'], 'row')} of gap "
+            f"junctions, by the column {column!r}; {plural(kinds['chemical'], 'row')} of chemical synapses."
         )
     if kinds["received"]:
-        notes.append(f"{kinds['received']} rows count synapses from the receiving cell, a second time: left out.")
+        rows = plural(kinds["received"], "row")
+        notes.append(f"Left out: {rows} that count synapses from the receiving cell, a second time.")
     known = ("electrical", "chemical", "received")
     others = [f"{text!r} ({count})" for text, count in kinds.items() if text not in known]
     if others and (kinds["electrical"] or kinds["received"] or kinds["chemical"]):
@@ -179,8 +181,8 @@ def _signed(
     elif "sign" in places or ("type" in places and "transmitter" not in places and signs.any()):
         unknown = int((signs == 0).sum())
         notes.append(
-            f"Signs by row: {int((signs < 0).sum())} of {len(signs)} edges inhibit"
-            + (f"; of {unknown} nothing known is said, they excite." if unknown else ".")
+            f"Signs by row: {int((signs < 0).sum())} of {plural(len(signs), 'edge')} inhibitory"
+            + (f", {unknown} without a known one, taken as excitatory." if unknown else ".")
         )
     if not signs.any():
         return attributes, weights
@@ -196,8 +198,8 @@ def _transmitters_in_words(main: Mapping[int, str], by_transmitter: Mapping[str,
     for text in main.values():
         listed[sign_of(text, by_transmitter)][text or "none named"] += 1
     parts = [
-        f"{', '.join(f'{text} ({count} neurons)' for text, count in listed[sign].most_common(8))} {verb}"
-        for sign, verb in ((-1, "inhibit"), (1, "excite"), (0, "are not known for a sign and taken to excite"))
+        ", ".join(f"{text} ({plural(count, 'neuron')})" for text, count in listed[sign].most_common(8)) + f": {verb}"
+        for sign, verb in ((-1, "inhibitory"), (1, "excitatory"), (0, "of unknown sign, taken as excitatory"))
         if listed[sign]
     ]
     return f"Signs by the main transmitter of each source: {'; '.join(parts)}."

@@ -29,7 +29,7 @@ _TABLES = (
 
 
 def read_nwb(path: str | Path, *, series: str | None = None, dt: float = 0.1, name: str | None = None) -> Session:
-    """A session from an NWB file: its units if it has any, else the activity of regions of interest.
+    """A session from an NWB file: its units if they have spikes, else the activity of regions of interest.
 
     series: name of the activity (a `RoiResponseSeries` or `TimeSeries`) to take instead. dt: step of the spikes' clock,
     ms. Activity stays in the file and is read when it is cut; spikes are read at every pass. Series whose timestamps do
@@ -73,8 +73,10 @@ def _session(path: Path, series: str | None, dt: float, name: str) -> Session:
     }  # fmt: skip
     if series is not None and series not in responses:
         raise ValueError(f"{path} has no activity {series!r}; {nearest(series, responses)}")
-    if series is None and file.units is not None and "spike_times" in file.units.colnames:
-        spikes, neurons = _units(file.units, path, io, dt, [s for s in behaviour.values() if len(s)])
+    units = file.units if file.units is not None and "spike_times" in file.units.colnames else None
+    silent = units is not None and responses and not len(units["spike_times"].target.data)
+    if series is None and units is not None and not silent:
+        spikes, neurons = _units(units, path, io, dt, [s for s in behaviour.values() if len(s)])
         return Session(spikes=spikes, neurons=neurons, notes=notes, **options)
     if not responses:
         raise ValueError(f"{path} holds neither units nor responses of regions; expected activity of neurons")
@@ -90,6 +92,8 @@ def _session(path: Path, series: str | None, dt: float, name: str) -> Session:
     if regions is not None and len(regions) != signal.width:
         notes.append(f"{len(regions)} regions are described, {signal.width} recorded: names left out")
         regions = None
+    if regions is None and silent and units is not None and len(units) == signal.width:  # of graded neurons
+        regions = _names(units, np.arange(signal.width))
     return Session(activity=signal, neurons=regions, notes=notes, **options)
 
 
@@ -137,7 +141,7 @@ def _signal(item: Any, io: Any, notes: list[str]) -> Signal | None:
     else:
         return None
     if len(times) != data.shape[0] or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-        notes.append(f"{item.name} left out: its {len(times)} times for {data.shape[0]} rows do not increase")
+        notes.append(f"{item.name} left out: its {len(times)} times do not increase, or are not one a row")
         return None
     scale, offset = float(item.conversion or 1.0), float(getattr(item, "offset", 0.0) or 0.0)
     period = 2 * np.pi if "radian" in str(item.unit) and "irection" in type(item.parent).__name__ else None

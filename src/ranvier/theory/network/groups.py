@@ -52,11 +52,7 @@ class NeuronGroup(Brief):
 
         These parameters, name -> (M,), are then among the neurons' own, so that whatever copies a neuron copies them.
         """
-        plain = self.drift
-
-        def drift(V: Tensor, I: Tensor, own: dict[str, Tensor]) -> Tensor:
-            return plain(V, I + more(V, own), {k: v for k, v in own.items() if k not in parameters})
-
+        drift = _Pulled(self.drift, more, frozenset(parameters))
         return replace(self, drift=drift, parameters=self.parameters | parameters)
 
     def threshold(self, white: Tensor) -> Tensor:
@@ -149,6 +145,19 @@ class NeuronGroup(Brief):
             return None
         first = torch.full((len(rows),), self.size).scatter_reduce_(0, place, torch.arange(self.size), "amin")
         return first, place
+
+
+@dataclass(frozen=True)
+class _Pulled:
+    """A drift with an input that depends on V; a class, as predictions go to other processes."""
+
+    plain: Drift
+    more: Callable[[Tensor, dict[str, Tensor]], Tensor]
+    added: frozenset[str]
+
+    def __call__(self, V: Tensor, I: Tensor, own: dict[str, Tensor]) -> Tensor:
+        return self.plain(V, I + self.more(V, own), {k: v for k, v in own.items() if k not in self.added})
+
 
 
 def _rounded(x: Tensor) -> Tensor:

@@ -176,4 +176,8 @@ def _still(m: Membrane, threads: int) -> tuple[Tensor, ...]:
 
 def _opened(group: NeuronGroup, leak: Tensor, toward: Tensor) -> NeuronGroup:
     """With the junctions' currents at the partners' mean voltages."""
-    return group.pulled(lambda V, own: own[REACH] - own[LEAK] * V, {LEAK: leak, REACH: toward})
+    return group.pulled(_through_junctions, {LEAK: leak, REACH: toward})
+
+
+def _through_junctions(V: Tensor, own: dict[str, Tensor]) -> Tensor:
+    return own[REACH] - own[LEAK] * V

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -48,9 +49,6 @@ def neuron_group(population: Population) -> NeuronGroup:
     if slow is not None:
         own[slow] = torch.zeros(population.size, dtype=torch.float64)
 
-    def drift(V: Tensor, I: Tensor, own: dict[str, Tensor]) -> Tensor:
-        return model["drift"](**own, V=V, I=I)
-
     def value_of(what: str) -> Tensor:
         return model[what](**values).expand(population.size)
 
@@ -59,7 +57,7 @@ def neuron_group(population: Population) -> NeuronGroup:
     return NeuronGroup(
         name=name,
         index=torch.arange(population.start, population.start + population.size),
-        drift=drift,
+        drift=_Drift(equations, name),
         parameters=own,
         tau=tau,
         variance=tau * value_of("intensity") / 2,
@@ -68,6 +66,17 @@ def neuron_group(population: Population) -> NeuronGroup:
         t_ref=zero + values[equations.refractory] if equations.refractory else zero,
         receives=symbol("I") in equations.states[0].drift.free_symbols,
     )
+
+
+@dataclass(frozen=True)
+class _Drift:
+    """dV/dt of a population's equations without noise."""
+
+    equations: Equations
+    name: str
+
+    def __call__(self, V: Tensor, I: Tensor, own: dict[str, Tensor]) -> Tensor:
+        return _compiled(self.equations, self.name)["drift"](**own, V=V, I=I)
 
 
 class Adaptation(NamedTuple):

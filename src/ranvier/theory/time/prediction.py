@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ranvier._text import plural
 from ranvier.networks import Network, TimeSeries
 from ranvier.networks.groups import groups_of, resolve
 from ranvier.neurons import Poisson
@@ -67,7 +68,7 @@ class TimePrediction:
         return rates[:, torch.as_tensor(resolve(neurons, groups_of(self.network, {}, self.n_neurons), self.n_neurons))]
 
     def __repr__(self) -> str:
-        return f"TimePrediction({self.n_neurons} neurons: rates(t))"
+        return f"TimePrediction({plural(self.n_neurons, 'neuron')}: rates(t))"
 
 
 def _rates_at(rate: Any, times: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -150,11 +151,12 @@ def _state(lowered: LoweredNetwork, cells: Sequence[NeuronGroup], r: Tensor, V: 
 def _opened(group: NeuronGroup, conductances: dict[int, tuple[Any, Tensor]]) -> NeuronGroup:
     """With mean conductances in the drift: number of the filter -> (its reversal, (M,))."""
     names = {f"conductance {k}": (E, x) for k, (E, x) in conductances.items()}
+    reversals = {name: E for name, (E, _) in names.items()}
+    return group.pulled(partial(_through_conductances, reversals), {k: x for k, (_, x) in names.items()})
 
-    def more(V: Tensor, own: dict[str, Tensor]) -> Tensor:
-        return sum((own[name] * (E - V) for name, (E, _) in names.items()), V.new_zeros(()))
 
-    return group.pulled(more, {k: x for k, (_, x) in names.items()})
+def _through_conductances(reversals: dict[str, Any], V: Tensor, own: dict[str, Tensor]) -> Tensor:
+    return sum((own[name] * (E - V) for name, E in reversals.items()), V.new_zeros(()))
 
 
 def _implied(state: _State, lowered: LoweredNetwork, V: Tensor, threads: int) -> tuple[Tensor, Tensor]:
