@@ -84,6 +84,21 @@ def looped(dtype: torch.dtype, fused: bool) -> nn.Module:
     return rv.nn.Graph(nodes, edges)
 
 
+def images() -> torch.Tensor:
+    return rates(8, 3, 40).reshape(8, 3, 2, 4, 5)
+
+
+def parallel(dtype: torch.dtype) -> nn.Module:
+    """With weights that make neurons fire."""
+    layer = rv.nn.PSN(6, 12, dtype=dtype)
+    layer.weight.data.add_(0.5)
+    return layer
+
+
+def convolved(dtype: torch.dtype) -> nn.Module:
+    return rv.nn.feed_back(rv.nn.LIF((2, 4, 5), dtype=dtype), nn.Conv2d(2, 2, 3, padding=1, dtype=dtype))
+
+
 N, ALL, LEARNED = rv.nn, ("beta", "threshold", "alpha", "rho", "kappa"), ("beta", "reset_to", "initial")
 
 
@@ -124,6 +139,12 @@ CELLS = {
         N.SpikingLSTM, lambda **o: N.SpikingLSTM(6, 5, threshold=0.05, **o), rates, plain.spiking_lstm, fused=False
     ),
     "SlidingPSN": Case(N.SlidingPSN, lambda **o: N.SlidingPSN(6, 3, **o), rates, plain.sliding_psn, fused=False),
+    "PSN": Case(N.PSN, parallel, rates, plain.psn, fused=False),
+    "SpikingConvLSTM": Case(
+        N.SpikingConvLSTM, lambda **o: N.SpikingConvLSTM(2, 3, 3, size=(4, 5), threshold=0.05, **o), images,
+        plain.spiking_conv_lstm, fused=False,
+    ),
+    "feed_back": Case(N.Graph, convolved, images, plain.convolved_back, fused=False),
     "ThresholdBatchNorm": Case(
         N.ThresholdBatchNorm, lambda dtype: measured_norm(N.ThresholdBatchNorm, dtype, threshold=0.5, scale=0.7), rates,
         plain.threshold_norm, fused=False,

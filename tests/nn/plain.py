@@ -61,6 +61,49 @@ def spiking_lstm(cell, x):
     return np.array(out)
 
 
+def conv(x, weight, bias=0.0):
+    """Correlation of maps (B, C, H, W) with kernels (M, C, k, k), zeros around."""
+    k = weight.shape[-1]
+    around = np.pad(x, ((0, 0), (0, 0), (k // 2, k // 2), (k // 2, k // 2)))
+    windows = np.lib.stride_tricks.sliding_window_view(around, (k, k), (2, 3))
+    return np.einsum("bchwij,mcij->bmhw", windows, weight) + np.reshape(bias, (-1, 1, 1))
+
+
+def spiking_conv_lstm(cell, x):
+    p, v = numbers(cell), np.zeros((x.shape[1], cell.out_channels, *cell.size))
+    c, out = v, []
+    for row in x:
+        gates = conv(row, p["conv.weight"], p["conv.bias"]) + conv(v, p["recurrent.weight"])
+        i, f, g, o = np.split(gates, 4, 1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        u = sigmoid(o) * np.tanh(c)
+        y = (u >= p["threshold"]).astype(float)
+        v = u - p["threshold"] * y
+        out.append(y)
+    return np.array(out)
+
+
+def psn(cell, x):
+    p, out = numbers(cell), np.zeros_like(x)
+    for t in range(len(x)):
+        h = sum(p["weight"][t, s] * x[s] for s in range(t + 1))
+        out[t] = h >= p["threshold"][t]
+    return out
+
+
+def convolved_back(graph, x):
+    """LIF neurons alone, and their last spikes through a convolution."""
+    p, cell = numbers(graph), graph.nodes["cell"][0]
+    v, back, out = np.zeros(x.shape[1:]), 0.0, []  # nothing, not even a bias, before the first step
+    for row in x:
+        u = cell.beta.item() * v + row + back
+        y = (u >= cell.threshold.item()).astype(float)
+        v = u - cell.threshold.item() * y
+        back = conv(y, p["nodes.feedback.0.weight"], p["nodes.feedback.0.bias"])
+        out.append(y)
+    return np.array(out)
+
+
 def sliding_psn(cell, x):
     p, out = numbers(cell), np.zeros_like(x)
     for t in range(len(x)):

@@ -53,6 +53,8 @@ LONG = {
 WITHOUT = {
     "CfC": "its state is computed again from the input and itself",
     "SpikingLSTM": "its gates set what it keeps, again in each step",
+    "SpikingConvLSTM": "its gates set what it keeps, again in each step",
+    "PSN": "holds what it was given",
     "SlidingPSN": "weighs a window of its last inputs",
     "ThresholdBatchNorm": "has no state",
     "BatchNormThroughTime": "counts steps",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ranvier.nn.dendrites.segments import ActiveDendrites
     from ranvier.nn.dendrites.sequence_memory import SequenceMemory
     from ranvier.nn.elementwise import Scale, Shift, Threshold
+    from ranvier.nn.feedback import feed_back
     from ranvier.nn.graph import Graph
     from ranvier.nn.hopfield import Hopfield, HopfieldLookup, HopfieldPooling
     from ranvier.nn.liquid.cfc import CfC
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from ranvier.nn.sequential import Sequential, TimeDistributed
     from ranvier.nn.spiking.astrocyte import AstrocyteLIF
     from ranvier.nn.spiking.lif import LI, LIF
-    from ranvier.nn.spiking.lstm import SpikingLSTM
+    from ranvier.nn.spiking.lstm import SpikingConvLSTM, SpikingLSTM
     from ranvier.nn.spiking.neuron import from_neuron
-    from ranvier.nn.spiking.parallel import SlidingPSN
+    from ranvier.nn.spiking.parallel import PSN, SlidingPSN
 
 #: module -> public names that it defines
 _HOMES = {
@@ -48,6 +49,7 @@ _HOMES = {
     "ranvier.nn.dendrites.segments": ["ActiveDendrites"],
     "ranvier.nn.dendrites.sequence_memory": ["SequenceMemory"],
     "ranvier.nn.elementwise": ["Scale", "Shift", "Threshold"],
+    "ranvier.nn.feedback": ["feed_back"],
     "ranvier.nn.graph": ["Graph"],
     "ranvier.nn.hopfield": ["Hopfield", "HopfieldLookup", "HopfieldPooling"],
     "ranvier.nn.liquid.cfc": ["CfC"],
@@ -64,9 +66,9 @@ _HOMES = {
     "ranvier.nn.sequential": ["Sequential", "TimeDistributed"],
     "ranvier.nn.spiking.astrocyte": ["AstrocyteLIF"],
     "ranvier.nn.spiking.lif": ["LI", "LIF"],
-    "ranvier.nn.spiking.lstm": ["SpikingLSTM"],
+    "ranvier.nn.spiking.lstm": ["SpikingConvLSTM", "SpikingLSTM"],
     "ranvier.nn.spiking.neuron": ["from_neuron"],
-    "ranvier.nn.spiking.parallel": ["SlidingPSN"],
+    "ranvier.nn.spiking.parallel": ["PSN", "SlidingPSN"],
 }
 
 __all__ = [  # spelled out for type checkers; a test keeps it equal to the table above
@@ -75,6 +77,7 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "LIF",
     "LTC",
     "NCP",
+    "PSN",
     "ActiveDendrites",
     "AstrocyteLIF",
     "AutoNCP",
@@ -97,12 +100,14 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "Sequential",
     "Shift",
     "SlidingPSN",
+    "SpikingConvLSTM",
     "SpikingLSTM",
     "Threshold",
     "ThresholdBatchNorm",
     "TimeDistributed",
     "conversion_loss",
     "count_operations",
+    "feed_back",
     "from_ann",
     "from_neuron",
     "from_nir",

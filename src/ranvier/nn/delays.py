@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from ranvier.nn.cell import CellState, FixedAttributes, in_own_precision
 from ranvier.nn.checks import holds_values, require_finite, require_state, require_tensor, require_values
 from ranvier.nn.counting.counts import Counts
-from ranvier.nn.domains import NOT_NEGATIVE, require_sizes
+from ranvier.nn.domains import NOT_NEGATIVE, POSITIVE, require_sizes
 from ranvier.nn.spiking.products import linear
 
 
@@ -173,14 +174,18 @@ class Delay(_Delayed):
 class DelayedLinear(_Delayed):
     """A linear layer whose every synapse has its own delay: y[t, i] = Σ_k W[i, k] x[t − steps[i, k], k] + b[i].
 
-    Learned delays are those of "dilated convolutions with learnable spacings" (Hammouamri et al. 2024) with
-    linear interpolation between steps: W is split between the two whole steps next to the delay.
+    Learned delays are those of "dilated convolutions with learnable spacings" (Hammouamri et al. 2024). Without `width`
+    W is split between the two whole steps next to the delay, linearly, and the gradient by a delay compares these two.
+    With it W is spread over all whole steps d as exp(−(d − steps)²/(2 width²)), normalised to 1, which reaches targets
+    further away: begin with about half of `longest`, and set `width` lower from epoch to epoch, to .5. `rounded()` then
+    has whole delays.
 
     Parameters
     ----------
     in_features, out_features : as of nn.Linear.
     steps : delays, a number or (out_features, in_features), whole numbers unless learned.
     learn, longest : as of `Delay`.
+    width : of the Gaussian in steps, above 0; may be set at any time. None: linear interpolation.
 
     One product for every delay that occurs, with the weights of that delay; products with spikes are event-driven.
     The state is {"past": (longest, B, in_features)}.
@@ -196,6 +201,7 @@ class DelayedLinear(_Delayed):
     """
 
     FIXED = _Delayed.FIXED | {"in_features", "out_features"}
+    NUMBERS = {"width": POSITIVE}
 
     def __init__(
         self,
@@ -206,6 +212,7 @@ class DelayedLinear(_Delayed):
         bias: bool = True,
         learn: bool = False,
         longest: int | None = None,
+        width: float | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -213,14 +220,35 @@ class DelayedLinear(_Delayed):
         initial = nn.Linear(in_features, out_features, bias=bias, device=device, dtype=dtype)
         self.weight, self.bias = initial.weight, initial.bias
         self.in_features, self.out_features = in_features, out_features
+        if width is not None:
+            if not learn:
+                raise ValueError(f"width is {width} of delays that are not learned; expected None, or learn=True")
+            POSITIVE.require("width", width)
+        self.width = width
+
+    def rounded(self) -> DelayedLinear:
+        """The same weights behind the nearest whole delays, which are not learned."""
+        layer = DelayedLinear(
+            self.in_features, self.out_features, (steps := self._used().detach().round()), bias=self.bias is not None,
+            longest=self.longest, device=self.weight.device, dtype=self.weight.dtype,
+        )  # fmt: skip
+        layer.load_state_dict({**self.state_dict(), "steps": steps.long()})
+        return layer
+
+    def _shares(self) -> Iterator[tuple[int, Tensor]]:
+        """Delays that occur, and which share of each weight has them (out_features, in_features)."""
+        steps = self._used()
+        if self.width is not None:
+            far = torch.arange(self.longest + 1, device=steps.device)[:, None, None] - steps
+            yield from enumerate(torch.softmax(far.square() / (-2 * self.width**2), 0))
+            return
+        every = steps.is_floating_point() or not holds_values(steps)
+        for d in range(self.longest + 1) if every else steps.unique().tolist():
+            yield d, (1 - (steps - d).abs()).clamp(min=0)
 
     def _read(self, whole: Tensor, T: int) -> Tensor:
-        steps = self._used()
         total: Tensor | None = self.bias
-        every = steps.is_floating_point() or not holds_values(steps)
-        occurring = range(self.longest + 1) if every else steps.unique().tolist()
-        for d in occurring:
-            share = (1 - (steps - d).abs()).clamp(min=0)
+        for d, share in self._shares():
             first = len(whole) - T - d
             sent = whole[first : first + T].flatten(0, 1)
             total = linear(sent, self.weight * share, total)
@@ -230,10 +258,10 @@ class DelayedLinear(_Delayed):
     def _count_operations(self, counts: Counts, arguments: dict[str, Any], out: Any) -> None:
         x = arguments["x"]
         past = self.init_state(x.shape[1])["past"] if arguments["state"] is None else arguments["state"]["past"]
-        whole, steps = torch.cat([past, x]), self._used()
+        whole = torch.cat([past, x])
         active = total = 0
-        for d in range(self.longest + 1):
-            synapses = ((steps - d).abs() < 1).sum(0)
+        for d, share in self._shares():
+            synapses = (share != 0).sum(0)
             due = whole[len(whole) - len(x) - d :][: len(x)] != 0
             active += int((due.sum((0, 1)) * synapses).sum())
             total += int(synapses.sum())
@@ -241,7 +269,7 @@ class DelayedLinear(_Delayed):
 
     def extra_repr(self) -> str:
         learn = self.steps.is_floating_point()
-        return f"{self.in_features}, {self.out_features}, longest={self.longest}, learn={learn}"
+        return f"{self.in_features}, {self.out_features}, longest={self.longest}, learn={learn}, width={self.width}"
 
 
 __all__ = ["Delay", "DelayedLinear"]

@@ -12,7 +12,12 @@ from ranvier.nn.checks import require_tensor
 
 
 def run_padded(
-    cell: nn.Module, x: Tensor, lengths: Tensor | list[int], state: Any = None, *, batch_first: bool = False
+    cell: nn.Module,
+    x: Tensor,
+    lengths: Tensor | list[int] | None = None,
+    state: Any = None,
+    *,
+    batch_first: bool = False,
 ) -> tuple[Tensor, Any]:
     """A cell on padded sequences: x (T, B, ...) -> y (T, B, ...) with zeros from each length on, and the state that
     each example has at its own end.
@@ -25,7 +30,7 @@ def run_padded(
     cell : any `Cell`, `rv.nn.Sequential` among them, whose state has the batch as first axis (all but `Delay`,
         `DelayedLinear`, `SlidingPSN` and layers with `recurrent_delay` above 1, whose first axis is time, the second
         the batch; both are known by name).
-    lengths : (B,) whole numbers from 1 to T.
+    lengths : (B,) whole numbers from 1 to T; None: all are T, which with `batch_first` runs any cell on (B, T, ...).
     state : as of the cell's forward.
     batch_first : x and y are (B, T, ...).
 
@@ -42,6 +47,9 @@ def run_padded(
     if x.ndim < 3 or 0 in x.shape[:2]:
         raise ValueError(f"x has shape {tuple(x.shape)}; expected (T, B, ...), or (B, T, ...) with batch_first=True")
     x = x.transpose(0, 1) if batch_first else x
+    if lengths is None:
+        y, state = cell(x, state)
+        return (y.transpose(0, 1) if batch_first else y), state
     ends = _checked_lengths(lengths, x)
     state = cell.init_state(x.shape[1]) if state is None else state  # type: ignore[operator]
     order = torch.argsort(ends, descending=True, stable=True)
