@@ -19,6 +19,12 @@ class Case:
     input: Callable | None
 
 
+def rise_and_fall(t, rise, decay):
+    """A difference of exponentials over its peak, where its slope is 0."""
+    top = np.log(decay / rise) / (1 / rise - 1 / decay)
+    return (np.exp(-t / decay) - np.exp(-t / rise)) / (np.exp(-top / decay) - np.exp(-top / rise))
+
+
 CASES = {
     type(case.model): case
     for case in (
@@ -30,6 +36,10 @@ CASES = {
              lambda t, V: 30 * (np.exp(-t / 6) - np.exp(-t)) / 5),
         Case(rv.ExponentialConductance(tau=4.0, E_rev=-80.0), 5.0, lambda t, V: 5 * np.exp(-t / 4) * (-80 - V) / 10),
         Case(rv.AlphaConductance(tau=3.0, E_rev=0.0), 2.0, lambda t, V: 2 * math.e * t / 3 * np.exp(-t / 3) * -V / 10),
+        Case(rv.synapses.BiExponentialConductance(tau_rise=1.0, tau_decay=4.0, E_rev=-80.0), 5.0,
+             lambda t, V: 5 * rise_and_fall(t, 1.0, 4.0) * (-80 - V) / 10),
+        Case(rv.synapses.NMDA(tau_rise=2.0, tau_decay=20.0), 3.0,
+             lambda t, V: 3 * rise_and_fall(t, 2.0, 20.0) * -V / 10 / (1 + np.exp(-0.062 * V) / 3.57)),
         Case(rv.Electrical(), 2.0, None),
         Case(rv.synapses.Proportional(), 0.3, None),
         Case(rv.Sigmoidal(), 2.0, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import sympy as sp
@@ -131,7 +132,12 @@ class BiExponential(_Filtered):
     tau_decay: Value = parameter(5.0, "ms", "decay time", above=0)
 
     def peak_size(self) -> sp.Expr:
-        ratio, decay = symbol("tau_decay") / symbol("tau_rise"), symbol("tau_decay")
-        if self.numbers["tau_rise"] == self.numbers["tau_decay"]:  # an alpha function, and its slope
-            return sp.exp((ratio - 3) / 2) / decay
-        return sp.exp(-sp.log(ratio) / (ratio - 1)) / decay
+        return difference_peak(self.numbers)
+
+
+def difference_peak(numbers: Mapping[str, float]) -> sp.Expr:
+    """The largest value of (exp(−t/tau_decay) − exp(−t/tau_rise))/(tau_decay − tau_rise), of the parameters."""
+    ratio, decay = symbol("tau_decay") / symbol("tau_rise"), symbol("tau_decay")
+    if numbers["tau_rise"] == numbers["tau_decay"]:  # an alpha function, and its slope
+        return sp.exp((ratio - 3) / 2) / decay
+    return sp.exp(-sp.log(ratio) / (ratio - 1)) / decay
