@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 
 import ranvier as rv
-from ranvier.engines import _sources
+from ranvier.engines.sources import poisson
 
 N, STEPS = 2048, 500
 
@@ -184,7 +184,7 @@ def test_poisson_tables_hold_the_distribution_function(rate):
     """Every word gives the count that inversion by SciPy gives; the largest word too."""
     dt = 0.1
     size = len(np.atleast_1d(rate))
-    table, base = _sources.poisson_table(torch.tensor(rate) if size > 1 else rate, dt, size, 256)
+    table, base = poisson.poisson_table(torch.tensor(rate) if size > 1 else rate, dt, size, 256)
     words = np.concatenate([np.array([0, 1, 2**31, 2**32 - 2, 2**32 - 1]), np.arange(0, 2**32, 2**22 + 1)])
     for i, r in enumerate(np.atleast_1d(rate)):
         mean = r * dt / 1000

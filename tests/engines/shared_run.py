@@ -33,6 +33,8 @@ def network(kind: str) -> tuple[rv.Network, dict]:
         net.connect(cells, cells, weight=weight, delay=1.8, edges=(sources, targets), synapse=jump)
         drive = net.add(rv.Poisson(150.0), 300, "drive")
         net.connect(drive, cells, weight=68.75, delay=1.8, edges=(np.arange(300), 40 * np.arange(300)))
+        shared = net.add(rv.neurons.CorrelatedPoisson(150.0, 0.1), 300, "shared")
+        net.connect(shared, cells, weight=68.75, delay=1.8, edges=(np.arange(300), 40 * np.arange(300) + 7))
         return net, {"engine": "events", "record": [rv.Probe("V", neurons=[0, 5000, n - 1], interval=1.0)]}
     if kind == "explodes":
         start = torch.zeros(600, dtype=torch.float64)
@@ -48,6 +50,7 @@ def network(kind: str) -> tuple[rv.Network, dict]:
     net.connect(inh, inh, weight=torch.from_numpy(rng.normal(-2.0, 1.0, 900)), edges=edges,
                 delay=torch.from_numpy(rng.uniform(1.0, 4.0, 900)))  # fmt: skip
     net.background(exc, rate=500.0, weight=0.3)
+    net.connect(net.add(rv.neurons.GammaProcess(100.0, 3.0), 700), exc, weight=0.5, in_degree=3)
     assert count == 300 * 30 and drawn.size
     return net, {"record": [rv.Probe("V", neurons=[3, 699, 700, 999], interval=0.5)]}
 

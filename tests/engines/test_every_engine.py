@@ -21,6 +21,10 @@ def network() -> rv.Network:
     a = net.add(rv.LIF(), 30, "a", drive=series, noise=3.0, initial=rest)
     b = net.add(rv.LIF(), 12, "b", drive=16.0, noise=torch.linspace(1.0, 4.0, 12), initial=rest)
     source = net.add(rv.Poisson(rate=300.0), 8, "source")
+    kinds = [rv.neurons.GammaProcess(rate=300.0, shape=2.5, t_ref=0.3), rv.neurons.CorrelatedPoisson(rate=300.0),
+             rv.neurons.PulsePackets([9.0, 12.0, 19.5, 24.0], activity=1.5, sd=2.0)]  # fmt: skip
+    for kind in kinds:
+        net.connect(net.add(kind, 6), a, weight=0.5, delay=0.4, in_degree=2)
     net.connect(a, [a, b], weight=8.0, delay=1.5, in_degree=5, synapse=rv.Exponential(tau=4.0))
     net.connect(source, a, weight=0.5, delay=0.3 + 0.1 * torch.arange(90) % 2, in_degree=3)
     net.connect(b, a, weight=0.4, delay=0.7, in_degree=4, plasticity=rv.rules.STDP(A_plus=0.1, A_minus=0.08))

@@ -9,7 +9,7 @@ from scipy import stats
 
 import ranvier as rv
 from ranvier._steps import rounded_steps
-from ranvier.engines._sources import spike_events
+from ranvier.engines.sources.listed import spike_events
 from tests.engines import plain, plain_plastic, plastic
 
 ENGINES = ["compiled", "torch"]

@@ -123,3 +123,32 @@ def test_series_are_written_and_read(tmp_path):
     again = rv.read_network(tmp_path / "net")
     assert torch.equal(again.backgrounds[0].rate.values, net.backgrounds[0].rate.values)
     assert again["cells"].parameters["E_L"].interval == 1.0
+
+
+def test_a_series_is_read_from_text_and_arrays(tmp_path):
+    values = np.array([[0.0, 1.5, -2.0], [3.0, 4.0, 1e-3]])
+    np.save(tmp_path / "a.npy", values)
+    np.savez(tmp_path / "b.npz", other=values[:, 0], drive=values)
+    np.savetxt(tmp_path / "c.csv", values, delimiter=",", header="first,second,third", comments="")
+    np.savetxt(tmp_path / "d.txt", values, fmt="%.17g")
+    for name, array in (("a.npy", None), ("b.npz", "drive"), ("c.csv", None), ("d.txt", None)):
+        series = rv.TimeSeries.read(tmp_path / name, 5.0, array)
+        assert series.interval == 5.0 and np.array_equal(series.values.numpy(), values)
+    np.savetxt(tmp_path / "one.txt", values[:, 1])
+    assert np.array_equal(rv.TimeSeries.read(tmp_path / "one.txt", 5.0).values.numpy(), values[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [("", "holds no numbers; expected"), ("1,2\n3\n", "line 2 of .*has 1 numbers; expected 2"),
+     ("a,b\nc,d\n1,2\n", "line 2 of .*expected numbers"),
+     ("1,2\n3,x\n", "line 2"), ("1,nan\n", "not finite"), ("1,x\n2,3\n", "line 1")],
+)  # fmt: skip
+def test_a_file_that_is_no_series_is_refused(tmp_path, text, match):
+    (tmp_path / "bad.csv").write_text(text)
+    with pytest.raises(ValueError, match=match):
+        rv.TimeSeries.read(tmp_path / "bad.csv", 5.0)
+    np.savez(tmp_path / "two.npz", a=np.zeros(2), b=np.array(["x"]))
+    for name, expected in ((None, "expected one of a, b"), ("c", "expected one of a, b"), ("b", "real numbers")):
+        with pytest.raises(ValueError, match=expected):
+            rv.TimeSeries.read(tmp_path / "two.npz", 5.0, name)

@@ -282,7 +282,7 @@ def test_a_planted_import_between_folders_is_found(folder: str, code: str, count
         ("nn/spiking", "from ranvier.engines.compiled import _random", 1),
         ("nn/spiking", "from ranvier.engines.compiled._random import next_word", 1),
         ("engines/torch", "from ranvier.engines.compiled._random import next_word", 1),
-        ("engines/torch", "from ranvier.engines._sources import spike_events", 0),
+        ("engines/torch", "from ranvier.engines._prepare import ENGINES", 0),
         ("engines/compiled", "from ranvier.engines.compiled._random import next_word", 0),
         ("nn", "from ranvier.codegen.arithmetic.simd import _secret", 1),
     ],

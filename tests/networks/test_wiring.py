@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from ranvier.codegen.arithmetic.streams import below, seeded, stepped
+from ranvier.codegen.keys import mix, stream_key
 from ranvier.networks import wiring as w
 from ranvier.networks.wiring._draw import uniforms
-from ranvier.networks.wiring._streams import below, seeded, stepped
-from ranvier.networks.wiring.keys import mix, stream_key
 
 KEY = stream_key(3, 1)
 LINE = np.linspace(0.0, 1.0, 30)[:, None]

@@ -121,9 +121,11 @@ def test_refusals_name_the_part_and_the_remedy():
     net, a = one()
     net.connect(a, a, weight=1.0, synapse=rv.Sigmoidal(), in_degree=1)
     refused(net, "from 'cells' to 'cells'.*Sigmoidal.*continuous")
-    net, a = one()
-    net.add(rv.SpikeTimes([1.0], [0]), 1, name="given")
-    refused(net, "'given' has spike times.*Poisson")
+    N = rv.neurons
+    for source in (rv.SpikeTimes([1.0], [0]), N.GammaProcess(), N.CorrelatedPoisson(), N.PulsePackets([1.0])):
+        net, a = one()
+        net.add(source, 1, name="given")
+        refused(net, f"'given' has spikes of {type(source).__name__}.*Poisson")
     net, a = one()
     net.add(rv.Graded(), 2, name="graded", noise=1.0)
     refused(net, "'graded' of Graded never spikes")

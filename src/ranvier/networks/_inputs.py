@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ranvier._checks import array, number, positive
@@ -51,6 +52,26 @@ class TimeSeries:
             raise ValueError(f"A time series is not finite at its row {k}; expected finite numbers.")
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "interval", positive(self.interval, "interval", "ms"))
+
+    @classmethod
+    def read(cls, path: str | Path, interval: float, array: str | None = None) -> TimeSeries:
+        """From a file, a row a time and a column a neuron: text (columns apart by commas, semicolons or white space; a
+        heading and lines after # are passed over), .npy, or .npz, of which `array` names one array.
+
+        Raises FileNotFoundError, and ValueError for anything else than finite numbers in rows of equal length.
+
+        Examples
+        --------
+        >>> import ranvier as rv
+        >>> with open("drive.csv", "w") as file:
+        ...     _ = file.write("a,b\\n0,1\\n2,3\\n")
+        ...
+        >>> rv.TimeSeries.read("drive.csv", interval=10.0).values.tolist()
+        [[0.0, 1.0], [2.0, 3.0]]
+        """
+        from ranvier.networks.readers.series import read_values
+
+        return cls(read_values(path, array), interval)
 
 
 @dataclass(frozen=True)

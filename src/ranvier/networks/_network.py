@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ranvier._checks import count, nearest, printable, values
 from ranvier._text import plural
+from ranvier.codegen.keys import stream_key
 from ranvier.networks import _html
 from ranvier.networks._connect import learning, per_edge, receives, rule_of, synapse_of, transmits
 from ranvier.networks._inputs import DELAY, TimeSeries
@@ -15,7 +16,6 @@ from ranvier.networks._projection import Background, Projection
 from ranvier.networks.groups import groups_of, names_of
 from ranvier.networks.settings import Settable, assign, checked, rate_of, resolve
 from ranvier.networks.wiring import Wiring
-from ranvier.networks.wiring.keys import stream_key
 
 if TYPE_CHECKING:
     import networkx

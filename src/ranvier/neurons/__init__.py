@@ -8,10 +8,10 @@ from ranvier.neurons.hodgkin_huxley import HodgkinHuxley
 from ranvier.neurons.izhikevich import Izhikevich
 from ranvier.neurons.lif import LIF
 from ranvier.neurons.qif import QIF
-from ranvier.neurons.sources import Poisson, Source, SpikeTimes
+from ranvier.neurons.sources import CorrelatedPoisson, GammaProcess, Poisson, PulsePackets, Source, SpikeTimes
 from ranvier.neurons.synaptic_lif import SynapticLIF
 
 __all__ = [
-    "EIF", "LIF", "QIF", "AdEx", "Graded", "HodgkinHuxley", "Izhikevich", "Neuron", "Poisson", "Source",
-    "SpikeTimes", "SynapticLIF",
-]
+    "EIF", "LIF", "QIF", "AdEx", "CorrelatedPoisson", "GammaProcess", "Graded", "HodgkinHuxley", "Izhikevich", "Neuron",
+    "Poisson", "PulsePackets", "Source", "SpikeTimes", "SynapticLIF",
+]  # fmt: skip

@@ -29,6 +29,7 @@ def adopt(program: Program, state: RunState, earlier: Program, past: RunState) -
         if (p.index, purpose) in places:
             there, count = places[p.index, purpose], 4 * padded(p.size)
             state.streams[at : at + count] = past.streams[there : there + count]
+    copy_into(state.drawn_arrays, past.drawn_arrays)
     copy_into({"ring": state.ring, "masks": state.masks}, {"ring": past.ring, "masks": past.masks})
     for part, own, other in zip(program.plastic, state.plastic, past.plastic, strict=True):
         copy_into(own.arrays(part.projection.index), other.arrays(part.projection.index))

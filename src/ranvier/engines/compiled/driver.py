@@ -140,19 +140,16 @@ def emit(A, step, p, lo, mask):
     out = pointer(mask + p.mask + lo, np.uint8(0))
     for i in range(TILE):
         out[i] = np.uint8(0)
-    steps = pointer(A.event_steps, 0)
-    neurons = pointer(A.event_neurons, 0)
-    end = p.events + p.spikes
-    first, last = p.events, end
-    while first < last:  # bisection for the first event of this step
+    steps, neurons = pointer(p.events, 0), pointer(p.event_neurons, 0)
+    first, last = 0, p.spikes
+    while first < last:  # bisection for the first spike of this step and tile
         middle = (first + last) // 2
-        if steps[middle] < step:
+        if steps[middle] < step or (steps[middle] == step and neurons[middle] < lo):
             first = middle + 1
         else:
             last = middle
-    while first < end and steps[first] == step:
-        if lo <= neurons[first] < lo + TILE:
-            out[neurons[first] - lo] += np.uint8(1)
+    while first < p.spikes and steps[first] == step and neurons[first] < lo + TILE:
+        out[neurons[first] - lo] += np.uint8(1)
         first += 1
 
 

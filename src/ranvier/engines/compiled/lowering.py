@@ -12,7 +12,6 @@ from ranvier._steps import whole_steps
 from ranvier.codegen.arithmetic.portable import Portable
 from ranvier.codegen.compilation import kernel_address
 from ranvier.codegen.records import address
-from ranvier.engines._sources import MOST_MEAN, most_at_once, poisson_tables, spike_events
 from ranvier.engines.compiled.couplings import senders
 from ranvier.engines.compiled.kernels import KernelLayout, layout, source
 from ranvier.engines.compiled.loops import TILE, add_poisson_address, delivery_address, poisson_spikes_address
@@ -21,6 +20,9 @@ from ranvier.engines.compiled.records import BACKGROUND, LISTED, POISSON, POPULA
 from ranvier.engines.compiled.synapse_tables import SynapseTable, delay_steps, padded
 from ranvier.engines.precision import needs_double, warn_of_rule
 from ranvier.engines.protocol import EngineOptions
+from ranvier.engines.sources import drawn
+from ranvier.engines.sources.listed import most_at_once, spike_events
+from ranvier.engines.sources.poisson import MOST_MEAN, poisson_tables
 from ranvier.engines.step_model import StepModel, step_models
 from ranvier.equations.integrators import TIME
 from ranvier.networks import Background, Network, Population, TimeSeries
@@ -51,12 +53,8 @@ def lower(net: Network, options: EngineOptions) -> Program:
     for p in net.populations:
         if p.index in models:
             parts.add_equations(p, models[p.index], layouts[p.index])
-        elif isinstance(p.neuron, Poisson):
-            parts.add_poisson(p)
-        elif isinstance(p.neuron, SpikeTimes):
-            parts.add_events(p)
         else:
-            raise TypeError(f"population {p.name!r} has the model {p.neuron!r}; expected a Neuron or a source")
+            parts.add_source(p)
     for p in net.populations:
         parts.add_backgrounds(p, [b for b in net.backgrounds if b.target is p], models)
     projections, longest = _projections(net, models, parts, threads)
@@ -68,8 +66,6 @@ def lower(net: Network, options: EngineOptions) -> Program:
         backgrounds=np.array(parts.backgrounds, BACKGROUND),
         series=np.array(parts.series, SERIES),
         series_values=np.concatenate([*parts.values, np.zeros(1, real)]).astype(real),
-        event_steps=np.concatenate([*parts.event_steps, np.zeros(1, np.int64)]),
-        event_neurons=np.concatenate([*parts.event_neurons, np.zeros(1, np.int64)]),
         seeds=tuple(parts.seeds),
         most_spikes=parts.most_spikes,
         sizes=Sizes(
@@ -77,6 +73,7 @@ def lower(net: Network, options: EngineOptions) -> Program:
             (2, block, parts.mask),
         ),
         arrays=tuple(parts.arrays),
+        drawn=parts.drawn,
     )  # fmt: skip
     if not any(p.plasticity is not None for p in net.projections):
         return program
@@ -128,11 +125,10 @@ class PopulationTables:
     most_spikes: int = 0
     series: list[tuple[int, ...]] = field(default_factory=list)
     values: list[NDArray[Any]] = field(default_factory=list)
-    event_steps: list[NDArray[np.int64]] = field(default_factory=list)
-    event_neurons: list[NDArray[np.int64]] = field(default_factory=list)
     backgrounds: list[tuple[int, ...]] = field(default_factory=list)
     seeds: list[tuple[int, Population, int]] = field(default_factory=list)
     arrays: list[NDArray[Any]] = field(default_factory=list)
+    drawn: dict[int, drawn.PointProcess] = field(default_factory=dict)
 
     def address(self, array: NDArray[Any] | None) -> int:
         """Of an array that the program will own."""
@@ -177,7 +173,19 @@ class PopulationTables:
             self.series.append((where.rows.index(name), first, columns, interval, len(series.values)))
             self.values.append(series.values.detach().numpy().astype(self.options.real).ravel())
 
-    def add_poisson(self, p: Population) -> None:
+    def add_source(self, p: Population) -> None:
+        """A population without equations. Raises TypeError for one of unknown kind."""
+        if isinstance(p.neuron, Poisson):
+            self._add_poisson(p)
+        elif isinstance(p.neuron, SpikeTimes):
+            self._add_events(p)
+        elif (process := drawn.process(p, self.options.dt)) is not None:
+            self.row_of(p, most=drawn.MOST)["kind"] = LISTED
+            self.drawn[p.index] = process
+        else:
+            raise TypeError(f"population {p.name!r} has the model {p.neuron!r}; expected a Neuron or a source")
+
+    def _add_poisson(self, p: Population) -> None:
         n = padded(p.size)
         tables = poisson_tables(
             p.parameters["rate"], self.options.dt, p.size, n, f"population {p.name!r}", MOST_MEAN
@@ -189,12 +197,11 @@ class PopulationTables:
             row[name] = value
         self.stream(p, 0)
 
-    def add_events(self, p: Population) -> None:
+    def _add_events(self, p: Population) -> None:
         steps, neurons = spike_events(p, self.options.dt)
         row = self.row_of(p, most=most_at_once(steps, neurons))
-        row["kind"], row["events"], row["spikes"] = LISTED, sum(map(len, self.event_steps)), len(steps)
-        self.event_steps.append(steps)
-        self.event_neurons.append(neurons)
+        row["kind"], row["spikes"] = LISTED, len(steps)
+        row["events"], row["event_neurons"] = self.address(steps), self.address(neurons)
 
     def add_backgrounds(self, p: Population, own: list[Background], models: dict[int, StepModel]) -> None:
         row, n, real = self.populations[p.index], padded(p.size), self.options.real

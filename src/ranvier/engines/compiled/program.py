@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ranvier.engines.compiled.kernels import KernelLayout
 from ranvier.engines.compiled.loops import TILE
 from ranvier.engines.protocol import EngineOptions
 from ranvier.engines.recording.probes import ProbePiece, ResolvedProbe
+from ranvier.engines.sources.drawn import PointProcess
 from ranvier.engines.step_model import StepModel
 from ranvier.networks import Network, Population, Projection
 
@@ -38,9 +40,9 @@ class Program:
     """Tables for the loop, and where a population's numbers lie.
 
     models, coefficients, layouts: by population's index; block_steps: steps between two deliveries; populations ...
-    series: tables, as in `records`; event_steps, event_neurons: given spikes; seeds: (place among the streams,
+    series: tables, as in `records`; seeds: (place among the streams,
     population, purpose) of every random stream; most_spikes: of all neurons in a step; arrays: those that the tables'
-    addresses are of.
+    addresses are of; drawn: sources whose spikes are drawn ahead, by population's index.
     """
 
     net: Network
@@ -55,13 +57,12 @@ class Program:
     backgrounds: NDArray[Any]
     series: NDArray[Any]
     series_values: NDArray[Any]
-    event_steps: NDArray[np.int64]
-    event_neurons: NDArray[np.int64]
     seeds: tuple[tuple[int, Population, int], ...]
     most_spikes: int
     sizes: Sizes
     arrays: tuple[NDArray[Any], ...]
     plastic: tuple[PlasticProgram, ...] = ()
+    drawn: Mapping[int, PointProcess] = field(default_factory=dict)
 
     @property
     def leader(self) -> int:

@@ -16,19 +16,20 @@ EQUATIONS, POISSON, LISTED = range(3)
 #: resting: of a byte a tile, not 0 for one at its fixed point, or 0 where none is skipped
 RUN = record(
     "counter", "populations", "n_populations", "projections", "couplings", "backgrounds", "series", "series_values",
-    "event_steps", "event_neurons", "x", "ring", "ring_columns", "ring_slots", "streams", "spares", "masks",
+    "x", "ring", "ring_columns", "ring_slots", "streams", "spares", "masks",
     "mask_columns", "probes", "n_probes", "probe_neurons", "samples", "spike_steps", "spike_neurons", "spike_room",
     "most_spikes", "normals", "fill_normals", "bytes", "leader", "local", "exchange", "failed",
     "resting",
 )  # fmt: skip
 #: kernel: of its step; start: first global index; x, mask, ring, stream, spare: where its numbers begin; normals: a
-#: neuron and step; background, series, projection: its first row, and how many; events, spikes: of given ones; table,
+#: neuron and step; background, series, projection: its first row, and how many; events, event_neurons, spikes:
+#: addresses of the steps and neurons of listed spikes, by step, then neuron, and their number; table,
 #: rows, stride, base, interval, samples: of a Poisson source's counts, as in `PoissonTables`; rows_of_x, ports: of its
 #: block and of the ring; rests: whether a step depends on its numbers and what arrives alone
 POPULATION = record(
     "kind", "kernel", "size", "padded", "start", "mask", "x", "ring", "stream", "normals", "spare", "background",
-    "backgrounds", "series", "n_series", "projection", "projections", "events", "spikes", "table", "rows", "stride",
-    "base", "interval", "samples", "rows_of_x", "ports", "rests",
+    "backgrounds", "series", "n_series", "projection", "projections", "events", "event_neurons", "spikes", "table",
+    "rows", "stride", "base", "interval", "samples", "rows_of_x", "ports", "rests",
 )  # fmt: skip
 #: code: of its delivery; ring: its port's column; rows, items, weights, delays, splits, constant: addresses, as in
 #: `Synapses`; steps: the one delay; item_bytes: of a target

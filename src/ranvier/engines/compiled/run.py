@@ -17,8 +17,9 @@ from ranvier.engines.compiled.program import Program
 from ranvier.engines.compiled.records import PROBE, RUN
 from ranvier.engines.compiled.state import RunState
 from ranvier.engines.protocol import Segment
+from ranvier.engines.sources.drawn import Listing
 
-_TABLES = "populations", "projections", "backgrounds", "series", "series_values", "event_steps", "event_neurons"
+_TABLES = "populations", "projections", "backgrounds", "series", "series_values"
 _STATE = "x", "ring", "streams", "spares", "masks"
 #: whether tiles at their fixed point are skipped; the result is the same without
 SKIP = True
@@ -57,6 +58,7 @@ class Bound:
         if row["normals"]:  # a network without noise need not wait for its compilation
             row["fill_normals"] = normals_address()
         self.plastic = self._plastic_table()
+        self.listing = Listing(program.drawn, program.populations)
 
     def rebind(self) -> None:
         """After the modulator of a plastic projection was replaced."""
@@ -83,14 +85,16 @@ def advance(bound: Bound, last: int) -> Segment:
     probes, samples = probe_table(program, state.step, last)
     row = bound.table[0]
     row["probes"], row["samples"] = address(probes), address(samples)
-    first = state.step
+    first = drawn = state.step
     room = max(2 * program.block_steps * program.most_spikes, _ROOM)
     steps, neurons = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
     while state.step < last:
         spike_steps, spike_neurons = np.empty(room, np.int64), np.empty(room, np.int32)
         row["spike_steps"], row["spike_neurons"] = address(spike_steps), address(spike_neurons)
         row["spike_room"] = room
-        state.step, count = _run(bound, last)
+        if state.step >= drawn:
+            drawn = bound.listing.extend(state.drawn, state.step, last)
+        state.step, count = _run(bound, drawn)
         if bound.couplings is not None:
             bound.couplings.check()
         steps.append(spike_steps[:count].copy())

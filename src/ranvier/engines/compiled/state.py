@@ -16,6 +16,7 @@ from ranvier.engines.compiled.program import Program
 from ranvier.engines.compiled.synapse_tables import padded
 from ranvier.engines.protocol import REFRACTORY
 from ranvier.engines.recording.shares import Places, cut
+from ranvier.engines.sources.drawn import begin_all
 from ranvier.engines.step_model import StepModel, initial_values
 from ranvier.networks import Population
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 @dataclass(eq=False)
 class RunState:
     """step: steps done; x: the populations' rows of numbers; ring (slots, columns): inputs under way; streams, spares:
-    of the random numbers; masks: spikes of the last steps; plastic: by plastic projection."""
+    of the random numbers; masks: spikes of the last steps; plastic: by plastic projection; drawn: what sources whose
+    spikes are drawn ahead go on from, by population's index."""
 
     step: int
     x: NDArray[Any]
@@ -35,6 +37,7 @@ class RunState:
     spares: NDArray[np.float32]
     masks: NDArray[np.uint8]
     plastic: list[PlasticState] = field(default_factory=list)
+    drawn: dict[int, NDArray[np.uint64]] = field(default_factory=dict)
 
     @classmethod
     def initial(cls, program: Program) -> RunState:
@@ -50,6 +53,7 @@ class RunState:
         for at, p, purpose in program.seeds:
             n = padded(p.size)
             seed_streams(state.streams[at : at + 4 * n].reshape(4, n), program.options.seed, p.start, purpose)
+        state.drawn = begin_all(program.drawn, program.options.seed)
         if program.plastic:
             from ranvier.engines.plasticity.state import PlasticState
 
@@ -83,12 +87,21 @@ class RunState:
 
     def arrays(self, program: Program) -> dict[str, NDArray[Any]]:
         """Everything but the step that the future depends on, by name: views."""
-        own = {"x": self.x, "ring": self.ring, "streams": self.streams, "spares": self.spares}
+        own = {"x": self.x, "ring": self.ring, "streams": self.streams, "spares": self.spares} | self.drawn_arrays
         if program.plastic:  # spikes under way reach plastic synapses by the masks, others by the ring
             own["masks"] = self.masks
         for part, state in zip(program.plastic, self.plastic, strict=True):
             own |= state.arrays(part.projection.index)
         return own
+
+    @property
+    def drawn_arrays(self) -> dict[str, NDArray[np.uint64]]:
+        """`drawn` under the names of a saved state."""
+        return {f"drawn_{k}": array for k, array in self.drawn.items()}
+
+    def drawn_places(self, rank: int) -> dict[str, Places]:
+        """Every rank has them all; the first one writes them."""
+        return {name: Places(0, [(0, len(a))] if rank == 0 else []) for name, a in self.drawn_arrays.items()}
 
     def share(self, program: Program) -> dict[str, NDArray[Any]]:
         """What this rank owns of `arrays`; see `ranvier.engines.recording.shares`."""
@@ -107,7 +120,7 @@ class RunState:
                            for k in range(where.normals)]  # fmt: skip
         places = {
             "x": Places(0, x), "ring": Places(1, ring), "spares": Places(0, spares),
-            "streams": stream_places(program),
+            "streams": stream_places(program), **self.drawn_places(program.options.rank),
         }  # fmt: skip
         return cut(self.arrays(program), places)
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.engines.compiled.program import Program
+from ranvier.engines.compiled.state import copy_into
 from ranvier.engines.compiled.stepping import SteppingRun
 from ranvier.engines.compiled.synapse_tables import SynapseTable, padded
 from ranvier.engines.events.engine import EventRun
@@ -41,6 +42,7 @@ def to_stepping(run: EventRun, program: Program) -> SteppingRun:
         if (p.index, purpose) in places:
             there, count = places[p.index, purpose], 4 * padded(p.size)
             state.streams[at : at + count] = run.sources.streams[there : there + count]
+    copy_into(state.drawn_arrays, run.sources.drawn_arrays)
     for k in run.program.model.models:
         p = program.net.populations[k]
         state.set_values(program, p, run.values(p))

@@ -19,6 +19,7 @@ from ranvier.engines.events.lowering import EventProgram, own_groups
 from ranvier.engines.events.records import LOOP
 from ranvier.engines.protocol import REFRACTORY, NotFinite, Segment
 from ranvier.engines.recording.shares import Places, cut
+from ranvier.engines.sources.drawn import Listing
 from ranvier.networks import Population
 
 _ROOM = 200_000  # spikes that are recorded at once, at least
@@ -50,8 +51,7 @@ class EventRun:
         self._sources_table = np.zeros(1, RUN)
         for name in ("streams", "masks"):
             self._sources_table[name] = address(getattr(self.sources, name))
-        for name in ("event_steps", "event_neurons"):
-            self._sources_table[name] = address(getattr(base, name))
+        self._listing = Listing(base.drawn, base.populations)
         self.probe_neurons = np.concatenate([*(p.neurons for _, p in base.pieces), np.zeros(1, np.int64)])
         self.table = np.zeros(1, LOOP)
         row = self.table[0]
@@ -122,13 +122,16 @@ class EventRun:
         samples = np.zeros(max(sum(_length(row, self.step, last) for row in probes), 1))
         row = self.table[0]
         row["probes"], row["samples"] = address(probes), address(samples)
-        first, steps, neurons = self.step, [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+        first = drawn = self.step
+        steps, neurons = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
         room = max(2 * base.block_steps * base.most_spikes, _ROOM)
         while self.step < last:
             spike_steps, spike_neurons = np.empty(room, np.int64), np.empty(room, np.int32)
             row["spike_steps"], row["spike_neurons"] = address(spike_steps), address(spike_neurons)
             row["spike_room"] = room
-            self.step, count = self._run(last)
+            if self.step >= drawn:
+                drawn = self._listing.extend(self.sources.drawn, self.step, last)
+            self.step, count = self._run(drawn)
             steps.append(spike_steps[:count].copy())
             neurons.append(spike_neurons[:count].copy())
         values = samples.astype(base.options.real)
@@ -176,7 +179,7 @@ class EventRun:
     def share(self) -> dict[str, NDArray[Any]]:
         """What this rank owns of `state()`; see `ranvier.engines.recording.shares`."""
         base, own = self.program.base, self._arrays()
-        places: dict[str, Places] = {"streams": stream_places(base)}
+        places: dict[str, Places] = {"streams": stream_places(base)} | self.sources.drawn_places(base.options.rank)
         for k in self.records:
             size = base.net.populations[k].size
             places[f"records_{k}"] = Places(0, [own_groups(size, base.options.rank, base.options.ranks)])
@@ -212,7 +215,7 @@ class EventRun:
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         own: dict[str, NDArray[Any]] = {f"records_{k}": a.view(np.int64) for k, a in self.records.items()}
-        return own | {"streams": self.sources.streams}
+        return own | {"streams": self.sources.streams} | self.sources.drawn_arrays
 
     def values(self, population: Population) -> dict[str, NDArray[np.float64]]:
         """A population's variables at this step, and the steps left of its refractory period, by name."""
@@ -246,6 +249,7 @@ class EventRun:
             population = self.program.model.net.populations[k]
             self.set_values(population, earlier.values(population))
         self.sources.streams[...] = earlier.sources.streams
+        copy_into(self.sources.drawn_arrays, earlier.sources.drawn_arrays)
         self._hold(*earlier.spikes_under_way(), earlier.totals)
 
     @property

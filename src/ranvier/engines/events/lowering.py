@@ -24,7 +24,6 @@ from ranvier.engines.events.synapses import delay_tables
 from ranvier.engines.protocol import EngineOptions
 from ranvier.engines.step_model import StepModel, step_models
 from ranvier.networks import Network
-from ranvier.neurons import Poisson, SpikeTimes
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,12 +101,10 @@ def lower(model: EventModel, options: EngineOptions) -> EventProgram:
     capacity = np.zeros(threads * options.ranks, np.int64)
     for p in net.populations:
         before = sources.most_spikes
-        if isinstance(p.neuron, Poisson):
-            sources.add_poisson(p)
-        elif isinstance(p.neuron, SpikeTimes):
-            sources.add_events(p)
-        else:
+        if p.index in model.models:
             sources.row_of(p)
+        else:
+            sources.add_source(p)
         capacity += sources.most_spikes - before  # memory that no spike reaches is never taken
     arrays = sources.arrays
     parts, longest, shortest = np.zeros(len(net.populations), PART), 1, LONGEST_BLOCK
@@ -142,12 +139,11 @@ def lower(model: EventModel, options: EngineOptions) -> EventProgram:
         populations=sources.populations,
         projections=np.zeros(0, PROJECTION), backgrounds=np.zeros(0, BACKGROUND), series=np.zeros(0, SERIES),
         series_values=np.zeros(1, options.real),
-        event_steps=np.concatenate([*sources.event_steps, np.zeros(1, np.int64)]),
-        event_neurons=np.concatenate([*sources.event_neurons, np.zeros(1, np.int64)]),
         seeds=tuple(sources.seeds),
         most_spikes=sources.most_spikes,
         sizes=Sizes(1, (1, 1), max(sources.streams, 1), 1, (1, 1, max(sources.mask, 1))),
         arrays=(),
+        drawn=sources.drawn,
     )  # fmt: skip
     regions = np.concatenate([np.zeros(1, np.int64), np.cumsum(capacity)])
     slots = 1 << int(longest + 2 * block + 1).bit_length()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ranvier._steps import whole_steps
-from ranvier.engines._sources import MOST_MEAN, rate_samples, spike_events
+from ranvier.engines.sources import drawn
+from ranvier.engines.sources.listed import spike_events
+from ranvier.engines.sources.poisson import MOST_MEAN, rate_samples
 from ranvier.networks import Network, Population, TimeSeries
 from ranvier.neurons import Poisson, SpikeTimes
 
@@ -24,6 +27,26 @@ class ExternalInputs:
             for p in net.populations
             if isinstance(p.neuron, SpikeTimes)
         }
+        processes = {p.index: drawn.process(p, dt) for p in net.populations}
+        self.processes = {k: process for k, process in processes.items() if process is not None}
+
+    def begin(self, seed: int, batch: int) -> tuple[Tensor, ...]:
+        """What the drawn sources go on from at time 0, (B, words, processes) each."""
+        return tuple(
+            torch.stack([torch.from_numpy(drawn.begin(p, seed, k, copy).view(np.int64)) for copy in range(batch)])
+            for k, p in self.processes.items()
+        )
+
+    def draw(self, state: tuple[Tensor, ...], step: int) -> tuple[tuple[Tensor, ...], dict[int, list[Tensor]]]:
+        """What they go on from after a step; and the neurons that spike in it, of each copy, by population."""
+        after, fired = [], {}
+        for (k, process), before in zip(self.processes.items(), state, strict=True):
+            now = before.clone()
+            fired[k] = [
+                torch.from_numpy(process.draw(row.numpy().view(np.uint64), step, step + 1)[1]) for row in now
+            ]
+            after.append(now)
+        return tuple(after), fired
 
     def parameters(self, p: Population, step: int, dtype: torch.dtype) -> dict[str, Tensor]:
         """The time t (ms) and the population's parameters that change with it."""
@@ -43,9 +66,10 @@ class ExternalInputs:
         return torch.from_numpy(rate_samples(rate, self.dt, what, most)[0][0]) * self.dt / 1000
 
     def spikes(
-        self, p: Population, step: int, batch: int, own: Tensor | None, generator: torch.Generator
+        self, p: Population, step: int, batch: int, own: Tensor | None, generator: torch.Generator,
+        fired: dict[int, list[Tensor]],
     ) -> Tensor:
-        """(B, n) spikes of a population without equations, `own` among them."""
+        """(B, n) spikes of a population without equations, `own` among them; fired: by `draw`."""
         spikes = torch.zeros(batch, p.size, dtype=self.dtype)
         if isinstance(p.neuron, Poisson):
             rate = p.parameters["rate"]
@@ -55,4 +79,7 @@ class ExternalInputs:
             steps, neurons = self.events[p.index]
             a, b = torch.searchsorted(steps, torch.tensor([step, step + 1])).tolist()
             spikes.index_add_(1, neurons[a:b], torch.ones(batch, b - a, dtype=self.dtype))
+        elif p.index in fired:
+            for row, neurons in zip(spikes, fired[p.index], strict=True):
+                row.index_add_(0, neurons, torch.ones(len(neurons), dtype=self.dtype))
         return spikes if own is None else spikes + own

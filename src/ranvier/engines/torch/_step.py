@@ -30,7 +30,8 @@ class NetworkState(NamedTuple):
     variables: by population, (variables, B, n); refractory: by population, steps left (B, n);
     history: past spikes (delays + 1, B, N), newest first; step: steps done; seed: of the noise;
     plastic: by plastic projection and delay, the weights (B, edges) and the rule's own state. Spikes of the
-    last step have not changed them yet: they do so in the next one, after the old weights were delivered.
+    last step have not changed them yet: they do so in the next one, after the old weights were delivered;
+    drawn: what sources whose spikes are drawn ahead go on from, (B, words, processes) of int64 each.
     """
 
     variables: tuple[Tensor, ...]
@@ -39,6 +40,7 @@ class NetworkState(NamedTuple):
     step: int
     seed: int
     plastic: tuple[tuple[LearningSynapses, ...], ...] = ()
+    drawn: tuple[Tensor, ...] = ()
 
 
 class TorchNetwork:
@@ -84,7 +86,8 @@ class TorchNetwork:
             refractory.append(torch.zeros(batch, p.size, dtype=self.kinds[p.index]))
         history = torch.zeros(self.longest + 1, batch, self.size, dtype=self.dtype)
         plastic = tuple(p.init_state(batch) for p in self.plastic.values())
-        return NetworkState(tuple(variables), tuple(refractory), history, 0, seed, plastic)
+        drawn = self.outside.begin(seed, batch)
+        return NetworkState(tuple(variables), tuple(refractory), history, 0, seed, plastic, drawn)
 
     def constants(self) -> dict[str, Any]:
         """Coefficients and weight matrices: what depends on the network's tensors and not on the state."""
@@ -120,10 +123,11 @@ class TorchNetwork:
         batch = state.history.shape[1]
         sources: dict[int, Tensor] = {}
         inputs: dict[int, dict[str, Tensor]] = {}
+        drawn, fired = self.outside.draw(state.drawn, state.step)
         for p in self.net.populations:
             own = None if x is None else x[:, p.slice]
             if p.index not in self.models:
-                sources[p.index] = self.outside.spikes(p, state.step, batch, own, generator)
+                sources[p.index] = self.outside.spikes(p, state.step, batch, own, generator, fired)
             else:
                 inputs[p.index] = self._delivered(p, constants, state, own, generator)
         if self.coupled:
@@ -142,7 +146,8 @@ class TorchNetwork:
         )
         history = torch.cat([emitted[None], state.history[:-1]])
         learned = self.learned(state)
-        return NetworkState(tuple(variables), tuple(refractory), history, state.step + 1, state.seed, learned), spikes
+        after = NetworkState(tuple(variables), tuple(refractory), history, state.step + 1, state.seed, learned, drawn)
+        return after, spikes
 
     def learned(self, state: NetworkState) -> tuple[tuple[LearningSynapses, ...], ...]:
         """The plastic projections once the spikes of the last step have acted on them."""

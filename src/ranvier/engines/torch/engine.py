@@ -82,6 +82,7 @@ class TorchEngine:
         out = {f"variables_{k}": v.numpy() for k, v in enumerate(self.current.variables)}
         out |= {f"refractory_{k}": v.numpy() for k, v in enumerate(self.current.refractory)}
         out["history"] = self.current.history.numpy()
+        out |= {f"drawn_{k}": v.numpy() for k, v in zip(self.network.outside.processes, self.current.drawn)}
         for index, own in zip(self.network.plastic, self.current.plastic, strict=True):
             for k, each in enumerate(own):
                 out[f"plastic_{index}_{k}_w"] = each.weight.numpy()
@@ -109,6 +110,7 @@ class TorchEngine:
                 )
                 for index, own in zip(self.network.plastic, self.current.plastic, strict=True)
             ),
+            tuple(torch.from_numpy(state[f"drawn_{k}"].copy()) for k in self.network.outside.processes),
         )
 
     def values(self, population: Population) -> dict[str, NDArray[np.float64]]:

@@ -42,7 +42,7 @@ def read_sparse(path: str | Path) -> EdgeList:
 
 def npz_edges(data: bytes, path: Path, rows: str = "targets") -> EdgeList:
     """An `.npz` archive: a sparse matrix of SciPy's, one square matrix, or arrays of sources, targets and weights."""
-    arrays = _archive(data, path)
+    arrays = arrays_of(data, path)
     broken = f"{path} is no sparse matrix of SciPy's"
     if "format" in arrays:
         try:
@@ -84,7 +84,7 @@ def _names(arrays: Mapping[str, np.ndarray], matrix: np.ndarray) -> list[str] | 
 def npy_edges(data: bytes, path: Path, rows: str | None = None, layout: str | None = None) -> EdgeList:
     """One array: a square matrix, or one edge a row: source, target, and perhaps weight and delay, in this order or as
     named fields. Raises ValueError where a square array may be either, which `rows` or `layout` decides."""
-    array = _array(data, str(path))
+    array = array_of(data, str(path))
     if array.dtype.names:
         named = {role_of(name): array[name] for name in array.dtype.names}
         if array.ndim != 1 or not {"source", "target"} <= set(named):
@@ -136,7 +136,7 @@ def _build_from(path: Path, size: int, columns: Mapping[str, Any]) -> EdgeList:
         raise ValueError(f"{path} holds no edge list: {error}") from error
 
 
-def _archive(data: bytes, path: Path) -> dict[str, np.ndarray]:
+def arrays_of(data: bytes, path: Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz archive, each within the bounds that the file's size sets."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -144,7 +144,7 @@ def _archive(data: bytes, path: Path) -> dict[str, np.ndarray]:
             require_ratio(sum(item.file_size for item in items), len(data), path)
             if len(items) > 100:
                 raise ValueError(f"it holds {len(items)} arrays; expected fewer")
-            return {item.filename.removesuffix(".npy"): _array(archive.read(item), item.filename) for item in items}
+            return {item.filename.removesuffix(".npy"): array_of(archive.read(item), item.filename) for item in items}
     except ValueError as error:
         if str(error).startswith(str(path)):
             raise
@@ -155,7 +155,7 @@ def _archive(data: bytes, path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} is no archive of arrays that can be read: {fault}.") from error
 
 
-def _array(data: bytes, what: str) -> np.ndarray:
+def array_of(data: bytes, what: str) -> np.ndarray:
     """One .npy array, whose header may promise no more than its bytes hold; never unpickled."""
     stream = io.BytesIO(data)
     try:

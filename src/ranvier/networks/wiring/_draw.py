@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit, uint64
 
 from ranvier.codegen.arithmetic.simd import exp_f64
+from ranvier.codegen.arithmetic.streams import below, seeded, uniform
 from ranvier.codegen.compilation import compiled
-from ranvier.networks.wiring._streams import below, seeded, uniform
 
 #: for functions that only compiled code calls
 _INNER: Any = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}

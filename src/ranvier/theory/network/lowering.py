@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from ranvier.networks import Network, Population, Projection
-from ranvier.neurons import Poisson, SpikeTimes
+from ranvier.neurons import Poisson
 from ranvier.synapses import Electrical, Synapse
 from ranvier.theory._text import Brief
 from ranvier.theory.network.filters import Filter, synapse_filter
 from ranvier.theory.network.groups import NeuronGroup
-from ranvier.theory.network.neuron_lowering import adaptation, neuron_group, require_constant
+from ranvier.theory.network.neuron_lowering import adaptation, neuron_group, require_constant, require_poisson
 from ranvier.theory.network.self_consistency.rates import Coupling
 
 
@@ -79,11 +79,7 @@ def lower(net: Network) -> LoweredNetwork:
     cells: list[NeuronGroup] = []
     for population in net.populations:
         at = torch.arange(population.start, population.start + population.size)
-        if isinstance(population.neuron, SpikeTimes):
-            raise ValueError(
-                f"population {population.name!r} has spike times; expected rates for a stationary prediction: use "
-                "rv.Poisson(rate) in its place"
-            )
+        require_poisson(population)
         if isinstance(population.neuron, Poisson):
             require_constant(population.parameters, f"population {population.name!r}")
             rate = torch.as_tensor(population.parameters["rate"], dtype=torch.float64)

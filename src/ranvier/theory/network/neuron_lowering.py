@@ -14,6 +14,7 @@ from torch import Tensor
 from ranvier.equations import Equations, symbol
 from ranvier.equations.printing import torch_function
 from ranvier.networks import Population, TimeSeries
+from ranvier.neurons import Poisson, Source
 from ranvier.theory.network.groups import NeuronGroup
 
 
@@ -25,6 +26,16 @@ def require_constant(values: Mapping[str, Any], name: str) -> None:
                 f"the {key} of {name} changes in time; expected a number for a stationary prediction: give its "
                 "mean, or follow the density with ranvier.theory.evolve"
             )
+
+
+def require_poisson(population: Population) -> None:
+    """Raise ValueError for a source whose trains are no independent Poisson trains."""
+    if isinstance(population.neuron, Source) and not isinstance(population.neuron, Poisson):
+        kind = type(population.neuron).__name__
+        raise ValueError(
+            f"population {population.name!r} has spikes of {kind}; expected independent Poisson trains, which the "
+            "theory takes as white noise: use rv.Poisson(rate) in its place, or simulate"
+        )
 
 
 def neuron_group(population: Population) -> NeuronGroup:

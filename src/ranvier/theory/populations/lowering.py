@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ranvier.networks import Network, Projection, wiring
 from ranvier.networks.changes import require_valid
-from ranvier.neurons import Poisson, SpikeTimes
+from ranvier.neurons import Poisson
 from ranvier.synapses import Electrical
 from ranvier.theory.network.filters import Filter, synapse_filter
 from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.lowering import Junctions, LoweredNetwork
-from ranvier.theory.network.neuron_lowering import adaptation, neuron_group, require_constant
+from ranvier.theory.network.neuron_lowering import adaptation, neuron_group, require_constant, require_poisson
 from ranvier.theory.network.self_consistency.rates import Coupling
 
 
@@ -33,8 +33,7 @@ def lower_populations(net: Network) -> tuple[LoweredNetwork, Tensor]:
     cells: list[NeuronGroup] = []
     for k, population in enumerate(net.populations):
         where = f"population {population.name!r}"
-        if isinstance(population.neuron, SpikeTimes):
-            raise ValueError(f"{where} has fixed spike times; expected rates: use rv.Poisson(rate) in its place")
+        require_poisson(population)
         if isinstance(population.neuron, Poisson):
             require_constant(population.parameters, where)
             rate = _one(population.parameters["rate"], f"rate of {where}") / 1000

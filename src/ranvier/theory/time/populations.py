@@ -15,6 +15,7 @@ from ranvier.networks import Network, TimeSeries
 from ranvier.neurons import Poisson
 from ranvier.theory.network.filters import Filter
 from ranvier.theory.network.groups import NeuronGroup
+from ranvier.theory.network.neuron_lowering import require_poisson
 from ranvier.theory.populations.lowering import lower_populations
 from ranvier.theory.populations.prediction import solved
 from ranvier.theory.single_neuron.membrane import Grid, Membrane
@@ -101,6 +102,7 @@ def at_first(net: Network) -> Network:
 
     still = copy.copy(net)
     for p in net.populations:
+        require_poisson(p)
         changing = [k for k, v in p.parameters.items() if isinstance(v, TimeSeries)]
         if others := [k for k in changing if k != "drive" and not isinstance(p.neuron, Poisson)]:
             raise ValueError(

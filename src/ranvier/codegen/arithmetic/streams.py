@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # (numba compiles these functions: their arguments have no Python types)
-"""Counter-keyed random streams for the compiled wiring: one independent generator a row.
+"""Counter-keyed random streams for compiled draws, of wirings and of spikes: one independent generator a row.
 
 A row's stream starts from SplitMix64 (Steele, Lea and Flood 2014) of (key, row) and runs as
 xoshiro256++ (Blackman and Vigna 2021), so that any row can be drawn alone and in any order.
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit, uint64
 
-from ranvier.networks.wiring.keys import GOLDEN, MIX1, MIX2
+from ranvier.codegen.keys import GOLDEN, MIX1, MIX2
 
 #: parts of compiled functions, which are cached; a separate entry from C would be compiled for nothing
 _part: Any = njit(error_model="numpy", no_cfunc_wrapper=True)  # type: ignore[call-overload]

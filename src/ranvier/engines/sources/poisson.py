@@ -1,20 +1,17 @@
-"""Poisson counts by inversion, and given spikes by step."""
+"""Poisson counts by inversion, and rates by step."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier._steps import rounded_steps, whole_steps
-from ranvier.networks import Population, TimeSeries
+from ranvier._steps import whole_steps
+from ranvier.networks import TimeSeries
 
-#: spikes of a neuron in one step
-MOST = 255
-MOST_MEAN = 128  # of a Poisson source; its tail beyond MOST is below 1e-22
+MOST_MEAN = 128  # of a Poisson source; its tail beyond 255, the most in a step, is below 1e-22
 _TAIL = 2.0**-33
 
 
@@ -91,7 +88,7 @@ def rate_samples(rate: Any, dt: float, what: str, most: float = math.inf) -> tup
         rates = np.atleast_2d(np.asarray(rate.detach() if hasattr(rate, "detach") else rate, np.float64))
     if not (np.isfinite(rates).all() and rates.min() >= 0 and rates.max() * dt / 1000 <= most):
         raise ValueError(
-            f"{what} has Poisson rates from {rates.min():g} to {rates.max():g} Hz; expected 0 "
+            f"{what} has rates from {rates.min():g} to {rates.max():g} Hz; expected 0 "
             f"to {most * 1000 / dt:g} Hz, {most:g} spikes a step of a neuron: shorten dt (now {dt:g} ms), or "
             "spread them over more neurons"
         )
@@ -105,44 +102,3 @@ def _distribution(mean: NDArray[Any], first: NDArray[Any], rows: int) -> NDArray
         terms = np.cumprod(np.concatenate([np.ones((1, len(mean))), mean / counts[1:]]), 0)
     sums = np.cumsum(terms, 0)
     return sums / sums[-1]
-
-
-def spike_events(population: Population, dt: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The steps (emitted at their end) and neurons of given spikes, sorted by step, then neuron; several of one
-    neuron in a step stand there several times.
-
-    A time goes to the nearest step, halves up. Those nearer to 0 than to dt, where the first step ends, cannot be
-    emitted: they are left out with a warning that counts them. Raises ValueError for neurons that the population
-    does not have, and for more than 255 spikes of a neuron in a step.
-    """
-    times = population.neuron.times.numpy()
-    neurons = population.neuron.neurons.numpy()
-    if len(neurons) and neurons.max() >= population.size:
-        raise ValueError(
-            f"population {population.name!r} has {population.size} neurons, but a spike of neuron {neurons.max()}; "
-            f"expected indices below {population.size}"
-        )
-    steps = rounded_steps(times, dt) - 1
-    if early := int((steps < 0).sum()):
-        warnings.warn(
-            f"population {population.name!r}: {early} of {len(steps)} spike times are nearest to 0 ms and not emitted; "
-            f"expected times from {dt / 2:g} ms on, as the first step ends at dt = {dt:g} ms",
-            stacklevel=2,
-        )
-        steps, neurons = steps[steps >= 0], neurons[steps >= 0]
-    order = np.lexsort((neurons, steps))
-    steps, neurons = steps[order], neurons[order].astype(np.int64)
-    if (most := most_at_once(steps, neurons)) > MOST:
-        raise ValueError(
-            f"population {population.name!r} has a neuron with {most} spikes in one step; expected at most {MOST}: "
-            f"shorten dt (now {dt:g} ms)"
-        )
-    return steps, neurons
-
-
-def most_at_once(steps: NDArray[np.int64], neurons: NDArray[np.int64]) -> int:
-    """The largest number of spikes of a neuron in a step, of sorted events."""
-    if not len(steps):
-        return 0
-    new = np.flatnonzero((np.diff(steps) != 0) | (np.diff(neurons) != 0)) + 1
-    return int(np.diff([0, *new, len(steps)]).max())
