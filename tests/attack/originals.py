@@ -32,6 +32,11 @@ def originals() -> dict[str, Original]:
         "read_activations/000000.safetensors": ("read_activations", _activations, "000000.safetensors", "", 0.3),
         "read_idx": ("read_idx", _idx, None, "", 1.0),
         "read_bs2": ("read_bs2", _bs2, None, ".bs2", 1.0),
+        "read_evt/2": ("read_evt", partial(_evt, 2), None, ".raw", 0.5),
+        "read_evt/3": ("read_evt", partial(_evt, 3), None, ".raw", 0.5),
+        "read_aedat/2": ("read_aedat", partial(_aedat, 2), None, ".aedat", 0.5),
+        "read_aedat/3": ("read_aedat", partial(_aedat, 3), None, ".aedat", 0.5),
+        "read_shd": ("read_shd", _shd, None, ".h5", CHILD),
         "read_swc": ("read_swc", lambda path: path.write_text(SWC), None, ".swc", 1.0),
         "read_vnnlib": ("read_vnnlib", lambda path: path.write_text(PROPERTY), None, "", 1.5),
         "hardware/board": ("board", _board, None, "", 0.05),
@@ -132,6 +137,38 @@ def _idx(path: Path) -> None:
 
 def _bs2(path: Path) -> None:
     path.write_bytes(b"".join(bytes((k % 34, k % 30, 128 * (k % 2), k, 7)) for k in range(40)))
+
+
+def _evt(version: int, path: Path) -> None:
+    head = f"% evt {version}.0\n% geometry 640x480\n% end\n".encode()
+    if version == 2:
+        words = [8 << 28 | 1, *(k % 2 << 28 | k << 22 | 9 * k << 11 | 7 * k for k in range(40))]
+        path.write_bytes(head + np.array(words, "<u4").tobytes())
+        return
+    single = [2 << 12 | 7 * k for k in range(20)]
+    words = [8 << 12 | 1, 6 << 12 | 5, 9, *single, 3 << 12 | 40, 4 << 12 | 99, 5 << 12 | 7]
+    path.write_bytes(head + np.array(words, "<u2").tobytes())
+
+
+def _aedat(version: int, path: Path) -> None:
+    if version == 2:
+        words = np.array([(k << 8 | k << 1, 10 * k) for k in range(40)], ">u4")
+        path.write_bytes(b"#!AER-DAT2.0\r\n" + words.tobytes())
+        return
+    head = np.array([1, 8, 4, 0, 20, 20, 20], "<u4").tobytes()
+    words = np.array([(k << 17 | k << 2 | 3, 10 * k) for k in range(20)], "<u4")
+    path.write_bytes(b"#!AER-DAT3.1\r\n#!END-HEADER\r\n" + head + words.tobytes())
+
+
+def _shd(path: Path) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        for name, kind in (("times", "f4"), ("units", "i4")):
+            data = file.create_dataset(f"spikes/{name}", (3,), h5py.vlen_dtype(np.dtype(kind)))
+            for k in range(3):
+                data[k] = np.arange(5 * k, dtype=kind) / (100 if kind == "f4" else 1)
+        file["labels"] = np.arange(3)
 
 
 def _program() -> Any:

@@ -6,8 +6,10 @@ order of time: what the data sets of `tonic` give too, which reads AEDAT and som
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -160,4 +162,42 @@ def bin_events(
     return frames
 
 
-__all__ = ["EVENT", "Recording", "as_events", "bin_events", "read_bs2", "read_nmnist"]
+@dataclass(frozen=True)
+class EventFrames:
+    """A DataLoader's `collate_fn`: pairs of events and label, as the data sets of `tonic` give, to (frames, labels).
+
+    Each recording goes through `augment` in turn, with a generator that torch's seed of the process starts, then all
+    are binned; `flat`: frames (T, B, 2 · height · width), (T, B, width) where the sensor has one row and no polarity
+    off, such as a cochlea. Labels are (B,). Raises what `bin_events` raises.
+
+    steps, interval, size, binary : as of `bin_events`. augment : records such as `TimeJitter`, for training.
+
+    >>> pairs = [(np.zeros(3, EVENT), 7), (np.zeros(2, EVENT), 1)]  # or tonic.datasets.NMNIST("folder")
+    >>> frames, labels = rv.learners.EventFrames(5, 10.0, size=(34, 34), flat=True)(pairs)
+    >>> frames.shape, labels.tolist()
+    (torch.Size([5, 2, 2312]), [7, 1])
+    """
+
+    steps: int
+    interval: float
+    size: tuple[int, int] = (34, 34)
+    binary: bool = False
+    flat: bool = False
+    augment: Sequence[Callable[[Recording, np.random.Generator], Recording]] = ()
+
+    def __call__(self, pairs: Sequence[tuple[NDArray[np.void], Any]]) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng(int(torch.randint(2**62, ()))) if self.augment else None
+        recordings = []
+        for array, _ in pairs:
+            events = as_events(array, self.size)
+            for change in self.augment:
+                events = change(events, rng)  # type: ignore[arg-type]
+            recordings.append(events)
+        frames = bin_events(recordings, self.steps, self.interval, size=self.size, binary=self.binary)
+        if self.flat:
+            one_row = self.size[0] == 1 and not any((events["p"] == 0).any() for events in recordings)
+            frames = frames[:, :, 1, 0] if one_row else frames.flatten(2)
+        return frames, torch.tensor([int(label) for _, label in pairs])
+
+
+__all__ = ["EVENT", "EventFrames", "Recording", "as_events", "bin_events", "read_bs2", "read_nmnist"]
