@@ -5,10 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+import ranvier as rv
 from ranvier.codegen.arithmetic.streams import below, seeded, stepped
 from ranvier.codegen.keys import mix, stream_key
 from ranvier.networks import wiring as w
@@ -21,6 +23,10 @@ RULES = [
     w.InDegree(7), w.InDegree(26), w.InDegree(7, multapses=True), w.OutDegree(7),
     w.OutDegree(28), w.OutDegree(9, multapses=True), w.AllToAll(), w.AllToAll(autapses=True), w.OneToOne(),
     w.Distance(scale=0.2), w.Distance("disc", 0.3, 0.5, periodic=1.0),
+    w.TotalNumber(200), w.TotalNumber(200, autapses=True), w.PairwisePoisson(0.3),
+    w.PairwisePoisson(2.0, autapses=True),
+    w.Distance("constant", peak=0.8, mask="circle", extent=(0.3,), periodic=1.0),
+    w.Distance("gaussian", 0.2, mask="doughnut", extent=(0.1, 0.4), shift=(0.1,)),
     w.Edges([3, 3, 0, 29, 5], [0, 0, 7, 29, 1]),
 ]  # fmt: skip
 
@@ -233,3 +239,89 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / len
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 8.0
+
+
+@pytest.mark.parametrize("autapses", [False, True])
+def test_a_total_number_of_edges_falls_evenly_on_all_pairs(autapses):
+    """Chi-square over the allowed pairs at a false-alarm rate of 1e-4; none elsewhere."""
+    n, total = 12, 60_000
+    net = rv.Network(seed=5)
+    cells = net.add(rv.LIF(), n)
+    p = net.connect(cells, cells, weight=1.0, wiring=w.TotalNumber(total, autapses=autapses))
+    counts = p.matrix().toarray()
+    allowed = np.ones((n, n), bool) if autapses else ~np.eye(n, dtype=bool)
+    assert p.size == total == counts.sum() and counts[~allowed].sum() == 0
+    assert stats.chisquare(counts[allowed]).pvalue > 1e-4
+    assert w.TotalNumber(total).edges(3, n, KEY) == total
+
+
+@pytest.mark.parametrize("mean", [0.02, 1.5])
+def test_pairs_have_poisson_numbers_of_edges(mean):
+    """Chi-square of the numbers of edges a pair, at a false-alarm rate of 1e-4."""
+    n = 300
+    indptr, sources = w.PairwisePoisson(mean).draw(n, n, KEY, same=True)
+    counts = np.zeros((n, n), int)
+    np.add.at(counts, (np.repeat(np.arange(n), np.diff(indptr)), sources), 1)
+    assert np.trace(counts) == 0
+    pairs = counts[~np.eye(n, dtype=bool)]
+    most = int(stats.poisson.ppf(1 - 20 / pairs.size, mean))
+    law = np.r_[stats.poisson.pmf(np.arange(most + 1), mean), stats.poisson.sf(most, mean)]
+    assert stats.chisquare(np.bincount(np.minimum(pairs, most + 1), minlength=most + 2), law * pairs.size).pvalue > 1e-4
+
+
+def in_mask(mask, extent, x, y):
+    """By hand, of displacements from target to source."""
+    r = np.hypot(x, y)
+    return {
+        "circle": lambda: r <= extent[0],
+        "doughnut": lambda: (r > extent[0]) & (r <= extent[1]),
+        "rectangle": lambda: (np.abs(x) <= extent[0] / 2) & (np.abs(y) <= extent[1] / 2),
+        "ellipse": lambda: (x / (extent[0] / 2)) ** 2 + (y / (extent[1] / 2)) ** 2 <= 1,
+    }[mask]()
+
+
+@pytest.mark.parametrize(
+    ("mask", "extent"),
+    [("circle", (0.3,)), ("doughnut", (0.15, 0.4)), ("rectangle", (0.5, 0.2)), ("ellipse", (0.6, 0.3))],
+)
+@pytest.mark.parametrize("periodic", [None, 1.0])
+def test_masks_hold_the_sources_that_lie_in_them(mask, extent, periodic):
+    """Every pair of positions, against the mask's inequality; turned and shifted ones, too."""
+    rng = np.random.default_rng(4)
+    xs, xt = rng.random((150, 2)), rng.random((120, 2))
+    for angle, shift in ((0.0, (0.0, 0.0)), (30.0, (0.1, -0.05))):
+        rule = w.Distance("constant", mask=mask, extent=extent, angle=angle, shift=shift, periodic=periodic)
+        indptr, sources = rule.draw(150, 120, KEY, positions=(xs, xt))
+        wired = np.zeros((120, 150), bool)
+        wired[np.repeat(np.arange(120), np.diff(indptr)), sources] = True
+        gap = xs[None] - xt[:, None]
+        if periodic:
+            gap = (gap + 0.5) % 1.0 - 0.5
+        gap = gap - shift
+        c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+        expected = in_mask(mask, extent, c * gap[..., 0] + s * gap[..., 1], c * gap[..., 1] - s * gap[..., 0])
+        assert np.array_equal(wired, expected) and 0.02 < expected.mean() < 0.6
+
+
+def test_a_mask_is_stored_and_a_wrong_one_refused(tmp_path):
+    net = rv.Network()
+    cells = net.add(rv.LIF(), 50, "cells", positions=np.random.default_rng(0).random((50, 2)))
+    rule = w.Distance("exponential", 0.3, 0.9, 1.0, mask="ellipse", extent=(0.6, 0.3), angle=20.0, shift=(0.1, 0.0))
+    net.connect(cells, cells, weight=1.0, wiring=rule)
+    net.connect(cells, cells, weight=1.0, wiring=w.TotalNumber(70, autapses=True))
+    again = rv.networks.read_network(rv.networks.write_network(net, tmp_path / "net"))
+    for one, other in zip(net.projections, again.projections, strict=True):
+        assert one.wiring == other.wiring and all(map(torch.equal, one.edges(), other.edges()))
+    for options in (
+        {"mask": "star"}, {"mask": "circle"}, {"mask": "circle", "extent": (0.1, 0.2)}, {"extent": (0.1,)},
+        {"mask": "doughnut", "extent": (0.2, 0.1)}, {"mask": "ellipse", "extent": (0.1, -0.1)}, {"angle": 10.0},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="expected"):
+            w.Distance("constant", **options)
+    with pytest.raises(ValueError, match="extent has 3 numbers for positions of 2 dimensions; expected"):
+        net.connect(cells, cells, weight=1.0, wiring=w.Distance(mask="rectangle", extent=(1.0, 1.0, 1.0)))
+    for bad in (lambda: w.TotalNumber(-1), lambda: w.TotalNumber(1.5), lambda: w.PairwisePoisson(-0.1)):
+        with pytest.raises(ValueError, match="expected"):
+            bad()
+    with pytest.raises(ValueError, match="expected at least 1"):
+        w.TotalNumber(3).draw(1, 1, KEY, same=True)

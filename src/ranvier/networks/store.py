@@ -299,6 +299,8 @@ def _wiring(value: Entry, decode: Callable[[Entry], Any]) -> Any:
     read: dict[str, Callable[[Entry], Any]] = {
         "bool": Entry.flag, "int": lambda x: x.whole(0, LIMIT), "float": Entry.number, "str": Entry.text, "Any": decode,
         "float | tuple[float, ...] | None": _lengths,
+        "tuple[float, ...]": lambda x: tuple(y.number() for y in x.listed()),
+        "str | None": lambda x: None if x.absent else x.text(),
     }  # fmt: skip
     return kind(**{name: read[str(fields[name].type)](x) for name, x in entries.items() if name != "rule"})
 

@@ -182,22 +182,69 @@ def scattered(n_source, n_target, k, key, alone, multapses, lo, hi, indptr, sour
             indptr[row + 1] += indptr[row]
 
 
+@compiled(error_model="numpy", no_cfunc_wrapper=True)
+def thrown(n, n_target, key):
+    """(n_target,) how often each target comes up in n uniform draws, from the stream of the row before the first."""
+    counts = np.zeros(n_target, np.int64)
+    state = seeded(key, -1)
+    for _ in range(n):
+        state, t = below(state, n_target)
+        counts[t] += 1
+    return counts
+
+
 @njit(**_INNER)
 def _chance(profile, square, scale):
     if profile == 0:
         return exp_f64(-0.5 * square / (scale * scale))
     if profile == 1:
         return exp_f64(-np.sqrt(square) / scale)
+    if profile == 3:
+        return 1.0
     return 1.0 if square <= scale * scale else 0.0
 
 
+@njit(**_INNER)
+def _gap(xs, xt, source, target, axis, period):
+    """From target to source along an axis, the shorter way round where space is periodic."""
+    gap = xs[source, axis] - xt[target, axis]
+    if period[axis] > 0.0:
+        gap -= period[axis] * np.floor(gap / period[axis] + 0.5)
+    return gap
+
+
+@njit(**_INNER)
+def _within(mask, extent, turn, gaps):
+    """Whether a displacement lies in a mask: 0 none, 1 circle, 2 doughnut, 3 rectangle, 4 ellipse."""
+    if mask == 0:
+        return True
+    if mask <= 2:
+        square = 0.0
+        for gap in gaps:
+            square += gap * gap
+        outer = extent[len(extent) - 1]
+        return square <= outer * outer and (mask == 1 or square > extent[0] * extent[0])
+    total = 0.0
+    for axis in range(len(gaps)):
+        gap = gaps[axis]
+        if axis == 0 and len(gaps) > 1:
+            gap = turn[0] * gaps[0] + turn[1] * gaps[1]
+        elif axis == 1:
+            gap = turn[0] * gaps[1] - turn[1] * gaps[0]
+        share = 2.0 * abs(gap) / extent[axis]
+        total = max(total, share) if mask == 3 else total + share * share
+    return total <= 1.0
+
+
 @compiled(error_model="numpy", no_cfunc_wrapper=True)
-def near(xs, xt, period, profile, scale, peak, key, alone, lo, hi, indptr, sources, fill):
+def near(xs, xt, period, profile, scale, peak, mask, extent, turn, shift, key, alone, lo, hi, indptr, sources, fill):
     """Bernoulli draws with a chance that falls with distance; counts or fills as `scattered`.
 
-    `period` (dimensions,): 0 where space is not periodic. Profile 0 Gaussian, 1 exponential, 2 disc.
+    `period` (dimensions,): 0 where space is not periodic. Profile 0 Gaussian, 1 exponential, 2 disc, 3 constant. mask,
+    extent, turn: as `_within`, about `shift` (dimensions,) from the target.
     """
     n_source, dimensions = xs.shape
+    gaps = np.empty(dimensions)
     for target in range(lo, hi):
         state, _ = uniform(seeded(key, target))
         row = target - lo
@@ -209,11 +256,11 @@ def near(xs, xt, period, profile, scale, peak, key, alone, lo, hi, indptr, sourc
                 continue
             square = 0.0
             for axis in range(dimensions):
-                gap = abs(xt[target, axis] - xs[source, axis])
-                if period[axis] > 0.0:
-                    gap = gap % period[axis]
-                    gap = min(gap, period[axis] - gap)
+                gap = _gap(xs, xt, source, target, axis, period)
                 square += gap * gap
+                gaps[axis] = gap - shift[axis]
+            if mask != 0 and not _within(mask, extent, turn, gaps):
+                continue
             if u < peak * _chance(profile, square, scale):
                 if fill:
                     sources[edge + count] = source

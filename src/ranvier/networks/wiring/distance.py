@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier._checks import chance, period, positive
+from ranvier._checks import chance, number, period, positive
 from ranvier.networks.wiring.rule import Block, Wiring
 
 if TYPE_CHECKING:
@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 class Distance(Wiring):
     """A pair is wired with a probability that falls with its distance r (unit: the positions').
 
-    `profile`: "gaussian" peak·exp(−r²/2scale²), "exponential" peak·exp(−r/scale), or "disc"
-    (peak within r ≤ scale). `periodic`: the length of a periodic space, one number or one a
+    `profile`: "gaussian" peak·exp(−r²/2scale²), "exponential" peak·exp(−r/scale), "disc"
+    (peak within r ≤ scale), or "constant" (peak). `periodic`: the length of a periodic space, one number or one a
     dimension (0: not periodic), or None. Both populations need `positions`. Each pair is looked at
     once: the time is proportional to n_source · n_target.
+
+    `mask`: the sources of a target lie in a region about it, of size `extent`: "circle" (radius, a sphere in three
+    dimensions), "doughnut" (inner radius, outer radius), "rectangle" (its sides) or "ellipse" (its axes), in one to
+    three dimensions; `angle` (degrees) turns the latter two in the first two dimensions, `shift` (one a dimension)
+    moves the region.
 
     >>> line = np.arange(4.0)[:, None]  # neurons 1 apart
     >>> rule = rv.wiring.Distance("disc", scale=1.0)
@@ -34,8 +39,13 @@ class Distance(Wiring):
     peak: float = 1.0
     periodic: float | tuple[float, ...] | None = None
     autapses: bool = False
+    mask: str | None = None
+    extent: tuple[float, ...] = ()
+    angle: float = 0.0
+    shift: tuple[float, ...] = ()
 
-    _PROFILES = ("gaussian", "exponential", "disc")
+    _PROFILES = ("gaussian", "exponential", "disc", "constant")
+    _MASKS = ("circle", "doughnut", "rectangle", "ellipse")
 
     def __post_init__(self) -> None:
         if self.profile not in self._PROFILES:
@@ -43,6 +53,27 @@ class Distance(Wiring):
         object.__setattr__(self, "scale", positive(self.scale, "scale"))
         object.__setattr__(self, "peak", chance(self.peak, "peak"))
         object.__setattr__(self, "periodic", period(self.periodic))
+        if self.mask is not None and self.mask not in self._MASKS:
+            raise ValueError(f"mask is {self.mask!r}; expected None or one of {self._MASKS}")
+        for name in ("extent", "shift"):
+            value = getattr(self, name)
+            numbers = tuple(number(x, name) for x in (value if np.iterable(value) else (value,)))
+            object.__setattr__(self, name, numbers)
+        object.__setattr__(self, "angle", number(self.angle, "angle", "degrees"))
+        self._check_mask()
+
+    def _check_mask(self) -> None:
+        """Raise ValueError for an extent that is not of the mask."""
+        sizes = {None: (0,), "circle": (1,), "doughnut": (2,)}.get(self.mask, (1, 2, 3))
+        least = 0.0 if self.mask == "doughnut" else 1e-300
+        rising = self.mask != "doughnut" or (len(self.extent) == 2 and self.extent[0] < self.extent[1])
+        if len(self.extent) not in sizes or not all(x >= least for x in self.extent) or not rising:
+            raise ValueError(
+                f"extent is {self.extent} with the mask {self.mask!r}; expected (radius,) of a circle, (inner, outer) "
+                "of a doughnut, sides of a rectangle, axes of an ellipse, all above 0, and none without a mask"
+            )
+        if self.mask is None and (self.angle or self.shift):
+            raise ValueError("there is an angle or a shift, but no mask; expected mask=, or neither")
 
     def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
         if positions is None or positions[0] is None or positions[1] is None:
@@ -55,6 +86,13 @@ class Distance(Wiring):
         dimensions = {array.shape[1] for array in positions}
         if len(dimensions) > 1:
             raise ValueError(f"Positions have {sorted(dimensions)} dimensions; expected the same in both.")
+        sides = self.extent if self.mask in ("rectangle", "ellipse") else ()
+        for name, numbers in (("extent", sides), ("shift", self.shift)):
+            if numbers and dimensions != {len(numbers)}:
+                raise ValueError(
+                    f"{name} has {len(numbers)} numbers for positions of {dimensions.pop()} dimensions; expected one "
+                    "a dimension"
+                )
         if isinstance(self.periodic, tuple) and dimensions != {len(self.periodic)}:
             raise ValueError(
                 f"periodic has {len(self.periodic)} lengths for {dimensions.pop()} dimensions; "
@@ -74,5 +112,9 @@ class Distance(Wiring):
 
         xs, xt = (np.ascontiguousarray(x, np.float64) for x in block.positions)
         lengths = np.broadcast_to(np.asarray(self.periodic or 0.0, np.float64), xs.shape[1:]).copy()
-        near(xs, xt, lengths, self._PROFILES.index(self.profile), self.scale, self.peak, block.stream, block.alone,
-             block.lo, block.hi, indptr, sources, fill)  # fmt: skip
+        mask = 0 if self.mask is None else 1 + self._MASKS.index(self.mask)
+        degrees = np.array([self.angle % 360.0])
+        turn = np.round(np.concatenate([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))]), 15)
+        shift, extent = np.array(self.shift or (0.0,) * xs.shape[1]), np.array(self.extent or (0.0,))
+        near(xs, xt, lengths, self._PROFILES.index(self.profile), self.scale, self.peak, mask, extent, turn, shift,
+             block.stream, block.alone, block.lo, block.hi, indptr, sources, fill)  # fmt: skip

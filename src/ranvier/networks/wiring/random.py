@@ -1,13 +1,13 @@
-"""Random wiring: by a probability, or by a fixed number of sources or targets."""
+"""Random wiring: by a probability, by a fixed number of sources or targets, or by a total number."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ranvier._checks import chance, count
+from ranvier._checks import chance, count, number
 from ranvier.networks.wiring.rule import Block, Wiring, same_degree
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ class Probability(Wiring):
         from ranvier.networks.wiring._draw import uniforms
 
         pool = block.n_source - block.alone
-        indptr = np.zeros(block.targets + 1, np.int64)
-        np.cumsum(_binomial(uniforms(block.stream, block.lo, block.hi), pool, self.p), out=indptr[1:])
-        return indptr
+        return _offsets(_binomial(uniforms(block.stream, block.lo, block.hi), pool, self.p))
 
     def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
         from ranvier.networks.wiring._draw import subsets
@@ -119,6 +117,85 @@ class OutDegree(Wiring):
                   indptr, sources, fill)  # fmt: skip
 
 
+@dataclass(frozen=True)
+class TotalNumber(Wiring):
+    """`n` edges in all, each from a uniform source to a uniform target, independently: repeated edges are as likely as
+    chance has it.
+
+    Every block of targets costs `n` draws beside its own.
+
+    >>> rv.wiring.TotalNumber(500).edges(40, 30, key=0)
+    500
+    """
+
+    n: int
+    autapses: bool = False
+
+    multapses: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n", count(self.n, "the total number of edges"))
+
+    def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
+        if self.n and (pool := n_source - (same and not self.autapses)) < 1:
+            raise ValueError(
+                f"{self.n} edges were requested, but a target has {pool} sources to choose from; expected at least 1: "
+                "allow autapses, or more neurons"
+            )
+
+    def edges(
+        self, n_source: int, n_target: int, key: int, *, same: bool = False, positions: Any = None
+    ) -> int:
+        self.check(n_source, n_target, same, positions)
+        return self.n
+
+    def _indptr(self, block: Block) -> NDArray[np.int64]:
+        from ranvier.networks.wiring._draw import thrown
+
+        return _offsets(thrown(self.n, block.n_target, block.stream)[block.lo : block.hi])
+
+    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
+        from ranvier.networks.wiring._draw import multisets
+
+        multisets(block.n_source, indptr, block.stream, block.lo, block.alone, sources)
+
+
+@dataclass(frozen=True)
+class PairwisePoisson(Wiring):
+    """Every pair has a Poisson number of edges of this mean, independently.
+
+    >>> n = rv.wiring.PairwisePoisson(0.5).edges(300, 300, key=0, same=True)
+    >>> abs(n - 0.5 * 300 * 299) < 5 * (0.5 * 300 * 299) ** 0.5
+    True
+    """
+
+    mean: float
+    autapses: bool = False
+
+    multapses: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        mean = number(self.mean, "the mean number of edges")
+        if not 0.0 <= mean <= 1e4:
+            raise ValueError(f"the mean number of edges of a pair is {mean:g}; expected 0 to 10000")
+        object.__setattr__(self, "mean", mean)
+
+    def _indptr(self, block: Block) -> NDArray[np.int64]:
+        from ranvier.networks.wiring._draw import uniforms
+
+        mean = self.mean * (block.n_source - block.alone)
+        return _offsets(_poisson(uniforms(block.stream, block.lo, block.hi), mean))
+
+    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
+        from ranvier.networks.wiring._draw import multisets
+
+        multisets(block.n_source, indptr, block.stream, block.lo, block.alone, sources)
+
+
+def _offsets(degrees: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(degrees, dtype=np.int64)])
+
+
 def _words(n: int) -> NDArray[np.uint64]:
     return np.zeros((n + 63) >> 6, np.uint64)
 
@@ -141,8 +218,22 @@ def _binomial(u: NDArray[np.float64], n: int, p: float) -> NDArray[np.int64]:
         return np.full(u.shape, n, np.int64)
     from scipy.special import bdtr
 
-    # beyond 40 standard deviations (and 40) nothing of 53 bits is left
-    reach = 40.0 * (1.0 + np.sqrt(n * p * (1.0 - p)))
-    low, high = max(0, int(n * p - reach)), min(n, int(n * p + reach))
-    table = bdtr(np.arange(low, high + 1, dtype=np.float64), n, p)
+    low, high = _reach(n * p, n * p * (1.0 - p))
+    table = bdtr(np.arange(low, min(n, high) + 1, dtype=np.float64), n, p)
     return np.minimum(low + np.searchsorted(table, u, side="right"), n).astype(np.int64)
+
+
+def _poisson(u: NDArray[np.float64], mean: float) -> NDArray[np.int64]:
+    """As `_binomial`, of the Poisson distribution."""
+    if mean <= 0.0:
+        return np.zeros(u.shape, np.int64)
+    from scipy.special import pdtr
+
+    low, high = _reach(mean, mean)
+    return (low + np.searchsorted(pdtr(np.arange(low, high + 1.0), mean), u, side="right")).astype(np.int64)
+
+
+def _reach(mean: float, variance: float) -> tuple[int, int]:
+    """Beyond 40 standard deviations (and 40) nothing of 53 bits is left."""
+    reach = 40.0 * (1.0 + np.sqrt(variance))
+    return max(0, int(mean - reach)), int(mean + reach)

@@ -119,6 +119,10 @@ def in_degree(projection: Projection) -> float:
         return float(rule.k)
     if isinstance(rule, wiring.OutDegree):
         return float(rule.k) * n_source / n_target
+    if isinstance(rule, wiring.TotalNumber):
+        return rule.n / n_target
+    if isinstance(rule, wiring.PairwisePoisson):
+        return rule.mean * others
     if isinstance(rule, wiring.AllToAll):
         return float(others)
     return projection.size / n_target
