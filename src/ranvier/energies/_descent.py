@@ -117,7 +117,7 @@ class Descent(nn.Module):
         run = Run(self.energy, self.rule, state, clamp, field)
         quick = None
         if isinstance(self.rule, Fixed) and not torch.is_grad_enabled():
-            quick = self.energy.advance(run.x, steps, self.rule.step, clamp, field)
+            quick = self.energy.advance(run.x, steps, self.rule.step, clamp, run.field)
         if quick is None:
             for _ in range(steps):
                 run.advance()

@@ -55,8 +55,8 @@ class Clamp:
         return Clamp(mask, whole.index_copy(-1, index, values))
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x (B, N) with the held units at their values."""
-        return torch.where(self.mask, self.values, x)
+        """x (B, N) with the held units at their values, in the precision of x."""
+        return torch.where(self.mask, self.values.to(x.dtype), x)
 
     def free(self, x: Tensor) -> Tensor:
         """x (B, N), zero where units are held."""
@@ -145,8 +145,6 @@ class Energy(nn.Module):
             raise TypeError(f"states are {x.dtype}; expected floating ones; convert by .to(torch.float64)")
         if clamp is None:
             return x
-        if clamp.values.dtype != x.dtype:
-            clamp = Clamp(clamp.mask, clamp.values.to(x.dtype))
         if clamp.mask.shape[-1] != self.units:
             raise ValueError(f"there is a clamp of {clamp.mask.shape[-1]} units; expected {self.units}")
         for name, value in (("mask", clamp.mask), ("values", clamp.values)):

@@ -39,7 +39,7 @@ class Run:
         self.energy.check_type(state["x"])
         x = self.energy.place(state["x"], clamp)
         if field is not None:
-            self.field = field = as_tensor("the field", field, x)
+            self.field = field = as_tensor("the field", field, x).to(x.dtype)
         if clamp is not None:
             self.energy.check_clamp(clamp)
         if field is not None and field.shape not in (x.shape, x.shape[1:]):
