@@ -13,7 +13,8 @@ from tests.laws.readers import mutations
 #: what stands in place of a value, or within its place, whatever was expected there
 VALUES = (None, True, False, [], {}, "", "a", 0, -1, 1, 2, 0.5, 1e300, -1e-300, 2**31, 2**63, 10**400, float("nan"),
           float("inf"), [[]], [None], [1, "a"], {"a": None}, {"tensor": "t0"}, {"tensor": ["t0"]}, {"tensor": {}},
-          {"uniform": 1}, {"uniform": [1]}, {"series": [1.0], "interval": None}, {"dict": [[[], 1]]})  # fmt: skip
+          {"distribution": "Uniform"},
+          {"distribution": 1, "low": [1]}, {"series": [1.0], "interval": None}, {"dict": [[[], 1]]})  # fmt: skip
 
 
 def structure(data: bytes) -> tuple[bytes, Any, bytes] | None:

@@ -183,7 +183,7 @@ def broken_by(change):
     [
         (lambda d: (d / "network.json").write_text("{"), "not JSON"),
         (lambda d: (d / "network.json").write_text("[]"), "not a ranvier network"),
-        (broken_by(lambda v: v.update(version=2)), "version 2"),
+        (broken_by(lambda v: v.update(version=3)), "version 3"),
         (broken_by(lambda v: v.pop("seed")), "has no 'seed'"),
         (broken_by(lambda v: v["populations"][0]["neuron"].update(model="EIFF")), "did you mean 'EIF'"),
         (broken_by(lambda v: v["populations"][0].update(size=-1)), "size is -1"),

@@ -15,7 +15,7 @@ from ranvier.equations import Equations, StateVariable, parse, symbol
 from ranvier.equations.integrators import DT, TIME, Scheme, make_scheme
 from ranvier.equations.printing import torch_function
 from ranvier.equations.propagators import propagators
-from ranvier.networks import Background, Network, Population, Projection, TimeSeries
+from ranvier.networks import Background, Distribution, Network, Population, Projection, TimeSeries
 from ranvier.synapses import Delta, Electrical, Jump, Proportional, Sigmoidal, Synapse
 
 
@@ -293,7 +293,7 @@ class _Hoist:
 
 
 def initial_values(model: StepModel, draw: Any) -> dict[str, Any]:
-    """Each state at t = 0 as (neurons,) float64 arrays; `draw(law, size)` samples Uniform and Normal laws."""
+    """Each state at t = 0 as (neurons,) float64 arrays; `draw(distribution, size)` samples."""
     import numpy as np
 
     population = model.population
@@ -303,7 +303,7 @@ def initial_values(model: StepModel, draw: Any) -> dict[str, Any]:
         value = population.initial.get(name, getattr(population.neuron, "initial", {}).get(name, 0.0))
         if isinstance(value, str):
             value = parameters[value]
-        if hasattr(value, "low") or (hasattr(value, "mean") and not isinstance(value, Tensor)):
+        if isinstance(value, Distribution):
             value = draw(value, population.size)
         array = value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
         out[name] = np.broadcast_to(array, (population.size,)).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Inputs that change with time, and the laws that initial values are drawn from."""
+"""Inputs that change with time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ranvier._checks import array, number, positive
+from ranvier._checks import array, positive
 from ranvier.equations import Parameter
 
 #: the domains of delays and of background rates
@@ -72,45 +72,3 @@ class TimeSeries:
         from ranvier.networks.readers.series import read_values
 
         return cls(read_values(path, array), interval)
-
-
-@dataclass(frozen=True)
-class Uniform:
-    """Initial values drawn uniformly from [low, high).
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> net = rv.Network()
-    >>> cells = net.add(rv.LIF(), 5, initial={"V": rv.Uniform(-65.0, -50.0)})
-    """
-
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        for name in ("low", "high"):
-            object.__setattr__(self, name, number(getattr(self, name), name))
-        if self.low > self.high:
-            raise ValueError(f"Uniform from {self.low} to {self.high}; expected low <= high. Swap them.")
-
-
-@dataclass(frozen=True)
-class Normal:
-    """Initial values drawn from a normal distribution with this mean and standard deviation.
-
-    Examples
-    --------
-    >>> import ranvier as rv
-    >>> rv.Normal(mean=-60.0, sd=2.0)
-    Normal(mean=-60.0, sd=2.0)
-    """
-
-    mean: float
-    sd: float
-
-    def __post_init__(self) -> None:
-        for name in ("mean", "sd"):
-            object.__setattr__(self, name, number(getattr(self, name), name))
-        if self.sd < 0.0:
-            raise ValueError(f"Normal with sd {self.sd}; expected a standard deviation of 0 or above.")

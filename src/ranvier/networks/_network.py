@@ -13,6 +13,7 @@ from ranvier.networks._connect import learning, per_edge, receives, rule_of, syn
 from ranvier.networks._inputs import DELAY, TimeSeries
 from ranvier.networks._population import Population, initial_of, labels_of, method_of, parameters_of, positions_of
 from ranvier.networks._projection import Background, Projection
+from ranvier.networks.distributions import drawn, drawn_per_edge
 from ranvier.networks.groups import groups_of, names_of
 from ranvier.networks.settings import Settable, assign, checked, rate_of, resolve
 from ranvier.networks.wiring import Wiring
@@ -101,7 +102,7 @@ class Network:
         name
             Unique in the network; by default the model's name in lower case and a number.
         initial
-            Variable -> number, tensor (size,), `Uniform` or `Normal`. Others start at the model's own.
+            Variable -> number, tensor (size,), or a `Distribution`, such as `Normal`. Others start at the model's own.
         positions
             (size, dimensions), for wiring by distance and for pictures.
         classes, names
@@ -111,7 +112,8 @@ class Network:
             decide (`ranvier.equations.integrators`).
         parameters
             `drive` (mV), `noise` (mV, SD of the free membrane) and any of the model's
-            own parameters: a number, or one value a neuron.
+            own parameters: a number, one value a neuron, a `TimeSeries`, or a `Distribution` that values are drawn from
+            by the network's seed.
 
         Raises
         ------
@@ -143,12 +145,14 @@ class Network:
                 f"neurons; expected indices from 0 to {size - 1}."
             )
         own_classes, own_names = labels_of(classes, names, size, name)
+        index, key = len(self.populations), stream_key(self.seed, -1 - len(self.populations))
+        parameters = {each: drawn(value, key, each, size) for each, value in parameters.items()}
         population = Population(
             name=name,
             neuron=neuron,
             size=size,
             start=self.size,
-            index=len(self.populations),
+            index=index,
             parameters=parameters_of(neuron, size, name, parameters),
             initial=initial_of(neuron, size, name, initial),
             positions=positions_of(positions, size, name),
@@ -168,6 +172,11 @@ class Network:
         then.
         """
         own = resolve(self, target)
+        if isinstance(own, Population):
+            key = stream_key(self.seed, -1 - own.index)
+            values = {each: drawn(value, key, each, own.size) for each, value in values.items()}
+        elif isinstance(own, Projection):
+            values = {each: drawn_per_edge(value, each, own) for each, value in values.items()}
         assign(own, checked(own, values))
 
     def connect(
@@ -192,9 +201,9 @@ class Network:
         ----------
         weight
             A number, or a tensor (edges,) in the order of `Projection.edges()`, in the synapse's unit. It is
-            kept as given and may require a gradient.
+            kept as given and may require a gradient. Or a `Distribution` or `ByDistance`: values are drawn at once.
         delay
-            ms, above 0: a number or a tensor (edges,); 1.0 by default. Continuous synapses have none.
+            ms, above 0: a number, a tensor (edges,), or as a weight; 1.0 by default. Continuous synapses have none.
         synapse
             A synapse model, `Delta()` by default.
         probability, in_degree, out_degree, edges, wiring
@@ -240,6 +249,7 @@ class Network:
         transmits(source, synapse)
         receives(target, synapse)
         rule.check(source.size, target.size, source is target, bare._places()["positions"])
+        weight = drawn_per_edge(weight, "weight", bare)
         weight = per_edge(weight, f"The weight {where}", bare, synapse.weight_parameter)
         if synapse.continuous:
             if delay is not None and not (isinstance(delay, int | float) and delay == 0):
@@ -249,6 +259,7 @@ class Network:
                 )
             delay = 0.0
         else:
+            delay = drawn_per_edge(delay, "delay", bare)
             delay = per_edge(1.0 if delay is None else delay, f"The delay {where}", bare, DELAY)
         return Projection(source, target, weight, delay, synapse, rule, index, bare.key)
 
@@ -266,7 +277,8 @@ class Network:
         if synapse.continuous:
             raise ValueError(f"{type(synapse).__name__} is continuous; expected a synapse that takes spikes.")
         receives(target, synapse)
-        what = f"of the background of {target.name!r}"
+        what, key = f"of the background of {target.name!r}", stream_key(self.seed, -1 - 2**32 - len(self.backgrounds))
+        rate, weight = (drawn(x, key, name, target.size) for name, x in (("rate", rate), ("weight", weight)))
         new = Background(
             target=target,
             rate=rate_of(rate, f"The rate {what}", target.size),

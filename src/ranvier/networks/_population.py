@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ranvier._checks import array, labels, nearest, unique, values
 from ranvier.equations import Parameter
 from ranvier.equations.declarations import declared, require_parameters
-from ranvier.networks._inputs import Normal, TimeSeries, Uniform
+from ranvier.networks._inputs import TimeSeries
+from ranvier.networks.distributions import Distribution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +38,7 @@ class Population:
         gradient, or a `TimeSeries`: the neuron's own and `drive`, `noise` (mV) where the equations mention them. Only
         a refractory period does not change in time. Read-only: `Network.set` changes them
     initial
-        name of a variable -> float, tensor (size,), `Uniform` or `Normal`
+        name of a variable -> float, tensor (size,), or a `Distribution`
     positions
         (size, dimensions) tensor, or None
     classes, names
@@ -60,7 +61,7 @@ class Population:
     start: int
     index: int
     parameters: dict[str, float | Tensor | TimeSeries]
-    initial: dict[str, float | Tensor | Uniform | Normal]
+    initial: dict[str, float | Tensor | Distribution]
     positions: Tensor | None = None
     classes: tuple[str, ...] | None = None
     names: tuple[str, ...] | None = None
@@ -141,18 +142,18 @@ def what_of(key: str, name: str) -> str:
 
 def initial_of(
     neuron: Any, size: int, name: str, overrides: Mapping[str, Any] | None
-) -> dict[str, float | Tensor | Uniform | Normal]:
+) -> dict[str, float | Tensor | Distribution]:
     """The initial values, checked against the model's variables."""
     equations = getattr(neuron, "equations", None)
     known = equations.names if equations is not None else ()
-    checked: dict[str, float | Tensor | Uniform | Normal] = {}
+    checked: dict[str, float | Tensor | Distribution] = {}
     for key, value in (overrides or {}).items():
         if key not in known:
             raise ValueError(
                 f"Population {name!r} of {type(neuron).__name__} has no variable {key!r}; "
                 + nearest(key, known)
             )
-        if isinstance(value, Uniform | Normal):
+        if isinstance(value, Distribution):
             checked[key] = value
         else:
             what = f"The initial {key!r} of population {name!r}"

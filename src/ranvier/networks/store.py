@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,9 @@ from ranvier._checks import LIMIT
 from ranvier.files.atomic import write_atomic, write_json
 from ranvier.files.entries import Entry, shown
 from ranvier.files.reading import read_bytes, read_json
+from ranvier.networks import distributions
 from ranvier.networks import wiring as rules
-from ranvier.networks._inputs import Normal, TimeSeries, Uniform
+from ranvier.networks._inputs import TimeSeries
 from ranvier.networks._models import (
     build_neuron,
     build_rule,
@@ -32,7 +34,7 @@ from ranvier.networks._network import Network
 
 __all__ = ["read_network", "write_network"]
 
-FORMAT, VERSION = "ranvier network", 1
+FORMAT, VERSION = "ranvier network", 2
 _KEYS = ("format", "version", "seed", "populations", "projections", "backgrounds", "tensors")
 _TENSORS = re.compile(r"tensors-[0-9a-f]{16}\.safetensors")
 
@@ -49,10 +51,8 @@ class _Tensors:
 
         if isinstance(value, TimeSeries):
             return {"series": self.encode(value.values), "interval": value.interval}
-        if isinstance(value, Uniform):
-            return {"uniform": [value.low, value.high]}
-        if isinstance(value, Normal):
-            return {"normal": [value.mean, value.sd]}
+        if isinstance(value, distributions.Distribution):
+            return {"distribution": type(value).__name__, **_finite(value)}
         if isinstance(value, int | float):
             return float(value)
         tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value)
@@ -226,19 +226,35 @@ def _load(path: Path, name: Any) -> dict[str, Any]:
         raise ValueError(f"{name} is no safetensors file ({error}); expected one") from error
 
 
+def _finite(value: distributions.Distribution) -> dict[str, float]:
+    """Its numbers; an infinite bound is none, and left out."""
+    numbers = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    return {name: x for name, x in numbers.items() if math.isfinite(x)}
+
+
+def _distribution(value: Entry) -> distributions.Distribution:
+    kinds = ("ExponentialDistribution", "LogNormal", "Normal", "Uniform")
+    kind = getattr(distributions, value.mapping()["distribution"].one_of(kinds))
+    fields = {f.name: f.default for f in dataclasses.fields(kind)}
+    required = [name for name, default in fields.items() if default is dataclasses.MISSING]
+    entries = value.mapping("distribution", *required, optional=fields)
+    numbers = {name: x.number() for name, x in entries.items() if name != "distribution"}
+    out: distributions.Distribution = kind(**numbers)
+    return out
+
+
 def _build(value: dict[str, Entry], tensors: dict[str, Any]) -> Network:
     cache: dict[tuple[str, bool], Any] = {}
 
     def decode(x: Entry) -> Any:
-        """A number, a tensor, a time series, or a law of initial values."""
+        """A number, a tensor, a time series, or a distribution of initial values."""
         if not isinstance(x.value, dict):
             return x.number()
         if "series" in x.value:
             entries = x.mapping("series", "interval")
             return TimeSeries(decode(entries["series"]), entries["interval"].number())
-        for name, kind in (("uniform", Uniform), ("normal", Normal)):
-            if name in x.value:
-                return kind(*x.mapping(name)[name].vector(2))
+        if "distribution" in x.value:
+            return _distribution(x)
         entries = x.mapping("tensor", optional=("gradient",))
         name = entries["tensor"].one_of(tensors)
         key = name, "gradient" in entries and entries["gradient"].flag()

@@ -160,7 +160,7 @@ def initial_of(model: StepModel, seed: int) -> dict[str, NDArray[np.float64]]:
     """A population's states at t = 0, (neurons,) each, by name."""
     key = np.random.SeedSequence([seed, model.population.index, 0x1217])
     rng = np.random.Generator(np.random.Philox(key))
-    return initial_values(model, lambda law, size: _draw(law, size, rng))
+    return initial_values(model, lambda distribution, size: distribution.draw(rng, size))
 
 
 def copy_into(own: Mapping[str, NDArray[Any]], saved: Mapping[str, NDArray[Any]]) -> None:
@@ -174,9 +174,3 @@ def copy_into(own: Mapping[str, NDArray[Any]], saved: Mapping[str, NDArray[Any]]
             )
     for name, mine in own.items():
         mine[...] = saved[name]
-
-
-def _draw(law: Any, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    values = rng.uniform(law.low, law.high, size) if hasattr(law, "low") else rng.normal(law.mean, law.sd, size)
-    # NumPy's last bits come from the C library and differ between processors
-    return values.astype(np.float32).astype(np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -323,9 +324,8 @@ def _delay_groups(p: Projection, dt: float) -> list[tuple[int, Tensor | None]]:
 
 
 def _draw(law: Any, size: int, generator: torch.Generator) -> Any:
-    if hasattr(law, "low"):
-        return (torch.rand(size, generator=generator, dtype=torch.float64) * (law.high - law.low) + law.low).numpy()
-    return (torch.randn(size, generator=generator, dtype=torch.float64) * law.sd + law.mean).numpy()
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return law.draw(np.random.Generator(np.random.Philox(seed)), size)
 
 
 __all__ = ["NetworkState", "TorchNetwork"]
