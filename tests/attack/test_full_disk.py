@@ -29,6 +29,7 @@ WRITING = {
     "engines/recording/segments.py": "simulate", "interpret/language_models/checkpoints.py": "as Recording.save",
     "interpret/recording.py": "activations", "learners/fitting/_checkpoint.py": "fit",
     "learners/fitting/_log.py": "fit",
+    "plot/animations.py": "tests/plot/test_monitors.py",
     "networks/nir/files.py": "write_nir", "networks/store.py": "write_network", "report/_page.py": "session page",
     "report/session_page.py": "session page", "verify/competition.py": "verify",
 }  # fmt: skip

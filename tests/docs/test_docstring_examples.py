@@ -86,6 +86,8 @@ def test_the_examples_of_a_part_run(part: str, tmp_path: Path, monkeypatch: pyte
         if name in sys.modules:  # not of an optional library that is not there
             for test in finder.find(importlib.import_module(name), extraglobs=imported):
                 runner.run(test, out=wrong.append)
+                if "matplotlib.pyplot" in sys.modules:
+                    sys.modules["matplotlib.pyplot"].close("all")
     assert runner.tries and not wrong, "".join(wrong)
 
 

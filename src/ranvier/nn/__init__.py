@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ranvier.nn.liquid.wirings import NCP, AutoNCP, FullyConnected, LiquidWiring
     from ranvier.nn.losses import population_counts, rate_penalty
     from ranvier.nn.memory.elm import ELM
+    from ranvier.nn.monitor import LayerMonitor
     from ranvier.nn.nir.reading import from_nir, read_nir
     from ranvier.nn.nir.writing import to_nir, write_nir
     from ranvier.nn.normalisation.batch import BatchNormThroughTime, ThresholdBatchNorm
@@ -57,6 +58,7 @@ _HOMES = {
     "ranvier.nn.liquid.wirings": ["NCP", "AutoNCP", "FullyConnected", "LiquidWiring"],
     "ranvier.nn.losses": ["population_counts", "rate_penalty"],
     "ranvier.nn.memory.elm": ["ELM"],
+    "ranvier.nn.monitor": ["LayerMonitor"],
     "ranvier.nn.nir.reading": ["from_nir", "read_nir"],
     "ranvier.nn.nir.writing": ["to_nir", "write_nir"],
     "ranvier.nn.normalisation.batch": ["BatchNormThroughTime", "ThresholdBatchNorm"],
@@ -91,6 +93,7 @@ __all__ = [  # spelled out for type checkers; a test keeps it equal to the table
     "Hopfield",
     "HopfieldLookup",
     "HopfieldPooling",
+    "LayerMonitor",
     "LiquidWiring",
     "Operations",
     "QuadraticConv2d",

@@ -54,19 +54,19 @@ def run_padded(
     state = cell.init_state(x.shape[1]) if state is None else state  # type: ignore[operator]
     order = torch.argsort(ends, descending=True, stable=True)
     back, descending = torch.argsort(order), ends[order].tolist()
-    x, running, first = x[:, order.to(x.device)], _select(state, order), 0
+    x, running, first = x[:, order.to(x.device)], select_examples(state, order), 0
     pieces, finished = [], []
     for end in sorted(set(descending)):
         alive = sum(e >= end for e in descending)
         y, running = cell(x[first:end, :alive], running)
         pieces.append(torch.cat([y, y.new_zeros(len(y), x.shape[1] - alive, *y.shape[2:])], 1))
         staying = sum(e > end for e in descending)
-        finished.append(_select(running, torch.arange(staying, alive)))
-        running, first = _select(running, torch.arange(staying)), end
+        finished.append(select_examples(running, torch.arange(staying, alive)))
+        running, first = select_examples(running, torch.arange(staying)), end
     if first < len(x):
         pieces.append(pieces[0].new_zeros(len(x) - first, *pieces[0].shape[1:]))
     y = torch.cat(pieces)[:, back.to(x.device)]
-    return (y.transpose(0, 1) if batch_first else y), _select(_join(finished[::-1]), back)
+    return (y.transpose(0, 1) if batch_first else y), select_examples(_join(finished[::-1]), back)
 
 
 def run_packed(cell: nn.Module, x: PackedSequence, state: Any = None) -> tuple[PackedSequence, Any]:
@@ -114,12 +114,13 @@ def _axis(name: str) -> int:
     return 1 if name in _TIME_FIRST else 0
 
 
-def _select(state: Any, rows: Tensor, name: str = "") -> Any:
+def select_examples(state: Any, rows: Tensor, name: str = "") -> Any:
+    """Some examples' part of a state."""
     if isinstance(state, Tensor):
         return state.index_select(_axis(name), rows.to(state.device))
     if isinstance(state, dict):
-        return {key: _select(value, rows, key) for key, value in state.items()}
-    return tuple(_select(value, rows) for value in state)
+        return {key: select_examples(value, rows, key) for key, value in state.items()}
+    return tuple(select_examples(value, rows) for value in state)
 
 
 def _join(states: list[Any], name: str = "") -> Any:
@@ -131,4 +132,4 @@ def _join(states: list[Any], name: str = "") -> Any:
     return tuple(_join([s[k] for s in states]) for k in range(len(head)))
 
 
-__all__ = ["run_packed", "run_padded"]
+__all__ = ["run_packed", "run_padded", "select_examples"]

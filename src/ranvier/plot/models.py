@@ -90,7 +90,8 @@ def layer_raster(spikes: Any, *, sample: int = 0, dt: float = 1.0, ax: Axes | No
 
 def gradients(model: nn.Module, *, ax: Axes | None = None) -> Axes:
     """Root-mean-square gradient of each parameter after a backward pass, on a logarithmic axis; a zero one, which
-    learns nothing, is marked. Raises ValueError where no parameter has a gradient.
+    learns nothing, has a cross at the bottom, one that is not finite is named in red at the top. Raises ValueError
+    where no parameter has a gradient.
 
     Examples
     --------
@@ -104,13 +105,17 @@ def gradients(model: nn.Module, *, ax: Axes | None = None) -> Axes:
     if not known:
         raise ValueError("no parameter has a gradient; expected a model after loss.backward()")
     ax = axes_of(ax)
-    sizes = [float(g.double().pow(2).mean().sqrt()) for _, g in known]
-    places = np.arange(len(sizes))
-    least = min((s for s in sizes if s > 0), default=1.0)
-    ax.bar(places, [s or least for s in sizes], color=[colour(0) if s > 0 else "none" for s in sizes])
+    sizes = np.array([float(g.double().pow(2).mean().sqrt()) for _, g in known])
+    places, drawn = np.arange(len(sizes)), sizes[np.isfinite(sizes) & (sizes > 0)]
+    least, most = (drawn.min(), drawn.max()) if len(drawn) else (1.0, 1.0)
+    heights = np.where(np.isfinite(sizes) & (sizes > 0), sizes, least)
+    ax.bar(places, heights, color=[colour(0) if height == size else "none" for height, size in zip(heights, sizes)])
     for k, size in enumerate(sizes):
         if size == 0:
             ax.plot(k, least, "x", color=colour(3))
+        elif not np.isfinite(size):
+            ax.plot(k, most, "x", color=colour(3))
+            ax.annotate(f"{size}", (k, most), color=colour(3), ha="center", va="bottom", fontsize="small")
     ax.set_xticks(places, [name for name, _ in known], rotation=90, fontsize="small")
     ax.set(yscale="log", ylabel="RMS gradient")
     return ax
