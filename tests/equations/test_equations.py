@@ -166,3 +166,51 @@ def test_unknown_names_to_hold_are_refused(holds, error):
 def test_what_is_no_text_is_refused_with_an_example(wrong, name):
     with pytest.raises(TypeError, match=f"^{name} is .*; expected .* string.*:|^{name} is .*; expected .*name"):
         Equations(**{"text": "dV/dt = -V", "threshold": "V > 1", "reset": "V = 0"} | wrong)
+
+
+class Switched(rv.Neuron):
+    """Grows by 1/ms while x is from 1 to 3 or below 0.5, by 0.5/ms elsewhere; spikes at 4, and not before 10 ms."""
+
+    equations = rv.Equations(
+        "dx/dt = 0.5 + 0.5*int(1 <= x <= 3 or not x >= 0.5) + 0*I", threshold="x >= 4 and not t < 10", reset="x = 0"
+    )
+
+
+@pytest.mark.parametrize("engine", ["compiled", "torch"])
+def test_conditions_count_as_numbers(engine):
+    """x by hand: 0.5 at 0.5 ms, 1 at 1.5 ms, 3 at 3.5 ms, 4 at 5.5 ms; the threshold holds from 10 ms on, where x is
+    6.25; from then on it is crossed 5.5 ms after every reset. Steps may be late by one at each corner."""
+    net = rv.Network()
+    net.add(Switched(), 1)
+    recording = rv.simulate(net, 30.0, dt=0.01, engine=engine, dtype=torch.float64, record=rv.Probe("x", interval=0.5))
+    x = recording.states["x"].values[:, 0].numpy()
+    assert np.allclose(x[[0, 2, 6, 10, 18]], [0.5, 1.0, 3.0, 4.0, 6.0], atol=0.03)
+    assert np.allclose(recording.times.numpy(), [10.0, 15.5, 21.0, 26.5], atol=0.15)
+
+
+class Plain(rv.Neuron):
+    equations = rv.Equations("dV/dt = (I - V)/tau", threshold="V >= 1", reset="V = 0")
+    tau: float = 5.0
+
+
+class Joined(rv.Neuron):
+    """The same: the other conditions always hold, by more than the first one."""
+
+    equations = rv.Equations("dV/dt = (I - V)/tau", threshold="V >= 1 and t > -9 and V < 9", reset="V = 0")
+    tau: float = 5.0
+
+
+def test_a_joined_threshold_has_the_gradient_of_the_condition_that_decides():
+    spikes, gradients = [], []
+    for neuron in (Plain(), Joined()):
+        net = rv.Network()
+        net.add(neuron, 3)
+        cell, x = rv.as_cell(net, dt=0.5, dtype=torch.float64), torch.full((20, 1, 3), 1.5, dtype=torch.float64)
+        x[:, 0, 1] = 2.5
+        x.requires_grad_(True)
+        y, _ = cell(x)
+        y.sum().backward()
+        spikes.append(y.detach())
+        gradients.append(x.grad)
+    assert spikes[0].sum() > 4 and torch.equal(*spikes)
+    assert gradients[0].abs().max() > 0.01 and torch.allclose(*gradients, rtol=1e-12)

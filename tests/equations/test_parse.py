@@ -29,6 +29,10 @@ a, b = symbol("a"), symbol("b")
         ("a > b and a < 2 or b >= 3", sp.Or(sp.And(a > b, a < 2), b >= 3)),
         ("a if b > 0 else -a", sp.Piecewise((a, b > 0), (-a, True))),
         ("where(a <= b, 1, 2)", sp.Piecewise((1, a <= b), (2, True))),
+        ("int(a > 1)", sp.Piecewise((1, a > 1), (0, True))),
+        ("2*int(a > 1 and not b < 2)", 2 * sp.Piecewise((1, sp.And(a > 1, b >= 2)), (0, True))),
+        ("not a >= b", a < b),
+        ("0 < a <= b < 3", sp.And(sp.Lt(0, a), a <= b, b < 3)),
         ("clip(a, 0, 1)", sp.Min(sp.Max(a, 0), 1)),
         ("expm1(a)", sp.exp(a) - 1),
         ("sigmoid(a)", 1 / (1 + sp.exp(-a))),
@@ -44,11 +48,13 @@ def test_every_function_has_its_value(name):
     plain = {
         "sigmoid": lambda x: 1 / (1 + math.exp(-x)), "abs": abs, "exprel": lambda x: math.expm1(x) / x,
         "min": min, "max": max, "clip": lambda x, lo, hi: min(max(x, lo), hi),
-        "where": lambda c, yes, no: yes if c else no,
+        "where": lambda c, yes, no: yes if c else no, "int": int,
     }  # fmt: skip
     oracle = plain.get(name) or getattr(math, name)
     if name == "where":
         text, values = "where(a > 0.5, b, -b)", (0.7 > 0.5, 0.3, -0.3)
+    elif name == "int":
+        text, values = "int(a > 0.5)", (0.7 > 0.5,)
     elif name == "clip":
         text, values = "clip(a, b, 0.5)", (0.7, 0.3, 0.5)
     elif name in ("min", "max"):
@@ -64,7 +70,8 @@ def test_every_function_has_its_value(name):
     [
         "", "a b", "a +", "a.real", "().__class__", "a[0]", "[a]", "{a: b}", "(a, b)", "'a'", "b'a'", "True",
         "None", "...", "1j", "lambda x: x", "(x := 3)", "f'{a}'", "a // b", "a % b", "a @ b", "not a", "~a",
-        "a == b", "a != b", "a < b < 3", "a is b", "a in b", "[x for x in a]", "(yield a)", "await a", "*a",
+        "a == b", "a != b", "a < b == 3", "int(a)", "int(a > b, 1)", "not (a + 1)",
+        "a is b", "a in b", "[x for x in a]", "(yield a)", "await a", "*a",
         "exp", "_a", "exp()", "exp(a, b)",
         "exp(x=a)", "exp(*a)", "open(a)", "eval(a)", "__import__(a)", "a(b)",
         "a.b(c)", "exp(a)(b)", "print(1)", "import os", "a = b", "a; b", "a\0",

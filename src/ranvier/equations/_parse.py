@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+from itertools import pairwise
 
 import sympy as sp
 
@@ -57,7 +58,10 @@ FUNCTIONS = {
     "clip": lambda x, low, high: sp.Min(sp.Max(x, low), high),
     "exprel": exprel,
     "where": lambda condition, yes, no: sp.Piecewise((yes, condition), (no, True)),
+    "int": lambda condition: sp.Piecewise((sp.Integer(1), condition), (sp.Integer(0), True)),
 }
+#: which of their arguments, of those functions that take some, are conditions
+_CONDITIONS = {"where": 0, "int": 0}
 
 
 def _power(a: sp.Expr, b: sp.Expr) -> sp.Expr:
@@ -92,6 +96,9 @@ def symbol(name: str) -> sp.Symbol:
 
 def parse(text: str) -> sp.Basic:
     """An expression or a condition, with the functions of `FUNCTIONS`, `^` or `**` for powers.
+
+    Conditions are comparisons, also in a row (`0 < V < 1`), joined by `and`, `or`, `not`; `int(condition)` is 1 or 0,
+    `where(condition, yes, no)` and `yes if condition else no` choose.
 
     Raises ValueError on anything that is not arithmetic, and on text of more than 10 000 characters.
 
@@ -166,8 +173,11 @@ def _term(node: ast.AST, text: str) -> sp.Basic:
             return -number(operand)
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
             return number(operand)
-        case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
-            return _COMPARE[type(op)](number(left), number(right))
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return sp.Not(condition(operand))
+        case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _COMPARE for op in ops):
+            ends = [number(left), *map(number, others)]
+            return sp.And(*(_COMPARE[type(op)](*pair) for op, pair in zip(ops, pairwise(ends), strict=True)))
         case ast.BoolOp(op=ast.And(), values=values):
             return sp.And(*map(condition, values))
         case ast.BoolOp(op=ast.Or(), values=values):
@@ -178,7 +188,7 @@ def _term(node: ast.AST, text: str) -> sp.Basic:
             if name not in FUNCTIONS:
                 known = ", ".join(FUNCTIONS)
                 raise ValueError(f"unknown function {name!r} in {text!r}; expected one of {known}")
-            kinds = [condition if name == "where" and k == 0 else number for k in range(len(arguments))]
+            kinds = [condition if _CONDITIONS.get(name) == k else number for k in range(len(arguments))]
             if not arguments or any(isinstance(a, ast.Starred) for a in arguments):
                 raise ValueError(f"{name!r} has none or starred ones in {text!r}; expected arguments by position")
             values = [kind(argument) for kind, argument in zip(kinds, arguments, strict=True)]

@@ -11,6 +11,9 @@ from torch import Tensor
 from ranvier.engines.step_model import StepModel
 from ranvier.equations.printing import torch_function
 
+#: below 0 in float32 as well
+_LEAST = sp.Float(1e-30)
+
 
 @dataclass(frozen=True)
 class Stepper:
@@ -25,21 +28,28 @@ class Stepper:
     ceiling: Callable[..., dict[str, Tensor]]
 
 
-def stepper_of(model: StepModel) -> Stepper:
-    match model.threshold:
-        case None:
-            distance, strict = None, False
+def _distance(condition: sp.Basic) -> sp.Expr:
+    """How far a condition is from where it changes, above 0 where it holds: the smallest of conditions that must all
+    hold, the largest of alternatives. Raises ValueError for what is no comparison."""
+    match condition:
         case sp.Ge() | sp.Gt():
-            distance = torch_function({"distance": model.threshold.lhs - model.threshold.rhs})
-            strict = isinstance(model.threshold, sp.Gt)
+            return condition.lhs - condition.rhs
         case sp.Le() | sp.Lt():
-            distance = torch_function({"distance": model.threshold.rhs - model.threshold.lhs})
-            strict = isinstance(model.threshold, sp.Lt)
-        case _:
-            raise ValueError(
-                f"the threshold is {model.threshold}; expected one comparison for the torch engine, such as V >= "
-                "V_th"
-            )
+            return condition.rhs - condition.lhs
+        case sp.And() | sp.Or():
+            parts = [_distance(part) for part in condition.args]
+            whole = sp.Min(*parts) if isinstance(condition, sp.And) else sp.Max(*parts)
+            # at 0 a strict comparison does not hold: the condition itself decides
+            return sp.Piecewise((sp.Max(whole, 0), condition), (sp.Min(whole, -_LEAST), True))
+    raise ValueError(
+        f"the threshold is {condition}; expected comparisons, joined by 'and' and 'or', such as V >= V_th"
+    )
+
+
+def stepper_of(model: StepModel) -> Stepper:
+    distance, strict = None, isinstance(model.threshold, sp.Gt | sp.Lt)
+    if model.threshold is not None:
+        distance = torch_function({"distance": _distance(model.threshold)})
     return Stepper(
         model,
         torch_function(model.deliver),
