@@ -24,7 +24,7 @@ def run(net, **options):
 
 
 def test_no_rule_is_left_out():
-    require_cases(rv.rules.Rule, CASES)
+    require_cases(rv.rules.Rule, CASES, {"StochasticRelease": "it draws: tests/rules/test_release.py, by the binomial"})
 
 
 @each

@@ -5,7 +5,7 @@ from ranvier.rules._law import Eligibility, Trace
 from ranvier.rules.inhibitory import InhibitorySTDP
 from ranvier.rules.rates import BCM, Hebb, Oja
 from ranvier.rules.reward import RewardSTDP
-from ranvier.rules.short_term import TsodyksMarkram
+from ranvier.rules.short_term import StochasticRelease, TsodyksMarkram
 from ranvier.rules.stdp import STDP
 from ranvier.rules.triplet import TripletSTDP
 
@@ -18,6 +18,7 @@ __all__ = [
     "Oja",
     "RewardSTDP",
     "Rule",
+    "StochasticRelease",
     "Trace",
     "TripletSTDP",
     "TsodyksMarkram",

@@ -31,7 +31,8 @@ class Rule(Record):
 
     `traces`, `eligibilities`: its variables; `on_pre`, `on_post`: what a spike that arrives from the source, and
     one of the target, add to the weight w; `drift`: dw/dt (1/ms), applied every `interval` ms; `transmitted`: what a
-    spike that arrives delivers in a `Network`, of w and the source's traces before it, w by default. They may be
+    spike that arrives delivers in a `Network`, of w and the source's traces before it, w by default; there `uniform`
+    (or `uniform_a`, `uniform_b`) is a number in [0, 1) of its own for every synapse and spike. They may be
     properties where they depend on the parameters. Expressions know w, the traces, `modulator` (the third factor)
     and the parameters; after each change w is clipped to [w_min, w_max]. A parameter that declares no domain may be
     any finite number (one called tau or tau_..., any time from 0 ms; bounds, infinite ones too); `relations` hold

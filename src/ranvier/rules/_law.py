@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -11,6 +12,8 @@ import sympy as sp
 from ranvier._names import identifiers
 from ranvier.equations import parse, symbol
 
+#: a number of its own for every synapse and spike, uniform in [0, 1): `uniform`, `uniform_a`, ...
+CHANCE = re.compile(r"uniform(_\w+)?")
 #: names that mean the same in all rules: the weight, and the modulator (the third factor)
 WEIGHT, MODULATOR = "w", "modulator"
 
@@ -99,6 +102,11 @@ class Law:
         return bool(self.transmitted != symbol(WEIGHT))
 
     @property
+    def chances(self) -> tuple[str, ...]:
+        """The uniform numbers that a spike takes at a synapse."""
+        return tuple(sorted(s.name for s in self.transmitted.free_symbols if CHANCE.fullmatch(s.name)))
+
+    @property
     def learns(self) -> bool:
         """Whether a weight ever changes."""
         return any(e != 0 for e in (self.on_pre, self.on_post, self.drift))
@@ -127,6 +135,8 @@ def law(
     identifiers(names, f"{who}: a name")
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"{who}: the name {min(twice)!r} is used twice; expected different names")
+    if odd := [name for name in names if CHANCE.fullmatch(name)]:
+        raise ValueError(f"{who}: {odd[0]!r} is a uniform number of each spike; expected another name")
     for name, tau in [(t.name, t.tau) for t in traces] + [(e.name, e.tau) for e in eligibilities]:
         if tau not in parameters:
             raise ValueError(f"{who}: {name!r} decays with {tau!r}; expected one of its parameters")
@@ -143,7 +153,10 @@ def law(
 
     def read(text: str, allowed: set[str], where: str) -> sp.Expr:
         expression = parse(text)
-        if unknown := {s.name for s in expression.free_symbols} - allowed:
+        used = {s.name for s in expression.free_symbols}
+        if where == "transmitted":
+            used = {name for name in used if not CHANCE.fullmatch(name)}
+        if unknown := used - allowed:
             raise ValueError(
                 f"{who}: {where} uses {min(unknown)!r}; expected names among {', '.join(sorted(allowed))}"
             )

@@ -142,9 +142,16 @@ def advance(
 
 
 def transmit(
-    rule: Rule, state: State, w: Tensor, arrivals: Sequence[Tensor], dt: float, at_source: Lift
+    rule: Rule,
+    state: State,
+    w: Tensor,
+    arrivals: Sequence[Tensor],
+    dt: float,
+    at_source: Lift,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
-    """What arrivals (each of sources) deliver by synapses of weight w, before `advance` takes them in."""
+    """What arrivals (each of sources) deliver by synapses of weight w, before `advance` takes them in; what is left to
+    chance is drawn from `generator`."""
     law = rule.law
     if not law.short_term:
         return sum(at_source(spikes) for spikes in arrivals) * w
@@ -153,6 +160,7 @@ def transmit(
     total = torch.zeros_like(w)
     for spikes in arrivals:
         lifted = {name: at_source(x) for name, x in now.items()}
+        lifted |= {name: torch.rand(w.shape, generator=generator, dtype=w.dtype) for name in law.chances}
         total = total + at_source(spikes) * functions["transmitted"](**parameters, **lifted, **{WEIGHT: w})[WEIGHT]
         jumps = functions["jumps"](**parameters, **now)
         for t in law.pre:

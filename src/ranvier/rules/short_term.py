@@ -48,4 +48,42 @@ class TsodyksMarkram(Rule):
         return "u + U*(1 - u)" if self.tau_facil else "U"
 
 
-__all__ = ["TsodyksMarkram"]
+class StochasticRelease(TsodyksMarkram):
+    """Depression and facilitation whose spikes release quanta by chance: binomial release (del Castillo & Katz 1954, J.
+    Physiol. 124:560; Fuhrmann et al. 2002, J. Neurophysiol. 87:140).
+
+    At each spike each of `sites` release sites of a synapse gives w/sites with the probability u x that
+    `TsodyksMarkram` has for it: a mean of w u x, a variance of w² u x (1 - u x)/sites, independent between synapses.
+    The resources x are those of the mean, one number a source. Without depression and facilitation (a probability U
+    at every spike) tau_rec is far below the intervals.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import ranvier as rv
+    >>> net = rv.Network()
+    >>> source = net.add(rv.SpikeTimes([10.0], [0]), 1)
+    >>> cells = net.add(rv.LIF(E_L=0.0, V_reset=0.0, V_th=99.0), 1000, initial={"V": 0.0})
+    >>> rule = rv.rules.StochasticRelease(U=0.5, sites=2)
+    >>> synapses = net.connect(source, cells, weight=2.0, probability=1.0, plasticity=rule)
+    >>> V = rv.simulate(net, 11.1, record="V").states["V"].values[-1]
+    >>> sizes = (V / V.max() * 2).round()  # quanta: none, one or two
+    >>> sizes.unique().tolist()
+    [0.0, 1.0, 2.0]
+    """
+
+    sites: float = parameter(1.0, "1", "release sites of a synapse, a whole number", at_least=1, at_most=32)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sites != int(self.sites):
+            raise ValueError(f"sites of {type(self).__name__} is {self.sites:g}; expected a whole number from 1 to 32")
+
+    @property
+    def transmitted(self) -> str:
+        share = f"({self._released})*(1 - y)"
+        quanta = (f"where(uniform_{k} < {share}, 1, 0)" for k in range(int(self.sites)))
+        return f"w/sites*({' + '.join(quanta)})"
+
+
+__all__ = ["StochasticRelease", "TsodyksMarkram"]

@@ -79,8 +79,10 @@ def _learn(A, G, groups, now, thread, threads, slots, dt, fired, one):
             # several spikes of a source act one by one, and are delivered with the weights before them; those of
             # short-term plasticity are delivered one by one, too
             copies = 0
-            if s.single:
+            if s.single:  # which of them it is
                 copies = 1
+                while copies <= i and fired[i - copies] == neuron:
+                    copies += 1
             elif i == 0 or fired[i - 1] != neuron:
                 copies = 1
                 while i + copies < count and fired[i + copies] == neuron:

@@ -27,6 +27,7 @@ from ranvier.codegen.arithmetic import simd as _simd
 from ranvier.codegen.pointers import pointer as _pointer, scratch as _scratch
 from ranvier.engines.plasticity.records import plastic as _plastic
 """
+_CHANCE = "from ranvier.engines.plasticity.chance import spike_key as _spike_key, uniform as _uniform\n"
 _FUNCTIONS = ["abs", "cos", "cosh", "exprel", "fma", "log", "maximum", "minimum", "over_exprel", "power", "sin"]
 _FUNCTIONS += ["sinh", "sqrt", "tanh", "where"]
 
@@ -70,8 +71,9 @@ class _Text:
 
     def _kernel(self, arguments: str, body: list[str]) -> str:
         count = arguments.count(",") + 1
+        header = _HEADER + _CHANCE if self.law.chances else _HEADER
         lines = [
-            _HEADER + "\n".join(f"_{n} = _simd.{n}{'_' if n == 'abs' else ''}" for n in _FUNCTIONS),
+            header + "\n".join(f"_{n} = _simd.{n}{'_' if n == 'abs' else ''}" for n in _FUNCTIONS),
             # exp itself is inlined by numba, which loses branches of a caller that has some
             f"_exp = _simd.exp_{'f64' if self.width == 8 else 'f32'}",
             f"_real = _np.{self.real}",
@@ -212,8 +214,9 @@ class _Text:
         sent = self.show(law.transmitted) if law.short_term else "_w[_i]"
         named = [f"{t.name} = _now_{t.name}" for t in law.pre]
         deliver = [f"_out[_index[_i]] += ({sent})*_real(_copies)"]
-        if law.short_term:
-            deliver = [*named, "w = _w[_i]", *deliver]
+        if law.short_term:  # spikes come one by one, and `_copies` says which of its step it is
+            chances = [f"{name} = _uniform(_spike, _at + _i, {k}, _one)" for k, name in enumerate(law.chances)]
+            deliver = [*named, "w = _w[_i]", *chances, f"_out[_index[_i]] += {sent}"]
         work = ["for _i in range(_m):", *(f"    {line}" for line in deliver)]
         body = self._read(self._uses(law.on_pre, *(m[0] for m in law.marks.values())))
         body.append("w = _w[_i]")
@@ -228,7 +231,9 @@ class _Text:
             f"_at_{t.name}[0] = {'_real(1.0)' if t.nearest else f'_now_{t.name} + ({self.show(law.jumps[t.name])})'}"
             for t in law.pre
         ]
-        lines = [*self._row_scalars(), "_out = _pointer(_line, _one)", *self._chunks(work), *after, "_times[0] = _now"]
+        begin = ["_spike = _spike_key(_G.key, _now, _copies)"] if law.chances else []
+        begin.append("_out = _pointer(_line, _one)")
+        lines = [*self._row_scalars(), *begin, *self._chunks(work), *after, "_times[0] = _now"]
         return self._kernel("_g, _thread, _row, _a, _b, _now, _line, _copies", lines)
 
     # All rows

@@ -29,6 +29,7 @@ def lower_projections(program: Program) -> tuple[PlasticProgram, ...]:
             lower_plastic(
                 p, dt=options.dt, real=options.real, threads=program.threads, ring=program.port_column(p),
                 bounds=program.bounds(p.target), modulator=modulator_of(program.net, p, options.modulators),
+                seed=options.seed,
             )
         )  # fmt: skip
     return tuple(out)

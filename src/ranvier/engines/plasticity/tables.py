@@ -13,6 +13,7 @@ from ranvier.codegen.compilation import compiled, kernel_address
 from ranvier.codegen.records import address
 from ranvier.engines.compiled.synapse_tables import delay_steps, padded
 from ranvier.engines.plasticity._kernels import constants, replays, sources
+from ranvier.engines.plasticity.chance import projection_key
 from ranvier.engines.plasticity.modulators import ModulatorSource
 from ranvier.engines.plasticity.records import PLASTIC
 from ranvier.networks import Projection
@@ -87,6 +88,7 @@ class PlasticProgram:
     constants: NDArray[Any]
     kernels: dict[str, int]
     modulator: ModulatorSource
+    seed: int
 
     def places(self) -> Iterator[NDArray[np.int64]]:
         """For every delay, where its synapses stand in the order of `edges()`; drawn again."""
@@ -95,7 +97,7 @@ class PlasticProgram:
 
 def lower_plastic(
     p: Projection, *, dt: float, real: Any, threads: int, ring: int, bounds: NDArray[np.int64] | None,
-    modulator: ModulatorSource,
+    modulator: ModulatorSource, seed: int,
 ) -> PlasticProgram:  # fmt: skip
     """Lower a projection; `bounds` (threads + 1,) are the threads' first targets. Raises ValueError for a rule that
     cannot be run at this dt."""
@@ -109,7 +111,7 @@ def lower_plastic(
     return PlasticProgram(
         p, rule, dt, real, threads, ring, padded(p.target.size), steps_between(rule, dt), groups,
         tuple(_splits(group, bounds) for group in groups), np.array(_constants(rule, dt), real),
-        {name: kernel_address(text) for name, text in texts.items()}, modulator,
+        {name: kernel_address(text) for name, text in texts.items()}, modulator, seed,
     )  # fmt: skip
 
 
@@ -153,6 +155,7 @@ def plastic_rows(program: PlasticProgram, state: PlasticState) -> NDArray[Any]:
     out["wait"], out["origin"] = min((group.delay for group in program.groups), default=1), state.origin
     for k, (row, group) in enumerate(zip(out, program.groups, strict=True)):
         row["groups"], row["delay"] = len(out) if k == 0 else 0, group.delay
+        row["key"] = projection_key(program.seed, p.index, k)
         row["edges"] = state.eligibilities[k].shape[1]
         for name, array in (
             ("rows", group.rows), ("items", group.items), ("splits", program.splits[k]),

@@ -61,14 +61,17 @@ class TorchPlastic:
             groups.append(LearningSynapses(own, fresh(self.rule.law, own, *shapes)))
         return tuple(groups)
 
-    def deliver(self, own: tuple[LearningSynapses, ...], history: Tensor, total: Tensor) -> Tensor:
+    def deliver(
+        self, own: tuple[LearningSynapses, ...], history: Tensor, total: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """`total` (B, targets) with the spikes that arrive now."""
         for (delay, sources, targets, _), each in zip(self.groups, own, strict=True):
             sent = history[delay][:, self.projection.source.slice]
             arrivals = one_by_one(sent) if self.counts and self.rule.law.short_term else (sent,)
             delivered = transmit(
-                self.rule, each.state, each.weight, arrivals, self.dt, lambda x, at=sources: x[:, at]  # type: ignore[misc]
-            )
+                self.rule, each.state, each.weight, arrivals, self.dt,
+                lambda x, at=sources: x[:, at], generator,  # type: ignore[misc]
+            )  # fmt: skip
             total = total.index_add(1, targets, delivered)
         return total
 

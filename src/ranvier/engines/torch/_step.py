@@ -291,7 +291,7 @@ class TorchNetwork:
         for projection in port.projections:
             if projection.index in self.plastic:
                 own = state.plastic[list(self.plastic).index(projection.index)]
-                total = self.plastic[projection.index].deliver(own, state.history, total)
+                total = self.plastic[projection.index].deliver(own, state.history, total, generator)
                 continue
             for delay, w, sources, targets in constants["weights"][projection.index]:
                 sent = state.history[delay][:, projection.source.slice]
