@@ -22,8 +22,9 @@ def demo(monkeypatch, request):
 def test_list_run_site(demo, call, capsys, tmp_path):
     results, site = tmp_path / "results", tmp_path / "site"
     assert call("atlas", "list", "--results", results) == 0
-    assert "not run" in (listed := capsys.readouterr().out)
-    assert [line.count("\t") for line in listed.splitlines()] == [3]  # in a pipe a line a system
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.count("\t") for line in lines} == {3}  # in a pipe a line a system
+    assert [line.split("\t")[2:] for line in lines if line.startswith("demo\t")] == [["5", "not run"]]
     assert call("atlas", "run", "demo", "--results", results) == 0
     assert "3 reproduced, 1 refuted, 1 untested" in capsys.readouterr().out
     assert call("atlas", "run", "--all", "--results", results) == 0
@@ -61,11 +62,31 @@ def test_mistakes_end_in_one_line(demo, call, capsys, tmp_path, arguments, messa
     assert not (tmp_path / "out").exists()
 
 
+def test_the_list_is_that_of_the_entries():
+    from ranvier.atlas import experiments, listing
+
+    entries, listed = experiments(), {entry.name: entry for entry in listing()}
+    assert list(listed) == list(entries)
+    for name, entry in entries.items():
+        assert listed[name].title == entry.title and listed[name].claims in (None, len(entry.claims)), name
+    assert sum(entry.claims is None for entry in listed.values()) < 10
+
+
+def test_a_list_imports_no_entry_and_no_torch():
+    code = (
+        "import sys; sys.argv = ['ranvier', 'atlas', 'list']; from ranvier.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print({'torch', 'scipy', 'numba', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
 def test_help_is_quick():
-    """The best of five, in seconds of the processor: other work may share the machine."""
+    """The best of three, in seconds of the processor: other work may share the machine."""
     code = "import sys; sys.argv = ['ranvier', '--help']; from ranvier.cli import main; main()"
     seconds = []
-    for _ in range(5):
+    for _ in range(3):
         began = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -81,6 +81,108 @@ def test_mistakes_are_one_line(call, arguments, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "--seconds"), "see ranvier run --help"),
+        (("atlas", "run", "--seed"), "see ranvier atlas run --help"),
+        (("run", "--seconds", "abc"), "--seconds is 'abc'; expected a number of seconds, 2.5 to 1e+08, such as 300"),
+        (("run", "flybrain", "--seconds", "3 mV"), "--seconds is '3 mV'; expected a number of seconds"),
+        (("run", "é.csv"), "there is no file 'é.csv'"),
+        (("run", "edges.csv", "--columns", "source=né"), "edges.csv has no column 'né'"),
+        (("run", "edges.csv", "--seconds", "3", "--neuron", "é"), "--neuron is 'é'"),
+    ],
+)  # fmt: skip
+def test_advice_is_of_what_was_typed(call, tmp_path, arguments, words):
+    (tmp_path / "edges.csv").write_text("source,target\na,b\n")
+    code, _, err = call(*arguments)
+    assert code == 2 and words in err, err
+
+
+def test_other_alphabets_stay_in_errors():
+    from ranvier._checks import printable as checked
+    from ranvier._names import identifier
+    from ranvier.files.entries import shown
+
+    with pytest.raises(ValueError, match=r"is 'né\\x07', with the character U\+0007 at 2"):
+        checked("né\x07", "the name")
+    with pytest.raises(ValueError, match=r"is 'né', with the character U\+00E9 at 1"):
+        identifier("né")
+    assert shown("né\u202e") == '"né\\u202e"'
+
+
+def test_neurons_without_noise_have_no_prediction_and_it_says_so(tmp_path):
+    (tmp_path / "edges.csv").write_text("source,target,weight\na,b,0\n")
+    job = runs.build(runs.RunSettings(wiring=str(tmp_path / "edges.csv"), neuron="LIF", noise="0"))
+    lines: list[str] = []
+    comparison, refusal, _ = runs._predicted(job, None, 1, lines.append)
+    assert comparison is None and lines[-1].startswith("no prediction: ") and "recurrent" not in refusal
+    assert all("--noise takes a number above 0 (mV), or inputs" in text for text in (lines[-1], refusal))
+
+
+WORK = {
+    "run": ("ranvier.engines.simulate", ("run", "edges.csv", "--seconds", "3", "--out", "o"), "o/neurons.csv"),
+    "fly": ("ranvier.brains.fly_wiring", ("run", "flybrain", "--out", "o"), "o/rates.csv"),
+    "look": ("ranvier.recordings.read_session", ("look", "edges.csv", "--out", "o/page.html"), "o/page.html"),
+    "read": ("ranvier.interpret.feature_neurons", ("read", "model", "--out", "o"), "o/manifest.json"),
+    "verify": ("ranvier.verify.competition.verify", ("verify", "n.onnx", "p.vnnlib", "--out", "o/r"), "o/r"),
+    "atlas run": ("ranvier.atlas.run", ("atlas", "run", "brunel", "--results", "o"), "o/brunel/result.json"),
+    "atlas site": ("ranvier.atlas.site.build", ("atlas", "site", "--out", "o"), "o/index.html"),
+}
+
+
+@pytest.fixture
+def works(monkeypatch, tmp_path):
+    """Raise something in the place of a command's work."""
+    from types import SimpleNamespace
+
+    import ranvier.interpret
+    import ranvier.verify.competition as competition
+
+    tokenizer = SimpleNamespace(pad_token=None, eos_token=None)
+    monkeypatch.setattr(ranvier.interpret, "read_model", lambda _: (None, tokenizer))
+    monkeypatch.setattr(competition, "load", lambda *_, **__: pytest.fail("read before --out was tried"), raising=False)
+    (tmp_path / "edges.csv").write_text("source,target\na,b\n")
+
+    def replaced(name: str, error: BaseException) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(name, fail)
+
+    return replaced
+
+
+@pytest.mark.parametrize("command", WORK)
+def test_where_nothing_can_be_written_nothing_is_computed(call, works, tmp_path, command):
+    work, arguments, file = WORK[command]
+    works(work, AssertionError("it works before it looks where it writes"))
+    (tmp_path / file).mkdir(parents=True)
+    code, _, err = call(*arguments)
+    assert code == 2 and file.rpartition("/")[2] in err and ("Is a folder" in err or "another --out" in err), err
+
+
+@pytest.mark.parametrize("command", sorted(set(WORK) - {"verify"}))
+def test_ctrl_c_ends_every_command_in_one_line(call, works, command):
+    works(WORK[command][0], KeyboardInterrupt())
+    code, _, err = call(*WORK[command][1])
+    assert code == 130 and re.fullmatch(r"stopped; [a-z ]+\n", err), err
+
+
+def test_ctrl_c_while_modules_are_imported(call, monkeypatch):
+    import builtins
+
+    real = builtins.__import__
+
+    def interrupted(name, *rest):
+        if name == "ranvier.cli.commands":
+            raise KeyboardInterrupt
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", interrupted)
+    assert call("atlas", "list") == (130, "", "stopped\n")
+
+
 def on_a_terminal(encoding, *arguments):
     """`ranvier ARGUMENTS` where standard output and error have an encoding, as Python opens them."""
     sys.stdout.reconfigure(encoding=encoding, errors="strict")

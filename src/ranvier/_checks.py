@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ranvier import _text
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -161,8 +163,8 @@ def printable(text: str, what: str) -> str:
     """`text` itself, where it can be shown in one line; ValueError for control characters and endless names."""
     if odd := _UNPRINTABLE.search(text):
         raise ValueError(
-            f"{what} is {text[:60]!a}, with the character U+{ord(odd[0]):04X} at {odd.start()}; expected text "
-            "that can be shown, in one line. Rename it."
+            f"{what} is '{_text.printable(text[:60])}', with the character U+{ord(odd[0]):04X} at {odd.start()}; "
+            "expected text that can be shown, in one line. Rename it."
         )
     if len(text) > _LONGEST:
         raise ValueError(f"{what} is {text[:40]!r}..., of {len(text)} characters; expected at most {_LONGEST}.")

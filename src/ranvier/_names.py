@@ -6,6 +6,8 @@ import keyword
 import re
 from collections.abc import Iterable
 
+from ranvier._text import printable
+
 #: a letter first, so that no name meets the generated code's own, which begin with an underscore
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 LONGEST = 200
@@ -35,8 +37,11 @@ def identifiers(names: Iterable[object], what: str = "the name") -> tuple[str, .
 
 
 def _shown(name: object) -> str:
-    text = ascii(name)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    """As it is written, with the first character that is not ASCII, which may look like one that is."""
+    text = printable(repr(name))
+    text = text if len(text) <= 60 else f"{text[:57]}..."
+    odd = next((k for k, c in enumerate(name) if not c.isascii()), None) if isinstance(name, str) else None
+    return text if odd is None else f"{text}, with the character U+{ord(str(name)[odd]):04X} at {odd}"
 
 
 __all__ = ["identifier", "identifiers"]

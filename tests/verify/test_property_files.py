@@ -252,7 +252,7 @@ def test_an_instance_from_files_to_result(tmp_path: Path, capsys: pytest.Capture
     assert result.verdict == "falsified"
     lines = out.read_text().split()
     assert lines[0] == "sat" and float(lines[lines.index("(Y_0") + 1].strip(")")) >= 0.25
-    from ranvier.cli import app
+    from ranvier.cli.commands import app
 
     assert app(["verify", str(net), str(held), "--timeout", "5"], standalone_mode=False) in (0, None)
     assert capsys.readouterr().out.startswith("verified")

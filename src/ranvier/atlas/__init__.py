@@ -9,7 +9,7 @@ from ranvier.atlas._data import Digits, dataset, digits, tutorial_digits
 from ranvier.atlas._film import Film
 from ranvier.atlas._measures import mean_cv
 from ranvier.atlas._record import AtLeast, AtMost, Claim, Experiment, Size
-from ranvier.atlas._registry import GROUPS, by_group, experiments, get, register
+from ranvier.atlas._registry import GROUPS, Listed, by_group, experiments, get, listing, register
 from ranvier.atlas.execution import judge, run
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Digits",
     "Experiment",
     "Film",
+    "Listed",
     "Size",
     "by_group",
     "canvas",
@@ -30,6 +31,7 @@ __all__ = [
     "gallery",
     "get",
     "judge",
+    "listing",
     "mean_cv",
     "register",
     "run",

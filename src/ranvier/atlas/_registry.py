@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
 
 from ranvier.atlas._record import Experiment
 
@@ -52,6 +56,47 @@ def experiments() -> dict[str, Experiment]:
             if not module.name.startswith("_"):
                 importlib.import_module(f"{folder.__name__}.{module.name}")
     return dict(sorted(_records.items()))
+
+
+class Listed(NamedTuple):
+    """What a list says of an experiment; `claims` is None where their number is computed.
+
+    >>> rv.atlas.Listed("coupling", "Neurons in pairs", 3).claims
+    3
+    """
+
+    name: str
+    title: str
+    claims: int | None
+
+
+def listing() -> list[Listed]:
+    """All experiments in alphabetical order; those of this package are read from their source, none is imported.
+
+    >>> {entry.name: entry.claims for entry in rv.atlas.listing()}["coupling"] == len(rv.atlas.get("coupling").claims)
+    True
+    """
+    others = [entry for entry in _records.values() if not entry.measure.__module__.startswith(f"{__package__}.")]
+    listed = [Listed(entry.name, entry.title, len(entry.claims)) for entry in others]
+    for group in GROUPS:
+        for path in sorted((Path(__file__).parent / group).glob("[!_]*.py")):
+            text = path.read_text("utf-8")
+            for entry in re.finditer(r"^register\($", text, re.MULTILINE):
+                call = ast.parse(text[entry.start() :]).body[0]
+                listed += [_listed(node) for node in ast.walk(call) if _is_experiment(node)]
+    return sorted(listed)
+
+
+def _is_experiment(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Experiment"
+
+
+def _listed(node: ast.AST) -> Listed:
+    entries = {keyword.arg: keyword.value for keyword in getattr(node, "keywords", ())}
+    claims = entries["claims"]
+    plain = isinstance(claims, ast.Tuple) and not any(isinstance(claim, ast.Starred) for claim in claims.elts)
+    count = len(claims.elts) if isinstance(claims, ast.Tuple) and plain else None
+    return Listed(ast.literal_eval(entries["name"]), ast.literal_eval(entries["title"]), count)
 
 
 def by_group(chosen: Iterable[Experiment]) -> dict[str, list[Experiment]]:

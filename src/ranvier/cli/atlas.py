@@ -11,6 +11,7 @@ from ranvier._progress import Progress
 from ranvier._text import printable
 from ranvier.cli.errors import resumable
 from ranvier.cli.terminal import plain_console, printer
+from ranvier.files.atomic import require_writable
 
 atlas_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -30,18 +31,19 @@ def atlas_list(
 
     from rich.table import Table
 
-    from ranvier.atlas import experiments
+    from ranvier.atlas import listing
     from ranvier.atlas.execution import read_result, standing
 
     console, rows = plain_console(), []
     table = Table(box=None, pad_edge=False)
     for column in ("name", "title", "claims", "verdicts"):
         table.add_column(column, no_wrap=column == "name")
-    for name, experiment in experiments().items():
+    for name, title, claims in listing():
         result = read_result(results, name)
-        verdicts = Counter(map(standing, result.get("claims", ()))) if result else {}
+        verdicts = Counter(map(standing, result.get("claims", ()) if result else ()))
         counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "not run"
-        rows.append([printable(x) for x in (name, experiment.title, str(len(experiment.claims)), counted)])
+        size = str(verdicts.total() or claims or "several")
+        rows.append([printable(x) for x in (name, title, size, counted)])
         table.add_row(*rows[-1])
     if console.is_terminal:
         console.print(table)
@@ -83,6 +85,7 @@ def atlas_run(
             list(experiments().values()) if everything else [get(name) for name in dict.fromkeys(names or [])]
         )
         beginnings += [results / experiment.name / "result.json" for experiment in chosen]
+        require_writable(*beginnings)
         done = []
         console = plain_console()
         with Progress("atlas", len(chosen), transient=True, console=console) as bar:
@@ -118,6 +121,7 @@ def atlas_site(
       ranvier atlas site --results out/atlas --out out/site
     """
     with resumable("the pages are not all written"):
+        require_writable(out / "index.html")
         from ranvier.atlas import experiments
         from ranvier.atlas.site import build
 

@@ -199,9 +199,11 @@ def look(
     """
     with resumable("no page was written"):
         from ranvier.cli.looks import read_for_look
+        from ranvier.files.atomic import require_writable
         from ranvier.report.session_page import write_session_page
 
         page = out or Path(f"{recording.name.partition('.')[0] or recording.name}.html")
+        require_writable(page)
         with about(recording):
             session = read_for_look(
                 recording, activity=activity, counts=counts, bin=bin, times=times, unit=unit, behaviour=behaviour,

@@ -66,6 +66,18 @@ def _complain(message: str) -> None:
     print(f"ranvier: {one_line(as_typed(message))}", file=sys.stderr)
 
 
+def _typed(app: typer.Typer) -> str:
+    """The command that was typed, as far as there is one of that name: the parser of options does not say it."""
+    words = ["ranvier"]
+    group: Any = typer.main.get_command(app)
+    for word in sys.argv[1:]:
+        group = getattr(group, "commands", {}).get(word)
+        if group is None:
+            break
+        words.append(word)
+    return " ".join(words)
+
+
 def guarded(app: typer.Typer) -> int:
     """Run the command; an error becomes a line on stderr and an exit code."""
     try:
@@ -80,7 +92,7 @@ def guarded(app: typer.Typer) -> int:
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # of the parser of arguments
             context: Any = getattr(error, "ctx", None)
-            usage = context.command_path if context else "ranvier"
+            usage = context.command_path if context else _typed(app)
             if "Usage:" in error.format_message():
                 print(error.format_message(), file=sys.stderr)
             else:

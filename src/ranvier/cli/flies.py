@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ranvier.files.atomic import write_atomic
+from ranvier.files.atomic import require_writable, write_atomic
 from ranvier.files.locks import folder_lock
 from ranvier.files.reading import read_text
 
@@ -34,10 +34,12 @@ def run_fly(
     import numpy as np
 
     from ranvier.brains import dose_response, find, fly_wiring, followers, read_connectome, shown
+    from ranvier.cli.runs import in_milliseconds
     from ranvier.report.dose_page import write_dose_page
 
+    require_writable(out / "rates.csv", out / "report.html")
     doses = [_number(text, "--rates", 0.0, 5000.0) for text in rates.split(",")]
-    duration = round(_number(seconds, "--seconds", 1e-3, 1e6) * 1e4) / 10
+    duration = round(10 * in_milliseconds(seconds, 1.0, 1e9)) / 10
     brain = fly_wiring() if connections is None else read_connectome(connections, nodes)
     for note in brain.notes:
         say(note)

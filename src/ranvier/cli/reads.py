@@ -74,7 +74,7 @@ def read(
     model, tokenizer = read_model(which)
     name = Path(which).resolve().name if Path(which).is_dir() else which
     folder = out if out is not None else Path("out") / name
-    require_writable(folder / "report.html")
+    require_writable(folder / "report.html", folder / "manifest.json")
     if tokenizer.pad_token is None and files:
         if tokenizer.eos_token is None:
             raise ValueError(f"the tokenizer of {which} has no token to pad with; expected one: set its pad_token.")

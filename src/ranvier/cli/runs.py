@@ -16,9 +16,9 @@ from ranvier._text import plural
 from ranvier.brains import Job, celegans, from_edges, larva, read_signs
 from ranvier.cli.advice import as_typed
 from ranvier.cli.exports import write_numbers
-from ranvier.files.atomic import write_json
+from ranvier.files.atomic import require_writable, write_json
 from ranvier.files.manifest import manifest
-from ranvier.files.run_folder import run_folder
+from ranvier.files.run_folder import RESULTS, run_folder
 
 if TYPE_CHECKING:
     from ranvier.report import Comparison
@@ -91,10 +91,11 @@ def execute(
     dt = milliseconds(settings.dt, DT_GRADED if job.record else DT, "--dt")
     # what is recorded, at the nearest whole number of steps
     record = [replace(probe, interval=nearest_steps(probe.interval, dt) * dt) for probe in job.record]
-    duration = _duration(settings.seconds, dt)
+    duration = round(in_milliseconds(settings.seconds, SHORTEST, 1e11) / dt) * dt
     requested = {**asdict(settings), "network": fingerprint(job.network)}
     threads = threads or _cores()
     with run_folder(out, requested, again) as folder:
+        require_writable(*(out / name for name in RESULTS if "." in name))
         size, edges = job.network.size, sum(projection.size for projection in job.network.projections)
         what = f"{plural(size, job.what.removesuffix('s'), job.what)}, {plural(edges, 'connection')}"
         say(f"{job.title}: {what}, {duration / 1000:g} s, dt {dt:g} ms")
@@ -180,7 +181,9 @@ def _predicted(
             comparison = report.compare(recording, prediction)
             bar.advance()
     except (ValueError, NotImplementedError, ArithmeticError, MemoryError) as error:
-        return None, f"The theory does not reach here: {str(error) or type(error).__name__}.", job.facts
+        why = as_typed(str(error) or type(error).__name__)
+        say(f"no prediction: {why}")
+        return None, f"The theory does not reach here: {why}.", job.facts
     return comparison, "", None if isinstance(prediction, Prediction) else job.facts
 
 
@@ -261,18 +264,23 @@ def _quantity(text: str | None, unit: str, option: str) -> float | None:
         raise ValueError(f"{option}: {error}") from None
 
 
-def _duration(text: str, dt: float) -> float:
-    """The duration in ms, a whole number of steps; a bare number means seconds."""
+def in_milliseconds(text: str, low: float, high: float) -> float:
+    """--seconds in ms, from `low` to `high`: a bare number means seconds, others carry their unit."""
+    from ranvier.equations import quantity
+
     try:
         value = float(text) * 1000.0
     except ValueError:
-        value = _quantity(text, "ms", "--seconds") or 0.0
-    if not SHORTEST <= value < 1e12:
+        try:
+            value = quantity(text, "ms")
+        except ValueError:
+            value = float("nan")
+    if not low <= value <= high:
         raise ValueError(
-            f"--seconds is {text!r}; expected at least {SHORTEST / 1000:g} s of activity for the report, and less than "
-            "1e9: take 300 or '5 min'"
+            f"--seconds is {text!r:.60}; expected a number of seconds, {low / 1000:g} to {high / 1000:g}, such as 300, "
+            "or a time with its unit, such as '5 min'"
         )
-    return round(value / dt) * dt
+    return value
 
 
 def _cores() -> int:

@@ -86,15 +86,15 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             raise
 
 
-def require_writable(path: str | Path) -> None:
-    """OSError, before the work that is to be written to `path`, where no file can be written there."""
-    path = file_at(path)
-    temporary = path.with_name(_name_beside(path))
-    with naming(path, temporary):
-        _require_place(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(temporary, _NEW, 0o644))
-        os.unlink(temporary)
+def require_writable(*paths: str | Path) -> None:
+    """OSError, before the work that is to be written to `paths`, where no file can be written there."""
+    for path in map(file_at, paths):
+        temporary = path.with_name(_name_beside(path))
+        with naming(path, temporary):
+            _require_place(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(temporary, _NEW, 0o644))
+            os.unlink(temporary)
 
 
 def file_at(path: str | Path) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ranvier._checks import nearest
 from ranvier._names import identifier
+from ranvier._text import printable
 
 _LARGEST = 2**53  # whole numbers beyond have no place in JSON
 
@@ -112,7 +113,7 @@ def shown(value: Any) -> str:
         return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**40:
         return "a number of more than 40 digits"
-    text = json.dumps(value)
+    text = printable(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.files.atomic import write_json
+from ranvier.files.entries import shown
 from ranvier.files.locks import FolderLock, folder_lock
 from ranvier.files.reading import read_json
 
@@ -111,7 +112,7 @@ def _require_same(out: Path, settings: Mapping[str, Any]) -> None:
         raise ValueError(f"{out} holds a run but no settings.json; expected what `ranvier run` writes: {remedy}")
     known = read_json(path, f"a run's settings: {remedy}")
     if not isinstance(known, dict):
-        raise ValueError(f"{path} holds {json.dumps(known)[:40]}; expected a run's settings: {remedy}")
+        raise ValueError(f"{path} holds {shown(known)}; expected a run's settings: {remedy}")
     here = json.loads(json.dumps(dict(settings)))
     differing = [key for key in here if known.get(key) != here[key]]
     options = [_difference(key, known.get(key), here[key]) for key in differing if key != "network"]
@@ -165,4 +166,4 @@ def _name_the_cause(lock: FolderLock, error: OSError) -> None:
         raise cause from error
 
 
-__all__ = ["run_folder"]
+__all__ = ["RESULTS", "run_folder"]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ranvier import _html as html
 from ranvier._text import printable
+from ranvier.files.atomic import require_writable
 from ranvier.report import comparison_figures as figures
 from ranvier.report._parts import NOTHING, Picture, Section, Table, count, number, of_finite, plural, short
 from ranvier.report.explore import charts
@@ -147,9 +148,10 @@ class Comparison:
         return Section("Predicted beside simulated", [text], [*self._pictures(own), Table(("", ""), self.table())])
 
     def save(self, path: str | Path, title: str = "Predicted beside simulated") -> Path:
-        """Write the comparison alone as a self-contained page, atomically."""
+        """Write the comparison alone as a self-contained page, atomically; OSError, at once, where that cannot be."""
         from ranvier.report._page import write_sections
 
+        require_writable(path)
         return write_sections(path, [self.section()], title=title)
 
     def _pictures(self, own: bool) -> list[Picture]:

@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from ranvier._text import printable
-from ranvier.files.atomic import write_atomic
+from ranvier.files.atomic import require_writable, write_atomic
 from ranvier.files.pages import page_environment
 from ranvier.report._activity import ActivitySummary
 from ranvier.report._comparison import Comparison
@@ -210,7 +210,7 @@ def write_sections(
 
 
 def write(path: str | Path, network: Any, recording: Any, **options: Any) -> Path:
-    """Write `page(...)` to a file, atomically.
+    """Write `page(...)` to a file, atomically; OSError, at once, where that cannot be.
 
     >>> net = rv.Network()
     >>> source = net.add(rv.Poisson(50.0), 3)
@@ -218,6 +218,7 @@ def write(path: str | Path, network: Any, recording: Any, **options: Any) -> Pat
     >>> rv.report.write("trains.html", net, recording, title="Three trains").name
     'trains.html'
     """
+    require_writable(path)
     return write_atomic(path, page(network, recording, **options))
 
 

@@ -101,8 +101,7 @@ class NeuronGroup(Brief):
             i = int(torch.nonzero(bad)[0])
             raise ValueError(
                 f"neuron {i} of {self.name} has no noise (sigma² = {float(total[i].detach()):.4g} mV²); expected "
-                "some for the theory: give the population noise > 0 (mV), a background of Poisson trains, or "
-                "count the recurrent noise (recurrent_noise='filtered')"
+                "some for the theory: give the population noise > 0 (mV), or inputs from Poisson trains"
             )
         wrong = self.V_th.detach() <= self.V_reset.detach()
         if bool(wrong.any()):
