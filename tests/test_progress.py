@@ -4,7 +4,8 @@ from io import StringIO
 
 from rich.console import Console
 
-from ranvier._progress import Progress
+import ranvier as rv
+from ranvier._progress import Progress, listening, reached
 
 
 def shown(title, total, act, **options):
@@ -41,3 +42,18 @@ def test_nothing_is_shown_unless_asked(capsys):
         bar.to(5.0, "half")
         bar.advance()
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_prediction_says_where_it_is():
+    net = rv.Network(seed=1)
+    cells = net.add(rv.LIF(), 3, drive=10.0, noise=5.0)
+    net.connect(cells, cells, weight=2.0, in_degree=1, synapse=rv.Exponential(tau=5.0))
+    heard: list[str] = []
+    reached("nobody listens")
+    with listening(heard.append):
+        rv.predict(net).spectrum([1.0, 10.0])
+    reached("nobody listens again")
+    for part in ("rates, step, 1", "inputs of like rates, step, 1", "frequencies, 0 of 2"):
+        assert part in heard
+    line = shown("predicting", 2, lambda bar: (bar.advance(), bar.note("rates, step, 3")))
+    assert "1/2" in line and "rates, step, 3" in line

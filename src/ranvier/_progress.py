@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
+
+
+_LISTENER: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listening(listener: Callable[[str], None]) -> Iterator[None]:
+    """Within the block `listener` is called with what long computations say by `reached`."""
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
+def reached(what: str, done: int | None = None, total: int | None = None) -> None:
+    """Say to whoever listens where a long computation is: "spectra, 3 of 20"."""
+    listener = _LISTENER.get()
+    if listener is not None:
+        part = "" if done is None else f", {done}" if total is None else f", {done} of {total}"
+        listener(f"{what}{part}")
 
 
 class Progress:
@@ -66,9 +90,14 @@ class Progress:
         if self._display is not None:
             self.to(self._done + more, note)
 
+    def note(self, text: str) -> None:
+        """Show what the stage is at, of the amount that was done before."""
+        if self._display is not None:
+            self.to(self._done, text)
+
     def _amount(self) -> str:
         parts = [self._done] if self._total is None else [self._done, self._total]
         return "/".join(f"{x:.{self._digits}f}" for x in parts) + f" {self._unit}".rstrip()
 
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "listening", "reached"]

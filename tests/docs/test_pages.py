@@ -44,6 +44,18 @@ def test_a_cell_is_read_with_its_options(tmp_path: Path):
     assert arguments == [["run", "a b"]]
 
 
+def test_links_lead_somewhere_in_the_source_tree_too():
+    """What the site generates, the reference and the gallery, is linked by roles or said in words."""
+    broken = [
+        f"{page.relative_to(DOCS)}: {link}"
+        for page in DOCS.rglob("*.md")
+        if "_build" not in page.parts
+        for link in re.findall(r"\]\(([^)\s#]+)", page.read_text("utf-8"))
+        if not re.match(r"[a-z]+:", link) and not (page.parent / link).exists()
+    ]
+    assert broken == []
+
+
 #: what the tables of the page take for granted
 BEFORE = {"ReservoirPy": {"x": np.sin(np.arange(300)[:, None] / 5)}}
 TABLES = re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", (DOCS / "migrating.md").read_text("utf-8"), re.S | re.M)

@@ -16,7 +16,8 @@ PACKAGE = Path(__file__).parents[2] / "src" / "ranvier"
 # docs/contracts.md: a part may import from itself and from earlier levels only, never from another part of its level.
 # Every part of the package stands here: folders, and files directly below it.
 LEVELS = [
-    {"_jobs", "_lazy", "_names", "_progress", "_steps", "_text"},
+    {"_lazy", "_progress", "_steps", "_text"},
+    {"_jobs", "_names"},
     {"_checks", "_html", "_records"},
     {"files"},
     {"_ranks", "equations"},

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ranvier._progress import Progress
+from ranvier._progress import Progress, listening
 from ranvier._steps import nearest_steps
 from ranvier._text import plural
 from ranvier.brains import Job, celegans, from_edges, larva, read_signs
@@ -175,9 +175,9 @@ def _predicted(
 
     say("predicting, from the wiring alone")
     try:
-        with Progress("predicting", 2, unit="stages") as bar:
+        with Progress("predicting", 2, unit="stages") as bar, listening(bar.note):
             prediction = predict(job.network, threads=threads)
-            bar.advance(note="comparing with the simulation")
+            bar.advance(note="at the simulation's step")
             comparison = report.compare(recording, prediction)
             bar.advance()
     except (ValueError, NotImplementedError, ArithmeticError, MemoryError) as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ranvier._progress import reached
 from ranvier.analysis import Activity
 from ranvier.report._activity import (
     BLOCKS_OF_COUNTS,
@@ -117,11 +118,13 @@ def _compare_spikes(
 ) -> Comparison:
     after, window = steady(recording, skip, window)
     require_windows(after, window)
+    reached("counting spikes")
     rates, level_errors = (array(a) for a in after.rates(return_error=True))
     requested = len(among)
     among = among[rates[among] > 0]
     correlation = errors = np.empty((0, 0))
     if len(among) > 1:
+        reached("correlations of the simulation")
         correlation, errors = (array(a) for a in after.correlation(window, neurons=among, return_error=True))
         varying = np.isfinite(correlation.diagonal())
         among, correlation, errors = among[varying], correlation[varying][:, varying], errors[varying][:, varying]
@@ -144,6 +147,7 @@ def _compare_spikes(
     if len(pairs):
         # C_ij(lag): at positive lag j leads, and the page names first who comes first
         turned = pairs[:, ::-1].copy()
+        reached("cross-correlations of the simulation")
         simulated_lags, lag_errors = (
             array(a) for a in after.cross_correlation(lags, pairs=turned, return_error=True)
         )

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ranvier._progress import reached
 from ranvier._steps import require_threshold, require_time
 from ranvier.networks import Network, Population
 from ranvier.networks.changes import require_valid
@@ -210,6 +211,7 @@ def _solved(net: Network, lowered: LoweredNetwork, options: _Options) -> Predict
         arrays = {"input": moved, "variance": lowered.variance, "tau": lowered.tau}
         point = second_point(first, **arrays, threads=threads)
         counted = "to second order"
+    reached("errors of the theory")
     report = TheoryReport.of(lowered, point, counted, threads)
 
     prediction = Prediction(

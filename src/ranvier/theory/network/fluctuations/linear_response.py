@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ranvier._progress import reached
 from ranvier.theory.network.fluctuations._inverses import inverse, spectral_matrix
 from ranvier.theory.network.self_consistency.rates import Coupling
 
@@ -136,6 +137,7 @@ class _CrossSpectra(torch.autograd.Function):
         else:
             result = torch.zeros(len(selection.weights), *shape, dtype=torch.float64)
         for block in _slices(coupling.size, frequencies):
+            reached("frequencies", block.start, len(frequencies))
             C = _spectra(coupling, gains[:, :, block], spectrum[block], lanes, block, selection.rows)
             if selection.weights is None:
                 result[block] = _picked(C, selection.pairs)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier._progress import reached
 from ranvier.theory.network.groups import NeuronGroup, on_own_grid
 from ranvier.theory.single_neuron.response import response
 from ranvier.theory.single_neuron.stationary import stationary
@@ -41,10 +42,11 @@ def _solve(
     whole = torch.sqrt(group.variance + variance)
     d, active = torch.zeros_like(mean), rate > 1e-12
     slope = torch.full_like(mean, torch.inf)
-    for _ in range(STEPS):
+    for count in range(STEPS):
         rows = torch.nonzero(active)[:, 0]
         if not len(rows):
             break
+        reached("inputs of like rates, step", count + 1)
         some = group.take(rows)
         m = some.membrane(mean[rows] + d[rows], variance[rows])
         now = stationary(m, threads).rate / 1000

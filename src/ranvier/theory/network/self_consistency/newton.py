@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier._progress import reached
+
 if TYPE_CHECKING:
     from ranvier.theory.network.groups import NeuronGroup
     from ranvier.theory.network.self_consistency.rates import Coupling
@@ -53,6 +55,7 @@ def _relaxed(
     """r after it has followed dr/ds = phi(r) - r, more slowly where inhibition would make it overshoot."""
     cells = gridded(r)
     for step in range(RELAXATION):
+        reached("rates, by relaxation", step + 1, RELAXATION)
         phi, _, slopes = linearised(cells, r)
         r = r + (phi - r) / (1 + coupling.into((-slopes).clamp(min=0.0)))
         if step % 20 == 0:
@@ -66,10 +69,12 @@ def _newton(
     r: Tensor,
     coupling: Coupling,
 ) -> Solved:
+    reached("rates, first guess")
     cells = gridded(r)
     phi, _, slopes = linearised(cells, r)
     worst, slow, tolerance, count = _size(phi - r), 0.0, ROUGH, 0
     for count in range(1, STEPS + 1):
+        reached("rates, step", count)
         trial = (r + solve_linear(coupling, slopes, phi - r, shift=slow)).clamp(min=0.0)
         tried = linearised(cells, trial)
         error = _size(tried[0] - trial)
