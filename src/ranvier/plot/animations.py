@@ -35,9 +35,8 @@ def animation(
 
     Returns matplotlib's animation: `rv.plot.write_animation(it, "spikes.gif")`. Raises ValueError for other shapes.
 
-    >>> moving = rv.plot.animation(np.eye(6))
-    >>> moving._fig.axes[0].images[0].get_array().shape
-    (2, 3)
+    >>> moving = rv.plot.animation(np.eye(6), shape=(2, 3))
+    >>> rv.plot.write_animation(moving, "spikes.gif")
     """
     from matplotlib import pyplot
     from matplotlib.animation import FuncAnimation
@@ -90,7 +89,8 @@ def write_animation(moving: FuncAnimation, path: str | Path) -> None:
     another suffix.
 
     >>> rv.plot.write_animation(rv.plot.animation(np.eye(2)), "spikes.gif")
-    >>> open("spikes.gif", "rb").read(6)
+    >>> from pathlib import Path
+    >>> Path("spikes.gif").read_bytes()[:6]
     b'GIF89a'
     """
     path = Path(path)
