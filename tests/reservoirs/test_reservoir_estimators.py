@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import Ridge
 
-from ranvier.reservoirs import ESN, NGRC, lorenz63
+from ranvier.reservoirs import ESN, NGRC, ReservoirClassifier, lorenz63
 
 MODELS = {
     "NGRC": NGRC(2, 2, difference=True),
@@ -122,3 +123,23 @@ def test_refusals(series):
         NGRC(3).fit(series[:-1], series[1:]).forecast(3, series[:2])
     with pytest.raises(ValueError, match="y has 1 columns; expected 3 as before"):
         NGRC().fit(series, series).partial_fit(series, series[:, 0])
+
+
+def test_a_fit_that_was_refused_leaves_nothing_fitted():
+    """Parts of it may be set by then."""
+    x = np.tile([[1.0, 2.0]], (30, 1))  # features that depend on each other
+    model = NGRC(ridge=0.0)
+    with pytest.raises(ValueError, match="linearly dependent features"):
+        model.fit(x[:-1], x[1:])
+    sequences = ReservoirClassifier(10, ridge=-1.0)
+    with pytest.raises(ValueError, match="ridge"):
+        sequences.fit([x, x], [0, 1])
+    one = ReservoirClassifier(10)
+    with pytest.raises(ValueError, match="one class"):
+        one.fit([x, x], [0, 0])
+    for answer in (
+        lambda: model.predict(x), lambda: model.forecast(3, x), lambda: model.score(x[:-1], x[1:]),
+        lambda: sequences.predict([x]), lambda: one.predict([x]),
+    ):  # fmt: skip
+        with pytest.raises(NotFittedError):
+            answer()

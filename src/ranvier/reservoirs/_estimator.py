@@ -186,7 +186,7 @@ class SeriesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
 
     def features(self, X: Any, *, history: Any = None) -> Any:
         """The features (n, F) of rows X; `history` are the rows before them (none: rest, or the first row held)."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coef_")
         answers = []
         for x, past in zip(_series.split(X), _series.split_like("history", history, X), strict=True):
             x = validate_data(self, x, reset=False, dtype=FLOATS)
@@ -199,7 +199,7 @@ class SeriesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
         history: the rows before them. state: the memory after rows predicted before, in place of a history, as
         `return_state` hands it on: (y, state). For several series, one of them each.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "coef_")
         if history is not None and state is not None:
             raise ValueError("history and state are both given; expected one: a state is what a history leads to")
         answers, states = [], []
@@ -219,7 +219,7 @@ class SeriesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, *, history: Any = None) -> float:
         """R² of the predictions, without the first `_warm_up` rows of each series that has no history."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coef_")
         parts = [_series.split_like(n, v, X) for n, v in (("y", y), ("sample_weight", sample_weight))]
         pasts = _series.split_like("history", history, X)
         true, predicted, weights = [], [], []
@@ -243,7 +243,7 @@ class SeriesRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator, metaclass
         Raises ValueError where y was not the next row of X, or the history is shorter than the memory. Warns
         `DivergenceWarning`, with the step, where the forecast leaves everything it learned from a hundredfold.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "coef_")
         history = validate_data(self, history, reset=False, dtype=FLOATS)
         outputs = self.root_.z.shape[1]
         if outputs != self.n_features_in_:

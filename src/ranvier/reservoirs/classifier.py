@@ -107,7 +107,7 @@ class ReservoirClassifier(ReservoirParameters, ClassifierMixin, BaseEstimator):
 
     def decision_function(self, X: Any) -> np.ndarray:
         """(sequences, classes), or (sequences,) for two classes: positive for the second."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coef_")
         values = self._pooled(self._sequences(X, reset=False)) @ self.coef_.T + self.intercept_
         return values[:, 1] if len(self.classes_) == 2 else values
 
