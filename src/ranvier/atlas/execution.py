@@ -19,7 +19,7 @@ from ranvier._jobs import each
 from ranvier.atlas._canvas import SETTINGS
 from ranvier.atlas._film import Film
 from ranvier.atlas._record import AtLeast, AtMost, Claim, Experiment, Size
-from ranvier.files.atomic import write_atomic, write_json
+from ranvier.files.atomic import folder_at, write_atomic, write_json
 from ranvier.files.locks import folder_lock
 from ranvier.files.manifest import manifest
 from ranvier.files.reading import read_json
@@ -83,7 +83,7 @@ def run(
     >>> {claim["verdict"] for claim in result["claims"]}
     {'reproduced'}
     """
-    out = Path(out)
+    out = folder_at(out)
     waiting = []
     for experiment in chosen:
         done = None if again else finished(experiment, out, seed, size)

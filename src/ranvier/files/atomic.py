@@ -99,11 +99,24 @@ def require_writable(*paths: str | Path) -> None:
 
 def file_at(path: str | Path) -> Path:
     """`path` as a Path that ends in a name; ValueError where it does not, TypeError for no path at all."""
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path is {type(path).__name__} {path!r:.60}; expected a file's name")
+    _require_path(path, "a file's name")
     if not Path(path).name or "\0" in str(path):
         raise ValueError(f"path is {str(path)!r:.60}; expected a file's name, such as 'results.html'")
     return Path(path)
+
+
+def folder_at(path: str | Path) -> Path:
+    """`path` as the Path of a folder; ValueError for an empty text, which would be the current folder, TypeError for no
+    path at all."""
+    _require_path(path, "a folder's name")
+    if not str(path) or "\0" in str(path):
+        raise ValueError(f"path is {str(path)!r:.60}; expected a folder's name: '.' is the current one")
+    return Path(path)
+
+
+def _require_path(path: object, expected: str) -> None:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path is {type(path).__name__} {path!r:.60}; expected {expected}")
 
 
 def _require_place(path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from ranvier.files.atomic import folder_at
 from ranvier.files.disk import goes_on
 
 _NAME = ".lock"  # in the folder; holds who has it, as JSON
@@ -60,7 +61,7 @@ def folder_lock(path: str | Path, what: str = "run") -> FolderLock:
     >>> with folder_lock(tempfile.mkdtemp(), "run") as lock:
     ...     lock.check()
     """
-    return FolderLock(Path(path), what)
+    return FolderLock(folder_at(path), what)
 
 
 class FolderLock:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ranvier._checks import count
 from ranvier._progress import Progress
-from ranvier.files.atomic import write_atomic, write_json
+from ranvier.files.atomic import folder_at, write_atomic, write_json
 from ranvier.files.locks import folder_lock
 from ranvier.files.manifest import manifest
 from ranvier.interpret._batches import Data, batch_of, evaluating, require_tokens
@@ -87,7 +87,7 @@ def activations(
     require_finite_weights(model)
     if path is None:
         return _record(model, data, targets, None, pool, dtype, limit, progress, {})
-    folder = Path(path)
+    folder = folder_at(path)
     settings = {
         "layers": [one.name for one in targets],
         "pool": pool,

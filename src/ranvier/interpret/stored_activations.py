@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ranvier._checks import nearest
+from ranvier.files.atomic import folder_at
 from ranvier.files.entries import Entry
 from ranvier.files.reading import library_fault, read_json
 
@@ -82,7 +83,7 @@ def read_activations(path: str | Path) -> Activations:
     >>> rv.interpret.read_activations("record")["0"].shape
     torch.Size([5, 3])
     """
-    folder = Path(path)
+    folder = folder_at(path)
     index = read_index(folder)
     names = tuple(str(name) for name in index["settings"]["layers"])
     files = tuple(folder / f"{k:06}.safetensors" for k in range(len(index["segments"])))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier._checks import LIMIT
-from ranvier.files.atomic import write_atomic, write_json
+from ranvier.files.atomic import folder_at, write_atomic, write_json
 from ranvier.files.entries import Entry, shown
 from ranvier.files.reading import read_bytes, read_json
 from ranvier.networks import distributions
@@ -80,7 +80,7 @@ def write_network(net: Network, path: str | Path) -> Path:
     """
     from safetensors.torch import save
 
-    path = Path(path)
+    path = folder_at(path)
     tensors = _Tensors()
     structure = _structure(net, tensors)
     data = save(tensors.values)
@@ -184,7 +184,7 @@ def read_network(path: str | Path) -> Network:
     >>> rv.read_network(folder).populations[0].name
     'cells'
     """
-    path = Path(path)
+    path = folder_at(path)
     file = path / "network.json"
     value = read_json(file, "a network's description, as write_network writes it")
     if not isinstance(value, dict) or value.get("format") != FORMAT:

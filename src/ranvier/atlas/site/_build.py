@@ -14,7 +14,7 @@ from typing import Any
 from ranvier.atlas._record import Experiment
 from ranvier.atlas._registry import GROUPS
 from ranvier.atlas.execution import describe, read_result, standing, statement
-from ranvier.files.atomic import write_atomic
+from ranvier.files.atomic import folder_at, write_atomic
 from ranvier.files.entries import Entry
 from ranvier.files.pages import page_environment, significant
 from ranvier.files.reading import read_bytes, read_text
@@ -35,7 +35,7 @@ def build(chosen: Iterable[Experiment], results: str | Path, out: str | Path) ->
 
     An experiment without a result is shown with every claim untested.
     """
-    results, out = Path(results), Path(out)
+    results, out = folder_at(results), folder_at(out)
     environment = page_environment("ranvier.atlas.site")
     environment.filters["figures"] = figures
     entries = [_entry(experiment, results) for experiment in chosen]

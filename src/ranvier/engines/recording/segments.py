@@ -48,7 +48,7 @@ from ranvier.engines.recording.segment_files import (
     trace_piece,
 )
 from ranvier.engines.recording.shares import whole
-from ranvier.files.atomic import read_tensors, write_json, write_tensors
+from ranvier.files.atomic import folder_at, read_tensors, write_json, write_tensors
 from ranvier.files.locks import FolderLock, folder_lock
 
 REQUIRED = ("n_neurons", "dt", "duration")
@@ -106,7 +106,7 @@ class RunFolder:
         `close`. Raises ValueError where the folder holds another run (the entries that differ are named) or
         something else, FolderInUseError where somebody is writing to it; in each case nothing is changed.
         """
-        path = Path(path)
+        path = folder_at(path)
         lock = folder_lock(path) if lock is None else lock
         try:
             return cls._locked(path, plain(manifest), dict(trace_neurons or {}), lock)
@@ -154,7 +154,7 @@ class RunFolder:
     @classmethod
     def read(cls, path: str | Path) -> RunFolder:
         """Open `path` for reading. Raises FileNotFoundError where there is no run."""
-        path = Path(path)
+        path = folder_at(path)
         manifest = stored_manifest(path)
         if manifest is None:
             there = "a folder without one" if path.is_dir() else "a file" if path.exists() else "nothing"

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ranvier.files.atomic import write_atomic, write_json
+from ranvier.files.atomic import folder_at, write_atomic, write_json
 from ranvier.files.entries import Entry, shown
 from ranvier.files.locks import FolderLock
 from ranvier.files.manifest import manifest
@@ -25,7 +25,7 @@ class Checkpoint:
     """Of one run of `fit`; `learner` describes what the state belongs to and must be the same on resuming."""
 
     def __init__(self, folder: str | Path, learner: dict[str, Any]) -> None:
-        self.folder = Path(folder)
+        self.folder = folder_at(folder)
         self.index = self.folder / "checkpoint.json"
         self.learner = json.loads(json.dumps(learner))
         self.lock: FolderLock | None = None
