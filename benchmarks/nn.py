@@ -1,6 +1,6 @@
 """Training layers side by side with snnTorch and SpikingJelly, forward and backward: prints a table.
 
-python -m benchmarks.nn [--cases lif100 ff rec online] [--threads 1 2] [--rounds 7] [--device cuda]
+python -m benchmarks.nn [--cases lif100 norm100 ff rec online] [--threads 1 2] [--rounds 7] [--device cuda]
 
 Figures are median process-CPU milliseconds (wall with more threads, and on a GPU) over rounds in turn, and ratios to
 ours; a round is the median of the passes of 0.2 s, after 0.1 s that are not counted. The floor is the time of copying
@@ -25,7 +25,9 @@ FOLDER = ROOT / ".venv-peers-nn"
 PYTHON = FOLDER / "bin" / "python"
 SIDES = ("ranvier", "plain", "snntorch", "spikingjelly")
 #: T, B, N of one layer of neurons
-LAYERS = {"lif100": (100, 64, 512), "lif500": (500, 32, 1024)}
+LAYERS = {"lif100": (100, 64, 512), "lif500": (500, 32, 1024), "norm100": (100, 64, 512)}
+#: of these, with batch normalisation over steps and examples before the neurons (tdBN)
+NORMED = ("norm100",)
 #: 700-256-256-20, T 100, B 64, one step of Adam: recurrent hidden layers, share of inputs that spike
 STEPS = {"ff": (False, 0.1), "rec": (True, 0.1), "ff_dense": (False, 1.0), "rec_dense": (True, 1.0)}
 SIZES = (700, 256, 256, 20)
@@ -41,10 +43,19 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def layer(side: str, size: int) -> Callable[[Any], Any]:
-    """x (T, B, N) -> spikes, subtractive reset, decay 0.9, threshold 1, arctan slope."""
+def layer(side: str, size: int, normed: bool) -> Callable[[Any], Any]:
+    """x (T, B, N) -> spikes, subtractive reset, decay 0.9, threshold 1, arctan slope; `normed`: after a batch norm."""
     import torch
 
+    if normed:
+        neurons = layer(side, size, normed=False)
+        if side in ("ranvier", "plain"):
+            import ranvier as rv
+
+            ours = rv.nn.ThresholdBatchNorm(size)
+            return lambda x: neurons(ours(x)[0])
+        norm = torch.nn.BatchNorm1d(size)  # snnTorch's own, BatchNormTT1d, is one such layer a step: more work
+        return lambda x: neurons(norm(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
     if side in ("ranvier", "plain"):
         import ranvier as rv
 
@@ -194,7 +205,7 @@ def prepare(side: str, case: str) -> tuple[Callable[[], Any], Callable[[], float
         if side == "floor":
             memory = [torch.randn(shape) for _ in range(6)]
             return (lambda: [memory[k].copy_(memory[k + 1]) for k in (0, 2, 4)]), lambda: 0.0
-        x, g, run = torch.randn(shape, requires_grad=True), torch.randn(shape), layer(side, shape[2])
+        x, g, run = torch.randn(shape, requires_grad=True), torch.randn(shape), layer(side, shape[2], case in NORMED)
 
         def once():
             x.grad = None
