@@ -16,7 +16,7 @@ def layer(dtype=torch.float64, **options):
     return cables.CableLayer(CELL, [0, TIP], [0, TIP, 3], dtype=dtype, **options)
 
 
-def currents(steps=160, batch=3):
+def currents(steps=100, batch=3):
     x = torch.zeros(steps, batch, 2, dtype=torch.float64)
     x[20:90, :, 0] = torch.tensor([100.0, 200.0, 300.0], dtype=torch.float64)
     x[50:, 1, 1] = 20.0
@@ -42,38 +42,38 @@ def test_a_run_is_that_of_simulate(method):
     x = currents()
     V, _ = layer(method=method)(x)
     inputs = [cables.Current(at, x[:, :, k].numpy()) for k, at in enumerate((0, TIP))]
-    run = cables.simulate(CELL, 4.0, cells=3, currents=inputs, record={"V": [0, TIP, 3]}, method=method)
+    run = cables.simulate(CELL, 2.5, cells=3, currents=inputs, record={"V": [0, TIP, 3]}, method=method)
     assert (V - run.traces["V"].transpose(1, 2)).abs().max() < 1e-8 and V.max() > 0
 
 
 def test_synapses_are_those_of_simulate():
-    x = torch.zeros(200, 1, 2, dtype=torch.float64)
+    x = torch.zeros(80, 1, 2, dtype=torch.float64)
     x[20, 0, 1], x[60, 0, 0] = 1.0, 2.0
     synapse = rv.AlphaConductance(tau=1.0)
     cell = layer(synapse=synapse)
     with torch.no_grad():
         cell.weight.copy_(torch.tensor([0.5, 3.0]))
     inputs = [cables.SynapticInput(TIP, synapse, [0.5], 3.0), cables.SynapticInput(0, synapse, [1.5], 1.0)]
-    run = cables.simulate(CELL, 5.0, synapses=inputs, record={"V": [0, TIP, 3]})
+    run = cables.simulate(CELL, 2.0, synapses=inputs, record={"V": [0, TIP, 3]})
     assert (cell(x)[0] - run.traces["V"].transpose(1, 2)).abs().max() < 1e-8
 
 
 def test_gradients_of_a_run_are_those_of_finite_differences():
     """Through spikes of the squid's channels: conductances, capacitances, channels' and synapses' strengths, inputs."""
     learn = ["axial", "capacitance", "weight", "SquidSodium.g", "Leak.E"]
-    cell = layer(learn=learn, synapse=rv.ExponentialConductance(tau=1.0))
-    x = torch.zeros(60, 1, 2, dtype=torch.float64)
-    x[5, 0, 0], x[8, 0, 1] = 6.0, 1.0
+    cell = layer(learn=learn, synapse=rv.ExponentialConductance(tau=1.0), dt=0.1)
+    x = torch.zeros(15, 1, 2, dtype=torch.float64)
+    x[1, 0, 0], x[2, 0, 1] = 6.0, 1.0
     x.requires_grad_()
 
     def loss():
         V = cell(x)[0]
-        return (V[30:] * torch.linspace(0, 1, 3, dtype=V.dtype)).mean()
+        return (V[7:] * torch.linspace(0, 1, 3, dtype=V.dtype)).mean()
 
     loss().backward()
     for tensor, place, step in (
         (cell.axial, 4, 1e-3), (cell.capacitance, 7, 1e-4), (cell.weight, 1, 1e-5), (cell.SquidSodium_g, (), 1e-4),
-        (cell.Leak_E, (), 1e-4), (x, (5, 0, 0), 1e-5),
+        (cell.Leak_E, (), 1e-4), (x, (1, 0, 0), 1e-5),
     ):  # fmt: skip
         values = []
         for sign in (1, -1):
@@ -99,18 +99,18 @@ def test_runs_may_be_cut_and_entries_are_independent():
 
 
 def test_float32_follows_float64_and_a_layer_learns():
-    x = currents(100)
+    x = currents(60)
     assert (layer(torch.float32)(x.float())[0] - layer()(x)[0]).abs().max() < 0.1
     passive = cables.CableCell(tree(), [cables.Leak(g=0.1)], max_length=100.0)
-    target = cables.CableLayer(passive, [0], [0], dt=1.0, dtype=torch.float64)(x[10:50, :1, :1])[0]
+    target = cables.CableLayer(passive, [0], [0], dt=1.0, dtype=torch.float64)(x[10:30, :1, :1])[0]
     student = cables.CableLayer(
         cables.CableCell(tree(), [cables.Leak(g=0.3)], max_length=100.0), [0], [0], dt=1.0, learn=["Leak.g"],
         dtype=torch.float64,
     )  # fmt: skip
-    optimizer = torch.optim.Adam(student.parameters(), lr=0.05)
-    for _ in range(25):
+    optimizer = torch.optim.Adam(student.parameters(), lr=0.02)
+    for _ in range(10):
         optimizer.zero_grad()
-        (student(x[10:50, :1, :1])[0] - target).square().mean().backward()
+        (student(x[10:30, :1, :1])[0] - target).square().mean().backward()
         optimizer.step()
     assert float(student.Leak_g.detach()) == pytest.approx(0.1, abs=0.25 * (0.3 - 0.1))  # most of the way
 

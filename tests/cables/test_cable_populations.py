@@ -69,11 +69,12 @@ def test_gradients_reach_a_synapse_on_a_dendrite():
     def soma(w):
         net = rv.Network()
         neurons = cables.add_cells(net, CELL, 1, V=-68.0)
-        spikes = net.add(rv.SpikeTimes([0.2], [0]), 1)
+        spikes = net.add(rv.SpikeTimes([0.05], [0]), 1)
         population, index = neurons.at(TIP)
-        net.connect(spikes, population, weight=w, delay=0.2, edges=([0], [index]), synapse=rv.AlphaConductance(tau=1.0))
+        synapse = rv.AlphaConductance(tau=1.0)
+        net.connect(spikes, population, weight=w, delay=0.05, edges=([0], [index]), synapse=synapse)
         cell = rv.as_cell(net, 0.05, dtype=torch.float64)
-        state = cell(torch.zeros(12, 1, len(CELL) + 1, dtype=torch.float64))[1]
+        state = cell(torch.zeros(6, 1, len(CELL) + 1, dtype=torch.float64))[1]
         return state.variables[neurons.at(0)[0].index][0].sum()
 
     soma(weight).backward()
