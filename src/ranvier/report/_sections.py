@@ -33,8 +33,8 @@ def wiring_section(measured: Measured, glossary: str = "") -> Section:
     degrees = np.diff(wiring.weights.indptr) if wiring.weights.nnz else np.zeros(wiring.size)
     text = (
         f"{plural(wiring.size, 'neuron')} in {plural(len(set(wiring.labels)), 'class', 'classes')}, "
-        f"{plural(wiring.weights.nnz, 'connected pair')}. A neuron receives from {np.median(degrees):.0f} others in "
-        f"the median, from {degrees.max():.0f} at most."
+        f"{plural(wiring.weights.nnz, 'connected pair')}. Inputs of a neuron: {np.median(degrees):.0f} in the "
+        f"median, {degrees.max():.0f} at most."
     )
     pictures = [_matrix(measured, wiring.weights, caption, "edges", label)]
     if wiring.junctions.nnz:

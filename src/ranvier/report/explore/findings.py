@@ -74,7 +74,9 @@ def _pairs(measured: Measured) -> str:
     )
     top = min(20, int(sure.sum()))
     alone = int((single[:top] > 0).sum())
-    if alone:
+    if alone and top == 1:
+        text += " It is strong because the one neuron is the other's single input."
+    elif alone:
         text += (
             f" Of the {plural(top, 'strongest', 'strongest')}, {count(alone)} {'is' if alone == 1 else 'are'} strong "
             "because the one neuron is the other's single input."
