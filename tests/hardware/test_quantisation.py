@@ -45,6 +45,9 @@ def test_what_shares_a_unit():
     own, shared = (quantise_weights(layer, 4, share=share).weight for share in ("neuron", "layer"))
     torch.testing.assert_close(own[0] * 100, own[1])
     assert shared[0].tolist() == [0.0, 0.0] and shared[1].min() > 20
+    turned = torch.nn.ConvTranspose1d(4, 6, 3, groups=2)  # weights (in, out/groups, 3)
+    channels = quantise_weights(turned, 2).weight.reshape(2, 2, 3, 3).transpose(1, 2).reshape(6, 6)
+    assert all(len(row.unique()) <= 4 for row in channels)
 
 
 def test_the_loss_falls_with_bits_and_is_that_of_the_rounded_model():

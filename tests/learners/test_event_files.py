@@ -56,6 +56,16 @@ def test_words_of_aedat(tmp_path):
     assert rows(L.read_aedat(path)) == [(7, 8, 0, 0), (5, 6, 5, 1)]
 
 
+def test_counters_that_begin_anew_go_on(tmp_path):
+    """Times of 32 bits in AEDAT 2.0, 34 in EVT 2.0; a small step back is no overflow. Bits 15 and 31 are no pixel."""
+    old = struct.pack(">10I", 2, 0xFFFFFFF0, 4, 5, 6, 2, 0x8000, 3, 1 << 31, 4)
+    (tmp_path / "a.aedat").write_bytes(b"#!AER-DAT2.0\r\n" + old)
+    assert rows(L.read_aedat(tmp_path / "a.aedat")) == [(126, 0, 0, 1), (124, 0, 18, 1), (125, 0, 21, 1)]
+    words = [8 << 28 | 0xFFFFFFF, 1 << 28 | 60 << 22, 8 << 28, 1 << 28 | 2 << 22]
+    (tmp_path / "a.raw").write_bytes(EVT2 + struct.pack("<4I", *words))
+    assert rows(L.read_evt(tmp_path / "a.raw")) == [(0, 0, 0, 1), (0, 0, 6, 1)]
+
+
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
@@ -69,6 +79,7 @@ def test_words_of_aedat(tmp_path):
         ("aedat", b"#!AER-DAT4.0\r\n", "expected #!AER-DAT2.0 or"),
         ("aedat", b"#!AER-DAT2.0\r\n" + bytes(12), "multiple of 8"),
         ("aedat", b"#!AER-DAT2.0\r\n", "no change event"),
+        ("aedat", b"#!AER-DAT2.0\r\n" + struct.pack(">2I", 1 << 20, 0), "camera is no DVS128"),
         ("aedat", AEDAT3 + bytes(20), "within the header"),
         ("aedat", AEDAT3 + struct.pack("<HHIIIIII", 1, 0, 8, 4, 0, 9, 9, 9), "promises 9"),
         ("aedat", AEDAT3 + struct.pack("<HHIIIIII", 1, 0, 4, 4, 0, 1, 1, 1) + bytes(4), "of 4 bytes"),
@@ -132,7 +143,8 @@ def test_cochleas_are_read_and_others_refused(tmp_path):
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["labels"] = [1]
     shd(tmp_path / "c.h5", [[0.1]], [[1]], [1, 2])
-    for name in "bc":
+    shd(tmp_path / "d.h5", [[0.1]], [[1]], np.array([1 << 63], "u8"))
+    for name in "bcd":
         with pytest.raises(ValueError, match=f"{name}.h5"):
             L.read_shd(tmp_path / f"{name}.h5")
 
@@ -225,6 +237,7 @@ def test_frames_are_augmented_by_torchs_seed():
     ("make", "words"),
     [
         (lambda: L.TimeJitter(0.0), "deviation"), (lambda: L.DropEvents(1.5), "chance"),
+        (lambda: L.TimeJitter(1e300), "deviation"), (lambda: L.StretchTime(1.0, 1e30), "high <= 1e"),
         (lambda: L.CropPixels((4, 4), (5, 4)), "to is"), (lambda: L.StretchTime(2.0, 1.0), "low <= high"),
         (lambda: L.moving_grating((0.0, 0.0)), "moves 0 pixels"), (lambda: L.spiking_digits(0), "n is 0"),
         (lambda: L.moving_grating((0.1, 0.0), threshold=3.0), "threshold"),

@@ -289,15 +289,14 @@ def test_masks_hold_the_sources_that_lie_in_them(mask, extent, periodic):
     """Every pair of positions, against the mask's inequality; turned and shifted ones, too."""
     rng = np.random.default_rng(4)
     xs, xt = rng.random((150, 2)), rng.random((120, 2))
-    for angle, shift in ((0.0, (0.0, 0.0)), (30.0, (0.1, -0.05))):
+    for angle, shift in ((0.0, (0.0, 0.0)), (30.0, (0.1, -0.05)), (0.0, (0.4, 0.0))):
         rule = w.Distance("constant", mask=mask, extent=extent, angle=angle, shift=shift, periodic=periodic)
         indptr, sources = rule.draw(150, 120, KEY, positions=(xs, xt))
         wired = np.zeros((120, 150), bool)
         wired[np.repeat(np.arange(120), np.diff(indptr)), sources] = True
-        gap = xs[None] - xt[:, None]
-        if periodic:
+        gap = xs[None] - xt[:, None] - shift
+        if periodic:  # the region goes on at the other side, wherever the shift puts it
             gap = (gap + 0.5) % 1.0 - 0.5
-        gap = gap - shift
         c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
         expected = in_mask(mask, extent, c * gap[..., 0] + s * gap[..., 1], c * gap[..., 1] - s * gap[..., 0])
         assert np.array_equal(wired, expected) and 0.02 < expected.mean() < 0.6

@@ -155,6 +155,7 @@ class Written(nn.Module):
     ("act", "words"),
     [
         (lambda h: torch.relu(h) + 1, "a sum with a constant"),
+        (lambda h: torch.add(torch.relu(h), h, alpha=3), r"a weighted sum \(alpha\)"),
         (lambda h: torch.relu(h)[:, :2], "a choice or a change of shape"),
         (lambda h: torch.relu(h).view(-1, 2), "change of shape"),
         (lambda h: torch.relu(h) * h, "mul"),
@@ -186,6 +187,24 @@ def test_wrong_arguments_are_refused():
             rv.nn.conversion_loss(model, network, x, **{"labels": torch.zeros(6, dtype=torch.long), **options})
     with pytest.raises(ValueError, match="no neurons with names"):
         rv.nn.conversion_loss(Written(torch.relu), network, x, torch.zeros(6, dtype=torch.long))
+
+
+def test_a_batch_norm_without_weights_is_folded():
+    torch.manual_seed(0)
+    norm, x = nn.BatchNorm1d(3, affine=False), torch.randn(40, 4, dtype=F64)
+    nn.init.constant_(norm.running_mean, 0.3), nn.init.constant_(norm.running_var, 4.0)
+    model = nn.Sequential(nn.Linear(4, 3), norm, nn.ReLU(), nn.Linear(3, 2)).to(F64).eval()
+    y, _ = rv.nn.from_ann(model, x, percentile=100.0)(x.expand(500, 40, 4))
+    assert (y.mean(0) - model(x)).abs().max() < 0.01
+
+
+def test_weights_that_are_not_finite_are_named():
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    for layer, name in ((2, "2.bias"), (0, "0.weight")):  # of the last layer, which no threshold shows; of the first
+        nn.init.constant_(model.get_parameter(name), float("nan"))
+        with pytest.raises(ValueError, match=f"{name} of the model is not finite"):
+            rv.nn.from_ann(model, torch.rand(5, 4))
+        nn.init.zeros_(model[layer].bias)
 
 
 def test_a_layer_of_open_shape_begins_where_it_should():

@@ -14,6 +14,8 @@ from ranvier.files.reading import read_text
 _LINE = "a line of SWC: id type x y z radius parent"
 _REGIONS = {0: "undefined", 1: "soma", 2: "axon", 3: "dendrite", 4: "apical"}
 _SOMA = 1
+#: um: no cell is larger or finer, and squares and sums of such numbers are finite
+_SMALLEST, _LARGEST = 1e-6, 1e9
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ def read_swc(path: str | Path) -> Morphology:
     ------
     ValueError
         for a line that is none of SWC, an id twice or below 0, a parent that is not in the file, a cycle, no root or
-        several, a radius that is not above 0, a soma that branches or lies in several places; the line is named.
+        several, a radius outside 1e-6 to 1e9 um or a place beyond 1e9 um, a soma that branches or lies in several
+        places; the line is named.
     OSError
         where the file cannot be read.
 
@@ -81,11 +84,12 @@ def _read(path: str | Path) -> dict[int, _Sample]:
             raise ValueError(
                 f"{what} has the id {name}, as line {samples[name].line} does; expected an id once: renumber them"
             )
-        if not all(map(math.isfinite, (x, y, z))):
-            raise ValueError(f"{what} has the place ({x}, {y}, {z}); expected finite numbers (um)")
-        if not 0 < radius < math.inf:
+        if not all(abs(place) <= _LARGEST for place in (x, y, z)):
+            raise ValueError(f"{what} has the place ({x}, {y}, {z}); expected numbers up to {_LARGEST:g} (um)")
+        if not _SMALLEST <= radius <= _LARGEST:
             raise ValueError(
-                f"{what} has the radius {radius:g}; expected a number above 0 um: measure it, or leave out the sample"
+                f"{what} has the radius {radius:g}; expected {_SMALLEST:g} to {_LARGEST:g} um: measure it, or leave "
+                "out the sample"
             )
         samples[name] = _Sample(number, kind, (x, y, z), radius, parent if parent >= 0 else -1)
     if not samples:

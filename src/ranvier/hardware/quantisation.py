@@ -65,7 +65,11 @@ def quantise_weights(model: nn.Module, bits: int = 8, *, share: str = "neuron") 
         weight: Tensor = getattr(module, key).data
         if not bool(weight.isfinite().all()):
             raise ValueError(f"{key} of {name or type(module).__name__} is not finite; expected a trained model")
-        rows = weight.reshape(len(weight), -1) if share == "neuron" else weight.reshape(1, -1)
+        neurons = len(weight)
+        if isinstance(module, (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
+            neurons = module.groups * weight.shape[1]
+            weight = weight.unflatten(0, (module.groups, -1)).transpose(1, 2)  # a view, output channels first
+        rows = weight.reshape(neurons if share == "neuron" else 1, -1)
         weight.copy_(_rounded(rows.double(), bits).reshape(weight.shape))
     return rounded
 

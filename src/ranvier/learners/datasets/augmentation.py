@@ -13,6 +13,9 @@ import numpy as np
 from ranvier import _checks
 from ranvier.learners.datasets.events import Recording
 
+#: of a jitter, ms, and of a stretch: whole µs of 64 bits hold what comes of them
+_LONGEST, _MOST = 1e9, 1e6
+
 
 def _sorted(events: Recording) -> Recording:
     return events[np.argsort(events["t"], kind="stable")]
@@ -30,7 +33,8 @@ class TimeJitter:
     deviation: float
 
     def __post_init__(self) -> None:
-        _checks.positive(self.deviation, "deviation", "ms")
+        if _checks.positive(self.deviation, "deviation", "ms") > _LONGEST:
+            raise ValueError(f"deviation is {self.deviation} ms; expected at most {_LONGEST:g}")
 
     def __call__(self, events: Recording, rng: np.random.Generator) -> Recording:
         events = events.copy()
@@ -159,8 +163,8 @@ class StretchTime:
     high: float = 1.25
 
     def __post_init__(self) -> None:
-        if not 0 < self.low <= self.high < float("inf"):
-            raise ValueError(f"low is {self.low}, high is {self.high}; expected 0 < low <= high")
+        if not 0 < self.low <= self.high <= _MOST:
+            raise ValueError(f"low is {self.low}, high is {self.high}; expected 0 < low <= high <= {_MOST:g}")
 
     def __call__(self, events: Recording, rng: np.random.Generator) -> Recording:
         events = events.copy()

@@ -22,11 +22,12 @@ def read_aedat(path: str | Path, *, size: tuple[int, int] = (128, 128)) -> Recor
     """The events of an AEDAT file: 2.0 of a DVS128 (CIFAR10-DVS), or the polarity events of 3.1 (DVS128 Gesture).
 
     In 2.0 an event is a big-endian address (bit 0 polarity, 0 on; bits 1 to 7 x from the right; bits 8 to 14 y) and a
-    time in µs. In 3.1 packets of little-endian events have a header of 28 bytes; events that are marked invalid, and
-    packets of other kinds, are left out. Events come sorted by time, from 0 on at the first.
+    time in µs. In 3.1 packets of little-endian events have a header of 28 bytes; events that are marked invalid, those
+    of 2.0 with bit 15 or 31 (pulses at the input), and packets of other kinds, are left out. Events come sorted by
+    time, from 0 on at the first.
 
     size : (height, width) of the sensor. Raises FileNotFoundError, or ValueError for another format or version, a file
-    that ends within an event, and events beyond the sensor.
+    that ends within an event, addresses of another camera, and events beyond the sensor.
 
     >>> import struct
     >>> from pathlib import Path
@@ -61,7 +62,17 @@ def _aedat2(data: bytes, start: int, path: str | Path) -> tuple[Words, ...]:
     if (len(data) - start) % 8:
         raise ValueError(f"{path} has {len(data) - start} bytes of events; expected a multiple of 8")
     address, time = np.frombuffer(data, ">u4", offset=start).reshape(-1, 2).T.astype(np.int64)
+    if len(wide := address[address & 0x7FFF0000 != 0]):
+        raise ValueError(f"{path} has the address {wide[0]:#x}; expected 16 bits: the camera is no DVS128")
+    own = address & 0x80008000 == 0
+    address, time = address[own], _unwrapped(time, 32)[own]
     return 127 - (address >> 1 & 0x7F), address >> 8 & 0x7F, time, 1 - (address & 1)
+
+
+def _unwrapped(time: Words, bits: int) -> Words:
+    """Times of a counter of so many bits that begins anew: each is the nearest one to that before."""
+    steps = np.diff(time, prepend=time[:1])
+    return np.cumsum((steps + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)) + time[:1]
 
 
 def _aedat3(data: bytes, start: int, path: str | Path) -> tuple[Words, ...]:
@@ -129,9 +140,11 @@ def _geometry(head: str, path: str | Path) -> tuple[int, int]:
 
 def _evt2(words: Words) -> tuple[Words, ...]:
     kind = words >> 28
-    high = _last(kind == 8, words & 0xFFFFFFF)
-    own = (kind <= 1) & (high >= 0)
-    word = words[own]
+    begins = kind == 8
+    highs = np.zeros_like(words)
+    highs[begins] = _unwrapped(words[begins] & 0xFFFFFFF, 28)  # of 34 bits with the event's own six, every 4.8 h
+    own = (kind <= 1) & (np.cumsum(begins) > 0)
+    high, word = _last(begins, highs), words[own]
     return word >> 11 & 0x7FF, word & 0x7FF, (high[own] << 6) + (word >> 22 & 0x3F), kind[own]
 
 

@@ -53,6 +53,8 @@ def read_shd(path: str | Path, *, channels: int = 700) -> tuple[list[Recording],
             recordings.append(_events(np.asarray(times[k]), np.asarray(units[k]), channels, k))
             held += recordings[-1].nbytes
             require_ratio(held, packed, path)
+        if labels.dtype.kind == "u" and len(labels) and labels[()].max() > np.iinfo(np.int64).max:
+            raise ValueError(f"there is a label {labels[()].max()}; expected whole numbers below 2**63")
         return recordings, torch.from_numpy(labels[()].astype(np.int64))
 
 

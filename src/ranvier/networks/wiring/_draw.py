@@ -205,12 +205,14 @@ def _chance(profile, square, scale):
 
 
 @njit(**_INNER)
+def _shorter(gap, period):
+    return gap - period * np.floor(gap / period + 0.5) if period > 0.0 else gap
+
+
+@njit(**_INNER)
 def _gap(xs, xt, source, target, axis, period):
     """From target to source along an axis, the shorter way round where space is periodic."""
-    gap = xs[source, axis] - xt[target, axis]
-    if period[axis] > 0.0:
-        gap -= period[axis] * np.floor(gap / period[axis] + 0.5)
-    return gap
+    return _shorter(xs[source, axis] - xt[target, axis], period[axis])
 
 
 @njit(**_INNER)
@@ -258,7 +260,7 @@ def near(xs, xt, period, profile, scale, peak, mask, extent, turn, shift, key, a
             for axis in range(dimensions):
                 gap = _gap(xs, xt, source, target, axis, period)
                 square += gap * gap
-                gaps[axis] = gap - shift[axis]
+                gaps[axis] = _shorter(gap - shift[axis], period[axis])
             if mask != 0 and not _within(mask, extent, turn, gaps):
                 continue
             if u < peak * _chance(profile, square, scale):

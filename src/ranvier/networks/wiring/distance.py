@@ -26,7 +26,7 @@ class Distance(Wiring):
     `mask`: the sources of a target lie in a region about it, of size `extent`: "circle" (radius, a sphere in three
     dimensions), "doughnut" (inner radius, outer radius), "rectangle" (its sides) or "ellipse" (its axes), in one to
     three dimensions; `angle` (degrees) turns the latter two in the first two dimensions, `shift` (one a dimension)
-    moves the region.
+    moves the region, which goes on at the other side of a periodic space.
 
     >>> line = np.arange(4.0)[:, None]  # neurons 1 apart
     >>> rule = rv.wiring.Distance("disc", scale=1.0)

@@ -74,6 +74,8 @@ def kind_of(node: Node, modules: dict[str, nn.Module]) -> str:
             if node.target in targets:
                 if kind == "add" and not (len(node.args) == 2 and all(hasattr(a, "users") for a in node.args)):
                     refuse("a sum with a constant", node.name, "put it into a bias")
+                if kind == "add" and node.kwargs.get("alpha", 1) != 1:
+                    refuse("a weighted sum (alpha)", node.name, "put the factor into the weights of that branch")
                 return kind
     refuse(getattr(node.target, "__name__", str(node.target)), node.name)
 

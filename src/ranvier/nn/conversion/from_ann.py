@@ -43,7 +43,8 @@ def from_ann(model: nn.Module, examples: Tensor, *, percentile: float = 99.9, in
     Returns an `rv.nn.Graph`, whose neurons have the names of the model's ReLUs, in the precision of its parameters:
     `y, state = network(x.expand(T, *x.shape))`, and `y.mean(0)` is what `model(x)` would be. `conversion_loss` measures
     what is lost at which T. Raises ValueError, by name, for parts without a spiking counterpart (max pools, softmax),
-    and for a ReLU that no example activates; TypeError for what is no module or tensor.
+    for a ReLU that no example activates, and for weights that are not finite; TypeError for what is no module or
+    tensor.
 
     Examples
     --------
@@ -64,6 +65,9 @@ def from_ann(model: nn.Module, examples: Tensor, *, percentile: float = 99.9, in
     require_finite(examples)
     _PERCENTILE.require("percentile", percentile)
     DECAY.require("initial", initial)
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"{name} of the model is not finite; expected a trained model: look where training failed")
     traced = trace(copy.deepcopy(model).eval())
     activations = ReluActivations(traced, percentile)
     activations.measure(examples)
@@ -143,6 +147,10 @@ class _Conversion:
         if kind_of(before, self.modules) != "weighted" or len(before.users) > 1 or norm.running_mean is None:
             refuse(type(norm).__name__, node.name, "place it right after a Linear or Conv, with running statistics")
         linear: Any = self.nodes[before.name]
+        if norm.weight is None:  # of affine=False
+            norm = copy.deepcopy(norm)
+            norm.weight = nn.Parameter(torch.ones_like(norm.running_var))
+            norm.bias = nn.Parameter(torch.zeros_like(norm.running_var))
         fuse = fusion.fuse_linear_bn_eval if isinstance(linear, nn.Linear) else fusion.fuse_conv_bn_eval
         self.nodes[before.name] = fuse(linear.eval(), norm)
         self.source[node], self.unit[node] = before.name, 1.0
