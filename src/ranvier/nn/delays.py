@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from ranvier.nn.cell import CellState, FixedAttributes, in_own_precision
 from ranvier.nn.checks import holds_values, require_finite, require_state, require_tensor, require_values
 from ranvier.nn.counting.counts import Counts
-from ranvier.nn.domains import NOT_NEGATIVE, POSITIVE, require_sizes
+from ranvier.nn.domains import NOT_NEGATIVE, Domain, require_sizes
 from ranvier.nn.spiking.products import linear
+
+#: of a Gaussian over whole steps; narrower, float32 holds none of its weights
+WIDTH = Domain(0.01, 1e6)
 
 
 class _Delayed(FixedAttributes):
@@ -185,7 +188,7 @@ class DelayedLinear(_Delayed):
     in_features, out_features : as of nn.Linear.
     steps : delays, a number or (out_features, in_features), whole numbers unless learned.
     learn, longest : as of `Delay`.
-    width : of the Gaussian in steps, above 0; may be set at any time. None: linear interpolation.
+    width : of the Gaussian in steps, .01 to 1e6; may be set at any time. None: linear interpolation.
 
     One product for every delay that occurs, with the weights of that delay; products with spikes are event-driven.
     The state is {"past": (longest, B, in_features)}.
@@ -201,7 +204,7 @@ class DelayedLinear(_Delayed):
     """
 
     FIXED = _Delayed.FIXED | {"in_features", "out_features"}
-    NUMBERS = {"width": POSITIVE}
+    NUMBERS = {"width": WIDTH}
 
     def __init__(
         self,
@@ -223,7 +226,7 @@ class DelayedLinear(_Delayed):
         if width is not None:
             if not learn:
                 raise ValueError(f"width is {width} of delays that are not learned; expected None, or learn=True")
-            POSITIVE.require("width", width)
+            WIDTH.require("width", width)
         self.width = width
 
     def rounded(self) -> DelayedLinear:

@@ -34,11 +34,10 @@ def read_shd(path: str | Path, *, channels: int = 700) -> tuple[list[Recording],
     >>> recordings[0].tolist(), labels.tolist()
     ([(699, 0, 250000, 1), (3, 0, 500000, 1)], [7])
     """
-    what = "an HDF5 file of SHD"
-    require_sound(path, what)
+    require_sound(path, "SHD")
     import h5py
 
-    with refusing(path, what, (OSError, KeyError)), h5py.File(path, "r") as file:
+    with refusing(path, "an HDF5 file of SHD", (OSError, KeyError)), h5py.File(path, "r") as file:
         for name in ("spikes/times", "spikes/units", "labels"):
             if not isinstance(file.get(name), h5py.Dataset) or file[name].ndim != 1:
                 raise ValueError(f"there is no row {name!r}; expected spikes/times, spikes/units and labels")
@@ -48,7 +47,7 @@ def read_shd(path: str | Path, *, channels: int = 700) -> tuple[list[Recording],
                 f"there are {len(times)} rows of times, {len(units)} of units and {len(labels)} labels of "
                 f"{labels.dtype}; expected as many of each, and whole labels"
             )
-        recordings, held, packed = [], 0, require_file(path, what)
+        recordings, held, packed = [], 0, require_file(path, "an HDF5 file of SHD")
         for k in range(len(times)):
             recordings.append(_events(np.asarray(times[k]), np.asarray(units[k]), channels, k))
             held += recordings[-1].nbytes

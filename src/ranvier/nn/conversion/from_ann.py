@@ -50,6 +50,7 @@ def from_ann(model: nn.Module, examples: Tensor, *, percentile: float = 99.9, in
     --------
     >>> import torch
     >>> import ranvier as rv
+    >>> _ = torch.manual_seed(0)
     >>> ann = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1)).double()
     >>> x = torch.rand(50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     >>> network = rv.nn.from_ann(ann, x, percentile=100.0)

@@ -56,6 +56,7 @@ def conversion_loss(
     --------
     >>> import torch
     >>> import ranvier as rv
+    >>> _ = torch.manual_seed(0)
     >>> ann = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
     >>> x = torch.rand(50, 2)
     >>> measured = rv.nn.conversion_loss(ann, rv.nn.from_ann(ann, x), x, (ann(x)).argmax(1), steps=(8, 256))
