@@ -101,6 +101,7 @@ def test_what_does_not_fit_is_refused(change, message):
     ("make", "message"),
     [
         (lambda: cables.CableCell(cables.Morphology(), []), "has no membrane; expected"),
+        (lambda: cables.Current(0, 1.0, start=5.0, stop=2.0), "from 5.0 to 2.0 ms; expected 0 <= start <= stop"),
         (lambda: cables.CableCell(tree(), {"axon": SQUID}), "region 'axon'; expected one of soma, dendrite"),
         (lambda: cables.CableCell(tree(), [], R_a={"soma": 1.0}), "no value for the region 'dendrite'; expected"),
         (lambda: cables.CableCell(tree(), [], C_m=-1.0), "C_m is -1.0; expected a number above 0"),
@@ -111,7 +112,7 @@ def test_what_does_not_fit_is_refused(change, message):
         (lambda: cables.Morphology().add_samples([0.0, 2.0, 1.0], [1.0] * 3), "expected two samples or more"),
     ],
 )  # fmt: skip
-def test_a_cell_that_cannot_be_is_refused(make, message):
+def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

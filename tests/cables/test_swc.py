@@ -62,6 +62,7 @@ def test_without_a_soma_the_root_is_a_plain_end(tmp_path):
     [
         ("1 1 0 0 0 5", "line 3 of .* is '1 1 0 0 0 5'; expected a line of SWC"),
         (f"{SOMA}\nx 3 0 0 0 1 1", "line 4 .* expected a line of SWC"),
+        (f"{SOMA}\n1_0 3 5 0 0 1 1", "line 4 .* expected a line of SWC"),
         (f"{SOMA}\n1 3 5 0 0 1 1", "line 4 .* has the id 1, as line 3 does; expected an id once"),
         (f"{SOMA}\n-2 3 5 0 0 1 1", "has the id -2 .* expected whole numbers from 0"),
         (f"{SOMA}\n2 3 5 0 0 1 7", "line 4 .* has the parent 7, which is no id of the file; expected"),

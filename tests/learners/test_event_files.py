@@ -1,5 +1,6 @@
 """Event cameras and cochleas: words written by hand, damage, what generators and augmentations do to known flow."""
 
+import math
 import struct
 import tempfile
 from pathlib import Path
@@ -17,6 +18,12 @@ from ranvier.learners.datasets.events import as_events
 
 L = rv.learners
 AEDAT3 = b"#!AER-DAT3.1\r\n#!END-HEADER\r\n"
+#: what takes the size of a sensor, here of files that are not there
+SIZED = [
+    lambda size: L.read_aedat("absent", size=size), lambda size: L.read_evt("absent", size=size),
+    lambda size: L.read_bs2("absent", size=size), lambda size: L.moving_grating((0.1, 0.0), size=size),
+    lambda size: L.EventFrames(5, 10.0, size=size)([(L.moving_grating((0.1, 0.0), duration=20.0), 1)]),
+]  # fmt: skip
 EVT2, EVT3 = b"% evt 2.0\n% geometry 640x480\n% end\n", b"% date x\n% format EVT3;height=480;width=640\n% end\n"
 
 
@@ -83,6 +90,7 @@ def test_counters_that_begin_anew_go_on(tmp_path):
         ("aedat", AEDAT3 + bytes(20), "within the header"),
         ("aedat", AEDAT3 + struct.pack("<HHIIIIII", 1, 0, 8, 4, 0, 9, 9, 9), "promises 9"),
         ("aedat", AEDAT3 + struct.pack("<HHIIIIII", 1, 0, 4, 4, 0, 1, 1, 1) + bytes(4), "of 4 bytes"),
+        ("aedat", AEDAT3 + struct.pack("<HHIIiIII", 1, 0, 8, 4, -1, 1, 1, 1) + bytes(8), "overflows of its clock"),
     ],
 )  # fmt: skip
 def test_damaged_recordings_are_refused(name, data, words, tmp_path):
@@ -241,8 +249,20 @@ def test_frames_are_augmented_by_torchs_seed():
         (lambda: L.CropPixels((4, 4), (5, 4)), "to is"), (lambda: L.StretchTime(2.0, 1.0), "low <= high"),
         (lambda: L.moving_grating((0.0, 0.0)), "moves 0 pixels"), (lambda: L.spiking_digits(0), "n is 0"),
         (lambda: L.moving_grating((0.1, 0.0), threshold=3.0), "threshold"),
+        (lambda: L.moving_grating((0.1, 0.0), threshold=1e-12), "expected at most 1e.08"),
+        (lambda: L.moving_grating((0.1, 0.0), duration=1e12), "expected at most 1e.08"),
+        (lambda: L.moving_grating((0.1, 0.0), step=math.nan), "step"),
+        *((lambda call=call: call(size=(128.5, 128)), "sensor is 128.5") for call in SIZED),
+        *((lambda call=call: call(size=(1, 40_000)), "at most 32768 pixels") for call in SIZED),
     ],
 )  # fmt: skip
 def test_impossible_settings_are_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("call", SIZED)
+def test_a_size_is_a_pair(call):
+    for wrong in ("ab", (128,), 34):
+        with pytest.raises(TypeError, match=r"expected \(height, width\) of the sensor"):
+            call(size=wrong)

@@ -177,6 +177,11 @@ def test_wrong_arguments_are_refused():
             rv.nn.from_ann(model, x, **options)
     with pytest.raises(TypeError, match="model is"):
         rv.nn.from_ann("net", x)
+    for other in (x.double(), x.long()):
+        with pytest.raises(TypeError, match=r"expected torch.float32, the model's"):
+            rv.nn.from_ann(model, other)
+    with pytest.raises(ValueError, match=r"examples of shape \(6, 3\) do not go through the model"):
+        rv.nn.from_ann(model, x[:, :3])
     nn.init.constant_(model[0].bias, -100.0)
     with pytest.raises(ValueError, match="is 0 for all examples"):
         rv.nn.from_ann(model, x)

@@ -42,6 +42,10 @@ class Current:
     start: float = 0.0
     stop: float = math.inf
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.stop:
+            raise ValueError(f"a current lasts from {self.start} to {self.stop} ms; expected 0 <= start <= stop")
+
 
 @dataclass(frozen=True, eq=False)
 class SynapticInput:

@@ -74,6 +74,8 @@ def _read(path: str | Path) -> dict[int, _Sample]:
             continue
         what = f"line {number} of {path}"
         try:
+            if any("_" in word for word in words[:7]):
+                raise ValueError  # 1_0, which Python reads as 10
             name, kind, parent = int(words[0]), int(words[1]), int(words[6])
             x, y, z, radius = map(float, words[2:6])
         except (IndexError, ValueError):

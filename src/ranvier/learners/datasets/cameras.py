@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.files.reading import read_bytes
-from ranvier.learners.datasets.events import Recording, as_events
+from ranvier.learners.datasets.events import Recording, as_events, sensor_size
 
 Words = NDArray[np.int64]
 _PACKET = np.dtype([("type", "<u2"), ("source", "<u2"), *((n, "<u4") for n in ("size", "place", "overflow", "capacity",
                                                                                 "number", "valid"))])  # fmt: skip
 _POLARITY, _POLARITY_SIZE = 1, 8
+_MOST_OVERFLOWS = 1 << 20
 _EVT3_WIDTH = {4: 12, 5: 8}  # pixels of a vector, by its type
 
 
@@ -35,6 +36,7 @@ def read_aedat(path: str | Path, *, size: tuple[int, int] = (128, 128)) -> Recor
     >>> rv.learners.read_aedat("a.aedat")[0].item()  # x is 127 − 3
     (124, 5, 0, 1)
     """
+    size = sensor_size(size)
     data = read_bytes(path, "an AEDAT file")
     version = re.match(rb"#!AER-DAT(\d)\.(\d)\r?\n", data)
     if version is None or version.groups() not in ((b"2", b"0"), (b"3", b"1")):
@@ -89,6 +91,11 @@ def _aedat3(data: bytes, start: int, path: str | Path) -> tuple[Words, ...]:
             if width != _POLARITY_SIZE:
                 raise ValueError(f"{path} has polarity events of {width} bytes at byte {at}; expected 8")
             words = np.frombuffer(data, "<u4", 2 * number, at).reshape(-1, 2).astype(np.int64)
+            if head["overflow"] > _MOST_OVERFLOWS:
+                raise ValueError(
+                    f"{path} counts {head['overflow']} overflows of its clock at byte {at}; expected at most "
+                    f"{_MOST_OVERFLOWS}, 71 years"
+                )
             words[:, 1] += int(head["overflow"]) << 31
             pieces.append(words[words[:, 0] & 1 == 1])
         at += number * width
@@ -114,6 +121,7 @@ def read_evt(path: str | Path, *, size: tuple[int, int] | None = None) -> Record
     >>> rv.learners.read_evt("a.raw")[0].item()
     (40, 30, 0, 1)
     """
+    size = None if size is None else sensor_size(size)
     data = read_bytes(path, "a Prophesee recording (.raw)")
     start = _after_lines(data, b"%", b"% end")
     head = data[:start].decode("latin-1").lower()

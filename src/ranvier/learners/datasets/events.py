@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ranvier._checks import count as whole_count
 from ranvier._steps import frame_of
 from ranvier.files.reading import read_bytes, read_text
 
@@ -23,6 +24,7 @@ Recording = NDArray[np.void]
 
 EVENT = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", np.int8)])
 _NEVER = 2.0**62  # µs
+_WIDEST = 1 << 15  # pixels that int16 counts
 _OVERFLOW_Y, _OVERFLOW = 240, 1 << 13  # an event at this y is no event: later times are so much later (µs)
 
 
@@ -39,6 +41,7 @@ def read_bs2(path: str | Path, *, size: tuple[int, int] = (34, 34)) -> Recording
     >>> rv.learners.read_bs2("sample.bs2")[0].item()
     (3, 5, 1000, 1)
     """
+    height, width = sensor_size(size)
     path = Path(path)
     data = np.frombuffer(read_bytes(path, "an N-MNIST recording (.bs2 or .bin)"), np.uint8)
     if len(data) == 0 or len(data) % 5 or bool((data[1::5] == _OVERFLOW_Y).all()):
@@ -50,9 +53,9 @@ def read_bs2(path: str | Path, *, size: tuple[int, int] = (34, 34)) -> Recording
     for name, values in (("x", x), ("y", y), ("t", time), ("p", high >> 7)):
         events[name] = values[~marker]
     try:
-        return as_events(events, size)
+        return as_events(events, (height, width))
     except ValueError as error:
-        sensor = f"{size[0]} × {size[1]}"
+        sensor = f"{height} × {width}"
         raise ValueError(f"{path} is no N-MNIST recording of a {sensor} sensor: {error}") from None
 
 
@@ -86,6 +89,16 @@ def read_nmnist(folder: str | Path, *, train: bool = True) -> tuple[list[Recordi
     return recordings, torch.tensor(labels)
 
 
+def sensor_size(size: object) -> tuple[int, int]:
+    """(height, width); TypeError, or ValueError, for what is none."""
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise TypeError(f"size is {size!r:.40}; expected (height, width) of the sensor: (1, width) for one without y")
+    height, width = (whole_count(number, "height or width of the sensor", 1) for number in size)
+    if max(height, width) > _WIDEST:
+        raise ValueError(f"the sensor is {height} × {width}; expected at most {_WIDEST} pixels a side")
+    return height, width
+
+
 def as_events(array: NDArray[np.void], size: tuple[int, int]) -> Recording:
     """A structured array with fields x, t and, where the sensor has them, y and p, checked and in one layout.
 
@@ -93,6 +106,7 @@ def as_events(array: NDArray[np.void], size: tuple[int, int]) -> Recording:
     missing p is on. Raises ValueError for other fields, events beyond the sensor, and times that are negative
     or run backwards.
     """
+    height, width = sensor_size(size)
     names = getattr(getattr(array, "dtype", None), "names", None) or ()
     if getattr(array, "ndim", 1) != 1 or not {"x", "t"} <= set(names):
         raise ValueError(f"there is an array with fields {names}; expected one axis with x, y, t and p")
@@ -100,7 +114,7 @@ def as_events(array: NDArray[np.void], size: tuple[int, int]) -> Recording:
     rows = array["y"] if "y" in names else np.zeros(len(array), np.int64)
     polarity = np.asarray(array["p"] if "p" in names else np.ones(len(array), bool))
     time = np.asarray(array["t"])
-    for name, values, end in (("x", array["x"], size[1]), ("y", rows, size[0]), ("p", polarity, 2)):
+    for name, values, end in (("x", array["x"], width), ("y", rows, height), ("p", polarity, 2)):
         bad = ~((values >= 0) & (values < end))
         if values.dtype.kind == "f":
             bad |= values != np.floor(values)
@@ -143,7 +157,7 @@ def bin_events(
         raise ValueError(f"steps is {steps!r}, interval is {interval}; expected a whole number >= 1, and ms > 0")
     if not len(recordings):
         raise ValueError("there is no recording; expected at least one")
-    height, width = size
+    height, width = sensor_size(size)
     frames = torch.zeros(steps, len(recordings), 2, height, width, dtype=dtype)
     flat = frames.view(-1)
     for b, recording in enumerate(recordings):

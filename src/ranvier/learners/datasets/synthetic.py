@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ranvier._checks import count, positive
-from ranvier.learners.datasets.events import EVENT, Recording
+from ranvier.learners.datasets.events import EVENT, Recording, sensor_size
 
+_LARGEST = 1e8  # pixels by frames, or events
 _RIDGES = 4  # of each class: harmonics and formants that rise and fall
 
 
@@ -82,6 +83,10 @@ def moving_grating(
     >>> bool(abs(events["p"].mean() - 0.5) < 0.05)
     True
     """
+    height, width = sensor_size(size)
+    numbers = {"wavelength": wavelength, "contrast": contrast, "duration": duration, "step": step}
+    for name, value in numbers.items():
+        positive(value, name)
     speed = math.hypot(*velocity)
     if not 0 < speed * step <= wavelength / 4:
         raise ValueError(
@@ -90,8 +95,13 @@ def moving_grating(
         )
     if not 0 < threshold < 2 * contrast:
         raise ValueError(f"threshold is {threshold} at contrast {contrast}; expected one from 0 to twice the contrast")
-    height, width = size
     y, x = np.mgrid[:height, :width]
+    frames, passes = math.ceil(duration / step) + 1, 4 * contrast / threshold * (speed * duration / wavelength + 1)
+    if height * width * max(frames, passes) > _LARGEST:
+        raise ValueError(
+            f"the grating has {height * width * max(frames, passes):.3g} values of pixels or events; expected at most "
+            f"{_LARGEST:g}: a shorter duration, longer steps, a larger threshold or fewer pixels"
+        )
     phase = 2 * math.pi / wavelength * (velocity[0] * x + velocity[1] * y) / speed
     times = step * np.arange(math.ceil(duration / step) + 1)
     turn = 2 * math.pi * speed / wavelength

@@ -69,9 +69,17 @@ def from_ann(model: nn.Module, examples: Tensor, *, percentile: float = 99.9, in
     for name, value in (*model.named_parameters(), *model.named_buffers()):
         if not bool(value.isfinite().all()):
             raise ValueError(f"{name} of the model is not finite; expected a trained model: look where training failed")
+    like = next((p for p in model.parameters() if p.is_floating_point()), examples)
+    if examples.dtype != like.dtype:
+        raise TypeError(f"examples are {examples.dtype}; expected {like.dtype}, the model's: convert by .to()")
     traced = trace(copy.deepcopy(model).eval())
     activations = ReluActivations(traced, percentile)
-    activations.measure(examples)
+    try:
+        activations.measure(examples)
+    except RuntimeError as error:
+        raise ValueError(
+            f"examples of shape {tuple(examples.shape)} do not go through the model: {error}; expected its inputs"
+        ) from error
     return _Conversion(traced, activations, initial).graph()
 
 
