@@ -89,6 +89,10 @@ def test_a_user_writes_a_channel():
         ({"synapses": [cables.SynapticInput(0, rv.Alpha(), [-1.0], 1.0)]}, "negative or not finite; expected times"),
         ({"synapses": [cables.SynapticInput(0, rv.AlphaConductance(), [1.0], -1.0)]}, "expected 0 nS or above"),
         ({"synapses": [cables.SynapticInput(0, rv.Alpha(), [1.0], 1.0, 3)]}, "reach 3; expected cells from 0 to 0"),
+        ({"synapses": [cables.SynapticInput(0, rv.Alpha(), [[1.0]], 1.0)]}, r"shape \(1, 1\); expected a flat list"),
+        ({"synapses": [cables.SynapticInput(0, rv.Alpha(), [1.0, 2.0], [1.0] * 3)]}, "one for each of 2 spikes"),
+        ({"synapses": [cables.SynapticInput(0, rv.Alpha(), [1.0], 1.0, 0.5)]}, r"holds .*; expected whole numbers"),
+        ({"record": {"V": []}}, r"record\['V'\] holds no compartment; expected"),
         ({"dtype": torch.float16}, "dtype is torch.float16; expected torch.float32"),
     ],
 )  # fmt: skip
@@ -115,6 +119,23 @@ def test_what_does_not_fit_is_refused(change, message):
 def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"record": ["V"]}, "record is list; expected a dictionary"),
+        ({"currents": cables.Current(0, 1.0)}, "currents is Current; expected a list"),
+        ({"synapses": [3]}, "an entry of synapses is int; expected a SynapticInput"),
+        ({"synapses": [cables.SynapticInput(0, rv.Alpha(), "soon", 1.0)]}, "times of a SynapticInput is"),
+        ({"currents": [cables.Current(0, "large")]}, "values of a Current is"),
+    ],
+)
+def test_other_classes_are_refused(change, message):
+    with pytest.raises(TypeError, match=message):
+        cables.simulate(CELL, 1.0, **change)
+    with pytest.raises(TypeError, match="start of a current"):
+        cables.Current(0, 1.0, start="now")
 
 
 def test_a_gate_that_is_not_linear_is_refused():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ranvier._checks import count as whole_count
-from ranvier._checks import instance, nearest, number
+from ranvier._checks import instance, nearest, number, reals
 from ranvier._steps import require_time, rounded_steps, whole_steps
 from ranvier.cables.cell import CableCell
 from ranvier.cables.group import WIDTH, CellGroup, Events, Plan
@@ -43,6 +43,9 @@ class Current:
     stop: float = math.inf
 
     def __post_init__(self) -> None:
+        number(self.start, "start of a current", "ms")
+        if self.stop != math.inf:
+            number(self.stop, "stop of a current", "ms")
         if not 0 <= self.start <= self.stop:
             raise ValueError(f"a current lasts from {self.start} to {self.stop} ms; expected 0 <= start <= stop")
 
@@ -159,9 +162,14 @@ def simulate(
         raise ValueError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"dtype is {dtype}; expected torch.float32 or torch.float64")
+    instance(currents, (list, tuple), "currents", "a list of Current")
+    instance(synapses, (list, tuple), "synapses", "a list of SynapticInput")
     processes, events = _processes(cell, synapses, cells, steps, dt)
-    chosen = {"V": 0} if record is None else dict(record)
+    chosen = {"V": 0} if record is None else record
+    instance(chosen, Mapping, "record", "a dictionary: {'V': [0]}")
     places = {name: cell.require(at, f"record[{name!r}]") for name, at in chosen.items()}
+    if nowhere := [name for name, at in places.items() if not len(at)]:
+        raise ValueError(f"record[{nowhere[0]!r}] holds no compartment; expected one at least, or no such entry")
     sampled = [(name, p) for name in places for p in _recorded(name, processes)]
     plan = Plan(
         cell, processes, steps, dt, METHODS[method], number(V, "V", "mV"), interval,
@@ -189,13 +197,13 @@ def _processes(
     for synapse, inputs in kinds.items():
         places = np.unique([s.at for s in inputs])
         for s in inputs:
-            times = np.atleast_1d(np.asarray(s.times, np.float64))
+            times = _one_each(s.times, "times", None)
             at = rounded_steps(times, dt)
-            if not np.isfinite(times).all() or (times.size and at.min() < 0):
+            if times.size and at.min() < 0:
                 raise ValueError("times of a SynapticInput are negative or not finite; expected times in ms from 0")
-            weights = np.broadcast_to(np.asarray(s.weight, np.float64), times.shape)
+            weights = _one_each(s.weight, "weight", len(times))
             synapse.weight_parameter.require(torch.from_numpy(weights.copy()), "weight of a SynapticInput", "spike")
-            own = np.broadcast_to(-1 if s.cells is None else np.asarray(s.cells, np.int64), times.shape)
+            own = _one_each(-1 if s.cells is None else s.cells, "cells", len(times)).astype(np.int64)
             if own.size and (own.min() < (-1 if s.cells is None else 0) or own.max() >= cells):
                 raise ValueError(f"cells of a SynapticInput reach {own.max()}; expected cells from 0 to {cells - 1}")
             item = int(np.searchsorted(places, s.at))
@@ -208,6 +216,18 @@ def _processes(
     order = np.argsort(joined[0], kind="stable")
     order = order[joined[0][order] < steps]
     return processes, Events(*(c[order] for c in joined))
+
+
+def _one_each(values: Any, name: str, spikes: int | None) -> NDArray[np.float64]:
+    """(spikes,), of one for each, or one for all; whole numbers where they are cells."""
+    array = reals(values, f"{name} of a SynapticInput")
+    if array.ndim > 1 or (spikes is not None and array.shape not in ((), (1,), (spikes,))):
+        each = "a flat list" if spikes is None else f"a number, or one for each of {spikes} spikes"
+        raise ValueError(f"{name} of a SynapticInput has shape {array.shape}; expected {each}")
+    if not np.isfinite(array).all() or (name == "cells" and (array != np.floor(array)).any()):
+        kind = "whole numbers" if name == "cells" else "finite numbers"
+        raise ValueError(f"{name} of a SynapticInput holds {array.reshape(-1)[:3].tolist()}; expected {kind}")
+    return np.atleast_1d(array) if spikes is None else np.broadcast_to(array, (spikes,))
 
 
 def _recorded(name: str, processes: list[Process]) -> list[int | None]:
@@ -227,7 +247,7 @@ def _injection(
     """(compartment, first step, last step, values (1 or steps, 1 or cells))."""
     instance(current, Current, "an entry of currents", "a Current")
     (at,) = cell.require(current.at, "at of a Current")
-    values = np.asarray(current.values.detach() if isinstance(current.values, Tensor) else current.values, np.float64)
+    values = reals(current.values, "values of a Current")
     if not np.isfinite(values).all():
         raise ValueError("values of a Current hold NaN or infinity; expected finite numbers in pA")
     if values.ndim > 2 or values.shape[-1:] not in ((), (1,), (cells,)):
