@@ -180,7 +180,6 @@ class ExpectedFreeEnergy:
     epistemic: H[Q(o)] − ambiguity, the mutual information of states and outcomes: what is learned about the state.
     pragmatic: <ln P̃(o)> over Q(o).
     Returned by `expected_free_energy`.
-    Returned by `expected_free_energy`.
     """
 
     risk: Tensor
@@ -271,7 +270,6 @@ def check_policies(model: GenerativeModel, policies: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class PolicyPosterior:
     """policies (P, T, F), their probabilities (P,), and what these come from.
-    Returned by `plan`.
     Returned by `plan`.
     """
 
