@@ -105,7 +105,7 @@ def test_repr_tells_the_populations(recording):
     assert f"inh 2 at {rate:.3g} Hz" in repr(recording) and "states V, w" in repr(recording)
     assert f"<td>inh</td><td>2</td><td>{rate:.3g}</td>" in recording._repr_html_()
     bare = Recording([1], [0], n_neurons=2, dt=0.1, duration=1000.0)
-    assert repr(bare) == "Recording(1 s; 2 neurons; 1 spikes; neurons 2 at 0.5 Hz)"
+    assert repr(bare) == "Recording(1 s; 2 neurons; 1 spike; neurons 2 at 0.5 Hz)"
 
 
 def test_repr_html_escapes_names():
