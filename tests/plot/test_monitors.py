@@ -109,7 +109,9 @@ def test_pictures_show_what_was_recorded():
     with rv.nn.LayerMonitor(net, membranes=True) as monitor:
         train(net)
     ax = rv.plot.layer_rates(monitor)
-    assert [line.get_ydata().tolist() for line in ax.lines] == list(monitor.rates.values())
+    assert [line.get_ydata().tolist() for line in ax.lines] == [
+        rates for rates in monitor.rates.values() if not math.isnan(rates[0])
+    ]
     monitor.gradients["3"][1], monitor.gradients["3"][2] = 0.0, math.nan
     ax = rv.plot.layer_gradients(monitor)
     labels = {line.get_label(): line for line in ax.lines}
@@ -124,6 +126,21 @@ def test_pictures_show_what_was_recorded():
     for draw in (rv.plot.layer_rates, rv.plot.layer_gradients):
         with pytest.raises(ValueError, match="no call"):
             draw(rv.nn.LayerMonitor(net))
+
+
+def test_what_does_not_spike_has_no_rate():
+    net = rv.nn.Sequential(rv.nn.LIF(3, 4, threshold=0.1), rv.nn.LI(4, 2))
+    with rv.nn.LayerMonitor(net, membranes=True) as monitor:
+        net(torch.rand(9, 5, 3))
+    assert list(monitor.spikes) == ["0"] and 0 < monitor.rates["0"][0] < 1
+    assert math.isnan(monitor.rates["1"][0]) and math.isnan(monitor.silent["1"][0])
+    assert [line.get_label() for line in rv.plot.layer_rates(monitor).lines] == ["0"]
+    assert not len(rv.plot.membranes(monitor, "1", neurons=[0]).lines[1].get_xdata())
+    readout = rv.nn.LI(3, 2)
+    with rv.nn.LayerMonitor(readout) as monitor:
+        readout(torch.rand(9, 5, 3))
+    with pytest.raises(ValueError, match="no spikes of LI; expected"):
+        rv.plot.layer_rates(monitor)
 
 
 def test_a_gradient_that_is_not_finite_is_shown():

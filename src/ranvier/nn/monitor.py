@@ -22,10 +22,11 @@ class LayerMonitor:
     what it computes without it.
 
     Every `every`-th call of a layer is recorded, in training or not. Of each recorded call there are numbers in
-    `calls[name]` (which call, counted from 0), `rates[name]` (mean output: spikes a step and neuron), `silent[name]`
-    (share of neurons without a spike in the batch) and `gradients[name]` (root mean square, over all entries, of the
-    loss's gradient by the output; NaN where none came). Of the last one, for example `sample` of its batch, there are
-    `spikes[name]` (T, N) and, with `membranes`, `voltages[name]` (T, N): N flattens the neurons' axes.
+    `calls[name]` (which call, counted from 0), `rates[name]` (spikes a step and neuron), `silent[name]` (share of
+    neurons without a spike in the batch), both NaN for layers whose output is no spikes, and `gradients[name]` (root
+    mean square, over all entries, of the loss's gradient by the output; NaN where none came). Of the last one, for
+    example `sample` of its batch, there are `spikes[name]` (T, N), where the layer has any, and, with `membranes`,
+    `voltages[name]` (T, N): N flattens the neurons' axes.
 
     Parameters
     ----------
@@ -88,9 +89,11 @@ class LayerMonitor:
             raise ValueError(f"sample is {self.sample} in a batch of {y.shape[1]}; expected a smaller one")
         flat = y.detach().flatten(2)
         self.calls[name].append(call)
-        self.rates[name].append(float(flat.double().mean()))
-        self.silent[name].append(float((flat == 0).all(0).all(0).double().mean()))
-        self.spikes[name] = flat[:, self.sample].clone()
+        spikes = bool(((flat == 0) | (flat == 1)).all())
+        self.rates[name].append(float(flat.double().mean()) if spikes else math.nan)
+        self.silent[name].append(float((flat == 0).all(0).all(0).double().mean()) if spikes else math.nan)
+        if spikes:
+            self.spikes[name] = flat[:, self.sample].clone()
         self.gradients[name].append(math.nan)
         if y.requires_grad:
             y.register_hook(partial(self._reached, name, len(self.gradients[name]) - 1))

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def layer_rates(monitor: LayerMonitor, *, ax: Axes | None = None) -> Axes:
-    """Each layer's mean output over recorded calls: spikes a step and neuron. Raises ValueError for an empty record.
+    """Spikes a step and neuron of each layer over recorded calls. Layers whose output is no spikes are left out; raises
+    ValueError where none is left, and for an empty record.
 
     >>> with rv.nn.LayerMonitor(rv.nn.LIF(3, 4)) as monitor:
     ...     _ = monitor.layers["LIF"](torch.rand(5, 2, 3))
@@ -24,10 +25,15 @@ def layer_rates(monitor: LayerMonitor, *, ax: Axes | None = None) -> Axes:
     'spikes a step and neuron'
     """
     _require(monitor)
+    spiking = {name: values for name, values in monitor.rates.items() if np.isfinite(values).any()}
+    if not spiking:
+        raise ValueError(f"there are no spikes of {', '.join(monitor.rates)}; expected a layer of spiking neurons")
     ax = axes_of(ax)
     for k, (name, values) in enumerate(monitor.rates.items()):
-        ax.plot(monitor.calls[name], values, ".-", color=colour(k), label=name)
+        if name in spiking:
+            ax.plot(monitor.calls[name], values, ".-", color=colour(k), label=name)
     ax.set(xlabel="call", ylabel="spikes a step and neuron")
+    _whole_calls(ax)
     ax.legend(fontsize="small", frameon=False)
     return ax
 
@@ -56,6 +62,7 @@ def layer_gradients(monitor: LayerMonitor, *, ax: Axes | None = None) -> Axes:
         if not finite.all():
             ax.plot(calls[~finite], np.full((~finite).sum(), high), "x", color=colour(k), label=f"{name}: not finite")
     ax.set(yscale="log", xlabel="call", ylabel="RMS gradient by the output")
+    _whole_calls(ax)
     ax.legend(fontsize="small", frameon=False)
     return ax
 
@@ -75,17 +82,24 @@ def membranes(
     if layer not in monitor.voltages:
         known = ", ".join(monitor.voltages) or "none"
         raise ValueError(f"layer is {layer!r}; expected one with membranes, {known}: LayerMonitor(membranes=True)")
-    voltage, spikes = array(monitor.voltages[layer]), array(monitor.spikes[layer])
+    voltage = array(monitor.voltages[layer])
+    spikes = array(monitor.spikes[layer]) if layer in monitor.spikes else np.zeros_like(voltage)
     if outside := [n for n in neurons if not 0 <= n < voltage.shape[1]]:
         raise ValueError(f"neurons has {outside[0]}; expected 0 to {voltage.shape[1] - 1}")
     ax = axes_of(ax)
     for k, n in enumerate(neurons):
         ax.plot(voltage[:, n], lw=0.8, color=colour(k), label=f"{n}")
-        at = np.flatnonzero(spikes[:, n]) if np.isin(spikes, (0, 1)).all() else np.zeros(0, int)
+        at = np.flatnonzero(spikes[:, n])
         ax.plot(at, voltage[at, n], ".", ms=5, color=colour(k))
     ax.set(xlabel="step", ylabel=f"membrane of {layer}")
     ax.legend(fontsize="small", frameon=False)
     return ax
+
+
+def _whole_calls(ax: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _require(monitor: LayerMonitor) -> None:
