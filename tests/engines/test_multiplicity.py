@@ -28,7 +28,7 @@ def test_every_given_spike_is_emitted_and_recorded(engine):
 def test_times_nearest_to_zero_are_left_out_with_their_number(engine):
     net = rv.Network()
     net.add(rv.SpikeTimes(torch.tensor([0.0, 1.0, 1.0, 1.02]), torch.zeros(4, dtype=torch.int64)), 1, "given")
-    with pytest.warns(UserWarning, match=r"'given': 1 of 4 spike times are nearest to 0 ms and not emitted; expected"):
+    with pytest.warns(UserWarning, match=r"'given': 1 of 4 spike times lie before 0.05 ms and are not"):
         out = rv.simulate(net, 5.0, dt=0.1, engine=engine)
     assert out.times.tolist() == pytest.approx([1.0, 1.0, 1.0])
 

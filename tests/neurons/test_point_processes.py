@@ -143,6 +143,6 @@ def test_what_no_process_can_be_is_refused_by_a_run():
 
 
 def test_packets_before_the_start_are_counted_in_a_warning():
-    with pytest.warns(UserWarning, match="of its packets .* spikes of 400 lie before 0.05 ms"):
+    with pytest.warns(UserWarning, match="of 400 spike times lie before 0.05 ms"):
         recording = recorded(PulsePackets([0.0], sd=2.0), 400, 20.0)
     assert abs(len(recording.times) - 200) < 5 * 10

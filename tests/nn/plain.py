@@ -48,15 +48,21 @@ def li(cell, x):
 
 
 def spiking_lstm(cell, x):
-    p, v = numbers(cell), np.zeros((x.shape[1], cell.out_features))
-    c, out = v, []
+    p = numbers(cell)
+    rest = np.zeros((x.shape[1], cell.out_features))
+    return gated(x, rest, p["threshold"], lambda x: x @ p["linear.weight"].T + p["linear.bias"],
+                 lambda v: v @ p["recurrent.weight"].T)  # fmt: skip
+
+
+def gated(x, rest, threshold, drive, feedback):
+    """An LSTM with spikes, by what inputs and membranes give to its four gates."""
+    v, c, out = rest, rest, []
     for row in x:
-        gates = row @ p["linear.weight"].T + p["linear.bias"] + v @ p["recurrent.weight"].T
-        i, f, g, o = np.split(gates, 4, 1)
+        i, f, g, o = np.split(drive(row) + feedback(v), 4, 1)
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         u = sigmoid(o) * np.tanh(c)
-        y = (u >= p["threshold"]).astype(float)
-        v = u - p["threshold"] * y
+        y = (u >= threshold).astype(float)
+        v = u - threshold * y
         out.append(y)
     return np.array(out)
 
@@ -70,17 +76,10 @@ def conv(x, weight, bias=0.0):
 
 
 def spiking_conv_lstm(cell, x):
-    p, v = numbers(cell), np.zeros((x.shape[1], cell.out_channels, *cell.size))
-    c, out = v, []
-    for row in x:
-        gates = conv(row, p["conv.weight"], p["conv.bias"]) + conv(v, p["recurrent.weight"])
-        i, f, g, o = np.split(gates, 4, 1)
-        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-        u = sigmoid(o) * np.tanh(c)
-        y = (u >= p["threshold"]).astype(float)
-        v = u - p["threshold"] * y
-        out.append(y)
-    return np.array(out)
+    p = numbers(cell)
+    rest = np.zeros((x.shape[1], cell.out_channels, *cell.size))
+    return gated(x, rest, p["threshold"], lambda x: conv(x, p["conv.weight"], p["conv.bias"]),
+                 lambda v: conv(v, p["recurrent.weight"]))  # fmt: skip
 
 
 def psn(cell, x):

@@ -3,18 +3,15 @@ cut. What a process goes on from is an array, which the engines keep with their 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier._steps import rounded_steps
-from ranvier._text import plural
 from ranvier.codegen.keys import stream_key
 from ranvier.codegen.records import address
-from ranvier.engines.sources.listed import most_at_once
+from ranvier.engines.sources.listed import sorted_spikes, spikes_at
 from ranvier.engines.sources.poisson import rate_samples
 from ranvier.networks import Population, TimeSeries
 from ranvier.neurons import CorrelatedPoisson, GammaProcess, PulsePackets
@@ -116,7 +113,7 @@ class _Renewal:
             return count
 
         steps, neurons = _drawn(attempt, state, self.per_step * (last - first), self._population, self._dt)
-        return _sorted(steps, neurons, size)
+        return sorted_spikes(steps, neurons, size)
 
 
 class _Copies:
@@ -155,7 +152,7 @@ class _Copies:
             return count
 
         steps, neurons = _drawn(attempt, state, self.per_step * (last - first) + size, self._population, self._dt)
-        return _sorted(steps, neurons, size)
+        return sorted_spikes(steps, neurons, size)
 
 
 class _Packets:
@@ -179,24 +176,13 @@ class _Packets:
     def _all(self, key: int) -> Spikes:
         from ranvier.engines.sources import _processes
 
-        source, size, name = self._population.neuron, self._population.size, self._population.name
+        source, size = self._population.neuron, self._population.size
         total = int(np.floor(source.activity * size + 0.5))
         each, more = divmod(total, size)
         centres = source.times.numpy()
         times, neurons = np.empty(total * len(centres)), np.empty(total * len(centres), np.int64)
         _processes.draw_packets(np.uint64(key), centres, source.sd, size, each, more, times, neurons)
-        steps = rounded_steps(times, self._dt) - 1
-        if early := int((steps < 0).sum()):
-            warnings.warn(
-                f"population {name!r}: of its packets {plural(early, 'spike')} of {len(steps)} lie before "
-                f"{self._dt / 2:g} ms and are not emitted; expected packets that begin later",
-                stacklevel=2,
-            )
-            steps, neurons = steps[steps >= 0], neurons[steps >= 0]
-        steps, neurons = _sorted(steps, neurons, size)
-        if most_at_once(steps, neurons) > MOST:
-            raise _too_many(self._population, self._dt)
-        return steps, neurons
+        return spikes_at(self._population, times, neurons, self._dt, MOST)
 
 
 _KINDS: Mapping[type, Any] = {GammaProcess: _Renewal, CorrelatedPoisson: _Copies, PulsePackets: _Packets}
@@ -235,12 +221,6 @@ def _too_many(population: Population, dt: float) -> ValueError:
         f"population {population.name!r} has a neuron that spikes more than {MOST} times in one step; expected at "
         f"most {MOST}: shorten dt (now {dt:g} ms)"
     )
-
-
-def _sorted(steps: NDArray[np.int64], neurons: NDArray[np.int64], size: int) -> Spikes:
-    keys = np.sort(steps * size + neurons)
-    steps = keys // size
-    return steps, keys - steps * size
 
 
 def _ends(state: NDArray[np.uint64]) -> NDArray[np.float64]:

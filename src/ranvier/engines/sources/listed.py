@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._steps import rounded_steps
+from ranvier._text import plural
 from ranvier.networks import Population
 
 #: spikes of a neuron in one step
@@ -29,22 +30,37 @@ def spike_events(population: Population, dt: float) -> tuple[NDArray[np.int64], 
             f"population {population.name!r} has {population.size} neurons, but a spike of neuron {neurons.max()}; "
             f"expected indices below {population.size}"
         )
+    return spikes_at(population, times, neurons.astype(np.int64), dt, MOST)
+
+
+def spikes_at(
+    population: Population, times: NDArray[np.float64], neurons: NDArray[np.int64], dt: float, most: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As `spike_events`, of spikes at `times` (ms), at most `most` of a neuron in a step."""
     steps = rounded_steps(times, dt) - 1
     if early := int((steps < 0).sum()):
         warnings.warn(
-            f"population {population.name!r}: {early} of {len(steps)} spike times are nearest to 0 ms and not emitted; "
-            f"expected times from {dt / 2:g} ms on, as the first step ends at dt = {dt:g} ms",
-            stacklevel=2,
+            f"population {population.name!r}: {early} of {plural(len(steps), 'spike time')} lie before {dt / 2:g} ms "
+            f"and are not emitted; expected times from there on, as the first step ends at dt = {dt:g} ms",
+            stacklevel=3,
         )
         steps, neurons = steps[steps >= 0], neurons[steps >= 0]
-    order = np.lexsort((neurons, steps))
-    steps, neurons = steps[order], neurons[order].astype(np.int64)
-    if (most := most_at_once(steps, neurons)) > MOST:
+    steps, neurons = sorted_spikes(steps, neurons, population.size)
+    if (found := most_at_once(steps, neurons)) > most:
         raise ValueError(
-            f"population {population.name!r} has a neuron with {most} spikes in one step; expected at most {MOST}: "
+            f"population {population.name!r} has a neuron with {found} spikes in one step; expected at most {most}: "
             f"shorten dt (now {dt:g} ms)"
         )
     return steps, neurons
+
+
+def sorted_spikes(
+    steps: NDArray[np.int64], neurons: NDArray[np.int64], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """By step, then neuron below `size`. Steps that no run comes to, from 2^62/size on, become one."""
+    keys = np.sort(np.minimum(steps, (1 << 62) // size) * size + neurons)
+    steps = keys // size
+    return steps, keys - steps * size
 
 
 def most_at_once(steps: NDArray[np.int64], neurons: NDArray[np.int64]) -> int:
