@@ -163,6 +163,9 @@ class Written(nn.Module):
         (lambda h: h if h.sum() > 0 else torch.relu(h), "cannot trace"),
         (lambda h: torch.relu(-h * 0), "mul|neg"),
         (lambda h: h, "no ReLU"),
+        (lambda h: torch.relu_(h) + h, "in place"),
+        (lambda h: nn.functional.relu(h, True) + h, "in place"),
+        (nn.Sequential(nn.ReLU(True), nn.BatchNorm1d(4)), "BatchNorm1d.*right after"),
     ],
 )
 def test_operations_without_a_counterpart_are_refused(act, words):
@@ -183,13 +186,25 @@ def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match=r"examples of shape \(6, 3\) do not go through the model"):
         rv.nn.from_ann(model, x[:, :3])
     nn.init.constant_(model[0].bias, -100.0)
-    with pytest.raises(ValueError, match="is 0 for all examples"):
+    with pytest.raises(ValueError, match=r"is 0 at percentile 99.9"):
         rv.nn.from_ann(model, x)
     nn.init.constant_(model[0].bias, 0.5)
     network = rv.nn.from_ann(model, x)
     for options, words in (({"steps": (0,)}, "steps"), ({"labels": torch.zeros(6)}, "labels")):
         with pytest.raises(ValueError, match=words):
             rv.nn.conversion_loss(model, network, x, **{"labels": torch.zeros(6, dtype=torch.long), **options})
+    some = torch.zeros(6, dtype=torch.long)
+    for wrong, error, words in (
+        ((model, model, x, some), TypeError, "network is Sequential"), (("net", network, x, some), TypeError, "model"),
+        ((model, network, x.double(), some), TypeError, "x are torch.float64"),
+        ((model, network, x, some, 8), TypeError, "steps is int"),
+        ((model, network, x, some, (1.5,)), ValueError, "steps"),
+        ((model, network, x[:0], some[:0]), ValueError, "B > 0"),
+    ):  # fmt: skip
+        with pytest.raises(error, match=words):
+            rv.nn.conversion_loss(*wrong)
+    with pytest.raises(ValueError, match="meta device"):
+        rv.nn.from_ann(nn.Sequential(nn.Linear(4, 2, device="meta"), nn.ReLU()), x)
     with pytest.raises(ValueError, match="no neurons with names"):
         rv.nn.conversion_loss(Written(torch.relu), network, x, torch.zeros(6, dtype=torch.long))
 
@@ -220,3 +235,22 @@ def test_a_layer_of_open_shape_begins_where_it_should():
         rv.nn.LIF(initial=torch.zeros(3))(torch.zeros(2, 1, 3))
     with pytest.raises(ValueError, match="initial"):
         rv.nn.to_nir(rv.nn.Sequential(rv.nn.LIF(3, reset="zero", initial=0.5)))
+
+
+class Normed(nn.Module):
+    """A norm of sums that something else reads as well."""
+
+    def __init__(self, norm, twice):
+        super().__init__()
+        self.linear, self.norm, self.twice = nn.Linear(4, 4), norm, twice
+
+    def forward(self, x):
+        h = self.linear(x)
+        return torch.relu(self.norm(h) + h if self.twice else self.norm(h))
+
+
+@pytest.mark.parametrize(("tracked", "twice"), [(True, True), (False, False)])
+def test_norms_that_cannot_be_folded_are_refused(tracked, twice):
+    model = Normed(nn.BatchNorm1d(4, track_running_stats=tracked), twice)
+    with pytest.raises(ValueError, match="right after a Linear or Conv, with running statistics"):
+        rv.nn.from_ann(model, torch.rand(6, 4))

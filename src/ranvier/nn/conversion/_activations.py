@@ -38,6 +38,10 @@ _REMEDIES = {
 }  # fmt: skip
 
 
+#: what changes its input in place
+_IN_PLACE = (torch.relu_, F.relu_, "relu_", "add_", operator.iadd)
+
+
 def refuse(what: str, name: str, remedy: str = "") -> NoReturn:
     """ValueError for what has no spiking counterpart."""
     remedy = remedy or next((text for part, text in _REMEDIES.items() if part.lower() in what.lower()), "")
@@ -45,6 +49,13 @@ def refuse(what: str, name: str, remedy: str = "") -> NoReturn:
         f"{name!r} is {what}, which has no spiking counterpart; expected Linear, Conv, BatchNorm right after these, "
         f"ReLU, average pools, Flatten, Dropout and sums of branches{f': {remedy}' if remedy else ''}"
     )
+
+
+def require_floats(model: nn.Module, x: Tensor, name: str) -> None:
+    """TypeError for inputs in another precision than the model's."""
+    like = next((p for p in model.parameters() if p.is_floating_point()), x)
+    if x.dtype != like.dtype:
+        raise TypeError(f"{name} are {x.dtype}; expected {like.dtype}, the model's: convert by .to()")
 
 
 def trace(model: nn.Module) -> GraphModule:
@@ -80,6 +91,15 @@ def kind_of(node: Node, modules: dict[str, nn.Module]) -> str:
     refuse(getattr(node.target, "__name__", str(node.target)), node.name)
 
 
+def require_own(node: Node, modules: dict[str, nn.Module]) -> None:
+    """ValueError for a node that changes in place what another one uses as well."""
+    module = modules.get(str(node.target)) if node.op == "call_module" else None
+    within = node.target in _IN_PLACE or node.kwargs.get("inplace") or getattr(module, "inplace", False)
+    within = within or (node.target is F.relu and True in node.args[1:])
+    if within and kind_of(node, modules) != "dropped" and len(node.all_input_nodes[0].users) > 1:
+        refuse("a change in place of what is used again", node.name, "make it one out of place")
+
+
 class ReluActivations:
     """Of a traced model under examples: each ReLU's level, the percentile of its activations, and shapes."""
 
@@ -104,6 +124,7 @@ class ReluActivations:
 
         for node in self.traced.graph.nodes:
             kind_of(node, self.modules)  # refused before anything is computed
+            require_own(node, self.modules)
         with torch.no_grad():
             return ReluRun(self.traced).run(x)
 
@@ -131,4 +152,4 @@ class ReluActivations:
         return nn.Flatten()
 
 
-__all__ = ["ReluActivations", "kind_of", "refuse", "trace"]
+__all__ = ["ReluActivations", "kind_of", "refuse", "require_floats", "trace"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ranvier.nn.checks import require_finite, require_tensor
-from ranvier.nn.conversion._activations import ReluActivations, kind_of, refuse, trace
+from ranvier.nn.checks import require_finite, require_tensor, require_values
+from ranvier.nn.conversion._activations import ReluActivations, kind_of, refuse, require_floats, trace
 from ranvier.nn.domains import DECAY, Domain
 from ranvier.nn.elementwise import Scale
 from ranvier.nn.graph import Graph
@@ -42,9 +42,9 @@ def from_ann(model: nn.Module, examples: Tensor, *, percentile: float = 99.9, in
 
     Returns an `rv.nn.Graph`, whose neurons have the names of the model's ReLUs, in the precision of its parameters:
     `y, state = network(x.expand(T, *x.shape))`, and `y.mean(0)` is what `model(x)` would be. `conversion_loss` measures
-    what is lost at which T. Raises ValueError, by name, for parts without a spiking counterpart (max pools, softmax),
-    for a ReLU that no example activates, and for weights that are not finite; TypeError for what is no module or
-    tensor.
+    what is lost at which T. Raises ValueError, by name, for parts without a spiking counterpart (max pools, softmax,
+    a value that is changed in place and used again), for a ReLU whose percentile is 0, and for weights that are not
+    finite or on the meta device; TypeError for what is no module or tensor.
 
     Examples
     --------
@@ -66,12 +66,12 @@ def from_ann(model: nn.Module, examples: Tensor, *, percentile: float = 99.9, in
     require_finite(examples)
     _PERCENTILE.require("percentile", percentile)
     DECAY.require("initial", initial)
+    require_values("examples", examples)
     for name, value in (*model.named_parameters(), *model.named_buffers()):
+        require_values(f"{name} of the model", value)
         if not bool(value.isfinite().all()):
             raise ValueError(f"{name} of the model is not finite; expected a trained model: look where training failed")
-    like = next((p for p in model.parameters() if p.is_floating_point()), examples)
-    if examples.dtype != like.dtype:
-        raise TypeError(f"examples are {examples.dtype}; expected {like.dtype}, the model's: convert by .to()")
+    require_floats(model, examples, "examples")
     traced = trace(copy.deepcopy(model).eval())
     activations = ReluActivations(traced, percentile)
     try:
@@ -140,7 +140,8 @@ class _Conversion:
         level, shape = self.activations.levels[node.name], self.activations.shapes[node.name]
         if not level > 0:
             raise ValueError(
-                f"the ReLU {node.name!r} is 0 for all examples; expected activations above 0: give more examples"
+                f"the ReLU {node.name!r} is 0 at percentile {self.activations.percentile:g} of its activations; "
+                "expected a number above 0: give more examples, or a larger percentile"
             )
         layer = LIF(
             shape[0] if len(shape) == 1 else shape, beta=1.0, threshold=level, initial=self.initial * level,

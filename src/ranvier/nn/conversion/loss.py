@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ranvier._checks import count, instance
 from ranvier.nn.checks import require_tensor
-from ranvier.nn.conversion._activations import ReluActivations, trace
+from ranvier.nn.conversion._activations import ReluActivations, require_floats, trace
 from ranvier.nn.graph import Graph
 from ranvier.nn.spiking.lif import LIF
 
@@ -50,7 +51,8 @@ def conversion_loss(
     """The loss of a conversion, `network = rv.nn.from_ann(model, ...)`, on examples x (B, ...) and labels (B,).
 
     The network runs once, over the largest number of `steps`, from its own initial state. Raises ValueError for a
-    network without the model's ReLUs as neurons, labels of another number, and steps that are not positive.
+    network without the model's ReLUs as neurons, no examples, labels of another number, and steps that are not
+    positive whole numbers; TypeError for what is no module, Graph or tensor, and for examples of another precision.
 
     Examples
     --------
@@ -63,10 +65,16 @@ def conversion_loss(
     >>> measured.model_accuracy, measured.error["_1"][1] < 0.01
     (1.0, True)
     """
+    instance(model, nn.Module, "model", "the torch.nn.Module that was converted")
+    instance(network, Graph, "network", "an rv.nn.Graph, of from_ann(model, ...)")
+    instance(steps, Sequence, "steps", "positive whole numbers, such as (8, 32)")
     require_tensor(x)
-    ends = sorted({int(T) for T in steps})
-    if not ends or ends[0] < 1 or any(int(T) != T for T in steps):
-        raise ValueError(f"steps are {tuple(steps)}; expected positive whole numbers")
+    require_floats(model, x, "x")
+    if x.ndim < 2 or 0 in x.shape:
+        raise ValueError(f"x has shape {tuple(x.shape)}; expected (B, ...) with B > 0")
+    ends = sorted({count(T, "a number of steps", 1) for T in steps})
+    if not ends:
+        raise ValueError("steps are (); expected positive whole numbers")
     if not isinstance(labels, Tensor) or labels.shape != x.shape[:1] or labels.is_floating_point():
         shape = tuple(labels.shape) if isinstance(labels, Tensor) else type(labels).__name__
         raise ValueError(f"labels are {shape}; expected whole numbers ({len(x)},), one an example")
