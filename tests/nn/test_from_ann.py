@@ -254,3 +254,16 @@ def test_norms_that_cannot_be_folded_are_refused(tracked, twice):
     model = Normed(nn.BatchNorm1d(4, track_running_stats=tracked), twice)
     with pytest.raises(ValueError, match="right after a Linear or Conv, with running statistics"):
         rv.nn.from_ann(model, torch.rand(6, 4))
+
+
+def test_a_model_in_training_is_converted_as_it_will_be_used():
+    torch.manual_seed(0)
+    x = torch.rand(40, 1, 4, dtype=F64)
+    model = nn.Sequential(
+        nn.Conv1d(1, 3, 1), nn.BatchNorm1d(3), nn.ReLU(), nn.Dropout(0.5), nn.AvgPool1d(2), nn.Flatten(), nn.Linear(6, 2)
+    ).to(F64)  # fmt: skip
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    y, _ = rv.nn.from_ann(model, x, percentile=100.0)(x.expand(200, *x.shape))
+    assert all(part.training for part in model.modules())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert (y.mean(0) - model.eval()(x)).abs().max() < 0.02

@@ -103,6 +103,8 @@ def test_two_decays_have_the_kernel_of_snntorchs_alpha():
 def test_what_feeds_back_is_a_cell():
     with pytest.raises(TypeError, match="cell is Linear"):
         rv.nn.feed_back(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    with pytest.raises(TypeError, match="module is str"):
+        rv.nn.feed_back(rv.nn.LIF(4), "conv")
     dense, layer = torch.nn.Linear(4, 4, bias=False, dtype=F64), rv.nn.LIF(4, recurrent=True, dtype=F64)
     layer.recurrent.data.copy_(dense.weight)
     x = drive(20, 3, 4)
@@ -139,6 +141,27 @@ def test_a_cell_runs_batch_first_without_lengths():
     y, state = rv.nn.run_padded(layer, x, batch_first=True)
     expected, end = layer(x.transpose(0, 1))
     assert torch.equal(y, expected.transpose(0, 1)) and torch.equal(state["v"], end["v"])
+
+
+@pytest.mark.parametrize("size", [4, (4,), "ab"])
+def test_a_size_of_images_is_a_pair(size):
+    with pytest.raises(TypeError, match=r"expected \(height, width\)"):
+        rv.nn.SpikingConvLSTM(2, 3, 3, size=size)
+
+
+@pytest.mark.parametrize("make", [rv.nn.PSN, rv.nn.BatchNormThroughTime])
+def test_steps_are_not_lost_in_low_precision(make):
+    """bfloat16 has 8 bits: 256 + 1 is 256 again."""
+    layer, x = make(2, 300, dtype=torch.bfloat16), torch.rand(300, 3, 2, dtype=torch.bfloat16)
+    whole, _ = layer(x)
+    assert len(whole) == 300
+    _, state = layer(x[:255])
+    _, state = layer(x[255:256], state)
+    assert state["at"].tolist() == [256.0] * 3
+    with pytest.raises(ValueError, match=r"expected one below 256.*float32"):
+        layer(x[256:257], state)
+    if make is rv.nn.PSN:
+        assert layer(x[:, :0])[0].shape == (300, 0, 2)
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,25 @@ def require_finite(x: Tensor) -> None:
         )
 
 
+def require_steps(at: Tensor, steps: int, reached: Tensor) -> bool:
+    """Raise ValueError for steps (T, B) or (B, T) beyond a layer's, and for a state whose precision counts no further
+    than `reached`, (B,). Returns whether there are values to look at."""
+    if not holds_values(at) or torch.compiler.is_compiling() or not at.numel():
+        return False
+    low, high, most = int(at.min()), int(at.max()), round(2 / torch.finfo(reached.dtype).eps)
+    if low < 0 or high >= steps:
+        raise ValueError(
+            f"x goes from step {low} to {high}; expected steps 0 to {steps - 1}: begin with init_state(batch), or make "
+            "the layer with more steps"
+        )
+    if bool((reached >= most).any()):
+        raise ValueError(
+            f"the state is at step {int(reached.max())} in {reached.dtype}; expected one below {most}, from which on "
+            "this precision skips whole numbers: use float32, or run the sequence in one piece"
+        )
+    return True
+
+
 def neuron(index: list[int]) -> int | tuple[int, ...]:
     """One axis of neurons is counted, several are a position."""
     return index[0] if len(index) == 1 else tuple(index)
@@ -91,4 +110,6 @@ def require_state(state: Any, expected: Mapping[str, tuple[int, ...]], like: Ten
             )
 
 
-__all__ = ["holds_values", "neuron", "require_finite", "require_state", "require_tensor", "require_values"]
+__all__ = [
+    "holds_values", "neuron", "require_finite", "require_state", "require_steps", "require_tensor", "require_values",
+]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from ranvier._checks import instance
 from ranvier.nn.graph import Graph
 from ranvier.nn.sequential import is_cell
 
@@ -20,7 +21,7 @@ def feed_back(cell: nn.Module, module: nn.Module) -> Graph:
         come before them, in an `rv.nn.Sequential`.
     module : from the output's shape (B, ...) to the same; it may be a cell of its own.
 
-    Returns an `rv.nn.Graph` with the nodes "cell" and "feedback". Raises TypeError for a cell that is none.
+    Returns an `rv.nn.Graph` with the nodes "cell" and "feedback". Raises TypeError for a cell or a module that is none.
 
     >>> layer = rv.nn.feed_back(rv.nn.LIF((8, 6, 6)), torch.nn.Conv2d(8, 8, 3, padding=1))
     >>> model = rv.nn.Sequential(torch.nn.Conv2d(2, 8, 3, padding=1), layer)
@@ -29,6 +30,7 @@ def feed_back(cell: nn.Module, module: nn.Module) -> Graph:
     """
     if not is_cell(cell):
         raise TypeError(f"cell is {type(cell).__name__}; expected a cell of rv.nn, such as rv.nn.LIF((8, 6, 6))")
+    instance(module, nn.Module, "module", "a torch.nn.Module, such as nn.Conv2d(8, 8, 3, padding=1)")
     edges = [("x", "cell"), ("cell", "y"), ("cell", "feedback"), ("feedback", "cell")]
     return Graph({"cell": cell, "feedback": module}, edges)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.nn.cell import CellState, FixedAttributes, in_own_precision
-from ranvier.nn.checks import holds_values, require_finite, require_state, require_tensor
+from ranvier.nn.checks import require_finite, require_state, require_steps, require_tensor
 from ranvier.nn.domains import POSITIVE, Domain, require_sizes
 
 _MOMENTUM = Domain(0.0, 1.0, open_low=True)
@@ -164,7 +164,7 @@ class BatchNormThroughTime(_BatchNorm):
         state = self.init_state(x.shape[1]) if state is None else state
         require_state(state, {"at": (x.shape[1],)}, self.weight)
         steps = torch.arange(len(x), device=x.device)[:, None] + state["at"].long()  # (T, B)
-        self._require_steps(steps)
+        self._require_steps(steps, state["at"])
         mean, var = self._own(x, steps[:, 0]) if self.training else (self.running_mean[steps], self.running_var[steps])
         gain = self.weight[steps] * torch.rsqrt(var + self.eps)
         places = (..., *[None] * (x.ndim - 3))
@@ -186,14 +186,9 @@ class BatchNormThroughTime(_BatchNorm):
             self.running_var[steps] = self.running_var[steps].lerp(var[:, 0] * (count / (count - 1)), share)
         return mean, var
 
-    def _require_steps(self, steps: Tensor) -> None:
-        if not holds_values(steps) or torch.compiler.is_compiling():
+    def _require_steps(self, steps: Tensor, reached: Tensor) -> None:
+        if not require_steps(steps, self.steps, reached):
             return
-        if int(steps.max()) >= self.steps or int(steps.min()) < 0:
-            raise ValueError(
-                f"x goes from step {int(steps.min())} to {int(steps.max())}; expected steps 0 to {self.steps - 1}: "
-                "begin with init_state(batch), or make the layer with more steps"
-            )
         if self.training and bool((steps != steps[:, :1]).any()):
             raise ValueError(
                 "the state's examples are at different steps; expected the same of all in training, where a step's "

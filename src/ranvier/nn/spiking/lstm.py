@@ -115,6 +115,8 @@ class SpikingConvLSTM(FixedAttributes):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(size, tuple | list) or len(size) != 2:
+            raise TypeError(f"size is {size!r:.40}; expected (height, width) of the images")
         height, width = size
         require_sizes(
             in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, height=height, width=width

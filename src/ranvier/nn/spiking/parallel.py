@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ranvier.engines.surrogates import ArcTan, Surrogate
 from ranvier.nn.cell import CellState, SequenceCell, in_own_precision
-from ranvier.nn.checks import holds_values, require_finite, require_state
+from ranvier.nn.checks import require_finite, require_state, require_steps
 from ranvier.nn.domains import POSITIVE, require_sizes
 
 
@@ -93,9 +93,10 @@ class PSN(SequenceCell):
     surrogate : slope of the spike; default ArcTan().
 
     `forward(x[T, B, N], state=None) -> (y, state)`; the state is {"inputs": (B, steps, N), those up to now, "at":
-    (B,)}, how many they are. Weights start as those of nn.Linear(steps, steps), so that neurons are silent until the
-    drive is normalised or grows: put a batch norm before. Raises ValueError for wrong shapes, T = 0, values that are
-    not finite, sequences longer than `steps`, or of another length where not causal, TypeError for what is no tensor.
+    (B,)}, how many they are, in the layer's precision: bfloat16 counts to 256. Weights start as those of
+    nn.Linear(steps, steps), so that neurons are silent until the drive is normalised or grows: put a batch norm before.
+    Raises ValueError for wrong shapes, T = 0, values that are not finite, sequences longer than `steps`, or of another
+    length where not causal, and a state beyond what its precision counts, TypeError for what is no tensor.
 
     >>> layer = rv.nn.PSN(1, steps=2)
     >>> _ = layer.weight.data.copy_(torch.tensor([[1.0, 9.0], [-1.0, 1.0]]))  # the 9 is of the future
@@ -140,7 +141,7 @@ class PSN(SequenceCell):
         shapes = {"inputs": (x.shape[1], self.steps, self.in_features), "at": (x.shape[1],)}
         require_state(state, shapes, self.weight)
         at = state["at"].long()[:, None] + torch.arange(len(x), device=x.device)  # (B, T)
-        self._require_steps(at)
+        self._require_steps(at, state["at"])
         index = at[:, :, None].expand(-1, -1, self.in_features)
         inputs = state["inputs"].scatter(1, index, x.transpose(0, 1))
         weight = self.weight.tril() if self.causal else self.weight
@@ -148,16 +149,11 @@ class PSN(SequenceCell):
         y = self.surrogate(h - self.threshold[at][:, :, None])
         return y.transpose(0, 1), {"inputs": inputs, "at": state["at"] + len(x)}
 
-    def _require_steps(self, at: Tensor) -> None:
-        if not holds_values(at) or torch.compiler.is_compiling():
+    def _require_steps(self, at: Tensor, reached: Tensor) -> None:
+        if not require_steps(at, self.steps, reached) or self.causal:
             return
         low, high = int(at.min()), int(at.max())
-        if low < 0 or high >= self.steps:
-            raise ValueError(
-                f"x goes from step {low} to {high}; expected steps 0 to {self.steps - 1}: begin with "
-                "init_state(batch), or make the layer with more steps"
-            )
-        if not self.causal and (high - low + 1 != self.steps or at.shape[1] != self.steps):
+        if high - low + 1 != self.steps or at.shape[1] != self.steps:
             raise ValueError(
                 f"x goes from step {low} to {high}; expected all {self.steps} at once, as causal=False reads the future"
             )
