@@ -259,11 +259,25 @@ def test_norms_that_cannot_be_folded_are_refused(tracked, twice):
 def test_a_model_in_training_is_converted_as_it_will_be_used():
     torch.manual_seed(0)
     x = torch.rand(40, 1, 4, dtype=F64)
-    model = nn.Sequential(
-        nn.Conv1d(1, 3, 1), nn.BatchNorm1d(3), nn.ReLU(), nn.Dropout(0.5), nn.AvgPool1d(2), nn.Flatten(), nn.Linear(6, 2)
-    ).to(F64)  # fmt: skip
+    layers = nn.Conv1d(1, 3, 1), nn.BatchNorm1d(3), nn.ReLU(), nn.Dropout(0.5), nn.AvgPool1d(2), nn.Flatten()
+    model = nn.Sequential(*layers, nn.Linear(6, 2)).to(F64)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     y, _ = rv.nn.from_ann(model, x, percentile=100.0)(x.expand(200, *x.shape))
     assert all(part.training for part in model.modules())
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert (y.mean(0) - model.eval()(x)).abs().max() < 0.02
+
+
+def test_what_is_lost_is_that_of_the_counts_by_hand():
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(3, 3, bias=False, dtype=F64), nn.ReLU()), 4 * torch.rand(20, 3, dtype=F64)
+    nn.init.eye_(model[0].weight)
+    network, labels = rv.nn.from_ann(model, x, percentile=100.0), x.argmax(1)
+    measured = rv.nn.conversion_loss(model.train(), network, x, labels, steps=(5, 2))
+    theta, names = float(x.max()), list(measured.error)
+    assert measured.steps == (2, 5) and names == ["_1"] and model.training and measured.model_accuracy == 1.0
+    for k, T in enumerate(measured.steps):
+        rates = theta * np.clip(np.floor(T * x.numpy() / theta + 0.5), 0, T) / T
+        assert measured.error["_1"][k] == pytest.approx(np.abs(rates - x.numpy()).mean() / theta)
+        assert measured.correlation["_1"][k] == pytest.approx(np.corrcoef(rates.ravel(), x.numpy().ravel())[0, 1])
+        assert measured.accuracy[k] == (torch.tensor(rates).argmax(1) == labels).double().mean()
