@@ -73,6 +73,20 @@ def test_counters_that_begin_anew_go_on(tmp_path):
     assert rows(L.read_evt(tmp_path / "a.raw")) == [(0, 0, 0, 1), (0, 0, 6, 1)]
 
 
+def test_a_small_step_back_of_evt_3_is_no_overflow(tmp_path):
+    words = [8 << 12 | 5, 6 << 12 | 7, 0 << 12 | 1, 2 << 12 | 2, 8 << 12 | 4, 2 << 12 | 3]
+    (tmp_path / "a.raw").write_bytes(EVT3 + struct.pack("<6H", *words))
+    assert rows(L.read_evt(tmp_path / "a.raw")) == [(3, 1, 0, 0), (2, 1, 1 << 12, 0)]
+
+
+def test_packets_of_aedat_3_count_overflows(tmp_path):
+    """Times of 31 bits."""
+    head = [struct.pack("<HHIIIIII", 1, 0, 8, 4, overflow, 1, 1, 1) for overflow in (0, 1)]
+    events = [struct.pack("<2I", 1 << 17 | 2 << 2 | 3, time) for time in (0x7FFFFFFF, 4)]
+    (tmp_path / "a.aedat").write_bytes(AEDAT3 + head[0] + events[0] + head[1] + events[1])
+    assert rows(L.read_aedat(tmp_path / "a.aedat")) == [(1, 2, 0, 1), (1, 2, 5, 1)]
+
+
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [

@@ -22,10 +22,10 @@ _EVT3_WIDTH = {4: 12, 5: 8}  # pixels of a vector, by its type
 def read_aedat(path: str | Path, *, size: tuple[int, int] = (128, 128)) -> Recording:
     """The events of an AEDAT file: 2.0 of a DVS128 (CIFAR10-DVS), or the polarity events of 3.1 (DVS128 Gesture).
 
-    In 2.0 an event is a big-endian address (bit 0 polarity, 0 on; bits 1 to 7 x from the right; bits 8 to 14 y) and a
-    time in µs. In 3.1 packets of little-endian events have a header of 28 bytes; events that are marked invalid, those
-    of 2.0 with bit 15 or 31 (pulses at the input), and packets of other kinds, are left out. Events come sorted by
-    time, from 0 on at the first.
+    In 2.0 an event is a big-endian address (bit 0 polarity, 0 on; bits 1 to 7 x from the right; bits 8 to 14 y, whose 0
+    is the lowest row, in 3.1 the highest) and a time in µs. In 3.1 packets of little-endian events have a header of 28
+    bytes; events that are marked invalid, those of 2.0 with bit 15 or 31 (pulses at the input), and packets of other
+    kinds, are left out. Events come sorted by time, from 0 on at the first.
 
     size : (height, width) of the sensor. Raises FileNotFoundError, or ValueError for another format or version, a file
     that ends within an event, addresses of another camera, and events beyond the sensor.
@@ -159,7 +159,7 @@ def _evt2(words: Words) -> tuple[Words, ...]:
 def _evt3(words: Words) -> tuple[Words, ...]:
     kind, value = words >> 12, words & 0xFFF
     y, low, high = _last(kind == 0, value & 0x7FF), _last(kind == 6, value), _last(kind == 8, value)
-    falls = (kind == 8) & (np.r_[-1, high[:-1]] > high)  # of 24 bits, every 16.8 s
+    falls = (kind == 8) & (np.r_[-1, high[:-1]] - high > 2048)  # of 24 bits, every 16.8 s; a small step back is none
     time = (np.cumsum(falls) << 24) + (np.maximum(high, 0) << 12) + np.maximum(low, 0)
     known = (y >= 0) & (high >= 0)
     single = (kind == 2) & known
