@@ -4,6 +4,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 
+import copy
 import math
 
 import numpy as np
@@ -141,6 +142,40 @@ def test_what_does_not_spike_has_no_rate():
         readout(torch.rand(9, 5, 3))
     with pytest.raises(ValueError, match="no spikes of LI; expected"):
         rv.plot.layer_rates(monitor)
+
+
+def test_a_second_run_leaves_norms_and_whole_sequences_alone():
+    nets = [
+        rv.nn.Sequential(torch.nn.Linear(4, 6), rv.nn.BatchNormThroughTime(6, 9), rv.nn.PSN(6, 5, causal=False))
+        for _ in range(2)
+    ]
+    nets[1].load_state_dict(nets[0].state_dict())
+    x = torch.rand(5, 3, 4)
+    y, _ = nets[0](x)
+    with rv.nn.LayerMonitor(nets[1], membranes=True) as monitor:
+        assert torch.equal(nets[1](x)[0], y)
+    for name, value in nets[0].state_dict().items():
+        assert torch.equal(value, nets[1].state_dict()[name])
+    assert not monitor.voltages and list(monitor.spikes) == ["2"]
+
+
+def test_a_readout_of_silent_neurons_has_no_rate():
+    net = rv.nn.Sequential(rv.nn.LIF(3, 4, threshold=1e6), rv.nn.LI(4, 2, bias=False))
+    with rv.nn.LayerMonitor(net) as monitor:
+        assert not net(torch.rand(9, 5, 3))[0].any()
+    assert monitor.rates["0"] == [0.0] and monitor.silent["0"] == [1.0] and math.isnan(monitor.rates["1"][0])
+
+
+def test_copies_and_empty_batches_are_not_recorded():
+    net = rv.nn.LIF(3, 4)
+    with rv.nn.LayerMonitor(net) as monitor:
+        other = copy.deepcopy(net)
+        other(torch.rand(2, 1, 3))
+        net(torch.rand(2, 0, 3))
+        rv.nn.LIF(3, 4, device="meta")
+        assert not monitor.calls["LIF"]
+        net(x=torch.rand(2, 1, 3), state=net.init_state(1))
+    assert monitor.calls["LIF"] == [1] and not net._forward_hooks
 
 
 def test_a_gradient_that_is_not_finite_is_shown():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ranvier._checks import count, instance
+from ranvier.nn.checks import holds_values
 from ranvier.nn.padding import select_examples
 from ranvier.nn.sequential import is_cell
 
@@ -36,7 +38,9 @@ class LayerMonitor:
     membranes : record membranes, by running that example a second time, step by step, without gradients.
     weights : also store a copy of each layer's own weights at every recorded call, `weights[name]`.
 
-    Raises TypeError for what is no module, ValueError for a model without layers of neurons.
+    A layer that a forward pass calls several times, or step by step, has a record for each call. What torch.compile has
+    compiled, and copies of the model, have none. Raises TypeError for what is no module, ValueError for a model without
+    layers of neurons.
 
     >>> model = rv.nn.Sequential(rv.nn.LIF(3, 4), rv.nn.LI(4, 2))
     >>> with rv.nn.LayerMonitor(model, membranes=True) as monitor:
@@ -69,8 +73,7 @@ class LayerMonitor:
 
     def __enter__(self) -> LayerMonitor:
         for name, layer in self.layers.items():
-            hook = partial(self._called, name)
-            self._handles.append(layer.register_forward_hook(hook, with_kwargs=True))
+            self._handles.append(layer.register_forward_hook(_Hook(partial(self._called, name)), with_kwargs=True))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,14 +85,14 @@ class LayerMonitor:
         if self._running or torch.compiler.is_compiling():
             return
         call, self._counts[name] = self._counts[name], self._counts[name] + 1
-        if call % self.every:
-            return
         y: Tensor = output[0]
+        if call % self.every or not y.numel() or not holds_values(y):
+            return
         if self.sample >= y.shape[1]:
             raise ValueError(f"sample is {self.sample} in a batch of {y.shape[1]}; expected a smaller one")
         flat = y.detach().flatten(2)
         self.calls[name].append(call)
-        spikes = bool(((flat == 0) | (flat == 1)).all())
+        spikes = bool(((flat == 0) | (flat == 1)).all()) and ("surrogate" in vars(layer) or bool(flat.any()))
         self.rates[name].append(float(flat.double().mean()) if spikes else math.nan)
         self.silent[name].append(float((flat == 0).all(0).all(0).double().mean()) if spikes else math.nan)
         if spikes:
@@ -107,6 +110,9 @@ class LayerMonitor:
         self.gradients[name][place] = float(gradient.detach().double().square().mean().sqrt())
 
     def _record_membranes(self, name: str, layer: Any, x: Tensor, state: Any) -> None:
+        key = next((k for k in _MEMBRANES if k in layer.init_state(1)), None)
+        if key is None:  # before it runs: a norm would take the second run into its statistics
+            return
         rows, row = [], torch.tensor([self.sample])
         self._running = True  # its steps are calls of the layer as well
         try:
@@ -114,13 +120,24 @@ class LayerMonitor:
                 state = layer.init_state(1) if state is None else select_examples(state, row)
                 for value in x.detach()[:, self.sample : self.sample + 1].unbind(0):
                     state, _ = layer.step(state, value)
-                    key = next((k for k in _MEMBRANES if isinstance(state, dict) and k in state), None)
-                    if key is None:
-                        return
                     rows.append(state[key].flatten())
         finally:
             self._running = False
         self.voltages[name] = torch.stack(rows)
+
+
+class _Hook:
+    """What a layer calls; a copy of the layer calls nothing."""
+
+    def __init__(self, call: Callable[..., None] | None) -> None:
+        self.call = call
+
+    def __call__(self, *arguments: Any) -> None:
+        if self.call is not None:
+            self.call(*arguments)
+
+    def __deepcopy__(self, memo: Any) -> _Hook:
+        return _Hook(None)
 
 
 def _is_layer(module: nn.Module) -> bool:
