@@ -46,9 +46,9 @@ def spikes_at(
         )
         steps, neurons = steps[steps >= 0], neurons[steps >= 0]
     steps, neurons = sorted_spikes(steps, neurons, population.size)
-    if (found := most_at_once(steps, neurons)) > most:
+    if (largest := most_at_once(steps, neurons)) > most:
         raise ValueError(
-            f"population {population.name!r} has a neuron with {found} spikes in one step; expected at most {most}: "
+            f"population {population.name!r} has a neuron with {largest} spikes in one step; expected at most {most}: "
             f"shorten dt (now {dt:g} ms)"
         )
     return steps, neurons
