@@ -115,6 +115,41 @@ def test_panels_say_what_is_pointed_at_and_are_enlarged(page, report):
     assert widths[0][1] - widths[0][0] > widths[1][1] - widths[1][0] > widths[2][1] - widths[2][0]
 
 
+@pytest.mark.parametrize("width", [640, 720])
+def test_nothing_is_cut_off_in_print(page, report, width):
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(report.as_uri())
+    page.emulate_media(media="print")
+    ends = page.locator("main img:visible, main table").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect().right)"
+    )
+    assert len(ends) > 8 and max(ends) <= width
+
+
+def test_error_bars_and_remarks_are_whole(page, tmp_path):
+    import numpy as np
+
+    from ranvier.report import Column, DataTable
+    from ranvier.report._page import write_sections
+    from ranvier.report._parts import Picture, Section
+    from ranvier.report._style import new
+    from ranvier.report.explore import charts
+
+    x, y, errors = np.arange(3.0), np.array([0.0, 5.0, 1.0]), np.array([4.0, 20.0, 1.0])
+    panels = [
+        charts.scatter_panel(x, y, ("x", "a long label of the vertical axis, longer than it"), errors=errors),
+        charts.lines_panel(x, {"y": y}, ("x", "y"), errors=errors, dots=("y",)),
+    ]
+    words = ["single input of the second"] * 3
+    columns = [Column("remark", "remark", words), *(Column("a long title", f"n{k}", x) for k in range(7))]
+    parts = [Picture(new(3.0, 3.0), "Values with their errors.", panels=panels), DataTable("pairs", columns)]
+    page.goto(write_sections(tmp_path / "errors.html", [Section("Errors", [], parts)], title="Errors").as_uri())
+    for canvas in page.locator("canvas").all():
+        low, high = map(float, canvas.get_attribute("data-view").split()[2:])
+        assert low <= -15 and high >= 25
+    assert page.locator(".scroll").last.evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
 def test_pictures_stay_for_print_and_without_scripts(page, chromium, report):
     page.goto(report.as_uri())
     assert page.locator("figure img:visible").count() == 0

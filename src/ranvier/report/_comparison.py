@@ -20,6 +20,10 @@ from ranvier.report.explore import charts
 
 Array = NDArray[np.float64]
 
+AVERAGES = (
+    " Averages: the same pairs in groups of similar prediction, with two standard errors, in which that error cancels."
+)
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -157,8 +161,9 @@ class Comparison:
     def _pictures(self, own: bool) -> list[Picture]:
         spiking = self.kind == "spikes"
         what, unit = ("Rates", "Hz") if spiking else ("Mean voltages", "mV")
-        measure = "Cross-correlations (Hz²)" if spiking else "Correlation coefficients of the voltages"
-        axis = f"{what.lower()} ({unit})"
+        measure = "Cross-correlations" if spiking else "Correlation coefficients of the voltages"
+        lag_axis = "cross-correlation (Hz²)" if spiking else "correlation"
+        axis, panels = f"{what.lower()} ({unit})", self._pair_panels()
         pictures = [
             Picture(
                 figures.levels(self.predicted_levels, self.simulated_levels, self.level_errors, axis),
@@ -169,11 +174,10 @@ class Comparison:
             ),
             Picture(
                 figures.pairs(self.predicted, self.simulated, self.errors),
-                "Correlation coefficients. All pairs: darker where there are more; the scatter is mostly the sampling "
-                "error of a single pair. Averages: the same pairs in groups of similar prediction, with two standard "
-                "errors, in which that error cancels.",
+                "Correlation coefficients. All pairs, shaded by their number; the scatter is mostly the sampling error "
+                f"of a single pair.{AVERAGES if len(panels) > 1 else ''}",
                 heavy=True,
-                panels=self._pair_panels(),
+                panels=panels,
             ),
         ]
         if len(self.pairs):
@@ -183,14 +187,14 @@ class Comparison:
             pictures.append(
                 Picture(
                     figures.lags(
-                        self.lags, self.simulated_lags, self.lag_errors, self.predicted_lags, titles, measure
+                        self.lags, self.simulated_lags, self.lag_errors, self.predicted_lags, titles, lag_axis
                     ),
                     f"{measure} of the pairs of the strongest prediction. Dots: simulated, with two standard "
                     "errors; line: predicted. To the right of 0 the first neuron comes first.",
                     panels=[
                         charts.lines_panel(
                             self.lags, {"simulated": self.simulated_lags[:, k], "predicted": self.predicted_lags[:, k]},
-                            ("lag (ms)", measure), title=title, dots=("simulated",), colours={"simulated": "soft"},
+                            ("lag (ms)", lag_axis), title=title, dots=("simulated",), colours={"simulated": "soft"},
                             errors=2 * self.lag_errors[:, k],
                         ) for k, title in enumerate(titles)
                     ],

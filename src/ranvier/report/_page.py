@@ -228,7 +228,8 @@ def highlights(wiring: WiringSummary, activity: ActivitySummary) -> list[tuple[s
     spiking, error = activity.kind == "spikes", typical_error(activity)
     return [
         (count(wiring.size), "neurons"),
-        (count(wiring.weights.nnz + wiring.junctions.nnz // 2), "connected pairs"),
+        (count(wiring.weights.nnz), "connected pairs"),
+        *([(count(wiring.junctions.nnz // 2), "by gap junctions")] if wiring.junctions.nnz else []),
         (f"{activity.recording.duration / 1000:g} s", "of activity read"),
         (
             number(activity.level.mean(), 1) + (" Hz" if spiking else " mV"),

@@ -69,8 +69,8 @@ def _matrix(wiring: WiringSummary, activity: ActivitySummary, matrix: NDArray[An
     several = classes > 1
     caption = (
         f"Correlation of every pair{', ordered by class' if several else ''}, on a square-root scale; a pixel is the "
-        "mean of the pairs in it, a neuron's correlation with itself left out. Green pairs are active together, violet "
-        f"ones in turn. What lies within {BLANK:g} standard errors of 0 is blank: chance would colour "
+        "mean of the pairs in it, a neuron's correlation with itself left out. Green: positive; violet: negative. "
+        f"What lies within {BLANK:g} standard errors of 0 is blank: chance would colour "
         f"{_by_chance(scores)} pixels."
         f"{' Classes: the mean for each pair of classes.' if several else ''}"
     )

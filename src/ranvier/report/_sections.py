@@ -109,11 +109,13 @@ def _raster(measured: Measured, show: float, colours: str) -> Picture:
         centres = start + (np.arange(len(spikes)) + 0.5) * bin
         rate[name] = (centres / 1000.0, spikes / len(members) * 1000.0 / bin)
     window = (start / 1000.0, (start + show) / 1000.0)
+    names = [wiring.names[n] for n in wiring.order] if wiring.size <= figures.NAMED else ()
     figure = figures.raster(
-        times / 1000.0, row[neurons], wiring.signs[neurons], wiring.classes, wiring.bounds, rate, window
+        times / 1000.0, row[neurons], wiring.signs[neurons], wiring.classes, wiring.bounds, rate, window, names
     )
+    ordered = ", ordered by class" if len(wiring.classes) > 1 else ""
     caption = (
-        f"Above: each dot is a spike, each row a neuron, ordered by class, over {show / 1000:g} s. {colours} "
+        f"Above: each mark is a spike, each row a neuron{ordered}, over {show / 1000:g} s. {colours} "
         f"Below: mean rate of a neuron in bins of {bin:g} ms."
     )
     place = np.full(wiring.size, -1)
@@ -210,8 +212,7 @@ def _levels(wiring: WiringSummary, activity: ActivitySummary, label: str) -> Pic
     figure = figures.by_class(levels, wiring.classes, signs, label)
     caption = (
         f"How the {label.split(' (')[0]} is spread over the neurons of each class (number of neurons in "
-        f"brackets), "
-        f"each histogram scaled to its own height; the black line is the median."
+        f"brackets), each histogram scaled to its own height; the line across it is the median."
     )
     panel = charts.ridges_panel(levels, wiring.classes, signs, label)
     return Picture(figure, caption, panels=[] if panel is None else [panel], stacked=True)

@@ -43,8 +43,9 @@ def pairs(predicted: Array, simulated: Array, errors: Array, groups: int = 25) -
 
     if not len(predicted):
         return without(NOTHING)
-    figure = new(9.6, 4.3)
-    left, right = figure.subplots(1, 2)
+    centres, means, spread = grouped(predicted, simulated, groups)
+    figure = new(9.6 if len(centres) else 4.8, 4.3)
+    left, *rest = figure.subplots(1, 2 if len(centres) else 1, squeeze=False)[0]
     span = 4.5 * float(np.median(errors)) + float(np.abs(simulated).max()) * 0.15 + 1e-9
     low = min(np.quantile(simulated, 1e-4), predicted.min(), -span / 3)
     high = max(np.quantile(simulated, 1 - 1e-4), predicted.max(), span / 3)
@@ -56,15 +57,15 @@ def pairs(predicted: Array, simulated: Array, errors: Array, groups: int = 25) -
     else:
         left.plot(predicted, simulated, "o", ms=2, color=NEUTRAL, alpha=0.4)
     left.plot([predicted.min(), predicted.max()], [predicted.min(), predicted.max()], color=ACCENT, lw=1, label="equal")
-    left.set_ylim(low, high)
+    left.set_ylim(low, high + 0.03 * (high - low))  # the uppermost mark is whole
     left.set_title("all pairs")
-    centres, means, spread = grouped(predicted, simulated, groups)
-    right.axline((0, 0), slope=1, color=ACCENT, lw=1, label="equal")
     label = "average, ± 2 standard errors"
-    right.errorbar(centres, means, 2 * spread, fmt="o", ms=4, lw=1.2, color=NEUTRAL, label=label)
-    right.legend(loc="upper left")
-    right.set_title("averages of pairs of like prediction")
-    for axes in (left, right):
+    for right in rest:
+        right.axline((0, 0), slope=1, color=ACCENT, lw=1, label="equal")
+        right.errorbar(centres, means, 2 * spread, fmt="o", ms=4, lw=1.2, color=NEUTRAL, label=label)
+        right.legend(loc="upper left")
+        right.set_title("averages of pairs of like prediction")
+    for axes in (left, *rest):
         axes.set_xlabel("predicted correlation")
     left.set_ylabel("simulated correlation")
     return figure

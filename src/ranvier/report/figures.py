@@ -93,21 +93,26 @@ def raster(
     bounds: Array,
     rate: Mapping[str, tuple[Array, Array]],
     window: tuple[float, float],
+    names: Sequence[str] = (),
 ) -> Figure:
     """Spikes (times in s, rows ordered by class, coloured by `signs` of each spike's neuron) above rates.
 
-    `rate` maps a group's name to bin centres (s) and mean rate a neuron (Hz).
+    `rate` maps a group's name to bin centres (s) and mean rate a neuron (Hz). At most NAMED neurons are named
+    (`names`, row by row).
     """
     figure = new(10.5, 6.6)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-    size = 1.2 if bounds[-1] > 600 else 4.0
+    size = 1.2 if bounds[-1] > 600 else 7.0 if bounds[-1] <= NAMED else 4.0
     for sign, colour in BY_SIGN.items():
         mine = signs == sign
         top.plot(
             times[mine], rows[mine], "|" if size > 2 else ",", color=colour, markersize=size, rasterized=True
         )
     top.set(ylim=(bounds[-1] - 0.5, -0.5), xlim=window)
-    if len(classes) > 1:
+    if 0 < len(names) <= NAMED:
+        top.set_yticks(range(len(names)), [short(name, 14) for name in names], fontsize=7)
+        top.tick_params(axis="y", length=0)
+    elif len(classes) > 1:
         _name_classes(top, classes, bounds, both=False)
     else:
         top.set_ylabel("neuron")

@@ -135,8 +135,9 @@ function makePanel(spec, caption) {
       g.fillText(kind.labels[0], box.left + box.width / 2, height - 8, width);
     }
     if (kind.labels?.[1]) {
+      const half = Math.min(height, g.measureText(kind.labels[1]).width) / 2;
       g.save();
-      g.translate(9, box.top + box.height / 2);
+      g.translate(9, Math.max(half, Math.min(box.top + box.height / 2, height - half)));
       g.rotate(-Math.PI / 2);
       g.textAlign = "center";
       g.fillText(kind.labels[1], 0, 0, height);

@@ -1,5 +1,5 @@
 // What panels draw: each entry takes a panel's data, and gives its extent, how it is drawn, and what lies at a point.
-const PLAIN = () => ({ left: 62, right: 14, top: 6, bottom: 42 });
+const PLAIN = () => ({ left: 68, right: 14, top: 6, bottom: 42 });
 
 function widest(g, texts, most) {
   return Math.min(most, texts.reduce((w, text) => Math.max(w, g.measureText(text).width), 0) + 12);
@@ -198,7 +198,7 @@ const KINDS = {
     const step = axis => (axis[1] - axis[0]) / side;
     return {
       x: spec.x, y: spec.y, square: true, labels: spec.labels, margin: PLAIN,
-      legend: () => [make("span", { className: "key" }, "darker: more pairs"), swatch("ink", "equal")],
+      legend: () => [make("span", { className: "key" }, "stronger shade: more pairs"), swatch("ink", "equal")],
       draw(g, place) {
         const { px, py } = place, shades = ramp("soft");
         const bitmap = image(side, side, k => {
@@ -219,7 +219,8 @@ const KINDS = {
 
   scatter(spec) {
     const x = unpack(spec.x), y = unpack(spec.y), errors = spec.errors && unpack(spec.errors);
-    const ends = [spanOf(x), spanOf(y)], least = Math.max(...ends.map(e => e[1] - e[0])) / 100 || 1e-3;
+    const many = x.length > 400;  // error bars are left out
+    const ends = [spanOf(x), spanOf(errors && !many ? withErrors(y, errors) : [...y])], least = Math.max(...ends.map(e => e[1] - e[0])) / 100 || 1e-3;
     const pad = e => { const d = e[1] - e[0] < least ? 50 * least : 0.04 * (e[1] - e[0]); return [e[0] - d, e[1] + d]; };
     const name = k => spec.own ? described(k) : spec.names ? spec.names[k] : null;
     return {
@@ -229,7 +230,6 @@ const KINDS = {
         const { px, py } = place;
         equalLine(g, place, { x: place.view.x, y: place.view.y });
         g.strokeStyle = g.fillStyle = theme.soft;
-        const many = x.length > 400;
         g.globalAlpha = many ? 0.5 : 1;
         for (let k = 0; k < x.length; k++) {
           if (errors && !many) {

@@ -1,6 +1,8 @@
 // Panels of activity: spikes, traces, curves, and what is spread over groups.
 const spanOf = values => values.reduce(([a, b], v) => Number.isFinite(v) ? [Math.min(a, v), Math.max(b, v)] : [a, b], [Infinity, -Infinity]);
 
+const withErrors = (values, errors) => [...values].flatMap((v, k) => [v - errors[k], v + errors[k]]);
+
 function stroke(g, points) {
   g.beginPath();
   let down = false;
@@ -19,7 +21,7 @@ Object.assign(KINDS, {
     const raw = unpack(spec.x), x = forwards(raw, logX);
     const curves = spec.curves.map(c => ({ ...c, raw: unpack(c.y), y: forwards(unpack(c.y), logY) }));
     const band = spec.band && unpack(spec.band), errors = spec.errors && unpack(spec.errors);
-    let [low, high] = spanOf(curves.flatMap(c => [...c.y]).concat(band ? [...band, ...band.map(b => -b)] : [], spec.reference ?? []));
+    let [low, high] = spanOf(curves.flatMap(c => errors && c.dots ? withErrors(c.y, errors) : [...c.y]).concat(band ? [...band, ...band.map(b => -b)] : [], spec.reference ?? []));
     const pad = 0.05 * (high - low) || 0.5;
     [low, high] = spec.zero ? [0, high + pad] : [low - pad, high + pad];
     const small = Boolean(spec.title);
@@ -135,8 +137,8 @@ Object.assign(KINDS, {
   ridges(spec) {
     const { rows, low, high } = spec, bins = rows.length ? rows[0].counts.length : 1, step = (high - low) / bins;
     return {
-      x: [low, high], y: [-0.95, rows.length - 0.05], down: true, only: "x", labels: [spec.label, ""],
-      height: () => 26 * rows.length + 80,
+      x: [low, high], y: [-1.05, rows.length - 0.95], down: true, only: "x", labels: [spec.label, ""],
+      height: () => 26 * rows.length + 60,
       margin: (g, width) => ({ left: widest(g, rows.map(r => `${r.name} (${r.count})`), Math.min(170, width * 0.36)) + 4, right: 14, top: 6, bottom: 42 }),
       ticksY: () => rows.map((r, k) => ({ at: k - 0.3, text: `${r.name} (${r.count})` })),
       legend: () => [swatch("ink", "median")],
@@ -175,7 +177,7 @@ Object.assign(KINDS, {
     return {
       x: [-0.6, rows.length - 0.4], y: [low - pad, high + pad], labels: spec.labels, only: "x", turned: true,
       height: width => Math.min(360, 220 + width * 0.14),
-      margin: (g, width) => ({ left: 62, right: 10, top: 6, bottom: widest(g, rows.map(r => r.name), 110) + 24 }),
+      margin: (g, width) => ({ left: 68, right: 10, top: 6, bottom: widest(g, rows.map(r => r.name), 110) + 24 }),
       ticksX: () => rows.map((r, k) => ({ at: k, text: r.name })),
       legend: () => [swatch("line", "two standard errors of one pair", "box"), swatch("ink", "mean", "dot")],
       draw(g, { box, px, py }) {
