@@ -122,6 +122,17 @@ def test_what_does_not_fit_is_refused():
         cables.CableLayer(CELL, [999], [0])
     with pytest.raises(ValueError, match=r"expected \(T, B, 2\)"):
         layer()(torch.zeros(3, 1, 3, dtype=torch.float64))
+    two = cables.CableCell(tree(), {"soma": [cables.Leak(g=0.1)], "dendrite": [cables.Leak(g=0.2)]}, max_length=100.0)
+    with pytest.raises(ValueError, match=r"learn has 'Leak\.g', which differs between the channels of that class"):
+        cables.CableLayer(two, [0], [0], learn=["Leak.g"])
+    with pytest.raises(ValueError, match="g of Leak differs between cells; expected one number"):
+        cables.CableLayer(cables.CableCell(tree(), [cables.Leak(g=[0.1, 0.2])]), [0], [0])
+    for name, message in (("capacitance", r"above 0"), ("axial", r"above 0"), ("weight", "0 nS or above")):
+        cell = cables.CableLayer(two, [0], [0], learn=[name], synapse=rv.AlphaConductance())
+        with torch.no_grad():
+            getattr(cell, name).neg_()
+        with pytest.raises(ValueError, match=f"{name} of CableLayer is .*{message}"):
+            cell(torch.zeros(1, 1, 1))
     cell = layer(learn=["SquidSodium.g"])
     with torch.no_grad():
         cell.SquidSodium_g.fill_(-1.0)

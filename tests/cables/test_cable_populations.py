@@ -95,6 +95,7 @@ def test_what_does_not_fit_is_refused():
     shape = cables.Morphology.with_soma_area(100.0)
     with pytest.raises(ValueError, match="g of Leak differs between cells; expected one number"):
         cables.add_cells(net, cables.CableCell(shape, [cables.Leak(g=[0.1, 0.2])]), 2)
-    neurons = cables.add_cells(net, CELL, 3)
+    neurons = cables.add_cells(net, CELL, 3, threshold=-11.0)
+    assert float(neurons.at(0)[0].neuron.V_th) == -11.0
     with pytest.raises(ValueError, match="compartment is 0 and cell 3; expected"):
         neurons.at(0, 3)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 
+import ranvier as rv
 from ranvier import cables
 from ranvier.equations.declarations import declared
 from tests.laws.discovery import require_cases
@@ -104,3 +106,15 @@ def test_gates_approach_their_steady_states_exponentially(case):
         # the first step's middle lies before the jump, that of the k-th (k - 1) dt after the place where it has come
         exact = a / (a + b) + (begin - a / (a + b)) * np.exp(-(a + b) * dt * np.arange(80))
         assert np.abs(run.traces[f"{name}.{gate}"][:, 0, 0].numpy() - exact).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ["out", "slope", "size", "range"])
+def test_gates_and_parameters_may_have_any_name(name):
+    """Those that text for kernels, torch and networks uses too."""
+    body = {"equations": rv.Equations(f"d{name}/dt = (1/(1 + exp(-(V + 48)/kernel)) - {name})/2 : 1"), "kernel": 5.0,
+            "__annotations__": {"kernel": float, "E": float}, "E": -70.0, "current": f"{name}*(V - E)"}  # fmt: skip
+    cell = cables.CableCell(cables.Morphology(soma_diameter=20.0), [type("Odd", (cables.Channel,), body)()])
+    one = cables.simulate(cell, 1.0, dt=0.1, V=-50.0).traces["V"][-1]
+    layer = cables.CableLayer(cell, [0], [0], dt=0.1, V=-50.0, dtype=torch.float64)
+    assert one < -50.5 and layer(torch.zeros(10, 1, 1, dtype=torch.float64))[0][-1] == pytest.approx(one, abs=1e-9)
+    cables.add_cells(rv.Network(), cell)

@@ -1,24 +1,34 @@
 """Many cells at once, both precisions, what is recorded, and refusals."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import quad
 
 import ranvier as rv
 from ranvier import cables
+from ranvier.cables import group
 from tests.cables.shapes import SQUID, tree
 
 CELL = cables.CableCell(tree(), SQUID)
 
 
 def drive(cells: int) -> list[cables.Current]:
-    return [cables.Current(0, 100.0 + 20.0 * np.arange(cells), 1.0, 4.0), cables.Current(5, 30.0 * np.ones((200, 1)))]
+    return [
+        cables.Current(0, 100.0 + 20.0 * np.arange(cells), 1.0, 4.0),
+        cables.Current(5, np.linspace(20.0, 40.0, 200)[:, None]),
+    ]
 
 
-def test_cells_beside_each_other_are_as_they_are_alone():
+def test_cells_beside_each_other_are_as_they_are_alone(monkeypatch):
     options = {"dt": 0.025, "detect": [0, 4], "record": {"V": [0, 9], "SquidSodium.m": [2]}, "every": 0.5}
     spike = lambda c: [cables.SynapticInput(3, rv.ExponentialConductance(tau=2.0), [6.0, 7.0], [1.0, 2.0], c)]  # noqa: E731
     together = cables.simulate(CELL, 12.0, cells=11, currents=drive(11), synapses=spike([2, 9]), **options)
+    # pieces of steps, and room for spikes, that a run outgrows
+    monkeypatch.setattr(group, "_SEGMENT", 37)
+    monkeypatch.setattr(group, "_SPIKES", 3)
     shared = cables.simulate(CELL, 12.0, cells=11, currents=drive(11), synapses=spike([2, 9]), threads=2, **options)
     assert torch.equal(together.times, shared.times) and torch.equal(together.traces["V"], shared.traces["V"])
     assert together.traces["V"].shape == (24, 2, 11) and len(together.times) > 15
@@ -32,10 +42,10 @@ def test_cells_beside_each_other_are_as_they_are_alone():
 
 
 def test_cells_may_differ_in_their_channels():
-    g = [0.1, 0.3, 0.9]
+    g = np.linspace(0.1, 0.9, 11).tolist()
     shape = cables.Morphology.with_soma_area(1000.0)
     run = cables.simulate(
-        cables.CableCell(shape, [cables.Leak(g=g, E=-70.0)]), 100.0, cells=3, V=-70.0, dt=0.5,
+        cables.CableCell(shape, [cables.Leak(g=g, E=-70.0)]), 100.0, cells=11, V=-70.0, dt=0.5,
         currents=[cables.Current(0, 10.0)], every=100.0,
     )  # fmt: skip
     assert (run.traces["V"][-1, 0] + 70.0).tolist() == pytest.approx([10.0 / (0.01 * 1000.0 * x) for x in g], rel=1e-3)
@@ -56,7 +66,26 @@ def test_compartments_have_the_area_of_the_shape():
         cell = cables.CableCell(tree(), [], max_length=longest)
         assert cell.area.sum() == pytest.approx(CELL.morphology.area, rel=1e-12)
         assert cell.capacitance.sum() == pytest.approx(0.01 * CELL.morphology.area, rel=1e-12)
+    assert CELL.distance[CELL.at(5)] == pytest.approx(120.0 + 60.0 + 90.0) and CELL.at(5, 0.9) > CELL.at(5, 0.6)
     assert (np.arange(len(CELL)) > CELL.parent).all() and CELL.at(1, 0.0) == CELL.at(0, 1.0)
+
+
+def test_axial_conductances_are_those_of_the_tapering_inside():
+    shape = cables.Morphology()
+    shape.add(100.0, 4.0, end_diameter=1.0)
+    resistance = 150.0 * 1e4 * quad(lambda s: 1 / (math.pi * (2.0 - 1.5 * s / 100) ** 2), 0, 100)[0]  # Ohm cm um/cm /um
+    assert cables.CableCell(shape, [], R_a=150.0, max_length=1e3).axial[1] == pytest.approx(1e9 / resistance, rel=1e-9)
+    assert cables.CableCell(shape, [], R_a=150.0, max_length=7.0).axial[1:] ** -1.0 @ np.ones(15) == pytest.approx(
+        resistance / 1e9, rel=1e-9
+    )
+
+
+def test_pieces_are_a_tenth_of_the_length_constant_at_100_hertz():
+    """sqrt(d/(4 pi f R_a C_m)) in SI units: 282 um for 1 um, 1 Ohm m and 0.01 F/m^2."""
+    shape = cables.Morphology()
+    shape.add(1000.0, 1.0)
+    tenth = 0.1 * math.sqrt(1e-6 / (4 * math.pi * 100.0 * 1.0 * 0.01))
+    assert len(cables.CableCell(shape, [])) == 1 + math.ceil(1e-3 / tenth) == 37
 
 
 class Persistent(cables.Channel):
@@ -101,6 +130,20 @@ def test_what_does_not_fit_is_refused(change, message):
         cables.simulate(CELL, 1.0, **change)
 
 
+def many() -> cables.Morphology:
+    shape = cables.Morphology()
+    for _ in range(11):
+        shape.add(1000.0, 1.0)
+    return shape
+
+
+@pytest.mark.parametrize(("leaks", "cells"), [([0.1, 0.2], 3), ([0.1] * 17, 20), ([[0.1]], 1)])
+def test_parameters_of_another_number_of_cells_are_refused(leaks, cells):
+    cell = cables.CableCell(cables.Morphology(soma_diameter=9.0), [cables.Leak(g=leaks)])
+    with pytest.raises(ValueError, match=rf"g of Leak has shape .*; expected one number, or \({cells},\)"):
+        cables.simulate(cell, 1.0, cells=cells)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -109,6 +152,7 @@ def test_what_does_not_fit_is_refused(change, message):
         (lambda: cables.CableCell(tree(), {"axon": SQUID}), "region 'axon'; expected one of soma, dendrite"),
         (lambda: cables.CableCell(tree(), [], R_a={"soma": 1.0}), "no value for the region 'dendrite'; expected"),
         (lambda: cables.CableCell(tree(), [], C_m=-1.0), "C_m is -1.0; expected a number above 0"),
+        (lambda: cables.CableCell(many(), [], max_length=1e-3), "would have 11000001 compartments; expected at most"),
         (lambda: CELL.at(0, 1.5), "x is 1.5; expected a fraction"),
         (lambda: CELL.at(99), "branch is 99; expected one of the morphology's 7"),
         (lambda: cables.Morphology().add(1.0, 0.0), "diameter is 0.0; expected a number above 0 um"),

@@ -18,7 +18,6 @@ from ranvier.cables.morphology import CableBranch, Morphology
 PER_AREA = 0.01
 #: nS of a conductor of 1 um (area over length) at 1 Ω cm
 PER_SHAPE = 1e5
-_MOST = 10_000_000
 
 ByRegion = float | Mapping[str, float]
 
@@ -159,10 +158,7 @@ def _pieces(branch: CableBranch, longest: float | None, product: float) -> int:
         diameter = 2 * float(np.sum(np.diff(at) * (r[1:] + r[:-1]) / 2)) / branch.length
         # um, with f = 100 Hz, R_a C_m in Ω uF/cm, and d in um
         longest = 0.1 * 1e5 * math.sqrt(diameter / (4 * math.pi * 100.0 * product))
-    pieces = math.ceil(branch.length / longest * (1 - 1e-12))
-    if pieces > _MOST:
-        raise ValueError(f"a branch would have {pieces} pieces; expected at most {_MOST}: take a larger max_length")
-    return max(1, pieces)
+    return max(1, math.ceil(min(branch.length / longest * (1 - 1e-12), 1e15)))
 
 
 def _membrane(

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.cables.morphology import CableBranch, Morphology
+from ranvier.cables.morphology import CableBranch, Morphology, frustum_area
 
 Array = NDArray[np.float64]
+_MOST = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,7 @@ class Compartments:
 
     parent: (n,), -1 for the root; areas: region -> um² (n,); shape: (n,), um, 1/∫ds/(πr²) from the parent's place;
     distance: path from the root, um; branch: which one it lies on; starts: branch -> compartment where it begins;
-    pieces: branch -> how many.
+    firsts: branch -> its first own one; pieces: branch -> how many.
     """
 
     parent: NDArray[np.int64]
@@ -47,9 +48,11 @@ class Compartments:
 
 
 def cut(morphology: Morphology, pieces: Callable[[CableBranch], int]) -> Compartments:
-    """The compartments of a morphology, each branch in `pieces(branch)` equal pieces."""
+    """The compartments of a morphology, each branch in `pieces(branch)` equal pieces; ValueError for too many."""
     counts = [pieces(branch) for branch in morphology.branches]
     size = 1 + sum(counts)
+    if size > _MOST:
+        raise ValueError(f"the cell would have {size} compartments; expected at most {_MOST}: take a larger max_length")
     parent, shape, distance = np.full(size, -1), np.zeros(size), np.zeros(size)
     owner = np.full(size, -1)
     areas = {region: np.zeros(size) for region in morphology.regions}
@@ -86,7 +89,7 @@ def _halves(branch: CableBranch, count: int) -> tuple[Array, Array]:
     radii = np.interp(places, branch.positions, branch.radii)
     length, first, last = np.diff(places), radii[:-1], radii[1:]
     half = np.clip(np.searchsorted(edges, (places[:-1] + places[1:]) / 2) - 1, 0, 2 * count - 1)
-    area = math.pi * (first + last) * np.hypot(length, first - last)
+    area = frustum_area(length, first, last)
     resistance = length / (math.pi * first * last)
     areas, resistances = np.zeros(2 * count), np.zeros(2 * count)
     np.add.at(areas, half, area)

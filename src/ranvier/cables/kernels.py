@@ -8,13 +8,11 @@ from functools import cache
 import sympy as sp
 
 from ranvier.cables.processes import Kind
-from ranvier.codegen.printing import KernelPrinter
+from ranvier.codegen.printing import PREAMBLE, KernelPrinter
 from ranvier.equations import symbol
 
 #: items that are worked on at once; their number is filled up to a multiple of it
 CHUNK = 16
-_FUNCTIONS = ["abs", "cos", "cosh", "exp", "exprel", "fma", "log", "maximum", "minimum", "over_exprel", "power", "sin"]
-_FUNCTIONS += ["sinh", "sqrt", "tanh", "where"]
 SIZE, CURRENT, SLOPE = "_size", "_current", "_slope"
 
 
@@ -48,10 +46,7 @@ def source(kind: Kind, varied: tuple[str, ...], double: bool) -> str:
     body += [f"_at_{CURRENT}[_b + _i] = _out", f"_at_{SLOPE}[_b + _i] = _by_V", "_o[_i] = _out", "_s[_i] = _by_V"]
     text = [
         "from numba import float32, float64, int64, void",
-        "import numpy as _np",
-        "from ranvier.codegen.arithmetic import simd as _simd",
-        "from ranvier.codegen.pointers import pointer as _pointer, scratch as _scratch",
-        *(f"_{name} = _simd.{name}{'_' if name == 'abs' else ''}" for name in _FUNCTIONS),
+        PREAMBLE,
         f"_real, _first, _second, _third = _np.{real}, _scratch({CHUNK}), _scratch({CHUNK}), _scratch({CHUNK})",
         f"SIGNATURE = void(int64, int64, int64, int64, int64, int64, int64, {real})",
         "def kernel(_x, _n, _where, _V, _M, _S, _unused, dt):",
@@ -63,12 +58,12 @@ def source(kind: Kind, varied: tuple[str, ...], double: bool) -> str:
         "    _places, _U = _pointer(_where, 0), _pointer(_V, _one)",
         "    _outs, _slopes = _pointer(_M, _one), _pointer(_S, _one)",
         "    _v, _o, _s = _first(_one), _second(_one), _third(_one)",
-        f"    for _b in range(0, _n, {CHUNK}):",
-        f"        for _i in range({CHUNK}):",
+        f"    for _b in _range(0, _n, {CHUNK}):",
+        f"        for _i in _range({CHUNK}):",
         "            _v[_i] = _U[_places[_b + _i]]",
-        f"        for _i in range({CHUNK}):",
+        f"        for _i in _range({CHUNK}):",
         *(f"            {line}" for line in body),
-        f"        for _i in range({CHUNK}):",
+        f"        for _i in _range({CHUNK}):",
         "            _k = _places[_b + _i]",
         "            _outs[_k] += _o[_i]",
         "            _slopes[_k] += _s[_i]",

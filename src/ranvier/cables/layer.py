@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ranvier._checks import instance, nearest, number
 from ranvier._steps import require_time
 from ranvier.cables.cell import CableCell
+from ranvier.cables.kernels import CURRENT, SLOPE
 from ranvier.cables.processes import Process, channels_of, synapse_on
 from ranvier.cables.simulation import METHODS
 from ranvier.cables.tree import tree_solve
@@ -50,7 +51,8 @@ class CableLayer(SequenceCell):
     method, dtype
         As of `simulate`.
 
-    Raises ValueError for compartments, names and values that do not fit, and for inputs of another shape.
+    Raises ValueError for compartments, names and values that do not fit, for inputs of another shape, and for learned
+    values that have left their domain.
 
     Examples
     --------
@@ -159,6 +161,8 @@ class CableLayer(SequenceCell):
         numbers = [self._numbers(k) for k in range(len(self._processes))]
         _POSITIVE.require(self.capacitance, "capacitance of CableLayer", "compartment")
         _POSITIVE.require(self.axial[1:], "axial of CableLayer", "compartment")
+        if self.synapse is not None:
+            self.synapse.weight_parameter.require(self.weight, "weight of CableLayer", "input")
         load = (self.capacitance / (self.share * self.dt))[:, None]
         out = []
         for row in x.unbind(0):
@@ -178,8 +182,8 @@ class CableLayer(SequenceCell):
             places, sizes_ = getattr(self, f"_places_{k}"), getattr(self, f"_sizes_{k}")
             values = step(**own, **numbers[k], V=V[places], dt=V.new_tensor(self.dt))
             one = torch.ones_like(V[places])
-            currents = currents.index_add(0, places, -sizes_ * values.pop("out") * one)
-            slopes = slopes.index_add(0, places, sizes_ * values.pop("slope") * one)
+            currents = currents.index_add(0, places, -sizes_ * values.pop(CURRENT) * one)
+            slopes = slopes.index_add(0, places, sizes_ * values.pop(SLOPE) * one)
             new |= {f"{name}_{k}": value for name, value in values.items()}
         if self.synapse is None:
             currents = currents.index_add(0, self.at, x)
@@ -210,11 +214,11 @@ def _learned(processes: list[Process], arrays: dict[str, Any], learn: Sequence[s
 
 
 def _step(process: Process) -> Callable[..., dict[str, Tensor]]:
-    """(variables, numbers, V, dt) -> "out" (current for a size of 1), "slope", and the new variables."""
+    """(variables, numbers, V, dt) -> `CURRENT` (for a size of 1), its `SLOPE`, and the new variables."""
     kind = process.kind
     mid = {symbol(name): symbol(f"{name}_mid") for name in kind.states}
     statements = tuple((mid[symbol(name)], value) for name, value in kind.middle.items())
-    results = {"out": kind.current.xreplace(mid), "slope": kind.slope.xreplace(mid)}
+    results = {CURRENT: kind.current.xreplace(mid), SLOPE: kind.slope.xreplace(mid)}
     results |= {name: kind.after.get(name, symbol(name)).xreplace(mid) for name in kind.states}
     return torch_function(results, statements)
 

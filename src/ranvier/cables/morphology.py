@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
+
+import numpy as np
 
 from ranvier._checks import count, positive
 from ranvier._names import identifier
@@ -121,19 +124,19 @@ class Morphology:
     @property
     def area(self) -> float:
         """Of the membrane, um²; ends of branches are none."""
-        return self.soma_area + sum(
-            frustum_area(b - a, p, q)
-            for branch in self._branches
-            for (a, b), (p, q) in zip(pairwise(branch.positions), pairwise(branch.radii), strict=True)
-        )
+        total = self.soma_area
+        for branch in self._branches:
+            at, r = np.array(branch.positions), np.array(branch.radii)
+            total += float(frustum_area(np.diff(at), r[:-1], r[1:]).sum())
+        return total
 
     def __repr__(self) -> str:
         return f"Morphology({len(self._branches)} branches, regions {', '.join(self.regions) or 'none'})"
 
 
-def frustum_area(length: float, first: float, last: float) -> float:
-    """The side of a frustum with these radii."""
-    return math.pi * (first + last) * math.hypot(length, first - last)
+def frustum_area(length: Any, first: Any, last: Any) -> Any:
+    """The side of a frustum with these radii, of numbers or of arrays."""
+    return math.pi * (first + last) * np.hypot(length, first - last)
 
 
 __all__ = ["CableBranch", "Morphology", "frustum_area"]

@@ -84,10 +84,13 @@ def add_cells(
     instance(net, Network, "net", "a Network")
     instance(cell, CableCell, "cell", "a CableCell")
     cells, processes = whole_count(cells, "cells", 1), channels_of(cell)
+    held: list[list[int]] = [[] for _ in range(len(cell))]
+    for k, process in enumerate(processes):
+        for i in process.places:
+            held[i].append(k)
     sets: dict[tuple[int, ...], list[int]] = {}
-    for i in range(len(cell)):
-        own = tuple(k for k, p in enumerate(processes) if i in p.places)
-        sets.setdefault(own, []).append(i)
+    for i, own_channels in enumerate(held):
+        sets.setdefault(tuple(own_channels), []).append(i)
     owner, place = np.zeros(len(cell), np.int64), np.zeros(len(cell), np.int64)
     populations = []
     for k, (own, places) in enumerate(sets.items()):
@@ -110,21 +113,16 @@ def _model(
         channel, tag = process.model, f"_ch{k}"
         records = declared(type(channel))
         for key, value in channel.parameters.items():
-            if np.ndim(value):
-                raise ValueError(
-                    f"{key} of {process.kind.name} differs between cells; expected one number: add each kind of cell "
-                    "by itself"
-                )
             record = records[key]
             bounds = {b: getattr(record, b) for b in ("above", "at_least", "below", "at_most")}
             body[key + tag] = parameter(float(value), record.unit, record.doc, **bounds)
         text = "" if channel.equations is None else channel.equations.text
         names = {*channel.parameters, *process.kind.states, *re.findall(r"^(\w+)\s*=", text, re.M)}
         lines += [_renamed(line, names, tag) for line in text.splitlines()]
-        currents.append(f"size{tag}*({_renamed(channel.current, names, tag)})")
-        body[f"size{tag}"] = parameter(1.0, "", "pA of 1 uA/cm^2", at_least=0)
+        currents.append(f"scale{k}*({_renamed(channel.current, names, tag)})")
+        body[f"scale{k}"] = parameter(1.0, "", "pA of 1 uA/cm^2", at_least=0)
         sizes = process.sizes[np.searchsorted(process.places, places)]
-        values[f"size{tag}"] = torch.from_numpy(np.tile(sizes, cells))
+        values[f"scale{k}"] = torch.from_numpy(np.tile(sizes, cells))
         numbers = {key: torch.tensor(float(value)).double() for key, value in channel.parameters.items()}
         steady: dict[str, Tensor] = {}
         if process.kind.initial:

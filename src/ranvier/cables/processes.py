@@ -59,10 +59,21 @@ class Process:
         return {name: values[name] for name in self.kind.names if name in values}
 
 
-def channels_of(cell: CableCell) -> list[Process]:
-    """The cell's channels, where they have area."""
+def channels_of(cell: CableCell, cells: int | None = None) -> list[Process]:
+    """The cell's channels, where they have area.
+
+    Raises ValueError for parameters that are neither numbers nor, where `cells` is how many cells there are, one
+    number for each.
+    """
     out = []
     for channel, area in cell.membrane:
+        for name, value in channel.parameters.items():
+            if not (shape := np.shape(value)) or shape == (cells,):
+                continue
+            what = f"{name} of {type(channel).__name__}"
+            if cells is None:
+                raise ValueError(f"{what} differs between cells; expected one number: make a CableCell for each kind")
+            raise ValueError(f"{what} has shape {shape}; expected one number, or ({cells},), one for each cell")
         places = np.flatnonzero(area)
         out.append(Process(_channel(_hashed(type(channel))), channel, places, PER_AREA * area[places]))
     return out

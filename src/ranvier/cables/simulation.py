@@ -123,6 +123,9 @@ def simulate(
     method
         "midpoint" (Crank-Nicolson, with gates half a step apart: second order) or "backward_euler" (first order,
         without the ringing that sudden changes leave in stiff pieces).
+    dtype
+        torch.float64, or torch.float32, which loses changes of V below some 4e-6 mV a step: with steps of 1e-4 ms
+        slow approaches stop short by tenths of a mV.
     threads
         Cells are shared out over so many; no result depends on it.
 
@@ -133,8 +136,8 @@ def simulate(
     Raises
     ------
     ValueError
-        for times that fit no steps, compartments and names that the cell does not have, values of other shapes, and a
-        voltage that is not finite at the end.
+        for times that fit no steps, compartments and names that the cell does not have, values and parameters of other
+        shapes, and a voltage that is not finite at the end.
     TypeError
         for inputs of other classes.
 
@@ -186,7 +189,7 @@ def simulate(
 def _processes(
     cell: CableCell, synapses: Sequence[SynapticInput], cells: int, steps: int, dt: float
 ) -> tuple[list[Process], Events]:
-    processes = channels_of(cell)
+    processes = channels_of(cell, cells)
     kinds: dict[Synapse, list[SynapticInput]] = {}
     for s in synapses:
         instance(s, SynapticInput, "an entry of synapses", "a SynapticInput")

@@ -153,7 +153,7 @@ def _soma(samples: dict[int, _Sample], children: dict[int, list[int]], root: int
                 "give the soma by one sample of the same area"
             )
     pairs = [(samples[name], samples[c]) for name in own for c in inner[name]]
-    area = sum(frustum_area(math.dist(a.at, b.at), a.radius, b.radius) for a, b in pairs)
+    area = float(sum(frustum_area(math.dist(a.at, b.at), a.radius, b.radius) for a, b in pairs))
     if area == 0.0:
         raise ValueError(f"the soma of {path} has no area; expected samples at different places, or one alone")
     return Morphology.with_soma_area(area)

@@ -6,6 +6,18 @@ import sympy as sp
 
 from ranvier.equations.printing import TorchPrinter
 
+_FUNCTIONS = ["abs", "cos", "cosh", "exp", "exprel", "fma", "log", "maximum", "minimum", "over_exprel", "power", "sin"]
+_FUNCTIONS += ["sinh", "sqrt", "tanh", "where"]
+#: lines of a kernel's text that hold the functions `KernelPrinter` prints, and the builtins that loops use, by names
+#: that no parameter may have: one may be called range
+PREAMBLE = "\n".join([
+    "import numpy as _np",
+    "from ranvier.codegen.arithmetic import simd as _simd",
+    "from ranvier.codegen.pointers import pointer as _pointer, scratch as _scratch",
+    *(f"_{name} = _simd.{name}{'_' if name == 'abs' else ''}" for name in _FUNCTIONS),
+    "_range, _min, _max = range, min, max",
+])  # fmt: skip
+
 
 class KernelPrinter(TorchPrinter):
     """Prints for a compiled kernel, whose real type is called `_real`.

@@ -12,7 +12,7 @@ import sympy as sp
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ranvier.codegen.printing import KernelPrinter
+from ranvier.codegen.printing import PREAMBLE, KernelPrinter
 from ranvier.engines.compiled.loops import TILE
 from ranvier.engines.protocol import REFRACTORY
 from ranvier.engines.step_model import StepModel
@@ -20,8 +20,6 @@ from ranvier.engines.step_model import StepModel
 #: what partners by continuous synapses read of V: at the step's start, once what arrives has come, and at its end; and
 #: by how much the latter changed last
 BEGIN, GUESS, CHANGE = "_begin", "_guess", "_change"
-_FUNCTIONS = ["abs", "cos", "cosh", "exp", "exprel", "fma", "log", "maximum", "minimum", "over_exprel", "power", "sin"]
-_FUNCTIONS += ["sinh", "sqrt", "tanh", "where"]
 
 
 @dataclass(frozen=True)
@@ -116,10 +114,7 @@ def source(model: StepModel, where: KernelLayout, double: bool, *, guess: bool =
         lines.body += [f"_at_in_{k}[_i] = _stored(0.0)" for k in events]
     text = [
         "from numba import float32, float64, int64, void",
-        "import numpy as _np",
-        "from ranvier.codegen.arithmetic import simd as _simd",
-        "from ranvier.codegen.pointers import pointer as _pointer",
-        *(f"_{name} = _simd.{name}{'_' if name == 'abs' else ''}" for name in _FUNCTIONS),
+        PREAMBLE,
         f"_real, _stored = _np.{real}, _np.{stored}",
         "SIGNATURE = void(int64, int64, int64, int64, int64, int64, int64, float64)",
         "def kernel(_x, _n, _lo, _inputs, _noise, _stride, _spiked, _t):",
@@ -127,7 +122,7 @@ def source(model: StepModel, where: KernelLayout, double: bool, *, guess: bool =
         f"    _C = _pointer(_x + {width} * {len(where.rows)} * _n, _stored(0))",
         "    _S = _pointer(_spiked + _lo, _np.uint8(0))",
         *(f"    {line}" for line in lines.load),
-        f"    for _i in range({TILE}):",
+        f"    for _i in _range({TILE}):",
         *(f"        {line}" for line in lines.body),
     ]
     return "\n".join(text) + "\n"

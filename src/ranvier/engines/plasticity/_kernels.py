@@ -12,7 +12,7 @@ from typing import Any
 
 import sympy as sp
 
-from ranvier.codegen.printing import KernelPrinter
+from ranvier.codegen.printing import PREAMBLE, KernelPrinter
 from ranvier.equations import symbol
 from ranvier.rules import Rule
 
@@ -21,15 +21,11 @@ CHUNK = 32
 #: spikes of one target that can be on record before all synapses are brought up to date
 LAYERS = 16
 
-_HEADER = """from numba import float32, float64, int64, void
-import numpy as _np
-from ranvier.codegen.arithmetic import simd as _simd
-from ranvier.codegen.pointers import pointer as _pointer, scratch as _scratch
+_HEADER = f"""from numba import float32, float64, int64, void
 from ranvier.engines.plasticity.records import plastic as _plastic
+{PREAMBLE}
 """
 _CHANCE = "from ranvier.engines.plasticity.chance import spike_key as _spike_key, uniform as _uniform\n"
-_FUNCTIONS = ["abs", "cos", "cosh", "exprel", "fma", "log", "maximum", "minimum", "over_exprel", "power", "sin"]
-_FUNCTIONS += ["sinh", "sqrt", "tanh", "where"]
 
 
 def constants(rule: Rule) -> tuple[str, ...]:
@@ -73,7 +69,7 @@ class _Text:
         count = arguments.count(",") + 1
         header = _HEADER + _CHANCE if self.law.chances else _HEADER
         lines = [
-            header + "\n".join(f"_{n} = _simd.{n}{'_' if n == 'abs' else ''}" for n in _FUNCTIONS),
+            header,
             # exp itself is inlined by numba, which loses branches of a caller that has some
             f"_exp = _simd.exp_{'f64' if self.width == 8 else 'f32'}",
             f"_real = _np.{self.real}",
@@ -98,7 +94,7 @@ class _Text:
             "_times = _pointer(_G.times + 8*(_thread*_G.sources + _row), 0)",
             "_flushed = _pointer(_G.flushed + 8*_thread, 0)[0]",
             "_last = _times[0]",
-            "_since = _np.int32(max(_last, _flushed + 1))",
+            "_since = _np.int32(_max(_last, _flushed + 1))",
             "_last32 = _np.int32(_last)",
             "_elapsed = _real(_now - _last)",
         ]
@@ -136,13 +132,13 @@ class _Text:
                 f"_E_{name} = _pointer(_G.eligibility + {self.width}*({k}*_G.edges + _at), _one)"
                 for k, name in enumerate(self.edges)
             ),
-            f"_m = min({CHUNK}, _b - _at)",
+            f"_m = _min({CHUNK}, _b - _at)",
             f"if _m == {CHUNK}:",
-            f"    for _i in range({CHUNK}):",
+            f"    for _i in _range({CHUNK}):",
             "        _index[_i] = _np.int32(_item[_i])",
             *[line for name in ["w", *self.edges] for line in self._copy(name, f"{CHUNK}", "    ", False)],
             "else:",
-            f"    for _i in range({CHUNK}):",
+            f"    for _i in _range({CHUNK}):",
             "        _index[_i] = _np.int32(_item[_i if _i < _m else 0])",
             *[line for name in ["w", *self.edges] for line in self._copy(name, f"{CHUNK}", "    ", True)],
         ]
@@ -158,11 +154,11 @@ class _Text:
     def _copy(self, name: str, count: str, indent: str, partial: bool) -> list[str]:
         local, there = ("_w", "_W") if name == "w" else (f"_e_{name}", f"_E_{name}")
         at = "_i if _i < _m else 0" if partial else "_i"
-        return [f"{indent}for _i in range({count}):", f"{indent}    {local}[_i] = {there}[{at}]"]
+        return [f"{indent}for _i in _range({count}):", f"{indent}    {local}[_i] = {there}[{at}]"]
 
     def _store(self, name: str, count: str, indent: str) -> list[str]:
         local, there = ("_w", "_W") if name == "w" else (f"_e_{name}", f"_E_{name}")
-        return [f"{indent}for _i in range({count}):", f"{indent}    {there}[_i] = {local}[_i]"]
+        return [f"{indent}for _i in _range({count}):", f"{indent}    {there}[_i] = {local}[_i]"]
 
     def _replay(self) -> list[str]:
         law, count = self.law, len(self.records)
@@ -172,7 +168,7 @@ class _Text:
         body += [f"{name} = _R_{name}[_index[_i]]" for name in self.records]
         if law.on_post != 0:
             changed = self.show(symbol("w") + law.on_post)
-            body.append(f"_new = min(max({changed}, _low), _high)")
+            body.append(f"_new = _min(_max({changed}, _low), _high)")
             body.append("_w[_i] = _new if _on else w")
         for name, (_, size) in law.marks.items():
             if size != 0:
@@ -185,7 +181,7 @@ class _Text:
             f"while _depth < {LAYERS}:",
             "    _T = _pointer(_G.layers + 4*_n*_depth, _np.int32(0))",
             "    _any = _np.int32(0)",
-            f"    for _i in range({CHUNK}):",
+            f"    for _i in _range({CHUNK}):",
             "        _any |= _np.int32(_T[_index[_i]] >= _since)",
             "    if _any == 0:",
             "        break",
@@ -197,7 +193,7 @@ class _Text:
                 f"    _R_{name} = _pointer(_G.records + {self.width}*_n*(_depth*{count} + {k}), _one)"
                 for k, name in enumerate(self.records)
             ),
-            f"    for _i in range({CHUNK}):",
+            f"    for _i in _range({CHUNK}):",
             *(f"        {line}" for line in body),
         ]
 
@@ -217,16 +213,16 @@ class _Text:
         if law.short_term:  # spikes come one by one, and `_copies` says which of its step it is
             chances = [f"{name} = _uniform(_spike, _at + _i, {k}, _one)" for k, name in enumerate(law.chances)]
             deliver = [*named, "w = _w[_i]", *chances, f"_out[_index[_i]] += {sent}"]
-        work = ["for _i in range(_m):", *(f"    {line}" for line in deliver)]
+        work = ["for _i in _range(_m):", *(f"    {line}" for line in deliver)]
         body = self._read(self._uses(law.on_pre, *(m[0] for m in law.marks.values())))
         body.append("w = _w[_i]")
         if law.on_pre != 0:
-            body.append(f"_w[_i] = min(max({self.show(symbol('w') + law.on_pre)}, _low), _high)")
+            body.append(f"_w[_i] = _min(_max({self.show(symbol('w') + law.on_pre)}, _low), _high)")
         for name, (size, _) in law.marks.items():
             if size != 0:
                 body.append(f"_e_{name}[_i] += ({self.show(size)})*_scale_{name}")
         if len(body) > 1:
-            work += [f"for _i in range({CHUNK}):", *(f"    {line}" for line in body)]
+            work += [f"for _i in _range({CHUNK}):", *(f"    {line}" for line in body)]
         after = named + [
             f"_at_{t.name}[0] = {'_real(1.0)' if t.nearest else f'_now_{t.name} + ({self.show(law.jumps[t.name])})'}"
             for t in law.pre
@@ -243,9 +239,9 @@ class _Text:
         law = self.law
         body = self._read(self._uses(law.drift))
         body += ["w = _w[_i]", *(f"{name} = _e_{name}[_i]*_left_{name}" for name in self.edges)]
-        body.append(f"_w[_i] = min(max(w + _interval*({self.show(law.drift)}), _low), _high)")
+        body.append(f"_w[_i] = _min(_max(w + _interval*({self.show(law.drift)}), _low), _high)")
         body += [f"_e_{name}[_i] = {name}" for name in self.edges]
-        work = [f"for _i in range({CHUNK}):", *(f"    {line}" for line in body)]
+        work = [f"for _i in _range({CHUNK}):", *(f"    {line}" for line in body)]
         work = ["if _drift != 0:", *(f"    {line}" for line in work)] if law.drift != 0 else []
         left = [f"_left_{name} = _exp(_k_{name}*_real(_every))" for name in self.edges]
         inner = [
@@ -258,7 +254,7 @@ class _Text:
         lines = [
             "_rows = _pointer(_G.rows, 0)",
             "_cut = _pointer(_G.splits, _np.int32(0))",
-            "for _row in range(_G.sources):",
+            "for _row in _range(_G.sources):",
             *(f"    {line}" for line in inner),
         ]
         return self._kernel("_g, _thread, _threads, _now, _drift, _unused", lines)
@@ -270,7 +266,7 @@ class _Text:
         come after the spikes."""
         law = self.law
         shift = [
-            f"for _k in range({LAYERS - 1}, 0, -1):",
+            f"for _k in _range({LAYERS - 1}, 0, -1):",
             "    _T = _pointer(_G.layers + 4*(_n*_k + _lo), _np.int32(0))",
             "    _before = _pointer(_G.layers + 4*(_n*(_k - 1) + _lo), _np.int32(0))",
             "    _T[0] = _before[0]",
@@ -279,7 +275,7 @@ class _Text:
         if count:
             at = f"_G.records + {self.width}*(_n*(_k*{count} + _r) + _lo)"
             shift += [
-                f"    for _r in range({count}):",
+                f"    for _r in _range({count}):",
                 f"        _new = _pointer({at}, _one)",
                 f"        _old = _pointer({at.replace('_k*', '(_k - 1)*')}, _one)",
                 "        _new[0] = _old[0]",
@@ -298,13 +294,13 @@ class _Text:
         for t in (*law.post, *law.modulator):
             if t.follows:
                 used = sorted(self._uses(law.follows[t.name]) & set(self.behind))
-                follow += ["for _i in range(_lo, _hi):", *(f"    {name} = _Y_{name}[_i]" for name in used)]
+                follow += ["for _i in _range(_lo, _hi):", *(f"    {name} = _Y_{name}[_i]" for name in used)]
                 follow.append(f"    _goal = {self.show(law.follows[t.name])}")
                 follow.append(f"    _Y_{t.name}[_i] = _goal + (_Y_{t.name}[_i] - _goal)*_left_{t.name}")
                 continue
             extra = f" + _modulator[_i]*_real(_C[{len(constants(self.rule))}])" if t.side == "modulator" else ""
             decay += [
-                "for _i in range(_lo, _hi):",
+                "for _i in _range(_lo, _hi):",
                 f"    _value = _Y_{t.name}[_i]*_left_{t.name}{extra}",
                 # numbers below float32's normal range cost a hundred times as much
                 f"    _Y_{t.name}[_i] = _value if _abs(_value) > _real(1e-30) else _real(0.0)",
