@@ -98,6 +98,15 @@ def period(value: Any) -> float | tuple[float, ...] | None:
     return lengths if np.iterable(value) else lengths[0]
 
 
+def periods(value: float | tuple[float, ...] | None, dimensions: int) -> np.ndarray:
+    """What `period` returned, as (dimensions,): 0 where not periodic. Raises ValueError for another number of them."""
+    if isinstance(value, tuple) and len(value) != dimensions:
+        raise ValueError(
+            f"periodic has {len(value)} lengths for {dimensions} dimensions; expected one number, or one a dimension"
+        )
+    return np.full(dimensions, value or 0.0) if not isinstance(value, tuple) else np.array(value)
+
+
 def edge_indices(value: Any, name: str) -> np.ndarray:
     """`value` as a flat int64 array of indices; TypeError where it is not whole numbers."""
     array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)

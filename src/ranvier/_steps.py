@@ -59,7 +59,8 @@ def rounded_steps(times: ArrayLike, dt: float) -> NDArray[np.int64]:
     """The whole number of steps of dt nearest to each time, halves up, int64 of the shape of `times`: spike times and
     delays. What rounding has left below a half counts as one: .15/.1 is 1.4999999999999998."""
     times = np.asarray(times)
-    return np.floor(times.astype(np.float64) / dt + 0.5 + _slack(times, dt)).astype(np.int64)
+    steps = np.floor(times.astype(np.float64) / dt + 0.5 + _slack(times, dt))
+    return np.clip(steps, -(2.0**62), 2.0**62).astype(np.int64)  # later than any run
 
 
 def windows_in(duration: float, width: float) -> int:

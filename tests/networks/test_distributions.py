@@ -39,13 +39,25 @@ def test_everything_that_takes_one_is_drawn_from_it(law, expected):
 
 
 def test_seeds_of_the_network_decide():
-    def weights(seed):
-        net = rv.Network(seed=seed)
-        cells = net.add(rv.LIF(), 50, tau_m=rv.Normal(20.0, 2.0, low=5.0))
-        return torch.cat([net.connect(cells, cells, weight=rv.Uniform(0, 1), in_degree=3).weight for _ in range(2)])
+    """And nothing is drawn twice: neither for populations, projections and backgrounds, nor by `set`."""
+    law = rv.Normal(20.0, 2.0, low=5.0)
 
-    assert torch.equal(weights(1), weights(1)) and not torch.equal(weights(1), weights(2))
-    assert not torch.equal(weights(1)[:150], weights(1)[150:])
+    def columns(seed):
+        net = rv.Network(seed=seed)
+        cells = [net.add(rv.LIF(), 50, tau_m=law, drive=law) for _ in range(2)]
+        backgrounds = [net.background(cells[0], rate=law, weight=law) for _ in range(2)]
+        projections = [net.connect(*cells, weight=law, in_degree=1) for _ in range(2)]
+        out = [c.parameters[name] for c in cells for name in ("tau_m", "drive")]
+        out += [getattr(b, name) for b in backgrounds for name in ("rate", "weight")] + [p.weight for p in projections]
+        for target in (*backgrounds, *projections):
+            before = target.weight
+            net.set(target, weight=law)
+            assert torch.equal(target.weight, before)
+        return torch.stack(out)
+
+    one = columns(1)
+    assert torch.equal(one, columns(1)) and not (one == columns(2)).any()
+    assert len({row.sum().item() for row in one}) == len(one)
 
 
 def test_a_drawn_parameter_is_set_stored_and_simulated(tmp_path):
@@ -61,23 +73,36 @@ def test_a_drawn_parameter_is_set_stored_and_simulated(tmp_path):
     assert len(one.times) > 40 and torch.equal(one.times, other.times)
 
 
-@pytest.mark.parametrize("periodic", [None, 1.0])
-def test_weights_and_delays_follow_distance(periodic):
-    """Against the formula on each pair, by the plainest means."""
+def test_every_distribution_is_stored(tmp_path):
+    net = rv.Network()
+    initial = [net.add(rv.LIF(), 2, initial={"V": law}).initial for law, _ in LAWS]
+    assert [p.initial for p in rv.read_network(rv.write_network(net, tmp_path)).populations] == initial
+
+
+@pytest.mark.parametrize(("periodic", "own"), [(None, None), (1.0, None), (None, 1.0), (0.5, (1.0, 0.0))])
+def test_weights_and_delays_follow_distance(periodic, own):
+    """Against the formula on each pair, by the plainest means, also of positions more than a length apart."""
     rng = np.random.default_rng(0)
-    a, b = rng.random((30, 2)), rng.random((20, 2))
+    a, b = 2.5 * rng.random((30, 2)), rng.random((20, 2))
+    around = np.broadcast_to(own or periodic or 0.0, 2)
     net = rv.Network(seed=1)
     source, target = net.add(rv.LIF(), 30, positions=a), net.add(rv.LIF(), 20, positions=b)
     rule = wiring.Distance("constant", peak=0.4, periodic=periodic)
     for profile, formula in (
         ("exponential", lambda r: 0.7 * math.exp(-r / 0.3)), ("gaussian", lambda r: 0.7 * math.exp(-(r**2) / 0.18)),
     ):  # fmt: skip
-        p = net.connect(source, target, weight=ByDistance(0.7, profile=profile, scale=0.3),
-                        delay=ByDistance(1.0, slope=2.0), wiring=rule)  # fmt: skip
+        p = net.connect(source, target, weight=ByDistance(0.7, profile=profile, scale=0.3, periodic=own),
+                        delay=ByDistance(1.0, slope=2.0, periodic=own), wiring=rule)  # fmt: skip
         for s, t, weight, delay in zip(*p.edges(), p.weight, p.delay, strict=True):
             gap = [abs(a[s, k] - b[t, k]) for k in (0, 1)]
-            r = math.hypot(*(min(g, 1 - g) if periodic else g for g in gap))
+            r = math.hypot(*(min(g % 1, 1 - g % 1) if x else g for g, x in zip(gap, around, strict=True)))
             assert math.isclose(weight, formula(r), rel_tol=1e-12) and math.isclose(delay, 1 + 2 * r, rel_tol=1e-12)
+
+
+def test_numbers_stay_within_bounds_that_float32_rounds():
+    for law in (rv.Uniform(0.3, 0.3), rv.Uniform(0.7, 0.7), rv.Normal(0.3, 1e-9, high=0.3), rv.Normal(0.7, 1e-9, 0.7)):
+        values = law.draw(np.random.default_rng(0), 50)
+        assert (values >= law.low).all() and (values <= law.high).all()
 
 
 def test_what_is_no_distribution_is_refused():
@@ -90,8 +115,13 @@ def test_what_is_no_distribution_is_refused():
         with pytest.raises(ValueError, match="expected"):
             bad()
     net = rv.Network()
+    with pytest.raises(ValueError, match="numbers that are not finite in float32; expected some below"):
+        net.add(rv.LIF(), 2, drive=rv.Normal(1e39, 1.0))
     cells = net.add(rv.LIF(), 5)
     with pytest.raises(ValueError, match="no positions of equal dimensions"):
         net.connect(cells, cells, weight=ByDistance(1.0), in_degree=2)
+    placed = net.add(rv.LIF(), 5, positions=np.arange(5.0))
+    with pytest.raises(ValueError, match="2 lengths for 1 dimensions; expected one number"):
+        net.connect(placed, placed, weight=ByDistance(1.0, periodic=(1.0, 1.0)), in_degree=2)
     with pytest.raises(ValueError, match="above 0 ms"):
         net.connect(cells, cells, weight=1.0, delay=rv.Normal(0.0, 1.0), in_degree=2)

@@ -1,5 +1,6 @@
 """Drawn wiring against the laws it claims: degrees, uniformity, pairs, and blocks equal to the whole."""
 
+import math
 import subprocess
 import sys
 
@@ -263,33 +264,38 @@ def test_pairs_have_poisson_numbers_of_edges(mean):
     counts = np.zeros((n, n), int)
     np.add.at(counts, (np.repeat(np.arange(n), np.diff(indptr)), sources), 1)
     assert np.trace(counts) == 0
+    few = w.PairwisePoisson(5000.0).edges(3, 3, KEY, same=True)  # of 6 pairs
+    assert abs(few - 30_000) < 5 * math.sqrt(30_000)
     pairs = counts[~np.eye(n, dtype=bool)]
     most = int(stats.poisson.ppf(1 - 20 / pairs.size, mean))
     law = np.r_[stats.poisson.pmf(np.arange(most + 1), mean), stats.poisson.sf(most, mean)]
     assert stats.chisquare(np.bincount(np.minimum(pairs, most + 1), minlength=most + 2), law * pairs.size).pvalue > 1e-4
 
 
-def in_mask(mask, extent, x, y):
-    """By hand, of displacements from target to source."""
-    r = np.hypot(x, y)
+def in_mask(mask, extent, gap):
+    """By hand, of displacements (..., dimensions) from target to source."""
+    r = np.linalg.norm(gap, axis=-1)
     return {
         "circle": lambda: r <= extent[0],
         "doughnut": lambda: (r > extent[0]) & (r <= extent[1]),
-        "rectangle": lambda: (np.abs(x) <= extent[0] / 2) & (np.abs(y) <= extent[1] / 2),
-        "ellipse": lambda: (x / (extent[0] / 2)) ** 2 + (y / (extent[1] / 2)) ** 2 <= 1,
+        "rectangle": lambda: (np.abs(gap) <= np.array(extent) / 2).all(-1),
+        "ellipse": lambda: ((gap / (np.array(extent) / 2)) ** 2).sum(-1) <= 1,
     }[mask]()
 
 
 @pytest.mark.parametrize(
     ("mask", "extent"),
-    [("circle", (0.3,)), ("doughnut", (0.15, 0.4)), ("rectangle", (0.5, 0.2)), ("ellipse", (0.6, 0.3))],
+    [("circle", (0.3,)), ("doughnut", (0.15, 0.4)), ("rectangle", (0.5, 0.2, 0.6)), ("ellipse", (0.6, 0.3, 0.8))],
 )
 @pytest.mark.parametrize("periodic", [None, 1.0])
-def test_masks_hold_the_sources_that_lie_in_them(mask, extent, periodic):
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_masks_hold_the_sources_that_lie_in_them(mask, extent, periodic, dimensions):
     """Every pair of positions, against the mask's inequality; turned and shifted ones, too."""
     rng = np.random.default_rng(4)
-    xs, xt = rng.random((150, 2)), rng.random((120, 2))
-    for angle, shift in ((0.0, (0.0, 0.0)), (30.0, (0.1, -0.05)), (0.0, (0.4, 0.0))):
+    xs, xt = rng.random((150, dimensions)), rng.random((120, dimensions))
+    extent = extent[:dimensions] if len(extent) == 3 else extent
+    for angle, shift in ((0.0, (0.0, 0.0, 0.0)), (30.0, (0.1, -0.05, 0.2)), (0.0, (0.4, 0.0, -0.3))):
+        shift = shift[:dimensions]
         rule = w.Distance("constant", mask=mask, extent=extent, angle=angle, shift=shift, periodic=periodic)
         indptr, sources = rule.draw(150, 120, KEY, positions=(xs, xt))
         wired = np.zeros((120, 150), bool)
@@ -298,8 +304,10 @@ def test_masks_hold_the_sources_that_lie_in_them(mask, extent, periodic):
         if periodic:  # the region goes on at the other side, wherever the shift puts it
             gap = (gap + 0.5) % 1.0 - 0.5
         c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
-        expected = in_mask(mask, extent, c * gap[..., 0] + s * gap[..., 1], c * gap[..., 1] - s * gap[..., 0])
-        assert np.array_equal(wired, expected) and 0.02 < expected.mean() < 0.6
+        if dimensions > 1:
+            gap[..., :2] = np.stack([c * gap[..., 0] + s * gap[..., 1], c * gap[..., 1] - s * gap[..., 0]], -1)
+        expected = in_mask(mask, extent, gap)
+        assert np.array_equal(wired, expected) and 0.02 < expected.mean() < 0.75
 
 
 def test_a_mask_is_stored_and_a_wrong_one_refused(tmp_path):

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 import ranvier as rv
+from ranvier.engines.torch._external import ExternalInputs
 from ranvier.neurons import CorrelatedPoisson, GammaProcess, PulsePackets
 
 
@@ -41,9 +43,10 @@ def test_intervals_of_a_gamma_process(shape, t_ref):
     assert abs((before * after).mean()) < 5 * (mean * cv) ** 2 / math.sqrt(len(before)) + missing * mean
 
 
-def test_a_gamma_process_begins_in_equilibrium():
+@pytest.mark.parametrize(("shape", "t_ref"), [(6.0, 4.0), (3.0, 15.0)])
+def test_a_gamma_process_begins_in_equilibrium(shape, t_ref):
     """The rate is the same in every bin from the start: chi-square of 25 bins of 2 ms over 20 000 trains."""
-    recording = recorded(GammaProcess(40.0, 6.0, 4.0), 20_000, 50.0)
+    recording = recorded(GammaProcess(40.0, shape, t_ref), 20_000, 50.0)
     counts = np.histogram(recording.times.numpy() - 0.05, np.arange(0, 50.1, 2.0))[0]
     expected = 20_000 * 40.0 * 0.002
     assert abs(((counts - expected) ** 2 / expected).sum() - 25) < 5 * math.sqrt(50)
@@ -99,6 +102,27 @@ def test_packets_have_their_size_centre_and_spread(activity):
         assert abs(own.std() - math.sqrt(sd**2 + 0.1**2 / 12)) < 5 * sd / math.sqrt(2 * n)
     counts = np.bincount(recording.neurons.numpy(), minlength=size)
     assert counts.min() >= 3 * int(activity) and counts.max() <= 3 * math.ceil(activity)
+    if more := n % size:  # a uniform subset, of each packet its own: places, and how many two of them share
+        numbers = recording.neurons.numpy()
+        one, two = (np.bincount(numbers[np.abs(each - t) < 30.0], minlength=size) > int(activity) for t in times[:2])
+        assert abs(np.flatnonzero(one).mean() - (size - 1) / 2) < 5 * size / math.sqrt(12 * more)
+        shared = stats.hypergeom(size, more, more)
+        assert abs((one & two).sum() - shared.mean()) < 5 * shared.std()
+
+
+def test_no_two_populations_emit_the_same():
+    """Nor two runs side by side in torch."""
+    net = rv.Network()
+    kinds = GammaProcess(200.0), CorrelatedPoisson(200.0, 0.5), PulsePackets([10.0], sd=2.0)
+    pairs = [(net.add(kind, 50), net.add(kind, 50)) for kind in kinds]
+    recording = rv.simulate(net, 30.0)
+    times, neurons = recording.times.numpy(), recording.neurons.numpy()
+    for pair in pairs:
+        own = [(neurons >= p.start) & (neurons < p.start + 50) for p in pair]
+        one, other = (np.stack([times[k], neurons[k] - p.start]) for k, p in zip(own, pair, strict=True))
+        assert one.shape[1] and not np.array_equal(one, other)
+    for state in ExternalInputs(net, 0.1, torch.float32).begin(seed=0, batch=2):
+        assert not torch.equal(*state)
 
 
 @pytest.mark.parametrize(
@@ -134,12 +158,25 @@ def test_what_no_process_can_be_is_refused_by_a_run():
         (GammaProcess(), {"shape": series}, "changes in time; expected one value a neuron"),
         (CorrelatedPoisson(), {"correlation": torch.tensor([0.1, 0.2])}, "differs between neurons; expected one"),
         (CorrelatedPoisson(), {"rate": torch.tensor([1.0, 2.0])}, "2 rates; expected one for all"),
+        (CorrelatedPoisson(), {"correlation": rv.TimeSeries([0.1, 0.2], 5.0)}, "changes in time; expected one number"),
         (CorrelatedPoisson(1000.0, 0.001), {}, "copies 100 spikes a step.*expected at most 16"),
         (GammaProcess(1e6), {}, "expected 0 to"),
         (GammaProcess(10_000.0, 1e-3), {}, "more than 64 times in one step; expected at most 64"),
     ):
         with pytest.raises(ValueError, match=match):
             recorded(source, 2, 100.0, parameters=parameters)
+
+
+def test_a_process_of_alike_neurons_takes_alike_values():
+    parameters = {"rate": torch.full((3,), 80.0), "correlation": torch.full((3,), 0.4)}
+    one, other = (recorded(CorrelatedPoisson(80.0, 0.4), 3, 50.0, parameters=p) for p in ({}, parameters))
+    assert len(one.times) and torch.equal(one.times, other.times) and torch.equal(one.neurons, other.neurons)
+
+
+@pytest.mark.parametrize("time", [500.0, 3.074457345618259e17, 1e300])
+def test_packets_after_the_end_are_not_emitted(time):
+    """Nor where steps times neurons pass 2^64 by a step of the run."""
+    assert recorded(PulsePackets([time]), 6, 60.0).n_spikes == 0
 
 
 def test_packets_before_the_start_are_counted_in_a_warning():

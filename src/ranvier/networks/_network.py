@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     import networkx
     from torch import Tensor
 
+    from ranvier.networks.distributions import Distribution
+
+#: the streams of backgrounds' distributions; those of populations come before
+_AFTER = -1 - 2**32
+
 
 class Network:
     """Populations of neurons, and who reaches whom. It describes; `simulate` and `predict` act on it.
@@ -29,7 +34,7 @@ class Network:
     Parameters
     ----------
     seed
-        Seed of the drawn wiring, and of nothing else.
+        Seed of the drawn wiring, and of what is drawn from a `Distribution`.
 
     Attributes
     ----------
@@ -145,8 +150,8 @@ class Network:
                 f"neurons; expected indices from 0 to {size - 1}."
             )
         own_classes, own_names = labels_of(classes, names, size, name)
-        index, key = len(self.populations), stream_key(self.seed, -1 - len(self.populations))
-        parameters = {each: drawn(value, key, each, size) for each, value in parameters.items()}
+        index = len(self.populations)
+        parameters = self._drawn(parameters, -1 - index, size)
         population = Population(
             name=name,
             neuron=neuron,
@@ -172,12 +177,18 @@ class Network:
         then.
         """
         own = resolve(self, target)
-        if isinstance(own, Population):
-            key = stream_key(self.seed, -1 - own.index)
-            values = {each: drawn(value, key, each, own.size) for each, value in values.items()}
-        elif isinstance(own, Projection):
+        if isinstance(own, Projection):
             values = {each: drawn_per_edge(value, each, own) for each, value in values.items()}
+        elif isinstance(own, Background):
+            values = self._drawn(values, _AFTER - own.index, own.target.size)
+        else:
+            values = self._drawn(values, -1 - own.index, own.size)
         assign(own, checked(own, values))
+
+    def _drawn(self, values: Mapping[str, Any], stream: int, size: int) -> dict[str, Any]:
+        """With numbers, one a neuron, in place of distributions."""
+        key = stream_key(self.seed, stream)
+        return {name: drawn(value, key, name, size) for name, value in values.items()}
 
     def connect(
         self,
@@ -264,27 +275,31 @@ class Network:
         return Projection(source, target, weight, delay, synapse, rule, index, bare.key)
 
     def background(
-        self, target: Population | str, rate: float | Tensor | TimeSeries, weight: float | Tensor, synapse: Any = None
+        self,
+        target: Population | str,
+        rate: float | Tensor | TimeSeries | Distribution,
+        weight: float | Tensor | Distribution,
+        synapse: Any = None,
     ) -> Background:
         """Give every neuron of `target` its own Poisson train.
 
-        `rate` in Hz, 0 or above, and `weight` in the synapse's unit: numbers, or (size,), one a neuron; the rate may be
-        a `TimeSeries`. `synapse` is `Delta()` by default. Raises ValueError for a synapse that takes no spikes, and
-        values that do not fit.
+        `rate` in Hz, 0 or above, and `weight` in the synapse's unit: numbers, (size,), one a neuron, or drawn from a
+        `Distribution`; the rate may be a `TimeSeries`. `synapse` is `Delta()` by default. Raises ValueError for a
+        synapse that takes no spikes, and values that do not fit.
         """
         synapse = synapse_of(synapse)
         target = self._own(target)
         if synapse.continuous:
             raise ValueError(f"{type(synapse).__name__} is continuous; expected a synapse that takes spikes.")
         receives(target, synapse)
-        what, key = f"of the background of {target.name!r}", stream_key(self.seed, -1 - 2**32 - len(self.backgrounds))
-        rate, weight = (drawn(x, key, name, target.size) for name, x in (("rate", rate), ("weight", weight)))
+        what, index = f"of the background of {target.name!r}", len(self.backgrounds)
+        own = self._drawn({"rate": rate, "weight": weight}, _AFTER - index, target.size)
         new = Background(
             target=target,
-            rate=rate_of(rate, f"The rate {what}", target.size),
-            weight=values(weight, f"The weight {what}", target.size, synapse.weight_parameter),
+            rate=rate_of(own["rate"], f"The rate {what}", target.size),
+            weight=values(own["weight"], f"The weight {what}", target.size, synapse.weight_parameter),
             synapse=synapse,
-            index=len(self.backgrounds),
+            index=index,
         )
         self.backgrounds.append(new)
         return new

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier._checks import number, period, positive
+from ranvier._checks import number, period, periods, positive
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,8 +25,8 @@ _LEAST_SHARE = 1e-3  # of a normal distribution within its bounds: rejection wou
 class Distribution:
     """What numbers are drawn from, independently: one a neuron, or one an edge.
 
-    `Network.add`, `connect` and `background` take one for a parameter, weight, delay or rate, and draw at once, by the
-    network's seed: what they keep is a tensor. One among `initial` is drawn by the run's seed.
+    `Network.add`, `connect`, `background` and `set` take one for a parameter, weight, delay or rate, and draw at once,
+    by the network's seed: what they keep is a tensor. One among `initial` is drawn by the run's seed.
 
     Examples
     --------
@@ -47,8 +47,15 @@ class Distribution:
         self._check()
 
     def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
-        """`size` numbers, with the bits of float32: NumPy's last ones differ between processors."""
-        return self._draw(rng, size).astype(np.float32).astype(np.float64)
+        """`size` numbers, with the bits of float32: NumPy's last ones differ between processors. Bounds hold as given.
+
+        Raises ValueError for numbers that are beyond float32's.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = self._draw(rng, size).astype(np.float32).astype(np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError(f"{self!r} has numbers that are not finite in float32; expected some below 1e38")
+        return np.clip(values, getattr(self, "low", -math.inf), getattr(self, "high", math.inf))
 
     def _check(self) -> None:
         """Raise ValueError for numbers that do not fit together."""
@@ -241,7 +248,7 @@ def _distances(bare: Projection, periodic: Any) -> NDArray[np.float64]:
     sources, targets = bare.edges()
     gap = np.abs((places[0][sources] - places[1][targets]).detach().numpy())
     own = getattr(bare.wiring, "periodic", None) if periodic is None else periodic
-    lengths = np.broadcast_to(np.asarray(own or 0.0, np.float64), gap.shape[1:])
+    lengths = periods(own, gap.shape[1])
     safe = np.where(lengths > 0, lengths, 1.0)
     around = gap % safe
     gap = np.where(lengths > 0, np.minimum(around, safe - around), gap)

@@ -3,6 +3,7 @@ cut. What a process goes on from is an array, which the engines keep with their 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -126,7 +127,7 @@ class _Copies:
         self._share = float(_constant(population, "correlation", alike=True)[0])
         what = f"population {population.name!r}"
         rates, self._interval = rate_samples(population.parameters["rate"], dt, what)
-        if rates.shape[1] > 1:
+        if (rates != rates[:, :1]).any():
             raise ValueError(
                 f"{what} has {rates.shape[1]} rates; expected one for all neurons, which copy the same process"
             )
@@ -191,14 +192,16 @@ _KINDS: Mapping[type, Any] = {GammaProcess: _Renewal, CorrelatedPoisson: _Copies
 def _constant(population: Population, name: str, alike: bool = False) -> NDArray[np.float64]:
     """A parameter that holds for the whole run, (1,) or (neurons,)."""
     value: Any = population.parameters[name]
-    if isinstance(value, TimeSeries) or (alike and np.ndim(value)):
-        what = "changes in time" if isinstance(value, TimeSeries) else "differs between neurons"
+    changes = isinstance(value, TimeSeries)
+    value = math.nan if changes else value.detach() if hasattr(value, "detach") else value
+    out = np.atleast_1d(np.asarray(value, np.float64))
+    if changes or (alike and (out != out[0]).any()):
+        what = "changes in time" if changes else "differs between neurons"
         raise ValueError(
             f"{name} of population {population.name!r} {what}; expected one {'number' if alike else 'value a neuron'} "
             "for the whole run"
         )
-    value = value.detach().numpy() if hasattr(value, "detach") else value
-    return np.atleast_1d(np.asarray(value, np.float64))
+    return out
 
 
 def _drawn(attempt: Any, state: NDArray[np.uint64], expected: float, population: Population, dt: float) -> Spikes:

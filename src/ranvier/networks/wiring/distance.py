@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier._checks import chance, number, period, positive
+from ranvier._checks import chance, number, period, periods, positive
 from ranvier.networks.wiring.rule import Block, Wiring
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class Distance(Wiring):
     `mask`: the sources of a target lie in a region about it, of size `extent`: "circle" (radius, a sphere in three
     dimensions), "doughnut" (inner radius, outer radius), "rectangle" (its sides) or "ellipse" (its axes), in one to
     three dimensions; `angle` (degrees) turns the latter two in the first two dimensions, `shift` (one a dimension)
-    moves the region, which goes on at the other side of a periodic space.
+    moves the region, which goes on at the other side of a periodic space; each source counts at its place nearest to
+    the region's middle.
 
     >>> line = np.arange(4.0)[:, None]  # neurons 1 apart
     >>> rule = rv.wiring.Distance("disc", scale=1.0)
@@ -93,11 +94,7 @@ class Distance(Wiring):
                     f"{name} has {len(numbers)} numbers for positions of {dimensions.pop()} dimensions; expected one "
                     "a dimension"
                 )
-        if isinstance(self.periodic, tuple) and dimensions != {len(self.periodic)}:
-            raise ValueError(
-                f"periodic has {len(self.periodic)} lengths for {dimensions.pop()} dimensions; "
-                "expected one number, or one a dimension."
-            )
+        periods(self.periodic, dimensions.pop())
 
     def _indptr(self, block: Block) -> NDArray[np.int64]:
         counts = np.zeros(block.targets + 1, np.int64)
@@ -111,7 +108,7 @@ class Distance(Wiring):
         from ranvier.networks.wiring._draw import near
 
         xs, xt = (np.ascontiguousarray(x, np.float64) for x in block.positions)
-        lengths = np.broadcast_to(np.asarray(self.periodic or 0.0, np.float64), xs.shape[1:]).copy()
+        lengths = periods(self.periodic, xs.shape[1])
         mask = 0 if self.mask is None else 1 + self._MASKS.index(self.mask)
         degrees = np.array([self.angle % 360.0])
         turn = np.round(np.concatenate([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))]), 15)
