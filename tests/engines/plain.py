@@ -10,11 +10,12 @@ import numpy as np
 import scipy.linalg
 
 import ranvier as rv
-from tests.laws.interpreter import Written, value
+from tests.laws.interpreter import Written, after, value
 
 
-def simulate(net, dt, steps, watch=()):
-    """(spike steps, global neurons, {population name: V (steps, size)}) of a noise-free network."""
+def simulate(net, dt, steps, watch=(), variables=None):
+    """(spike steps, global neurons, {population name: V (steps, size)}) of a noise-free network; with `variables`,
+    names of the neurons' own, (steps, variables, size)."""
     parts = [part_of(net, p, dt) for p in net.populations]
     buffer = {}  # (step, population, port) -> input
     fans = []  # a projection -> source -> [(target, weight, delay)]
@@ -39,7 +40,9 @@ def simulate(net, dt, steps, watch=()):
                             at = (k + 1 + d, q.target.index, port)
                             buffer.setdefault(at, np.zeros(q.target.size))[target] += w
         for name in watch:
-            course[name].append(parts[net[name].index].V.copy())
+            part = parts[net[name].index]
+            rows = 0 if variables is None else [part.names.index((None, v)) for v in variables]
+            course[name].append(part.y[rows].copy())
     steps_, neurons = np.array(sorted(spikes)).reshape(-1, 2).T
     return steps_, neurons, {name: np.array(v) for name, v in course.items()}
 
@@ -73,7 +76,7 @@ class Neurons:
         equations = p.neuron.equations
         self.written, self.refractory = Written(equations), equations.refractory
         self.synapses = [None if s.equations is None else Written(s.equations) for s in ports]
-        self.names = [(None, n) for n in self.written.slope_texts]
+        self.names = [(None, n) for n in (*self.written.slope_texts, *equations.event_texts)]
         self.names += [(k, n) for k, w in enumerate(self.synapses) if w is not None for n in w.slope_texts]
         start = {**p.neuron.initial, **p.initial}
         holds = [n.strip() for n in equations.holds.split(",")] if isinstance(equations.holds, str) else []
@@ -104,7 +107,7 @@ class Neurons:
             if self.synapses[k] is not None:
                 out |= {(k, n): x for n, x in self.synapses[k].slopes(values).items()}
         out |= {(None, n): x for n, x in self.written.slopes({**self.p, **own, "I": I}).items()}
-        return np.array([np.broadcast_to(out[name], (self.size,)) for name in self.names])
+        return np.array([np.broadcast_to(out.get(name, 0.0), (self.size,)) for name in self.names])
 
     def _jacobian(self, y):
         base = self.slopes(y)
@@ -157,10 +160,19 @@ class Neurons:
         if self.refractory is not None:
             steps = np.broadcast_to(np.rint(self.p[self.refractory] / self.dt).astype(int), (self.size,))
             self.left[fired] = steps[fired]
-        for name, text in self.written.resets:
-            new = np.broadcast_to(value(text, values), (self.size,))
-            self.y[self.names.index((None, name)), fired] = new[fired]
+        occurred = [np.broadcast_to(value(text, values), (self.size,)) for _, text, _ in self.written.events]
+        values = self._changed(values, self.written.reset_text, fired)
+        for where, (name, _, text) in zip(occurred, self.written.events, strict=True):
+            values = self._changed(values, f"{text}\n{name} += 1", where)
         return fired
+
+    def _changed(self, values, text, where):
+        """The values with statements made at neurons `where`; the variables among them are written into y."""
+        new = after(text, values)
+        for i, name in ((i, n) for i, (port, n) in enumerate(self.names) if port is None):
+            self.y[i] = np.where(where, new[name], values[name])
+            values = values | {name: self.y[i]}
+        return values
 
     def _exponential(self, y):
         """The linear part by its matrix exponential; others as if it stood at its mean, the rest still.

@@ -69,8 +69,8 @@ def test_every_function_has_its_value(name):
     "text",
     [
         "", "a b", "a +", "a.real", "().__class__", "a[0]", "[a]", "{a: b}", "(a, b)", "'a'", "b'a'", "True",
-        "None", "...", "1j", "lambda x: x", "(x := 3)", "f'{a}'", "a // b", "a % b", "a @ b", "not a", "~a",
-        "a == b", "a != b", "a < b == 3", "int(a)", "int(a > b, 1)", "not (a + 1)",
+        "None", "...", "1j", "lambda x: x", "(x := 3)", "f'{a}'", "a // b", "rand()", "randn(a)", "a @ b", "not a",
+        "~a",         "a == b", "a != b", "a < b == 3", "rand", "int(a > b, 1)", "not (a + 1)",
         "a is b", "a in b", "[x for x in a]", "(yield a)", "await a", "*a",
         "exp", "_a", "exp()", "exp(a, b)",
         "exp(x=a)", "exp(*a)", "open(a)", "eval(a)", "__import__(a)", "a(b)",

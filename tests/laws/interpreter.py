@@ -17,13 +17,23 @@ def exprel(x):
 FUNCTIONS = {
     "exp": np.exp, "expm1": np.expm1, "log": np.log, "sqrt": np.sqrt, "sin": np.sin, "cos": np.cos, "tanh": np.tanh,
     "cosh": np.cosh, "sinh": np.sinh, "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "abs": np.abs, "min": np.minimum,
-    "max": np.maximum, "clip": np.clip, "where": np.where, "exprel": exprel, "pi": np.pi, "__builtins__": {},
+    "max": np.maximum, "clip": np.clip, "where": np.where, "exprel": exprel, "pi": np.pi, "floor": np.floor,
+    "ceil": np.ceil, "int": lambda x: np.trunc(x) + 0.0, "__builtins__": {},
 }  # fmt: skip
 
 
 def value(text, values, functions=FUNCTIONS):
     """The value of one expression or condition."""
     return eval(text.replace("^", "**"), functions, values)
+
+
+def after(text, values, functions=FUNCTIONS):
+    """All names once the statements were made, as Python makes them."""
+    values = dict(values)
+    for line in filter(None, map(str.strip, text.splitlines())):
+        name, sign, right = re.fullmatch(r"(\w+)\s*([-+*/]?)=\s*(.*)", line).groups()
+        values[name] = value(f"{name} {sign} ({right})" if sign else right, values, functions)
+    return values
 
 
 class Written:
@@ -35,8 +45,8 @@ class Written:
         self.slope_texts = {left[1:-3]: right for left, right in pairs if left.endswith("/dt")}
         self.helpers = [(left, right) for left, right in pairs if not left.endswith("/dt")]
         self.threshold = equations.threshold_text
-        parts = filter(None, map(str.strip, equations.reset_text.split(";")))
-        self.resets = [re.split(r"\s*=\s*", part, maxsplit=1) for part in parts]
+        self.reset_text = equations.reset_text.replace(";", "\n")
+        self.events = [(name, text, body.replace(";", "\n")) for name, (text, body) in equations.event_texts.items()]
 
     def slopes(self, values, functions=FUNCTIONS):
         """d/dt of every variable, without noise unless `xi` has a value."""

@@ -7,7 +7,7 @@ import sympy as sp
 from ranvier.equations.printing import TorchPrinter
 
 _FUNCTIONS = ["abs", "cos", "cosh", "exp", "exprel", "fma", "log", "maximum", "minimum", "over_exprel", "power", "sin"]
-_FUNCTIONS += ["sinh", "sqrt", "tanh", "where"]
+_FUNCTIONS += ["floor", "sinh", "sqrt", "tanh", "where", "whole"]
 #: lines of a kernel's text that hold the functions `KernelPrinter` prints, and the builtins that loops use, by names
 #: that no parameter may have: one may be called range
 PREAMBLE = "\n".join([

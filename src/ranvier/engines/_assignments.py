@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
-from ranvier._names import identifier
-from ranvier.equations import parse
 from ranvier.equations.printing import torch_function
+from ranvier.equations.statements import statements
 from ranvier.networks import Population, TimeSeries
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ class Assignments:
     target
         The population, or its name.
     text
-        `"theta = 0.9*theta; V = V - 2"`: names are variables, parameters and the time `t` (ms); all right-hand sides
-        are of the values before, as in a neuron's reset.
+        `"theta *= 0.9; V = V + randn()"`: names are variables, parameters and the time `t` (ms); statements are made
+        one after the other, as in a neuron's reset. Random numbers are a function of seed, population and time.
 
     Raises
     ------
@@ -44,30 +44,33 @@ class Assignments:
 
     def __init__(self, target: Population | str, text: str) -> None:
         self.target, self.text = target, text
-        self._new: dict[str, Any] = {}
-        for part in filter(None, (each.strip() for each in str(text).split(";"))):
-            name, sign, right = (each.strip() for each in part.partition("="))
-            if not (sign and right) or right.startswith("="):
-                raise ValueError(f"the assignment is {part!r}; expected 'name = expression'")
-            if identifier(name, "what is assigned to") in self._new:
-                raise ValueError(f"the assignments set {name!r} twice; expected one a name")
-            self._new[name] = parse(right)
-        if not self._new:
+        if not statements(str(text), None, "the assignment", []):
             raise ValueError(f"the assignments are {text!r}; expected 'name = expression', several divided by ';'")
-        self._evaluate = torch_function(self._new)
 
     def __call__(self, simulation: Simulation, recording: Any = None) -> None:
         """Make the assignments now."""
         values = simulation.get(self.target)
         known = {name: value for name, value in values.items() if not isinstance(value, TimeSeries)}
+        draws: list[str] = []
+        new = statements(self.text, known, f"the assignments {self.text!r}", draws)
         known["t"] = torch.tensor(simulation.time, dtype=torch.float64)
-        missing = {s.name for e in self._new.values() for s in e.free_symbols} - known.keys()
+        known |= self._drawn(draws, simulation)
+        missing = {s.name for e in new.values() for s in e.free_symbols} - known.keys()
         if missing:
             raise ValueError(
                 f"the assignments {self.text!r} use {', '.join(sorted(missing))}; expected variables, constant "
                 f"parameters and t: {', '.join(known)}"
             )
-        simulation.set(self.target, **self._evaluate(**known))
+        simulation.set(self.target, **torch_function(new)(**known))
+
+    def _drawn(self, names: list[str], simulation: Simulation) -> dict[str, torch.Tensor]:
+        """Random numbers (neurons,) by name: the same for a seed, a population and a time, in every engine."""
+        target = simulation.net[self.target] if isinstance(self.target, str) else self.target
+        key = np.random.SeedSequence([simulation.seed, target.index, simulation.step, 0xA551])
+        rng = np.random.Generator(np.random.Philox(key))
+        normal = (name.startswith("randn") for name in names)
+        drawn = (rng.standard_normal(target.size) if each else rng.random(target.size) for each in normal)
+        return {name: torch.from_numpy(values) for name, values in zip(names, drawn, strict=True)}
 
     def __repr__(self) -> str:
         return f"Assignments({self.target!r}, {self.text!r})"

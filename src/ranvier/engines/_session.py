@@ -94,7 +94,17 @@ class Simulation:
     @property
     def time(self) -> float:
         """How far it has come, ms."""
-        return self._prepared.engine.step * self._prepared.engine.options.dt
+        return self.step * self._prepared.engine.options.dt
+
+    @property
+    def step(self) -> int:
+        """How many steps it has made."""
+        return self._prepared.engine.step
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return self._prepared.engine.options.seed
 
     def run(
         self,

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ranvier.engines.step_model import StepModel
 from ranvier.equations import StateVariable, symbol
-from ranvier.equations.integrators import TIME
+from ranvier.equations.integrators import TIME, normal
 from ranvier.equations.printing import torch_function
 from ranvier.networks import Projection, TimeSeries
 from ranvier.rules.precision import warn_of_losses
@@ -77,7 +77,7 @@ def warn_of_rule(projection: Projection, dt: float, dtype: torch.dtype, *, every
 
 def _expressions(model: StepModel) -> list[sp.Basic]:
     out: list[Any] = [e for s in model.equations for e in (s.drift, *s.diffusion.values())]
-    return [*out, *model.reset.values(), *([] if model.threshold is None else [model.threshold])]
+    return [*out, *model.at_end]
 
 
 def _series(model: StepModel) -> Iterator[dict[str, Tensor]]:
@@ -128,7 +128,9 @@ def _least_motion(model: StepModel, values: dict[str, Tensor], dt: float) -> flo
     if model.ceiling is None or soma not in model.reset:
         return float("inf")
     # a reset may start from V at threshold, as V = V - V_th does
-    at_threshold = {symbol(soma): model.ceiling} | {symbol(s): sp.Integer(0) for s in model.states[1:]}
+    zero = {symbol(s): sp.Integer(0) for s in model.states[1:]}
+    zero |= {normal(k): sp.Integer(0) for k in range(model.scheme.normals)}
+    at_threshold = {symbol(soma): model.ceiling} | zero
     top, bottom = (
         torch_function({"x": e.xreplace(at_threshold).xreplace(_unhoisted(model))})(**values)["x"]
         for e in (model.ceiling, model.reset[soma])

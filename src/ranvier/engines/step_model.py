@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ranvier.engines.bridge import START, bridged
-from ranvier.equations import Equations, StateVariable, parse, symbol
+from ranvier.equations import Equations, Event, StateVariable, parse, symbol
+from ranvier.equations.draws import with_draws
 from ranvier.equations.integrators import DT, TIME, Scheme, make_scheme
 from ranvier.equations.printing import torch_function
 from ranvier.equations.propagators import propagators
@@ -48,9 +49,9 @@ class StepModel:
     """One step of a population, in SymPy. Names not in `states`, `inputs`, `normals` are coefficients.
 
     deliver: state -> its value after this step's input; statements and result: the integrator's;
-    threshold, reset: as in the equations, of the new values and the time at the step's end; held: the variables that
-    rest while refractory; equations: of the neuron and its synapses together; ceiling: what the first variable does
-    not pass before it is reset; start: the name of V once what arrives has come, where the threshold reads it.
+    threshold, reset, events: as in the equations, of the new values and the time at the step's end; held: the variables
+    that rest while refractory; equations: of the neuron and its synapses together; ceiling: what the first variable
+    does not pass before it is reset; start: the name of V once what arrives has come, where the threshold reads it.
     """
 
     population: Population
@@ -69,6 +70,15 @@ class StepModel:
     ceiling: sp.Expr | None = None
     hoisted: dict[str, sp.Expr] = field(default_factory=dict)
     start: str | None = None
+    events: tuple[Event, ...] = ()
+
+    @property
+    def at_end(self) -> list[sp.Basic]:
+        """Threshold, reset and events: all that is asked for, or done, at a step's end."""
+        out: list[sp.Basic] = [*self.reset.values(), *([] if self.threshold is None else [self.threshold])]
+        for event in self.events:
+            out += [event.condition, *event.statements.values()]
+        return out
 
     @property
     def coupled(self) -> tuple[Port, ...]:
@@ -78,9 +88,9 @@ class StepModel:
     @property
     def coefficients(self) -> tuple[str, ...]:
         """The constants that a step uses, sorted."""
-        expressions: list[Any] = [*self.deliver.values(), *self.result.values(), *self.reset.values()]
+        expressions: list[Any] = [*self.deliver.values(), *self.result.values(), *self.at_end]
         expressions += [e for _, e in self.statements]
-        expressions += [e for e in (self.threshold, self.ceiling) if e is not None]
+        expressions += [] if self.ceiling is None else [self.ceiling]
         used = {s.name for e in expressions for s in e.free_symbols}
         defined = {s.name for s, _ in self.statements} | set(self.states) | set(self.varying)
         defined |= {START.name} | {p.input.name for p in self.ports} | {f"N_{k}" for k in range(self.scheme.normals)}
@@ -162,11 +172,12 @@ def _step_model(population: Population, ports: tuple[Port, ...], external: bool,
     if bridge := bridge and threshold is not None:
         name = f"population {population.name!r} of {type(population.neuron).__name__}"
         scheme, threshold = bridged(scheme, equations, ceiling, name)
+    scheme, drawn = with_draws(scheme, equations.draws)
     changing = {START, *(symbol(s.name) for s in joint)} | {s for s, _ in scheme.statements}
     changing |= {symbol(v) for v in varying} | {p.input for p in ports} | {TIME}
     changing |= {symbol(f"N_{k}") for k in range(scheme.normals)}
     hoist = _Hoist(changing)
-    at_end = {TIME: TIME + DT}
+    at_end = {TIME: TIME + DT} | drawn
     return StepModel(
         population=population,
         equations=tuple(joint),
@@ -184,6 +195,10 @@ def _step_model(population: Population, ports: tuple[Port, ...], external: bool,
         ceiling=None if ceiling is None else hoist(ceiling[1].xreplace(at_end)),
         hoisted=hoist.constants,
         start=START.name if bridge else None,
+        events=tuple(
+            Event(hoist(e.condition.xreplace(at_end)), {k: hoist(v.xreplace(at_end)) for k, v in e.statements.items()})
+            for e in equations.events.values()
+        ),
     )
 
 
@@ -257,7 +272,7 @@ def _ceiling(equations: Equations, soma: str) -> tuple[str, sp.Expr] | None:
         return None
     match equations.threshold:
         case sp.Ge(lhs=sp.Symbol(name=name), rhs=rhs) | sp.Gt(lhs=sp.Symbol(name=name), rhs=rhs):
-            if name == soma and not rhs.free_symbols & {symbol(x) for x in equations.names}:
+            if name == soma and not rhs.free_symbols & {symbol(x) for x in (*equations.names, *equations.draws)}:
                 return soma, rhs
     return None
 

@@ -13,20 +13,21 @@ import sympy as sp
 
 from ranvier._checks import instance
 from ranvier._names import identifier
-from ranvier.equations._parse import FUNCTIONS, LONGEST, parse, symbol
+from ranvier.equations._events import event_of, event_texts
+from ranvier.equations._parse import DRAWS, FUNCTIONS, LONGEST, is_draw, parse, symbol
+from ranvier.equations.statements import LARGEST, statements
 from ranvier.equations.units import require_unit
 
 _DERIVATIVE = re.compile(r"^d([A-Za-z]\w*)/dt\s*=\s*(.+)$")
 _ALIAS = re.compile(r"^([A-Za-z]\w*)\s*=\s*(.+)$")
 
-#: operations and names in one equation, helpers put in; each costs time to differentiate and to compile
-LARGEST = 5000
-
 #: names that mean the same in all equations: total synaptic input (mV), time and step (ms)
 RESERVED = ("I", "t", "dt")
 
 # names that the engines give: inputs, normals, constants, propagators, stages, synapses' variables
-_ENGINES = re.compile(r"(in|end|start|N|c|[PQRL]_\d+)_\d+|[kx][1-4]_\w+|\w+_p\d+|refractory_(left|steps)")
+_ENGINES = re.compile(
+    r"(in|end|start|N|c|randn?|[PQRL]_\d+)_\d+|[kx][1-4]_\w+|\w+_p\d+|refractory_(left|steps)"
+)
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,15 @@ class Equations:
         `1`), which documents, after # a comment. White noise is `xi` (or `xi_a`, `xi_b`: independent ones), of
         density 1/√ms. `I` is the synaptic input in mV, `drive` and `noise` are the population's inputs in mV.
     threshold
-        The condition under which the neuron spikes, e.g. `"V >= V_th"`. None: it never does.
+        The condition under which the neuron spikes, e.g. `"V >= V_th"`, or by chance `"rand() < rate*dt"`. None: it
+        never does.
     reset
-        Assignments at a spike, `"V = V_reset; w = w + b"`.
+        Statements at a spike, one after the other, `"V = V_reset; w += b"`, divided by ; or line ends. A name that is
+        no variable is an intermediate value: `"x = randn(); V = V_reset + x; w += x"`.
+    events
+        What happens besides spikes: name -> (condition, statements), `{"burst": ("Ca > Ca_th", "Ca = 0; w += 1")}`.
+        Conditions are asked for at every step's end, refractory or not, all before the reset; then come the reset and
+        the events' statements, in this order. An event's name is a variable that counts how often it has occurred.
     refractory
         Name of the parameter (ms): for so long after a spike there is no other.
     holds
@@ -68,7 +75,7 @@ class Equations:
     Raises
     ------
     ValueError
-        if a line is no equation, a unit is none, noise enters non-linearly, or the reset or `holds` names an unknown
+        if a line is no equation, a unit is none, noise enters non-linearly, or a statement or `holds` names an unknown
         variable.
     TypeError
         for text that is no string, and if a variable's name is no plain identifier.
@@ -94,6 +101,7 @@ class Equations:
         reset: str = "",
         refractory: str | None = None,
         holds: bool | str = True,
+        events: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
         instance(text, str, "text", "a string of equations, one a line: 'dV/dt = -V/tau : mV'")
         instance(threshold, (str, NoneType), "threshold", "a condition as a string: 'V >= V_th'")
@@ -103,24 +111,21 @@ class Equations:
         self.text = "\n".join(filter(None, lines))
         if len(self.text) > 20 * LONGEST:
             raise ValueError(f"the equations have {len(self.text)} characters; expected at most {20 * LONGEST}")
-        self.states, helpers = _states(self.text)
-        names = {state.name for state in self.states}
-        self.threshold = None if threshold is None else parse(threshold).xreplace(helpers)
+        self.event_texts = event_texts(events)
+        self.states, helpers = _states(self.text, tuple(self.event_texts))
+        draws: list[str] = []
+        self.threshold = None if threshold is None else parse(threshold, draws).xreplace(helpers)
         self.threshold_text, self.reset_text = threshold, reset
         self.refractory = refractory
         #: the variables that are held while refractory
         self.held = _held(holds, self.names)
-        self.reset: dict[str, sp.Expr] = {}
-        for assignment in filter(None, (part.strip() for part in reset.split(";"))):
-            match = _ALIAS.match(assignment)
-            if match is None or match[1] not in names:
-                raise ValueError(
-                    f"the reset is {assignment!r}; expected 'variable = expression' "
-                    f"with a variable among {', '.join(sorted(names))}"
-                )
-            if match[1] in self.reset:
-                raise ValueError(f"the reset assigns {match[1]!r} twice; expected one assignment a variable")
-            self.reset[match[1]] = parse(match[2]).xreplace(helpers)
+        self.reset = statements(reset, self.names, "the reset", draws, helpers)
+        self.events = {
+            name: event_of(name, condition, text, self.names, draws, helpers)
+            for name, (condition, text) in self.event_texts.items()
+        }
+        #: names of the random numbers `rand()` and `randn()` of threshold, reset and events, one a call
+        self.draws = tuple(draws)
         for name in (*self.names, *self.parameters, *self.noises):
             identifier(name, "a name in the equations")
             if _ENGINES.fullmatch(name):
@@ -151,7 +156,9 @@ class Equations:
         expressions: list[Any] = [s.drift for s in self.states]
         expressions += [g for s in self.states for g in s.diffusion.values()]
         expressions += [*self.reset.values()] + ([] if self.threshold is None else [self.threshold])
-        used = {x.name for e in expressions for x in e.free_symbols}
+        for event in self.events.values():
+            expressions += [event.condition, *event.statements.values()]
+        used = {x.name for e in expressions for x in e.free_symbols if not is_draw(x.name)}
         if self.refractory:
             used.add(self.refractory)
         return tuple(sorted(used - set(self.names) - set(RESERVED)))
@@ -168,13 +175,16 @@ class Equations:
     def latex(self) -> str:
         """The equations as LaTeX, one line a variable, joined by a double backslash."""
         lines = []
-        for state in self.states:
+        for state in (s for s in self.states if s.name not in self.events):
             noise = [g * sp.Symbol(xi.replace("xi", r"\xi")) for xi, g in state.diffusion.items()]
             right = sp.latex(sp.Add(state.drift, *noise))
             lines.append(rf"\dot{{{sp.latex(symbol(state.name))}}} &= {right}")
         if self.threshold is not None:
             resets = ", ".join(rf"{sp.latex(symbol(n))} \to {sp.latex(e)}" for n, e in self.reset.items())
             lines.append(rf"{sp.latex(self.threshold)} &: \quad {resets}")
+        for event in self.events.values():
+            changes = ", ".join(rf"{sp.latex(symbol(n))} \to {sp.latex(e)}" for n, e in event.statements.items())
+            lines.append(rf"{sp.latex(event.condition)} &: \quad {changes}")
         return " \\\\\n".join(lines)
 
     def torch(self) -> Any:
@@ -191,13 +201,13 @@ class Equations:
             "reset": self.reset_text,
             "refractory": self.refractory,
             "holds": self.holds,
-        }
+        } | ({"events": {name: list(texts) for name, texts in self.event_texts.items()}} if self.events else {})
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Equations) and self.describe() == other.describe()
 
     def __hash__(self) -> int:
-        return hash(tuple(self.describe().values()))
+        return hash(repr(self.describe()))
 
     def __repr__(self) -> str:
         return f"Equations({self.text!r}, threshold={self.threshold_text!r}, reset={self.reset_text!r})"
@@ -219,8 +229,8 @@ def _held(holds: bool | str, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if name in chosen)
 
 
-def _states(text: str) -> tuple[tuple[StateVariable, ...], dict[sp.Symbol, sp.Expr]]:
-    """The variables, and the helpers in terms of variables and parameters."""
+def _states(text: str, counts: tuple[str, ...]) -> tuple[tuple[StateVariable, ...], dict[sp.Symbol, sp.Expr]]:
+    """The variables, `counts` of events the last, and the helpers in terms of variables and parameters."""
     derivatives: dict[str, tuple[sp.Expr, str]] = {}
     aliases: dict[sp.Symbol, sp.Expr] = {}
     for line in text.splitlines():
@@ -236,6 +246,9 @@ def _states(text: str) -> tuple[tuple[StateVariable, ...], dict[sp.Symbol, sp.Ex
             raise ValueError(f"the line is {line!r}; expected 'dV/dt = ...' or 'name = ...'")
     if not derivatives:
         raise ValueError("there is no line 'dV/dt = ...'; expected at least one")
+    for name in counts:
+        _require_new(name, derivatives, aliases)
+        derivatives[name] = (sp.Integer(0), "1")
     _require_small(derivatives, aliases)
     for _ in range(len(aliases)):  # aliases may use aliases; each pass resolves one level
         aliases = {name: value.xreplace(aliases) for name, value in aliases.items()}
@@ -288,7 +301,7 @@ def _require_small(derivatives: Mapping[str, Any], aliases: Mapping[sp.Symbol, s
 
 def _require_new(name: str, derivatives: Mapping[str, Any], aliases: Mapping[sp.Symbol, Any]) -> None:
     identifier(name, "a variable")
-    if name in {*derivatives, *map(str, aliases), *RESERVED, *FUNCTIONS, "pi"}:
+    if name in {*derivatives, *map(str, aliases), *RESERVED, *FUNCTIONS, *DRAWS, "pi"}:
         raise ValueError(f"{name!r} is defined twice or reserved; expected another name")
 
 

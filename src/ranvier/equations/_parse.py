@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import math
+import re
+from collections.abc import Callable
 from itertools import pairwise
 
 import sympy as sp
@@ -41,6 +43,48 @@ class exprel_slope(sp.Function):
         return sp.Rational(1, 2) if x.is_zero else None
 
 
+class whole(sp.Function):
+    """whole(x): the number x without its fraction, toward zero, as Python's `int`.
+
+    Its derivative is zero, also where it jumps.
+
+    Examples
+    --------
+    >>> from ranvier.equations import parse
+    >>> parse("int(-2.7)"), parse("floor(-2.7)"), parse("ceil(-2.7)")
+    (-2, -3, -2)
+    """
+
+    nargs = 1
+    is_integer = True
+
+    @staticmethod
+    def _rounded(x: float) -> int:
+        return math.trunc(x)
+
+    @classmethod
+    def eval(cls, x: sp.Expr) -> sp.Expr | None:
+        if x.is_integer:
+            return x
+        return sp.Integer(cls._rounded(float(x))) if x.is_number else None
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return sp.Integer(0)
+
+
+class floor(whole):
+    """The largest whole number that is not above x."""
+
+    @staticmethod
+    def _rounded(x: float) -> int:
+        return math.floor(x)
+
+
+def _int(x: sp.Basic) -> sp.Basic:
+    """Of a condition 1 or 0, of a number what `whole` says."""
+    return whole(x) if isinstance(x, sp.Expr) else sp.Piecewise((sp.Integer(1), x), (sp.Integer(0), True))
+
+
 FUNCTIONS = {
     "exp": sp.exp,
     "expm1": lambda x: sp.exp(x) - 1,
@@ -58,10 +102,13 @@ FUNCTIONS = {
     "clip": lambda x, low, high: sp.Min(sp.Max(x, low), high),
     "exprel": exprel,
     "where": lambda condition, yes, no: sp.Piecewise((yes, condition), (no, True)),
-    "int": lambda condition: sp.Piecewise((sp.Integer(1), condition), (sp.Integer(0), True)),
+    "int": _int,
+    "floor": floor,
+    "ceil": lambda x: -floor(-x),
 }
-#: which of their arguments, of those functions that take some, are conditions
-_CONDITIONS = {"where": 0, "int": 0}
+#: random numbers: `rand()` is uniform in [0, 1), `randn()` standard normal; each call stands for one of its own
+DRAWS = ("rand", "randn")
+_DRAW = re.compile(rf"({'|'.join(DRAWS)})_\d+")
 
 
 def _power(a: sp.Expr, b: sp.Expr) -> sp.Expr:
@@ -76,6 +123,7 @@ _BINARY = {
     ast.Mult: lambda a, b: a * b,
     ast.Div: lambda a, b: a / b,
     ast.Pow: _power,
+    ast.Mod: lambda a, b: a - b * floor(a / b),
 }
 LONGEST = 10_000  # characters of one expression
 _NO_REAL_NUMBER = (sp.zoo, sp.oo, -sp.oo, sp.nan, sp.I)
@@ -94,13 +142,15 @@ def symbol(name: str) -> sp.Symbol:
     return sp.Symbol(name, real=True)
 
 
-def parse(text: str) -> sp.Basic:
-    """An expression or a condition, with the functions of `FUNCTIONS`, `^` or `**` for powers.
+def parse(text: str, draws: list[str] | None = None) -> sp.Basic:
+    """An expression or a condition, with the functions of `FUNCTIONS`, `^` or `**` for powers, `%` for remainders.
 
     Conditions are comparisons, also in a row (`0 < V < 1`), joined by `and`, `or`, `not`; `int(condition)` is 1 or 0,
-    `where(condition, yes, no)` and `yes if condition else no` choose.
+    `int(x)` a number without its fraction, `where(condition, yes, no)` and `yes if condition else no` choose.
+    `rand()` and `randn()` become symbols `rand_0`, `randn_1`, ..., whose names are added to `draws`.
 
-    Raises ValueError on anything that is not arithmetic, and on text of more than 10 000 characters.
+    Raises ValueError on anything that is not arithmetic, on text of more than 10 000 characters, and on random numbers
+    where there is no list `draws`.
 
     Examples
     --------
@@ -116,6 +166,11 @@ def parse(text: str) -> sp.Basic:
         raise ValueError(f"the expression {text[:60]!r}... has {len(text)} characters; expected at most {LONGEST}")
     try:
         tree = ast.parse(text.strip().replace("^", "**"), mode="eval")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and is_draw(node.id):
+                raise ValueError(f"the name {node.id!r} stands for a random number; expected another name: {node.id}_")
+        if draws is not None:
+            tree = _Draws(draws).visit(tree)
         result = _convert(tree.body, text)
     except SyntaxError as error:
         raise ValueError(f"the value is {text!r}; expected an arithmetic expression: {error}") from None
@@ -128,6 +183,26 @@ def parse(text: str) -> sp.Basic:
     if result.has(*_NO_REAL_NUMBER):
         raise ValueError(f"the value is {text!r}, which is {result}; expected a finite real value")
     return result
+
+
+def is_draw(name: str) -> bool:
+    """Whether a symbol's name stands for a random number."""
+    return _DRAW.fullmatch(name) is not None
+
+
+class _Draws(ast.NodeTransformer):
+    """Gives every call of `rand()` and `randn()` a name of its own."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        match node:
+            case ast.Call(func=ast.Name(id=name), args=[], keywords=[]) if name in DRAWS:
+                self.names.append(f"{name}_{len(self.names)}")
+                return ast.Name(id=self.names[-1], ctx=ast.Load())
+        return node
 
 
 def _convert(node: ast.AST, text: str) -> sp.Basic:
@@ -164,7 +239,7 @@ def _term(node: ast.AST, text: str) -> sp.Basic:
                 raise ValueError(f"there is a number beyond 1e308 in {text!r}; expected a finite one")
             return sp.Integer(constant) if isinstance(constant, int) else sp.Float(constant)
         case ast.Name(id=name):
-            if name in FUNCTIONS:
+            if name in (*FUNCTIONS, *DRAWS):
                 raise ValueError(f"there is the function {name!r} in {text!r} as a name; expected {name}(...)")
             return sp.pi if name == "pi" else symbol(identifier(name, f"a name in {text!r}"))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
@@ -185,10 +260,19 @@ def _term(node: ast.AST, text: str) -> sp.Basic:
         case ast.IfExp(test=test, body=body, orelse=orelse):
             return sp.Piecewise((number(body), condition(test)), (number(orelse), True))
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+            if name in DRAWS:
+                raise ValueError(
+                    f"there is {name}() in {text!r}; expected it without arguments, in a threshold, a reset, an event "
+                    "or what spikes do at a synapse: white noise in equations is xi"
+                )
             if name not in FUNCTIONS:
-                known = ", ".join(FUNCTIONS)
+                known = ", ".join((*FUNCTIONS, *DRAWS))
                 raise ValueError(f"unknown function {name!r} in {text!r}; expected one of {known}")
-            kinds = [condition if _CONDITIONS.get(name) == k else number for k in range(len(arguments))]
+            kinds: list[Callable[[ast.AST], sp.Basic]] = [number] * len(arguments)
+            if name == "where":
+                kinds[:1] = [condition]
+            elif name == "int":
+                kinds[:1] = [lambda child: _convert(child, text)]
             if not arguments or any(isinstance(a, ast.Starred) for a in arguments):
                 raise ValueError(f"{name!r} has none or starred ones in {text!r}; expected arguments by position")
             values = [kind(argument) for kind, argument in zip(kinds, arguments, strict=True)]

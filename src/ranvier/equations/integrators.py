@@ -27,13 +27,13 @@ from typing import Any
 import sympy as sp
 
 from ranvier.equations._equations import StateVariable
-from ranvier.equations._parse import exprel, symbol
+from ranvier.equations._parse import exprel, symbol, whole
 
 #: the time within a step
 TIME = symbol("t")
 METHODS = ("exact", "exponential_euler", "euler", "heun", "rk4")
 DT = symbol("dt")
-_KINKED = (sp.Piecewise, sp.Min, sp.Max, sp.Abs, sp.sign, sp.Heaviside)
+_KINKED = (sp.Piecewise, sp.Min, sp.Max, sp.Abs, sp.sign, sp.Heaviside, whole)
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,8 @@ class _Builder:
             elif i in noisy:
                 row = noisy.index(i)
                 value += sp.Add(*(self._propagator("L", row, k) * normal(first + k) for k in range(row + 1)))
-            self.result[state.name] = value
+            still = state.drift == 0 and not state.diffusion  # a count, which no rounding may change
+            self.result[state.name] = x[i] if still else value
             driven = i in noisy or any(b[j] != 0 for j in sources)
             decayed = sp.Add(*(symbol(f"Q_{i}_{j}") / DT * x[j] for j in sources))
             self.means[x[i]] = (x[i] + value) / 2 if driven else decayed

@@ -16,7 +16,8 @@ class TorchPrinter(PythonCodePrinter):
     parameter has; Piecewise as nested `_where`."""
 
     functions = {"exp": "_exp", "log": "_log", "sin": "_sin", "cos": "_cos", "tanh": "_tanh", "Abs": "_abs",
-                 "cosh": "_cosh", "sinh": "_sinh", "exprel": "_exprel", "exprel_slope": "_exprel_slope"}
+                 "cosh": "_cosh", "sinh": "_sinh", "exprel": "_exprel", "exprel_slope": "_exprel_slope",
+                 "floor": "_floor", "whole": "_whole"}
 
     def __init__(self) -> None:
         super().__init__({"fully_qualified_modules": False, "allow_unknown_functions": True})
@@ -30,6 +31,7 @@ class TorchPrinter(PythonCodePrinter):
 
     _print_exp = _print_log = _print_sin = _print_cos = _print_tanh = _print_Function
     _print_Abs = _print_cosh = _print_sinh = _print_exprel = _print_exprel_slope = _print_Function
+    _print_floor = _print_whole = _print_Function
 
     def _print_Heaviside(self, expr: sp.Heaviside) -> str:
         x = self._print(expr.args[0])
@@ -140,7 +142,8 @@ def torch_namespace() -> dict[str, Any]:
 
     names = {"_exp": torch.exp, "_log": torch.log, "_sqrt": torch.sqrt, "_sin": torch.sin, "_cos": torch.cos,
              "_tanh": torch.tanh, "_cosh": torch.cosh, "_sinh": torch.sinh, "_abs": torch.abs,
-             "_power": torch.pow, "_minimum": torch.minimum, "_maximum": torch.maximum}
+             "_floor": torch.floor, "_whole": torch.trunc, "_power": torch.pow, "_minimum": torch.minimum,
+             "_maximum": torch.maximum}  # fmt: skip
     return {name: lifted(f) for name, f in names.items()} | {
         "_exprel": exprel,
         "_exprel_slope": exprel_slope,

@@ -176,12 +176,14 @@ def _initial(value: Entry) -> dict[str, float | str]:
 def _equations(value: Entry) -> Any:
     from ranvier.equations import Equations
 
-    entries = value.mapping("text", optional=("threshold", "reset", "refractory", "holds"))
-    texts = {name: x.text() for name, x in entries.items() if name != "holds" and not (name != "text" and x.absent)}
-    holds = entries.get("holds")
-    if holds is None:
-        return Equations(**texts)
-    return Equations(**texts, holds=holds.text() if isinstance(holds.value, str) else holds.flag())
+    entries = value.mapping("text", optional=("threshold", "reset", "refractory", "holds", "events"))
+    plain = {name: entries[name] for name in entries.keys() - {"holds", "events"}}
+    arguments: dict[str, Any] = {name: x.text() for name, x in plain.items() if name == "text" or not x.absent}
+    if (holds := entries.get("holds")) is not None:
+        arguments["holds"] = holds.text() if isinstance(holds.value, str) else holds.flag()
+    if (events := entries.get("events")) is not None:
+        arguments["events"] = {name: tuple(x.text() for x in pair.listed()) for name, pair in events.items()}
+    return Equations(**arguments)
 
 
 def _trace(kind: Any, value: Entry) -> Any:

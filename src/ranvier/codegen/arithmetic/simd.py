@@ -76,6 +76,18 @@ def fma(typingctx, a, b, c):
     return kind(kind, kind, kind), codegen
 
 
+@intrinsic
+def floor(typingctx, x):
+    """The largest whole number that is not above x, in x's own type."""
+    kind = types.unliteral(x)
+
+    def codegen(context, builder, signature, args):
+        value = args[0]
+        return builder.call(builder.module.declare_intrinsic("llvm.floor", [value.type]), [value])
+
+    return kind(kind), codegen
+
+
 def horner(coefficients: Sequence[float]):
     """The polynomial with these coefficients, highest power first, as a function of one number in its precision."""
 
@@ -268,6 +280,12 @@ def sqrt(x):
 @njit(**INLINE)
 def abs_(x):
     return abs(x)
+
+
+@njit(**INLINE)
+def whole(x):
+    """x without its fraction."""
+    return floor(x) if x > type(x)(0) else -floor(-x)
 
 
 @njit(**INLINE)

@@ -197,8 +197,11 @@ def _guess(model: StepModel, show: Callable[[Any], str]) -> list[str]:
 
 
 def _spike(model: StepModel, show: Callable[[Any], str]) -> list[str]:
+    """Threshold, conditions of events, then the reset and what the events do."""
+    conditions = [f"_event_{k} = {show(event.condition)}" for k, event in enumerate(model.events)]
+    changes = [line for k, e in enumerate(model.events) for line in _changed(e.statements, f"_event_{k}", show)]
     if model.threshold is None:
-        return []
+        return [*conditions, *changes]
     lines = []
     if model.refractory is None:
         lines.append(f"_spike = {show(model.threshold)}")
@@ -206,7 +209,11 @@ def _spike(model: StepModel, show: Callable[[Any], str]) -> list[str]:
         lines.append(f"_spike = _free & {show(model.threshold)}")
         lines.append("_left = refractory_left - _real(1.0) if refractory_left > _real(0.0) else _real(0.0)")
         lines.append("refractory_left = refractory_steps if _spike else _left")
-    lines += [f"_after_{name} = {show(value)}" for name, value in model.reset.items()]
-    lines += [f"{name} = _after_{name} if _spike else {name}" for name in model.reset]
-    lines.append("_S[_i] = _np.uint8(1) if _spike else _np.uint8(0)")
-    return lines
+    spiked = "_S[_i] = _np.uint8(1) if _spike else _np.uint8(0)"
+    return [*lines, *conditions, *_changed(model.reset, "_spike", show), *changes, spiked]
+
+
+def _changed(values: Mapping[str, Any], where: str, show: Callable[[Any], str]) -> list[str]:
+    """Variables take new values, each computed from all old ones."""
+    lines = [f"_after_{name} = {show(value)}" for name, value in values.items()]
+    return lines + [f"{name} = _after_{name} if {where} else {name}" for name in values]

@@ -224,8 +224,7 @@ class PopulationTables:
 def _reads_time(model: StepModel) -> bool:
     """Whether a step depends on t."""
     expressions = [value for _, value in model.statements]
-    expressions += [*model.result.values(), *model.deliver.values(), *model.reset.values()]
-    expressions += [] if model.threshold is None else [model.threshold]
+    expressions += [*model.result.values(), *model.deliver.values(), *model.at_end]
     return any(e.has(TIME) for e in expressions)
 
 

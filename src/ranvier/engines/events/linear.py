@@ -54,6 +54,8 @@ def obstacle(model: StepModel) -> str | None:
     name = model.population.name
     if model.scheme.normals:
         return f"population {name!r} has noise"
+    if model.events:
+        return f"population {name!r} has events besides spikes"
     if model.scheme.linear is None or set(model.scheme.linear.names) != set(model.states):
         return f"the equations of population {name!r} are not linear with constant coefficients"
     if model.population.neuron.equations.threshold is not None and model.ceiling is None:

@@ -266,19 +266,21 @@ class TorchNetwork:
         soma, left = model.states[0], state.refractory[p.index]
         after = self._integrated(p, state, values)
         shape = after[soma].shape
-        if stepper.distance is None:
-            return torch.stack([after[s] for s in model.states]), left, after[soma].to(self.dtype)
         values = values | after
-        spike = self.surrogate(stepper.distance(**values)["distance"].to(self.dtype), stepper.strict)
-        spike = spike.expand(shape)
-        if model.refractory is not None:
-            spike = torch.where(left > 0, torch.zeros_like(spike), spike)
-            steps = constants["coefficients"][p.index]["refractory_steps"].expand(shape)
-            left = torch.where(spike.detach() > 0, steps, (left - 1).clamp(min=0))
-        for name, value in stepper.reset(**values).items():
+        occurred = [holds(**values)["holds"].expand(shape) for holds, _ in stepper.events]
+        spike = None
+        if stepper.distance is not None:
+            spike = self.surrogate(stepper.distance(**values)["distance"].to(self.dtype), stepper.strict).expand(shape)
+            if model.refractory is not None:
+                spike = torch.where(left > 0, torch.zeros_like(spike), spike)
+                steps = constants["coefficients"][p.index]["refractory_steps"].expand(shape)
+                left = torch.where(spike.detach() > 0, steps, (left - 1).clamp(min=0))
             # the reset is detached: its gradient would pull against the spike's own
-            after[name] = torch.where(spike.detach() > 0, value.to(after[name].dtype), after[name])
-        return torch.stack([after[s] for s in model.states]), left, spike
+            after |= _changed(stepper.reset(**values), spike.detach() > 0, after)
+        for here, (_, statements) in zip(occurred, stepper.events, strict=True):
+            after |= _changed(statements(**values | after), here, after)
+        output = after[soma].to(self.dtype) if spike is None else spike
+        return torch.stack([after[s] for s in model.states]), left, output
 
     def _input(
         self, port: Port, p: Population, constants: dict[str, Any], state: NetworkState, generator: Any
@@ -304,6 +306,11 @@ class TorchNetwork:
             counts = torch.poisson(mean, generator=generator).to(self.dtype)
             total = total + counts * torch.as_tensor(b.weight, dtype=torch.float64).to(self.dtype)
         return total.to(self.kinds[p.index])
+
+
+def _changed(values: dict[str, Tensor], where: Tensor, after: dict[str, Tensor]) -> dict[str, Tensor]:
+    """New values of variables, there where they change."""
+    return {name: torch.where(where, value.to(after[name].dtype), after[name]) for name, value in values.items()}
 
 
 def _transmitted(port: Port, V: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ _LEAST = sp.Float(1e-30)
 
 @dataclass(frozen=True)
 class Stepper:
-    """A population's functions, printed from its step."""
+    """A population's functions, printed from its step; `events`: conditions ("holds") and what they change."""
 
     model: StepModel
     deliver: Callable[..., dict[str, Tensor]]
@@ -25,6 +25,7 @@ class Stepper:
     distance: Callable[..., dict[str, Tensor]] | None
     strict: bool
     reset: Callable[..., dict[str, Tensor]]
+    events: tuple[tuple[Callable[..., dict[str, Tensor]], Callable[..., dict[str, Tensor]]], ...]
     ceiling: Callable[..., dict[str, Tensor]]
 
 
@@ -57,5 +58,6 @@ def stepper_of(model: StepModel) -> Stepper:
         distance,
         strict,
         torch_function(model.reset),
+        tuple((torch_function({"holds": e.condition}), torch_function(e.statements)) for e in model.events),
         torch_function({} if model.ceiling is None else {"ceiling": model.ceiling}),
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import sympy as sp
 
 _FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tanh", "cosh", "sinh", "power", "exprel", "minimum", "maximum",
-              "where", "exprel_slope", "over_exprel", "fma")  # fmt: skip
+              "where", "exprel_slope", "over_exprel", "fma", "floor", "whole")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -202,6 +202,11 @@ def _model(kind: type[Neuron], synapse: Synapse | None, method: str | None) -> S
             f"the value is {synapse!r}, which needs no spikes; "
             "expected a synapse that spikes act on, or None"
         )
+    if kind.equations.draws or kind.equations.events:
+        what = "random numbers in its threshold or reset" if kind.equations.draws else "events besides spikes"
+        raise ValueError(
+            f"{kind.__name__} has {what}; expected none in a layer, whose step is a function of its input: simulate it"
+        )
     net = Network()
     population = net.add(kind(), 1, method=method)
     if synapse is not None:

@@ -16,6 +16,7 @@ from ranvier.theory.network.fluctuations.linear_noise import (
     linear_noise,
     noise_spectrum,
 )
+from ranvier.theory.network.neuron_lowering import require_spikes_alone
 from ranvier.theory.single_neuron.functions import in_hertz
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ class _System:
                     f"population {p.name!r} of {type(p.neuron).__name__} spikes; expected graded neurons for the "
                     "linear noise approximation, whose equations have no threshold"
                 )
+            require_spikes_alone(equations, f"population {p.name!r} of {type(p.neuron).__name__}")
             for key, value in p.parameters.items():
                 if isinstance(value, TimeSeries):
                     raise ValueError(

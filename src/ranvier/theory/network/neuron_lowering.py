@@ -48,6 +48,7 @@ def neuron_group(population: Population) -> NeuronGroup:
     """
     equations: Equations = population.neuron.equations
     name = f"population {population.name!r} of {type(population.neuron).__name__}"
+    require_spikes_alone(equations, name)
     slow = slow_variable(equations)
     _require_one_variable(equations, name, slow)
     require_constant(population.parameters, name)
@@ -164,6 +165,14 @@ def _compiled(equations: Equations, name: str) -> dict[str, Callable[..., Tensor
 def _function(expression: sp.Expr) -> Callable[..., Tensor]:
     f = torch_function({"x": sp.sympify(expression)})
     return lambda **values: f(**values)["x"].to(torch.float64)
+
+
+def require_spikes_alone(equations: Equations, name: str) -> None:
+    """Raise ValueError for what happens by chance at a step's end, and for events besides spikes."""
+    if equations.draws or equations.events:
+        what = f"events besides spikes ({', '.join(equations.events)})"
+        what = "random numbers in its threshold or reset" if equations.draws else what
+        raise ValueError(f"{name} has {what}; expected none for a prediction: simulate it")
 
 
 def _require_one_variable(equations: Equations, name: str, slow: str | None) -> None:

@@ -25,7 +25,7 @@ from ranvier.nn.spiking._kernels import Adjoint, adjoint
 from ranvier.nn.spiking.step import Step, kernel_text
 
 _FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tanh", "cosh", "sinh", "power", "exprel", "exprel_slope",
-              "minimum", "maximum", "where")  # fmt: skip
+              "minimum", "maximum", "where", "floor", "whole")  # fmt: skip
 _REGISTERS = 96  # 32-bit ones a thread that a tape, with the rows requested, may take
 _LINES = 150  # of text that a segment may have: seconds of compilation
 _LONGEST = 8  # steps from one state that is kept to the next

@@ -52,6 +52,16 @@ def abs_(x):
     return tl.abs(x)
 
 
+@inline
+def floor(x):
+    return tl.floor(x)
+
+
+@inline
+def whole(x):
+    return tl.where(x > 0, tl.floor(x), -tl.floor(-x))
+
+
 if INTERPRETED:
 
     def sqrt(x):
