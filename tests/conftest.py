@@ -3,6 +3,7 @@ than half a minute of the processor."""
 
 import gc
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -94,8 +95,12 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
         from ranvier import cli
 
         monkeypatch.setattr(sys, "argv", ["ranvier", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
+        handler = signal.getsignal(signal.SIGINT)
+        try:
+            with pytest.raises(SystemExit) as stop:
+                cli.main()
+        finally:
+            signal.signal(signal.SIGINT, handler)
         return int(stop.value.code or 0)
 
     return ranvier

@@ -6,6 +6,7 @@ import errno
 import inspect
 import os
 import re
+import signal
 import subprocess
 import sys
 import typing
@@ -169,6 +170,14 @@ def test_ctrl_c_ends_every_command_in_one_line(call, works, command):
     assert code == 130 and re.fullmatch(r"stopped; [a-z ]+\n", err), err
 
 
+def test_ctrl_c_is_said_where_nothing_is_kept(call, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ranvier.atlas.listing", interrupted)
+    assert call("atlas", "list") == (130, "", "stopped\n")
+
+
 def test_ctrl_c_while_modules_are_imported(call, monkeypatch):
     import builtins
 
@@ -181,6 +190,64 @@ def test_ctrl_c_while_modules_are_imported(call, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", interrupted)
     assert call("atlas", "list") == (130, "", "stopped\n")
+
+
+def stopped_often(impatient: bool) -> None:
+    from ranvier.cli import interrupts
+
+    interrupts.take_over()
+    try:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            interrupts._began -= 10.0 * impatient
+            signal.raise_signal(signal.SIGINT)  # at once, as `timeout` does, or of one who has waited
+            print("in order")
+        interrupts.leave(interrupts.INTERRUPTED)
+    finally:
+        signal.raise_signal(signal.SIGINT)  # while Python is taken down
+
+
+@pytest.mark.parametrize("impatient, printed", [(False, ("in order\n", "")), (True, ("", "stopped\n"))])
+def test_no_ctrl_c_ends_a_command_by_the_signal(impatient, printed):
+    child = Child(stopped_often, impatient)
+    assert (child.communicate(), child.returncode) == (printed, 130)
+
+
+#: `python -m stopped`: Ctrl-C while a text is run, as where a dataclass is made, and when Python has put handlers back
+STOPPED = """
+import os, signal, sys, types
+
+class Last:
+    def __del__(self, kill=os.kill, own=os.getpid(), number=signal.SIGINT):
+        kill(own, number)
+
+def app(standalone_mode):
+    exec("raise KeyboardInterrupt")
+
+commands = sys.modules["ranvier.cli.commands"] = types.ModuleType("commands")
+commands.app, commands.last = app, Last()
+from ranvier.cli import main
+main()
+"""
+
+
+def test_python_itself_does_not_end_by_the_signal(tmp_path):
+    (tmp_path / "stopped.py").write_text(STOPPED)
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    command = [sys.executable, "-m", "stopped"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "stopped\n")
+
+
+def test_a_handler_of_others_stays(call):
+    handler = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup has it
+    try:
+        call("--version")
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def on_a_terminal(encoding, *arguments):

@@ -8,17 +8,22 @@ def main() -> None:
 
     With the environment variable RANVIER_TRACEBACK set, the whole traceback is shown instead.
     """
+    from ranvier.cli.interrupts import INTERRUPTED, leave, take_over
+
+    take_over()
     try:
         from ranvier._text import spell_out_on_terminals
         from ranvier.cli.commands import app
         from ranvier.cli.errors import guarded
+
+        spell_out_on_terminals()
+        code = guarded(app)
     except KeyboardInterrupt:
         import sys
 
         print("stopped", file=sys.stderr)
-        raise SystemExit(130) from None
-    spell_out_on_terminals()
-    raise SystemExit(guarded(app))
+        code = INTERRUPTED
+    leave(code)
 
 
 __all__ = ["main"]

@@ -13,9 +13,10 @@ import typer
 
 from ranvier._text import one_line
 from ranvier.cli.advice import as_typed
+from ranvier.cli.interrupts import INTERRUPTED
 from ranvier.files.disk import FULL
 
-MISTAKE, FAULT, INTERRUPTED = 2, 1, 130
+MISTAKE, FAULT = 2, 1
 _MISTAKES = (ValueError, TypeError, OSError, RuntimeError, FloatingPointError, ImportError, MemoryError)
 _GOES_ON = "the same command goes on from here"
 
@@ -33,7 +34,7 @@ def resumable(afterwards: str = "") -> Iterator[list[Path]]:
         begun = any(os.path.exists(path) for path in beginnings)
         then = afterwards or (_GOES_ON if begun else "nothing is there yet to go on from")
         print(f"stopped; {then}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
+        raise SystemExit(INTERRUPTED) from None
     except OSError as error:
         if error.errno in FULL:
             cause = described(error).partition("; make room")[0]
@@ -82,10 +83,15 @@ def guarded(app: typer.Typer) -> int:
     """Run the command; an error becomes a line on stderr and an exit code."""
     try:
         code = app(standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        if code != INTERRUPTED:
+            return code if isinstance(code, int) else 0
+        print("stopped", file=sys.stderr)  # typer makes this number of Ctrl-C, without a word
+        return INTERRUPTED
     except (KeyboardInterrupt, typer.Abort):
         print("stopped", file=sys.stderr)
         return INTERRUPTED
+    except SystemExit as end:  # of `resumable`, which has said so
+        return INTERRUPTED if end.code == INTERRUPTED else FAULT
     except BrokenPipeError:  # whoever read the output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAULT
@@ -110,4 +116,4 @@ def guarded(app: typer.Typer) -> int:
         return FAULT
 
 
-__all__ = ["FAULT", "INTERRUPTED", "MISTAKE", "guarded", "resumable"]
+__all__ = ["FAULT", "MISTAKE", "guarded", "resumable"]
