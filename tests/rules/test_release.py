@@ -52,7 +52,7 @@ def test_what_is_drawn_depends_on_the_seed_alone():
 class Coin(rv.rules.Rule):
     """Each spike passes in one of four cases: a rule of a user's own."""
 
-    transmitted = "where(uniform < range, w, 0)"  # a name that loops in kernels use, too
+    transmitted = "where(rand() < range, w, 0)"  # a name that loops in kernels use, too
     range: float = rv.parameter(0.25, "1", "probability", at_least=0, at_most=1)
 
 
@@ -65,11 +65,13 @@ def test_a_user_writes_one():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"sites of StochasticRelease is 1\.5; expected a whole number"):
         rv.rules.StochasticRelease(sites=1.5)
-    body = {"__annotations__": {"uniform": float}, "uniform": 1.0, "transmitted": "w*uniform"}
-    with pytest.raises(ValueError, match="'uniform' is a uniform number of each spike; expected another name"):
+    body = {"__annotations__": {"rand_0": float}, "rand_0": 1.0, "transmitted": "w*rand()"}
+    with pytest.raises(ValueError, match="'rand_0' is a random number of each spike; expected another name"):
         type("Named", (rv.rules.Rule,), body)()
-    with pytest.raises(ValueError, match="on_pre uses 'uniform'; expected names among"):
-        type("Elsewhere", (rv.rules.Rule,), {"on_pre": "uniform"})()
+    with pytest.raises(ValueError, match=r"rand\(\) in 'rand\(\)'; expected it .* what spikes do at a synapse"):
+        type("Elsewhere", (rv.rules.Rule,), {"drift": "rand()"})()
+    with pytest.raises(ValueError, match="has 33 random numbers; expected at most 32"):
+        type("Many", (rv.rules.Rule,), {"on_pre": " + ".join(["rand()"] * 33)})()
 
 
 def pair(engine="compiled", seed=0):

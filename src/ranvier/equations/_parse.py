@@ -190,6 +190,17 @@ def is_draw(name: str) -> bool:
     return _DRAW.fullmatch(name) is not None
 
 
+def draw_number(name: str) -> int:
+    """Which of the random numbers of a text a symbol's name stands for."""
+    return int(name.rpartition("_")[2])
+
+
+def draws_in(*expressions: sp.Basic) -> list[str]:
+    """The names of random numbers in expressions, in the order of their numbers."""
+    names = {s.name for e in expressions for s in e.free_symbols}
+    return sorted(filter(is_draw, names), key=draw_number)
+
+
 class _Draws(ast.NodeTransformer):
     """Gives every call of `rand()` and `randn()` a name of its own."""
 

@@ -132,6 +132,7 @@ def describe_rule(rule: Any) -> dict[str, Any]:
         "on_pre": rule.on_pre,
         "on_post": rule.on_post,
         "drift": rule.drift,
+        "transmitted": rule.transmitted,
     }
 
 
@@ -139,7 +140,7 @@ def build_rule(value: Entry) -> Any:
     """The inverse of `describe_rule`. ValueError, which names the place, for what it does not write."""
     from ranvier import rules
 
-    own = ("traces", "eligibilities", "on_pre", "on_post", "drift", *_DECLARED)
+    own = ("traces", "eligibilities", "on_pre", "on_post", "drift", "transmitted", *_DECLARED)
     entries = value.mapping("model", "parameters", "texts", optional=own)
     texts = entries["texts"].texts()
     parameters = {name: x.text() if name in texts else _printed(x) for name, x in entries["parameters"].items()}
@@ -150,7 +151,7 @@ def build_rule(value: Entry) -> Any:
     body = {
         "traces": tuple(_trace(rules.Trace, t) for t in entries["traces"].listed()),
         "eligibilities": tuple(_trace(rules.Eligibility, t) for t in entries["eligibilities"].listed()),
-        **{name: entries[name].text() for name in ("on_pre", "on_post", "drift")},
+        **{name: entries[name].text() for name in ("on_pre", "on_post", "drift", "transmitted")},
     }
     return _model(rules.Rule, entries, body, parameters)()
 
@@ -198,7 +199,8 @@ def _trace(kind: Any, value: Entry) -> Any:
 def _model(base: type, entries: Mapping[str, Entry], body: dict[str, Any], parameters: Mapping[str, Any]) -> type:
     """A class of the file's own kind, built without code from text."""
     name = entries["model"].name()
-    reserved = {x for x in dir(base) if not x.startswith("_")} - {"interval"}  # `interval` of a rule: its own
+    common = {"interval", *(f.name for f in _fields(base))}  # which a model may have as parameters
+    reserved = {x for x in dir(base) if not x.startswith("_")} - common
     if clash := reserved & set(parameters):
         raise ValueError(
             f"{name!r:.60} has a parameter {min(clash)!r}, as every model has such a part; expected another name: "

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from ranvier._records import Record
-from ranvier.equations import Parameter
+from ranvier.equations import Parameter, parameter
 from ranvier.equations.declarations import declare, declared, settle
 from ranvier.equations.declarations import fields as fields_of
 from ranvier.rules._law import MODULATOR, WEIGHT, Eligibility, Law, Trace, law
@@ -31,8 +31,8 @@ class Rule(Record):
 
     `traces`, `eligibilities`: its variables; `on_pre`, `on_post`: what a spike that arrives from the source, and
     one of the target, add to the weight w; `drift`: dw/dt (1/ms), applied every `interval` ms; `transmitted`: what a
-    spike that arrives delivers in a `Network`, of w and the source's traces before it, w by default; there `uniform`
-    (or `uniform_a`, `uniform_b`) is a number in [0, 1) of its own for every synapse and spike. They may be
+    spike that arrives delivers in a `Network`, of w and the source's traces before it, w by default. In what
+    spikes do, `rand()` and `randn()` are random numbers of their own for every call, synapse and spike. They may be
     properties where they depend on the parameters. Expressions know w, the traces, `modulator` (the third factor)
     and the parameters; after each change w is clipped to [w_min, w_max]. A parameter that declares no domain may be
     any finite number (one called tau or tau_..., any time from 0 ms; bounds, infinite ones too); `relations` hold
@@ -41,7 +41,9 @@ class Rule(Record):
     Order within a step: all traces decay; spikes that arrive from the source change w, then raise their
     traces; spikes of the target change w, then raise theirs. So a spike reads its own side's traces as they
     were just before it, and a pair in the same step counts as pre before post. In a `Network` a spike arrives
-    when its delay has passed: delays are axonal, as Brian2's are by default.
+    when its delay has passed: delays are axonal, as Brian2's are by default. `dendritic_delay` (ms, rounded to steps)
+    is how much later a spike of the target acts on the synapse and on the target's traces there; dense layers, which
+    have no clock of their own, refuse it.
 
     Examples
     --------
@@ -63,6 +65,9 @@ class Rule(Record):
     drift: ClassVar[Any] = "0"
     transmitted: ClassVar[Any] = "w"
     relations: ClassVar[tuple[str, ...]] = ()
+    dendritic_delay: float = parameter(
+        0.0, "ms", "from a spike of the target to its arrival at the synapse", at_least=0
+    )
     undeclared: ClassVar[Mapping[str, Parameter]] = {
         "tau": Parameter("ms", at_least=0.0), "w_min": Parameter(finite=False), "w_max": Parameter(finite=False),
     }  # fmt: skip

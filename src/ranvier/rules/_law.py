@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -10,10 +9,10 @@ from typing import Literal
 import sympy as sp
 
 from ranvier._names import identifiers
-from ranvier.equations import parse, symbol
+from ranvier.equations import draws_in, is_draw, parse, symbol
 
-#: a number of its own for every synapse and spike, uniform in [0, 1): `uniform`, `uniform_a`, ...
-CHANCE = re.compile(r"uniform(_\w+)?")
+#: random numbers that a rule may have, each of its own for every synapse and spike
+MOST_DRAWS = 32
 #: names that mean the same in all rules: the weight, and the modulator (the third factor)
 WEIGHT, MODULATOR = "w", "modulator"
 
@@ -103,8 +102,8 @@ class Law:
 
     @property
     def chances(self) -> tuple[str, ...]:
-        """The uniform numbers that a spike takes at a synapse."""
-        return tuple(sorted(s.name for s in self.transmitted.free_symbols if CHANCE.fullmatch(s.name)))
+        """The random numbers that spikes take at a synapse, in the order of their numbers."""
+        return tuple(draws_in(*self.expressions()))
 
     @property
     def learns(self) -> bool:
@@ -135,8 +134,8 @@ def law(
     identifiers(names, f"{who}: a name")
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"{who}: the name {min(twice)!r} is used twice; expected different names")
-    if odd := [name for name in names if CHANCE.fullmatch(name)]:
-        raise ValueError(f"{who}: {odd[0]!r} is a uniform number of each spike; expected another name")
+    if odd := [name for name in names if is_draw(name)]:
+        raise ValueError(f"{who}: {odd[0]!r} is a random number of each spike; expected another name")
     for name, tau in [(t.name, t.tau) for t in traces] + [(e.name, e.tau) for e in eligibilities]:
         if tau not in parameters:
             raise ValueError(f"{who}: {name!r} decays with {tau!r}; expected one of its parameters")
@@ -151,11 +150,11 @@ def law(
     behind = {t.name for t in of["post"]} | set(parameters)
     ahead = {t.name for t in of["pre"]} | set(parameters)
 
-    def read(text: str, allowed: set[str], where: str) -> sp.Expr:
-        expression = parse(text)
-        used = {s.name for s in expression.free_symbols}
-        if where == "transmitted":
-            used = {name for name in used if not CHANCE.fullmatch(name)}
+    draws: list[str] = []
+
+    def read(text: str, allowed: set[str], where: str, chance: bool = False) -> sp.Expr:
+        expression = parse(text, draws if chance else None)
+        used = {s.name for s in expression.free_symbols if not is_draw(s.name)}
         if unknown := used - allowed:
             raise ValueError(
                 f"{who}: {where} uses {min(unknown)!r}; expected names among {', '.join(sorted(allowed))}"
@@ -169,17 +168,20 @@ def law(
         post=of["post"],
         modulator=of["modulator"],
         eligibilities=eligibilities,
-        on_pre=read(on_pre, at_events, "on_pre"),
-        on_post=read(on_post, at_events, "on_post"),
+        on_pre=read(on_pre, at_events, "on_pre", chance=True),
+        on_post=read(on_post, at_events, "on_post", chance=True),
         marks={
-            e.name: (read(e.on_pre, at_events, e.name), read(e.on_post, at_events, e.name)) for e in eligibilities
+            e.name: (read(e.on_pre, at_events, e.name, True), read(e.on_post, at_events, e.name, True))
+            for e in eligibilities
         },
         follows={t.name: read(t.follows, behind, t.name) for t in traces if t.follows},
         drift=read(drift, everything, "drift"),
-        transmitted=read(transmitted, ahead | {WEIGHT}, "transmitted"),
+        transmitted=read(transmitted, ahead | {WEIGHT}, "transmitted", chance=True),
         jumps={t.name: read(t.jump, ahead, t.name) for t in of["pre"] if not t.nearest},
         names=(),
     )
+    if len(draws) > MOST_DRAWS:
+        raise ValueError(f"{who} has {len(draws)} random numbers; expected at most {MOST_DRAWS}")
     used = {s.name for e in rule.expressions() for s in e.free_symbols} & set(parameters)
     used |= {tau for _, tau in rule.decays}
     if eligibilities and rule.drift == 0:

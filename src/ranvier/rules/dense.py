@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ranvier._steps import whole_steps
+from ranvier.equations import draws_in
 from ranvier.equations.printing import torch_function
 from ranvier.rules._law import MODULATOR, WEIGHT, Law
 from ranvier.rules.precision import warn_of_losses
@@ -60,6 +61,11 @@ def step(
                 f"modulator has shape {tuple(modulator.shape)}; expected ({batch},) or ({batch}, {posts})"
             )
         modulator = modulator.reshape(batch, -1).expand(batch, posts)
+    if rule.dendritic_delay:
+        raise ValueError(
+            f"dendritic_delay of {type(rule).__name__} is {rule.dendritic_delay:g} ms; expected 0 in a dense layer: "
+            "delay post before it"
+        )
     if not 0 < dt < math.inf:
         raise ValueError(f"dt is {dt}; expected a time in ms above 0")
     for name, values in (("pre", pre), ("post", post), ("modulator", modulator)):
@@ -91,10 +97,12 @@ def advance(
     dt: float,
     at_source: Lift,
     at_target: Lift,
+    generator: torch.Generator | None = None,
 ) -> tuple[State, Tensor]:
     """The new state and weights; `at_source` and `at_target` spread neurons' values over the synapses.
 
-    Several `pre` are arrivals within the step that act one after the other.
+    Several `pre` are arrivals within the step that act one after the other. Random numbers come from `generator`, by
+    default torch's own.
     """
     law = rule.law
     if law.uses_modulator and modulator is None:
@@ -120,7 +128,7 @@ def advance(
     events = [("pre", spikes, at_source) for spikes in arrivals] + [("post", post, at_target)]
     for side, spikes, spread in events:
         arrived = spread(spikes)
-        changes = functions[side](**values_now())
+        changes = functions[side](**values_now(), **drawn(law.chances, w, generator))
         w = torch.clamp(w + arrived * changes.pop(WEIGHT), low, high)
         for name, size in changes.items():
             new[name] = new[name] + arrived * size
@@ -139,6 +147,15 @@ def advance(
     if law.drift != 0 and int(clock) % every == 0:
         w = torch.clamp(w + rule.interval * functions["drift"](**values_now())[WEIGHT], low, high)
     return new | {"clock": clock}, w
+
+
+def drawn(names: Sequence[str], like: Tensor, generator: torch.Generator | None) -> dict[str, Tensor]:
+    """New random numbers by name, one a synapse."""
+    draw = {True: torch.randn, False: torch.rand}
+    return {
+        name: draw[name.startswith("randn")](like.shape, generator=generator, dtype=like.dtype, device=like.device)
+        for name in names
+    }
 
 
 def transmit(
@@ -160,7 +177,7 @@ def transmit(
     total = torch.zeros_like(w)
     for spikes in arrivals:
         lifted = {name: at_source(x) for name, x in now.items()}
-        lifted |= {name: torch.rand(w.shape, generator=generator, dtype=w.dtype) for name in law.chances}
+        lifted |= drawn(draws_in(law.transmitted), w, generator)
         total = total + at_source(spikes) * functions["transmitted"](**parameters, **lifted, **{WEIGHT: w})[WEIGHT]
         jumps = functions["jumps"](**parameters, **now)
         for t in law.pre:

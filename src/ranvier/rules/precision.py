@@ -65,6 +65,7 @@ def _small_changes(rule: Rule, weight: float, unit: float) -> Iterator[str]:
         changes["drift"] = law.drift * rule.interval if law.drift != 0 else law.drift
     values = {symbol(name): sp.Float(rule.parameters[name]) for name in law.names}
     values |= {symbol(name): sp.Integer(1) for name, _ in law.decays}
+    values |= {symbol(name): sp.Integer(name.startswith("randn")) for name in law.chances}  # rand() < p holds
     rounding = unit * 2.0 ** math.floor(math.log2(max(w, 1e-30)))
     for name, change in changes.items():
         size = abs(float(change.xreplace(values | {symbol("w"): sp.Float(w)})))

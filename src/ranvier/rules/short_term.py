@@ -82,7 +82,7 @@ class StochasticRelease(TsodyksMarkram):
     @property
     def transmitted(self) -> str:
         share = f"({self._released})*(1 - y)"
-        quanta = (f"where(uniform_{k} < {share}, 1, 0)" for k in range(int(self.sites)))
+        quanta = (f"int(rand() < {share})" for _ in range(int(self.sites)))
         return f"w/sites*({' + '.join(quanta)})"
 
 

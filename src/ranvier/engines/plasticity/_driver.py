@@ -78,16 +78,14 @@ def _learn(A, G, groups, now, thread, threads, slots, dt, fired, one):
                 a += np.int64(cut[neuron * (threads + 1) + thread])
             # several spikes of a source act one by one, and are delivered with the weights before them; those of
             # short-term plasticity are delivered one by one, too
-            copies = 0
-            if s.single:  # which of them it is
-                copies = 1
-                while copies <= i and fired[i - copies] == neuron:
-                    copies += 1
-            elif i == 0 or fired[i - 1] != neuron:
-                copies = 1
+            which, copies = 1, 1
+            while which <= i and fired[i - which] == neuron:
+                which += 1
+            if s.single == 0:
                 while i + copies < count and fired[i + copies] == neuron:
                     copies += 1
-            call8(s.row, at, thread, neuron, a, b, now, line, copies, one)
+                copies = copies if which == 1 else 0
+            call8(s.row, at, thread, neuron, a, b, now, line, 256 * which + copies, one)
     for k in range(groups):
         at = G + g.WIDTH * k
         s = plastic(at, 0)
@@ -96,7 +94,7 @@ def _learn(A, G, groups, now, thread, threads, slots, dt, fired, one):
         tiles = s.columns // TILE
         lo, hi = tiles * thread // threads * TILE, tiles * (thread + 1) // threads * TILE
         p = population(A.populations, s.target)
-        words = pointer(A.masks + (now & slots) * A.mask_columns + p.mask + lo, np.uint64(0))
+        words = pointer(A.masks + ((now - s.back) & slots) * A.mask_columns + p.mask + lo, np.uint64(0))
         count = d.collect(words, min(hi, p.size) - lo, fired)
         if s.replays:
             oldest = pointer(s.layers + 4 * s.columns * (LAYERS - 1), np.int32(0))

@@ -13,7 +13,7 @@ from typing import Any
 import sympy as sp
 
 from ranvier.codegen.printing import PREAMBLE, KernelPrinter
-from ranvier.equations import symbol
+from ranvier.equations import draw_number, draws_in, symbol
 from ranvier.rules import Rule
 
 #: synapses that are worked on at a time: a constant, so that a synapse's arithmetic is the same in every place
@@ -25,7 +25,8 @@ _HEADER = f"""from numba import float32, float64, int64, void
 from ranvier.engines.plasticity.records import plastic as _plastic
 {PREAMBLE}
 """
-_CHANCE = "from ranvier.engines.plasticity.chance import spike_key as _spike_key, uniform as _uniform\n"
+_CHANCE = "from ranvier.engines.plasticity.chance import normal as _normal, spike_key as _spike_key\n"
+_CHANCE += "from ranvier.engines.plasticity.chance import uniform as _uniform\n"
 
 
 def constants(rule: Rule) -> tuple[str, ...]:
@@ -160,12 +161,20 @@ class _Text:
         local, there = ("_w", "_W") if name == "w" else (f"_e_{name}", f"_E_{name}")
         return [f"{indent}for _i in _range({count}):", f"{indent}    {there}[_i] = {local}[_i]"]
 
+    def _drawn(self, key: str, *expressions: Any) -> list[str]:
+        """The random numbers that expressions read, for lane _i, from a spike's key."""
+        names = draws_in(*map(sp.sympify, expressions))
+        kind = {True: "_normal", False: "_uniform"}
+        return [f"{n} = {kind[n.startswith('randn')]}({key}, _at + _i, {draw_number(n)}, _one)" for n in names]
+
     def _replay(self) -> list[str]:
         law, count = self.law, len(self.records)
         used = self._uses(law.on_post, *(m[1] for m in law.marks.values()))
         body = ["_s = _T[_index[_i]]", "_on = _s >= _since", "w = _w[_i]", "_ago = _real(_np.int32(_s - _last32))"]
         body += [f"{t.name} = _was_{t.name}*_exp(_k_{t.name}*_ago)" for t in law.pre if t.name in used]
         body += [f"{name} = _R_{name}[_index[_i]]" for name in self.records]
+        if drawn := self._drawn("_back", law.on_post, *(m[1] for m in law.marks.values())):
+            body += ["_back = _spike_key(_G.key, _s, 0)", *drawn]  # a key that no spike of the source has
         if law.on_post != 0:
             changed = self.show(symbol("w") + law.on_post)
             body.append(f"_new = _min(_max({changed}, _low), _high)")
@@ -204,33 +213,35 @@ class _Text:
         return lines + (["modulator = _modulator[_index[_i]]"] if "modulator" in used else [])
 
     def row(self) -> str:
-        """A spike of source `_row` arrives: replay, deliver `_copies` of it onto `_line`, change, raise the source's
-        traces."""
+        """A spike of source `_row` arrives: replay, deliver it onto `_line`, change, raise the source's traces.
+
+        `_packed`: 256 times which of its step it is, from 1 on, and how many of it are delivered.
+        """
         law = self.law
         sent = self.show(law.transmitted) if law.short_term else "_w[_i]"
         named = [f"{t.name} = _now_{t.name}" for t in law.pre]
         deliver = [f"_out[_index[_i]] += ({sent})*_real(_copies)"]
         if law.short_term:  # spikes come one by one, and `_copies` says which of its step it is
-            chances = [f"{name} = _uniform(_spike, _at + _i, {k}, _one)" for k, name in enumerate(law.chances)]
+            chances = self._drawn("_spike", law.transmitted)
             deliver = [*named, "w = _w[_i]", *chances, f"_out[_index[_i]] += {sent}"]
         work = ["for _i in _range(_m):", *(f"    {line}" for line in deliver)]
         body = self._read(self._uses(law.on_pre, *(m[0] for m in law.marks.values())))
-        body.append("w = _w[_i]")
+        body += ["w = _w[_i]", *self._drawn("_spike", law.on_pre, *(m[0] for m in law.marks.values()))]
         if law.on_pre != 0:
             body.append(f"_w[_i] = _min(_max({self.show(symbol('w') + law.on_pre)}, _low), _high)")
         for name, (size, _) in law.marks.items():
             if size != 0:
                 body.append(f"_e_{name}[_i] += ({self.show(size)})*_scale_{name}")
-        if len(body) > 1:
+        if law.on_pre != 0 or any(m[0] != 0 for m in law.marks.values()):
             work += [f"for _i in _range({CHUNK}):", *(f"    {line}" for line in body)]
         after = named + [
             f"_at_{t.name}[0] = {'_real(1.0)' if t.nearest else f'_now_{t.name} + ({self.show(law.jumps[t.name])})'}"
             for t in law.pre
         ]
-        begin = ["_spike = _spike_key(_G.key, _now, _copies)"] if law.chances else []
-        begin.append("_out = _pointer(_line, _one)")
+        begin = ["_spike = _spike_key(_G.key, _now, _packed >> 8)"] if law.chances else []
+        begin += ["_copies = _packed & 255", "_out = _pointer(_line, _one)"]
         lines = [*self._row_scalars(), *begin, *self._chunks(work), *after, "_times[0] = _now"]
-        return self._kernel("_g, _thread, _row, _a, _b, _now, _line, _copies", lines)
+        return self._kernel("_g, _thread, _row, _a, _b, _now, _line, _packed", lines)
 
     # All rows
 

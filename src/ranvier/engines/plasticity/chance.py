@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ranvier.codegen.arithmetic.simd import INLINE
+from ranvier.codegen.arithmetic.simd import INLINE, cos, log, sqrt
 from ranvier.codegen.arithmetic.streams import split
 from ranvier.codegen.keys import GOLDEN, stream_key
 
@@ -34,10 +34,17 @@ def uniform(key, synapse, which, one):
     return type(one)(bits >> _u64(40)) * type(one)(5.9604644775390625e-08)
 
 
+@njit(**INLINE)
+def normal(key, synapse, which, one):
+    """The standard normal number `which`, below 32, of a synapse (Box & Muller 1958), up to 5.8 in size."""
+    radius = sqrt(type(one)(-2.0) * log(type(one)(1.0) - uniform(key, synapse, which, one)))
+    return radius * cos(type(one)(6.283185307179586) * uniform(key, synapse, which + MOST // 2, one))
+
+
 def projection_key(seed: int, projection: int, group: int) -> int:
     """Of the synapses of one projection and delay, as int64."""
     key = stream_key(stream_key(stream_key(seed, projection), group), _PURPOSE)
     return int(_u64(key).astype(np.int64))
 
 
-__all__ = ["MOST", "projection_key", "spike_key", "uniform"]
+__all__ = ["MOST", "normal", "projection_key", "spike_key", "uniform"]

@@ -12,7 +12,7 @@ from ranvier.engines.plasticity import _driver as driver
 from ranvier.engines.plasticity.modulators import modulator_of
 from ranvier.engines.plasticity.records import PLASTIC
 from ranvier.engines.plasticity.state import PlasticState
-from ranvier.engines.plasticity.tables import PlasticProgram, lower_plastic, plastic_rows
+from ranvier.engines.plasticity.tables import PlasticProgram, back_steps, lower_plastic, plastic_rows
 
 if TYPE_CHECKING:
     from ranvier.engines.compiled.program import Program
@@ -38,6 +38,7 @@ def lower_projections(program: Program) -> tuple[PlasticProgram, ...]:
 def mask_slots(programs: tuple[PlasticProgram, ...], block_steps: int) -> int:
     """Steps of spikes that are kept, a power of two: until the last of them has arrived."""
     reach = max((group.delay for program in programs for group in program.groups), default=1)
+    reach = max([reach, *(back_steps(program.rule, program.dt) for program in programs)])
     return 1 << (reach + 2 * block_steps + 1).bit_length()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier._steps import rounded_steps
 from ranvier.codegen.compilation import compiled, kernel_address
 from ranvier.codegen.records import address
 from ranvier.engines.compiled.synapse_tables import delay_steps, padded
@@ -149,6 +150,7 @@ def plastic_rows(program: PlasticProgram, state: PlasticState) -> NDArray[Any]:
         out[name] = program.kernels[name]
     out["source"], out["target"], out["ring"] = p.source.index, p.target.index, program.ring
     out["sources"], out["columns"], out["every"] = p.source.size, program.columns, program.every
+    out["back"] = back_steps(program.rule, program.dt)
     out["replays"], out["single"], out["kind"] = replays(program.rule), program.rule.law.short_term, where.kind
     out["series_columns"], out["count"] = state.series.shape[1], state.series.shape[0]
     out["interval"], out["population"] = where.interval_steps(program.dt), where.population
@@ -176,6 +178,11 @@ def edge_weights(p: Projection, dt: float, state: dict[str, NDArray[Any]]) -> ND
     return out
 
 
+def back_steps(rule: Rule, dt: float) -> int:
+    """Steps from a spike of the target to its arrival at the synapses, rounded as delays are."""
+    return int(rounded_steps(rule.dendritic_delay, dt))
+
+
 def steps_between(rule: Rule, dt: float) -> int:
     """Steps between two sweeps, 0 for rules without a drift."""
     if rule.law.drift == 0:
@@ -192,4 +199,4 @@ def steps_between(rule: Rule, dt: float) -> int:
     return steps_of(rule, dt)
 
 
-__all__ = ["PlasticProgram", "edge_weights", "lower_plastic", "plastic_rows"]
+__all__ = ["PlasticProgram", "back_steps", "edge_weights", "lower_plastic", "plastic_rows"]

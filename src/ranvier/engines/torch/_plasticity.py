@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ranvier.engines.plasticity import records as g
 from ranvier.engines.plasticity.modulators import ModulatorSource, modulator_of
+from ranvier.engines.plasticity.tables import back_steps
 from ranvier.networks import Network, Projection
 from ranvier.rules.dense import advance, fresh, transmit
 
@@ -44,6 +45,7 @@ class TorchPlastic:
             for delay, chosen in groups
         ]
         self.shortest = min((delay for delay, _ in groups), default=1)
+        self.back = back_steps(p.plasticity, dt)
         self.modulator: ModulatorSource | None = None
         self.origin = 0
 
@@ -75,9 +77,11 @@ class TorchPlastic:
             total = total.index_add(1, targets, delivered)
         return total
 
-    def step(self, own: tuple[LearningSynapses, ...], history: Tensor, now: int) -> tuple[LearningSynapses, ...]:
+    def step(
+        self, own: tuple[LearningSynapses, ...], history: Tensor, now: int, generator: torch.Generator | None = None
+    ) -> tuple[LearningSynapses, ...]:
         """What the spikes that arrive, and those that the targets emitted, at step `now` leave behind."""
-        post = history[0][:, self.projection.target.slice]
+        post = history[self.back][:, self.projection.target.slice]
         modulator = self._modulator(history, now)
         out = []
         for (delay, sources, targets, _), each in zip(self.groups, own, strict=True):
@@ -86,6 +90,7 @@ class TorchPlastic:
             state, weight = advance(
                 self.rule, each.state, each.weight, arrivals, post, modulator, self.dt,
                 lambda x, at=sources: x[:, at], lambda y, at=targets: y[:, at],  # type: ignore[misc]
+                generator,
             )  # fmt: skip
             out.append(LearningSynapses(weight, state))
         return tuple(out)

@@ -12,6 +12,7 @@ from ranvier.engines.compiled.agreement import LEAST, LIMIT, SLOW, TOLERANCE
 from ranvier.engines.compiled.couplings import senders, warn_of_change
 from ranvier.engines.compiled.synapse_tables import delay_steps
 from ranvier.engines.junctions import junctions
+from ranvier.engines.plasticity.tables import back_steps
 from ranvier.engines.precision import needs_double, warn_of_rule
 from ranvier.engines.step_model import Port, initial_values, step_models
 from ranvier.engines.surrogates import Surrogate
@@ -60,7 +61,8 @@ class TorchNetwork:
         self.junctions = junctions(net, self.models)
         self.steppers = {k: stepper_of(m) for k, m in self.models.items()}
         self.delays = {p.index: _delay_groups(p, dt) for p in net.projections if not p.synapse.continuous}
-        self.longest = max((d for groups in self.delays.values() for d, _ in groups), default=0)
+        back = [back_steps(p.plasticity, dt) for p in net.projections if p.plasticity is not None]
+        self.longest = max([d for groups in self.delays.values() for d, _ in groups] + back, default=0)
         self.edges = {p.index: p.edges() for p in net.projections}
         for p in net.projections:
             warn_of_rule(p, dt, dtype, every_trace=True)
@@ -154,8 +156,10 @@ class TorchNetwork:
         """The plastic projections once the spikes of the last step have acted on them."""
         if state.step == 0:
             return state.plastic
+        # a stream of its own, as weights may be asked for between two steps
+        generator = torch.Generator().manual_seed((state.seed * 1_000_003 + state.step + 2**62) % 2**63)
         parts = zip(self.plastic.values(), state.plastic, strict=True)
-        return tuple(part.step(own, state.history, state.step) for part, own in parts)
+        return tuple(part.step(own, state.history, state.step, generator) for part, own in parts)
 
     def _spikes(self, p: Population) -> bool:
         return p.index not in self.models or self.models[p.index].threshold is not None
