@@ -14,8 +14,11 @@ from scipy import stats
 import ranvier as rv
 from ranvier.codegen.arithmetic.streams import below, seeded, stepped
 from ranvier.codegen.keys import mix, stream_key
+from ranvier.engines._prepare import ENGINES
 from ranvier.networks import wiring as w
 from ranvier.networks.wiring._draw import uniforms
+from tests.laws.discovery import require_cases
+from tests.laws.interruptions import require_same, require_same_when_interrupted
 
 KEY = stream_key(3, 1)
 LINE = np.linspace(0.0, 1.0, 30)[:, None]
@@ -25,9 +28,13 @@ RULES = [
     w.OutDegree(28), w.OutDegree(9, multapses=True), w.AllToAll(), w.AllToAll(autapses=True), w.OneToOne(),
     w.Distance(scale=0.2), w.Distance("disc", 0.3, 0.5, periodic=1.0),
     w.TotalNumber(200), w.TotalNumber(200, autapses=True), w.PairwisePoisson(0.3),
-    w.PairwisePoisson(2.0, autapses=True),
+    w.PairwisePoisson(2.0, autapses=True), w.SymmetricProbability(0.3),
+    w.TotalNumber(200, multapses=False), w.TotalNumber(800, multapses=False),
+    w.Distance("gamma", 0.1, shape=2.5), w.Distance("exponential", 0.1, in_degree=7),
+    w.Distance("disc", 0.3, in_degree=7, multapses=True, autapses=True),
     w.Distance("constant", peak=0.8, mask="circle", extent=(0.3,), periodic=1.0),
     w.Distance("gaussian", 0.2, mask="doughnut", extent=(0.1, 0.4), shift=(0.1,)),
+    w.Distance("constant", mask="rectangle", extent=(0.3,), angle=20.0),
     w.Edges([3, 3, 0, 29, 5], [0, 0, 7, 29, 1]),
 ]  # fmt: skip
 
@@ -49,6 +56,10 @@ def plain_xoshiro(state):
     s[2] ^= t
     s[3] = rotl(s[3], 45)
     return tuple(s), out
+
+
+def test_no_wiring_is_left_out():
+    require_cases(w.Wiring, {type(rule) for rule in RULES})
 
 
 def test_streams_are_splitmix_and_xoshiro():
@@ -76,6 +87,10 @@ def test_below_is_uniform_where_rejection_matters():
 @pytest.mark.parametrize("rule", RULES, ids=repr)
 @pytest.mark.parametrize("same", [False, True])
 def test_blocks_of_targets_equal_the_whole(rule, same):
+    if isinstance(rule, w.SymmetricProbability) and not same:
+        with pytest.raises(ValueError, match="two populations as source and target; expected one"):
+            rule.draw(30, 30, KEY)
+        return
     options = {"same": same, "positions": (LINE, LINE)}
     indptr, sources = rule.draw(30, 30, KEY, **options)
     assert indptr.dtype == np.int64 and sources.dtype == np.int32 and len(indptr) == 31
@@ -161,6 +176,48 @@ def test_autapses_take_their_share_when_allowed():
     assert abs(loops / 2000 - 0.1) < 5 * np.sqrt(0.09 / 2000)
 
 
+def test_symmetric_wiring_has_both_edges_of_a_pair_or_none():
+    """Symmetric; pairs with the chance p, each apart from the others: binomial degrees, and no pair decides another."""
+    n, p = 400, 0.13
+    indptr, sources = w.SymmetricProbability(p).draw(n, n, KEY, same=True)
+    matrix = np.zeros((n, n), int)
+    matrix[np.repeat(np.arange(n), np.diff(indptr)), sources] = 1
+    assert np.array_equal(matrix, matrix.T) and np.trace(matrix) == 0 and matrix.sum() == len(sources)
+    pairs = n * (n - 1) / 2
+    assert abs(len(sources) / 2 - pairs * p) < 5 * np.sqrt(pairs * p * (1 - p))
+    spread = (n - 1) * p * (1 - p)  # of a degree; its variance over n neurons has the SD sqrt(2/n) of itself
+    assert abs(matrix.sum(0).var() - spread) < 5 * spread * np.sqrt(2 / n)
+    # shared neighbours of all pairs: (n - 2) p^2, as if independent
+    shared = (matrix @ matrix)[np.triu_indices(n, 1)]
+    one = (n - 2) * p**2 * (1 - p**2)
+    assert abs(shared.var() / one - 1) < 0.1
+    assert abs(shared.mean() / ((n - 2) * p**2) - 1) < 5 * 2 * np.sqrt((1 - p) / (p * pairs))
+    other = w.SymmetricProbability(p).draw(n, n, stream_key(4, 1), same=True)[1]
+    assert len(other) != len(sources)
+
+
+def test_in_degrees_by_distance_are_drawn_one_after_the_other_by_their_chances():
+    """Of 5 sources at different distances: k = 2 with replacement, and without, where the second is drawn from what the
+    first leaves; at 5 standard errors."""
+    xs, xt, rounds = np.array([[0.0], [0.1], [0.25], [0.3], [0.9]]), np.zeros((40_000, 1)), 40_000
+    x = np.exp(-xs[:, 0] / 0.2)
+    x[-1] = 0.0  # beyond the mask
+    share = x / x.sum()
+    for multapses in (True, False):
+        rule = w.Distance("exponential", 0.2, mask="circle", extent=(0.5,), in_degree=2, multapses=multapses)
+        pairs = rule.draw(5, rounds, KEY, positions=(xs, xt))[1].reshape(-1, 2)
+        for i in range(5):
+            for j in range(i, 5):
+                if multapses:
+                    expected = share[i] * share[j] * (1 if i == j else 2)
+                else:
+                    expected = 0.0 if i == j else share[i] * share[j] * (1 / (1 - share[i]) + 1 / (1 - share[j]))
+                spread = np.sqrt(expected * (1 - expected) / rounds)
+                assert abs(((pairs[:, 0] == i) & (pairs[:, 1] == j)).mean() - expected) <= 5 * spread
+    with pytest.raises(ValueError, match="target 0 has fewer than 5 sources in reach; expected at least that many"):
+        w.Distance("exponential", 0.2, mask="circle", extent=(0.5,), in_degree=5).draw(5, 3, KEY, positions=(xs, xt))
+
+
 def test_distance_falls_as_its_profile_says():
     rng = np.random.default_rng(0)
     xs, xt = rng.random((400, 2)), rng.random((300, 2))
@@ -171,9 +228,10 @@ def test_distance_falls_as_its_profile_says():
         "gaussian": 0.8 * np.exp(-(r**2) / (2 * 0.2**2)),
         "exponential": 0.8 * np.exp(-r / 0.2),
         "disc": 0.8 * (r <= 0.2),
+        "gamma": 0.8 * (r / 0.3) ** 1.5 * np.exp(-(r - 0.3) / 0.2),
     }
     for profile, chance in laws.items():
-        indptr, sources = w.Distance(profile, 0.2, 0.8, periodic=1.0).draw(400, 300, KEY, positions=(xs, xt))
+        indptr, sources = w.Distance(profile, 0.2, 0.8, periodic=1.0, shape=2.5).draw(400, 300, KEY, positions=(xs, xt))
         wired = np.zeros((300, 400), bool)
         wired[np.repeat(np.arange(300), np.diff(indptr)), sources] = True
         for near, far in [(0.0, 0.1), (0.1, 0.2), (0.2, 0.4), (0.4, 0.8)]:
@@ -256,6 +314,27 @@ def test_a_total_number_of_edges_falls_evenly_on_all_pairs(autapses):
     assert w.TotalNumber(total).edges(3, n, KEY) == total
 
 
+@pytest.mark.parametrize("n", [4, 13])
+@pytest.mark.parametrize("autapses", [False, True])
+def test_a_total_number_without_repeats_is_a_uniform_subset(n, autapses):
+    """Every pair, and every two pairs (of one target, and of two), with the chances of n from N; 5 standard errors."""
+    pairs, rounds = (16 if autapses else 12), 5000
+    if n > pairs:
+        with pytest.raises(ValueError, match="13 different edges were requested of 12 pairs; expected at most as many"):
+            w.TotalNumber(n, autapses, multapses=False).edges(4, 4, KEY, same=True)
+        n = 9
+    drawn = np.zeros((rounds, 4, 4))
+    for k in range(rounds):
+        indptr, sources = w.TotalNumber(n, autapses, multapses=False).draw(4, 4, stream_key(k, 0), same=True)
+        drawn[k, np.repeat(np.arange(4), np.diff(indptr)), sources] = 1
+    assert (drawn.sum((1, 2)) == n).all()
+    flat = drawn.reshape(rounds, -1)[:, np.ones(16, bool) if autapses else ~np.eye(4, dtype=bool).ravel()]
+    one, two = n / pairs, n * (n - 1) / (pairs * (pairs - 1))
+    assert np.abs(flat.mean(0) - one).max() < 5 * np.sqrt(one * (1 - one) / rounds)
+    both = (flat.T @ flat / rounds)[np.triu_indices(pairs, 1)]
+    assert np.abs(both - two).max() < 5 * np.sqrt(two * (1 - two) / rounds)
+
+
 @pytest.mark.parametrize("mean", [0.02, 1.5])
 def test_pairs_have_poisson_numbers_of_edges(mean):
     """Chi-square of the numbers of edges a pair, at a false-alarm rate of 1e-4."""
@@ -310,18 +389,41 @@ def test_masks_hold_the_sources_that_lie_in_them(mask, extent, periodic, dimensi
         assert np.array_equal(wired, expected) and 0.02 < expected.mean() < 0.75
 
 
-def test_a_mask_is_stored_and_a_wrong_one_refused(tmp_path):
+@pytest.fixture(scope="module")
+def every_wiring():
+    """A network that has a projection of every rule."""
+    net, rng = rv.Network(seed=6), np.random.default_rng(2)
+    source = net.add(rv.SpikeTimes(rng.uniform(1.0, 59.0, 800), rng.integers(0, 30, 800)), 30, positions=LINE)
+    cells = net.add(rv.LIF(t_ref=1.0), 30, positions=LINE, drive=np.linspace(8.0, 20.0, 30))
+    for rule in RULES:
+        mutual = isinstance(rule, w.SymmetricProbability)
+        net.connect(cells if mutual else source, cells, weight=0.1, wiring=rule)
+    return net
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_networks_of_every_wiring_run_alike_in_every_engine_and_however_interrupted(every_wiring, tmp_path):
+    runs = {}
+    for engine in ENGINES:
+        options = {"dt": 0.5, "engine": engine, "dtype": torch.float64}
+        runs[engine] = require_same_when_interrupted(every_wiring, 60.0, tmp_path / engine, **options)
+        require_same(runs[engine], runs["compiled"])
+    assert (runs["compiled"].neurons >= 30).sum() > 50
+
+
+def test_every_wiring_is_stored(every_wiring, tmp_path):
+    again = rv.networks.read_network(rv.networks.write_network(every_wiring, tmp_path / "net"))
+    for one, other in zip(every_wiring.projections, again.projections, strict=True):
+        assert repr(one.wiring) == repr(other.wiring) and all(map(torch.equal, one.edges(), other.edges()))
+
+
+def test_a_wrong_mask_is_refused():
     net = rv.Network()
     cells = net.add(rv.LIF(), 50, "cells", positions=np.random.default_rng(0).random((50, 2)))
-    rule = w.Distance("exponential", 0.3, 0.9, 1.0, mask="ellipse", extent=(0.6, 0.3), angle=20.0, shift=(0.1, 0.0))
-    net.connect(cells, cells, weight=1.0, wiring=rule)
-    net.connect(cells, cells, weight=1.0, wiring=w.TotalNumber(70, autapses=True))
-    again = rv.networks.read_network(rv.networks.write_network(net, tmp_path / "net"))
-    for one, other in zip(net.projections, again.projections, strict=True):
-        assert one.wiring == other.wiring and all(map(torch.equal, one.edges(), other.edges()))
     for options in (
         {"mask": "star"}, {"mask": "circle"}, {"mask": "circle", "extent": (0.1, 0.2)}, {"extent": (0.1,)},
         {"mask": "doughnut", "extent": (0.2, 0.1)}, {"mask": "ellipse", "extent": (0.1, -0.1)}, {"angle": 10.0},
+        {"shape": 1.0}, {"shape": math.inf}, {"in_degree": 2.5}, {"in_degree": -1}, {"multapses": True},
     ):  # fmt: skip
         with pytest.raises(ValueError, match="expected"):
             w.Distance("constant", **options)

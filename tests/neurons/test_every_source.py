@@ -7,9 +7,11 @@ import pytest
 import torch
 
 import ranvier as rv
+from ranvier.engines._prepare import ENGINES
 from ranvier.networks import read_network, write_network
 from ranvier.neurons.sources import Source
 from tests.laws.discovery import require_cases
+from tests.laws.interruptions import require_same, require_same_when_interrupted
 
 DT, DURATION, SIZE = 0.16, 2000.0, 50
 
@@ -17,7 +19,7 @@ DT, DURATION, SIZE = 0.16, 2000.0, 50
 @dataclass(frozen=True)
 class Case:
     """rate: expected Hz of each neuron; fano: of its counts; bad: what it refuses; correlation: of two neurons' counts;
-    chance: whether seeds matter."""
+    chance: whether seeds matter; drawn_by_engine: whether another engine draws other spikes."""
 
     source: Source
     rate: float
@@ -25,13 +27,14 @@ class Case:
     bad: tuple[dict, ...]
     correlation: float = 0.0
     chance: bool = True
+    drawn_by_engine: bool = False
 
 
 TIMES = np.repeat(np.arange(20.0, DURATION, 40.0), SIZE)
 CASES = {
     rv.Poisson: Case(
         rv.Poisson(rate=40.0), 40.0, 1.0,
-        ({"rate": -1.0}, {"rate": float("nan")}, {"rate": float("inf")}, {"rate": "40 mV"}),
+        ({"rate": -1.0}, {"rate": float("nan")}, {"rate": float("inf")}, {"rate": "40 mV"}), drawn_by_engine=True,
     ),
     rv.SpikeTimes: Case(
         rv.SpikeTimes(TIMES, np.tile(np.arange(SIZE), len(TIMES) // SIZE)), 25.0, 0.0,
@@ -74,8 +77,8 @@ def test_no_source_is_left_out():
 @each
 @engines
 def test_rate_and_fano_factor(case, engine):
-    if engine == "torch" and type(case.source) not in (rv.Poisson, rv.SpikeTimes):
-        pytest.skip("processes drawn ahead are the same in every engine, see test_point_processes")
+    if engine == "torch" and not case.drawn_by_engine:
+        pytest.skip("the same spikes in every engine, see below")
     recording = run(network(case.source), engine=engine, dt=0.5 if engine == "torch" else DT)
     counts = recording.rates().numpy() * DURATION / 1000
     expected = case.rate * DURATION / 1000
@@ -110,3 +113,20 @@ def test_a_file_gives_the_same_spikes(case, tmp_path):
     write_network(net, tmp_path / "net")
     one, other = run(net, 200.0), run(read_network(tmp_path / "net"), 200.0)
     assert len(one.times) and torch.equal(one.times, other.times) and torch.equal(one.neurons, other.neurons)
+
+
+@each
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_engines_and_interruptions_change_no_spike(case, tmp_path):
+    """The source's own spikes and those of cells that it drives."""
+    net = network(case.source)
+    cells = net.add(rv.LIF(), 20, drive=14.0)
+    net.connect("sources", cells, weight=4.0, delay=0.8, in_degree=10)
+    runs = {}
+    for engine in ENGINES:
+        options = {"dt": DT, "seed": 3, "engine": engine, "dtype": torch.float64}
+        runs[engine] = require_same_when_interrupted(net, 250 * DT, tmp_path / engine, **options)
+        own = runs[engine].neurons < SIZE
+        assert own.any() and not own.all()
+        if not case.drawn_by_engine:
+            require_same(runs[engine], runs["compiled"])

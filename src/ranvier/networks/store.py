@@ -317,6 +317,7 @@ def _wiring(value: Entry, decode: Callable[[Entry], Any]) -> Any:
         "float | tuple[float, ...] | None": _lengths,
         "tuple[float, ...]": lambda x: tuple(y.number() for y in x.listed()),
         "str | None": lambda x: None if x.absent else x.text(),
+        "int | None": lambda x: None if x.absent else x.whole(0, LIMIT),
     }  # fmt: skip
     return kind(**{name: read[str(fields[name].type)](x) for name, x in entries.items() if name != "rule"})
 

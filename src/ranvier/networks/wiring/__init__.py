@@ -7,10 +7,17 @@ drawn alone and comes out as it would in the whole (`OutDegree`: keyed by source
 
 from ranvier.networks.wiring.distance import Distance
 from ranvier.networks.wiring.fixed import AllToAll, Edges, OneToOne
-from ranvier.networks.wiring.random import InDegree, OutDegree, PairwisePoisson, Probability, TotalNumber
+from ranvier.networks.wiring.random import (
+    InDegree,
+    OutDegree,
+    PairwisePoisson,
+    Probability,
+    SymmetricProbability,
+    TotalNumber,
+)
 from ranvier.networks.wiring.rule import Wiring
 
 __all__ = [
     "AllToAll", "Distance", "Edges", "InDegree", "OneToOne", "OutDegree", "PairwisePoisson", "Probability",
-    "TotalNumber", "Wiring",
+    "SymmetricProbability", "TotalNumber", "Wiring",
 ]  # fmt: skip

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numba import njit, uint64
 
-from ranvier.codegen.arithmetic.simd import exp_f64
-from ranvier.codegen.arithmetic.streams import below, seeded, uniform
+from ranvier.codegen.arithmetic.streams import below, seeded, split, uniform
 from ranvier.codegen.compilation import compiled
+from ranvier.codegen.keys import GOLDEN
 
 #: for functions that only compiled code calls
-_INNER: Any = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INNER: Any = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 # a power of two times this number has each six-bit pattern once in its top bits
 _DE_BRUIJN_WORD = 0x03F79D71B4CB0A89
@@ -21,13 +21,13 @@ for _i in range(64):
     _DE_BRUIJN[(((1 << _i) * _DE_BRUIJN_WORD) & ((1 << 64) - 1)) >> 58] = _i
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _position(power):
     """Position of the only set bit of `power`."""
     return _DE_BRUIJN[(power * uint64(_DE_BRUIJN_WORD)) >> uint64(58)]
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _subset(state, n, k, skip, words, out):
     """Write a uniform k-subset of range(n) without `skip` (-1: none) into `out`, ascending.
 
@@ -64,8 +64,8 @@ def _subset(state, n, k, skip, words, out):
     return state
 
 
-@njit(**_INNER)
-def _sort(a):
+@njit(**INNER)
+def sort(a):
     """Shell's sort in place: rows are short, and NumPy's sort takes seconds to compile."""
     gap = len(a) // 2
     while gap > 0:
@@ -78,7 +78,7 @@ def _sort(a):
         gap //= 2
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _sparse_subset(state, n, k, skip, words, out):
     """As `_subset`, for few of very many: clears and sorts its picks, and scans no bitmap."""
     pool = n - 1 if skip >= 0 else n
@@ -91,7 +91,7 @@ def _sparse_subset(state, n, k, skip, words, out):
         out[i] = t
     for i in range(k):
         words[out[i] >> 6] = 0
-    _sort(out[:k])
+    sort(out[:k])
     if skip >= 0:
         for i in range(k):
             if out[i] >= skip:
@@ -135,7 +135,7 @@ def multisets(n, indptr, key, lo, alone, sources):
             if alone and source >= lo + row:
                 source += 1
             sources[edge] = source
-        _sort(sources[start:stop])
+        sort(sources[start:stop])
 
 
 @compiled(error_model="numpy", no_cfunc_wrapper=True)
@@ -183,87 +183,36 @@ def scattered(n_source, n_target, k, key, alone, multapses, lo, hi, indptr, sour
 
 
 @compiled(error_model="numpy", no_cfunc_wrapper=True)
-def thrown(n, n_target, key):
-    """(n_target,) how often each target comes up in n uniform draws, from the stream of the row before the first."""
+def thrown(n, n_target, pool, key):
+    """(n_target,) how often each target comes up in n uniform draws, from the stream of the row before the first;
+    `pool` above 0: of `pool` places a target, each drawn once at most."""
     counts = np.zeros(n_target, np.int64)
     state = seeded(key, -1)
-    for _ in range(n):
+    left = n
+    while left > 0:
         state, t = below(state, n_target)
+        if pool > 0:
+            state, place = below(state, pool)
+            if place < counts[t]:  # taken: a target comes up in proportion to its free places
+                continue
         counts[t] += 1
+        left -= 1
     return counts
 
 
-@njit(**_INNER)
-def _chance(profile, square, scale):
-    if profile == 0:
-        return exp_f64(-0.5 * square / (scale * scale))
-    if profile == 1:
-        return exp_f64(-np.sqrt(square) / scale)
-    if profile == 3:
-        return 1.0
-    return 1.0 if square <= scale * scale else 0.0
-
-
-@njit(**_INNER)
-def _shorter(gap, period):
-    return gap - period * np.floor(gap / period + 0.5) if period > 0.0 else gap
-
-
-@njit(**_INNER)
-def _gap(xs, xt, source, target, axis, period):
-    """From target to source along an axis, the shorter way round where space is periodic."""
-    return _shorter(xs[source, axis] - xt[target, axis], period[axis])
-
-
-@njit(**_INNER)
-def _within(mask, extent, turn, gaps):
-    """Whether a displacement lies in a mask: 0 none, 1 circle, 2 doughnut, 3 rectangle, 4 ellipse."""
-    if mask == 0:
-        return True
-    if mask <= 2:
-        square = 0.0
-        for gap in gaps:
-            square += gap * gap
-        outer = extent[len(extent) - 1]
-        return square <= outer * outer and (mask == 1 or square > extent[0] * extent[0])
-    total = 0.0
-    for axis in range(len(gaps)):
-        gap = gaps[axis]
-        if axis == 0 and len(gaps) > 1:
-            gap = turn[0] * gaps[0] + turn[1] * gaps[1]
-        elif axis == 1:
-            gap = turn[0] * gaps[1] - turn[1] * gaps[0]
-        share = 2.0 * abs(gap) / extent[axis]
-        total = max(total, share) if mask == 3 else total + share * share
-    return total <= 1.0
-
-
 @compiled(error_model="numpy", no_cfunc_wrapper=True)
-def near(xs, xt, period, profile, scale, peak, mask, extent, turn, shift, key, alone, lo, hi, indptr, sources, fill):
-    """Bernoulli draws with a chance that falls with distance; counts or fills as `scattered`.
-
-    `period` (dimensions,): 0 where space is not periodic. Profile 0 Gaussian, 1 exponential, 2 disc, 3 constant. mask,
-    extent, turn: as `_within`, about `shift` (dimensions,) from the target.
-    """
-    n_source, dimensions = xs.shape
-    gaps = np.empty(dimensions)
+def mutual(n, p, key, lo, hi, indptr, sources, fill):
+    """Bernoulli draws, one for both directions of a pair: a function of (key, the pair). Counts or fills as
+    `scattered`."""
     for target in range(lo, hi):
-        state, _ = uniform(seeded(key, target))
         row = target - lo
         edge = indptr[row]
         count = 0
-        for source in range(n_source):
-            state, u = uniform(state)
-            if u >= peak or (alone and source == target):
-                continue
-            square = 0.0
-            for axis in range(dimensions):
-                gap = _gap(xs, xt, source, target, axis, period)
-                square += gap * gap
-                gaps[axis] = _shorter(gap - shift[axis], period[axis])
-            if mask != 0 and not _within(mask, extent, turn, gaps):
-                continue
-            if u < peak * _chance(profile, square, scale):
+        own = split(uint64(key) ^ split(uint64(target)))
+        for source in range(n):
+            first = own if source > target else split(uint64(key) ^ split(uint64(source)))
+            bits = split(first + uint64(max(source, target)) * uint64(GOLDEN))
+            if source != target and np.float64(bits >> uint64(11)) * (1.0 / 9007199254740992.0) < p:
                 if fill:
                     sources[edge + count] = source
                 count += 1

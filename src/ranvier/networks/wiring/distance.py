@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier._checks import chance, number, period, periods, positive
-from ranvier.networks.wiring.rule import Block, Wiring
+from ranvier._checks import chance, count, number, period, periods, positive
+from ranvier.networks.wiring.rule import Block, Wiring, require_enough, same_degree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 class Distance(Wiring):
     """A pair is wired with a probability that falls with its distance r (unit: the positions').
 
-    `profile`: "gaussian" peak·exp(−r²/2scale²), "exponential" peak·exp(−r/scale), "disc"
-    (peak within r ≤ scale), or "constant" (peak). `periodic`: the length of a periodic space, one number or one a
-    dimension (0: not periodic), or None. Both populations need `positions`. Each pair is looked at
+    `profile`: "gaussian" peak·exp(−r²/2scale²), "exponential" peak·exp(−r/scale), "disc" (peak within r ≤ scale),
+    "constant" (peak), or "gamma", the density of a gamma distribution of order `shape` above 1, which is highest at
+    m = (shape − 1)·scale: peak·(r/m)^(shape − 1)·exp((m − r)/scale). `periodic`: the length of a periodic space, one
+    number or one a dimension (0: not periodic), or None. Both populations need `positions`. Each pair is looked at
     once: the time is proportional to n_source · n_target.
 
     `mask`: the sources of a target lie in a region about it, of size `extent`: "circle" (radius, a sphere in three
@@ -28,6 +29,10 @@ class Distance(Wiring):
     three dimensions; `angle` (degrees) turns the latter two in the first two dimensions, `shift` (one a dimension)
     moves the region, which goes on at the other side of a periodic space; each source counts at its place nearest to
     the region's middle.
+
+    `in_degree`: every target draws so many sources in proportion to these chances, one after the other, with
+    `multapses` each from all, else from those that are left; the peak then does not matter. Raises ValueError where a
+    target has fewer sources in reach.
 
     >>> line = np.arange(4.0)[:, None]  # neurons 1 apart
     >>> rule = rv.wiring.Distance("disc", scale=1.0)
@@ -44,8 +49,11 @@ class Distance(Wiring):
     extent: tuple[float, ...] = ()
     angle: float = 0.0
     shift: tuple[float, ...] = ()
+    shape: float = 2.0
+    in_degree: int | None = None
+    multapses: bool = False
 
-    _PROFILES = ("gaussian", "exponential", "disc", "constant")
+    _PROFILES = ("gaussian", "exponential", "disc", "constant", "gamma")
     _MASKS = ("circle", "doughnut", "rectangle", "ellipse")
 
     def __post_init__(self) -> None:
@@ -61,6 +69,14 @@ class Distance(Wiring):
             numbers = tuple(number(x, name) for x in (value if np.iterable(value) else (value,)))
             object.__setattr__(self, name, numbers)
         object.__setattr__(self, "angle", number(self.angle, "angle", "degrees"))
+        shape = number(self.shape, "shape")
+        if not 1.0 < shape <= 1e6:
+            raise ValueError(f"shape is {shape:g}; expected a number above 1: at 1, take the exponential profile")
+        object.__setattr__(self, "shape", shape)
+        if self.in_degree is not None:
+            object.__setattr__(self, "in_degree", count(self.in_degree, "in_degree"))
+        elif self.multapses:
+            raise ValueError("multapses is True without an in_degree; expected in_degree=, or no multapses")
         self._check_mask()
 
     def _check_mask(self) -> None:
@@ -95,23 +111,42 @@ class Distance(Wiring):
                     "a dimension"
                 )
         periods(self.periodic, dimensions.pop())
+        if self.in_degree is not None:
+            require_enough(self.in_degree, n_source, same, self, "sources")
 
     def _indptr(self, block: Block) -> NDArray[np.int64]:
+        if self.in_degree is not None:
+            return same_degree(self.in_degree, block)
         counts = np.zeros(block.targets + 1, np.int64)
         self._look(counts, np.empty(0, np.int32), block, False)
         return counts
 
     def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
-        self._look(indptr, sources, block, True)
+        if self.in_degree is None:
+            self._look(indptr, sources, block, True)
+            return
+        from ranvier.networks.wiring._near import chosen
+
+        failed = chosen(*self._geometry(block), self.in_degree, self.multapses, block.stream, block.alone, block.lo,
+                        block.hi, sources)  # fmt: skip
+        if failed >= 0:
+            raise ValueError(
+                f"target {failed} has fewer than {self.in_degree} sources in reach; expected at least that many: widen "
+                "the mask or the profile, lower in_degree, or allow repeats with multapses=True"
+            )
 
     def _look(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block, fill: bool) -> None:
-        from ranvier.networks.wiring._draw import near
+        from ranvier.networks.wiring._near import near
 
+        near(*self._geometry(block), self.peak, block.stream, block.alone, block.lo, block.hi, indptr, sources, fill)
+
+    def _geometry(self, block: Block) -> tuple[Any, ...]:
+        """The positions, space and profile that compiled draws take."""
         xs, xt = (np.ascontiguousarray(x, np.float64) for x in block.positions)
         lengths = periods(self.periodic, xs.shape[1])
         mask = 0 if self.mask is None else 1 + self._MASKS.index(self.mask)
         degrees = np.array([self.angle % 360.0])
         turn = np.round(np.concatenate([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))]), 15)
         shift, extent = np.array(self.shift or (0.0,) * xs.shape[1]), np.array(self.extent or (0.0,))
-        near(xs, xt, lengths, self._PROFILES.index(self.profile), self.scale, self.peak, mask, extent, turn, shift,
-             block.stream, block.alone, block.lo, block.hi, indptr, sources, fill)  # fmt: skip
+        profile = (self._PROFILES.index(self.profile), self.scale, self.shape)
+        return xs, xt, (lengths, mask, extent, turn, shift), profile

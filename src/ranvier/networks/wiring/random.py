@@ -1,4 +1,5 @@
-"""Random wiring: by a probability, by a fixed number of sources or targets, or by a total number."""
+"""Random wiring: by a probability, also of both directions at once, by a fixed number of sources or targets, or by a
+total number."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ranvier._checks import chance, count, number
-from ranvier.networks.wiring.rule import Block, Wiring, same_degree
+from ranvier.networks.wiring.rule import Block, Wiring, require_enough, same_degree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +45,47 @@ class Probability(Wiring):
 
 
 @dataclass(frozen=True)
+class SymmetricProbability(Wiring):
+    """Every two neurons of a population are wired both ways with probability `p`, or not at all, independently.
+
+    For source and target being one population; a neuron does not reach itself. Each pair is looked at once: the time is
+    proportional to n_source · n_target. Raises ValueError for two populations.
+
+    >>> indptr, sources = rv.wiring.SymmetricProbability(0.2).draw(50, 50, key=0, same=True)
+    >>> pairs = set(zip(sources.tolist(), np.repeat(np.arange(50), np.diff(indptr)).tolist(), strict=True))
+    >>> len(pairs) > 0 and pairs == {(t, s) for s, t in pairs}
+    True
+    """
+
+    p: float
+
+    autapses = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "p", chance(self.p, "probability"))
+
+    def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
+        if not same:
+            raise ValueError(
+                "symmetric wiring has two populations as source and target; expected one: take Probability, or add "
+                "their neurons as one population"
+            )
+
+    def _indptr(self, block: Block) -> NDArray[np.int64]:
+        counts = np.zeros(block.targets + 1, np.int64)
+        self._look(counts, np.empty(0, np.int32), block, False)
+        return counts
+
+    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
+        self._look(indptr, sources, block, True)
+
+    def _look(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block, fill: bool) -> None:
+        from ranvier.networks.wiring._draw import mutual
+
+        mutual(block.n_source, self.p, block.stream, block.lo, block.hi, indptr, sources, fill)
+
+
+@dataclass(frozen=True)
 class InDegree(Wiring):
     """Every target draws `k` sources uniformly; without `multapses` all are different.
 
@@ -60,7 +102,7 @@ class InDegree(Wiring):
         object.__setattr__(self, "k", count(self.k, "in_degree"))
 
     def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
-        _fit(self.k, n_source, same, self, "sources")
+        require_enough(self.k, n_source, same, self, "sources")
 
     def _indptr(self, block: Block) -> NDArray[np.int64]:
         return same_degree(self.k, block)
@@ -94,7 +136,7 @@ class OutDegree(Wiring):
         object.__setattr__(self, "k", count(self.k, "out_degree"))
 
     def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
-        _fit(self.k, n_target, same, self, "targets")
+        require_enough(self.k, n_target, same, self, "targets")
 
     def edges(
         self, n_source: int, n_target: int, key: int, *, same: bool = False, positions: Any = None
@@ -120,7 +162,7 @@ class OutDegree(Wiring):
 @dataclass(frozen=True)
 class TotalNumber(Wiring):
     """`n` edges in all, each from a uniform source to a uniform target, independently: repeated edges are as likely as
-    chance has it.
+    chance has it. Without `multapses` the n pairs are all different, a uniform subset.
 
     Every block of targets costs `n` draws beside its own.
 
@@ -130,17 +172,22 @@ class TotalNumber(Wiring):
 
     n: int
     autapses: bool = False
-
-    multapses: ClassVar[bool] = True
+    multapses: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n", count(self.n, "the total number of edges"))
 
     def check(self, n_source: int, n_target: int, same: bool, positions: Any) -> None:
-        if self.n and (pool := n_source - (same and not self.autapses)) < 1:
+        pool = n_source - (same and not self.autapses)
+        if self.n and pool < 1:
             raise ValueError(
                 f"{self.n} edges were requested, but a target has {pool} sources to choose from; expected at least 1: "
                 "allow autapses, or more neurons"
+            )
+        if not self.multapses and self.n > pool * n_target:
+            raise ValueError(
+                f"{self.n} different edges were requested of {pool * n_target} pairs; expected at most as many: lower "
+                "the number, or allow repeats with multapses=True"
             )
 
     def edges(
@@ -152,12 +199,21 @@ class TotalNumber(Wiring):
     def _indptr(self, block: Block) -> NDArray[np.int64]:
         from ranvier.networks.wiring._draw import thrown
 
-        return _offsets(thrown(self.n, block.n_target, block.stream)[block.lo : block.hi])
+        if self.multapses:
+            return _offsets(thrown(self.n, block.n_target, 0, block.stream)[block.lo : block.hi])
+        pool = block.n_source - block.alone
+        left = pool * block.n_target - self.n
+        if left < self.n:  # drawing what is left out is the shorter way
+            return _offsets(pool - thrown(left, block.n_target, pool, block.stream)[block.lo : block.hi])
+        return _offsets(thrown(self.n, block.n_target, pool, block.stream)[block.lo : block.hi])
 
     def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
-        from ranvier.networks.wiring._draw import multisets
+        from ranvier.networks.wiring._draw import multisets, subsets
 
-        multisets(block.n_source, indptr, block.stream, block.lo, block.alone, sources)
+        if self.multapses:
+            multisets(block.n_source, indptr, block.stream, block.lo, block.alone, sources)
+        else:
+            subsets(block.n_source, indptr, block.stream, block.lo, block.alone, _words(block.n_source), sources)
 
 
 @dataclass(frozen=True)
@@ -198,16 +254,6 @@ def _offsets(degrees: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _words(n: int) -> NDArray[np.uint64]:
     return np.zeros((n + 63) >> 6, np.uint64)
-
-
-def _fit(k: int, n: int, same: bool, wiring: Any, what: str) -> None:
-    pool = n - (same and not wiring.autapses)
-    if k > (0 if pool == 0 else k if wiring.multapses else pool):
-        raise ValueError(
-            f"{k} {what} a neuron were requested, but there are only {pool} to choose from"
-            f"{' (itself left out)' if same and not wiring.autapses else ''}; expected at most {pool}. "
-            "Lower the degree, or allow repeats with multapses=True."
-        )
 
 
 def _binomial(u: NDArray[np.float64], n: int, p: float) -> NDArray[np.int64]:

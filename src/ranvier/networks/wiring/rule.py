@@ -103,3 +103,14 @@ class Wiring:
 def same_degree(k: int, block: Block) -> NDArray[np.int64]:
     """`indptr` where every target has k sources."""
     return np.arange(block.targets + 1, dtype=np.int64) * k
+
+
+def require_enough(k: int, n: int, same: bool, wiring: Any, what: str) -> None:
+    """Raise ValueError where a neuron cannot have k sources or targets among n."""
+    pool = n - (same and not wiring.autapses)
+    if k > (0 if pool == 0 else k if wiring.multapses else pool):
+        raise ValueError(
+            f"{k} {what} a neuron were requested, but there are only {pool} to choose from"
+            f"{' (itself left out)' if same and not wiring.autapses else ''}; expected at most {pool}. "
+            "Lower the degree, or allow repeats with multapses=True."
+        )

@@ -113,7 +113,7 @@ def in_degree(projection: Projection) -> float:
     """Mean number of synapses that a neuron of the target has from the source, from the rule alone."""
     rule, n_source, n_target = projection.wiring, projection.source.size, projection.target.size
     others = n_source - (projection.source is projection.target and not rule.autapses)
-    if isinstance(rule, wiring.Probability):
+    if isinstance(rule, wiring.Probability | wiring.SymmetricProbability):
         return float(rule.p) * others
     if isinstance(rule, wiring.InDegree):
         return float(rule.k)
