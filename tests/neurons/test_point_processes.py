@@ -100,6 +100,12 @@ def test_packets_have_their_size_centre_and_spread(activity):
         assert len(own) == n
         assert abs(own.mean() - centre) < 5 * sd / math.sqrt(n)
         assert abs(own.std() - math.sqrt(sd**2 + 0.1**2 / 12)) < 5 * sd / math.sqrt(2 * n)
+    order = np.lexsort((each, recording.neurons.numpy()))
+    if activity == 1.0:  # neighbours' displacements are independent, of even and odd ones, and of their squares
+        gap = (each[order].reshape(size, 3) - times).T.ravel() / sd
+        for one, other in ((gap[0::2], gap[1::2]), (gap[1:-1:2], gap[2::2])):
+            assert abs((one * other).mean()) < 5 / math.sqrt(len(one))
+            assert abs(((one**2 - 1) * (other**2 - 1)).mean()) < 5 * 2 / math.sqrt(len(one))
     counts = np.bincount(recording.neurons.numpy(), minlength=size)
     assert counts.min() >= 3 * int(activity) and counts.max() <= 3 * math.ceil(activity)
     if more := n % size:  # a uniform subset, of each packet its own: places, and how many two of them share

@@ -23,15 +23,16 @@ def exponential(state):
 
 
 @_part
-def normal(state):
-    """(next state, a standard normal number), by the polar method (Marsaglia and Bray 1964)."""
+def normals(state):
+    """(next state, two independent standard normal numbers), by the polar method (Marsaglia and Bray 1964)."""
     while True:
         state, u = uniform(state)
         state, v = uniform(state)
         u, v = 2.0 * u - 1.0, 2.0 * v - 1.0
         square = u * u + v * v
         if 0.0 < square < 1.0:
-            return state, u * np.sqrt(-2.0 * log_f64(square) / square)
+            size = np.sqrt(-2.0 * log_f64(square) / square)
+            return state, u * size, v * size
 
 
 @_part
@@ -47,7 +48,7 @@ def gamma(state, shape):
     d = (shape if shape >= 1.0 else shape + 1.0) - 1.0 / 3.0
     c = 1.0 / np.sqrt(9.0 * d)
     while True:
-        state, x = normal(state)
+        state, x, _ = normals(state)
         v = 1.0 + c * x
         if v <= 0.0:
             continue

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ranvier.codegen.arithmetic.laws import exponential, gamma, normal
+from ranvier.codegen.arithmetic.laws import exponential, gamma, normals
 from ranvier.codegen.arithmetic.simd import log_f64
 from ranvier.codegen.arithmetic.streams import seeded, uniform
 from ranvier.codegen.compilation import compiled
@@ -104,6 +104,22 @@ def draw_renewal(state, ends, rates, interval, shapes, dead, first, last, most, 
 
 
 @compiled(error_model="numpy", no_cfunc_wrapper=True)
+def by_step(steps, neurons, first, last):
+    """Spikes of the steps first .. last − 1 by step, those of a step in the order that they came in: by counting."""
+    at = np.zeros(last - first + 1, np.int64)
+    for step in steps:
+        at[step - first + 1] += 1
+    for k in range(last - first):
+        at[k + 1] += at[k]
+    ordered, who = np.empty_like(steps), np.empty_like(neurons)
+    for i in range(len(steps)):
+        k = steps[i] - first
+        ordered[at[k]], who[at[k]] = steps[i], neurons[i]
+        at[k] += 1
+    return ordered, who
+
+
+@compiled(error_model="numpy", no_cfunc_wrapper=True)
 def begin_mother(key, state, ends):
     """A Poisson process at time 0."""
     stream, x = exponential(seeded(key, 0))
@@ -156,17 +172,21 @@ def draw_packets(key, times, sd, size, each, more, out, neurons):
     count = 0
     for packet in range(len(times)):
         stream = seeded(key, packet)
-        remaining = more
+        remaining, other, ready = more, 0.0, False
         for i in range(size):
             stream, u = uniform(stream)
             extra = u * (size - i) < remaining  # selection sampling (Knuth, algorithm S)
             remaining -= extra
             for _ in range(each + extra):
-                stream, x = normal(stream)
+                if ready:
+                    x = other
+                else:
+                    stream, x, other = normals(stream)
+                ready = not ready
                 out[count], neurons[count] = times[packet] + sd * x, i
                 count += 1
 
 
 __all__ = [
-    "NO_ROOM", "TOO_MANY", "begin_mother", "begin_renewal", "draw_copies", "draw_packets", "draw_renewal",
+    "NO_ROOM", "TOO_MANY", "begin_mother", "begin_renewal", "by_step", "draw_copies", "draw_packets", "draw_renewal",
 ]  # fmt: skip

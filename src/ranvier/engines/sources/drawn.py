@@ -106,15 +106,14 @@ class _Renewal:
         return state
 
     def draw(self, state: NDArray[np.uint64], first: int, last: int) -> Spikes:
-        size = self._population.size
-
         def attempt(moved: Any, steps: Any, neurons: Any) -> int:
             count: int = self._kernels.draw_renewal(moved, _ends(moved), self._rates, self._interval, self._shapes,
                                                     self._dead, first, last, MOST, steps, neurons)  # fmt: skip
             return count
 
         steps, neurons = _drawn(attempt, state, self.per_step * (last - first), self._population, self._dt)
-        return sorted_spikes(steps, neurons, size)
+        ordered: Spikes = self._kernels.by_step(steps, neurons, first, last)  # from neuron by neuron
+        return ordered
 
 
 class _Copies:

@@ -46,7 +46,8 @@ def spikes_at(
         )
         steps, neurons = steps[steps >= 0], neurons[steps >= 0]
     steps, neurons = sorted_spikes(steps, neurons, population.size)
-    if (largest := most_at_once(steps, neurons)) > most:
+    if ((steps[most:] == steps[:-most]) & (neurons[most:] == neurons[:-most])).any():
+        largest = most_at_once(steps, neurons)
         raise ValueError(
             f"population {population.name!r} has a neuron with {largest} spikes in one step; expected at most {most}: "
             f"shorten dt (now {dt:g} ms)"
@@ -68,4 +69,4 @@ def most_at_once(steps: NDArray[np.int64], neurons: NDArray[np.int64]) -> int:
     if not len(steps):
         return 0
     new = np.flatnonzero((np.diff(steps) != 0) | (np.diff(neurons) != 0)) + 1
-    return int(np.diff([0, *new, len(steps)]).max())
+    return int(np.diff(np.concatenate([[0], new, [len(steps)]])).max())
