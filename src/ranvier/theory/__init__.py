@@ -20,6 +20,7 @@ from ranvier.theory.second_order.response import (
     second_order,
 )
 from ranvier.theory.single_neuron.coloured import boundary_shift, coloured_membrane
+from ranvier.theory.single_neuron.coloured_response import coloured_response
 from ranvier.theory.single_neuron.membrane import Grid, Membrane, membrane
 from ranvier.theory.single_neuron.response import Response, response
 from ranvier.theory.single_neuron.siegert import Siegert, siegert
@@ -47,6 +48,7 @@ __all__ = [
     "TimePrediction",
     "boundary_shift",
     "coloured_membrane",
+    "coloured_response",
     "evolve",
     "filtered_noise",
     "filtered_rate",

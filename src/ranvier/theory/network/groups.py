@@ -60,7 +60,9 @@ class NeuronGroup(Brief):
         for only every `dt`, for of the paths across V_th some are back by then (Broadie, Glasserman & Kou 1997)."""
         if not self.dt or self.bridge:
             return self.V_th
-        return self.V_th + CONTINUITY * torch.sqrt(white * (2 * self.dt) / self.tau)
+        some = white > 0  # at 0 paths are smooth, and a root has no slope
+        spread = torch.sqrt(torch.where(some, white, 1.0) * (2 * self.dt) / self.tau)
+        return self.V_th + CONTINUITY * torch.where(some, spread, 0.0)
 
     def force(self, V: Tensor, input: Tensor) -> Tensor:
         """(n, M) mV at V (n, M). Steps of `dt` follow an upstroke late: where a step changes the force by the share

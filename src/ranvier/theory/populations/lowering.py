@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,10 +17,11 @@ from ranvier.theory.network.groups import NeuronGroup
 from ranvier.theory.network.lowering import Junctions, LoweredNetwork
 from ranvier.theory.network.neuron_lowering import adaptation, neuron_group, require_constant, require_poisson
 from ranvier.theory.network.self_consistency.rates import Coupling
+from ranvier.theory.populations.edges import Lane, lanes, wave_lanes
 
 
 def lower_populations(net: Network) -> tuple[LoweredNetwork, Tensor]:
-    """(lowered of P nodes, sizes (P,)): an edge a projection, `Coupling.in_degree` its mean in-degree.
+    """(lowered of P nodes, sizes (P,)): an edge a projection and delay, `Coupling.in_degree` its mean in-degree.
 
     Raises ValueError, naming population or projection, where neurons, weights or backgrounds of one population differ,
     for conductances and gap junctions, and where the theory does not hold.
@@ -61,7 +62,7 @@ def lower_populations(net: Network) -> tuple[LoweredNetwork, Tensor]:
         return number[synapse]
 
     place = {id(p): k for k, p in enumerate(net.populations)}
-    rows: list[tuple[Any, ...]] = []
+    rows: list[_Row] = []
     for projection in net.projections:
         where = f"projection from {projection.source.name!r} to {projection.target.name!r}"
         s, t = place[id(projection.source)], place[id(projection.target)]
@@ -69,9 +70,8 @@ def lower_populations(net: Network) -> tuple[LoweredNetwork, Tensor]:
         if K == 0:
             continue
         area = tau[t] if filters[f].instant else filters[f].area
-        weight = K * area * _one(projection.weight, f"weight of the {where}")
-        delay = torch.as_tensor(projection.delay, dtype=torch.float64).mean().reshape(1)
-        rows.append((s, t, weight, delay, f, K, isinstance(projection.source.neuron, Poisson)))
+        from_source = isinstance(projection.source.neuron, Poisson)
+        rows += [_Row(s, t, area, lane, f, from_source) for lane in lanes(projection, K)]
     mean = torch.zeros(len(net.backgrounds), P, dtype=torch.float64)
     cumulants = [mean.clone() for _ in range(3)]
     kinds = []
@@ -91,22 +91,51 @@ def lower_populations(net: Network) -> tuple[LoweredNetwork, Tensor]:
         empty = torch.zeros(len(filters), P, dtype=torch.float64)
         return empty.index_add(0, torch.tensor(kinds, dtype=torch.int64), x) if kinds else empty
 
-    def column(k: int) -> Tensor:
-        return torch.tensor([row[k] for row in rows], dtype=torch.int64)
-
-    none = torch.zeros(0, dtype=torch.float64)
-    coupling = Coupling(
-        P, column(0), column(1), torch.cat([none, *(r[2] for r in rows)]), torch.cat([none, *(r[3] for r in rows)]),
-        column(4), tuple(filters), torch.tensor([r[5] for r in rows], dtype=torch.float64),
-    )  # fmt: skip
+    coupling = _coupling(P, rows, tuple(filters))
     power, cubic, quartic = (by_filter(x) for x in cumulants)
-    outside = column(6).bool()
+    outside = torch.tensor([row.outside for row in rows], dtype=torch.bool)
     none_at_all = torch.zeros(0, dtype=torch.int64)
     lowered = LoweredNetwork(
         tuple(cells), coupling, outside, rates, by_filter(mean), power, torch.stack([cubic, quartic]).detach(), tau,
-        Junctions(none_at_all, none_at_all, none),
+        Junctions(none_at_all, none_at_all, torch.zeros(0, dtype=torch.float64)),
     )  # fmt: skip
     return lowered, torch.tensor([p.size for p in net.populations], dtype=torch.float64)
+
+
+class _Row(NamedTuple):
+    """An edge between nodes: those of its projection that have one delay."""
+
+    source: int
+    target: int
+    area: Tensor
+    lane: Lane
+    synapse: int
+    outside: bool
+
+
+def _coupling(size: int, rows: list[_Row], filters: tuple[Filter, ...]) -> Coupling:
+    def column(field: str) -> Tensor:
+        return torch.tensor([getattr(row, field) for row in rows], dtype=torch.int64)
+
+    none = torch.zeros(0, dtype=torch.float64)
+    weight, square, delay = (torch.cat([none, *(getattr(row.lane, x) for row in rows)]) for x in Lane._fields)
+    area = torch.cat([none, *(row.area.reshape(1) for row in rows)])
+    # as many equal synapses as have this sum and this sum of squares
+    number = torch.where(square > 0, weight**2 / torch.where(square > 0, square, 1.0), 1.0).detach()
+    return Coupling(
+        size, column("source"), column("target"), area * weight, delay, column("synapse"), filters, number
+    )
+
+
+def wave_coupling(net: Network, lowered: LoweredNetwork, wave: Tensor) -> Coupling:
+    """The edges of `lower_populations` as activity meets them that varies as e^{i k x}; complex weights."""
+    coupling, filters = lowered.coupling, lowered.coupling.filters
+    area = [
+        lowered.tau[t] if filters[f].instant else filters[f].area
+        for t, f in zip(coupling.targets.tolist(), coupling.synapse.tolist(), strict=True)
+    ]
+    each = [lane.weight for p in net.projections if in_degree(p) > 0 for lane in wave_lanes(p, wave)]
+    return replace(coupling, weight=torch.stack(area) * torch.cat(each) if each else coupling.weight)
 
 
 def in_degree(projection: Projection) -> float:

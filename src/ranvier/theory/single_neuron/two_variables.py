@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -64,6 +64,38 @@ def filtered_rate(
     >>> bool(abs(rate - white) < 1e-2 * white)  # without filtered noise
     True
     """
+    d = discretised(force, tau, sigma, s, tau_s, V_th, V_reset, t_ref, steps, values)
+    coarse, fine = (_on_grid(d, n, threads) for n in (d.steps, 2 * d.steps))
+    rate = 1000 * (2 * fine - coarse)
+    if without is None:
+        return rate
+    alone = d._replace(p=d.p | {"s": torch.zeros_like(d.p["s"])}, values=2)
+    coarse, fine = (_on_grid(alone, n, threads) for n in (d.steps, 2 * d.steps))
+    own = 1000 * (2 * fine - coarse)
+    filtered = d.p["s"] ** 2 * d.p["tau_s"] / (d.p["tau"] + d.p["tau_s"])
+    counts = ((d.variance > WHITE * filtered) & (own > 1e-9) & (without > 1e-9)).detach()
+    return rate * torch.where(counts, without / torch.where(counts, own, 1.0), 1.0)
+
+
+class Discretisation(NamedTuple):
+    """What the two grids share: the arguments `p`, each (B,); `variance` of white noise, `low` and `top`, the grid's
+    ends, `tail`, the time from the upper one to the threshold, (B,); `steps` of the coarser grid, `values` of z."""
+
+    force: Force
+    p: dict[str, Tensor]
+    variance: Tensor
+    low: Tensor
+    top: Tensor
+    tail: Tensor
+    steps: int
+    values: int
+
+
+def discretised(
+    force: Force, tau: Value, sigma: Value, s: Value, tau_s: Value, V_th: Value, V_reset: Value, t_ref: Value,
+    steps: int | None, values: int | None,
+) -> Discretisation:
+    """Of the arguments of `filtered_rate`; raises ValueError as it does."""
     names = ("tau", "sigma", "s", "tau_s", "V_th", "V_reset", "t_ref")
     arguments = (tau, sigma, s, tau_s, V_th, V_reset, t_ref)
     parts = torch.broadcast_tensors(*(torch.atleast_1d(torch.as_tensor(x, dtype=torch.float64)) for x in arguments))
@@ -81,17 +113,7 @@ def filtered_rate(
         filtered = p["s"] ** 2 * p["tau_s"] / (p["tau"] + p["tau_s"])
         least = float((variance / filtered.clamp(min=1e-300)).detach().min())
         values = next(n for share, n in VALUES if least >= share)
-    coarse = _on_grid(force, p, variance, low, top, tail, steps, values, threads)
-    fine = _on_grid(force, p, variance, low, top, tail, 2 * steps, values, threads)
-    rate = 1000 * (2 * fine - coarse)
-    if without is None:
-        return rate
-    alone = p | {"s": torch.zeros_like(p["s"])}
-    coarse, fine = (_on_grid(force, alone, variance, low, top, tail, n, 2, threads) for n in (steps, 2 * steps))
-    own = 1000 * (2 * fine - coarse)
-    filtered = p["s"] ** 2 * p["tau_s"] / (p["tau"] + p["tau_s"])
-    counts = ((variance > WHITE * filtered) & (own > 1e-9) & (without > 1e-9)).detach()
-    return rate * torch.where(counts, without / torch.where(counts, own, 1.0), 1.0)
+    return Discretisation(force, p, variance, low, top, tail, steps, values)
 
 
 def _check(p: dict[str, Tensor]) -> None:
@@ -133,23 +155,29 @@ def _reach(force: Force, p: dict[str, Tensor], variance: Tensor) -> tuple[Tensor
     return low, top, torch.where(there, p["tau"] * span * (1 / safe).mean(0), 0.0)
 
 
-def _on_grid(
-    force: Force, p: dict[str, Tensor], variance: Tensor, low: Tensor, top: Tensor, tail: Tensor, N: int, M: int,
-    threads: int,
-) -> Tensor:
+def _on_grid(d: Discretisation, N: int, threads: int) -> Tensor:
     """Rates (B,) in 1/ms on N steps."""
-    nodes, _ = _basis(M)
-    step = (top - low) / N
-    faces = low + (torch.arange(N, dtype=torch.float64)[:, None] + 0.5) * step
-    F = force(faces).clamp(-1e100, 1e100).expand(N, len(step)).T  # (B, N)
-    velocity = F[:, :, None] + p["s"][:, None, None] * torch.from_numpy(nodes)
-    rate = 1 / (p["tau"] * step)
-    up, down = _jumps(velocity, variance[:, None, None] / step[:, None, None], rate[:, None, None])
-    wait = p["t_ref"] + tail
-    order = torch.arange(M, dtype=torch.float64)
-    decay = torch.exp(-order * (wait / p["tau_s"])[:, None])
-    position = (p["V_reset"] - low) / step
-    return _Rates.apply(up, down, 1 / p["tau_s"], decay, position, wait, threads)
+    up, down = face_rates(d, N)
+    decay, position, wait = returns(d, N)
+    return _Rates.apply(up, down, 1 / d.p["tau_s"], decay, position, wait, threads)
+
+
+def face_rates(d: Discretisation, N: int, current: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+    """Rates up and down (B, N, M) in 1/ms over the faces of N steps, with a constant `current` (B,) mV more."""
+    step = (d.top - d.low) / N
+    faces = d.low + (torch.arange(N, dtype=torch.float64)[:, None] + 0.5) * step
+    F = (d.force(faces) + current).clamp(-1e100, 1e100).expand(N, len(step)).T  # (B, N)
+    velocity = F[:, :, None] + d.p["s"][:, None, None] * torch.from_numpy(basis(d.values)[0])
+    rate = 1 / (d.p["tau"] * step)
+    return _jumps(velocity, d.variance[:, None, None] / step[:, None, None], rate[:, None, None])
+
+
+def returns(d: Discretisation, N: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of what comes back at the reset: by what the input's moments have decayed (B, M), its place in steps (B,), and
+    how long it was away (B,) ms."""
+    wait = d.p["t_ref"] + d.tail
+    order = torch.arange(d.values, dtype=torch.float64)
+    return torch.exp(-order * (wait / d.p["tau_s"])[:, None]), (d.p["V_reset"] - d.low) * N / (d.top - d.low), wait
 
 
 def _jumps(velocity: Tensor, noise: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
@@ -164,7 +192,7 @@ def _jumps(velocity: Tensor, noise: Tensor, rate: Tensor) -> tuple[Tensor, Tenso
 
 
 @cache
-def _basis(M: int) -> tuple[np.ndarray, kernels.Basis]:
+def basis(M: int) -> tuple[np.ndarray, kernels.Basis]:
     return kernels.basis(M)
 
 
@@ -188,7 +216,7 @@ class _Rates(torch.autograd.Function):
             np.empty(count),
         )  # fmt: skip
         rate = np.empty(B)
-        over_neurons(kernels.rates, B, threads, scheme, _basis(M)[1], rate, bars, needs)
+        over_neurons(kernels.rates, B, threads, scheme, basis(M)[1], rate, bars, needs)
         ctx.bars = bars
         return torch.from_numpy(rate)
 

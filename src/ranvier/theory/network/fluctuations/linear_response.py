@@ -82,9 +82,15 @@ def encirclements(coupling: Coupling, gains: Tensor, frequencies: Tensor) -> int
         for block in _blocks(coupling.size, len(frequencies)):
             matrix = _minus_k(coupling, gains[:, :, block], lanes.turns(block), lanes.lane)
             phase.append(torch.linalg.slogdet(matrix).sign.angle())
-    angle = torch.cat([*phase, torch.zeros(1, dtype=torch.float64)])
-    turns = torch.remainder(torch.diff(angle) + math.pi, 2 * math.pi) - math.pi
-    return round(2 * float(turns.sum() + angle[0]) / (2 * math.pi)) if abs(float(angle[0])) < 1 else 1
+    angle = torch.cat(phase)
+    return turns(torch.cat([-angle.flip(0)[:-1], angle]))
+
+
+def turns(angle: Tensor) -> int:
+    """How often det(I - K) runs round 0, from its `angle` at frequencies from below 0 to above it, 0 at both ends."""
+    ends = torch.zeros(1, dtype=torch.float64)
+    steps = torch.diff(torch.cat([ends, angle, ends]))
+    return round(float((torch.remainder(steps + math.pi, 2 * math.pi) - math.pi).sum()) / (2 * math.pi))
 
 
 class _Lanes:
