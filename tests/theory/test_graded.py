@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 
 import ranvier as rv
@@ -36,6 +37,18 @@ def test_lyapunov_against_the_kronecker_system():
     assert torch.autograd.gradgradcheck(lyapunov, (A, Q))
     with pytest.raises(ValueError, match="square ones of one size"):
         lyapunov(A, Q[:3, :3])
+
+
+def test_lyapunov_by_blocks_is_scipys_of_the_whole():
+    """Of more neurons than are solved at once, with pairs of eigenvalues that no cut may part; and stiff."""
+    for n in (49, 150, 151):
+        A, Q = stable(n)
+        values = torch.linalg.eigvals(A)
+        assert int((values.imag > 0).sum()) > n // 4
+        for factor in (torch.ones(n).double(), torch.logspace(0, 4, n).double()):
+            B = factor[:, None] * A
+            plain = scipy.linalg.solve_continuous_lyapunov(B.numpy(), -Q.numpy())
+            np.testing.assert_allclose(lyapunov(B, Q), plain, rtol=0, atol=1e-10 * np.abs(plain).max())
 
 
 def test_spectrum_and_lags_are_each_others_transform():
@@ -164,7 +177,8 @@ def test_gradients_in_weights_drive_noise_and_time_constants():
         return prediction.mean(), prediction.covariance(neurons=some), lagged, spectrum.real, spectrum.imag
 
     weight, drive, noise, tau_m = (x.clone().requires_grad_() for x in inputs)
-    assert torch.autograd.gradcheck(answers, (weight, drive, noise, tau_m), eps=1e-5, atol=1e-6, rtol=1e-5)
+    inputs = (weight, drive, noise, tau_m)
+    assert torch.autograd.gradcheck(answers, inputs, eps=1e-5, atol=1e-6, rtol=1e-5, fast_mode=True)
 
 
 def test_of_two_fixed_points_the_one_reached_from_the_start():

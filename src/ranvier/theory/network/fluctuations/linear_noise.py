@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ranvier.theory._text import Brief
+from ranvier.theory.network.fluctuations._lyapunov import solve_lyapunov
 from ranvier.theory.single_neuron.functions import in_hertz
 
 Drift = Callable[[Tensor], Tensor]
@@ -167,9 +168,7 @@ class _Lyapunov(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, A: Tensor, Q: Tensor) -> Tensor:
-        from scipy.linalg import solve_continuous_lyapunov
-
-        C = torch.from_numpy(solve_continuous_lyapunov(A.detach().numpy(), -Q.detach().numpy()))
+        C = torch.from_numpy(solve_lyapunov(A.detach().numpy(), -Q.detach().numpy()))
         ctx.save_for_backward(A, C)
         return C
 
@@ -183,7 +182,7 @@ class _Lyapunov(torch.autograd.Function):
 def lyapunov(A: Tensor, Q: Tensor) -> Tensor:
     """C (n, n) with A C + C A^T + Q = 0, for a stable A; differentiable, any number of times.
 
-    Bartels and Stewart (1972) by SciPy, of order n^3. Raises ValueError for shapes that do not fit.
+    Bartels and Stewart (1972), of order n^3. Raises ValueError for shapes that do not fit.
 
     Examples
     --------
