@@ -11,9 +11,10 @@ def network(weight: float) -> rv.Network:
     net = rv.Network(seed=1)
     neuron = rv.LIF(tau_m=20.0, E_L=-65.0, V_th=-45.0, V_reset=-55.0)
     exc = net.add(neuron, 450, drive=15.0, noise=3.5)
-    inh = net.add(neuron, 100, drive=15.0, noise=3.5)
-    net.connect(exc, [exc, inh], weight=weight, probability=0.02, delay=1.0, synapse=rv.Exponential(tau=5.0))
-    net.connect(inh, [exc, inh], weight=-3 * weight, probability=0.02, delay=2.0, synapse=rv.Exponential(tau=3.0))
+    inh = net.add(neuron, 100, drive=14.0, noise=3.5)
+    # in-degrees alike, or 550 neurons of as many rates are solved for, which is not what is compared
+    net.connect(exc, [exc, inh], weight=weight, in_degree=9, delay=1.0, synapse=rv.Exponential(tau=5.0))
+    net.connect(inh, [exc, inh], weight=-3 * weight, in_degree=2, delay=2.0, synapse=rv.Exponential(tau=3.0))
     return net
 
 

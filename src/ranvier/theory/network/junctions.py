@@ -129,13 +129,14 @@ def _solved(lowered: LoweredNetwork, cells: Sequence[NeuronGroup], counted: Coun
     shares = torch.where(lowered.from_source, filtered, counted(filtered))
     noise, fluctuations = torch.zeros_like(V), torch.zeros_like(V)
     matrix = torch.zeros(size, size, dtype=torch.float64).index_put((j.targets, j.sources), j.share, accumulate=True)
-    moved = 0.0
+    moved, rates = 0.0, None  # each round begins where the last one ended
     for step in range(ROUNDS):
         opened = [_opened(g, leak[g.index], (matrix @ V)[g.index]) for g in groups]
         point = self_consistent(
             opened, lowered.coupling, noise_share=shares, source_rates=lowered.source_rates,
-            input=lowered.input, variance=background + noise, threads=threads,
+            input=lowered.input, variance=background + noise, threads=threads, start=rates,
         )  # fmt: skip
+        rates = point.rates
         answer, slope, lasting, power = V.clone(), torch.zeros_like(V), torch.zeros_like(V), torch.zeros_like(V)
         for group in point.cells:
             at = group.index

@@ -94,7 +94,7 @@ def conductance_point(
             point = self_consistent(
                 state.cells, replace(coupling, weight=state.strength), noise_share=state.shares,
                 source_rates=lowered.source_rates, input=lowered.input - known, variance=state.background,
-                threads=threads,
+                threads=threads, start=None if point is None else point.rates,
             )  # fmt: skip
             now = _state(lowered, groups, point.rates, V, shares)
             _, voltages = _implied(now, lowered, V, threads)

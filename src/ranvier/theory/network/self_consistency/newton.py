@@ -72,7 +72,9 @@ def _newton(
     reached("rates, first guess")
     cells = gridded(r)
     phi, _, slopes = linearised(cells, r)
-    worst, slow, tolerance, count = _size(phi - r), 0.0, ROUGH, 0
+    worst, slow, count = _size(phi - r), 0.0, 0
+    near = worst <= max(ROUGH * _size(r), LEAST)  # the grid is that of rates near enough
+    tolerance = FINE if near else ROUGH
     for count in range(1, STEPS + 1):
         reached("rates, step", count)
         trial = (r + solve_linear(coupling, slopes, phi - r, shift=slow)).clamp(min=0.0)
