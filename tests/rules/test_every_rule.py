@@ -11,7 +11,7 @@ from tests.engines import plain_plastic, plastic
 from tests.laws.discovery import require_cases
 from tests.rules.cases import CASES
 
-STEPS = 800
+STEPS = 400
 each = pytest.mark.parametrize("rule", CASES.values(), ids=[kind.__name__ for kind in CASES])
 
 

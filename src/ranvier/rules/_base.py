@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from ranvier._records import Record
@@ -116,7 +117,7 @@ class Rule(Record):
         """Time between two applications of the drift, ms; a rule may have it as a parameter."""
         return 1.0
 
-    @property
+    @cached_property
     def law(self) -> Law:
         """The rule as expressions."""
         return law(
@@ -126,7 +127,7 @@ class Rule(Record):
 
     def remaining(self, tau: str, dt: float) -> float:
         """The factor by which a trace decays within dt (ms); tau is its parameter's name."""
-        value = self.parameters[tau]
+        value = getattr(self, tau)
         return math.exp(-dt / value) if value > 0 else 0.0
 
     def init_state(self, weight: Tensor, batch: int) -> State:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from typing import Literal
 
 import sympy as sp
@@ -81,31 +81,31 @@ class Law:
     jumps: dict[str, sp.Expr]
     names: tuple[str, ...]
 
-    @property
+    @cached_property
     def traces(self) -> tuple[Trace, ...]:
         return self.pre + self.post + self.modulator
 
-    @property
+    @cached_property
     def decays(self) -> list[tuple[str, str]]:
         """Every variable, and the parameter that it decays with."""
         return [(t.name, t.tau) for t in self.traces] + [(e.name, e.tau) for e in self.eligibilities]
 
-    @property
+    @cached_property
     def uses_modulator(self) -> bool:
         """Whether the rule needs a modulator."""
         return bool(self.modulator) or any(e.has(symbol(MODULATOR)) for e in self.expressions())
 
-    @property
+    @cached_property
     def short_term(self) -> bool:
         """Whether a spike delivers something else than the weight."""
         return bool(self.transmitted != symbol(WEIGHT))
 
-    @property
+    @cached_property
     def chances(self) -> tuple[str, ...]:
         """The random numbers that spikes take at a synapse, in the order of their numbers."""
         return tuple(draws_in(*self.expressions()))
 
-    @property
+    @cached_property
     def learns(self) -> bool:
         """Whether a weight ever changes."""
         return any(e != 0 for e in (self.on_pre, self.on_post, self.drift))
@@ -189,4 +189,4 @@ def law(
             f"{who} has the eligibility {eligibilities[0].name!r}, but no drift that uses it; expected a drift in "
             "its text"
         )
-    return Law(**{**vars(rule), "names": tuple(sorted(used))})
+    return replace(rule, names=tuple(sorted(used)))

@@ -110,42 +110,42 @@ def advance(
     every = steps_of(rule, dt)
     functions = _functions(law)
     low, high = rule.bounds
-    new: dict[str, Tensor] = {t.name: state[t.name] * rule.remaining(t.tau, dt) for t in (*law.pre, *law.post)}
-    new = {k: state[k] if k in law.follows else v for k, v in new.items()}
+    parameters: dict[str, Any] = rule.parameters
+    new: dict[str, Tensor] = {
+        name: state[name] if name in law.follows else state[name] * rule.remaining(tau, dt) for name, tau in law.decays
+    }
     for t in law.modulator:
-        new[t.name] = state[t.name] * rule.remaining(t.tau, dt) + dt * modulator  # type: ignore[operator]
-    for e in law.eligibilities:
-        new[e.name] = state[e.name] * rule.remaining(e.tau, dt)
-    parameters: dict[str, Any] = dict(rule.parameters)
+        new[t.name] = new[t.name] + dt * modulator  # type: ignore[operator]
 
-    def values_now() -> dict[str, Any]:
-        values = parameters | {WEIGHT: w} | {t.name: at_source(new[t.name]) for t in law.pre}
-        values |= {t.name: at_target(new[t.name]) for t in (*law.post, *law.modulator)}
+    def changes_now(which: str, chances: dict[str, Tensor]) -> dict[str, Tensor]:
+        function, read = functions[which]
+        values = parameters | {WEIGHT: w} | {t.name: at_source(new[t.name]) for t in law.pre if t.name in read}
+        values |= {t.name: at_target(new[t.name]) for t in (*law.post, *law.modulator) if t.name in read}
         values |= {e.name: new[e.name] for e in law.eligibilities}
-        return values if modulator is None else values | {MODULATOR: at_target(modulator)}
+        if modulator is not None and MODULATOR in read:
+            values[MODULATOR] = at_target(modulator)
+        return function(**values, **chances)
 
     arrivals = (pre,) if isinstance(pre, Tensor) else pre
     events = [("pre", spikes, at_source) for spikes in arrivals] + [("post", post, at_target)]
     for side, spikes, spread in events:
         arrived = spread(spikes)
-        changes = functions[side](**values_now(), **drawn(law.chances, w, generator))
+        changes = changes_now(side, drawn(law.chances, w, generator))
         w = torch.clamp(w + arrived * changes.pop(WEIGHT), low, high)
         for name, size in changes.items():
             new[name] = new[name] + arrived * size
-        jumps: dict[str, Any] = {}
-        if side == "pre":
-            jumps = functions["jumps"](**parameters, **{t.name: new[t.name] for t in law.pre})
+        jumps = _jumps(law, parameters, new) if side == "pre" else {}
         for t in getattr(law, side):
             if t.name not in law.follows:
                 size = jumps.get(t.name, 1.0)
                 new[t.name] = new[t.name] * (1 - spikes) + spikes if t.nearest else new[t.name] + spikes * size
     plain = parameters | {t.name: new[t.name] for t in law.post}
-    for name, target in functions["follows"](**plain).items() if law.follows else ():
+    for name, target in functions["follows"][0](**plain).items() if law.follows else ():
         left = rule.remaining(next(t.tau for t in law.post if t.name == name), dt)
         new[name] = target + (state[name] - target) * left
     clock = state["clock"] + 1
     if law.drift != 0 and int(clock) % every == 0:
-        w = torch.clamp(w + rule.interval * functions["drift"](**values_now())[WEIGHT], low, high)
+        w = torch.clamp(w + rule.interval * changes_now("drift", {})[WEIGHT], low, high)
     return new | {"clock": clock}, w
 
 
@@ -171,15 +171,18 @@ def transmit(
     chance is drawn from `generator`."""
     law = rule.law
     if not law.short_term:
-        return sum(at_source(spikes) for spikes in arrivals) * w
-    functions, parameters = _functions(law), dict(rule.parameters)
+        total = at_source(arrivals[0])
+        for spikes in arrivals[1:]:
+            total = total + at_source(spikes)
+        return total * w
+    (transmitted, _), parameters = _functions(law)["transmitted"], rule.parameters
     now = {t.name: state[t.name] * rule.remaining(t.tau, dt) for t in law.pre}
-    total = torch.zeros_like(w)
+    chances, total = draws_in(law.transmitted), torch.zeros_like(w)
     for spikes in arrivals:
         lifted = {name: at_source(x) for name, x in now.items()}
-        lifted |= drawn(draws_in(law.transmitted), w, generator)
-        total = total + at_source(spikes) * functions["transmitted"](**parameters, **lifted, **{WEIGHT: w})[WEIGHT]
-        jumps = functions["jumps"](**parameters, **now)
+        lifted |= drawn(chances, w, generator)
+        total = total + at_source(spikes) * transmitted(**parameters, **lifted, **{WEIGHT: w})[WEIGHT]
+        jumps = _jumps(law, parameters, now)
         for t in law.pre:
             size = jumps.get(t.name, 1.0)
             now[t.name] = now[t.name] * (1 - spikes) + spikes if t.nearest else now[t.name] + spikes * size
@@ -194,15 +197,27 @@ def steps_of(rule: Rule, dt: float) -> int:
     return whole_steps(rule.interval, dt, what)
 
 
+def _jumps(law: Law, parameters: dict[str, Any], traces: dict[str, Tensor]) -> dict[str, Any]:
+    """What a spike adds to those of the source's traces whose jump is not 1."""
+    if not law.jumps:
+        return {}
+    return _functions(law)["jumps"][0](**parameters, **{t.name: traces[t.name] for t in law.pre})
+
+
 @cache
-def _functions(law: Law) -> dict[str, Callable[..., dict[str, Tensor]]]:
+def _functions(law: Law) -> dict[str, tuple[Callable[..., dict[str, Tensor]], frozenset[str]]]:
+    """Functions by what they are of, each with the names that it reads."""
     at = [
         {WEIGHT: change} | {name: marks[k] for name, marks in law.marks.items()}
         for k, change in enumerate((law.on_pre, law.on_post))
     ]
     sources = {"pre": at[0], "post": at[1], "drift": {WEIGHT: law.drift}, "follows": law.follows}
     sources |= {"jumps": law.jumps, "transmitted": {WEIGHT: law.transmitted}}
-    return {name: torch_function(each) for name, each in sources.items() if each or name == "jumps"}
+    return {
+        name: (torch_function(each), frozenset(s.name for e in each.values() for s in e.free_symbols))
+        for name, each in sources.items()
+        if each
+    }
 
 
 def _check_weight(weight: Tensor, batch: int) -> None:
