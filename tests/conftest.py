@@ -22,6 +22,7 @@ import torch
 from tests import processor_time
 
 torch.set_num_threads(1)
+gc.disable()  # until all tests are collected: a million objects, none of them garbage
 # bytecode is kept whatever the setting: without it every worker rewrites some 250 files, which takes it 7 s
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -40,6 +41,8 @@ def pytest_collection_finish() -> None:
     """What the collection leaves (modules, items) is no garbage: the search for it would pass it over for nothing."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # rarer than usual, or it takes a tenth of the time
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

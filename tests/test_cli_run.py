@@ -21,6 +21,14 @@ def edges(tmp_path):
     return path
 
 
+@pytest.fixture
+def without_pictures(monkeypatch):
+    """Pages whose pictures are laid out and drawn elsewhere: half of a page's time."""
+    from ranvier.report import _page
+
+    monkeypatch.setattr(_page, "inline", lambda picture: "data:image/svg+xml;base64,")
+
+
 def spikes(folder):
     from ranvier.engines import Recording
 
@@ -43,16 +51,18 @@ def test_an_edge_list_becomes_a_page(call, edges, tmp_path, capsys):
     assert manifest["command"].startswith(f"ranvier run {edges} --seconds 3 --seed 4 --signs n3=-1")
 
 
-def test_a_graded_page_from_an_edge_list(call, edges, tmp_path, capsys):
+def test_a_graded_page_from_an_edge_list(call, edges, tmp_path, capsys, request):
     assert call("run", edges, "--seconds", "5", "--neuron", "Graded", "--format", "csv") == 0
     out = tmp_path / "out" / "ring"
     assert "Voltages of" in (out / "report.html").read_text()
     assert not (out / "activity.nwb").exists() and "finished already" not in capsys.readouterr().out
     (out / "neurons.csv").unlink()
+    request.getfixturevalue("without_pictures")
     assert call("run", edges, "--seconds", "5", "--neuron", "Graded", "--format", "csv") == 0
     assert "this run is finished already" in capsys.readouterr().out and (out / "neurons.csv").exists()
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_numbers_are_those_of_the_recording(call, tmp_path):
     """Names that a spreadsheet would compute are texts; rates are the spikes' of the run, in the table as in the NWB
     file."""
@@ -121,6 +131,7 @@ def test_python_arguments_become_options(text, typed):
     assert as_typed(text) == typed
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_stopped_run_goes_on_to_the_same_spikes(call, edges, tmp_path, monkeypatch, capsys):
     from ranvier.engines import _run
 
@@ -146,6 +157,7 @@ def test_a_stopped_run_goes_on_to_the_same_spikes(call, edges, tmp_path, monkeyp
     assert len(spikes(whole)[0]) > 100
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_another_run_in_the_folder_is_refused_unless_asked(call, edges, capsys):
     assert call("run", edges, "--seconds", "3") == 0
     capsys.readouterr()

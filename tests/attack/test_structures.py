@@ -34,7 +34,7 @@ def test_no_value_is_used_before_its_type_is_checked(tmp_path, name):
     places = list(nodes(value))
     for k, path in enumerate(places):
         changed = [without(value, path), *(replaced(value, path, new, False) for new in VALUES)]
-        if target.changes:  # each costs a simulation where it is accepted
+        if target.changes or name.endswith("own models"):  # each costs a simulation, or parsing of all equations
             changed = changed[k % 3 :: 3]
         for new in changed:
             if target.changes:

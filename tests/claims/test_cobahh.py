@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+from math import exp
+
 import pytest
 from scipy.integrate import solve_ivp
 
@@ -12,13 +13,13 @@ from ranvier.atlas.simulation.cobahh import EXACT
 
 def neuron(t, state, current):
     """Brette et al. 2007, appendix B: pF, nS, mV, pA, ms."""
-    V, m, h, n = state
+    V, m, h, n = state.tolist()
     v = V + 63.0
-    alpha_m = 0.32 * (13 - v) / (np.exp((13 - v) / 4) - 1)
-    beta_m = 0.28 * (v - 40) / (np.exp((v - 40) / 5) - 1)
-    alpha_h, beta_h = 0.128 * np.exp((17 - v) / 18), 4 / (1 + np.exp((40 - v) / 5))
-    alpha_n = 0.032 * (15 - v) / (np.exp((15 - v) / 5) - 1)
-    beta_n = 0.5 * np.exp((10 - v) / 40)
+    alpha_m = 0.32 * (13 - v) / (exp((13 - v) / 4) - 1)
+    beta_m = 0.28 * (v - 40) / (exp((v - 40) / 5) - 1)
+    alpha_h, beta_h = 0.128 * exp((17 - v) / 18), 4 / (1 + exp((40 - v) / 5))
+    alpha_n = 0.032 * (15 - v) / (exp((15 - v) / 5) - 1)
+    beta_n = 0.5 * exp((10 - v) / 40)
     inflow = 10 * (-60 - V) + current - 20_000 * m**3 * h * (V - 50) - 6000 * n**4 * (V + 90)
     return [
         inflow / 200,

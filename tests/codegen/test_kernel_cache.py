@@ -216,17 +216,15 @@ class TestFolders:
 
 
 @pytest.mark.parametrize(
-    "command, result, variable",
-    [((two_kernels.__file__,), "14\n", "HOME"), (("-c", LAYER), "torch.Size([5, 2, 4])\n", "RANVIER_CACHE_DIR")],
-    ids=["no home", "no folder"],
+    "variable", ["HOME", "RANVIER_CACHE_DIR"], ids=["no home", "no folder"]
 )
-def test_without_a_writable_folder(command, result, variable, tmp_path):
+def test_without_a_writable_folder(variable, tmp_path):
     """As in a container: no home, nothing to write to. Not even root can make a folder below a file."""
     (tmp_path / "file").write_text("")
     nowhere = tmp_path / "file" / "below"
     unset = dict.fromkeys(("RANVIER_CACHE_DIR", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"), "")
-    done = python(*command, **unset | {variable: nowhere})
-    assert done.stdout == result
+    done = python(two_kernels.__file__, **unset | {variable: nowhere})
+    assert done.stdout == "14\n"
     (line,) = done.stderr.splitlines()
     assert "compiles it again" in line and "RANVIER_CACHE_DIR" in line and str(nowhere) in line
 

@@ -19,7 +19,7 @@ OLD = {
     "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX,-AVX2,-FMA,-FMA4,-AVX512F",
 }
 SCRIPT = """
-import hashlib, sys, torch
+import hashlib, torch
 import ranvier as rv
 
 def network(kinds):
@@ -61,11 +61,9 @@ for name, net, dtype, threads in [
     ("others", network([LIF, IZH]), torch.float32, 2),
     ("plastic", plastic(), torch.float32, 1),
 ]:
-    if name != sys.argv[1]:
-        continue
     # the voltages' last bits, which spikes would show only after longer runs
     record = [rv.Probe("V", neurons=p, name=f"V{p.index}") for p in net.populations if hasattr(p.neuron, "equations")]
-    out = rv.simulate(net, 15.0, dtype=dtype, threads=threads, record=record)
+    out = rv.simulate(net, 8.0, dtype=dtype, threads=threads, record=record)
     digest = hashlib.sha256(out.times.numpy().tobytes() + out.neurons.numpy().tobytes())
     for probe in record:
         digest.update(out.states[probe.name].values.numpy().tobytes())
@@ -98,8 +96,7 @@ def test_two_types_of_processor_share_a_folder_and_no_file(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", ["conductances", "others", "plastic"])
-def test_a_run_is_the_same_on_another_type_of_processor(network):
-    ours, old = (run("-c", SCRIPT, network, OMP_NUM_THREADS="2", **processor) for processor in ({}, OLD))
-    assert len(ours) == 1 and int(ours[0].split()[2]) > 10
+def test_a_run_is_the_same_on_another_type_of_processor():
+    ours, old = (run("-c", SCRIPT, OMP_NUM_THREADS="2", **processor) for processor in ({}, OLD))
+    assert len(ours) == 3 and all(int(line.split()[2]) > 10 for line in ours), ours
     assert ours == old

@@ -62,7 +62,7 @@ def network(seed, steps):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_same_spikes(seed):
-    steps = 800
+    steps = 500
     net = network(seed, steps)
     watch = ("currents", "conductances", "adaptive", "holding")
     at, neurons, V = plain.simulate(net, DT, steps, watch)

@@ -9,7 +9,8 @@ from ranvier.engines.compiled.engine import CompiledEngine
 from ranvier.engines.protocol import EngineOptions
 from tests.engines import plain_plastic, plastic
 
-STEPS = round(plastic.DURATION / plastic.DT)
+DURATION = plastic.DURATION / 2
+STEPS = round(DURATION / plastic.DT)
 
 
 def at(series):
@@ -27,7 +28,7 @@ def test_same_spikes_and_weights(name):
     modulator = {q.index: at(inputs) for q in net.projections} if rule.law.uses_modulator else None
     expected_steps, expected_neurons, expected = plain_plastic.simulate(net, plastic.DT, STEPS, modulator)
     assert np.array_equal(steps, expected_steps) and np.array_equal(neurons, expected_neurons)
-    rate = (neurons >= 30).sum() / 40 / plastic.DURATION * 1000
+    rate = (neurons >= 30).sum() / 40 / DURATION * 1000
     assert 10 < rate < 150
     for index, w in engine.weights().items():
         before = np.broadcast_to(np.asarray(net.projections[index].weight), w.shape)

@@ -18,7 +18,7 @@ from ranvier.engines.protocol import Engine, EngineOptions, Segment
 from ranvier.engines.recording.probes import resolve_probes
 from ranvier.engines.step_model import step_models
 
-DT, STEPS = 0.1, 300
+DT, STEPS = 0.1, 204
 #: what the protocol asks a class to offer; `step` and `threads` may be attributes of its objects
 METHODS = {name for name, value in vars(Engine).items() if not name.startswith("_") and callable(value)} | {"prepare"}
 

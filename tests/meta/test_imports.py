@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import gc
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -51,8 +52,13 @@ def sources() -> list[Path]:
 
 
 @functools.cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"))
+def parsed() -> dict[Path, ast.Module]:
+    """A million nodes, none of them garbage: the search for it would pass over them again and again."""
+    gc.disable()
+    try:
+        return {path: ast.parse(path.read_text("utf-8")) for path in sources()}
+    finally:
+        gc.enable()
 
 
 @functools.cache  # a tree is read once for all checks
@@ -64,14 +70,16 @@ def walked(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
     """Absolute names of everything a file imports, but not under TYPE_CHECKING: by a statement, also inside its
     functions; as an attribute of an imported module of the package; by a name in a string, as importlib, `sys.modules`,
     tables of lazy names and generated source have it."""
+    every = list(ast.walk(tree))
     typing_only = {
         id(node)
-        for branch in ast.walk(tree)
+        for branch in every
         if isinstance(branch, ast.If) and last_name(branch.test) == "TYPE_CHECKING"
         for statement in branch.body
         for node in ast.walk(statement)
     }
-    nodes = [node for node in ast.walk(tree) if id(node) not in typing_only]
+    relevant = (ast.Import, ast.ImportFrom, ast.Attribute, ast.Call, ast.Constant)
+    nodes = [node for node in every if isinstance(node, relevant) and id(node) not in typing_only]
     modules: dict[str, str] = {}  # local name -> module of the package
     for node in nodes:
         for name, local in bound(node, path):
@@ -101,13 +109,13 @@ def last_name(node: ast.expr) -> str:
 
 def bound(node: ast.AST, path: Path) -> Iterator[tuple[str, str]]:
     """(absolute name, the local name that stands for it) of an import statement."""
-    package = ("ranvier", *path.relative_to(PACKAGE).parent.parts)
     if isinstance(node, ast.Import):
         for alias in node.names:
             yield alias.name, alias.asname or alias.name
             if alias.asname is None and alias.name.startswith("ranvier."):
                 yield "ranvier", "ranvier"
     elif isinstance(node, ast.ImportFrom):
+        package = ("ranvier", *path.relative_to(PACKAGE).parent.parts)
         base = package[: len(package) - node.level + 1] if node.level else ()
         module = ".".join((*base, *(node.module or "").split("."))).strip(".")
         for alias in node.names:
@@ -224,10 +232,10 @@ def test_every_part_has_a_level() -> None:
 def test_package(check) -> None:
     complaints = [
         f"{path.relative_to(PACKAGE)}:{complaint}"
-        for path in sources()
-        for complaint in check(parsed(path), path)
+        for path, tree in parsed().items()
+        for complaint in check(tree, path)
     ]
-    assert sources()
+    assert parsed()
     assert not complaints, "\n".join(complaints)
 
 

@@ -1,6 +1,7 @@
 """The mutation run is itself tested: what it changes, which tests it takes, and whether a break is told from none."""
 
 import ast
+import functools
 
 import pytest
 
@@ -67,6 +68,11 @@ def test_equivalent_mutants_are_still_there():
     assert all(len(entry["reason"]) > 20 for entry in marked.values())
 
 
+@functools.cache
+def nearness() -> Nearest:
+    return Nearest(ROOT)
+
+
 @pytest.mark.parametrize(
     ("file", "test"),
     [
@@ -79,4 +85,5 @@ def test_equivalent_mutants_are_still_there():
     ],
 )
 def test_the_nearest_tests_come_first(file: str, test: str):
-    assert test in Nearest(ROOT).of(file)[:5], Nearest(ROOT).of(file)[:5]
+    nearest = nearness().of(file)[:5]
+    assert test in nearest, nearest

@@ -16,13 +16,14 @@ def block(V: float, Mg: float = 1.0) -> float:
 
 
 def response(V_rest: float, Mg: float = 1.0, engine: str = "compiled") -> float:
-    """The area of the input over the driving force, of a neuron so slow that it stays at V_rest."""
+    """The area of the input over the driving force, of a neuron so slow that it stays at V_rest, until 25 ms: how much
+    of its course that is does not depend on V_rest."""
     net = rv.Network()
     spike = net.add(rv.SpikeTimes([1.0], [0]), 1)
     cell = net.add(rv.LIF(E_L=V_rest, V_th=1e9, V_reset=-1e9, tau_m=1e6), 1, initial={"V": V_rest})
     synapse = rv.synapses.NMDA(tau_rise=0.5, tau_decay=5.0, Mg=Mg)
     net.connect(spike, cell, weight=10.0, synapse=synapse, edges=([0], [0]))
-    V = rv.simulate(net, 100.0, record="V", engine=engine, dtype=torch.float64).states["V"].values
+    V = rv.simulate(net, 25.0, record="V", engine=engine, dtype=torch.float64).states["V"].values
     return float(V[-1, 0] - V_rest) / -V_rest
 
 
