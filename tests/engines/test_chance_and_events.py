@@ -22,7 +22,8 @@ class Bursting(rv.Neuron):
         threshold="V >= V_th",
         reset="over = V - V_th\n V = V_reset + over; w += 2*over - 1; Ca += 1",
         refractory="t_ref",
-        events={"burst": ("Ca > 2.5", "Ca -= 1.5; w = w + V - 7"), "low": ("V < -1", "V *= -0.5; low += 1")},
+        events={"burst": ("Ca > 2.5", "Ca -= 1.5; w = w + V - 7"), "low": ("V < -1", "V *= -0.5; low += 1"),
+                "high": ("V >= V_th", "w += 0.1*V")},
     )
     tau: float = 10.0
     tau_w: float = 100.0
@@ -45,7 +46,7 @@ def test_events_and_whole_numbers_as_the_text_says(engine):
     np.testing.assert_array_equal(np.rint(got.times.numpy() / 0.1), steps)
     for k, name in enumerate(names):
         np.testing.assert_allclose(got.states[name].values, course[cells.name][:, k], rtol=1e-8, atol=1e-9)
-    assert (course[cells.name][-1, -2:] > 0).any(1).all()  # both events occur
+    assert (course[cells.name][-1, -3:] > 0).any(1).all()  # all three events occur
 
 
 class Chance(rv.Neuron):
@@ -114,7 +115,7 @@ def test_what_cannot_take_part_says_so():
     other.add(Bursting(), 2)
     with pytest.raises(ValueError, match="'chance' of Chance has random numbers in its threshold or reset; expected"):
         rv.predict(net)
-    with pytest.raises(ValueError, match=r"of Bursting has events besides spikes \(burst, low\); expected none"):
+    with pytest.raises(ValueError, match=r"of Bursting has events besides spikes \(burst, low, high\); expected none"):
         rv.predict(other)
     for neuron, what in ((Chance(), "random numbers"), (Bursting(), "events")):
         with pytest.raises(ValueError, match=f"{type(neuron).__name__} has {what}.*; expected none in a layer"):
