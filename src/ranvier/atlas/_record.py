@@ -20,6 +20,7 @@ Size = Literal["small", "full"]
 class AtLeast:
     """A claim's expected value that may be exceeded.
 
+    >>> from ranvier.atlas import AtLeast
     >>> claim = rv.atlas.Claim("9 of 10 are right.", "Table 1", "right", AtLeast(0.9), 0.01, "its error", {"lr": 0})
     >>> claim.verdict({"right": 0.895}), claim.verdict({"right": 0.88})
     ('reproduced', 'refuted')
@@ -32,6 +33,7 @@ class AtLeast:
 class AtMost:
     """A claim's expected value that may be undercut.
 
+    >>> from ranvier.atlas import AtMost
     >>> claim = rv.atlas.Claim("1 of 10 is wrong.", "Table 1", "wrong", AtMost(0.1), 0.01, "its error", {"lr": 0})
     >>> claim.verdict({"wrong": 0.105}), claim.verdict({"wrong": 0.12})
     ('reproduced', 'refuted')

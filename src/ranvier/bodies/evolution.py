@@ -30,6 +30,7 @@ def evolve(
 
     Raises ValueError for an odd population and for a fitness that is not finite.
 
+    >>> from ranvier.bodies import evolve
     >>> x, log = evolve(lambda x, seed: -float(((x - 1) ** 2).sum()), np.zeros(3), 200, lr=0.05, decay=0.0)
     >>> bool(abs(x - 1).max() < 0.2)
     True

@@ -51,8 +51,8 @@ class Swimmer:
     ----------
     links : 3 or more; a joint less.
 
-    >>> body = Swimmer(6)                                                     # doctest: +SKIP
-    >>> body.run(lambda joints, step: np.zeros(5), steps=10).total            # doctest: +SKIP
+    >>> body = rv.bodies.Swimmer(6)
+    >>> body.run(lambda joints, step: np.zeros(5), steps=10).total
     0.0
     """
 

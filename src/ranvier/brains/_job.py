@@ -30,7 +30,8 @@ class Job:
     --------
     >>> import ranvier as rv
     >>> edges = rv.EdgeList.build(["a", "b"], [0], [1], [3.0])
-    >>> rv.brains.from_edges(edges, title="two neurons").what
+    >>> job = rv.brains.from_edges(edges, title="two neurons")
+    >>> job.what
     'EIF neurons'
     """
 

@@ -37,7 +37,8 @@ class Channel(Record):
     Examples
     --------
     >>> import ranvier as rv
-    >>> rv.cables.SquidSodium().gates
+    >>> channel = rv.cables.SquidSodium()
+    >>> channel.gates
     ('m', 'h')
     >>> rv.cables.Leak(g=0.1).current
     'g*(V - E)'

@@ -25,7 +25,8 @@ class Nematode(NamedTuple):
     Examples
     --------
     >>> import ranvier as rv
-    >>> rv.data.celegans()._fields
+    >>> worm = rv.data.celegans()
+    >>> worm._fields
     ('chemical', 'electrical')
     """
 

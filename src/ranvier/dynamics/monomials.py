@@ -48,6 +48,7 @@ def monomials(
     extra: name -> function (B, d) -> (B,), such as {"1/r": lambda x: 1 / x[:, :2].norm(dim=1)}.
     Raises ValueError for a name that appears twice, and for more than 5000 products.
 
+    >>> from ranvier.dynamics import monomials
     >>> monomials(("q", "p"), 2).names
     ('q', 'p', 'q^2', 'q p', 'p^2')
     """

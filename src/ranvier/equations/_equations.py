@@ -37,7 +37,8 @@ class StateVariable:
     Examples
     --------
     >>> import ranvier as rv
-    >>> rv.Equations("dV/dt = -V/tau + xi : mV").states[0].drift
+    >>> voltage = rv.Equations("dV/dt = -V/tau + xi : mV").states[0]
+    >>> voltage.drift
     -V/tau
     """
 

@@ -27,6 +27,7 @@ class ChipRun:
 def run(program: ChipProgram, inputs: np.ndarray) -> ChipRun:
     """The chip's answer to input spikes (T, inputs) of 0 and 1, from rest, in whole numbers as the chip has them.
 
+    >>> from ranvier.hardware import ChipProgram, run
     >>> program = ChipProgram(feed_forward=np.array([[2]]), threshold=5.0)
     >>> run(program, np.ones((8, 1))).spikes[:, 0].nonzero()[0].tolist()
     [3, 7]
@@ -47,6 +48,7 @@ def run_float(program: ChipProgram, inputs: np.ndarray) -> ChipRun:
     """The same equations in real numbers, which do not wrap, without learning: how far the chip's range would have to
     go. `overflows` counts the values of V that the chip could not hold.
 
+    >>> from ranvier.hardware import ChipProgram, run_float
     >>> program = ChipProgram(np.array([[100]]), threshold=120.0)
     >>> result = run_float(program, np.ones((3, 1)))  # V reaches 200, where the chip's wraps at 128
     >>> result.spikes[:, 0].tolist(), result.overflows

@@ -25,6 +25,7 @@ def from_network(net: rv.Network, steps: int) -> tuple[ChipProgram, np.ndarray]:
     same for all, minus the leak. (`rv.simulate` is two steps behind: its neurons begin as the chip's with
     initial={"V": −2 drive}.) Raises ValueError, with the population or projection, for what the chip cannot be.
 
+    >>> from ranvier.hardware import from_network
     >>> import ranvier as rv
     >>> net = rv.Network()
     >>> source = net.add(rv.SpikeTimes([0.96, 1.92, 2.88], [0, 0, 0]), 1)

@@ -59,6 +59,7 @@ class ChipProgram:
     refractory : steps after a spike without one, one number or one a neuron.
     scale : of feed-forward input, 0 to 255.
 
+    >>> from ranvier.hardware import ChipProgram
     >>> program = ChipProgram(feed_forward=np.array([[2]]), threshold=5.0)
     >>> program.neurons, program.inputs
     (1, 1)

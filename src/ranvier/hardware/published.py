@@ -18,6 +18,7 @@ def run_published(program: ChipProgram, inputs: np.ndarray) -> ChipRun:
     step's feed-forward input; the wire brings one input spike a step at most. Without learning (whose addresses the
     VHDL mixes up). ValueError for programs that learn, and for more than one input spike a step.
 
+    >>> from ranvier.hardware import ChipProgram, run_published
     >>> program = ChipProgram(feed_forward=np.array([[2]]), threshold=5.0)
     >>> run_published(program, np.ones((8, 1))).spikes[:, 0].nonzero()[0].tolist()
     [4]

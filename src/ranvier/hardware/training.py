@@ -19,6 +19,7 @@ class FixedPointRounding(nn.Module):
     unit : of the last bit; None: chosen again so that the largest |x| is the largest number. `fraction` b is the unit
         2^−b, as for states in Q format.
 
+    >>> from ranvier.hardware import FixedPointRounding
     >>> FixedPointRounding(4, unit=0.5)(torch.tensor([0.3, -9.0, 0.74])).tolist()
     [0.5, -4.0, 0.5]
     """
@@ -67,6 +68,7 @@ class FixedPointStates(nn.Module):
 
     Raises TypeError for a module that is no `Cell`.
 
+    >>> from ranvier.hardware import FixedPointStates
     >>> import ranvier as rv
     >>> cell = FixedPointStates(rv.nn.LI(3, 2, beta=0.9), 8, 4)
     >>> y, state = cell(torch.rand(5, 1, 3))

@@ -24,6 +24,8 @@ def edit(model: nn.Module) -> Edit:
 
     Examples
     --------
+    >>> from torch import nn
+    >>> from ranvier.interpret import edit
     >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     >>> x = torch.ones(1, 3)
     >>> y = model(x)

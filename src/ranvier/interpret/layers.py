@@ -30,8 +30,11 @@ class UnitLayer:
 
     Examples
     --------
+    >>> from torch import nn
+    >>> from ranvier.interpret import layer
     >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
-    >>> layer(model, "1").name
+    >>> relu = layer(model, "1")
+    >>> relu.name
     '1'
     """
 

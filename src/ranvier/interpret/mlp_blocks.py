@@ -88,6 +88,8 @@ def mlps(model: nn.Module) -> tuple[MLP, ...]:
 
     Examples
     --------
+    >>> from torch import nn
+    >>> from ranvier.interpret import mlps
     >>> [mlp.block for mlp in mlps(nn.TransformerEncoderLayer(8, 2, 16))]
     ['layer']
     """

@@ -73,6 +73,8 @@ def activations(
 
     Examples
     --------
+    >>> from torch import nn
+    >>> from ranvier.interpret import activations
     >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
     >>> record = activations(model, [torch.ones(2, 3), torch.zeros(5, 3)], "1")
     >>> record["1"].shape

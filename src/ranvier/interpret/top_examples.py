@@ -60,6 +60,7 @@ def exemplars(
 
     Examples
     --------
+    >>> from ranvier.interpret import exemplars
     >>> from ranvier.interpret import activations
     >>> model = torch.nn.Sequential(torch.nn.Identity())
     >>> record = activations(model, [torch.tensor([[1.0], [3.0], [2.0]])], "0")

@@ -52,6 +52,8 @@ def convert(
     they did, and the answer back. Batch statistics, dropout and global pooling need nothing. What has no meaning on
     another grid is refused when it is met: layers across all pixels, and pixel shuffles.
 
+    >>> from torch import nn
+    >>> from ranvier.operators import convert
     >>> model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.GELU(), nn.Conv2d(4, 1, 3, padding=1))
     >>> operator = convert(model, size=(16, 16))
     >>> operator(torch.rand(2, 1, 40, 33)).shape

@@ -85,6 +85,7 @@ class FNO(nn.Module):
     with_positions : whether the places of the samples in the unit box are further channels of the input: without them
         the operator commutes with shifts.
 
+    >>> from ranvier.operators import FNO
     >>> model = FNO(1, 1, modes=(6, 6), hidden=8, layers=2)
     >>> model(torch.rand(2, 1, 32, 32)).shape, model(torch.rand(2, 1, 64, 48)).shape
     (torch.Size([2, 1, 32, 32]), torch.Size([2, 1, 64, 48]))

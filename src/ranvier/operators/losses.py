@@ -13,6 +13,7 @@ def relative_l2(y: Tensor, target: Tensor) -> Tensor:
 
     ValueError for other shapes than the target's, and for a target that vanishes.
 
+    >>> from ranvier.operators import relative_l2
     >>> float(relative_l2(torch.ones(1, 1, 4), torch.full((1, 1, 4), 2.0)))
     0.5
     """

@@ -27,6 +27,7 @@ class MgNO(nn.Module):
     dims, levels, before, after, boundary, restriction : of every layer's `VCycle`. The authors' Darcy runs have 4
         layers of 24 channels, levels of 10 10 10 10 10 20 sweeps before and none after, restriction "source".
 
+    >>> from ranvier.operators import MgNO
     >>> model = MgNO(1, 1, hidden=8, layers=2, levels=3)
     >>> model(torch.rand(2, 1, 16, 24)).shape
     torch.Size([2, 1, 16, 24])

@@ -38,6 +38,7 @@ class VCycle(nn.Module):
     boundary : "dirichlet" (zero at the faces), "neumann" (no slope there), "periodic".
     restriction : "residual", or "source" as in the authors' program.
 
+    >>> from ranvier.operators import VCycle
     >>> cycle = VCycle.poisson(dims=2, levels=5)
     >>> f = torch.randn(1, 1, 32, 32, dtype=torch.float64)
     >>> u = cycle(f)

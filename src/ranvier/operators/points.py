@@ -15,6 +15,7 @@ def quadrature_weights(points: Tensor) -> Tensor:
     points (N, dims), of 1 to 3 dims. Each triangle of Delaunay's gives its volume in equal parts to its corners; the
     weights sum to the hull's volume. Raises ValueError for points that fill no volume.
 
+    >>> from ranvier.operators import quadrature_weights
     >>> quadrature_weights(torch.tensor([[0.0], [0.5], [2.0]])).tolist()
     [0.25, 1.0, 0.75]
     """

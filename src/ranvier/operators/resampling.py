@@ -26,6 +26,7 @@ def spectral_resample(u: Tensor, size: int | Sequence[int], *, grid: Grid = "cel
     size : samples along each of the last axes, as many axes as numbers; a number alone: the last axis.
     grid : "cells": sample i lies at (i + 1/2)/n; "vertices": at i/n.
 
+    >>> from ranvier.operators import spectral_resample
     >>> x = (torch.arange(8) + 0.5) / 8
     >>> y = spectral_resample(torch.sin(2 * torch.pi * x), 12)
     >>> torch.allclose(y, torch.sin(2 * torch.pi * (torch.arange(12) + 0.5) / 12), atol=1e-6)

@@ -44,6 +44,7 @@ class Session(SpikeQuestions):
     It answers the questions of a simulation's `Recording`. Of continuous activity `covariance` and `correlation` are
     those of means over windows, of each pair where both were measured; what is only of spikes is refused.
 
+    >>> from ranvier.recordings import Session
     >>> session = Session.from_times([5.0, 12.0, 20.0], [0, 1, 0], duration=25.0)
     >>> session.rates().tolist()
     [80.0, 40.0]

@@ -41,7 +41,8 @@ class TheoryReport(Brief):
     >>> import ranvier as rv
     >>> net = rv.Network()
     >>> cells = net.add(rv.LIF(), 2, drive=12.0, noise=5.0)
-    >>> rv.predict(net).report.spectral_radius  # nothing is connected
+    >>> report = rv.predict(net).report
+    >>> report.spectral_radius  # nothing is connected
     0.0
     """
 

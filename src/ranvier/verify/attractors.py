@@ -44,6 +44,7 @@ def contraction(
 
     Raises ValueError for a matrix that is not square and finite, and a leak outside (0, 1].
 
+    >>> from ranvier.verify import contraction
     >>> contraction(torch.tensor([[0.0, 0.5], [-0.5, 0.0]])).certain
     True
     """

@@ -49,6 +49,7 @@ def bounds(
 
     Raises ValueError for shapes that do not fit, numbers that are nan, lower > upper, and another method.
 
+    >>> from ranvier.verify import bounds
     >>> layer = torch.nn.Linear(2, 1, dtype=torch.float64)
     >>> _ = torch.nn.init.ones_(layer.weight), torch.nn.init.zeros_(layer.bias)
     >>> bounds(layer, torch.zeros(1, 2), torch.ones(1, 2)).upper.round(decimals=6)

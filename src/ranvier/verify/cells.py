@@ -55,6 +55,7 @@ def tube(
 
     Raises ValueError for shapes that do not fit, spans that are not positive, and what `bounds` refuses.
 
+    >>> from ranvier.verify import tube
     >>> layer = torch.nn.Linear(1, 1, bias=False)
     >>> _ = torch.nn.init.ones_(layer.weight)
     >>> tube(layer, torch.zeros(3, 1), torch.ones(3, 1)).upper.shape

@@ -42,6 +42,7 @@ class MovingDots:
     single blobs of the object's brightness, and `noise` the upper end of uniform noise in every pixel; both are drawn
     again for each frame ("changing"), or once for each scene ("fixed": Sobal et al. 2022).
 
+    >>> from ranvier.worlds import MovingDots
     >>> scene = MovingDots(side=10).sample(5, 3, generator=torch.Generator().manual_seed(0))
     >>> scene.frames.shape
     torch.Size([5, 3, 100])

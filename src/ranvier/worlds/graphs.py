@@ -36,6 +36,7 @@ class GridWorld:
     Each environment gives every place one of `stimuli` stimuli, drawn uniformly with replacement: environments share
     their structure and nothing else (Whittington et al. 2020). On a `torus` opposite borders are joined.
 
+    >>> from ranvier.worlds import GridWorld
     >>> walk = GridWorld(4, 4).walk(10, batch=2, generator=torch.Generator().manual_seed(0))
     >>> walk.places.shape, int(walk.places.max()) < 16
     (torch.Size([10, 2]), True)

@@ -23,6 +23,7 @@ class JEPA(nn.Module):
     inputs, actions : entries of a frame and of an action (0: prediction without). size, hidden : of codes and of the
     one hidden layer of encoder and predictor. momentum : of the moving average.
 
+    >>> from ranvier.worlds import JEPA
     >>> model = JEPA(16, 2, size=4, hidden=8)
     >>> model.predict(model.encode(torch.zeros(3, 5, 16))[0], torch.zeros(2, 5, 2)).shape
     torch.Size([2, 5, 4])

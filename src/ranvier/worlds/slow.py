@@ -58,6 +58,7 @@ def effective_rank(codes: Tensor) -> float:
 
     Means are left in, as by RankMe (Garrido et al. 2023): codes that are all alike have rank 1. NaN for codes of zero.
 
+    >>> from ranvier.worlds import effective_rank
     >>> effective_rank(torch.eye(3)), effective_rank(torch.ones(5, 3))
     (3.0, 1.0)
     """

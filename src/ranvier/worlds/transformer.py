@@ -27,6 +27,7 @@ class TEMTransformer(nn.Module):
     start as such rotations. After every step the position is then scaled to length 1, as long walks would make it grow
     or fade: Whittington et al. (2022) have e ← σ(e W_a) with a nonlinearity σ, which is left out here.
 
+    >>> from ranvier.worlds import TEMTransformer
     >>> model = TEMTransformer(stimuli=5, size=8)
     >>> model(torch.tensor([[1], [2], [1]]), torch.tensor([[0], [2], [0]])).shape
     torch.Size([3, 1, 5])

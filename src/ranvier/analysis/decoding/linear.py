@@ -23,7 +23,8 @@ class Ridge:
     >>> import numpy as np
     >>> from ranvier.analysis import decoding
     >>> x = np.arange(10.0)[:, None]
-    >>> decoding.ridge(x, x[:, 0]).weight.shape
+    >>> fitted = decoding.ridge(x, x[:, 0])
+    >>> fitted.weight.shape
     (1, 1)
     """
 

@@ -44,6 +44,7 @@ def tuning_curves(
     Gaussian over bins, which weighs them by the time spent. Windows with a NaN value are left out. Raises ValueError
     for shapes that do not fit, and where no window has a value.
 
+    >>> from ranvier.analysis.decoding import tuning_curves
     >>> curves = tuning_curves([[0], [2], [4]], [0.0, 1.0, 1.0], 100.0, bins=2)
     >>> curves.rates.tolist()
     [[0.0], [30.0]]

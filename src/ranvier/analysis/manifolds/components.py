@@ -28,7 +28,8 @@ class Components:
     >>> import numpy as np
     >>> from ranvier.analysis import manifolds
     >>> line = np.arange(10.0)[:, None] * np.array([3.0, 4.0])
-    >>> manifolds.principal_components(line, 1).mean.tolist()
+    >>> components = manifolds.principal_components(line, 1)
+    >>> components.mean.tolist()
     [13.5, 18.0]
     """
 

@@ -67,7 +67,8 @@ class Weights(Mapping[Any, "Tensor"]):
     >>> net = rv.Network()
     >>> inputs, cell = net.add(rv.Poisson(rate=0.0), 1), net.add(rv.LIF(), 1)
     >>> learned = net.connect(inputs, cell, weight=0.5, edges=([0], [0]), plasticity=rv.rules.STDP())
-    >>> rv.simulate(net, 10.0, engine="torch").weights[learned].tolist()
+    >>> weights = rv.simulate(net, 10.0, engine="torch").weights
+    >>> weights[learned].tolist()
     [0.5]
     """
 

@@ -186,6 +186,7 @@ class EventFrames:
 
     steps, interval, size, binary : as of `bin_events`. augment : records such as `TimeJitter`, for training.
 
+    >>> from ranvier.learners import EVENT
     >>> pairs = [(np.zeros(3, EVENT), 7), (np.zeros(2, EVENT), 1)]  # or tonic.datasets.NMNIST("folder")
     >>> frames, labels = rv.learners.EventFrames(5, 10.0, size=(34, 34), flat=True)(pairs)
     >>> frames.shape, labels.tolist()

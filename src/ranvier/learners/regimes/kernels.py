@@ -12,6 +12,7 @@ def tangent_kernel(y: Tensor, parameters: Sequence[Tensor], *, chunk: int = 256)
     """The neural tangent kernel K = J Jᵀ, J = ∂y/∂parameters, of outputs y of any shape, flattened: (M, M)
     (Jacot et al. 2018).
 
+        >>> from ranvier.learners.regimes import tangent_kernel
         >>> w = torch.tensor([[1.0, 2.0]], requires_grad=True)
         >>> tangent_kernel(torch.eye(2) @ w.T, [w])
         tensor([[1., 0.],

@@ -17,6 +17,7 @@ def of_rank(weight: Tensor, rank: int) -> Tensor:
     Equal norms are what makes ranks comparable (Liu et al. 2024, ICLR, section 3): the truncation alone would also
     make weights smaller, and smaller weights learn richer.
 
+        >>> from ranvier.learners.regimes import of_rank
         >>> w = of_rank(torch.eye(4), 1)
         >>> float(w.norm()), int(torch.linalg.matrix_rank(w))
         (2.0, 1)

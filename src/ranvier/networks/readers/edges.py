@@ -91,6 +91,7 @@ def read_edges(
 
     Example
     -------
+    >>> from ranvier.networks import read_edges
     >>> import pathlib, tempfile
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "edges.csv"
     >>> _ = file.write_text("pre,post,synapses\\na,b,3\\nb,a,1\\n")

@@ -67,7 +67,7 @@ class ThresholdBatchNorm(_BatchNorm):
     statistics of that step alone. Raises ValueError for wrong shapes, values that are not finite, a batch with a
     single value a feature in training, and TypeError for what is no tensor.
 
-    >>> layer = rv.nn.Sequential(nn.Conv2d(2, 8, 3), rv.nn.ThresholdBatchNorm(8), rv.nn.LIF())
+    >>> layer = rv.nn.Sequential(torch.nn.Conv2d(2, 8, 3), rv.nn.ThresholdBatchNorm(8), rv.nn.LIF())
     >>> layer(torch.rand(5, 4, 2, 6, 6))[0].shape
     torch.Size([5, 4, 8, 4, 4])
     """

@@ -20,6 +20,7 @@ def solve_burgers(
     fourth order for the rest. steps None: 1.2 for every sample that the fastest wave passes, and ten. The grid must
     resolve the fronts, of width 4 ν/|jump|.
 
+    >>> from ranvier.operators.problems import solve_burgers
     >>> x = torch.arange(64, dtype=torch.float64) / 64
     >>> u = solve_burgers(torch.sin(2 * torch.pi * x)[None], 0.5, viscosity=0.05)
     >>> bool(u.abs().max() < 1)

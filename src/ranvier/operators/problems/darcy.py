@@ -19,6 +19,7 @@ def solve_darcy(a: Tensor, source: Tensor | float = 1.0) -> Tensor:
     a (batch, *grid) above 0, source a number, a field, or one each; values at cell centres (i + 1/2)/n, 1 to 3 axes.
     Finite volumes with harmonic means, solved directly; error of second order in 1/n for smooth a.
 
+    >>> from ranvier.operators.problems import solve_darcy
     >>> u = solve_darcy(torch.ones(1, 64))          # u = x (1 - x)/2
     >>> abs(float(u.max()) - 0.125) < 1e-4
     True

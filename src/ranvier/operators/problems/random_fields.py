@@ -29,6 +29,7 @@ def gaussian_field(
     frequencies an axis are drawn once and evaluated on the grid: a seed gives the same functions at any size. Fields
     differ less with every mode: the variance left out falls as modes^(d − 2α); alpha > d/2, else there is no limit.
 
+    >>> from ranvier.operators.problems import gaussian_field
     >>> coarse, fine = (gaussian_field(1, (n,), seed=3) for n in (5, 15))
     >>> torch.allclose(coarse, fine[:, 1::3])
     True

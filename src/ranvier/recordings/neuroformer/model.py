@@ -51,6 +51,7 @@ class Neuroformer(nn.Module):
     contrast
         width of the embeddings that are aligned by contrast; 0: none
 
+    >>> from ranvier.recordings.neuroformer import Neuroformer
     >>> model = Neuroformer(30, bins=5, past_bins=15, modalities={"video": (4, 100), "speed": (1, 1)})
     """
 

@@ -28,7 +28,8 @@ class Grid(Brief):
     --------
     >>> import ranvier as rv
     >>> neurons = rv.theory.membrane(lambda V: 12.0 - V, tau=20.0, sigma=5.0, V_th=15.0, V_reset=0.0, N=500)
-    >>> neurons.grid.N
+    >>> grid = neurons.grid
+    >>> grid.N
     500
     """
 

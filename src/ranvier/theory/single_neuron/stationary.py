@@ -21,9 +21,9 @@ class Stationary(Brief):
     --------
     >>> import ranvier as rv
     >>> neurons = rv.theory.membrane(lambda V: 12.0 - V, tau=20.0, sigma=5.0, V_th=15.0, V_reset=0.0, N=1000)
-    >>> density = rv.theory.stationary(neurons).density
+    >>> solution = rv.theory.stationary(neurons)
     >>> step = (neurons.grid.V_th - neurons.grid.V_lb) / 1000
-    >>> round(float((density * step).sum()), 6)  # without a refractory period
+    >>> round(float((solution.density * step).sum()), 6)  # without a refractory period
     1.0
     """
 

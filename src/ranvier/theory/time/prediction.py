@@ -32,7 +32,8 @@ class TimePrediction:
     >>> net = rv.Network()
     >>> cells = net.add(rv.LIF(), 10, drive=12.0, noise=5.0)
     >>> source = net.add(rv.Poisson(), 1, rate=rv.TimeSeries([5.0, 20.0], 10.0))
-    >>> rv.predict(net).rates([5.0, 15.0], neurons=source)[:, 0].tolist()
+    >>> prediction = rv.predict(net)
+    >>> prediction.rates([5.0, 15.0], neurons=source)[:, 0].tolist()
     [5.0, 20.0]
     """
 

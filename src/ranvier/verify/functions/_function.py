@@ -24,7 +24,8 @@ class LineSlopes(NamedTuple):
     """Slopes of a lower and an upper line, and where they are the best there are (chords), each shaped as l.
 
     >>> l, u = (torch.tensor([v]).double() for v in (-1.0, 3.0))
-    >>> rv.verify.functions.Power(2).slopes(l, u).upper.tolist()  # the chord of x²: l + u
+    >>> lines = rv.verify.functions.Power(2).slopes(l, u)
+    >>> lines.upper.tolist()  # the chord of x²: l + u
     [2.0]
     """
 

@@ -43,6 +43,7 @@ def from_module(
 
     Raises ValueError for an operation that has no translation, naming the node, and for data-dependent control flow.
 
+    >>> from ranvier.verify import from_module
     >>> layer = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh())
     >>> from_module(layer, torch.zeros(1, 2)).output_shape
     (1, 3)

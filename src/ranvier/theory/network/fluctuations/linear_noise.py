@@ -33,7 +33,8 @@ class LinearNoise(Brief):
     >>> import torch
     >>> import ranvier as rv
     >>> Q = torch.eye(1, dtype=torch.float64)
-    >>> rv.theory.linear_noise(lambda x: 3.0 - x, Q, torch.zeros(1, dtype=torch.float64)).state.tolist()
+    >>> noise = rv.theory.linear_noise(lambda x: 3.0 - x, Q, torch.zeros(1, dtype=torch.float64))
+    >>> noise.state.tolist()
     [3.0]
     """
 
