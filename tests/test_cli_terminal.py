@@ -92,6 +92,9 @@ def test_mistakes_are_one_line(call, arguments, tmp_path):
         (("run", "é.csv"), "there is no file 'é.csv'"),
         (("run", "edges.csv", "--columns", "source=né"), "edges.csv has no column 'né'"),
         (("run", "edges.csv", "--seconds", "3", "--neuron", "é"), "--neuron is 'é'"),
+        (("look", "edges.csv"), "expected one of times: say --times NAME"),
+        (("look", "edges.csv", "--times", "source"), "source in row 2 of edges.csv is 'a'"),
+        (("look", "edges.csv", "--bin", "5"), "a table with --bin, which arrays have"),
     ],
 )  # fmt: skip
 def test_advice_is_of_what_was_typed(call, tmp_path, arguments, words):

@@ -137,8 +137,8 @@ def test_the_examples_of_a_part_run(part: str, tmp_path: Path, monkeypatch: pyte
 def test_an_example_of_something_else_is_noticed(text: str, expected: str):
     test = doctest.DocTestParser().get_doctest(text, dict(IMPORTED), "example", None, None)
     doctest.DocTestRunner(verbose=False).run(test, out=lambda _: None, clear_globs=False)
-    found = fault(test, surface.ranvier.Equations, {})
-    assert expected in found and bool(expected) == bool(found)
+    complaint = fault(test, surface.ranvier.Equations, {})
+    assert expected in complaint and bool(expected) == bool(complaint)
 
 
 def test_examples_can_be_typed_as_they_stand():

@@ -21,6 +21,7 @@ def as_typed(text: str) -> str:
     'expected one reading: say --rows targets or --no-header'
     """
     text = text.replace("give the population noise > 0 (mV)", "--noise takes a number above 0 (mV)")
+    text = text.replace("say time=NAME", "say --times NAME")  # of a table
     text = _MAPPING.sub(lambda m: m[3] or f"--{m[1]} {_pairs(m[2])}", text)
     text = _HEADER.sub("--header or --no-header", text)
     text = _SWITCH.sub(lambda m: "--header" if m[1] == "True" else "--no-header", text)

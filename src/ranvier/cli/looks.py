@@ -23,6 +23,12 @@ def read_for_look(
     if transpose:
         options["transpose"] = True
     table = {".csv", ".tsv", ".txt"} & {s.lower() for s in path.suffixes}
+    if table:
+        for name in sorted({"activity", "counts", "bin", "transpose"} & set(options)):
+            raise ValueError(
+                f"{path.name} is a table with --{name}, which arrays have; expected --times, --unit or --behaviour"
+            )
+        options |= {"time": options.pop("times")} if "times" in options else {}
     if behaviour and table:
         options["behaviour"] = behaviour
     elif behaviour:
