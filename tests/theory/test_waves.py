@@ -8,6 +8,7 @@ import torch
 
 import ranvier as rv
 from ranvier.networks import ByDistance
+from ranvier.theory.network.fluctuations.linear_response import turns
 from tests.theory.beside import gradient_is_that_of_differences
 
 SYNAPSE = rv.Exponential(tau=2.3)
@@ -94,6 +95,17 @@ def test_patterns_grow_where_a_wave_is_unstable(weight, inhibition, grows):
     recording = rv.simulate(net, 1500.0, dt=0.1, seed=1)
     components = abs(np.fft.rfft(recording.rates()[:200].numpy()))
     assert (2 * components[1] > 0.8 * components[0]) == grows
+
+
+@pytest.mark.parametrize(
+    ("weight", "order", "growing"),
+    [(0.6, 1, 0), (2.3, 1, 1), (-7.3, 3, 0), (-8.9, 3, 2), (2.3 * np.exp(0.9j), 1, 1), (2.3 * np.exp(1.4j), 1, 0)],
+)
+def test_turns_count_growing_modes(weight, order, growing):
+    """Of det = 1 - w/(1 + i omega)^n, whose zeros s = w^(1/n) - 1 grow where their real part is above 0."""
+    omega = np.sinh(np.linspace(-9, 9, 2001))
+    det = 1 - weight / (1 + 1j * omega) ** order
+    assert abs(turns(torch.from_numpy(np.angle(det)))) == growing
 
 
 def test_drawn_weights_and_delays():
