@@ -105,7 +105,12 @@ def test_a_file_holds_what_a_rule_delivers(tmp_path):
     net = rv.Network()
     cells = net.add(rv.LIF(), 2)
     net.connect(cells, cells, weight=0.5, probability=1.0, plasticity=Walk(p=0.5, dendritic_delay=3.0))
-    rv.networks.write_network(net, tmp_path / "net.json")
-    again = rv.networks.read_network(tmp_path / "net.json").projections[0].plasticity
+    folder = rv.networks.write_network(net, tmp_path / "net")
+    again = rv.networks.read_network(folder).projections[0].plasticity
     assert again.law.transmitted == Walk().law.transmitted and again.law.on_post == Walk().law.on_post
     assert (again.p, again.dendritic_delay) == (0.5, 3.0)
+    file = folder / "network.json"
+    for old, new in (('"3.0"', '"-3.0"'), ('"declared": {', '"declared": {"dendritic_delay": {"at_least": -9}, ')):
+        file.write_text(file.read_text().replace(old, new))
+        with pytest.raises(ValueError, match=r"dendritic_delay of Walk is -3 ms; expected 0 ms or above"):
+            rv.networks.read_network(folder)

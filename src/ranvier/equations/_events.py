@@ -18,10 +18,10 @@ class Event:
 
     Examples
     --------
-    >>> import ranvier as rv
     >>> equations = rv.Equations("dV/dt = -V/tau : mV", events={"low": ("V < 1", "V += 5")})
-    >>> equations.events["low"].statements
-    {'V': V + 5, 'low': low + 1}
+    >>> event = equations.events["low"]
+    >>> isinstance(event, rv.equations.Event), event.statements
+    (True, {'V': V + 5, 'low': low + 1})
     """
 
     condition: sp.Basic

@@ -186,17 +186,39 @@ def parse(text: str, draws: list[str] | None = None) -> sp.Basic:
 
 
 def is_draw(name: str) -> bool:
-    """Whether a symbol's name stands for a random number."""
+    """Whether a symbol's name stands for a random number.
+
+    Examples
+    --------
+    >>> rv.equations.is_draw("V")
+    False
+    """
     return _DRAW.fullmatch(name) is not None
 
 
 def draw_number(name: str) -> int:
-    """Which of the random numbers of a text a symbol's name stands for."""
+    """Which of the random numbers of a text a symbol's name stands for.
+
+    Examples
+    --------
+    >>> names: list[str] = []
+    >>> expression = rv.equations.parse("rand() + randn()", names)
+    >>> [rv.equations.draw_number(name) for name in names]
+    [0, 1]
+    """
     return int(name.rpartition("_")[2])
 
 
 def draws_in(*expressions: sp.Basic) -> list[str]:
-    """The names of random numbers in expressions, in the order of their numbers."""
+    """The names of random numbers in expressions, in the order of their numbers.
+
+    Examples
+    --------
+    >>> names: list[str] = []
+    >>> first, second = (rv.equations.parse(text, names) for text in ("V + rand()", "2*randn()"))
+    >>> rv.equations.draws_in(second, first) == names
+    True
+    """
     names = {s.name for e in expressions for s in e.free_symbols}
     return sorted(filter(is_draw, names), key=draw_number)
 

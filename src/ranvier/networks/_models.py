@@ -12,6 +12,7 @@ from typing import Any
 
 from ranvier._checks import nearest
 from ranvier.equations.declarations import body as declarations
+from ranvier.equations.declarations import declared as records
 from ranvier.equations.declarations import describe
 from ranvier.files.entries import Entry
 
@@ -126,7 +127,10 @@ def describe_rule(rule: Any) -> dict[str, Any]:
     value = {"model": cls.__name__, "parameters": plain, "texts": text}
     if getattr(rules, cls.__name__, None) is cls:
         return value
-    return value | describe(cls) | {
+    domains = describe(cls)
+    for name in records(rules.Rule):  # every rule's own
+        domains["declared"].pop(name, None)
+    return value | domains | {
         "traces": [dataclasses.asdict(t) for t in rule.traces],
         "eligibilities": [dataclasses.asdict(e) for e in rule.eligibilities],
         "on_pre": rule.on_pre,
@@ -207,6 +211,8 @@ def _model(base: type, entries: Mapping[str, Entry], body: dict[str, Any], param
             "rename it"
         )
     declared = {key: _declaration(x) for key, x in entries["declared"].mapping().items()}
+    if dataclasses.is_dataclass(base):
+        declared |= {key: record.describe() for key, record in records(base).items()}
     space = {**body, **declarations(declared, entries["relations"].texts(), parameters), "__module__": __name__}
     return type(name, (base,), space)
 
