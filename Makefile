@@ -46,7 +46,7 @@ test: $(READY)
 
 # warnings are errors; nothing is fetched; the first build takes some five minutes on two cores
 docs: $(READY)
-	$(VENV)/bin/codespell --ignore-words-list inh --skip "docs/_build,docs/api,docs/gallery,*.png" docs README.md CONTRIBUTING.md
+	$(VENV)/bin/codespell --ignore-words-list inh,inactivate --skip "docs/_build,docs/api,docs/gallery,*.png" docs README.md CONTRIBUTING.md
 	$(PY) -m sphinx -W --keep-going -q -j 2 -b html docs docs/_build/html
 	$(PY) -m docs._extensions.checks docs/_build/html
 	@echo "The documentation: $(CURDIR)/docs/_build/html/index.html"

@@ -191,12 +191,12 @@ def _claims() -> tuple[Claim, ...]:
         *theory,
         Claim(
             "In each layer inhibitory neurons fire faster than excitatory ones.",
-            PAPER, "gap", AtLeast(0.0), 0.0, "the order of rates; 0.9 Hz in the full model",
+            PAPER, "gap", AtLeast(0.0), 0.0, "the order of rates; 1.1 Hz in NEST",
             {"specific": False}, "Hz",
         ),
         Claim(
             "Excitatory neurons of layers 2/3 and 6 fire least.",
-            PAPER, "low", AtLeast(0.0), 0.0, "the order of rates; 1.8 Hz in the full model", {"specific": False}, "Hz",
+            PAPER, "low", AtLeast(0.0), 0.0, "the order of rates; 1.9 Hz in NEST", {"specific": False}, "Hz",
         ),
         Claim(
             "They fire irregularly.",
