@@ -42,6 +42,18 @@ def test_with_hardly_any_filtered_noise_it_is_that_of_white_noise():
     np.testing.assert_allclose(response, white, rtol=6e-3)  # the first-order grid's error at twice 300 steps
 
 
+def test_refusals():
+    values = {"tau": 10.0, "sigma": 1.0, "s": 3.0, "tau_s": 2.0, "V_th": 15.0, "V_reset": 0.4}
+    for f, other, message in (
+        ([math.nan], {}, "expected finite numbers in Hz"), ("fast", {}, "frequencies in Hz"),
+        ([1.0], {"tau_s": 0.0}, "tau_s is 0"), ([1.0], {"sigma": -1.0}, "sigma"),
+    ):  # fmt: skip
+        with pytest.raises((TypeError, ValueError), match=message):
+            rv.theory.coloured_response(lambda V: 11.3 - V, f, **values | other)
+    down, up = rv.theory.coloured_response(lambda V: 11.3 - V, [-40.0, 40.0], steps=32, values=4, **values)[:, 0]
+    assert complex(down) == pytest.approx(complex(up).conjugate(), rel=1e-9)
+
+
 def test_gradients():
     def gain(x):
         response = rv.theory.coloured_response(

@@ -52,22 +52,6 @@ def test_gradients_of_exact_responses():
     gradient_is_that_of_differences(loss, torch.tensor([-0.9]).double(), rel=2e-3)
 
 
-def circuit():
-    net, m = rv.Network(), microcircuit
-    K, area = m.in_degrees(), m.PEAK / m.C_M * m.TAU_M * m.TAU_S
-    neuron = rv.LIF(tau_m=m.TAU_M, E_L=m.E_L, V_th=m.V_TH, V_reset=m.V_RESET, t_ref=m.T_REF)
-    layers = [net.add(neuron, int(n), name=name) for name, n in zip(m.POPULATIONS, m.SIZES, strict=True)]
-    synapse = rv.Exponential(tau=m.TAU_S)
-    for i, target in enumerate(layers):
-        for j, source in enumerate(layers):
-            weight = area * (m.G if j % 2 else 2.0 if (i, j) == (0, 2) else 1.0)
-            if K[i, j] > 0:
-                options = {"probability": K[i, j] / (source.size - (i == j)), "delay": 0.75 if j % 2 else 1.5}
-                net.connect(source, target, weight=weight, synapse=synapse, **options)
-        net.background(target, rate=m.NU_EXT * m.EXTERNAL[i], weight=area, synapse=synapse)
-    return net
-
-
 #: at f Hz: power of L2/3E's activity times its size, Hz, by NNMT 1.3.0 (`_transfer_function_shift`, trains as Poisson)
 NNMT_POWER = {1.0: 1.8936, 20.0: 1.7405, 40.0: 2.5533, 120.0: 4.8813, 180.0: 5.0379}
 
@@ -76,7 +60,7 @@ def test_the_microcircuit():
     """77 169 neurons as eight nodes. NNMT's rates are first order in sqrt(tau_s/tau_m) = 0.22, and 1 % off for that,
     its transfer functions 3 %, of white noise, as `exact=False` has; off the peak spectra then agree to 5 %, while at
     the peak the mode is too near 1. The peak near 80 Hz is that of Bos et al. 2016, and the loop of L4 makes it."""
-    prediction = rv.theory.predict_populations(circuit(), exact=False)
+    prediction = rv.theory.predict_populations(microcircuit.network(1.0, 0, spread=False), exact=False)
     np.testing.assert_allclose(prediction.rates(), microcircuit.REFERENCE, rtol=0.02)
     mode = prediction.dominant_mode()
     assert 70.0 < mode.frequency < 95.0 and abs(mode.eigenvalue - 1) < 0.1

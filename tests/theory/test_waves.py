@@ -126,6 +126,17 @@ def test_drawn_weights_and_delays():
     assert power[0] / power[1] == pytest.approx(1 + (0.08 / 0.3) ** 2, rel=5e-3)
 
 
+def test_no_edges():
+    """A rule that drew none, with weights drawn and plain; they add nothing to any wave."""
+    net = rv.Network(seed=1)
+    cells = net.add(rv.LIF(), 10, drive=10.0, noise=3.0, positions=range(10))
+    for weight in (rv.Normal(1.0, 0.1), 1.0):
+        net.connect(cells, cells, weight=weight, probability=1e-9)
+    assert [p.size for p in net.projections] == [0, 0]
+    prediction = rv.theory.predict_populations(net)
+    assert prediction.wave(1, length=10.0).coupling([30.0]).abs().max() < 1e-6
+
+
 def test_refusals():
     net, _ = ring()
     prediction = rv.theory.predict_populations(net, exact=False)

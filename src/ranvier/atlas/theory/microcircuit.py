@@ -82,8 +82,11 @@ def mean_field(doubled: float, shifted: bool) -> dict[str, Any]:
     return metrics | {"worst": float(error.max()), "residual": residual, "rates": rates}
 
 
-def network(scale: float, seed: int, doubled: float = 2.0, specific: bool = True, g: float = G) -> rv.Network:
-    """The microcircuit, or a share `scale` of it; weights spread by 10 % and delays by half, as in the paper."""
+def network(
+    scale: float, seed: int, doubled: float = 2.0, specific: bool = True, g: float = G, spread: bool = True
+) -> rv.Network:
+    """The microcircuit, or a share `scale` of it; where `spread`, weights by 10 % and delays by half, as in the
+    paper."""
     net = rv.Network(seed=seed)
     K, J, external = in_degrees(), TAU_M * jumps(doubled, g), EXTERNAL.astype(float)
     if not specific:
@@ -102,10 +105,11 @@ def network(scale: float, seed: int, doubled: float = 2.0, specific: bool = True
                 continue
             w, delay = J[i, j] / root, 0.75 if j % 2 else 1.5
             sign = {"high": 0.0} if j % 2 else {"low": 0.0}
-            net.connect(
-                source, target, weight=rv.Normal(w, abs(w) / 10, **sign), delay=rv.Normal(delay, delay / 2, low=0.1),
-                synapse=synapse, wiring=rv.wiring.TotalNumber(round(K[i, j] * scale * target.size)),
-            )  # fmt: skip
+            options: dict[str, Any] = {"weight": w, "delay": delay}
+            if spread:
+                options = {"weight": rv.Normal(w, abs(w) / 10, **sign), "delay": rv.Normal(delay, delay / 2, low=0.1)}
+            wiring = rv.wiring.TotalNumber(round(K[i, j] * scale * target.size))
+            net.connect(source, target, synapse=synapse, wiring=wiring, **options)
         net.background(target, rate=NU_EXT * external[i] * scale, weight=J[0, 0] / root, synapse=synapse)
     return net
 

@@ -115,15 +115,11 @@ class Distance(Wiring):
             require_enough(self.in_degree, n_source, same, self, "sources")
 
     def _indptr(self, block: Block) -> NDArray[np.int64]:
-        if self.in_degree is not None:
-            return same_degree(self.in_degree, block)
-        counts = np.zeros(block.targets + 1, np.int64)
-        self._look(counts, np.empty(0, np.int32), block, False)
-        return counts
+        return super()._indptr(block) if self.in_degree is None else same_degree(self.in_degree, block)
 
     def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
         if self.in_degree is None:
-            self._look(indptr, sources, block, True)
+            super()._fill(indptr, sources, block)
             return
         from ranvier.networks.wiring._near import chosen
 

@@ -71,14 +71,6 @@ class SymmetricProbability(Wiring):
                 "their neurons as one population"
             )
 
-    def _indptr(self, block: Block) -> NDArray[np.int64]:
-        counts = np.zeros(block.targets + 1, np.int64)
-        self._look(counts, np.empty(0, np.int32), block, False)
-        return counts
-
-    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
-        self._look(indptr, sources, block, True)
-
     def _look(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block, fill: bool) -> None:
         from ranvier.networks.wiring._draw import mutual
 
@@ -144,15 +136,7 @@ class OutDegree(Wiring):
         self.check(n_source, n_target, same, positions)
         return n_source * self.k
 
-    def _indptr(self, block: Block) -> NDArray[np.int64]:
-        counts = np.zeros(block.targets + 1, np.int64)
-        self._scatter(counts, np.empty(0, np.int32), block, False)
-        return counts
-
-    def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
-        self._scatter(indptr, sources, block, True)
-
-    def _scatter(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block, fill: bool) -> None:
+    def _look(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block, fill: bool) -> None:
         from ranvier.networks.wiring._draw import scattered
 
         scattered(block.n_source, block.n_target, self.k, block.stream, block.alone, self.multapses, block.lo, block.hi,

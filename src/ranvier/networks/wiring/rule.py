@@ -32,7 +32,8 @@ class Block(NamedTuple):
 
 
 class Wiring:
-    """A rule of wiring. Subclasses are frozen dataclasses with `_indptr` and `_fill`.
+    """A rule of wiring. Subclasses are frozen dataclasses with `_indptr` and `_fill`, or with `_look`, which goes over
+    the pairs twice, to count and to fill.
 
     >>> issubclass(rv.wiring.InDegree, rv.wiring.Wiring)
     True
@@ -94,9 +95,17 @@ class Wiring:
         """Raise ValueError where the rule does not fit populations of these sizes."""
 
     def _indptr(self, block: Block) -> NDArray[np.int64]:
-        raise NotImplementedError
+        """(block.targets + 1,) where each target's sources begin."""
+        indptr = np.zeros(block.targets + 1, np.int64)
+        self._look(indptr, np.empty(0, np.int32), block, False)
+        return indptr
 
     def _fill(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block) -> None:
+        """Write the sources (edges,)."""
+        self._look(indptr, sources, block, True)
+
+    def _look(self, indptr: NDArray[np.int64], sources: NDArray[np.int32], block: Block, fill: bool) -> None:
+        """Write `indptr`, or, where `fill`, the sources."""
         raise NotImplementedError
 
 

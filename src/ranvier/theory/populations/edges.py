@@ -1,4 +1,4 @@
-"""What the edges of a projection are to two nodes: their sum, by delay and seen by a plane wave."""
+"""The edges of a projection as edges between two nodes: their sums by delay, and what a plane wave makes of them."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ def lanes(projection: Projection, in_degree: float) -> list[Lane]:
     one_weight, one_delay = (_same(x) for x in (projection.weight, projection.delay))
     if one_weight is not None and one_delay is not None:
         return [Lane(in_degree * one_weight, in_degree * one_weight**2, one_delay)]
+    if projection.size == 0:
+        return []
     weight, delay = _per_edge(projection)
     if one_weight is None:
         _require_alike(projection, weight.detach())
@@ -50,9 +52,11 @@ def lanes(projection: Projection, in_degree: float) -> list[Lane]:
 def wave_lanes(projection: Projection, wave: Tensor) -> list[Lane]:
     """`lanes` with a phase e^{-i k (x_target - x_source)} an edge, k = `wave` (dimensions,) in 1 per unit of length:
     how edges pass on activity that varies as e^{i k x}. Complex weights, and no squares."""
+    start, end = (_positions(population, len(wave)) for population in (projection.source, projection.target))
+    if projection.size == 0:
+        return lanes(projection, 0.0)
     weight, delay = _per_edge(projection)
     sources, targets = projection.edges()
-    start, end = (_positions(population, len(wave)) for population in (projection.source, projection.target))
     phase = torch.exp(-1j * ((end[targets] - start[sources]) @ wave))
     place, delays = _grouped(delay)
     each = weight / projection.target.size * phase
@@ -71,8 +75,10 @@ def _positions(population: Population, dimensions: int) -> Tensor:
 
 
 def _same(value: float | Tensor) -> Tensor | None:
-    """The value (1,) that all edges have; None where they differ."""
+    """The value (1,) that all edges have; None where they differ, or there are none."""
     x = torch.as_tensor(value, dtype=torch.float64).reshape(-1)
+    if len(x) == 0:
+        return None
     return x[:1] if len(x) == 1 or bool((x.detach() == x.detach()[0]).all()) else None
 
 

@@ -69,7 +69,7 @@ def lower_populations(net: Network) -> tuple[LoweredNetwork, Tensor]:
         f, K = kind(projection.synapse, where), in_degree(projection)
         if K == 0:
             continue
-        area = tau[t] if filters[f].instant else filters[f].area
+        area = _area(filters[f], tau[t])
         from_source = isinstance(projection.source.neuron, Poisson)
         rows += [_Row(s, t, area, lane, f, from_source) for lane in lanes(projection, K)]
     mean = torch.zeros(len(net.backgrounds), P, dtype=torch.float64)
@@ -80,8 +80,7 @@ def lower_populations(net: Network) -> tuple[LoweredNetwork, Tensor]:
         kinds.append(kind(background.synapse, where))
         k = place[id(background.target)]
         require_constant({"rate": background.rate}, where)
-        filter_ = filters[kinds[-1]]
-        W = (tau[k] if filter_.instant else filter_.area) * _one(background.weight, f"weight of the {where}")
+        W = _area(filters[kinds[-1]], tau[k]) * _one(background.weight, f"weight of the {where}")
         rate = _one(background.rate, f"rate of the {where}") / 1000
         at = (torch.tensor([n]), torch.tensor([k]))
         mean = mean.index_put(at, W * rate)
@@ -130,12 +129,15 @@ def _coupling(size: int, rows: list[_Row], filters: tuple[Filter, ...]) -> Coupl
 def wave_coupling(net: Network, lowered: LoweredNetwork, wave: Tensor) -> Coupling:
     """The edges of `lower_populations` as activity meets them that varies as e^{i k x}; complex weights."""
     coupling, filters = lowered.coupling, lowered.coupling.filters
-    area = [
-        lowered.tau[t] if filters[f].instant else filters[f].area
-        for t, f in zip(coupling.targets.tolist(), coupling.synapse.tolist(), strict=True)
-    ]
+    ends = zip(coupling.targets.tolist(), coupling.synapse.tolist(), strict=True)
+    area = [_area(filters[f], lowered.tau[t]) for t, f in ends]
     each = [lane.weight for p in net.projections if in_degree(p) > 0 for lane in wave_lanes(p, wave)]
     return replace(coupling, weight=torch.stack(area) * torch.cat(each) if each else coupling.weight)
+
+
+def _area(kind: Filter, tau: Tensor) -> Tensor:
+    """What a spike of weight 1 adds to the input, ms."""
+    return tau if kind.instant else kind.area
 
 
 def in_degree(projection: Projection) -> float:

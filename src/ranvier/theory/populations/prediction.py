@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
@@ -51,15 +52,15 @@ class PopulationPrediction:
     `wave`).
     """
 
+    wave_vector: Tensor | None = None
+
     def __init__(
-        self, network: Network, lowered: LoweredNetwork, sizes: Tensor, point: ColouredPoint, threads: int = 1,
-        wave_vector: Tensor | None = None,
+        self, network: Network, lowered: LoweredNetwork, sizes: Tensor, point: ColouredPoint, threads: int = 1
     ) -> None:
         self.network, self.sizes, self.working_point = network, sizes, point
         self.names = [p.name for p in network.populations]
         self._lowered, self._threads = lowered, threads
-        self.wave_vector = wave_vector
-        self._coupling = lowered.coupling if wave_vector is None else wave_coupling(network, lowered, wave_vector)
+        self._coupling = lowered.coupling
         self.report = TheoryReport.of(lowered, point, "coloured", threads)
 
     def rates(self) -> Tensor:
@@ -111,8 +112,10 @@ class PopulationPrediction:
         """
         each = [whole_count(abs(n), "cycles", 0) * (-1 if n < 0 else 1) for n in cycles]
         space = _lengths(self.network, len(each)) if length is None else _positive(length, len(each))
-        k = 2 * math.pi * torch.tensor(each, dtype=torch.float64) / space
-        return PopulationPrediction(self.network, self._lowered, self.sizes, self.working_point, self._threads, k)
+        result = copy(self)
+        result.wave_vector = 2 * math.pi * torch.tensor(each, dtype=torch.float64) / space
+        result._coupling = wave_coupling(self.network, self._lowered, result.wave_vector)
+        return result
 
     def modes(self, f: Any) -> Tensor:
         """Eigenvalues of M, complex (F, P), those nearest 1 first."""
