@@ -11,11 +11,12 @@ PY = $(VENV)/bin/python
 READY = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs attack mutants audit triton lint bench bench-parts models atlas oracles pins dist notes clean
+.PHONY: help demo test test-long docs attack mutants audit triton lint bench bench-parts models atlas oracles pins dist notes clean
 
 help:
 	@echo "make demo     install, run the main job on the larva's wiring, print where the report lies"
-	@echo "make test     install, run the tests"
+	@echo "make test     install, run the tests: some 10 to 25 minutes on two cores"
+	@echo "make test-long  those that make test leaves out: learning, long simulations beside theory, the claims' mutants; as long again"
 	@echo "make docs     the documentation, into docs/_build/html: every cell is run, every link followed"
 	@echo "make attack   mutated files, killed runs, a day of biological time: some 90 minutes, resumes (ATTACK_FLAGS='--inputs 10000 --kills 5')"
 	@echo "make mutants  small breaks of the numerical source: do tests notice? Some ten hours, resumes (MUTANT_FLAGS='--sample 15 --jobs 2')"
@@ -42,7 +43,10 @@ demo: $(READY)
 	@echo "The report: $(CURDIR)/out/larva/report.html"
 
 test: $(READY)
-	$(PY) -m pytest $(TEST_FLAGS)
+	$(PY) -m pytest -m "not long" $(TEST_FLAGS)
+
+test-long: $(READY)
+	$(PY) -m pytest -m long $(TEST_FLAGS)
 
 # warnings are errors; nothing is fetched; the first build takes some five minutes on two cores
 docs: $(READY)

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.slow
 MAIN = "from ranvier.cli import main; main()"
 
 
+@pytest.mark.long
 def test_ctrl_c_in_the_midst_of_compiling(tmp_path):
     edges, out, cache = tmp_path / "ring.csv", tmp_path / "out", tmp_path / "cache"
     edges.write_text("source,target,weight\n" + "".join(f"n{k},n{(k + 1) % 12},3\n" for k in range(12)))

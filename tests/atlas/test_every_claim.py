@@ -1,13 +1,18 @@
-"""Every claim in the atlas fails under its mutant, and holds without it unless listed here as refuted; every picture
-is laid out and drawn (what writes the file is the same for all: test_run.py, test_site.py)."""
+"""Every claim in the atlas holds unless listed here as refuted, and fails under its mutant; every picture is laid out
+and drawn (what writes the file is the same for all: test_run.py, test_site.py).
+
+Mutants say whether a claim can fail, which changes with the entry: those of entries that are as they were when their
+mutants were last judged (judged.py) are long.
+"""
 
 from __future__ import annotations
 
 import matplotlib
 import pytest
 
-from ranvier.atlas import Film, experiments, judge
+from ranvier.atlas import Experiment, Film, experiments
 from ranvier.atlas._canvas import SETTINGS
+from tests.atlas.judged import changed, survivors
 
 REFUTED: set[tuple[str, str]] = {  # (experiment, metric): what the paper says and we do not find
     ("brunel", "cv_ai"),  # 0.40, as in Brian2, where white-noise theory says 0.675
@@ -21,19 +26,30 @@ OPEN: set[tuple[str, str]] = {  # verdicts at the small size that differ between
 }
 
 
-@pytest.mark.parametrize("experiment", [pytest.param(e, id=f"{e.group}-{n}") for n, e in experiments().items()])
-def test_claims_and_mutants(experiment):
-    result = judge(experiment, seed=0, size="small")
+def entries(*, mutants: bool) -> list:
+    fresh = changed() if mutants else ()
+    return [
+        pytest.param(e, id=f"{e.group}-{n}", marks=[pytest.mark.long] if mutants and n not in fresh else [])
+        for n, e in experiments().items()
+    ]
+
+
+@pytest.mark.parametrize("experiment", entries(mutants=False))
+def test_claims(experiment: Experiment):
+    material = experiment.measure(0, "small")
     with matplotlib.rc_context(SETTINGS):
         for draw in experiment.pictures.values():
-            picture = draw(result["material"])
+            picture = draw(material)
             picture.gif() if isinstance(picture, Film) else picture.draw_without_rendering()
-    for claim in result["claims"]:
-        expected = "refuted" if (experiment.name, claim["metric"]) in REFUTED else "reproduced"
-        undecided = (experiment.name, claim["metric"]) in OPEN
-        assert claim["verdict"] in (expected, "untested") or undecided, claim
-        untested = claim["verdict"] == "untested"
-        assert claim["only"] or not untested, f"it is not measured here, and `only` does not say what it takes: {claim}"
-        assert untested or "full size" not in claim["only"], f"it is measured here; expected no `only`: {claim}"
-        if not untested:
-            assert claim["mutant_verdict"] == "refuted", f"the mutant survives: {claim}"
+    for claim in experiment.claims:
+        verdict, place = claim.verdict(material), (experiment.name, claim.metric)
+        expected = "refuted" if place in REFUTED else "reproduced"
+        assert verdict in (expected, "untested") or place in OPEN, (claim, material[claim.metric])
+        untested = verdict == "untested"
+        assert claim.only or not untested, f"it is not measured here, and `only` does not say what it takes: {claim}"
+        assert untested or "full size" not in claim.only, f"it is measured here; expected no `only`: {claim}"
+
+
+@pytest.mark.parametrize("experiment", entries(mutants=True))
+def test_mutants(experiment: Experiment):
+    assert not survivors(experiment)

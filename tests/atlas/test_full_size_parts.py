@@ -27,6 +27,7 @@ def test_frames_of_events_train_the_convolutions_through_their_surrogates_alone(
 
 
 @pytest.mark.parametrize("method", ["hlop", "sequential", "biases"])
+@pytest.mark.long
 def test_permuted_tasks_are_learned_one_after_the_other(method):
     """Two kinds of images that any of the nets tells apart in fifty steps, on two tasks."""
     labels = torch.arange(1600) % 2

@@ -44,6 +44,7 @@ def test_every_file_that_writes_is_listed():
     assert writing == set(WRITING)
 
 
+@pytest.mark.long
 def test_a_full_disk_is_named(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "tests.attack.writers", str(tmp_path), "0", "600"], cwd=ROOT, capture_output=True,

@@ -32,6 +32,7 @@ def test_one_follower_by_hand():
         followers(small(5, [(0, 3, 30)]), [9])
 
 
+@pytest.mark.long
 def test_a_drawn_brain_beside_its_simulation():
     """Tolerances: over seeds 0 .. 4 recall was .91 to .97, precision .79 to .85, correlation .94 to .98; with the
     targets shuffled the two sets of neurons meet by chance."""

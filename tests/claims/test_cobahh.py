@@ -37,6 +37,7 @@ spike.direction = 1
 
 
 @pytest.mark.parametrize("current", EXACT)
+@pytest.mark.long
 def test_expected_interval(current):
     start = [-60.0, 0.0, 1.0, 0.0]
     solution = solve_ivp(neuron, (0, 1000), start, args=(current,), events=spike, rtol=1e-9, atol=1e-9, method="LSODA")

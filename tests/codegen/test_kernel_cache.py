@@ -63,7 +63,7 @@ def run():
     return out.value
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_second_process_compiles_nothing(tmp_path):
     script = SIMULATION + LAYER
     first = python("-c", script, RANVIER_CACHE_DIR=tmp_path)

@@ -95,7 +95,7 @@ def test_two_types_of_processor_share_a_folder_and_no_file(tmp_path):
     assert len(files[0]) == 2 and len(files[1]) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_is_the_same_on_another_type_of_processor():
     ours, old = (run("-c", SCRIPT, OMP_NUM_THREADS="2", **processor) for processor in ({}, OLD))
     assert len(ours) == 3 and all(int(line.split()[2]) > 10 for line in ours), ours

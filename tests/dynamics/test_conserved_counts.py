@@ -21,6 +21,7 @@ def test_circle_in_three_dimensions(dtype):
     assert result.flat == 1 and result.dimension.tolist() == [1] and result.conserved(2).tolist() == [1]
 
 
+@pytest.mark.long
 def test_torus():
     """Two incommensurate oscillators fill a torus: two of four are conserved."""
     x = motion(systems.oscillator(1.0, 2**0.5), [1.0, 0.5, 0.0, 0.3], 0.2, 6000).float()

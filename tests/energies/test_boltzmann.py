@@ -91,6 +91,7 @@ def test_persistent_learning_follows_the_likelihoods_gradient():
 
 
 @pytest.mark.parametrize("persistent", [0, 100])
+@pytest.mark.long
 def test_learning_raises_the_likelihood(persistent):
     """Bars and stripes, 3 × 3: 14 patterns; chance is −9 ln 2 = −6.24, the best −ln 14 = −2.64."""
     torch.manual_seed(0)

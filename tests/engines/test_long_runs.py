@@ -18,6 +18,7 @@ DAY = 24 * 3600 * 1000  # ms
 
 @pytest.mark.parametrize("dt", [0.1, 0.05])
 @pytest.mark.parametrize("name", ["compiled", "torch"])
+@pytest.mark.long
 def test_times_are_exact_at_the_end_of_a_day(name, dt):
     """A clockwork neuron and given spikes, taken up 60 ms before midnight: every step is where it would be without
     the day before, and a time in ms is the float64 nearest to step·dt."""
@@ -72,6 +73,7 @@ print(*sizes)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize("name", ["compiled", "torch"])
+@pytest.mark.long
 def test_memory_does_not_grow_over_rebuilds(name):
     """The second half of the rebuilds adds less than 8 KB each: a network's tables alone take some 60 KB."""
     count, code = 48, [sys.executable, "-c", REBUILDS, name]

@@ -240,6 +240,7 @@ class Pairs:
         return ((x, y) for x, y, _ in self.loader)
 
 
+@pytest.mark.long
 def test_digits_are_learned():
     train, test = loaders(*digits())
     history = rv.fit(learner(particles=1500), train, 8, validation=test, progress=False)
@@ -253,6 +254,7 @@ def test_without_a_second_phase_worth_the_name_nothing_is_learned():
     assert history[-1]["validation_accuracy"] < 0.5
 
 
+@pytest.mark.long
 def test_contrastive_hebbian_learning_learns_digits():
     train, test = loaders(*digits())
     torch.manual_seed(1)

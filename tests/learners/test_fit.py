@@ -161,6 +161,7 @@ def test_input_that_is_not_finite_is_named_and_leaves_the_checkpoint_alone(tmp_p
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory from /proc")
+@pytest.mark.long
 def test_memory_does_not_grow_over_a_thousand_steps():
     def pages() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1])

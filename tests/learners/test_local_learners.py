@@ -100,6 +100,7 @@ def most(learn, steps: int) -> int:
     return peak.most
 
 
+@pytest.mark.long
 def test_tess_takes_no_more_memory_for_a_thousand_steps_than_for_ten():
     model = net()
     tess = rv.learners.TESS(model, torch.optim.Adam(model.parameters(), 1e-3))

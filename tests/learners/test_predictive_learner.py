@@ -71,6 +71,7 @@ def learner(direction, precision=1.0, **options):
 
 
 @pytest.mark.parametrize(("direction", "least"), [("discriminative", 0.92), ("generative", 0.8)])
+@pytest.mark.long
 def test_digits_are_learned_in_both_directions(direction, least):
     train, test = digits()
     history = rv.fit(learner(direction, steps=15), train, 4, validation=test, progress=False)
@@ -79,6 +80,7 @@ def test_digits_are_learned_in_both_directions(direction, least):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.long
 def test_causes_of_digits_are_found_without_labels():
     """Ten causes explain what the mean does not: the reconstruction's error falls below half the pixels' variance."""
     train, test = digits()

@@ -84,7 +84,7 @@ def notes(script: str, tmp_path) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_users_mistakes_are_found_and_every_public_name_has_a_type(tmp_path):
     """One run for all, as mypy reads the whole package; right use passes."""
     names = public_names()

@@ -191,6 +191,7 @@ def test_the_way_back_may_have_other_threads_than_the_way_there():
     assert all(torch.equal(a, b) for other in grads[1:] for a, b in zip(other, grads[0], strict=True))
 
 
+@pytest.mark.long
 def test_hundreds_of_steps_keep_no_memory():
     """Training steps of a network with every kind of layer: as many live tensors, and no more memory."""
     torch.manual_seed(0)

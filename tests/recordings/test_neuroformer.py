@@ -130,6 +130,7 @@ def tuned():
     return model, test
 
 
+@pytest.mark.long
 def test_forecasts_follow_the_stimulus_and_not_another(tuned):
     model, test = tuned
     actual = test.counts().numpy()
@@ -195,6 +196,7 @@ def coupled():
     return y
 
 
+@pytest.mark.long
 def test_attention_and_couplings_say_who_drives_whom(coupled):
     windows = tokenise(Session.from_counts(coupled, bin=5.0), window=5.0, past=10.0, bin=5.0)
     model = model_of(windows)

@@ -88,6 +88,7 @@ def rings(n):
     return x, x.norm(dim=1, keepdim=True)
 
 
+@pytest.mark.long
 def test_lie_gan_finds_a_rotation_and_nothing_in_data_without():
     x, y = rings(4000)
     result = lie_gan(x, y, steps=400)

@@ -78,6 +78,7 @@ def bombarded(dt):
     ("build", "copies", "duration", "rates", "slope"),
     [(network, 3, 13_000.0, 0.03, 0.2), (bombarded, 4, 10_000.0, 0.04, 0.15)],
 )
+@pytest.mark.long
 def test_beside_a_simulation(build, copies, duration, rates, slope):
     """Mean rate to 3 and 4 %, covariances on average to 20 and 15 %, beyond the sampling error.
 

@@ -142,6 +142,7 @@ def test_covariances_of_random_networks_against_simulation(seed):
         assert z.abs().max() < 5.5  # of 450 values, Student's t with 27 degrees of freedom
 
 
+@pytest.mark.long
 def test_the_worm():
     """302 neurons: simulated against predicted, all pairs, with little noise. In 40 s, of which the slowest mode's
     265 ms leave 75 independent samples, the mean variance has a standard error of 0.4 %."""

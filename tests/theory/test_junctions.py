@@ -184,6 +184,7 @@ def eif(dt):
 
 
 @pytest.mark.parametrize(("build", "copies", "duration"), [(lif, 8, 30_000.0), (eif, 6, 25_000.0)])
+@pytest.mark.long
 def test_beside_a_simulation(build, copies, duration):
     """Mean rate to 0.5 %, each to 4 %, covariances on average to 12 %, beyond the sampling error: 0.3 % of the mean
     rate and 14 % of the covariances, in 240 s and 150 s over all copies.
@@ -247,6 +248,7 @@ def all_to_all(noise):
 
 
 @pytest.mark.parametrize(("noise", "together"), [(0.3, True), (1.0, False)])
+@pytest.mark.long
 def test_regular_neurons_oscillate_together_at_little_noise(noise, together):
     """K(0) is 0.1 on both sides of the bifurcation; counts in 5 ms are correlated 0.67 and 0.02. Seeds scatter by
     0.004 in 8 s. (Near the bifurcation, at 0.7, linear response says 0.13 for a measured 0.08.)"""

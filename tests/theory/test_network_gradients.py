@@ -213,6 +213,7 @@ def descend(loss, x, steps=30):
     return x.detach()
 
 
+@pytest.mark.long
 def test_weights_are_fitted_to_rates_and_covariances():
     """Planted weights on a known wiring come back from rates and short-window covariances."""
     edges = wiring(1, size=5, edges=10)
@@ -229,6 +230,7 @@ def test_weights_are_fitted_to_rates_and_covariances():
     torch.testing.assert_close(result, planted, rtol=0, atol=0.05)
 
 
+@pytest.mark.long
 def test_a_planted_network_from_its_lagged_covariances():
     """The wiring itself, every pair allowed. Equal-time covariances are symmetric, N(N+1)/2 numbers for N(N-1)
     weights: they cannot tell who leads. Covariances at a lag can, and here they do; from equal times alone
@@ -268,6 +270,7 @@ def test_a_planted_network_from_its_lagged_covariances():
     assert (matrix(other) - truth).abs().max() > 10.0
 
 
+@pytest.mark.long
 def test_wiring_that_decorrelates():
     """Given excitation that correlates, the inhibitory weights that undo half of it (mean square): each of
     four inhibitory neurons may reach all others. Large weights cost, or they would silence their targets."""

@@ -87,6 +87,7 @@ def network(seed, weight, synapse=None, inhibition=None, size=100):
     return net
 
 
+@pytest.mark.long
 def test_rates_of_a_strongly_coupled_network():
     """Neuron by neuron: linear response misses by 8 %, this by less than the sampling error."""
     net = network(1, 20.0)
