@@ -20,7 +20,7 @@ LEVELS = [
     {"_lazy", "_progress", "_steps", "_text"},
     {"_jobs", "_names"},
     {"_checks", "_html", "_records"},
-    {"files"},
+    {"_results", "files"},
     {"_ranks", "equations"},
     {"codegen"},
     {"analysis"},

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from ranvier._checks import count, function, reals
+from ranvier._results import Columns, Curves
 
 #: seconds between two commands, and the speed (m/s) from which the reward is full
 CONTROL, FULL_SPEED = 0.03, 0.1
 
 
 @dataclass(frozen=True)
-class SwimmerEpisode:
+class SwimmerEpisode(Columns):
     """Of one episode: `total` reward, at most the steps; speed (T,) in m/s; joints (T, joints) in rad; places (T,
     links, 2) of the links in m.
 
@@ -32,6 +33,12 @@ class SwimmerEpisode:
     speed: np.ndarray
     joints: np.ndarray
     places: np.ndarray
+
+    def _columns(self) -> dict[str, Any]:
+        return {"step": np.arange(len(self.speed)), "speed": self.speed, "reward": self.rewards}
+
+    def _curves(self) -> Curves:
+        return Curves(np.arange(len(self.speed)), {"": self.speed}, "step", "speed (m/s)")
 
     @property
     def rewards(self) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier._results import Fields
 from ranvier._text import plural
 from ranvier.brains._labels import labels_of
 
@@ -25,7 +26,7 @@ SIGNS = {"ach": 1, "acetylcholine": 1, "gaba": -1, "glut": -1, "glutamate": -1}
 
 
 @dataclass(frozen=True, eq=False)
-class BrainWiring:
+class BrainWiring(Fields):
     """ids (neurons,) int64; sources, targets (connections,) int32, each pair once; counts:
     synapses, negative where the source inhibits; notes: what was left out or assumed, with its number; labels: names,
     types and classes (neurons,), by column of the table of neurons.

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ranvier._results import Columns
 from ranvier.brains._connectomes import BrainWiring
 from ranvier.brains._fly import SYNAPSE, require_places
 
@@ -21,7 +22,7 @@ _TURNS, _TOLERANCE = 400, 1e-3  # Hz
 
 
 @dataclass(frozen=True, eq=False)
-class Followers:
+class Followers(Columns):
     """rates (neurons,) Hz, those of the driven neurons included; driven: places; left: the largest change (Hz) that
     the last repetition still made.
     Returned by `followers`.
@@ -30,6 +31,11 @@ class Followers:
     rates: NDArray[np.float64]
     driven: NDArray[np.int64]
     left: float
+
+    def _columns(self) -> dict[str, Any]:
+        driven = np.zeros(len(self.rates), np.bool_)
+        driven[self.driven] = True
+        return {"neuron": np.arange(len(self.rates)), "rate": self.rates, "driven": driven}
 
     def places(self, least: float = 1.0) -> NDArray[np.int64]:
         """The neurons, but for those driven, that fire at `least` Hz or more; the fastest first."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranvier._results import Fields
 from ranvier._text import plural
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ RADIUS = "spectral radius of the linearised coupling (unstable from 1 on)"
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Fields):
     """A network and what to say about it.
 
     `classes` is the order in which the page shows them, `glossary` explains their names. `facts` takes the

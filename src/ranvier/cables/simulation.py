@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ranvier._checks import count as whole_count
 from ranvier._checks import instance, nearest, number, reals
+from ranvier._results import Columns, Curves
 from ranvier._steps import require_time, rounded_steps, whole_steps
 from ranvier.cables.cell import CableCell
 from ranvier.cables.group import WIDTH, CellGroup, Events, Plan
@@ -72,7 +73,7 @@ class SynapticInput:
 
 
 @dataclass(frozen=True, eq=False)
-class CableRecording:
+class CableRecording(Columns):
     """What `simulate` of cables returns.
 
     times, cells, compartments: of the spikes (S,), sorted by time: upward crossings of the threshold, linear between
@@ -85,6 +86,22 @@ class CableRecording:
     compartments: Tensor
     sample_times: Tensor
     traces: dict[str, Tensor]
+
+    def _columns(self) -> dict[str, Any]:
+        columns: dict[str, Any] = {"time": self.sample_times}
+        for name, values in self.traces.items():
+            flat = values.flatten(1)
+            one = flat.shape[1] == 1
+            cells = values.shape[2] if values.ndim > 2 else 1
+            for k in range(flat.shape[1]):
+                columns[name if one else f"{name} {k // cells} of cell {k % cells}"] = flat[:, k]
+        return columns
+
+    def _curves(self) -> Curves:
+        name = "V" if "V" in self.traces else next(iter(self.traces))
+        lines = dict([(k, v) for k, v in self._columns().items() if k.split(" ")[0] == name][:10])
+        unit = " (mV)" if name == "V" else "" if "." in name else " (pA)"
+        return Curves(self.sample_times, lines, "time (ms)", name + unit)
 
     def __repr__(self) -> str:
         return f"CableRecording({len(self.times)} spikes, {len(self.sample_times)} samples of {', '.join(self.traces)})"

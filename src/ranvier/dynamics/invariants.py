@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ranvier._checks import function, instance, positive, returned
+from ranvier._results import Fields
 from ranvier.dynamics.integrators import Field
 from ranvier.dynamics.monomials import Library
 
@@ -16,7 +17,7 @@ _CLEAN = 1e-6  # of the largest coefficient: what rounding leaves; of trajectori
 
 
 @dataclass(frozen=True)
-class Invariants:
+class Invariants(Fields):
     """H_k = Σ_j coefficients[k, j] terms_j that do not change in time.
 
     coefficients: (K, F), in reduced form: each H_k is written by the first functions of the library that do.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import count, instance, positive
+from ranvier._results import Fields
 
 #: a direction counts where more than this share of a walk's variance is left after the pull: 1 along the manifold, 0
 #: across it. Set once, on oscillators, Kepler's ellipse, Hénon and Heiles' and the double pendulum's chaos
@@ -16,7 +17,7 @@ _FLAT = 1e-5  # of the largest standard deviation: a direction in which nothing 
 
 
 @dataclass(frozen=True)
-class ManifoldDimension:
+class ManifoldDimension(Fields):
     """What `manifold_dimension` measures.
 
     ratios: (scales, d), the share of a walk's variance that a pull leaves, by falling size: the explained-ratio

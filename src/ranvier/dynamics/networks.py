@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import count, function, returned
+from ranvier._results import Fields
 from ranvier.dynamics.integrators import Field
 
 
 @dataclass(frozen=True)
-class NetworkInvariants:
+class NetworkInvariants(Fields):
     """module: states (B, d) -> H (B, K). loss: (K,), the mean squared cosine between ∇H_k and the field, on states
     that were not trained on; a function without any relation to it has 1/d. overlap: the largest mean squared cosine
     between two gradients; near 1 they are the same function.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from ranvier._results import Columns, Curves
 
 
 class Ending(IntEnum):
@@ -25,7 +28,7 @@ class Ending(IntEnum):
 
 
 @dataclass(frozen=True)
-class DescentResult:
+class DescentResult(Columns):
     """Where a descent ended.
 
     x : states (B, N).
@@ -50,6 +53,17 @@ class DescentResult:
     steps: int
     entry_steps: Tensor
     trace: Tensor | None = None
+
+    def _columns(self) -> dict[str, Any]:
+        endings = [Ending(code).name.lower() for code in self.ending.tolist()]
+        return {"entry": range(len(endings)), "energy": self.energy, "residual": self.residual,
+                "steps": self.entry_steps, "ending": endings}  # fmt: skip
+
+    def _curves(self) -> Curves:
+        if self.trace is None:
+            raise ValueError("the descent holds no energies of its steps; expected them: settle(..., trace=True)")
+        lines = {f"entry {k}": row for k, row in enumerate(self.trace.T[:10])}
+        return Curves(range(len(self.trace)), lines, "step", "energy")
 
     @property
     def converged(self) -> Tensor:

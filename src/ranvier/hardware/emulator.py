@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ranvier._checks import instance
+from ranvier._results import Fields
 from ranvier.codegen.compilation import compiled
 from ranvier.hardware.program import FRACTION, ChipProgram, from_word
 
 
 @dataclass(frozen=True)
-class ChipRun:
+class ChipRun(Fields):
     """spikes (T, neurons), bool; V (T, neurons), the membrane after each step; overflows: sums that wrapped round;
     program: with the weights as learned.
     Returned by `run`.

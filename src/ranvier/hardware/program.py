@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ranvier._checks import reals
+from ranvier._results import Fields
 
 #: slots of the chip, of which 4 to 93 are neurons; and binary places after the point
 SLOTS, NEURONS, INPUTS, FRACTION = 96, 90, 94, 10
@@ -39,7 +40,7 @@ def from_word(word: int | np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class ChipProgram:
+class ChipProgram(Fields):
     """Weights and parameters of a NeuroCoreX chip (Gautam et al. 2025, arXiv 2506.14138, and its VHDL).
 
     Each of `neurons` (at most 90) does in one step of .96 ms, in 18-bit two's complement with 10 binary places (sums

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ranvier._checks import count, instance
+from ranvier._results import Columns, Curves
 
 _SHARES = torch.linspace(0.2, 1.0, 81, dtype=torch.float64)  # of the largest weight, that the largest number may be
 
@@ -88,7 +90,7 @@ def _rounded(rows: Tensor, bits: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class QuantisationLoss:
+class QuantisationLoss(Columns):
     """What `quantisation_loss` measured: the model's score, scores after rounding to `bits`, and by layer the root of
     the rounding's squared error over that of the weights' squares."""
 
@@ -101,6 +103,14 @@ class QuantisationLoss:
     def loss(self) -> tuple[float, ...]:
         """Score lost at each number of bits; negative where rounding helps."""
         return tuple(self.model_score - s for s in self.score)
+
+    def _columns(self) -> dict[str, Any]:
+        errors = {f"error of {name}": row for name, row in self.error.items()}
+        return {"bits": self.bits, "score": self.score, "loss": self.loss, **errors}
+
+    def _curves(self) -> Curves:
+        model = (self.model_score,) * len(self.bits)
+        return Curves(self.bits, {"rounded": self.score, "model": model}, "bits", "score")
 
     def __str__(self) -> str:
         lines = [f"bits  score (model {self.model_score:.4f})  " + "  ".join(f"error of {name}" for name in self.error)]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ranvier._checks import count, number, printable, unique
+from ranvier._results import Fields
 from ranvier.interpret.layers import UnitLayer
 from ranvier.interpret.recording import activations
 from ranvier.interpret.top_examples import Exemplars
@@ -20,7 +21,7 @@ START, END = 0, 1  # tokens before and after the words
 
 
 @dataclass(frozen=True)
-class Description:
+class Description(Fields):
     """Words, and their score log p(d | E) − λ log p(d).
 
     >>> str(rv.interpret.Description(("red", "dog"), score=-1.5))

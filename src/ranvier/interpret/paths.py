@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import count
+from ranvier._results import Fields
 from ranvier.interpret._batches import batch_of, evaluating
 from ranvier.interpret.layers import UnitLayer, layers, require_finite_weights
 from ranvier.interpret.mlp_blocks import mlps
@@ -20,7 +21,7 @@ Rule = Literal["riemann", "gauss"]
 
 
 @dataclass(frozen=True)
-class NeuronPaths:
+class NeuronPaths(Fields):
     """A neuron in each layer for each example: `units` (examples, layers) and the joint score, `scores` (examples,).
     Returned by `neuron_paths`.
     """
@@ -32,7 +33,7 @@ class NeuronPaths:
 
 
 @dataclass(frozen=True)
-class PathScores:
+class PathScores(Fields):
     """`scores` (examples,): joint attribution; `contributions` (examples, layers): integrated gradients, whose sum is
     the `change` (examples,) of the target's probability from the path at zero to the path as it is.
     Returned by `path_scores`.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import count, number, positive
+from ranvier._results import Fields
 from ranvier.interpret._batches import evaluating
 from ranvier.interpret.editing import edit
 from ranvier.interpret.layers import UnitLayer
@@ -158,7 +159,7 @@ def _lengthen(h: Tensor, directions: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Spectrum:
+class Spectrum(Fields):
     """What a difference matrix says of a direction: `rank` directions (rank, features) of length 1, their share
     `mass` of the squares, the `effective_rank` exp(H), the `eigengap` s_r/s_{r+1} at the rank, the `stability` of the
     directions under resampling, and the `mean` difference within them, (features,), of length 1.

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ranvier._checks import nearest
+from ranvier._results import Fields
 from ranvier.files.atomic import folder_at
 from ranvier.files.entries import Entry
 from ranvier.files.reading import library_fault, read_json
@@ -22,7 +23,7 @@ _STORED = ("F16", "F32", "F64")  # as safetensors calls them
 
 
 @dataclass(frozen=True)
-class Activations:
+class Activations(Fields):
     """Recorded activations, in memory or in a folder; made by `activations`, opened again by `read_activations`.
 
     Each layer holds (rows, units, places): a row is an example, its places the pixels of a map or the tokens of an

@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ranvier._checks import chance, count
+from ranvier._results import Fields
 from ranvier.interpret.stored_activations import Activations, example_rows
 
 
 @dataclass(frozen=True)
-class Exemplars:
+class Exemplars(Fields):
     """The top examples of every unit of a layer.
 
     `examples` (units, top) are indices of examples, the strongest first, equal ones in their order; `values` (units,

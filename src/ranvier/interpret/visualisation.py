@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ranvier._checks import count, number
+from ranvier._results import Fields
 from ranvier.interpret._batches import evaluating
 from ranvier.interpret.layers import UnitLayer, layer, require_finite_weights
 
@@ -149,7 +150,7 @@ def _denoised(picture: Tensor, weight: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Facets:
+class Facets(Fields):
     """Kinds of examples that drive one unit: `labels` (examples,), the `starts` (facets, C, H, W), means of examples
     near each centre, and which these are, `members` (facets, nearest).
     Returned by `facets`.

@@ -29,6 +29,7 @@ from ranvier.learners.feedback.alignment import FeedbackAlignment, gradient_angl
 from ranvier.learners.feedback.bursts import BurstDependent
 from ranvier.learners.feedback.direct import DirectFeedbackAlignment
 from ranvier.learners.feedback.target_propagation import TargetPropagation
+from ranvier.learners.fitting.history import History
 from ranvier.learners.fitting.loop import Learner, fit
 from ranvier.learners.force.force import FORCE
 from ranvier.learners.force.full_force import FullFORCE
@@ -76,6 +77,7 @@ __all__ = [
     "FlipSides",
     "ForwardForward",
     "FullFORCE",
+    "History",
     "Learner",
     "Learning",
     "NodePerturbation",

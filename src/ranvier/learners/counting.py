@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import register_multi_grad_hook
 from torch.utils._pytree import tree_leaves
 
+from ranvier._results import Fields
 from ranvier.nn.counting.counts import Counts
 from ranvier.nn.counting.operations import Operations, count_operations
 from ranvier.nn.plain_modules import Observer
@@ -21,7 +22,7 @@ _WEIGHTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 @dataclass(frozen=True)
-class Learning:
+class Learning(Fields):
     """What was counted, in three parts, each with a row a layer.
 
     forward: the model's operations, and its memory.

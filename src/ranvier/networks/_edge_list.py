@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier._checks import LIMIT, edge_indices, labels, printable, unique
+from ranvier._html import MOST
+from ranvier._results import as_html, frame
 from ranvier._text import plural
 
 if TYPE_CHECKING:
+    import pandas
     from numpy.typing import NDArray
 
     from ranvier.networks._network import Network
@@ -149,6 +152,21 @@ class EdgeList:
     def __len__(self) -> int:
         """The number of edges."""
         return len(self.sources)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Columns source, target (names), weight and, where there are any, delay (ms), a row an edge. Raises
+        ImportError without pandas."""
+        return frame(self._columns(slice(None)))
+
+    def _columns(self, rows: slice) -> dict[str, Any]:
+        names = np.array(self.names, object)
+        columns = {"source": names[self.sources[rows]], "target": names[self.targets[rows]]}
+        columns["weight"] = self.weights[rows]
+        return columns if self.delays is None else {**columns, "delay": self.delays[rows]}
+
+    def _repr_html_(self) -> str:
+        words = f"of {plural(self.size, 'node')}, {plural(len(self), 'edge')}"
+        return as_html("EdgeList", words, self._columns(slice(MOST)), len(self))
 
     def matrix(self) -> Any:
         """Weights as a SciPy CSR array (nodes, nodes), [target, source]; edges of several delays add."""

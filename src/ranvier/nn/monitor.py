@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ranvier._checks import count, instance
+from ranvier._results import Columns
+from ranvier._text import plural
 from ranvier.nn.checks import holds_values
 from ranvier.nn.padding import select_examples
 from ranvier.nn.sequential import is_cell
@@ -19,7 +21,7 @@ from ranvier.nn.sequential import is_cell
 _MEMBRANES = ("v", "V")
 
 
-class LayerMonitor:
+class LayerMonitor(Columns):
     """Records the layers of neurons in a model, by name, while it is used within a `with` block; the model computes
     what it computes without it.
 
@@ -80,6 +82,16 @@ class LayerMonitor:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+
+    def _columns(self) -> dict[str, Any]:
+        names = [name for name, calls in self.calls.items() for _ in calls]
+        kinds: dict[str, Any] = {"call": self.calls, "rate": self.rates, "silent": self.silent}
+        kinds["gradient"] = self.gradients
+        return {"layer": names, **{key: [v for row in kind.values() for v in row] for key, kind in kinds.items()}}
+
+    def __repr__(self) -> str:
+        calls = sum(map(len, self.calls.values()))
+        return f"LayerMonitor({plural(len(self.layers), 'layer')}, {plural(calls, 'call')})"
 
     def _called(self, name: str, layer: nn.Module, arguments: Any, named: Any, output: Any) -> None:
         if self._running or torch.compiler.is_compiling():

@@ -13,26 +13,29 @@ from ranvier.engines import Recording, StateTrace
 from ranvier.engines.recording.weights import WeightTrace
 from ranvier.networks.groups import Group, groups_of, resolve
 from ranvier.plot._axes import array, axes_of, colour, result_of, span
+from ranvier.recordings import Session
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ranvier.theory import Prediction
+    from ranvier.theory.populations.prediction import PopulationPrediction
 
-    Result: TypeAlias = Recording | Prediction
+    Result: TypeAlias = Recording | Prediction | Session
 
 MOST = 200_000  # spikes that are drawn; of more, a regular part
 
 
 def raster(
-    recording: Recording, neurons: Any = None, *, start: float | None = None, stop: float | None = None,
+    recording: Recording | Session, neurons: Any = None, *, start: float | None = None, stop: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
     """Spikes as dots, a row a neuron, silent ones too, populations in different colours.
 
     neurons: a Population, its name, global indices or a mask (N,); start, stop: ms, by default all of the
-    recording. Of more than 200 000 spikes a regular part is drawn, which the title says. Raises TypeError for what is
-    no Recording, ValueError for neurons that it does not have and where stop does not come after start.
+    recording. A `Session` of spikes is drawn alike. Of more than 200 000 spikes a regular part is drawn, which the
+    title says. Raises TypeError for what is neither, ValueError for neurons that it does not have, for a session of
+    continuous activity, and where stop does not come after start.
 
     Examples
     --------
@@ -42,15 +45,16 @@ def raster(
     >>> rv.plot.raster(rv.simulate(net, 100.0)).get_ylabel()
     'neuron'
     """
-    instance(recording, Recording, "recording", "a Recording, as of rv.simulate")
+    if not isinstance(recording, Session):
+        instance(recording, Recording, "recording", "a Recording, as of rv.simulate, or a Session")
     low, high = span(start, stop, recording.start, recording.start + recording.duration)
     chosen = _indices(slice(None) if neurons is None else neurons, recording)
     ax = axes_of(ax)
-    times, index = array(recording.times), array(recording.neurons)
+    times, index = _spikes(recording)
     within = (times >= low) & (times <= high) & np.isin(index, chosen)
     times, index = times[within], index[within]
     every = -(-len(times) // MOST)
-    for k, group in enumerate(recording.populations):
+    for k, group in enumerate(_groups(recording)):
         if not _within(group, chosen).any():
             continue
         own = _within(group, index)
@@ -192,7 +196,7 @@ def cross_correlation(
     return ax
 
 
-def spectrum(result: Result, f: Any, *, neurons: Any = None, ax: Axes | None = None) -> Axes:
+def spectrum(result: Result | PopulationPrediction, f: Any, *, neurons: Any = None, ax: Axes | None = None) -> Axes:
     """Each neuron's power spectrum at frequencies f (F,) in Hz, and their mean where there are several.
 
     >>> net = rv.Network()
@@ -217,6 +221,16 @@ def _groups(result: Any) -> tuple[Group, ...]:
     if hasattr(result, "populations"):
         return tuple(result.populations)
     return groups_of(getattr(result, "network", None), {}, len(result.rates()))
+
+
+def _spikes(recording: Recording | Session) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Times in ms, and neurons."""
+    if isinstance(recording, Recording):
+        return array(recording.times), array(recording.neurons)
+    if recording.spikes is None:
+        raise ValueError("the session holds continuous activity; expected spikes: rv.plot.activity_map draws activity")
+    steps, neurons = recording.spike_steps()
+    return steps * recording.dt, neurons
 
 
 def _within(group: Group, index: NDArray[Any]) -> NDArray[np.bool_]:

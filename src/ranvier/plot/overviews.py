@@ -11,9 +11,12 @@ from torch import nn
 from ranvier import Network
 from ranvier.engines import Recording, StateTrace
 from ranvier.engines.recording.weights import WeightTrace
-from ranvier.plot import activity, models, networks
+from ranvier.nn import LayerMonitor
+from ranvier.plot import activity, models, monitors, networks, results
+from ranvier.recordings import Session
 from ranvier.theory import Prediction
 from ranvier.theory.network.graded import GradedPrediction
+from ranvier.theory.populations.prediction import PopulationPrediction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +26,8 @@ COMPARED = 400  # neurons up to which all pairs are correlated
 
 
 def overview(of: Any, *, f: Any = None) -> Figure:
-    """A figure of a Recording, Prediction, Comparison, StateTrace, WeightTrace or Network, of what `rv.fit` returns, or
-    of a model after a backward pass: its gradients.
+    """A figure of a Recording, a Session, any prediction, a Comparison, a trace or a Network; of what `rv.fit` returns,
+    a LayerMonitor, or a model after a backward pass: its gradients; and of each result that `rv.plot.curves` draws.
 
     f: frequencies (F,) in Hz of spectra, by default 1 to 100. Correlations and spectra are drawn of up to 400 neurons.
     Raises TypeError for something else.
@@ -62,6 +65,18 @@ def _pictures(of: Any, f: Any) -> list[Callable[[Axes], Any]]:
         if of.n_neurons <= COMPARED:
             draws.append(lambda ax: activity.spectrum(of, f, ax=ax))
         return draws
+    if isinstance(of, Session):
+        if of.spikes is None:
+            return [lambda ax: results.activity_map(of, ax=ax)]
+        return [lambda ax: activity.raster(of, ax=ax), lambda ax: activity.rates(of, ax=ax)]
+    if isinstance(of, PopulationPrediction):
+        return [lambda ax: results.population_rates(of, ax=ax), lambda ax: activity.spectrum(of, f, ax=ax)]
+    if isinstance(of, LayerMonitor):
+        spiking = any(np.isfinite(row).any() for row in of.rates.values())
+        lines: list[Callable[[Axes], Any]] = [lambda ax: monitors.layer_gradients(of, ax=ax)]
+        return [lambda ax: monitors.layer_rates(of, ax=ax), *lines] if spiking else lines
+    if hasattr(of, "_curves"):
+        return [lambda ax: results.curves(of, ax=ax)]
     if isinstance(of, GradedPrediction):
         return [lambda ax: networks.voltages(of, ax=ax)]
     if networks.is_comparison(of):
@@ -77,8 +92,8 @@ def _pictures(of: Any, f: Any) -> list[Callable[[Axes], Any]]:
     if models.is_history(of) and of:
         return [lambda ax: models.training(of, ax=ax)]
     raise TypeError(
-        f"of is {type(of).__name__}; expected a Recording, Prediction, Comparison, StateTrace, WeightTrace, Network, "
-        "what rv.fit returns, or a model with gradients"
+        f"of is {type(of).__name__}; expected a Recording, Session, prediction, Comparison, trace or Network, what "
+        "rv.fit returns, a LayerMonitor, a model with gradients, or a result with curves"
     )
 
 

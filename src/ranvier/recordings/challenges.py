@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ranvier._results import Fields
 from ranvier.analysis.encoding import challenge_score
 from ranvier.files.atomic import atomic_path
 from ranvier.files.reading import require_file
@@ -17,7 +18,7 @@ SIDES = ("lh", "rh")
 
 
 @dataclass(frozen=True, eq=False)
-class ChallengeSubject:
+class ChallengeSubject(Fields):
     """One subject: `responses`, side ("lh", "rh") -> (images, vertices), mapped from the file and read when cut; image
     files to train and to test on, in the order of their names; masks of regions, name -> (vertices,).
     Returned by `read_challenge`.

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import count
+from ranvier._results import Fields
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class CoupledGLM:
+class CoupledGLM(Fields):
     """log of the mean count of each neuron in each bin: bias (N,) + Σ coupling[l, i, j] · counts of j, `lags[l]` to
     `lags[l + 1]` − 1 bins before, + weight (N, D) of further inputs.
     Returned by `fit_coupled_glm`.

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import nearest, printable
+from ranvier._results import Columns, spread
 
 
 @dataclass(frozen=True, eq=False)
-class Epochs:
+class Epochs(Columns):
     """Stretches start ≤ t < stop (ms), in order of their starts, with columns of labels.
 
     Parameters
@@ -70,6 +71,9 @@ class Epochs:
             return self.columns[which]
         which = np.atleast_1d(np.asarray(which))
         return Epochs(self.start[which], self.stop[which], {name: c[which] for name, c in self.columns.items()})
+
+    def _columns(self) -> dict[str, Any]:
+        return {"start": self.start, "stop": self.stop, **spread(self.columns)}
 
     def components(self) -> NDArray[np.int64]:
         """The group of each epoch, (n,): epochs that overlap, directly or through others, are in one."""

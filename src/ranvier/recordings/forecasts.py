@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._checks import count
+from ranvier._results import Fields
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class GraphForecast:
+class GraphForecast(Fields):
     """x_i(t + steps) = x_i(t) + w · [x_i(t), x_i(t) − x_i(t − lag), and for each graph the neighbours' mean of both].
 
     graphs: matrices (N, N), [target, source]. weight: (features,), one law for all neurons, so that it holds for worms

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ranvier._results import Fields
 from ranvier.recordings.splits import Split
 
 #: prepare(values (T, K), times (T,), split) -> what a model learns from, what it is tested on
@@ -16,7 +17,7 @@ Preparation = Callable[[NDArray[np.float64], NDArray[np.float64], Split], tuple[
 
 
 @dataclass(frozen=True)
-class LeakReport:
+class LeakReport(Fields):
     """Shares of rows, from 0 to 1, that know the other half.
 
     train: rows to learn from that change with the tested samples: shared trials, statistics over all, kernels across

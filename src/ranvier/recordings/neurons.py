@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier._checks import labels, nearest, printable
+from ranvier._results import Columns, spread
 
 MOST_NEURONS = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Neurons:
+class Neurons(Columns):
     """N recorded neurons: names, confidence in the names, and further columns.
 
     Parameters
@@ -86,6 +87,9 @@ class Neurons:
 
     def __repr__(self) -> str:
         return f"Neurons({len(self)}, {int(self.labelled.sum())} named)"
+
+    def _columns(self) -> dict[str, Any]:
+        return {"name": self.names, "confidence": self.confidence, **spread(self.columns)}
 
 
 __all__ = ["MOST_NEURONS", "Neurons"]

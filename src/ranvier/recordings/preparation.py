@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import count, positive
+from ranvier._results import Fields
 from ranvier.recordings.signals import SAME, Signal, require_increasing
 
 
 @dataclass(frozen=True, eq=False)
-class Normaliser:
+class Normaliser(Fields):
     """x → (x − mean)/deviation, with the moments of the training part; a constant column becomes 0.
 
     >>> normalise = rv.recordings.Normaliser.fit([[0.0, 5.0], [2.0, 5.0]])

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import nearest, positive, printable
+from ranvier._html import paragraph, table
+from ranvier._results import frame, in_brief
 from ranvier._steps import frame_of, window_of, windows_in
 from ranvier._text import plural
 from ranvier.analysis import SpikeQuestions, Spikes, counts
@@ -19,6 +21,7 @@ from ranvier.recordings.neurons import MOST_NEURONS, Neurons
 from ranvier.recordings.signals import Signal
 
 if TYPE_CHECKING:
+    import pandas
     from torch import Tensor
 
 _ROWS = 8192  # samples of continuous activity held in memory at a time
@@ -208,6 +211,15 @@ class Session(SpikeQuestions):
         activity = self.activity and replace(self.activity, values=_matrix(self.activity.values)[:, chosen])
         return self._with(spikes=spikes, activity=activity, neurons=self.neurons.select(chosen))
 
+    def spike_steps(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Of every spike in order: its step of `dt`, counted from time 0, and its neuron, (n,) each; in memory.
+
+        Raises ValueError for continuous activity."""
+        if self.spikes is None:
+            raise ValueError("the session holds continuous activity; expected spikes: its samples are in activity")
+        ((steps, neurons),) = self.spikes.cut([0, self.spikes.n_steps])
+        return steps + self.spikes.start + 1, neurons
+
     def binned(self, width: float, *, neurons: Any = None) -> Signal:
         """Activity in consecutive bins of `width` ms from `start` on: a `Signal` at the bins' centres, (bins, N).
 
@@ -310,6 +322,25 @@ class Session(SpikeQuestions):
         parts = {name: getattr(self, name) for name in ("spikes", "activity", "neurons", "behaviour", "stimuli",
                                                         "trials", "name", "notes")}  # fmt: skip
         return Session(**{**parts, **changes})
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Columns time (ms), neuron and name, a row a spike; of continuous activity time and a column a neuron, by its
+        name where no other has it, or its index. Raises ImportError without pandas."""
+        if self.spikes is None:
+            signal = self._continuous("to_pandas")
+            unique = {n: k for k, n in enumerate(self.neurons.names) if n and self.neurons.names.count(n) == 1}
+            keys = {k: n for n, k in unique.items()}
+            columns = signal.read().reshape(len(signal), -1).T
+            return frame({"time": signal.times, **{keys.get(k, str(k)): c for k, c in enumerate(columns)}})
+        steps, neurons = self.spike_steps()
+        names = np.array(self.neurons.names, object)[neurons]
+        return frame({"time": steps * self.dt, "neuron": neurons, "name": names})
+
+    def _repr_html_(self) -> str:
+        rows = [(name, "behaviour", in_brief(value)) for name, value in self.behaviour.items()]
+        rows += [(name, "stimulus", in_brief(value)) for name, value in self.stimuli.items()]
+        rows += [("", "note", note) for note in self.notes]
+        return paragraph("Session", repr(self)[8:-1]) + table(("", "", ""), rows)
 
     def __repr__(self) -> str:
         size, named = plural(self.n_neurons, "neuron"), int(self.neurons.labelled.sum())

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import positive, printable, reals
-from ranvier._text import plural
+from ranvier._html import MOST
+from ranvier._results import Curves, as_html, frame, spread
+from ranvier._text import as_label, plural
+
+if TYPE_CHECKING:
+    import pandas
 
 #: of the interval between samples: times that differ by no more are the same, as clocks and sums of intervals round
 SAME = 1e-3
@@ -90,6 +95,22 @@ class Signal:
     @property
     def _slack(self) -> float:
         return SAME * self.dt if len(self) > 1 else 0.0
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Columns time (ms) and value, or value_0 and so on; a row a sample. Raises ImportError without pandas."""
+        return frame(self._columns())
+
+    def _columns(self, rows: slice | None = None) -> dict[str, Any]:
+        return {"time": self.times[slice(None) if rows is None else rows], **spread({"value": self.read(rows)})}
+
+    def _repr_html_(self) -> str:
+        unit = f", in {self.unit}" if self.unit else ""
+        words = f"of {plural(len(self), 'sample')}, {plural(self.width, 'column')}{unit}"
+        return as_html("Signal", words, self._columns(slice(MOST)), len(self))
+
+    def _curves(self) -> Curves:
+        lines = dict(list(self._columns().items())[1:11])
+        return Curves(self.times, lines, "time (ms)", as_label(self.unit or "value"))
 
     def mask(self) -> NDArray[np.bool_]:
         """Where there is a finite value, as the shape of `values`."""

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import count, number
+from ranvier._results import Fields
 from ranvier.recordings.epochs import Epochs
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class Split(Fields):
     """Stretches to learn from and to test on, (k, 2) and (m, 2) in ms: start ≤ t < stop.
 
     gap: ms that lie between any two of different kind, at least; as long as the memory of whatever is done to the

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import positive
+from ranvier._results import Fields
 from ranvier.recordings.neurons import Neurons
 from ranvier.recordings.preparation import causal_zscore, resample, smooth
 from ranvier.recordings.session import Session
@@ -136,7 +137,7 @@ def _longest(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, eq=False)
-class Connectome:
+class Connectome(Fields):
     """The worm's connections among canonical neurons, [target, source]: `chemical`, directed; `electrical`, symmetric;
     `functional`, as of signal propagation, kept apart, NaN where not measured. `count`: wirings that were averaged.
 

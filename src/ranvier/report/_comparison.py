@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier import _html as html
+from ranvier._results import frame
 from ranvier._text import printable
 from ranvier.files.atomic import require_writable
 from ranvier.report import comparison_figures as figures
@@ -230,19 +231,13 @@ class Comparison:
         same of its correlation). Raises ValueError for another word, ImportError without pandas."""
         if what not in ("levels", "pairs"):
             raise ValueError(f"what is {what!r}; expected 'levels' or 'pairs'")
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError(
-                'pandas is not installed; expected it for a table: pip install "ranvier[brain]"'
-            ) from error
         if what == "levels":
             columns = {"predicted": self.predicted_levels, "simulated": self.simulated_levels}
-            return pandas.DataFrame({**columns, "error": self.level_errors})
+            return frame({**columns, "error": self.level_errors})
         i, j = np.triu_indices(len(self.neurons), k=1)
         ends = {"first": self.neurons[i], "second": self.neurons[j]}
         values = {"predicted": self.predicted, "simulated": self.simulated, "error": self.errors}
-        return pandas.DataFrame({**ends, **values})
+        return frame({**ends, **values})
 
     def __repr__(self) -> str:
         lines = "\n".join(f"  {what}: {value}" for what, value in self.table())

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from ranvier._checks import count, floating, instance, positive, returned
 from ranvier._checks import function as require_function
+from ranvier._results import Fields
 
 
 @dataclass(frozen=True)
-class Generators:
+class Generators(Fields):
     """basis: (K, d, d), orthonormal, spanning all L with residual below the tolerance. residuals: (d²,), rising: the
     mean squared cosine between the function's gradient and L x; 0 for a symmetry, 1/d for a direction at random.
     Returned by `invariance_generators`.

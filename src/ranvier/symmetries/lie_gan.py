@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ranvier._checks import count, number, positive
+from ranvier._results import Fields
 
 
 @dataclass(frozen=True)
-class LieGANResult:
+class LieGANResult(Fields):
     """basis: (K, d, d), of norm 1 each. advantage: what the discriminator knows at the end, log 4 less its loss, in
     nats: 0 where moved data cannot be distinguished from the data, up to log 4. A basis with an advantage near those of
     random generators is no symmetry. restarts: the advantage of each start, of which the smallest is taken.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ranvier._html import paragraph, table
+from ranvier._results import frame
 from ranvier._text import plural
 from ranvier.networks import Network
 
@@ -28,11 +29,6 @@ def as_html(name: str, network: Network, what: str, values: Tensor) -> str:
 
 def as_frame(network: Network, what: str, values: Tensor) -> pandas.DataFrame:
     """Columns neuron, name, population and `what`, a row a neuron. Raises ImportError without pandas."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError('pandas is not installed; expected it for a table: pip install "ranvier[brain]"') from error
-
     populations: list[Any] = [p.name for p in network.populations for _ in range(p.size)]
     columns = {"neuron": range(len(values)), "name": network.names, "population": populations}
-    return pandas.DataFrame({**columns, what: values.detach().cpu().numpy()})
+    return frame({**columns, what: values})

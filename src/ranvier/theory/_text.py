@@ -7,8 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from ranvier._results import Fields
 
-class Brief:
+
+class Brief(Fields):
     """A record whose `repr` says of tensors what shape they have, and the value where it is one number."""
 
     def __repr__(self) -> str:

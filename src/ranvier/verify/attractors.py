@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ranvier._results import Fields
 from ranvier.energies import ContinuousHopfield, Hopfield, ModernHopfield
 from ranvier.verify import functions as f
 from ranvier.verify.bounding import bounds
@@ -18,7 +19,7 @@ from ranvier.verify.relaxation.intervals import EPS
 
 
 @dataclass(frozen=True, eq=False)
-class Contraction:
+class Contraction(Fields):
     """Two runs with the same input come closer by `rate` a step in the norm max_i |δ_i|/weights_i (or, `euclidean`,
     |weights · δ|), whatever their states; below 1 the network is an echo-state network for every input allowed.
     Returned by `contraction`.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ranvier._results import Fields
 from ranvier.verify.bounding import Bounds, Method, bounds
 from ranvier.verify.graphs.graph import ComputationGraph
 from ranvier.verify.graphs.torch_modules import from_module
@@ -93,7 +94,7 @@ def _unrolled(
 
 
 @dataclass(frozen=True, eq=False)
-class SpikeCertificate:
+class SpikeCertificate(Fields):
     """What every input in a tube makes of each neuron at each step, (T, N) of booleans; `open`: neither is shown.
     Returned by `spike_certificate`.
     """

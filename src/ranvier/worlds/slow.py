@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from ranvier._checks import count, floating
+from ranvier._results import Fields
 
 
 @dataclass(frozen=True)
-class SlowFeatures:
+class SlowFeatures(Fields):
     """y = (x − mean) W of unit variance; `slowness` (k,) is the mean square of each one's change from step to step.
     Returned by `slow_features`.
     """

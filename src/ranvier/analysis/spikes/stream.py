@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import FunctionType
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import index_pairs, instance, reals
+from ranvier._results import Fields
 from ranvier._steps import whole_steps, window_of
 
 Chunk = tuple[NDArray[np.int64], NDArray[np.int32]]
@@ -30,7 +31,7 @@ class _Held:
 
 
 @dataclass(frozen=True)
-class Spikes:
+class Spikes(Fields):
     """Spikes of `n_neurons` neurons at steps start < s ≤ stop of length `dt` (ms).
 
     `source()` yields steps (n,) int64 and neurons (n,) int32 in the order of time; it is called once for every pass,
@@ -48,7 +49,7 @@ class Spikes:
     (2, 10)
     """
 
-    source: Callable[[], Iterable[Chunk]]
+    source: Callable[[], Iterable[Chunk]] = field(repr=False)
     n_neurons: int
     dt: float
     stop: int

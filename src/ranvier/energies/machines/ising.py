@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier._results import Fields
 from ranvier.energies._energy import Clamp, Energy
 from ranvier.energies._result import DescentResult
 from ranvier.energies.machines.pairwise import PairwiseEnergy
@@ -21,7 +22,7 @@ _FRESH = 256  # sweeps between fresh fields, so that rounding does not pile up
 
 
 @dataclass(frozen=True)
-class SpinSamples:
+class SpinSamples(Fields):
     """Spins after sweeps at a temperature.
 
     states (B, N): after the last sweep. energy, magnetisation (sweeps, B): after each sweep. accepted (sweeps, B):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier._results import Fields
 from ranvier.codegen.compilation import compiled
 from ranvier.energies._energy import Clamp, Energy
 from ranvier.energies.machines.boltzmann import Boltzmann
@@ -21,7 +22,7 @@ _BLOCK = 128
 
 
 @dataclass(frozen=True)
-class SpikeSamples:
+class SpikeSamples(Fields):
     """states (B, N): on or off after the last sweep. mean (B, N): how often each was on. spikes (B, N): how many.
     samples (sweeps // every, B, N): states on the way, where requested."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier._results import Columns
 from ranvier._steps import whole_steps
 from ranvier.networks import Network, Projection
 
@@ -44,12 +45,15 @@ class WeightProbe:
 
 
 @dataclass(frozen=True, eq=False)
-class WeightTrace:
+class WeightTrace(Columns):
     """Weights over time: `times` (T,) in ms, `edges` (n,) indices, `values` (T, n)."""
 
     times: Tensor
     edges: Tensor
     values: Tensor
+
+    def _columns(self) -> dict[str, Any]:
+        return {"time": self.times, **dict(zip(map(str, self.edges.tolist()), self.values.T))}
 
 
 T = TypeVar("T")

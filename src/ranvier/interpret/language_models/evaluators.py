@@ -14,10 +14,11 @@ from typing import Literal
 import numpy as np
 
 from ranvier._checks import count, number
+from ranvier._results import Fields
 
 
 @dataclass(frozen=True)
-class Review:
+class Review(Fields):
     """What a judge says: a score for each of two answers, in the order in which they were shown, and its reasons.
 
     >>> rv.interpret.Review((7.0, 5.0), "The first names its source.").scores
@@ -33,7 +34,7 @@ Judge = Callable[[str, str, str, str, Sequence[Review]], Review]
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Fields):
     """Mean scores of the two answers, in the order in which the user gave them, each layer's means (layers, 2), the
     roles, and the number of calls and seconds that it took.
     Returned by `evaluate`.

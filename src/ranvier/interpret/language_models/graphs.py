@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import chance, count
+from ranvier._results import Fields
 from ranvier.interpret._batches import Data, batch_of, evaluating, require_tokens
 from ranvier.interpret.layers import require_finite_weights
 from ranvier.interpret.mlp_blocks import mlps
 
 
 @dataclass(frozen=True)
-class ActivationGraphs:
+class ActivationGraphs(Fields):
     """Returned by `activation_graphs`.
 
     The neurons of most impact of each text: `units` (texts, layers, top), the strongest first; `tokens` (texts,)

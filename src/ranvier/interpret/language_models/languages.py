@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import chance, number
+from ranvier._results import Fields
 from ranvier.interpret._batches import Data, batch_of, evaluating, require_tokens
 from ranvier.interpret.editing import edit
 from ranvier.interpret.language_models.perplexities import log_perplexity
@@ -19,7 +20,7 @@ from ranvier.interpret.mlp_blocks import mlps
 
 
 @dataclass(frozen=True)
-class LanguageActivity:
+class LanguageActivity(Fields):
     """Returned by `language_activity`.
 
     How often each neuron is active in each language.
@@ -36,7 +37,7 @@ class LanguageActivity:
 
 
 @dataclass(frozen=True)
-class LanguageNeurons:
+class LanguageNeurons(Fields):
     """Neurons chosen for languages: `members` (neurons, languages), bool; `scores` (neurons,), the lower the more a
     neuron is a language's.
 

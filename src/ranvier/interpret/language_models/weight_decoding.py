@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import count, number
+from ranvier._results import Fields
 from ranvier.interpret._batches import Data, batch_of, evaluating, require_tokens
 from ranvier.interpret.editing import edit
 from ranvier.interpret.layers import UnitLayer, require_finite_weights
@@ -18,7 +19,7 @@ Part = Literal["read", "gate", "write"]
 
 
 @dataclass(frozen=True)
-class FeatureNeurons:
+class FeatureNeurons(Fields):
     """Returned by `feature_neurons`.
 
     The tokens that each neuron's weights decode to: softmax(W_U w_n), the largest first.

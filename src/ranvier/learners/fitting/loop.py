@@ -18,6 +18,7 @@ from ranvier.learners.fitting._checkpoint import Checkpoint
 from ranvier.learners.fitting._log import Log
 from ranvier.learners.fitting._random_state import random_state, set_random_state
 from ranvier.learners.fitting._tree import from_bytes, to_bytes
+from ranvier.learners.fitting.history import History
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
@@ -61,8 +62,9 @@ def fit(
     schedule: LRScheduler | None = None,
     save_every: int = 100,
     progress: bool = True,
-) -> list[Metrics]:
-    """Let `learner` go `epochs` times through `loader`; the mean metrics of every epoch.
+) -> History:
+    """Let `learner` go `epochs` times through `loader`; the mean metrics of every epoch, a list of dicts that a
+    notebook shows as a table (`to_pandas` makes one, `rv.plot.training` draws it).
 
     loader: yields batches whenever iterated again, such as a DataLoader; it may draw from torch's, NumPy's and
         Python's global random numbers and from the generators of a DataLoader and its samplers. (No checkpoint holds
@@ -136,7 +138,7 @@ def fit(
             while run.epoch < epochs:
                 bar.begin(f"epoch {run.epoch + 1} of {epochs}", length, run.position)
                 run.go_through(bar)
-        return run.history
+        return History(run.history)
 
 
 def _hold(stack: ExitStack, saved: Checkpoint) -> bytes:

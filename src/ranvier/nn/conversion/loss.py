@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier._checks import count, instance
+from ranvier._results import Columns, Curves
 from ranvier.nn.checks import require_tensor
 from ranvier.nn.conversion._activations import ReluActivations, require_floats, trace
 from ranvier.nn.graph import Graph
@@ -18,7 +19,7 @@ from ranvier.nn.spiking.lif import LIF
 
 
 @dataclass(frozen=True)
-class ConversionLoss:
+class ConversionLoss(Columns):
     """What `conversion_loss` measured.
 
     steps : numbers of steps, ascending. accuracy : of the spiking network after each of them; model_accuracy : of the
@@ -36,6 +37,15 @@ class ConversionLoss:
     def loss(self) -> tuple[float, ...]:
         """Accuracy lost after each number of steps; negative where the spiking network is better."""
         return tuple(self.model_accuracy - a for a in self.accuracy)
+
+    def _columns(self) -> dict[str, Any]:
+        errors = {f"error of {name}": row for name, row in self.error.items()}
+        alike = {f"correlation of {name}": row for name, row in self.correlation.items()}
+        return {"steps": self.steps, "accuracy": self.accuracy, "loss": self.loss, **errors, **alike}
+
+    def _curves(self) -> Curves:
+        model = (self.model_accuracy,) * len(self.steps)
+        return Curves(self.steps, {"spiking": self.accuracy, "model": model}, "steps", "accuracy")
 
     def __str__(self) -> str:
         names = "  ".join(f"error of {name}" for name in self.error)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ranvier._results import Columns
 from ranvier.nn.counting._saved_tensors import SavedMemory
 from ranvier.nn.counting.counts import Counts
 from ranvier.nn.hopfield import HopfieldLookup, HopfieldPooling
@@ -45,7 +46,7 @@ INT8 = Arithmetic(0.2e-12, 0.03e-12)
 
 
 @dataclass
-class Operations:
+class Operations(Columns):
     """What was counted: sums over `layers`, and memory in bytes.
 
     state_bytes: of the states after the last sequence or step. activation_bytes: the most that was kept for a
@@ -87,6 +88,10 @@ class Operations:
             multiplications += sum(layer.multiplications for layer in self.layers)
             additions += sum(layer.additions for layer in self.layers)
         return multiplications * arithmetic.multiply + additions * arithmetic.add
+
+    def _columns(self) -> dict[str, Any]:
+        names = ("name", "synops", "macs", "dense", "updates")
+        return {name: [getattr(row, name) for row in self.layers] for name in names}
 
     def __str__(self) -> str:
         lines = [f"{'':24}{'SynOps':>14}{'MACs':>14}{'if dense':>14}{'updates':>12}"]

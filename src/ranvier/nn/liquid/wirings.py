@@ -7,6 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ranvier._results import Fields
+
 
 @dataclass(frozen=True, eq=False)
 class LiquidSynapses:
@@ -31,7 +33,7 @@ class LiquidSynapses:
 
 
 @dataclass(frozen=True, eq=False)
-class LiquidWiring:
+class LiquidWiring(Fields):
     """A drawn wiring. `layers` are the units from the input's side to the output's; the first `outputs` units are
     the output. Input k drives units by `sensory` synapses, units drive units by `recurrent` ones.
 

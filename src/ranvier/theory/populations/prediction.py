@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ranvier._checks import count as whole_count
 from ranvier._checks import period, periods
+from ranvier._results import Columns
 from ranvier._steps import require_time
 from ranvier.networks import Network
 from ranvier.networks.wiring import Distance
@@ -40,7 +41,7 @@ class Mode(NamedTuple):
     eigenvalue: complex
 
 
-class PopulationPrediction:
+class PopulationPrediction(Columns):
     """Answers for P populations as nodes, in order of `names`; float64, with gradients. Made by
     `predict_populations`.
 
@@ -70,6 +71,10 @@ class PopulationPrediction:
     def cv(self) -> Tensor:
         """(P,) of the intervals of a neuron."""
         return self.working_point.cv(self._threads)
+
+    def _columns(self) -> dict[str, Any]:
+        return {"population": self.names, "neurons": [p.size for p in self.network.populations
+                                                      if p.name in self.names], "rate": self.rates()}  # fmt: skip
 
     def susceptibility(self, f: Any) -> Tensor:
         """Complex (F, P), Hz per mV: change of each population's rate with a current e^{2 pi i f t}."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ranvier._results import Columns, Curves
 from ranvier.networks import Network
 from ranvier.theory.network.self_consistency.coloured import RateMap
 from ranvier.theory.populations.lowering import lower_populations
@@ -109,7 +110,7 @@ class Bifurcation(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Branch:
+class Branch(Columns):
     """Stationary states along a curve, as `follow` gives them: `values` (n,) of the parameter, `rates` (n, P) Hz,
     `stable` (n,); `bifurcations` in their order on it."""
 
@@ -117,6 +118,18 @@ class Branch:
     rates: Tensor
     stable: Tensor
     bifurcations: list[Bifurcation]
+
+    def _columns(self) -> dict[str, Any]:
+        rates = {f"rate_{k}": row for k, row in enumerate(self.rates.T)}
+        return {"value": self.values, "stable": self.stable, **rates}
+
+    def _curves(self) -> Curves:
+        lines = {}
+        for k, row in enumerate(self.rates.T):
+            for word, where in (("stable", self.stable), ("unstable", ~self.stable)):
+                if bool(where.any()):
+                    lines[f"population {k}, {word}"] = torch.where(where, row, torch.nan)
+        return Curves(self.values, lines, "parameter", "rate (Hz)")
 
 
 @torch.no_grad()

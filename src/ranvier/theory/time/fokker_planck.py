@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier._results import Columns, Curves
 from ranvier.networks import Network
 from ranvier.theory._text import Brief
 from ranvier.theory.single_neuron.functions import StationaryFunction
@@ -21,7 +22,7 @@ from ranvier.theory.time.populations import as_coupled_populations
 
 
 @dataclass(frozen=True, repr=False)
-class Evolution(Brief):
+class Evolution(Brief, Columns):
     """Of `evolve`: `times` (T,) ms, the ends of the steps; `rate` (T, M) Hz, its mean over each step; `refractory`
     (T, M), the mass held there; `density` (S, N, M) 1/mV at the grid's nodes at `density_times` (S,) ms."""
 
@@ -30,6 +31,13 @@ class Evolution(Brief):
     refractory: Tensor
     density: Tensor
     density_times: Tensor
+
+    def _columns(self) -> dict[str, Any]:
+        return {"time": self.times, **{f"rate_{k}": row for k, row in enumerate(self.rate.T)}}
+
+    def _curves(self) -> Curves:
+        lines = {f"population {k}": row for k, row in enumerate(self.rate.T)}
+        return Curves(self.times, lines, "time (ms)", "rate (Hz)")
 
 
 @torch.no_grad()

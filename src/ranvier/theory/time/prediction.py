@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ranvier._html import paragraph, table
+from ranvier._results import Curves, frame
 from ranvier._text import plural
 from ranvier.networks import Network, TimeSeries
 from ranvier.networks.groups import groups_of, resolve
@@ -15,6 +18,9 @@ from ranvier.neurons import Poisson
 from ranvier.theory.single_neuron.functions import numbers
 from ranvier.theory.time.fokker_planck import evolve
 from ranvier.theory.time.populations import at_first
+
+if TYPE_CHECKING:
+    import pandas
 
 STEP = 0.1  # ms, of the Fokker-Planck equation
 
@@ -55,18 +61,55 @@ class TimePrediction:
         if times.ndim != 1 or not len(times) or not bool((torch.isfinite(times) & (times > 0)).all()):
             raise ValueError("t is empty, not finite or not above 0; expected times in ms, (T,)")
         steps = torch.ceil(times / STEP - 1e-9).long()
-        course = evolve(self.network, STEP * int(steps.max()), STEP, step=self.dt)
+        cells = [p for p in self.network.populations if not isinstance(p.neuron, Poisson)]
+        course = evolve(self.network, STEP * int(steps.max()), STEP, step=self.dt).rate if cells else times
         columns, k = [], 0
         for p in self.network.populations:
             if isinstance(p.neuron, Poisson):
                 columns.append(_rates_at(p.parameters["rate"], times).expand(-1, p.size))
             else:
-                columns.append(course.rate[steps - 1, k : k + 1].expand(-1, p.size))
+                columns.append(course[steps - 1, k : k + 1].expand(-1, p.size))
                 k += 1
         rates = torch.cat(columns, 1)
         if neurons is None:
             return rates
         return rates[:, torch.as_tensor(resolve(neurons, groups_of(self.network, {}, self.n_neurons), self.n_neurons))]
+
+    def to_pandas(self, t: Any = None) -> pandas.DataFrame:
+        """Columns time (ms), neuron, name, population and rate (Hz), a row a neuron and time.
+
+        t: (T,) ms, by default 200 times over the longest of the inputs. Raises ImportError without pandas."""
+        times = self._times() if t is None else numbers(t, "t", "times in ms")
+        rates, network = self.rates(times), self.network
+        each = [p.name for p in network.populations for _ in range(p.size)]
+        columns: dict[str, Any] = {"time": times.repeat_interleave(self.n_neurons)}
+        columns["neuron"] = torch.arange(self.n_neurons).repeat(len(times))
+        for key, names in (("name", network.names), ("population", each)):
+            columns[key] = np.tile(np.array(names, object), len(times))
+        return frame({**columns, "rate": rates.reshape(-1)})
+
+    def _curves(self) -> Curves:
+        times = self._times()
+        rates = self.rates(times)
+        lines = {p.name: rates[:, p.slice].mean(1) for p in self.network.populations[:10] if p.size}
+        return Curves(times, lines, "time (ms)", "rate (Hz)")
+
+    def _times(self) -> Tensor:
+        """200 of them over the longest of the inputs."""
+        values = [v for p in self.network.populations for v in p.parameters.values()]
+        values += [b.rate for b in self.network.backgrounds]
+        series = [v for v in values if isinstance(v, TimeSeries)]
+        longest = max((len(v.values) * v.interval for v in series), default=1000.0)
+        return torch.linspace(longest / 200, longest, 200, dtype=torch.float64)
+
+    def _repr_html_(self) -> str:
+        curves = self._curves()
+        rows = [(n, p.size, *(f"{float(x):.4g}" for x in (r.mean(), r.min(), r.max())))
+                for (n, r), p in zip(curves.y.items(), (p for p in self.network.populations if p.size))]  # fmt: skip
+        words = f"of {plural(self.n_neurons, 'neuron')} over {float(curves.x[-1]):g} ms"
+        return paragraph("TimePrediction", words) + table(
+            ("population", "neurons", "rate (Hz), mean", "least", "largest"), rows, len(self.network.populations)
+        )
 
     def __repr__(self) -> str:
         return f"TimePrediction({plural(self.n_neurons, 'neuron')}: rates(t))"

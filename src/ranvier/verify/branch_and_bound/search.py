@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from ranvier._results import Fields
 from ranvier.verify.branch_and_bound.attack import confirmed, descend
 from ranvier.verify.graphs.graph import ComputationGraph, Product, Unary
 from ranvier.verify.networks import NetworkUnderTest
@@ -22,7 +23,7 @@ FEW_INPUTS = 10
 
 
 @dataclass(frozen=True)
-class VerificationResult:
+class VerificationResult(Fields):
     """verdict: "verified", "falsified" (with a counterexample, shaped as the input, and its output) or "unknown".
 
     bound: the least margin of what is left, inf where nothing is; domains: how many were bounded; seconds.

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ranvier._results import Fields
+
 
 def motif_orders(K: Tensor, spectrum: Tensor, order: int) -> Tensor:
     """(order + 1, N, N): sum of K^m diag(S) K†^n over m + n = 0, 1, ..., order; K (N, N), S (N,).
@@ -30,7 +32,7 @@ def motif_orders(K: Tensor, spectrum: Tensor, order: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Path:
+class Path(Fields):
     """A common source's two ways: `to_i` and `to_j` are nodes from the source (first) to i and to j (last);
     `contribution` to C_ij, in the unit of the spectrum."""
 
