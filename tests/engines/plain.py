@@ -118,7 +118,8 @@ class Neurons:
         """(which variables form a closed linear system, how the others go)."""
         rng, n = np.random.default_rng(0), len(self.names)
         # two ways up: of a function that is linear in x both give one slope, of another they differ
-        low, high = np.array([-70.0] + [0.1] * (n - 1)), np.array([-50.0] + [1.0] * (n - 1))
+        start = self.y[1:].mean(1)
+        low, high = np.array([-70.0, *start + 0.1]), np.array([-50.0, *start + 1.0])
         points = rng.uniform(low[:, None], high[:, None], (4, n, self.size))
         J = np.array([self._jacobian(y) for y in points])
         scale = 1e-9 * (1 + np.abs(J).max((0, 3)))
@@ -160,6 +161,7 @@ class Neurons:
         if self.refractory is not None:
             steps = np.broadcast_to(np.rint(self.p[self.refractory] / self.dt).astype(int), (self.size,))
             self.left[fired] = steps[fired]
+        values |= {"dt": self.dt}
         occurred = [np.broadcast_to(value(text, values), (self.size,)) for _, text, _ in self.written.events]
         values = self._changed(values, self.written.reset_text, fired)
         for where, (name, _, text) in zip(occurred, self.written.events, strict=True):

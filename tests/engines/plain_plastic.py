@@ -27,7 +27,7 @@ def simulate(net, dt, steps, modulator=None):
             key = (k + 1, s.q.target.index, s.port)
             at = due.setdefault(key, np.zeros(s.q.target.size))
             now = modulator[s.q.index](k + 1, past) if modulator and s.q.index in modulator else 0.0
-            np.add.at(at, s.targets, s.step(k + 1, past, now))
+            np.add.at(at, s.targets, s.step(k + 1, past, now, parts[s.q.target.index].V))
     steps_, neurons = np.array(sorted(spikes)).reshape(-1, 2).T
     return steps_, neurons, {s.q.index: s.w for s in synapses}
 
@@ -43,13 +43,13 @@ class Synapses:
         self.delay = np.broadcast_to(np.rint(np.asarray(q.delay) / dt).astype(int), count)
         self.learning = None if q.plasticity is None else Edges(q.plasticity, self.w, dt)
 
-    def step(self, k, past, modulator):
+    def step(self, k, past, modulator, V):
         """What is delivered at the end of step k, by the weights before they change."""
         earlier = k - self.delay
         arrived = np.array([past[max(e, 0)][self.q.source.index][s] for e, s in zip(earlier, self.sources)])
         post = past[k][self.q.target.index][self.targets]
         out = arrived * self.w if self.learning is None else self.learning.delivered(arrived)
         if self.learning is not None:
-            self.learning.step(k, arrived, post, modulator)
+            self.learning.step(k, arrived, post, modulator, {"V": V[self.targets]})
             self.w = self.learning.w
         return out

@@ -19,6 +19,7 @@ RULES = {
     "gated": rules.RewardSTDP(interval=1.0, tau_c=60.0, tau_d=0.0, A_plus=0.02, A_minus=0.015, w_max=1.0),
     "hebb": rules.Hebb(eta=0.02, decay=0.01, tau=12.0, interval=1.0),
     "oja": rules.Oja(eta=0.05, tau=15.0, interval=2.0),
+    "voltage": rules.Clopath(A_LTD=0.02, A_LTP=0.03, theta_minus=-60.0, theta_plus=-57.0, delay=0.7, w_max=1.0),
     "bcm": rules.BCM(eta=0.05, tau=15.0, tau_theta=40.0, y_0=0.8, interval=1.0, w_max=2.0),
 }
 

@@ -12,8 +12,8 @@ from ranvier.engines.torch.engine import TorchEngine
 from tests.engines import plastic
 
 STEPS = round(plastic.DURATION / plastic.DT)
-#: one rule of every kind: events only, several traces, eligibilities, a drift
-KINDS = ["power", "triplet", "reward", "bcm"]
+#: one rule of every kind: events only, several traces, eligibilities, a drift, voltages
+KINDS = ["power", "triplet", "reward", "bcm", "voltage"]
 
 
 def large(rule, size=700):

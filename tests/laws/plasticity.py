@@ -11,9 +11,11 @@ class Edges:
     def __init__(self, rule, w, dt):
         self.rule, self.w, self.dt = rule, w, dt
         self.state = {x.name: np.zeros(len(w)) for x in (*rule.traces, *rule.eligibilities)}
+        self.past = {t.name: [] for t in rule.traces if t.delay}  # newest last
 
-    def step(self, k, pre, post, modulator):
-        """Step k, from 1 on: `pre`, `post` spikes of each edge's source and target, the modulator per ms."""
+    def step(self, k, pre, post, modulator, target=()):
+        """Step k, from 1 on: `pre`, `post` spikes of each edge's source and target, the modulator per ms, each edge's
+        target's variables by name."""
         rule, p = self.rule, self.rule.parameters
         fall = lambda tau: np.exp(-self.dt / p[tau]) if p[tau] > 0 else 0.0  # noqa: E731
         for t in (*rule.traces, *rule.eligibilities):
@@ -22,14 +24,21 @@ class Edges:
         for t in rule.traces:
             if t.side == "modulator":
                 self.state[t.name] = self.state[t.name] + self.dt * modulator
-        names = {**p, "modulator": modulator}
+        names = {**p, "modulator": modulator, **dict(target)}
         for m in range(max(int(pre.max(initial=0)), 1)):  # several spikes of a source, one after the other
             self._event("pre", pre > m, names)
         self._event("post", post > 0, names)
+        if rule.coincidence is not None and k > 1:
+            x = self.state[rule.coincidence.trace]
+            self._change(self.dt * x * value(rule.coincidence.of, {**names, **self._read()}))
         for t in rule.traces:
             if t.follows:
                 goal = value(t.follows, {**names, **self.state})
-                self.state[t.name] = goal + (self.state[t.name] - goal) * fall(t.tau)
+                begins = k == 1 and any(name in t.follows for name in rule.reads)
+                was = goal if begins else self.state[t.name]
+                if t.delay:
+                    self.past[t.name].append(was)
+                self.state[t.name] = goal + (was - goal) * fall(t.tau)
         if rule.drift != "0" and k % round(rule.interval / self.dt) == 0:
             self._change(rule.interval * value(rule.drift, {**names, **self.state, "w": self.w}))
 
@@ -48,9 +57,18 @@ class Edges:
                    for t in rule.traces if t.side == "pre"}  # fmt: skip
         return total
 
+    def _read(self):
+        """All variables, those with a delay as they were that long ago."""
+        late = {}
+        for t in self.rule.traces:
+            if t.delay and self.past[t.name]:
+                d = round(self.rule.parameters[t.delay] / self.dt)
+                late[t.name] = [*self.past[t.name], self.state[t.name]][max(-1 - d, -1 - len(self.past[t.name]))]
+        return {**self.state, **late}
+
     def _event(self, side, spikes, names):
         """Spikes change weights and eligibilities, then raise their own traces."""
-        rule, names = self.rule, {**names, **self.state, "w": self.w}
+        rule, names = self.rule, {**names, **self._read(), "w": self.w}
         self._change(spikes * value(getattr(rule, f"on_{side}"), names))
         for e in rule.eligibilities:
             self.state[e.name] = self.state[e.name] + spikes * value(getattr(e, f"on_{side}"), names)

@@ -58,7 +58,7 @@ def test_units_agree(case):
     values = {name: Unit(record.unit) for name, record in records.items()}
     values |= {"drive": Unit("mV"), "noise": Unit("mV"), "I": Unit("mV"), "xi": Unit("ms^-0.5"), "t": Unit("ms")}
     values |= {state.name: Unit(state.unit) for state in states}
-    for state in states:
+    for state in (s for s in states if s.name not in case.model.equations.events):  # these count
         slope = written.slopes(values, UNIT_FUNCTIONS)[state.name]
         assert slope == Unit(state.unit) / Unit("ms"), state.name
 

@@ -14,6 +14,8 @@ CASES = {
         rules.Oja(eta=0.05, tau=15.0, interval=2.0),
         rules.BCM(eta=0.05, tau=15.0, tau_theta=40.0, y_0=0.8, interval=1.0, w_max=2.0),
         rules.TsodyksMarkram(U=0.4, tau_rec=60.0, tau_facil=35.0),
+        rules.Clopath(A_LTD=0.02, A_LTP=0.03, theta_minus=-60.0, theta_plus=-57.0, delay=0.7, u_ref=9.0, tau_mean=40.0,
+                      E_L=-66.0, w_max=1.0),
         AtTarget(eta=0.05, w_max=1.0),
     )
 }

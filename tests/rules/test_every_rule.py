@@ -82,9 +82,10 @@ def test_without_spikes_nothing_is_learned(rule):
     weight = torch.full((3, 4), 0.5, dtype=torch.float64)
     state, silent = rule.init_state(weight, 1), torch.zeros(1, 4, dtype=torch.float64)
     modulator = torch.ones(1, dtype=torch.float64) if rule.law.uses_modulator else None
+    target = {name: torch.full((1, 3), -50.0, dtype=torch.float64) for name in rule.law.reads}
     forgotten = getattr(rule, "decay", 0.0)
     for _ in range(30):
-        state, change = rule.step(state, weight, silent, silent[:, :3], modulator, dt=plastic.DT)
+        state, change = rule.step(state, weight, silent, silent[:, :3], modulator, dt=plastic.DT, target=target)
         weight = weight + change
     steps = int(30 * plastic.DT / rule.interval + 1e-9)
     assert torch.allclose(weight, torch.full_like(weight, 0.5 * (1 - forgotten * rule.interval) ** steps))

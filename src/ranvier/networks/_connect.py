@@ -128,6 +128,12 @@ def learning(bare: Projection, plasticity: Any, modulator: Any) -> Projection:
         raise ValueError(f"{bare!r} is continuous; expected a synapse that takes spikes where weights learn.")
     if modulator is not None and not isinstance(modulator, TimeSeries | Population):
         raise TypeError(f"The modulator of {bare!r} is {modulator!r:.60}; expected a TimeSeries or a Population.")
+    known = bare.target.neuron.equations.names
+    if unknown := [name for name in plasticity.law.reads if name not in known]:
+        raise ValueError(
+            f"{type(plasticity).__name__} reads {unknown[0]!r} of the target of {bare!r}; expected a variable of "
+            f"{type(bare.target.neuron).__name__}: {', '.join(known)}."
+        )
     weight = bare.weight if isinstance(bare.weight, float) else bare.weight.detach()
     low, high = plasticity.bounds
     domain = bare.synapse.weight_parameter

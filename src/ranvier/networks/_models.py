@@ -137,6 +137,8 @@ def describe_rule(rule: Any) -> dict[str, Any]:
         "on_post": rule.on_post,
         "drift": rule.drift,
         "transmitted": rule.transmitted,
+        "reads": list(rule.reads),
+        "coincidence": None if rule.coincidence is None else dataclasses.asdict(rule.coincidence),
     }
 
 
@@ -144,7 +146,8 @@ def build_rule(value: Entry) -> Any:
     """The inverse of `describe_rule`. ValueError, which names the place, for what it does not write."""
     from ranvier import rules
 
-    own = ("traces", "eligibilities", "on_pre", "on_post", "drift", "transmitted", *_DECLARED)
+    own = ("traces", "eligibilities", "on_pre", "on_post", "drift", "transmitted", "reads", "coincidence",
+           *_DECLARED)  # fmt: skip
     entries = value.mapping("model", "parameters", "texts", optional=own)
     texts = entries["texts"].texts()
     parameters = {name: x.text() if name in texts else _printed(x) for name, x in entries["parameters"].items()}
@@ -156,6 +159,8 @@ def build_rule(value: Entry) -> Any:
         "traces": tuple(_trace(rules.Trace, t) for t in entries["traces"].listed()),
         "eligibilities": tuple(_trace(rules.Eligibility, t) for t in entries["eligibilities"].listed()),
         **{name: entries[name].text() for name in ("on_pre", "on_post", "drift", "transmitted")},
+        "reads": tuple(entries["reads"].texts()),
+        "coincidence": None if entries["coincidence"].absent else _trace(rules.Coincidence, entries["coincidence"]),
     }
     return _model(rules.Rule, entries, body, parameters)()
 
@@ -244,4 +249,4 @@ def _builtin(module: Any, name: Entry, parameters: dict[str, Any]) -> Any:
 
 
 #: exported beside the models, but none themselves
-_BASES = {"Neuron", "Source", "Synapse", "Continuous", "Rule", "Trace", "Eligibility"}
+_BASES = {"Neuron", "Source", "Synapse", "Continuous", "Rule", "Trace", "Eligibility", "Coincidence"}

@@ -1,7 +1,7 @@
 """Neuron models: one file each, its equations beside its parameters."""
 
 from ranvier.neurons._base import Neuron
-from ranvier.neurons.adex import AdEx
+from ranvier.neurons.adex import AdEx, ClopathAdEx
 from ranvier.neurons.eif import EIF
 from ranvier.neurons.graded import Graded
 from ranvier.neurons.hodgkin_huxley import HodgkinHuxley
@@ -12,6 +12,6 @@ from ranvier.neurons.sources import CorrelatedPoisson, GammaProcess, Poisson, Pu
 from ranvier.neurons.synaptic_lif import SynapticLIF
 
 __all__ = [
-    "EIF", "LIF", "QIF", "AdEx", "CorrelatedPoisson", "GammaProcess", "Graded", "HodgkinHuxley", "Izhikevich", "Neuron",
-    "Poisson", "PulsePackets", "Source", "SpikeTimes", "SynapticLIF",
+    "EIF", "LIF", "QIF", "AdEx", "ClopathAdEx", "CorrelatedPoisson", "GammaProcess", "Graded", "HodgkinHuxley",
+    "Izhikevich", "Neuron", "Poisson", "PulsePackets", "Source", "SpikeTimes", "SynapticLIF",
 ]  # fmt: skip

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from ranvier._steps import whole_steps
+from ranvier._steps import rounded_steps, whole_steps
 from ranvier.equations import draws_in
 from ranvier.equations.printing import torch_function
 from ranvier.rules._law import MODULATOR, WEIGHT, Law
@@ -27,13 +27,28 @@ def init_state(rule: Rule, weight: Tensor, batch: int) -> State:
     """See `Rule.init_state`."""
     _check_weight(weight, batch)
     posts, pres = weight.shape[-2:]
-    return fresh(rule.law, weight, (batch, pres), (batch, posts), (batch, posts, pres))
+    return fresh(rule, weight, (batch, pres), (batch, posts), (batch, posts, pres))
 
 
-def fresh(law: Law, like: Tensor, pre: Shape, post: Shape, edge: Shape) -> State:
-    """Zeros of these shapes, of the dtype and device of `like`."""
-    state = {name: like.new_zeros(shape) for name, shape in _shapes(law, pre, post, edge).items()}
+def fresh(rule: Rule, like: Tensor, pre: Shape, post: Shape, edge: Shape) -> State:
+    """Zeros of these shapes, of the dtype and device of `like`; without past values, for which the step is needed."""
+    state = {name: like.new_zeros(shape) for name, shape in _shapes(rule.law, pre, post, edge).items()}
     return state | {"clock": torch.zeros((), dtype=torch.int64, device=like.device)}
+
+
+def with_pasts(rule: Rule, state: State, dt: float) -> State:
+    """The state with room for the past values of traces that are read late, newest first, if it has none yet."""
+    out = dict(state)
+    for name, delay in rule.law.delays:
+        late = int(rounded_steps(rule.parameters[delay], dt))
+        if late and past(name) not in out:
+            out[past(name)] = state[name].new_zeros((late, *state[name].shape))
+    return out
+
+
+def past(name: str) -> str:
+    """The entry of a state with the past values of a trace, (steps, B, N_post)."""
+    return f"{name}_past"
 
 
 def _shapes(law: Law, pre: Shape, post: Shape, edge: Shape) -> dict[str, Shape]:
@@ -42,7 +57,8 @@ def _shapes(law: Law, pre: Shape, post: Shape, edge: Shape) -> dict[str, Shape]:
 
 
 def step(
-    rule: Rule, state: State, weight: Tensor, pre: Tensor, post: Tensor, modulator: Tensor | None, dt: float
+    rule: Rule, state: State, weight: Tensor, pre: Tensor, post: Tensor, modulator: Tensor | None, dt: float,
+    target: Mapping[str, Tensor] | None = None,
 ) -> tuple[State, Tensor]:
     """See `Rule.step`."""
     if pre.ndim != 2:
@@ -71,8 +87,10 @@ def step(
     for name, values in (("pre", pre), ("post", post), ("modulator", modulator)):
         if values is not None and not bool(torch.isfinite(values).all()):
             raise ValueError(f"values in {name} are not finite; expected spikes, rates or a modulator")
+    variables = _target_values(rule, target, (batch, posts), weight)
     expected = _shapes(rule.law, (batch, pres), (batch, posts), (batch, posts, pres)) | {"clock": ()}
-    if {name: tuple(value.shape) for name, value in state.items()} != expected:
+    pasts = {past(name) for name, _ in rule.law.delays}
+    if {name: tuple(value.shape) for name, value in state.items() if name not in pasts} != expected:
         shapes = {name: tuple(value.shape) for name, value in state.items()}
         raise ValueError(f"state is {shapes}; expected {expected}: that of init_state(weight, batch)")
     if int(state["clock"]) == 0:
@@ -81,10 +99,30 @@ def step(
     full = weight.expand(batch, posts, pres)
     state, new = advance(
         rule, state, full, pre.to(weight.dtype), post.to(weight.dtype), modulator, dt,
-        lambda x: x[:, None, :], lambda y: y[:, :, None],
+        lambda x: x[:, None, :], lambda y: y[:, :, None], target=variables,
     )  # fmt: skip
     change = new - full
     return state, change if weight.ndim == 3 else change.mean(0)
+
+
+def _target_values(
+    rule: Rule, target: Mapping[str, Tensor] | None, shape: Shape, like: Tensor
+) -> dict[str, Tensor]:
+    """What a rule reads of the target, checked."""
+    out = {}
+    for name in rule.law.reads:
+        value = (target or {}).get(name)
+        if value is None:
+            raise ValueError(
+                f"{type(rule).__name__} reads the target's {name}, but target has none; expected "
+                f"target={{{name!r}: ...}} of shape {shape}"
+            )
+        if value.shape != shape or not bool(torch.isfinite(value).all()):
+            raise ValueError(
+                f"the target's {name} has shape {tuple(value.shape)} or is not finite; expected finite values {shape}"
+            )
+        out[name] = value.to(like.dtype)
+    return out
 
 
 def advance(
@@ -98,11 +136,12 @@ def advance(
     at_source: Lift,
     at_target: Lift,
     generator: torch.Generator | None = None,
+    target: Mapping[str, Tensor] | None = None,
 ) -> tuple[State, Tensor]:
     """The new state and weights; `at_source` and `at_target` spread neurons' values over the synapses.
 
     Several `pre` are arrivals within the step that act one after the other. Random numbers come from `generator`, by
-    default torch's own.
+    default torch's own. target: the variables that the rule reads.
     """
     law = rule.law
     if law.uses_modulator and modulator is None:
@@ -111,6 +150,9 @@ def advance(
     functions = _functions(law)
     low, high = rule.bounds
     parameters: dict[str, Any] = rule.parameters
+    variables = dict(target or {})
+    state = with_pasts(rule, state, dt)
+    late = {name: state[past(name)][-1] for name, _ in law.delays if past(name) in state}
     new: dict[str, Tensor] = {
         name: state[name] if name in law.follows else state[name] * rule.remaining(tau, dt) for name, tau in law.decays
     }
@@ -120,7 +162,8 @@ def advance(
     def changes_now(which: str, chances: dict[str, Tensor]) -> dict[str, Tensor]:
         function, read = functions[which]
         values = parameters | {WEIGHT: w} | {t.name: at_source(new[t.name]) for t in law.pre if t.name in read}
-        values |= {t.name: at_target(new[t.name]) for t in (*law.post, *law.modulator) if t.name in read}
+        behind = variables | {t.name: late.get(t.name, new[t.name]) for t in (*law.post, *law.modulator)}
+        values |= {name: at_target(value) for name, value in behind.items() if name in read}
         values |= {e.name: new[e.name] for e in law.eligibilities}
         if modulator is not None and MODULATOR in read:
             values[MODULATOR] = at_target(modulator)
@@ -139,11 +182,19 @@ def advance(
             if t.name not in law.follows:
                 size = jumps.get(t.name, 1.0)
                 new[t.name] = new[t.name] * (1 - spikes) + spikes if t.nearest else new[t.name] + spikes * size
-    plain = parameters | {t.name: new[t.name] for t in law.post}
-    for name, target in functions["follows"][0](**plain).items() if law.follows else ():
-        left = rule.remaining(next(t.tau for t in law.post if t.name == name), dt)
-        new[name] = target + (state[name] - target) * left
     clock = state["clock"] + 1
+    plain = parameters | variables | {t.name: new[t.name] for t in law.post}
+    goals = functions["follows"][0](**plain) if law.follows else {}
+    if law.joint is not None and int(clock) > 1:  # in the first step no voltage was filtered yet
+        w = torch.clamp(w + dt * at_source(new[law.joint.name]) * changes_now("coincidence", {})[WEIGHT], low, high)
+    for name, goal in goals.items():
+        left = rule.remaining(next(t.tau for t in law.post if t.name == name), dt)
+        begins = name in law.follows_target and int(clock) == 1
+        new[name] = goal.expand(state[name].shape) if begins else goal + (state[name] - goal) * left
+        if past(name) in state:
+            before = state[past(name)]
+            new[past(name)] = (new[name].expand(before.shape) if begins
+                               else torch.cat([state[name][None], before[:-1]]))  # fmt: skip
     if law.drift != 0 and int(clock) % every == 0:
         w = torch.clamp(w + rule.interval * changes_now("drift", {})[WEIGHT], low, high)
     return new | {"clock": clock}, w
@@ -212,6 +263,7 @@ def _functions(law: Law) -> dict[str, tuple[Callable[..., dict[str, Tensor]], fr
         for k, change in enumerate((law.on_pre, law.on_post))
     ]
     sources = {"pre": at[0], "post": at[1], "drift": {WEIGHT: law.drift}, "follows": law.follows}
+    sources |= {"coincidence": {WEIGHT: law.coincidence}} if law.joint is not None else {}
     sources |= {"jumps": law.jumps, "transmitted": {WEIGHT: law.transmitted}}
     return {
         name: (torch_function(each), frozenset(s.name for e in each.values() for s in e.free_symbols))
@@ -229,4 +281,4 @@ def _check_weight(weight: Tensor, batch: int) -> None:
         )
 
 
-__all__ = ["advance", "fresh", "init_state", "step", "steps_of", "transmit"]
+__all__ = ["advance", "fresh", "init_state", "step", "steps_of", "transmit", "with_pasts"]

@@ -73,14 +73,13 @@ class SteppingRun:
         from ranvier.engines.plasticity import part
 
         self._bound.flush()
-        return part.weights(list(zip(self.program.plastic, self.current.plastic, strict=True)), indices)
+        return part.weights(list(zip(self.program.plastic, self.current.plastic, strict=True)), indices, self.step)
 
     def set_weights(self, index: int, values: NDArray[Any]) -> None:
         """Replace a plastic projection's weights by values (edges,), in the order of `edges()`."""
         self._bound.flush()
         k = self._plastic(index)
-        for weights, places in zip(self.current.plastic[k].weights, self.program.plastic[k].places(), strict=True):
-            weights[...] = values[places]
+        self.current.plastic[k].replace_weights(self.program.plastic[k], values)
 
     def set_modulator(
         self, projection: Projection, source: TimeSeries | Population, start: int | None = None

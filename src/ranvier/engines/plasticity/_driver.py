@@ -109,6 +109,7 @@ def _learn(A, G, groups, now, thread, threads, slots, dt, fired, one):
         call6(s.step, at, lo, hi, now, 2, 0, one)
         if s.every > 0 and now % s.every == 0:
             _flush(G, k, thread, threads, now, 1, one)
+            call6(s.step, at, lo, hi, now, 3, 0, one)
 
 
 @compiled(nogil=True, error_model="numpy")

@@ -8,6 +8,7 @@ a single weight. Replay is exact, since no weight is read in between.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sympy as sp
@@ -20,6 +21,8 @@ from ranvier.rules import Rule
 CHUNK = 32
 #: spikes of one target that can be on record before all synapses are brought up to date
 LAYERS = 16
+#: of a coincidence: a target's sum since the last sweep, and as much of it as is in a synapse's weight
+SUM, DONE = "_sum", "_done"
 
 _HEADER = f"""from numba import float32, float64, int64, void
 from ranvier.engines.plasticity.records import plastic as _plastic
@@ -33,14 +36,29 @@ def constants(rule: Rule) -> tuple[str, ...]:
     """Names of the kernels' numbers: parameters, then every trace's −dt/tau, then bounds and interval."""
     law = rule.law
     rates = [f"_k_{name}" for name, _ in law.decays]
-    return (*law.names, *rates, "_low", "_high", "_interval")
+    late = [f"_late_{name}" for name, _ in law.delays]  # steps
+    return (*law.names, *rates, *late, "_low", "_high", "_interval")
+
+
+def behind(rule: Rule) -> tuple[str, ...]:
+    """The targets' rows of numbers: traces as they are read; of those that are read late, as they are now; and the sum
+    of a coincidence."""
+    law = rule.law
+    now = [f"_now_{name}" for name, _ in law.delays]
+    return (*(t.name for t in (*law.post, *law.modulator)), *now, *([SUM] if law.joint else []))
+
+
+def on_edges(rule: Rule) -> tuple[str, ...]:
+    """What synapses have besides a weight: eligibilities, and how much of a coincidence's sum is in the weight."""
+    law = rule.law
+    return (*(e.name for e in law.eligibilities), *([DONE] if law.joint else []))
 
 
 def recorded(rule: Rule) -> tuple[str, ...]:
     """What a spike of the target puts on record: names that its changes read."""
     law = rule.law
     used = {s.name for e in (law.on_post, *(m[1] for m in law.marks.values())) for s in e.free_symbols}
-    names = (*(t.name for t in (*law.post, *law.modulator)), "modulator")
+    names = (*(t.name for t in (*law.post, *law.modulator)), *law.reads, "modulator")
     return tuple(name for name in names if name in used)
 
 
@@ -50,21 +68,22 @@ def replays(rule: Rule) -> bool:
     return bool(law.on_post != 0 or any(m[1] != 0 for m in law.marks.values()))
 
 
-def sources(rule: Rule, double: bool, wide: bool) -> dict[str, str]:
-    """The kernels "row" (a spike of the source), "sweep" (all rows), "step" (the targets' traces) as text."""
-    text = _Text(rule, double, wide)
+def sources(rule: Rule, double: bool, wide: bool, rows: Mapping[str, int]) -> dict[str, str]:
+    """The kernels "row" (a spike of the source), "sweep" (all rows), "step" (the targets' traces) as text. rows: of the
+    variables that the rule reads, among the target's."""
+    text = _Text(rule, double, wide, rows)
     return {"row": text.row(), "sweep": text.sweep(), "step": text.step()}
 
 
 class _Text:
-    def __init__(self, rule: Rule, double: bool, wide: bool) -> None:
+    def __init__(self, rule: Rule, double: bool, wide: bool, rows: Mapping[str, int]) -> None:
         self.law, self.rule = rule.law, rule
         self.real, self.width = ("float64", 8) if double else ("float32", 4)
         self.kind, self.bytes = ("int32", 4) if wide else ("uint16", 2)
         self.show = KernelPrinter().doprint
         self.records = recorded(rule)
-        self.edges = [e.name for e in self.law.eligibilities]
-        self.behind = [t.name for t in (*self.law.post, *self.law.modulator)]
+        self.marked = [e.name for e in self.law.eligibilities]
+        self.edges, self.behind, self.rows = on_edges(rule), behind(rule), rows
 
     def _kernel(self, arguments: str, body: list[str]) -> str:
         count = arguments.count(",") + 1
@@ -88,6 +107,12 @@ class _Text:
     def _uses(self, *expressions: Any) -> set[str]:
         return {s.name for e in expressions for s in sp.sympify(e).free_symbols}
 
+    def _targets(self) -> list[str]:
+        """Pointers to all that the targets have."""
+        lines = [f"_Y_{name} = _pointer(_G.post + {self.width}*_n*{k}, _one)" for k, name in enumerate(self.behind)]
+        lines += [f"_V_{name} = _pointer(_G.variables + {self.width}*_n*{k}, _one)" for name, k in self.rows.items()]
+        return [*lines, "_modulator = _pointer(_G.modulator, _one)"]
+
     # A row
 
     def _row_scalars(self) -> list[str]:
@@ -106,20 +131,23 @@ class _Text:
                 f"_was_{t.name} = _at_{t.name}[0]",
                 f"_now_{t.name} = _was_{t.name}*_exp(_k_{t.name}*_elapsed)",
             ]
-        for k, name in enumerate(self.behind):
-            lines.append(f"_Y_{name} = _pointer(_G.post + {self.width}*_n*{k}, _one)")
         lines += [
-            "_modulator = _pointer(_G.modulator, _one)",
+            *self._targets(),
             "_w, _index = _local(_one), _places(_np.int32(0))",
             *(f"_e_{name} = _local(_one)" for name in self.edges),
         ]
-        if self.edges:  # eligibilities are kept as they were at the last sweep that applied the drift
+        if (joint := self.law.joint) is not None:
+            lines += [
+                "_swept = (_now - 1)//_G.every*_G.every",
+                f"_gain = _was_{joint.name}*_exp(_k_{joint.name}*_real(_swept - _last))",
+            ]
+        if self.marked:  # eligibilities are kept as they were at the last sweep that applied the drift
             lines += [
                 "_every = _G.every",
                 "_swept = (_now - 1)//_every*_every",
                 "_swept32 = _np.int32(_swept)",
                 "_gone = _real(_now - _swept)",
-                *(f"_scale_{name} = _exp(-_k_{name}*_gone)" for name in self.edges),
+                *(f"_scale_{name} = _exp(-_k_{name}*_gone)" for name in self.marked),
             ]
         return lines
 
@@ -160,6 +188,15 @@ class _Text:
     def _store(self, name: str, count: str, indent: str) -> list[str]:
         local, there = ("_w", "_W") if name == "w" else (f"_e_{name}", f"_E_{name}")
         return [f"{indent}for _i in _range({count}):", f"{indent}    {there}[_i] = {local}[_i]"]
+
+    def _coincided(self) -> list[str]:
+        """Bring the weights up to date with what the coincidence has added since a synapse's last turn."""
+        return [] if self.law.joint is None else [
+            f"for _i in _range({CHUNK}):",
+            f"    _total = _Y_{SUM}[_index[_i]]",
+            f"    _w[_i] = _min(_max(_w[_i] + _gain*(_total - _e_{DONE}[_i]), _low), _high)",
+            f"    _e_{DONE}[_i] = _total",
+        ]  # fmt: skip
 
     def _drawn(self, key: str, *expressions: Any) -> list[str]:
         """The random numbers that expressions read, for lane _i, from a spike's key."""
@@ -210,6 +247,7 @@ class _Text:
         """Values at this moment of whatever an expression reads, for lane _i."""
         lines = [f"{t.name} = _now_{t.name}" for t in self.law.pre if t.name in used]
         lines += [f"{name} = _Y_{name}[_index[_i]]" for name in self.behind if name in used]
+        lines += [f"{name} = _V_{name}[_index[_i]]" for name in self.rows if name in used]
         return lines + (["modulator = _modulator[_index[_i]]"] if "modulator" in used else [])
 
     def row(self) -> str:
@@ -224,7 +262,7 @@ class _Text:
         if law.short_term:  # spikes come one by one, and `_copies` says which of its step it is
             chances = self._drawn("_spike", law.transmitted)
             deliver = [*named, "w = _w[_i]", *chances, f"_out[_index[_i]] += {sent}"]
-        work = ["for _i in _range(_m):", *(f"    {line}" for line in deliver)]
+        work = [*self._coincided(), "for _i in _range(_m):", *(f"    {line}" for line in deliver)]
         body = self._read(self._uses(law.on_pre, *(m[0] for m in law.marks.values())))
         body += ["w = _w[_i]", *self._drawn("_spike", law.on_pre, *(m[0] for m in law.marks.values()))]
         if law.on_pre != 0:
@@ -249,12 +287,14 @@ class _Text:
         """Bring all of a thread's synapses up to date; `_drift`: and apply the drift, for one interval."""
         law = self.law
         body = self._read(self._uses(law.drift))
-        body += ["w = _w[_i]", *(f"{name} = _e_{name}[_i]*_left_{name}" for name in self.edges)]
+        body += ["w = _w[_i]", *(f"{name} = _e_{name}[_i]*_left_{name}" for name in self.marked)]
         body.append(f"_w[_i] = _min(_max(w + _interval*({self.show(law.drift)}), _low), _high)")
-        body += [f"_e_{name}[_i] = {name}" for name in self.edges]
-        work = [f"for _i in _range({CHUNK}):", *(f"    {line}" for line in body)]
-        work = ["if _drift != 0:", *(f"    {line}" for line in work)] if law.drift != 0 else []
-        left = [f"_left_{name} = _exp(_k_{name}*_real(_every))" for name in self.edges]
+        body += [f"_e_{name}[_i] = {name}" for name in self.marked]
+        work = [f"for _i in _range({CHUNK}):", *(f"    {line}" for line in body)] if law.drift != 0 else []
+        if law.joint is not None:  # the sums begin anew
+            work = [*self._coincided(), f"for _i in _range({CHUNK}):", f"    _e_{DONE}[_i] = _real(0.0)"]
+        work = ["if _drift != 0:", *(f"    {line}" for line in work)] if work else []
+        left = [f"_left_{name} = _exp(_k_{name}*_real(_every))" for name in self.marked]
         inner = [
             "_a, _b = _rows[_row], _rows[_row + 1]",
             "if _threads > 1:",
@@ -273,10 +313,28 @@ class _Text:
     # Targets
 
     def step(self) -> str:
-        """`_what` 0: the targets' traces decay over a step; 1: target `_lo` spikes; 2: traces that follow others
-        come after the spikes."""
+        """`_what` 0: the targets' traces decay over a step; 1: target `_lo` spikes; 2: coincidences, then traces that
+        follow others, come after the spikes; 3: sums of coincidences begin anew."""
         law = self.law
-        shift = [
+        jumps = [
+            f"_Y_{t.name}[_lo] = {'_real(1.0)' if t.nearest else f'_Y_{t.name}[_lo] + _real(1.0)'}"
+            for t in law.post
+            if not t.follows
+        ]
+        anew = [] if law.joint is None else ["for _i in _range(_lo, _hi):", f"    _Y_{SUM}[_i] = _real(0.0)"]
+        parts = (
+            self._decay(), [*(self._record() if replays(self.rule) else []), *jumps],
+            [*self._begin(), *self._coincide(), *self._follow()], anew,
+        )  # fmt: skip
+        lines = self._targets()
+        lines += [f"_left_{t.name} = _exp(_k_{t.name})" for t in (*law.post, *law.modulator)]
+        for k, part in enumerate(parts):
+            lines += [f"{'el' if k else ''}if _what == {k}:", *(f"    {line}" for line in part or ["pass"])]
+        return self._kernel("_g, _lo, _hi, _now, _what, _unused", lines)
+
+    def _record(self) -> list[str]:
+        """Put a spike of the target on record."""
+        lines = [
             f"for _k in _range({LAYERS - 1}, 0, -1):",
             "    _T = _pointer(_G.layers + 4*(_n*_k + _lo), _np.int32(0))",
             "    _before = _pointer(_G.layers + 4*(_n*(_k - 1) + _lo), _np.int32(0))",
@@ -285,47 +343,91 @@ class _Text:
         count = len(self.records)
         if count:
             at = f"_G.records + {self.width}*(_n*(_k*{count} + _r) + _lo)"
-            shift += [
+            lines += [
                 f"    for _r in _range({count}):",
                 f"        _new = _pointer({at}, _one)",
                 f"        _old = _pointer({at.replace('_k*', '(_k - 1)*')}, _one)",
                 "        _new[0] = _old[0]",
             ]
-        shift += ["_T = _pointer(_G.layers + 4*_lo, _np.int32(0))", "_T[0] = _np.int32(_now)"]
+        lines += ["_T = _pointer(_G.layers + 4*_lo, _np.int32(0))", "_T[0] = _np.int32(_now)"]
         for k, name in enumerate(self.records):
-            value = "_modulator[_lo]" if name == "modulator" else f"_Y_{name}[_lo]"
-            shift += [f"_R = _pointer(_G.records + {self.width}*(_n*{k} + _lo), _one)", f"_R[0] = {value}"]
-        jumps = [
-            f"_Y_{t.name}[_lo] = {'_real(1.0)' if t.nearest else f'_Y_{t.name}[_lo] + _real(1.0)'}"
-            for t in law.post
-            if not t.follows
-        ]
-        decay: list[str] = []
-        follow: list[str] = []
-        for t in (*law.post, *law.modulator):
+            there = "_modulator" if name == "modulator" else f"_V_{name}" if name in self.rows else f"_Y_{name}"
+            lines += [f"_R = _pointer(_G.records + {self.width}*(_n*{k} + _lo), _one)", f"_R[0] = {there}[_lo]"]
+        return lines
+
+    def _decay(self) -> list[str]:
+        lines = []
+        for t in (*self.law.post, *self.law.modulator):
             if t.follows:
-                used = sorted(self._uses(law.follows[t.name]) & set(self.behind))
-                follow += ["for _i in _range(_lo, _hi):", *(f"    {name} = _Y_{name}[_i]" for name in used)]
-                follow.append(f"    _goal = {self.show(law.follows[t.name])}")
-                follow.append(f"    _Y_{t.name}[_i] = _goal + (_Y_{t.name}[_i] - _goal)*_left_{t.name}")
                 continue
-            extra = f" + _modulator[_i]*_real(_C[{len(constants(self.rule))}])" if t.side == "modulator" else ""
-            decay += [
+            extra = f" + _modulator[_i]*{self._dt}" if t.side == "modulator" else ""
+            lines += [
                 "for _i in _range(_lo, _hi):",
                 f"    _value = _Y_{t.name}[_i]*_left_{t.name}{extra}",
                 # numbers below float32's normal range cost a hundred times as much
                 f"    _Y_{t.name}[_i] = _value if _abs(_value) > _real(1e-30) else _real(0.0)",
             ]
-        lines = [
-            f"_Y_{name} = _pointer(_G.post + {self.width}*_n*{k}, _one)" for k, name in enumerate(self.behind)
+        return lines
+
+    @property
+    def _dt(self) -> str:
+        return f"_real(_C[{len(constants(self.rule))}])"
+
+    def _of_target(self, *expressions: sp.Expr) -> list[str]:
+        """Values of what expressions read of target _i."""
+        used = self._uses(*expressions)
+        lines = [f"{name} = _Y_{name}[_i]" for name in self.behind if name in used]
+        return lines + [f"{name} = _V_{name}[_i]" for name in self.rows if name in used]
+
+    def _begin(self) -> list[str]:
+        """In the first step, traces that follow variables begin where those are."""
+        late = [name for name, _ in self.law.delays]
+        lines: list[str] = []
+        for name in self.law.follows_target:
+            goal = self.law.follows[name]
+            lines += ["    for _i in _range(_lo, _hi):", *(f"        {line}" for line in self._of_target(goal))]
+            lines.append(f"        _Y_{name}[_i] = {self.show(goal)}")
+            if name in late:
+                lines.append(f"        _Y__now_{name}[_i] = _Y_{name}[_i]")
+                lines.append(f"        for _k in _range(int64(_late_{name})):")
+                lines.append(f"            {self._past(name, '_k')}[_i] = _Y_{name}[_i]")
+        return ["if _now == 1:", *lines] if lines else []
+
+    def _past(self, name: str, slot: str) -> str:
+        """The past values of a trace that is read late, a ring of steps."""
+        late = [other for other, _ in self.law.delays]
+        before = "".join(f"int64(_late_{other}) + " for other in late[: late.index(name)])
+        return f"_pointer(_G.past + {self.width}*_n*({before}{slot}), _one)"
+
+    def _coincide(self) -> list[str]:
+        t, what = self.law.joint, self.law.coincidence
+        if t is None:
+            return []
+        return [
+            f"_weight = _exp(_k_{t.name}*_real(_now - (_now - 1)//_G.every*_G.every))*{self._dt}",
+            "for _i in _range(_lo, _hi):",
+            *(f"    {line}" for line in self._of_target(what)),
+            f"    _Y_{SUM}[_i] += _weight*({self.show(what)})",
         ]
-        lines.append("_modulator = _pointer(_G.modulator, _one)")
-        lines += [f"_left_{name} = _exp(_k_{name})" for name in self.behind]
-        jump = [*(shift if replays(self.rule) else []), *jumps] or ["pass"]
-        lines += ["if _what == 0:", *(f"    {line}" for line in decay or ["pass"])]
-        lines += ["elif _what == 1:", *(f"    {line}" for line in jump)]
-        lines += ["else:", *(f"    {line}" for line in follow or ["pass"])]
-        return self._kernel("_g, _lo, _hi, _now, _what, _unused", lines)
+
+    def _follow(self) -> list[str]:
+        lines: list[str] = []
+        late = [name for name, _ in self.law.delays]
+        for name, goal in self.law.follows.items():
+            own = f"_Y__now_{name}" if name in late else f"_Y_{name}"
+            if name in late:
+                lines.append(f"_steps = int64(_late_{name})")
+                lines.append(f"_before = {self._past(name, '_now % _max(_steps, 1)')}")
+            lines += ["for _i in _range(_lo, _hi):", *(f"    {line}" for line in self._of_target(goal))]
+            lines.append(f"    _goal = {self.show(goal)}")
+            lines.append(f"    _value = _goal + ({own}[_i] - _goal)*_left_{name}")
+            if name in late:
+                lines += [
+                    f"    _Y_{name}[_i] = _before[_i] if _steps > 0 else _value",
+                    "    _before[_i] = _value",
+                ]
+            lines.append(f"    {own}[_i] = _value")
+        return lines
 
 
-__all__ = ["CHUNK", "LAYERS", "constants", "recorded", "replays", "sources"]
+__all__ = ["CHUNK", "DONE", "LAYERS", "SUM", "behind", "constants", "on_edges", "recorded", "replays", "sources"]

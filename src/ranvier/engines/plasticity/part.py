@@ -29,7 +29,7 @@ def lower_projections(program: Program) -> tuple[PlasticProgram, ...]:
             lower_plastic(
                 p, dt=options.dt, real=options.real, threads=program.threads, ring=program.port_column(p),
                 bounds=program.bounds(p.target), modulator=modulator_of(program.net, p, options.modulators),
-                seed=options.seed,
+                seed=options.seed, variables=program.layouts[p.target.index].rows,
             )
         )  # fmt: skip
     return tuple(out)
@@ -44,7 +44,10 @@ def mask_slots(programs: tuple[PlasticProgram, ...], block_steps: int) -> int:
 
 def table_of(program: Program, state: RunState) -> NDArray[Any]:
     """The rows of all plastic projections."""
-    rows = [plastic_rows(*pair) for pair in zip(program.plastic, state.plastic, strict=True)]
+    rows = [
+        plastic_rows(own, part, state.block(program, own.projection.target))
+        for own, part in zip(program.plastic, state.plastic, strict=True)
+    ]
     return np.concatenate([*rows, np.zeros(0, PLASTIC)])
 
 
@@ -66,7 +69,7 @@ def flush(program: Program, state: RunState, table: NDArray[Any]) -> None:
 
 
 def weights(
-    pairs: Collection[tuple[PlasticProgram, PlasticState]], indices: Collection[int] | None
+    pairs: Collection[tuple[PlasticProgram, PlasticState]], indices: Collection[int] | None, step: int
 ) -> dict[int, NDArray[Any]]:
     """Weights (edges,) in the order of `edges()`, by the projection's index, once all synapses are up to date."""
     out = {}
@@ -74,7 +77,7 @@ def weights(
         index = program.projection.index
         if indices is None or index in indices:
             out[index] = np.zeros(sum(map(len, state.weights)), program.real)
-            for values, places in zip(state.weights, program.places(), strict=True):
+            for values, places in zip(state.settled(program, step), program.places(), strict=True):
                 out[index][places] = values
     return out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,10 @@ from ranvier.rules import Rule
 
 if TYPE_CHECKING:
     from ranvier.engines.plasticity.state import PlasticState
+
+#: time constants between two sweeps of a coincidence: sums grow in numbers by exp of it, and lose as much in precision
+_PERIOD = 4
+
 
 @compiled(nogil=True)
 def _by_source(indptr, origins, delays, steps, order, cursor, items, edges):
@@ -98,17 +102,18 @@ class PlasticProgram:
 
 def lower_plastic(
     p: Projection, *, dt: float, real: Any, threads: int, ring: int, bounds: NDArray[np.int64] | None,
-    modulator: ModulatorSource, seed: int,
+    modulator: ModulatorSource, seed: int, variables: Sequence[str] = (),
 ) -> PlasticProgram:  # fmt: skip
-    """Lower a projection; `bounds` (threads + 1,) are the threads' first targets. Raises ValueError for a rule that
-    cannot be run at this dt."""
+    """Lower a projection; `bounds` (threads + 1,) are the threads' first targets, `variables` the target's rows.
+    Raises ValueError for a rule that cannot be run at this dt."""
     rule = p.plasticity
     if rule is None:
         raise ValueError(f"{p!r} has no plasticity; expected a rule")
     groups = tuple(
         DelayGroup(x.delay, x.rows, x.items, np.zeros(0, np.int64)) for x in delay_groups(p, dt)
     )
-    texts = sources(rule, real is np.float64, p.target.size > 2**16)
+    rows = {name: variables.index(name) for name in rule.law.reads}
+    texts = sources(rule, real is np.float64, p.target.size > 2**16, rows)
     return PlasticProgram(
         p, rule, dt, real, threads, ring, padded(p.target.size), steps_between(rule, dt), groups,
         tuple(_splits(group, bounds) for group in groups), np.array(_constants(rule, dt), real),
@@ -119,7 +124,8 @@ def lower_plastic(
 def _constants(rule: Rule, dt: float) -> list[float]:
     taus = [rule.parameters[tau] for _, tau in rule.law.decays]
     rates = [-dt / tau if tau > 0 else -1e4 for tau in taus]
-    values = [rule.parameters[name] for name in rule.law.names] + rates + [*rule.bounds, rule.interval, dt]
+    values = [rule.parameters[name] for name in rule.law.names] + rates
+    values += [*late_steps(rule, dt), *rule.bounds, rule.interval, dt]
     if len(values) != len(constants(rule)) + 1:
         raise RuntimeError(
             "the kernels and their constants have come apart; expected one list: this is a fault of Ranvier's; "
@@ -136,13 +142,14 @@ def _splits(group: DelayGroup, bounds: NDArray[np.int64] | None) -> NDArray[np.i
     return (total[group.rows[1:]] - total[group.rows[:-1]]).astype(np.int32)
 
 
-def plastic_rows(program: PlasticProgram, state: PlasticState) -> NDArray[Any]:
-    """Its rows of the table, whose addresses are of the program's and the state's arrays."""
+def plastic_rows(program: PlasticProgram, state: PlasticState, variables: NDArray[Any]) -> NDArray[Any]:
+    """Its rows of the table, whose addresses are of the program's and the state's arrays; variables: the target's."""
     p, where = program.projection, state.modulator
     out = np.zeros(len(program.groups), PLASTIC)
     shared = {
         "layers": state.layers, "records": state.records, "post": state.post, "constants": program.constants,
         "flushed": state.flushed, "modulator": state.values, "series": state.series,
+        "past": state.past, "variables": variables,
     }  # fmt: skip
     for name, array in shared.items():
         out[name] = address(array)
@@ -174,8 +181,29 @@ def edge_weights(p: Projection, dt: float, state: dict[str, NDArray[Any]]) -> ND
         return state[f"weights_{p.index}"]
     out = np.zeros(p.size, state["x"].dtype)
     for k, group in enumerate(delay_groups(p, dt)):
-        out[group.edges] = state[f"plastic_{p.index}_weights_{k}"]
+        prefix, step = f"plastic_{p.index}", int(state["step"][0])
+        out[group.edges] = with_coincidence(p.plasticity, dt, step, group, state, prefix, k)
     return out
+
+
+def with_coincidence(
+    rule: Rule | None, dt: float, step: int, group: DelayGroup, state: Mapping[str, NDArray[Any]], prefix: str, k: int
+) -> NDArray[Any]:
+    """The weights of group k in a state's arrays, with what a coincidence has added up to `step` and is not in them."""
+    w = state[f"{prefix}_weights_{k}"]
+    if rule is None or rule.law.joint is None or step == 0:
+        return w
+    every, trace = steps_between(rule, dt), [t.name for t in rule.law.pre].index(rule.law.joint.name)
+    since = (step - 1) // every * every - state[f"{prefix}_times_{k}"]
+    gain = state[f"{prefix}_pre_{k}"][trace] * np.exp(-dt / rule.parameters[rule.law.joint.tau] * since)
+    sums = state[f"{prefix}_post"][-1][group.items] - state[f"{prefix}_edges_{k}"][-1]
+    total = w + np.repeat(gain, np.diff(group.rows)) * sums
+    return np.clip(total, *rule.bounds).astype(w.dtype)
+
+
+def late_steps(rule: Rule, dt: float) -> list[int]:
+    """How many steps late the traces are read that have a delay."""
+    return [int(rounded_steps(rule.parameters[delay], dt)) for _, delay in rule.law.delays]
 
 
 def back_steps(rule: Rule, dt: float) -> int:
@@ -184,7 +212,15 @@ def back_steps(rule: Rule, dt: float) -> int:
 
 
 def steps_between(rule: Rule, dt: float) -> int:
-    """Steps between two sweeps, 0 for rules without a drift."""
+    """Steps between two sweeps, 0 for rules without drift and coincidence."""
+    if (joint := rule.law.joint) is not None:
+        tau = rule.parameters[joint.tau]
+        if dt > 20 * tau:
+            raise ValueError(
+                f"{joint.tau} of {type(rule).__name__} is {tau:g} ms, dt {dt:g} ms; expected a dt of at most 20 times "
+                "that: its coincidence grows by a trace that forgets within a step"
+            )
+        return max(1, int(_PERIOD * tau / dt))
     if rule.law.drift == 0:
         return 0
     from ranvier.rules.dense import steps_of
@@ -199,4 +235,5 @@ def steps_between(rule: Rule, dt: float) -> int:
     return steps_of(rule, dt)
 
 
-__all__ = ["PlasticProgram", "back_steps", "edge_weights", "lower_plastic", "plastic_rows"]
+__all__ = ["PlasticProgram", "back_steps", "edge_weights", "lower_plastic", "plastic_rows",
+           "with_coincidence"]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from ranvier.engines.plasticity import records as g
 from ranvier.engines.plasticity.modulators import ModulatorSource, modulator_of
 from ranvier.engines.plasticity.tables import back_steps
 from ranvier.networks import Network, Projection
-from ranvier.rules.dense import advance, fresh, transmit
+from ranvier.rules.dense import advance, fresh, transmit, with_pasts
 
 
 class LearningSynapses(NamedTuple):
@@ -60,7 +61,7 @@ class TorchPlastic:
         for _, sources, _, chosen in self.groups:
             own = (weight if chosen is None else weight[chosen]).expand(batch, -1)
             shapes = (batch, self.projection.source.size), (batch, self.projection.target.size), (batch, len(sources))
-            groups.append(LearningSynapses(own, fresh(self.rule.law, own, *shapes)))
+            groups.append(LearningSynapses(own, with_pasts(self.rule, fresh(self.rule, own, *shapes), self.dt)))
         return tuple(groups)
 
     def deliver(
@@ -78,9 +79,11 @@ class TorchPlastic:
         return total
 
     def step(
-        self, own: tuple[LearningSynapses, ...], history: Tensor, now: int, generator: torch.Generator | None = None
-    ) -> tuple[LearningSynapses, ...]:
-        """What the spikes that arrive, and those that the targets emitted, at step `now` leave behind."""
+        self, own: tuple[LearningSynapses, ...], history: Tensor, now: int, generator: torch.Generator | None = None,
+        variables: Mapping[str, Tensor] | None = None,
+    ) -> tuple[LearningSynapses, ...]:  # fmt: skip
+        """What the spikes that arrive, and those that the targets emitted, at step `now` leave behind; variables: what
+        the rule reads of the targets (B, targets)."""
         post = history[self.back][:, self.projection.target.slice]
         modulator = self._modulator(history, now)
         out = []
@@ -90,7 +93,7 @@ class TorchPlastic:
             state, weight = advance(
                 self.rule, each.state, each.weight, arrivals, post, modulator, self.dt,
                 lambda x, at=sources: x[:, at], lambda y, at=targets: y[:, at],  # type: ignore[misc]
-                generator,
+                generator, variables,
             )  # fmt: skip
             out.append(LearningSynapses(weight, state))
         return tuple(out)

@@ -159,7 +159,17 @@ class TorchNetwork:
         # a stream of its own, as weights may be asked for between two steps
         generator = torch.Generator().manual_seed((state.seed * 1_000_003 + state.step + 2**62) % 2**63)
         parts = zip(self.plastic.values(), state.plastic, strict=True)
-        return tuple(part.step(own, state.history, state.step, generator) for part, own in parts)
+        return tuple(
+            part.step(own, state.history, state.step, generator, self._read(part, state)) for part, own in parts
+        )
+
+    def _read(self, part: TorchPlastic, state: NetworkState) -> dict[str, Tensor]:
+        """The variables of its targets that a rule reads."""
+        k, names = part.projection.target.index, part.rule.law.reads
+        if not names:
+            return {}
+        values = dict(zip(self.models[k].states, state.variables[k].unbind(0)))
+        return {name: values[name].to(self.dtype) for name in names}
 
     def _spikes(self, p: Population) -> bool:
         return p.index not in self.models or self.models[p.index].threshold is not None

@@ -1,0 +1,146 @@
+"""Rules that read the target's voltage: against NEST's numbers, edge by edge, stored, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+
+import ranvier as rv
+from ranvier import rules
+from ranvier.rules import Coincidence, Trace
+from tests.engines import plastic
+from tests.laws.plasticity import Edges
+
+#: arrival and teacher (ms), and the weight after the last arrival, % of the first and for 15 rounds: NEST's own test of
+#: clopath_synapse (testsuite, test_clopath_synapse.py, aeif_psc_delta_clopath)
+NEST = [
+    (29.0, 100.0, 5, -10.0, 57.82638722), (29.0, 100.0 / 3, 5, -10.0, 72.16730112),
+    (29.0, 20.0, 5, -10.0, 149.43359357), (129.0, 100.0, 6, 10.0, 103.30408341),
+    (62.3, 100.0 / 3, 6, 10.0, 124.03640668), (49.0, 20.0, 6, 10.0, 157.02882555),
+]  # fmt: skip
+VOLTAGE = plastic.RULES["voltage"]
+
+
+def test_pairs_as_in_nest():
+    """NEST reads weights at arrivals: the last one, after whose change the weight is taken, ends each train here."""
+    arrivals = [np.round(start + every * np.arange(count), 1) for start, every, count, _, _ in NEST]
+    trains = [arrivals, [a + case[3] for a, case in zip(arrivals, NEST, strict=True)]]
+    trains[1] = [t[:5] for t in trains[1]]
+    trains = [(np.concatenate(each), np.repeat(np.arange(6), [len(t) for t in each])) for each in trains]
+    net = rv.Network()
+    source, teacher = (net.add(rv.SpikeTimes(*each), 6) for each in trains)
+    cells = net.add(rv.neurons.ClopathAdEx(b=0.0805, V_th=33.0), 6)
+    pairs = np.arange(6), np.arange(6)
+    p = net.connect(source, cells, weight=0.5, delay=0.1, edges=pairs, plasticity=rules.Clopath())
+    net.connect(teacher, cells, weight=80.0, delay=0.1, edges=pairs, synapse=rv.Delta())
+    w = rv.simulate(net, 632.0, dtype=torch.float64).weights[p].numpy()
+    measured = 100 + 15 * 100 * (w - 0.5) / 0.5
+    # NEST integrates by steps of its own: a step of 0.1 ms in arrival and delay shifts these values by up to 1
+    assert np.abs(measured - [case[-1] for case in NEST]).max() < 4.0
+
+
+@pytest.mark.parametrize("u_ref", [0.0, 5.0])
+def test_dense_layers_edge_by_edge(u_ref):
+    rng, rule = np.random.default_rng(0), rules.Clopath(A_LTD=0.01, A_LTP=2e-4, delay=1.5, u_ref=u_ref, w_max=1.0)
+    w = torch.from_numpy(rng.uniform(0.2, 0.8, (3, 4)))
+    edges, state = Edges(rule, w.numpy().ravel().copy(), 0.5), rule.init_state(w, 1)
+    for k in range(1, 200):
+        pre, V = (rng.random(4) < 0.1).astype(float), rng.normal(-60.0, 12.0, 3)
+        edges.step(k, np.tile(pre, 3), np.zeros(12), 0.0, {"V": np.repeat(V, 4)})
+        state, change = rule.step(state, w, torch.from_numpy(pre)[None], torch.zeros(1, 3).double(), dt=0.5,
+                                  target={"V": torch.from_numpy(V)[None]})  # fmt: skip
+        w = w + change
+    assert np.abs(w.numpy().ravel() - edges.w).max() < 1e-12 and np.abs(edges.w - 0.5).max() > 0.2
+
+
+def test_what_is_under_way_is_in_every_weight_that_is_read(tmp_path):
+    """Between two arrivals potentiation waits in the targets' sums: weights, files, and a run that goes on have it."""
+    net = plastic.network(VOLTAGE)
+    p = net.projections[0]
+    whole = rv.Simulation(net)
+    first, second = whole.run(33.3), whole.run(11.1)
+    torch_weights = rv.simulate(net, 33.3, engine="torch", dtype=torch.float64).weights[p]
+    assert (first.weights[p] - torch_weights).abs().max() < 1e-5
+    assert torch.equal(rv.simulate(net, 33.3, path=tmp_path / "a").weights[p], first.weights[p])
+    again = rv.simulate(net, 44.4, path=tmp_path / "a")
+    assert torch.equal(again.weights[p], second.weights[p])
+    whole.set(p, weight=0.6)
+    assert torch.equal(whole.weights[p], torch.full((400,), 0.6))
+    stored = whole.store()
+    later = whole.run(8.0).weights[p]
+    whole.restore(stored)
+    assert torch.equal(whole.run(8.0).weights[p], later) and not torch.equal(later, torch.full((400,), 0.6))
+
+
+def test_nothing_is_potentiated_before_the_source_spikes():
+    net = rv.Network()
+    cells = net.add(rv.neurons.ClopathAdEx(), 3, drive=40.0)
+    source = net.add(rv.SpikeTimes([90.0], [0]), 1)
+    p = net.connect(source, cells, weight=[0.0, 0.3, 2.0], delay=1.0, probability=1.0,
+                    plasticity=rules.Clopath(w_max=2.0))  # fmt: skip
+    recording = rv.simulate(net, 90.9)
+    assert torch.equal(recording.weights[p], torch.tensor([0.0, 0.3, 2.0])) and recording.n_spikes > 5
+
+
+class Reading(rules.Rule):
+    """Weights follow a variable that only some neurons have."""
+
+    reads = ("V", "w_ad")
+    traces = (Trace("x", "pre", "tau"), Trace("m", "post", "tau", follows="w_ad - V", delay="late"))
+    coincidence = Coincidence("x", "-A*abs(m)")
+    on_pre = "B*(V + w_ad)"
+    tau: float = 12.0
+    late: float = 1.0
+    A: float = 1e-4
+    B: float = 1e-3
+
+
+class Adapting(rv.Neuron):
+    """With a second variable of that name."""
+
+    equations = rv.Equations("dV/dt = (drive + I - w_ad - V)/10 : mV\ndw_ad/dt = (V - w_ad)/30 : mV",
+                             threshold="V >= 15", reset="V = 0")  # fmt: skip
+
+
+def test_any_variable_of_the_target_and_files(tmp_path):
+    net = rv.Network()
+    source = net.add(rv.SpikeTimes([5.0, 5.0, 17.0, 30.0], [0, 0, 1, 0]), 2)
+    cells = net.add(Adapting(), 5, drive=np.linspace(10.0, 40.0, 5))
+    edges = [0, 0, 1, 1, 0], [0, 0, 1, 3, 4]  # one twice
+    net.connect(source, cells, weight=0.5, delay=[0.1, 2.0, 0.3, 0.3, 0.1], edges=edges, plasticity=Reading())
+    run = {e: rv.simulate(n, 60.0, engine=e, dtype=torch.float64).weights[0]
+           for n in (net, rv.read_network(rv.write_network(net, tmp_path / "net"))) for e in ("compiled", "torch")}
+    assert (run["compiled"] - run["torch"]).abs().max() < 1e-12 and (run["compiled"] - 0.5).abs().min() > 1e-3
+
+
+def test_what_does_not_fit_is_refused():
+    net = rv.Network()
+    cells = net.add(rv.LIF(), 2)
+    with pytest.raises(ValueError, match="reads 'w_ad' of the target"):
+        net.connect(cells, cells, weight=0.1, probability=1.0, plasticity=Reading())
+    for changes, message in (
+        ({"dendritic_delay": 1.0}, "reads the target's V"), ({"delay": -1.0}, "delay"), ({"tau_x": 0.0}, "tau_x"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            rules.Clopath(**changes)
+    x, base = Trace("x", "pre", "tau"), {"traces": (Trace("x", "pre", "tau"),), "tau": 5.0, "reads": ("V",)}
+    for body, message in (
+        ({"coincidence": Coincidence("x", "V + 50")}, "may change its sign"),
+        ({"coincidence": Coincidence("y", "max(V, 0)")}, "coincidence is with 'y'"),
+        ({"coincidence": Coincidence("x", "max(V, 0)"), "on_post": "x"}, "expected on_pre beside it"),
+        ({"coincidence": Coincidence("x", "max(x, 0)")}, "coincidence uses 'x'"),
+        ({"on_pre": "U"}, "on_pre uses 'U'"),
+        ({"reads": ("x",)}, "used twice"),
+        ({"traces": (x, Trace("m", "post", "tau", delay="tau"))}, "follows nothing"),
+        ({"traces": (x, Trace("m", "post", "tau", follows="V"), Trace("n", "post", "tau", follows="m"))}, "n uses 'm'"),
+    ):
+        kind = type("Odd", (rules.Rule,), {"__annotations__": {"tau": float}, **base, **body})
+        with pytest.raises(ValueError, match=message):
+            kind()
+    fast = rules.Clopath(tau_x=0.001)
+    p = net.connect(cells, cells, weight=0.1, probability=1.0, plasticity=fast)
+    with pytest.raises(ValueError, match="dt of at most 20 times"):
+        rv.simulate(net, 1.0)
+    with pytest.raises(ValueError, match="reads the target's V"):
+        rules.Clopath().step(fast.init_state(torch.zeros(1, 1), 1), torch.zeros(1, 1), torch.zeros(1, 1),
+                             torch.zeros(1, 1))  # fmt: skip
+    assert p.plasticity == fast
