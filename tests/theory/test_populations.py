@@ -23,7 +23,7 @@ def two(weight=1.5, drive=12.0, sizes=(12, 6)):
 def test_populations_are_means_of_their_neurons():
     """All-to-all every neuron is alike: the spectra of all, averaged in blocks, are those of two nodes."""
     net = two()
-    every, prediction = rv.predict(net), rv.theory.predict_populations(net, exact=False)
+    every, prediction = rv.predict(net), rv.theory.predict_populations(net)
     torch.testing.assert_close(every.rates()[[0, 12]], prediction.rates(), rtol=1e-6, atol=0)
     f = [0.0, 15.0, 60.0]
     C, blocks = every.spectrum(f), [slice(0, 12), slice(12, 18)]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ranvier import theory
-from ranvier.theory.single_neuron.dispersion import corrected_rate
+from ranvier.theory.single_neuron.dispersion import corrected_rate, missing_time
 from tests.theory import cases
 
 OO, RR, TT, LIF = cases.O, cases.R, cases.T, cases.LIF
@@ -104,7 +104,7 @@ def test_spectrum_at_zero_is_rate_times_squared_cv():
     s = theory.stationary(m)
     f = float(s.rate) * 2e-4  # just above where the limit takes over
     r = theory.response(m, [0.0, f, 1e5])
-    rate = 1000 * corrected_rate(m, s.rate / 1000)
+    rate = 1000 * corrected_rate(s.rate / 1000, missing_time(m))
     assert float(r.spectrum[0]) == pytest.approx(float(rate * s.cv**2), rel=1e-12)
     assert float(r.spectrum[1]) == pytest.approx(float(rate * s.cv**2), rel=1e-6)
     assert float(r.spectrum[2]) == pytest.approx(float(rate), rel=1e-3)

@@ -33,7 +33,7 @@ def ring(n=36, length=18.0):
 def test_waves_are_fourier_components_of_all_neurons():
     net, places = ring()
     f, every = [0.0, 17.0, 63.0], rv.predict(net)
-    prediction = rv.theory.predict_populations(net, exact=False)
+    prediction = rv.theory.predict_populations(net)
     torch.testing.assert_close(every.rates()[[0, 36]], prediction.rates(), rtol=1e-6, atol=0)
     C = every.spectrum(f)
     blocks = slice(0, 36), slice(36, 72)

@@ -19,6 +19,7 @@ from ranvier.theory.network.junctions import electrical_point
 from ranvier.theory.network.lowering import LoweredNetwork, lower
 from ranvier.theory.network.self_consistency.adaptation import adapted_point
 from ranvier.theory.network.self_consistency.coloured import ColouredPoint, coloured_point
+from ranvier.theory.network.self_consistency.coloured_gains import ExactPoint
 from ranvier.theory.network.self_consistency.conductances import conductance_point
 from ranvier.theory.network.self_consistency.rates import WorkingPoint, self_consistent
 from ranvier.theory.prediction import Prediction
@@ -47,7 +48,8 @@ def predict(
     Rates are self-consistent: each neuron has the mean input of its sources' rates, its own noise and that of
     Poisson sources and backgrounds, in the diffusion approximation (many small inputs): jumps as white noise, what
     synapses filter as coloured noise, by the Fokker-Planck equation of voltage and input
-    (`ranvier.theory.filtered_rate`; rates within 3 % for tau_s/tau_m up to 1). Correlations are linear response
+    (`ranvier.theory.filtered_rate`; rates within 3 % for tau_s/tau_m up to 1), which gives responses, too
+    (`ranvier.theory.coloured_response`), but for neurons with a CV below 0.1. Correlations are linear response
     (Trousdale et al. 2012, 10.1371/journal.pcbi.1002408). Everything is differentiable in the network's tensors:
     weights, delays, drive, noise, rates of sources and the neurons' parameters.
 
@@ -216,7 +218,7 @@ def _solved(net: Network, lowered: LoweredNetwork, options: _Options) -> Predict
 
     prediction = Prediction(
         net, lowered, point, report, threads, dt=options.dt, threshold=options.threshold,
-        at_step=partial(_at_step, net, lowered, options),
+        at_step=partial(_at_step, net, lowered, _started(options, first)),
     )  # fmt: skip
     prediction.require_stable(options.stability)
     return prediction
@@ -225,6 +227,13 @@ def _solved(net: Network, lowered: LoweredNetwork, options: _Options) -> Predict
 def _at_step(net: Network, lowered: LoweredNetwork, options: _Options, dt: float, threshold: str) -> Prediction:
     require_threshold(threshold)
     return _solved(net, lowered, replace(options, dt=_step(dt), threshold=threshold))
+
+
+def _started(options: _Options, point: WorkingPoint) -> _Options:
+    """With Newton's method begun at the rates of `point`, where that is possible."""
+    if isinstance(point, ColouredPoint) and options.order == 1 and options.start is None:
+        return replace(options, start=point.rates.detach())
+    return options
 
 
 def _first_order(lowered: LoweredNetwork, cells: list[NeuronGroup], options: _Options) -> WorkingPoint:
@@ -241,7 +250,8 @@ def _first_order(lowered: LoweredNetwork, cells: list[NeuronGroup], options: _Op
         edges = coloured & filters[coupling.synapse] & (coupling.weight != 0)
         if bool((lowered.background_power.detach()[filters] > 0).any() or edges.any()):
             parts = coloured.to(torch.float64), torch.where(coloured, 0.0, shares), shares
-            return coloured_point(lowered, cells, *parts, options.threads, start=start)
+            point = coloured_point(lowered, cells, *parts, options.threads, start=start)
+            return point if second else ExactPoint.of(point)
     return self_consistent(
         cells,
         coupling,

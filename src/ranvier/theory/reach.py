@@ -15,6 +15,8 @@ from ranvier.theory.network.fluctuations.stability import spectral_radius
 from ranvier.theory.network.junctions import ElectricalPoint
 from ranvier.theory.network.lowering import LoweredNetwork
 from ranvier.theory.network.self_consistency.coloured import ColouredPoint
+from ranvier.theory.network.self_consistency.coloured_gains import REGULAR as TOO_REGULAR
+from ranvier.theory.network.self_consistency.coloured_gains import SILENT, ExactPoint
 from ranvier.theory.network.self_consistency.rates import WorkingPoint
 from ranvier.theory.second_order.network import SecondPoint
 
@@ -23,6 +25,7 @@ SECOND_ORDER = 0.2  # the share of the errors that order=2 leaves
 #: relative error that it leaves of covariances between neurons that a regular one drives, whose fluctuations it takes
 #: as those of a Poisson train but for their size: 2 to 18 % beside simulations, of a hub of 72 Hz (first: 4 to 23)
 HUB, REGULAR = 0.18, 0.3  # below this CV
+GAIN = 0.03  # relative error of responses in filtered noise, beside simulations at 20 to 325 Hz
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,16 +76,17 @@ class TheoryReport(Brief):
                 K = edge_interaction(coupling, point.linear(at, threads)[0], at)[0].real
                 if lowered.silent is not None:  # a neuron's adaptation only weakens its responses
                     K = torch.where(lowered.silent, 0.0, K)
-            coloured, treatment = _treatment(lowered, point, inputs.recurrent)
             sources = torch.ones_like(share, dtype=torch.bool)
             for group in lowered.cells:
                 sources[group.index] = False
             adapting = torch.zeros_like(share)
             if lowered.silent is not None:
                 adapting[lowered.coupling.targets[lowered.silent]] = 1.0
-                treatment += ", adaptation by its mean"
             gain, cv = point.susceptibility(at, threads)[0].real, point.cv(threads)
             size = len(share)
+            coloured, treatment = _treatment(lowered, point, inputs.recurrent, cv[:size])
+            if lowered.silent is not None:
+                treatment += ", adaptation by its mean"
             errors = rate_error(inputs, point.rates, gain[:size], cv[:size], coloured, adapting, sources)
             effect = spike_effect(lowered, point.rates, strength, gain[:size])
             relative = covariance_error(inputs, cv[:size], effect)
@@ -116,12 +120,19 @@ def _regular_sources(lowered: LoweredNetwork, rates: Tensor, cv: Tensor) -> bool
     return bool(((cv[sent] < REGULAR) & (rates[sent] > 1e-5)).any())
 
 
-def _treatment(lowered: LoweredNetwork, point: Any, recurrent: Tensor) -> tuple[bool, str]:
+def _treatment(lowered: LoweredNetwork, point: Any, recurrent: Tensor, cv: Tensor) -> tuple[bool, str]:
     """Whether noise is coloured, and how it is treated, in words."""
     if isinstance(point, ColouredPoint) and bool((point.noise.filtered > 0).any()):
         at = point.noise.filtered > 0
         ratio = float((point.noise.tau / lowered.tau)[at].max())
-        return True, f"filtered noise by the Fokker-Planck equation of voltage and input (tau_s/tau_m to {ratio:.2g})"
+        text = "filtered noise by the Fokker-Planck equation of voltage and input "
+        text += f"(tau_s/tau_m to {ratio:.2g}) in rates"
+        if not isinstance(point, ExactPoint):
+            return True, f"{text}, responses as in white noise (off by 3 to 25 %)"
+        text += f" and responses (to {100 * GAIN:.0f} %)"
+        if bool((at & (cv < TOO_REGULAR[1]) & (point.rates > SILENT)).any()):
+            text += f", where the CV is below {TOO_REGULAR[1]:g} more and more those in white noise (to 12 %)"
+        return True, text
     filtered = any(not f.instant for f in lowered.coupling.filters)
     if filtered and bool((recurrent > 0).any() or (lowered.background_power > 0).any()):
         return True, "filtered noise as white noise of the same variance"

@@ -29,9 +29,8 @@ def stationary_states(
     Newton's method from rates over four decades, the same in all populations and, for up to three of them, in all
     combinations of low and high, and from `starts` (Hz); each state that it has reached is deflated away (Farrell,
     Birkisson & Funke 2015), so that it goes on to others. Unstable states, which separate the basins, are among
-    them. Nothing proves that there are no more. `stable` is by the susceptibilities of white noise, as `exact=False`.
-    For a prediction of all neurons in one of them give its rates to `rv.predict(initial_rates=)`; gradients on its
-    branch come from `predict_populations(net, initial_rates=)`.
+    them. Nothing proves that there are no more. For a prediction of all neurons in one of them give its rates to
+    `rv.predict(initial_rates=)`; gradients on its branch come from `predict_populations(net, initial_rates=)`.
 
     Raises ValueError as `predict_populations` does, and where no state is found.
 

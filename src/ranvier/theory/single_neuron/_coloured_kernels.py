@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from ranvier.codegen.compilation import compiled
 
@@ -40,7 +41,7 @@ class Basis(NamedTuple):
 
 
 class Bars(NamedTuple):
-    """Derivatives of each neuron's rate in what its `Discretised` holds."""
+    """Derivatives in what a `Discretised` holds, of each neuron's rate, or of what its masses make."""
 
     up: Array
     down: Array
@@ -48,6 +49,30 @@ class Bars(NamedTuple):
     decay: Array
     share: Array
     t_ref: Array
+
+    @classmethod
+    def empty(cls, B: int, N: int, M: int) -> Bars:
+        """Of B neurons."""
+        shapes = (B, N, M), (B, N, M), (B,), (B, M), (B,), (B,)
+        return cls(*(np.empty(shape) for shape in shapes))
+
+
+class Elimination(NamedTuple):
+    """Of one neuron: `inverse` (N, M, M) of the eliminated blocks; `placed` (N, M, M), mass there of what enters at the
+    reset; `back` (M, M), what it moves on by while it is away; `round` (M, M), what leaves of what left; `mass` (N, M)
+    and `value` (N, M), of the adjoint; `leaving`, `entering` (M,) per unit mass; `block`, `work`, `system` (M, M)."""
+
+    inverse: Array
+    placed: Array
+    back: Array
+    round: Array
+    mass: Array
+    value: Array
+    leaving: Array
+    entering: Array
+    block: Array
+    work: Array
+    system: Array
 
 
 def basis(M: int) -> tuple[Array, Basis]:
@@ -102,144 +127,199 @@ def _times(a, b, out, M):
                 out[i, j] += x * b[k, j]
 
 
+@njit(inline="always")
+def _empty(N, M):
+    return Elimination(
+        np.empty((N, M, M)), np.zeros((N, M, M)), np.empty((M, M)), np.empty((M, M)), np.empty((N, M)),
+        np.empty((N, M)), np.empty(M), np.empty(M), np.empty((M, M)), np.empty((M, M)), np.empty((M, M)),
+    )  # fmt: skip
+
+
+@compiled(nogil=True)
+def _eliminate(i, scheme, basis, e):
+    """`inverse`, `placed`, `back` and `round` of neuron i."""
+    N, M = e.mass.shape
+    up, down, g, node, share = scheme.up[i], scheme.down[i], scheme.relaxation[i], scheme.node[i], scheme.share[i]
+    for a in range(M):
+        for b in range(M):
+            e.work[a, b] = basis.left[a, b] * scheme.decay[i, b]
+    _times(e.work, basis.right, e.back, M)
+    for k in range(N):
+        block = e.inverse[k]
+        for a in range(M):
+            for b in range(M):
+                block[a, b] = -g * basis.generator[a, b]
+                if k > 0:
+                    block[a, b] -= up[k - 1, a] * e.inverse[k - 1, a, b] * down[k - 1, b]
+            block[a, a] += up[k, a] + (down[k - 1, a] if k > 0 else 0.0)
+        _invert(block, M)
+        if k >= node:
+            for a in range(M):
+                for b in range(M):
+                    e.work[a, b] = up[k - 1, a] * e.placed[k - 1, a, b] if k > node else 0.0
+                if k == node:
+                    e.work[a, a] += 1 - share
+                if k == node + 1:
+                    e.work[a, a] += share
+            _times(block, e.work, e.placed[k], M)
+    for a in range(M):
+        for b in range(M):
+            e.work[a, b] = up[N - 1, a] * e.placed[N - 1, a, b]
+    _times(e.work, e.back, e.round, M)
+
+
+@compiled(nogil=True)
+def _settle(i, scheme, e):
+    """Rate (1/ms) of neuron i, its masses, and what leaves and enters: what leaves is the eigenvector of `round`."""
+    N, M = e.mass.shape
+    down, node = scheme.down[i], scheme.node[i]
+    for a in range(M):
+        for b in range(M):
+            e.system[a, b] = (1.0 if a == b else 0.0) - e.round[a, b] + 1.0 / M
+    _invert(e.system, M)
+    total = 0.0
+    for a in range(M):
+        e.leaving[a] = 0.0
+        for b in range(M):
+            e.leaving[a] += e.system[a, b] / M
+        total += e.leaving[a]
+    for a in range(M):
+        e.leaving[a] /= total
+    for a in range(M):
+        e.entering[a] = 0.0
+        for b in range(M):
+            e.entering[a] += e.back[a, b] * e.leaving[b]
+    all_mass = 0.0
+    for k in range(N - 1, -1, -1):
+        for a in range(M):
+            x = 0.0
+            if k < N - 1:
+                for b in range(M):
+                    x += e.inverse[k, a, b] * down[k, b] * e.mass[k + 1, b]
+            if k >= node:
+                for b in range(M):
+                    x += e.placed[k, a, b] * e.entering[b]
+            e.mass[k, a] = x
+            all_mass += x
+    r = 1.0 / (all_mass + scheme.t_ref[i])
+    for a in range(M):
+        e.leaving[a] *= r
+        e.entering[a] *= r
+        for k in range(N):
+            e.mass[k, a] *= r
+    return r
+
+
+@compiled(nogil=True)
+def _pull(i, scheme, cotangent, less, crossing, e):
+    """`value`: A' value = cotangent - less + up_last (returned + crossing), returned = back' R' value, which is the
+    answer; what value has of the null vector 1 is left open."""
+    N, M = e.mass.shape
+    up, down, node, share = scheme.up[i], scheme.down[i], scheme.node[i], scheme.share[i]
+    value, source, returned, first = e.value, np.empty(M), np.zeros(M), np.zeros((N, M))
+    for turn in range(2):
+        for k in range(N):  # from below
+            for a in range(M):
+                source[a] = cotangent[k, a] - less if turn == 0 else 0.0
+                if k == N - 1:
+                    source[a] += up[k, a] * (returned[a] + (crossing if turn == 0 else 0.0))
+                if k > 0:
+                    source[a] += down[k - 1, a] * value[k - 1, a]
+            for a in range(M):
+                x = 0.0
+                for b in range(M):
+                    x += e.inverse[k, b, a] * source[b]
+                value[k, a] = x
+        for k in range(N - 2, -1, -1):
+            for a in range(M):
+                x = 0.0
+                for b in range(M):
+                    x += e.inverse[k, b, a] * up[k, b] * value[k + 1, b]
+                value[k, a] += x
+        if turn == 0:
+            first[:] = value
+            # (I - round') returned = back' R' first; round has the null vectors 1 and `leaving`
+            right, total = np.zeros(M), e.leaving.sum()
+            for a in range(M):
+                for b in range(M):
+                    right[a] += e.back[b, a] * ((1 - share) * first[node, b] + share * first[node + 1, b])
+                    e.system[a, b] = (1.0 if a == b else 0.0) - e.round[b, a] + e.leaving[b] / total
+            _invert(e.system, M)
+            for a in range(M):
+                for b in range(M):
+                    returned[a] += e.system[a, b] * right[b]
+        else:
+            value += first
+    return returned
+
+
+@compiled(nogil=True)
+def _gather(i, scheme, basis, e, returned, crossing, rate_bar, bars):
+    """What the adjoint of `_pull`, called with `crossing`, gives; the rate itself has the cotangent `rate_bar`."""
+    N, M = e.mass.shape
+    node, share, mass, value = scheme.node[i], scheme.share[i], e.mass, e.value
+    relaxation = 0.0
+    for k in range(N):
+        for a in range(M):
+            if k < N - 1:
+                step = value[k + 1, a] - value[k, a]
+                bars.up[i, k, a], bars.down[i, k, a] = mass[k, a] * step, -mass[k + 1, a] * step
+            else:
+                bars.up[i, k, a] = mass[k, a] * (returned[a] + crossing - value[k, a])
+                bars.down[i, k, a] = 0.0
+            x = 0.0
+            for b in range(M):
+                x += basis.generator[a, b] * mass[k, b]
+            relaxation += value[k, a] * x
+    bars.relaxation[i], bars.share[i] = relaxation, 0.0
+    for n in range(M):
+        x, y = 0.0, 0.0
+        for a in range(M):
+            x += ((1 - share) * value[node, a] + share * value[node + 1, a]) * basis.left[a, n]
+            y += basis.right[n, a] * e.leaving[a]
+        bars.decay[i, n] = x * y
+        bars.share[i] += (value[node + 1, n] - value[node, n]) * e.entering[n]
+    bars.t_ref[i] = -rate_bar * e.leaving.sum()
+
+
 @compiled(nogil=True)
 def rates(lo, hi, scheme, basis, rate, bars, gradients):
     """Rates (1/ms) of neurons lo..hi; with `gradients`, their derivatives."""
     N, M = scheme.up.shape[1:]
-    inverses, placed = np.empty((N, M, M)), np.zeros((N, M, M))
-    block, work, E = np.empty((M, M)), np.empty((M, M)), np.empty((M, M))
-    p, leaving = np.empty((N, M)), np.empty(M)
+    e, nothing = _empty(N, M), np.zeros((N, M))
     for i in range(lo, hi):
-        up, down, g, node, share = scheme.up[i], scheme.down[i], scheme.relaxation[i], scheme.node[i], scheme.share[i]
-        t_ref = scheme.t_ref[i]
-        for a in range(M):
-            for b in range(M):
-                work[a, b] = basis.left[a, b] * scheme.decay[i, b]
-        _times(work, basis.right, E, M)
-        for k in range(N):
-            for a in range(M):
-                for b in range(M):
-                    block[a, b] = -g * basis.generator[a, b]
-                    if k > 0:
-                        block[a, b] -= up[k - 1, a] * inverses[k - 1, a, b] * down[k - 1, b]
-                block[a, a] += up[k, a] + (down[k - 1, a] if k > 0 else 0.0)
-            _invert(block, M)
-            inverses[k] = block
-            if k >= node:
-                for a in range(M):
-                    for b in range(M):
-                        work[a, b] = up[k - 1, a] * placed[k - 1, a, b] if k > node else 0.0
-                    if k == node:
-                        work[a, a] += 1 - share
-                    if k == node + 1:
-                        work[a, a] += share
-                _times(block, work, placed[k], M)
-        # what leaves, of what entered: H; with E it has the eigenvalue 1
-        for a in range(M):
-            for b in range(M):
-                work[a, b] = up[N - 1, a] * placed[N - 1, a, b]
-        _times(work, E, block, M)
-        system = np.empty((M, M))
-        for a in range(M):
-            for b in range(M):
-                system[a, b] = (1.0 if a == b else 0.0) - block[a, b] + 1.0 / M
-        _invert(system, M)
-        for a in range(M):
-            leaving[a] = 0.0
-            for b in range(M):
-                leaving[a] += system[a, b] / M
-        total = 0.0
-        for a in range(M):
-            total += leaving[a]
-        entering = np.zeros(M)
-        for a in range(M):
-            leaving[a] /= total
-        for a in range(M):
-            for b in range(M):
-                entering[a] += E[a, b] * leaving[b]
-        mass = 0.0
-        for k in range(N - 1, -1, -1):
-            for a in range(M):
-                x = 0.0
-                if k < N - 1:
-                    for b in range(M):
-                        x += inverses[k, a, b] * down[k, b] * p[k + 1, b]
-                if k >= node:
-                    for b in range(M):
-                        x += placed[k, a, b] * entering[b]
-                p[k, a] = x
-                mass += x
-        r = 1.0 / (mass + t_ref)
+        _eliminate(i, scheme, basis, e)
+        r = _settle(i, scheme, e)
         rate[i] = r
-        if not gradients:
-            continue
-        # adjoint: A' value = r + up_last (returned - (1 - r t_ref)), returned = E' R' value
-        value, source = np.empty((N, M)), np.empty(M)
-        returned = np.zeros(M)
-        for turn in range(2):
-            for k in range(N):  # from below
-                for a in range(M):
-                    source[a] = r if turn == 0 else 0.0
-                    if k == N - 1:
-                        source[a] += up[k, a] * (returned[a] - (1 - r * t_ref if turn == 0 else 0.0))
-                    if k > 0:
-                        source[a] += down[k - 1, a] * value[k - 1, a]
-                for a in range(M):
-                    x = 0.0
-                    for b in range(M):
-                        x += inverses[k, b, a] * source[b]
-                    value[k, a] = x
-            for k in range(N - 2, -1, -1):
-                for a in range(M):
-                    x = 0.0
-                    for b in range(M):
-                        x += inverses[k, b, a] * up[k, b] * value[k + 1, b]
-                    value[k, a] += x
-            if turn == 0:
-                first = value.copy()
-                # (I - E' H') returned = E' R' first; left null vector of I - HE is 1, its right one `leaving`
-                right = np.zeros(M)
-                for a in range(M):
-                    for b in range(M):
-                        right[a] += E[b, a] * ((1 - share) * first[node, b] + share * first[node + 1, b])
-                for a in range(M):
-                    for b in range(M):
-                        system[a, b] = (1.0 if a == b else 0.0) - block[b, a] + leaving[b]
-                _invert(system, M)
-                # block' = E' H'
-                for a in range(M):
-                    for b in range(M):
-                        returned[a] += system[a, b] * right[b]
-            else:
-                value += first
-        for a in range(M):
-            leaving[a] *= r
-            for k in range(N):
-                p[k, a] *= r
+        if gradients:
+            crossing = 1 - r * scheme.t_ref[i]
+            returned = _pull(i, scheme, nothing, r, crossing, e)
+            _gather(i, scheme, basis, e, returned, crossing, r, bars)
+
+
+@compiled(nogil=True)
+def masses(lo, hi, scheme, basis, mass):
+    """Stationary masses (B, N, M) of neurons lo..hi; with what is away at t_ref they sum to 1."""
+    N, M = scheme.up.shape[1:]
+    e = _empty(N, M)
+    for i in range(lo, hi):
+        _eliminate(i, scheme, basis, e)
+        _settle(i, scheme, e)
+        mass[i] = e.mass
+
+
+@compiled(nogil=True)
+def masses_adjoint(lo, hi, scheme, basis, cotangent, bars):
+    """Adjoint of `masses`, of a `cotangent` (B, N, M)."""
+    N, M = scheme.up.shape[1:]
+    e = _empty(N, M)
+    for i in range(lo, hi):
+        _eliminate(i, scheme, basis, e)
+        _settle(i, scheme, e)
+        less = 0.0
         for k in range(N):
             for a in range(M):
-                if k < N - 1:
-                    bars.up[i, k, a] = p[k, a] * (value[k, a] - value[k + 1, a])
-                    bars.down[i, k, a] = p[k + 1, a] * (value[k + 1, a] - value[k, a])
-                else:
-                    bars.up[i, k, a] = p[k, a] * (value[k, a] - returned[a] + 1 - r * t_ref)
-                    bars.down[i, k, a] = 0.0
-        x = 0.0
-        for k in range(N):
-            for a in range(M):
-                y = 0.0
-                for b in range(M):
-                    y += basis.generator[a, b] * p[k, b]
-                x -= value[k, a] * y
-        bars.relaxation[i] = x
-        for n in range(M):
-            y, x = 0.0, 0.0
-            for a in range(M):
-                x += ((1 - share) * value[node, a] + share * value[node + 1, a]) * basis.left[a, n]
-                y += basis.right[n, a] * leaving[a]
-            bars.decay[i, n] = -x * y
-        x = 0.0
-        for a in range(M):
-            x -= (value[node + 1, a] - value[node, a]) * entering[a] * r
-        bars.share[i] = x
-        bars.t_ref[i] = -r * r
+                less += cotangent[i, k, a] * e.mass[k, a]
+        crossing = -less * scheme.t_ref[i]
+        returned = _pull(i, scheme, cotangent[i], less, crossing, e)
+        _gather(i, scheme, basis, e, returned, crossing, less, bars)

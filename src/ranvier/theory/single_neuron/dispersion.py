@@ -60,19 +60,19 @@ def missing_time(neurons: Membrane) -> Tensor:
     return torch.where(up, lost * time, 0.0).sum(0)
 
 
-def corrected_rate(neurons: Membrane, rate: Tensor) -> Tensor:
-    """(M,) 1/ms, of a `rate` in 1/ms on the grid."""
-    return rate / (1 + rate * missing_time(neurons))
+def corrected_rate(rate: Tensor, missing: Tensor) -> Tensor:
+    """(M,) 1/ms, of a `rate` in 1/ms on the grid and its `missing_time`."""
+    return rate / (1 + rate * missing)
 
 
-def corrected_cv(neurons: Membrane, rate: Tensor, cv: Tensor) -> Tensor:
-    """(M,) without the grid's dispersion and its error of the mean; `rate` in 1/ms, on the grid."""
+def corrected_cv(neurons: Membrane, rate: Tensor, cv: Tensor, missing: Tensor) -> Tensor:
+    """(M,) without the grid's dispersion and its error of the mean; `rate` in 1/ms, on the grid, and `missing_time`."""
     square = cv**2 - excess_variance(neurons) * rate**2
-    mean = 1 + rate * missing_time(neurons)
+    mean = 1 + rate * missing
     return torch.sqrt(torch.maximum(square, 1e-6 * cv.detach() ** 2 + 1e-300)) / mean
 
 
-def corrected_passage(neurons: Membrane, omega: Tensor, passage: Tensor) -> Tensor:
+def corrected_passage(neurons: Membrane, omega: Tensor, passage: Tensor, missing: Tensor) -> Tensor:
     """Transforms (F, M) of the intervals' density at omega (F,) rad/ms without the grid's dispersion: times the product
     of (1 + i x) e^{-i x} over the faces, x = omega times their time, by its logarithm's series in x."""
     time, share = _faces(neurons)
@@ -88,6 +88,6 @@ def corrected_passage(neurons: Membrane, omega: Tensor, passage: Tensor) -> Tens
         else:
             imaginary = imaginary + term * (-1 if n % 4 == 3 else 1)
     result = passage * torch.exp(torch.complex(real, imaginary))
-    result = result * torch.exp(-1j * w * missing_time(neurons))
+    result = result * torch.exp(-1j * w * missing)
     size = result.abs()
     return torch.where(size > 1, result / size.clamp(min=1.0), result)

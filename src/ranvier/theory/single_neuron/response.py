@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ranvier.theory._text import Brief
-from ranvier.theory.single_neuron.dispersion import corrected_cv, corrected_passage, corrected_rate
+from ranvier.theory.single_neuron.dispersion import corrected_cv, corrected_passage, corrected_rate, missing_time
 from ranvier.theory.single_neuron.functions import ResponseFunction, StationaryFunction, in_hertz
 from ranvier.theory.single_neuron.membrane import Membrane
 
@@ -68,8 +68,9 @@ def response(
     directions = torch.stack(modulations) if modulations else y.new_zeros((0, M, N))
     gains, rho = ResponseFunction.apply(y, c, position, t_ref, directions, omega, threads)
     rate, cv, _ = StationaryFunction.apply(y, c, position, t_ref, threads)
-    cv, rho = corrected_cv(neurons, rate, cv), corrected_passage(neurons, omega, rho)
-    rate = corrected_rate(neurons, rate)
+    missing = missing_time(neurons)
+    cv, rho = corrected_cv(neurons, rate, cv, missing), corrected_passage(neurons, omega, rho, missing)
+    rate = corrected_rate(rate, missing)
     return Response(
         f,
         1000 * gains[0] * per_mV,
@@ -78,6 +79,16 @@ def response(
         rho,
         1000 * _spectrum(omega, rate, cv, rho),
     )
+
+
+def rate_slopes(neurons: Membrane, threads: int = 1) -> tuple[Tensor, Tensor]:
+    """Of the rate, (M,): in mu, 1/ms per mV, and in sigma^2, 1/ms per mV^2; `response` at 0, at a small part of the
+    time."""
+    y, c, position, t_ref = neurons.integration()
+    none, zero = y.new_zeros((0, *y.shape)), torch.zeros(1, dtype=torch.float64)
+    gains = ResponseFunction.apply(y, c, position, t_ref, none, zero, threads)[0][:, 0].real
+    variance = neurons.sigma**2
+    return -gains[0] * neurons.grid.step / variance, gains[1] / variance
 
 
 def _spectrum(omega: Tensor, rate: Tensor, cv: Tensor, rho: Tensor) -> Tensor:

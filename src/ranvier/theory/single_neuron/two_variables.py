@@ -196,28 +196,27 @@ def basis(M: int) -> tuple[np.ndarray, kernels.Basis]:
     return kernels.basis(M)
 
 
+def arrays(
+    up: Tensor, down: Tensor, relaxation: Tensor, decay: Tensor, position: Tensor, wait: Tensor
+) -> kernels.Discretised:
+    """Of the tensors that `face_rates` and `returns` give, and 1/tau_s."""
+    node, share = reset_nodes(position.detach().numpy(), up.shape[1])
+    values = (np.ascontiguousarray(x.detach().numpy()) for x in (up, down, relaxation, decay, wait))
+    own = dict(zip(("up", "down", "relaxation", "decay", "t_ref"), values, strict=True))
+    return kernels.Discretised(node=node, share=share, **own)
+
+
 class _Rates(torch.autograd.Function):
     """Rates (B,) of the two-variable scheme, with its adjoint."""
 
     @staticmethod
-    def forward(
-        ctx: Any, up: Tensor, down: Tensor, relaxation: Tensor, decay: Tensor, position: Tensor, wait: Tensor,
-        threads: int,
-    ) -> Tensor:
-        arrays = [np.ascontiguousarray(x.detach().numpy()) for x in (up, down, relaxation, decay)]
-        B, N, M = arrays[0].shape
-        node, share = reset_nodes(position.detach().numpy(), N)
-        held = np.ascontiguousarray(wait.detach().numpy())
-        scheme = kernels.Discretised(arrays[0], arrays[1], arrays[2], arrays[3], node, share, held)
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        *tensors, threads = arguments
+        scheme = arrays(*tensors)
+        B, N, M = scheme.up.shape
         needs = any(ctx.needs_input_grad)
-        count = B if needs else 0
-        bars = kernels.Bars(
-            np.empty((count, N, M)), np.empty((count, N, M)), np.empty(count), np.empty((count, M)), np.empty(count),
-            np.empty(count),
-        )  # fmt: skip
-        rate = np.empty(B)
-        over_neurons(kernels.rates, B, threads, scheme, basis(M)[1], rate, bars, needs)
-        ctx.bars = bars
+        ctx.bars, rate = kernels.Bars.empty(B if needs else 0, N, M), np.empty(B)
+        over_neurons(kernels.rates, B, threads, scheme, basis(M)[1], rate, ctx.bars, needs)
         return torch.from_numpy(rate)
 
     @staticmethod
@@ -227,3 +226,23 @@ class _Rates(torch.autograd.Function):
         for x in map(torch.from_numpy, ctx.bars):
             result.append(x * bar.reshape(-1, *[1] * (x.ndim - 1)))
         return *result, None
+
+
+class Masses(torch.autograd.Function):
+    """Stationary masses (B, N, M) of the two-variable scheme, with their adjoint."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        *tensors, ctx.threads = arguments
+        ctx.scheme = arrays(*tensors)
+        mass = np.empty_like(ctx.scheme.up)
+        over_neurons(kernels.masses, len(mass), ctx.threads, ctx.scheme, basis(mass.shape[2])[1], mass)
+        return torch.from_numpy(mass)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, bar: Tensor) -> Any:  # type: ignore[override]
+        B, N, M = bar.shape
+        bars, cotangent = kernels.Bars.empty(B, N, M), np.ascontiguousarray(bar.numpy())
+        over_neurons(kernels.masses_adjoint, B, ctx.threads, ctx.scheme, basis(M)[1], cotangent, bars)
+        return *map(torch.from_numpy, bars), None

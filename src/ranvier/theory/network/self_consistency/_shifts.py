@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,12 +11,13 @@ from torch import Tensor
 
 from ranvier._progress import reached
 from ranvier.theory.network.groups import NeuronGroup, on_own_grid
-from ranvier.theory.single_neuron.response import response
-from ranvier.theory.single_neuron.stationary import stationary
+from ranvier.theory.single_neuron.response import rate_slopes
+from ranvier.theory.single_neuron.stationary import rate_alone
 
 STEPS, CLOSE = 40, 1e-11
 NODES = (9, 5, 4, 4)  # of mean, log filtered, log tau, white
 Rates = Callable[[NeuronGroup, Tensor, Tensor, Tensor, Tensor, int], Tensor]
+Measure = Callable[[NeuronGroup, Tensor, Tensor, Tensor], Tensor]
 
 
 def matching_shift(group: NeuronGroup, mean: Tensor, variance: Tensor, rate: Tensor, threads: int = 1) -> Tensor:
@@ -30,7 +31,7 @@ def matching_shift(group: NeuronGroup, mean: Tensor, variance: Tensor, rate: Ten
         d, slope = _solve(group, mean, variance, rate, threads)
     if not torch.is_grad_enabled():
         return d
-    result = stationary(group.membrane(mean + d, variance), threads).rate / 1000
+    result = rate_alone(group.membrane(mean + d, variance), threads)
     more = (rate - result) / slope
     return d + torch.where(slope == torch.inf, torch.zeros_like(d), more - more.detach())
 
@@ -49,8 +50,7 @@ def _solve(
         reached("inputs of like rates, step", count + 1)
         some = group.take(rows)
         m = some.membrane(mean[rows] + d[rows], variance[rows])
-        now = stationary(m, threads).rate / 1000
-        steep = response(m, 0.0, threads=threads).current[0].real / 1000
+        now, steep = rate_alone(m, threads), rate_slopes(m, threads)[0]
         ratio = torch.log(rate[rows] / now.clamp(min=1e-300))
         step = (ratio * now / steep.clamp(min=1e-300)).clamp(-2 * whole[rows], 2 * whole[rows])
         slope[rows] = steep
@@ -62,41 +62,50 @@ def _solve(
     return d, slope
 
 
-class ShiftTable:
-    """`matching_shift` of many neurons of the same parameters, by a polynomial in what their inputs differ in, through
-    its values at Chebyshev nodes; solved for again when the inputs leave the nodes' range."""
+def shift_of_noise(rates: Rates, threads: int) -> Measure:
+    """`matching_shift` of neurons whose white noise is all their own, to the `rates` of filtered noise."""
 
-    def __init__(self, rates: Rates, threads: int) -> None:
-        self.rates, self.threads = rates, threads
+    def measure(group: NeuronGroup, mean: Tensor, filtered: Tensor, tau: Tensor) -> Tensor:
+        passed = filtered * tau / (group.tau + tau)
+        rate = rates(group, mean, torch.zeros_like(mean), filtered, tau, threads)
+        return matching_shift(on_own_grid(group, mean, passed), mean, passed, rate, threads)
+
+    return measure
+
+
+class InputTable:
+    """Of many neurons of the same parameters what `measure` gives, (M, ...), by a polynomial in what their inputs
+    differ in, through its values at Chebyshev nodes; measured again when the inputs leave the nodes' range. `nodes`:
+    of mean, log filtered, log tau, white."""
+
+    def __init__(self, measure: Measure, nodes: Sequence[int] = NODES) -> None:
+        self.measure, self.nodes = measure, nodes
         self.axes: list[Tensor] = []
         self.values: Tensor | None = None
 
     def __call__(self, group: NeuronGroup, mean: Tensor, white: Tensor, filtered: Tensor, tau: Tensor) -> Tensor:
-        """(M,) mV."""
+        """(M, ...)."""
         columns = [mean, torch.log(filtered), torch.log(tau), group.variance + white]
         inside = bool(self.axes) and all(_within(x.detach(), axis) for x, axis in zip(columns, self.axes, strict=True))
         if not inside:
             first = group.take(torch.zeros(1, dtype=torch.int64))
             scale = torch.sqrt(group.variance + white + filtered).detach().max()
-            self._solve(first, [_axis(x.detach(), n, scale) for x, n in zip(columns, NODES, strict=True)])
+            axes = [_axis(x.detach(), n, scale) for x, n in zip(columns, self.nodes, strict=True)]
+            self.axes, self.values = axes, self._measured(first, axes)
         values = self.values
         if values is None:
-            raise RuntimeError("the table of shifts is empty; expected an entry: it is filled before it is read")
+            raise RuntimeError("the table of inputs is empty; expected an entry: it is filled before it is read")
         result = values.expand(len(mean), *values.shape)
         for x, axis in zip(columns, self.axes, strict=True):
             result = torch.einsum("mn,mn...->m...", _lagrange(x, axis), result)
         return result
 
     @torch.no_grad()
-    def _solve(self, first: NeuronGroup, axes: list[Tensor]) -> None:
+    def _measured(self, first: NeuronGroup, axes: list[Tensor]) -> Tensor:
         grid = torch.cartesian_prod(*axes)
         group = replace(first.take(torch.zeros(len(grid), dtype=torch.int64)), variance=grid[:, 3], V_lb=None)
-        s2, slow = torch.exp(grid[:, 1]), torch.exp(grid[:, 2])
-        passed = s2 * slow / (group.tau + slow)
-        rate = self.rates(group, grid[:, 0], torch.zeros_like(s2), s2, slow, self.threads)
-        gridded = on_own_grid(group, grid[:, 0], passed)
-        shift = matching_shift(gridded, grid[:, 0], passed, rate, self.threads)
-        self.axes, self.values = axes, shift.reshape([len(x) for x in axes])
+        values = self.measure(group, grid[:, 0], torch.exp(grid[:, 1]), torch.exp(grid[:, 2]))
+        return values.reshape(*map(len, axes), *values.shape[1:])
 
 
 def _within(x: Tensor, axis: Tensor) -> bool:

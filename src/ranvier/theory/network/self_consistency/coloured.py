@@ -1,9 +1,9 @@
 """Self-consistent rates of networks whose synapses filter: noise in part white, in part coloured.
 
 Each neuron's filtered inputs are one Ornstein-Uhlenbeck process of their variance, with the time constant that gives
-the free membrane the variance which they give it; `two_variables.filtered_rate` has the rate. What follows rates
-(responses, spectra) is that of neurons in white noise of the membrane's variance whose mean input is moved so that
-they fire at these rates.
+the free membrane the variance which they give it; `two_variables.filtered_rate` has the rate. Spectra are those of
+neurons in white noise of the membrane's variance whose mean input is moved so that they fire at these rates, as are
+responses but for the factor of `coloured_gains`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor
 
 from ranvier.theory.network.groups import NeuronGroup, on_own_grid
 from ranvier.theory.network.lowering import LoweredNetwork
-from ranvier.theory.network.self_consistency._shifts import ShiftTable, matching_shift
+from ranvier.theory.network.self_consistency._shifts import InputTable, matching_shift, shift_of_noise
 from ranvier.theory.network.self_consistency.newton import solve_rates
 from ranvier.theory.network.self_consistency.rates import ImplicitRates, WorkingPoint, self_consistent
-from ranvier.theory.single_neuron.stationary import stationary
+from ranvier.theory.single_neuron.stationary import rate_alone
 from ranvier.theory.single_neuron.two_variables import filtered_rate
 
 NEGLIGIBLE = 1e-10  # of the variance: filtered noise that is left out
@@ -77,7 +77,7 @@ class RateMap:
         self._through = coupling.synapse * coupling.size + coupling.targets
         self._filtered = colours * coupling.squared
         self._white = whites * coupling.squared / (2 * lowered.tau[coupling.targets])
-        self._tables = [ShiftTable(two_variable_rates, threads) for _ in cells]
+        self.tables = [InputTable(shift_of_noise(two_variable_rates, threads)) for _ in cells]
 
     def received(self, r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """At rates r (size,) 1/ms: mean input (size,), power (filters, size), more white noise (size,)."""
@@ -94,7 +94,7 @@ class RateMap:
     def rates(self, groups: Sequence[NeuronGroup], mean: Tensor, noise: InputNoise) -> Tensor:
         """(size,) 1/ms."""
         r = self.lowered.source_rates
-        for group, table in zip(groups, self._tables, strict=True):
+        for group, table in zip(groups, self.tables, strict=True):
             at = group.index
             own = InputNoise(*(x[at] for x in noise))
             r = r.index_copy(0, at, group_rates(group, mean[at], own, table, self.threads))
@@ -146,9 +146,10 @@ def coloured_point(
         mean, power, white = rate_map.received(r)
     noise = rate_map.noise(power, white)
     shift = torch.zeros_like(r)
-    for group in groups:
+    for group, table in zip(groups, rate_map.tables, strict=True):
         at = group.index
-        shift = shift.index_copy(0, at, matching_shift(group, mean[at], noise.membrane[at], r[at], threads))
+        own = InputNoise(*(x[at] for x in noise))
+        shift = shift.index_copy(0, at, group_shift(group, mean[at], own, r[at], table, threads))
     return ColouredPoint(
         groups, coupling, r, mean + shift, noise.membrane, shares, lowered.from_source, solution.iterations,
         solution.residual, shift, mean, noise,
@@ -160,7 +161,7 @@ def _white_rates(lowered: LoweredNetwork, cells: Sequence[NeuronGroup], shares: 
     try:
         white = self_consistent(
             cells, lowered.coupling, noise_share=shares, source_rates=lowered.source_rates, input=lowered.input,
-            variance=lowered.variance, threads=threads,
+            variance=lowered.variance, threads=threads, rough=True,
         )  # fmt: skip
     except ValueError as error:
         if "no self-consistent rates" not in str(error):
@@ -174,7 +175,7 @@ def _white_rates(lowered: LoweredNetwork, cells: Sequence[NeuronGroup], shares: 
 
 
 def group_rates(
-    group: NeuronGroup, mean: Tensor, noise: InputNoise, table: ShiftTable, threads: int = 1
+    group: NeuronGroup, mean: Tensor, noise: InputNoise, table: InputTable, threads: int = 1
 ) -> Tensor:
     """(M,) 1/ms of neurons with mean input `mean` mV and noise as in `InputNoise`; one of each kind is solved."""
     white, filtered, tau, membrane = noise
@@ -182,21 +183,51 @@ def group_rates(
     if distinct is not None:
         rows, place = distinct
         return group_rates(group.take(rows), mean[rows], InputNoise(*(x[rows] for x in noise)), table, threads)[place]
-    coloured = (filtered > NEGLIGIBLE * (group.variance + membrane)).detach()
+    rows, plain = coloured_rows(group, noise)
     rates = torch.zeros_like(mean)
-    plain = torch.nonzero(~coloured)[:, 0]
     if len(plain):
         m = group.take(plain).membrane(mean[plain], white[plain])
-        rates = rates.index_copy(0, plain, stationary(m, threads).rate / 1000)
-    rows = torch.nonzero(coloured)[:, 0]
+        rates = rates.index_copy(0, plain, rate_alone(m, threads))
     if not len(rows):
         return rates
     some = group.take(rows)
     mean, white, filtered, tau, membrane = (x[rows] for x in (mean, white, filtered, tau, membrane))
-    if len(rows) > MANY and _alike(some):
+    if many(some):
         moved = mean + table(some, mean, white, filtered, tau)
-        return rates.index_copy(0, rows, stationary(some.membrane(moved, membrane), threads).rate / 1000)
+        return rates.index_copy(0, rows, rate_alone(some.membrane(moved, membrane), threads))
     return rates.index_copy(0, rows, two_variable_rates(some, mean, white, filtered, tau, threads))
+
+
+def group_shift(
+    group: NeuronGroup, mean: Tensor, noise: InputNoise, rate: Tensor, table: InputTable, threads: int = 1
+) -> Tensor:
+    """(M,) mV, `matching_shift` of neurons with the `rate` (M,) 1/ms of `group_rates`, whose table has it of many."""
+    distinct = group.distinct(mean, *noise[:3], rate)
+    if distinct is not None:
+        rows, place = distinct
+        own = InputNoise(*(x[rows] for x in noise))
+        return group_shift(group.take(rows), mean[rows], own, rate[rows], table, threads)[place]
+    rows, _ = coloured_rows(group, noise)
+    some = group.take(rows)
+    if not many(some):
+        return matching_shift(group, mean, noise.membrane, rate, threads)
+    moved = table(some, mean[rows], *(x[rows] for x in noise[:3]))
+    return torch.zeros_like(mean).index_copy(0, rows, moved)
+
+
+def coloured_rows(group: NeuronGroup, noise: InputNoise) -> tuple[Tensor, Tensor]:
+    """Places of the neurons that have filtered noise, and of the others."""
+    coloured = noise.filtered.detach() > NEGLIGIBLE * (group.variance + noise.membrane).detach()
+    return torch.nonzero(coloured)[:, 0], torch.nonzero(~coloured)[:, 0]
+
+
+def many(group: NeuronGroup) -> bool:
+    """Whether what neurons have of their input is interpolated: of many of the same parameters, none of which needs a
+    gradient."""
+    own = [group.tau, group.V_th, group.V_reset, group.t_ref, *group.parameters.values()]
+    if group.size <= MANY or (torch.is_grad_enabled() and any(x.requires_grad for x in [*own, group.variance])):
+        return False
+    return all(bool((x == x[0]).all()) for x in own)
 
 
 def two_variable_rates(
@@ -207,7 +238,7 @@ def two_variable_rates(
     without = None
     passed = filtered * tau / (group.tau + tau)
     if bool(((total > 0.1 * passed) & (total > 1e-6)).all()):
-        without = stationary(group.membrane(mean, white), threads).rate
+        without = 1000 * rate_alone(group.membrane(mean, white), threads)
     try:
         rate = filtered_rate(
             lambda V: group.force(V, mean),
@@ -219,10 +250,3 @@ def two_variable_rates(
         raise ValueError(f"{group.name}: {error}") from error
     return rate.clamp(min=0.0) / 1000
 
-
-def _alike(group: NeuronGroup) -> bool:
-    """Whether the neurons have the same parameters, none of which needs a gradient."""
-    own = [group.tau, group.V_th, group.V_reset, group.t_ref, *group.parameters.values()]
-    if torch.is_grad_enabled() and any(x.requires_grad for x in [*own, group.variance]):
-        return False
-    return all(bool((x == x[0]).all()) for x in own)

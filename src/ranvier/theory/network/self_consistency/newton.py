@@ -34,16 +34,18 @@ def solve_rates(
     gridded: Callable[[Tensor], Sequence[NeuronGroup]],
     r: Tensor,
     coupling: Coupling,
+    rough: bool = False,
 ) -> Solved:
     """r = phi(r) by Newton's method; where a full step does not help, by shorter ones; at last by relaxation.
 
     linearised(cells, r) -> (phi, its slope in the input, G at the edges). Grids move with the first steps and
-    are then held, so that the last ones see a smooth function. Raises ValueError where no rates are found.
+    are then held, so that the last ones see a smooth function; `rough` leaves these out. Raises ValueError where no
+    rates are found.
     """
     try:
-        return _newton(linearised, gridded, r, coupling)
+        return _newton(linearised, gridded, r, coupling, rough)
     except ValueError:
-        return _newton(linearised, gridded, _relaxed(linearised, gridded, r, coupling), coupling)
+        return _newton(linearised, gridded, _relaxed(linearised, gridded, r, coupling), coupling, rough)
 
 
 def _relaxed(
@@ -68,6 +70,7 @@ def _newton(
     gridded: Callable[[Tensor], Sequence[NeuronGroup]],
     r: Tensor,
     coupling: Coupling,
+    rough: bool,
 ) -> Solved:
     reached("rates, first guess")
     cells = gridded(r)
@@ -87,7 +90,7 @@ def _newton(
             slow, gained = max(0.5, 4 * slow), False
         scale = max(_size(r), 1e-12)
         if worst <= max(tolerance * scale, LEAST) or (not gained and tolerance == FINE and worst <= 1e-11 * scale):
-            if tolerance == FINE:
+            if tolerance == FINE or rough:
                 return Solved(cells, r, slopes, count, worst)
             tolerance, slow, cells = FINE, 0.0, gridded(r)
             phi, _, slopes = linearised(cells, r)

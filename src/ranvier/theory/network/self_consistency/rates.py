@@ -13,10 +13,10 @@ from ranvier.theory._text import Brief
 from ranvier.theory.network.filters import Filter
 from ranvier.theory.network.groups import NeuronGroup, on_own_grid, shared
 from ranvier.theory.network.self_consistency.newton import solve_rates
-from ranvier.theory.single_neuron.dispersion import corrected_rate
+from ranvier.theory.single_neuron.dispersion import corrected_rate, missing_time
 from ranvier.theory.single_neuron.membrane import Membrane
-from ranvier.theory.single_neuron.response import response
-from ranvier.theory.single_neuron.stationary import stationary
+from ranvier.theory.single_neuron.response import rate_slopes, response
+from ranvier.theory.single_neuron.stationary import rate_alone, stationary
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,8 +92,12 @@ class WorkingPoint(Brief):
             e = torch.nonzero(self.outside)[:, 0]
             counted = self.shares[e] * coupling.squared[e] * self.rates[coupling.sources[e]]
             own_spikes = torch.zeros_like(self.rates).index_add(0, coupling.targets[e], counted)
-            spectrum = spectrum - gain.abs() ** 2 * own_spikes
+            spectrum = spectrum - self.own_gain(frequencies, gain, threads).abs() ** 2 * own_spikes
         return (coupling.transfers(frequencies)[:, :, None] * gain)[None], spectrum
+
+    def own_gain(self, frequencies: Tensor, gain: Tensor, threads: int = 1) -> Tensor:
+        """The susceptibility with which the spectra of `responses` have their noise, where those have `gain`."""
+        return gain
 
     def susceptibility(self, frequencies: Tensor, threads: int = 1) -> Tensor:
         """To current, complex (F, size), 1/ms per mV; 0 for a source of spikes."""
@@ -128,7 +132,7 @@ class WorkingPoint(Brief):
 
 def _renewal(m: Membrane, threads: int) -> tuple[Tensor, Tensor]:
     state = stationary(m, threads)
-    return corrected_rate(m, state.rate / 1000), state.cv
+    return corrected_rate(state.rate / 1000, missing_time(m)), state.cv
 
 
 def _both(m: Membrane, frequencies: Tensor, threads: int) -> tuple[Tensor, Tensor]:
@@ -146,6 +150,7 @@ def self_consistent(
     variance: Tensor | None = None,
     threads: int = 1,
     start: Tensor | None = None,
+    rough: bool = False,
 ) -> WorkingPoint:
     """Rates r of nodes with mu = input + W r and sigma^2 = own + variance + c (W∘W) r/(2 tau), by Newton's
     method with G = diag(A_mu(0)) W + diag(A_D(0)/sigma^2) c W∘W/(2 tau).
@@ -153,7 +158,7 @@ def self_consistent(
     noise_share: c, one for all or (E,): 0 takes recurrent input as its mean only, 1 as white noise.
     source_rates: (size,) 1/ms, of the nodes that no cells describe (sources of spikes).
     input, variance: (size,) mV, mV^2 from outside (backgrounds).
-    start: (size,) 1/ms, where Newton's method begins.
+    start: (size,) 1/ms, where Newton's method begins. rough: to 1e-7 of the largest rate only.
 
     Differentiable in everything, by the implicit function theorem: one solve with (I - G)' and one
     vector-Jacobian product. Raises ValueError where no rates are found.
@@ -176,7 +181,7 @@ def self_consistent(
         r = sources
         for group in groups:
             at = group.index
-            (solution,) = shared(group, mean[at], noise[at], lambda m: (stationary(m, threads).rate / 1000,))
+            (solution,) = shared(group, mean[at], noise[at], lambda m: (rate_alone(m, threads),))
             r = r.index_copy(0, at, solution)
         return r
 
@@ -187,7 +192,7 @@ def self_consistent(
             phi, by_mean, by_variance = rates(groups, mean, noise), zero.clone(), zero.clone()
             for group in groups:
                 at = group.index
-                solution = shared(group, mean[at], noise[at], lambda m: _slopes(m, threads))
+                solution = shared(group, mean[at], noise[at], lambda m: rate_slopes(m, threads))
                 by_mean[at], by_variance[at] = solution[0] * group.receives, solution[1]
             t = coupling.targets
             return phi, by_mean, by_mean[t] * coupling.weight + by_variance[t] * by_noise
@@ -205,7 +210,7 @@ def self_consistent(
             guess = start
         elif not (noiseless and recurrent):
             guess = torch.minimum(rates(list(cells), outside, spread), torch.maximum(guess, sources))
-        solution = solve_rates(linearised, gridded, guess, coupling)
+        solution = solve_rates(linearised, gridded, guess, coupling, rough)
     groups = tuple(solution.cells)
     if torch.is_grad_enabled():
         mean, noise = received(solution.rates)
@@ -219,12 +224,6 @@ def self_consistent(
         spiking[group.index] = True
     outer = ~spiking[coupling.sources]
     return WorkingPoint(groups, coupling, r, mean, noise, shares, outer, solution.iterations, solution.residual)
-
-
-def _slopes(m: Membrane, threads: int) -> tuple[Tensor, Tensor]:
-    """dr/dmu and dr/dsigma^2, 1/ms per mV and mV^2."""
-    r = response(m, 0.0, threads=threads)
-    return r.current[0].real / 1000, r.noise[0].real / (1000 * m.sigma**2)
 
 
 class ImplicitRates(torch.autograd.Function):
