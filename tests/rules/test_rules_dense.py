@@ -31,13 +31,14 @@ def trains(seed=0, chance=0.06):
     return rng.random((STEPS, BATCH, PRES)) < chance, rng.random((STEPS, BATCH, POSTS)) < chance
 
 
-def run(rule, weight, pre, post, modulator=None, dt=DT):
+def run(rule, weight, pre, post, modulator=None, dt=DT, target=None):
     state, w = rule.init_state(weight, pre.shape[1]), weight.clone()
     for k in range(len(pre)):
         inputs = None if modulator is None else modulator[k]
         state, dw = rule.step(
-            state, w, torch.from_numpy(pre[k]).double(), torch.from_numpy(post[k]).double(), inputs, dt=dt
-        )
+            state, w, torch.from_numpy(pre[k]).double(), torch.from_numpy(post[k]).double(), inputs, dt=dt,
+            target=None if target is None else {name: torch.from_numpy(x[k]) for name, x in target.items()},
+        )  # fmt: skip
         w = w + dw
     return state, w
 
@@ -48,12 +49,14 @@ def test_against_one_synapse_at_a_time(rule):
     start = torch.rand(BATCH, POSTS, PRES, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     rng = np.random.default_rng(2)
     reward = rng.random((STEPS, BATCH)) if rule.law.uses_modulator else None
-    _, w = run(rule, start, pre, post, None if reward is None else torch.from_numpy(reward))
+    target = {name: rng.normal(-60.0, 12.0, (STEPS, BATCH, POSTS)) for name in rule.law.reads}
+    _, w = run(rule, start, pre, post, None if reward is None else torch.from_numpy(reward), target=target)
     edges = np.indices((BATCH, POSTS, PRES)).reshape(3, -1)
     plain = Edges(rule, start.numpy()[tuple(edges)], DT)
     for k in range(STEPS):
         now = 0.0 if reward is None else reward[k, edges[0]]
-        plain.step(k + 1, pre[k][edges[0], edges[2]].astype(int), post[k][edges[0], edges[1]].astype(int), now)
+        plain.step(k + 1, pre[k][edges[0], edges[2]].astype(int), post[k][edges[0], edges[1]].astype(int), now,
+                   {name: x[k][edges[0], edges[1]] for name, x in target.items()})  # fmt: skip
     assert np.abs(w.numpy()[tuple(edges)] - plain.w).max() < 1e-12
     moved = np.abs(plain.w - start.numpy()[tuple(edges)]).max()
     assert (moved > 0.01) == rule.law.learns
