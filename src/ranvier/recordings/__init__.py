@@ -22,16 +22,11 @@ if TYPE_CHECKING:
     from ranvier.recordings.session import Session
     from ranvier.recordings.signals import Signal
     from ranvier.recordings.splits import Split, blocked, by_trial, grouped, hold_out
-    from ranvier.recordings.worms import (
-        Connectome,
-        built_in_wiring,
-        canonical_names,
-        consensus,
-        homogenise,
-        identified,
-        suspect,
-        wiring_of,
-    )
+    from ranvier.recordings.worms.activity import homogenise, identified, suspect
+    from ranvier.recordings.worms.connectomes import Connectome, built_in_wiring, consensus, wiring_of
+    from ranvier.recordings.worms.names import canonical_label, canonical_names
+    from ranvier.recordings.worms.tables import WormTables
+    from ranvier.recordings.worms.wiring_files import read_wiring
 
 _HOMES = {
     "": ["neuroformer", "vessels"],
@@ -50,10 +45,11 @@ _HOMES = {
     "ranvier.recordings.session": ["Session"],
     "ranvier.recordings.signals": ["Signal"],
     "ranvier.recordings.splits": ["Split", "blocked", "by_trial", "grouped", "hold_out"],
-    "ranvier.recordings.worms": [
-        "Connectome", "built_in_wiring", "canonical_names", "consensus", "homogenise", "identified", "suspect",
-        "wiring_of",
-    ],
+    "ranvier.recordings.worms.activity": ["homogenise", "identified", "suspect"],
+    "ranvier.recordings.worms.connectomes": ["Connectome", "built_in_wiring", "consensus", "wiring_of"],
+    "ranvier.recordings.worms.names": ["canonical_label", "canonical_names"],
+    "ranvier.recordings.worms.tables": ["WormTables"],
+    "ranvier.recordings.worms.wiring_files": ["read_wiring"],
 }  # fmt: skip
 
 __all__ = [
@@ -68,9 +64,11 @@ __all__ = [
     "Session",
     "Signal",
     "Split",
+    "WormTables",
     "blocked",
     "built_in_wiring",
     "by_trial",
+    "canonical_label",
     "canonical_names",
     "causal_zscore",
     "check_leaks",
@@ -90,6 +88,7 @@ __all__ = [
     "read_nwb",
     "read_session",
     "read_table",
+    "read_wiring",
     "resample",
     "shuffled_graph",
     "skill",

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ranvier._checks import positive
-from ranvier._results import Fields
 from ranvier.recordings.neurons import Neurons
 from ranvier.recordings.preparation import causal_zscore, resample, smooth
 from ranvier.recordings.session import Session
 from ranvier.recordings.signals import Signal
+from ranvier.recordings.worms.names import canonical_label, canonical_names
 
-Array = NDArray[np.float64]
 DT = 1000.0 / 3.0  # ms
-
-
-def canonical_names() -> tuple[str, ...]:
-    """The 302 neurons of the hermaphrodite, in the order of `rv.data.celegans()`.
-
-    >>> names = rv.recordings.canonical_names()
-    >>> len(names), "AVAL" in names
-    (302, True)
-    """
-    from ranvier.data import celegans
-
-    return tuple(celegans().chemical.names)
 
 
 def homogenise(
@@ -91,7 +76,7 @@ def identified(neurons: Neurons, *, least_confidence: float = 0.0) -> tuple[dict
     confidence = np.zeros(len(neurons)) if said is None else np.nan_to_num(said, nan=0.0)
     left: Counter[str] = Counter()
     candidates: dict[int, list[int]] = {}
-    for column, label in enumerate(neurons.names):
+    for column, label in enumerate(map(canonical_label, neurons.names)):
         if not label:
             left["without a label"] += 1
         elif label not in names:
@@ -136,92 +121,4 @@ def _longest(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
     return best
 
 
-@dataclass(frozen=True, eq=False)
-class Connectome(Fields):
-    """The worm's connections among canonical neurons, [target, source]: `chemical`, directed; `electrical`, symmetric;
-    `functional`, as of signal propagation, kept apart, NaN where not measured. `count`: wirings that were averaged.
-
-    >>> wiring = rv.recordings.Connectome(np.array([[0.0, 3.0], [1.0, 0.0]]), np.zeros((2, 2)))
-    >>> wiring.normalised()[0].tolist()
-    [[0.0, 1.0], [1.0, 0.0]]
-    """
-
-    chemical: Array
-    electrical: Array
-    functional: Array | None = None
-    count: int = 1
-
-    def normalised(self) -> tuple[Array, Array]:
-        """Chemical and electrical inputs of each neuron, as shares that add up to 1 (or 0, without any)."""
-        a, b = (m / np.maximum(m.sum(1, keepdims=True), 1e-300) for m in (self.chemical, self.electrical))
-        return a, b
-
-
-def wiring_of(edges: Sequence[tuple[str, str, float]], *, electrical: Sequence[bool]) -> Connectome:
-    """A wiring from (source, target, weight) by name, and whether each is a gap junction, which counts both ways.
-
-    Names that are no canonical neuron (muscles), and connections of a cell with itself, are left out. Raises ValueError
-    where none is left.
-
-    >>> wiring = rv.recordings.wiring_of([("AVAL", "AVAR", 2.0)], electrical=[True])
-    >>> float(wiring.electrical.sum()), float(wiring.chemical.sum())  # counts both ways
-    (4.0, 0.0)
-    """
-    names = {name: k for k, name in enumerate(canonical_names())}
-    size = len(names)
-    matrices = np.zeros((2, size, size))
-    for (source, target, weight), gap in zip(edges, electrical, strict=True):
-        if source in names and target in names and source != target:
-            matrices[int(gap), names[target], names[source]] += weight
-    if not matrices.any():
-        raise ValueError("no edge joins two canonical neurons; expected names such as AVAL, ASEL")
-    gaps = np.maximum(matrices[1], matrices[1].T)
-    return Connectome(matrices[0], gaps)
-
-
-def consensus(wirings: Sequence[Connectome]) -> Connectome:
-    """The mean wiring: chemical weights averaged as they are directed, gap junctions averaged and symmetric; each first
-    scaled to the same total, as counts of synapses and of sections differ. Functional relations are averaged over those
-    that measured a pair.
-
-    >>> one = rv.recordings.Connectome(np.array([[0.0, 4.0], [0.0, 0.0]]), np.zeros((2, 2)))
-    >>> other = rv.recordings.Connectome(np.array([[0.0, 0.0], [4.0, 0.0]]), np.zeros((2, 2)))
-    >>> rv.recordings.consensus([one, other]).chemical.tolist()
-    [[0.0, 2.0], [2.0, 0.0]]
-    """
-    if not wirings:
-        raise ValueError("no wiring is given; expected at least one")
-    total = [np.mean([w.chemical.sum() for w in wirings]), np.mean([w.electrical.sum() for w in wirings])]
-    chemical = np.mean([w.chemical * total[0] / max(w.chemical.sum(), 1e-300) for w in wirings], 0)
-    electrical = np.mean([w.electrical * total[1] / max(w.electrical.sum(), 1e-300) for w in wirings], 0)
-    measured = [w.functional for w in wirings if w.functional is not None]
-    functional = None
-    if measured:
-        stack = np.stack(measured)
-        number = np.isfinite(stack).sum(0)
-        functional = np.where(number > 0, np.nansum(stack, 0) / np.maximum(number, 1), np.nan)
-    return Connectome(chemical, (electrical + electrical.T) / 2, functional, sum(w.count for w in wirings))
-
-
-def built_in_wiring() -> Connectome:
-    """That of Cook et al. (2019), which ships with the package.
-
-    >>> wiring = rv.recordings.built_in_wiring()
-    >>> wiring.chemical.shape, np.array_equal(wiring.electrical, wiring.electrical.T)
-    ((302, 302), True)
-    """
-    from ranvier.data import celegans
-
-    worm = celegans()
-    edges, gaps = [], []
-    for part, gap in ((worm.chemical, False), (worm.electrical, True)):
-        for s, t, w in zip(part.sources.tolist(), part.targets.tolist(), part.weights.tolist(), strict=True):
-            edges.append((part.names[s], part.names[t], w))
-            gaps.append(gap)
-    return wiring_of(edges, electrical=gaps)
-
-
-__all__ = [
-    "DT", "Connectome", "built_in_wiring", "canonical_names", "consensus", "homogenise", "identified", "suspect",
-    "wiring_of",
-]  # fmt: skip
+__all__ = ["DT", "homogenise", "identified", "suspect"]
