@@ -13,11 +13,16 @@ import typing
 
 import numpy as np
 import pytest
+from typer._completion_classes import BashComplete
+from typer.main import get_command
 
 from ranvier import cli
 from ranvier._text import _HANDLER, one_line, printable
+from ranvier.atlas import listing
+from ranvier.brains._spiking import REGIMES
 from ranvier.cli import atlas as atlas_commands
 from ranvier.cli import commands, runs
+from ranvier.cli.exports import FORMATS
 from tests.processes import Child, command_line
 
 MAIN = "from ranvier.cli import main; main()"
@@ -372,3 +377,20 @@ def test_delays_and_steps_are_those_of_the_help(tmp_path):
     job = runs.build(runs.RunSettings(wiring=str(path)))
     (delay,) = {float(d) for p in job.network.projections for d in np.ravel(p.delay)}
     assert f"ms; {delay:g} (graded" in options(commands.run)["delay"]
+
+
+@pytest.mark.parametrize("typed, offered", [
+    ("run --neuron ", {*REGIMES, "Graded"}),
+    ("run --format ", {*FORMATS, ",".join(FORMATS), "none"}),
+    ("run --engine t", {"torch"}),
+    ("run c", {"celegans"}),
+    ("run edg", set()),  # the shell offers files
+    ("atlas run hop", {entry.name for entry in listing() if entry.name.startswith("hop")}),
+    ("atlas run --size ", {"small", "full"}),
+])  # fmt: skip
+def test_tab_offers_what_an_option_takes(monkeypatch, typed, offered):
+    words = f"ranvier {typed}"
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+    shell = BashComplete(get_command(commands.app), {}, "ranvier", "_RANVIER_COMPLETE")
+    assert set(shell.complete().split()) == offered

@@ -9,6 +9,7 @@ import typer
 
 from ranvier._progress import Progress
 from ranvier._text import printable
+from ranvier.cli.completion import among, atlas_names
 from ranvier.cli.errors import resumable
 from ranvier.cli.terminal import plain_console, printer
 from ranvier.files.atomic import require_writable
@@ -53,10 +54,14 @@ def atlas_list(
 
 @atlas_app.command("run")
 def atlas_run(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", show_default=False)] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME...", show_default=False, autocompletion=atlas_names)
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Run every system.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
-    size: Annotated[str, typer.Option(help="small (seconds) or full.")] = "small",
+    size: Annotated[
+        str, typer.Option(help="small (seconds) or full.", autocompletion=among("small", "full"))
+    ] = "small",
     jobs: Annotated[
         str, typer.Option(help="Systems run at the same time; or a dask scheduler's address, tcp://host:8786.")
     ] = "1",
@@ -81,9 +86,7 @@ def atlas_run(
             )
         if size not in ("small", "full"):
             raise ValueError(f"--size is {size!r}; expected small or full")
-        chosen = (
-            list(experiments().values()) if everything else [get(name) for name in dict.fromkeys(names or [])]
-        )
+        chosen = list(experiments().values()) if everything else [get(name) for name in dict.fromkeys(names or [])]
         beginnings += [results / experiment.name / "result.json" for experiment in chosen]
         require_writable(*beginnings)
         done = []

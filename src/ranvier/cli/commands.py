@@ -11,13 +11,12 @@ import typer
 from ranvier._progress import Progress
 from ranvier.cli.advice import as_typed
 from ranvier.cli.atlas import atlas_app
+from ranvier.cli.completion import among
 from ranvier.cli.errors import about, resumable
 from ranvier.cli.terminal import plain_console, printer
 
 # Plain help: rich would take as long to import as all the rest.
-app = typer.Typer(
-    no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(atlas_app, name="atlas", help="Published systems as claims: list, run, build the site.")
 
 
@@ -41,10 +40,18 @@ def ranvier(
 @app.command()
 def run(
     wiring: Annotated[
-        str, typer.Argument(help="larva, celegans, flybrain, or a file: edge list, matrix or graph.")
+        str,
+        typer.Argument(
+            help="larva, celegans, flybrain, or a file: edge list, matrix or graph.",
+            autocompletion=among("larva", "celegans", "flybrain"),
+        ),
     ] = "larva",
     neuron: Annotated[
-        str | None, typer.Option(help="EIF (default), LIF, QIF, AdEx, Izhikevich, or Graded (the worm's).")
+        str | None,
+        typer.Option(
+            help="EIF (default), LIF, QIF, AdEx, Izhikevich, or Graded (the worm's).",
+            autocompletion=among("EIF", "LIF", "QIF", "AdEx", "Izhikevich", "Graded"),
+        ),
     ] = None,
     gain: Annotated[
         float | None, typer.Option(help="Strength: input fractions times this (mV ms; graded: of the leak).")
@@ -67,14 +74,19 @@ def run(
     nodes: Annotated[
         str | None, typer.Option(help="File with one node a line: id, and perhaps class, transmitter, sign.")
     ] = None,
-    rows: Annotated[str | None, typer.Option(help="Of a matrix: targets (default) or sources.")] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(help="Of a matrix: targets (default) or sources.", autocompletion=among("targets", "sources")),
+    ] = None,
     sheet: Annotated[str | None, typer.Option(help="Of an Excel workbook with several.")] = None,
     drive: Annotated[str | None, typer.Option(help="Constant input, mV.")] = None,
     noise: Annotated[str | None, typer.Option(help="SD of the free membrane, mV.")] = None,
     delay: Annotated[str | None, typer.Option(help="Of all synapses, ms; 1 (graded neurons have none).")] = None,
     dt: Annotated[str | None, typer.Option(help="Step, ms; 0.05, or 1 for graded neurons.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="All cores by default.")] = None,
-    engine: Annotated[str, typer.Option(help="compiled or torch.")] = "compiled",
+    engine: Annotated[
+        str, typer.Option(help="compiled or torch.", autocompletion=among("compiled", "torch"))
+    ] = "compiled",
     connections: Annotated[
         str | None, typer.Option(help="flybrain: a connectome's table, with --nodes; drawn by default.")
     ] = None,
@@ -89,7 +101,12 @@ def run(
     ] = "1",
     rates: Annotated[str, typer.Option(help="flybrain: rates of the drive, Hz.")] = "50,100,150",
     formats: Annotated[
-        str | None, typer.Option("--format", help="Of the numbers: csv, nwb, 'csv,nwb' (default) or none.")
+        str | None,
+        typer.Option(
+            "--format",
+            help="Of the numbers: csv, nwb, 'csv,nwb' (default) or none.",
+            autocompletion=among("csv", "nwb", "csv,nwb", "none"),
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; out/NAME by default.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Start again; discards the folder's run.")] = False,
@@ -181,7 +198,9 @@ def look(
     counts: Annotated[str | None, typer.Option(help="Array of spike counts, (time, neurons); with --bin.")] = None,
     bin: Annotated[float | None, typer.Option(help="ms from sample to sample of an array.")] = None,
     times: Annotated[str | None, typer.Option(help="Array of times.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Of times: s (default), ms, min.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Of times: s (default), ms, min.", autocompletion=among("s", "ms", "min"))
+    ] = None,
     behaviour: Annotated[
         list[str] | None, typer.Option(help="An array or column; NAME:2 is its column 2. May be repeated.")
     ] = None,
