@@ -8,6 +8,8 @@ import re
 
 import pytest
 
+from ranvier.cli.reads import RECORDED
+
 
 @pytest.fixture
 def call(call, monkeypatch, tmp_path):
@@ -40,6 +42,16 @@ def test_a_page_with_texts_and_languages(folder, data, call):
     assert 'src="http' not in page and page.count("data:image/svg") == 2
     manifest = json.loads((data / "empty" / "out" / "tiny" / "manifest.json").read_text())
     assert manifest["texts"] == {"one": 12, "two": 12}
+    assert (data / "empty" / "out" / "tiny" / RECORDED).is_file()  # what an interrupted command goes on from
+
+
+def test_ctrl_c_after_the_recording_says_that_it_goes_on(folder, data, call, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ranvier.interpret.exemplars", interrupted)
+    assert call("read", "tiny", "--data", data / "a.txt") == 130
+    assert capsys.readouterr().err.endswith("stopped; the same command goes on from here\n")
 
 
 def test_the_words_are_the_decoded_ones(folder, call, data):

@@ -184,10 +184,13 @@ def read(
       ranvier read smollm2
       ranvier read path/to/model --data en=english.txt --data de=german.txt
     """
-    with resumable():
+    with resumable() as beginnings:
+        from ranvier.cli.reads import RECORDED, page_folder
         from ranvier.cli.reads import read as write_page
 
         say = printer()
+        out = page_folder(model) if out is None else out
+        beginnings.append(out / RECORDED)
         say(f"report: {write_page(model, data or (), out, texts=texts, say=say)}")
 
 

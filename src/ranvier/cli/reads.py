@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ranvier.interpret import FeatureNeurons, LanguageNeurons
     from ranvier.report import Section
 
+RECORDED = Path("activations/activations.json")  # in the page's folder, from the first segment on
 BATCH, LENGTH = 16, 128  # texts at a time, and tokens of each that are read
 SURE, DRIVEN, SHOWN = 24, 8, 4  # neurons in the table, of these with texts, and texts of each
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8a939c"
@@ -54,6 +55,11 @@ def read_texts(arguments: Sequence[str], most: int) -> list[Texts]:
     return files
 
 
+def page_folder(which: str) -> Path:
+    """out/NAME, by the model's folder or its name."""
+    return Path("out") / (Path(which).resolve().name if Path(which).is_dir() else which)
+
+
 def read(
     which: str,
     data: Sequence[str] = (),
@@ -72,8 +78,8 @@ def read(
 
     files = read_texts(data, count(texts, "texts", 4))
     model, tokenizer = read_model(which)
-    name = Path(which).resolve().name if Path(which).is_dir() else which
-    folder = out if out is not None else Path("out") / name
+    folder = out if out is not None else page_folder(which)
+    name = page_folder(which).name
     require_writable(folder / "report.html", folder / "manifest.json")
     if tokenizer.pad_token is None and files:
         if tokenizer.eos_token is None:
@@ -86,7 +92,7 @@ def read(
     if files:
         say(f"recording {plural(sum(len(one.lines) for one in files), 'text')}")
         lines = [line for one in files for line in one.lines]
-        sections.append(driving_section(model, tokenizer, decoded["read"], lines, spell, folder / "activations"))
+        sections.append(driving_section(model, tokenizer, decoded["read"], lines, spell, (folder / RECORDED).parent))
     languages = [one for one in files if one.language]
     if len(languages) > 1:
         say(f"comparing {len(languages)} languages")
@@ -188,7 +194,7 @@ def driving_section(
     blocks = mlps(model)
     layers = [blocks[k].neurons for k in sorted({layer for layer, _ in chosen})]
     batches = encoded(tokenizer, lines)
-    record = activations(model, batches, layers, folder)
+    record = activations(model, batches, layers, folder, progress=True)
     ids = [row[mask.bool()] for batch in batches for row, mask in zip(batch["input_ids"], batch["attention_mask"])]
     rows = []
     for layer, neuron in chosen:
