@@ -119,6 +119,7 @@ def test_advice_is_typed_as_options(call, tmp_path, capsys):
     [
         ('Say: columns={"source": ..., "target": ...}.', "Say: --columns source=...,target=...."),
         ("give columns={\"source\": 'pre', ...}.", "give --columns source=pre,...."),
+        ('name it: columns={"weight": "overlap size"}.', "name it: --columns 'weight=overlap size'."),
         ("expected header=True or False (--header, --no-header).", "expected --header or --no-header."),
         ("signs={'glutamate': -1} (--signs glutamate=-1) turns it.", "--signs glutamate=-1 turns it."),
         ("rows='sources' turns it.", "--rows sources turns it."),

@@ -461,3 +461,20 @@ def test_arrays_as_other_programs_write_them(tmp_path):
     assert triples(read(edges, rows="targets"))[("2", "2")] == 4.0
     with pytest.raises(ValueError, match="may be a matrix of 3 neurons or 3 edges"):
         read(npy(np.array([[0, 1, 5], [0, 1, 3], [2, 1, 1]])))
+
+
+def test_a_column_that_may_hold_the_weights_is_named_and_can_be_chosen(tmp_path):
+    path = tmp_path / "edges.csv"
+    path.write_text("row,cell_a,cell_b,overlap size,remark\n0,x,y,5,a\n1,y,z,7,a\n2,z,x,2,b\n")
+    edges = read_edges(path)
+    advice = 'every line counts 1. Where one of numbers holds them, name it: columns={"weight": "overlap size"}.'
+    assert edges.notes[-1].endswith(advice) and edges.weights.tolist() == [1.0, 1.0, 1.0]
+    assert sorted(read_edges(path, columns={"weight": "overlap size"}).weights.tolist()) == [2.0, 5.0, 7.0]
+    path.write_text("cell_a,cell_b,remark\nx,y,a\ny,z,b\n")
+    assert read_edges(path).notes[-1] == "There is no column of weights: every line counts 1."
+
+
+def test_decimal_commas_are_named(tmp_path):
+    (tmp_path / "edges.tsv").write_text("source\ttarget\tweight\na\tb\t5,5\n")
+    with pytest.raises(ValueError, match=r"'5,5'; expected a finite number without a unit, with a point where there"):
+        read_edges(tmp_path / "edges.tsv")

@@ -35,7 +35,7 @@ def _quoted(value: str) -> str:
 def _pairs(text: str) -> str:
     """'"source": 0, "target": 1, ...' as source=0,target=1."""
     pairs = [part.partition(":")[::2] for part in text.split(",") if ":" in part]
-    cells = [f"{name.strip(_MARKS)}={value.strip(_MARKS)}" for name, value in pairs]
+    cells = [_quoted(f"{name.strip(_MARKS)}={value.strip(_MARKS)}") for name, value in pairs]
     return ",".join([*cells, *(["..."] if text.rstrip().endswith("...") and not cells[-1].endswith("...") else [])])
 
 

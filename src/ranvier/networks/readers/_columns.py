@@ -18,7 +18,7 @@ KNOWN = {
     "target": "target tgt targets dst dest destination post postsynaptic postsynapticid postsynapticneuron "
     "postid postpt postptrootid postrootid postname postbodyid bodyidpost to receiver end v j",
     "weight": "weight weights w synapses synapse syn count counts nsyn nsynapses synapsecount syncount "
-    "numberofconnections numberofsynapses number strength value n nbr totalsynapses",
+    "numberofconnections numberofsynapses number strength value n nbr totalsynapses contacts",
     "delay": "delay delays latency latencies delayms latencyms",
     "type": "type synapsetype connectiontype syntype edgetype connectionkind",
     "transmitter": "transmitter neurotransmitter nttype nt toptnt predictednt predictednttype",
@@ -85,6 +85,8 @@ def places_of(
             if role not in ROLES:
                 raise ValueError(f"columns has the role {role!r}; {nearest(role, ROLES)}")
             places[role] = place_of(column, first, named, path)
+        if named and isinstance(columns, Mapping):
+            places = _known_ends(first, places) | places
     elif named:
         places = _by_name(rows, path, filtered)
         if not {"source", "target"} <= set(places) and _by_place_fits(rows):
@@ -130,6 +132,13 @@ def _by_name(rows: Sequence[Row], path: Path, filtered: Mapping[str, str]) -> di
         if role is not None:
             places[role] = place
     return places
+
+
+def _known_ends(first: Sequence[str], places: Mapping[str, int]) -> dict[str, int]:
+    """Columns of sources and targets by their names, where those are not given and one column each has them."""
+    known = [(role_of(name), place) for place, name in enumerate(first) if place not in places.values()]
+    ends = {role: [place for of, place in known if of == role] for role in ("source", "target")}
+    return {role: where[0] for role, where in ends.items() if len(where) == 1}
 
 
 def says(role: str, word: str) -> bool:

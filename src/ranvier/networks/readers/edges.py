@@ -47,7 +47,8 @@ def read_edges(
     columns
         Which column of a table is what where names are unusual: `{"source": "neuron", "target": 3}`, by the
         header's name or the place from 0; or the roles in order, `("source", "target", "weight")`. Roles: source,
-        target, weight, delay, type, transmitter, sign.
+        target, weight, delay, type, transmitter, sign. A source or target that names leave out is the column known as
+        such.
     header
         Whether the first line names the columns; by default, whether it holds names that are known, or text above
         numbers. ValueError where that is undecidable.

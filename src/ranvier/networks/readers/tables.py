@@ -61,7 +61,11 @@ def edges_of(
     if named and (ignored := _ignored(rows, {*places.values(), *filters})):
         notes.append(f"Columns that were not read: {', '.join(ignored)}.")
     if "weight" not in places:
-        notes.append("There is no column of weights: every line counts 1.")
+        numbers = _numbers_among(rows, places, filters) if named else []
+        notes.append(
+            "There is no column of weights: every line counts 1."
+            + (f' Where one of numbers holds them, name it: columns={{"weight": "{numbers[0]}"}}.' if numbers else "")
+        )
     unit = _delay_unit(first[places["delay"]]) if named and "delay" in places else "ms"
 
     table = nodes if isinstance(nodes, NodeTable) else None
@@ -92,9 +96,7 @@ def edges_of(
         into.signs.append(sign_of(row[places["sign"]] if "sign" in places else text, signs))
         into.transmitters.append(row[places["transmitter"]] if "transmitter" in places else "")
     if not chemical.sources and not electrical.sources:
-        raise ValueError(
-            f"{path} has no edges{' that meet `where`' if filters else ''}; expected one a line."
-        )
+        raise ValueError(f"{path} has no edges{' that meet `where`' if filters else ''}; expected one a line.")
     if not named and columns is None:
         _require_one_delimiter(rows, places, path)
         _require_short_delays(chemical.delays, path)
@@ -260,6 +262,19 @@ def _require_no_size_line(rows: Sequence[Row], path: Path, header: bool | None) 
         )
 
 
+def _numbers_among(rows: Sequence[Row], places: Mapping[str, int], filters: Mapping[int, str]) -> list[str]:
+    """Names of unused columns that hold numbers and do not count the lines; those as they can be typed."""
+    (_, head), body = rows[0], [row for _, row in rows[1:201] if len(row) == len(rows[0][1])]
+    names = []
+    for place, name in enumerate(head):
+        cells = [row[place] for row in body]
+        if place in {*places.values(), *filters} or not re.fullmatch(r"\w[\w .-]*", name):
+            continue
+        if cells and all(map(NUMBER.match, cells)) and (len(cells) < 3 or len({*np.diff([*map(float, cells)])}) > 1):
+            names.append(name)
+    return names
+
+
 def _delay_unit(name: str) -> str:
     parts = delay_parts(name)
     return parts[1] if parts else "ms"
@@ -267,10 +282,9 @@ def _delay_unit(name: str) -> str:
 
 def _number(text: str, what: str) -> float:
     if not NUMBER.match(text) or not text.isascii():
-        shown = (
-            "empty" if not text else f"{text:.40}" if _NOT_FINITE.match(text) else f"the text {text[:40]!r}"
-        )
-        raise ValueError(f"{what} is {shown}; expected a finite number without a unit.")
+        shown = "empty" if not text else f"{text:.40}" if _NOT_FINITE.match(text) else f"the text {text[:40]!r}"
+        comma = ", with a point where there is a comma" if re.fullmatch(r"[-+]?\d+,\d+", text) else ""
+        raise ValueError(f"{what} is {shown}; expected a finite number without a unit{comma}.")
     value = float(text)
     if value in (float("inf"), float("-inf")):
         raise ValueError(f"{what} is {text:.40}, beyond the largest number; expected a finite one.")
