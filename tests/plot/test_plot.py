@@ -168,6 +168,12 @@ def test_an_overview_draws_what_there_is(net, recording):
     assert "rate (Hz), mean" in prediction._repr_html_() and "mean rate, simulated" in comparison._repr_html_()
 
 
+@pytest.mark.parametrize("duration", [0.1, 1.0, 150.0])
+def test_an_overview_of_a_short_recording_leaves_statistics_out(net, duration):
+    labels = [ax.get_ylabel() for ax in rv.plot.overview(rv.simulate(net, duration, record="V")).axes]
+    assert labels[:3] == ["neuron", "rate (Hz)", "V"] and "power (Hz)" not in labels
+
+
 def test_voltages_of_graded_networks_are_the_predictions():
     net = rv.Network(seed=2)
     cells = net.add(rv.Graded(), 4, "cells", noise=2.0)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Result: TypeAlias = Recording | Prediction | Session
 
+BLOCKS = 20  # that a standard error is from: a recording of fewer steps has none
 MOST = 200_000  # spikes that are drawn; of more, a regular part
 
 
@@ -136,7 +137,7 @@ def rates(result: Result, neurons: Any = None, *, ax: Axes | None = None) -> Axe
     ax = axes_of(ax)
     chosen = None if neurons is None else _indices(neurons, result)
     values, errors = array(result.rates()), None
-    if isinstance(result, Recording):
+    if isinstance(result, Recording) and round(result.duration / result.dt) >= BLOCKS:
         errors = array(result.rates(return_error=True)[1])
     for k, group in enumerate(_groups(result)):
         own = np.arange(group.start, group.start + group.size)

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COMPARED = 400  # neurons up to which all pairs are correlated
+WINDOW = 100.0  # ms, of counts that are correlated: recordings shorter than two have no correlations and spectra
 
 
 def overview(of: Any, *, f: Any = None) -> Figure:
     """A figure of a Recording, a Session, any prediction, a Comparison, a trace or a Network; of what `rv.fit` returns,
     a LayerMonitor, or a model after a backward pass: its gradients; and of each result that `rv.plot.curves` draws.
 
-    f: frequencies (F,) in Hz of spectra, by default 1 to 100. Correlations and spectra are drawn of up to 400 neurons.
+    f: frequencies (F,) in Hz of spectra, by default 1 to 100. Correlations and spectra are drawn of up to 400 neurons,
+    and of recordings of 200 ms and more.
     Raises TypeError for something else.
 
     Examples
@@ -60,9 +62,10 @@ def _pictures(of: Any, f: Any) -> list[Callable[[Axes], Any]]:
         if isinstance(of, Recording):
             draws.insert(0, lambda ax: activity.raster(of, ax=ax))
             draws += [_trace_of(of, name) for name in list(of.states)[:2]]
-        if 1 < of.n_neurons <= COMPARED:
-            draws.append(lambda ax: activity.correlation(of, ax=ax))
-        if of.n_neurons <= COMPARED:
+        long = isinstance(of, Prediction) or of.duration >= 2 * WINDOW
+        if 1 < of.n_neurons <= COMPARED and long:
+            draws.append(lambda ax: activity.correlation(of, WINDOW, ax=ax))
+        if of.n_neurons <= COMPARED and long:
             draws.append(lambda ax: activity.spectrum(of, f, ax=ax))
         return draws
     if isinstance(of, Session):
