@@ -295,7 +295,7 @@ def test_a_change_of_anything_that_code_is_made_of_changes_its_name(monkeypatch)
     from ranvier.codegen.cache import fingerprint as f
     from ranvier.engines.compiled import driver, loops
 
-    advance = driver.advance.py_func
+    advance = driver.advance
     before = f.fingerprint(advance)
     assert before is not None and f.fingerprint(advance) == before
     monkeypatch.setattr(loops, "TILE", loops.TILE * 2)

@@ -214,7 +214,8 @@ def test_hundreds_of_steps_keep_no_memory():
         state = _detached(state)  # truncated backpropagation: the state goes on, its graph does not
         if k in (20, 299):
             counts.append((live(), buffers.idle_bytes()))
-    assert counts[0] == counts[1]
+    # what earlier tests left may go in between: never more
+    assert counts[1][0] <= counts[0][0] and counts[0][1] == counts[1][1]
 
 
 def _detached(state):

@@ -22,19 +22,25 @@ from typing import Any
 import llvmlite
 import numba
 import numpy as np
+from numba import types
 from numba.core import sigutils
 from numba.core.ccallback import CFunc
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 
 import ranvier
 from ranvier.codegen.cache import folder as cache_folder
-from ranvier.codegen.cache.fingerprint import fingerprint, stable
-from ranvier.codegen.cache.machine_code import NotKeepable, pack, unpack
+from ranvier.codegen.cache.fingerprint import fingerprint, stable, translation_sources
+from ranvier.codegen.cache.machine_code import NotKeepable, pack, pack_object, unpack, unpack_object
 from ranvier.codegen.kernel_text import require_kernel
+from ranvier.codegen.translation.functions import Unsupported, translated
 
 #: what the compiler may do to gradients beyond IEEE's letter; nothing to simulations, which have the same bits on all
 #: processors
 FASTMATH = frozenset({"contract", "nsz", "arcp"})
+#: whether functions of the subset go without numba's front end; the machine code computes the same
+TRANSLATE = True
 _VERSIONS = (ranvier.__version__, numba.__version__, llvmlite.__version__, np.__version__, sys.version_info[:2])
 _log = logging.getLogger("ranvier")
 _alive: list[Any] = []  # machine code lives as long as its Python object
@@ -52,13 +58,43 @@ def compiled(function: Callable | None = None, **options: Any) -> Any:
 
 @cache
 def address(function: Callable, signature: Any, fastmath: frozenset[str] = frozenset()) -> int:
-    """The address of `function` compiled for `signature`, as C calls it."""
+    """The address of `function` compiled for `signature`, as C calls it.
+
+    Of the subset of `codegen.translation` it is compiled in a tenth of numba's time; otherwise by numba.
+    """
+    if TRANSLATE and signature.return_type == types.none:
+        try:
+            return _translated_address(function, signature, fastmath)
+        except Unsupported as error:
+            _log.debug("%s is compiled by numba: %s", function.__qualname__, error)
     options = {"nopython": True, "error_model": "numpy", "fastmath": set(fastmath)}
     entry = CFunc(function, sigutils.normalize_signature(signature), {}, options)
     entry._cache = _Cache(function, options, callers=False)
     _uninterrupted(entry.compile)()
     _alive.append(entry)
     return entry.address
+
+
+def _translated_address(function: Callable, signature: Any, fastmath: frozenset[str]) -> int:
+    codegen = cpu_target.target_context.codegen()
+    parts = ("translated", translation_sources(), fingerprint(function), str(signature), sorted(fastmath), _VERSIONS)
+    key = hashlib.sha256(repr((parts, codegen.magic_tuple())).encode()).hexdigest()[:40]
+    with global_compiler_lock, interrupts_later():
+        rtsys.initialize(cpu_target.target_context)
+        library, name = None, f"ranvier_{key}"
+        if parts[2] is not None and (data := cache_folder.read(key)) is not None:
+            library = unpack_object(data, codegen)
+        if library is None:
+            module = translated(function, signature, name, fastmath)
+            library = codegen.create_library(name)
+            library.enable_object_caching()
+            module.triple, module.data_layout = codegen._llvm_module.triple, codegen._data_layout
+            library.add_ir_module(module)
+            library.finalize()
+            if parts[2] is not None:
+                cache_folder.write(key, pack_object(library, name))
+        _alive.append(library)
+        return library.get_pointer_to_function(name)
 
 
 @cache

@@ -200,6 +200,7 @@ def _generic(name: str, f32, f64):
         raise NotImplementedError
 
     stub.__name__ = name
+    stub.by_type = {"float32": f32, "float64": f64}  # for `codegen.translation`
 
     @overload(stub, inline="always")
     def choose(x):

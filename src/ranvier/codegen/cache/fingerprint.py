@@ -114,5 +114,14 @@ class _Walk:
 
 
 @cache
+def translation_sources() -> str:
+    """A digest of the translation's own files."""
+    from ranvier.codegen import translation
+
+    folder = Path(translation.__file__).parent
+    return hashlib.sha256("".join(_source(str(path)) for path in sorted(folder.glob("*.py"))).encode()).hexdigest()
+
+
+@cache
 def _source(path: str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -97,6 +97,21 @@ def unpack(data: bytes, arguments: tuple[Any, ...], context: Any) -> CompileResu
     )  # fmt: skip
 
 
+def pack_object(library: Any, name: str) -> bytes:
+    """The bytes of a library with the function `name` for C."""
+    objects = library.serialize_using_object_code()[2][0]
+    return Parts({"library": library.name, "entry": name}, objects, _stub([name])).bytes()
+
+
+def unpack_object(data: bytes, codegen: Any) -> Any | None:
+    """The library of `pack_object`; None where the bytes are no such thing."""
+    try:
+        parts = Parts.of(data)
+        return codegen.unserialize_library((parts.header["library"], "object", (parts.objects, parts.bitcode)))
+    except Exception:  # whatever LLVM raises: code is compiled again
+        return None
+
+
 def _stub(names: list[str]) -> bytes:
     """Bitcode that names the functions and holds none of them: loading needs no more."""
     lines = [f'define void @"{name}"() {{ ret void }}' for name in names]

@@ -7,10 +7,12 @@ Every thread reads the spikes in the same order, by step, then neuron, so sums d
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
+from typing import Any
 
-from ranvier.codegen.compilation import compiled
+import numpy as np
+from numba import njit, types
+
+from ranvier.codegen.compilation import address
 from ranvier.codegen.pointers import INNER, barrier, call2, call4, call6, call7, call9, pointer
 from ranvier.engines.compiled.loops import TILE
 from ranvier.engines.compiled.records import (
@@ -217,9 +219,8 @@ def collect(words, size, fired):
     return count
 
 
-@compiled(nogil=True, error_model="numpy")
-def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
-    """Steps first .. last − 1 on one thread; returns (the step reached, the number of spikes recorded).
+def advance(table, noise, spiked, thread, threads, first, last, block, reached, dt, one):
+    """Steps first .. last − 1 on one thread; reached: where (the step reached, the number of spikes recorded) go.
 
     thread, threads: which of all threads of all ranks; a rank records the spikes of its own neurons. table: the
     address of a `RUN`; noise, spiked: of this thread's room for a block's normals, and for the neurons that spike in a
@@ -293,4 +294,11 @@ def advance(table, noise, spiked, thread, threads, first, last, block, dt, one):
                 spikes += count
         parity = 1 - parity
         step += steps
-    return step, recorded
+    out = pointer(reached, 0)
+    out[0], out[1] = step, recorded
+
+
+def advance_address(real: Any) -> int:
+    """Of `advance`, in float64 or float32."""
+    number = types.float64 if real is np.float64 else types.float32
+    return address(advance, types.void(*[types.int64] * 9, types.float64, number))

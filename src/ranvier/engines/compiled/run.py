@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -115,21 +118,33 @@ def _run(bound: Bound, last: int) -> tuple[int, int]:
     copy = int(program.populations["rows_of_x"].max()) * TILE  # at most 8 bytes each
     spiked = np.empty((program.threads, program.most_spikes + 1 + copy), np.int64)
 
+    loop = None if program.plastic else _loop(program.options.real is np.float64)
+
     def work(thread: int) -> tuple[int, int]:
         room = address(noise[thread])
         if program.plastic:
             from ranvier.engines.plasticity import part
 
             return part.advance(program, state, bound.table, bound.plastic, room, thread, last)
-        return driver.advance(
+        assert loop is not None
+        reached = np.zeros(2, np.int64)
+        loop(
             address(bound.table), room, address(spiked[thread]), program.leader + thread, program.workers, state.step,
-            last, program.block_steps, program.options.dt, program.options.real(1),
+            last, program.block_steps, address(reached), program.options.dt, 1,
         )  # fmt: skip
+        return int(reached[0]), int(reached[1])
 
     result = run_on(program.threads, work)
     if bound.exchange is not None:
         bound.exchange.check()
     return result
+
+
+@cache
+def _loop(double: bool) -> Callable[..., None]:
+    number, real = (np.float64, ctypes.c_double) if double else (np.float32, ctypes.c_float)
+    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9, ctypes.c_double, real)
+    return kind(driver.advance_address(number))
 
 
 def _couplings(program: Program, state: RunState) -> Couplings | None:
