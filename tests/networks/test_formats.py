@@ -414,6 +414,10 @@ def test_types_and_transmitters_of_graphs_are_used(tmp_path, kind):
         ("  a b c\na 0 1 0\nb 2 0 0\nc 0 0 3\n", {("b", "a"): 1.0, ("a", "b"): 2.0, ("c", "c"): 3.0}),
         ("pre,post,weight,\na,b,3,\n", {("a", "b"): 3.0}),
         ("*Vertices 3\n*Edgeslist\n1 2 3\n", {("1", "2"): 1.0, ("2", "1"): 1.0, ("1", "3"): 1.0, ("3", "1"): 1.0}),
+        ("*Vertices 3\n*Arcslist\n1 2 3\n", {("1", "2"): 1.0, ("1", "3"): 1.0}),
+        ("*Vertices 3\n*Arcs\n1 2 3.5\n*Edges\n2 3 -1\n", {("1", "2"): 3.5, ("2", "3"): -1.0, ("3", "2"): -1.0}),
+        ("*Vertices 3\n*Edges\n2 3 4 c Red\n1 1 2\n*Arcs\n1 2 1\n*Partition x\n1\n2\n",
+         {("1", "2"): 1.0, ("2", "3"): 4.0, ("3", "2"): 4.0, ("1", "1"): 2.0}),
         ("pre,post,type,w\na,b,0,1\nb,a,1,3\n", {("a", "b"): 1.0, ("b", "a"): 3.0}),  # codes are no signs
     ],
 )

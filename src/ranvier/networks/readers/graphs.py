@@ -202,9 +202,10 @@ def _gexf(data: bytes) -> Any:
 
 
 def _plain_pajek(text: str, path: Path) -> str:
-    """Pajek without what NetworkX does not read: `*Edgeslist` as `*Edges`, a line each, and vertices without names with
-    their numbers as such."""
+    """Pajek without what NetworkX misreads: edges as two arcs, all of them in one section, lists an arc a line, and
+    vertices without names with their numbers as such."""
     lines: list[str] = []
+    arcs: list[str] = []
     section, listed, expected = "", 0, 0
     for line in [*text.splitlines(), "*"]:
         words = line.split()
@@ -215,11 +216,27 @@ def _plain_pajek(text: str, path: Path) -> str:
             if section == "vertices" and len(words) > 1 and words[1].isdecimal() and len(words[1]) < 19:
                 expected = int(words[1])
                 require_nodes(expected, len(text), path)
-            lines.append("*Edges" if section == "edgeslist" else line)
+            if section in ("network", "vertices", "matrix"):
+                lines.append(line)
             continue
         listed += bool(words)
-        lines += [f"{words[0]} {other}" for other in words[1:]] if section == "edgeslist" and words else [line]
-    return "\n".join(lines[:-1])
+        if section in _PAJEK_LINKS:
+            arcs += _arcs(section, words)
+        elif section in ("network", "vertices", "matrix"):
+            lines.append(line)
+    return "\n".join([*lines, *["*Arcs"][: len(arcs)], *arcs])
+
+
+_PAJEK_LINKS = ("arcs", "edges", "arcslist", "edgeslist")
+
+
+def _arcs(section: str, words: list[str]) -> list[str]:
+    """A line of links as arcs: a list has one source and several targets, an edge goes both ways."""
+    if len(words) < 2:
+        return []
+    pairs = [words] if section in ("arcs", "edges") else [[words[0], other] for other in words[1:]]
+    back = [[b, a, *rest] for a, b, *rest in pairs if a != b] if section.startswith("edges") else []
+    return [" ".join(pair) for pair in [*pairs, *back]]
 
 
 def _json(value: Any) -> Any:
