@@ -75,7 +75,7 @@ def signs_of(
             listed = ", ".join(list(dict.fromkeys(labels))[:20])
             raise ValueError(
                 f"--signs names {key!r}, which is neither a class nor a neuron nor a transmitter; expected "
-                + (f"one of the classes {listed}" if classes else "a neuron, as this wiring has no classes")
+                + (f"one of the classes {listed}" if classes else "a neuron, as this wiring has no classes, which --nodes gives")
                 + (f": did you mean {near[0]!r}?" if near else "")
             )
     rows = zip(names, labels, transmitters, strict=True)

@@ -102,7 +102,7 @@ def guarded(app: typer.Typer) -> int:
             if "Usage:" in error.format_message():
                 print(error.format_message(), file=sys.stderr)
             else:
-                _complain(f"{error.format_message().rstrip('.?')}; see {usage} --help")
+                _complain(f"{error.format_message().rstrip('.')}; see {usage} --help")
             return MISTAKE
         if os.environ.get("RANVIER_TRACEBACK"):
             raise
