@@ -11,13 +11,14 @@ PY = $(VENV)/bin/python
 READY = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long docs attack mutants audit triton lint bench bench-parts models atlas oracles pins dist notes clean
+.PHONY: help demo test test-long docs notebooks attack mutants audit triton lint bench bench-parts models atlas oracles pins dist notes clean
 
 help:
 	@echo "make demo     install, run the main job on the larva's wiring, print where the report lies"
 	@echo "make test     install, run the tests: some 10 to 25 minutes on two cores"
 	@echo "make test-long  those that make test leaves out: learning, long simulations beside theory, the claims' mutants; as long again"
 	@echo "make docs     the documentation, into docs/_build/html: every cell is run, every link followed"
+	@echo "make notebooks  the pages with code as Jupyter notebooks, executed, into build/notebooks"
 	@echo "make attack   mutated files, killed runs, a day of biological time: some 90 minutes, resumes (ATTACK_FLAGS='--inputs 10000 --kills 5')"
 	@echo "make mutants  small breaks of the numerical source: do tests notice? Some ten hours, resumes (MUTANT_FLAGS='--sample 15 --jobs 2')"
 	@echo "make audit    known weaknesses of the pinned packages (asks PyPI)"
@@ -54,6 +55,16 @@ docs: $(READY)
 	$(PY) -m sphinx -W --keep-going -q -j 2 -b html docs docs/_build/html
 	$(PY) -m docs._extensions.checks docs/_build/html
 	@echo "The documentation: $(CURDIR)/docs/_build/html/index.html"
+
+# the pages with code as Jupyter notebooks, each executed; one that takes more than three minutes fails
+notebooks: $(READY)
+	@mkdir -p build/notebooks; export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; failed=""; \
+	for page in $$(grep -rl --include='*.md' '^file_format: mystnb' docs --exclude-dir=_build); do \
+		name=$$(basename $$page .md); \
+		mystnb-to-jupyter -o $$page $(CURDIR)/build/notebooks/$$name.ipynb >/dev/null 2>&1 && \
+		(cd build/notebooks && timeout 180 jupyter execute --inplace $$name.ipynb >$$name.log 2>&1) || failed="$$failed $$name"; \
+	done; test -z "$$failed" || { echo "not executed, see build/notebooks:$$failed"; exit 1; }
+	@echo "The notebooks: $(CURDIR)/build/notebooks"
 
 # the figures are kept even where something was found
 attack: $(READY)

@@ -184,7 +184,7 @@ def test_another_run_in_the_folder_is_refused_unless_asked(call, edges, capsys):
         ),
         (
             ("EDGES", "--signs", "n77=-1"),
-            "nor a transmitter; expected a neuron, as this wiring has no classes, which --nodes gives: did you mean 'n7'?",
+            "expected a neuron, as this wiring has no classes, which --nodes gives: did you mean 'n7'?",
         ),
         (("EDGES", "--signs", "n1=blue"), "the sign is 'blue'; expected -1, 1 or 0"),
         (("EDGES", "--signs", "signs.csv"), "there is no such file; expected one of lines 'class,sign'"),

@@ -73,9 +73,10 @@ def signs_of(
         if key not in known:
             near = difflib.get_close_matches(key, [*dict.fromkeys(labels), *names], n=1, cutoff=0.5)
             listed = ", ".join(list(dict.fromkeys(labels))[:20])
+            none = "a neuron, as this wiring has no classes, which --nodes gives"
             raise ValueError(
                 f"--signs names {key!r}, which is neither a class nor a neuron nor a transmitter; expected "
-                + (f"one of the classes {listed}" if classes else "a neuron, as this wiring has no classes, which --nodes gives")
+                + (f"one of the classes {listed}" if classes else none)
                 + (f": did you mean {near[0]!r}?" if near else "")
             )
     rows = zip(names, labels, transmitters, strict=True)
