@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.special import lambertw
 
 import ranvier as rv
 from ranvier.networks import ByDistance
 from ranvier.theory.network.fluctuations.linear_response import turns
+from ranvier.theory.populations.modes import zeros
 from tests.theory.beside import gradient_is_that_of_differences
 
 SYNAPSE = rv.Exponential(tau=2.3)
@@ -106,6 +108,57 @@ def test_turns_count_growing_modes(weight, order, growing):
     omega = np.sinh(np.linspace(-9, 9, 2001))
     det = 1 - weight / (1 + 1j * omega) ** order
     assert abs(turns(torch.from_numpy(np.angle(det)))) == growing
+
+
+@pytest.mark.parametrize(("weight", "delay"), [(2.3, 0.0), (-5.0, 0.9), (0.8 * np.exp(0.7j), 0.4)])
+def test_exponents_of_a_delayed_loop(weight, delay):
+    """Of det = 1 - w e^{-s d}/(1 + s): by Lambert's function, in units of 10 ms."""
+    f = np.arange(-399.0, 400.0)
+    s = 2j * math.pi * f * 0.01
+    result = zeros(f, 1 - weight * np.exp(-s * delay) / (1 + s)).numpy()
+    if delay:
+        branches = [lambertw(weight * delay * np.exp(delay), k) / delay - 1 for k in range(-9, 10)]
+    else:
+        branches = [weight - 1]
+    expected = sorted((100 * x for x in branches if x.real > -2.0), key=lambda x: (-round(x.real, 3), -x.imag))
+    np.testing.assert_allclose(result[:4], expected[:4], rtol=1e-5, atol=1e-5)
+
+
+def test_exponents_of_waves():
+    """Those that grow are as many as the turns; a wave the other way has the conjugate ones, and where regions lie to
+    one side these are others."""
+    wave = rv.theory.predict_populations(competing(20.0, 0.8)).wave(1)
+    s = wave.exponents()
+    assert int((s.real > 0).sum()) == wave.unstable_modes == 1
+    assert wave.report.spectrum_error == math.inf and "modes grow" in str(wave.report)
+    prediction = rv.theory.predict_populations(ring()[0])
+    one, other = (prediction.wave(c).exponents() for c in (1, -1))
+    torch.testing.assert_close(one[0], other[0].conj() if one[0].imag * other[0].imag < 0 else other[1].conj())
+    assert float((one[:, None] - one.conj()).abs().amin(1)[0]) > 1.0
+
+
+def test_errors_of_spectra_grow_towards_instability():
+    """One population: the spectrum at 0 is S/(1 - M)^2, so that a coupling off by e changes it by as much."""
+
+    alone = rv.theory.siegert(12.0, 4.0, tau=20.0, V_th=15.0, V_reset=0.0)
+
+    def excited(M):
+        """With about this M at 0, at the rate of a neuron alone."""
+        net, weight = rv.Network(), 2 * M / float(alone.by_mu)
+        drive = 12.0 - 0.5 * weight * float(alone.rate)
+        cells = net.add(rv.LIF(E_L=0.0, V_th=15.0, V_reset=0.0, t_ref=0.0), 1000, drive=drive, noise=4.0)
+        net.connect(cells, cells, weight=weight, in_degree=500, synapse=rv.Exponential(tau=3.0))
+        return rv.theory.predict_populations(net)
+
+    errors = []
+    for target in (0.2, 0.85):
+        prediction = excited(target)
+        M, own = float(prediction.coupling([0.0]).real), prediction.report.covariance_error
+        expected = max(own, ((1 - M) / (1 - M * (1 + own / 2))) ** 2 - 1)
+        errors.append(float(prediction.spectrum_error([0.0])))
+        assert errors[-1] == pytest.approx(expected, rel=1e-6)
+        assert prediction.report.spectrum_error >= errors[-1] * (1 - 1e-9)
+    assert errors[1] > 3 * errors[0], errors
 
 
 def test_drawn_weights_and_delays():

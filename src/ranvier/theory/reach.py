@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,9 @@ class TheoryReport(Brief):
     noise enters the rates. `spectral_radius` of K(0): linear response is a series in it. `recurrent_noise`
     (neurons,): variance that recurrent input gives each membrane, over that of all its other noise. `counted`: the
     share of it that the neurons' noise has (`predict`). `iterations`, `residual` (Hz): of the rates.
-    `states`: how many stationary states are known (`theory.stationary_states` looks for them).
+    `states`: how many stationary states are known (`theory.stationary_states` looks for them). `spectrum_error`: of
+    populations, the largest relative error of spectra up to 400 Hz (`PopulationPrediction.spectrum_error`); inf where
+    modes grow or may grow.
 
     Examples
     --------
@@ -58,6 +61,7 @@ class TheoryReport(Brief):
     iterations: int
     residual: float
     states: int = 1
+    spectrum_error: float | None = None
 
     @classmethod
     def of(cls, lowered: LoweredNetwork, point: WorkingPoint | SecondPoint, counted: str, threads: int) -> TheoryReport:
@@ -107,6 +111,10 @@ class TheoryReport(Brief):
             f"spectral radius {self.spectral_radius:.3f}; recurrent noise {mean:.3f} "
             f"of the rest of the variance on average, {largest:.3f} at most, counted: {self.counted}"
         )
+        if self.spectrum_error == math.inf:
+            text += "; modes grow, or may grow: spectra mean nothing where they do (see spectrum_error and exponents)"
+        elif self.spectrum_error is not None:
+            text += f"; spectra up to {100 * self.spectrum_error:.0f} % off, where a mode is nearest to instability"
         if self.states > 1:
             text += f"; one of {self.states} stationary states: see theory.stationary_states"
         if self.covariance_error > ADVISE and self.counted != "to second order":

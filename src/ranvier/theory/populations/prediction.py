@@ -16,16 +16,14 @@ from ranvier._results import Columns
 from ranvier._steps import require_time
 from ranvier.networks import Network
 from ranvier.networks.wiring import Distance
-from ranvier.theory.network.fluctuations.linear_response import interaction, turns
+from ranvier.theory.network.fluctuations.linear_response import interaction
 from ranvier.theory.network.lowering import LoweredNetwork
 from ranvier.theory.network.self_consistency.coloured import ColouredPoint, coloured_point
 from ranvier.theory.network.self_consistency.coloured_gains import ExactPoint
-from ranvier.theory.network.self_consistency.rates import Coupling
 from ranvier.theory.populations.lowering import lower_populations, wave_coupling
+from ranvier.theory.populations.modes import HIGH, LOW, amplified, exponents, growing
 from ranvier.theory.reach import TheoryReport
 from ranvier.theory.single_neuron.functions import in_hertz
-
-LOW, HIGH = torch.arange(0.0, 400.0, 1.0, dtype=torch.float64), torch.arange(400.0, 2400.0, 4.0, dtype=torch.float64)
 
 
 class Mode(NamedTuple):
@@ -62,7 +60,8 @@ class PopulationPrediction(Columns):
         self.names = [p.name for p in network.populations]
         self._lowered, self._threads = lowered, threads
         self._coupling = lowered.coupling
-        self.report = TheoryReport.of(lowered, point, "coloured", threads)
+        report = TheoryReport.of(lowered, point, "coloured", threads)
+        self.report = replace(report, spectrum_error=self._largest_error(report))
 
     def rates(self) -> Tensor:
         """(P,) Hz."""
@@ -120,6 +119,7 @@ class PopulationPrediction(Columns):
         result = copy(self)
         result.wave_vector = 2 * math.pi * torch.tensor(each, dtype=torch.float64) / space
         result._coupling = wave_coupling(self.network, self._lowered, result.wave_vector)
+        result.report = replace(self.report, spectrum_error=result._largest_error(self.report))
         return result
 
     def modes(self, f: Any) -> Tensor:
@@ -149,12 +149,39 @@ class PopulationPrediction(Columns):
     def unstable_modes(self) -> int:
         """How many modes grow: the turns of det(I - M) round 0 (Nyquist)."""
         with torch.no_grad():
-            f = torch.cat([LOW, HIGH])
-            gains = self.working_point.linear(f, self._threads)[0]
-            # at -f all but the edges' phases is the complex conjugate
-            opposite = replace(self._coupling, weight=self._coupling.weight.conj())
-            behind, ahead = (_angles(c, gains, f) for c in (opposite, self._coupling))
-            return abs(turns(torch.cat([-behind.flip(0)[:-1], ahead])))
+            return growing(self._coupling, self.working_point.linear(torch.cat([LOW, HIGH]), self._threads)[0])
+
+    @torch.no_grad()
+    def exponents(self) -> Tensor:
+        """How modes grow: complex (n,), in 1/s, the zeros s of det(I - M(s)), those that grow fastest first. Their real
+        parts are growth rates, their imaginary ones over 2 pi frequencies in Hz; waves of a negative one run the other
+        way. From M at real frequencies up to 400 Hz, as a rational function: near the imaginary axis, down to -200/s.
+
+        >>> net = rv.Network()
+        >>> cells = net.add(rv.LIF(), 100, drive=12.0, noise=5.0)
+        >>> p = net.connect(cells, cells, weight=1.0, in_degree=50, synapse=rv.Exponential(tau=5.0))
+        >>> s = rv.theory.predict_populations(net).exponents()
+        >>> bool(-200 < s[0].real < 0)  # fluctuations decay
+        True
+        """
+        return exponents(self._coupling, self.working_point.linear(LOW, self._threads)[0])
+
+    @torch.no_grad()
+    def spectrum_error(self, f: Any) -> Tensor:
+        """Expected relative errors (F,) of spectra at `f` Hz: that of `report.covariance_error`, of which half is an
+        error of each mode's eigenvalue, as the mode's distance from instability amplifies it; inf where that may be
+        none, and everywhere where a mode grows."""
+        error = self.report.covariance_error
+        each = amplified(self.modes(f), error / 2).clamp(min=error)
+        return torch.full_like(each, math.inf) if self.unstable_modes else each
+
+    @torch.no_grad()
+    def _largest_error(self, report: TheoryReport) -> float:
+        gains = self.working_point.linear(torch.cat([LOW, HIGH]), self._threads)[0]
+        if growing(self._coupling, gains):
+            return math.inf
+        values = torch.linalg.eigvals(interaction(self._coupling, gains[:, :, : len(LOW)], LOW))
+        return max(report.covariance_error, float(amplified(values, report.covariance_error / 2).max()))
 
     @property
     def stable(self) -> bool:
@@ -164,11 +191,6 @@ class PopulationPrediction(Columns):
     def __repr__(self) -> str:
         rates = ", ".join(f"{n} {r:.4g}" for n, r in zip(self.names, self.rates().tolist(), strict=True))
         return f"PopulationPrediction(Hz: {rates}; {self.report})"
-
-
-def _angles(coupling: Coupling, gains: Tensor, f: Tensor) -> Tensor:
-    """(F,) of det(I - M)."""
-    return torch.linalg.slogdet(torch.eye(coupling.size) - interaction(coupling, gains, f)).sign.angle()
 
 
 def _lengths(net: Network, dimensions: int) -> Tensor:
