@@ -63,7 +63,7 @@ function neuronTicks(span, pixels) {
     return ticks;
   }
   let last = -Infinity;
-  neurons.classes.forEach((text, k) => {
+  if (neurons.classes.length > 1) neurons.classes.forEach((text, k) => {
     const low = Math.max(span[0], neurons.bounds[k]), high = Math.min(span[1], neurons.bounds[k + 1]), at = (low + high) / 2;
     if (high <= low || (at - last) * each < 12 || (high - low) * each < 3) return;
     ticks.push({ at, text });
