@@ -140,7 +140,7 @@ def test_a_synapse_variable_is_read_and_set(engine):
     first = net.connect(source, cells, weight=2.0, probability=1.0, synapse=synapse)
     second = net.background(cells, rate=0.0, weight=2.0, synapse=rv.Exponential(tau=5.0))
     simulation = rv.Simulation(net, engine=engine, dtype=torch.float64)
-    (name,) = set(simulation.get(first)) - {"weight"}
+    (name,) = set(simulation.get(first)) - {"weight", "wiring"}
     assert set(simulation.get(second)) == {"rate", "weight", name} and name not in simulation.get(cells)
     simulation.set(first, **{name: [3.0, 0.5]})
     simulation.run(10.0)

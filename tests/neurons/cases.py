@@ -44,6 +44,7 @@ CASES = {
         Case(rv.QIF(), 20.0, rate=_qif),
         Case(rv.AdEx(), 40.0),
         Case(rv.neurons.ClopathAdEx(), 40.0),
+        Case(rv.neurons.GrowingLIF(), 25.0, 4, rate=_lif),
         Case(rv.Izhikevich(), 10.0, 2, bare_numbers=True),
         Case(rv.HodgkinHuxley(), 30.0, rest=-5.0, bare_numbers=True),
         Case(rv.Graded(), 20.0, 0),

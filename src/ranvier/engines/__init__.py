@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ranvier.engines.recording.recording import Recording
     from ranvier.engines.recording.traces import StateTrace
     from ranvier.engines.recording.weights import WeightProbe, Weights
+    from ranvier.engines.structural import StructuralPlasticity
     from ranvier.engines.torch.engine import NetworkCell, as_cell
 
 #: module -> public names that it defines; "" for modules
@@ -30,6 +31,7 @@ _HOMES = {
     "ranvier.engines.recording.recording": ["Recording"],
     "ranvier.engines.recording.traces": ["StateTrace"],
     "ranvier.engines.recording.weights": ["WeightProbe", "Weights"],
+    "ranvier.engines.structural": ["StructuralPlasticity"],
     "ranvier.engines.torch.engine": ["NetworkCell", "as_cell"],
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "Simulation",
     "StateTrace",
     "StoredState",
+    "StructuralPlasticity",
     "WeightProbe",
     "Weights",
     "as_cell",

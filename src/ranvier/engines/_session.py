@@ -156,9 +156,10 @@ class Simulation:
         """The value `name` of a population, projection or background now, or all of them by name: copies, float64.
 
         Of a population (or its name): variables, `refractory_left` (ms) and parameters, (neurons,); of a projection:
-        `weight` (edges,) in the order of `edges()`; of a background: `rate` and `weight` (neurons,); of both, their
-        synapse's variables, (neurons,) of the target, whose other inputs by the same synapse share them. A drive that
-        changes in time is a `TimeSeries`. Raises ValueError for a name that is none of them.
+        `weight` (edges,) in the order of `edges()`, and `wiring`, (sources, targets); of a background: `rate` and
+        `weight` (neurons,); of both, their synapse's variables, (neurons,) of the target, whose other inputs by the
+        same synapse share them. A drive that changes in time is a `TimeSeries`. Raises
+        ValueError for a name that is none of them.
         """
         own = resolve(self.net, target)
         values = read(self.net, self._prepared.engine, own)
@@ -173,8 +174,9 @@ class Simulation:
 
         Parameters and weights that do not learn are the network's: they are set there, too, as by `Network.set`. A
         spike under way keeps the weight that it was sent with (compiled, by steps), or meets that of its arrival
-        (torch, events). A learned weight is set within its rule's bounds, and its traces stay. Raises ValueError or
-        TypeError for what does not fit, with nothing changed, and where the run lies in a folder.
+        (torch, events). A learned weight is set within its rule's bounds, and its traces stay. `wiring`, (sources,
+        targets) or a rule, takes other edges for the old ones, of projections with one delay that do not learn. Raises
+        ValueError or TypeError for what does not fit, with nothing changed, and where the run lies in a folder.
         """
         self._require_memory(True, "set")
         require_unchanged(self.net, self._network)

@@ -53,16 +53,18 @@ class StoredState:
         return out
 
 
-def read(net: Network, engine: Engine, target: Settable) -> dict[str, Tensor | TimeSeries]:
+def read(net: Network, engine: Engine, target: Settable) -> dict[str, Any]:
     """What `Simulation.get` returns: all values of a population, a projection or a background by name."""
-    out: dict[str, Tensor | TimeSeries] = {}
+    out: dict[str, Any] = {}
     for name, (own, scale) in _variables(net, engine, target).items():
         out[name] = torch.from_numpy(engine.values(_of(target))[own] * scale)
     if isinstance(target, Projection) and target.plasticity is not None:
         return out | {"weight": torch.from_numpy(engine.weights([target.index])[target.index]).double()}
     size = target.target.size if isinstance(target, Background) else target.size
     for name, value in settings(target).items():
-        if not isinstance(value, TimeSeries):
+        if name == "wiring" and isinstance(target, Projection):
+            value = target.edges()
+        elif not isinstance(value, TimeSeries):
             value = torch.as_tensor(value, dtype=torch.float64).detach().expand(size).clone()
         out[name] = value
     return out

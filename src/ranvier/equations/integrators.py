@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import sympy as sp
@@ -124,7 +124,12 @@ def _is_closed(state: StateVariable, linear: set[str], x: dict[str, sp.Symbol], 
 
 def _slope(state: StateVariable, x: sp.Symbol) -> sp.Expr:
     """∂drift/∂x, expanded only where a product hides that x drops out (simplifying is slow)."""
-    slope = sp.diff(state.drift, x)
+    return _derivative(state.drift, x)
+
+
+@lru_cache(maxsize=4096)  # a network that is rewired as it runs is made ready again and again
+def _derivative(drift: sp.Expr, x: sp.Symbol) -> sp.Expr:
+    slope = sp.diff(drift, x)
     return sp.expand(slope) if slope.has(x) else slope
 
 

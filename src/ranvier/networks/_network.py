@@ -169,8 +169,9 @@ class Network:
         return population
 
     def set(self, target: Settable | str, **values: Any) -> None:
-        """Change parameters of a population (`drive` and `noise` among them), a projection's `weight`, or a
-        background's `rate` and `weight`; checked as in `add`, `connect` and `background`.
+        """Change parameters of a population (`drive` and `noise` among them), a projection's `weight` and
+        `wiring` ((sources, targets), or a rule), or a background's `rate` and `weight`; checked as in `add`,
+        `connect` and `background`.
 
         Simulations and predictions that begin afterwards use them; a `Simulation` made before refuses to go on, unless
         the change was made by its own `set`. Raises ValueError or TypeError for what does not fit; nothing is changed

@@ -54,6 +54,7 @@ def _values(net: Network) -> Iterator[tuple[str, Any]]:
         yield name, q
         yield f"The weight of {name}", q.weight
         yield f"The delay of {name}", q.delay
+        yield f"The wiring of {name}", q.wiring
     for b in net.backgrounds:
         name = f"{b!r} (number {b.index})"
         yield name, b

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ranvier._checks import nearest, values
-from ranvier.networks._connect import per_edge
+from ranvier.networks._connect import per_edge, rule_of
 from ranvier.networks._inputs import RATE, TimeSeries
 from ranvier.networks._population import Population, parameters_of, series
 from ranvier.networks._projection import Background, Projection
+from ranvier.networks.wiring import Wiring
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +34,7 @@ def settings(target: Settable) -> dict[str, Any]:
     """What of it may be set, by name."""
     if isinstance(target, Population):
         return dict(target.parameters)
-    names = ("weight",) if isinstance(target, Projection) else ("rate", "weight")
+    names = ("weight", "wiring") if isinstance(target, Projection) else ("rate", "weight")
     return {name: getattr(target, name) for name in names}
 
 
@@ -46,8 +48,12 @@ def checked(target: Settable, new: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{target!r} has no {name!r} to set; {nearest(name, settings(target))}")
     weight = target.synapse.weight_parameter
     if isinstance(target, Projection):
-        where = f"from {target.source.name!r} to {target.target.name!r}"
-        return {name: per_edge(value, f"The weight {where}", target, weight) for name, value in new.items()}
+        where = f"The weight from {target.source.name!r} to {target.target.name!r}"
+        rewired = rewiring(target, new["wiring"]) if "wiring" in new else {}
+        if rewired and "weight" not in new and not isinstance(target.weight, float):
+            raise ValueError(f"{target!r} has a weight an edge; expected weight= for the edges of the new wiring too.")
+        own = replace(target, **rewired) if rewired else target
+        return rewired | {name: per_edge(value, where, own, weight) for name, value in new.items() if name == "weight"}
     what, size = f"of the background of {target.target.name!r}", target.target.size
     return {
         name: rate_of(value, f"The rate {what}", size)
@@ -55,6 +61,20 @@ def checked(target: Settable, new: Mapping[str, Any]) -> dict[str, Any]:
         else values(value, f"The weight {what}", size, weight)
         for name, value in new.items()
     }
+
+
+def rewiring(target: Projection, wiring: Any) -> dict[str, Any]:
+    """Another wiring of a projection, a rule or (sources, targets), checked. Raises ValueError where synapses have
+    something of their own that would be lost."""
+    if target.plasticity is not None:
+        raise ValueError(f"{target!r} learns; expected fixed weights where the wiring is set.")
+    if not isinstance(target.delay, float):
+        raise ValueError(f"{target!r} has a delay an edge; expected one delay for all where the wiring is set.")
+    by_rule = isinstance(wiring, Wiring | type)
+    rule = rule_of(None, None, None, None if by_rule else wiring, wiring if by_rule else None)
+    same, positions = target._places().values()
+    rule.check(target.source.size, target.target.size, same, positions)
+    return {"wiring": rule}
 
 
 def rate_of(value: Any, what: str, size: int) -> Any:
