@@ -49,9 +49,10 @@ def predict(
     Poisson sources and backgrounds, in the diffusion approximation (many small inputs): jumps as white noise, what
     synapses filter as coloured noise, by the Fokker-Planck equation of voltage and input
     (`ranvier.theory.filtered_rate`; rates within 3 % for tau_s/tau_m up to 1), which gives responses, too
-    (`ranvier.theory.coloured_response`), but for neurons with a CV below 0.1. Correlations are linear response
-    (Trousdale et al. 2012, 10.1371/journal.pcbi.1002408). Everything is differentiable in the network's tensors:
-    weights, delays, drive, noise, rates of sources and the neurons' parameters.
+    (`ranvier.theory.coloured_response`), those of neurons with a CV below 0.16 more and more as
+    in white noise. Correlations are linear response (Trousdale et al. 2012, 10.1371/journal.pcbi.1002408).
+    Everything is differentiable in the network's tensors: weights, delays, drive, noise, rates of sources and the
+    neurons' parameters.
 
     Conductance-based synapses: their mean in the drift, their noise at the driving force of the mean voltage
     (`ranvier.theory.network.self_consistency.conductances`), for conductances that fluctuate little against the leak.
