@@ -27,7 +27,8 @@ from ranvier.theory.single_neuron.threshold_integration import over_neurons, res
 VALUES = ((1.0, 6), (0.05, 8), (0.0, 12))  # of the input, where white noise gives so much of the membrane's variance
 STEPS, LAYER, MOST_STEPS = 160, 64.0, 1600  # of the coarser grid: at least, times sqrt(tau/tau_s), at most
 WHITE = 0.2  # of filtered noise's variance: white noise that counts
-UPSTROKE = 8.0  # a force above so many standard deviations of all noise carries V on alone
+UPSTROKE = 8.0  # a force above so many standard deviations of all noise carries V on alone,
+RETURN = 0.1  # where the variance times the force's slope, over its square, is below this: few turn back
 
 
 def filtered_rate(
@@ -136,7 +137,9 @@ def _ends(force: Force, p: dict[str, Tensor], variance: Tensor) -> tuple[Tensor,
     low = lower_bound(force, {k: p[k] for k in ("V_th", "V_reset")} | {"sigma": whole}, 20.0)
     k = torch.arange(2001, dtype=torch.float64)[:, None] / 2000
     V = p["V_reset"] + k * (p["V_th"] - p["V_reset"])
-    strong = force(V) > UPSTROKE * (p["s"] + whole)
+    F = force(V)
+    slope = torch.gradient(F, dim=0)[0] * 2000 / (p["V_th"] - p["V_reset"])
+    strong = (UPSTROKE * (p["s"] + whole) < F) & ((whole**2 * slope < RETURN * F * F) | F.isinf())
     strong = torch.flip(torch.cummin(torch.flip(strong.to(torch.int8), [0]), 0).values, [0])  # from there to the end
     first = torch.where(strong.any(0), strong.argmax(0), 2000)
     first = first.clamp(min=20)  # the reset lies within the grid
