@@ -6,6 +6,7 @@ import numpy as np
 
 from ranvier.codegen.arithmetic.simd import tanh
 from ranvier.codegen.compilation import compiled
+from ranvier.codegen.loops import assign
 
 FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
 
@@ -39,7 +40,7 @@ def recur(shifts, weights, starts, sources, values, twice, total):
 @compiled(error_model="numpy", fastmath=FASTMATH)
 def net_input(u, inputs, bias, shifts, weights, starts, sources, values, twice, total):
     """`total` (units,) becomes W_in u + b + W r; `twice` (2 units,) holds the state r two times over."""
-    total[:] = bias
+    assign(total, bias)
     for j in range(len(u)):
         for i in range(len(bias)):
             total[i] += inputs[j, i] * u[j]
@@ -74,7 +75,7 @@ def powers(shifts, weights, starts, sources, values, vector, times):
             break
         for i in range(units):
             twice[i] = total[i] / length
-        twice[units:] = twice[:units]
+        assign(twice[units:], twice[:units])
     return twice[:units].copy(), length
 
 
@@ -84,7 +85,7 @@ def run(X, inputs, bias, shifts, weights, starts, sources, values, leak, state, 
     twice, total = np.concatenate((state, state)), np.empty_like(state)
     for t in range(len(X)):
         advance(X[t], inputs, bias, shifts, weights, starts, sources, values, leak, twice, total)
-        out[t] = total
+        assign(out[t], total)
     return total if len(X) else state
 
 
@@ -112,11 +113,11 @@ def respond(X, y, inputs, bias, shifts, weights, starts, sources, values, leak, 
     u, out = np.empty(len(inputs)), np.empty((len(X), len(readout)))
     last = y.copy()
     for t in range(len(X)):
-        u[:d] = X[t]
-        u[d:] = last[:heard]
+        assign(u[:d], X[t])
+        assign(u[d:], last[:heard])
         advance(u, inputs, bias, shifts, weights, starts, sources, values, leak, twice, total)
         read(readout, total, X[t], direct, difference, out[t])
-        last[:] = out[t]
+        assign(last, out[t])
     return out, twice[: len(state)].copy(), last
 
 
@@ -128,12 +129,12 @@ def roll(first, y, inputs, bias, shifts, weights, starts, sources, values, leak,
     twice, total = np.concatenate((state, state)), np.empty_like(state)
     u, out, x, last = np.empty(len(inputs)), np.empty((steps, d)), first.copy(), y.copy()
     for t in range(steps):
-        u[:d] = x
-        u[d:] = last[:heard]
+        assign(u[:d], x)
+        assign(u[d:], last[:heard])
         advance(u, inputs, bias, shifts, weights, starts, sources, values, leak, twice, total)
         read(readout, total, x, direct, difference, out[t])
-        x[:] = out[t]
-        last[:] = out[t]
+        assign(x, out[t])
+        assign(last, out[t])
     return out
 
 
@@ -151,15 +152,15 @@ def force(X, Y, certainty, y, inputs, bias, shifts, weights, starts, sources, va
     u, out, f, g = np.empty(len(inputs)), np.empty((len(X), len(readout))), np.empty(F), np.empty(F)
     last = y.copy()
     for t in range(len(X)):
-        u[:d] = X[t]
-        u[d:] = last[:heard]
+        assign(u[:d], X[t])
+        assign(u[d:], last[:heard])
         advance(u, inputs, bias, shifts, weights, starts, sources, values, leak, twice, total)
         read(readout, total, X[t], direct, False, out[t])
         if t >= skip and certainty[t] > 0:
-            f[:units] = total
+            assign(f[:units], total)
             if direct:
                 f[units] = 1.0
-                f[units + 1 :] = X[t]
+                assign(f[units + 1 :], X[t])
             scale = 1.0 / certainty[t]
             for i in range(F):
                 product = 0.0
@@ -175,7 +176,7 @@ def force(X, Y, certainty, y, inputs, bias, shifts, weights, starts, sources, va
                 error = out[t, k] - Y[t, k]
                 for i in range(F):
                     readout[k, i] -= error * g[i] / scale
-        last[:] = out[t]
+        assign(last, out[t])
     return out, twice[:units].copy(), last
 
 

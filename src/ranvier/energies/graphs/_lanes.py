@@ -13,6 +13,7 @@ import numpy as np
 from ranvier.codegen.arithmetic.simd import exp, tanh
 from ranvier.codegen.arithmetic.tiles import LANES, ROWS, multiply_row, multiply_rows
 from ranvier.codegen.compilation import compiled
+from ranvier.codegen.loops import assign
 
 IDENTITY, RELU, TANH, SIGMOID, SOFTMAX, LAYERNORM, SPHERICAL = range(7)
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -126,7 +127,8 @@ def run(X, steps, width, bias, forth, back, ends, rows, kinds, constants, joined
                 for lo in range(ends[k], ends[k + 1], rows[k]):
                     hi = lo + rows[k]
                     _activate(x[lo:hi], y[lo:hi], kinds[k], constants[k], top, total)
-            pull[:] = drive
+            for i in range(len(drive)):
+                assign(pull[i], drive[i])
             at = 0
             for s in range(len(joined)):
                 n, m, first, second = sizes[s, 0], sizes[s, 1], joined[s, 0], joined[s, 1]

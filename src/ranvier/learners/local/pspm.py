@@ -196,8 +196,10 @@ def _kernels() -> tuple[Any, Any]:
             n, m = len(s), len(r)
             alone = furthest + 1
             cost = np.empty((n + 1, m + 1), np.int64)
-            cost[:, 0] = alone * np.arange(n + 1)
-            cost[0, :] = alone * np.arange(m + 1)
+            for p in range(n + 1):
+                cost[p, 0] = alone * p
+            for q in range(m + 1):
+                cost[0, q] = alone * q
             for p in range(1, n + 1):
                 for q in range(1, m + 1):
                     best = min(cost[p - 1, q], cost[p, q - 1]) + alone

@@ -175,7 +175,8 @@ def scattered(n_source, n_target, k, key, alone, multapses, lo, hi, indptr, sour
                 else:
                     indptr[row + 1] += 1
     if fill:
-        indptr[1:] = indptr[:-1].copy()
+        for row in range(hi - lo, 0, -1):
+            indptr[row] = indptr[row - 1]
         indptr[0] = 0
     else:
         for row in range(hi - lo):

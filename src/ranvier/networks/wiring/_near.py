@@ -11,6 +11,7 @@ from ranvier.codegen.arithmetic.laws import exponential
 from ranvier.codegen.arithmetic.simd import exp_f64, log_f64
 from ranvier.codegen.arithmetic.streams import seeded, uniform
 from ranvier.codegen.compilation import compiled
+from ranvier.codegen.loops import assign
 from ranvier.networks.wiring._draw import INNER, sort
 
 
@@ -166,7 +167,7 @@ def chosen(xs, xt, space, profile, k, multapses, key, alone, lo, hi, sources):
                 sources[edge] = source
             sort(sources[at : at + k])
         elif k > 0:
-            ordered[:] = values
+            assign(ordered, values)
             latest = _smallest(ordered, k)
             if latest == np.inf:
                 return target

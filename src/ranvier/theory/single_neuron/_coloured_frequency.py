@@ -355,9 +355,24 @@ def _gather_return(i, scheme, basis, s, returned, returned_i, c, c_i, bars):
 
 
 @compiled(nogil=True)
-def responses(lo, hi, scheme, basis, slopes, gain, cotangent, bars, gradients):
-    """Of neurons lo..hi: `gain` (B, F) complex, 1/ms per mV; or, with `gradients`, its adjoint, added into `bars`: a
-    change dG of the gains counts Re(sum cotangent dG)."""
+def gains(lo, hi, scheme, basis, slopes, gain):
+    """`gain` (B, F) complex, 1/ms per mV, of neurons lo..hi."""
+    N, M = scheme.up.shape[1:]
+    s, omega = _empty(N, M), slopes.omega
+    real, imaginary = np.empty(L), np.empty(L)
+    for i in range(lo, hi):
+        for f in range(0, omega.shape[0], L):
+            n = _begin(omega, f, s)
+            _eliminate(i, scheme, basis.generator, s)
+            _count(i, scheme, basis, s)
+            _sum(i, slopes, s, real, imaginary)
+            for l in range(n):
+                gain[i, f + l] = complex(real[l], imaginary[l])
+
+
+@compiled(nogil=True)
+def gains_adjoint(lo, hi, scheme, basis, slopes, cotangent, bars):
+    """Adjoint of `gains`, added into `bars`: a change dG of the gains counts Re(sum cotangent dG)."""
     N, M = scheme.up.shape[1:]
     s, omega = _empty(N, M), slopes.omega
     returned, returned_i, c, c_i = np.empty((M, L)), np.empty((M, L)), np.empty(L), np.empty(L)
@@ -366,11 +381,6 @@ def responses(lo, hi, scheme, basis, slopes, gain, cotangent, bars, gradients):
             n = _begin(omega, f, s)
             _eliminate(i, scheme, basis.generator, s)
             _count(i, scheme, basis, s)
-            if not gradients:
-                _sum(i, slopes, s, c, c_i)
-                for l in range(n):
-                    gain[i, f + l] = complex(c[l], c_i[l])
-                continue
             _move(i, scheme, slopes, s, returned, returned_i)
             for l in range(L):
                 bar = cotangent[i, f + l] if l < n else 0j

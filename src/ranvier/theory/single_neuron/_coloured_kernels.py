@@ -127,6 +127,14 @@ def _times(a, b, out, M):
                 out[i, j] += x * b[k, j]
 
 
+@compiled(nogil=True)
+def _total(values):
+    total = 0.0
+    for a in range(values.shape[0]):
+        total += values[a]
+    return total
+
+
 @njit(inline="always")
 def _empty(N, M):
     return Elimination(
@@ -237,9 +245,11 @@ def _pull(i, scheme, cotangent, less, crossing, e):
                     x += e.inverse[k, b, a] * up[k, b] * value[k + 1, b]
                 value[k, a] += x
         if turn == 0:
-            first[:] = value
+            for k in range(N):  # element by element: whole arrays take numba several seconds to compile
+                for a in range(M):
+                    first[k, a] = value[k, a]
             # (I - round') returned = back' R' first; round has the null vectors 1 and `leaving`
-            right, total = np.zeros(M), e.leaving.sum()
+            right, total = np.zeros(M), _total(e.leaving)
             for a in range(M):
                 for b in range(M):
                     right[a] += e.back[b, a] * ((1 - share) * first[node, b] + share * first[node + 1, b])
@@ -249,7 +259,9 @@ def _pull(i, scheme, cotangent, less, crossing, e):
                 for b in range(M):
                     returned[a] += e.system[a, b] * right[b]
         else:
-            value += first
+            for k in range(N):
+                for a in range(M):
+                    value[k, a] += first[k, a]
     return returned
 
 
@@ -279,22 +291,30 @@ def _gather(i, scheme, basis, e, returned, crossing, rate_bar, bars):
             y += basis.right[n, a] * e.leaving[a]
         bars.decay[i, n] = x * y
         bars.share[i] += (value[node + 1, n] - value[node, n]) * e.entering[n]
-    bars.t_ref[i] = -rate_bar * e.leaving.sum()
+    bars.t_ref[i] = -rate_bar * _total(e.leaving)
 
 
 @compiled(nogil=True)
-def rates(lo, hi, scheme, basis, rate, bars, gradients):
-    """Rates (1/ms) of neurons lo..hi; with `gradients`, their derivatives."""
+def rates(lo, hi, scheme, basis, rate):
+    """Rates (1/ms) of neurons lo..hi."""
+    N, M = scheme.up.shape[1:]
+    e = _empty(N, M)
+    for i in range(lo, hi):
+        _eliminate(i, scheme, basis, e)
+        rate[i] = _settle(i, scheme, e)
+
+
+@compiled(nogil=True)
+def rate_gradients(lo, hi, scheme, basis, rate, bars):
+    """Rates (1/ms) of neurons lo..hi, and their derivatives."""
     N, M = scheme.up.shape[1:]
     e, nothing = _empty(N, M), np.zeros((N, M))
     for i in range(lo, hi):
         _eliminate(i, scheme, basis, e)
-        r = _settle(i, scheme, e)
-        rate[i] = r
-        if gradients:
-            crossing = 1 - r * scheme.t_ref[i]
-            returned = _pull(i, scheme, nothing, r, crossing, e)
-            _gather(i, scheme, basis, e, returned, crossing, r, bars)
+        rate[i] = r = _settle(i, scheme, e)
+        crossing = 1 - r * scheme.t_ref[i]
+        returned = _pull(i, scheme, nothing, r, crossing, e)
+        _gather(i, scheme, basis, e, returned, crossing, r, bars)
 
 
 @compiled(nogil=True)
@@ -305,7 +325,9 @@ def masses(lo, hi, scheme, basis, mass):
     for i in range(lo, hi):
         _eliminate(i, scheme, basis, e)
         _settle(i, scheme, e)
-        mass[i] = e.mass
+        for k in range(N):
+            for a in range(M):
+                mass[i, k, a] = e.mass[k, a]
 
 
 @compiled(nogil=True)

@@ -77,7 +77,7 @@ class _Responses(torch.autograd.Function):
         ctx.scheme = arrays(*scheme)
         ctx.slopes = kernels.Slopes(*(np.ascontiguousarray(x.detach().numpy()) for x in (up, down, mass, omega)))
         gain = np.empty((len(mass), len(omega)), dtype=complex)
-        _run(ctx.threads, ctx.scheme, ctx.slopes, gain, gain[:0], kernels.ResponseBars.zeros(0, 1, 1), False)
+        _run(kernels.gains, ctx.threads, ctx.scheme, ctx.slopes, gain)
         return torch.from_numpy(gain)
 
     @staticmethod
@@ -85,10 +85,10 @@ class _Responses(torch.autograd.Function):
     def backward(ctx: Any, bar: Tensor) -> Any:  # type: ignore[override]
         bars = kernels.ResponseBars.zeros(*ctx.scheme.up.shape)
         cotangent = np.ascontiguousarray(bar.resolve_conj().numpy().conj())
-        _run(ctx.threads, ctx.scheme, ctx.slopes, cotangent[:0], cotangent, bars, True)
+        _run(kernels.gains_adjoint, ctx.threads, ctx.scheme, ctx.slopes, cotangent, bars)
         return *map(torch.from_numpy, bars), None, None
 
 
-def _run(threads: int, scheme: Any, *rest: Any) -> None:
+def _run(kernel: Any, threads: int, scheme: Any, *rest: Any) -> None:
     B, _, M = scheme.up.shape
-    over_neurons(kernels.responses, B, threads, scheme, basis(M)[1], *rest)
+    over_neurons(kernel, B, threads, scheme, basis(M)[1], *rest)

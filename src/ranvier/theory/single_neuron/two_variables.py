@@ -217,9 +217,12 @@ class _Rates(torch.autograd.Function):
         *tensors, threads = arguments
         scheme = arrays(*tensors)
         B, N, M = scheme.up.shape
-        needs = any(ctx.needs_input_grad)
-        ctx.bars, rate = kernels.Bars.empty(B if needs else 0, N, M), np.empty(B)
-        over_neurons(kernels.rates, B, threads, scheme, basis(M)[1], rate, ctx.bars, needs)
+        rate = np.empty(B)
+        if not any(ctx.needs_input_grad):
+            over_neurons(kernels.rates, B, threads, scheme, basis(M)[1], rate)
+            return torch.from_numpy(rate)
+        ctx.bars = kernels.Bars.empty(B, N, M)
+        over_neurons(kernels.rate_gradients, B, threads, scheme, basis(M)[1], rate, ctx.bars)
         return torch.from_numpy(rate)
 
     @staticmethod

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from ranvier.codegen.compilation import compiled
+from ranvier.codegen.loops import assign
 from ranvier.theory.single_neuron.threshold_integration import Array
 
 
@@ -163,4 +164,5 @@ def evolve(dt, steps, neurons, state, inputs, every, course):
         for i in range(M):
             history[n % history.shape[0], i] = rate[n, i]
         if every > 0 and (n + 1) % every == 0:
-            saved[(n + 1) // every - 1] = mass
+            for i in range(len(mass)):
+                assign(saved[(n + 1) // every - 1, i], mass[i])
