@@ -12,6 +12,39 @@ from tests.engines import plastic
 VOLTAGE = plastic.RULES["voltage"]
 
 
+@pytest.mark.parametrize("u_ref", [0.0, 9.0])
+def test_a_clamped_voltage_by_the_papers_integrals(u_ref):
+    """Equations 3 and 4 of Clopath et al. (2010) for a voltage that is prescribed, by quadrature: to the step's 1 %."""
+    dt, spikes = 0.1, np.array([31.0, 62.5, 77.0])
+    t = dt * np.arange(1, 1001)
+    V = -58.0 + 16.0 * np.sin(t / 9.0) + 8.0 * np.sin(t / 23.0)
+
+    def low_passed(values, tau, late=0.0):
+        out, left = np.empty_like(values), np.exp(-dt / tau)
+        out[0] = values[0]
+        for k in range(1, len(values)):
+            out[k] = values[k] + (out[k - 1] - values[k]) * left
+        return np.interp(t - late, t, out)
+
+    def above(values, least):
+        return np.maximum(values - least, 0.0)
+
+    x = sum(np.where(t >= s - 1e-9, np.exp(-(t - s) / 15.0) / 15.0, 0.0) for s in spikes)
+    rise = 8e-5 * dt * (x * above(V, -45.3) * above(low_passed(V, 7.0, 4.0), -70.6)).sum()
+    depressions = 1.4e-4 * np.interp(spikes, t, above(low_passed(V, 10.0, 4.0), -70.6))
+    if u_ref:
+        depressions = depressions * (np.interp(spikes, t, low_passed(V + 70.6, 1000.0)) / u_ref) ** 2
+    for parts, expected in (({"A_LTD": 0.0}, rise), ({"A_LTP": 0.0}, -depressions.sum())):
+        rule, w = rules.Clopath(u_ref=u_ref, w_min=-10.0, **parts), torch.zeros(1, 1, dtype=torch.float64)
+        state = rule.init_state(w, 1)
+        for k, value in enumerate(V):
+            pre = torch.full((1, 1), float(np.isclose(spikes, t[k]).any()), dtype=torch.float64)
+            target = {"V": torch.full((1, 1), value, dtype=torch.float64)}
+            state, change = rule.step(state, w, pre, torch.zeros_like(pre), dt=dt, target=target)
+            w = w + change
+        assert float(w) == pytest.approx(expected, rel=0.01), parts
+
+
 def test_what_is_under_way_is_in_every_weight_that_is_read(tmp_path):
     """Between two arrivals potentiation waits in the targets' sums: weights, files, and a run that goes on have it."""
     net = plastic.network(VOLTAGE)

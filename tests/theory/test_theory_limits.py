@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ranvier as rv
 from ranvier import theory
 from tests.theory import cases
 
@@ -192,3 +193,13 @@ def test_force_given_as_values():
     m = theory.membrane(lambda V: torch.tensor([15.0, 18.0]) - V, V_lb=-10.0, N=500, **LIF)
     again = theory.membrane(m.force, V_lb=-10.0, **LIF)
     assert torch.equal(theory.stationary(m).rate, theory.stationary(again).rate)
+
+
+def test_no_frequencies_are_refused_in_words():
+    net = rv.Network(seed=1)
+    cells = net.add(rv.LIF(), 4, drive=12.0, noise=5.0)
+    net.connect(cells, cells, weight=0.5, in_degree=2)
+    for prediction in (rv.predict(net), theory.predict_populations(net)):
+        for question in (prediction.spectrum, prediction.susceptibility):
+            with pytest.raises(ValueError, match=r"f is \[\]; expected finite numbers in Hz, one or more"):
+                question([])

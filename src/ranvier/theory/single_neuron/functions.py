@@ -24,10 +24,11 @@ from ranvier.theory.single_neuron.threshold_integration import (
 
 
 def in_hertz(f: Any) -> Tensor:
-    """Frequencies f, one or many, as (F,) float64 without a graph. Raises ValueError unless they are finite."""
+    """Frequencies f, one or many, as (F,) float64 without a graph. Raises ValueError unless they are finite
+    and there is at least one."""
     frequencies = numbers(f, "f", "frequencies in Hz")
-    if frequencies.ndim != 1 or not bool(torch.isfinite(frequencies).all()):
-        raise ValueError(f"there are frequencies {f}; expected finite numbers in Hz, shape (F,)")
+    if frequencies.ndim != 1 or not len(frequencies) or not bool(torch.isfinite(frequencies).all()):
+        raise ValueError(f"f is {f}; expected finite numbers in Hz, one or more, shape (F,)")
     return frequencies
 
 
